@@ -1,0 +1,47 @@
+//! The values that travel from the payload to the plan: what JSON, a constant, or metadata became.
+//!
+//! Borrowed from the message wherever the bytes can be used as they stand, so that a batch in flight costs
+//! no copy of its strings. Knows nothing of the Aerospike client: `store` turns these into client values,
+//! anew for every call.
+
+use std::borrow::Cow;
+
+/// One value on its way into a record. `'m` is the life of the message it borrows from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'m> {
+    /// JSON `null`. As a bin it removes the bin; inside a list or map it is Aerospike's nil.
+    Null,
+    /// JSON `true`, `false`: Aerospike's boolean particle.
+    Bool(bool),
+    /// A JSON integer (no fraction, no exponent) inside the range of `i64`.
+    Int(i64),
+    /// A JSON integer outside `i64`, as it was written. Only ever at the top of a field: what asks for it
+    /// decides whether it can be used (`as = "float"`, `as = "string"`) or rejects the message.
+    BigInt(&'m str),
+    /// A JSON number with a fraction or an exponent.
+    Float(f64),
+    /// A string; owned only where the JSON text held an escape, or where a template built it.
+    Str(Cow<'m, str>),
+    /// Bytes, from `as = "base64"`, `as = "hex"` or raw Kafka data.
+    Bytes(Cow<'m, [u8]>),
+    /// A JSON array.
+    List(Vec<Value<'m>>),
+    /// A JSON object, in the order of the text, each name once (the last one counted).
+    Map(Vec<(Cow<'m, str>, Value<'m>)>),
+}
+
+impl Value<'_> {
+    /// The word for this value's type, as messages to the user name it.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Int(_) | Value::BigInt(_) => "integer",
+            Value::Float(_) => "float",
+            Value::Str(_) => "string",
+            Value::Bytes(_) => "bytes",
+            Value::List(_) => "array",
+            Value::Map(_) => "object",
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! An Aerospike server in the process (stub).
