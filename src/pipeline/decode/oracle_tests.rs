@@ -1,0 +1,1 @@
+//! stub: random JSON text against serde_json follows.
