@@ -17,6 +17,8 @@ use parking_lot::{Condvar, Mutex};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::ops::exit::Exit;
+
 /// What a stopped worker does with what it has written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopKind {
@@ -80,6 +82,11 @@ pub fn stop_on_signals(stop: Stop) -> io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// Ends the process on the spot, with no destructor run: for where going on would be worse than a restart.
+pub fn leave_now(exit: Exit) -> ! {
+    signal_hook::low_level::exit(i32::from(exit.code()))
 }
 
 fn signal_name(signal: i32) -> &'static str {

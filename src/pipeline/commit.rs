@@ -50,12 +50,14 @@ impl OffsetTracker {
     /// Everything handed over is finished, and the consumer stands at `position`, which may lie beyond the last
     /// message: behind what was compacted away, or behind the markers of a transaction.
     ///
+    /// Before the first message it says nothing: the position may still be that of an earlier assignment, which was
+    /// handed messages that it did not finish.
+    ///
     /// # Panics
     /// When a message that was handed over is unfinished.
     pub fn all_finished_at(&mut self, position: i64) {
-        if let Some(last) = self.handed_over {
-            assert!(self.next.is_some_and(|next| next > last), "message {last} was handed over and is unfinished");
-        }
+        let Some(last) = self.handed_over else { return };
+        assert!(self.next.is_some_and(|next| next > last), "message {last} was handed over and is unfinished");
         if self.next.is_none_or(|before| position > before) {
             self.next = Some(position);
         }
@@ -128,6 +130,13 @@ mod tests {
         tracker.all_finished_at(8);
         tracker.all_finished_at(3);
         assert_eq!(tracker.next(), Some(8));
+    }
+
+    #[test]
+    fn a_position_from_before_the_first_message_is_not_believed() {
+        let mut tracker = OffsetTracker::new();
+        tracker.all_finished_at(100);
+        assert_eq!(tracker.next(), None);
     }
 
     #[test]

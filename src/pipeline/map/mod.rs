@@ -80,7 +80,7 @@ pub struct Row<'m> {
 }
 
 /// Why a message cannot become records. Stable words: they are metric labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// From the decode stage: see [`decode::DecodeErrorKind::reason`].
     Payload(decode::DecodeErrorKind),
