@@ -650,6 +650,10 @@ fn depth_is_bounded_in_what_is_kept_walked_and_skipped() {
 
 #[test]
 fn an_error_says_what_and_where() {
+    let mut builder = PathTreeBuilder::new();
+    let each = builder.each(&[]);
+    builder.item_slot(each, &path("a"));
+    let elements = builder.build();
     use Syntax::*;
     let not_json = DecodeErrorKind::NotJson;
     for (payload, kind, at) in [
@@ -687,6 +691,7 @@ fn an_error_says_what_and_where() {
         for paths in [&[][..], &[""], &["a", "[0]"]] {
             check_error(payload, paths, kind, at);
         }
+        assert_eq!(decode(&elements, payload.as_bytes()), Err(DecodeError { kind, at }), "{payload}");
     }
     let error = decode(&PathTreeBuilder::new().build(), b"{\"a\":\"\xc3\x28\"}").unwrap_err();
     assert_eq!(

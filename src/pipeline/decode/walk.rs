@@ -167,10 +167,11 @@ impl<'m> Out<'_, 'm> {
             b'{' => Found::Other("object"),
             b'"' => Found::Other("string"),
             b't' | b'f' => Found::Other("boolean"),
-            _ => {
+            b'-' | b'0'..=b'9' => {
                 let number = scanner.clone().number()?;
                 Found::Other(if number.float { "float" } else { "integer" })
             }
+            _ => return Err(scanner.unexpected()),
         };
         if !matches!(out.found, Found::Array { .. }) {
             return scanner.skip(depth);
