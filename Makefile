@@ -6,7 +6,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 
-# A recipe is one program or one cargo call: what needs clean-up (a broker) is a script with a trap.
+# What needs clean-up (a broker) is a script with a trap. Whatever runs beside a broker is compiled before it starts.
 
 .PHONY: help
 help: ## this list
@@ -26,6 +26,7 @@ demo: setup ## the whole way with Kafka and Aerospike in the process: no service
 
 .PHONY: demo-kafka
 demo-kafka: setup ## the same with a real Kafka broker, started and stopped here (needs Java and Maven: installs them)
+	$(CARGO) build --release --locked --features sim --example demo
 	@scripts/with-kafka.sh $(CARGO) run --release --locked --features sim --example demo -- --kafka @KAFKA_BROKERS@ $(ARGS)
 
 .PHONY: test
@@ -34,6 +35,7 @@ test: setup ## all tests that need no service
 
 .PHONY: test-kafka
 test-kafka: setup ## the tests against a real Kafka broker, started and stopped here
+	$(CARGO) test --locked --features sim --test kafka --no-run
 	@scripts/with-kafka.sh $(CARGO) test --locked --features sim --test kafka -- --ignored
 
 .PHONY: bench
