@@ -259,7 +259,7 @@ start() {
   fi
   show_logs
   stop_broker
-  fail "the broker did not start within $start_timeout_s s; its logs are in $dir/logs"
+  fail "the broker died at its start, or did not answer within $start_timeout_s s; its logs are in $dir/logs"
 }
 
 # ---- stop
