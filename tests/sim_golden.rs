@@ -63,8 +63,7 @@ fn parse(line_number: usize, line: &str) -> Entry {
 fn send(stream: &mut TcpStream, frame: &Frame) {
     assert!(!frame.is_cut, "line {}: a request that was cut cannot be sent", frame.line);
     let header = (2u64 << 56) | (u64::from(frame.kind) << 48) | frame.body.len() as u64;
-    stream.write_all(&header.to_be_bytes()).unwrap();
-    stream.write_all(&frame.body).unwrap();
+    stream.write_all(&[&header.to_be_bytes(), frame.body.as_slice()].concat()).unwrap();
 }
 
 fn receive(stream: &mut TcpStream, line: usize) -> (u8, Vec<u8>) {
