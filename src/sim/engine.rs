@@ -36,13 +36,7 @@ pub struct Conversation {
 impl Engine {
     /// Puts the answer to a frame at the end of `out`. `false`: the frame is none the server knows, and the connection
     /// is to be closed.
-    pub fn answer(
-        &self,
-        header: FrameHeader,
-        body: &[u8],
-        conversation: &mut Conversation,
-        out: &mut Vec<u8>,
-    ) -> bool {
+    pub fn answer(&self, header: FrameHeader, body: &[u8], conversation: &mut Conversation, out: &mut Vec<u8>) -> bool {
         match header.kind {
             wire::PROTO_INFO => info::answer(self, self.auth.allows(&conversation.session), body, out),
             wire::PROTO_SECURITY => self.auth.answer(&mut conversation.session, body, out),
@@ -54,12 +48,19 @@ impl Engine {
 
     fn message(&self, body: &[u8], conversation: &mut Conversation, out: &mut Vec<u8>) {
         self.counters.messages.fetch_add(1, Ordering::Relaxed);
-        let world = World { now: self.store.now(), stop_writes: self.faults.is_stop_writes() };
+        let world = World {
+            now: self.store.now(),
+            stop_writes: self.faults.is_stop_writes(),
+        };
         let message = message::parse(body);
         let allowed = self.auth.allows(&conversation.session);
         match message {
             Ok(Message::Batch(_)) if !allowed => {
-                let refused = AnswerHeader { info3: wire::INFO3_LAST, code: code::NOT_AUTHENTICATED, ..Default::default() };
+                let refused = AnswerHeader {
+                    info3: wire::INFO3_LAST,
+                    code: code::NOT_AUTHENTICATED,
+                    ..Default::default()
+                };
                 wire::put_header_frame(out, refused);
             }
             Ok(Message::Batch(batch)) => batch::run(self, &batch, &mut conversation.scratch, world, out),
@@ -67,7 +68,13 @@ impl Engine {
                 self.counters.singles.fetch_add(1, Ordering::Relaxed);
                 let start = wire::begin_frame(out, wire::PROTO_MESSAGE);
                 let mut refuse = |code: u8| {
-                    out.extend_from_slice(&AnswerHeader { code, ..AnswerHeader::default() }.bytes());
+                    out.extend_from_slice(
+                        &AnswerHeader {
+                            code,
+                            ..AnswerHeader::default()
+                        }
+                        .bytes(),
+                    );
                     code
                 };
                 let code = match message {
@@ -77,7 +84,13 @@ impl Engine {
                         Some(namespace) => {
                             let writes = batch::writes(&row);
                             self.counters.reads.fetch_add(u64::from(!writes), Ordering::Relaxed);
-                            match self.faults.strike_rows(std::iter::once(writes)).first().copied().flatten() {
+                            match self
+                                .faults
+                                .strike_rows(std::iter::once(writes))
+                                .first()
+                                .copied()
+                                .flatten()
+                            {
                                 Some(code) => refuse(code),
                                 None => execute::row(namespace, &digest, &row, 0, world, out),
                             }

@@ -82,7 +82,13 @@ impl Default for SimConfig {
             control: None,
             node_name: "A1".to_owned(),
             cluster_name: "penstock-sim".to_owned(),
-            namespaces: vec!["test".into(), NamespaceConfig { storage_engine: "device".to_owned(), ..NamespaceConfig::new("disk") }],
+            namespaces: vec![
+                "test".into(),
+                NamespaceConfig {
+                    storage_engine: "device".to_owned(),
+                    ..NamespaceConfig::new("disk")
+                },
+            ],
             inline: false,
             batch_rows_max: 0,
             login: None,
@@ -112,9 +118,16 @@ impl Simulator {
         let socket = TcpListener::bind(config.listen)?;
         let addr = socket.local_addr()?;
         let connections = Connections::default();
-        let login = config.login.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
+        let login = config
+            .login
+            .as_ref()
+            .map(|(user, password)| (user.as_str(), password.as_str()));
         let engine = Arc::new(Engine {
-            node: Node { name: config.node_name.clone(), addr, partitions: [0xff; 512] },
+            node: Node {
+                name: config.node_name.clone(),
+                addr,
+                partitions: [0xff; 512],
+            },
             store: Store::new(config.namespaces.clone()),
             faults: Faults::new(connections.clone(), config.seed),
             counters: Counters::default(),
@@ -133,11 +146,21 @@ impl Simulator {
                 let engine = engine.clone();
                 let handler = move |stream| control::converse(&engine, stream);
                 let socket = TcpListener::bind(addr)?;
-                Some(Listener::serve(socket, "sim-ctl", Connections::default(), || true, handler)?)
+                Some(Listener::serve(
+                    socket,
+                    "sim-ctl",
+                    Connections::default(),
+                    || true,
+                    handler,
+                )?)
             }
             None => None,
         };
-        Ok(Simulator { control, listener: Some(listener), engine })
+        Ok(Simulator {
+            control,
+            listener: Some(listener),
+            engine,
+        })
     }
 
     /// Where clients connect.
@@ -162,8 +185,12 @@ impl Simulator {
     /// The live records of a set, by digest. The empty name is the records without a set.
     pub fn records(&self, namespace: &str, set: &str) -> BTreeMap<Digest, RecordView> {
         let mut records = BTreeMap::new();
-        let Some(namespace) = self.engine.store.namespace(namespace.as_bytes()) else { return records };
-        let Some(set) = namespace.find_set(set.as_bytes()) else { return records };
+        let Some(namespace) = self.engine.store.namespace(namespace.as_bytes()) else {
+            return records;
+        };
+        let Some(set) = namespace.find_set(set.as_bytes()) else {
+            return records;
+        };
         let now = self.engine.store.now();
         namespace.for_each(|digest, record| {
             if record.set == set && !record.is_expired(now) {
@@ -179,7 +206,10 @@ impl Simulator {
         let namespace = self.engine.store.namespace(namespace.as_bytes())?;
         let now = self.engine.store.now();
         let shard = namespace.shard(&digest);
-        shard.get(&digest).filter(|record| !record.is_expired(now)).map(|record| RecordView::new(record, now))
+        shard
+            .get(&digest)
+            .filter(|record| !record.is_expired(now))
+            .map(|record| RecordView::new(record, now))
     }
 
     /// Forgets every record, as a server in memory does when it is restarted: connections are closed, too.
@@ -215,12 +245,21 @@ pub struct RecordView {
 impl RecordView {
     fn new(record: &Record, now: u32) -> Self {
         let bin = |bin: &store::Bin| {
-            (String::from_utf8_lossy(bin.name.as_bytes()).into_owned(), bin.particle.to_value())
+            (
+                String::from_utf8_lossy(bin.name.as_bytes()).into_owned(),
+                bin.particle.to_value(),
+            )
         };
-        let key = record.key.as_deref().and_then(|key| key.split_first()).map(|(&kind, bytes)| {
-            store::Particle::from_wire(kind, bytes)
-                .map_or_else(|_| Value::Particle(kind, bytes.to_vec()), |particle| particle.to_value())
-        });
+        let key = record
+            .key
+            .as_deref()
+            .and_then(|key| key.split_first())
+            .map(|(&kind, bytes)| {
+                store::Particle::from_wire(kind, bytes).map_or_else(
+                    |_| Value::Particle(kind, bytes.to_vec()),
+                    |particle| particle.to_value(),
+                )
+            });
         RecordView {
             bins: record.bins.iter().map(bin).collect(),
             generation: record.generation.into(),

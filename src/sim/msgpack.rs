@@ -303,7 +303,11 @@ fn read_map(reader: &mut Reader<'_>, len: usize, depth: usize) -> Option<Value> 
         }
     }
     canonical(&mut entries);
-    Some(if order == 0 { Value::Map(entries) } else { Value::OrderedMap(order, entries) })
+    Some(if order == 0 {
+        Value::Map(entries)
+    } else {
+        Value::OrderedMap(order, entries)
+    })
 }
 
 /// Key order, and of entries with one key the last: how the server keeps a map whatever its order attribute.
@@ -456,13 +460,32 @@ mod tests {
             Value::from(&[1, 2, 3][..]),
             Value::List((0..40).map(Value::Int).collect()),
             Value::OrderedList(1, vec![Value::Int(1), Value::Int(2)]),
-            Value::Map(vec![(Value::Int(1), Value::Nil), (Value::from("k"), Value::List(vec![]))]),
+            Value::Map(vec![
+                (Value::Int(1), Value::Nil),
+                (Value::from("k"), Value::List(vec![])),
+            ]),
             Value::OrderedMap(1, vec![(Value::from("a"), Value::Int(1))]),
         ];
         for value in &values {
             assert_eq!(&round_trip(value), value);
         }
-        for value in [0, 127, 128, 255, 256, 65_535, 65_536, 1 << 32, i64::MAX, -1, -32, -33, -129, -40_000, i64::MIN] {
+        for value in [
+            0,
+            127,
+            128,
+            255,
+            256,
+            65_535,
+            65_536,
+            1 << 32,
+            i64::MAX,
+            -1,
+            -32,
+            -33,
+            -129,
+            -40_000,
+            i64::MIN,
+        ] {
             assert_eq!(round_trip(&Value::Int(value)), Value::Int(value));
         }
     }

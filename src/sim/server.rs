@@ -67,7 +67,11 @@ impl Listener {
                 .name(format!("{name}-accept"))
                 .spawn(move || accept_loop(&listener, name, &stopping, &connections, &accept, &handler))?
         };
-        Ok(Listener { addr, stopping, acceptor: Some(acceptor) })
+        Ok(Listener {
+            addr,
+            stopping,
+            acceptor: Some(acceptor),
+        })
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -201,7 +205,10 @@ impl Frames {
             return Ok(None);
         }
         let start = self.pending.start;
-        let Some(header) = self.buffer[start..].first_chunk().map(|bytes| wire::frame_header(*bytes)) else {
+        let Some(header) = self.buffer[start..]
+            .first_chunk()
+            .map(|bytes| wire::frame_header(*bytes))
+        else {
             return Ok(None);
         };
         let bytes = match usize::try_from(header.bytes) {

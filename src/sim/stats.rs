@@ -81,7 +81,10 @@ impl Counters {
             singles: read(&self.singles),
             reads: read(&self.reads),
             duplicate_rows: read(&self.duplicate_rows),
-            results: (0..=255).zip(self.results.iter().map(read)).filter(|(_, times)| *times > 0).collect(),
+            results: (0..=255)
+                .zip(self.results.iter().map(read))
+                .filter(|(_, times)| *times > 0)
+                .collect(),
             connections: read(&self.connections),
         }
     }

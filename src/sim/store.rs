@@ -160,7 +160,10 @@ impl BinName {
     pub fn new(name: &[u8]) -> Option<Self> {
         let mut bytes = [0; BIN_NAME_BYTES_MAX];
         bytes.get_mut(..name.len())?.copy_from_slice(name);
-        (!name.contains(&0)).then_some(BinName { len: name.len() as u8, bytes })
+        (!name.contains(&0)).then_some(BinName {
+            len: name.len() as u8,
+            bytes,
+        })
     }
 
     pub fn as_bytes(&self) -> &[u8] {
@@ -300,7 +303,11 @@ impl Namespace {
 
     /// The number of a set that is there.
     pub fn find_set(&self, name: &[u8]) -> Option<u16> {
-        if name.is_empty() { Some(0) } else { self.sets.read().by_name.get(name).copied() }
+        if name.is_empty() {
+            Some(0)
+        } else {
+            self.sets.read().by_name.get(name).copied()
+        }
     }
 
     pub fn set_names(&self) -> Vec<Box<[u8]>> {
@@ -337,7 +344,9 @@ impl Store {
     }
 
     pub fn namespace(&self, name: &[u8]) -> Option<&Namespace> {
-        self.namespaces.iter().find(|namespace| namespace.config.name.as_bytes() == name)
+        self.namespaces
+            .iter()
+            .find(|namespace| namespace.config.name.as_bytes() == name)
     }
 
     pub fn namespaces(&self) -> &[Namespace] {
@@ -346,7 +355,9 @@ impl Store {
 
     /// Seconds since the start of 2010.
     pub fn now(&self) -> u32 {
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+        let seconds = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs() as i64);
         let offset = self.clock_offset_seconds.load(Ordering::Relaxed);
         u32::try_from(seconds + offset - EPOCH_SECONDS).unwrap_or(0)
     }
