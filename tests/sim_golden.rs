@@ -6,6 +6,8 @@
 //! another value the answer must have another than 0). In `namespace/<name>` the values of `objects`,
 //! `master_objects`, `current_time`, `non_expirable_objects` and `expired_objects`. No frame is left out.
 #![cfg(feature = "sim")]
+// A test may fail by panicking.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

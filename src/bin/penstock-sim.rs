@@ -3,6 +3,9 @@
 //!
 //! Only arguments and signals stand here; everything else is `penstock::sim`.
 
+// A command line tool speaks to its user.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use std::error::Error;
 use std::io::Write as _;
 use std::net::SocketAddr;

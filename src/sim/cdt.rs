@@ -520,10 +520,10 @@ fn modify_map(map: Option<MapItems>, call: &Call) -> Result<Changed, u8> {
         }
         map::REMOVE_BY_INDEX_RANGE => {
             let (from, to) = range(map.items.len(), call.int(1)?, call.int_or(2, i64::MAX)?);
-            let removed: Vec<_> = map.items.drain(from..to).collect();
+            map.items.drain(from..to);
             match call.int(0)? {
                 RETURN_NONE => None,
-                RETURN_COUNT => Some(Value::Int(removed.len() as i64)),
+                RETURN_COUNT => Some(Value::Int((to - from) as i64)),
                 _ => return Err(code::UNSUPPORTED_FEATURE),
             }
         }

@@ -23,7 +23,9 @@ pub enum Share {
 /// What becomes of a message that arrives during a stall. None is ever answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stalled {
+    /// It has no effect.
     Dropped,
+    /// It takes effect, and nobody is told.
     Applied,
 }
 

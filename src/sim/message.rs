@@ -5,6 +5,7 @@
 
 use super::wire::{Reader, code, field};
 
+/// What names a record: the hash of its set and user key.
 pub type Digest = [u8; 20];
 
 /// One operation on one bin, as it stands in the frame.

@@ -61,8 +61,11 @@ pub struct SimConfig {
     pub listen: SocketAddr,
     /// Where control commands are heard, if anywhere (`control_command` says what they look like).
     pub control: Option<SocketAddr>,
+    /// What the node calls itself.
     pub node_name: String,
+    /// What its cluster is called.
     pub cluster_name: String,
+    /// The namespaces it has.
     pub namespaces: Vec<NamespaceConfig>,
     /// Rows of one batch on one key run in their order, as in a namespace in memory that allows it. Else they race.
     pub inline: bool,
@@ -114,6 +117,7 @@ pub struct Simulator {
 }
 
 impl Simulator {
+    /// Listens and serves. Fails where an address cannot be had.
     pub fn start(config: SimConfig) -> io::Result<Self> {
         let socket = TcpListener::bind(config.listen)?;
         let addr = socket.local_addr()?;
@@ -178,6 +182,7 @@ impl Simulator {
         self.engine.faults.clone()
     }
 
+    /// What was counted so far.
     pub fn stats(&self) -> Stats {
         self.engine.counters.snapshot()
     }
@@ -234,7 +239,9 @@ impl Drop for Simulator {
 /// A record as tests look at it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordView {
+    /// The bins by name.
     pub bins: BTreeMap<String, Value>,
+    /// How often it was written, from 1.
     pub generation: u32,
     /// Seconds it has left; `None`: for ever.
     pub ttl: Option<u32>,
@@ -268,6 +275,7 @@ impl RecordView {
         }
     }
 
+    /// The value in a bin.
     pub fn bin(&self, name: &str) -> Option<&Value> {
         self.bins.get(name)
     }
@@ -286,9 +294,13 @@ impl RecordView {
 /// How a record is asked for.
 #[derive(Debug, Clone, Copy)]
 pub enum RecordKey<'a> {
+    /// By an integer key.
     Int(i64),
+    /// By a string key.
     Str(&'a str),
+    /// By a key of bytes.
     Blob(&'a [u8]),
+    /// By the digest.
     Digest(Digest),
 }
 

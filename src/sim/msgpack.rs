@@ -16,14 +16,21 @@ const PARTICLE_BLOB: u8 = 4;
 /// A value as the simulator shows it to tests, and as elements of lists and maps.
 #[derive(Debug, Clone)]
 pub enum Value {
+    /// No value; only inside lists and maps.
     Nil,
+    /// A boolean.
     Bool(bool),
+    /// An integer.
     Int(i64),
+    /// An eight-byte float.
     Float(f64),
+    /// A string.
     Str(String),
+    /// Bytes.
     Blob(Vec<u8>),
+    /// A list in the order of its items.
     List(Vec<Value>),
-    /// In key order.
+    /// A map without an order attribute; the server keeps it in key order all the same.
     Map(Vec<(Value, Value)>),
     /// A list that keeps itself sorted, with its order flags.
     OrderedList(u8, Vec<Value>),
@@ -54,6 +61,7 @@ impl Value {
         }
     }
 
+    /// The integer.
     pub fn as_int(&self) -> Option<i64> {
         match self {
             Value::Int(value) => Some(*value),
@@ -61,6 +69,7 @@ impl Value {
         }
     }
 
+    /// The string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::Str(text) => Some(text),

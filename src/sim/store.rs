@@ -218,6 +218,7 @@ pub type DigestMap<V> = HashMap<Digest, V, BuildHasherDefault<DigestHasher>>;
 /// What a namespace is told at start. `penstock-sim` leaves all but the name at its default.
 #[derive(Debug, Clone)]
 pub struct NamespaceConfig {
+    /// What messages call it.
     pub name: String,
     /// `memory` or `device`: only what `namespace/<name>` reports.
     pub storage_engine: String,
@@ -225,11 +226,14 @@ pub struct NamespaceConfig {
     pub default_ttl: u32,
     /// 0: nothing expires, and a record with a ttl is refused with 22, as the server does.
     pub nsup_period: u32,
+    /// Takes records with a ttl although nothing expires.
     pub allow_ttl_without_nsup: bool,
+    /// Larger records are refused with 13.
     pub max_record_bytes: usize,
 }
 
 impl NamespaceConfig {
+    /// In memory, nothing expires by default, records of up to 1 MiB.
     pub fn new(name: impl Into<String>) -> Self {
         NamespaceConfig {
             name: name.into(),
