@@ -348,7 +348,7 @@ fn modify_list(list: Option<ListItems>, call: &Call) -> Result<Changed, u8> {
         }
         list::SET => {
             let (at, value) = (call.int(0)?, call.arg(1)?.clone());
-            pad(&mut list.items, at, call.int_or(3, 0)?)?;
+            pad(&mut list.items, at, call.int_or(2, 0)?)?;
             let len = list.items.len();
             if at == len as i64 {
                 list.items.push(value);
@@ -446,12 +446,12 @@ fn add(value: &Value, by: &Value) -> Result<Value, u8> {
 }
 
 fn modify_map(map: Option<MapItems>, call: &Call) -> Result<Changed, u8> {
-    // Where the order of a map to be created stands among the arguments: the last or, behind it, the flags.
+    // Where the order of a map to be created stands among the arguments. They go by position (`cdt.c`): a client that
+    // leaves a nil value out has its order taken for the value.
     let order_at = match call.what {
         map::SET_TYPE => Some(0),
-        map::PUT => Some(if call.args.len() == 2 { 1 } else { 2 }),
         map::PUT_ITEMS => Some(1),
-        map::INCREMENT | map::DECREMENT => Some(call.args.len().saturating_sub(1).max(1)),
+        map::PUT | map::INCREMENT | map::DECREMENT => Some(2),
         _ => None,
     };
     let created = match order_at {
@@ -471,13 +471,8 @@ fn modify_map(map: Option<MapItems>, call: &Call) -> Result<Changed, u8> {
             None
         }
         map::PUT => {
-            // A nil value is left out by the client.
-            let value = if call.args.len() == 2 {
-                Value::Nil
-            } else {
-                call.arg(1)?.clone()
-            };
-            put(&mut map, vec![(call.arg(0)?.clone(), value)], call.int_or(3, 0)?)?;
+            let entry = (call.arg(0)?.clone(), call.arg(1)?.clone());
+            put(&mut map, vec![entry], call.int_or(3, 0)?)?;
             size(&map)
         }
         map::PUT_ITEMS => {
@@ -486,11 +481,7 @@ fn modify_map(map: Option<MapItems>, call: &Call) -> Result<Changed, u8> {
             size(&map)
         }
         map::INCREMENT | map::DECREMENT => {
-            let by = if call.args.len() > 2 {
-                call.arg(1)?.clone()
-            } else {
-                Value::Int(1)
-            };
+            let by = call.args.get(1).cloned().unwrap_or(Value::Int(1));
             let by = match (call.what, by) {
                 (map::DECREMENT, Value::Int(by)) => Value::Int(by.wrapping_neg()),
                 (map::DECREMENT, Value::Float(by)) => Value::Float(-by),
@@ -702,10 +693,10 @@ mod tests {
                 Ok((Some(Value::OrderedMap(1, vec![(k(), int(1))])), Some(int(1)))),
             ),
             (
-                "put nil",
+                "put of a value left out",
                 None,
                 vec![int(67), k(), int(0)],
-                Ok((Some(Value::Map(vec![(k(), Value::Nil)])), Some(int(1)))),
+                Ok((Some(map(0)), Some(int(1)))),
             ),
             (
                 "create only",
