@@ -174,8 +174,10 @@ prepare() {
     echo "controller.quorum.voters=1@127.0.0.1:$controller_port"
     echo "log.dirs=$dir/data"
   } >"$config"
-  # 16 random bytes in the base64 of URLs: what the broker's own random-uuid prints, without another JVM.
+  # 16 random bytes in the base64 of URLs: what the broker's own random-uuid prints, without another JVM. A leading
+  # dash would be an option, as in one of 64 it is.
   cluster_id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
+  cluster_id=${cluster_id/#-/A}
   # C1 only: this JVM lives for a second.
   heap=(-Xmx128m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
   run_java kafka.tools.StorageTool format --config "$config" --cluster-id "$cluster_id" \
