@@ -120,12 +120,13 @@ print_brokers() {
 fetch_jars() {
   cmp -s "$root/scripts/kafka/pom.xml" "$jars/pom.xml" && return
   echo "kafka: fetching the broker's jars" >&2
-  local fresh
+  local fresh log=$root/.cache/kafka/maven.log
   mkdir -p "$root/.cache/kafka"
   fresh=$(mktemp -d "$root/.cache/kafka/jars.XXXXXX")
-  mvn -B -q -Dstyle.color=never -f "$root/scripts/kafka/pom.xml" -Dmaven.wagon.http.retryHandler.count=3 \
-    dependency:copy-dependencies -DoutputDirectory="$fresh" </dev/null >&2 || {
+  mvn -B -q -f "$root/scripts/kafka/pom.xml" -Dmaven.wagon.http.retryHandler.count=3 \
+    dependency:copy-dependencies -DoutputDirectory="$fresh" </dev/null >"$log" 2>&1 || {
     rm -rf "$fresh"
+    tail -n 20 "$log" >&2
     fail "Maven could not fetch the broker's jars (scripts/kafka/pom.xml)"
   }
   cp "$root/scripts/kafka/pom.xml" "$fresh/pom.xml"
