@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
@@ -202,23 +203,14 @@ impl Service {
         if !self.consumer.context().workers().stop_all(StopKind::Drain, deadline) {
             error!("stop: workers did not leave within run.shutdown_grace; nothing was committed that was not written");
             // Dropping the consumer would wait for them.
-            std::mem::forget(self.consumer);
+            forget(self.consumer);
             return Exit::Restart;
         }
         let Service { consumer, counters, .. } = self;
-        // Leaves the group, so that others take over at once; bounded, since a broker may be gone.
-        if let Err(error) = consumer.close_queue() {
-            warn!("kafka: leaving the group failed error=\"{error}\"");
+        if !leave_group(consumer, deadline) {
+            warn!("kafka: the group did not let go within run.shutdown_grace; it will after the session time-out");
+            return if exit == Exit::Stopped { Exit::Restart } else { exit };
         }
-        while !consumer.closed() {
-            if Instant::now() >= deadline {
-                warn!("kafka: the group did not let go within run.shutdown_grace; it will after the session time-out");
-                std::mem::forget(consumer);
-                return if exit == Exit::Stopped { Exit::Restart } else { exit };
-            }
-            consumer.poll(POLL_WAIT);
-        }
-        drop(consumer);
         info!(
             "stopped consumed={} written={} rejected={} returned={} rows={} held_partitions={held} took={:.1?}",
             counters.messages_consumed.get(),
@@ -230,6 +222,28 @@ impl Service {
         );
         if exit == Exit::Stopped && held > 0 { Exit::Rejected } else { exit }
     }
+}
+
+/// Leaves the group, so that others take over at once; `false` when the deadline passed first.
+///
+/// The drop does it, and waits for the brokers without a bound; so it happens where it can be left behind. The
+/// rebalance callback that it runs finds no workers.
+fn leave_group(consumer: Arc<Consumer>, deadline: Instant) -> bool {
+    let (sender, left) = bounded(1);
+    let thread = thread::Builder::new().name("leave-group".into()).spawn(move || {
+        drop(consumer);
+        let _ = sender.send(());
+    });
+    match thread {
+        Ok(thread) => left.recv_deadline(deadline).is_ok() && thread.join().is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// Keeps the consumer alive for workers that did not end; the process ends soon.
+#[expect(clippy::mem_forget, reason = "dropping it would wait for those workers, without a bound")]
+fn forget(consumer: Arc<Consumer>) {
+    std::mem::forget(consumer);
 }
 
 /// The line each 10 seconds.

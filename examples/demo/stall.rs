@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use penstock::ops::counters::Counters;
 use penstock::ops::memory::resident_bytes;
 use penstock::sim::Simulator;
-use penstock::sim::faults::Stalled;
+use penstock::sim::Stalled;
 
 /// Growth of resident memory that is still "flat": the in-process broker and the threads' own noise.
 const FLAT_BYTES: i64 = 32 * 1024 * 1024;
@@ -19,6 +19,8 @@ pub struct Watch<'a> {
     messages: u64,
     stall_for: Duration,
     started: Instant,
+    /// When the first message was written: joining a group takes seconds, and is not the service's rate.
+    first: Option<Instant>,
     finished: Option<Instant>,
     phase: Phase,
 }
@@ -65,6 +67,7 @@ impl<'a> Watch<'a> {
             messages,
             stall_for: Duration::from_secs(stall_seconds),
             started: Instant::now(),
+            first: None,
             finished: None,
             phase: Phase::Before,
         }
@@ -72,6 +75,9 @@ impl<'a> Watch<'a> {
 
     /// To be called often: moves from one phase to the next when it is time.
     pub fn observe(&mut self) {
+        if self.first.is_none() && self.counters.messages_written.get() > 0 {
+            self.first = Some(Instant::now());
+        }
         let Some(simulator) = self.simulator else { return };
         let counters = self.counters;
         let mark = || Mark { consumed: counters.messages_consumed.get(), resident: resident_bytes().unwrap_or(0) };
@@ -130,9 +136,9 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// `count` a second over the whole run, without the silence and the time until the first write after it.
+    /// `count` a second from the first write to the last, without the silence and the time until the first write after it.
     pub fn rate(&self, count: u64) -> f64 {
-        let whole = self.finished.unwrap_or_else(Instant::now) - self.started;
+        let whole = self.finished.unwrap_or_else(Instant::now) - self.first.unwrap_or(self.started);
         let lost = self.report().map_or(Duration::ZERO, |r| r.lasted + r.caught_up_after.unwrap_or_default());
         count as f64 / whole.saturating_sub(lost).as_secs_f64().max(0.001)
     }

@@ -44,7 +44,7 @@ impl RowWriter for Store {
             let reason = failure
                 .or_else(|| call.err().map(|e| chain(&e)))
                 .unwrap_or_else(|| "the server ended the batch without an answer for every row".into());
-            self.health.failed(rows.len(), unresolved, &reason);
+            self.health.failed(started, rows.len(), unresolved, &reason);
         } else {
             self.health.succeeded();
         }

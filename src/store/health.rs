@@ -28,12 +28,12 @@ struct Outage {
 }
 
 impl Health {
-    /// A call left `rows_failed` of `rows` rows unresolved, for `reason`.
-    pub fn failed(&self, rows: usize, rows_failed: usize, reason: &str) {
+    /// A call that began at `began` left `rows_failed` of `rows` rows unresolved, for `reason`.
+    pub fn failed(&self, began: Instant, rows: usize, rows_failed: usize, reason: &str) {
         let mut state = self.0.lock();
         let now = Instant::now();
         let quiet = state.last_line.is_none_or(|at| now.duration_since(at) >= LINE_INTERVAL);
-        let outage = state.outage.get_or_insert(Outage { since: now, announced: false, calls_failed: 0, rows_failed: 0 });
+        let outage = state.outage.get_or_insert(Outage { since: began, announced: false, calls_failed: 0, rows_failed: 0 });
         outage.calls_failed += 1;
         outage.rows_failed += rows_failed as u64;
         if quiet {
@@ -75,8 +75,8 @@ mod tests {
     fn an_outage_lasts_from_the_first_failure_to_the_first_full_success() {
         let health = Health::default();
         assert!(health.failing_for().is_none());
-        health.failed(200, 20, "code 18");
-        health.failed(200, 10, "code 18");
+        health.failed(Instant::now(), 200, 20, "code 18");
+        health.failed(Instant::now(), 200, 10, "code 18");
         assert!(health.failing_for().is_some());
         health.succeeded();
         assert!(health.failing_for().is_none());
