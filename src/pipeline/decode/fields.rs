@@ -111,9 +111,7 @@ impl<'f, 'm> Items<'f, 'm> {
     /// The value in element `index`. `None`: missing there, or an element beyond the array or its limit.
     pub fn get(&self, index: usize, slot: ItemSlotId) -> Option<&'f Value<'m>> {
         assert!(slot.each == self.each, "an item slot belongs to one array");
-        let place = index
-            .checked_mul(self.fields.slots)?
-            .checked_add(slot.slot as usize)?;
+        let place = index.checked_mul(self.fields.slots)?.checked_add(slot.slot as usize)?;
         self.fields.items.get(place)?.as_ref()
     }
 }

@@ -108,11 +108,7 @@ impl<'m> Scanner<'m> {
     #[inline(always)]
     pub fn peek_token(&mut self) -> u8 {
         let byte = self.peek();
-        if byte > b' ' {
-            byte
-        } else {
-            self.pass_white_space()
-        }
+        if byte > b' ' { byte } else { self.pass_white_space() }
     }
 
     fn pass_white_space(&mut self) -> u8 {
@@ -186,15 +182,17 @@ impl<'m> Scanner<'m> {
     pub fn string(&mut self) -> Result<RawString, DecodeError> {
         let start = self.pos + 1;
         let mut at = start;
-        while let Some(chunk) =
-            self.bytes.get(at..).and_then(|rest| rest.first_chunk::<CHUNK>())
-        {
+        while let Some(chunk) = self.bytes.get(at..).and_then(|rest| rest.first_chunk::<CHUNK>()) {
             let plain = plain_run(chunk);
             at += plain;
             if plain < CHUNK {
                 if self.bytes[at] == b'"' {
                     self.pos = at + 1;
-                    return Ok(RawString { start, end: at, escaped: false });
+                    return Ok(RawString {
+                        start,
+                        end: at,
+                        escaped: false,
+                    });
                 }
                 break;
             }
@@ -211,11 +209,7 @@ impl<'m> Scanner<'m> {
                 Some(b'"') => {
                     let end = self.pos;
                     self.pos += 1;
-                    return Ok(RawString {
-                        start,
-                        end,
-                        escaped,
-                    });
+                    return Ok(RawString { start, end, escaped });
                 }
                 Some(b'\\') => {
                     escaped = true;
@@ -258,9 +252,7 @@ impl<'m> Scanner<'m> {
             0xd800..=0xdbff if self.bytes[self.pos..].starts_with(b"\\u") => {
                 self.pos += 2;
                 match self.hex4()? {
-                    second @ 0xdc00..=0xdfff => {
-                        0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)
-                    }
+                    second @ 0xdc00..=0xdfff => 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00),
                     // No character has a surrogate's number: refused below.
                     _ => first,
                 }
@@ -467,7 +459,11 @@ mod tests {
                 seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 let byte = (seed >> 24) as u8;
                 // Mostly plain bytes, or no run gets far; of all kinds, those next to a stop among them.
-                if round % 4 > 0 && stops(byte) { byte | 0x21 | 0x80 } else { byte }
+                if round % 4 > 0 && stops(byte) {
+                    byte | 0x21 | 0x80
+                } else {
+                    byte
+                }
             });
             let expected = chunk.iter().position(|byte| stops(*byte)).unwrap_or(CHUNK);
             assert_eq!(plain_run(&chunk), expected, "{chunk:?}");

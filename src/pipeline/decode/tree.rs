@@ -124,8 +124,7 @@ impl NameKey {
 
     #[inline]
     fn hash(&self) -> usize {
-        let mixed = (self.head ^ self.tail.rotate_left(29) ^ self.len as u64)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.head ^ self.tail.rotate_left(29) ^ self.len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed >> 40) as usize
     }
 }
@@ -145,9 +144,7 @@ impl Names {
     pub fn find(&self, bytes: &[u8], start: usize, end: usize) -> Option<usize> {
         let key = NameKey::new(bytes, start, end);
         if self.table.is_empty() {
-            self.entries
-                .iter()
-                .position(|entry| entry.is(&key, bytes, start, end))
+            self.entries.iter().position(|entry| entry.is(&key, bytes, start, end))
         } else {
             let mask = self.table.len() - 1;
             let mut place = key.hash() & mask;
@@ -214,29 +211,20 @@ impl Nodes {
             let new = number_u32(self.nodes.len());
             let node = &mut self.nodes[here];
             let next = match segment {
-                Segment::Name(name) => {
-                    match node
-                        .names
-                        .entries
-                        .iter()
-                        .find(|entry| *entry.text == **name)
-                    {
-                        Some(entry) => entry.node,
-                        None => {
-                            node.names.push(name, new);
-                            new
-                        }
+                Segment::Name(name) => match node.names.entries.iter().find(|entry| *entry.text == **name) {
+                    Some(entry) => entry.node,
+                    None => {
+                        node.names.push(name, new);
+                        new
                     }
-                }
-                Segment::Index(index) => {
-                    match node.indexes.binary_search_by_key(index, |entry| entry.0) {
-                        Ok(found) => node.indexes[found].1,
-                        Err(place) => {
-                            node.indexes.insert(place, (*index, new));
-                            new
-                        }
+                },
+                Segment::Index(index) => match node.indexes.binary_search_by_key(index, |entry| entry.0) {
+                    Ok(found) => node.indexes[found].1,
+                    Err(place) => {
+                        node.indexes.insert(place, (*index, new));
+                        new
                     }
-                }
+                },
             };
             if next == new {
                 self.nodes.push(Node::default());
