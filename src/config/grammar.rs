@@ -1,0 +1,312 @@
+//! The strings of value expressions: paths, metadata and templates.
+//!
+//! Pure: text in, [`Expr`] or what is wrong with it out. A string that holds a brace is a template, one that begins with
+//! `@` is metadata, anything else is a path. Numbers, tables and the rest of a value are [`super::values`]' matter.
+
+use super::model::{Constant, Expr, Part, Path, Segment, Source};
+use super::reader::{did_you_mean, quoted};
+
+/// What a text is not, and what would do. Both may quote the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bad {
+    pub problem: String,
+    pub cure: String,
+}
+
+/// Where a value stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// Goes in front of bare paths.
+    pub root: &'a [Segment],
+    /// There is an `each`: `@item` and `@index` mean something.
+    pub each: bool,
+}
+
+const METADATA: &[&str] =
+    &["@key", "@value", "@topic", "@partition", "@offset", "@timestamp", "@header.NAME", "@item", "@index"];
+
+const PATH_CURE: &str = "write names and indexes, e.g. \"user.id\", \"items[0].sku\", 'a.\"odd.name\"'";
+
+/// Indexes beyond this are mistakes.
+const INDEX_MAX: usize = 999_999_999;
+
+fn bad<T>(problem: impl Into<String>, cure: impl Into<String>) -> Result<T, Bad> {
+    Err(Bad { problem: problem.into(), cure: cure.into() })
+}
+
+/// Any string where a value stands.
+pub fn value(text: &str, scope: Scope<'_>) -> Result<Expr, Bad> {
+    if text.contains(['{', '}']) {
+        return template(text, scope);
+    }
+    let mut cursor = Cursor { rest: text };
+    let source = cursor.source(scope)?;
+    cursor.end()?;
+    Ok(Expr::Source(source))
+}
+
+/// A path alone: `root`, `each`, `bins`.
+pub fn path(text: &str) -> Result<Path, Bad> {
+    if text.starts_with('@') {
+        return bad("a path into the message is expected here, not metadata", PATH_CURE);
+    }
+    let mut cursor = Cursor { rest: text };
+    let path = cursor.path()?;
+    cursor.end()?;
+    Ok(path)
+}
+
+/// `"*"`, `"after.*"`, `"@item.*"`: where all fields are taken from. Nothing if the text is not of this form.
+pub fn all_fields(text: &str, scope: Scope<'_>) -> Option<Result<Source, Bad>> {
+    if text == "*" {
+        return Some(Ok(Source::Path(scope.root.to_vec())));
+    }
+    let before = text.strip_suffix(".*")?;
+    Some(match value(before, scope) {
+        Ok(Expr::Source(source @ (Source::Path(_) | Source::Item(_)))) => Ok(source),
+        Ok(_) => bad("only a path or @item has fields to take", "write \"*\", \"after.*\" or \"@item.*\""),
+        Err(bad) => Err(bad),
+    })
+}
+
+fn template(text: &str, scope: Scope<'_>) -> Result<Expr, Bad> {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut literal = String::new();
+    let mut cursor = Cursor { rest: text };
+    while let Some(c) = cursor.next() {
+        match c {
+            '{' | '}' if cursor.take(c) => literal.push(c),
+            '{' => {
+                if !literal.is_empty() {
+                    parts.push(Part::Literal(std::mem::take(&mut literal)));
+                }
+                parts.push(cursor.part(scope)?);
+            }
+            '}' => return bad("a template has a `}` without its `{`", "write `}}` for a literal brace"),
+            c => literal.push(c),
+        }
+    }
+    if parts.is_empty() {
+        return Ok(Expr::Constant(Constant::String(literal)));
+    }
+    if !literal.is_empty() {
+        parts.push(Part::Literal(literal));
+    }
+    Ok(Expr::Template(parts))
+}
+
+/// Formats one instant, so that a wrong format is found before the first message.
+fn check_time_format(format: &str) -> Result<(), Bad> {
+    let cure = "write a strftime format, e.g. {ts:%Y%m%d%H}";
+    if format.is_empty() {
+        return bad("a time format is empty", cure);
+    }
+    if !format.contains('%') {
+        return bad(format!("the time format {} takes nothing from the time", quoted(format)), cure);
+    }
+    match jiff::fmt::strtime::format(format, jiff::Timestamp::UNIX_EPOCH) {
+        Ok(_) => Ok(()),
+        Err(error) => bad(format!("the time format {} is wrong: {error}", quoted(format)), cure),
+    }
+}
+
+fn is_bare(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '$')
+}
+
+struct Cursor<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Cursor<'a> {
+    fn peek(&self) -> Option<char> {
+        self.rest.chars().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let mut chars = self.rest.chars();
+        let c = chars.next();
+        self.rest = chars.as_str();
+        c
+    }
+
+    fn take(&mut self, c: char) -> bool {
+        match self.rest.strip_prefix(c) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn take_while(&mut self, keep: impl Fn(char) -> bool) -> &'a str {
+        let end = self.rest.find(|c| !keep(c)).unwrap_or(self.rest.len());
+        let (taken, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        taken
+    }
+
+    fn end(&self) -> Result<(), Bad> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => bad(
+                format!("{} does not belong in a path", quoted(self.rest)),
+                "put a name with such characters in quotes, e.g. 'a.\"odd name\"'; a constant is { value = \"…\" }",
+            ),
+        }
+    }
+
+    /// After the `{` of a template, up to and with its `}`.
+    fn part(&mut self, scope: Scope<'_>) -> Result<Part, Bad> {
+        if self.peek() == Some('}') {
+            return bad("a template has an empty `{}`", "name a field, e.g. {user.id}; `{{` is a literal brace");
+        }
+        let source = self.source(scope)?;
+        if self.take('}') {
+            return Ok(Part::Source(source));
+        }
+        if self.take(':') {
+            let format = self.take_while(|c| c != '}');
+            if !self.take('}') {
+                return bad("a template's `{` is not closed", "close it with `}`; `{{` is a literal brace");
+            }
+            check_time_format(format)?;
+            return Ok(Part::Time { source, format: format.to_owned() });
+        }
+        if self.rest.is_empty() {
+            return bad("a template's `{` is not closed", "close it with `}`; `{{` is a literal brace");
+        }
+        bad(
+            format!("{} does not belong in a template's path", quoted(self.rest)),
+            "put a name with such characters in quotes, e.g. {a.\"odd name\"}; `{{` is a literal brace",
+        )
+    }
+
+    fn source(&mut self, scope: Scope<'_>) -> Result<Source, Bad> {
+        if !self.take('@') {
+            let mut path = scope.root.to_vec();
+            path.extend(self.path()?);
+            return Ok(Source::Path(path));
+        }
+        let name = self.take_while(|c| c.is_ascii_alphanumeric() || c == '_');
+        let source = match name {
+            "key" => {
+                let path = self.tail()?;
+                if path.is_empty() { Source::Key } else { Source::KeyPath(path) }
+            }
+            "item" | "index" if !scope.each => {
+                return bad(
+                    format!("`@{name}` is outside a write with `each`"),
+                    "add each = \"…\" to the write, or name a field of the message",
+                );
+            }
+            "item" => Source::Item(self.tail()?),
+            "index" => Source::Index,
+            "value" => Source::Value,
+            "topic" => Source::Topic,
+            "partition" => Source::Partition,
+            "offset" => Source::Offset,
+            "timestamp" => Source::Timestamp,
+            "header" => self.header()?,
+            _ => {
+                let name = format!("@{name}");
+                return bad(
+                    format!("there is no {} of a message", quoted(&name)),
+                    did_you_mean(&name, METADATA, "metadata"),
+                );
+            }
+        };
+        if matches!(self.peek(), Some('.' | '[')) {
+            let cure = if name == "value" { "name the field without `@value.`" } else { "take it as it is" };
+            return bad(format!("`@{name}` has no fields"), cure);
+        }
+        Ok(source)
+    }
+
+    fn header(&mut self) -> Result<Source, Bad> {
+        let cure = "write @header.NAME, or '@header.\"odd name\"'";
+        if !self.take('.') {
+            return bad("a header has no name", cure);
+        }
+        let name = if self.peek() == Some('"') {
+            self.quoted_name()?
+        } else {
+            self.take_while(|c| is_bare(c) || c == '.').to_owned()
+        };
+        if name.is_empty() { bad("a header has no name", cure) } else { Ok(Source::Header(name)) }
+    }
+
+    /// What follows `@key` or `@item`.
+    fn tail(&mut self) -> Result<Path, Bad> {
+        match self.peek() {
+            Some('.') => {
+                self.next();
+                self.path()
+            }
+            Some('[') => self.path(),
+            _ => Ok(Path::new()),
+        }
+    }
+
+    /// At least one segment.
+    fn path(&mut self) -> Result<Path, Bad> {
+        let mut path = Path::new();
+        if self.peek() != Some('[') {
+            path.push(self.name()?);
+        }
+        loop {
+            if self.take('.') {
+                path.push(self.name()?);
+            } else if self.take('[') {
+                let digits = self.take_while(|c| c.is_ascii_digit());
+                let index = digits.parse::<usize>().ok().filter(|index| *index <= INDEX_MAX);
+                match index {
+                    Some(index) if self.take(']') => path.push(Segment::Index(index)),
+                    _ => return bad("an index is a number from 0 in brackets", PATH_CURE),
+                }
+            } else {
+                return Ok(path);
+            }
+        }
+    }
+
+    fn name(&mut self) -> Result<Segment, Bad> {
+        if self.peek() == Some('"') {
+            return self.quoted_name().map(Segment::Name);
+        }
+        let name = self.take_while(is_bare);
+        if !name.is_empty() {
+            return Ok(Segment::Name(name.to_owned()));
+        }
+        match self.peek() {
+            None | Some('.' | '[') => bad("a path lacks a name", PATH_CURE),
+            Some(_) => bad(
+                format!("{} is not how a name in a path begins", quoted(self.rest)),
+                "put a name with such characters in quotes, e.g. 'a.\"odd name\"'; a constant is { value = \"…\" }",
+            ),
+        }
+    }
+
+    /// `"…"` with `\"` and `\\`.
+    fn quoted_name(&mut self) -> Result<String, Bad> {
+        self.next();
+        let mut name = String::new();
+        loop {
+            match self.next() {
+                None => return bad("a quoted name in a path is not closed", PATH_CURE),
+                Some('"') => return Ok(name),
+                Some('\\') => match self.next() {
+                    Some(c @ ('"' | '\\')) => name.push(c),
+                    _ => {
+                        return bad(
+                            "in a quoted name a backslash stands before `\"` or `\\` only",
+                            "write `\\\\` for a backslash",
+                        );
+                    }
+                },
+                Some(c) => name.push(c),
+            }
+        }
+    }
+}

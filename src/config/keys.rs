@@ -1,0 +1,197 @@
+//! Every key that the file may hold, with its kind, limits and default.
+//!
+//! The one table: the reader takes defaults and limits from here and holds unknown keys against it, and a test holds
+//! `docs/CONFIGURATION.md` against it. `later` names the words of the language that this version does not have
+//! yet: they are refused by name, never ignored.
+
+/// The keys of one table of the file.
+#[derive(Debug)]
+pub struct Section {
+    /// As the documentation calls it: `[run]`, `[[route.write]]`.
+    pub title: &'static str,
+    pub keys: &'static [Key],
+    /// Words of the language that this version does not have.
+    pub later: &'static [&'static str],
+}
+
+#[derive(Debug)]
+pub struct Key {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// As written in the file, without quotes.
+    pub default: Option<&'static str>,
+}
+
+/// What a key's value is. Limits are included in the range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Duration { min: &'static str, max: &'static str },
+    /// A duration, or `"0"` for no limit.
+    DurationOrZero { min: &'static str, max: &'static str },
+    Size { min: &'static str, max: &'static str },
+    Number { min: i64, max: i64 },
+    Flag,
+    Text,
+    Choice { known: &'static [&'static str], later: &'static [&'static str] },
+    /// An array of strings.
+    List,
+    /// A value expression, or what stands for one in this place.
+    Value,
+    Table,
+    Tables,
+}
+
+impl Key {
+    /// The default as it would stand in the file.
+    pub fn default_written(&self) -> Option<String> {
+        let default = self.default?;
+        Some(match self.kind {
+            Kind::Number { .. } | Kind::Flag | Kind::List | Kind::Value => default.to_owned(),
+            _ => format!("\"{default}\""),
+        })
+    }
+}
+
+const fn key(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, default: None }
+}
+
+const fn with(name: &'static str, kind: Kind, default: &'static str) -> Key {
+    Key { name, kind, default: Some(default) }
+}
+
+const fn choice(known: &'static [&'static str], later: &'static [&'static str]) -> Kind {
+    Kind::Choice { known, later }
+}
+
+pub const TOP: Section = Section {
+    title: "the file",
+    keys: &[
+        key("run", Kind::Table),
+        key("kafka", Kind::Table),
+        key("aerospike", Kind::Table),
+        key("route", Kind::Tables),
+        key("reject", Kind::Table),
+    ],
+    later: &[],
+};
+
+pub const RUN: Section = Section {
+    title: "[run]",
+    keys: &[
+        with("memory", Kind::Size { min: "16MiB", max: "1TiB" }, "512MiB"),
+        with("partitions_max", Kind::Number { min: 0, max: 10_000 }, "0"),
+        with("batch_rows_max", Kind::Number { min: 1, max: 5000 }, "200"),
+        with("batch_bytes_max", Kind::Size { min: "1KiB", max: "64MiB" }, "1MiB"),
+        with("commit_interval", Kind::Duration { min: "10ms", max: "5m" }, "1s"),
+        with("shutdown_grace", Kind::Duration { min: "20ms", max: "1h" }, "8s"),
+        with("start_timeout", Kind::DurationOrZero { min: "1s", max: "1d" }, "0"),
+        with("write_timeout", Kind::Duration { min: "10ms", max: "1m" }, "2s"),
+    ],
+    later: &["stall_after", "stall_action", "rows_in_flight_max", "rows_per_second_max"],
+};
+
+pub const KAFKA: Section = Section {
+    title: "[kafka]",
+    keys: &[
+        key("brokers", Kind::Text),
+        key("topics", Kind::List),
+        with("group", Kind::Text, "penstock"),
+        with("start", choice(&["earliest", "latest"], &[]), "earliest"),
+        with("format", choice(&["json", "json_sr"], &["raw"]), "json"),
+        key("properties", Kind::Table),
+        key("consumer", Kind::Table),
+        key("producer", Kind::Table),
+    ],
+    later: &["offset_gone"],
+};
+
+pub const AEROSPIKE: Section = Section {
+    title: "[aerospike]",
+    keys: &[
+        key("hosts", Kind::Text),
+        key("namespace", Kind::Text),
+        key("user", Kind::Text),
+        key("password", Kind::Text),
+        key("cluster_name", Kind::Text),
+        with("use_services_alternate", Kind::Flag, "false"),
+    ],
+    later: &[],
+};
+
+pub const ROUTE: Section = Section {
+    title: "[[route]]",
+    keys: &[key("topics", Kind::List), with("root", Kind::Text, ""), key("write", Kind::Tables)],
+    later: &["when", "when_error", "require", "publish"],
+};
+
+pub const WRITE: Section = Section {
+    title: "[[route.write]]",
+    keys: &[
+        key("namespace", Kind::Text),
+        key("set", Kind::Text),
+        key("key", Kind::Value),
+        key("bins", Kind::Value),
+        key("each", Kind::Text),
+        with("each_max", Kind::Number { min: 1, max: 10_000 }, "1000"),
+        with("ttl", Kind::Value, "\"default\""),
+        with("send_key", Kind::Flag, "false"),
+    ],
+    later: &[
+        "when",
+        "add",
+        "append",
+        "prepend",
+        "list_append",
+        "map_put",
+        "map_add",
+        "keep_last",
+        "once",
+        "remove",
+        "touch",
+        "delete",
+        "mode",
+        "newer",
+        "guard",
+        "ttl_on",
+        "sets_allowed",
+    ],
+};
+
+pub const REJECT: Section = Section {
+    title: "[reject]",
+    keys: &[with("action", choice(&["hold"], &["dead_letter", "stop", "drop"]), "hold")],
+    later: &["topic"],
+};
+
+/// `{ path = …, as = … }` and its kin, wherever a value stands.
+pub const VALUE: Section = Section {
+    title: "a value",
+    keys: &[
+        key("path", Kind::Text),
+        key("as", choice(AS, &[])),
+        key("missing", choice(&["skip", "reject"], &[])),
+        key("default", Kind::Value),
+        key("value", Kind::Value),
+        key("object", Kind::Table),
+    ],
+    later: &["expr"],
+};
+
+/// `bins = { path = "after.*", … }`.
+pub const ALL_BINS: Section = Section {
+    title: "all fields as bins",
+    keys: &[
+        key("path", Kind::Text),
+        key("except", Kind::List),
+        key("rename", Kind::Table),
+        with("long_names", choice(&["reject", "skip"], &[]), "reject"),
+    ],
+    later: &[],
+};
+
+/// The names of [`super::model::As`].
+pub const AS: &[&str] = &["string", "integer", "float", "bool", "json", "base64", "hex", "epoch_ms"];
+
+/// All sections, in the order of the documentation.
+pub const ALL: &[&Section] = &[&TOP, &RUN, &KAFKA, &AEROSPIKE, &ROUTE, &WRITE, &REJECT, &VALUE, &ALL_BINS];
