@@ -151,7 +151,7 @@ impl Writer {
             .seed
             .wrapping_mul(6364136223846793005)
             .wrapping_add(1442695040888963407);
-        (self.seed >> 33) % one_in == 0
+        (self.seed >> 33).is_multiple_of(one_in)
     }
 
     fn space(&mut self) {

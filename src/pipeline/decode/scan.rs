@@ -39,17 +39,23 @@ const CHUNK: usize = 16;
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn plain_run(chunk: &[u8; CHUNK]) -> usize {
+    // SAFETY: it needs SSE2 only, which every x86-64 processor has.
+    let stops = unsafe { string_stops_sse2(chunk) };
+    (stops | 1 << CHUNK).trailing_zeros() as usize
+}
+
+/// A bit for each byte that ends a run of plain string bytes.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse2")]
+#[inline]
+fn string_stops_sse2(chunk: &[u8; CHUNK]) -> u32 {
     use std::arch::x86_64::*;
     let (low, high) = halves(chunk);
-    // SAFETY: these need SSE2 only, which every x86-64 processor has; none takes a pointer.
-    let stops = unsafe {
-        let bytes = _mm_set_epi64x(high.cast_signed(), low.cast_signed());
-        let quotes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
-        let backslashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed()));
-        let controls = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-        _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quotes, backslashes), controls))
-    };
-    (stops.cast_unsigned() | 1 << CHUNK).trailing_zeros() as usize
+    let bytes = _mm_set_epi64x(high.cast_signed(), low.cast_signed());
+    let quotes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
+    let backslashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed()));
+    let controls = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+    _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quotes, backslashes), controls)).cast_unsigned()
 }
 
 #[cfg(not(target_arch = "x86_64"))]

@@ -279,6 +279,7 @@ impl Default for PathTreeBuilder {
 }
 
 impl PathTreeBuilder {
+    /// Nothing asked for yet.
     pub fn new() -> PathTreeBuilder {
         PathTreeBuilder {
             main: Nodes::new(),
@@ -321,6 +322,7 @@ impl PathTreeBuilder {
         }
     }
 
+    /// The tree of all that was asked for; its numbers are those handed out.
     pub fn build(mut self) -> PathTree {
         self.main.finish();
         let trees = self.each.into_iter().zip(self.limits);
@@ -339,6 +341,7 @@ impl PathTreeBuilder {
 }
 
 /// Numbers of nodes and slots: a configuration with 4 billion paths is our own bug.
+#[allow(clippy::expect_used, reason = "runs at start, over the configuration")]
 fn number_u32(number: usize) -> u32 {
     u32::try_from(number).expect("fewer than 2^32 paths")
 }
