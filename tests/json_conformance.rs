@@ -4,6 +4,9 @@
 //! Every case runs with nothing asked for, with the whole value asked for, and with some paths: what is
 //! skipped, built or walked is read by different code, and all must agree.
 
+// Helpers beside the tests fail as tests do; the public suite's counts are printed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -36,27 +39,53 @@ fn trees() -> [(&'static str, PathTree); 3] {
 
 fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
-    cases.extend(ACCEPTED.iter().chain(REJECTED).map(|(name, payload)| (*name, Cow::Borrowed(*payload))));
+    cases.extend(
+        ACCEPTED
+            .iter()
+            .chain(REJECTED)
+            .map(|(name, payload)| (*name, Cow::Borrowed(*payload))),
+    );
     let text = |text: String| Cow::Owned(text.into_bytes());
     let arrays = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     let objects = |depth: usize| "{\"a\":".repeat(depth) + "1" + &"}".repeat(depth);
     cases.extend([
         ("accept_arrays_nested_128_deep", text(arrays(128))),
         ("accept_objects_nested_128_deep", text(objects(128))),
-        ("accept_deep_arrays_side_by_side", text(format!("[{0},{0}]", arrays(127)))),
-        ("accept_string_of_100000_bytes", text(format!("\"{}\"", "x".repeat(100_000)))),
-        ("accept_array_of_100000_numbers", text(format!("[{}1]", "1,".repeat(100_000)))),
-        ("accept_object_of_equal_names", text(format!("{{{}\"a\":1}}", "\"a\":0,".repeat(10_000)))),
+        (
+            "accept_deep_arrays_side_by_side",
+            text(format!("[{0},{0}]", arrays(127))),
+        ),
+        (
+            "accept_string_of_100000_bytes",
+            text(format!("\"{}\"", "x".repeat(100_000))),
+        ),
+        (
+            "accept_array_of_100000_numbers",
+            text(format!("[{}1]", "1,".repeat(100_000))),
+        ),
+        (
+            "accept_object_of_equal_names",
+            text(format!("{{{}\"a\":1}}", "\"a\":0,".repeat(10_000))),
+        ),
         ("accept_integer_of_1000_digits", text("9".repeat(1000))),
         ("accept_float_of_1000_digits", text(format!("0.{}", "3".repeat(1000)))),
-        ("accept_white_space_of_100000_bytes", text(format!("{0}1{0}", " ".repeat(100_000)))),
+        (
+            "accept_white_space_of_100000_bytes",
+            text(format!("{0}1{0}", " ".repeat(100_000))),
+        ),
         ("reject_arrays_nested_129_deep", text(arrays(129))),
         ("reject_objects_nested_129_deep", text(objects(129))),
         ("reject_arrays_opened_100000_times", text("[".repeat(100_000))),
         ("reject_arrays_nested_100000_deep", text(arrays(100_000))),
         ("reject_objects_opened_50000_times", text("{\"a\":".repeat(50_000))),
-        ("reject_array_and_object_opened_50000_times", text("[{\"\":".repeat(50_000))),
-        ("reject_string_of_100000_bytes_without_end", text(format!("\"{}", "x".repeat(100_000)))),
+        (
+            "reject_array_and_object_opened_50000_times",
+            text("[{\"\":".repeat(50_000)),
+        ),
+        (
+            "reject_string_of_100000_bytes_without_end",
+            text(format!("\"{}", "x".repeat(100_000))),
+        ),
         ("reject_100000_closing_brackets", text("]".repeat(100_000))),
     ]);
     cases
@@ -435,7 +464,9 @@ fn the_table_is_accepted_and_rejected_whatever_is_asked_for() {
                 assert!(result.is_ok(), "{name}, {asked} asked for: {}", result.unwrap_err());
             } else {
                 assert!(name.starts_with("reject_"), "{name}");
-                let Err(error) = result else { panic!("{name}, {asked} asked for: accepted") };
+                let Err(error) = result else {
+                    panic!("{name}, {asked} asked for: accepted")
+                };
                 assert!(error.at <= payload.len(), "{name}: {error}");
             }
         }
@@ -454,7 +485,9 @@ fn numbers_out_of_range_are_refused_only_where_they_are_kept() {
         ("[[123e99999999999999999999]]", DecodeErrorKind::FloatRange),
     ] {
         for (asked, tree) in &trees {
-            let result = decode(tree, payload.as_bytes()).map(|_| ()).map_err(|error| (error.kind, error.at));
+            let result = decode(tree, payload.as_bytes())
+                .map(|_| ())
+                .map_err(|error| (error.kind, error.at));
             let expected = if *asked == "nothing" { Ok(()) } else { Err((kind, 2)) };
             assert_eq!(result, expected, "{payload}, {asked} asked for");
         }
@@ -468,7 +501,10 @@ fn every_beginning_of_a_document_is_rejected() {
         assert!(decode(tree, document.as_bytes()).is_ok());
         for end in 0..document.len() {
             let payload = &document.as_bytes()[..end];
-            assert!(decode(tree, payload).is_err(), "the first {end} bytes, {asked} asked for");
+            assert!(
+                decode(tree, payload).is_err(),
+                "the first {end} bytes, {asked} asked for"
+            );
         }
     }
 }
@@ -502,7 +538,10 @@ fn the_public_suite_agrees() {
                     Err(_) => counts[kind].1 += 1,
                 }
                 if kind == 2 {
-                    println!("{name}: {}", result.as_ref().err().map_or("accepted".into(), ToString::to_string));
+                    println!(
+                        "{name}: {}",
+                        result.as_ref().err().map_or("accepted".into(), ToString::to_string)
+                    );
                 }
             }
             if result.is_ok() != (kind == 0) && kind != 2 {
@@ -514,5 +553,8 @@ fn the_public_suite_agrees() {
         println!("{kind}: {accepted} accepted, {rejected} rejected");
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(counts.iter().all(|(accepted, rejected)| accepted + rejected > 0), "no suite in {directory:?}");
+    assert!(
+        counts.iter().all(|(accepted, rejected)| accepted + rejected > 0),
+        "no suite in {directory:?}"
+    );
 }

@@ -8,17 +8,21 @@ use std::fmt;
 /// What is wrong with a payload, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeError {
+    /// What is wrong.
     pub kind: DecodeErrorKind,
     /// The offset in the payload, in bytes from 0, of the first byte that cannot be right. The payload's
     /// length where it ends too early.
     pub at: usize,
 }
 
+/// What is wrong with a payload: one kind, one reason in the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecodeErrorKind {
     /// No byte at all. (A payload of white space only is `NotJson`: it ends too early.)
     Empty,
+    /// Not UTF-8, wherever: overlong forms and encoded surrogates are none.
     NotUtf8,
+    /// Against the grammar of RFC 8259.
     NotJson(Syntax),
     /// Something other than white space after the value.
     TrailingBytes,
@@ -33,10 +37,13 @@ pub enum DecodeErrorKind {
 /// How a payload breaks the grammar of RFC 8259.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Syntax {
+    /// A byte that cannot stand there.
     UnexpectedByte(u8),
+    /// The payload ends inside the value, or before it.
     UnexpectedEnd,
     /// A word that begins like `true`, `false` or `null`.
     BadLiteral,
+    /// A minus, a point or an exponent without digits, or a zero before other digits.
     BadNumber,
     /// A backslash followed by what JSON does not know, or `\u` without four hex digits.
     BadEscape,

@@ -34,10 +34,13 @@ pub(super) enum Found {
 /// An array asked for element by element, as the message had it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Elements<'f, 'm> {
+    /// Not in the message, or below something that is not what the path says.
     Missing,
+    /// JSON null.
     Null,
     /// With the type's name, as [`Value::type_name`] has it.
     NotAnArray(&'static str),
+    /// An array.
     Items(Items<'f, 'm>),
 }
 
@@ -76,6 +79,7 @@ impl<'m> Fields<'m> {
         self.slots[slot.0 as usize].take()
     }
 
+    /// The elements of an array asked for one by one, or what stood in its place.
     pub fn each(&self, each: EachId) -> Elements<'_, 'm> {
         let fields = &self.each[each.0 as usize];
         match fields.found {
@@ -104,6 +108,7 @@ impl<'f, 'm> Items<'f, 'm> {
         self.len
     }
 
+    /// The array has no element at all.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -111,9 +116,7 @@ impl<'f, 'm> Items<'f, 'm> {
     /// The value in element `index`. `None`: missing there, or an element beyond the array or its limit.
     pub fn get(&self, index: usize, slot: ItemSlotId) -> Option<&'f Value<'m>> {
         assert!(slot.each == self.each, "an item slot belongs to one array");
-        let place = index
-            .checked_mul(self.fields.slots)?
-            .checked_add(slot.slot as usize)?;
+        let place = index.checked_mul(self.fields.slots)?.checked_add(slot.slot as usize)?;
         self.fields.items.get(place)?.as_ref()
     }
 }

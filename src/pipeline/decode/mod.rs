@@ -16,14 +16,14 @@
 //! does not look at keys, headers or tombstones. What each JSON value becomes: `docs/DECODE.md`.
 
 mod error;
+mod tree;
 mod fields;
-#[cfg(test)]
-mod oracle_tests;
 mod scan;
+mod walk;
 #[cfg(test)]
 mod table_tests;
-mod tree;
-mod walk;
+#[cfg(test)]
+mod oracle_tests;
 
 pub use error::{DecodeError, DecodeErrorKind, Syntax};
 pub use fields::{Elements, Fields, Items};

@@ -31,19 +31,68 @@ pub(super) struct RawNumber<'m> {
     pub float: bool,
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
+/// How many bytes of a string are looked at together.
+const CHUNK: usize = 16;
 
-/// The high bit of the first byte in `chunk` that ends a run of plain string bytes: a quote, a backslash, or
-/// a control character. Bytes above the first may be marked wrongly (borrows), so only the lowest bit counts.
+/// Where the run of plain string bytes at the front of `chunk` ends: the place of its first quote, backslash or
+/// control character, or `CHUNK`.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn string_stops(chunk: u64) -> u64 {
-    let quote = chunk ^ (ONES * b'"' as u64);
-    let backslash = chunk ^ (ONES * b'\\' as u64);
+fn plain_run(chunk: &[u8; CHUNK]) -> usize {
+    // SAFETY: it needs SSE2 only, which every x86-64 processor has.
+    let stops = unsafe { string_stops_sse2(chunk) };
+    (stops | 1 << CHUNK).trailing_zeros() as usize
+}
+
+/// A bit for each byte that ends a run of plain string bytes.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse2")]
+#[inline]
+fn string_stops_sse2(chunk: &[u8; CHUNK]) -> u32 {
+    use std::arch::x86_64::*;
+    let (low, high) = halves(chunk);
+    let bytes = _mm_set_epi64x(high.cast_signed(), low.cast_signed());
+    let quotes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
+    let backslashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed()));
+    let controls = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+    _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quotes, backslashes), controls)).cast_unsigned()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+use plain_run_portable as plain_run;
+
+/// The same on other processors, eight bytes in a register.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+#[inline(always)]
+fn plain_run_portable(chunk: &[u8; CHUNK]) -> usize {
+    let (low, high) = halves(chunk);
+    match (string_stops(low), string_stops(high)) {
+        (0, 0) => CHUNK,
+        (0, stops) => 8 + (stops.trailing_zeros() / 8) as usize,
+        (stops, _) => (stops.trailing_zeros() / 8) as usize,
+    }
+}
+
+/// The high bit of the first byte that ends a run of plain string bytes. Bytes after it may be marked
+/// wrongly (borrows), so only the lowest bit counts.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+#[inline(always)]
+fn string_stops(bytes: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let quote = bytes ^ (ONES * b'"' as u64);
+    let backslash = bytes ^ (ONES * b'\\' as u64);
     let quotes = quote.wrapping_sub(ONES) & !quote;
     let backslashes = backslash.wrapping_sub(ONES) & !backslash;
-    let controls = chunk.wrapping_sub(ONES * 0x20) & !chunk;
+    let controls = bytes.wrapping_sub(ONES * 0x20) & !bytes;
     (quotes | backslashes | controls) & HIGHS
+}
+
+/// The bytes as two numbers, the first byte lowest.
+#[inline(always)]
+fn halves(chunk: &[u8; CHUNK]) -> (u64, u64) {
+    let both = u128::from_le_bytes(*chunk);
+    (both as u64, (both >> 64) as u64)
 }
 
 impl<'m> Scanner<'m> {
@@ -65,11 +114,7 @@ impl<'m> Scanner<'m> {
     #[inline(always)]
     pub fn peek_token(&mut self) -> u8 {
         let byte = self.peek();
-        if byte > b' ' {
-            byte
-        } else {
-            self.pass_white_space()
-        }
+        if byte > b' ' { byte } else { self.pass_white_space() }
     }
 
     fn pass_white_space(&mut self) -> u8 {
@@ -143,26 +188,20 @@ impl<'m> Scanner<'m> {
     pub fn string(&mut self) -> Result<RawString, DecodeError> {
         let start = self.pos + 1;
         let mut at = start;
-        while let Some(chunk) = self
-            .bytes
-            .get(at..)
-            .and_then(|rest| rest.first_chunk::<8>())
-        {
-            let stops = string_stops(u64::from_le_bytes(*chunk));
-            if stops != 0 {
-                let end = at + (stops.trailing_zeros() / 8) as usize;
-                if self.bytes[end] == b'"' {
-                    self.pos = end + 1;
+        while let Some(chunk) = self.bytes.get(at..).and_then(|rest| rest.first_chunk::<CHUNK>()) {
+            let plain = plain_run(chunk);
+            at += plain;
+            if plain < CHUNK {
+                if self.bytes[at] == b'"' {
+                    self.pos = at + 1;
                     return Ok(RawString {
                         start,
-                        end,
+                        end: at,
                         escaped: false,
                     });
                 }
-                at = end;
                 break;
             }
-            at += 8;
         }
         self.string_slow(start, at)
     }
@@ -176,11 +215,7 @@ impl<'m> Scanner<'m> {
                 Some(b'"') => {
                     let end = self.pos;
                     self.pos += 1;
-                    return Ok(RawString {
-                        start,
-                        end,
-                        escaped,
-                    });
+                    return Ok(RawString { start, end, escaped });
                 }
                 Some(b'\\') => {
                     escaped = true;
@@ -223,9 +258,7 @@ impl<'m> Scanner<'m> {
             0xd800..=0xdbff if self.bytes[self.pos..].starts_with(b"\\u") => {
                 self.pos += 2;
                 match self.hex4()? {
-                    second @ 0xdc00..=0xdfff => {
-                        0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)
-                    }
+                    second @ 0xdc00..=0xdfff => 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00),
                     // No character has a surrogate's number: refused below.
                     _ => first,
                 }
@@ -414,6 +447,40 @@ impl<'m> Scanner<'m> {
                 self.pos += 1;
                 objects >>= 1;
                 open -= 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_to_find_the_end_of_a_plain_run_agree_with_the_definition() {
+        let stops = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+        let mut seed: u32 = 1;
+        for round in 0..200_000 {
+            let chunk: [u8; CHUNK] = std::array::from_fn(|_| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let byte = (seed >> 24) as u8;
+                // Mostly plain bytes, or no run gets far; of all kinds, those next to a stop among them.
+                if round % 4 > 0 && stops(byte) {
+                    byte | 0x21 | 0x80
+                } else {
+                    byte
+                }
+            });
+            let expected = chunk.iter().position(|byte| stops(*byte)).unwrap_or(CHUNK);
+            assert_eq!(plain_run(&chunk), expected, "{chunk:?}");
+            assert_eq!(plain_run_portable(&chunk), expected, "{chunk:?}");
+        }
+        for byte in 0..=255 {
+            for place in 0..CHUNK {
+                let mut chunk = [b'!'; CHUNK];
+                chunk[place] = byte;
+                let expected = if stops(byte) { place } else { CHUNK };
+                assert_eq!((plain_run(&chunk), plain_run_portable(&chunk)), (expected, expected));
             }
         }
     }

@@ -21,15 +21,9 @@ fn path(written: &str) -> Vec<Segment> {
 /// The values of all `paths`, asked for in one tree.
 fn values<'m>(payload: &'m str, paths: &[&str]) -> Result<Vec<Option<Value<'m>>>, DecodeError> {
     let mut builder = PathTreeBuilder::new();
-    let slots: Vec<SlotId> = paths
-        .iter()
-        .map(|written| builder.slot(&path(written)))
-        .collect();
+    let slots: Vec<SlotId> = paths.iter().map(|written| builder.slot(&path(written))).collect();
     let fields = decode(&builder.build(), payload.as_bytes())?;
-    Ok(slots
-        .iter()
-        .map(|slot| fields.get(*slot).cloned())
-        .collect())
+    Ok(slots.iter().map(|slot| fields.get(*slot).cloned()).collect())
 }
 
 #[track_caller]
@@ -93,11 +87,7 @@ fn each_json_type_becomes_its_value() {
 fn any_value_may_stand_at_the_top() {
     check("12", "", Some(Value::Int(12)));
     check(" \"x\"\n", "", Some(text("x")));
-    check(
-        "\t[true]\r\n",
-        "",
-        Some(Value::List(vec![Value::Bool(true)])),
-    );
+    check("\t[true]\r\n", "", Some(Value::List(vec![Value::Bool(true)])));
     check("null", "", Some(Value::Null));
     check("12", "a", None);
     check("[{\"a\":1}]", "[0].a", Some(Value::Int(1)));
@@ -123,16 +113,8 @@ fn a_path_that_meets_another_type_is_missing() {
 
 #[test]
 fn integers_keep_their_text_beyond_64_bits_at_the_top_of_a_slot() {
-    check(
-        "{\"a\":9223372036854775807}",
-        "a",
-        Some(Value::Int(i64::MAX)),
-    );
-    check(
-        "{\"a\":-9223372036854775808}",
-        "a",
-        Some(Value::Int(i64::MIN)),
-    );
+    check("{\"a\":9223372036854775807}", "a", Some(Value::Int(i64::MAX)));
+    check("{\"a\":-9223372036854775808}", "a", Some(Value::Int(i64::MIN)));
     check(
         "{\"a\":9223372036854775808}",
         "a",
@@ -175,27 +157,15 @@ fn integers_beyond_64_bits_are_refused_inside_a_kept_list_or_map_and_ignored_whe
         DecodeErrorKind::IntegerRange,
         5,
     );
-    check(
-        "{\"a\":[9223372036854775808],\"b\":1}",
-        "b",
-        Some(Value::Int(1)),
-    );
-    check(
-        "{\"a\":[9223372036854775808,2]}",
-        "a[1]",
-        Some(Value::Int(2)),
-    );
+    check("{\"a\":[9223372036854775808],\"b\":1}", "b", Some(Value::Int(1)));
+    check("{\"a\":[9223372036854775808,2]}", "a[1]", Some(Value::Int(2)));
 }
 
 #[test]
 fn minus_zero_is_an_integer_unless_written_as_a_float() {
     check("-0", "", Some(Value::Int(0)));
-    let Ok(values) = values("-0.0", &[""]) else {
-        panic!()
-    };
-    let Some(Value::Float(float)) = values[0] else {
-        panic!()
-    };
+    let Ok(values) = values("-0.0", &[""]) else { panic!() };
+    let Some(Value::Float(float)) = values[0] else { panic!() };
     assert!(float == 0.0 && float.is_sign_negative());
 }
 
@@ -234,39 +204,22 @@ fn floats_beyond_64_bits_are_refused_where_kept_and_ignored_where_skipped() {
 #[test]
 fn a_string_without_escapes_is_borrowed_and_one_with_escapes_is_owned() {
     for (payload, borrowed) in [
-        (
-            r#"["plain, and longer than eight bytes, grüße 日本 😀"]"#,
-            true,
-        ),
+        (r#"["plain, and longer than eight bytes, grüße 日本 😀"]"#, true),
         (r#"["a\nb"]"#, false),
         (r#"["\u0041"]"#, false),
     ] {
         let values = values(payload, &["[0]"]).unwrap();
-        let Some(Value::Str(string)) = &values[0] else {
-            panic!()
-        };
+        let Some(Value::Str(string)) = &values[0] else { panic!() };
         assert_eq!(matches!(string, Cow::Borrowed(_)), borrowed, "{payload}");
     }
 }
 
 #[test]
 fn escapes_become_what_they_stand_for() {
-    check(
-        r#""\"\\\/\b\f\n\r\t""#,
-        "",
-        Some(text("\"\\/\u{8}\u{c}\n\r\t")),
-    );
-    check(
-        r#""\u0000x\u00e4\u20AC\uD83D\ude00.""#,
-        "",
-        Some(text("\0xä€😀.")),
-    );
+    check(r#""\"\\\/\b\f\n\r\t""#, "", Some(text("\"\\/\u{8}\u{c}\n\r\t")));
+    check(r#""\u0000x\u00e4\u20AC\uD83D\ude00.""#, "", Some(text("\0xä€😀.")));
     check(r#""ä\u00e4ä\\""#, "", Some(text("ää\u{e4}\\")));
-    check(
-        r#""\ud7ff\ue000\uffff""#,
-        "",
-        Some(text("\u{d7ff}\u{e000}\u{ffff}")),
-    );
+    check(r#""\ud7ff\ue000\uffff""#, "", Some(text("\u{d7ff}\u{e000}\u{ffff}")));
     // At every place relative to the chunks that strings are scanned in.
     for before in 0..20 {
         let plain = "x".repeat(before);
@@ -292,12 +245,7 @@ fn half_a_surrogate_pair_is_refused_kept_or_skipped() {
     ] {
         let payload = format!("{{\"a\":\"{lone}\"}}");
         for paths in [&[][..], &["a"], &[""]] {
-            check_error(
-                &payload,
-                paths,
-                DecodeErrorKind::NotJson(Syntax::LoneSurrogate),
-                6,
-            );
+            check_error(&payload, paths, DecodeErrorKind::NotJson(Syntax::LoneSurrogate), 6);
         }
     }
 }
@@ -307,11 +255,7 @@ fn names_are_compared_after_unescaping() {
     check(r#"{"\u0069d":7}"#, "id", Some(Value::Int(7)));
     check(r#"{"i\u0064":{"x\/y":7}}"#, "id.x/y", Some(Value::Int(7)));
     check(r#"{"id":1,"\u0069d":7}"#, "id", Some(Value::Int(7)));
-    check(
-        r#"{"id":1,"\u0069d":7}"#,
-        "",
-        Some(map(&[("id", Value::Int(7))])),
-    );
+    check(r#"{"id":1,"\u0069d":7}"#, "", Some(map(&[("id", Value::Int(7))])));
     check(r#"{"id\u0000":1}"#, "id", None);
 }
 
@@ -349,12 +293,7 @@ fn names_are_told_apart_by_every_byte() {
     let tree = builder.build();
     let fields = decode(&tree, payload.as_bytes()).unwrap();
     for (i, slot) in slots.into_iter().enumerate() {
-        assert_eq!(
-            fields.get(slot),
-            Some(&Value::Int(i as i64)),
-            "{:?}",
-            names[i]
-        );
+        assert_eq!(fields.get(slot), Some(&Value::Int(i as i64)), "{:?}", names[i]);
         let mut builder = PathTreeBuilder::new();
         let alone = builder.slot(&[Segment::Name(names[i].into())]);
         let tree = builder.build();
@@ -371,11 +310,7 @@ fn the_last_of_equal_names_counts_with_everything_below_it() {
     check(r#"{"a":1,"a":null}"#, "a", Some(Value::Null));
     check(r#"{"user":{"id":1},"user":{"name":"x"}}"#, "user.id", None);
     check(r#"{"user":{"id":1},"user":3}"#, "user.id", None);
-    check(
-        r#"{"user":3,"user":{"id":1}}"#,
-        "user.id",
-        Some(Value::Int(1)),
-    );
+    check(r#"{"user":3,"user":{"id":1}}"#, "user.id", Some(Value::Int(1)));
     check(r#"{"a":[1,2],"a":[3]}"#, "a[1]", None);
     check(
         r#"{"a":[{"b":1,"b":2}]}"#,
@@ -390,11 +325,7 @@ fn the_last_of_equal_names_counts_with_everything_below_it() {
     );
     assert_eq!(
         values(r#"{"u":{"a":1,"b":2},"u":{"b":3}}"#, &["u", "u.a", "u.b"]),
-        Ok(vec![
-            Some(map(&[("b", Value::Int(3))])),
-            None,
-            Some(Value::Int(3))
-        ])
+        Ok(vec![Some(map(&[("b", Value::Int(3))])), None, Some(Value::Int(3))])
     );
 }
 
@@ -405,9 +336,7 @@ fn a_large_map_keeps_each_name_once() {
         payload.push_str(&format!("\"n{}\":{i},", i % 900));
     }
     payload.push_str("\"z\":0}");
-    let Ok(values) = values(&payload, &[""]) else {
-        panic!()
-    };
+    let Ok(values) = values(&payload, &[""]) else { panic!() };
     let Some(Value::Map(members)) = &values[0] else {
         panic!()
     };
@@ -428,10 +357,7 @@ fn a_whole_value_and_its_parts_can_be_asked_for_together() {
             Some(map(&[
                 (
                     "a",
-                    map(&[(
-                        "b",
-                        Value::List(vec![Value::Int(1), map(&[("c", text("x"))])])
-                    )])
+                    map(&[("b", Value::List(vec![Value::Int(1), map(&[("c", text("x"))])]))])
                 ),
                 ("d", Value::Int(2))
             ])),
@@ -482,10 +408,7 @@ fn elements_are_taken_one_by_one() {
     assert_eq!(items.get(1, sku), Some(&text("b")));
     assert_eq!(items.get(1, first), None);
     assert_eq!(items.get(2, sku), None);
-    assert_eq!(
-        items.get(3, sku),
-        Some(&Value::BigInt("99999999999999999999"))
-    );
+    assert_eq!(items.get(3, sku), Some(&Value::BigInt("99999999999999999999")));
     assert_eq!(items.get(4, sku), None);
     assert_eq!(items.get(usize::MAX, sku), None);
 }
@@ -509,10 +432,7 @@ fn what_is_not_an_array_says_so() {
         (r#"{"a":{"x":1}}"#, Elements::NotAnArray("object")),
         (r#"{"a":"x"}"#, Elements::NotAnArray("string")),
         (r#"{"a":1}"#, Elements::NotAnArray("integer")),
-        (
-            r#"{"a":99999999999999999999}"#,
-            Elements::NotAnArray("integer"),
-        ),
+        (r#"{"a":99999999999999999999}"#, Elements::NotAnArray("integer")),
         (r#"{"a":-1.0}"#, Elements::NotAnArray("float")),
         (r#"{"a":true}"#, Elements::NotAnArray("boolean")),
         (r#"{"a":[1],"a":false}"#, Elements::NotAnArray("boolean")),
@@ -553,10 +473,7 @@ fn an_array_can_be_asked_for_whole_by_element_and_by_index() {
             panic!()
         };
         assert_eq!(items.len(), 2);
-        assert_eq!(
-            items.get(1, whole_item),
-            Some(&map(&[("x", Value::Int(2))]))
-        );
+        assert_eq!(items.get(1, whole_item), Some(&map(&[("x", Value::Int(2))])));
         assert_eq!(
             (items.get(0, x), items.get(1, x)),
             (Some(&Value::Int(1)), Some(&Value::Int(2)))
@@ -565,10 +482,7 @@ fn an_array_can_be_asked_for_whole_by_element_and_by_index() {
         let Elements::Items(items) = fields.each(inner) else {
             panic!()
         };
-        assert_eq!(
-            (items.len(), items.get(1, inner_item)),
-            (2, Some(&Value::Int(6)))
-        );
+        assert_eq!((items.len(), items.get(1, inner_item)), (2, Some(&Value::Int(6))));
         if let Some(slot) = slot {
             assert!(matches!(fields.get(slot), Some(Value::List(elements)) if elements.len() == 2));
         }
@@ -585,10 +499,7 @@ fn a_second_array_under_the_same_name_replaces_the_first() {
     let Elements::Items(items) = fields.each(each) else {
         panic!()
     };
-    assert_eq!(
-        (items.len(), items.get(0, item), items.get(1, item)),
-        (1, None, None)
-    );
+    assert_eq!((items.len(), items.get(0, item), items.get(1, item)), (1, None, None));
     let fields = decode(&tree, br#"{"o":{"a":[{"x":1}]},"o":{}}"#).unwrap();
     assert_eq!(fields.each(each), Elements::Missing);
 }
@@ -626,12 +537,7 @@ fn a_taken_value_is_missing_afterwards() {
 fn depth_is_bounded_in_what_is_kept_walked_and_skipped() {
     let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     let objects = |depth: usize| "{\"a\":".repeat(depth) + "1" + &"}".repeat(depth);
-    let paths = [
-        vec![],
-        vec![""],
-        vec!["[0][0]", "a.a"],
-        vec!["a", "[0]", "b"],
-    ];
+    let paths = [vec![], vec![""], vec!["[0][0]", "a.a"], vec!["a", "[0]", "b"]];
     for paths in &paths {
         assert!(values(&nested(128), paths).is_ok());
         assert!(values(&objects(128), paths).is_ok());
@@ -691,7 +597,11 @@ fn an_error_says_what_and_where() {
         for paths in [&[][..], &[""], &["a", "[0]"]] {
             check_error(payload, paths, kind, at);
         }
-        assert_eq!(decode(&elements, payload.as_bytes()), Err(DecodeError { kind, at }), "{payload}");
+        assert_eq!(
+            decode(&elements, payload.as_bytes()),
+            Err(DecodeError { kind, at }),
+            "{payload}"
+        );
     }
     let error = decode(&PathTreeBuilder::new().build(), b"{\"a\":\"\xc3\x28\"}").unwrap_err();
     assert_eq!(

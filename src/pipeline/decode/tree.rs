@@ -124,8 +124,7 @@ impl NameKey {
 
     #[inline]
     fn hash(&self) -> usize {
-        let mixed = (self.head ^ self.tail.rotate_left(29) ^ self.len as u64)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.head ^ self.tail.rotate_left(29) ^ self.len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed >> 40) as usize
     }
 }
@@ -145,9 +144,7 @@ impl Names {
     pub fn find(&self, bytes: &[u8], start: usize, end: usize) -> Option<usize> {
         let key = NameKey::new(bytes, start, end);
         if self.table.is_empty() {
-            self.entries
-                .iter()
-                .position(|entry| entry.is(&key, bytes, start, end))
+            self.entries.iter().position(|entry| entry.is(&key, bytes, start, end))
         } else {
             let mask = self.table.len() - 1;
             let mut place = key.hash() & mask;
@@ -214,29 +211,20 @@ impl Nodes {
             let new = number_u32(self.nodes.len());
             let node = &mut self.nodes[here];
             let next = match segment {
-                Segment::Name(name) => {
-                    match node
-                        .names
-                        .entries
-                        .iter()
-                        .find(|entry| *entry.text == **name)
-                    {
-                        Some(entry) => entry.node,
-                        None => {
-                            node.names.push(name, new);
-                            new
-                        }
+                Segment::Name(name) => match node.names.entries.iter().find(|entry| *entry.text == **name) {
+                    Some(entry) => entry.node,
+                    None => {
+                        node.names.push(name, new);
+                        new
                     }
-                }
-                Segment::Index(index) => {
-                    match node.indexes.binary_search_by_key(index, |entry| entry.0) {
-                        Ok(found) => node.indexes[found].1,
-                        Err(place) => {
-                            node.indexes.insert(place, (*index, new));
-                            new
-                        }
+                },
+                Segment::Index(index) => match node.indexes.binary_search_by_key(index, |entry| entry.0) {
+                    Ok(found) => node.indexes[found].1,
+                    Err(place) => {
+                        node.indexes.insert(place, (*index, new));
+                        new
                     }
-                }
+                },
             };
             if next == new {
                 self.nodes.push(Node::default());
@@ -291,6 +279,7 @@ impl Default for PathTreeBuilder {
 }
 
 impl PathTreeBuilder {
+    /// Nothing asked for yet.
     pub fn new() -> PathTreeBuilder {
         PathTreeBuilder {
             main: Nodes::new(),
@@ -333,6 +322,7 @@ impl PathTreeBuilder {
         }
     }
 
+    /// The tree of all that was asked for; its numbers are those handed out.
     pub fn build(mut self) -> PathTree {
         self.main.finish();
         let trees = self.each.into_iter().zip(self.limits);
@@ -351,6 +341,7 @@ impl PathTreeBuilder {
 }
 
 /// Numbers of nodes and slots: a configuration with 4 billion paths is our own bug.
+#[allow(clippy::expect_used, reason = "runs at start, over the configuration")]
 fn number_u32(number: usize) -> u32 {
     u32::try_from(number).expect("fewer than 2^32 paths")
 }

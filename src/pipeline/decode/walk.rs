@@ -16,11 +16,7 @@ use super::{DecodeError, DecodeErrorKind};
 use crate::pipeline::value::Value;
 
 /// Reads a whole payload into `fields`.
-pub(super) fn message<'m>(
-    tree: &PathTree,
-    text: &'m str,
-    fields: &mut Fields<'m>,
-) -> Result<(), DecodeError> {
+pub(super) fn message<'m>(tree: &PathTree, text: &'m str, fields: &mut Fields<'m>) -> Result<(), DecodeError> {
     let mut scanner = Scanner::new(text);
     let mut out = Out {
         nodes: &tree.main,
@@ -47,12 +43,7 @@ struct Out<'a, 'm> {
 
 impl<'m> Out<'_, 'm> {
     /// Reads the value for `node`, inside `depth` containers.
-    fn walk(
-        &mut self,
-        scanner: &mut Scanner<'m>,
-        node: &Node,
-        depth: u32,
-    ) -> Result<(), DecodeError> {
+    fn walk(&mut self, scanner: &mut Scanner<'m>, node: &Node, depth: u32) -> Result<(), DecodeError> {
         let first = scanner.peek_token();
         if let Some(slot) = node.slot {
             let place = self.slots[slot as usize].insert(Value::Null);
@@ -77,12 +68,7 @@ impl<'m> Out<'_, 'm> {
         }
     }
 
-    fn object(
-        &mut self,
-        scanner: &mut Scanner<'m>,
-        node: &Node,
-        depth: u32,
-    ) -> Result<(), DecodeError> {
+    fn object(&mut self, scanner: &mut Scanner<'m>, node: &Node, depth: u32) -> Result<(), DecodeError> {
         let depth = scanner.enter(depth)?;
         if scanner.peek_token() == b'}' {
             scanner.pos += 1;
@@ -121,12 +107,7 @@ impl<'m> Out<'_, 'm> {
         Ok(())
     }
 
-    fn array(
-        &mut self,
-        scanner: &mut Scanner<'m>,
-        node: &Node,
-        depth: u32,
-    ) -> Result<(), DecodeError> {
+    fn array(&mut self, scanner: &mut Scanner<'m>, node: &Node, depth: u32) -> Result<(), DecodeError> {
         let depth = scanner.enter(depth)?;
         if scanner.peek_token() == b']' {
             scanner.pos += 1;
@@ -149,12 +130,7 @@ impl<'m> Out<'_, 'm> {
     }
 
     /// Reads a value of which the elements are asked for, if it is an array.
-    fn elements(
-        &mut self,
-        scanner: &mut Scanner<'m>,
-        each: u32,
-        depth: u32,
-    ) -> Result<(), DecodeError> {
+    fn elements(&mut self, scanner: &mut Scanner<'m>, each: u32, depth: u32) -> Result<(), DecodeError> {
         let tree = &self.items[each as usize];
         let out = &mut self.each[each as usize];
         out.clear();
@@ -212,7 +188,9 @@ impl<'m> Out<'_, 'm> {
     #[cold]
     fn copy_from(&mut self, node: &Node, slot: u32) {
         // Out of its slot meanwhile: the others are filled from it.
-        let Some(value) = self.slots[slot as usize].take() else { return };
+        let Some(value) = self.slots[slot as usize].take() else {
+            return;
+        };
         if let Some(each) = node.each {
             self.copy_elements(each, &value);
         }
@@ -263,9 +241,7 @@ impl<'m> Out<'_, 'm> {
                 for element in elements.iter().take(tree.limit) {
                     out.element(tree).copy(0, element);
                 }
-                Found::Array {
-                    len: elements.len(),
-                }
+                Found::Array { len: elements.len() }
             }
             other => Found::Other(other.type_name()),
         };
@@ -298,12 +274,7 @@ enum Place {
 /// Writes to its place instead of returning it: moving 32 bytes through a `Result`, piece by piece on the way
 /// in and whole on the way out, stalled the processor for a seventh of all decoding.
 #[inline]
-fn build<'m>(
-    scanner: &mut Scanner<'m>,
-    depth: u32,
-    place: Place,
-    out: &mut Value<'m>,
-) -> Result<(), DecodeError> {
+fn build<'m>(scanner: &mut Scanner<'m>, depth: u32, place: Place, out: &mut Value<'m>) -> Result<(), DecodeError> {
     match scanner.peek_token() {
         b'"' => {
             let raw = scanner.string()?;
@@ -329,11 +300,7 @@ fn build<'m>(
     }
 }
 
-fn build_number<'m>(
-    scanner: &mut Scanner<'m>,
-    place: Place,
-    out: &mut Value<'m>,
-) -> Result<(), DecodeError> {
+fn build_number<'m>(scanner: &mut Scanner<'m>, place: Place, out: &mut Value<'m>) -> Result<(), DecodeError> {
     let start = scanner.pos;
     let number = scanner.number()?;
     if number.float {
@@ -352,11 +319,7 @@ fn build_number<'m>(
     Ok(())
 }
 
-fn build_list<'m>(
-    scanner: &mut Scanner<'m>,
-    depth: u32,
-    out: &mut Value<'m>,
-) -> Result<(), DecodeError> {
+fn build_list<'m>(scanner: &mut Scanner<'m>, depth: u32, out: &mut Value<'m>) -> Result<(), DecodeError> {
     let depth = scanner.enter(depth)?;
     let mut elements = Vec::new();
     if scanner.peek_token() != b']' {
@@ -377,11 +340,7 @@ fn build_list<'m>(
     Ok(())
 }
 
-fn build_map<'m>(
-    scanner: &mut Scanner<'m>,
-    depth: u32,
-    out: &mut Value<'m>,
-) -> Result<(), DecodeError> {
+fn build_map<'m>(scanner: &mut Scanner<'m>, depth: u32, out: &mut Value<'m>) -> Result<(), DecodeError> {
     let depth = scanner.enter(depth)?;
     let mut members: Vec<(Cow<'m, str>, Value<'m>)> = Vec::new();
     if scanner.peek_token() != b'}' {
@@ -428,9 +387,7 @@ fn has_duplicates(members: &[(Cow<'_, str>, Value<'_>)]) -> bool {
 
 /// Each name once: at its first place, with its last value.
 #[cold]
-fn without_duplicates<'m>(
-    members: Vec<(Cow<'m, str>, Value<'m>)>,
-) -> Vec<(Cow<'m, str>, Value<'m>)> {
+fn without_duplicates<'m>(members: Vec<(Cow<'m, str>, Value<'m>)>) -> Vec<(Cow<'m, str>, Value<'m>)> {
     let mut places: HashMap<Cow<'m, str>, usize> = HashMap::with_capacity(members.len());
     let mut once: Vec<(Cow<'m, str>, Value<'m>)> = Vec::with_capacity(members.len());
     for (name, value) in members {
