@@ -3,8 +3,12 @@ use penstock::config::{self, Outside};
 
 struct NoOutside;
 impl Outside for NoOutside {
-    fn env(&self, _: &str) -> Result<String, String> { Err("is not set".to_owned()) }
-    fn file(&self, _: &str) -> Result<String, String> { Err("cannot be read: no such file".to_owned()) }
+    fn env(&self, _: &str) -> Result<String, String> {
+        Err("is not set".to_owned())
+    }
+    fn file(&self, _: &str) -> Result<String, String> {
+        Err("cannot be read: no such file".to_owned())
+    }
 }
 
 const WHOLE: &str = r#"
@@ -36,5 +40,8 @@ action = "hold"
 #[test]
 fn a_valid_file_is_read() {
     let config = config::parse_with(WHOLE, "penstock.toml", &NoOutside);
-    match config { Ok(c) => println!("{c:#?}"), Err(f) => panic!("{f}") }
+    match config {
+        Ok(c) => println!("{c:#?}"),
+        Err(f) => panic!("{f}"),
+    }
 }

@@ -22,16 +22,29 @@ pub struct Scope<'a> {
     pub each: bool,
 }
 
-const METADATA: &[&str] =
-    &["@key", "@value", "@topic", "@partition", "@offset", "@timestamp", "@header.NAME", "@item", "@index"];
+const METADATA: &[&str] = &[
+    "@key",
+    "@value",
+    "@topic",
+    "@partition",
+    "@offset",
+    "@timestamp",
+    "@header.NAME",
+    "@item",
+    "@index",
+];
 
-const PATH_CURE: &str = "write names and indexes, e.g. \"user.id\", \"items[0].sku\", 'a.\"odd.name\"'";
+const PATH_CURE: &str =
+    "write names and indexes, e.g. \"user.id\", \"items[0].sku\", 'a.\"odd.name\"'";
 
 /// Indexes beyond this are mistakes.
 const INDEX_MAX: usize = 999_999_999;
 
 fn bad<T>(problem: impl Into<String>, cure: impl Into<String>) -> Result<T, Bad> {
-    Err(Bad { problem: problem.into(), cure: cure.into() })
+    Err(Bad {
+        problem: problem.into(),
+        cure: cure.into(),
+    })
 }
 
 /// Any string where a value stands.
@@ -48,7 +61,10 @@ pub fn value(text: &str, scope: Scope<'_>) -> Result<Expr, Bad> {
 /// A path alone: `root`, `each`, `bins`.
 pub fn path(text: &str) -> Result<Path, Bad> {
     if text.starts_with('@') {
-        return bad("a path into the message is expected here, not metadata", PATH_CURE);
+        return bad(
+            "a path into the message is expected here, not metadata",
+            PATH_CURE,
+        );
     }
     let mut cursor = Cursor { rest: text };
     let path = cursor.path()?;
@@ -64,7 +80,10 @@ pub fn all_fields(text: &str, scope: Scope<'_>) -> Option<Result<Source, Bad>> {
     let before = text.strip_suffix(".*")?;
     Some(match value(before, scope) {
         Ok(Expr::Source(source @ (Source::Path(_) | Source::Item(_)))) => Ok(source),
-        Ok(_) => bad("only a path or @item has fields to take", "write \"*\", \"after.*\" or \"@item.*\""),
+        Ok(_) => bad(
+            "only a path or @item has fields to take",
+            "write \"*\", \"after.*\" or \"@item.*\"",
+        ),
         Err(bad) => Err(bad),
     })
 }
@@ -82,7 +101,12 @@ fn template(text: &str, scope: Scope<'_>) -> Result<Expr, Bad> {
                 }
                 parts.push(cursor.part(scope)?);
             }
-            '}' => return bad("a template has a `}` without its `{`", "write `}}` for a literal brace"),
+            '}' => {
+                return bad(
+                    "a template has a `}` without its `{`",
+                    "write `}}` for a literal brace",
+                );
+            }
             c => literal.push(c),
         }
     }
@@ -102,11 +126,20 @@ fn check_time_format(format: &str) -> Result<(), Bad> {
         return bad("a time format is empty", cure);
     }
     if !format.contains('%') {
-        return bad(format!("the time format {} takes nothing from the time", quoted(format)), cure);
+        return bad(
+            format!(
+                "the time format {} takes nothing from the time",
+                quoted(format)
+            ),
+            cure,
+        );
     }
     match jiff::fmt::strtime::format(format, jiff::Timestamp::UNIX_EPOCH) {
         Ok(_) => Ok(()),
-        Err(error) => bad(format!("the time format {} is wrong: {error}", quoted(format)), cure),
+        Err(error) => bad(
+            format!("the time format {} is wrong: {error}", quoted(format)),
+            cure,
+        ),
     }
 }
 
@@ -160,7 +193,10 @@ impl<'a> Cursor<'a> {
     /// After the `{` of a template, up to and with its `}`.
     fn part(&mut self, scope: Scope<'_>) -> Result<Part, Bad> {
         if self.peek() == Some('}') {
-            return bad("a template has an empty `{}`", "name a field, e.g. {user.id}; `{{` is a literal brace");
+            return bad(
+                "a template has an empty `{}`",
+                "name a field, e.g. {user.id}; `{{` is a literal brace",
+            );
         }
         let source = self.source(scope)?;
         if self.take('}') {
@@ -169,13 +205,22 @@ impl<'a> Cursor<'a> {
         if self.take(':') {
             let format = self.take_while(|c| c != '}');
             if !self.take('}') {
-                return bad("a template's `{` is not closed", "close it with `}`; `{{` is a literal brace");
+                return bad(
+                    "a template's `{` is not closed",
+                    "close it with `}`; `{{` is a literal brace",
+                );
             }
             check_time_format(format)?;
-            return Ok(Part::Time { source, format: format.to_owned() });
+            return Ok(Part::Time {
+                source,
+                format: format.to_owned(),
+            });
         }
         if self.rest.is_empty() {
-            return bad("a template's `{` is not closed", "close it with `}`; `{{` is a literal brace");
+            return bad(
+                "a template's `{` is not closed",
+                "close it with `}`; `{{` is a literal brace",
+            );
         }
         bad(
             format!("{} does not belong in a template's path", quoted(self.rest)),
@@ -193,7 +238,11 @@ impl<'a> Cursor<'a> {
         let source = match name {
             "key" => {
                 let path = self.tail()?;
-                if path.is_empty() { Source::Key } else { Source::KeyPath(path) }
+                if path.is_empty() {
+                    Source::Key
+                } else {
+                    Source::KeyPath(path)
+                }
             }
             "item" | "index" if !scope.each => {
                 return bad(
@@ -218,7 +267,11 @@ impl<'a> Cursor<'a> {
             }
         };
         if matches!(self.peek(), Some('.' | '[')) {
-            let cure = if name == "value" { "name the field without `@value.`" } else { "take it as it is" };
+            let cure = if name == "value" {
+                "name the field without `@value.`"
+            } else {
+                "take it as it is"
+            };
             return bad(format!("`@{name}` has no fields"), cure);
         }
         Ok(source)
@@ -234,7 +287,11 @@ impl<'a> Cursor<'a> {
         } else {
             self.take_while(|c| is_bare(c) || c == '.').to_owned()
         };
-        if name.is_empty() { bad("a header has no name", cure) } else { Ok(Source::Header(name)) }
+        if name.is_empty() {
+            bad("a header has no name", cure)
+        } else {
+            Ok(Source::Header(name))
+        }
     }
 
     /// What follows `@key` or `@item`.
@@ -260,7 +317,10 @@ impl<'a> Cursor<'a> {
                 path.push(self.name()?);
             } else if self.take('[') {
                 let digits = self.take_while(|c| c.is_ascii_digit());
-                let index = digits.parse::<usize>().ok().filter(|index| *index <= INDEX_MAX);
+                let index = digits
+                    .parse::<usize>()
+                    .ok()
+                    .filter(|index| *index <= INDEX_MAX);
                 match index {
                     Some(index) if self.take(']') => path.push(Segment::Index(index)),
                     _ => return bad("an index is a number from 0 in brackets", PATH_CURE),

@@ -25,14 +25,29 @@ pub struct Key {
 /// What a key's value is. Limits are included in the range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    Duration { min: &'static str, max: &'static str },
+    Duration {
+        min: &'static str,
+        max: &'static str,
+    },
     /// A duration, or `"0"` for no limit.
-    DurationOrZero { min: &'static str, max: &'static str },
-    Size { min: &'static str, max: &'static str },
-    Number { min: i64, max: i64 },
+    DurationOrZero {
+        min: &'static str,
+        max: &'static str,
+    },
+    Size {
+        min: &'static str,
+        max: &'static str,
+    },
+    Number {
+        min: i64,
+        max: i64,
+    },
     Flag,
     Text,
-    Choice { known: &'static [&'static str], later: &'static [&'static str] },
+    Choice {
+        known: &'static [&'static str],
+        later: &'static [&'static str],
+    },
     /// An array of strings.
     List,
     /// A value expression, or what stands for one in this place.
@@ -53,11 +68,19 @@ impl Key {
 }
 
 const fn key(name: &'static str, kind: Kind) -> Key {
-    Key { name, kind, default: None }
+    Key {
+        name,
+        kind,
+        default: None,
+    }
 }
 
 const fn with(name: &'static str, kind: Kind, default: &'static str) -> Key {
-    Key { name, kind, default: Some(default) }
+    Key {
+        name,
+        kind,
+        default: Some(default),
+    }
 }
 
 const fn choice(known: &'static [&'static str], later: &'static [&'static str]) -> Kind {
@@ -79,16 +102,70 @@ pub const TOP: Section = Section {
 pub const RUN: Section = Section {
     title: "[run]",
     keys: &[
-        with("memory", Kind::Size { min: "16MiB", max: "1TiB" }, "512MiB"),
-        with("partitions_max", Kind::Number { min: 0, max: 10_000 }, "0"),
+        with(
+            "memory",
+            Kind::Size {
+                min: "16MiB",
+                max: "1TiB",
+            },
+            "512MiB",
+        ),
+        with(
+            "partitions_max",
+            Kind::Number {
+                min: 0,
+                max: 10_000,
+            },
+            "0",
+        ),
         with("batch_rows_max", Kind::Number { min: 1, max: 5000 }, "200"),
-        with("batch_bytes_max", Kind::Size { min: "1KiB", max: "64MiB" }, "1MiB"),
-        with("commit_interval", Kind::Duration { min: "10ms", max: "5m" }, "1s"),
-        with("shutdown_grace", Kind::Duration { min: "20ms", max: "1h" }, "8s"),
-        with("start_timeout", Kind::DurationOrZero { min: "1s", max: "1d" }, "0"),
-        with("write_timeout", Kind::Duration { min: "10ms", max: "1m" }, "2s"),
+        with(
+            "batch_bytes_max",
+            Kind::Size {
+                min: "1KiB",
+                max: "64MiB",
+            },
+            "1MiB",
+        ),
+        with(
+            "commit_interval",
+            Kind::Duration {
+                min: "10ms",
+                max: "5m",
+            },
+            "1s",
+        ),
+        with(
+            "shutdown_grace",
+            Kind::Duration {
+                min: "20ms",
+                max: "1h",
+            },
+            "8s",
+        ),
+        with(
+            "start_timeout",
+            Kind::DurationOrZero {
+                min: "1s",
+                max: "1d",
+            },
+            "0",
+        ),
+        with(
+            "write_timeout",
+            Kind::Duration {
+                min: "10ms",
+                max: "1m",
+            },
+            "2s",
+        ),
     ],
-    later: &["stall_after", "stall_action", "rows_in_flight_max", "rows_per_second_max"],
+    later: &[
+        "stall_after",
+        "stall_action",
+        "rows_in_flight_max",
+        "rows_per_second_max",
+    ],
 };
 
 pub const KAFKA: Section = Section {
@@ -121,7 +198,11 @@ pub const AEROSPIKE: Section = Section {
 
 pub const ROUTE: Section = Section {
     title: "[[route]]",
-    keys: &[key("topics", Kind::List), with("root", Kind::Text, ""), key("write", Kind::Tables)],
+    keys: &[
+        key("topics", Kind::List),
+        with("root", Kind::Text, ""),
+        key("write", Kind::Tables),
+    ],
     later: &["when", "when_error", "require", "publish"],
 };
 
@@ -133,7 +214,14 @@ pub const WRITE: Section = Section {
         key("key", Kind::Value),
         key("bins", Kind::Value),
         key("each", Kind::Text),
-        with("each_max", Kind::Number { min: 1, max: 10_000 }, "1000"),
+        with(
+            "each_max",
+            Kind::Number {
+                min: 1,
+                max: 10_000,
+            },
+            "1000",
+        ),
         with("ttl", Kind::Value, "\"default\""),
         with("send_key", Kind::Flag, "false"),
     ],
@@ -160,7 +248,11 @@ pub const WRITE: Section = Section {
 
 pub const REJECT: Section = Section {
     title: "[reject]",
-    keys: &[with("action", choice(&["hold"], &["dead_letter", "stop", "drop"]), "hold")],
+    keys: &[with(
+        "action",
+        choice(&["hold"], &["dead_letter", "stop", "drop"]),
+        "hold",
+    )],
     later: &["topic"],
 };
 
@@ -191,7 +283,11 @@ pub const ALL_BINS: Section = Section {
 };
 
 /// The names of [`super::model::As`].
-pub const AS: &[&str] = &["string", "integer", "float", "bool", "json", "base64", "hex", "epoch_ms"];
+pub const AS: &[&str] = &[
+    "string", "integer", "float", "bool", "json", "base64", "hex", "epoch_ms",
+];
 
 /// All sections, in the order of the documentation.
-pub const ALL: &[&Section] = &[&TOP, &RUN, &KAFKA, &AEROSPIKE, &ROUTE, &WRITE, &REJECT, &VALUE, &ALL_BINS];
+pub const ALL: &[&Section] = &[
+    &TOP, &RUN, &KAFKA, &AEROSPIKE, &ROUTE, &WRITE, &REJECT, &VALUE, &ALL_BINS,
+];

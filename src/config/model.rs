@@ -220,7 +220,10 @@ pub enum Part {
     Literal(String),
     Source(Source),
     /// `{ts:%Y%m%d}`: a strftime format, in UTC, over an epoch number or RFC 3339 string.
-    Time { source: Source, format: String },
+    Time {
+        source: Source,
+        format: String,
+    },
 }
 
 /// A place in the message or its metadata.

@@ -39,9 +39,22 @@ pub fn with_document<'t, T>(
 ) -> (T, Vec<Fault>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (document, errors) = DeTable::parse_recoverable(text);
-    let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-    let context = Context { text, line_starts, outside, noted: RefCell::default() };
-    let checked = check(&Table::new(&context, String::new(), 0, Some(document.get_ref()), &keys::TOP));
+    let line_starts = std::iter::once(0)
+        .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+        .collect();
+    let context = Context {
+        text,
+        line_starts,
+        outside,
+        noted: RefCell::default(),
+    };
+    let checked = check(&Table::new(
+        &context,
+        String::new(),
+        0,
+        Some(document.get_ref()),
+        &keys::TOP,
+    ));
     let syntax = Syntax::new(&context, &errors);
     let noted = std::mem::take(&mut *context.noted.borrow_mut());
     let mut faults: Vec<Fault> = Vec::new();
@@ -74,11 +87,18 @@ struct Syntax {
 
 impl Syntax {
     fn new(context: &Context<'_>, errors: &[toml::de::Error]) -> Self {
-        let mut syntax = Self { faults: Vec::new(), doubtful_lines: Vec::new(), absences_doubtful: false };
+        let mut syntax = Self {
+            faults: Vec::new(),
+            doubtful_lines: Vec::new(),
+            absences_doubtful: false,
+        };
         for error in errors {
             let message = error.message();
             let (line, cure) = match error.span() {
-                Some(span) => (context.line(span.start.min(context.text.len())), cure_of_syntax(message)),
+                Some(span) => (
+                    context.line(span.start.min(context.text.len())),
+                    cure_of_syntax(message),
+                ),
                 None => (1, "write keys and values with less nesting"),
             };
             if message.starts_with("duplicate key") {
@@ -92,14 +112,24 @@ impl Syntax {
             // One mistake makes a row of errors; the first on a line tells it.
             if syntax.faults.iter().all(|fault| fault.line != line) {
                 let problem = message.lines().next().unwrap_or("not TOML").to_owned();
-                syntax.faults.push(Fault { line, key: String::new(), found: None, problem, cure: cure.to_owned() });
+                syntax.faults.push(Fault {
+                    line,
+                    key: String::new(),
+                    found: None,
+                    problem,
+                    cure: cure.to_owned(),
+                });
             }
         }
         syntax
     }
 
     fn doubts(&self, fault: &Fault, absence: bool) -> bool {
-        (absence && self.absences_doubtful) || self.doubtful_lines.iter().any(|lines| lines.contains(&fault.line))
+        (absence && self.absences_doubtful)
+            || self
+                .doubtful_lines
+                .iter()
+                .any(|lines| lines.contains(&fault.line))
     }
 }
 
@@ -117,14 +147,22 @@ impl Context<'_> {
     /// The section around a line: a table header up to the next. From a broken header on, everything is doubtful.
     fn surroundings(&self, line: usize) -> Range<usize> {
         let is_header = |line: &usize| {
-            let start = self.line_starts.get(line - 1).copied().unwrap_or(self.text.len());
-            self.text.get(start..).is_some_and(|rest| rest.trim_start_matches([' ', '\t']).starts_with('['))
+            let start = self
+                .line_starts
+                .get(line - 1)
+                .copied()
+                .unwrap_or(self.text.len());
+            self.text
+                .get(start..)
+                .is_some_and(|rest| rest.trim_start_matches([' ', '\t']).starts_with('['))
         };
         if is_header(&line) {
             return line..usize::MAX;
         }
         let first = (1..line).rev().find(is_header).unwrap_or(1);
-        let end = (line + 1..=self.line_starts.len()).find(is_header).unwrap_or(usize::MAX);
+        let end = (line + 1..=self.line_starts.len())
+            .find(is_header)
+            .unwrap_or(usize::MAX);
         first..end
     }
 }
@@ -150,11 +188,23 @@ impl<'a> Table<'a> {
         let mut nodes: Vec<(&str, Node<'_>)> = Vec::new();
         for (name, value) in table.into_iter().flat_map(|table| table.iter()) {
             let key = joined(&key, name.get_ref());
-            let node = Node { context, key, at: name.span().start, value, hidden: false };
+            let node = Node {
+                context,
+                key,
+                at: name.span().start,
+                value,
+                hidden: false,
+            };
             nodes.push((name.get_ref(), node));
         }
         nodes.sort_by_key(|(_, node)| node.at);
-        Self { context, key, at, section, nodes }
+        Self {
+            context,
+            key,
+            at,
+            section,
+            nodes,
+        }
     }
 
     /// Notes a fault for every key that the section does not know.
@@ -165,7 +215,10 @@ impl<'a> Table<'a> {
             }
             let known: Vec<&str> = self.section.keys.iter().map(|key| key.name).collect();
             if self.section.later.contains(name) {
-                node.fault_unshown(format!("`{name}` is not known to this version"), "remove it".to_owned());
+                node.fault_unshown(
+                    format!("`{name}` is not known to this version"),
+                    "remove it".to_owned(),
+                );
             } else {
                 let problem = format!("unknown key in {}", self.section.title);
                 node.fault_unshown(problem, did_you_mean(name, &known, "known keys"));
@@ -174,7 +227,10 @@ impl<'a> Table<'a> {
     }
 
     pub fn get(&self, name: &str) -> Option<&Node<'a>> {
-        self.nodes.iter().find(|(each, _)| *each == name).map(|(_, node)| node)
+        self.nodes
+            .iter()
+            .find(|(each, _)| *each == name)
+            .map(|(_, node)| node)
     }
 
     /// The key, whose absence is a fault.
@@ -207,7 +263,13 @@ impl<'a> Table<'a> {
     pub fn table(&self, name: &str, section: &'static Section) -> Table<'a> {
         match self.get(name).map(|node| node.table(section)) {
             Some(Some(table)) => table,
-            _ => Table::new(self.context, joined(&self.key, name), self.at, None, section),
+            _ => Table::new(
+                self.context,
+                joined(&self.key, name),
+                self.at,
+                None,
+                section,
+            ),
         }
     }
 
@@ -238,7 +300,8 @@ impl<'a> Table<'a> {
             Kind::DurationOrZero { .. } if text == "0" => Ok(0),
             _ => units::duration(text).map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
         };
-        let ours = |text: &str| read(text).expect("limits and defaults in config::keys are quantities");
+        let ours =
+            |text: &str| read(text).expect("limits and defaults in config::keys are quantities");
         let (what, units, min, max) = match key.kind {
             Kind::Size { min, max } => ("size", units::SIZE_UNITS, min, max),
             Kind::Duration { min, max } | Kind::DurationOrZero { min, max } => {
@@ -246,14 +309,22 @@ impl<'a> Table<'a> {
             }
             _ => unreachable!("{name} is no quantity in config::keys"),
         };
-        let or_zero = if matches!(key.kind, Kind::DurationOrZero { .. }) { ", or \"0\" for no limit" } else { "" };
+        let or_zero = if matches!(key.kind, Kind::DurationOrZero { .. }) {
+            ", or \"0\" for no limit"
+        } else {
+            ""
+        };
         let Some(node) = self.get(name) else {
             return key.default.map(ours);
         };
         if let DeValue::Integer(number) = node.value.get_ref() {
             let unit = if what == "size" { "MiB" } else { "s" };
             let example = format!("{}{unit}", number.as_str().trim_start_matches('+'));
-            let example = if read(&example).is_ok() { example.as_str() } else { min };
+            let example = if read(&example).is_ok() {
+                example.as_str()
+            } else {
+                min
+            };
             let cure = format!("write a string with a unit ({units}), e.g. \"{example}\"{or_zero}");
             node.fault(format!("a {what} needs a unit"), cure);
             return None;
@@ -261,17 +332,24 @@ impl<'a> Table<'a> {
         let text = node.text()?;
         match read(&text.value) {
             Err(bad) => {
-                let cure = format!("write a whole number with a unit ({units}), e.g. \"{min}\"{or_zero}");
+                let cure =
+                    format!("write a whole number with a unit ({units}), e.g. \"{min}\"{or_zero}");
                 node.fault(bad.problem(what), cure);
                 None
             }
             Ok(0) if !or_zero.is_empty() => Some(0),
             Ok(value) if value < ours(min) => {
-                node.fault(format!("is below the least, {min}"), format!("write \"{min}\" to \"{max}\"{or_zero}"));
+                node.fault(
+                    format!("is below the least, {min}"),
+                    format!("write \"{min}\" to \"{max}\"{or_zero}"),
+                );
                 None
             }
             Ok(value) if value > ours(max) => {
-                node.fault(format!("is above the most, {max}"), format!("write \"{min}\" to \"{max}\"{or_zero}"));
+                node.fault(
+                    format!("is above the most, {max}"),
+                    format!("write \"{min}\" to \"{max}\"{or_zero}"),
+                );
                 None
             }
             Ok(value) => Some(value),
@@ -284,7 +362,9 @@ impl<'a> Table<'a> {
             unreachable!("{name} is no number in config::keys");
         };
         let Some(node) = self.get(name) else {
-            return key.default.map(|text| text.parse().expect("defaults in config::keys are numbers"));
+            return key
+                .default
+                .map(|text| text.parse().expect("defaults in config::keys are numbers"));
         };
         let cure = format!("write {min} to {max}");
         let number = match node.value.get_ref() {
@@ -321,7 +401,10 @@ impl<'a> Table<'a> {
             DeValue::Boolean(flag) => return Some(*flag),
             DeValue::String(_) => node.text()?,
             _ => {
-                node.fault("expected true or false", "write true or false, without quotes");
+                node.fault(
+                    "expected true or false",
+                    "write true or false, without quotes",
+                );
                 return None;
             }
         };
@@ -329,7 +412,10 @@ impl<'a> Table<'a> {
             "true" if text.from_outside => Some(true),
             "false" if text.from_outside => Some(false),
             _ => {
-                node.fault("expected true or false", "write true or false, without quotes");
+                node.fault(
+                    "expected true or false",
+                    "write true or false, without quotes",
+                );
                 None
             }
         }
@@ -385,7 +471,10 @@ pub struct Text {
 impl<'a> Node<'a> {
     /// The same node, whose value no fault shows.
     pub fn hidden(&self) -> Self {
-        Self { hidden: true, ..self.clone() }
+        Self {
+            hidden: true,
+            ..self.clone()
+        }
     }
 
     pub fn line(&self) -> usize {
@@ -394,6 +483,11 @@ impl<'a> Node<'a> {
 
     pub fn value(&self) -> &'a DeValue<'a> {
         self.value.get_ref()
+    }
+
+    /// Whether the value is a `${…}`, which no fault may repeat.
+    pub fn is_reference(&self) -> bool {
+        matches!(self.value.get_ref(), DeValue::String(text) if text.starts_with("${"))
     }
 
     /// A fault with this value as what was found.
@@ -413,13 +507,24 @@ impl<'a> Node<'a> {
 
     fn note(&self, found: Option<String>, problem: String, cure: String) {
         let found = found.filter(|_| !self.hidden);
-        self.context.note(Fault { line: self.line(), key: self.key.clone(), found, problem, cure }, false);
+        self.context.note(
+            Fault {
+                line: self.line(),
+                key: self.key.clone(),
+                found,
+                problem,
+                cure,
+            },
+            false,
+        );
     }
 
     /// The value as a fault shows it: a string in quotes, anything else after its type; never what a reference holds.
     fn shown(&self) -> String {
         match self.value.get_ref() {
-            DeValue::String(text) if text.starts_with("${") => format!("the value of {}", cut(text)),
+            DeValue::String(text) if text.starts_with("${") => {
+                format!("the value of {}", cut(text))
+            }
             DeValue::String(text) => quoted(text),
             DeValue::Integer(number) => format!("integer {}", cut(&number.to_string())),
             DeValue::Float(number) => format!("float {}", cut(number.as_str())),
@@ -434,7 +539,12 @@ impl<'a> Node<'a> {
     pub fn written(&self) -> String {
         match self.value.get_ref() {
             DeValue::String(text) => text.to_string(),
-            _ => self.context.text.get(self.value.span()).unwrap_or_default().to_owned(),
+            _ => self
+                .context
+                .text
+                .get(self.value.span())
+                .unwrap_or_default()
+                .to_owned(),
         }
     }
 
@@ -444,7 +554,10 @@ impl<'a> Node<'a> {
             return None;
         };
         match references::resolve(written, self.context.outside) {
-            Ok(resolved) => Some(Text { value: resolved.value, from_outside: resolved.from_outside }),
+            Ok(resolved) => Some(Text {
+                value: resolved.value,
+                from_outside: resolved.from_outside,
+            }),
             Err((problem, cure)) => {
                 self.note(Some(quoted(written)), problem, cure);
                 None
@@ -469,10 +582,19 @@ impl<'a> Node<'a> {
     /// The table here, whose keys are the user's own.
     pub fn open_table(&self, section: &'static Section) -> Option<Table<'a>> {
         let DeValue::Table(table) = self.value.get_ref() else {
-            self.fault("expected a table", format!("write {} with its keys below", section.title));
+            self.fault(
+                "expected a table",
+                format!("write {} with its keys below", section.title),
+            );
             return None;
         };
-        Some(Table::new(self.context, self.key.clone(), self.at, Some(table), section))
+        Some(Table::new(
+            self.context,
+            self.key.clone(),
+            self.at,
+            Some(table),
+            section,
+        ))
     }
 
     /// The elements here.
@@ -493,10 +615,18 @@ impl<'a> Node<'a> {
     /// The elements of an array of strings, those that are strings.
     pub fn texts(&self) -> Option<Vec<(Node<'a>, Text)>> {
         let Some(elements) = self.elements() else {
-            self.fault("expected an array of strings", "write it in brackets, e.g. [\"a\", \"b\"]");
+            self.fault(
+                "expected an array of strings",
+                "write it in brackets, e.g. [\"a\", \"b\"]",
+            );
             return None;
         };
-        Some(elements.into_iter().filter_map(|node| node.text().map(|text| (node, text))).collect())
+        Some(
+            elements
+                .into_iter()
+                .filter_map(|node| node.text().map(|text| (node, text)))
+                .collect(),
+        )
     }
 }
 
@@ -527,7 +657,14 @@ fn cut(text: &str) -> String {
 
 /// `parent.name`, the name in quotes if it is not a bare key.
 fn joined(parent: &str, name: &str) -> String {
-    let bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let bare = !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
     let name = if bare { name.to_owned() } else { quoted(name) };
-    if parent.is_empty() { name } else { format!("{parent}.{name}") }
+    if parent.is_empty() {
+        name
+    } else {
+        format!("{parent}.{name}")
+    }
 }

@@ -29,8 +29,14 @@ pub fn routes(top: &Table<'_>, topics: &[(Node<'_>, Text)], namespace: &str) -> 
     // A route whose own topics are faulty may have meant any of them.
     if routes.iter().all(|route| !route.topics.is_empty()) {
         for (node, topic) in topics {
-            if !routes.iter().any(|route| route.topics.contains(&topic.value)) {
-                node.fault("no route takes this topic", "name it in the `topics` of a route, or remove it here");
+            if !routes
+                .iter()
+                .any(|route| route.topics.contains(&topic.value))
+            {
+                node.fault(
+                    "no route takes this topic",
+                    "name it in the `topics` of a route, or remove it here",
+                );
             }
         }
     }
@@ -76,22 +82,36 @@ fn route(table: &Table<'_>, configured: &[(Node<'_>, Text)], namespace: &str) ->
             .filter_map(|table| write(&table, &root, namespace))
             .collect(),
     };
-    Route { line: table.line(), topics: topics(table, configured), root, writes }
+    Route {
+        line: table.line(),
+        topics: topics(table, configured),
+        root,
+        writes,
+    }
 }
 
 /// The route's topics: all if it names none, nothing if they are faulty.
 fn topics(table: &Table<'_>, configured: &[(Node<'_>, Text)]) -> Vec<String> {
     let Some(node) = table.get("topics") else {
-        return configured.iter().map(|(_, text)| text.value.clone()).collect();
+        return configured
+            .iter()
+            .map(|(_, text)| text.value.clone())
+            .collect();
     };
     let Some(elements) = node.texts() else {
         return Vec::new();
     };
     if elements.is_empty() {
-        node.fault("needs at least one topic", "name one, or remove `topics` to take all");
+        node.fault(
+            "needs at least one topic",
+            "name one, or remove `topics` to take all",
+        );
     }
-    let known: Vec<&str> =
-        configured.iter().filter(|(_, text)| !text.from_outside).map(|(_, text)| text.value.as_str()).collect();
+    let known: Vec<&str> = configured
+        .iter()
+        .filter(|(_, text)| !text.from_outside)
+        .map(|(_, text)| text.value.as_str())
+        .collect();
     let mut topics: Vec<String> = Vec::new();
     for (node, topic) in elements {
         if topics.contains(&topic.value) {
@@ -105,7 +125,10 @@ fn topics(table: &Table<'_>, configured: &[(Node<'_>, Text)]) -> Vec<String> {
             let cure = if topic.from_outside {
                 "add it to kafka.topics".to_owned()
             } else {
-                format!("add it to kafka.topics; {}", did_you_mean(&topic.value, &known, "topics there"))
+                format!(
+                    "add it to kafka.topics; {}",
+                    did_you_mean(&topic.value, &known, "topics there")
+                )
             };
             node.fault("is not among kafka.topics", cure);
         }
@@ -114,7 +137,10 @@ fn topics(table: &Table<'_>, configured: &[(Node<'_>, Text)]) -> Vec<String> {
 }
 
 fn write(table: &Table<'_>, root: &[Segment], namespace: &str) -> Option<Write> {
-    let scope = Scope { root, each: table.get("each").is_some() };
+    let scope = Scope {
+        root,
+        each: table.get("each").is_some(),
+    };
     let each = each(table, root);
     let namespace = match table.get("namespace") {
         None => Some(namespace.to_owned()),
@@ -125,10 +151,16 @@ fn write(table: &Table<'_>, root: &[Segment], namespace: &str) -> Option<Write> 
         Some(node) => set(node),
     };
     let key = table
-        .required("key", "name the field that tells records apart, e.g. key = \"user.id\"")
+        .required(
+            "key",
+            "name the field that tells records apart, e.g. key = \"user.id\"",
+        )
         .and_then(|node| values::typed(node, scope, Place::Key));
     let bins = table
-        .required("bins", "say what is stored, e.g. bins = { country = \"user.country\" }")
+        .required(
+            "bins",
+            "say what is stored, e.g. bins = { country = \"user.country\" }",
+        )
         .and_then(|node| bins(node, scope));
     let ttl = match table.get("ttl") {
         None => Some(Ttl::Default),
@@ -151,7 +183,10 @@ fn each(table: &Table<'_>, root: &[Segment]) -> Option<Each> {
     let max = table.number("each_max");
     let Some(node) = table.get("each") else {
         if let Some(node) = table.get("each_max") {
-            node.fault("`each_max` without `each`", "add each = \"…\", or remove it");
+            node.fault(
+                "`each_max` without `each`",
+                "add each = \"…\", or remove it",
+            );
         }
         return None;
     };
@@ -175,14 +210,23 @@ fn name(node: &Node<'_>, check: fn(&str) -> Result<(), String>, cure: &str) -> O
 fn set(node: &Node<'_>) -> Option<String> {
     let from_data = match node.value() {
         DeValue::Table(_) => true,
-        DeValue::String(text) => !text.starts_with("${") && (text.contains(['{', '}']) || text.starts_with('@')),
+        DeValue::String(text) => {
+            !text.starts_with("${") && (text.contains(['{', '}']) || text.starts_with('@'))
+        }
         _ => false,
     };
     if from_data {
-        node.fault("a set taken from the message is not known to this version", "write a fixed name, e.g. \"users\"");
+        node.fault(
+            "a set taken from the message is not known to this version",
+            "write a fixed name, e.g. \"users\"",
+        );
         return None;
     }
-    name(node, names::set, "write a name of 1 to 63 bytes; remove `set` for records without one")
+    name(
+        node,
+        names::set,
+        "write a name of 1 to 63 bytes; remove `set` for records without one",
+    )
 }
 
 fn bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
@@ -190,21 +234,40 @@ fn bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
         DeValue::String(_) => {
             let text = node.text()?;
             let Some(source) = grammar::all_fields(&text.value, scope) else {
-                node.fault("one path is not bins", format!("{ALL_CURE}, or [\"user.country\"], or {{ name = \"path\" }}"));
+                node.fault(
+                    "one path is not bins",
+                    format!("{ALL_CURE}, or [\"user.country\"], or {{ name = \"path\" }}"),
+                );
                 return None;
             };
             let source = values::parsed(node, &text, source)?;
-            Some(vec![Bin::All { source, except: Vec::new(), rename: Vec::new(), long_names: LongNames::Reject }])
+            Some(vec![Bin::All {
+                source,
+                except: Vec::new(),
+                rename: Vec::new(),
+                long_names: LongNames::Reject,
+            }])
         }
         DeValue::Array(_) => bins_by_last_segment(node, scope),
         DeValue::Table(table) => {
             // No path of a single bin ends like this, so a bin called `path` stays possible.
-            let path = table.iter().find(|(name, _)| name.get_ref() == "path").map(|(_, value)| value.get_ref());
-            let is_all = matches!(path, Some(DeValue::String(text)) if text == "*" || text.ends_with(".*"));
-            if is_all { all_bins(node, scope) } else { bins_by_name(node, scope) }
+            let path = table
+                .iter()
+                .find(|(name, _)| name.get_ref() == "path")
+                .map(|(_, value)| value.get_ref());
+            let is_all =
+                matches!(path, Some(DeValue::String(text)) if text == "*" || text.ends_with(".*"));
+            if is_all {
+                all_bins(node, scope)
+            } else {
+                bins_by_name(node, scope)
+            }
         }
         _ => {
-            node.fault("expected a table of bins", "write bins = { name = \"path\" }, [\"path\"] or \"*\"");
+            node.fault(
+                "expected a table of bins",
+                "write bins = { name = \"path\" }, [\"path\"] or \"*\"",
+            );
             None
         }
     }
@@ -225,15 +288,25 @@ fn bin_name_fault(node: &Node<'_>, name: &str, problem: String) {
 
 /// The initials of a long name: `country_of_residence` is `cor`.
 fn shortened(name: &str) -> String {
-    let initials: String =
-        name.split(|c: char| !c.is_ascii_alphanumeric()).filter_map(|word| word.chars().next()).take(15).collect();
-    if initials.len() > 1 { initials.to_lowercase() } else { "short".to_owned() }
+    let initials: String = name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter_map(|word| word.chars().next())
+        .take(15)
+        .collect();
+    if initials.len() > 1 {
+        initials.to_lowercase()
+    } else {
+        "short".to_owned()
+    }
 }
 
 fn bins_by_name(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
     let table = node.open_table(&keys::VALUE)?;
     if table.nodes.is_empty() {
-        node.fault("needs at least one bin", "say what is stored, e.g. bins = { country = \"user.country\" }");
+        node.fault(
+            "needs at least one bin",
+            "say what is stored, e.g. bins = { country = \"user.country\" }",
+        );
         return None;
     }
     let mut bins = Vec::new();
@@ -242,7 +315,10 @@ fn bins_by_name(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
             bin_name_fault(node, name, problem);
         }
         if let Some(value) = values::typed(node, scope, Place::Bin) {
-            bins.push(Bin::One { name: (*name).to_owned(), value });
+            bins.push(Bin::One {
+                name: (*name).to_owned(),
+                value,
+            });
         }
     }
     Some(bins)
@@ -251,7 +327,10 @@ fn bins_by_name(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
 fn bins_by_last_segment(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
     let elements = node.texts()?;
     if elements.is_empty() {
-        node.fault("needs at least one bin", "name one, e.g. [\"user.country\"]");
+        node.fault(
+            "needs at least one bin",
+            "name one, e.g. [\"user.country\"]",
+        );
         return None;
     }
     let named = "write bins = { name = \"path\" }";
@@ -259,7 +338,10 @@ fn bins_by_last_segment(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
     let mut taken: Vec<String> = Vec::new();
     for (node, text) in elements {
         if grammar::all_fields(&text.value, scope).is_some() {
-            node.fault("all fields stand alone, not beside others", "write bins = \"*\" or bins = \"after.*\"");
+            node.fault(
+                "all fields stand alone, not beside others",
+                "write bins = \"*\" or bins = \"after.*\"",
+            );
             continue;
         }
         let Some(expr) = values::parsed(&node, &text, grammar::value(&text.value, scope)) else {
@@ -280,7 +362,10 @@ fn bins_by_last_segment(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
                 bin_name_fault(&node, &name, problem);
             }
         } else if taken.contains(&name) {
-            node.fault("a second value for this bin", format!("{named}, with two names"));
+            node.fault(
+                "a second value for this bin",
+                format!("{named}, with two names"),
+            );
         }
         taken.push(name.clone());
         let value = super::model::Typed {
@@ -320,14 +405,20 @@ fn all_bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
     let text = path.text()?;
     let source = values::parsed(path, &text, grammar::all_fields(&text.value, scope)?);
     let mut except: Vec<String> = Vec::new();
-    for (node, field) in table.get("except").and_then(Node::texts).unwrap_or_default() {
+    for (node, field) in table
+        .get("except")
+        .and_then(Node::texts)
+        .unwrap_or_default()
+    {
         if except.contains(&field.value) {
             node.fault("is named twice", "name each field once");
         }
         except.push(field.value);
     }
     let mut rename: Vec<(String, String)> = Vec::new();
-    let renames = table.get("rename").and_then(|node| node.open_table(&keys::ALL_BINS));
+    let renames = table
+        .get("rename")
+        .and_then(|node| node.open_table(&keys::ALL_BINS));
     for (field, node) in renames.iter().flat_map(|table| &table.nodes) {
         let Some(text) = node.text() else {
             continue;
@@ -335,10 +426,16 @@ fn all_bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
         if let Err(problem) = names::bin(&text.value) {
             node.fault(problem, "write a name of 1 to 15 bytes");
         } else if rename.iter().any(|(_, bin)| *bin == text.value) {
-            node.fault("a second value for this bin", "give each field a bin of its own");
+            node.fault(
+                "a second value for this bin",
+                "give each field a bin of its own",
+            );
         }
         if except.iter().any(|each| each == field) {
-            node.fault("`rename` contradicts `except`, which leaves this field out", "keep one of them");
+            node.fault(
+                "`rename` contradicts `except`, which leaves this field out",
+                "keep one of them",
+            );
         }
         rename.push(((*field).to_owned(), text.value));
     }
@@ -346,15 +443,29 @@ fn all_bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
         "skip" => LongNames::Skip,
         _ => LongNames::Reject,
     };
-    Some(vec![Bin::All { source: source?, except, rename, long_names }])
+    Some(vec![Bin::All {
+        source: source?,
+        except,
+        rename,
+        long_names,
+    }])
 }
 
 fn ttl(node: &Node<'_>, scope: Scope<'_>) -> Option<Ttl> {
     let cure = "write e.g. \"30d\", \"never\", \"keep\", \"default\", or { path = \"expires_at\", as = \"epoch_ms\" }";
     match node.value() {
         DeValue::Table(table) => {
-            if let Some((name, _)) = table.iter().find(|(name, _)| matches!(name.get_ref().as_ref(), "value" | "object")) {
-                node.fault(format!("a ttl from the message names a `path`, not `{}`", name.get_ref()), cure);
+            if let Some((name, _)) = table
+                .iter()
+                .find(|(name, _)| matches!(name.get_ref().as_ref(), "value" | "object"))
+            {
+                node.fault(
+                    format!(
+                        "a ttl from the message names a `path`, not `{}`",
+                        name.get_ref()
+                    ),
+                    cure,
+                );
                 return None;
             }
             values::typed(node, scope, Place::Ttl).map(Ttl::Field)
@@ -375,7 +486,9 @@ fn ttl(node: &Node<'_>, scope: Scope<'_>) -> Option<Ttl> {
                 Ok(life) => {
                     let whole = life.subsec_millis() == 0;
                     match u32::try_from(life.as_secs()) {
-                        Ok(seconds) if whole && seconds > 0 && u64::from(seconds) <= TTL_SECONDS_MAX => {
+                        Ok(seconds)
+                            if whole && seconds > 0 && u64::from(seconds) <= TTL_SECONDS_MAX =>
+                        {
                             Some(Ttl::Seconds(seconds))
                         }
                         _ => {

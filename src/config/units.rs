@@ -4,7 +4,13 @@
 
 use std::time::Duration;
 
-const DURATIONS: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const DURATIONS: &[(&str, u64)] = &[
+    ("ms", 1),
+    ("s", 1000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
 
 const SIZES: &[(&str, u64)] = &[
     ("B", 1),
@@ -63,7 +69,10 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Result<u64, Bad> {
     if unit.starts_with('.') || unit.starts_with(',') {
         return Err(Bad::NoNumber);
     }
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit).ok_or(Bad::UnknownUnit)?;
+    let (_, factor) = units
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .ok_or(Bad::UnknownUnit)?;
     let number: u64 = number.parse().map_err(|_| Bad::TooLarge)?;
     number.checked_mul(*factor).ok_or(Bad::TooLarge)
 }
@@ -96,7 +105,11 @@ mod tests {
             ("１０s", Err(Bad::NoNumber)),
         ];
         for (text, expected) in cases {
-            assert_eq!(duration(text), expected.map(Duration::from_millis), "{text}");
+            assert_eq!(
+                duration(text),
+                expected.map(Duration::from_millis),
+                "{text}"
+            );
         }
     }
 

@@ -18,8 +18,7 @@ pub enum Place {
     Ttl,
 }
 
-const VALUE_CURE: &str =
-    "write a path, a template, a number, true, false, { path = … }, { value = … } or { object = { … } }";
+const VALUE_CURE: &str = "write a path, a template, a number, true, false, { path = … }, { value = … } or { object = { … } }";
 
 /// The value at `node`; nothing, and a fault noted, if it is none.
 pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
@@ -27,17 +26,30 @@ pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
         DeValue::String(_) => (expression(node, scope)?, None, Missing::AsPlace),
         DeValue::Table(_) => from_table(node, scope, place)?,
         DeValue::Array(_) => {
-            node.fault("an array is not a value expression", "write { value = […] } for a constant array");
+            node.fault(
+                "an array is not a value expression",
+                "write { value = […] } for a constant array",
+            );
             return None;
         }
         _ => (Expr::Constant(constant(node)?), None, Missing::AsPlace),
     };
     if place == Place::Key && !depends_on_message(&expr) {
-        let cure = "name a field, e.g. \"user.id\", or a template with one, e.g. \"user:{user.id}\"";
-        node.fault("a constant key: every message would write the same record", cure);
+        let cure =
+            "name a field, e.g. \"user.id\", or a template with one, e.g. \"user:{user.id}\"";
+        node.fault(
+            "a constant key: every message would write the same record",
+            cure,
+        );
         return None;
     }
-    Some(Typed { expr, cast, missing, line: node.line(), written: node.written() })
+    Some(Typed {
+        expr,
+        cast,
+        missing,
+        line: node.line(),
+        written: node.written(),
+    })
 }
 
 /// A string as a value: resolved, then parsed.
@@ -51,7 +63,10 @@ pub fn parsed<T>(node: &Node<'_>, text: &Text, result: Result<T, Bad>) -> Option
     match result {
         Ok(value) => Some(value),
         Err(_) if text.from_outside => {
-            node.fault("what the reference holds is no path or template", "see \"Values\" in docs/CONFIGURATION.md");
+            node.fault(
+                "what the reference holds is no path or template",
+                "see \"Values\" in docs/CONFIGURATION.md",
+            );
             None
         }
         Err(Bad { problem, cure }) => {
@@ -65,15 +80,25 @@ fn depends_on_message(expr: &Expr) -> bool {
     !matches!(expr, Expr::Constant(_))
 }
 
-fn from_table(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, Option<As>, Missing)> {
+fn from_table(
+    node: &Node<'_>,
+    scope: Scope<'_>,
+    place: Place,
+) -> Option<(Expr, Option<As>, Missing)> {
     let table = node.table(&keys::VALUE)?;
-    let sources: Vec<&str> =
-        ["path", "value", "object"].into_iter().filter(|name| table.get(name).is_some()).collect();
+    let sources: Vec<&str> = ["path", "value", "object"]
+        .into_iter()
+        .filter(|name| table.get(name).is_some())
+        .collect();
     match sources.as_slice() {
         ["path"] => from_path(&table, scope, place),
         [] => {
             // A word that was refused already says what is wrong.
-            if table.nodes.iter().all(|(name, _)| keys::VALUE.keys.iter().any(|key| key.name == *name)) {
+            if table
+                .nodes
+                .iter()
+                .all(|(name, _)| keys::VALUE.keys.iter().any(|key| key.name == *name))
+            {
                 node.fault("names neither `path`, `value` nor `object`", VALUE_CURE);
             }
             None
@@ -81,12 +106,21 @@ fn from_table(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, 
         [only] => {
             for other in ["as", "missing", "default"] {
                 if let Some(other_node) = table.get(other) {
-                    let problem = format!("`{other}` contradicts `{only}`, which is always there as it stands");
-                    other_node.fault(problem, format!("remove `{other}`, or write `path` for a field"));
+                    let problem = format!(
+                        "`{other}` contradicts `{only}`, which is always there as it stands"
+                    );
+                    other_node.fault(
+                        problem,
+                        format!("remove `{other}`, or write `path` for a field"),
+                    );
                 }
             }
             let inner = table.get(only)?;
-            let expr = if *only == "value" { Expr::Constant(constant(inner)?) } else { object(inner, scope, place)? };
+            let expr = if *only == "value" {
+                Expr::Constant(constant(inner)?)
+            } else {
+                object(inner, scope, place)?
+            };
             Some((expr, None, Missing::AsPlace))
         }
         [first, second, ..] => {
@@ -99,31 +133,52 @@ fn from_table(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, 
 
 fn object(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Expr> {
     if place != Place::Bin {
-        node.fault("an object cannot stand here", "name a field, e.g. \"user.id\"");
+        node.fault(
+            "an object cannot stand here",
+            "name a field, e.g. \"user.id\"",
+        );
         return None;
     }
     let fields = node.open_table(&keys::VALUE)?;
     if fields.nodes.is_empty() {
-        node.fault("an object needs a field", "name one, or write { value = {} } for an empty map");
+        node.fault(
+            "an object needs a field",
+            "name one, or write { value = {} } for an empty map",
+        );
         return None;
     }
-    let read: Vec<(String, Option<Typed>)> =
-        fields.nodes.iter().map(|(name, node)| ((*name).to_owned(), typed(node, scope, Place::Bin))).collect();
-    let fields: Option<Vec<(String, Typed)>> =
-        read.into_iter().map(|(name, value)| value.map(|value| (name, value))).collect();
+    let read: Vec<(String, Option<Typed>)> = fields
+        .nodes
+        .iter()
+        .map(|(name, node)| ((*name).to_owned(), typed(node, scope, Place::Bin)))
+        .collect();
+    let fields: Option<Vec<(String, Typed)>> = read
+        .into_iter()
+        .map(|(name, value)| value.map(|value| (name, value)))
+        .collect();
     fields.map(Expr::Object)
 }
 
-fn from_path(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, Option<As>, Missing)> {
+fn from_path(
+    table: &Table<'_>,
+    scope: Scope<'_>,
+    place: Place,
+) -> Option<(Expr, Option<As>, Missing)> {
     let path_node = table.get("path")?;
     let expr = expression(path_node, scope);
     let is_template = matches!(expr, Some(Expr::Template(_)));
     if matches!(expr, Some(Expr::Constant(_))) {
-        path_node.fault("a template without a field is a constant", "write { value = \"…\" }");
+        path_node.fault(
+            "a template without a field is a constant",
+            "write { value = \"…\" }",
+        );
         return None;
     }
     if place == Place::Ttl && is_template {
-        path_node.fault("a ttl is a field, not a template", "name one field, e.g. { path = \"expires_at\" }");
+        path_node.fault(
+            "a ttl is a field, not a template",
+            "name one field, e.g. { path = \"expires_at\" }",
+        );
         return None;
     }
     let cast = table.choice("as").map(as_named);
@@ -136,10 +191,16 @@ fn from_path(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr,
         if !allowed.is_empty() && !allowed.contains(&cast) {
             let names: Vec<&str> = allowed.iter().map(|each| name_of(*each)).collect();
             let what = if place == Place::Key { "key" } else { "ttl" };
-            node.fault(format!("a {what} cannot be read as this"), format!("write one of: {}", names.join(", ")));
+            node.fault(
+                format!("a {what} cannot be read as this"),
+                format!("write one of: {}", names.join(", ")),
+            );
         }
         if is_template && cast != As::String {
-            node.fault("a template is a string", "remove `as`, or name one field in `path`");
+            node.fault(
+                "a template is a string",
+                "remove `as`, or name one field in `path`",
+            );
         }
     }
     let missing = missing(table, cast, place)?;
@@ -171,7 +232,11 @@ fn missing(table: &Table<'_>, cast: Option<As>, place: Place) -> Option<Missing>
 }
 
 /// The default as the value it stands for, if it is of the type that the field has.
-fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant, (String, &'static str)> {
+fn fitting(
+    value: &Constant,
+    cast: Option<As>,
+    place: Place,
+) -> Result<Constant, (String, &'static str)> {
     let cast = cast.or(match place {
         Place::Bin => None,
         Place::Key => Some(As::String),
@@ -187,14 +252,18 @@ fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant,
         | (As::Integer | As::EpochMs, value @ Constant::Int(_))
         | (As::Float, value @ Constant::Float(_))
         | (As::Bool, value @ Constant::Bool(_)) => return Ok(value),
-        #[allow(clippy::cast_precision_loss)] // a whole number for a float: exact up to 2^53, as in JSON
+        #[allow(clippy::cast_precision_loss)]
+        // a whole number for a float: exact up to 2^53, as in JSON
         (As::Float, Constant::Int(value)) => return Ok(Constant::Float(value as f64)),
         (As::EpochMs, Constant::String(text)) => match text.parse::<jiff::Timestamp>() {
             Ok(instant) => return Ok(Constant::Int(instant.as_millisecond())),
             Err(_) => "write milliseconds since 1970, or RFC 3339, e.g. \"2030-01-01T00:00:00Z\"",
         },
         (As::Base64 | As::Hex, _) => {
-            return Err(("bytes cannot have a default".to_owned(), "remove `default`, or write missing = \"skip\""));
+            return Err((
+                "bytes cannot have a default".to_owned(),
+                "remove `default`, or write missing = \"skip\"",
+            ));
         }
         (As::String, _) => "write a string in quotes",
         (As::Integer, _) => "write an integer",
@@ -202,7 +271,10 @@ fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant,
         (As::Bool, _) => "write true or false",
         (As::EpochMs, _) => "write milliseconds since 1970",
     };
-    Err((format!("the default is not of the value's type, {}", name_of(cast)), cure))
+    Err((
+        format!("the default is not of the value's type, {}", name_of(cast)),
+        cure,
+    ))
 }
 
 /// A constant of the file; strings are taken as they are.
@@ -212,25 +284,37 @@ fn constant(node: &Node<'_>) -> Option<Constant> {
         DeValue::Integer(_) => {
             let value = node.integer();
             if value.is_none() {
-                node.fault("an integer has at most 64 bits", "write it as a string or a float");
+                node.fault(
+                    "an integer has at most 64 bits",
+                    "write it as a string or a float",
+                );
             }
             value.map(Constant::Int)
         }
         DeValue::Float(number) => match number.as_str().parse::<f64>() {
             Ok(value) if value.is_finite() => Some(Constant::Float(value)),
             _ => {
-                node.fault("a constant is a finite number", "write one that fits 64 bits");
+                node.fault(
+                    "a constant is a finite number",
+                    "write one that fits 64 bits",
+                );
                 None
             }
         },
         DeValue::Boolean(value) => Some(Constant::Bool(*value)),
         DeValue::Datetime(_) => {
-            node.fault("Aerospike has no dates", "put it in quotes to store it as a string");
+            node.fault(
+                "Aerospike has no dates",
+                "put it in quotes to store it as a string",
+            );
             None
         }
         DeValue::Array(_) => {
             let elements: Vec<Option<Constant>> = node.elements()?.iter().map(constant).collect();
-            elements.into_iter().collect::<Option<Vec<Constant>>>().map(Constant::List)
+            elements
+                .into_iter()
+                .collect::<Option<Vec<Constant>>>()
+                .map(Constant::List)
         }
         DeValue::Table(_) => {
             let table = node.open_table(&keys::VALUE)?;
@@ -239,7 +323,10 @@ fn constant(node: &Node<'_>) -> Option<Constant> {
                 .iter()
                 .map(|(name, node)| constant(node).map(|value| ((*name).to_owned(), value)))
                 .collect();
-            fields.into_iter().collect::<Option<Vec<(String, Constant)>>>().map(Constant::Map)
+            fields
+                .into_iter()
+                .collect::<Option<Vec<(String, Constant)>>>()
+                .map(Constant::Map)
         }
     }
 }
@@ -256,11 +343,17 @@ const NAMES: &[(&str, As)] = &[
 ];
 
 fn as_named(name: &str) -> As {
-    NAMES.iter().find(|(each, _)| *each == name).map_or(As::String, |(_, cast)| *cast)
+    NAMES
+        .iter()
+        .find(|(each, _)| *each == name)
+        .map_or(As::String, |(_, cast)| *cast)
 }
 
 fn name_of(cast: As) -> &'static str {
-    NAMES.iter().find(|(_, each)| *each == cast).map_or("string", |(name, _)| name)
+    NAMES
+        .iter()
+        .find(|(_, each)| *each == cast)
+        .map_or("string", |(name, _)| name)
 }
 
 #[cfg(test)]
