@@ -27,6 +27,8 @@ pub struct Context<'a> {
 
 struct Noted {
     fault: Fault,
+    /// Where in the text, for the order.
+    at: usize,
     /// Something is not there: not to be believed if the file has syntax errors.
     absence: bool,
 }
@@ -56,9 +58,10 @@ pub fn with_document<'t, T>(
         &keys::TOP,
     ));
     let syntax = Syntax::new(&context, &errors);
-    let noted = std::mem::take(&mut *context.noted.borrow_mut());
+    let mut noted = std::mem::take(&mut *context.noted.borrow_mut());
+    noted.sort_by_key(|noted| noted.at);
     let mut faults: Vec<Fault> = Vec::new();
-    for Noted { fault, absence } in noted {
+    for Noted { fault, absence, .. } in noted {
         if !syntax.doubts(&fault, absence) && !faults.contains(&fault) {
             faults.push(fault);
         }
@@ -73,8 +76,8 @@ impl<'a> Context<'a> {
         self.line_starts.partition_point(|start| *start <= at)
     }
 
-    fn note(&self, fault: Fault, absence: bool) {
-        self.noted.borrow_mut().push(Noted { fault, absence });
+    fn note(&self, at: usize, fault: Fault, absence: bool) {
+        self.noted.borrow_mut().push(Noted { fault, at, absence });
     }
 }
 
@@ -111,7 +114,10 @@ impl Syntax {
             }
             // One mistake makes a row of errors; the first on a line tells it.
             if syntax.faults.iter().all(|fault| fault.line != line) {
-                let problem = message.lines().next().unwrap_or("not TOML").to_owned();
+                let problem = message
+                    .strip_suffix(", expected literal string")
+                    .unwrap_or(message)
+                    .to_owned();
                 syntax.faults.push(Fault {
                     line,
                     key: String::new(),
@@ -138,6 +144,8 @@ fn cure_of_syntax(message: &str) -> &'static str {
         "keep one of them"
     } else if message.starts_with("string values must be quoted") {
         "put the string in quotes"
+    } else if message.contains("array") {
+        "write `,` between elements and `]` after the last; the array may begin further up"
     } else {
         "see https://toml.io/en/v1.0.0 for how TOML is written"
     }
@@ -244,6 +252,7 @@ impl<'a> Table<'a> {
 
     pub fn fault_missing(&self, name: &str, cure: &str) {
         self.context.note(
+            self.at,
             Fault {
                 line: self.context.line(self.at),
                 key: joined(&self.key, name),
@@ -508,6 +517,7 @@ impl<'a> Node<'a> {
     fn note(&self, found: Option<String>, problem: String, cure: String) {
         let found = found.filter(|_| !self.hidden);
         self.context.note(
+            self.at,
             Fault {
                 line: self.line(),
                 key: self.key.clone(),

@@ -27,7 +27,7 @@ pub fn routes(top: &Table<'_>, topics: &[(Node<'_>, Text)], namespace: &str) -> 
         .map(|table| route(&table, topics, namespace))
         .collect();
     // A route whose own topics are faulty may have meant any of them.
-    if routes.iter().all(|route| !route.topics.is_empty()) {
+    if !routes.is_empty() && routes.iter().all(|route| !route.topics.is_empty()) {
         for (node, topic) in topics {
             if !routes
                 .iter()
@@ -101,7 +101,7 @@ fn topics(table: &Table<'_>, configured: &[(Node<'_>, Text)]) -> Vec<String> {
     let Some(elements) = node.texts() else {
         return Vec::new();
     };
-    if elements.is_empty() {
+    if node.elements().is_some_and(|all| all.is_empty()) {
         node.fault(
             "needs at least one topic",
             "name one, or remove `topics` to take all",
@@ -326,7 +326,7 @@ fn bins_by_name(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
 
 fn bins_by_last_segment(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
     let elements = node.texts()?;
-    if elements.is_empty() {
+    if node.elements().is_some_and(|all| all.is_empty()) {
         node.fault(
             "needs at least one bin",
             "name one, e.g. [\"user.country\"]",
