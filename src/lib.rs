@@ -1,5 +1,34 @@
-//! Penstock: Kafka messages in, Aerospike records out.
+//! Penstock leads Kafka topics into Aerospike: messages in, records out, offsets committed after the writes.
+//!
+//! The modules stand in the order in which a message meets them; [`worker`] is the one to read first.
+//!
+//! | to learn | read |
+//! |---|---|
+//! | what one message goes through | [`worker`], then [`pipeline`] stage by stage |
+//! | who starts and stops what | [`supervisor`], [`rebalance`], [`shutdown`] |
+//! | what may be configured | [`config`] |
+//! | where Kafka and Aerospike are spoken to | [`broker`], [`store`] |
+
+/// What the file may say → checked values.
 pub mod config;
+/// READ FIRST: one partition's loop.
+pub mod worker;
+/// The stages: decode → map → plan → write → commit.
 pub mod pipeline;
+/// The main thread: start, poll, tell, end.
+pub mod supervisor;
+/// Who owns which partition.
+pub mod rebalance;
+/// The stop flag and the signals.
+pub mod shutdown;
+/// The database's side.
+pub mod store;
+/// Kafka's side.
+pub mod broker;
+/// Exit codes, counters, the memory bound.
+pub mod ops;
+/// The command line.
+pub mod cli;
+/// An Aerospike server in the process, for the demo and the tests.
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -1,1 +1,7 @@
-fn main(){}
+//! The binary: a thin use of the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    penstock::cli::main().into()
+}

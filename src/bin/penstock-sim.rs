@@ -1,1 +1,112 @@
-fn main(){}
+//! The simulator as a program of its own, so that the service can be killed and the data stay: `penstock-sim` serves
+//! until SIGTERM or SIGINT, `penstock-sim ctl` talks to the control port of one that serves.
+//!
+//! Only arguments and signals stand here; everything else is `penstock::sim`.
+
+use std::error::Error;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use penstock::sim::{self, NamespaceConfig, SimConfig, Simulator};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+const EXAMPLES: &str = "\
+Examples:
+  penstock-sim --listen 127.0.0.1:3000 --control 127.0.0.1:3999
+  penstock-sim ctl 127.0.0.1:3999 rows 18 20%
+  penstock-sim ctl 127.0.0.1:3999 clear
+  penstock-sim ctl 127.0.0.1:3999 help";
+
+/// An Aerospike server in memory, for demos and tests, that fails on command.
+#[derive(Parser)]
+#[command(name = "penstock-sim", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Says one command to the control port of a running simulator, and prints its answer.
+    Ctl {
+        /// The control address it printed when it started.
+        addr: SocketAddr,
+        /// The command (`help` lists them).
+        #[arg(required = true, trailing_var_arg = true)]
+        words: Vec<String>,
+    },
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Where clients connect; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:3000")]
+    listen: SocketAddr,
+    /// Where control commands are heard.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    control: SocketAddr,
+    /// The namespaces it has.
+    #[arg(long, value_delimiter = ',', default_value = "test")]
+    namespaces: Vec<String>,
+    /// Rows of one batch on one key run in order instead of racing.
+    #[arg(long)]
+    inline: bool,
+    /// Largest number of rows in a batch; 0: no limit.
+    #[arg(long, default_value_t = 0)]
+    batch_rows_max: u32,
+    /// User that clients must log in as.
+    #[arg(long, requires = "password")]
+    user: Option<String>,
+    /// That user's password.
+    #[arg(long, requires = "user")]
+    password: Option<String>,
+    /// Where shares and races start from.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Some(Command::Ctl { addr, words }) => ctl(addr, &words),
+        None => serve(cli.serve).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("penstock-sim: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn ctl(addr: SocketAddr, words: &[String]) -> Result<ExitCode, Box<dyn Error>> {
+    let answer = sim::control_command(addr, &words.join(" ")).map_err(|error| format!("{addr}: {error}"))?;
+    println!("{answer}");
+    Ok(if answer.starts_with("error:") { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn serve(serve: Serve) -> Result<(), Box<dyn Error>> {
+    // Before anything listens: a signal that comes early must end it, too.
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let config = SimConfig {
+        listen: serve.listen,
+        control: Some(serve.control),
+        namespaces: serve.namespaces.into_iter().map(NamespaceConfig::new).collect(),
+        inline: serve.inline,
+        batch_rows_max: serve.batch_rows_max,
+        login: serve.user.zip(serve.password),
+        seed: serve.seed,
+        ..SimConfig::default()
+    };
+    let simulator = Simulator::start(config).map_err(|error| format!("cannot listen on {}: {error}", serve.listen))?;
+    let control = simulator.control_addr().map_or_else(|| "none".to_owned(), |addr| addr.to_string());
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "penstock-sim: listening on {} control={control}", simulator.addr())?;
+    stdout.flush()?;
+    signals.forever().next();
+    drop(simulator);
+    Ok(())
+}

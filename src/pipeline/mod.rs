@@ -1,3 +1,12 @@
 //! The stages of a message's way, in its order.
+//!
+//! `intake` (in `worker`) takes messages; [`decode`] reads the fields that are asked for; [`map`] makes rows of
+//! them; [`plan`] orders rows into calls that hold a record at most once; [`write`] brings them to the database,
+//! for as long as it takes; [`commit`] says which offset is next. All but `write` are pure.
+
 pub mod value;
 pub mod decode;
+pub mod map;
+pub mod plan;
+pub mod write;
+pub mod commit;

@@ -1,1 +1,296 @@
-//! An Aerospike server in the process (stub).
+//! An Aerospike server in the process, for the demo and the tests: the server's side of the wire protocol, in memory,
+//! on a loopback port, in a millisecond, with faults on command.
+//!
+//! A test double: the service never runs on it. It answers as a real server answered in
+//! `tests/data/aerospike-transcript.txt` (`tests/sim_golden.rs` compares byte by byte), and where that is silent as the
+//! server's source does (community edition 8.1.2.0). One node, which owns every partition. Blocking threads and
+//! sockets; nothing in it is async, and it does not use the client it is made for, but for the digest of a user key.
+//!
+//! It does not do queries, scans, UDFs, transactions, TLS, compression, secondary indexes, or writing to disk.
+//!
+//! ```no_run
+//! use penstock::sim::{Share, SimConfig, Simulator};
+//!
+//! let sim = Simulator::start(SimConfig::default())?;
+//! sim.faults().fail_rows(18, Share::Fraction(0.2));
+//! println!("a client may connect to {}", sim.addr());
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+// In reading order: bytes, what they ask for, records, what is done to them, who does it.
+mod wire;
+mod message;
+mod msgpack;
+mod store;
+mod ops;
+mod cdt;
+mod expression;
+mod execute;
+mod batch;
+mod info;
+mod auth;
+mod faults;
+mod stats;
+mod engine;
+mod server;
+mod control;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+pub use control::{COMMANDS as CONTROL_COMMANDS, command as control_command};
+pub use faults::{Faults, Share, Stalled};
+pub use message::Digest;
+pub use msgpack::Value;
+pub use stats::Stats;
+pub use store::NamespaceConfig;
+
+use auth::Auth;
+use engine::Engine;
+use server::{Connections, Listener};
+use stats::Counters;
+use store::{Record, Store};
+
+/// How a simulator starts.
+#[derive(Debug, Clone)]
+pub struct SimConfig {
+    /// Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where control commands are heard, if anywhere (`control_command` says what they look like).
+    pub control: Option<SocketAddr>,
+    pub node_name: String,
+    pub cluster_name: String,
+    pub namespaces: Vec<NamespaceConfig>,
+    /// Rows of one batch on one key run in their order, as in a namespace in memory that allows it. Else they race.
+    pub inline: bool,
+    /// `batch-max-requests`; 0: no limit.
+    pub batch_rows_max: u32,
+    /// User and password that connections must log in with; without them there is no security, as in the community
+    /// edition.
+    pub login: Option<(String, String)>,
+    /// Where races and shares start from.
+    pub seed: u64,
+}
+
+impl Default for SimConfig {
+    fn default() -> Self {
+        SimConfig {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            control: None,
+            node_name: "A1".to_owned(),
+            cluster_name: "penstock-sim".to_owned(),
+            namespaces: vec!["test".into(), NamespaceConfig { storage_engine: "device".to_owned(), ..NamespaceConfig::new("disk") }],
+            inline: false,
+            batch_rows_max: 0,
+            login: None,
+            seed: 0,
+        }
+    }
+}
+
+/// Who answers: the part of the cluster that one node is.
+pub struct Node {
+    name: String,
+    addr: SocketAddr,
+    /// A bit for each of the 4096 partitions it is master of. One node has them all.
+    partitions: [u8; 512],
+}
+
+/// A running simulator. Dropping it closes its sockets and joins its threads.
+pub struct Simulator {
+    // Control first: nothing may change what is being taken down.
+    control: Option<Listener>,
+    listener: Option<Listener>,
+    engine: Arc<Engine>,
+}
+
+impl Simulator {
+    pub fn start(config: SimConfig) -> io::Result<Self> {
+        let socket = TcpListener::bind(config.listen)?;
+        let addr = socket.local_addr()?;
+        let connections = Connections::default();
+        let login = config.login.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
+        let engine = Arc::new(Engine {
+            node: Node { name: config.node_name.clone(), addr, partitions: [0xff; 512] },
+            store: Store::new(config.namespaces.clone()),
+            faults: Faults::new(connections.clone(), config.seed),
+            counters: Counters::default(),
+            auth: Auth::new(login, config.seed)?,
+            batch_rows_max: AtomicU32::new(config.batch_rows_max),
+            config,
+        });
+        let listener = {
+            let (accepting, serving) = (engine.clone(), engine.clone());
+            let accept = move || !accepting.faults.is_refusing();
+            let handler = move |stream| server::converse(&serving, stream);
+            Listener::serve(socket, "sim", connections, accept, handler)?
+        };
+        let control = match engine.config.control {
+            Some(addr) => {
+                let engine = engine.clone();
+                let handler = move |stream| control::converse(&engine, stream);
+                let socket = TcpListener::bind(addr)?;
+                Some(Listener::serve(socket, "sim-ctl", Connections::default(), || true, handler)?)
+            }
+            None => None,
+        };
+        Ok(Simulator { control, listener: Some(listener), engine })
+    }
+
+    /// Where clients connect.
+    pub fn addr(&self) -> SocketAddr {
+        self.engine.node.addr
+    }
+
+    /// Where control commands are heard.
+    pub fn control_addr(&self) -> Option<SocketAddr> {
+        self.control.as_ref().map(Listener::addr)
+    }
+
+    /// What is to go wrong; may be kept and used from any thread.
+    pub fn faults(&self) -> Faults {
+        self.engine.faults.clone()
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.engine.counters.snapshot()
+    }
+
+    /// The live records of a set, by digest. The empty name is the records without a set.
+    pub fn records(&self, namespace: &str, set: &str) -> BTreeMap<Digest, RecordView> {
+        let mut records = BTreeMap::new();
+        let Some(namespace) = self.engine.store.namespace(namespace.as_bytes()) else { return records };
+        let Some(set) = namespace.find_set(set.as_bytes()) else { return records };
+        let now = self.engine.store.now();
+        namespace.for_each(|digest, record| {
+            if record.set == set && !record.is_expired(now) {
+                records.insert(*digest, RecordView::new(record, now));
+            }
+        });
+        records
+    }
+
+    /// A live record by its user key or digest.
+    pub fn get<'k>(&self, namespace: &str, set: &str, key: impl Into<RecordKey<'k>>) -> Option<RecordView> {
+        let digest = key.into().digest(namespace, set)?;
+        let namespace = self.engine.store.namespace(namespace.as_bytes())?;
+        let now = self.engine.store.now();
+        let shard = namespace.shard(&digest);
+        shard.get(&digest).filter(|record| !record.is_expired(now)).map(|record| RecordView::new(record, now))
+    }
+
+    /// Forgets every record, as a server in memory does when it is restarted: connections are closed, too.
+    pub fn restart_empty(&self) {
+        control::restart_empty(&self.engine);
+    }
+
+    /// Lets so many seconds pass for the records' times to live.
+    pub fn advance_clock(&self, seconds: i64) {
+        self.engine.store.advance_clock(seconds);
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.control = None;
+        self.engine.faults.stop();
+        self.listener = None;
+    }
+}
+
+/// A record as tests look at it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordView {
+    pub bins: BTreeMap<String, Value>,
+    pub generation: u32,
+    /// Seconds it has left; `None`: for ever.
+    pub ttl: Option<u32>,
+    /// The user key, where it was sent.
+    pub key: Option<Value>,
+}
+
+impl RecordView {
+    fn new(record: &Record, now: u32) -> Self {
+        let bin = |bin: &store::Bin| {
+            (String::from_utf8_lossy(bin.name.as_bytes()).into_owned(), bin.particle.to_value())
+        };
+        let key = record.key.as_deref().and_then(|key| key.split_first()).map(|(&kind, bytes)| {
+            store::Particle::from_wire(kind, bytes)
+                .map_or_else(|_| Value::Particle(kind, bytes.to_vec()), |particle| particle.to_value())
+        });
+        RecordView {
+            bins: record.bins.iter().map(bin).collect(),
+            generation: record.generation.into(),
+            ttl: (record.void_time != 0).then(|| record.void_time.saturating_sub(now)),
+            key,
+        }
+    }
+
+    pub fn bin(&self, name: &str) -> Option<&Value> {
+        self.bins.get(name)
+    }
+
+    /// The integer in a bin.
+    pub fn int(&self, name: &str) -> Option<i64> {
+        self.bin(name).and_then(Value::as_int)
+    }
+
+    /// The string in a bin.
+    pub fn str(&self, name: &str) -> Option<&str> {
+        self.bin(name).and_then(Value::as_str)
+    }
+}
+
+/// How a record is asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum RecordKey<'a> {
+    Int(i64),
+    Str(&'a str),
+    Blob(&'a [u8]),
+    Digest(Digest),
+}
+
+impl RecordKey<'_> {
+    fn digest(self, namespace: &str, set: &str) -> Option<Digest> {
+        let key = match self {
+            RecordKey::Digest(digest) => return Some(digest),
+            RecordKey::Int(key) => aerospike::Value::from(key),
+            RecordKey::Str(key) => aerospike::Value::from(key),
+            RecordKey::Blob(key) => aerospike::Value::from(key.to_vec()),
+        };
+        aerospike::Key::new(namespace, set, key).ok().map(|key| key.digest())
+    }
+}
+
+impl From<i64> for RecordKey<'_> {
+    fn from(key: i64) -> Self {
+        RecordKey::Int(key)
+    }
+}
+
+impl<'a> From<&'a str> for RecordKey<'a> {
+    fn from(key: &'a str) -> Self {
+        RecordKey::Str(key)
+    }
+}
+
+impl<'a> From<&'a String> for RecordKey<'a> {
+    fn from(key: &'a String) -> Self {
+        RecordKey::Str(key)
+    }
+}
+
+impl<'a> From<&'a [u8]> for RecordKey<'a> {
+    fn from(key: &'a [u8]) -> Self {
+        RecordKey::Blob(key)
+    }
+}
+
+impl From<Digest> for RecordKey<'_> {
+    fn from(digest: Digest) -> Self {
+        RecordKey::Digest(digest)
+    }
+}

@@ -1,0 +1,70 @@
+# Everything a developer or CI runs. `make` alone explains; what CI runs is `make check`, no more and no less.
+
+CARGO ?= cargo
+# Passed on to the demo: make demo ARGS="--messages 1000000"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+
+# What needs clean-up (a broker) is a script with a trap. Whatever runs beside a broker is compiled before it starts.
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: ## install what the build needs and this machine lacks (Debian, Ubuntu)
+	@scripts/setup.sh
+
+.PHONY: build
+build: setup ## the release binary: target/release/penstock
+	$(CARGO) build --release --locked
+
+.PHONY: demo
+demo: setup ## the whole way with Kafka and Aerospike in the process: no service, no installation
+	$(CARGO) run --release --locked --features sim --example demo -- $(ARGS)
+
+.PHONY: demo-kafka
+demo-kafka: setup ## the same with a real Kafka broker, started and stopped here (needs Java and Maven: installs them)
+	$(CARGO) build --release --locked --features sim --example demo
+	@scripts/with-kafka.sh $(CARGO) run --release --locked --features sim --example demo -- --kafka @KAFKA_BROKERS@ $(ARGS)
+
+.PHONY: test
+test: setup ## all tests that need no service
+	$(CARGO) test --locked --features sim
+
+.PHONY: test-kafka
+test-kafka: setup ## the tests against a real Kafka broker, started and stopped here
+	$(CARGO) test --locked --features sim --test kafka --no-run
+	@scripts/with-kafka.sh $(CARGO) test --locked --features sim --test kafka -- --ignored
+
+.PHONY: bench
+bench: setup ## what decoding a message costs
+	$(CARGO) bench --locked --features sim --bench decode
+
+.PHONY: fmt
+fmt: ## format the code
+	$(CARGO) fmt
+
+.PHONY: lint
+lint: setup ## format and clippy, warnings denied
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
+
+.PHONY: doc
+doc: setup ## the crate's documentation, warnings denied
+	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --no-deps --all-features
+
+.PHONY: check
+check: ## everything CI runs: lint, test, doc, bench, test-kafka
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory doc
+	@$(MAKE) --no-print-directory bench
+	@$(MAKE) --no-print-directory test-kafka
+
+.PHONY: clean
+clean: ## remove what was built, and the broker with its jars
+	@scripts/kafka.sh stop
+	$(CARGO) clean
+	rm -rf .cache

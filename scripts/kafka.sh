@@ -1,0 +1,328 @@
+#!/usr/bin/env bash
+# A real Apache Kafka broker on this machine, for tests and the demo: one process (KRaft, broker and controller in one),
+# no service, on loopback only, everything in one directory.
+#
+#   scripts/kafka.sh start [--keep]     the last line is KAFKA_BROKERS=127.0.0.1:PORT; with a broker up, only that line
+#   scripts/kafka.sh stop
+#   scripts/kafka.sh status             exits 0 with that line if the broker answers, 1 if it does not
+#   scripts/kafka.sh env                the line for `eval`, exported
+#   scripts/kafka.sh topic NAME PARTITIONS [key=value…]
+#
+# Each start has fresh data on fresh ports. With --keep it is the same broker again, same data and port: for tests in
+# which a broker goes away and comes back.
+#
+# KAFKA_DIR   where this instance lives (.cache/kafka/broker); another directory is another broker
+# KAFKA_PORT  the broker's port (a free one); if it is taken the start fails
+# KAFKA_HEAP  the JVM's heap, "-Xms256m -Xmx768m"
+# KAFKA_START_TIMEOUT  seconds until a start has failed (60)
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+source "$root/scripts/lib.sh"
+
+dir=${KAFKA_DIR:-$root/.cache/kafka/broker}
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
+jars=$root/.cache/kafka/jars
+config=$dir/server.properties
+pid_file=$dir/pid
+start_timeout_s=${KAFKA_START_TIMEOUT:-60}
+stop_timeout_s=10
+
+usage() {
+  sed -n '5,9s/^# *//p' "${BASH_SOURCE[0]}" >&2
+  exit 64
+}
+
+fail() {
+  echo "kafka: $*" >&2
+  exit 1
+}
+
+# Runs a command until it succeeds, for so many seconds; checks ten times a second.
+wait_until() {
+  local deadline_s=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS < deadline_s)) || return 1
+    sleep 0.1
+  done
+}
+
+# ---- which process is ours
+
+command_line() {
+  if [[ -r /proc/$1/cmdline ]]; then
+    tr '\0' ' ' <"/proc/$1/cmdline"
+  else
+    ps -ww -o args= -p "$1" 2>/dev/null || true
+  fi
+}
+
+# Whether a process is this instance's broker. A pid file outlives a machine's restart and its number goes to somebody
+# else, so the command line has to name both the broker's class and this instance's configuration.
+is_ours() {
+  local line
+  [[ -n $1 ]] || return 1
+  line=$(command_line "$1" 2>/dev/null)
+  [[ $line == *" kafka.Kafka $config "* || $line == *" kafka.Kafka $config" ]]
+}
+
+# Sets `pid` to the running broker's, or to nothing.
+find_pid() {
+  pid=''
+  if [[ -s $pid_file ]]; then
+    pid=$(<"$pid_file")
+    is_ours "$pid" || pid=''
+  fi
+}
+
+is_gone() {
+  ! is_ours "$1"
+}
+
+# ---- whether it answers
+
+# The broker's port as the configuration of the last start says it.
+configured_port() {
+  [[ -r $config ]] || return 0
+  sed -n 's/^listeners=BROKER:\/\/127\.0\.0\.1:\([0-9]*\),.*/\1/p' "$config"
+}
+
+# Asks for ApiVersions (version 0, correlation id 7, no client id) as any client does first, and looks for the 7 in the
+# answer: an open port alone may be anybody's, and a broker opens its port before it serves it.
+answers() {
+  local answer
+  answer=$(
+    exec 2>/dev/null 3<>"/dev/tcp/127.0.0.1/$1" || exit 1
+    printf '\x00\x00\x00\x0a\x00\x12\x00\x00\x00\x00\x00\x07\xff\xff' >&3
+    timeout 2 head -c 8 <&3 | od -An -tx1 | tr -d ' \n'
+  ) || return 1
+  [[ ${answer:8:8} == 00000007 ]]
+}
+
+is_started() {
+  grep -qs 'Kafka Server started' "$dir/logs/server.log" && answers "$port"
+}
+
+is_started_or_gone() {
+  is_gone "$pid" || is_started
+}
+
+print_brokers() {
+  echo "KAFKA_BROKERS=127.0.0.1:$1"
+}
+
+# ---- start
+
+# The jars, by Maven, once for all instances and again when the pom changes.
+fetch_jars() {
+  cmp -s "$root/scripts/kafka/pom.xml" "$jars/pom.xml" && return
+  echo "kafka: fetching the broker's jars" >&2
+  local fresh
+  mkdir -p "$root/.cache/kafka"
+  fresh=$(mktemp -d "$root/.cache/kafka/jars.XXXXXX")
+  mvn -B -q -Dstyle.color=never -f "$root/scripts/kafka/pom.xml" -Dmaven.wagon.http.retryHandler.count=3 \
+    dependency:copy-dependencies -DoutputDirectory="$fresh" </dev/null >&2 || {
+    rm -rf "$fresh"
+    fail "Maven could not fetch the broker's jars (scripts/kafka/pom.xml)"
+  }
+  cp "$root/scripts/kafka/pom.xml" "$fresh/pom.xml"
+  # Complete or not there at all, whenever this is interrupted.
+  rm -rf "$jars"
+  mv "$fresh" "$jars"
+}
+
+port_is_free() {
+  ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# A port that nothing listens on, below the range from which the system takes the ports of outgoing connections. That
+# somebody takes it before the broker does is possible, and handled where the broker is started.
+free_port() {
+  local candidate
+  for _ in {1..50}; do
+    candidate=$((15000 + RANDOM % 15000))
+    if [[ $candidate != "${1-}" ]] && port_is_free "$candidate"; then
+      echo "$candidate"
+      return
+    fi
+  done
+  fail "no free port found between 15000 and 30000"
+}
+
+run_java() {
+  local main_class=$1
+  shift
+  "$java" -cp "$jars/*" -Dkafka.logs.dir="$dir/logs" \
+    -Dlog4j2.configurationFile="$root/scripts/kafka/log4j2.properties" \
+    "${heap[@]}" "$main_class" "$@"
+}
+
+# Data and configuration of a new broker.
+prepare() {
+  local controller_port cluster_id
+  rm -rf "$dir/data" "$dir/logs" "$config"
+  mkdir -p "$dir/data" "$dir/logs"
+  port=${KAFKA_PORT:-$(free_port)}
+  controller_port=$(free_port "$port")
+  {
+    cat "$root/scripts/kafka/server.properties"
+    echo "listeners=BROKER://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port"
+    echo "advertised.listeners=BROKER://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port"
+    echo "controller.quorum.voters=1@127.0.0.1:$controller_port"
+    echo "log.dirs=$dir/data"
+  } >"$config"
+  # 16 random bytes in the base64 of URLs: what the broker's own random-uuid prints, without another JVM.
+  cluster_id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
+  # C1 only: this JVM lives for a second.
+  heap=(-Xmx128m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
+  run_java kafka.tools.StorageTool format --config "$config" --cluster-id "$cluster_id" \
+    >"$dir/logs/format.log" 2>&1 </dev/null || {
+    tail -n 20 "$dir/logs/format.log" >&2
+    fail "the data directory could not be formatted: $dir/data"
+  }
+}
+
+# Starts the broker and waits for it. 0: it answers. 1: it died or did not come up; the reason is in the logs.
+launch() {
+  rm -f "$dir/logs/server.log"
+  read -ra heap <<<"${KAFKA_HEAP:--Xms256m -Xmx768m}"
+  # setsid: a Ctrl-C in the terminal is for the one who waits for the broker, who then stops it in order. The lock's
+  # descriptor must not live on in the broker.
+  (
+    cd "$dir"
+    exec setsid "$java" -cp "$jars/*" -Dkafka.logs.dir="$dir/logs" \
+      -Dlog4j2.configurationFile="$root/scripts/kafka/log4j2.properties" \
+      -XX:+ExitOnOutOfMemoryError "${heap[@]}" kafka.Kafka "$config"
+  ) </dev/null >"$dir/logs/stdout.log" 2>&1 9>&- &
+  pid=$!
+  echo "$pid" >"$pid_file"
+  # Between fork and exec it is still this script by its command line.
+  wait_until 5 is_ours "$pid" || return 1
+  wait_until "$start_timeout_s" is_started_or_gone || true
+  is_ours "$pid" && is_started
+}
+
+show_logs() {
+  local file
+  for file in "$dir/logs/stdout.log" "$dir/logs/server.log"; do
+    [[ -s $file ]] || continue
+    echo "---- $file" >&2
+    tail -n 25 "$file" >&2
+  done
+}
+
+start() {
+  local keep=no attempt
+  case "${1-}" in
+    '') ;;
+    --keep) keep=yes ;;
+    *) usage ;;
+  esac
+
+  # Two starts at once would be two brokers on one directory.
+  exec 9>"$dir/lock"
+  flock -w $((start_timeout_s + stop_timeout_s)) 9 || fail "another start or stop of $dir does not end"
+
+  find_pid
+  if [[ -n $pid ]]; then
+    port=$(configured_port)
+    # It may still be starting, after a start that was interrupted.
+    if wait_until "$start_timeout_s" is_started_or_gone && is_ours "$pid"; then
+      print_brokers "$port"
+      return
+    fi
+    echo "kafka: the broker is there (pid $pid) and does not answer: starting another" >&2
+    stop_broker
+  fi
+
+  "$root/scripts/setup.sh" kafka
+  java=$(find_java) || fail "no Java $JAVA_VERSION_MIN or newer"
+  fetch_jars
+
+  if [[ $keep == yes && -r $config && -d $dir/data ]]; then
+    port=$(configured_port)
+    launch && print_brokers "$port" && return
+  else
+    [[ -z ${KAFKA_PORT:-} ]] || port_is_free "$KAFKA_PORT" || fail "port $KAFKA_PORT is taken"
+    for attempt in 1 2 3; do
+      prepare
+      launch && print_brokers "$port" && return
+      # The only failure that other ports would cure.
+      grep -qsi 'address already in use' "$dir/logs/server.log" "$dir/logs/stdout.log" || break
+      [[ -z ${KAFKA_PORT:-} ]] || break
+      echo "kafka: a port was taken meanwhile (attempt $attempt)" >&2
+      stop_broker
+    done
+  fi
+  show_logs
+  stop_broker
+  fail "the broker died at its start, or did not answer within $start_timeout_s s; its logs are in $dir/logs"
+}
+
+# ---- stop
+
+# Ends this instance's broker, if there is one: in order, and after the time-out by force.
+stop_broker() {
+  find_pid
+  if [[ -n $pid ]]; then
+    kill -TERM "$pid" 2>/dev/null || true
+    if ! wait_until "$stop_timeout_s" is_gone "$pid"; then
+      echo "kafka: still there $stop_timeout_s s after SIGTERM: killing it" >&2
+      ! is_ours "$pid" || kill -KILL "$pid" 2>/dev/null || true
+      wait_until 5 is_gone "$pid" || fail "process $pid does not end"
+    fi
+  fi
+  rm -f "$pid_file"
+}
+
+stop() {
+  exec 9>"$dir/lock"
+  flock -w $((start_timeout_s + stop_timeout_s)) 9 || fail "another start or stop of $dir does not end"
+  stop_broker
+}
+
+# ---- the rest
+
+# Sets `port`, or exits: no broker of ours answers.
+need_running() {
+  find_pid
+  port=$(configured_port)
+  if [[ -z $pid || -z $port ]] || ! answers "$port"; then
+    fail "no broker in $dir"
+  fi
+}
+
+topic() {
+  (($# >= 2)) || usage
+  local name=$1 partitions=$2 setting arguments=()
+  shift 2
+  need_running
+  java=$(find_java) || fail "no Java $JAVA_VERSION_MIN or newer"
+  for setting in "$@"; do
+    arguments+=(--config "$setting")
+  done
+  # Its own log directory: what the tool logs would empty the broker's file.
+  heap=(-Dkafka.logs.dir="$dir/logs/tools" -Xmx128m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
+  run_java org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$port" --create --if-not-exists \
+    --topic "$name" --partitions "$partitions" --replication-factor 1 ${arguments[@]+"${arguments[@]}"}
+}
+
+command=${1-}
+(($# == 0)) || shift
+case $command in
+  start) start "$@" ;;
+  stop) stop ;;
+  status)
+    need_running
+    print_brokers "$port"
+    ;;
+  env)
+    need_running
+    echo "export $(print_brokers "$port")"
+    ;;
+  topic) topic "$@" ;;
+  *) usage ;;
+esac

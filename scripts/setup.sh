@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Makes sure that the system packages of the build are there: `setup.sh`, and with `kafka` also those of the broker.
+#
+# A Rust toolchain and a C compiler are taken for granted. What comes on top is librdkafka's: it is compiled from the
+# sources its crate carries, its build wants make and a C++ compiler (for a C++ wrapper we do not use, which its `make`
+# builds all the same), and TLS comes from the system's OpenSSL, found by pkg-config.
+#
+# Each need is tested by itself, not by package, so a machine that meets it in another way is left alone. Silent when
+# nothing is missing, and quick enough (some 20 ms) to stand before every other target.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
+
+usage() {
+  echo "usage: scripts/setup.sh [kafka]" >&2
+  exit 64
+}
+
+fail() {
+  echo "setup: $*" >&2
+  exit 1
+}
+
+has() {
+  command -v "$1" >/dev/null 2>&1
+}
+
+with_kafka=no
+case "${1-}" in
+  '') ;;
+  kafka) with_kafka=yes ;;
+  *) usage ;;
+esac
+(($# <= 1)) || usage
+
+# Prints what is missing, as Debian's package names on one line.
+missing_packages() {
+  local wanted=()
+  has "${CC:-cc}" || has gcc || has clang || wanted+=(gcc)
+  # A compiler without the C library's headers and start files: gcc only recommends them.
+  if has cc && [[ $(cc -print-file-name=crt1.o) == crt1.o && $(uname -s) == Linux ]]; then
+    wanted+=(libc6-dev)
+  fi
+  { [[ -n ${CXX:-} ]] && has "$CXX"; } || has g++ || has clang++ || has c++ || wanted+=(g++)
+  has make || wanted+=(make)
+  # OPENSSL_DIR and its like tell openssl-sys where to look without pkg-config.
+  if [[ -z ${OPENSSL_DIR:-}${OPENSSL_LIB_DIR:-} ]]; then
+    has "${PKG_CONFIG:-pkg-config}" || wanted+=(pkg-config)
+    "${PKG_CONFIG:-pkg-config}" --exists openssl 2>/dev/null || wanted+=(libssl-dev)
+  fi
+  if [[ $with_kafka == yes ]]; then
+    find_java >/dev/null || wanted+=("$(java_package)")
+    has mvn || wanted+=(maven)
+    # setsid and flock, with which kafka.sh starts one broker and detaches it.
+    { has setsid && has flock; } || wanted+=(util-linux)
+  fi
+  echo "${wanted[*]-}"
+}
+
+# Distributions differ in which Java they carry; the newest of those that are old enough to be everywhere.
+java_package() {
+  local package
+  for package in openjdk-21-jre-headless openjdk-17-jre-headless; do
+    if has apt-cache && [[ -n $(apt-cache madison "$package" 2>/dev/null) ]]; then
+      echo "$package"
+      return
+    fi
+  done
+  echo default-jre-headless
+}
+
+has cargo || fail "no cargo on the PATH: a Rust toolchain is needed first, $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer"
+
+packages=$(missing_packages)
+[[ -n $packages ]] || exit 0
+
+privilege=()
+if ! has apt-get; then
+  fail "missing: $packages (Debian's names): install your system's equivalents; on Debian or Ubuntu: apt-get install $packages"
+elif [[ $(id -u) -eq 0 ]]; then
+  :
+elif has sudo && sudo -n true 2>/dev/null; then
+  privilege=(sudo -n)
+else
+  fail "missing: $packages, and neither root nor sudo without a password here; run: sudo apt-get update && sudo apt-get install -y --no-install-recommends $packages"
+fi
+
+apt() {
+  # Another apt may be at work, on a machine that has just started: wait for its lock, with a bound.
+  ${privilege[@]+"${privilege[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
+    -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 "$@" </dev/null
+}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+update() {
+  echo "setup: apt-get update" >&2
+  apt update >>"$log" 2>&1 || true # the install says what is wrong
+}
+
+install_missing() {
+  local names
+  read -ra names <<<"$(missing_packages)"
+  echo "setup: installing ${names[*]}" >&2
+  apt install --no-install-recommends "${names[@]}" >>"$log" 2>&1
+}
+
+# A fresh system or container has no package lists at all; one that was not updated for long has lists whose files are
+# gone from the mirror, which shows only when the install fails.
+if compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null; then
+  install_missing || { update && install_missing; } || { tail -n 15 "$log" >&2 && fail "apt-get could not install: $packages"; }
+else
+  update
+  install_missing || { tail -n 15 "$log" >&2 && fail "apt-get could not install: $packages"; }
+fi
+
+packages=$(missing_packages)
+[[ -z $packages ]] || fail "still missing after apt-get: $packages"

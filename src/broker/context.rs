@@ -1,0 +1,211 @@
+//! librdkafka's callbacks. All of them run on the main thread, inside `poll`.
+//!
+//! A rebalance goes to [`Workers`]; statistics give the partitions' ends, from which the lag is computed; commit
+//! errors are logged and handed to the worker they concern. Decides nothing itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, Weak};
+
+use log::{debug, error, info, warn};
+use parking_lot::Mutex;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+use super::{Consumer, Partition};
+use crate::ops::counters::Counters;
+use crate::rebalance::Workers;
+use crate::shutdown::StopKind;
+
+/// What the callbacks work on.
+#[derive(Debug)]
+pub struct Context {
+    /// Splitting a queue needs the consumer's `Arc`, which exists only after the context is given away.
+    consumer: OnceLock<Weak<Consumer>>,
+    workers: Workers,
+    counters: Arc<Counters>,
+    ends: Mutex<HashMap<(String, i32), PartitionEnd>>,
+}
+
+/// What the statistics say of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct PartitionEnd {
+    /// The last stable offset, or the high watermark where uncommitted messages are read too.
+    end: i64,
+    /// The group's committed offset; negative while unknown.
+    committed: i64,
+}
+
+impl Context {
+    pub fn new(workers: Workers, counters: Arc<Counters>) -> Self {
+        Context { consumer: OnceLock::new(), workers, counters, ends: Mutex::default() }
+    }
+
+    /// To be called once, before the first poll.
+    pub fn set_consumer(&self, consumer: &Arc<Consumer>) {
+        let first = self.consumer.set(Arc::downgrade(consumer)).is_ok();
+        assert!(first, "the context has one consumer");
+    }
+
+    pub fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    /// Messages that are in the assigned partitions and not finished; `None` before the first statistics.
+    pub fn lag(&self) -> Option<u64> {
+        let ends = self.ends.lock();
+        let mut lag = 0;
+        for (partition, next) in self.workers.positions() {
+            let end = ends.get(&(partition.topic.to_string(), partition.number))?;
+            let next = next.unwrap_or(end.committed);
+            lag += u64::try_from(end.end.saturating_sub(next.max(0))).unwrap_or(0);
+        }
+        Some(lag)
+    }
+
+    fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
+        list.elements().iter().map(|e| Partition { topic: e.topic().into(), number: e.partition() }).collect()
+    }
+}
+
+impl ClientContext for Context {
+    fn stats_raw(&self, statistics: &[u8]) {
+        match partition_ends(statistics) {
+            Ok(ends) => {
+                *self.ends.lock() = ends;
+                self.counters.consumer_lag.set(self.lag().and_then(|lag| i64::try_from(lag).ok()).unwrap_or(-1));
+            }
+            Err(error) => debug!("kafka: statistics that cannot be read error=\"{error}\""),
+        }
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_librdkafka(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        warn!("kafka: {error} reason=\"{reason}\"");
+    }
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        self.counters.rebalances.add(1);
+        match rebalance {
+            Rebalance::Assign(list) => {
+                let partitions = Self::partitions(list);
+                info!("kafka: assigned partitions={} list={}", partitions.len(), summary(&partitions));
+                // The queues are split here, before the assignment takes effect: no message reaches the main queue.
+                match self.consumer.get().and_then(Weak::upgrade) {
+                    Some(consumer) => self.workers.assign(&consumer, &partitions),
+                    // The consumer is being dropped: nobody will read these partitions here.
+                    None => warn!("kafka: an assignment came while leaving the group"),
+                }
+            }
+            Rebalance::Revoke(list) => {
+                let partitions = Self::partitions(list);
+                let lost = consumer.assignment_lost();
+                info!("kafka: revoked partitions={} lost={lost} list={}", partitions.len(), summary(&partitions));
+                self.workers.revoke(&partitions, if lost { StopKind::Abandon } else { StopKind::Drain });
+            }
+            Rebalance::Error(error) => error!("kafka: rebalance failed error=\"{error}\""),
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        // A partial failure shows only on the elements.
+        for element in offsets.elements() {
+            if let Some(error) = element.error().err().or_else(|| result.clone().err()) {
+                self.counters.commit_errors.add(1);
+                let partition = Partition { topic: element.topic().into(), number: element.partition() };
+                warn!("kafka: commit failed, it will be sent again {partition} error=\"{error}\"");
+                self.workers.commit_failed(&partition);
+            }
+        }
+    }
+}
+
+/// The partitions of an assignment in few words: `events:0-7, orders:0,3`.
+fn summary(partitions: &[Partition]) -> String {
+    let mut sorted = partitions.to_vec();
+    sorted.sort();
+    let mut text = String::new();
+    let mut rest = sorted.as_slice();
+    while let Some(first) = rest.first() {
+        let run = rest
+            .iter()
+            .enumerate()
+            .take_while(|(i, p)| p.topic == first.topic && usize::try_from(p.number - first.number) == Ok(*i))
+            .count();
+        let (same, later) = rest.split_at(run);
+        if !text.is_empty() {
+            text.push(',');
+        }
+        match same {
+            [one] => text.push_str(&format!("{}:{}", one.topic, one.number)),
+            [.., last] => text.push_str(&format!("{}:{}-{}", first.topic, first.number, last.number)),
+            [] => break,
+        }
+        rest = later;
+    }
+    text
+}
+
+pub(super) fn log_librdkafka(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    let level = match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            // librdkafka calls every broken connection an error; it connects again, and nothing is lost by it.
+            log::Level::Warn
+        }
+        RDKafkaLogLevel::Warning => log::Level::Warn,
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => log::Level::Info,
+        RDKafkaLogLevel::Debug => log::Level::Debug,
+    };
+    log::log!(target: "librdkafka", level, "{facility} {message}");
+}
+
+/// The end and the committed offset of every partition in librdkafka's statistics (its `STATISTICS.md`).
+fn partition_ends(statistics: &[u8]) -> Result<HashMap<(String, i32), PartitionEnd>, serde_json::Error> {
+    let statistics: serde_json::Value = serde_json::from_slice(statistics)?;
+    let mut ends = HashMap::new();
+    let topics = statistics.get("topics").and_then(|t| t.as_object()).into_iter().flatten();
+    for (topic, details) in topics {
+        let partitions = details.get("partitions").and_then(|p| p.as_object()).into_iter().flatten();
+        for (number, partition) in partitions {
+            let offset = |name: &str| partition.get(name).and_then(serde_json::Value::as_i64).unwrap_or(-1);
+            // "-1" is a partition of librdkafka's own, for messages that have none yet.
+            let Ok(number) = number.parse::<i32>() else { continue };
+            let end = if offset("ls_offset") >= 0 { offset("ls_offset") } else { offset("hi_offset") };
+            if number >= 0 && end >= 0 {
+                ends.insert((topic.clone(), number), PartitionEnd { end, committed: offset("committed_offset") });
+            }
+        }
+    }
+    Ok(ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_named_in_runs() {
+        let partition = |topic: &str, number| Partition { topic: topic.into(), number };
+        let list = [partition("b", 0), partition("a", 2), partition("a", 0), partition("a", 1), partition("a", 5)];
+        assert_eq!(summary(&list), "a:0-2,a:5,b:0");
+        assert_eq!(summary(&[]), "");
+    }
+
+    #[test]
+    fn the_end_of_a_partition_is_its_last_stable_offset() {
+        let json = br#"{"topics":{"t":{"partitions":{
+            "-1":{"ls_offset":-1001,"hi_offset":-1001},
+            "0":{"ls_offset":90,"hi_offset":100,"committed_offset":70},
+            "1":{"ls_offset":-1001,"hi_offset":-1001}}}}}"#;
+        let ends = partition_ends(json).unwrap();
+        assert_eq!(ends.len(), 1);
+        assert_eq!(ends[&("t".to_string(), 0)], PartitionEnd { end: 90, committed: 70 });
+    }
+}

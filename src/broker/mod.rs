@@ -1,0 +1,91 @@
+//! Kafka's side: the client's settings, its callbacks, and what is asked of the brokers at start.
+//!
+//! With `worker` and `rebalance` the only code that knows the `rdkafka` crate. Commits no offset and reads no
+//! message: workers do.
+
+pub mod context;
+pub mod probe;
+
+use std::sync::Arc;
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::BaseConsumer;
+
+use crate::config::model::{Kafka, Start};
+use crate::ops::memory::MemoryPlan;
+pub use context::Context;
+
+/// The group's consumer, with our callbacks.
+pub type Consumer = BaseConsumer<Context>;
+
+/// Partition of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition {
+    pub topic: Arc<str>,
+    pub number: i32,
+}
+
+impl std::fmt::Display for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "topic={} partition={}", self.topic, self.number)
+    }
+}
+
+/// librdkafka's settings for the consumer: the user's, between our defaults and what delivery rests on.
+pub fn consumer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
+    let mut config = connection_config(kafka);
+    let has = |name: &str| kafka.consumer_properties.iter().any(|(n, _)| n == name);
+    let next_generation = kafka
+        .consumer_properties
+        .iter()
+        .any(|(name, value)| name == "group.protocol" && value.0.eq_ignore_ascii_case("consumer"));
+
+    // Defaults that the user may change. The consumer protocol refuses a strategy that is set.
+    if !next_generation && !has("partition.assignment.strategy") {
+        config.set("partition.assignment.strategy", "cooperative-sticky");
+    }
+
+    // What delivery and the memory bound rest on; `[kafka.properties]` refuses these names.
+    config.set("group.id", &kafka.group);
+    config.set("enable.auto.commit", "false");
+    config.set("enable.auto.offset.store", "false");
+    config.set("enable.partition.eof", "false");
+    config.set(
+        "auto.offset.reset",
+        match kafka.start {
+            Start::Earliest => "earliest",
+            Start::Latest => "latest",
+        },
+    );
+    config.set("allow.auto.create.topics", "false");
+    config.set("statistics.interval.ms", "5000");
+    config.set("queued.max.messages.kbytes", (memory.queue_bytes / 1024).to_string());
+    // The cap in bytes decides alone: a queue that is below it is filled.
+    config.set("queued.min.messages", "1000000");
+    // A queue at its cap sleeps this long, 1000 by default: with a small cap that would set the rate.
+    config.set("fetch.queue.backoff.ms", "10");
+    // Behind the user's own, smaller values.
+    for (name, cap) in [("fetch.max.bytes", memory.fetch_bytes), ("max.partition.fetch.bytes", memory.fetch_partition_bytes)] {
+        let wanted = config.get(name).and_then(|value| value.parse::<u64>().ok()).unwrap_or(u64::MAX);
+        config.set(name, wanted.min(cap).to_string());
+    }
+    // librdkafka wants fetch.max.bytes >= message.max.bytes (a limit for produced messages, and for answers).
+    if config.get("message.max.bytes").is_none() {
+        config.set("message.max.bytes", "1000000");
+    }
+    config
+}
+
+/// The settings that any client of ours shares: where the brokers are and how to speak to them.
+pub fn connection_config(kafka: &Kafka) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("client.id", "penstock");
+    config.set("socket.keepalive.enable", "true");
+    for (name, value) in &kafka.consumer_properties {
+        config.set(name, &value.0);
+    }
+    config.set("bootstrap.servers", &kafka.brokers);
+    // Its lines go where ours go; which of them are shown is the log's own filter (`RUST_LOG`).
+    config.set_log_level(RDKafkaLogLevel::Info);
+    config
+}

@@ -1,0 +1,137 @@
+//! What is asked of Kafka before the group is joined: is it there, does it let us in, how many partitions.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use log::warn;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::connection_config;
+use super::context::log_librdkafka;
+use crate::config::model::Kafka;
+use crate::shutdown::Stop;
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What Kafka said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterView {
+    pub brokers: usize,
+    /// Over all configured topics that exist.
+    pub partitions: usize,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum ProbeError {
+    /// Authentication or authorisation is refused.
+    Credentials(String),
+    /// librdkafka refuses the settings.
+    Configuration(String),
+    /// Not reachable within `run.start_timeout`, or a topic did not appear.
+    Unreachable(String),
+    Stopped,
+}
+
+impl fmt::Display for ProbeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProbeError::Credentials(why) => {
+                write!(f, "kafka refuses access: {why}; check [kafka.properties] and the user's rights")
+            }
+            ProbeError::Configuration(why) => write!(f, "kafka client settings are refused: {why}"),
+            ProbeError::Unreachable(why) => {
+                write!(f, "kafka was not ready within run.start_timeout: {why}; check kafka.brokers and kafka.topics")
+            }
+            ProbeError::Stopped => f.write_str("stopped while connecting to kafka"),
+        }
+    }
+}
+
+impl std::error::Error for ProbeError {}
+
+struct ProbeContext;
+
+impl ClientContext for ProbeContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_librdkafka(level, facility, message);
+    }
+}
+
+impl ConsumerContext for ProbeContext {}
+
+/// Waits until Kafka answers for every topic, until `start_timeout`, or until told to stop. Joins no group.
+///
+/// # Errors
+/// See [`ProbeError`].
+pub fn probe(kafka: &Kafka, start_timeout: Option<Duration>, stop: &Stop) -> Result<ClusterView, ProbeError> {
+    let consumer: BaseConsumer<ProbeContext> = connection_config(kafka)
+        .create_with_context(ProbeContext)
+        .map_err(|e| ProbeError::Configuration(e.to_string()))?;
+    let started = Instant::now();
+    let mut last_line: Option<Instant> = None;
+    loop {
+        let failure = match ask(&consumer, kafka) {
+            Ok(view) => return Ok(view),
+            Err(failure) => failure,
+        };
+        // Refused credentials come as an event, while the request itself just times out.
+        while let Some(event) = consumer.poll(Duration::ZERO) {
+            if let Err(KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code)) = event {
+                if code == RDKafkaErrorCode::Authentication {
+                    return Err(ProbeError::Credentials("authentication failed".into()));
+                }
+            }
+        }
+        match failure {
+            Failure::Refused(why) => return Err(ProbeError::Credentials(why)),
+            Failure::NotYet(why) => {
+                if start_timeout.is_some_and(|limit| started.elapsed() >= limit) {
+                    return Err(ProbeError::Unreachable(why));
+                }
+                if last_line.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
+                    warn!(
+                        "kafka: waiting brokers={} waited={:.0?} reason=\"{why}\"",
+                        kafka.brokers,
+                        started.elapsed()
+                    );
+                    last_line = Some(Instant::now());
+                }
+            }
+        }
+        if stop.wait(Duration::from_millis(200)) {
+            return Err(ProbeError::Stopped);
+        }
+    }
+}
+
+enum Failure {
+    Refused(String),
+    NotYet(String),
+}
+
+fn ask(consumer: &BaseConsumer<ProbeContext>, kafka: &Kafka) -> Result<ClusterView, Failure> {
+    let mut view = ClusterView { brokers: 0, partitions: 0 };
+    for topic in &kafka.topics {
+        let metadata =
+            consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT).map_err(|e| Failure::NotYet(e.to_string()))?;
+        view.brokers = view.brokers.max(metadata.brokers().len());
+        let Some(details) = metadata.topics().iter().find(|t| t.name() == topic) else {
+            return Err(Failure::NotYet(format!("topic {topic} is not in the brokers' answer")));
+        };
+        if let Some(error) = details.error() {
+            let code: RDKafkaErrorCode = error.into();
+            let why = format!("topic {topic}: {code}");
+            return Err(match code {
+                RDKafkaErrorCode::TopicAuthorizationFailed => Failure::Refused(why),
+                _ => Failure::NotYet(why),
+            });
+        }
+        view.partitions += details.partitions().len();
+    }
+    Ok(view)
+}

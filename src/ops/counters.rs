@@ -1,0 +1,171 @@
+//! The counters. Their names are those of the metrics they become, fixed from the first one on.
+//!
+//! Workers add to them once a batch, so plain atomics do. `consumed = written + filtered + rejected + dropped +
+//! in hand` at any moment that no batch is between two lines of a worker.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use parking_lot::Mutex;
+
+/// One number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// One number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    pub fn set(&self, n: i64) {
+        self.0.store(n, Relaxed);
+    }
+
+    pub fn add(&self, n: i64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    pub fn get(&self) -> i64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// All counters of one service.
+#[derive(Debug)]
+pub struct Counters {
+    /// `penstock_messages_consumed_total`: taken from a partition's queue.
+    pub messages_consumed: Counter,
+    /// `penstock_messages_written_total`: every row of it acknowledged (also when it had none).
+    pub messages_written: Counter,
+    /// `penstock_messages_filtered_total`.
+    pub messages_filtered: Counter,
+    /// `penstock_messages_rejected_total`: each holds its partition.
+    pub messages_rejected: Counter,
+    /// `penstock_messages_dropped_total`: by a policy of the configuration.
+    pub messages_dropped: Counter,
+    /// Taken from a queue and neither finished nor given back.
+    pub messages_in_hand: Gauge,
+    /// Taken, unfinished when their worker ended: delivered again to the partition's next owner.
+    pub messages_returned: Counter,
+    /// Messages that came to the main queue instead of their partition's.
+    pub messages_stray: Counter,
+    /// `penstock_rows_sent_total`: rows in batch calls, retries included.
+    pub rows_sent: Counter,
+    /// `penstock_rows_written_total`.
+    pub rows_written: Counter,
+    /// `penstock_rows_retried_total`: rows that were unresolved after a call.
+    pub rows_retried: Counter,
+    /// Batch calls made.
+    pub batches: Counter,
+    /// `penstock_rebalances_total`: assignments and revocations.
+    pub rebalances: Counter,
+    /// `penstock_partitions_assigned`.
+    pub partitions_assigned: Gauge,
+    /// `penstock_consumer_lag_messages`, over the assigned partitions; -1 while unknown.
+    pub consumer_lag: Gauge,
+    /// Commits that Kafka refused or that could not be sent.
+    pub commit_errors: Counter,
+    /// `penstock_batch_rows`.
+    batch_rows: Mutex<Histogram<u64>>,
+    /// `penstock_batch_write_seconds`, in microseconds.
+    batch_write_us: Mutex<Histogram<u64>>,
+}
+
+/// A distribution, read once.
+#[derive(Debug, Clone, Copy)]
+pub struct Distribution {
+    pub p50: u64,
+    pub p99: u64,
+    pub max: u64,
+    pub mean: f64,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        // Two significant digits, growing by themselves: 0.5 % error is far below what a batch varies.
+        let histogram = || Mutex::new(Histogram::new_with_max(3_600_000_000, 2).unwrap_or_else(|_| unreachable_histogram()));
+        Self {
+            messages_consumed: Counter::default(),
+            messages_written: Counter::default(),
+            messages_filtered: Counter::default(),
+            messages_rejected: Counter::default(),
+            messages_dropped: Counter::default(),
+            messages_in_hand: Gauge::default(),
+            messages_returned: Counter::default(),
+            messages_stray: Counter::default(),
+            rows_sent: Counter::default(),
+            rows_written: Counter::default(),
+            rows_retried: Counter::default(),
+            batches: Counter::default(),
+            rebalances: Counter::default(),
+            partitions_assigned: Gauge::default(),
+            consumer_lag: Gauge(AtomicI64::new(-1)),
+            commit_errors: Counter::default(),
+            batch_rows: histogram(),
+            batch_write_us: histogram(),
+        }
+    }
+}
+
+fn unreachable_histogram() -> Histogram<u64> {
+    // 3.6e9 and 2 digits are legal arguments, checked by every test that makes counters.
+    unreachable!("constant histogram bounds are legal")
+}
+
+impl Counters {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Records one batch call: its rows and how long it took.
+    pub fn batch(&self, rows: usize, took: Duration) {
+        self.batches.add(1);
+        self.rows_sent.add(rows as u64);
+        self.batch_rows.lock().saturating_record(rows as u64);
+        self.batch_write_us.lock().saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    pub fn batch_rows(&self) -> Distribution {
+        read(&self.batch_rows.lock())
+    }
+
+    /// In microseconds.
+    pub fn batch_write_us(&self) -> Distribution {
+        read(&self.batch_write_us.lock())
+    }
+}
+
+fn read(histogram: &Histogram<u64>) -> Distribution {
+    Distribution {
+        p50: histogram.value_at_quantile(0.5),
+        p99: histogram.value_at_quantile(0.99),
+        max: histogram.max(),
+        mean: histogram.mean(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_counted_with_its_rows_and_its_time() {
+        let counters = Counters::new();
+        counters.batch(200, Duration::from_millis(3));
+        counters.batch(100, Duration::from_secs(7200));
+        assert_eq!((counters.batches.get(), counters.rows_sent.get()), (2, 300));
+        assert!(counters.batch_rows().max >= 200);
+        assert!(counters.batch_write_us().p50 >= 2_980);
+    }
+}

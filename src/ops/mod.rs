@@ -1,0 +1,7 @@
+//! What operators see of the service: exit codes, counters, the memory bound.
+//!
+//! Knows nothing of Kafka or Aerospike; the stages report numbers here.
+
+pub mod exit;
+pub mod counters;
+pub mod memory;

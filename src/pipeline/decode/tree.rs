@@ -1,0 +1,356 @@
+//! The tree of paths that the configuration asks for, built once at start and shared by all workers.
+//!
+//! Numbers every path, so that later stages look nothing up by name. Knows nothing of payloads; `walk`
+//! follows it while it reads.
+
+use std::collections::HashMap;
+
+use crate::config::model::{Path, Segment};
+
+/// A path of the message, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SlotId(pub(super) u32);
+
+/// An array whose elements are taken one by one, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EachId(pub(super) u32);
+
+/// A path inside each element of one such array, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ItemSlotId {
+    pub(super) each: u32,
+    pub(super) slot: u32,
+}
+
+/// Everything that is asked of a message. Immutable; no per-message state.
+#[derive(Debug)]
+pub struct PathTree {
+    pub(super) main: Nodes,
+    /// By `EachId`.
+    pub(super) each: Vec<ItemTree>,
+}
+
+/// What is asked of each element of one array.
+#[derive(Debug)]
+pub(super) struct ItemTree {
+    pub nodes: Nodes,
+    /// Elements beyond this number are validated and counted, and not kept.
+    pub limit: usize,
+}
+
+/// A tree of nodes in one vector: the root is first, a parent stands before its children.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    pub nodes: Vec<Node>,
+    pub slots: usize,
+}
+
+/// One place in the message.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    /// The whole value is asked for.
+    pub slot: Option<u32>,
+    /// Its elements are asked for one by one.
+    pub each: Option<u32>,
+    /// What is asked for inside it, if it is an object.
+    pub names: Names,
+    /// What is asked for inside it, if it is an array: (index, node), ascending.
+    pub indexes: Vec<(usize, u32)>,
+    /// All slots and arrays below it, its own excepted: what a second value under the same name undoes.
+    pub slots_below: Vec<u32>,
+    pub each_below: Vec<u32>,
+}
+
+impl Node {
+    /// Nothing is asked for inside it.
+    pub fn is_leaf(&self) -> bool {
+        self.names.entries.is_empty() && self.indexes.is_empty()
+    }
+}
+
+/// The names asked for inside one object.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub entries: Vec<Name>,
+    /// Open addressing over `entries` (number + 1; 0 is free); empty while a scan of the entries is faster.
+    table: Vec<u32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Name {
+    key: NameKey,
+    text: Box<str>,
+    pub node: u32,
+}
+
+/// What tells names apart without a call to memcmp: up to 16 bytes it is the name itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NameKey {
+    len: usize,
+    /// The first 8 bytes, zeros after a shorter name.
+    head: u64,
+    /// The last 8 bytes of a name longer than 8; else 0.
+    tail: u64,
+}
+
+/// Up to this many names in one object a scan over their keys beats the table.
+const SCAN_MAX: usize = 12;
+
+impl NameKey {
+    /// The key of `bytes[start..end]`.
+    #[inline]
+    pub fn new(bytes: &[u8], start: usize, end: usize) -> NameKey {
+        let len = end - start;
+        // Reads past the name, not past the payload: one load and a mask instead of a loop.
+        let head = match bytes.get(start..).and_then(|rest| rest.first_chunk::<8>()) {
+            Some(chunk) => u64::from_le_bytes(*chunk),
+            None => short_head(&bytes[start..end]),
+        };
+        if len > 8 {
+            let tail = bytes[..end]
+                .last_chunk::<8>()
+                .map_or(0, |chunk| u64::from_le_bytes(*chunk));
+            NameKey { len, head, tail }
+        } else if len == 8 {
+            NameKey { len, head, tail: 0 }
+        } else {
+            NameKey {
+                len,
+                head: head & ((1 << (8 * len)) - 1),
+                tail: 0,
+            }
+        }
+    }
+
+    #[inline]
+    fn hash(&self) -> usize {
+        let mixed = (self.head ^ self.tail.rotate_left(29) ^ self.len as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 40) as usize
+    }
+}
+
+/// The head of a name in the last 8 bytes of a payload.
+#[cold]
+fn short_head(name: &[u8]) -> u64 {
+    name.iter()
+        .take(8)
+        .rev()
+        .fold(0, |head, byte| head << 8 | u64::from(*byte))
+}
+
+impl Names {
+    /// The number of the entry named `bytes[start..end]` (unescaped text).
+    #[inline]
+    pub fn find(&self, bytes: &[u8], start: usize, end: usize) -> Option<usize> {
+        let key = NameKey::new(bytes, start, end);
+        if self.table.is_empty() {
+            self.entries
+                .iter()
+                .position(|entry| entry.is(&key, bytes, start, end))
+        } else {
+            let mask = self.table.len() - 1;
+            let mut place = key.hash() & mask;
+            loop {
+                let number = (self.table[place] as usize).checked_sub(1)?;
+                if self.entries[number].is(&key, bytes, start, end) {
+                    return Some(number);
+                }
+                place = (place + 1) & mask;
+            }
+        }
+    }
+
+    fn push(&mut self, name: &str, node: u32) {
+        let key = NameKey::new(name.as_bytes(), 0, name.len());
+        self.entries.push(Name {
+            key,
+            text: name.into(),
+            node,
+        });
+    }
+
+    fn build_table(&mut self) {
+        if self.entries.len() <= SCAN_MAX {
+            return;
+        }
+        // At most a quarter full: a name that is not asked for, the usual case, ends at the first look.
+        let mask = (self.entries.len() * 4).next_power_of_two() - 1;
+        self.table = vec![0; mask + 1];
+        for (number, entry) in self.entries.iter().enumerate() {
+            let mut place = entry.key.hash() & mask;
+            while self.table[place] != 0 {
+                place = (place + 1) & mask;
+            }
+            self.table[place] = number_u32(number) + 1;
+        }
+    }
+}
+
+impl Name {
+    #[inline]
+    fn is(&self, key: &NameKey, bytes: &[u8], start: usize, end: usize) -> bool {
+        self.key == *key && (key.len <= 16 || self.text.as_bytes() == &bytes[start..end])
+    }
+}
+
+impl Nodes {
+    fn new() -> Nodes {
+        Nodes {
+            nodes: vec![Node::default()],
+            slots: 0,
+        }
+    }
+
+    #[inline]
+    pub fn node(&self, number: u32) -> &Node {
+        &self.nodes[number as usize]
+    }
+
+    /// The node at `path`, made if it is new.
+    fn at(&mut self, path: &[Segment]) -> &mut Node {
+        let mut here = 0;
+        for segment in path {
+            let new = number_u32(self.nodes.len());
+            let node = &mut self.nodes[here];
+            let next = match segment {
+                Segment::Name(name) => {
+                    match node
+                        .names
+                        .entries
+                        .iter()
+                        .find(|entry| *entry.text == **name)
+                    {
+                        Some(entry) => entry.node,
+                        None => {
+                            node.names.push(name, new);
+                            new
+                        }
+                    }
+                }
+                Segment::Index(index) => {
+                    match node.indexes.binary_search_by_key(index, |entry| entry.0) {
+                        Ok(found) => node.indexes[found].1,
+                        Err(place) => {
+                            node.indexes.insert(place, (*index, new));
+                            new
+                        }
+                    }
+                }
+            };
+            if next == new {
+                self.nodes.push(Node::default());
+            }
+            here = next as usize;
+        }
+        &mut self.nodes[here]
+    }
+
+    fn slot(&mut self, path: &[Segment]) -> u32 {
+        let new = number_u32(self.slots);
+        let slot = *self.at(path).slot.get_or_insert(new);
+        if slot == new {
+            self.slots += 1;
+        }
+        slot
+    }
+
+    /// The tables, and what is below each node: children stand after their parent, so from the end.
+    fn finish(&mut self) {
+        for number in (0..self.nodes.len()).rev() {
+            let mut slots = Vec::new();
+            let mut each = Vec::new();
+            let node = &self.nodes[number];
+            let children = node.names.entries.iter().map(|entry| entry.node);
+            for child in children.chain(node.indexes.iter().map(|entry| entry.1)) {
+                let child = &self.nodes[child as usize];
+                slots.extend(child.slot.iter().chain(&child.slots_below));
+                each.extend(child.each.iter().chain(&child.each_below));
+            }
+            let node = &mut self.nodes[number];
+            node.slots_below = slots;
+            node.each_below = each;
+            node.names.build_table();
+        }
+    }
+}
+
+/// Collects the paths. The same path is the same number, however often it is asked for.
+#[derive(Debug)]
+pub struct PathTreeBuilder {
+    main: Nodes,
+    each: Vec<Nodes>,
+    each_numbers: HashMap<Path, u32>,
+    limits: Vec<Option<usize>>,
+}
+
+impl Default for PathTreeBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PathTreeBuilder {
+    pub fn new() -> PathTreeBuilder {
+        PathTreeBuilder {
+            main: Nodes::new(),
+            each: Vec::new(),
+            each_numbers: HashMap::new(),
+            limits: Vec::new(),
+        }
+    }
+
+    /// Asks for the value at `path`; the empty path is the whole message.
+    pub fn slot(&mut self, path: &[Segment]) -> SlotId {
+        SlotId(self.main.slot(path))
+    }
+
+    /// Asks for the elements of the array at `path`, one by one.
+    pub fn each(&mut self, path: &[Segment]) -> EachId {
+        if let Some(number) = self.each_numbers.get(path) {
+            return EachId(*number);
+        }
+        let number = number_u32(self.each.len());
+        self.main.at(path).each = Some(number);
+        self.each.push(Nodes::new());
+        self.limits.push(None);
+        self.each_numbers.insert(path.to_vec(), number);
+        EachId(number)
+    }
+
+    /// Keeps at most `elements` of the array: the others are validated and counted only, so that one message
+    /// cannot take memory without bound. The highest limit given for an array holds; none given, no limit.
+    pub fn each_limit(&mut self, each: EachId, elements: usize) {
+        let limit = &mut self.limits[each.0 as usize];
+        *limit = Some(limit.map_or(elements, |before| before.max(elements)));
+    }
+
+    /// Asks for the value at `path` inside each element; the empty path is the whole element.
+    pub fn item_slot(&mut self, each: EachId, path: &[Segment]) -> ItemSlotId {
+        ItemSlotId {
+            each: each.0,
+            slot: self.each[each.0 as usize].slot(path),
+        }
+    }
+
+    pub fn build(mut self) -> PathTree {
+        self.main.finish();
+        let trees = self.each.into_iter().zip(self.limits);
+        let each = trees.map(|(mut nodes, limit)| {
+            nodes.finish();
+            ItemTree {
+                nodes,
+                limit: limit.unwrap_or(usize::MAX),
+            }
+        });
+        PathTree {
+            main: self.main,
+            each: each.collect(),
+        }
+    }
+}
+
+/// Numbers of nodes and slots: a configuration with 4 billion paths is our own bug.
+fn number_u32(number: usize) -> u32 {
+    u32::try_from(number).expect("fewer than 2^32 paths")
+}

@@ -1,0 +1,161 @@
+//! `as = …`: a value read as a type, or the reason why it cannot be.
+//!
+//! Nothing is rounded, cut or guessed: what is not exactly a value of the type rejects the message.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+use crate::config::model::As;
+use crate::pipeline::decode::{self, PathTree, PathTreeBuilder};
+use crate::pipeline::map::Reason;
+use crate::pipeline::value::Value;
+
+/// Why a cast failed: the reason, and words for it that hold no data.
+pub(super) type CastFailure = (Reason, &'static str);
+
+/// `value` as `cast`. JSON null stays null whatever is asked for: it removes a bin.
+pub(super) fn cast<'m>(value: Value<'m>, cast: As) -> Result<Value<'m>, CastFailure> {
+    if matches!(value, Value::Null) {
+        return Ok(value);
+    }
+    match cast {
+        As::String => string(value),
+        As::Integer => integer(value).map(Value::Int),
+        As::Float => float(value).map(Value::Float),
+        As::Bool => match value {
+            Value::Bool(_) => Ok(value),
+            Value::Str(text) if text == "true" => Ok(Value::Bool(true)),
+            Value::Str(text) if text == "false" => Ok(Value::Bool(false)),
+            _ => Err((Reason::FieldType, "not a boolean, nor \"true\" or \"false\"")),
+        },
+        As::Json => match value {
+            Value::Str(text) => json(text.as_bytes()),
+            Value::Bytes(bytes) => json(&bytes),
+            // Already what a JSON text would have said.
+            other => Ok(other),
+        },
+        As::Base64 => match value {
+            Value::Str(text) => STANDARD
+                .decode(text.as_bytes())
+                .or_else(|_| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=').as_bytes()))
+                .map(|bytes| Value::Bytes(Cow::Owned(bytes)))
+                .map_err(|_| (Reason::FieldType, "not base64")),
+            Value::Bytes(_) => Ok(value),
+            _ => Err((Reason::FieldType, "not a string, so not base64")),
+        },
+        As::Hex => match value {
+            Value::Str(text) => hex(text.as_bytes()).map(|bytes| Value::Bytes(Cow::Owned(bytes))),
+            Value::Bytes(_) => Ok(value),
+            _ => Err((Reason::FieldType, "not a string, so not hexadecimal")),
+        },
+        As::EpochMs => epoch_ms(&value).map(Value::Int),
+    }
+}
+
+fn string<'m>(value: Value<'m>) -> Result<Value<'m>, CastFailure> {
+    Ok(Value::Str(match value {
+        Value::Str(text) => text,
+        Value::Int(n) => Cow::Owned(n.to_string()),
+        Value::BigInt(text) => Cow::Borrowed(text),
+        Value::Float(n) => Cow::Owned(n.to_string()),
+        Value::Bool(b) => Cow::Borrowed(if b { "true" } else { "false" }),
+        Value::Bytes(Cow::Borrowed(bytes)) => {
+            Cow::Borrowed(std::str::from_utf8(bytes).map_err(|_| (Reason::FieldType, "not UTF-8"))?)
+        }
+        Value::Bytes(Cow::Owned(bytes)) => {
+            Cow::Owned(String::from_utf8(bytes).map_err(|_| (Reason::FieldType, "not UTF-8"))?)
+        }
+        Value::Null | Value::List(_) | Value::Map(_) => {
+            return Err((Reason::FieldType, "an array or object is not a string"));
+        }
+    }))
+}
+
+fn integer(value: Value<'_>) -> Result<i64, CastFailure> {
+    match value {
+        Value::Int(n) => Ok(n),
+        Value::BigInt(_) => Err((Reason::IntegerRange, "an integer outside of 64 bits")),
+        Value::Float(n) => whole(n).ok_or((Reason::FieldType, "a number with a fraction, or outside of 64 bits")),
+        Value::Str(text) => text.parse().map_err(|_| (Reason::FieldType, "a string that is no 64-bit integer")),
+        _ => Err((Reason::FieldType, "not an integer")),
+    }
+}
+
+/// `n` as an integer where it is exactly one inside `i64`.
+fn whole(n: f64) -> Option<i64> {
+    // -2^63 and 2^63 are exact in f64; the upper bound is outside of i64.
+    let inside = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&n);
+    #[expect(clippy::cast_possible_truncation, reason = "inside the range and without a fraction")]
+    (inside && n.fract() == 0.0).then_some(n as i64)
+}
+
+fn float(value: Value<'_>) -> Result<f64, CastFailure> {
+    let parsed = |text: &str| {
+        text.parse::<f64>().ok().filter(|n| n.is_finite()).ok_or((Reason::FieldType, "a text that is no finite number"))
+    };
+    match value {
+        Value::Float(n) => Ok(n),
+        #[expect(clippy::cast_precision_loss, reason = "asked for: a float has 53 bits")]
+        Value::Int(n) => Ok(n as f64),
+        Value::BigInt(text) => parsed(text),
+        Value::Str(text) => parsed(&text),
+        _ => Err((Reason::FieldType, "not a number")),
+    }
+}
+
+fn hex(text: &[u8]) -> Result<Vec<u8>, CastFailure> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pairs = text.chunks(2).map(|pair| match pair {
+        [high, low] => digit(*high).zip(digit(*low)).and_then(|(h, l)| u8::try_from(h * 16 + l).ok()),
+        _ => None,
+    });
+    pairs.collect::<Option<_>>().ok_or((Reason::FieldType, "not hexadecimal"))
+}
+
+/// A JSON text inside a value. Owned, since the text may live in an unescaped copy.
+fn json(text: &[u8]) -> Result<Value<'static>, CastFailure> {
+    // One slot: the whole value. Built anew, since an embedded JSON text is rare and the tree is two words.
+    let mut builder = PathTreeBuilder::default();
+    let whole = builder.slot(&[]);
+    let tree: PathTree = builder.build();
+    let fields = decode::decode(&tree, text).map_err(|e| (Reason::Payload(e.kind), "the embedded text is not JSON"))?;
+    let value = fields.get(whole).cloned().ok_or((Reason::FieldType, "not JSON"))?;
+    into_owned(value).ok_or((Reason::IntegerRange, "an integer outside of 64 bits"))
+}
+
+/// Milliseconds since the epoch: a number is taken as such, a string as RFC 3339.
+pub(super) fn epoch_ms(value: &Value<'_>) -> Result<i64, CastFailure> {
+    match value {
+        Value::Int(ms) => Ok(*ms),
+        Value::BigInt(_) => Err((Reason::IntegerRange, "an integer outside of 64 bits")),
+        Value::Float(ms) => whole(ms.trunc()).ok_or((Reason::FieldType, "a number outside of 64 bits")),
+        Value::Str(text) => text
+            .parse::<jiff::Timestamp>()
+            .map(jiff::Timestamp::as_millisecond)
+            .or_else(|_| text.parse::<i64>())
+            .map_err(|_| (Reason::FieldType, "a string that is no RFC 3339 time")),
+        _ => Err((Reason::FieldType, "not a time")),
+    }
+}
+
+/// `None` for an integer outside of 64 bits, which has no owned form.
+fn into_owned(value: Value<'_>) -> Option<Value<'static>> {
+    Some(match value {
+        Value::Null => Value::Null,
+        Value::Bool(b) => Value::Bool(b),
+        Value::Int(n) => Value::Int(n),
+        Value::BigInt(_) => return None,
+        Value::Float(n) => Value::Float(n),
+        Value::Str(text) => Value::Str(Cow::Owned(text.into_owned())),
+        Value::Bytes(bytes) => Value::Bytes(Cow::Owned(bytes.into_owned())),
+        Value::List(items) => Value::List(items.into_iter().map(into_owned).collect::<Option<_>>()?),
+        Value::Map(members) => Value::Map(
+            members
+                .into_iter()
+                .map(|(name, value)| Some((Cow::Owned(name.into_owned()), into_owned(value)?)))
+                .collect::<Option<_>>()?,
+        ),
+    })
+}

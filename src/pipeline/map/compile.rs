@@ -1,0 +1,277 @@
+//! The rules of the configuration, compiled: every path becomes a numbered slot of one tree a topic.
+//!
+//! Runs once at start. Knows nothing of messages.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Mapping, Target, TopicMapping};
+use crate::config::model::{
+    As, Bin, Config, Constant, Expr, LongNames, Missing, Part, Path, Segment, Source, Ttl, Typed, Write,
+};
+use crate::pipeline::decode::{EachId, ItemSlotId, PathTreeBuilder, SlotId};
+use crate::pipeline::value::Value;
+
+/// A rule that the checks of the configuration let through and that cannot be compiled: our bug, not the user's.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CompileError(String);
+
+impl fmt::Display for CompileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CompileError {}
+
+#[derive(Debug)]
+pub(super) struct CompiledWrite {
+    pub line: usize,
+    pub target: Arc<Target>,
+    pub key: TypedRule,
+    pub each: Option<EachRule>,
+    pub bins: Vec<BinRule>,
+    pub ttl: TtlRule,
+}
+
+#[derive(Debug)]
+pub(super) struct EachRule {
+    pub id: EachId,
+    pub max: usize,
+    pub written: String,
+}
+
+#[derive(Debug)]
+pub(super) enum BinRule {
+    One { name: String, value: TypedRule },
+    All { place: Place, except: Vec<String>, rename: Vec<(String, String)>, long_names: LongNames, written: String },
+}
+
+#[derive(Debug)]
+pub(super) enum TtlRule {
+    Fixed(super::RowTtl),
+    Field(TypedRule),
+}
+
+#[derive(Debug)]
+pub(super) struct TypedRule {
+    pub rule: Rule,
+    pub cast: Option<As>,
+    pub missing: MissingRule,
+    pub line: usize,
+    pub written: String,
+}
+
+#[derive(Debug)]
+pub(super) enum MissingRule {
+    AsPlace,
+    Skip,
+    Reject,
+    Default(Value<'static>),
+}
+
+#[derive(Debug)]
+pub(super) enum Rule {
+    Constant(Value<'static>),
+    Place(Place),
+    Template(Vec<PartRule>),
+    Object(Vec<(String, TypedRule)>),
+}
+
+#[derive(Debug)]
+pub(super) enum PartRule {
+    Literal(String),
+    Place(Place),
+    Time { place: Place, format: String },
+}
+
+/// A place in the message, numbered.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    Slot(SlotId),
+    Item(ItemSlotId),
+    Index,
+    Key,
+    KeySlot(SlotId),
+    Payload,
+    Topic,
+    Partition,
+    Offset,
+    Timestamp,
+    Header(usize),
+}
+
+impl Mapping {
+    /// Compiles all routes.
+    ///
+    /// # Errors
+    /// Only for what the configuration's own checks should have refused.
+    pub fn compile(config: &Config) -> Result<Mapping, CompileError> {
+        let mut topics = HashMap::new();
+        for topic in &config.kafka.topics {
+            let mut compiler = Compiler::default();
+            let mut writes = Vec::new();
+            for route in config.routes.iter().filter(|r| r.topics.contains(topic)) {
+                for write in &route.writes {
+                    writes.push(compiler.write(write)?);
+                }
+            }
+            let mapping = TopicMapping {
+                format: config.kafka.format,
+                tree: compiler.payload.build(),
+                key_tree: compiler.key.map(PathTreeBuilder::build),
+                header_names: compiler.headers,
+                writes,
+            };
+            topics.insert(topic.clone(), mapping);
+        }
+        Ok(Mapping { topics })
+    }
+}
+
+#[derive(Default)]
+struct Compiler {
+    payload: PathTreeBuilder,
+    key: Option<PathTreeBuilder>,
+    headers: Vec<String>,
+}
+
+impl Compiler {
+    fn write(&mut self, write: &Write) -> Result<CompiledWrite, CompileError> {
+        let each = write.each.as_ref().map(|each| EachRule {
+            id: self.payload.each(&each.path),
+            max: each.max,
+            written: display_path(&each.path),
+        });
+        let element = each.as_ref().map(|e| e.id);
+        Ok(CompiledWrite {
+            line: write.line,
+            target: Arc::new(Target {
+                namespace: write.namespace.clone(),
+                set: write.set.clone(),
+                send_key: write.send_key,
+            }),
+            key: self.typed(&write.key, element)?,
+            bins: write.bins.iter().map(|bin| self.bin(bin, element)).collect::<Result<_, _>>()?,
+            ttl: match &write.ttl {
+                Ttl::Default => TtlRule::Fixed(super::RowTtl::NamespaceDefault),
+                Ttl::Never => TtlRule::Fixed(super::RowTtl::Never),
+                Ttl::Keep => TtlRule::Fixed(super::RowTtl::Keep),
+                Ttl::Seconds(seconds) => TtlRule::Fixed(super::RowTtl::Seconds(*seconds)),
+                Ttl::Field(typed) => TtlRule::Field(self.typed(typed, element)?),
+            },
+            each,
+        })
+    }
+
+    fn bin(&mut self, bin: &Bin, element: Option<EachId>) -> Result<BinRule, CompileError> {
+        Ok(match bin {
+            Bin::One { name, value } => BinRule::One { name: name.clone(), value: self.typed(value, element)? },
+            Bin::All { source, except, rename, long_names } => BinRule::All {
+                place: self.place(source, element)?,
+                except: except.clone(),
+                rename: rename.clone(),
+                long_names: *long_names,
+                written: match source {
+                    Source::Path(path) | Source::Item(path) => display_path(path),
+                    _ => String::new(),
+                },
+            },
+        })
+    }
+
+    fn typed(&mut self, typed: &Typed, element: Option<EachId>) -> Result<TypedRule, CompileError> {
+        Ok(TypedRule {
+            rule: match &typed.expr {
+                Expr::Constant(constant) => Rule::Constant(constant_value(constant)),
+                Expr::Source(source) => Rule::Place(self.place(source, element)?),
+                Expr::Template(parts) => {
+                    Rule::Template(parts.iter().map(|p| self.part(p, element)).collect::<Result<_, _>>()?)
+                }
+                Expr::Object(members) => Rule::Object(
+                    members
+                        .iter()
+                        .map(|(name, value)| Ok((name.clone(), self.typed(value, element)?)))
+                        .collect::<Result<_, CompileError>>()?,
+                ),
+            },
+            cast: typed.cast,
+            missing: match &typed.missing {
+                Missing::AsPlace => MissingRule::AsPlace,
+                Missing::Skip => MissingRule::Skip,
+                Missing::Reject => MissingRule::Reject,
+                Missing::Default(constant) => MissingRule::Default(constant_value(constant)),
+            },
+            line: typed.line,
+            written: typed.written.clone(),
+        })
+    }
+
+    fn part(&mut self, part: &Part, element: Option<EachId>) -> Result<PartRule, CompileError> {
+        Ok(match part {
+            Part::Literal(text) => PartRule::Literal(text.clone()),
+            Part::Source(source) => PartRule::Place(self.place(source, element)?),
+            Part::Time { source, format } => {
+                PartRule::Time { place: self.place(source, element)?, format: format.clone() }
+            }
+        })
+    }
+
+    fn place(&mut self, source: &Source, element: Option<EachId>) -> Result<Place, CompileError> {
+        Ok(match source {
+            Source::Path(path) => Place::Slot(self.payload.slot(path)),
+            Source::Item(path) => {
+                let each = element.ok_or_else(|| CompileError("@item outside of each".into()))?;
+                Place::Item(self.payload.item_slot(each, path))
+            }
+            Source::Index => Place::Index,
+            Source::Key => Place::Key,
+            Source::KeyPath(path) => {
+                Place::KeySlot(self.key.get_or_insert_with(PathTreeBuilder::default).slot(path))
+            }
+            Source::Value => Place::Payload,
+            Source::Topic => Place::Topic,
+            Source::Partition => Place::Partition,
+            Source::Offset => Place::Offset,
+            Source::Timestamp => Place::Timestamp,
+            Source::Header(name) => {
+                let number = self.headers.iter().position(|h| h == name).unwrap_or_else(|| {
+                    self.headers.push(name.clone());
+                    self.headers.len() - 1
+                });
+                Place::Header(number)
+            }
+        })
+    }
+}
+
+fn constant_value(constant: &Constant) -> Value<'static> {
+    match constant {
+        Constant::String(text) => Value::Str(text.clone().into()),
+        Constant::Int(n) => Value::Int(*n),
+        Constant::Float(n) => Value::Float(*n),
+        Constant::Bool(b) => Value::Bool(*b),
+        Constant::List(items) => Value::List(items.iter().map(constant_value).collect()),
+        Constant::Map(members) => {
+            Value::Map(members.iter().map(|(name, value)| (name.clone().into(), constant_value(value))).collect())
+        }
+    }
+}
+
+/// A path as the configuration writes it.
+fn display_path(path: &Path) -> String {
+    let mut text = String::new();
+    for segment in path {
+        match segment {
+            Segment::Index(index) => text.push_str(&format!("[{index}]")),
+            Segment::Name(name) => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(name);
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,314 @@
+//! One message through the compiled rules: places are looked up, values typed, rows made.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::cast::{cast, epoch_ms};
+use super::compile::{BinRule, CompiledWrite, MissingRule, PartRule, Place, Rule, TtlRule, TypedRule};
+use super::{Message, Reason, RecordKey, Rejection, Row, RowTtl};
+use crate::config::model::{As, LongNames};
+use crate::pipeline::decode::{Fields, Items};
+use crate::pipeline::value::Value;
+
+/// Aerospike's limit for the name of a bin, in bytes.
+const BIN_NAME_BYTES_MAX: usize = 15;
+/// Aerospike's limit for a record's life (10 years), in seconds.
+const TTL_SECONDS_MAX: i64 = 10 * 365 * 24 * 3600;
+/// An epoch number at or above this is read as milliseconds, below as seconds (1973 in milliseconds, 5138 in seconds).
+const EPOCH_MS_FROM: i64 = 100_000_000_000;
+
+/// All that a message offers to the rules.
+pub(super) struct Context<'c, 'm> {
+    pub message: &'c Message<'m>,
+    pub fields: &'c Fields<'m>,
+    pub key_fields: Option<&'c Fields<'m>>,
+    pub header_names: &'m [String],
+    pub now_ms: i64,
+}
+
+/// One element of `each`.
+#[derive(Clone, Copy)]
+pub(super) struct Element<'c, 'm> {
+    pub items: &'c Items<'c, 'm>,
+    pub number: usize,
+}
+
+impl<'m> Context<'_, 'm> {
+    /// Makes the row of one write (of one element) and appends it to `rows`, if there is anything to write.
+    pub fn row(
+        &self,
+        write: &'m CompiledWrite,
+        element: Option<Element<'_, 'm>>,
+        index: usize,
+        rows: &mut Vec<Row<'m>>,
+    ) -> Result<(), Rejection> {
+        let Some(key) = self.key(&write.key, element)? else { return Ok(()) };
+        let Some(ttl) = self.ttl(&write.ttl, element)? else { return Ok(()) };
+        let mut bins = Vec::with_capacity(write.bins.len());
+        for rule in &write.bins {
+            self.bin(rule, element, &mut bins)?;
+        }
+        // Every bin is left as it is: nothing to write. (The server refuses a row without operations, and the
+        // client lets it spoil the whole batch.)
+        if !bins.is_empty() {
+            rows.push(Row { message: index, target: &write.target, key, bins, ttl });
+        }
+        Ok(())
+    }
+
+    fn bin(
+        &self,
+        rule: &'m BinRule,
+        element: Option<Element<'_, 'm>>,
+        bins: &mut Vec<(Cow<'m, str>, Value<'m>)>,
+    ) -> Result<(), Rejection> {
+        match rule {
+            BinRule::One { name, value: rule } => {
+                if let Some(value) = self.typed(rule, element)? {
+                    if matches!(value, Value::BigInt(_)) {
+                        return Err(rejection(Reason::IntegerRange, rule, "an integer outside of 64 bits"));
+                    }
+                    put(bins, Cow::Borrowed(name), value);
+                } else if matches!(rule.missing, MissingRule::Reject) {
+                    return Err(rejection(Reason::FieldMissing, rule, "missing"));
+                }
+            }
+            BinRule::All { place, except, rename, long_names, written } => {
+                let members = match self.place(*place, element) {
+                    None | Some(Value::Null) => return Ok(()),
+                    Some(Value::Map(members)) => members,
+                    Some(other) => {
+                        return Err(Rejection::new(
+                            Reason::FieldType,
+                            format!("bins = \"{written}.*\": of type {}, not an object", other.type_name()),
+                        ));
+                    }
+                };
+                for (field, value) in members {
+                    if except.iter().any(|e| *e == field) {
+                        continue;
+                    }
+                    let name = match rename.iter().find(|(from, _)| *from == field) {
+                        Some((_, to)) => Cow::Borrowed(to.as_str()),
+                        None => field,
+                    };
+                    let fits = (1..=BIN_NAME_BYTES_MAX).contains(&name.len()) && !name.contains('\0');
+                    if fits {
+                        put(bins, name, value);
+                    } else if *long_names == LongNames::Reject {
+                        return Err(Rejection::new(
+                            Reason::BinName,
+                            format!(
+                                "bins = \"{written}.*\": a field name of {} bytes cannot be a bin (1 to {BIN_NAME_BYTES_MAX})",
+                                name.len()
+                            ),
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `None`: no record is to be written (`missing = "skip"`).
+    fn key(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<RecordKey<'m>>, Rejection> {
+        let value = match (self.typed(rule, element)?, &rule.missing) {
+            (Some(Value::Null) | None, MissingRule::Skip) => return Ok(None),
+            (Some(Value::Null), MissingRule::Default(value)) => value.clone(),
+            (Some(Value::Null), _) => return Err(rejection(Reason::KeyNull, rule, "null, and so no key")),
+            (None, _) => return Err(rejection(Reason::KeyMissing, rule, "missing, and so no key")),
+            (Some(value), _) => value,
+        };
+        let type_name = value.type_name();
+        let key = match value {
+            Value::Str(text) => RecordKey::String(text),
+            // A key is a string unless `as` says otherwise.
+            Value::Int(n) if rule.cast == Some(As::Integer) => RecordKey::Integer(n),
+            Value::Int(n) => RecordKey::String(Cow::Owned(n.to_string())),
+            Value::BigInt(text) => RecordKey::String(Cow::Borrowed(text)),
+            Value::Bytes(bytes) if matches!(rule.cast, Some(As::Base64 | As::Hex)) => RecordKey::Bytes(bytes),
+            _ => return Err(rejection(Reason::KeyType, rule, &format!("of type {type_name}, which cannot be a key"))),
+        };
+        let empty = match &key {
+            RecordKey::String(text) => text.is_empty(),
+            RecordKey::Bytes(bytes) => bytes.is_empty(),
+            RecordKey::Integer(_) => false,
+        };
+        if empty {
+            return Err(rejection(Reason::KeyEmpty, rule, "empty, and so no key"));
+        }
+        Ok(Some(key))
+    }
+
+    /// `None`: no record is to be written (`missing = "skip"`).
+    fn ttl(&self, rule: &'m TtlRule, element: Option<Element<'_, 'm>>) -> Result<Option<RowTtl>, Rejection> {
+        let rule = match rule {
+            TtlRule::Fixed(ttl) => return Ok(Some(*ttl)),
+            TtlRule::Field(rule) => rule,
+        };
+        let value = match (self.typed(rule, element)?, &rule.missing) {
+            (Some(Value::Null) | None, MissingRule::Skip) => return Ok(None),
+            (Some(Value::Null), MissingRule::Default(value)) => value.clone(),
+            (Some(Value::Null) | None, _) => {
+                return Err(rejection(Reason::FieldMissing, rule, "missing or null, and so no ttl"));
+            }
+            (Some(value), _) => value,
+        };
+        let number = match cast(value, As::Integer) {
+            Ok(Value::Int(n)) => n,
+            Ok(_) => return Err(rejection(Reason::FieldType, rule, "not an integer, and so no ttl")),
+            Err((reason, why)) => return Err(rejection(reason, rule, why)),
+        };
+        let seconds = if rule.cast == Some(As::EpochMs) {
+            // Rounded up: a record does not end before its time. One that should have ended gets the shortest life.
+            let left_ms = number.saturating_sub(self.now_ms).max(1);
+            left_ms / 1000 + i64::from(left_ms % 1000 != 0)
+        } else {
+            number
+        };
+        match u32::try_from(seconds) {
+            Ok(life) if life > 0 && seconds <= TTL_SECONDS_MAX => Ok(Some(RowTtl::Seconds(life))),
+            _ => Err(rejection(Reason::TtlRange, rule, "a ttl outside of 1 second to 10 years")),
+        }
+    }
+
+    /// The value of an expression, typed; `None` when it is missing and nothing stands for it.
+    fn typed(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<Value<'m>>, Rejection> {
+        let value = match &rule.rule {
+            Rule::Constant(value) => Some(value.clone()),
+            Rule::Place(place) => self.place(*place, element),
+            Rule::Template(parts) => self.template(parts, rule, element)?.map(|text| Value::Str(Cow::Owned(text))),
+            Rule::Object(members) => {
+                let mut object = Vec::with_capacity(members.len());
+                for (name, member) in members {
+                    match self.typed(member, element)? {
+                        Some(Value::BigInt(_)) => {
+                            return Err(rejection(Reason::IntegerRange, member, "an integer outside of 64 bits"));
+                        }
+                        Some(value) => object.push((Cow::Borrowed(name.as_str()), value)),
+                        None if matches!(member.missing, MissingRule::Reject) => {
+                            return Err(rejection(Reason::FieldMissing, member, "missing"));
+                        }
+                        None => {}
+                    }
+                }
+                Some(Value::Map(object))
+            }
+        };
+        match (value, rule.cast) {
+            (Some(value), Some(to)) => {
+                cast(value, to).map(Some).map_err(|(reason, why)| rejection(reason, rule, why))
+            }
+            (Some(value), None) => Ok(Some(value)),
+            (None, _) => Ok(match &rule.missing {
+                MissingRule::Default(value) => Some(value.clone()),
+                _ => None,
+            }),
+        }
+    }
+
+    /// `None` when a part is missing or null: the whole template is missing then.
+    fn template(
+        &self,
+        parts: &'m [PartRule],
+        rule: &TypedRule,
+        element: Option<Element<'_, 'm>>,
+    ) -> Result<Option<String>, Rejection> {
+        let mut text = String::new();
+        for part in parts {
+            let place = match part {
+                PartRule::Literal(literal) => {
+                    text.push_str(literal);
+                    continue;
+                }
+                PartRule::Place(place) | PartRule::Time { place, .. } => *place,
+            };
+            let value = match self.place(place, element) {
+                None | Some(Value::Null) => return Ok(None),
+                Some(value) => value,
+            };
+            if let PartRule::Time { format, .. } = part {
+                let time = time(&value).map_err(|(reason, why)| rejection(reason, rule, why))?;
+                let formatted = jiff::fmt::strtime::format(format, &time.to_zoned(TimeZone::UTC))
+                    .map_err(|_| rejection(Reason::FieldType, rule, "the time cannot be written in this format"))?;
+                text.push_str(&formatted);
+                continue;
+            }
+            match value {
+                Value::Str(part) => text.push_str(&part),
+                Value::Int(n) => {
+                    let _ = write!(text, "{n}"); // a String takes everything
+                }
+                Value::BigInt(digits) => text.push_str(digits),
+                Value::Bool(b) => text.push_str(if b { "true" } else { "false" }),
+                // 1.0 and 1.00 are one number and two texts: nothing that a key should hang on.
+                other => {
+                    return Err(rejection(
+                        Reason::FieldType,
+                        rule,
+                        &format!("a part of type {}, which a template cannot hold", other.type_name()),
+                    ));
+                }
+            }
+        }
+        Ok(Some(text))
+    }
+
+    fn place(&self, place: Place, element: Option<Element<'_, 'm>>) -> Option<Value<'m>> {
+        match place {
+            Place::Slot(slot) => self.fields.get(slot).cloned(),
+            Place::Item(slot) => element.and_then(|e| e.items.get(e.number, slot)).cloned(),
+            Place::Index => element.map(|e| integer(e.number)),
+            Place::Key => self.message.key.map(text_or_bytes),
+            Place::KeySlot(slot) => self.key_fields.and_then(|fields| fields.get(slot)).cloned(),
+            Place::Payload => self.message.payload.map(text_or_bytes),
+            Place::Topic => Some(Value::Str(Cow::Borrowed(self.message.topic))),
+            Place::Partition => Some(Value::Int(i64::from(self.message.partition))),
+            Place::Offset => Some(Value::Int(self.message.offset)),
+            Place::Timestamp => self.message.timestamp_ms.map(Value::Int),
+            Place::Header(number) => {
+                let name = self.header_names.get(number)?;
+                let (_, value) = self.message.headers.iter().rev().find(|(n, _)| n == name)?;
+                Some(value.map_or(Value::Null, text_or_bytes))
+            }
+        }
+    }
+}
+
+/// One value a bin: a later rule for the same name replaces an earlier one.
+fn put<'m>(bins: &mut Vec<(Cow<'m, str>, Value<'m>)>, name: Cow<'m, str>, value: Value<'m>) {
+    match bins.iter_mut().find(|(n, _)| *n == name) {
+        Some(bin) => bin.1 = value,
+        None => bins.push((name, value)),
+    }
+}
+
+fn integer(n: usize) -> Value<'static> {
+    Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+/// Kafka's bytes: a string where they are UTF-8, bytes otherwise.
+fn text_or_bytes(bytes: &[u8]) -> Value<'_> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Value::Str(Cow::Borrowed(text)),
+        Err(_) => Value::Bytes(Cow::Borrowed(bytes)),
+    }
+}
+
+/// A time for a template: an epoch number in seconds or milliseconds, or RFC 3339.
+fn time(value: &Value<'_>) -> Result<Timestamp, (Reason, &'static str)> {
+    let number = epoch_ms(value)?;
+    let milliseconds = match value {
+        Value::Str(text) if text.parse::<i64>().is_err() => number,
+        _ if number.abs() >= EPOCH_MS_FROM => number,
+        _ => number * 1000,
+    };
+    Timestamp::from_millisecond(milliseconds).map_err(|_| (Reason::FieldType, "a time outside of the calendar"))
+}
+
+fn rejection(reason: Reason, rule: &TypedRule, why: &str) -> Rejection {
+    Rejection::new(reason, format!("{} (line {}) is {why}", rule.written, rule.line))
+}

@@ -1,0 +1,227 @@
+//! Who owns which partition: one worker thread each, started at assign, joined before the partition is given back.
+//!
+//! The one place that spawns workers. [`Workers::assign`] and [`Workers::revoke`] run on the main thread, inside
+//! librdkafka's rebalance callback; nothing in them waits for what only that thread's `poll` serves.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use log::{debug, error, warn};
+use parking_lot::Mutex;
+
+use crate::broker::{Consumer, Partition};
+use crate::ops::exit::Exit;
+use crate::shutdown::{Stop, StopKind, leave_now};
+use crate::worker::{self, Shared, WorkerEnd};
+
+/// What a worker tells the main thread. The channel has room for every worker's one event.
+#[derive(Debug)]
+pub enum Event {
+    /// The service cannot go on; why is logged.
+    Fatal(Exit),
+}
+
+/// What others may know of a worker while it runs.
+#[derive(Debug)]
+pub struct Progress {
+    /// The next offset to be read; -1 while unknown.
+    next: AtomicI64,
+    held: AtomicBool,
+    commit_failed: AtomicBool,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Progress { next: AtomicI64::new(-1), held: AtomicBool::new(false), commit_failed: AtomicBool::new(false) }
+    }
+}
+
+impl Progress {
+    pub fn set_next(&self, next: i64) {
+        self.next.store(next, Relaxed);
+    }
+
+    pub fn set_held(&self) {
+        self.held.store(true, Relaxed);
+    }
+
+    /// Whether an asynchronous commit has failed since the last time this was asked.
+    pub fn take_commit_failed(&self) -> bool {
+        self.commit_failed.swap(false, Relaxed)
+    }
+
+    fn next(&self) -> Option<i64> {
+        Some(self.next.load(Relaxed)).filter(|next| *next >= 0)
+    }
+}
+
+/// All workers of this process.
+#[derive(Debug)]
+pub struct Workers {
+    shared: Arc<Shared>,
+    events: Sender<Event>,
+    shutdown_grace: Duration,
+    running: Mutex<HashMap<Partition, Handle>>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    stop: Stop,
+    progress: Arc<Progress>,
+    end: Receiver<WorkerEnd>,
+    thread: JoinHandle<()>,
+}
+
+impl Workers {
+    pub fn new(shared: Arc<Shared>, events: Sender<Event>, shutdown_grace: Duration) -> Self {
+        Workers { shared, events, shutdown_grace, running: Mutex::default() }
+    }
+
+    /// Splits each partition's queue and starts its worker.
+    pub fn assign(&self, consumer: &Arc<Consumer>, partitions: &[Partition]) {
+        for partition in partitions {
+            let Some(queue) = consumer.split_partition_queue(&partition.topic, partition.number) else {
+                self.fatal(format_args!("kafka: cannot split the queue of {partition}"));
+                continue;
+            };
+            let stop = Stop::new();
+            let progress = Arc::new(Progress::default());
+            let (end_sender, end) = bounded(1);
+            let thread = {
+                let (shared, events) = (self.shared.clone(), self.events.clone());
+                let (partition, stop, progress, consumer) =
+                    (partition.clone(), stop.clone(), progress.clone(), consumer.clone());
+                thread::Builder::new().name(thread_name(&partition)).spawn(move || {
+                    let run = || worker::run(&shared, &consumer, &partition, &queue, &stop, &progress);
+                    let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+                        error!("worker: panicked; the others drain and the service stops {partition}");
+                        WorkerEnd::Fatal(Exit::Panic)
+                    });
+                    // The queue's handle, and with it the last reference to the consumer, goes before the end is
+                    // told: an old and a new handle would share one fetch queue.
+                    drop(queue);
+                    drop(consumer);
+                    if let WorkerEnd::Fatal(exit) = result {
+                        let _ = events.try_send(Event::Fatal(exit));
+                    }
+                    let _ = end_sender.send(result);
+                })
+            };
+            match thread {
+                Ok(thread) => {
+                    let handle = Handle { stop, progress, end, thread };
+                    let before = self.running.lock().insert(partition.clone(), handle);
+                    assert!(before.is_none(), "one worker a partition: {partition}");
+                }
+                Err(error) => self.fatal(format_args!("worker: cannot start a thread {partition} error=\"{error}\"")),
+            }
+        }
+        self.shared.counters.partitions_assigned.set(self.count());
+    }
+
+    /// Stops and joins the workers of `partitions`. When this returns they have committed what they wrote (unless
+    /// told to abandon it) and hold nothing of the partition.
+    pub fn revoke(&self, partitions: &[Partition], kind: StopKind) {
+        let handles: Vec<(Partition, Handle)> = {
+            let mut running = self.running.lock();
+            partitions.iter().filter_map(|p| running.remove(p).map(|handle| (p.clone(), handle))).collect()
+        };
+        if !join(handles, kind, Instant::now() + self.shutdown_grace) {
+            // The partition's next owner must not start while a worker of ours may still write. Only an end of the
+            // process makes sure of that.
+            error!("worker: did not leave within run.shutdown_grace; leaving at once, to be restarted");
+            leave_now(Exit::Restart);
+        }
+        self.shared.counters.partitions_assigned.set(self.count());
+    }
+
+    /// Stops and joins all workers; `false` when one did not leave in time.
+    pub fn stop_all(&self, kind: StopKind, deadline: Instant) -> bool {
+        let handles = self.running.lock().drain().collect();
+        let in_time = join(handles, kind, deadline);
+        self.shared.counters.partitions_assigned.set(0);
+        in_time
+    }
+
+    /// Each worker's partition with its next offset, where it is known.
+    pub fn positions(&self) -> Vec<(Partition, Option<i64>)> {
+        self.running.lock().iter().map(|(partition, handle)| (partition.clone(), handle.progress.next())).collect()
+    }
+
+    /// How many partitions wait at a rejected message.
+    pub fn held(&self) -> usize {
+        self.running.lock().values().filter(|handle| handle.progress.held.load(Relaxed)).count()
+    }
+
+    pub fn commit_failed(&self, partition: &Partition) {
+        if let Some(handle) = self.running.lock().get(partition) {
+            handle.progress.commit_failed.store(true, Relaxed);
+        }
+    }
+
+    /// A message of `partition` came where it must not: its worker ends without a commit that could pass it.
+    pub fn abandon(&self, partition: &Partition) {
+        if let Some(handle) = self.running.lock().get(partition) {
+            handle.stop.request(StopKind::Abandon);
+        }
+    }
+
+    fn count(&self) -> i64 {
+        i64::try_from(self.running.lock().len()).unwrap_or(i64::MAX)
+    }
+
+    fn fatal(&self, why: std::fmt::Arguments<'_>) {
+        error!("{why}");
+        let _ = self.events.try_send(Event::Fatal(Exit::Restart));
+    }
+}
+
+/// Tells all to stop, then joins each; `false` when the deadline passed first (the rest is left running).
+fn join(handles: Vec<(Partition, Handle)>, kind: StopKind, deadline: Instant) -> bool {
+    for (_, handle) in &handles {
+        handle.stop.request(kind);
+    }
+    let mut in_time = true;
+    for (partition, handle) in handles {
+        match handle.end.recv_deadline(deadline) {
+            Ok(end) => {
+                debug!("worker: ended {partition} end={end:?}");
+                if handle.thread.join().is_err() {
+                    error!("worker: panicked while ending {partition}");
+                }
+            }
+            Err(_) => {
+                warn!("worker: still busy at the deadline {partition}");
+                in_time = false;
+            }
+        }
+    }
+    in_time
+}
+
+/// At most 15 bytes, as Linux has it: as much of the topic as fits before `-` and the number.
+fn thread_name(partition: &Partition) -> String {
+    let number = format!("-{}", partition.number);
+    let room = 15_usize.saturating_sub(number.len());
+    let topic: String = partition.topic.chars().filter(char::is_ascii).take(room).collect();
+    topic + &number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thread_names_fit_and_keep_the_number() {
+        let name = |topic: &str, number| thread_name(&Partition { topic: topic.into(), number });
+        assert_eq!(name("events", 7), "events-7");
+        assert_eq!(name("a.very.long.topic.name", 1234), "a.very.lon-1234");
+        assert_eq!(name("a.very.long.topic.name", 1234).len(), 15);
+        assert!(name("t", i32::MAX).len() <= 15);
+    }
+}

@@ -1,0 +1,123 @@
+//! Logins. Without a user configured it answers as the community edition does (`security_ce.c`: 51, and the connection
+//! goes on); with one it asks every connection for a login or a session token, as the enterprise edition does.
+//!
+//! One user, who may do everything: no roles, no administration (54).
+
+use super::wire::{self, Reader, code};
+
+const COMMAND_AUTHENTICATE: u8 = 0;
+const COMMAND_LOGIN: u8 = 20;
+const FIELD_USER: u8 = 0;
+const FIELD_CREDENTIAL: u8 = 3;
+const FIELD_SESSION_TOKEN: u8 = 5;
+const FIELD_SESSION_TTL: u8 = 6;
+const HEADER_BYTES: usize = 16;
+const SESSION_TTL_SECONDS: u32 = 86_400;
+/// Clients send passwords hashed with this salt and cost (aerospike-core 3.0.0, `admin_command.rs`).
+const SALT: [u8; 16] = [244, 107, 11, 190, 207, 254, 141, 27, 6, 103, 216, 79, 109, 193, 216, 169];
+const COST: u32 = 10;
+
+/// Who may speak.
+pub struct Auth {
+    user: Option<User>,
+}
+
+struct User {
+    name: String,
+    credential: String,
+    token: [u8; 16],
+}
+
+/// Whether a connection has logged in.
+#[derive(Default)]
+pub struct Session {
+    is_authenticated: bool,
+}
+
+impl Auth {
+    pub fn new(user: Option<(&str, &str)>, seed: u64) -> std::io::Result<Self> {
+        let Some((name, password)) = user else { return Ok(Auth { user: None }) };
+        let hash = bcrypt::hash_with_salt(password, COST, SALT).map_err(std::io::Error::other)?;
+        let mut random = super::faults::Random::new(seed ^ u64::from(std::process::id()));
+        let mut token = [0; 16];
+        token.chunks_exact_mut(8).for_each(|chunk| chunk.copy_from_slice(&random.next().to_be_bytes()));
+        let credential = hash.format_for_version(bcrypt::Version::TwoA);
+        Ok(Auth { user: Some(User { name: name.to_owned(), credential, token }) })
+    }
+
+    pub fn allows(&self, session: &Session) -> bool {
+        self.user.is_none() || session.is_authenticated
+    }
+
+    pub fn answer(&self, session: &mut Session, body: &[u8], out: &mut Vec<u8>) {
+        let start = wire::begin_frame(out, wire::PROTO_SECURITY);
+        match self.login(body) {
+            Ok((command, user)) => {
+                session.is_authenticated = true;
+                let fields = if command == COMMAND_LOGIN { 2 } else { 0 };
+                put_header(out, code::OK, fields);
+                if command == COMMAND_LOGIN {
+                    put_field(out, FIELD_SESSION_TOKEN, &user.token);
+                    put_field(out, FIELD_SESSION_TTL, &SESSION_TTL_SECONDS.to_be_bytes());
+                }
+            }
+            Err(code) => put_header(out, code, 0),
+        }
+        wire::end_frame(out, start);
+    }
+
+    /// The error is a result code.
+    fn login(&self, body: &[u8]) -> Result<(u8, &User), u8> {
+        let Some(user) = &self.user else { return Err(code::SECURITY_NOT_SUPPORTED) };
+        let request = Request::parse(body).ok_or(code::SECURITY_FIELD)?;
+        if request.user != user.name.as_bytes() {
+            return Err(code::SECURITY_USER);
+        }
+        match request.command {
+            COMMAND_LOGIN if request.credential == user.credential.as_bytes() => Ok((COMMAND_LOGIN, user)),
+            COMMAND_LOGIN => Err(code::SECURITY_CREDENTIAL),
+            COMMAND_AUTHENTICATE if request.token == user.token => Ok((COMMAND_AUTHENTICATE, user)),
+            COMMAND_AUTHENTICATE => Err(code::SECURITY_SESSION),
+            _ => Err(code::SECURITY_COMMAND),
+        }
+    }
+}
+
+struct Request<'a> {
+    command: u8,
+    user: &'a [u8],
+    credential: &'a [u8],
+    token: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    fn parse(body: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(body);
+        let header: [u8; HEADER_BYTES] = reader.array()?;
+        let mut request = Request { command: header[2], user: &[], credential: &[], token: &[] };
+        for _ in 0..header[3] {
+            let size = reader.u32()? as usize;
+            let (&kind, data) = reader.take(size)?.split_first()?;
+            match kind {
+                FIELD_USER => request.user = data,
+                FIELD_CREDENTIAL => request.credential = data,
+                FIELD_SESSION_TOKEN => request.token = data,
+                _ => {}
+            }
+        }
+        Some(request)
+    }
+}
+
+fn put_header(out: &mut Vec<u8>, code: u8, fields: u8) {
+    let mut header = [0; HEADER_BYTES];
+    header[1] = code;
+    header[3] = fields;
+    out.extend_from_slice(&header);
+}
+
+fn put_field(out: &mut Vec<u8>, kind: u8, data: &[u8]) {
+    out.extend_from_slice(&(data.len() as u32 + 1).to_be_bytes());
+    out.push(kind);
+    out.extend_from_slice(data);
+}

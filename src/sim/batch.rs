@@ -1,0 +1,128 @@
+//! A batch: its rows one after another, their answers in frames, and the last frame that closes them.
+//!
+//! Follows `as_batch_queue_task` of the server (8.1.2.0). The server hands rows to its threads unless the batch runs
+//! inline, so rows on one key run in any order and may find the key busy: here they are shuffled.
+
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
+use std::sync::atomic::Ordering;
+
+use super::engine::Engine;
+use super::execute::{self, World};
+use super::message::{Batch, Digest, Row, RowRef};
+use super::store::{DigestHasher, DigestMap};
+use super::wire::{self, AnswerHeader, code};
+
+/// The server sends what has gathered when it passes this.
+const ANSWER_FRAME_BYTES: usize = 128 * 1024;
+/// One in so many rows that race on a key finds it busy.
+const BUSY_ONE_IN: usize = 16;
+
+/// Kept from batch to batch of a connection, so that looking for keys named twice allocates nothing.
+#[derive(Default)]
+pub struct Scratch {
+    seen: HashSet<Digest, BuildHasherDefault<DigestHasher>>,
+}
+
+fn refuse(engine: &Engine, code: u8, out: &mut Vec<u8>) {
+    engine.counters.batches_refused.fetch_add(1, Ordering::Relaxed);
+    wire::put_header_frame(out, AnswerHeader { info3: wire::INFO3_LAST, code, ..AnswerHeader::default() });
+}
+
+/// Runs the batch and puts its whole answer at the end of `out`.
+pub fn run(engine: &Engine, batch: &Batch<'_>, scratch: &mut Scratch, world: World, out: &mut Vec<u8>) {
+    let counters = &engine.counters;
+    counters.batches.fetch_add(1, Ordering::Relaxed);
+    let claimed = batch.rows_claimed;
+    let rows_max = engine.batch_rows_max.load(Ordering::Relaxed);
+    if claimed == 0 {
+        return refuse(engine, code::PARAMETER, out);
+    }
+    if rows_max != 0 && claimed > rows_max {
+        return refuse(engine, code::BATCH_MAX_REQUESTS, out);
+    }
+    if let Some(code) = engine.faults.strike_batch() {
+        return refuse(engine, code, out);
+    }
+
+    let mut headers: Vec<Row<'_>> = Vec::new();
+    let mut rows: Vec<RowRef> = Vec::with_capacity((claimed as usize).min(4096));
+    let mut complete = batch.read_rows(&mut headers, &mut rows);
+    counters.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
+    counters.biggest_batch.fetch_max(rows.len() as u64, Ordering::Relaxed);
+
+    let mut struck = engine.faults.strike_rows(rows.iter().map(|row| writes(&headers[row.header])));
+    scratch.seen.clear();
+    let duplicates = rows.iter().filter(|row| !scratch.seen.insert(row.digest)).count();
+    if duplicates > 0 {
+        counters.duplicate_rows.fetch_add(duplicates as u64, Ordering::Relaxed);
+        if !engine.config.inline {
+            race(engine, &mut rows, &mut struck);
+        }
+    }
+
+    let mut results = [0u32; 256];
+    let mut reads = 0;
+    let mut frame = None;
+    for (at, row) in rows.iter().enumerate() {
+        let header = &headers[row.header];
+        // The server looks up a row's namespace while it reads the rows, and ends the batch there.
+        let Some(namespace) = engine.store.namespace(header.namespace) else {
+            complete = false;
+            break;
+        };
+        let start = *frame.get_or_insert_with(|| wire::begin_frame(out, wire::PROTO_MESSAGE));
+        let code = match struck.get(at).copied().flatten() {
+            Some(code) => {
+                let refused = AnswerHeader { code, index: row.index, ..AnswerHeader::default() };
+                out.extend_from_slice(&refused.bytes());
+                code
+            }
+            None => execute::row(namespace, &row.digest, header, row.index, world, out),
+        };
+        results[usize::from(code)] += 1;
+        reads += u64::from(!writes(header));
+        if out.len() - start > ANSWER_FRAME_BYTES {
+            wire::end_frame(out, start);
+            frame = None;
+        }
+    }
+    if let Some(start) = frame {
+        wire::end_frame(out, start);
+    }
+    let code = if complete { code::OK } else { code::PARAMETER };
+    wire::put_header_frame(out, AnswerHeader { info3: wire::INFO3_LAST, code, ..AnswerHeader::default() });
+
+    counters.reads.fetch_add(reads, Ordering::Relaxed);
+    for (code, times) in (0..=255).zip(results).filter(|(_, times)| *times > 0) {
+        counters.result(code, u64::from(times));
+    }
+}
+
+pub fn writes(row: &Row<'_>) -> bool {
+    row.info2 & wire::INFO2_WRITE != 0
+}
+
+/// Shuffles the rows of each key that is named more than once, among the places they have, and lets some find it busy.
+fn race(engine: &Engine, rows: &mut [RowRef], struck: &mut Vec<Option<u8>>) {
+    let mut places: DigestMap<Vec<usize>> = DigestMap::default();
+    for (at, row) in rows.iter().enumerate() {
+        places.entry(row.digest).or_default().push(at);
+    }
+    struck.resize(rows.len(), None);
+    // In the order of the batch, not of the map: the same seed draws the same race again.
+    let mut groups: Vec<Vec<usize>> = places.into_values().filter(|places| places.len() > 1).collect();
+    groups.sort();
+    engine.faults.random(|random| {
+        for places in groups {
+            for last in (1..places.len()).rev() {
+                rows.swap(places[last], places[random.below(last + 1)]);
+            }
+            for at in places {
+                if random.below(BUSY_ONE_IN) == 0 {
+                    struck[at] = struck[at].or(Some(code::KEY_BUSY));
+                }
+            }
+        }
+    });
+}

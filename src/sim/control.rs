@@ -1,0 +1,148 @@
+//! The control port: faults and questions as lines of text, for a simulator in another process.
+//!
+//! One line in, one line out: `ok`, an answer, or `error: …`. Bound to loopback by whoever starts it; no login.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::engine::Engine;
+use super::faults::{Share, Stalled};
+
+/// What can be said to the control port, a command a line.
+pub const COMMANDS: &str = "\
+delay 50ms             each message and info request waits so long; `delay 0ms` ends it
+stall [applied]        read, never answer; with `applied` what arrives takes effect nonetheless
+unstall                answer again; what was stalled stays unanswered
+refuse | accept        close connections, now and at once when they come; accept them again
+reset [N]              the next N (1) messages are applied, half answered, and the connection closed
+silence [N]            the next N (1) messages are applied and not answered
+rows CODE 20%|N        refuse a share of the rows that write, or the next N
+reads CODE 20%|N       the same for rows that only read
+batches CODE 20%|N     refuse whole batches with one header
+stop-writes on|off     writes answer 8
+seed N                 start the generator of shares and races anew
+clear                  end every fault
+restart-empty          forget every record and close the connections
+advance-clock SECONDS  let records expire
+stats                  counters, on one line
+count NAMESPACE SET    live records
+help                   this";
+
+const COMMAND_BYTES_MAX: u64 = 4096;
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Says one command to the control port at `addr` and returns the answer.
+pub fn command(addr: SocketAddr, command: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&addr, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.write_all(format!("{command}\n").as_bytes())?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    Ok(io::read_to_string(stream)?.trim_end().to_owned())
+}
+
+pub(super) fn converse(engine: &Engine, mut stream: TcpStream) {
+    let Ok(input) = stream.try_clone() else { return };
+    let mut input = BufReader::new(io::Read::take(input, COMMAND_BYTES_MAX));
+    let mut line = String::new();
+    while matches!(input.read_line(&mut line), Ok(1..)) {
+        let answer = match obey(engine, line.trim()) {
+            Ok(answer) => format!("{answer}\n"),
+            Err(fault) => format!("error: {fault}\n"),
+        };
+        if stream.write_all(answer.as_bytes()).is_err() {
+            break;
+        }
+        line.clear();
+        input.get_mut().set_limit(COMMAND_BYTES_MAX);
+    }
+    let _ = stream.shutdown(std::net::Shutdown::Both);
+}
+
+pub(super) fn restart_empty(engine: &Engine) {
+    engine.store.clear();
+    engine.faults.close_connections();
+}
+
+fn obey(engine: &Engine, line: &str) -> Result<String, String> {
+    let faults = &engine.faults;
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        ["delay", delay] => faults.delay(duration(delay)?),
+        ["stall"] => faults.stall(Stalled::Dropped),
+        ["stall", "applied"] => faults.stall(Stalled::Applied),
+        ["unstall"] => faults.unstall(),
+        ["refuse"] => faults.refuse(true),
+        ["accept"] => faults.refuse(false),
+        ["reset"] => faults.reset_next(1),
+        ["reset", messages] => faults.reset_next(number(messages)?),
+        ["silence"] => faults.silence_next(1),
+        ["silence", messages] => faults.silence_next(number(messages)?),
+        ["rows", code, struck] => faults.fail_rows(number(code)?, share(struck)?),
+        ["reads", code, struck] => faults.fail_reads(number(code)?, share(struck)?),
+        ["batches", code, struck] => faults.fail_batches(number(code)?, share(struck)?),
+        ["stop-writes", "on"] => faults.stop_writes(true),
+        ["stop-writes", "off"] => faults.stop_writes(false),
+        ["seed", seed] => faults.seed(number(seed)?),
+        ["clear"] => faults.clear(),
+        ["restart-empty"] => restart_empty(engine),
+        ["advance-clock", seconds] => engine.store.advance_clock(number(seconds)?),
+        ["stats"] => return Ok(stats(engine)),
+        ["count", namespace, set] => return count(engine, namespace, set),
+        ["help"] => return Ok(COMMANDS.to_owned()),
+        _ => return Err(format!("no such command: {line:?} (help lists them)")),
+    }
+    Ok("ok".to_owned())
+}
+
+fn number<N: std::str::FromStr>(word: &str) -> Result<N, String> {
+    word.parse().map_err(|_| format!("not a number that fits: {word:?}"))
+}
+
+fn duration(word: &str) -> Result<Duration, String> {
+    if let Some(millis) = word.strip_suffix("ms") {
+        return number(millis).map(Duration::from_millis);
+    }
+    match word.strip_suffix('s') {
+        Some(seconds) => number(seconds).map(Duration::from_secs),
+        None => Err(format!("not a duration: {word:?} (50ms, 2s)")),
+    }
+}
+
+fn share(word: &str) -> Result<Share, String> {
+    match word.strip_suffix('%') {
+        Some(percent) => match number::<f64>(percent)? {
+            percent if (0.0..=100.0).contains(&percent) => Ok(Share::Fraction(percent / 100.0)),
+            _ => Err(format!("not a share: {word:?}")),
+        },
+        None => number(word).map(Share::Next),
+    }
+}
+
+fn stats(engine: &Engine) -> String {
+    let stats = engine.counters.snapshot();
+    let results: Vec<String> = stats.results.iter().map(|(code, times)| format!("{code}:{times}")).collect();
+    format!(
+        "messages={} batches={} batches_refused={} rows={} biggest_batch={} singles={} reads={} duplicate_rows={} \
+         connections={} results={}",
+        stats.messages,
+        stats.batches,
+        stats.batches_refused,
+        stats.rows,
+        stats.biggest_batch,
+        stats.singles,
+        stats.reads,
+        stats.duplicate_rows,
+        stats.connections,
+        results.join(",")
+    )
+}
+
+fn count(engine: &Engine, namespace: &str, set: &str) -> Result<String, String> {
+    let found = engine.store.namespace(namespace.as_bytes()).ok_or(format!("no namespace {namespace:?}"))?;
+    let now = engine.store.now();
+    let set = found.find_set(set.as_bytes());
+    let mut live = 0u64;
+    found.for_each(|_, record| live += u64::from(Some(record.set) == set && !record.is_expired(now)));
+    Ok(live.to_string())
+}

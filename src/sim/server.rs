@@ -1,0 +1,308 @@
+//! Sockets and threads: an accept loop for each listener, one thread a connection, everything joined at the end.
+//!
+//! Reads frames into one buffer a connection and writes each answer with one call. Knows nothing of what frames mean.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::engine::{Conversation, Engine};
+use super::faults::Verdict;
+use super::wire::{self, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHeader, PROTO_MESSAGE};
+
+/// The open connections of a listener, so that they can be closed from elsewhere.
+#[derive(Clone, Default)]
+pub struct Connections {
+    open: Arc<Mutex<HashMap<u64, TcpStream>>>,
+}
+
+impl Connections {
+    fn add(&self, id: u64, stream: TcpStream) {
+        self.open.lock().insert(id, stream);
+    }
+
+    fn remove(&self, id: u64) {
+        self.open.lock().remove(&id);
+    }
+
+    pub fn close_all(&self) {
+        for stream in self.open.lock().values() {
+            // One that the other side has closed cannot be shut down again; it ends all the same.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+type Handler = Arc<dyn Fn(TcpStream) + Send + Sync>;
+
+/// An accept loop with its connection threads. Stops and joins them all when dropped.
+pub struct Listener {
+    addr: SocketAddr,
+    stopping: Arc<AtomicBool>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl Listener {
+    /// `accept` says whether a new connection is served or closed at once.
+    pub fn serve(
+        listener: TcpListener,
+        name: &'static str,
+        connections: Connections,
+        accept: impl Fn() -> bool + Send + 'static,
+        handler: impl Fn(TcpStream) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let addr = listener.local_addr()?;
+        let handler: Handler = Arc::new(handler);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let acceptor = {
+            let stopping = stopping.clone();
+            thread::Builder::new()
+                .name(format!("{name}-accept"))
+                .spawn(move || accept_loop(&listener, name, &stopping, &connections, &accept, &handler))?
+        };
+        Ok(Listener { addr, stopping, acceptor: Some(acceptor) })
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    fn stop(&mut self) {
+        let Some(acceptor) = self.acceptor.take() else { return };
+        self.stopping.store(true, Ordering::SeqCst);
+        // The accept loop waits for a connection: this is the one that wakes it. The loop closes and joins the others.
+        let woken = TcpStream::connect_timeout(&self.addr, Duration::from_secs(1));
+        if woken.is_ok() || acceptor.is_finished() {
+            // A panic has been printed by its thread; there is nothing to add here.
+            let _ = acceptor.join();
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn accept_loop(
+    listener: &TcpListener,
+    name: &str,
+    stopping: &AtomicBool,
+    connections: &Connections,
+    accept: &dyn Fn() -> bool,
+    handler: &Handler,
+) {
+    static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+    let mut threads: Vec<JoinHandle<()>> = Vec::new();
+    loop {
+        let accepted = listener.accept();
+        if stopping.load(Ordering::SeqCst) {
+            break;
+        }
+        threads.retain(|thread| !thread.is_finished());
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, mostly: without a pause this would be a hot loop.
+                log::warn!("{name}: cannot accept a connection: {error}");
+                thread::sleep(Duration::from_millis(10));
+                continue;
+            }
+        };
+        let Ok(copy) = stream.try_clone() else { continue };
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        // Registered before it is asked for, so that a refusal that begins now closes it.
+        connections.add(id, copy);
+        if !accept() {
+            connections.remove(id);
+            continue;
+        }
+        let (handler, registry) = (handler.clone(), connections.clone());
+        let spawned = thread::Builder::new().name(format!("{name}-conn")).spawn(move || {
+            handler(stream);
+            registry.remove(id);
+        });
+        match spawned {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                connections.remove(id);
+                log::warn!("{name}: cannot serve a connection: {error}");
+            }
+        }
+    }
+    connections.close_all();
+    for thread in threads {
+        let _ = thread.join();
+    }
+}
+
+/// Serves one connection until either side ends it.
+pub fn converse(engine: &Engine, mut stream: TcpStream) {
+    engine.counters.connections.fetch_add(1, Ordering::Relaxed);
+    // Answers are whole: nothing is gained by waiting for more.
+    let _ = stream.set_nodelay(true);
+    let mut frames = Frames::default();
+    let mut conversation = Conversation::default();
+    let mut out = Vec::new();
+    // Errors are the client's leaving, or our closing the socket: both end the conversation and nothing else.
+    while let Ok(Some((header, body))) = frames.next(&mut stream) {
+        let verdict = engine.faults.judge(header.kind == PROTO_MESSAGE);
+        if verdict == Verdict::Drop {
+            continue;
+        }
+        out.clear();
+        if !engine.answer(header, &frames.buffer[body], &mut conversation, &mut out) {
+            break;
+        }
+        let sent = match verdict {
+            Verdict::Answer => stream.write_all(&out),
+            Verdict::Apply | Verdict::Drop => Ok(()),
+            Verdict::Reset => {
+                let _ = stream.write_all(&out[..out.len() / 2]);
+                break;
+            }
+        };
+        if sent.is_err() {
+            break;
+        }
+        frames.release();
+        if out.capacity() > KEPT_BYTES {
+            out = Vec::new();
+        }
+    }
+    let _ = stream.shutdown(Shutdown::Both);
+}
+
+const READ_BYTES: usize = 64 * 1024;
+/// A buffer that grew past this for one frame is given back after it.
+const KEPT_BYTES: usize = 8 << 20;
+
+/// Frames out of a byte stream, through one buffer.
+#[derive(Default)]
+struct Frames {
+    buffer: Vec<u8>,
+    /// What of the buffer is read and not yet handed out.
+    pending: Range<usize>,
+}
+
+impl Frames {
+    /// The next frame: its header, and where in the buffer its body is. `None`: the stream ended, or the frame is none
+    /// that may be read.
+    fn next(&mut self, stream: &mut impl Read) -> io::Result<Option<(FrameHeader, Range<usize>)>> {
+        if !self.fill(stream, FRAME_HEADER_BYTES)? {
+            return Ok(None);
+        }
+        let start = self.pending.start;
+        let Some(header) = self.buffer[start..].first_chunk().map(|bytes| wire::frame_header(*bytes)) else {
+            return Ok(None);
+        };
+        let bytes = match usize::try_from(header.bytes) {
+            Ok(bytes) if bytes <= FRAME_BYTES_MAX && header.version == wire::PROTO_VERSION => bytes,
+            _ => return Ok(None),
+        };
+        if !self.fill(stream, FRAME_HEADER_BYTES + bytes)? {
+            return Ok(None);
+        }
+        let body = self.pending.start + FRAME_HEADER_BYTES..self.pending.start + FRAME_HEADER_BYTES + bytes;
+        self.pending.start = body.end;
+        Ok(Some((header, body)))
+    }
+
+    /// Reads until so many bytes are pending. `false`: the stream ended before.
+    fn fill(&mut self, stream: &mut impl Read, wanted: usize) -> io::Result<bool> {
+        while self.pending.len() < wanted {
+            if self.pending.is_empty() {
+                self.pending = 0..0;
+            }
+            if self.pending.start + wanted > self.buffer.len() {
+                self.buffer.copy_within(self.pending.clone(), 0);
+                self.pending = 0..self.pending.len();
+                // Grows with what arrives, not with what a header claims.
+                let grown = (2 * self.pending.len()).max(READ_BYTES);
+                if self.buffer.len() < wanted.min(grown) || self.pending.len() == self.buffer.len() {
+                    self.buffer.resize(grown.min(wanted.max(READ_BYTES)), 0);
+                }
+            }
+            match stream.read(&mut self.buffer[self.pending.end..]) {
+                Ok(0) => return Ok(false),
+                Ok(bytes) => self.pending.end += bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    fn release(&mut self) {
+        if self.pending.is_empty() && self.buffer.len() > KEPT_BYTES {
+            *self = Frames::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hands out its bytes so many at a time.
+    struct Drip(Vec<u8>, usize);
+
+    impl Read for Drip {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let bytes = self.1.min(self.0.len()).min(buffer.len());
+            buffer[..bytes].copy_from_slice(&self.0[..bytes]);
+            self.0.drain(..bytes);
+            Ok(bytes)
+        }
+    }
+
+    fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let start = wire::begin_frame(&mut out, kind);
+        out.extend_from_slice(body);
+        wire::end_frame(&mut out, start);
+        out
+    }
+
+    #[test]
+    fn frames_come_out_whole_however_they_arrive() {
+        let bodies = [vec![1; 5], vec![2; 200_000], vec![], vec![3; 70_000], vec![4; 1]];
+        let stream: Vec<u8> = bodies.iter().flat_map(|body| frame(1, body)).collect();
+        for step in [1, 7, 4096, 1 << 20] {
+            let mut stream = Drip(stream.clone(), step);
+            let mut frames = Frames::default();
+            for body in &bodies {
+                let (header, range) = frames.next(&mut stream).unwrap().unwrap();
+                assert_eq!(header.bytes as usize, body.len());
+                assert_eq!(&frames.buffer[range], body.as_slice(), "in steps of {step}");
+            }
+            assert!(frames.next(&mut stream).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn a_frame_over_the_bound_or_of_another_protocol_ends_the_stream() {
+        let mut too_big = vec![2, 3];
+        too_big.extend_from_slice(&(FRAME_BYTES_MAX as u64 + 1).to_be_bytes()[2..]);
+        for bytes in [too_big, vec![b'G', b'E', b'T', b' ', b'/', b' ', b'H', b'T']] {
+            assert!(Frames::default().next(&mut Drip(bytes, 100)).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn a_claimed_length_allocates_nothing_before_its_bytes_arrive() {
+        let mut bytes = vec![2, 3];
+        bytes.extend_from_slice(&(FRAME_BYTES_MAX as u64).to_be_bytes()[2..]);
+        let mut frames = Frames::default();
+        assert!(frames.next(&mut Drip(bytes, 100)).unwrap().is_none());
+        assert!(frames.buffer.len() <= READ_BYTES);
+    }
+}

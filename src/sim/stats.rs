@@ -1,0 +1,88 @@
+//! What the simulator counted, for assertions: messages, batches, rows, result codes, keys named twice in one batch.
+//!
+//! Counts what arrived and what was answered or would have been; knows nothing of faults.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Messages that were applied or refused, single and batch; not info, not what a stall dropped.
+    pub messages: u64,
+    pub batches: u64,
+    /// Batches refused whole, with one header.
+    pub batches_refused: u64,
+    /// Rows in batches.
+    pub rows: u64,
+    pub biggest_batch: u64,
+    /// Messages on one record.
+    pub singles: u64,
+    /// Rows and single messages that only read.
+    pub reads: u64,
+    /// Rows on a key that an earlier row of the same batch has named.
+    pub duplicate_rows: u64,
+    /// Rows and single messages by result code.
+    pub results: BTreeMap<u8, u64>,
+    /// Connections accepted so far.
+    pub connections: u64,
+}
+
+impl Stats {
+    /// How often a result code was given to a row or single message.
+    pub fn result(&self, code: u8) -> u64 {
+        self.results.get(&code).copied().unwrap_or(0)
+    }
+}
+
+pub struct Counters {
+    pub messages: AtomicU64,
+    pub batches: AtomicU64,
+    pub batches_refused: AtomicU64,
+    pub rows: AtomicU64,
+    pub biggest_batch: AtomicU64,
+    pub singles: AtomicU64,
+    pub reads: AtomicU64,
+    pub duplicate_rows: AtomicU64,
+    pub connections: AtomicU64,
+    results: [AtomicU64; 256],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Counters {
+            messages: AtomicU64::default(),
+            batches: AtomicU64::default(),
+            batches_refused: AtomicU64::default(),
+            rows: AtomicU64::default(),
+            biggest_batch: AtomicU64::default(),
+            singles: AtomicU64::default(),
+            reads: AtomicU64::default(),
+            duplicate_rows: AtomicU64::default(),
+            connections: AtomicU64::default(),
+            results: [const { AtomicU64::new(0) }; 256],
+        }
+    }
+}
+
+impl Counters {
+    pub fn result(&self, code: u8, times: u64) {
+        self.results[usize::from(code)].fetch_add(times, Ordering::Relaxed);
+    }
+
+    pub fn snapshot(&self) -> Stats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            messages: read(&self.messages),
+            batches: read(&self.batches),
+            batches_refused: read(&self.batches_refused),
+            rows: read(&self.rows),
+            biggest_batch: read(&self.biggest_batch),
+            singles: read(&self.singles),
+            reads: read(&self.reads),
+            duplicate_rows: read(&self.duplicate_rows),
+            results: (0..=255).zip(self.results.iter().map(read)).filter(|(_, times)| *times > 0).collect(),
+            connections: read(&self.connections),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The database's side: the only code that knows the `aerospike` crate.
+//!
+//! [`Store::connect`] waits for the cluster where the main thread can leave it; [`Store`] turns planned rows into
+//! one batch call ([`batch`]) and says of each row what its own result means ([`disposition`]). It retries nothing:
+//! that is `pipeline::write`'s. What operators are told of the database's state is [`health`]'s.
+
+mod batch;
+pub mod disposition;
+pub mod health;
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aerospike::{
+    AdminPolicy, AuthMode, BatchPolicy, BatchWritePolicy, Client, ClientPolicy, Concurrency, ReadPolicy,
+};
+use crossbeam_channel::{RecvTimeoutError, bounded};
+use log::{info, warn};
+
+use crate::config::model::Aerospike;
+use crate::ops::counters::Counters;
+use crate::shutdown::Stop;
+use health::Health;
+
+/// How long one attempt to connect may take before it is reported and the next begins, beside the client's own
+/// bounds.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two lines that say that the cluster is not reachable yet.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// The user or password is refused. `String`: the cluster's words.
+    Credentials(String),
+    /// A namespace that the configuration writes to is not on the cluster.
+    NoNamespace { missing: String, present: String },
+    /// Not reachable within `run.start_timeout`. `String`: the last failure.
+    Unreachable(String),
+    /// Told to stop first.
+    Stopped,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::Credentials(why) => {
+                write!(f, "aerospike refuses the credentials: {why}; set aerospike.user and aerospike.password")
+            }
+            ConnectError::NoNamespace { missing, present } => write!(
+                f,
+                "the aerospike cluster has no namespace \"{missing}\" (it has: {present}); correct aerospike.namespace or the write's namespace"
+            ),
+            ConnectError::Unreachable(why) => {
+                write!(f, "aerospike was not reachable within run.start_timeout: {why}; check aerospike.hosts")
+            }
+            ConnectError::Stopped => f.write_str("stopped while connecting to aerospike"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+/// What the connection needs to know beside `[aerospike]`.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Bounds one batch call.
+    pub write_timeout: Duration,
+    /// How many threads call at once: sizes the connection pool.
+    pub workers: usize,
+    /// `None`: wait for ever.
+    pub start_timeout: Option<Duration>,
+    /// Every namespace that a rule writes to.
+    pub namespaces: Vec<String>,
+}
+
+/// A connected cluster. Shared by all workers.
+pub struct Store {
+    client: Client,
+    batch_policy: BatchPolicy,
+    write_policy: BatchWritePolicy,
+    counters: Arc<Counters>,
+    health: Health,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("nodes", &self.client.node_names()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Connects, waiting for the cluster: until it answers and accepts the credentials, until `start_timeout`, or
+    /// until told to stop. Says every 10 seconds what it is waiting for.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub fn connect(
+        config: &Aerospike,
+        options: &StoreOptions,
+        counters: Arc<Counters>,
+        stop: &Stop,
+    ) -> Result<Store, ConnectError> {
+        let started = Instant::now();
+        let mut last_line: Option<Instant> = None;
+        loop {
+            let failure = match attempt(config, options, stop)? {
+                Ok(client) => match check_namespaces(&client, &options.namespaces) {
+                    Ok(()) => return Ok(Self::new(client, options, counters)),
+                    Err(NamespaceCheck::Missing(error)) => return Err(error),
+                    Err(NamespaceCheck::Failed(why)) => why,
+                },
+                Err(why) => why,
+            };
+            if credentials_refused(&failure) {
+                return Err(ConnectError::Credentials(failure));
+            }
+            if options.start_timeout.is_some_and(|limit| started.elapsed() >= limit) {
+                return Err(ConnectError::Unreachable(failure));
+            }
+            if last_line.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
+                warn!(
+                    "aerospike: waiting for the cluster hosts={} waited={:.0?} reason=\"{failure}\"",
+                    config.hosts,
+                    started.elapsed()
+                );
+                last_line = Some(Instant::now());
+            }
+            if stop.wait(RETRY_INTERVAL) {
+                return Err(ConnectError::Stopped);
+            }
+        }
+    }
+
+    fn new(client: Client, options: &StoreOptions, counters: Arc<Counters>) -> Store {
+        let timeout_ms = u32::try_from(options.write_timeout.as_millis()).unwrap_or(u32::MAX);
+        // Not `BatchPolicy::default()`, which is a read policy with retries of its own.
+        let mut batch_policy = BatchPolicy::write_default();
+        batch_policy.base_policy.total_timeout = timeout_ms;
+        batch_policy.base_policy.socket_timeout = timeout_ms;
+        // On one node all work then stays on the calling thread. (Several nodes' groups still travel at once.)
+        if client.nodes().len() == 1 {
+            batch_policy.concurrency = Concurrency::Sequential;
+        }
+        info!("aerospike: connected nodes={}", client.nodes().len());
+        Store { client, batch_policy, write_policy: BatchWritePolicy::default(), counters, health: Health::default() }
+    }
+
+    /// For reading back: the demo and the tests.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The policy for [`Self::client`]'s reads, bounded by the write time-out.
+    pub fn read_policy(&self) -> ReadPolicy {
+        let mut policy = ReadPolicy::default();
+        policy.base_policy.total_timeout = self.batch_policy.base_policy.total_timeout;
+        policy
+    }
+
+    /// What the database is like, for the progress line.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+}
+
+/// One attempt, on a thread of its own: `Client::new` has no bound, and a stop must not wait for it.
+fn attempt(
+    config: &Aerospike,
+    options: &StoreOptions,
+    stop: &Stop,
+) -> Result<Result<Client, String>, ConnectError> {
+    let policy = client_policy(config, options);
+    let hosts = config.hosts.clone();
+    let (sender, receiver) = bounded(1);
+    let spawned = thread::Builder::new().name("aerospike-start".into()).spawn(move || {
+        // A receiver that has gone does not want the client.
+        let _ = sender.send(Client::new(&policy, &hosts).map_err(|e| chain(&e)));
+    });
+    if let Err(error) = spawned {
+        return Ok(Err(format!("cannot start a thread: {error}")));
+    }
+    let deadline = Instant::now() + ATTEMPT_TIMEOUT;
+    loop {
+        match receiver.recv_timeout(Duration::from_millis(50)) {
+            Ok(result) => return Ok(result),
+            Err(RecvTimeoutError::Disconnected) => return Ok(Err("the client panicked while connecting".into())),
+            Err(RecvTimeoutError::Timeout) if stop.requested() => return Err(ConnectError::Stopped),
+            Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
+                return Ok(Err(format!("no answer within {ATTEMPT_TIMEOUT:?}")));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+fn client_policy(config: &Aerospike, options: &StoreOptions) -> ClientPolicy {
+    let mut policy = ClientPolicy::default();
+    if let Some((user, password)) = &config.credentials {
+        policy.auth_mode = AuthMode::Internal(user.clone(), password.0.clone());
+    }
+    policy.cluster_name.clone_from(&config.cluster_name);
+    policy.use_services_alternate = config.use_services_alternate;
+    // The client's circuit breaker rejects in microseconds without sending, and counts KEY_BUSY: the back-off of
+    // the write loop is the breaker here.
+    policy.max_error_rate = 0;
+    policy.max_conns_per_node = options.workers.saturating_add(16).max(64);
+    policy.application_id = Some("penstock".into());
+    policy
+}
+
+enum NamespaceCheck {
+    Missing(ConnectError),
+    Failed(String),
+}
+
+fn check_namespaces(client: &Client, wanted: &[String]) -> Result<(), NamespaceCheck> {
+    let answer =
+        client.info(&AdminPolicy::default(), &["namespaces"]).map_err(|e| NamespaceCheck::Failed(chain(&e)))?;
+    let present = answer.get("namespaces").map(String::as_str).unwrap_or_default();
+    match wanted.iter().find(|name| !present.split(';').any(|p| p == name.as_str())) {
+        None => Ok(()),
+        Some(missing) => Err(NamespaceCheck::Missing(ConnectError::NoNamespace {
+            missing: missing.clone(),
+            present: present.replace(';', ", "),
+        })),
+    }
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a failed connection failed for its credentials.
+///
+/// `Client::new` keeps no error of its seeds but their text (`cluster/mod.rs`, `format_init_error`), where a server
+/// code stands as `Error 65, …`: the one place where a decision hangs on a text, pinned by a test with a simulator
+/// that refuses a password.
+fn credentials_refused(failure: &str) -> bool {
+    disposition::CREDENTIALS.iter().any(|code| {
+        failure.match_indices(&format!("Error {code}")).any(|(at, found)| {
+            !failure[at + found.len()..].starts_with(|c: char| c.is_ascii_digit())
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_credentials_are_told_from_other_failures_by_their_code() {
+        for refused in ["Error 65, iter=1: Invalid credential", "x Error 60: y", "Error 80"] {
+            assert!(credentials_refused(refused), "{refused}");
+        }
+        for other in ["Error 651", "Error 9, timeout", "connection refused", "Error -8: 65"] {
+            assert!(!credentials_refused(other), "{other}");
+        }
+    }
+}

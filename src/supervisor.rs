@@ -1,0 +1,280 @@
+//! The main thread: starts the service, polls for callbacks, tells how it goes, and ends it in order.
+//!
+//! Takes no message. Only its `poll` keeps the group membership, so a blocked database never costs a partition.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+use log::{error, info, warn};
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+
+use crate::broker::probe::{ProbeError, probe};
+use crate::broker::{Consumer, Context, Partition, consumer_config};
+use crate::config::model::Config;
+use crate::ops::counters::Counters;
+use crate::ops::exit::Exit;
+use crate::ops::memory;
+use crate::pipeline::map::Mapping;
+use crate::rebalance::{Event, Workers};
+use crate::shutdown::{Stop, StopKind};
+use crate::store::{ConnectError, Store, StoreOptions};
+use crate::worker::Shared;
+
+/// How long one poll for callbacks waits: the latency of a stop.
+const POLL_WAIT: Duration = Duration::from_millis(100);
+/// Between two lines that tell how it goes.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+/// Room for one event of every worker there could be.
+const EVENTS_MAX: usize = 4096;
+
+/// Why the service did not start, or could not go on.
+#[derive(Debug)]
+struct Failure {
+    exit: Exit,
+    why: String,
+}
+
+impl Failure {
+    fn new(exit: Exit, why: impl fmt::Display) -> Self {
+        Failure { exit, why: why.to_string() }
+    }
+}
+
+/// Runs the service until `stop` is raised or it cannot go on. Logs all that an operator must know.
+///
+/// Blocks. `counters` can be read meanwhile by anybody.
+pub fn run(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Exit {
+    match start(config, stop, counters) {
+        Ok(Some(service)) => service.run(config, stop),
+        Ok(None) => Exit::Stopped,
+        Err(failure) => {
+            error!("{}", failure.why);
+            failure.exit
+        }
+    }
+}
+
+struct Service {
+    consumer: Arc<Consumer>,
+    store: Arc<Store>,
+    counters: Arc<Counters>,
+    events: Receiver<Event>,
+    bound_bytes: u64,
+}
+
+/// `None`: told to stop before it had started.
+fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Option<Service>, Failure> {
+    let run = &config.run;
+    let mapping = Mapping::compile(config).map_err(|e| Failure::new(Exit::Panic, e))?;
+
+    let view = match probe(&config.kafka, run.start_timeout, stop) {
+        Ok(view) => view,
+        Err(ProbeError::Stopped) => return Ok(None),
+        Err(error) => {
+            let exit = match &error {
+                ProbeError::Credentials(_) => Exit::Credentials,
+                ProbeError::Configuration(_) => Exit::Configuration,
+                ProbeError::Unreachable(_) | ProbeError::Stopped => Exit::Unreachable,
+            };
+            return Err(Failure::new(exit, error));
+        }
+    };
+    info!("kafka: reached brokers={} topics={} partitions={}", view.brokers, config.kafka.topics.len(), view.partitions);
+
+    let partitions = match run.partitions_max {
+        0 => view.partitions,
+        max => view.partitions.min(usize::try_from(max).unwrap_or(usize::MAX)),
+    };
+    let memory = memory::plan(run.memory_bytes, run.batch_bytes_max as u64, partitions, view.brokers)
+        .map_err(|e| Failure::new(Exit::Configuration, e))?;
+    info!("memory: {memory}");
+
+    // The group is joined only when Aerospike has answered and accepted the credentials.
+    let mut namespaces: Vec<String> = mapping.targets().iter().map(|t| t.namespace.clone()).collect();
+    namespaces.sort();
+    namespaces.dedup();
+    let options = StoreOptions {
+        write_timeout: run.write_timeout,
+        workers: view.partitions,
+        start_timeout: run.start_timeout,
+        namespaces,
+    };
+    let store = match Store::connect(&config.aerospike, &options, counters.clone(), stop) {
+        Ok(store) => Arc::new(store),
+        Err(ConnectError::Stopped) => return Ok(None),
+        Err(error) => {
+            let exit = match &error {
+                ConnectError::Credentials(_) => Exit::Credentials,
+                ConnectError::NoNamespace { .. } => Exit::Configuration,
+                ConnectError::Unreachable(_) | ConnectError::Stopped => Exit::Unreachable,
+            };
+            return Err(Failure::new(exit, error));
+        }
+    };
+
+    let shared = Arc::new(Shared {
+        mapping: Arc::new(mapping),
+        writer: store.clone(),
+        counters: counters.clone(),
+        batch_rows_max: run.batch_rows_max,
+        batch_bytes_max: usize::try_from(memory.batch_bytes).unwrap_or(usize::MAX),
+        commit_interval: run.commit_interval,
+    });
+    let (sender, events) = bounded(EVENTS_MAX);
+    let context = Context::new(Workers::new(shared, sender, run.shutdown_grace), counters.clone());
+    let consumer: Consumer = consumer_config(&config.kafka, &memory)
+        .create_with_context(context)
+        .map_err(|e| Failure::new(Exit::Configuration, format!("kafka client settings are refused: {e}")))?;
+    let consumer = Arc::new(consumer);
+    consumer.context().set_consumer(&consumer);
+    let topics: Vec<&str> = config.kafka.topics.iter().map(String::as_str).collect();
+    consumer.subscribe(&topics).map_err(|e| Failure::new(Exit::Configuration, format!("kafka: cannot subscribe: {e}")))?;
+    info!("kafka: joining group={} topics={}", config.kafka.group, config.kafka.topics.join(","));
+    Ok(Some(Service { consumer, store, counters: counters.clone(), events, bound_bytes: memory.bound_bytes }))
+}
+
+impl Service {
+    fn run(self, config: &Config, stop: &Stop) -> Exit {
+        let mut lines = ProgressLines::new(&self.counters);
+        let mut exit = Exit::Stopped;
+        while !stop.requested() {
+            match self.consumer.poll(POLL_WAIT) {
+                None => {}
+                Some(Ok(message)) => {
+                    // A message here would be acted on out of order, or passed by a commit. Nothing is lost if the
+                    // partition is read anew from its last commit.
+                    let partition = Partition { topic: message.topic().into(), number: message.partition() };
+                    self.counters.messages_stray.add(1);
+                    self.consumer.context().workers().abandon(&partition);
+                    error!("kafka: a message outside of its partition's queue; restarting {partition} offset={}", message.offset());
+                    exit = Exit::Restart;
+                }
+                Some(Err(error)) => {
+                    if let Some(fatal) = self.kafka_error(&error) {
+                        exit = fatal;
+                    }
+                }
+            }
+            while let Ok(Event::Fatal(fatal)) = self.events.try_recv() {
+                exit = fatal;
+            }
+            if exit != Exit::Stopped {
+                break;
+            }
+            lines.tick(&self);
+        }
+        self.end(config, exit)
+    }
+
+    fn kafka_error(&self, error: &KafkaError) -> Option<Exit> {
+        match (error, error.rdkafka_error_code()) {
+            (KafkaError::MessageConsumptionFatal(_), _) => {
+                error!("kafka: the client cannot go on error=\"{error}\"");
+                Some(Exit::Restart)
+            }
+            (
+                _,
+                Some(
+                    RDKafkaErrorCode::GroupAuthorizationFailed
+                    | RDKafkaErrorCode::TopicAuthorizationFailed
+                    | RDKafkaErrorCode::ClusterAuthorizationFailed,
+                ),
+            ) => {
+                error!("kafka: access is refused error=\"{error}\"; grant the user READ on the topics and the group");
+                Some(Exit::Credentials)
+            }
+            _ => {
+                warn!("kafka: {error}");
+                None
+            }
+        }
+    }
+
+    /// Workers finish the batch in hand, commit and are joined; then the group is left.
+    fn end(self, config: &Config, exit: Exit) -> Exit {
+        let started = Instant::now();
+        let deadline = started + config.run.shutdown_grace;
+        let held = self.consumer.context().workers().held();
+        if !self.consumer.context().workers().stop_all(StopKind::Drain, deadline) {
+            error!("stop: workers did not leave within run.shutdown_grace; nothing was committed that was not written");
+            // Dropping the consumer would wait for them.
+            std::mem::forget(self.consumer);
+            return Exit::Restart;
+        }
+        let Service { consumer, counters, .. } = self;
+        // Leaves the group, so that others take over at once; bounded, since a broker may be gone.
+        if let Err(error) = consumer.close_queue() {
+            warn!("kafka: leaving the group failed error=\"{error}\"");
+        }
+        while !consumer.closed() {
+            if Instant::now() >= deadline {
+                warn!("kafka: the group did not let go within run.shutdown_grace; it will after the session time-out");
+                std::mem::forget(consumer);
+                return if exit == Exit::Stopped { Exit::Restart } else { exit };
+            }
+            consumer.poll(POLL_WAIT);
+        }
+        drop(consumer);
+        info!(
+            "stopped consumed={} written={} rejected={} returned={} rows={} held_partitions={held} took={:.1?}",
+            counters.messages_consumed.get(),
+            counters.messages_written.get(),
+            counters.messages_rejected.get(),
+            counters.messages_returned.get(),
+            counters.rows_written.get(),
+            started.elapsed()
+        );
+        if exit == Exit::Stopped && held > 0 { Exit::Rejected } else { exit }
+    }
+}
+
+/// The line each 10 seconds.
+struct ProgressLines {
+    last: Instant,
+    consumed: u64,
+    rows: u64,
+}
+
+impl ProgressLines {
+    fn new(counters: &Counters) -> Self {
+        ProgressLines {
+            last: Instant::now(),
+            consumed: counters.messages_consumed.get(),
+            rows: counters.rows_written.get(),
+        }
+    }
+
+    fn tick(&mut self, service: &Service) {
+        let elapsed = self.last.elapsed();
+        if elapsed < LINE_INTERVAL {
+            return;
+        }
+        let counters = &service.counters;
+        let (consumed, rows) = (counters.messages_consumed.get(), counters.rows_written.get());
+        let rate = |now: u64, before: u64| (now - before) as f64 / elapsed.as_secs_f64();
+        let workers = service.consumer.context().workers();
+        let lag = service.consumer.context().lag().map_or_else(|| "unknown".to_string(), |lag| lag.to_string());
+        let held = workers.held();
+        let state = match service.store.health().failing_for() {
+            Some(since) => format!("waiting-for-aerospike since={since:.0?}"),
+            None if held > 0 => "held".to_string(),
+            None if counters.partitions_assigned.get() == 0 => "no-partitions".to_string(),
+            None => "ok".to_string(),
+        };
+        info!(
+            "progress messages/s={:.0} rows/s={:.0} lag={lag} partitions={} held={held} in_hand={} written={} rss={}MiB/{}MiB state={state}",
+            rate(consumed, self.consumed),
+            rate(rows, self.rows),
+            counters.partitions_assigned.get(),
+            counters.messages_in_hand.get(),
+            counters.messages_written.get(),
+            memory::resident_bytes().unwrap_or(0) / (1024 * 1024),
+            service.bound_bytes / (1024 * 1024),
+        );
+        *self = ProgressLines { last: Instant::now(), consumed, rows };
+    }
+}

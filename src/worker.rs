@@ -1,0 +1,380 @@
+//! READ FIRST: one partition's loop, on a thread of its own.
+//!
+//! intake → decode → map → plan → write → commit, one batch after another, each step on this thread. A batch is
+//! whatever is in the partition's queue, up to the caps: at low load a message is written alone and at once, at
+//! high load batches fill by themselves. The worker blocks on the database; a blocked worker does not take from
+//! its queue; a full queue stops its fetches. That is the whole of back-pressure.
+//!
+//! What must stay true here: an offset is committed only when everything below it is finished; the queue is read
+//! by nobody else; and every wait sees the stop flag or has a deadline.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use log::{debug, error, info, trace, warn};
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::broker::{Consumer, Context, Partition};
+use crate::ops::counters::Counters;
+use crate::ops::exit::Exit;
+use crate::pipeline::commit::OffsetTracker;
+use crate::pipeline::map::{Mapping, Message, Reason, Rejection, Row, TopicMapping};
+use crate::pipeline::plan::plan;
+use crate::pipeline::write::{Fatal, RowWriter, WriteEnd, write};
+use crate::rebalance::Progress;
+use crate::shutdown::{Stop, StopKind};
+
+/// How long an idle worker waits for a message before it looks at the stop flag and the commit interval.
+const IDLE_WAIT: Duration = Duration::from_millis(100);
+
+/// What all workers share.
+pub struct Shared {
+    pub mapping: Arc<Mapping>,
+    pub writer: Arc<dyn RowWriter + Send + Sync>,
+    pub counters: Arc<Counters>,
+    pub batch_rows_max: usize,
+    pub batch_bytes_max: usize,
+    pub commit_interval: Duration,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("batch_rows_max", &self.batch_rows_max).finish_non_exhaustive()
+    }
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerEnd {
+    /// Told to, and left in order.
+    Stopped,
+    /// The partition is another member's: nothing more was committed.
+    Lost,
+    /// The service cannot go on.
+    Fatal(Exit),
+}
+
+/// How a batch ended.
+enum BatchEnd {
+    Finished,
+    /// The message at `offset` is rejected: nothing at or above it is committed until a person acts.
+    Held {
+        offset: i64,
+        rejection: Rejection,
+    },
+    /// Told to stop before everything was written.
+    Stopped,
+    Fatal(Exit),
+}
+
+/// Runs until the stop flag is raised, the partition is lost, or the service cannot go on.
+pub fn run(
+    shared: &Shared,
+    consumer: &Consumer,
+    partition: &Partition,
+    queue: &PartitionQueue<Context>,
+    stop: &Stop,
+    progress: &Progress,
+) -> WorkerEnd {
+    let Some(mapping) = shared.mapping.topic(&partition.topic) else {
+        error!("worker: no route takes the topic {partition}");
+        return WorkerEnd::Fatal(Exit::Configuration);
+    };
+    let mut worker = Worker {
+        shared,
+        consumer,
+        partition,
+        mapping,
+        stop,
+        progress,
+        tracker: OffsetTracker::new(),
+        last_commit: Instant::now(),
+        held: false,
+    };
+    let end = worker.run(queue);
+    match end {
+        WorkerEnd::Lost => end,
+        _ if stop.kind() == Some(StopKind::Abandon) => WorkerEnd::Lost,
+        _ => match worker.commit(CommitMode::Sync) {
+            Commit::Lost => WorkerEnd::Lost,
+            Commit::Sent | Commit::NotDue => end,
+        },
+    }
+}
+
+struct Worker<'w> {
+    shared: &'w Shared,
+    consumer: &'w Consumer,
+    partition: &'w Partition,
+    mapping: &'w TopicMapping,
+    stop: &'w Stop,
+    progress: &'w Progress,
+    tracker: OffsetTracker,
+    last_commit: Instant,
+    held: bool,
+}
+
+enum Commit {
+    NotDue,
+    Sent,
+    /// The partition was taken away: what we know of it is void.
+    Lost,
+}
+
+impl<'w> Worker<'w> {
+    fn run(&mut self, queue: &'w PartitionQueue<Context>) -> WorkerEnd {
+        // Rows per message decide how many messages make a batch; `each` can pass it, and is cut into calls.
+        let messages_max = (self.shared.batch_rows_max / self.mapping.rows_per_message()).max(1);
+        let mut messages: Vec<BorrowedMessage<'w>> = Vec::with_capacity(messages_max);
+        while !self.stop.requested() {
+            if let Err(end) = self.intake(queue, messages_max, &mut messages) {
+                return end;
+            }
+            if !messages.is_empty() {
+                let end = self.batch(&messages);
+                messages.clear();
+                match end {
+                    BatchEnd::Finished => {}
+                    BatchEnd::Held { offset, rejection } => self.hold(offset, &rejection),
+                    BatchEnd::Stopped => return WorkerEnd::Stopped,
+                    BatchEnd::Fatal(exit) => return WorkerEnd::Fatal(exit),
+                }
+            }
+            if self.held {
+                // Nothing moves until a person acts: commit what came before, and wait for the end.
+                while !self.stop.wait(self.shared.commit_interval) {
+                    if let Commit::Lost = self.commit_if_due() {
+                        return WorkerEnd::Lost;
+                    }
+                }
+            } else if let Commit::Lost = self.commit_if_due() {
+                return WorkerEnd::Lost;
+            }
+        }
+        WorkerEnd::Stopped
+    }
+
+    /// Takes what is there, up to the caps. Waits only for the first message, and for no linger.
+    fn intake(
+        &mut self,
+        queue: &'w PartitionQueue<Context>,
+        messages_max: usize,
+        messages: &mut Vec<BorrowedMessage<'w>>,
+    ) -> Result<(), WorkerEnd> {
+        let mut bytes = 0;
+        while messages.len() < messages_max && bytes < self.shared.batch_bytes_max {
+            let wait = if messages.is_empty() { IDLE_WAIT } else { Duration::ZERO };
+            match queue.poll(wait) {
+                None => break,
+                Some(Ok(message)) => {
+                    bytes += message.payload_len() + message.key_len();
+                    self.tracker.handed_over(message.offset());
+                    messages.push(message);
+                }
+                Some(Err(error)) => {
+                    self.queue_error(&error)?;
+                    break;
+                }
+            }
+        }
+        self.shared.counters.messages_consumed.add(messages.len() as u64);
+        self.shared.counters.messages_in_hand.add(signed(messages.len()));
+        Ok(())
+    }
+
+    fn queue_error(&self, error: &KafkaError) -> Result<(), WorkerEnd> {
+        let partition = self.partition;
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => {
+                error!("kafka: reading is refused {partition} error=\"{error}\"; grant the user READ on the topic");
+                Err(WorkerEnd::Fatal(Exit::Credentials))
+            }
+            // It goes on by itself, or with the next rebalance.
+            _ => {
+                warn!("kafka: fetching fails, it is tried again {partition} error=\"{error}\"");
+                self.stop.wait(IDLE_WAIT);
+                Ok(())
+            }
+        }
+    }
+
+    fn batch(&mut self, messages: &[BorrowedMessage<'_>]) -> BatchEnd {
+        let mut rows: Vec<Row<'_>> = Vec::with_capacity(messages.len() * self.mapping.rows_per_message());
+        let now_ms = now_ms();
+        let mut rejected = None;
+        for (index, message) in messages.iter().enumerate() {
+            if let Err(rejection) = self.mapping.apply(index, &self.view(message), now_ms, &mut rows) {
+                rejected = Some((index, rejection));
+                break;
+            }
+        }
+        // A rejected message ends its batch: what came before it is written, what came behind is given back.
+        let judged = rejected.as_ref().map_or(messages.len(), |(index, _)| *index);
+        let plan = plan(rows, self.shared.batch_rows_max);
+        let end = write(&plan, &*self.shared.writer, self.stop);
+        let message_of = |row: usize| plan.rows[row].row.message;
+        let (finished, end) = match end {
+            WriteEnd::Done => (judged, None),
+            WriteEnd::Stopped { open } => {
+                (open.into_iter().map(message_of).min().unwrap_or(judged), Some(BatchEnd::Stopped))
+            }
+            WriteEnd::Refused(refused) => {
+                // Messages behind the first refused one may be written; they come again, and puts can be repeated.
+                let first = refused.into_iter().map(|(row, code)| (message_of(row), code)).min();
+                if let Some((index, code)) = first {
+                    let detail = format!("the database refuses its row with result code {code}");
+                    rejected = Some((index, Rejection { reason: Reason::Database(code), detail }));
+                }
+                (first.map_or(judged, |(index, _)| index), None)
+            }
+            WriteEnd::Fatal(Fatal::Credentials(code)) => {
+                error!(
+                    "aerospike: refuses to write with these credentials code={code}; give the user the read-write role, \
+                     or set aerospike.user and aerospike.password"
+                );
+                (0, Some(BatchEnd::Fatal(Exit::Credentials)))
+            }
+        };
+        self.finish(messages, finished);
+        match (end, rejected) {
+            (Some(end), _) => end,
+            (None, Some((index, rejection))) => BatchEnd::Held { offset: messages[index].offset(), rejection },
+            (None, None) => BatchEnd::Finished,
+        }
+    }
+
+    /// The first `finished` messages are done; the others are given back.
+    fn finish(&mut self, messages: &[BorrowedMessage<'_>], finished: usize) {
+        let counters = &self.shared.counters;
+        counters.messages_written.add(finished as u64);
+        counters.messages_in_hand.add(-signed(messages.len()));
+        counters.messages_returned.add((messages.len() - finished) as u64);
+        let next = match (messages.get(finished), messages.last()) {
+            (Some(unfinished), _) => unfinished.offset(),
+            (None, Some(last)) => last.offset() + 1,
+            (None, None) => return,
+        };
+        self.tracker.finished_below(next);
+        self.progress.set_next(next);
+        debug!("worker: batch {} messages={} finished={finished} next={next}", self.partition, messages.len());
+    }
+
+    fn hold(&mut self, offset: i64, rejection: &Rejection) {
+        self.held = true;
+        self.progress.set_held();
+        // It was counted as given back: it is rejected instead.
+        self.shared.counters.messages_rejected.add(1);
+        error!(
+            "message rejected, its partition is held; the other partitions go on topic={} partition={} offset={offset} \
+             reason={} detail=\"{}\" cure=\"correct the rule and restart; or, to skip this message, stop the service, set \
+             the group's offset of this partition to {} (kafka-consumer-groups.sh --reset-offsets --to-offset) and start it\"",
+            self.partition.topic,
+            self.partition.number,
+            rejection.reason.as_str(),
+            rejection.detail,
+            offset + 1
+        );
+    }
+
+    fn commit_if_due(&mut self) -> Commit {
+        if self.last_commit.elapsed() < self.shared.commit_interval {
+            return Commit::NotDue;
+        }
+        self.last_commit = Instant::now();
+        self.commit(CommitMode::Async)
+    }
+
+    /// Commits the next offset. `Sync` waits for the coordinator's answer, and sends also what an asynchronous
+    /// commit may have sent already: only an answer makes sure of it.
+    fn commit(&mut self, mode: CommitMode) -> Commit {
+        if self.progress.take_commit_failed() {
+            self.tracker.commit_failed();
+        }
+        if self.tracker.is_clear() && !self.held {
+            if let Some(position) = self.position() {
+                self.tracker.all_finished_at(position);
+            }
+        }
+        if let Some(next) = self.tracker.next() {
+            self.progress.set_next(next);
+        }
+        let next = match mode {
+            CommitMode::Async => self.tracker.due(),
+            CommitMode::Sync => self.tracker.next(),
+        };
+        let Some(next) = next else { return Commit::NotDue };
+        let partition = self.partition;
+        let mut offsets = TopicPartitionList::with_capacity(1);
+        if let Err(error) = offsets.add_partition_offset(&partition.topic, partition.number, Offset::Offset(next)) {
+            error!("kafka: an offset that cannot be committed {partition} next={next} error=\"{error}\"");
+            return Commit::NotDue;
+        }
+        // The fence: an explicit commit is accepted from anybody, storing an offset only from the owner.
+        if let Err(error) = self.consumer.store_offsets(&offsets) {
+            warn!("kafka: the partition is no longer ours, nothing is committed {partition} next={next} error=\"{error}\"");
+            return Commit::Lost;
+        }
+        match self.consumer.commit(&offsets, mode) {
+            Ok(()) => {
+                trace!("kafka: commit {partition} next={next} mode={mode:?}");
+                self.tracker.committed(next);
+            }
+            Err(error) => {
+                self.shared.counters.commit_errors.add(1);
+                match mode {
+                    CommitMode::Async => warn!("kafka: commit not sent, tried again {partition} error=\"{error}\""),
+                    CommitMode::Sync => warn!(
+                        "kafka: the last commit failed; messages since the commit before are delivered again \
+                         {partition} next={next} error=\"{error}\""
+                    ),
+                }
+            }
+        }
+        if matches!(mode, CommitMode::Sync) {
+            info!("worker: left {partition} committed={next}");
+        }
+        Commit::Sent
+    }
+
+    /// Where the consumer stands: behind the last message it was handed, and behind the gaps that follow it
+    /// (transaction markers move it too).
+    fn position(&self) -> Option<i64> {
+        self.consumer.position().ok()?.find_partition(&self.partition.topic, self.partition.number).and_then(|element| {
+            match element.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            }
+        })
+    }
+
+    fn view<'m>(&self, message: &'m BorrowedMessage<'_>) -> Message<'m> {
+        let headers = match message.headers() {
+            Some(headers) if self.mapping.wants_headers() => headers.iter().map(|h| (h.key, h.value)).collect(),
+            _ => Vec::new(),
+        };
+        Message {
+            topic: message.topic(),
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp_ms: message.timestamp().to_millis(),
+            key: message.key(),
+            payload: message.payload(),
+            headers,
+        }
+    }
+}
+
+/// Milliseconds since the epoch; a clock before 1970 reads as 0.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A count as a signed number; none of ours comes near the bound.
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
