@@ -35,11 +35,7 @@ const ROUTE: &str = "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = { a = \"a\
 /// The piece, and what it lacks for a whole file.
 fn whole(piece: &str) -> String {
     let mut text = format!("{piece}\n");
-    for (header, section) in [
-        ("[kafka]", KAFKA),
-        ("[aerospike]", AEROSPIKE),
-        ("[[route]]", ROUTE),
-    ] {
+    for (header, section) in [("[kafka]", KAFKA), ("[aerospike]", AEROSPIKE), ("[[route]]", ROUTE)] {
         if !piece.contains(header) {
             text.push_str(section);
         }
@@ -123,13 +119,7 @@ fn quantities_need_their_unit_and_their_range() {
     check_each(&[
         (
             "[run]\nmemory = 5",
-            (
-                2,
-                "run.memory",
-                "a size needs a unit",
-                "integer 5",
-                "\"5MiB\"",
-            ),
+            (2, "run.memory", "a size needs a unit", "integer 5", "\"5MiB\""),
         ),
         (
             "[run]\nmemory = \"512\"",
@@ -141,13 +131,7 @@ fn quantities_need_their_unit_and_their_range() {
         ),
         (
             "[run]\nmemory = \"lots\"",
-            (
-                2,
-                "run.memory",
-                "a whole number and a unit",
-                "\"lots\"",
-                "MiB",
-            ),
+            (2, "run.memory", "a whole number and a unit", "\"lots\"", "MiB"),
         ),
         (
             "[run]\nmemory = \"1MiB\"",
@@ -161,33 +145,15 @@ fn quantities_need_their_unit_and_their_range() {
         ),
         (
             "[run]\nmemory = \"2TiB\"",
-            (
-                2,
-                "run.memory",
-                "above the most, 1TiB",
-                "\"2TiB\"",
-                "\"1TiB\"",
-            ),
+            (2, "run.memory", "above the most, 1TiB", "\"2TiB\"", "\"1TiB\""),
         ),
         (
             "[run]\nmemory = \"99999999999999999999MiB\"",
-            (
-                2,
-                "run.memory",
-                "this large cannot be told",
-                "\"9999",
-                "MiB",
-            ),
+            (2, "run.memory", "this large cannot be told", "\"9999", "MiB"),
         ),
         (
             "[run]\nmemory = true",
-            (
-                2,
-                "run.memory",
-                "expected a string",
-                "boolean true",
-                "quotes",
-            ),
+            (2, "run.memory", "expected a string", "boolean true", "quotes"),
         ),
         (
             "[run]\ncommit_interval = 1",
@@ -201,23 +167,11 @@ fn quantities_need_their_unit_and_their_range() {
         ),
         (
             "[run]\ncommit_interval = \"1.5s\"",
-            (
-                2,
-                "run.commit_interval",
-                "a whole number",
-                "\"1.5s\"",
-                "ms, s, m",
-            ),
+            (2, "run.commit_interval", "a whole number", "\"1.5s\"", "ms, s, m"),
         ),
         (
             "[run]\ncommit_interval = \"1ms\"",
-            (
-                2,
-                "run.commit_interval",
-                "below the least, 10ms",
-                "1ms",
-                "\"5m\"",
-            ),
+            (2, "run.commit_interval", "below the least, 10ms", "1ms", "\"5m\""),
         ),
         (
             "[run]\ncommit_interval = \"0\"",
@@ -235,93 +189,39 @@ fn quantities_need_their_unit_and_their_range() {
         ),
         (
             "[run]\nstart_timeout = \"0s1\"",
-            (
-                2,
-                "run.start_timeout",
-                "not a unit",
-                "0s1",
-                "\"0\" for no limit",
-            ),
+            (2, "run.start_timeout", "not a unit", "0s1", "\"0\" for no limit"),
         ),
         (
             "[run]\nstart_timeout = \"9d\"",
-            (
-                2,
-                "run.start_timeout",
-                "above the most, 1d",
-                "9d",
-                "\"1s\" to \"1d\"",
-            ),
+            (2, "run.start_timeout", "above the most, 1d", "9d", "\"1s\" to \"1d\""),
         ),
         (
             "[run]\nstart_timeout = \"1ms\"",
-            (
-                2,
-                "run.start_timeout",
-                "below the least",
-                "1ms",
-                "\"1s\" to \"1d\"",
-            ),
+            (2, "run.start_timeout", "below the least", "1ms", "\"1s\" to \"1d\""),
         ),
         (
             "[run]\nwrite_timeout = \"2m\"",
-            (
-                2,
-                "run.write_timeout",
-                "above the most, 1m",
-                "2m",
-                "\"10ms\" to \"1m\"",
-            ),
+            (2, "run.write_timeout", "above the most, 1m", "2m", "\"10ms\" to \"1m\""),
         ),
         (
             "[run]\nbatch_rows_max = 0",
-            (
-                2,
-                "run.batch_rows_max",
-                "out of range",
-                "integer 0",
-                "1 to 5000",
-            ),
+            (2, "run.batch_rows_max", "out of range", "integer 0", "1 to 5000"),
         ),
         (
             "[run]\nbatch_rows_max = 5001",
-            (
-                2,
-                "run.batch_rows_max",
-                "out of range",
-                "integer 5001",
-                "1 to 5000",
-            ),
+            (2, "run.batch_rows_max", "out of range", "integer 5001", "1 to 5000"),
         ),
         (
             "[run]\nbatch_rows_max = \"5\"",
-            (
-                2,
-                "run.batch_rows_max",
-                "expected an integer",
-                "\"5\"",
-                "1 to 5000",
-            ),
+            (2, "run.batch_rows_max", "expected an integer", "\"5\"", "1 to 5000"),
         ),
         (
             "[run]\nbatch_rows_max = 5.0",
-            (
-                2,
-                "run.batch_rows_max",
-                "expected an integer",
-                "float 5.0",
-                "1 to 5000",
-            ),
+            (2, "run.batch_rows_max", "expected an integer", "float 5.0", "1 to 5000"),
         ),
         (
             "[run]\nbatch_rows_max = 99999999999999999999",
-            (
-                2,
-                "run.batch_rows_max",
-                "out of range",
-                "integer 9999",
-                "1 to 5000",
-            ),
+            (2, "run.batch_rows_max", "out of range", "integer 9999", "1 to 5000"),
         ),
         (
             "[run]\nbatch_rows_max = \"${env:SECRET}\"",
@@ -335,13 +235,7 @@ fn quantities_need_their_unit_and_their_range() {
         ),
         (
             "[run]\npartitions_max = -1",
-            (
-                2,
-                "run.partitions_max",
-                "out of range",
-                "integer -1",
-                "0 to 10000",
-            ),
+            (2, "run.partitions_max", "out of range", "integer -1", "0 to 10000"),
         ),
     ]);
 }
@@ -397,13 +291,7 @@ fn unknown_keys_are_refused_with_the_nearest_known() {
     check_each(&[
         (
             "[run]\nmemroy = \"1GiB\"",
-            (
-                2,
-                "run.memroy",
-                "unknown key in [run]",
-                "",
-                "did you mean `memory`?",
-            ),
+            (2, "run.memroy", "unknown key in [run]", "", "did you mean `memory`?"),
         ),
         (
             "[run]\nspeed = 5",
@@ -417,33 +305,15 @@ fn unknown_keys_are_refused_with_the_nearest_known() {
         ),
         (
             "[ruin]\nmemory = \"1GiB\"",
-            (
-                1,
-                "ruin",
-                "unknown key in the file",
-                "",
-                "did you mean `run`?",
-            ),
+            (1, "ruin", "unknown key in the file", "", "did you mean `run`?"),
         ),
         (
             "memory = \"1GiB\"",
-            (
-                1,
-                "memory",
-                "unknown key in the file",
-                "",
-                "known keys: run, kafka",
-            ),
+            (1, "memory", "unknown key in the file", "", "known keys: run, kafka"),
         ),
         (
             "[reject]\nactoin = \"hold\"",
-            (
-                2,
-                "reject.actoin",
-                "unknown key in [reject]",
-                "",
-                "`action`",
-            ),
+            (2, "reject.actoin", "unknown key in [reject]", "", "`action`"),
         ),
         (
             "[kafka]\nbrokers = \"k\"\ntopics = [\"a\"]\ntopic = \"a\"",
@@ -451,23 +321,11 @@ fn unknown_keys_are_refused_with_the_nearest_known() {
         ),
         (
             "[aerospike]\nhosts = \"a\"\nnamespace = \"t\"\nhost = \"a\"",
-            (
-                4,
-                "aerospike.host",
-                "unknown key in [aerospike]",
-                "",
-                "`hosts`",
-            ),
+            (4, "aerospike.host", "unknown key in [aerospike]", "", "`hosts`"),
         ),
         (
             "[[route]]\nroots = \"\"\n[[route.write]]\nkey = \"id\"\nbins = [\"a\"]",
-            (
-                2,
-                "route[0].roots",
-                "unknown key in [[route]]",
-                "",
-                "`root`",
-            ),
+            (2, "route[0].roots", "unknown key in [[route]]", "", "`root`"),
         ),
         (
             "\"a b\".c = 5",
@@ -527,11 +385,7 @@ fn words_of_later_versions_are_refused_by_name() {
                     2,
                     format!("route[0].{word}"),
                 ),
-                "[[route.write]]" => (
-                    format!("{ROUTE}{word} = 1"),
-                    5,
-                    format!("route[0].write[0].{word}"),
-                ),
+                "[[route.write]]" => (format!("{ROUTE}{word} = 1"), 5, format!("route[0].write[0].{word}")),
                 "a value" => {
                     let bins = format!("{{ a = {{ {word} = \"1\" }} }}");
                     (
@@ -542,22 +396,13 @@ fn words_of_later_versions_are_refused_by_name() {
                 }
                 other => panic!("no case for {other}"),
             };
-            check(
-                &piece,
-                &[(line, &key, &format!("`{word}` {later}"), "", "remove it")],
-            );
+            check(&piece, &[(line, &key, &format!("`{word}` {later}"), "", "remove it")]);
         }
     }
     check_each(&[
         (
             "[reject]\naction = \"dead_letter\"",
-            (
-                2,
-                "reject.action",
-                later,
-                "\"dead_letter\"",
-                "write \"hold\"",
-            ),
+            (2, "reject.action", later, "\"dead_letter\"", "write \"hold\""),
         ),
         (
             "[reject]\naction = \"stop\"",
@@ -569,13 +414,7 @@ fn words_of_later_versions_are_refused_by_name() {
         ),
         (
             "[reject]\naction = \"burn\"",
-            (
-                2,
-                "reject.action",
-                "none of the values",
-                "\"burn\"",
-                "write \"hold\"",
-            ),
+            (2, "reject.action", "none of the values", "\"burn\"", "write \"hold\""),
         ),
     ]);
     check_write(&[
@@ -614,13 +453,7 @@ fn kafka_is_checked() {
     let cases: &[(&str, Expected<'_>)] = &[
         (
             "brokers = 5",
-            (
-                3,
-                "kafka.brokers",
-                "expected a string",
-                "integer 5",
-                "quotes",
-            ),
+            (3, "kafka.brokers", "expected a string", "integer 5", "quotes"),
         ),
         (
             "brokers = \"\"",
@@ -628,13 +461,7 @@ fn kafka_is_checked() {
         ),
         (
             "brokers = \"k:99999\"",
-            (
-                3,
-                "kafka.brokers",
-                "a port is not a number",
-                "\"k:99999\"",
-                "host:port",
-            ),
+            (3, "kafka.brokers", "a port is not a number", "\"k:99999\"", "host:port"),
         ),
         (
             "brokers = \"::1\"",
@@ -642,23 +469,11 @@ fn kafka_is_checked() {
         ),
         (
             "brokers = \"a b\"",
-            (
-                3,
-                "kafka.brokers",
-                "a space is not allowed",
-                "\"a b\"",
-                "host:port",
-            ),
+            (3, "kafka.brokers", "a space is not allowed", "\"a b\"", "host:port"),
         ),
         (
             "brokers = \"SASL_SSL://a:1\"",
-            (
-                3,
-                "kafka.brokers",
-                "more than one colon",
-                "SASL",
-                "kafka.properties",
-            ),
+            (3, "kafka.brokers", "more than one colon", "SASL", "kafka.properties"),
         ),
         (
             "topics = \"events\"",
@@ -682,13 +497,7 @@ fn kafka_is_checked() {
         ),
         (
             "topics = [\"a\", 5]",
-            (
-                3,
-                "kafka.topics[1]",
-                "expected a string",
-                "integer 5",
-                "quotes",
-            ),
+            (3, "kafka.topics[1]", "expected a string", "integer 5", "quotes"),
         ),
         (
             "topics = [\"a\",\n\"a\"]",
@@ -696,27 +505,12 @@ fn kafka_is_checked() {
         ),
         (
             "topics = [\"a/b\"]",
-            (
-                3,
-                "kafka.topics[0]",
-                "`/` is not allowed",
-                "\"a/b\"",
-                "letters",
-            ),
+            (3, "kafka.topics[0]", "`/` is not allowed", "\"a/b\"", "letters"),
         ),
-        (
-            "topics = [\"\"]",
-            (3, "kafka.topics[0]", "is empty", "\"\"", "letters"),
-        ),
+        ("topics = [\"\"]", (3, "kafka.topics[0]", "is empty", "\"\"", "letters")),
         (
             "topics = [\"..\"]",
-            (
-                3,
-                "kafka.topics[0]",
-                "cannot be called so",
-                "\"..\"",
-                "letters",
-            ),
+            (3, "kafka.topics[0]", "cannot be called so", "\"..\"", "letters"),
         ),
         (
             "topics = [\"^ev.*\"]",
@@ -742,10 +536,7 @@ fn kafka_is_checked() {
                 "letters",
             ),
         ),
-        (
-            "group = \"\"",
-            (4, "kafka.group", "is empty", "\"\"", "1 to 255"),
-        ),
+        ("group = \"\"", (4, "kafka.group", "is empty", "\"\"", "1 to 255")),
         (
             "start = \"begin\"",
             (
@@ -778,23 +569,11 @@ fn kafka_is_checked() {
         ),
         (
             "format = 1",
-            (
-                4,
-                "kafka.format",
-                "expected a string",
-                "integer 1",
-                "quotes",
-            ),
+            (4, "kafka.format", "expected a string", "integer 1", "quotes"),
         ),
         (
             "properties = 5",
-            (
-                4,
-                "kafka.properties",
-                "expected a table",
-                "integer 5",
-                "[kafka]",
-            ),
+            (4, "kafka.properties", "expected a table", "integer 5", "[kafka]"),
         ),
     ];
     for (line, expected) in cases {
@@ -869,13 +648,7 @@ fn properties_are_librdkafkas_own() {
         (
             "properties",
             "speed = 5",
-            (
-                6,
-                "speed",
-                "knows no such property",
-                "",
-                "some of those it knows",
-            ),
+            (6, "speed", "knows no such property", "", "some of those it knows"),
         ),
         (
             "properties",
@@ -945,13 +718,7 @@ fn properties_are_librdkafkas_own() {
         (
             "properties",
             "\"socket.timeout.ms\" = 99999999999999999999",
-            (
-                6,
-                "\"socket.timeout.ms\"",
-                "at most 64 bits",
-                "integer 999",
-                "smaller",
-            ),
+            (6, "\"socket.timeout.ms\"", "at most 64 bits", "integer 999", "smaller"),
         ),
         (
             "properties",
@@ -967,24 +734,12 @@ fn properties_are_librdkafkas_own() {
         (
             "consumer",
             "\"linger.ms\" = 5",
-            (
-                6,
-                "\"linger.ms\"",
-                "of the producer",
-                "",
-                "[kafka.producer]",
-            ),
+            (6, "\"linger.ms\"", "of the producer", "", "[kafka.producer]"),
         ),
         (
             "producer",
             "\"isolation.level\" = \"read_committed\"",
-            (
-                6,
-                "\"isolation.level\"",
-                "of the consumer",
-                "",
-                "[kafka.consumer]",
-            ),
+            (6, "\"isolation.level\"", "of the consumer", "", "[kafka.consumer]"),
         ),
         (
             "properties",
@@ -1000,13 +755,7 @@ fn properties_are_librdkafkas_own() {
         (
             "producer",
             "partitioner = \"random\"",
-            (
-                6,
-                "partitioner",
-                "lose their order",
-                "\"random\"",
-                "consistent_random",
-            ),
+            (6, "partitioner", "lose their order", "\"random\"", "consistent_random"),
         ),
         (
             "consumer",
@@ -1066,50 +815,24 @@ fn properties_are_librdkafkas_own() {
         (
             "properties",
             "\"sasl.mechanism\" = \"PLAIN\"\n\"sasl.mechanisms\" = \"PLAIN\"",
-            (
-                7,
-                "\"sasl.mechanisms\"",
-                "another name of a property",
-                "",
-                "keep one",
-            ),
+            (7, "\"sasl.mechanisms\"", "another name of a property", "", "keep one"),
         ),
     ];
     for (section, line, (at, key, problem, found, cure)) in cases {
         let key = format!("kafka.{section}.{key}");
-        check(
-            &with_property(section, line),
-            &[(*at, &key, problem, found, cure)],
-        );
+        check(&with_property(section, line), &[(*at, &key, problem, found, cure)]);
     }
-    let with_protocol = |line: &str| {
-        with_property(
-            "consumer",
-            &format!("\"group.protocol\" = \"consumer\"\n{line}"),
-        )
-    };
+    let with_protocol = |line: &str| with_property("consumer", &format!("\"group.protocol\" = \"consumer\"\n{line}"));
     for (line, cure) in [
-        (
-            "\"session.timeout.ms\" = 6000",
-            "group.consumer.session.timeout.ms",
-        ),
+        ("\"session.timeout.ms\" = 6000", "group.consumer.session.timeout.ms"),
         (
             "\"heartbeat.interval.ms\" = 1000",
             "group.consumer.heartbeat.interval.ms",
         ),
-        (
-            "\"partition.assignment.strategy\" = \"range\"",
-            "group.remote.assignor",
-        ),
+        ("\"partition.assignment.strategy\" = \"range\"", "group.remote.assignor"),
     ] {
-        let key = format!(
-            "kafka.consumer.{}",
-            line.split(' ').next().unwrap_or_default()
-        );
-        check(
-            &with_protocol(line),
-            &[(7, &key, "the brokers decide it", "", cure)],
-        );
+        let key = format!("kafka.consumer.{}", line.split(' ').next().unwrap_or_default());
+        check(&with_protocol(line), &[(7, &key, "the brokers decide it", "", cure)]);
     }
 }
 
@@ -1173,33 +896,15 @@ fn aerospike_is_checked() {
     let cases: &[(&str, Expected<'_>)] = &[
         (
             "hosts = [\"a\"]",
-            (
-                3,
-                "aerospike.hosts",
-                "expected a string",
-                "an array of 1",
-                "quotes",
-            ),
+            (3, "aerospike.hosts", "expected a string", "an array of 1", "quotes"),
         ),
         (
             "hosts = \"a,,b\"",
-            (
-                3,
-                "aerospike.hosts",
-                "a host is empty",
-                "\"a,,b\"",
-                "comma-separated",
-            ),
+            (3, "aerospike.hosts", "a host is empty", "\"a,,b\"", "comma-separated"),
         ),
         (
             "hosts = \"a:0\"",
-            (
-                3,
-                "aerospike.hosts",
-                "a port is not a number",
-                "\"a:0\"",
-                "host:port",
-            ),
+            (3, "aerospike.hosts", "a port is not a number", "\"a:0\"", "host:port"),
         ),
         (
             "hosts = \":3000\"",
@@ -1213,33 +918,15 @@ fn aerospike_is_checked() {
         ),
         (
             "hosts = \"[::1\"",
-            (
-                3,
-                "aerospike.hosts",
-                "closing bracket",
-                "\"[::1\"",
-                "brackets",
-            ),
+            (3, "aerospike.hosts", "closing bracket", "\"[::1\"", "brackets"),
         ),
         (
             "hosts = \"[a]:1\"",
-            (
-                3,
-                "aerospike.hosts",
-                "not an IPv6 address",
-                "\"[a]:1\"",
-                "brackets",
-            ),
+            (3, "aerospike.hosts", "not an IPv6 address", "\"[a]:1\"", "brackets"),
         ),
         (
             "hosts = \"a:tls:3000\"",
-            (
-                3,
-                "aerospike.hosts",
-                "more than one colon",
-                "tls",
-                "host:port",
-            ),
+            (3, "aerospike.hosts", "more than one colon", "tls", "host:port"),
         ),
         (
             "namespace = \"\"",
@@ -1247,13 +934,7 @@ fn aerospike_is_checked() {
         ),
         (
             "namespace = \"a:b\"",
-            (
-                3,
-                "aerospike.namespace",
-                "`:` is not allowed",
-                "\"a:b\"",
-                "namespace",
-            ),
+            (3, "aerospike.namespace", "`:` is not allowed", "\"a:b\"", "namespace"),
         ),
         (
             &long,
@@ -1265,10 +946,7 @@ fn aerospike_is_checked() {
                 "namespace",
             ),
         ),
-        (
-            "user = \"u\"",
-            (1, "aerospike.password", "is missing", "", "${file:"),
-        ),
+        ("user = \"u\"", (1, "aerospike.password", "is missing", "", "${file:")),
         (
             "password = \"hunter2\"",
             (1, "aerospike.user", "is missing", "", "beside `password`"),
@@ -1333,13 +1011,7 @@ fn aerospike_is_checked() {
     );
     check_file(
         &format!("aerospike = []\n{KAFKA}{ROUTE}"),
-        &[(
-            1,
-            "aerospike",
-            "expected a table",
-            "an array of 0",
-            "[aerospike]",
-        )],
+        &[(1, "aerospike", "expected a table", "an array of 0", "[aerospike]")],
     );
 }
 
@@ -1353,13 +1025,7 @@ fn routes_and_their_topics_are_checked() {
     );
     check_file(
         &format!("route = []\n{KAFKA}{AEROSPIKE}"),
-        &[(
-            1,
-            "route",
-            "needs at least one",
-            "an array of 0",
-            "[[route.write]]",
-        )],
+        &[(1, "route", "needs at least one", "an array of 0", "[[route.write]]")],
     );
     check_file(
         &format!("[route]\nroot = \"\"\n{KAFKA}{AEROSPIKE}"),
@@ -1425,13 +1091,7 @@ fn routes_and_their_topics_are_checked() {
         ),
         (
             "\"events\"",
-            (
-                2,
-                "route[0].topics",
-                "expected an array",
-                "\"events\"",
-                "brackets",
-            ),
+            (2, "route[0].topics", "expected an array", "\"events\"", "brackets"),
         ),
         (
             "[\"events\", \"evnts\"]",
@@ -1468,10 +1128,7 @@ fn routes_and_their_topics_are_checked() {
             ),
         ),
     ] {
-        check(
-            &format!("[[route]]\ntopics = {topics}\n{write}"),
-            &[expected],
-        );
+        check(&format!("[[route]]\ntopics = {topics}\n{write}"), &[expected]);
     }
     for (root, problem, found) in [
         ("\"a..b\"", "a path lacks a name", "\"a..b\""),
@@ -1491,13 +1148,7 @@ fn writes_are_checked() {
     check_each(&[
         (
             "[[route]]\n[[route.write]]\nbins = [\"a\"]",
-            (
-                2,
-                "route[0].write[0].key",
-                "is missing",
-                "",
-                "key = \"user.id\"",
-            ),
+            (2, "route[0].write[0].key", "is missing", "", "key = \"user.id\""),
         ),
         (
             "[[route]]\n[[route.write]]\nkey = \"id\"",
@@ -1525,33 +1176,15 @@ fn writes_are_checked() {
         ),
         (
             "[[route]]\n[[route.write]]\nkey = \"{id}:{@index}\"\nbins = [\"a\"]",
-            (
-                3,
-                "route[0].write[0].key",
-                "`@index` is outside",
-                "@index",
-                "add each",
-            ),
+            (3, "route[0].write[0].key", "`@index` is outside", "@index", "add each"),
         ),
         (
             "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = \"@item.*\"",
-            (
-                4,
-                "route[0].write[0].bins",
-                "`@item` is outside",
-                "@item.*",
-                "add each",
-            ),
+            (4, "route[0].write[0].bins", "`@item` is outside", "@item.*", "add each"),
         ),
         (
             "[[route]]\n[[route.write]]\neach = \"@item\"\nkey = \"id\"\nbins = [\"a\"]",
-            (
-                3,
-                "route[0].write[0].each",
-                "not metadata",
-                "\"@item\"",
-                "items",
-            ),
+            (3, "route[0].write[0].each", "not metadata", "\"@item\"", "items"),
         ),
         (
             "[[route]]\n[[route.write]]\neach = \"a[x]\"\nkey = \"id\"\nbins = [\"a\"]",
@@ -1567,20 +1200,8 @@ fn writes_are_checked() {
     let long_set = format!("set = \"{}\"", "s".repeat(64));
     let long_namespace = format!("namespace = \"{}\"", "n".repeat(32));
     check_write(&[
-        (
-            "each_max = 0",
-            "each_max",
-            "out of range",
-            "integer 0",
-            "1 to 10000",
-        ),
-        (
-            "each_max = 10001",
-            "each_max",
-            "out of range",
-            "10001",
-            "1 to 10000",
-        ),
+        ("each_max = 0", "each_max", "out of range", "integer 0", "1 to 10000"),
+        ("each_max = 10001", "each_max", "out of range", "10001", "1 to 10000"),
         (
             &long_namespace,
             "namespace",
@@ -1596,13 +1217,7 @@ fn writes_are_checked() {
             "1 to 63 bytes",
         ),
         ("set = \"\"", "set", "is empty", "\"\"", "remove `set`"),
-        (
-            "set = \"a;b\"",
-            "set",
-            "`;` is not allowed",
-            "\"a;b\"",
-            "1 to 63",
-        ),
+        ("set = \"a;b\"", "set", "`;` is not allowed", "\"a;b\"", "1 to 63"),
         ("set = 5", "set", "expected a string", "integer 5", "quotes"),
         (
             "send_key = 1",
@@ -1682,13 +1297,7 @@ fn writes_are_checked() {
             "quotes",
         ),
         ("ttl = 30", "ttl", "expected a ttl", "integer 30", "\"30d\""),
-        (
-            "ttl = \"30\"",
-            "ttl",
-            "a ttl needs a unit",
-            "\"30\"",
-            "\"30d\"",
-        ),
+        ("ttl = \"30\"", "ttl", "a ttl needs a unit", "\"30\"", "\"30d\""),
         (
             "ttl = \"expires_at\"",
             "ttl",
@@ -1696,27 +1305,9 @@ fn writes_are_checked() {
             "\"expires_at\"",
             "path = \"expires_at\"",
         ),
-        (
-            "ttl = \"0s\"",
-            "ttl",
-            "whole seconds, 1s to 3650d",
-            "\"0s\"",
-            "never",
-        ),
-        (
-            "ttl = \"1500ms\"",
-            "ttl",
-            "whole seconds",
-            "\"1500ms\"",
-            "30d",
-        ),
-        (
-            "ttl = \"3651d\"",
-            "ttl",
-            "1s to 3650d",
-            "\"3651d\"",
-            "never",
-        ),
+        ("ttl = \"0s\"", "ttl", "whole seconds, 1s to 3650d", "\"0s\"", "never"),
+        ("ttl = \"1500ms\"", "ttl", "whole seconds", "\"1500ms\"", "30d"),
+        ("ttl = \"3651d\"", "ttl", "1s to 3650d", "\"3651d\"", "never"),
         (
             "ttl = { value = 5 }",
             "ttl",
@@ -1779,13 +1370,7 @@ fn bins_are_checked() {
             "\"a\\0\"",
             "1 to 15 bytes",
         ),
-        (
-            "bins = {}",
-            "bins",
-            "needs at least one bin",
-            "a table",
-            "bins = {",
-        ),
+        ("bins = {}", "bins", "needs at least one bin", "a table", "bins = {"),
         (
             "bins = []",
             "bins",
@@ -1793,13 +1378,7 @@ fn bins_are_checked() {
             "an array of 0",
             "[\"user.country\"]",
         ),
-        (
-            "bins = 5",
-            "bins",
-            "expected a table of bins",
-            "integer 5",
-            "\"*\"",
-        ),
+        ("bins = 5", "bins", "expected a table of bins", "integer 5", "\"*\""),
         (
             "bins = \"user.country\"",
             "bins",
@@ -1856,13 +1435,7 @@ fn bins_are_checked() {
             "\"{a}\"",
             "{ name =",
         ),
-        (
-            "bins = [5]",
-            "bins[0]",
-            "expected a string",
-            "integer 5",
-            "quotes",
-        ),
+        ("bins = [5]", "bins[0]", "expected a string", "integer 5", "quotes"),
         (
             "bins = [\"user.country_of_residence\"]",
             "bins[0]",
@@ -1952,13 +1525,7 @@ fn values_are_checked() {
             "in quotes",
         ),
         ("\"a.\"", "", "a path lacks a name", "\"a.\"", "user.id"),
-        (
-            "\"a[-1]\"",
-            "",
-            "an index is a number",
-            "\"a[-1]\"",
-            "items[0]",
-        ),
+        ("\"a[-1]\"", "", "an index is a number", "\"a[-1]\"", "items[0]"),
         (
             "\"a[9999999999]\"",
             "",
@@ -1966,20 +1533,8 @@ fn values_are_checked() {
             "\"a[9999999999]\"",
             "items[0]",
         ),
-        (
-            "'a.\"x'",
-            "",
-            "a quoted name in a path is not closed",
-            "a.",
-            "user.id",
-        ),
-        (
-            "'a.\"x\\y\"'",
-            "",
-            "a backslash stands before",
-            "a.",
-            "\\\\",
-        ),
+        ("'a.\"x'", "", "a quoted name in a path is not closed", "a.", "user.id"),
+        ("'a.\"x\\y\"'", "", "a backslash stands before", "a.", "\\\\"),
         (
             "\"@keys\"",
             "",
@@ -1995,20 +1550,8 @@ fn values_are_checked() {
             "\"@value.x\"",
             "without `@value.`",
         ),
-        (
-            "\"@topic.x\"",
-            "",
-            "`@topic` has no fields",
-            "\"@topic.x\"",
-            "as it is",
-        ),
-        (
-            "\"@header\"",
-            "",
-            "a header has no name",
-            "\"@header\"",
-            "@header.NAME",
-        ),
+        ("\"@topic.x\"", "", "`@topic` has no fields", "\"@topic.x\"", "as it is"),
+        ("\"@header\"", "", "a header has no name", "\"@header\"", "@header.NAME"),
         (
             "\"@header.\"",
             "",
@@ -2026,13 +1569,7 @@ fn values_are_checked() {
             "\"{a b}\"",
             "in quotes",
         ),
-        (
-            "\"{ts:}\"",
-            "",
-            "a time format is empty",
-            "\"{ts:}\"",
-            "%Y%m%d%H",
-        ),
+        ("\"{ts:}\"", "", "a time format is empty", "\"{ts:}\"", "%Y%m%d%H"),
         ("\"{ts:%Y\"", "", "`{` is not closed", "\"{ts:%Y\"", "}"),
         (
             "\"{ts:day}\"",
@@ -2049,13 +1586,7 @@ fn values_are_checked() {
             "%Y%m%d%H",
         ),
         ("\"a${b}\"", "", "whole values only", "\"a${b}\"", "$${"),
-        (
-            "\"${b}\"",
-            "",
-            "a reference is `${env:NAME}`",
-            "\"${b}\"",
-            "$${",
-        ),
+        ("\"${b}\"", "", "a reference is `${env:NAME}`", "\"${b}\"", "$${"),
         (
             "\"${env:NOPE}\"",
             "",
@@ -2091,13 +1622,7 @@ fn values_are_checked() {
             "date 1979-05-27",
             "in quotes",
         ),
-        (
-            "99999999999999999999",
-            "",
-            "at most 64 bits",
-            "integer 9999",
-            "string",
-        ),
+        ("99999999999999999999", "", "at most 64 bits", "integer 9999", "string"),
         ("inf", "", "a finite number", "float inf", "64 bits"),
         ("1e999", "", "a finite number", "float 1e999", "64 bits"),
         (
@@ -2107,20 +1632,8 @@ fn values_are_checked() {
             "a table",
             "{ path =",
         ),
-        (
-            "{ as = \"float\" }",
-            "",
-            "names neither",
-            "a table",
-            "{ path =",
-        ),
-        (
-            "{ path = 5 }",
-            ".path",
-            "expected a string",
-            "integer 5",
-            "quotes",
-        ),
+        ("{ as = \"float\" }", "", "names neither", "a table", "{ path ="),
+        ("{ path = 5 }", ".path", "expected a string", "integer 5", "quotes"),
         (
             "{ path = \"a b\" }",
             ".path",
@@ -2128,13 +1641,7 @@ fn values_are_checked() {
             "\"a b\"",
             "in quotes",
         ),
-        (
-            "{ path = \"{{x}}\" }",
-            ".path",
-            "a constant",
-            "\"{{x}}\"",
-            "{ value =",
-        ),
+        ("{ path = \"{{x}}\" }", ".path", "a constant", "\"{{x}}\"", "{ value ="),
         (
             "{ path = \"a\", value = 1 }",
             ".value",
@@ -2198,13 +1705,7 @@ fn values_are_checked() {
             "a table",
             "{ value = {} }",
         ),
-        (
-            "{ object = 5 }",
-            ".object",
-            "expected a table",
-            "integer 5",
-            "",
-        ),
+        ("{ object = 5 }", ".object", "expected a table", "integer 5", ""),
         (
             "{ object = { b = \"a b\" } }",
             ".object.b",
@@ -2309,20 +1810,8 @@ fn syntax_errors_come_with_the_faults_that_are_certain() {
     check(
         "[run]\nmemory = 512MiB\ncommit_interval = 1\nsped = 2",
         &[
-            (
-                2,
-                "",
-                "string values must be quoted",
-                "",
-                "put the string in quotes",
-            ),
-            (
-                3,
-                "run.commit_interval",
-                "needs a unit",
-                "integer 1",
-                "\"1s\"",
-            ),
+            (2, "", "string values must be quoted", "", "put the string in quotes"),
+            (3, "run.commit_interval", "needs a unit", "integer 1", "\"1s\""),
             (4, "run.sped", "unknown key", "", "known keys"),
         ][..],
     );
@@ -2402,22 +1891,10 @@ action = "drop"
         (6, "kafka.brokers", "without a host", "\":1\"", ""),
         (7, "kafka.topics[0]", "`/` is not allowed", "\"a/b\"", ""),
         (8, "kafka.topics[2]", "named twice", "\"events\"", ""),
-        (
-            8,
-            "kafka.topics[3]",
-            "NOPE is not set",
-            "\"${env:NOPE}\"",
-            "",
-        ),
+        (8, "kafka.topics[3]", "NOPE is not set", "\"${env:NOPE}\"", ""),
         (9, "kafka.start", "none of the values", "\"begin\"", ""),
         (11, "kafka.properties.acks", "in-sync replicas", "", ""),
-        (
-            12,
-            "kafka.properties.\"sasl.password\"",
-            "expected a string",
-            "",
-            "",
-        ),
+        (12, "kafka.properties.\"sasl.password\"", "expected a string", "", ""),
         (13, "aerospike.namespace", "is missing", "", ""),
         (13, "aerospike.user", "is missing", "", ""),
         (14, "aerospike.hosts", "a host is empty", "\"\"", ""),
@@ -2429,13 +1906,7 @@ action = "drop"
             "\"evens\"",
             "`events`",
         ),
-        (
-            20,
-            "route[0].write[0].key",
-            "the same record",
-            "integer 5",
-            "",
-        ),
+        (20, "route[0].write[0].key", "the same record", "integer 5", ""),
         (
             21,
             "route[0].write[0].bins.country_of_residence",
@@ -2451,20 +1922,8 @@ action = "drop"
             "",
         ),
         (21, "route[0].write[0].bins.when", "no dates", "date", ""),
-        (
-            22,
-            "route[0].write[0].ttl",
-            "expected a ttl",
-            "integer 30",
-            "",
-        ),
-        (
-            24,
-            "route[0].write[1].set",
-            "not known to this version",
-            "\"{x}\"",
-            "",
-        ),
+        (22, "route[0].write[0].ttl", "expected a ttl", "integer 30", ""),
+        (24, "route[0].write[1].set", "not known to this version", "\"{x}\"", ""),
         (
             25,
             "route[0].write[1].key",
@@ -2472,21 +1931,9 @@ action = "drop"
             "\"@item.x\"",
             "",
         ),
-        (
-            26,
-            "route[0].write[1].bins",
-            "one path is not bins",
-            "\"user\"",
-            "",
-        ),
+        (26, "route[0].write[1].bins", "one path is not bins", "\"user\"", ""),
         (27, "route[0].write[1].speed", "unknown key", "", ""),
-        (
-            29,
-            "reject.action",
-            "not known to this version",
-            "\"drop\"",
-            "",
-        ),
+        (29, "reject.action", "not known to this version", "\"drop\"", ""),
         (30, "extra", "unknown key", "", ""),
     ];
     check_file(text, expected);

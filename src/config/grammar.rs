@@ -34,8 +34,7 @@ const METADATA: &[&str] = &[
     "@index",
 ];
 
-const PATH_CURE: &str =
-    "write names and indexes, e.g. \"user.id\", \"items[0].sku\", 'a.\"odd.name\"'";
+const PATH_CURE: &str = "write names and indexes, e.g. \"user.id\", \"items[0].sku\", 'a.\"odd.name\"'";
 
 /// Indexes beyond this are mistakes.
 const INDEX_MAX: usize = 999_999_999;
@@ -61,10 +60,7 @@ pub fn value(text: &str, scope: Scope<'_>) -> Result<Expr, Bad> {
 /// A path alone: `root`, `each`, `bins`.
 pub fn path(text: &str) -> Result<Path, Bad> {
     if text.starts_with('@') {
-        return bad(
-            "a path into the message is expected here, not metadata",
-            PATH_CURE,
-        );
+        return bad("a path into the message is expected here, not metadata", PATH_CURE);
     }
     let mut cursor = Cursor { rest: text };
     let path = cursor.path()?;
@@ -102,10 +98,7 @@ fn template(text: &str, scope: Scope<'_>) -> Result<Expr, Bad> {
                 parts.push(cursor.part(scope)?);
             }
             '}' => {
-                return bad(
-                    "a template has a `}` without its `{`",
-                    "write `}}` for a literal brace",
-                );
+                return bad("a template has a `}` without its `{`", "write `}}` for a literal brace");
             }
             c => literal.push(c),
         }
@@ -127,19 +120,13 @@ fn check_time_format(format: &str) -> Result<(), Bad> {
     }
     if !format.contains('%') {
         return bad(
-            format!(
-                "the time format {} takes nothing from the time",
-                quoted(format)
-            ),
+            format!("the time format {} takes nothing from the time", quoted(format)),
             cure,
         );
     }
     match jiff::fmt::strtime::format(format, jiff::Timestamp::UNIX_EPOCH) {
         Ok(_) => Ok(()),
-        Err(error) => bad(
-            format!("the time format {} is wrong: {error}", quoted(format)),
-            cure,
-        ),
+        Err(error) => bad(format!("the time format {} is wrong: {error}", quoted(format)), cure),
     }
 }
 
@@ -317,10 +304,7 @@ impl<'a> Cursor<'a> {
                 path.push(self.name()?);
             } else if self.take('[') {
                 let digits = self.take_while(|c| c.is_ascii_digit());
-                let index = digits
-                    .parse::<usize>()
-                    .ok()
-                    .filter(|index| *index <= INDEX_MAX);
+                let index = digits.parse::<usize>().ok().filter(|index| *index <= INDEX_MAX);
                 match index {
                     Some(index) if self.take(']') => path.push(Segment::Index(index)),
                     _ => return bad("an index is a number from 0 in brackets", PATH_CURE),

@@ -24,16 +24,8 @@ pub struct Refused {
     pub cure: &'static str,
 }
 
-const fn refused(
-    names: &'static [&'static str],
-    reason: &'static str,
-    cure: &'static str,
-) -> Refused {
-    Refused {
-        names,
-        reason,
-        cure,
-    }
+const fn refused(names: &'static [&'static str], reason: &'static str, cure: &'static str) -> Refused {
+    Refused { names, reason, cure }
 }
 
 /// In the order of the documentation. A name that ends in `*` stands for all that begin so, one that begins with `*`
@@ -44,22 +36,14 @@ pub const REFUSED: &[Refused] = &[
         "the brokers have a key of their own",
         "write kafka.brokers",
     ),
-    refused(
-        &["group.id"],
-        "the group has a key of its own",
-        "write kafka.group",
-    ),
+    refused(&["group.id"], "the group has a key of its own", "write kafka.group"),
     refused(
         &["auto.offset.reset"],
         "where a group begins has a key of its own",
         "write kafka.start",
     ),
     refused(
-        &[
-            "enable.auto.commit",
-            "auto.commit.enable",
-            "enable.auto.offset.store",
-        ],
+        &["enable.auto.commit", "auto.commit.enable", "enable.auto.offset.store"],
         "an offset is committed only when all its message asked for is acknowledged, which librdkafka cannot know",
         "remove it",
     ),
@@ -196,12 +180,7 @@ pub const REFUSED: &[Refused] = &[
         "remove it",
     ),
     refused(
-        &[
-            "ssl_key",
-            "ssl_certificate",
-            "ssl_ca",
-            "ssl_engine_callback_data",
-        ],
+        &["ssl_key", "ssl_certificate", "ssl_ca", "ssl_engine_callback_data"],
         "it is an object in memory, not a text",
         "write ssl.key.pem, ssl.certificate.pem, ssl.ca.pem or their .location",
     ),
@@ -210,16 +189,8 @@ pub const REFUSED: &[Refused] = &[
         "a plugin can take, hold or change messages unseen",
         "remove it",
     ),
-    refused(
-        &["internal.termination.signal"],
-        "signals are Penstock's",
-        "remove it",
-    ),
-    refused(
-        &["test.*", "ut_*"],
-        "it replaces the cluster by a mock",
-        "remove it",
-    ),
+    refused(&["internal.termination.signal"], "signals are Penstock's", "remove it"),
+    refused(&["test.*", "ut_*"], "it replaces the cluster by a mock", "remove it"),
 ];
 
 /// What `group.protocol = consumer` leaves to the brokers: librdkafka refuses to start if one is set.
@@ -232,10 +203,7 @@ const BROKER_SIDE: &[(&str, &str)] = &[
         "heartbeat.interval.ms",
         "set group.consumer.heartbeat.interval.ms at the brokers",
     ),
-    (
-        "partition.assignment.strategy",
-        "write group.remote.assignor",
-    ),
+    ("partition.assignment.strategy", "write group.remote.assignor"),
 ];
 
 /// Properties of a consumer that may be set; a producer ignores them with a warning.
@@ -369,10 +337,7 @@ pub fn read(kafka: &Table<'_>, run: Option<&Run>) -> Properties {
 
 fn section<'a>(kafka: &Table<'a>, name: &str, side: Side) -> Vec<Property<'a>> {
     let mut nodes = Vec::new();
-    if let Some(table) = kafka
-        .get(name)
-        .and_then(|node| node.open_table(&keys::KAFKA))
-    {
+    if let Some(table) = kafka.get(name).and_then(|node| node.open_table(&keys::KAFKA)) {
         flatten(&table, "", &mut nodes);
     }
     let mut properties: Vec<Property<'_>> = Vec::new();
@@ -381,10 +346,7 @@ fn section<'a>(kafka: &Table<'a>, name: &str, side: Side) -> Vec<Property<'a>> {
             continue;
         };
         if properties.iter().any(|each| each.name == property.name) {
-            node.fault_unshown(
-                "is another name of a property that is set above",
-                "keep one of them",
-            );
+            node.fault_unshown("is another name of a property that is set above", "keep one of them");
         } else {
             properties.push(property);
         }
@@ -419,17 +381,11 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
         return None;
     }
     if side == Side::Consumer && PRODUCER_ONLY.contains(&name) {
-        node.fault_unshown(
-            "is a property of the producer",
-            "write it in [kafka.producer]",
-        );
+        node.fault_unshown("is a property of the producer", "write it in [kafka.producer]");
         return None;
     }
     if side == Side::Producer && CONSUMER_ONLY.contains(&name) {
-        node.fault_unshown(
-            "is a property of the consumer",
-            "write it in [kafka.consumer]",
-        );
+        node.fault_unshown("is a property of the consumer", "write it in [kafka.consumer]");
         return None;
     }
     let mut shown = !shy;
@@ -449,10 +405,7 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
         DeValue::Float(number) => number.as_str().to_owned(),
         DeValue::Boolean(flag) => flag.to_string(),
         _ => {
-            node.fault(
-                "expected a string, a number, true or false",
-                "write one of them",
-            );
+            node.fault("expected a string, a number, true or false", "write one of them");
             return None;
         }
     };
@@ -470,18 +423,14 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
             let cure = "see the property in librdkafka's CONFIGURATION.md";
             match error {
                 KafkaError::ClientConfig(_, why, ..) if shown => {
-                    node.fault(
-                        format!("librdkafka refuses it: {}", why.trim_end_matches('.')),
-                        cure,
-                    );
+                    node.fault(format!("librdkafka refuses it: {}", why.trim_end_matches('.')), cure);
                 }
                 _ => node.fault("librdkafka refuses the value", cure),
             }
             return None;
         }
     }
-    if name == "topic.metadata.refresh.interval.ms" && value.parse::<i64>().is_ok_and(|ms| ms <= 0)
-    {
+    if name == "topic.metadata.refresh.interval.ms" && value.parse::<i64>().is_ok_and(|ms| ms <= 0) {
         node.fault(
             "without refreshing, new partitions would never be read",
             "write 1 to 3600000",
@@ -526,12 +475,10 @@ fn is_secret(name: &str) -> bool {
 
 /// What holds between properties of the consumer; the later of two properties of one name counts.
 fn check_together<'p>(consumer: impl Iterator<Item = &'p Property<'p>>, run: Option<&Run>) {
-    let set: BTreeMap<&str, &Property<'_>> =
-        consumer.map(|each| (each.name.as_str(), each)).collect();
+    let set: BTreeMap<&str, &Property<'_>> = consumer.map(|each| (each.name.as_str(), each)).collect();
     let number = |name: &str, default: i64| {
-        set.get(name).map_or(Some(default), |property| {
-            property.value.trim().parse::<i64>().ok()
-        })
+        set.get(name)
+            .map_or(Some(default), |property| property.value.trim().parse::<i64>().ok())
     };
     let is_consumer_protocol = set
         .get("group.protocol")
@@ -539,10 +486,9 @@ fn check_together<'p>(consumer: impl Iterator<Item = &'p Property<'p>>, run: Opt
     if is_consumer_protocol {
         for (name, cure) in BROKER_SIDE {
             if let Some(property) = set.get(name) {
-                property.node.fault_unshown(
-                    "the brokers decide it with group.protocol = consumer",
-                    *cure,
-                );
+                property
+                    .node
+                    .fault_unshown("the brokers decide it with group.protocol = consumer", *cure);
             }
         }
     } else if let (Some(poll), Some(session), Some(heartbeat)) = (

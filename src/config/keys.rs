@@ -110,14 +110,7 @@ pub const RUN: Section = Section {
             },
             "512MiB",
         ),
-        with(
-            "partitions_max",
-            Kind::Number {
-                min: 0,
-                max: 10_000,
-            },
-            "0",
-        ),
+        with("partitions_max", Kind::Number { min: 0, max: 10_000 }, "0"),
         with("batch_rows_max", Kind::Number { min: 1, max: 5000 }, "200"),
         with(
             "batch_bytes_max",
@@ -127,38 +120,10 @@ pub const RUN: Section = Section {
             },
             "1MiB",
         ),
-        with(
-            "commit_interval",
-            Kind::Duration {
-                min: "10ms",
-                max: "5m",
-            },
-            "1s",
-        ),
-        with(
-            "shutdown_grace",
-            Kind::Duration {
-                min: "20ms",
-                max: "1h",
-            },
-            "8s",
-        ),
-        with(
-            "start_timeout",
-            Kind::DurationOrZero {
-                min: "1s",
-                max: "1d",
-            },
-            "0",
-        ),
-        with(
-            "write_timeout",
-            Kind::Duration {
-                min: "10ms",
-                max: "1m",
-            },
-            "2s",
-        ),
+        with("commit_interval", Kind::Duration { min: "10ms", max: "5m" }, "1s"),
+        with("shutdown_grace", Kind::Duration { min: "20ms", max: "1h" }, "8s"),
+        with("start_timeout", Kind::DurationOrZero { min: "1s", max: "1d" }, "0"),
+        with("write_timeout", Kind::Duration { min: "10ms", max: "1m" }, "2s"),
     ],
     later: &[
         "stall_after",
@@ -214,14 +179,7 @@ pub const WRITE: Section = Section {
         key("key", Kind::Value),
         key("bins", Kind::Value),
         key("each", Kind::Text),
-        with(
-            "each_max",
-            Kind::Number {
-                min: 1,
-                max: 10_000,
-            },
-            "1000",
-        ),
+        with("each_max", Kind::Number { min: 1, max: 10_000 }, "1000"),
         with("ttl", Kind::Value, "\"default\""),
         with("send_key", Kind::Flag, "false"),
     ],

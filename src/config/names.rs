@@ -58,10 +58,7 @@ pub fn set(name: &str) -> Result<(), String> {
 fn database_name(name: &str, what: &str, bytes_max: usize) -> Result<(), String> {
     if name.is_empty() {
         Err(format!("a {what} name is empty"))
-    } else if let Some(c) = name
-        .chars()
-        .find(|c| c.is_control() || matches!(c, ':' | ';'))
-    {
+    } else if let Some(c) = name.chars().find(|c| c.is_control() || matches!(c, ':' | ';')) {
         Err(format!("{} is not allowed in a {what} name", shown(c)))
     } else if name.len() > bytes_max {
         Err(format!(
@@ -91,10 +88,7 @@ pub fn group(name: &str) -> Result<(), String> {
 
 /// `host[:port]`, comma-separated, an IPv6 address in brackets: the same with every port told.
 pub fn hosts(list: &str, port_default: u16) -> Result<String, String> {
-    let hosts: Result<Vec<String>, String> = list
-        .split(',')
-        .map(|each| host(each.trim(), port_default))
-        .collect();
+    let hosts: Result<Vec<String>, String> = list.split(',').map(|each| host(each.trim(), port_default)).collect();
     hosts.map(|hosts| hosts.join(","))
 }
 
@@ -112,9 +106,7 @@ fn host(written: &str, port_default: u16) -> Result<String, String> {
         (format!("[{address}]"), port)
     } else {
         if written.matches(':').count() > 1 {
-            return Err(
-                "a host has more than one colon; an IPv6 address stands in brackets".to_owned(),
-            );
+            return Err("a host has more than one colon; an IPv6 address stands in brackets".to_owned());
         }
         let split = written.find(':').unwrap_or(written.len());
         let (host, port) = written.split_at(split);
@@ -132,9 +124,7 @@ fn host(written: &str, port_default: u16) -> Result<String, String> {
     }
     let digits = port.strip_prefix(':').unwrap_or("");
     match digits.parse::<u16>() {
-        Ok(port) if port > 0 && digits.bytes().all(|b| b.is_ascii_digit()) => {
-            Ok(format!("{host}:{port}"))
-        }
+        Ok(port) if port > 0 && digits.bytes().all(|b| b.is_ascii_digit()) => Ok(format!("{host}:{port}")),
         _ => Err("a port is not a number from 1 to 65535".to_owned()),
     }
 }
@@ -155,10 +145,7 @@ mod tests {
     fn hosts_get_their_port() {
         let cases = [
             ("a", Some("a:3000")),
-            (
-                "a:1, b ,127.0.0.1:65535",
-                Some("a:1,b:3000,127.0.0.1:65535"),
-            ),
+            ("a:1, b ,127.0.0.1:65535", Some("a:1,b:3000,127.0.0.1:65535")),
             ("[::1]", Some("[::1]:3000")),
             ("[2001:db8::2]:4000", Some("[2001:db8::2]:4000")),
             ("", None),
@@ -189,16 +176,7 @@ mod tests {
         for good in ["a", "a.b_c-D9", &"x".repeat(249)] {
             assert_eq!(topic(good), Ok(()), "{good}");
         }
-        for bad in [
-            "",
-            ".",
-            "..",
-            "a b",
-            "a/b",
-            "ä",
-            "^events.*",
-            &"x".repeat(250),
-        ] {
+        for bad in ["", ".", "..", "a b", "a/b", "ä", "^events.*", &"x".repeat(250)] {
             assert!(topic(bad).is_err(), "{bad}");
         }
     }

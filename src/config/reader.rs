@@ -131,11 +131,7 @@ impl Syntax {
     }
 
     fn doubts(&self, fault: &Fault, absence: bool) -> bool {
-        (absence && self.absences_doubtful)
-            || self
-                .doubtful_lines
-                .iter()
-                .any(|lines| lines.contains(&fault.line))
+        (absence && self.absences_doubtful) || self.doubtful_lines.iter().any(|lines| lines.contains(&fault.line))
     }
 }
 
@@ -155,11 +151,7 @@ impl Context<'_> {
     /// The section around a line: a table header up to the next. From a broken header on, everything is doubtful.
     fn surroundings(&self, line: usize) -> Range<usize> {
         let is_header = |line: &usize| {
-            let start = self
-                .line_starts
-                .get(line - 1)
-                .copied()
-                .unwrap_or(self.text.len());
+            let start = self.line_starts.get(line - 1).copied().unwrap_or(self.text.len());
             self.text
                 .get(start..)
                 .is_some_and(|rest| rest.trim_start_matches([' ', '\t']).starts_with('['))
@@ -223,10 +215,7 @@ impl<'a> Table<'a> {
             }
             let known: Vec<&str> = self.section.keys.iter().map(|key| key.name).collect();
             if self.section.later.contains(name) {
-                node.fault_unshown(
-                    format!("`{name}` is not known to this version"),
-                    "remove it".to_owned(),
-                );
+                node.fault_unshown(format!("`{name}` is not known to this version"), "remove it".to_owned());
             } else {
                 let problem = format!("unknown key in {}", self.section.title);
                 node.fault_unshown(problem, did_you_mean(name, &known, "known keys"));
@@ -235,10 +224,7 @@ impl<'a> Table<'a> {
     }
 
     pub fn get(&self, name: &str) -> Option<&Node<'a>> {
-        self.nodes
-            .iter()
-            .find(|(each, _)| *each == name)
-            .map(|(_, node)| node)
+        self.nodes.iter().find(|(each, _)| *each == name).map(|(_, node)| node)
     }
 
     /// The key, whose absence is a fault.
@@ -272,13 +258,7 @@ impl<'a> Table<'a> {
     pub fn table(&self, name: &str, section: &'static Section) -> Table<'a> {
         match self.get(name).map(|node| node.table(section)) {
             Some(Some(table)) => table,
-            _ => Table::new(
-                self.context,
-                joined(&self.key, name),
-                self.at,
-                None,
-                section,
-            ),
+            _ => Table::new(self.context, joined(&self.key, name), self.at, None, section),
         }
     }
 
@@ -309,8 +289,7 @@ impl<'a> Table<'a> {
             Kind::DurationOrZero { .. } if text == "0" => Ok(0),
             _ => units::duration(text).map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
         };
-        let ours =
-            |text: &str| read(text).expect("limits and defaults in config::keys are quantities");
+        let ours = |text: &str| read(text).expect("limits and defaults in config::keys are quantities");
         let (what, units, min, max) = match key.kind {
             Kind::Size { min, max } => ("size", units::SIZE_UNITS, min, max),
             Kind::Duration { min, max } | Kind::DurationOrZero { min, max } => {
@@ -329,11 +308,7 @@ impl<'a> Table<'a> {
         if let DeValue::Integer(number) = node.value.get_ref() {
             let unit = if what == "size" { "MiB" } else { "s" };
             let example = format!("{}{unit}", number.as_str().trim_start_matches('+'));
-            let example = if read(&example).is_ok() {
-                example.as_str()
-            } else {
-                min
-            };
+            let example = if read(&example).is_ok() { example.as_str() } else { min };
             let cure = format!("write a string with a unit ({units}), e.g. \"{example}\"{or_zero}");
             node.fault(format!("a {what} needs a unit"), cure);
             return None;
@@ -341,8 +316,7 @@ impl<'a> Table<'a> {
         let text = node.text()?;
         match read(&text.value) {
             Err(bad) => {
-                let cure =
-                    format!("write a whole number with a unit ({units}), e.g. \"{min}\"{or_zero}");
+                let cure = format!("write a whole number with a unit ({units}), e.g. \"{min}\"{or_zero}");
                 node.fault(bad.problem(what), cure);
                 None
             }
@@ -410,10 +384,7 @@ impl<'a> Table<'a> {
             DeValue::Boolean(flag) => return Some(*flag),
             DeValue::String(_) => node.text()?,
             _ => {
-                node.fault(
-                    "expected true or false",
-                    "write true or false, without quotes",
-                );
+                node.fault("expected true or false", "write true or false, without quotes");
                 return None;
             }
         };
@@ -421,10 +392,7 @@ impl<'a> Table<'a> {
             "true" if text.from_outside => Some(true),
             "false" if text.from_outside => Some(false),
             _ => {
-                node.fault(
-                    "expected true or false",
-                    "write true or false, without quotes",
-                );
+                node.fault("expected true or false", "write true or false, without quotes");
                 None
             }
         }
@@ -549,12 +517,7 @@ impl<'a> Node<'a> {
     pub fn written(&self) -> String {
         match self.value.get_ref() {
             DeValue::String(text) => text.to_string(),
-            _ => self
-                .context
-                .text
-                .get(self.value.span())
-                .unwrap_or_default()
-                .to_owned(),
+            _ => self.context.text.get(self.value.span()).unwrap_or_default().to_owned(),
         }
     }
 

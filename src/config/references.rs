@@ -55,9 +55,7 @@ pub struct Resolved {
 pub type Unresolved = (String, String);
 
 pub fn resolve(written: &str, outside: &dyn Outside) -> Result<Resolved, Unresolved> {
-    let whole = written
-        .strip_prefix("${")
-        .and_then(|rest| rest.strip_suffix('}'));
+    let whole = written.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
     if let Some(inner) = whole.filter(|inner| !inner.contains(['{', '}', '$'])) {
         return look_up(inner, outside).map(|value| Resolved {
             value,
@@ -75,8 +73,7 @@ pub fn resolve(written: &str, outside: &dyn Outside) -> Result<Resolved, Unresol
         } else if from.starts_with("${") {
             return Err((
                 "`${` stands for whole values only, not in the middle of a text".to_owned(),
-                "let the variable or file hold the whole value, or write `$${` for a literal `${`"
-                    .to_owned(),
+                "let the variable or file hold the whole value, or write `$${` for a literal `${`".to_owned(),
             ));
         } else {
             value.push('$');
@@ -92,14 +89,12 @@ pub fn resolve(written: &str, outside: &dyn Outside) -> Result<Resolved, Unresol
 
 fn look_up(inner: &str, outside: &dyn Outside) -> Result<String, Unresolved> {
     match inner.split_once(':') {
-        Some(("env", name)) if !name.is_empty() && !name.contains(['=', '\0']) => {
-            outside.env(name).map_err(|why| {
-                (
-                    format!("the environment variable {name} {why}"),
-                    format!("set {name} for this process"),
-                )
-            })
-        }
+        Some(("env", name)) if !name.is_empty() && !name.contains(['=', '\0']) => outside.env(name).map_err(|why| {
+            (
+                format!("the environment variable {name} {why}"),
+                format!("set {name} for this process"),
+            )
+        }),
         Some(("file", path)) if !path.is_empty() && !path.contains('\0') => {
             let text = outside.file(path).map_err(|why| {
                 (

@@ -29,10 +29,7 @@ pub fn routes(top: &Table<'_>, topics: &[(Node<'_>, Text)], namespace: &str) -> 
     // A route whose own topics are faulty may have meant any of them.
     if !routes.is_empty() && routes.iter().all(|route| !route.topics.is_empty()) {
         for (node, topic) in topics {
-            if !routes
-                .iter()
-                .any(|route| route.topics.contains(&topic.value))
-            {
+            if !routes.iter().any(|route| route.topics.contains(&topic.value)) {
                 node.fault(
                     "no route takes this topic",
                     "name it in the `topics` of a route, or remove it here",
@@ -93,19 +90,13 @@ fn route(table: &Table<'_>, configured: &[(Node<'_>, Text)], namespace: &str) ->
 /// The route's topics: all if it names none, nothing if they are faulty.
 fn topics(table: &Table<'_>, configured: &[(Node<'_>, Text)]) -> Vec<String> {
     let Some(node) = table.get("topics") else {
-        return configured
-            .iter()
-            .map(|(_, text)| text.value.clone())
-            .collect();
+        return configured.iter().map(|(_, text)| text.value.clone()).collect();
     };
     let Some(elements) = node.texts() else {
         return Vec::new();
     };
     if node.elements().is_some_and(|all| all.is_empty()) {
-        node.fault(
-            "needs at least one topic",
-            "name one, or remove `topics` to take all",
-        );
+        node.fault("needs at least one topic", "name one, or remove `topics` to take all");
     }
     let known: Vec<&str> = configured
         .iter()
@@ -151,16 +142,10 @@ fn write(table: &Table<'_>, root: &[Segment], namespace: &str) -> Option<Write> 
         Some(node) => set(node),
     };
     let key = table
-        .required(
-            "key",
-            "name the field that tells records apart, e.g. key = \"user.id\"",
-        )
+        .required("key", "name the field that tells records apart, e.g. key = \"user.id\"")
         .and_then(|node| values::typed(node, scope, Place::Key));
     let bins = table
-        .required(
-            "bins",
-            "say what is stored, e.g. bins = { country = \"user.country\" }",
-        )
+        .required("bins", "say what is stored, e.g. bins = { country = \"user.country\" }")
         .and_then(|node| bins(node, scope));
     let ttl = match table.get("ttl") {
         None => Some(Ttl::Default),
@@ -183,10 +168,7 @@ fn each(table: &Table<'_>, root: &[Segment]) -> Option<Each> {
     let max = table.number("each_max");
     let Some(node) = table.get("each") else {
         if let Some(node) = table.get("each_max") {
-            node.fault(
-                "`each_max` without `each`",
-                "add each = \"…\", or remove it",
-            );
+            node.fault("`each_max` without `each`", "add each = \"…\", or remove it");
         }
         return None;
     };
@@ -210,9 +192,7 @@ fn name(node: &Node<'_>, check: fn(&str) -> Result<(), String>, cure: &str) -> O
 fn set(node: &Node<'_>) -> Option<String> {
     let from_data = match node.value() {
         DeValue::Table(_) => true,
-        DeValue::String(text) => {
-            !text.starts_with("${") && (text.contains(['{', '}']) || text.starts_with('@'))
-        }
+        DeValue::String(text) => !text.starts_with("${") && (text.contains(['{', '}']) || text.starts_with('@')),
         _ => false,
     };
     if from_data {
@@ -255,8 +235,7 @@ fn bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
                 .iter()
                 .find(|(name, _)| name.get_ref() == "path")
                 .map(|(_, value)| value.get_ref());
-            let is_all =
-                matches!(path, Some(DeValue::String(text)) if text == "*" || text.ends_with(".*"));
+            let is_all = matches!(path, Some(DeValue::String(text)) if text == "*" || text.ends_with(".*"));
             if is_all {
                 all_bins(node, scope)
             } else {
@@ -327,10 +306,7 @@ fn bins_by_name(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
 fn bins_by_last_segment(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
     let elements = node.texts()?;
     if node.elements().is_some_and(|all| all.is_empty()) {
-        node.fault(
-            "needs at least one bin",
-            "name one, e.g. [\"user.country\"]",
-        );
+        node.fault("needs at least one bin", "name one, e.g. [\"user.country\"]");
         return None;
     }
     let named = "write bins = { name = \"path\" }";
@@ -362,10 +338,7 @@ fn bins_by_last_segment(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
                 bin_name_fault(&node, &name, problem);
             }
         } else if taken.contains(&name) {
-            node.fault(
-                "a second value for this bin",
-                format!("{named}, with two names"),
-            );
+            node.fault("a second value for this bin", format!("{named}, with two names"));
         }
         taken.push(name.clone());
         let value = super::model::Typed {
@@ -405,20 +378,14 @@ fn all_bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
     let text = path.text()?;
     let source = values::parsed(path, &text, grammar::all_fields(&text.value, scope)?);
     let mut except: Vec<String> = Vec::new();
-    for (node, field) in table
-        .get("except")
-        .and_then(Node::texts)
-        .unwrap_or_default()
-    {
+    for (node, field) in table.get("except").and_then(Node::texts).unwrap_or_default() {
         if except.contains(&field.value) {
             node.fault("is named twice", "name each field once");
         }
         except.push(field.value);
     }
     let mut rename: Vec<(String, String)> = Vec::new();
-    let renames = table
-        .get("rename")
-        .and_then(|node| node.open_table(&keys::ALL_BINS));
+    let renames = table.get("rename").and_then(|node| node.open_table(&keys::ALL_BINS));
     for (field, node) in renames.iter().flat_map(|table| &table.nodes) {
         let Some(text) = node.text() else {
             continue;
@@ -426,10 +393,7 @@ fn all_bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
         if let Err(problem) = names::bin(&text.value) {
             node.fault(problem, "write a name of 1 to 15 bytes");
         } else if rename.iter().any(|(_, bin)| *bin == text.value) {
-            node.fault(
-                "a second value for this bin",
-                "give each field a bin of its own",
-            );
+            node.fault("a second value for this bin", "give each field a bin of its own");
         }
         if except.iter().any(|each| each == field) {
             node.fault(
@@ -460,10 +424,7 @@ fn ttl(node: &Node<'_>, scope: Scope<'_>) -> Option<Ttl> {
                 .find(|(name, _)| matches!(name.get_ref().as_ref(), "value" | "object"))
             {
                 node.fault(
-                    format!(
-                        "a ttl from the message names a `path`, not `{}`",
-                        name.get_ref()
-                    ),
+                    format!("a ttl from the message names a `path`, not `{}`", name.get_ref()),
                     cure,
                 );
                 return None;
@@ -486,9 +447,7 @@ fn ttl(node: &Node<'_>, scope: Scope<'_>) -> Option<Ttl> {
                 Ok(life) => {
                     let whole = life.subsec_millis() == 0;
                     match u32::try_from(life.as_secs()) {
-                        Ok(seconds)
-                            if whole && seconds > 0 && u64::from(seconds) <= TTL_SECONDS_MAX =>
-                        {
+                        Ok(seconds) if whole && seconds > 0 && u64::from(seconds) <= TTL_SECONDS_MAX => {
                             Some(Ttl::Seconds(seconds))
                         }
                         _ => {

@@ -24,13 +24,8 @@ pub fn config(top: &Table<'_>) -> Option<Config> {
         }
         None => (None, Vec::new()),
     };
-    let aerospike = match top.required(
-        "aerospike",
-        "write [aerospike] with `hosts` and `namespace`",
-    ) {
-        Some(node) => node
-            .table(&keys::AEROSPIKE)
-            .and_then(|table| aerospike(&table)),
+    let aerospike = match top.required("aerospike", "write [aerospike] with `hosts` and `namespace`") {
+        Some(node) => node.table(&keys::AEROSPIKE).and_then(|table| aerospike(&table)),
         None => None,
     };
     let namespace = aerospike
@@ -57,8 +52,7 @@ fn run(table: &Table<'_>) -> Option<Run> {
     let shutdown_grace = table.duration("shutdown_grace");
     let start_timeout = table.duration_or_zero("start_timeout");
     let write_timeout = table.duration("write_timeout");
-    if let (Some(memory), Some(batch), Some(node)) =
-        (memory_bytes, batch_bytes_max, table.get("batch_bytes_max"))
+    if let (Some(memory), Some(batch), Some(node)) = (memory_bytes, batch_bytes_max, table.get("batch_bytes_max"))
         && batch > memory / 2
     {
         node.fault(
@@ -68,14 +62,10 @@ fn run(table: &Table<'_>) -> Option<Run> {
     }
     if let (Some(grace), Some(write)) = (shutdown_grace, write_timeout)
         && grace < 2 * write
-        && let Some(node) = table
-            .get("shutdown_grace")
-            .or_else(|| table.get("write_timeout"))
+        && let Some(node) = table.get("shutdown_grace").or_else(|| table.get("write_timeout"))
     {
         let cure = match table.get("write_timeout") {
-            Some(node) if node.is_reference() => {
-                "raise shutdown_grace, or lower write_timeout".to_owned()
-            }
+            Some(node) if node.is_reference() => "raise shutdown_grace, or lower write_timeout".to_owned(),
             _ => format!(
                 "write shutdown_grace = \"{}\" or more, or lower write_timeout",
                 human(2 * write)
@@ -111,10 +101,7 @@ fn human(duration: std::time::Duration) -> String {
 /// The section, and its topics with their places.
 fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<'a>, Text)>) {
     let brokers = table
-        .required(
-            "brokers",
-            "name the cluster, e.g. brokers = \"127.0.0.1:9092\"",
-        )
+        .required("brokers", "name the cluster, e.g. brokers = \"127.0.0.1:9092\"")
         .and_then(|node| {
             hosts(
                 node,

@@ -69,10 +69,7 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Result<u64, Bad> {
     if unit.starts_with('.') || unit.starts_with(',') {
         return Err(Bad::NoNumber);
     }
-    let (_, factor) = units
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .ok_or(Bad::UnknownUnit)?;
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit).ok_or(Bad::UnknownUnit)?;
     let number: u64 = number.parse().map_err(|_| Bad::TooLarge)?;
     number.checked_mul(*factor).ok_or(Bad::TooLarge)
 }
@@ -105,11 +102,7 @@ mod tests {
             ("１０s", Err(Bad::NoNumber)),
         ];
         for (text, expected) in cases {
-            assert_eq!(
-                duration(text),
-                expected.map(Duration::from_millis),
-                "{text}"
-            );
+            assert_eq!(duration(text), expected.map(Duration::from_millis), "{text}");
         }
     }
 

@@ -18,7 +18,8 @@ pub enum Place {
     Ttl,
 }
 
-const VALUE_CURE: &str = "write a path, a template, a number, true, false, { path = … }, { value = … } or { object = { … } }";
+const VALUE_CURE: &str =
+    "write a path, a template, a number, true, false, { path = … }, { value = … } or { object = { … } }";
 
 /// The value at `node`; nothing, and a fault noted, if it is none.
 pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
@@ -35,12 +36,8 @@ pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
         _ => (Expr::Constant(constant(node)?), None, Missing::AsPlace),
     };
     if place == Place::Key && !depends_on_message(&expr) {
-        let cure =
-            "name a field, e.g. \"user.id\", or a template with one, e.g. \"user:{user.id}\"";
-        node.fault(
-            "a constant key: every message would write the same record",
-            cure,
-        );
+        let cure = "name a field, e.g. \"user.id\", or a template with one, e.g. \"user:{user.id}\"";
+        node.fault("a constant key: every message would write the same record", cure);
         return None;
     }
     Some(Typed {
@@ -80,11 +77,7 @@ fn depends_on_message(expr: &Expr) -> bool {
     !matches!(expr, Expr::Constant(_))
 }
 
-fn from_table(
-    node: &Node<'_>,
-    scope: Scope<'_>,
-    place: Place,
-) -> Option<(Expr, Option<As>, Missing)> {
+fn from_table(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, Option<As>, Missing)> {
     let table = node.table(&keys::VALUE)?;
     let sources: Vec<&str> = ["path", "value", "object"]
         .into_iter()
@@ -106,13 +99,8 @@ fn from_table(
         [only] => {
             for other in ["as", "missing", "default"] {
                 if let Some(other_node) = table.get(other) {
-                    let problem = format!(
-                        "`{other}` contradicts `{only}`, which is always there as it stands"
-                    );
-                    other_node.fault(
-                        problem,
-                        format!("remove `{other}`, or write `path` for a field"),
-                    );
+                    let problem = format!("`{other}` contradicts `{only}`, which is always there as it stands");
+                    other_node.fault(problem, format!("remove `{other}`, or write `path` for a field"));
                 }
             }
             let inner = table.get(only)?;
@@ -133,10 +121,7 @@ fn from_table(
 
 fn object(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Expr> {
     if place != Place::Bin {
-        node.fault(
-            "an object cannot stand here",
-            "name a field, e.g. \"user.id\"",
-        );
+        node.fault("an object cannot stand here", "name a field, e.g. \"user.id\"");
         return None;
     }
     let fields = node.open_table(&keys::VALUE)?;
@@ -159,19 +144,12 @@ fn object(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Expr> {
     fields.map(Expr::Object)
 }
 
-fn from_path(
-    table: &Table<'_>,
-    scope: Scope<'_>,
-    place: Place,
-) -> Option<(Expr, Option<As>, Missing)> {
+fn from_path(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, Option<As>, Missing)> {
     let path_node = table.get("path")?;
     let expr = expression(path_node, scope);
     let is_template = matches!(expr, Some(Expr::Template(_)));
     if matches!(expr, Some(Expr::Constant(_))) {
-        path_node.fault(
-            "a template without a field is a constant",
-            "write { value = \"…\" }",
-        );
+        path_node.fault("a template without a field is a constant", "write { value = \"…\" }");
         return None;
     }
     if place == Place::Ttl && is_template {
@@ -197,10 +175,7 @@ fn from_path(
             );
         }
         if is_template && cast != As::String {
-            node.fault(
-                "a template is a string",
-                "remove `as`, or name one field in `path`",
-            );
+            node.fault("a template is a string", "remove `as`, or name one field in `path`");
         }
     }
     let missing = missing(table, cast, place)?;
@@ -232,11 +207,7 @@ fn missing(table: &Table<'_>, cast: Option<As>, place: Place) -> Option<Missing>
 }
 
 /// The default as the value it stands for, if it is of the type that the field has.
-fn fitting(
-    value: &Constant,
-    cast: Option<As>,
-    place: Place,
-) -> Result<Constant, (String, &'static str)> {
+fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant, (String, &'static str)> {
     let cast = cast.or(match place {
         Place::Bin => None,
         Place::Key => Some(As::String),
@@ -284,29 +255,20 @@ fn constant(node: &Node<'_>) -> Option<Constant> {
         DeValue::Integer(_) => {
             let value = node.integer();
             if value.is_none() {
-                node.fault(
-                    "an integer has at most 64 bits",
-                    "write it as a string or a float",
-                );
+                node.fault("an integer has at most 64 bits", "write it as a string or a float");
             }
             value.map(Constant::Int)
         }
         DeValue::Float(number) => match number.as_str().parse::<f64>() {
             Ok(value) if value.is_finite() => Some(Constant::Float(value)),
             _ => {
-                node.fault(
-                    "a constant is a finite number",
-                    "write one that fits 64 bits",
-                );
+                node.fault("a constant is a finite number", "write one that fits 64 bits");
                 None
             }
         },
         DeValue::Boolean(value) => Some(Constant::Bool(*value)),
         DeValue::Datetime(_) => {
-            node.fault(
-                "Aerospike has no dates",
-                "put it in quotes to store it as a string",
-            );
+            node.fault("Aerospike has no dates", "put it in quotes to store it as a string");
             None
         }
         DeValue::Array(_) => {
