@@ -19,8 +19,11 @@ use super::reader::{Node, Table, did_you_mean};
 /// Properties that cannot be set, and why.
 #[derive(Debug)]
 pub struct Refused {
+    /// librdkafka's names and their aliases.
     pub names: &'static [&'static str],
+    /// Why they cannot be set.
     pub reason: &'static str,
+    /// What to do instead.
     pub cure: &'static str,
 }
 
@@ -293,7 +296,9 @@ const MAX_POLL_INTERVAL_MS: i64 = 300_000;
 /// What each client is told, by name.
 #[derive(Default)]
 pub struct Properties {
+    /// `[kafka.properties]` and over them `[kafka.consumer]`.
     pub consumer: BTreeMap<String, String>,
+    /// `[kafka.properties]` and over them `[kafka.producer]`.
     pub producer: BTreeMap<String, String>,
 }
 

@@ -9,41 +9,40 @@
 pub struct Section {
     /// As the documentation calls it: `[run]`, `[[route.write]]`.
     pub title: &'static str,
+    /// In the order of the documentation.
     pub keys: &'static [Key],
     /// Words of the language that this version does not have.
     pub later: &'static [&'static str],
 }
 
+/// One key.
 #[derive(Debug)]
 pub struct Key {
+    /// As written in the file.
     pub name: &'static str,
+    /// What its value is.
     pub kind: Kind,
     /// As written in the file, without quotes.
     pub default: Option<&'static str>,
 }
 
-/// What a key's value is. Limits are included in the range.
+/// What a key's value is. Limits are included in the range, and written as in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // min and max, known and later: said above and below
 pub enum Kind {
-    Duration {
-        min: &'static str,
-        max: &'static str,
-    },
+    /// `"10s"`.
+    Duration { min: &'static str, max: &'static str },
     /// A duration, or `"0"` for no limit.
-    DurationOrZero {
-        min: &'static str,
-        max: &'static str,
-    },
-    Size {
-        min: &'static str,
-        max: &'static str,
-    },
-    Number {
-        min: i64,
-        max: i64,
-    },
+    DurationOrZero { min: &'static str, max: &'static str },
+    /// `"512MiB"`.
+    Size { min: &'static str, max: &'static str },
+    /// A whole number.
+    Number { min: i64, max: i64 },
+    /// `true` or `false`.
     Flag,
+    /// A string with rules of its own.
     Text,
+    /// One of the known strings; those for later are refused by name.
     Choice {
         known: &'static [&'static str],
         later: &'static [&'static str],
@@ -52,7 +51,9 @@ pub enum Kind {
     List,
     /// A value expression, or what stands for one in this place.
     Value,
+    /// `[…]` or `{ … }`.
     Table,
+    /// `[[…]]`.
     Tables,
 }
 
@@ -87,6 +88,7 @@ const fn choice(known: &'static [&'static str], later: &'static [&'static str]) 
     Kind::Choice { known, later }
 }
 
+/// Top level.
 pub const TOP: Section = Section {
     title: "the file",
     keys: &[
@@ -99,6 +101,7 @@ pub const TOP: Section = Section {
     later: &[],
 };
 
+/// `[run]`.
 pub const RUN: Section = Section {
     title: "[run]",
     keys: &[
@@ -133,6 +136,7 @@ pub const RUN: Section = Section {
     ],
 };
 
+/// `[kafka]`.
 pub const KAFKA: Section = Section {
     title: "[kafka]",
     keys: &[
@@ -148,6 +152,7 @@ pub const KAFKA: Section = Section {
     later: &["offset_gone"],
 };
 
+/// `[aerospike]`.
 pub const AEROSPIKE: Section = Section {
     title: "[aerospike]",
     keys: &[
@@ -161,6 +166,7 @@ pub const AEROSPIKE: Section = Section {
     later: &[],
 };
 
+/// `[[route]]`.
 pub const ROUTE: Section = Section {
     title: "[[route]]",
     keys: &[
@@ -171,6 +177,7 @@ pub const ROUTE: Section = Section {
     later: &["when", "when_error", "require", "publish"],
 };
 
+/// `[[route.write]]`.
 pub const WRITE: Section = Section {
     title: "[[route.write]]",
     keys: &[
@@ -204,6 +211,7 @@ pub const WRITE: Section = Section {
     ],
 };
 
+/// `[reject]`.
 pub const REJECT: Section = Section {
     title: "[reject]",
     keys: &[with(

@@ -10,34 +10,27 @@
 
 /// The checked values: what the rest of the program sees.
 pub mod model;
-
 /// What is wrong with a file, for its author.
 pub mod fault;
-
 /// Every key the file may hold, with kind, limits and default: the one table.
 pub mod keys;
-
 /// `"10s"`, `"512MiB"`.
-pub mod units;
-
+mod units;
 /// What topics, bins, sets, namespaces and hosts may be called.
-pub mod names;
-
+mod names;
 /// The strings of value expressions: paths, metadata, templates.
-pub mod grammar;
-
+mod grammar;
 /// `${env:NAME}` and `${file:path}`.
-pub mod references;
-
+mod references;
+/// The walk through the TOML: places, lines, faults.
 mod reader;
-
+/// Value expressions: strings, constants and tables.
 mod values;
-
 /// Which librdkafka properties may be set, and why not the others.
 pub mod kafka_properties;
-
+/// `[[route]]` and `[[route.write]]`.
 mod route;
-
+/// The other sections, and what holds between them.
 mod sections;
 
 use std::io::Read;

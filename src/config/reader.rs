@@ -262,6 +262,7 @@ impl<'a> Table<'a> {
         }
     }
 
+    #[allow(clippy::expect_used)] // of our own table, not of the file
     fn key(&self, name: &str) -> &'static Key {
         let key = self.section.keys.iter().find(|key| key.name == name);
         key.expect("every key that is read stands in config::keys")
@@ -282,6 +283,7 @@ impl<'a> Table<'a> {
         self.quantity(name)
     }
 
+    #[allow(clippy::expect_used)] // of our own table, not of the file
     fn quantity(&self, name: &str) -> Option<u64> {
         let key = self.key(name);
         let read = |text: &str| match key.kind {
@@ -339,6 +341,8 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// A whole number within the key's limits; its default if absent.
+    #[allow(clippy::expect_used)] // of our own table, not of the file
     pub fn number(&self, name: &str) -> Option<usize> {
         let key = self.key(name);
         let Kind::Number { min, max } = key.kind else {
@@ -601,6 +605,22 @@ impl<'a> Node<'a> {
                 .collect(),
         )
     }
+}
+
+/// All of `parts`, or nothing if one is faulty. Unlike `collect` it reads them all, so that every fault is noted.
+pub fn all<T>(parts: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let mut read = Some(Vec::new());
+    for part in parts {
+        match part {
+            Some(part) => {
+                if let Some(read) = &mut read {
+                    read.push(part);
+                }
+            }
+            None => read = None,
+        }
+    }
+    read
 }
 
 /// The nearest known name as a cure, or all of them.

@@ -8,13 +8,16 @@ use std::path::PathBuf;
 
 /// Where references are looked up. An error tells why in a few words, never the contents.
 pub trait Outside {
+    /// The environment variable `name`.
     fn env(&self, name: &str) -> Result<String, String>;
+    /// The whole text of the file at `path`.
     fn file(&self, path: &str) -> Result<String, String>;
 }
 
 /// The process's environment, and files relative to `folder`.
 #[derive(Debug, Clone, Default)]
 pub struct System {
+    /// Empty: the working directory.
     pub folder: PathBuf,
 }
 

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use super::grammar::{self, Bad, Scope};
 use super::keys;
 use super::model::{As, Constant, Expr, Missing, Typed};
-use super::reader::{Node, Table, Text};
+use super::reader::{Node, Table, Text, all};
 
 /// What a value is for: it decides the types and the defaults it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,15 +132,10 @@ fn object(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Expr> {
         );
         return None;
     }
-    let read: Vec<(String, Option<Typed>)> = fields
+    let fields = all(fields
         .nodes
         .iter()
-        .map(|(name, node)| ((*name).to_owned(), typed(node, scope, Place::Bin)))
-        .collect();
-    let fields: Option<Vec<(String, Typed)>> = read
-        .into_iter()
-        .map(|(name, value)| value.map(|value| (name, value)))
-        .collect();
+        .map(|(name, node)| Some(((*name).to_owned(), typed(node, scope, Place::Bin)?))));
     fields.map(Expr::Object)
 }
 
@@ -271,24 +266,14 @@ fn constant(node: &Node<'_>) -> Option<Constant> {
             node.fault("Aerospike has no dates", "put it in quotes to store it as a string");
             None
         }
-        DeValue::Array(_) => {
-            let elements: Vec<Option<Constant>> = node.elements()?.iter().map(constant).collect();
-            elements
-                .into_iter()
-                .collect::<Option<Vec<Constant>>>()
-                .map(Constant::List)
-        }
+        DeValue::Array(_) => all(node.elements()?.iter().map(constant)).map(Constant::List),
         DeValue::Table(_) => {
             let table = node.open_table(&keys::VALUE)?;
-            let fields: Vec<Option<(String, Constant)>> = table
+            let fields = table
                 .nodes
                 .iter()
-                .map(|(name, node)| constant(node).map(|value| ((*name).to_owned(), value)))
-                .collect();
-            fields
-                .into_iter()
-                .collect::<Option<Vec<(String, Constant)>>>()
-                .map(Constant::Map)
+                .map(|(name, node)| Some(((*name).to_owned(), constant(node)?)));
+            all(fields).map(Constant::Map)
         }
     }
 }
