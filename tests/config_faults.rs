@@ -3,6 +3,8 @@
 //! Each case is a piece of a file with all that is wrong with it. The sections that a piece does not have come after it
 //! in a form without faults, so that lines count from its own first.
 
+#![allow(clippy::panic, clippy::unwrap_used)] // helpers of tests fail by panicking
+
 use penstock::config::{self, Config, Fault, Outside};
 
 /// An environment and files of the test's own.
@@ -72,9 +74,8 @@ fn matches(fault: &Fault, (line, key, problem, found, cure): &Expected<'_>) -> b
 
 /// The file has these faults and no others.
 fn check_file(text: &str, expected: &[Expected<'_>]) {
-    let faults = match parse(text) {
-        Ok(_) => panic!("{text}\nhas faults, but was taken"),
-        Err(faults) => faults,
+    let Err(faults) = parse(text) else {
+        panic!("{text}\nhas faults, but was taken");
     };
     let said = faults.to_string();
     assert!(!said.contains("hunter2"), "a secret is told:\n{said}");

@@ -354,3 +354,191 @@ impl<'a> Cursor<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(path: &[&str]) -> Path {
+        path.iter().map(|name| Segment::Name((*name).to_owned())).collect()
+    }
+
+    const AT_TOP: Scope<'static> = Scope { root: &[], each: true };
+
+    #[test]
+    fn paths_are_names_and_indexes() {
+        let name = |text: &str| Segment::Name(text.to_owned());
+        let cases = [
+            ("id", Some(vec![name("id")])),
+            ("user.id", Some(vec![name("user"), name("id")])),
+            (
+                "items[0].sku",
+                Some(vec![name("items"), Segment::Index(0), name("sku")]),
+            ),
+            ("a[0][12]", Some(vec![name("a"), Segment::Index(0), Segment::Index(12)])),
+            ("[3].a", Some(vec![Segment::Index(3), name("a")])),
+            (r#"a."odd.name""#, Some(vec![name("a"), name("odd.name")])),
+            (r#""a \"b\" \\ c".d"#, Some(vec![name(r#"a "b" \ c"#), name("d")])),
+            (r#""""#, Some(vec![name("")])),
+            ("größe.$ref-1_x", Some(vec![name("größe"), name("$ref-1_x")])),
+            ("0.1", Some(vec![name("0"), name("1")])),
+            ("", None),
+            (".", None),
+            ("a.", None),
+            (".a", None),
+            ("a..b", None),
+            ("a[", None),
+            ("a[]", None),
+            ("a[1", None),
+            ("a[1]b", None),
+            ("a[+1]", None),
+            ("a]", None),
+            ("a b", None),
+            ("a:b", None),
+            (r#""a"#, None),
+            (r#""a\n""#, None),
+            (r#""a"b"#, None),
+            (r#"a"b""#, None),
+            ("@key", None),
+            ("a@b", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(path(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn metadata_begins_with_an_at_sign() {
+        let cases = [
+            ("@key", Some(Source::Key)),
+            ("@key.id", Some(Source::KeyPath(names(&["id"])))),
+            ("@key[0]", Some(Source::KeyPath(vec![Segment::Index(0)]))),
+            ("@value", Some(Source::Value)),
+            ("@topic", Some(Source::Topic)),
+            ("@partition", Some(Source::Partition)),
+            ("@offset", Some(Source::Offset)),
+            ("@timestamp", Some(Source::Timestamp)),
+            ("@header.ce-id", Some(Source::Header("ce-id".to_owned()))),
+            ("@header.a.b", Some(Source::Header("a.b".to_owned()))),
+            ("@header.\"a: b\"", Some(Source::Header("a: b".to_owned()))),
+            ("@item", Some(Source::Item(Path::new()))),
+            ("@item.a.b", Some(Source::Item(names(&["a", "b"])))),
+            ("@index", Some(Source::Index)),
+            ("@", None),
+            ("@keys", None),
+            ("@key.", None),
+            ("@key id", None),
+            ("@offset[0]", None),
+            ("@header", None),
+            ("@header.a b", None),
+            ("@header.\"\"", None),
+            ("@KEY", None),
+        ];
+        for (text, expected) in cases {
+            let source = match value(text, AT_TOP) {
+                Ok(Expr::Source(source)) => Some(source),
+                _ => None,
+            };
+            assert_eq!(source, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_root_goes_before_bare_paths_only() {
+        let root = names(&["payload"]);
+        let scope = Scope {
+            root: &root,
+            each: true,
+        };
+        let cases = [
+            ("id", Source::Path(names(&["payload", "id"]))),
+            ("@item.id", Source::Item(names(&["id"]))),
+            ("@key.id", Source::KeyPath(names(&["id"]))),
+        ];
+        for (text, expected) in cases {
+            assert!(
+                matches!(value(text, scope), Ok(Expr::Source(source)) if source == expected),
+                "{text}"
+            );
+        }
+        let all = |text| all_fields(text, scope).and_then(Result::ok);
+        assert_eq!(all("*"), Some(Source::Path(root.clone())));
+        assert_eq!(all("after.*"), Some(Source::Path(names(&["payload", "after"]))));
+        assert_eq!(all("@item.*"), Some(Source::Item(Path::new())));
+        assert_eq!(all("@item.a.*"), Some(Source::Item(names(&["a"]))));
+        for text in ["after", ".*", "**", "@key.*", "{a}.*", "a*"] {
+            assert_eq!(all(text), None, "{text}");
+        }
+    }
+
+    /// A template as text that tells its parts apart.
+    fn parts(text: &str) -> Option<String> {
+        let shown = |source: &Source| match source {
+            Source::Path(path) | Source::Item(path) => {
+                let names = path.iter().map(|segment| match segment {
+                    Segment::Name(name) => name.clone(),
+                    Segment::Index(index) => index.to_string(),
+                });
+                names.collect::<Vec<_>>().join("/")
+            }
+            other => format!("{other:?}"),
+        };
+        match value(text, AT_TOP) {
+            Ok(Expr::Constant(Constant::String(text))) => Some(format!("constant {text}")),
+            Ok(Expr::Template(parts)) => {
+                let parts = parts.iter().map(|part| match part {
+                    Part::Literal(text) => format!("'{text}'"),
+                    Part::Source(source) => shown(source),
+                    Part::Time { source, format } => format!("{}@{format}", shown(source)),
+                });
+                Some(parts.collect::<Vec<_>>().join(" "))
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn templates_are_text_and_fields() {
+        let cases = [
+            ("{a}", Some("a")),
+            ("{tenant}:{user.id}", Some("tenant ':' user/id")),
+            ("x {a[0].b} y", Some("'x ' a/0/b ' y'")),
+            ("{dev}:{ts:%Y%m%d%H}", Some("dev ':' ts@%Y%m%d%H")),
+            ("{@timestamp:%F}", Some("Timestamp@%F")),
+            ("{ts:%H:%M}", Some("ts@%H:%M")),
+            ("{@item.a}{@index}", Some("a Index")),
+            (r#"{a."x}y:z"}"#, Some("a/x}y:z")),
+            ("{{{a}}}", Some("'{' a '}'")),
+            ("a {{b}} c", Some("constant a {b} c")),
+            ("{{", Some("constant {")),
+            ("}}", Some("constant }")),
+            ("{", None),
+            ("}", None),
+            ("{}", None),
+            ("{a", None),
+            ("{a}}", None),
+            ("{a}{", None),
+            ("{ a}", None),
+            ("{a }", None),
+            ("{a b}", None),
+            ("{ts:}", None),
+            ("{ts:%}", None),
+            ("{ts:%!}", None),
+            ("{ts:%Y", None),
+            ("{ts:hour}", None),
+            ("{@nothing}", None),
+            ("{:%Y}", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parts(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn items_need_an_each() {
+        let scope = Scope { root: &[], each: false };
+        for text in ["@item", "@item.a", "@index", "{@index}", "{a}{@item.b}"] {
+            assert!(value(text, scope).is_err(), "{text}");
+        }
+    }
+}
