@@ -124,7 +124,8 @@ fn check_time_format(format: &str) -> Result<(), Bad> {
             cure,
         );
     }
-    match jiff::fmt::strtime::format(format, jiff::Timestamp::UNIX_EPOCH) {
+    let sample = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
+    match jiff::fmt::strtime::format(format, &sample) {
         Ok(_) => Ok(()),
         Err(error) => bad(format!("the time format {} is wrong: {error}", quoted(format)), cure),
     }

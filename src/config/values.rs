@@ -158,7 +158,7 @@ fn from_path(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr,
     if let (Some(cast), Some(node)) = (cast, table.get("as")) {
         let allowed: &[As] = match place {
             Place::Bin => &[],
-            Place::Key => &[As::String, As::Integer, As::Base64, As::Hex, As::EpochMs],
+            Place::Key => &[As::String, As::Integer, As::Base64, As::Hex],
             Place::Ttl => &[As::Integer, As::EpochMs],
         };
         if !allowed.is_empty() && !allowed.contains(&cast) {
