@@ -1201,6 +1201,13 @@ fn writes_are_checked() {
     let long_set = format!("set = \"{}\"", "s".repeat(64));
     let long_namespace = format!("namespace = \"{}\"", "n".repeat(32));
     check_write(&[
+        (
+            "key = { path = \"a\", as = \"epoch_ms\" }",
+            "key.as",
+            "a key cannot be read as this",
+            "\"epoch_ms\"",
+            "string, integer, base64, hex",
+        ),
         ("each_max = 0", "each_max", "out of range", "integer 0", "1 to 10000"),
         ("each_max = 10001", "each_max", "out of range", "10001", "1 to 10000"),
         (

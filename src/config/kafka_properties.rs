@@ -14,7 +14,8 @@ use toml::de::DeValue;
 
 use super::keys;
 use super::model::Run;
-use super::reader::{Node, Table, did_you_mean};
+use super::reader::{Node, did_you_mean};
+use super::table::Table;
 
 /// Properties that cannot be set, and why.
 #[derive(Debug)]

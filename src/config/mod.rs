@@ -4,9 +4,9 @@
 //! thread, once, before anything else starts. Reads the file and what its `${env:…}` and `${file:…}` name; talks to no
 //! service: whether the brokers answer, the topics exist or the namespace takes a ttl is for the start to find out.
 //!
-//! The way of a file: [`reader`] walks the TOML with its lines, resolves references through [`references`] and holds
-//! names against [`keys`]; [`sections`] and [`route`] say what each key must be; [`units`], [`names`], [`grammar`] and
-//! [`values`] know the small languages in strings; [`kafka_properties`] decides what librdkafka may be told.
+//! The way of a file: `reader` and `table` walk the TOML with its lines, resolve references through `references` and hold
+//! names against [`keys`]; `sections` and `route` say what each key must be; `units`, `names`, `grammar` and `values` know
+//! the small languages in strings; [`kafka_properties`] decides what librdkafka may be told.
 
 /// The checked values: what the rest of the program sees.
 pub mod model;
@@ -24,6 +24,10 @@ mod grammar;
 mod references;
 /// The walk through the TOML: places, lines, faults.
 mod reader;
+/// Tables: keys with limits and defaults.
+mod table;
+/// Syntax errors, and what they put in doubt.
+mod syntax;
 /// Value expressions: strings, constants and tables.
 mod values;
 /// Which librdkafka properties may be set, and why not the others.

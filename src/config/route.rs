@@ -6,7 +6,8 @@ use super::grammar::{self, Scope};
 use super::keys;
 use super::model::{Bin, Each, LongNames, Path, Route, Segment, Source, Ttl, Write};
 use super::names;
-use super::reader::{Node, Table, Text, did_you_mean, quoted};
+use super::reader::{Node, Text, did_you_mean, quoted};
+use super::table::Table;
 use super::units;
 use super::values::{self, Place};
 

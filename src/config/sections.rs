@@ -4,8 +4,9 @@ use super::kafka_properties;
 use super::keys;
 use super::model::{Aerospike, Config, Format, Kafka, Reject, Run, Secret, Start};
 use super::names;
-use super::reader::{Node, Table, Text};
+use super::reader::{Node, Text};
 use super::route;
+use super::table::Table;
 
 const KAFKA_PORT: u16 = 9092;
 const AEROSPIKE_PORT: u16 = 3000;

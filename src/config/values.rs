@@ -7,7 +7,8 @@ use toml::de::DeValue;
 use super::grammar::{self, Bad, Scope};
 use super::keys;
 use super::model::{As, Constant, Expr, Missing, Typed};
-use super::reader::{Node, Table, Text, all};
+use super::reader::{Node, Text, all};
+use super::table::Table;
 
 /// What a value is for: it decides the types and the defaults it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
