@@ -697,6 +697,17 @@ fn properties_are_librdkafkas_own() {
         ),
         (
             "properties",
+            "\"sasl.oauthbearer.client.secret\" = \"hunter2\"",
+            (
+                6,
+                "\"sasl.oauthbearer.client.secret\"",
+                "not supported in this build",
+                "",
+                "CONFIGURATION.md",
+            ),
+        ),
+        (
+            "properties",
             "\"sasl.oauthbearer.method\" = \"hunter2\"",
             (
                 6,

@@ -428,7 +428,8 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
         Err(error) => {
             let cure = "see the property in librdkafka's CONFIGURATION.md";
             match error {
-                KafkaError::ClientConfig(_, why, ..) if shown => {
+                // What this build lacks is told without the value.
+                KafkaError::ClientConfig(_, why, ..) if shown || why.contains("not supported in this build") => {
                     node.fault(format!("librdkafka refuses it: {}", why.trim_end_matches('.')), cure);
                 }
                 _ => node.fault("librdkafka refuses the value", cure),
