@@ -52,8 +52,9 @@ lint: setup ## format and clippy, warnings denied
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 
 .PHONY: doc
+# With private items: the pages are for those who work on the code, and a module's text names the parts inside it.
 doc: setup ## the crate's documentation, warnings denied
-	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --no-deps --all-features
+	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --no-deps --all-features --document-private-items
 
 .PHONY: check
 check: ## everything CI runs: lint, test, doc, bench, test-kafka

@@ -120,12 +120,13 @@ print_brokers() {
 fetch_jars() {
   cmp -s "$root/scripts/kafka/pom.xml" "$jars/pom.xml" && return
   echo "kafka: fetching the broker's jars" >&2
-  local fresh
+  local fresh log=$root/.cache/kafka/maven.log
   mkdir -p "$root/.cache/kafka"
   fresh=$(mktemp -d "$root/.cache/kafka/jars.XXXXXX")
-  mvn -B -q -Dstyle.color=never -f "$root/scripts/kafka/pom.xml" -Dmaven.wagon.http.retryHandler.count=3 \
-    dependency:copy-dependencies -DoutputDirectory="$fresh" </dev/null >&2 || {
+  mvn -B -q -f "$root/scripts/kafka/pom.xml" -Dmaven.wagon.http.retryHandler.count=3 \
+    dependency:copy-dependencies -DoutputDirectory="$fresh" </dev/null >"$log" 2>&1 || {
     rm -rf "$fresh"
+    tail -n 20 "$log" >&2
     fail "Maven could not fetch the broker's jars (scripts/kafka/pom.xml)"
   }
   cp "$root/scripts/kafka/pom.xml" "$fresh/pom.xml"
@@ -174,8 +175,10 @@ prepare() {
     echo "controller.quorum.voters=1@127.0.0.1:$controller_port"
     echo "log.dirs=$dir/data"
   } >"$config"
-  # 16 random bytes in the base64 of URLs: what the broker's own random-uuid prints, without another JVM.
+  # 16 random bytes in the base64 of URLs: what the broker's own random-uuid prints, without another JVM. A leading
+  # dash would be an option, as in one of 64 it is.
   cluster_id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
+  cluster_id=${cluster_id/#-/A}
   # C1 only: this JVM lives for a second.
   heap=(-Xmx128m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
   run_java kafka.tools.StorageTool format --config "$config" --cluster-id "$cluster_id" \

@@ -6,6 +6,8 @@
 //! another value the answer must have another than 0). In `namespace/<name>` the values of `objects`,
 //! `master_objects`, `current_time`, `non_expirable_objects` and `expired_objects`. No frame is left out.
 #![cfg(feature = "sim")]
+// A test may fail by panicking.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -43,15 +45,36 @@ fn parse(line_number: usize, line: &str) -> Entry {
     let (frame, is_cut) = frame.strip_suffix(CUT).map_or((frame, false), |frame| (frame, true));
     let frame = if let Some(text) = frame.strip_prefix("INFO v2 b'") {
         let text = text.strip_suffix('\'').unwrap_or(text);
-        let body = text.replace("\\n", "\n").replace("\\t", "\t").replace("/*682", &"/".repeat(682)).into_bytes();
-        Frame { line: line_number, kind: 1, bytes: None, body, is_cut }
+        let body = text
+            .replace("\\n", "\n")
+            .replace("\\t", "\t")
+            .replace("/*682", &"/".repeat(682))
+            .into_bytes();
+        Frame {
+            line: line_number,
+            kind: 1,
+            bytes: None,
+            body,
+            is_cut,
+        }
     } else {
         let (len, hex) = frame.strip_prefix("type=3 v2 len=").unwrap().split_once(' ').unwrap();
         let bytes: usize = len.parse().unwrap();
-        let body: Vec<u8> =
-            (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect();
-        assert!(is_cut || bytes == body.len(), "line {line_number}: {bytes} bytes said, {} recorded", body.len());
-        Frame { line: line_number, kind: 3, bytes: Some(bytes), body, is_cut }
+        let body: Vec<u8> = (0..hex.len() / 2)
+            .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
+            .collect();
+        assert!(
+            is_cut || bytes == body.len(),
+            "line {line_number}: {bytes} bytes said, {} recorded",
+            body.len()
+        );
+        Frame {
+            line: line_number,
+            kind: 3,
+            bytes: Some(bytes),
+            body,
+            is_cut,
+        }
     };
     match arrow {
         "->" => Entry::Request(connection.to_owned(), frame),
@@ -61,18 +84,28 @@ fn parse(line_number: usize, line: &str) -> Entry {
 }
 
 fn send(stream: &mut TcpStream, frame: &Frame) {
-    assert!(!frame.is_cut, "line {}: a request that was cut cannot be sent", frame.line);
+    assert!(
+        !frame.is_cut,
+        "line {}: a request that was cut cannot be sent",
+        frame.line
+    );
     let header = (2u64 << 56) | (u64::from(frame.kind) << 48) | frame.body.len() as u64;
-    stream.write_all(&[&header.to_be_bytes(), frame.body.as_slice()].concat()).unwrap();
+    stream
+        .write_all(&[&header.to_be_bytes(), frame.body.as_slice()].concat())
+        .unwrap();
 }
 
 fn receive(stream: &mut TcpStream, line: usize) -> (u8, Vec<u8>) {
     let mut header = [0; 8];
-    stream.read_exact(&mut header).unwrap_or_else(|error| panic!("line {line}: no answer: {error}"));
+    stream
+        .read_exact(&mut header)
+        .unwrap_or_else(|error| panic!("line {line}: no answer: {error}"));
     let word = u64::from_be_bytes(header);
     assert_eq!(header[0], 2, "line {line}: version");
     let mut body = vec![0; (word & 0xffff_ffff_ffff) as usize];
-    stream.read_exact(&mut body).unwrap_or_else(|error| panic!("line {line}: half an answer: {error}"));
+    stream
+        .read_exact(&mut body)
+        .unwrap_or_else(|error| panic!("line {line}: half an answer: {error}"));
     (header[1], body)
 }
 
@@ -95,7 +128,13 @@ fn mask_messages(body: &mut [u8]) {
 
 /// Takes the values out that count what the recorded server held.
 fn mask_info(body: &[u8]) -> String {
-    let counted = ["objects", "master_objects", "current_time", "non_expirable_objects", "expired_objects"];
+    let counted = [
+        "objects",
+        "master_objects",
+        "current_time",
+        "non_expirable_objects",
+        "expired_objects",
+    ];
     let text = String::from_utf8(body.to_vec()).unwrap();
     let mask_entry = |entry: &str| match entry.rsplit_once('=') {
         Some((name, _)) if counted.contains(&name) => format!("{name}=N"),
@@ -120,14 +159,21 @@ fn compare(recorded: &Frame, kind: u8, mut answer: Vec<u8>, call: &str) {
         assert_eq!(got, expected, "line {line}, before {call:?}");
         return;
     }
-    assert_eq!(recorded.bytes, Some(answer.len()), "line {line}: length; got {answer:02x?}");
+    assert_eq!(
+        recorded.bytes,
+        Some(answer.len()),
+        "line {line}: length; got {answer:02x?}"
+    );
     let mut expected = recorded.body.clone();
     if recorded.is_cut {
         answer.truncate(expected.len());
     }
     mask_messages(&mut expected);
     mask_messages(&mut answer);
-    assert_eq!(answer, expected, "line {line}, before {call:?}\n got {answer:02x?}\nwant {expected:02x?}");
+    assert_eq!(
+        answer, expected,
+        "line {line}, before {call:?}\n got {answer:02x?}\nwant {expected:02x?}"
+    );
 }
 
 /// The recording deletes a record it did not write: it was there. (So was the first one written, at generation 8; it
@@ -138,7 +184,9 @@ fn put_before_the_recording(simulator: &Simulator) {
         "x -> type=3 v2 len=79 1600010000000000000000000000000003e800030001000000050074657374000000020166000000\
          1504{record}0000000d02010001780000000000000001"
     );
-    let Entry::Request(_, frame) = parse(0, &put) else { panic!("a request") };
+    let Entry::Request(_, frame) = parse(0, &put) else {
+        panic!("a request")
+    };
     let mut stream = TcpStream::connect(simulator.addr()).unwrap();
     send(&mut stream, &frame);
     let (_, answer) = receive(&mut stream, 0);
@@ -147,13 +195,20 @@ fn put_before_the_recording(simulator: &Simulator) {
 
 #[test]
 fn every_recorded_request_is_answered_as_the_real_server_did() {
-    let config = SimConfig { cluster_name: "demo-cluster".to_owned(), ..SimConfig::default() };
+    let config = SimConfig {
+        cluster_name: "demo-cluster".to_owned(),
+        ..SimConfig::default()
+    };
     let simulator = Simulator::start(config).unwrap();
     let mut connections: BTreeMap<String, TcpStream> = BTreeMap::new();
     put_before_the_recording(&simulator);
     let (mut requests, mut answers, mut calls, mut left_out) = (0, 0, 0, Vec::new());
 
-    let entries: Vec<Entry> = TRANSCRIPT.lines().enumerate().map(|(at, line)| parse(at + 1, line)).collect();
+    let entries: Vec<Entry> = TRANSCRIPT
+        .lines()
+        .enumerate()
+        .map(|(at, line)| parse(at + 1, line))
+        .collect();
     let mut next_call = String::new();
     let names: Vec<String> = entries
         .iter()

@@ -1,14 +1,278 @@
-//! Prints three events of the demo's generator.
+//! The whole way in one command: events into Kafka, the service, records out of Aerospike, and a ledger of all of it.
+//!
+//! Runs the very pipeline the binary runs (`supervisor::run`, from a configuration text), with a broker and a database
+//! in this process, or with real ones (`--kafka`, `AEROSPIKE_HOSTS`). In the middle the database goes silent for ten
+//! seconds; what that does is measured and printed. At the end every record is read back and compared with what the
+//! events said. Anything missing or wrong: exit code 1.
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a program for a terminal
 
+mod broker;
 mod events;
+mod ledger;
+mod service;
+mod stall;
 
-fn main() {
-    let mut generator = events::EventGenerator::new(42);
-    let mut event = Vec::new();
-    for sequence in 0..3 {
-        let facts = generator.event(sequence, &mut event);
-        println!("{} {:?} {}", facts.key, facts.amount(), String::from_utf8_lossy(&event));
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use penstock::ops::counters::Counters;
+use penstock::ops::exit::Exit;
+use penstock::ops::memory::resident_bytes;
+use penstock::sim::{SimConfig, Simulator};
+
+use broker::Broker;
+use service::{Service, Settings};
+use stall::{StallReport, Watch};
+
+/// Kafka to Aerospike in one process, with a database that goes silent in the middle, checked to the last record.
+#[derive(Debug, Parser)]
+#[command(name = "demo")]
+struct Arguments {
+    /// How many events [default: 400000 in the process, 1000000 on a real broker].
+    #[arg(long)]
+    messages: Option<u64>,
+    /// Brokers of a real Kafka instead of the one in the process.
+    #[arg(long, value_name = "HOST:PORT")]
+    kafka: Option<String>,
+    /// A real Aerospike instead of the simulator (namespace test; no fault is asked of it).
+    #[arg(long, env = "AEROSPIKE_HOSTS", value_name = "HOST:PORT")]
+    aerospike: Option<String>,
+    /// How long the database goes silent; 0: not at all.
+    #[arg(long, default_value_t = 10)]
+    stall_seconds: u64,
+    /// Rows a batch.
+    #[arg(long, default_value_t = 200)]
+    batch_rows_max: usize,
+    /// Of the events.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+}
+
+/// Partitions of the demo's topic.
+const PARTITIONS: i32 = 8;
+/// How far the producer may be ahead in the process: the mock broker keeps little and drops the oldest silently.
+const LEAD_MAX_IN_PROCESS: u64 = 30_000;
+/// Without progress for so long, outside of the stall, the demo has failed.
+const PROGRESS_DEADLINE: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,librdkafka=off,aerospike_core=off,aerospike=off"))
+        .format_timestamp_millis()
+        .init();
+    match demo(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("demo: {error}");
+            ExitCode::from(1)
+        }
     }
+}
+
+fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
+    let messages = arguments.messages.unwrap_or(if arguments.kafka.is_some() { 1_000_000 } else { 400_000 });
+    let broker = Broker::start(arguments.kafka.as_deref(), PARTITIONS)?;
+    let simulator = match &arguments.aerospike {
+        Some(_) => None,
+        None => Some(Simulator::start(SimConfig::default())?),
+    };
+    let aerospike = match (&arguments.aerospike, &simulator) {
+        (Some(hosts), _) => hosts.clone(),
+        (None, Some(simulator)) => simulator.addr().to_string(),
+        (None, None) => return Err("no database".into()),
+    };
+    println!("penstock demo: {messages} events, {PARTITIONS} partitions, two records an event");
+    println!("  kafka      {}", if broker.is_real() { broker.address() } else { "in this process (mock)" });
+    println!("  aerospike  {}", if simulator.is_some() { "simulator in this process" } else { &aerospike });
+
+    let settings = Settings {
+        brokers: broker.address().to_string(),
+        topic: broker.topic().to_string(),
+        group: format!("{}-demo", broker.topic()),
+        aerospike,
+        // A real cluster is shared: sets of this run's own.
+        set_prefix: if simulator.is_some() { String::new() } else { format!("{}-", broker.topic()) },
+        batch_rows_max: arguments.batch_rows_max,
+    };
+
+    // On a real broker everything is produced first, so that the rate is the service's alone.
+    let produced = Arc::new(AtomicU64::new(0));
+    let counters = Arc::new(Counters::new());
+    let producer = {
+        let (broker, produced, counters, seed) = (broker.producer()?, produced.clone(), counters.clone(), arguments.seed);
+        let lead_max = if broker.is_real() { u64::MAX } else { LEAD_MAX_IN_PROCESS };
+        thread::Builder::new().name("producer".into()).spawn(move || {
+            broker.produce(seed, messages, lead_max, &produced, &counters)
+        })?
+    };
+    let mut producer = Some(producer);
+    if broker.is_real() {
+        let started = Instant::now();
+        join_producer(&mut producer)?;
+        println!("  produced {messages} events in {:.1} s", started.elapsed().as_secs_f64());
+        compare_batches(&settings, messages)?;
+    }
+
+    println!("\n  time    produced    written       rate   waiting  resident  database");
+    let service = Service::start(&settings, counters.clone())?;
+    let mut watch = Watch::new(&counters, simulator.as_ref(), messages, arguments.stall_seconds);
+    let mut last_line = Instant::now();
+    let mut last_written = 0;
+    let mut progress_at = Instant::now();
+    let mut peak = 0;
+    while counters.messages_written.get() < messages {
+        thread::sleep(Duration::from_millis(50)); // the pace of observation; nothing waits for it
+        peak = peak.max(resident_bytes().unwrap_or(0));
+        watch.observe();
+        if service.ended() {
+            return Err("the service ended by itself; its log says why".into());
+        }
+        if producer.as_ref().is_some_and(thread::JoinHandle::is_finished) {
+            join_producer(&mut producer)?;
+        }
+        let written = counters.messages_written.get();
+        if watch.stalled() || written > last_written {
+            progress_at = Instant::now();
+        }
+        if progress_at.elapsed() > PROGRESS_DEADLINE {
+            return Err(format!("no progress for {PROGRESS_DEADLINE:?} at {written} of {messages}").into());
+        }
+        if last_line.elapsed() >= Duration::from_secs(1) {
+            println!(
+                "  {:>4.0} s {:>11} {:>10} {:>8.0}/s {:>9} {:>6} MiB  {}",
+                watch.elapsed().as_secs_f64(),
+                produced.load(Relaxed),
+                written,
+                (written - last_written) as f64 / last_line.elapsed().as_secs_f64(),
+                produced.load(Relaxed).saturating_sub(written),
+                resident_bytes().unwrap_or(0) / (1024 * 1024),
+                if watch.stalled() { "SILENT" } else { "ok" },
+            );
+            last_line = Instant::now();
+            last_written = written;
+        }
+    }
+    watch.finish();
+    let exit = service.stop()?;
+    join_producer(&mut producer)?;
+
+    println!("\nReading every record back …");
+    let ledger = ledger::check(&settings, arguments.seed, messages)?;
+    let committed = broker.committed(&settings.group)?;
+    Ok(report(&Outcome { messages, watch: &watch, counters: &counters, peak, ledger, committed, exit, settings: &settings, real_broker: broker.is_real() }))
+}
+
+fn join_producer(
+    producer: &mut Option<thread::JoinHandle<Result<(), broker::ProduceError>>>,
+) -> Result<(), Box<dyn Error>> {
+    match producer.take().map(thread::JoinHandle::join) {
+        None | Some(Ok(Ok(()))) => Ok(()),
+        Some(Ok(Err(error))) => Err(error.into()),
+        Some(Err(_)) => Err("the producer panicked".into()),
+    }
+}
+
+/// The same build, the same messages, side by side: batches of one row against batches as configured.
+fn compare_batches(settings: &Settings, messages: u64) -> Result<(), Box<dyn Error>> {
+    const RATIO_MIN: f64 = 3.0;
+    let limit = messages.min(100_000);
+    println!("\nThe same {limit} messages with batches of one row, and of {}:", settings.batch_rows_max);
+    let mut rates = Vec::new();
+    for (name, batch_rows_max) in [("one", 1), ("many", settings.batch_rows_max), ("one", 1), ("many", settings.batch_rows_max)] {
+        let settings = Settings {
+            group: format!("{}-{name}-{}", settings.topic, rates.len()),
+            set_prefix: format!("{}ratio-", settings.set_prefix),
+            batch_rows_max,
+            ..settings.clone()
+        };
+        let rate = service::rate(&settings, limit)?;
+        println!("  batch_rows_max = {batch_rows_max:<5} {rate:>8.0} messages/s");
+        rates.push(rate);
+    }
+    let ratio = (rates[1] + rates[3]) / (rates[0] + rates[2]);
+    println!("  ratio {ratio:.1} (at least {RATIO_MIN:.0})");
+    if ratio < RATIO_MIN {
+        return Err(format!("batches make it only {ratio:.1} times as fast").into());
+    }
+    Ok(())
+}
+
+struct Outcome<'a> {
+    messages: u64,
+    watch: &'a Watch<'a>,
+    counters: &'a Counters,
+    peak: u64,
+    ledger: ledger::Ledger,
+    /// (committed, end) over all partitions.
+    committed: (i64, i64),
+    exit: Exit,
+    settings: &'a Settings,
+    real_broker: bool,
+}
+
+/// Prints the table; `true` when everything balances.
+fn report(outcome: &Outcome<'_>) -> bool {
+    let Outcome { messages, watch, counters, peak, ledger, committed, exit, settings, real_broker } = outcome;
+    let rows = counters.batch_rows();
+    let write = counters.batch_write_us();
+    let ms = |us: u64| us as f64 / 1000.0;
+    println!("\n  messages          {messages} consumed and written once: {}", counters.messages_written.get() == *messages);
+    println!("  records           {} expected, {} read back", ledger.expected, ledger.found);
+    println!("  rate              {:.0} messages/s, {:.0} rows/s (without the silence)", watch.rate(*messages), watch.rate(counters.rows_written.get()));
+    println!("  batches           {} calls, rows p50 {} p99 {} max {}", counters.batches.get(), rows.p50, rows.p99, rows.max);
+    println!("  write latency     p50 {:.1} ms  p99 {:.1} ms  max {:.1} ms", ms(write.p50), ms(write.p99), ms(write.max));
+    println!(
+        "  peak memory       {} MiB, with the {} in the same process",
+        peak / (1024 * 1024),
+        match (real_broker, settings.set_prefix.is_empty()) {
+            (false, true) => "producer, broker and database",
+            (true, true) => "producer and database",
+            (false, false) => "producer and broker",
+            (true, false) => "producer",
+        }
+    );
+    let stall_ok = match watch.report() {
+        Some(stall) => print_stall(&stall),
+        None => {
+            println!("  silence           none was asked for");
+            true
+        }
+    };
+    println!("  offsets           {} committed of {}", committed.0, committed.1);
+    println!("\n  ledger            missing {}  wrong {}  unexpected {}", ledger.missing, ledger.wrong, ledger.unexpected);
+
+    let balanced = ledger.is_balanced()
+        && committed.0 == committed.1
+        && counters.messages_written.get() == *messages
+        && counters.messages_in_hand.get() == 0
+        && *exit == Exit::Stopped
+        && stall_ok;
+    if balanced {
+        println!("  balanced: every event is in its records, nothing twice, nothing lost");
+        println!("\nTry next:");
+        println!("  make demo ARGS=\"--batch-rows-max 1\"      what batches are worth");
+        println!("  make demo-kafka                          the same on a real Apache Kafka");
+        println!("  penstock check examples/events.toml      your own configuration: README.md");
+    } else {
+        println!("  NOT BALANCED (service exit code {})", exit.code());
+    }
+    balanced
+}
+
+fn print_stall(stall: &StallReport) -> bool {
+    println!("  silence           {:.1} s; what the service did meanwhile:", stall.lasted.as_secs_f64());
+    println!("    consumption     {} messages taken after the first second", stall.consumed);
+    println!("    memory          {:+.1} MiB resident", stall.memory_growth as f64 / (1024.0 * 1024.0));
+    println!("    rebalances      {}", stall.rebalances);
+    match stall.caught_up_after {
+        Some(after) => println!("    then            first write after {:.1} s", after.as_secs_f64()),
+        None => println!("    then            NO write after it"),
+    }
+    stall.is_right()
 }

@@ -3,6 +3,9 @@
 //!
 //! Only arguments and signals stand here; everything else is `penstock::sim`.
 
+// A command line tool speaks to its user.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use std::error::Error;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -85,7 +88,11 @@ fn main() -> ExitCode {
 fn ctl(addr: SocketAddr, words: &[String]) -> Result<ExitCode, Box<dyn Error>> {
     let answer = sim::control_command(addr, &words.join(" ")).map_err(|error| format!("{addr}: {error}"))?;
     println!("{answer}");
-    Ok(if answer.starts_with("error:") { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if answer.starts_with("error:") {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn serve(serve: Serve) -> Result<(), Box<dyn Error>> {
@@ -102,9 +109,15 @@ fn serve(serve: Serve) -> Result<(), Box<dyn Error>> {
         ..SimConfig::default()
     };
     let simulator = Simulator::start(config).map_err(|error| format!("cannot listen on {}: {error}", serve.listen))?;
-    let control = simulator.control_addr().map_or_else(|| "none".to_owned(), |addr| addr.to_string());
+    let control = simulator
+        .control_addr()
+        .map_or_else(|| "none".to_owned(), |addr| addr.to_string());
     let mut stdout = std::io::stdout();
-    writeln!(stdout, "penstock-sim: listening on {} control={control}", simulator.addr())?;
+    writeln!(
+        stdout,
+        "penstock-sim: listening on {} control={control}",
+        simulator.addr()
+    )?;
     stdout.flush()?;
     signals.forever().next();
     drop(simulator);

@@ -14,7 +14,9 @@ const FIELD_SESSION_TTL: u8 = 6;
 const HEADER_BYTES: usize = 16;
 const SESSION_TTL_SECONDS: u32 = 86_400;
 /// Clients send passwords hashed with this salt and cost (aerospike-core 3.0.0, `admin_command.rs`).
-const SALT: [u8; 16] = [244, 107, 11, 190, 207, 254, 141, 27, 6, 103, 216, 79, 109, 193, 216, 169];
+const SALT: [u8; 16] = [
+    244, 107, 11, 190, 207, 254, 141, 27, 6, 103, 216, 79, 109, 193, 216, 169,
+];
 const COST: u32 = 10;
 
 /// Who may speak.
@@ -36,13 +38,23 @@ pub struct Session {
 
 impl Auth {
     pub fn new(user: Option<(&str, &str)>, seed: u64) -> std::io::Result<Self> {
-        let Some((name, password)) = user else { return Ok(Auth { user: None }) };
+        let Some((name, password)) = user else {
+            return Ok(Auth { user: None });
+        };
         let hash = bcrypt::hash_with_salt(password, COST, SALT).map_err(std::io::Error::other)?;
         let mut random = super::faults::Random::new(seed ^ u64::from(std::process::id()));
         let mut token = [0; 16];
-        token.chunks_exact_mut(8).for_each(|chunk| chunk.copy_from_slice(&random.next().to_be_bytes()));
+        token
+            .chunks_exact_mut(8)
+            .for_each(|chunk| chunk.copy_from_slice(&random.next().to_be_bytes()));
         let credential = hash.format_for_version(bcrypt::Version::TwoA);
-        Ok(Auth { user: Some(User { name: name.to_owned(), credential, token }) })
+        Ok(Auth {
+            user: Some(User {
+                name: name.to_owned(),
+                credential,
+                token,
+            }),
+        })
     }
 
     pub fn allows(&self, session: &Session) -> bool {
@@ -68,7 +80,9 @@ impl Auth {
 
     /// The error is a result code.
     fn login(&self, body: &[u8]) -> Result<(u8, &User), u8> {
-        let Some(user) = &self.user else { return Err(code::SECURITY_NOT_SUPPORTED) };
+        let Some(user) = &self.user else {
+            return Err(code::SECURITY_NOT_SUPPORTED);
+        };
         let request = Request::parse(body).ok_or(code::SECURITY_FIELD)?;
         if request.user != user.name.as_bytes() {
             return Err(code::SECURITY_USER);
@@ -94,7 +108,12 @@ impl<'a> Request<'a> {
     fn parse(body: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(body);
         let header: [u8; HEADER_BYTES] = reader.array()?;
-        let mut request = Request { command: header[2], user: &[], credential: &[], token: &[] };
+        let mut request = Request {
+            command: header[2],
+            user: &[],
+            credential: &[],
+            token: &[],
+        };
         for _ in 0..header[3] {
             let size = reader.u32()? as usize;
             let (&kind, data) = reader.take(size)?.split_first()?;

@@ -26,7 +26,14 @@ pub struct Scratch {
 
 fn refuse(engine: &Engine, code: u8, out: &mut Vec<u8>) {
     engine.counters.batches_refused.fetch_add(1, Ordering::Relaxed);
-    wire::put_header_frame(out, AnswerHeader { info3: wire::INFO3_LAST, code, ..AnswerHeader::default() });
+    wire::put_header_frame(
+        out,
+        AnswerHeader {
+            info3: wire::INFO3_LAST,
+            code,
+            ..AnswerHeader::default()
+        },
+    );
 }
 
 /// Runs the batch and puts its whole answer at the end of `out`.
@@ -51,7 +58,9 @@ pub fn run(engine: &Engine, batch: &Batch<'_>, scratch: &mut Scratch, world: Wor
     counters.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
     counters.biggest_batch.fetch_max(rows.len() as u64, Ordering::Relaxed);
 
-    let mut struck = engine.faults.strike_rows(rows.iter().map(|row| writes(&headers[row.header])));
+    let mut struck = engine
+        .faults
+        .strike_rows(rows.iter().map(|row| writes(&headers[row.header])));
     scratch.seen.clear();
     let duplicates = rows.iter().filter(|row| !scratch.seen.insert(row.digest)).count();
     if duplicates > 0 {
@@ -74,7 +83,11 @@ pub fn run(engine: &Engine, batch: &Batch<'_>, scratch: &mut Scratch, world: Wor
         let start = *frame.get_or_insert_with(|| wire::begin_frame(out, wire::PROTO_MESSAGE));
         let code = match struck.get(at).copied().flatten() {
             Some(code) => {
-                let refused = AnswerHeader { code, index: row.index, ..AnswerHeader::default() };
+                let refused = AnswerHeader {
+                    code,
+                    index: row.index,
+                    ..AnswerHeader::default()
+                };
                 out.extend_from_slice(&refused.bytes());
                 code
             }
@@ -91,7 +104,14 @@ pub fn run(engine: &Engine, batch: &Batch<'_>, scratch: &mut Scratch, world: Wor
         wire::end_frame(out, start);
     }
     let code = if complete { code::OK } else { code::PARAMETER };
-    wire::put_header_frame(out, AnswerHeader { info3: wire::INFO3_LAST, code, ..AnswerHeader::default() });
+    wire::put_header_frame(
+        out,
+        AnswerHeader {
+            info3: wire::INFO3_LAST,
+            code,
+            ..AnswerHeader::default()
+        },
+    );
 
     counters.reads.fetch_add(reads, Ordering::Relaxed);
     for (code, times) in (0..=255).zip(results).filter(|(_, times)| *times > 0) {

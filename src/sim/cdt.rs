@@ -75,12 +75,17 @@ struct Call {
 }
 
 fn parse(payload: &[u8]) -> Result<Call, u8> {
-    let Some(Value::List(items)) = msgpack::read_all(payload) else { return Err(code::PARAMETER) };
+    let Some(Value::List(items)) = msgpack::read_all(payload) else {
+        return Err(code::PARAMETER);
+    };
     let mut items = items.into_iter();
     match items.next() {
         // The first item of an operation on a nested container.
         Some(Value::Int(0xff)) => Err(code::UNSUPPORTED_FEATURE),
-        Some(Value::Int(what)) => Ok(Call { what, args: items.collect() }),
+        Some(Value::Int(what)) => Ok(Call {
+            what,
+            args: items.collect(),
+        }),
         _ => Err(code::PARAMETER),
     }
 }
@@ -95,7 +100,11 @@ impl Call {
     }
 
     fn int_or(&self, at: usize, default: i64) -> Result<i64, u8> {
-        if at < self.args.len() { self.int(at) } else { Ok(default) }
+        if at < self.args.len() {
+            self.int(at)
+        } else {
+            Ok(default)
+        }
     }
 }
 
@@ -138,7 +147,11 @@ impl ListItems {
 
 impl MapItems {
     fn value(self) -> Value {
-        if self.order == 0 { Value::Map(self.items) } else { Value::OrderedMap(self.order, self.items) }
+        if self.order == 0 {
+            Value::Map(self.items)
+        } else {
+            Value::OrderedMap(self.order, self.items)
+        }
     }
 
     fn find(&self, key: &Value) -> Result<usize, usize> {
@@ -147,7 +160,10 @@ impl MapItems {
 }
 
 fn changed(value: &Value, result: Option<Value>) -> Changed {
-    Changed { value: Some(Particle::from_value(value)), result: result.as_ref().map(Particle::from_value) }
+    Changed {
+        value: Some(Particle::from_value(value)),
+        result: result.as_ref().map(Particle::from_value),
+    }
 }
 
 /// Applies an operation that writes. The error is a result code.
@@ -165,7 +181,9 @@ pub fn read(existing: Option<&Particle>, payload: &[u8]) -> Result<Option<Partic
     let call = parse(payload)?;
     let value = match call.what {
         list::SIZE | list::GET | list::GET_RANGE | list::GET_BY_INDEX_RANGE => {
-            let Some(list) = list_of(existing)? else { return Ok(None) };
+            let Some(list) = list_of(existing)? else {
+                return Ok(None);
+            };
             read_list(&list.items, &call)?
         }
         map::SIZE | map::GET_BY_KEY => {
@@ -174,7 +192,10 @@ pub fn read(existing: Option<&Particle>, payload: &[u8]) -> Result<Option<Partic
         }
         _ => return Err(code::UNSUPPORTED_FEATURE),
     };
-    Ok(value.filter(|value| !matches!(value, Value::Nil)).as_ref().map(Particle::from_value))
+    Ok(value
+        .filter(|value| !matches!(value, Value::Nil))
+        .as_ref()
+        .map(Particle::from_value))
 }
 
 fn read_list(items: &[Value], call: &Call) -> Result<Option<Value>, u8> {
@@ -225,7 +246,10 @@ fn map_result(kind: i64, found: Option<&(Value, Value)>) -> Result<Option<Value>
 /// An index that must be inside; negative ones count from the end.
 fn index(len: usize, at: i64) -> Result<usize, u8> {
     let at = if at < 0 { at + len as i64 } else { at };
-    usize::try_from(at).ok().filter(|at| *at < len).ok_or(code::OP_NOT_APPLICABLE)
+    usize::try_from(at)
+        .ok()
+        .filter(|at| *at < len)
+        .ok_or(code::OP_NOT_APPLICABLE)
 }
 
 /// A range of indexes, cut to what is there.
@@ -248,7 +272,12 @@ fn modify_list(list: Option<ListItems>, call: &Call) -> Result<Changed, u8> {
             | list::SET
             | list::INCREMENT
     );
-    let Some(mut list) = list.or_else(|| creates.then_some(Items { order: 0, items: Vec::new() })) else {
+    let Some(mut list) = list.or_else(|| {
+        creates.then_some(Items {
+            order: 0,
+            items: Vec::new(),
+        })
+    }) else {
         // Nothing there to take from: the server leaves the bin out and answers without a result.
         return Ok(Changed::default());
     };
@@ -263,15 +292,33 @@ fn modify_list(list: Option<ListItems>, call: &Call) -> Result<Changed, u8> {
             Some(Value::Int(list.items.len() as i64))
         }
         list::APPEND_ITEMS => {
-            insert(&mut list, len as i64, call.arg(0)?.as_list().ok_or(code::PARAMETER)?, call, 1)?;
+            insert(
+                &mut list,
+                len as i64,
+                call.arg(0)?.as_list().ok_or(code::PARAMETER)?,
+                call,
+                1,
+            )?;
             Some(Value::Int(list.items.len() as i64))
         }
         list::INSERT => {
-            insert(&mut list, call.int(0)?, std::slice::from_ref(call.arg(1)?), call, usize::MAX)?;
+            insert(
+                &mut list,
+                call.int(0)?,
+                std::slice::from_ref(call.arg(1)?),
+                call,
+                usize::MAX,
+            )?;
             Some(Value::Int(list.items.len() as i64))
         }
         list::INSERT_ITEMS => {
-            insert(&mut list, call.int(0)?, call.arg(1)?.as_list().ok_or(code::PARAMETER)?, call, usize::MAX)?;
+            insert(
+                &mut list,
+                call.int(0)?,
+                call.arg(1)?.as_list().ok_or(code::PARAMETER)?,
+                call,
+                usize::MAX,
+            )?;
             Some(Value::Int(list.items.len() as i64))
         }
         list::POP => Some(list.items.remove(index(len, call.int(0)?)?)),
@@ -301,7 +348,7 @@ fn modify_list(list: Option<ListItems>, call: &Call) -> Result<Changed, u8> {
         }
         list::SET => {
             let (at, value) = (call.int(0)?, call.arg(1)?.clone());
-            pad(&mut list.items, at, call.int_or(3, 0)?)?;
+            pad(&mut list.items, at, call.int_or(2, 0)?)?;
             let len = list.items.len();
             if at == len as i64 {
                 list.items.push(value);
@@ -311,7 +358,14 @@ fn modify_list(list: Option<ListItems>, call: &Call) -> Result<Changed, u8> {
             None
         }
         list::INCREMENT => {
-            let (at, by) = (call.int(0)?, if call.args.len() > 1 { call.arg(1)?.clone() } else { Value::Int(1) });
+            let (at, by) = (
+                call.int(0)?,
+                if call.args.len() > 1 {
+                    call.arg(1)?.clone()
+                } else {
+                    Value::Int(1)
+                },
+            );
             if at == len as i64 {
                 list.items.push(Value::Int(0));
             }
@@ -356,7 +410,11 @@ fn insert(target: &mut ListItems, at: i64, items: &[Value], call: &Call, order_a
         return Err(code::OP_NOT_APPLICABLE);
     }
     if flags & list::INSERT_BOUNDED != 0 && at > target.items.len() as i64 {
-        return if flags & list::NO_FAIL != 0 { Ok(()) } else { Err(code::OP_NOT_APPLICABLE) };
+        return if flags & list::NO_FAIL != 0 {
+            Ok(())
+        } else {
+            Err(code::OP_NOT_APPLICABLE)
+        };
     }
     pad(&mut target.items, at, 0)?;
     let before = target.items.clone();
@@ -388,19 +446,24 @@ fn add(value: &Value, by: &Value) -> Result<Value, u8> {
 }
 
 fn modify_map(map: Option<MapItems>, call: &Call) -> Result<Changed, u8> {
-    // Where the order of a map to be created stands among the arguments: the last or, behind it, the flags.
+    // Where the order of a map to be created stands among the arguments. They go by position (`cdt.c`): a client that
+    // leaves a nil value out has its order taken for the value.
     let order_at = match call.what {
         map::SET_TYPE => Some(0),
-        map::PUT => Some(if call.args.len() == 2 { 1 } else { 2 }),
         map::PUT_ITEMS => Some(1),
-        map::INCREMENT | map::DECREMENT => Some(call.args.len().saturating_sub(1).max(1)),
+        map::PUT | map::INCREMENT | map::DECREMENT => Some(2),
         _ => None,
     };
     let created = match order_at {
-        Some(at) => Some(Items { order: call.int_or(at, 0)? as u8 & 3, items: Vec::new() }),
+        Some(at) => Some(Items {
+            order: call.int_or(at, 0)? as u8 & 3,
+            items: Vec::new(),
+        }),
         None => None,
     };
-    let Some(mut map) = map.or(created) else { return Ok(Changed::default()) };
+    let Some(mut map) = map.or(created) else {
+        return Ok(Changed::default());
+    };
     let size = |map: &MapItems| Some(Value::Int(map.items.len() as i64));
     let result = match call.what {
         map::SET_TYPE => {
@@ -408,9 +471,8 @@ fn modify_map(map: Option<MapItems>, call: &Call) -> Result<Changed, u8> {
             None
         }
         map::PUT => {
-            // A nil value is left out by the client.
-            let value = if call.args.len() == 2 { Value::Nil } else { call.arg(1)?.clone() };
-            put(&mut map, vec![(call.arg(0)?.clone(), value)], call.int_or(3, 0)?)?;
+            let entry = (call.arg(0)?.clone(), call.arg(1)?.clone());
+            put(&mut map, vec![entry], call.int_or(3, 0)?)?;
             size(&map)
         }
         map::PUT_ITEMS => {
@@ -419,7 +481,7 @@ fn modify_map(map: Option<MapItems>, call: &Call) -> Result<Changed, u8> {
             size(&map)
         }
         map::INCREMENT | map::DECREMENT => {
-            let by = if call.args.len() > 2 { call.arg(1)?.clone() } else { Value::Int(1) };
+            let by = call.args.get(1).cloned().unwrap_or(Value::Int(1));
             let by = match (call.what, by) {
                 (map::DECREMENT, Value::Int(by)) => Value::Int(by.wrapping_neg()),
                 (map::DECREMENT, Value::Float(by)) => Value::Float(-by),
@@ -449,10 +511,10 @@ fn modify_map(map: Option<MapItems>, call: &Call) -> Result<Changed, u8> {
         }
         map::REMOVE_BY_INDEX_RANGE => {
             let (from, to) = range(map.items.len(), call.int(1)?, call.int_or(2, i64::MAX)?);
-            let removed: Vec<_> = map.items.drain(from..to).collect();
+            map.items.drain(from..to);
             match call.int(0)? {
                 RETURN_NONE => None,
-                RETURN_COUNT => Some(Value::Int(removed.len() as i64)),
+                RETURN_COUNT => Some(Value::Int((to - from) as i64)),
                 _ => return Err(code::UNSUPPORTED_FEATURE),
             }
         }
@@ -507,30 +569,103 @@ mod tests {
     fn go(start: Option<Value>, call: &[Value]) -> Result<(Option<Value>, Option<Value>), u8> {
         let start = start.as_ref().map(Particle::from_value);
         let changed = modify(start.as_ref(), &pack(&Value::List(call.to_vec())))?;
-        Ok((changed.value.map(|value| value.to_value()), changed.result.map(|value| value.to_value())))
+        Ok((
+            changed.value.map(|value| value.to_value()),
+            changed.result.map(|value| value.to_value()),
+        ))
     }
 
     #[test]
     fn lists_change_as_the_server_does() {
         let int = Value::Int;
         let cases = [
-            ("append creates", None, vec![int(1), int(9), int(0), int(0)], Ok((Some(ints(&[9])), Some(int(1))))),
-            ("append", Some(ints(&[1])), vec![int(1), int(9)], Ok((Some(ints(&[1, 9])), Some(int(2))))),
-            ("append items", Some(ints(&[1])), vec![int(2), ints(&[2, 3])], Ok((Some(ints(&[1, 2, 3])), Some(int(3))))),
-            ("unique", Some(ints(&[1])), vec![int(1), int(1), int(0), int(1)], Err(24)),
-            ("unique, no fail", Some(ints(&[1])), vec![int(1), int(1), int(0), int(5)], Ok((Some(ints(&[1])), Some(int(1))))),
-            ("insert", Some(ints(&[1, 3])), vec![int(3), int(1), int(2)], Ok((Some(ints(&[1, 2, 3])), Some(int(3))))),
-            ("trim keeps the last two", Some(ints(&[1, 2, 3])), vec![int(10), int(-2), int(2)], Ok((Some(ints(&[2, 3])), Some(int(1))))),
-            ("trim of a short list", Some(ints(&[1])), vec![int(10), int(-5), int(5)], Ok((Some(ints(&[1])), Some(int(0))))),
-            ("pop", Some(ints(&[1, 2])), vec![int(5), int(-1)], Ok((Some(ints(&[1])), Some(int(2))))),
+            (
+                "append creates",
+                None,
+                vec![int(1), int(9), int(0), int(0)],
+                Ok((Some(ints(&[9])), Some(int(1)))),
+            ),
+            (
+                "append",
+                Some(ints(&[1])),
+                vec![int(1), int(9)],
+                Ok((Some(ints(&[1, 9])), Some(int(2)))),
+            ),
+            (
+                "append items",
+                Some(ints(&[1])),
+                vec![int(2), ints(&[2, 3])],
+                Ok((Some(ints(&[1, 2, 3])), Some(int(3)))),
+            ),
+            (
+                "unique",
+                Some(ints(&[1])),
+                vec![int(1), int(1), int(0), int(1)],
+                Err(24),
+            ),
+            (
+                "unique, no fail",
+                Some(ints(&[1])),
+                vec![int(1), int(1), int(0), int(5)],
+                Ok((Some(ints(&[1])), Some(int(1)))),
+            ),
+            (
+                "insert",
+                Some(ints(&[1, 3])),
+                vec![int(3), int(1), int(2)],
+                Ok((Some(ints(&[1, 2, 3])), Some(int(3)))),
+            ),
+            (
+                "trim keeps the last two",
+                Some(ints(&[1, 2, 3])),
+                vec![int(10), int(-2), int(2)],
+                Ok((Some(ints(&[2, 3])), Some(int(1)))),
+            ),
+            (
+                "trim of a short list",
+                Some(ints(&[1])),
+                vec![int(10), int(-5), int(5)],
+                Ok((Some(ints(&[1])), Some(int(0)))),
+            ),
+            (
+                "pop",
+                Some(ints(&[1, 2])),
+                vec![int(5), int(-1)],
+                Ok((Some(ints(&[1])), Some(int(2)))),
+            ),
             ("pop outside", Some(ints(&[1])), vec![int(5), int(3)], Err(26)),
-            ("remove range", Some(ints(&[1, 2, 3])), vec![int(8), int(1), int(9)], Ok((Some(ints(&[1])), Some(int(2))))),
+            (
+                "remove range",
+                Some(ints(&[1, 2, 3])),
+                vec![int(8), int(1), int(9)],
+                Ok((Some(ints(&[1])), Some(int(2)))),
+            ),
             ("remove on nothing", None, vec![int(7), int(0)], Ok((None, None))),
-            ("set", Some(ints(&[1])), vec![int(9), int(0), int(5)], Ok((Some(ints(&[5])), None))),
-            ("increment", Some(ints(&[1])), vec![int(12), int(0), int(5)], Ok((Some(ints(&[6])), Some(int(6))))),
+            (
+                "set",
+                Some(ints(&[1])),
+                vec![int(9), int(0), int(5)],
+                Ok((Some(ints(&[5])), None)),
+            ),
+            (
+                "increment",
+                Some(ints(&[1])),
+                vec![int(12), int(0), int(5)],
+                Ok((Some(ints(&[6])), Some(int(6)))),
+            ),
             ("clear", Some(ints(&[1])), vec![int(11)], Ok((Some(ints(&[])), None))),
-            ("a map is no list", Some(Value::Map(vec![])), vec![int(1), int(9)], Err(12)),
-            ("nested", Some(ints(&[1])), vec![int(0xff), ints(&[0x10, 0]), ints(&[1, 2])], Err(16)),
+            (
+                "a map is no list",
+                Some(Value::Map(vec![])),
+                vec![int(1), int(9)],
+                Err(12),
+            ),
+            (
+                "nested",
+                Some(ints(&[1])),
+                vec![int(0xff), ints(&[0x10, 0]), ints(&[1, 2])],
+                Err(16),
+            ),
             ("by rank", Some(ints(&[1])), vec![int(39), int(0), int(0)], Err(16)),
             ("without operand", Some(ints(&[1])), vec![int(1)], Err(4)),
         ];
@@ -545,18 +680,73 @@ mod tests {
         let k = || Value::from("k");
         let map = |value: i64| Value::Map(vec![(Value::from("k"), Value::Int(value))]);
         let cases = [
-            ("put creates", None, vec![int(67), k(), int(1), int(0)], Ok((Some(map(1)), Some(int(1))))),
-            ("put ordered", None, vec![int(67), k(), int(1), int(1)], Ok((Some(Value::OrderedMap(1, vec![(k(), int(1))])), Some(int(1))))),
-            ("put nil", None, vec![int(67), k(), int(0)], Ok((Some(Value::Map(vec![(k(), Value::Nil)])), Some(int(1))))),
-            ("create only", Some(map(1)), vec![int(67), k(), int(2), int(0), int(1)], Err(24)),
-            ("create only, no fail", Some(map(1)), vec![int(67), k(), int(2), int(0), int(5)], Ok((Some(map(1)), Some(int(1))))),
+            (
+                "put creates",
+                None,
+                vec![int(67), k(), int(1), int(0)],
+                Ok((Some(map(1)), Some(int(1)))),
+            ),
+            (
+                "put ordered",
+                None,
+                vec![int(67), k(), int(1), int(1)],
+                Ok((Some(Value::OrderedMap(1, vec![(k(), int(1))])), Some(int(1)))),
+            ),
+            (
+                "put of a value left out",
+                None,
+                vec![int(67), k(), int(0)],
+                Ok((Some(map(0)), Some(int(1)))),
+            ),
+            (
+                "create only",
+                Some(map(1)),
+                vec![int(67), k(), int(2), int(0), int(1)],
+                Err(24),
+            ),
+            (
+                "create only, no fail",
+                Some(map(1)),
+                vec![int(67), k(), int(2), int(0), int(5)],
+                Ok((Some(map(1)), Some(int(1)))),
+            ),
             ("update only", None, vec![int(67), k(), int(2), int(0), int(2)], Err(23)),
-            ("increment creates", None, vec![int(73), k(), int(3), int(0)], Ok((Some(map(3)), Some(int(3))))),
-            ("increment", Some(map(1)), vec![int(73), k(), int(3), int(0)], Ok((Some(map(4)), Some(int(4))))),
-            ("decrement", Some(map(1)), vec![int(74), k(), int(3), int(0)], Ok((Some(map(-2)), Some(int(-2))))),
-            ("increment a string", Some(Value::Map(vec![(k(), Value::from("x"))])), vec![int(73), k(), int(3), int(0)], Err(12)),
-            ("remove", Some(map(1)), vec![int(76), int(7), k()], Ok((Some(Value::Map(vec![])), Some(int(1))))),
-            ("a list is no map", Some(ints(&[])), vec![int(67), k(), int(1), int(0)], Err(12)),
+            (
+                "increment creates",
+                None,
+                vec![int(73), k(), int(3), int(0)],
+                Ok((Some(map(3)), Some(int(3)))),
+            ),
+            (
+                "increment",
+                Some(map(1)),
+                vec![int(73), k(), int(3), int(0)],
+                Ok((Some(map(4)), Some(int(4)))),
+            ),
+            (
+                "decrement",
+                Some(map(1)),
+                vec![int(74), k(), int(3), int(0)],
+                Ok((Some(map(-2)), Some(int(-2)))),
+            ),
+            (
+                "increment a string",
+                Some(Value::Map(vec![(k(), Value::from("x"))])),
+                vec![int(73), k(), int(3), int(0)],
+                Err(12),
+            ),
+            (
+                "remove",
+                Some(map(1)),
+                vec![int(76), int(7), k()],
+                Ok((Some(Value::Map(vec![])), Some(int(1)))),
+            ),
+            (
+                "a list is no map",
+                Some(ints(&[])),
+                vec![int(67), k(), int(1), int(0)],
+                Err(12),
+            ),
         ];
         for (name, start, call, expected) in cases {
             assert_eq!(go(start, &call), expected, "{name}");

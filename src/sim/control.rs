@@ -121,7 +121,11 @@ fn share(word: &str) -> Result<Share, String> {
 
 fn stats(engine: &Engine) -> String {
     let stats = engine.counters.snapshot();
-    let results: Vec<String> = stats.results.iter().map(|(code, times)| format!("{code}:{times}")).collect();
+    let results: Vec<String> = stats
+        .results
+        .iter()
+        .map(|(code, times)| format!("{code}:{times}"))
+        .collect();
     format!(
         "messages={} batches={} batches_refused={} rows={} biggest_batch={} singles={} reads={} duplicate_rows={} \
          connections={} results={}",
@@ -139,7 +143,10 @@ fn stats(engine: &Engine) -> String {
 }
 
 fn count(engine: &Engine, namespace: &str, set: &str) -> Result<String, String> {
-    let found = engine.store.namespace(namespace.as_bytes()).ok_or(format!("no namespace {namespace:?}"))?;
+    let found = engine
+        .store
+        .namespace(namespace.as_bytes())
+        .ok_or(format!("no namespace {namespace:?}"))?;
     let now = engine.store.now();
     let set = found.find_set(set.as_bytes());
     let mut live = 0u64;

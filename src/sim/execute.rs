@@ -40,11 +40,19 @@ struct Done {
 
 impl Done {
     fn refused(code: u8) -> Self {
-        Done { code, ..Done::default() }
+        Done {
+            code,
+            ..Done::default()
+        }
     }
 
     fn of(code: u8, record: &Record) -> Self {
-        Done { code, generation: record.generation.into(), void_time: record.void_time, ops: 0 }
+        Done {
+            code,
+            generation: record.generation.into(),
+            void_time: record.void_time,
+            ops: 0,
+        }
     }
 }
 
@@ -63,8 +71,20 @@ pub fn row(namespace: &Namespace, digest: &Digest, row: &Row<'_>, index: u32, wo
     if done.ops == 0 {
         out.truncate(start + MESSAGE_HEADER_BYTES);
     }
-    let Done { code, generation, void_time, ops } = done;
-    let header = AnswerHeader { info3: 0, code, generation, void_time, index, ops };
+    let Done {
+        code,
+        generation,
+        void_time,
+        ops,
+    } = done;
+    let header = AnswerHeader {
+        info3: 0,
+        code,
+        generation,
+        void_time,
+        index,
+        ops,
+    };
     out[start..start + MESSAGE_HEADER_BYTES].copy_from_slice(&header.bytes());
     code
 }
@@ -86,7 +106,14 @@ fn set_fits(namespace: &Namespace, row: &Row<'_>, record: &Record) -> bool {
 
 fn passes(row: &Row<'_>, record: &Record, world: World) -> Result<bool, u8> {
     let Some(filter) = row.filter else { return Ok(true) };
-    expression::matches(filter, &Context { bins: &record.bins, void_time: record.void_time, now: world.now })
+    expression::matches(
+        filter,
+        &Context {
+            bins: &record.bins,
+            void_time: record.void_time,
+            now: world.now,
+        },
+    )
 }
 
 fn generation_fits(row: &Row<'_>, generation: u16) -> bool {
@@ -109,7 +136,9 @@ fn read(namespace: &Namespace, digest: &Digest, row: &Row<'_>, world: World, out
         return Done::refused(code::PARAMETER);
     }
     let shard = namespace.shard(digest);
-    let Some(record) = shard.get(digest) else { return Done::refused(code::NOT_FOUND) };
+    let Some(record) = shard.get(digest) else {
+        return Done::refused(code::NOT_FOUND);
+    };
     let mut done = Done::of(code::OK, record);
     done.code = if !set_fits(namespace, row, record) {
         code::PARAMETER
@@ -143,7 +172,11 @@ fn read_bins(row: &Row<'_>, record: &Record, world: World, out: &mut Vec<u8>) ->
         return Err(code::PARAMETER);
     }
     let respond_all = row.info2 & wire::INFO2_RESPOND_ALL_OPS != 0;
-    let context = Context { bins: &record.bins, void_time: record.void_time, now: world.now };
+    let context = Context {
+        bins: &record.bins,
+        void_time: record.void_time,
+        now: world.now,
+    };
     let mut answered = 0;
     for operation in row.ops.iter() {
         BinName::new(operation.name).ok_or(code::BIN_NAME)?;
@@ -172,7 +205,9 @@ fn delete(namespace: &Namespace, digest: &Digest, row: &Row<'_>, world: World) -
         return Done::refused(code::ENTERPRISE_ONLY);
     }
     let mut shard = namespace.shard(digest);
-    let Entry::Occupied(entry) = shard.entry(*digest) else { return Done::refused(code::NOT_FOUND) };
+    let Entry::Occupied(entry) = shard.entry(*digest) else {
+        return Done::refused(code::NOT_FOUND);
+    };
     let record = entry.get();
     if !set_fits(namespace, row, record) {
         return Done::refused(code::PARAMETER);
@@ -244,7 +279,11 @@ fn policies(row: &Row<'_>) -> Result<Policies, u8> {
     if (reads && row.info1 & wire::INFO1_READ == 0) || (reads_all && answers) || (get_all && !reads_all) {
         return Err(code::PARAMETER);
     }
-    Ok(Policies { must_not_create, replace, respond_all })
+    Ok(Policies {
+        must_not_create,
+        replace,
+        respond_all,
+    })
 }
 
 fn write(namespace: &Namespace, digest: &Digest, row: &Row<'_>, world: World, out: &mut Vec<u8>) -> Done {
@@ -316,16 +355,26 @@ fn apply(
         }
     }
     let void_time = void_time(namespace, row.ttl, existing, world.now)?;
-    let key = match existing.and_then(|record| record.key.as_deref()).or(row.key) {
-        Some(key) => Some(key.into()),
-        None => None,
-    };
+    let key = existing
+        .and_then(|record| record.key.as_deref())
+        .or(row.key)
+        .map(Into::into);
     let mut bins = match existing {
         Some(record) if !policies.replace => record.bins.clone(),
         _ => Vec::with_capacity(usize::from(row.ops.count)),
     };
     let had_bins = !bins.is_empty();
-    let ops = apply_ops(row, &mut bins, policies, Context { bins: &[], void_time, now: world.now }, out)?;
+    let ops = apply_ops(
+        row,
+        &mut bins,
+        policies,
+        Context {
+            bins: &[],
+            void_time,
+            now: world.now,
+        },
+        out,
+    )?;
     if bins.is_empty() {
         if !had_bins {
             return Err(code::NOT_FOUND);
@@ -335,11 +384,20 @@ fn apply(
         }
         return Ok((None, Done { ops, ..Done::default() }));
     }
-    let record = Record { set, generation: next_generation(existing), void_time, key, bins };
+    let record = Record {
+        set,
+        generation: next_generation(existing),
+        void_time,
+        key,
+        bins,
+    };
     if record_bytes(&record) > namespace.config.max_record_bytes {
         return Err(code::RECORD_TOO_BIG);
     }
-    let done = Done { ops, ..Done::of(code::OK, &record) };
+    let done = Done {
+        ops,
+        ..Done::of(code::OK, &record)
+    };
     Ok((Some(record), done))
 }
 
@@ -381,7 +439,11 @@ fn next_generation(existing: Option<&Record>) -> u16 {
 
 fn void_time(namespace: &Namespace, ttl: u32, existing: Option<&Record>, now: u32) -> Result<u32, u8> {
     let config = &namespace.config;
-    let ttl = if ttl == TTL_KEEP && existing.is_none() { TTL_DEFAULT } else { ttl };
+    let ttl = if ttl == TTL_KEEP && existing.is_none() {
+        TTL_DEFAULT
+    } else {
+        ttl
+    };
     if ttl > TTL_SECONDS_MAX && ttl != TTL_NEVER && ttl != TTL_KEEP {
         return Err(code::PARAMETER);
     }
@@ -401,6 +463,9 @@ fn void_time(namespace: &Namespace, ttl: u32, existing: Option<&Record>, now: u3
 }
 
 fn record_bytes(record: &Record) -> usize {
-    let bins = record.bins.iter().map(|bin| BIN_OVERHEAD_BYTES + bin.name.as_bytes().len() + bin.particle.wire_bytes());
+    let bins = record
+        .bins
+        .iter()
+        .map(|bin| BIN_OVERHEAD_BYTES + bin.name.as_bytes().len() + bin.particle.wire_bytes());
     RECORD_OVERHEAD_BYTES + record.key.as_ref().map_or(0, |key| key.len()) + bins.sum::<usize>()
 }

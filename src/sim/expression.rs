@@ -107,7 +107,13 @@ const EVAL_NO_FAIL: i64 = 1 << 4;
 pub fn write(bins: &[Bin], name: &[u8], payload: &[u8], context: &Context<'_>) -> Result<Write, u8> {
     let context = Context { bins, ..*context };
     let (term, flags) = operation(payload, &context)?;
-    let refused = |code: u8, pardon: i64| if flags & pardon != 0 { Ok(Write::Keep) } else { Err(code) };
+    let refused = |code: u8, pardon: i64| {
+        if flags & pardon != 0 {
+            Ok(Write::Keep)
+        } else {
+            Err(code)
+        }
+    };
     let exists = super::ops::find(bins, name).is_some();
     if flags & WRITE_CREATE_ONLY != 0 && exists {
         return refused(code::BIN_EXISTS, WRITE_POLICY_NO_FAIL);
@@ -342,7 +348,9 @@ fn compare<'a>(what: i64, a: &Term<'a>, b: &Term<'a>) -> Result<Term<'a>, u8> {
         (Term::Bytes(_, a), Term::Bytes(_, b)) => Some(a.cmp(b)),
         _ => None,
     };
-    let Some(order) = order else { return Ok(Term::Unknown(Type::Bool)) };
+    let Some(order) = order else {
+        return Ok(Term::Unknown(Type::Bool));
+    };
     Ok(Term::Bool(match what {
         call::EQ => order.is_eq(),
         call::NE => order.is_ne(),
@@ -418,17 +426,29 @@ mod tests {
     use proptest::prelude::*;
 
     fn bins() -> Vec<Bin> {
-        [("n", Value::Int(5)), ("s", Value::from("text")), ("f", Value::Float(0.5)), ("b", Value::Bool(true))]
-            .iter()
-            .map(|(name, value)| Bin {
-                name: BinName::new(name.as_bytes()).unwrap(),
-                particle: Particle::from_value(value),
-            })
-            .collect()
+        [
+            ("n", Value::Int(5)),
+            ("s", Value::from("text")),
+            ("f", Value::Float(0.5)),
+            ("b", Value::Bool(true)),
+        ]
+        .iter()
+        .map(|(name, value)| Bin {
+            name: BinName::new(name.as_bytes()).unwrap(),
+            particle: Particle::from_value(value),
+        })
+        .collect()
     }
 
     fn check(expression: &[u8]) -> Result<bool, u8> {
-        matches(expression, &Context { bins: &bins(), void_time: 0, now: 0 })
+        matches(
+            expression,
+            &Context {
+                bins: &bins(),
+                void_time: 0,
+                now: 0,
+            },
+        )
     }
 
     /// `[81, type, name]`
@@ -460,9 +480,17 @@ mod tests {
             ("lt", call(5, &[&n, &[5]]), Ok(false)),
             ("le", call(6, &[&n, &[5]]), Ok(true)),
             ("negative", call(3, &[&n, &[0xff]]), Ok(true)),
-            ("64 bits", call(5, &[&n, &[0xcf, 0x7f, 255, 255, 255, 255, 255, 255, 255]]), Ok(true)),
+            (
+                "64 bits",
+                call(5, &[&n, &[0xcf, 0x7f, 255, 255, 255, 255, 255, 255, 255]]),
+                Ok(true),
+            ),
             ("string", call(1, &[&bin(3, "s"), &string("text")]), Ok(true)),
-            ("float", call(5, &[&bin(7, "f"), &[0xcb, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0]]), Ok(true)),
+            (
+                "float",
+                call(5, &[&bin(7, "f"), &[0xcb, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0]]),
+                Ok(true),
+            ),
             ("boolean", call(1, &[&bin(1, "b"), &[0xc3]]), Ok(true)),
             ("absent is unknown", unknown.clone(), Ok(false)),
             ("not unknown is unknown", call(18, &[&unknown]), Ok(false)),
@@ -471,18 +499,51 @@ mod tests {
             ("or ignores unknown", call(17, &[&unknown, &yes]), Ok(true)),
             ("or of unknown and false", call(17, &[&unknown, &no]), Ok(false)),
             ("and", call(16, &[&yes, &yes]), Ok(true)),
-            ("not (and of unknown and false)", call(18, &[&call(16, &[&unknown, &no])]), Ok(true)),
+            (
+                "not (and of unknown and false)",
+                call(18, &[&call(16, &[&unknown, &no])]),
+                Ok(true),
+            ),
             ("bin type", call(1, &[&bin_type("s"), &[3]]), Ok(true)),
-            ("bin type of an absent bin", call(1, &[&bin_type("gone"), &[0]]), Ok(true)),
-            ("guard, absent", call(17, &[&call(2, &[&bin_type("g"), &[1]]), &call(5, &[&bin(2, "g"), &[9]])]), Ok(true)),
-            ("guard, passed", call(17, &[&call(2, &[&bin_type("n"), &[1]]), &call(5, &[&bin(2, "n"), &[5]])]), Ok(false)),
-            ("guard, of another type", call(17, &[&call(2, &[&bin_type("s"), &[1]]), &call(5, &[&bin(2, "s"), &[5]])]), Ok(true)),
+            (
+                "bin type of an absent bin",
+                call(1, &[&bin_type("gone"), &[0]]),
+                Ok(true),
+            ),
+            (
+                "guard, absent",
+                call(
+                    17,
+                    &[&call(2, &[&bin_type("g"), &[1]]), &call(5, &[&bin(2, "g"), &[9]])],
+                ),
+                Ok(true),
+            ),
+            (
+                "guard, passed",
+                call(
+                    17,
+                    &[&call(2, &[&bin_type("n"), &[1]]), &call(5, &[&bin(2, "n"), &[5]])],
+                ),
+                Ok(false),
+            ),
+            (
+                "guard, of another type",
+                call(
+                    17,
+                    &[&call(2, &[&bin_type("s"), &[1]]), &call(5, &[&bin(2, "s"), &[5]])],
+                ),
+                Ok(true),
+            ),
             ("sum", call(1, &[&call(20, &[&n, &[2]]), &[7]]), Ok(true)),
             ("types that differ", call(1, &[&n, &string("5")]), Err(4)),
             ("no boolean", n.clone(), Err(4)),
             ("more behind it", [yes.as_slice(), &[1]].concat(), Err(4)),
             ("cut", yes[..yes.len() - 1].to_vec(), Err(4)),
-            ("malformed behind the deciding operand", call(17, &[&yes, &[0xc1]]), Err(4)),
+            (
+                "malformed behind the deciding operand",
+                call(17, &[&yes, &[0xc1]]),
+                Err(4),
+            ),
             ("empty", vec![], Err(4)),
             ("regular expression", call(7, &[&[0], &string("a"), &n]), Err(16)),
         ];
@@ -494,7 +555,11 @@ mod tests {
     #[test]
     fn an_expression_write_keeps_its_flags() {
         let bins = bins();
-        let context = Context { bins: &[], void_time: 0, now: 0 };
+        let context = Context {
+            bins: &[],
+            void_time: 0,
+            now: 0,
+        };
         let go = |name: &str, expression: &[u8], flags: u8| {
             let payload = [&[0x92], expression, &[flags]].concat();
             match write(&bins, name.as_bytes(), &payload, &context) {
@@ -512,7 +577,10 @@ mod tests {
         assert_eq!(go("n", &[0xc0], 0), "26");
         assert_eq!(go("n", &bin(2, "gone"), 0), "26");
         assert_eq!(go("n", &bin(2, "gone"), 16), "keep");
-        assert_eq!(go("n", &call(123, &[&call(1, &[&bin(2, "n"), &[5]]), &[1], &[2]]), 0), "Int(1)");
+        assert_eq!(
+            go("n", &call(123, &[&call(1, &[&bin(2, "n"), &[5]]), &[1], &[2]]), 0),
+            "Int(1)"
+        );
     }
 
     #[test]

@@ -23,7 +23,9 @@ pub enum Share {
 /// What becomes of a message that arrives during a stall. None is ever answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stalled {
+    /// It has no effect.
     Dropped,
+    /// It takes effect, and nobody is told.
     Applied,
 }
 
@@ -172,7 +174,10 @@ impl Faults {
     pub fn clear(&self) {
         self.change(|settings| {
             let random = std::mem::replace(&mut settings.random, Random::new(0));
-            *settings = Settings { random, ..Settings::new(0) };
+            *settings = Settings {
+                random,
+                ..Settings::new(0)
+            };
         });
     }
 
@@ -197,7 +202,9 @@ impl Faults {
         let arrived = Instant::now();
         let mut settings = self.state.settings.lock();
         while !settings.delay.is_zero() && !self.state.stopped.load(Ordering::SeqCst) {
-            let Some(until) = arrived.checked_add(settings.delay) else { break };
+            let Some(until) = arrived.checked_add(settings.delay) else {
+                break;
+            };
             if Instant::now() >= until {
                 break;
             }
@@ -236,7 +243,11 @@ impl Faults {
         }
         writes
             .map(|writes| {
-                let strikes = if writes { &mut settings.rows } else { &mut settings.reads };
+                let strikes = if writes {
+                    &mut settings.rows
+                } else {
+                    &mut settings.reads
+                };
                 strike(strikes, &mut settings.random)
             })
             .collect()
@@ -306,14 +317,21 @@ mod tests {
         assert!((150..250).contains(&struck), "{struck} of 1000");
         faults.seed(1);
         assert_eq!(faults.strike_rows((0..1000).map(|_| true)), first);
-        assert_eq!(faults.strike_rows([false].into_iter()), [None], "a write's fault does not strike a read");
+        assert_eq!(
+            faults.strike_rows([false].into_iter()),
+            [None],
+            "a write's fault does not strike a read"
+        );
     }
 
     #[test]
     fn a_count_strikes_so_many_and_ends() {
         let faults = Faults::new(Connections::default(), 1);
         faults.fail_batches(151, Share::Next(2));
-        assert_eq!([faults.strike_batch(), faults.strike_batch(), faults.strike_batch()], [Some(151), Some(151), None]);
+        assert_eq!(
+            [faults.strike_batch(), faults.strike_batch(), faults.strike_batch()],
+            [Some(151), Some(151), None]
+        );
         faults.fail_rows(9, Share::Next(3));
         faults.clear();
         assert!(faults.strike_rows([true].into_iter()).is_empty());

@@ -26,7 +26,11 @@ pub fn answer(engine: &Engine, is_allowed: bool, body: &[u8], out: &mut Vec<u8>)
     for name in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
         out.extend_from_slice(name.as_bytes());
         out.push(b'\t');
-        let value = if is_allowed { value(engine, name) } else { "ERROR:80:not authenticated".to_owned() };
+        let value = if is_allowed {
+            value(engine, name)
+        } else {
+            "ERROR:80:not authenticated".to_owned()
+        };
         out.extend_from_slice(value.as_bytes());
         out.push(b'\n');
     }
@@ -52,8 +56,12 @@ fn value(engine: &Engine, name: &str) -> String {
         "service-clear-std" | "service-clear-alt" | "service" => engine.node.addr.to_string(),
         "replicas" => replicas(engine),
         "namespaces" => {
-            let names: Vec<&str> =
-                engine.store.namespaces().iter().map(|namespace| namespace.config.name.as_str()).collect();
+            let names: Vec<&str> = engine
+                .store
+                .namespaces()
+                .iter()
+                .map(|namespace| namespace.config.name.as_str())
+                .collect();
             names.join(";")
         }
         "namespace" => match engine.store.namespace(params.as_bytes()) {
@@ -71,8 +79,12 @@ fn value(engine: &Engine, name: &str) -> String {
 /// Per namespace: regime, replication factor, and the bitmap of partitions this node is master of.
 fn replicas(engine: &Engine) -> String {
     let owned = base64::engine::general_purpose::STANDARD.encode(engine.node.partitions.as_slice());
-    let entries: Vec<String> =
-        engine.store.namespaces().iter().map(|namespace| format!("{}:0,1,{owned}", namespace.config.name)).collect();
+    let entries: Vec<String> = engine
+        .store
+        .namespaces()
+        .iter()
+        .map(|namespace| format!("{}:0,1,{owned}", namespace.config.name))
+        .collect();
     entries.join(";")
 }
 
@@ -98,7 +110,9 @@ fn namespace(engine: &Engine, namespace: &Namespace) -> String {
 
 /// `sets/<namespace>`, `sets/<namespace>/<set>`, or all.
 fn sets(engine: &Engine, params: &str) -> String {
-    let (namespace, set) = params.split_once('/').map_or((params, None), |(namespace, set)| (namespace, Some(set)));
+    let (namespace, set) = params
+        .split_once('/')
+        .map_or((params, None), |(namespace, set)| (namespace, Some(set)));
     let mut text = String::new();
     for found in engine.store.namespaces() {
         if !namespace.is_empty() && found.config.name != namespace {
@@ -130,7 +144,9 @@ fn sets(engine: &Engine, params: &str) -> String {
 
 /// Only `batch-max-requests` can be set.
 fn set_config(engine: &Engine, params: &str) -> String {
-    let rows_max = params.split(';').find_map(|param| param.strip_prefix("batch-max-requests="));
+    let rows_max = params
+        .split(';')
+        .find_map(|param| param.strip_prefix("batch-max-requests="));
     match rows_max.map(str::parse) {
         Some(Ok(rows_max)) => {
             engine.batch_rows_max.store(rows_max, Ordering::Relaxed);

@@ -5,6 +5,7 @@
 
 use super::wire::{Reader, code, field};
 
+/// What names a record: the hash of its set and user key.
 pub type Digest = [u8; 20];
 
 /// One operation on one bin, as it stands in the frame.
@@ -47,7 +48,12 @@ fn next_op<'a>(reader: &mut Reader<'a>) -> Option<Op<'a>> {
     body.u8()?;
     let name_bytes = body.u8()?;
     let name = body.take(usize::from(name_bytes))?;
-    Some(Op { code, particle, name, value: body.rest() })
+    Some(Op {
+        code,
+        particle,
+        name,
+        value: body.rest(),
+    })
 }
 
 /// What is to be done to one record: a single message, or one row of a batch (rows that repeat the previous row's
@@ -91,7 +97,14 @@ struct Fields<'a> {
 }
 
 fn parse_fields<'a>(reader: &mut Reader<'a>, count: u16) -> Option<Fields<'a>> {
-    let mut fields = Fields { namespace: &[], set: &[], key: None, digest: None, filter: None, batch: None };
+    let mut fields = Fields {
+        namespace: &[],
+        set: &[],
+        key: None,
+        digest: None,
+        filter: None,
+        batch: None,
+    };
     for _ in 0..count {
         let size = reader.u32()? as usize;
         let (&kind, data) = reader.take(size)?.split_first()?;
@@ -135,7 +148,12 @@ fn parse_body(body: &[u8]) -> Option<Message<'_>> {
         let rows_claimed = rows.u32()?;
         // The flags say whether the rows may run inline; the simulator is told so by its own configuration.
         rows.u8()?;
-        return Some(Message::Batch(Batch { rows_claimed, filter: fields.filter, info3, rows }));
+        return Some(Message::Batch(Batch {
+            rows_claimed,
+            filter: fields.filter,
+            info3,
+            rows,
+        }));
     }
     let ops = Ops::parse(&mut reader, op_count)?;
     let row = Row {
@@ -175,7 +193,9 @@ impl<'a> Batch<'a> {
     pub fn read_rows(&self, headers: &mut Vec<Row<'a>>, rows: &mut Vec<RowRef>) -> bool {
         let mut reader = self.rows;
         for _ in 0..self.rows_claimed {
-            let Some(row) = self.read_row(&mut reader, headers) else { return false };
+            let Some(row) = self.read_row(&mut reader, headers) else {
+                return false;
+            };
             rows.push(row);
         }
         true
@@ -188,15 +208,25 @@ impl<'a> Batch<'a> {
         if flags & ROW_REPEAT != 0 {
             let header = headers.len().checked_sub(1)?;
             // A repeated key would be another record's ("batch must not repeat key").
-            return headers[header].key.is_none().then_some(RowRef { index, digest, header });
+            return headers[header]
+                .key
+                .is_none()
+                .then_some(RowRef { index, digest, header });
         }
         let info1 = reader.u8()?;
-        let (info2, info3) =
-            if flags & ROW_INFO != 0 { (reader.u8()?, reader.u8()?) } else { (0, self.info3 & INFO3_READ_MODE) };
+        let (info2, info3) = if flags & ROW_INFO != 0 {
+            (reader.u8()?, reader.u8()?)
+        } else {
+            (0, self.info3 & INFO3_READ_MODE)
+        };
         if flags & ROW_INFO4 != 0 {
             reader.u8()?;
         }
-        let generation = if flags & ROW_GENERATION != 0 { u32::from(reader.u16()?) } else { 0 };
+        let generation = if flags & ROW_GENERATION != 0 {
+            u32::from(reader.u16()?)
+        } else {
+            0
+        };
         let ttl = if flags & ROW_TTL != 0 { reader.u32()? } else { 0 };
         let field_count = reader.u16()?.max(1);
         let op_count = reader.u16()?;
@@ -214,7 +244,11 @@ impl<'a> Batch<'a> {
             filter: fields.filter.or(self.filter),
             ops,
         });
-        Some(RowRef { index, digest, header: headers.len() - 1 })
+        Some(RowRef {
+            index,
+            digest,
+            header: headers.len() - 1,
+        })
     }
 }
 
@@ -230,7 +264,10 @@ mod tests {
                 let (mut headers, mut rows) = (Vec::new(), Vec::new());
                 batch.read_rows(&mut headers, &mut rows);
                 for row in rows {
-                    assert_eq!(headers[row.header].ops.iter().count(), usize::from(headers[row.header].ops.count));
+                    assert_eq!(
+                        headers[row.header].ops.iter().count(),
+                        usize::from(headers[row.header].ops.count)
+                    );
                 }
             }
             Err(code) => assert_eq!(code, code::PARAMETER),

@@ -61,8 +61,11 @@ pub struct SimConfig {
     pub listen: SocketAddr,
     /// Where control commands are heard, if anywhere (`control_command` says what they look like).
     pub control: Option<SocketAddr>,
+    /// What the node calls itself.
     pub node_name: String,
+    /// What its cluster is called.
     pub cluster_name: String,
+    /// The namespaces it has.
     pub namespaces: Vec<NamespaceConfig>,
     /// Rows of one batch on one key run in their order, as in a namespace in memory that allows it. Else they race.
     pub inline: bool,
@@ -82,7 +85,13 @@ impl Default for SimConfig {
             control: None,
             node_name: "A1".to_owned(),
             cluster_name: "penstock-sim".to_owned(),
-            namespaces: vec!["test".into(), NamespaceConfig { storage_engine: "device".to_owned(), ..NamespaceConfig::new("disk") }],
+            namespaces: vec![
+                "test".into(),
+                NamespaceConfig {
+                    storage_engine: "device".to_owned(),
+                    ..NamespaceConfig::new("disk")
+                },
+            ],
             inline: false,
             batch_rows_max: 0,
             login: None,
@@ -108,13 +117,21 @@ pub struct Simulator {
 }
 
 impl Simulator {
+    /// Listens and serves. Fails where an address cannot be had.
     pub fn start(config: SimConfig) -> io::Result<Self> {
         let socket = TcpListener::bind(config.listen)?;
         let addr = socket.local_addr()?;
         let connections = Connections::default();
-        let login = config.login.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
+        let login = config
+            .login
+            .as_ref()
+            .map(|(user, password)| (user.as_str(), password.as_str()));
         let engine = Arc::new(Engine {
-            node: Node { name: config.node_name.clone(), addr, partitions: [0xff; 512] },
+            node: Node {
+                name: config.node_name.clone(),
+                addr,
+                partitions: [0xff; 512],
+            },
             store: Store::new(config.namespaces.clone()),
             faults: Faults::new(connections.clone(), config.seed),
             counters: Counters::default(),
@@ -133,11 +150,21 @@ impl Simulator {
                 let engine = engine.clone();
                 let handler = move |stream| control::converse(&engine, stream);
                 let socket = TcpListener::bind(addr)?;
-                Some(Listener::serve(socket, "sim-ctl", Connections::default(), || true, handler)?)
+                Some(Listener::serve(
+                    socket,
+                    "sim-ctl",
+                    Connections::default(),
+                    || true,
+                    handler,
+                )?)
             }
             None => None,
         };
-        Ok(Simulator { control, listener: Some(listener), engine })
+        Ok(Simulator {
+            control,
+            listener: Some(listener),
+            engine,
+        })
     }
 
     /// Where clients connect.
@@ -155,6 +182,7 @@ impl Simulator {
         self.engine.faults.clone()
     }
 
+    /// What was counted so far.
     pub fn stats(&self) -> Stats {
         self.engine.counters.snapshot()
     }
@@ -162,8 +190,12 @@ impl Simulator {
     /// The live records of a set, by digest. The empty name is the records without a set.
     pub fn records(&self, namespace: &str, set: &str) -> BTreeMap<Digest, RecordView> {
         let mut records = BTreeMap::new();
-        let Some(namespace) = self.engine.store.namespace(namespace.as_bytes()) else { return records };
-        let Some(set) = namespace.find_set(set.as_bytes()) else { return records };
+        let Some(namespace) = self.engine.store.namespace(namespace.as_bytes()) else {
+            return records;
+        };
+        let Some(set) = namespace.find_set(set.as_bytes()) else {
+            return records;
+        };
         let now = self.engine.store.now();
         namespace.for_each(|digest, record| {
             if record.set == set && !record.is_expired(now) {
@@ -179,7 +211,10 @@ impl Simulator {
         let namespace = self.engine.store.namespace(namespace.as_bytes())?;
         let now = self.engine.store.now();
         let shard = namespace.shard(&digest);
-        shard.get(&digest).filter(|record| !record.is_expired(now)).map(|record| RecordView::new(record, now))
+        shard
+            .get(&digest)
+            .filter(|record| !record.is_expired(now))
+            .map(|record| RecordView::new(record, now))
     }
 
     /// Forgets every record, as a server in memory does when it is restarted: connections are closed, too.
@@ -204,7 +239,9 @@ impl Drop for Simulator {
 /// A record as tests look at it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordView {
+    /// The bins by name.
     pub bins: BTreeMap<String, Value>,
+    /// How often it was written, from 1.
     pub generation: u32,
     /// Seconds it has left; `None`: for ever.
     pub ttl: Option<u32>,
@@ -215,12 +252,21 @@ pub struct RecordView {
 impl RecordView {
     fn new(record: &Record, now: u32) -> Self {
         let bin = |bin: &store::Bin| {
-            (String::from_utf8_lossy(bin.name.as_bytes()).into_owned(), bin.particle.to_value())
+            (
+                String::from_utf8_lossy(bin.name.as_bytes()).into_owned(),
+                bin.particle.to_value(),
+            )
         };
-        let key = record.key.as_deref().and_then(|key| key.split_first()).map(|(&kind, bytes)| {
-            store::Particle::from_wire(kind, bytes)
-                .map_or_else(|_| Value::Particle(kind, bytes.to_vec()), |particle| particle.to_value())
-        });
+        let key = record
+            .key
+            .as_deref()
+            .and_then(|key| key.split_first())
+            .map(|(&kind, bytes)| {
+                store::Particle::from_wire(kind, bytes).map_or_else(
+                    |_| Value::Particle(kind, bytes.to_vec()),
+                    |particle| particle.to_value(),
+                )
+            });
         RecordView {
             bins: record.bins.iter().map(bin).collect(),
             generation: record.generation.into(),
@@ -229,6 +275,7 @@ impl RecordView {
         }
     }
 
+    /// The value in a bin.
     pub fn bin(&self, name: &str) -> Option<&Value> {
         self.bins.get(name)
     }
@@ -247,9 +294,13 @@ impl RecordView {
 /// How a record is asked for.
 #[derive(Debug, Clone, Copy)]
 pub enum RecordKey<'a> {
+    /// By an integer key.
     Int(i64),
+    /// By a string key.
     Str(&'a str),
+    /// By a key of bytes.
     Blob(&'a [u8]),
+    /// By the digest.
     Digest(Digest),
 }
 

@@ -16,14 +16,21 @@ const PARTICLE_BLOB: u8 = 4;
 /// A value as the simulator shows it to tests, and as elements of lists and maps.
 #[derive(Debug, Clone)]
 pub enum Value {
+    /// No value; only inside lists and maps.
     Nil,
+    /// A boolean.
     Bool(bool),
+    /// An integer.
     Int(i64),
+    /// An eight-byte float.
     Float(f64),
+    /// A string.
     Str(String),
+    /// Bytes.
     Blob(Vec<u8>),
+    /// A list in the order of its items.
     List(Vec<Value>),
-    /// In key order.
+    /// A map without an order attribute; the server keeps it in key order all the same.
     Map(Vec<(Value, Value)>),
     /// A list that keeps itself sorted, with its order flags.
     OrderedList(u8, Vec<Value>),
@@ -54,6 +61,7 @@ impl Value {
         }
     }
 
+    /// The integer.
     pub fn as_int(&self) -> Option<i64> {
         match self {
             Value::Int(value) => Some(*value),
@@ -61,6 +69,7 @@ impl Value {
         }
     }
 
+    /// The string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::Str(text) => Some(text),
@@ -303,7 +312,11 @@ fn read_map(reader: &mut Reader<'_>, len: usize, depth: usize) -> Option<Value> 
         }
     }
     canonical(&mut entries);
-    Some(if order == 0 { Value::Map(entries) } else { Value::OrderedMap(order, entries) })
+    Some(if order == 0 {
+        Value::Map(entries)
+    } else {
+        Value::OrderedMap(order, entries)
+    })
 }
 
 /// Key order, and of entries with one key the last: how the server keeps a map whatever its order attribute.
@@ -456,13 +469,32 @@ mod tests {
             Value::from(&[1, 2, 3][..]),
             Value::List((0..40).map(Value::Int).collect()),
             Value::OrderedList(1, vec![Value::Int(1), Value::Int(2)]),
-            Value::Map(vec![(Value::Int(1), Value::Nil), (Value::from("k"), Value::List(vec![]))]),
+            Value::Map(vec![
+                (Value::Int(1), Value::Nil),
+                (Value::from("k"), Value::List(vec![])),
+            ]),
             Value::OrderedMap(1, vec![(Value::from("a"), Value::Int(1))]),
         ];
         for value in &values {
             assert_eq!(&round_trip(value), value);
         }
-        for value in [0, 127, 128, 255, 256, 65_535, 65_536, 1 << 32, i64::MAX, -1, -32, -33, -129, -40_000, i64::MIN] {
+        for value in [
+            0,
+            127,
+            128,
+            255,
+            256,
+            65_535,
+            65_536,
+            1 << 32,
+            i64::MAX,
+            -1,
+            -32,
+            -33,
+            -129,
+            -40_000,
+            i64::MIN,
+        ] {
             assert_eq!(round_trip(&Value::Int(value)), Value::Int(value));
         }
     }

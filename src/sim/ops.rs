@@ -13,13 +13,18 @@ use super::store::{Bin, BinName, Particle, particle};
 use super::wire::{code, op};
 
 pub fn find<'b>(bins: &'b [Bin], name: &[u8]) -> Option<&'b Particle> {
-    bins.iter().find(|bin| bin.name.as_bytes() == name).map(|bin| &bin.particle)
+    bins.iter()
+        .find(|bin| bin.name.as_bytes() == name)
+        .map(|bin| &bin.particle)
 }
 
 fn set(bins: &mut Vec<Bin>, name: &[u8], particle: Particle) -> Result<(), u8> {
     match bins.iter_mut().find(|bin| bin.name.as_bytes() == name) {
         Some(bin) => bin.particle = particle,
-        None => bins.push(Bin { name: BinName::new(name).ok_or(code::BIN_NAME)?, particle }),
+        None => bins.push(Bin {
+            name: BinName::new(name).ok_or(code::BIN_NAME)?,
+            particle,
+        }),
     }
     Ok(())
 }
@@ -48,7 +53,11 @@ pub fn modify(bins: &mut Vec<Bin>, operation: &Op<'_>, context: &Context<'_>) ->
             Ok(Outcome::Silent)
         }
         op::WRITE => {
-            set(bins, operation.name, Particle::from_wire(operation.particle, operation.value)?)?;
+            set(
+                bins,
+                operation.name,
+                Particle::from_wire(operation.particle, operation.value)?,
+            )?;
             Ok(Outcome::Silent)
         }
         op::INCR | op::APPEND | op::PREPEND => {
@@ -121,7 +130,11 @@ mod tests {
     use super::*;
     use crate::sim::msgpack::Value;
 
-    const CONTEXT: Context<'_> = Context { bins: &[], void_time: 0, now: 0 };
+    const CONTEXT: Context<'_> = Context {
+        bins: &[],
+        void_time: 0,
+        now: 0,
+    };
 
     fn apply(start: &[(&str, Value)], ops: &[(u8, u8, &str, &[u8])]) -> Result<Vec<(String, Value)>, u8> {
         let mut bins = Vec::new();
@@ -129,11 +142,25 @@ mod tests {
             set(&mut bins, name.as_bytes(), Particle::from_value(value))?;
         }
         for &(code, particle, name, value) in ops {
-            modify(&mut bins, &Op { code, particle, name: name.as_bytes(), value }, &CONTEXT)?;
+            modify(
+                &mut bins,
+                &Op {
+                    code,
+                    particle,
+                    name: name.as_bytes(),
+                    value,
+                },
+                &CONTEXT,
+            )?;
         }
         Ok(bins
             .iter()
-            .map(|bin| (String::from_utf8_lossy(bin.name.as_bytes()).into_owned(), bin.particle.to_value()))
+            .map(|bin| {
+                (
+                    String::from_utf8_lossy(bin.name.as_bytes()).into_owned(),
+                    bin.particle.to_value(),
+                )
+            })
             .collect())
     }
 
@@ -146,24 +173,90 @@ mod tests {
         let x = |value: Value| vec![("x".to_owned(), value)];
         let cases: Vec<(&str, Result<_, u8>, Result<_, u8>)> = vec![
             ("put", apply(&[], &[(op::WRITE, 1, "x", &int(1))]), Ok(x(Value::Int(1)))),
-            ("null put", apply(&[("x", Value::Int(1))], &[(op::WRITE, 0, "x", &[])]), Ok(vec![])),
-            ("add creates", apply(&[], &[(op::INCR, 1, "x", &int(5))]), Ok(x(Value::Int(5)))),
-            ("add", apply(&[("x", Value::Int(2))], &[(op::INCR, 1, "x", &int(-5))]), Ok(x(Value::Int(-3)))),
-            ("add wraps", apply(&[("x", Value::Int(i64::MAX))], &[(op::INCR, 1, "x", &int(1))]), Ok(x(Value::Int(i64::MIN)))),
-            ("float add on integer", apply(&[("x", Value::Int(2))], &[(op::INCR, 2, "x", &1.0f64.to_be_bytes())]), Err(12)),
-            ("add float", apply(&[("x", Value::Float(2.0))], &[(op::INCR, 2, "x", &0.5f64.to_be_bytes())]), Ok(x(Value::Float(2.5)))),
-            ("add to string", apply(&[("x", Value::from("a"))], &[(op::INCR, 1, "x", &int(1))]), Err(12)),
-            ("append", apply(&[("x", Value::from("a"))], &[(op::APPEND, 3, "x", b"b")]), Ok(x(Value::from("ab")))),
-            ("prepend", apply(&[("x", Value::from("a"))], &[(op::PREPEND, 3, "x", b"b")]), Ok(x(Value::from("ba")))),
-            ("append to integer", apply(&[("x", Value::Int(1))], &[(op::APPEND, 3, "x", b"b")]), Err(12)),
-            ("append blob to string", apply(&[("x", Value::from("a"))], &[(op::APPEND, 4, "x", b"b")]), Err(12)),
-            ("delete then put", apply(&[("y", Value::Int(1))], &[(op::DELETE_ALL, 0, "", &[]), (op::WRITE, 1, "x", &int(1))]), Ok(x(Value::Int(1)))),
-            ("integer of three bytes", apply(&[], &[(op::WRITE, 1, "x", &[1, 2, 3])]), Err(4)),
+            (
+                "null put",
+                apply(&[("x", Value::Int(1))], &[(op::WRITE, 0, "x", &[])]),
+                Ok(vec![]),
+            ),
+            (
+                "add creates",
+                apply(&[], &[(op::INCR, 1, "x", &int(5))]),
+                Ok(x(Value::Int(5))),
+            ),
+            (
+                "add",
+                apply(&[("x", Value::Int(2))], &[(op::INCR, 1, "x", &int(-5))]),
+                Ok(x(Value::Int(-3))),
+            ),
+            (
+                "add wraps",
+                apply(&[("x", Value::Int(i64::MAX))], &[(op::INCR, 1, "x", &int(1))]),
+                Ok(x(Value::Int(i64::MIN))),
+            ),
+            (
+                "float add on integer",
+                apply(&[("x", Value::Int(2))], &[(op::INCR, 2, "x", &1.0f64.to_be_bytes())]),
+                Err(12),
+            ),
+            (
+                "add float",
+                apply(
+                    &[("x", Value::Float(2.0))],
+                    &[(op::INCR, 2, "x", &0.5f64.to_be_bytes())],
+                ),
+                Ok(x(Value::Float(2.5))),
+            ),
+            (
+                "add to string",
+                apply(&[("x", Value::from("a"))], &[(op::INCR, 1, "x", &int(1))]),
+                Err(12),
+            ),
+            (
+                "append",
+                apply(&[("x", Value::from("a"))], &[(op::APPEND, 3, "x", b"b")]),
+                Ok(x(Value::from("ab"))),
+            ),
+            (
+                "prepend",
+                apply(&[("x", Value::from("a"))], &[(op::PREPEND, 3, "x", b"b")]),
+                Ok(x(Value::from("ba"))),
+            ),
+            (
+                "append to integer",
+                apply(&[("x", Value::Int(1))], &[(op::APPEND, 3, "x", b"b")]),
+                Err(12),
+            ),
+            (
+                "append blob to string",
+                apply(&[("x", Value::from("a"))], &[(op::APPEND, 4, "x", b"b")]),
+                Err(12),
+            ),
+            (
+                "delete then put",
+                apply(
+                    &[("y", Value::Int(1))],
+                    &[(op::DELETE_ALL, 0, "", &[]), (op::WRITE, 1, "x", &int(1))],
+                ),
+                Ok(x(Value::Int(1))),
+            ),
+            (
+                "integer of three bytes",
+                apply(&[], &[(op::WRITE, 1, "x", &[1, 2, 3])]),
+                Err(4),
+            ),
             ("boolean of 2", apply(&[], &[(op::WRITE, 17, "x", &[2])]), Err(4)),
-            ("list that is none", apply(&[], &[(op::WRITE, 20, "x", &[0x81, 1, 1])]), Err(4)),
+            (
+                "list that is none",
+                apply(&[], &[(op::WRITE, 20, "x", &[0x81, 1, 1])]),
+                Err(4),
+            ),
             ("unknown particle", apply(&[], &[(op::WRITE, 99, "x", &[1])]), Err(4)),
             ("bits", apply(&[], &[(13, 4, "x", &[1])]), Err(16)),
-            ("long name", apply(&[], &[(op::WRITE, 1, "abcdefghijklmnop", &int(1))]), Err(21)),
+            (
+                "long name",
+                apply(&[], &[(op::WRITE, 1, "abcdefghijklmnop", &int(1))]),
+                Err(21),
+            ),
         ];
         for (name, got, expected) in cases {
             assert_eq!(got, expected, "{name}");

@@ -40,6 +40,15 @@ impl Connections {
     }
 }
 
+/// A connection's place among the open ones, until dropped.
+struct Registered(Connections, u64);
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.0.remove(self.1);
+    }
+}
+
 type Handler = Arc<dyn Fn(TcpStream) + Send + Sync>;
 
 /// An accept loop with its connection threads. Stops and joins them all when dropped.
@@ -67,7 +76,11 @@ impl Listener {
                 .name(format!("{name}-accept"))
                 .spawn(move || accept_loop(&listener, name, &stopping, &connections, &accept, &handler))?
         };
-        Ok(Listener { addr, stopping, acceptor: Some(acceptor) })
+        Ok(Listener {
+            addr,
+            stopping,
+            acceptor: Some(acceptor),
+        })
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -127,8 +140,9 @@ fn accept_loop(
         }
         let (handler, registry) = (handler.clone(), connections.clone());
         let spawned = thread::Builder::new().name(format!("{name}-conn")).spawn(move || {
+            // Dropped after the stream, and by a panic, too: the other half of the socket must not stay open.
+            let _registered = Registered(registry, id);
             handler(stream);
-            registry.remove(id);
         });
         match spawned {
             Ok(thread) => threads.push(thread),
@@ -201,7 +215,10 @@ impl Frames {
             return Ok(None);
         }
         let start = self.pending.start;
-        let Some(header) = self.buffer[start..].first_chunk().map(|bytes| wire::frame_header(*bytes)) else {
+        let Some(header) = self.buffer[start..]
+            .first_chunk()
+            .map(|bytes| wire::frame_header(*bytes))
+        else {
             return Ok(None);
         };
         let bytes = match usize::try_from(header.bytes) {

@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Stats {
     /// Messages that were applied or refused, single and batch; not info, not what a stall dropped.
     pub messages: u64,
+    /// Batches, refused or not.
     pub batches: u64,
     /// Batches refused whole, with one header.
     pub batches_refused: u64,
     /// Rows in batches.
     pub rows: u64,
+    /// The most rows one batch had.
     pub biggest_batch: u64,
     /// Messages on one record.
     pub singles: u64,
@@ -81,7 +83,10 @@ impl Counters {
             singles: read(&self.singles),
             reads: read(&self.reads),
             duplicate_rows: read(&self.duplicate_rows),
-            results: (0..=255).zip(self.results.iter().map(read)).filter(|(_, times)| *times > 0).collect(),
+            results: (0..=255)
+                .zip(self.results.iter().map(read))
+                .filter(|(_, times)| *times > 0)
+                .collect(),
             connections: read(&self.connections),
         }
     }

@@ -160,7 +160,10 @@ impl BinName {
     pub fn new(name: &[u8]) -> Option<Self> {
         let mut bytes = [0; BIN_NAME_BYTES_MAX];
         bytes.get_mut(..name.len())?.copy_from_slice(name);
-        (!name.contains(&0)).then_some(BinName { len: name.len() as u8, bytes })
+        (!name.contains(&0)).then_some(BinName {
+            len: name.len() as u8,
+            bytes,
+        })
     }
 
     pub fn as_bytes(&self) -> &[u8] {
@@ -215,6 +218,7 @@ pub type DigestMap<V> = HashMap<Digest, V, BuildHasherDefault<DigestHasher>>;
 /// What a namespace is told at start. `penstock-sim` leaves all but the name at its default.
 #[derive(Debug, Clone)]
 pub struct NamespaceConfig {
+    /// What messages call it.
     pub name: String,
     /// `memory` or `device`: only what `namespace/<name>` reports.
     pub storage_engine: String,
@@ -222,11 +226,14 @@ pub struct NamespaceConfig {
     pub default_ttl: u32,
     /// 0: nothing expires, and a record with a ttl is refused with 22, as the server does.
     pub nsup_period: u32,
+    /// Takes records with a ttl although nothing expires.
     pub allow_ttl_without_nsup: bool,
+    /// Larger records are refused with 13.
     pub max_record_bytes: usize,
 }
 
 impl NamespaceConfig {
+    /// In memory, nothing expires by default, records of up to 1 MiB.
     pub fn new(name: impl Into<String>) -> Self {
         NamespaceConfig {
             name: name.into(),
@@ -300,7 +307,11 @@ impl Namespace {
 
     /// The number of a set that is there.
     pub fn find_set(&self, name: &[u8]) -> Option<u16> {
-        if name.is_empty() { Some(0) } else { self.sets.read().by_name.get(name).copied() }
+        if name.is_empty() {
+            Some(0)
+        } else {
+            self.sets.read().by_name.get(name).copied()
+        }
     }
 
     pub fn set_names(&self) -> Vec<Box<[u8]>> {
@@ -337,7 +348,9 @@ impl Store {
     }
 
     pub fn namespace(&self, name: &[u8]) -> Option<&Namespace> {
-        self.namespaces.iter().find(|namespace| namespace.config.name.as_bytes() == name)
+        self.namespaces
+            .iter()
+            .find(|namespace| namespace.config.name.as_bytes() == name)
     }
 
     pub fn namespaces(&self) -> &[Namespace] {
@@ -346,7 +359,9 @@ impl Store {
 
     /// Seconds since the start of 2010.
     pub fn now(&self) -> u32 {
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+        let seconds = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs() as i64);
         let offset = self.clock_offset_seconds.load(Ordering::Relaxed);
         u32::try_from(seconds + offset - EPOCH_SECONDS).unwrap_or(0)
     }

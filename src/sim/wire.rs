@@ -147,7 +147,11 @@ pub struct FrameHeader {
 pub fn frame_header(bytes: [u8; FRAME_HEADER_BYTES]) -> FrameHeader {
     let word = u64::from_be_bytes(bytes);
     let [version, kind, ..] = bytes;
-    FrameHeader { version, kind, bytes: word & 0xffff_ffff_ffff }
+    FrameHeader {
+        version,
+        kind,
+        bytes: word & 0xffff_ffff_ffff,
+    }
 }
 
 /// Opens a frame at the end of `out`; `end_frame` writes its length. Returns where it starts.
@@ -202,9 +206,23 @@ mod tests {
     #[test]
     fn a_frame_header_reads_back_what_was_written() {
         let mut out = Vec::new();
-        put_header_frame(&mut out, AnswerHeader { info3: INFO3_LAST, code: 151, ..Default::default() });
+        put_header_frame(
+            &mut out,
+            AnswerHeader {
+                info3: INFO3_LAST,
+                code: 151,
+                ..Default::default()
+            },
+        );
         let header = frame_header(out[..8].try_into().unwrap());
-        assert_eq!(header, FrameHeader { version: 2, kind: 3, bytes: 22 });
+        assert_eq!(
+            header,
+            FrameHeader {
+                version: 2,
+                kind: 3,
+                bytes: 22
+            }
+        );
         assert_eq!((out.len(), out[8], out[11], out[13]), (30, 22, 1, 151));
     }
 

@@ -1,0 +1,120 @@
+//! The service as the binary runs it, on a thread: a configuration text, the supervisor, a stop flag.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use penstock::config;
+use penstock::ops::counters::Counters;
+use penstock::ops::exit::Exit;
+use penstock::shutdown::{Stop, StopKind};
+use penstock::supervisor;
+
+/// What differs from run to run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub brokers: String,
+    pub topic: String,
+    pub group: String,
+    pub aerospike: String,
+    pub set_prefix: String,
+    pub batch_rows_max: usize,
+}
+
+impl Settings {
+    pub fn users(&self) -> String {
+        format!("{}users", self.set_prefix)
+    }
+
+    pub fn events(&self) -> String {
+        format!("{}events", self.set_prefix)
+    }
+
+    fn configuration(&self) -> String {
+        format!(
+            r#"
+[run]
+batch_rows_max = {rows}
+
+[kafka]
+brokers = "{brokers}"
+topics = ["{topic}"]
+group = "{group}"
+
+[aerospike]
+hosts = "{aerospike}"
+namespace = "test"
+
+[[route]]
+
+  # The user as the last event has it.
+  [[route.write]]
+  set = "{users}"
+  key = "user.id"
+  bins = {{ country = "user.country", plan = "user.plan", os = "device.os", seen = "ts", last = "id" }}
+
+  # Every event, by its own id.
+  [[route.write]]
+  set = "{events}"
+  key = "id"
+  bins = {{ type = "type", user = "user.id", ts = "ts", amount = "amount", items = "items" }}
+"#,
+            rows = self.batch_rows_max,
+            brokers = self.brokers,
+            topic = self.topic,
+            group = self.group,
+            aerospike = self.aerospike,
+            users = self.users(),
+            events = self.events(),
+        )
+    }
+}
+
+/// A running service.
+pub struct Service {
+    stop: Stop,
+    thread: JoinHandle<Exit>,
+}
+
+impl Service {
+    pub fn start(settings: &Settings, counters: Arc<Counters>) -> Result<Self, Box<dyn Error>> {
+        let config = config::parse(&settings.configuration(), "demo.toml").map_err(|faults| faults.to_string())?;
+        let stop = Stop::new();
+        let thread = {
+            let stop = stop.clone();
+            thread::Builder::new().name("service".into()).spawn(move || supervisor::run(&config, &stop, &counters))?
+        };
+        Ok(Service { stop, thread })
+    }
+
+    /// Whether it ended without being asked to.
+    pub fn ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    pub fn stop(self) -> Result<Exit, Box<dyn Error>> {
+        self.stop.request(StopKind::Drain);
+        self.thread.join().map_err(|_| "the service panicked".into())
+    }
+}
+
+/// Messages a second over the first `limit` messages of the topic.
+pub fn rate(settings: &Settings, limit: u64) -> Result<f64, Box<dyn Error>> {
+    let counters = Arc::new(Counters::new());
+    let service = Service::start(settings, counters.clone())?;
+    let deadline = Instant::now() + Duration::from_secs(300);
+    let wait_for = |count: u64| {
+        while counters.messages_written.get() < count {
+            if service.ended() || Instant::now() > deadline {
+                return Err(format!("the service wrote {} of {count} messages", counters.messages_written.get()));
+            }
+            thread::sleep(Duration::from_millis(1)); // the pace of observation
+        }
+        Ok((Instant::now(), counters.messages_written.get()))
+    };
+    let (begin, first) = wait_for(1)?;
+    let (end, last) = wait_for(limit)?;
+    service.stop()?;
+    Ok((last - first) as f64 / (end - begin).as_secs_f64())
+}

@@ -1,0 +1,139 @@
+//! The silence in the middle, and what the service does meanwhile: measured, not told.
+
+use std::time::{Duration, Instant};
+
+use penstock::ops::counters::Counters;
+use penstock::ops::memory::resident_bytes;
+use penstock::sim::Simulator;
+use penstock::sim::faults::Stalled;
+
+/// Growth of resident memory that is still "flat": the in-process broker and the threads' own noise.
+const FLAT_BYTES: i64 = 32 * 1024 * 1024;
+/// What was under way when the database fell silent settles within this.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Starts and ends the silence, and reads the counters around it.
+pub struct Watch<'a> {
+    counters: &'a Counters,
+    simulator: Option<&'a Simulator>,
+    messages: u64,
+    stall_for: Duration,
+    started: Instant,
+    finished: Option<Instant>,
+    phase: Phase,
+}
+
+enum Phase {
+    Before,
+    Silent { since: Instant, settled: Option<Mark>, rebalances: u64 },
+    After { report: StallReport, ended: Instant, written: u64 },
+}
+
+#[derive(Clone, Copy)]
+struct Mark {
+    consumed: u64,
+    resident: u64,
+}
+
+/// What was measured.
+#[derive(Clone)]
+pub struct StallReport {
+    /// How long the database was silent.
+    pub lasted: Duration,
+    /// Messages taken from Kafka between the first second and the end of the silence.
+    pub consumed: u64,
+    /// Resident memory, in bytes, over the same time.
+    pub memory_growth: i64,
+    /// From the beginning to the end of the silence.
+    pub rebalances: u64,
+    /// From the end of the silence to the next write.
+    pub caught_up_after: Option<Duration>,
+}
+
+impl StallReport {
+    /// Consumption stopped, memory stayed flat, nobody was thrown out of the group, and it went on.
+    pub fn is_right(&self) -> bool {
+        self.consumed == 0 && self.memory_growth < FLAT_BYTES && self.rebalances == 0 && self.caught_up_after.is_some()
+    }
+}
+
+impl<'a> Watch<'a> {
+    pub fn new(counters: &'a Counters, simulator: Option<&'a Simulator>, messages: u64, stall_seconds: u64) -> Self {
+        Watch {
+            counters,
+            simulator: simulator.filter(|_| stall_seconds > 0),
+            messages,
+            stall_for: Duration::from_secs(stall_seconds),
+            started: Instant::now(),
+            finished: None,
+            phase: Phase::Before,
+        }
+    }
+
+    /// To be called often: moves from one phase to the next when it is time.
+    pub fn observe(&mut self) {
+        let Some(simulator) = self.simulator else { return };
+        let counters = self.counters;
+        let mark = || Mark { consumed: counters.messages_consumed.get(), resident: resident_bytes().unwrap_or(0) };
+        match &mut self.phase {
+            Phase::Before => {
+                if counters.messages_written.get() >= self.messages / 2 {
+                    simulator.faults().stall(Stalled::Dropped);
+                    self.phase = Phase::Silent { since: Instant::now(), settled: None, rebalances: counters.rebalances.get() };
+                }
+            }
+            Phase::Silent { since, settled, rebalances } => {
+                if settled.is_none() && since.elapsed() >= SETTLE {
+                    *settled = Some(mark());
+                }
+                if since.elapsed() >= self.stall_for {
+                    let (now, before) = (mark(), settled.unwrap_or_else(mark));
+                    let report = StallReport {
+                        lasted: since.elapsed(),
+                        consumed: now.consumed - before.consumed,
+                        memory_growth: now.resident.cast_signed() - before.resident.cast_signed(),
+                        rebalances: counters.rebalances.get() - *rebalances,
+                        caught_up_after: None,
+                    };
+                    let written = counters.messages_written.get();
+                    simulator.faults().unstall();
+                    self.phase = Phase::After { report, ended: Instant::now(), written };
+                }
+            }
+            Phase::After { report, ended, written } => {
+                if report.caught_up_after.is_none() && counters.messages_written.get() > *written {
+                    report.caught_up_after = Some(ended.elapsed());
+                }
+            }
+        }
+    }
+
+    /// Whether the database is silent now.
+    pub fn stalled(&self) -> bool {
+        matches!(self.phase, Phase::Silent { .. })
+    }
+
+    /// All is written.
+    pub fn finish(&mut self) {
+        self.observe();
+        self.finished = Some(Instant::now());
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub fn report(&self) -> Option<StallReport> {
+        match &self.phase {
+            Phase::After { report, .. } => Some(report.clone()),
+            _ => None,
+        }
+    }
+
+    /// `count` a second over the whole run, without the silence and the time until the first write after it.
+    pub fn rate(&self, count: u64) -> f64 {
+        let whole = self.finished.unwrap_or_else(Instant::now) - self.started;
+        let lost = self.report().map_or(Duration::ZERO, |r| r.lasted + r.caught_up_after.unwrap_or_default());
+        count as f64 / whole.saturating_sub(lost).as_secs_f64().max(0.001)
+    }
+}
