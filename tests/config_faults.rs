@@ -708,10 +708,10 @@ fn properties_are_librdkafkas_own() {
         ),
         (
             "properties",
-            "\"sasl.oauthbearer.method\" = \"hunter2\"",
+            "\"sasl.kerberos.min.time.before.relogin\" = \"hunter2\"",
             (
                 6,
-                "\"sasl.oauthbearer.method\"",
+                "\"sasl.kerberos.min.time.before.relogin\"",
                 "librdkafka refuses the value",
                 "",
                 "CONFIGURATION.md",
