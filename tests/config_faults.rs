@@ -1,40 +1,1959 @@
 //! What a configuration file may say, and what is said of one that is wrong.
-use penstock::config::{self, Outside};
+//!
+//! Each case is a piece of a file with all that is wrong with it. The sections that a piece does not have come after it
+//! in a form without faults, so that lines count from its own first.
 
-struct NoOutside;
-impl Outside for NoOutside {
-    fn env(&self, _: &str) -> Result<String, String> { Err("is not set".to_owned()) }
-    fn file(&self, _: &str) -> Result<String, String> { Err("cannot be read: no such file".to_owned()) }
+#![allow(clippy::panic, clippy::unwrap_used)] // helpers of tests fail by panicking
+
+use penstock::config::{self, Config, Fault, Outside};
+
+/// An environment and files of the test's own.
+struct Fixed;
+
+impl Outside for Fixed {
+    fn env(&self, name: &str) -> Result<String, String> {
+        match name {
+            "SECRET" => Ok("hunter2 {".to_owned()),
+            "TOPIC" => Ok("events".to_owned()),
+            "NUMBER" => Ok("5".to_owned()),
+            "TRUE" => Ok("true".to_owned()),
+            "EMPTY" => Ok(String::new()),
+            _ => Err("is not set".to_owned()),
+        }
+    }
+
+    fn file(&self, path: &str) -> Result<String, String> {
+        match path {
+            "/run/secrets/pw" => Ok("hunter2\n".to_owned()),
+            _ => Err("cannot be read: no such file".to_owned()),
+        }
+    }
 }
 
-const WHOLE: &str = r#"
-[run]
-memory = "512MiB"
-start_timeout = "0"
-[kafka]
-brokers = "127.0.0.1"
-topics  = ["events"]
-[aerospike]
-hosts = "127.0.0.1"
-namespace = "test"
-[[route]]
-root = "payload"
-  [[route.write]]
-  set  = "users"
-  key  = "user.id"
-  bins = { country = "user.country", seen = "ts", source = { value = "web" } }
-  ttl  = "30d"
-  [[route.write]]
-  each = "items"
-  set  = "lines"
-  key  = "{order_id}:{@item.line}"
-  bins = ["@item.sku", "@item.qty"]
-[reject]
-action = "hold"
-"#;
+const KAFKA: &str = "[kafka]\nbrokers = \"k:9092\"\ntopics = [\"events\"]\n";
+const AEROSPIKE: &str = "[aerospike]\nhosts = \"a:3000\"\nnamespace = \"test\"\n";
+const ROUTE: &str = "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = { a = \"a\" }\n";
+
+/// The piece, and what it lacks for a whole file.
+fn whole(piece: &str) -> String {
+    let mut text = format!("{piece}\n");
+    for (header, section) in [("[kafka]", KAFKA), ("[aerospike]", AEROSPIKE), ("[[route]]", ROUTE)] {
+        if !piece.contains(header) {
+            text.push_str(section);
+        }
+    }
+    text
+}
+
+fn parse(text: &str) -> Result<Config, config::Faults> {
+    config::parse_with(text, "penstock.toml", &Fixed)
+}
+
+fn good(piece: &str) -> Config {
+    match parse(&whole(piece)) {
+        Ok(config) => config,
+        Err(faults) => panic!("{piece}\nhas no fault, but:\n{faults}"),
+    }
+}
+
+/// Line, key, and a part of the problem, of what was found and of the cure.
+type Expected<'a> = (usize, &'a str, &'a str, &'a str, &'a str);
+
+fn matches(fault: &Fault, (line, key, problem, found, cure): &Expected<'_>) -> bool {
+    let found_matches = match &fault.found {
+        None => found.is_empty(),
+        Some(text) => !found.is_empty() && text.contains(found),
+    };
+    fault.line == *line
+        && fault.key == *key
+        && fault.problem.contains(problem)
+        && found_matches
+        && fault.cure.contains(cure)
+        && !fault.cure.is_empty()
+}
+
+/// The file has these faults and no others.
+fn check_file(text: &str, expected: &[Expected<'_>]) {
+    let Err(faults) = parse(text) else {
+        panic!("{text}\nhas faults, but was taken");
+    };
+    let said = faults.to_string();
+    assert!(!said.contains("hunter2"), "a secret is told:\n{said}");
+    let same = faults.faults.len() == expected.len()
+        && faults
+            .faults
+            .iter()
+            .zip(expected)
+            .all(|(fault, expected)| matches(fault, expected));
+    assert!(same, "{text}\nexpected: {expected:#?}\nfaults:\n{said}");
+}
+
+fn check(piece: &str, expected: &[Expected<'_>]) {
+    check_file(&whole(piece), expected);
+}
+
+/// One fault, in a piece with one.
+fn check_each(cases: &[(&str, Expected<'_>)]) {
+    for (piece, expected) in cases {
+        check(piece, &[*expected]);
+    }
+}
+
+/// One fault in `line`, the fifth of a file: a line of a write with `each`.
+fn check_write(cases: &[(&str, &str, &str, &str, &str)]) {
+    for (line, key, problem, found, cure) in cases {
+        let name = line.split([' ', '=']).next().unwrap_or_default();
+        let mut piece = String::from("[[route]]\n[[route.write]]\neach = \"items\"\n");
+        let (first, second) = match name {
+            "key" => ("bins = { a = \"a\" }", ""),
+            "bins" => ("key = \"id\"", ""),
+            _ => ("key = \"id\"", "bins = { a = \"a\" }"),
+        };
+        piece.push_str(&format!("{first}\n{line}\n{second}\n"));
+        let key = format!("route[0].write[0].{key}");
+        check(&piece, &[(5, &key, problem, found, cure)]);
+    }
+}
 
 #[test]
-fn a_valid_file_is_read() {
-    let config = config::parse_with(WHOLE, "penstock.toml", &NoOutside);
-    match config { Ok(c) => println!("{c:#?}"), Err(f) => panic!("{f}") }
+fn quantities_need_their_unit_and_their_range() {
+    check_each(&[
+        (
+            "[run]\nmemory = 5",
+            (2, "run.memory", "a size needs a unit", "integer 5", "\"5MiB\""),
+        ),
+        (
+            "[run]\nmemory = \"512\"",
+            (2, "run.memory", "a size needs a unit", "\"512\"", "MiB"),
+        ),
+        (
+            "[run]\nmemory = \"512M\"",
+            (2, "run.memory", "not a unit of a size", "\"512M\"", "KiB"),
+        ),
+        (
+            "[run]\nmemory = \"lots\"",
+            (2, "run.memory", "a whole number and a unit", "\"lots\"", "MiB"),
+        ),
+        (
+            "[run]\nmemory = \"1MiB\"",
+            (
+                2,
+                "run.memory",
+                "below the least, 16MiB",
+                "\"1MiB\"",
+                "\"16MiB\" to \"1TiB\"",
+            ),
+        ),
+        (
+            "[run]\nmemory = \"2TiB\"",
+            (2, "run.memory", "above the most, 1TiB", "\"2TiB\"", "\"1TiB\""),
+        ),
+        (
+            "[run]\nmemory = \"99999999999999999999MiB\"",
+            (2, "run.memory", "this large cannot be told", "\"9999", "MiB"),
+        ),
+        (
+            "[run]\nmemory = true",
+            (2, "run.memory", "expected a string", "boolean true", "quotes"),
+        ),
+        (
+            "[run]\ncommit_interval = 1",
+            (
+                2,
+                "run.commit_interval",
+                "a duration needs a unit",
+                "integer 1",
+                "\"1s\"",
+            ),
+        ),
+        (
+            "[run]\ncommit_interval = \"1.5s\"",
+            (2, "run.commit_interval", "a whole number", "\"1.5s\"", "ms, s, m"),
+        ),
+        (
+            "[run]\ncommit_interval = \"1ms\"",
+            (2, "run.commit_interval", "below the least, 10ms", "1ms", "\"5m\""),
+        ),
+        (
+            "[run]\ncommit_interval = \"0\"",
+            (2, "run.commit_interval", "needs a unit", "\"0\"", "10ms"),
+        ),
+        (
+            "[run]\nstart_timeout = 0",
+            (
+                2,
+                "run.start_timeout",
+                "needs a unit",
+                "integer 0",
+                "\"0\" for no limit",
+            ),
+        ),
+        (
+            "[run]\nstart_timeout = \"0s1\"",
+            (2, "run.start_timeout", "not a unit", "0s1", "\"0\" for no limit"),
+        ),
+        (
+            "[run]\nstart_timeout = \"9d\"",
+            (2, "run.start_timeout", "above the most, 1d", "9d", "\"1s\" to \"1d\""),
+        ),
+        (
+            "[run]\nstart_timeout = \"1ms\"",
+            (2, "run.start_timeout", "below the least", "1ms", "\"1s\" to \"1d\""),
+        ),
+        (
+            "[run]\nwrite_timeout = \"2m\"",
+            (2, "run.write_timeout", "above the most, 1m", "2m", "\"10ms\" to \"1m\""),
+        ),
+        (
+            "[run]\nbatch_rows_max = 0",
+            (2, "run.batch_rows_max", "out of range", "integer 0", "1 to 5000"),
+        ),
+        (
+            "[run]\nbatch_rows_max = 5001",
+            (2, "run.batch_rows_max", "out of range", "integer 5001", "1 to 5000"),
+        ),
+        (
+            "[run]\nbatch_rows_max = \"5\"",
+            (2, "run.batch_rows_max", "expected an integer", "\"5\"", "1 to 5000"),
+        ),
+        (
+            "[run]\nbatch_rows_max = 5.0",
+            (2, "run.batch_rows_max", "expected an integer", "float 5.0", "1 to 5000"),
+        ),
+        (
+            "[run]\nbatch_rows_max = 99999999999999999999",
+            (2, "run.batch_rows_max", "out of range", "integer 9999", "1 to 5000"),
+        ),
+        (
+            "[run]\nbatch_rows_max = \"${env:SECRET}\"",
+            (
+                2,
+                "run.batch_rows_max",
+                "expected an integer",
+                "the value of ${env:SECRET}",
+                "1 to 5000",
+            ),
+        ),
+        (
+            "[run]\npartitions_max = -1",
+            (2, "run.partitions_max", "out of range", "integer -1", "0 to 10000"),
+        ),
+    ]);
+}
+
+#[test]
+fn the_keys_of_run_agree_with_each_other() {
+    check_each(&[
+        (
+            "[run]\nshutdown_grace = \"3s\"",
+            (
+                2,
+                "run.shutdown_grace",
+                "less than two write_timeouts",
+                "\"3s\"",
+                "\"4s\" or more",
+            ),
+        ),
+        (
+            "[run]\nwrite_timeout = \"4500ms\"",
+            (
+                2,
+                "run.write_timeout",
+                "less than two write_timeouts",
+                "4500ms",
+                "shutdown_grace = \"9s\"",
+            ),
+        ),
+        (
+            "[run]\nwrite_timeout = \"1s\"\nshutdown_grace = \"1999ms\"",
+            (
+                3,
+                "run.shutdown_grace",
+                "less than two write_timeouts",
+                "1999ms",
+                "\"2s\"",
+            ),
+        ),
+        (
+            "[run]\nmemory = \"16MiB\"\nbatch_bytes_max = \"9MiB\"",
+            (
+                3,
+                "run.batch_bytes_max",
+                "more than half of run.memory",
+                "9MiB",
+                "raise run.memory",
+            ),
+        ),
+    ]);
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_nearest_known() {
+    check_each(&[
+        (
+            "[run]\nmemroy = \"1GiB\"",
+            (2, "run.memroy", "unknown key in [run]", "", "did you mean `memory`?"),
+        ),
+        (
+            "[run]\nspeed = 5",
+            (
+                2,
+                "run.speed",
+                "unknown key in [run]",
+                "",
+                "known keys: memory, partitions_max",
+            ),
+        ),
+        (
+            "[ruin]\nmemory = \"1GiB\"",
+            (1, "ruin", "unknown key in the file", "", "did you mean `run`?"),
+        ),
+        (
+            "memory = \"1GiB\"",
+            (1, "memory", "unknown key in the file", "", "known keys: run, kafka"),
+        ),
+        (
+            "[reject]\nactoin = \"hold\"",
+            (2, "reject.actoin", "unknown key in [reject]", "", "`action`"),
+        ),
+        (
+            "[kafka]\nbrokers = \"k\"\ntopics = [\"a\"]\ntopic = \"a\"",
+            (4, "kafka.topic", "unknown key in [kafka]", "", "`topics`"),
+        ),
+        (
+            "[aerospike]\nhosts = \"a\"\nnamespace = \"t\"\nhost = \"a\"",
+            (4, "aerospike.host", "unknown key in [aerospike]", "", "`hosts`"),
+        ),
+        (
+            "[[route]]\nroots = \"\"\n[[route.write]]\nkey = \"id\"\nbins = [\"a\"]",
+            (2, "route[0].roots", "unknown key in [[route]]", "", "`root`"),
+        ),
+        (
+            "\"a b\".c = 5",
+            (1, "\"a b\"", "unknown key in the file", "", "known keys"),
+        ),
+    ]);
+    check_write(&[
+        (
+            "sendkey = true",
+            "sendkey",
+            "unknown key in [[route.write]]",
+            "",
+            "did you mean `send_key`?",
+        ),
+        (
+            "bins = { a = { pth = \"x\" } }",
+            "bins.a.pth",
+            "unknown key in a value",
+            "",
+            "did you mean `path`?",
+        ),
+        (
+            "bins = { a = { path = \"x\", az = 1 } }",
+            "bins.a.az",
+            "unknown key in a value",
+            "",
+            "`as`",
+        ),
+        (
+            "bins = { path = \"*\", exept = [] }",
+            "bins.exept",
+            "all fields as bins",
+            "",
+            "did you mean `except`?",
+        ),
+        (
+            "bins = { path = \"*\", country = \"c\" }",
+            "bins.country",
+            "all fields as bins",
+            "",
+            "known keys",
+        ),
+    ]);
+}
+
+#[test]
+fn words_of_later_versions_are_refused_by_name() {
+    let later = "is not known to this version";
+    for section in config::keys::ALL {
+        for word in section.later {
+            let (piece, line, key) = match section.title {
+                "[run]" => (format!("[run]\n{word} = 1"), 2, format!("run.{word}")),
+                "[kafka]" => (format!("{KAFKA}{word} = 1"), 4, format!("kafka.{word}")),
+                "[reject]" => (format!("[reject]\n{word} = 1"), 2, format!("reject.{word}")),
+                "[[route]]" => (
+                    ROUTE.replace("[[route.write]]", &format!("{word} = 1\n[[route.write]]")),
+                    2,
+                    format!("route[0].{word}"),
+                ),
+                "[[route.write]]" => (format!("{ROUTE}{word} = 1"), 5, format!("route[0].write[0].{word}")),
+                "a value" => {
+                    let bins = format!("{{ a = {{ {word} = \"1\" }} }}");
+                    (
+                        ROUTE.replace("{ a = \"a\" }", &bins),
+                        4,
+                        format!("route[0].write[0].bins.a.{word}"),
+                    )
+                }
+                other => panic!("no case for {other}"),
+            };
+            check(&piece, &[(line, &key, &format!("`{word}` {later}"), "", "remove it")]);
+        }
+    }
+    check_each(&[
+        (
+            "[reject]\naction = \"dead_letter\"",
+            (2, "reject.action", later, "\"dead_letter\"", "write \"hold\""),
+        ),
+        (
+            "[reject]\naction = \"stop\"",
+            (2, "reject.action", later, "\"stop\"", "write \"hold\""),
+        ),
+        (
+            "[reject]\naction = \"drop\"",
+            (2, "reject.action", later, "\"drop\"", "write \"hold\""),
+        ),
+        (
+            "[reject]\naction = \"burn\"",
+            (2, "reject.action", "none of the values", "\"burn\"", "write \"hold\""),
+        ),
+    ]);
+    check_write(&[
+        (
+            "set = \"{tenant}\"",
+            "set",
+            "a set taken from the message is not known",
+            "\"{tenant}\"",
+            "fixed name",
+        ),
+        (
+            "set = \"@topic\"",
+            "set",
+            "a set taken from the message is not known",
+            "\"@topic\"",
+            "fixed name",
+        ),
+        (
+            "set = { path = \"a\" }",
+            "set",
+            "a set taken from the message is not known",
+            "a table",
+            "fixed name",
+        ),
+    ]);
+}
+
+#[test]
+fn kafka_is_checked() {
+    let kafka = |line: &str| match line.split(' ').next() {
+        Some("brokers") => format!("[kafka]\ntopics = [\"events\"]\n{line}"),
+        Some("topics") => format!("[kafka]\nbrokers = \"k\"\n{line}"),
+        _ => format!("[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n{line}"),
+    };
+    let long = format!("topics = [\"{}\"]", "x".repeat(250));
+    let cases: &[(&str, Expected<'_>)] = &[
+        (
+            "brokers = 5",
+            (3, "kafka.brokers", "expected a string", "integer 5", "quotes"),
+        ),
+        (
+            "brokers = \"\"",
+            (3, "kafka.brokers", "a host is empty", "\"\"", "host:port"),
+        ),
+        (
+            "brokers = \"k:99999\"",
+            (3, "kafka.brokers", "a port is not a number", "\"k:99999\"", "host:port"),
+        ),
+        (
+            "brokers = \"::1\"",
+            (3, "kafka.brokers", "in brackets", "\"::1\"", "host:port"),
+        ),
+        (
+            "brokers = \"a b\"",
+            (3, "kafka.brokers", "a space is not allowed", "\"a b\"", "host:port"),
+        ),
+        (
+            "brokers = \"SASL_SSL://a:1\"",
+            (3, "kafka.brokers", "more than one colon", "SASL", "kafka.properties"),
+        ),
+        (
+            "topics = \"events\"",
+            (
+                3,
+                "kafka.topics",
+                "expected an array of strings",
+                "\"events\"",
+                "brackets",
+            ),
+        ),
+        (
+            "topics = []",
+            (
+                3,
+                "kafka.topics",
+                "needs at least one topic",
+                "an array of 0",
+                "[\"events\"]",
+            ),
+        ),
+        (
+            "topics = [\"a\", 5]",
+            (3, "kafka.topics[1]", "expected a string", "integer 5", "quotes"),
+        ),
+        (
+            "topics = [\"a\",\n\"a\"]",
+            (4, "kafka.topics[1]", "named twice", "\"a\"", "once"),
+        ),
+        (
+            "topics = [\"a/b\"]",
+            (3, "kafka.topics[0]", "`/` is not allowed", "\"a/b\"", "letters"),
+        ),
+        ("topics = [\"\"]", (3, "kafka.topics[0]", "is empty", "\"\"", "letters")),
+        (
+            "topics = [\"..\"]",
+            (3, "kafka.topics[0]", "cannot be called so", "\"..\"", "letters"),
+        ),
+        (
+            "topics = [\"^ev.*\"]",
+            (3, "kafka.topics[0]", "a pattern", "\"^ev.*\"", "letters"),
+        ),
+        (
+            &long,
+            (
+                3,
+                "kafka.topics[0]",
+                "topic name is 250 bytes, Kafka allows 249",
+                "\"xxx",
+                "letters",
+            ),
+        ),
+        (
+            "topics = [\"${env:SECRET}\"]",
+            (
+                3,
+                "kafka.topics[0]",
+                "not allowed",
+                "the value of ${env:SECRET}",
+                "letters",
+            ),
+        ),
+        ("group = \"\"", (4, "kafka.group", "is empty", "\"\"", "1 to 255")),
+        (
+            "start = \"begin\"",
+            (
+                4,
+                "kafka.start",
+                "none of the values",
+                "\"begin\"",
+                "\"earliest\" or \"latest\"",
+            ),
+        ),
+        (
+            "format = \"raw\"",
+            (
+                4,
+                "kafka.format",
+                "`raw` is not known to this version",
+                "\"raw\"",
+                "\"json_sr\"",
+            ),
+        ),
+        (
+            "format = \"avro\"",
+            (
+                4,
+                "kafka.format",
+                "none of the values",
+                "\"avro\"",
+                "\"json\" or \"json_sr\"",
+            ),
+        ),
+        (
+            "format = 1",
+            (4, "kafka.format", "expected a string", "integer 1", "quotes"),
+        ),
+        (
+            "properties = 5",
+            (4, "kafka.properties", "expected a table", "integer 5", "[kafka]"),
+        ),
+    ];
+    for (line, expected) in cases {
+        check(&kafka(line), &[*expected]);
+    }
+    check_each(&[
+        (
+            "[kafka]\ntopics = [\"a\"]",
+            (1, "kafka.brokers", "is missing", "", "brokers = "),
+        ),
+        (
+            "[kafka]\nbrokers = \"k\"",
+            (1, "kafka.topics", "is missing", "", "topics = "),
+        ),
+    ]);
+    check_file(
+        &format!("{AEROSPIKE}{ROUTE}"),
+        &[(1, "kafka", "is missing", "", "[kafka]")],
+    );
+    check_file(
+        &format!("kafka = 5\n{AEROSPIKE}{ROUTE}"),
+        &[(1, "kafka", "expected a table", "integer 5", "[kafka]")],
+    );
+}
+
+/// `line` under `[kafka.<section>]`: the sixth of the file.
+fn with_property(section: &str, line: &str) -> String {
+    format!("{KAFKA}\n[kafka.{section}]\n{line}")
+}
+
+#[test]
+fn every_refused_property_says_why() {
+    for refused in config::kafka_properties::REFUSED {
+        for pattern in refused.names {
+            let name = match pattern.strip_prefix('*') {
+                Some(end) => format!("rebalance{end}"),
+                None => pattern.replace('*', "mock.num.brokers"),
+            };
+            for section in ["properties", "consumer", "producer"] {
+                if *pattern == "message.max.bytes" && section == "producer" {
+                    continue;
+                }
+                let key = if name.contains('.') {
+                    format!("kafka.{section}.\"{name}\"")
+                } else {
+                    format!("kafka.{section}.{name}")
+                };
+                let line = format!("\"{name}\" = \"hunter2\"");
+                check(
+                    &with_property(section, &line),
+                    &[(6, &key, refused.reason, "", refused.cure)],
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn properties_are_librdkafkas_own() {
+    let cases: &[(&str, &str, Expected<'_>)] = &[
+        (
+            "properties",
+            "\"security.protocl\" = \"ssl\"",
+            (
+                6,
+                "\"security.protocl\"",
+                "knows no such property",
+                "",
+                "did you mean `security.protocol`?",
+            ),
+        ),
+        (
+            "properties",
+            "speed = 5",
+            (6, "speed", "knows no such property", "", "some of those it knows"),
+        ),
+        (
+            "properties",
+            "\"security.protocol\" = \"tls\"",
+            (
+                6,
+                "\"security.protocol\"",
+                "librdkafka refuses it: Invalid value",
+                "\"tls\"",
+                "CONFIGURATION.md",
+            ),
+        ),
+        (
+            "properties",
+            "security.protocol = \"tls\"",
+            (
+                6,
+                "security.protocol",
+                "librdkafka refuses it",
+                "\"tls\"",
+                "CONFIGURATION.md",
+            ),
+        ),
+        (
+            "consumer",
+            "\"session.timeout.ms\" = -5",
+            (
+                6,
+                "\"session.timeout.ms\"",
+                "librdkafka refuses it",
+                "integer -5",
+                "CONFIGURATION.md",
+            ),
+        ),
+        (
+            "consumer",
+            "\"check.crcs\" = \"${env:SECRET}\"",
+            (
+                6,
+                "\"check.crcs\"",
+                "librdkafka refuses the value",
+                "the value of ${env:SECRET}",
+                "CONFIGURATION.md",
+            ),
+        ),
+        (
+            "properties",
+            "\"sasl.oauthbearer.client.secret\" = \"hunter2\"",
+            (
+                6,
+                "\"sasl.oauthbearer.client.secret\"",
+                "not supported in this build",
+                "",
+                "CONFIGURATION.md",
+            ),
+        ),
+        (
+            "properties",
+            "\"sasl.kerberos.min.time.before.relogin\" = \"hunter2\"",
+            (
+                6,
+                "\"sasl.kerberos.min.time.before.relogin\"",
+                "librdkafka refuses the value",
+                "",
+                "CONFIGURATION.md",
+            ),
+        ),
+        (
+            "properties",
+            "\"sasl.password\" = [\"hunter2\"]",
+            (6, "\"sasl.password\"", "expected a string", "", "write one"),
+        ),
+        (
+            "properties",
+            "\"client.id\" = 1979-05-27",
+            (6, "\"client.id\"", "expected a string", "date", "write one"),
+        ),
+        (
+            "properties",
+            "\"socket.timeout.ms\" = 99999999999999999999",
+            (6, "\"socket.timeout.ms\"", "at most 64 bits", "integer 999", "smaller"),
+        ),
+        (
+            "properties",
+            "\"client.id\" = \"a\\u0000b\"",
+            (
+                6,
+                "\"client.id\"",
+                "librdkafka refuses the value",
+                "a\\0b",
+                "CONFIGURATION.md",
+            ),
+        ),
+        (
+            "consumer",
+            "\"linger.ms\" = 5",
+            (6, "\"linger.ms\"", "of the producer", "", "[kafka.producer]"),
+        ),
+        (
+            "producer",
+            "\"isolation.level\" = \"read_committed\"",
+            (6, "\"isolation.level\"", "of the consumer", "", "[kafka.consumer]"),
+        ),
+        (
+            "properties",
+            "\"topic.metadata.refresh.interval.ms\" = -1",
+            (
+                6,
+                "\"topic.metadata.refresh.interval.ms\"",
+                "new partitions would never be read",
+                "integer -1",
+                "1 to",
+            ),
+        ),
+        (
+            "producer",
+            "partitioner = \"random\"",
+            (6, "partitioner", "lose their order", "\"random\"", "consistent_random"),
+        ),
+        (
+            "consumer",
+            "\"max.poll.interval.ms\" = 44999",
+            (
+                6,
+                "\"max.poll.interval.ms\"",
+                "less than session.timeout.ms",
+                "44999",
+                "session.timeout.ms",
+            ),
+        ),
+        (
+            "consumer",
+            "\"session.timeout.ms\" = 300001",
+            (
+                6,
+                "\"session.timeout.ms\"",
+                "more than max.poll.interval.ms",
+                "300001",
+                "raise max.poll.interval.ms",
+            ),
+        ),
+        (
+            "consumer",
+            "\"session.timeout.ms\" = 3000",
+            (
+                6,
+                "\"session.timeout.ms\"",
+                "not more than heartbeat.interval.ms",
+                "3000",
+                "three times",
+            ),
+        ),
+        (
+            "consumer",
+            "\"heartbeat.interval.ms\" = 45000",
+            (
+                6,
+                "\"heartbeat.interval.ms\"",
+                "not less than session.timeout.ms",
+                "45000",
+                "a third",
+            ),
+        ),
+        (
+            "consumer",
+            "\"max.poll.interval.ms\" = 4000\n\"session.timeout.ms\" = 3500",
+            (
+                6,
+                "\"max.poll.interval.ms\"",
+                "within two run.write_timeouts",
+                "4000",
+                "lower run.write_timeout",
+            ),
+        ),
+        (
+            "properties",
+            "\"sasl.mechanism\" = \"PLAIN\"\n\"sasl.mechanisms\" = \"PLAIN\"",
+            (7, "\"sasl.mechanisms\"", "another name of a property", "", "keep one"),
+        ),
+    ];
+    for (section, line, (at, key, problem, found, cure)) in cases {
+        let key = format!("kafka.{section}.{key}");
+        check(&with_property(section, line), &[(*at, &key, problem, found, cure)]);
+    }
+    let with_protocol = |line: &str| with_property("consumer", &format!("\"group.protocol\" = \"consumer\"\n{line}"));
+    for (line, cure) in [
+        ("\"session.timeout.ms\" = 6000", "group.consumer.session.timeout.ms"),
+        (
+            "\"heartbeat.interval.ms\" = 1000",
+            "group.consumer.heartbeat.interval.ms",
+        ),
+        ("\"partition.assignment.strategy\" = \"range\"", "group.remote.assignor"),
+    ] {
+        let key = format!("kafka.consumer.{}", line.split(' ').next().unwrap_or_default());
+        check(&with_protocol(line), &[(7, &key, "the brokers decide it", "", cure)]);
+    }
+}
+
+#[test]
+fn allowed_properties_reach_their_side() {
+    let config = good(&format!(
+        "{KAFKA}[kafka.properties]\nsecurity.protocol = \"SASL_SSL\"\n\"sasl.password\" = \"${{file:/run/secrets/pw}}\"\n\
+         \"linger.ms\" = 7\n\"isolation.level\" = \"read_uncommitted\"\n\"socket.keepalive.enable\" = true\n\
+         \"client.id\" = \"both\"\ndebug = \"cgrp\"\n\"sasl.mechanisms\" = \"PLAIN\"\n\
+         [kafka.consumer]\n\"client.id\" = \"c\"\n\"group.instance.id\" = \"${{env:TOPIC}}\"\n\"check.crcs\" = true\n\
+         \"sasl.mechanism\" = \"SCRAM-SHA-256\"\n[kafka.producer]\n\"message.max.bytes\" = 2000000\n"
+    ));
+    let plain = |properties: &[(String, config::model::Secret)]| -> Vec<String> {
+        properties
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.0))
+            .collect()
+    };
+    assert_eq!(
+        plain(&config.kafka.consumer_properties),
+        [
+            "check.crcs=true",
+            "client.id=c",
+            "debug=cgrp",
+            "group.instance.id=events",
+            "isolation.level=read_uncommitted",
+            "sasl.mechanism=SCRAM-SHA-256",
+            "sasl.password=hunter2",
+            "security.protocol=SASL_SSL",
+            "socket.keepalive.enable=true",
+        ]
+    );
+    assert_eq!(
+        plain(&config.kafka.producer_properties),
+        [
+            "client.id=both",
+            "debug=cgrp",
+            "linger.ms=7",
+            "message.max.bytes=2000000",
+            "sasl.mechanism=PLAIN",
+            "sasl.password=hunter2",
+            "security.protocol=SASL_SSL",
+            "socket.keepalive.enable=true",
+        ]
+    );
+    assert!(!format!("{config:?}").contains("hunter2"));
+    good(&with_property(
+        "consumer",
+        "\"group.protocol\" = \"consumer\"\n\"max.poll.interval.ms\" = 10000",
+    ));
+}
+
+#[test]
+fn aerospike_is_checked() {
+    let aerospike = |line: &str| match line.split(' ').next() {
+        Some("hosts") => format!("[aerospike]\nnamespace = \"t\"\n{line}"),
+        Some("namespace") => format!("[aerospike]\nhosts = \"a\"\n{line}"),
+        _ => format!("[aerospike]\nnamespace = \"t\"\nhosts = \"a\"\n{line}"),
+    };
+    let long = format!("namespace = \"{}\"", "n".repeat(32));
+    let cases: &[(&str, Expected<'_>)] = &[
+        (
+            "hosts = [\"a\"]",
+            (3, "aerospike.hosts", "expected a string", "an array of 1", "quotes"),
+        ),
+        (
+            "hosts = \"a,,b\"",
+            (3, "aerospike.hosts", "a host is empty", "\"a,,b\"", "comma-separated"),
+        ),
+        (
+            "hosts = \"a:0\"",
+            (3, "aerospike.hosts", "a port is not a number", "\"a:0\"", "host:port"),
+        ),
+        (
+            "hosts = \":3000\"",
+            (
+                3,
+                "aerospike.hosts",
+                "a port stands without a host",
+                "\":3000\"",
+                "host:port",
+            ),
+        ),
+        (
+            "hosts = \"[::1\"",
+            (3, "aerospike.hosts", "closing bracket", "\"[::1\"", "brackets"),
+        ),
+        (
+            "hosts = \"[a]:1\"",
+            (3, "aerospike.hosts", "not an IPv6 address", "\"[a]:1\"", "brackets"),
+        ),
+        (
+            "hosts = \"a:tls:3000\"",
+            (3, "aerospike.hosts", "more than one colon", "tls", "host:port"),
+        ),
+        (
+            "namespace = \"\"",
+            (3, "aerospike.namespace", "is empty", "\"\"", "namespace"),
+        ),
+        (
+            "namespace = \"a:b\"",
+            (3, "aerospike.namespace", "`:` is not allowed", "\"a:b\"", "namespace"),
+        ),
+        (
+            &long,
+            (
+                3,
+                "aerospike.namespace",
+                "32 bytes, Aerospike allows 31",
+                "\"nnn",
+                "namespace",
+            ),
+        ),
+        ("user = \"u\"", (1, "aerospike.password", "is missing", "", "${file:")),
+        (
+            "password = \"hunter2\"",
+            (1, "aerospike.user", "is missing", "", "beside `password`"),
+        ),
+        (
+            "user = \"u\"\npassword = 5",
+            (5, "aerospike.password", "expected a string", "", "quotes"),
+        ),
+        (
+            "user = \"u\"\npassword = \"\"",
+            (5, "aerospike.password", "is empty", "", "${file:"),
+        ),
+        (
+            "user = \"u\"\npassword = \"hunter2${\"",
+            (5, "aerospike.password", "whole values only", "", "$${"),
+        ),
+        (
+            "user = \"\"\npassword = \"p\"",
+            (4, "aerospike.user", "is empty", "\"\"", "name"),
+        ),
+        (
+            "cluster_name = \"\"",
+            (4, "aerospike.cluster_name", "is empty", "\"\"", "remove it"),
+        ),
+        (
+            "use_services_alternate = \"true\"",
+            (
+                4,
+                "aerospike.use_services_alternate",
+                "expected true or false",
+                "\"true\"",
+                "without quotes",
+            ),
+        ),
+        (
+            "use_services_alternate = 1",
+            (
+                4,
+                "aerospike.use_services_alternate",
+                "expected true or false",
+                "integer 1",
+                "without quotes",
+            ),
+        ),
+    ];
+    for (line, expected) in cases {
+        check(&aerospike(line), &[*expected]);
+    }
+    check_each(&[
+        (
+            "[aerospike]\nnamespace = \"t\"",
+            (1, "aerospike.hosts", "is missing", "", "hosts = "),
+        ),
+        (
+            "[aerospike]\nhosts = \"a\"",
+            (1, "aerospike.namespace", "is missing", "", "namespace = "),
+        ),
+    ]);
+    check_file(
+        &format!("{KAFKA}{ROUTE}"),
+        &[(1, "aerospike", "is missing", "", "[aerospike]")],
+    );
+    check_file(
+        &format!("aerospike = []\n{KAFKA}{ROUTE}"),
+        &[(1, "aerospike", "expected a table", "an array of 0", "[aerospike]")],
+    );
+}
+
+#[test]
+fn routes_and_their_topics_are_checked() {
+    let write = "[[route.write]]\nkey = \"id\"\nbins = [\"a\"]\n";
+    let kafka = "[kafka]\nbrokers = \"k\"\ntopics = [\"events\", \"other\"]\n";
+    check_file(
+        &format!("{KAFKA}{AEROSPIKE}"),
+        &[(1, "route", "is missing", "", "[[route]]")],
+    );
+    check_file(
+        &format!("route = []\n{KAFKA}{AEROSPIKE}"),
+        &[(1, "route", "needs at least one", "an array of 0", "[[route.write]]")],
+    );
+    check_file(
+        &format!("[route]\nroot = \"\"\n{KAFKA}{AEROSPIKE}"),
+        &[(
+            1,
+            "route",
+            "expected an array of tables",
+            "a table",
+            "[[route]] with two brackets",
+        )],
+    );
+    check_file(
+        &format!("route = [5]\n{KAFKA}{AEROSPIKE}"),
+        &[
+            (1, "route[0]", "expected a table", "integer 5", "[[route]]"),
+            (8, "kafka.topics[0]", "", "", ""),
+        ][..1],
+    );
+    check(
+        "[[route]]\nroot = \"\"",
+        &[(1, "route[0].write", "is missing", "", "[[route.write]]")],
+    );
+    check(
+        "[[route]]\nwrite = []",
+        &[(
+            2,
+            "route[0].write",
+            "needs at least one",
+            "an array of 0",
+            "[[route.write]]",
+        )],
+    );
+    check(
+        "[[route]]\n[route.write]\nkey = \"id\"",
+        &[(
+            2,
+            "route[0].write",
+            "expected an array of tables",
+            "a table",
+            "[[route.write]] with two brackets",
+        )],
+    );
+    check(
+        &format!("{kafka}[[route]]\ntopics = [\"events\"]\n{write}"),
+        &[(
+            3,
+            "kafka.topics[1]",
+            "no route takes this topic",
+            "\"other\"",
+            "remove it here",
+        )],
+    );
+    for (topics, expected) in [
+        (
+            "[]",
+            (
+                2,
+                "route[0].topics",
+                "needs at least one topic",
+                "an array of 0",
+                "to take all",
+            ),
+        ),
+        (
+            "\"events\"",
+            (2, "route[0].topics", "expected an array", "\"events\"", "brackets"),
+        ),
+        (
+            "[\"events\", \"evnts\"]",
+            (
+                2,
+                "route[0].topics[1]",
+                "not among kafka.topics",
+                "\"evnts\"",
+                "`events`",
+            ),
+        ),
+        (
+            "[\"events\", \"zzz\"]",
+            (
+                2,
+                "route[0].topics[1]",
+                "not among kafka.topics",
+                "\"zzz\"",
+                "topics there: events",
+            ),
+        ),
+        (
+            "[\"events\", \"events\"]",
+            (2, "route[0].topics[1]", "named twice", "\"events\"", "once"),
+        ),
+        (
+            "[\"events\", \"${env:NUMBER}\"]",
+            (
+                2,
+                "route[0].topics[1]",
+                "not among kafka.topics",
+                "the value of ${env:NUMBER}",
+                "add it",
+            ),
+        ),
+    ] {
+        check(&format!("[[route]]\ntopics = {topics}\n{write}"), &[expected]);
+    }
+    for (root, problem, found) in [
+        ("\"a..b\"", "a path lacks a name", "\"a..b\""),
+        ("\"@value\"", "not metadata", "\"@value\""),
+        ("\"a b\"", "does not belong in a path", "\"a b\""),
+        ("5", "expected a string", "integer 5"),
+    ] {
+        check(
+            &format!("[[route]]\nroot = {root}\n{write}"),
+            &[(2, "route[0].root", problem, found, "")],
+        );
+    }
+}
+
+#[test]
+fn writes_are_checked() {
+    check_each(&[
+        (
+            "[[route]]\n[[route.write]]\nbins = [\"a\"]",
+            (2, "route[0].write[0].key", "is missing", "", "key = \"user.id\""),
+        ),
+        (
+            "[[route]]\n[[route.write]]\nkey = \"id\"",
+            (2, "route[0].write[0].bins", "is missing", "", "bins = "),
+        ),
+        (
+            "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = [\"a\"]\neach_max = 5",
+            (
+                5,
+                "route[0].write[0].each_max",
+                "`each_max` without `each`",
+                "integer 5",
+                "add each",
+            ),
+        ),
+        (
+            "[[route]]\n[[route.write]]\nkey = \"@item.id\"\nbins = [\"a\"]",
+            (
+                3,
+                "route[0].write[0].key",
+                "`@item` is outside",
+                "\"@item.id\"",
+                "add each",
+            ),
+        ),
+        (
+            "[[route]]\n[[route.write]]\nkey = \"{id}:{@index}\"\nbins = [\"a\"]",
+            (3, "route[0].write[0].key", "`@index` is outside", "@index", "add each"),
+        ),
+        (
+            "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = \"@item.*\"",
+            (4, "route[0].write[0].bins", "`@item` is outside", "@item.*", "add each"),
+        ),
+        (
+            "[[route]]\n[[route.write]]\neach = \"@item\"\nkey = \"id\"\nbins = [\"a\"]",
+            (3, "route[0].write[0].each", "not metadata", "\"@item\"", "items"),
+        ),
+        (
+            "[[route]]\n[[route.write]]\neach = \"a[x]\"\nkey = \"id\"\nbins = [\"a\"]",
+            (
+                3,
+                "route[0].write[0].each",
+                "an index is a number",
+                "\"a[x]\"",
+                "items[0]",
+            ),
+        ),
+    ]);
+    let long_set = format!("set = \"{}\"", "s".repeat(64));
+    let long_namespace = format!("namespace = \"{}\"", "n".repeat(32));
+    check_write(&[
+        (
+            "key = { path = \"a\", as = \"epoch_ms\" }",
+            "key.as",
+            "a key cannot be read as this",
+            "\"epoch_ms\"",
+            "string, integer, base64, hex",
+        ),
+        ("each_max = 0", "each_max", "out of range", "integer 0", "1 to 10000"),
+        ("each_max = 10001", "each_max", "out of range", "10001", "1 to 10000"),
+        (
+            &long_namespace,
+            "namespace",
+            "32 bytes, Aerospike allows 31",
+            "\"nnn",
+            "namespace",
+        ),
+        (
+            &long_set,
+            "set",
+            "64 bytes, Aerospike allows 63",
+            "\"sss",
+            "1 to 63 bytes",
+        ),
+        ("set = \"\"", "set", "is empty", "\"\"", "remove `set`"),
+        ("set = \"a;b\"", "set", "`;` is not allowed", "\"a;b\"", "1 to 63"),
+        ("set = 5", "set", "expected a string", "integer 5", "quotes"),
+        (
+            "send_key = 1",
+            "send_key",
+            "expected true or false",
+            "integer 1",
+            "true or false",
+        ),
+        (
+            "key = \"users\\u0000\"",
+            "key",
+            "does not belong in a path",
+            "users",
+            "in quotes",
+        ),
+        (
+            "key = 5",
+            "key",
+            "every message would write the same record",
+            "integer 5",
+            "\"user.id\"",
+        ),
+        (
+            "key = true",
+            "key",
+            "every message would write the same record",
+            "boolean true",
+            "\"user.id\"",
+        ),
+        (
+            "key = { value = \"x\" }",
+            "key",
+            "every message would write the same record",
+            "a table",
+            "\"user.id\"",
+        ),
+        (
+            "key = \"{{fixed}}\"",
+            "key",
+            "every message would write the same record",
+            "{{fixed}}",
+            "\"user.id\"",
+        ),
+        (
+            "key = { object = { a = \"b\" } }",
+            "key.object",
+            "an object cannot stand here",
+            "a table",
+            "\"user.id\"",
+        ),
+        (
+            "key = [\"a\"]",
+            "key",
+            "an array is not a value expression",
+            "an array of 1",
+            "{ value =",
+        ),
+        (
+            "key = { path = \"a\", as = \"float\" }",
+            "key.as",
+            "a key cannot be read as this",
+            "\"float\"",
+            "integer",
+        ),
+        (
+            "key = { path = \"a\", as = \"json\" }",
+            "key.as",
+            "a key cannot be read as this",
+            "\"json\"",
+            "hex",
+        ),
+        (
+            "key = { path = \"a\", default = 5 }",
+            "key.default",
+            "not of the value's type, string",
+            "integer 5",
+            "quotes",
+        ),
+        ("ttl = 30", "ttl", "expected a ttl", "integer 30", "\"30d\""),
+        ("ttl = \"30\"", "ttl", "a ttl needs a unit", "\"30\"", "\"30d\""),
+        (
+            "ttl = \"expires_at\"",
+            "ttl",
+            "a whole number and a unit",
+            "\"expires_at\"",
+            "path = \"expires_at\"",
+        ),
+        ("ttl = \"0s\"", "ttl", "whole seconds, 1s to 3650d", "\"0s\"", "never"),
+        ("ttl = \"1500ms\"", "ttl", "whole seconds", "\"1500ms\"", "30d"),
+        ("ttl = \"3651d\"", "ttl", "1s to 3650d", "\"3651d\"", "never"),
+        (
+            "ttl = { value = 5 }",
+            "ttl",
+            "names a `path`, not `value`",
+            "a table",
+            "path =",
+        ),
+        (
+            "ttl = { object = {} }",
+            "ttl",
+            "names a `path`, not `object`",
+            "a table",
+            "path =",
+        ),
+        (
+            "ttl = { path = \"a\", as = \"string\" }",
+            "ttl.as",
+            "a ttl cannot be read as this",
+            "\"string\"",
+            "epoch_ms",
+        ),
+        (
+            "ttl = { path = \"{a}{b}\" }",
+            "ttl.path",
+            "a ttl is a field",
+            "\"{a}{b}\"",
+            "name one field",
+        ),
+        (
+            "ttl = { path = \"a\", default = \"30d\" }",
+            "ttl.default",
+            "not of the value's type",
+            "\"30d\"",
+            "integer",
+        ),
+    ]);
+}
+
+#[test]
+fn bins_are_checked() {
+    check_write(&[
+        (
+            "bins = { country_of_residence = \"user.country\" }",
+            "bins.country_of_residence",
+            "bin name is 20 bytes, Aerospike allows 15",
+            "\"country_of_residence\"",
+            "shorten it, e.g. { cor = \"user.country\" }",
+        ),
+        (
+            "bins = { \"\" = \"a\" }",
+            "bins.\"\"",
+            "a bin name is empty",
+            "\"\"",
+            "1 to 15 bytes",
+        ),
+        (
+            "bins = { \"a\\u0000\" = \"a\" }",
+            "bins.\"a\\0\"",
+            "NUL",
+            "\"a\\0\"",
+            "1 to 15 bytes",
+        ),
+        ("bins = {}", "bins", "needs at least one bin", "a table", "bins = {"),
+        (
+            "bins = []",
+            "bins",
+            "needs at least one bin",
+            "an array of 0",
+            "[\"user.country\"]",
+        ),
+        ("bins = 5", "bins", "expected a table of bins", "integer 5", "\"*\""),
+        (
+            "bins = \"user.country\"",
+            "bins",
+            "one path is not bins",
+            "\"user.country\"",
+            "\"after.*\"",
+        ),
+        (
+            "bins = \"a b.*\"",
+            "bins",
+            "does not belong in a path",
+            "\"a b.*\"",
+            "in quotes",
+        ),
+        (
+            "bins = \"@topic.*\"",
+            "bins",
+            "only a path or @item has fields",
+            "\"@topic.*\"",
+            "@item.*",
+        ),
+        (
+            "bins = [\"a.x\", \"b.x\"]",
+            "bins[1]",
+            "a second value for this bin",
+            "\"b.x\"",
+            "two names",
+        ),
+        (
+            "bins = [\"a\", \"*\"]",
+            "bins[1]",
+            "all fields stand alone",
+            "\"*\"",
+            "bins = \"*\"",
+        ),
+        (
+            "bins = [\"a[0]\"]",
+            "bins[0]",
+            "the last segment is not a name",
+            "\"a[0]\"",
+            "{ name =",
+        ),
+        (
+            "bins = [\"@item\"]",
+            "bins[0]",
+            "the last segment is not a name",
+            "\"@item\"",
+            "{ name =",
+        ),
+        (
+            "bins = [\"{a}\"]",
+            "bins[0]",
+            "a template has no name of its own",
+            "\"{a}\"",
+            "{ name =",
+        ),
+        ("bins = [5]", "bins[0]", "expected a string", "integer 5", "quotes"),
+        (
+            "bins = [\"user.country_of_residence\"]",
+            "bins[0]",
+            "bin name is 20 bytes",
+            "\"country_of_residence\"",
+            "{ cor = \"user.country_of_residence\" }",
+        ),
+        (
+            "bins = { path = \"*\", except = \"a\" }",
+            "bins.except",
+            "expected an array of strings",
+            "\"a\"",
+            "brackets",
+        ),
+        (
+            "bins = { path = \"*\", except = [\"a\", \"a\"] }",
+            "bins.except[1]",
+            "named twice",
+            "\"a\"",
+            "once",
+        ),
+        (
+            "bins = { path = \"*\", rename = 5 }",
+            "bins.rename",
+            "expected a table",
+            "integer 5",
+            "",
+        ),
+        (
+            "bins = { path = \"*\", rename = { a = 5 } }",
+            "bins.rename.a",
+            "expected a string",
+            "integer 5",
+            "quotes",
+        ),
+        (
+            "bins = { path = \"*\", rename = { a = \"much_too_long_name\" } }",
+            "bins.rename.a",
+            "bin name is 18 bytes",
+            "\"much_too_long_name\"",
+            "1 to 15",
+        ),
+        (
+            "bins = { path = \"*\", rename = { a = \"x\", b = \"x\" } }",
+            "bins.rename.b",
+            "a second value for this bin",
+            "\"x\"",
+            "a bin of its own",
+        ),
+        (
+            "bins = { path = \"*\", except = [\"a\"], rename = { a = \"x\" } }",
+            "bins.rename.a",
+            "`rename` contradicts `except`",
+            "\"x\"",
+            "keep one",
+        ),
+        (
+            "bins = { path = \"*\", long_names = \"cut\" }",
+            "bins.long_names",
+            "none of the values",
+            "\"cut\"",
+            "\"reject\" or \"skip\"",
+        ),
+    ]);
+    check(
+        "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = { a = \"x\", a = \"y\" }",
+        &[(4, "", "duplicate key", "", "keep one")],
+    );
+}
+
+#[test]
+fn values_are_checked() {
+    let cases: &[(&str, &str, &str, &str, &str)] = &[
+        ("\"\"", "", "a path lacks a name", "\"\"", "user.id"),
+        (
+            "\"web site\"",
+            "",
+            "\" site\" does not belong in a path",
+            "\"web site\"",
+            "{ value =",
+        ),
+        (
+            "\" a\"",
+            "",
+            "is not how a name in a path begins",
+            "\" a\"",
+            "in quotes",
+        ),
+        ("\"a.\"", "", "a path lacks a name", "\"a.\"", "user.id"),
+        ("\"a[-1]\"", "", "an index is a number", "\"a[-1]\"", "items[0]"),
+        (
+            "\"a[9999999999]\"",
+            "",
+            "an index is a number",
+            "\"a[9999999999]\"",
+            "items[0]",
+        ),
+        ("'a.\"x'", "", "a quoted name in a path is not closed", "a.", "user.id"),
+        ("'a.\"x\\y\"'", "", "a backslash stands before", "a.", "\\\\"),
+        (
+            "\"@keys\"",
+            "",
+            "there is no \"@keys\"",
+            "\"@keys\"",
+            "did you mean `@key`?",
+        ),
+        ("\"@\"", "", "there is no \"@\"", "\"@\"", "@timestamp"),
+        (
+            "\"@value.x\"",
+            "",
+            "`@value` has no fields",
+            "\"@value.x\"",
+            "without `@value.`",
+        ),
+        ("\"@topic.x\"", "", "`@topic` has no fields", "\"@topic.x\"", "as it is"),
+        ("\"@header\"", "", "a header has no name", "\"@header\"", "@header.NAME"),
+        (
+            "\"@header.\"",
+            "",
+            "a header has no name",
+            "\"@header.\"",
+            "@header.NAME",
+        ),
+        ("\"{a\"", "", "`{` is not closed", "\"{a\"", "}"),
+        ("\"a}\"", "", "`}` without its `{`", "\"a}\"", "}}"),
+        ("\"{}\"", "", "an empty `{}`", "\"{}\"", "{{"),
+        (
+            "\"{a b}\"",
+            "",
+            "does not belong in a template's path",
+            "\"{a b}\"",
+            "in quotes",
+        ),
+        ("\"{ts:}\"", "", "a time format is empty", "\"{ts:}\"", "%Y%m%d%H"),
+        ("\"{ts:%Y\"", "", "`{` is not closed", "\"{ts:%Y\"", "}"),
+        (
+            "\"{ts:day}\"",
+            "",
+            "takes nothing from the time",
+            "\"{ts:day}\"",
+            "%Y%m%d%H",
+        ),
+        (
+            "\"{ts:%E}\"",
+            "",
+            "the time format \"%E\" is wrong",
+            "\"{ts:%E}\"",
+            "%Y%m%d%H",
+        ),
+        ("\"a${b}\"", "", "whole values only", "\"a${b}\"", "$${"),
+        ("\"${b}\"", "", "a reference is `${env:NAME}`", "\"${b}\"", "$${"),
+        (
+            "\"${env:NOPE}\"",
+            "",
+            "the environment variable NOPE is not set",
+            "\"${env:NOPE}\"",
+            "set NOPE",
+        ),
+        (
+            "\"${file:/nope}\"",
+            "",
+            "the file /nope cannot be read",
+            "\"${file:/nope}\"",
+            "readable file",
+        ),
+        (
+            "\"${env:SECRET}\"",
+            "",
+            "no path or template",
+            "the value of ${env:SECRET}",
+            "Values",
+        ),
+        (
+            "[1]",
+            "",
+            "an array is not a value expression",
+            "an array of 1",
+            "{ value =",
+        ),
+        (
+            "1979-05-27",
+            "",
+            "Aerospike has no dates",
+            "date 1979-05-27",
+            "in quotes",
+        ),
+        ("99999999999999999999", "", "at most 64 bits", "integer 9999", "string"),
+        ("inf", "", "a finite number", "float inf", "64 bits"),
+        ("1e999", "", "a finite number", "float 1e999", "64 bits"),
+        (
+            "{}",
+            "",
+            "names neither `path`, `value` nor `object`",
+            "a table",
+            "{ path =",
+        ),
+        ("{ as = \"float\" }", "", "names neither", "a table", "{ path ="),
+        ("{ path = 5 }", ".path", "expected a string", "integer 5", "quotes"),
+        (
+            "{ path = \"a b\" }",
+            ".path",
+            "does not belong in a path",
+            "\"a b\"",
+            "in quotes",
+        ),
+        ("{ path = \"{{x}}\" }", ".path", "a constant", "\"{{x}}\"", "{ value ="),
+        (
+            "{ path = \"a\", value = 1 }",
+            ".value",
+            "`path` and `value` contradict",
+            "integer 1",
+            "keep one",
+        ),
+        (
+            "{ path = \"a\", object = { b = \"c\" } }",
+            ".object",
+            "`path` and `object` contradict",
+            "a table",
+            "keep one",
+        ),
+        (
+            "{ value = 1, as = \"float\" }",
+            ".as",
+            "`as` contradicts `value`",
+            "\"float\"",
+            "remove `as`",
+        ),
+        (
+            "{ value = 1, missing = \"skip\" }",
+            ".missing",
+            "`missing` contradicts `value`",
+            "\"skip\"",
+            "remove",
+        ),
+        (
+            "{ value = 1, default = 2 }",
+            ".default",
+            "`default` contradicts `value`",
+            "integer 2",
+            "remove",
+        ),
+        (
+            "{ object = { a = \"b\" }, as = \"json\" }",
+            ".as",
+            "`as` contradicts `object`",
+            "\"json\"",
+            "remove",
+        ),
+        (
+            "{ value = [1979-05-27] }",
+            ".value[0]",
+            "Aerospike has no dates",
+            "date",
+            "in quotes",
+        ),
+        (
+            "{ value = { d = 07:32:00 } }",
+            ".value.d",
+            "Aerospike has no dates",
+            "date 07:32:00",
+            "in quotes",
+        ),
+        (
+            "{ object = {} }",
+            ".object",
+            "an object needs a field",
+            "a table",
+            "{ value = {} }",
+        ),
+        ("{ object = 5 }", ".object", "expected a table", "integer 5", ""),
+        (
+            "{ object = { b = \"a b\" } }",
+            ".object.b",
+            "does not belong",
+            "\"a b\"",
+            "in quotes",
+        ),
+        (
+            "{ path = \"a\", as = \"int\" }",
+            ".as",
+            "none of the values",
+            "\"int\"",
+            "\"integer\"",
+        ),
+        (
+            "{ path = \"a\", missing = \"drop\" }",
+            ".missing",
+            "none of the values",
+            "\"drop\"",
+            "\"skip\" or \"reject\"",
+        ),
+        (
+            "{ path = \"a\", missing = \"skip\", default = 1 }",
+            ".default",
+            "`default` contradicts `missing`",
+            "integer 1",
+            "keep one",
+        ),
+        (
+            "{ path = \"{a}b\", as = \"integer\" }",
+            ".as",
+            "a template is a string",
+            "\"integer\"",
+            "one field",
+        ),
+        (
+            "{ path = \"a\", as = \"string\", default = 1 }",
+            ".default",
+            "type, string",
+            "integer 1",
+            "quotes",
+        ),
+        (
+            "{ path = \"a\", as = \"integer\", default = 1.0 }",
+            ".default",
+            "type, integer",
+            "float 1.0",
+            "an integer",
+        ),
+        (
+            "{ path = \"a\", as = \"float\", default = \"1\" }",
+            ".default",
+            "type, float",
+            "\"1\"",
+            "a number",
+        ),
+        (
+            "{ path = \"a\", as = \"bool\", default = 1 }",
+            ".default",
+            "type, bool",
+            "integer 1",
+            "true or false",
+        ),
+        (
+            "{ path = \"a\", as = \"epoch_ms\", default = \"now\" }",
+            ".default",
+            "type, epoch_ms",
+            "\"now\"",
+            "RFC 3339",
+        ),
+        (
+            "{ path = \"a\", as = \"epoch_ms\", default = 1.5 }",
+            ".default",
+            "type, epoch_ms",
+            "float",
+            "milliseconds",
+        ),
+        (
+            "{ path = \"a\", as = \"base64\", default = \"aGk=\" }",
+            ".default",
+            "bytes cannot",
+            "\"aGk=\"",
+            "skip",
+        ),
+        (
+            "{ path = \"a\", as = \"hex\", default = \"00\" }",
+            ".default",
+            "bytes cannot",
+            "\"00\"",
+            "skip",
+        ),
+    ];
+    for (value, key, problem, found, cure) in cases {
+        let line = format!("bins = {{ a = {value} }}");
+        check_write(&[(&line, &format!("bins.a{key}"), problem, found, cure)]);
+    }
+}
+
+#[test]
+fn syntax_errors_come_with_the_faults_that_are_certain() {
+    // A string without quotes leaves the rest as it is.
+    check(
+        "[run]\nmemory = 512MiB\ncommit_interval = 1\nsped = 2",
+        &[
+            (2, "", "string values must be quoted", "", "put the string in quotes"),
+            (3, "run.commit_interval", "needs a unit", "integer 1", "\"1s\""),
+            (4, "run.sped", "unknown key", "", "known keys"),
+        ][..],
+    );
+    // Where the parser had to guess how to go on, the section says nothing more, and nothing is called missing.
+    check_file(
+        "[kafka\nbrokers = 5\n[run]\nmemory = 5\n",
+        &[(1, "", "unclosed table", "", "toml.io")],
+    );
+    check_file(
+        "[run]\nmemory = 5\n[kafka]\ntopics = [\"a\"\nbrokers = 5\nstart = 1\n",
+        &[
+            (2, "run.memory", "needs a unit", "integer 5", ""),
+            (5, "", "array", "", "further up"),
+            (6, "", "array", "", "further up"),
+        ],
+    );
+    check(
+        "[run]\nmemory = \"1\nbatch_rows_max = 0\n[reject]\naction = \"burn\"",
+        &[
+            (2, "", "invalid basic string", "", "toml.io"),
+            (5, "reject.action", "none of the values", "\"burn\"", ""),
+        ],
+    );
+    check("[run]\nmemory =", &[(2, "", "", "", "")]);
+    check_file("= 5", &[(1, "", "", "", "toml.io")]);
+    check_file(
+        &format!("a{} = 5", ".a".repeat(50_000)),
+        &[(1, "", "recursion limit", "", "less nesting")],
+    );
+    // Two keys of one name are a fault of their own, and the first is checked.
+    check(
+        "[run]\nmemory = 5\nmemory = \"1GiB\"",
+        &[
+            (2, "run.memory", "needs a unit", "integer 5", ""),
+            (3, "", "duplicate key", "", "keep one of them"),
+        ],
+    );
+}
+
+#[test]
+fn a_file_of_faults_is_told_whole_and_in_order() {
+    let text = r#"[run]
+memory = 5
+batch_rows_max = 0
+stall_after = "5m"
+[kafka]
+brokers = ":1"
+topics = ["a/b", "events",
+  "events", "${env:NOPE}"]
+start = "begin"
+[kafka.properties]
+"acks" = 1
+"sasl.password" = 1979-05-27
+[aerospike]
+hosts = ""
+password = "hunter2"
+[[route]]
+when = "true"
+topics = ["evens"]
+  [[route.write]]
+  key = 5
+  bins = { country_of_residence = "a b", when = 1979-05-27 }
+  ttl = 30
+  [[route.write]]
+  set = "{x}"
+  key = "@item.x"
+  bins = "user"
+  speed = 1
+[reject]
+action = "drop"
+[extra]
+"#;
+    let expected: &[Expected<'_>] = &[
+        (2, "run.memory", "needs a unit", "integer 5", ""),
+        (3, "run.batch_rows_max", "out of range", "integer 0", ""),
+        (4, "run.stall_after", "not known to this version", "", ""),
+        (6, "kafka.brokers", "without a host", "\":1\"", ""),
+        (7, "kafka.topics[0]", "`/` is not allowed", "\"a/b\"", ""),
+        (8, "kafka.topics[2]", "named twice", "\"events\"", ""),
+        (8, "kafka.topics[3]", "NOPE is not set", "\"${env:NOPE}\"", ""),
+        (9, "kafka.start", "none of the values", "\"begin\"", ""),
+        (11, "kafka.properties.acks", "in-sync replicas", "", ""),
+        (12, "kafka.properties.\"sasl.password\"", "expected a string", "", ""),
+        (13, "aerospike.namespace", "is missing", "", ""),
+        (13, "aerospike.user", "is missing", "", ""),
+        (14, "aerospike.hosts", "a host is empty", "\"\"", ""),
+        (17, "route[0].when", "not known to this version", "", ""),
+        (
+            18,
+            "route[0].topics[0]",
+            "not among kafka.topics",
+            "\"evens\"",
+            "`events`",
+        ),
+        (20, "route[0].write[0].key", "the same record", "integer 5", ""),
+        (
+            21,
+            "route[0].write[0].bins.country_of_residence",
+            "20 bytes",
+            "\"country_of_residence\"",
+            "",
+        ),
+        (
+            21,
+            "route[0].write[0].bins.country_of_residence",
+            "does not belong",
+            "\"a b\"",
+            "",
+        ),
+        (21, "route[0].write[0].bins.when", "no dates", "date", ""),
+        (22, "route[0].write[0].ttl", "expected a ttl", "integer 30", ""),
+        (24, "route[0].write[1].set", "not known to this version", "\"{x}\"", ""),
+        (
+            25,
+            "route[0].write[1].key",
+            "outside a write with `each`",
+            "\"@item.x\"",
+            "",
+        ),
+        (26, "route[0].write[1].bins", "one path is not bins", "\"user\"", ""),
+        (27, "route[0].write[1].speed", "unknown key", "", ""),
+        (29, "reject.action", "not known to this version", "\"drop\"", ""),
+        (30, "extra", "unknown key", "", ""),
+    ];
+    check_file(text, expected);
 }

@@ -10,6 +10,7 @@ use std::fmt;
 pub struct Faults {
     /// The file as the user named it.
     pub file: String,
+    /// In the order of the file.
     pub faults: Vec<Fault>,
 }
 
@@ -22,6 +23,7 @@ pub struct Fault {
     pub key: String,
     /// The value as written, a string in its quotes; nothing where the value is secret or there is none.
     pub found: Option<String>,
+    /// What is wrong, in lower case.
     pub problem: String,
     /// What would do instead.
     pub cure: String,

@@ -22,8 +22,17 @@ pub struct Scope<'a> {
     pub each: bool,
 }
 
-const METADATA: &[&str] =
-    &["@key", "@value", "@topic", "@partition", "@offset", "@timestamp", "@header.NAME", "@item", "@index"];
+const METADATA: &[&str] = &[
+    "@key",
+    "@value",
+    "@topic",
+    "@partition",
+    "@offset",
+    "@timestamp",
+    "@header.NAME",
+    "@item",
+    "@index",
+];
 
 const PATH_CURE: &str = "write names and indexes, e.g. \"user.id\", \"items[0].sku\", 'a.\"odd.name\"'";
 
@@ -31,7 +40,10 @@ const PATH_CURE: &str = "write names and indexes, e.g. \"user.id\", \"items[0].s
 const INDEX_MAX: usize = 999_999_999;
 
 fn bad<T>(problem: impl Into<String>, cure: impl Into<String>) -> Result<T, Bad> {
-    Err(Bad { problem: problem.into(), cure: cure.into() })
+    Err(Bad {
+        problem: problem.into(),
+        cure: cure.into(),
+    })
 }
 
 /// Any string where a value stands.
@@ -64,7 +76,10 @@ pub fn all_fields(text: &str, scope: Scope<'_>) -> Option<Result<Source, Bad>> {
     let before = text.strip_suffix(".*")?;
     Some(match value(before, scope) {
         Ok(Expr::Source(source @ (Source::Path(_) | Source::Item(_)))) => Ok(source),
-        Ok(_) => bad("only a path or @item has fields to take", "write \"*\", \"after.*\" or \"@item.*\""),
+        Ok(_) => bad(
+            "only a path or @item has fields to take",
+            "write \"*\", \"after.*\" or \"@item.*\"",
+        ),
         Err(bad) => Err(bad),
     })
 }
@@ -82,7 +97,9 @@ fn template(text: &str, scope: Scope<'_>) -> Result<Expr, Bad> {
                 }
                 parts.push(cursor.part(scope)?);
             }
-            '}' => return bad("a template has a `}` without its `{`", "write `}}` for a literal brace"),
+            '}' => {
+                return bad("a template has a `}` without its `{`", "write `}}` for a literal brace");
+            }
             c => literal.push(c),
         }
     }
@@ -102,9 +119,13 @@ fn check_time_format(format: &str) -> Result<(), Bad> {
         return bad("a time format is empty", cure);
     }
     if !format.contains('%') {
-        return bad(format!("the time format {} takes nothing from the time", quoted(format)), cure);
+        return bad(
+            format!("the time format {} takes nothing from the time", quoted(format)),
+            cure,
+        );
     }
-    match jiff::fmt::strtime::format(format, jiff::Timestamp::UNIX_EPOCH) {
+    let sample = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
+    match jiff::fmt::strtime::format(format, &sample) {
         Ok(_) => Ok(()),
         Err(error) => bad(format!("the time format {} is wrong: {error}", quoted(format)), cure),
     }
@@ -160,7 +181,10 @@ impl<'a> Cursor<'a> {
     /// After the `{` of a template, up to and with its `}`.
     fn part(&mut self, scope: Scope<'_>) -> Result<Part, Bad> {
         if self.peek() == Some('}') {
-            return bad("a template has an empty `{}`", "name a field, e.g. {user.id}; `{{` is a literal brace");
+            return bad(
+                "a template has an empty `{}`",
+                "name a field, e.g. {user.id}; `{{` is a literal brace",
+            );
         }
         let source = self.source(scope)?;
         if self.take('}') {
@@ -169,13 +193,22 @@ impl<'a> Cursor<'a> {
         if self.take(':') {
             let format = self.take_while(|c| c != '}');
             if !self.take('}') {
-                return bad("a template's `{` is not closed", "close it with `}`; `{{` is a literal brace");
+                return bad(
+                    "a template's `{` is not closed",
+                    "close it with `}`; `{{` is a literal brace",
+                );
             }
             check_time_format(format)?;
-            return Ok(Part::Time { source, format: format.to_owned() });
+            return Ok(Part::Time {
+                source,
+                format: format.to_owned(),
+            });
         }
         if self.rest.is_empty() {
-            return bad("a template's `{` is not closed", "close it with `}`; `{{` is a literal brace");
+            return bad(
+                "a template's `{` is not closed",
+                "close it with `}`; `{{` is a literal brace",
+            );
         }
         bad(
             format!("{} does not belong in a template's path", quoted(self.rest)),
@@ -193,7 +226,11 @@ impl<'a> Cursor<'a> {
         let source = match name {
             "key" => {
                 let path = self.tail()?;
-                if path.is_empty() { Source::Key } else { Source::KeyPath(path) }
+                if path.is_empty() {
+                    Source::Key
+                } else {
+                    Source::KeyPath(path)
+                }
             }
             "item" | "index" if !scope.each => {
                 return bad(
@@ -218,7 +255,11 @@ impl<'a> Cursor<'a> {
             }
         };
         if matches!(self.peek(), Some('.' | '[')) {
-            let cure = if name == "value" { "name the field without `@value.`" } else { "take it as it is" };
+            let cure = if name == "value" {
+                "name the field without `@value.`"
+            } else {
+                "take it as it is"
+            };
             return bad(format!("`@{name}` has no fields"), cure);
         }
         Ok(source)
@@ -234,7 +275,11 @@ impl<'a> Cursor<'a> {
         } else {
             self.take_while(|c| is_bare(c) || c == '.').to_owned()
         };
-        if name.is_empty() { bad("a header has no name", cure) } else { Ok(Source::Header(name)) }
+        if name.is_empty() {
+            bad("a header has no name", cure)
+        } else {
+            Ok(Source::Header(name))
+        }
     }
 
     /// What follows `@key` or `@item`.
@@ -307,6 +352,194 @@ impl<'a> Cursor<'a> {
                 },
                 Some(c) => name.push(c),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(path: &[&str]) -> Path {
+        path.iter().map(|name| Segment::Name((*name).to_owned())).collect()
+    }
+
+    const AT_TOP: Scope<'static> = Scope { root: &[], each: true };
+
+    #[test]
+    fn paths_are_names_and_indexes() {
+        let name = |text: &str| Segment::Name(text.to_owned());
+        let cases = [
+            ("id", Some(vec![name("id")])),
+            ("user.id", Some(vec![name("user"), name("id")])),
+            (
+                "items[0].sku",
+                Some(vec![name("items"), Segment::Index(0), name("sku")]),
+            ),
+            ("a[0][12]", Some(vec![name("a"), Segment::Index(0), Segment::Index(12)])),
+            ("[3].a", Some(vec![Segment::Index(3), name("a")])),
+            (r#"a."odd.name""#, Some(vec![name("a"), name("odd.name")])),
+            (r#""a \"b\" \\ c".d"#, Some(vec![name(r#"a "b" \ c"#), name("d")])),
+            (r#""""#, Some(vec![name("")])),
+            ("größe.$ref-1_x", Some(vec![name("größe"), name("$ref-1_x")])),
+            ("0.1", Some(vec![name("0"), name("1")])),
+            ("", None),
+            (".", None),
+            ("a.", None),
+            (".a", None),
+            ("a..b", None),
+            ("a[", None),
+            ("a[]", None),
+            ("a[1", None),
+            ("a[1]b", None),
+            ("a[+1]", None),
+            ("a]", None),
+            ("a b", None),
+            ("a:b", None),
+            (r#""a"#, None),
+            (r#""a\n""#, None),
+            (r#""a"b"#, None),
+            (r#"a"b""#, None),
+            ("@key", None),
+            ("a@b", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(path(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn metadata_begins_with_an_at_sign() {
+        let cases = [
+            ("@key", Some(Source::Key)),
+            ("@key.id", Some(Source::KeyPath(names(&["id"])))),
+            ("@key[0]", Some(Source::KeyPath(vec![Segment::Index(0)]))),
+            ("@value", Some(Source::Value)),
+            ("@topic", Some(Source::Topic)),
+            ("@partition", Some(Source::Partition)),
+            ("@offset", Some(Source::Offset)),
+            ("@timestamp", Some(Source::Timestamp)),
+            ("@header.ce-id", Some(Source::Header("ce-id".to_owned()))),
+            ("@header.a.b", Some(Source::Header("a.b".to_owned()))),
+            ("@header.\"a: b\"", Some(Source::Header("a: b".to_owned()))),
+            ("@item", Some(Source::Item(Path::new()))),
+            ("@item.a.b", Some(Source::Item(names(&["a", "b"])))),
+            ("@index", Some(Source::Index)),
+            ("@", None),
+            ("@keys", None),
+            ("@key.", None),
+            ("@key id", None),
+            ("@offset[0]", None),
+            ("@header", None),
+            ("@header.a b", None),
+            ("@header.\"\"", None),
+            ("@KEY", None),
+        ];
+        for (text, expected) in cases {
+            let source = match value(text, AT_TOP) {
+                Ok(Expr::Source(source)) => Some(source),
+                _ => None,
+            };
+            assert_eq!(source, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_root_goes_before_bare_paths_only() {
+        let root = names(&["payload"]);
+        let scope = Scope {
+            root: &root,
+            each: true,
+        };
+        let cases = [
+            ("id", Source::Path(names(&["payload", "id"]))),
+            ("@item.id", Source::Item(names(&["id"]))),
+            ("@key.id", Source::KeyPath(names(&["id"]))),
+        ];
+        for (text, expected) in cases {
+            assert!(
+                matches!(value(text, scope), Ok(Expr::Source(source)) if source == expected),
+                "{text}"
+            );
+        }
+        let all = |text| all_fields(text, scope).and_then(Result::ok);
+        assert_eq!(all("*"), Some(Source::Path(root.clone())));
+        assert_eq!(all("after.*"), Some(Source::Path(names(&["payload", "after"]))));
+        assert_eq!(all("@item.*"), Some(Source::Item(Path::new())));
+        assert_eq!(all("@item.a.*"), Some(Source::Item(names(&["a"]))));
+        for text in ["after", ".*", "**", "@key.*", "{a}.*", "a*"] {
+            assert_eq!(all(text), None, "{text}");
+        }
+    }
+
+    /// A template as text that tells its parts apart.
+    fn parts(text: &str) -> Option<String> {
+        let shown = |source: &Source| match source {
+            Source::Path(path) | Source::Item(path) => {
+                let names = path.iter().map(|segment| match segment {
+                    Segment::Name(name) => name.clone(),
+                    Segment::Index(index) => index.to_string(),
+                });
+                names.collect::<Vec<_>>().join("/")
+            }
+            other => format!("{other:?}"),
+        };
+        match value(text, AT_TOP) {
+            Ok(Expr::Constant(Constant::String(text))) => Some(format!("constant {text}")),
+            Ok(Expr::Template(parts)) => {
+                let parts = parts.iter().map(|part| match part {
+                    Part::Literal(text) => format!("'{text}'"),
+                    Part::Source(source) => shown(source),
+                    Part::Time { source, format } => format!("{}@{format}", shown(source)),
+                });
+                Some(parts.collect::<Vec<_>>().join(" "))
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn templates_are_text_and_fields() {
+        let cases = [
+            ("{a}", Some("a")),
+            ("{tenant}:{user.id}", Some("tenant ':' user/id")),
+            ("x {a[0].b} y", Some("'x ' a/0/b ' y'")),
+            ("{dev}:{ts:%Y%m%d%H}", Some("dev ':' ts@%Y%m%d%H")),
+            ("{@timestamp:%F}", Some("Timestamp@%F")),
+            ("{ts:%H:%M}", Some("ts@%H:%M")),
+            ("{@item.a}{@index}", Some("a Index")),
+            (r#"{a."x}y:z"}"#, Some("a/x}y:z")),
+            ("{{{a}}}", Some("'{' a '}'")),
+            ("a {{b}} c", Some("constant a {b} c")),
+            ("{{", Some("constant {")),
+            ("}}", Some("constant }")),
+            ("{", None),
+            ("}", None),
+            ("{}", None),
+            ("{a", None),
+            ("{a}}", None),
+            ("{a}{", None),
+            ("{ a}", None),
+            ("{a }", None),
+            ("{a b}", None),
+            ("{ts:}", None),
+            ("{ts:%}", None),
+            ("{ts:%!}", None),
+            ("{ts:%Y", None),
+            ("{ts:hour}", None),
+            ("{@nothing}", None),
+            ("{:%Y}", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parts(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn items_need_an_each() {
+        let scope = Scope { root: &[], each: false };
+        for text in ["@item", "@item.a", "@index", "{@index}", "{a}{@item.b}"] {
+            assert!(value(text, scope).is_err(), "{text}");
         }
     }
 }

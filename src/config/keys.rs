@@ -9,35 +9,51 @@
 pub struct Section {
     /// As the documentation calls it: `[run]`, `[[route.write]]`.
     pub title: &'static str,
+    /// In the order of the documentation.
     pub keys: &'static [Key],
     /// Words of the language that this version does not have.
     pub later: &'static [&'static str],
 }
 
+/// One key.
 #[derive(Debug)]
 pub struct Key {
+    /// As written in the file.
     pub name: &'static str,
+    /// What its value is.
     pub kind: Kind,
     /// As written in the file, without quotes.
     pub default: Option<&'static str>,
 }
 
-/// What a key's value is. Limits are included in the range.
+/// What a key's value is. Limits are included in the range, and written as in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // min and max, known and later: said above and below
 pub enum Kind {
+    /// `"10s"`.
     Duration { min: &'static str, max: &'static str },
     /// A duration, or `"0"` for no limit.
     DurationOrZero { min: &'static str, max: &'static str },
+    /// `"512MiB"`.
     Size { min: &'static str, max: &'static str },
+    /// A whole number.
     Number { min: i64, max: i64 },
+    /// `true` or `false`.
     Flag,
+    /// A string with rules of its own.
     Text,
-    Choice { known: &'static [&'static str], later: &'static [&'static str] },
+    /// One of the known strings; those for later are refused by name.
+    Choice {
+        known: &'static [&'static str],
+        later: &'static [&'static str],
+    },
     /// An array of strings.
     List,
     /// A value expression, or what stands for one in this place.
     Value,
+    /// `[…]` or `{ … }`.
     Table,
+    /// `[[…]]`.
     Tables,
 }
 
@@ -53,17 +69,26 @@ impl Key {
 }
 
 const fn key(name: &'static str, kind: Kind) -> Key {
-    Key { name, kind, default: None }
+    Key {
+        name,
+        kind,
+        default: None,
+    }
 }
 
 const fn with(name: &'static str, kind: Kind, default: &'static str) -> Key {
-    Key { name, kind, default: Some(default) }
+    Key {
+        name,
+        kind,
+        default: Some(default),
+    }
 }
 
 const fn choice(known: &'static [&'static str], later: &'static [&'static str]) -> Kind {
     Kind::Choice { known, later }
 }
 
+/// Top level.
 pub const TOP: Section = Section {
     title: "the file",
     keys: &[
@@ -76,21 +101,42 @@ pub const TOP: Section = Section {
     later: &[],
 };
 
+/// `[run]`.
 pub const RUN: Section = Section {
     title: "[run]",
     keys: &[
-        with("memory", Kind::Size { min: "16MiB", max: "1TiB" }, "512MiB"),
+        with(
+            "memory",
+            Kind::Size {
+                min: "16MiB",
+                max: "1TiB",
+            },
+            "512MiB",
+        ),
         with("partitions_max", Kind::Number { min: 0, max: 10_000 }, "0"),
         with("batch_rows_max", Kind::Number { min: 1, max: 5000 }, "200"),
-        with("batch_bytes_max", Kind::Size { min: "1KiB", max: "64MiB" }, "1MiB"),
+        with(
+            "batch_bytes_max",
+            Kind::Size {
+                min: "1KiB",
+                max: "64MiB",
+            },
+            "1MiB",
+        ),
         with("commit_interval", Kind::Duration { min: "10ms", max: "5m" }, "1s"),
         with("shutdown_grace", Kind::Duration { min: "20ms", max: "1h" }, "8s"),
         with("start_timeout", Kind::DurationOrZero { min: "1s", max: "1d" }, "0"),
         with("write_timeout", Kind::Duration { min: "10ms", max: "1m" }, "2s"),
     ],
-    later: &["stall_after", "stall_action", "rows_in_flight_max", "rows_per_second_max"],
+    later: &[
+        "stall_after",
+        "stall_action",
+        "rows_in_flight_max",
+        "rows_per_second_max",
+    ],
 };
 
+/// `[kafka]`.
 pub const KAFKA: Section = Section {
     title: "[kafka]",
     keys: &[
@@ -106,6 +152,7 @@ pub const KAFKA: Section = Section {
     later: &["offset_gone"],
 };
 
+/// `[aerospike]`.
 pub const AEROSPIKE: Section = Section {
     title: "[aerospike]",
     keys: &[
@@ -119,12 +166,18 @@ pub const AEROSPIKE: Section = Section {
     later: &[],
 };
 
+/// `[[route]]`.
 pub const ROUTE: Section = Section {
     title: "[[route]]",
-    keys: &[key("topics", Kind::List), with("root", Kind::Text, ""), key("write", Kind::Tables)],
+    keys: &[
+        key("topics", Kind::List),
+        with("root", Kind::Text, ""),
+        key("write", Kind::Tables),
+    ],
     later: &["when", "when_error", "require", "publish"],
 };
 
+/// `[[route.write]]`.
 pub const WRITE: Section = Section {
     title: "[[route.write]]",
     keys: &[
@@ -158,9 +211,14 @@ pub const WRITE: Section = Section {
     ],
 };
 
+/// `[reject]`.
 pub const REJECT: Section = Section {
     title: "[reject]",
-    keys: &[with("action", choice(&["hold"], &["dead_letter", "stop", "drop"]), "hold")],
+    keys: &[with(
+        "action",
+        choice(&["hold"], &["dead_letter", "stop", "drop"]),
+        "hold",
+    )],
     later: &["topic"],
 };
 
@@ -191,7 +249,11 @@ pub const ALL_BINS: Section = Section {
 };
 
 /// The names of [`super::model::As`].
-pub const AS: &[&str] = &["string", "integer", "float", "bool", "json", "base64", "hex", "epoch_ms"];
+pub const AS: &[&str] = &[
+    "string", "integer", "float", "bool", "json", "base64", "hex", "epoch_ms",
+];
 
 /// All sections, in the order of the documentation.
-pub const ALL: &[&Section] = &[&TOP, &RUN, &KAFKA, &AEROSPIKE, &ROUTE, &WRITE, &REJECT, &VALUE, &ALL_BINS];
+pub const ALL: &[&Section] = &[
+    &TOP, &RUN, &KAFKA, &AEROSPIKE, &ROUTE, &WRITE, &REJECT, &VALUE, &ALL_BINS,
+];

@@ -4,9 +4,9 @@
 //! thread, once, before anything else starts. Reads the file and what its `${env:…}` and `${file:…}` name; talks to no
 //! service: whether the brokers answer, the topics exist or the namespace takes a ttl is for the start to find out.
 //!
-//! The way of a file: [`reader`] walks the TOML with its lines, resolves references through [`references`] and holds
-//! names against [`keys`]; [`sections`] and [`route`] say what each key must be; [`units`], [`names`], [`grammar`] and
-//! [`values`] know the small languages in strings; [`kafka_properties`] decides what librdkafka may be told.
+//! The way of a file: `reader` and `table` walk the TOML with its lines, resolve references through `references` and hold
+//! names against [`keys`]; `sections` and `route` say what each key must be; `units`, `names`, `grammar` and `values` know
+//! the small languages in strings; [`kafka_properties`] decides what librdkafka may be told.
 
 /// The checked values: what the rest of the program sees.
 pub mod model;
@@ -15,18 +15,26 @@ pub mod fault;
 /// Every key the file may hold, with kind, limits and default: the one table.
 pub mod keys;
 /// `"10s"`, `"512MiB"`.
-pub mod units;
+mod units;
 /// What topics, bins, sets, namespaces and hosts may be called.
-pub mod names;
+mod names;
 /// The strings of value expressions: paths, metadata, templates.
-pub mod grammar;
+mod grammar;
 /// `${env:NAME}` and `${file:path}`.
-pub mod references;
+mod references;
+/// The walk through the TOML: places, lines, faults.
 mod reader;
+/// Tables: keys with limits and defaults.
+mod table;
+/// Syntax errors, and what they put in doubt.
+mod syntax;
+/// Value expressions: strings, constants and tables.
 mod values;
 /// Which librdkafka properties may be set, and why not the others.
 pub mod kafka_properties;
+/// `[[route]]` and `[[route.write]]`.
 mod route;
+/// The other sections, and what holds between them.
 mod sections;
 
 use std::io::Read;
@@ -42,7 +50,10 @@ pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Reads and checks the configuration at `path`. A relative `${file:…}` is looked up beside it.
 pub fn load(path: &Path) -> Result<Config, Faults> {
     let file_name = path.display().to_string();
-    let text = read(path).map_err(|fault| Faults { file: file_name.clone(), faults: vec![*fault] })?;
+    let text = read(path).map_err(|fault| Faults {
+        file: file_name.clone(),
+        faults: vec![*fault],
+    })?;
     let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
     parse_with(&text, &file_name, &System { folder })
 }
@@ -58,26 +69,48 @@ pub fn parse_with(text: &str, file_name: &str, outside: &dyn Outside) -> Result<
     let (config, faults) = reader::with_document(text, outside, sections::config);
     match config {
         Some(config) if faults.is_empty() => Ok(config),
-        _ => Err(Faults { file: file_name.to_owned(), faults }),
+        _ => Err(Faults {
+            file: file_name.to_owned(),
+            faults,
+        }),
     }
 }
 
 fn read(path: &Path) -> Result<String, Box<Fault>> {
     let whole = |problem: String, cure: &str| {
-        Box::new(Fault { line: 0, key: String::new(), found: None, problem, cure: cure.to_owned() })
+        Box::new(Fault {
+            line: 0,
+            key: String::new(),
+            found: None,
+            problem,
+            cure: cure.to_owned(),
+        })
     };
     let unreadable = |error: std::io::Error| {
-        whole(format!("cannot be read: {error}"), "name a file that exists and that this user may read")
+        whole(
+            format!("cannot be read: {error}"),
+            "name a file that exists and that this user may read",
+        )
     };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(whole("is larger than 1 MiB".to_owned(), "name a configuration file; none needs that much"));
+        return Err(whole(
+            "is larger than 1 MiB".to_owned(),
+            "name a configuration file; none needs that much",
+        ));
     }
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
-        let line = 1 + error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count();
+        let line = 1 + error
+            .as_bytes()
+            .iter()
+            .take(good)
+            .filter(|byte| **byte == b'\n')
+            .count();
         let mut fault = whole("is not UTF-8".to_owned(), "save the file as UTF-8");
         fault.line = line;
         fault

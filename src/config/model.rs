@@ -8,26 +8,36 @@ use std::time::Duration;
 /// A whole configuration, free of faults.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// Bounds and deadlines.
     pub run: Run,
+    /// Where messages come from.
     pub kafka: Kafka,
+    /// Where records go.
     pub aerospike: Aerospike,
     /// In the order of the file; at least one; every configured topic is taken by at least one.
     pub routes: Vec<Route>,
+    /// What becomes of a message that cannot be written.
     pub reject: Reject,
 }
 
 /// `[run]`: bounds and deadlines of the process.
 #[derive(Debug, Clone)]
 pub struct Run {
+    /// The bound of the process, sized at the start for `partitions_max`.
     pub memory_bytes: u64,
     /// 0: all partitions of the topics.
     pub partitions_max: u32,
+    /// Rows in one batch write, at most.
     pub batch_rows_max: usize,
+    /// Payload bytes in one batch write, at most; half of `memory_bytes` or less.
     pub batch_bytes_max: usize,
+    /// Between two commits of a partition's offset.
     pub commit_interval: Duration,
+    /// From being told to stop to leaving; at least two `write_timeout`s.
     pub shutdown_grace: Duration,
     /// `None`: wait for Kafka and Aerospike for ever (written `"0"`).
     pub start_timeout: Option<Duration>,
+    /// Of one attempt to write a batch.
     pub write_timeout: Duration,
 }
 
@@ -36,9 +46,13 @@ pub struct Run {
 pub struct Kafka {
     /// `host:port`, comma-separated, as librdkafka's `bootstrap.servers` takes it.
     pub brokers: String,
+    /// At least one, each once, each a legal name.
     pub topics: Vec<String>,
+    /// The consumer group.
     pub group: String,
+    /// Where the group begins that has no offset yet.
     pub start: Start,
+    /// How payloads are read.
     pub format: Format,
     /// librdkafka properties of the consumer (`[kafka.properties]`, overridden by `[kafka.consumer]`).
     pub consumer_properties: Vec<(String, Secret)>,
@@ -49,7 +63,9 @@ pub struct Kafka {
 /// Where a group without a committed offset begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
+    /// At the oldest message that is kept.
     Earliest,
+    /// At the messages that come from now on.
     Latest,
 }
 
@@ -90,6 +106,7 @@ pub struct Aerospike {
 /// `[reject]`. This version knows `hold` only: the partition waits, uncommitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reject {
+    /// The partition waits.
     Hold,
 }
 
@@ -109,14 +126,19 @@ pub struct Route {
 /// One `[[route.write]]`: the record or records that a message of the route puts.
 #[derive(Debug, Clone)]
 pub struct Write {
+    /// The line in the file where it begins, from 1.
     pub line: usize,
+    /// Its own, or `aerospike.namespace`.
     pub namespace: String,
     /// The empty set when absent.
     pub set: String,
+    /// The record's user key; never a constant.
     pub key: Typed,
     /// One record for each element of this array.
     pub each: Option<Each>,
+    /// At least one; no two of one name.
     pub bins: Vec<Bin>,
+    /// The record's life.
     pub ttl: Ttl,
     /// Store the user key beside the digest.
     pub send_key: bool,
@@ -125,6 +147,7 @@ pub struct Write {
 /// `each` and `each_max`.
 #[derive(Debug, Clone)]
 pub struct Each {
+    /// Where the array is, from the top of the message (the route's `root` is already in front).
     pub path: Path,
     /// More elements than this reject the message.
     pub max: usize,
@@ -134,14 +157,21 @@ pub struct Each {
 #[derive(Debug, Clone)]
 pub enum Bin {
     /// One bin with a fixed name.
-    One { name: String, value: Typed },
-    /// Every field of the object at `path` (`"*"`: an empty path, the top of the message or its root).
+    One {
+        /// 1 to 15 bytes.
+        name: String,
+        /// What it is set to.
+        value: Typed,
+    },
+    /// Every field of the object at `source` (`"*"`: the route's root, or the top of the message).
     All {
         /// `Source::Path` or `Source::Item`.
         source: Source,
+        /// Fields that become no bin.
         except: Vec<String>,
-        /// (field, bin).
+        /// (field, bin): each bin of 1 to 15 bytes and named once, no field among `except`.
         rename: Vec<(String, String)>,
+        /// Fields whose name, after `rename`, no bin can have.
         long_names: LongNames,
     },
 }
@@ -149,7 +179,9 @@ pub enum Bin {
 /// What a field name of over 15 bytes does when all fields become bins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LongNames {
+    /// It rejects the message.
     Reject,
+    /// The field is left out.
     Skip,
 }
 
@@ -171,11 +203,15 @@ pub enum Ttl {
 /// A value expression, with its type and what its absence does.
 #[derive(Debug, Clone)]
 pub struct Typed {
+    /// Where the value comes from.
     pub expr: Expr,
+    /// What it is read as; nothing: as it is (in a key: a string). Only over a source, or `String` over a template.
     pub cast: Option<As>,
+    /// What happens if it is not there; for a template, if a part of it is not.
     pub missing: Missing,
-    /// The line in the file where it stands, from 1, and its text as written: for reject reasons and faults.
+    /// The line in the file where it stands, from 1.
     pub line: usize,
+    /// Its text as written, for reject reasons; a `${…}` as such, never what it stands for.
     pub written: String,
 }
 
@@ -188,39 +224,54 @@ pub enum Missing {
     Skip,
     /// `missing = "reject"`.
     Reject,
-    /// `default = …`.
+    /// `default = …`: the value itself, already of the type that `as` says; it is not read again.
     Default(Constant),
 }
 
 /// Where a value comes from.
 #[derive(Debug, Clone)]
 pub enum Expr {
+    /// From the file.
     Constant(Constant),
+    /// From the message.
     Source(Source),
-    /// `"{tenant}:{user.id}"`: a string.
+    /// `"{tenant}:{user.id}"`: a string. At least one part is no literal.
     Template(Vec<Part>),
-    /// `{ object = { … } }`: a map, in the order of the file.
+    /// `{ object = { … } }`: a map, in the order of the file; not empty. Only in bins.
     Object(Vec<(String, Typed)>),
 }
 
 /// A constant of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Constant {
+    /// `{ value = "web" }`.
     String(String),
+    /// `1`.
     Int(i64),
+    /// `2.5`; finite.
     Float(f64),
+    /// `true`.
     Bool(bool),
+    /// `{ value = [1, 2] }`.
     List(Vec<Constant>),
+    /// `{ value = { a = 1 } }`, in the order of the file.
     Map(Vec<(String, Constant)>),
 }
 
 /// One piece of a template.
 #[derive(Debug, Clone)]
 pub enum Part {
+    /// Text that stands for itself; never empty, never two in a row.
     Literal(String),
+    /// `{user.id}`.
     Source(Source),
-    /// `{ts:%Y%m%d}`: a strftime format, in UTC, over an epoch number or RFC 3339 string.
-    Time { source: Source, format: String },
+    /// `{ts:%Y%m%d}`: an instant, in UTC.
+    Time {
+        /// An epoch number or an RFC 3339 string.
+        source: Source,
+        /// A strftime format that jiff can write an instant in.
+        format: String,
+    },
 }
 
 /// A place in the message or its metadata.
@@ -238,10 +289,13 @@ pub enum Source {
     KeyPath(Path),
     /// `@value`: the whole payload as it is.
     Value,
+    /// `@topic`: its name.
     Topic,
+    /// `@partition`: its number.
     Partition,
+    /// `@offset`.
     Offset,
-    /// Milliseconds since the epoch, as Kafka has it.
+    /// `@timestamp`: milliseconds since the epoch, as Kafka has it.
     Timestamp,
     /// `@header.NAME`: the last header of that name.
     Header(String),
@@ -250,18 +304,25 @@ pub enum Source {
 /// A path: names and array indexes. Empty: the whole.
 pub type Path = Vec<Segment>;
 
+/// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Segment {
+    /// A field of an object.
     Name(String),
+    /// An element of an array, from 0.
     Index(usize),
 }
 
 /// `as = …`: the type a value is read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum As {
+    /// `"string"`.
     String,
+    /// `"integer"`.
     Integer,
+    /// `"float"`.
     Float,
+    /// `"bool"`.
     Bool,
     /// A string (or raw bytes) that holds a JSON text: the value it says.
     Json,

@@ -21,7 +21,10 @@ pub fn topic(name: &str) -> Result<(), String> {
     } else if let Some(c) = name.chars().find(|c| !legal(*c)) {
         Err(format!("{} is not allowed in a topic name", shown(c)))
     } else if name.len() > TOPIC_BYTES_MAX {
-        Err(format!("topic name is {} bytes, Kafka allows {TOPIC_BYTES_MAX}", name.len()))
+        Err(format!(
+            "topic name is {} bytes, Kafka allows {TOPIC_BYTES_MAX}",
+            name.len()
+        ))
     } else {
         Ok(())
     }
@@ -34,7 +37,10 @@ pub fn bin(name: &str) -> Result<(), String> {
     } else if name.contains('\0') {
         Err("a bin name holds a NUL character".to_owned())
     } else if name.len() > BIN_BYTES_MAX {
-        Err(format!("bin name is {} bytes, Aerospike allows {BIN_BYTES_MAX}", name.len()))
+        Err(format!(
+            "bin name is {} bytes, Aerospike allows {BIN_BYTES_MAX}",
+            name.len()
+        ))
     } else {
         Ok(())
     }
@@ -55,7 +61,10 @@ fn database_name(name: &str, what: &str, bytes_max: usize) -> Result<(), String>
     } else if let Some(c) = name.chars().find(|c| c.is_control() || matches!(c, ':' | ';')) {
         Err(format!("{} is not allowed in a {what} name", shown(c)))
     } else if name.len() > bytes_max {
-        Err(format!("{what} name is {} bytes, Aerospike allows {bytes_max}", name.len()))
+        Err(format!(
+            "{what} name is {} bytes, Aerospike allows {bytes_max}",
+            name.len()
+        ))
     } else {
         Ok(())
     }
@@ -68,7 +77,10 @@ pub fn group(name: &str) -> Result<(), String> {
     } else if name.chars().any(char::is_control) {
         Err("a group name holds a control character".to_owned())
     } else if name.len() > GROUP_BYTES_MAX {
-        Err(format!("group name is {} bytes, {GROUP_BYTES_MAX} are allowed", name.len()))
+        Err(format!(
+            "group name is {} bytes, {GROUP_BYTES_MAX} are allowed",
+            name.len()
+        ))
     } else {
         Ok(())
     }

@@ -8,13 +8,16 @@ use std::path::PathBuf;
 
 /// Where references are looked up. An error tells why in a few words, never the contents.
 pub trait Outside {
+    /// The environment variable `name`.
     fn env(&self, name: &str) -> Result<String, String>;
+    /// The whole text of the file at `path`.
     fn file(&self, path: &str) -> Result<String, String>;
 }
 
 /// The process's environment, and files relative to `folder`.
 #[derive(Debug, Clone, Default)]
 pub struct System {
+    /// Empty: the working directory.
     pub folder: PathBuf,
 }
 
@@ -33,7 +36,9 @@ impl Outside for System {
         let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
         let file = std::fs::File::open(self.folder.join(path)).map_err(unreadable)?;
         let mut bytes = Vec::new();
-        file.take(REFERENCED_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        file.take(REFERENCED_BYTES_MAX + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
         if bytes.len() as u64 > REFERENCED_BYTES_MAX {
             return Err("is larger than 64 KiB".to_owned());
         }
@@ -55,7 +60,10 @@ pub type Unresolved = (String, String);
 pub fn resolve(written: &str, outside: &dyn Outside) -> Result<Resolved, Unresolved> {
     let whole = written.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
     if let Some(inner) = whole.filter(|inner| !inner.contains(['{', '}', '$'])) {
-        return look_up(inner, outside).map(|value| Resolved { value, from_outside: true });
+        return look_up(inner, outside).map(|value| Resolved {
+            value,
+            from_outside: true,
+        });
     }
     let mut value = String::with_capacity(written.len());
     let mut rest = written;
@@ -76,19 +84,30 @@ pub fn resolve(written: &str, outside: &dyn Outside) -> Result<Resolved, Unresol
         }
     }
     value.push_str(rest);
-    Ok(Resolved { value, from_outside: false })
+    Ok(Resolved {
+        value,
+        from_outside: false,
+    })
 }
 
 fn look_up(inner: &str, outside: &dyn Outside) -> Result<String, Unresolved> {
     match inner.split_once(':') {
-        Some(("env", name)) if !name.is_empty() && !name.contains(['=', '\0']) => outside
-            .env(name)
-            .map_err(|why| (format!("the environment variable {name} {why}"), format!("set {name} for this process"))),
+        Some(("env", name)) if !name.is_empty() && !name.contains(['=', '\0']) => outside.env(name).map_err(|why| {
+            (
+                format!("the environment variable {name} {why}"),
+                format!("set {name} for this process"),
+            )
+        }),
         Some(("file", path)) if !path.is_empty() && !path.contains('\0') => {
             let text = outside.file(path).map_err(|why| {
-                (format!("the file {path} {why}"), "name a readable file that holds the value alone".to_owned())
+                (
+                    format!("the file {path} {why}"),
+                    "name a readable file that holds the value alone".to_owned(),
+                )
             })?;
-            let text = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
+            let text = text
+                .strip_suffix('\n')
+                .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
             Ok(text.to_owned())
         }
         _ => Err((
@@ -106,7 +125,11 @@ mod tests {
 
     impl Outside for Fixed {
         fn env(&self, name: &str) -> Result<String, String> {
-            if name == "A" { Ok("${env:B}$${".to_owned()) } else { Err("is not set".to_owned()) }
+            if name == "A" {
+                Ok("${env:B}$${".to_owned())
+            } else {
+                Err("is not set".to_owned())
+            }
         }
         fn file(&self, path: &str) -> Result<String, String> {
             match path {
@@ -144,8 +167,10 @@ mod tests {
             ("${}", None),
         ];
         for (written, expected) in cases {
-            let expected =
-                expected.map(|(value, from_outside)| Resolved { value: value.to_owned(), from_outside });
+            let expected = expected.map(|(value, from_outside)| Resolved {
+                value: value.to_owned(),
+                from_outside,
+            });
             assert_eq!(resolve(written, &Fixed).ok(), expected, "{written}");
         }
     }

@@ -6,7 +6,8 @@ use super::grammar::{self, Scope};
 use super::keys;
 use super::model::{Bin, Each, LongNames, Path, Route, Segment, Source, Ttl, Write};
 use super::names;
-use super::reader::{Node, Table, Text, did_you_mean, quoted};
+use super::reader::{Node, Text, did_you_mean, quoted};
+use super::table::Table;
 use super::units;
 use super::values::{self, Place};
 
@@ -27,10 +28,13 @@ pub fn routes(top: &Table<'_>, topics: &[(Node<'_>, Text)], namespace: &str) -> 
         .map(|table| route(&table, topics, namespace))
         .collect();
     // A route whose own topics are faulty may have meant any of them.
-    if routes.iter().all(|route| !route.topics.is_empty()) {
+    if !routes.is_empty() && routes.iter().all(|route| !route.topics.is_empty()) {
         for (node, topic) in topics {
             if !routes.iter().any(|route| route.topics.contains(&topic.value)) {
-                node.fault("no route takes this topic", "name it in the `topics` of a route, or remove it here");
+                node.fault(
+                    "no route takes this topic",
+                    "name it in the `topics` of a route, or remove it here",
+                );
             }
         }
     }
@@ -76,7 +80,12 @@ fn route(table: &Table<'_>, configured: &[(Node<'_>, Text)], namespace: &str) ->
             .filter_map(|table| write(&table, &root, namespace))
             .collect(),
     };
-    Route { line: table.line(), topics: topics(table, configured), root, writes }
+    Route {
+        line: table.line(),
+        topics: topics(table, configured),
+        root,
+        writes,
+    }
 }
 
 /// The route's topics: all if it names none, nothing if they are faulty.
@@ -87,11 +96,14 @@ fn topics(table: &Table<'_>, configured: &[(Node<'_>, Text)]) -> Vec<String> {
     let Some(elements) = node.texts() else {
         return Vec::new();
     };
-    if elements.is_empty() {
+    if node.elements().is_some_and(|all| all.is_empty()) {
         node.fault("needs at least one topic", "name one, or remove `topics` to take all");
     }
-    let known: Vec<&str> =
-        configured.iter().filter(|(_, text)| !text.from_outside).map(|(_, text)| text.value.as_str()).collect();
+    let known: Vec<&str> = configured
+        .iter()
+        .filter(|(_, text)| !text.from_outside)
+        .map(|(_, text)| text.value.as_str())
+        .collect();
     let mut topics: Vec<String> = Vec::new();
     for (node, topic) in elements {
         if topics.contains(&topic.value) {
@@ -105,7 +117,10 @@ fn topics(table: &Table<'_>, configured: &[(Node<'_>, Text)]) -> Vec<String> {
             let cure = if topic.from_outside {
                 "add it to kafka.topics".to_owned()
             } else {
-                format!("add it to kafka.topics; {}", did_you_mean(&topic.value, &known, "topics there"))
+                format!(
+                    "add it to kafka.topics; {}",
+                    did_you_mean(&topic.value, &known, "topics there")
+                )
             };
             node.fault("is not among kafka.topics", cure);
         }
@@ -114,7 +129,10 @@ fn topics(table: &Table<'_>, configured: &[(Node<'_>, Text)]) -> Vec<String> {
 }
 
 fn write(table: &Table<'_>, root: &[Segment], namespace: &str) -> Option<Write> {
-    let scope = Scope { root, each: table.get("each").is_some() };
+    let scope = Scope {
+        root,
+        each: table.get("each").is_some(),
+    };
     let each = each(table, root);
     let namespace = match table.get("namespace") {
         None => Some(namespace.to_owned()),
@@ -179,10 +197,17 @@ fn set(node: &Node<'_>) -> Option<String> {
         _ => false,
     };
     if from_data {
-        node.fault("a set taken from the message is not known to this version", "write a fixed name, e.g. \"users\"");
+        node.fault(
+            "a set taken from the message is not known to this version",
+            "write a fixed name, e.g. \"users\"",
+        );
         return None;
     }
-    name(node, names::set, "write a name of 1 to 63 bytes; remove `set` for records without one")
+    name(
+        node,
+        names::set,
+        "write a name of 1 to 63 bytes; remove `set` for records without one",
+    )
 }
 
 fn bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
@@ -190,21 +215,39 @@ fn bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
         DeValue::String(_) => {
             let text = node.text()?;
             let Some(source) = grammar::all_fields(&text.value, scope) else {
-                node.fault("one path is not bins", format!("{ALL_CURE}, or [\"user.country\"], or {{ name = \"path\" }}"));
+                node.fault(
+                    "one path is not bins",
+                    format!("{ALL_CURE}, or [\"user.country\"], or {{ name = \"path\" }}"),
+                );
                 return None;
             };
             let source = values::parsed(node, &text, source)?;
-            Some(vec![Bin::All { source, except: Vec::new(), rename: Vec::new(), long_names: LongNames::Reject }])
+            Some(vec![Bin::All {
+                source,
+                except: Vec::new(),
+                rename: Vec::new(),
+                long_names: LongNames::Reject,
+            }])
         }
         DeValue::Array(_) => bins_by_last_segment(node, scope),
         DeValue::Table(table) => {
             // No path of a single bin ends like this, so a bin called `path` stays possible.
-            let path = table.iter().find(|(name, _)| name.get_ref() == "path").map(|(_, value)| value.get_ref());
+            let path = table
+                .iter()
+                .find(|(name, _)| name.get_ref() == "path")
+                .map(|(_, value)| value.get_ref());
             let is_all = matches!(path, Some(DeValue::String(text)) if text == "*" || text.ends_with(".*"));
-            if is_all { all_bins(node, scope) } else { bins_by_name(node, scope) }
+            if is_all {
+                all_bins(node, scope)
+            } else {
+                bins_by_name(node, scope)
+            }
         }
         _ => {
-            node.fault("expected a table of bins", "write bins = { name = \"path\" }, [\"path\"] or \"*\"");
+            node.fault(
+                "expected a table of bins",
+                "write bins = { name = \"path\" }, [\"path\"] or \"*\"",
+            );
             None
         }
     }
@@ -225,15 +268,25 @@ fn bin_name_fault(node: &Node<'_>, name: &str, problem: String) {
 
 /// The initials of a long name: `country_of_residence` is `cor`.
 fn shortened(name: &str) -> String {
-    let initials: String =
-        name.split(|c: char| !c.is_ascii_alphanumeric()).filter_map(|word| word.chars().next()).take(15).collect();
-    if initials.len() > 1 { initials.to_lowercase() } else { "short".to_owned() }
+    let initials: String = name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter_map(|word| word.chars().next())
+        .take(15)
+        .collect();
+    if initials.len() > 1 {
+        initials.to_lowercase()
+    } else {
+        "short".to_owned()
+    }
 }
 
 fn bins_by_name(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
     let table = node.open_table(&keys::VALUE)?;
     if table.nodes.is_empty() {
-        node.fault("needs at least one bin", "say what is stored, e.g. bins = { country = \"user.country\" }");
+        node.fault(
+            "needs at least one bin",
+            "say what is stored, e.g. bins = { country = \"user.country\" }",
+        );
         return None;
     }
     let mut bins = Vec::new();
@@ -242,7 +295,10 @@ fn bins_by_name(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
             bin_name_fault(node, name, problem);
         }
         if let Some(value) = values::typed(node, scope, Place::Bin) {
-            bins.push(Bin::One { name: (*name).to_owned(), value });
+            bins.push(Bin::One {
+                name: (*name).to_owned(),
+                value,
+            });
         }
     }
     Some(bins)
@@ -250,7 +306,7 @@ fn bins_by_name(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
 
 fn bins_by_last_segment(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
     let elements = node.texts()?;
-    if elements.is_empty() {
+    if node.elements().is_some_and(|all| all.is_empty()) {
         node.fault("needs at least one bin", "name one, e.g. [\"user.country\"]");
         return None;
     }
@@ -259,7 +315,10 @@ fn bins_by_last_segment(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
     let mut taken: Vec<String> = Vec::new();
     for (node, text) in elements {
         if grammar::all_fields(&text.value, scope).is_some() {
-            node.fault("all fields stand alone, not beside others", "write bins = \"*\" or bins = \"after.*\"");
+            node.fault(
+                "all fields stand alone, not beside others",
+                "write bins = \"*\" or bins = \"after.*\"",
+            );
             continue;
         }
         let Some(expr) = values::parsed(&node, &text, grammar::value(&text.value, scope)) else {
@@ -338,7 +397,10 @@ fn all_bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
             node.fault("a second value for this bin", "give each field a bin of its own");
         }
         if except.iter().any(|each| each == field) {
-            node.fault("`rename` contradicts `except`, which leaves this field out", "keep one of them");
+            node.fault(
+                "`rename` contradicts `except`, which leaves this field out",
+                "keep one of them",
+            );
         }
         rename.push(((*field).to_owned(), text.value));
     }
@@ -346,15 +408,26 @@ fn all_bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
         "skip" => LongNames::Skip,
         _ => LongNames::Reject,
     };
-    Some(vec![Bin::All { source: source?, except, rename, long_names }])
+    Some(vec![Bin::All {
+        source: source?,
+        except,
+        rename,
+        long_names,
+    }])
 }
 
 fn ttl(node: &Node<'_>, scope: Scope<'_>) -> Option<Ttl> {
     let cure = "write e.g. \"30d\", \"never\", \"keep\", \"default\", or { path = \"expires_at\", as = \"epoch_ms\" }";
     match node.value() {
         DeValue::Table(table) => {
-            if let Some((name, _)) = table.iter().find(|(name, _)| matches!(name.get_ref().as_ref(), "value" | "object")) {
-                node.fault(format!("a ttl from the message names a `path`, not `{}`", name.get_ref()), cure);
+            if let Some((name, _)) = table
+                .iter()
+                .find(|(name, _)| matches!(name.get_ref().as_ref(), "value" | "object"))
+            {
+                node.fault(
+                    format!("a ttl from the message names a `path`, not `{}`", name.get_ref()),
+                    cure,
+                );
                 return None;
             }
             values::typed(node, scope, Place::Ttl).map(Ttl::Field)

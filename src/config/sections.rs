@@ -4,8 +4,9 @@ use super::kafka_properties;
 use super::keys;
 use super::model::{Aerospike, Config, Format, Kafka, Reject, Run, Secret, Start};
 use super::names;
-use super::reader::{Node, Table, Text};
+use super::reader::{Node, Text};
 use super::route;
+use super::table::Table;
 
 const KAFKA_PORT: u16 = 9092;
 const AEROSPIKE_PORT: u16 = 3000;
@@ -28,10 +29,19 @@ pub fn config(top: &Table<'_>) -> Option<Config> {
         Some(node) => node.table(&keys::AEROSPIKE).and_then(|table| aerospike(&table)),
         None => None,
     };
-    let namespace = aerospike.as_ref().map(|aerospike| aerospike.namespace.as_str()).unwrap_or_default();
+    let namespace = aerospike
+        .as_ref()
+        .map(|aerospike| aerospike.namespace.as_str())
+        .unwrap_or_default();
     let routes = route::routes(top, &topics, namespace);
     let reject = top.table("reject", &keys::REJECT).choice("action");
-    Some(Config { run: run?, kafka: kafka?, aerospike: aerospike?, routes, reject: reject.map(|_| Reject::Hold)? })
+    Some(Config {
+        run: run?,
+        kafka: kafka?,
+        aerospike: aerospike?,
+        routes,
+        reject: reject.map(|_| Reject::Hold)?,
+    })
 }
 
 fn run(table: &Table<'_>) -> Option<Run> {
@@ -46,18 +56,26 @@ fn run(table: &Table<'_>) -> Option<Run> {
     if let (Some(memory), Some(batch), Some(node)) = (memory_bytes, batch_bytes_max, table.get("batch_bytes_max"))
         && batch > memory / 2
     {
-        node.fault("a batch takes more than half of run.memory", "lower it, or raise run.memory");
+        node.fault(
+            "a batch takes more than half of run.memory",
+            "lower it, or raise run.memory",
+        );
     }
     if let (Some(grace), Some(write)) = (shutdown_grace, write_timeout)
         && grace < 2 * write
         && let Some(node) = table.get("shutdown_grace").or_else(|| table.get("write_timeout"))
     {
-        let problem = format!(
-            "shutdown_grace ({}) is less than two write_timeouts ({}): a write under way could not finish",
-            human(grace),
-            human(write)
+        let cure = match table.get("write_timeout") {
+            Some(node) if node.is_reference() => "raise shutdown_grace, or lower write_timeout".to_owned(),
+            _ => format!(
+                "write shutdown_grace = \"{}\" or more, or lower write_timeout",
+                human(2 * write)
+            ),
+        };
+        node.fault(
+            "shutdown_grace is less than two write_timeouts: a write under way could not finish",
+            cure,
         );
-        node.fault(problem, format!("write shutdown_grace = \"{}\" or more, or lower write_timeout", human(2 * write)));
     }
     Some(Run {
         memory_bytes: memory_bytes?,
@@ -72,25 +90,50 @@ fn run(table: &Table<'_>) -> Option<Run> {
 }
 
 /// As the file would have it.
-pub fn human(duration: std::time::Duration) -> String {
+fn human(duration: std::time::Duration) -> String {
     let ms = duration.as_millis();
-    if ms.is_multiple_of(1000) { format!("{}s", ms / 1000) } else { format!("{ms}ms") }
+    if ms.is_multiple_of(1000) {
+        format!("{}s", ms / 1000)
+    } else {
+        format!("{ms}ms")
+    }
 }
 
 /// The section, and its topics with their places.
 fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<'a>, Text)>) {
-    let brokers = table.required("brokers", "name the cluster, e.g. brokers = \"127.0.0.1:9092\"").and_then(|node| {
-        hosts(node, KAFKA_PORT, "write host:port, comma-separated; TLS and passwords are kafka.properties' matter")
-    });
+    let brokers = table
+        .required("brokers", "name the cluster, e.g. brokers = \"127.0.0.1:9092\"")
+        .and_then(|node| {
+            hosts(
+                node,
+                KAFKA_PORT,
+                "write host:port, comma-separated; TLS and passwords are kafka.properties' matter",
+            )
+        });
     let topics = topics(table);
     let group = match table.get("group") {
-        None => keys::KAFKA.keys.iter().find(|key| key.name == "group").and_then(|key| key.default).map(str::to_owned),
+        None => keys::KAFKA
+            .keys
+            .iter()
+            .find(|key| key.name == "group")
+            .and_then(|key| key.default)
+            .map(str::to_owned),
         Some(node) => checked(node, names::group, "write a name of 1 to 255 bytes"),
     };
-    let start = table.choice("start").map(|start| if start == "latest" { Start::Latest } else { Start::Earliest });
-    let format = table
-        .choice("format")
-        .map(|format| if format == "json_sr" { Format::JsonSchemaRegistry } else { Format::Json });
+    let start = table.choice("start").map(|start| {
+        if start == "latest" {
+            Start::Latest
+        } else {
+            Start::Earliest
+        }
+    });
+    let format = table.choice("format").map(|format| {
+        if format == "json_sr" {
+            Format::JsonSchemaRegistry
+        } else {
+            Format::Json
+        }
+    });
     let properties = kafka_properties::read(table, run);
     let secret = |(name, value): (String, String)| (name, Secret(value));
     let kafka = (|| {
@@ -121,7 +164,10 @@ fn topics<'a>(table: &Table<'a>) -> Vec<(Node<'a>, Text)> {
     let mut topics: Vec<(Node<'a>, Text)> = Vec::new();
     for (node, topic) in elements {
         if let Err(problem) = names::topic(&topic.value) {
-            node.fault(problem, "write a topic's name: 1 to 249 letters, digits, `.`, `_` or `-`");
+            node.fault(
+                problem,
+                "write a topic's name: 1 to 249 letters, digits, `.`, `_` or `-`",
+            );
         } else if topics.iter().any(|(_, each)| each.value == topic.value) {
             node.fault("is named twice", "name each topic once");
         } else {
@@ -132,25 +178,44 @@ fn topics<'a>(table: &Table<'a>) -> Vec<(Node<'a>, Text)> {
 }
 
 fn aerospike(table: &Table<'_>) -> Option<Aerospike> {
-    let hosts = table.required("hosts", "name a node, e.g. hosts = \"127.0.0.1:3000\"").and_then(|node| {
-        hosts(node, AEROSPIKE_PORT, "write host or host:port, comma-separated, an IPv6 address in brackets")
-    });
+    let hosts = table
+        .required("hosts", "name a node, e.g. hosts = \"127.0.0.1:3000\"")
+        .and_then(|node| {
+            hosts(
+                node,
+                AEROSPIKE_PORT,
+                "write host or host:port, comma-separated, an IPv6 address in brackets",
+            )
+        });
     let namespace = table
-        .required("namespace", "name the namespace that records go to, e.g. namespace = \"test\"")
+        .required(
+            "namespace",
+            "name the namespace that records go to, e.g. namespace = \"test\"",
+        )
         .and_then(|node| checked(node, names::namespace, "name a namespace of the cluster"));
-    let user = table.get("user").map(|node| checked(node, not_empty, "write the user's name"));
+    let user = table
+        .get("user")
+        .map(|node| checked(node, not_empty, "write the user's name"));
     let password = table.get("password").map(|node| {
-        checked(&node.hidden(), not_empty, "write e.g. password = \"${file:/etc/penstock/aerospike.pw}\"")
+        checked(
+            &node.hidden(),
+            not_empty,
+            "write e.g. password = \"${file:/etc/penstock/aerospike.pw}\"",
+        )
     });
     match (&user, &password) {
         (Some(_), None) => {
-            table.fault_missing("password", "write it beside `user`, e.g. \"${file:/etc/penstock/aerospike.pw}\"");
+            table.fault_missing(
+                "password",
+                "write it beside `user`, e.g. \"${file:/etc/penstock/aerospike.pw}\"",
+            );
         }
         (None, Some(_)) => table.fault_missing("user", "write it beside `password`"),
         _ => {}
     }
-    let cluster_name =
-        table.get("cluster_name").map(|node| checked(node, not_empty, "write the cluster's name, or remove it"));
+    let cluster_name = table
+        .get("cluster_name")
+        .map(|node| checked(node, not_empty, "write the cluster's name, or remove it"));
     let use_services_alternate = table.flag("use_services_alternate");
     let credentials = match (user, password) {
         (Some(user), Some(password)) => Some((user?, Secret(password?))),
@@ -169,7 +234,11 @@ fn aerospike(table: &Table<'_>) -> Option<Aerospike> {
 }
 
 fn not_empty(text: &str) -> Result<(), String> {
-    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(()) }
+    if text.is_empty() {
+        Err("is empty".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 fn checked(node: &Node<'_>, check: fn(&str) -> Result<(), String>, cure: &str) -> Option<String> {

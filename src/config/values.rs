@@ -7,7 +7,8 @@ use toml::de::DeValue;
 use super::grammar::{self, Bad, Scope};
 use super::keys;
 use super::model::{As, Constant, Expr, Missing, Typed};
-use super::reader::{Node, Table, Text};
+use super::reader::{Node, Text, all};
+use super::table::Table;
 
 /// What a value is for: it decides the types and the defaults it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,10 @@ pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
         DeValue::String(_) => (expression(node, scope)?, None, Missing::AsPlace),
         DeValue::Table(_) => from_table(node, scope, place)?,
         DeValue::Array(_) => {
-            node.fault("an array is not a value expression", "write { value = […] } for a constant array");
+            node.fault(
+                "an array is not a value expression",
+                "write { value = […] } for a constant array",
+            );
             return None;
         }
         _ => (Expr::Constant(constant(node)?), None, Missing::AsPlace),
@@ -37,7 +41,13 @@ pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
         node.fault("a constant key: every message would write the same record", cure);
         return None;
     }
-    Some(Typed { expr, cast, missing, line: node.line(), written: node.written() })
+    Some(Typed {
+        expr,
+        cast,
+        missing,
+        line: node.line(),
+        written: node.written(),
+    })
 }
 
 /// A string as a value: resolved, then parsed.
@@ -51,7 +61,10 @@ pub fn parsed<T>(node: &Node<'_>, text: &Text, result: Result<T, Bad>) -> Option
     match result {
         Ok(value) => Some(value),
         Err(_) if text.from_outside => {
-            node.fault("what the reference holds is no path or template", "see \"Values\" in docs/CONFIGURATION.md");
+            node.fault(
+                "what the reference holds is no path or template",
+                "see \"Values\" in docs/CONFIGURATION.md",
+            );
             None
         }
         Err(Bad { problem, cure }) => {
@@ -67,13 +80,19 @@ fn depends_on_message(expr: &Expr) -> bool {
 
 fn from_table(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, Option<As>, Missing)> {
     let table = node.table(&keys::VALUE)?;
-    let sources: Vec<&str> =
-        ["path", "value", "object"].into_iter().filter(|name| table.get(name).is_some()).collect();
+    let sources: Vec<&str> = ["path", "value", "object"]
+        .into_iter()
+        .filter(|name| table.get(name).is_some())
+        .collect();
     match sources.as_slice() {
         ["path"] => from_path(&table, scope, place),
         [] => {
             // A word that was refused already says what is wrong.
-            if table.nodes.iter().all(|(name, _)| keys::VALUE.keys.iter().any(|key| key.name == *name)) {
+            if table
+                .nodes
+                .iter()
+                .all(|(name, _)| keys::VALUE.keys.iter().any(|key| key.name == *name))
+            {
                 node.fault("names neither `path`, `value` nor `object`", VALUE_CURE);
             }
             None
@@ -86,7 +105,11 @@ fn from_table(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, 
                 }
             }
             let inner = table.get(only)?;
-            let expr = if *only == "value" { Expr::Constant(constant(inner)?) } else { object(inner, scope, place)? };
+            let expr = if *only == "value" {
+                Expr::Constant(constant(inner)?)
+            } else {
+                object(inner, scope, place)?
+            };
             Some((expr, None, Missing::AsPlace))
         }
         [first, second, ..] => {
@@ -104,13 +127,16 @@ fn object(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Expr> {
     }
     let fields = node.open_table(&keys::VALUE)?;
     if fields.nodes.is_empty() {
-        node.fault("an object needs a field", "name one, or write { value = {} } for an empty map");
+        node.fault(
+            "an object needs a field",
+            "name one, or write { value = {} } for an empty map",
+        );
         return None;
     }
-    let read: Vec<(String, Option<Typed>)> =
-        fields.nodes.iter().map(|(name, node)| ((*name).to_owned(), typed(node, scope, Place::Bin))).collect();
-    let fields: Option<Vec<(String, Typed)>> =
-        read.into_iter().map(|(name, value)| value.map(|value| (name, value))).collect();
+    let fields = all(fields
+        .nodes
+        .iter()
+        .map(|(name, node)| Some(((*name).to_owned(), typed(node, scope, Place::Bin)?))));
     fields.map(Expr::Object)
 }
 
@@ -123,20 +149,26 @@ fn from_path(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr,
         return None;
     }
     if place == Place::Ttl && is_template {
-        path_node.fault("a ttl is a field, not a template", "name one field, e.g. { path = \"expires_at\" }");
+        path_node.fault(
+            "a ttl is a field, not a template",
+            "name one field, e.g. { path = \"expires_at\" }",
+        );
         return None;
     }
     let cast = table.choice("as").map(as_named);
     if let (Some(cast), Some(node)) = (cast, table.get("as")) {
         let allowed: &[As] = match place {
             Place::Bin => &[],
-            Place::Key => &[As::String, As::Integer, As::Base64, As::Hex, As::EpochMs],
+            Place::Key => &[As::String, As::Integer, As::Base64, As::Hex],
             Place::Ttl => &[As::Integer, As::EpochMs],
         };
         if !allowed.is_empty() && !allowed.contains(&cast) {
             let names: Vec<&str> = allowed.iter().map(|each| name_of(*each)).collect();
             let what = if place == Place::Key { "key" } else { "ttl" };
-            node.fault(format!("a {what} cannot be read as this"), format!("write one of: {}", names.join(", ")));
+            node.fault(
+                format!("a {what} cannot be read as this"),
+                format!("write one of: {}", names.join(", ")),
+            );
         }
         if is_template && cast != As::String {
             node.fault("a template is a string", "remove `as`, or name one field in `path`");
@@ -187,14 +219,18 @@ fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant,
         | (As::Integer | As::EpochMs, value @ Constant::Int(_))
         | (As::Float, value @ Constant::Float(_))
         | (As::Bool, value @ Constant::Bool(_)) => return Ok(value),
-        #[allow(clippy::cast_precision_loss)] // a whole number for a float: exact up to 2^53, as in JSON
+        #[allow(clippy::cast_precision_loss)]
+        // a whole number for a float: exact up to 2^53, as in JSON
         (As::Float, Constant::Int(value)) => return Ok(Constant::Float(value as f64)),
         (As::EpochMs, Constant::String(text)) => match text.parse::<jiff::Timestamp>() {
             Ok(instant) => return Ok(Constant::Int(instant.as_millisecond())),
             Err(_) => "write milliseconds since 1970, or RFC 3339, e.g. \"2030-01-01T00:00:00Z\"",
         },
         (As::Base64 | As::Hex, _) => {
-            return Err(("bytes cannot have a default".to_owned(), "remove `default`, or write missing = \"skip\""));
+            return Err((
+                "bytes cannot have a default".to_owned(),
+                "remove `default`, or write missing = \"skip\"",
+            ));
         }
         (As::String, _) => "write a string in quotes",
         (As::Integer, _) => "write an integer",
@@ -202,7 +238,10 @@ fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant,
         (As::Bool, _) => "write true or false",
         (As::EpochMs, _) => "write milliseconds since 1970",
     };
-    Err((format!("the default is not of the value's type, {}", name_of(cast)), cure))
+    Err((
+        format!("the default is not of the value's type, {}", name_of(cast)),
+        cure,
+    ))
 }
 
 /// A constant of the file; strings are taken as they are.
@@ -228,18 +267,14 @@ fn constant(node: &Node<'_>) -> Option<Constant> {
             node.fault("Aerospike has no dates", "put it in quotes to store it as a string");
             None
         }
-        DeValue::Array(_) => {
-            let elements: Vec<Option<Constant>> = node.elements()?.iter().map(constant).collect();
-            elements.into_iter().collect::<Option<Vec<Constant>>>().map(Constant::List)
-        }
+        DeValue::Array(_) => all(node.elements()?.iter().map(constant)).map(Constant::List),
         DeValue::Table(_) => {
             let table = node.open_table(&keys::VALUE)?;
-            let fields: Vec<Option<(String, Constant)>> = table
+            let fields = table
                 .nodes
                 .iter()
-                .map(|(name, node)| constant(node).map(|value| ((*name).to_owned(), value)))
-                .collect();
-            fields.into_iter().collect::<Option<Vec<(String, Constant)>>>().map(Constant::Map)
+                .map(|(name, node)| Some(((*name).to_owned(), constant(node)?)));
+            all(fields).map(Constant::Map)
         }
     }
 }
@@ -256,11 +291,17 @@ const NAMES: &[(&str, As)] = &[
 ];
 
 fn as_named(name: &str) -> As {
-    NAMES.iter().find(|(each, _)| *each == name).map_or(As::String, |(_, cast)| *cast)
+    NAMES
+        .iter()
+        .find(|(each, _)| *each == name)
+        .map_or(As::String, |(_, cast)| *cast)
 }
 
 fn name_of(cast: As) -> &'static str {
-    NAMES.iter().find(|(_, each)| *each == cast).map_or("string", |(name, _)| name)
+    NAMES
+        .iter()
+        .find(|(_, each)| *each == cast)
+        .map_or("string", |(name, _)| name)
 }
 
 #[cfg(test)]

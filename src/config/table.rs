@@ -1,0 +1,277 @@
+//! Tables of the file: their keys with limits and defaults, and the refusal of keys that are not known.
+//!
+//! What a key may be stands in [`super::keys`]; what it means, in [`super::sections`] and [`super::route`].
+
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use super::fault::Fault;
+use super::keys::{Key, Kind, Section};
+use super::reader::{Context, Node, Text, did_you_mean, joined};
+use super::units;
+
+/// A table of the file, or one that is not written: then all its keys are absent.
+pub struct Table<'a> {
+    context: &'a Context<'a>,
+    pub key: String,
+    at: usize,
+    section: &'static Section,
+    /// In the order of the file.
+    pub nodes: Vec<(&'a str, Node<'a>)>,
+}
+
+impl<'a> Table<'a> {
+    pub fn new(
+        context: &'a Context<'a>,
+        key: String,
+        at: usize,
+        table: Option<&'a DeTable<'a>>,
+        section: &'static Section,
+    ) -> Self {
+        let mut nodes: Vec<(&str, Node<'_>)> = Vec::new();
+        for (name, value) in table.into_iter().flat_map(|table| table.iter()) {
+            let key = joined(&key, name.get_ref());
+            let node = Node {
+                context,
+                key,
+                at: name.span().start,
+                value,
+                hidden: false,
+            };
+            nodes.push((name.get_ref(), node));
+        }
+        nodes.sort_by_key(|(_, node)| node.at);
+        Self {
+            context,
+            key,
+            at,
+            section,
+            nodes,
+        }
+    }
+
+    /// Notes a fault for every key that the section does not know.
+    pub fn refuse_unknown(&self) {
+        for (name, node) in &self.nodes {
+            if self.section.keys.iter().any(|key| key.name == *name) {
+                continue;
+            }
+            let known: Vec<&str> = self.section.keys.iter().map(|key| key.name).collect();
+            if self.section.later.contains(name) {
+                node.fault_unshown(format!("`{name}` is not known to this version"), "remove it".to_owned());
+            } else {
+                let problem = format!("unknown key in {}", self.section.title);
+                node.fault_unshown(problem, did_you_mean(name, &known, "known keys"));
+            }
+        }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Node<'a>> {
+        self.nodes.iter().find(|(each, _)| *each == name).map(|(_, node)| node)
+    }
+
+    /// The key, whose absence is a fault.
+    pub fn required(&self, name: &str, cure: &str) -> Option<&Node<'a>> {
+        let node = self.get(name);
+        if node.is_none() {
+            self.fault_missing(name, cure);
+        }
+        node
+    }
+
+    pub fn fault_missing(&self, name: &str, cure: &str) {
+        self.context.note(
+            self.at,
+            Fault {
+                line: self.context.line(self.at),
+                key: joined(&self.key, name),
+                found: None,
+                problem: "is missing".to_owned(),
+                cure: cure.to_owned(),
+            },
+            true,
+        );
+    }
+
+    pub fn line(&self) -> usize {
+        self.context.line(self.at)
+    }
+
+    /// The table at `name`; an empty one if it is not there or something else.
+    pub fn table(&self, name: &str, section: &'static Section) -> Table<'a> {
+        match self.get(name).map(|node| node.table(section)) {
+            Some(Some(table)) => table,
+            _ => Table::new(self.context, joined(&self.key, name), self.at, None, section),
+        }
+    }
+
+    #[allow(clippy::expect_used)] // of our own table, not of the file
+    fn key(&self, name: &str) -> &'static Key {
+        let key = self.section.keys.iter().find(|key| key.name == name);
+        key.expect("every key that is read stands in config::keys")
+    }
+
+    /// The key as its table of keys says it; its default if absent; nothing if it is faulty.
+    pub fn duration(&self, name: &str) -> Option<Duration> {
+        self.quantity(name).map(Duration::from_millis)
+    }
+
+    /// As [`Table::duration`]; `Some(None)` for `"0"`.
+    pub fn duration_or_zero(&self, name: &str) -> Option<Option<Duration>> {
+        let ms = self.quantity(name)?;
+        Some((ms > 0).then(|| Duration::from_millis(ms)))
+    }
+
+    pub fn size(&self, name: &str) -> Option<u64> {
+        self.quantity(name)
+    }
+
+    #[allow(clippy::expect_used)] // of our own table, not of the file
+    fn quantity(&self, name: &str) -> Option<u64> {
+        let key = self.key(name);
+        let read = |text: &str| match key.kind {
+            Kind::Size { .. } => units::size(text),
+            Kind::DurationOrZero { .. } if text == "0" => Ok(0),
+            _ => units::duration(text).map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
+        };
+        let ours = |text: &str| read(text).expect("limits and defaults in config::keys are quantities");
+        let (what, units, min, max) = match key.kind {
+            Kind::Size { min, max } => ("size", units::SIZE_UNITS, min, max),
+            Kind::Duration { min, max } | Kind::DurationOrZero { min, max } => {
+                ("duration", units::DURATION_UNITS, min, max)
+            }
+            _ => unreachable!("{name} is no quantity in config::keys"),
+        };
+        let or_zero = if matches!(key.kind, Kind::DurationOrZero { .. }) {
+            ", or \"0\" for no limit"
+        } else {
+            ""
+        };
+        let Some(node) = self.get(name) else {
+            return key.default.map(ours);
+        };
+        if let DeValue::Integer(number) = node.value.get_ref() {
+            let unit = if what == "size" { "MiB" } else { "s" };
+            let example = format!("{}{unit}", number.as_str().trim_start_matches('+'));
+            let example = if read(&example).is_ok() { example.as_str() } else { min };
+            let cure = format!("write a string with a unit ({units}), e.g. \"{example}\"{or_zero}");
+            node.fault(format!("a {what} needs a unit"), cure);
+            return None;
+        }
+        let text = node.text()?;
+        match read(&text.value) {
+            Err(bad) => {
+                let cure = format!("write a whole number with a unit ({units}), e.g. \"{min}\"{or_zero}");
+                node.fault(bad.problem(what), cure);
+                None
+            }
+            Ok(0) if !or_zero.is_empty() => Some(0),
+            Ok(value) if value < ours(min) => {
+                node.fault(
+                    format!("is below the least, {min}"),
+                    format!("write \"{min}\" to \"{max}\"{or_zero}"),
+                );
+                None
+            }
+            Ok(value) if value > ours(max) => {
+                node.fault(
+                    format!("is above the most, {max}"),
+                    format!("write \"{min}\" to \"{max}\"{or_zero}"),
+                );
+                None
+            }
+            Ok(value) => Some(value),
+        }
+    }
+
+    /// A whole number within the key's limits; its default if absent.
+    #[allow(clippy::expect_used)] // of our own table, not of the file
+    pub fn number(&self, name: &str) -> Option<usize> {
+        let key = self.key(name);
+        let Kind::Number { min, max } = key.kind else {
+            unreachable!("{name} is no number in config::keys");
+        };
+        let Some(node) = self.get(name) else {
+            return key
+                .default
+                .map(|text| text.parse().expect("defaults in config::keys are numbers"));
+        };
+        let cure = format!("write {min} to {max}");
+        let number = match node.value.get_ref() {
+            DeValue::Integer(_) => node.integer(),
+            DeValue::String(_) => {
+                let text = node.text()?;
+                let number = text.value.parse::<i64>().ok();
+                if !text.from_outside || number.is_none() {
+                    node.fault("expected an integer", cure);
+                    return None;
+                }
+                number
+            }
+            _ => {
+                node.fault("expected an integer", cure);
+                return None;
+            }
+        };
+        match number {
+            Some(number) if (min..=max).contains(&number) => usize::try_from(number).ok(),
+            _ => {
+                node.fault("is out of range", cure);
+                None
+            }
+        }
+    }
+
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        let key = self.key(name);
+        let Some(node) = self.get(name) else {
+            return key.default.map(|text| text == "true");
+        };
+        let text = match node.value.get_ref() {
+            DeValue::Boolean(flag) => return Some(*flag),
+            DeValue::String(_) => node.text()?,
+            _ => {
+                node.fault("expected true or false", "write true or false, without quotes");
+                return None;
+            }
+        };
+        match text.value.as_str() {
+            "true" if text.from_outside => Some(true),
+            "false" if text.from_outside => Some(false),
+            _ => {
+                node.fault("expected true or false", "write true or false, without quotes");
+                None
+            }
+        }
+    }
+
+    /// One of the names that the key knows; its default if absent.
+    pub fn choice(&self, name: &str) -> Option<&'static str> {
+        let key = self.key(name);
+        let Kind::Choice { known, later } = key.kind else {
+            unreachable!("{name} is no choice in config::keys");
+        };
+        let Some(node) = self.get(name) else {
+            return key.default;
+        };
+        let text = node.text()?;
+        if let Some(found) = known.iter().find(|each| **each == text.value) {
+            return Some(*found);
+        }
+        let quoted: Vec<String> = known.iter().map(|each| format!("\"{each}\"")).collect();
+        let cure = format!("write {}", quoted.join(" or "));
+        match later.iter().find(|each| **each == text.value) {
+            Some(later) if !text.from_outside => {
+                node.fault(format!("`{later}` is not known to this version"), cure);
+            }
+            _ => node.fault("is none of the values it can have", cure),
+        }
+        None
+    }
+
+    /// A string with its reference resolved.
+    pub fn text(&self, name: &str) -> Option<Text> {
+        self.get(name)?.text()
+    }
+}
