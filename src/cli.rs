@@ -16,12 +16,17 @@ use crate::supervisor;
 
 /// Kafka topics into Aerospike records: one thread a partition, nothing lost, nothing reordered.
 #[derive(Debug, Parser)]
-#[command(name = "penstock", version, arg_required_else_help = true, after_help = "\
+#[command(
+    name = "penstock",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
 Exit codes: 0 asked to stop, 1 check found something, 64 usage, 65 a message is rejected and holds its partition,
 69 unreachable past run.start_timeout, 70 a bug, 75 restart me, 77 credentials refused, 78 configuration,
 130/143 second signal. Do not restart after 64, 65, 77, 78.
 
-The log goes to standard error; RUST_LOG sets what is shown (info by default; e.g. RUST_LOG=penstock=debug).")]
+The log goes to standard error; RUST_LOG sets what is shown (info by default; e.g. RUST_LOG=penstock=debug)."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -95,8 +100,15 @@ fn check(file: &Path) -> Exit {
 }
 
 fn run(file: &Path) -> Exit {
-    let Some(config) = load(file) else { return Exit::Configuration };
-    info!("penstock version={} file={} pid={}", env!("CARGO_PKG_VERSION"), file.display(), std::process::id());
+    let Some(config) = load(file) else {
+        return Exit::Configuration;
+    };
+    info!(
+        "penstock version={} file={} pid={}",
+        env!("CARGO_PKG_VERSION"),
+        file.display(),
+        std::process::id()
+    );
     for line in effective_settings(&config) {
         info!("settings: {line}");
     }
@@ -115,7 +127,11 @@ fn effective_settings(config: &Config) -> Vec<String> {
     let run = &config.run;
     let kafka = &config.kafka;
     let names = |properties: &[(String, config::model::Secret)]| {
-        properties.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(",")
+        properties
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>()
+            .join(",")
     };
     let mut lines = vec![
         format!(

@@ -37,7 +37,11 @@ pub struct Progress {
 
 impl Default for Progress {
     fn default() -> Self {
-        Progress { next: AtomicI64::new(-1), held: AtomicBool::new(false), commit_failed: AtomicBool::new(false) }
+        Progress {
+            next: AtomicI64::new(-1),
+            held: AtomicBool::new(false),
+            commit_failed: AtomicBool::new(false),
+        }
     }
 }
 
@@ -79,7 +83,12 @@ struct Handle {
 
 impl Workers {
     pub fn new(shared: Arc<Shared>, events: Sender<Event>, shutdown_grace: Duration) -> Self {
-        Workers { shared, events, shutdown_grace, running: Mutex::default() }
+        Workers {
+            shared,
+            events,
+            shutdown_grace,
+            running: Mutex::default(),
+        }
     }
 
     /// Splits each partition's queue and starts its worker.
@@ -114,11 +123,18 @@ impl Workers {
             };
             match thread {
                 Ok(thread) => {
-                    let handle = Handle { stop, progress, end, thread };
+                    let handle = Handle {
+                        stop,
+                        progress,
+                        end,
+                        thread,
+                    };
                     let before = self.running.lock().insert(partition.clone(), handle);
                     assert!(before.is_none(), "one worker a partition: {partition}");
                 }
-                Err(error) => self.fatal(format_args!("worker: cannot start a thread {partition} error=\"{error}\"")),
+                Err(error) => self.fatal(format_args!(
+                    "worker: cannot start a thread {partition} error=\"{error}\""
+                )),
             }
         }
         self.shared.counters.partitions_assigned.set(self.count());
@@ -129,7 +145,10 @@ impl Workers {
     pub fn revoke(&self, partitions: &[Partition], kind: StopKind) {
         let handles: Vec<(Partition, Handle)> = {
             let mut running = self.running.lock();
-            partitions.iter().filter_map(|p| running.remove(p).map(|handle| (p.clone(), handle))).collect()
+            partitions
+                .iter()
+                .filter_map(|p| running.remove(p).map(|handle| (p.clone(), handle)))
+                .collect()
         };
         if !join(handles, kind, Instant::now() + self.shutdown_grace) {
             // The partition's next owner must not start while a worker of ours may still write. Only an end of the
@@ -150,12 +169,20 @@ impl Workers {
 
     /// Each worker's partition with its next offset, where it is known.
     pub fn positions(&self) -> Vec<(Partition, Option<i64>)> {
-        self.running.lock().iter().map(|(partition, handle)| (partition.clone(), handle.progress.next())).collect()
+        self.running
+            .lock()
+            .iter()
+            .map(|(partition, handle)| (partition.clone(), handle.progress.next()))
+            .collect()
     }
 
     /// How many partitions wait at a rejected message.
     pub fn held(&self) -> usize {
-        self.running.lock().values().filter(|handle| handle.progress.held.load(Relaxed)).count()
+        self.running
+            .lock()
+            .values()
+            .filter(|handle| handle.progress.held.load(Relaxed))
+            .count()
     }
 
     pub fn commit_failed(&self, partition: &Partition) {
@@ -218,7 +245,12 @@ mod tests {
 
     #[test]
     fn thread_names_fit_and_keep_the_number() {
-        let name = |topic: &str, number| thread_name(&Partition { topic: topic.into(), number });
+        let name = |topic: &str, number| {
+            thread_name(&Partition {
+                topic: topic.into(),
+                number,
+            })
+        };
         assert_eq!(name("events", 7), "events-7");
         assert_eq!(name("a.very.long.topic.name", 1234), "a.very.lon-1234");
         assert_eq!(name("a.very.long.topic.name", 1234).len(), 15);

@@ -77,7 +77,10 @@ pub fn stop_on_signals(stop: Stop) -> io::Result<()> {
                 warn!("stop: second signal={}, leaving at once", signal_name(signal));
                 signal_hook::low_level::exit(128 + signal);
             }
-            info!("stop: signal={}, finishing the batch in hand; a second signal leaves at once", signal_name(signal));
+            info!(
+                "stop: signal={}, finishing the batch in hand; a second signal leaves at once",
+                signal_name(signal)
+            );
             stop.request(StopKind::Drain);
         }
     })?;

@@ -41,7 +41,10 @@ struct Failure {
 
 impl Failure {
     fn new(exit: Exit, why: impl fmt::Display) -> Self {
-        Failure { exit, why: why.to_string() }
+        Failure {
+            exit,
+            why: why.to_string(),
+        }
     }
 }
 
@@ -84,7 +87,12 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
             return Err(Failure::new(exit, error));
         }
     };
-    info!("kafka: reached brokers={} topics={} partitions={}", view.brokers, config.kafka.topics.len(), view.partitions);
+    info!(
+        "kafka: reached brokers={} topics={} partitions={}",
+        view.brokers,
+        config.kafka.topics.len(),
+        view.partitions
+    );
 
     let partitions = match run.partitions_max {
         0 => view.partitions,
@@ -133,9 +141,21 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
     let consumer = Arc::new(consumer);
     consumer.context().set_consumer(&consumer);
     let topics: Vec<&str> = config.kafka.topics.iter().map(String::as_str).collect();
-    consumer.subscribe(&topics).map_err(|e| Failure::new(Exit::Configuration, format!("kafka: cannot subscribe: {e}")))?;
-    info!("kafka: joining group={} topics={}", config.kafka.group, config.kafka.topics.join(","));
-    Ok(Some(Service { consumer, store, counters: counters.clone(), events, bound_bytes: memory.bound_bytes }))
+    consumer
+        .subscribe(&topics)
+        .map_err(|e| Failure::new(Exit::Configuration, format!("kafka: cannot subscribe: {e}")))?;
+    info!(
+        "kafka: joining group={} topics={}",
+        config.kafka.group,
+        config.kafka.topics.join(",")
+    );
+    Ok(Some(Service {
+        consumer,
+        store,
+        counters: counters.clone(),
+        events,
+        bound_bytes: memory.bound_bytes,
+    }))
 }
 
 impl Service {
@@ -148,10 +168,16 @@ impl Service {
                 Some(Ok(message)) => {
                     // A message here would be acted on out of order, or passed by a commit. Nothing is lost if the
                     // partition is read anew from its last commit.
-                    let partition = Partition { topic: message.topic().into(), number: message.partition() };
+                    let partition = Partition {
+                        topic: message.topic().into(),
+                        number: message.partition(),
+                    };
                     self.counters.messages_stray.add(1);
                     self.consumer.context().workers().abandon(&partition);
-                    error!("kafka: a message outside of its partition's queue; restarting {partition} offset={}", message.offset());
+                    error!(
+                        "kafka: a message outside of its partition's queue; restarting {partition} offset={}",
+                        message.offset()
+                    );
                     exit = Exit::Restart;
                 }
                 Some(Err(error)) => {
@@ -220,7 +246,11 @@ impl Service {
             counters.rows_written.get(),
             started.elapsed()
         );
-        if exit == Exit::Stopped && held > 0 { Exit::Rejected } else { exit }
+        if exit == Exit::Stopped && held > 0 {
+            Exit::Rejected
+        } else {
+            exit
+        }
     }
 }
 
@@ -241,7 +271,10 @@ fn leave_group(consumer: Arc<Consumer>, deadline: Instant) -> bool {
 }
 
 /// Keeps the consumer alive for workers that did not end; the process ends soon.
-#[expect(clippy::mem_forget, reason = "dropping it would wait for those workers, without a bound")]
+#[expect(
+    clippy::mem_forget,
+    reason = "dropping it would wait for those workers, without a bound"
+)]
 fn forget(consumer: Arc<Consumer>) {
     std::mem::forget(consumer);
 }
@@ -271,7 +304,11 @@ impl ProgressLines {
         let (consumed, rows) = (counters.messages_consumed.get(), counters.rows_written.get());
         let rate = |now: u64, before: u64| (now - before) as f64 / elapsed.as_secs_f64();
         let workers = service.consumer.context().workers();
-        let lag = service.consumer.context().lag().map_or_else(|| "unknown".to_string(), |lag| lag.to_string());
+        let lag = service
+            .consumer
+            .context()
+            .lag()
+            .map_or_else(|| "unknown".to_string(), |lag| lag.to_string());
         let held = workers.held();
         let state = match service.store.health().failing_for() {
             Some(since) => format!("waiting-for-aerospike since={since:.0?}"),
@@ -289,6 +326,10 @@ impl ProgressLines {
             memory::resident_bytes().unwrap_or(0) / (1024 * 1024),
             service.bound_bytes / (1024 * 1024),
         );
-        *self = ProgressLines { last: Instant::now(), consumed, rows };
+        *self = ProgressLines {
+            last: Instant::now(),
+            consumed,
+            rows,
+        };
     }
 }

@@ -43,7 +43,9 @@ pub struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("batch_rows_max", &self.batch_rows_max).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("batch_rows_max", &self.batch_rows_max)
+            .finish_non_exhaustive()
     }
 }
 
@@ -219,15 +221,22 @@ impl<'w> Worker<'w> {
         let message_of = |row: usize| plan.rows[row].row.message;
         let (finished, end) = match end {
             WriteEnd::Done => (judged, None),
-            WriteEnd::Stopped { open } => {
-                (open.into_iter().map(message_of).min().unwrap_or(judged), Some(BatchEnd::Stopped))
-            }
+            WriteEnd::Stopped { open } => (
+                open.into_iter().map(message_of).min().unwrap_or(judged),
+                Some(BatchEnd::Stopped),
+            ),
             WriteEnd::Refused(refused) => {
                 // Messages behind the first refused one may be written; they come again, and puts can be repeated.
                 let first = refused.into_iter().map(|(row, code)| (message_of(row), code)).min();
                 if let Some((index, code)) = first {
                     let detail = format!("the database refuses its row with result code {code}");
-                    rejected = Some((index, Rejection { reason: Reason::Database(code), detail }));
+                    rejected = Some((
+                        index,
+                        Rejection {
+                            reason: Reason::Database(code),
+                            detail,
+                        },
+                    ));
                 }
                 (first.map_or(judged, |(index, _)| index), None)
             }
@@ -242,7 +251,10 @@ impl<'w> Worker<'w> {
         self.finish(messages, finished);
         match (end, rejected) {
             (Some(end), _) => end,
-            (None, Some((index, rejection))) => BatchEnd::Held { offset: messages[index].offset(), rejection },
+            (None, Some((index, rejection))) => BatchEnd::Held {
+                offset: messages[index].offset(),
+                rejection,
+            },
             (None, None) => BatchEnd::Finished,
         }
     }
@@ -260,7 +272,11 @@ impl<'w> Worker<'w> {
         };
         self.tracker.finished_below(next);
         self.progress.set_next(next);
-        debug!("worker: batch {} messages={} finished={finished} next={next}", self.partition, messages.len());
+        debug!(
+            "worker: batch {} messages={} finished={finished} next={next}",
+            self.partition,
+            messages.len()
+        );
     }
 
     fn hold(&mut self, offset: i64, rejection: &Rejection) {
@@ -294,10 +310,11 @@ impl<'w> Worker<'w> {
         if self.progress.take_commit_failed() {
             self.tracker.commit_failed();
         }
-        if self.tracker.is_clear() && !self.held {
-            if let Some(position) = self.position() {
-                self.tracker.all_finished_at(position);
-            }
+        if self.tracker.is_clear()
+            && !self.held
+            && let Some(position) = self.position()
+        {
+            self.tracker.all_finished_at(position);
         }
         if let Some(next) = self.tracker.next() {
             self.progress.set_next(next);
@@ -315,7 +332,9 @@ impl<'w> Worker<'w> {
         }
         // The fence: an explicit commit is accepted from anybody, storing an offset only from the owner.
         if let Err(error) = self.consumer.store_offsets(&offsets) {
-            warn!("kafka: the partition is no longer ours, nothing is committed {partition} next={next} error=\"{error}\"");
+            warn!(
+                "kafka: the partition is no longer ours, nothing is committed {partition} next={next} error=\"{error}\""
+            );
             return Commit::Lost;
         }
         match self.consumer.commit(&offsets, mode) {
@@ -343,12 +362,14 @@ impl<'w> Worker<'w> {
     /// Where the consumer stands: behind the last message it was handed, and behind the gaps that follow it
     /// (transaction markers move it too).
     fn position(&self) -> Option<i64> {
-        self.consumer.position().ok()?.find_partition(&self.partition.topic, self.partition.number).and_then(|element| {
-            match element.offset() {
+        self.consumer
+            .position()
+            .ok()?
+            .find_partition(&self.partition.topic, self.partition.number)
+            .and_then(|element| match element.offset() {
                 Offset::Offset(offset) => Some(offset),
                 _ => None,
-            }
-        })
+            })
     }
 
     fn view<'m>(&self, message: &'m BorrowedMessage<'_>) -> Message<'m> {

@@ -47,7 +47,12 @@ impl Broker {
             Some(mock) => mock.create_topic(&topic, partitions, 1)?,
             None => create_topic(&address, &topic, partitions)?,
         }
-        Ok(Broker { mock, address, topic, partitions })
+        Ok(Broker {
+            mock,
+            address,
+            topic,
+            partitions,
+        })
     }
 
     pub fn is_real(&self) -> bool {
@@ -72,13 +77,21 @@ impl Broker {
             // Fewer, larger sets of messages: the mock broker keeps a bounded number of them.
             .set("batch.num.messages", "10000")
             .create_with_context(Deliveries { failed: failed.clone() })?;
-        Ok(EventProducer { producer, topic: self.topic.clone(), partitions: self.partitions, failed, real: self.is_real() })
+        Ok(EventProducer {
+            producer,
+            topic: self.topic.clone(),
+            partitions: self.partitions,
+            failed,
+            real: self.is_real(),
+        })
     }
 
     /// The group's committed offsets and the partitions' ends, each added up.
     pub fn committed(&self, group: &str) -> Result<(i64, i64), Box<dyn Error>> {
-        let consumer: BaseConsumer =
-            ClientConfig::new().set("bootstrap.servers", &self.address).set("group.id", group).create()?;
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.address)
+            .set("group.id", group)
+            .create()?;
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic, 0, self.partitions - 1);
         let committed = consumer.committed_offsets(list, TIMEOUT)?;
@@ -97,7 +110,9 @@ fn create_topic(address: &str, topic: &str, partitions: i32) -> Result<(), Box<d
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", address).create()?;
     let topics = [NewTopic::new(topic, partitions, TopicReplication::Fixed(1))];
     // rdkafka's admin calls are futures; this one is simply waited for.
-    for result in futures_executor::block_on(admin.create_topics(&topics, &AdminOptions::new().operation_timeout(Some(TIMEOUT))))? {
+    for result in
+        futures_executor::block_on(admin.create_topics(&topics, &AdminOptions::new().operation_timeout(Some(TIMEOUT))))?
+    {
         result.map_err(|(topic, code)| format!("cannot create {topic}: {code}"))?;
     }
     Ok(())
@@ -169,7 +184,10 @@ impl EventProducer {
             }
             let facts = generator.event(sequence, &mut payload);
             let partition = partition_of(&facts.key, self.partitions);
-            let mut record = BaseRecord::to(&self.topic).key(&facts.key).payload(&payload).partition(partition);
+            let mut record = BaseRecord::to(&self.topic)
+                .key(&facts.key)
+                .payload(&payload)
+                .partition(partition);
             while let Err((error, back)) = self.producer.send(record) {
                 if error != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) {
                     return Err(ProduceError(error.to_string()));
@@ -179,13 +197,21 @@ impl EventProducer {
             }
             produced.store(sequence + 1, Relaxed);
         }
-        self.producer.flush(Duration::from_secs(120)).map_err(|e| ProduceError(e.to_string()))?;
-        if self.failed.load(Relaxed) { Err(ProduceError("a message was not delivered".into())) } else { Ok(()) }
+        self.producer
+            .flush(Duration::from_secs(120))
+            .map_err(|e| ProduceError(e.to_string()))?;
+        if self.failed.load(Relaxed) {
+            Err(ProduceError("a message was not delivered".into()))
+        } else {
+            Ok(())
+        }
     }
 }
 
 /// All events of a user in one partition (FNV-1a).
 fn partition_of(key: &str, partitions: i32) -> i32 {
-    let hash = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let hash = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
     i32::try_from(hash % partitions.unsigned_abs()).unwrap_or(0)
 }

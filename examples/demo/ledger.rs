@@ -43,14 +43,20 @@ pub fn check(settings: &Settings, seed: u64, messages: u64) -> Result<Ledger, Bo
     let (user_set, event_set) = (settings.users(), settings.events());
     for sequence in 0..messages {
         let facts = generator.event(sequence, &mut payload);
-        pending.push((Key::new("test", event_set.as_str(), facts.event_id.clone().into())?, event_bins(&facts)));
+        pending.push((
+            Key::new("test", event_set.as_str(), facts.event_id.clone().into())?,
+            event_bins(&facts),
+        ));
         if pending.len() == BATCH {
             compare(&client, &mut pending, &mut ledger)?;
         }
         users.insert(facts.user_id.clone(), facts);
     }
     for facts in users.values() {
-        pending.push((Key::new("test", user_set.as_str(), facts.user_id.clone().into())?, user_bins(facts)));
+        pending.push((
+            Key::new("test", user_set.as_str(), facts.user_id.clone().into())?,
+            user_bins(facts),
+        ));
         if pending.len() == BATCH {
             compare(&client, &mut pending, &mut ledger)?;
         }
@@ -93,8 +99,10 @@ fn compare(
         return Ok(());
     }
     let policy = BatchReadPolicy::default();
-    let mut reads: Vec<BatchOperation> =
-        pending.iter().map(|(key, _)| BatchOperation::read(&policy, key.clone(), Bins::All)).collect();
+    let mut reads: Vec<BatchOperation> = pending
+        .iter()
+        .map(|(key, _)| BatchOperation::read(&policy, key.clone(), Bins::All))
+        .collect();
     client.batch(&BatchPolicy::default(), &mut reads)?;
     for ((_, bins), read) in pending.drain(..).zip(&reads) {
         ledger.expected += 1;
@@ -121,7 +129,10 @@ fn objects(client: &Client, sets: &[&str]) -> Result<u64, Box<dyn Error>> {
     let text = answer.get("sets/test").map(String::as_str).unwrap_or_default();
     let mut count = 0;
     for line in text.split(';') {
-        let field = |name: &str| line.split(':').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        let field = |name: &str| {
+            line.split(':')
+                .find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+        };
         if field("set").is_some_and(|set| sets.contains(&set)) {
             count += field("objects").and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
         }

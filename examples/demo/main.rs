@@ -62,9 +62,11 @@ const LEAD_MAX_IN_PROCESS: u64 = 30_000;
 const PROGRESS_DEADLINE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,librdkafka=off,aerospike_core=off,aerospike=off"))
-        .format_timestamp_millis()
-        .init();
+    env_logger::Builder::from_env(
+        env_logger::Env::default().default_filter_or("warn,librdkafka=off,aerospike_core=off,aerospike=off"),
+    )
+    .format_timestamp_millis()
+    .init();
     match demo(&Arguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
@@ -76,7 +78,9 @@ fn main() -> ExitCode {
 }
 
 fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
-    let messages = arguments.messages.unwrap_or(if arguments.kafka.is_some() { 1_000_000 } else { 400_000 });
+    let messages = arguments
+        .messages
+        .unwrap_or(if arguments.kafka.is_some() { 1_000_000 } else { 400_000 });
     let broker = Broker::start(arguments.kafka.as_deref(), PARTITIONS)?;
     let simulator = match &arguments.aerospike {
         Some(_) => None,
@@ -88,8 +92,22 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         (None, None) => return Err("no database".into()),
     };
     println!("penstock demo: {messages} events, {PARTITIONS} partitions, two records an event");
-    println!("  kafka      {}", if broker.is_real() { broker.address() } else { "in this process (mock)" });
-    println!("  aerospike  {}", if simulator.is_some() { "simulator in this process" } else { &aerospike });
+    println!(
+        "  kafka      {}",
+        if broker.is_real() {
+            broker.address()
+        } else {
+            "in this process (mock)"
+        }
+    );
+    println!(
+        "  aerospike  {}",
+        if simulator.is_some() {
+            "simulator in this process"
+        } else {
+            &aerospike
+        }
+    );
 
     let settings = Settings {
         brokers: broker.address().to_string(),
@@ -97,7 +115,11 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         group: format!("{}-demo", broker.topic()),
         aerospike,
         // A real cluster is shared: sets of this run's own.
-        set_prefix: if simulator.is_some() { String::new() } else { format!("{}-", broker.topic()) },
+        set_prefix: if simulator.is_some() {
+            String::new()
+        } else {
+            format!("{}-", broker.topic())
+        },
         batch_rows_max: arguments.batch_rows_max,
     };
 
@@ -105,17 +127,25 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let produced = Arc::new(AtomicU64::new(0));
     let counters = Arc::new(Counters::new());
     let producer = {
-        let (broker, produced, counters, seed) = (broker.producer()?, produced.clone(), counters.clone(), arguments.seed);
-        let lead_max = if broker.is_real() { u64::MAX } else { LEAD_MAX_IN_PROCESS };
-        thread::Builder::new().name("producer".into()).spawn(move || {
-            broker.produce(seed, messages, lead_max, &produced, &counters)
-        })?
+        let (broker, produced, counters, seed) =
+            (broker.producer()?, produced.clone(), counters.clone(), arguments.seed);
+        let lead_max = if broker.is_real() {
+            u64::MAX
+        } else {
+            LEAD_MAX_IN_PROCESS
+        };
+        thread::Builder::new()
+            .name("producer".into())
+            .spawn(move || broker.produce(seed, messages, lead_max, &produced, &counters))?
     };
     let mut producer = Some(producer);
     if broker.is_real() {
         let started = Instant::now();
         join_producer(&mut producer)?;
-        println!("  produced {messages} events in {:.1} s", started.elapsed().as_secs_f64());
+        println!(
+            "  produced {messages} events in {:.1} s",
+            started.elapsed().as_secs_f64()
+        );
         compare_batches(&settings, messages)?;
     }
 
@@ -165,7 +195,17 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     println!("\nReading every record back …");
     let ledger = ledger::check(&settings, arguments.seed, messages)?;
     let committed = broker.committed(&settings.group)?;
-    Ok(report(&Outcome { messages, watch: &watch, counters: &counters, peak, ledger, committed, exit, settings: &settings, real_broker: broker.is_real() }))
+    Ok(report(&Outcome {
+        messages,
+        watch: &watch,
+        counters: &counters,
+        peak,
+        ledger,
+        committed,
+        exit,
+        settings: &settings,
+        real_broker: broker.is_real(),
+    }))
 }
 
 fn join_producer(
@@ -182,9 +222,17 @@ fn join_producer(
 fn compare_batches(settings: &Settings, messages: u64) -> Result<(), Box<dyn Error>> {
     const RATIO_MIN: f64 = 3.0;
     let limit = messages.min(100_000);
-    println!("\nThe same {limit} messages with batches of one row, and of {}:", settings.batch_rows_max);
+    println!(
+        "\nThe same {limit} messages with batches of one row, and of {}:",
+        settings.batch_rows_max
+    );
     let mut rates = Vec::new();
-    for (name, batch_rows_max) in [("one", 1), ("many", settings.batch_rows_max), ("one", 1), ("many", settings.batch_rows_max)] {
+    for (name, batch_rows_max) in [
+        ("one", 1),
+        ("many", settings.batch_rows_max),
+        ("one", 1),
+        ("many", settings.batch_rows_max),
+    ] {
         let settings = Settings {
             group: format!("{}-{name}-{}", settings.topic, rates.len()),
             set_prefix: format!("{}ratio-", settings.set_prefix),
@@ -218,15 +266,46 @@ struct Outcome<'a> {
 
 /// Prints the table; `true` when everything balances.
 fn report(outcome: &Outcome<'_>) -> bool {
-    let Outcome { messages, watch, counters, peak, ledger, committed, exit, settings, real_broker } = outcome;
+    let Outcome {
+        messages,
+        watch,
+        counters,
+        peak,
+        ledger,
+        committed,
+        exit,
+        settings,
+        real_broker,
+    } = outcome;
     let rows = counters.batch_rows();
     let write = counters.batch_write_us();
     let ms = |us: u64| us as f64 / 1000.0;
-    println!("\n  messages          {messages} consumed and written once: {}", counters.messages_written.get() == *messages);
-    println!("  records           {} expected, {} read back", ledger.expected, ledger.found);
-    println!("  rate              {:.0} messages/s, {:.0} rows/s (without the silence)", watch.rate(*messages), watch.rate(counters.rows_written.get()));
-    println!("  batches           {} calls, rows p50 {} p99 {} max {}", counters.batches.get(), rows.p50, rows.p99, rows.max);
-    println!("  write latency     p50 {:.1} ms  p99 {:.1} ms  max {:.1} ms", ms(write.p50), ms(write.p99), ms(write.max));
+    println!(
+        "\n  messages          {messages} consumed and written once: {}",
+        counters.messages_written.get() == *messages
+    );
+    println!(
+        "  records           {} expected, {} read back",
+        ledger.expected, ledger.found
+    );
+    println!(
+        "  rate              {:.0} messages/s, {:.0} rows/s (without the silence)",
+        watch.rate(*messages),
+        watch.rate(counters.rows_written.get())
+    );
+    println!(
+        "  batches           {} calls, rows p50 {} p99 {} max {}",
+        counters.batches.get(),
+        rows.p50,
+        rows.p99,
+        rows.max
+    );
+    println!(
+        "  write latency     p50 {:.1} ms  p99 {:.1} ms  max {:.1} ms",
+        ms(write.p50),
+        ms(write.p99),
+        ms(write.max)
+    );
     println!(
         "  peak memory       {} MiB, with the {} in the same process",
         peak / (1024 * 1024),
@@ -245,7 +324,10 @@ fn report(outcome: &Outcome<'_>) -> bool {
         }
     };
     println!("  offsets           {} committed of {}", committed.0, committed.1);
-    println!("\n  ledger            missing {}  wrong {}  unexpected {}", ledger.missing, ledger.wrong, ledger.unexpected);
+    println!(
+        "\n  ledger            missing {}  wrong {}  unexpected {}",
+        ledger.missing, ledger.wrong, ledger.unexpected
+    );
 
     let balanced = ledger.is_balanced()
         && committed.0 == committed.1
@@ -266,9 +348,18 @@ fn report(outcome: &Outcome<'_>) -> bool {
 }
 
 fn print_stall(stall: &StallReport) -> bool {
-    println!("  silence           {:.1} s; what the service did meanwhile:", stall.lasted.as_secs_f64());
-    println!("    consumption     {} messages taken after the first second", stall.consumed);
-    println!("    memory          {:+.1} MiB resident", stall.memory_growth as f64 / (1024.0 * 1024.0));
+    println!(
+        "  silence           {:.1} s; what the service did meanwhile:",
+        stall.lasted.as_secs_f64()
+    );
+    println!(
+        "    consumption     {} messages taken after the first second",
+        stall.consumed
+    );
+    println!(
+        "    memory          {:+.1} MiB resident",
+        stall.memory_growth as f64 / (1024.0 * 1024.0)
+    );
     println!("    rebalances      {}", stall.rebalances);
     match stall.caught_up_after {
         Some(after) => println!("    then            first write after {:.1} s", after.as_secs_f64()),

@@ -83,7 +83,9 @@ impl Service {
         let stop = Stop::new();
         let thread = {
             let stop = stop.clone();
-            thread::Builder::new().name("service".into()).spawn(move || supervisor::run(&config, &stop, &counters))?
+            thread::Builder::new()
+                .name("service".into())
+                .spawn(move || supervisor::run(&config, &stop, &counters))?
         };
         Ok(Service { stop, thread })
     }
@@ -107,7 +109,10 @@ pub fn rate(settings: &Settings, limit: u64) -> Result<f64, Box<dyn Error>> {
     let wait_for = |count: u64| {
         while counters.messages_written.get() < count {
             if service.ended() || Instant::now() > deadline {
-                return Err(format!("the service wrote {} of {count} messages", counters.messages_written.get()));
+                return Err(format!(
+                    "the service wrote {} of {count} messages",
+                    counters.messages_written.get()
+                ));
             }
             thread::sleep(Duration::from_millis(1)); // the pace of observation
         }

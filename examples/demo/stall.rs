@@ -27,8 +27,16 @@ pub struct Watch<'a> {
 
 enum Phase {
     Before,
-    Silent { since: Instant, settled: Option<Mark>, rebalances: u64 },
-    After { report: StallReport, ended: Instant, written: u64 },
+    Silent {
+        since: Instant,
+        settled: Option<Mark>,
+        rebalances: u64,
+    },
+    After {
+        report: StallReport,
+        ended: Instant,
+        written: u64,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -80,15 +88,26 @@ impl<'a> Watch<'a> {
         }
         let Some(simulator) = self.simulator else { return };
         let counters = self.counters;
-        let mark = || Mark { consumed: counters.messages_consumed.get(), resident: resident_bytes().unwrap_or(0) };
+        let mark = || Mark {
+            consumed: counters.messages_consumed.get(),
+            resident: resident_bytes().unwrap_or(0),
+        };
         match &mut self.phase {
             Phase::Before => {
                 if counters.messages_written.get() >= self.messages / 2 {
                     simulator.faults().stall(Stalled::Dropped);
-                    self.phase = Phase::Silent { since: Instant::now(), settled: None, rebalances: counters.rebalances.get() };
+                    self.phase = Phase::Silent {
+                        since: Instant::now(),
+                        settled: None,
+                        rebalances: counters.rebalances.get(),
+                    };
                 }
             }
-            Phase::Silent { since, settled, rebalances } => {
+            Phase::Silent {
+                since,
+                settled,
+                rebalances,
+            } => {
                 if settled.is_none() && since.elapsed() >= SETTLE {
                     *settled = Some(mark());
                 }
@@ -103,7 +122,11 @@ impl<'a> Watch<'a> {
                     };
                     let written = counters.messages_written.get();
                     simulator.faults().unstall();
-                    self.phase = Phase::After { report, ended: Instant::now(), written };
+                    self.phase = Phase::After {
+                        report,
+                        ended: Instant::now(),
+                        written,
+                    };
                 }
             }
             Phase::After { report, ended, written } => {
@@ -139,7 +162,9 @@ impl<'a> Watch<'a> {
     /// `count` a second from the first write to the last, without the silence and the time until the first write after it.
     pub fn rate(&self, count: u64) -> f64 {
         let whole = self.finished.unwrap_or_else(Instant::now) - self.first.unwrap_or(self.started);
-        let lost = self.report().map_or(Duration::ZERO, |r| r.lasted + r.caught_up_after.unwrap_or_default());
+        let lost = self
+            .report()
+            .map_or(Duration::ZERO, |r| r.lasted + r.caught_up_after.unwrap_or_default());
         count as f64 / whole.saturating_sub(lost).as_secs_f64().max(0.001)
     }
 }

@@ -40,7 +40,12 @@ struct PartitionEnd {
 
 impl Context {
     pub fn new(workers: Workers, counters: Arc<Counters>) -> Self {
-        Context { consumer: OnceLock::new(), workers, counters, ends: Mutex::default() }
+        Context {
+            consumer: OnceLock::new(),
+            workers,
+            counters,
+            ends: Mutex::default(),
+        }
     }
 
     /// To be called once, before the first poll.
@@ -66,7 +71,13 @@ impl Context {
     }
 
     fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
-        list.elements().iter().map(|e| Partition { topic: e.topic().into(), number: e.partition() }).collect()
+        list.elements()
+            .iter()
+            .map(|e| Partition {
+                topic: e.topic().into(),
+                number: e.partition(),
+            })
+            .collect()
     }
 }
 
@@ -75,7 +86,9 @@ impl ClientContext for Context {
         match partition_ends(statistics) {
             Ok(ends) => {
                 *self.ends.lock() = ends;
-                self.counters.consumer_lag.set(self.lag().and_then(|lag| i64::try_from(lag).ok()).unwrap_or(-1));
+                self.counters
+                    .consumer_lag
+                    .set(self.lag().and_then(|lag| i64::try_from(lag).ok()).unwrap_or(-1));
             }
             Err(error) => debug!("kafka: statistics that cannot be read error=\"{error}\""),
         }
@@ -96,7 +109,11 @@ impl ConsumerContext for Context {
         match rebalance {
             Rebalance::Assign(list) => {
                 let partitions = Self::partitions(list);
-                info!("kafka: assigned partitions={} list={}", partitions.len(), summary(&partitions));
+                info!(
+                    "kafka: assigned partitions={} list={}",
+                    partitions.len(),
+                    summary(&partitions)
+                );
                 // The queues are split here, before the assignment takes effect: no message reaches the main queue.
                 match self.consumer.get().and_then(Weak::upgrade) {
                     Some(consumer) => self.workers.assign(&consumer, &partitions),
@@ -107,8 +124,13 @@ impl ConsumerContext for Context {
             Rebalance::Revoke(list) => {
                 let partitions = Self::partitions(list);
                 let lost = consumer.assignment_lost();
-                info!("kafka: revoked partitions={} lost={lost} list={}", partitions.len(), summary(&partitions));
-                self.workers.revoke(&partitions, if lost { StopKind::Abandon } else { StopKind::Drain });
+                info!(
+                    "kafka: revoked partitions={} lost={lost} list={}",
+                    partitions.len(),
+                    summary(&partitions)
+                );
+                self.workers
+                    .revoke(&partitions, if lost { StopKind::Abandon } else { StopKind::Drain });
             }
             Rebalance::Error(error) => error!("kafka: rebalance failed error=\"{error}\""),
         }
@@ -119,7 +141,10 @@ impl ConsumerContext for Context {
         for element in offsets.elements() {
             if let Some(error) = element.error().err().or_else(|| result.clone().err()) {
                 self.counters.commit_errors.add(1);
-                let partition = Partition { topic: element.topic().into(), number: element.partition() };
+                let partition = Partition {
+                    topic: element.topic().into(),
+                    number: element.partition(),
+                };
                 warn!("kafka: commit failed, it will be sent again {partition} error=\"{error}\"");
                 self.workers.commit_failed(&partition);
             }
@@ -170,16 +195,34 @@ pub(super) fn log_librdkafka(level: RDKafkaLogLevel, facility: &str, message: &s
 fn partition_ends(statistics: &[u8]) -> Result<HashMap<(String, i32), PartitionEnd>, serde_json::Error> {
     let statistics: serde_json::Value = serde_json::from_slice(statistics)?;
     let mut ends = HashMap::new();
-    let topics = statistics.get("topics").and_then(|t| t.as_object()).into_iter().flatten();
+    let topics = statistics
+        .get("topics")
+        .and_then(|t| t.as_object())
+        .into_iter()
+        .flatten();
     for (topic, details) in topics {
-        let partitions = details.get("partitions").and_then(|p| p.as_object()).into_iter().flatten();
+        let partitions = details
+            .get("partitions")
+            .and_then(|p| p.as_object())
+            .into_iter()
+            .flatten();
         for (number, partition) in partitions {
             let offset = |name: &str| partition.get(name).and_then(serde_json::Value::as_i64).unwrap_or(-1);
             // "-1" is a partition of librdkafka's own, for messages that have none yet.
             let Ok(number) = number.parse::<i32>() else { continue };
-            let end = if offset("ls_offset") >= 0 { offset("ls_offset") } else { offset("hi_offset") };
+            let end = if offset("ls_offset") >= 0 {
+                offset("ls_offset")
+            } else {
+                offset("hi_offset")
+            };
             if number >= 0 && end >= 0 {
-                ends.insert((topic.clone(), number), PartitionEnd { end, committed: offset("committed_offset") });
+                ends.insert(
+                    (topic.clone(), number),
+                    PartitionEnd {
+                        end,
+                        committed: offset("committed_offset"),
+                    },
+                );
             }
         }
     }
@@ -192,8 +235,17 @@ mod tests {
 
     #[test]
     fn partitions_are_named_in_runs() {
-        let partition = |topic: &str, number| Partition { topic: topic.into(), number };
-        let list = [partition("b", 0), partition("a", 2), partition("a", 0), partition("a", 1), partition("a", 5)];
+        let partition = |topic: &str, number| Partition {
+            topic: topic.into(),
+            number,
+        };
+        let list = [
+            partition("b", 0),
+            partition("a", 2),
+            partition("a", 0),
+            partition("a", 1),
+            partition("a", 5),
+        ];
         assert_eq!(summary(&list), "a:0-2,a:5,b:0");
         assert_eq!(summary(&[]), "");
     }

@@ -65,8 +65,14 @@ pub fn consumer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
     // A queue at its cap sleeps this long, 1000 by default: with a small cap that would set the rate.
     config.set("fetch.queue.backoff.ms", "10");
     // Behind the user's own, smaller values.
-    for (name, cap) in [("fetch.max.bytes", memory.fetch_bytes), ("max.partition.fetch.bytes", memory.fetch_partition_bytes)] {
-        let wanted = config.get(name).and_then(|value| value.parse::<u64>().ok()).unwrap_or(u64::MAX);
+    for (name, cap) in [
+        ("fetch.max.bytes", memory.fetch_bytes),
+        ("max.partition.fetch.bytes", memory.fetch_partition_bytes),
+    ] {
+        let wanted = config
+            .get(name)
+            .and_then(|value| value.parse::<u64>().ok())
+            .unwrap_or(u64::MAX);
         config.set(name, wanted.min(cap).to_string());
     }
     // librdkafka wants fetch.max.bytes >= message.max.bytes (a limit for produced messages, and for answers).

@@ -41,11 +41,17 @@ impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ProbeError::Credentials(why) => {
-                write!(f, "kafka refuses access: {why}; check [kafka.properties] and the user's rights")
+                write!(
+                    f,
+                    "kafka refuses access: {why}; check [kafka.properties] and the user's rights"
+                )
             }
             ProbeError::Configuration(why) => write!(f, "kafka client settings are refused: {why}"),
             ProbeError::Unreachable(why) => {
-                write!(f, "kafka was not ready within run.start_timeout: {why}; check kafka.brokers and kafka.topics")
+                write!(
+                    f,
+                    "kafka was not ready within run.start_timeout: {why}; check kafka.brokers and kafka.topics"
+                )
             }
             ProbeError::Stopped => f.write_str("stopped while connecting to kafka"),
         }
@@ -81,10 +87,10 @@ pub fn probe(kafka: &Kafka, start_timeout: Option<Duration>, stop: &Stop) -> Res
         };
         // Refused credentials come as an event, while the request itself just times out.
         while let Some(event) = consumer.poll(Duration::ZERO) {
-            if let Err(KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code)) = event {
-                if code == RDKafkaErrorCode::Authentication {
-                    return Err(ProbeError::Credentials("authentication failed".into()));
-                }
+            if let Err(KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code)) = event
+                && code == RDKafkaErrorCode::Authentication
+            {
+                return Err(ProbeError::Credentials("authentication failed".into()));
             }
         }
         match failure {
@@ -115,10 +121,14 @@ enum Failure {
 }
 
 fn ask(consumer: &BaseConsumer<ProbeContext>, kafka: &Kafka) -> Result<ClusterView, Failure> {
-    let mut view = ClusterView { brokers: 0, partitions: 0 };
+    let mut view = ClusterView {
+        brokers: 0,
+        partitions: 0,
+    };
     for topic in &kafka.topics {
-        let metadata =
-            consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT).map_err(|e| Failure::NotYet(e.to_string()))?;
+        let metadata = consumer
+            .fetch_metadata(Some(topic), REQUEST_TIMEOUT)
+            .map_err(|e| Failure::NotYet(e.to_string()))?;
         view.brokers = view.brokers.max(metadata.brokers().len());
         let Some(details) = metadata.topics().iter().find(|t| t.name() == topic) else {
             return Err(Failure::NotYet(format!("topic {topic} is not in the brokers' answer")));

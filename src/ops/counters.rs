@@ -94,7 +94,8 @@ pub struct Distribution {
 impl Default for Counters {
     fn default() -> Self {
         // Two significant digits, growing by themselves: 0.5 % error is far below what a batch varies.
-        let histogram = || Mutex::new(Histogram::new_with_max(3_600_000_000, 2).unwrap_or_else(|_| unreachable_histogram()));
+        let histogram =
+            || Mutex::new(Histogram::new_with_max(3_600_000_000, 2).unwrap_or_else(|_| unreachable_histogram()));
         Self {
             messages_consumed: Counter::default(),
             messages_written: Counter::default(),
@@ -133,7 +134,9 @@ impl Counters {
         self.batches.add(1);
         self.rows_sent.add(rows as u64);
         self.batch_rows.lock().saturating_record(rows as u64);
-        self.batch_write_us.lock().saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.batch_write_us
+            .lock()
+            .saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
     pub fn batch_rows(&self) -> Distribution {

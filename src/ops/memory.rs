@@ -80,15 +80,26 @@ pub fn plan(
     let fixed = PROCESS_BYTES + brokers * fetch_bytes;
     let share = memory_bytes.saturating_sub(fixed) / partitions;
     if share < SHARE_BYTES_MIN {
-        return Err(TooSmall { memory_bytes, partitions, needed_bytes: fixed + partitions * SHARE_BYTES_MIN });
+        return Err(TooSmall {
+            memory_bytes,
+            partitions,
+            needed_bytes: fixed + partitions * SHARE_BYTES_MIN,
+        });
     }
     let batch_bytes = batch_bytes_max.min(share / 2 / BATCH_COPIES);
     let fetch_partition_bytes = (share / 4).clamp(FETCH_PARTITION_BYTES_MIN, FETCH_PARTITION_BYTES_MAX);
     let queue_bytes =
         (share - BATCH_COPIES * batch_bytes - fetch_partition_bytes).clamp(QUEUE_BYTES_MIN, QUEUE_BYTES_MAX);
-    let bound_bytes =
-        fixed + partitions * (queue_bytes + fetch_partition_bytes + BATCH_COPIES * batch_bytes);
-    Ok(MemoryPlan { partitions, brokers, queue_bytes, fetch_partition_bytes, fetch_bytes, batch_bytes, bound_bytes })
+    let bound_bytes = fixed + partitions * (queue_bytes + fetch_partition_bytes + BATCH_COPIES * batch_bytes);
+    Ok(MemoryPlan {
+        partitions,
+        brokers,
+        queue_bytes,
+        fetch_partition_bytes,
+        fetch_bytes,
+        batch_bytes,
+        bound_bytes,
+    })
 }
 
 impl fmt::Display for MemoryPlan {
@@ -143,7 +154,10 @@ mod tests {
     fn what_cannot_hold_is_refused_with_the_way_out() {
         let error = plan(96 * MIB, MIB, 256, 1).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("run.memory = 96 MiB cannot hold 256 partitions"), "{text}");
+        assert!(
+            text.contains("run.memory = 96 MiB cannot hold 256 partitions"),
+            "{text}"
+        );
         let needed = error.needed_bytes;
         assert!(plan(needed, MIB, 256, 1).is_ok() || plan(needed + 16 * MIB, MIB, 256, 1).is_ok());
     }

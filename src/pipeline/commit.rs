@@ -38,7 +38,11 @@ impl OffsetTracker {
     /// # Panics
     /// When the next offset would go back.
     pub fn finished_below(&mut self, next: i64) {
-        assert!(self.next.is_none_or(|before| next >= before), "the next offset went from {:?} to {next}", self.next);
+        assert!(
+            self.next.is_none_or(|before| next >= before),
+            "the next offset went from {:?} to {next}",
+            self.next
+        );
         assert!(
             self.handed_over.is_some_and(|last| next <= last + 1),
             "the next offset {next} is beyond what was handed over: {:?}",
@@ -57,7 +61,10 @@ impl OffsetTracker {
     /// When a message that was handed over is unfinished.
     pub fn all_finished_at(&mut self, position: i64) {
         let Some(last) = self.handed_over else { return };
-        assert!(self.next.is_some_and(|next| next > last), "message {last} was handed over and is unfinished");
+        assert!(
+            self.next.is_some_and(|next| next > last),
+            "message {last} was handed over and is unfinished"
+        );
         if self.next.is_none_or(|before| position > before) {
             self.next = Some(position);
         }
@@ -65,7 +72,8 @@ impl OffsetTracker {
 
     /// The next offset, where it is known and no commit was asked for it yet.
     pub fn due(&self) -> Option<i64> {
-        self.next.filter(|next| self.committed.is_none_or(|committed| *next > committed))
+        self.next
+            .filter(|next| self.committed.is_none_or(|committed| *next > committed))
     }
 
     /// A commit of `offset` was sent.

@@ -33,19 +33,29 @@ pub struct Plan<'m> {
 /// Orders `rows` into calls of at most `rows_max` rows.
 pub fn plan(rows: Vec<Row<'_>>, rows_max: usize) -> Plan<'_> {
     assert!(rows_max > 0, "a call holds at least one row");
-    let rows: Vec<PlannedRow<'_>> =
-        rows.into_iter().map(|row| PlannedRow { digest: digest(&row.target.set, &row.key), row }).collect();
+    let rows: Vec<PlannedRow<'_>> = rows
+        .into_iter()
+        .map(|row| PlannedRow {
+            digest: digest(&row.target.set, &row.key),
+            row,
+        })
+        .collect();
     let mut waves: Vec<Vec<usize>> = Vec::new();
     let mut next_wave: HashMap<(&str, Digest), usize> = HashMap::with_capacity(rows.len());
     for (number, planned) in rows.iter().enumerate() {
-        let wave = next_wave.entry((&planned.row.target.namespace, planned.digest)).or_insert(0);
+        let wave = next_wave
+            .entry((&planned.row.target.namespace, planned.digest))
+            .or_insert(0);
         if *wave == waves.len() {
             waves.push(Vec::new());
         }
         waves[*wave].push(number);
         *wave += 1;
     }
-    let calls = waves.iter().flat_map(|wave| wave.chunks(rows_max).map(<[usize]>::to_vec)).collect();
+    let calls = waves
+        .iter()
+        .flat_map(|wave| wave.chunks(rows_max).map(<[usize]>::to_vec))
+        .collect();
     Plan { rows, calls }
 }
 
@@ -89,7 +99,11 @@ mod tests {
     use crate::pipeline::value::Value;
 
     fn target(namespace: &str, set: &str) -> Arc<Target> {
-        Arc::new(Target { namespace: namespace.into(), set: set.into(), send_key: false })
+        Arc::new(Target {
+            namespace: namespace.into(),
+            set: set.into(),
+            send_key: false,
+        })
     }
 
     #[test]
@@ -100,7 +114,10 @@ mod tests {
             (RecordKey::String("ключ".into()), ClientValue::String("ключ".into())),
             (RecordKey::Integer(42), ClientValue::Int(42)),
             (RecordKey::Integer(-1), ClientValue::Int(-1)),
-            (RecordKey::Bytes(Cow::Borrowed(&[0, 1, 255])), ClientValue::Blob(vec![0, 1, 255])),
+            (
+                RecordKey::Bytes(Cow::Borrowed(&[0, 1, 255])),
+                ClientValue::Blob(vec![0, 1, 255]),
+            ),
         ];
         for set in ["", "users"] {
             for (ours, theirs) in &cases {

@@ -72,7 +72,11 @@ pub fn write(plan: &Plan<'_>, writer: &dyn RowWriter, stop: &Stop) -> WriteEnd {
             CallEnd::Fatal(fatal) => return WriteEnd::Fatal(fatal),
         }
     }
-    if refused.is_empty() { WriteEnd::Done } else { WriteEnd::Refused(refused) }
+    if refused.is_empty() {
+        WriteEnd::Done
+    } else {
+        WriteEnd::Refused(refused)
+    }
 }
 
 enum CallEnd {
@@ -159,8 +163,15 @@ mod tests {
 
     impl Script {
         fn new(results: &[(i64, &[RowResult])]) -> Self {
-            let results = results.iter().map(|(key, r)| (*key, r.iter().rev().cloned().collect())).collect();
-            Script { results: RefCell::new(results), calls: RefCell::default(), stop_after: None }
+            let results = results
+                .iter()
+                .map(|(key, r)| (*key, r.iter().rev().cloned().collect()))
+                .collect();
+            Script {
+                results: RefCell::new(results),
+                calls: RefCell::default(),
+                stop_after: None,
+            }
         }
     }
 
@@ -174,18 +185,24 @@ mod tests {
                 })
                 .collect();
             self.calls.borrow_mut().push(keys.clone());
-            if let Some((after, stop)) = &self.stop_after {
-                if self.calls.borrow().len() >= *after {
-                    stop.request(StopKind::Drain);
-                }
+            if let Some((after, stop)) = &self.stop_after
+                && self.calls.borrow().len() >= *after
+            {
+                stop.request(StopKind::Drain);
             }
             let mut results = self.results.borrow_mut();
-            keys.iter().map(|key| results.get_mut(key).and_then(Vec::pop).unwrap_or(RowResult::Done)).collect()
+            keys.iter()
+                .map(|key| results.get_mut(key).and_then(Vec::pop).unwrap_or(RowResult::Done))
+                .collect()
         }
     }
 
     fn check(keys: &[i64], script: Script) -> (WriteEnd, Vec<Vec<i64>>) {
-        let target = Arc::new(Target { namespace: "test".into(), set: "s".into(), send_key: false });
+        let target = Arc::new(Target {
+            namespace: "test".into(),
+            set: "s".into(),
+            send_key: false,
+        });
         let rows = keys.iter().enumerate().map(|(message, key)| Row {
             message,
             target: &target,
@@ -194,7 +211,11 @@ mod tests {
             ttl: RowTtl::NamespaceDefault,
         });
         let plan = plan(rows.collect(), 100);
-        let stop = script.stop_after.as_ref().map(|(_, stop)| stop.clone()).unwrap_or_default();
+        let stop = script
+            .stop_after
+            .as_ref()
+            .map(|(_, stop)| stop.clone())
+            .unwrap_or_default();
         let end = write(&plan, &script, &stop);
         (end, script.calls.into_inner())
     }
@@ -217,7 +238,10 @@ mod tests {
 
     #[test]
     fn a_refusal_in_company_is_not_believed_before_the_row_was_alone() {
-        let script = Script::new(&[(1, &[RowResult::Refused(4)]), (2, &[RowResult::Refused(13), RowResult::Refused(13)])]);
+        let script = Script::new(&[
+            (1, &[RowResult::Refused(4)]),
+            (2, &[RowResult::Refused(13), RowResult::Refused(13)]),
+        ]);
         let (end, calls) = check(&[1, 2, 3], script);
         assert_eq!(end, WriteEnd::Refused(vec![(1, 13)]));
         assert_eq!(calls, [vec![1, 2, 3], vec![1], vec![2]]);

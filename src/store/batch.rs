@@ -60,7 +60,12 @@ impl Store {
             RecordKey::Integer(n) => ClientValue::Int(*n),
             RecordKey::Bytes(bytes) => ClientValue::Blob(bytes.to_vec()),
         });
-        let key = Key::with_digest(row.target.namespace.as_str(), row.target.set.as_str(), user_key, planned.digest);
+        let key = Key::with_digest(
+            row.target.namespace.as_str(),
+            row.target.set.as_str(),
+            user_key,
+            planned.digest,
+        );
         let mut policy = self.write_policy.clone();
         policy.send_key = row.target.send_key;
         policy.expiration = match row.ttl {
@@ -69,19 +74,28 @@ impl Store {
             RowTtl::Keep => Expiration::DontUpdate,
             RowTtl::Seconds(seconds) => Expiration::Seconds(seconds),
         };
-        let puts: Vec<_> =
-            row.bins.iter().map(|(name, value)| operations::put(&Bin::new(&**name, client_value(value)))).collect();
+        let puts: Vec<_> = row
+            .bins
+            .iter()
+            .map(|(name, value)| operations::put(&Bin::new(&**name, client_value(value))))
+            .collect();
         BatchOperation::write(&policy, key, puts)
     }
 }
 
 fn row_result(row: &PlannedRow<'_>, record: &BatchRecord) -> RowResult {
-    let Some(code) = record.result_code() else { return RowResult::Retry };
+    let Some(code) = record.result_code() else {
+        return RowResult::Retry;
+    };
     let code = u8::from(code);
     // The client stamps its own time-outs with the server's code for one, so a code is only the server's word
     // when the error says so; both are sent again.
     let only_removes = row.row.bins.iter().all(|(_, value)| matches!(value, Value::Null));
-    match if only_removes { disposition_of_removal(code) } else { disposition(code) } {
+    match if only_removes {
+        disposition_of_removal(code)
+    } else {
+        disposition(code)
+    } {
         Disposition::Done => RowResult::Done,
         Disposition::Retry => RowResult::Retry,
         Disposition::Refuse => RowResult::Refused(code),

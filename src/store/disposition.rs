@@ -36,7 +36,11 @@ pub fn disposition(code: u8) -> Disposition {
 
 /// The disposition for a row that only removes bins: on a record that is not there, there is nothing to remove.
 pub fn disposition_of_removal(code: u8) -> Disposition {
-    if code == 2 { Disposition::Done } else { disposition(code) }
+    if code == 2 {
+        Disposition::Done
+    } else {
+        disposition(code)
+    }
 }
 
 #[cfg(test)]

@@ -33,7 +33,12 @@ impl Health {
         let mut state = self.0.lock();
         let now = Instant::now();
         let quiet = state.last_line.is_none_or(|at| now.duration_since(at) >= LINE_INTERVAL);
-        let outage = state.outage.get_or_insert(Outage { since: began, announced: false, calls_failed: 0, rows_failed: 0 });
+        let outage = state.outage.get_or_insert(Outage {
+            since: began,
+            announced: false,
+            calls_failed: 0,
+            rows_failed: 0,
+        });
         outage.calls_failed += 1;
         outage.rows_failed += rows_failed as u64;
         if quiet {
@@ -54,10 +59,10 @@ impl Health {
     /// A call succeeded to its last row.
     pub fn succeeded(&self) {
         let mut state = self.0.lock();
-        if let Some(outage) = state.outage.take() {
-            if outage.announced {
-                info!("aerospike: writes succeed again after={:.1?}", outage.since.elapsed());
-            }
+        if let Some(outage) = state.outage.take()
+            && outage.announced
+        {
+            info!("aerospike: writes succeed again after={:.1?}", outage.since.elapsed());
         }
     }
 

@@ -13,9 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aerospike::{
-    AdminPolicy, AuthMode, BatchPolicy, BatchWritePolicy, Client, ClientPolicy, Concurrency, ReadPolicy,
-};
+use aerospike::{AdminPolicy, AuthMode, BatchPolicy, BatchWritePolicy, Client, ClientPolicy, Concurrency, ReadPolicy};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use log::{info, warn};
 
@@ -49,14 +47,20 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConnectError::Credentials(why) => {
-                write!(f, "aerospike refuses the credentials: {why}; set aerospike.user and aerospike.password")
+                write!(
+                    f,
+                    "aerospike refuses the credentials: {why}; set aerospike.user and aerospike.password"
+                )
             }
             ConnectError::NoNamespace { missing, present } => write!(
                 f,
                 "the aerospike cluster has no namespace \"{missing}\" (it has: {present}); correct aerospike.namespace or the write's namespace"
             ),
             ConnectError::Unreachable(why) => {
-                write!(f, "aerospike was not reachable within run.start_timeout: {why}; check aerospike.hosts")
+                write!(
+                    f,
+                    "aerospike was not reachable within run.start_timeout: {why}; check aerospike.hosts"
+                )
             }
             ConnectError::Stopped => f.write_str("stopped while connecting to aerospike"),
         }
@@ -89,7 +93,9 @@ pub struct Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("nodes", &self.client.node_names()).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("nodes", &self.client.node_names())
+            .finish_non_exhaustive()
     }
 }
 
@@ -147,7 +153,13 @@ impl Store {
             batch_policy.concurrency = Concurrency::Sequential;
         }
         info!("aerospike: connected nodes={}", client.nodes().len());
-        Store { client, batch_policy, write_policy: BatchWritePolicy::default(), counters, health: Health::default() }
+        Store {
+            client,
+            batch_policy,
+            write_policy: BatchWritePolicy::default(),
+            counters,
+            health: Health::default(),
+        }
     }
 
     /// For reading back: the demo and the tests.
@@ -169,11 +181,7 @@ impl Store {
 }
 
 /// One attempt, on a thread of its own: `Client::new` has no bound, and a stop must not wait for it.
-fn attempt(
-    config: &Aerospike,
-    options: &StoreOptions,
-    stop: &Stop,
-) -> Result<Result<Client, String>, ConnectError> {
+fn attempt(config: &Aerospike, options: &StoreOptions, stop: &Stop) -> Result<Result<Client, String>, ConnectError> {
     let policy = client_policy(config, options);
     let hosts = config.hosts.clone();
     let (sender, receiver) = bounded(1);
@@ -219,10 +227,14 @@ enum NamespaceCheck {
 }
 
 fn check_namespaces(client: &Client, wanted: &[String]) -> Result<(), NamespaceCheck> {
-    let answer =
-        client.info(&AdminPolicy::default(), &["namespaces"]).map_err(|e| NamespaceCheck::Failed(chain(&e)))?;
+    let answer = client
+        .info(&AdminPolicy::default(), &["namespaces"])
+        .map_err(|e| NamespaceCheck::Failed(chain(&e)))?;
     let present = answer.get("namespaces").map(String::as_str).unwrap_or_default();
-    match wanted.iter().find(|name| !present.split(';').any(|p| p == name.as_str())) {
+    match wanted
+        .iter()
+        .find(|name| !present.split(';').any(|p| p == name.as_str()))
+    {
         None => Ok(()),
         Some(missing) => Err(NamespaceCheck::Missing(ConnectError::NoNamespace {
             missing: missing.clone(),
@@ -253,9 +265,9 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 /// that refuses a password.
 fn credentials_refused(failure: &str) -> bool {
     disposition::CREDENTIALS.iter().any(|code| {
-        failure.match_indices(&format!("Error {code}")).any(|(at, found)| {
-            !failure[at + found.len()..].starts_with(|c: char| c.is_ascii_digit())
-        })
+        failure
+            .match_indices(&format!("Error {code}"))
+            .any(|(at, found)| !failure[at + found.len()..].starts_with(|c: char| c.is_ascii_digit()))
     })
 }
 

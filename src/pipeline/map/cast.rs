@@ -78,7 +78,9 @@ fn integer(value: Value<'_>) -> Result<i64, CastFailure> {
         Value::Int(n) => Ok(n),
         Value::BigInt(_) => Err((Reason::IntegerRange, "an integer outside of 64 bits")),
         Value::Float(n) => whole(n).ok_or((Reason::FieldType, "a number with a fraction, or outside of 64 bits")),
-        Value::Str(text) => text.parse().map_err(|_| (Reason::FieldType, "a string that is no 64-bit integer")),
+        Value::Str(text) => text
+            .parse()
+            .map_err(|_| (Reason::FieldType, "a string that is no 64-bit integer")),
         _ => Err((Reason::FieldType, "not an integer")),
     }
 }
@@ -93,7 +95,10 @@ fn whole(n: f64) -> Option<i64> {
 
 fn float(value: Value<'_>) -> Result<f64, CastFailure> {
     let parsed = |text: &str| {
-        text.parse::<f64>().ok().filter(|n| n.is_finite()).ok_or((Reason::FieldType, "a text that is no finite number"))
+        text.parse::<f64>()
+            .ok()
+            .filter(|n| n.is_finite())
+            .ok_or((Reason::FieldType, "a text that is no finite number"))
     };
     match value {
         Value::Float(n) => Ok(n),
@@ -108,10 +113,14 @@ fn float(value: Value<'_>) -> Result<f64, CastFailure> {
 fn hex(text: &[u8]) -> Result<Vec<u8>, CastFailure> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let pairs = text.chunks(2).map(|pair| match pair {
-        [high, low] => digit(*high).zip(digit(*low)).and_then(|(h, l)| u8::try_from(h * 16 + l).ok()),
+        [high, low] => digit(*high)
+            .zip(digit(*low))
+            .and_then(|(h, l)| u8::try_from(h * 16 + l).ok()),
         _ => None,
     });
-    pairs.collect::<Option<_>>().ok_or((Reason::FieldType, "not hexadecimal"))
+    pairs
+        .collect::<Option<_>>()
+        .ok_or((Reason::FieldType, "not hexadecimal"))
 }
 
 /// A JSON text inside a value. Owned, since the text may live in an unescaped copy.

@@ -44,8 +44,17 @@ pub(super) struct EachRule {
 
 #[derive(Debug)]
 pub(super) enum BinRule {
-    One { name: String, value: TypedRule },
-    All { place: Place, except: Vec<String>, rename: Vec<(String, String)>, long_names: LongNames, written: String },
+    One {
+        name: String,
+        value: TypedRule,
+    },
+    All {
+        place: Place,
+        except: Vec<String>,
+        rename: Vec<(String, String)>,
+        long_names: LongNames,
+        written: String,
+    },
 }
 
 #[derive(Debug)]
@@ -153,7 +162,11 @@ impl Compiler {
                 send_key: write.send_key,
             }),
             key: self.typed(&write.key, element)?,
-            bins: write.bins.iter().map(|bin| self.bin(bin, element)).collect::<Result<_, _>>()?,
+            bins: write
+                .bins
+                .iter()
+                .map(|bin| self.bin(bin, element))
+                .collect::<Result<_, _>>()?,
             ttl: match &write.ttl {
                 Ttl::Default => TtlRule::Fixed(super::RowTtl::NamespaceDefault),
                 Ttl::Never => TtlRule::Fixed(super::RowTtl::Never),
@@ -167,8 +180,16 @@ impl Compiler {
 
     fn bin(&mut self, bin: &Bin, element: Option<EachId>) -> Result<BinRule, CompileError> {
         Ok(match bin {
-            Bin::One { name, value } => BinRule::One { name: name.clone(), value: self.typed(value, element)? },
-            Bin::All { source, except, rename, long_names } => BinRule::All {
+            Bin::One { name, value } => BinRule::One {
+                name: name.clone(),
+                value: self.typed(value, element)?,
+            },
+            Bin::All {
+                source,
+                except,
+                rename,
+                long_names,
+            } => BinRule::All {
                 place: self.place(source, element)?,
                 except: except.clone(),
                 rename: rename.clone(),
@@ -212,9 +233,10 @@ impl Compiler {
         Ok(match part {
             Part::Literal(text) => PartRule::Literal(text.clone()),
             Part::Source(source) => PartRule::Place(self.place(source, element)?),
-            Part::Time { source, format } => {
-                PartRule::Time { place: self.place(source, element)?, format: format.clone() }
-            }
+            Part::Time { source, format } => PartRule::Time {
+                place: self.place(source, element)?,
+                format: format.clone(),
+            },
         })
     }
 
@@ -227,9 +249,7 @@ impl Compiler {
             }
             Source::Index => Place::Index,
             Source::Key => Place::Key,
-            Source::KeyPath(path) => {
-                Place::KeySlot(self.key.get_or_insert_with(PathTreeBuilder::default).slot(path))
-            }
+            Source::KeyPath(path) => Place::KeySlot(self.key.get_or_insert_with(PathTreeBuilder::default).slot(path)),
             Source::Value => Place::Payload,
             Source::Topic => Place::Topic,
             Source::Partition => Place::Partition,
@@ -253,9 +273,12 @@ fn constant_value(constant: &Constant) -> Value<'static> {
         Constant::Float(n) => Value::Float(*n),
         Constant::Bool(b) => Value::Bool(*b),
         Constant::List(items) => Value::List(items.iter().map(constant_value).collect()),
-        Constant::Map(members) => {
-            Value::Map(members.iter().map(|(name, value)| (name.clone().into(), constant_value(value))).collect())
-        }
+        Constant::Map(members) => Value::Map(
+            members
+                .iter()
+                .map(|(name, value)| (name.clone().into(), constant_value(value)))
+                .collect(),
+        ),
     }
 }
 

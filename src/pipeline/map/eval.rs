@@ -45,8 +45,12 @@ impl<'m> Context<'_, 'm> {
         index: usize,
         rows: &mut Vec<Row<'m>>,
     ) -> Result<(), Rejection> {
-        let Some(key) = self.key(&write.key, element)? else { return Ok(()) };
-        let Some(ttl) = self.ttl(&write.ttl, element)? else { return Ok(()) };
+        let Some(key) = self.key(&write.key, element)? else {
+            return Ok(());
+        };
+        let Some(ttl) = self.ttl(&write.ttl, element)? else {
+            return Ok(());
+        };
         let mut bins = Vec::with_capacity(write.bins.len());
         for rule in &write.bins {
             self.bin(rule, element, &mut bins)?;
@@ -54,7 +58,13 @@ impl<'m> Context<'_, 'm> {
         // Every bin is left as it is: nothing to write. (The server refuses a row without operations, and the
         // client lets it spoil the whole batch.)
         if !bins.is_empty() {
-            rows.push(Row { message: index, target: &write.target, key, bins, ttl });
+            rows.push(Row {
+                message: index,
+                target: &write.target,
+                key,
+                bins,
+                ttl,
+            });
         }
         Ok(())
     }
@@ -76,7 +86,13 @@ impl<'m> Context<'_, 'm> {
                     return Err(rejection(Reason::FieldMissing, rule, "missing"));
                 }
             }
-            BinRule::All { place, except, rename, long_names, written } => {
+            BinRule::All {
+                place,
+                except,
+                rename,
+                long_names,
+                written,
+            } => {
                 let members = match self.place(*place, element) {
                     None | Some(Value::Null) => return Ok(()),
                     Some(Value::Map(members)) => members,
@@ -130,7 +146,13 @@ impl<'m> Context<'_, 'm> {
             Value::Int(n) => RecordKey::String(Cow::Owned(n.to_string())),
             Value::BigInt(text) => RecordKey::String(Cow::Borrowed(text)),
             Value::Bytes(bytes) if matches!(rule.cast, Some(As::Base64 | As::Hex)) => RecordKey::Bytes(bytes),
-            _ => return Err(rejection(Reason::KeyType, rule, &format!("of type {type_name}, which cannot be a key"))),
+            _ => {
+                return Err(rejection(
+                    Reason::KeyType,
+                    rule,
+                    &format!("of type {type_name}, which cannot be a key"),
+                ));
+            }
         };
         let empty = match &key {
             RecordKey::String(text) => text.is_empty(),
@@ -171,7 +193,11 @@ impl<'m> Context<'_, 'm> {
         };
         match u32::try_from(seconds) {
             Ok(life) if life > 0 && seconds <= TTL_SECONDS_MAX => Ok(Some(RowTtl::Seconds(life))),
-            _ => Err(rejection(Reason::TtlRange, rule, "a ttl outside of 1 second to 10 years")),
+            _ => Err(rejection(
+                Reason::TtlRange,
+                rule,
+                "a ttl outside of 1 second to 10 years",
+            )),
         }
     }
 
@@ -180,7 +206,9 @@ impl<'m> Context<'_, 'm> {
         let value = match &rule.rule {
             Rule::Constant(value) => Some(value.clone()),
             Rule::Place(place) => self.place(*place, element),
-            Rule::Template(parts) => self.template(parts, rule, element)?.map(|text| Value::Str(Cow::Owned(text))),
+            Rule::Template(parts) => self
+                .template(parts, rule, element)?
+                .map(|text| Value::Str(Cow::Owned(text))),
             Rule::Object(members) => {
                 let mut object = Vec::with_capacity(members.len());
                 for (name, member) in members {
@@ -199,9 +227,9 @@ impl<'m> Context<'_, 'm> {
             }
         };
         match (value, rule.cast) {
-            (Some(value), Some(to)) => {
-                cast(value, to).map(Some).map_err(|(reason, why)| rejection(reason, rule, why))
-            }
+            (Some(value), Some(to)) => cast(value, to)
+                .map(Some)
+                .map_err(|(reason, why)| rejection(reason, rule, why)),
             (Some(value), None) => Ok(Some(value)),
             (None, _) => Ok(match &rule.missing {
                 MissingRule::Default(value) => Some(value.clone()),

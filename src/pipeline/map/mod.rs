@@ -153,7 +153,10 @@ impl fmt::Display for Rejection {
 
 impl Rejection {
     fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Rejection { reason, detail: detail.into() }
+        Rejection {
+            reason,
+            detail: detail.into(),
+        }
     }
 }
 
@@ -290,7 +293,10 @@ impl TopicMapping {
             decode::Elements::NotAnArray(type_name) => {
                 return Err(Rejection::new(
                     Reason::EachType,
-                    format!("each = \"{}\" (line {}) is of type {type_name}, not an array", each.written, write.line),
+                    format!(
+                        "each = \"{}\" (line {}) is of type {type_name}, not an array",
+                        each.written, write.line
+                    ),
                 ));
             }
             decode::Elements::Items(items) => items,
@@ -308,7 +314,15 @@ impl TopicMapping {
             ));
         }
         for number in 0..elements.len() {
-            context.row(write, Some(eval::Element { items: &elements, number }), index, rows)?;
+            context.row(
+                write,
+                Some(eval::Element {
+                    items: &elements,
+                    number,
+                }),
+                index,
+                rows,
+            )?;
         }
         Ok(())
     }

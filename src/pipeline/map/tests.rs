@@ -24,7 +24,11 @@ fn message(payload: &str) -> Message<'_> {
         timestamp_ms: Some(1_700_000_000_123),
         key: Some(br#"{"id": "k1", "n": 5}"#),
         payload: Some(payload.as_bytes()),
-        headers: vec![("h", Some(b"first")), ("h", Some(b"last")), ("raw", Some(&[0xff, 0x00]))],
+        headers: vec![
+            ("h", Some(b"first")),
+            ("h", Some(b"last")),
+            ("raw", Some(&[0xff, 0x00])),
+        ],
     }
 }
 
@@ -54,7 +58,11 @@ fn show(row: &Row<'_>) -> String {
         RowTtl::Keep => " keep".into(),
         RowTtl::Seconds(seconds) => format!(" {seconds}s"),
     };
-    let bins: Vec<String> = row.bins.iter().map(|(name, value)| format!("{name}={}", value_text(value))).collect();
+    let bins: Vec<String> = row
+        .bins
+        .iter()
+        .map(|(name, value)| format!("{name}={}", value_text(value)))
+        .collect();
     format!("{}/{key}{ttl} {}", row.target.set, bins.join(" "))
 }
 
@@ -77,7 +85,11 @@ fn value_text(value: &Value<'_>) -> String {
 
 #[track_caller]
 fn check(write: &str, payload: &str, expected: &str) {
-    assert_eq!(outcome(write, payload), expected, "\nwrite:\n{write}\npayload: {payload}");
+    assert_eq!(
+        outcome(write, payload),
+        expected,
+        "\nwrite:\n{write}\npayload: {payload}"
+    );
 }
 
 #[test]
@@ -85,11 +97,27 @@ fn keys_are_strings_unless_told_otherwise() {
     let cases = [
         ("key = \"id\"", r#"{"id": "a"}"#, "/\"a\" b=1"),
         ("key = \"id\"", r#"{"id": 42}"#, "/\"42\" b=1"),
-        ("key = \"id\"", r#"{"id": 123456789012345678901234567890}"#, "/\"123456789012345678901234567890\" b=1"),
+        (
+            "key = \"id\"",
+            r#"{"id": 123456789012345678901234567890}"#,
+            "/\"123456789012345678901234567890\" b=1",
+        ),
         ("key = { path = \"id\", as = \"integer\" }", r#"{"id": 42}"#, "/42 b=1"),
-        ("key = { path = \"id\", as = \"integer\" }", r#"{"id": "42"}"#, "/42 b=1"),
-        ("key = { path = \"id\", as = \"hex\" }", r#"{"id": "00ff"}"#, "/[00, ff] b=1"),
-        ("key = { path = \"id\", as = \"base64\" }", r#"{"id": "AP8="}"#, "/[00, ff] b=1"),
+        (
+            "key = { path = \"id\", as = \"integer\" }",
+            r#"{"id": "42"}"#,
+            "/42 b=1",
+        ),
+        (
+            "key = { path = \"id\", as = \"hex\" }",
+            r#"{"id": "00ff"}"#,
+            "/[00, ff] b=1",
+        ),
+        (
+            "key = { path = \"id\", as = \"base64\" }",
+            r#"{"id": "AP8="}"#,
+            "/[00, ff] b=1",
+        ),
         ("key = \"{a}:{b}\"", r#"{"a": "x", "b": 7}"#, "/\"x:7\" b=1"),
         ("key = \"@key.id\"", "{}", "/\"k1\" b=1"),
         ("key = \"@header.h\"", "{}", "/\"last\" b=1"),
@@ -116,37 +144,78 @@ fn what_cannot_be_a_key_rejects_the_message() {
     for (payload, reason) in cases {
         check("key = \"id\"\nbins = { b = 1 }", payload, &format!("rejected {reason}"));
     }
-    check("key = { path = \"id\", as = \"integer\" }\nbins = { b = 1 }", r#"{"id": "x"}"#, "rejected field_type");
+    check(
+        "key = { path = \"id\", as = \"integer\" }\nbins = { b = 1 }",
+        r#"{"id": "x"}"#,
+        "rejected field_type",
+    );
     check(
         "key = { path = \"id\", as = \"integer\" }\nbins = { b = 1 }",
         r#"{"id": 9223372036854775808}"#,
         "rejected integer_range",
     );
-    check("key = \"{a}:{b}\"\nbins = { b = 1 }", r#"{"a": "x"}"#, "rejected key_missing");
-    check("key = \"{a}:{b}\"\nbins = { b = 1 }", r#"{"a": "x", "b": 1.0}"#, "rejected field_type");
-    check("key = { path = \"id\", missing = \"skip\" }\nbins = { b = 1 }", "{}", "");
-    check("key = { path = \"id\", default = \"none\" }\nbins = { b = 1 }", r#"{"id": null}"#, "/\"none\" b=1");
+    check(
+        "key = \"{a}:{b}\"\nbins = { b = 1 }",
+        r#"{"a": "x"}"#,
+        "rejected key_missing",
+    );
+    check(
+        "key = \"{a}:{b}\"\nbins = { b = 1 }",
+        r#"{"a": "x", "b": 1.0}"#,
+        "rejected field_type",
+    );
+    check(
+        "key = { path = \"id\", missing = \"skip\" }\nbins = { b = 1 }",
+        "{}",
+        "",
+    );
+    check(
+        "key = { path = \"id\", default = \"none\" }\nbins = { b = 1 }",
+        r#"{"id": null}"#,
+        "/\"none\" b=1",
+    );
 }
 
 #[test]
 fn each_json_type_becomes_its_own_kind_of_bin() {
-    let payload = r#"{"id":"k","s":"x\n","i":-5,"f":1.5,"e":1e2,"t":true,"n":null,"l":[1,"a",[null]],"o":{"a":{"b":false}}}"#;
+    let payload =
+        r#"{"id":"k","s":"x\n","i":-5,"f":1.5,"e":1e2,"t":true,"n":null,"l":[1,"a",[null]],"o":{"a":{"b":false}}}"#;
     check(
         "set = \"s\"\nkey = \"id\"\nbins = [\"s\", \"i\", \"f\", \"e\", \"t\", \"n\", \"l\", \"o\", \"missing\"]",
         payload,
         "s/\"k\" s='x\n' i=-5 f=1.5 e=100.0 t=true n=null l=[1,'a',[null]] o={a:{b:false}}",
     );
-    check("key = \"id\"\nbins = [\"i\"]", r#"{"id":"k","i":9223372036854775808}"#, "rejected integer_range");
-    check("key = \"id\"\nbins = [\"l\"]", r#"{"id":"k","l":[9223372036854775808]}"#, "rejected integer_range");
+    check(
+        "key = \"id\"\nbins = [\"i\"]",
+        r#"{"id":"k","i":9223372036854775808}"#,
+        "rejected integer_range",
+    );
+    check(
+        "key = \"id\"\nbins = [\"l\"]",
+        r#"{"id":"k","l":[9223372036854775808]}"#,
+        "rejected integer_range",
+    );
 }
 
 #[test]
 fn a_missing_field_does_what_is_said() {
     let payload = r#"{"id": "k"}"#;
     check("key = \"id\"\nbins = { a = \"a\" }", payload, "");
-    check("key = \"id\"\nbins = { a = { path = \"a\", missing = \"skip\" }, b = 1 }", payload, "/\"k\" b=1");
-    check("key = \"id\"\nbins = { a = { path = \"a\", missing = \"reject\" } }", payload, "rejected field_missing");
-    check("key = \"id\"\nbins = { a = { path = \"a\", default = 0.5 } }", payload, "/\"k\" a=0.5");
+    check(
+        "key = \"id\"\nbins = { a = { path = \"a\", missing = \"skip\" }, b = 1 }",
+        payload,
+        "/\"k\" b=1",
+    );
+    check(
+        "key = \"id\"\nbins = { a = { path = \"a\", missing = \"reject\" } }",
+        payload,
+        "rejected field_missing",
+    );
+    check(
+        "key = \"id\"\nbins = { a = { path = \"a\", default = 0.5 } }",
+        payload,
+        "/\"k\" a=0.5",
+    );
     check("key = \"id\"\nbins = { a = \"{x}-{y}\", b = 1 }", payload, "/\"k\" b=1");
 }
 
@@ -178,8 +247,11 @@ fn casts_take_what_is_exactly_a_value_of_the_type() {
         ("integer", "null", "null"),
     ];
     for (cast, value, expected) in cases {
-        let expected =
-            if expected.starts_with("rejected") { expected.to_string() } else { format!("/\"k\" v={expected}") };
+        let expected = if expected.starts_with("rejected") {
+            expected.to_string()
+        } else {
+            format!("/\"k\" v={expected}")
+        };
         check(
             &format!("key = \"id\"\nbins = {{ v = {{ path = \"v\", as = \"{cast}\" }} }}"),
             &format!(r#"{{"id":"k","v":{value}}}"#),
@@ -196,20 +268,37 @@ fn metadata_constants_templates_and_objects_are_values() {
         r#"{"id":"k","n":4}"#,
         "/\"k\" a=1700000000123 b='web' c=2.5 d=true e='{k}' f={t:4,u:'v'} g=5",
     );
-    check("key = \"id\"\nbins = { raw = \"@header.raw\" }", r#"{"id":"k"}"#, "/\"k\" raw=[ff, 00]");
-    check("key = \"id\"\nbins = { v = \"@value\" }", r#"{"id":"k"}"#, r#"/"k" v='{"id":"k"}'"#);
+    check(
+        "key = \"id\"\nbins = { raw = \"@header.raw\" }",
+        r#"{"id":"k"}"#,
+        "/\"k\" raw=[ff, 00]",
+    );
+    check(
+        "key = \"id\"\nbins = { v = \"@value\" }",
+        r#"{"id":"k"}"#,
+        r#"/"k" v='{"id":"k"}'"#,
+    );
 }
 
 #[test]
 fn times_in_templates_take_seconds_milliseconds_and_rfc_3339() {
-    for time in ["1767225600", "1767225600000", "\"2026-01-01T00:00:00Z\"", "\"2026-01-01T02:00:00+02:00\""] {
+    for time in [
+        "1767225600",
+        "1767225600000",
+        "\"2026-01-01T00:00:00Z\"",
+        "\"2026-01-01T02:00:00+02:00\"",
+    ] {
         check(
             "key = \"{d}:{ts:%Y%m%d%H}\"\nbins = { b = 1 }",
             &format!(r#"{{"d":"x","ts":{time}}}"#),
             "/\"x:2026010100\" b=1",
         );
     }
-    check("key = \"{ts:%Y}\"\nbins = { b = 1 }", r#"{"ts":"soon"}"#, "rejected field_type");
+    check(
+        "key = \"{ts:%Y}\"\nbins = { b = 1 }",
+        r#"{"ts":"soon"}"#,
+        "rejected field_type",
+    );
 }
 
 #[test]
@@ -220,10 +309,18 @@ fn all_fields_become_bins_but_the_excepted_and_renamed() {
         payload,
         "/\"k\" a=1 long=3 c=null",
     );
-    check("key = \"id\"\nbins = { path = \"after.*\", long_names = \"skip\" }", payload, "/\"k\" a=1 b=2 c=null");
+    check(
+        "key = \"id\"\nbins = { path = \"after.*\", long_names = \"skip\" }",
+        payload,
+        "/\"k\" a=1 b=2 c=null",
+    );
     check("key = \"id\"\nbins = \"after.*\"", payload, "rejected bin_name");
     check("key = \"id\"\nbins = \"*\"", r#"{"id":"k","n":1}"#, "/\"k\" id='k' n=1");
-    check("key = \"id\"\nbins = \"after.*\"", r#"{"id":"k","after":5}"#, "rejected field_type");
+    check(
+        "key = \"id\"\nbins = \"after.*\"",
+        r#"{"id":"k","after":5}"#,
+        "rejected field_type",
+    );
 }
 
 #[test]
@@ -249,11 +346,23 @@ fn a_ttl_is_fixed_or_comes_from_the_message() {
         ("\"keep\"", "{\"id\":\"k\"}", " keep"),
         ("\"default\"", "{\"id\":\"k\"}", ""),
         ("{ path = \"ttl\" }", "{\"id\":\"k\",\"ttl\":60}", " 60s"),
-        ("{ path = \"end\", as = \"epoch_ms\" }", "{\"id\":\"k\",\"end\":1800000060500}", " 61s"),
-        ("{ path = \"end\", as = \"epoch_ms\" }", "{\"id\":\"k\",\"end\":1}", " 1s"),
+        (
+            "{ path = \"end\", as = \"epoch_ms\" }",
+            "{\"id\":\"k\",\"end\":1800000060500}",
+            " 61s",
+        ),
+        (
+            "{ path = \"end\", as = \"epoch_ms\" }",
+            "{\"id\":\"k\",\"end\":1}",
+            " 1s",
+        ),
     ];
     for (ttl, payload, expected) in cases {
-        check(&format!("key = \"id\"\nbins = {{ b = 1 }}\nttl = {ttl}"), payload, &format!("/\"k\"{expected} b=1"));
+        check(
+            &format!("key = \"id\"\nbins = {{ b = 1 }}\nttl = {ttl}"),
+            payload,
+            &format!("/\"k\"{expected} b=1"),
+        );
     }
     let write = "key = \"id\"\nbins = { b = 1 }\nttl = { path = \"ttl\" }";
     check(write, "{\"id\":\"k\"}", "rejected field_missing");
@@ -271,10 +380,26 @@ fn what_is_no_message_is_rejected_with_its_reason() {
     let mapping = mapping(write);
     let mut rows = Vec::new();
     let topic = mapping.topic("t").unwrap();
-    let tombstone = Message { payload: None, ..message("") };
-    assert_eq!(topic.apply(0, &tombstone, NOW_MS, &mut rows).unwrap_err().reason, Reason::Tombstone);
-    let not_utf8 = Message { payload: Some(b"{\"id\":\"\xff\"}"), ..message("") };
-    assert_eq!(topic.apply(0, &not_utf8, NOW_MS, &mut rows).unwrap_err().reason.as_str(), "not_utf8");
+    let tombstone = Message {
+        payload: None,
+        ..message("")
+    };
+    assert_eq!(
+        topic.apply(0, &tombstone, NOW_MS, &mut rows).unwrap_err().reason,
+        Reason::Tombstone
+    );
+    let not_utf8 = Message {
+        payload: Some(b"{\"id\":\"\xff\"}"),
+        ..message("")
+    };
+    assert_eq!(
+        topic
+            .apply(0, &not_utf8, NOW_MS, &mut rows)
+            .unwrap_err()
+            .reason
+            .as_str(),
+        "not_utf8"
+    );
     assert!(mapping.topic("other").is_none());
 }
 
@@ -287,8 +412,15 @@ fn the_row_of_a_write_that_has_nothing_to_write_is_not_made() {
 fn a_rejection_names_the_rule_and_its_line_and_no_data() {
     let mapping = mapping("key = \"user.id\"\nbins = { b = 1 }");
     let message = message(r#"{"user":{"id":["secret"]}}"#);
-    let rejection = mapping.topic("t").unwrap().apply(0, &message, NOW_MS, &mut Vec::new()).unwrap_err();
+    let rejection = mapping
+        .topic("t")
+        .unwrap()
+        .apply(0, &message, NOW_MS, &mut Vec::new())
+        .unwrap_err();
     let text = rejection.to_string();
-    assert!(text.contains("user.id") && text.contains("(line 10)") && text.contains("array"), "{text}");
+    assert!(
+        text.contains("user.id") && text.contains("(line 10)") && text.contains("array"),
+        "{text}"
+    );
     assert!(!text.contains("secret"), "{text}");
 }
