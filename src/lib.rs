@@ -9,26 +9,26 @@
 //! | what may be configured | [`config`] |
 //! | where Kafka and Aerospike are spoken to | [`broker`], [`store`] |
 
-/// What the file may say → checked values.
+// What the file may say → checked values.
 pub mod config;
-/// READ FIRST: one partition's loop.
+// READ FIRST: one partition's loop.
 pub mod worker;
-/// The stages: decode → map → plan → write → commit.
+// The stages: decode → map → plan → write → commit.
 pub mod pipeline;
-/// The main thread: start, poll, tell, end.
+// The main thread: start, poll, tell, end.
 pub mod supervisor;
-/// Who owns which partition.
+// Who owns which partition.
 pub mod rebalance;
-/// The stop flag and the signals.
+// The stop flag and the signals.
 pub mod shutdown;
-/// The database's side.
+// The database's side.
 pub mod store;
-/// Kafka's side.
+// Kafka's side.
 pub mod broker;
-/// Exit codes, counters, the memory bound.
+// Exit codes, counters, the memory bound.
 pub mod ops;
-/// The command line.
+// The command line.
 pub mod cli;
-/// An Aerospike server in the process, for the demo and the tests.
+// An Aerospike server in the process, for the demo and the tests.
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -64,21 +64,8 @@ pub fn consumer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
     config.set("queued.min.messages", "1000000");
     // A queue at its cap sleeps this long, 1000 by default: with a small cap that would set the rate.
     config.set("fetch.queue.backoff.ms", "10");
-    // Behind the user's own, smaller values.
-    for (name, cap) in [
-        ("fetch.max.bytes", memory.fetch_bytes),
-        ("max.partition.fetch.bytes", memory.fetch_partition_bytes),
-    ] {
-        let wanted = config
-            .get(name)
-            .and_then(|value| value.parse::<u64>().ok())
-            .unwrap_or(u64::MAX);
-        config.set(name, wanted.min(cap).to_string());
-    }
-    // librdkafka wants fetch.max.bytes >= message.max.bytes (a limit for produced messages, and for answers).
-    if config.get("message.max.bytes").is_none() {
-        config.set("message.max.bytes", "1000000");
-    }
+    config.set("fetch.max.bytes", memory.fetch_bytes.to_string());
+    config.set("max.partition.fetch.bytes", memory.fetch_partition_bytes.to_string());
     config
 }
 
@@ -92,6 +79,11 @@ pub fn connection_config(kafka: &Kafka) -> ClientConfig {
     }
     config.set("bootstrap.servers", &kafka.brokers);
     // Its lines go where ours go; which of them are shown is the log's own filter (`RUST_LOG`).
-    config.set_log_level(RDKafkaLogLevel::Info);
+    let debug = kafka.consumer_properties.iter().any(|(name, _)| name == "debug");
+    config.set_log_level(if debug {
+        RDKafkaLogLevel::Debug
+    } else {
+        RDKafkaLogLevel::Info
+    });
     config
 }

@@ -8,33 +8,33 @@
 //! names against [`keys`]; `sections` and `route` say what each key must be; `units`, `names`, `grammar` and `values` know
 //! the small languages in strings; [`kafka_properties`] decides what librdkafka may be told.
 
-/// The checked values: what the rest of the program sees.
+// The checked values: what the rest of the program sees.
 pub mod model;
-/// What is wrong with a file, for its author.
+// What is wrong with a file, for its author.
 pub mod fault;
-/// Every key the file may hold, with kind, limits and default: the one table.
+// Every key the file may hold, with kind, limits and default: the one table.
 pub mod keys;
-/// `"10s"`, `"512MiB"`.
+// `"10s"`, `"512MiB"`.
 mod units;
-/// What topics, bins, sets, namespaces and hosts may be called.
+// What topics, bins, sets, namespaces and hosts may be called.
 mod names;
-/// The strings of value expressions: paths, metadata, templates.
+// The strings of value expressions: paths, metadata, templates.
 mod grammar;
-/// `${env:NAME}` and `${file:path}`.
+// `${env:NAME}` and `${file:path}`.
 mod references;
-/// The walk through the TOML: places, lines, faults.
+// The walk through the TOML: places, lines, faults.
 mod reader;
-/// Tables: keys with limits and defaults.
+// Tables: keys with limits and defaults.
 mod table;
-/// Syntax errors, and what they put in doubt.
+// Syntax errors, and what they put in doubt.
 mod syntax;
-/// Value expressions: strings, constants and tables.
+// Value expressions: strings, constants and tables.
 mod values;
-/// Which librdkafka properties may be set, and why not the others.
+// Which librdkafka properties may be set, and why not the others.
 pub mod kafka_properties;
-/// `[[route]]` and `[[route.write]]`.
+// `[[route]]` and `[[route.write]]`.
 mod route;
-/// The other sections, and what holds between them.
+// The other sections, and what holds between them.
 mod sections;
 
 use std::io::Read;

@@ -1,7 +1,7 @@
 //! The database's side: the only code that knows the `aerospike` crate.
 //!
 //! [`Store::connect`] waits for the cluster where the main thread can leave it; [`Store`] turns planned rows into
-//! one batch call ([`batch`]) and says of each row what its own result means ([`disposition`]). It retries nothing:
+//! one batch call (`batch`) and says of each row what its own result means ([`disposition`]). It retries nothing:
 //! that is `pipeline::write`'s. What operators are told of the database's state is [`health`]'s.
 
 mod batch;

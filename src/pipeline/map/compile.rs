@@ -148,10 +148,15 @@ struct Compiler {
 
 impl Compiler {
     fn write(&mut self, write: &Write) -> Result<CompiledWrite, CompileError> {
-        let each = write.each.as_ref().map(|each| EachRule {
-            id: self.payload.each(&each.path),
-            max: each.max,
-            written: display_path(&each.path),
+        let each = write.each.as_ref().map(|each| {
+            let id = self.payload.each(&each.path);
+            // A message with more elements is rejected; there is no need to hold them all to find that out.
+            self.payload.each_limit(id, each.max);
+            EachRule {
+                id,
+                max: each.max,
+                written: display_path(&each.path),
+            }
         });
         let element = each.as_ref().map(|e| e.id);
         Ok(CompiledWrite {

@@ -1,8 +1,8 @@
 //! Map: a decoded message becomes the rows it asks for.
 //!
 //! At start the checked configuration is compiled, once, into a [`Mapping`]: the tree of paths that any rule asks
-//! for, and rules over numbered fields ([`compile`]). Per message no name is looked up twice, and a value is
-//! borrowed from the payload wherever it can be ([`eval`], [`cast`]). Pure: no clock (the caller gives the
+//! for, and rules over numbered fields (`compile`). Per message no name is looked up twice, and a value is
+//! borrowed from the payload wherever it can be (`eval`, `cast`). Pure: no clock (the caller gives the
 //! time), no lock, no client type.
 //!
 //! All rules judge and map a message before anything of it is written; one rejection rejects the whole message.
