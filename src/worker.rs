@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use log::{debug, error, info, trace, warn};
+use log::{debug, error, trace, warn};
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -248,7 +248,9 @@ impl<'w> Worker<'w> {
                 (0, Some(BatchEnd::Fatal(Exit::Credentials)))
             }
         };
-        self.finish(messages, finished);
+        // A rejection behind what a stop or refused credentials cut off is for the next owner to find.
+        let rejected = rejected.filter(|_| end.is_none());
+        self.finish(messages, finished, rejected.is_some());
         match (end, rejected) {
             (Some(end), _) => end,
             (None, Some((index, rejection))) => BatchEnd::Held {
@@ -259,12 +261,15 @@ impl<'w> Worker<'w> {
         }
     }
 
-    /// The first `finished` messages are done; the others are given back.
-    fn finish(&mut self, messages: &[BorrowedMessage<'_>], finished: usize) {
+    /// The first `finished` messages are done; the one behind them is rejected, if any is; the others are given back.
+    fn finish(&mut self, messages: &[BorrowedMessage<'_>], finished: usize, rejected: bool) {
         let counters = &self.shared.counters;
         counters.messages_written.add(finished as u64);
         counters.messages_in_hand.add(-signed(messages.len()));
-        counters.messages_returned.add((messages.len() - finished) as u64);
+        counters.messages_rejected.add(u64::from(rejected));
+        counters
+            .messages_returned
+            .add((messages.len() - finished - usize::from(rejected)) as u64);
         let next = match (messages.get(finished), messages.last()) {
             (Some(unfinished), _) => unfinished.offset(),
             (None, Some(last)) => last.offset() + 1,
@@ -282,8 +287,6 @@ impl<'w> Worker<'w> {
     fn hold(&mut self, offset: i64, rejection: &Rejection) {
         self.held = true;
         self.progress.set_held();
-        // It was counted as given back: it is rejected instead.
-        self.shared.counters.messages_rejected.add(1);
         error!(
             "message rejected, its partition is held; the other partitions go on topic={} partition={} offset={offset} \
              reason={} detail=\"{}\" cure=\"correct the rule and restart; or, to skip this message, stop the service, set \
@@ -354,7 +357,7 @@ impl<'w> Worker<'w> {
             }
         }
         if matches!(mode, CommitMode::Sync) {
-            info!("worker: left {partition} committed={next}");
+            debug!("worker: left {partition} committed={next}");
         }
         Commit::Sent
     }
