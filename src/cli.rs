@@ -1,6 +1,7 @@
 //! The command line: what was asked for, and the exit code that answers it.
 
 use std::io::{self, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -118,7 +119,9 @@ fn run(file: &Path) -> Exit {
         error!("cannot install the signal handlers error=\"{error}\"");
         return Exit::Panic;
     }
-    let exit = supervisor::run(&config, &stop, &Arc::new(Counters::new()));
+    let counters = Arc::new(Counters::new());
+    // The panic itself was printed by the panic hook.
+    let exit = catch_unwind(AssertUnwindSafe(|| supervisor::run(&config, &stop, &counters))).unwrap_or(Exit::Panic);
     info!("exit code={} meaning={exit:?}", exit.code());
     exit
 }

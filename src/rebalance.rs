@@ -176,6 +176,16 @@ impl Workers {
             .collect()
     }
 
+    /// A partition that is still ours and whose worker has ended without being told to.
+    pub fn ended_unasked(&self) -> Option<Partition> {
+        let running = self.running.lock();
+        let ended = |handle: &Handle| handle.thread.is_finished() && !handle.stop.requested();
+        running
+            .iter()
+            .find(|(_, handle)| ended(handle))
+            .map(|(partition, _)| partition.clone())
+    }
+
     /// How many partitions wait at a rejected message.
     pub fn held(&self) -> usize {
         self.running

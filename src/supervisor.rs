@@ -29,6 +29,8 @@ use crate::worker::Shared;
 const POLL_WAIT: Duration = Duration::from_millis(100);
 /// Between two lines that tell how it goes.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
+/// A worker ends by itself when Kafka says that the partition is no longer ours; the revocation must follow within this.
+const UNREAD_MAX: Duration = Duration::from_secs(30);
 /// Room for one event of every worker there could be.
 const EVENTS_MAX: usize = 4096;
 
@@ -162,6 +164,7 @@ impl Service {
     fn run(self, config: &Config, stop: &Stop) -> Exit {
         let mut lines = ProgressLines::new(&self.counters);
         let mut exit = Exit::Stopped;
+        let mut unread_since: Option<Instant> = None;
         while !stop.requested() {
             match self.consumer.poll(POLL_WAIT) {
                 None => {}
@@ -188,6 +191,15 @@ impl Service {
             }
             while let Ok(Event::Fatal(fatal)) = self.events.try_recv() {
                 exit = fatal;
+            }
+            match (self.consumer.context().workers().ended_unasked(), unread_since) {
+                (None, _) => unread_since = None,
+                (Some(_), None) => unread_since = Some(Instant::now()),
+                (Some(partition), Some(since)) if since.elapsed() > UNREAD_MAX => {
+                    error!("worker: ended, but its partition was not taken away; restarting {partition}");
+                    exit = Exit::Restart;
+                }
+                (Some(_), Some(_)) => {}
             }
             if exit != Exit::Stopped {
                 break;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use aerospike::{AdminPolicy, AuthMode, BatchPolicy, BatchWritePolicy, Client, ClientPolicy, Concurrency, ReadPolicy};
 use crossbeam_channel::{RecvTimeoutError, bounded};
-use log::{info, warn};
+use log::{debug, info, warn};
 
 use crate::config::model::Aerospike;
 use crate::ops::counters::Counters;
@@ -117,8 +117,14 @@ impl Store {
             let failure = match attempt(config, options, stop)? {
                 Ok(client) => match check_namespaces(&client, &options.namespaces) {
                     Ok(()) => return Ok(Self::new(client, options, counters)),
-                    Err(NamespaceCheck::Missing(error)) => return Err(error),
-                    Err(NamespaceCheck::Failed(why)) => why,
+                    Err(refused) => {
+                        // Or its background task goes on tending the cluster.
+                        let _ = client.close();
+                        match refused {
+                            NamespaceCheck::Missing(error) => return Err(error),
+                            NamespaceCheck::Failed(why) => why,
+                        }
+                    }
                 },
                 Err(why) => why,
             };
@@ -177,6 +183,14 @@ impl Store {
     /// What the database is like, for the progress line.
     pub fn health(&self) -> &Health {
         &self.health
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Err(error) = self.client.close() {
+            debug!("aerospike: closing the client failed error=\"{}\"", chain(&error));
+        }
     }
 }
 
