@@ -69,7 +69,6 @@ struct Service {
     store: Arc<Store>,
     counters: Arc<Counters>,
     events: Receiver<Event>,
-    bound_bytes: u64,
 }
 
 /// `None`: told to stop before it had started.
@@ -103,6 +102,9 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
     let memory = memory::plan(run.memory_bytes, run.batch_bytes_max as u64, partitions, view.brokers)
         .map_err(|e| Failure::new(Exit::Configuration, e))?;
     info!("memory: {memory}");
+    counters
+        .memory_bound_bytes
+        .set(i64::try_from(memory.bound_bytes).unwrap_or(i64::MAX));
 
     // The group is joined only when Aerospike has answered and accepted the credentials.
     let mut namespaces: Vec<String> = mapping.targets().iter().map(|t| t.namespace.clone()).collect();
@@ -156,7 +158,6 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
         store,
         counters: counters.clone(),
         events,
-        bound_bytes: memory.bound_bytes,
     }))
 }
 
@@ -336,7 +337,7 @@ impl ProgressLines {
             counters.messages_in_hand.get(),
             counters.messages_written.get(),
             memory::resident_bytes().unwrap_or(0) / (1024 * 1024),
-            service.bound_bytes / (1024 * 1024),
+            counters.memory_bound_bytes.get() / (1024 * 1024),
         );
         *self = ProgressLines {
             last: Instant::now(),

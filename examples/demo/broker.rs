@@ -76,13 +76,13 @@ impl Broker {
             .set("enable.idempotence", "true")
             // Fewer, larger sets of messages: the mock broker keeps a bounded number of them.
             .set("batch.num.messages", "10000")
+            .set("queue.buffering.max.messages", "20000")
             .create_with_context(Deliveries { failed: failed.clone() })?;
         Ok(EventProducer {
             producer,
             topic: self.topic.clone(),
             partitions: self.partitions,
             failed,
-            real: self.is_real(),
         })
     }
 
@@ -151,14 +151,9 @@ pub struct EventProducer {
     topic: String,
     partitions: i32,
     failed: Arc<AtomicBool>,
-    real: bool,
 }
 
 impl EventProducer {
-    pub fn is_real(&self) -> bool {
-        self.real
-    }
-
     /// Produces all events, at most `lead_max` ahead of what is written.
     pub fn produce(
         &self,

@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for a terminal
 
 mod broker;
+mod database;
 mod events;
 mod ledger;
 mod service;
@@ -24,9 +25,9 @@ use clap::Parser;
 use penstock::ops::counters::Counters;
 use penstock::ops::exit::Exit;
 use penstock::ops::memory::resident_bytes;
-use penstock::sim::{SimConfig, Simulator};
 
 use broker::Broker;
+use database::Database;
 use service::{Service, Settings};
 use stall::{StallReport, Watch};
 
@@ -49,6 +50,9 @@ struct Arguments {
     /// Rows a batch.
     #[arg(long, default_value_t = 200)]
     batch_rows_max: usize,
+    /// Be the simulator (what the demo starts as a process of its own).
+    #[arg(long, hide = true)]
+    simulator: bool,
     /// Of the events.
     #[arg(long, default_value_t = 42)]
     seed: u64,
@@ -67,7 +71,17 @@ fn main() -> ExitCode {
     )
     .format_timestamp_millis()
     .init();
-    match demo(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    if arguments.simulator {
+        return match database::run_simulator() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("demo: simulator: {error}");
+                ExitCode::from(1)
+            }
+        };
+    }
+    match demo(&arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -82,15 +96,7 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         .messages
         .unwrap_or(if arguments.kafka.is_some() { 1_000_000 } else { 400_000 });
     let broker = Broker::start(arguments.kafka.as_deref(), PARTITIONS)?;
-    let simulator = match &arguments.aerospike {
-        Some(_) => None,
-        None => Some(Simulator::start(SimConfig::default())?),
-    };
-    let aerospike = match (&arguments.aerospike, &simulator) {
-        (Some(hosts), _) => hosts.clone(),
-        (None, Some(simulator)) => simulator.addr().to_string(),
-        (None, None) => return Err("no database".into()),
-    };
+    let database = Database::start(arguments.aerospike.as_deref())?;
     println!("penstock demo: {messages} events, {PARTITIONS} partitions, two records an event");
     println!(
         "  kafka      {}",
@@ -102,10 +108,10 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     );
     println!(
         "  aerospike  {}",
-        if simulator.is_some() {
-            "simulator in this process"
+        if database.is_simulated() {
+            "simulator, in a process of its own"
         } else {
-            &aerospike
+            database.hosts()
         }
     );
 
@@ -113,9 +119,9 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         brokers: broker.address().to_string(),
         topic: broker.topic().to_string(),
         group: format!("{}-demo", broker.topic()),
-        aerospike,
+        aerospike: database.hosts().to_string(),
         // A real cluster is shared: sets of this run's own.
-        set_prefix: if simulator.is_some() {
+        set_prefix: if database.is_simulated() {
             String::new()
         } else {
             format!("{}-", broker.topic())
@@ -126,14 +132,14 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     // On a real broker everything is produced first, so that the rate is the service's alone.
     let produced = Arc::new(AtomicU64::new(0));
     let counters = Arc::new(Counters::new());
+    let lead_max = if broker.is_real() {
+        u64::MAX
+    } else {
+        LEAD_MAX_IN_PROCESS
+    };
     let producer = {
         let (broker, produced, counters, seed) =
             (broker.producer()?, produced.clone(), counters.clone(), arguments.seed);
-        let lead_max = if broker.is_real() {
-            u64::MAX
-        } else {
-            LEAD_MAX_IN_PROCESS
-        };
         thread::Builder::new()
             .name("producer".into())
             .spawn(move || broker.produce(seed, messages, lead_max, &produced, &counters))?
@@ -151,7 +157,7 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
 
     println!("\n  time    produced    written       rate   waiting  resident  database");
     let service = Service::start(&settings, counters.clone())?;
-    let mut watch = Watch::new(&counters, simulator.as_ref(), messages, arguments.stall_seconds);
+    let mut watch = Watch::new(&counters, &database, messages, arguments.stall_seconds);
     let mut last_line = Instant::now();
     let mut last_written = 0;
     let mut progress_at = Instant::now();
@@ -159,7 +165,7 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     while counters.messages_written.get() < messages {
         thread::sleep(Duration::from_millis(50)); // the pace of observation; nothing waits for it
         peak = peak.max(resident_bytes().unwrap_or(0));
-        watch.observe();
+        watch.observe()?;
         if service.ended() {
             return Err("the service ended by itself; its log says why".into());
         }
@@ -188,7 +194,7 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
             last_written = written;
         }
     }
-    watch.finish();
+    watch.finish()?;
     let exit = service.stop()?;
     join_producer(&mut producer)?;
 
@@ -203,7 +209,6 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         ledger,
         committed,
         exit,
-        settings: &settings,
         real_broker: broker.is_real(),
     }))
 }
@@ -260,7 +265,6 @@ struct Outcome<'a> {
     /// (committed, end) over all partitions.
     committed: (i64, i64),
     exit: Exit,
-    settings: &'a Settings,
     real_broker: bool,
 }
 
@@ -274,7 +278,6 @@ fn report(outcome: &Outcome<'_>) -> bool {
         ledger,
         committed,
         exit,
-        settings,
         real_broker,
     } = outcome;
     let rows = counters.batch_rows();
@@ -307,14 +310,14 @@ fn report(outcome: &Outcome<'_>) -> bool {
         ms(write.max)
     );
     println!(
-        "  peak memory       {} MiB, with the {} in the same process",
+        "  peak memory       {} MiB resident, with the {} in the same process; the service's bound is {} MiB",
         peak / (1024 * 1024),
-        match (real_broker, settings.set_prefix.is_empty()) {
-            (false, true) => "producer, broker and database",
-            (true, true) => "producer and database",
-            (false, false) => "producer and broker",
-            (true, false) => "producer",
-        }
+        if *real_broker {
+            "producer"
+        } else {
+            "producer and the broker"
+        },
+        counters.memory_bound_bytes.get() / (1024 * 1024),
     );
     let stall_ok = match watch.report() {
         Some(stall) => print_stall(&stall),

@@ -1,11 +1,12 @@
 //! The silence in the middle, and what the service does meanwhile: measured, not told.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use penstock::ops::counters::Counters;
 use penstock::ops::memory::resident_bytes;
-use penstock::sim::Simulator;
-use penstock::sim::Stalled;
+
+use crate::database::Database;
 
 /// Growth of resident memory that is still "flat": the in-process broker and the threads' own noise.
 const FLAT_BYTES: i64 = 32 * 1024 * 1024;
@@ -15,7 +16,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// Starts and ends the silence, and reads the counters around it.
 pub struct Watch<'a> {
     counters: &'a Counters,
-    simulator: Option<&'a Simulator>,
+    database: &'a Database,
     messages: u64,
     stall_for: Duration,
     started: Instant,
@@ -68,10 +69,10 @@ impl StallReport {
 }
 
 impl<'a> Watch<'a> {
-    pub fn new(counters: &'a Counters, simulator: Option<&'a Simulator>, messages: u64, stall_seconds: u64) -> Self {
+    pub fn new(counters: &'a Counters, database: &'a Database, messages: u64, stall_seconds: u64) -> Self {
         Watch {
             counters,
-            simulator: simulator.filter(|_| stall_seconds > 0),
+            database,
             messages,
             stall_for: Duration::from_secs(stall_seconds),
             started: Instant::now(),
@@ -82,11 +83,13 @@ impl<'a> Watch<'a> {
     }
 
     /// To be called often: moves from one phase to the next when it is time.
-    pub fn observe(&mut self) {
+    pub fn observe(&mut self) -> io::Result<()> {
         if self.first.is_none() && self.counters.messages_written.get() > 0 {
             self.first = Some(Instant::now());
         }
-        let Some(simulator) = self.simulator else { return };
+        if !self.database.is_simulated() || self.stall_for.is_zero() {
+            return Ok(());
+        }
         let counters = self.counters;
         let mark = || Mark {
             consumed: counters.messages_consumed.get(),
@@ -95,7 +98,7 @@ impl<'a> Watch<'a> {
         match &mut self.phase {
             Phase::Before => {
                 if counters.messages_written.get() >= self.messages / 2 {
-                    simulator.faults().stall(Stalled::Dropped);
+                    self.database.fall_silent()?;
                     self.phase = Phase::Silent {
                         since: Instant::now(),
                         settled: None,
@@ -121,7 +124,7 @@ impl<'a> Watch<'a> {
                         caught_up_after: None,
                     };
                     let written = counters.messages_written.get();
-                    simulator.faults().unstall();
+                    self.database.speak()?;
                     self.phase = Phase::After {
                         report,
                         ended: Instant::now(),
@@ -135,6 +138,7 @@ impl<'a> Watch<'a> {
                 }
             }
         }
+        Ok(())
     }
 
     /// Whether the database is silent now.
@@ -143,9 +147,10 @@ impl<'a> Watch<'a> {
     }
 
     /// All is written.
-    pub fn finish(&mut self) {
-        self.observe();
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.observe()?;
         self.finished = Some(Instant::now());
+        Ok(())
     }
 
     pub fn elapsed(&self) -> Duration {

@@ -74,6 +74,8 @@ pub struct Counters {
     pub partitions_assigned: Gauge,
     /// `penstock_consumer_lag_messages`, over the assigned partitions; -1 while unknown.
     pub consumer_lag: Gauge,
+    /// `penstock_memory_bound_bytes`; 0 before it is computed.
+    pub memory_bound_bytes: Gauge,
     /// Commits that Kafka refused or that could not be sent.
     pub commit_errors: Counter,
     /// `penstock_batch_rows`.
@@ -112,6 +114,7 @@ impl Default for Counters {
             rebalances: Counter::default(),
             partitions_assigned: Gauge::default(),
             consumer_lag: Gauge(AtomicI64::new(-1)),
+            memory_bound_bytes: Gauge::default(),
             commit_errors: Counter::default(),
             batch_rows: histogram(),
             batch_write_us: histogram(),

@@ -1,0 +1,105 @@
+//! Aerospike for the demo: the simulator, in a process of its own so that its records are not counted as the service's
+//! memory, or a real cluster, of which no fault is asked.
+
+use std::error::Error;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use penstock::sim::{SimConfig, Simulator, control_command};
+
+/// The argument that makes this program the simulator.
+pub const SIMULATOR_ARGUMENT: &str = "--simulator";
+
+pub enum Database {
+    Real {
+        hosts: String,
+    },
+    Simulated {
+        child: Child,
+        addr: String,
+        control: SocketAddr,
+    },
+}
+
+impl Database {
+    pub fn start(real: Option<&str>) -> Result<Self, Box<dyn Error>> {
+        if let Some(hosts) = real {
+            return Ok(Database::Real {
+                hosts: hosts.to_string(),
+            });
+        }
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg(SIMULATOR_ARGUMENT)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line)?;
+        }
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next()) {
+            (Some(addr), Some(control)) => Ok(Database::Simulated {
+                addr: addr.to_string(),
+                control: control.parse()?,
+                child,
+            }),
+            _ => Err("the simulator did not start".into()),
+        }
+    }
+
+    pub fn hosts(&self) -> &str {
+        match self {
+            Database::Real { hosts } => hosts,
+            Database::Simulated { addr, .. } => addr,
+        }
+    }
+
+    pub fn is_simulated(&self) -> bool {
+        matches!(self, Database::Simulated { .. })
+    }
+
+    /// Accepts and reads, and answers nothing, until [`Self::speak`].
+    pub fn fall_silent(&self) -> io::Result<()> {
+        self.tell("stall")
+    }
+
+    pub fn speak(&self) -> io::Result<()> {
+        self.tell("unstall")
+    }
+
+    fn tell(&self, command: &str) -> io::Result<()> {
+        match self {
+            Database::Real { .. } => Ok(()),
+            Database::Simulated { control, .. } => match control_command(*control, command)?.trim() {
+                "ok" => Ok(()),
+                answer => Err(io::Error::other(format!("the simulator answers {answer} to {command}"))),
+            },
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Database::Simulated { child, .. } = self {
+            // It ends with its standard input, which ends with this process if not here.
+            drop(child.stdin.take());
+            let _ = child.wait();
+        }
+    }
+}
+
+/// This process as the simulator: says where it listens, and ends when its standard input does.
+pub fn run_simulator() -> io::Result<()> {
+    let simulator = Simulator::start(SimConfig {
+        control: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        ..SimConfig::default()
+    })?;
+    let control = simulator
+        .control_addr()
+        .ok_or_else(|| io::Error::other("no control port"))?;
+    println!("{} {control}", simulator.addr());
+    io::stdin().lock().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
