@@ -36,6 +36,19 @@ struct PartitionEnd {
     end: i64,
     /// The group's committed offset; negative while unknown.
     committed: i64,
+    /// The next offset to be fetched; negative while unknown.
+    fetch: i64,
+}
+
+impl PartitionEnd {
+    /// Where a worker begins that was handed nothing yet: at the committed offset, or where fetching began. While
+    /// neither is known there is no lag to tell.
+    fn begin(&self) -> i64 {
+        [self.committed, self.fetch]
+            .into_iter()
+            .find(|offset| *offset >= 0)
+            .unwrap_or(self.end)
+    }
 }
 
 impl Context {
@@ -64,8 +77,7 @@ impl Context {
         let mut lag = 0;
         for (partition, next) in self.workers.positions() {
             let end = ends.get(&(partition.topic.to_string(), partition.number))?;
-            let next = next.unwrap_or(end.committed);
-            lag += u64::try_from(end.end.saturating_sub(next.max(0))).unwrap_or(0);
+            lag += u64::try_from(end.end.saturating_sub(next.unwrap_or(end.begin()))).unwrap_or(0);
         }
         Some(lag)
     }
@@ -221,6 +233,7 @@ fn partition_ends(statistics: &[u8]) -> Result<HashMap<(String, i32), PartitionE
                     PartitionEnd {
                         end,
                         committed: offset("committed_offset"),
+                        fetch: offset("next_offset"),
                     },
                 );
             }
@@ -254,10 +267,17 @@ mod tests {
     fn the_end_of_a_partition_is_its_last_stable_offset() {
         let json = br#"{"topics":{"t":{"partitions":{
             "-1":{"ls_offset":-1001,"hi_offset":-1001},
-            "0":{"ls_offset":90,"hi_offset":100,"committed_offset":70},
+            "0":{"ls_offset":90,"hi_offset":100,"committed_offset":70,"next_offset":80},
             "1":{"ls_offset":-1001,"hi_offset":-1001}}}}}"#;
         let ends = partition_ends(json).unwrap();
         assert_eq!(ends.len(), 1);
-        assert_eq!(ends[&("t".to_string(), 0)], PartitionEnd { end: 90, committed: 70 });
+        assert_eq!(
+            ends[&("t".to_string(), 0)],
+            PartitionEnd {
+                end: 90,
+                committed: 70,
+                fetch: 80
+            }
+        );
     }
 }

@@ -49,7 +49,8 @@ impl fmt::Display for ConnectError {
             ConnectError::Credentials(why) => {
                 write!(
                     f,
-                    "aerospike refuses the credentials: {why}; set aerospike.user and aerospike.password"
+                    "aerospike refuses the credentials: {why}; correct aerospike.user and aerospike.password, or leave both out where the \
+                     server has no security (code 51, the community edition)"
                 )
             }
             ConnectError::NoNamespace { missing, present } => write!(
@@ -272,13 +273,17 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// A server without security (the community edition) answers this to a login; the client does not go on without one.
+const SECURITY_NOT_SUPPORTED: u8 = 51;
+
 /// Whether a failed connection failed for its credentials.
 ///
 /// `Client::new` keeps no error of its seeds but their text (`cluster/mod.rs`, `format_init_error`), where a server
 /// code stands as `Error 65, …`: the one place where a decision hangs on a text, pinned by a test with a simulator
 /// that refuses a password.
 fn credentials_refused(failure: &str) -> bool {
-    disposition::CREDENTIALS.iter().any(|code| {
+    let codes = disposition::CREDENTIALS.iter().chain([&SECURITY_NOT_SUPPORTED]);
+    codes.into_iter().any(|code| {
         failure
             .match_indices(&format!("Error {code}"))
             .any(|(at, found)| !failure[at + found.len()..].starts_with(|c: char| c.is_ascii_digit()))
@@ -291,7 +296,12 @@ mod tests {
 
     #[test]
     fn refused_credentials_are_told_from_other_failures_by_their_code() {
-        for refused in ["Error 65, iter=1: Invalid credential", "x Error 60: y", "Error 80"] {
+        for refused in [
+            "Error 65, iter=1: Invalid credential",
+            "x Error 60: y",
+            "Error 80",
+            "Error 51: x",
+        ] {
             assert!(credentials_refused(refused), "{refused}");
         }
         for other in ["Error 651", "Error 9, timeout", "connection refused", "Error -8: 65"] {
