@@ -78,7 +78,7 @@ fn load(file: &Path) -> Option<Config> {
         Ok(config) => Some(config),
         Err(faults) => {
             // A report for a person, not a log line.
-            let _ = write!(io::stderr().lock(), "{faults}");
+            let _ = writeln!(io::stderr().lock(), "{faults}");
             None
         }
     }
