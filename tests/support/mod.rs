@@ -1,0 +1,534 @@
+//! What the tests of the whole service share: a broker in the process, messages whose records can be told in advance,
+//! the service on a thread, programs as processes, and the ledger that holds records against messages.
+//!
+//! Waits are for a condition, with a deadline ([`wait_until`]); a wait that fails prints the state.
+
+// Each test file is a crate of its own and uses a part of it.
+#![allow(dead_code)]
+// A test may fail by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod process;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use penstock::config;
+use penstock::ops::counters::Counters;
+use penstock::ops::exit::Exit;
+use penstock::shutdown::{Stop, StopKind};
+use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
+use penstock::supervisor;
+use rdkafka::ClientConfig;
+use rdkafka::bindings::{rd_kafka_handle_mock_cluster, rd_kafka_mock_group_initial_rebalance_delay_ms};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+/// How long anything here may take, on a machine that is busy.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+/// The pace of observation.
+const PACE: Duration = Duration::from_millis(5);
+
+/// A name that no other test, nor another run, uses.
+pub fn unique(name: &str) -> String {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!("{name}-{:x}-{nanos:x}-{number}", std::process::id())
+}
+
+/// Waits until `reached` holds of what `observe` sees, and returns that.
+///
+/// # Panics
+/// After [`DEADLINE`], with the last observation.
+pub fn wait_until<T: Debug>(what: &str, mut observe: impl FnMut() -> T, reached: impl Fn(&T) -> bool) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let seen = observe();
+        if reached(&seen) {
+            return seen;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "waited {DEADLINE:?} for {what}; last seen: {seen:?}"
+        );
+        thread::sleep(PACE);
+    }
+}
+
+// ---- Kafka
+
+/// Where the topics are.
+pub struct Kafka {
+    pub brokers: String,
+    /// Owns the broker in the process, if it is that.
+    mock: Option<BaseProducer>,
+}
+
+impl Kafka {
+    /// One broker in this process, whose groups do not wait for more members before their first rebalance.
+    pub fn mock() -> Kafka {
+        let owner: BaseProducer = ClientConfig::new().set("test.mock.num.brokers", "1").create().unwrap();
+        let brokers = owner.client().mock_cluster().unwrap().bootstrap_servers();
+        // SAFETY: the client lives in this scope, and was created with a mock cluster.
+        let cluster = unsafe { rd_kafka_handle_mock_cluster(owner.client().native_ptr()) };
+        assert!(
+            !cluster.is_null(),
+            "a client with test.mock.num.brokers has a mock cluster"
+        );
+        // SAFETY: the cluster is that of the living client; the call sets a number under its own lock.
+        unsafe { rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 50) };
+        Kafka {
+            brokers,
+            mock: Some(owner),
+        }
+    }
+
+    /// The broker that `make test-kafka` started.
+    pub fn real() -> Kafka {
+        let brokers = std::env::var("KAFKA_BROKERS").expect("KAFKA_BROKERS is not set: run `make test-kafka`");
+        Kafka { brokers, mock: None }
+    }
+
+    pub fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers);
+        config
+    }
+
+    /// A topic in the mock broker. (A real broker's are made with its admin client.)
+    pub fn topic(&self, name: &str, partitions: i32) -> Topic {
+        let name = unique(name);
+        let mock = self.mock.as_ref().expect("a mock broker");
+        mock.client()
+            .mock_cluster()
+            .unwrap()
+            .create_topic(&name, partitions, 1)
+            .unwrap();
+        Topic {
+            client: self.client(),
+            name,
+            partitions,
+        }
+    }
+}
+
+/// A topic with a fixed number of partitions.
+#[derive(Clone)]
+pub struct Topic {
+    pub client: ClientConfig,
+    pub name: String,
+    pub partitions: i32,
+}
+
+impl Topic {
+    /// The group's committed offset of each partition; `None` where it has none.
+    pub fn committed(&self, group: &str) -> Vec<Option<i64>> {
+        let consumer: BaseConsumer = self.client.clone().set("group.id", group).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&self.name, 0, self.partitions - 1);
+        let committed = consumer.committed_offsets(list, DEADLINE).unwrap();
+        let offset = |partition| match committed.find_partition(&self.name, partition).unwrap().offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        (0..self.partitions).map(offset).collect()
+    }
+
+    /// The end of each partition.
+    pub fn ends(&self) -> Vec<Option<i64>> {
+        let consumer: BaseConsumer = self.client.create().unwrap();
+        let end = |partition| Some(consumer.fetch_watermarks(&self.name, partition, DEADLINE).unwrap().1);
+        (0..self.partitions).map(end).collect()
+    }
+}
+
+/// Sends one message and, where the producer is full, waits until it is not.
+pub fn send(producer: &BaseProducer, topic: &str, partition: i32, payload: &[u8]) {
+    let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(payload);
+    let deadline = Instant::now() + DEADLINE;
+    while let Err((error, back)) = producer.send(record) {
+        assert_eq!(
+            error,
+            KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull),
+            "producing to {topic}"
+        );
+        assert!(Instant::now() < deadline, "the producer is full for {DEADLINE:?}");
+        record = back;
+        producer.poll(PACE);
+    }
+}
+
+// ---- messages, and the records they become
+
+/// The two writes of [`Stream`]'s messages: the last of each key, and every message by its own id.
+pub const ROUTES: &str = r#"
+[[route]]
+  [[route.write]]
+  set = "last"
+  key = "key"
+  bins = ["n"]
+
+  [[route.write]]
+  set = "all"
+  key = "id"
+  bins = ["n"]
+"#;
+
+/// Writes numbered messages to every partition of a topic, and knows the records that must come out.
+pub struct Stream {
+    pub topic: Topic,
+    producer: BaseProducer,
+    /// Keys in each partition. Few of them: a batch then holds a key many times.
+    keys: i64,
+    /// Messages in each partition so far.
+    sent: i64,
+    /// (partition, number) of messages that were sent, and must not become records.
+    unwritten: Vec<(i32, i64)>,
+}
+
+impl Stream {
+    pub fn new(topic: &Topic, keys: i64) -> Stream {
+        Self::with(topic, keys, &[])
+    }
+
+    pub fn with(topic: &Topic, keys: i64, properties: &[(&str, &str)]) -> Stream {
+        let mut client = topic.client.clone();
+        client.set("enable.idempotence", "true").set("linger.ms", "2");
+        for (name, value) in properties {
+            client.set(*name, *value);
+        }
+        Stream {
+            topic: topic.clone(),
+            producer: client.create().unwrap(),
+            keys,
+            sent: 0,
+            unwritten: Vec::new(),
+        }
+    }
+
+    /// The next `messages` of each partition, acknowledged by the broker when this returns.
+    pub fn produce(&mut self, messages: i64) {
+        for n in self.sent..self.sent + messages {
+            for partition in 0..self.topic.partitions {
+                send(
+                    &self.producer,
+                    &self.topic.name,
+                    partition,
+                    self.payload(partition, n).as_bytes(),
+                );
+            }
+        }
+        self.sent += messages;
+        self.producer.flush(DEADLINE).unwrap();
+    }
+
+    /// One message more in each partition: `payload` in this one, which must not become a record, and a usual one in
+    /// the others.
+    pub fn produce_bad(&mut self, bad: i32, payload: &str) {
+        for partition in 0..self.topic.partitions {
+            let payload = if partition == bad {
+                payload.to_owned()
+            } else {
+                self.payload(partition, self.sent)
+            };
+            send(&self.producer, &self.topic.name, partition, payload.as_bytes());
+        }
+        self.unwritten.push((bad, self.sent));
+        self.sent += 1;
+        self.producer.flush(DEADLINE).unwrap();
+    }
+
+    fn payload(&self, partition: i32, n: i64) -> String {
+        format!(
+            r#"{{"id":"{partition}-{n}","key":"{}","n":{n}}}"#,
+            self.key(partition, n)
+        )
+    }
+
+    fn key(&self, partition: i32, n: i64) -> String {
+        format!("{partition}-{}", n % self.keys)
+    }
+
+    /// Messages sent over all partitions.
+    pub fn total(&self) -> u64 {
+        u64::try_from(self.sent * i64::from(self.topic.partitions)).unwrap()
+    }
+
+    /// Where each partition must end, in a topic whose messages have no gaps.
+    pub fn ends(&self) -> Vec<Option<i64>> {
+        vec![Some(self.sent); usize::try_from(self.topic.partitions).unwrap()]
+    }
+
+    /// Every record that all messages together ask for: (set, key) and `n`.
+    pub fn records(&self) -> BTreeMap<(&'static str, String), i64> {
+        self.records_below(&vec![self.sent; usize::try_from(self.topic.partitions).unwrap()])
+    }
+
+    /// Those that the messages below an offset in each partition ask for, in a topic without gaps.
+    pub fn records_below(&self, ends: &[i64]) -> BTreeMap<(&'static str, String), i64> {
+        let mut records = BTreeMap::new();
+        for (partition, end) in (0..).zip(ends) {
+            for n in 0..*end {
+                if !self.unwritten.contains(&(partition, n)) {
+                    records.insert(("last", self.key(partition, n)), n);
+                    records.insert(("all", format!("{partition}-{n}")), n);
+                }
+            }
+        }
+        records
+    }
+
+    /// Fails unless the records are those that the messages ask for, all and no others.
+    pub fn assert_ledger(&self, records: &impl Records) {
+        assert_ledger(&self.records(), records);
+    }
+}
+
+/// Where records are looked up.
+pub trait Records {
+    /// The bin `n` of each record of a set; `None` where there is no record.
+    fn ints(&self, set: &str, keys: &[&str]) -> Vec<Option<i64>>;
+    /// How many records the set has.
+    fn count(&self, set: &str) -> u64;
+}
+
+impl Records for Simulator {
+    fn ints(&self, set: &str, keys: &[&str]) -> Vec<Option<i64>> {
+        keys.iter().map(|key| self.get("test", set, *key)?.int("n")).collect()
+    }
+
+    fn count(&self, set: &str) -> u64 {
+        self.records("test", set).len() as u64
+    }
+}
+
+/// Fails unless `records` holds what is expected, and nothing else in the same sets.
+pub fn assert_ledger(expected: &BTreeMap<(&'static str, String), i64>, records: &impl Records) {
+    let mut faults = Vec::new();
+    let mut sets: BTreeMap<&str, Vec<(&str, i64)>> = BTreeMap::new();
+    for ((set, key), n) in expected {
+        sets.entry(*set).or_default().push((key, *n));
+    }
+    for (set, expected) in sets {
+        let keys: Vec<&str> = expected.iter().map(|(key, _)| *key).collect();
+        for ((key, n), found) in expected.iter().zip(records.ints(set, &keys)) {
+            if found != Some(*n) {
+                faults.push(format!("{set}/{key}: expected {n}, found {found:?}"));
+            }
+        }
+        let count = records.count(set);
+        if count != expected.len() as u64 {
+            faults.push(format!("{set}: expected {} records, it has {count}", expected.len()));
+        }
+    }
+    faults.truncate(20);
+    assert!(faults.is_empty(), "the ledger does not balance:\n{}", faults.join("\n"));
+}
+
+// ---- the service
+
+/// A configuration's text, part by part; what a test does not care about is set for tests.
+#[derive(Clone)]
+pub struct Setup {
+    pub brokers: String,
+    pub topic: String,
+    pub group: String,
+    pub hosts: String,
+    /// More lines of `[run]`.
+    pub run: String,
+    /// More lines of `[kafka.consumer]`.
+    pub consumer: String,
+    /// More lines of `[aerospike]`.
+    pub aerospike: String,
+    pub routes: String,
+}
+
+impl Setup {
+    pub fn new(kafka: &Kafka, topic: &Topic, hosts: impl ToString) -> Setup {
+        Setup {
+            brokers: kafka.brokers.clone(),
+            topic: topic.name.clone(),
+            group: unique("group"),
+            hosts: hosts.to_string(),
+            run: "batch_rows_max = 40\nwrite_timeout = \"300ms\"\n".into(),
+            consumer: String::new(),
+            aerospike: String::new(),
+            routes: ROUTES.into(),
+        }
+    }
+
+    pub fn run(mut self, lines: &str) -> Setup {
+        self.run = lines.into();
+        self
+    }
+
+    pub fn consumer(mut self, lines: &str) -> Setup {
+        self.consumer = lines.into();
+        self
+    }
+
+    pub fn aerospike(mut self, lines: &str) -> Setup {
+        self.aerospike = lines.into();
+        self
+    }
+
+    pub fn routes(mut self, routes: &str) -> Setup {
+        self.routes = routes.into();
+        self
+    }
+
+    pub fn text(&self) -> String {
+        let Setup {
+            brokers,
+            topic,
+            group,
+            hosts,
+            run,
+            consumer,
+            aerospike,
+            routes,
+        } = self;
+        // Commits are frequent, so that tests can wait for them.
+        format!(
+            "[run]\ncommit_interval = \"50ms\"\n{run}\n\
+             [kafka]\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\ngroup = \"{group}\"\n\
+             [kafka.consumer]\n{consumer}\n\
+             [aerospike]\nhosts = \"{hosts}\"\nnamespace = \"test\"\n{aerospike}\n{routes}"
+        )
+    }
+}
+
+/// The service on a thread, as the binary runs it.
+pub struct Service {
+    pub counters: Arc<Counters>,
+    stop: Stop,
+    thread: Option<JoinHandle<Exit>>,
+}
+
+impl Service {
+    pub fn start(setup: &Setup) -> Service {
+        // Shown with a test that fails.
+        let _ = env_logger::builder()
+            .is_test(true)
+            .filter_level(log::LevelFilter::Info)
+            .try_init();
+        let config = config::parse(&setup.text(), "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
+        let counters = Arc::new(Counters::new());
+        let stop = Stop::new();
+        let thread = {
+            let (counters, stop) = (counters.clone(), stop.clone());
+            thread::Builder::new()
+                .name("service".into())
+                .spawn(move || supervisor::run(&config, &stop, &counters))
+        };
+        Service {
+            counters,
+            stop,
+            thread: Some(thread.unwrap()),
+        }
+    }
+
+    /// Waits until this many messages are written.
+    pub fn wait_written(&self, messages: u64) {
+        self.wait_for("messages to be written", |counters| {
+            counters.messages_written.get() >= messages
+        });
+    }
+
+    /// Waits for a condition on the counters, as long as the service runs.
+    pub fn wait_for(&self, what: &str, reached: impl Fn(&Counters) -> bool) {
+        let seen = || (self.is_running(), reached(&self.counters));
+        wait_until(what, seen, |(running, reached)| {
+            let running_or_reached = *running || *reached;
+            assert!(
+                running_or_reached,
+                "the service ended; waited for {what}: {:?}",
+                self.counters
+            );
+            *reached
+        });
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Asks for an end, and does not wait for it.
+    pub fn request_stop(&self) {
+        self.stop.request(StopKind::Drain);
+    }
+
+    /// Stops it and waits for its end.
+    pub fn stop(self) -> Ended {
+        self.request_stop();
+        self.end()
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) -> Ended {
+        let thread = self.thread.take().unwrap();
+        wait_until("the service to end", || thread.is_finished(), |finished| *finished);
+        Ended {
+            exit: thread.join().expect("the service panicked"),
+            counters: self.counters.clone(),
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.request_stop();
+    }
+}
+
+/// A service that has ended.
+pub struct Ended {
+    pub exit: Exit,
+    pub counters: Arc<Counters>,
+}
+
+impl Ended {
+    /// Fails unless it ended so, and what it consumed is accounted for to the last message.
+    pub fn assert(&self, exit: Exit) -> &Ended {
+        assert_eq!(self.exit, exit, "{:?}", self.counters);
+        let counters = &self.counters;
+        let accounted = counters.messages_written.get()
+            + counters.messages_rejected.get()
+            + counters.messages_filtered.get()
+            + counters.messages_dropped.get()
+            + counters.messages_returned.get();
+        assert_eq!(
+            counters.messages_consumed.get(),
+            accounted,
+            "consumed and accounted for: {counters:?}"
+        );
+        assert_eq!(counters.messages_in_hand.get(), 0, "in hand: {counters:?}");
+        assert_eq!(counters.messages_stray.get(), 0, "stray: {counters:?}");
+        self
+    }
+}
+
+/// A simulator with the namespace `test`, in which rows of one batch on one key race.
+pub fn simulator() -> Simulator {
+    Simulator::start(SimConfig::default()).unwrap()
+}
+
+/// One whose records have at most so many bytes.
+pub fn simulator_with_records_of(bytes_max: usize) -> Simulator {
+    let namespace = NamespaceConfig {
+        max_record_bytes: bytes_max,
+        ..NamespaceConfig::new("test")
+    };
+    Simulator::start(SimConfig {
+        namespaces: vec![namespace],
+        ..SimConfig::default()
+    })
+    .unwrap()
+}

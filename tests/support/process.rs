@@ -1,0 +1,233 @@
+//! Programs as processes: their lines as they come, signals, the exit; and the simulator's program with its control
+//! port.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use aerospike::{BatchOperation, BatchPolicy, BatchReadPolicy, Bins, Client, ClientPolicy, Key, Value};
+use penstock::sim::control_command;
+
+use super::{Records, wait_until};
+
+/// A running program, killed when dropped.
+pub struct Program {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Program {
+    pub fn start(command: &mut Command) -> Program {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let readers = vec![collect(out, lines.clone()), collect(err, lines.clone())];
+        Program { child, lines, readers }
+    }
+
+    /// Everything it said so far, both streams together.
+    pub fn output(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
+    /// Waits for a line that holds every one of `parts`, and returns it.
+    pub fn wait_for_line(&mut self, parts: &[&str]) -> String {
+        let find = |lines: &[String]| {
+            lines
+                .iter()
+                .find(|line| parts.iter().all(|part| line.contains(part)))
+                .cloned()
+        };
+        let mut ended = false;
+        wait_until(
+            &format!("a line with {parts:?}"),
+            || {
+                // Looked at in this order: what a program said before its end is there once its pipes are closed.
+                ended = ended || self.readers.iter().all(JoinHandle::is_finished);
+                let lines = self.lines.lock().unwrap();
+                let found = find(&lines);
+                assert!(
+                    found.is_some() || !ended,
+                    "the program ended; no line with {parts:?}:\n{}",
+                    lines.join("\n")
+                );
+                found.ok_or_else(|| lines.join("\n"))
+            },
+            Result::is_ok,
+        )
+        .unwrap()
+    }
+
+    /// Sends a signal by its name, without `SIG`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {}", self.child.id())])
+            .status()
+            .unwrap();
+        assert!(status.success(), "kill -{name}: {status}; it said:\n{}", self.output());
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end.
+    pub fn end(&mut self) -> Exited {
+        let status = {
+            let (child, lines) = (&mut self.child, &self.lines);
+            let observe = || {
+                child
+                    .try_wait()
+                    .unwrap()
+                    .ok_or_else(|| lines.lock().unwrap().join("\n"))
+            };
+            wait_until("the program to end", observe, Result::is_ok).unwrap()
+        };
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        Exited {
+            status,
+            output: self.output(),
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(stream: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            lines.lock().unwrap().push(line);
+        }
+    })
+}
+
+/// How a program ended, and all it said.
+pub struct Exited {
+    pub status: ExitStatus,
+    pub output: String,
+}
+
+impl Exited {
+    /// Fails unless it left with this code.
+    pub fn assert_code(&self, code: i32) -> &Exited {
+        assert_eq!(
+            self.status.code(),
+            Some(code),
+            "{}; it said:\n{}",
+            self.status,
+            self.output
+        );
+        self
+    }
+
+    /// Fails unless this signal ended it.
+    pub fn assert_signal(&self, signal: i32) -> &Exited {
+        assert_eq!(
+            self.status.signal(),
+            Some(signal),
+            "{}; it said:\n{}",
+            self.status,
+            self.output
+        );
+        self
+    }
+}
+
+/// Runs a program to its end.
+pub fn run(command: &mut Command) -> Exited {
+    Program::start(command).end()
+}
+
+/// The service's program, to be given arguments.
+pub fn penstock() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_penstock"));
+    command.env_remove("RUST_LOG");
+    command
+}
+
+/// The simulator's program.
+pub struct SimProgram {
+    _program: Program,
+    pub addr: SocketAddr,
+    control: SocketAddr,
+}
+
+impl SimProgram {
+    pub fn start(arguments: &[&str]) -> SimProgram {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_penstock-sim"));
+        let mut program = Program::start(command.args(["--listen", "127.0.0.1:0"]).args(arguments));
+        let line = program.wait_for_line(&["listening on", "control="]);
+        let (addr, control) = line
+            .split_once("listening on ")
+            .unwrap()
+            .1
+            .split_once(" control=")
+            .unwrap();
+        SimProgram {
+            addr: addr.parse().unwrap(),
+            control: control.parse().unwrap(),
+            _program: program,
+        }
+    }
+
+    /// Says one command to the control port.
+    pub fn say(&self, command: &str) -> String {
+        let answer = control_command(self.control, command).unwrap();
+        assert!(!answer.starts_with("error:"), "{command}: {answer}");
+        answer
+    }
+
+    /// One of the counters of `stats`.
+    pub fn stat(&self, name: &str) -> u64 {
+        let stats = self.say("stats");
+        let value = stats
+            .split(' ')
+            .find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        value.unwrap_or_else(|| panic!("no {name} in {stats}")).parse().unwrap()
+    }
+}
+
+/// Records are read with the client that users have.
+impl Records for SimProgram {
+    fn ints(&self, set: &str, keys: &[&str]) -> Vec<Option<i64>> {
+        let client = Client::new(&ClientPolicy::default(), &self.addr.to_string()).unwrap();
+        let policy = BatchReadPolicy::default();
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(1000) {
+            let read =
+                |key: &&str| BatchOperation::read(&policy, Key::new("test", set, (*key).into()).unwrap(), Bins::All);
+            let mut reads: Vec<BatchOperation> = keys.iter().map(read).collect();
+            client.batch(&BatchPolicy::default(), &mut reads).unwrap();
+            found.extend(
+                reads
+                    .iter()
+                    .map(|read| match read.batch_record().record.as_ref()?.bins.get("n")? {
+                        Value::Int(n) => Some(*n),
+                        other => panic!("{set}: n is {other:?}"),
+                    }),
+            );
+        }
+        client.close().unwrap();
+        found
+    }
+
+    fn count(&self, set: &str) -> u64 {
+        self.say(&format!("count test {set}")).parse().unwrap()
+    }
+}
