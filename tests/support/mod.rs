@@ -29,6 +29,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
 
 /// How long anything here may take, on a machine that is busy.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -116,6 +117,15 @@ impl Kafka {
             name,
             partitions,
         }
+    }
+
+    /// The mock broker says of this topic that it is not there.
+    pub fn fail_topic(&self, name: &str) {
+        let mock = self.mock.as_ref().expect("a mock broker");
+        let cluster = mock.client().mock_cluster().unwrap();
+        cluster
+            .topic_error(name, RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+            .unwrap();
     }
 }
 
@@ -358,7 +368,8 @@ impl Setup {
             group: unique("group"),
             hosts: hosts.to_string(),
             run: "batch_rows_max = 40\nwrite_timeout = \"300ms\"\n".into(),
-            consumer: String::new(),
+            // The mock broker lets a group that was left be joined again after this less a second.
+            consumer: "session.timeout.ms = 3000\nheartbeat.interval.ms = 300".into(),
             aerospike: String::new(),
             routes: ROUTES.into(),
         }
@@ -497,7 +508,7 @@ pub struct Ended {
 impl Ended {
     /// Fails unless it ended so, and what it consumed is accounted for to the last message.
     pub fn assert(&self, exit: Exit) -> &Ended {
-        assert_eq!(self.exit, exit, "{:?}", self.counters);
+        assert_eq!(self.exit, exit, "{}", summary(&self.counters));
         let counters = &self.counters;
         let accounted = counters.messages_written.get()
             + counters.messages_rejected.get()
@@ -509,10 +520,32 @@ impl Ended {
             accounted,
             "consumed and accounted for: {counters:?}"
         );
-        assert_eq!(counters.messages_in_hand.get(), 0, "in hand: {counters:?}");
-        assert_eq!(counters.messages_stray.get(), 0, "stray: {counters:?}");
+        assert_eq!(counters.messages_in_hand.get(), 0, "in hand: {}", summary(counters));
+        assert_eq!(counters.messages_stray.get(), 0, "stray: {}", summary(counters));
         self
     }
+}
+
+/// The counters of messages and rows, on a line.
+pub fn summary(counters: &Counters) -> String {
+    format!(
+        "consumed={} written={} rejected={} returned={} in_hand={} stray={} rows_sent={} rows_written={} rows_retried={} \
+         batches={} rebalances={} partitions={} lag={} commit_errors={}",
+        counters.messages_consumed.get(),
+        counters.messages_written.get(),
+        counters.messages_rejected.get(),
+        counters.messages_returned.get(),
+        counters.messages_in_hand.get(),
+        counters.messages_stray.get(),
+        counters.rows_sent.get(),
+        counters.rows_written.get(),
+        counters.rows_retried.get(),
+        counters.batches.get(),
+        counters.rebalances.get(),
+        counters.partitions_assigned.get(),
+        counters.consumer_lag.get(),
+        counters.commit_errors.get(),
+    )
 }
 
 /// A simulator with the namespace `test`, in which rows of one batch on one key race.
