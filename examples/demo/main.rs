@@ -44,6 +44,9 @@ struct Arguments {
     /// A real Aerospike instead of the simulator (namespace test; no fault is asked of it).
     #[arg(long, env = "AEROSPIKE_HOSTS", value_name = "HOST:PORT")]
     aerospike: Option<String>,
+    /// Partitions of the topic; each gets a thread.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(i32).range(1..=1000))]
+    partitions: i32,
     /// How long the database goes silent; 0: not at all.
     #[arg(long, default_value_t = 10)]
     stall_seconds: u64,
@@ -58,8 +61,6 @@ struct Arguments {
     seed: u64,
 }
 
-/// Partitions of the demo's topic.
-const PARTITIONS: i32 = 8;
 /// How far the producer may be ahead in the process: the mock broker keeps little and drops the oldest silently.
 const LEAD_MAX_IN_PROCESS: u64 = 30_000;
 /// Without progress for so long, outside of the stall, the demo has failed.
@@ -95,9 +96,12 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let messages = arguments
         .messages
         .unwrap_or(if arguments.kafka.is_some() { 1_000_000 } else { 400_000 });
-    let broker = Broker::start(arguments.kafka.as_deref(), PARTITIONS)?;
+    let broker = Broker::start(arguments.kafka.as_deref(), arguments.partitions)?;
     let database = Database::start(arguments.aerospike.as_deref())?;
-    println!("penstock demo: {messages} events, {PARTITIONS} partitions, two records an event");
+    println!(
+        "penstock demo: {messages} events, {} partitions, two records an event",
+        arguments.partitions
+    );
     println!(
         "  kafka      {}",
         if broker.is_real() {
