@@ -1,35 +1,34 @@
 //! Tests against a real Kafka broker: `make test-kafka` starts one and runs them. They want its address in
 //! `KAFKA_BROKERS`, and are ignored otherwise, since `make test` needs no service.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![cfg(feature = "sim")]
+// A test may fail by panicking.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
+mod support;
+
+use penstock::ops::exit::Exit;
+use penstock::sim::Simulator;
 use rdkafka::ClientConfig;
 use rdkafka::Message as _;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
-use std::time::{Duration, Instant, SystemTime};
-
-/// How long anything here may take, on a machine that is busy.
-const DEADLINE: Duration = Duration::from_secs(60);
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+use support::process::{Program, SimProgram, penstock};
+use support::{DEADLINE, Kafka, Records as _, Service, Setup, Stream, Topic, assert_ledger, send, simulator};
+use support::{summary, unique, wait_until};
 
 /// A client's configuration for the broker under test.
 fn client() -> ClientConfig {
-    let brokers = std::env::var("KAFKA_BROKERS").expect("KAFKA_BROKERS is not set: run `make test-kafka`");
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers);
-    config
-}
-
-/// A name that no other test, nor another run, uses.
-fn unique(name: &str) -> String {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    format!("{name}-{}-{}", std::process::id(), since_epoch.as_nanos())
+    Kafka::real().client()
 }
 
 struct Unpark(Thread);
@@ -129,4 +128,258 @@ fn a_topic_nobody_created_is_not_created_by_asking() {
         let metadata = consumer.fetch_metadata(Some(&topic), DEADLINE).unwrap();
         assert!(metadata.topics()[0].error().is_some(), "{topic} is there");
     }
+}
+
+// ---- the pipeline on a real broker
+
+/// A topic of the real broker, of this test alone.
+fn topic(name: &str, partitions: i32) -> Topic {
+    let name = unique(name);
+    create_topic(&name, partitions);
+    Topic {
+        client: client(),
+        name,
+        partitions,
+    }
+}
+
+/// A real broker wants sessions of 6 seconds and more; a group that was left can be joined again at once.
+fn setup(topic: &Topic, hosts: impl ToString) -> Setup {
+    Setup::new(&Kafka::real(), topic, hosts).consumer("")
+}
+
+fn wait_committed(topic: &Topic, group: &str, offsets: &[Option<i64>]) {
+    wait_until(
+        "the offsets to be committed",
+        || topic.committed(group),
+        |committed| committed == offsets,
+    );
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn only_committed_transactions_become_records_and_the_offsets_pass_the_aborted_ones() {
+    const MESSAGES: i64 = 50;
+    let topic = topic("transactions", 3);
+    let producer: BaseProducer = client()
+        .set("transactional.id", unique("transaction"))
+        .create()
+        .unwrap();
+    producer.init_transactions(DEADLINE).unwrap();
+    let mut expected = BTreeMap::new();
+    // The last one is aborted: behind the last message there is nothing to be read, and still something to be passed.
+    for transaction in 0..7 {
+        let is_committed = transaction % 2 == 1;
+        producer.begin_transaction().unwrap();
+        for n in 0..MESSAGES {
+            // Partition 2 has nothing but aborted transactions.
+            for partition in (0..topic.partitions).filter(|partition| *partition < 2 || !is_committed) {
+                let (id, key) = (
+                    format!("{transaction}-{partition}-{n}"),
+                    format!("{partition}-{}", n % 5),
+                );
+                send(
+                    &producer,
+                    &topic.name,
+                    partition,
+                    format!(r#"{{"id":"{id}","key":"{key}","n":{n}}}"#).as_bytes(),
+                );
+                if is_committed {
+                    expected.insert(("all", id), n);
+                    expected.insert(("last", key), n);
+                }
+            }
+        }
+        producer.flush(DEADLINE).unwrap();
+        if is_committed {
+            producer.commit_transaction(DEADLINE).unwrap();
+        } else {
+            producer.abort_transaction(DEADLINE).unwrap();
+        }
+    }
+    let messages = expected.keys().filter(|(set, _)| *set == "all").count() as u64;
+
+    let sim = simulator();
+    let setup = setup(&topic, sim.addr());
+    let service = Service::start(&setup);
+    service.wait_written(messages);
+    // Markers have offsets, too: the ends lie behind messages that nobody was handed.
+    let ends = topic.ends();
+    wait_until(
+        "the committed offsets to pass what was aborted",
+        || topic.committed(&setup.group),
+        |committed| committed[..2] == ends[..2],
+    );
+    service.wait_for("the lag to be 0", |counters| counters.consumer_lag.get() == 0);
+    let ended = service.stop();
+    ended.assert(Exit::Stopped);
+    assert_eq!(
+        ended.counters.messages_written.get(),
+        messages,
+        "a message of an aborted transaction was written"
+    );
+    assert_eq!(topic.committed(&setup.group)[..2], ends[..2]);
+    assert_ledger(&expected, &sim);
+
+    // A group that was at the end is at the end again, and reads nothing twice.
+    let service = Service::start(&setup);
+    service.wait_for("the partitions", |counters| counters.partitions_assigned.get() == 3);
+    service.wait_for("the lag to be 0", |counters| counters.consumer_lag.get() == 0);
+    assert_eq!(service.stop().assert(Exit::Stopped).counters.messages_consumed.get(), 0);
+}
+
+/// Raised when dropped, so that whoever waits for it ends with a test that fails.
+struct Enough<'a>(&'a AtomicBool);
+
+impl Drop for Enough<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Produces until there is enough, never far ahead of what is written.
+fn produce_until(enough: &AtomicBool, stream: &mut Stream, sim: &Simulator) {
+    const LEAD_MAX: u64 = 2000;
+    while !enough.load(Ordering::Relaxed) {
+        stream.produce(20);
+        // Two rows a message.
+        let rows = 2 * stream.total().saturating_sub(LEAD_MAX);
+        wait_until(
+            "the services to follow",
+            || sim.stats().rows,
+            |written| *written >= rows || enough.load(Ordering::Relaxed),
+        );
+    }
+}
+
+/// While messages flow a second member joins, then the first one leaves; and the ledger balances.
+fn two_members_share_a_topic(consumer: &str) {
+    let topic = topic("members", 6);
+    let sim = simulator();
+    let mut stream = Stream::new(&topic, 5);
+    let setup = setup(&topic, sim.addr()).consumer(consumer);
+    // Batches are under way at any moment.
+    sim.faults().delay(Duration::from_millis(10));
+    let enough = AtomicBool::new(false);
+    let (first, second) = thread::scope(|scope| {
+        let enough = Enough(&enough);
+        scope.spawn(|| produce_until(enough.0, &mut stream, &sim));
+        let first = Service::start(&setup);
+        first.wait_written(200);
+        let second = Service::start(&setup);
+        second.wait_for("half of the partitions", |counters| {
+            counters.partitions_assigned.get() == 3
+        });
+        first.wait_for("the other half", |counters| counters.partitions_assigned.get() == 3);
+        second.wait_written(500);
+        let first = first.stop();
+        second.wait_for("all partitions", |counters| counters.partitions_assigned.get() == 6);
+        let written = second.counters.messages_written.get();
+        second.wait_written(written + 500);
+        drop(enough);
+        (first, second)
+    });
+    first.assert(Exit::Stopped);
+    sim.faults().clear();
+    wait_committed(&topic, &setup.group, &stream.ends());
+    let second = second.stop();
+    second.assert(Exit::Stopped);
+    stream.assert_ledger(&sim);
+    // Every partition was given over in order: no message was written twice.
+    let written = first.counters.messages_written.get() + second.counters.messages_written.get();
+    assert_eq!(
+        written,
+        stream.total(),
+        "{} and {}",
+        summary(&first.counters),
+        summary(&second.counters)
+    );
+    assert_eq!(sim.stats().duplicate_rows, 0);
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn members_come_and_go_in_mid_stream_and_give_over_what_they_must() {
+    two_members_share_a_topic("");
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn members_come_and_go_in_mid_stream_where_every_rebalance_takes_all_partitions() {
+    two_members_share_a_topic("partition.assignment.strategy = \"range\"");
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn members_come_and_go_in_mid_stream_where_the_brokers_share_out() {
+    two_members_share_a_topic("group.protocol = \"consumer\"");
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_program_stopped_and_killed_in_mid_stream_goes_on_where_it_was() {
+    let topic = topic("program", 3);
+    let sim = SimProgram::start(&[]);
+    let mut stream = Stream::new(&topic, 5);
+    // A killed member is a member until its session ends.
+    let setup = setup(&topic, sim.addr).consumer("session.timeout.ms = 6000\nheartbeat.interval.ms = 500");
+    let file = file(&setup);
+    sim.say("delay 5ms");
+    for (signal, code) in [("TERM", Some(0)), ("KILL", None), ("INT", Some(0))] {
+        stream.produce(500);
+        let before = sim.count("all");
+        let mut service = start(&file);
+        wait_until("records", || sim.count("all"), |count| *count >= before + 100);
+        service.signal(signal);
+        let exited = service.end();
+        assert_eq!(exited.status.code(), code, "{signal}: {}", exited.output);
+    }
+    assert!(
+        sim.count("all") < stream.total(),
+        "every signal came after the last message"
+    );
+    sim.say("delay 0ms");
+    let mut service = start(&file);
+    wait_committed(&topic, &setup.group, &stream.ends());
+    service.signal("TERM");
+    service.end().assert_code(0);
+    stream.assert_ledger(&sim);
+    assert_eq!(sim.stat("duplicate_rows"), 0);
+}
+
+fn file(setup: &Setup) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    std::fs::write(file.path(), setup.text()).unwrap();
+    file
+}
+
+fn start(file: &tempfile::NamedTempFile) -> Program {
+    Program::start(penstock().arg("run").arg(file.path()))
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn the_way_that_the_cure_names_skips_a_rejected_message() {
+    let topic = topic("skip", 2);
+    let sim = SimProgram::start(&[]);
+    let mut stream = Stream::new(&topic, 5);
+    stream.produce(20);
+    stream.produce_bad(1, "not JSON");
+    stream.produce(20);
+    let setup = setup(&topic, sim.addr);
+    let file = file(&setup);
+    // Started again as it is, it is held at the same message.
+    for _ in 0..2 {
+        let mut service = start(&file);
+        service.wait_for_line(&["ERROR", "message rejected", "partition=1 ", "offset=20 "]);
+        wait_committed(&topic, &setup.group, &[Some(41), Some(20)]);
+        service.signal("TERM");
+        service.end().assert_code(65);
+    }
+    topic.commit(&setup.group, 1, 21);
+    let mut service = start(&file);
+    wait_committed(&topic, &setup.group, &stream.ends());
+    service.signal("TERM");
+    service.end().assert_code(0);
+    stream.assert_ledger(&sim);
 }

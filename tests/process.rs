@@ -9,6 +9,7 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use penstock::ops::exit::Exit;
 use support::process::{Program, SimProgram, penstock, run};
 use support::{Kafka, Records as _, Setup, Stream, Topic, wait_until};
 use tempfile::NamedTempFile;
@@ -348,7 +349,7 @@ fn a_wrong_command_line_exits_64() {
 }
 
 #[test]
-fn help_and_version_exit_0() {
+fn help_and_version_exit_0_and_help_names_every_exit_code() {
     for arguments in [
         ["--help"].as_slice(),
         &["help"],
@@ -358,6 +359,16 @@ fn help_and_version_exit_0() {
         let exited = run(penstock().args(arguments));
         exited.assert_code(0);
         assert!(exited.output.contains("Usage:"), "{arguments:?}: {}", exited.output);
+    }
+    let help = run(penstock().arg("--help"));
+    for code in Exit::ALL {
+        let code = code.code().to_string();
+        let mut numbers = help.output.split(|c: char| !c.is_ascii_digit());
+        assert!(
+            numbers.any(|number| number == code),
+            "no exit code {code} in:\n{}",
+            help.output
+        );
     }
     let exited = run(penstock().arg("--version"));
     exited.assert_code(0);

@@ -464,16 +464,16 @@ impl Service {
 
     /// Waits for a condition on the counters, as long as the service runs.
     pub fn wait_for(&self, what: &str, reached: impl Fn(&Counters) -> bool) {
-        let seen = || (self.is_running(), reached(&self.counters));
-        wait_until(what, seen, |(running, reached)| {
-            let running_or_reached = *running || *reached;
-            assert!(
-                running_or_reached,
-                "the service ended; waited for {what}: {:?}",
-                self.counters
-            );
-            *reached
-        });
+        wait_until(
+            what,
+            || {
+                let (running, reached) = (self.is_running(), reached(&self.counters));
+                let state = summary(&self.counters);
+                assert!(running || reached, "the service ended; waited for {what}: {state}");
+                (reached, state)
+            },
+            |(reached, _)| *reached,
+        );
     }
 
     pub fn is_running(&self) -> bool {
