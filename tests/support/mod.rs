@@ -527,7 +527,8 @@ impl Ended {
         assert_eq!(
             counters.messages_consumed.get(),
             accounted,
-            "consumed and accounted for: {counters:?}"
+            "consumed and accounted for: {}",
+            summary(counters)
         );
         assert_eq!(counters.messages_in_hand.get(), 0, "in hand: {}", summary(counters));
         assert_eq!(counters.messages_stray.get(), 0, "stray: {}", summary(counters));
