@@ -360,6 +360,7 @@ pub struct Setup {
     pub topic: String,
     pub group: String,
     pub hosts: String,
+    pub commit_interval: &'static str,
     /// More lines of `[run]`.
     pub run: String,
     /// More lines of `[kafka.consumer]`.
@@ -376,6 +377,8 @@ impl Setup {
             topic: topic.name.clone(),
             group: unique("group"),
             hosts: hosts.to_string(),
+            // Commits are frequent, so that tests can wait for them.
+            commit_interval: "50ms",
             run: "batch_rows_max = 40\nwrite_timeout = \"300ms\"\n".into(),
             // The mock broker lets a group that was left be joined again after this less a second.
             consumer: "session.timeout.ms = 3000\nheartbeat.interval.ms = 300".into(),
@@ -410,14 +413,14 @@ impl Setup {
             topic,
             group,
             hosts,
+            commit_interval,
             run,
             consumer,
             aerospike,
             routes,
         } = self;
-        // Commits are frequent, so that tests can wait for them.
         format!(
-            "[run]\ncommit_interval = \"50ms\"\n{run}\n\
+            "[run]\ncommit_interval = \"{commit_interval}\"\n{run}\n\
              [kafka]\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\ngroup = \"{group}\"\n\
              [kafka.consumer]\n{consumer}\n\
              [aerospike]\nhosts = \"{hosts}\"\nnamespace = \"test\"\n{aerospike}\n{routes}"
@@ -527,7 +530,8 @@ impl Ended {
         assert_eq!(
             counters.messages_consumed.get(),
             accounted,
-            "consumed and accounted for: {counters:?}"
+            "consumed and accounted for: {}",
+            summary(counters)
         );
         assert_eq!(counters.messages_in_hand.get(), 0, "in hand: {}", summary(counters));
         assert_eq!(counters.messages_stray.get(), 0, "stray: {}", summary(counters));
