@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
-use log::{error, info, warn};
+use log::{debug, error, info, warn};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
@@ -227,8 +227,9 @@ impl Service {
                 error!("kafka: access is refused error=\"{error}\"; grant the user READ on the topics and the group");
                 Some(Exit::Credentials)
             }
+            // Told by the error callback, with its reason; librdkafka goes on by itself.
             _ => {
-                warn!("kafka: {error}");
+                debug!("kafka: {error}");
                 None
             }
         }

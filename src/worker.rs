@@ -96,6 +96,7 @@ pub fn run(
         tracker: OffsetTracker::new(),
         last_commit: Instant::now(),
         held: false,
+        carried: None,
     };
     let end = worker.run(queue);
     match end {
@@ -118,6 +119,8 @@ struct Worker<'w> {
     tracker: OffsetTracker,
     last_commit: Instant,
     held: bool,
+    /// A message whose offset went back, while the batch before it is written.
+    carried: Option<BorrowedMessage<'w>>,
 }
 
 enum Commit {
@@ -170,8 +173,24 @@ impl<'w> Worker<'w> {
         let mut bytes = 0;
         while messages.len() < messages_max && bytes < self.shared.batch_bytes_max {
             let wait = if messages.is_empty() { IDLE_WAIT } else { Duration::ZERO };
-            match queue.poll(wait) {
+            match self.carried.take().map(Ok).or_else(|| queue.poll(wait)) {
                 None => break,
+                Some(Ok(message)) if self.tracker.goes_back(message.offset()) => {
+                    if !messages.is_empty() {
+                        // It begins a batch of its own, when all before it is written.
+                        self.carried = Some(message);
+                        break;
+                    }
+                    warn!(
+                        "kafka: offsets went back, reading on from there: the partition was truncated or its topic \
+                         created again {} from={:?} to={}",
+                        self.partition,
+                        self.tracker.next(),
+                        message.offset()
+                    );
+                    self.tracker = OffsetTracker::new();
+                    self.carried = Some(message);
+                }
                 Some(Ok(message)) => {
                     bytes += message.payload_len() + message.key_len();
                     self.tracker.handed_over(message.offset());

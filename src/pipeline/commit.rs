@@ -20,6 +20,12 @@ impl OffsetTracker {
         Self::default()
     }
 
+    /// Whether `offset` is not above the last message: the partition was truncated, or its topic created again. What
+    /// was known of it is void then, and a new tracker begins.
+    pub fn goes_back(&self, offset: i64) -> bool {
+        self.handed_over.is_some_and(|last| offset <= last)
+    }
+
     /// A message was taken from the queue.
     ///
     /// # Panics
@@ -138,6 +144,15 @@ mod tests {
         tracker.all_finished_at(8);
         tracker.all_finished_at(3);
         assert_eq!(tracker.next(), Some(8));
+    }
+
+    #[test]
+    fn an_offset_that_goes_back_is_noticed() {
+        let mut tracker = OffsetTracker::new();
+        assert!(!tracker.goes_back(0));
+        tracker.handed_over(7);
+        assert!(!tracker.goes_back(8));
+        assert!(tracker.goes_back(7) && tracker.goes_back(0));
     }
 
     #[test]

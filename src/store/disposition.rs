@@ -3,8 +3,9 @@
 //! The codes are those of the server (`as_proto_result`, 8.1) as the `aerospike` crate names them. What we do not
 //! know is retried, and so holds its partition and is visible, rather than being lost.
 
-/// Codes by which a server refuses who asks: not authenticated, wrong user or password, not allowed.
-pub const CREDENTIALS: [u8; 9] = [60, 61, 62, 63, 64, 65, 66, 80, 81];
+/// Codes by which a server refuses who asks: not authenticated, wrong user or password, not allowed. Not among them is
+/// 66, an expired session: the client logs in again by itself.
+pub const CREDENTIALS: [u8; 8] = [60, 61, 62, 63, 64, 65, 80, 81];
 
 /// What a row's result means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +54,7 @@ mod tests {
             let expected = match code {
                 0 => Disposition::Done,
                 4 | 12 | 13 | 19 | 21 | 23 | 26 => Disposition::Refuse,
-                60..=66 | 80 | 81 => Disposition::Credentials,
+                60..=65 | 80 | 81 => Disposition::Credentials,
                 _ => Disposition::Retry,
             };
             assert_eq!(disposition(code), expected, "{code}");
