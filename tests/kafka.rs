@@ -386,3 +386,18 @@ fn the_way_that_the_cure_names_skips_a_rejected_message() {
     service.end().assert_code(0);
     stream.assert_ledger(&sim);
 }
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_broker_that_refuses_the_login_ends_the_start() {
+    let topic = topic("login", 1);
+    let sim = simulator();
+    // The broker's listener knows no SASL, and says so in its handshake: a refusal like that of a wrong password.
+    let setup = setup(&topic, sim.addr()).consumer(
+        "\"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanism\" = \"PLAIN\"\n\
+         \"sasl.username\" = \"u\"\n\"sasl.password\" = \"p\"\n",
+    );
+    let ended = Service::start(&setup).end();
+    ended.assert(Exit::Credentials);
+    assert_eq!(ended.counters.rebalances.get(), 0, "the group was joined");
+}
