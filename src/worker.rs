@@ -319,7 +319,7 @@ impl<'w> Worker<'w> {
     }
 
     fn commit_if_due(&mut self) -> Commit {
-        if self.last_commit.elapsed() < self.shared.commit_interval {
+        if self.last_commit.elapsed() < self.shared.commit_interval || self.stop.kind() == Some(StopKind::Abandon) {
             return Commit::NotDue;
         }
         self.last_commit = Instant::now();

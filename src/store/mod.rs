@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aerospike::{AdminPolicy, AuthMode, BatchPolicy, BatchWritePolicy, Client, ClientPolicy, Concurrency, ReadPolicy};
+use aerospike::{
+    AdminPolicy, AuthMode, BatchPolicy, BatchWritePolicy, Client, ClientPolicy, Concurrency, Key, ReadPolicy,
+};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use log::{debug, info, warn};
 
@@ -116,14 +118,14 @@ impl Store {
         let mut last_line: Option<Instant> = None;
         loop {
             let failure = match attempt(config, options, stop)? {
-                Ok(client) => match check_namespaces(&client, &options.namespaces) {
+                Ok(client) => match check_cluster(&client, &options.namespaces) {
                     Ok(()) => return Ok(Self::new(client, options, counters)),
                     Err(refused) => {
                         // Or its background task goes on tending the cluster.
                         let _ = client.close();
                         match refused {
-                            NamespaceCheck::Missing(error) => return Err(error),
-                            NamespaceCheck::Failed(why) => why,
+                            ClusterCheck::Refused(error) => return Err(error),
+                            ClusterCheck::Failed(why) => why,
                         }
                     }
                 },
@@ -236,22 +238,47 @@ fn client_policy(config: &Aerospike, options: &StoreOptions) -> ClientPolicy {
     policy
 }
 
-enum NamespaceCheck {
-    Missing(ConnectError),
+enum ClusterCheck {
+    Refused(ConnectError),
     Failed(String),
 }
 
-fn check_namespaces(client: &Client, wanted: &[String]) -> Result<(), NamespaceCheck> {
+fn check_cluster(client: &Client, namespaces: &[String]) -> Result<(), ClusterCheck> {
+    check_namespaces(client, namespaces)?;
+    namespaces
+        .iter()
+        .try_for_each(|namespace| check_login(client, namespace))
+}
+
+/// Asks for a record, since a cluster can answer who it is and still let nobody at its data. Whether the user may
+/// *write* shows with the first write: a role may well allow that and no reading.
+fn check_login(client: &Client, namespace: &str) -> Result<(), ClusterCheck> {
+    const ROLE_VIOLATION: u8 = 81;
+    let key = Key::with_digest(namespace, "", None, [0; 20]);
+    let Err(error) = client.exists(&ReadPolicy::default(), &key) else {
+        return Ok(());
+    };
+    match error.server_result_code().map(u8::from) {
+        Some(ROLE_VIOLATION) => Ok(()),
+        Some(code) if disposition::CREDENTIALS.contains(&code) => {
+            Err(ClusterCheck::Refused(ConnectError::Credentials(chain(&error))))
+        }
+        Some(_) => Ok(()),
+        None => Err(ClusterCheck::Failed(chain(&error))),
+    }
+}
+
+fn check_namespaces(client: &Client, wanted: &[String]) -> Result<(), ClusterCheck> {
     let answer = client
         .info(&AdminPolicy::default(), &["namespaces"])
-        .map_err(|e| NamespaceCheck::Failed(chain(&e)))?;
+        .map_err(|e| ClusterCheck::Failed(chain(&e)))?;
     let present = answer.get("namespaces").map(String::as_str).unwrap_or_default();
     match wanted
         .iter()
         .find(|name| !present.split(';').any(|p| p == name.as_str()))
     {
         None => Ok(()),
-        Some(missing) => Err(NamespaceCheck::Missing(ConnectError::NoNamespace {
+        Some(missing) => Err(ClusterCheck::Refused(ConnectError::NoNamespace {
             missing: missing.clone(),
             present: present.replace(';', ", "),
         })),
