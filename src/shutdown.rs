@@ -30,7 +30,13 @@ pub enum StopKind {
 
 /// A flag that is raised once, with everybody who waits on it woken. Cheap to clone; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<(Mutex<Option<StopKind>>, Condvar)>);
+pub struct Stop(Arc<(Mutex<Option<Raised>>, Condvar)>);
+
+#[derive(Debug, Clone, Copy)]
+struct Raised {
+    kind: StopKind,
+    at: Instant,
+}
 
 impl Stop {
     pub fn new() -> Self {
@@ -40,7 +46,16 @@ impl Stop {
     /// Raises the flag. `Abandon` after `Drain` wins; nothing lowers it.
     pub fn request(&self, kind: StopKind) {
         let mut state = self.0.0.lock();
-        *state = (*state).max(Some(kind));
+        *state = Some(match *state {
+            Some(before) => Raised {
+                kind: before.kind.max(kind),
+                at: before.at,
+            },
+            None => Raised {
+                kind,
+                at: Instant::now(),
+            },
+        });
         self.0.1.notify_all();
     }
 
@@ -49,7 +64,12 @@ impl Stop {
     }
 
     pub fn kind(&self) -> Option<StopKind> {
-        *self.0.0.lock()
+        self.0.0.lock().map(|raised| raised.kind)
+    }
+
+    /// When the flag was first raised, if it is.
+    pub fn requested_at(&self) -> Option<Instant> {
+        self.0.0.lock().map(|raised| raised.at)
     }
 
     /// Waits until the flag is raised or `timeout` has passed; `true` if raised.

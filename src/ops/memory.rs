@@ -83,7 +83,7 @@ pub fn plan(
         return Err(TooSmall {
             memory_bytes,
             partitions,
-            needed_bytes: fixed + partitions * SHARE_BYTES_MIN,
+            needed_bytes: needed_bytes(partitions, brokers),
         });
     }
     let batch_bytes = batch_bytes_max.min(share / 2 / BATCH_COPIES);
@@ -100,6 +100,19 @@ pub fn plan(
         batch_bytes,
         bound_bytes,
     })
+}
+
+/// The least memory that holds so many partitions. What the brokers' answers take grows with the memory, up to its cap.
+fn needed_bytes(partitions: u64, brokers: u64) -> u64 {
+    let mut needed = 0;
+    loop {
+        let fetch_bytes = (needed / 4 / brokers).clamp(MIB, FETCH_BYTES_MAX);
+        let with_it = PROCESS_BYTES + brokers * fetch_bytes + partitions * SHARE_BYTES_MIN;
+        if with_it <= needed {
+            return needed;
+        }
+        needed = with_it.next_multiple_of(MIB);
+    }
 }
 
 impl fmt::Display for MemoryPlan {
@@ -158,8 +171,14 @@ mod tests {
             text.contains("run.memory = 96 MiB cannot hold 256 partitions"),
             "{text}"
         );
-        let needed = error.needed_bytes;
-        assert!(plan(needed, MIB, 256, 1).is_ok() || plan(needed + 16 * MIB, MIB, 256, 1).is_ok());
+        for (partitions, brokers) in [(256, 1), (8, 12), (1, 1), (1000, 40)] {
+            let needed = needed_bytes(partitions, brokers);
+            let count = |n: u64| usize::try_from(n).unwrap();
+            assert!(
+                plan(needed, MIB, count(partitions), count(brokers)).is_ok(),
+                "{partitions} {brokers}"
+            );
+        }
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::shutdown::Stop;
 
 /// The first pause after a failure.
 const BACK_OFF_MIN: Duration = Duration::from_millis(50);
+/// A batch of many calls is finished for so long after a stop; what is left then is for the next owner. With the call
+/// under way, a worker leaves within this and two write time-outs.
+const FINISH_MAX: Duration = Duration::from_secs(2);
 /// The longest pause.
 const BACK_OFF_MAX: Duration = Duration::from_secs(5);
 
@@ -57,11 +60,16 @@ pub enum WriteEnd {
 
 /// Makes all calls of `plan`, in their order.
 ///
-/// A stop flag that is up lets a call be made once and not again: a healthy database finishes the batch in hand,
-/// a sick one does not hold up the end.
+/// A stop flag that is up lets a call be made once and not again, and calls begin only for [`FINISH_MAX`] after it: a
+/// healthy database finishes the batch in hand, a sick one, or a batch of a thousand calls, does not hold up the end.
 pub fn write(plan: &Plan<'_>, writer: &dyn RowWriter, stop: &Stop) -> WriteEnd {
     let mut refused = Vec::new();
     for (number, call) in plan.calls.iter().enumerate() {
+        if stop.requested_at().is_some_and(|at| at.elapsed() >= FINISH_MAX) {
+            let mut open: Vec<usize> = plan.calls[number..].iter().flatten().copied().collect();
+            open.extend(refused.iter().map(|(row, _)| row));
+            return WriteEnd::Stopped { open };
+        }
         match write_call(plan, call, writer, stop, &mut refused) {
             CallEnd::Done => {}
             CallEnd::Stopped { mut open } => {
@@ -110,12 +118,21 @@ fn write_call(
                 RowResult::Fatal(fatal) => return CallEnd::Fatal(fatal),
             }
         }
+        let mut give_up = false;
         for row in suspects {
+            // The database has gone meanwhile, or a stop is waited for: the rest is tried again with the others.
+            if give_up || stop.requested() {
+                unresolved.push(row);
+                continue;
+            }
             match writer.write(&[&plan.rows[row]]).into_iter().next() {
                 Some(RowResult::Done) => {}
                 Some(RowResult::Refused(code)) => refused.push((row, code)),
                 Some(RowResult::Fatal(fatal)) => return CallEnd::Fatal(fatal),
-                Some(RowResult::Retry) | None => unresolved.push(row),
+                Some(RowResult::Retry) | None => {
+                    unresolved.push(row);
+                    give_up = true;
+                }
             }
         }
         if unresolved.is_empty() {

@@ -18,7 +18,13 @@ impl RowWriter for Store {
     fn write(&self, rows: &[&PlannedRow<'_>]) -> Vec<RowResult> {
         let mut operations: Vec<BatchOperation> = rows.iter().map(|row| self.operation(row)).collect();
         let started = Instant::now();
-        let call = self.client.batch(&self.batch_policy, &mut operations);
+        // Nodes come and go: which policy fits is decided at each call.
+        let policy = if self.client.nodes().len() == 1 {
+            &self.batch_policy_one_node
+        } else {
+            &self.batch_policy
+        };
+        let call = self.client.batch(policy, &mut operations);
         self.counters.batch(rows.len(), started.elapsed());
 
         // `Ok` says nothing about the rows, and `Err` may have destroyed them: only a row's own code counts.

@@ -27,6 +27,8 @@ pub fn disposition(code: u8) -> Disposition {
         // Parameter error (no operations, a set name too long), bin type error, record too big, bin name too long,
         // key mismatch (the stored key is another one), operation not applicable, invalid CDT element.
         4 | 12 | 13 | 19 | 21 | 23 | 26 => Disposition::Refuse,
+        // A node that restarts may say so for a moment, so it is no refusal once writes have run (at start it is one).
+        80 => Disposition::Retry,
         code if CREDENTIALS.contains(&code) => Disposition::Credentials,
         // 8 full or stop-writes, 9 time-out, 11 partition unavailable, 14 key busy, 18 device overload, 20 unknown
         // namespace (checked at start; an empty partition map looks the same), 22 forbidden now, 150-152 whole
@@ -54,7 +56,7 @@ mod tests {
             let expected = match code {
                 0 => Disposition::Done,
                 4 | 12 | 13 | 19 | 21 | 23 | 26 => Disposition::Refuse,
-                60..=65 | 80 | 81 => Disposition::Credentials,
+                60..=65 | 81 => Disposition::Credentials,
                 _ => Disposition::Retry,
             };
             assert_eq!(disposition(code), expected, "{code}");

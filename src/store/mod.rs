@@ -88,7 +88,10 @@ pub struct StoreOptions {
 /// A connected cluster. Shared by all workers.
 pub struct Store {
     client: Client,
+    /// For a cluster of several nodes.
     batch_policy: BatchPolicy,
+    /// For a cluster of one node: all work of a call then stays on the calling thread.
+    batch_policy_one_node: BatchPolicy,
     write_policy: BatchWritePolicy,
     counters: Arc<Counters>,
     health: Health,
@@ -157,14 +160,13 @@ impl Store {
         let mut batch_policy = BatchPolicy::write_default();
         batch_policy.base_policy.total_timeout = timeout_ms;
         batch_policy.base_policy.socket_timeout = timeout_ms;
-        // On one node all work then stays on the calling thread. (Several nodes' groups still travel at once.)
-        if client.nodes().len() == 1 {
-            batch_policy.concurrency = Concurrency::Sequential;
-        }
+        let mut batch_policy_one_node = batch_policy.clone();
+        batch_policy_one_node.concurrency = Concurrency::Sequential;
         info!("aerospike: connected nodes={}", client.nodes().len());
         Store {
             client,
             batch_policy,
+            batch_policy_one_node,
             write_policy: BatchWritePolicy::default(),
             counters,
             health: Health::default(),
@@ -203,8 +205,12 @@ fn attempt(config: &Aerospike, options: &StoreOptions, stop: &Stop) -> Result<Re
     let hosts = config.hosts.clone();
     let (sender, receiver) = bounded(1);
     let spawned = thread::Builder::new().name("aerospike-start".into()).spawn(move || {
-        // A receiver that has gone does not want the client.
-        let _ = sender.send(Client::new(&policy, &hosts).map_err(|e| chain(&e)));
+        if let Err(late) = sender.send(Client::new(&policy, &hosts).map_err(|e| chain(&e))) {
+            // Nobody waits for it any more; open, it would tend the cluster for ever.
+            if let Ok(client) = late.into_inner() {
+                let _ = client.close();
+            }
+        }
     });
     if let Err(error) = spawned {
         return Ok(Err(format!("cannot start a thread: {error}")));

@@ -18,7 +18,7 @@ const BIN_NAME_BYTES_MAX: usize = 15;
 /// Aerospike's limit for a record's life (10 years), in seconds.
 const TTL_SECONDS_MAX: i64 = 10 * 365 * 24 * 3600;
 /// An epoch number at or above this is read as milliseconds, below as seconds (1973 in milliseconds, 5138 in seconds).
-const EPOCH_MS_FROM: i64 = 100_000_000_000;
+const EPOCH_MS_FROM: u64 = 100_000_000_000;
 
 /// All that a message offers to the rules.
 pub(super) struct Context<'c, 'm> {
@@ -331,7 +331,7 @@ fn time(value: &Value<'_>) -> Result<Timestamp, (Reason, &'static str)> {
     let number = epoch_ms(value)?;
     let milliseconds = match value {
         Value::Str(text) if text.parse::<i64>().is_err() => number,
-        _ if number.abs() >= EPOCH_MS_FROM => number,
+        _ if number.unsigned_abs() >= EPOCH_MS_FROM => number,
         _ => number * 1000,
     };
     Timestamp::from_millisecond(milliseconds).map_err(|_| (Reason::FieldType, "a time outside of the calendar"))
