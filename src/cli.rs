@@ -12,7 +12,7 @@ use crate::config;
 use crate::config::model::Config;
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
-use crate::shutdown::{Stop, stop_on_signals};
+use crate::shutdown::{Stop, leave_now, stop_on_signals};
 use crate::supervisor;
 
 /// Kafka topics into Aerospike records: one thread a partition, nothing lost, nothing reordered.
@@ -123,7 +123,8 @@ fn run(file: &Path) -> Exit {
     // The panic itself was printed by the panic hook.
     let exit = catch_unwind(AssertUnwindSafe(|| supervisor::run(&config, &stop, &counters))).unwrap_or(Exit::Panic);
     info!("exit code={} meaning={exit:?}", exit.code());
-    exit
+    // Threads of the clients may still run, and must not meet exit handlers that take away what they use.
+    leave_now(exit)
 }
 
 /// What the service will do, without secrets: values of librdkafka properties are not shown, since any may be one.

@@ -92,7 +92,9 @@ impl Workers {
     }
 
     /// Splits each partition's queue and starts its worker.
-    pub fn assign(&self, consumer: &Arc<Consumer>, partitions: &[Partition]) {
+    ///
+    /// `begins`: where a partition begins that the group has no offset for, to be committed by its worker.
+    pub fn assign(&self, consumer: &Arc<Consumer>, partitions: &[Partition], begins: &HashMap<Partition, i64>) {
         for partition in partitions {
             let Some(queue) = consumer.split_partition_queue(&partition.topic, partition.number) else {
                 self.fatal(format_args!("kafka: cannot split the queue of {partition}"));
@@ -100,13 +102,14 @@ impl Workers {
             };
             let stop = Stop::new();
             let progress = Arc::new(Progress::default());
+            let begin = begins.get(partition).copied();
             let (end_sender, end) = bounded(1);
             let thread = {
                 let (shared, events) = (self.shared.clone(), self.events.clone());
                 let (partition, stop, progress, consumer) =
                     (partition.clone(), stop.clone(), progress.clone(), consumer.clone());
                 thread::Builder::new().name(thread_name(&partition)).spawn(move || {
-                    let run = || worker::run(&shared, &consumer, &partition, &queue, &stop, &progress);
+                    let run = || worker::run(&shared, &consumer, &partition, &queue, begin, &stop, &progress);
                     let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
                         error!("worker: panicked; the others drain and the service stops {partition}");
                         WorkerEnd::Fatal(Exit::Panic)
@@ -159,12 +162,14 @@ impl Workers {
         self.shared.counters.partitions_assigned.set(self.count());
     }
 
-    /// Stops and joins all workers; `false` when one did not leave in time.
-    pub fn stop_all(&self, kind: StopKind, deadline: Instant) -> bool {
-        let handles = self.running.lock().drain().collect();
+    /// Stops and joins all workers: whether all left in time, and how many partitions waited at a rejected message.
+    pub fn stop_all(&self, kind: StopKind, deadline: Instant) -> (bool, usize) {
+        let handles: Vec<(Partition, Handle)> = self.running.lock().drain().collect();
+        let progress: Vec<Arc<Progress>> = handles.iter().map(|(_, handle)| handle.progress.clone()).collect();
         let in_time = join(handles, kind, deadline);
         self.shared.counters.partitions_assigned.set(0);
-        in_time
+        // Read after the join: a message may be rejected in the last batch.
+        (in_time, progress.iter().filter(|p| p.held.load(Relaxed)).count())
     }
 
     /// Each worker's partition with its next offset, where it is known.
@@ -212,7 +217,8 @@ impl Workers {
         i64::try_from(self.running.lock().len()).unwrap_or(i64::MAX)
     }
 
-    fn fatal(&self, why: std::fmt::Arguments<'_>) {
+    /// Ends the service, to be started again.
+    pub fn fatal(&self, why: std::fmt::Arguments<'_>) {
         error!("{why}");
         let _ = self.events.try_send(Event::Fatal(Exit::Restart));
     }

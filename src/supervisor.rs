@@ -138,7 +138,11 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
         commit_interval: run.commit_interval,
     });
     let (sender, events) = bounded(EVENTS_MAX);
-    let context = Context::new(Workers::new(shared, sender, run.shutdown_grace), counters.clone());
+    let context = Context::new(
+        Workers::new(shared, sender, run.shutdown_grace),
+        counters.clone(),
+        config.kafka.start,
+    );
     let consumer: Consumer = consumer_config(&config.kafka, &memory)
         .create_with_context(context)
         .map_err(|e| Failure::new(Exit::Configuration, format!("kafka client settings are refused: {e}")))?;
@@ -191,7 +195,7 @@ impl Service {
                 }
             }
             while let Ok(Event::Fatal(fatal)) = self.events.try_recv() {
-                exit = fatal;
+                exit = exit.or_worse(fatal);
             }
             match (self.consumer.context().workers().ended_unasked(), unread_since) {
                 (None, _) => unread_since = None,
@@ -207,7 +211,7 @@ impl Service {
             }
             lines.tick(&self);
         }
-        self.end(config, exit)
+        self.end(config, stop, exit)
     }
 
     fn kafka_error(&self, error: &KafkaError) -> Option<Exit> {
@@ -236,20 +240,27 @@ impl Service {
     }
 
     /// Workers finish the batch in hand, commit and are joined; then the group is left.
-    fn end(self, config: &Config, exit: Exit) -> Exit {
-        let started = Instant::now();
+    fn end(self, config: &Config, stop: &Stop, mut exit: Exit) -> Exit {
+        // From the signal on, where there was one: a rebalance may have taken part of the time.
+        let started = stop.requested_at().unwrap_or_else(Instant::now);
         let deadline = started + config.run.shutdown_grace;
-        let held = self.consumer.context().workers().held();
-        if !self.consumer.context().workers().stop_all(StopKind::Drain, deadline) {
+        let (in_time, held) = self.consumer.context().workers().stop_all(StopKind::Drain, deadline);
+        while let Ok(Event::Fatal(fatal)) = self.events.try_recv() {
+            exit = exit.or_worse(fatal);
+        }
+        if held > 0 {
+            exit = exit.or_worse(Exit::Rejected);
+        }
+        if !in_time {
             error!("stop: workers did not leave within run.shutdown_grace; nothing was committed that was not written");
             // Dropping the consumer would wait for them.
             forget(self.consumer);
-            return Exit::Restart;
+            return exit.or_worse(Exit::Restart);
         }
         let Service { consumer, counters, .. } = self;
         if !leave_group(consumer, deadline) {
             warn!("kafka: the group did not let go within run.shutdown_grace; it will after the session time-out");
-            return if exit == Exit::Stopped { Exit::Restart } else { exit };
+            exit = exit.or_worse(Exit::Restart);
         }
         info!(
             "stopped consumed={} written={} rejected={} returned={} rows={} held_partitions={held} took={:.1?}",
@@ -260,11 +271,7 @@ impl Service {
             counters.rows_written.get(),
             started.elapsed()
         );
-        if exit == Exit::Stopped && held > 0 {
-            Exit::Rejected
-        } else {
-            exit
-        }
+        exit
     }
 }
 

@@ -31,6 +31,9 @@ use crate::shutdown::{Stop, StopKind};
 /// How long an idle worker waits for a message before it looks at the stop flag and the commit interval.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 
+/// Between two warnings of one worker that fetching fails.
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
+
 /// What all workers share.
 pub struct Shared {
     pub mapping: Arc<Mapping>,
@@ -79,6 +82,7 @@ pub fn run(
     consumer: &Consumer,
     partition: &Partition,
     queue: &PartitionQueue<Context>,
+    begin: Option<i64>,
     stop: &Stop,
     progress: &Progress,
 ) -> WorkerEnd {
@@ -93,12 +97,16 @@ pub fn run(
         mapping,
         stop,
         progress,
-        tracker: OffsetTracker::new(),
+        tracker: begin.map_or_else(OffsetTracker::new, OffsetTracker::starting_at),
         last_commit: Instant::now(),
         held: false,
         carried: None,
+        unreadable: None,
+        fetch_warned: None,
     };
     let end = worker.run(queue);
+    worker.resume();
+    worker.adopt_carried();
     match end {
         WorkerEnd::Lost => end,
         _ if stop.kind() == Some(StopKind::Abandon) => WorkerEnd::Lost,
@@ -121,6 +129,9 @@ struct Worker<'w> {
     held: bool,
     /// A message whose offset went back, while the batch before it is written.
     carried: Option<BorrowedMessage<'w>>,
+    /// Kafka holds something here that cannot be read: nothing behind it may be committed.
+    unreadable: Option<KafkaError>,
+    fetch_warned: Option<Instant>,
 }
 
 enum Commit {
@@ -139,15 +150,22 @@ impl<'w> Worker<'w> {
             if let Err(end) = self.intake(queue, messages_max, &mut messages) {
                 return end;
             }
-            if !messages.is_empty() {
-                let end = self.batch(&messages);
-                messages.clear();
+            let mut rest = messages.as_slice();
+            while !rest.is_empty() {
+                let (taken, end) = self.batch(rest);
+                rest = &rest[taken..];
                 match end {
                     BatchEnd::Finished => {}
                     BatchEnd::Held { offset, rejection } => self.hold(offset, &rejection),
                     BatchEnd::Stopped => return WorkerEnd::Stopped,
                     BatchEnd::Fatal(exit) => return WorkerEnd::Fatal(exit),
                 }
+            }
+            messages.clear();
+            if !self.held
+                && let Some(error) = self.unreadable.take()
+            {
+                self.hold_unreadable(&error);
             }
             if self.held {
                 // Nothing moves until a person acts: commit what came before, and wait for the end.
@@ -182,8 +200,8 @@ impl<'w> Worker<'w> {
                         break;
                     }
                     warn!(
-                        "kafka: offsets went back, reading on from there: the partition was truncated or its topic \
-                         created again {} from={:?} to={}",
+                        "kafka: offsets went back, reading on from there: the partition was truncated, its topic \
+                         created again, or (by one) a rebalance came in between {} from={:?} to={}",
                         self.partition,
                         self.tracker.next(),
                         message.offset()
@@ -197,7 +215,7 @@ impl<'w> Worker<'w> {
                     messages.push(message);
                 }
                 Some(Err(error)) => {
-                    self.queue_error(&error)?;
+                    self.queue_error(error)?;
                     break;
                 }
             }
@@ -207,34 +225,47 @@ impl<'w> Worker<'w> {
         Ok(())
     }
 
-    fn queue_error(&self, error: &KafkaError) -> Result<(), WorkerEnd> {
+    fn queue_error(&mut self, error: KafkaError) -> Result<(), WorkerEnd> {
         let partition = self.partition;
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => {
                 error!("kafka: reading is refused {partition} error=\"{error}\"; grant the user READ on the topic");
-                Err(WorkerEnd::Fatal(Exit::Credentials))
+                return Err(WorkerEnd::Fatal(Exit::Credentials));
             }
+            // Told once, and then librdkafka goes on behind it: a checksum that fails (`check.crcs`), a format that
+            // it does not know.
+            Some(RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::NotImplemented) => self.unreadable = Some(error),
             // It goes on by itself, or with the next rebalance.
             _ => {
-                warn!("kafka: fetching fails, it is tried again {partition} error=\"{error}\"");
+                if self.fetch_warned.is_none_or(|at| at.elapsed() >= WARN_INTERVAL) {
+                    warn!("kafka: fetching fails, it is tried again {partition} error=\"{error}\"");
+                    self.fetch_warned = Some(Instant::now());
+                }
                 self.stop.wait(IDLE_WAIT);
-                Ok(())
             }
         }
+        Ok(())
     }
 
-    fn batch(&mut self, messages: &[BorrowedMessage<'_>]) -> BatchEnd {
+    /// Maps and writes `messages`, or as many of them as make a batch of rows (an `each` can make many of one); says
+    /// how many are dealt with. After any end but `Finished` that is all of them: the rest is given back.
+    fn batch(&mut self, messages: &[BorrowedMessage<'_>]) -> (usize, BatchEnd) {
         let mut rows: Vec<Row<'_>> = Vec::with_capacity(messages.len() * self.mapping.rows_per_message());
         let now_ms = now_ms();
         let mut rejected = None;
+        let mut taken = messages.len();
         for (index, message) in messages.iter().enumerate() {
+            if rows.len() >= self.shared.batch_rows_max {
+                taken = index;
+                break;
+            }
             if let Err(rejection) = self.mapping.apply(index, &self.view(message), now_ms, &mut rows) {
                 rejected = Some((index, rejection));
                 break;
             }
         }
         // A rejected message ends its batch: what came before it is written, what came behind is given back.
-        let judged = rejected.as_ref().map_or(messages.len(), |(index, _)| *index);
+        let judged = rejected.as_ref().map_or(taken, |(index, _)| *index);
         let plan = plan(rows, self.shared.batch_rows_max);
         let end = write(&plan, &*self.shared.writer, self.stop);
         let message_of = |row: usize| plan.rows[row].row.message;
@@ -269,15 +300,19 @@ impl<'w> Worker<'w> {
         };
         // A rejection behind what a stop or refused credentials cut off is for the next owner to find.
         let rejected = rejected.filter(|_| end.is_none());
-        self.finish(messages, finished, rejected.is_some());
-        match (end, rejected) {
+        let end = match (end, rejected) {
             (Some(end), _) => end,
             (None, Some((index, rejection))) => BatchEnd::Held {
                 offset: messages[index].offset(),
                 rejection,
             },
-            (None, None) => BatchEnd::Finished,
-        }
+            (None, None) => {
+                self.finish(&messages[..taken], finished, false);
+                return (taken, BatchEnd::Finished);
+            }
+        };
+        self.finish(messages, finished, matches!(end, BatchEnd::Held { .. }));
+        (messages.len(), end)
     }
 
     /// The first `finished` messages are done; the one behind them is rejected, if any is; the others are given back.
@@ -303,9 +338,55 @@ impl<'w> Worker<'w> {
         );
     }
 
-    fn hold(&mut self, offset: i64, rejection: &Rejection) {
+    /// Nothing moves until a person acts. Fetching is paused: messages of all partitions come in one answer, and one
+    /// that nobody reads keeps the whole answer in memory.
+    fn set_held(&mut self) {
         self.held = true;
         self.progress.set_held();
+        if let Err(error) = self.consumer.pause(&self.list()) {
+            warn!(
+                "kafka: fetching for a held partition goes on {} error=\"{error}\"",
+                self.partition
+            );
+        }
+    }
+
+    /// A pause outlives an assignment: undone before the partition is given back, or whoever gets it next in this
+    /// process would read nothing.
+    fn resume(&self) {
+        if self.held
+            && let Err(error) = self.consumer.resume(&self.list())
+        {
+            warn!("kafka: fetching stays paused {} error=\"{error}\"", self.partition);
+        }
+    }
+
+    fn list(&self) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(&self.partition.topic, self.partition.number);
+        list
+    }
+
+    /// The log went back and the stop came first: the next owner begins where it went back to.
+    fn adopt_carried(&mut self) {
+        if let Some(message) = self.carried.take() {
+            self.tracker = OffsetTracker::starting_at(message.offset());
+        }
+    }
+
+    fn hold_unreadable(&mut self, error: &KafkaError) {
+        self.set_held();
+        error!(
+            "kafka: a part of the log cannot be read, its partition is held; the other partitions go on {} next={:?} \
+             error=\"{error}\" cure=\"look at the broker's disk and at check.crcs; or, to skip it, stop the service, set the \
+             group's offset of this partition behind it (kafka-consumer-groups.sh --reset-offsets) and start it\"",
+            self.partition,
+            self.tracker.next()
+        );
+    }
+
+    fn hold(&mut self, offset: i64, rejection: &Rejection) {
+        self.set_held();
         error!(
             "message rejected, its partition is held; the other partitions go on topic={} partition={} offset={offset} \
              reason={} detail=\"{}\" cure=\"correct the rule and restart; or, to skip this message, stop the service, set \

@@ -14,7 +14,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance}
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use super::latest::begin_at_end;
 use super::{Consumer, Partition};
+use crate::config::model::Start;
 use crate::ops::counters::Counters;
 use crate::rebalance::Workers;
 use crate::shutdown::StopKind;
@@ -27,6 +29,7 @@ pub struct Context {
     workers: Workers,
     counters: Arc<Counters>,
     ends: Mutex<HashMap<(String, i32), PartitionEnd>>,
+    start: Start,
 }
 
 /// What the statistics say of a partition.
@@ -52,12 +55,13 @@ impl PartitionEnd {
 }
 
 impl Context {
-    pub fn new(workers: Workers, counters: Arc<Counters>) -> Self {
+    pub fn new(workers: Workers, counters: Arc<Counters>, start: Start) -> Self {
         Context {
             consumer: OnceLock::new(),
             workers,
             counters,
             ends: Mutex::default(),
+            start,
         }
     }
 
@@ -80,6 +84,13 @@ impl Context {
             lag += u64::try_from(end.end.saturating_sub(next.unwrap_or(end.begin()))).unwrap_or(0);
         }
         Some(lag)
+    }
+
+    fn begins(&self, consumer: &Consumer, list: &TopicPartitionList) -> KafkaResult<HashMap<Partition, i64>> {
+        match self.start {
+            Start::Earliest => Ok(HashMap::new()),
+            Start::Latest => begin_at_end(consumer, list),
+        }
     }
 
     fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
@@ -128,7 +139,12 @@ impl ConsumerContext for Context {
                 );
                 // The queues are split here, before the assignment takes effect: no message reaches the main queue.
                 match self.consumer.get().and_then(Weak::upgrade) {
-                    Some(consumer) => self.workers.assign(&consumer, &partitions),
+                    Some(consumer) => match self.begins(&consumer, list) {
+                        Ok(begins) => self.workers.assign(&consumer, &partitions, &begins),
+                        Err(error) => self.workers.fatal(format_args!(
+                            "kafka: cannot find where to begin (kafka.start = \"latest\") error=\"{error}\""
+                        )),
+                    },
                     // The consumer is being dropped: nobody will read these partitions here.
                     None => warn!("kafka: an assignment came while leaving the group"),
                 }

@@ -4,6 +4,7 @@
 //! message: workers do.
 
 pub mod context;
+pub mod latest;
 pub mod probe;
 
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::BaseConsumer;
 
-use crate::config::model::{Kafka, Start};
+use crate::config::model::Kafka;
 use crate::ops::memory::MemoryPlan;
 pub use context::Context;
 
@@ -50,13 +51,8 @@ pub fn consumer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
     config.set("enable.auto.commit", "false");
     config.set("enable.auto.offset.store", "false");
     config.set("enable.partition.eof", "false");
-    config.set(
-        "auto.offset.reset",
-        match kafka.start {
-            Start::Earliest => "earliest",
-            Start::Latest => "latest",
-        },
-    );
+    // Where a committed offset is gone, the oldest message that is left. `start = "latest"` is `latest`'s matter.
+    config.set("auto.offset.reset", "earliest");
     config.set("allow.auto.create.topics", "false");
     config.set("statistics.interval.ms", "5000");
     config.set("queued.max.messages.kbytes", (memory.queue_bytes / 1024).to_string());

@@ -41,6 +41,23 @@ impl Exit {
         Exit::Configuration,
     ];
 
+    /// The one that a supervisor must be told of two: what a person must act on before what a restart cures.
+    pub fn or_worse(self, other: Exit) -> Exit {
+        let rank = |exit: Exit| match exit {
+            Exit::Stopped => 0,
+            Exit::Found => 1,
+            Exit::Usage => 2,
+            Exit::Unreachable => 3,
+            Exit::Restart => 4,
+            Exit::Rejected => 5,
+            Exit::Configuration => 6,
+            Exit::Credentials => 7,
+            Exit::Panic => 8,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
+
+    /// The number.
     pub fn code(self) -> u8 {
         self as u8
     }
@@ -55,6 +72,15 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_person_must_act_on_is_told_before_what_a_restart_cures() {
+        assert_eq!(Exit::Restart.or_worse(Exit::Credentials), Exit::Credentials);
+        assert_eq!(Exit::Credentials.or_worse(Exit::Restart), Exit::Credentials);
+        assert_eq!(Exit::Rejected.or_worse(Exit::Restart), Exit::Rejected);
+        assert_eq!(Exit::Stopped.or_worse(Exit::Restart), Exit::Restart);
+        assert_eq!(Exit::Rejected.or_worse(Exit::Panic), Exit::Panic);
+    }
 
     #[test]
     fn the_codes_are_the_documented_ones() {

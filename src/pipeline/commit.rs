@@ -20,6 +20,14 @@ impl OffsetTracker {
         Self::default()
     }
 
+    /// An assignment that begins at `offset`, which is to be committed before any message comes.
+    pub fn starting_at(offset: i64) -> Self {
+        Self {
+            next: Some(offset),
+            ..Self::default()
+        }
+    }
+
     /// Whether `offset` is not above the last message: the partition was truncated, or its topic created again. What
     /// was known of it is void then, and a new tracker begins.
     pub fn goes_back(&self, offset: i64) -> bool {
@@ -144,6 +152,16 @@ mod tests {
         tracker.all_finished_at(8);
         tracker.all_finished_at(3);
         assert_eq!(tracker.next(), Some(8));
+    }
+
+    #[test]
+    fn a_start_is_due_before_the_first_message() {
+        let mut tracker = OffsetTracker::starting_at(20);
+        assert_eq!(tracker.due(), Some(20));
+        tracker.handed_over(20);
+        assert!(!tracker.is_clear());
+        tracker.finished_below(21);
+        assert_eq!(tracker.due(), Some(21));
     }
 
     #[test]
