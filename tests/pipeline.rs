@@ -312,6 +312,36 @@ fn stops_in_mid_stream_lose_nothing_and_repeat_nothing() {
     stream.assert_ledger(&sim);
 }
 
+#[test]
+fn a_group_that_starts_at_the_end_reads_what_comes_while_it_is_stopped() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("latest", 2);
+    let sim = simulator();
+    let mut stream = Stream::new(&topic, 5);
+    stream.produce(30);
+    let before = stream.ends();
+    let mut setup = Setup::new(&kafka, &topic, sim.addr());
+    setup.start = "latest";
+    // Reads nothing, and stops again: where it began is all that there is to commit.
+    let service = Service::start(&setup);
+    wait_until(
+        "the beginning to be committed",
+        || topic.committed(&setup.group),
+        |committed| *committed == before,
+    );
+    let ended = service.stop();
+    ended.assert(Exit::Stopped);
+    assert_eq!(ended.counters.messages_consumed.get(), 0, "it began before the end");
+    let old = stream.total();
+    stream.produce(20);
+    let service = Service::start(&setup);
+    service.wait_written(stream.total() - old);
+    let ended = service.stop();
+    ended.assert(Exit::Stopped);
+    assert_eq!(ended.counters.messages_consumed.get(), stream.total() - old);
+    assert_eq!(topic.committed(&setup.group), stream.ends());
+}
+
 // ---- bounds
 
 #[test]

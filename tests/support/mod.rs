@@ -363,6 +363,8 @@ pub struct Setup {
     pub commit_interval: &'static str,
     /// More lines of `[run]`.
     pub run: String,
+    /// `kafka.start`.
+    pub start: &'static str,
     /// More lines of `[kafka.consumer]`.
     pub consumer: String,
     /// More lines of `[aerospike]`.
@@ -381,6 +383,7 @@ impl Setup {
             commit_interval: "50ms",
             run: "batch_rows_max = 40\nwrite_timeout = \"300ms\"\n".into(),
             // The mock broker lets a group that was left be joined again after this less a second.
+            start: "earliest",
             consumer: "session.timeout.ms = 3000\nheartbeat.interval.ms = 300".into(),
             aerospike: String::new(),
             routes: ROUTES.into(),
@@ -415,13 +418,14 @@ impl Setup {
             hosts,
             commit_interval,
             run,
+            start,
             consumer,
             aerospike,
             routes,
         } = self;
         format!(
             "[run]\ncommit_interval = \"{commit_interval}\"\n{run}\n\
-             [kafka]\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\ngroup = \"{group}\"\n\
+             [kafka]\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\ngroup = \"{group}\"\nstart = \"{start}\"\n\
              [kafka.consumer]\n{consumer}\n\
              [aerospike]\nhosts = \"{hosts}\"\nnamespace = \"test\"\n{aerospike}\n{routes}"
         )
