@@ -67,6 +67,17 @@ impl Stop {
         self.0.0.lock().map(|raised| raised.kind)
     }
 
+    /// A flag that was raised so long ago.
+    #[cfg(test)]
+    pub fn requested_before(age: Duration) -> Stop {
+        let at = Instant::now().checked_sub(age).unwrap();
+        let raised = Raised {
+            kind: StopKind::Drain,
+            at,
+        };
+        Stop(Arc::new((Mutex::new(Some(raised)), Condvar::new())))
+    }
+
     /// When the flag was first raised, if it is.
     pub fn requested_at(&self) -> Option<Instant> {
         self.0.0.lock().map(|raised| raised.at)

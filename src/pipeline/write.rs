@@ -285,6 +285,26 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_of_many_calls_does_not_hold_up_the_end() {
+        let mut script = Script::new(&[]);
+        script.stop_after = Some((usize::MAX, Stop::requested_before(FINISH_MAX)));
+        let (end, calls) = check(&[1, 2, 1], script);
+        assert_eq!(end, WriteEnd::Stopped { open: vec![0, 1, 2] });
+        assert!(calls.is_empty());
+    }
+
+    #[test]
+    fn suspects_wait_with_the_others_when_the_database_goes_meanwhile() {
+        let script = Script::new(&[
+            (1, &[RowResult::Refused(4), RowResult::Retry]),
+            (2, &[RowResult::Refused(4)]),
+        ]);
+        let (end, calls) = check(&[1, 2, 3], script);
+        assert_eq!(end, WriteEnd::Done);
+        assert_eq!(calls, [vec![1, 2, 3], vec![1], vec![1, 2]]);
+    }
+
+    #[test]
     fn refused_credentials_end_it_at_once() {
         let script = Script::new(&[(1, &[RowResult::Fatal(Fatal::Credentials(80))])]);
         let (end, _) = check(&[1, 2], script);
