@@ -60,7 +60,7 @@ pub enum WriteEnd {
 
 /// Makes all calls of `plan`, in their order.
 ///
-/// A stop flag that is up lets a call be made once and not again, and calls begin only for [`FINISH_MAX`] after it: a
+/// A stop flag that is up lets a call be made once and not again, and calls begin only for two seconds after it: a
 /// healthy database finishes the batch in hand, a sick one, or a batch of a thousand calls, does not hold up the end.
 pub fn write(plan: &Plan<'_>, writer: &dyn RowWriter, stop: &Stop) -> WriteEnd {
     let mut refused = Vec::new();
