@@ -186,11 +186,11 @@ impl Service {
                         "kafka: a message outside of its partition's queue; restarting {partition} offset={}",
                         message.offset()
                     );
-                    exit = Exit::Restart;
+                    exit = exit.or_worse(Exit::Restart);
                 }
                 Some(Err(error)) => {
                     if let Some(fatal) = self.kafka_error(&error) {
-                        exit = fatal;
+                        exit = exit.or_worse(fatal);
                     }
                 }
             }
@@ -202,7 +202,7 @@ impl Service {
                 (Some(_), None) => unread_since = Some(Instant::now()),
                 (Some(partition), Some(since)) if since.elapsed() > UNREAD_MAX => {
                     error!("worker: ended, but its partition was not taken away; restarting {partition}");
-                    exit = Exit::Restart;
+                    exit = exit.or_worse(Exit::Restart);
                 }
                 (Some(_), Some(_)) => {}
             }
