@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use log::{error, info};
 
 use crate::config;
-use crate::config::model::Config;
+use crate::config::model::{Config, Name};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::shutdown::{Stop, leave_now, stop_on_signals};
@@ -127,6 +127,14 @@ fn run(file: &Path) -> Exit {
     leave_now(exit)
 }
 
+fn name(name: &Name) -> &str {
+    match name {
+        Name::Fixed(name) if name.is_empty() => "none",
+        Name::Fixed(name) => name,
+        Name::FromMessage { value, .. } => &value.written,
+    }
+}
+
 /// What the service will do, without secrets: values of librdkafka properties are not shown, since any may be one.
 fn effective_settings(config: &Config) -> Vec<String> {
     let run = &config.run;
@@ -170,13 +178,12 @@ fn effective_settings(config: &Config) -> Vec<String> {
     for route in &config.routes {
         for write in &route.writes {
             lines.push(format!(
-                "write line={} topics={} namespace={} set={} key={} bins={} each={}",
+                "write line={} topics={} namespace={} set={} key={} each={}",
                 write.line,
                 route.topics.join(","),
-                write.namespace,
-                if write.set.is_empty() { "none" } else { &write.set },
+                name(&write.namespace),
+                name(&write.set),
                 write.key.written,
-                write.bins.len(),
                 write.each.is_some(),
             ));
         }

@@ -39,6 +39,8 @@ pub struct Run {
     pub start_timeout: Option<Duration>,
     /// Of one attempt to write a batch.
     pub write_timeout: Duration,
+    /// Part of the guards' names: another number makes all messages count anew (a deliberate re-run).
+    pub guard_epoch: u32,
 }
 
 /// `[kafka]`.
@@ -123,25 +125,182 @@ pub struct Route {
     pub writes: Vec<Write>,
 }
 
-/// One `[[route.write]]`: the record or records that a message of the route puts.
+/// One `[[route.write]]`: what a message of the route asks of a record, or of several.
 #[derive(Debug, Clone)]
 pub struct Write {
     /// The line in the file where it begins, from 1.
     pub line: usize,
     /// Its own, or `aerospike.namespace`.
-    pub namespace: String,
+    pub namespace: Name,
     /// The empty set when absent.
-    pub set: String,
+    pub set: Name,
     /// The record's user key; never a constant.
     pub key: Typed,
     /// One record for each element of this array.
     pub each: Option<Each>,
-    /// At least one; no two of one name.
-    pub bins: Vec<Bin>,
+    /// What is done to the record.
+    pub action: Action,
+    /// What a message without payload does here.
+    pub tombstone: Tombstone,
+    /// Whether the record must, may or must not be there.
+    pub mode: Mode,
+    /// What it means that it is there, or is not, against `mode`.
+    pub on_conflict: OnConflict,
+    /// Applied only if this is greater than what the record holds.
+    pub newer: Option<Newer>,
+    /// As written; nothing: guarded where a replay would do harm.
+    pub guard: Option<bool>,
+    /// What an unguarded write that cannot be repeated does when its outcome is unknown.
+    pub in_doubt: InDoubt,
     /// The record's life.
     pub ttl: Ttl,
+    /// When `ttl` counts.
+    pub ttl_on: TtlOn,
     /// Store the user key beside the digest.
     pub send_key: bool,
+}
+
+/// The name of a namespace or set.
+#[derive(Debug, Clone)]
+pub enum Name {
+    /// The same for all messages.
+    Fixed(String),
+    /// From the message; a name that is not among `allowed` rejects it. (The server never frees a set's name.)
+    FromMessage {
+        /// A string.
+        value: Box<Typed>,
+        /// `sets_allowed` or `namespaces_allowed`; not empty.
+        allowed: Vec<String>,
+    },
+}
+
+/// What a write does to its record.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Operations on its bins, in this order; at least one of them.
+    Write {
+        /// No two of one name.
+        bins: Vec<Bin>,
+        /// No bin of `bins`, and no bin twice, but for the operation that a `KeepLast` trims after.
+        operations: Vec<Operation>,
+    },
+    /// `touch = true`: only its life begins anew. Nothing where there is no record.
+    Touch,
+    /// `delete = true`: the record ends.
+    Delete,
+}
+
+/// An operation on one bin.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    /// 1 to 15 bytes.
+    pub bin: String,
+    /// What is done.
+    pub what: OperationKind,
+}
+
+/// What is done to a bin. What is missing rejects the message, unless it says `missing = "skip"`: then the operation is
+/// left out. So does null, but in [`OperationKind::Once`], where both leave the bin as it is.
+#[derive(Debug, Clone)]
+pub enum OperationKind {
+    /// `once`: set, if the bin is not there.
+    Once(Typed),
+    /// `add`: an integer or float, as its `as` or its constant says.
+    Add(Typed),
+    /// `append`: a string or bytes behind what is there.
+    Append(Typed),
+    /// `prepend`.
+    Prepend(Typed),
+    /// `list_append`: an element behind the last one.
+    ListAppend(Typed),
+    /// `map_put`: an entry set.
+    MapPut {
+        /// A string or integer.
+        key: Typed,
+        /// Anything but null.
+        value: Typed,
+    },
+    /// `map_add`: an entry counted up from 0.
+    MapAdd {
+        /// A string or integer.
+        key: Typed,
+        /// As in `Add`.
+        by: Typed,
+    },
+    /// `keep_last`: of a list its last so many elements, of a map the so many greatest keys; runs behind the bin's
+    /// `list_append`, `map_put` or `map_add`, which the same write has.
+    KeepLast {
+        /// At least 1.
+        count: u32,
+        /// Of a map, not a list.
+        map: bool,
+    },
+    /// `remove`: the bin goes.
+    Remove,
+}
+
+/// `tombstone`: what a message without payload does, before anything else is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tombstone {
+    /// It is rejected.
+    Reject,
+    /// It asks nothing of this write.
+    Ignore,
+    /// It deletes the record. The key then comes from the message key, a header or other metadata alone, and there is
+    /// no `each`.
+    Delete,
+}
+
+/// `mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Made if it is not there; other bins stay.
+    Update,
+    /// Made if it is not there; other bins go.
+    Replace,
+    /// Only if it is not there.
+    Create,
+    /// Only if it is there.
+    UpdateOnly,
+}
+
+/// `on_conflict`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// The message is rejected.
+    Reject,
+    /// The row is done, and counted.
+    Ignore,
+}
+
+/// `newer = { path = "source.lsn", bin = "_lsn" }`.
+#[derive(Debug, Clone)]
+pub struct Newer {
+    /// An integer: its `as` is `integer` or `epoch_ms`. Missing or null rejects, or with `missing = "skip"` makes no
+    /// record.
+    pub value: Typed,
+    /// Where the record keeps it: 1 to 15 bytes, no other bin of the write.
+    pub bin: String,
+}
+
+/// `in_doubt`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InDoubt {
+    /// Sent again: it may be applied twice.
+    Retry,
+    /// The message is rejected.
+    Reject,
+    /// The partition waits, whatever `[reject]` says.
+    Hold,
+}
+
+/// `ttl_on`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TtlOn {
+    /// Each write sets it.
+    Write,
+    /// Only the write that makes the record; others keep what it has.
+    Create,
 }
 
 /// `each` and `each_max`.

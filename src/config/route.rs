@@ -4,7 +4,10 @@ use toml::de::DeValue;
 
 use super::grammar::{self, Scope};
 use super::keys;
-use super::model::{Bin, Each, LongNames, Path, Route, Segment, Source, Ttl, Write};
+use super::model::{
+    Action, Bin, Each, InDoubt, LongNames, Mode, Name, OnConflict, Path, Route, Segment, Source, Tombstone, Ttl, TtlOn,
+    Write,
+};
 use super::names;
 use super::reader::{Node, Text, did_you_mean, quoted};
 use super::table::Table;
@@ -155,12 +158,22 @@ fn write(table: &Table<'_>, root: &[Segment], namespace: &str) -> Option<Write> 
     let send_key = table.flag("send_key");
     Some(Write {
         line: table.line(),
-        namespace: namespace?,
-        set: set?,
+        namespace: Name::Fixed(namespace?),
+        set: Name::Fixed(set?),
         key: key?,
         each,
-        bins: bins?,
+        action: Action::Write {
+            bins: bins?,
+            operations: Vec::new(),
+        },
+        tombstone: Tombstone::Reject,
+        mode: Mode::Update,
+        on_conflict: OnConflict::Reject,
+        newer: None,
+        guard: None,
+        in_doubt: InDoubt::Retry,
         ttl: ttl?,
+        ttl_on: TtlOn::Write,
         send_key: send_key?,
     })
 }

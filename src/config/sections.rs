@@ -86,6 +86,7 @@ fn run(table: &Table<'_>) -> Option<Run> {
         shutdown_grace: shutdown_grace?,
         start_timeout: start_timeout?,
         write_timeout: write_timeout?,
+        guard_epoch: 0,
     })
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Mapping, Target, TopicMapping};
 use crate::config::model::{
-    As, Bin, Config, Constant, Expr, LongNames, Missing, Part, Path, Segment, Source, Ttl, Typed, Write,
+    Action, As, Bin, Config, Constant, Expr, LongNames, Missing, Name, Part, Path, Segment, Source, Ttl, Typed, Write,
 };
 use crate::pipeline::decode::{EachId, ItemSlotId, PathTreeBuilder, SlotId};
 use crate::pipeline::value::Value;
@@ -159,16 +159,20 @@ impl Compiler {
             }
         });
         let element = each.as_ref().map(|e| e.id);
+        let (Name::Fixed(namespace), Name::Fixed(set), Action::Write { bins, .. }) =
+            (&write.namespace, &write.set, &write.action)
+        else {
+            return Err(CompileError("not compiled yet".into()));
+        };
         Ok(CompiledWrite {
             line: write.line,
             target: Arc::new(Target {
-                namespace: write.namespace.clone(),
-                set: write.set.clone(),
+                namespace: namespace.clone(),
+                set: set.clone(),
                 send_key: write.send_key,
             }),
             key: self.typed(&write.key, element)?,
-            bins: write
-                .bins
+            bins: bins
                 .iter()
                 .map(|bin| self.bin(bin, element))
                 .collect::<Result<_, _>>()?,
