@@ -130,6 +130,8 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
     };
 
     let shared = Arc::new(Shared {
+        group: config.kafka.group.clone(),
+        guard_epoch: run.guard_epoch,
         mapping: Arc::new(mapping),
         writer: store.clone(),
         counters: counters.clone(),

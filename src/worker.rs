@@ -22,9 +22,12 @@ use crate::broker::{Consumer, Context, Partition};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::pipeline::commit::OffsetTracker;
-use crate::pipeline::map::{Mapping, Message, Reason, Rejection, Row, TopicMapping};
-use crate::pipeline::plan::plan;
-use crate::pipeline::write::{Fatal, RowWriter, WriteEnd, write};
+use crate::pipeline::disposition::NOT_FOUND;
+use crate::pipeline::guard::{Guard, GuardIdentity, OFFSET_END, mark};
+use crate::pipeline::map::{Mapping, Message, Reason, Rejection, TopicMapping};
+use crate::pipeline::plan::Plan;
+use crate::pipeline::row::Row;
+use crate::pipeline::write::{Fatal, Refusal, RowWriter, Tally, WriteEnd, write};
 use crate::rebalance::Progress;
 use crate::shutdown::{Stop, StopKind};
 
@@ -34,8 +37,15 @@ const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// Between two warnings of one worker that fetching fails.
 const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Messages taken at once, in batches of rows: where many of them concern one record they travel as one row, and a
+/// batch can hold more of them than it has rows.
+const BATCHES_IN_HAND: usize = 5;
+
 /// What all workers share.
 pub struct Shared {
+    /// The consumer group, part of the guards' names.
+    pub group: String,
+    pub guard_epoch: u32,
     pub mapping: Arc<Mapping>,
     pub writer: Arc<dyn RowWriter + Send + Sync>,
     pub counters: Arc<Counters>,
@@ -95,6 +105,13 @@ pub fn run(
         consumer,
         partition,
         mapping,
+        guard: Guard::new(&GuardIdentity {
+            group: &shared.group,
+            topic_id: [0; 16],
+            topic: &partition.topic,
+            partition: partition.number,
+            epoch: shared.guard_epoch,
+        }),
         stop,
         progress,
         tracker: begin.map_or_else(OffsetTracker::new, OffsetTracker::starting_at),
@@ -122,6 +139,7 @@ struct Worker<'w> {
     consumer: &'w Consumer,
     partition: &'w Partition,
     mapping: &'w TopicMapping,
+    guard: Guard,
     stop: &'w Stop,
     progress: &'w Progress,
     tracker: OffsetTracker,
@@ -143,8 +161,8 @@ enum Commit {
 
 impl<'w> Worker<'w> {
     fn run(&mut self, queue: &'w PartitionQueue<Context>) -> WorkerEnd {
-        // Rows per message decide how many messages make a batch; `each` can pass it, and is cut into calls.
-        let messages_max = (self.shared.batch_rows_max / self.mapping.rows_per_message()).max(1);
+        // `batch` takes as many of them as make a batch of rows; what `each` makes of one more is cut into calls.
+        let messages_max = (BATCHES_IN_HAND * self.shared.batch_rows_max / self.mapping.rows_per_message()).max(1);
         let mut messages: Vec<BorrowedMessage<'w>> = Vec::with_capacity(messages_max);
         while !self.stop.requested() {
             if let Err(end) = self.intake(queue, messages_max, &mut messages) {
@@ -250,45 +268,48 @@ impl<'w> Worker<'w> {
     /// Maps and writes `messages`, or as many of them as make a batch of rows (an `each` can make many of one); says
     /// how many are dealt with. After any end but `Finished` that is all of them: the rest is given back.
     fn batch(&mut self, messages: &[BorrowedMessage<'_>]) -> (usize, BatchEnd) {
-        let mut rows: Vec<Row<'_>> = Vec::with_capacity(messages.len() * self.mapping.rows_per_message());
+        let rows_max = self.shared.batch_rows_max;
+        let mut plan = Plan::with_capacity(messages.len().min(rows_max) * self.mapping.rows_per_message());
+        let mut rows: Vec<Row<'_>> = Vec::with_capacity(self.mapping.rows_per_message());
         let now_ms = now_ms();
         let mut rejected = None;
         let mut taken = messages.len();
         for (index, message) in messages.iter().enumerate() {
-            if rows.len() >= self.shared.batch_rows_max {
+            if plan.records() >= rows_max {
                 taken = index;
                 break;
             }
-            if let Err(rejection) = self.mapping.apply(index, &self.view(message), now_ms, &mut rows) {
+            let mapped = self
+                .mapping
+                .apply(index, &self.view(message), now_ms, &mut rows)
+                .and_then(|()| self.plan(message.offset(), &mut rows, &mut plan));
+            if let Err(rejection) = mapped {
                 rejected = Some((index, rejection));
                 break;
             }
         }
         // A rejected message ends its batch: what came before it is written, what came behind is given back.
         let judged = rejected.as_ref().map_or(taken, |(index, _)| *index);
-        let plan = plan(rows, self.shared.batch_rows_max);
-        let end = write(&plan, &*self.shared.writer, self.stop);
-        let message_of = |row: usize| plan.rows[row].row.message;
-        let (finished, end) = match end {
-            WriteEnd::Done => (judged, None),
-            WriteEnd::Stopped { open } => (
-                open.into_iter().map(message_of).min().unwrap_or(judged),
-                Some(BatchEnd::Stopped),
-            ),
-            WriteEnd::Refused(refused) => {
-                // Messages behind the first refused one may be written; they come again, and puts can be repeated.
-                let first = refused.into_iter().map(|(row, code)| (message_of(row), code)).min();
-                if let Some((index, code)) = first {
-                    let detail = format!("the database refuses its row with result code {code}");
-                    rejected = Some((
-                        index,
-                        Rejection {
-                            reason: Reason::Database(code),
-                            detail,
-                        },
-                    ));
+        let written = write(&plan, rows_max, &self.guard, &*self.shared.writer, self.stop);
+        self.count(&written.tally);
+        // Messages behind the first one that is not done may be written; they come again, and what may not be
+        // repeated is guarded.
+        let refused = written
+            .refused
+            .iter()
+            .map(|(row, refusal)| (plan.message(*row), *refusal))
+            .min();
+        let open = written.open.iter().map(|row| plan.message(*row)).min();
+        let (finished, end) = match written.end {
+            WriteEnd::Finished => {
+                if let Some((index, refusal)) = refused {
+                    rejected = Some((index, rejection_of(refusal)));
                 }
-                (first.map_or(judged, |(index, _)| index), None)
+                (refused.map_or(judged, |(index, _)| index), None)
+            }
+            WriteEnd::Stopped => {
+                let first = open.into_iter().chain(refused.map(|(index, _)| index)).min();
+                (first.unwrap_or(judged), Some(BatchEnd::Stopped))
             }
             WriteEnd::Fatal(Fatal::Credentials(code)) => {
                 error!(
@@ -296,6 +317,13 @@ impl<'w> Worker<'w> {
                      or set aerospike.user and aerospike.password"
                 );
                 (0, Some(BatchEnd::Fatal(Exit::Credentials)))
+            }
+            WriteEnd::Fatal(Fatal::NoNamespace(namespace)) => {
+                error!(
+                    "aerospike: the cluster has no namespace \"{namespace}\" any more; correct aerospike.namespace or the \
+                     write's namespace"
+                );
+                (0, Some(BatchEnd::Fatal(Exit::Configuration)))
             }
         };
         // A rejection behind what a stop or refused credentials cut off is for the next owner to find.
@@ -313,6 +341,33 @@ impl<'w> Worker<'w> {
         };
         self.finish(messages, finished, matches!(end, BatchEnd::Held { .. }));
         (messages.len(), end)
+    }
+
+    /// Moves a message's rows into the plan.
+    fn plan<'m>(&self, offset: i64, rows: &mut Vec<Row<'m>>, plan: &mut Plan<'m>) -> Result<(), Rejection> {
+        for row in rows.drain(..) {
+            let mark = match mark(offset, row.number) {
+                Some(mark) => mark,
+                None if row.rules.guarded => {
+                    return Err(Rejection::new(
+                        Reason::TooManyRows,
+                        format!("guards can tell apart the messages below offset {OFFSET_END}, and this one is not"),
+                    ));
+                }
+                None => 0,
+            };
+            plan.push(row, mark);
+        }
+        Ok(())
+    }
+
+    fn count(&self, tally: &Tally) {
+        let counters = &self.shared.counters;
+        counters.rows_written.add(tally.written);
+        counters.rows_merged.add(tally.merged);
+        counters.rows_stale.add(tally.stale);
+        counters.rows_guard_refused.add(tally.guard_refused);
+        counters.rows_ignored.add(tally.ignored);
     }
 
     /// The first `finished` messages are done; the one behind them is rejected, if any is; the others are given back.
@@ -490,6 +545,33 @@ impl<'w> Worker<'w> {
             headers,
         }
     }
+}
+
+/// Why a message is rejected whose row will not be written.
+fn rejection_of(refusal: Refusal) -> Rejection {
+    let (reason, detail) = match refusal {
+        Refusal::Code(code) => (
+            Reason::Database(code),
+            format!("the database refuses its row with result code {code}"),
+        ),
+        Refusal::Unsendable => (
+            Reason::Unsendable,
+            "the database client cannot make a request of its row".to_owned(),
+        ),
+        Refusal::Conflict(NOT_FOUND) => (
+            Reason::Conflict,
+            "there is no such record, and mode = \"update_only\"".to_owned(),
+        ),
+        Refusal::Conflict(_) => (
+            Reason::Conflict,
+            "the record is there already, and mode = \"create\"".to_owned(),
+        ),
+        Refusal::InDoubt => (
+            Reason::InDoubt,
+            "its row may have been applied or not, and cannot be repeated (in_doubt): look at the record".to_owned(),
+        ),
+    };
+    Rejection::new(reason, detail)
 }
 
 /// Milliseconds since the epoch; a clock before 1970 reads as 0.

@@ -174,6 +174,16 @@ pub enum Name {
     },
 }
 
+impl Name {
+    /// Every name it can be.
+    pub fn all(&self) -> &[String] {
+        match self {
+            Name::Fixed(name) => std::slice::from_ref(name),
+            Name::FromMessage { allowed, .. } => allowed,
+        }
+    }
+}
+
 /// What a write does to its record.
 #[derive(Debug, Clone)]
 pub enum Action {

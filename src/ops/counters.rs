@@ -62,8 +62,16 @@ pub struct Counters {
     pub messages_stray: Counter,
     /// `penstock_rows_sent_total`: rows in batch calls, retries included.
     pub rows_sent: Counter,
-    /// `penstock_rows_written_total`.
+    /// `penstock_rows_written_total`: rows that messages asked for and that are applied.
     pub rows_written: Counter,
+    /// `penstock_rows_merged_total`: of those, the rows that went along in another row of their record.
+    pub rows_merged: Counter,
+    /// `penstock_rows_stale_total`: not applied, the record has a newer version.
+    pub rows_stale: Counter,
+    /// `penstock_rows_guard_refused_total`: not applied again, the record's guard says that it has them.
+    pub rows_guard_refused: Counter,
+    /// `penstock_rows_ignored_total`: not applied, `mode` and the record contradict each other and `on_conflict` says so.
+    pub rows_ignored: Counter,
     /// `penstock_rows_retried_total`: rows that were unresolved after a call.
     pub rows_retried: Counter,
     /// Batch calls made.
@@ -106,6 +114,10 @@ impl Default for Counters {
             messages_stray: Counter::default(),
             rows_sent: Counter::default(),
             rows_written: Counter::default(),
+            rows_merged: Counter::default(),
+            rows_stale: Counter::default(),
+            rows_guard_refused: Counter::default(),
+            rows_ignored: Counter::default(),
             rows_retried: Counter::default(),
             batches: Counter::default(),
             rebalances: Counter::default(),

@@ -5,8 +5,11 @@
 //! for as long as it takes; [`commit`] says which offset is next. All but `write` are pure.
 
 pub mod value;
+pub mod row;
 pub mod decode;
 pub mod map;
+pub mod guard;
 pub mod plan;
+pub mod disposition;
 pub mod write;
 pub mod commit;

@@ -1,324 +1,618 @@
-//! Write: the planned calls, made one after another, each until its last row is acknowledged.
+//! Write: what the plan asks for, brought to the database, for as long as it takes.
 //!
-//! Runs on the partition's own thread and blocks it: that is the back-pressure. A row is done when its own result
-//! says so, and only rows that are not are sent again, with growing back-off, for as long as it takes; the stop
-//! flag ends a wait at once. What a result means is the store's to say ([`RowResult`]); this loop knows no codes.
+//! Runs on the partition's own thread and blocks it: that is the back-pressure. Each record is a lane of its own: its
+//! rows go out in their order, the next when the one before it is answered; lanes whose turn it is share calls. A
+//! row is done when its own result says so; only rows that are not are sent again, with growing back-off; a busy record
+//! delays only itself, a closed namespace only its own; and the stop flag ends every wait at once. What an answer means
+//! is [`mod@crate::pipeline::disposition`]'s to say; three codes depend on what was asked, and are looked at here.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::pipeline::plan::{Plan, PlannedRow};
+use crate::config::model::{InDoubt, Mode, OnConflict};
+use crate::pipeline::disposition::{
+    Disposition, EXISTS, FILTERED_OUT, Failure, NOT_FOUND, disposition, may_be_applied,
+};
+use crate::pipeline::guard::Guard;
+use crate::pipeline::plan::{Outgoing, Plan, Position, Taken};
 use crate::shutdown::Stop;
 
-/// The first pause after a failure.
-const BACK_OFF_MIN: Duration = Duration::from_millis(50);
 /// A batch of many calls is finished for so long after a stop; what is left then is for the next owner. With the call
 /// under way, a worker leaves within this and two write time-outs.
 const FINISH_MAX: Duration = Duration::from_secs(2);
-/// The longest pause.
-const BACK_OFF_MAX: Duration = Duration::from_secs(5);
 
 /// What the database said of one row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RowResult {
-    /// Acknowledged.
-    Done,
-    /// Not acknowledged, and no fault of the row: send it again. It may have been applied all the same.
-    Retry,
-    /// The row itself is refused, with the server's result code. Believed only of a row that was alone in its call,
-    /// since a whole call's error can be stamped on any of its rows.
-    Refused(u8),
-    /// Nothing can be written any more until a person acts.
-    Fatal(Fatal),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The server's own result code for this row.
+    Code(u8),
+    /// It has none.
+    Failed {
+        failure: Failure,
+        /// It may have been applied all the same.
+        in_doubt: bool,
+    },
+}
+
+impl Answer {
+    pub fn disposition(self) -> Disposition {
+        match self {
+            Answer::Code(code) => disposition(code),
+            Answer::Failed { failure, .. } => failure.disposition(),
+        }
+    }
+
+    fn in_doubt(self) -> bool {
+        match self {
+            Answer::Code(code) => may_be_applied(code),
+            Answer::Failed { in_doubt, .. } => in_doubt,
+        }
+    }
+}
+
+/// What a record holds in the bins of its conditions, the guard's first. `None`: not there, or not an integer.
+pub type Held = [Option<i64>; 2];
+
+/// What makes calls: the store, or a test.
+pub trait RowWriter {
+    /// Makes one call with these rows, each for a different record, and gives one answer a row, in their order.
+    /// Blocks for a bounded time.
+    fn write(&self, rows: &[Outgoing<'_>]) -> Vec<Answer>;
+
+    /// What the records of these rows hold in the bins of the rows' conditions; `None` where it cannot be read now.
+    fn held(&self, rows: &[Outgoing<'_>]) -> Vec<Option<Held>>;
+
+    /// Rows in one call, at most, as far as the database lets us.
+    fn rows_max(&self) -> usize;
+
+    /// Whether a node that can be reached says that it does not have this namespace.
+    fn lacks_namespace(&self, namespace: &str) -> bool;
 }
 
 /// Why the service cannot go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fatal {
-    /// The user or password is refused, or may not write here.
+    /// The user or password is refused, or may not write here: the code.
     Credentials(u8),
+    /// The cluster is there and does not have it.
+    NoNamespace(String),
 }
 
-/// What makes batch calls: the store, or a test.
-pub trait RowWriter {
-    /// Makes one call with these rows, each a different record, and gives one result a row, in their order.
-    /// Blocks for a bounded time.
-    fn write(&self, rows: &[&PlannedRow<'_>]) -> Vec<RowResult>;
+/// Why a row will not be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// The database refuses it for what it is.
+    Code(u8),
+    /// The client cannot send it.
+    Unsendable,
+    /// The record is there (`mode = "create"`), or is not (`"update_only"`): the server's code.
+    Conflict(u8),
+    /// It may have been applied, may not be repeated, and its `in_doubt` says so.
+    InDoubt,
+}
+
+/// Rows by what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Applied.
+    pub written: u64,
+    /// Of those: applied in one row with others of their record.
+    pub merged: u64,
+    /// Not applied: the record has a newer version.
+    pub stale: u64,
+    /// Not applied again: the record's guard says that it has them.
+    pub guard_refused: u64,
+    /// Not applied: `mode` and the record contradict each other, and `on_conflict` says to ignore it.
+    pub ignored: u64,
 }
 
 /// How the writing of a plan ended.
 #[derive(Debug, PartialEq, Eq)]
+pub struct Written {
+    pub end: WriteEnd,
+    /// Rows that are refused. Later rows of their records are not sent: they are among `open`.
+    pub refused: Vec<(usize, Refusal)>,
+    /// Rows that are not done, and not refused.
+    pub open: Vec<usize>,
+    pub tally: Tally,
+}
+
+/// Why the writing ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteEnd {
-    /// Every row is acknowledged.
-    Done,
-    /// Told to stop before the last row was acknowledged: the rows still open.
-    Stopped { open: Vec<usize> },
-    /// Rows that the database refuses for what they are, with the code; every other row is acknowledged.
-    Refused(Vec<(usize, u8)>),
-    /// Gave up at once: the rows still open are not known.
+    /// Every record is done, or stopped at a refused row.
+    Finished,
+    /// Told to stop first.
+    Stopped,
     Fatal(Fatal),
 }
 
-/// Makes all calls of `plan`, in their order.
+/// Writes all of `plan`, at most `rows_max` rows in a call.
 ///
 /// A stop flag that is up lets a call be made once and not again, and calls begin only for two seconds after it: a
 /// healthy database finishes the batch in hand, a sick one, or a batch of a thousand calls, does not hold up the end.
-pub fn write(plan: &Plan<'_>, writer: &dyn RowWriter, stop: &Stop) -> WriteEnd {
-    let mut refused = Vec::new();
-    for (number, call) in plan.calls.iter().enumerate() {
-        if stop.requested_at().is_some_and(|at| at.elapsed() >= FINISH_MAX) {
-            let mut open: Vec<usize> = plan.calls[number..].iter().flatten().copied().collect();
-            open.extend(refused.iter().map(|(row, _)| row));
-            return WriteEnd::Stopped { open };
-        }
-        match write_call(plan, call, writer, stop, &mut refused) {
-            CallEnd::Done => {}
-            CallEnd::Stopped { mut open } => {
-                open.extend(plan.calls[number + 1..].iter().flatten());
-                open.extend(refused.iter().map(|(row, _)| row));
-                return WriteEnd::Stopped { open };
-            }
-            CallEnd::Fatal(fatal) => return WriteEnd::Fatal(fatal),
-        }
-    }
-    if refused.is_empty() {
-        WriteEnd::Done
-    } else {
-        WriteEnd::Refused(refused)
+pub fn write(plan: &Plan<'_>, rows_max: usize, guard: &Guard, writer: &dyn RowWriter, stop: &Stop) -> Written {
+    let mut writing = Writing {
+        plan,
+        guard,
+        writer,
+        lanes: (0..plan.records())
+            .map(|record| Lane::new(plan.begin(record)))
+            .collect(),
+        unfinished: (0..plan.records()).collect(),
+        resume: Wait::default(),
+        namespaces: Vec::new(),
+        refused: Vec::new(),
+        tally: Tally::default(),
+    };
+    let end = writing.run(rows_max, stop);
+    let mut open: Vec<usize> = writing
+        .lanes
+        .iter()
+        .filter_map(|lane| lane.position)
+        .flat_map(|position| plan.rest(position))
+        .collect();
+    open.retain(|row| !writing.refused.iter().any(|(refused, _)| refused == row));
+    Written {
+        end,
+        refused: writing.refused,
+        open,
+        tally: writing.tally,
     }
 }
 
-enum CallEnd {
-    Done,
-    Stopped { open: Vec<usize> },
-    Fatal(Fatal),
+/// One record on its way.
+#[derive(Debug)]
+struct Lane {
+    /// The first row that is not done; `None`: all are.
+    position: Option<Position>,
+    /// What stands next goes out message by message: together it was refused.
+    by_message: bool,
+    /// It goes out alone: in company it was refused, and that may have been another's fault.
+    alone: bool,
+    /// The second try of a row whose ttl counts only where it makes the record.
+    create: bool,
+    wait: Wait,
+    /// A row of it is refused: nothing behind it is sent.
+    held: bool,
 }
 
-fn write_call(
-    plan: &Plan<'_>,
-    call: &[usize],
-    writer: &dyn RowWriter,
-    stop: &Stop,
-    refused: &mut Vec<(usize, u8)>,
-) -> CallEnd {
-    let mut open = call.to_vec();
-    let mut back_off = BackOff::default();
-    loop {
-        let rows: Vec<&PlannedRow<'_>> = open.iter().map(|&row| &plan.rows[row]).collect();
-        let results = writer.write(&rows);
-        assert_eq!(results.len(), open.len(), "a writer answers for each row");
-        let alone = open.len() == 1;
-        let mut unresolved = Vec::new();
-        let mut suspects = Vec::new();
-        for (&row, result) in open.iter().zip(results) {
-            match result {
-                RowResult::Done => {}
-                RowResult::Retry => unresolved.push(row),
-                RowResult::Refused(code) if alone => refused.push((row, code)),
-                RowResult::Refused(_) => suspects.push(row),
-                RowResult::Fatal(fatal) => return CallEnd::Fatal(fatal),
-            }
+impl Lane {
+    fn new(position: Position) -> Self {
+        Lane {
+            position: Some(position),
+            by_message: false,
+            alone: false,
+            create: false,
+            wait: Wait::default(),
+            held: false,
         }
-        let mut give_up = false;
-        for row in suspects {
-            // The database has gone meanwhile, or a stop is waited for: the rest is tried again with the others.
-            if give_up || stop.requested() {
-                unresolved.push(row);
-                continue;
+    }
+}
+
+/// A pause that grows from failure to failure: exponential, with full jitter, so that a thousand workers do not come back
+/// in one instant.
+#[derive(Debug, Default)]
+struct Wait {
+    until: Option<Instant>,
+    failures: u32,
+}
+
+/// The first pause and the longest.
+type Pauses = (Duration, Duration);
+/// After a failure of the database.
+const DATABASE: Pauses = (Duration::from_millis(50), Duration::from_secs(5));
+/// A busy record is free again in milliseconds.
+const BUSY: Pauses = (Duration::from_millis(5), Duration::from_secs(1));
+/// What a person must act on first.
+const HELD: Pauses = (Duration::from_millis(500), Duration::from_secs(10));
+
+impl Wait {
+    fn failed(&mut self, (first, longest): Pauses) {
+        let ceiling = first.saturating_mul(1 << self.failures.min(16)).min(longest);
+        self.failures += 1;
+        self.until = Some(Instant::now() + ceiling.mul_f64(0.1 + 0.9 * fastrand::f64()));
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| until <= now)
+    }
+}
+
+/// A namespace that takes nothing now.
+#[derive(Debug)]
+struct Closed<'p> {
+    namespace: &'p str,
+    wait: Wait,
+}
+
+struct Writing<'p, 'm> {
+    plan: &'p Plan<'m>,
+    guard: &'p Guard,
+    writer: &'p dyn RowWriter,
+    lanes: Vec<Lane>,
+    /// Lanes that are neither done nor held, in their order.
+    unfinished: Vec<usize>,
+    /// Before this nothing is sent.
+    resume: Wait,
+    namespaces: Vec<Closed<'p>>,
+    refused: Vec<(usize, Refusal)>,
+    tally: Tally,
+}
+
+impl<'p> Writing<'p, '_> {
+    fn run(&mut self, rows_max: usize, stop: &Stop) -> WriteEnd {
+        loop {
+            let lanes = &self.lanes;
+            self.unfinished
+                .retain(|lane| lanes[*lane].position.is_some() && !lanes[*lane].held);
+            if self.unfinished.is_empty() {
+                return WriteEnd::Finished;
             }
-            match writer.write(&[&plan.rows[row]]).into_iter().next() {
-                Some(RowResult::Done) => {}
-                Some(RowResult::Refused(code)) => refused.push((row, code)),
-                Some(RowResult::Fatal(fatal)) => return CallEnd::Fatal(fatal),
-                Some(RowResult::Retry) | None => {
-                    unresolved.push(row);
-                    give_up = true;
+            if stop.requested_at().is_some_and(|at| at.elapsed() >= FINISH_MAX) {
+                return WriteEnd::Stopped;
+            }
+            match self.next_call(rows_max.min(self.writer.rows_max()).max(1)) {
+                Next::Call(call) => {
+                    if let Err(fatal) = self.call(&call) {
+                        return WriteEnd::Fatal(fatal);
+                    }
+                }
+                Next::Wait(until) => {
+                    if stop.wait(until.saturating_duration_since(Instant::now())) {
+                        return WriteEnd::Stopped;
+                    }
                 }
             }
         }
-        if unresolved.is_empty() {
-            return CallEnd::Done;
+    }
+
+    /// The lanes whose turn it is, or when the next one's is.
+    fn next_call(&mut self, rows_max: usize) -> Next {
+        let now = Instant::now();
+        if let Some(until) = self.resume.until.filter(|until| *until > now) {
+            return Next::Wait(until);
         }
-        open = unresolved;
-        if stop.wait(back_off.next()) {
-            return CallEnd::Stopped { open };
+        let mut call = Vec::with_capacity(rows_max.min(self.unfinished.len()));
+        let mut earliest: Option<Instant> = None;
+        let mut probed: Vec<&str> = Vec::new();
+        for &number in &self.unfinished {
+            let lane = &self.lanes[number];
+            let mut until = lane.wait.until.filter(|until| *until > now);
+            if until.is_none()
+                && let Some(closed) = self.closed(number)
+            {
+                // One row tries the door for all.
+                until = closed.wait.until.filter(|until| *until > now);
+                if until.is_none() {
+                    let namespace = closed.namespace;
+                    if probed.contains(&namespace) {
+                        continue;
+                    }
+                    probed.push(namespace);
+                }
+            }
+            match until {
+                Some(until) => earliest = Some(earliest.map_or(until, |earliest| earliest.min(until))),
+                None if lane.alone => {
+                    if call.is_empty() {
+                        return Next::Call(vec![number]);
+                    }
+                }
+                None => call.push(number),
+            }
+            if call.len() >= rows_max {
+                break;
+            }
         }
+        match earliest {
+            Some(until) if call.is_empty() => Next::Wait(until),
+            _ => Next::Call(call),
+        }
+    }
+
+    fn closed(&self, lane: usize) -> Option<&Closed<'p>> {
+        if self.namespaces.is_empty() {
+            return None;
+        }
+        let namespace = self.namespace(lane)?;
+        self.namespaces.iter().find(|closed| closed.namespace == namespace)
+    }
+
+    fn namespace(&self, lane: usize) -> Option<&'p str> {
+        let position = self.lanes[lane].position?;
+        Some(&self.plan.row(position.row()).row.target.namespace)
+    }
+
+    fn compose(&self, lane: usize) -> Option<Outgoing<'p>> {
+        let Lane {
+            position,
+            by_message,
+            create,
+            ..
+        } = self.lanes[lane];
+        Some(self.plan.compose(position?, by_message, create, self.guard))
+    }
+
+    fn call(&mut self, call: &[usize]) -> Result<(), Fatal> {
+        let rows: Vec<Outgoing<'_>> = call.iter().filter_map(|lane| self.compose(*lane)).collect();
+        let answers = self.writer.write(&rows);
+        assert_eq!(answers.len(), rows.len(), "a writer answers for each row");
+        let company = Company {
+            alone: rows.len() == 1,
+            // An end that came early may be stamped on a row that was applied: its code is then not its own.
+            complete: answers.iter().all(|answer| matches!(answer, Answer::Code(_))),
+        };
+        let rows_sent = rows.len();
+        let answers_halve = answers.iter().any(|answer| answer.disposition() == Disposition::Halve);
+        let mut retry = false;
+        let mut to_read = Vec::new();
+        for (place, (&lane, answer)) in call.iter().zip(answers).enumerate() {
+            let row = &rows[place];
+            let wish = self.wish(lane, row, answer, company)?;
+            match wish {
+                Wish::Read => to_read.push(place),
+                Wish::Retry => retry = true,
+                Wish::Nothing => {}
+            }
+            if !self.namespaces.is_empty() && answer.disposition() == Disposition::Done {
+                self.namespaces
+                    .retain(|closed| closed.namespace != row.target.namespace);
+            }
+        }
+        if !to_read.is_empty() {
+            retry |= self.read(call, rows, &to_read);
+        }
+        // A batch that was too big for the server is sent again at once, in smaller ones.
+        let halved = rows_sent > 1 && answers_halve;
+        if retry && !halved {
+            self.resume.failed(DATABASE);
+        } else {
+            self.resume = Wait::default();
+        }
+        Ok(())
+    }
+
+    fn wish(&mut self, lane: usize, row: &Outgoing<'_>, answer: Answer, company: Company) -> Result<Wish, Fatal> {
+        let Some(position) = self.lanes[lane].position else {
+            return Ok(Wish::Nothing);
+        };
+        let rules = self.plan.row(position.row()).row.rules;
+        match answer {
+            Answer::Code(FILTERED_OUT) if row.is_conditional() => {
+                let single = self.stretch(lane).nth(1).is_none();
+                match row.conditions {
+                    // At least the first row is applied, and there is no other.
+                    [Some(_), None] if single => self.tally.guard_refused += 1,
+                    [None, Some(_)] if single => self.tally.stale += 1,
+                    _ => return Ok(Wish::Read),
+                }
+                self.advance(lane);
+                return Ok(Wish::Nothing);
+            }
+            Answer::Code(NOT_FOUND) if row.only_removes => {
+                self.done(lane, row);
+                return Ok(Wish::Nothing);
+            }
+            Answer::Code(NOT_FOUND) if row.exists == Mode::UpdateOnly => {
+                if rules.ttl_on_create {
+                    self.lanes[lane].create = true;
+                } else {
+                    self.conflict(lane, NOT_FOUND);
+                }
+                return Ok(Wish::Nothing);
+            }
+            Answer::Code(EXISTS) if row.exists == Mode::Create => {
+                if rules.ttl_on_create {
+                    self.lanes[lane].create = false;
+                } else if rules.guarded {
+                    // Its own earlier attempt answers the same, before the condition is looked at.
+                    return Ok(Wish::Read);
+                } else {
+                    self.conflict(lane, EXISTS);
+                }
+                return Ok(Wish::Nothing);
+            }
+            _ => {}
+        }
+        let disposition = answer.disposition();
+        if disposition == Disposition::Done {
+            self.done(lane, row);
+            return Ok(Wish::Nothing);
+        }
+        let own = company.alone || company.complete;
+        let in_doubt = answer.in_doubt() || (disposition == Disposition::Reject && !own);
+        if in_doubt && !rules.safe_to_repeat() && rules.in_doubt != InDoubt::Retry {
+            self.refuse(lane, Refusal::InDoubt);
+            return Ok(Wish::Nothing);
+        }
+        match disposition {
+            Disposition::Retry => return Ok(Wish::Retry),
+            Disposition::Halve if company.alone => return Ok(Wish::Retry),
+            Disposition::Done | Disposition::Halve => {}
+            Disposition::RetryRecord => self.lanes[lane].wait.failed(BUSY),
+            Disposition::HoldRecord => self.lanes[lane].wait.failed(HELD),
+            Disposition::HoldNamespace => {
+                self.lanes[lane].wait.failed(HELD);
+                self.close(lane);
+            }
+            Disposition::NoNamespace => {
+                let namespace = &row.target.namespace;
+                if self.writer.lacks_namespace(namespace) {
+                    return Err(Fatal::NoNamespace(namespace.clone()));
+                }
+                return Ok(Wish::Retry);
+            }
+            Disposition::Credentials => {
+                let code = match answer {
+                    Answer::Code(code) => code,
+                    Answer::Failed { .. } => 0,
+                };
+                return Err(Fatal::Credentials(code));
+            }
+            Disposition::Reject if !company.alone => self.lanes[lane].alone = true,
+            Disposition::Reject => {
+                if self.is_of_several_messages(lane) {
+                    self.lanes[lane].by_message = true;
+                    self.lanes[lane].alone = false;
+                } else {
+                    self.refuse(
+                        lane,
+                        match answer {
+                            Answer::Code(code) => Refusal::Code(code),
+                            Answer::Failed { .. } => Refusal::Unsendable,
+                        },
+                    );
+                }
+            }
+        }
+        Ok(Wish::Nothing)
+    }
+
+    fn stretch(&self, lane: usize) -> impl Iterator<Item = usize> + Clone + use<'p, '_> {
+        let plan = self.plan;
+        let by_message = self.lanes[lane].by_message;
+        let position = self.lanes[lane].position;
+        position
+            .into_iter()
+            .flat_map(move |position| plan.stretch(position, by_message))
+    }
+
+    fn is_of_several_messages(&self, lane: usize) -> bool {
+        let mut messages = self.stretch(lane).map(|row| self.plan.message(row));
+        let first = messages.next();
+        messages.any(|message| Some(message) != first)
+    }
+
+    /// What was sent of a lane is applied.
+    fn done(&mut self, lane: usize, row: &Outgoing<'_>) {
+        let rows = self.stretch(lane).count() as u64;
+        let stale = row.stale as u64;
+        self.tally.stale += stale;
+        self.tally.written += rows - stale;
+        self.tally.merged += rows - stale - 1;
+        self.advance(lane);
+    }
+
+    fn conflict(&mut self, lane: usize, code: u8) {
+        let ignore = self.stretch(lane).all(|row| {
+            let rules = self.plan.row(row).row.rules;
+            rules.on_conflict == OnConflict::Ignore
+        });
+        if ignore {
+            self.tally.ignored += self.stretch(lane).count() as u64;
+            self.advance(lane);
+        } else {
+            self.refuse(lane, Refusal::Conflict(code));
+        }
+    }
+
+    /// Nothing later goes to this record: were the row sent again behind it, a guard would take it for applied.
+    fn refuse(&mut self, lane: usize, refusal: Refusal) {
+        let refused: Vec<(usize, Refusal)> = self.stretch(lane).map(|row| (row, refusal)).collect();
+        self.refused.extend(refused);
+        self.lanes[lane].held = true;
+    }
+
+    fn advance(&mut self, lane: usize) {
+        let lane = &mut self.lanes[lane];
+        let Some(position) = lane.position else { return };
+        let behind = self.plan.behind(position, lane.by_message);
+        *lane = Lane {
+            position: behind,
+            by_message: lane.by_message && behind.is_some_and(|behind| behind.is_in_unit_of(position)),
+            alone: false,
+            create: false,
+            wait: Wait::default(),
+            held: false,
+        };
+    }
+
+    fn close(&mut self, lane: usize) {
+        let Some(namespace) = self.namespace(lane) else { return };
+        let known = self.namespaces.iter().position(|closed| closed.namespace == namespace);
+        let place = known.unwrap_or_else(|| {
+            self.namespaces.push(Closed {
+                namespace,
+                wait: Wait::default(),
+            });
+            self.namespaces.len() - 1
+        });
+        let wait = &mut self.namespaces[place].wait;
+        // Once for a whole call.
+        if wait.is_over(Instant::now()) {
+            wait.failed(HELD);
+        }
+    }
+
+    /// Records that say that they have at least the first of a merged row's parts: what they have is done, and the rest
+    /// goes out as one row. `true`: not all could be read.
+    fn read(&mut self, call: &[usize], rows: Vec<Outgoing<'_>>, places: &[usize]) -> bool {
+        let mut unread = false;
+        let mut wanted = Vec::with_capacity(places.len());
+        let mut lanes = Vec::with_capacity(places.len());
+        for (place, row) in rows.into_iter().enumerate() {
+            if places.contains(&place) {
+                lanes.push(call[place]);
+                wanted.push(row);
+            }
+        }
+        let held = self.writer.held(&wanted);
+        assert_eq!(held.len(), wanted.len(), "a writer answers for each row");
+        for ((lane, row), held) in lanes.into_iter().zip(wanted).zip(held) {
+            let Some([guard, newer]) = held else {
+                unread = true;
+                continue;
+            };
+            let plan = self.plan;
+            let taken: Vec<Taken> = self
+                .stretch(lane)
+                .map_while(|row| plan.taken(row, guard, newer))
+                .collect();
+            let open = self.stretch(lane).nth(taken.len());
+            for taken in &taken {
+                match taken {
+                    Taken::Guarded => self.tally.guard_refused += 1,
+                    Taken::Stale => self.tally.stale += 1,
+                }
+            }
+            let lane_now = &mut self.lanes[lane];
+            match (open, lane_now.position) {
+                (None, _) => self.advance(lane),
+                (Some(open), Some(position)) if !taken.is_empty() => {
+                    lane_now.position = Some(position.at(open));
+                }
+                // It is there, and not by this message's doing.
+                _ if row.exists == Mode::Create => self.conflict(lane, EXISTS),
+                // The record is another since: the row is simply sent again.
+                _ => lane_now.wait.failed(BUSY),
+            }
+        }
+        unread
     }
 }
 
-/// Exponential, with full jitter: a thousand workers do not come back in one instant.
-#[derive(Debug, Default)]
-struct BackOff {
-    attempt: u32,
+/// Who was in a call.
+#[derive(Debug, Clone, Copy)]
+struct Company {
+    /// One row.
+    alone: bool,
+    /// Every row got a code.
+    complete: bool,
 }
 
-impl BackOff {
-    fn next(&mut self) -> Duration {
-        let ceiling = BACK_OFF_MIN.saturating_mul(1 << self.attempt.min(16)).min(BACK_OFF_MAX);
-        self.attempt += 1;
-        ceiling.mul_f64(0.1 + 0.9 * fastrand::f64())
-    }
+/// What a row's answer asks of the loop.
+enum Wish {
+    Nothing,
+    /// The database is not well: pause before anything else is sent.
+    Retry,
+    /// Look at what the record has of it.
+    Read,
+}
+
+enum Next {
+    Call(Vec<usize>),
+    Wait(Instant),
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::RefCell;
-    use std::collections::HashMap;
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::pipeline::map::{RecordKey, Row, RowTtl, Target};
-    use crate::pipeline::plan::plan;
-    use crate::pipeline::value::Value;
-    use crate::shutdown::StopKind;
-
-    /// Answers from a script: for each record key its results in order, then `Done`. Remembers the calls.
-    struct Script {
-        results: RefCell<HashMap<i64, Vec<RowResult>>>,
-        calls: RefCell<Vec<Vec<i64>>>,
-        stop_after: Option<(usize, Stop)>,
-    }
-
-    impl Script {
-        fn new(results: &[(i64, &[RowResult])]) -> Self {
-            let results = results
-                .iter()
-                .map(|(key, r)| (*key, r.iter().rev().cloned().collect()))
-                .collect();
-            Script {
-                results: RefCell::new(results),
-                calls: RefCell::default(),
-                stop_after: None,
-            }
-        }
-    }
-
-    impl RowWriter for Script {
-        fn write(&self, rows: &[&PlannedRow<'_>]) -> Vec<RowResult> {
-            let keys: Vec<i64> = rows
-                .iter()
-                .map(|row| match row.row.key {
-                    RecordKey::Integer(n) => n,
-                    _ => panic!("integer keys only"),
-                })
-                .collect();
-            self.calls.borrow_mut().push(keys.clone());
-            if let Some((after, stop)) = &self.stop_after
-                && self.calls.borrow().len() >= *after
-            {
-                stop.request(StopKind::Drain);
-            }
-            let mut results = self.results.borrow_mut();
-            keys.iter()
-                .map(|key| results.get_mut(key).and_then(Vec::pop).unwrap_or(RowResult::Done))
-                .collect()
-        }
-    }
-
-    fn check(keys: &[i64], script: Script) -> (WriteEnd, Vec<Vec<i64>>) {
-        let target = Arc::new(Target {
-            namespace: "test".into(),
-            set: "s".into(),
-            send_key: false,
-        });
-        let rows = keys.iter().enumerate().map(|(message, key)| Row {
-            message,
-            target: &target,
-            key: RecordKey::Integer(*key),
-            bins: vec![("n".into(), Value::Int(1))],
-            ttl: RowTtl::NamespaceDefault,
-        });
-        let plan = plan(rows.collect(), 100);
-        let stop = script
-            .stop_after
-            .as_ref()
-            .map(|(_, stop)| stop.clone())
-            .unwrap_or_default();
-        let end = write(&plan, &script, &stop);
-        (end, script.calls.into_inner())
-    }
-
-    #[test]
-    fn only_the_unresolved_rows_are_sent_again() {
-        let script = Script::new(&[(2, &[RowResult::Retry, RowResult::Retry])]);
-        let (end, calls) = check(&[1, 2, 3], script);
-        assert_eq!(end, WriteEnd::Done);
-        assert_eq!(calls, [vec![1, 2, 3], vec![2], vec![2]]);
-    }
-
-    #[test]
-    fn a_records_second_row_waits_until_its_first_is_acknowledged() {
-        let script = Script::new(&[(1, &[RowResult::Retry])]);
-        let (end, calls) = check(&[1, 2, 1], script);
-        assert_eq!(end, WriteEnd::Done);
-        assert_eq!(calls, [vec![1, 2], vec![1], vec![1]]);
-    }
-
-    #[test]
-    fn a_refusal_in_company_is_not_believed_before_the_row_was_alone() {
-        let script = Script::new(&[
-            (1, &[RowResult::Refused(4)]),
-            (2, &[RowResult::Refused(13), RowResult::Refused(13)]),
-        ]);
-        let (end, calls) = check(&[1, 2, 3], script);
-        assert_eq!(end, WriteEnd::Refused(vec![(1, 13)]));
-        assert_eq!(calls, [vec![1, 2, 3], vec![1], vec![2]]);
-    }
-
-    #[test]
-    fn a_stop_ends_the_retries_and_names_what_is_open() {
-        let stop = Stop::new();
-        let mut script = Script::new(&[(2, &[RowResult::Retry])]);
-        script.stop_after = Some((1, stop));
-        let (end, calls) = check(&[1, 2, 1], script);
-        assert_eq!(end, WriteEnd::Stopped { open: vec![1, 2] });
-        assert_eq!(calls.len(), 1);
-    }
-
-    #[test]
-    fn a_stop_lets_a_healthy_database_finish_the_batch_in_hand() {
-        let stop = Stop::new();
-        let mut script = Script::new(&[]);
-        script.stop_after = Some((1, stop));
-        let (end, calls) = check(&[1, 2, 1], script);
-        assert_eq!(end, WriteEnd::Done);
-        assert_eq!(calls, [vec![1, 2], vec![1]]);
-    }
-
-    #[test]
-    fn a_batch_of_many_calls_does_not_hold_up_the_end() {
-        let mut script = Script::new(&[]);
-        script.stop_after = Some((usize::MAX, Stop::requested_before(FINISH_MAX)));
-        let (end, calls) = check(&[1, 2, 1], script);
-        assert_eq!(end, WriteEnd::Stopped { open: vec![0, 1, 2] });
-        assert!(calls.is_empty());
-    }
-
-    #[test]
-    fn suspects_wait_with_the_others_when_the_database_goes_meanwhile() {
-        let script = Script::new(&[
-            (1, &[RowResult::Refused(4), RowResult::Retry]),
-            (2, &[RowResult::Refused(4)]),
-        ]);
-        let (end, calls) = check(&[1, 2, 3], script);
-        assert_eq!(end, WriteEnd::Done);
-        assert_eq!(calls, [vec![1, 2, 3], vec![1], vec![1, 2]]);
-    }
-
-    #[test]
-    fn refused_credentials_end_it_at_once() {
-        let script = Script::new(&[(1, &[RowResult::Fatal(Fatal::Credentials(80))])]);
-        let (end, _) = check(&[1, 2], script);
-        assert_eq!(end, WriteEnd::Fatal(Fatal::Credentials(80)));
-    }
-
-    #[test]
-    fn the_back_off_grows_to_its_cap_and_is_never_nothing() {
-        let mut back_off = BackOff::default();
-        for _ in 0..100 {
-            let pause = back_off.next();
-            assert!(pause >= BACK_OFF_MIN / 10 && pause <= BACK_OFF_MAX, "{pause:?}");
-        }
-        let mut late = BackOff { attempt: 60 };
-        assert!(late.next() >= BACK_OFF_MAX / 10);
-    }
-}
+mod tests;

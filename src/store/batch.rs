@@ -1,131 +1,203 @@
-//! One batch call: planned rows become client rows, the client's answers become one result a row.
-//!
-//! The client's rows are built anew for each call: a call that fails can hand back placeholders instead of them.
+//! One batch call: rows go out, and each gets the answer that is its own.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use aerospike::operations;
-use aerospike::{BatchOperation, BatchRecord, Bin, Expiration, FloatValue, IndexMap, Key, Value as ClientValue};
+use aerospike::{AdminPolicy, BatchOperation, BatchPolicy, BatchRecord, Error, ErrorKind, Value as ClientValue};
+use log::warn;
 
-use super::disposition::{Disposition, disposition, disposition_of_removal};
-use super::{Store, chain};
-use crate::pipeline::map::{RecordKey, RowTtl};
-use crate::pipeline::plan::PlannedRow;
-use crate::pipeline::value::Value;
-use crate::pipeline::write::{Fatal, RowResult, RowWriter};
+use super::health::Trouble;
+use super::{Store, chain, request};
+use crate::pipeline::disposition::{BATCH_REFUSED, CREDENTIALS, Disposition, Failure, NOT_FOUND};
+use crate::pipeline::plan::Outgoing;
+use crate::pipeline::write::{Answer, Held, RowWriter};
 
 impl RowWriter for Store {
-    fn write(&self, rows: &[&PlannedRow<'_>]) -> Vec<RowResult> {
-        let mut operations: Vec<BatchOperation> = rows.iter().map(|row| self.operation(row)).collect();
+    fn write(&self, rows: &[Outgoing<'_>]) -> Vec<Answer> {
+        let mut operations: Vec<BatchOperation> = rows.iter().map(request::write).collect();
         let started = Instant::now();
-        // Nodes come and go: which policy fits is decided at each call.
-        let policy = if self.client.nodes().len() == 1 {
-            &self.batch_policy_one_node
-        } else {
-            &self.batch_policy
-        };
-        let call = self.client.batch(policy, &mut operations);
+        // `Ok` says nothing about the rows, and `Err` may have destroyed them: only a row's own code counts.
+        let call = self.client.batch(self.policy(), &mut operations);
         self.counters.batch(rows.len(), started.elapsed());
 
-        // `Ok` says nothing about the rows, and `Err` may have destroyed them: only a row's own code counts.
-        let mut failure: Option<String> = None;
-        let results: Vec<RowResult> = rows
+        let refused = operations
             .iter()
-            .zip(&operations)
-            .map(|(row, operation)| {
-                let record = operation.batch_record();
-                let result = row_result(row, record);
-                if result == RowResult::Retry && failure.is_none() {
-                    failure = record.error().map(|e| chain(e));
-                }
-                result
-            })
+            .any(|operation| is_batch_refused(operation.batch_record()));
+        // With several nodes nobody says which rows went where.
+        let nothing_applied = refused && self.client.nodes().len() == 1;
+        let answers: Vec<Answer> = operations
+            .iter()
+            .map(|operation| answer(operation.batch_record(), nothing_applied))
             .collect();
 
-        let done = results.iter().filter(|r| **r == RowResult::Done).count();
-        let unresolved = results.iter().filter(|r| **r == RowResult::Retry).count();
-        self.counters.rows_written.add(done as u64);
-        self.counters.rows_retried.add(unresolved as u64);
-        if unresolved > 0 {
-            let reason = failure
-                .or_else(|| call.err().map(|e| chain(&e)))
-                .unwrap_or_else(|| "the server ended the batch without an answer for every row".into());
-            self.health.failed(started, rows.len(), unresolved, &reason);
-        } else {
-            self.health.succeeded();
+        let reason = || {
+            let first = operations.iter().find_map(|operation| operation.batch_record().error());
+            first
+                .map(|error| chain(error))
+                .or_else(|| call.as_ref().err().map(|error| chain(error)))
+                .unwrap_or_else(|| "the server ended the batch without an answer for every row".into())
+        };
+        self.report(started, rows, &answers, reason);
+        answers
+    }
+
+    fn held(&self, rows: &[Outgoing<'_>]) -> Vec<Option<Held>> {
+        let mut operations: Vec<BatchOperation> = rows.iter().map(request::read_conditions).collect();
+        let started = Instant::now();
+        let call = self.client.batch(self.policy(), &mut operations);
+        let held: Vec<Option<Held>> = rows
+            .iter()
+            .zip(&operations)
+            .map(|(row, operation)| held(row, operation.batch_record()))
+            .collect();
+        let unread = held.iter().filter(|held| held.is_none()).count();
+        if unread > 0 {
+            let first = operations.iter().find_map(|operation| operation.batch_record().error());
+            let reason = first
+                .map(|error| chain(error))
+                .or_else(|| call.err().map(|error| chain(&error)))
+                .unwrap_or_else(|| "no answer for every row".into());
+            self.health
+                .failed(started, rows.len(), unread, &format!("reading guards: {reason}"));
         }
-        results
+        held
+    }
+
+    fn rows_max(&self) -> usize {
+        self.rows_max.load(Relaxed)
+    }
+
+    fn lacks_namespace(&self, namespace: &str) -> bool {
+        let policy = AdminPolicy::default();
+        match self.client.info(&policy, &["namespaces"]) {
+            // Not reachable: it may well have it.
+            Err(_) => false,
+            Ok(answer) => answer
+                .get("namespaces")
+                .is_some_and(|present| !present.split(';').any(|name| name == namespace)),
+        }
     }
 }
 
 impl Store {
-    fn operation(&self, planned: &PlannedRow<'_>) -> BatchOperation {
-        let row = &planned.row;
-        let user_key = row.target.send_key.then(|| match &row.key {
-            RecordKey::String(text) => ClientValue::String(text.to_string()),
-            RecordKey::Integer(n) => ClientValue::Int(*n),
-            RecordKey::Bytes(bytes) => ClientValue::Blob(bytes.to_vec()),
-        });
-        let key = Key::with_digest(
-            row.target.namespace.as_str(),
-            row.target.set.as_str(),
-            user_key,
-            planned.digest,
-        );
-        let mut policy = self.write_policy.clone();
-        policy.send_key = row.target.send_key;
-        policy.expiration = match row.ttl {
-            RowTtl::NamespaceDefault => Expiration::NamespaceDefault,
-            RowTtl::Never => Expiration::Never,
-            RowTtl::Keep => Expiration::DontUpdate,
-            RowTtl::Seconds(seconds) => Expiration::Seconds(seconds),
+    fn policy(&self) -> &BatchPolicy {
+        // Nodes come and go: which policy fits is decided at each call.
+        if self.client.nodes().len() == 1 {
+            &self.batch_policy_one_node
+        } else {
+            &self.batch_policy
+        }
+    }
+
+    /// Counts what a call left open, and says what an operator must know of it.
+    fn report(&self, started: Instant, rows: &[Outgoing<'_>], answers: &[Answer], reason: impl Fn() -> String) {
+        let mut open = 0;
+        let mut troubled = false;
+        for (row, answer) in rows.iter().zip(answers) {
+            let namespace = row.target.namespace.as_str();
+            match answer.disposition() {
+                Disposition::Done => self.health.taken(namespace),
+                Disposition::Reject | Disposition::Credentials => {}
+                Disposition::Retry | Disposition::NoNamespace => {
+                    open += 1;
+                    troubled = true;
+                }
+                Disposition::Halve => {
+                    open += 1;
+                    self.halve(rows.len());
+                }
+                Disposition::RetryRecord => open += 1,
+                Disposition::HoldRecord => {
+                    // What depends on what was asked is not the database's trouble.
+                    if let Answer::Code(code) = *answer
+                        && !row.answers_with(code)
+                    {
+                        open += 1;
+                        self.health.trouble(&Trouble::UnknownCode(code), namespace);
+                    }
+                }
+                Disposition::HoldNamespace => {
+                    open += 1;
+                    if let Answer::Code(code) = *answer {
+                        self.health.trouble(&Trouble::NamespaceClosed(code), namespace);
+                    }
+                }
+            }
+        }
+        self.counters.rows_retried.add(open as u64);
+        if troubled {
+            self.health.failed(started, rows.len(), open, &reason());
+        } else {
+            self.health.succeeded();
+        }
+    }
+
+    /// The server takes fewer rows in one batch.
+    fn halve(&self, rows: usize) {
+        let halved = (rows / 2).max(1);
+        if self.rows_max.fetch_min(halved, Relaxed) > halved {
+            warn!(
+                "aerospike: the server refuses batches of {rows} rows (151, its batch-max-requests), from now on at most \
+                 {halved} are sent; lower run.batch_rows_max to be rid of this line"
+            );
+        }
+    }
+}
+
+fn is_batch_refused(record: &BatchRecord) -> bool {
+    record
+        .error()
+        .and_then(Error::server_result_code)
+        .map(u8::from)
+        .is_some_and(|code| BATCH_REFUSED.contains(&code) || CREDENTIALS.contains(&code))
+}
+
+fn answer(record: &BatchRecord, nothing_applied: bool) -> Answer {
+    let Some(error) = record.error() else {
+        return match record.result_code() {
+            Some(code) => Answer::Code(u8::from(code)),
+            None => Answer::Failed {
+                failure: Failure::Unanswered,
+                // The client does not call it in doubt; a batch that ended early may have applied it.
+                in_doubt: !nothing_applied,
+            },
         };
-        let puts: Vec<_> = row
-            .bins
-            .iter()
-            .map(|(name, value)| operations::put(&Bin::new(&**name, client_value(value))))
-            .collect();
-        BatchOperation::write(&policy, key, puts)
-    }
-}
-
-fn row_result(row: &PlannedRow<'_>, record: &BatchRecord) -> RowResult {
-    let Some(code) = record.result_code() else {
-        return RowResult::Retry;
     };
-    let code = u8::from(code);
-    // The client stamps its own time-outs with the server's code for one, so a code is only the server's word
-    // when the error says so; both are sent again.
-    let only_removes = row.row.bins.iter().all(|(_, value)| matches!(value, Value::Null));
-    match if only_removes {
-        disposition_of_removal(code)
-    } else {
-        disposition(code)
-    } {
-        Disposition::Done => RowResult::Done,
-        Disposition::Retry => RowResult::Retry,
-        Disposition::Refuse => RowResult::Refused(code),
-        Disposition::Credentials => RowResult::Fatal(Fatal::Credentials(code)),
+    if let Some(code) = error.server_result_code() {
+        return Answer::Code(u8::from(code));
+    }
+    // With no retries, whatever failed is called a time-out: the cause is further in.
+    let mut failure = Failure::TimedOut;
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        failure = match error.kind() {
+            ErrorKind::Connection | ErrorKind::Io(_) | ErrorKind::ParseAddr(_) => Failure::Connection,
+            ErrorKind::ConnectionPoolEmpty | ErrorKind::NoMoreConnections | ErrorKind::MaxErrorRate => {
+                Failure::NoConnection
+            }
+            ErrorKind::InvalidNode => Failure::NoNode,
+            ErrorKind::InvalidNamespace => Failure::NoNamespace,
+            ErrorKind::InvalidArgument | ErrorKind::Client => Failure::Unsendable,
+            ErrorKind::BadResponse | ErrorKind::StreamTerminated | ErrorKind::InvalidUtf8(_) => Failure::BadAnswer,
+            _ => failure,
+        };
+        cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
+    }
+    Answer::Failed {
+        failure,
+        in_doubt: record.in_doubt() || !matches!(failure, Failure::Unsendable | Failure::NoNode | Failure::NoNamespace),
     }
 }
 
-/// Our value as the client's. A map is sent in the order of the text; the server keeps it unordered.
-fn client_value(value: &Value<'_>) -> ClientValue {
-    match value {
-        Value::Null => ClientValue::Nil,
-        Value::Bool(b) => ClientValue::Bool(*b),
-        Value::Int(n) => ClientValue::Int(*n),
-        Value::Float(n) => ClientValue::Float(FloatValue::from(*n)),
-        // `map` lets none through; its digits are the nearest thing that loses nothing.
-        Value::BigInt(text) => ClientValue::String((*text).to_owned()),
-        Value::Str(text) => ClientValue::String(text.to_string()),
-        Value::Bytes(bytes) => ClientValue::Blob(bytes.to_vec()),
-        Value::List(items) => ClientValue::List(items.iter().map(client_value).collect()),
-        Value::Map(members) => ClientValue::OrderedMap(
-            members
-                .iter()
-                .map(|(name, value)| (ClientValue::String(name.to_string()), client_value(value)))
-                .collect::<IndexMap<_, _>>(),
-        ),
-    }
+fn held(row: &Outgoing<'_>, record: &BatchRecord) -> Option<Held> {
+    let bins = match (&record.record, record.result_code().map(u8::from)) {
+        (Some(record), Some(0)) => &record.bins,
+        // It ended meanwhile, and its guard with it.
+        (_, Some(NOT_FOUND)) => return Some([None, None]),
+        _ => return None,
+    };
+    Some(row.conditions.map(|condition| match bins.get(condition?.bin) {
+        Some(ClientValue::Int(value)) => Some(*value),
+        _ => None,
+    }))
 }

@@ -2,21 +2,43 @@
 //!
 //! Shared by all workers, so that hundreds of blocked partitions make a few lines and not thousands.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use log::{info, warn};
+use log::{error, info, warn};
 use parking_lot::Mutex;
 
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Whether writes succeed, and since when not.
 #[derive(Debug, Default)]
-pub struct Health(Mutex<State>);
+pub struct Health {
+    state: Mutex<State>,
+    /// Some namespace has been closed: looked at without the lock, for every row that is written.
+    any_closed: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct State {
     outage: Option<Outage>,
     last_line: Option<Instant>,
+    /// Told, by kind and namespace: when last, and since when.
+    troubles: Vec<(Trouble, String, Told)>,
+}
+
+#[derive(Debug)]
+struct Told {
+    since: Instant,
+    last: Instant,
+}
+
+/// What a person must look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// A namespace takes nothing now: the code.
+    NamespaceClosed(u8),
+    /// A code that this version does not know for a write.
+    UnknownCode(u8),
 }
 
 #[derive(Debug)]
@@ -30,7 +52,7 @@ struct Outage {
 impl Health {
     /// A call that began at `began` left `rows_failed` of `rows` rows unresolved, for `reason`.
     pub fn failed(&self, began: Instant, rows: usize, rows_failed: usize, reason: &str) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let now = Instant::now();
         let quiet = state.last_line.is_none_or(|at| now.duration_since(at) >= LINE_INTERVAL);
         let outage = state.outage.get_or_insert(Outage {
@@ -58,7 +80,7 @@ impl Health {
 
     /// A call succeeded to its last row.
     pub fn succeeded(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if let Some(outage) = state.outage.take()
             && outage.announced
         {
@@ -66,9 +88,84 @@ impl Health {
         }
     }
 
+    /// A row for `namespace` was answered in a way that a person must look at; said at once, and every 10 seconds.
+    pub fn trouble(&self, trouble: &Trouble, namespace: &str) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        let known = state
+            .troubles
+            .iter_mut()
+            .find(|(known, of, _)| known == trouble && of == namespace);
+        let since = match known {
+            Some((_, _, told)) if now.duration_since(told.last) < LINE_INTERVAL => return,
+            Some((_, _, told)) => {
+                told.last = now;
+                told.since
+            }
+            None => {
+                let told = Told { since: now, last: now };
+                state.troubles.push((*trouble, namespace.to_owned(), told));
+                now
+            }
+        };
+        let since = now.duration_since(since);
+        match trouble {
+            Trouble::NamespaceClosed(code) => {
+                self.any_closed.store(true, Relaxed);
+                error!(
+                    "aerospike: the namespace takes no such writes now, they wait and one is tried again from time to \
+                     time namespace={namespace} code={code} since={since:.0?} cure=\"{}\"",
+                    match code {
+                        8 => "make room: it is full, or its stop-writes limit is reached",
+                        22 =>
+                            "one of: clocks of the cluster apart, a limit of the set, a ttl where nsup-period is 0, an \
+                               XDR filter",
+                        _ => "its configuration forbids this write",
+                    }
+                );
+            }
+            Trouble::UnknownCode(code) => error!(
+                "aerospike: a row is answered with a code that this version does not expect, its record waits and is tried \
+                 again namespace={namespace} code={code} since={since:.0?} cure=\"look at the server's log; to pass \
+                 over the message, stop the service and set the group's offset behind it\""
+            ),
+        }
+    }
+
+    /// A row for `namespace` was written.
+    pub fn taken(&self, namespace: &str) {
+        if !self.any_closed.load(Relaxed) {
+            return;
+        }
+        let mut state = self.state.lock();
+        let is_of = |(trouble, of, _): &(Trouble, String, Told)| {
+            matches!(trouble, Trouble::NamespaceClosed(_)) && of == namespace
+        };
+        if let Some(place) = state.troubles.iter().position(is_of) {
+            let (_, _, told) = state.troubles.swap_remove(place);
+            let after = told.since.elapsed();
+            info!("aerospike: the namespace takes writes again namespace={namespace} after={after:.1?}");
+        }
+        let closed = |(trouble, ..): &(Trouble, String, Told)| matches!(trouble, Trouble::NamespaceClosed(_));
+        self.any_closed.store(state.troubles.iter().any(closed), Relaxed);
+    }
+
+    /// The namespaces that take nothing now.
+    pub fn closed(&self) -> Vec<String> {
+        if !self.any_closed.load(Relaxed) {
+            return Vec::new();
+        }
+        let state = self.state.lock();
+        let closed = state
+            .troubles
+            .iter()
+            .filter(|(trouble, ..)| matches!(trouble, Trouble::NamespaceClosed(_)));
+        closed.map(|(_, namespace, _)| namespace.clone()).collect()
+    }
+
     /// `Some` while writes fail: for how long.
     pub fn failing_for(&self) -> Option<Duration> {
-        self.0.lock().outage.as_ref().map(|outage| outage.since.elapsed())
+        self.state.lock().outage.as_ref().map(|outage| outage.since.elapsed())
     }
 }
 
@@ -85,5 +182,17 @@ mod tests {
         assert!(health.failing_for().is_some());
         health.succeeded();
         assert!(health.failing_for().is_none());
+    }
+
+    #[test]
+    fn a_namespace_is_closed_until_a_row_of_it_is_written() {
+        let health = Health::default();
+        health.trouble(&Trouble::NamespaceClosed(8), "full");
+        health.trouble(&Trouble::UnknownCode(99), "other");
+        assert_eq!(health.closed(), ["full"]);
+        health.taken("other");
+        assert_eq!(health.closed(), ["full"]);
+        health.taken("full");
+        assert!(health.closed().is_empty());
     }
 }

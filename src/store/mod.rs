@@ -1,26 +1,26 @@
 //! The database's side: the only code that knows the `aerospike` crate.
 //!
 //! [`Store::connect`] waits for the cluster where the main thread can leave it; [`Store`] turns planned rows into
-//! one batch call (`batch`) and says of each row what its own result means ([`disposition`]). It retries nothing:
+//! one batch call (`request`, `batch`) and gives each row the answer that is its own. It retries nothing:
 //! that is `pipeline::write`'s. What operators are told of the database's state is [`health`]'s.
 
 mod batch;
-pub mod disposition;
+mod request;
 pub mod health;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aerospike::{
-    AdminPolicy, AuthMode, BatchPolicy, BatchWritePolicy, Client, ClientPolicy, Concurrency, Key, ReadPolicy,
-};
+use aerospike::{AdminPolicy, AuthMode, BatchPolicy, Client, ClientPolicy, Concurrency, Key, ReadPolicy};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use log::{debug, info, warn};
 
 use crate::config::model::Aerospike;
 use crate::ops::counters::Counters;
+use crate::pipeline::disposition::{CREDENTIALS, NOT_AUTHENTICATED};
 use crate::shutdown::Stop;
 use health::Health;
 
@@ -92,7 +92,8 @@ pub struct Store {
     batch_policy: BatchPolicy,
     /// For a cluster of one node: all work of a call then stays on the calling thread.
     batch_policy_one_node: BatchPolicy,
-    write_policy: BatchWritePolicy,
+    /// Rows in one call, at most, as the server has it.
+    rows_max: AtomicUsize,
     counters: Arc<Counters>,
     health: Health,
 }
@@ -167,7 +168,7 @@ impl Store {
             client,
             batch_policy,
             batch_policy_one_node,
-            write_policy: BatchWritePolicy::default(),
+            rows_max: AtomicUsize::new(usize::MAX),
             counters,
             health: Health::default(),
         }
@@ -244,6 +245,11 @@ fn client_policy(config: &Aerospike, options: &StoreOptions) -> ClientPolicy {
     policy
 }
 
+/// At start also a connection that is not authenticated is refused.
+fn is_refusal(code: u8) -> bool {
+    code == NOT_AUTHENTICATED || CREDENTIALS.contains(&code)
+}
+
 enum ClusterCheck {
     Refused(ConnectError),
     Failed(String),
@@ -266,9 +272,7 @@ fn check_login(client: &Client, namespace: &str) -> Result<(), ClusterCheck> {
     };
     match error.server_result_code().map(u8::from) {
         Some(ROLE_VIOLATION) => Ok(()),
-        Some(code) if disposition::CREDENTIALS.contains(&code) => {
-            Err(ClusterCheck::Refused(ConnectError::Credentials(chain(&error))))
-        }
+        Some(code) if is_refusal(code) => Err(ClusterCheck::Refused(ConnectError::Credentials(chain(&error)))),
         Some(_) => Ok(()),
         None => Err(ClusterCheck::Failed(chain(&error))),
     }
@@ -315,7 +319,7 @@ const SECURITY_NOT_SUPPORTED: u8 = 51;
 /// code stands as `Error 65, …`: the one place where a decision hangs on a text, pinned by a test with a simulator
 /// that refuses a password.
 fn credentials_refused(failure: &str) -> bool {
-    let codes = disposition::CREDENTIALS.iter().chain([&SECURITY_NOT_SUPPORTED]);
+    let codes = CREDENTIALS.iter().chain([&NOT_AUTHENTICATED, &SECURITY_NOT_SUPPORTED]);
     codes.into_iter().any(|code| {
         failure
             .match_indices(&format!("Error {code}"))

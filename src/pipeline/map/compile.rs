@@ -6,11 +6,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Mapping, Target, TopicMapping};
+use super::guarding::{Guarding, is_repeatable};
+use super::{Mapping, TopicMapping};
 use crate::config::model::{
-    Action, As, Bin, Config, Constant, Expr, LongNames, Missing, Name, Part, Path, Segment, Source, Ttl, Typed, Write,
+    Action, As, Bin, Config, Constant, Expr, LongNames, Missing, Mode, Name, Operation, OperationKind, Part, Path,
+    Segment, Source, Tombstone, Ttl, TtlOn, Typed, Write,
 };
 use crate::pipeline::decode::{EachId, ItemSlotId, PathTreeBuilder, SlotId};
+use crate::pipeline::row::{RowRules, RowTtl, Target};
 use crate::pipeline::value::Value;
 
 /// A rule that the checks of the configuration let through and that cannot be compiled: our bug, not the user's.
@@ -27,12 +30,75 @@ impl std::error::Error for CompileError {}
 
 #[derive(Debug)]
 pub(super) struct CompiledWrite {
-    pub line: usize,
-    pub target: Arc<Target>,
+    pub rules: RowRules,
+    pub target: TargetRule,
     pub key: TypedRule,
     pub each: Option<EachRule>,
-    pub bins: Vec<BinRule>,
+    pub action: ActionRule,
+    pub tombstone: Tombstone,
+    /// What a deletion by a tombstone follows; `rules` for everything else.
+    pub deletion: RowRules,
+    pub newer: Option<TypedRule>,
     pub ttl: TtlRule,
+}
+
+#[derive(Debug)]
+pub(super) enum TargetRule {
+    Fixed(Arc<Target>),
+    FromMessage(Box<NamedTargets>),
+}
+
+#[derive(Debug)]
+pub(super) struct NamedTargets {
+    pub namespace: NameRule,
+    pub set: NameRule,
+    /// By namespace, then by set: one for each pair of allowed names.
+    pub targets: HashMap<String, HashMap<String, Arc<Target>>>,
+}
+
+impl TargetRule {
+    /// Every target it can name.
+    pub fn all(&self) -> Vec<&Arc<Target>> {
+        match self {
+            TargetRule::Fixed(target) => vec![target],
+            TargetRule::FromMessage(named) => named.targets.values().flat_map(HashMap::values).collect(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum NameRule {
+    Fixed(String),
+    FromMessage(TypedRule),
+}
+
+#[derive(Debug)]
+pub(super) enum ActionRule {
+    Write {
+        bins: Vec<BinRule>,
+        operations: Vec<OperationRule>,
+    },
+    Touch,
+    Delete,
+}
+
+#[derive(Debug)]
+pub(super) struct OperationRule {
+    pub bin: String,
+    pub what: OperationKindRule,
+}
+
+#[derive(Debug)]
+pub(super) enum OperationKindRule {
+    Once(TypedRule),
+    Add(TypedRule),
+    Append(TypedRule),
+    Prepend(TypedRule),
+    ListAppend(TypedRule),
+    MapPut { key: TypedRule, value: TypedRule },
+    MapAdd { key: TypedRule, by: TypedRule },
+    KeepLast { count: u32, map: bool },
+    Remove,
 }
 
 #[derive(Debug)]
@@ -52,6 +118,8 @@ pub(super) enum BinRule {
         place: Place,
         except: Vec<String>,
         rename: Vec<(String, String)>,
+        /// Bins that operations of the same write own: a field of such a name is not written.
+        owned: Vec<String>,
         long_names: LongNames,
         written: String,
     },
@@ -59,7 +127,7 @@ pub(super) enum BinRule {
 
 #[derive(Debug)]
 pub(super) enum TtlRule {
-    Fixed(super::RowTtl),
+    Fixed(RowTtl),
     Field(TypedRule),
 }
 
@@ -121,10 +189,11 @@ impl Mapping {
         for topic in &config.kafka.topics {
             let mut compiler = Compiler::default();
             let mut writes = Vec::new();
-            for route in config.routes.iter().filter(|r| r.topics.contains(topic)) {
-                for write in &route.writes {
-                    writes.push(compiler.write(write)?);
-                }
+            let taking = config.routes.iter().filter(|r| r.topics.contains(topic));
+            let of_topic: Vec<&Write> = taking.flat_map(|route| &route.writes).collect();
+            let guard = Guarding::new(&of_topic);
+            for write in of_topic {
+                writes.push(compiler.write(write, &guard)?);
             }
             let mapping = TopicMapping {
                 format: config.kafka.format,
@@ -147,7 +216,7 @@ struct Compiler {
 }
 
 impl Compiler {
-    fn write(&mut self, write: &Write) -> Result<CompiledWrite, CompileError> {
+    fn write(&mut self, write: &Write, guard: &Guarding<'_>) -> Result<CompiledWrite, CompileError> {
         let each = write.each.as_ref().map(|each| {
             let id = self.payload.each(&each.path);
             // A message with more elements is rejected; there is no need to hold them all to find that out.
@@ -159,35 +228,120 @@ impl Compiler {
             }
         });
         let element = each.as_ref().map(|e| e.id);
-        let (Name::Fixed(namespace), Name::Fixed(set), Action::Write { bins, .. }) =
-            (&write.namespace, &write.set, &write.action)
-        else {
-            return Err(CompileError("not compiled yet".into()));
+        let action = match &write.action {
+            Action::Touch => ActionRule::Touch,
+            Action::Delete => ActionRule::Delete,
+            Action::Write { bins, operations } => ActionRule::Write {
+                bins: bins
+                    .iter()
+                    .map(|bin| self.bin(bin, operations, element))
+                    .collect::<Result<_, _>>()?,
+                operations: operations
+                    .iter()
+                    .map(|operation| self.operation(operation, element))
+                    .collect::<Result<_, _>>()?,
+            },
+        };
+        let rules = RowRules {
+            line: write.line,
+            mode: write.mode,
+            on_conflict: write.on_conflict,
+            guarded: guard.guards(write),
+            newer_bin: write.newer.as_ref().map(|newer| newer.bin.clone()),
+            ttl_on_create: write.ttl_on == TtlOn::Create,
+            repeatable: is_repeatable(write),
+            in_doubt: write.in_doubt,
+        };
+        let deletion = RowRules {
+            mode: Mode::Update,
+            guarded: guard.guards_deletion(write),
+            // A tombstone has no version.
+            newer_bin: None,
+            ttl_on_create: false,
+            repeatable: true,
+            ..rules.clone()
         };
         Ok(CompiledWrite {
-            line: write.line,
-            target: Arc::new(Target {
-                namespace: namespace.clone(),
-                set: set.clone(),
-                send_key: write.send_key,
-            }),
+            rules,
+            deletion,
+            target: self.target(write, element)?,
             key: self.typed(&write.key, element)?,
-            bins: bins
-                .iter()
-                .map(|bin| self.bin(bin, element))
-                .collect::<Result<_, _>>()?,
+            action,
+            tombstone: write.tombstone,
+            newer: match &write.newer {
+                Some(newer) => Some(self.typed(&newer.value, element)?),
+                None => None,
+            },
             ttl: match &write.ttl {
-                Ttl::Default => TtlRule::Fixed(super::RowTtl::NamespaceDefault),
-                Ttl::Never => TtlRule::Fixed(super::RowTtl::Never),
-                Ttl::Keep => TtlRule::Fixed(super::RowTtl::Keep),
-                Ttl::Seconds(seconds) => TtlRule::Fixed(super::RowTtl::Seconds(*seconds)),
+                Ttl::Default => TtlRule::Fixed(RowTtl::NamespaceDefault),
+                Ttl::Never => TtlRule::Fixed(RowTtl::Never),
+                Ttl::Keep => TtlRule::Fixed(RowTtl::Keep),
+                Ttl::Seconds(seconds) => TtlRule::Fixed(RowTtl::Seconds(*seconds)),
                 Ttl::Field(typed) => TtlRule::Field(self.typed(typed, element)?),
             },
             each,
         })
     }
 
-    fn bin(&mut self, bin: &Bin, element: Option<EachId>) -> Result<BinRule, CompileError> {
+    fn target(&mut self, write: &Write, element: Option<EachId>) -> Result<TargetRule, CompileError> {
+        let target = |namespace: &str, set: &str| {
+            Arc::new(Target {
+                namespace: namespace.to_owned(),
+                set: set.to_owned(),
+                send_key: write.send_key,
+            })
+        };
+        if let (Name::Fixed(namespace), Name::Fixed(set)) = (&write.namespace, &write.set) {
+            return Ok(TargetRule::Fixed(target(namespace, set)));
+        }
+        let mut targets: HashMap<String, HashMap<String, Arc<Target>>> = HashMap::new();
+        for namespace in write.namespace.all() {
+            let sets = write.set.all().iter().map(|set| (set.clone(), target(namespace, set)));
+            targets.insert(namespace.clone(), sets.collect());
+        }
+        Ok(TargetRule::FromMessage(Box::new(NamedTargets {
+            namespace: self.name(&write.namespace, element)?,
+            set: self.name(&write.set, element)?,
+            targets,
+        })))
+    }
+
+    fn name(&mut self, name: &Name, element: Option<EachId>) -> Result<NameRule, CompileError> {
+        Ok(match name {
+            Name::Fixed(name) => NameRule::Fixed(name.clone()),
+            Name::FromMessage { value, .. } => NameRule::FromMessage(self.typed(value, element)?),
+        })
+    }
+
+    fn operation(&mut self, operation: &Operation, element: Option<EachId>) -> Result<OperationRule, CompileError> {
+        use OperationKindRule as Rule;
+        let what = match &operation.what {
+            OperationKind::Once(value) => Rule::Once(self.typed(value, element)?),
+            OperationKind::Add(by) => Rule::Add(self.typed(by, element)?),
+            OperationKind::Append(value) => Rule::Append(self.typed(value, element)?),
+            OperationKind::Prepend(value) => Rule::Prepend(self.typed(value, element)?),
+            OperationKind::ListAppend(value) => Rule::ListAppend(self.typed(value, element)?),
+            OperationKind::MapPut { key, value } => Rule::MapPut {
+                key: self.typed(key, element)?,
+                value: self.typed(value, element)?,
+            },
+            OperationKind::MapAdd { key, by } => Rule::MapAdd {
+                key: self.typed(key, element)?,
+                by: self.typed(by, element)?,
+            },
+            OperationKind::KeepLast { count, map } => Rule::KeepLast {
+                count: *count,
+                map: *map,
+            },
+            OperationKind::Remove => Rule::Remove,
+        };
+        Ok(OperationRule {
+            bin: operation.bin.clone(),
+            what,
+        })
+    }
+
+    fn bin(&mut self, bin: &Bin, operations: &[Operation], element: Option<EachId>) -> Result<BinRule, CompileError> {
         Ok(match bin {
             Bin::One { name, value } => BinRule::One {
                 name: name.clone(),
@@ -202,6 +356,7 @@ impl Compiler {
                 place: self.place(source, element)?,
                 except: except.clone(),
                 rename: rename.clone(),
+                owned: operations.iter().map(|operation| operation.bin.clone()).collect(),
                 long_names: *long_names,
                 written: match source {
                     Source::Path(path) | Source::Item(path) => display_path(path),

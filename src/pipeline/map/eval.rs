@@ -2,15 +2,21 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::cast::{cast, epoch_ms};
-use super::compile::{BinRule, CompiledWrite, MissingRule, PartRule, Place, Rule, TtlRule, TypedRule};
-use super::{Message, Reason, RecordKey, Rejection, Row, RowTtl};
-use crate::config::model::{As, LongNames};
+use super::compile::{
+    ActionRule, BinRule, CompiledWrite, MissingRule, NameRule, NamedTargets, OperationKindRule, OperationRule,
+    PartRule, Place, Rule, TargetRule, TtlRule, TypedRule,
+};
+use super::{Message, Reason, Rejection};
+use crate::config::model::{As, LongNames, Mode};
 use crate::pipeline::decode::{Fields, Items};
+use crate::pipeline::guard;
+use crate::pipeline::row::{Number, Op, RecordKey, Row, RowAction, RowRules, RowTtl, Target};
 use crate::pipeline::value::Value;
 
 /// Aerospike's limit for the name of a bin, in bytes.
@@ -20,6 +26,9 @@ const TTL_SECONDS_MAX: i64 = 10 * 365 * 24 * 3600;
 /// An epoch number at or above this is read as milliseconds, below as seconds (1973 in milliseconds, 5138 in seconds).
 const EPOCH_MS_FROM: u64 = 100_000_000_000;
 
+/// A row's place among its message's rows must fit a guard.
+const ROWS_MAX: usize = 1 << 16;
+
 /// All that a message offers to the rules.
 pub(super) struct Context<'c, 'm> {
     pub message: &'c Message<'m>,
@@ -27,6 +36,10 @@ pub(super) struct Context<'c, 'm> {
     pub key_fields: Option<&'c Fields<'m>>,
     pub header_names: &'m [String],
     pub now_ms: i64,
+    /// The message's place in the batch.
+    pub index: usize,
+    /// Where its rows begin.
+    pub first_row: usize,
 }
 
 /// One element of `each`.
@@ -42,46 +55,252 @@ impl<'m> Context<'_, 'm> {
         &self,
         write: &'m CompiledWrite,
         element: Option<Element<'_, 'm>>,
-        index: usize,
         rows: &mut Vec<Row<'m>>,
     ) -> Result<(), Rejection> {
         let Some(key) = self.key(&write.key, element)? else {
             return Ok(());
         };
+        let Some(target) = self.target(&write.target, element)? else {
+            return Ok(());
+        };
         let Some(ttl) = self.ttl(&write.ttl, element)? else {
             return Ok(());
         };
-        let mut bins = Vec::with_capacity(write.bins.len());
-        for rule in &write.bins {
-            self.bin(rule, element, &mut bins)?;
-        }
-        // Every bin is left as it is: nothing to write. (The server refuses a row without operations, and the
-        // client lets it spoil the whole batch.)
-        if !bins.is_empty() {
-            rows.push(Row {
-                message: index,
-                target: &write.target,
-                key,
-                bins,
-                ttl,
-            });
-        }
+        let newer = match &write.newer {
+            None => None,
+            Some(rule) => match self.version(rule, element)? {
+                None => return Ok(()),
+                version => version,
+            },
+        };
+        let action = match &write.action {
+            ActionRule::Touch => RowAction::Touch,
+            ActionRule::Delete => RowAction::Delete,
+            ActionRule::Write { bins, operations } => {
+                let mut ops = Vec::with_capacity(bins.len() + operations.len());
+                for rule in bins {
+                    self.bin(rule, element, &mut ops)?;
+                }
+                if matches!(write.rules.mode, Mode::Replace | Mode::Create) {
+                    // There is nothing to remove from a record made anew, and the server refuses to (4).
+                    ops.retain(|op| !op.removes());
+                }
+                for rule in operations {
+                    self.operation(rule, element, &mut ops)?;
+                }
+                // Every bin is left as it is: nothing to write. (The server refuses a row without operations, and
+                // the client lets it spoil the whole batch.)
+                if ops.is_empty() {
+                    return Ok(());
+                }
+                RowAction::Write(ops)
+            }
+        };
+        self.push(&write.rules, target, key, action, ttl, newer, rows)
+    }
+
+    /// What a tombstone does where it deletes.
+    pub fn deletion(&self, write: &'m CompiledWrite, rows: &mut Vec<Row<'m>>) -> Result<(), Rejection> {
+        let Some(key) = self.key(&write.key, None)? else {
+            return Ok(());
+        };
+        let Some(target) = self.target(&write.target, None)? else {
+            return Ok(());
+        };
+        let ttl = RowTtl::NamespaceDefault;
+        self.push(&write.deletion, target, key, RowAction::Delete, ttl, None, rows)
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of a row, each named at its one place"
+    )]
+    fn push(
+        &self,
+        rules: &'m RowRules,
+        target: &'m Arc<Target>,
+        key: RecordKey<'m>,
+        action: RowAction<'m>,
+        ttl: RowTtl,
+        newer: Option<i64>,
+        rows: &mut Vec<Row<'m>>,
+    ) -> Result<(), Rejection> {
+        let number = rows.len() - self.first_row;
+        let number = u16::try_from(number).map_err(|_| {
+            let detail = format!("the message makes more than {ROWS_MAX} rows, which guards cannot tell apart");
+            Rejection::new(Reason::TooManyRows, detail)
+        })?;
+        rows.push(Row {
+            message: self.index,
+            number,
+            rules,
+            target,
+            key,
+            action,
+            ttl,
+            newer,
+        });
         Ok(())
     }
 
-    fn bin(
+    /// `None`: no record is to be written (`missing = "skip"`).
+    fn target(
         &self,
-        rule: &'m BinRule,
+        rule: &'m TargetRule,
         element: Option<Element<'_, 'm>>,
-        bins: &mut Vec<(Cow<'m, str>, Value<'m>)>,
+    ) -> Result<Option<&'m Arc<Target>>, Rejection> {
+        let NamedTargets {
+            namespace,
+            set,
+            targets,
+        } = match rule {
+            TargetRule::Fixed(target) => return Ok(Some(target)),
+            TargetRule::FromMessage(named) => &**named,
+        };
+        let Some(namespace) = self.name(namespace, element)? else {
+            return Ok(None);
+        };
+        let Some(set) = self.name(set, element)? else {
+            return Ok(None);
+        };
+        match targets.get(&*namespace).and_then(|sets| sets.get(&*set)) {
+            Some(target) => Ok(Some(target)),
+            None => Err(Rejection::new(
+                Reason::NameNotAllowed,
+                "the namespace or set that the message names is not among namespaces_allowed and sets_allowed",
+            )),
+        }
+    }
+
+    fn name(&self, rule: &'m NameRule, element: Option<Element<'_, 'm>>) -> Result<Option<Cow<'m, str>>, Rejection> {
+        let rule = match rule {
+            NameRule::Fixed(name) => return Ok(Some(Cow::Borrowed(name))),
+            NameRule::FromMessage(rule) => rule,
+        };
+        match self.operand(rule, element)?.map(|value| cast(value, As::String)) {
+            None => Ok(None),
+            Some(Ok(Value::Str(name))) => Ok(Some(name)),
+            Some(Ok(_)) => Err(rejection(Reason::FieldType, rule, "not a string, and so no name")),
+            Some(Err((reason, why))) => Err(rejection(reason, rule, why)),
+        }
+    }
+
+    /// `None`: no record is to be written (`missing = "skip"`).
+    fn version(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<i64>, Rejection> {
+        match self.operand(rule, element)? {
+            None => Ok(None),
+            Some(Value::Int(version)) => Ok(Some(version)),
+            Some(other) => Err(rejection(
+                Reason::VersionType,
+                rule,
+                &format!(
+                    "of type {}, which cannot be a version: an integer can",
+                    other.type_name()
+                ),
+            )),
+        }
+    }
+
+    /// A value that an operation cannot do without. `None`: the operation is left out (`missing = "skip"`).
+    fn operand(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<Value<'m>>, Rejection> {
+        match (self.typed(rule, element)?, &rule.missing) {
+            (None | Some(Value::Null), MissingRule::Skip) => Ok(None),
+            (Some(Value::Null), MissingRule::Default(value)) => Ok(Some(value.clone())),
+            (None | Some(Value::Null), _) => Err(rejection(Reason::FieldMissing, rule, "missing or null")),
+            (Some(Value::BigInt(_)), _) => Err(rejection(Reason::IntegerRange, rule, "an integer outside of 64 bits")),
+            (value, _) => Ok(value),
+        }
+    }
+
+    fn number(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<Number>, Rejection> {
+        match self.operand(rule, element)? {
+            None => Ok(None),
+            Some(Value::Int(n)) => Ok(Some(Number::Int(n))),
+            Some(Value::Float(n)) => Ok(Some(Number::Float(n))),
+            Some(_) => Err(rejection(Reason::FieldType, rule, "not a number")),
+        }
+    }
+
+    fn text(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<Value<'m>>, Rejection> {
+        match self.operand(rule, element)? {
+            None => Ok(None),
+            Some(value @ (Value::Str(_) | Value::Bytes(_))) => Ok(Some(value)),
+            Some(_) => Err(rejection(Reason::FieldType, rule, "neither a string nor bytes")),
+        }
+    }
+
+    /// The key of a map's entry: a string, or an integer where it is one.
+    fn map_key(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<Value<'m>>, Rejection> {
+        match self.operand(rule, element)? {
+            None => Ok(None),
+            Some(value @ (Value::Str(_) | Value::Int(_))) => Ok(Some(value)),
+            Some(_) => Err(rejection(
+                Reason::FieldType,
+                rule,
+                "neither a string nor an integer, and so no key of a map",
+            )),
+        }
+    }
+
+    fn operation(
+        &self,
+        rule: &'m OperationRule,
+        element: Option<Element<'_, 'm>>,
+        ops: &mut Vec<Op<'m>>,
     ) -> Result<(), Rejection> {
+        let bin = rule.bin.as_str();
+        let op = match &rule.what {
+            OperationKindRule::Once(rule) => match self.typed(rule, element)? {
+                Some(Value::BigInt(_)) => {
+                    return Err(rejection(Reason::IntegerRange, rule, "an integer outside of 64 bits"));
+                }
+                None if matches!(rule.missing, MissingRule::Reject) => {
+                    return Err(rejection(Reason::FieldMissing, rule, "missing"));
+                }
+                None | Some(Value::Null) => None,
+                Some(value) => Some(Op::Once { bin, value }),
+            },
+            OperationKindRule::Add(rule) => self.number(rule, element)?.map(|by| Op::Add { bin, by }),
+            OperationKindRule::Append(rule) => self.text(rule, element)?.map(|value| Op::Append { bin, value }),
+            OperationKindRule::Prepend(rule) => self.text(rule, element)?.map(|value| Op::Prepend { bin, value }),
+            OperationKindRule::ListAppend(rule) => {
+                self.operand(rule, element)?.map(|value| Op::ListAppend { bin, value })
+            }
+            OperationKindRule::MapPut { key, value } => {
+                match (self.map_key(key, element)?, self.operand(value, element)?) {
+                    (Some(key), Some(value)) => Some(Op::MapPut { bin, key, value }),
+                    _ => None,
+                }
+            }
+            OperationKindRule::MapAdd { key, by } => match (self.map_key(key, element)?, self.number(by, element)?) {
+                (Some(key), Some(by)) => Some(Op::MapAdd { bin, key, by }),
+                _ => None,
+            },
+            // Behind the operation that makes the bin grow; where that is left out there is nothing to trim.
+            OperationKindRule::KeepLast { count, map } => {
+                ops.last().is_some_and(|op| op.bin() == bin).then_some(Op::KeepLast {
+                    bin,
+                    count: *count,
+                    map: *map,
+                })
+            }
+            OperationKindRule::Remove => Some(Op::Put {
+                bin: Cow::Borrowed(bin),
+                value: Value::Null,
+            }),
+        };
+        ops.extend(op);
+        Ok(())
+    }
+
+    fn bin(&self, rule: &'m BinRule, element: Option<Element<'_, 'm>>, ops: &mut Vec<Op<'m>>) -> Result<(), Rejection> {
         match rule {
             BinRule::One { name, value: rule } => {
                 if let Some(value) = self.typed(rule, element)? {
                     if matches!(value, Value::BigInt(_)) {
                         return Err(rejection(Reason::IntegerRange, rule, "an integer outside of 64 bits"));
                     }
-                    put(bins, Cow::Borrowed(name), value);
+                    put(ops, Cow::Borrowed(name), value);
                 } else if matches!(rule.missing, MissingRule::Reject) {
                     return Err(rejection(Reason::FieldMissing, rule, "missing"));
                 }
@@ -90,6 +309,7 @@ impl<'m> Context<'_, 'm> {
                 place,
                 except,
                 rename,
+                owned,
                 long_names,
                 written,
             } => {
@@ -111,14 +331,20 @@ impl<'m> Context<'_, 'm> {
                         Some((_, to)) => Cow::Borrowed(to.as_str()),
                         None => field,
                     };
-                    let fits = (1..=BIN_NAME_BYTES_MAX).contains(&name.len()) && !name.contains('\0');
+                    if owned.iter().any(|bin| *bin == name) {
+                        continue;
+                    }
+                    let fits = (1..=BIN_NAME_BYTES_MAX).contains(&name.len())
+                        && !name.contains('\0')
+                        && !guard::is_reserved(&name);
                     if fits {
-                        put(bins, name, value);
+                        put(ops, name, value);
                     } else if *long_names == LongNames::Reject {
                         return Err(Rejection::new(
                             Reason::BinName,
                             format!(
-                                "bins = \"{written}.*\": a field name of {} bytes cannot be a bin (1 to {BIN_NAME_BYTES_MAX})",
+                                "bins = \"{written}.*\": a field name of {} bytes cannot be a bin (1 to {BIN_NAME_BYTES_MAX}, not \
+                                 ~ and 14 letters, which guards are called)",
                                 name.len()
                             ),
                         ));
@@ -307,10 +533,10 @@ impl<'m> Context<'_, 'm> {
 }
 
 /// One value a bin: a later rule for the same name replaces an earlier one.
-fn put<'m>(bins: &mut Vec<(Cow<'m, str>, Value<'m>)>, name: Cow<'m, str>, value: Value<'m>) {
-    match bins.iter_mut().find(|(n, _)| *n == name) {
-        Some(bin) => bin.1 = value,
-        None => bins.push((name, value)),
+fn put<'m>(ops: &mut Vec<Op<'m>>, bin: Cow<'m, str>, value: Value<'m>) {
+    match ops.iter_mut().find(|op| op.bin() == bin) {
+        Some(op) => *op = Op::Put { bin, value },
+        None => ops.push(Op::Put { bin, value }),
     }
 }
 

@@ -8,17 +8,16 @@
 //! All rules judge and map a message before anything of it is written; one rejection rejects the whole message.
 
 mod cast;
+mod guarding;
 mod compile;
 mod eval;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 
-use crate::config::model::Format;
+use crate::config::model::{Format, Tombstone};
 use crate::pipeline::decode::{self, DecodeError, PathTree};
-use crate::pipeline::value::Value;
+use crate::pipeline::row::{Row, Target};
 
 pub use compile::CompileError;
 use compile::{CompiledWrite, EachRule};
@@ -36,47 +35,6 @@ pub struct Message<'m> {
     pub payload: Option<&'m [u8]>,
     /// In the order of the message. May be left empty when [`TopicMapping::wants_headers`] is false.
     pub headers: Vec<(&'m str, Option<&'m [u8]>)>,
-}
-
-/// A record's key, before it is Aerospike's.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum RecordKey<'m> {
-    String(Cow<'m, str>),
-    Integer(i64),
-    Bytes(Cow<'m, [u8]>),
-}
-
-/// The life of a record, as one row asks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowTtl {
-    /// The namespace's own.
-    NamespaceDefault,
-    Never,
-    /// As the record has it.
-    Keep,
-    Seconds(u32),
-}
-
-/// Where a row goes: everything about it that the message does not decide.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    pub namespace: String,
-    /// Empty: no set.
-    pub set: String,
-    /// Store the key beside the digest.
-    pub send_key: bool,
-}
-
-/// What one message asks of one record.
-#[derive(Debug, Clone)]
-pub struct Row<'m> {
-    /// The message's place in the batch.
-    pub message: usize,
-    pub target: &'m Arc<Target>,
-    pub key: RecordKey<'m>,
-    /// Names at most once each; never empty. [`Value::Null`] removes the bin.
-    pub bins: Vec<(Cow<'m, str>, Value<'m>)>,
-    pub ttl: RowTtl,
 }
 
 /// Why a message cannot become records. Stable words: they are metric labels.
@@ -109,6 +67,18 @@ pub enum Reason {
     BinName,
     /// A life outside 0 to 10 years.
     TtlRange,
+    /// More rows than a guard can tell apart.
+    TooManyRows,
+    /// A namespace or set from the message that is not among those allowed.
+    NameNotAllowed,
+    /// A version that is no integer.
+    VersionType,
+    /// `mode` and the record contradict each other: it is there, or is not.
+    Conflict,
+    /// A write that cannot be repeated may have been applied, or not.
+    InDoubt,
+    /// The database client cannot send a row of it.
+    Unsendable,
     /// The database refused a row of it for what it is.
     Database(u8),
 }
@@ -132,6 +102,12 @@ impl Reason {
             Reason::EachTooMany => "each_too_many",
             Reason::BinName => "bin_name",
             Reason::TtlRange => "ttl_range",
+            Reason::TooManyRows => "too_many_rows",
+            Reason::NameNotAllowed => "name_not_allowed",
+            Reason::VersionType => "version_type",
+            Reason::Conflict => "conflict",
+            Reason::InDoubt => "in_doubt",
+            Reason::Unsendable => "unsendable",
             Reason::Database(_) => "database",
         }
     }
@@ -152,7 +128,7 @@ impl fmt::Display for Rejection {
 }
 
 impl Rejection {
-    fn new(reason: Reason, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Rejection {
             reason,
             detail: detail.into(),
@@ -178,15 +154,25 @@ impl Mapping {
         self.topics.get(topic)
     }
 
-    /// Every target any rule writes to, each once.
+    /// Every target any rule can write to, each once.
     pub fn targets(&self) -> Vec<&Target> {
         let mut targets: Vec<&Target> = Vec::new();
-        for write in self.topics.values().flat_map(|t| &t.writes) {
-            if !targets.contains(&&*write.target) {
-                targets.push(&write.target);
+        for target in self
+            .topics
+            .values()
+            .flat_map(|t| &t.writes)
+            .flat_map(|w| w.target.all())
+        {
+            if !targets.contains(&&**target) {
+                targets.push(target);
             }
         }
         targets
+    }
+
+    /// Whether rows of any topic are guarded.
+    pub fn is_guarded(&self) -> bool {
+        self.topics.values().any(TopicMapping::is_guarded)
     }
 }
 
@@ -206,6 +192,18 @@ impl TopicMapping {
     /// Whether any rule reads a header: if not, the caller need not collect them.
     pub fn wants_headers(&self) -> bool {
         !self.header_names.is_empty()
+    }
+
+    /// Whether rows of this topic are guarded.
+    pub fn is_guarded(&self) -> bool {
+        self.writes.iter().any(|write| write.rules.guarded)
+    }
+
+    /// The lines of the writes whose rows are guarded, and of those that are not.
+    pub fn guarded_lines(&self) -> (Vec<usize>, Vec<usize>) {
+        let (guarded, plain): (Vec<_>, Vec<_>) = self.writes.iter().partition(|write| write.rules.guarded);
+        let lines = |writes: Vec<&CompiledWrite>| writes.iter().map(|write| write.rules.line).collect();
+        (lines(guarded), lines(plain))
     }
 
     /// How many rows a plain message of this topic makes (`each` counted as one): what sizes a batch.
@@ -242,12 +240,23 @@ impl TopicMapping {
         now_ms: i64,
         rows: &mut Vec<Row<'m>>,
     ) -> Result<(), Rejection> {
-        let payload = message
-            .payload
-            .ok_or_else(|| Rejection::new(Reason::Tombstone, "the message has no payload (a tombstone)"))?;
-        let text = match self.format {
-            Format::Json => payload,
-            Format::JsonSchemaRegistry => registry_payload(payload)?,
+        let text = match (message.payload, self.format) {
+            (None, _) => {
+                if let Some(write) = self.writes.iter().find(|w| w.tombstone == Tombstone::Reject) {
+                    return Err(Rejection::new(
+                        Reason::Tombstone,
+                        format!(
+                            "the message has no payload (a tombstone), and the write at line {} does not say what that means; \
+                             cure: tombstone = \"delete\" or \"ignore\"",
+                            write.rules.line
+                        ),
+                    ));
+                }
+                // Keys of deletions come from the message's key and headers: nothing is asked of this.
+                b"null".as_slice()
+            }
+            (Some(payload), Format::Json) => payload,
+            (Some(payload), Format::JsonSchemaRegistry) => registry_payload(payload)?,
         };
         let fields = decode::decode(&self.tree, text)?;
         let key_fields = match (&self.key_tree, message.key) {
@@ -263,11 +272,19 @@ impl TopicMapping {
             key_fields: key_fields.as_ref(),
             header_names: &self.header_names,
             now_ms,
+            index,
+            first_row: rows.len(),
         };
         for write in &self.writes {
+            if message.payload.is_none() {
+                if write.tombstone == Tombstone::Delete {
+                    context.deletion(write, rows)?;
+                }
+                continue;
+            }
             match &write.each {
-                None => context.row(write, None, index, rows)?,
-                Some(each) => self.apply_each(&context, write, each, index, rows)?,
+                None => context.row(write, None, rows)?,
+                Some(each) => self.apply_each(&context, write, each, rows)?,
             }
         }
         Ok(())
@@ -278,7 +295,6 @@ impl TopicMapping {
         context: &eval::Context<'_, 'm>,
         write: &'m CompiledWrite,
         each: &EachRule,
-        index: usize,
         rows: &mut Vec<Row<'m>>,
     ) -> Result<(), Rejection> {
         let elements = match context.fields.each(each.id) {
@@ -287,7 +303,7 @@ impl TopicMapping {
             decode::Elements::Missing => {
                 return Err(Rejection::new(
                     Reason::FieldMissing,
-                    format!("each = \"{}\" (line {}): no such field", each.written, write.line),
+                    format!("each = \"{}\" (line {}): no such field", each.written, write.rules.line),
                 ));
             }
             decode::Elements::NotAnArray(type_name) => {
@@ -295,7 +311,7 @@ impl TopicMapping {
                     Reason::EachType,
                     format!(
                         "each = \"{}\" (line {}) is of type {type_name}, not an array",
-                        each.written, write.line
+                        each.written, write.rules.line
                     ),
                 ));
             }
@@ -307,7 +323,7 @@ impl TopicMapping {
                 format!(
                     "each = \"{}\" (line {}) has {} elements, each_max is {}",
                     each.written,
-                    write.line,
+                    write.rules.line,
                     elements.len(),
                     each.max
                 ),
@@ -320,7 +336,6 @@ impl TopicMapping {
                     items: &elements,
                     number,
                 }),
-                index,
                 rows,
             )?;
         }

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::config;
+use crate::pipeline::row::{Number, Op, RecordKey, RowAction, RowTtl};
+use crate::pipeline::value::Value;
 
 const NOW_MS: i64 = 1_800_000_000_000;
 
@@ -58,12 +60,35 @@ fn show(row: &Row<'_>) -> String {
         RowTtl::Keep => " keep".into(),
         RowTtl::Seconds(seconds) => format!(" {seconds}s"),
     };
-    let bins: Vec<String> = row
-        .bins
-        .iter()
-        .map(|(name, value)| format!("{name}={}", value_text(value)))
-        .collect();
-    format!("{}/{key}{ttl} {}", row.target.set, bins.join(" "))
+    let newer = row.newer.map(|version| format!(" newer {version}")).unwrap_or_default();
+    let ops = match &row.action {
+        RowAction::Touch => "touch".to_owned(),
+        RowAction::Delete => "delete".to_owned(),
+        RowAction::Write(ops) => ops.iter().map(op_text).collect::<Vec<_>>().join(" "),
+    };
+    format!("{}/{key}{ttl}{newer} {ops}", row.target.set)
+}
+
+fn op_text(op: &Op<'_>) -> String {
+    let bin = op.bin();
+    match op {
+        Op::Put { value, .. } => format!("{bin}={}", value_text(value)),
+        Op::Once { value, .. } => format!("{bin}?={}", value_text(value)),
+        Op::Add { by, .. } => format!("{bin}+={}", number_text(*by)),
+        Op::Append { value, .. } => format!("{bin}..={}", value_text(value)),
+        Op::Prepend { value, .. } => format!("{bin}=..{}", value_text(value)),
+        Op::ListAppend { value, .. } => format!("{bin}[]={}", value_text(value)),
+        Op::MapPut { key, value, .. } => format!("{bin}[{}]={}", value_text(key), value_text(value)),
+        Op::MapAdd { key, by, .. } => format!("{bin}[{}]+={}", value_text(key), number_text(*by)),
+        Op::KeepLast { count, map, .. } => format!("{bin}:last {count}{}", if *map { " keys" } else { "" }),
+    }
+}
+
+fn number_text(number: Number) -> String {
+    match number {
+        Number::Int(n) => n.to_string(),
+        Number::Float(n) => format!("{n:?}"),
+    }
 }
 
 fn value_text(value: &Value<'_>) -> String {

@@ -1,0 +1,71 @@
+//! Which writes of a topic are guarded, where the configuration does not say.
+
+use crate::config::model::{Action, Mode, OnConflict, OperationKind, Write};
+
+/// The writes of one topic, as far as guards go.
+#[derive(Debug)]
+pub(super) struct Guarding<'c> {
+    /// Writes that are guarded for themselves.
+    guarded: Vec<&'c Write>,
+}
+
+impl<'c> Guarding<'c> {
+    pub fn new(writes: &[&'c Write]) -> Self {
+        let guarded = writes
+            .iter()
+            .copied()
+            .filter(|write| write.guard.unwrap_or_else(|| needs_guard(write)));
+        Guarding {
+            guarded: guarded.collect(),
+        }
+    }
+
+    /// Whether the rows of `write` are guarded: it asks for it, or a replay would do harm, or it is in company: where
+    /// another write of the topic guards its records, writes that are not are a way past the guard, and cannot
+    /// be merged with those that are.
+    pub fn guards(&self, write: &Write) -> bool {
+        if self.guarded.iter().any(|guarded| std::ptr::eq(*guarded, write)) {
+            return true;
+        }
+        let can = write.mode != Mode::Replace && !matches!(write.action, Action::Touch);
+        can && write.guard.is_none() && self.is_in_company(write)
+    }
+
+    /// The same for what a tombstone does: it only deletes, whatever the write does otherwise.
+    pub fn guards_deletion(&self, write: &Write) -> bool {
+        write.guard != Some(false) && self.is_in_company(write)
+    }
+
+    fn is_in_company(&self, write: &Write) -> bool {
+        let meet = |guarded: &&Write| {
+            let common = |ours: &[String], theirs: &[String]| ours.iter().any(|name| theirs.contains(name));
+            common(write.namespace.all(), guarded.namespace.all()) && common(write.set.all(), guarded.set.all())
+        };
+        self.guarded.iter().any(meet)
+    }
+}
+
+/// Whether a second application of the same row would show, or be refused.
+fn needs_guard(write: &Write) -> bool {
+    let conflict_rejects =
+        matches!(write.mode, Mode::Create | Mode::UpdateOnly) && write.on_conflict == OnConflict::Reject;
+    conflict_rejects || !is_repeatable(write)
+}
+
+/// Whether rows of it, applied twice, do what they do once.
+pub(super) fn is_repeatable(write: &Write) -> bool {
+    let Action::Write { operations, .. } = &write.action else {
+        return true;
+    };
+    operations.iter().all(|operation| match operation.what {
+        OperationKind::Once(_)
+        | OperationKind::MapPut { .. }
+        | OperationKind::KeepLast { .. }
+        | OperationKind::Remove => true,
+        OperationKind::Add(_)
+        | OperationKind::Append(_)
+        | OperationKind::Prepend(_)
+        | OperationKind::ListAppend(_)
+        | OperationKind::MapAdd { .. } => false,
+    })
+}

@@ -1,0 +1,501 @@
+//! The loop against a database that answers from a script.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::pipeline::guard::{GuardIdentity, mark};
+use crate::pipeline::plan::OutgoingAction;
+use crate::pipeline::row::{Op, RecordKey, Row, RowAction, RowRules, RowTtl, Target};
+use crate::pipeline::value::Value;
+use crate::shutdown::StopKind;
+
+const OK: Answer = Answer::Code(0);
+const LOST: Answer = Answer::Failed {
+    failure: Failure::TimedOut,
+    in_doubt: true,
+};
+const UNSENT: Answer = Answer::Failed {
+    failure: Failure::NoNode,
+    in_doubt: false,
+};
+const UNSENDABLE: Answer = Answer::Failed {
+    failure: Failure::Unsendable,
+    in_doubt: false,
+};
+
+const RULES: RowRules = RowRules {
+    line: 1,
+    mode: Mode::Update,
+    on_conflict: OnConflict::Reject,
+    guarded: false,
+    newer_bin: None,
+    ttl_on_create: false,
+    repeatable: true,
+    in_doubt: InDoubt::Retry,
+};
+
+fn guarded() -> RowRules {
+    RowRules {
+        guarded: true,
+        repeatable: false,
+        ..RULES
+    }
+}
+
+/// A call as the script saw it: for each row its key and the operations in it.
+type Call = Vec<(i64, usize)>;
+
+/// Answers from a script: for each record key its answers in order, then success. Remembers the calls.
+#[derive(Default)]
+struct Script {
+    answers: RefCell<HashMap<i64, Vec<Answer>>>,
+    held: HashMap<i64, Option<Held>>,
+    calls: RefCell<Vec<Call>>,
+    reads: RefCell<Vec<Vec<i64>>>,
+    exists: RefCell<Vec<Mode>>,
+    rows_max: Option<usize>,
+    lacks: bool,
+    stop_after: Option<(usize, Stop)>,
+}
+
+fn script(answers: &[(i64, &[Answer])]) -> Script {
+    let answers = answers
+        .iter()
+        .map(|(key, answers)| (*key, answers.iter().rev().copied().collect()));
+    Script {
+        answers: RefCell::new(answers.collect()),
+        ..Script::default()
+    }
+}
+
+fn key(row: &Outgoing<'_>) -> i64 {
+    match row.key {
+        RecordKey::Integer(n) => *n,
+        _ => panic!("integer keys only"),
+    }
+}
+
+impl RowWriter for Script {
+    fn write(&self, rows: &[Outgoing<'_>]) -> Vec<Answer> {
+        let mut call = Call::new();
+        for row in rows {
+            let ops = match &row.action {
+                OutgoingAction::Write(ops) => ops.len() - row.conditions.iter().flatten().count(),
+                _ => 0,
+            };
+            self.exists.borrow_mut().push(row.exists);
+            assert!(!call.iter().any(|(k, _)| *k == key(row)), "a record is in a call once");
+            call.push((key(row), ops));
+        }
+        self.calls.borrow_mut().push(call);
+        if let Some((after, stop)) = &self.stop_after
+            && self.calls.borrow().len() >= *after
+        {
+            stop.request(StopKind::Drain);
+        }
+        let mut answers = self.answers.borrow_mut();
+        rows.iter()
+            .map(|row| answers.get_mut(&key(row)).and_then(Vec::pop).unwrap_or(OK))
+            .collect()
+    }
+
+    fn held(&self, rows: &[Outgoing<'_>]) -> Vec<Option<Held>> {
+        self.reads.borrow_mut().push(rows.iter().map(key).collect());
+        rows.iter()
+            .map(|row| self.held.get(&key(row)).copied().unwrap_or(Some([None, None])))
+            .collect()
+    }
+
+    fn rows_max(&self) -> usize {
+        self.rows_max.unwrap_or(usize::MAX)
+    }
+
+    fn lacks_namespace(&self, _namespace: &str) -> bool {
+        self.lacks
+    }
+}
+
+/// One message a row; each appends to a list of its record, so that a merged row shows its length.
+fn run(rules: &RowRules, keys: &[i64], script: Script) -> (Written, Script) {
+    run_in(
+        rules,
+        &keys.iter().map(|key| (*key, "test")).collect::<Vec<_>>(),
+        script,
+    )
+}
+
+fn run_in(rules: &RowRules, keys: &[(i64, &str)], script: Script) -> (Written, Script) {
+    let targets: HashMap<&str, Arc<Target>> = keys
+        .iter()
+        .map(|(_, namespace)| {
+            let target = Target {
+                namespace: (*namespace).into(),
+                set: "s".into(),
+                send_key: false,
+            };
+            (*namespace, Arc::new(target))
+        })
+        .collect();
+    let guard = Guard::new(&GuardIdentity {
+        group: "g",
+        topic_id: [1; 16],
+        topic: "t",
+        partition: 0,
+        epoch: 0,
+    });
+    let mut plan = Plan::with_capacity(keys.len());
+    for (message, (key, namespace)) in keys.iter().enumerate() {
+        let row = Row {
+            message,
+            number: 0,
+            rules,
+            target: &targets[namespace],
+            key: RecordKey::Integer(*key),
+            action: RowAction::Write(vec![Op::ListAppend {
+                bin: "l",
+                value: Value::Int(1),
+            }]),
+            ttl: RowTtl::NamespaceDefault,
+            newer: rules.newer_bin.as_ref().map(|_| i64::try_from(message).unwrap()),
+        };
+        plan.push(row, mark(i64::try_from(message).unwrap(), 0).unwrap());
+    }
+    let stop = script
+        .stop_after
+        .as_ref()
+        .map(|(_, stop)| stop.clone())
+        .unwrap_or_default();
+    let written = write(&plan, 100, &guard, &script, &stop);
+    (written, script)
+}
+
+#[track_caller]
+fn check(written: &Written, refused: &[(usize, Refusal)], open: &[usize]) {
+    assert_eq!(written.refused, refused);
+    assert_eq!(written.open, open);
+}
+
+#[test]
+fn only_the_unresolved_rows_are_sent_again() {
+    let (written, script) = run(&RULES, &[1, 2, 3], script(&[(2, &[LOST, Answer::Code(18)])]));
+    assert_eq!(written.end, WriteEnd::Finished);
+    check(&written, &[], &[]);
+    assert_eq!(written.tally.written, 3);
+    assert_eq!(
+        *script.calls.borrow(),
+        [vec![(1, 1), (2, 1), (3, 1)], vec![(2, 1)], vec![(2, 1)]]
+    );
+}
+
+#[test]
+fn rows_of_one_record_travel_as_one() {
+    let (written, script) = run(&RULES, &[1, 2, 1, 1], script(&[]));
+    assert_eq!(*script.calls.borrow(), [vec![(1, 3), (2, 1)]]);
+    assert_eq!((written.tally.written, written.tally.merged), (4, 2));
+}
+
+#[test]
+fn what_cannot_be_merged_waits_for_the_answer_before_it() {
+    let create = RowRules {
+        mode: Mode::Create,
+        on_conflict: OnConflict::Ignore,
+        ..RULES
+    };
+    let (written, script) = run(
+        &create,
+        &[1, 2, 1],
+        script(&[(1, &[LOST, Answer::Code(5), Answer::Code(5)])]),
+    );
+    assert_eq!(
+        *script.calls.borrow(),
+        [vec![(1, 1), (2, 1)], vec![(1, 1)], vec![(1, 1)]]
+    );
+    assert_eq!((written.tally.written, written.tally.ignored), (1, 2));
+}
+
+#[test]
+fn a_refusal_in_company_is_not_believed_before_the_row_was_alone() {
+    let answers: [(i64, &[Answer]); 2] = [(1, &[Answer::Code(4)]), (2, &[Answer::Code(13), Answer::Code(13)])];
+    let (written, script) = run(&RULES, &[1, 2, 3], script(&answers));
+    check(&written, &[(1, Refusal::Code(13))], &[]);
+    assert_eq!(
+        *script.calls.borrow(),
+        [vec![(1, 1), (2, 1), (3, 1)], vec![(1, 1)], vec![(2, 1)]]
+    );
+}
+
+#[test]
+fn a_merged_row_that_is_refused_goes_out_message_by_message_and_its_record_is_held_at_the_bad_one() {
+    let bad = Answer::Code(12);
+    let (written, script) = run(&RULES, &[1, 1, 1], script(&[(1, &[bad, OK, bad, bad])]));
+    check(&written, &[(1, Refusal::Code(12))], &[2]);
+    assert_eq!(*script.calls.borrow(), [vec![(1, 3)], vec![(1, 1)], vec![(1, 1)]]);
+    assert_eq!(written.tally.written, 1);
+}
+
+#[test]
+fn what_the_client_cannot_send_is_refused_alone_and_spoils_no_others() {
+    let answers: [(i64, &[Answer]); 2] = [(1, &[UNSENDABLE]), (2, &[UNSENDABLE, UNSENDABLE])];
+    let (written, _) = run(&RULES, &[1, 2], script(&answers));
+    check(&written, &[(1, Refusal::Unsendable)], &[]);
+    assert_eq!(written.tally.written, 1);
+}
+
+#[test]
+fn a_stop_ends_the_retries_and_names_what_is_open() {
+    let mut script = script(&[(2, &[LOST])]);
+    script.stop_after = Some((1, Stop::new()));
+    let (written, script) = run(&RULES, &[1, 2, 1], script);
+    assert_eq!(written.end, WriteEnd::Stopped);
+    check(&written, &[], &[1]);
+    assert_eq!(script.calls.borrow().len(), 1);
+}
+
+#[test]
+fn a_stop_lets_a_healthy_database_finish_the_batch_in_hand() {
+    let create = RowRules {
+        mode: Mode::Create,
+        ..RULES
+    };
+    let mut script = script(&[]);
+    script.stop_after = Some((1, Stop::new()));
+    let (written, script) = run(&create, &[1, 2, 1], script);
+    assert_eq!(written.end, WriteEnd::Finished);
+    assert_eq!(script.calls.borrow().len(), 2);
+}
+
+#[test]
+fn a_batch_of_many_calls_does_not_hold_up_the_end() {
+    let mut script = script(&[]);
+    script.stop_after = Some((usize::MAX, Stop::requested_before(FINISH_MAX)));
+    let (written, script) = run(&RULES, &[1, 2, 1], script);
+    assert_eq!(written.end, WriteEnd::Stopped);
+    let mut open = written.open;
+    open.sort_unstable();
+    assert_eq!(open, [0, 1, 2]);
+    assert!(script.calls.borrow().is_empty());
+}
+
+#[test]
+fn refused_credentials_end_it_at_once() {
+    let (written, _) = run(&RULES, &[1, 2], script(&[(1, &[Answer::Code(81)])]));
+    assert_eq!(written.end, WriteEnd::Fatal(Fatal::Credentials(81)));
+}
+
+#[test]
+fn an_unknown_namespace_is_the_end_only_where_a_node_says_that_it_lacks_it() {
+    let (written, _) = run(&RULES, &[1], script(&[(1, &[Answer::Code(20)])]));
+    assert_eq!(written.end, WriteEnd::Finished);
+    let mut lacking = script(&[(1, &[Answer::Code(20)])]);
+    lacking.lacks = true;
+    let (written, _) = run(&RULES, &[1], lacking);
+    assert_eq!(written.end, WriteEnd::Fatal(Fatal::NoNamespace("test".into())));
+}
+
+#[test]
+fn a_guard_that_has_a_single_row_needs_no_look() {
+    let (written, script) = run(&guarded(), &[1], script(&[(1, &[Answer::Code(27)])]));
+    assert_eq!(written.end, WriteEnd::Finished);
+    assert_eq!(
+        written.tally,
+        Tally {
+            guard_refused: 1,
+            ..Tally::default()
+        }
+    );
+    assert!(script.reads.borrow().is_empty());
+}
+
+#[test]
+fn of_a_merged_row_that_its_guard_refuses_what_it_has_is_done_and_the_rest_is_one_row() {
+    let mut script = script(&[(1, &[Answer::Code(27)])]);
+    script.held = HashMap::from([(1, Some([mark(1, 0), None]))]);
+    let (written, script) = run(&guarded(), &[1, 1, 1, 1], script);
+    assert_eq!(*script.calls.borrow(), [vec![(1, 4)], vec![(1, 2)]]);
+    assert_eq!(
+        written.tally,
+        Tally {
+            written: 2,
+            merged: 1,
+            guard_refused: 2,
+            ..Tally::default()
+        }
+    );
+}
+
+#[test]
+fn a_guard_that_cannot_be_read_is_asked_again() {
+    let mut script = script(&[(1, &[Answer::Code(27)])]);
+    script.held = HashMap::from([(1, None)]);
+    let (written, script) = run(&guarded(), &[1, 1], script);
+    assert_eq!(*script.calls.borrow(), [vec![(1, 2)], vec![(1, 2)]]);
+    assert_eq!(written.tally.written, 2);
+}
+
+#[test]
+fn a_guarded_create_that_finds_its_record_asks_the_guard_whose_it_is() {
+    let create = RowRules {
+        mode: Mode::Create,
+        ..guarded()
+    };
+    let mut ours = script(&[(1, &[Answer::Code(5)])]);
+    ours.held = HashMap::from([(1, Some([mark(0, 0), None]))]);
+    let (written, _) = run(&create, &[1], ours);
+    assert_eq!(written.tally.guard_refused, 1);
+    check(&written, &[], &[]);
+    let (written, _) = run(&create, &[1], script(&[(1, &[Answer::Code(5)])]));
+    check(&written, &[(0, Refusal::Conflict(5))], &[]);
+}
+
+#[test]
+fn an_older_version_is_stale_and_done() {
+    let versioned = RowRules {
+        newer_bin: Some("v".into()),
+        ..RULES
+    };
+    let (written, _) = run(&versioned, &[1], script(&[(1, &[Answer::Code(27)])]));
+    assert_eq!(
+        written.tally,
+        Tally {
+            stale: 1,
+            ..Tally::default()
+        }
+    );
+    let mut merged = script(&[(1, &[Answer::Code(27)])]);
+    merged.held = HashMap::from([(1, Some([None, Some(1)]))]);
+    let (written, _) = run(&versioned, &[1, 1, 1], merged);
+    assert_eq!(
+        written.tally,
+        Tally {
+            stale: 2,
+            written: 1,
+            ..Tally::default()
+        }
+    );
+}
+
+#[test]
+fn an_update_that_finds_no_record_is_a_conflict_or_is_ignored() {
+    let update = RowRules {
+        mode: Mode::UpdateOnly,
+        ..RULES
+    };
+    let (written, _) = run(&update, &[1], script(&[(1, &[Answer::Code(2)])]));
+    check(&written, &[(0, Refusal::Conflict(2))], &[]);
+}
+
+#[test]
+fn a_life_that_counts_at_the_creation_is_tried_as_an_update_first() {
+    let on_create = RowRules {
+        ttl_on_create: true,
+        ..RULES
+    };
+    let (written, script) = run(
+        &on_create,
+        &[1],
+        script(&[(1, &[Answer::Code(2), Answer::Code(5), LOST])]),
+    );
+    assert_eq!(written.tally.written, 1);
+    let modes = [Mode::UpdateOnly, Mode::Create, Mode::UpdateOnly, Mode::UpdateOnly];
+    assert_eq!(*script.exists.borrow(), modes);
+}
+
+#[test]
+fn an_unknown_outcome_of_what_cannot_be_repeated_is_the_configurations_to_judge() {
+    let unguarded = |in_doubt| RowRules {
+        repeatable: false,
+        in_doubt,
+        ..RULES
+    };
+    for answer in [LOST, Answer::Code(9), Answer::Code(99)] {
+        let (written, _) = run(&unguarded(InDoubt::Reject), &[1], script(&[(1, &[answer])]));
+        check(&written, &[(0, Refusal::InDoubt)], &[]);
+    }
+    // Never sent, or refused by the server: nothing was applied.
+    for answer in [UNSENT, Answer::Code(18), Answer::Code(14)] {
+        let (written, _) = run(&unguarded(InDoubt::Reject), &[1], script(&[(1, &[answer])]));
+        check(&written, &[], &[]);
+    }
+    let (written, _) = run(&unguarded(InDoubt::Retry), &[1], script(&[(1, &[LOST])]));
+    check(&written, &[], &[]);
+    // An early end is stamped on the first row of a batch, which may have been applied.
+    let unanswered = Answer::Failed {
+        failure: Failure::Unanswered,
+        in_doubt: true,
+    };
+    let answers: [(i64, &[Answer]); 2] = [(1, &[Answer::Code(4)]), (2, &[unanswered])];
+    let (written, _) = run(&unguarded(InDoubt::Hold), &[1, 2], script(&answers));
+    check(&written, &[(0, Refusal::InDoubt), (1, Refusal::InDoubt)], &[]);
+}
+
+#[test]
+fn a_busy_record_delays_only_itself() {
+    let (written, script) = run(&RULES, &[1, 2], script(&[(1, &[Answer::Code(14)])]));
+    assert_eq!(written.end, WriteEnd::Finished);
+    assert_eq!(*script.calls.borrow(), [vec![(1, 1), (2, 1)], vec![(1, 1)]]);
+}
+
+#[test]
+fn a_closed_namespace_delays_only_its_own_and_one_row_tries_the_door() {
+    let full = Answer::Code(8);
+    let answers: [(i64, &[Answer]); 2] = [(1, &[full, full]), (2, &[full])];
+    let keys = [(1, "full"), (2, "full"), (3, "test")];
+    let (written, script) = run_in(&RULES, &keys, script(&answers));
+    assert_eq!(written.end, WriteEnd::Finished);
+    let calls = script.calls.borrow();
+    assert_eq!(calls[0], [(1, 1), (2, 1), (3, 1)]);
+    assert_eq!(calls[1].len(), 1, "one probes: {calls:?}");
+}
+
+#[test]
+fn a_batch_that_is_too_big_goes_out_in_smaller_ones() {
+    let too_big = Answer::Code(151);
+    let mut script = script(&[(1, &[too_big]), (2, &[UNSENT])]);
+    script.rows_max = Some(1);
+    let (written, script) = run(&RULES, &[1, 2], script);
+    assert_eq!(written.end, WriteEnd::Finished);
+    assert!(script.calls.borrow().iter().all(|call| call.len() == 1));
+}
+
+#[test]
+fn a_pause_grows_to_its_cap_and_is_never_nothing() {
+    let mut wait = Wait::default();
+    let mut longest = Duration::ZERO;
+    for _ in 0..200 {
+        let before = Instant::now();
+        wait.failed(DATABASE);
+        let pause = wait.until.unwrap() - before;
+        assert!(
+            pause >= DATABASE.0 / 10 && pause <= DATABASE.1 + Duration::from_secs(1),
+            "{pause:?}"
+        );
+        longest = longest.max(pause);
+    }
+    assert!(longest > DATABASE.1 / 2, "{longest:?}");
+}
+
+proptest! {
+    /// Whatever the keys and however the database fails: every row is done, each record's in order, and no call holds a
+    /// record twice (asserted by the script).
+    #[test]
+    fn every_row_is_written_whatever_fails(
+        keys in proptest::collection::vec(0i64..6, 1..40),
+        failures in proptest::collection::vec((0i64..6, 0usize..2), 0..4),
+        guarded_rows: bool,
+    ) {
+        let mut answers: HashMap<i64, Vec<Answer>> = HashMap::new();
+        for (key, failure) in failures {
+            answers.entry(key).or_default().push([Answer::Code(14), Answer::Code(13)][failure]);
+        }
+        let script = Script { answers: RefCell::new(answers), ..Script::default() };
+        let rules = if guarded_rows { guarded() } else { RULES };
+        let (written, _) = run(&rules, &keys, script);
+        prop_assert_eq!(&written.end, &WriteEnd::Finished);
+        let accounted = written.tally.written as usize + written.refused.len() + written.open.len();
+        prop_assert_eq!(accounted, keys.len());
+    }
+}
