@@ -149,7 +149,7 @@ fn effective_settings(config: &Config) -> Vec<String> {
     let mut lines = vec![
         format!(
             "run memory={}MiB partitions_max={} batch_rows_max={} batch_bytes_max={}KiB commit_interval={:?} \
-             write_timeout={:?} shutdown_grace={:?} start_timeout={}",
+             write_timeout={:?} shutdown_grace={:?} start_timeout={} guard_epoch={}",
             run.memory_bytes / (1024 * 1024),
             run.partitions_max,
             run.batch_rows_max,
@@ -158,6 +158,7 @@ fn effective_settings(config: &Config) -> Vec<String> {
             run.write_timeout,
             run.shutdown_grace,
             run.start_timeout.map_or_else(|| "none".into(), |t| format!("{t:?}")),
+            run.guard_epoch,
         ),
         format!(
             "kafka brokers={} topics={} group={} start={:?} format={:?} properties=[{}]",

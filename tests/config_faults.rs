@@ -213,6 +213,14 @@ fn quantities_need_their_unit_and_their_range() {
             (2, "run.batch_rows_max", "out of range", "integer 5001", "1 to 5000"),
         ),
         (
+            "[run]\nguard_epoch = -1",
+            (2, "run.guard_epoch", "out of range", "integer -1", "0 to 4294967295"),
+        ),
+        (
+            "[run]\nguard_epoch = 4294967296",
+            (2, "run.guard_epoch", "out of range", "4294967296", "0 to 4294967295"),
+        ),
+        (
             "[run]\nbatch_rows_max = \"5\"",
             (2, "run.batch_rows_max", "expected an integer", "\"5\"", "1 to 5000"),
         ),
@@ -416,29 +424,6 @@ fn words_of_later_versions_are_refused_by_name() {
         (
             "[reject]\naction = \"burn\"",
             (2, "reject.action", "none of the values", "\"burn\"", "write \"hold\""),
-        ),
-    ]);
-    check_write(&[
-        (
-            "set = \"{tenant}\"",
-            "set",
-            "a set taken from the message is not known",
-            "\"{tenant}\"",
-            "fixed name",
-        ),
-        (
-            "set = \"@topic\"",
-            "set",
-            "a set taken from the message is not known",
-            "\"@topic\"",
-            "fixed name",
-        ),
-        (
-            "set = { path = \"a\" }",
-            "set",
-            "a set taken from the message is not known",
-            "a table",
-            "fixed name",
         ),
     ]);
 }
@@ -1525,6 +1510,968 @@ fn bins_are_checked() {
     );
 }
 
+/// One fault, of `key` in a write that has nothing but a key and these lines, of which the first is the fourth.
+fn check_lines(cases: &[(&str, Expected<'_>)]) {
+    for (lines, (line, key, problem, found, cure)) in cases {
+        let key = format!("route[0].write[0].{key}");
+        let piece = format!("[[route]]\n[[route.write]]\nkey = \"id\"\n{lines}");
+        check(&piece, &[(*line, &key, problem, found, cure)]);
+    }
+}
+
+#[test]
+fn operations_are_tables_of_bins() {
+    for word in ["once", "add", "append", "prepend", "list_append", "map_put", "map_add"] {
+        for (value, found) in [("5", "integer 5"), ("[\"a\"]", "an array of 1"), ("\"*\"", "\"*\"")] {
+            let line = format!("{word} = {value}");
+            let cure = format!("write e.g. {word} = {{");
+            check_lines(&[(&line, (4, word, "expected a table of bins", found, &cure))]);
+        }
+        let empty = format!("{word} = {{}}");
+        check_lines(&[(&empty, (4, word, "needs at least one bin", "a table", "write e.g."))]);
+    }
+    check_lines(&[
+        (
+            "once = { country_of_residence = \"user.country\" }",
+            (
+                4,
+                "once.country_of_residence",
+                "bin name is 20 bytes",
+                "\"country_of_residence\"",
+                "{ cor = \"user.country\" }",
+            ),
+        ),
+        (
+            "add = { \"\" = 1 }",
+            (4, "add.\"\"", "a bin name is empty", "\"\"", "1 to 15 bytes"),
+        ),
+        (
+            "once = { a = \"a b\" }",
+            (4, "once.a", "does not belong in a path", "\"a b\"", "in quotes"),
+        ),
+        (
+            "list_append = { a = [1] }",
+            (
+                4,
+                "list_append.a",
+                "not a value expression",
+                "an array of 1",
+                "{ value =",
+            ),
+        ),
+        (
+            "bins = [\"x\"]\nremove = \"a\"",
+            (5, "remove", "expected an array of strings", "\"a\"", "brackets"),
+        ),
+        (
+            "remove = []",
+            (4, "remove", "needs at least one bin", "an array of 0", "remove = ["),
+        ),
+        (
+            "remove = [5]",
+            (4, "remove[0]", "expected a string", "integer 5", "quotes"),
+        ),
+        (
+            "remove = [\"much_too_long_name\"]",
+            (4, "remove[0]", "bin name is 18 bytes", "\"much_", "1 to 15"),
+        ),
+        (
+            "remove = [\"a\", \"a\"]",
+            (4, "remove[1]", "named twice", "\"a\"", "each bin once"),
+        ),
+    ]);
+}
+
+#[test]
+fn numbers_to_add_have_one_type() {
+    for (word, before, after, tail) in [("add", "", "", ""), ("map_add", "{ key = \"k\", by = ", " }", ".by")] {
+        for (value, key, problem, found, cure) in [
+            (
+                "\"amount\"",
+                "",
+                "a number to add has no type",
+                "\"amount\"",
+                "{ path = \"amount\", as = \"integer\" } or as = \"float\"",
+            ),
+            ("{ path = \"n\" }", ".path", "has no type", "\"n\"", "as = \"integer\""),
+            (
+                "{ path = \"n\", default = 1 }",
+                ".path",
+                "has no type",
+                "\"n\"",
+                "as = \"float\"",
+            ),
+            ("\"@offset\"", "", "has no type", "\"@offset\"", "{ path = \"@offset\""),
+            (
+                "\"${env:TOPIC}\"",
+                "",
+                "has no type",
+                "the value of ${env:TOPIC}",
+                "as = \"integer\"",
+            ),
+            (
+                "{ path = \"n\", as = \"string\" }",
+                ".as",
+                "a number to add cannot be read as this",
+                "\"string\"",
+                "integer, float",
+            ),
+            (
+                "{ path = \"n\", as = \"epoch_ms\" }",
+                ".as",
+                "cannot be read as this",
+                "\"epoch_ms\"",
+                "integer, float",
+            ),
+            (
+                "{ path = \"n\", as = \"int\" }",
+                ".as",
+                "none of the values",
+                "\"int\"",
+                "\"integer\"",
+            ),
+            ("\"{a}{b}\"", "", "a template is a string", "\"{a}{b}\"", "one field"),
+            (
+                "{ path = \"{a}\", as = \"integer\" }",
+                ".as",
+                "a template is a string",
+                "\"integer\"",
+                "one field",
+            ),
+            (
+                "true",
+                "",
+                "only a number can be added",
+                "boolean true",
+                "as = \"float\"",
+            ),
+            (
+                "{ value = \"1\" }",
+                "",
+                "only a number can be added",
+                "a table",
+                "write a number",
+            ),
+            (
+                "{ object = { a = \"b\" } }",
+                ".object",
+                "an object cannot stand here",
+                "a table",
+                "name a field",
+            ),
+            (
+                "{ path = \"n\", as = \"integer\", default = 1.5 }",
+                ".default",
+                "type, integer",
+                "float 1.5",
+                "an integer",
+            ),
+        ] {
+            let line = format!("{word} = {{ n = {before}{value}{after} }}");
+            let key = format!("{word}.n{tail}{key}");
+            check_lines(&[(&line, (4, &key, problem, found, cure))]);
+        }
+    }
+}
+
+#[test]
+fn texts_to_append_are_strings_or_bytes() {
+    for word in ["append", "prepend"] {
+        for (value, key, problem, found, cure) in [
+            (
+                "5",
+                "",
+                "only a string or bytes can be appended",
+                "integer 5",
+                "a path, a template",
+            ),
+            ("{ value = [1] }", "", "only a string or bytes", "a table", "{ value ="),
+            (
+                "{ path = \"a\", as = \"integer\" }",
+                ".as",
+                "a text to append cannot be read as this",
+                "\"integer\"",
+                "string, base64, hex",
+            ),
+            (
+                "{ path = \"a\", as = \"json\" }",
+                ".as",
+                "cannot be read as this",
+                "\"json\"",
+                "hex",
+            ),
+            (
+                "{ path = \"a\", default = 5 }",
+                ".default",
+                "type, string",
+                "integer 5",
+                "quotes",
+            ),
+            (
+                "{ object = { a = \"b\" } }",
+                ".object",
+                "an object cannot stand here",
+                "a table",
+                "name a field",
+            ),
+        ] {
+            let line = format!("{word} = {{ t = {value} }}");
+            let key = format!("{word}.t{key}");
+            check_lines(&[(&line, (4, &key, problem, found, cure))]);
+        }
+        for cast in ["float", "bool", "epoch_ms"] {
+            let line = format!("{word} = {{ t = {{ path = \"a\", as = \"{cast}\" }} }}");
+            let key = format!("{word}.t.as");
+            check_lines(&[(&line, (4, &key, "cannot be read as this", cast, "string"))]);
+        }
+    }
+}
+
+#[test]
+fn entries_of_maps_have_a_key() {
+    check_lines(&[
+        (
+            "map_put = { m = \"a\" }",
+            (
+                4,
+                "map_put.m",
+                "an entry of a map has a `key`",
+                "\"a\"",
+                "{ key = \"pref.name\", value =",
+            ),
+        ),
+        (
+            "map_put = { m = { key = \"k\" } }",
+            (4, "map_put.m.value", "is missing", "", "value = \"pref.value\""),
+        ),
+        (
+            "map_put = { m = { value = \"k\" } }",
+            (4, "map_put.m.key", "is missing", "", "key = \"pref.name\""),
+        ),
+        (
+            "map_put = { m = { key = \"k\", value = \"v\", by = 1 } }",
+            (
+                4,
+                "map_put.m.by",
+                "unknown key in an entry of map_put",
+                "",
+                "key, value",
+            ),
+        ),
+        (
+            "map_put = { m = { key = 1.5, value = \"v\" } }",
+            (
+                4,
+                "map_put.m.key",
+                "a string or an integer",
+                "float 1.5",
+                "a path, a template",
+            ),
+        ),
+        (
+            "map_put = { m = { key = { path = \"k\", as = \"float\" }, value = \"v\" } }",
+            (
+                4,
+                "map_put.m.key.as",
+                "the key of an entry cannot be read as this",
+                "\"float\"",
+                "string, integer",
+            ),
+        ),
+        (
+            "map_put = { m = { key = { object = { a = \"b\" } }, value = \"v\" } }",
+            (
+                4,
+                "map_put.m.key.object",
+                "an object cannot stand here",
+                "a table",
+                "name a field",
+            ),
+        ),
+        (
+            "map_put = { m = { key = \"k\", value = \"a b\" } }",
+            (
+                4,
+                "map_put.m.value",
+                "does not belong in a path",
+                "\"a b\"",
+                "{ value =",
+            ),
+        ),
+        (
+            "map_add = { m = 1 }",
+            (4, "map_add.m", "an entry of a map has a `key`", "integer 1", "by = 1"),
+        ),
+        (
+            "map_add = { m = { by = 1 } }",
+            (4, "map_add.m.key", "is missing", "", "key ="),
+        ),
+        (
+            "map_add = { m = { key = true } }",
+            (
+                4,
+                "map_add.m.key",
+                "a string or an integer",
+                "boolean true",
+                "an integer",
+            ),
+        ),
+        (
+            "map_add = { m = { key = \"k\", value = 1 } }",
+            (
+                4,
+                "map_add.m.value",
+                "unknown key in an entry of map_add",
+                "",
+                "key, by",
+            ),
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_kept_grows_in_the_same_write() {
+    let without = "`keep_last` without a `list_append`, `map_put` or `map_add` of this bin";
+    check_lines(&[
+        (
+            "bins = [\"l\"]\nkeep_last = { l = 5 }",
+            (5, "keep_last.l", without, "integer 5", "add one"),
+        ),
+        (
+            "append = { l = \"x\" }\nkeep_last = { l = 5 }",
+            (5, "keep_last.l", without, "integer 5", "add one"),
+        ),
+        (
+            "keep_last = { l = 5 }",
+            (4, "keep_last.l", without, "integer 5", "add one"),
+        ),
+        (
+            "keep_last = 5",
+            (4, "keep_last", "expected a table of bins", "integer 5", "readings"),
+        ),
+        (
+            "keep_last = {}",
+            (4, "keep_last", "needs at least one bin", "a table", "1000"),
+        ),
+    ]);
+    for (count, problem, found) in [
+        ("0", "out of range", "integer 0"),
+        ("1_000_001", "out of range", "integer 1000001"),
+        ("\"5\"", "expected an integer", "\"5\""),
+        ("1.5", "expected an integer", "float 1.5"),
+    ] {
+        let lines = format!("list_append = {{ l = \"x\" }}\nkeep_last = {{ l = {count} }}");
+        check_lines(&[(&lines, (5, "keep_last.l", problem, found, "write 1 to 1000000"))]);
+    }
+}
+
+#[test]
+fn no_bin_is_named_by_two_words() {
+    let cure = "a bin of its own";
+    check_lines(&[
+        (
+            "bins = { n = \"n\" }\nadd = { n = 1 }",
+            (5, "add.n", "`bins` and `add` both name this bin", "integer 1", cure),
+        ),
+        (
+            "bins = [\"user.n\"]\nremove = [\"m\", \"n\"]",
+            (5, "remove[1]", "`bins` and `remove` both name", "\"n\"", cure),
+        ),
+        (
+            "bins = { path = \"*\", rename = { number = \"n\" } }\nonce = { n = \"n\" }",
+            (5, "once.n", "`bins` and `once` both name", "\"n\"", cure),
+        ),
+        (
+            "prepend = { t = \"a\" }\nappend = { t = \"b\" }",
+            (4, "prepend.t", "`append` and `prepend` both name", "\"a\"", cure),
+        ),
+        (
+            "list_append = { t = \"a\" }\nmap_put = { t = { key = \"a\", value = \"b\" } }\nkeep_last = { t = 5 }",
+            (5, "map_put.t", "`list_append` and `map_put` both name", "a table", cure),
+        ),
+        (
+            "bins = { v = \"v\" }\nnewer = { path = \"v\", bin = \"v\" }",
+            (
+                5,
+                "newer.bin",
+                "`bins` and `newer` both name this bin",
+                "\"v\"",
+                "the version a bin",
+            ),
+        ),
+        (
+            "add = { v = 1 }\nnewer = { path = \"v\", bin = \"v\" }",
+            (
+                5,
+                "newer.bin",
+                "`add` and `newer` both name",
+                "\"v\"",
+                "the version a bin",
+            ),
+        ),
+    ]);
+}
+
+#[test]
+fn the_names_of_guards_are_reserved() {
+    let guard = "~abcDEF0123-_xy";
+    let problem = "the name of a guard";
+    for (lines, line, key) in [
+        (
+            format!("bins = {{ \"{guard}\" = \"a\" }}"),
+            4,
+            format!("bins.\"{guard}\""),
+        ),
+        (format!("bins = ['\"{guard}\"']"), 4, "bins[0]".to_owned()),
+        (
+            format!("bins = {{ path = \"*\", rename = {{ a = \"{guard}\" }} }}"),
+            4,
+            "bins.rename.a".to_owned(),
+        ),
+        (format!("add = {{ \"{guard}\" = 1 }}"), 4, format!("add.\"{guard}\"")),
+        (format!("remove = [\"{guard}\"]"), 4, "remove[0]".to_owned()),
+        (
+            format!("bins = [\"a\"]\nnewer = {{ path = \"v\", bin = \"{guard}\" }}"),
+            5,
+            "newer.bin".to_owned(),
+        ),
+    ] {
+        check_lines(&[(&lines, (line, &key, problem, guard, "other than a guard's"))]);
+    }
+}
+
+#[test]
+fn a_write_does_something() {
+    check_lines(&[
+        ("", (2, "bins", "is missing", "", "touch = true or delete = true")),
+        (
+            "touch = false\ndelete = false",
+            (2, "bins", "is missing", "", "bins = {"),
+        ),
+        (
+            "touch = 1",
+            (4, "touch", "expected true or false", "integer 1", "true or false"),
+        ),
+    ]);
+    check(
+        "[[route]]\n[[route.write]]\nkey = \"@key\"\ntombstone = \"delete\"",
+        &[(
+            4,
+            "route[0].write[0].tombstone",
+            "what a message with payload writes is not said",
+            "\"delete\"",
+            "delete = true",
+        )],
+    );
+    check(
+        "[[route]]\ntombstone = \"delete\"\n[[route.write]]\nkey = \"@key\"",
+        &[(3, "route[0].write[0].bins", "is missing", "", "delete = true")],
+    );
+}
+
+/// All that changes a record, but for `keep_last`, which does not stand without another.
+const CHANGES: [(&str, &str); 9] = [
+    ("bins", "[\"x\"]"),
+    ("once", "{ a = \"x\" }"),
+    ("add", "{ a = 1 }"),
+    ("append", "{ a = \"x\" }"),
+    ("prepend", "{ a = \"x\" }"),
+    ("list_append", "{ a = \"x\" }"),
+    ("map_put", "{ a = { key = \"k\", value = \"v\" } }"),
+    ("map_add", "{ a = { key = \"k\" } }"),
+    ("remove", "[\"a\"]"),
+];
+
+/// `lines`, and below them each of `words`, is one fault at the word.
+fn check_beside(lines: &str, words: &[(&str, &str)], contradicts: &str) {
+    for (word, value) in words {
+        let line = 5 + lines.matches('\n').count();
+        let problem = format!("`{word}` contradicts {contradicts}");
+        let cure = format!("remove `{word}`");
+        let piece = format!("[[route]]\n[[route.write]]\nkey = \"id\"\n{lines}\n{word} = {value}");
+        let Err(faults) = parse(&whole(&piece)) else {
+            panic!("{piece}\nhas a fault, but was taken");
+        };
+        let fault = &faults.faults[0];
+        let key = format!("route[0].write[0].{word}");
+        assert!(
+            faults.faults.len() == 1
+                && fault.line == line
+                && fault.key == key
+                && fault.problem.starts_with(&problem)
+                && fault.found.is_some()
+                && fault.cure.starts_with(&cure),
+            "{piece}\nexpected: {problem}; {cure}\nfaults:\n{faults}"
+        );
+    }
+}
+
+#[test]
+fn touch_and_delete_stand_alone() {
+    check_beside("touch = true", &CHANGES, "`touch`");
+    check_beside("delete = true", &CHANGES, "`delete`");
+    let others = [
+        ("mode", "\"update\""),
+        ("on_conflict", "\"ignore\""),
+        ("in_doubt", "\"retry\""),
+    ];
+    check_beside("touch = true", &others, "`touch`");
+    check_beside("delete = true", &others, "`delete`");
+    check_beside(
+        "touch = true",
+        &[
+            ("delete", "true"),
+            ("guard", "true"),
+            ("newer", "{ path = \"v\", bin = \"v\" }"),
+        ],
+        "`touch`",
+    );
+    check_beside("touch = true\nttl = \"1d\"", &[("ttl_on", "\"create\"")], "`touch`");
+    check_beside(
+        "delete = true",
+        &[
+            ("ttl", "\"30d\""),
+            ("ttl", "\"keep\""),
+            ("ttl_on", "\"write\""),
+            ("ttl_on", "\"create\""),
+            ("send_key", "true"),
+        ],
+        "`delete`",
+    );
+    check_lines(&[(
+        "touch = true\nttl = \"keep\"",
+        (
+            5,
+            "ttl",
+            "ttl = \"keep\" contradicts `touch`, which begins the record's life anew",
+            "\"keep\"",
+            "\"30d\"",
+        ),
+    )]);
+    for (line, contradicts) in [
+        ("touch = true", "contradicts `touch`"),
+        ("delete = true", "contradicts `delete`"),
+        ("mode = \"replace\"", "contradicts mode = \"replace\""),
+    ] {
+        let piece = "[[route]]\n[[route.write]]\nkey = \"id\"\nlist_append = { a = \"x\" }\nkeep_last = { a = 1 }\n";
+        check(
+            &format!("{piece}{line}"),
+            &[
+                (4, "route[0].write[0].list_append", contradicts, "a table", "remove"),
+                (5, "route[0].write[0].keep_last", contradicts, "a table", "remove"),
+            ],
+        );
+    }
+}
+
+#[test]
+fn modes_agree_with_what_is_written() {
+    check_beside(
+        "bins = [\"x\"]\nmode = \"replace\"",
+        &CHANGES[1..],
+        "mode = \"replace\", which leaves no bin to work on",
+    );
+    check_beside(
+        "bins = [\"x\"]\nmode = \"replace\"",
+        &[("guard", "true")],
+        "mode = \"replace\"",
+    );
+    check_beside(
+        "bins = [\"x\"]\nmode = \"create\"",
+        &[("newer", "{ path = \"v\", bin = \"v\" }"), ("remove", "[\"a\"]")],
+        "mode = \"create\"",
+    );
+    let without = "`on_conflict` without a mode in which there are conflicts";
+    check_lines(&[
+        (
+            "bins = [\"x\"]\non_conflict = \"ignore\"",
+            (5, "on_conflict", without, "\"ignore\"", "mode = \"create\""),
+        ),
+        (
+            "bins = [\"x\"]\nmode = \"replace\"\non_conflict = \"reject\"",
+            (6, "on_conflict", without, "\"reject\"", "mode = \"update_only\""),
+        ),
+        (
+            "bins = [\"x\"]\nmode = \"upsert\"",
+            (
+                5,
+                "mode",
+                "none of the values",
+                "\"upsert\"",
+                "\"update\" or \"replace\" or \"create\" or \"update_only\"",
+            ),
+        ),
+        (
+            "bins = [\"x\"]\nmode = \"create\"\non_conflict = \"skip\"",
+            (
+                6,
+                "on_conflict",
+                "none of the values",
+                "\"skip\"",
+                "\"reject\" or \"ignore\"",
+            ),
+        ),
+    ]);
+}
+
+#[test]
+fn doubt_is_for_writes_without_a_guard() {
+    let problem = "`in_doubt` contradicts the guard: a guarded write is never in doubt";
+    for lines in [
+        "bins = [\"x\"]\nguard = true",
+        "add = { a = 1 }\nguard = true",
+        "\nadd = { a = 1 }",
+        "\nappend = { a = \"x\" }",
+        "\nprepend = { a = \"x\" }",
+        "\nlist_append = { a = \"x\" }",
+        "\nmap_add = { a = { key = \"k\" } }",
+        "bins = [\"x\"]\nmode = \"create\"",
+        "bins = [\"x\"]\nmode = \"update_only\"",
+    ] {
+        let lines = format!("{lines}\nin_doubt = \"hold\"");
+        check_lines(&[(&lines, (6, "in_doubt", problem, "\"hold\"", "guard = false"))]);
+    }
+    for lines in [
+        "bins = [\"x\"]",
+        "map_put = { a = { key = \"k\", value = \"v\" } }",
+        "add = { a = 1 }\nguard = false",
+        "bins = [\"x\"]\nmode = \"create\"\non_conflict = \"ignore\"",
+    ] {
+        good(&format!(
+            "[[route]]\n[[route.write]]\nkey = \"id\"\n{lines}\nin_doubt = \"hold\""
+        ));
+    }
+    check_lines(&[
+        (
+            "add = { a = 1 }\nguard = false\nin_doubt = \"skip\"",
+            (
+                6,
+                "in_doubt",
+                "none of the values",
+                "\"skip\"",
+                "\"retry\" or \"reject\" or \"hold\"",
+            ),
+        ),
+        (
+            "add = { a = 1 }\nguard = 1",
+            (5, "guard", "expected true or false", "integer 1", "true or false"),
+        ),
+    ]);
+}
+
+#[test]
+fn a_ttl_on_create_has_a_ttl_and_a_record_to_create() {
+    check_lines(&[
+        (
+            "bins = [\"x\"]\nttl_on = \"create\"",
+            (
+                5,
+                "ttl_on",
+                "without a ttl of the write's own",
+                "\"create\"",
+                "ttl = \"keep\"",
+            ),
+        ),
+        (
+            "bins = [\"x\"]\nttl = \"default\"\nttl_on = \"create\"",
+            (
+                6,
+                "ttl_on",
+                "without a ttl of the write's own",
+                "\"create\"",
+                "ttl = \"keep\"",
+            ),
+        ),
+        (
+            "bins = [\"x\"]\nttl = \"keep\"\nttl_on = \"create\"",
+            (
+                6,
+                "ttl_on",
+                "contradicts ttl = \"keep\"",
+                "\"create\"",
+                "a ttl such as \"30d\"",
+            ),
+        ),
+        (
+            "bins = [\"x\"]\nttl = \"1d\"\nttl_on = \"update\"",
+            (
+                6,
+                "ttl_on",
+                "none of the values",
+                "\"update\"",
+                "\"write\" or \"create\"",
+            ),
+        ),
+    ]);
+    for (mode, why) in [
+        ("create", "every write makes its record"),
+        ("update_only", "no write makes a record"),
+        ("replace", "every write sets the record's life"),
+    ] {
+        let lines = format!("bins = [\"x\"]\nttl = \"1d\"\nmode = \"{mode}\"\nttl_on = \"create\"");
+        let problem = format!("ttl_on = \"create\" contradicts mode = \"{mode}\": there {why}");
+        check_lines(&[(&lines, (7, "ttl_on", &problem, "\"create\"", "mode = \"update\""))]);
+    }
+}
+
+#[test]
+fn versions_are_checked() {
+    check_write(&[
+        (
+            "newer = \"lsn\"",
+            "newer",
+            "expected a table",
+            "\"lsn\"",
+            "newer = { path =",
+        ),
+        (
+            "newer = { path = \"v\" }",
+            "newer.bin",
+            "is missing",
+            "",
+            "bin = \"_lsn\"",
+        ),
+        ("newer = { bin = \"v\" }", "newer.path", "is missing", "", "path ="),
+        (
+            "newer = { path = \"v\", bin = \"v\", default = 1 }",
+            "newer.default",
+            "unknown key in newer",
+            "",
+            "known keys: path, bin, as, missing",
+        ),
+        (
+            "newer = { path = \"v\", bin = \"v\", as = \"float\" }",
+            "newer.as",
+            "none of the values",
+            "\"float\"",
+            "\"integer\" or \"epoch_ms\"",
+        ),
+        (
+            "newer = { path = \"v\", bin = \"v\", missing = \"take\" }",
+            "newer.missing",
+            "none of the values",
+            "\"take\"",
+            "\"skip\" or \"reject\"",
+        ),
+        (
+            "newer = { path = \"{a}{b}\", bin = \"v\" }",
+            "newer.path",
+            "a version is an integer, a template is a string",
+            "\"{a}{b}\"",
+            "one field",
+        ),
+        (
+            "newer = { path = \"a b\", bin = \"v\" }",
+            "newer.path",
+            "does not belong in a path",
+            "\"a b\"",
+            "in quotes",
+        ),
+        (
+            "newer = { path = \"v\", bin = \"much_too_long_name\" }",
+            "newer.bin",
+            "bin name is 18 bytes",
+            "\"much_too_long_name\"",
+            "1 to 15 bytes",
+        ),
+        (
+            "newer = { path = \"v\", bin = 5 }",
+            "newer.bin",
+            "expected a string",
+            "integer 5",
+            "quotes",
+        ),
+    ]);
+}
+
+#[test]
+fn names_from_the_message_need_their_list() {
+    check_write(&[
+        (
+            "set = \"users_{country}\"",
+            "set",
+            "a set from the message needs `sets_allowed`: the server never frees a set's name, and a namespace has 4095",
+            "\"users_{country}\"",
+            "sets_allowed = [\"users_de\", \"users_fr\"]",
+        ),
+        (
+            "set = \"@topic\"",
+            "set",
+            "needs `sets_allowed`",
+            "\"@topic\"",
+            "name those that it may be",
+        ),
+        (
+            "set = { path = \"a\" }",
+            "set",
+            "needs `sets_allowed`",
+            "a table",
+            "sets_allowed",
+        ),
+        (
+            "namespace = { path = \"tenant\" }",
+            "namespace",
+            "a namespace from the message needs `namespaces_allowed`",
+            "a table",
+            "namespaces_allowed = [",
+        ),
+        ("set = \"{a b}\"", "set", "does not belong", "\"{a b}\"", "in quotes"),
+        ("set = \"a}b\"", "set", "without its `{`", "\"a}b\"", "}}"),
+        (
+            "set = { value = 5 }",
+            "set",
+            "a name is a string",
+            "a table",
+            "in quotes",
+        ),
+        (
+            "set = { object = { a = \"b\" } }",
+            "set.object",
+            "an object cannot stand here",
+            "a table",
+            "name a field",
+        ),
+        (
+            "sets_allowed = [\"a\"]",
+            "sets_allowed",
+            "`sets_allowed` without a set from the message",
+            "an array of 1",
+            "remove it",
+        ),
+        (
+            "namespaces_allowed = [\"a\"]",
+            "namespaces_allowed",
+            "`namespaces_allowed` without a namespace from the message",
+            "an array of 1",
+            "remove it",
+        ),
+    ]);
+    let long_set = format!("[\"{}\"]", "s".repeat(64));
+    let long_namespace = format!("[\"{}\"]", "n".repeat(32));
+    for (word, list, key, problem, found, cure) in [
+        ("set", "[]", "", "needs at least one name", "an array of 0", "users_de"),
+        ("set", "\"a\"", "", "expected an array of strings", "\"a\"", "brackets"),
+        ("set", "[5]", "[0]", "expected a string", "integer 5", "quotes"),
+        ("set", "[\"a\", \"a\"]", "[1]", "named twice", "\"a\"", "once"),
+        ("set", "[\"\"]", "[0]", "a set name is empty", "\"\"", "sets_allowed ="),
+        (
+            "set",
+            &long_set,
+            "[0]",
+            "64 bytes, Aerospike allows 63",
+            "\"sss",
+            "sets_allowed =",
+        ),
+        (
+            "namespace",
+            &long_namespace,
+            "[0]",
+            "32 bytes, Aerospike allows 31",
+            "\"nnn",
+            "namespaces_allowed =",
+        ),
+    ] {
+        let lines = format!("bins = [\"x\"]\n{word} = \"@header.x\"\n{word}s_allowed = {list}");
+        let key = format!("{word}s_allowed{key}");
+        check_lines(&[(&lines, (6, &key, problem, found, cure))]);
+    }
+    check_lines(&[
+        (
+            "bins = [\"x\"]\nset = { path = \"a\", as = \"integer\" }\nsets_allowed = [\"a\"]",
+            (
+                5,
+                "set.as",
+                "a name cannot be read as this",
+                "\"integer\"",
+                "write one of: string",
+            ),
+        ),
+        (
+            "bins = [\"x\"]\nset = \"users\"\nsets_allowed = [\"users\"]",
+            (
+                6,
+                "sets_allowed",
+                "without a set from the message",
+                "an array of 1",
+                "remove it",
+            ),
+        ),
+        (
+            "bins = [\"x\"]\nset = { path = \"a\", default = \"c\" }\nsets_allowed = [\"a\", \"b\"]",
+            (
+                5,
+                "set.default",
+                "is not among sets_allowed",
+                "\"c\"",
+                "add it to sets_allowed",
+            ),
+        ),
+    ]);
+}
+
+#[test]
+fn tombstones_that_delete_find_their_record() {
+    let needs = "tombstone = \"delete\" needs a key that a message without payload has";
+    for key in ["id", "@value", "user.id", "{@key}:{id}", "{ts:%Y}"] {
+        let piece = format!("[[route]]\n[[route.write]]\nkey = \"{key}\"\nbins = [\"x\"]\ntombstone = \"delete\"");
+        check(&piece, &[(3, "route[0].write[0].key", needs, key, "key = \"@key\"")]);
+        let piece = format!("[[route]]\ntombstone = \"delete\"\n[[route.write]]\nkey = \"{key}\"\nbins = [\"x\"]");
+        check(
+            &piece,
+            &[(4, "route[0].write[0].key", needs, key, "tombstone = \"ignore\"")],
+        );
+    }
+    check(
+        "[[route]]\n[[route.write]]\nkey = \"@item.id\"\neach = \"items\"\nbins = [\"x\"]\ntombstone = \"delete\"\n\
+         set = \"{@index}\"\nsets_allowed = [\"1\"]\nnamespace = { path = \"n\" }\nnamespaces_allowed = [\"n\"]",
+        &[
+            (3, "route[0].write[0].key", needs, "\"@item.id\"", "a header"),
+            (
+                4,
+                "route[0].write[0].each",
+                "contradicts `each`",
+                "\"items\"",
+                "tombstone = \"ignore\"",
+            ),
+            (
+                7,
+                "route[0].write[0].set",
+                "needs a set that a message without payload has",
+                "\"{@index}\"",
+                "set = \"@header.set\"",
+            ),
+            (
+                9,
+                "route[0].write[0].namespace",
+                "needs a namespace that a message without payload has",
+                "a table",
+                "namespace = \"@header.namespace\"",
+            ),
+        ],
+    );
+    let write = "[[route.write]]\nkey = \"id\"\nbins = [\"x\"]";
+    check(
+        &format!("[[route]]\ntombstone = \"drop\"\n{write}"),
+        &[(
+            2,
+            "route[0].tombstone",
+            "none of the values",
+            "\"drop\"",
+            "\"reject\" or \"ignore\" or \"delete\"",
+        )],
+    );
+    check(
+        &format!("[[route]]\n{write}\ntombstone = true"),
+        &[(
+            5,
+            "route[0].write[0].tombstone",
+            "expected a string",
+            "boolean true",
+            "quotes",
+        )],
+    );
+}
+
 #[test]
 fn values_are_checked() {
     let cases: &[(&str, &str, &str, &str, &str)] = &[
@@ -1942,7 +2889,7 @@ action = "drop"
         ),
         (21, "route[0].write[0].bins.when", "no dates", "date", ""),
         (22, "route[0].write[0].ttl", "expected a ttl", "integer 30", ""),
-        (24, "route[0].write[1].set", "not known to this version", "\"{x}\"", ""),
+        (24, "route[0].write[1].set", "needs `sets_allowed`", "\"{x}\"", ""),
         (
             25,
             "route[0].write[1].key",

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use penstock::config::model::{
-    Bin, Expr, Format, LongNames, Missing, Part, Path, Reject, Segment, Source, Start, Ttl, Typed,
+    Action, Bin, Expr, Format, InDoubt, LongNames, Missing, Mode, Name, OnConflict, Operation, OperationKind, Part,
+    Path, Reject, Segment, Source, Start, Tombstone, Ttl, TtlOn, Typed, Write,
 };
 use penstock::config::{self, Config, Outside};
 use proptest::prelude::*;
@@ -82,6 +83,21 @@ fn told_source(source: &Source) -> String {
         Source::Item(path) => told("item:", path),
         Source::KeyPath(path) => told("key:", path),
         other => format!("{other:?}"),
+    }
+}
+
+/// The bins of a write that neither touches nor deletes.
+fn bins(write: &Write) -> &[Bin] {
+    match &write.action {
+        Action::Write { bins, .. } => bins,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn fixed(name: &Name) -> &str {
+    match name {
+        Name::Fixed(name) => name,
+        Name::FromMessage { .. } => panic!("{name:?}"),
     }
 }
 
@@ -174,15 +190,16 @@ fn the_design_is_read() {
         (route.line, &route.topics, &route.root),
         (26, &vec!["events".to_owned()], &Path::new())
     );
+    assert_eq!(config.run.guard_epoch, 0);
     let users = &route.writes[0];
     assert_eq!(
-        (users.line, users.set.as_str(), users.namespace.as_str()),
+        (users.line, fixed(&users.set), fixed(&users.namespace)),
         (29, "users", "test")
     );
     assert_eq!((users.key.line, users.key.written.as_str()), (31, "user.id"));
     assert_eq!(told(&users.key), "user/id");
     assert_eq!(
-        one_bins(&users.bins),
+        one_bins(bins(users)),
         [
             ("country", "user/country"),
             ("seen", "ts"),
@@ -196,10 +213,255 @@ fn the_design_is_read() {
     assert_eq!((&each.path, each.max), (&path(&["items"]), 1000));
     assert_eq!(told(&lines.key), "<order_id>:<item:line>");
     assert_eq!(
-        one_bins(&lines.bins),
+        one_bins(bins(lines)),
         [("sku", "item:sku"), ("qty", "item:qty")].map(|(name, value)| (name.to_owned(), value.to_owned()))
     );
     assert!(matches!(lines.ttl, Ttl::Default));
+}
+
+/// A write as the text of one line has it: beside `key`, and with `bins` if the line says so by `…`.
+fn write(lines: &str) -> Write {
+    let config = good(&format!(
+        "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n[aerospike]\nhosts = \"a\"\nnamespace = \"test\"\n[[route]]\n\
+         [[route.write]]\n{}\n",
+        lines.replace('…', "bins = { a = \"a\" }")
+    ));
+    config.routes[0].writes[0].clone()
+}
+
+fn told_operation(Operation { bin, what }: &Operation) -> String {
+    let what = match what {
+        OperationKind::Once(value) => format!("once {}", told(value)),
+        OperationKind::Add(value) => format!("add {}", told(value)),
+        OperationKind::Append(value) => format!("append {}", told(value)),
+        OperationKind::Prepend(value) => format!("prepend {}", told(value)),
+        OperationKind::ListAppend(value) => format!("list_append {}", told(value)),
+        OperationKind::MapPut { key, value } => format!("map_put {} = {}", told(key), told(value)),
+        OperationKind::MapAdd { key, by } => format!("map_add {} + {}", told(key), told(by)),
+        OperationKind::KeepLast { count, map } => format!("keep_last {count} map={map}"),
+        OperationKind::Remove => "remove".to_owned(),
+    };
+    format!("{bin}: {what}")
+}
+
+#[test]
+fn operations_are_done_in_their_order() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "remove = [\"r\", \"q\"]\nmap_add = { m = { key = \"k\" } }\nmap_put = { p = { key = 5, value = \"v\" } }\n\
+             list_append = { l = \"x\" }\nprepend = { e = \"x\" }\nappend = { f = \"x\" }\nadd = { y = 1, x = 2.5 }\n\
+             keep_last = { p = 3, l = 1_000_000, m = 1 }\nonce = { o = \"x\" }",
+            &[
+                "o: once x",
+                "y: add Int(1)",
+                "x: add Float(2.5)",
+                "f: append x as String",
+                "e: prepend x as String",
+                "l: list_append x",
+                "l: keep_last 1000000 map=false",
+                "p: map_put Int(5) = v",
+                "p: keep_last 3 map=true",
+                "m: map_add k as String + Int(1)",
+                "m: keep_last 1 map=true",
+                "r: remove",
+                "q: remove",
+            ],
+        ),
+        (
+            "…\nonce = { path = \"x\", o = { object = { t = \"ts\" } }, c = { value = [1] } }",
+            &["path: once x", "o: once {t=ts}", "c: once List([Int(1)])"],
+        ),
+        (
+            "add = { spend = { path = \"amount\", as = \"float\", default = 1 }, n = { path = \"n\", as = \"integer\", \
+             missing = \"skip\" }, c = { value = -3 } }",
+            &[
+                "spend: add amount as Float missing Default(Float(1.0))",
+                "n: add n as Integer missing Skip",
+                "c: add Int(-3)",
+            ],
+        ),
+        (
+            "append = { a = \"{x}\\n\", b = { path = \"x\", as = \"base64\" }, c = { value = \";\" }, d = \"@value\" }\n\
+             prepend = { e = { path = \"x\", default = \"-\" } }",
+            &[
+                "a: append <x>\n",
+                "b: append x as Base64",
+                "c: append String(\";\")",
+                "d: append Value as String",
+                "e: prepend x as String missing Default(String(\"-\"))",
+            ],
+        ),
+        (
+            "list_append = { a = { object = { v = \"v\" } }, b = { path = \"x\", as = \"json\" }, c = \"@offset\" }",
+            &[
+                "a: list_append {v=v}",
+                "b: list_append x as Json",
+                "c: list_append Offset",
+            ],
+        ),
+        (
+            "map_put = { a = { key = \"{x}:{y}\", value = { object = { v = \"v\" } } }, b = { key = { value = \"k\" }, \
+             value = 1 }, c = { key = { path = \"n\", as = \"integer\" }, value = { value = \"web\" } } }",
+            &[
+                "a: map_put <x>:<y> = {v=v}",
+                "b: map_put String(\"k\") = Int(1)",
+                "c: map_put n as Integer = String(\"web\")",
+            ],
+        ),
+        (
+            "map_add = { day = { key = \"{camp}:{ts:%Y%m%d}\", by = { path = \"n\", as = \"integer\" } } }",
+            &["day: map_add <camp>:<ts|%Y%m%d> + n as Integer"],
+        ),
+    ];
+    for (lines, expected) in cases {
+        let write = write(&format!("key = \"id\"\n{lines}"));
+        let Action::Write { operations, .. } = &write.action else {
+            panic!("{lines}");
+        };
+        let operations: Vec<String> = operations.iter().map(told_operation).collect();
+        assert_eq!(operations, *expected, "{lines}");
+    }
+}
+
+#[test]
+fn writes_say_when_they_are_done() {
+    let plain = write("key = \"id\"\n…");
+    assert!(matches!(plain.action, Action::Write { .. }));
+    assert_eq!(
+        (plain.mode, plain.on_conflict, plain.guard),
+        (Mode::Update, OnConflict::Reject, None)
+    );
+    assert_eq!(
+        (plain.in_doubt, plain.ttl_on, plain.tombstone),
+        (InDoubt::Retry, TtlOn::Write, Tombstone::Reject)
+    );
+    assert!(plain.newer.is_none());
+
+    for (word, mode) in [
+        ("update", Mode::Update),
+        ("replace", Mode::Replace),
+        ("create", Mode::Create),
+        ("update_only", Mode::UpdateOnly),
+    ] {
+        assert_eq!(write(&format!("key = \"id\"\n…\nmode = \"{word}\"")).mode, mode);
+    }
+    for (word, on_conflict) in [("reject", OnConflict::Reject), ("ignore", OnConflict::Ignore)] {
+        let lines = format!("key = \"id\"\n…\nmode = \"create\"\non_conflict = \"{word}\"");
+        assert_eq!(write(&lines).on_conflict, on_conflict);
+    }
+    for (word, in_doubt) in [
+        ("retry", InDoubt::Retry),
+        ("reject", InDoubt::Reject),
+        ("hold", InDoubt::Hold),
+    ] {
+        let lines = format!("key = \"id\"\nadd = {{ n = 1 }}\nguard = false\nin_doubt = \"{word}\"");
+        let write = write(&lines);
+        assert_eq!((write.in_doubt, write.guard), (in_doubt, Some(false)));
+    }
+    assert_eq!(write("key = \"id\"\n…\nguard = true").guard, Some(true));
+    for ttl in ["\"30d\"", "\"never\"", "{ path = \"ttl\" }"] {
+        let lines = format!("key = \"id\"\n…\nttl = {ttl}\nttl_on = \"create\"");
+        assert_eq!(write(&lines).ttl_on, TtlOn::Create);
+    }
+}
+
+#[test]
+fn writes_touch_and_delete() {
+    let touch = write("key = \"id\"\ntouch = true\ndelete = false\nttl = \"30d\"\nguard = false");
+    assert!(matches!(touch.action, Action::Touch));
+    let delete = write("key = \"id\"\ndelete = true\nguard = true\nnewer = { path = \"v\", bin = \"v\" }");
+    assert!(matches!(delete.action, Action::Delete));
+    assert!(delete.newer.is_some());
+}
+
+#[test]
+fn versions_are_integers() {
+    for (newer, expected) in [
+        ("{ path = \"source.lsn\", bin = \"_lsn\" }", "source/lsn as Integer"),
+        (
+            "{ path = \"at\", bin = \"_lsn\", as = \"epoch_ms\", missing = \"skip\" }",
+            "at as EpochMs missing Skip",
+        ),
+        (
+            "{ path = \"@header.v\", bin = \"_lsn\", as = \"integer\", missing = \"reject\" }",
+            "Header(\"v\") as Integer missing Reject",
+        ),
+    ] {
+        let write = write(&format!("key = \"id\"\n…\nnewer = {newer}"));
+        let newer = write.newer.unwrap();
+        assert_eq!((told(&newer.value).as_str(), newer.bin.as_str()), (expected, "_lsn"));
+    }
+}
+
+#[test]
+fn names_come_from_the_message() {
+    for (name, expected) in [
+        ("\"users_{country}\"", "users_<country>"),
+        ("\"@header.set\"", "Header(\"set\") as String"),
+        (
+            "{ path = \"tenant\", default = \"a\" }",
+            "tenant as String missing Default(String(\"a\"))",
+        ),
+        (
+            "{ path = \"tenant\", missing = \"skip\" }",
+            "tenant as String missing Skip",
+        ),
+    ] {
+        for word in ["set", "namespace"] {
+            let lines = format!("key = \"id\"\n…\n{word} = {name}\n{word}s_allowed = [\"a\", \"b\"]");
+            let write = write(&lines);
+            let (name, other) = if word == "set" {
+                (write.set, write.namespace)
+            } else {
+                (write.namespace, write.set)
+            };
+            assert_eq!(fixed(&other), if word == "set" { "test" } else { "" });
+            let Name::FromMessage { value, allowed } = name else {
+                panic!("{lines}");
+            };
+            assert_eq!(told(&value), expected);
+            assert_eq!(allowed, ["a", "b"]);
+        }
+    }
+    // A bare string, what a reference holds, and what only looks like a template are fixed.
+    for (name, expected) in [
+        ("users", "users"),
+        ("${env:FIELD}", "user.id"),
+        ("{{a}}", "{a}"),
+        ("a@b", "a@b"),
+    ] {
+        assert_eq!(
+            fixed(&write(&format!("key = \"id\"\n…\nset = \"{name}\"")).set),
+            expected
+        );
+    }
+}
+
+#[test]
+fn tombstones_are_the_routes_or_the_writes_own() {
+    let config = good(
+        "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n[aerospike]\nhosts = \"a\"\nnamespace = \"test\"\n[[route]]\n\
+         tombstone = \"delete\"\n[[route.write]]\nkey = \"{@topic}:{@key.id}\"\nbins = [\"a\"]\n[[route.write]]\n\
+         key = \"id\"\nbins = [\"a\"]\ntombstone = \"ignore\"\n[[route.write]]\nkey = \"id\"\nbins = [\"a\"]\n\
+         tombstone = \"reject\"\n",
+    );
+    let tombstones: Vec<Tombstone> = config.routes[0].writes.iter().map(|write| write.tombstone).collect();
+    assert_eq!(tombstones, [Tombstone::Delete, Tombstone::Ignore, Tombstone::Reject]);
+    for key in [
+        "@key",
+        "@key.id",
+        "@header.x",
+        "@topic",
+        "@partition",
+        "@offset",
+        "@timestamp",
+        "{@timestamp:%Y}:{@key}",
+    ] {
+        let write = write(&format!(
+            "key = \"{key}\"\nset = \"@header.set\"\nsets_allowed = [\"a\"]\n…\ntombstone = \"delete\""
+        ));
+        assert_eq!(write.tombstone, Tombstone::Delete, "{key}");
+    }
 }
 
 /// Everything that may be left out is: the defaults stand, the same as written out.
@@ -221,7 +483,7 @@ fn what_is_left_out_has_its_default() {
         (None, false)
     );
     let write = &short.routes[0].writes[0];
-    assert_eq!((write.set.as_str(), write.send_key), ("", false));
+    assert_eq!((fixed(&write.set), write.send_key), ("", false));
     assert!(matches!(write.ttl, Ttl::Default));
 }
 
@@ -238,6 +500,7 @@ commit_interval = "500ms"
 shutdown_grace = "1m"
 start_timeout = "5m"
 write_timeout = "1s"
+guard_epoch = 4294967295
 [kafka]
 brokers = "a, b:1,[::1]"
 topics = ["${env:TOPIC}", "other"]
@@ -275,6 +538,7 @@ write = [{ key = "@key", bins = ["@value", "@header.type", "@key.a", "b.c"], ttl
     );
     assert_eq!(config.run.batch_rows_max, 77);
     assert_eq!(config.run.start_timeout, Some(Duration::from_secs(300)));
+    assert_eq!(config.run.guard_epoch, u32::MAX);
     assert_eq!(config.run.commit_interval, Duration::from_millis(500));
     assert_eq!(config.kafka.brokers, "a:9092,b:1,[::1]:9092");
     assert_eq!(config.kafka.topics, ["events", "other"]);
@@ -291,7 +555,7 @@ write = [{ key = "@key", bins = ["@value", "@header.type", "@key.a", "b.c"], ttl
     let first = &config.routes[0];
     assert_eq!(first.root, path(&["payload", "after"]));
     let write = &first.writes[0];
-    assert_eq!(write.namespace, "cache");
+    assert_eq!(fixed(&write.namespace), "cache");
     assert_eq!(told(&write.key), "payload/after/id as Integer missing Skip");
     assert!(write.send_key);
     let Bin::All {
@@ -299,7 +563,7 @@ write = [{ key = "@key", bins = ["@value", "@header.type", "@key.a", "b.c"], ttl
         except,
         rename,
         long_names,
-    } = &write.bins[0]
+    } = &bins(write)[0]
     else {
         panic!("one bin")
     };
@@ -319,14 +583,14 @@ write = [{ key = "@key", bins = ["@value", "@header.type", "@key.a", "b.c"], ttl
     let each = second.each.as_ref().unwrap();
     assert_eq!(each.max, 10);
     assert_eq!(each.path[..3], path(&["payload", "after", "list"]));
-    assert!(matches!(&second.bins[0], Bin::All { source: Source::Item(path), .. } if path.is_empty()));
+    assert!(matches!(&bins(second)[0], Bin::All { source: Source::Item(path), .. } if path.is_empty()));
     assert!(matches!(second.ttl, Ttl::Never));
 
     let third = &config.routes[1].writes[0];
     assert!(matches!(third.ttl, Ttl::Keep));
     assert_eq!(told(&third.key), "Key");
     assert_eq!(
-        one_bins(&third.bins),
+        one_bins(bins(third)),
         [
             ("value", "Value"),
             ("type", "Header(\"type\")"),
@@ -394,14 +658,14 @@ fn values_become_what_they_say() {
             continue;
         }
         let config = good(&text);
-        assert_eq!(one_bins(&config.routes[0].writes[0].bins)[2].1, expected, "{value}");
+        assert_eq!(one_bins(bins(&config.routes[0].writes[0]))[2].1, expected, "{value}");
     }
     // A bin may be called `path`: only `*` and what ends in `.*` takes all fields.
     let config = good(&DESIGN.replace("source = {", "path = {"));
-    assert_eq!(config.routes[0].writes[0].bins.len(), 3);
+    assert_eq!(bins(&config.routes[0].writes[0]).len(), 3);
     // A reference is told as such, never by what it stands for.
     let config = good(&DESIGN.replace("\"user.country\"", "\"${env:FIELD}\""));
-    assert!(matches!(&config.routes[0].writes[0].bins[0], Bin::One { value, .. } if value.written == "${env:FIELD}"));
+    assert!(matches!(&bins(&config.routes[0].writes[0])[0], Bin::One { value, .. } if value.written == "${env:FIELD}"));
 }
 
 #[test]
@@ -490,6 +754,16 @@ fn piece() -> impl Strategy<Value = String> {
         "object",
         "except",
         "rename",
+        "once",
+        "add",
+        "map_put",
+        "keep_last",
+        "remove",
+        "touch",
+        "newer",
+        "mode",
+        "tombstone",
+        "\"delete\"",
         "\"*\"",
         "\"a.*\"",
         "\"user.id\"",
@@ -544,7 +818,7 @@ proptest! {
 
     /// A value that any text stands in: a fault or a configuration, on that line alone.
     #[test]
-    fn no_value_panics(value in "[ -~ö\\n\\t]{0,40}", key in "(key|bins|set|ttl|each|namespace)") {
+    fn no_value_panics(value in "[ -~ö\\n\\t]{0,40}", key in "(key|bins|set|ttl|each|namespace|once|add|append|map_put|map_add|keep_last|remove|newer|mode|tombstone)") {
         let quoted = format!("{value:?}").replace("\\'", "'");
         let text = format!("{DESIGN}\n[[route]]\n[[route.write]]\n{key} = {quoted}\n");
         let _ = config::parse_with(&text, "x", &Nothing);

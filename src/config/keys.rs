@@ -127,6 +127,14 @@ pub const RUN: Section = Section {
         with("shutdown_grace", Kind::Duration { min: "20ms", max: "1h" }, "8s"),
         with("start_timeout", Kind::DurationOrZero { min: "1s", max: "1d" }, "0"),
         with("write_timeout", Kind::Duration { min: "10ms", max: "1m" }, "2s"),
+        with(
+            "guard_epoch",
+            Kind::Number {
+                min: 0,
+                max: 4_294_967_295,
+            },
+            "0",
+        ),
     ],
     later: &[
         "stall_after",
@@ -172,6 +180,7 @@ pub const ROUTE: Section = Section {
     keys: &[
         key("topics", Kind::List),
         with("root", Kind::Text, ""),
+        with("tombstone", choice(TOMBSTONE, &[]), "reject"),
         key("write", Kind::Tables),
     ],
     later: &["when", "when_error", "require", "publish"],
@@ -181,35 +190,43 @@ pub const ROUTE: Section = Section {
 pub const WRITE: Section = Section {
     title: "[[route.write]]",
     keys: &[
-        key("namespace", Kind::Text),
-        key("set", Kind::Text),
+        key("namespace", Kind::Value),
+        key("namespaces_allowed", Kind::List),
+        key("set", Kind::Value),
+        key("sets_allowed", Kind::List),
         key("key", Kind::Value),
-        key("bins", Kind::Value),
         key("each", Kind::Text),
         with("each_max", Kind::Number { min: 1, max: 10_000 }, "1000"),
+        key("bins", Kind::Value),
+        key("once", Kind::Table),
+        key("add", Kind::Table),
+        key("append", Kind::Table),
+        key("prepend", Kind::Table),
+        key("list_append", Kind::Table),
+        key("map_put", Kind::Table),
+        key("map_add", Kind::Table),
+        key("keep_last", Kind::Table),
+        key("remove", Kind::List),
+        with("touch", Kind::Flag, "false"),
+        with("delete", Kind::Flag, "false"),
+        key("tombstone", choice(TOMBSTONE, &[])),
+        with(
+            "mode",
+            choice(&["update", "replace", "create", "update_only"], &[]),
+            "update",
+        ),
+        with("on_conflict", choice(&["reject", "ignore"], &[]), "reject"),
+        key("newer", Kind::Table),
+        key("guard", Kind::Flag),
+        with("in_doubt", choice(&["retry", "reject", "hold"], &[]), "retry"),
         with("ttl", Kind::Value, "\"default\""),
+        with("ttl_on", choice(&["write", "create"], &[]), "write"),
         with("send_key", Kind::Flag, "false"),
     ],
-    later: &[
-        "when",
-        "add",
-        "append",
-        "prepend",
-        "list_append",
-        "map_put",
-        "map_add",
-        "keep_last",
-        "once",
-        "remove",
-        "touch",
-        "delete",
-        "mode",
-        "newer",
-        "guard",
-        "ttl_on",
-        "sets_allowed",
-    ],
+    later: &["when"],
 };
+
+const TOMBSTONE: &[&str] = &["reject", "ignore", "delete"];
 
 /// `[reject]`.
 pub const REJECT: Section = Section {
@@ -248,6 +265,32 @@ pub const ALL_BINS: Section = Section {
     later: &[],
 };
 
+/// `map_put = { prefs = { key = …, value = … } }`.
+pub const MAP_PUT: Section = Section {
+    title: "an entry of map_put",
+    keys: &[key("key", Kind::Value), key("value", Kind::Value)],
+    later: &[],
+};
+
+/// `map_add = { day = { key = …, by = … } }`.
+pub const MAP_ADD: Section = Section {
+    title: "an entry of map_add",
+    keys: &[key("key", Kind::Value), with("by", Kind::Value, "1")],
+    later: &[],
+};
+
+/// `newer = { path = …, bin = … }`.
+pub const NEWER: Section = Section {
+    title: "newer",
+    keys: &[
+        key("path", Kind::Text),
+        key("bin", Kind::Text),
+        with("as", choice(&["integer", "epoch_ms"], &[]), "integer"),
+        key("missing", choice(&["skip", "reject"], &[])),
+    ],
+    later: &[],
+};
+
 /// The names of [`super::model::As`].
 pub const AS: &[&str] = &[
     "string", "integer", "float", "bool", "json", "base64", "hex", "epoch_ms",
@@ -255,5 +298,5 @@ pub const AS: &[&str] = &[
 
 /// All sections, in the order of the documentation.
 pub const ALL: &[&Section] = &[
-    &TOP, &RUN, &KAFKA, &AEROSPIKE, &ROUTE, &WRITE, &REJECT, &VALUE, &ALL_BINS,
+    &TOP, &RUN, &KAFKA, &AEROSPIKE, &ROUTE, &WRITE, &REJECT, &VALUE, &ALL_BINS, &MAP_PUT, &MAP_ADD, &NEWER,
 ];

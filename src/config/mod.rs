@@ -5,7 +5,7 @@
 //! service: whether the brokers answer, the topics exist or the namespace takes a ttl is for the start to find out.
 //!
 //! The way of a file: `reader` and `table` walk the TOML with its lines, resolve references through `references` and hold
-//! names against [`keys`]; `sections` and `route` say what each key must be; `units`, `names`, `grammar` and `values` know
+//! names against [`keys`]; `sections`, `route` and `write` say what each key must be; `units`, `names`, `grammar` and `values` know
 //! the small languages in strings; [`kafka_properties`] decides what librdkafka may be told.
 
 // The checked values: what the rest of the program sees.
@@ -32,8 +32,16 @@ mod syntax;
 mod values;
 // Which librdkafka properties may be set, and why not the others.
 pub mod kafka_properties;
-// `[[route]]` and `[[route.write]]`.
+// `[[route]]`.
 mod route;
+// `[[route.write]]`: which record, its life, and what becomes of it.
+mod write;
+// `bins`: what a record's bins are set to.
+mod bins;
+// `once`, `add`, `append` and the other operations on bins.
+mod operations;
+// Which words of a write contradict each other.
+mod contradictions;
 // The other sections, and what holds between them.
 mod sections;
 

@@ -387,9 +387,11 @@ pub struct Typed {
 /// What a missing field does.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Missing {
-    /// As the place has it: a bin is left as it is; a key or ttl rejects.
+    /// As the place has it: a bin is left as it is; a key, ttl, name or version rejects, and so do operations other than
+    /// `once`.
     AsPlace,
-    /// `missing = "skip"`: in a bin, the bin is left; in a key or ttl, no record is written.
+    /// `missing = "skip"`: in a bin, the bin is left; an operation is left out; for want of a key, ttl, name or version no
+    /// record is written.
     Skip,
     /// `missing = "reject"`.
     Reject,
@@ -406,7 +408,8 @@ pub enum Expr {
     Source(Source),
     /// `"{tenant}:{user.id}"`: a string. At least one part is no literal.
     Template(Vec<Part>),
-    /// `{ object = { … } }`: a map, in the order of the file; not empty. Only in bins.
+    /// `{ object = { … } }`: a map, in the order of the file; not empty. Only where a bin, an element or an entry is
+    /// set.
     Object(Vec<(String, Typed)>),
 }
 

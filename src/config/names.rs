@@ -41,9 +41,17 @@ pub fn bin(name: &str) -> Result<(), String> {
             "bin name is {} bytes, Aerospike allows {BIN_BYTES_MAX}",
             name.len()
         ))
+    } else if is_guard(name) {
+        Err("`~` and 14 letters, digits, `-` or `_` are the name of a guard".to_owned())
     } else {
         Ok(())
     }
+}
+
+/// Whether a guard bin may be called so: `~` and 14 characters of base64url.
+fn is_guard(name: &str) -> bool {
+    let base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    name.len() == BIN_BYTES_MAX && name.strip_prefix('~').is_some_and(|rest| rest.bytes().all(base64url))
 }
 
 pub fn namespace(name: &str) -> Result<(), String> {
@@ -188,6 +196,23 @@ mod tests {
         }
         for bad in ["", "1234567890123456", "ööööööööö", "a\0"] {
             assert!(bin(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_names_of_guards_are_reserved() {
+        for good in [
+            "~",
+            "~abc",
+            "~abcdefghijklm",
+            "abcdefghijklmno",
+            "~abcdefghijklm.",
+            "~abcdefghijklö",
+        ] {
+            assert_eq!(bin(good), Ok(()), "{good}");
+        }
+        for bad in ["~abcdefghijklmn", "~AZaz09-_AZaz09"] {
+            assert!(bin(bad).is_err(), "{bad}");
         }
     }
 

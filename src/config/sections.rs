@@ -53,6 +53,7 @@ fn run(table: &Table<'_>) -> Option<Run> {
     let shutdown_grace = table.duration("shutdown_grace");
     let start_timeout = table.duration_or_zero("start_timeout");
     let write_timeout = table.duration("write_timeout");
+    let guard_epoch = table.number("guard_epoch");
     if let (Some(memory), Some(batch), Some(node)) = (memory_bytes, batch_bytes_max, table.get("batch_bytes_max"))
         && batch > memory / 2
     {
@@ -86,7 +87,7 @@ fn run(table: &Table<'_>) -> Option<Run> {
         shutdown_grace: shutdown_grace?,
         start_timeout: start_timeout?,
         write_timeout: write_timeout?,
-        guard_epoch: 0,
+        guard_epoch: u32::try_from(guard_epoch?).ok()?,
     })
 }
 

@@ -197,30 +197,7 @@ impl<'a> Table<'a> {
                 .default
                 .map(|text| text.parse().expect("defaults in config::keys are numbers"));
         };
-        let cure = format!("write {min} to {max}");
-        let number = match node.value.get_ref() {
-            DeValue::Integer(_) => node.integer(),
-            DeValue::String(_) => {
-                let text = node.text()?;
-                let number = text.value.parse::<i64>().ok();
-                if !text.from_outside || number.is_none() {
-                    node.fault("expected an integer", cure);
-                    return None;
-                }
-                number
-            }
-            _ => {
-                node.fault("expected an integer", cure);
-                return None;
-            }
-        };
-        match number {
-            Some(number) if (min..=max).contains(&number) => usize::try_from(number).ok(),
-            _ => {
-                node.fault("is out of range", cure);
-                None
-            }
-        }
+        whole(node, min, max)
     }
 
     pub fn flag(&self, name: &str) -> Option<bool> {
@@ -273,5 +250,33 @@ impl<'a> Table<'a> {
     /// A string with its reference resolved.
     pub fn text(&self, name: &str) -> Option<Text> {
         self.get(name)?.text()
+    }
+}
+
+/// The whole number at `node`, of `min` to `max`.
+pub fn whole(node: &Node<'_>, min: i64, max: i64) -> Option<usize> {
+    let cure = format!("write {min} to {max}");
+    let number = match node.value.get_ref() {
+        DeValue::Integer(_) => node.integer(),
+        DeValue::String(_) => {
+            let text = node.text()?;
+            let number = text.value.parse::<i64>().ok();
+            if !text.from_outside || number.is_none() {
+                node.fault("expected an integer", cure);
+                return None;
+            }
+            number
+        }
+        _ => {
+            node.fault("expected an integer", cure);
+            return None;
+        }
+    };
+    match number {
+        Some(number) if (min..=max).contains(&number) => usize::try_from(number).ok(),
+        _ => {
+            node.fault("is out of range", cure);
+            None
+        }
     }
 }

@@ -7,16 +7,61 @@ use toml::de::DeValue;
 use super::grammar::{self, Bad, Scope};
 use super::keys;
 use super::model::{As, Constant, Expr, Missing, Typed};
-use super::reader::{Node, Text, all};
+use super::reader::{Node, Text, all, quoted};
 use super::table::Table;
 
 /// What a value is for: it decides the types and the defaults it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// A bin, or a field of an object in one.
+    /// A bin, a field of an object in one, an element of a list or the value of an entry of a map.
     Bin,
     Key,
     Ttl,
+    /// What is counted up by: it says its type, or is a constant.
+    Number,
+    /// What is put before or behind a string, or bytes.
+    Text,
+    /// The key of an entry of a map.
+    MapKey,
+    /// Of a set or namespace.
+    Name,
+}
+
+impl Place {
+    /// As a fault calls it.
+    fn what(self) -> &'static str {
+        match self {
+            Place::Bin => "a bin",
+            Place::Key => "a key",
+            Place::Ttl => "a ttl",
+            Place::Number => "a number to add",
+            Place::Text => "a text to append",
+            Place::MapKey => "the key of an entry",
+            Place::Name => "a name",
+        }
+    }
+
+    /// What a value can be read as here; nothing: all.
+    fn allowed(self) -> Option<&'static [As]> {
+        match self {
+            Place::Bin => None,
+            Place::Key => Some(&[As::String, As::Integer, As::Base64, As::Hex]),
+            Place::Ttl => Some(&[As::Integer, As::EpochMs]),
+            Place::Number => Some(&[As::Integer, As::Float]),
+            Place::Text => Some(&[As::String, As::Base64, As::Hex]),
+            Place::MapKey => Some(&[As::String, As::Integer]),
+            Place::Name => Some(&[As::String]),
+        }
+    }
+
+    /// What a value is read as that does not say.
+    fn implied(self) -> Option<As> {
+        match self {
+            Place::Bin | Place::Number => None,
+            Place::Key | Place::Text | Place::MapKey | Place::Name => Some(As::String),
+            Place::Ttl => Some(As::Integer),
+        }
+    }
 }
 
 const VALUE_CURE: &str =
@@ -25,7 +70,11 @@ const VALUE_CURE: &str =
 /// The value at `node`; nothing, and a fault noted, if it is none.
 pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
     let (expr, cast, missing) = match node.value() {
-        DeValue::String(_) => (expression(node, scope)?, None, Missing::AsPlace),
+        DeValue::String(_) => {
+            let expr = expression(node, scope)?;
+            refuse_untyped(node, &expr, place)?;
+            (expr, None, Missing::AsPlace)
+        }
         DeValue::Table(_) => from_table(node, scope, place)?,
         DeValue::Array(_) => {
             node.fault(
@@ -36,11 +85,14 @@ pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
         }
         _ => (Expr::Constant(constant(node)?), None, Missing::AsPlace),
     };
-    if place == Place::Key && !depends_on_message(&expr) {
-        let cure = "name a field, e.g. \"user.id\", or a template with one, e.g. \"user:{user.id}\"";
-        node.fault("a constant key: every message would write the same record", cure);
-        return None;
+    if let Expr::Constant(constant) = &expr {
+        refuse_constant(node, constant, place)?;
     }
+    // Where it can be but one type the model says so. A key and a ttl do not: they are told apart there.
+    let cast = cast.or(match (&expr, place) {
+        (Expr::Source(_), Place::Text | Place::MapKey | Place::Name) => place.implied(),
+        _ => None,
+    });
     Some(Typed {
         expr,
         cast,
@@ -50,8 +102,66 @@ pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
     })
 }
 
+/// Nothing, and a fault noted, for a constant that cannot stand in `place`.
+fn refuse_constant(node: &Node<'_>, constant: &Constant, place: Place) -> Option<()> {
+    let (problem, cure) = match (place, constant) {
+        (Place::Bin | Place::Ttl, _)
+        | (Place::Number, Constant::Int(_) | Constant::Float(_))
+        | (Place::Text | Place::Name, Constant::String(_))
+        | (Place::MapKey, Constant::String(_) | Constant::Int(_)) => return Some(()),
+        (Place::Key, _) => (
+            "a constant key: every message would write the same record",
+            "name a field, e.g. \"user.id\", or a template with one, e.g. \"user:{user.id}\"",
+        ),
+        (Place::Number, _) => (
+            "only a number can be added",
+            "write a number, or { path = \"amount\", as = \"float\" }",
+        ),
+        (Place::Text, _) => (
+            "only a string or bytes can be appended",
+            "write a path, a template or { value = \"…\" }",
+        ),
+        (Place::MapKey, _) => (
+            "the key of an entry is a string or an integer",
+            "write a path, a template, an integer or { value = \"…\" }",
+        ),
+        (Place::Name, _) => ("a name is a string", "write a string in quotes"),
+    };
+    node.fault(problem, cure);
+    None
+}
+
+/// Nothing, and a fault noted, for a path without `as` or a template where a number has to say its type.
+fn refuse_untyped(node: &Node<'_>, expr: &Expr, place: Place) -> Option<()> {
+    if place != Place::Number {
+        return Some(());
+    }
+    match expr {
+        Expr::Source(_) => {
+            let path = if node.is_reference() {
+                "…".to_owned()
+            } else {
+                quoted(&node.text()?.value)
+            };
+            node.fault(
+                "a number to add has no type, and the bin keeps that of its first value",
+                format!("write {{ path = {path}, as = \"integer\" }} or as = \"float\""),
+            );
+            None
+        }
+        Expr::Template(_) => {
+            node.fault(
+                "a template is a string, no number to add",
+                "name one field, e.g. { path = \"amount\", as = \"float\" }",
+            );
+            None
+        }
+        Expr::Constant(_) | Expr::Object(_) => Some(()),
+    }
+}
+
 /// A string as a value: resolved, then parsed.
-fn expression(node: &Node<'_>, scope: Scope<'_>) -> Option<Expr> {
+pub fn expression(node: &Node<'_>, scope: Scope<'_>) -> Option<Expr> {
     let text = node.text()?;
     parsed(node, &text, grammar::value(&text.value, scope))
 }
@@ -72,10 +182,6 @@ pub fn parsed<T>(node: &Node<'_>, text: &Text, result: Result<T, Bad>) -> Option
             None
         }
     }
-}
-
-fn depends_on_message(expr: &Expr) -> bool {
-    !matches!(expr, Expr::Constant(_))
 }
 
 fn from_table(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, Option<As>, Missing)> {
@@ -155,18 +261,17 @@ fn from_path(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr,
         );
         return None;
     }
+    if let (None, Some(expr)) = (table.get("as"), &expr) {
+        refuse_untyped(path_node, expr, place)?;
+    }
     let cast = table.choice("as").map(as_named);
     if let (Some(cast), Some(node)) = (cast, table.get("as")) {
-        let allowed: &[As] = match place {
-            Place::Bin => &[],
-            Place::Key => &[As::String, As::Integer, As::Base64, As::Hex],
-            Place::Ttl => &[As::Integer, As::EpochMs],
-        };
-        if !allowed.is_empty() && !allowed.contains(&cast) {
+        if let Some(allowed) = place.allowed()
+            && !allowed.contains(&cast)
+        {
             let names: Vec<&str> = allowed.iter().map(|each| name_of(*each)).collect();
-            let what = if place == Place::Key { "key" } else { "ttl" };
             node.fault(
-                format!("a {what} cannot be read as this"),
+                format!("{} cannot be read as this", place.what()),
                 format!("write one of: {}", names.join(", ")),
             );
         }
@@ -204,11 +309,7 @@ fn missing(table: &Table<'_>, cast: Option<As>, place: Place) -> Option<Missing>
 
 /// The default as the value it stands for, if it is of the type that the field has.
 fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant, (String, &'static str)> {
-    let cast = cast.or(match place {
-        Place::Bin => None,
-        Place::Key => Some(As::String),
-        Place::Ttl => Some(As::Integer),
-    });
+    let cast = cast.or(place.implied());
     let value = value.clone();
     let Some(cast) = cast else {
         return Ok(value);
