@@ -29,6 +29,7 @@ mod execute;
 mod batch;
 mod info;
 mod auth;
+mod random;
 mod faults;
 mod stats;
 mod engine;
@@ -42,9 +43,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 pub use control::{COMMANDS as CONTROL_COMMANDS, command as control_command};
-pub use faults::{Faults, Share, Stalled};
+pub use faults::{EarlyEnd, Faults, Stalled};
 pub use message::Digest;
 pub use msgpack::Value;
+pub use random::Share;
 pub use stats::Stats;
 pub use store::NamespaceConfig;
 
