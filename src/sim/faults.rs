@@ -88,9 +88,9 @@ struct RefusedRecords {
 impl RefusedRecords {
     fn strike(&self, digest: &Digest) -> bool {
         let [head @ .., _, _, _, _] = digest;
-        let word = head
-            .chunks_exact(8)
-            .fold(self.seed, |word, chunk| word ^ chunk.try_into().map_or(0, u64::from_le_bytes));
+        let word = head.chunks_exact(8).fold(self.seed, |word, chunk| {
+            word ^ chunk.try_into().map_or(0, u64::from_le_bytes)
+        });
         Random::new(word).fraction() < self.share
     }
 }
@@ -501,6 +501,10 @@ mod tests {
         faults.slow_answers(Share::Fraction(1.0), second);
         assert!(matches!(faults.judge(true), Verdict::AnswerAfter(after) if after < second));
         faults.slow_answers(Share::Next(0), second);
-        assert_eq!(faults.judge(true), Verdict::Answer, "a later call replaces an earlier one");
+        assert_eq!(
+            faults.judge(true),
+            Verdict::Answer,
+            "a later call replaces an earlier one"
+        );
     }
 }
