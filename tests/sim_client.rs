@@ -6,6 +6,8 @@
 
 #[path = "sim_client/faults.rs"]
 mod faults;
+#[path = "sim_client/rows.rs"]
+mod rows;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};

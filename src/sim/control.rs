@@ -28,7 +28,8 @@ reads CODE 20%|N       the same for rows that only read
 busy 20%|N             the same as `rows 14`
 records CODE 20% [SEED]  refuse every row that writes to a share of all records, always the same ones
 batches CODE 20%|N     refuse whole batches with one header
-stop-writes on|off     writes answer 8
+stop-writes on|off     writes answer 8, in every namespace
+namespace NAME SETTING VALUE  default-ttl, nsup-period, allow-ttl-without-nsup, max-record-size, stop-writes (true, false)
 seed N                 start the generator of shares and races anew
 clear                  end every fault; what is held back late never takes effect
 restart-empty          forget every record and close the connections
@@ -104,6 +105,11 @@ fn obey(engine: &Engine, line: &str) -> Result<String, String> {
         ["records", code, part, seed] => faults.refuse_records(number(code)?, fraction(part)?, number(seed)?),
         ["stop-writes", "on"] => faults.stop_writes(true),
         ["stop-writes", "off"] => faults.stop_writes(false),
+        ["namespace", namespace, name, value] => {
+            let found = engine.store.namespace(namespace.as_bytes());
+            let found = found.ok_or(format!("no namespace {namespace:?}"))?;
+            found.config.write().set(name, value)?;
+        }
         ["seed", seed] => faults.seed(number(seed)?),
         ["clear"] => faults.clear(),
         ["restart-empty"] => restart_empty(engine),
