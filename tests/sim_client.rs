@@ -4,6 +4,11 @@
 // A test may fail by panicking.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "sim_client/faults.rs"]
+mod faults;
+#[path = "sim_client/rows.rs"]
+mod rows;
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -75,6 +80,14 @@ fn codes(rows: &[BatchOperation]) -> Vec<Option<ResultCode>> {
 
 fn count(codes: &[Option<ResultCode>], code: ResultCode) -> usize {
     codes.iter().filter(|found| **found == Some(code)).count()
+}
+
+/// The filter of a guarded row: the bin is absent, no integer, or below `first`.
+fn guard(bin: &str, first: i64) -> expressions::Expression {
+    expressions::or(vec![
+        expressions::ne(expressions::bin_type(bin), expressions::int_val(1)),
+        expressions::lt(expressions::int_bin(bin), expressions::int_val(first)),
+    ])
 }
 
 /// The server's code of an error.
@@ -360,12 +373,8 @@ fn rows_keep_their_own_errors() {
 fn lists_maps_and_guards_work_in_one_row() {
     let (simulator, client) = start(SimConfig::default());
     let send = |offset: i64| {
-        let guard = expressions::or(vec![
-            expressions::ne(expressions::bin_type("~g".to_owned()), expressions::int_val(1)),
-            expressions::lt(expressions::int_bin("~g".to_owned()), expressions::int_val(offset)),
-        ]);
         let policy = BatchWritePolicy {
-            filter_expression: Some(guard),
+            filter_expression: Some(guard("~g", offset)),
             ..BatchWritePolicy::default()
         };
         let list = lists::ListPolicy::default();

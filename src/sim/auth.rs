@@ -31,7 +31,7 @@ struct User {
 }
 
 /// Whether a connection has logged in.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Session {
     is_authenticated: bool,
 }
@@ -42,7 +42,7 @@ impl Auth {
             return Ok(Auth { user: None });
         };
         let hash = bcrypt::hash_with_salt(password, COST, SALT).map_err(std::io::Error::other)?;
-        let mut random = super::faults::Random::new(seed ^ u64::from(std::process::id()));
+        let mut random = super::random::Random::new(seed ^ u64::from(std::process::id()));
         let mut token = [0; 16];
         token
             .chunks_exact_mut(8)

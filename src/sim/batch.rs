@@ -60,7 +60,7 @@ pub fn run(engine: &Engine, batch: &Batch<'_>, scratch: &mut Scratch, world: Wor
 
     let mut struck = engine
         .faults
-        .strike_rows(rows.iter().map(|row| writes(&headers[row.header])));
+        .strike_rows(rows.iter().map(|row| (writes(&headers[row.header]), &row.digest)));
     scratch.seen.clear();
     let duplicates = rows.iter().filter(|row| !scratch.seen.insert(row.digest)).count();
     if duplicates > 0 {
@@ -70,6 +70,8 @@ pub fn run(engine: &Engine, batch: &Batch<'_>, scratch: &mut Scratch, world: Wor
         }
     }
 
+    let early = engine.faults.strike_end(rows.len());
+    let mut unanswered = Vec::new();
     let mut results = [0u32; 256];
     let mut reads = 0;
     let mut frame = None;
@@ -80,6 +82,14 @@ pub fn run(engine: &Engine, batch: &Batch<'_>, scratch: &mut Scratch, world: Wor
             complete = false;
             break;
         };
+        if let Some((_, applied)) = early.as_ref().filter(|(end, _)| at >= end.rows_answered) {
+            if applied[at] && struck.get(at).copied().flatten().is_none() {
+                let code = execute::row(namespace, &row.digest, header, row.index, world, &mut unanswered);
+                results[usize::from(code)] += 1;
+                unanswered.clear();
+            }
+            continue;
+        }
         let start = *frame.get_or_insert_with(|| wire::begin_frame(out, wire::PROTO_MESSAGE));
         let code = match struck.get(at).copied().flatten() {
             Some(code) => {
@@ -103,7 +113,11 @@ pub fn run(engine: &Engine, batch: &Batch<'_>, scratch: &mut Scratch, world: Wor
     if let Some(start) = frame {
         wire::end_frame(out, start);
     }
-    let code = if complete { code::OK } else { code::PARAMETER };
+    let code = match early {
+        Some((end, _)) => end.code,
+        None if complete => code::OK,
+        None => code::PARAMETER,
+    };
     wire::put_header_frame(
         out,
         AnswerHeader {

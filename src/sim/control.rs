@@ -7,7 +7,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::engine::Engine;
-use super::faults::{Share, Stalled};
+use super::faults::{EarlyEnd, Stalled};
+use super::random::Share;
 
 /// What can be said to the control port, a command a line.
 pub const COMMANDS: &str = "\
@@ -16,13 +17,21 @@ stall [applied]        read, never answer; with `applied` what arrives takes eff
 unstall                answer again; what was stalled stays unanswered
 refuse | accept        close connections, now and at once when they come; accept them again
 reset [N]              the next N (1) messages are applied, half answered, and the connection closed
-silence [N]            the next N (1) messages are applied and not answered
+silence [N|20%]        the next N (1) messages, or a share of them, are applied and not answered; `silence 0` ends it
+lose [N|20%]           they are neither applied nor answered
+late [N|20%] [500ms]   they are not answered and take effect so much later, or at `release-late`
+release-late           what is held back late takes effect, in the order it arrived; answers how many messages
+slow N|20% 50ms        they are applied at once and answered up to so much later
+end CODE N|20% ROWS [50%]  batches are answered for so many rows and closed with CODE; of the rest, so much is applied
 rows CODE 20%|N        refuse a share of the rows that write, or the next N
 reads CODE 20%|N       the same for rows that only read
+busy 20%|N             the same as `rows 14`
+records CODE 20% [SEED]  refuse every row that writes to a share of all records, always the same ones
 batches CODE 20%|N     refuse whole batches with one header
-stop-writes on|off     writes answer 8
+stop-writes on|off     writes answer 8, in every namespace
+namespace NAME SETTING VALUE  default-ttl, nsup-period, allow-ttl-without-nsup, max-record-size, stop-writes (true, false)
 seed N                 start the generator of shares and races anew
-clear                  end every fault
+clear                  end every fault; what is held back late never takes effect
 restart-empty          forget every record and close the connections
 advance-clock SECONDS  let records expire
 stats                  counters, on one line
@@ -61,6 +70,7 @@ pub(super) fn converse(engine: &Engine, mut stream: TcpStream) {
 
 pub(super) fn restart_empty(engine: &Engine) {
     engine.store.clear();
+    engine.faults.forget_late();
     engine.faults.close_connections();
 }
 
@@ -77,12 +87,29 @@ fn obey(engine: &Engine, line: &str) -> Result<String, String> {
         ["reset"] => faults.reset_next(1),
         ["reset", messages] => faults.reset_next(number(messages)?),
         ["silence"] => faults.silence_next(1),
-        ["silence", messages] => faults.silence_next(number(messages)?),
+        ["silence", struck] => faults.silence(share(struck)?),
+        ["lose"] => faults.lose(Share::Next(1)),
+        ["lose", struck] => faults.lose(share(struck)?),
+        ["late"] => faults.late_next(1),
+        ["late", struck] => faults.late(share(struck)?),
+        ["late", struck, after] => faults.late_after(share(struck)?, duration(after)?),
+        ["release-late"] => return Ok(faults.release_late().to_string()),
+        ["slow", struck, longest] => faults.slow_answers(share(struck)?, duration(longest)?),
+        ["end", code, struck, rows] => faults.end_batches(share(struck)?, end(code, rows, "0%")?),
+        ["end", code, struck, rows, applied] => faults.end_batches(share(struck)?, end(code, rows, applied)?),
         ["rows", code, struck] => faults.fail_rows(number(code)?, share(struck)?),
         ["reads", code, struck] => faults.fail_reads(number(code)?, share(struck)?),
         ["batches", code, struck] => faults.fail_batches(number(code)?, share(struck)?),
+        ["busy", struck] => faults.busy(share(struck)?),
+        ["records", code, part] => faults.refuse_records(number(code)?, fraction(part)?, 0),
+        ["records", code, part, seed] => faults.refuse_records(number(code)?, fraction(part)?, number(seed)?),
         ["stop-writes", "on"] => faults.stop_writes(true),
         ["stop-writes", "off"] => faults.stop_writes(false),
+        ["namespace", namespace, name, value] => {
+            let found = engine.store.namespace(namespace.as_bytes());
+            let found = found.ok_or(format!("no namespace {namespace:?}"))?;
+            found.config.write().set(name, value)?;
+        }
         ["seed", seed] => faults.seed(number(seed)?),
         ["clear"] => faults.clear(),
         ["restart-empty"] => restart_empty(engine),
@@ -110,13 +137,27 @@ fn duration(word: &str) -> Result<Duration, String> {
 }
 
 fn share(word: &str) -> Result<Share, String> {
-    match word.strip_suffix('%') {
-        Some(percent) => match number::<f64>(percent)? {
-            percent if (0.0..=100.0).contains(&percent) => Ok(Share::Fraction(percent / 100.0)),
-            _ => Err(format!("not a share: {word:?}")),
-        },
-        None => number(word).map(Share::Next),
+    if word.ends_with('%') {
+        fraction(word).map(Share::Fraction)
+    } else {
+        number(word).map(Share::Next)
     }
+}
+
+fn fraction(word: &str) -> Result<f64, String> {
+    let percent = word.strip_suffix('%').and_then(|percent| percent.parse().ok());
+    match percent {
+        Some(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err(format!("not a share: {word:?} (20%)")),
+    }
+}
+
+fn end(code: &str, rows: &str, applied: &str) -> Result<EarlyEnd, String> {
+    Ok(EarlyEnd {
+        rows_answered: number(rows)?,
+        applied: fraction(applied)?,
+        code: number(code)?,
+    })
 }
 
 fn stats(engine: &Engine) -> String {

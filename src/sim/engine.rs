@@ -33,6 +33,16 @@ pub struct Conversation {
     scratch: Scratch,
 }
 
+impl Conversation {
+    /// Another one of the same login, for a message that takes effect apart from the rest.
+    pub fn apart(&self) -> Self {
+        Conversation {
+            session: self.session.clone(),
+            scratch: Scratch::default(),
+        }
+    }
+}
+
 impl Engine {
     /// Puts the answer to a frame at the end of `out`. `false`: the frame is none the server knows, and the connection
     /// is to be closed.
@@ -86,7 +96,7 @@ impl Engine {
                             self.counters.reads.fetch_add(u64::from(!writes), Ordering::Relaxed);
                             match self
                                 .faults
-                                .strike_rows(std::iter::once(writes))
+                                .strike_rows(std::iter::once((writes, &digest)))
                                 .first()
                                 .copied()
                                 .flatten()

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use super::expression::{self, Context};
 use super::message::{Digest, Op, Row};
 use super::ops::{self, Outcome};
-use super::store::{Bin, BinName, Namespace, Particle, Record, particle};
+use super::store::{Bin, BinName, Namespace, NamespaceConfig, Particle, Record, particle};
 use super::wire::{self, AnswerHeader, MESSAGE_HEADER_BYTES, code, op};
 
 const OPS_MAX: u16 = 32 * 1024;
@@ -18,9 +18,8 @@ const TTL_DEFAULT: u32 = 0;
 const TTL_NEVER: u32 = 0xffff_ffff;
 const TTL_KEEP: u32 = 0xffff_fffe;
 const TTL_SECONDS_MAX: u32 = 10 * 365 * 24 * 60 * 60;
-/// About what the server adds to a record's bins when it compares with `max-record-size`.
-const RECORD_OVERHEAD_BYTES: usize = 39;
-const BIN_OVERHEAD_BYTES: usize = 6;
+/// What the server stores of every record beside its bins: its header, and the mark behind it (`flat.h`).
+const RECORD_OVERHEAD_BYTES: usize = 35 + 4;
 
 /// What a row may see of the world.
 #[derive(Clone, Copy)]
@@ -287,7 +286,8 @@ fn policies(row: &Row<'_>) -> Result<Policies, u8> {
 }
 
 fn write(namespace: &Namespace, digest: &Digest, row: &Row<'_>, world: World, out: &mut Vec<u8>) -> Done {
-    if world.stop_writes {
+    let config = namespace.config.read();
+    if world.stop_writes || config.stop_writes {
         return Done::refused(code::OUT_OF_SPACE);
     }
     let policies = match policies(row) {
@@ -303,7 +303,7 @@ fn write(namespace: &Namespace, digest: &Digest, row: &Row<'_>, world: World, ou
     if existing.is_none() && policies.must_not_create {
         return Done::refused(code::NOT_FOUND);
     }
-    let (record, done) = match apply(namespace, row, existing, &policies, world, out) {
+    let (record, done) = match apply(namespace, &config, row, existing, &policies, world, out) {
         Ok(applied) => applied,
         // An error answers with the metadata of the record as it is.
         Err(code) => return existing.map_or(Done::refused(code), |record| Done::of(code, record)),
@@ -328,6 +328,7 @@ fn write(namespace: &Namespace, digest: &Digest, row: &Row<'_>, world: World, ou
 /// The record as it is to be stored (`None`: its last bin is gone) and the row's answer. The error is a result code.
 fn apply(
     namespace: &Namespace,
+    config: &NamespaceConfig,
     row: &Row<'_>,
     existing: Option<&Record>,
     policies: &Policies,
@@ -354,7 +355,7 @@ fn apply(
             return Err(code::KEY_MISMATCH);
         }
     }
-    let void_time = void_time(namespace, row.ttl, existing, world.now)?;
+    let void_time = void_time(config, row.ttl, existing, world.now)?;
     let key = existing
         .and_then(|record| record.key.as_deref())
         .or(row.key)
@@ -386,12 +387,12 @@ fn apply(
     }
     let record = Record {
         set,
-        generation: next_generation(existing),
+        generation: Record::next_generation(existing),
         void_time,
         key,
         bins,
     };
-    if record_bytes(&record) > namespace.config.max_record_bytes {
+    if record_bytes(&record, row.set) > config.max_record_bytes {
         return Err(code::RECORD_TOO_BIG);
     }
     let done = Done {
@@ -433,12 +434,7 @@ fn apply_ops(
     Ok(answered)
 }
 
-fn next_generation(existing: Option<&Record>) -> u16 {
-    existing.map_or(1, |record| record.generation.checked_add(1).unwrap_or(1))
-}
-
-fn void_time(namespace: &Namespace, ttl: u32, existing: Option<&Record>, now: u32) -> Result<u32, u8> {
-    let config = &namespace.config;
+fn void_time(config: &NamespaceConfig, ttl: u32, existing: Option<&Record>, now: u32) -> Result<u32, u8> {
     let ttl = if ttl == TTL_KEEP && existing.is_none() {
         TTL_DEFAULT
     } else {
@@ -462,10 +458,31 @@ fn void_time(namespace: &Namespace, ttl: u32, existing: Option<&Record>, now: u3
     Ok(now.saturating_add(seconds))
 }
 
-fn record_bytes(record: &Record) -> usize {
+/// The record's size as the server compares it with `max-record-size`: the one it has in storage, also in memory
+/// (`as_flat_record_size`, and `*_flat_size` of the particles).
+fn record_bytes(record: &Record, set: &[u8]) -> usize {
+    let void_time = if record.void_time == 0 { 0 } else { 4 };
+    let set = if set.is_empty() { 0 } else { 1 + set.len() };
+    let key = record.key.as_ref().map_or(0, |key| varint_bytes(key.len()) + key.len());
     let bins = record
         .bins
         .iter()
-        .map(|bin| BIN_OVERHEAD_BYTES + bin.name.as_bytes().len() + bin.particle.wire_bytes());
-    RECORD_OVERHEAD_BYTES + record.key.as_ref().map_or(0, |key| key.len()) + bins.sum::<usize>()
+        .map(|bin| 1 + bin.name.as_bytes().len() + particle_bytes(&bin.particle));
+    RECORD_OVERHEAD_BYTES + void_time + set + key + varint_bytes(record.bins.len()) + bins.sum::<usize>()
+}
+
+fn varint_bytes(value: usize) -> usize {
+    (value.max(1).ilog2() as usize / 7) + 1
+}
+
+fn particle_bytes(particle: &Particle) -> usize {
+    match particle {
+        Particle::Integer(0..=0xff) => 3,
+        Particle::Integer(0x100..=0xffff) => 4,
+        Particle::Integer(0x1_0000..=0xffff_ffff) => 6,
+        Particle::Integer(_) => 10,
+        Particle::Float(_) => 9,
+        Particle::Bool(_) => 2,
+        Particle::Bytes(_, bytes) => 5 + bytes.len(),
+    }
 }

@@ -2,10 +2,12 @@
 //! constants need. Evaluated straight from the message's bytes, always to the end, so that a malformed expression is
 //! refused whatever the record holds, as the server refuses it when it builds it.
 //!
-//! Follows `exp.c` (8.1.2.0): a bin that is absent or of another type is *unknown*, unknown spreads, `or` and `and`
-//! ignore it where another operand decides, and a record passes only where the whole is true. Not there: regular
-//! expressions, geo, lists and maps in expressions, variables, metadata beyond ttl. They answer 16.
+//! Follows `exp.c`, and for operations `expop.c` (8.1.2.0): a bin that is absent or of another type is *unknown*, unknown spreads, `or` and `and`
+//! ignore it where another operand decides, and a record passes only where the whole is true. Lists and maps
+//! stand there as constants and bins, to be stored and compared. Not there: regular expressions, geo, operations on
+//! lists and maps, variables, metadata beyond ttl. They answer 16.
 
+use super::msgpack;
 use super::store::{Bin, Particle, particle};
 use super::wire::{Reader, code};
 
@@ -33,6 +35,7 @@ mod call {
     pub const BIN: i64 = 81;
     pub const BIN_TYPE: i64 = 82;
     pub const COND: i64 = 123;
+    pub const QUOTE: i64 = 126;
 }
 
 /// What an expression may look at, beside the bins of its own record.
@@ -49,7 +52,7 @@ enum Term<'a> {
     Bool(bool),
     Int(i64),
     Float(f64),
-    /// A string, blob or other particle with bytes.
+    /// A string, blob, list, map or other particle with bytes.
     Bytes(u8, &'a [u8]),
     /// Of a type, but without a value.
     Unknown(Type),
@@ -102,11 +105,12 @@ const WRITE_UPDATE_ONLY: i64 = 1 << 1;
 const WRITE_ALLOW_DELETE: i64 = 1 << 2;
 const WRITE_POLICY_NO_FAIL: i64 = 1 << 3;
 const EVAL_NO_FAIL: i64 = 1 << 4;
+const WRITE_FLAGS: i64 = (1 << 5) - 1;
 
-/// An expression write: `[expression, flags]`.
+/// An expression write, `[expression, flags]`, as `as_exp_modify_tr` does it.
 pub fn write(bins: &[Bin], name: &[u8], payload: &[u8], context: &Context<'_>) -> Result<Write, u8> {
     let context = Context { bins, ..*context };
-    let (term, flags) = operation(payload, &context)?;
+    let (term, flags) = operation(payload, WRITE_FLAGS, &context)?;
     let refused = |code: u8, pardon: i64| {
         if flags & pardon != 0 {
             Ok(Write::Keep)
@@ -121,42 +125,51 @@ pub fn write(bins: &[Bin], name: &[u8], payload: &[u8], context: &Context<'_>) -
     if flags & WRITE_UPDATE_ONLY != 0 && !exists {
         return refused(code::BIN_NOT_FOUND, WRITE_POLICY_NO_FAIL);
     }
-    match to_particle(&term) {
+    match to_particle(&term)? {
         Some(value) => Ok(Write::Set(value)),
-        None if matches!(term, Term::Nil) && flags & WRITE_ALLOW_DELETE != 0 => Ok(Write::Remove),
-        None if matches!(term, Term::Nil) => refused(code::OP_NOT_APPLICABLE, WRITE_POLICY_NO_FAIL),
-        None => refused(code::OP_NOT_APPLICABLE, EVAL_NO_FAIL),
+        None if !matches!(term, Term::Nil) => refused(code::OP_NOT_APPLICABLE, EVAL_NO_FAIL),
+        None if !exists => Ok(Write::Keep),
+        None if flags & WRITE_ALLOW_DELETE != 0 => Ok(Write::Remove),
+        // The server means to ask for `POLICY_NO_FAIL`, and pardons for any flag (`flags && … != 0`).
+        None => refused(code::OP_NOT_APPLICABLE, WRITE_FLAGS),
     }
 }
 
 /// An expression read: `[expression, flags]`.
 pub fn read(bins: &[Bin], payload: &[u8], context: &Context<'_>) -> Result<Option<Particle>, u8> {
-    let (term, flags) = operation(payload, &Context { bins, ..*context })?;
-    match to_particle(&term) {
+    let (term, flags) = operation(payload, EVAL_NO_FAIL, &Context { bins, ..*context })?;
+    match to_particle(&term)? {
         Some(value) => Ok(Some(value)),
         None if matches!(term, Term::Nil) || flags & EVAL_NO_FAIL != 0 => Ok(None),
         None => Err(code::OP_NOT_APPLICABLE),
     }
 }
 
-fn operation<'a>(payload: &'a [u8], context: &Context<'a>) -> Result<(Term<'a>, i64), u8> {
+/// The expression and its flags, which may be left out (`as_exp_op_parse`).
+fn operation<'a>(payload: &'a [u8], known_flags: i64, context: &Context<'a>) -> Result<(Term<'a>, i64), u8> {
     let mut reader = Reader::new(payload);
-    if array(&mut reader)? != 2 {
+    let items = array(&mut reader)?;
+    if !(1..=2).contains(&items) {
         return Err(code::PARAMETER);
     }
     let term = eval(&mut reader, context, DEPTH_MAX)?;
-    let flags = int(&mut reader)?;
+    let flags = if items == 2 { int(&mut reader)? } else { 0 };
+    if flags & !known_flags != 0 {
+        return Err(code::PARAMETER);
+    }
     Ok((term, flags))
 }
 
-fn to_particle(term: &Term<'_>) -> Option<Particle> {
-    Some(match term {
+/// What a bin holds of it; `None`: nothing can. The error is a result code.
+fn to_particle(term: &Term<'_>) -> Result<Option<Particle>, u8> {
+    Ok(Some(match term {
         Term::Bool(value) => Particle::Bool(*value),
         Term::Int(value) => Particle::Integer(*value),
         Term::Float(value) => Particle::Float(*value),
+        Term::Bytes(kind @ (particle::LIST | particle::MAP), bytes) => Particle::from_wire(*kind, bytes)?,
         Term::Bytes(kind, bytes) => Particle::Bytes(*kind, (*bytes).into()),
-        Term::Nil | Term::Unknown(_) => return None,
-    })
+        Term::Nil | Term::Unknown(_) => return Ok(None),
+    }))
 }
 
 fn array(reader: &mut Reader<'_>) -> Result<usize, u8> {
@@ -180,6 +193,9 @@ fn scalar<'a>(reader: &mut Reader<'a>) -> Result<Term<'a>, u8> {
 }
 
 fn scalar_or_none<'a>(reader: &mut Reader<'a>) -> Option<Term<'a>> {
+    if let Some(0x80..=0x8f | 0xde | 0xdf) = reader.rest().first() {
+        return Some(Term::Bytes(particle::MAP, container(reader)?));
+    }
     let marker = reader.u8()?;
     Some(match marker {
         0x00..=0x7f => Term::Int(i64::from(marker)),
@@ -201,6 +217,13 @@ fn scalar_or_none<'a>(reader: &mut Reader<'a>) -> Option<Term<'a>> {
             Term::Bytes(kind, bytes)
         }
     })
+}
+
+/// The bytes of a list or map that stands here as it is.
+fn container<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+    let before = reader.rest();
+    msgpack::read(reader)?;
+    Some(&before[..before.len() - reader.rest().len()])
 }
 
 /// A string without a particle type: the name of a bin.
@@ -303,6 +326,14 @@ fn eval<'a>(reader: &mut Reader<'a>, context: &Context<'a>, depth: usize) -> Res
             let default = next(reader)?;
             Ok(chosen.unwrap_or(default))
         }
+        call::QUOTE => {
+            expect(1)?;
+            if !matches!(reader.rest().first(), Some(0x90..=0x9f | 0xdc | 0xdd)) {
+                return Err(code::PARAMETER);
+            }
+            let list = container(reader).ok_or(code::PARAMETER)?;
+            Ok(Term::Bytes(particle::LIST, list))
+        }
         _ => Err(code::UNSUPPORTED_FEATURE),
     }
 }
@@ -345,6 +376,10 @@ fn compare<'a>(what: i64, a: &Term<'a>, b: &Term<'a>) -> Result<Term<'a>, u8> {
             // A NaN is unequal to everything.
             None => return Ok(Term::Bool(what == call::NE)),
         },
+        (Term::Bytes(particle::LIST | particle::MAP, a), Term::Bytes(_, b)) => {
+            let (a, b) = (msgpack::read_all(a), msgpack::read_all(b));
+            Some(a.ok_or(code::PARAMETER)?.cmp(&b.ok_or(code::PARAMETER)?))
+        }
         (Term::Bytes(_, a), Term::Bytes(_, b)) => Some(a.cmp(b)),
         _ => None,
     };
@@ -575,6 +610,13 @@ mod tests {
         assert_eq!(go("x", &[7], 2), "17");
         assert_eq!(go("n", &[0xc0], 4), "remove");
         assert_eq!(go("n", &[0xc0], 0), "26");
+        assert_eq!(go("n", &[0xc0], 8), "keep");
+        assert_eq!(go("n", &[0xc0], 2), "keep", "any flag pardons");
+        assert_eq!(go("x", &[0xc0], 0), "keep", "an absent bin stays absent");
+        assert_eq!(go("x", &[7], 32), "4", "an unknown flag");
+        assert_eq!(go("x", &[0x92, 126, 0x91, 1], 0), "List([Int(1)])");
+        assert_eq!(go("x", &[0x81, 1, 2], 0), "Map([(Int(1), Int(2))])");
+        assert_eq!(go("x", &[0x92, 126, 1], 0), "4", "a quoted integer");
         assert_eq!(go("n", &bin(2, "gone"), 0), "26");
         assert_eq!(go("n", &bin(2, "gone"), 16), "keep");
         assert_eq!(

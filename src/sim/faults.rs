@@ -1,24 +1,20 @@
-//! What goes wrong on command, while connections are open: delay, stall, refuse, reset, silence after applying, result
-//! codes for rows and for whole batches, stop-writes.
+//! What goes wrong on command, while connections are open: delays, stalls, refusals, resets, silence after applying,
+//! messages that are lost or take effect late, batches that end early, result codes for rows and for whole batches,
+//! stop-writes.
 //!
 //! Decides only; the connection threads (`server`) and `batch` act on it. One lock, taken once a message.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::message::Digest;
+use super::random::{Random, Share, Strikes};
 use super::server::Connections;
-
-/// Which rows or batches a result code strikes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Share {
-    /// This part of them, 0.0 to 1.0, drawn from the seeded generator.
-    Fraction(f64),
-    /// The next so many, then none.
-    Next(u64),
-}
+use super::wire::code;
 
 /// What becomes of a message that arrives during a stall. None is ever answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +25,22 @@ pub enum Stalled {
     Applied,
 }
 
+/// How a batch ends early.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EarlyEnd {
+    /// So many rows are answered, in the order of the batch (of their race, where rows race).
+    pub rows_answered: usize,
+    /// This part of the rows behind them is applied all the same, 0.0 to 1.0, drawn for each row; none is answered.
+    pub applied: f64,
+    /// The code of the header that closes the batch.
+    pub code: u8,
+}
+
 /// A handle on the faults of a running simulator; clones share them.
+///
+/// Faults of messages (`silence`, `lose`, `late`, `late_after`, `slow_answers`, `end_batches`) have one share each: a
+/// later call replaces it, `Share::Next(0)` ends it. Result codes (`fail_rows`, `fail_reads`, `fail_batches`,
+/// `refuse_records`) add up until `clear`.
 #[derive(Clone)]
 pub struct Faults {
     state: Arc<State>,
@@ -37,43 +48,96 @@ pub struct Faults {
 
 struct State {
     settings: Mutex<Settings>,
-    /// Wakes those who wait out a delay when it is changed, and at the end.
+    /// Wakes those who wait out a delay when something is changed, and at the end.
     changed: Condvar,
     stopped: AtomicBool,
     connections: Connections,
 }
+
+/// A message that is to take effect later.
+pub type Held = Box<dyn FnOnce() + Send>;
 
 struct Settings {
     delay: Duration,
     stall: Option<Stalled>,
     refuse: bool,
     reset: u64,
-    silence: u64,
-    rows: Vec<Strike>,
-    reads: Vec<Strike>,
-    batches: Vec<Strike>,
+    silence: Strikes<()>,
+    lose: Strikes<()>,
+    late: Strikes<()>,
+    late_after: Strikes<Duration>,
+    slow_answers: Strikes<Duration>,
+    early: Strikes<EarlyEnd>,
+    rows: Strikes<u8>,
+    reads: Strikes<u8>,
+    batches: Strikes<u8>,
+    records: Vec<RefusedRecords>,
     stop_writes: bool,
+    held: VecDeque<Held>,
     random: Random,
+    /// How often everything was cleared: who waits looks whether it was since.
+    clears: u64,
 }
 
-struct Strike {
+struct RefusedRecords {
     code: u8,
-    share: Share,
+    share: f64,
+    seed: u64,
+}
+
+impl RefusedRecords {
+    fn strike(&self, digest: &Digest) -> bool {
+        let [head @ .., _, _, _, _] = digest;
+        let word = head.chunks_exact(8).fold(self.seed, |word, chunk| {
+            word ^ chunk.try_into().map_or(0, u64::from_le_bytes)
+        });
+        Random::new(word).fraction() < self.share
+    }
 }
 
 impl Settings {
-    fn new(seed: u64) -> Self {
+    fn new(random: Random, clears: u64) -> Self {
         Settings {
             delay: Duration::ZERO,
             stall: None,
             refuse: false,
             reset: 0,
-            silence: 0,
-            rows: Vec::new(),
-            reads: Vec::new(),
-            batches: Vec::new(),
+            silence: Strikes::default(),
+            lose: Strikes::default(),
+            late: Strikes::default(),
+            late_after: Strikes::default(),
+            slow_answers: Strikes::default(),
+            early: Strikes::default(),
+            rows: Strikes::default(),
+            reads: Strikes::default(),
+            batches: Strikes::default(),
+            records: Vec::new(),
             stop_writes: false,
-            random: Random::new(seed),
+            held: VecDeque::new(),
+            random,
+            clears,
+        }
+    }
+
+    /// What the faults of messages make of this one; the first that strikes decides.
+    fn draw(&mut self) -> Verdict {
+        if self.reset > 0 {
+            self.reset -= 1;
+            return Verdict::Reset;
+        }
+        let random = &mut self.random;
+        if self.lose.draw(random).is_some() {
+            Verdict::Drop
+        } else if self.silence.draw(random).is_some() {
+            Verdict::Apply
+        } else if self.late.draw(random).is_some() {
+            Verdict::Hold
+        } else if let Some(after) = self.late_after.draw(random) {
+            Verdict::ApplyAfter(after)
+        } else if let Some(longest) = self.slow_answers.draw(random) {
+            Verdict::AnswerAfter(longest.mul_f64(random.fraction()))
+        } else {
+            Verdict::Answer
         }
     }
 }
@@ -82,8 +146,14 @@ impl Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Answer,
+    /// Apply it, and answer so much later.
+    AnswerAfter(Duration),
     /// Apply it, and say nothing.
     Apply,
+    /// Apply it so much later, and say nothing.
+    ApplyAfter(Duration),
+    /// Keep it until it is released, and say nothing.
+    Hold,
     /// Neither apply nor answer it.
     Drop,
     /// Apply it, send half the answer, and close the connection.
@@ -93,7 +163,7 @@ pub enum Verdict {
 impl Faults {
     pub(super) fn new(connections: Connections, seed: u64) -> Self {
         let state = State {
-            settings: Mutex::new(Settings::new(seed)),
+            settings: Mutex::new(Settings::new(Random::new(seed), 0)),
             changed: Condvar::new(),
             stopped: AtomicBool::new(false),
             connections,
@@ -141,26 +211,95 @@ impl Faults {
 
     /// The next so many messages are applied and not answered.
     pub fn silence_next(&self, messages: u64) {
-        self.change(|settings| settings.silence = messages);
+        self.silence(Share::Next(messages));
+    }
+
+    /// A share of the messages, reads among them, is applied and never answered.
+    pub fn silence(&self, share: Share) {
+        self.change(|settings| settings.silence = Strikes::only(share, ()));
+    }
+
+    /// A share of the messages has no effect and is never answered.
+    pub fn lose(&self, share: Share) {
+        self.change(|settings| settings.lose = Strikes::only(share, ()));
+    }
+
+    /// The next so many messages are not answered, and held back until `release_late`.
+    pub fn late_next(&self, messages: u64) {
+        self.late(Share::Next(messages));
+    }
+
+    /// A share of the messages, reads among them, is not answered, and held back until `release_late`: so an original
+    /// takes effect after its retry, and after newer writes. What is held does not hold its connection up.
+    pub fn late(&self, share: Share) {
+        self.change(|settings| settings.late = Strikes::only(share, ()));
+    }
+
+    /// A share of the messages is not answered, and takes effect so much later, whatever else has happened by then. Its
+    /// connection waits with it; a client that gave up has closed that.
+    pub fn late_after(&self, share: Share, after: Duration) {
+        self.change(|settings| settings.late_after = Strikes::only(share, after));
+    }
+
+    /// Lets everything that `late` held back take effect, in the order it arrived, and says how many messages those
+    /// were. It has happened when this returns. Faults of rows and batches strike them as they are now.
+    pub fn release_late(&self) -> usize {
+        let held = std::mem::take(&mut self.state.settings.lock().held);
+        let messages = held.len();
+        // Not under the lock: each asks for its own faults.
+        held.into_iter().for_each(|apply| apply());
+        messages
+    }
+
+    /// How many messages `late` holds back.
+    pub fn held_late(&self) -> usize {
+        self.state.settings.lock().held.len()
+    }
+
+    /// A share of the messages is applied at once and answered up to `longest` later, drawn evenly.
+    pub fn slow_answers(&self, share: Share, longest: Duration) {
+        self.change(|settings| settings.slow_answers = Strikes::only(share, longest));
+    }
+
+    /// A share of the batches ends early: rows without an answer, of which some were applied.
+    pub fn end_batches(&self, share: Share, end: EarlyEnd) {
+        self.change(|settings| settings.early = Strikes::only(share, end));
     }
 
     /// Rows that write, and single writes, are refused with `code` and not applied. Shares add up in the order given;
     /// the first that strikes decides.
     pub fn fail_rows(&self, code: u8, share: Share) {
-        self.change(|settings| settings.rows.push(Strike { code, share }));
+        self.change(|settings| settings.rows.add(share, code));
     }
 
-    /// The same for rows and single messages that only read.
+    /// Rows that write, and single writes, find their record busy (14), as where many calls write one record at a time.
+    pub fn busy(&self, share: Share) {
+        self.fail_rows(code::KEY_BUSY, share);
+    }
+
+    /// Every row that writes to one of this part of all records, 0.0 to 1.0, is refused with `code`, and single writes
+    /// too, until `clear`. Which records, the seed and their digest decide: the same at every attempt and in every run.
+    pub fn refuse_records(&self, code: u8, share: f64, seed: u64) {
+        self.change(|settings| settings.records.push(RefusedRecords { code, share, seed }));
+    }
+
+    /// Whether `refuse_records`, as it is set now, strikes a record.
+    pub fn refuses_record(&self, digest: &Digest) -> bool {
+        refused_record(&self.state.settings.lock(), digest).is_some()
+    }
+
+    /// The same as `fail_rows` for rows and single messages that only read.
     pub fn fail_reads(&self, code: u8, share: Share) {
-        self.change(|settings| settings.reads.push(Strike { code, share }));
+        self.change(|settings| settings.reads.add(share, code));
     }
 
     /// Batches are refused whole: one header with `code`, no row applied.
     pub fn fail_batches(&self, code: u8, share: Share) {
-        self.change(|settings| settings.batches.push(Strike { code, share }));
+        self.change(|settings| settings.batches.add(share, code));
     }
 
-    /// Writes answer 8, and `namespace/<name>` says `stop_writes=true`. Deletes still work, as on the server.
+    /// Writes answer 8, and `namespace/<name>` says `stop_writes=true`, in every namespace. Deletes still work, as on
+    /// the server.
     pub fn stop_writes(&self, stop: bool) {
         self.change(|settings| settings.stop_writes = stop);
     }
@@ -170,15 +309,18 @@ impl Faults {
         self.change(|settings| settings.random = Random::new(seed));
     }
 
-    /// Ends every fault.
+    /// Ends every fault. What is held back late, or waits to be applied late, never takes effect; what is to be
+    /// answered slowly is answered now.
     pub fn clear(&self) {
         self.change(|settings| {
             let random = std::mem::replace(&mut settings.random, Random::new(0));
-            *settings = Settings {
-                random,
-                ..Settings::new(0)
-            };
+            *settings = Settings::new(random, settings.clears + 1);
         });
+    }
+
+    /// Forgets what is held back late, as a server that is restarted does.
+    pub(super) fn forget_late(&self) {
+        self.change(|settings| settings.held.clear());
     }
 
     pub(super) fn is_refusing(&self) -> bool {
@@ -193,8 +335,30 @@ impl Faults {
     pub(super) fn stop(&self) {
         self.state.stopped.store(true, Ordering::SeqCst);
         // Under the lock, so that nobody is between looking at the flag and waiting.
-        drop(self.state.settings.lock());
+        self.state.settings.lock().held.clear();
         self.state.changed.notify_all();
+    }
+
+    /// Keeps a message until `release_late`.
+    pub(super) fn hold(&self, apply: Held) {
+        self.state.settings.lock().held.push_back(apply);
+    }
+
+    /// Waits so long. `false`: everything was cleared before, or the end came.
+    pub(super) fn wait(&self, how_long: Duration) -> bool {
+        let until = Instant::now().checked_add(how_long);
+        let mut settings = self.state.settings.lock();
+        let clears = settings.clears;
+        loop {
+            if self.state.stopped.load(Ordering::SeqCst) || settings.clears != clears {
+                return false;
+            }
+            match until {
+                Some(until) if Instant::now() >= until => return true,
+                Some(until) => _ = self.state.changed.wait_until(&mut settings, until),
+                None => self.state.changed.wait(&mut settings),
+            }
+        }
     }
 
     /// Waits out the delay and says what to do with a frame that arrived.
@@ -211,46 +375,39 @@ impl Faults {
             self.state.changed.wait_until(&mut settings, until);
         }
         match settings.stall {
-            Some(Stalled::Applied) if is_message => return Verdict::Apply,
-            Some(_) => return Verdict::Drop,
-            None => {}
+            Some(Stalled::Applied) if is_message => Verdict::Apply,
+            Some(_) => Verdict::Drop,
+            None if is_message => settings.draw(),
+            None => Verdict::Answer,
         }
-        if !is_message {
-            return Verdict::Answer;
-        }
-        if settings.reset > 0 {
-            settings.reset -= 1;
-            return Verdict::Reset;
-        }
-        if settings.silence > 0 {
-            settings.silence -= 1;
-            return Verdict::Apply;
-        }
-        Verdict::Answer
     }
 
     /// The code that strikes this whole batch.
     pub(super) fn strike_batch(&self) -> Option<u8> {
         let settings = &mut *self.state.settings.lock();
-        strike(&mut settings.batches, &mut settings.random)
+        settings.batches.draw(&mut settings.random)
     }
 
-    /// For each row, given whether it writes, the code that strikes it; empty where no fault is set.
-    pub(super) fn strike_rows(&self, writes: impl Iterator<Item = bool>) -> Vec<Option<u8>> {
+    /// How this batch ends early, if it does, and for each of its rows whether it is applied unanswered where it stands
+    /// behind that end.
+    pub(super) fn strike_end(&self, rows: usize) -> Option<(EarlyEnd, Vec<bool>)> {
         let settings = &mut *self.state.settings.lock();
-        if settings.rows.is_empty() && settings.reads.is_empty() {
+        let end = settings.early.draw(&mut settings.random)?;
+        let applied = (0..rows).map(|_| settings.random.fraction() < end.applied);
+        Some((end, applied.collect()))
+    }
+
+    /// For each row, given whether it writes and which record, the code that strikes it; empty where no fault is set.
+    pub(super) fn strike_rows<'d>(&self, rows: impl Iterator<Item = (bool, &'d Digest)>) -> Vec<Option<u8>> {
+        let settings = &mut *self.state.settings.lock();
+        if settings.rows.is_empty() && settings.reads.is_empty() && settings.records.is_empty() {
             return Vec::new();
         }
-        writes
-            .map(|writes| {
-                let strikes = if writes {
-                    &mut settings.rows
-                } else {
-                    &mut settings.reads
-                };
-                strike(strikes, &mut settings.random)
-            })
-            .collect()
+        rows.map(|(writes, digest)| match writes {
+            true => refused_record(settings, digest).or_else(|| settings.rows.draw(&mut settings.random)),
+            false => settings.reads.draw(&mut settings.random),
+        })
+        .collect()
     }
 
     pub(super) fn random<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
@@ -258,67 +415,37 @@ impl Faults {
     }
 }
 
-fn strike(strikes: &mut Vec<Strike>, random: &mut Random) -> Option<u8> {
-    let mut struck = None;
-    for strike in strikes.iter_mut() {
-        let hits = match &mut strike.share {
-            Share::Fraction(fraction) => random.fraction() < *fraction,
-            Share::Next(left) => {
-                *left = left.saturating_sub(1);
-                true
-            }
-        };
-        if hits {
-            struck = Some(strike.code);
-            break;
-        }
-    }
-    strikes.retain(|strike| strike.share != Share::Next(0));
-    struck
-}
-
-/// A small seeded generator (splitmix64): what a run drew, the next run with its seed draws again.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Random(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    }
-
-    /// In 0.0..1.0.
-    pub fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// In 0..bound, for a bound above 0.
-    pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
+fn refused_record(settings: &Settings, digest: &Digest) -> Option<u8> {
+    let refused = settings.records.iter().find(|records| records.strike(digest))?;
+    Some(refused.code)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn digest(at: u32) -> Digest {
+        let mut digest = [7; 20];
+        digest[..4].copy_from_slice(&at.to_le_bytes());
+        digest
+    }
+
+    fn strike_writes(faults: &Faults, rows: u32) -> Vec<Option<u8>> {
+        let digests: Vec<Digest> = (0..rows).map(digest).collect();
+        faults.strike_rows(digests.iter().map(|digest| (true, digest)))
+    }
+
     #[test]
     fn a_share_strikes_about_its_part_and_the_same_rows_for_a_seed() {
         let faults = Faults::new(Connections::default(), 1);
         faults.fail_rows(18, Share::Fraction(0.2));
-        let first = faults.strike_rows((0..1000).map(|_| true));
+        let first = strike_writes(&faults, 1000);
         let struck = first.iter().flatten().count();
         assert!((150..250).contains(&struck), "{struck} of 1000");
         faults.seed(1);
-        assert_eq!(faults.strike_rows((0..1000).map(|_| true)), first);
+        assert_eq!(strike_writes(&faults, 1000), first);
         assert_eq!(
-            faults.strike_rows([false].into_iter()),
+            faults.strike_rows([(false, &digest(0))].into_iter()),
             [None],
             "a write's fault does not strike a read"
         );
@@ -334,6 +461,50 @@ mod tests {
         );
         faults.fail_rows(9, Share::Next(3));
         faults.clear();
-        assert!(faults.strike_rows([true].into_iter()).is_empty());
+        assert!(strike_writes(&faults, 1).is_empty());
+    }
+
+    #[test]
+    fn refused_records_are_the_same_at_every_attempt_whatever_else_is_drawn() {
+        let faults = Faults::new(Connections::default(), 1);
+        faults.refuse_records(22, 0.3, 5);
+        let first = strike_writes(&faults, 1000);
+        let struck = first.iter().flatten().count();
+        assert!((250..350).contains(&struck), "{struck} of 1000");
+        faults.busy(Share::Fraction(0.5));
+        let second = strike_writes(&faults, 1000);
+        for (at, (first, second)) in first.iter().zip(&second).enumerate() {
+            assert_eq!(first.is_some(), *second == Some(22), "row {at}");
+            assert_eq!(faults.refuses_record(&digest(at as u32)), first.is_some());
+        }
+        assert_eq!(
+            faults.strike_rows([(false, &digest(0))].into_iter()),
+            [None],
+            "a read is not refused"
+        );
+    }
+
+    #[test]
+    fn each_fault_of_messages_has_its_verdict() {
+        let faults = Faults::new(Connections::default(), 1);
+        let two = || [faults.judge(true), faults.judge(true)];
+        faults.silence(Share::Next(1));
+        assert_eq!(two(), [Verdict::Apply, Verdict::Answer]);
+        faults.lose(Share::Next(1));
+        assert_eq!(two(), [Verdict::Drop, Verdict::Answer]);
+        faults.late_next(1);
+        assert_eq!(faults.judge(false), Verdict::Answer, "info is no message");
+        assert_eq!(two(), [Verdict::Hold, Verdict::Answer]);
+        let second = Duration::from_secs(1);
+        faults.late_after(Share::Next(1), second);
+        assert_eq!(two(), [Verdict::ApplyAfter(second), Verdict::Answer]);
+        faults.slow_answers(Share::Fraction(1.0), second);
+        assert!(matches!(faults.judge(true), Verdict::AnswerAfter(after) if after < second));
+        faults.slow_answers(Share::Next(0), second);
+        assert_eq!(
+            faults.judge(true),
+            Verdict::Answer,
+            "a later call replaces an earlier one"
+        );
     }
 }

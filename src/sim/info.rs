@@ -60,7 +60,7 @@ fn value(engine: &Engine, name: &str) -> String {
                 .store
                 .namespaces()
                 .iter()
-                .map(|namespace| namespace.config.name.as_str())
+                .map(|namespace| namespace.name.as_str())
                 .collect();
             names.join(";")
         }
@@ -83,15 +83,15 @@ fn replicas(engine: &Engine) -> String {
         .store
         .namespaces()
         .iter()
-        .map(|namespace| format!("{}:0,1,{owned}", namespace.config.name))
+        .map(|namespace| format!("{}:0,1,{owned}", namespace.name))
         .collect();
     entries.join(";")
 }
 
 fn namespace(engine: &Engine, namespace: &Namespace) -> String {
-    let config = &namespace.config;
+    let config = namespace.config.read();
     let objects = namespace.objects.load(Ordering::Relaxed);
-    let stop_writes = engine.faults.is_stop_writes();
+    let stop_writes = config.stop_writes || engine.faults.is_stop_writes();
     let now = engine.store.now();
     format!(
         "ns_cluster_size=1;effective_replication_factor=1;objects={objects};tombstones=0;xdr_tombstones=0;\
@@ -115,7 +115,7 @@ fn sets(engine: &Engine, params: &str) -> String {
         .map_or((params, None), |(namespace, set)| (namespace, Some(set)));
     let mut text = String::new();
     for found in engine.store.namespaces() {
-        if !namespace.is_empty() && found.config.name != namespace {
+        if !namespace.is_empty() && found.name != namespace {
             continue;
         }
         let names = found.set_names();
@@ -135,23 +135,40 @@ fn sets(engine: &Engine, params: &str) -> String {
                 "ns={}:set={name}:objects={count}:tombstones=0:data_used_bytes={bytes}:truncate_lut=0:sindexes=0:\
                  index_populating=false:truncating=false:default-read-touch-ttl-pct=0:default-ttl=0:\
                  disable-eviction=false:enable-index=false:stop-writes-count=0:stop-writes-size=0;",
-                found.config.name
+                found.name
             );
         }
     }
     text
 }
 
-/// Only `batch-max-requests` can be set.
+/// Of the service only `batch-max-requests` can be set, of a namespace what its configuration here has.
 fn set_config(engine: &Engine, params: &str) -> String {
-    let rows_max = params
-        .split(';')
-        .find_map(|param| param.strip_prefix("batch-max-requests="));
-    match rows_max.map(str::parse) {
+    let bad = || "ERROR:4:bad parameter".to_owned();
+    let params: Option<Vec<(&str, &str)>> = params.split(';').map(|param| param.split_once('=')).collect();
+    let Some(params) = params else { return bad() };
+    let find = |wanted: &str| params.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+    if find("context") == Some("namespace") {
+        let Some(namespace) = find("id")
+            .or(find("namespace"))
+            .and_then(|name| engine.store.namespace(name.as_bytes()))
+        else {
+            return bad();
+        };
+        let mut config = namespace.config.write();
+        let mut settings = params
+            .iter()
+            .filter(|(name, _)| !matches!(*name, "context" | "id" | "namespace"));
+        return match settings.try_for_each(|(name, value)| config.set(name, value)) {
+            Ok(()) => "ok".to_owned(),
+            Err(_) => bad(),
+        };
+    }
+    match find("batch-max-requests").map(str::parse) {
         Some(Ok(rows_max)) => {
             engine.batch_rows_max.store(rows_max, Ordering::Relaxed);
             "ok".to_owned()
         }
-        _ => "ERROR:4:bad parameter".to_owned(),
+        _ => bad(),
     }
 }

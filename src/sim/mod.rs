@@ -29,6 +29,7 @@ mod execute;
 mod batch;
 mod info;
 mod auth;
+mod random;
 mod faults;
 mod stats;
 mod engine;
@@ -42,9 +43,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 pub use control::{COMMANDS as CONTROL_COMMANDS, command as control_command};
-pub use faults::{Faults, Share, Stalled};
+pub use faults::{EarlyEnd, Faults, Stalled};
 pub use message::Digest;
 pub use msgpack::Value;
+pub use random::Share;
 pub use stats::Stats;
 pub use store::NamespaceConfig;
 
@@ -215,6 +217,56 @@ impl Simulator {
             .get(&digest)
             .filter(|record| !record.is_expired(now))
             .map(|record| RecordView::new(record, now))
+    }
+
+    /// Stores a record as it is, past every limit and fault: these bins and no others, without a ttl or a user key. For
+    /// states that a client cannot make, or not as fast. The error says what no server could hold.
+    pub fn put<'k>(
+        &self,
+        namespace: &str,
+        set: &str,
+        key: impl Into<RecordKey<'k>>,
+        bins: &[(&str, Value)],
+    ) -> Result<(), String> {
+        let digest = key.into().digest(namespace, set).ok_or("a key without a digest")?;
+        let namespace = self.find(namespace)?;
+        let set = namespace
+            .set_id(set.as_bytes())
+            .map_err(|code| format!("set {set:?}: {code}"))?;
+        let mut stored: Vec<store::Bin> = Vec::with_capacity(bins.len());
+        for (name, value) in bins {
+            let name = store::BinName::new(name.as_bytes()).ok_or(format!("bin name {name:?}"))?;
+            stored.retain(|bin| bin.name != name);
+            if *value != Value::Nil {
+                let particle = store::Particle::from_value(value);
+                stored.push(store::Bin { name, particle });
+            }
+        }
+        if stored.is_empty() {
+            return Err("a record without bins".to_owned());
+        }
+        namespace.insert(&digest, set, stored);
+        Ok(())
+    }
+
+    /// Takes a record away, as an eviction does. `false`: it was not there.
+    pub fn remove<'k>(&self, namespace: &str, set: &str, key: impl Into<RecordKey<'k>>) -> bool {
+        let digest = key.into().digest(namespace, set);
+        let namespace = self.find(namespace).ok();
+        namespace
+            .zip(digest)
+            .is_some_and(|(namespace, digest)| namespace.remove(&digest))
+    }
+
+    /// Changes a namespace's settings while it serves; all but its name can be. The error: there is no such namespace.
+    pub fn configure(&self, namespace: &str, change: impl FnOnce(&mut NamespaceConfig)) -> Result<(), String> {
+        change(&mut self.find(namespace)?.config.write());
+        Ok(())
+    }
+
+    fn find(&self, namespace: &str) -> Result<&store::Namespace, String> {
+        let found = self.engine.store.namespace(namespace.as_bytes());
+        found.ok_or_else(|| format!("no namespace {namespace:?}"))
     }
 
     /// Forgets every record, as a server in memory does when it is restarted: connections are closed, too.

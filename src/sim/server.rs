@@ -159,7 +159,7 @@ fn accept_loop(
 }
 
 /// Serves one connection until either side ends it.
-pub fn converse(engine: &Engine, mut stream: TcpStream) {
+pub fn converse(engine: &Arc<Engine>, mut stream: TcpStream) {
     engine.counters.connections.fetch_add(1, Ordering::Relaxed);
     // Answers are whole: nothing is gained by waiting for more.
     let _ = stream.set_nodelay(true);
@@ -169,8 +169,15 @@ pub fn converse(engine: &Engine, mut stream: TcpStream) {
     // Errors are the client's leaving, or our closing the socket: both end the conversation and nothing else.
     while let Ok(Some((header, body))) = frames.next(&mut stream) {
         let verdict = engine.faults.judge(header.kind == PROTO_MESSAGE);
-        if verdict == Verdict::Drop {
-            continue;
+        match verdict {
+            Verdict::Drop => continue,
+            Verdict::Hold => {
+                hold(engine, header, &frames.buffer[body], &conversation);
+                continue;
+            }
+            // Cleared, or stopped: it never takes effect.
+            Verdict::ApplyAfter(after) if !engine.faults.wait(after) => continue,
+            _ => {}
         }
         out.clear();
         if !engine.answer(header, &frames.buffer[body], &mut conversation, &mut out) {
@@ -178,7 +185,11 @@ pub fn converse(engine: &Engine, mut stream: TcpStream) {
         }
         let sent = match verdict {
             Verdict::Answer => stream.write_all(&out),
-            Verdict::Apply | Verdict::Drop => Ok(()),
+            Verdict::AnswerAfter(after) => {
+                engine.faults.wait(after);
+                stream.write_all(&out)
+            }
+            Verdict::Apply | Verdict::ApplyAfter(_) | Verdict::Hold | Verdict::Drop => Ok(()),
             Verdict::Reset => {
                 let _ = stream.write_all(&out[..out.len() / 2]);
                 break;
@@ -193,6 +204,18 @@ pub fn converse(engine: &Engine, mut stream: TcpStream) {
         }
     }
     let _ = stream.shutdown(Shutdown::Both);
+}
+
+/// Keeps a message until it is released; the connection goes on without it.
+fn hold(engine: &Arc<Engine>, header: FrameHeader, body: &[u8], conversation: &Conversation) {
+    let (body, mut conversation) = (body.to_vec(), conversation.apart());
+    // Weak: the engine holds the faults, and they hold this.
+    let later = Arc::downgrade(engine);
+    engine.faults.hold(Box::new(move || {
+        if let Some(engine) = later.upgrade() {
+            engine.answer(header, &body, &mut conversation, &mut Vec::new());
+        }
+    }));
 }
 
 const READ_BYTES: usize = 64 * 1024;

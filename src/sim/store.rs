@@ -193,6 +193,11 @@ impl Record {
     pub fn is_expired(&self, now: u32) -> bool {
         self.void_time != 0 && self.void_time <= now
     }
+
+    /// The generation of a record written over another one, or over none: 16 bits, and never 0.
+    pub fn next_generation(existing: Option<&Record>) -> u16 {
+        existing.map_or(1, |record| record.generation.checked_add(1).unwrap_or(1))
+    }
 }
 
 /// Digests are hashes already: eight of their bytes are as good as any hash of them.
@@ -215,7 +220,8 @@ impl Hasher for DigestHasher {
 
 pub type DigestMap<V> = HashMap<Digest, V, BuildHasherDefault<DigestHasher>>;
 
-/// What a namespace is told at start. `penstock-sim` leaves all but the name at its default.
+/// What a namespace is told at start. `penstock-sim` leaves all but the name at its default; it
+/// can be changed later (`Simulator::configure`, the control command `namespace`, `set-config` over the info protocol).
 #[derive(Debug, Clone)]
 pub struct NamespaceConfig {
     /// What messages call it.
@@ -230,6 +236,8 @@ pub struct NamespaceConfig {
     pub allow_ttl_without_nsup: bool,
     /// Larger records are refused with 13.
     pub max_record_bytes: usize,
+    /// Writes answer 8, as where the namespace has passed one of its thresholds. Deletes still work.
+    pub stop_writes: bool,
 }
 
 impl NamespaceConfig {
@@ -242,7 +250,34 @@ impl NamespaceConfig {
             nsup_period: 120,
             allow_ttl_without_nsup: false,
             max_record_bytes: 1 << 20,
+            stop_writes: false,
         }
+    }
+
+    /// Changes a setting by the name the server's configuration has for it. The error says what would do.
+    pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        fn parse<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, String> {
+            value.parse().map_err(|_| format!("not a value of {name}: {value:?}"))
+        }
+        match name {
+            "default-ttl" => self.default_ttl = parse(name, value)?,
+            "nsup-period" => self.nsup_period = parse(name, value)?,
+            "allow-ttl-without-nsup" => self.allow_ttl_without_nsup = parse(name, value)?,
+            // The server's bounds (`cfg_info.c`).
+            "max-record-size" => match parse(name, value)? {
+                bytes @ 64..=0x80_0000 => self.max_record_bytes = bytes,
+                _ => return Err(format!("max-record-size must be between 64 and 8388608: {value:?}")),
+            },
+            // No setting of the server's, where it comes of thresholds.
+            "stop-writes" => self.stop_writes = parse(name, value)?,
+            _ => {
+                return Err(format!(
+                    "no such setting: {name:?} (default-ttl, nsup-period, allow-ttl-without-nsup, max-record-size, \
+                     stop-writes)"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -253,7 +288,9 @@ impl From<&str> for NamespaceConfig {
 }
 
 pub struct Namespace {
-    pub config: NamespaceConfig,
+    pub name: String,
+    /// What can be changed while it serves.
+    pub config: RwLock<NamespaceConfig>,
     sets: RwLock<Sets>,
     shards: Vec<Mutex<DigestMap<Record>>>,
     /// Live and expired records together.
@@ -269,7 +306,8 @@ struct Sets {
 impl Namespace {
     fn new(config: NamespaceConfig) -> Self {
         Namespace {
-            config,
+            name: config.name.clone(),
+            config: RwLock::new(config),
             sets: RwLock::default(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             objects: AtomicU64::new(0),
@@ -325,6 +363,29 @@ impl Namespace {
         }
     }
 
+    /// Stores a record in place of what is there.
+    pub fn insert(&self, digest: &Digest, set: u16, bins: Vec<Bin>) {
+        let mut shard = self.shard(digest);
+        let before = shard.get(digest);
+        let record = Record {
+            set,
+            generation: Record::next_generation(before),
+            void_time: 0,
+            key: None,
+            bins,
+        };
+        if shard.insert(*digest, record).is_none() {
+            self.objects.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a record away. `false`: it was not there.
+    pub fn remove(&self, digest: &Digest) -> bool {
+        let removed = self.shard(digest).remove(digest).is_some();
+        self.objects.fetch_sub(u64::from(removed), Ordering::Relaxed);
+        removed
+    }
+
     fn clear(&self) {
         for shard in &self.shards {
             let removed = std::mem::take(&mut *shard.lock()).len() as u64;
@@ -350,7 +411,7 @@ impl Store {
     pub fn namespace(&self, name: &[u8]) -> Option<&Namespace> {
         self.namespaces
             .iter()
-            .find(|namespace| namespace.config.name.as_bytes() == name)
+            .find(|namespace| namespace.name.as_bytes() == name)
     }
 
     pub fn namespaces(&self) -> &[Namespace] {
