@@ -4,6 +4,10 @@
 // A test may fail by panicking.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "sim_client/bench.rs"]
+mod bench;
+#[path = "sim_client/containers.rs"]
+mod containers;
 #[path = "sim_client/faults.rs"]
 mod faults;
 #[path = "sim_client/rows.rs"]
