@@ -332,6 +332,7 @@ fn a_batch_of_1000_rows_is_written_and_read_back() {
         (3, 2101, 1001, 0)
     );
     assert_eq!((stats.result(0), stats.result(2), stats.reads), (2100, 1, 1001 + 33));
+    assert_eq!((stats.writes, stats.deletes, stats.filtered), (1033, 34, 0));
 }
 
 #[test]

@@ -72,6 +72,8 @@ enum Param {
     Unsigned,
     /// Any value.
     Value,
+    /// A value that a bin can hold.
+    Stored,
 }
 
 impl Call {
@@ -95,6 +97,7 @@ impl Call {
         let counts = params.len() - optional..=params.len();
         let fits = |(param, arg): (&Param, &Value)| match (param, arg) {
             (Param::Value, _) | (Param::Index, Value::Int(_)) => true,
+            (Param::Stored, value) => value.is_storable(),
             (Param::Unsigned, Value::Int(value)) => *value >= 0,
             _ => false,
         };

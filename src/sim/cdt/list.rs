@@ -66,11 +66,11 @@ impl List {
 }
 
 fn expect(call: &Call) -> Result<(), u8> {
-    use Param::{Index, Unsigned, Value};
+    use Param::{Index, Stored, Unsigned, Value};
     match call.what {
         SET_TYPE => call.expect(0, &[Unsigned]),
-        APPEND | APPEND_ITEMS => call.expect(2, &[Value, Unsigned, Unsigned]),
-        INSERT | INSERT_ITEMS | SET => call.expect(1, &[Index, Value, Unsigned]),
+        APPEND | APPEND_ITEMS => call.expect(2, &[Stored, Unsigned, Unsigned]),
+        INSERT | INSERT_ITEMS | SET => call.expect(1, &[Index, Stored, Unsigned]),
         POP | REMOVE | GET => call.expect(0, &[Index]),
         POP_RANGE | REMOVE_RANGE | GET_RANGE => call.expect(1, &[Index, Unsigned]),
         // The table has no optional argument here, unlike everywhere else.

@@ -56,11 +56,11 @@ impl Map {
 }
 
 fn expect(call: &Call) -> Result<(), u8> {
-    use Param::{Index, Unsigned, Value};
+    use Param::{Index, Stored, Unsigned, Value};
     match call.what {
         SET_TYPE => call.expect(0, &[Unsigned]),
-        PUT => call.expect(2, &[Value, Value, Unsigned, Unsigned]),
-        PUT_ITEMS => call.expect(2, &[Value, Unsigned, Unsigned]),
+        PUT => call.expect(2, &[Stored, Stored, Unsigned, Unsigned]),
+        PUT_ITEMS => call.expect(2, &[Stored, Unsigned, Unsigned]),
         INCREMENT | DECREMENT => call.expect(2, &[Value, Value, Unsigned]),
         CLEAR | SIZE => call.expect(0, &[]),
         REMOVE_BY_KEY | GET_BY_KEY => call.expect(0, &[Index, Value]),
@@ -117,11 +117,11 @@ fn take(map: &mut Map, call: &Call) -> Result<Option<Value>, u8> {
     }))
 }
 
-/// Keys are integers, strings or blobs (`map_is_key`).
 fn key(value: &Value) -> Result<&Value, u8> {
-    match value {
-        Value::Int(_) | Value::Str(_) | Value::Blob(_) => Ok(value),
-        _ => Err(code::PARAMETER),
+    if value.is_key() {
+        Ok(value)
+    } else {
+        Err(code::PARAMETER)
     }
 }
 
