@@ -146,7 +146,11 @@ pub fn both_ways(test: impl Fn(&Bench)) {
 
 pub fn both_ways_with(config: SimConfig, test: impl Fn(&Bench)) {
     for in_batch in [true, false] {
-        println!("in a batch: {in_batch}");
+        // A failure is to say which way it went.
+        #[allow(clippy::print_stdout)]
+        {
+            println!("in a batch: {in_batch}");
+        }
         let (simulator, client) = start(config.clone());
         test(&Bench {
             simulator,
