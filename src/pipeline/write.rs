@@ -368,7 +368,7 @@ impl<'p> Writing<'p, '_> {
         Ok(())
     }
 
-    fn wish(&mut self, lane: usize, row: &Outgoing<'_>, answer: Answer, company: Company) -> Result<Wish, Fatal> {
+    fn wish(&mut self, lane: usize, row: &Outgoing<'_>, answer: Answer, alone: bool) -> Result<Wish, Fatal> {
         let Some(position) = self.lanes[lane].position else {
             return Ok(Wish::Nothing);
         };
