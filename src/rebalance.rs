@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{debug, error, warn};
 use parking_lot::Mutex;
 
+use crate::broker::topic_ids::TopicId;
 use crate::broker::{Consumer, Partition};
 use crate::ops::exit::Exit;
 use crate::shutdown::{Stop, StopKind, leave_now};
@@ -31,6 +32,8 @@ pub enum Event {
 pub struct Progress {
     /// The next offset to be read; -1 while unknown.
     next: AtomicI64,
+    /// The topic that it reads, once it knows.
+    topic_id: OnceLock<TopicId>,
     held: AtomicBool,
     commit_failed: AtomicBool,
 }
@@ -39,6 +42,7 @@ impl Default for Progress {
     fn default() -> Self {
         Progress {
             next: AtomicI64::new(-1),
+            topic_id: OnceLock::new(),
             held: AtomicBool::new(false),
             commit_failed: AtomicBool::new(false),
         }
@@ -48,6 +52,12 @@ impl Default for Progress {
 impl Progress {
     pub fn set_next(&self, next: i64) {
         self.next.store(next, Relaxed);
+    }
+
+    /// To be called once.
+    pub fn set_topic_id(&self, id: TopicId) {
+        let first = self.topic_id.set(id).is_ok();
+        assert!(first, "a worker reads one topic");
     }
 
     pub fn set_held(&self) {

@@ -14,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 
 use crate::broker::probe::{ProbeError, probe};
+use crate::broker::topic_ids::{Looking, ReadError, TopicIds};
 use crate::broker::{Consumer, Context, Partition, consumer_config};
 use crate::config::model::Config;
 use crate::ops::counters::Counters;
@@ -69,6 +70,7 @@ struct Service {
     store: Arc<Store>,
     counters: Arc<Counters>,
     events: Receiver<Event>,
+    looking: Looking,
 }
 
 /// `None`: told to stop before it had started.
@@ -129,10 +131,16 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
         }
     };
 
+    let Some(topic_ids) = topic_ids(config, stop)? else {
+        return Ok(None);
+    };
+    let looking = TopicIds::look_on(topic_ids.clone())
+        .map_err(|e| Failure::new(Exit::Restart, format!("cannot start a thread error=\"{e}\"")))?;
     let shared = Arc::new(Shared {
         mapping: Arc::new(mapping),
         writer: store.clone(),
         counters: counters.clone(),
+        topic_ids,
         batch_rows_max: run.batch_rows_max,
         batch_bytes_max: usize::try_from(memory.batch_bytes).unwrap_or(usize::MAX),
         commit_interval: run.commit_interval,
@@ -162,7 +170,28 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
         store,
         counters: counters.clone(),
         events,
+        looking,
     }))
+}
+
+/// The ids of all topics, read once: what a worker finds later is compared with them. `None`: told to stop.
+fn topic_ids(config: &Config, stop: &Stop) -> Result<Option<Arc<TopicIds>>, Failure> {
+    let ids = TopicIds::new(&config.kafka)
+        .map_err(|e| Failure::new(Exit::Configuration, format!("kafka client settings are refused: {e}")))?;
+    let started = Instant::now();
+    for topic in &config.kafka.topics {
+        match ids.read(topic, started, stop) {
+            Ok(id) => debug!("kafka: topic={topic} id={id}"),
+            Err(ReadError::Stopped) => return Ok(None),
+            Err(error @ ReadError::Refused(_)) => {
+                return Err(Failure::new(
+                    Exit::Credentials,
+                    format!("{error}; grant the user READ on the topic {topic}"),
+                ));
+            }
+        }
+    }
+    Ok(Some(Arc::new(ids)))
 }
 
 impl Service {
@@ -244,6 +273,7 @@ impl Service {
         // From the signal on, where there was one: a rebalance may have taken part of the time.
         let started = stop.requested_at().unwrap_or_else(Instant::now);
         let deadline = started + config.run.shutdown_grace;
+        self.looking.request_stop();
         let (in_time, held) = self.consumer.context().workers().stop_all(StopKind::Drain, deadline);
         while let Ok(Event::Fatal(fatal)) = self.events.try_recv() {
             exit = exit.or_worse(fatal);
@@ -257,7 +287,13 @@ impl Service {
             forget(self.consumer);
             return exit.or_worse(Exit::Restart);
         }
-        let Service { consumer, counters, .. } = self;
+        let Service {
+            consumer,
+            counters,
+            looking,
+            ..
+        } = self;
+        drop(looking);
         if !leave_group(consumer, deadline) {
             warn!("kafka: the group did not let go within run.shutdown_grace; it will after the session time-out");
             exit = exit.or_worse(Exit::Restart);

@@ -18,6 +18,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::broker::topic_ids::{ReadError, TopicId, TopicIds};
 use crate::broker::{Consumer, Context, Partition};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
@@ -39,6 +40,7 @@ pub struct Shared {
     pub mapping: Arc<Mapping>,
     pub writer: Arc<dyn RowWriter + Send + Sync>,
     pub counters: Arc<Counters>,
+    pub topic_ids: Arc<TopicIds>,
     pub batch_rows_max: usize,
     pub batch_bytes_max: usize,
     pub commit_interval: Duration,
@@ -94,6 +96,7 @@ pub fn run(
         shared,
         consumer,
         partition,
+        topic_id: TopicId::NONE,
         mapping,
         stop,
         progress,
@@ -104,7 +107,10 @@ pub fn run(
         unreadable: None,
         fetch_warned: None,
     };
-    let end = worker.run(queue);
+    let end = match worker.identify() {
+        Ok(()) => worker.run(queue),
+        Err(end) => end,
+    };
     worker.resume();
     worker.adopt_carried();
     match end {
@@ -121,6 +127,8 @@ struct Worker<'w> {
     shared: &'w Shared,
     consumer: &'w Consumer,
     partition: &'w Partition,
+    /// Read before the first batch; `NONE` where the brokers give none.
+    topic_id: TopicId,
     mapping: &'w TopicMapping,
     stop: &'w Stop,
     progress: &'w Progress,
@@ -142,6 +150,26 @@ enum Commit {
 }
 
 impl<'w> Worker<'w> {
+    /// Which topic it is that bears this name now.
+    fn identify(&mut self) -> Result<(), WorkerEnd> {
+        match self
+            .shared
+            .topic_ids
+            .read(&self.partition.topic, Instant::now(), self.stop)
+        {
+            Ok(id) => {
+                self.topic_id = id;
+                self.progress.set_topic_id(id);
+                Ok(())
+            }
+            Err(ReadError::Stopped) => Err(WorkerEnd::Stopped),
+            Err(error @ ReadError::Refused(_)) => {
+                error!("{error}; grant the user READ on the topic {}", self.partition);
+                Err(WorkerEnd::Fatal(Exit::Credentials))
+            }
+        }
+    }
+
     fn run(&mut self, queue: &'w PartitionQueue<Context>) -> WorkerEnd {
         // Rows per message decide how many messages make a batch; `each` can pass it, and is cut into calls.
         let messages_max = (self.shared.batch_rows_max / self.mapping.rows_per_message()).max(1);

@@ -6,6 +6,7 @@
 pub mod context;
 pub mod latest;
 pub mod probe;
+pub mod topic_ids;
 
 use std::sync::Arc;
 
