@@ -1,7 +1,8 @@
 //! Who owns which partition: one worker thread each, started at assign, joined before the partition is given back.
 //!
 //! The one place that spawns workers. [`Workers::assign`] and [`Workers::revoke`] run on the main thread, inside
-//! librdkafka's rebalance callback; nothing in them waits for what only that thread's `poll` serves.
+//! librdkafka's rebalance callback; nothing in them waits for what only that thread's `poll` serves. Nor does
+//! [`Workers::restart_recreated`], which runs between two polls.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +15,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{debug, error, warn};
 use parking_lot::Mutex;
 
+use crate::broker::origin::Start;
 use crate::broker::topic_ids::TopicId;
 use crate::broker::{Consumer, Partition};
 use crate::ops::exit::Exit;
@@ -106,51 +108,104 @@ impl Workers {
     /// `begins`: where a partition begins that the group has no offset for, to be committed by its worker.
     pub fn assign(&self, consumer: &Arc<Consumer>, partitions: &[Partition], begins: &HashMap<Partition, i64>) {
         for partition in partitions {
-            let Some(queue) = consumer.split_partition_queue(&partition.topic, partition.number) else {
-                self.fatal(format_args!("kafka: cannot split the queue of {partition}"));
-                continue;
+            let start = Start {
+                begin: begins.get(partition).copied(),
+                topic_id: self.shared.topic_ids.known(&partition.topic),
+                anew: false,
             };
-            let stop = Stop::new();
-            let progress = Arc::new(Progress::default());
-            let begin = begins.get(partition).copied();
-            let (end_sender, end) = bounded(1);
-            let thread = {
-                let (shared, events) = (self.shared.clone(), self.events.clone());
-                let (partition, stop, progress, consumer) =
-                    (partition.clone(), stop.clone(), progress.clone(), consumer.clone());
-                thread::Builder::new().name(thread_name(&partition)).spawn(move || {
-                    let run = || worker::run(&shared, &consumer, &partition, &queue, begin, &stop, &progress);
-                    let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-                        error!("worker: panicked; the others drain and the service stops {partition}");
-                        WorkerEnd::Fatal(Exit::Panic)
-                    });
-                    // The queue's handle, and with it the last reference to the consumer, goes before the end is
-                    // told: an old and a new handle would share one fetch queue.
-                    drop(queue);
-                    drop(consumer);
-                    if let WorkerEnd::Fatal(exit) = result {
-                        let _ = events.try_send(Event::Fatal(exit));
-                    }
-                    let _ = end_sender.send(result);
-                })
-            };
-            match thread {
-                Ok(thread) => {
-                    let handle = Handle {
-                        stop,
-                        progress,
-                        end,
-                        thread,
-                    };
-                    let before = self.running.lock().insert(partition.clone(), handle);
-                    assert!(before.is_none(), "one worker a partition: {partition}");
+            self.start(consumer, partition, start);
+        }
+        self.shared.counters.partitions_assigned.set(self.count());
+    }
+
+    fn start(&self, consumer: &Arc<Consumer>, partition: &Partition, start: Start) {
+        let Some(queue) = consumer.split_partition_queue(&partition.topic, partition.number) else {
+            self.fatal(format_args!("kafka: cannot split the queue of {partition}"));
+            return;
+        };
+        let stop = Stop::new();
+        let progress = Arc::new(Progress::default());
+        let (end_sender, end) = bounded(1);
+        let thread = {
+            let (shared, events) = (self.shared.clone(), self.events.clone());
+            let (partition, stop, progress, consumer) =
+                (partition.clone(), stop.clone(), progress.clone(), consumer.clone());
+            thread::Builder::new().name(thread_name(&partition)).spawn(move || {
+                let run = || worker::run(&shared, &consumer, &partition, &queue, start, &stop, &progress);
+                let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+                    error!("worker: panicked; the others drain and the service stops {partition}");
+                    WorkerEnd::Fatal(Exit::Panic)
+                });
+                // The queue's handle, and with it the last reference to the consumer, goes before the end is
+                // told: an old and a new handle would share one fetch queue.
+                drop(queue);
+                drop(consumer);
+                if let WorkerEnd::Fatal(exit) = result {
+                    let _ = events.try_send(Event::Fatal(exit));
                 }
-                Err(error) => self.fatal(format_args!(
-                    "worker: cannot start a thread {partition} error=\"{error}\""
-                )),
+                let _ = end_sender.send(result);
+            })
+        };
+        match thread {
+            Ok(thread) => {
+                let handle = Handle {
+                    stop,
+                    progress,
+                    end,
+                    thread,
+                };
+                let before = self.running.lock().insert(partition.clone(), handle);
+                assert!(before.is_none(), "one worker a partition: {partition}");
+            }
+            Err(error) => self.fatal(format_args!(
+                "worker: cannot start a thread {partition} error=\"{error}\""
+            )),
+        }
+    }
+
+    /// Starts the workers anew of each topic that was deleted and created again, at its beginning. To be called by the
+    /// thread that polls, between two polls.
+    ///
+    /// What they wrote is not committed: their offsets are of a log that is gone.
+    pub fn restart_recreated(&self, consumer: &Arc<Consumer>) {
+        for (topic, topic_id, was, partitions) in self.recreated() {
+            warn!(
+                "kafka: the topic was deleted and created again: it is read anew from its beginning; what the old one \
+                 still had is gone topic={topic} partitions={} id={topic_id} was={was}",
+                partitions.len()
+            );
+            self.revoke(&partitions, StopKind::Abandon);
+            for partition in &partitions {
+                let start = Start {
+                    begin: None,
+                    topic_id: Some(topic_id),
+                    anew: true,
+                };
+                self.start(consumer, partition, start);
             }
         }
         self.shared.counters.partitions_assigned.set(self.count());
+    }
+
+    /// Topics whose id is another one than that with which workers run, with both and the partitions of those.
+    fn recreated(&self) -> Vec<(Arc<str>, TopicId, TopicId, Vec<Partition>)> {
+        let mut found: Vec<(Arc<str>, TopicId, TopicId, Vec<Partition>)> = Vec::new();
+        for (partition, handle) in &*self.running.lock() {
+            let (Some(was), Some(now)) = (
+                handle.progress.topic_id.get(),
+                self.shared.topic_ids.known(&partition.topic),
+            ) else {
+                continue;
+            };
+            if *was == now || was.is_none() || now.is_none() || handle.thread.is_finished() {
+                continue;
+            }
+            match found.iter_mut().find(|(topic, ..)| *topic == partition.topic) {
+                Some((.., partitions)) => partitions.push(partition.clone()),
+                None => found.push((partition.topic.clone(), now, *was, vec![partition.clone()])),
+            }
+        }
+        found
     }
 
     /// Stops and joins the workers of `partitions`. When this returns they have committed what they wrote (unless

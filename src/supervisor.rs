@@ -226,6 +226,7 @@ impl Service {
             while let Ok(Event::Fatal(fatal)) = self.events.try_recv() {
                 exit = exit.or_worse(fatal);
             }
+            self.consumer.context().workers().restart_recreated(&self.consumer);
             match (self.consumer.context().workers().ended_unasked(), unread_since) {
                 (None, _) => unread_since = None,
                 (Some(_), None) => unread_since = Some(Instant::now()),

@@ -18,6 +18,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::broker::origin::{self, Start};
 use crate::broker::topic_ids::{ReadError, TopicId, TopicIds};
 use crate::broker::{Consumer, Context, Partition};
 use crate::ops::counters::Counters;
@@ -84,7 +85,7 @@ pub fn run(
     consumer: &Consumer,
     partition: &Partition,
     queue: &PartitionQueue<Context>,
-    begin: Option<i64>,
+    start: Start,
     stop: &Stop,
     progress: &Progress,
 ) -> WorkerEnd {
@@ -97,17 +98,18 @@ pub fn run(
         consumer,
         partition,
         topic_id: TopicId::NONE,
+        offset_tag: String::new(),
         mapping,
         stop,
         progress,
-        tracker: begin.map_or_else(OffsetTracker::new, OffsetTracker::starting_at),
+        tracker: start.begin.map_or_else(OffsetTracker::new, OffsetTracker::starting_at),
         last_commit: Instant::now(),
         held: false,
         carried: None,
         unreadable: None,
         fetch_warned: None,
     };
-    let end = match worker.identify() {
+    let end = match worker.identify(start) {
         Ok(()) => worker.run(queue),
         Err(end) => end,
     };
@@ -129,6 +131,8 @@ struct Worker<'w> {
     partition: &'w Partition,
     /// Read before the first batch; `NONE` where the brokers give none.
     topic_id: TopicId,
+    /// Goes with each offset that is committed.
+    offset_tag: String,
     mapping: &'w TopicMapping,
     stop: &'w Stop,
     progress: &'w Progress,
@@ -150,16 +154,16 @@ enum Commit {
 }
 
 impl<'w> Worker<'w> {
-    /// Which topic it is that bears this name now.
-    fn identify(&mut self) -> Result<(), WorkerEnd> {
-        match self
-            .shared
-            .topic_ids
-            .read(&self.partition.topic, Instant::now(), self.stop)
-        {
-            Ok(id) => {
-                self.topic_id = id;
-                self.progress.set_topic_id(id);
+    /// Which topic it is that bears this name now, and where it is begun.
+    fn identify(&mut self, start: Start) -> Result<(), WorkerEnd> {
+        match origin::find(&self.shared.topic_ids, self.consumer, self.partition, start, self.stop) {
+            Ok(origin) => {
+                self.topic_id = origin.topic_id;
+                self.offset_tag = origin.tag;
+                if let Some(begin) = origin.begin {
+                    self.tracker = OffsetTracker::starting_at(begin);
+                }
+                self.progress.set_topic_id(self.topic_id);
                 Ok(())
             }
             Err(ReadError::Stopped) => Err(WorkerEnd::Stopped),
@@ -460,6 +464,11 @@ impl<'w> Worker<'w> {
         if let Err(error) = offsets.add_partition_offset(&partition.topic, partition.number, Offset::Offset(next)) {
             error!("kafka: an offset that cannot be committed {partition} next={next} error=\"{error}\"");
             return Commit::NotDue;
+        }
+        if let Some(mut element) = offsets.find_partition(&partition.topic, partition.number)
+            && !self.offset_tag.is_empty()
+        {
+            element.set_metadata(&self.offset_tag);
         }
         // The fence: an explicit commit is accepted from anybody, storing an offset only from the owner.
         if let Err(error) = self.consumer.store_offsets(&offsets) {

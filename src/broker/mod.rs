@@ -5,6 +5,7 @@
 
 pub mod context;
 pub mod latest;
+pub mod origin;
 pub mod probe;
 pub mod topic_ids;
 

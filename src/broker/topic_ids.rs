@@ -12,7 +12,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -123,6 +123,7 @@ pub struct TopicIds {
     client: Option<BaseConsumer<Quiet>>,
     /// The broker that is asked. One and the same as long as it answers, so that answers do not contradict each other.
     broker: Mutex<Option<i32>>,
+    cluster_id: OnceLock<String>,
     state: Mutex<State>,
     answered: Condvar,
 }
@@ -170,6 +171,7 @@ impl TopicIds {
             topics,
             client: Some(client),
             broker: Mutex::default(),
+            cluster_id: OnceLock::new(),
             state: Mutex::default(),
             answered: Condvar::new(),
         })
@@ -225,6 +227,11 @@ impl TopicIds {
     pub fn known(&self, topic: &str) -> Option<TopicId> {
         let state = self.state.lock();
         state.topics.get(topic).and_then(|known| known.id).map(|(id, _)| id)
+    }
+
+    /// The cluster's id, known with the first topic's; `None` of a broker that gives none.
+    pub fn cluster_id(&self) -> Option<&str> {
+        self.cluster_id.get().map(String::as_str)
     }
 
     /// Starts the thread that reads the ids anew every [`LOOK_INTERVAL`], for [`TopicIds::known`].
@@ -304,6 +311,12 @@ impl TopicIds {
             Ok(queue) => wait(&queue, stop),
             Err(code) => Answer::Failure(code),
         };
+        if matches!(answer, Answer::Topics(_))
+            && self.cluster_id.get().is_none()
+            && let Some(id) = client.client().fetch_cluster_id(CONNECT_TIMEOUT)
+        {
+            let _ = self.cluster_id.set(id);
+        }
         *self.broker.lock() = match answer {
             Answer::Failure(_) => None,
             Answer::Topics(_) | Answer::Stopped => Some(broker),
@@ -348,8 +361,14 @@ impl Known {
                 let why = format!("a broker still names the id {id}, which was replaced");
                 self.failure = Some((Found::NotYet(why), began));
             }
+            // Of a broker that is older than others.
+            Found::Id(TopicId::NONE) if self.id.is_some_and(|(id, _)| !id.is_none()) => {
+                self.id = self.id.map(|(id, _)| (id, began));
+                self.failure = None;
+            }
             Found::Id(id) => {
                 if let Some((before, _)) = self.id
+                    && !before.is_none()
                     && before != id
                 {
                     debug!("kafka: the topic has another id topic={topic} id={id} was={before}");
