@@ -1,13 +1,12 @@
 //! Who owns which partition: one worker thread each, started at assign, joined before the partition is given back.
 //!
 //! The one place that spawns workers. [`Workers::assign`] and [`Workers::revoke`] run on the main thread, inside
-//! librdkafka's rebalance callback; nothing in them waits for what only that thread's `poll` serves. Nor does
-//! [`Workers::restart_recreated`], which runs between two polls.
+//! librdkafka's rebalance callback; nothing in them waits for what only that thread's `poll` serves.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,6 @@ use log::{debug, error, warn};
 use parking_lot::Mutex;
 
 use crate::broker::origin::Start;
-use crate::broker::topic_ids::TopicId;
 use crate::broker::{Consumer, Partition};
 use crate::ops::exit::Exit;
 use crate::shutdown::{Stop, StopKind, leave_now};
@@ -34,8 +32,6 @@ pub enum Event {
 pub struct Progress {
     /// The next offset to be read; -1 while unknown.
     next: AtomicI64,
-    /// The topic that it reads, once it knows.
-    topic_id: OnceLock<TopicId>,
     held: AtomicBool,
     commit_failed: AtomicBool,
 }
@@ -44,7 +40,6 @@ impl Default for Progress {
     fn default() -> Self {
         Progress {
             next: AtomicI64::new(-1),
-            topic_id: OnceLock::new(),
             held: AtomicBool::new(false),
             commit_failed: AtomicBool::new(false),
         }
@@ -54,12 +49,6 @@ impl Default for Progress {
 impl Progress {
     pub fn set_next(&self, next: i64) {
         self.next.store(next, Relaxed);
-    }
-
-    /// To be called once.
-    pub fn set_topic_id(&self, id: TopicId) {
-        let first = self.topic_id.set(id).is_ok();
-        assert!(first, "a worker reads one topic");
     }
 
     pub fn set_held(&self) {
@@ -111,7 +100,6 @@ impl Workers {
             let start = Start {
                 begin: begins.get(partition).copied(),
                 topic_id: self.shared.topic_ids.known(&partition.topic),
-                anew: false,
             };
             self.start(consumer, partition, start);
         }
@@ -163,49 +151,12 @@ impl Workers {
         }
     }
 
-    /// Starts the workers anew of each topic that was deleted and created again, at its beginning. To be called by the
-    /// thread that polls, between two polls.
-    ///
-    /// What they wrote is not committed: their offsets are of a log that is gone.
-    pub fn restart_recreated(&self, consumer: &Arc<Consumer>) {
-        for (topic, topic_id, was, partitions) in self.recreated() {
-            warn!(
-                "kafka: the topic was deleted and created again: it is read anew from its beginning; what the old one \
-                 still had is gone topic={topic} partitions={} id={topic_id} was={was}",
-                partitions.len()
-            );
-            self.revoke(&partitions, StopKind::Abandon);
-            for partition in &partitions {
-                let start = Start {
-                    begin: None,
-                    topic_id: Some(topic_id),
-                    anew: true,
-                };
-                self.start(consumer, partition, start);
-            }
-        }
-        self.shared.counters.partitions_assigned.set(self.count());
-    }
-
-    /// Topics whose id is another one than that with which workers run, with both and the partitions of those.
-    fn recreated(&self) -> Vec<(Arc<str>, TopicId, TopicId, Vec<Partition>)> {
-        let mut found: Vec<(Arc<str>, TopicId, TopicId, Vec<Partition>)> = Vec::new();
-        for (partition, handle) in &*self.running.lock() {
-            let (Some(was), Some(now)) = (
-                handle.progress.topic_id.get(),
-                self.shared.topic_ids.known(&partition.topic),
-            ) else {
-                continue;
-            };
-            if *was == now || was.is_none() || now.is_none() || handle.thread.is_finished() {
-                continue;
-            }
-            match found.iter_mut().find(|(topic, ..)| *topic == partition.topic) {
-                Some((.., partitions)) => partitions.push(partition.clone()),
-                None => found.push((partition.topic.clone(), now, *was, vec![partition.clone()])),
-            }
-        }
-        found
+    /// Stops and joins the workers of a topic that was deleted and created again. What they wrote is not committed:
+    /// their offsets are of a log that is gone.
+    pub fn abandon_topic(&self, topic: &str) {
+        let of_topic = |(partition, _): &(Partition, Option<i64>)| &*partition.topic == topic;
+        let partitions: Vec<Partition> = self.positions().into_iter().filter(of_topic).map(|(p, _)| p).collect();
+        self.revoke(&partitions, StopKind::Abandon);
     }
 
     /// Stops and joins the workers of `partitions`. When this returns they have committed what they wrote (unless

@@ -55,14 +55,28 @@ impl Failure {
 ///
 /// Blocks. `counters` can be read meanwhile by anybody.
 pub fn run(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Exit {
-    match start(config, stop, counters) {
-        Ok(Some(service)) => service.run(config, stop),
-        Ok(None) => Exit::Stopped,
-        Err(failure) => {
-            error!("{}", failure.why);
-            failure.exit
+    loop {
+        match start(config, stop, counters) {
+            Ok(Some(service)) => {
+                if let End::Exit(exit) = service.run(config, stop) {
+                    return exit;
+                }
+            }
+            Ok(None) => return Exit::Stopped,
+            Err(failure) => {
+                error!("{}", failure.why);
+                return failure.exit;
+            }
         }
     }
+}
+
+/// What comes after a service.
+enum End {
+    Exit(Exit),
+    /// Another one, with a consumer that knows nothing: librdkafka keeps the leader epochs of a topic that was deleted,
+    /// and cannot read one of the same name whose epochs are lower.
+    Anew,
 }
 
 struct Service {
@@ -70,6 +84,7 @@ struct Service {
     store: Arc<Store>,
     counters: Arc<Counters>,
     events: Receiver<Event>,
+    topic_ids: Arc<TopicIds>,
     looking: Looking,
 }
 
@@ -140,7 +155,7 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
         mapping: Arc::new(mapping),
         writer: store.clone(),
         counters: counters.clone(),
-        topic_ids,
+        topic_ids: topic_ids.clone(),
         batch_rows_max: run.batch_rows_max,
         batch_bytes_max: usize::try_from(memory.batch_bytes).unwrap_or(usize::MAX),
         commit_interval: run.commit_interval,
@@ -170,6 +185,7 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
         store,
         counters: counters.clone(),
         events,
+        topic_ids,
         looking,
     }))
 }
@@ -195,8 +211,9 @@ fn topic_ids(config: &Config, stop: &Stop) -> Result<Option<Arc<TopicIds>>, Fail
 }
 
 impl Service {
-    fn run(self, config: &Config, stop: &Stop) -> Exit {
+    fn run(self, config: &Config, stop: &Stop) -> End {
         let mut lines = ProgressLines::new(&self.counters);
+        let mut end = End::Exit(Exit::Stopped);
         let mut exit = Exit::Stopped;
         let mut unread_since: Option<Instant> = None;
         while !stop.requested() {
@@ -226,7 +243,15 @@ impl Service {
             while let Ok(Event::Fatal(fatal)) = self.events.try_recv() {
                 exit = exit.or_worse(fatal);
             }
-            self.consumer.context().workers().restart_recreated(&self.consumer);
+            if let Some((topic, id, was)) = self.topic_ids.changed() {
+                warn!(
+                    "kafka: the topic was deleted and created again: joining the group anew, to read it from its \
+                     beginning; what the old one still had is gone topic={topic} id={id} was={was}"
+                );
+                self.consumer.context().workers().abandon_topic(&topic);
+                end = End::Anew;
+                break;
+            }
             match (self.consumer.context().workers().ended_unasked(), unread_since) {
                 (None, _) => unread_since = None,
                 (Some(_), None) => unread_since = Some(Instant::now()),
@@ -241,7 +266,11 @@ impl Service {
             }
             lines.tick(&self);
         }
-        self.end(config, stop, exit)
+        match (end, self.end(config, stop, exit)) {
+            // A held partition will be held again.
+            (End::Anew, Exit::Stopped | Exit::Rejected) if !stop.requested() => End::Anew,
+            (_, exit) => End::Exit(exit),
+        }
     }
 
     fn kafka_error(&self, error: &KafkaError) -> Option<Exit> {

@@ -163,7 +163,7 @@ impl<'w> Worker<'w> {
                 if let Some(begin) = origin.begin {
                     self.tracker = OffsetTracker::starting_at(begin);
                 }
-                self.progress.set_topic_id(self.topic_id);
+                debug!("worker: begins {} topic_id={}", self.partition, self.topic_id);
                 Ok(())
             }
             Err(ReadError::Stopped) => Err(WorkerEnd::Stopped),

@@ -451,7 +451,7 @@ fn recreate_at_one_blow(program: &Program, topic: &Topic) -> Stream {
     new
 }
 
-fn a_topic_is_created_again_under_the_program(consumer: &str, told: &str) {
+fn a_topic_is_created_again_under_the_program(consumer: &str) {
     let topic = topic("again", 3);
     let sim = SimProgram::start(&[]);
     let setup = setup(&topic, sim.addr).consumer(consumer);
@@ -461,7 +461,7 @@ fn a_topic_is_created_again_under_the_program(consumer: &str, told: &str) {
     let mut program = start(&file);
     wait_committed(&topic, &setup.group, &old.ends());
     let mut new = recreate_at_one_blow(&program, &topic);
-    program.wait_for_line(&["WARN", told, &topic.name, " id=", " was="]);
+    program.wait_for_line(&["WARN", "deleted and created again", &topic.name, " id=", " was="]);
     wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
     wait_committed(&topic, &setup.group, &new.ends());
     // It goes on as before.
@@ -475,14 +475,13 @@ fn a_topic_is_created_again_under_the_program(consumer: &str, told: &str) {
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_topic_created_again_under_the_program_is_read_from_its_beginning() {
-    a_topic_is_created_again_under_the_program("", "the topic was deleted and created again");
+    a_topic_is_created_again_under_the_program("");
 }
 
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_topic_created_again_under_the_program_is_read_from_its_beginning_where_the_brokers_share_out() {
-    // They give the new topic's partitions out anew.
-    a_topic_is_created_again_under_the_program("group.protocol = \"consumer\"", "the topic was just created again");
+    a_topic_is_created_again_under_the_program("group.protocol = \"consumer\"");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use log::{info, warn};
+use log::warn;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -29,8 +29,6 @@ pub struct Start {
     pub begin: Option<i64>,
     /// The topic's id as it was last read before anything was fetched for this worker.
     pub topic_id: Option<TopicId>,
-    /// The topic was created again under the worker before.
-    pub anew: bool,
 }
 
 /// What its worker goes by.
@@ -44,7 +42,8 @@ pub struct Origin {
 }
 
 /// Finds out, and moves the consumer to the partition's beginning where the group's offset is of a former topic. Nothing
-/// may have been taken from the partition's queue before.
+/// may have been taken from the partition's queue before. Of a topic that was created again since the consumer was made
+/// nothing is read: it waits for the stop flag.
 ///
 /// What is in the queue afterwards was fetched when the topic had this id, or a later one: never an earlier one. A guard
 /// with an id that is too old is seen to be void; one that is too new would hold back what comes.
@@ -67,33 +66,22 @@ pub fn find(
     if topic_id.is_none() {
         return Ok(origin);
     }
-    let was = start.topic_id.filter(|before| *before != topic_id && !before.is_none());
-    let former = if let Some(was) = was {
-        // What the queue holds may be of either.
+    if start
+        .topic_id
+        .is_some_and(|before| before != topic_id && !before.is_none())
+    {
+        // What the queue holds may be of either. The service starts anew.
+        while !stop.wait(WARN_INTERVAL) {}
+        return Err(ReadError::Stopped);
+    }
+    if let Some((offset, tag)) = committed(consumer, partition, stop)?
+        && let Some(was) = tagged_topic(&tag, ids.cluster_id()).filter(|of| *of != topic_id)
+    {
         warn!(
-            "kafka: the topic was just created again; reading from its beginning {partition} id={topic_id} was={was}"
+            "kafka: the group's offset is of a former topic of this name; reading this one from its beginning \
+             {partition} offset={offset} id={topic_id} was={was}"
         );
-        true
-    } else if start.anew {
-        true
-    } else {
-        match committed(consumer, partition, stop)? {
-            Some((offset, tag)) => match tagged_topic(&tag, ids.cluster_id()).filter(|of| *of != topic_id) {
-                Some(of) => {
-                    warn!(
-                        "kafka: the group's offset is of a former topic of this name; reading from the beginning of this \
-                         one {partition} offset={offset} id={topic_id} was={of}"
-                    );
-                    true
-                }
-                None => false,
-            },
-            None => false,
-        }
-    };
-    if former {
         seek_beginning(consumer, partition, stop)?;
-        info!("kafka: reading from the beginning {partition} id={topic_id}");
         // If the log begins later, so will the consumer.
         origin.begin = Some(0);
     }

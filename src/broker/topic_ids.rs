@@ -229,6 +229,15 @@ impl TopicIds {
         state.topics.get(topic).and_then(|known| known.id).map(|(id, _)| id)
     }
 
+    /// A topic that has another id than when it was first read: its name, its id now and the one before.
+    pub fn changed(&self) -> Option<(Arc<str>, TopicId, TopicId)> {
+        let state = self.state.lock();
+        state
+            .topics
+            .iter()
+            .find_map(|(topic, known)| Some((topic.clone(), known.id?.0, *known.former.last()?)))
+    }
+
     /// The cluster's id, known with the first topic's; `None` of a broker that gives none.
     pub fn cluster_id(&self) -> Option<&str> {
         self.cluster_id.get().map(String::as_str)
