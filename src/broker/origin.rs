@@ -2,7 +2,7 @@
 //!
 //! Runs on the worker's thread before its first batch. A group's offset belongs to the topic that was read when it was
 //! committed; after that topic was deleted and created again it says nothing. So every commit carries the topic's id
-//! ([`offset_tag`]), and an offset with the id of another topic is not begun at.
+//! (`offset_tag`), and an offset with the id of another topic is not begun at.
 
 use std::time::{Duration, Instant};
 
