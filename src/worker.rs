@@ -107,16 +107,9 @@ pub fn run(
         shared,
         consumer,
         partition,
-        topic_id: TopicId::NONE,
         offset_tag: String::new(),
         mapping,
-        guard: Guard::new(&GuardIdentity {
-            group: &shared.group,
-            topic_id: [0; 16],
-            topic: &partition.topic,
-            partition: partition.number,
-            epoch: shared.guard_epoch,
-        }),
+        guard: guard(shared, partition, TopicId::NONE),
         stop,
         progress,
         tracker: start.begin.map_or_else(OffsetTracker::new, OffsetTracker::starting_at),
@@ -146,11 +139,10 @@ struct Worker<'w> {
     shared: &'w Shared,
     consumer: &'w Consumer,
     partition: &'w Partition,
-    /// Read before the first batch; `NONE` where the brokers give none.
-    topic_id: TopicId,
     /// Goes with each offset that is committed.
     offset_tag: String,
     mapping: &'w TopicMapping,
+    /// Of the topic that bears this name now; made before the first batch.
     guard: Guard,
     stop: &'w Stop,
     progress: &'w Progress,
@@ -176,12 +168,17 @@ impl<'w> Worker<'w> {
     fn identify(&mut self, start: Start) -> Result<(), WorkerEnd> {
         match origin::find(&self.shared.topic_ids, self.consumer, self.partition, start, self.stop) {
             Ok(origin) => {
-                self.topic_id = origin.topic_id;
+                self.guard = guard(self.shared, self.partition, origin.topic_id);
                 self.offset_tag = origin.tag;
                 if let Some(begin) = origin.begin {
                     self.tracker = OffsetTracker::starting_at(begin);
                 }
-                debug!("worker: begins {} topic_id={}", self.partition, self.topic_id);
+                debug!(
+                    "worker: begins {} topic_id={} guard={}",
+                    self.partition,
+                    origin.topic_id,
+                    self.guard.bin()
+                );
                 Ok(())
             }
             Err(ReadError::Stopped) => Err(WorkerEnd::Stopped),
@@ -582,6 +579,16 @@ impl<'w> Worker<'w> {
             headers,
         }
     }
+}
+
+fn guard(shared: &Shared, partition: &Partition, topic_id: TopicId) -> Guard {
+    Guard::new(&GuardIdentity {
+        group: &shared.group,
+        topic_id: *topic_id.as_bytes(),
+        topic: &partition.topic,
+        partition: partition.number,
+        epoch: shared.guard_epoch,
+    })
 }
 
 /// Why a message is rejected whose row will not be written.
