@@ -49,6 +49,8 @@ struct Unit {
     ops: usize,
     /// Some bin is taken away: the record may end in between.
     removes: bool,
+    /// Each of its rows only takes bins away: none of them makes the record.
+    only_removes: bool,
     /// The next unit of its record.
     next: u32,
 }
@@ -142,6 +144,7 @@ impl<'m> Plan<'m> {
             RowAction::Write(ops) => (ops.len(), ops.iter().any(Op::removes)),
             RowAction::Touch | RowAction::Delete => (1, false),
         };
+        let only_removes = row.action.only_removes();
         let id = RecordId {
             digest,
             namespace: &target.namespace,
@@ -164,6 +167,7 @@ impl<'m> Plan<'m> {
                 unit.last = number;
                 unit.ops += ops;
                 unit.removes |= removes;
+                unit.only_removes &= only_removes;
                 true
             }
             _ => false,
@@ -180,6 +184,7 @@ impl<'m> Plan<'m> {
                 last: number,
                 ops,
                 removes,
+                only_removes,
                 next: NONE,
             });
         }
@@ -284,6 +289,7 @@ impl<'m> Plan<'m> {
         let mut stale = 0;
         let mut ttl = first.row.ttl;
         let mut ops: Vec<OutgoingOp<'_>> = Vec::new();
+        let mut only_removes = true;
         for number in self.stretch(position, by_message) {
             let planned = &self.rows[number];
             let row = &planned.row;
@@ -297,6 +303,7 @@ impl<'m> Plan<'m> {
             if !rules.ttl_on_create && row.ttl != RowTtl::Keep {
                 ttl = row.ttl;
             }
+            only_removes &= row.action.only_removes();
             if let RowAction::Write(own) = &row.action {
                 if rules.mode == Mode::Replace {
                     ops.clear();
@@ -323,13 +330,16 @@ impl<'m> Plan<'m> {
             }),
             _ => None,
         };
-        let mut removes = false;
+        let stores = guard_condition.is_some() || newer_condition.is_some();
+        if !stores {
+            // What is set and taken away again makes no record either, unless something of the row stays in it.
+            only_removes = ops.iter().all(OutgoingOp::removes);
+        }
+        let may_end = !stores && ops.iter().any(OutgoingOp::removes);
         let action = match &first.row.action {
             RowAction::Touch => OutgoingAction::Touch,
             RowAction::Delete => OutgoingAction::Delete,
             RowAction::Write(_) => {
-                // A row that only removes makes no record, also where it leaves a guard.
-                removes = ops.iter().all(|op| matches!(op, OutgoingOp::Op(op) if op.removes()));
                 if let (Some(condition), Some(value)) = (&newer_condition, newest) {
                     ops.push(OutgoingOp::Store(condition.bin, value));
                 }
@@ -342,7 +352,8 @@ impl<'m> Plan<'m> {
         let (exists, ttl) = match (rules.ttl_on_create, create) {
             (true, false) => (Mode::UpdateOnly, RowTtl::Keep),
             (true, true) => (Mode::Create, ttl),
-            (false, _) if removes && rules.mode == Mode::Update => (Mode::UpdateOnly, ttl),
+            // A row that only removes makes no record, also where it leaves a guard.
+            (false, _) if only_removes && rules.mode == Mode::Update => (Mode::UpdateOnly, ttl),
             (false, _) => (rules.mode, ttl),
         };
         Outgoing {
@@ -353,7 +364,8 @@ impl<'m> Plan<'m> {
             exists,
             ttl,
             conditions: [guard_condition, newer_condition],
-            only_removes: removes || !matches!(first.row.action, RowAction::Write(_)),
+            only_removes,
+            may_end,
             stale,
         }
     }
@@ -396,6 +408,8 @@ pub struct Outgoing<'p> {
     pub conditions: [Option<Condition<'p>>; 2],
     /// It only takes away, or only touches: on a record that is not there, there is nothing to do.
     pub only_removes: bool,
+    /// It takes bins away and leaves none of its own: where there is no record, it may make none.
+    pub may_end: bool,
     /// Rows among its stretch that a newer one in it makes stale: not in `action`.
     pub stale: usize,
 }
@@ -427,6 +441,10 @@ pub enum OutgoingOp<'p> {
 }
 
 impl OutgoingOp<'_> {
+    fn removes(&self) -> bool {
+        matches!(self, OutgoingOp::Op(op) if op.removes())
+    }
+
     fn bin(&self) -> &str {
         match self {
             OutgoingOp::Op(op) => op.bin(),
@@ -444,7 +462,7 @@ impl Outgoing<'_> {
     pub fn answers_with(&self, code: u8) -> bool {
         match code {
             FILTERED_OUT => self.is_conditional(),
-            NOT_FOUND => self.only_removes || self.exists == Mode::UpdateOnly,
+            NOT_FOUND => self.only_removes || self.may_end || self.exists == Mode::UpdateOnly,
             EXISTS => self.exists == Mode::Create,
             _ => false,
         }
@@ -456,7 +474,8 @@ impl Outgoing<'_> {
 /// Not: a deletion and anything else (a write behind it would keep the old record's life, and a deletion of a missing
 /// record answers 2); a touch (on a missing record it answers 2 and undoes the whole row); `create` and `update_only`
 /// (what the second finds is what the first left); a write that keeps the record's life behind one that may have
-/// ended the record; rows under different conditions or policies.
+/// ended the record, or may not have made it; a version behind one that may not have been stored; rows under different
+/// conditions or policies.
 fn joins(unit: &Unit, last: &Row<'_>, row: &Row<'_>) -> bool {
     let (ours, theirs) = (last.rules, row.rules);
     let same_target = std::ptr::eq(&**last.target, &**row.target) || last.target == row.target;
@@ -471,9 +490,10 @@ fn joins(unit: &Unit, last: &Row<'_>, row: &Row<'_>) -> bool {
             // The last one is the record; those before it are gone without a trace.
             (Mode::Replace, Mode::Replace) => true,
             (Mode::Update, Mode::Update) => {
-                let may_end = unit.removes && !ours.guarded && ours.newer_bin.is_none();
-                let keeps_life = row.ttl == RowTtl::Keep || theirs.ttl_on_create;
-                !(may_end && keeps_life)
+                let stores = ours.guarded || ours.newer_bin.is_some();
+                let may_be_none = unit.only_removes || (unit.removes && !stores);
+                let needs_it = row.ttl == RowTtl::Keep || theirs.ttl_on_create || theirs.newer_bin.is_some();
+                !(may_be_none && needs_it)
             }
             _ => false,
         },

@@ -397,6 +397,11 @@ impl<'p> Writing<'p, '_> {
                 }
                 return Ok(Wish::Nothing);
             }
+            // What it would have set it has taken away again.
+            Answer::Code(NOT_FOUND) if row.may_end => {
+                self.done(lane, row);
+                return Ok(Wish::Nothing);
+            }
             Answer::Code(EXISTS) if row.exists == Mode::Create => {
                 if rules.ttl_on_create {
                     self.lanes[lane].create = false;
