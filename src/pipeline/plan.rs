@@ -35,8 +35,10 @@ pub struct PlannedRow<'m> {
     pub digest: Digest,
     /// What a guard stores of it ([`crate::pipeline::guard::mark`]); only looked at where it is guarded.
     pub mark: i64,
-    /// The row before it on this record is of the same message, with the same version.
-    continues: bool,
+    /// The last row before it on this record that is of the same message, with the same version.
+    continues: u32,
+    /// There is a row that continues this one.
+    continued: bool,
     /// The next row of its unit.
     next: u32,
 }
@@ -157,10 +159,21 @@ impl<'m> Plan<'m> {
             index(self.lanes.len() - 1)
         });
         let lane = &mut self.lanes[lane as usize];
-        let continues = self.units.get(lane.last as usize).is_some_and(|unit| {
-            let before = &self.rows[unit.last as usize].row;
-            before.message == row.message && before.newer == row.newer && before.rules.newer_bin == row.rules.newer_bin
-        });
+        let is_same = |(_, before): &(usize, &mut PlannedRow<'_>)| {
+            before.digest == digest
+                && before.row.target.namespace == target.namespace
+                && before.row.newer == row.newer
+                && before.row.rules.newer_bin == row.rules.newer_bin
+        };
+        let of_message = |(_, before): &(usize, &mut PlannedRow<'_>)| before.row.message == row.message;
+        let mut continues = NONE;
+        if row.newer.is_some() && lane.first != NONE {
+            let mut before = self.rows.iter_mut().enumerate().rev().take_while(of_message);
+            if let Some((number, before)) = before.find(is_same) {
+                continues = index(number);
+                before.continued = true;
+            }
+        }
         let joined = match self.units.get_mut(lane.last as usize) {
             Some(unit) if unit.ops + ops <= UNIT_OPS_MAX && joins(unit, &self.rows[unit.last as usize].row, &row) => {
                 self.rows[unit.last as usize].next = number;
@@ -193,6 +206,7 @@ impl<'m> Plan<'m> {
             digest,
             mark,
             continues,
+            continued: false,
             next: NONE,
         });
     }
@@ -273,12 +287,14 @@ impl<'m> Plan<'m> {
     }
 
     /// What is sent for the rows of a stretch: one row whose result is that of applying them one after another.
-    /// `create`: the second try of rows whose ttl counts only where they make the record.
+    /// `create`: the second try of rows whose ttl counts only where they make the record. `is_passed_over`: this row was
+    /// stale.
     pub(super) fn compose<'p>(
         &'p self,
         position: Position,
         by_message: bool,
         create: bool,
+        is_passed_over: impl Fn(usize) -> bool,
         guard: &'p Guard,
     ) -> Outgoing<'p> {
         let first = &self.rows[position.row as usize];
@@ -287,18 +303,22 @@ impl<'m> Plan<'m> {
         let mut newest_message = first.row.message;
         let mut last_mark = first.mark;
         let mut stale = 0;
+        let mut passed_over = Vec::new();
         let mut ttl = first.row.ttl;
         let mut ops: Vec<OutgoingOp<'_>> = Vec::new();
         let mut only_removes = true;
         for number in self.stretch(position, by_message) {
             let planned = &self.rows[number];
             let row = &planned.row;
-            last_mark = planned.mark;
             // Not newer than what comes before it in this very row: refused, were it sent alone.
             if row.newer < newest || (row.newer == newest && row.newer.is_some() && row.message != newest_message) {
                 stale += 1;
+                if planned.continued {
+                    passed_over.push(number);
+                }
                 continue;
             }
+            last_mark = planned.mark;
             (newest, newest_message) = (row.newer, row.message);
             if !rules.ttl_on_create && row.ttl != RowTtl::Keep {
                 ttl = row.ttl;
@@ -326,7 +346,7 @@ impl<'m> Plan<'m> {
             (Some(bin), Some(below)) => Some(Condition {
                 bin,
                 below,
-                or_equal: first.continues,
+                or_equal: self.continues(first, is_passed_over),
             }),
             _ => None,
         };
@@ -367,18 +387,36 @@ impl<'m> Plan<'m> {
             only_removes,
             may_end,
             stale,
+            passed_over,
         }
     }
 
+    /// Whether the version of a row may be the one that its own message has brought to the record.
+    fn continues(&self, row: &PlannedRow<'_>, is_passed_over: impl Fn(usize) -> bool) -> bool {
+        row.continues != NONE && !is_passed_over(row.continues as usize)
+    }
+
+    /// Whether a later row of the message looks at whether this one was applied.
+    pub(super) fn is_continued(&self, row: usize) -> bool {
+        self.rows[row].continued
+    }
+
     /// Which rows of a stretch a record has taken already, or has passed, by what it holds in the bins of the
-    /// conditions: they are done.
-    pub(super) fn taken(&self, row: usize, guard: Option<i64>, newer: Option<i64>) -> Option<Taken> {
+    /// conditions: they are done. `is_passed_over`: this row was stale.
+    pub(super) fn taken(
+        &self,
+        row: usize,
+        guard: Option<i64>,
+        newer: Option<i64>,
+        is_passed_over: impl Fn(usize) -> bool,
+    ) -> Option<Taken> {
         let planned = &self.rows[row];
         if planned.row.rules.guarded && guard.is_some_and(|guard| planned.mark <= guard) {
             return Some(Taken::Guarded);
         }
         match (planned.row.newer, newer) {
-            (Some(version), Some(newer)) if version < newer || (version == newer && !planned.continues) => {
+            (Some(version), Some(newer)) if version < newer => Some(Taken::Stale),
+            (Some(version), Some(newer)) if version == newer && !self.continues(planned, is_passed_over) => {
                 Some(Taken::Stale)
             }
             _ => None,
@@ -412,6 +450,8 @@ pub struct Outgoing<'p> {
     pub may_end: bool,
     /// Rows among its stretch that a newer one in it makes stale: not in `action`.
     pub stale: usize,
+    /// Those of them that a later row continues.
+    pub passed_over: Vec<usize>,
 }
 
 /// Holds where the bin is not there, is not an integer, or is below.

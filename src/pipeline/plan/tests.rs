@@ -186,7 +186,7 @@ fn check(asks: &[Ask], expected: &[&str]) {
     let mut position = Some(plan.begin(0));
     let mut rows = 0;
     while let Some(at) = position {
-        let row = plan.compose(at, false, false, &guard);
+        let row = plan.compose(at, false, false, |_| false, &guard);
         let action = match &row.action {
             OutgoingAction::Touch => "touch".to_owned(),
             OutgoingAction::Delete => "delete".to_owned(),
@@ -392,6 +392,26 @@ fn a_version_that_is_not_newer_than_one_before_it_is_left_out() {
         ],
         &["a=1 v:=5 if v<5", "delete if v<=5"],
     );
+    // Also with another row of the message in between.
+    check(
+        &[
+            at(5, 1).message(0),
+            ask(RULES, &[put("c", 1)]).message(0),
+            at(5, 2).message(0),
+            at(5, 3).message(1),
+        ],
+        &["a=1 v:=5 if v<5", "c=1", "a=2 v:=5 if v<=5 stale 1"],
+    );
+}
+
+#[test]
+fn a_guard_does_not_count_what_was_stale() {
+    let rules = RowRules {
+        guarded: true,
+        ..versioned()
+    };
+    let at = |version| ask(rules.clone(), &[put("a", version)]).newer(version);
+    check(&[at(5), at(3)], &["a=5 v:=5 ~=0 if ~<0 if v<5 stale 1"]);
 }
 
 /// Whether what is sent for these together must find a record, and whether it may leave none.
@@ -426,7 +446,7 @@ fn ends(rules: &RowRules, rows: &[&[Op<'static>]]) -> (Mode, bool) {
     }
     let begin = plan.begin(0);
     assert_eq!(plan.stretch(begin, false).count(), rows.len());
-    let row = plan.compose(begin, false, false, &guard);
+    let row = plan.compose(begin, false, false, |_| false, &guard);
     (row.exists, row.may_end)
 }
 
