@@ -10,7 +10,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
 setup: ## install what the build needs and this machine lacks (Debian, Ubuntu)
@@ -37,6 +37,11 @@ test: setup ## all tests that need no service
 test-kafka: setup ## the tests against a real Kafka broker, started and stopped here
 	$(CARGO) test --locked --features sim --test kafka --no-run
 	@scripts/with-kafka.sh $(CARGO) test --locked --features sim --test kafka -- --ignored
+
+.PHONY: test-exactly-once
+test-exactly-once: setup ## counters are exact though the service is killed 20 times (MESSAGES=100000 KILLS=4 SEED=2: a short run)
+	$(CARGO) test --release --locked --features sim --test exactly_once --no-run
+	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test exactly_once -- --ignored --nocapture --test-threads=1
 
 .PHONY: bench
 bench: setup ## what decoding a message costs
