@@ -47,6 +47,11 @@ test-exactly-once: setup ## counters are exact though the service is killed 20 t
 bench: setup ## what decoding a message costs
 	$(CARGO) bench --locked --features sim --bench decode
 
+.PHONY: rates
+rates: setup ## what guards cost and what merging gains, on a real Kafka broker
+	$(CARGO) build --release --locked --features sim --example rates
+	@scripts/with-kafka.sh $(CARGO) run --release --locked --features sim --example rates -- --kafka @KAFKA_BROKERS@ $(ARGS)
+
 .PHONY: fmt
 fmt: ## format the code
 	$(CARGO) fmt

@@ -265,12 +265,18 @@ impl Service {
             exit = exit.or_worse(Exit::Restart);
         }
         info!(
-            "stopped consumed={} written={} rejected={} returned={} rows={} held_partitions={held} took={:.1?}",
+            "stopped consumed={} written={} rejected={} returned={} rows={} merged={} guard_refused={} stale={} ignored={} \
+             sent={} held_partitions={held} took={:.1?}",
             counters.messages_consumed.get(),
             counters.messages_written.get(),
             counters.messages_rejected.get(),
             counters.messages_returned.get(),
             counters.rows_written.get(),
+            counters.rows_merged.get(),
+            counters.rows_guard_refused.get(),
+            counters.rows_stale.get(),
+            counters.rows_ignored.get(),
+            counters.rows_sent.get(),
             started.elapsed()
         );
         exit
@@ -333,7 +339,9 @@ impl ProgressLines {
             .lag()
             .map_or_else(|| "unknown".to_string(), |lag| lag.to_string());
         let held = workers.held();
+        let closed = service.store.health().closed();
         let state = match service.store.health().failing_for() {
+            _ if !closed.is_empty() => format!("namespace-closed list={}", closed.join(",")),
             Some(since) => format!("waiting-for-aerospike since={since:.0?}"),
             None if held > 0 => "held".to_string(),
             None if counters.partitions_assigned.get() == 0 => "no-partitions".to_string(),

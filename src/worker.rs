@@ -275,7 +275,7 @@ impl<'w> Worker<'w> {
         let mut rejected = None;
         let mut taken = messages.len();
         for (index, message) in messages.iter().enumerate() {
-            if plan.records() >= rows_max {
+            if plan.records() >= rows_max || plan.rows() >= BATCHES_IN_HAND * rows_max {
                 taken = index;
                 break;
             }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::model::{InDoubt, Mode, OnConflict};
 use crate::pipeline::disposition::{
-    Disposition, EXISTS, FILTERED_OUT, Failure, NOT_FOUND, disposition, may_be_applied,
+    Disposition, EXISTS, FILTERED_OUT, Failure, NOT_FOUND, PARAMETER, disposition, may_be_applied,
 };
 use crate::pipeline::guard::Guard;
 use crate::pipeline::plan::{Outgoing, Plan, Position, Taken};
@@ -337,18 +337,14 @@ impl<'p> Writing<'p, '_> {
         let rows: Vec<Outgoing<'_>> = call.iter().filter_map(|lane| self.compose(*lane)).collect();
         let answers = self.writer.write(&rows);
         assert_eq!(answers.len(), rows.len(), "a writer answers for each row");
-        let company = Company {
-            alone: rows.len() == 1,
-            // An end that came early may be stamped on a row that was applied: its code is then not its own.
-            complete: answers.iter().all(|answer| matches!(answer, Answer::Code(_))),
-        };
+        let alone = rows.len() == 1;
         let rows_sent = rows.len();
         let answers_halve = answers.iter().any(|answer| answer.disposition() == Disposition::Halve);
         let mut retry = false;
         let mut to_read = Vec::new();
         for (place, (&lane, answer)) in call.iter().zip(answers).enumerate() {
             let row = &rows[place];
-            let wish = self.wish(lane, row, answer, company)?;
+            let wish = self.wish(lane, row, answer, alone)?;
             match wish {
                 Wish::Read => to_read.push(place),
                 Wish::Retry => retry = true,
@@ -372,7 +368,7 @@ impl<'p> Writing<'p, '_> {
         Ok(())
     }
 
-    fn wish(&mut self, lane: usize, row: &Outgoing<'_>, answer: Answer, company: Company) -> Result<Wish, Fatal> {
+    fn wish(&mut self, lane: usize, row: &Outgoing<'_>, answer: Answer, alone: bool) -> Result<Wish, Fatal> {
         let Some(position) = self.lanes[lane].position else {
             return Ok(Wish::Nothing);
         };
@@ -419,15 +415,16 @@ impl<'p> Writing<'p, '_> {
             self.done(lane, row);
             return Ok(Wish::Nothing);
         }
-        let own = company.alone || company.complete;
-        let in_doubt = answer.in_doubt() || (disposition == Disposition::Reject && !own);
+        // The code with which a whole batch ends early is stamped on its first row, over the row's own success.
+        let own = alone || answer != Answer::Code(PARAMETER);
+        let in_doubt = answer.in_doubt() || !own;
         if in_doubt && !rules.safe_to_repeat() && rules.in_doubt != InDoubt::Retry {
             self.refuse(lane, Refusal::InDoubt);
             return Ok(Wish::Nothing);
         }
         match disposition {
             Disposition::Retry => return Ok(Wish::Retry),
-            Disposition::Halve if company.alone => return Ok(Wish::Retry),
+            Disposition::Halve if alone => return Ok(Wish::Retry),
             Disposition::Done | Disposition::Halve => {}
             Disposition::RetryRecord => self.lanes[lane].wait.failed(BUSY),
             Disposition::HoldRecord => self.lanes[lane].wait.failed(HELD),
@@ -449,7 +446,7 @@ impl<'p> Writing<'p, '_> {
                 };
                 return Err(Fatal::Credentials(code));
             }
-            Disposition::Reject if !company.alone => self.lanes[lane].alone = true,
+            Disposition::Reject if !alone => self.lanes[lane].alone = true,
             Disposition::Reject => {
                 if self.is_of_several_messages(lane) {
                     self.lanes[lane].by_message = true;
@@ -589,15 +586,6 @@ impl<'p> Writing<'p, '_> {
         }
         unread
     }
-}
-
-/// Who was in a call.
-#[derive(Debug, Clone, Copy)]
-struct Company {
-    /// One row.
-    alone: bool,
-    /// Every row got a code.
-    complete: bool,
 }
 
 /// What a row's answer asks of the loop.

@@ -5,6 +5,7 @@
 //! that is `pipeline::write`'s. What operators are told of the database's state is [`health`]'s.
 
 mod batch;
+mod condition;
 mod request;
 pub mod health;
 
