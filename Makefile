@@ -43,6 +43,11 @@ test-exactly-once: setup ## counters are exact though the service is killed 20 t
 	$(CARGO) test --release --locked --features sim --test exactly_once --no-run
 	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test exactly_once -- --ignored --nocapture --test-threads=1
 
+.PHONY: test-order
+test-order: setup ## each record ends with its last message, or its greatest version (MESSAGES=20000: a short run)
+	$(CARGO) test --release --locked --features sim --test order --no-run
+	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test order -- --ignored --nocapture --test-threads=1
+
 .PHONY: bench
 bench: setup ## what decoding a message costs
 	$(CARGO) bench --locked --features sim --bench decode

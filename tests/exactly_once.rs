@@ -229,6 +229,10 @@ fn run(name: &str, scale: &Scale, routes: &str) -> Ledger {
             "the kill comes after the last message"
         );
         ordeal.kill();
+        if refusing {
+            late += release(&ordeal);
+            hold_all(&mut ordeal);
+        }
     }
     late += release(&ordeal);
     ordeal.say(&FAULTS);
@@ -277,6 +281,22 @@ fn run(name: &str, scale: &Scale, routes: &str) -> Ledger {
         assert!(!happened.dead_ends.is_empty(), "no partition was held");
     }
     ledger
+}
+
+/// In mid-stream so many rows are refused that each partition is held at once, with records of which one message is
+/// refused and others, before it and behind it, are not. The exit code says so.
+fn hold_all(ordeal: &mut Ordeal) {
+    ordeal.say(&FAULTS);
+    let before = ordeal.look().messages();
+    ordeal.start();
+    let ends = ordeal.ends.clone();
+    // Not where everything has been written before, and comes again.
+    ordeal.wait("new messages", |seen| {
+        seen.messages() > before || seen.is_stuck_or_done(&ends)
+    });
+    ordeal.say(&["rows 12 60%"]);
+    ordeal.wait("every partition to be held", |seen| seen.is_stuck_or_done(&ends));
+    assert!(ordeal.stop(), "no partition was held at the end");
 }
 
 fn release(ordeal: &Ordeal) -> u64 {

@@ -259,7 +259,7 @@ impl Ordeal {
         }
     }
 
-    fn look(&self) -> Seen {
+    pub fn look(&self) -> Seen {
         let output = self.service.as_ref().map(Program::output).unwrap_or_default();
         Seen {
             committed: self.committed(),
@@ -271,7 +271,15 @@ impl Ordeal {
     fn committed(&self) -> Vec<i64> {
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic.name, 0, self.topic.partitions - 1);
-        let committed = self.watcher.committed_offsets(list, DEADLINE).unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        let committed = loop {
+            match self.watcher.committed_offsets(list.clone(), DEADLINE) {
+                Ok(committed) => break committed,
+                // A broker that has just started has no coordinator yet.
+                Err(error) => assert!(Instant::now() < deadline, "committed offsets: {error}"),
+            }
+            std::thread::sleep(PACE);
+        };
         (0..self.topic.partitions)
             .map(
                 |partition| match committed.find_partition(&self.topic.name, partition).unwrap().offset() {
@@ -307,8 +315,7 @@ impl Ordeal {
 
     /// Rows that write which the database was sent.
     pub fn rows_sent(&self) -> u64 {
-        let stats = self.stats();
-        stats["rows"] + stats["singles"] - stats["reads"]
+        self.sim.stat("writes")
     }
 
     /// How often the database gave each of these result codes.
@@ -319,15 +326,6 @@ impl Ordeal {
             .split(',')
             .filter_map(|result| result.split_once(':'))
             .map(|(code, times)| (code.parse().unwrap(), times.parse().unwrap()))
-            .collect()
-    }
-
-    fn stats(&self) -> HashMap<String, u64> {
-        self.sim
-            .say("stats")
-            .split(' ')
-            .filter_map(|word| word.split_once('='))
-            .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
             .collect()
     }
 
