@@ -39,14 +39,16 @@ test-kafka: setup ## the tests against a real Kafka broker, started and stopped 
 	@scripts/with-kafka.sh $(CARGO) test --locked --features sim --test kafka -- --ignored
 
 .PHONY: test-exactly-once
-test-exactly-once: setup ## counters are exact though the service is killed 20 times (MESSAGES=100000 KILLS=4 SEED=2: a short run)
+test-exactly-once: setup ## counters stay exact: 20 kills, lost and late answers, refused rows (shorter: MESSAGES=60000 KILLS=4)
 	$(CARGO) test --release --locked --features sim --test exactly_once --no-run
-	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test exactly_once -- --ignored --nocapture --test-threads=1
+	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test exactly_once -- \
+		--ignored --nocapture --test-threads=1
 
 .PHONY: test-order
-test-order: setup ## each record ends with its last message, or its greatest version (MESSAGES=20000: a short run)
+test-order: setup ## records end with their last message, or greatest version: racing rows, row errors (shorter: MESSAGES=20000)
 	$(CARGO) test --release --locked --features sim --test order --no-run
-	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test order -- --ignored --nocapture --test-threads=1
+	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test order -- \
+		--ignored --nocapture --test-threads=1
 
 .PHONY: bench
 bench: setup ## what decoding a message costs
@@ -72,12 +74,14 @@ doc: setup ## the crate's documentation, warnings denied
 	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --no-deps --all-features --document-private-items
 
 .PHONY: check
-check: ## everything CI runs: lint, test, doc, bench, test-kafka
+check: ## everything CI runs: lint, test, doc, bench, test-kafka, and short runs of test-exactly-once and test-order
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory doc
 	@$(MAKE) --no-print-directory bench
 	@$(MAKE) --no-print-directory test-kafka
+	@$(MAKE) --no-print-directory test-exactly-once MESSAGES=60000 KILLS=4
+	@$(MAKE) --no-print-directory test-order MESSAGES=20000
 
 .PHONY: clean
 clean: ## remove what was built, and the broker with its jars

@@ -151,7 +151,7 @@ impl Wake for Unpark {
 }
 
 /// Waits for a future of rdkafka's admin client, the only one of its clients without a blocking form.
-fn wait_for<T>(future: impl Future<Output = T>) -> T {
+pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
@@ -177,15 +177,26 @@ pub struct Topic {
 impl Topic {
     /// The group's committed offset of each partition; `None` where it has none.
     pub fn committed(&self, group: &str) -> Vec<Option<i64>> {
-        let consumer: BaseConsumer = self.client.clone().set("group.id", group).create().unwrap();
-        let mut list = TopicPartitionList::new();
-        list.add_partition_range(&self.name, 0, self.partitions - 1);
-        let committed = consumer.committed_offsets(list, DEADLINE).unwrap();
+        let committed = self.commits(group);
         let offset = |partition| match committed.find_partition(&self.name, partition).unwrap().offset() {
             Offset::Offset(offset) => Some(offset),
             _ => None,
         };
         (0..self.partitions).map(offset).collect()
+    }
+
+    /// The group's offsets, with what was committed with them.
+    pub fn commits(&self, group: &str) -> TopicPartitionList {
+        let consumer: BaseConsumer = self.client.clone().set("group.id", group).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&self.name, 0, self.partitions - 1);
+        // A broker that has just started finds its coordinators first.
+        wait_until(
+            "the group's offsets",
+            || consumer.committed_offsets(list.clone(), DEADLINE),
+            Result::is_ok,
+        )
+        .unwrap()
     }
 
     /// Sets the group's offset, as `kafka-consumer-groups.sh --reset-offsets` does while nobody is in the group.
@@ -243,6 +254,8 @@ pub struct Stream {
     producer: BaseProducer,
     /// Keys in each partition. Few of them: a batch then holds a key many times.
     keys: i64,
+    /// Begins each id and key: records of several streams are told apart.
+    prefix: &'static str,
     /// Messages in each partition so far.
     sent: i64,
     /// (partition, number) of messages that were sent, and must not become records.
@@ -264,9 +277,16 @@ impl Stream {
             topic: topic.clone(),
             producer: client.create().unwrap(),
             keys,
+            prefix: "",
             sent: 0,
             unwritten: Vec::new(),
         }
+    }
+
+    /// The same, with ids and keys that begin with this.
+    pub fn prefixed(mut self, prefix: &'static str) -> Stream {
+        self.prefix = prefix;
+        self
     }
 
     /// The next `messages` of each partition, acknowledged by the broker when this returns.
@@ -303,13 +323,18 @@ impl Stream {
 
     fn payload(&self, partition: i32, n: i64) -> String {
         format!(
-            r#"{{"id":"{partition}-{n}","key":"{}","n":{n}}}"#,
+            r#"{{"id":"{}","key":"{}","n":{n}}}"#,
+            self.id(partition, n),
             self.key(partition, n)
         )
     }
 
+    fn id(&self, partition: i32, n: i64) -> String {
+        format!("{}{partition}-{n}", self.prefix)
+    }
+
     fn key(&self, partition: i32, n: i64) -> String {
-        format!("{partition}-{}", n % self.keys)
+        format!("{}{partition}-{}", self.prefix, n % self.keys)
     }
 
     /// Messages sent over all partitions.
@@ -334,7 +359,7 @@ impl Stream {
             for n in 0..*end {
                 if !self.unwritten.contains(&(partition, n)) {
                     records.insert(("last", self.key(partition, n)), n);
-                    records.insert(("all", format!("{partition}-{n}")), n);
+                    records.insert(("all", self.id(partition, n)), n);
                 }
             }
         }

@@ -15,7 +15,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tempfile::NamedTempFile;
 
 use super::process::{Program, SimProgram, penstock};
-use super::{DEADLINE, Kafka, Setup, Topic, send, unique};
+use super::{DEADLINE, Kafka, Setup, Topic, send, unique, wait_until};
 
 /// How long one wait may take although something moves.
 const WAIT_MAX: Duration = Duration::from_secs(600);
@@ -127,9 +127,9 @@ pub struct Happened {
     pub stops: u64,
     /// Orderly ends with exit code 65: a partition was held.
     pub stops_held: u64,
-    /// Partitions held, of all runs of the service together.
+    /// How often a partition was held, over all starts.
     pub held: u64,
-    /// Held messages that are held again after a start say nothing new: those by (partition, offset).
+    /// The messages at which they were held, by partition and offset: after a start it can be the same again.
     pub dead_ends: BTreeSet<(i32, i64)>,
 }
 
@@ -271,15 +271,13 @@ impl Ordeal {
     fn committed(&self) -> Vec<i64> {
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic.name, 0, self.topic.partitions - 1);
-        let deadline = Instant::now() + DEADLINE;
-        let committed = loop {
-            match self.watcher.committed_offsets(list.clone(), DEADLINE) {
-                Ok(committed) => break committed,
-                // A broker that has just started has no coordinator yet.
-                Err(error) => assert!(Instant::now() < deadline, "committed offsets: {error}"),
-            }
-            std::thread::sleep(PACE);
-        };
+        // A broker that has just started finds its coordinators first.
+        let committed = wait_until(
+            "the group's offsets",
+            || self.watcher.committed_offsets(list.clone(), DEADLINE),
+            Result::is_ok,
+        )
+        .unwrap();
         (0..self.topic.partitions)
             .map(
                 |partition| match committed.find_partition(&self.topic.name, partition).unwrap().offset() {
