@@ -17,57 +17,26 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::topic_partition_list::Offset;
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread;
 use std::time::{Duration, Instant};
 use support::process::{Program, SimProgram, penstock};
 use support::{DEADLINE, Kafka, Records as _, Service, Setup, Stream, Topic, assert_ledger, send, simulator};
-use support::{summary, unique, wait_until};
+use support::{summary, unique, wait_for, wait_until};
 
 /// A client's configuration for the broker under test.
 fn client() -> ClientConfig {
     Kafka::real().client()
 }
 
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Waits for a future of rdkafka's admin client, the only one of its clients without a blocking form.
-fn wait_for<T>(future: impl Future<Output = T>) -> T {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        assert!(!left.is_zero(), "no answer from the broker within {DEADLINE:?}");
-        std::thread::park_timeout(left);
-    }
-}
-
-fn create_topic(name: &str, partitions: i32) {
-    let admin: AdminClient<_> = client().create().unwrap();
-    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-    let results = wait_for(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
-    assert_eq!(results, [Ok(name.to_owned())]);
+/// A topic of the real broker, of this test alone.
+fn topic(name: &str, partitions: i32) -> Topic {
+    Kafka::real().topic(name, partitions)
 }
 
 /// Writes messages, one with each key to the topic, and reads as many as a group with this protocol.
 fn a_group_reads_what_was_written(protocol: &str) {
-    let topic = unique("round-trip");
-    create_topic(&topic, 3);
+    let topic = topic("round-trip", 3).name;
 
     let producer: BaseProducer = client().set("enable.idempotence", "true").create().unwrap();
     let keys: Vec<String> = (0..30).map(|number| format!("key-{number:02}")).collect();
@@ -133,17 +102,6 @@ fn a_topic_nobody_created_is_not_created_by_asking() {
 }
 
 // ---- the pipeline on a real broker
-
-/// A topic of the real broker, of this test alone.
-fn topic(name: &str, partitions: i32) -> Topic {
-    let name = unique(name);
-    create_topic(&name, partitions);
-    Topic {
-        client: client(),
-        name,
-        partitions,
-    }
-}
 
 /// A real broker wants sessions of 6 seconds and more; a group that was left can be joined again at once.
 fn setup(topic: &Topic, hosts: impl ToString) -> Setup {
@@ -244,12 +202,12 @@ fn produce_until(enough: &AtomicBool, stream: &mut Stream, sim: &Simulator) {
     const LEAD_MAX: u64 = 2000;
     while !enough.load(Ordering::Relaxed) {
         stream.produce(20);
-        // Two rows a message.
-        let rows = 2 * stream.total().saturating_sub(LEAD_MAX);
+        // Not by rows: those of the other set travel together.
+        let records = stream.total().saturating_sub(LEAD_MAX);
         wait_until(
             "the services to follow",
-            || sim.stats().rows,
-            |written| *written >= rows || enough.load(Ordering::Relaxed),
+            || sim.count("all"),
+            |written| *written >= records || enough.load(Ordering::Relaxed),
         );
     }
 }

@@ -8,13 +8,16 @@
 // A test may fail by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod ordeal;
 pub mod process;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use penstock::config;
@@ -24,6 +27,7 @@ use penstock::shutdown::{Stop, StopKind};
 use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
 use penstock::supervisor;
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::bindings::{rd_kafka_handle_mock_cluster, rd_kafka_mock_group_initial_rebalance_delay_ms};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -91,9 +95,10 @@ impl Kafka {
         }
     }
 
-    /// The broker that `make test-kafka` started.
+    /// The broker that `scripts/with-kafka.sh` started.
     pub fn real() -> Kafka {
-        let brokers = std::env::var("KAFKA_BROKERS").expect("KAFKA_BROKERS is not set: run `make test-kafka`");
+        let brokers =
+            std::env::var("KAFKA_BROKERS").expect("KAFKA_BROKERS is not set: run the test by its make target");
         Kafka { brokers, mock: None }
     }
 
@@ -103,15 +108,23 @@ impl Kafka {
         config
     }
 
-    /// A topic in the mock broker. (A real broker's are made with its admin client.)
+    /// A topic that no other test uses.
     pub fn topic(&self, name: &str, partitions: i32) -> Topic {
         let name = unique(name);
-        let mock = self.mock.as_ref().expect("a mock broker");
-        mock.client()
-            .mock_cluster()
-            .unwrap()
-            .create_topic(&name, partitions, 1)
-            .unwrap();
+        match &self.mock {
+            Some(mock) => mock
+                .client()
+                .mock_cluster()
+                .unwrap()
+                .create_topic(&name, partitions, 1)
+                .unwrap(),
+            None => {
+                let admin: AdminClient<_> = self.client().create().unwrap();
+                let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+                let results = wait_for(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
+                assert_eq!(results, [Ok(name.clone())]);
+            }
+        }
         Topic {
             client: self.client(),
             name,
@@ -126,6 +139,30 @@ impl Kafka {
         cluster
             .topic_error(name, RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
             .unwrap();
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for a future of rdkafka's admin client, the only one of its clients without a blocking form.
+pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        assert!(!left.is_zero(), "no answer from the broker within {DEADLINE:?}");
+        thread::park_timeout(left);
     }
 }
 
