@@ -321,10 +321,12 @@ fn record(row: &Row<'_>) -> Record {
 
 // ---- what holds
 
+const ONE_BIN: Shape = Shape { one_bin: true, ..ANY };
+
 #[test]
 fn whatever_is_asked_of_records_ends_as_if_each_message_were_applied_alone() {
     let bench = Bench::new(PATIENCE);
-    hold(150, &case(ANY), |mut case| {
+    hold(180, &prop_oneof![2 => case(ANY), 1 => case(ONE_BIN)], |mut case| {
         let running = bench.case(&mut case);
         let chaos = Chaos::new(&bench.store, &bench.simulator, case.seed, Trouble::ANY);
         let delivered = running.deliver(0..case.messages.len(), &case.cuts, case.rows_max, &chaos);

@@ -2,6 +2,7 @@
 //! after it that nothing is.
 
 use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
 
 use aerospike::ResultCode;
 use penstock::pipeline::disposition::{Disposition, Failure};
@@ -38,6 +39,7 @@ impl Trouble {
 const PAUSES_MAX: u32 = 2;
 /// Far more than a case needs.
 const CALLS_MAX: usize = 5000;
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Chaos<'s> {
     store: &'s Store,
@@ -47,6 +49,7 @@ pub struct Chaos<'s> {
     random: RefCell<fastrand::Rng>,
     pauses: Cell<u32>,
     calls: Cell<usize>,
+    begun: Instant,
     rows_max: Cell<usize>,
 }
 
@@ -63,6 +66,7 @@ impl<'s> Chaos<'s> {
             random: RefCell::new(fastrand::Rng::with_seed(seed)),
             pauses: Cell::new(0),
             calls: Cell::new(0),
+            begun: Instant::now(),
             rows_max: Cell::new(usize::MAX),
         }
     }
@@ -142,6 +146,7 @@ impl RowWriter for Chaos<'_> {
     fn write(&self, rows: &[Outgoing<'_>]) -> Vec<Answer> {
         self.calls.set(self.calls.get() + 1);
         assert!(self.calls.get() < CALLS_MAX, "so many calls lead nowhere");
+        assert!(self.begun.elapsed() < PATIENCE, "a record waits for ever: {rows:#?}");
         if self.crashed() {
             return vec![LOST; rows.len()];
         }

@@ -125,6 +125,8 @@ pub struct Shape {
     pub keeps_records: bool,
     /// Bins have no type of their own, and conflicts reject.
     pub contradicts: bool,
+    /// All is about one bin: records come and go.
+    pub one_bin: bool,
     pub messages_max: usize,
 }
 
@@ -132,6 +134,7 @@ pub const ANY: Shape = Shape {
     all_guarded: false,
     keeps_records: false,
     contradicts: false,
+    one_bin: false,
     messages_max: 40,
 };
 
@@ -231,6 +234,17 @@ impl Write {
                 self.what = What::Ops(Vec::new());
             }
             self.deletes_by_tombstone = false;
+        }
+        if let (What::Ops(ops), true) = (&mut self.what, shape.one_bin) {
+            for op in ops {
+                (op.of, op.number, op.keep) = (Type::Int, 0, None);
+                op.kind = match op.kind {
+                    Kind::Append | Kind::MapAdd => Kind::Remove,
+                    Kind::Prepend | Kind::MapPut => Kind::Once,
+                    Kind::ListAppend => Kind::Add,
+                    kind => kind,
+                };
+            }
         }
         self.conflict_rejects &= shape.contradicts;
         self.deletes_by_tombstone &= !self.key_is_field;
