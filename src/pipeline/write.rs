@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::model::{InDoubt, Mode, OnConflict};
 use crate::pipeline::disposition::{
-    Disposition, EXISTS, FILTERED_OUT, Failure, NOT_FOUND, disposition, may_be_applied,
+    Disposition, EXISTS, FILTERED_OUT, Failure, NOT_FOUND, disposition, may_be_applied, refuses_all,
 };
 use crate::pipeline::guard::Guard;
 use crate::pipeline::plan::{Outgoing, Plan, Position, Taken};
@@ -339,8 +339,9 @@ impl<'p> Writing<'p, '_> {
         assert_eq!(answers.len(), rows.len(), "a writer answers for each row");
         let company = Company {
             alone: rows.len() == 1,
-            // An end that came early may be stamped on a row that was applied: its code is then not its own.
-            complete: answers.iter().all(|answer| matches!(answer, Answer::Code(_))),
+            ended_early: answers
+                .iter()
+                .any(|answer| matches!(answer, Answer::Failed { in_doubt: true, .. })),
         };
         let rows_sent = rows.len();
         let answers_halve = answers.iter().any(|answer| answer.disposition() == Disposition::Halve);
@@ -419,8 +420,11 @@ impl<'p> Writing<'p, '_> {
             self.done(lane, row);
             return Ok(Wish::Nothing);
         }
-        let own = company.alone || company.complete;
-        let in_doubt = answer.in_doubt() || (disposition == Disposition::Reject && !own);
+        let stamped = match answer {
+            Answer::Code(code) => company.ended_early && !company.alone && !refuses_all(code),
+            Answer::Failed { .. } => false,
+        };
+        let in_doubt = answer.in_doubt() || stamped;
         if in_doubt && !rules.safe_to_repeat() && rules.in_doubt != InDoubt::Retry {
             self.refuse(lane, Refusal::InDoubt);
             return Ok(Wish::Nothing);
@@ -596,8 +600,9 @@ impl<'p> Writing<'p, '_> {
 struct Company {
     /// One row.
     alone: bool,
-    /// Every row got a code.
-    complete: bool,
+    /// Rows are without a code that may have been applied. The code of such an end is stamped on one that may have
+    /// been applied too: it is then not that row's own.
+    ended_early: bool,
 }
 
 /// What a row's answer asks of the loop.
