@@ -11,3 +11,9 @@ mod bench;
 mod guards;
 #[path = "traps/calls.rs"]
 mod calls;
+#[path = "traps/late.rs"]
+mod late;
+#[path = "traps/outcomes.rs"]
+mod outcomes;
+#[path = "traps/service.rs"]
+mod service;

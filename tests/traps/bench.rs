@@ -13,7 +13,7 @@ use penstock::pipeline::map::{Mapping, Message, Rejection};
 use penstock::pipeline::plan::{Outgoing, Plan};
 use penstock::pipeline::row::RecordKey;
 use penstock::pipeline::write::{Answer, Held, Refusal, RowWriter, Tally, WriteEnd, write};
-use penstock::shutdown::Stop;
+use penstock::shutdown::{Stop, StopKind};
 use penstock::sim::{NamespaceConfig, RecordView, SimConfig, Simulator};
 use penstock::store::{Store, StoreOptions};
 
@@ -342,6 +342,15 @@ impl RowWriter for Spy<'_> {
 
     fn lacks_namespace(&self, namespace: &str) -> bool {
         self.store.lacks_namespace(namespace)
+    }
+}
+
+/// Whatever becomes of the test: what it started ends.
+pub struct StopOnDrop<'s>(pub &'s Stop);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.request(StopKind::Drain);
     }
 }
 

@@ -1,15 +1,14 @@
 //! What a call says of its rows, and what it does not say.
 
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use penstock::pipeline::disposition::Failure;
 use penstock::pipeline::write::{Answer, Fatal, Refusal, WriteEnd};
 use penstock::shutdown::{Stop, StopKind};
-use penstock::sim::{EarlyEnd, Share, Simulator, Value};
+use penstock::sim::{EarlyEnd, Share, Value};
 
-use crate::bench::{Bench, Make, OWNER, Sent, Spy, at};
+use crate::bench::{Bench, Make, OWNER, Sent, Spy, StopOnDrop, at};
 use crate::support::wait_until;
 
 /// Cannot be repeated, and says what an unknown outcome means: so that it shows what was taken for one.
@@ -83,7 +82,11 @@ fn the_client_sends_nothing_again_by_itself() {
             let done = bench.write(&one_each(rows));
             done.assert_all_done();
             assert!(done.calls[0].answers.contains(&Answer::Code(code)), "{done:?}");
-            assert_eq!(done.messages, done.calls.len() as u64, "of {rows} rows, {code}: {done:?}");
+            assert_eq!(
+                done.messages,
+                done.calls.len() as u64,
+                "of {rows} rows, {code}: {done:?}"
+            );
             assert_counted_once(&bench, rows);
         }
         let bench = Bench::new("set = \"s\"\nkey = \"id\"\nbins = [\"v\"]");
@@ -122,7 +125,11 @@ fn many_failing_rows_do_not_shut_a_node_out() {
     let done = bench.write_until(&OWNER, &one_each(400), 20, &Stop::new());
     done.assert_all_done();
     assert_eq!(bench.sim.stats().result(14), 1000);
-    assert_eq!(done.messages, done.calls.len() as u64, "calls that were not sent: {done:?}");
+    assert_eq!(
+        done.messages,
+        done.calls.len() as u64,
+        "calls that were not sent: {done:?}"
+    );
     assert!(done.calls.iter().flat_map(|call| &call.answers).all(is_code));
     assert_counted_once(&bench, 400);
 }
@@ -144,10 +151,7 @@ fn every_worker_has_a_connection() {
         .slow_answers(Share::Fraction(1.0), Duration::from_secs(1_000_000));
     let before = bench.sim.stats().messages;
     thread::scope(|scope| {
-        let writing: Vec<_> = messages
-            .chunks(1)
-            .map(|one| scope.spawn(|| bench.write(one)))
-            .collect();
+        let writing: Vec<_> = messages.chunks(1).map(|one| scope.spawn(|| bench.write(one))).collect();
         wait_until(
             "every worker to be in a call",
             || bench.sim.stats().messages - before,
@@ -173,6 +177,7 @@ fn a_call_under_way_is_waited_for_and_believed_also_after_a_stop() {
     let stop = Stop::new();
     let messages = one_each(3);
     thread::scope(|scope| {
+        let _end = StopOnDrop(&stop);
         let writing = scope.spawn(|| bench.write_until(&OWNER, &messages, 100, &stop));
         wait_until("the rows to be applied", || bench.record("k2"), Option::is_some);
         stop.request(StopKind::Abandon);
@@ -191,11 +196,16 @@ fn a_cluster_that_is_away_loses_no_row_and_is_not_asked_in_a_hot_loop() {
     let bench = Bench::new(COUNT);
     bench.write(&[at(0, r#"{"id":"before"}"#)]).assert_all_done();
     bench.sim.faults().refuse(true);
-    wait_until("the client to have no node", || bench.store.client().nodes().len(), |nodes| *nodes == 0);
+    wait_until(
+        "the client to have no node",
+        || bench.store.client().nodes().len(),
+        |nodes| *nodes == 0,
+    );
     let messages = one_each(5);
     let spy = Spy::new(&bench.store);
     let stop = Stop::new();
     thread::scope(|scope| {
+        let _end = StopOnDrop(&stop);
         let began = Instant::now();
         let writing = scope.spawn(|| bench.write_with(&OWNER, &messages, 100, &stop, &spy));
         wait_until("calls that fail", || spy.calls.lock().len(), |calls| *calls >= CALLS);
@@ -205,8 +215,13 @@ fn a_cluster_that_is_away_loses_no_row_and_is_not_asked_in_a_hot_loop() {
         bench.sim.faults().refuse(false);
         let done = writing.join().unwrap();
         for answer in &done.calls[0].answers {
-            let Answer::Failed { failure, in_doubt } = answer else { panic!("{done:?}") };
-            assert!(!in_doubt && matches!(failure, Failure::NoNode | Failure::NoNamespace), "{done:?}");
+            let Answer::Failed { failure, in_doubt } = answer else {
+                panic!("{done:?}")
+            };
+            assert!(
+                !in_doubt && matches!(failure, Failure::NoNode | Failure::NoNamespace),
+                "{done:?}"
+            );
         }
         done.assert_all_done();
     });
@@ -218,7 +233,11 @@ fn a_namespace_that_a_reachable_node_lacks_is_the_end() {
     let bench = Bench::new("namespace = \"nowhere\"\nset = \"s\"\nkey = \"id\"\nbins = [\"v\"]");
     for rows in [1, 3] {
         let done = bench.write(&one_each(rows));
-        assert_eq!(done.end, WriteEnd::Fatal(Fatal::NoNamespace("nowhere".into())), "{done:?}");
+        assert_eq!(
+            done.end,
+            WriteEnd::Fatal(Fatal::NoNamespace("nowhere".into())),
+            "{done:?}"
+        );
         assert_eq!(done.open.len() as i64, rows, "{done:?}");
     }
 }
@@ -313,7 +332,10 @@ fn a_batch_is_one_message_to_its_node() {
 /// The client's `info` asks any node. So it may be asked only what all nodes answer alike.
 #[test]
 fn nothing_is_asked_of_a_node_by_chance_that_another_would_answer_otherwise() {
-    for source in [include_str!("../../src/store/mod.rs"), include_str!("../../src/store/batch.rs")] {
+    for source in [
+        include_str!("../../src/store/mod.rs"),
+        include_str!("../../src/store/batch.rs"),
+    ] {
         assert!(source.contains(".info(&"), "asked elsewhere now");
         for question in source.split(".info(&").skip(1) {
             let asked = question.split_once("&[").unwrap().1.split_once(']').unwrap().0;
@@ -321,4 +343,3 @@ fn nothing_is_asked_of_a_node_by_chance_that_another_would_answer_otherwise() {
         }
     }
 }
-

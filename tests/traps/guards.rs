@@ -22,8 +22,14 @@ fn a_guard_is_of_its_group_topic_partition_and_epoch_alone() {
         OWNER,
         GuardIdentity { group: "h", ..OWNER },
         GuardIdentity { topic: "u", ..OWNER },
-        GuardIdentity { topic_id: [1; 16], ..OWNER },
-        GuardIdentity { topic_id: [2; 16], ..OWNER },
+        GuardIdentity {
+            topic_id: [1; 16],
+            ..OWNER
+        },
+        GuardIdentity {
+            topic_id: [2; 16],
+            ..OWNER
+        },
         GuardIdentity { partition: 1, ..OWNER },
         GuardIdentity { epoch: 1, ..OWNER },
     ];
@@ -59,7 +65,8 @@ fn two_rows_of_one_message_on_one_record_are_both_taken_and_both_refused_when_it
                   [[route.write]]\nset = \"s\"\nkey = \"id\"\nadd = { n = 10 }";
     let apart = &format!("{merged}\nttl = \"1d\"\nttl_on = \"create\"");
     // Of one write.
-    let each = "each = \"items\"\nset = \"s\"\nkey = \"@item.id\"\nadd = { n = { path = \"@item.by\", as = \"integer\" } }";
+    let each =
+        "each = \"items\"\nset = \"s\"\nkey = \"@item.id\"\nadd = { n = { path = \"@item.by\", as = \"integer\" } }";
     let items = r#"{"items":[{"id":"a","by":1},{"id":"a","by":10}]}"#;
     for (rules, payload, calls) in [(merged, A, 1), (apart, A, 2), (each, items, 1)] {
         let bench = Bench::new(rules);
@@ -140,12 +147,20 @@ fn a_merged_row_that_is_refused_reads_the_guard_once_and_sends_the_rest_as_one_r
     bench.write(&all(0..4, A)).assert_all_done();
     let done = bench.write(&all(1..9, A));
     done.assert_all_done();
-    assert_eq!((done.calls.len(), &*done.reads, done.messages), (2, &[1][..], 3), "{done:?}");
+    assert_eq!(
+        (done.calls.len(), &*done.reads, done.messages),
+        (2, &[1][..], 3),
+        "{done:?}"
+    );
     assert_eq!((done.tally.guard_refused, done.tally.written), (3, 5), "{done:?}");
     assert_eq!(bench.int("a", "n"), Some(9));
     // All of it covered: no row is left to send.
     let done = bench.write(&all(1..9, A));
-    assert_eq!((done.calls.len(), done.reads.len(), done.tally.guard_refused), (1, 1, 8), "{done:?}");
+    assert_eq!(
+        (done.calls.len(), done.reads.len(), done.tally.guard_refused),
+        (1, 1, 8),
+        "{done:?}"
+    );
 }
 
 /// A crash between the write and the commit: what comes again is cut otherwise.
@@ -156,7 +171,9 @@ fn redelivery_with_other_batch_boundaries_changes_nothing() {
     let message = |n: i64| at(n, format!(r#"{{"id":"k{}","by":{n},"m":"m{}"}}"#, n % 3, n % 2));
     let messages: Vec<Sent> = (0..60).map(message).collect();
     let expected = Bench::new(rules);
-    messages.iter().for_each(|message| _ = expected.write(std::slice::from_ref(message)));
+    messages
+        .iter()
+        .for_each(|message| _ = expected.write(std::slice::from_ref(message)));
     for (first, second) in [(60, 60), (60, 7), (7, 60), (1, 60), (13, 8)] {
         let bench = Bench::new(rules);
         // Everything once; then again from the middle, from the beginning, and in pieces.
@@ -197,9 +214,18 @@ fn several_writes_of_a_route_and_several_routes_share_a_record() {
          [[route]]\n[[route.write]]\nset = \"s\"\nkey = \"id\"\nbins = { last = \"v\" }\nlist_append = { l = \"v\" }",
     );
     // Each record is written by several messages, and by several writes of each.
-    let message = |n: i64| at(n, format!(r#"{{"id":"k{}","other":"k{}","v":{n}}}"#, n % 2, (n + 1) % 2));
+    let message = |n: i64| {
+        at(
+            n,
+            format!(r#"{{"id":"k{}","other":"k{}","v":{n}}}"#, n % 2, (n + 1) % 2),
+        )
+    };
     let messages: Vec<Sent> = (0..10).map(message).collect();
-    for batch in messages.chunks(3).chain(messages.chunks(10)).chain(messages[5..].chunks(2)) {
+    for batch in messages
+        .chunks(3)
+        .chain(messages.chunks(10))
+        .chain(messages[5..].chunks(2))
+    {
         bench.write(batch).assert_all_done();
     }
     for (key, last) in [("k0", 8), ("k1", 9)] {
@@ -226,13 +252,17 @@ fn a_create_that_finds_its_own_record_is_done_and_one_that_finds_another_is_refu
     assert_eq!(done.assert_all_done().tally.guard_refused, 1, "{done:?}");
     // A later message; the same one of another partition; a record without a guard.
     let conflict = Refusal::Conflict(5);
-    bench.write(&[at(4, r#"{"id":"a","v":2}"#)]).assert_refused(&[(4, conflict)], &[]);
+    bench
+        .write(&[at(4, r#"{"id":"a","v":2}"#)])
+        .assert_refused(&[(4, conflict)], &[]);
     let other = GuardIdentity { partition: 1, ..OWNER };
     bench
         .write_as(&other, &[at(3, r#"{"id":"a","v":2}"#)])
         .assert_refused(&[(3, conflict)], &[]);
     bench.sim.put("test", "s", "b", &[("v", Value::Int(9))]).unwrap();
-    bench.write(&[at(5, r#"{"id":"b","v":2}"#)]).assert_refused(&[(5, conflict)], &[]);
+    bench
+        .write(&[at(5, r#"{"id":"b","v":2}"#)])
+        .assert_refused(&[(5, conflict)], &[]);
     assert_eq!((bench.int("a", "v"), bench.int("b", "v")), (Some(1), Some(9)));
 }
 
@@ -252,7 +282,9 @@ fn an_update_only_is_refused_without_its_record_and_comes_again_in_peace() {
 
 #[test]
 fn a_rejected_row_holds_its_record() {
-    let bench = Bench::new("set = \"s\"\nkey = \"id\"\nadd = { n = { path = \"by\", as = \"float\", missing = \"skip\" }, m = { path = \"int\", as = \"integer\", missing = \"skip\" } }");
+    let bench = Bench::new(
+        "set = \"s\"\nkey = \"id\"\nadd = { n = { path = \"by\", as = \"float\", missing = \"skip\" }, m = { path = \"int\", as = \"integer\", missing = \"skip\" } }",
+    );
     bench.sim.put("test", "s", "a", &[("n", Value::Int(1))]).unwrap();
     let message = |offset, what: &str| at(offset, format!(r#"{{"id":"a",{what}}}"#));
     let messages = [
@@ -279,7 +311,10 @@ fn a_rejected_row_holds_its_record() {
     bench.sim.put("test", "s", "a", &mended).unwrap();
     bench.write(&messages).assert_all_done();
     let record = bench.record("a").unwrap();
-    assert_eq!((record.bin("n"), record.int("m")), (Some(&Value::Float(2.5)), Some(111)));
+    assert_eq!(
+        (record.bin("n"), record.int("m")),
+        (Some(&Value::Float(2.5)), Some(111))
+    );
     assert_eq!(bench.int("b", "m"), Some(1000));
 }
 
@@ -388,7 +423,10 @@ fn what_cannot_be_repeated_is_guarded_unless_told_otherwise_and_nothing_else_is(
     for (words, guarded) in cases.chain(plain.map(|words| (words, false))) {
         let bench = Bench::new(&format!("set = \"s\"\nkey = \"id\"\n{words}"));
         if words.contains("update_only") || words.contains("remove") || words.contains("touch") {
-            bench.sim.put("test", "s", "a", &[("x", Value::Int(0)), ("y", Value::Int(0))]).unwrap();
+            bench
+                .sim
+                .put("test", "s", "a", &[("x", Value::Int(0)), ("y", Value::Int(0))])
+                .unwrap();
         }
         bench.write(&[at(0, r#"{"id":"a","t":"t"}"#)]).assert_all_done();
         assert_eq!(bench.int("a", &guard_bin()).is_some(), guarded, "{words}");
@@ -402,7 +440,9 @@ fn the_other_writes_of_a_guarded_set_are_guarded_with_it() {
         "[[route.write]]\nset = \"s\"\nkey = \"id\"\nbins = { last = \"v\" }\n\
          [[route.write]]\nset = \"s\"\nkey = { path = \"count\", missing = \"skip\" }\nadd = { n = 1 }",
     );
-    bench.write(&[at(0, r#"{"id":"a","v":1}"#), at(1, r#"{"id":"a","v":2,"count":"a"}"#)]).assert_all_done();
+    bench
+        .write(&[at(0, r#"{"id":"a","v":1}"#), at(1, r#"{"id":"a","v":2,"count":"a"}"#)])
+        .assert_all_done();
     let done = bench.write(&[at(0, r#"{"id":"a","v":1}"#)]);
     assert_eq!(done.assert_all_done().tally.guard_refused, 1, "{done:?}");
     assert_eq!(bench.int("a", "last"), Some(2));
