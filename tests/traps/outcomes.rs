@@ -4,6 +4,8 @@ use std::thread;
 
 use log::Level;
 use penstock::pipeline::map::Reason;
+use penstock::pipeline::plan::digest;
+use penstock::pipeline::row::RecordKey;
 use penstock::pipeline::write::{Refusal, Tally, WriteEnd};
 use penstock::shutdown::Stop;
 use penstock::sim::{Share, SimConfig, Value};
@@ -302,23 +304,43 @@ fn a_life_from_the_message_is_one_that_the_server_knows() {
 // ---- codes that hold
 
 #[test]
-fn a_busy_record_delays_its_own_row_only() {
+fn busy_records_delay_their_own_rows_only() {
+    const RECORDS: i64 = 30;
     let bench = Bench::new("set = \"s\"\nkey = \"id\"\nadd = { n = 1 }\nguard = false");
-    bench.sim.faults().busy(Share::Next(1));
-    let message = |offset: i64| at(offset, format!(r#"{{"id":"k{}"}}"#, offset % 10));
-    let done = bench.write_until(&OWNER, &(0..10).map(message).collect::<Vec<_>>(), 2, &Stop::new());
-    done.assert_all_done();
-    let sent: Vec<&String> = done.calls.iter().flat_map(|call| &call.keys).collect();
-    // The others are sent once; the busy one comes back, at its time.
-    assert_eq!(sent.len(), 11, "{done:?}");
-    assert_eq!(sent.iter().filter(|key| **key == "k0").count(), 2);
-    let second = done
-        .calls
-        .iter()
-        .skip(1)
-        .position(|call| call.keys.iter().any(|key| key == "k0"));
-    assert!(second.is_some(), "{done:?}");
-    assert_eq!(bench.counters.rows_retried.get(), 1);
+    let key = |n: i64| format!("k{n}");
+    let is_busy = |n: i64| {
+        let key = RecordKey::String(key(n).into());
+        bench.sim.faults().refuses_record(&digest("s", &key))
+    };
+    bench.sim.faults().refuse_records(14, 0.3, 4);
+    let busy: Vec<i64> = (0..RECORDS).filter(|n| is_busy(*n)).collect();
+    let last_free = (0..RECORDS).filter(|n| !is_busy(*n)).max().unwrap();
+    assert!(busy[0] < last_free, "no row waits behind a busy one");
+    let messages: Vec<Sent> = (0..RECORDS)
+        .map(|n| at(n, format!(r#"{{"id":"{}"}}"#, key(n))))
+        .collect();
+    let (spy, stop) = (Spy::new(&bench.store), Stop::new());
+    thread::scope(|scope| {
+        let _end = StopOnDrop(&stop);
+        // One row a call: were the busy ones tried first again and again, no other would ever be sent.
+        let writing = scope.spawn(|| bench.write_with(&OWNER, &messages, 1, &stop, &spy));
+        let free = RECORDS as usize - busy.len();
+        wait_until(
+            "all others to be written",
+            || bench.sim.records("test", "s").len(),
+            |written| *written == free,
+        );
+        bench.sim.faults().clear();
+        let done = writing.join().unwrap();
+        done.assert_all_done();
+        let sent = |n: i64| done.calls.iter().filter(|call| call.keys == [key(n)]).count();
+        for n in 0..RECORDS {
+            assert_eq!(sent(n) > 1, busy.contains(&n), "record {n}: {done:?}");
+        }
+    });
+    for n in 0..RECORDS {
+        assert_eq!(bench.int(&key(n), "n"), Some(1), "record {n}");
+    }
 }
 
 /// Both are told by an ERROR line that names the namespace, and the other namespace goes on.

@@ -2,12 +2,10 @@
 
 use penstock::ops::exit::Exit;
 use penstock::sim::{NamespaceConfig, Share, SimConfig, Simulator};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::producer::{BaseProducer, Producer as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::bench::Lines;
-use crate::support::{DEADLINE, Kafka, Service, Setup, Topic, send, simulator, summary, wait_until};
+use crate::support::{DEADLINE, Kafka, Service, Setup, Topic, send, simulator, summary, unique};
 
 const COUNT: &str = "[[route]]\n[[route.write]]\nset = \"s\"\nkey = \"id\"\nadd = { n = 1 }";
 
@@ -23,20 +21,6 @@ fn produce(topic: &Topic, from: i64, to: i64, keys: i64) {
         );
     }
     producer.flush(DEADLINE).unwrap();
-}
-
-/// Sets the group's offset, as soon as the mock broker has nobody in the group any more.
-fn rewind(topic: &Topic, group: &str, offset: i64) {
-    let consumer: BaseConsumer = topic.client.clone().set("group.id", group).create().unwrap();
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(&topic.name, 0, Offset::Offset(offset))
-        .unwrap();
-    wait_until(
-        "the group to be empty",
-        || consumer.commit(&list, CommitMode::Sync),
-        Result::is_ok,
-    )
-    .unwrap();
 }
 
 fn run(setup: &Setup, messages: u64) -> std::sync::Arc<penstock::ops::counters::Counters> {
@@ -63,44 +47,46 @@ fn patient(kafka: &Kafka, topic: &Topic, sim: &Simulator, rows: usize) -> Setup 
         .routes(COUNT)
 }
 
-/// What a crash after the write and before the commit leaves behind.
+/// A crash after the write and before the commit.
 #[test]
 fn messages_that_come_again_in_other_batches_count_once_and_as_written() {
     let kafka = Kafka::mock();
     let topic = kafka.topic("again", 1);
     let sim = simulator();
-    produce(&topic, 0, 200, 4);
-    let mut setup = patient(&kafka, &topic, &sim, 3);
-    let counters = run(&setup, 200);
-    assert_eq!(counters.rows_guard_refused.get(), 0);
+    let setup = |rows, group: &str| Setup {
+        group: group.into(),
+        ..patient(&kafka, &topic, &sim, rows)
+    };
+    let group = unique("group");
+    produce(&topic, 0, 37, 4);
+    run(&setup(3, &group), 37);
+    kafka.refuse_commits(true);
+    produce(&topic, 37, 200, 4);
+    let counters = run(&setup(7, &group), 163);
+    assert_eq!(
+        (counters.rows_written.get(), counters.rows_guard_refused.get()),
+        (163, 0)
+    );
+    assert_eq!(topic.committed(&group), [Some(37)]);
     assert_eq!(counts(&sim, 4), vec![Some(50); 4]);
-    for (from, rows) in [(37, 200), (0, 1)] {
-        rewind(&topic, &setup.group, from);
-        setup.run = format!("batch_rows_max = {rows}\nwrite_timeout = \"3s\"\nshutdown_grace = \"20s\"");
-        let counters = run(&setup, 200 - from as u64);
+    for rows in [200, 1] {
+        let counters = run(&setup(rows, &group), 163);
+        assert_eq!(counters.messages_written.get(), 163, "{}", summary(&counters));
         assert_eq!(
-            counters.messages_written.get(),
-            200 - from as u64,
-            "{}",
-            summary(&counters)
-        );
-        assert_eq!(
-            counters.rows_guard_refused.get(),
-            200 - from as u64,
-            "{}",
-            summary(&counters)
+            (counters.rows_written.get(), counters.rows_guard_refused.get()),
+            (0, 163)
         );
         assert_eq!(counts(&sim, 4), vec![Some(50); 4]);
-        assert_eq!(topic.committed(&setup.group), [Some(200)]);
     }
-    // Some of them again, and new ones behind them.
-    rewind(&topic, &setup.group, 190);
+    // And new ones behind them.
+    kafka.refuse_commits(false);
     produce(&topic, 200, 220, 4);
-    let counters = run(&setup, 30);
+    let counters = run(&setup(40, &group), 183);
     assert_eq!(
-        (counters.rows_guard_refused.get(), counters.rows_written.get()),
-        (10, 20)
+        (counters.rows_written.get(), counters.rows_guard_refused.get()),
+        (20, 163)
     );
+    assert_eq!(topic.committed(&group), [Some(220)]);
     assert_eq!(counts(&sim, 4), vec![Some(55); 4]);
 }
 
@@ -113,25 +99,22 @@ fn several_topics_and_several_groups_write_one_record() {
     produce(&two, 0, 50, 2);
     let mut setup = patient(&kafka, &one, &sim, 10);
     setup.topic = format!("{}\", \"{}", one.name, two.name);
+    let mut other = setup.clone();
+    other.group = unique("other");
+    kafka.refuse_commits(true);
     run(&setup, 80);
     assert_eq!(counts(&sim, 2), vec![Some(40); 2]);
     // Another service with the same messages.
-    let mut other = setup.clone();
-    other.group = format!("{}-other", setup.group);
     run(&other, 80);
     assert_eq!(counts(&sim, 2), vec![Some(80); 2]);
     // Both have everything again.
-    for setup in [&setup, &other] {
-        rewind(&one, &setup.group, 0);
-        rewind(&two, &setup.group, 0);
-        run(setup, 80);
-    }
+    run(&setup, 80);
+    run(&other, 80);
     assert_eq!(counts(&sim, 2), vec![Some(80); 2]);
     // A re-run that is meant.
     setup.run += "\nguard_epoch = 1";
-    rewind(&one, &setup.group, 0);
-    run(&setup, 30);
-    assert_eq!(counts(&sim, 2), vec![Some(95); 2]);
+    run(&setup, 80);
+    assert_eq!(counts(&sim, 2), vec![Some(120); 2]);
 }
 
 #[test]
