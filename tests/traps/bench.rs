@@ -2,7 +2,7 @@
 //! that remembers every call. And the log's lines, for what an operator must be told.
 
 use std::sync::{Arc, LazyLock, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::{Level, Log, Metadata, Record};
 use parking_lot::Mutex;
@@ -16,6 +16,8 @@ use penstock::pipeline::write::{Answer, Held, Refusal, RowWriter, Tally, WriteEn
 use penstock::shutdown::{Stop, StopKind};
 use penstock::sim::{NamespaceConfig, RecordView, SimConfig, Simulator};
 use penstock::store::{Store, StoreOptions};
+
+use crate::support::DEADLINE;
 
 /// No attempt of a test that nobody silences ever takes so long.
 pub const PATIENT: Duration = Duration::from_secs(30);
@@ -303,6 +305,7 @@ pub struct Call {
 /// The store, and what passed between it and the loop.
 pub struct Spy<'s> {
     store: &'s Store,
+    began: Instant,
     pub calls: Mutex<Vec<Call>>,
     pub reads: Mutex<Vec<usize>>,
 }
@@ -311,6 +314,7 @@ impl<'s> Spy<'s> {
     pub fn new(store: &'s Store) -> Self {
         Spy {
             store,
+            began: Instant::now(),
             calls: Mutex::default(),
             reads: Mutex::default(),
         }
@@ -320,6 +324,7 @@ impl<'s> Spy<'s> {
 impl RowWriter for Spy<'_> {
     fn write(&self, rows: &[Outgoing<'_>]) -> Vec<Answer> {
         let answers = self.store.write(rows);
+        assert!(self.began.elapsed() < DEADLINE, "it goes on for ever: {answers:?}");
         let key = |row: &Outgoing<'_>| match row.key {
             RecordKey::String(key) => key.to_string(),
             other => format!("{other:?}"),

@@ -176,9 +176,9 @@ fn redelivery_with_other_batch_boundaries_changes_nothing() {
         .for_each(|message| _ = expected.write(std::slice::from_ref(message)));
     for (first, second) in [(60, 60), (60, 7), (7, 60), (1, 60), (13, 8)] {
         let bench = Bench::new(rules);
-        // Everything once; then again from the middle, from the beginning, and in pieces.
-        for (from, size) in [(0, first), (30, second), (0, second), (17, 1)] {
-            for batch in messages[from..].chunks(size) {
+        // The first part; then everything from the middle of it, from the beginning, and in pieces.
+        for (stretch, size) in [(0..40, first), (25..60, second), (0..60, second), (17..60, 1)] {
+            for batch in messages[stretch].chunks(size) {
                 bench.write(batch).assert_all_done();
             }
         }
