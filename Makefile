@@ -10,7 +10,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
 setup: ## install what the build needs and this machine lacks (Debian, Ubuntu)
@@ -38,9 +38,26 @@ test-kafka: setup ## the tests against a real Kafka broker, started and stopped 
 	$(CARGO) test --locked --features sim --test kafka --no-run
 	@scripts/with-kafka.sh $(CARGO) test --locked --features sim --test kafka -- --ignored
 
+.PHONY: test-exactly-once
+test-exactly-once: setup ## counters stay exact: 20 kills, lost and late answers, refused rows (shorter: MESSAGES=60000 KILLS=4)
+	$(CARGO) test --release --locked --features sim --test exactly_once --no-run
+	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test exactly_once -- \
+		--ignored --nocapture --test-threads=1
+
+.PHONY: test-order
+test-order: setup ## records end with their last message, or greatest version: racing rows, row errors (shorter: MESSAGES=20000)
+	$(CARGO) test --release --locked --features sim --test order --no-run
+	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test order -- \
+		--ignored --nocapture --test-threads=1
+
 .PHONY: bench
 bench: setup ## what decoding a message costs
 	$(CARGO) bench --locked --features sim --bench decode
+
+.PHONY: rates
+rates: setup ## what guards cost and what merging gains, on a real Kafka broker
+	$(CARGO) build --release --locked --features sim --example rates
+	@scripts/with-kafka.sh $(CARGO) run --release --locked --features sim --example rates -- --kafka @KAFKA_BROKERS@ $(ARGS)
 
 .PHONY: fmt
 fmt: ## format the code
@@ -57,12 +74,15 @@ doc: setup ## the crate's documentation, warnings denied
 	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --no-deps --all-features --document-private-items
 
 .PHONY: check
-check: ## everything CI runs: lint, test, doc, bench, test-kafka
+check: ## everything CI runs: lint, test, doc, bench, test-kafka, and short runs of rates, test-exactly-once and test-order
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory doc
 	@$(MAKE) --no-print-directory bench
 	@$(MAKE) --no-print-directory test-kafka
+	@$(MAKE) --no-print-directory rates ARGS="--messages 150000 --rounds 1"
+	@$(MAKE) --no-print-directory test-exactly-once MESSAGES=60000 KILLS=4
+	@$(MAKE) --no-print-directory test-order MESSAGES=20000
 
 .PHONY: clean
 clean: ## remove what was built, and the broker with its jars

@@ -12,6 +12,7 @@ use crate::config;
 use crate::config::model::{Config, Name};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
+use crate::pipeline::map::Mapping;
 use crate::shutdown::{Stop, leave_now, stop_on_signals};
 use crate::supervisor;
 
@@ -95,6 +96,9 @@ fn check(file: &Path) -> Exit {
                 config.kafka.topics.len(),
                 config.routes.len()
             );
+            for line in guards(&config) {
+                let _ = writeln!(io::stdout().lock(), "{line}");
+            }
             Exit::Stopped
         }
         None => Exit::Configuration,
@@ -113,6 +117,9 @@ fn run(file: &Path) -> Exit {
     );
     for line in effective_settings(&config) {
         info!("settings: {line}");
+    }
+    for line in guards(&config) {
+        info!("{line}");
     }
     let stop = Stop::new();
     if let Err(error) = stop_on_signals(stop.clone()) {
@@ -133,6 +140,34 @@ fn name(name: &Name) -> &str {
         Name::Fixed(name) => name,
         Name::FromMessage { value, .. } => &value.written,
     }
+}
+
+/// Which writes are guarded, why, and what that costs.
+fn guards(config: &Config) -> Vec<String> {
+    // A rule that cannot be compiled is told by whoever runs it.
+    let Ok(mapping) = Mapping::compile(config) else {
+        return Vec::new();
+    };
+    let mut lines = Vec::new();
+    for (topic, rules) in mapping.topics() {
+        for (line, reason) in rules.guards() {
+            lines.push(match reason {
+                Some(reason) => format!(
+                    "guards: topic={topic} line={line} guarded=yes reason=\"{}\"",
+                    reason.as_str()
+                ),
+                None => format!("guards: topic={topic} line={line} guarded=no"),
+            });
+        }
+    }
+    if mapping.is_guarded() {
+        lines.push(
+            "guards: cost: in each record of a guarded write one more bin (a name of 15 bytes, an integer) for each \
+             partition that writes it, and a condition to check; see \"Guards\" in docs/ARCHITECTURE.md"
+                .to_owned(),
+        );
+    }
+    lines
 }
 
 /// What the service will do, without secrets: values of librdkafka properties are not shown, since any may be one.

@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{debug, error, warn};
 use parking_lot::Mutex;
 
+use crate::broker::origin::Start;
 use crate::broker::{Consumer, Partition};
 use crate::ops::exit::Exit;
 use crate::shutdown::{Stop, StopKind, leave_now};
@@ -96,51 +97,66 @@ impl Workers {
     /// `begins`: where a partition begins that the group has no offset for, to be committed by its worker.
     pub fn assign(&self, consumer: &Arc<Consumer>, partitions: &[Partition], begins: &HashMap<Partition, i64>) {
         for partition in partitions {
-            let Some(queue) = consumer.split_partition_queue(&partition.topic, partition.number) else {
-                self.fatal(format_args!("kafka: cannot split the queue of {partition}"));
-                continue;
+            let start = Start {
+                begin: begins.get(partition).copied(),
+                topic_id: self.shared.topic_ids.known(&partition.topic),
             };
-            let stop = Stop::new();
-            let progress = Arc::new(Progress::default());
-            let begin = begins.get(partition).copied();
-            let (end_sender, end) = bounded(1);
-            let thread = {
-                let (shared, events) = (self.shared.clone(), self.events.clone());
-                let (partition, stop, progress, consumer) =
-                    (partition.clone(), stop.clone(), progress.clone(), consumer.clone());
-                thread::Builder::new().name(thread_name(&partition)).spawn(move || {
-                    let run = || worker::run(&shared, &consumer, &partition, &queue, begin, &stop, &progress);
-                    let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-                        error!("worker: panicked; the others drain and the service stops {partition}");
-                        WorkerEnd::Fatal(Exit::Panic)
-                    });
-                    // The queue's handle, and with it the last reference to the consumer, goes before the end is
-                    // told: an old and a new handle would share one fetch queue.
-                    drop(queue);
-                    drop(consumer);
-                    if let WorkerEnd::Fatal(exit) = result {
-                        let _ = events.try_send(Event::Fatal(exit));
-                    }
-                    let _ = end_sender.send(result);
-                })
-            };
-            match thread {
-                Ok(thread) => {
-                    let handle = Handle {
-                        stop,
-                        progress,
-                        end,
-                        thread,
-                    };
-                    let before = self.running.lock().insert(partition.clone(), handle);
-                    assert!(before.is_none(), "one worker a partition: {partition}");
-                }
-                Err(error) => self.fatal(format_args!(
-                    "worker: cannot start a thread {partition} error=\"{error}\""
-                )),
-            }
+            self.start(consumer, partition, start);
         }
         self.shared.counters.partitions_assigned.set(self.count());
+    }
+
+    fn start(&self, consumer: &Arc<Consumer>, partition: &Partition, start: Start) {
+        let Some(queue) = consumer.split_partition_queue(&partition.topic, partition.number) else {
+            self.fatal(format_args!("kafka: cannot split the queue of {partition}"));
+            return;
+        };
+        let stop = Stop::new();
+        let progress = Arc::new(Progress::default());
+        let (end_sender, end) = bounded(1);
+        let thread = {
+            let (shared, events) = (self.shared.clone(), self.events.clone());
+            let (partition, stop, progress, consumer) =
+                (partition.clone(), stop.clone(), progress.clone(), consumer.clone());
+            thread::Builder::new().name(thread_name(&partition)).spawn(move || {
+                let run = || worker::run(&shared, &consumer, &partition, &queue, start, &stop, &progress);
+                let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+                    error!("worker: panicked; the others drain and the service stops {partition}");
+                    WorkerEnd::Fatal(Exit::Panic)
+                });
+                // The queue's handle, and with it the last reference to the consumer, goes before the end is
+                // told: an old and a new handle would share one fetch queue.
+                drop(queue);
+                drop(consumer);
+                if let WorkerEnd::Fatal(exit) = result {
+                    let _ = events.try_send(Event::Fatal(exit));
+                }
+                let _ = end_sender.send(result);
+            })
+        };
+        match thread {
+            Ok(thread) => {
+                let handle = Handle {
+                    stop,
+                    progress,
+                    end,
+                    thread,
+                };
+                let before = self.running.lock().insert(partition.clone(), handle);
+                assert!(before.is_none(), "one worker a partition: {partition}");
+            }
+            Err(error) => self.fatal(format_args!(
+                "worker: cannot start a thread {partition} error=\"{error}\""
+            )),
+        }
+    }
+
+    /// Stops and joins the workers of a topic that was deleted and created again. What they wrote is not committed:
+    /// their offsets are of a log that is gone.
+    pub fn abandon_topic(&self, topic: &str) {
+        let of_topic = |(partition, _): &(Partition, Option<i64>)| &*partition.topic == topic;
+        let partitions: Vec<Partition> = self.positions().into_iter().filter(of_topic).map(|(p, _)| p).collect();
+        self.revoke(&partitions, StopKind::Abandon);
     }
 
     /// Stops and joins the workers of `partitions`. When this returns they have committed what they wrote (unless

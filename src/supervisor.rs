@@ -14,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 
 use crate::broker::probe::{ProbeError, probe};
+use crate::broker::topic_ids::{Looking, ReadError, TopicIds};
 use crate::broker::{Consumer, Context, Partition, consumer_config};
 use crate::config::model::Config;
 use crate::ops::counters::Counters;
@@ -54,14 +55,28 @@ impl Failure {
 ///
 /// Blocks. `counters` can be read meanwhile by anybody.
 pub fn run(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Exit {
-    match start(config, stop, counters) {
-        Ok(Some(service)) => service.run(config, stop),
-        Ok(None) => Exit::Stopped,
-        Err(failure) => {
-            error!("{}", failure.why);
-            failure.exit
+    loop {
+        match start(config, stop, counters) {
+            Ok(Some(service)) => {
+                if let End::Exit(exit) = service.run(config, stop) {
+                    return exit;
+                }
+            }
+            Ok(None) => return Exit::Stopped,
+            Err(failure) => {
+                error!("{}", failure.why);
+                return failure.exit;
+            }
         }
     }
+}
+
+/// What comes after a service.
+enum End {
+    Exit(Exit),
+    /// Another one, with a consumer that knows nothing: librdkafka keeps the leader epochs of a topic that was deleted,
+    /// and cannot read one of the same name whose epochs are lower.
+    Anew,
 }
 
 struct Service {
@@ -69,6 +84,8 @@ struct Service {
     store: Arc<Store>,
     counters: Arc<Counters>,
     events: Receiver<Event>,
+    topic_ids: Arc<TopicIds>,
+    looking: Looking,
 }
 
 /// `None`: told to stop before it had started.
@@ -129,12 +146,18 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
         }
     };
 
+    let Some(topic_ids) = topic_ids(config, stop)? else {
+        return Ok(None);
+    };
+    let looking = TopicIds::look_on(topic_ids.clone())
+        .map_err(|e| Failure::new(Exit::Restart, format!("cannot start a thread error=\"{e}\"")))?;
     let shared = Arc::new(Shared {
         group: config.kafka.group.clone(),
         guard_epoch: run.guard_epoch,
         mapping: Arc::new(mapping),
         writer: store.clone(),
         counters: counters.clone(),
+        topic_ids: topic_ids.clone(),
         batch_rows_max: run.batch_rows_max,
         batch_bytes_max: usize::try_from(memory.batch_bytes).unwrap_or(usize::MAX),
         commit_interval: run.commit_interval,
@@ -164,12 +187,35 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
         store,
         counters: counters.clone(),
         events,
+        topic_ids,
+        looking,
     }))
 }
 
+/// The ids of all topics, read once: what a worker finds later is compared with them. `None`: told to stop.
+fn topic_ids(config: &Config, stop: &Stop) -> Result<Option<Arc<TopicIds>>, Failure> {
+    let ids = TopicIds::new(&config.kafka)
+        .map_err(|e| Failure::new(Exit::Configuration, format!("kafka client settings are refused: {e}")))?;
+    let started = Instant::now();
+    for topic in &config.kafka.topics {
+        match ids.read(topic, started, stop) {
+            Ok(id) => debug!("kafka: topic={topic} id={id}"),
+            Err(ReadError::Stopped) => return Ok(None),
+            Err(error @ ReadError::Refused(_)) => {
+                return Err(Failure::new(
+                    Exit::Credentials,
+                    format!("{error}; grant the user READ on the topic {topic}"),
+                ));
+            }
+        }
+    }
+    Ok(Some(Arc::new(ids)))
+}
+
 impl Service {
-    fn run(self, config: &Config, stop: &Stop) -> Exit {
+    fn run(self, config: &Config, stop: &Stop) -> End {
         let mut lines = ProgressLines::new(&self.counters);
+        let mut end = End::Exit(Exit::Stopped);
         let mut exit = Exit::Stopped;
         let mut unread_since: Option<Instant> = None;
         while !stop.requested() {
@@ -199,6 +245,15 @@ impl Service {
             while let Ok(Event::Fatal(fatal)) = self.events.try_recv() {
                 exit = exit.or_worse(fatal);
             }
+            if let Some((topic, id, was)) = self.topic_ids.changed() {
+                warn!(
+                    "kafka: the topic was deleted and created again: joining the group anew, to read it from its \
+                     beginning; what the old one still had is gone topic={topic} id={id} was={was}"
+                );
+                self.consumer.context().workers().abandon_topic(&topic);
+                end = End::Anew;
+                break;
+            }
             match (self.consumer.context().workers().ended_unasked(), unread_since) {
                 (None, _) => unread_since = None,
                 (Some(_), None) => unread_since = Some(Instant::now()),
@@ -213,7 +268,11 @@ impl Service {
             }
             lines.tick(&self);
         }
-        self.end(config, stop, exit)
+        match (end, self.end(config, stop, exit)) {
+            // A held partition will be held again.
+            (End::Anew, Exit::Stopped | Exit::Rejected) if !stop.requested() => End::Anew,
+            (_, exit) => End::Exit(exit),
+        }
     }
 
     fn kafka_error(&self, error: &KafkaError) -> Option<Exit> {
@@ -246,6 +305,7 @@ impl Service {
         // From the signal on, where there was one: a rebalance may have taken part of the time.
         let started = stop.requested_at().unwrap_or_else(Instant::now);
         let deadline = started + config.run.shutdown_grace;
+        self.looking.request_stop();
         let (in_time, held) = self.consumer.context().workers().stop_all(StopKind::Drain, deadline);
         while let Ok(Event::Fatal(fatal)) = self.events.try_recv() {
             exit = exit.or_worse(fatal);
@@ -259,18 +319,30 @@ impl Service {
             forget(self.consumer);
             return exit.or_worse(Exit::Restart);
         }
-        let Service { consumer, counters, .. } = self;
+        let Service {
+            consumer,
+            counters,
+            looking,
+            ..
+        } = self;
+        drop(looking);
         if !leave_group(consumer, deadline) {
             warn!("kafka: the group did not let go within run.shutdown_grace; it will after the session time-out");
             exit = exit.or_worse(Exit::Restart);
         }
         info!(
-            "stopped consumed={} written={} rejected={} returned={} rows={} held_partitions={held} took={:.1?}",
+            "stopped consumed={} written={} rejected={} returned={} rows={} merged={} guard_refused={} stale={} ignored={} \
+             sent={} held_partitions={held} took={:.1?}",
             counters.messages_consumed.get(),
             counters.messages_written.get(),
             counters.messages_rejected.get(),
             counters.messages_returned.get(),
             counters.rows_written.get(),
+            counters.rows_merged.get(),
+            counters.rows_guard_refused.get(),
+            counters.rows_stale.get(),
+            counters.rows_ignored.get(),
+            counters.rows_sent.get(),
             started.elapsed()
         );
         exit
@@ -333,7 +405,9 @@ impl ProgressLines {
             .lag()
             .map_or_else(|| "unknown".to_string(), |lag| lag.to_string());
         let held = workers.held();
+        let closed = service.store.health().closed();
         let state = match service.store.health().failing_for() {
+            _ if !closed.is_empty() => format!("namespace-closed list={}", closed.join(",")),
             Some(since) => format!("waiting-for-aerospike since={since:.0?}"),
             None if held > 0 => "held".to_string(),
             None if counters.partitions_assigned.get() == 0 => "no-partitions".to_string(),

@@ -18,6 +18,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::broker::origin::{self, Start};
+use crate::broker::topic_ids::{ReadError, TopicId, TopicIds};
 use crate::broker::{Consumer, Context, Partition};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
@@ -49,6 +51,7 @@ pub struct Shared {
     pub mapping: Arc<Mapping>,
     pub writer: Arc<dyn RowWriter + Send + Sync>,
     pub counters: Arc<Counters>,
+    pub topic_ids: Arc<TopicIds>,
     pub batch_rows_max: usize,
     pub batch_bytes_max: usize,
     pub commit_interval: Duration,
@@ -92,7 +95,7 @@ pub fn run(
     consumer: &Consumer,
     partition: &Partition,
     queue: &PartitionQueue<Context>,
-    begin: Option<i64>,
+    start: Start,
     stop: &Stop,
     progress: &Progress,
 ) -> WorkerEnd {
@@ -104,24 +107,22 @@ pub fn run(
         shared,
         consumer,
         partition,
+        offset_tag: String::new(),
         mapping,
-        guard: Guard::new(&GuardIdentity {
-            group: &shared.group,
-            topic_id: [0; 16],
-            topic: &partition.topic,
-            partition: partition.number,
-            epoch: shared.guard_epoch,
-        }),
+        guard: guard(shared, partition, TopicId::NONE),
         stop,
         progress,
-        tracker: begin.map_or_else(OffsetTracker::new, OffsetTracker::starting_at),
+        tracker: start.begin.map_or_else(OffsetTracker::new, OffsetTracker::starting_at),
         last_commit: Instant::now(),
         held: false,
         carried: None,
         unreadable: None,
         fetch_warned: None,
     };
-    let end = worker.run(queue);
+    let end = match worker.identify(start) {
+        Ok(()) => worker.run(queue),
+        Err(end) => end,
+    };
     worker.resume();
     worker.adopt_carried();
     match end {
@@ -138,7 +139,10 @@ struct Worker<'w> {
     shared: &'w Shared,
     consumer: &'w Consumer,
     partition: &'w Partition,
+    /// Goes with each offset that is committed.
+    offset_tag: String,
     mapping: &'w TopicMapping,
+    /// Of the topic that bears this name now; made before the first batch.
     guard: Guard,
     stop: &'w Stop,
     progress: &'w Progress,
@@ -160,6 +164,31 @@ enum Commit {
 }
 
 impl<'w> Worker<'w> {
+    /// Which topic it is that bears this name now, and where it is begun.
+    fn identify(&mut self, start: Start) -> Result<(), WorkerEnd> {
+        match origin::find(&self.shared.topic_ids, self.consumer, self.partition, start, self.stop) {
+            Ok(origin) => {
+                self.guard = guard(self.shared, self.partition, origin.topic_id);
+                self.offset_tag = origin.tag;
+                if let Some(begin) = origin.begin {
+                    self.tracker = OffsetTracker::starting_at(begin);
+                }
+                debug!(
+                    "worker: begins {} topic_id={} guard={}",
+                    self.partition,
+                    origin.topic_id,
+                    self.guard.bin()
+                );
+                Ok(())
+            }
+            Err(ReadError::Stopped) => Err(WorkerEnd::Stopped),
+            Err(error @ ReadError::Refused(_)) => {
+                error!("{error}; grant the user READ on the topic {}", self.partition);
+                Err(WorkerEnd::Fatal(Exit::Credentials))
+            }
+        }
+    }
+
     fn run(&mut self, queue: &'w PartitionQueue<Context>) -> WorkerEnd {
         // `batch` takes as many of them as make a batch of rows; what `each` makes of one more is cut into calls.
         let messages_max = (BATCHES_IN_HAND * self.shared.batch_rows_max / self.mapping.rows_per_message()).max(1);
@@ -275,7 +304,7 @@ impl<'w> Worker<'w> {
         let mut rejected = None;
         let mut taken = messages.len();
         for (index, message) in messages.iter().enumerate() {
-            if plan.records() >= rows_max {
+            if plan.records() >= rows_max || plan.rows() >= BATCHES_IN_HAND * rows_max {
                 taken = index;
                 break;
             }
@@ -488,6 +517,11 @@ impl<'w> Worker<'w> {
             error!("kafka: an offset that cannot be committed {partition} next={next} error=\"{error}\"");
             return Commit::NotDue;
         }
+        if let Some(mut element) = offsets.find_partition(&partition.topic, partition.number)
+            && !self.offset_tag.is_empty()
+        {
+            element.set_metadata(&self.offset_tag);
+        }
         // The fence: an explicit commit is accepted from anybody, storing an offset only from the owner.
         if let Err(error) = self.consumer.store_offsets(&offsets) {
             warn!(
@@ -545,6 +579,16 @@ impl<'w> Worker<'w> {
             headers,
         }
     }
+}
+
+fn guard(shared: &Shared, partition: &Partition, topic_id: TopicId) -> Guard {
+    Guard::new(&GuardIdentity {
+        group: &shared.group,
+        topic_id: *topic_id.as_bytes(),
+        topic: &partition.topic,
+        partition: partition.number,
+        epoch: shared.guard_epoch,
+    })
 }
 
 /// Why a message is rejected whose row will not be written.

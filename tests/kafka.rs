@@ -12,60 +12,31 @@ use penstock::sim::Simulator;
 use rdkafka::ClientConfig;
 use rdkafka::Message as _;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::topic_partition_list::Offset;
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread;
 use std::time::{Duration, Instant};
 use support::process::{Program, SimProgram, penstock};
 use support::{DEADLINE, Kafka, Records as _, Service, Setup, Stream, Topic, assert_ledger, send, simulator};
-use support::{summary, unique, wait_until};
+use support::{summary, unique, wait_for, wait_until};
 
 /// A client's configuration for the broker under test.
 fn client() -> ClientConfig {
     Kafka::real().client()
 }
 
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Waits for a future of rdkafka's admin client, the only one of its clients without a blocking form.
-fn wait_for<T>(future: impl Future<Output = T>) -> T {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        assert!(!left.is_zero(), "no answer from the broker within {DEADLINE:?}");
-        std::thread::park_timeout(left);
-    }
-}
-
-fn create_topic(name: &str, partitions: i32) {
-    let admin: AdminClient<_> = client().create().unwrap();
-    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-    let results = wait_for(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
-    assert_eq!(results, [Ok(name.to_owned())]);
+/// A topic of the real broker, of this test alone.
+fn topic(name: &str, partitions: i32) -> Topic {
+    Kafka::real().topic(name, partitions)
 }
 
 /// Writes messages, one with each key to the topic, and reads as many as a group with this protocol.
 fn a_group_reads_what_was_written(protocol: &str) {
-    let topic = unique("round-trip");
-    create_topic(&topic, 3);
+    let topic = topic("round-trip", 3).name;
 
     let producer: BaseProducer = client().set("enable.idempotence", "true").create().unwrap();
     let keys: Vec<String> = (0..30).map(|number| format!("key-{number:02}")).collect();
@@ -131,17 +102,6 @@ fn a_topic_nobody_created_is_not_created_by_asking() {
 }
 
 // ---- the pipeline on a real broker
-
-/// A topic of the real broker, of this test alone.
-fn topic(name: &str, partitions: i32) -> Topic {
-    let name = unique(name);
-    create_topic(&name, partitions);
-    Topic {
-        client: client(),
-        name,
-        partitions,
-    }
-}
 
 /// A real broker wants sessions of 6 seconds and more; a group that was left can be joined again at once.
 fn setup(topic: &Topic, hosts: impl ToString) -> Setup {
@@ -242,12 +202,12 @@ fn produce_until(enough: &AtomicBool, stream: &mut Stream, sim: &Simulator) {
     const LEAD_MAX: u64 = 2000;
     while !enough.load(Ordering::Relaxed) {
         stream.produce(20);
-        // Two rows a message.
-        let rows = 2 * stream.total().saturating_sub(LEAD_MAX);
+        // Not by rows: those of the other set travel together.
+        let records = stream.total().saturating_sub(LEAD_MAX);
         wait_until(
             "the services to follow",
-            || sim.stats().rows,
-            |written| *written >= rows || enough.load(Ordering::Relaxed),
+            || sim.count("all"),
+            |written| *written >= records || enough.load(Ordering::Relaxed),
         );
     }
 }
@@ -400,4 +360,173 @@ fn a_broker_that_refuses_the_login_ends_the_start() {
     let ended = Service::start(&setup).end();
     ended.assert(Exit::Credentials);
     assert_eq!(ended.counters.rebalances.get(), 0, "the group was joined");
+}
+
+// ---- a topic deleted and created again
+
+fn delete_topic(name: &str) {
+    let admin: AdminClient<_> = client().create().unwrap();
+    let results = wait_for(admin.delete_topics(&[name], &AdminOptions::new())).unwrap();
+    assert_eq!(results, [Ok(name.to_owned())]);
+}
+
+/// Deletes the topic and creates it again, `gap` later, with `messages` in each partition.
+fn recreate(topic: &Topic, gap: Duration, messages: i64) -> Stream {
+    delete_topic(&topic.name);
+    // Not a wait for anything: how long the topic is not there.
+    thread::sleep(gap);
+    let admin: AdminClient<_> = client().create().unwrap();
+    let new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(1));
+    wait_until(
+        "the topic to be created again",
+        || wait_for(admin.create_topics([&new], &AdminOptions::new())).unwrap(),
+        |results| match &results[0] {
+            Ok(_) => true,
+            Err((_, code)) => {
+                assert_eq!(*code, RDKafkaErrorCode::TopicAlreadyExists);
+                false
+            }
+        },
+    );
+    let mut stream = Stream::new(topic, 5).prefixed("new-");
+    stream.produce(messages);
+    stream
+}
+
+/// The records of two topics that had the same name.
+fn both(old: &Stream, new: &Stream) -> BTreeMap<(&'static str, String), i64> {
+    let mut records = old.records();
+    records.extend(new.records());
+    records
+}
+
+/// The program's topic is created again at one blow: what it does next is to go on where it was, and the new topic has
+/// more messages than the old one. So nothing is out of range, and no offset goes back.
+fn recreate_at_one_blow(program: &Program, topic: &Topic) -> Stream {
+    program.signal("STOP");
+    let new = recreate(topic, Duration::ZERO, 200);
+    program.signal("CONT");
+    new
+}
+
+fn a_topic_is_created_again_under_the_program(consumer: &str) {
+    let topic = topic("again", 3);
+    let sim = SimProgram::start(&[]);
+    let setup = setup(&topic, sim.addr).consumer(consumer);
+    let file = file(&setup);
+    let mut old = Stream::new(&topic, 5);
+    old.produce(50);
+    let mut program = start(&file);
+    wait_committed(&topic, &setup.group, &old.ends());
+    let mut new = recreate_at_one_blow(&program, &topic);
+    program.wait_for_line(&["WARN", "deleted and created again", &topic.name, " id=", " was="]);
+    wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
+    wait_committed(&topic, &setup.group, &new.ends());
+    // It goes on as before.
+    new.produce(50);
+    wait_committed(&topic, &setup.group, &new.ends());
+    program.signal("TERM");
+    program.end().assert_code(0);
+    assert_ledger(&both(&old, &new), &sim);
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_topic_created_again_under_the_program_is_read_from_its_beginning() {
+    a_topic_is_created_again_under_the_program("");
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_topic_created_again_under_the_program_is_read_from_its_beginning_where_the_brokers_share_out() {
+    a_topic_is_created_again_under_the_program("group.protocol = \"consumer\"");
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_topic_that_is_gone_for_a_while_is_read_from_its_beginning_when_it_is_back() {
+    let topic = topic("again", 3);
+    let sim = simulator();
+    let setup = setup(&topic, sim.addr()).consumer(
+        "\"topic.metadata.refresh.interval.ms\" = 1000\n\"topic.metadata.propagation.max.ms\" = 500\n\
+         \"partition.assignment.strategy\" = \"range\"",
+    );
+    let mut old = Stream::new(&topic, 5);
+    old.produce(50);
+    let service = Service::start(&setup);
+    wait_committed(&topic, &setup.group, &old.ends());
+    let new = recreate(&topic, Duration::from_secs(4), 200);
+    wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
+    wait_committed(&topic, &setup.group, &new.ends());
+    service.stop().assert(Exit::Stopped);
+    assert_ledger(&both(&old, &new), &sim);
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_topic_created_again_while_nobody_reads_it_is_read_from_its_beginning() {
+    let topic = topic("again", 3);
+    let sim = simulator();
+    let setup = setup(&topic, sim.addr());
+    let mut old = Stream::new(&topic, 5);
+    old.produce(50);
+    let service = Service::start(&setup);
+    wait_committed(&topic, &setup.group, &old.ends());
+    service.stop().assert(Exit::Stopped);
+    let late = topic.commits(&setup.group);
+    let new = recreate(&topic, Duration::ZERO, 200);
+    // Kafka deletes the group's offsets with the topic. One that was on its way comes afterwards.
+    wait_committed(&topic, &setup.group, &[None, None, None]);
+    let consumer: BaseConsumer = client().set("group.id", &setup.group).create().unwrap();
+    consumer.commit(&late, CommitMode::Sync).unwrap();
+    wait_committed(&topic, &setup.group, &old.ends());
+
+    let service = Service::start(&setup);
+    wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
+    wait_committed(&topic, &setup.group, &new.ends());
+    service.stop().assert(Exit::Stopped);
+    assert_ledger(&both(&old, &new), &sim);
+
+    // An offset that a person sets is begun at, whatever the topic was before.
+    topic.commit(&setup.group, 0, 190);
+    let service = Service::start(&setup);
+    service.wait_written(10);
+    wait_committed(&topic, &setup.group, &new.ends());
+    assert_eq!(
+        service.stop().assert(Exit::Stopped).counters.messages_consumed.get(),
+        10
+    );
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_program_killed_soon_after_its_topic_was_created_again_loses_nothing_of_it() {
+    let topic = topic("again", 3);
+    let sim = SimProgram::start(&[]);
+    let setup = setup(&topic, sim.addr).consumer("session.timeout.ms = 6000\nheartbeat.interval.ms = 500");
+    let file = file(&setup);
+    let mut old = Stream::new(&topic, 5);
+    old.produce(50);
+    let mut service = start(&file);
+    wait_committed(&topic, &setup.group, &old.ends());
+    let new = recreate_at_one_blow(&service, &topic);
+    // It goes on where it was in the old topic, and commits that before it finds out.
+    wait_until(
+        "an offset of the new topic",
+        || topic.commits(&setup.group),
+        |list| {
+            list.elements()
+                .iter()
+                .any(|e| matches!(e.offset(), Offset::Offset(offset) if offset > 50))
+        },
+    );
+    service.signal("KILL");
+    assert_eq!(service.end().status.code(), None);
+    assert!(sim.count("all") < (50 + 200) * 3, "killed too late for this test");
+    let mut service = start(&file);
+    wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
+    wait_committed(&topic, &setup.group, &new.ends());
+    service.signal("TERM");
+    service.end().assert_code(0);
+    assert_ledger(&both(&old, &new), &sim);
 }

@@ -4,6 +4,10 @@
 // A test may fail by panicking.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "sim_client/bench.rs"]
+mod bench;
+#[path = "sim_client/containers.rs"]
+mod containers;
 #[path = "sim_client/faults.rs"]
 mod faults;
 #[path = "sim_client/rows.rs"]
@@ -328,6 +332,7 @@ fn a_batch_of_1000_rows_is_written_and_read_back() {
         (3, 2101, 1001, 0)
     );
     assert_eq!((stats.result(0), stats.result(2), stats.reads), (2100, 1, 1001 + 33));
+    assert_eq!((stats.writes, stats.deletes, stats.filtered), (1033, 34, 0));
 }
 
 #[test]

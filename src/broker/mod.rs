@@ -5,7 +5,9 @@
 
 pub mod context;
 pub mod latest;
+pub mod origin;
 pub mod probe;
+pub mod topic_ids;
 
 use std::sync::Arc;
 

@@ -14,6 +14,8 @@ pub const CREDENTIALS: [u8; 8] = [60, 61, 62, 63, 64, 65, 81, 82];
 pub const NOT_AUTHENTICATED: u8 = 80;
 /// No such record.
 pub const NOT_FOUND: u8 = 2;
+/// A request that the server cannot make sense of; also how it ends a batch early.
+pub const PARAMETER: u8 = 4;
 /// The record exists.
 pub const EXISTS: u8 = 5;
 /// A condition does not hold.

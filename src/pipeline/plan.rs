@@ -35,8 +35,10 @@ pub struct PlannedRow<'m> {
     pub digest: Digest,
     /// What a guard stores of it ([`crate::pipeline::guard::mark`]); only looked at where it is guarded.
     pub mark: i64,
-    /// The row before it on this record is of the same message, with the same version.
-    continues: bool,
+    /// The last row before it on this record that is of the same message, with the same version.
+    continues: u32,
+    /// There is a row that continues this one.
+    continued: bool,
     /// The next row of its unit.
     next: u32,
 }
@@ -49,6 +51,8 @@ struct Unit {
     ops: usize,
     /// Some bin is taken away: the record may end in between.
     removes: bool,
+    /// Each of its rows only takes bins away: none of them makes the record.
+    only_removes: bool,
     /// The next unit of its record.
     next: u32,
 }
@@ -142,6 +146,7 @@ impl<'m> Plan<'m> {
             RowAction::Write(ops) => (ops.len(), ops.iter().any(Op::removes)),
             RowAction::Touch | RowAction::Delete => (1, false),
         };
+        let only_removes = row.action.only_removes();
         let id = RecordId {
             digest,
             namespace: &target.namespace,
@@ -154,16 +159,28 @@ impl<'m> Plan<'m> {
             index(self.lanes.len() - 1)
         });
         let lane = &mut self.lanes[lane as usize];
-        let continues = self.units.get(lane.last as usize).is_some_and(|unit| {
-            let before = &self.rows[unit.last as usize].row;
-            before.message == row.message && before.newer == row.newer && before.rules.newer_bin == row.rules.newer_bin
-        });
+        let is_same = |(_, before): &(usize, &mut PlannedRow<'_>)| {
+            before.digest == digest
+                && before.row.target.namespace == target.namespace
+                && before.row.newer == row.newer
+                && before.row.rules.newer_bin == row.rules.newer_bin
+        };
+        let of_message = |(_, before): &(usize, &mut PlannedRow<'_>)| before.row.message == row.message;
+        let mut continues = NONE;
+        if row.newer.is_some() && lane.first != NONE {
+            let mut before = self.rows.iter_mut().enumerate().rev().take_while(of_message);
+            if let Some((number, before)) = before.find(is_same) {
+                continues = index(number);
+                before.continued = true;
+            }
+        }
         let joined = match self.units.get_mut(lane.last as usize) {
             Some(unit) if unit.ops + ops <= UNIT_OPS_MAX && joins(unit, &self.rows[unit.last as usize].row, &row) => {
                 self.rows[unit.last as usize].next = number;
                 unit.last = number;
                 unit.ops += ops;
                 unit.removes |= removes;
+                unit.only_removes &= only_removes;
                 true
             }
             _ => false,
@@ -180,6 +197,7 @@ impl<'m> Plan<'m> {
                 last: number,
                 ops,
                 removes,
+                only_removes,
                 next: NONE,
             });
         }
@@ -188,6 +206,7 @@ impl<'m> Plan<'m> {
             digest,
             mark,
             continues,
+            continued: false,
             next: NONE,
         });
     }
@@ -268,12 +287,14 @@ impl<'m> Plan<'m> {
     }
 
     /// What is sent for the rows of a stretch: one row whose result is that of applying them one after another.
-    /// `create`: the second try of rows whose ttl counts only where they make the record.
+    /// `create`: the second try of rows whose ttl counts only where they make the record. `is_passed_over`: this row was
+    /// stale.
     pub(super) fn compose<'p>(
         &'p self,
         position: Position,
         by_message: bool,
         create: bool,
+        is_passed_over: impl Fn(usize) -> bool,
         guard: &'p Guard,
     ) -> Outgoing<'p> {
         let first = &self.rows[position.row as usize];
@@ -282,21 +303,27 @@ impl<'m> Plan<'m> {
         let mut newest_message = first.row.message;
         let mut last_mark = first.mark;
         let mut stale = 0;
+        let mut passed_over = Vec::new();
         let mut ttl = first.row.ttl;
         let mut ops: Vec<OutgoingOp<'_>> = Vec::new();
+        let mut only_removes = true;
         for number in self.stretch(position, by_message) {
             let planned = &self.rows[number];
             let row = &planned.row;
-            last_mark = planned.mark;
             // Not newer than what comes before it in this very row: refused, were it sent alone.
             if row.newer < newest || (row.newer == newest && row.newer.is_some() && row.message != newest_message) {
                 stale += 1;
+                if planned.continued {
+                    passed_over.push(number);
+                }
                 continue;
             }
+            last_mark = planned.mark;
             (newest, newest_message) = (row.newer, row.message);
             if !rules.ttl_on_create && row.ttl != RowTtl::Keep {
                 ttl = row.ttl;
             }
+            only_removes &= row.action.only_removes();
             if let RowAction::Write(own) = &row.action {
                 if rules.mode == Mode::Replace {
                     ops.clear();
@@ -319,17 +346,20 @@ impl<'m> Plan<'m> {
             (Some(bin), Some(below)) => Some(Condition {
                 bin,
                 below,
-                or_equal: first.continues,
+                or_equal: self.continues(first, is_passed_over),
             }),
             _ => None,
         };
-        let mut removes = false;
+        let stores = guard_condition.is_some() || newer_condition.is_some();
+        if !stores {
+            // What is set and taken away again makes no record either, unless something of the row stays in it.
+            only_removes = ops.iter().all(OutgoingOp::removes);
+        }
+        let may_end = !stores && ops.iter().any(OutgoingOp::removes);
         let action = match &first.row.action {
             RowAction::Touch => OutgoingAction::Touch,
             RowAction::Delete => OutgoingAction::Delete,
             RowAction::Write(_) => {
-                // A row that only removes makes no record, also where it leaves a guard.
-                removes = ops.iter().all(|op| matches!(op, OutgoingOp::Op(op) if op.removes()));
                 if let (Some(condition), Some(value)) = (&newer_condition, newest) {
                     ops.push(OutgoingOp::Store(condition.bin, value));
                 }
@@ -342,7 +372,8 @@ impl<'m> Plan<'m> {
         let (exists, ttl) = match (rules.ttl_on_create, create) {
             (true, false) => (Mode::UpdateOnly, RowTtl::Keep),
             (true, true) => (Mode::Create, ttl),
-            (false, _) if removes && rules.mode == Mode::Update => (Mode::UpdateOnly, ttl),
+            // A row that only removes makes no record, also where it leaves a guard.
+            (false, _) if only_removes && rules.mode == Mode::Update => (Mode::UpdateOnly, ttl),
             (false, _) => (rules.mode, ttl),
         };
         Outgoing {
@@ -353,20 +384,39 @@ impl<'m> Plan<'m> {
             exists,
             ttl,
             conditions: [guard_condition, newer_condition],
-            only_removes: removes || !matches!(first.row.action, RowAction::Write(_)),
+            only_removes,
+            may_end,
             stale,
+            passed_over,
         }
     }
 
+    /// Whether the version of a row may be the one that its own message has brought to the record.
+    fn continues(&self, row: &PlannedRow<'_>, is_passed_over: impl Fn(usize) -> bool) -> bool {
+        row.continues != NONE && !is_passed_over(row.continues as usize)
+    }
+
+    /// Whether a later row of the message looks at whether this one was applied.
+    pub(super) fn is_continued(&self, row: usize) -> bool {
+        self.rows[row].continued
+    }
+
     /// Which rows of a stretch a record has taken already, or has passed, by what it holds in the bins of the
-    /// conditions: they are done.
-    pub(super) fn taken(&self, row: usize, guard: Option<i64>, newer: Option<i64>) -> Option<Taken> {
+    /// conditions: they are done. `is_passed_over`: this row was stale.
+    pub(super) fn taken(
+        &self,
+        row: usize,
+        guard: Option<i64>,
+        newer: Option<i64>,
+        is_passed_over: impl Fn(usize) -> bool,
+    ) -> Option<Taken> {
         let planned = &self.rows[row];
         if planned.row.rules.guarded && guard.is_some_and(|guard| planned.mark <= guard) {
             return Some(Taken::Guarded);
         }
         match (planned.row.newer, newer) {
-            (Some(version), Some(newer)) if version < newer || (version == newer && !planned.continues) => {
+            (Some(version), Some(newer)) if version < newer => Some(Taken::Stale),
+            (Some(version), Some(newer)) if version == newer && !self.continues(planned, is_passed_over) => {
                 Some(Taken::Stale)
             }
             _ => None,
@@ -396,8 +446,12 @@ pub struct Outgoing<'p> {
     pub conditions: [Option<Condition<'p>>; 2],
     /// It only takes away, or only touches: on a record that is not there, there is nothing to do.
     pub only_removes: bool,
+    /// It takes bins away and leaves none of its own: where there is no record, it may make none.
+    pub may_end: bool,
     /// Rows among its stretch that a newer one in it makes stale: not in `action`.
     pub stale: usize,
+    /// Those of them that a later row continues.
+    pub passed_over: Vec<usize>,
 }
 
 /// Holds where the bin is not there, is not an integer, or is below.
@@ -427,6 +481,10 @@ pub enum OutgoingOp<'p> {
 }
 
 impl OutgoingOp<'_> {
+    fn removes(&self) -> bool {
+        matches!(self, OutgoingOp::Op(op) if op.removes())
+    }
+
     fn bin(&self) -> &str {
         match self {
             OutgoingOp::Op(op) => op.bin(),
@@ -444,7 +502,7 @@ impl Outgoing<'_> {
     pub fn answers_with(&self, code: u8) -> bool {
         match code {
             FILTERED_OUT => self.is_conditional(),
-            NOT_FOUND => self.only_removes || self.exists == Mode::UpdateOnly,
+            NOT_FOUND => self.only_removes || self.may_end || self.exists == Mode::UpdateOnly,
             EXISTS => self.exists == Mode::Create,
             _ => false,
         }
@@ -456,7 +514,8 @@ impl Outgoing<'_> {
 /// Not: a deletion and anything else (a write behind it would keep the old record's life, and a deletion of a missing
 /// record answers 2); a touch (on a missing record it answers 2 and undoes the whole row); `create` and `update_only`
 /// (what the second finds is what the first left); a write that keeps the record's life behind one that may have
-/// ended the record; rows under different conditions or policies.
+/// ended the record, or may not have made it; a version behind one that may not have been stored; rows under different
+/// conditions or policies.
 fn joins(unit: &Unit, last: &Row<'_>, row: &Row<'_>) -> bool {
     let (ours, theirs) = (last.rules, row.rules);
     let same_target = std::ptr::eq(&**last.target, &**row.target) || last.target == row.target;
@@ -471,9 +530,10 @@ fn joins(unit: &Unit, last: &Row<'_>, row: &Row<'_>) -> bool {
             // The last one is the record; those before it are gone without a trace.
             (Mode::Replace, Mode::Replace) => true,
             (Mode::Update, Mode::Update) => {
-                let may_end = unit.removes && !ours.guarded && ours.newer_bin.is_none();
-                let keeps_life = row.ttl == RowTtl::Keep || theirs.ttl_on_create;
-                !(may_end && keeps_life)
+                let stores = ours.guarded || ours.newer_bin.is_some();
+                let may_be_none = unit.only_removes || (unit.removes && !stores);
+                let needs_it = row.ttl == RowTtl::Keep || theirs.ttl_on_create || theirs.newer_bin.is_some();
+                !(may_be_none && needs_it)
             }
             _ => false,
         },

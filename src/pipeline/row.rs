@@ -89,6 +89,16 @@ pub enum RowAction<'m> {
     Delete,
 }
 
+impl RowAction<'_> {
+    /// Whether it makes nothing: where there is no record, there is nothing to do.
+    pub fn only_removes(&self) -> bool {
+        match self {
+            RowAction::Write(ops) => ops.iter().all(Op::removes),
+            RowAction::Touch | RowAction::Delete => true,
+        }
+    }
+}
+
 /// What `add` counts by. The type is the bin's, from its first value on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {

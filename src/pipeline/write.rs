@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use crate::config::model::{InDoubt, Mode, OnConflict};
 use crate::pipeline::disposition::{
-    Disposition, EXISTS, FILTERED_OUT, Failure, NOT_FOUND, disposition, may_be_applied, refuses_all,
+    Disposition, EXISTS, FILTERED_OUT, Failure, NOT_FOUND, PARAMETER, disposition, may_be_applied, refuses_all,
 };
 use crate::pipeline::guard::Guard;
 use crate::pipeline::plan::{Outgoing, Plan, Position, Taken};
+use crate::pipeline::row::RowRules;
 use crate::shutdown::Stop;
 
 /// A batch of many calls is finished for so long after a stop; what is left then is for the next owner. With the call
@@ -142,6 +143,7 @@ pub fn write(plan: &Plan<'_>, rows_max: usize, guard: &Guard, writer: &dyn RowWr
         resume: Wait::default(),
         namespaces: Vec::new(),
         refused: Vec::new(),
+        passed_over: Vec::new(),
         tally: Tally::default(),
     };
     let end = writing.run(rows_max, stop);
@@ -236,6 +238,8 @@ struct Writing<'p, 'm> {
     resume: Wait,
     namespaces: Vec<Closed<'p>>,
     refused: Vec<(usize, Refusal)>,
+    /// Rows that were stale, of those that later ones continue.
+    passed_over: Vec<usize>,
     tally: Tally,
 }
 
@@ -330,7 +334,11 @@ impl<'p> Writing<'p, '_> {
             create,
             ..
         } = self.lanes[lane];
-        Some(self.plan.compose(position?, by_message, create, self.guard))
+        let is_passed_over = |row| self.passed_over.contains(&row);
+        let row = self
+            .plan
+            .compose(position?, by_message, create, is_passed_over, self.guard);
+        Some(row)
     }
 
     fn call(&mut self, call: &[usize]) -> Result<(), Fatal> {
@@ -402,6 +410,11 @@ impl<'p> Writing<'p, '_> {
                 }
                 return Ok(Wish::Nothing);
             }
+            // What it would have set it has taken away again.
+            Answer::Code(NOT_FOUND) if row.may_end => {
+                self.done(lane, row);
+                return Ok(Wish::Nothing);
+            }
             Answer::Code(EXISTS) if row.exists == Mode::Create => {
                 if rules.ttl_on_create {
                     self.lanes[lane].create = false;
@@ -420,12 +433,14 @@ impl<'p> Writing<'p, '_> {
             self.done(lane, row);
             return Ok(Wish::Nothing);
         }
+        // The code with which a whole batch ends early is stamped on its first row, over the row's own success.
         let stamped = match answer {
+            Answer::Code(PARAMETER) => !company.alone,
             Answer::Code(code) => company.ended_early && !company.alone && !refuses_all(code),
             Answer::Failed { .. } => false,
         };
         let in_doubt = answer.in_doubt() || stamped;
-        if in_doubt && !rules.safe_to_repeat() && rules.in_doubt != InDoubt::Retry {
+        if in_doubt && !safe_to_repeat(rules, row) && rules.in_doubt != InDoubt::Retry {
             self.refuse(lane, Refusal::InDoubt);
             return Ok(Wish::Nothing);
         }
@@ -494,7 +509,16 @@ impl<'p> Writing<'p, '_> {
         self.tally.stale += stale;
         self.tally.written += rows - stale;
         self.tally.merged += rows - stale - 1;
+        self.pass_over(&row.passed_over);
         self.advance(lane);
+    }
+
+    /// These rows were stale. A version that equals theirs is then another message's, for the rows that continue them too.
+    /// Only of guarded rows: of others nobody knows whether an earlier delivery of the message has brought it.
+    fn pass_over(&mut self, rows: &[usize]) {
+        let plan = self.plan;
+        let guarded = rows.iter().filter(|row| plan.row(**row).row.rules.guarded);
+        self.passed_over.extend(guarded);
     }
 
     fn conflict(&mut self, lane: usize, code: u8) {
@@ -568,10 +592,20 @@ impl<'p> Writing<'p, '_> {
                 continue;
             };
             let plan = self.plan;
-            let taken: Vec<Taken> = self
-                .stretch(lane)
-                .map_while(|row| plan.taken(row, guard, newer))
-                .collect();
+            let mut taken: Vec<Taken> = Vec::new();
+            let mut passed_over: Vec<usize> = Vec::new();
+            for row in self.stretch(lane) {
+                // What travels in one row is stale together: within it, that holds of rows without a guard too.
+                let is_passed_over = |row| passed_over.contains(&row) || self.passed_over.contains(&row);
+                let Some(why) = plan.taken(row, guard, newer, is_passed_over) else {
+                    break;
+                };
+                if why == Taken::Stale && plan.is_continued(row) {
+                    passed_over.push(row);
+                }
+                taken.push(why);
+            }
+            self.pass_over(&passed_over);
             let open = self.stretch(lane).nth(taken.len());
             for taken in &taken {
                 match taken {
@@ -600,9 +634,15 @@ impl<'p> Writing<'p, '_> {
 struct Company {
     /// One row.
     alone: bool,
-    /// Rows are without a code that may have been applied. The code of such an end is stamped on one that may have
-    /// been applied too: it is then not that row's own.
+    /// There are rows without a code that may have been applied: the code of another may not be its own.
     ended_early: bool,
+}
+
+/// Whether a row that may have been applied may simply be sent again: a condition that lets its own version pass does not
+/// keep a second attempt off.
+fn safe_to_repeat(rules: &RowRules, row: &Outgoing<'_>) -> bool {
+    let [guard, newer] = row.conditions;
+    rules.repeatable || guard.is_some() || newer.is_some_and(|newer| !newer.or_equal)
 }
 
 /// What a row's answer asks of the loop.

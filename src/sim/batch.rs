@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use super::engine::Engine;
 use super::execute::{self, World};
 use super::message::{Batch, Digest, Row, RowRef};
+use super::stats::Kinds;
 use super::store::{DigestHasher, DigestMap};
 use super::wire::{self, AnswerHeader, code};
 
@@ -73,7 +74,7 @@ pub fn run(engine: &Engine, batch: &Batch<'_>, scratch: &mut Scratch, world: Wor
     let early = engine.faults.strike_end(rows.len());
     let mut unanswered = Vec::new();
     let mut results = [0u32; 256];
-    let mut reads = 0;
+    let mut kinds = Kinds::default();
     let mut frame = None;
     for (at, row) in rows.iter().enumerate() {
         let header = &headers[row.header];
@@ -82,6 +83,7 @@ pub fn run(engine: &Engine, batch: &Batch<'_>, scratch: &mut Scratch, world: Wor
             complete = false;
             break;
         };
+        kinds.count(header);
         if let Some((_, applied)) = early.as_ref().filter(|(end, _)| at >= end.rows_answered) {
             if applied[at] && struck.get(at).copied().flatten().is_none() {
                 let code = execute::row(namespace, &row.digest, header, row.index, world, &mut unanswered);
@@ -104,14 +106,17 @@ pub fn run(engine: &Engine, batch: &Batch<'_>, scratch: &mut Scratch, world: Wor
             None => execute::row(namespace, &row.digest, header, row.index, world, out),
         };
         results[usize::from(code)] += 1;
-        reads += u64::from(!writes(header));
         if out.len() - start > ANSWER_FRAME_BYTES {
             wire::end_frame(out, start);
             frame = None;
         }
     }
-    if let Some(start) = frame {
-        wire::end_frame(out, start);
+    match frame {
+        // What had not gathered to a frame when the batch broke off is never sent (`as_batch_send_response` looks at the
+        // code first): these rows were applied, and nobody is told.
+        Some(start) if !complete => out.truncate(start),
+        Some(start) => wire::end_frame(out, start),
+        None => {}
     }
     let code = match early {
         Some((end, _)) => end.code,
@@ -127,7 +132,7 @@ pub fn run(engine: &Engine, batch: &Batch<'_>, scratch: &mut Scratch, world: Wor
         },
     );
 
-    counters.reads.fetch_add(reads, Ordering::Relaxed);
+    counters.kinds(kinds);
     for (code, times) in (0..=255).zip(results).filter(|(_, times)| *times > 0) {
         counters.result(code, u64::from(times));
     }

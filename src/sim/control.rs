@@ -168,8 +168,8 @@ fn stats(engine: &Engine) -> String {
         .map(|(code, times)| format!("{code}:{times}"))
         .collect();
     format!(
-        "messages={} batches={} batches_refused={} rows={} biggest_batch={} singles={} reads={} duplicate_rows={} \
-         connections={} results={}",
+        "messages={} batches={} batches_refused={} rows={} biggest_batch={} singles={} reads={} writes={} deletes={} \
+         filtered={} duplicate_rows={} connections={} results={}",
         stats.messages,
         stats.batches,
         stats.batches_refused,
@@ -177,6 +177,9 @@ fn stats(engine: &Engine) -> String {
         stats.biggest_batch,
         stats.singles,
         stats.reads,
+        stats.writes,
+        stats.deletes,
+        stats.filtered,
         stats.duplicate_rows,
         stats.connections,
         results.join(",")

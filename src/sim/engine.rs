@@ -10,7 +10,7 @@ use super::execute::{self, World};
 use super::faults::Faults;
 use super::info;
 use super::message::{self, Message};
-use super::stats::Counters;
+use super::stats::{Counters, Kinds};
 use super::store::Store;
 use super::wire::{self, AnswerHeader, FrameHeader, code};
 use super::{Node, SimConfig};
@@ -93,7 +93,7 @@ impl Engine {
                         None => refuse(code::NAMESPACE),
                         Some(namespace) => {
                             let writes = batch::writes(&row);
-                            self.counters.reads.fetch_add(u64::from(!writes), Ordering::Relaxed);
+                            self.counters.kinds(Kinds::of(&row));
                             match self
                                 .faults
                                 .strike_rows(std::iter::once((writes, &digest)))

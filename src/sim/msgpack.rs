@@ -77,6 +77,23 @@ impl Value {
         }
     }
 
+    /// Whether the server takes it into a bin: no wildcard or infinity, and map keys are integers, strings or blobs
+    /// (`cdt_untrusted_get_size`, `map_is_key`).
+    pub(super) fn is_storable(&self) -> bool {
+        match self {
+            Value::Extension(..) => false,
+            Value::List(items) | Value::OrderedList(_, items) => items.iter().all(Value::is_storable),
+            Value::Map(entries) | Value::OrderedMap(_, entries) => {
+                entries.iter().all(|(key, value)| key.is_key() && value.is_storable())
+            }
+            _ => true,
+        }
+    }
+
+    pub(super) fn is_key(&self) -> bool {
+        matches!(self, Value::Int(_) | Value::Str(_) | Value::Blob(_))
+    }
+
     /// The server's order of types, lowest first (documented as "ordering of mixed types" of lists and maps).
     fn rank(&self) -> u8 {
         match self {

@@ -248,7 +248,12 @@ mod tests {
             (
                 "list that is none",
                 apply(&[], &[(op::WRITE, 20, "x", &[0x81, 1, 1])]),
-                Err(4),
+                Err(1),
+            ),
+            (
+                "map with a float for a key",
+                apply(&[], &[(op::WRITE, 19, "x", &[0x81, 0xca, 0, 0, 0, 0, 1])]),
+                Err(1),
             ),
             ("unknown particle", apply(&[], &[(op::WRITE, 99, "x", &[1])]), Err(4)),
             ("bits", apply(&[], &[(13, 4, "x", &[1])]), Err(16)),

@@ -5,6 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::message::Row;
+use super::wire;
+
 /// A snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -22,6 +25,12 @@ pub struct Stats {
     pub singles: u64,
     /// Rows and single messages that only read.
     pub reads: u64,
+    /// Rows and single messages that write operations.
+    pub writes: u64,
+    /// Rows and single messages that delete their record whole. An operation that deletes is a write.
+    pub deletes: u64,
+    /// Of the writes and deletes, those with a filter.
+    pub filtered: u64,
     /// Rows on a key that an earlier row of the same batch has named.
     pub duplicate_rows: u64,
     /// Rows and single messages by result code.
@@ -37,6 +46,34 @@ impl Stats {
     }
 }
 
+/// How many rows of each kind.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Kinds {
+    reads: u64,
+    writes: u64,
+    deletes: u64,
+    filtered: u64,
+}
+
+impl Kinds {
+    pub fn of(row: &Row<'_>) -> Self {
+        let mut kinds = Kinds::default();
+        kinds.count(row);
+        kinds
+    }
+
+    pub fn count(&mut self, row: &Row<'_>) {
+        if row.info2 & wire::INFO2_WRITE == 0 {
+            self.reads += 1;
+            return;
+        }
+        let deletes = row.info2 & wire::INFO2_DELETE != 0;
+        self.deletes += u64::from(deletes);
+        self.writes += u64::from(!deletes);
+        self.filtered += u64::from(row.filter.is_some());
+    }
+}
+
 pub struct Counters {
     pub messages: AtomicU64,
     pub batches: AtomicU64,
@@ -44,7 +81,10 @@ pub struct Counters {
     pub rows: AtomicU64,
     pub biggest_batch: AtomicU64,
     pub singles: AtomicU64,
-    pub reads: AtomicU64,
+    reads: AtomicU64,
+    writes: AtomicU64,
+    deletes: AtomicU64,
+    filtered: AtomicU64,
     pub duplicate_rows: AtomicU64,
     pub connections: AtomicU64,
     results: [AtomicU64; 256],
@@ -60,6 +100,9 @@ impl Default for Counters {
             biggest_batch: AtomicU64::default(),
             singles: AtomicU64::default(),
             reads: AtomicU64::default(),
+            writes: AtomicU64::default(),
+            deletes: AtomicU64::default(),
+            filtered: AtomicU64::default(),
             duplicate_rows: AtomicU64::default(),
             connections: AtomicU64::default(),
             results: [const { AtomicU64::new(0) }; 256],
@@ -72,6 +115,13 @@ impl Counters {
         self.results[usize::from(code)].fetch_add(times, Ordering::Relaxed);
     }
 
+    pub fn kinds(&self, kinds: Kinds) {
+        self.reads.fetch_add(kinds.reads, Ordering::Relaxed);
+        self.writes.fetch_add(kinds.writes, Ordering::Relaxed);
+        self.deletes.fetch_add(kinds.deletes, Ordering::Relaxed);
+        self.filtered.fetch_add(kinds.filtered, Ordering::Relaxed);
+    }
+
     pub fn snapshot(&self) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
@@ -82,6 +132,9 @@ impl Counters {
             biggest_batch: read(&self.biggest_batch),
             singles: read(&self.singles),
             reads: read(&self.reads),
+            writes: read(&self.writes),
+            deletes: read(&self.deletes),
+            filtered: read(&self.filtered),
             duplicate_rows: read(&self.duplicate_rows),
             results: (0..=255)
                 .zip(self.results.iter().map(read))

@@ -83,10 +83,13 @@ impl Particle {
                 Ok(Particle::Bytes(kind, bytes.into()))
             }
             particle::LIST | particle::MAP => {
-                let value = msgpack::read_all(bytes).ok_or(code::PARAMETER)?;
+                // Unlike every other particle's, the size of these is an unknown error (`list_size_from_wire`).
+                let value = msgpack::read_all(bytes)
+                    .filter(Value::is_storable)
+                    .ok_or(code::UNKNOWN)?;
                 match (kind, value.as_list().is_some(), value.as_map().is_some()) {
                     (particle::LIST, true, _) | (particle::MAP, _, true) => Ok(Particle::from_value(&value)),
-                    _ => Err(code::PARAMETER),
+                    _ => Err(code::UNKNOWN),
                 }
             }
             _ => Err(code::PARAMETER),

@@ -58,6 +58,7 @@ pub mod op {
 /// Result codes, as the server names them.
 pub mod code {
     pub const OK: u8 = 0;
+    pub const UNKNOWN: u8 = 1;
     pub const NOT_FOUND: u8 = 2;
     pub const GENERATION: u8 = 3;
     pub const PARAMETER: u8 = 4;

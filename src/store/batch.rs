@@ -1,10 +1,8 @@
 //! One batch call: rows go out, and each gets the answer that is its own.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use aerospike::{AdminPolicy, BatchOperation, BatchPolicy, BatchRecord, Error, ErrorKind, Value as ClientValue};
-use log::warn;
 
 use super::health::Trouble;
 use super::{Store, chain, request};
@@ -64,7 +62,7 @@ impl RowWriter for Store {
     }
 
     fn rows_max(&self) -> usize {
-        self.rows_max.load(Relaxed)
+        self.limit.rows()
     }
 
     fn lacks_namespace(&self, namespace: &str) -> bool {
@@ -93,6 +91,7 @@ impl Store {
     fn report(&self, started: Instant, rows: &[Outgoing<'_>], answers: &[Answer], reason: impl Fn() -> String) {
         let mut open = 0;
         let mut troubled = false;
+        let mut too_big = false;
         for (row, answer) in rows.iter().zip(answers) {
             let namespace = row.target.namespace.as_str();
             match answer.disposition() {
@@ -104,7 +103,7 @@ impl Store {
                 }
                 Disposition::Halve => {
                     open += 1;
-                    self.halve(rows.len());
+                    too_big = true;
                 }
                 Disposition::RetryRecord => open += 1,
                 Disposition::HoldRecord => {
@@ -125,21 +124,14 @@ impl Store {
             }
         }
         self.counters.rows_retried.add(open as u64);
-        if troubled {
+        if too_big {
+            // Its other rows have no answer, and nothing is wrong with the database.
+            self.limit.refused(rows.len());
+        } else if troubled {
             self.health.failed(started, rows.len(), open, &reason());
         } else {
+            self.limit.accepted();
             self.health.succeeded();
-        }
-    }
-
-    /// The server takes fewer rows in one batch.
-    fn halve(&self, rows: usize) {
-        let halved = (rows / 2).max(1);
-        if self.rows_max.fetch_min(halved, Relaxed) > halved {
-            warn!(
-                "aerospike: the server refuses batches of {rows} rows (151, its batch-max-requests), from now on at most \
-                 {halved} are sent; lower run.batch_rows_max to be rid of this line"
-            );
         }
     }
 }

@@ -9,6 +9,8 @@ use log::{error, info, warn};
 use parking_lot::Mutex;
 
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
+/// A namespace is open again when it has refused nothing for so long: longer than the longest pause of a refused row.
+const QUIET_MIN: Duration = Duration::from_secs(11);
 
 /// Whether writes succeed, and since when not.
 #[derive(Debug, Default)]
@@ -29,7 +31,10 @@ struct State {
 #[derive(Debug)]
 struct Told {
     since: Instant,
-    last: Instant,
+    /// The last line.
+    told: Instant,
+    /// The last answer of this kind.
+    seen: Instant,
 }
 
 /// What a person must look at.
@@ -97,13 +102,20 @@ impl Health {
             .iter_mut()
             .find(|(known, of, _)| known == trouble && of == namespace);
         let since = match known {
-            Some((_, _, told)) if now.duration_since(told.last) < LINE_INTERVAL => return,
             Some((_, _, told)) => {
-                told.last = now;
+                told.seen = now;
+                if now.duration_since(told.told) < LINE_INTERVAL {
+                    return;
+                }
+                told.told = now;
                 told.since
             }
             None => {
-                let told = Told { since: now, last: now };
+                let told = Told {
+                    since: now,
+                    told: now,
+                    seen: now,
+                };
                 state.troubles.push((*trouble, namespace.to_owned(), told));
                 now
             }
@@ -132,20 +144,26 @@ impl Health {
         }
     }
 
-    /// A row for `namespace` was written.
+    /// A row for `namespace` was written. The namespace counts as open when none was refused for longer than a refused
+    /// row pauses: it may take some rows and refuse others (those with a ttl, those of one set).
     pub fn taken(&self, namespace: &str) {
-        if !self.any_closed.load(Relaxed) {
-            return;
+        if self.any_closed.load(Relaxed) {
+            self.taken_at(namespace, Instant::now());
         }
+    }
+
+    fn taken_at(&self, namespace: &str, now: Instant) {
         let mut state = self.state.lock();
-        let is_of = |(trouble, of, _): &(Trouble, String, Told)| {
-            matches!(trouble, Trouble::NamespaceClosed(_)) && of == namespace
-        };
-        if let Some(place) = state.troubles.iter().position(is_of) {
-            let (_, _, told) = state.troubles.swap_remove(place);
-            let after = told.since.elapsed();
-            info!("aerospike: the namespace takes writes again namespace={namespace} after={after:.1?}");
-        }
+        state.troubles.retain(|(trouble, of, told)| {
+            let is_over = matches!(trouble, Trouble::NamespaceClosed(_))
+                && of == namespace
+                && now.duration_since(told.seen) > QUIET_MIN;
+            if is_over {
+                let after = told.seen.duration_since(told.since);
+                info!("aerospike: the namespace takes writes again namespace={namespace} after={after:.1?}");
+            }
+            !is_over
+        });
         let closed = |(trouble, ..): &(Trouble, String, Told)| matches!(trouble, Trouble::NamespaceClosed(_));
         self.any_closed.store(state.troubles.iter().any(closed), Relaxed);
     }
@@ -190,9 +208,13 @@ mod tests {
         health.trouble(&Trouble::NamespaceClosed(8), "full");
         health.trouble(&Trouble::UnknownCode(99), "other");
         assert_eq!(health.closed(), ["full"]);
-        health.taken("other");
+        let later = Instant::now() + QUIET_MIN + Duration::from_secs(1);
+        health.taken_at("other", later);
         assert_eq!(health.closed(), ["full"]);
+        // Others of its rows may still be refused.
         health.taken("full");
+        assert_eq!(health.closed(), ["full"]);
+        health.taken_at("full", later);
         assert!(health.closed().is_empty());
     }
 }

@@ -5,12 +5,13 @@
 //! that is `pipeline::write`'s. What operators are told of the database's state is [`health`]'s.
 
 mod batch;
+mod condition;
+mod limit;
 mod request;
 pub mod health;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ use crate::ops::counters::Counters;
 use crate::pipeline::disposition::{CREDENTIALS, NOT_AUTHENTICATED};
 use crate::shutdown::Stop;
 use health::Health;
+use limit::BatchLimit;
 
 /// How long one attempt to connect may take before it is reported and the next begins, beside the client's own
 /// bounds.
@@ -92,8 +94,7 @@ pub struct Store {
     batch_policy: BatchPolicy,
     /// For a cluster of one node: all work of a call then stays on the calling thread.
     batch_policy_one_node: BatchPolicy,
-    /// Rows in one call, at most, as the server has it.
-    rows_max: AtomicUsize,
+    limit: BatchLimit,
     counters: Arc<Counters>,
     health: Health,
 }
@@ -168,7 +169,7 @@ impl Store {
             client,
             batch_policy,
             batch_policy_one_node,
-            rows_max: AtomicUsize::new(usize::MAX),
+            limit: BatchLimit::default(),
             counters,
             health: Health::default(),
         }

@@ -12,13 +12,11 @@ use aerospike::{
     Key, RecordExistsAction, Value as ClientValue,
 };
 
+use super::condition::filter;
 use crate::config::model::Mode;
-use crate::pipeline::plan::{Condition, Outgoing, OutgoingAction, OutgoingOp};
+use crate::pipeline::plan::{Outgoing, OutgoingAction, OutgoingOp};
 use crate::pipeline::row::{Number, Op, RecordKey, RowTtl};
 use crate::pipeline::value::Value;
-
-/// The particle type of an integer, as `bin_type` says it.
-const INTEGER: i64 = 1;
 
 /// Maps that the service makes are ordered by key: an entry is found without a search, and "the greatest keys" needs
 /// no sorting.
@@ -80,27 +78,6 @@ fn key(row: &Outgoing<'_>) -> Key {
         user_key,
         row.digest,
     )
-}
-
-/// Measured on a real server: this form also holds where the bin is absent or of another type.
-fn filter(row: &Outgoing<'_>) -> Option<Expression> {
-    let holds = |condition: &Condition<'_>| {
-        let stored = exp::int_bin(condition.bin);
-        let bound = exp::int_val(condition.below);
-        exp::or(vec![
-            exp::ne(exp::bin_type(condition.bin), exp::int_val(INTEGER)),
-            if condition.or_equal {
-                exp::le(stored, bound)
-            } else {
-                exp::lt(stored, bound)
-            },
-        ])
-    };
-    match &row.conditions {
-        [None, None] => None,
-        [Some(one), None] | [None, Some(one)] => Some(holds(one)),
-        [Some(one), Some(other)] => Some(exp::and(vec![holds(one), holds(other)])),
-    }
 }
 
 fn operation(op: &OutgoingOp<'_>) -> Operation {

@@ -2,6 +2,7 @@
 
 use super::*;
 use penstock::sim::{EarlyEnd, RecordKey};
+use std::io::{Read as _, Write as _};
 
 fn put(client: &Client, timeout_ms: u32, id: i64, value: i64) -> aerospike::Result<()> {
     client.put(&write_policy(timeout_ms), &key(id), &[as_bin!("v", value)])
@@ -96,7 +97,8 @@ fn a_guarded_row_survives_its_own_late_original() {
     assert_eq!(faults.release_late(), 1);
     let record = simulator.get("test", "s", 1).unwrap();
     assert_eq!((record.int("n"), record.int("~g")), (Some(2), Some(6)));
-    assert_eq!(simulator.stats().result(27), 1);
+    let stats = simulator.stats();
+    assert_eq!((stats.result(27), stats.writes, stats.filtered), (1, 3, 3));
 }
 
 #[test]
@@ -152,6 +154,40 @@ fn a_batch_that_ends_early_leaves_rows_without_a_code_of_which_some_were_applied
         "a batch may end well and say nothing of its rows"
     );
     assert!((100..110).all(|id| value(&simulator, id).is_none()));
+}
+
+#[test]
+fn a_batch_that_breaks_off_at_an_unknown_namespace_applied_what_stood_before_it_and_says_nothing() {
+    let simulator = Simulator::start(SimConfig::default()).unwrap();
+    // The client asks its partition map first, so the message is made by hand: three rows, the last one elsewhere.
+    let row = |index: u8, namespace: &str| {
+        let field = [&[0, 0, 0, namespace.len() as u8 + 1, 0], namespace.as_bytes()].concat();
+        let operation = [0, 0, 0, 13, 2, 1, 0, 1, b'v', 0, 0, 0, 0, 0, 0, 0, 1];
+        let head = [
+            &[0, 0, 0, index][..],
+            &[index; 20],
+            &[0x0e, 0, 1, 0, 0, 0],
+            &[0; 4],
+            &[0, 1, 0, 1],
+        ]
+        .concat();
+        [head, field, operation.to_vec()].concat()
+    };
+    let rows = [row(0, "test"), row(1, "test"), row(2, "nowhere")].concat();
+    let mut body = [&[22, 8][..], &[0; 16], &[0, 1, 0, 0]].concat();
+    body.extend_from_slice(&(rows.len() as u32 + 6).to_be_bytes());
+    body.extend_from_slice(&[41, 0, 0, 0, 3, 0x0d]);
+    body.extend_from_slice(&rows);
+    let mut stream = std::net::TcpStream::connect(simulator.addr()).unwrap();
+    let header = (2u64 << 56) | (3 << 48) | body.len() as u64;
+    stream
+        .write_all(&[&header.to_be_bytes(), body.as_slice()].concat())
+        .unwrap();
+    let mut answer = [0; 30];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!((answer[11], answer[13]), (1, 4), "one header, the last: {answer:?}");
+    let digests: Vec<[u8; 20]> = simulator.records("test", "").into_keys().collect();
+    assert_eq!(digests, [[0; 20], [1; 20]]);
 }
 
 #[test]

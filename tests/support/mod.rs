@@ -8,13 +8,16 @@
 // A test may fail by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod ordeal;
 pub mod process;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use penstock::config;
@@ -24,6 +27,7 @@ use penstock::shutdown::{Stop, StopKind};
 use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
 use penstock::supervisor;
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::bindings::{rd_kafka_handle_mock_cluster, rd_kafka_mock_group_initial_rebalance_delay_ms};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -91,9 +95,10 @@ impl Kafka {
         }
     }
 
-    /// The broker that `make test-kafka` started.
+    /// The broker that `scripts/with-kafka.sh` started.
     pub fn real() -> Kafka {
-        let brokers = std::env::var("KAFKA_BROKERS").expect("KAFKA_BROKERS is not set: run `make test-kafka`");
+        let brokers =
+            std::env::var("KAFKA_BROKERS").expect("KAFKA_BROKERS is not set: run the test by its make target");
         Kafka { brokers, mock: None }
     }
 
@@ -103,15 +108,23 @@ impl Kafka {
         config
     }
 
-    /// A topic in the mock broker. (A real broker's are made with its admin client.)
+    /// A topic that no other test uses.
     pub fn topic(&self, name: &str, partitions: i32) -> Topic {
         let name = unique(name);
-        let mock = self.mock.as_ref().expect("a mock broker");
-        mock.client()
-            .mock_cluster()
-            .unwrap()
-            .create_topic(&name, partitions, 1)
-            .unwrap();
+        match &self.mock {
+            Some(mock) => mock
+                .client()
+                .mock_cluster()
+                .unwrap()
+                .create_topic(&name, partitions, 1)
+                .unwrap(),
+            None => {
+                let admin: AdminClient<_> = self.client().create().unwrap();
+                let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+                let results = wait_for(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
+                assert_eq!(results, [Ok(name.clone())]);
+            }
+        }
         Topic {
             client: self.client(),
             name,
@@ -142,6 +155,30 @@ impl Kafka {
     }
 }
 
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for a future of rdkafka's admin client, the only one of its clients without a blocking form.
+pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        assert!(!left.is_zero(), "no answer from the broker within {DEADLINE:?}");
+        thread::park_timeout(left);
+    }
+}
+
 /// A topic with a fixed number of partitions.
 #[derive(Clone)]
 pub struct Topic {
@@ -153,15 +190,26 @@ pub struct Topic {
 impl Topic {
     /// The group's committed offset of each partition; `None` where it has none.
     pub fn committed(&self, group: &str) -> Vec<Option<i64>> {
-        let consumer: BaseConsumer = self.client.clone().set("group.id", group).create().unwrap();
-        let mut list = TopicPartitionList::new();
-        list.add_partition_range(&self.name, 0, self.partitions - 1);
-        let committed = consumer.committed_offsets(list, DEADLINE).unwrap();
+        let committed = self.commits(group);
         let offset = |partition| match committed.find_partition(&self.name, partition).unwrap().offset() {
             Offset::Offset(offset) => Some(offset),
             _ => None,
         };
         (0..self.partitions).map(offset).collect()
+    }
+
+    /// The group's offsets, with what was committed with them.
+    pub fn commits(&self, group: &str) -> TopicPartitionList {
+        let consumer: BaseConsumer = self.client.clone().set("group.id", group).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&self.name, 0, self.partitions - 1);
+        // A broker that has just started finds its coordinators first.
+        wait_until(
+            "the group's offsets",
+            || consumer.committed_offsets(list.clone(), DEADLINE),
+            Result::is_ok,
+        )
+        .unwrap()
     }
 
     /// Sets the group's offset, as `kafka-consumer-groups.sh --reset-offsets` does while nobody is in the group.
@@ -219,6 +267,8 @@ pub struct Stream {
     producer: BaseProducer,
     /// Keys in each partition. Few of them: a batch then holds a key many times.
     keys: i64,
+    /// Begins each id and key: records of several streams are told apart.
+    prefix: &'static str,
     /// Messages in each partition so far.
     sent: i64,
     /// (partition, number) of messages that were sent, and must not become records.
@@ -240,9 +290,16 @@ impl Stream {
             topic: topic.clone(),
             producer: client.create().unwrap(),
             keys,
+            prefix: "",
             sent: 0,
             unwritten: Vec::new(),
         }
+    }
+
+    /// The same, with ids and keys that begin with this.
+    pub fn prefixed(mut self, prefix: &'static str) -> Stream {
+        self.prefix = prefix;
+        self
     }
 
     /// The next `messages` of each partition, acknowledged by the broker when this returns.
@@ -279,13 +336,18 @@ impl Stream {
 
     fn payload(&self, partition: i32, n: i64) -> String {
         format!(
-            r#"{{"id":"{partition}-{n}","key":"{}","n":{n}}}"#,
+            r#"{{"id":"{}","key":"{}","n":{n}}}"#,
+            self.id(partition, n),
             self.key(partition, n)
         )
     }
 
+    fn id(&self, partition: i32, n: i64) -> String {
+        format!("{}{partition}-{n}", self.prefix)
+    }
+
     fn key(&self, partition: i32, n: i64) -> String {
-        format!("{partition}-{}", n % self.keys)
+        format!("{}{partition}-{}", self.prefix, n % self.keys)
     }
 
     /// Messages sent over all partitions.
@@ -310,7 +372,7 @@ impl Stream {
             for n in 0..*end {
                 if !self.unwritten.contains(&(partition, n)) {
                     records.insert(("last", self.key(partition, n)), n);
-                    records.insert(("all", format!("{partition}-{n}")), n);
+                    records.insert(("all", self.id(partition, n)), n);
                 }
             }
         }

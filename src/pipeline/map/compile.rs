@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::guarding::{Guarding, is_repeatable};
+use super::guarding::{GuardReason, Guarding, is_repeatable};
 use super::{Mapping, TopicMapping};
 use crate::config::model::{
     Action, As, Bin, Config, Constant, Expr, LongNames, Missing, Mode, Name, Operation, OperationKind, Part, Path,
@@ -31,6 +31,7 @@ impl std::error::Error for CompileError {}
 #[derive(Debug)]
 pub(super) struct CompiledWrite {
     pub rules: RowRules,
+    pub guard_reason: Option<GuardReason>,
     pub target: TargetRule,
     pub key: TypedRule,
     pub each: Option<EachRule>,
@@ -118,7 +119,7 @@ pub(super) enum BinRule {
         place: Place,
         except: Vec<String>,
         rename: Vec<(String, String)>,
-        /// Bins that operations of the same write own: a field of such a name is not written.
+        /// Bins that operations of the same write, or its version, own: a field of such a name is not written.
         owned: Vec<String>,
         long_names: LongNames,
         written: String,
@@ -234,7 +235,7 @@ impl Compiler {
             Action::Write { bins, operations } => ActionRule::Write {
                 bins: bins
                     .iter()
-                    .map(|bin| self.bin(bin, operations, element))
+                    .map(|bin| self.bin(bin, write, operations, element))
                     .collect::<Result<_, _>>()?,
                 operations: operations
                     .iter()
@@ -242,11 +243,12 @@ impl Compiler {
                     .collect::<Result<_, _>>()?,
             },
         };
+        let guard_reason = guard.of(write);
         let rules = RowRules {
             line: write.line,
             mode: write.mode,
             on_conflict: write.on_conflict,
-            guarded: guard.guards(write),
+            guarded: guard_reason.is_some(),
             newer_bin: write.newer.as_ref().map(|newer| newer.bin.clone()),
             ttl_on_create: write.ttl_on == TtlOn::Create,
             repeatable: is_repeatable(write),
@@ -263,6 +265,7 @@ impl Compiler {
         };
         Ok(CompiledWrite {
             rules,
+            guard_reason,
             deletion,
             target: self.target(write, element)?,
             key: self.typed(&write.key, element)?,
@@ -341,7 +344,13 @@ impl Compiler {
         })
     }
 
-    fn bin(&mut self, bin: &Bin, operations: &[Operation], element: Option<EachId>) -> Result<BinRule, CompileError> {
+    fn bin(
+        &mut self,
+        bin: &Bin,
+        write: &Write,
+        operations: &[Operation],
+        element: Option<EachId>,
+    ) -> Result<BinRule, CompileError> {
         Ok(match bin {
             Bin::One { name, value } => BinRule::One {
                 name: name.clone(),
@@ -356,7 +365,12 @@ impl Compiler {
                 place: self.place(source, element)?,
                 except: except.clone(),
                 rename: rename.clone(),
-                owned: operations.iter().map(|operation| operation.bin.clone()).collect(),
+                owned: operations
+                    .iter()
+                    .map(|operation| &operation.bin)
+                    .chain(write.newer.iter().map(|newer| &newer.bin))
+                    .cloned()
+                    .collect(),
                 long_names: *long_names,
                 written: match source {
                     Source::Path(path) | Source::Item(path) => display_path(path),

@@ -2,6 +2,31 @@
 
 use crate::config::model::{Action, Mode, OnConflict, OperationKind, Write};
 
+/// Why a write is guarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuardReason {
+    /// `guard = true`.
+    AskedFor,
+    /// What it does, done again, would show.
+    Replay,
+    /// It would be refused as a conflict with itself.
+    Conflict,
+    /// Another write of its topic guards records of its set.
+    Company,
+}
+
+impl GuardReason {
+    /// For people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GuardReason::AskedFor => "guard = true",
+            GuardReason::Replay => "applied twice, it would show",
+            GuardReason::Conflict => "applied twice, it would conflict with itself",
+            GuardReason::Company => "another write of the topic guards records of this set",
+        }
+    }
+}
+
 /// The writes of one topic, as far as guards go.
 #[derive(Debug)]
 pub(super) struct Guarding<'c> {
@@ -20,15 +45,19 @@ impl<'c> Guarding<'c> {
         }
     }
 
-    /// Whether the rows of `write` are guarded: it asks for it, or a replay would do harm, or it is in company: where
-    /// another write of the topic guards its records, writes that are not are a way past the guard, and cannot
-    /// be merged with those that are.
-    pub fn guards(&self, write: &Write) -> bool {
+    /// Why the rows of `write` are guarded, if they are: it asks for it, or a replay would do harm, or it is in company:
+    /// where another write of the topic guards its records, writes that are not are a way past the guard, and
+    /// cannot be merged with those that are.
+    pub fn of(&self, write: &Write) -> Option<GuardReason> {
         if self.guarded.iter().any(|guarded| std::ptr::eq(*guarded, write)) {
-            return true;
+            return Some(match write.guard {
+                Some(_) => GuardReason::AskedFor,
+                None if is_repeatable(write) => GuardReason::Conflict,
+                None => GuardReason::Replay,
+            });
         }
         let can = write.mode != Mode::Replace && !matches!(write.action, Action::Touch);
-        can && write.guard.is_none() && self.is_in_company(write)
+        (can && write.guard.is_none() && self.is_in_company(write)).then_some(GuardReason::Company)
     }
 
     /// The same for what a tombstone does: it only deletes, whatever the write does otherwise.

@@ -21,6 +21,7 @@ use crate::pipeline::row::{Row, Target};
 
 pub use compile::CompileError;
 use compile::{CompiledWrite, EachRule};
+pub use guarding::GuardReason;
 
 /// One message as the stages see it: Kafka's words, borrowed.
 #[derive(Debug, Clone)]
@@ -170,6 +171,13 @@ impl Mapping {
         targets
     }
 
+    /// The topics, in alphabetical order, with their rules.
+    pub fn topics(&self) -> Vec<(&str, &TopicMapping)> {
+        let mut topics: Vec<_> = self.topics.iter().map(|(name, rules)| (name.as_str(), rules)).collect();
+        topics.sort_by_key(|(name, _)| *name);
+        topics
+    }
+
     /// Whether rows of any topic are guarded.
     pub fn is_guarded(&self) -> bool {
         self.topics.values().any(TopicMapping::is_guarded)
@@ -199,11 +207,9 @@ impl TopicMapping {
         self.writes.iter().any(|write| write.rules.guarded)
     }
 
-    /// The lines of the writes whose rows are guarded, and of those that are not.
-    pub fn guarded_lines(&self) -> (Vec<usize>, Vec<usize>) {
-        let (guarded, plain): (Vec<_>, Vec<_>) = self.writes.iter().partition(|write| write.rules.guarded);
-        let lines = |writes: Vec<&CompiledWrite>| writes.iter().map(|write| write.rules.line).collect();
-        (lines(guarded), lines(plain))
+    /// For each write, in the order of the file: its line, and why it is guarded, if it is.
+    pub fn guards(&self) -> impl Iterator<Item = (usize, Option<GuardReason>)> + '_ {
+        self.writes.iter().map(|write| (write.rules.line, write.guard_reason))
     }
 
     /// How many rows a plain message of this topic makes (`each` counted as one): what sizes a batch.

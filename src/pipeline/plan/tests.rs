@@ -186,7 +186,7 @@ fn check(asks: &[Ask], expected: &[&str]) {
     let mut position = Some(plan.begin(0));
     let mut rows = 0;
     while let Some(at) = position {
-        let row = plan.compose(at, false, false, &guard);
+        let row = plan.compose(at, false, false, |_| false, &guard);
         let action = match &row.action {
             OutgoingAction::Touch => "touch".to_owned(),
             OutgoingAction::Delete => "delete".to_owned(),
@@ -392,41 +392,99 @@ fn a_version_that_is_not_newer_than_one_before_it_is_left_out() {
         ],
         &["a=1 v:=5 if v<5", "delete if v<=5"],
     );
+    // Also with another row of the message in between.
+    check(
+        &[
+            at(5, 1).message(0),
+            ask(RULES, &[put("c", 1)]).message(0),
+            at(5, 2).message(0),
+            at(5, 3).message(1),
+        ],
+        &["a=1 v:=5 if v<5", "c=1", "a=2 v:=5 if v<=5 stale 1"],
+    );
 }
 
 #[test]
-fn what_only_removes_makes_no_record_for_its_guard() {
-    let plan = |rules: &RowRules, ops: Vec<Op<'static>>| {
-        let target = Arc::new(Target {
-            namespace: "test".into(),
-            set: "s".into(),
-            send_key: false,
-        });
-        let guard = Guard::new(&GuardIdentity {
-            group: "g",
-            topic_id: [1; 16],
-            topic: "t",
-            partition: 0,
-            epoch: 0,
-        });
-        let mut plan = Plan::with_capacity(1);
+fn a_guard_does_not_count_what_was_stale() {
+    let rules = RowRules {
+        guarded: true,
+        ..versioned()
+    };
+    let at = |version| ask(rules.clone(), &[put("a", version)]).newer(version);
+    check(&[at(5), at(3)], &["a=5 v:=5 ~=0 if ~<0 if v<5 stale 1"]);
+}
+
+/// Whether what is sent for these together must find a record, and whether it may leave none.
+fn ends(rules: &RowRules, rows: &[&[Op<'static>]]) -> (Mode, bool) {
+    let target = Arc::new(Target {
+        namespace: "test".into(),
+        set: "s".into(),
+        send_key: false,
+    });
+    let guard = Guard::new(&GuardIdentity {
+        group: "g",
+        topic_id: [1; 16],
+        topic: "t",
+        partition: 0,
+        epoch: 0,
+    });
+    let mut plan = Plan::with_capacity(1);
+    for (message, ops) in rows.iter().enumerate() {
         plan.push(
             Row {
-                message: 0,
+                message,
                 number: 0,
                 rules,
                 target: &target,
                 key: RecordKey::Integer(7),
-                action: RowAction::Write(ops),
+                action: RowAction::Write(ops.to_vec()),
                 ttl: RowTtl::NamespaceDefault,
-                newer: None,
+                newer: rules.newer_bin.as_ref().map(|_| i64::try_from(message).unwrap()),
             },
-            0,
+            mark(i64::try_from(message).unwrap(), 0).unwrap(),
         );
-        plan.compose(plan.begin(0), false, false, &guard).exists
-    };
-    assert_eq!(plan(&guarded(), vec![null("a")]), Mode::UpdateOnly);
-    assert_eq!(plan(&guarded(), vec![null("a"), put("b", 1)]), Mode::Update);
+    }
+    let begin = plan.begin(0);
+    assert_eq!(plan.stretch(begin, false).count(), rows.len());
+    let row = plan.compose(begin, false, false, |_| false, &guard);
+    (row.exists, row.may_end)
+}
+
+#[test]
+fn what_only_removes_makes_no_record_for_its_guard() {
+    assert_eq!(ends(&guarded(), &[&[null("a")]]), (Mode::UpdateOnly, false));
+    assert_eq!(ends(&guarded(), &[&[null("a"), put("b", 1)]]), (Mode::Update, false));
+    // One after another, the first would make it, and its guard, or its version, would stay.
+    for rules in [guarded(), versioned()] {
+        assert_eq!(ends(&rules, &[&[put("a", 1)], &[null("a")]]), (Mode::Update, false));
+    }
+}
+
+#[test]
+fn what_is_set_and_taken_away_again_may_make_no_record() {
+    assert_eq!(ends(&RULES, &[&[put("a", 1)], &[null("a")]]), (Mode::UpdateOnly, true));
+    assert_eq!(ends(&RULES, &[&[add("a", 1)], &[null("a")]]), (Mode::Update, true));
+    assert_eq!(ends(&RULES, &[&[null("a")], &[add("a", 1)]]), (Mode::Update, true));
+    assert_eq!(ends(&RULES, &[&[add("a", 1)]]), (Mode::Update, false));
+}
+
+#[test]
+fn what_only_removes_is_not_followed_by_what_needs_the_record_that_it_does_not_make() {
+    check(
+        &[
+            ask(guarded(), &[null("a")]).ttl(RowTtl::Seconds(9)),
+            ask(guarded(), &[put("a", 1)]).ttl(RowTtl::Keep),
+        ],
+        &["a=null ~=0 9s if ~<0", "a=1 ~=65536 keep if ~<65536"],
+    );
+    // A version that was not stored keeps no older one away.
+    check(
+        &[
+            ask(versioned(), &[null("a")]).newer(5),
+            ask(versioned(), &[put("b", 1)]).newer(4),
+        ],
+        &["a=null v:=5 if v<5", "b=1 v:=4 if v<4"],
+    );
 }
 
 #[test]

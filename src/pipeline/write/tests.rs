@@ -432,6 +432,82 @@ fn an_unknown_outcome_of_what_cannot_be_repeated_is_the_configurations_to_judge(
     check(&written, &[(0, Refusal::InDoubt), (1, Refusal::InDoubt)], &[]);
 }
 
+/// Two rows of one message on one record, with one version.
+fn run_continued(rules: &[RowRules; 2], script: Script) -> (Written, Script) {
+    let target = Arc::new(Target {
+        namespace: "test".into(),
+        set: "s".into(),
+        send_key: false,
+    });
+    let guard = Guard::new(&GuardIdentity {
+        group: "g",
+        topic_id: [1; 16],
+        topic: "t",
+        partition: 0,
+        epoch: 0,
+    });
+    let mut plan = Plan::with_capacity(2);
+    for (number, rules) in (0..).zip(rules) {
+        let row = Row {
+            message: 0,
+            number,
+            rules,
+            target: &target,
+            key: RecordKey::Integer(1),
+            action: RowAction::Write(vec![Op::ListAppend {
+                bin: "l",
+                value: Value::Int(1),
+            }]),
+            ttl: RowTtl::NamespaceDefault,
+            newer: Some(5),
+        };
+        plan.push(row, mark(9, number).unwrap());
+    }
+    let written = write(&plan, 100, &guard, &script, &Stop::new());
+    (written, script)
+}
+
+#[test]
+fn a_row_behind_a_stale_one_of_its_message_is_stale_too() {
+    let versioned = |mode, guarded| RowRules {
+        mode,
+        guarded,
+        newer_bin: Some("v".into()),
+        ..RULES
+    };
+    let stale = Tally {
+        stale: 2,
+        ..Tally::default()
+    };
+    // Another message has brought the same version: in one row, and in two.
+    let together = [versioned(Mode::Update, false), versioned(Mode::Update, false)];
+    let apart = [versioned(Mode::UpdateOnly, true), versioned(Mode::Update, true)];
+    for rules in [together, apart] {
+        let mut taken = script(&[(1, &[Answer::Code(27), Answer::Code(27)])]);
+        taken.held = HashMap::from([(1, Some([mark(3, 0).filter(|_| rules[0].guarded), Some(5)]))]);
+        let (written, _) = run_continued(&rules, taken);
+        assert_eq!(written.tally, stale);
+    }
+    // Without a guard it may have been an earlier delivery of this message: the second row is not to be lost.
+    let apart = [versioned(Mode::UpdateOnly, false), versioned(Mode::Update, false)];
+    let (written, _) = run_continued(&apart, script(&[(1, &[Answer::Code(27)])]));
+    assert_eq!((written.tally.stale, written.tally.written), (1, 1));
+}
+
+#[test]
+fn a_row_that_its_own_version_lets_pass_is_not_safe_to_repeat() {
+    let rules = |mode| RowRules {
+        mode,
+        newer_bin: Some("v".into()),
+        repeatable: false,
+        in_doubt: InDoubt::Reject,
+        ..RULES
+    };
+    let rules = [rules(Mode::UpdateOnly), rules(Mode::Update)];
+    let (written, _) = run_continued(&rules, script(&[(1, &[LOST, Answer::Code(27), LOST])]));
+    check(&written, &[(1, Refusal::InDoubt)], &[]);
+}
+
 #[test]
 fn a_busy_record_delays_only_itself() {
     let (written, script) = run(&RULES, &[1, 2], script(&[(1, &[Answer::Code(14)])]));

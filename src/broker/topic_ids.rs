@@ -1,0 +1,670 @@
+//! Topic ids: what tells a topic from an earlier one of the same name.
+//!
+//! Kafka gives each topic an id when it is created; its name and its offsets say nothing of a deletion in between.
+//! `rdkafka` has no call for ids, so they are asked for through librdkafka's `DescribeTopics`, with a client of its own:
+//! one request for all topics, whoever needs one, and nothing of it passes through the group's consumer.
+//!
+//! Called by workers before their first batch and by a thread that looks on from time to time. Does not say what is
+//! done about a topic that was created again.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_char};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use log::{debug, warn};
+use parking_lot::{Condvar, Mutex};
+use rdkafka::bindings as sys;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::connection_config;
+use crate::config::model::Kafka;
+use crate::shutdown::{Stop, StopKind};
+
+/// How long a request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long is waited for a broker to ask, in one go.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Between a request that failed and the next one.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long anybody here waits before looking at the stop flag again.
+const GLANCE: Duration = Duration::from_millis(50);
+/// An id that takes longer is worth a warning.
+const WARN_AFTER: Duration = Duration::from_secs(1);
+/// Between two such warnings.
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
+/// Between two reads of the thread that looks on: how long a topic that was created again stays unnoticed.
+pub const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// So many replaced ids of a topic are remembered.
+const FORMER_MAX: usize = 16;
+
+/// The id that Kafka gave a topic when it was created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TopicId([u8; 16]);
+
+impl TopicId {
+    /// Of a broker that gives no ids.
+    pub const NONE: TopicId = TopicId([0; 16]);
+
+    pub fn new(bytes: [u8; 16]) -> Self {
+        TopicId(bytes)
+    }
+
+    pub fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Reads what [`fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        Some(TopicId(bytes.try_into().ok()?))
+    }
+
+    fn from_halves(most: i64, least: i64) -> Self {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&most.to_be_bytes());
+        bytes[8..].copy_from_slice(&least.to_be_bytes());
+        TopicId(bytes)
+    }
+}
+
+/// As Kafka's own tools print it: base64url of the 16 bytes, without padding.
+impl fmt::Display for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+/// Why there is no id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadError {
+    Stopped,
+    /// Kafka does not let us describe the topic.
+    Refused(String),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Stopped => f.write_str("stopped while reading a topic's id"),
+            ReadError::Refused(why) => write!(f, "kafka refuses to describe the topic: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+/// What a request brought of one topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Found {
+    Id(TopicId),
+    Refused(String),
+    NotYet(String),
+}
+
+/// The ids of the service's topics, shared by all who ask.
+pub struct TopicIds {
+    topics: Vec<Arc<str>>,
+    names: Vec<CString>,
+    /// `None` only while it is dropped.
+    client: Option<BaseConsumer<Quiet>>,
+    /// The broker that is asked. One and the same as long as it answers, so that answers do not contradict each other.
+    broker: Mutex<Option<i32>>,
+    cluster_id: OnceLock<String>,
+    state: Mutex<State>,
+    answered: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Somebody is asking the broker, for all.
+    asking: bool,
+    /// After a failure, not before this.
+    next_request: Option<Instant>,
+    topics: HashMap<Arc<str>, Known>,
+    warned: Option<Instant>,
+    /// The broker gives no ids; told once.
+    told_none: bool,
+}
+
+#[derive(Default)]
+struct Known {
+    /// The id, and when the request began that brought it.
+    id: Option<(TopicId, Instant)>,
+    /// The last request's failure, and when it began.
+    failure: Option<(Found, Instant)>,
+    /// Ids that were replaced. They never come back; a broker that has not heard of it yet may still name one.
+    former: Vec<TopicId>,
+}
+
+impl fmt::Debug for TopicIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TopicIds")
+            .field("topics", &self.topics)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TopicIds {
+    /// Connects when first asked.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the settings.
+    pub fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
+        let client = connection_config(kafka).create_with_context(Quiet)?;
+        let topics: Vec<Arc<str>> = kafka.topics.iter().map(|topic| topic.as_str().into()).collect();
+        Ok(TopicIds {
+            names: topics.iter().filter_map(|topic| CString::new(&**topic).ok()).collect(),
+            topics,
+            client: Some(client),
+            broker: Mutex::default(),
+            cluster_id: OnceLock::new(),
+            state: Mutex::default(),
+            answered: Condvar::new(),
+        })
+    }
+
+    /// The id of the topic, as a broker gave it in answer to a request that began at `since` or later. Asks until there
+    /// is an answer or the stop flag is up.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn read(&self, topic: &str, since: Instant, stop: &Stop) -> Result<TopicId, ReadError> {
+        let started = Instant::now();
+        let mut state = self.state.lock();
+        loop {
+            if stop.requested() {
+                return Err(ReadError::Stopped);
+            }
+            let mut why = None;
+            if let Some(known) = state.topics.get(topic) {
+                if let Some((id, _)) = known.id.filter(|(_, at)| *at >= since) {
+                    return Ok(id);
+                }
+                match &known.failure {
+                    Some((Found::Refused(why), at)) if *at >= since => return Err(ReadError::Refused(why.clone())),
+                    Some((Found::NotYet(reason), _)) => why = Some(reason.clone()),
+                    _ => {}
+                }
+            }
+            if let Some(why) = why
+                && started.elapsed() >= WARN_AFTER
+                && state.warned.is_none_or(|at| at.elapsed() >= WARN_INTERVAL)
+            {
+                state.warned = Some(Instant::now());
+                warn!(
+                    "kafka: waiting for the topic's id, nothing of it is read before topic={topic} waited={:.0?} \
+                     reason=\"{why}\"",
+                    started.elapsed()
+                );
+            }
+            let paused = state.next_request.is_some_and(|at| Instant::now() < at);
+            if state.asking || paused {
+                self.answered.wait_for(&mut state, GLANCE);
+            } else {
+                state.asking = true;
+                drop(state);
+                self.ask(stop);
+                state = self.state.lock();
+            }
+        }
+    }
+
+    /// The id of the topic as it was last read; `None` before that.
+    pub fn known(&self, topic: &str) -> Option<TopicId> {
+        let state = self.state.lock();
+        state.topics.get(topic).and_then(|known| known.id).map(|(id, _)| id)
+    }
+
+    /// A topic that has another id than when it was first read: its name, its id now and the one before.
+    pub fn changed(&self) -> Option<(Arc<str>, TopicId, TopicId)> {
+        let state = self.state.lock();
+        state
+            .topics
+            .iter()
+            .find_map(|(topic, known)| Some((topic.clone(), known.id?.0, *known.former.last()?)))
+    }
+
+    /// The cluster's id, known with the first topic's; `None` of a broker that gives none.
+    pub fn cluster_id(&self) -> Option<&str> {
+        self.cluster_id.get().map(String::as_str)
+    }
+
+    /// Starts the thread that reads the ids anew every [`LOOK_INTERVAL`], for [`TopicIds::known`].
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub fn look_on(ids: Arc<TopicIds>) -> std::io::Result<Looking> {
+        let stop = Stop::new();
+        let thread = {
+            let stop = stop.clone();
+            thread::Builder::new().name("topic-ids".into()).spawn(move || {
+                while !stop.wait(LOOK_INTERVAL) {
+                    ids.refresh(&stop);
+                }
+            })?
+        };
+        Ok(Looking {
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// Asks once, unless somebody is asking. What fails is tried again the next time.
+    fn refresh(&self, stop: &Stop) {
+        let mut state = self.state.lock();
+        if !state.asking {
+            state.asking = true;
+            drop(state);
+            self.ask(stop);
+        }
+    }
+
+    /// One request, whose answer is kept for everybody. `asking` was set by the caller.
+    fn ask(&self, stop: &Stop) {
+        // Lowered also by a panic, or everybody would wait for ever.
+        let _asking = Asking(self);
+        let began = Instant::now();
+        let Some(found) = self.request(stop) else { return };
+        let mut state = self.state.lock();
+        let mut failed = false;
+        for (topic, found) in self.topics.iter().zip(found) {
+            failed |= !matches!(found, Found::Id(_));
+            if matches!(found, Found::Id(TopicId::NONE)) && !state.told_none {
+                state.told_none = true;
+                warn!("kafka: the brokers give no topic ids: a topic deleted and created again is not told apart");
+            }
+            state.topics.entry(topic.clone()).or_default().take(topic, found, began);
+        }
+        state.next_request = failed.then(|| Instant::now() + PAUSE);
+    }
+
+    /// What a broker says of each topic, in the order of `topics`; `None` when told to stop.
+    fn request(&self, stop: &Stop) -> Option<Vec<Found>> {
+        let client = self.client.as_ref()?;
+        let answer = self.describe(client, stop);
+        // Its log lines and errors wait in a queue that nobody else empties.
+        while client.poll(Duration::ZERO).is_some() {}
+        let found = match answer {
+            Answer::Topics(found) => found,
+            Answer::Failure(code) => return Some(vec![verdict(code); self.topics.len()]),
+            Answer::Stopped => return None,
+        };
+        let of = |topic: &Arc<str>| match found.get(&**topic) {
+            Some(found) => found.clone(),
+            None => Found::NotYet("the topic is not in the broker's answer".into()),
+        };
+        Some(self.topics.iter().map(of).collect())
+    }
+
+    fn describe(&self, client: &BaseConsumer<Quiet>, stop: &Stop) -> Answer {
+        let known = *self.broker.lock();
+        let broker = match known.map_or_else(|| self.any_broker(client), Ok) {
+            Ok(broker) => broker,
+            Err(error) => return Answer::Failure(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)),
+        };
+        let answer = match request(client, &self.names, broker) {
+            Ok(queue) => wait(&queue, stop),
+            Err(code) => Answer::Failure(code),
+        };
+        if matches!(answer, Answer::Topics(_))
+            && self.cluster_id.get().is_none()
+            && let Some(id) = client.client().fetch_cluster_id(CONNECT_TIMEOUT)
+        {
+            let _ = self.cluster_id.set(id);
+        }
+        *self.broker.lock() = match answer {
+            Answer::Failure(_) => None,
+            Answer::Topics(_) | Answer::Stopped => Some(broker),
+        };
+        answer
+    }
+
+    /// A broker that answers. Without one librdkafka would ask the controller, which need not be there.
+    fn any_broker(&self, client: &BaseConsumer<Quiet>) -> Result<i32, KafkaError> {
+        let topic = self.topics.first().map(|topic| &**topic);
+        Ok(client.fetch_metadata(topic, CONNECT_TIMEOUT)?.orig_broker_id())
+    }
+}
+
+/// The client's drop waits for its threads, and one of them may wait for a name server: nobody waits for that.
+impl Drop for TopicIds {
+    fn drop(&mut self) {
+        let client = self.client.take();
+        if let Err(error) = thread::Builder::new()
+            .name("drop-topic-ids".into())
+            .spawn(move || drop(client))
+        {
+            debug!("kafka: the client of topic ids is dropped in place error=\"{error}\"");
+        }
+    }
+}
+
+struct Asking<'a>(&'a TopicIds);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().asking = false;
+        self.0.answered.notify_all();
+    }
+}
+
+impl Known {
+    /// Keeps what a request brought that began at `began`.
+    fn take(&mut self, topic: &str, found: Found, began: Instant) {
+        match found {
+            Found::Id(id) if self.former.contains(&id) => {
+                let why = format!("a broker still names the id {id}, which was replaced");
+                self.failure = Some((Found::NotYet(why), began));
+            }
+            // Of a broker that is older than others.
+            Found::Id(TopicId::NONE) if self.id.is_some_and(|(id, _)| !id.is_none()) => {
+                self.id = self.id.map(|(id, _)| (id, began));
+                self.failure = None;
+            }
+            Found::Id(id) => {
+                if let Some((before, _)) = self.id
+                    && !before.is_none()
+                    && before != id
+                {
+                    debug!("kafka: the topic has another id topic={topic} id={id} was={before}");
+                    if self.former.len() == FORMER_MAX {
+                        self.former.remove(0);
+                    }
+                    self.former.push(before);
+                }
+                self.id = Some((id, began));
+                self.failure = None;
+            }
+            failure => self.failure = Some((failure, began)),
+        }
+    }
+}
+
+/// The thread that looks on. Ends when dropped.
+#[derive(Debug)]
+pub struct Looking {
+    stop: Stop,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Looking {
+    /// Tells it to end, and does not wait for it.
+    pub fn request_stop(&self) {
+        self.stop.request(StopKind::Abandon);
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.request_stop();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            warn!("kafka: the thread that looks for topics created again had panicked");
+        }
+    }
+}
+
+/// What a failure of the request, or of one topic in it, means.
+fn verdict(code: RDKafkaErrorCode) -> Found {
+    match code {
+        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
+            Found::Refused(code.to_string())
+        }
+        RDKafkaErrorCode::UnsupportedFeature
+        | RDKafkaErrorCode::UnsupportedVersion
+        | RDKafkaErrorCode::NotImplemented => Found::Id(TopicId::NONE),
+        _ => Found::NotYet(code.to_string()),
+    }
+}
+
+/// The group's consumer tells the same of the same brokers.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        debug!(target: "librdkafka", "{facility} {message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!("kafka: topic ids: {error} reason=\"{reason}\"");
+    }
+
+    fn stats_raw(&self, _: &[u8]) {}
+}
+
+impl ConsumerContext for Quiet {}
+
+// ---- librdkafka
+
+/// A thing of librdkafka's that we own.
+struct Owned<T> {
+    pointer: NonNull<T>,
+    destroy: unsafe extern "C" fn(*mut T),
+}
+
+impl<T> Owned<T> {
+    /// # Safety
+    /// `destroy` is what librdkafka names for `pointer`, and nobody else calls it.
+    unsafe fn new(pointer: *mut T, destroy: unsafe extern "C" fn(*mut T)) -> Option<Self> {
+        NonNull::new(pointer).map(|pointer| Owned { pointer, destroy })
+    }
+
+    fn as_ptr(&self) -> *mut T {
+        self.pointer.as_ptr()
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // SAFETY: owned by this alone, as `new` was promised.
+        unsafe { (self.destroy)(self.as_ptr()) }
+    }
+}
+
+/// How a request ended.
+enum Answer {
+    Topics(HashMap<String, Found>),
+    Failure(RDKafkaErrorCode),
+    Stopped,
+}
+
+type Queue<'c> = (Owned<sys::rd_kafka_queue_t>, PhantomData<&'c BaseConsumer<Quiet>>);
+
+/// Asks a broker about all topics: its answer will come to the queue, which must not outlive the client.
+fn request<'c>(
+    client: &'c BaseConsumer<Quiet>,
+    topics: &[CString],
+    broker: i32,
+) -> Result<Queue<'c>, RDKafkaErrorCode> {
+    const NO_MEMORY: RDKafkaErrorCode = RDKafkaErrorCode::CriticalSystemResource;
+    let native = client.client().native_ptr();
+    let mut names: Vec<*const c_char> = topics.iter().map(|topic| topic.as_ptr()).collect();
+    // SAFETY: `names` are as many strings as told, alive during the call, which copies them.
+    let collection = unsafe { sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len()) };
+    // SAFETY: just made for us.
+    let collection = unsafe { Owned::new(collection, sys::rd_kafka_TopicCollection_destroy) }.ok_or(NO_MEMORY)?;
+    // SAFETY: the client is alive.
+    let options =
+        unsafe { sys::rd_kafka_AdminOptions_new(native, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS) };
+    // SAFETY: just made for us.
+    let options = unsafe { Owned::new(options, sys::rd_kafka_AdminOptions_destroy) }.ok_or(NO_MEMORY)?;
+    let timeout_ms = i32::try_from(REQUEST_TIMEOUT.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the options are alive; with no buffer there is no text of an error.
+    let code =
+        unsafe { sys::rd_kafka_AdminOptions_set_request_timeout(options.as_ptr(), timeout_ms, ptr::null_mut(), 0) };
+    if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return Err(code.into());
+    }
+    // SAFETY: the options are alive; with no buffer there is no text of an error.
+    let code = unsafe { sys::rd_kafka_AdminOptions_set_broker(options.as_ptr(), broker, ptr::null_mut(), 0) };
+    if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return Err(code.into());
+    }
+    // SAFETY: the client is alive, and outlives the queue by the type of what is returned.
+    let queue = unsafe { sys::rd_kafka_queue_new(native) };
+    // SAFETY: just made for us.
+    let queue = unsafe { Owned::new(queue, sys::rd_kafka_queue_destroy) }.ok_or(NO_MEMORY)?;
+    // SAFETY: all four are alive; the call copies the names and the options, and keeps the queue by counting it. An
+    // answer that comes after the queue's destruction is thrown away by librdkafka.
+    unsafe { sys::rd_kafka_DescribeTopics(native, collection.as_ptr(), options.as_ptr(), queue.as_ptr()) };
+    Ok((queue, PhantomData))
+}
+
+/// Waits for the answer, up to [`REQUEST_TIMEOUT`].
+fn wait((queue, _): &Queue<'_>, stop: &Stop) -> Answer {
+    // librdkafka answers by its own time-out.
+    let deadline = Instant::now() + REQUEST_TIMEOUT + Duration::from_secs(1);
+    let glance_ms = i32::try_from(GLANCE.as_millis()).unwrap_or(i32::MAX);
+    loop {
+        // SAFETY: the queue is alive.
+        let event = unsafe { sys::rd_kafka_queue_poll(queue.as_ptr(), glance_ms) };
+        // SAFETY: an event is its taker's.
+        let event = unsafe { Owned::new(event, sys::rd_kafka_event_destroy) };
+        if let Some(event) = event {
+            return topics(&event).map_or_else(Answer::Failure, Answer::Topics);
+        }
+        if stop.requested() {
+            return Answer::Stopped;
+        }
+        if Instant::now() >= deadline {
+            return Answer::Failure(RDKafkaErrorCode::OperationTimedOut);
+        }
+    }
+}
+
+fn topics(event: &Owned<sys::rd_kafka_event_t>) -> Result<HashMap<String, Found>, RDKafkaErrorCode> {
+    // SAFETY: the event is alive.
+    let code = unsafe { sys::rd_kafka_event_error(event.as_ptr()) };
+    if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return Err(code.into());
+    }
+    // SAFETY: the event is alive; null if it is of another kind.
+    let result = unsafe { sys::rd_kafka_event_DescribeTopics_result(event.as_ptr()) };
+    if result.is_null() {
+        return Err(RDKafkaErrorCode::BadMessage);
+    }
+    let mut count = 0;
+    // SAFETY: the result lives as long as its event.
+    let descriptions = unsafe { sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count) };
+    if descriptions.is_null() || count == 0 {
+        return Ok(HashMap::new());
+    }
+    // SAFETY: as many pointers as told, alive as long as the event.
+    let descriptions = unsafe { std::slice::from_raw_parts(descriptions, count) };
+    // SAFETY: each is a description of the living event.
+    let found = descriptions.iter().filter_map(|each| unsafe { description(*each) });
+    Ok(found.collect())
+}
+
+/// A topic's name, and what was found of it.
+///
+/// # Safety
+/// `description` is null, or of an event that is alive during the call.
+unsafe fn description(description: *const sys::rd_kafka_TopicDescription_t) -> Option<(String, Found)> {
+    if description.is_null() {
+        return None;
+    }
+    // SAFETY: the description is alive.
+    let name = unsafe { sys::rd_kafka_TopicDescription_name(description) };
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: a string of the description.
+    let name = unsafe { CStr::from_ptr(name) }.to_str().ok()?.to_owned();
+    // SAFETY: the description is alive.
+    let error = unsafe { sys::rd_kafka_TopicDescription_error(description) };
+    if !error.is_null() {
+        // SAFETY: the error is the living description's.
+        let code = unsafe { sys::rd_kafka_error_code(error) };
+        if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Some((name, verdict(code.into())));
+        }
+    }
+    // SAFETY: the description is alive.
+    let id = unsafe { sys::rd_kafka_TopicDescription_topic_id(description) };
+    if id.is_null() {
+        return Some((name, Found::Id(TopicId::NONE)));
+    }
+    // SAFETY: a part of the living description.
+    let most = unsafe { sys::rd_kafka_Uuid_most_significant_bits(id) };
+    // SAFETY: a part of the living description.
+    let least = unsafe { sys::rd_kafka_Uuid_least_significant_bits(id) };
+    Some((name, Found::Id(TopicId::from_halves(most, least))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_written_as_kafka_writes_it_and_read_again() {
+        // org.apache.kafka.common.Uuid: ONE_UUID, METADATA_TOPIC_ID, and one with both of base64url's own characters.
+        for (most, least, text) in [
+            (0, 0, "AAAAAAAAAAAAAAAAAAAAAA"),
+            (0, 1, "AAAAAAAAAAAAAAAAAAAAAQ"),
+            (-1, -2, "_____________________g"),
+            (-288_230_376_151_711_744, 0, "_AAAAAAAAAAAAAAAAAAAAA"),
+            (0x0102_0304_0506_0708, 0x090a_0b0c_0d0e_0f10, "AQIDBAUGBwgJCgsMDQ4PEA"),
+        ] {
+            let id = TopicId::from_halves(most, least);
+            assert_eq!(id.to_string(), text);
+            assert_eq!(TopicId::parse(text), Some(id));
+        }
+        assert!(TopicId::from_halves(0, 0).is_none());
+    }
+
+    #[test]
+    fn what_is_no_id_is_not_read_as_one() {
+        for text in [
+            "",
+            "AAAA",
+            "AAAAAAAAAAAAAAAAAAAAAA==",
+            "AAAAAAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAAAAA+/",
+        ] {
+            assert_eq!(TopicId::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_was_replaced_is_not_believed_again() {
+        let (first, second) = (TopicId::from_halves(1, 1), TopicId::from_halves(2, 2));
+        let mut known = Known::default();
+        let now = Instant::now();
+        for id in [first, second, first] {
+            known.take("t", Found::Id(id), now);
+        }
+        assert_eq!(known.id, Some((second, now)));
+        assert!(matches!(known.failure, Some((Found::NotYet(_), _))));
+        known.take("t", Found::Id(second), now);
+        assert_eq!(known.failure, None);
+    }
+
+    #[test]
+    fn refused_access_is_no_matter_of_waiting() {
+        assert!(matches!(
+            verdict(RDKafkaErrorCode::TopicAuthorizationFailed),
+            Found::Refused(_)
+        ));
+        assert!(matches!(
+            verdict(RDKafkaErrorCode::UnknownTopicOrPartition),
+            Found::NotYet(_)
+        ));
+        assert_eq!(verdict(RDKafkaErrorCode::UnsupportedFeature), Found::Id(TopicId::NONE));
+    }
+}

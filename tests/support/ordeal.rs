@@ -1,0 +1,381 @@
+//! The service as a program that is killed and started again in mid-stream, on a real broker, while its database fails:
+//! what `make test-exactly-once` and `make test-order` share.
+//!
+//! Moments are found by what is committed and what has reached the database, never by the clock. Everything random
+//! is drawn from one seed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::env;
+use std::time::{Duration, Instant};
+
+use aerospike::{BatchOperation, BatchPolicy, BatchReadPolicy, Bins, Client, ClientPolicy, Key, ResultCode, Value};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::{BaseProducer, Producer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tempfile::NamedTempFile;
+
+use super::process::{Program, SimProgram, penstock};
+use super::{DEADLINE, Kafka, Setup, Topic, send, unique, wait_until};
+
+/// How long one wait may take although something moves.
+const WAIT_MAX: Duration = Duration::from_secs(600);
+/// The pace of observation.
+const PACE: Duration = Duration::from_millis(20);
+const SIGKILL: i32 = 9;
+
+/// How much: from the environment, so that `make` can say it.
+pub struct Scale {
+    pub messages: u64,
+    pub kills: u64,
+    pub seed: u64,
+}
+
+impl Scale {
+    pub fn from_env(messages: u64, kills: u64) -> Scale {
+        Scale {
+            messages: number("MESSAGES", messages),
+            kills: number("KILLS", kills),
+            seed: number("SEED", 1),
+        }
+    }
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    match env::var(name) {
+        Ok(text) if !text.is_empty() => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")),
+        _ => default,
+    }
+}
+
+/// The partition of a key, as a hash of it says.
+pub fn partition_of(key: &str, partitions: i32) -> i32 {
+    // FNV-1a.
+    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    i32::try_from(hash % u64::try_from(partitions).unwrap()).unwrap()
+}
+
+/// Writes messages to a topic of its own.
+pub struct Source {
+    pub topic: Topic,
+    producer: BaseProducer,
+    /// Messages in each partition.
+    pub ends: Vec<i64>,
+}
+
+impl Source {
+    pub fn new(kafka: &Kafka, name: &str, partitions: i32) -> Source {
+        let topic = kafka.topic(name, partitions);
+        let mut client = topic.client.clone();
+        client.set("enable.idempotence", "true").set("linger.ms", "5");
+        Source {
+            topic,
+            producer: client.create().unwrap(),
+            ends: vec![0; usize::try_from(partitions).unwrap()],
+        }
+    }
+
+    pub fn send(&mut self, partition: i32, payload: &str) {
+        send(&self.producer, &self.topic.name, partition, payload.as_bytes());
+        self.ends[usize::try_from(partition).unwrap()] += 1;
+    }
+
+    /// Waits until the broker has all of them, each once.
+    pub fn finish(self) -> (Topic, Vec<i64>) {
+        self.producer.flush(DEADLINE).unwrap();
+        let there: Vec<i64> = self.topic.ends().into_iter().flatten().collect();
+        assert_eq!(
+            there, self.ends,
+            "messages in the topic's partitions, and those sent there"
+        );
+        (self.topic, self.ends)
+    }
+}
+
+/// What can be seen of the service from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The committed offset of each partition.
+    pub committed: Vec<i64>,
+    /// Partitions that the running service has said to hold.
+    pub held: BTreeSet<i32>,
+    /// Rows that have reached the database, so far.
+    pub rows: u64,
+}
+
+impl Seen {
+    pub fn messages(&self) -> i64 {
+        self.committed.iter().sum()
+    }
+
+    /// Whether nothing is left to be read but in held partitions.
+    pub fn is_stuck_or_done(&self, ends: &[i64]) -> bool {
+        (0..)
+            .zip(self.committed.iter().zip(ends))
+            .all(|(partition, (committed, end))| committed >= end || self.held.contains(&partition))
+    }
+}
+
+/// What happened to the service so far.
+#[derive(Debug, Default)]
+pub struct Happened {
+    pub kills: u64,
+    /// Orderly ends with exit code 0.
+    pub stops: u64,
+    /// Orderly ends with exit code 65: a partition was held.
+    pub stops_held: u64,
+    /// How often a partition was held, over all starts.
+    pub held: u64,
+    /// The messages at which they were held, by partition and offset: after a start it can be the same again.
+    pub dead_ends: BTreeSet<(i32, i64)>,
+}
+
+/// A topic with all its messages, a simulator, and the service between them.
+pub struct Ordeal {
+    pub sim: SimProgram,
+    pub topic: Topic,
+    pub ends: Vec<i64>,
+    pub happened: Happened,
+    group: String,
+    file: NamedTempFile,
+    watcher: BaseConsumer,
+    service: Option<Program>,
+}
+
+impl Ordeal {
+    /// The service is not started. `run`: lines of `[run]`.
+    pub fn new(kafka: &Kafka, source: Source, seed: u64, run: &str, routes: &str) -> Ordeal {
+        let (topic, ends) = source.finish();
+        let sim = SimProgram::start(&["--seed", &seed.to_string()]);
+        // A static member that is killed has its partitions again as soon as it is back.
+        let consumer = format!(
+            "\"group.instance.id\" = \"{}\"\n\"session.timeout.ms\" = 30000",
+            unique("member")
+        );
+        let mut setup = Setup::new(kafka, &topic, sim.addr)
+            .run(run)
+            .consumer(&consumer)
+            .routes(routes);
+        setup.commit_interval = "200ms";
+        let file = NamedTempFile::with_suffix(".toml").unwrap();
+        std::fs::write(file.path(), setup.text()).unwrap();
+        let watcher = topic.client.clone().set("group.id", &setup.group).create().unwrap();
+        Ordeal {
+            sim,
+            topic,
+            ends,
+            happened: Happened::default(),
+            group: setup.group,
+            file,
+            watcher,
+            service: None,
+        }
+    }
+
+    pub fn total(&self) -> i64 {
+        self.ends.iter().sum()
+    }
+
+    pub fn say(&self, commands: &[&str]) {
+        for command in commands {
+            self.sim.say(command);
+        }
+    }
+
+    pub fn start(&mut self) {
+        assert!(self.service.is_none(), "it runs");
+        self.service = Some(Program::start(penstock().arg("run").arg(self.file.path())));
+    }
+
+    /// Ends the service on the spot.
+    pub fn kill(&mut self) {
+        let mut service = self.service.take().expect("it runs");
+        service.signal("KILL");
+        let exited = service.end();
+        exited.assert_signal(SIGKILL);
+        self.note_held(&exited.output);
+        self.happened.kills += 1;
+    }
+
+    /// Ends the service in order, and checks that its exit code says whether a partition was held. `true`: one was.
+    pub fn stop(&mut self) -> bool {
+        let mut service = self.service.take().expect("it runs");
+        service.signal("TERM");
+        let exited = service.end();
+        let held = self.note_held(&exited.output) > 0;
+        exited.assert_code(if held { 65 } else { 0 });
+        if held {
+            self.happened.stops_held += 1;
+        } else {
+            self.happened.stops += 1;
+        }
+        held
+    }
+
+    fn note_held(&mut self, output: &str) -> usize {
+        let held = held(output);
+        self.happened.held += held.len() as u64;
+        self.happened.dead_ends.extend(&held);
+        held.len()
+    }
+
+    /// Waits until `reached` holds of what is seen.
+    ///
+    /// # Panics
+    /// When the service ends, when nothing moves for [`DEADLINE`], and after [`WAIT_MAX`]; with the state.
+    pub fn wait(&mut self, what: &str, mut reached: impl FnMut(&Seen) -> bool) -> Seen {
+        let began = Instant::now();
+        let mut moved = began;
+        let mut last = self.look();
+        loop {
+            if reached(&last) {
+                return last;
+            }
+            let state = || format!("{last:?}; ends: {:?}; it said:\n{}", self.ends, self.tail());
+            assert!(
+                moved.elapsed() < DEADLINE,
+                "waited for {what}, and nothing moved for {DEADLINE:?}: {}",
+                state()
+            );
+            assert!(
+                began.elapsed() < WAIT_MAX,
+                "waited {WAIT_MAX:?} for {what}: {}",
+                state()
+            );
+            let running = self.service.as_mut().is_some_and(Program::is_running);
+            assert!(
+                running,
+                "the service ended; waited for {what}: {last:?}\n{}",
+                self.tail()
+            );
+            std::thread::sleep(PACE);
+            let seen = self.look();
+            if seen != last {
+                (last, moved) = (seen, Instant::now());
+            }
+        }
+    }
+
+    pub fn look(&self) -> Seen {
+        let output = self.service.as_ref().map(Program::output).unwrap_or_default();
+        Seen {
+            committed: self.committed(),
+            held: held(&output).into_iter().map(|(partition, _)| partition).collect(),
+            rows: self.rows_sent(),
+        }
+    }
+
+    fn committed(&self) -> Vec<i64> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&self.topic.name, 0, self.topic.partitions - 1);
+        // A broker that has just started finds its coordinators first.
+        let committed = wait_until(
+            "the group's offsets",
+            || self.watcher.committed_offsets(list.clone(), DEADLINE),
+            Result::is_ok,
+        )
+        .unwrap();
+        (0..self.topic.partitions)
+            .map(
+                |partition| match committed.find_partition(&self.topic.name, partition).unwrap().offset() {
+                    Offset::Offset(offset) => offset,
+                    _ => 0,
+                },
+            )
+            .collect()
+    }
+
+    /// The last lines of the service, for who reads why it failed.
+    fn tail(&self) -> String {
+        let output = self.service.as_ref().map(Program::output).unwrap_or_default();
+        let lines: Vec<&str> = output.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Waits until every message is committed; a service that holds a partition is stopped and started again. Then stops
+    /// it.
+    pub fn drain(&mut self) {
+        let ends = self.ends.clone();
+        loop {
+            let seen = self.wait("all offsets to be committed", |seen| seen.is_stuck_or_done(&ends));
+            self.stop();
+            if seen.held.is_empty() {
+                break;
+            }
+            self.start();
+        }
+        let committed = self.committed();
+        assert_eq!(committed, ends, "group {}: committed, and the ends", self.group);
+    }
+
+    /// Rows that write which the database was sent.
+    pub fn rows_sent(&self) -> u64 {
+        self.sim.stat("writes")
+    }
+
+    /// How often the database gave each of these result codes.
+    pub fn results(&self) -> HashMap<u8, u64> {
+        let stats = self.sim.say("stats");
+        let results = stats.split_once(" results=").unwrap().1;
+        results
+            .split(',')
+            .filter_map(|result| result.split_once(':'))
+            .map(|(code, times)| (code.parse().unwrap(), times.parse().unwrap()))
+            .collect()
+    }
+
+    /// The bins of these records, read with the client that users have; `None` where there is no record.
+    pub fn read(&self, set: &str, keys: &[String]) -> Vec<Option<HashMap<String, Value>>> {
+        let client = Client::new(&ClientPolicy::default(), &self.sim.addr.to_string()).unwrap();
+        let policy = BatchReadPolicy::default();
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(1000) {
+            let mut reads: Vec<BatchOperation> = keys
+                .iter()
+                .map(|key| {
+                    let key = Key::new("test", set, key.as_str().into()).unwrap();
+                    BatchOperation::read(&policy, key, Bins::All)
+                })
+                .collect();
+            client.batch(&BatchPolicy::default(), &mut reads).unwrap();
+            for (key, read) in keys.iter().zip(&reads) {
+                let record = read.batch_record();
+                let code = record.result_code();
+                assert!(
+                    matches!(code, Some(ResultCode::Ok | ResultCode::KeyNotFoundError)),
+                    "{set}/{key} is not read: {code:?} {:?}",
+                    record.error()
+                );
+                found.push(
+                    record
+                        .record
+                        .as_ref()
+                        .map(|record| record.bins.clone().into_iter().collect()),
+                );
+            }
+        }
+        client.close().unwrap();
+        found
+    }
+}
+
+/// The held messages that a log tells of, by partition and offset.
+fn held(output: &str) -> Vec<(i32, i64)> {
+    let number = |line: &str, name: &str| {
+        let value = line.split_once(name).unwrap().1;
+        value.split(' ').next().unwrap().parse::<i64>().unwrap()
+    };
+    output
+        .lines()
+        .filter(|line| line.contains("message rejected, its partition is held"))
+        .map(|line| {
+            (
+                i32::try_from(number(line, " partition=")).unwrap(),
+                number(line, " offset="),
+            )
+        })
+        .collect()
+}

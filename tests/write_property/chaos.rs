@@ -1,0 +1,192 @@
+//! The store, with a simulator that fails as a seed says: before each call it is told what is to go wrong with it, and
+//! after it that nothing is.
+
+use std::cell::{Cell, RefCell};
+
+use aerospike::ResultCode;
+use penstock::pipeline::disposition::{Disposition, Failure};
+use penstock::pipeline::plan::Outgoing;
+use penstock::pipeline::write::{Answer, Held, RowWriter};
+use penstock::shutdown::{Stop, StopKind};
+use penstock::sim::{EarlyEnd, Share, Simulator};
+use penstock::store::Store;
+
+/// What may go wrong.
+#[derive(Debug, Clone, Copy)]
+pub struct Trouble {
+    /// Answers are lost although rows were applied, in calls whose rows are all guarded, or have a version.
+    pub lost_answers: bool,
+    /// Such that the caller waits for them.
+    pub silence: bool,
+    /// The process ends in this call.
+    pub crash_after: Option<usize>,
+}
+
+impl Trouble {
+    pub const ANY: Trouble = Trouble {
+        lost_answers: true,
+        silence: false,
+        crash_after: None,
+    };
+    pub const LOST_ANSWERS: Trouble = Trouble::ANY;
+    pub const SILENCE: Trouble = Trouble {
+        silence: true,
+        ..Trouble::ANY
+    };
+}
+
+/// Failures that the writing pauses for, in a case: each costs tens of milliseconds.
+const PAUSES_MAX: u32 = 2;
+/// Far more than a case needs.
+const CALLS_MAX: usize = 5000;
+
+pub struct Chaos<'s> {
+    store: &'s Store,
+    simulator: &'s Simulator,
+    trouble: Trouble,
+    stop: Stop,
+    random: RefCell<fastrand::Rng>,
+    pauses: Cell<u32>,
+    calls: Cell<usize>,
+    rows_max: Cell<usize>,
+}
+
+impl<'s> Chaos<'s> {
+    pub fn new(store: &'s Store, simulator: &'s Simulator, seed: u64, trouble: Trouble) -> Chaos<'s> {
+        let faults = simulator.faults();
+        faults.clear();
+        faults.seed(seed);
+        Chaos {
+            store,
+            simulator,
+            trouble,
+            stop: Stop::new(),
+            random: RefCell::new(fastrand::Rng::with_seed(seed)),
+            pauses: Cell::new(0),
+            calls: Cell::new(0),
+            rows_max: Cell::new(usize::MAX),
+        }
+    }
+
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    fn below(&self, bound: usize) -> usize {
+        self.random.borrow_mut().usize(..bound)
+    }
+
+    fn one_in(&self, many: usize) -> bool {
+        self.below(many) == 0
+    }
+
+    fn crashed(&self) -> bool {
+        self.trouble.crash_after.is_some_and(|last| self.calls.get() > last)
+    }
+
+    /// Arms the simulator for one call.
+    fn arm(&self, rows: &[Outgoing<'_>]) {
+        let faults = self.simulator.faults();
+        if self.one_in(4) {
+            faults.busy(Share::Fraction(0.4));
+        }
+        // In company a refusal is not believed; alone it would be.
+        if rows.len() > 1 && self.one_in(4) {
+            let code = [12, 4, 13, 26][self.below(4)];
+            faults.fail_rows(code, Share::Next(1 + self.below(rows.len().min(3)) as u64));
+            return;
+        }
+        if self.pauses.get() >= PAUSES_MAX || !self.one_in(4) {
+            return;
+        }
+        self.pauses.set(self.pauses.get() + 1);
+        let guarded = rows.iter().all(is_refused_again);
+        match self.below(if guarded && self.trouble.lost_answers { 7 } else { 4 }) {
+            0 => faults.fail_rows([18, 9, 11][self.below(3)], Share::Fraction(0.5)),
+            1 => faults.fail_batches([150, 152, 9][self.below(3)], Share::Next(1)),
+            2 if rows.len() > 1 => {
+                self.rows_max.set((rows.len() / 2).max(1));
+                faults.fail_batches(ResultCode::BatchMaxRequestsExceeded.into(), Share::Next(1));
+            }
+            2 => faults.fail_reads(18, Share::Next(1)),
+            3 => self.end_early(0, 0.0),
+            4 => self.end_early(self.below(rows.len()), 0.7),
+            _ if self.trouble.silence => faults.silence(Share::Next(1)),
+            5 => faults.reset_next(1),
+            _ => self.end_early(self.below(rows.len()), 1.0),
+        }
+    }
+
+    /// The client stamps the code on the first row, although that may be applied.
+    fn end_early(&self, rows_answered: usize, applied: f64) {
+        let end = EarlyEnd {
+            rows_answered,
+            applied,
+            code: [0, 4, 9][self.below(3)],
+        };
+        self.simulator.faults().end_batches(Share::Next(1), end);
+    }
+}
+
+/// Whether the record itself refuses the row if it has it already.
+fn is_refused_again(row: &Outgoing<'_>) -> bool {
+    let [guard, newer] = row.conditions;
+    guard.is_some() || newer.is_some_and(|newer| !newer.or_equal)
+}
+
+const LOST: Answer = Answer::Failed {
+    failure: Failure::Connection,
+    in_doubt: true,
+};
+
+impl RowWriter for Chaos<'_> {
+    fn write(&self, rows: &[Outgoing<'_>]) -> Vec<Answer> {
+        self.calls.set(self.calls.get() + 1);
+        assert!(self.calls.get() < CALLS_MAX, "so many calls lead nowhere");
+        if self.crashed() {
+            return vec![LOST; rows.len()];
+        }
+        let last = self.trouble.crash_after == Some(self.calls.get());
+        if last {
+            self.stop.request(StopKind::Abandon);
+            if self.one_in(3) {
+                return vec![LOST; rows.len()];
+            }
+        }
+        self.arm(rows);
+        let mut answers = self.store.write(rows);
+        self.simulator.faults().clear();
+        for (row, answer) in rows.iter().zip(&answers) {
+            // Or the record would wait, for ever.
+            let held = answer.disposition() == Disposition::HoldRecord;
+            let asked_for = matches!(answer, Answer::Code(code) if row.answers_with(*code));
+            assert!(!held || asked_for, "{answer:?} to {row:#?}");
+        }
+        if last {
+            let kept = self.below(rows.len() + 1);
+            answers[kept..].fill(LOST);
+        }
+        answers
+    }
+
+    fn held(&self, rows: &[Outgoing<'_>]) -> Vec<Option<Held>> {
+        if self.crashed() {
+            return vec![None; rows.len()];
+        }
+        if self.pauses.get() < PAUSES_MAX && self.one_in(4) {
+            self.pauses.set(self.pauses.get() + 1);
+            self.simulator.faults().fail_reads(18, Share::Next(1));
+        }
+        let held = self.store.held(rows);
+        self.simulator.faults().clear();
+        held
+    }
+
+    fn rows_max(&self) -> usize {
+        self.rows_max.get()
+    }
+
+    fn lacks_namespace(&self, namespace: &str) -> bool {
+        self.store.lacks_namespace(namespace)
+    }
+}
