@@ -18,17 +18,16 @@ pub struct Trouble {
     pub lost_answers: bool,
     /// Such that the caller waits for them.
     pub silence: bool,
-    /// The process ends in this call.
-    pub crash_after: Option<usize>,
+    /// The process ends in the call of this number.
+    pub crash_in: Option<usize>,
 }
 
 impl Trouble {
     pub const ANY: Trouble = Trouble {
         lost_answers: true,
         silence: false,
-        crash_after: None,
+        crash_in: None,
     };
-    pub const LOST_ANSWERS: Trouble = Trouble::ANY;
     pub const SILENCE: Trouble = Trouble {
         silence: true,
         ..Trouble::ANY
@@ -81,7 +80,7 @@ impl<'s> Chaos<'s> {
     }
 
     fn crashed(&self) -> bool {
-        self.trouble.crash_after.is_some_and(|last| self.calls.get() > last)
+        self.trouble.crash_in.is_some_and(|last| self.calls.get() > last)
     }
 
     /// Arms the simulator for one call.
@@ -146,7 +145,7 @@ impl RowWriter for Chaos<'_> {
         if self.crashed() {
             return vec![LOST; rows.len()];
         }
-        let last = self.trouble.crash_after == Some(self.calls.get());
+        let last = self.trouble.crash_in == Some(self.calls.get());
         if last {
             self.stop.request(StopKind::Abandon);
             if self.one_in(3) {
