@@ -74,12 +74,13 @@ doc: setup ## the crate's documentation, warnings denied
 	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --no-deps --all-features --document-private-items
 
 .PHONY: check
-check: ## everything CI runs: lint, test, doc, bench, test-kafka, and short runs of test-exactly-once and test-order
+check: ## everything CI runs: lint, test, doc, bench, test-kafka, and short runs of rates, test-exactly-once and test-order
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory doc
 	@$(MAKE) --no-print-directory bench
 	@$(MAKE) --no-print-directory test-kafka
+	@$(MAKE) --no-print-directory rates ARGS="--messages 150000 --rounds 1"
 	@$(MAKE) --no-print-directory test-exactly-once MESSAGES=60000 KILLS=4
 	@$(MAKE) --no-print-directory test-order MESSAGES=20000
 

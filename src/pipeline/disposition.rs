@@ -23,6 +23,14 @@ pub const FILTERED_OUT: u8 = 27;
 /// The whole batch is refused, and nothing of it was applied: batches off, too many rows, queues full.
 pub const BATCH_REFUSED: [u8; 3] = [150, 151, 152];
 
+/// Whether a whole batch that is answered so was refused before anything of it was applied: for what it is, or for who
+/// asks.
+pub fn refuses_all(code: u8) -> bool {
+    /// The client logs in again.
+    const SESSION_EXPIRED: u8 = 66;
+    BATCH_REFUSED.contains(&code) || CREDENTIALS.contains(&code) || matches!(code, SESSION_EXPIRED | NOT_AUTHENTICATED)
+}
+
 /// What an answer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
@@ -203,9 +211,8 @@ mod tests {
     #[test]
     fn what_a_refused_batch_answers_is_never_in_doubt() {
         assert!(
-            BATCH_REFUSED
-                .into_iter()
-                .chain(CREDENTIALS)
+            (0..=255)
+                .filter(|code| refuses_all(*code))
                 .all(|code| !may_be_applied(code))
         );
     }

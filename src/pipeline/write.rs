@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::model::{InDoubt, Mode, OnConflict};
 use crate::pipeline::disposition::{
-    Disposition, EXISTS, FILTERED_OUT, Failure, NOT_FOUND, PARAMETER, disposition, may_be_applied,
+    Disposition, EXISTS, FILTERED_OUT, Failure, NOT_FOUND, PARAMETER, disposition, may_be_applied, refuses_all,
 };
 use crate::pipeline::guard::Guard;
 use crate::pipeline::plan::{Outgoing, Plan, Position, Taken};
@@ -345,14 +345,19 @@ impl<'p> Writing<'p, '_> {
         let rows: Vec<Outgoing<'_>> = call.iter().filter_map(|lane| self.compose(*lane)).collect();
         let answers = self.writer.write(&rows);
         assert_eq!(answers.len(), rows.len(), "a writer answers for each row");
-        let alone = rows.len() == 1;
+        let company = Company {
+            alone: rows.len() == 1,
+            ended_early: answers
+                .iter()
+                .any(|answer| matches!(answer, Answer::Failed { in_doubt: true, .. })),
+        };
         let rows_sent = rows.len();
         let answers_halve = answers.iter().any(|answer| answer.disposition() == Disposition::Halve);
         let mut retry = false;
         let mut to_read = Vec::new();
         for (place, (&lane, answer)) in call.iter().zip(answers).enumerate() {
             let row = &rows[place];
-            let wish = self.wish(lane, row, answer, alone)?;
+            let wish = self.wish(lane, row, answer, company)?;
             match wish {
                 Wish::Read => to_read.push(place),
                 Wish::Retry => retry = true,
@@ -376,7 +381,7 @@ impl<'p> Writing<'p, '_> {
         Ok(())
     }
 
-    fn wish(&mut self, lane: usize, row: &Outgoing<'_>, answer: Answer, alone: bool) -> Result<Wish, Fatal> {
+    fn wish(&mut self, lane: usize, row: &Outgoing<'_>, answer: Answer, company: Company) -> Result<Wish, Fatal> {
         let Some(position) = self.lanes[lane].position else {
             return Ok(Wish::Nothing);
         };
@@ -429,15 +434,19 @@ impl<'p> Writing<'p, '_> {
             return Ok(Wish::Nothing);
         }
         // The code with which a whole batch ends early is stamped on its first row, over the row's own success.
-        let own = alone || answer != Answer::Code(PARAMETER);
-        let in_doubt = answer.in_doubt() || !own;
+        let stamped = match answer {
+            Answer::Code(PARAMETER) => !company.alone,
+            Answer::Code(code) => company.ended_early && !company.alone && !refuses_all(code),
+            Answer::Failed { .. } => false,
+        };
+        let in_doubt = answer.in_doubt() || stamped;
         if in_doubt && !safe_to_repeat(rules, row) && rules.in_doubt != InDoubt::Retry {
             self.refuse(lane, Refusal::InDoubt);
             return Ok(Wish::Nothing);
         }
         match disposition {
             Disposition::Retry => return Ok(Wish::Retry),
-            Disposition::Halve if alone => return Ok(Wish::Retry),
+            Disposition::Halve if company.alone => return Ok(Wish::Retry),
             Disposition::Done | Disposition::Halve => {}
             Disposition::RetryRecord => self.lanes[lane].wait.failed(BUSY),
             Disposition::HoldRecord => self.lanes[lane].wait.failed(HELD),
@@ -459,7 +468,7 @@ impl<'p> Writing<'p, '_> {
                 };
                 return Err(Fatal::Credentials(code));
             }
-            Disposition::Reject if !alone => self.lanes[lane].alone = true,
+            Disposition::Reject if !company.alone => self.lanes[lane].alone = true,
             Disposition::Reject => {
                 if self.is_of_several_messages(lane) {
                     self.lanes[lane].by_message = true;
@@ -618,6 +627,15 @@ impl<'p> Writing<'p, '_> {
         }
         unread
     }
+}
+
+/// Who was in a call.
+#[derive(Debug, Clone, Copy)]
+struct Company {
+    /// One row.
+    alone: bool,
+    /// There are rows without a code that may have been applied: the code of another may not be its own.
+    ended_early: bool,
 }
 
 /// Whether a row that may have been applied may simply be sent again: a condition that lets its own version pass does not

@@ -6,7 +6,7 @@ use aerospike::{AdminPolicy, BatchOperation, BatchPolicy, BatchRecord, Error, Er
 
 use super::health::Trouble;
 use super::{Store, chain, request};
-use crate::pipeline::disposition::{BATCH_REFUSED, CREDENTIALS, Disposition, Failure, NOT_FOUND};
+use crate::pipeline::disposition::{Disposition, Failure, NOT_FOUND, refuses_all};
 use crate::pipeline::plan::Outgoing;
 use crate::pipeline::write::{Answer, Held, RowWriter};
 
@@ -25,7 +25,7 @@ impl RowWriter for Store {
         let nothing_applied = refused && self.client.nodes().len() == 1;
         let answers: Vec<Answer> = operations
             .iter()
-            .map(|operation| answer(operation.batch_record(), nothing_applied))
+            .map(|operation| answer(operation.batch_record(), call.as_ref().err(), nothing_applied))
             .collect();
 
         let reason = || {
@@ -141,10 +141,29 @@ fn is_batch_refused(record: &BatchRecord) -> bool {
         .error()
         .and_then(Error::server_result_code)
         .map(u8::from)
-        .is_some_and(|code| BATCH_REFUSED.contains(&code) || CREDENTIALS.contains(&code))
+        .is_some_and(refuses_all)
 }
 
-fn answer(record: &BatchRecord, nothing_applied: bool) -> Answer {
+/// Why nothing of a call was sent: the client knew a node for none of its rows, and put a placeholder in the place of
+/// each (`aerospike-core` 3.0.0, `batch_executor.rs`).
+fn unroutable(record: &BatchRecord, call: Option<&Error>) -> Option<Failure> {
+    if !record.key.namespace().is_empty() {
+        return None;
+    }
+    match call?.kind() {
+        ErrorKind::InvalidNamespace => Some(Failure::NoNamespace),
+        ErrorKind::InvalidNode => Some(Failure::NoNode),
+        _ => None,
+    }
+}
+
+fn answer(record: &BatchRecord, call: Option<&Error>, nothing_applied: bool) -> Answer {
+    if let Some(failure) = unroutable(record, call) {
+        return Answer::Failed {
+            failure,
+            in_doubt: false,
+        };
+    }
     let Some(error) = record.error() else {
         return match record.result_code() {
             Some(code) => Answer::Code(u8::from(code)),

@@ -33,7 +33,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 /// How long anything here may take, on a machine that is busy.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -129,6 +129,19 @@ impl Kafka {
             client: self.client(),
             name,
             partitions,
+        }
+    }
+
+    /// The mock broker refuses all commits, or takes them again: what was written meanwhile is delivered again to
+    /// the next service, as after a crash. (It takes no commit from outside of a group that it knows.)
+    pub fn refuse_commits(&self, refuse: bool) {
+        const ERRORS: usize = 10_000;
+        let mock = self.mock.as_ref().expect("a mock broker");
+        let cluster = mock.client().mock_cluster().unwrap();
+        cluster.clear_request_errors(RDKafkaApiKey::OffsetCommit);
+        if refuse {
+            let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_COMMIT_OFFSET_SIZE;
+            cluster.request_errors(RDKafkaApiKey::OffsetCommit, &[error; ERRORS]);
         }
     }
 

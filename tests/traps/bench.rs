@@ -1,0 +1,412 @@
+//! Rules and a database, without Kafka: messages are mapped, planned and written as a worker does it, through a writer
+//! that remembers every call. And the log's lines, for what an operator must be told.
+
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::{Duration, Instant};
+
+use log::{Level, Log, Metadata, Record};
+use parking_lot::Mutex;
+use penstock::config;
+use penstock::ops::counters::Counters;
+use penstock::pipeline::guard::{Guard, GuardIdentity, mark};
+use penstock::pipeline::map::{Mapping, Message, Rejection};
+use penstock::pipeline::plan::{Outgoing, Plan};
+use penstock::pipeline::row::RecordKey;
+use penstock::pipeline::write::{Answer, Held, Refusal, RowWriter, Tally, WriteEnd, write};
+use penstock::shutdown::{Stop, StopKind};
+use penstock::sim::{NamespaceConfig, RecordView, SimConfig, Simulator};
+use penstock::store::{Store, StoreOptions};
+
+use crate::support::DEADLINE;
+
+/// No attempt of a test that nobody silences ever takes so long.
+pub const PATIENT: Duration = Duration::from_secs(30);
+/// Where answers stay away. One that is only slow is asked again: such a test asserts nothing that this changes.
+pub const IMPATIENT: Duration = Duration::from_millis(150);
+/// What all tests write to.
+pub const SET: &str = "s";
+
+/// The owner of partition 0 of the topic `t`.
+pub const OWNER: GuardIdentity<'static> = GuardIdentity {
+    group: "g",
+    topic_id: [0; 16],
+    topic: "t",
+    partition: 0,
+    epoch: 0,
+};
+
+/// One message: its offset, and what it says.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    pub offset: i64,
+    pub key: Option<String>,
+    pub payload: Option<String>,
+}
+
+pub fn at(offset: i64, payload: impl Into<String>) -> Sent {
+    Sent {
+        offset,
+        key: None,
+        payload: Some(payload.into()),
+    }
+}
+
+/// Messages of one payload.
+pub fn all(offsets: impl IntoIterator<Item = i64>, payload: &str) -> Vec<Sent> {
+    offsets.into_iter().map(|offset| at(offset, payload)).collect()
+}
+
+pub fn tombstone(offset: i64, key: &str) -> Sent {
+    Sent {
+        offset,
+        key: Some(key.into()),
+        payload: None,
+    }
+}
+
+/// A simulator, and a store that is connected to it.
+pub struct Bench {
+    pub sim: Arc<Simulator>,
+    pub store: Store,
+    pub counters: Arc<Counters>,
+    mapping: Mapping,
+}
+
+/// How a bench is made.
+#[derive(Clone)]
+pub struct Make {
+    pub sim: SimConfig,
+    pub timeout: Duration,
+    pub workers: usize,
+}
+
+impl Default for Make {
+    fn default() -> Self {
+        Make {
+            sim: SimConfig::default(),
+            timeout: PATIENT,
+            workers: 1,
+        }
+    }
+}
+
+impl Make {
+    pub fn impatient() -> Make {
+        Make {
+            timeout: IMPATIENT,
+            ..Make::default()
+        }
+    }
+
+    /// With namespaces of their own beside `test`, by which a test knows its lines in the log.
+    pub fn namespaces(names: &[&str]) -> Make {
+        let names = names.iter().map(|name| NamespaceConfig::new(*name));
+        Make {
+            sim: SimConfig {
+                namespaces: std::iter::once("test".into()).chain(names).collect(),
+                ..SimConfig::default()
+            },
+            ..Make::default()
+        }
+    }
+
+    pub fn bench(self, writes: &str) -> Bench {
+        Bench::on(
+            Arc::new(Simulator::start(self.sim).unwrap()),
+            writes,
+            self.timeout,
+            self.workers,
+        )
+    }
+}
+
+/// `writes`: the lines of one write, or of several, each behind its `[[route.write]]`. Their topics are `t` and `u`.
+fn compile(addr: &str, writes: &str) -> (config::Config, Mapping) {
+    let head = match writes.trim_start().starts_with("[[") {
+        true => "[[route]]\n",
+        false => "[[route]]\n[[route.write]]\n",
+    };
+    let text = format!(
+        "[kafka]\nbrokers = \"127.0.0.1\"\ntopics = [\"t\", \"u\"]\n\
+         [aerospike]\nhosts = \"{addr}\"\nnamespace = \"test\"\n{head}{writes}"
+    );
+    let config = config::parse(&text, "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
+    let mapping = Mapping::compile(&config).unwrap();
+    (config, mapping)
+}
+
+impl Bench {
+    pub fn new(writes: &str) -> Bench {
+        Make::default().bench(writes)
+    }
+
+    fn on(sim: Arc<Simulator>, writes: &str, timeout: Duration, workers: usize) -> Bench {
+        Lines::gather();
+        let (config, mapping) = compile(&sim.addr().to_string(), writes);
+        let counters = Arc::new(Counters::new());
+        let options = StoreOptions {
+            write_timeout: timeout,
+            workers,
+            start_timeout: Some(PATIENT),
+            namespaces: vec!["test".into()],
+        };
+        let store = Store::connect(&config.aerospike, &options, counters.clone(), &Stop::new()).unwrap();
+        Bench {
+            sim,
+            store,
+            counters,
+            mapping,
+        }
+    }
+
+    /// Another service, with other rules, on the same database.
+    pub fn beside(&self, writes: &str) -> Bench {
+        Bench::on(self.sim.clone(), writes, PATIENT, 1)
+    }
+
+    /// Writes these messages as one batch of the usual owner.
+    #[track_caller]
+    pub fn write(&self, messages: &[Sent]) -> Done {
+        self.write_as(&OWNER, messages)
+    }
+
+    #[track_caller]
+    pub fn write_as(&self, owner: &GuardIdentity<'_>, messages: &[Sent]) -> Done {
+        self.write_until(owner, messages, usize::MAX, &Stop::new())
+    }
+
+    #[track_caller]
+    pub fn write_until(&self, owner: &GuardIdentity<'_>, messages: &[Sent], rows_max: usize, stop: &Stop) -> Done {
+        let spy = Spy::new(&self.store);
+        self.write_with(owner, messages, rows_max, stop, &spy)
+    }
+
+    #[track_caller]
+    pub fn write_with(
+        &self,
+        owner: &GuardIdentity<'_>,
+        messages: &[Sent],
+        rows_max: usize,
+        stop: &Stop,
+        spy: &Spy<'_>,
+    ) -> Done {
+        let topic = self.mapping.topic(owner.topic).unwrap();
+        let mut plan = Plan::default();
+        let mut rows = Vec::new();
+        for (index, sent) in messages.iter().enumerate() {
+            topic.apply(index, &message(owner, sent), 0, &mut rows).unwrap();
+            for row in rows.drain(..) {
+                let mark = mark(sent.offset, row.number).unwrap();
+                plan.push(row, mark);
+            }
+        }
+        let before = self.sim.stats();
+        let written = write(&plan, rows_max, &Guard::new(owner), spy, stop);
+        let after = self.sim.stats();
+        let offset = |row: usize| messages[plan.message(row)].offset;
+        let mut open: Vec<i64> = written.open.iter().map(|row| offset(*row)).collect();
+        open.sort_unstable();
+        Done {
+            end: written.end,
+            refused: written
+                .refused
+                .iter()
+                .map(|(row, refusal)| (offset(*row), *refusal))
+                .collect(),
+            open,
+            tally: written.tally,
+            rows: plan.rows(),
+            calls: std::mem::take(&mut *spy.calls.lock()),
+            reads: std::mem::take(&mut *spy.reads.lock()),
+            messages: after.messages - before.messages,
+        }
+    }
+
+    /// Why a message cannot become records.
+    pub fn rejection(&self, sent: &Sent) -> Option<Rejection> {
+        let topic = self.mapping.topic(OWNER.topic).unwrap();
+        topic.apply(0, &message(&OWNER, sent), 0, &mut Vec::new()).err()
+    }
+
+    pub fn record(&self, key: &str) -> Option<RecordView> {
+        self.sim.get("test", SET, key)
+    }
+
+    /// A bin of a record; `None` where there is no record, or no such bin, or no integer in it.
+    pub fn int(&self, key: &str, bin: &str) -> Option<i64> {
+        self.record(key)?.int(bin)
+    }
+
+    /// The names of a record's bins.
+    pub fn bins(&self, key: &str) -> Vec<String> {
+        self.record(key)
+            .map(|record| record.bins.into_keys().collect())
+            .unwrap_or_default()
+    }
+}
+
+fn message<'m>(owner: &GuardIdentity<'m>, sent: &'m Sent) -> Message<'m> {
+    Message {
+        topic: owner.topic,
+        partition: owner.partition,
+        offset: sent.offset,
+        timestamp_ms: None,
+        key: sent.key.as_deref().map(str::as_bytes),
+        payload: sent.payload.as_deref().map(str::as_bytes),
+        headers: Vec::new(),
+    }
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct Done {
+    pub end: WriteEnd,
+    /// By the offset of the message.
+    pub refused: Vec<(i64, Refusal)>,
+    pub open: Vec<i64>,
+    pub tally: Tally,
+    /// Rows that the messages asked for.
+    pub rows: usize,
+    pub calls: Vec<Call>,
+    /// Rows in each reading of guards.
+    pub reads: Vec<usize>,
+    /// Messages that the server got meanwhile.
+    pub messages: u64,
+}
+
+impl Done {
+    /// Fails unless every row is done.
+    #[track_caller]
+    pub fn assert_all_done(&self) -> &Done {
+        assert_eq!(self.end, WriteEnd::Finished, "{self:?}");
+        assert!(self.refused.is_empty() && self.open.is_empty(), "{self:?}");
+        let tally = &self.tally;
+        let done = tally.written + tally.stale + tally.guard_refused + tally.ignored;
+        assert_eq!(done, self.rows as u64, "every row is counted, once: {self:?}");
+        self
+    }
+
+    /// Fails unless these messages' rows are refused, and these left for later.
+    #[track_caller]
+    pub fn assert_refused(&self, refused: &[(i64, Refusal)], open: &[i64]) -> &Done {
+        assert_eq!(self.end, WriteEnd::Finished, "{self:?}");
+        assert_eq!((&*self.refused, &*self.open), (refused, open), "{self:?}");
+        self
+    }
+}
+
+/// One call: the key and the answer of each row.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub keys: Vec<String>,
+    pub answers: Vec<Answer>,
+}
+
+/// The store, and what passed between it and the loop.
+pub struct Spy<'s> {
+    store: &'s Store,
+    began: Instant,
+    pub calls: Mutex<Vec<Call>>,
+    pub reads: Mutex<Vec<usize>>,
+}
+
+impl<'s> Spy<'s> {
+    pub fn new(store: &'s Store) -> Self {
+        Spy {
+            store,
+            began: Instant::now(),
+            calls: Mutex::default(),
+            reads: Mutex::default(),
+        }
+    }
+}
+
+impl RowWriter for Spy<'_> {
+    fn write(&self, rows: &[Outgoing<'_>]) -> Vec<Answer> {
+        let answers = self.store.write(rows);
+        assert!(self.began.elapsed() < DEADLINE, "it goes on for ever: {answers:?}");
+        let key = |row: &Outgoing<'_>| match row.key {
+            RecordKey::String(key) => key.to_string(),
+            other => format!("{other:?}"),
+        };
+        self.calls.lock().push(Call {
+            keys: rows.iter().map(key).collect(),
+            answers: answers.clone(),
+        });
+        answers
+    }
+
+    fn held(&self, rows: &[Outgoing<'_>]) -> Vec<Option<Held>> {
+        self.reads.lock().push(rows.len());
+        self.store.held(rows)
+    }
+
+    fn rows_max(&self) -> usize {
+        self.store.rows_max()
+    }
+
+    fn lacks_namespace(&self, namespace: &str) -> bool {
+        self.store.lacks_namespace(namespace)
+    }
+}
+
+/// Whatever becomes of the test: what it started ends.
+pub struct StopOnDrop<'s>(pub &'s Stop);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.request(StopKind::Drain);
+    }
+}
+
+/// The log: what it said so far at WARN and ERROR, and the usual logger behind it.
+pub struct Lines {
+    said: Mutex<Vec<(Level, String)>>,
+    usual: env_logger::Logger,
+}
+
+static LINES: LazyLock<Lines> = LazyLock::new(|| Lines {
+    said: Mutex::default(),
+    usual: env_logger::builder()
+        .is_test(true)
+        .filter_level(log::LevelFilter::Info)
+        .build(),
+});
+
+impl Lines {
+    /// From now on. Called before whatever else may set a logger.
+    pub fn gather() {
+        static ONCE: OnceLock<()> = OnceLock::new();
+        ONCE.get_or_init(|| {
+            log::set_logger(&*LINES).unwrap();
+            log::set_max_level(log::LevelFilter::Info);
+        });
+    }
+
+    /// The lines of a level in which all of these words are.
+    pub fn with(level: Level, words: &[&str]) -> Vec<String> {
+        let said = LINES.said.lock();
+        let lines = said.iter().filter(|(of, _)| *of == level).map(|(_, line)| line);
+        lines
+            .filter(|line| words.iter().all(|word| line.contains(word)))
+            .cloned()
+            .collect()
+    }
+}
+
+impl Log for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.usual.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if record.level() <= Level::Warn {
+            self.said.lock().push((record.level(), record.args().to_string()));
+        }
+        self.usual.log(record);
+    }
+
+    fn flush(&self) {
+        self.usual.flush();
+    }
+}
