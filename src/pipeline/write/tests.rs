@@ -432,6 +432,48 @@ fn an_unknown_outcome_of_what_cannot_be_repeated_is_the_configurations_to_judge(
     check(&written, &[(0, Refusal::InDoubt), (1, Refusal::InDoubt)], &[]);
 }
 
+#[test]
+fn what_is_set_and_taken_away_again_is_done_where_it_makes_no_record() {
+    let target = Arc::new(Target {
+        namespace: "test".into(),
+        set: "s".into(),
+        send_key: false,
+    });
+    let guard = Guard::new(&GuardIdentity {
+        group: "g",
+        topic_id: [1; 16],
+        topic: "t",
+        partition: 0,
+        epoch: 0,
+    });
+    let mut plan = Plan::with_capacity(2);
+    let once = Op::Once {
+        bin: "a",
+        value: Value::Int(1),
+    };
+    let null = Op::Put {
+        bin: "a".into(),
+        value: Value::Null,
+    };
+    for (message, op) in [once, null].into_iter().enumerate() {
+        let row = Row {
+            message,
+            number: 0,
+            rules: &RULES,
+            target: &target,
+            key: RecordKey::Integer(1),
+            action: RowAction::Write(vec![op]),
+            ttl: RowTtl::NamespaceDefault,
+            newer: None,
+        };
+        plan.push(row, 0);
+    }
+    // Or it would be asked again for ever.
+    let script = script(&[(1, &[Answer::Code(2), Answer::Code(2)])]);
+    let written = write(&plan, 100, &guard, &script, &Stop::new());
+    assert_eq!((written.tally.written, script.calls.borrow().len()), (2, 1));
+}
+
 /// Two rows of one message on one record, with one version.
 fn run_continued(rules: &[RowRules; 2], script: Script) -> (Written, Script) {
     let target = Arc::new(Target {
