@@ -150,11 +150,16 @@ fn guards(config: &Config) -> Vec<String> {
     };
     let mut lines = Vec::new();
     for (topic, rules) in mapping.topics() {
-        for (line, reason) in rules.guards() {
-            lines.push(match reason {
+        for write in rules.guards() {
+            let line = write.line;
+            lines.push(match write.reason {
                 Some(reason) => format!(
                     "guards: topic={topic} line={line} guarded=yes reason=\"{}\"",
                     reason.as_str()
+                ),
+                None if write.takes_guards_along => format!(
+                    "guards: topic={topic} line={line} guarded=no note=\"replace ends the guards and counters of records that \
+                     another write guards\""
                 ),
                 None => format!("guards: topic={topic} line={line} guarded=no"),
             });

@@ -16,7 +16,7 @@ use rdkafka::message::Message as _;
 use crate::broker::probe::{ProbeError, probe};
 use crate::broker::topic_ids::{Looking, ReadError, TopicIds};
 use crate::broker::{Consumer, Context, Partition, consumer_config};
-use crate::config::model::Config;
+use crate::config::model::{Config, Run};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory;
@@ -69,6 +69,13 @@ pub fn run(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Exit {
             }
         }
     }
+}
+
+/// How long after a stop calls still begin: what `shutdown_grace` leaves beside the last of them, which may take two
+/// write time-outs, and half of that for the commit and for leaving the group.
+fn finish_max(run: &Run) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(2);
+    (run.shutdown_grace.saturating_sub(2 * run.write_timeout) / 2).min(LONGEST)
 }
 
 /// What comes after a service.
@@ -161,6 +168,7 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
         batch_rows_max: run.batch_rows_max,
         batch_bytes_max: usize::try_from(memory.batch_bytes).unwrap_or(usize::MAX),
         commit_interval: run.commit_interval,
+        finish_max: finish_max(run),
     });
     let (sender, events) = bounded(EVENTS_MAX);
     let context = Context::new(

@@ -29,7 +29,7 @@ use crate::pipeline::guard::{Guard, GuardIdentity, OFFSET_END, mark};
 use crate::pipeline::map::{Mapping, Message, Reason, Rejection, TopicMapping};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::row::Row;
-use crate::pipeline::write::{Fatal, Refusal, RowWriter, Tally, WriteEnd, write};
+use crate::pipeline::write::{Fatal, Limits, Refusal, RowWriter, Tally, WriteEnd, write};
 use crate::rebalance::Progress;
 use crate::shutdown::{Stop, StopKind};
 
@@ -43,6 +43,12 @@ const WARN_INTERVAL: Duration = Duration::from_secs(10);
 /// batch can hold more of them than it has rows.
 const BATCHES_IN_HAND: usize = 5;
 
+/// What a batch's rows may weigh (`Row::bytes`), in `batch_bytes_max`s, before no further message is mapped: JSON can
+/// become much more in memory than it is as text.
+const PLAN_WEIGHT: usize = 4;
+/// And the rows of one call, beside which the client holds its own form of them and the request.
+const CALL_WEIGHT: usize = 2;
+
 /// What all workers share.
 pub struct Shared {
     /// The consumer group, part of the guards' names.
@@ -55,6 +61,8 @@ pub struct Shared {
     pub batch_rows_max: usize,
     pub batch_bytes_max: usize,
     pub commit_interval: Duration,
+    /// How long after a stop a batch in hand is finished, if the database is well.
+    pub finish_max: Duration,
 }
 
 impl std::fmt::Debug for Shared {
@@ -246,13 +254,7 @@ impl<'w> Worker<'w> {
                         self.carried = Some(message);
                         break;
                     }
-                    warn!(
-                        "kafka: offsets went back, reading on from there: the partition was truncated, its topic \
-                         created again, or (by one) a rebalance came in between {} from={:?} to={}",
-                        self.partition,
-                        self.tracker.next(),
-                        message.offset()
-                    );
+                    self.went_back(message.offset());
                     self.tracker = OffsetTracker::new();
                     self.carried = Some(message);
                 }
@@ -270,6 +272,24 @@ impl<'w> Worker<'w> {
         self.shared.counters.messages_consumed.add(messages.len() as u64);
         self.shared.counters.messages_in_hand.add(signed(messages.len()));
         Ok(())
+    }
+
+    /// A truncated log gives offsets anew, to other messages; guards know messages by their offsets.
+    fn went_back(&self, to: i64) {
+        let (partition, from) = (self.partition, self.tracker.next());
+        if self.mapping.is_guarded() && from.is_some_and(|from| to < from - 1) {
+            error!(
+                "kafka: offsets went back, reading on from there; what this partition now holds at offsets that were read \
+                 before is taken for applied by the guards {partition} from={from:?} to={to} cure=\"if the log was truncated \
+                 (an unclean leader election), stop the service, set run.guard_epoch to another number, and set the \
+                 group's offsets to where the log is new\""
+            );
+        } else {
+            warn!(
+                "kafka: offsets went back, reading on from there: the partition was truncated, its topic created again, \
+                 or (by one) a rebalance came in between {partition} from={from:?} to={to}"
+            );
+        }
     }
 
     fn queue_error(&mut self, error: KafkaError) -> Result<(), WorkerEnd> {
@@ -304,7 +324,10 @@ impl<'w> Worker<'w> {
         let mut rejected = None;
         let mut taken = messages.len();
         for (index, message) in messages.iter().enumerate() {
-            if plan.records() >= rows_max || plan.rows() >= BATCHES_IN_HAND * rows_max {
+            let full = plan.records() >= rows_max
+                || plan.rows() >= BATCHES_IN_HAND * rows_max
+                || plan.bytes() >= PLAN_WEIGHT * self.shared.batch_bytes_max;
+            if full {
                 taken = index;
                 break;
             }
@@ -319,7 +342,12 @@ impl<'w> Worker<'w> {
         }
         // A rejected message ends its batch: what came before it is written, what came behind is given back.
         let judged = rejected.as_ref().map_or(taken, |(index, _)| *index);
-        let written = write(&plan, rows_max, &self.guard, &*self.shared.writer, self.stop);
+        let limits = Limits {
+            rows: rows_max,
+            bytes: CALL_WEIGHT * self.shared.batch_bytes_max,
+            finish_max: self.shared.finish_max,
+        };
+        let written = write(&plan, &limits, &self.guard, &*self.shared.writer, self.stop);
         self.count(&written.tally);
         // Messages behind the first one that is not done may be written; they come again, and what may not be
         // repeated is guarded.
@@ -608,7 +636,9 @@ fn rejection_of(refusal: Refusal) -> Rejection {
         ),
         Refusal::Conflict(_) => (
             Reason::Conflict,
-            "the record is there already, and mode = \"create\"".to_owned(),
+            "the record is there already, and mode = \"create\" (unguarded, where an answer was lost, it may be by this \
+             message's own doing)"
+                .to_owned(),
         ),
         Refusal::InDoubt => (
             Reason::InDoubt,

@@ -30,7 +30,7 @@ use penstock::pipeline::guard::{Guard, GuardIdentity, mark};
 use penstock::pipeline::map::{Mapping, Message, TopicMapping};
 use penstock::pipeline::plan::Plan;
 use penstock::pipeline::row::{RecordKey, Row};
-use penstock::pipeline::write::{Tally, WriteEnd, Written, write};
+use penstock::pipeline::write::{Limits, Tally, WriteEnd, Written, write};
 use penstock::shutdown::Stop;
 use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
 use penstock::store::{Store, StoreOptions};
@@ -146,7 +146,7 @@ impl Bench {
         let config = config::parse(&text, "test.toml").unwrap_or_else(|faults| panic!("{faults}\n{text}"));
         let mapping = Mapping::compile(&config).unwrap();
         let guards: Vec<_> = mapping.topic("t").unwrap().guards().collect();
-        let guarded: Vec<bool> = guards.iter().map(|(_, reason)| reason.is_some()).collect();
+        let guarded: Vec<bool> = guards.iter().map(|write| write.reason.is_some()).collect();
         if spec::may_confuse_equal_versions(&case.writes, &guarded) {
             for (place, message) in (0..).zip(&mut case.messages) {
                 message.version = message.version * 1000 + place;
@@ -156,7 +156,7 @@ impl Bench {
             bench: self,
             number,
             guarded,
-            lines: guards.iter().map(|(line, _)| *line).collect(),
+            lines: guards.iter().map(|write| write.line).collect(),
             mapping,
             messages: case
                 .messages
@@ -250,7 +250,7 @@ impl Running<'_> {
             let batch = begin..messages.end.min(begin + cut);
             begin = batch.end;
             let plan = self.rows(&batch, &held);
-            let written = write(&plan, rows_max, &self.guard, chaos, chaos.stop());
+            let written = write(&plan, &limits(rows_max), &self.guard, chaos, chaos.stop());
             self.count(&plan, &written, &mut delivered);
             for (row, _) in &written.refused {
                 let row = &plan.row(*row).row;
@@ -500,4 +500,12 @@ fn of_the_versions_of_a_record_the_greatest_wins_in_whatever_order_they_come() {
         assert_eq!(delivered.tally.stale, stale, "{versions:?}");
         assert_eq!(delivered.tally.written, versions.len() as u64 - stale, "{versions:?}");
     });
+}
+
+fn limits(rows: usize) -> Limits {
+    Limits {
+        rows,
+        bytes: usize::MAX,
+        finish_max: Duration::from_secs(2),
+    }
 }

@@ -39,6 +39,8 @@ pub struct PlannedRow<'m> {
     continues: u32,
     /// There is a row that continues this one.
     continued: bool,
+    /// About what it weighs in memory and in a request.
+    pub bytes: usize,
     /// The next row of its unit.
     next: u32,
 }
@@ -70,6 +72,7 @@ pub struct Plan<'m> {
     rows: Vec<PlannedRow<'m>>,
     units: Vec<Unit>,
     lanes: Vec<Lane>,
+    bytes: usize,
     lane_of: HashMap<RecordId<'m>, u32, BuildHasherDefault<DigestHasher>>,
 }
 
@@ -133,6 +136,7 @@ impl<'m> Plan<'m> {
             rows: Vec::with_capacity(rows),
             units: Vec::with_capacity(rows),
             lanes: Vec::with_capacity(rows),
+            bytes: 0,
             lane_of: HashMap::with_capacity_and_hasher(rows, BuildHasherDefault::default()),
         }
     }
@@ -140,6 +144,8 @@ impl<'m> Plan<'m> {
     /// Adds a row behind all that were added before. `mark`: what a guard stores of it.
     pub fn push(&mut self, row: Row<'m>, mark: i64) {
         let target: &'m Target = row.target;
+        let bytes = row.bytes();
+        self.bytes += bytes;
         let digest = digest(&target.set, &row.key);
         let number = index(self.rows.len());
         let (ops, removes) = match &row.action {
@@ -207,6 +213,7 @@ impl<'m> Plan<'m> {
             mark,
             continues,
             continued: false,
+            bytes,
             next: NONE,
         });
     }
@@ -214,6 +221,11 @@ impl<'m> Plan<'m> {
     /// Rows added so far.
     pub fn rows(&self) -> usize {
         self.rows.len()
+    }
+
+    /// About what they weigh in memory and in requests.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Records that they concern.
@@ -360,6 +372,8 @@ impl<'m> Plan<'m> {
             RowAction::Touch => OutgoingAction::Touch,
             RowAction::Delete => OutgoingAction::Delete,
             RowAction::Write(_) => {
+                // Its version is worth a record: or an older message, from another partition, would find none.
+                only_removes &= newer_condition.is_none();
                 if let (Some(condition), Some(value)) = (&newer_condition, newest) {
                     ops.push(OutgoingOp::Store(condition.bin, value));
                 }
@@ -514,8 +528,7 @@ impl Outgoing<'_> {
 /// Not: a deletion and anything else (a write behind it would keep the old record's life, and a deletion of a missing
 /// record answers 2); a touch (on a missing record it answers 2 and undoes the whole row); `create` and `update_only`
 /// (what the second finds is what the first left); a write that keeps the record's life behind one that may have
-/// ended the record, or may not have made it; a version behind one that may not have been stored; rows under different
-/// conditions or policies.
+/// ended the record, or may not have made it; rows under different conditions or policies.
 fn joins(unit: &Unit, last: &Row<'_>, row: &Row<'_>) -> bool {
     let (ours, theirs) = (last.rules, row.rules);
     let same_target = std::ptr::eq(&**last.target, &**row.target) || last.target == row.target;
@@ -531,8 +544,9 @@ fn joins(unit: &Unit, last: &Row<'_>, row: &Row<'_>) -> bool {
             (Mode::Replace, Mode::Replace) => true,
             (Mode::Update, Mode::Update) => {
                 let stores = ours.guarded || ours.newer_bin.is_some();
-                let may_be_none = unit.only_removes || (unit.removes && !stores);
-                let needs_it = row.ttl == RowTtl::Keep || theirs.ttl_on_create || theirs.newer_bin.is_some();
+                let makes_none = unit.only_removes && ours.newer_bin.is_none();
+                let may_be_none = makes_none || (unit.removes && !stores);
+                let needs_it = row.ttl == RowTtl::Keep || theirs.ttl_on_create;
                 !(may_be_none && needs_it)
             }
             _ => false,

@@ -31,6 +31,24 @@ pub enum Value<'m> {
 }
 
 impl Value<'_> {
+    /// About what it weighs in memory, here and as the client's value beside it.
+    pub fn bytes(&self) -> usize {
+        /// Ours and the client's, without what they point to.
+        const VALUE: usize = 96;
+        VALUE
+            + match self {
+                Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
+                Value::BigInt(text) => text.len(),
+                Value::Str(text) => text.len(),
+                Value::Bytes(bytes) => bytes.len(),
+                Value::List(items) => items.iter().map(Value::bytes).sum(),
+                Value::Map(members) => members
+                    .iter()
+                    .map(|(name, value)| VALUE + name.len() + value.bytes())
+                    .sum(),
+            }
+    }
+
     /// The word for this value's type, as messages to the user name it.
     pub fn type_name(&self) -> &'static str {
         match self {

@@ -17,10 +17,6 @@ use crate::pipeline::plan::{Outgoing, Plan, Position, Taken};
 use crate::pipeline::row::RowRules;
 use crate::shutdown::Stop;
 
-/// A batch of many calls is finished for so long after a stop; what is left then is for the next owner. With the call
-/// under way, a worker leaves within this and two write time-outs.
-const FINISH_MAX: Duration = Duration::from_secs(2);
-
 /// What the database said of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -127,26 +123,25 @@ pub enum WriteEnd {
     Fatal(Fatal),
 }
 
-/// Writes all of `plan`, at most `rows_max` rows in a call.
+/// What a call may hold, and how long calls are made.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Rows in one call, at most.
+    pub rows: usize,
+    /// What the rows of one call weigh, about and at most; a single row may weigh more.
+    pub bytes: usize,
+    /// How long after a stop calls still begin.
+    pub finish_max: Duration,
+}
+
+/// Writes all of `plan`.
 ///
-/// A stop flag that is up lets a call be made once and not again, and calls begin only for two seconds after it: a
+/// A stop flag that is up lets a call be made once and not again, and calls begin only for `finish_max` after it: a
 /// healthy database finishes the batch in hand, a sick one, or a batch of a thousand calls, does not hold up the end.
-pub fn write(plan: &Plan<'_>, rows_max: usize, guard: &Guard, writer: &dyn RowWriter, stop: &Stop) -> Written {
-    let mut writing = Writing {
-        plan,
-        guard,
-        writer,
-        lanes: (0..plan.records())
-            .map(|record| Lane::new(plan.begin(record)))
-            .collect(),
-        unfinished: (0..plan.records()).collect(),
-        resume: Wait::default(),
-        namespaces: Vec::new(),
-        refused: Vec::new(),
-        passed_over: Vec::new(),
-        tally: Tally::default(),
-    };
-    let end = writing.run(rows_max, stop);
+/// With the call under way, a worker leaves within `finish_max` and two write time-outs.
+pub fn write(plan: &Plan<'_>, limits: &Limits, guard: &Guard, writer: &dyn RowWriter, stop: &Stop) -> Written {
+    let mut writing = Writing::new(plan, guard, writer);
+    let end = writing.run(limits, stop);
     let mut open: Vec<usize> = writing
         .lanes
         .iter()
@@ -240,11 +235,31 @@ struct Writing<'p, 'm> {
     refused: Vec<(usize, Refusal)>,
     /// Rows that were stale, of those that later ones continue.
     passed_over: Vec<usize>,
+    /// The namespace that was asked for in this call, and not found missing.
+    present: Option<&'p str>,
     tally: Tally,
 }
 
-impl<'p> Writing<'p, '_> {
-    fn run(&mut self, rows_max: usize, stop: &Stop) -> WriteEnd {
+impl<'p, 'm> Writing<'p, 'm> {
+    fn new(plan: &'p Plan<'m>, guard: &'p Guard, writer: &'p dyn RowWriter) -> Self {
+        Writing {
+            plan,
+            guard,
+            writer,
+            lanes: (0..plan.records())
+                .map(|record| Lane::new(plan.begin(record)))
+                .collect(),
+            unfinished: (0..plan.records()).collect(),
+            resume: Wait::default(),
+            namespaces: Vec::new(),
+            present: None,
+            refused: Vec::new(),
+            passed_over: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    fn run(&mut self, limits: &Limits, stop: &Stop) -> WriteEnd {
         loop {
             let lanes = &self.lanes;
             self.unfinished
@@ -252,12 +267,12 @@ impl<'p> Writing<'p, '_> {
             if self.unfinished.is_empty() {
                 return WriteEnd::Finished;
             }
-            if stop.requested_at().is_some_and(|at| at.elapsed() >= FINISH_MAX) {
+            if stop.requested_at().is_some_and(|at| at.elapsed() >= limits.finish_max) {
                 return WriteEnd::Stopped;
             }
-            match self.next_call(rows_max.min(self.writer.rows_max()).max(1)) {
+            match self.next_call(limits.rows.min(self.writer.rows_max()).max(1), limits.bytes) {
                 Next::Call(call) => {
-                    if let Err(fatal) = self.call(&call) {
+                    if let Err(fatal) = self.call(&call, stop) {
                         return WriteEnd::Fatal(fatal);
                     }
                 }
@@ -271,7 +286,7 @@ impl<'p> Writing<'p, '_> {
     }
 
     /// The lanes whose turn it is, or when the next one's is.
-    fn next_call(&mut self, rows_max: usize) -> Next {
+    fn next_call(&self, rows_max: usize, bytes_max: usize) -> Next {
         let now = Instant::now();
         if let Some(until) = self.resume.until.filter(|until| *until > now) {
             return Next::Wait(until);
@@ -279,6 +294,7 @@ impl<'p> Writing<'p, '_> {
         let mut call = Vec::with_capacity(rows_max.min(self.unfinished.len()));
         let mut earliest: Option<Instant> = None;
         let mut probed: Vec<&str> = Vec::new();
+        let mut bytes = 0;
         for &number in &self.unfinished {
             let lane = &self.lanes[number];
             let mut until = lane.wait.until.filter(|until| *until > now);
@@ -302,7 +318,13 @@ impl<'p> Writing<'p, '_> {
                         return Next::Call(vec![number]);
                     }
                 }
-                None => call.push(number),
+                None => {
+                    bytes += self.bytes(number);
+                    if bytes > bytes_max && !call.is_empty() {
+                        break;
+                    }
+                    call.push(number);
+                }
             }
             if call.len() >= rows_max {
                 break;
@@ -341,9 +363,15 @@ impl<'p> Writing<'p, '_> {
         Some(row)
     }
 
-    fn call(&mut self, call: &[usize]) -> Result<(), Fatal> {
-        let rows: Vec<Outgoing<'_>> = call.iter().filter_map(|lane| self.compose(*lane)).collect();
+    /// About what a lane's next row weighs.
+    fn bytes(&self, lane: usize) -> usize {
+        self.stretch(lane).map(|row| self.plan.row(row).bytes).sum()
+    }
+
+    fn call(&mut self, call: &[usize], stop: &Stop) -> Result<(), Fatal> {
+        let rows: Vec<Outgoing<'p>> = call.iter().filter_map(|lane| self.compose(*lane)).collect();
         let answers = self.writer.write(&rows);
+        self.present = None;
         assert_eq!(answers.len(), rows.len(), "a writer answers for each row");
         let company = Company {
             alone: rows.len() == 1,
@@ -369,7 +397,8 @@ impl<'p> Writing<'p, '_> {
             }
         }
         if !to_read.is_empty() {
-            retry |= self.read(call, rows, &to_read);
+            // After a stop there is no time for another call: what these rows still ask is for the next owner.
+            retry |= stop.requested() || self.read(call, rows, &to_read);
         }
         // A batch that was too big for the server is sent again at once, in smaller ones.
         let halved = rows_sent > 1 && answers_halve;
@@ -381,7 +410,7 @@ impl<'p> Writing<'p, '_> {
         Ok(())
     }
 
-    fn wish(&mut self, lane: usize, row: &Outgoing<'_>, answer: Answer, company: Company) -> Result<Wish, Fatal> {
+    fn wish(&mut self, lane: usize, row: &Outgoing<'p>, answer: Answer, company: Company) -> Result<Wish, Fatal> {
         let Some(position) = self.lanes[lane].position else {
             return Ok(Wish::Nothing);
         };
@@ -398,7 +427,7 @@ impl<'p> Writing<'p, '_> {
                 self.advance(lane);
                 return Ok(Wish::Nothing);
             }
-            Answer::Code(NOT_FOUND) if row.only_removes => {
+            Answer::Code(NOT_FOUND) if row.only_removes && rules.mode != Mode::UpdateOnly => {
                 self.done(lane, row);
                 return Ok(Wish::Nothing);
             }
@@ -455,9 +484,13 @@ impl<'p> Writing<'p, '_> {
                 self.close(lane);
             }
             Disposition::NoNamespace => {
-                let namespace = &row.target.namespace;
-                if self.writer.lacks_namespace(namespace) {
-                    return Err(Fatal::NoNamespace(namespace.clone()));
+                let namespace = row.target.namespace.as_str();
+                // Once for a call, which may have hundreds of such rows.
+                if self.present != Some(namespace) {
+                    if self.writer.lacks_namespace(namespace) {
+                        return Err(Fatal::NoNamespace(namespace.to_owned()));
+                    }
+                    self.present = Some(namespace);
                 }
                 return Ok(Wish::Retry);
             }

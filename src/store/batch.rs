@@ -196,7 +196,8 @@ fn answer(record: &BatchRecord, call: Option<&Error>, nothing_applied: bool) -> 
     }
     Answer::Failed {
         failure,
-        in_doubt: record.in_doubt() || !matches!(failure, Failure::Unsendable | Failure::NoNode | Failure::NoNamespace),
+        // The client knows whether a request left it.
+        in_doubt: record.in_doubt(),
     }
 }
 

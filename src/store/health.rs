@@ -35,6 +35,8 @@ struct Told {
     told: Instant,
     /// The last answer of this kind.
     seen: Instant,
+    /// A row of the namespace was written since.
+    taken: bool,
 }
 
 /// What a person must look at.
@@ -104,6 +106,7 @@ impl Health {
         let since = match known {
             Some((_, _, told)) => {
                 told.seen = now;
+                told.taken = false;
                 if now.duration_since(told.told) < LINE_INTERVAL {
                     return;
                 }
@@ -115,18 +118,19 @@ impl Health {
                     since: now,
                     told: now,
                     seen: now,
+                    taken: false,
                 };
                 state.troubles.push((*trouble, namespace.to_owned(), told));
                 now
             }
         };
-        let since = now.duration_since(since);
+        let since = now.duration_since(since).as_secs_f64();
         match trouble {
             Trouble::NamespaceClosed(code) => {
                 self.any_closed.store(true, Relaxed);
                 error!(
                     "aerospike: the namespace takes no such writes now, they wait and one is tried again from time to \
-                     time namespace={namespace} code={code} since={since:.0?} cure=\"{}\"",
+                     time namespace={namespace} code={code} since={since:.0}s cure=\"{}\"",
                     match code {
                         8 => "make room: it is full, or its stop-writes limit is reached",
                         22 =>
@@ -138,7 +142,7 @@ impl Health {
             }
             Trouble::UnknownCode(code) => error!(
                 "aerospike: a row is answered with a code that this version does not expect, its record waits and is tried \
-                 again namespace={namespace} code={code} since={since:.0?} cure=\"look at the server's log; to pass \
+                 again namespace={namespace} code={code} since={since:.0}s cure=\"look at the server's log; to pass \
                  over the message, stop the service and set the group's offset behind it\""
             ),
         }
@@ -147,38 +151,48 @@ impl Health {
     /// A row for `namespace` was written. The namespace counts as open when none was refused for longer than a refused
     /// row pauses: it may take some rows and refuse others (those with a ttl, those of one set).
     pub fn taken(&self, namespace: &str) {
-        if self.any_closed.load(Relaxed) {
-            self.taken_at(namespace, Instant::now());
+        if !self.any_closed.load(Relaxed) {
+            return;
         }
-    }
-
-    fn taken_at(&self, namespace: &str, now: Instant) {
         let mut state = self.state.lock();
-        state.troubles.retain(|(trouble, of, told)| {
-            let is_over = matches!(trouble, Trouble::NamespaceClosed(_))
-                && of == namespace
-                && now.duration_since(told.seen) > QUIET_MIN;
-            if is_over {
-                let after = told.seen.duration_since(told.since);
-                info!("aerospike: the namespace takes writes again namespace={namespace} after={after:.1?}");
-            }
-            !is_over
-        });
-        let closed = |(trouble, ..): &(Trouble, String, Told)| matches!(trouble, Trouble::NamespaceClosed(_));
-        self.any_closed.store(state.troubles.iter().any(closed), Relaxed);
+        for (_, of, told) in &mut state.troubles {
+            told.taken |= of == namespace;
+        }
+        self.settle(&mut state, Instant::now());
     }
 
-    /// The namespaces that take nothing now.
+    /// The namespaces that refuse rows now.
     pub fn closed(&self) -> Vec<String> {
         if !self.any_closed.load(Relaxed) {
             return Vec::new();
         }
-        let state = self.state.lock();
+        self.closed_at(Instant::now())
+    }
+
+    fn closed_at(&self, now: Instant) -> Vec<String> {
+        let mut state = self.state.lock();
+        self.settle(&mut state, now);
         let closed = state
             .troubles
             .iter()
             .filter(|(trouble, ..)| matches!(trouble, Trouble::NamespaceClosed(_)));
         closed.map(|(_, namespace, _)| namespace.clone()).collect()
+    }
+
+    /// Forgets the namespaces that have taken rows and refused none for long enough.
+    fn settle(&self, state: &mut State, now: Instant) {
+        state.troubles.retain(|(trouble, namespace, told)| {
+            let is_over = matches!(trouble, Trouble::NamespaceClosed(_))
+                && told.taken
+                && now.saturating_duration_since(told.seen) > QUIET_MIN;
+            if is_over {
+                let after = told.seen.duration_since(told.since).as_secs_f64();
+                info!("aerospike: the namespace takes writes again namespace={namespace} after={after:.1}s");
+            }
+            !is_over
+        });
+        let closed = |(trouble, ..): &(Trouble, String, Told)| matches!(trouble, Trouble::NamespaceClosed(_));
+        self.any_closed.store(state.troubles.iter().any(closed), Relaxed);
     }
 
     /// `Some` while writes fail: for how long.
@@ -209,12 +223,13 @@ mod tests {
         health.trouble(&Trouble::UnknownCode(99), "other");
         assert_eq!(health.closed(), ["full"]);
         let later = Instant::now() + QUIET_MIN + Duration::from_secs(1);
-        health.taken_at("other", later);
-        assert_eq!(health.closed(), ["full"]);
-        // Others of its rows may still be refused.
+        health.taken("other");
+        assert_eq!(health.closed_at(later), ["full"], "nothing of it was written");
         health.taken("full");
-        assert_eq!(health.closed(), ["full"]);
-        health.taken_at("full", later);
-        assert!(health.closed().is_empty());
+        assert_eq!(health.closed(), ["full"], "others of its rows may still be refused");
+        health.trouble(&Trouble::NamespaceClosed(8), "full");
+        assert_eq!(health.closed_at(later), ["full"]);
+        health.taken("full");
+        assert!(health.closed_at(later).is_empty());
     }
 }

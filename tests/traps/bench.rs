@@ -12,7 +12,7 @@ use penstock::pipeline::guard::{Guard, GuardIdentity, mark};
 use penstock::pipeline::map::{Mapping, Message, Rejection};
 use penstock::pipeline::plan::{Outgoing, Plan};
 use penstock::pipeline::row::RecordKey;
-use penstock::pipeline::write::{Answer, Held, Refusal, RowWriter, Tally, WriteEnd, write};
+use penstock::pipeline::write::{Answer, Held, Limits, Refusal, RowWriter, Tally, WriteEnd, write};
 use penstock::shutdown::{Stop, StopKind};
 use penstock::sim::{NamespaceConfig, RecordView, SimConfig, Simulator};
 use penstock::store::{Store, StoreOptions};
@@ -201,7 +201,12 @@ impl Bench {
             }
         }
         let before = self.sim.stats();
-        let written = write(&plan, rows_max, &Guard::new(owner), spy, stop);
+        let limits = Limits {
+            rows: rows_max,
+            bytes: usize::MAX,
+            finish_max: Duration::from_secs(2),
+        };
+        let written = write(&plan, &limits, &Guard::new(owner), spy, stop);
         let after = self.sim.stats();
         let offset = |row: usize| messages[plan.message(row)].offset;
         let mut open: Vec<i64> = written.open.iter().map(|row| offset(*row)).collect();

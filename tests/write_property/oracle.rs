@@ -253,8 +253,9 @@ impl Row<'_> {
                 },
             );
         };
-        if removes == rows && stored.is_none() {
-            return Some(Outcome::Done);
+        if removes == rows && stored.is_none() && self.write.newer.is_none() {
+            let conflict = self.write.mode == Mode::UpdateOnly && self.write.conflict_rejects;
+            return Some(if conflict { outcome(2) } else { Outcome::Done });
         }
         if self.guarded {
             ops.push(operations::put(&Bin::new(ANCHOR, Value::Int(1))));

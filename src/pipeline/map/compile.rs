@@ -32,6 +32,7 @@ impl std::error::Error for CompileError {}
 pub(super) struct CompiledWrite {
     pub rules: RowRules,
     pub guard_reason: Option<GuardReason>,
+    pub takes_guards_along: bool,
     pub target: TargetRule,
     pub key: TypedRule,
     pub each: Option<EachRule>,
@@ -266,6 +267,7 @@ impl Compiler {
         Ok(CompiledWrite {
             rules,
             guard_reason,
+            takes_guards_along: guard.takes_guards_along(write),
             deletion,
             target: self.target(write, element)?,
             key: self.typed(&write.key, element)?,

@@ -83,7 +83,12 @@ impl<'m> Context<'_, 'm> {
                 }
                 if matches!(write.rules.mode, Mode::Replace | Mode::Create) {
                     // There is nothing to remove from a record made anew, and the server refuses to (4).
+                    let nulls = !ops.is_empty();
                     ops.retain(|op| !op.removes());
+                    if write.rules.mode == Mode::Replace && nulls && ops.is_empty() {
+                        // Replaced by a record without bins: there is no such record.
+                        return self.push(&write.rules, target, key, RowAction::Delete, ttl, newer, rows);
+                    }
                 }
                 for rule in operations {
                     self.operation(rule, element, &mut ops)?;

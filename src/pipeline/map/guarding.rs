@@ -52,12 +52,17 @@ impl<'c> Guarding<'c> {
         if self.guarded.iter().any(|guarded| std::ptr::eq(*guarded, write)) {
             return Some(match write.guard {
                 Some(_) => GuardReason::AskedFor,
-                None if is_repeatable(write) => GuardReason::Conflict,
+                None if only_sets(write) => GuardReason::Conflict,
                 None => GuardReason::Replay,
             });
         }
         let can = write.mode != Mode::Replace && !matches!(write.action, Action::Touch);
         (can && write.guard.is_none() && self.is_in_company(write)).then_some(GuardReason::Company)
+    }
+
+    /// Whether it takes along the guards, and the counters, of records that another write guards.
+    pub fn takes_guards_along(&self, write: &Write) -> bool {
+        write.mode == Mode::Replace && self.is_in_company(write)
     }
 
     /// The same for what a tombstone does: it only deletes, whatever the write does otherwise.
@@ -78,11 +83,17 @@ impl<'c> Guarding<'c> {
 fn needs_guard(write: &Write) -> bool {
     let conflict_rejects =
         matches!(write.mode, Mode::Create | Mode::UpdateOnly) && write.on_conflict == OnConflict::Reject;
-    conflict_rejects || !is_repeatable(write)
+    conflict_rejects || !only_sets(write)
 }
 
-/// Whether rows of it, applied twice, do what they do once.
+/// Whether rows of it, sent twice, do and answer what they do once. (A creation finds itself; an update does not.)
 pub(super) fn is_repeatable(write: &Write) -> bool {
+    let finds_itself = write.mode == Mode::Create && write.on_conflict == OnConflict::Reject;
+    only_sets(write) && !finds_itself
+}
+
+/// Whether what it does to the bins is the same, done twice.
+fn only_sets(write: &Write) -> bool {
     let Action::Write { operations, .. } = &write.action else {
         return true;
     };

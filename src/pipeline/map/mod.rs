@@ -184,6 +184,17 @@ impl Mapping {
     }
 }
 
+/// Whether a write is guarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriteGuard {
+    /// Where the write begins in the file.
+    pub line: usize,
+    /// Why it is guarded, if it is.
+    pub reason: Option<GuardReason>,
+    /// It replaces records that another write guards, and so ends their guards and counters.
+    pub takes_guards_along: bool,
+}
+
 /// All rules that take one topic, over one decode pass.
 #[derive(Debug)]
 pub struct TopicMapping {
@@ -207,9 +218,13 @@ impl TopicMapping {
         self.writes.iter().any(|write| write.rules.guarded)
     }
 
-    /// For each write, in the order of the file: its line, and why it is guarded, if it is.
-    pub fn guards(&self) -> impl Iterator<Item = (usize, Option<GuardReason>)> + '_ {
-        self.writes.iter().map(|write| (write.rules.line, write.guard_reason))
+    /// For each write, in the order of the file, what there is to say of guards.
+    pub fn guards(&self) -> impl Iterator<Item = WriteGuard> + '_ {
+        self.writes.iter().map(|write| WriteGuard {
+            line: write.rules.line,
+            reason: write.guard_reason,
+            takes_guards_along: write.takes_guards_along,
+        })
     }
 
     /// How many rows a plain message of this topic makes (`each` counted as one): what sizes a batch.

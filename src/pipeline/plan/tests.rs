@@ -477,14 +477,15 @@ fn what_only_removes_is_not_followed_by_what_needs_the_record_that_it_does_not_m
         ],
         &["a=null ~=0 9s if ~<0", "a=1 ~=65536 keep if ~<65536"],
     );
-    // A version that was not stored keeps no older one away.
+    // A version makes a record, also for what only removes: it keeps older ones away.
     check(
         &[
             ask(versioned(), &[null("a")]).newer(5),
             ask(versioned(), &[put("b", 1)]).newer(4),
         ],
-        &["a=null v:=5 if v<5", "b=1 v:=4 if v<4"],
+        &["a=null v:=5 if v<5 stale 1"],
     );
+    assert_eq!(ends(&versioned(), &[&[null("a")]]), (Mode::Update, false));
 }
 
 #[test]

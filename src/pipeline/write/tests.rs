@@ -27,6 +27,12 @@ const UNSENDABLE: Answer = Answer::Failed {
     in_doubt: false,
 };
 
+const LIMITS: Limits = Limits {
+    rows: 100,
+    bytes: usize::MAX,
+    finish_max: Duration::from_secs(2),
+};
+
 const RULES: RowRules = RowRules {
     line: 1,
     mode: Mode::Update,
@@ -44,6 +50,16 @@ fn guarded() -> RowRules {
         repeatable: false,
         ..RULES
     }
+}
+
+fn guard_of_the_tests() -> Guard {
+    Guard::new(&GuardIdentity {
+        group: "g",
+        topic_id: [1; 16],
+        topic: "t",
+        partition: 0,
+        epoch: 0,
+    })
 }
 
 /// A call as the script saw it: for each row its key and the operations in it.
@@ -140,13 +156,7 @@ fn run_in(rules: &RowRules, keys: &[(i64, &str)], script: Script) -> (Written, S
             (*namespace, Arc::new(target))
         })
         .collect();
-    let guard = Guard::new(&GuardIdentity {
-        group: "g",
-        topic_id: [1; 16],
-        topic: "t",
-        partition: 0,
-        epoch: 0,
-    });
+    let guard = guard_of_the_tests();
     let mut plan = Plan::with_capacity(keys.len());
     for (message, (key, namespace)) in keys.iter().enumerate() {
         let row = Row {
@@ -169,7 +179,7 @@ fn run_in(rules: &RowRules, keys: &[(i64, &str)], script: Script) -> (Written, S
         .as_ref()
         .map(|(_, stop)| stop.clone())
         .unwrap_or_default();
-    let written = write(&plan, 100, &guard, &script, &stop);
+    let written = write(&plan, &LIMITS, &guard, &script, &stop);
     (written, script)
 }
 
@@ -271,7 +281,7 @@ fn a_stop_lets_a_healthy_database_finish_the_batch_in_hand() {
 #[test]
 fn a_batch_of_many_calls_does_not_hold_up_the_end() {
     let mut script = script(&[]);
-    script.stop_after = Some((usize::MAX, Stop::requested_before(FINISH_MAX)));
+    script.stop_after = Some((usize::MAX, Stop::requested_before(LIMITS.finish_max)));
     let (written, script) = run(&RULES, &[1, 2, 1], script);
     assert_eq!(written.end, WriteEnd::Stopped);
     let mut open = written.open;
@@ -439,13 +449,7 @@ fn what_is_set_and_taken_away_again_is_done_where_it_makes_no_record() {
         set: "s".into(),
         send_key: false,
     });
-    let guard = Guard::new(&GuardIdentity {
-        group: "g",
-        topic_id: [1; 16],
-        topic: "t",
-        partition: 0,
-        epoch: 0,
-    });
+    let guard = guard_of_the_tests();
     let mut plan = Plan::with_capacity(2);
     let once = Op::Once {
         bin: "a",
@@ -470,7 +474,7 @@ fn what_is_set_and_taken_away_again_is_done_where_it_makes_no_record() {
     }
     // Or it would be asked again for ever.
     let script = script(&[(1, &[Answer::Code(2), Answer::Code(2)])]);
-    let written = write(&plan, 100, &guard, &script, &Stop::new());
+    let written = write(&plan, &LIMITS, &guard, &script, &Stop::new());
     assert_eq!((written.tally.written, script.calls.borrow().len()), (2, 1));
 }
 
@@ -481,13 +485,7 @@ fn run_continued(rules: &[RowRules; 2], script: Script) -> (Written, Script) {
         set: "s".into(),
         send_key: false,
     });
-    let guard = Guard::new(&GuardIdentity {
-        group: "g",
-        topic_id: [1; 16],
-        topic: "t",
-        partition: 0,
-        epoch: 0,
-    });
+    let guard = guard_of_the_tests();
     let mut plan = Plan::with_capacity(2);
     for (number, rules) in (0..).zip(rules) {
         let row = Row {
@@ -505,7 +503,7 @@ fn run_continued(rules: &[RowRules; 2], script: Script) -> (Written, Script) {
         };
         plan.push(row, mark(9, number).unwrap());
     }
-    let written = write(&plan, 100, &guard, &script, &Stop::new());
+    let written = write(&plan, &LIMITS, &guard, &script, &Stop::new());
     (written, script)
 }
 
@@ -577,6 +575,129 @@ fn a_batch_that_is_too_big_goes_out_in_smaller_ones() {
     let (written, script) = run(&RULES, &[1, 2], script);
     assert_eq!(written.end, WriteEnd::Finished);
     assert!(script.calls.borrow().iter().all(|call| call.len() == 1));
+}
+
+/// What stands after one call that takes these rows and gets these answers: the pause of all, those of the lanes, and the
+/// closed namespaces.
+fn after_one_call(answers: &[(i64, &[Answer])]) -> (bool, Vec<bool>, usize) {
+    let target = Arc::new(Target {
+        namespace: "test".into(),
+        set: "s".into(),
+        send_key: false,
+    });
+    let guard = guard_of_the_tests();
+    let mut plan = Plan::with_capacity(2);
+    for (message, (key, _)) in answers.iter().enumerate() {
+        let row = Row {
+            message,
+            number: 0,
+            rules: &RULES,
+            target: &target,
+            key: RecordKey::Integer(*key),
+            action: RowAction::Write(vec![Op::ListAppend {
+                bin: "l",
+                value: Value::Int(1),
+            }]),
+            ttl: RowTtl::NamespaceDefault,
+            newer: None,
+        };
+        plan.push(row, 0);
+    }
+    let script = script(answers);
+    let mut writing = Writing::new(&plan, &guard, &script);
+    let Next::Call(call) = writing.next_call(100, usize::MAX) else {
+        panic!("nothing waits yet");
+    };
+    assert_eq!(call.len(), answers.len());
+    assert!(writing.call(&call, &Stop::new()).is_ok());
+    let far = Instant::now() + Duration::from_secs(3600);
+    let waits: Vec<bool> = writing.lanes.iter().map(|lane| lane.wait.until.is_some()).collect();
+    for lane in &mut writing.lanes {
+        if lane.wait.until.is_some() {
+            lane.wait.until = Some(far);
+        }
+    }
+    // Those that do not wait go out, whatever the others do.
+    let unfinished = (0..2).filter(|lane| writing.lanes[*lane].position.is_some() && !waits[*lane]);
+    let unfinished: Vec<usize> = unfinished.collect();
+    writing
+        .unfinished
+        .retain(|lane| writing.lanes[*lane].position.is_some());
+    if writing.resume.until.is_none() && writing.namespaces.is_empty() && !unfinished.is_empty() {
+        let Next::Call(next) = writing.next_call(100, usize::MAX) else {
+            panic!("a waiting record holds up the others");
+        };
+        assert_eq!(next, unfinished);
+    }
+    (writing.resume.until.is_some(), waits, writing.namespaces.len())
+}
+
+#[test]
+fn who_waits_after_a_failure_is_who_failed() {
+    let ok: &[Answer] = &[OK];
+    // The database: everything.
+    assert_eq!(after_one_call(&[(1, &[LOST]), (2, ok)]), (true, vec![false, false], 0));
+    // A busy record: itself.
+    assert_eq!(
+        after_one_call(&[(1, &[Answer::Code(14)]), (2, ok)]),
+        (false, vec![true, false], 0)
+    );
+    assert_eq!(
+        after_one_call(&[(1, &[Answer::Code(14)]), (2, &[Answer::Code(12)])]),
+        (false, vec![true, false], 0)
+    );
+    // An unknown code: its record.
+    assert_eq!(
+        after_one_call(&[(1, &[Answer::Code(99)]), (2, ok)]),
+        (false, vec![true, false], 0)
+    );
+    // A namespace: its rows, and the door is watched.
+    assert_eq!(
+        after_one_call(&[(1, &[Answer::Code(22)]), (2, &[Answer::Code(8)])]),
+        (false, vec![true, true], 1)
+    );
+    // A batch that was too big: nobody, though its other rows have no answer.
+    assert_eq!(
+        after_one_call(&[(1, &[Answer::Code(151)]), (2, &[UNSENT])]),
+        (false, vec![false, false], 0)
+    );
+}
+
+#[test]
+fn a_call_has_a_cap_on_what_its_rows_weigh() {
+    let target = Arc::new(Target {
+        namespace: "test".into(),
+        set: "s".into(),
+        send_key: false,
+    });
+    let guard = guard_of_the_tests();
+    let text = "x".repeat(10_000);
+    let mut plan = Plan::with_capacity(3);
+    for message in 0..3 {
+        let row = Row {
+            message,
+            number: 0,
+            rules: &RULES,
+            target: &target,
+            key: RecordKey::Integer(i64::try_from(message).unwrap()),
+            action: RowAction::Write(vec![Op::ListAppend {
+                bin: "l",
+                value: Value::Str(text.as_str().into()),
+            }]),
+            ttl: RowTtl::NamespaceDefault,
+            newer: None,
+        };
+        plan.push(row, 0);
+    }
+    assert!(plan.bytes() >= 30_000);
+    let script = script(&[]);
+    let limits = Limits {
+        bytes: 25_000,
+        ..LIMITS
+    };
+    let written = write(&plan, &limits, &guard, &script, &Stop::new());
+    assert_eq!(written.tally.written, 3);
+    assert_eq!(*script.calls.borrow(), [vec![(0, 1), (1, 1)], vec![(2, 1)]]);
 }
 
 #[test]
