@@ -151,7 +151,7 @@ impl Row<'_> {
         for op in ops {
             self.op(op, stored, &mut planned);
         }
-        (planned.rows > 0).then_some(planned)
+        (planned.rows > 0 || planned.ends).then_some(planned)
     }
 
     fn op(&self, op: &Op, stored: Option<&RecordView>, planned: &mut Planned) {
@@ -170,6 +170,8 @@ impl Row<'_> {
                     planned.rows += 1;
                     planned.ops.push(operations::put(&Bin::new(bin, Value::Nil)));
                 }
+                // Replaced by nothing but nulls, a record ends.
+                planned.ends |= self.write.mode == Mode::Replace;
                 return;
             }
             (Cell::Missing | Cell::Null, _) => return,
@@ -241,6 +243,7 @@ impl Row<'_> {
             removes,
             rows,
             keeps,
+            ends: _,
         }) = ops
         else {
             if self.write.what == What::Delete {
@@ -253,6 +256,9 @@ impl Row<'_> {
                 },
             );
         };
+        if rows == 0 {
+            return Some(self.delete());
+        }
         if removes == rows && stored.is_none() && self.write.newer.is_none() {
             let conflict = self.write.mode == Mode::UpdateOnly && self.write.conflict_rejects;
             return Some(if conflict { outcome(2) } else { Outcome::Done });
@@ -364,6 +370,7 @@ struct Planned {
     ops: Vec<Operation>,
     /// How many of its operations take a bin away.
     removes: usize,
+    ends: bool,
     /// How many it has, also those that find done what they ask for.
     rows: usize,
     keeps: Vec<(String, usize)>,
