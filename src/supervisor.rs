@@ -417,6 +417,7 @@ impl ProgressLines {
         let state = match service.store.health().failing_for() {
             _ if !closed.is_empty() => format!("namespace-closed list={}", closed.join(",")),
             Some(since) => format!("waiting-for-aerospike since={since:.0?}"),
+            None if service.store.health().unexpected() > 0 => "record-held".to_string(),
             None if held > 0 => "held".to_string(),
             None if counters.partitions_assigned.get() == 0 => "no-partitions".to_string(),
             None => "ok".to_string(),

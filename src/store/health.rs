@@ -142,8 +142,11 @@ impl Health {
             }
             Trouble::UnknownCode(code) => error!(
                 "aerospike: a row is answered with a code that this version does not expect, its record waits and is tried \
-                 again namespace={namespace} code={code} since={since:.0}s cure=\"look at the server's log; to pass \
-                 over the message, stop the service and set the group's offset behind it\""
+                 again, and its partition with it partition={} namespace={namespace} code={code} since={since:.0}s \
+                 cure=\"look at the server's log; to pass over the message, stop the service and set the group's offset \
+                 of this partition behind the committed one\"",
+                // A worker's thread is called after its partition.
+                std::thread::current().name().unwrap_or("?"),
             ),
         }
     }
@@ -159,6 +162,18 @@ impl Health {
             told.taken |= of == namespace;
         }
         self.settle(&mut state, Instant::now());
+    }
+
+    /// How many kinds of answers that are not expected hold records now.
+    pub fn unexpected(&self) -> usize {
+        self.unexpected_at(Instant::now())
+    }
+
+    fn unexpected_at(&self, now: Instant) -> usize {
+        let mut state = self.state.lock();
+        self.settle(&mut state, now);
+        let unexpected = |(trouble, ..): &&(Trouble, String, Told)| matches!(trouble, Trouble::UnknownCode(_));
+        state.troubles.iter().filter(unexpected).count()
     }
 
     /// The namespaces that refuse rows now.
@@ -182,10 +197,10 @@ impl Health {
     /// Forgets the namespaces that have taken rows and refused none for long enough.
     fn settle(&self, state: &mut State, now: Instant) {
         state.troubles.retain(|(trouble, namespace, told)| {
-            let is_over = matches!(trouble, Trouble::NamespaceClosed(_))
-                && told.taken
-                && now.saturating_duration_since(told.seen) > QUIET_MIN;
-            if is_over {
+            let is_quiet = now.saturating_duration_since(told.seen) > QUIET_MIN;
+            let is_closed = matches!(trouble, Trouble::NamespaceClosed(_));
+            let is_over = is_quiet && (told.taken || !is_closed);
+            if is_over && is_closed {
                 let after = told.seen.duration_since(told.since).as_secs_f64();
                 info!("aerospike: the namespace takes writes again namespace={namespace} after={after:.1}s");
             }
@@ -231,5 +246,16 @@ mod tests {
         assert_eq!(health.closed_at(later), ["full"]);
         health.taken("full");
         assert!(health.closed_at(later).is_empty());
+    }
+
+    #[test]
+    fn a_code_that_is_not_seen_any_more_holds_nothing() {
+        let health = Health::default();
+        health.trouble(&Trouble::UnknownCode(99), "test");
+        assert_eq!(health.unexpected(), 1);
+        assert_eq!(
+            health.unexpected_at(Instant::now() + QUIET_MIN + Duration::from_secs(1)),
+            0
+        );
     }
 }
