@@ -1,8 +1,9 @@
 //! The stages of a message's way, in its order.
 //!
-//! `intake` (in `worker`) takes messages; [`decode`] reads the fields that are asked for; [`map`] makes rows of
-//! them; [`plan`] orders rows into calls that hold a record at most once; [`mod@write`] brings them to the database,
-//! for as long as it takes; [`commit`] says which offset is next. All but `write` are pure.
+//! `intake` (in `worker`) takes messages; [`decode`] reads the fields that are asked for; [`map`] makes rows of them
+//! ([`row`]); [`plan`] gathers rows by record and merges those that can travel as one; [`mod@write`] brings them to the
+//! database, for as long as it takes, by what [`disposition`] makes of each answer; [`commit`] says which offset is
+//! next. What a record itself knows of the messages it has taken is [`guard`]'s. All but `write` are pure.
 
 pub mod value;
 pub mod row;
