@@ -14,3 +14,7 @@ pub mod plan;
 pub mod disposition;
 pub mod write;
 pub mod commit;
+
+// What their tests have in common.
+#[cfg(test)]
+mod fixtures;

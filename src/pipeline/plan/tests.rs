@@ -1,41 +1,15 @@
 //! Tables of what merges and what it becomes; that no call holds a record twice is `write`'s test.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use aerospike::{Key, Value as ClientValue};
 
 use super::*;
-use crate::config::model::{InDoubt, OnConflict};
-use crate::pipeline::guard::{GuardIdentity, mark};
+
+use crate::pipeline::fixtures::{RULES, guard, guarded, target, versioned};
+use crate::pipeline::guard::mark;
 use crate::pipeline::row::RowRules;
 use crate::pipeline::value::Value;
-
-const RULES: RowRules = RowRules {
-    line: 1,
-    mode: Mode::Update,
-    on_conflict: OnConflict::Reject,
-    guarded: false,
-    newer_bin: None,
-    ttl_on_create: false,
-    repeatable: true,
-    in_doubt: InDoubt::Retry,
-};
-
-fn guarded() -> RowRules {
-    RowRules {
-        guarded: true,
-        repeatable: false,
-        ..RULES
-    }
-}
-
-fn versioned() -> RowRules {
-    RowRules {
-        newer_bin: Some("v".into()),
-        ..RULES
-    }
-}
 
 fn of(mode: Mode) -> RowRules {
     RowRules { mode, ..RULES }
@@ -152,18 +126,8 @@ fn show(op: &OutgoingOp<'_>) -> String {
 /// The rows that are sent for these, one after another, to one record, were all answered with success.
 #[track_caller]
 fn check(asks: &[Ask], expected: &[&str]) {
-    let target = Arc::new(Target {
-        namespace: "test".into(),
-        set: "s".into(),
-        send_key: false,
-    });
-    let guard = Guard::new(&GuardIdentity {
-        group: "g",
-        topic_id: [1; 16],
-        topic: "t",
-        partition: 0,
-        epoch: 0,
-    });
+    let target = target("test");
+    let guard = guard();
     let mut plan = Plan::with_capacity(asks.len());
     for (number, ask) in asks.iter().enumerate() {
         let message = ask.message.unwrap_or(number);
@@ -416,18 +380,8 @@ fn a_guard_does_not_count_what_was_stale() {
 
 /// Whether what is sent for these together must find a record, and whether it may leave none.
 fn ends(rules: &RowRules, rows: &[&[Op<'static>]]) -> (Mode, bool) {
-    let target = Arc::new(Target {
-        namespace: "test".into(),
-        set: "s".into(),
-        send_key: false,
-    });
-    let guard = Guard::new(&GuardIdentity {
-        group: "g",
-        topic_id: [1; 16],
-        topic: "t",
-        partition: 0,
-        epoch: 0,
-    });
+    let target = target("test");
+    let guard = guard();
     let mut plan = Plan::with_capacity(1);
     for (message, ops) in rows.iter().enumerate() {
         plan.push(

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::pipeline::guard::{GuardIdentity, mark};
+use crate::pipeline::fixtures::{RULES, guard, guarded, list_append, row, target};
+use crate::pipeline::guard::mark;
 use crate::pipeline::plan::OutgoingAction;
-use crate::pipeline::row::{Op, RecordKey, Row, RowAction, RowRules, RowTtl, Target};
+use crate::pipeline::row::{Op, RecordKey, Row, RowRules, Target};
 use crate::pipeline::value::Value;
 use crate::shutdown::StopKind;
 
@@ -32,35 +33,6 @@ const LIMITS: Limits = Limits {
     bytes: usize::MAX,
     finish_max: Duration::from_secs(2),
 };
-
-const RULES: RowRules = RowRules {
-    line: 1,
-    mode: Mode::Update,
-    on_conflict: OnConflict::Reject,
-    guarded: false,
-    newer_bin: None,
-    ttl_on_create: false,
-    repeatable: true,
-    in_doubt: InDoubt::Retry,
-};
-
-fn guarded() -> RowRules {
-    RowRules {
-        guarded: true,
-        repeatable: false,
-        ..RULES
-    }
-}
-
-fn guard_of_the_tests() -> Guard {
-    Guard::new(&GuardIdentity {
-        group: "g",
-        topic_id: [1; 16],
-        topic: "t",
-        partition: 0,
-        epoch: 0,
-    })
-}
 
 /// A call as the script saw it: for each row its key and the operations in it.
 type Call = Vec<(i64, usize)>;
@@ -147,30 +119,14 @@ fn run(rules: &RowRules, keys: &[i64], script: Script) -> (Written, Script) {
 fn run_in(rules: &RowRules, keys: &[(i64, &str)], script: Script) -> (Written, Script) {
     let targets: HashMap<&str, Arc<Target>> = keys
         .iter()
-        .map(|(_, namespace)| {
-            let target = Target {
-                namespace: (*namespace).into(),
-                set: "s".into(),
-                send_key: false,
-            };
-            (*namespace, Arc::new(target))
-        })
+        .map(|(_, namespace)| (*namespace, target(namespace)))
         .collect();
-    let guard = guard_of_the_tests();
+    let guard = guard();
     let mut plan = Plan::with_capacity(keys.len());
     for (message, (key, namespace)) in keys.iter().enumerate() {
         let row = Row {
-            message,
-            number: 0,
-            rules,
-            target: &targets[namespace],
-            key: RecordKey::Integer(*key),
-            action: RowAction::Write(vec![Op::ListAppend {
-                bin: "l",
-                value: Value::Int(1),
-            }]),
-            ttl: RowTtl::NamespaceDefault,
             newer: rules.newer_bin.as_ref().map(|_| i64::try_from(message).unwrap()),
+            ..row(rules, &targets[namespace], message, *key, vec![list_append(1)])
         };
         plan.push(row, mark(i64::try_from(message).unwrap(), 0).unwrap());
     }
@@ -444,12 +400,8 @@ fn an_unknown_outcome_of_what_cannot_be_repeated_is_the_configurations_to_judge(
 
 #[test]
 fn what_is_set_and_taken_away_again_is_done_where_it_makes_no_record() {
-    let target = Arc::new(Target {
-        namespace: "test".into(),
-        set: "s".into(),
-        send_key: false,
-    });
-    let guard = guard_of_the_tests();
+    let target = target("test");
+    let guard = guard();
     let mut plan = Plan::with_capacity(2);
     let once = Op::Once {
         bin: "a",
@@ -460,17 +412,7 @@ fn what_is_set_and_taken_away_again_is_done_where_it_makes_no_record() {
         value: Value::Null,
     };
     for (message, op) in [once, null].into_iter().enumerate() {
-        let row = Row {
-            message,
-            number: 0,
-            rules: &RULES,
-            target: &target,
-            key: RecordKey::Integer(1),
-            action: RowAction::Write(vec![op]),
-            ttl: RowTtl::NamespaceDefault,
-            newer: None,
-        };
-        plan.push(row, 0);
+        plan.push(row(&RULES, &target, message, 1, vec![op]), 0);
     }
     // Or it would be asked again for ever.
     let script = script(&[(1, &[Answer::Code(2), Answer::Code(2)])]);
@@ -480,26 +422,14 @@ fn what_is_set_and_taken_away_again_is_done_where_it_makes_no_record() {
 
 /// Two rows of one message on one record, with one version.
 fn run_continued(rules: &[RowRules; 2], script: Script) -> (Written, Script) {
-    let target = Arc::new(Target {
-        namespace: "test".into(),
-        set: "s".into(),
-        send_key: false,
-    });
-    let guard = guard_of_the_tests();
+    let target = target("test");
+    let guard = guard();
     let mut plan = Plan::with_capacity(2);
     for (number, rules) in (0..).zip(rules) {
         let row = Row {
-            message: 0,
             number,
-            rules,
-            target: &target,
-            key: RecordKey::Integer(1),
-            action: RowAction::Write(vec![Op::ListAppend {
-                bin: "l",
-                value: Value::Int(1),
-            }]),
-            ttl: RowTtl::NamespaceDefault,
             newer: Some(5),
+            ..row(rules, &target, 0, 1, vec![list_append(1)])
         };
         plan.push(row, mark(9, number).unwrap());
     }
@@ -580,28 +510,11 @@ fn a_batch_that_is_too_big_goes_out_in_smaller_ones() {
 /// What stands after one call that takes these rows and gets these answers: the pause of all, those of the lanes, and the
 /// closed namespaces.
 fn after_one_call(answers: &[(i64, &[Answer])]) -> (bool, Vec<bool>, usize) {
-    let target = Arc::new(Target {
-        namespace: "test".into(),
-        set: "s".into(),
-        send_key: false,
-    });
-    let guard = guard_of_the_tests();
+    let target = target("test");
+    let guard = guard();
     let mut plan = Plan::with_capacity(2);
     for (message, (key, _)) in answers.iter().enumerate() {
-        let row = Row {
-            message,
-            number: 0,
-            rules: &RULES,
-            target: &target,
-            key: RecordKey::Integer(*key),
-            action: RowAction::Write(vec![Op::ListAppend {
-                bin: "l",
-                value: Value::Int(1),
-            }]),
-            ttl: RowTtl::NamespaceDefault,
-            newer: None,
-        };
-        plan.push(row, 0);
+        plan.push(row(&RULES, &target, message, *key, vec![list_append(1)]), 0);
     }
     let script = script(answers);
     let mut writing = Writing::new(&plan, &guard, &script);
@@ -665,29 +578,24 @@ fn who_waits_after_a_failure_is_who_failed() {
 
 #[test]
 fn a_call_has_a_cap_on_what_its_rows_weigh() {
-    let target = Arc::new(Target {
-        namespace: "test".into(),
-        set: "s".into(),
-        send_key: false,
-    });
-    let guard = guard_of_the_tests();
+    let target = target("test");
+    let guard = guard();
     let text = "x".repeat(10_000);
     let mut plan = Plan::with_capacity(3);
     for message in 0..3 {
-        let row = Row {
-            message,
-            number: 0,
-            rules: &RULES,
-            target: &target,
-            key: RecordKey::Integer(i64::try_from(message).unwrap()),
-            action: RowAction::Write(vec![Op::ListAppend {
-                bin: "l",
-                value: Value::Str(text.as_str().into()),
-            }]),
-            ttl: RowTtl::NamespaceDefault,
-            newer: None,
-        };
-        plan.push(row, 0);
+        plan.push(
+            row(
+                &RULES,
+                &target,
+                message,
+                i64::try_from(message).unwrap(),
+                vec![Op::ListAppend {
+                    bin: "l",
+                    value: Value::Str(text.as_str().into()),
+                }],
+            ),
+            0,
+        );
     }
     assert!(plan.bytes() >= 30_000);
     let script = script(&[]);

@@ -1,0 +1,75 @@
+//! What the tests of `plan` and `write` have in common: rules, a target, a guard, and rows of them.
+
+use std::sync::Arc;
+
+use super::guard::{Guard, GuardIdentity};
+use super::row::{Op, RecordKey, Row, RowAction, RowRules, RowTtl, Target};
+use super::value::Value;
+use crate::config::model::{InDoubt, Mode, OnConflict};
+
+/// A plain write of bins.
+pub const RULES: RowRules = RowRules {
+    line: 1,
+    mode: Mode::Update,
+    on_conflict: OnConflict::Reject,
+    guarded: false,
+    newer_bin: None,
+    ttl_on_create: false,
+    repeatable: true,
+    in_doubt: InDoubt::Retry,
+};
+
+/// What a replay would show in.
+pub fn guarded() -> RowRules {
+    RowRules {
+        guarded: true,
+        repeatable: false,
+        ..RULES
+    }
+}
+
+pub fn versioned() -> RowRules {
+    RowRules {
+        newer_bin: Some("v".into()),
+        ..RULES
+    }
+}
+
+pub fn target(namespace: &str) -> Arc<Target> {
+    Arc::new(Target {
+        namespace: namespace.into(),
+        set: "s".into(),
+        send_key: false,
+    })
+}
+
+pub fn guard() -> Guard {
+    Guard::new(&GuardIdentity {
+        group: "g",
+        topic_id: [1; 16],
+        topic: "t",
+        partition: 0,
+        epoch: 0,
+    })
+}
+
+/// The first row of its message, unversioned.
+pub fn row<'m>(rules: &'m RowRules, target: &'m Arc<Target>, message: usize, key: i64, ops: Vec<Op<'m>>) -> Row<'m> {
+    Row {
+        message,
+        number: 0,
+        rules,
+        target,
+        key: RecordKey::Integer(key),
+        action: RowAction::Write(ops),
+        ttl: RowTtl::NamespaceDefault,
+        newer: None,
+    }
+}
+
+pub fn list_append(value: i64) -> Op<'static> {
+    Op::ListAppend {
+        bin: "l",
+        value: Value::Int(value),
+    }
+}
