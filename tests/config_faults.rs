@@ -1341,6 +1341,20 @@ fn writes_are_checked() {
             "name one field",
         ),
         (
+            "ttl = { path = \"a\", default = 0 }",
+            "ttl",
+            "a default that is no ttl",
+            "0",
+            "default = 86400",
+        ),
+        (
+            "ttl = { path = \"a\", default = 400000000 }",
+            "ttl",
+            "1 second to 10 years",
+            "400000000",
+            "default = 86400",
+        ),
+        (
             "ttl = { path = \"a\", default = \"30d\" }",
             "ttl.default",
             "not of the value's type",

@@ -339,7 +339,20 @@ fn ttl(node: &Node<'_>, scope: Scope<'_>) -> Option<Ttl> {
                 );
                 return None;
             }
-            values::typed(node, scope, Place::Ttl).map(Ttl::Field)
+            let typed = values::typed(node, scope, Place::Ttl)?;
+            if let (Missing::Default(Constant::Int(seconds)), true) = (&typed.missing, typed.cast != Some(As::EpochMs))
+            {
+                let fits = u64::try_from(*seconds).is_ok_and(|seconds| (1..=TTL_SECONDS_MAX).contains(&seconds));
+                if !fits {
+                    node.fault_found(
+                        seconds.to_string(),
+                        "a default that is no ttl: 1 second to 10 years (315360000 seconds)",
+                        "write e.g. default = 86400",
+                    );
+                    return None;
+                }
+            }
+            Some(Ttl::Field(typed))
         }
         DeValue::String(_) => {
             let text = node.text()?;
