@@ -5,7 +5,7 @@
 //! record is merged, in message order, into a *unit*, which is sent as one row, where the result is exactly that of
 //! applying them one after another; what cannot be merged begins the record's next unit, sent when the one before it
 //! is answered. The plan is kept until all of its rows are; what is sent of it is composed anew for each call
-//! ([`Plan::compose`]), since a retry may need only a part of a unit.
+//! (`Plan::compose`), since a retry may need only a part of a unit.
 //!
 //! Pure: no clock, no client type.
 
