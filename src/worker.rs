@@ -43,11 +43,9 @@ const WARN_INTERVAL: Duration = Duration::from_secs(10);
 /// batch can hold more of them than it has rows.
 const BATCHES_IN_HAND: usize = 5;
 
-/// What a batch's rows may weigh (`Row::bytes`), in `batch_bytes_max`s, before no further message is mapped: JSON can
-/// become much more in memory than it is as text.
-const PLAN_WEIGHT: usize = 4;
-/// And the rows of one call, beside which the client holds its own form of them and the request.
-const CALL_WEIGHT: usize = 2;
+/// What the rows of a batch may weigh (`Row::bytes`), in `batch_bytes_max`s, before no further message is mapped, and
+/// what those of one call may: JSON can become much more in memory than it is as text.
+const WEIGHT: usize = 4;
 
 /// What all workers share.
 pub struct Shared {
@@ -326,7 +324,7 @@ impl<'w> Worker<'w> {
         for (index, message) in messages.iter().enumerate() {
             let full = plan.records() >= rows_max
                 || plan.rows() >= BATCHES_IN_HAND * rows_max
-                || plan.bytes() >= PLAN_WEIGHT * self.shared.batch_bytes_max;
+                || plan.bytes() >= WEIGHT * self.shared.batch_bytes_max;
             if full {
                 taken = index;
                 break;
@@ -344,7 +342,7 @@ impl<'w> Worker<'w> {
         let judged = rejected.as_ref().map_or(taken, |(index, _)| *index);
         let limits = Limits {
             rows: rows_max,
-            bytes: CALL_WEIGHT * self.shared.batch_bytes_max,
+            bytes: WEIGHT * self.shared.batch_bytes_max,
             finish_max: self.shared.finish_max,
         };
         let written = write(&plan, &limits, &self.guard, &*self.shared.writer, self.stop);
