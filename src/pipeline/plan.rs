@@ -249,49 +249,38 @@ impl<'m> Plan<'m> {
 
     /// The place behind the stretch that begins at `position`; `None` at the record's end.
     pub(super) fn behind(&self, position: Position, by_message: bool) -> Option<Position> {
-        let unit = &self.units[position.unit as usize];
-        let next = match by_message {
-            true => self
-                .stretch(position, true)
-                .last()
-                .map_or(NONE, |row| self.rows[row].next),
-            false => NONE,
-        };
-        if next != NONE {
-            return Some(Position { row: next, ..position });
+        let last = self.stretch(position, by_message).last()?;
+        let row = self.rows[last].next;
+        if row != NONE {
+            return Some(Position { row, ..position });
         }
-        let next = self.units.get(unit.next as usize)?;
-        Some(Position {
-            unit: unit.next,
-            row: next.first,
+        let unit = self.units[position.unit as usize].next;
+        let row = self.units.get(unit as usize)?.first;
+        Some(Position { unit, row })
+    }
+
+    /// The numbers of the rows from `first` on, to the end of its unit.
+    fn chain(&self, first: u32) -> impl Iterator<Item = usize> + Clone + '_ {
+        std::iter::successors(Some(first), |row| {
+            let next = self.rows[*row as usize].next;
+            (next != NONE).then_some(next)
         })
+        .map(|row| row as usize)
     }
 
     /// The numbers of the rows from `position` on, to the end of its unit or only of its message.
     pub(super) fn stretch(&self, position: Position, by_message: bool) -> impl Iterator<Item = usize> + Clone + '_ {
         let message = self.rows[position.row as usize].row.message;
-        std::iter::successors(Some(position.row), |row| {
-            let next = self.rows[*row as usize].next;
-            (next != NONE).then_some(next)
-        })
-        .map(|row| row as usize)
-        .take_while(move |row| !by_message || self.rows[*row].row.message == message)
+        self.chain(position.row)
+            .take_while(move |row| !by_message || self.rows[*row].row.message == message)
     }
 
     /// All rows of a record from `position` on.
     pub(super) fn rest(&self, position: Position) -> impl Iterator<Item = usize> + '_ {
-        let first = self.stretch(position, false);
-        let later = std::iter::successors(
-            self.units.get(self.units[position.unit as usize].next as usize),
-            |unit| self.units.get(unit.next as usize),
-        );
-        first.chain(later.flat_map(|unit| {
-            std::iter::successors(Some(unit.first), |row| {
-                let next = self.rows[*row as usize].next;
-                (next != NONE).then_some(next)
-            })
-            .map(|row| row as usize)
-        }))
+        let behind = |unit: &Unit| self.units.get(unit.next as usize);
+        let later = std::iter::successors(behind(&self.units[position.unit as usize]), move |unit| behind(unit));
+        self.chain(position.row)
+            .chain(later.flat_map(|unit| self.chain(unit.first)))
     }
 
     pub fn row(&self, row: usize) -> &PlannedRow<'m> {
@@ -339,9 +328,9 @@ impl<'m> Plan<'m> {
             if let RowAction::Write(own) = &row.action {
                 if rules.mode == Mode::Replace {
                     ops.clear();
-                    ops.reserve(own.len() + 2);
-                    ops.extend(own.iter().map(OutgoingOp::Op));
-                } else if ops.is_empty() {
+                }
+                // A row's own operations are in order, and each says something.
+                if ops.is_empty() {
                     ops.reserve(own.len() + 2);
                     ops.extend(own.iter().map(OutgoingOp::Op));
                 } else {

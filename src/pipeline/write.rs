@@ -174,9 +174,9 @@ struct Lane {
 }
 
 impl Lane {
-    fn new(position: Position) -> Self {
+    fn at(position: Option<Position>) -> Self {
         Lane {
-            position: Some(position),
+            position,
             by_message: false,
             alone: false,
             create: false,
@@ -247,7 +247,7 @@ impl<'p, 'm> Writing<'p, 'm> {
             guard,
             writer,
             lanes: (0..plan.records())
-                .map(|record| Lane::new(plan.begin(record)))
+                .map(|record| Lane::at(Some(plan.begin(record))))
                 .collect(),
             unfinished: (0..plan.records()).collect(),
             resume: Wait::default(),
@@ -579,12 +579,8 @@ impl<'p, 'm> Writing<'p, 'm> {
         let Some(position) = lane.position else { return };
         let behind = self.plan.behind(position, lane.by_message);
         *lane = Lane {
-            position: behind,
             by_message: lane.by_message && behind.is_some_and(|behind| behind.is_in_unit_of(position)),
-            alone: false,
-            create: false,
-            wait: Wait::default(),
-            held: false,
+            ..Lane::at(behind)
         };
     }
 

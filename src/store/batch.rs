@@ -28,13 +28,7 @@ impl RowWriter for Store {
             .map(|operation| answer(operation.batch_record(), call.as_ref().err(), nothing_applied))
             .collect();
 
-        let reason = || {
-            let first = operations.iter().find_map(|operation| operation.batch_record().error());
-            first
-                .map(|error| chain(error))
-                .or_else(|| call.as_ref().err().map(|error| chain(error)))
-                .unwrap_or_else(|| "the server ended the batch without an answer for every row".into())
-        };
+        let reason = || why(&operations, call.as_ref().err());
         self.report(started, rows, &answers, reason);
         answers
     }
@@ -50,13 +44,8 @@ impl RowWriter for Store {
             .collect();
         let unread = held.iter().filter(|held| held.is_none()).count();
         if unread > 0 {
-            let first = operations.iter().find_map(|operation| operation.batch_record().error());
-            let reason = first
-                .map(|error| chain(error))
-                .or_else(|| call.err().map(|error| chain(&error)))
-                .unwrap_or_else(|| "no answer for every row".into());
-            self.health
-                .failed(started, rows.len(), unread, &format!("reading guards: {reason}"));
+            let reason = format!("reading guards: {}", why(&operations, call.as_ref().err()));
+            self.health.failed(started, rows.len(), unread, &reason);
         }
         held
     }
@@ -133,6 +122,15 @@ impl Store {
             self.limit.accepted();
             self.health.succeeded();
         }
+    }
+}
+
+/// Why rows of a call have no answer, in the words of the first that says so, or of the call.
+fn why(operations: &[BatchOperation], call: Option<&Error>) -> String {
+    let first = operations.iter().find_map(|operation| operation.batch_record().error());
+    match first.or(call) {
+        Some(error) => chain(error),
+        None => "the server ended the batch without an answer for every row".into(),
     }
 }
 

@@ -9,9 +9,10 @@ use aerospike::operations::{self, Operation};
 use aerospike::{
     Bin, Client, ClientPolicy, Expiration, FloatValue, IndexMap, Key, RecordExistsAction, Value, WritePolicy,
 };
+use penstock::config::model::Mode;
 use penstock::sim::{RecordView, Simulator, Value as Stored};
 
-use crate::spec::{Cell, Kind, Message, Mode, Op, TTLS, Ttl, Type, What, Write, record_key};
+use crate::spec::{Cell, Kind, Message, Op, TTLS, Ttl, Type, What, Write, record_key};
 
 /// A record as two simulators are compared by it.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use penstock::config::model::Mode;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;
@@ -56,14 +57,6 @@ pub enum What {
     Ops(Vec<Op>),
     Touch,
     Delete,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    Update,
-    Replace,
-    Create,
-    UpdateOnly,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
