@@ -522,7 +522,8 @@ fn joins(unit: &Unit, last: &Row<'_>, row: &Row<'_>) -> bool {
     let (ours, theirs) = (last.rules, row.rules);
     let same_target = std::ptr::eq(&**last.target, &**row.target) || last.target == row.target;
     let same_conditions = ours.guarded == theirs.guarded && ours.newer_bin == theirs.newer_bin;
-    let same_doubt = ours.in_doubt == theirs.in_doubt && ours.safe_to_repeat() == theirs.safe_to_repeat();
+    // What is said of a row's repetition is said by its first part: it must hold of all.
+    let same_doubt = ours.in_doubt == theirs.in_doubt && (ours.guarded || ours.repeatable == theirs.repeatable);
     if !(same_target && same_conditions && same_doubt && ours.ttl_on_create == theirs.ttl_on_create) {
         return false;
     }

@@ -56,13 +56,6 @@ pub struct RowRules {
     pub in_doubt: InDoubt,
 }
 
-impl RowRules {
-    /// Whether an attempt with an unknown outcome may simply be followed by another.
-    pub fn safe_to_repeat(&self) -> bool {
-        self.guarded || self.newer_bin.is_some() || self.repeatable
-    }
-}
-
 /// What one message asks of one record.
 #[derive(Debug, Clone)]
 pub struct Row<'m> {

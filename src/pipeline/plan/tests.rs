@@ -443,6 +443,21 @@ fn what_only_removes_is_not_followed_by_what_needs_the_record_that_it_does_not_m
 }
 
 #[test]
+fn what_may_not_be_repeated_does_not_hide_behind_what_may() {
+    let counts = RowRules {
+        repeatable: false,
+        ..versioned()
+    };
+    check(
+        &[
+            ask(versioned(), &[put("a", 1)]).newer(5),
+            ask(counts, &[add("n", 1)]).newer(6),
+        ],
+        &["a=1 v:=5 if v<5", "n+=1 v:=6 if v<6"],
+    );
+}
+
+#[test]
 fn a_row_has_a_cap_on_its_operations() {
     let asks = vec![ask(RULES, &[list_append("l", 1)]); UNIT_OPS_MAX + 1];
     let full = vec!["l[]=1"; UNIT_OPS_MAX].join(" ");
