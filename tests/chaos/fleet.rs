@@ -28,6 +28,22 @@ struct Member {
     said: String,
 }
 
+impl Member {
+    /// Partitions assigned less partitions revoked, by the lines of the running program.
+    fn owned(&self) -> i64 {
+        let output = self.program.as_ref().map(Program::output).unwrap_or_default();
+        let partitions = |line: &str, what: &str| -> Option<i64> {
+            let number = line.split_once(what)?.1.split(' ').next()?;
+            number.parse().ok()
+        };
+        let change = |line| {
+            let assigned = partitions(line, "kafka: assigned partitions=");
+            assigned.or_else(|| partitions(line, "kafka: revoked partitions=").map(|revoked| -revoked))
+        };
+        output.lines().filter_map(change).sum()
+    }
+}
+
 /// What was done to the members.
 #[derive(Debug, Default)]
 pub struct Happened {
@@ -45,6 +61,8 @@ pub struct Seen {
     pub rows: u64,
     /// How often partitions were assigned to a member, or taken away from one.
     pub rebalances: usize,
+    /// How many partitions each member has, as it says.
+    pub owned: Vec<i64>,
 }
 
 impl Seen {
@@ -166,6 +184,11 @@ impl Fleet {
             .sum()
     }
 
+    /// How often partitions were assigned to a member, or taken away from one.
+    pub fn rebalances(&self) -> usize {
+        self.lines("kafka: assigned") + self.lines("kafka: revoked")
+    }
+
     /// The bound on memory that a member has printed.
     pub fn bound_mib(&mut self, member: usize) -> u64 {
         let program = self.members[member].program.as_mut().expect("it runs");
@@ -216,7 +239,8 @@ impl Watched for Fleet {
         Seen {
             committed: self.committed(),
             rows: self.rows_sent(),
-            rebalances: self.lines("kafka: assigned") + self.lines("kafka: revoked"),
+            rebalances: self.rebalances(),
+            owned: self.members.iter().map(Member::owned).collect(),
         }
     }
 

@@ -206,6 +206,11 @@ impl Scene {
             .collect()
     }
 
+    /// How often the database gave this one.
+    pub fn result(&self, code: u8) -> u64 {
+        self.results().get(&code).copied().unwrap_or(0)
+    }
+
     /// The bins of these records; `None` where there is no record.
     pub fn read(&self, set: &str, keys: &[String]) -> Vec<Option<HashMap<String, Value>>> {
         self.read_as(set, keys, |record| record.bins.clone().into_iter().collect())
