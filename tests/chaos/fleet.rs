@@ -220,16 +220,55 @@ impl Fleet {
         self.wait("all offsets to be committed", |seen| seen.committed == ends);
     }
 
-    /// Messages a second, by what is committed and over about so long. `None`: everything was committed before.
-    pub fn rate(&mut self, window: Duration, ends: &[i64]) -> Option<f64> {
-        // From the moment of one commit to that of another: they come in steps.
+    /// Messages a second over about so long, by what is committed: from the moment of one commit to that of another, since
+    /// they come in steps.
+    ///
+    /// # Panics
+    /// When everything is committed before: the test has too few messages.
+    pub fn rate(&mut self, window: Duration, ends: &[i64]) -> f64 {
         let first = self.look();
         let from = self.wait("a commit", |seen| seen.messages() > first.messages());
         let began = Instant::now();
         let to = self.wait("messages", |seen| began.elapsed() >= window || seen.committed == ends);
         let took = began.elapsed();
-        (took >= window).then(|| (to.messages() - from.messages()) as f64 / took.as_secs_f64())
+        assert!(
+            took >= window,
+            "too few messages to measure a rate: {from:?} and {to:?} {took:?} later"
+        );
+        (to.messages() - from.messages()) as f64 / took.as_secs_f64()
     }
+
+    /// How long after `healed` a window begins in which messages flow at `wanted` a second, or else at the best rate until
+    /// `limit`.
+    pub fn recovery(&mut self, healed: Instant, wanted: f64, limit: Duration, ends: &[i64]) -> Recovery {
+        const WINDOW: Duration = Duration::from_secs(3);
+        let mut best = Recovery {
+            after: limit,
+            rate: 0.0,
+        };
+        loop {
+            let before = self.look();
+            self.wait("a commit", |seen| seen.messages() > before.messages());
+            let after = healed.elapsed();
+            if after > limit {
+                return best;
+            }
+            let rate = self.rate(WINDOW, ends);
+            if rate > best.rate {
+                best = Recovery { after, rate };
+            }
+            if rate >= wanted {
+                return best;
+            }
+        }
+    }
+}
+
+/// When messages flowed again, and at which rate.
+#[derive(Debug, Clone, Copy)]
+pub struct Recovery {
+    pub after: Duration,
+    pub rate: f64,
 }
 
 impl Watched for Fleet {

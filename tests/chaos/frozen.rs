@@ -189,7 +189,10 @@ fn run(name: &str, routes: &str) -> [Late; 2] {
     fleet.stop(FROZEN);
     fleet.stop(SUCCESSOR);
     let ledger = messages.ledger(&fleet);
-    println!("  rebalances   {} times partitions were assigned or taken away", fleet.rebalances());
+    println!(
+        "  rebalances   {} times partitions were assigned or taken away",
+        fleet.rebalances()
+    );
     ledger.tell();
     println!("  took         {:.1?}", began.elapsed());
     assert_eq!(ledger.lost, 0);

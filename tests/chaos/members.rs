@@ -126,9 +126,10 @@ fn members_come_and_go(name: &str, consumer: &str) {
     source.flush();
     let partitions = i64::from(PARTITIONS);
     let members = i64::try_from(MEMBERS).unwrap();
-    fleet.wait("everything to be committed, and the partitions to be shared out", |seen| {
-        seen.committed == messages.ends && seen.owned.iter().all(|owned| *owned == partitions / members)
-    });
+    fleet.wait(
+        "everything to be committed, and the partitions to be shared out",
+        |seen| seen.committed == messages.ends && seen.owned.iter().all(|owned| *owned == partitions / members),
+    );
     for member in 0..MEMBERS {
         fleet.stop(member);
     }
