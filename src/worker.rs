@@ -18,6 +18,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::broker::commits::commit;
 use crate::broker::origin::{self, Start};
 use crate::broker::topic_ids::{ReadError, TopicId, TopicIds};
 use crate::broker::{Consumer, Context, Partition};
@@ -555,7 +556,7 @@ impl<'w> Worker<'w> {
             );
             return Commit::Lost;
         }
-        match self.consumer.commit(&offsets, mode) {
+        match commit(self.consumer, &offsets, mode) {
             Ok(()) => {
                 trace!("kafka: commit {partition} next={next} mode={mode:?}");
                 self.tracker.committed(next);

@@ -14,6 +14,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance}
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use super::commits::FailedCommits;
 use super::latest::begin_at_end;
 use super::{Consumer, Partition};
 use crate::config::model::Start;
@@ -29,6 +30,7 @@ pub struct Context {
     workers: Workers,
     counters: Arc<Counters>,
     ends: Mutex<HashMap<(String, i32), PartitionEnd>>,
+    failed_commits: FailedCommits,
     start: Start,
 }
 
@@ -61,6 +63,7 @@ impl Context {
             workers,
             counters,
             ends: Mutex::default(),
+            failed_commits: FailedCommits::default(),
             start,
         }
     }
@@ -173,7 +176,7 @@ impl ConsumerContext for Context {
                     topic: element.topic().into(),
                     number: element.partition(),
                 };
-                warn!("kafka: commit failed, it will be sent again {partition} error=\"{error}\"");
+                self.failed_commits.failed(&partition, &error);
                 self.workers.commit_failed(&partition);
             }
         }
