@@ -30,6 +30,7 @@ use crate::pipeline::map::{Mapping, Message, Reason, Rejection, TopicMapping};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::row::Row;
 use crate::pipeline::write::{Fatal, Limits, Refusal, RowWriter, Tally, WriteEnd, write};
+use crate::pressure::Pressure;
 use crate::rebalance::Progress;
 use crate::shutdown::{Stop, StopKind};
 
@@ -54,6 +55,7 @@ pub struct Shared {
     pub guard_epoch: u32,
     pub mapping: Arc<Mapping>,
     pub writer: Arc<dyn RowWriter + Send + Sync>,
+    pub pressure: Arc<Pressure>,
     pub counters: Arc<Counters>,
     pub topic_ids: Arc<TopicIds>,
     pub batch_rows_max: usize,
@@ -345,7 +347,14 @@ impl<'w> Worker<'w> {
             bytes: WEIGHT * self.shared.batch_bytes_max,
             finish_max: self.shared.finish_max,
         };
-        let written = write(&plan, &limits, &self.guard, &*self.shared.writer, self.stop);
+        let written = write(
+            &plan,
+            &limits,
+            &self.guard,
+            &*self.shared.writer,
+            &self.shared.pressure,
+            self.stop,
+        );
         self.count(&written.tally);
         // Messages behind the first one that is not done may be written; they come again, and what may not be
         // repeated is guarded.
