@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -125,7 +126,12 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
         0 => view.partitions,
         max => view.partitions.min(usize::try_from(max).unwrap_or(usize::MAX)),
     };
-    let memory = memory::plan(run.memory_bytes, run.batch_bytes_max as u64, partitions, view.brokers)
+    let memory_bytes = if run.memory_is_written {
+        run.memory_bytes
+    } else {
+        memory::default_bytes(run.memory_bytes, memory::limit_bytes())
+    };
+    let memory = memory::plan(memory_bytes, run.batch_bytes_max as u64, partitions, view.brokers)
         .map_err(|e| Failure::new(Exit::Configuration, e))?;
     info!("memory: {memory}");
     counters
@@ -174,7 +180,8 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
         counters: counters.clone(),
         topic_ids: topic_ids.clone(),
         batch_rows_max: run.batch_rows_max,
-        batch_bytes_max: usize::try_from(memory.batch_bytes).unwrap_or(usize::MAX),
+        batch_bytes_max: AtomicUsize::new(usize::try_from(memory.batch_bytes).unwrap_or(usize::MAX)),
+        memory,
         commit_interval: run.commit_interval,
         finish_max: finish_max(run),
     });

@@ -204,7 +204,7 @@ fn the_design_is_read() {
         (users.line, fixed(&users.set), fixed(&users.namespace)),
         (33, "users", "test")
     );
-    assert_eq!((users.key.line, users.key.written.as_str()), (31, "user.id"));
+    assert_eq!((users.key.line, users.key.written.as_str()), (35, "user.id"));
     assert_eq!(told(&users.key), "user/id");
     assert_eq!(
         one_bins(bins(users)),
