@@ -103,7 +103,7 @@ impl Workers {
             };
             self.start(consumer, partition, start);
         }
-        self.shared.counters.partitions_assigned.set(self.count());
+        self.counted();
     }
 
     fn start(&self, consumer: &Arc<Consumer>, partition: &Partition, start: Start) {
@@ -175,7 +175,7 @@ impl Workers {
             error!("worker: did not leave within run.shutdown_grace; leaving at once, to be restarted");
             leave_now(Exit::Restart);
         }
-        self.shared.counters.partitions_assigned.set(self.count());
+        self.counted();
     }
 
     /// Stops and joins all workers: whether all left in time, and how many partitions waited at a rejected message.
@@ -229,8 +229,14 @@ impl Workers {
         }
     }
 
-    fn count(&self) -> i64 {
-        i64::try_from(self.running.lock().len()).unwrap_or(i64::MAX)
+    /// The number of partitions has changed.
+    fn counted(&self) {
+        let partitions = self.running.lock().len();
+        let counters = &self.shared.counters;
+        counters
+            .partitions_assigned
+            .set(i64::try_from(partitions).unwrap_or(i64::MAX));
+        self.shared.assigned(partitions);
     }
 
     /// Ends the service, to be started again.
