@@ -130,9 +130,8 @@ pub fn plan(
     let queue_bytes = (left / 2 / KIB * KIB).clamp(QUEUE_BYTES_MIN, QUEUE_BYTES_MAX);
     let queue_messages = queue_bytes / MESSAGE_BYTES;
     let in_queue = 2 * queue_bytes;
-    let bound_bytes = fixed
-        + partitions
-            * (THREAD_BYTES + in_queue + UNPACKED * fetch_partition_bytes + BATCH_COPIES * batch_bytes);
+    let bound_bytes =
+        fixed + partitions * (THREAD_BYTES + in_queue + UNPACKED * fetch_partition_bytes + BATCH_COPIES * batch_bytes);
     Ok(MemoryPlan {
         partitions,
         brokers,
@@ -340,10 +339,17 @@ mod tests {
         );
         // Of version 1.
         let first = ("proc/self/cgroup", "7:cpu,cpuacct:/x\n5:memory:/docker/0123\n");
-        let no_limit = ("sys/fs/cgroup/memory/docker/0123/memory.limit_in_bytes", "9223372036854771712");
+        let no_limit = (
+            "sys/fs/cgroup/memory/docker/0123/memory.limit_in_bytes",
+            "9223372036854771712",
+        );
         assert_eq!(limit(&[first, machine, no_limit]), Some(16 << 30));
         assert_eq!(
-            limit(&[first, machine, ("sys/fs/cgroup/memory/memory.limit_in_bytes", "104857600")]),
+            limit(&[
+                first,
+                machine,
+                ("sys/fs/cgroup/memory/memory.limit_in_bytes", "104857600")
+            ]),
             Some(100 << 20)
         );
     }
