@@ -164,13 +164,20 @@ impl Cluster {
         state.view.clone()
     }
 
+    /// What is due for a node later happens now.
+    pub fn settle(&self, node: usize) {
+        let state = &mut *self.state.write();
+        let due: Vec<Change> = state.due.extract_if(.., |change| change.node == node).collect();
+        due.iter().for_each(|change| state.apply(change));
+    }
+
     /// A node is in the cluster, or not, in a while. In place of what was to become of it.
     pub fn change(&self, node: usize, is_member: bool, after: Duration) {
         let state = &mut *self.state.write();
         state.due.retain(|change| change.node != node);
         let now = Instant::now();
-        // What is too far away to be said never comes.
-        let Some(at) = now.checked_add(after) else { return };
+        // What is too far away to be said comes in a year.
+        let at = now.checked_add(after).unwrap_or(now + Duration::from_secs(31_536_000));
         let change = Change { at, node, is_member };
         if after.is_zero() {
             state.apply(&change);
@@ -250,6 +257,11 @@ mod tests {
         while cluster.view().is_member(1) {
             assert!(begun.elapsed() < Duration::from_secs(10));
         }
+        cluster.change(1, true, Duration::from_secs(600));
+        cluster.settle(0);
+        assert!(!cluster.view().is_member(1));
+        cluster.settle(1);
+        assert!(cluster.view().is_member(1));
         cluster.change(1, true, Duration::from_secs(600));
         cluster.change(1, false, Duration::ZERO);
         assert!(cluster.state.read().due.is_empty());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::faults::{EarlyEnd, Faults, Stalled};
-use super::nodes::{Gone, Leave, Nodes};
+use super::nodes::{Gone, Join, Leave, Nodes};
 use super::random::Share;
 use super::stats::Stats;
 
@@ -39,7 +39,8 @@ unowned CODE|proxy     a node refuses rows of partitions it does not have; or pa
 nodes                  name, address, here or away, and how many partitions, of each node
 leave NODE [lossy] [silent] [500ms]  a node is gone: its port refuses, or with `silent` nothing is answered; with `lossy`
                        the records it was master of are gone too; the others notice it so much later (1500ms)
-join NODE [500ms]      it is back at its address, and so much later (0ms) in the cluster
+join NODE [elsewhere] [500ms]  it is back, at its address or at another, and so much later (0ms) in the cluster
+settle NODE            what `leave` and `join` said is to happen later, happens now
 restart-empty          forget every record and close the connections
 advance-clock SECONDS  let records expire
 stats                  counters, on one line
@@ -88,8 +89,14 @@ fn obey(nodes: &Nodes, line: &str) -> Result<String, String> {
             let number = find(nodes, node)?.node.number;
             nodes.leave(number, leave(how)?).map_err(|error| error.to_string())?;
         }
-        ["join", node] => join(nodes, node, Duration::ZERO)?,
-        ["join", node, after] => join(nodes, node, duration(after)?)?,
+        ["join", node, how @ ..] => {
+            let number = find(nodes, node)?.node.number;
+            nodes.join(number, join(how)?).map_err(|error| error.to_string())?;
+        }
+        ["settle", node] => {
+            let engine = find(nodes, node)?;
+            engine.cluster.settle(engine.node.number);
+        }
         ["namespace", namespace, name, value] => {
             let found = engine.store.namespace(namespace.as_bytes());
             let found = found.ok_or(format!("no namespace {namespace:?}"))?;
@@ -163,9 +170,15 @@ fn leave(words: &[&str]) -> Result<Leave, String> {
     Ok(how)
 }
 
-fn join(nodes: &Nodes, name: &str, after: Duration) -> Result<(), String> {
-    let number = find(nodes, name)?.node.number;
-    nodes.join(number, after).map_err(|error| error.to_string())
+fn join(words: &[&str]) -> Result<Join, String> {
+    let mut how = Join::default();
+    for word in words {
+        match *word {
+            "elsewhere" => how.elsewhere = true,
+            after => how.after = duration(after)?,
+        }
+    }
+    Ok(how)
 }
 
 fn describe(nodes: &Nodes) -> String {
@@ -173,7 +186,7 @@ fn describe(nodes: &Nodes) -> String {
         let node = &engine.node;
         let state = if node.presence.is_here() { "here" } else { "away" };
         let partitions = engine.cluster.view().mastered(node.number);
-        format!("{}={} {state} partitions={partitions}", node.name, node.addr)
+        format!("{}={} {state} partitions={partitions}", node.name, node.presence.addr())
     };
     let described: Vec<String> = nodes.engines.iter().map(describe).collect();
     described.join("; ")

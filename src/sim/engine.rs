@@ -2,7 +2,6 @@
 //!
 //! Does no input or output: `server` reads frames, asks `faults`, and writes what comes from here.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -28,8 +27,7 @@ pub struct Engine {
     pub config: Arc<SimConfig>,
     pub node: Node,
     pub cluster: Arc<Cluster>,
-    /// All nodes' addresses, by their number.
-    pub addrs: Vec<SocketAddr>,
+    /// All nodes' presences, by their number.
     pub presences: Vec<Arc<Presence>>,
     pub store: Arc<Store>,
     pub faults: NodeFaults,
@@ -182,16 +180,14 @@ mod tests {
 
     fn engine() -> Engine {
         let config = SimConfig::default();
-        let presence = Arc::<Presence>::default();
+        let presence = Arc::new(Presence::new(config.listen));
         Engine {
             node: Node {
                 number: 0,
                 name: "A1".to_owned(),
-                addr: config.listen,
                 presence: presence.clone(),
             },
             cluster: Arc::new(Cluster::new(1)),
-            addrs: vec![config.listen],
             presences: vec![presence],
             store: Arc::new(Store::new(config.namespaces.clone())),
             faults: NodeFaults::new(Faults::new(Vec::new(), 0), None),

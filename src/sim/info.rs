@@ -58,7 +58,7 @@ fn value(engine: &Engine, view: &View, name: &str) -> String {
         "partition-generation" if !view.is_member(engine.node.number) => "-1".to_owned(),
         "partition-generation" | "peers-generation" => generation(engine, view).to_string(),
         "peers-clear-std" | "peers-clear-alt" => peers(engine, view),
-        "service-clear-std" | "service-clear-alt" | "service" => engine.node.addr.to_string(),
+        "service-clear-std" | "service-clear-alt" | "service" => engine.node.presence.addr().to_string(),
         "replicas" => replicas(engine, view),
         "namespaces" => {
             let names: Vec<&str> = engine
@@ -94,8 +94,8 @@ fn peers(engine: &Engine, view: &View) -> String {
     let peers = view.members().filter(|node| *node != this && view.is_member(this));
     let peers: Vec<String> = peers
         .map(|node| {
-            let (name, addr) = (engine.config.node_name(node), engine.addrs[node]);
-            let addr = addr.to_string();
+            let name = engine.config.node_name(node);
+            let addr = engine.presences[node].addr().to_string();
             let addr = addr.strip_suffix(&format!(":{DEFAULT_PORT}")).unwrap_or(&addr);
             format!("[{name},,[{addr}]]")
         })

@@ -22,12 +22,11 @@
 //! ```
 //!
 //! ```no_run
-//! use penstock::sim::{Leave, SimConfig, Simulator};
-//! use std::time::Duration;
+//! use penstock::sim::{Join, Leave, SimConfig, Simulator};
 //!
 //! let sim = Simulator::start(SimConfig { nodes: 3, ..SimConfig::default() })?;
 //! sim.node(1).leave(Leave { lossy: true, ..Leave::default() })?;
-//! sim.node(1).join(Duration::ZERO)?;
+//! sim.node(1).join(Join::default())?;
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
@@ -62,7 +61,7 @@ pub use control::{COMMANDS as CONTROL_COMMANDS, command as control_command};
 pub use faults::{EarlyEnd, Faults, Stalled};
 pub use message::Digest;
 pub use msgpack::Value;
-pub use nodes::{Gone, Leave, SimNode};
+pub use nodes::{Gone, Join, Leave, SimNode};
 pub use random::Share;
 pub use stats::Stats;
 pub use store::NamespaceConfig;
@@ -143,7 +142,6 @@ pub struct Node {
     /// Its place among all.
     number: usize,
     name: String,
-    addr: SocketAddr,
     presence: Arc<Presence>,
 }
 
@@ -171,7 +169,7 @@ impl Simulator {
             .map(TcpListener::local_addr)
             .collect::<io::Result<Vec<_>>>()?;
         let connections: Vec<Connections> = addrs.iter().map(|_| Connections::default()).collect();
-        let presences: Vec<Arc<Presence>> = addrs.iter().map(|_| Arc::default()).collect();
+        let presences: Vec<Arc<Presence>> = addrs.into_iter().map(|addr| Arc::new(Presence::new(addr))).collect();
         let login = config
             .login
             .as_ref()
@@ -188,11 +186,9 @@ impl Simulator {
                     node: Node {
                         number,
                         name: config.node_name(number).to_owned(),
-                        addr: addrs[number],
                         presence: presences[number].clone(),
                     },
                     cluster: cluster.clone(),
-                    addrs: addrs.clone(),
                     presences: presences.clone(),
                     store: store.clone(),
                     faults: NodeFaults::new(faults.clone(), own),
@@ -234,7 +230,8 @@ impl Simulator {
 
     /// The addresses of all nodes.
     pub fn addrs(&self) -> Vec<SocketAddr> {
-        self.nodes.engines.iter().map(|engine| engine.node.addr).collect()
+        let engines = self.nodes.engines.iter();
+        engines.map(|engine| engine.node.presence.addr()).collect()
     }
 
     /// One of the nodes, from 0.

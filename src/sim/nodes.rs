@@ -28,8 +28,8 @@ const UNNOTICED: Duration = Duration::from_millis(1500);
 pub struct Leave {
     /// What its clients meet from now on.
     pub gone: Gone,
-    /// So long the others have not noticed: their partition map names it, and what they pass on to it times out. Zero: it
-    /// left in order.
+    /// So long the others have not noticed, or until `settle`: their partition map names it, and what they pass on to it
+    /// times out. Zero: it left in order.
     pub unnoticed: Duration,
     /// The records it was master of are gone, too, as with one copy of each and a node that comes back empty.
     pub lossy: bool,
@@ -45,6 +45,16 @@ impl Default for Leave {
     }
 }
 
+/// How a node comes back. The default: at once, where it was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Join {
+    /// So long it is not in the cluster yet, or until `settle`: it answers rows with 11, and clients do not take it for one
+    /// of the cluster.
+    pub after: Duration,
+    /// At another port.
+    pub elsewhere: bool,
+}
+
 /// What clients meet where a node was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gone {
@@ -56,8 +66,8 @@ pub enum Gone {
 }
 
 /// Whether a node is there, for its connection threads.
-#[derive(Default)]
 pub struct Presence {
+    addr: Mutex<SocketAddr>,
     /// How often it left and came back, and in the last bit whether it is away.
     turns: AtomicU64,
     /// The generation of the partition map when it joined: a node counts its own.
@@ -69,6 +79,19 @@ pub struct Presence {
 pub struct Life(u64);
 
 impl Presence {
+    pub fn new(addr: SocketAddr) -> Self {
+        Presence {
+            addr: Mutex::new(addr),
+            turns: AtomicU64::new(0),
+            generation_joined: AtomicU64::new(0),
+        }
+    }
+
+    /// Where it listens, or did.
+    pub fn addr(&self) -> SocketAddr {
+        *self.addr.lock()
+    }
+
     pub fn is_here(&self) -> bool {
         self.turns.load(Ordering::SeqCst) % 2 == 0
     }
@@ -142,7 +165,7 @@ impl Nodes {
         {
             // Its connections are closed with it.
             door.former.push(listener.stop());
-            door.kept = Some(keep(engine.node.addr)?);
+            door.kept = Some(keep(engine.node.presence.addr())?);
         }
         engine.faults.own().forget_late();
         if how.lossy {
@@ -152,11 +175,27 @@ impl Nodes {
         Ok(())
     }
 
-    pub fn join(&self, number: usize, after: Duration) -> io::Result<()> {
+    pub fn join(&self, number: usize, how: Join) -> io::Result<()> {
         let (engine, mut door) = (&self.engines[number], self.doors[number].lock());
         let node = &engine.node;
         if node.presence.is_here() {
             return Err(io::Error::other(format!("{} is here already", node.name)));
+        }
+        let mut addr = node.presence.addr();
+        if how.elsewhere {
+            addr.set_port(0);
+            // Of a silent one it is still there; its connections are closed with it.
+            door.listener
+                .take()
+                .map(|listener| listener.stop())
+                .map(|threads| door.former.push(threads));
+        }
+        let socket = match door.listener {
+            Some(_) => None,
+            None => Some(TcpListener::bind(addr)?),
+        };
+        if let Some(socket) = &socket {
+            *node.presence.addr.lock() = socket.local_addr()?;
         }
         // What it was silent to does not know that it is back.
         self.connections[number].close_all();
@@ -169,10 +208,9 @@ impl Nodes {
         node.presence
             .generation_joined
             .store(cluster.view().generation + 1, Ordering::SeqCst);
-        cluster.change(number, true, after);
+        cluster.change(number, true, how.after);
         node.presence.turn();
-        if door.listener.is_none() {
-            let socket = TcpListener::bind(node.addr)?;
+        if let Some(socket) = socket {
             door.kept = None;
             door.listener = Some(listen(engine, socket, self.connections[number].clone())?);
         }
@@ -246,7 +284,7 @@ impl SimNode {
 
     /// Where clients connect to it.
     pub fn addr(&self) -> SocketAddr {
-        self.engine().node.addr
+        self.engine().node.presence.addr()
     }
 
     /// What is to go wrong at this node alone. Where a fault of the whole cluster strikes, its own is not asked.
@@ -279,9 +317,13 @@ impl SimNode {
         self.nodes.leave(self.number, how)
     }
 
-    /// It is back, at its address. Until `after` it is not in the cluster yet: it answers rows with 11, and clients do
-    /// not take it for one of the cluster. The error: it is here, or its port is taken.
-    pub fn join(&self, after: Duration) -> io::Result<()> {
-        self.nodes.join(self.number, after)
+    /// The others notice now that it is gone, or take it into the cluster now.
+    pub fn settle(&self) {
+        self.engine().cluster.settle(self.number);
+    }
+
+    /// It is back. The error: it is here, or its port is taken.
+    pub fn join(&self, how: Join) -> io::Result<()> {
+        self.nodes.join(self.number, how)
     }
 }
