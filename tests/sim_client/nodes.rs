@@ -3,6 +3,7 @@
 
 use super::*;
 use penstock::sim::{Gone, Join, Leave, SimNode};
+use socket2::{Domain, Socket, Type};
 use std::collections::BTreeSet;
 
 const ROWS: i64 = 300;
@@ -227,7 +228,7 @@ fn a_cluster_that_was_away_as_a_whole_is_found_again_whichever_node_is_back_firs
     let (simulator, client) = start_nodes(3);
     assert_eq!(write_all(&client, 1, LONG_MS), all());
     for number in 0..3 {
-        simulator.node(number).leave(Leave::default()).unwrap();
+        leave_unnoticed(&simulator.node(number), Gone::Refusing);
     }
     wait_for_nodes(&client, &[]);
     assert!(write_all(&client, 2, PATIENT_MS).is_empty());
@@ -416,6 +417,42 @@ fn each_node_says_what_it_has() {
 }
 
 #[test]
+fn peers_and_generations_are_told_as_the_server_tells_them() {
+    let (simulator, _client) = start_nodes(3);
+    let nodes = [0, 1, 2].map(|number| simulator.node(number));
+    let ask = |node: &SimNode| {
+        let client = connect_to_one(node);
+        let questions = [
+            "peers-clear-std",
+            "peers-generation",
+            "partition-generation",
+            "service-clear-std",
+        ];
+        let answers = client.info(&AdminPolicy::default(), &questions).unwrap();
+        questions.map(|question| answers[question].clone())
+    };
+    let expected = |node: &SimNode, generation: u64, peers: &[&SimNode]| {
+        let peers: Vec<String> = peers
+            .iter()
+            .map(|peer| format!("[{},,[{}]]", peer.name(), peer.addr()))
+            .collect();
+        let generation = generation.to_string();
+        let peers = format!("{generation},3000,[{}]", peers.join(","));
+        [peers, generation.clone(), generation, node.addr().to_string()]
+    };
+    let [a, b, c] = &nodes;
+    assert_eq!(ask(a), expected(a, 0, &[b, c]));
+    assert_eq!(ask(b), expected(b, 0, &[a, c]));
+    leave_unnoticed(b, Gone::Refusing);
+    assert_eq!(ask(a), expected(a, 0, &[b, c]));
+    b.settle();
+    assert_eq!(ask(a), expected(a, 1, &[c]));
+    b.join(Join::default()).unwrap();
+    assert_eq!(ask(a), expected(a, 2, &[b, c]));
+    assert_eq!(ask(b), expected(b, 0, &[a, c]), "it has begun anew");
+}
+
+#[test]
 fn a_fault_strikes_at_its_node_or_at_whichever() {
     let (simulator, client) = start_nodes(3);
     let nodes = [0, 1, 2].map(|number| simulator.node(number));
@@ -474,6 +511,9 @@ fn a_node_leaves_once_and_there_are_three_at_most() {
         node.leave(Leave::default()).unwrap();
         assert!(node.leave(Leave::default()).is_err());
         assert!(!node.is_here());
+        // Nobody else may have its port meanwhile.
+        let stranger = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        stranger.bind(&node.addr().into()).unwrap_err();
         node.join(Join::default()).unwrap();
         std::net::TcpStream::connect(node.addr()).unwrap();
     }
