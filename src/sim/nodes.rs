@@ -93,7 +93,7 @@ impl Presence {
     }
 
     pub fn is_here(&self) -> bool {
-        self.turns.load(Ordering::SeqCst) % 2 == 0
+        self.turns.load(Ordering::SeqCst).is_multiple_of(2)
     }
 
     pub fn life(&self) -> Life {
@@ -114,7 +114,8 @@ impl Presence {
     }
 }
 
-/// Where a node listens.
+/// Where a node listens. Locked while it leaves or joins, over opening and closing sockets too: who asks for both at once
+/// gets one after the other.
 struct Door {
     listener: Option<Listener>,
     /// Has the port while nobody listens: bound, so that it is no other program's, and refusing.
@@ -165,7 +166,8 @@ impl Nodes {
         {
             // Its connections are closed with it.
             door.former.push(listener.stop());
-            door.kept = Some(keep(engine.node.presence.addr())?);
+            // If not, the port is merely not kept.
+            door.kept = keep(engine.node.presence.addr()).ok();
         }
         engine.faults.own().forget_late();
         if how.lossy {
@@ -185,10 +187,9 @@ impl Nodes {
         if how.elsewhere {
             addr.set_port(0);
             // Of a silent one it is still there; its connections are closed with it.
-            door.listener
-                .take()
-                .map(|listener| listener.stop())
-                .map(|threads| door.former.push(threads));
+            if let Some(listener) = door.listener.take() {
+                door.former.push(listener.stop());
+            }
         }
         let socket = match door.listener {
             Some(_) => None,
@@ -197,8 +198,6 @@ impl Nodes {
         if let Some(socket) = &socket {
             *node.presence.addr.lock() = socket.local_addr()?;
         }
-        // What it was silent to does not know that it is back.
-        self.connections[number].close_all();
         let cluster = &engine.cluster;
         if !self.engines.iter().any(|engine| engine.node.presence.is_here()) {
             // Nobody is there who could hold others for members.
@@ -210,6 +209,8 @@ impl Nodes {
             .store(cluster.view().generation + 1, Ordering::SeqCst);
         cluster.change(number, true, how.after);
         node.presence.turn();
+        // What it was silent to must connect anew. After the turn, so that nothing is accepted into the former life.
+        self.connections[number].close_all();
         if let Some(socket) = socket {
             door.kept = None;
             door.listener = Some(listen(engine, socket, self.connections[number].clone())?);
