@@ -30,7 +30,7 @@ use penstock::pipeline::guard::{Guard, GuardIdentity, mark};
 use penstock::pipeline::map::{Mapping, Message, TopicMapping};
 use penstock::pipeline::plan::Plan;
 use penstock::pipeline::row::{RecordKey, Row};
-use penstock::pipeline::write::{Limits, Tally, WriteEnd, Written, write};
+use penstock::pipeline::write::{Calls, Limits, Tally, WriteEnd, Written, write};
 use penstock::pressure::Pressure;
 use penstock::shutdown::Stop;
 use penstock::sim::{NamespaceConfig, SimConfig, Simulator};

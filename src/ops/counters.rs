@@ -84,6 +84,8 @@ pub struct Counters {
     pub consumer_lag: Gauge,
     /// `penstock_memory_bound_bytes`; 0 before it is computed.
     pub memory_bound_bytes: Gauge,
+    /// Fetching ended for a partition that waits or falls behind.
+    pub pauses: Counter,
     /// `penstock_pressure_state`: 0 open, 1 limited, 2 closed.
     pub pressure_state: Gauge,
     /// `penstock_pressure_limit_rows`: rows that may be on their way to the database at once; 0 while it is closed.
@@ -128,6 +130,7 @@ impl Default for Counters {
             partitions_assigned: Gauge::default(),
             consumer_lag: Gauge(AtomicI64::new(-1)),
             memory_bound_bytes: Gauge::default(),
+            pauses: Counter::default(),
             pressure_state: Gauge::default(),
             pressure_limit_rows: Gauge::default(),
             commit_errors: Counter::default(),
