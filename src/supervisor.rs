@@ -17,7 +17,7 @@ use rdkafka::message::Message as _;
 use crate::broker::probe::{ProbeError, probe};
 use crate::broker::topic_ids::{Looking, ReadError, TopicIds};
 use crate::broker::{Consumer, Context, Partition, consumer_config};
-use crate::config::model::{Config, Run};
+use crate::config::model::{Config, Run, StallAction};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory;
@@ -26,6 +26,7 @@ use crate::pressure::{Gate, Pressure};
 use crate::rebalance::{Event, Workers};
 use crate::shutdown::{Stop, StopKind};
 use crate::store::{ConnectError, Store, StoreOptions};
+use crate::watchdog::{Sight, Watchdog};
 use crate::worker::Shared;
 
 /// How long one poll for callbacks waits: the latency of a stop.
@@ -240,6 +241,7 @@ fn topic_ids(config: &Config, stop: &Stop) -> Result<Option<Arc<TopicIds>>, Fail
 impl Service {
     fn run(self, config: &Config, stop: &Stop) -> End {
         let mut lines = ProgressLines::new(&self.counters);
+        let mut watchdog = Watchdog::new(config.run.stall_after);
         let mut end = End::Exit(Exit::Stopped);
         let mut exit = Exit::Stopped;
         let mut unread_since: Option<Instant> = None;
@@ -288,16 +290,43 @@ impl Service {
                 }
                 (Some(_), Some(_)) => {}
             }
+            if self.watch(&mut watchdog) && config.run.stall_action == StallAction::Exit {
+                exit = exit.or_worse(Exit::Restart);
+            }
             if exit != Exit::Stopped {
                 break;
             }
-            lines.tick(&self);
+            lines.tick(&self, watchdog.stalled());
         }
         match (end, self.end(config, stop, exit)) {
             // A held partition will be held again.
             (End::Anew, Exit::Stopped | Exit::Rejected) if !stop.requested() => End::Anew,
             (_, exit) => End::Exit(exit),
         }
+    }
+
+    /// Says what makes no progress; `true` if something has begun to make none.
+    fn watch(&self, watchdog: &mut Watchdog) -> bool {
+        let health = self.store.health();
+        let is_excused = self.pressure.is_closed() || health.failing_for().is_some() || !health.closed().is_empty();
+        let sights = watchdog.tick(Instant::now(), is_excused, || self.consumer.context().standings());
+        let mut is_stalled = false;
+        for sight in sights {
+            match sight {
+                Sight::Stalled(partition, mark, idle) => {
+                    is_stalled = true;
+                    error!(
+                        "watchdog: no progress though there are messages, and Kafka and Aerospike are there {partition} \
+                         next={} taken={} for={idle:.0?} cure=\"look at the lines before this one; a restart reads on from \
+                         the last commit, and run.stall_action = \\\"exit\\\" leaves that to the supervisor\"",
+                        mark.next.map_or_else(|| "unknown".to_owned(), |next| next.to_string()),
+                        mark.taken,
+                    );
+                }
+                Sight::Moves(partition, idle) => info!("watchdog: goes on again {partition} after={idle:.0?}"),
+            }
+        }
+        is_stalled
     }
 
     fn kafka_error(&self, error: &KafkaError) -> Option<Exit> {
@@ -415,7 +444,7 @@ impl ProgressLines {
         }
     }
 
-    fn tick(&mut self, service: &Service) {
+    fn tick(&mut self, service: &Service, stalled: usize) {
         let elapsed = self.last.elapsed();
         if elapsed < LINE_INTERVAL {
             return;
@@ -436,6 +465,7 @@ impl ProgressLines {
             _ if !closed.is_empty() => format!("namespace-closed list={}", closed.join(",")),
             Some(since) => format!("waiting-for-aerospike since={since:.0?}"),
             None if service.store.health().unexpected() > 0 => "record-held".to_string(),
+            None if stalled > 0 => format!("stalled partitions={stalled}"),
             None if held > 0 => "held".to_string(),
             None if counters.partitions_assigned.get() == 0 => "no-partitions".to_string(),
             None => "ok".to_string(),

@@ -268,6 +268,7 @@ impl<'w> Worker<'w> {
                 }
             }
             messages.clear();
+            self.progress.nothing_in_hand();
             if !self.held
                 && let Some(error) = self.unreadable.take()
             {
@@ -336,6 +337,7 @@ impl<'w> Worker<'w> {
         self.shared.bytes_taken.fetch_add(bytes as u64, Relaxed);
         self.shared.counters.messages_consumed.add(messages.len() as u64);
         self.shared.counters.messages_in_hand.add(signed(messages.len()));
+        self.progress.taken(messages.len() as u64);
         Ok(())
     }
 
