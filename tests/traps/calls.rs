@@ -1,14 +1,16 @@
 //! What a call says of its rows, and what it does not say.
 
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aerospike::AdminPolicy;
 use penstock::pipeline::disposition::Failure;
 use penstock::pipeline::write::{Answer, Fatal, Refusal, WriteEnd};
 use penstock::shutdown::{Stop, StopKind};
-use penstock::sim::{EarlyEnd, Share, Value};
+use penstock::sim::{Digest, EarlyEnd, Leave, Share, SimConfig, Value};
 
-use crate::bench::{Bench, Make, OWNER, Sent, Spy, StopOnDrop, at};
+use crate::bench::{Bench, Call, Make, OWNER, PATIENT, Sent, Spy, StopOnDrop, at};
 use crate::support::wait_until;
 
 /// Cannot be repeated, and says what an unknown outcome means: so that it shows what was taken for one.
@@ -19,6 +21,23 @@ fn one_each(records: i64) -> Vec<Sent> {
     (0..records)
         .map(|n| at(n, format!(r#"{{"id":"k{n}","v":{n}}}"#)))
         .collect()
+}
+
+fn on_nodes(nodes: usize, timeout: Duration) -> Bench {
+    let sim = SimConfig {
+        nodes,
+        ..SimConfig::default()
+    };
+    Make {
+        sim,
+        timeout,
+        ..Make::default()
+    }
+    .bench(COUNT)
+}
+
+fn digest(key: &str) -> Digest {
+    aerospike::Key::new("test", "s", key.into()).unwrap().digest()
 }
 
 #[track_caller]
@@ -55,7 +74,7 @@ fn of_a_batch_that_is_refused_whole_no_row_is_taken_for_written_nor_for_doubtful
 fn a_batch_that_the_server_finds_too_big_goes_out_in_halves() {
     let make = Make::default();
     let bench = Make {
-        sim: penstock::sim::SimConfig {
+        sim: SimConfig {
             batch_rows_max: 6,
             ..make.sim.clone()
         },
@@ -333,16 +352,71 @@ fn a_message_that_says_nothing_of_its_record_spoils_no_other() {
 }
 
 #[test]
-fn a_batch_is_one_message_to_its_node() {
-    let bench = Bench::new(COUNT);
-    let done = bench.write_until(&OWNER, &one_each(400), 200, &Stop::new());
-    done.assert_all_done();
-    assert_eq!(done.messages, 2, "{done:?}");
+fn a_batch_is_one_message_to_each_node() {
+    for nodes in [1, 3] {
+        let bench = on_nodes(nodes, PATIENT);
+        let singles = bench.sim.stats().singles;
+        let done = bench.write_until(&OWNER, &one_each(400), 200, &Stop::new());
+        done.assert_all_done();
+        assert_eq!((done.calls.len(), done.messages), (2, 2 * nodes as u64), "{done:?}");
+        assert_eq!(bench.sim.stats().singles, singles, "all went as batches");
+        assert_counted_once(&bench, 400);
+    }
+}
+
+/// The rows of the other nodes are done with the first call, and those of the one that is gone are neither lost, nor
+/// rejected, nor taken for written, however often they are asked for.
+#[test]
+fn a_node_that_is_gone_holds_up_its_own_rows_until_the_others_have_them() {
+    const CALLS: usize = 3;
+    let bench = on_nodes(3, Duration::from_secs(2));
+    let node = bench.sim.node(1);
+    let messages = one_each(60);
+    let its_rows = |call: &Call| call.keys.iter().all(|key| node.masters(&digest(key)));
+    node.leave(Leave {
+        unnoticed: Duration::from_secs(3600),
+        ..Leave::default()
+    })
+    .unwrap();
+    let spy = Spy::new(&bench.store);
+    let stop = Stop::new();
+    thread::scope(|scope| {
+        let _end = StopOnDrop(&stop);
+        let writing = scope.spawn(|| bench.write_with(&OWNER, &messages, 100, &stop, &spy));
+        wait_until("calls that fail", || spy.calls.lock().len(), |calls| *calls >= CALLS);
+        let gone: Vec<bool> = spy.calls.lock().iter().map(its_rows).collect();
+        assert!(!gone[0] && gone[1..].iter().all(|gone| *gone), "{gone:?}");
+        node.settle();
+        let done = writing.join().unwrap();
+        done.assert_all_done();
+        for (key, answer) in done.calls[0].keys.iter().zip(&done.calls[0].answers) {
+            let Answer::Failed { in_doubt, .. } = answer else {
+                assert!(
+                    !node.masters(&digest(key)) && *answer == Answer::Code(0),
+                    "{key}: {answer:?}"
+                );
+                continue;
+            };
+            assert!(!in_doubt, "a connection that is refused carried nothing: {key}");
+        }
+    });
+    assert_eq!(node.stats().rows, 0);
+    assert_counted_once(&bench, 60);
 }
 
 /// The client's `info` asks any node. So it may be asked only what all nodes answer alike.
 #[test]
 fn nothing_is_asked_of_a_node_by_chance_that_another_would_answer_otherwise() {
+    let bench = on_nodes(3, PATIENT);
+    let ask = |question: &str| {
+        let ask = |_| bench.store.client().info(&AdminPolicy::default(), &[question]).unwrap();
+        (0..20)
+            .map(ask)
+            .map(|answer| answer[question].clone())
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(ask("node").len(), 3, "it asks any node");
+    assert_eq!(ask("namespaces").len(), 1);
     for source in [
         include_str!("../../src/store/mod.rs"),
         include_str!("../../src/store/batch.rs"),
