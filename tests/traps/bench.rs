@@ -142,7 +142,7 @@ impl Bench {
         Make::default().bench(writes)
     }
 
-    fn on(sim: Arc<Simulator>, writes: &str, timeout: Duration, workers: usize) -> Bench {
+    pub fn on(sim: Arc<Simulator>, writes: &str, timeout: Duration, workers: usize) -> Bench {
         Lines::gather();
         let (config, mapping) = compile(&sim.addr().to_string(), writes);
         let counters = Arc::new(Counters::new());
