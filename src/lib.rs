@@ -19,6 +19,8 @@ pub mod pipeline;
 pub mod supervisor;
 // Who owns which partition.
 pub mod rebalance;
+// Partitions that are begun once more.
+pub mod restarts;
 // The stop flag and the signals.
 pub mod shutdown;
 // The database's side.

@@ -14,12 +14,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance}
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::latest::begin_at_end;
+use super::committed::{Committed, is_refusal, look_up};
+use super::origin::Start;
 use super::{Consumer, Partition};
-use crate::config::model::Start;
 use crate::ops::counters::Counters;
+use crate::ops::exit::Exit;
 use crate::rebalance::Workers;
-use crate::shutdown::StopKind;
+use crate::shutdown::{Stop, StopKind};
 
 /// What the callbacks work on.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub struct Context {
     workers: Workers,
     counters: Arc<Counters>,
     ends: Mutex<HashMap<(String, i32), PartitionEnd>>,
-    start: Start,
+    stop: Stop,
 }
 
 /// What the statistics say of a partition.
@@ -55,13 +56,14 @@ impl PartitionEnd {
 }
 
 impl Context {
-    pub fn new(workers: Workers, counters: Arc<Counters>, start: Start) -> Self {
+    /// `stop`: the service's.
+    pub fn new(workers: Workers, counters: Arc<Counters>, stop: Stop) -> Self {
         Context {
             consumer: OnceLock::new(),
             workers,
             counters,
             ends: Mutex::default(),
-            start,
+            stop,
         }
     }
 
@@ -86,10 +88,29 @@ impl Context {
         Some(lag)
     }
 
-    fn begins(&self, consumer: &Consumer, list: &TopicPartitionList) -> KafkaResult<HashMap<Partition, i64>> {
-        match self.start {
-            Start::Earliest => Ok(HashMap::new()),
-            Start::Latest => begin_at_end(consumer, list),
+    /// The queues are split here, before the assignment takes effect: no message reaches the main queue.
+    fn assign(&self, partitions: &[Partition], list: &TopicPartitionList) {
+        let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else {
+            // The consumer is being dropped: nobody will read these partitions here.
+            warn!("kafka: an assignment came while leaving the group");
+            return;
+        };
+        let begun = look_up(&consumer, partitions, &self.stop)
+            .and_then(|committed| committed.map(|of| give_beginnings(list, &of).map(|()| of)).transpose());
+        match begun {
+            Ok(Some(committed)) => self.workers.assign(&consumer, partitions, &committed),
+            Ok(None) => info!("kafka: an assignment came while stopping"),
+            Err(error) => {
+                let exit = if is_refusal(&error) {
+                    Exit::Credentials
+                } else {
+                    Exit::Restart
+                };
+                self.workers.fatal(
+                    exit,
+                    format_args!("kafka: cannot learn the group's offsets error=\"{error}\""),
+                );
+            }
         }
     }
 
@@ -137,17 +158,7 @@ impl ConsumerContext for Context {
                     partitions.len(),
                     summary(&partitions)
                 );
-                // The queues are split here, before the assignment takes effect: no message reaches the main queue.
-                match self.consumer.get().and_then(Weak::upgrade) {
-                    Some(consumer) => match self.begins(&consumer, list) {
-                        Ok(begins) => self.workers.assign(&consumer, &partitions, &begins),
-                        Err(error) => self.workers.fatal(format_args!(
-                            "kafka: cannot find where to begin (kafka.start = \"latest\") error=\"{error}\""
-                        )),
-                    },
-                    // The consumer is being dropped: nobody will read these partitions here.
-                    None => warn!("kafka: an assignment came while leaving the group"),
-                }
+                self.assign(&partitions, list);
             }
             Rebalance::Revoke(list) => {
                 let partitions = Self::partitions(list);
@@ -178,6 +189,19 @@ impl ConsumerContext for Context {
             }
         }
     }
+}
+
+/// Tells the consumer where each partition is begun, so that it need not ask.
+fn give_beginnings(list: &TopicPartitionList, committed: &HashMap<Partition, Committed>) -> KafkaResult<()> {
+    for mut element in list.elements() {
+        let partition = Partition {
+            topic: element.topic().into(),
+            number: element.partition(),
+        };
+        let start = Start::at(committed.get(&partition), None);
+        element.set_offset(start.from.offset())?;
+    }
+    Ok(())
 }
 
 /// The partitions of an assignment in few words: `events:0-7, orders:0,3`.

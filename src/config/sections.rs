@@ -2,7 +2,7 @@
 
 use super::kafka_properties;
 use super::keys;
-use super::model::{Aerospike, Config, Format, Kafka, Reject, Run, Secret, Start};
+use super::model::{Aerospike, Config, Format, Kafka, OffsetGone, Reject, Run, Secret, Start};
 use super::names;
 use super::reader::{Node, Text};
 use super::route;
@@ -129,6 +129,13 @@ fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<
             Start::Earliest
         }
     });
+    let offset_gone = table.choice("offset_gone").map(|gone| {
+        if gone == "stop" {
+            OffsetGone::Stop
+        } else {
+            OffsetGone::Earliest
+        }
+    });
     let format = table.choice("format").map(|format| {
         if format == "json_sr" {
             Format::JsonSchemaRegistry
@@ -144,6 +151,7 @@ fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<
             topics: topics.iter().map(|(_, text)| text.value.clone()).collect(),
             group: group?,
             start: start?,
+            offset_gone: offset_gone?,
             format: format?,
             consumer_properties: properties.consumer.into_iter().map(secret).collect(),
             producer_properties: properties.producer.into_iter().map(secret).collect(),
