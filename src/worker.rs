@@ -62,7 +62,7 @@ pub struct Shared {
     pub batch_rows_max: usize,
     pub batch_bytes_max: usize,
     pub commit_interval: Duration,
-    /// How long after a stop the answer to the last commit is waited for.
+    /// How long after a stop, or the worker's own end, the answer to the last commit is waited for.
     pub commit_max: Duration,
     /// How long after a stop a batch in hand is finished, if the database is well.
     pub finish_max: Duration,
@@ -697,11 +697,7 @@ impl<'w> Worker<'w> {
     /// Nothing is written any more, so the partition may be given back without the answer: in time, before the main
     /// thread loses its patience.
     fn commit_deadline(&self) -> Instant {
-        const LEAST: Duration = Duration::from_secs(1);
-        let least = Instant::now() + LEAST;
-        self.stop
-            .requested_at()
-            .map_or(least + 4 * LEAST, |at| least.max(at + self.shared.commit_max))
+        self.stop.requested_at().unwrap_or_else(Instant::now) + self.shared.commit_max
     }
 
     /// Where the consumer stands: behind the last message it was handed, and behind the gaps that follow it

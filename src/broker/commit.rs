@@ -4,6 +4,7 @@
 //! all it will write has nothing to lose by leaving without the answer: the messages are delivered again. Should the
 //! request go out later all the same, it names nothing that is not written.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings as sys;
@@ -13,11 +14,29 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::topic_ids::Owned;
 
+/// Between two attempts while the group shares out its partitions: it takes no commit for a moment then.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Commits and waits for the answer until `deadline`. Nothing of it needs `poll`.
 ///
 /// # Errors
 /// When the commit is refused, for any of the partitions, or not answered in time.
 pub fn commit_by<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    offsets: &TopicPartitionList,
+    deadline: Instant,
+) -> KafkaResult<()> {
+    loop {
+        match attempt(consumer, offsets, deadline) {
+            Err(KafkaError::ConsumerCommit(
+                RDKafkaErrorCode::RebalanceInProgress | RDKafkaErrorCode::IllegalGeneration,
+            )) if Instant::now() + PAUSE < deadline && !consumer.assignment_lost() => thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+}
+
+fn attempt<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     offsets: &TopicPartitionList,
     deadline: Instant,
