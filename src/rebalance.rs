@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{debug, error, warn};
 use parking_lot::Mutex;
-use rdkafka::consumer::Consumer as _;
+use rdkafka::consumer::{Consumer as _, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
@@ -125,8 +125,9 @@ impl Workers {
     /// Begins a partition that stays ours once more: at `at`, or, where that is not told, at the first offset that its
     /// worker has not finished, and never above `at_most`. Its worker is stopped without a commit and joined first.
     ///
-    /// The assignment is taken back and made again: nothing else moves a partition whose fetching has ended, and what
-    /// was fetched before is void.
+    /// Its assignment is taken back and made again: nothing else moves a partition whose fetching has ended, and what
+    /// was fetched before is void. Where a rebalance takes all partitions (`range`), librdkafka knows no assignment of a
+    /// single one: the others' workers are stopped as at a revocation, and begun where they were.
     ///
     /// # Errors
     /// When the consumer refuses: nobody reads the partition then.
@@ -137,22 +138,50 @@ impl Workers {
         at: Option<i64>,
         at_most: i64,
     ) -> KafkaResult<Option<From>> {
-        let Some(handle) = self.running.lock().remove(partition) else {
-            return Ok(None);
+        let whole = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Eager);
+        let (handle, others) = {
+            let mut running = self.running.lock();
+            let Some(handle) = running.remove(partition) else {
+                return Ok(None);
+            };
+            let others: Vec<(Partition, Handle)> = if whole { running.drain().collect() } else { Vec::new() };
+            (handle, others)
         };
         let progress = handle.progress.clone();
+        let kept: Vec<(Partition, Arc<Progress>)> = others
+            .iter()
+            .map(|(p, handle)| (p.clone(), handle.progress.clone()))
+            .collect();
+        for (_, other) in &others {
+            other.stop.request(StopKind::Drain);
+        }
         self.join_or_leave(vec![(partition.clone(), handle)], StopKind::Abandon);
-        let from = match at.or(progress.next()) {
-            Some(offset) => From::Offset(offset.min(at_most)),
-            // It was begun there, and has finished nothing.
-            None => From::Oldest,
-        };
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition_offset(&partition.topic, partition.number, from.offset())?;
-        consumer.incremental_unassign(&list)?;
-        let topic_id = self.shared.topic_ids.known(&partition.topic);
-        self.start(consumer, partition, Start::again(from, topic_id));
-        consumer.incremental_assign(&list)?;
+        self.join_or_leave(others, StopKind::Drain);
+        // Without an offset: it was begun at the oldest message, and has finished nothing.
+        let begin = |offset: Option<i64>| offset.map_or(From::Oldest, From::Offset);
+        let from = begin(at.or(progress.next()).map(|offset| offset.min(at_most)));
+        let mut froms = vec![(partition.clone(), from)];
+        let from_of = |progress: &Progress| begin(progress.again().or(progress.next()));
+        froms.extend(
+            kept.into_iter()
+                .map(|(partition, progress)| (partition, from_of(&progress))),
+        );
+        let mut list = TopicPartitionList::with_capacity(froms.len());
+        for (partition, from) in &froms {
+            list.add_partition_offset(&partition.topic, partition.number, from.offset())?;
+        }
+        if !whole {
+            consumer.incremental_unassign(&list)?;
+        }
+        for (partition, from) in &froms {
+            let topic_id = self.shared.topic_ids.known(&partition.topic);
+            self.start(consumer, partition, Start::again(*from, topic_id));
+        }
+        if whole {
+            consumer.assign(&list)?;
+        } else {
+            consumer.incremental_assign(&list)?;
+        }
         Ok(Some(from))
     }
 
