@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use log::{error, info};
 
 use crate::config;
-use crate::config::model::{Config, Name};
+use crate::config::model::{Config, Name, StallAction};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::pipeline::map::Mapping;
@@ -189,7 +189,8 @@ fn effective_settings(config: &Config) -> Vec<String> {
     let mut lines = vec![
         format!(
             "run memory={}MiB partitions_max={} batch_rows_max={} batch_bytes_max={}KiB commit_interval={:?} \
-             write_timeout={:?} shutdown_grace={:?} start_timeout={} guard_epoch={}",
+             write_timeout={:?} shutdown_grace={:?} start_timeout={} stall_after={:?} stall_action={} \
+             rows_in_flight_max={} rows_per_second_max={} guard_epoch={}",
             run.memory_bytes / (1024 * 1024),
             run.partitions_max,
             run.batch_rows_max,
@@ -198,6 +199,13 @@ fn effective_settings(config: &Config) -> Vec<String> {
             run.write_timeout,
             run.shutdown_grace,
             run.start_timeout.map_or_else(|| "none".into(), |t| format!("{t:?}")),
+            run.stall_after,
+            match run.stall_action {
+                StallAction::Report => "report",
+                StallAction::Exit => "exit",
+            },
+            run.rows_in_flight_max,
+            run.rows_per_second_max.unwrap_or(0),
             run.guard_epoch,
         ),
         format!(

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | what one message goes through | [`worker`], then [`pipeline`] stage by stage |
 //! | who starts and stops what | [`supervisor`], [`rebalance`], [`shutdown`] |
+//! | what a slow or failed database does to all of it | [`pressure`] |
 //! | what may be configured | [`config`] |
 //! | where Kafka and Aerospike are spoken to | [`broker`], [`store`] |
 
@@ -21,6 +22,8 @@ pub mod supervisor;
 pub mod rebalance;
 // Partitions that are begun once more.
 pub mod restarts;
+// How much the database is asked at once.
+pub mod pressure;
 // The stop flag and the signals.
 pub mod shutdown;
 // The database's side.

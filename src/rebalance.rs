@@ -119,7 +119,7 @@ impl Workers {
             let topic_id = self.shared.topic_ids.known(&partition.topic);
             self.start(consumer, partition, Start::at(committed.get(partition), topic_id));
         }
-        self.shared.counters.partitions_assigned.set(self.count());
+        self.counted();
     }
 
     /// Begins a partition that stays ours once more: at `at`, or, where that is not told, at the first offset that its
@@ -148,12 +148,10 @@ impl Workers {
             (handle, others)
         };
         let progress = handle.progress.clone();
-        let kept: Vec<(Partition, Arc<Progress>)> = others
-            .iter()
-            .map(|(p, handle)| (p.clone(), handle.progress.clone()))
-            .collect();
-        for (_, other) in &others {
-            other.stop.request(StopKind::Drain);
+        let mut kept: Vec<(Partition, Arc<Progress>)> = Vec::with_capacity(others.len());
+        for (other, handle) in &others {
+            handle.stop.request(StopKind::Drain);
+            kept.push((other.clone(), handle.progress.clone()));
         }
         self.join_or_leave(vec![(partition.clone(), handle)], StopKind::Abandon);
         self.join_or_leave(others, StopKind::Drain);
@@ -262,7 +260,7 @@ impl Workers {
                 .collect()
         };
         self.join_or_leave(handles, kind);
-        self.shared.counters.partitions_assigned.set(self.count());
+        self.counted();
     }
 
     fn join_or_leave(&self, handles: Vec<(Partition, Handle)>, kind: StopKind) {
@@ -323,8 +321,14 @@ impl Workers {
         self.running.lock().contains_key(partition)
     }
 
-    fn count(&self) -> i64 {
-        i64::try_from(self.running.lock().len()).unwrap_or(i64::MAX)
+    /// The number of partitions has changed.
+    fn counted(&self) {
+        let partitions = self.running.lock().len();
+        let counters = &self.shared.counters;
+        counters
+            .partitions_assigned
+            .set(i64::try_from(partitions).unwrap_or(i64::MAX));
+        self.shared.assigned(partitions);
     }
 
     /// Ends the service.

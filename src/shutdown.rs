@@ -83,6 +83,25 @@ impl Stop {
         self.0.0.lock().map(|raised| raised.at)
     }
 
+    /// Waits until `is_woken`, until the flag is raised (unless the caller has `seen` it raised), or until `deadline`
+    /// has passed. Whoever makes `is_woken` true calls [`Stop::wake`] afterwards.
+    pub fn wait_for(&self, seen: bool, is_woken: impl Fn() -> bool, deadline: Option<Instant>) {
+        let mut state = self.0.0.lock();
+        while !is_woken() && (seen || state.is_none()) {
+            match deadline {
+                Some(deadline) if self.0.1.wait_until(&mut state, deadline).timed_out() => break,
+                Some(_) => {}
+                None => self.0.1.wait(&mut state),
+            }
+        }
+    }
+
+    /// Lets whoever waits look again at what it waits for.
+    pub fn wake(&self) {
+        let _state = self.0.0.lock();
+        self.0.1.notify_all();
+    }
+
     /// Waits until the flag is raised or `timeout` has passed; `true` if raised.
     pub fn wait(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;

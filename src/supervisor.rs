@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory;
 use crate::pipeline::map::Mapping;
+use crate::pressure::{Gate, Pressure};
 use crate::rebalance::{Event, Workers};
 use crate::restarts::Restarts;
 use crate::shutdown::{Stop, StopKind};
@@ -94,6 +96,7 @@ enum End {
 struct Service {
     consumer: Arc<Consumer>,
     store: Arc<Store>,
+    pressure: Arc<Pressure>,
     counters: Arc<Counters>,
     events: Receiver<Event>,
     topic_ids: Arc<TopicIds>,
@@ -128,7 +131,12 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) ->
         0 => view.partitions,
         max => view.partitions.min(usize::try_from(max).unwrap_or(usize::MAX)),
     };
-    let memory = memory::plan(run.memory_bytes, run.batch_bytes_max as u64, partitions, view.brokers)
+    let memory_bytes = if run.memory_is_written {
+        run.memory_bytes
+    } else {
+        memory::default_bytes(run.memory_bytes, memory::limit_bytes())
+    };
+    let memory = memory::plan(memory_bytes, run.batch_bytes_max as u64, partitions, view.brokers)
         .map_err(|e| Failure::new(Exit::Configuration, e))?;
     info!("memory: {memory}");
     counters
@@ -166,16 +174,23 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) ->
     }
     let looking = TopicIds::look_on(topic_ids.clone())
         .map_err(|e| Failure::new(Exit::Restart, format!("cannot start a thread error=\"{e}\"")))?;
+    let pressure = Arc::new(Pressure::new(
+        run.rows_in_flight_max,
+        run.rows_per_second_max,
+        counters.clone(),
+    ));
     let shared = Arc::new(Shared {
         group: config.kafka.group.clone(),
         guard_epoch: run.guard_epoch,
         mapping: Arc::new(mapping),
         writer: store.clone(),
+        pressure: pressure.clone(),
         counters: counters.clone(),
         topic_ids: topic_ids.clone(),
         offset_gone: config.kafka.offset_gone,
         batch_rows_max: run.batch_rows_max,
-        batch_bytes_max: usize::try_from(memory.batch_bytes).unwrap_or(usize::MAX),
+        batch_bytes_max: AtomicUsize::new(usize::try_from(memory.batch_bytes).unwrap_or(usize::MAX)),
+        memory,
         commit_interval: run.commit_interval,
         commit_max: run.shutdown_grace * 3 / 4,
         finish_max: finish_max(run),
@@ -203,6 +218,7 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) ->
     Ok(Some(Service {
         consumer,
         store,
+        pressure,
         counters: counters.clone(),
         events,
         topic_ids,
@@ -506,6 +522,7 @@ impl ProgressLines {
             .map_or_else(|| "unknown".to_string(), |lag| lag.to_string());
         let held = workers.held();
         let closed = service.store.health().closed();
+        let pressure = service.pressure.view();
         let state = match service.store.health().failing_for() {
             _ if !closed.is_empty() => format!("namespace-closed list={}", closed.join(",")),
             Some(since) => format!("waiting-for-aerospike since={since:.0?}"),
@@ -514,8 +531,14 @@ impl ProgressLines {
             None if counters.partitions_assigned.get() == 0 => "no-partitions".to_string(),
             None => "ok".to_string(),
         };
+        let gate = match pressure.gate {
+            Gate::Open => Gate::Open.as_str().to_owned(),
+            Gate::Limited => format!("limited:{}rows", pressure.limit_rows),
+            Gate::Closed => format!("closed:{:.0?}", pressure.since),
+        };
         info!(
-            "progress messages/s={:.0} rows/s={:.0} lag={lag} partitions={} held={held} in_hand={} written={} rss={}MiB/{}MiB state={state}",
+            "progress messages/s={:.0} rows/s={:.0} lag={lag} partitions={} held={held} in_hand={} written={} rss={}MiB/{}MiB \
+             pressure={gate} state={state}",
             rate(consumed, self.consumed),
             rate(rows, self.rows),
             counters.partitions_assigned.get(),

@@ -9,6 +9,7 @@
 //! by nobody else; and every wait sees the stop flag or has a deadline.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log::{debug, error, trace, warn};
@@ -18,13 +19,14 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::broker::commit::commit_by;
+use crate::broker::commits::{commit_by, send};
 use crate::broker::origin::{self, From, NoOrigin, Start};
 use crate::broker::topic_ids::{TopicId, TopicIds};
 use crate::broker::{Consumer, Context, Partition};
 use crate::config::model::OffsetGone;
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
+use crate::ops::memory::MemoryPlan;
 use crate::pipeline::commit::OffsetTracker;
 use crate::pipeline::disposition::NOT_FOUND;
 use crate::pipeline::guard::{Guard, GuardIdentity, OFFSET_END, mark};
@@ -32,6 +34,7 @@ use crate::pipeline::map::{Mapping, Message, Reason, Rejection, TopicMapping};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::row::Row;
 use crate::pipeline::write::{Fatal, Limits, Refusal, RowWriter, Tally, WriteEnd, write};
+use crate::pressure::Pressure;
 use crate::rebalance::Progress;
 use crate::shutdown::{Stop, StopKind};
 
@@ -56,16 +59,41 @@ pub struct Shared {
     pub guard_epoch: u32,
     pub mapping: Arc<Mapping>,
     pub writer: Arc<dyn RowWriter + Send + Sync>,
+    pub pressure: Arc<Pressure>,
     pub counters: Arc<Counters>,
     pub topic_ids: Arc<TopicIds>,
     pub offset_gone: OffsetGone,
     pub batch_rows_max: usize,
-    pub batch_bytes_max: usize,
+    /// Less where more partitions are assigned than the memory was sized for.
+    pub batch_bytes_max: AtomicUsize,
+    pub memory: MemoryPlan,
     pub commit_interval: Duration,
     /// How long after a stop, or the worker's own end, the answer to the last commit is waited for.
     pub commit_max: Duration,
     /// How long after a stop a batch in hand is finished, if the database is well.
     pub finish_max: Duration,
+}
+
+impl Shared {
+    fn batch_bytes_max(&self) -> usize {
+        self.batch_bytes_max.load(Relaxed)
+    }
+
+    /// So many partitions are assigned now.
+    pub fn assigned(&self, partitions: usize) {
+        let planned = self.memory.partitions;
+        let partitions = partitions as u64;
+        let bytes = usize::try_from(self.memory.batch_bytes_for(partitions)).unwrap_or(usize::MAX);
+        let before = self.batch_bytes_max.swap(bytes, Relaxed);
+        if bytes < before {
+            warn!(
+                "memory: {partitions} partitions are assigned and the bound was sized for {planned}: batches are {} KiB \
+                 at the most now, and the bound may be passed cure=\"raise run.memory, or run.partitions_max where it is \
+                 set, and restart; or start another process\"",
+                bytes / 1024
+            );
+        }
+    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -297,7 +325,7 @@ impl<'w> Worker<'w> {
         messages: &mut Vec<BorrowedMessage<'w>>,
     ) -> Result<(), WorkerEnd> {
         let mut bytes = 0;
-        while messages.len() < messages_max && bytes < self.shared.batch_bytes_max {
+        while messages.len() < messages_max && bytes < self.shared.batch_bytes_max() {
             let wait = if messages.is_empty() { IDLE_WAIT } else { Duration::ZERO };
             match self.carried.take().map(Ok).or_else(|| queue.poll(wait)) {
                 None => break,
@@ -382,7 +410,7 @@ impl<'w> Worker<'w> {
         for (index, message) in messages.iter().enumerate() {
             let full = plan.records() >= rows_max
                 || plan.rows() >= BATCHES_IN_HAND * rows_max
-                || plan.bytes() >= WEIGHT * self.shared.batch_bytes_max;
+                || plan.bytes() >= WEIGHT * self.shared.batch_bytes_max();
             if full {
                 taken = index;
                 break;
@@ -400,10 +428,17 @@ impl<'w> Worker<'w> {
         let judged = rejected.as_ref().map_or(taken, |(index, _)| *index);
         let limits = Limits {
             rows: rows_max,
-            bytes: WEIGHT * self.shared.batch_bytes_max,
+            bytes: WEIGHT * self.shared.batch_bytes_max(),
             finish_max: self.shared.finish_max,
         };
-        let written = write(&plan, &limits, &self.guard, &*self.shared.writer, self.stop);
+        let written = write(
+            &plan,
+            &limits,
+            &self.guard,
+            &*self.shared.writer,
+            &self.shared.pressure,
+            self.stop,
+        );
         self.count(&written.tally);
         // Messages behind the first one that is not done may be written; they come again, and what may not be
         // repeated is guarded.
@@ -669,7 +704,7 @@ impl<'w> Worker<'w> {
             return Commit::Lost;
         }
         let sent = match mode {
-            CommitMode::Async => self.consumer.commit(&offsets, mode),
+            CommitMode::Async => send(self.consumer, &offsets),
             CommitMode::Sync => commit_by(self.consumer, &offsets, self.commit_deadline()),
         };
         match sent {

@@ -2836,7 +2836,7 @@ fn a_file_of_faults_is_told_whole_and_in_order() {
     let text = r#"[run]
 memory = 5
 batch_rows_max = 0
-stall_after = "5m"
+stall_after = "3s"
 [kafka]
 brokers = ":1"
 topics = ["a/b", "events",
@@ -2867,7 +2867,13 @@ action = "drop"
     let expected: &[Expected<'_>] = &[
         (2, "run.memory", "needs a unit", "integer 5", ""),
         (3, "run.batch_rows_max", "out of range", "integer 0", ""),
-        (4, "run.stall_after", "not known to this version", "", ""),
+        (
+            4,
+            "run.stall_after",
+            "less than two write_timeouts",
+            "\"3s\"",
+            "stall_after = \"4s\"",
+        ),
         (6, "kafka.brokers", "without a host", "\":1\"", ""),
         (7, "kafka.topics[0]", "`/` is not allowed", "\"a/b\"", ""),
         (8, "kafka.topics[2]", "named twice", "\"events\"", ""),

@@ -31,6 +31,7 @@ use penstock::pipeline::map::{Mapping, Message, TopicMapping};
 use penstock::pipeline::plan::Plan;
 use penstock::pipeline::row::{RecordKey, Row};
 use penstock::pipeline::write::{Limits, Tally, WriteEnd, Written, write};
+use penstock::pressure::Pressure;
 use penstock::shutdown::Stop;
 use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
 use penstock::store::{Store, StoreOptions};
@@ -116,6 +117,7 @@ fn simulator() -> Simulator {
 struct Bench {
     simulator: Simulator,
     store: Store,
+    pressure: Pressure,
     oracle: Oracle,
 }
 
@@ -135,6 +137,7 @@ impl Bench {
         Bench {
             simulator,
             store,
+            pressure: Pressure::new(4000, None, Arc::new(Counters::new())),
             oracle: Oracle::new(self::simulator()),
         }
     }
@@ -250,7 +253,14 @@ impl Running<'_> {
             let batch = begin..messages.end.min(begin + cut);
             begin = batch.end;
             let plan = self.rows(&batch, &held);
-            let written = write(&plan, &limits(rows_max), &self.guard, chaos, chaos.stop());
+            let written = write(
+                &plan,
+                &limits(rows_max),
+                &self.guard,
+                chaos,
+                &self.bench.pressure,
+                chaos.stop(),
+            );
             self.count(&plan, &written, &mut delivered);
             for (row, _) in &written.refused {
                 let row = &plan.row(*row).row;

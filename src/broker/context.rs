@@ -14,6 +14,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance}
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use super::commits::FailedCommits;
 use super::committed::{Committed, is_refusal, look_up};
 use super::origin::Start;
 use super::{Consumer, Partition};
@@ -30,6 +31,7 @@ pub struct Context {
     workers: Workers,
     counters: Arc<Counters>,
     ends: Mutex<HashMap<(String, i32), PartitionEnd>>,
+    failed_commits: FailedCommits,
     stop: Stop,
 }
 
@@ -63,6 +65,7 @@ impl Context {
             workers,
             counters,
             ends: Mutex::default(),
+            failed_commits: FailedCommits::default(),
             stop,
         }
     }
@@ -184,7 +187,7 @@ impl ConsumerContext for Context {
                     topic: element.topic().into(),
                     number: element.partition(),
                 };
-                warn!("kafka: commit failed, it will be sent again {partition} error=\"{error}\"");
+                self.failed_commits.failed(&partition, &error);
                 self.workers.commit_failed(&partition);
             }
         }

@@ -18,7 +18,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::commit::commit_by;
+use super::commits::commit_by;
 use super::committed::is_refusal;
 use super::connection_config;
 use super::context::log_librdkafka;

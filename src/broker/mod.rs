@@ -3,7 +3,7 @@
 //! With `worker` and `rebalance` the only code that knows the `rdkafka` crate. Commits no offset and reads no
 //! message: workers do.
 
-pub mod commit;
+pub mod commits;
 pub mod committed;
 pub mod context;
 pub mod latest;
@@ -67,10 +67,11 @@ pub fn consumer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
     config.set("allow.auto.create.topics", "false");
     config.set("statistics.interval.ms", "5000");
     config.set("queued.max.messages.kbytes", (memory.queue_bytes / 1024).to_string());
-    // The cap in bytes decides alone: a queue that is below it is filled.
-    config.set("queued.min.messages", "1000000");
+    // No less than what it fetches up to: it is where fetching stops (`rdkafka_fetcher.c`, `fetch_decide`). The cap in
+    // bytes counts payloads only, and each message takes as much again.
+    config.set("queued.min.messages", memory.queue_messages.to_string());
     // A queue at its cap sleeps this long, 1000 by default: with a small cap that would set the rate.
-    config.set("fetch.queue.backoff.ms", "10");
+    config.set("fetch.queue.backoff.ms", memory.queue_backoff.as_millis().to_string());
     config.set("fetch.max.bytes", memory.fetch_bytes.to_string());
     config.set("max.partition.fetch.bytes", memory.fetch_partition_bytes.to_string());
     config

@@ -127,6 +127,17 @@ pub const RUN: Section = Section {
         with("shutdown_grace", Kind::Duration { min: "20ms", max: "1h" }, "8s"),
         with("start_timeout", Kind::DurationOrZero { min: "1s", max: "1d" }, "0"),
         with("write_timeout", Kind::Duration { min: "10ms", max: "1m" }, "2s"),
+        with("stall_after", Kind::Duration { min: "1s", max: "1d" }, "5m"),
+        with("stall_action", choice(&["report", "exit"], &[]), "report"),
+        with("rows_in_flight_max", Kind::Number { min: 1, max: 1_000_000 }, "4000"),
+        with(
+            "rows_per_second_max",
+            Kind::Number {
+                min: 0,
+                max: 100_000_000,
+            },
+            "0",
+        ),
         with(
             "guard_epoch",
             Kind::Number {
@@ -136,12 +147,7 @@ pub const RUN: Section = Section {
             "0",
         ),
     ],
-    later: &[
-        "stall_after",
-        "stall_action",
-        "rows_in_flight_max",
-        "rows_per_second_max",
-    ],
+    later: &[],
 };
 
 /// `[kafka]`.

@@ -2,7 +2,7 @@
 
 use super::kafka_properties;
 use super::keys;
-use super::model::{Aerospike, Config, Format, Kafka, OffsetGone, Reject, Run, Secret, Start};
+use super::model::{Aerospike, Config, Format, Kafka, OffsetGone, Reject, Run, Secret, StallAction, Start};
 use super::names;
 use super::reader::{Node, Text};
 use super::route;
@@ -53,6 +53,13 @@ fn run(table: &Table<'_>) -> Option<Run> {
     let shutdown_grace = table.duration("shutdown_grace");
     let start_timeout = table.duration_or_zero("start_timeout");
     let write_timeout = table.duration("write_timeout");
+    let stall_after = table.duration("stall_after");
+    let stall_action = table.choice("stall_action").map(|action| match action {
+        "exit" => StallAction::Exit,
+        _ => StallAction::Report,
+    });
+    let rows_in_flight_max = table.number("rows_in_flight_max");
+    let rows_per_second_max = table.number("rows_per_second_max");
     let guard_epoch = table.number("guard_epoch");
     if let (Some(memory), Some(batch), Some(node)) = (memory_bytes, batch_bytes_max, table.get("batch_bytes_max"))
         && batch > memory / 2
@@ -78,8 +85,21 @@ fn run(table: &Table<'_>) -> Option<Run> {
             cure,
         );
     }
+    if let (Some(stall), Some(write)) = (stall_after, write_timeout)
+        && stall < 2 * write
+        && let Some(node) = table.get("stall_after").or_else(|| table.get("write_timeout"))
+    {
+        node.fault(
+            "stall_after is less than two write_timeouts: a write under way would look like a stall",
+            format!(
+                "write stall_after = \"{}\" or more, or lower write_timeout",
+                human(2 * write)
+            ),
+        );
+    }
     Some(Run {
         memory_bytes: memory_bytes?,
+        memory_is_written: table.get("memory").is_some(),
         partitions_max: u32::try_from(partitions_max?).ok()?,
         batch_rows_max: batch_rows_max?,
         batch_bytes_max: usize::try_from(batch_bytes_max?).ok()?,
@@ -87,6 +107,13 @@ fn run(table: &Table<'_>) -> Option<Run> {
         shutdown_grace: shutdown_grace?,
         start_timeout: start_timeout?,
         write_timeout: write_timeout?,
+        stall_after: stall_after?,
+        stall_action: stall_action?,
+        rows_in_flight_max: rows_in_flight_max?,
+        rows_per_second_max: match u32::try_from(rows_per_second_max?).ok()? {
+            0 => None,
+            limit => Some(limit),
+        },
         guard_epoch: u32::try_from(guard_epoch?).ok()?,
     })
 }

@@ -86,6 +86,10 @@ pub struct Counters {
     pub consumer_lag: Gauge,
     /// `penstock_memory_bound_bytes`; 0 before it is computed.
     pub memory_bound_bytes: Gauge,
+    /// `penstock_pressure_state`: 0 open, 1 limited, 2 closed.
+    pub pressure_state: Gauge,
+    /// `penstock_pressure_limit_rows`: rows that may be on their way to the database at once; 0 while it is closed.
+    pub pressure_limit_rows: Gauge,
     /// Commits that Kafka refused or that could not be sent.
     pub commit_errors: Counter,
     /// `penstock_batch_rows`.
@@ -127,6 +131,8 @@ impl Default for Counters {
             partitions_assigned: Gauge::default(),
             consumer_lag: Gauge(AtomicI64::new(-1)),
             memory_bound_bytes: Gauge::default(),
+            pressure_state: Gauge::default(),
+            pressure_limit_rows: Gauge::default(),
             commit_errors: Counter::default(),
             batch_rows: Mutex::new(distribution()),
             batch_write_us: Mutex::new(distribution()),

@@ -1,27 +1,45 @@
 //! The memory bound: what the process may hold, computed before anything is started, from settings alone.
 //!
-//! bound = process + brokers × one fetch + partitions × (queue cap + one fetch of overshoot + batch × copies).
+//! bound = process + brokers × one answer + partitions × (thread + queue + one fetch, unpacked + batch × copies), where a
+//! queue is bounded twice: by the bytes of its messages and by their number, since librdkafka keeps some 360 bytes of its
+//! own for each (measured: 4,000,000 queued messages of 33 bytes were 1,390 MiB; its cap in bytes counts payloads only).
 //! The caps are fixed when the Kafka client is made, so the bound is decided then: refused at the start if the
-//! settings cannot hold, and never later.
+//! settings cannot hold, and never later. More partitions than it was sized for get smaller batches
+//! ([`MemoryPlan::batch_bytes_for`]): a member that refused them would hand its fate to the next one.
 
 use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
-/// The program, librdkafka's and the Aerospike client's own state, thread stacks in use, allocator slack.
+/// The program, librdkafka's and the Aerospike client's own state, allocator slack.
 const PROCESS_BYTES: u64 = 64 * MIB;
+/// A worker's stack as far as it is used, its connection to the database, librdkafka's state of the partition.
+const THREAD_BYTES: u64 = 128 * KIB;
+/// What librdkafka keeps for each message in a queue, beside its payload.
+const MESSAGE_BYTES: u64 = 400;
+/// A fetch becomes larger in memory than it was on its way: it is unpacked whole if it was compressed, and each message
+/// gets its [`MESSAGE_BYTES`].
+const UNPACKED: u64 = 8;
 /// A batch exists as messages, as rows, as client rows, and in the connection's send and answer buffers.
 const BATCH_COPIES: u64 = 4;
 /// More than this in a partition's queue makes nothing faster.
-const QUEUE_BYTES_MAX: u64 = 16 * MIB;
+const QUEUE_BYTES_MAX: u64 = 8 * MIB;
 const QUEUE_BYTES_MIN: u64 = 64 * KIB;
-const FETCH_PARTITION_BYTES_MAX: u64 = MIB;
-const FETCH_PARTITION_BYTES_MIN: u64 = 64 * KIB;
+const FETCH_PARTITION_BYTES_MAX: u64 = 512 * KIB;
+const FETCH_PARTITION_BYTES_MIN: u64 = 32 * KIB;
 /// One answer of one broker, over all partitions.
 const FETCH_BYTES_MAX: u64 = 16 * MIB;
 /// Below this share a partition cannot hold a queue, a fetch and a batch.
-const SHARE_BYTES_MIN: u64 = 512 * KIB;
+const SHARE_BYTES_MIN: u64 = 768 * KIB;
+/// What one partition may be read at, at most: how long a full queue can be left alone follows from it.
+const BYTES_PER_SECOND: u64 = 100 * MIB;
+const MESSAGES_PER_SECOND: u64 = 300_000;
+/// Where the process may have less than the default of `run.memory`, it takes this part of it.
+const PART_OF_LIMIT: (u64, u64) = (7, 10);
 
 /// The caps that keep the process inside its bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +49,10 @@ pub struct MemoryPlan {
     pub brokers: u64,
     /// librdkafka's `queued.max.messages.kbytes`, in bytes; it applies to each partition.
     pub queue_bytes: u64,
+    /// librdkafka's `queued.min.messages`: at so many a partition is not fetched.
+    pub queue_messages: u64,
+    /// `fetch.queue.backoff.ms`: how long a partition whose queue is at a cap is not looked at.
+    pub queue_backoff: Duration,
     /// `max.partition.fetch.bytes`.
     pub fetch_partition_bytes: u64,
     /// `fetch.max.bytes`.
@@ -40,6 +62,19 @@ pub struct MemoryPlan {
     /// What all of it can come to.
     pub bound_bytes: u64,
 }
+
+impl MemoryPlan {
+    /// The cap of a batch's payload where so many partitions are assigned: less than planned where they are more.
+    pub fn batch_bytes_for(&self, partitions: u64) -> u64 {
+        if partitions <= self.partitions {
+            return self.batch_bytes;
+        }
+        (self.batch_bytes * self.partitions / partitions).max(BATCH_BYTES_MIN)
+    }
+}
+
+/// A batch is at least about a message.
+const BATCH_BYTES_MIN: u64 = 4 * KIB;
 
 /// `run.memory` cannot hold that many partitions.
 #[derive(Debug, PartialEq, Eq)]
@@ -86,20 +121,36 @@ pub fn plan(
             needed_bytes: needed_bytes(partitions, brokers),
         });
     }
-    let batch_bytes = batch_bytes_max.min(share / 2 / BATCH_COPIES);
-    let fetch_partition_bytes = (share / 4).clamp(FETCH_PARTITION_BYTES_MIN, FETCH_PARTITION_BYTES_MAX);
-    let queue_bytes =
-        (share - BATCH_COPIES * batch_bytes - fetch_partition_bytes).clamp(QUEUE_BYTES_MIN, QUEUE_BYTES_MAX);
-    let bound_bytes = fixed + partitions * (queue_bytes + fetch_partition_bytes + BATCH_COPIES * batch_bytes);
+    let share = share - THREAD_BYTES;
+    let batch_bytes = batch_bytes_max.min(share / 4 / BATCH_COPIES);
+    let fetch_partition_bytes =
+        (share / 3 / UNPACKED / KIB * KIB).clamp(FETCH_PARTITION_BYTES_MIN / 2, FETCH_PARTITION_BYTES_MAX);
+    let left = share - BATCH_COPIES * batch_bytes - UNPACKED * fetch_partition_bytes;
+    // Half for payloads, half for what librdkafka keeps beside them.
+    let queue_bytes = (left / 2 / KIB * KIB).clamp(QUEUE_BYTES_MIN, QUEUE_BYTES_MAX);
+    let queue_messages = queue_bytes / MESSAGE_BYTES;
+    let in_queue = 2 * queue_bytes;
+    let bound_bytes =
+        fixed + partitions * (THREAD_BYTES + in_queue + UNPACKED * fetch_partition_bytes + BATCH_COPIES * batch_bytes);
     Ok(MemoryPlan {
         partitions,
         brokers,
         queue_bytes,
+        queue_messages,
+        queue_backoff: queue_backoff(queue_bytes, queue_messages),
         fetch_partition_bytes,
         fetch_bytes,
         batch_bytes,
         bound_bytes,
     })
+}
+
+/// Half of a full queue is still there when it is looked at again, however fast it is read.
+fn queue_backoff(bytes: u64, messages: u64) -> Duration {
+    const SHORTEST_MS: u64 = 10;
+    const LONGEST_MS: u64 = 100;
+    let ms = (500 * bytes / BYTES_PER_SECOND).min(500 * messages / MESSAGES_PER_SECOND);
+    Duration::from_millis(ms.clamp(SHORTEST_MS, LONGEST_MS))
 }
 
 /// The least memory that holds so many partitions. What the brokers' answers take grows with the memory, up to its cap.
@@ -119,10 +170,13 @@ impl fmt::Display for MemoryPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "bound={}MiB partitions={} queue={}KiB fetch={}KiB batch={}KiB brokers={} answer={}MiB process={}MiB",
+            "bound={}MiB partitions={} queue={}KiB queue_messages={} backoff={:?} fetch={}KiB batch={}KiB brokers={} \
+             answer={}MiB process={}MiB",
             self.bound_bytes.div_ceil(MIB),
             self.partitions,
             self.queue_bytes / KIB,
+            self.queue_messages,
+            self.queue_backoff,
             self.fetch_partition_bytes / KIB,
             self.batch_bytes / KIB,
             self.brokers,
@@ -132,11 +186,57 @@ impl fmt::Display for MemoryPlan {
     }
 }
 
+/// The memory that the process may have: what its control group and those above it allow, and what the machine has;
+/// `None` where nobody says. (`/proc/self/cgroup`; `memory.max` of version 2, `memory.limit_in_bytes` of version 1.)
+pub fn limit_bytes() -> Option<u64> {
+    limit_bytes_under(Path::new("/"))
+}
+
+fn limit_bytes_under(root: &Path) -> Option<u64> {
+    let read = |path: PathBuf| fs::read_to_string(path).ok();
+    let groups = read(root.join("proc/self/cgroup")).unwrap_or_default();
+    let mut limits: Vec<u64> = Vec::new();
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':');
+        let (Some(_), Some(controllers), Some(group)) = (parts.next(), parts.next(), parts.next()) else {
+            continue;
+        };
+        let (tree, file) = if controllers.is_empty() {
+            ("sys/fs/cgroup", "memory.max")
+        } else if controllers.split(',').any(|controller| controller == "memory") {
+            ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        } else {
+            continue;
+        };
+        // In a container the path may be that of the host, and the tree begins at the container's own group.
+        let group = Path::new(group.trim_start_matches('/'));
+        limits.extend(
+            group
+                .ancestors()
+                .filter_map(|group| read(root.join(tree).join(group).join(file)))
+                // "max" is no number and no limit.
+                .filter_map(|text| text.trim().parse::<u64>().ok()),
+        );
+    }
+    let machine = read(root.join("proc/meminfo")).and_then(|text| kib_of(&text, "MemTotal:"));
+    limits.into_iter().chain(machine).min()
+}
+
+/// The bound where the file does not say it: the default, and at most 70 % of what the process may have.
+pub fn default_bytes(default_bytes: u64, limit_bytes: Option<u64>) -> u64 {
+    let (part, of) = PART_OF_LIMIT;
+    limit_bytes.map_or(default_bytes, |limit| default_bytes.min(limit / of * part))
+}
+
+/// A line of `/proc`'s files, in bytes.
+fn kib_of(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * KIB)
+}
+
 /// The resident memory of this process, in bytes; `None` where `/proc` has none.
 pub fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * KIB)
+    kib_of(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
 }
 
 #[cfg(test)]
@@ -160,7 +260,7 @@ mod tests {
     #[test]
     fn the_default_memory_holds_256_partitions() {
         let plan = plan(512 * MIB, MIB, 256, 3).unwrap();
-        assert!(plan.batch_bytes >= 128 * KIB, "{plan:?}");
+        assert!(plan.batch_bytes >= 80 * KIB, "{plan:?}");
     }
 
     #[test]
@@ -179,6 +279,86 @@ mod tests {
                 "{partitions} {brokers}"
             );
         }
+    }
+
+    #[test]
+    fn a_queue_is_bounded_by_bytes_and_by_messages() {
+        for partitions in [1, 8, 256] {
+            let plan = plan(512 * MIB, MIB, partitions, 1).unwrap();
+            assert!(plan.queue_messages * MESSAGE_BYTES <= plan.queue_bytes, "{plan:?}");
+            assert!(plan.queue_messages >= 150, "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_queue_is_looked_at_again_before_it_is_empty() {
+        assert_eq!(queue_backoff(64 * KIB, 160).as_millis(), 10);
+        assert_eq!(queue_backoff(8 * MIB, 20_000).as_millis(), 33);
+        assert_eq!(queue_backoff(1024 * MIB, 10_000_000).as_millis(), 100);
+    }
+
+    #[test]
+    fn more_partitions_than_planned_get_smaller_batches() {
+        let plan = plan(512 * MIB, MIB, 8, 1).unwrap();
+        assert_eq!(plan.batch_bytes_for(4), plan.batch_bytes);
+        assert_eq!(plan.batch_bytes_for(8), plan.batch_bytes);
+        assert_eq!(plan.batch_bytes_for(32), plan.batch_bytes / 4);
+        assert_eq!(plan.batch_bytes_for(u64::MAX / MIB / 16), BATCH_BYTES_MIN);
+    }
+
+    /// What a process finds of its control groups, as files under a root.
+    fn limit(files: &[(&str, &str)]) -> Option<u64> {
+        let root = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        limit_bytes_under(root.path())
+    }
+
+    #[test]
+    fn the_least_limit_of_all_groups_counts() {
+        let own = ("proc/self/cgroup", "0::/system.slice/penstock.service\n");
+        let machine = ("proc/meminfo", "MemTotal:       16777216 kB\nMemFree: 1 kB\n");
+        let service = "sys/fs/cgroup/system.slice/penstock.service/memory.max";
+        let slice = "sys/fs/cgroup/system.slice/memory.max";
+        assert_eq!(limit(&[]), None);
+        assert_eq!(limit(&[own, machine]), Some(16 << 30));
+        assert_eq!(limit(&[own, machine, (service, "max\n")]), Some(16 << 30));
+        assert_eq!(limit(&[own, machine, (service, "268435456\n")]), Some(256 << 20));
+        assert_eq!(
+            limit(&[own, machine, (service, "268435456\n"), (slice, "134217728\n")]),
+            Some(128 << 20)
+        );
+        // A container of version 2: the host's path, and the container's own group at the top of the tree.
+        let host = ("proc/self/cgroup", "0::/docker/0123\n");
+        assert_eq!(
+            limit(&[host, machine, ("sys/fs/cgroup/memory.max", "536870912\n")]),
+            Some(512 << 20)
+        );
+        // Of version 1.
+        let first = ("proc/self/cgroup", "7:cpu,cpuacct:/x\n5:memory:/docker/0123\n");
+        let no_limit = (
+            "sys/fs/cgroup/memory/docker/0123/memory.limit_in_bytes",
+            "9223372036854771712",
+        );
+        assert_eq!(limit(&[first, machine, no_limit]), Some(16 << 30));
+        assert_eq!(
+            limit(&[
+                first,
+                machine,
+                ("sys/fs/cgroup/memory/memory.limit_in_bytes", "104857600")
+            ]),
+            Some(100 << 20)
+        );
+    }
+
+    #[test]
+    fn the_default_is_at_most_seven_tenths_of_the_limit() {
+        assert_eq!(default_bytes(512 * MIB, None), 512 * MIB);
+        assert_eq!(default_bytes(512 * MIB, Some(16 << 30)), 512 * MIB);
+        assert_eq!(default_bytes(512 * MIB, Some(100)), 70);
     }
 
     #[test]

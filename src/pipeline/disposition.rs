@@ -93,6 +93,12 @@ pub fn disposition(code: u8) -> Disposition {
     }
 }
 
+/// Whether a server that answers so has too much to do: fewer rows at once are its cure. Its own time-out, the write
+/// queue of a device, a quota, the queues of batches.
+pub fn is_overload(code: u8) -> bool {
+    matches!(code, 9 | 18 | 83 | 152)
+}
+
 /// Whether a row that was answered so may have been applied all the same.
 pub fn may_be_applied(code: u8) -> bool {
     match disposition(code) {

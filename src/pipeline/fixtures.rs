@@ -6,6 +6,8 @@ use super::guard::{Guard, GuardIdentity};
 use super::row::{Op, RecordKey, Row, RowAction, RowRules, RowTtl, Target};
 use super::value::Value;
 use crate::config::model::{InDoubt, Mode, OnConflict};
+use crate::ops::counters::Counters;
+use crate::pressure::Pressure;
 
 /// A plain write of bins.
 pub const RULES: RowRules = RowRules {
@@ -72,4 +74,9 @@ pub fn list_append(value: i64) -> Op<'static> {
         bin: "l",
         value: Value::Int(value),
     }
+}
+
+/// For one worker, with room for all that it has.
+pub fn pressure() -> Pressure {
+    Pressure::new(4000, None, Arc::new(Counters::new()))
 }

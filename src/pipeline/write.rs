@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use crate::config::model::{InDoubt, Mode, OnConflict};
 use crate::pipeline::disposition::{
-    Disposition, EXISTS, FILTERED_OUT, Failure, NOT_FOUND, PARAMETER, disposition, may_be_applied, refuses_all,
+    Disposition, EXISTS, FILTERED_OUT, Failure, NOT_FOUND, PARAMETER, disposition, is_overload, may_be_applied,
+    refuses_all,
 };
 use crate::pipeline::guard::Guard;
 use crate::pipeline::plan::{Outgoing, Plan, Position, Taken};
 use crate::pipeline::row::RowRules;
+use crate::pressure::{Outcome, Permit, Pressure};
 use crate::shutdown::Stop;
 
 /// What the database said of one row.
@@ -139,9 +141,16 @@ pub struct Limits {
 /// A stop flag that is up lets a call be made once and not again, and calls begin only for `finish_max` after it: a
 /// healthy database finishes the batch in hand, a sick one, or a batch of a thousand calls, does not hold up the end.
 /// With the call under way, a worker leaves within `finish_max` and two write time-outs.
-pub fn write(plan: &Plan<'_>, limits: &Limits, guard: &Guard, writer: &dyn RowWriter, stop: &Stop) -> Written {
+pub fn write(
+    plan: &Plan<'_>,
+    limits: &Limits,
+    guard: &Guard,
+    writer: &dyn RowWriter,
+    pressure: &Pressure,
+    stop: &Stop,
+) -> Written {
     let mut writing = Writing::new(plan, guard, writer);
-    let end = writing.run(limits, stop);
+    let end = writing.run(limits, pressure, stop);
     let mut open: Vec<usize> = writing
         .lanes
         .iter()
@@ -196,8 +205,9 @@ struct Wait {
 
 /// The first pause and the longest.
 type Pauses = (Duration, Duration);
-/// After a failure of the database.
-const DATABASE: Pauses = (Duration::from_millis(50), Duration::from_secs(5));
+/// After a failure of some of a call's rows. Where nobody is answered `pressure` makes all wait; this is for the part of
+/// a cluster that is away or overloaded while the rest is well.
+const DATABASE: Pauses = (Duration::from_millis(50), Duration::from_secs(1));
 /// A busy record is free again in milliseconds.
 const BUSY: Pauses = (Duration::from_millis(5), Duration::from_secs(1));
 /// What a person must act on first.
@@ -259,7 +269,7 @@ impl<'p, 'm> Writing<'p, 'm> {
         }
     }
 
-    fn run(&mut self, limits: &Limits, stop: &Stop) -> WriteEnd {
+    fn run(&mut self, limits: &Limits, pressure: &Pressure, stop: &Stop) -> WriteEnd {
         loop {
             let lanes = &self.lanes;
             self.unfinished
@@ -271,8 +281,12 @@ impl<'p, 'm> Writing<'p, 'm> {
                 return WriteEnd::Stopped;
             }
             match self.next_call(limits.rows.min(self.writer.rows_max()).max(1), limits.bytes) {
-                Next::Call(call) => {
-                    if let Err(fatal) = self.call(&call, stop) {
+                Next::Call(mut call) => {
+                    let Some(permit) = pressure.enter(call.len(), stop, limits.finish_max) else {
+                        return WriteEnd::Stopped;
+                    };
+                    call.truncate(permit.rows());
+                    if let Err(fatal) = self.call(&call, permit, stop) {
                         return WriteEnd::Fatal(fatal);
                     }
                 }
@@ -368,9 +382,10 @@ impl<'p, 'm> Writing<'p, 'm> {
         self.stretch(lane).map(|row| self.plan.row(row).bytes).sum()
     }
 
-    fn call(&mut self, call: &[usize], stop: &Stop) -> Result<(), Fatal> {
+    fn call(&mut self, call: &[usize], permit: Permit<'_>, stop: &Stop) -> Result<(), Fatal> {
         let rows: Vec<Outgoing<'p>> = call.iter().filter_map(|lane| self.compose(*lane)).collect();
         let answers = self.writer.write(&rows);
+        permit.done(outcome(&answers));
         self.present = None;
         assert_eq!(answers.len(), rows.len(), "a writer answers for each row");
         let company = Company {
@@ -656,6 +671,32 @@ impl<'p, 'm> Writing<'p, 'm> {
         }
         unread
     }
+}
+
+/// What a call's answers say of the database itself.
+fn outcome(answers: &[Answer]) -> Outcome {
+    // Its other rows have no answer, and nothing is wrong with the database.
+    if answers.iter().any(|answer| answer.disposition() == Disposition::Halve) {
+        return Outcome {
+            answered: answers.len(),
+            ..Outcome::default()
+        };
+    }
+    let mut outcome = Outcome::default();
+    for answer in answers {
+        match *answer {
+            Answer::Code(code) => {
+                outcome.answered += 1;
+                outcome.overloaded += usize::from(is_overload(code));
+            }
+            Answer::Failed {
+                failure: Failure::Unsendable,
+                ..
+            } => outcome.answered += 1,
+            Answer::Failed { .. } => outcome.unanswered += 1,
+        }
+    }
+    outcome
 }
 
 /// Who was in a call.

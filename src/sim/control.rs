@@ -169,7 +169,7 @@ fn stats(engine: &Engine) -> String {
         .collect();
     format!(
         "messages={} batches={} batches_refused={} rows={} biggest_batch={} singles={} reads={} writes={} deletes={} \
-         filtered={} duplicate_rows={} connections={} results={}",
+         filtered={} duplicate_rows={} connections={} held_late={} results={}",
         stats.messages,
         stats.batches,
         stats.batches_refused,
@@ -182,6 +182,7 @@ fn stats(engine: &Engine) -> String {
         stats.filtered,
         stats.duplicate_rows,
         stats.connections,
+        engine.faults.held_late(),
         results.join(",")
     )
 }

@@ -13,6 +13,7 @@ use penstock::pipeline::map::{Mapping, Message, Rejection};
 use penstock::pipeline::plan::{Outgoing, Plan};
 use penstock::pipeline::row::RecordKey;
 use penstock::pipeline::write::{Answer, Held, Limits, Refusal, RowWriter, Tally, WriteEnd, write};
+use penstock::pressure::Pressure;
 use penstock::shutdown::{Stop, StopKind};
 use penstock::sim::{NamespaceConfig, RecordView, SimConfig, Simulator};
 use penstock::store::{Store, StoreOptions};
@@ -69,6 +70,7 @@ pub struct Bench {
     pub sim: Arc<Simulator>,
     pub store: Store,
     pub counters: Arc<Counters>,
+    pressure: Pressure,
     mapping: Mapping,
 }
 
@@ -154,6 +156,7 @@ impl Bench {
         Bench {
             sim,
             store,
+            pressure: Pressure::new(4000, None, counters.clone()),
             counters,
             mapping,
         }
@@ -206,7 +209,7 @@ impl Bench {
             bytes: usize::MAX,
             finish_max: Duration::from_secs(2),
         };
-        let written = write(&plan, &limits, &Guard::new(owner), spy, stop);
+        let written = write(&plan, &limits, &Guard::new(owner), spy, &self.pressure, stop);
         let after = self.sim.stats();
         let offset = |row: usize| messages[plan.message(row)].offset;
         let mut open: Vec<i64> = written.open.iter().map(|row| offset(*row)).collect();

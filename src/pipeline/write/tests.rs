@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::pipeline::fixtures::{RULES, guard, guarded, list_append, row, target};
+use crate::pipeline::fixtures::{RULES, guard, guarded, list_append, pressure, row, target};
 use crate::pipeline::guard::mark;
 use crate::pipeline::plan::OutgoingAction;
 use crate::pipeline::row::{Op, RecordKey, Row, RowRules, Target};
@@ -135,7 +135,7 @@ fn run_in(rules: &RowRules, keys: &[(i64, &str)], script: Script) -> (Written, S
         .as_ref()
         .map(|(_, stop)| stop.clone())
         .unwrap_or_default();
-    let written = write(&plan, &LIMITS, &guard, &script, &stop);
+    let written = write(&plan, &LIMITS, &guard, &script, &pressure(), &stop);
     (written, script)
 }
 
@@ -416,7 +416,7 @@ fn what_is_set_and_taken_away_again_is_done_where_it_makes_no_record() {
     }
     // Or it would be asked again for ever.
     let script = script(&[(1, &[Answer::Code(2), Answer::Code(2)])]);
-    let written = write(&plan, &LIMITS, &guard, &script, &Stop::new());
+    let written = write(&plan, &LIMITS, &guard, &script, &pressure(), &Stop::new());
     assert_eq!((written.tally.written, script.calls.borrow().len()), (2, 1));
 }
 
@@ -433,7 +433,7 @@ fn run_continued(rules: &[RowRules; 2], script: Script) -> (Written, Script) {
         };
         plan.push(row, mark(9, number).unwrap());
     }
-    let written = write(&plan, &LIMITS, &guard, &script, &Stop::new());
+    let written = write(&plan, &LIMITS, &guard, &script, &pressure(), &Stop::new());
     (written, script)
 }
 
@@ -522,7 +522,9 @@ fn after_one_call(answers: &[(i64, &[Answer])]) -> (bool, Vec<bool>, usize) {
         panic!("nothing waits yet");
     };
     assert_eq!(call.len(), answers.len());
-    assert!(writing.call(&call, &Stop::new()).is_ok());
+    let pressure = pressure();
+    let permit = pressure.enter(call.len(), &Stop::new(), LIMITS.finish_max).unwrap();
+    assert!(writing.call(&call, permit, &Stop::new()).is_ok());
     let far = Instant::now() + Duration::from_secs(3600);
     let waits: Vec<bool> = writing.lanes.iter().map(|lane| lane.wait.until.is_some()).collect();
     for lane in &mut writing.lanes {
@@ -603,7 +605,7 @@ fn a_call_has_a_cap_on_what_its_rows_weigh() {
         bytes: 25_000,
         ..LIMITS
     };
-    let written = write(&plan, &limits, &guard, &script, &Stop::new());
+    let written = write(&plan, &limits, &guard, &script, &pressure(), &Stop::new());
     assert_eq!(written.tally.written, 3);
     assert_eq!(*script.calls.borrow(), [vec![(0, 1), (1, 1)], vec![(2, 1)]]);
 }
