@@ -512,23 +512,16 @@ fn a_partition_is_given_back_though_its_last_commit_is_not_answered() {
     assert!(first.is_running());
     wait_until(
         "both to have all",
-        || (&first, &second).written(),
+        || first.counters.messages_written.get() + second.counters.messages_written.get(),
         |written| *written >= stream.total(),
     );
     first.stop().assert(Exit::Stopped);
+    second.wait_for("the other partition", |counters| {
+        counters.partitions_assigned.get() == 2
+    });
     second.stop().assert(Exit::Stopped);
     assert_eq!(topic.committed(&setup.group), stream.ends());
     stream.assert_ledger(&sim);
-}
-
-trait Written {
-    fn written(&self) -> u64;
-}
-
-impl Written for (&Service, &Service) {
-    fn written(&self) -> u64 {
-        self.0.counters.messages_written.get() + self.1.counters.messages_written.get()
-    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::commits::FailedCommits;
@@ -146,7 +146,11 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        warn!("kafka: {error} reason=\"{reason}\"");
+        match error.rdkafka_error_code() {
+            // Told by its worker, with what is gone.
+            Some(RDKafkaErrorCode::AutoOffsetReset) => debug!("kafka: {error} reason=\"{reason}\""),
+            _ => warn!("kafka: {error} reason=\"{reason}\""),
+        }
     }
 }
 
