@@ -22,6 +22,8 @@ pub mod supervisor;
 pub mod watchdog;
 // Who owns which partition.
 pub mod rebalance;
+// Partitions that are begun once more.
+pub mod restarts;
 // How much the database is asked at once.
 pub mod pressure;
 // The stop flag and the signals.

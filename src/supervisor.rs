@@ -14,16 +14,19 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 
-use crate::broker::probe::{ProbeError, probe};
+use crate::broker::committed::is_refusal;
+use crate::broker::latest::{Present, begin_at_end};
+use crate::broker::probe::{ClusterView, ProbeError, probe};
 use crate::broker::topic_ids::{Looking, ReadError, TopicIds};
 use crate::broker::{Consumer, Context, Partition, consumer_config};
-use crate::config::model::{Config, Run, StallAction};
+use crate::config::model::{Config, Run, StallAction, Start};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory;
 use crate::pipeline::map::Mapping;
 use crate::pressure::{Gate, Pressure};
 use crate::rebalance::{Event, Workers};
+use crate::restarts::Restarts;
 use crate::shutdown::{Stop, StopKind};
 use crate::store::{ConnectError, Store, StoreOptions};
 use crate::watchdog::{Sight, Watchdog};
@@ -58,12 +61,14 @@ impl Failure {
 ///
 /// Blocks. `counters` can be read meanwhile by anybody.
 pub fn run(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Exit {
+    let mut first = true;
     loop {
-        match start(config, stop, counters) {
+        match start(config, stop, counters, first) {
             Ok(Some(service)) => {
                 if let End::Exit(exit) = service.run(config, stop) {
                     return exit;
                 }
+                first = false;
             }
             Ok(None) => return Exit::Stopped,
             Err(failure) => {
@@ -99,8 +104,8 @@ struct Service {
     looking: Looking,
 }
 
-/// `None`: told to stop before it had started.
-fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Option<Service>, Failure> {
+/// `None`: told to stop before it had started. `first`: in this process.
+fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) -> Result<Option<Service>, Failure> {
     let run = &config.run;
     let mapping = Mapping::compile(config).map_err(|e| Failure::new(Exit::Panic, e))?;
 
@@ -119,7 +124,7 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
     info!(
         "kafka: reached brokers={} topics={} partitions={}",
         view.brokers,
-        config.kafka.topics.len(),
+        config.kafka.topics.len() - view.absent.len(),
         view.partitions
     );
 
@@ -162,9 +167,12 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
         }
     };
 
-    let Some(topic_ids) = topic_ids(config, stop)? else {
+    let Some(topic_ids) = topic_ids(config, &view, stop)? else {
         return Ok(None);
     };
+    if first && config.kafka.start == Start::Latest && !begin_latest(config, &view, &topic_ids, stop)? {
+        return Ok(None);
+    }
     let looking = TopicIds::look_on(topic_ids.clone())
         .map_err(|e| Failure::new(Exit::Restart, format!("cannot start a thread error=\"{e}\"")))?;
     let pressure = Arc::new(Pressure::new(
@@ -180,18 +188,20 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
         pressure: pressure.clone(),
         counters: counters.clone(),
         topic_ids: topic_ids.clone(),
+        offset_gone: config.kafka.offset_gone,
         batch_rows_max: run.batch_rows_max,
         batch_bytes_max: AtomicUsize::new(usize::try_from(memory.batch_bytes).unwrap_or(usize::MAX)),
         memory,
         bytes_taken: AtomicU64::new(0),
         commit_interval: run.commit_interval,
+        commit_max: run.shutdown_grace * 3 / 4,
         finish_max: finish_max(run),
     });
     let (sender, events) = bounded(EVENTS_MAX);
     let context = Context::new(
         Workers::new(shared, sender, run.shutdown_grace),
         counters.clone(),
-        config.kafka.start,
+        stop.clone(),
     );
     let consumer: Consumer = consumer_config(&config.kafka, &memory)
         .create_with_context(context)
@@ -218,12 +228,35 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
     }))
 }
 
-/// The ids of all topics, read once: what a worker finds later is compared with them. `None`: told to stop.
-fn topic_ids(config: &Config, stop: &Stop) -> Result<Option<Arc<TopicIds>>, Failure> {
+/// `false`: told to stop.
+fn begin_latest(config: &Config, view: &ClusterView, ids: &TopicIds, stop: &Stop) -> Result<bool, Failure> {
+    let topics = config.kafka.topics.iter().filter(|topic| !view.absent.contains(topic));
+    let topics: Vec<Present<'_>> = topics
+        .map(|name| Present {
+            name,
+            appeared: view.appeared.contains(name),
+        })
+        .collect();
+    begin_at_end(&config.kafka, &topics, ids, stop).map_err(|error| {
+        let exit = if is_refusal(&error) {
+            Exit::Credentials
+        } else {
+            Exit::Configuration
+        };
+        Failure::new(
+            exit,
+            format!("kafka: cannot begin at the end (kafka.start = \"latest\") error=\"{error}\""),
+        )
+    })
+}
+
+/// The ids of all topics that are there, read once: what a worker finds later is compared with them. `None`: told to
+/// stop.
+fn topic_ids(config: &Config, view: &ClusterView, stop: &Stop) -> Result<Option<Arc<TopicIds>>, Failure> {
     let ids = TopicIds::new(&config.kafka)
         .map_err(|e| Failure::new(Exit::Configuration, format!("kafka client settings are refused: {e}")))?;
     let started = Instant::now();
-    for topic in &config.kafka.topics {
+    for topic in config.kafka.topics.iter().filter(|topic| !view.absent.contains(topic)) {
         match ids.read(topic, started, stop) {
             Ok(id) => debug!("kafka: topic={topic} id={id}"),
             Err(ReadError::Stopped) => return Ok(None),
@@ -245,23 +278,20 @@ impl Service {
         let mut end = End::Exit(Exit::Stopped);
         let mut exit = Exit::Stopped;
         let mut unread_since: Option<Instant> = None;
+        let mut restarts = Restarts::default();
+        let mut absent = Absent::default();
         while !stop.requested() {
             match self.consumer.poll(POLL_WAIT) {
                 None => {}
                 Some(Ok(message)) => {
-                    // A message here would be acted on out of order, or passed by a commit. Nothing is lost if the
-                    // partition is read anew from its last commit.
                     let partition = Partition {
                         topic: message.topic().into(),
                         number: message.partition(),
                     };
+                    let offset = message.offset();
+                    drop(message);
                     self.counters.messages_stray.add(1);
-                    self.consumer.context().workers().abandon(&partition);
-                    error!(
-                        "kafka: a message outside of its partition's queue; restarting {partition} offset={}",
-                        message.offset()
-                    );
-                    exit = exit.or_worse(Exit::Restart);
+                    exit = exit.or_worse(restarts.stray(&self.consumer, &partition, offset));
                 }
                 Some(Err(error)) => {
                     if let Some(fatal) = self.kafka_error(&error) {
@@ -269,9 +299,13 @@ impl Service {
                     }
                 }
             }
+            #[cfg(feature = "sim")]
+            crate::broker::provoke::serve(&self.consumer);
+            exit = exit.or_worse(restarts.serve(&self.consumer));
             while let Ok(Event::Fatal(fatal)) = self.events.try_recv() {
                 exit = exit.or_worse(fatal);
             }
+            absent.tell(&self.topic_ids);
             if let Some((topic, id, was)) = self.topic_ids.changed() {
                 warn!(
                     "kafka: the topic was deleted and created again: joining the group anew, to read it from its \
@@ -330,6 +364,9 @@ impl Service {
     }
 
     fn kafka_error(&self, error: &KafkaError) -> Option<Exit> {
+        if let Some((code, why)) = self.consumer.client().fatal_error() {
+            return Some(fatal_error(code, &why));
+        }
         match (error, error.rdkafka_error_code()) {
             (KafkaError::MessageConsumptionFatal(_), _) => {
                 error!("kafka: the client cannot go on error=\"{error}\"");
@@ -360,7 +397,12 @@ impl Service {
         let started = stop.requested_at().unwrap_or_else(Instant::now);
         let deadline = started + config.run.shutdown_grace;
         self.looking.request_stop();
-        let (in_time, held) = self.consumer.context().workers().stop_all(StopKind::Drain, deadline);
+        // Whoever has fenced this member has its partitions.
+        let kind = match self.consumer.client().fatal_error() {
+            Some((RDKafkaErrorCode::FencedInstanceId, _)) => StopKind::Abandon,
+            _ => StopKind::Drain,
+        };
+        let (in_time, held) = self.consumer.context().workers().stop_all(kind, deadline);
         while let Ok(Event::Fatal(fatal)) = self.events.try_recv() {
             exit = exit.or_worse(fatal);
         }
@@ -400,6 +442,56 @@ impl Service {
             started.elapsed()
         );
         exit
+    }
+}
+
+/// What librdkafka cannot go on from.
+fn fatal_error(code: RDKafkaErrorCode, why: &str) -> Exit {
+    match code {
+        // Told to the former member: the other one has its partitions.
+        RDKafkaErrorCode::FencedInstanceId => {
+            error!(
+                "kafka: another process has joined the group with this one's group.instance.id, and has its partitions; \
+                 nothing more is committed here error=\"{why}\"; give each process its own group.instance.id"
+            );
+            Exit::Configuration
+        }
+        // Told to the new member, where the brokers share out.
+        RDKafkaErrorCode::UnreleasedInstanceId => {
+            error!(
+                "kafka: a member with this group.instance.id is still in the group: a former process, until its session \
+                 ends, or one that runs error=\"{why}\"; give each process its own group.instance.id, or start this \
+                 one again later"
+            );
+            Exit::Restart
+        }
+        _ => {
+            error!("kafka: the client cannot go on error=\"{why}\"");
+            Exit::Restart
+        }
+    }
+}
+
+/// Topics that are not there, told when that changes.
+#[derive(Default)]
+struct Absent(Vec<Arc<str>>);
+
+impl Absent {
+    fn tell(&mut self, topic_ids: &TopicIds) {
+        let now = topic_ids.absent();
+        if now == self.0 {
+            return;
+        }
+        for topic in now.iter().filter(|topic| !self.0.contains(topic)) {
+            warn!(
+                "kafka: there is no such topic; the others are read, and it is from its beginning when it is there \
+                 topic={topic}"
+            );
+        }
+        for topic in self.0.iter().filter(|topic| !now.contains(topic)) {
+            info!("kafka: the topic is there topic={topic}");
+        }
+        self.0 = now;
     }
 }
 

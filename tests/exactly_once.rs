@@ -17,7 +17,7 @@ use aerospike::{Key, Value};
 use fastrand::Rng;
 use penstock::pipeline::guard::is_reserved;
 use support::Kafka;
-use support::ordeal::{Ordeal, Scale, Source, partition_of};
+use support::ordeal::{Ordeal, Scale, Source, Watched as _, partition_of};
 use support::simulator;
 
 const PARTITIONS: i32 = 8;

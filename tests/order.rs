@@ -16,7 +16,7 @@ use std::time::Instant;
 use aerospike::Value;
 use fastrand::Rng;
 use support::Kafka;
-use support::ordeal::{Ordeal, Scale, Source, partition_of};
+use support::ordeal::{Ordeal, Scale, Source, Watched as _, partition_of};
 
 const PARTITIONS: i32 = 8;
 const KEYS: usize = 50;

@@ -303,6 +303,28 @@ fn stops_in_mid_stream_lose_nothing_and_repeat_nothing() {
 }
 
 #[test]
+fn a_commit_that_is_refused_is_sent_again_though_nothing_new_comes() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("commits", 3);
+    let sim = simulator();
+    let mut stream = Stream::new(&topic, 5);
+    stream.produce(100);
+    let setup = Setup::new(&kafka, &topic, sim.addr());
+    kafka.refuse_commits(true);
+    let service = Service::start(&setup);
+    service.wait_written(stream.total());
+    service.wait_for("a commit to be refused", |counters| counters.commit_errors.get() > 0);
+    assert_eq!(topic.committed(&setup.group), [None, None, None]);
+    kafka.refuse_commits(false);
+    wait_until(
+        "the offsets to be committed",
+        || topic.committed(&setup.group),
+        |committed| *committed == stream.ends(),
+    );
+    service.stop().assert(Exit::Stopped);
+}
+
+#[test]
 fn a_group_that_starts_at_the_end_reads_what_comes_while_it_is_stopped() {
     let kafka = Kafka::mock();
     let topic = kafka.topic("latest", 2);

@@ -11,15 +11,17 @@ use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::latest::begin_at_end;
+use super::commits::FailedCommits;
+use super::committed::{Committed, is_refusal, look_up};
+use super::origin::Start;
 use super::{Consumer, Partition};
-use crate::config::model::Start;
 use crate::ops::counters::Counters;
+use crate::ops::exit::Exit;
 use crate::rebalance::Workers;
-use crate::shutdown::StopKind;
+use crate::shutdown::{Stop, StopKind};
 use crate::watchdog::Standing;
 
 /// What the callbacks work on.
@@ -30,7 +32,8 @@ pub struct Context {
     workers: Workers,
     counters: Arc<Counters>,
     statistics: Mutex<Option<Statistics>>,
-    start: Start,
+    failed_commits: FailedCommits,
+    stop: Stop,
 }
 
 /// What librdkafka's statistics say (its `STATISTICS.md`), as far as it is used here.
@@ -77,13 +80,15 @@ impl PartitionEnd {
 }
 
 impl Context {
-    pub fn new(workers: Workers, counters: Arc<Counters>, start: Start) -> Self {
+    /// `stop`: the service's.
+    pub fn new(workers: Workers, counters: Arc<Counters>, stop: Stop) -> Self {
         Context {
             consumer: OnceLock::new(),
             workers,
             counters,
             statistics: Mutex::default(),
-            start,
+            failed_commits: FailedCommits::default(),
+            stop,
         }
     }
 
@@ -127,10 +132,29 @@ impl Context {
         })
     }
 
-    fn begins(&self, consumer: &Consumer, list: &TopicPartitionList) -> KafkaResult<HashMap<Partition, i64>> {
-        match self.start {
-            Start::Earliest => Ok(HashMap::new()),
-            Start::Latest => begin_at_end(consumer, list),
+    /// The queues are split here, before the assignment takes effect: no message reaches the main queue.
+    fn assign(&self, partitions: &[Partition], list: &TopicPartitionList) {
+        let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else {
+            // The consumer is being dropped: nobody will read these partitions here.
+            warn!("kafka: an assignment came while leaving the group");
+            return;
+        };
+        let begun = look_up(&consumer, partitions, &self.stop)
+            .and_then(|committed| committed.map(|of| give_beginnings(list, &of).map(|()| of)).transpose());
+        match begun {
+            Ok(Some(committed)) => self.workers.assign(&consumer, partitions, &committed),
+            Ok(None) => info!("kafka: an assignment came while stopping"),
+            Err(error) => {
+                let exit = if is_refusal(&error) {
+                    Exit::Credentials
+                } else {
+                    Exit::Restart
+                };
+                self.workers.fatal(
+                    exit,
+                    format_args!("kafka: cannot learn the group's offsets error=\"{error}\""),
+                );
+            }
         }
     }
 
@@ -163,7 +187,11 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        warn!("kafka: {error} reason=\"{reason}\"");
+        match error.rdkafka_error_code() {
+            // Told by its worker, with what is gone.
+            Some(RDKafkaErrorCode::AutoOffsetReset) => debug!("kafka: {error} reason=\"{reason}\""),
+            _ => warn!("kafka: {error} reason=\"{reason}\""),
+        }
     }
 }
 
@@ -178,17 +206,7 @@ impl ConsumerContext for Context {
                     partitions.len(),
                     summary(&partitions)
                 );
-                // The queues are split here, before the assignment takes effect: no message reaches the main queue.
-                match self.consumer.get().and_then(Weak::upgrade) {
-                    Some(consumer) => match self.begins(&consumer, list) {
-                        Ok(begins) => self.workers.assign(&consumer, &partitions, &begins),
-                        Err(error) => self.workers.fatal(format_args!(
-                            "kafka: cannot find where to begin (kafka.start = \"latest\") error=\"{error}\""
-                        )),
-                    },
-                    // The consumer is being dropped: nobody will read these partitions here.
-                    None => warn!("kafka: an assignment came while leaving the group"),
-                }
+                self.assign(&partitions, list);
             }
             Rebalance::Revoke(list) => {
                 let partitions = Self::partitions(list);
@@ -214,11 +232,24 @@ impl ConsumerContext for Context {
                     topic: element.topic().into(),
                     number: element.partition(),
                 };
-                warn!("kafka: commit failed, it will be sent again {partition} error=\"{error}\"");
+                self.failed_commits.failed(&partition, &error);
                 self.workers.commit_failed(&partition);
             }
         }
     }
+}
+
+/// Tells the consumer where each partition is begun, so that it need not ask.
+fn give_beginnings(list: &TopicPartitionList, committed: &HashMap<Partition, Committed>) -> KafkaResult<()> {
+    for mut element in list.elements() {
+        let partition = Partition {
+            topic: element.topic().into(),
+            number: element.partition(),
+        };
+        let start = Start::at(committed.get(&partition), None);
+        element.set_offset(start.from.offset())?;
+    }
+    Ok(())
 }
 
 /// The partitions of an assignment in few words: `events:0-7, orders:0,3`.

@@ -58,7 +58,7 @@ pub struct Counters {
     pub messages_in_hand: Gauge,
     /// Taken, unfinished when their worker ended: delivered again to the partition's next owner.
     pub messages_returned: Counter,
-    /// Messages that came to the main queue instead of their partition's.
+    /// Messages that came to the main queue instead of their partition's: the partition is begun again before them.
     pub messages_stray: Counter,
     /// `penstock_rows_sent_total`: rows in batch calls, retries included.
     pub rows_sent: Counter,
@@ -78,6 +78,8 @@ pub struct Counters {
     pub batches: Counter,
     /// `penstock_rebalances_total`: assignments and revocations.
     pub rebalances: Counter,
+    /// `penstock_offsets_lost_total`: offsets that were to be read and are below the log's start.
+    pub offsets_lost: Counter,
     /// `penstock_partitions_assigned`.
     pub partitions_assigned: Gauge,
     /// `penstock_consumer_lag_messages`, over the assigned partitions; -1 while unknown.
@@ -127,6 +129,7 @@ impl Default for Counters {
             rows_retried: Counter::default(),
             batches: Counter::default(),
             rebalances: Counter::default(),
+            offsets_lost: Counter::default(),
             partitions_assigned: Gauge::default(),
             consumer_lag: Gauge(AtomicI64::new(-1)),
             memory_bound_bytes: Gauge::default(),

@@ -1,14 +1,18 @@
 //! The service as a program that is killed and started again in mid-stream, on a real broker, while its database fails:
-//! what `make test-exactly-once` and `make test-order` share.
+//! what `make test-exactly-once`, `make test-order` and `make test-chaos` share.
 //!
 //! Moments are found by what is committed and what has reached the database, never by the clock. Everything random
 //! is drawn from one seed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::env;
+use std::fmt::Debug;
+use std::ops::Deref;
 use std::time::{Duration, Instant};
 
-use aerospike::{BatchOperation, BatchPolicy, BatchReadPolicy, Bins, Client, ClientPolicy, Key, ResultCode, Value};
+use aerospike::{
+    BatchOperation, BatchPolicy, BatchReadPolicy, Bins, Client, ClientPolicy, Key, Record, ResultCode, Value,
+};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -40,7 +44,8 @@ impl Scale {
     }
 }
 
-fn number(name: &str, default: u64) -> u64 {
+/// A number from the environment.
+pub fn number(name: &str, default: u64) -> u64 {
     match env::var(name) {
         Ok(text) if !text.is_empty() => text
             .parse()
@@ -84,13 +89,17 @@ impl Source {
     }
 
     /// Waits until the broker has all of them, each once.
-    pub fn finish(self) -> (Topic, Vec<i64>) {
+    pub fn flush(&self) {
         self.producer.flush(DEADLINE).unwrap();
         let there: Vec<i64> = self.topic.ends().into_iter().flatten().collect();
         assert_eq!(
             there, self.ends,
             "messages in the topic's partitions, and those sent there"
         );
+    }
+
+    pub fn finish(self) -> (Topic, Vec<i64>) {
+        self.flush();
         (self.topic, self.ends)
     }
 }
@@ -123,6 +132,8 @@ impl Seen {
 #[derive(Debug, Default)]
 pub struct Happened {
     pub kills: u64,
+    /// How often partitions were assigned.
+    pub assigned: u64,
     /// Orderly ends with exit code 0.
     pub stops: u64,
     /// Orderly ends with exit code 65: a partition was held.
@@ -133,50 +144,23 @@ pub struct Happened {
     pub dead_ends: BTreeSet<(i32, i64)>,
 }
 
-/// A topic with all its messages, a simulator, and the service between them.
-pub struct Ordeal {
+/// A topic, a simulator, and what a group's members leave behind between them.
+pub struct Scene {
     pub sim: SimProgram,
     pub topic: Topic,
-    pub ends: Vec<i64>,
-    pub happened: Happened,
-    group: String,
-    file: NamedTempFile,
+    pub group: String,
     watcher: BaseConsumer,
-    service: Option<Program>,
 }
 
-impl Ordeal {
-    /// The service is not started. `run`: lines of `[run]`.
-    pub fn new(kafka: &Kafka, source: Source, seed: u64, run: &str, routes: &str) -> Ordeal {
-        let (topic, ends) = source.finish();
-        let sim = SimProgram::start(&["--seed", &seed.to_string()]);
-        // A static member that is killed has its partitions again as soon as it is back.
-        let consumer = format!(
-            "\"group.instance.id\" = \"{}\"\n\"session.timeout.ms\" = 30000",
-            unique("member")
-        );
-        let mut setup = Setup::new(kafka, &topic, sim.addr)
-            .run(run)
-            .consumer(&consumer)
-            .routes(routes);
-        setup.commit_interval = "200ms";
-        let file = NamedTempFile::with_suffix(".toml").unwrap();
-        std::fs::write(file.path(), setup.text()).unwrap();
-        let watcher = topic.client.clone().set("group.id", &setup.group).create().unwrap();
-        Ordeal {
+impl Scene {
+    pub fn new(sim: SimProgram, topic: Topic, group: &str) -> Scene {
+        let watcher = topic.client.clone().set("group.id", group).create().unwrap();
+        Scene {
             sim,
             topic,
-            ends,
-            happened: Happened::default(),
-            group: setup.group,
-            file,
+            group: group.to_owned(),
             watcher,
-            service: None,
         }
-    }
-
-    pub fn total(&self) -> i64 {
-        self.ends.iter().sum()
     }
 
     pub fn say(&self, commands: &[&str]) {
@@ -185,90 +169,8 @@ impl Ordeal {
         }
     }
 
-    pub fn start(&mut self) {
-        assert!(self.service.is_none(), "it runs");
-        self.service = Some(Program::start(penstock().arg("run").arg(self.file.path())));
-    }
-
-    /// Ends the service on the spot.
-    pub fn kill(&mut self) {
-        let mut service = self.service.take().expect("it runs");
-        service.signal("KILL");
-        let exited = service.end();
-        exited.assert_signal(SIGKILL);
-        self.note_held(&exited.output);
-        self.happened.kills += 1;
-    }
-
-    /// Ends the service in order, and checks that its exit code says whether a partition was held. `true`: one was.
-    pub fn stop(&mut self) -> bool {
-        let mut service = self.service.take().expect("it runs");
-        service.signal("TERM");
-        let exited = service.end();
-        let held = self.note_held(&exited.output) > 0;
-        exited.assert_code(if held { 65 } else { 0 });
-        if held {
-            self.happened.stops_held += 1;
-        } else {
-            self.happened.stops += 1;
-        }
-        held
-    }
-
-    fn note_held(&mut self, output: &str) -> usize {
-        let held = held(output);
-        self.happened.held += held.len() as u64;
-        self.happened.dead_ends.extend(&held);
-        held.len()
-    }
-
-    /// Waits until `reached` holds of what is seen.
-    ///
-    /// # Panics
-    /// When the service ends, when nothing moves for [`DEADLINE`], and after [`WAIT_MAX`]; with the state.
-    pub fn wait(&mut self, what: &str, mut reached: impl FnMut(&Seen) -> bool) -> Seen {
-        let began = Instant::now();
-        let mut moved = began;
-        let mut last = self.look();
-        loop {
-            if reached(&last) {
-                return last;
-            }
-            let state = || format!("{last:?}; ends: {:?}; it said:\n{}", self.ends, self.tail());
-            assert!(
-                moved.elapsed() < DEADLINE,
-                "waited for {what}, and nothing moved for {DEADLINE:?}: {}",
-                state()
-            );
-            assert!(
-                began.elapsed() < WAIT_MAX,
-                "waited {WAIT_MAX:?} for {what}: {}",
-                state()
-            );
-            let running = self.service.as_mut().is_some_and(Program::is_running);
-            assert!(
-                running,
-                "the service ended; waited for {what}: {last:?}\n{}",
-                self.tail()
-            );
-            std::thread::sleep(PACE);
-            let seen = self.look();
-            if seen != last {
-                (last, moved) = (seen, Instant::now());
-            }
-        }
-    }
-
-    pub fn look(&self) -> Seen {
-        let output = self.service.as_ref().map(Program::output).unwrap_or_default();
-        Seen {
-            committed: self.committed(),
-            held: held(&output).into_iter().map(|(partition, _)| partition).collect(),
-            rows: self.rows_sent(),
-        }
-    }
-
-    fn committed(&self) -> Vec<i64> {
+    /// The committed offset of each partition; 0 where there is none.
+    pub fn committed(&self) -> Vec<i64> {
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic.name, 0, self.topic.partitions - 1);
         // A broker that has just started finds its coordinators first.
@@ -288,29 +190,6 @@ impl Ordeal {
             .collect()
     }
 
-    /// The last lines of the service, for who reads why it failed.
-    fn tail(&self) -> String {
-        let output = self.service.as_ref().map(Program::output).unwrap_or_default();
-        let lines: Vec<&str> = output.lines().collect();
-        lines[lines.len().saturating_sub(40)..].join("\n")
-    }
-
-    /// Waits until every message is committed; a service that holds a partition is stopped and started again. Then stops
-    /// it.
-    pub fn drain(&mut self) {
-        let ends = self.ends.clone();
-        loop {
-            let seen = self.wait("all offsets to be committed", |seen| seen.is_stuck_or_done(&ends));
-            self.stop();
-            if seen.held.is_empty() {
-                break;
-            }
-            self.start();
-        }
-        let committed = self.committed();
-        assert_eq!(committed, ends, "group {}: committed, and the ends", self.group);
-    }
-
     /// Rows that write which the database was sent.
     pub fn rows_sent(&self) -> u64 {
         self.sim.stat("writes")
@@ -327,8 +206,19 @@ impl Ordeal {
             .collect()
     }
 
-    /// The bins of these records, read with the client that users have; `None` where there is no record.
+    /// How often the database gave this one.
+    pub fn result(&self, code: u8) -> u64 {
+        self.results().get(&code).copied().unwrap_or(0)
+    }
+
+    /// The bins of these records; `None` where there is no record.
     pub fn read(&self, set: &str, keys: &[String]) -> Vec<Option<HashMap<String, Value>>> {
+        self.read_as(set, keys, |record| record.bins.clone().into_iter().collect())
+    }
+
+    /// What `what` makes of each of these records, read with the client that users have; `None` where there is no
+    /// record.
+    pub fn read_as<T>(&self, set: &str, keys: &[String], what: impl Fn(&Record) -> T) -> Vec<Option<T>> {
         let client = Client::new(&ClientPolicy::default(), &self.sim.addr.to_string()).unwrap();
         let policy = BatchReadPolicy::default();
         let mut found = Vec::with_capacity(keys.len());
@@ -349,16 +239,192 @@ impl Ordeal {
                     "{set}/{key} is not read: {code:?} {:?}",
                     record.error()
                 );
-                found.push(
-                    record
-                        .record
-                        .as_ref()
-                        .map(|record| record.bins.clone().into_iter().collect()),
-                );
+                found.push(record.record.as_ref().map(&what));
             }
         }
         client.close().unwrap();
         found
+    }
+}
+
+/// Programs that are at work, and what can be seen of it.
+pub trait Watched {
+    type Seen: PartialEq + Debug;
+
+    fn look(&self) -> Self::Seen;
+
+    /// Whether those that should run do.
+    fn all_run(&mut self) -> bool;
+
+    /// The state, for who reads why a wait failed.
+    fn tell(&self) -> String;
+
+    /// Waits until `reached` holds of what is seen, as long as something moves.
+    ///
+    /// # Panics
+    /// When a program has ended, when nothing moves for [`DEADLINE`], and after [`WAIT_MAX`]; with the state.
+    fn wait(&mut self, what: &str, mut reached: impl FnMut(&Self::Seen) -> bool) -> Self::Seen {
+        let began = Instant::now();
+        let mut moved = began;
+        let mut last = self.look();
+        loop {
+            if reached(&last) {
+                return last;
+            }
+            let why = if !self.all_run() {
+                Some("a program ended".to_owned())
+            } else if moved.elapsed() >= DEADLINE {
+                Some(format!("nothing moved for {DEADLINE:?}"))
+            } else if began.elapsed() >= WAIT_MAX {
+                Some(format!("it took {WAIT_MAX:?}"))
+            } else {
+                None
+            };
+            if let Some(why) = why {
+                panic!("waited for {what}, and {why}: {last:?}; {}", self.tell());
+            }
+            std::thread::sleep(PACE);
+            let seen = self.look();
+            if seen != last {
+                (last, moved) = (seen, Instant::now());
+            }
+        }
+    }
+}
+
+/// The last lines of a log, for who reads why it failed.
+pub fn tail(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+/// A topic with all its messages, a simulator, and one service between them, a static member of its group.
+pub struct Ordeal {
+    scene: Scene,
+    pub ends: Vec<i64>,
+    pub happened: Happened,
+    file: NamedTempFile,
+    service: Option<Program>,
+}
+
+impl Deref for Ordeal {
+    type Target = Scene;
+
+    fn deref(&self) -> &Scene {
+        &self.scene
+    }
+}
+
+impl Ordeal {
+    /// The service is not started. `run`: lines of `[run]`.
+    pub fn new(kafka: &Kafka, source: Source, seed: u64, run: &str, routes: &str) -> Ordeal {
+        let (topic, ends) = source.finish();
+        let sim = SimProgram::start(&["--seed", &seed.to_string()]);
+        // A static member that is killed has its partitions again as soon as it is back.
+        let consumer = format!(
+            "\"group.instance.id\" = \"{}\"\n\"session.timeout.ms\" = 30000",
+            unique("member")
+        );
+        let mut setup = Setup::new(kafka, &topic, sim.addr)
+            .run(run)
+            .consumer(&consumer)
+            .routes(routes);
+        setup.commit_interval = "200ms";
+        let file = NamedTempFile::with_suffix(".toml").unwrap();
+        std::fs::write(file.path(), setup.text()).unwrap();
+        Ordeal {
+            scene: Scene::new(sim, topic, &setup.group),
+            ends,
+            happened: Happened::default(),
+            file,
+            service: None,
+        }
+    }
+
+    pub fn total(&self) -> i64 {
+        self.ends.iter().sum()
+    }
+
+    pub fn start(&mut self) {
+        assert!(self.service.is_none(), "it runs");
+        self.service = Some(Program::start(penstock().arg("run").arg(self.file.path())));
+    }
+
+    /// Ends the service on the spot.
+    pub fn kill(&mut self) {
+        let mut service = self.service.take().expect("it runs");
+        service.signal("KILL");
+        let exited = service.end();
+        exited.assert_signal(SIGKILL);
+        self.note(&exited.output);
+        self.happened.kills += 1;
+    }
+
+    /// Ends the service in order, and checks that its exit code says whether a partition was held. `true`: one was.
+    pub fn stop(&mut self) -> bool {
+        let mut service = self.service.take().expect("it runs");
+        service.signal("TERM");
+        let exited = service.end();
+        let held = self.note(&exited.output) > 0;
+        exited.assert_code(if held { 65 } else { 0 });
+        if held {
+            self.happened.stops_held += 1;
+        } else {
+            self.happened.stops += 1;
+        }
+        held
+    }
+
+    /// Counts what an ended service said, and returns how many partitions it held.
+    fn note(&mut self, output: &str) -> usize {
+        self.happened.assigned += output.matches("kafka: assigned").count() as u64;
+        let held = held(output);
+        self.happened.held += held.len() as u64;
+        self.happened.dead_ends.extend(&held);
+        held.len()
+    }
+
+    /// Waits for a line of the running service that holds every one of `parts`.
+    pub fn wait_for_line(&mut self, parts: &[&str]) {
+        self.service.as_mut().expect("it runs").wait_for_line(parts);
+    }
+
+    /// Waits until every message is committed; a service that holds a partition is stopped and started again. Then stops
+    /// it.
+    pub fn drain(&mut self) {
+        let ends = self.ends.clone();
+        loop {
+            let seen = self.wait("all offsets to be committed", |seen| seen.is_stuck_or_done(&ends));
+            self.stop();
+            if seen.held.is_empty() {
+                break;
+            }
+            self.start();
+        }
+        let committed = self.committed();
+        assert_eq!(committed, ends, "group {}: committed, and the ends", self.group);
+    }
+}
+
+impl Watched for Ordeal {
+    type Seen = Seen;
+
+    fn look(&self) -> Seen {
+        let output = self.service.as_ref().map(Program::output).unwrap_or_default();
+        Seen {
+            committed: self.committed(),
+            held: held(&output).into_iter().map(|(partition, _)| partition).collect(),
+            rows: self.rows_sent(),
+        }
+    }
+
+    fn all_run(&mut self) -> bool {
+        self.service.as_mut().is_some_and(Program::is_running)
+    }
+
+    fn tell(&self) -> String {
+        let output = self.service.as_ref().map(Program::output).unwrap_or_default();
+        format!("ends: {:?}; it said:\n{}", self.ends, tail(&output))
     }
 }
 

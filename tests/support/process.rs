@@ -76,6 +76,10 @@ impl Program {
         assert!(status.success(), "kill -{name}: {status}; it said:\n{}", self.output());
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }

@@ -1,0 +1,37 @@
+//! Nothing is lost, and every key ends with its last message, whatever happens to the service, to its database and to
+//! its brokers: `make test-chaos`. A real broker, the service as processes, the simulator as a process of its own.
+//!
+//! Every message has an id and a number among those of its key ([`load`]); at the end of each scenario all records are read and held
+//! against what was sent, and what was counted is printed.
+//!
+//! | scenario | file |
+//! |---|---|
+//! | SIGKILL at random moments under load | [`kills`] |
+//! | members join, leave, are killed and rolled, with each way to share out partitions | [`members`] |
+//! | a member frozen past its session with a batch in hand, and woken behind its successor | [`frozen`] |
+//! | the database silent for several `max.poll.interval.ms` | [`silence`] |
+//!
+//! Moments are found by what can be seen from outside, never by the clock; figures are ratios of one run. Everything
+//! random is drawn from `SEED`; `KILLS`, `MESSAGES`, `MEMBERS_S`, `OUTAGE_S` scale the scenarios.
+
+#![cfg(feature = "sim")]
+// A test may fail by panicking, and these tell their figures.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod support;
+
+// Messages with numbers, and the ledger that holds the records against them.
+#[path = "chaos/load.rs"]
+mod load;
+// Members of one group, as programs.
+#[path = "chaos/fleet.rs"]
+mod fleet;
+// The scenarios.
+#[path = "chaos/kills.rs"]
+mod kills;
+#[path = "chaos/members.rs"]
+mod members;
+#[path = "chaos/frozen.rs"]
+mod frozen;
+#[path = "chaos/silence.rs"]
+mod silence;
