@@ -23,6 +23,7 @@ silence [N|20%]        the next N (1) messages, or a share of them, are applied 
 lose [N|20%]           they are neither applied nor answered
 late [N|20%] [500ms]   they are not answered and take effect so much later, or at `release-late`
 release-late           what is held back late takes effect, in the order it arrived; answers how many messages
+held-late              how many messages are held back late
 slow N|20% 50ms        they are applied at once and answered up to so much later
 end CODE N|20% ROWS [50%]  batches are answered for so many rows and closed with CODE; of the rest, so much is applied
 rows CODE 20%|N        refuse a share of the rows that write, or the next N
@@ -130,6 +131,7 @@ fn obey_fault(faults: &Faults, words: &[&str], line: &str) -> Result<String, Str
         ["late"] => faults.late_next(1),
         ["late", struck] => faults.late(share(struck)?),
         ["late", struck, after] => faults.late_after(share(struck)?, duration(after)?),
+        ["held-late"] => return Ok(faults.held_late().to_string()),
         ["release-late"] => return Ok(faults.release_late().to_string()),
         ["slow", struck, longest] => faults.slow_answers(share(struck)?, duration(longest)?),
         ["end", code, struck, rows] => faults.end_batches(share(struck)?, end(code, rows, "0%")?),
