@@ -284,7 +284,11 @@ impl Workers {
         if !join(handles, kind, Instant::now() + self.shutdown_grace) {
             // The partition's next owner must not start while a worker of ours may still write. Only an end of the
             // process makes sure of that.
-            error!("worker: did not leave within run.shutdown_grace; leaving at once, to be restarted");
+            error!(
+                "worker: did not leave within run.shutdown_grace; leaving at once, to be restarted: stopped {} in_hand={}",
+                self.shared.counters.account(),
+                self.shared.counters.messages_in_hand.get()
+            );
             leave_now(Exit::Restart);
         }
     }

@@ -409,36 +409,27 @@ impl Service {
         if held > 0 {
             exit = exit.or_worse(Exit::Rejected);
         }
-        if !in_time {
-            error!("stop: workers did not leave within run.shutdown_grace; nothing was committed that was not written");
-            // Dropping the consumer would wait for them.
-            forget(self.consumer);
-            return exit.or_worse(Exit::Restart);
-        }
         let Service {
             consumer,
             counters,
             looking,
             ..
         } = self;
-        drop(looking);
-        if !leave_group(consumer, deadline) {
-            warn!("kafka: the group did not let go within run.shutdown_grace; it will after the session time-out");
+        if in_time {
+            drop(looking);
+            if !leave_group(consumer, deadline) {
+                warn!("kafka: the group did not let go within run.shutdown_grace; it will after the session time-out");
+                exit = exit.or_worse(Exit::Restart);
+            }
+        } else {
+            error!("stop: workers did not leave within run.shutdown_grace; nothing was committed that was not written");
             exit = exit.or_worse(Exit::Restart);
+            // Dropping them would wait for those workers.
+            forget((consumer, looking));
         }
         info!(
-            "stopped consumed={} written={} rejected={} returned={} rows={} merged={} guard_refused={} stale={} ignored={} \
-             sent={} held_partitions={held} took={:.1?}",
-            counters.messages_consumed.get(),
-            counters.messages_written.get(),
-            counters.messages_rejected.get(),
-            counters.messages_returned.get(),
-            counters.rows_written.get(),
-            counters.rows_merged.get(),
-            counters.rows_guard_refused.get(),
-            counters.rows_stale.get(),
-            counters.rows_ignored.get(),
-            counters.rows_sent.get(),
+            "stopped {} held_partitions={held} took={:.1?}",
+            counters.account(),
             started.elapsed()
         );
         exit
@@ -511,13 +502,13 @@ fn leave_group(consumer: Arc<Consumer>, deadline: Instant) -> bool {
     }
 }
 
-/// Keeps the consumer alive for workers that did not end; the process ends soon.
+/// Keeps alive what workers that did not end still use; the process ends soon.
 #[expect(
     clippy::mem_forget,
     reason = "dropping it would wait for those workers, without a bound"
 )]
-fn forget(consumer: Arc<Consumer>) {
-    std::mem::forget(consumer);
+fn forget<T>(used: T) {
+    std::mem::forget(used);
 }
 
 /// The line each 10 seconds.

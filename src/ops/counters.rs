@@ -157,6 +157,23 @@ impl Counters {
         Self::default()
     }
 
+    /// What was done so far, and what is left to the next owner of the partitions, on a line.
+    pub fn account(&self) -> String {
+        format!(
+            "consumed={} written={} rejected={} returned={} rows={} merged={} guard_refused={} stale={} ignored={} sent={}",
+            self.messages_consumed.get(),
+            self.messages_written.get(),
+            self.messages_rejected.get(),
+            self.messages_returned.get(),
+            self.rows_written.get(),
+            self.rows_merged.get(),
+            self.rows_guard_refused.get(),
+            self.rows_stale.get(),
+            self.rows_ignored.get(),
+            self.rows_sent.get(),
+        )
+    }
+
     /// Records one batch call: its rows and how long it took.
     pub fn batch(&self, rows: usize, took: Duration) {
         self.batches.add(1);
