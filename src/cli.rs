@@ -209,11 +209,12 @@ fn effective_settings(config: &Config) -> Vec<String> {
             run.guard_epoch,
         ),
         format!(
-            "kafka brokers={} topics={} group={} start={:?} format={:?} properties=[{}]",
+            "kafka brokers={} topics={} group={} start={:?} offset_gone={:?} format={:?} properties=[{}]",
             kafka.brokers,
             kafka.topics.join(","),
             kafka.group,
             kafka.start,
+            kafka.offset_gone,
             kafka.format,
             names(&kafka.consumer_properties),
         ),

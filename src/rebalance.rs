@@ -6,18 +6,23 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{debug, error, warn};
 use parking_lot::Mutex;
+use rdkafka::consumer::{Consumer as _, RebalanceProtocol};
+use rdkafka::error::KafkaResult;
+use rdkafka::topic_partition_list::TopicPartitionList;
 
-use crate::broker::origin::Start;
+use crate::broker::committed::Committed;
+use crate::broker::origin::{From, Start};
 use crate::broker::{Consumer, Partition};
 use crate::ops::exit::Exit;
 use crate::shutdown::{Stop, StopKind, leave_now};
+use crate::watchdog::{Mark, Standing};
 use crate::worker::{self, Shared, WorkerEnd};
 
 /// What a worker tells the main thread. The channel has room for every worker's one event.
@@ -30,10 +35,16 @@ pub enum Event {
 /// What others may know of a worker while it runs.
 #[derive(Debug)]
 pub struct Progress {
-    /// The next offset to be read; -1 while unknown.
+    /// The first offset that is not finished; -1 while unknown.
     next: AtomicI64,
     held: AtomicBool,
     commit_failed: AtomicBool,
+    /// Messages taken so far.
+    taken: AtomicU64,
+    /// Some of them are neither finished nor given back.
+    in_hand: AtomicBool,
+    /// Where the partition is to be begun by another worker; -1: nowhere.
+    again: AtomicI64,
 }
 
 impl Default for Progress {
@@ -42,6 +53,9 @@ impl Default for Progress {
             next: AtomicI64::new(-1),
             held: AtomicBool::new(false),
             commit_failed: AtomicBool::new(false),
+            taken: AtomicU64::new(0),
+            in_hand: AtomicBool::new(false),
+            again: AtomicI64::new(-1),
         }
     }
 }
@@ -55,13 +69,32 @@ impl Progress {
         self.held.store(true, Relaxed);
     }
 
+    /// So many messages more are in hand.
+    pub fn taken(&self, messages: u64) {
+        self.taken.fetch_add(messages, Relaxed);
+        self.in_hand.store(messages > 0, Relaxed);
+    }
+
+    pub fn nothing_in_hand(&self) {
+        self.in_hand.store(false, Relaxed);
+    }
+
     /// Whether an asynchronous commit has failed since the last time this was asked.
     pub fn take_commit_failed(&self) -> bool {
         self.commit_failed.swap(false, Relaxed)
     }
 
+    /// The worker ends, and another one is to begin at `offset`.
+    pub fn set_again(&self, offset: i64) {
+        self.again.store(offset, Relaxed);
+    }
+
     fn next(&self) -> Option<i64> {
         Some(self.next.load(Relaxed)).filter(|next| *next >= 0)
+    }
+
+    fn again(&self) -> Option<i64> {
+        Some(self.again.load(Relaxed)).filter(|offset| *offset >= 0)
     }
 }
 
@@ -92,23 +125,96 @@ impl Workers {
         }
     }
 
-    /// Splits each partition's queue and starts its worker.
-    ///
-    /// `begins`: where a partition begins that the group has no offset for, to be committed by its worker.
-    pub fn assign(&self, consumer: &Arc<Consumer>, partitions: &[Partition], begins: &HashMap<Partition, i64>) {
+    /// Splits each partition's queue and starts its worker, at the group's offset where it has one.
+    pub fn assign(
+        &self,
+        consumer: &Arc<Consumer>,
+        partitions: &[Partition],
+        committed: &HashMap<Partition, Committed>,
+    ) {
         for partition in partitions {
-            let start = Start {
-                begin: begins.get(partition).copied(),
-                topic_id: self.shared.topic_ids.known(&partition.topic),
-            };
-            self.start(consumer, partition, start);
+            let topic_id = self.shared.topic_ids.known(&partition.topic);
+            self.start(consumer, partition, Start::at(committed.get(partition), topic_id));
         }
         self.counted();
     }
 
+    /// Begins a partition that stays ours once more: at `at`, or, where that is not told, at the first offset that its
+    /// worker has not finished, and never above `at_most`. Its worker is stopped without a commit and joined first.
+    ///
+    /// Its assignment is taken back and made again: nothing else moves a partition whose fetching has ended, and what
+    /// was fetched before is void. Where a rebalance takes all partitions (`range`), librdkafka knows no assignment of a
+    /// single one: the others' workers are stopped as at a revocation, and begun where they were.
+    ///
+    /// # Errors
+    /// When the consumer refuses: nobody reads the partition then.
+    pub fn restart(
+        &self,
+        consumer: &Arc<Consumer>,
+        partition: &Partition,
+        at: Option<i64>,
+        at_most: i64,
+    ) -> KafkaResult<Option<From>> {
+        let whole = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Eager);
+        let (handle, others) = {
+            let mut running = self.running.lock();
+            let Some(handle) = running.remove(partition) else {
+                return Ok(None);
+            };
+            let others: Vec<(Partition, Handle)> = if whole { running.drain().collect() } else { Vec::new() };
+            (handle, others)
+        };
+        let progress = handle.progress.clone();
+        let mut kept: Vec<(Partition, Arc<Progress>)> = Vec::with_capacity(others.len());
+        for (other, handle) in &others {
+            handle.stop.request(StopKind::Drain);
+            kept.push((other.clone(), handle.progress.clone()));
+        }
+        self.join_or_leave(vec![(partition.clone(), handle)], StopKind::Abandon);
+        self.join_or_leave(others, StopKind::Drain);
+        // Without an offset: it was begun at the oldest message, and has finished nothing.
+        let begin = |offset: Option<i64>| offset.map_or(From::Oldest, From::Offset);
+        let from = begin(at.or(progress.next()).map(|offset| offset.min(at_most)));
+        let mut froms = vec![(partition.clone(), from)];
+        let from_of = |progress: &Progress| begin(progress.again().or(progress.next()));
+        froms.extend(
+            kept.into_iter()
+                .map(|(partition, progress)| (partition, from_of(&progress))),
+        );
+        let mut list = TopicPartitionList::with_capacity(froms.len());
+        for (partition, from) in &froms {
+            list.add_partition_offset(&partition.topic, partition.number, from.offset())?;
+        }
+        if !whole {
+            consumer.incremental_unassign(&list)?;
+        }
+        for (partition, from) in &froms {
+            let topic_id = self.shared.topic_ids.known(&partition.topic);
+            self.start(consumer, partition, Start::again(*from, topic_id));
+        }
+        if whole {
+            consumer.assign(&list)?;
+        } else {
+            consumer.incremental_assign(&list)?;
+        }
+        Ok(Some(from))
+    }
+
+    /// Partitions whose workers have ended so that others begin elsewhere, with where.
+    pub fn to_begin_again(&self) -> Vec<(Partition, i64)> {
+        let running = self.running.lock();
+        let ended = running.iter().filter(|(_, handle)| handle.thread.is_finished());
+        ended
+            .filter_map(|(partition, handle)| Some((partition.clone(), handle.progress.again()?)))
+            .collect()
+    }
+
     fn start(&self, consumer: &Arc<Consumer>, partition: &Partition, start: Start) {
         let Some(queue) = consumer.split_partition_queue(&partition.topic, partition.number) else {
-            self.fatal(format_args!("kafka: cannot split the queue of {partition}"));
+            self.fatal(
+                Exit::Restart,
+                format_args!("kafka: cannot split the queue of {partition}"),
+            );
             return;
         };
         let stop = Stop::new();
@@ -119,7 +225,7 @@ impl Workers {
             let (partition, stop, progress, consumer) =
                 (partition.clone(), stop.clone(), progress.clone(), consumer.clone());
             thread::Builder::new().name(thread_name(&partition)).spawn(move || {
-                let run = || worker::run(&shared, &consumer, &partition, &queue, start, &stop, &progress);
+                let run = || worker::run(&shared, &consumer, &partition, &queue, &start, &stop, &progress);
                 let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
                     error!("worker: panicked; the others drain and the service stops {partition}");
                     WorkerEnd::Fatal(Exit::Panic)
@@ -145,9 +251,10 @@ impl Workers {
                 let before = self.running.lock().insert(partition.clone(), handle);
                 assert!(before.is_none(), "one worker a partition: {partition}");
             }
-            Err(error) => self.fatal(format_args!(
-                "worker: cannot start a thread {partition} error=\"{error}\""
-            )),
+            Err(error) => self.fatal(
+                Exit::Restart,
+                format_args!("worker: cannot start a thread {partition} error=\"{error}\""),
+            ),
         }
     }
 
@@ -169,13 +276,21 @@ impl Workers {
                 .filter_map(|p| running.remove(p).map(|handle| (p.clone(), handle)))
                 .collect()
         };
+        self.join_or_leave(handles, kind);
+        self.counted();
+    }
+
+    fn join_or_leave(&self, handles: Vec<(Partition, Handle)>, kind: StopKind) {
         if !join(handles, kind, Instant::now() + self.shutdown_grace) {
             // The partition's next owner must not start while a worker of ours may still write. Only an end of the
             // process makes sure of that.
-            error!("worker: did not leave within run.shutdown_grace; leaving at once, to be restarted");
+            error!(
+                "worker: did not leave within run.shutdown_grace; leaving at once, to be restarted: stopped {} in_hand={}",
+                self.shared.counters.account(),
+                self.shared.counters.messages_in_hand.get()
+            );
             leave_now(Exit::Restart);
         }
-        self.counted();
     }
 
     /// Stops and joins all workers: whether all left in time, and how many partitions waited at a rejected message.
@@ -195,6 +310,24 @@ impl Workers {
             .iter()
             .map(|(partition, handle)| (partition.clone(), handle.progress.next()))
             .collect()
+    }
+
+    /// Where each worker stands. `has_messages` says whether there are some behind what it has taken, by its next offset.
+    pub fn standings(&self, has_messages: impl Fn(&Partition, Option<i64>) -> bool) -> Vec<Standing> {
+        let standing = |(partition, handle): (&Partition, &Handle)| {
+            let progress = &handle.progress;
+            let next = progress.next();
+            Standing {
+                partition: partition.clone(),
+                mark: Mark {
+                    next,
+                    taken: progress.taken.load(Relaxed),
+                },
+                has_work: progress.in_hand.load(Relaxed) || has_messages(partition, next),
+                is_held: progress.held.load(Relaxed),
+            }
+        };
+        self.running.lock().iter().map(standing).collect()
     }
 
     /// A partition that is still ours and whose worker has ended without being told to.
@@ -222,11 +355,9 @@ impl Workers {
         }
     }
 
-    /// A message of `partition` came where it must not: its worker ends without a commit that could pass it.
-    pub fn abandon(&self, partition: &Partition) {
-        if let Some(handle) = self.running.lock().get(partition) {
-            handle.stop.request(StopKind::Abandon);
-        }
+    /// Whether the partition has a worker here.
+    pub fn has(&self, partition: &Partition) -> bool {
+        self.running.lock().contains_key(partition)
     }
 
     /// The number of partitions has changed.
@@ -239,10 +370,10 @@ impl Workers {
         self.shared.assigned(partitions);
     }
 
-    /// Ends the service, to be started again.
-    pub fn fatal(&self, why: std::fmt::Arguments<'_>) {
+    /// Ends the service.
+    pub fn fatal(&self, exit: Exit, why: std::fmt::Arguments<'_>) {
         error!("{why}");
-        let _ = self.events.try_send(Event::Fatal(Exit::Restart));
+        let _ = self.events.try_send(Event::Fatal(exit));
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,18 +14,22 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 
-use crate::broker::probe::{ProbeError, probe};
+use crate::broker::committed::is_refusal;
+use crate::broker::latest::{Present, begin_at_end};
+use crate::broker::probe::{ClusterView, ProbeError, probe};
 use crate::broker::topic_ids::{Looking, ReadError, TopicIds};
 use crate::broker::{Consumer, Context, Partition, consumer_config};
-use crate::config::model::{Config, Run};
+use crate::config::model::{Config, Run, StallAction, Start};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory;
 use crate::pipeline::map::Mapping;
 use crate::pressure::{Gate, Pressure};
 use crate::rebalance::{Event, Workers};
+use crate::restarts::Restarts;
 use crate::shutdown::{Stop, StopKind};
 use crate::store::{ConnectError, Store, StoreOptions};
+use crate::watchdog::{Sight, Watchdog};
 use crate::worker::Shared;
 
 /// How long one poll for callbacks waits: the latency of a stop.
@@ -57,12 +61,14 @@ impl Failure {
 ///
 /// Blocks. `counters` can be read meanwhile by anybody.
 pub fn run(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Exit {
+    let mut first = true;
     loop {
-        match start(config, stop, counters) {
+        match start(config, stop, counters, first) {
             Ok(Some(service)) => {
                 if let End::Exit(exit) = service.run(config, stop) {
                     return exit;
                 }
+                first = false;
             }
             Ok(None) => return Exit::Stopped,
             Err(failure) => {
@@ -98,8 +104,8 @@ struct Service {
     looking: Looking,
 }
 
-/// `None`: told to stop before it had started.
-fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Option<Service>, Failure> {
+/// `None`: told to stop before it had started. `first`: in this process.
+fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) -> Result<Option<Service>, Failure> {
     let run = &config.run;
     let mapping = Mapping::compile(config).map_err(|e| Failure::new(Exit::Panic, e))?;
 
@@ -118,7 +124,7 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
     info!(
         "kafka: reached brokers={} topics={} partitions={}",
         view.brokers,
-        config.kafka.topics.len(),
+        config.kafka.topics.len() - view.absent.len(),
         view.partitions
     );
 
@@ -161,9 +167,12 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
         }
     };
 
-    let Some(topic_ids) = topic_ids(config, stop)? else {
+    let Some(topic_ids) = topic_ids(config, &view, stop)? else {
         return Ok(None);
     };
+    if first && config.kafka.start == Start::Latest && !begin_latest(config, &view, &topic_ids, stop)? {
+        return Ok(None);
+    }
     let looking = TopicIds::look_on(topic_ids.clone())
         .map_err(|e| Failure::new(Exit::Restart, format!("cannot start a thread error=\"{e}\"")))?;
     let pressure = Arc::new(Pressure::new(
@@ -179,17 +188,20 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
         pressure: pressure.clone(),
         counters: counters.clone(),
         topic_ids: topic_ids.clone(),
+        offset_gone: config.kafka.offset_gone,
         batch_rows_max: run.batch_rows_max,
         batch_bytes_max: AtomicUsize::new(usize::try_from(memory.batch_bytes).unwrap_or(usize::MAX)),
         memory,
+        bytes_taken: AtomicU64::new(0),
         commit_interval: run.commit_interval,
+        commit_max: run.shutdown_grace * 3 / 4,
         finish_max: finish_max(run),
     });
     let (sender, events) = bounded(EVENTS_MAX);
     let context = Context::new(
         Workers::new(shared, sender, run.shutdown_grace),
         counters.clone(),
-        config.kafka.start,
+        stop.clone(),
     );
     let consumer: Consumer = consumer_config(&config.kafka, &memory)
         .create_with_context(context)
@@ -216,12 +228,35 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Result<Optio
     }))
 }
 
-/// The ids of all topics, read once: what a worker finds later is compared with them. `None`: told to stop.
-fn topic_ids(config: &Config, stop: &Stop) -> Result<Option<Arc<TopicIds>>, Failure> {
+/// `false`: told to stop.
+fn begin_latest(config: &Config, view: &ClusterView, ids: &TopicIds, stop: &Stop) -> Result<bool, Failure> {
+    let topics = config.kafka.topics.iter().filter(|topic| !view.absent.contains(topic));
+    let topics: Vec<Present<'_>> = topics
+        .map(|name| Present {
+            name,
+            appeared: view.appeared.contains(name),
+        })
+        .collect();
+    begin_at_end(&config.kafka, &topics, ids, stop).map_err(|error| {
+        let exit = if is_refusal(&error) {
+            Exit::Credentials
+        } else {
+            Exit::Configuration
+        };
+        Failure::new(
+            exit,
+            format!("kafka: cannot begin at the end (kafka.start = \"latest\") error=\"{error}\""),
+        )
+    })
+}
+
+/// The ids of all topics that are there, read once: what a worker finds later is compared with them. `None`: told to
+/// stop.
+fn topic_ids(config: &Config, view: &ClusterView, stop: &Stop) -> Result<Option<Arc<TopicIds>>, Failure> {
     let ids = TopicIds::new(&config.kafka)
         .map_err(|e| Failure::new(Exit::Configuration, format!("kafka client settings are refused: {e}")))?;
     let started = Instant::now();
-    for topic in &config.kafka.topics {
+    for topic in config.kafka.topics.iter().filter(|topic| !view.absent.contains(topic)) {
         match ids.read(topic, started, stop) {
             Ok(id) => debug!("kafka: topic={topic} id={id}"),
             Err(ReadError::Stopped) => return Ok(None),
@@ -239,26 +274,24 @@ fn topic_ids(config: &Config, stop: &Stop) -> Result<Option<Arc<TopicIds>>, Fail
 impl Service {
     fn run(self, config: &Config, stop: &Stop) -> End {
         let mut lines = ProgressLines::new(&self.counters);
+        let mut watchdog = Watchdog::new(config.run.stall_after);
         let mut end = End::Exit(Exit::Stopped);
         let mut exit = Exit::Stopped;
         let mut unread_since: Option<Instant> = None;
+        let mut restarts = Restarts::default();
+        let mut absent = Absent::default();
         while !stop.requested() {
             match self.consumer.poll(POLL_WAIT) {
                 None => {}
                 Some(Ok(message)) => {
-                    // A message here would be acted on out of order, or passed by a commit. Nothing is lost if the
-                    // partition is read anew from its last commit.
                     let partition = Partition {
                         topic: message.topic().into(),
                         number: message.partition(),
                     };
+                    let offset = message.offset();
+                    drop(message);
                     self.counters.messages_stray.add(1);
-                    self.consumer.context().workers().abandon(&partition);
-                    error!(
-                        "kafka: a message outside of its partition's queue; restarting {partition} offset={}",
-                        message.offset()
-                    );
-                    exit = exit.or_worse(Exit::Restart);
+                    exit = exit.or_worse(restarts.stray(&self.consumer, &partition, offset));
                 }
                 Some(Err(error)) => {
                     if let Some(fatal) = self.kafka_error(&error) {
@@ -266,9 +299,13 @@ impl Service {
                     }
                 }
             }
+            #[cfg(feature = "sim")]
+            crate::broker::provoke::serve(&self.consumer);
+            exit = exit.or_worse(restarts.serve(&self.consumer));
             while let Ok(Event::Fatal(fatal)) = self.events.try_recv() {
                 exit = exit.or_worse(fatal);
             }
+            absent.tell(&self.topic_ids);
             if let Some((topic, id, was)) = self.topic_ids.changed() {
                 warn!(
                     "kafka: the topic was deleted and created again: joining the group anew, to read it from its \
@@ -287,10 +324,13 @@ impl Service {
                 }
                 (Some(_), Some(_)) => {}
             }
+            if self.watch(&mut watchdog) && config.run.stall_action == StallAction::Exit {
+                exit = exit.or_worse(Exit::Restart);
+            }
             if exit != Exit::Stopped {
                 break;
             }
-            lines.tick(&self);
+            lines.tick(&self, watchdog.stalled());
         }
         match (end, self.end(config, stop, exit)) {
             // A held partition will be held again.
@@ -299,7 +339,34 @@ impl Service {
         }
     }
 
+    /// Says what makes no progress; `true` if something has begun to make none.
+    fn watch(&self, watchdog: &mut Watchdog) -> bool {
+        let health = self.store.health();
+        let is_excused = self.pressure.is_closed() || health.failing_for().is_some() || !health.closed().is_empty();
+        let sights = watchdog.tick(Instant::now(), is_excused, || self.consumer.context().standings());
+        let mut is_stalled = false;
+        for sight in sights {
+            match sight {
+                Sight::Stalled(partition, mark, idle) => {
+                    is_stalled = true;
+                    error!(
+                        "watchdog: no progress though there are messages, and Kafka and Aerospike are there {partition} \
+                         next={} taken={} for={idle:.0?} cure=\"look at the lines before this one; a restart reads on from \
+                         the last commit, and run.stall_action = \\\"exit\\\" leaves that to the supervisor\"",
+                        mark.next.map_or_else(|| "unknown".to_owned(), |next| next.to_string()),
+                        mark.taken,
+                    );
+                }
+                Sight::Moves(partition, idle) => info!("watchdog: goes on again {partition} after={idle:.0?}"),
+            }
+        }
+        is_stalled
+    }
+
     fn kafka_error(&self, error: &KafkaError) -> Option<Exit> {
+        if let Some((code, why)) = self.consumer.client().fatal_error() {
+            return Some(fatal_error(code, &why));
+        }
         match (error, error.rdkafka_error_code()) {
             (KafkaError::MessageConsumptionFatal(_), _) => {
                 error!("kafka: the client cannot go on error=\"{error}\"");
@@ -330,18 +397,17 @@ impl Service {
         let started = stop.requested_at().unwrap_or_else(Instant::now);
         let deadline = started + config.run.shutdown_grace;
         self.looking.request_stop();
-        let (in_time, held) = self.consumer.context().workers().stop_all(StopKind::Drain, deadline);
+        // Whoever has fenced this member has its partitions.
+        let kind = match self.consumer.client().fatal_error() {
+            Some((RDKafkaErrorCode::FencedInstanceId, _)) => StopKind::Abandon,
+            _ => StopKind::Drain,
+        };
+        let (in_time, held) = self.consumer.context().workers().stop_all(kind, deadline);
         while let Ok(Event::Fatal(fatal)) = self.events.try_recv() {
             exit = exit.or_worse(fatal);
         }
         if held > 0 {
             exit = exit.or_worse(Exit::Rejected);
-        }
-        if !in_time {
-            error!("stop: workers did not leave within run.shutdown_grace; nothing was committed that was not written");
-            // Dropping the consumer would wait for them.
-            forget(self.consumer);
-            return exit.or_worse(Exit::Restart);
         }
         let Service {
             consumer,
@@ -349,27 +415,74 @@ impl Service {
             looking,
             ..
         } = self;
-        drop(looking);
-        if !leave_group(consumer, deadline) {
-            warn!("kafka: the group did not let go within run.shutdown_grace; it will after the session time-out");
+        if in_time {
+            drop(looking);
+            if !leave_group(consumer, deadline) {
+                warn!("kafka: the group did not let go within run.shutdown_grace; it will after the session time-out");
+                exit = exit.or_worse(Exit::Restart);
+            }
+        } else {
+            error!("stop: workers did not leave within run.shutdown_grace; nothing was committed that was not written");
             exit = exit.or_worse(Exit::Restart);
+            // Dropping them would wait for those workers.
+            forget((consumer, looking));
         }
         info!(
-            "stopped consumed={} written={} rejected={} returned={} rows={} merged={} guard_refused={} stale={} ignored={} \
-             sent={} held_partitions={held} took={:.1?}",
-            counters.messages_consumed.get(),
-            counters.messages_written.get(),
-            counters.messages_rejected.get(),
-            counters.messages_returned.get(),
-            counters.rows_written.get(),
-            counters.rows_merged.get(),
-            counters.rows_guard_refused.get(),
-            counters.rows_stale.get(),
-            counters.rows_ignored.get(),
-            counters.rows_sent.get(),
+            "stopped {} held_partitions={held} took={:.1?}",
+            counters.account(),
             started.elapsed()
         );
         exit
+    }
+}
+
+/// What librdkafka cannot go on from.
+fn fatal_error(code: RDKafkaErrorCode, why: &str) -> Exit {
+    match code {
+        // Told to the former member: the other one has its partitions.
+        RDKafkaErrorCode::FencedInstanceId => {
+            error!(
+                "kafka: another process has joined the group with this one's group.instance.id, and has its partitions; \
+                 nothing more is committed here error=\"{why}\"; give each process its own group.instance.id"
+            );
+            Exit::Configuration
+        }
+        // Told to the new member, where the brokers share out.
+        RDKafkaErrorCode::UnreleasedInstanceId => {
+            error!(
+                "kafka: a member with this group.instance.id is still in the group: a former process, until its session \
+                 ends, or one that runs error=\"{why}\"; give each process its own group.instance.id, or start this \
+                 one again later"
+            );
+            Exit::Restart
+        }
+        _ => {
+            error!("kafka: the client cannot go on error=\"{why}\"");
+            Exit::Restart
+        }
+    }
+}
+
+/// Topics that are not there, told when that changes.
+#[derive(Default)]
+struct Absent(Vec<Arc<str>>);
+
+impl Absent {
+    fn tell(&mut self, topic_ids: &TopicIds) {
+        let now = topic_ids.absent();
+        if now == self.0 {
+            return;
+        }
+        for topic in now.iter().filter(|topic| !self.0.contains(topic)) {
+            warn!(
+                "kafka: there is no such topic; the others are read, and it is from its beginning when it is there \
+                 topic={topic}"
+            );
+        }
+        for topic in self.0.iter().filter(|topic| !now.contains(topic)) {
+            info!("kafka: the topic is there topic={topic}");
+        }
+        self.0 = now;
     }
 }
 
@@ -389,13 +502,13 @@ fn leave_group(consumer: Arc<Consumer>, deadline: Instant) -> bool {
     }
 }
 
-/// Keeps the consumer alive for workers that did not end; the process ends soon.
+/// Keeps alive what workers that did not end still use; the process ends soon.
 #[expect(
     clippy::mem_forget,
     reason = "dropping it would wait for those workers, without a bound"
 )]
-fn forget(consumer: Arc<Consumer>) {
-    std::mem::forget(consumer);
+fn forget<T>(used: T) {
+    std::mem::forget(used);
 }
 
 /// The line each 10 seconds.
@@ -414,7 +527,7 @@ impl ProgressLines {
         }
     }
 
-    fn tick(&mut self, service: &Service) {
+    fn tick(&mut self, service: &Service, stalled: usize) {
         let elapsed = self.last.elapsed();
         if elapsed < LINE_INTERVAL {
             return;
@@ -435,6 +548,7 @@ impl ProgressLines {
             _ if !closed.is_empty() => format!("namespace-closed list={}", closed.join(",")),
             Some(since) => format!("waiting-for-aerospike since={since:.0?}"),
             None if service.store.health().unexpected() > 0 => "record-held".to_string(),
+            None if stalled > 0 => format!("stalled partitions={stalled}"),
             None if held > 0 => "held".to_string(),
             None if counters.partitions_assigned.get() == 0 => "no-partitions".to_string(),
             None => "ok".to_string(),

@@ -8,8 +8,9 @@
 //! What must stay true here: an offset is committed only when everything below it is finished; the queue is read
 //! by nobody else; and every wait sees the stop flag or has a deadline.
 
+use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log::{debug, error, trace, warn};
@@ -19,10 +20,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::broker::commits::commit;
-use crate::broker::origin::{self, Start};
-use crate::broker::topic_ids::{ReadError, TopicId, TopicIds};
+use crate::broker::commits::{commit_by, send};
+use crate::broker::origin::{self, From, NoOrigin, Start};
+use crate::broker::topic_ids::{TopicId, TopicIds};
 use crate::broker::{Consumer, Context, Partition};
+use crate::config::model::OffsetGone;
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory::MemoryPlan;
@@ -32,7 +34,7 @@ use crate::pipeline::guard::{Guard, GuardIdentity, OFFSET_END, mark};
 use crate::pipeline::map::{Mapping, Message, Reason, Rejection, TopicMapping};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::row::Row;
-use crate::pipeline::write::{Fatal, Limits, Refusal, RowWriter, Tally, WriteEnd, write};
+use crate::pipeline::write::{Calls, Fatal, Limits, Refusal, RowWriter, Tally, WriteEnd, write};
 use crate::pressure::Pressure;
 use crate::rebalance::Progress;
 use crate::shutdown::{Stop, StopKind};
@@ -61,11 +63,16 @@ pub struct Shared {
     pub pressure: Arc<Pressure>,
     pub counters: Arc<Counters>,
     pub topic_ids: Arc<TopicIds>,
+    pub offset_gone: OffsetGone,
     pub batch_rows_max: usize,
     /// Less where more partitions are assigned than the memory was sized for.
     pub batch_bytes_max: AtomicUsize,
     pub memory: MemoryPlan,
+    /// Payload bytes that all workers have taken from their queues so far.
+    pub bytes_taken: AtomicU64,
     pub commit_interval: Duration,
+    /// How long after a stop, or the worker's own end, the answer to the last commit is waited for.
+    pub commit_max: Duration,
     /// How long after a stop a batch in hand is finished, if the database is well.
     pub finish_max: Duration,
 }
@@ -107,6 +114,8 @@ pub enum WorkerEnd {
     Stopped,
     /// The partition is another member's: nothing more was committed.
     Lost,
+    /// Another worker is to begin elsewhere, as its progress says.
+    Again,
     /// The service cannot go on.
     Fatal(Exit),
 }
@@ -130,7 +139,7 @@ pub fn run(
     consumer: &Consumer,
     partition: &Partition,
     queue: &PartitionQueue<Context>,
-    start: Start,
+    start: &Start,
     stop: &Stop,
     progress: &Progress,
 ) -> WorkerEnd {
@@ -147,13 +156,29 @@ pub fn run(
         guard: guard(shared, partition, TopicId::NONE),
         stop,
         progress,
+        topic_id: TopicId::NONE,
+        begun_at: match start.from {
+            From::Offset(offset) => Some(offset),
+            From::Oldest => None,
+        },
         tracker: start.begin.map_or_else(OffsetTracker::new, OffsetTracker::starting_at),
         last_commit: Instant::now(),
         held: false,
+        paused: Cell::new(false),
+        resume_again: Cell::new(0),
+        dry: Cell::new(Stand {
+            own: 0,
+            all: shared.bytes_taken.load(Relaxed),
+        }),
+        bytes_taken: 0,
         carried: None,
         unreadable: None,
+        gone: false,
         fetch_warned: None,
     };
+    if let Some(offset) = worker.next() {
+        progress.set_next(offset);
+    }
     let end = match worker.identify(start) {
         Ok(()) => worker.run(queue),
         Err(end) => end,
@@ -179,16 +204,36 @@ struct Worker<'w> {
     mapping: &'w TopicMapping,
     /// Of the topic that bears this name now; made before the first batch.
     guard: Guard,
+    topic_id: TopicId,
+    /// Where fetching began; `None`: at the oldest message.
+    begun_at: Option<i64>,
     stop: &'w Stop,
     progress: &'w Progress,
     tracker: OffsetTracker,
     last_commit: Instant,
     held: bool,
+    /// Fetching is paused.
+    paused: Cell<bool>,
+    /// So often a resumption is sent again when nothing comes.
+    resume_again: Cell<u8>,
+    /// Where this partition and all together stood when nothing was left in its queue.
+    dry: Cell<Stand>,
+    /// Payload bytes taken from the queue so far.
+    bytes_taken: u64,
     /// A message whose offset went back, while the batch before it is written.
     carried: Option<BorrowedMessage<'w>>,
     /// Kafka holds something here that cannot be read: nothing behind it may be committed.
     unreadable: Option<KafkaError>,
+    /// The offset that is next is not in the log, and librdkafka has ended fetching.
+    gone: bool,
     fetch_warned: Option<Instant>,
+}
+
+/// Payload bytes taken so far.
+#[derive(Debug, Clone, Copy)]
+struct Stand {
+    own: u64,
+    all: u64,
 }
 
 enum Commit {
@@ -199,29 +244,60 @@ enum Commit {
 }
 
 impl<'w> Worker<'w> {
-    /// Which topic it is that bears this name now, and where it is begun.
-    fn identify(&mut self, start: Start) -> Result<(), WorkerEnd> {
-        match origin::find(&self.shared.topic_ids, self.consumer, self.partition, start, self.stop) {
+    /// Which topic it is that bears this name now.
+    fn identify(&mut self, start: &Start) -> Result<(), WorkerEnd> {
+        match origin::find(&self.shared.topic_ids, self.partition, start, self.stop) {
             Ok(origin) => {
+                self.topic_id = origin.topic_id;
                 self.guard = guard(self.shared, self.partition, origin.topic_id);
                 self.offset_tag = origin.tag;
-                if let Some(begin) = origin.begin {
-                    self.tracker = OffsetTracker::starting_at(begin);
-                }
                 debug!(
-                    "worker: begins {} topic_id={} guard={}",
+                    "worker: begins {} from={} topic_id={} guard={}",
                     self.partition,
+                    start.from,
                     origin.topic_id,
                     self.guard.bin()
                 );
                 Ok(())
             }
-            Err(ReadError::Stopped) => Err(WorkerEnd::Stopped),
-            Err(error @ ReadError::Refused(_)) => {
-                error!("{error}; grant the user READ on the topic {}", self.partition);
-                Err(WorkerEnd::Fatal(Exit::Credentials))
+            Err(NoOrigin::Former) => {
+                // What is known of its offsets is of another log.
+                (self.tracker, self.begun_at) = (OffsetTracker::new(), None);
+                Err(match self.log_ends() {
+                    Ok((oldest, _)) => self.again(oldest),
+                    Err(end) => end,
+                })
             }
+            Err(why) => Err(self.no_origin(&why)),
         }
+    }
+
+    fn no_origin(&self, why: &NoOrigin) -> WorkerEnd {
+        match why {
+            NoOrigin::Refused(why) => {
+                error!(
+                    "kafka refuses to describe the topic: {why}; grant the user READ on the topic {}",
+                    self.partition
+                );
+                WorkerEnd::Fatal(Exit::Credentials)
+            }
+            NoOrigin::Stopped | NoOrigin::Former => WorkerEnd::Stopped,
+        }
+    }
+
+    fn log_ends(&self) -> Result<(i64, i64), WorkerEnd> {
+        origin::log_ends(self.consumer, self.partition, self.stop).map_err(|why| self.no_origin(&why))
+    }
+
+    /// Only the main thread can move fetching that has ended.
+    fn again(&self, offset: i64) -> WorkerEnd {
+        self.progress.set_again(offset);
+        WorkerEnd::Again
+    }
+
+    /// The first offset that is not finished, where it is known.
+    fn next(&self) -> Option<i64> {
+        self.tracker.next().or(self.begun_at)
     }
 
     fn run(&mut self, queue: &'w PartitionQueue<Context>) -> WorkerEnd {
@@ -244,10 +320,14 @@ impl<'w> Worker<'w> {
                 }
             }
             messages.clear();
+            self.progress.nothing_in_hand();
             if !self.held
                 && let Some(error) = self.unreadable.take()
             {
                 self.hold_unreadable(&error);
+            }
+            if !self.held && self.gone {
+                return self.offset_gone().unwrap_or_else(|end| end);
             }
             if self.held {
                 // Nothing moves until a person acts: commit what came before, and wait for the end.
@@ -270,11 +350,23 @@ impl<'w> Worker<'w> {
         messages_max: usize,
         messages: &mut Vec<BorrowedMessage<'w>>,
     ) -> Result<(), WorkerEnd> {
+        if self.falls_behind() {
+            // Paused and resumed it is fetched anew.
+            self.pause();
+            self.resume();
+        }
         let mut bytes = 0;
         while messages.len() < messages_max && bytes < self.shared.batch_bytes_max() {
             let wait = if messages.is_empty() { IDLE_WAIT } else { Duration::ZERO };
             match self.carried.take().map(Ok).or_else(|| queue.poll(wait)) {
-                None => break,
+                None => {
+                    self.dry.set(self.stand());
+                    if messages.is_empty() && self.resume_again.get() > 0 {
+                        self.resume_again.set(self.resume_again.get() - 1);
+                        self.send_resume();
+                    }
+                    break;
+                }
                 Some(Ok(message)) if self.tracker.goes_back(message.offset()) => {
                     if !messages.is_empty() {
                         // It begins a batch of its own, when all before it is written.
@@ -282,7 +374,8 @@ impl<'w> Worker<'w> {
                         break;
                     }
                     self.went_back(message.offset());
-                    self.tracker = OffsetTracker::new();
+                    self.progress.set_next(message.offset());
+                    (self.tracker, self.begun_at) = (OffsetTracker::new(), Some(message.offset()));
                     self.carried = Some(message);
                 }
                 Some(Ok(message)) => {
@@ -296,8 +389,11 @@ impl<'w> Worker<'w> {
                 }
             }
         }
+        self.bytes_taken += bytes as u64;
+        self.shared.bytes_taken.fetch_add(bytes as u64, Relaxed);
         self.shared.counters.messages_consumed.add(messages.len() as u64);
         self.shared.counters.messages_in_hand.add(signed(messages.len()));
+        self.progress.taken(messages.len() as u64);
         Ok(())
     }
 
@@ -329,6 +425,8 @@ impl<'w> Worker<'w> {
             // Told once, and then librdkafka goes on behind it: a checksum that fails (`check.crcs`), a format that
             // it does not know.
             Some(RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::NotImplemented) => self.unreadable = Some(error),
+            // Everything fetched before it is in front of it.
+            Some(RDKafkaErrorCode::AutoOffsetReset) => self.gone = true,
             // It goes on by itself, or with the next rebalance.
             _ => {
                 if self.fetch_warned.is_none_or(|at| at.elapsed() >= WARN_INTERVAL) {
@@ -374,14 +472,20 @@ impl<'w> Worker<'w> {
             bytes: WEIGHT * self.shared.batch_bytes_max(),
             finish_max: self.shared.finish_max,
         };
-        let written = write(
-            &plan,
-            &limits,
-            &self.guard,
-            &*self.shared.writer,
-            &self.shared.pressure,
-            self.stop,
-        );
+        let calls = Calls {
+            writer: &*self.shared.writer,
+            pressure: &self.shared.pressure,
+            stop: self.stop,
+            meanwhile: &|| {
+                if self.falls_behind() {
+                    self.pause();
+                }
+            },
+        };
+        let written = write(&plan, &limits, &self.guard, &calls);
+        if self.paused.get() {
+            self.resume();
+        }
         self.count(&written.tally);
         // Messages behind the first one that is not done may be written; they come again, and what may not be
         // repeated is guarded.
@@ -484,25 +588,65 @@ impl<'w> Worker<'w> {
         );
     }
 
-    /// Nothing moves until a person acts. Fetching is paused: messages of all partitions come in one answer, and one
-    /// that nobody reads keeps the whole answer in memory.
+    /// Nothing moves until a person acts.
     fn set_held(&mut self) {
         self.held = true;
         self.progress.set_held();
+        self.pause();
+    }
+
+    fn stand(&self) -> Stand {
+        Stand {
+            own: self.bytes_taken,
+            all: self.shared.bytes_taken.load(Relaxed),
+        }
+    }
+
+    /// Whether this partition's queue keeps much in memory that others have read: messages of all partitions come in one
+    /// answer of a broker, and one that waits keeps the whole of it. (Seen: one partition stuck at a full namespace, 300
+    /// messages a second; the others' 100,000 a second were all kept, 1.5 GB within 40 seconds.) So where the queue was
+    /// never dry while others took a good deal, and this one less than half of what is usual, its queue is let go.
+    fn falls_behind(&self) -> bool {
+        let (now, dry) = (self.stand(), self.dry.get());
+        let all = now.all.saturating_sub(dry.all);
+        if self.paused.get() || all < self.shared.memory.pin_bytes {
+            return false;
+        }
+        let partitions = u64::try_from(self.shared.counters.partitions_assigned.get()).unwrap_or(0);
+        let is_slow = 2 * partitions.max(1) * (now.own - dry.own) < all;
+        // It begins anew, either way.
+        self.dry.set(now);
+        is_slow
+    }
+
+    /// Ends fetching, and lets go of what is fetched and not taken yet.
+    fn pause(&self) {
+        if self.paused.replace(true) {
+            return;
+        }
+        self.shared.counters.pauses.add(1);
+        debug!("worker: fetching paused, others go on {}", self.partition);
         if let Err(error) = self.consumer.pause(&self.list()) {
             warn!(
-                "kafka: fetching for a held partition goes on {} error=\"{error}\"",
+                "kafka: fetching for a partition that waits goes on {} error=\"{error}\"",
                 self.partition
             );
         }
     }
 
-    /// A pause outlives an assignment: undone before the partition is given back, or whoever gets it next in this
-    /// process would read nothing.
+    /// Fetching begins behind the last message that was taken. A pause outlives an assignment: undone before the
+    /// partition is given back, or whoever gets it next in this process would read nothing.
     fn resume(&self) {
-        if self.held
-            && let Err(error) = self.consumer.resume(&self.list())
-        {
+        if self.paused.replace(false) {
+            self.dry.set(self.stand());
+            // librdkafka drops a resumption that a rebalance overtakes (its issue 5591); one more changes nothing.
+            self.resume_again.set(3);
+            self.send_resume();
+        }
+    }
+
+    fn send_resume(&self) {
+        if let Err(error) = self.consumer.resume(&self.list()) {
             warn!("kafka: fetching stays paused {} error=\"{error}\"", self.partition);
         }
     }
@@ -517,7 +661,62 @@ impl<'w> Worker<'w> {
     fn adopt_carried(&mut self) {
         if let Some(message) = self.carried.take() {
             self.tracker = OffsetTracker::starting_at(message.offset());
+            self.progress.set_next(message.offset());
         }
+    }
+
+    /// What was to be read next is not in the log, and everything before it is finished. Told in any case; then the
+    /// configuration decides.
+    fn offset_gone(&mut self) -> Result<WorkerEnd, WorkerEnd> {
+        let partition = self.partition;
+        // A topic that was created again has another log.
+        origin::confirm(&self.shared.topic_ids, partition, self.topic_id, self.stop)
+            .map_err(|why| self.no_origin(&why))?;
+        let (oldest, end) = self.log_ends()?;
+        let Some(next) = self.next() else {
+            warn!("kafka: the oldest message went before it was read, it is begun again {partition} oldest={oldest}");
+            return Ok(self.again(oldest));
+        };
+        let stops = self.shared.offset_gone == OffsetGone::Stop;
+        let done = if stops {
+            "the service stops, and nothing is committed past this"
+        } else {
+            "reading goes on at the oldest message"
+        };
+        let cure = if stops {
+            format!(
+                "look for what is missing elsewhere; then, to go on at the oldest message, set the group's offset of this \
+                 partition to {oldest} (kafka-consumer-groups.sh --reset-offsets --to-offset), or kafka.offset_gone = \
+                 \"earliest\", and start it"
+            )
+        } else {
+            "look for what is missing elsewhere; let the topic keep its messages for longer than an outage lasts".into()
+        };
+        if next < oldest {
+            let count = oldest - next;
+            self.shared.counters.offsets_lost.add(count.unsigned_abs());
+            error!(
+                "kafka: messages are gone before they were read; {done} {partition} from={next} to={oldest} gone={count} \
+                 cure=\"{cure}\""
+            );
+        } else {
+            // Where the new log parts from the old one is not known: what has the same offsets may be other messages.
+            let guards = if self.mapping.is_guarded() {
+                "; guards take other messages at offsets that were read before for applied: set run.guard_epoch to \
+                 another number"
+            } else {
+                ""
+            };
+            error!(
+                "kafka: the log was truncated below what was read of it; {done} {partition} from={next} to={oldest} end={end} \
+                 gone=0 cure=\"an unclean leader election does this, or a broker that lost its disk{guards}; {cure}\""
+            );
+        }
+        Ok(if stops {
+            WorkerEnd::Fatal(Exit::Rejected)
+        } else {
+            self.again(oldest)
+        })
     }
 
     fn hold_unreadable(&mut self, error: &KafkaError) {
@@ -591,7 +790,11 @@ impl<'w> Worker<'w> {
             );
             return Commit::Lost;
         }
-        match commit(self.consumer, &offsets, mode) {
+        let sent = match mode {
+            CommitMode::Async => send(self.consumer, &offsets),
+            CommitMode::Sync => commit_by(self.consumer, &offsets, self.commit_deadline()),
+        };
+        match sent {
             Ok(()) => {
                 trace!("kafka: commit {partition} next={next} mode={mode:?}");
                 self.tracker.committed(next);
@@ -611,6 +814,12 @@ impl<'w> Worker<'w> {
             debug!("worker: left {partition} committed={next}");
         }
         Commit::Sent
+    }
+
+    /// Nothing is written any more, so the partition may be given back without the answer: in time, before the main
+    /// thread loses its patience.
+    fn commit_deadline(&self) -> Instant {
+        self.stop.requested_at().unwrap_or_else(Instant::now) + self.shared.commit_max
     }
 
     /// Where the consumer stands: behind the last message it was handed, and behind the gaps that follow it

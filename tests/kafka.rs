@@ -178,6 +178,7 @@ fn only_committed_transactions_become_records_and_the_offsets_pass_the_aborted_o
         messages,
         "a message of an aborted transaction was written"
     );
+    assert_eq!(ended.counters.offsets_lost.get(), 0, "a gap in the numbers is no loss");
     assert_eq!(topic.committed(&setup.group)[..2], ends[..2]);
     assert_ledger(&expected, &sim);
 

@@ -1,60 +1,127 @@
 //! `start = "latest"`: where a group begins that has no offset yet.
 //!
-//! librdkafka's own reset would do it anew at every start until the first commit, and so skip what came in between
-//! on a partition that was quiet. Here the end is looked up once, given to the assignment, and committed by the
-//! worker before the first message. A topic of which the group has committed anything is not new: its
-//! other partitions appeared later, and are read from their beginning.
+//! One act, before the group is joined: the ends of all partitions of the topics that are there are committed in one
+//! request. Whatever has no offset afterwards appeared later, and is read from its beginning. A look-up at each
+//! assignment could not tell a partition that another member is about to begin from one that is new, nor what a
+//! process had begun that died before it committed.
+//!
+//! A group takes a commit from outside only while nobody is in it: a refusal says that it has begun. Two processes that
+//! begin at once both commit, and both read from what was committed last.
 
-use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaResult;
+use log::{info, warn};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::{Context, Partition};
+use super::commits::commit_by;
+use super::committed::is_refusal;
+use super::connection_config;
+use super::context::log_librdkafka;
+use super::origin::offset_tag;
+use super::topic_ids::TopicIds;
+use crate::config::model::Kafka;
+use crate::shutdown::Stop;
 
-/// Each request; they run inside the rebalance callback.
+/// Each request.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// Between an attempt that failed and the next one.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Between two warnings.
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Sets the start of the partitions in `list` that are to begin at their end, and returns it for each.
-///
-/// # Errors
-/// When a broker does not answer in time: nothing may be read then.
-pub fn begin_at_end(
-    consumer: &BaseConsumer<Context>,
-    list: &TopicPartitionList,
-) -> KafkaResult<HashMap<Partition, i64>> {
-    let topics: BTreeSet<String> = list.elements().iter().map(|e| e.topic().to_string()).collect();
-    let mut begins = HashMap::new();
-    for topic in topics {
-        if is_known(consumer, &topic)? {
-            continue;
-        }
-        for mut element in list.elements_for_topic(&topic) {
-            let (_, end) = consumer.fetch_watermarks(&topic, element.partition(), TIMEOUT)?;
-            element.set_offset(Offset::Offset(end))?;
-            let partition = Partition {
-                topic: topic.as_str().into(),
-                number: element.partition(),
-            };
-            begins.insert(partition, end);
-        }
+struct Outside;
+
+impl ClientContext for Outside {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_librdkafka(level, facility, message);
     }
-    Ok(begins)
 }
 
-/// Whether the group has a committed offset for any partition of the topic.
-fn is_known(consumer: &BaseConsumer<Context>, topic: &str) -> KafkaResult<bool> {
-    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
-    let mut all = TopicPartitionList::new();
-    for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
-        all.add_partition(topic, partition.id());
+impl ConsumerContext for Outside {}
+
+/// A topic that is there.
+#[derive(Debug, Clone, Copy)]
+pub struct Present<'a> {
+    pub name: &'a str,
+    /// It was not there when this process first asked.
+    pub appeared: bool,
+}
+
+/// Commits where the group begins, if it has not begun yet. `false`: told to stop.
+///
+/// # Errors
+/// When librdkafka refuses the settings, or Kafka access.
+pub fn begin_at_end(kafka: &Kafka, topics: &[Present<'_>], ids: &TopicIds, stop: &Stop) -> KafkaResult<bool> {
+    let mut config = connection_config(kafka);
+    config.set("group.id", &kafka.group);
+    // Of a member; this client is none.
+    config.remove("group.instance.id");
+    let client: BaseConsumer<Outside> = config.create_with_context(Outside)?;
+    let started = Instant::now();
+    let mut warned = started;
+    loop {
+        let error = match attempt(&client, topics, ids) {
+            Ok(()) => return Ok(true),
+            Err(error) if is_refusal(&error) => return Err(error),
+            Err(error) => error,
+        };
+        if warned.elapsed() >= WARN_INTERVAL {
+            warned = Instant::now();
+            warn!(
+                "kafka: waiting for the group's offsets, to begin at the end (kafka.start = \"latest\") waited={:.0?} \
+                 error=\"{error}\"",
+                started.elapsed()
+            );
+        }
+        if stop.wait(PAUSE) {
+            return Ok(false);
+        }
     }
-    let committed = consumer.committed_offsets(all, TIMEOUT)?;
-    Ok(committed
-        .elements()
-        .iter()
-        .any(|e| matches!(e.offset(), Offset::Offset(_))))
+}
+
+fn attempt(client: &BaseConsumer<Outside>, topics: &[Present<'_>], ids: &TopicIds) -> KafkaResult<()> {
+    let mut begins = TopicPartitionList::new();
+    for topic in topics {
+        let metadata = client.fetch_metadata(Some(topic.name), TIMEOUT)?;
+        for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
+            let (oldest, end) = client.fetch_watermarks(topic.name, partition.id(), TIMEOUT)?;
+            let begin = if topic.appeared { oldest } else { end };
+            begins.add_partition_offset(topic.name, partition.id(), Offset::Offset(begin))?;
+        }
+    }
+    if begins.count() == 0 {
+        return Ok(());
+    }
+    // After the ends: what another process committed before is seen, and what it read is not passed.
+    for element in client.committed_offsets(begins.clone(), TIMEOUT)?.elements() {
+        element.error()?;
+        if matches!(element.offset(), Offset::Offset(_)) {
+            return Ok(());
+        }
+    }
+    for mut element in begins.elements() {
+        let tag = ids
+            .known(element.topic())
+            .map_or_else(String::new, |id| offset_tag(id, ids.cluster_id()));
+        if !tag.is_empty() {
+            element.set_metadata(&tag);
+        }
+    }
+    match commit_by(client, &begins, Instant::now() + TIMEOUT) {
+        Ok(()) => {
+            info!(
+                "kafka: the group begins, at the end of what is there partitions={}",
+                begins.count()
+            );
+            Ok(())
+        }
+        // Somebody is in the group: it has begun.
+        Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::UnknownMemberId)) => Ok(()),
+        Err(error) => Err(error),
+    }
 }

@@ -4,10 +4,13 @@
 //! message: workers do.
 
 pub mod commits;
+pub mod committed;
 pub mod context;
 pub mod latest;
 pub mod origin;
 pub mod probe;
+#[cfg(feature = "sim")]
+pub mod provoke;
 pub mod topic_ids;
 
 use std::sync::Arc;
@@ -49,13 +52,18 @@ pub fn consumer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
         config.set("partition.assignment.strategy", "cooperative-sticky");
     }
 
+    // Topics and partitions that appear are found with this, 300 seconds by default.
+    if !has("topic.metadata.refresh.interval.ms") {
+        config.set("topic.metadata.refresh.interval.ms", "10000");
+    }
+
     // What delivery and the memory bound rest on; `[kafka.properties]` refuses these names.
     config.set("group.id", &kafka.group);
     config.set("enable.auto.commit", "false");
     config.set("enable.auto.offset.store", "false");
     config.set("enable.partition.eof", "false");
-    // Where a committed offset is gone, the oldest message that is left. `start = "latest"` is `latest`'s matter.
-    config.set("auto.offset.reset", "earliest");
+    // Every beginning is given (`committed`). A reset is an offset that is gone, and told to its worker, in order.
+    config.set("auto.offset.reset", "error");
     config.set("allow.auto.create.topics", "false");
     config.set("statistics.interval.ms", "5000");
     config.set("queued.max.messages.kbytes", (memory.queue_bytes / 1024).to_string());

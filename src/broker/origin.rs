@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use log::warn;
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::Offset;
 
+use super::committed::Committed;
 use super::topic_ids::{ReadError, TopicId, TopicIds};
 use super::{Consumer, Partition};
 use crate::shutdown::Stop;
@@ -22,13 +23,68 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What takes longer is worth a warning, and another one after that.
 const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Where fetching begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    Offset(i64),
+    /// At the oldest message that is kept.
+    Oldest,
+}
+
+impl From {
+    /// What the consumer is told.
+    pub fn offset(self) -> Offset {
+        match self {
+            From::Offset(offset) => Offset::Offset(offset),
+            From::Oldest => Offset::Beginning,
+        }
+    }
+}
+
+impl std::fmt::Display for From {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            From::Offset(offset) => offset.fmt(f),
+            From::Oldest => f.write_str("oldest"),
+        }
+    }
+}
+
 /// What is known of a partition when its worker is started.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone)]
 pub struct Start {
-    /// Where it begins if the group has no offset for it, to be committed before the first message.
+    pub from: From,
+    /// Where it begins if that is not what the group's offset says, to be committed before the first message.
     pub begin: Option<i64>,
+    /// What was committed with the group's offset.
+    pub tag: String,
     /// The topic's id as it was last read before anything was fetched for this worker.
     pub topic_id: Option<TopicId>,
+}
+
+impl Start {
+    /// At the group's offset; where it has none, at the oldest message.
+    pub fn at(committed: Option<&Committed>, topic_id: Option<TopicId>) -> Self {
+        Start {
+            from: committed.map_or(From::Oldest, |committed| From::Offset(committed.offset)),
+            begin: None,
+            tag: committed.map_or_else(String::new, |committed| committed.tag.clone()),
+            topic_id,
+        }
+    }
+
+    /// Begun once more, elsewhere than the group's offset says.
+    pub fn again(from: From, topic_id: Option<TopicId>) -> Self {
+        Start {
+            from,
+            begin: match from {
+                From::Offset(offset) => Some(offset),
+                From::Oldest => None,
+            },
+            tag: String::new(),
+            topic_id,
+        }
+    }
 }
 
 /// What its worker goes by.
@@ -37,79 +93,82 @@ pub struct Origin {
     pub topic_id: TopicId,
     /// Goes with each offset that is committed; empty where there is nothing to tell.
     pub tag: String,
-    /// Where it begins, to be committed before the first message. `None`: where the group's offset says.
-    pub begin: Option<i64>,
 }
 
-/// Finds out, and moves the consumer to the partition's beginning where the group's offset is of a former topic. Nothing
-/// may have been taken from the partition's queue before. Of a topic that was created again since the consumer was made
-/// nothing is read: it waits for the stop flag.
+/// Why nothing is begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoOrigin {
+    Stopped,
+    /// Kafka does not let us describe the topic.
+    Refused(String),
+    /// The group's offset is of a former topic of this name: this one is to be begun at its oldest message.
+    Former,
+}
+
+impl std::convert::From<ReadError> for NoOrigin {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Stopped => NoOrigin::Stopped,
+            ReadError::Refused(why) => NoOrigin::Refused(why),
+        }
+    }
+}
+
+/// Finds out. Of a topic that was created again since the consumer was made nothing is read: it waits for the stop flag.
 ///
 /// What is in the queue afterwards was fetched when the topic had this id, or a later one: never an earlier one. A guard
 /// with an id that is too old is seen to be void; one that is too new would hold back what comes.
 ///
 /// # Errors
-/// See [`ReadError`].
-pub fn find(
-    ids: &TopicIds,
-    consumer: &Consumer,
-    partition: &Partition,
-    start: Start,
-    stop: &Stop,
-) -> Result<Origin, ReadError> {
+/// See [`NoOrigin`].
+pub fn find(ids: &TopicIds, partition: &Partition, start: &Start, stop: &Stop) -> Result<Origin, NoOrigin> {
     let topic_id = ids.read(&partition.topic, Instant::now(), stop)?;
-    let mut origin = Origin {
-        topic_id,
-        tag: offset_tag(topic_id, ids.cluster_id()),
-        begin: start.begin,
-    };
-    if topic_id.is_none() {
-        return Ok(origin);
-    }
     if start
         .topic_id
-        .is_some_and(|before| before != topic_id && !before.is_none())
+        .is_some_and(|before| before != topic_id && !before.is_none() && !topic_id.is_none())
     {
-        // What the queue holds may be of either. The service starts anew.
-        while !stop.wait(WARN_INTERVAL) {}
-        return Err(ReadError::Stopped);
+        return Err(wait_for_stop(stop));
     }
-    if let Some((offset, tag)) = committed(consumer, partition, stop)?
-        && let Some(was) = tagged_topic(&tag, ids.cluster_id()).filter(|of| *of != topic_id)
+    if !topic_id.is_none()
+        && let Some(was) = tagged_topic(&start.tag, ids.cluster_id()).filter(|of| *of != topic_id)
     {
         warn!(
             "kafka: the group's offset is of a former topic of this name; reading this one from its beginning \
-             {partition} offset={offset} id={topic_id} was={was}"
+             {partition} offset={} id={topic_id} was={was}",
+            start.from
         );
-        seek_beginning(consumer, partition, stop)?;
-        // If the log begins later, so will the consumer.
-        origin.begin = Some(0);
+        return Err(NoOrigin::Former);
     }
-    Ok(origin)
+    Ok(Origin {
+        topic_id,
+        tag: offset_tag(topic_id, ids.cluster_id()),
+    })
 }
 
-/// The group's offset and what was committed with it.
-fn committed(consumer: &Consumer, partition: &Partition, stop: &Stop) -> Result<Option<(i64, String)>, ReadError> {
-    let ask = || -> KafkaResult<Option<(i64, String)>> {
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition(&partition.topic, partition.number);
-        let list = consumer.committed_offsets(list, TIMEOUT)?;
-        let Some(element) = list.find_partition(&partition.topic, partition.number) else {
-            return Ok(None);
-        };
-        element.error()?;
-        Ok(match element.offset() {
-            Offset::Offset(offset) => Some((offset, element.metadata().to_owned())),
-            _ => None,
-        })
-    };
-    insist("the group's offset", partition, stop, ask)
+/// Fails unless the topic is still the one that was begun: what a broker says of its log may be of another.
+///
+/// # Errors
+/// See [`NoOrigin`]; never `Former`.
+pub fn confirm(ids: &TopicIds, partition: &Partition, topic_id: TopicId, stop: &Stop) -> Result<(), NoOrigin> {
+    match ids.read(&partition.topic, Instant::now(), stop)? {
+        now if now == topic_id => Ok(()),
+        _ => Err(wait_for_stop(stop)),
+    }
 }
 
-fn seek_beginning(consumer: &Consumer, partition: &Partition, stop: &Stop) -> Result<(), ReadError> {
-    // Refused until the assignment has taken effect.
-    insist("the partition's beginning", partition, stop, || {
-        consumer.seek(&partition.topic, partition.number, Offset::Beginning, TIMEOUT)
+/// The service starts anew when the main thread sees the topic's new id.
+fn wait_for_stop(stop: &Stop) -> NoOrigin {
+    while !stop.wait(WARN_INTERVAL) {}
+    NoOrigin::Stopped
+}
+
+/// The oldest offset of the partition's log and its end.
+///
+/// # Errors
+/// When told to stop.
+pub fn log_ends(consumer: &Consumer, partition: &Partition, stop: &Stop) -> Result<(i64, i64), NoOrigin> {
+    insist("the ends of the partition's log", partition, stop, || {
+        consumer.fetch_watermarks(&partition.topic, partition.number, TIMEOUT)
     })
 }
 
@@ -119,12 +178,12 @@ fn insist<T>(
     partition: &Partition,
     stop: &Stop,
     mut attempt: impl FnMut() -> Result<T, KafkaError>,
-) -> Result<T, ReadError> {
+) -> Result<T, NoOrigin> {
     let started = Instant::now();
     let mut warned = started;
     loop {
         if stop.requested() {
-            return Err(ReadError::Stopped);
+            return Err(NoOrigin::Stopped);
         }
         match attempt() {
             Ok(done) => return Ok(done),
@@ -145,7 +204,7 @@ fn insist<T>(
 
 /// What is committed with an offset of the topic: `penstock topic=<id> cluster=<id>`. The cluster, because tools that
 /// carry a group's offsets to another cluster take this along, and every topic has another id there.
-fn offset_tag(topic_id: TopicId, cluster_id: Option<&str>) -> String {
+pub(super) fn offset_tag(topic_id: TopicId, cluster_id: Option<&str>) -> String {
     match cluster_id {
         Some(cluster_id) if !topic_id.is_none() => format!("penstock topic={topic_id} cluster={cluster_id}"),
         _ => String::new(),

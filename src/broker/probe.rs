@@ -1,5 +1,6 @@
 //! What is asked of Kafka before the group is joined: is it there, does it let us in, how many partitions.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,10 @@ pub struct ClusterView {
     pub brokers: usize,
     /// Over all configured topics that exist.
     pub partitions: usize,
+    /// Configured topics that are not there.
+    pub absent: Vec<String>,
+    /// Configured topics that were not there when this was first asked, and are now.
+    pub appeared: Vec<String>,
 }
 
 /// Why there is no answer.
@@ -70,7 +75,7 @@ impl ClientContext for ProbeContext {
 
 impl ConsumerContext for ProbeContext {}
 
-/// Waits until Kafka answers for every topic, until `start_timeout`, or until told to stop. Joins no group.
+/// Waits until Kafka answers and at least one topic is there, until `start_timeout`, or until told to stop. Joins no group.
 ///
 /// # Errors
 /// See [`ProbeError`].
@@ -80,8 +85,9 @@ pub fn probe(kafka: &Kafka, start_timeout: Option<Duration>, stop: &Stop) -> Res
         .map_err(|e| ProbeError::Configuration(e.to_string()))?;
     let started = Instant::now();
     let mut last_line: Option<Instant> = None;
+    let mut absent = BTreeSet::new();
     loop {
-        let failure = match ask(&consumer, kafka) {
+        let failure = match ask(&consumer, kafka, &mut absent) {
             Ok(view) => return Ok(view),
             Err(failure) => failure,
         };
@@ -120,10 +126,17 @@ enum Failure {
     NotYet(String),
 }
 
-fn ask(consumer: &BaseConsumer<ProbeContext>, kafka: &Kafka) -> Result<ClusterView, Failure> {
+/// `absent`: topics that were not there at any time, grown by those that are not there now.
+fn ask(
+    consumer: &BaseConsumer<ProbeContext>,
+    kafka: &Kafka,
+    absent: &mut BTreeSet<String>,
+) -> Result<ClusterView, Failure> {
     let mut view = ClusterView {
         brokers: 0,
         partitions: 0,
+        absent: Vec::new(),
+        appeared: Vec::new(),
     };
     for topic in &kafka.topics {
         let metadata = consumer
@@ -133,15 +146,28 @@ fn ask(consumer: &BaseConsumer<ProbeContext>, kafka: &Kafka) -> Result<ClusterVi
         let Some(details) = metadata.topics().iter().find(|t| t.name() == topic) else {
             return Err(Failure::NotYet(format!("topic {topic} is not in the brokers' answer")));
         };
-        if let Some(error) = details.error() {
-            let code: RDKafkaErrorCode = error.into();
-            let why = format!("topic {topic}: {code}");
-            return Err(match code {
-                RDKafkaErrorCode::TopicAuthorizationFailed => Failure::Refused(why),
-                _ => Failure::NotYet(why),
-            });
+        match details.error().map(RDKafkaErrorCode::from) {
+            None => {
+                view.partitions += details.partitions().len();
+                if absent.contains(topic) {
+                    view.appeared.push(topic.clone());
+                }
+            }
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                absent.insert(topic.clone());
+                view.absent.push(topic.clone());
+            }
+            Some(code) => {
+                let why = format!("topic {topic}: {code}");
+                return Err(match code {
+                    RDKafkaErrorCode::TopicAuthorizationFailed => Failure::Refused(why),
+                    _ => Failure::NotYet(why),
+                });
+            }
         }
-        view.partitions += details.partitions().len();
+    }
+    if view.absent.len() == kafka.topics.len() {
+        return Err(Failure::NotYet(format!("no such topic: {}", view.absent.join(", "))));
     }
     Ok(view)
 }

@@ -111,6 +111,8 @@ impl std::error::Error for ReadError {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Found {
     Id(TopicId),
+    /// There is no such topic.
+    Absent,
     Refused(String),
     NotYet(String),
 }
@@ -197,6 +199,7 @@ impl TopicIds {
                 match &known.failure {
                     Some((Found::Refused(why), at)) if *at >= since => return Err(ReadError::Refused(why.clone())),
                     Some((Found::NotYet(reason), _)) => why = Some(reason.clone()),
+                    Some((Found::Absent, _)) => why = Some("there is no such topic".to_owned()),
                     _ => {}
                 }
             }
@@ -211,7 +214,9 @@ impl TopicIds {
                     started.elapsed()
                 );
             }
-            let paused = state.next_request.is_some_and(|at| Instant::now() < at);
+            // A topic that is not there does not hold up those that are.
+            let failed = state.topics.get(topic).is_none_or(|known| known.failure.is_some());
+            let paused = failed && state.next_request.is_some_and(|at| Instant::now() < at);
             if state.asking || paused {
                 self.answered.wait_for(&mut state, GLANCE);
             } else {
@@ -236,6 +241,16 @@ impl TopicIds {
             .topics
             .iter()
             .find_map(|(topic, known)| Some((topic.clone(), known.id?.0, *known.former.last()?)))
+    }
+
+    /// Topics that are not there, by the last answer.
+    pub fn absent(&self) -> Vec<Arc<str>> {
+        let state = self.state.lock();
+        let is_absent = |known: &Known| matches!(known.failure, Some((Found::Absent, _)));
+        let absent = state.topics.iter().filter(|(_, known)| is_absent(known));
+        let mut absent: Vec<Arc<str>> = absent.map(|(topic, _)| topic.clone()).collect();
+        absent.sort();
+        absent
     }
 
     /// The cluster's id, known with the first topic's; `None` of a broker that gives none.
@@ -425,6 +440,7 @@ fn verdict(code: RDKafkaErrorCode) -> Found {
         RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
             Found::Refused(code.to_string())
         }
+        RDKafkaErrorCode::UnknownTopicOrPartition => Found::Absent,
         RDKafkaErrorCode::UnsupportedFeature
         | RDKafkaErrorCode::UnsupportedVersion
         | RDKafkaErrorCode::NotImplemented => Found::Id(TopicId::NONE),
@@ -452,7 +468,7 @@ impl ConsumerContext for Quiet {}
 // ---- librdkafka
 
 /// A thing of librdkafka's that we own.
-struct Owned<T> {
+pub(super) struct Owned<T> {
     pointer: NonNull<T>,
     destroy: unsafe extern "C" fn(*mut T),
 }
@@ -460,11 +476,11 @@ struct Owned<T> {
 impl<T> Owned<T> {
     /// # Safety
     /// `destroy` is what librdkafka names for `pointer`, and nobody else calls it.
-    unsafe fn new(pointer: *mut T, destroy: unsafe extern "C" fn(*mut T)) -> Option<Self> {
+    pub(super) unsafe fn new(pointer: *mut T, destroy: unsafe extern "C" fn(*mut T)) -> Option<Self> {
         NonNull::new(pointer).map(|pointer| Owned { pointer, destroy })
     }
 
-    fn as_ptr(&self) -> *mut T {
+    pub(super) fn as_ptr(&self) -> *mut T {
         self.pointer.as_ptr()
     }
 }
@@ -661,8 +677,9 @@ mod tests {
             verdict(RDKafkaErrorCode::TopicAuthorizationFailed),
             Found::Refused(_)
         ));
+        assert_eq!(verdict(RDKafkaErrorCode::UnknownTopicOrPartition), Found::Absent);
         assert!(matches!(
-            verdict(RDKafkaErrorCode::UnknownTopicOrPartition),
+            verdict(RDKafkaErrorCode::LeaderNotAvailable),
             Found::NotYet(_)
         ));
         assert_eq!(verdict(RDKafkaErrorCode::UnsupportedFeature), Found::Id(TopicId::NONE));

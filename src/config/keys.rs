@@ -158,12 +158,13 @@ pub const KAFKA: Section = Section {
         key("topics", Kind::List),
         with("group", Kind::Text, "penstock"),
         with("start", choice(&["earliest", "latest"], &[]), "earliest"),
+        with("offset_gone", choice(&["earliest", "stop"], &[]), "earliest"),
         with("format", choice(&["json", "json_sr"], &["raw"]), "json"),
         key("properties", Kind::Table),
         key("consumer", Kind::Table),
         key("producer", Kind::Table),
     ],
-    later: &["offset_gone"],
+    later: &[],
 };
 
 /// `[aerospike]`.

@@ -73,12 +73,23 @@ pub struct Kafka {
     pub group: String,
     /// Where the group begins that has no offset yet.
     pub start: Start,
+    /// What is done where an offset that is to be read is no longer there.
+    pub offset_gone: OffsetGone,
     /// How payloads are read.
     pub format: Format,
     /// librdkafka properties of the consumer (`[kafka.properties]`, overridden by `[kafka.consumer]`).
     pub consumer_properties: Vec<(String, Secret)>,
     /// librdkafka properties of the producer (`[kafka.properties]`, overridden by `[kafka.producer]`).
     pub producer_properties: Vec<(String, Secret)>,
+}
+
+/// What is done where an offset that is to be read is no longer there; an ERROR line tells it in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OffsetGone {
+    /// Reading goes on at the oldest message that is left.
+    Earliest,
+    /// The service stops.
+    Stop,
 }
 
 /// Where a group without a committed offset begins.

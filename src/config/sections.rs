@@ -2,7 +2,7 @@
 
 use super::kafka_properties;
 use super::keys;
-use super::model::{Aerospike, Config, Format, Kafka, Reject, Run, Secret, StallAction, Start};
+use super::model::{Aerospike, Config, Format, Kafka, OffsetGone, Reject, Run, Secret, StallAction, Start};
 use super::names;
 use super::reader::{Node, Text};
 use super::route;
@@ -109,7 +109,7 @@ fn run(table: &Table<'_>) -> Option<Run> {
         write_timeout: write_timeout?,
         stall_after: stall_after?,
         stall_action: stall_action?,
-        rows_in_flight_max: usize::try_from(rows_in_flight_max?).ok()?,
+        rows_in_flight_max: rows_in_flight_max?,
         rows_per_second_max: match u32::try_from(rows_per_second_max?).ok()? {
             0 => None,
             limit => Some(limit),
@@ -156,6 +156,13 @@ fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<
             Start::Earliest
         }
     });
+    let offset_gone = table.choice("offset_gone").map(|gone| {
+        if gone == "stop" {
+            OffsetGone::Stop
+        } else {
+            OffsetGone::Earliest
+        }
+    });
     let format = table.choice("format").map(|format| {
         if format == "json_sr" {
             Format::JsonSchemaRegistry
@@ -171,6 +178,7 @@ fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<
             topics: topics.iter().map(|(_, text)| text.value.clone()).collect(),
             group: group?,
             start: start?,
+            offset_gone: offset_gone?,
             format: format?,
             consumer_properties: properties.consumer.into_iter().map(secret).collect(),
             producer_properties: properties.producer.into_iter().map(secret).collect(),

@@ -58,7 +58,7 @@ pub struct Counters {
     pub messages_in_hand: Gauge,
     /// Taken, unfinished when their worker ended: delivered again to the partition's next owner.
     pub messages_returned: Counter,
-    /// Messages that came to the main queue instead of their partition's.
+    /// Messages that came to the main queue instead of their partition's: the partition is begun again before them.
     pub messages_stray: Counter,
     /// `penstock_rows_sent_total`: rows in batch calls, retries included.
     pub rows_sent: Counter,
@@ -78,12 +78,16 @@ pub struct Counters {
     pub batches: Counter,
     /// `penstock_rebalances_total`: assignments and revocations.
     pub rebalances: Counter,
+    /// `penstock_offsets_lost_total`: offsets that were to be read and are below the log's start.
+    pub offsets_lost: Counter,
     /// `penstock_partitions_assigned`.
     pub partitions_assigned: Gauge,
     /// `penstock_consumer_lag_messages`, over the assigned partitions; -1 while unknown.
     pub consumer_lag: Gauge,
     /// `penstock_memory_bound_bytes`; 0 before it is computed.
     pub memory_bound_bytes: Gauge,
+    /// Fetching ended for a partition that waits or falls behind.
+    pub pauses: Counter,
     /// `penstock_pressure_state`: 0 open, 1 limited, 2 closed.
     pub pressure_state: Gauge,
     /// `penstock_pressure_limit_rows`: rows that may be on their way to the database at once; 0 while it is closed.
@@ -125,9 +129,11 @@ impl Default for Counters {
             rows_retried: Counter::default(),
             batches: Counter::default(),
             rebalances: Counter::default(),
+            offsets_lost: Counter::default(),
             partitions_assigned: Gauge::default(),
             consumer_lag: Gauge(AtomicI64::new(-1)),
             memory_bound_bytes: Gauge::default(),
+            pauses: Counter::default(),
             pressure_state: Gauge::default(),
             pressure_limit_rows: Gauge::default(),
             commit_errors: Counter::default(),
@@ -149,6 +155,23 @@ fn distribution() -> Histogram<u64> {
 impl Counters {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What was done so far, and what is left to the next owner of the partitions, on a line.
+    pub fn account(&self) -> String {
+        format!(
+            "consumed={} written={} rejected={} returned={} rows={} merged={} guard_refused={} stale={} ignored={} sent={}",
+            self.messages_consumed.get(),
+            self.messages_written.get(),
+            self.messages_rejected.get(),
+            self.messages_returned.get(),
+            self.rows_written.get(),
+            self.rows_merged.get(),
+            self.rows_guard_refused.get(),
+            self.rows_stale.get(),
+            self.rows_ignored.get(),
+            self.rows_sent.get(),
+        )
     }
 
     /// Records one batch call: its rows and how long it took.

@@ -13,7 +13,8 @@ pub enum Exit {
     Found = 1,
     /// The command line is wrong.
     Usage = 64,
-    /// A message was rejected and holds its partition; everything else was finished.
+    /// A message was rejected and holds its partition, or an offset that was to be read is gone and
+    /// `kafka.offset_gone` says stop; everything else was finished.
     Rejected = 65,
     /// Kafka or Aerospike could not be reached within `run.start_timeout`.
     Unreachable = 69,

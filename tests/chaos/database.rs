@@ -66,8 +66,9 @@ impl State {
     }
 }
 
-fn stage(name: &str, nodes: &str) -> Stage {
-    let scale = Scale::from_env(300_000, 0);
+/// With a backlog that outlasts the state, should messages flow in it.
+fn stage(name: &str, nodes: &str, flows: Duration) -> Stage {
+    let scale = Scale::from_env(10_000 * (20 + flows.as_secs()), 0);
     println!("\ndatabase, {name}: seed={}", scale.seed);
     Stage::new(&Kafka::real(), &scale, BYTES, nodes, CONSUMER)
 }
@@ -98,7 +99,11 @@ fn assert_committed_is_written(stage: &mut Stage, state: &State, from: &[i64]) -
 
 fn runs_through(state: &State) {
     let began = Instant::now();
-    let mut stage = stage(state.name, state.nodes);
+    let flows = match state.meanwhile {
+        Meanwhile::Flows => state.lasts,
+        Meanwhile::Waits => Duration::ZERO,
+    };
+    let mut stage = stage(state.name, state.nodes, flows);
     let ends = stage.messages.ends.clone();
     let before = stage.fleet.rate(WINDOW, &ends);
 
@@ -304,7 +309,7 @@ fn a_node_that_comes_back_empty_gets_everything_that_is_not_committed() {
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn a_hot_key_holds_no_other_partition_up() {
     let began = Instant::now();
-    let mut stage = stage("a hot key", "1");
+    let mut stage = stage("a hot key", "1", 2 * WINDOW);
     let ends = stage.messages.ends.clone();
     let (seed, partition) = seed_of_one_record(&stage.messages);
     let others = |from: &[i64], to: &[i64]| -> i64 {

@@ -28,7 +28,10 @@ use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
 use penstock::supervisor;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::bindings::{rd_kafka_handle_mock_cluster, rd_kafka_mock_group_initial_rebalance_delay_ms};
+use rdkafka::bindings::{
+    rd_kafka_handle_mock_cluster, rd_kafka_mock_broker_push_request_error_rtts,
+    rd_kafka_mock_group_initial_rebalance_delay_ms,
+};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::mocking::MockCluster;
@@ -165,9 +168,49 @@ impl Kafka {
 
     /// The mock broker says of this topic that it is not there.
     pub fn fail_topic(&self, name: &str) {
-        self.cluster()
-            .topic_error(name, RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-            .unwrap();
+        self.topic_error(name, RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    }
+
+    /// And that it is.
+    pub fn heal_topic(&self, name: &str) {
+        self.topic_error(name, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+
+    fn topic_error(&self, name: &str, error: RDKafkaRespErr) {
+        let mock = self.mock.as_ref().expect("a mock broker");
+        mock.client().mock_cluster().unwrap().topic_error(name, error).unwrap();
+    }
+
+    /// The mock broker has given this member up, and says so at its next heartbeat.
+    pub fn forget_a_member(&self) {
+        let mock = self.mock.as_ref().expect("a mock broker");
+        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
+        mock.client()
+            .mock_cluster()
+            .unwrap()
+            .request_errors(RDKafkaApiKey::Heartbeat, &[error]);
+    }
+
+    /// The mock broker answers the next commits after this time.
+    pub fn delay_commits(&self, commits: usize, delay: Duration) {
+        let mock = self.mock.as_ref().expect("a mock broker");
+        let delay_ms = i32::try_from(delay.as_millis()).unwrap();
+        for _ in 0..commits {
+            // SAFETY: the client lives in this scope, and was created with a mock cluster.
+            let cluster = unsafe { rd_kafka_handle_mock_cluster(mock.client().native_ptr()) };
+            // SAFETY: the cluster is that of the living client; one pair follows the count of one.
+            let code = unsafe {
+                rd_kafka_mock_broker_push_request_error_rtts(
+                    cluster,
+                    1,
+                    RDKafkaApiKey::OffsetCommit as i16,
+                    1,
+                    RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
+                    delay_ms,
+                )
+            };
+            assert_eq!(code, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
+        }
     }
 }
 
@@ -235,6 +278,13 @@ impl Topic {
         list.add_partition_offset(&self.name, partition, Offset::Offset(offset))
             .unwrap();
         consumer.commit(&list, CommitMode::Sync).unwrap();
+    }
+
+    /// The oldest offset of each partition.
+    pub fn beginnings(&self) -> Vec<i64> {
+        let consumer: BaseConsumer = self.client.create().unwrap();
+        let beginning = |partition| consumer.fetch_watermarks(&self.name, partition, DEADLINE).unwrap().0;
+        (0..self.partitions).map(beginning).collect()
     }
 
     /// The end of each partition.
@@ -449,8 +499,12 @@ pub fn assert_ledger(expected: &BTreeMap<(&'static str, String), i64>, records: 
 pub struct Setup {
     pub brokers: String,
     pub topic: String,
+    /// Read beside it.
+    pub more_topics: Vec<String>,
     pub group: String,
     pub hosts: String,
+    /// More lines of `[kafka]`.
+    pub kafka: String,
     pub commit_interval: &'static str,
     /// More lines of `[run]`.
     pub run: String,
@@ -468,8 +522,10 @@ impl Setup {
         Setup {
             brokers: kafka.brokers.clone(),
             topic: topic.name.clone(),
+            more_topics: Vec::new(),
             group: unique("group"),
             hosts: hosts.to_string(),
+            kafka: String::new(),
             // Commits are frequent, so that tests can wait for them.
             commit_interval: "50ms",
             run: "batch_rows_max = 40\nwrite_timeout = \"300ms\"\n".into(),
@@ -483,6 +539,11 @@ impl Setup {
 
     pub fn run(mut self, lines: &str) -> Setup {
         self.run = lines.into();
+        self
+    }
+
+    pub fn kafka(mut self, lines: &str) -> Setup {
+        self.kafka = lines.into();
         self
     }
 
@@ -505,8 +566,10 @@ impl Setup {
         let Setup {
             brokers,
             topic,
+            more_topics,
             group,
             hosts,
+            kafka,
             commit_interval,
             run,
             start,
@@ -514,9 +577,15 @@ impl Setup {
             aerospike,
             routes,
         } = self;
+        let topics: Vec<String> = [topic]
+            .into_iter()
+            .chain(more_topics)
+            .map(|topic| format!("\"{topic}\""))
+            .collect();
+        let topics = topics.join(", ");
         format!(
             "[run]\ncommit_interval = \"{commit_interval}\"\n{run}\n\
-             [kafka]\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\ngroup = \"{group}\"\nstart = \"{start}\"\n\
+             [kafka]\nbrokers = \"{brokers}\"\ntopics = [{topics}]\ngroup = \"{group}\"\nstart = \"{start}\"\n{kafka}\n\
              [kafka.consumer]\n{consumer}\n\
              [aerospike]\nhosts = \"{hosts}\"\nnamespace = \"test\"\n{aerospike}\n{routes}"
         )
@@ -613,8 +682,13 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Fails unless it ended so, and what it consumed is accounted for to the last message.
+    /// Fails unless it ended so without a stray, and what it consumed is accounted for to the last message.
     pub fn assert(&self, exit: Exit) -> &Ended {
+        self.assert_no_stray().assert_accounted(exit)
+    }
+
+    /// The same where strays were provoked.
+    pub fn assert_accounted(&self, exit: Exit) -> &Ended {
         assert_eq!(self.exit, exit, "{}", summary(&self.counters));
         let counters = &self.counters;
         let accounted = counters.messages_written.get()
@@ -629,7 +703,12 @@ impl Ended {
             summary(counters)
         );
         assert_eq!(counters.messages_in_hand.get(), 0, "in hand: {}", summary(counters));
-        assert_eq!(counters.messages_stray.get(), 0, "stray: {}", summary(counters));
+        self
+    }
+
+    /// Fails if a message came outside of its partition's queue.
+    pub fn assert_no_stray(&self) -> &Ended {
+        assert_eq!(self.counters.messages_stray.get(), 0, "{}", summary(&self.counters));
         self
     }
 }
@@ -638,7 +717,7 @@ impl Ended {
 pub fn summary(counters: &Counters) -> String {
     format!(
         "consumed={} written={} rejected={} returned={} in_hand={} stray={} rows_sent={} rows_written={} rows_retried={} \
-         batches={} rebalances={} partitions={} lag={} commit_errors={}",
+         batches={} rebalances={} partitions={} lag={} commit_errors={} offsets_lost={}",
         counters.messages_consumed.get(),
         counters.messages_written.get(),
         counters.messages_rejected.get(),
@@ -653,6 +732,7 @@ pub fn summary(counters: &Counters) -> String {
         counters.partitions_assigned.get(),
         counters.consumer_lag.get(),
         counters.commit_errors.get(),
+        counters.offsets_lost.get(),
     )
 }
 

@@ -1,6 +1,7 @@
 //! What a call says of its rows, and what it does not say.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,9 +9,9 @@ use aerospike::AdminPolicy;
 use penstock::pipeline::disposition::Failure;
 use penstock::pipeline::write::{Answer, Fatal, Refusal, WriteEnd};
 use penstock::shutdown::{Stop, StopKind};
-use penstock::sim::{Digest, EarlyEnd, Leave, Share, SimConfig, Value};
+use penstock::sim::{Digest, EarlyEnd, Join, Leave, Share, SimConfig, Simulator, Value};
 
-use crate::bench::{Bench, Call, Make, OWNER, PATIENT, Sent, Spy, StopOnDrop, at};
+use crate::bench::{Bench, Call, IMPATIENT, Make, OWNER, PATIENT, Sent, Spy, StopOnDrop, at};
 use crate::support::wait_until;
 
 /// Cannot be repeated, and says what an unknown outcome means: so that it shows what was taken for one.
@@ -207,6 +208,65 @@ fn a_call_under_way_is_waited_for_and_believed_also_after_a_stop() {
         assert_eq!(done.calls.len(), 1, "{done:?}");
     });
     assert_counted_once(&bench, 3);
+}
+
+/// A client that has lost all nodes looks only for those that it knew when it was made.
+#[test]
+fn a_cluster_that_comes_back_without_the_node_that_was_asked_first_is_found_again() {
+    let sim = Simulator::start(SimConfig {
+        nodes: 3,
+        ..SimConfig::default()
+    })
+    .unwrap();
+    for number in [1, 2] {
+        sim.node(number)
+            .leave(Leave {
+                unnoticed: Duration::ZERO,
+                ..Leave::default()
+            })
+            .unwrap();
+    }
+    let sim = Arc::new(sim);
+    let bench = Bench::on(sim.clone(), COUNT, IMPATIENT, 1);
+    for number in [1, 2] {
+        sim.node(number).join(Join::default()).unwrap();
+        sim.node(number).settle();
+    }
+    let client = bench.store.client();
+    wait_until("three nodes", || client.nodes().len(), |nodes| *nodes == 3);
+    // Where they are is looked at from time to time.
+    let mut offset = 0;
+    wait_until(
+        "the nodes to be remembered",
+        || {
+            offset += 1;
+            bench.write(&[at(offset, r#"{"id":"before"}"#)]).assert_all_done();
+            bench.store.remembers()
+        },
+        |nodes| *nodes == 3,
+    );
+    for number in 0..3 {
+        sim.node(number).leave(Leave::default()).unwrap();
+        sim.node(number).settle();
+    }
+    wait_until("no node", || client.nodes().len(), |nodes| *nodes == 0);
+    let stop = Stop::new();
+    let messages = [at(1000, r#"{"id":"after"}"#)];
+    thread::scope(|scope| {
+        let _end = StopOnDrop(&stop);
+        let writing = scope.spawn(|| bench.write_until(&OWNER, &messages, 100, &stop));
+        for number in [1, 2] {
+            sim.node(number).join(Join::default()).unwrap();
+            sim.node(number).settle();
+        }
+        wait_until("the row", || bench.record("after"), Option::is_some);
+        writing.join().unwrap().assert_all_done();
+    });
+    assert_eq!(
+        client.nodes().len(),
+        0,
+        "the client finds them itself: this workaround can go"
+    );
 }
 
 /// Without a node the client hands back placeholders in the place of its rows, without a word, and at once.
