@@ -803,10 +803,12 @@ impl<'w> Worker<'w> {
                 self.shared.counters.commit_errors.add(1);
                 match mode {
                     CommitMode::Async => warn!("kafka: commit not sent, tried again {partition} error=\"{error}\""),
-                    CommitMode::Sync => warn!(
-                        "kafka: the last commit failed; messages since the commit before are delivered again \
-                         {partition} next={next} error=\"{error}\""
-                    ),
+                    CommitMode::Sync => {
+                        self.consumer
+                            .context()
+                            .failed_commits()
+                            .last_failed(partition, next, &error);
+                    }
                 }
             }
         }
