@@ -483,6 +483,7 @@ fn of_a_lost_assignment_nothing_is_committed() {
         [None, None],
         "the partitions were another member's"
     );
+    assert_eq!(service.counters.commit_errors.get(), 0, "a commit was tried");
     sim.faults().unstall();
     service.wait_written(2 * stream.total());
     service.stop().assert(Exit::Stopped);

@@ -98,6 +98,10 @@ impl Context {
         assert!(first, "the context has one consumer");
     }
 
+    pub fn failed_commits(&self) -> &FailedCommits {
+        &self.failed_commits
+    }
+
     pub fn workers(&self) -> &Workers {
         &self.workers
     }

@@ -92,6 +92,8 @@ pub struct Counters {
     pub pressure_state: Gauge,
     /// `penstock_pressure_limit_rows`: rows that may be on their way to the database at once; 0 while it is closed.
     pub pressure_limit_rows: Gauge,
+    /// Rows on their way to the database.
+    pub rows_in_flight: Gauge,
     /// Commits that Kafka refused or that could not be sent.
     pub commit_errors: Counter,
     /// `penstock_batch_rows`.
@@ -136,6 +138,7 @@ impl Default for Counters {
             pauses: Counter::default(),
             pressure_state: Gauge::default(),
             pressure_limit_rows: Gauge::default(),
+            rows_in_flight: Gauge::default(),
             commit_errors: Counter::default(),
             batch_rows: Mutex::new(distribution()),
             batch_write_us: Mutex::new(distribution()),
