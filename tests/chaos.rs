@@ -15,7 +15,8 @@
 //! | 256 partitions on one process | [`partitions`] |
 //!
 //! Moments are found by what can be seen from outside, never by the clock; figures are ratios of one run. Everything
-//! random is drawn from `SEED`; `KILLS`, `MESSAGES`, `MEMBERS_S`, `OUTAGE_S` scale the scenarios.
+//! random is drawn from `SEED`; `KILLS`, `MESSAGES`, `MEMBERS_S`, `MAX_POLL_S`, `OUTAGE_S`,
+//! `AWAY_S` (what stands for ten minutes) and `ROUNDS` scale the scenarios.
 
 #![cfg(feature = "sim")]
 // A test may fail by panicking, and these tell their figures.
