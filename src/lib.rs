@@ -6,7 +6,7 @@
 //! |---|---|
 //! | what one message goes through | [`worker`], then [`pipeline`] stage by stage |
 //! | who starts and stops what | [`supervisor`], [`rebalance`], [`shutdown`] |
-//! | what a slow or failed database does to all of it | [`pressure`] |
+//! | what a slow or failed database does to all of it | [`pressure`], [`watchdog`] |
 //! | what may be configured | [`config`] |
 //! | where Kafka and Aerospike are spoken to | [`broker`], [`store`] |
 
@@ -18,6 +18,8 @@ pub mod worker;
 pub mod pipeline;
 // The main thread: start, poll, tell, end.
 pub mod supervisor;
+// What makes no progress though nothing excuses it.
+pub mod watchdog;
 // Who owns which partition.
 pub mod rebalance;
 // Partitions that are begun once more.

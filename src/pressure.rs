@@ -335,7 +335,7 @@ impl Pressure {
                 granted
             }
         };
-        state.in_flight += granted;
+        self.in_flight(state, state.in_flight + granted);
         state.allowance -= granted as f64;
         Some(granted)
     }
@@ -356,6 +356,13 @@ impl Pressure {
                 }
             }
         }
+    }
+
+    fn in_flight(&self, state: &mut State, rows: usize) {
+        state.in_flight = rows;
+        self.counters
+            .rows_in_flight
+            .set(i64::try_from(rows).unwrap_or(i64::MAX));
     }
 
     /// When it is worth while to look again though nobody has left; `None`: when somebody leaves.
@@ -383,7 +390,8 @@ impl Pressure {
     fn leave(&self, rows: usize, began: Instant, outcome: Option<Outcome>) {
         let mut state = self.state.lock();
         let now = Instant::now();
-        state.in_flight -= rows;
+        let in_flight = state.in_flight - rows;
+        self.in_flight(&mut state, in_flight);
         match outcome {
             Some(outcome) if outcome.answered == 0 && outcome.unanswered > 0 => self.missed(&mut state, began, now),
             Some(outcome) => self.answered(&mut state, outcome, began, now),

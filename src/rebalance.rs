@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use crate::broker::origin::{From, Start};
 use crate::broker::{Consumer, Partition};
 use crate::ops::exit::Exit;
 use crate::shutdown::{Stop, StopKind, leave_now};
+use crate::watchdog::{Mark, Standing};
 use crate::worker::{self, Shared, WorkerEnd};
 
 /// What a worker tells the main thread. The channel has room for every worker's one event.
@@ -38,6 +39,10 @@ pub struct Progress {
     next: AtomicI64,
     held: AtomicBool,
     commit_failed: AtomicBool,
+    /// Messages taken so far.
+    taken: AtomicU64,
+    /// Some of them are neither finished nor given back.
+    in_hand: AtomicBool,
     /// Where the partition is to be begun by another worker; -1: nowhere.
     again: AtomicI64,
 }
@@ -48,6 +53,8 @@ impl Default for Progress {
             next: AtomicI64::new(-1),
             held: AtomicBool::new(false),
             commit_failed: AtomicBool::new(false),
+            taken: AtomicU64::new(0),
+            in_hand: AtomicBool::new(false),
             again: AtomicI64::new(-1),
         }
     }
@@ -60,6 +67,16 @@ impl Progress {
 
     pub fn set_held(&self) {
         self.held.store(true, Relaxed);
+    }
+
+    /// So many messages more are in hand.
+    pub fn taken(&self, messages: u64) {
+        self.taken.fetch_add(messages, Relaxed);
+        self.in_hand.store(messages > 0, Relaxed);
+    }
+
+    pub fn nothing_in_hand(&self) {
+        self.in_hand.store(false, Relaxed);
     }
 
     /// Whether an asynchronous commit has failed since the last time this was asked.
@@ -265,7 +282,11 @@ impl Workers {
         if !join(handles, kind, Instant::now() + self.shutdown_grace) {
             // The partition's next owner must not start while a worker of ours may still write. Only an end of the
             // process makes sure of that.
-            error!("worker: did not leave within run.shutdown_grace; leaving at once, to be restarted");
+            error!(
+                "worker: did not leave within run.shutdown_grace; leaving at once, to be restarted: stopped {} in_hand={}",
+                self.shared.counters.account(),
+                self.shared.counters.messages_in_hand.get()
+            );
             leave_now(Exit::Restart);
         }
     }
@@ -287,6 +308,24 @@ impl Workers {
             .iter()
             .map(|(partition, handle)| (partition.clone(), handle.progress.next()))
             .collect()
+    }
+
+    /// Where each worker stands. `has_messages` says whether there are some behind what it has taken, by its next offset.
+    pub fn standings(&self, has_messages: impl Fn(&Partition, Option<i64>) -> bool) -> Vec<Standing> {
+        let standing = |(partition, handle): (&Partition, &Handle)| {
+            let progress = &handle.progress;
+            let next = progress.next();
+            Standing {
+                partition: partition.clone(),
+                mark: Mark {
+                    next,
+                    taken: progress.taken.load(Relaxed),
+                },
+                has_work: progress.in_hand.load(Relaxed) || has_messages(partition, next),
+                is_held: progress.held.load(Relaxed),
+            }
+        };
+        self.running.lock().iter().map(standing).collect()
     }
 
     /// A partition that is still ours and whose worker has ended without being told to.

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::broker::latest::{Present, begin_at_end};
 use crate::broker::probe::{ClusterView, ProbeError, probe};
 use crate::broker::topic_ids::{Looking, ReadError, TopicIds};
 use crate::broker::{Consumer, Context, Partition, consumer_config};
-use crate::config::model::{Config, Run, Start};
+use crate::config::model::{Config, Run, StallAction, Start};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory;
@@ -29,6 +29,7 @@ use crate::rebalance::{Event, Workers};
 use crate::restarts::Restarts;
 use crate::shutdown::{Stop, StopKind};
 use crate::store::{ConnectError, Store, StoreOptions};
+use crate::watchdog::{Sight, Watchdog};
 use crate::worker::Shared;
 
 /// How long one poll for callbacks waits: the latency of a stop.
@@ -191,6 +192,7 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) ->
         batch_rows_max: run.batch_rows_max,
         batch_bytes_max: AtomicUsize::new(usize::try_from(memory.batch_bytes).unwrap_or(usize::MAX)),
         memory,
+        bytes_taken: AtomicU64::new(0),
         commit_interval: run.commit_interval,
         commit_max: run.shutdown_grace * 3 / 4,
         finish_max: finish_max(run),
@@ -272,6 +274,7 @@ fn topic_ids(config: &Config, view: &ClusterView, stop: &Stop) -> Result<Option<
 impl Service {
     fn run(self, config: &Config, stop: &Stop) -> End {
         let mut lines = ProgressLines::new(&self.counters);
+        let mut watchdog = Watchdog::new(config.run.stall_after);
         let mut end = End::Exit(Exit::Stopped);
         let mut exit = Exit::Stopped;
         let mut unread_since: Option<Instant> = None;
@@ -321,16 +324,43 @@ impl Service {
                 }
                 (Some(_), Some(_)) => {}
             }
+            if self.watch(&mut watchdog) && config.run.stall_action == StallAction::Exit {
+                exit = exit.or_worse(Exit::Restart);
+            }
             if exit != Exit::Stopped {
                 break;
             }
-            lines.tick(&self);
+            lines.tick(&self, watchdog.stalled());
         }
         match (end, self.end(config, stop, exit)) {
             // A held partition will be held again.
             (End::Anew, Exit::Stopped | Exit::Rejected) if !stop.requested() => End::Anew,
             (_, exit) => End::Exit(exit),
         }
+    }
+
+    /// Says what makes no progress; `true` if something has begun to make none.
+    fn watch(&self, watchdog: &mut Watchdog) -> bool {
+        let health = self.store.health();
+        let is_excused = self.pressure.is_closed() || health.failing_for().is_some() || !health.closed().is_empty();
+        let sights = watchdog.tick(Instant::now(), is_excused, || self.consumer.context().standings());
+        let mut is_stalled = false;
+        for sight in sights {
+            match sight {
+                Sight::Stalled(partition, mark, idle) => {
+                    is_stalled = true;
+                    error!(
+                        "watchdog: no progress though there are messages, and Kafka and Aerospike are there {partition} \
+                         next={} taken={} for={idle:.0?} cure=\"look at the lines before this one; a restart reads on from \
+                         the last commit, and run.stall_action = \\\"exit\\\" leaves that to the supervisor\"",
+                        mark.next.map_or_else(|| "unknown".to_owned(), |next| next.to_string()),
+                        mark.taken,
+                    );
+                }
+                Sight::Moves(partition, idle) => info!("watchdog: goes on again {partition} after={idle:.0?}"),
+            }
+        }
+        is_stalled
     }
 
     fn kafka_error(&self, error: &KafkaError) -> Option<Exit> {
@@ -379,36 +409,27 @@ impl Service {
         if held > 0 {
             exit = exit.or_worse(Exit::Rejected);
         }
-        if !in_time {
-            error!("stop: workers did not leave within run.shutdown_grace; nothing was committed that was not written");
-            // Dropping the consumer would wait for them.
-            forget(self.consumer);
-            return exit.or_worse(Exit::Restart);
-        }
         let Service {
             consumer,
             counters,
             looking,
             ..
         } = self;
-        drop(looking);
-        if !leave_group(consumer, deadline) {
-            warn!("kafka: the group did not let go within run.shutdown_grace; it will after the session time-out");
+        if in_time {
+            drop(looking);
+            if !leave_group(consumer, deadline) {
+                warn!("kafka: the group did not let go within run.shutdown_grace; it will after the session time-out");
+                exit = exit.or_worse(Exit::Restart);
+            }
+        } else {
+            error!("stop: workers did not leave within run.shutdown_grace; nothing was committed that was not written");
             exit = exit.or_worse(Exit::Restart);
+            // Dropping them would wait for those workers.
+            forget((consumer, looking));
         }
         info!(
-            "stopped consumed={} written={} rejected={} returned={} rows={} merged={} guard_refused={} stale={} ignored={} \
-             sent={} held_partitions={held} took={:.1?}",
-            counters.messages_consumed.get(),
-            counters.messages_written.get(),
-            counters.messages_rejected.get(),
-            counters.messages_returned.get(),
-            counters.rows_written.get(),
-            counters.rows_merged.get(),
-            counters.rows_guard_refused.get(),
-            counters.rows_stale.get(),
-            counters.rows_ignored.get(),
-            counters.rows_sent.get(),
+            "stopped {} held_partitions={held} took={:.1?}",
+            counters.account(),
             started.elapsed()
         );
         exit
@@ -481,13 +502,13 @@ fn leave_group(consumer: Arc<Consumer>, deadline: Instant) -> bool {
     }
 }
 
-/// Keeps the consumer alive for workers that did not end; the process ends soon.
+/// Keeps alive what workers that did not end still use; the process ends soon.
 #[expect(
     clippy::mem_forget,
     reason = "dropping it would wait for those workers, without a bound"
 )]
-fn forget(consumer: Arc<Consumer>) {
-    std::mem::forget(consumer);
+fn forget<T>(used: T) {
+    std::mem::forget(used);
 }
 
 /// The line each 10 seconds.
@@ -506,7 +527,7 @@ impl ProgressLines {
         }
     }
 
-    fn tick(&mut self, service: &Service) {
+    fn tick(&mut self, service: &Service, stalled: usize) {
         let elapsed = self.last.elapsed();
         if elapsed < LINE_INTERVAL {
             return;
@@ -527,6 +548,7 @@ impl ProgressLines {
             _ if !closed.is_empty() => format!("namespace-closed list={}", closed.join(",")),
             Some(since) => format!("waiting-for-aerospike since={since:.0?}"),
             None if service.store.health().unexpected() > 0 => "record-held".to_string(),
+            None if stalled > 0 => format!("stalled partitions={stalled}"),
             None if held > 0 => "held".to_string(),
             None if counters.partitions_assigned.get() == 0 => "no-partitions".to_string(),
             None => "ok".to_string(),

@@ -8,18 +8,23 @@
 //! What must stay true here: an offset is committed only when everything below it is finished; the queue is read
 //! by nobody else; and every wait sees the stop flag or has a deadline.
 
+// What a queue may keep in memory.
+mod fetching;
+// Commits, and a log that does not go on as it should.
+mod offsets;
+// What a person is told of a partition that is held.
+mod held;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use log::{debug, error, trace, warn};
+use log::{debug, error, warn};
+use rdkafka::consumer::CommitMode;
 use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::broker::commits::{commit_by, send};
 use crate::broker::origin::{self, From, NoOrigin, Start};
 use crate::broker::topic_ids::{TopicId, TopicIds};
 use crate::broker::{Consumer, Context, Partition};
@@ -28,15 +33,17 @@ use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory::MemoryPlan;
 use crate::pipeline::commit::OffsetTracker;
-use crate::pipeline::disposition::NOT_FOUND;
 use crate::pipeline::guard::{Guard, GuardIdentity, OFFSET_END, mark};
 use crate::pipeline::map::{Mapping, Message, Reason, Rejection, TopicMapping};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::row::Row;
-use crate::pipeline::write::{Fatal, Limits, Refusal, RowWriter, Tally, WriteEnd, write};
+use crate::pipeline::write::{Calls, Fatal, Limits, RowWriter, Tally, WriteEnd, write};
 use crate::pressure::Pressure;
 use crate::rebalance::Progress;
 use crate::shutdown::{Stop, StopKind};
+use fetching::Fetching;
+use held::rejection_of;
+use offsets::Commit;
 
 /// How long an idle worker waits for a message before it looks at the stop flag and the commit interval.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
@@ -67,6 +74,8 @@ pub struct Shared {
     /// Less where more partitions are assigned than the memory was sized for.
     pub batch_bytes_max: AtomicUsize,
     pub memory: MemoryPlan,
+    /// Payload bytes that all workers have taken from their queues so far.
+    pub bytes_taken: AtomicU64,
     pub commit_interval: Duration,
     /// How long after a stop, or the worker's own end, the answer to the last commit is waited for.
     pub commit_max: Duration,
@@ -161,6 +170,7 @@ pub fn run(
         tracker: start.begin.map_or_else(OffsetTracker::new, OffsetTracker::starting_at),
         last_commit: Instant::now(),
         held: false,
+        fetching: Fetching::new(shared, consumer, partition),
         carried: None,
         unreadable: None,
         gone: false,
@@ -173,7 +183,7 @@ pub fn run(
         Ok(()) => worker.run(queue),
         Err(end) => end,
     };
-    worker.resume();
+    worker.fetching.resume();
     worker.adopt_carried();
     match end {
         WorkerEnd::Lost => end,
@@ -202,6 +212,7 @@ struct Worker<'w> {
     tracker: OffsetTracker,
     last_commit: Instant,
     held: bool,
+    fetching: Fetching<'w>,
     /// A message whose offset went back, while the batch before it is written.
     carried: Option<BorrowedMessage<'w>>,
     /// Kafka holds something here that cannot be read: nothing behind it may be committed.
@@ -209,13 +220,6 @@ struct Worker<'w> {
     /// The offset that is next is not in the log, and librdkafka has ended fetching.
     gone: bool,
     fetch_warned: Option<Instant>,
-}
-
-enum Commit {
-    NotDue,
-    Sent,
-    /// The partition was taken away: what we know of it is void.
-    Lost,
 }
 
 impl<'w> Worker<'w> {
@@ -295,6 +299,7 @@ impl<'w> Worker<'w> {
                 }
             }
             messages.clear();
+            self.progress.nothing_in_hand();
             if !self.held
                 && let Some(error) = self.unreadable.take()
             {
@@ -324,11 +329,19 @@ impl<'w> Worker<'w> {
         messages_max: usize,
         messages: &mut Vec<BorrowedMessage<'w>>,
     ) -> Result<(), WorkerEnd> {
+        if self.fetching.falls_behind() {
+            // Paused and resumed it is fetched anew.
+            self.fetching.pause();
+            self.fetching.resume();
+        }
         let mut bytes = 0;
         while messages.len() < messages_max && bytes < self.shared.batch_bytes_max() {
             let wait = if messages.is_empty() { IDLE_WAIT } else { Duration::ZERO };
             match self.carried.take().map(Ok).or_else(|| queue.poll(wait)) {
-                None => break,
+                None => {
+                    self.fetching.is_dry(messages.is_empty());
+                    break;
+                }
                 Some(Ok(message)) if self.tracker.goes_back(message.offset()) => {
                     if !messages.is_empty() {
                         // It begins a batch of its own, when all before it is written.
@@ -351,27 +364,11 @@ impl<'w> Worker<'w> {
                 }
             }
         }
+        self.fetching.took(bytes as u64);
         self.shared.counters.messages_consumed.add(messages.len() as u64);
         self.shared.counters.messages_in_hand.add(signed(messages.len()));
+        self.progress.taken(messages.len() as u64);
         Ok(())
-    }
-
-    /// A truncated log gives offsets anew, to other messages; guards know messages by their offsets.
-    fn went_back(&self, to: i64) {
-        let (partition, from) = (self.partition, self.tracker.next());
-        if self.mapping.is_guarded() && from.is_some_and(|from| to < from - 1) {
-            error!(
-                "kafka: offsets went back, reading on from there; what this partition now holds at offsets that were read \
-                 before is taken for applied by the guards {partition} from={from:?} to={to} cure=\"if the log was truncated \
-                 (an unclean leader election), stop the service, set run.guard_epoch to another number, and set the \
-                 group's offsets to where the log is new\""
-            );
-        } else {
-            warn!(
-                "kafka: offsets went back, reading on from there: the partition was truncated, its topic created again, \
-                 or (by one) a rebalance came in between {partition} from={from:?} to={to}"
-            );
-        }
     }
 
     fn queue_error(&mut self, error: KafkaError) -> Result<(), WorkerEnd> {
@@ -431,14 +428,18 @@ impl<'w> Worker<'w> {
             bytes: WEIGHT * self.shared.batch_bytes_max(),
             finish_max: self.shared.finish_max,
         };
-        let written = write(
-            &plan,
-            &limits,
-            &self.guard,
-            &*self.shared.writer,
-            &self.shared.pressure,
-            self.stop,
-        );
+        let calls = Calls {
+            writer: &*self.shared.writer,
+            pressure: &self.shared.pressure,
+            stop: self.stop,
+            meanwhile: &|| {
+                if self.fetching.falls_behind() {
+                    self.fetching.pause();
+                }
+            },
+        };
+        let written = write(&plan, &limits, &self.guard, &calls);
+        self.fetching.resume();
         self.count(&written.tally);
         // Messages behind the first one that is not done may be written; they come again, and what may not be
         // repeated is guarded.
@@ -541,211 +542,11 @@ impl<'w> Worker<'w> {
         );
     }
 
-    /// Nothing moves until a person acts. Fetching is paused: messages of all partitions come in one answer, and one
-    /// that nobody reads keeps the whole answer in memory.
+    /// Nothing moves until a person acts.
     fn set_held(&mut self) {
         self.held = true;
         self.progress.set_held();
-        if let Err(error) = self.consumer.pause(&self.list()) {
-            warn!(
-                "kafka: fetching for a held partition goes on {} error=\"{error}\"",
-                self.partition
-            );
-        }
-    }
-
-    /// A pause outlives an assignment: undone before the partition is given back, or whoever gets it next in this
-    /// process would read nothing.
-    fn resume(&self) {
-        if self.held
-            && let Err(error) = self.consumer.resume(&self.list())
-        {
-            warn!("kafka: fetching stays paused {} error=\"{error}\"", self.partition);
-        }
-    }
-
-    fn list(&self) -> TopicPartitionList {
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition(&self.partition.topic, self.partition.number);
-        list
-    }
-
-    /// The log went back and the stop came first: the next owner begins where it went back to.
-    fn adopt_carried(&mut self) {
-        if let Some(message) = self.carried.take() {
-            self.tracker = OffsetTracker::starting_at(message.offset());
-            self.progress.set_next(message.offset());
-        }
-    }
-
-    /// What was to be read next is not in the log, and everything before it is finished. Told in any case; then the
-    /// configuration decides.
-    fn offset_gone(&mut self) -> Result<WorkerEnd, WorkerEnd> {
-        let partition = self.partition;
-        // A topic that was created again has another log.
-        origin::confirm(&self.shared.topic_ids, partition, self.topic_id, self.stop)
-            .map_err(|why| self.no_origin(&why))?;
-        let (oldest, end) = self.log_ends()?;
-        let Some(next) = self.next() else {
-            warn!("kafka: the oldest message went before it was read, it is begun again {partition} oldest={oldest}");
-            return Ok(self.again(oldest));
-        };
-        let stops = self.shared.offset_gone == OffsetGone::Stop;
-        let done = if stops {
-            "the service stops, and nothing is committed past this"
-        } else {
-            "reading goes on at the oldest message"
-        };
-        let cure = if stops {
-            format!(
-                "look for what is missing elsewhere; then, to go on at the oldest message, set the group's offset of this \
-                 partition to {oldest} (kafka-consumer-groups.sh --reset-offsets --to-offset), or kafka.offset_gone = \
-                 \"earliest\", and start it"
-            )
-        } else {
-            "look for what is missing elsewhere; let the topic keep its messages for longer than an outage lasts".into()
-        };
-        if next < oldest {
-            let count = oldest - next;
-            self.shared.counters.offsets_lost.add(count.unsigned_abs());
-            error!(
-                "kafka: messages are gone before they were read; {done} {partition} from={next} to={oldest} gone={count} \
-                 cure=\"{cure}\""
-            );
-        } else {
-            // Where the new log parts from the old one is not known: what has the same offsets may be other messages.
-            let guards = if self.mapping.is_guarded() {
-                "; guards take other messages at offsets that were read before for applied: set run.guard_epoch to \
-                 another number"
-            } else {
-                ""
-            };
-            error!(
-                "kafka: the log was truncated below what was read of it; {done} {partition} from={next} to={oldest} end={end} \
-                 gone=0 cure=\"an unclean leader election does this, or a broker that lost its disk{guards}; {cure}\""
-            );
-        }
-        Ok(if stops {
-            WorkerEnd::Fatal(Exit::Rejected)
-        } else {
-            self.again(oldest)
-        })
-    }
-
-    fn hold_unreadable(&mut self, error: &KafkaError) {
-        self.set_held();
-        error!(
-            "kafka: a part of the log cannot be read, its partition is held; the other partitions go on {} next={:?} \
-             error=\"{error}\" cure=\"look at the broker's disk and at check.crcs; or, to skip it, stop the service, set the \
-             group's offset of this partition behind it (kafka-consumer-groups.sh --reset-offsets) and start it\"",
-            self.partition,
-            self.tracker.next()
-        );
-    }
-
-    fn hold(&mut self, offset: i64, rejection: &Rejection) {
-        self.set_held();
-        error!(
-            "message rejected, its partition is held; the other partitions go on topic={} partition={} offset={offset} \
-             reason={} detail=\"{}\" cure=\"correct the rule and restart; or, to skip this message, stop the service, set \
-             the group's offset of this partition to {} (kafka-consumer-groups.sh --reset-offsets --to-offset) and start it\"",
-            self.partition.topic,
-            self.partition.number,
-            rejection.reason.as_str(),
-            rejection.detail,
-            offset + 1
-        );
-    }
-
-    fn commit_if_due(&mut self) -> Commit {
-        if self.last_commit.elapsed() < self.shared.commit_interval || self.stop.kind() == Some(StopKind::Abandon) {
-            return Commit::NotDue;
-        }
-        self.last_commit = Instant::now();
-        self.commit(CommitMode::Async)
-    }
-
-    /// Commits the next offset. `Sync` waits for the coordinator's answer, and sends also what an asynchronous
-    /// commit may have sent already: only an answer makes sure of it.
-    fn commit(&mut self, mode: CommitMode) -> Commit {
-        if self.progress.take_commit_failed() {
-            self.tracker.commit_failed();
-        }
-        if self.tracker.is_clear()
-            && !self.held
-            && let Some(position) = self.position()
-        {
-            self.tracker.all_finished_at(position);
-        }
-        if let Some(next) = self.tracker.next() {
-            self.progress.set_next(next);
-        }
-        let next = match mode {
-            CommitMode::Async => self.tracker.due(),
-            CommitMode::Sync => self.tracker.next(),
-        };
-        let Some(next) = next else { return Commit::NotDue };
-        let partition = self.partition;
-        let mut offsets = TopicPartitionList::with_capacity(1);
-        if let Err(error) = offsets.add_partition_offset(&partition.topic, partition.number, Offset::Offset(next)) {
-            error!("kafka: an offset that cannot be committed {partition} next={next} error=\"{error}\"");
-            return Commit::NotDue;
-        }
-        if let Some(mut element) = offsets.find_partition(&partition.topic, partition.number)
-            && !self.offset_tag.is_empty()
-        {
-            element.set_metadata(&self.offset_tag);
-        }
-        // The fence: an explicit commit is accepted from anybody, storing an offset only from the owner.
-        if let Err(error) = self.consumer.store_offsets(&offsets) {
-            warn!(
-                "kafka: the partition is no longer ours, nothing is committed {partition} next={next} error=\"{error}\""
-            );
-            return Commit::Lost;
-        }
-        let sent = match mode {
-            CommitMode::Async => send(self.consumer, &offsets),
-            CommitMode::Sync => commit_by(self.consumer, &offsets, self.commit_deadline()),
-        };
-        match sent {
-            Ok(()) => {
-                trace!("kafka: commit {partition} next={next} mode={mode:?}");
-                self.tracker.committed(next);
-            }
-            Err(error) => {
-                self.shared.counters.commit_errors.add(1);
-                match mode {
-                    CommitMode::Async => warn!("kafka: commit not sent, tried again {partition} error=\"{error}\""),
-                    CommitMode::Sync => warn!(
-                        "kafka: the last commit failed; messages since the commit before are delivered again \
-                         {partition} next={next} error=\"{error}\""
-                    ),
-                }
-            }
-        }
-        if matches!(mode, CommitMode::Sync) {
-            debug!("worker: left {partition} committed={next}");
-        }
-        Commit::Sent
-    }
-
-    /// Nothing is written any more, so the partition may be given back without the answer: in time, before the main
-    /// thread loses its patience.
-    fn commit_deadline(&self) -> Instant {
-        self.stop.requested_at().unwrap_or_else(Instant::now) + self.shared.commit_max
-    }
-
-    /// Where the consumer stands: behind the last message it was handed, and behind the gaps that follow it
-    /// (transaction markers move it too).
-    fn position(&self) -> Option<i64> {
-        self.consumer
-            .position()
-            .ok()?
-            .find_partition(&self.partition.topic, self.partition.number)
-            .and_then(|element| match element.offset() {
-                Offset::Offset(offset) => Some(offset),
-                _ => None,
-            })
+        self.fetching.pause();
     }
 
     fn view<'m>(&self, message: &'m BorrowedMessage<'_>) -> Message<'m> {
@@ -773,35 +574,6 @@ fn guard(shared: &Shared, partition: &Partition, topic_id: TopicId) -> Guard {
         partition: partition.number,
         epoch: shared.guard_epoch,
     })
-}
-
-/// Why a message is rejected whose row will not be written.
-fn rejection_of(refusal: Refusal) -> Rejection {
-    let (reason, detail) = match refusal {
-        Refusal::Code(code) => (
-            Reason::Database(code),
-            format!("the database refuses its row with result code {code}"),
-        ),
-        Refusal::Unsendable => (
-            Reason::Unsendable,
-            "the database client cannot make a request of its row".to_owned(),
-        ),
-        Refusal::Conflict(NOT_FOUND) => (
-            Reason::Conflict,
-            "there is no such record, and mode = \"update_only\"".to_owned(),
-        ),
-        Refusal::Conflict(_) => (
-            Reason::Conflict,
-            "the record is there already, and mode = \"create\" (unguarded, where an answer was lost, it may be by this \
-             message's own doing)"
-                .to_owned(),
-        ),
-        Refusal::InDoubt => (
-            Reason::InDoubt,
-            "its row may have been applied or not, and cannot be repeated (in_doubt): look at the record".to_owned(),
-        ),
-    };
-    Rejection::new(reason, detail)
 }
 
 /// Milliseconds since the epoch; a clock before 1970 reads as 0.

@@ -10,6 +10,8 @@
 //! | members join, leave, are killed and rolled, with each way to share out partitions | [`members`] |
 //! | a member frozen past its session with a batch in hand, and woken behind its successor | [`frozen`] |
 //! | the database silent for several `max.poll.interval.ms` | [`silence`] |
+//! | each other state of the database | [`database`] |
+//! | 256 partitions on one process | [`partitions`] |
 //!
 //! Moments are found by what can be seen from outside, never by the clock; figures are ratios of one run. Everything
 //! random is drawn from `SEED`; `KILLS`, `MESSAGES`, `MEMBERS_S`, `OUTAGE_S` scale the scenarios.
@@ -35,3 +37,7 @@ mod members;
 mod frozen;
 #[path = "chaos/silence.rs"]
 mod silence;
+#[path = "chaos/partitions.rs"]
+mod partitions;
+#[path = "chaos/database.rs"]
+mod database;

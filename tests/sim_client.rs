@@ -10,6 +10,8 @@ mod bench;
 mod containers;
 #[path = "sim_client/faults.rs"]
 mod faults;
+#[path = "sim_client/nodes.rs"]
+mod nodes;
 #[path = "sim_client/rows.rs"]
 mod rows;
 
@@ -682,19 +684,25 @@ impl Drop for Program {
     }
 }
 
-#[test]
-fn the_program_serves_obeys_its_control_port_and_ends_with_0_on_sigterm() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_penstock-sim"));
-    command
-        .args(["--listen", "127.0.0.1:0", "--namespaces", "test,other"])
-        .stdout(Stdio::piped());
+/// The program, and what its first line says behind "listening on".
+fn start_program(command: &mut Command) -> (Program, String) {
     let mut program = Program(command.spawn().unwrap());
     let mut line = String::new();
     BufReader::new(program.0.stdout.take().unwrap())
         .read_line(&mut line)
         .unwrap();
     let rest = line.trim().strip_prefix("penstock-sim: listening on ").unwrap();
-    let (addr, control) = rest.split_once(" control=").unwrap();
+    (program, rest.to_owned())
+}
+
+#[test]
+fn the_program_serves_obeys_its_control_port_and_ends_with_0_on_sigterm() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_penstock-sim"));
+    command
+        .args(["--listen", "127.0.0.1:0", "--namespaces", "test,other"])
+        .stdout(Stdio::piped());
+    let (mut program, line) = start_program(&mut command);
+    let (addr, control) = line.split_once(" control=").unwrap();
     let (addr, control): (SocketAddr, SocketAddr) = (addr.parse().unwrap(), control.parse().unwrap());
 
     let client = connect(addr, AuthMode::None).unwrap();

@@ -19,7 +19,8 @@
 //! | 0 seconds are the namespace's default; a life where nothing ends is refused with 22 | `outcomes::a_life_from_the_message_is_one_that_the_server_knows`, `outcomes::a_closed_namespace_holds_its_own_rows_and_probes_until_it_opens` |
 //! | a batch in flight must not be cancelled | `calls::a_call_under_way_is_waited_for_and_believed_also_after_a_stop`, `late::a_time_out_bounds_the_call_and_the_row_is_asked_again` |
 //! | the client needs its runtime chosen, and no code of ours is async | `tests/house.rs`: `no_code_of_ours_is_async`, `no_direct_dependency_is_an_async_runtime` |
-//! | a batch of one row a node gains nothing | `calls::a_batch_is_one_message_to_its_node`, `outcomes::fewer_rows_are_sent_than_operations_asked_for` |
+//! | a batch of one row a node gains nothing | `calls::a_batch_is_one_message_to_each_node`, `outcomes::fewer_rows_are_sent_than_operations_asked_for` |
+//! | a call waits for the slowest of its nodes; a connection that is refused looks like a time-out | `calls::a_node_that_is_gone_holds_up_its_own_rows_until_the_others_have_them` |
 //! | without a node the rows come back as placeholders, at once | `calls::a_cluster_that_is_away_loses_no_row_and_is_not_asked_in_a_hot_loop` |
 //! | every failure of the client is called a time-out | `calls::what_failed_is_told_by_its_cause` |
 //! | the pool has 256 connections | `calls::every_worker_has_a_connection` |

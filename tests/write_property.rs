@@ -30,7 +30,7 @@ use penstock::pipeline::guard::{Guard, GuardIdentity, mark};
 use penstock::pipeline::map::{Mapping, Message, TopicMapping};
 use penstock::pipeline::plan::Plan;
 use penstock::pipeline::row::{RecordKey, Row};
-use penstock::pipeline::write::{Limits, Tally, WriteEnd, Written, write};
+use penstock::pipeline::write::{Calls, Limits, Tally, WriteEnd, Written, write};
 use penstock::pressure::Pressure;
 use penstock::shutdown::Stop;
 use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
@@ -253,14 +253,13 @@ impl Running<'_> {
             let batch = begin..messages.end.min(begin + cut);
             begin = batch.end;
             let plan = self.rows(&batch, &held);
-            let written = write(
-                &plan,
-                &limits(rows_max),
-                &self.guard,
-                chaos,
-                &self.bench.pressure,
-                chaos.stop(),
-            );
+            let calls = Calls {
+                writer: chaos,
+                pressure: &self.bench.pressure,
+                stop: chaos.stop(),
+                meanwhile: &|| {},
+            };
+            let written = write(&plan, &limits(rows_max), &self.guard, &calls);
             self.count(&plan, &written, &mut delivered);
             for (row, _) in &written.refused {
                 let row = &plan.row(*row).row;

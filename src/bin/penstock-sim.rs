@@ -19,7 +19,10 @@ use signal_hook::iterator::Signals;
 const EXAMPLES: &str = "\
 Examples:
   penstock-sim --listen 127.0.0.1:3000 --control 127.0.0.1:3999
+  penstock-sim --nodes 3
   penstock-sim ctl 127.0.0.1:3999 rows 18 20%
+  penstock-sim ctl 127.0.0.1:3999 at B2 stall
+  penstock-sim ctl 127.0.0.1:3999 leave C3 lossy
   penstock-sim ctl 127.0.0.1:3999 clear
   penstock-sim ctl 127.0.0.1:3999 help";
 
@@ -47,9 +50,12 @@ enum Command {
 
 #[derive(Args)]
 struct Serve {
-    /// Where clients connect; port 0 takes a free one.
+    /// Where clients connect, the first node's address; the others take the ports that follow. Port 0 takes free ones.
     #[arg(long, default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
+    /// How many nodes the cluster has, 1 to 3.
+    #[arg(long, default_value_t = 1)]
+    nodes: usize,
     /// Where control commands are heard.
     #[arg(long, default_value = "127.0.0.1:0")]
     control: SocketAddr,
@@ -100,6 +106,7 @@ fn serve(serve: Serve) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let config = SimConfig {
         listen: serve.listen,
+        nodes: serve.nodes,
         control: Some(serve.control),
         namespaces: serve.namespaces.into_iter().map(NamespaceConfig::new).collect(),
         inline: serve.inline,
@@ -112,10 +119,15 @@ fn serve(serve: Serve) -> Result<(), Box<dyn Error>> {
     let control = simulator
         .control_addr()
         .map_or_else(|| "none".to_owned(), |addr| addr.to_string());
+    let addrs: Vec<String> = simulator.addrs().iter().map(ToString::to_string).collect();
+    let nodes = match addrs.as_slice() {
+        [_] => String::new(),
+        addrs => format!(" nodes={}", addrs.join(",")),
+    };
     let mut stdout = std::io::stdout();
     writeln!(
         stdout,
-        "penstock-sim: listening on {} control={control}",
+        "penstock-sim: listening on {} control={control}{nodes}",
         simulator.addr()
     )?;
     stdout.flush()?;

@@ -12,7 +12,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use log::warn;
+use log::{debug, warn};
 use parking_lot::Mutex;
 use rdkafka::bindings as sys;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -123,6 +123,8 @@ fn result(code: sys::rd_kafka_resp_err_t) -> KafkaResult<()> {
 #[derive(Debug, Default)]
 pub struct FailedCommits {
     told: Mutex<Told>,
+    /// When a worker's last one was told.
+    last_told: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -146,5 +148,19 @@ impl FailedCommits {
             last: Some(Instant::now()),
             untold: 0,
         };
+    }
+
+    /// A worker leaves without the answer to its last commit. Many do so together.
+    pub fn last_failed(&self, partition: &Partition, next: i64, error: &KafkaError) {
+        let mut told = self.last_told.lock();
+        if told.is_some_and(|told| told.elapsed() < LINE_INTERVAL) {
+            debug!("kafka: the last commit failed {partition} next={next} error=\"{error}\"");
+            return;
+        }
+        *told = Some(Instant::now());
+        warn!(
+            "kafka: the last commit failed; messages since the commit before are delivered again {partition} next={next} \
+             error=\"{error}\" (of other partitions it is told at DEBUG)"
+        );
     }
 }

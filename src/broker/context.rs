@@ -22,6 +22,7 @@ use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::rebalance::Workers;
 use crate::shutdown::{Stop, StopKind};
+use crate::watchdog::Standing;
 
 /// What the callbacks work on.
 #[derive(Debug)]
@@ -30,19 +31,29 @@ pub struct Context {
     consumer: OnceLock<Weak<Consumer>>,
     workers: Workers,
     counters: Arc<Counters>,
-    ends: Mutex<HashMap<(String, i32), PartitionEnd>>,
+    statistics: Mutex<Option<Statistics>>,
     failed_commits: FailedCommits,
     stop: Stop,
 }
 
-/// What the statistics say of a partition.
+/// What librdkafka's statistics say (its `STATISTICS.md`), as far as it is used here.
+#[derive(Debug, Default)]
+struct Statistics {
+    partitions: HashMap<(String, i32), PartitionEnd>,
+    /// Some broker is connected.
+    is_connected: bool,
+}
+
+/// What the statistics say of a partition. Offsets are negative while unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct PartitionEnd {
     /// The last stable offset, or the high watermark where uncommitted messages are read too.
     end: i64,
-    /// The group's committed offset; negative while unknown.
+    /// Messages in its queue.
+    queued: i64,
+    /// The group's committed offset.
     committed: i64,
-    /// The next offset to be fetched; negative while unknown.
+    /// The next offset to be fetched.
     fetch: i64,
 }
 
@@ -55,6 +66,17 @@ impl PartitionEnd {
             .find(|offset| *offset >= 0)
             .unwrap_or(self.end)
     }
+
+    /// Whether there are messages behind what was taken, `next` being the worker's next offset: by position, since the
+    /// numbers of a log have gaps, also at its end. A partition that nobody has begun to fetch may have some.
+    fn has_messages(&self, next: Option<i64>) -> bool {
+        match next {
+            None if self.fetch < 0 => true,
+            _ if self.queued > 0 => true,
+            // What lies between was fetched and is no message.
+            _ => self.end > next.unwrap_or(self.fetch).max(self.fetch),
+        }
+    }
 }
 
 impl Context {
@@ -64,7 +86,7 @@ impl Context {
             consumer: OnceLock::new(),
             workers,
             counters,
-            ends: Mutex::default(),
+            statistics: Mutex::default(),
             failed_commits: FailedCommits::default(),
             stop,
         }
@@ -76,19 +98,42 @@ impl Context {
         assert!(first, "the context has one consumer");
     }
 
+    pub fn failed_commits(&self) -> &FailedCommits {
+        &self.failed_commits
+    }
+
     pub fn workers(&self) -> &Workers {
         &self.workers
     }
 
     /// Messages that are in the assigned partitions and not finished; `None` before the first statistics.
     pub fn lag(&self) -> Option<u64> {
-        let ends = self.ends.lock();
+        let statistics = self.statistics.lock();
+        let ends = &statistics.as_ref()?.partitions;
         let mut lag = 0;
         for (partition, next) in self.workers.positions() {
             let end = ends.get(&(partition.topic.to_string(), partition.number))?;
+            if end.end < 0 {
+                return None;
+            }
             lag += u64::try_from(end.end.saturating_sub(next.unwrap_or(end.begin()))).unwrap_or(0);
         }
         Some(lag)
+    }
+
+    /// Where each partition stands, for the watchdog; nothing while no broker is reached: nobody moves then.
+    pub fn standings(&self) -> Vec<Standing> {
+        let statistics = self.statistics.lock();
+        let Some(statistics) = statistics.as_ref().filter(|statistics| statistics.is_connected) else {
+            return Vec::new();
+        };
+        self.workers.standings(|partition, next| {
+            let end = statistics
+                .partitions
+                .get(&(partition.topic.to_string(), partition.number));
+            // Since the last statistics it was assigned.
+            end.is_some_and(|end| end.has_messages(next))
+        })
     }
 
     /// The queues are split here, before the assignment takes effect: no message reaches the main queue.
@@ -130,9 +175,9 @@ impl Context {
 
 impl ClientContext for Context {
     fn stats_raw(&self, statistics: &[u8]) {
-        match partition_ends(statistics) {
-            Ok(ends) => {
-                *self.ends.lock() = ends;
+        match read_statistics(statistics) {
+            Ok(statistics) => {
+                *self.statistics.lock() = Some(statistics);
                 self.counters
                     .consumer_lag
                     .set(self.lag().and_then(|lag| i64::try_from(lag).ok()).unwrap_or(-1));
@@ -250,43 +295,45 @@ pub(super) fn log_librdkafka(level: RDKafkaLogLevel, facility: &str, message: &s
     log::log!(target: "librdkafka", level, "{facility} {message}");
 }
 
-/// The end and the committed offset of every partition in librdkafka's statistics (its `STATISTICS.md`).
-fn partition_ends(statistics: &[u8]) -> Result<HashMap<(String, i32), PartitionEnd>, serde_json::Error> {
+fn read_statistics(statistics: &[u8]) -> Result<Statistics, serde_json::Error> {
     let statistics: serde_json::Value = serde_json::from_slice(statistics)?;
-    let mut ends = HashMap::new();
-    let topics = statistics
-        .get("topics")
-        .and_then(|t| t.as_object())
-        .into_iter()
-        .flatten();
-    for (topic, details) in topics {
-        let partitions = details
-            .get("partitions")
-            .and_then(|p| p.as_object())
-            .into_iter()
-            .flatten();
-        for (number, partition) in partitions {
-            let offset = |name: &str| partition.get(name).and_then(serde_json::Value::as_i64).unwrap_or(-1);
+    let entries = |of: &serde_json::Value, name: &str| {
+        let found = of.get(name).and_then(|found| found.as_object()).cloned();
+        found.unwrap_or_default()
+    };
+    // Those with a negative number are of its own: what was configured, and the coordinator.
+    let is_up = |broker: &serde_json::Value| {
+        broker.get("nodeid").and_then(serde_json::Value::as_i64).unwrap_or(-1) >= 0
+            && broker.get("state").and_then(serde_json::Value::as_str) == Some("UP")
+    };
+    let mut read = Statistics {
+        is_connected: entries(&statistics, "brokers").values().any(is_up),
+        ..Statistics::default()
+    };
+    for (topic, details) in entries(&statistics, "topics") {
+        for (number, partition) in entries(&details, "partitions") {
+            let value = |name: &str| partition.get(name).and_then(serde_json::Value::as_i64).unwrap_or(-1);
             // "-1" is a partition of librdkafka's own, for messages that have none yet.
-            let Ok(number) = number.parse::<i32>() else { continue };
-            let end = if offset("ls_offset") >= 0 {
-                offset("ls_offset")
-            } else {
-                offset("hi_offset")
+            let Ok(number @ 0..) = number.parse::<i32>() else {
+                continue;
             };
-            if number >= 0 && end >= 0 {
-                ends.insert(
-                    (topic.clone(), number),
-                    PartitionEnd {
-                        end,
-                        committed: offset("committed_offset"),
-                        fetch: offset("next_offset"),
-                    },
-                );
-            }
+            let end = if value("ls_offset") >= 0 {
+                value("ls_offset")
+            } else {
+                value("hi_offset")
+            };
+            read.partitions.insert(
+                (topic.clone(), number),
+                PartitionEnd {
+                    end,
+                    queued: value("fetchq_cnt"),
+                    committed: value("committed_offset"),
+                    fetch: value("next_offset"),
+                },
+            );
         }
     }
-    Ok(ends)
+    Ok(read)
 }
 
 #[cfg(test)]
@@ -312,19 +359,46 @@ mod tests {
 
     #[test]
     fn the_end_of_a_partition_is_its_last_stable_offset() {
-        let json = br#"{"topics":{"t":{"partitions":{
+        let json = br#"{
+            "brokers":{"127.0.0.1:1/bootstrap":{"nodeid":-1,"state":"UP"},"127.0.0.1:1/1":{"nodeid":1,"state":"DOWN"}},
+            "topics":{"t":{"partitions":{
             "-1":{"ls_offset":-1001,"hi_offset":-1001},
-            "0":{"ls_offset":90,"hi_offset":100,"committed_offset":70,"next_offset":80},
-            "1":{"ls_offset":-1001,"hi_offset":-1001}}}}}"#;
-        let ends = partition_ends(json).unwrap();
-        assert_eq!(ends.len(), 1);
+            "0":{"ls_offset":90,"hi_offset":100,"committed_offset":70,"next_offset":80,"fetchq_cnt":3},
+            "1":{"ls_offset":-1001,"hi_offset":-1001,"committed_offset":-1001,"next_offset":-1001,"fetchq_cnt":0}}}}}"#;
+        let read = read_statistics(json).unwrap();
+        assert!(!read.is_connected);
+        assert_eq!(read.partitions.len(), 2);
         assert_eq!(
-            ends[&("t".to_string(), 0)],
+            read.partitions[&("t".to_string(), 0)],
             PartitionEnd {
                 end: 90,
+                queued: 3,
                 committed: 70,
                 fetch: 80
             }
         );
+        assert!(read.partitions[&("t".to_string(), 1)].has_messages(None), "never begun");
+        let up = br#"{"brokers":{"127.0.0.1:1/1":{"nodeid":1,"state":"UP"}}}"#;
+        assert!(read_statistics(up).unwrap().is_connected);
+    }
+
+    #[test]
+    fn whether_there_are_messages_is_told_by_position() {
+        let end = |end, queued, fetch| PartitionEnd {
+            end,
+            queued,
+            committed: -1001,
+            fetch,
+        };
+        assert!(end(100, 3, 100).has_messages(Some(97)), "in the queue");
+        assert!(end(100, 0, 97).has_messages(Some(97)), "at the broker");
+        assert!(!end(100, 0, 100).has_messages(Some(100)));
+        // The numbers from 97 on are transaction markers, or were compacted away.
+        assert!(!end(100, 0, 100).has_messages(Some(97)));
+        assert!(
+            !end(100, 0, 100).has_messages(None),
+            "fetched to the end, and there was none"
+        );
+        assert!(end(100, 0, -1001).has_messages(None), "never begun");
     }
 }

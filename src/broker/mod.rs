@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::BaseConsumer;
+use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::config::model::Kafka;
 use crate::ops::memory::MemoryPlan;
@@ -30,6 +31,15 @@ pub type Consumer = BaseConsumer<Context>;
 pub struct Partition {
     pub topic: Arc<str>,
     pub number: i32,
+}
+
+impl Partition {
+    /// A list of this one.
+    pub fn list(&self) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(&self.topic, self.number);
+        list
+    }
 }
 
 impl std::fmt::Display for Partition {

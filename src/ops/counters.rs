@@ -86,10 +86,14 @@ pub struct Counters {
     pub consumer_lag: Gauge,
     /// `penstock_memory_bound_bytes`; 0 before it is computed.
     pub memory_bound_bytes: Gauge,
+    /// Fetching ended for a partition that waits or falls behind.
+    pub pauses: Counter,
     /// `penstock_pressure_state`: 0 open, 1 limited, 2 closed.
     pub pressure_state: Gauge,
     /// `penstock_pressure_limit_rows`: rows that may be on their way to the database at once; 0 while it is closed.
     pub pressure_limit_rows: Gauge,
+    /// Rows on their way to the database.
+    pub rows_in_flight: Gauge,
     /// Commits that Kafka refused or that could not be sent.
     pub commit_errors: Counter,
     /// `penstock_batch_rows`.
@@ -131,8 +135,10 @@ impl Default for Counters {
             partitions_assigned: Gauge::default(),
             consumer_lag: Gauge(AtomicI64::new(-1)),
             memory_bound_bytes: Gauge::default(),
+            pauses: Counter::default(),
             pressure_state: Gauge::default(),
             pressure_limit_rows: Gauge::default(),
+            rows_in_flight: Gauge::default(),
             commit_errors: Counter::default(),
             batch_rows: Mutex::new(distribution()),
             batch_write_us: Mutex::new(distribution()),
@@ -152,6 +158,23 @@ fn distribution() -> Histogram<u64> {
 impl Counters {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What was done so far, and what is left to the next owner of the partitions, on a line.
+    pub fn account(&self) -> String {
+        format!(
+            "consumed={} written={} rejected={} returned={} rows={} merged={} guard_refused={} stale={} ignored={} sent={}",
+            self.messages_consumed.get(),
+            self.messages_written.get(),
+            self.messages_rejected.get(),
+            self.messages_returned.get(),
+            self.rows_written.get(),
+            self.rows_merged.get(),
+            self.rows_guard_refused.get(),
+            self.rows_stale.get(),
+            self.rows_ignored.get(),
+            self.rows_sent.get(),
+        )
     }
 
     /// Records one batch call: its rows and how long it took.

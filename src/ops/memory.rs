@@ -1,6 +1,6 @@
 //! The memory bound: what the process may hold, computed before anything is started, from settings alone.
 //!
-//! bound = process + brokers × one answer + partitions × (thread + queue + one fetch, unpacked + batch × copies), where a
+//! bound = process + answers kept by one message + brokers × one answer + partitions × (thread + queue + one fetch, unpacked + batch × copies), where a
 //! queue is bounded twice: by the bytes of its messages and by their number, since librdkafka keeps some 360 bytes of its
 //! own for each (measured: 4,000,000 queued messages of 33 bytes were 1,390 MiB; its cap in bytes counts payloads only).
 //! The caps are fixed when the Kafka client is made, so the bound is decided then: refused at the start if the
@@ -32,7 +32,13 @@ const QUEUE_BYTES_MIN: u64 = 64 * KIB;
 const FETCH_PARTITION_BYTES_MAX: u64 = 512 * KIB;
 const FETCH_PARTITION_BYTES_MIN: u64 = 32 * KIB;
 /// One answer of one broker, over all partitions.
-const FETCH_BYTES_MAX: u64 = 16 * MIB;
+const FETCH_BYTES_MAX: u64 = 4 * MIB;
+/// A message that waits keeps the whole answer in which it came, and with it what is long read of other partitions: so
+/// many bytes may be read elsewhere before a partition that falls behind lets go of its queue (`worker`), and about as
+/// many again before that takes effect.
+const PIN_BYTES_MAX: u64 = 16 * MIB;
+const PIN_BYTES_MIN: u64 = 2 * MIB;
+const PINS: u64 = 4;
 /// Below this share a partition cannot hold a queue, a fetch and a batch.
 const SHARE_BYTES_MIN: u64 = 768 * KIB;
 /// What one partition may be read at, at most: how long a full queue can be left alone follows from it.
@@ -57,6 +63,8 @@ pub struct MemoryPlan {
     pub fetch_partition_bytes: u64,
     /// `fetch.max.bytes`.
     pub fetch_bytes: u64,
+    /// What may be read of other partitions while one falls behind with its queue full.
+    pub pin_bytes: u64,
     /// The cap of a batch's payload: `run.batch_bytes_max`, or less where many partitions share the memory.
     pub batch_bytes: u64,
     /// What all of it can come to.
@@ -112,7 +120,8 @@ pub fn plan(
     let brokers = brokers.max(1) as u64;
     // Room for the brokers' answers: at most a quarter of the memory.
     let fetch_bytes = (memory_bytes / 4 / brokers).clamp(MIB, FETCH_BYTES_MAX);
-    let fixed = PROCESS_BYTES + brokers * fetch_bytes;
+    let pin_bytes = pin_bytes(memory_bytes);
+    let fixed = PROCESS_BYTES + PINS * pin_bytes + brokers * fetch_bytes;
     let share = memory_bytes.saturating_sub(fixed) / partitions;
     if share < SHARE_BYTES_MIN {
         return Err(TooSmall {
@@ -140,9 +149,14 @@ pub fn plan(
         queue_backoff: queue_backoff(queue_bytes, queue_messages),
         fetch_partition_bytes,
         fetch_bytes,
+        pin_bytes,
         batch_bytes,
         bound_bytes,
     })
+}
+
+fn pin_bytes(memory_bytes: u64) -> u64 {
+    (memory_bytes / 32).clamp(PIN_BYTES_MIN, PIN_BYTES_MAX)
 }
 
 /// Half of a full queue is still there when it is looked at again, however fast it is read.
@@ -158,7 +172,7 @@ fn needed_bytes(partitions: u64, brokers: u64) -> u64 {
     let mut needed = 0;
     loop {
         let fetch_bytes = (needed / 4 / brokers).clamp(MIB, FETCH_BYTES_MAX);
-        let with_it = PROCESS_BYTES + brokers * fetch_bytes + partitions * SHARE_BYTES_MIN;
+        let with_it = PROCESS_BYTES + PINS * pin_bytes(needed) + brokers * fetch_bytes + partitions * SHARE_BYTES_MIN;
         if with_it <= needed {
             return needed;
         }

@@ -136,21 +136,28 @@ pub struct Limits {
     pub finish_max: Duration,
 }
 
+/// How calls are made.
+#[derive(Clone, Copy)]
+pub struct Calls<'c> {
+    pub writer: &'c dyn RowWriter,
+    /// Asked before each call.
+    pub pressure: &'c Pressure,
+    pub stop: &'c Stop,
+    /// Called before each call, and every [`GLANCE`] of a pause: time passes for the partition, and others go on.
+    pub meanwhile: &'c dyn Fn(),
+}
+
+/// Between two calls of [`Calls::meanwhile`] in a pause.
+pub const GLANCE: Duration = Duration::from_millis(250);
+
 /// Writes all of `plan`.
 ///
 /// A stop flag that is up lets a call be made once and not again, and calls begin only for `finish_max` after it: a
 /// healthy database finishes the batch in hand, a sick one, or a batch of a thousand calls, does not hold up the end.
 /// With the call under way, a worker leaves within `finish_max` and two write time-outs.
-pub fn write(
-    plan: &Plan<'_>,
-    limits: &Limits,
-    guard: &Guard,
-    writer: &dyn RowWriter,
-    pressure: &Pressure,
-    stop: &Stop,
-) -> Written {
-    let mut writing = Writing::new(plan, guard, writer);
-    let end = writing.run(limits, pressure, stop);
+pub fn write(plan: &Plan<'_>, limits: &Limits, guard: &Guard, calls: &Calls<'_>) -> Written {
+    let mut writing = Writing::new(plan, guard, calls.writer);
+    let end = writing.run(limits, calls);
     let mut open: Vec<usize> = writing
         .lanes
         .iter()
@@ -269,7 +276,8 @@ impl<'p, 'm> Writing<'p, 'm> {
         }
     }
 
-    fn run(&mut self, limits: &Limits, pressure: &Pressure, stop: &Stop) -> WriteEnd {
+    fn run(&mut self, limits: &Limits, calls: &Calls<'_>) -> WriteEnd {
+        let stop = calls.stop;
         loop {
             let lanes = &self.lanes;
             self.unfinished
@@ -280,9 +288,10 @@ impl<'p, 'm> Writing<'p, 'm> {
             if stop.requested_at().is_some_and(|at| at.elapsed() >= limits.finish_max) {
                 return WriteEnd::Stopped;
             }
+            (calls.meanwhile)();
             match self.next_call(limits.rows.min(self.writer.rows_max()).max(1), limits.bytes) {
                 Next::Call(mut call) => {
-                    let Some(permit) = pressure.enter(call.len(), stop, limits.finish_max) else {
+                    let Some(permit) = calls.pressure.enter(call.len(), stop, limits.finish_max) else {
                         return WriteEnd::Stopped;
                     };
                     call.truncate(permit.rows());
@@ -291,7 +300,8 @@ impl<'p, 'm> Writing<'p, 'm> {
                     }
                 }
                 Next::Wait(until) => {
-                    if stop.wait(until.saturating_duration_since(Instant::now())) {
+                    let pause = until.saturating_duration_since(Instant::now());
+                    if stop.wait(pause.min(GLANCE)) {
                         return WriteEnd::Stopped;
                     }
                 }

@@ -59,9 +59,7 @@ pub fn run(engine: &Engine, batch: &Batch<'_>, scratch: &mut Scratch, world: Wor
     counters.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
     counters.biggest_batch.fetch_max(rows.len() as u64, Ordering::Relaxed);
 
-    let mut struck = engine
-        .faults
-        .strike_rows(rows.iter().map(|row| (writes(&headers[row.header]), &row.digest)));
+    let mut struck = engine.strike(rows.iter().map(|row| (writes(&headers[row.header]), &row.digest)));
     scratch.seen.clear();
     let duplicates = rows.iter().filter(|row| !scratch.seen.insert(row.digest)).count();
     if duplicates > 0 {

@@ -7,8 +7,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::engine::Engine;
-use super::faults::{EarlyEnd, Stalled};
+use super::faults::{EarlyEnd, Faults, Stalled};
+use super::nodes::{Gone, Join, Leave, Nodes};
 use super::random::Share;
+use super::stats::Stats;
 
 /// What can be said to the control port, a command a line.
 pub const COMMANDS: &str = "\
@@ -21,6 +23,7 @@ silence [N|20%]        the next N (1) messages, or a share of them, are applied 
 lose [N|20%]           they are neither applied nor answered
 late [N|20%] [500ms]   they are not answered and take effect so much later, or at `release-late`
 release-late           what is held back late takes effect, in the order it arrived; answers how many messages
+held-late              how many messages are held back late
 slow N|20% 50ms        they are applied at once and answered up to so much later
 end CODE N|20% ROWS [50%]  batches are answered for so many rows and closed with CODE; of the rest, so much is applied
 rows CODE 20%|N        refuse a share of the rows that write, or the next N
@@ -32,6 +35,13 @@ stop-writes on|off     writes answer 8, in every namespace
 namespace NAME SETTING VALUE  default-ttl, nsup-period, allow-ttl-without-nsup, max-record-size, stop-writes (true, false)
 seed N                 start the generator of shares and races anew
 clear                  end every fault; what is held back late never takes effect
+at NODE COMMAND        one of the commands above at one node (A1, B2, C3): a fault, `clear`, `release-late`; or `stats`
+unowned CODE|proxy     a node refuses rows of partitions it does not have; or passes them on again
+nodes                  name, address, here or away, and how many partitions, of each node
+leave NODE [lossy] [silent] [500ms]  a node is gone: its port refuses, or with `silent` nothing is answered; with `lossy`
+                       the records it was master of are gone too; the others notice it so much later (1500ms)
+join NODE [elsewhere] [500ms]  it is back, at its address or at another, and so much later (0ms) in the cluster
+settle NODE            what `leave` and `join` said is to happen later, happens now
 restart-empty          forget every record and close the connections
 advance-clock SECONDS  let records expire
 stats                  counters, on one line
@@ -50,12 +60,12 @@ pub fn command(addr: SocketAddr, command: &str) -> io::Result<String> {
     Ok(io::read_to_string(stream)?.trim_end().to_owned())
 }
 
-pub(super) fn converse(engine: &Engine, mut stream: TcpStream) {
+pub(super) fn converse(nodes: &Nodes, mut stream: TcpStream) {
     let Ok(input) = stream.try_clone() else { return };
     let mut input = BufReader::new(io::Read::take(input, COMMAND_BYTES_MAX));
     let mut line = String::new();
     while matches!(input.read_line(&mut line), Ok(1..)) {
-        let answer = match obey(engine, line.trim()) {
+        let answer = match obey(nodes, line.trim()) {
             Ok(answer) => format!("{answer}\n"),
             Err(fault) => format!("error: {fault}\n"),
         };
@@ -68,16 +78,44 @@ pub(super) fn converse(engine: &Engine, mut stream: TcpStream) {
     let _ = stream.shutdown(std::net::Shutdown::Both);
 }
 
-pub(super) fn restart_empty(engine: &Engine) {
-    engine.store.clear();
-    engine.faults.forget_late();
-    engine.faults.close_connections();
-}
-
-fn obey(engine: &Engine, line: &str) -> Result<String, String> {
-    let faults = &engine.faults;
+fn obey(nodes: &Nodes, line: &str) -> Result<String, String> {
+    // What is not one node's is the same whichever is asked.
+    let engine = &nodes.engines[0];
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
+        ["at", node, "stats"] => return Ok(stats(&find(nodes, node)?.counters.snapshot())),
+        ["at", node, fault @ ..] => return obey_fault(find(nodes, node)?.faults.own(), fault, line),
+        ["nodes"] => return Ok(describe(nodes)),
+        ["leave", node, how @ ..] => {
+            let number = find(nodes, node)?.node.number;
+            nodes.leave(number, leave(how)?).map_err(|error| error.to_string())?;
+        }
+        ["join", node, how @ ..] => {
+            let number = find(nodes, node)?.node.number;
+            nodes.join(number, join(how)?).map_err(|error| error.to_string())?;
+        }
+        ["settle", node] => {
+            let engine = find(nodes, node)?;
+            engine.cluster.settle(engine.node.number);
+        }
+        ["namespace", namespace, name, value] => {
+            let found = engine.store.namespace(namespace.as_bytes());
+            let found = found.ok_or(format!("no namespace {namespace:?}"))?;
+            found.config.write().set(name, value)?;
+        }
+        ["restart-empty"] => nodes.restart_empty(),
+        ["advance-clock", seconds] => engine.store.advance_clock(number(seconds)?),
+        ["stats"] => return Ok(stats(&nodes.stats())),
+        ["count", namespace, set] => return count(engine, namespace, set),
+        ["help"] => return Ok(COMMANDS.to_owned()),
+        fault => return obey_fault(engine.faults.cluster(), fault, line),
+    }
+    Ok("ok".to_owned())
+}
+
+/// The commands that can be given for one node or for all of them.
+fn obey_fault(faults: &Faults, words: &[&str], line: &str) -> Result<String, String> {
+    match words {
         ["delay", delay] => faults.delay(duration(delay)?),
         ["stall"] => faults.stall(Stalled::Dropped),
         ["stall", "applied"] => faults.stall(Stalled::Applied),
@@ -93,6 +131,7 @@ fn obey(engine: &Engine, line: &str) -> Result<String, String> {
         ["late"] => faults.late_next(1),
         ["late", struck] => faults.late(share(struck)?),
         ["late", struck, after] => faults.late_after(share(struck)?, duration(after)?),
+        ["held-late"] => return Ok(faults.held_late().to_string()),
         ["release-late"] => return Ok(faults.release_late().to_string()),
         ["slow", struck, longest] => faults.slow_answers(share(struck)?, duration(longest)?),
         ["end", code, struck, rows] => faults.end_batches(share(struck)?, end(code, rows, "0%")?),
@@ -105,21 +144,54 @@ fn obey(engine: &Engine, line: &str) -> Result<String, String> {
         ["records", code, part, seed] => faults.refuse_records(number(code)?, fraction(part)?, number(seed)?),
         ["stop-writes", "on"] => faults.stop_writes(true),
         ["stop-writes", "off"] => faults.stop_writes(false),
-        ["namespace", namespace, name, value] => {
-            let found = engine.store.namespace(namespace.as_bytes());
-            let found = found.ok_or(format!("no namespace {namespace:?}"))?;
-            found.config.write().set(name, value)?;
-        }
+        ["unowned", "proxy"] => faults.refuse_unowned(None),
+        ["unowned", code] => faults.refuse_unowned(Some(number(code)?)),
         ["seed", seed] => faults.seed(number(seed)?),
         ["clear"] => faults.clear(),
-        ["restart-empty"] => restart_empty(engine),
-        ["advance-clock", seconds] => engine.store.advance_clock(number(seconds)?),
-        ["stats"] => return Ok(stats(engine)),
-        ["count", namespace, set] => return count(engine, namespace, set),
-        ["help"] => return Ok(COMMANDS.to_owned()),
         _ => return Err(format!("no such command: {line:?} (help lists them)")),
     }
     Ok("ok".to_owned())
+}
+
+fn find<'n>(nodes: &'n Nodes, name: &str) -> Result<&'n Engine, String> {
+    let found = nodes.engines.iter().find(|engine| engine.node.name == name);
+    found
+        .map(AsRef::as_ref)
+        .ok_or_else(|| format!("no node {name:?} (nodes lists them)"))
+}
+
+fn leave(words: &[&str]) -> Result<Leave, String> {
+    let mut how = Leave::default();
+    for word in words {
+        match *word {
+            "lossy" => how.lossy = true,
+            "silent" => how.gone = Gone::Silent,
+            unnoticed => how.unnoticed = duration(unnoticed)?,
+        }
+    }
+    Ok(how)
+}
+
+fn join(words: &[&str]) -> Result<Join, String> {
+    let mut how = Join::default();
+    for word in words {
+        match *word {
+            "elsewhere" => how.elsewhere = true,
+            after => how.after = duration(after)?,
+        }
+    }
+    Ok(how)
+}
+
+fn describe(nodes: &Nodes) -> String {
+    let describe = |engine: &std::sync::Arc<Engine>| {
+        let node = &engine.node;
+        let state = if node.presence.is_here() { "here" } else { "away" };
+        let partitions = engine.cluster.view().mastered(node.number);
+        format!("{}={} {state} partitions={partitions}", node.name, node.presence.addr())
+    };
+    let described: Vec<String> = nodes.engines.iter().map(describe).collect();
+    described.join("; ")
 }
 
 fn number<N: std::str::FromStr>(word: &str) -> Result<N, String> {
@@ -160,8 +232,7 @@ fn end(code: &str, rows: &str, applied: &str) -> Result<EarlyEnd, String> {
     })
 }
 
-fn stats(engine: &Engine) -> String {
-    let stats = engine.counters.snapshot();
+fn stats(stats: &Stats) -> String {
     let results: Vec<String> = stats
         .results
         .iter()
@@ -169,7 +240,7 @@ fn stats(engine: &Engine) -> String {
         .collect();
     format!(
         "messages={} batches={} batches_refused={} rows={} biggest_batch={} singles={} reads={} writes={} deletes={} \
-         filtered={} duplicate_rows={} connections={} held_late={} results={}",
+         filtered={} duplicate_rows={} unowned={} proxied={} connections={} results={}",
         stats.messages,
         stats.batches,
         stats.batches_refused,
@@ -181,8 +252,9 @@ fn stats(engine: &Engine) -> String {
         stats.deletes,
         stats.filtered,
         stats.duplicate_rows,
+        stats.unowned,
+        stats.proxied,
         stats.connections,
-        engine.faults.held_late(),
         results.join(",")
     )
 }

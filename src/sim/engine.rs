@@ -2,28 +2,39 @@
 //!
 //! Does no input or output: `server` reads frames, asks `faults`, and writes what comes from here.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use super::auth::{Auth, Session};
 use super::batch::{self, Scratch};
+use super::cluster::Cluster;
 use super::execute::{self, World};
-use super::faults::Faults;
+use super::faults::{self, NodeFaults};
 use super::info;
-use super::message::{self, Message};
+use super::message::{self, Digest, Message};
+use super::nodes::Presence;
 use super::stats::{Counters, Kinds};
 use super::store::Store;
 use super::wire::{self, AnswerHeader, FrameHeader, code};
 use super::{Node, SimConfig};
 
+/// What waits for an answer of a node that is gone is given up after so long (`transaction-max-ms`).
+const PROXY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// One node. What stands behind an `Arc` it shares with the others.
 pub struct Engine {
-    pub config: SimConfig,
+    pub config: Arc<SimConfig>,
     pub node: Node,
-    pub store: Store,
-    pub faults: Faults,
+    pub cluster: Arc<Cluster>,
+    /// All nodes' presences, by their number.
+    pub presences: Vec<Arc<Presence>>,
+    pub store: Arc<Store>,
+    pub faults: NodeFaults,
     pub counters: Counters,
-    pub auth: Auth,
+    pub auth: Arc<Auth>,
     /// `batch-max-requests`; 0: no limit.
-    pub batch_rows_max: AtomicU32,
+    pub batch_rows_max: Arc<AtomicU32>,
 }
 
 /// What one connection carries from frame to frame.
@@ -54,6 +65,52 @@ impl Engine {
             _ => return false,
         }
         true
+    }
+
+    /// For each row, given whether it writes and which record, the code it is refused with; empty where none is. A row
+    /// without one may be run, here or, as the store is one, on behalf of the node that has it.
+    pub fn strike<'d>(&self, rows: impl Iterator<Item = (bool, &'d Digest)> + Clone) -> Vec<Option<u8>> {
+        let astray = self.find_astray(rows.clone());
+        faults::first_codes(astray, self.faults.strike_rows(rows))
+    }
+
+    /// What becomes of rows that this node does not have (`as_tsvc_process_transaction`). It passes them on to their
+    /// master; what that one never answers, as it is gone and nobody has noticed, times out (`proxy_timeout_reduce_fn`).
+    fn find_astray<'d>(&self, rows: impl Iterator<Item = (bool, &'d Digest)>) -> Vec<Option<u8>> {
+        let (view, this) = (self.cluster.view(), self.node.number);
+        if view.is_alone(this) {
+            return Vec::new();
+        }
+        if !view.is_member(this) {
+            // Its first partition balance is not resolved.
+            return rows.map(|_| Some(code::UNAVAILABLE)).collect();
+        }
+        let (mut unowned, mut proxied, mut unanswered) = (0, 0, false);
+        let refused = self.faults.unowned();
+        let astray = rows.map(|(writes, digest)| {
+            let master = view.master(digest)?;
+            // A replica that has everything may be read from (`find_best_node`).
+            if master == this || (!writes && view.has(this, digest)) {
+                return None;
+            }
+            unowned += 1;
+            if refused.is_some() {
+                return refused;
+            }
+            proxied += 1;
+            if self.presences[master].is_here() {
+                return None;
+            }
+            unanswered = true;
+            Some(code::TIMEOUT)
+        });
+        let astray: Vec<Option<u8>> = astray.collect();
+        self.counters.unowned.fetch_add(unowned, Ordering::Relaxed);
+        self.counters.proxied.fetch_add(proxied, Ordering::Relaxed);
+        if unanswered {
+            self.faults.cluster().wait(PROXY_TIMEOUT);
+        }
+        astray
     }
 
     fn message(&self, body: &[u8], conversation: &mut Conversation, out: &mut Vec<u8>) {
@@ -95,8 +152,7 @@ impl Engine {
                             let writes = batch::writes(&row);
                             self.counters.kinds(Kinds::of(&row));
                             match self
-                                .faults
-                                .strike_rows(std::iter::once((writes, &digest)))
+                                .strike(std::iter::once((writes, &digest)))
                                 .first()
                                 .copied()
                                 .flatten()
@@ -118,25 +174,27 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    use super::super::server::Connections;
     use super::*;
-    use crate::sim::message::Digest;
+    use crate::sim::faults::Faults;
     use proptest::prelude::*;
 
     fn engine() -> Engine {
         let config = SimConfig::default();
+        let presence = Arc::new(Presence::new(config.listen));
         Engine {
             node: Node {
+                number: 0,
                 name: "A1".to_owned(),
-                addr: config.listen,
-                partitions: [0xff; 512],
+                presence: presence.clone(),
             },
-            store: Store::new(config.namespaces.clone()),
-            faults: Faults::new(Connections::default(), 0),
+            cluster: Arc::new(Cluster::new(1)),
+            presences: vec![presence],
+            store: Arc::new(Store::new(config.namespaces.clone())),
+            faults: NodeFaults::new(Faults::new(Vec::new(), 0), None),
             counters: Counters::default(),
-            auth: Auth::new(None, 0).unwrap(),
-            batch_rows_max: AtomicU32::new(0),
-            config,
+            auth: Arc::new(Auth::new(None, 0).unwrap()),
+            batch_rows_max: Arc::default(),
+            config: Arc::new(config),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What goes wrong on command, while connections are open: delays, stalls, refusals, resets, silence after applying,
 //! messages that are lost or take effect late, batches that end early, result codes for rows and for whole batches,
-//! stop-writes.
+//! stop-writes, rows that nobody passes on.
 //!
 //! Decides only; the connection threads (`server`) and `batch` act on it. One lock, taken once a message.
 
@@ -51,7 +51,8 @@ struct State {
     /// Wakes those who wait out a delay when something is changed, and at the end.
     changed: Condvar,
     stopped: AtomicBool,
-    connections: Connections,
+    /// Of each node that it strikes.
+    connections: Vec<Connections>,
 }
 
 /// A message that is to take effect later.
@@ -72,6 +73,7 @@ struct Settings {
     reads: Strikes<u8>,
     batches: Strikes<u8>,
     records: Vec<RefusedRecords>,
+    unowned: Option<u8>,
     stop_writes: bool,
     held: VecDeque<Held>,
     random: Random,
@@ -112,6 +114,7 @@ impl Settings {
             reads: Strikes::default(),
             batches: Strikes::default(),
             records: Vec::new(),
+            unowned: None,
             stop_writes: false,
             held: VecDeque::new(),
             random,
@@ -161,7 +164,7 @@ pub enum Verdict {
 }
 
 impl Faults {
-    pub(super) fn new(connections: Connections, seed: u64) -> Self {
+    pub(super) fn new(connections: Vec<Connections>, seed: u64) -> Self {
         let state = State {
             settings: Mutex::new(Settings::new(Random::new(seed), 0)),
             changed: Condvar::new(),
@@ -201,7 +204,7 @@ impl Faults {
 
     /// Closes all connections once; clients may come back.
     pub fn close_connections(&self) {
-        self.state.connections.close_all();
+        self.state.connections.iter().for_each(Connections::close_all);
     }
 
     /// The next so many messages are applied, half their answer is sent, and the connection is closed.
@@ -298,6 +301,12 @@ impl Faults {
         self.change(|settings| settings.batches.add(share, code));
     }
 
+    /// Rows at a node that does not have their partition are refused with `code` (11, as while the cluster changes), or,
+    /// with `None`, passed on to their master again.
+    pub fn refuse_unowned(&self, code: Option<u8>) {
+        self.change(|settings| settings.unowned = code);
+    }
+
     /// Writes answer 8, and `namespace/<name>` says `stop_writes=true`, in every namespace. Deletes still work, as on
     /// the server.
     pub fn stop_writes(&self, stop: bool) {
@@ -323,16 +332,20 @@ impl Faults {
         self.change(|settings| settings.held.clear());
     }
 
-    pub(super) fn is_refusing(&self) -> bool {
+    fn is_refusing(&self) -> bool {
         self.state.settings.lock().refuse
     }
 
-    pub(super) fn is_stop_writes(&self) -> bool {
+    fn unowned(&self) -> Option<u8> {
+        self.state.settings.lock().unowned
+    }
+
+    fn is_stop_writes(&self) -> bool {
         self.state.settings.lock().stop_writes
     }
 
     /// Ends all waits, for good.
-    pub(super) fn stop(&self) {
+    fn stop(&self) {
         self.state.stopped.store(true, Ordering::SeqCst);
         // Under the lock, so that nobody is between looking at the flag and waiting.
         self.state.settings.lock().held.clear();
@@ -362,7 +375,7 @@ impl Faults {
     }
 
     /// Waits out the delay and says what to do with a frame that arrived.
-    pub(super) fn judge(&self, is_message: bool) -> Verdict {
+    fn judge(&self, is_message: bool) -> Verdict {
         let arrived = Instant::now();
         let mut settings = self.state.settings.lock();
         while !settings.delay.is_zero() && !self.state.stopped.load(Ordering::SeqCst) {
@@ -383,14 +396,14 @@ impl Faults {
     }
 
     /// The code that strikes this whole batch.
-    pub(super) fn strike_batch(&self) -> Option<u8> {
+    fn strike_batch(&self) -> Option<u8> {
         let settings = &mut *self.state.settings.lock();
         settings.batches.draw(&mut settings.random)
     }
 
     /// How this batch ends early, if it does, and for each of its rows whether it is applied unanswered where it stands
     /// behind that end.
-    pub(super) fn strike_end(&self, rows: usize) -> Option<(EarlyEnd, Vec<bool>)> {
+    fn strike_end(&self, rows: usize) -> Option<(EarlyEnd, Vec<bool>)> {
         let settings = &mut *self.state.settings.lock();
         let end = settings.early.draw(&mut settings.random)?;
         let applied = (0..rows).map(|_| settings.random.fraction() < end.applied);
@@ -398,7 +411,7 @@ impl Faults {
     }
 
     /// For each row, given whether it writes and which record, the code that strikes it; empty where no fault is set.
-    pub(super) fn strike_rows<'d>(&self, rows: impl Iterator<Item = (bool, &'d Digest)>) -> Vec<Option<u8>> {
+    fn strike_rows<'d>(&self, rows: impl Iterator<Item = (bool, &'d Digest)>) -> Vec<Option<u8>> {
         let settings = &mut *self.state.settings.lock();
         if settings.rows.is_empty() && settings.reads.is_empty() && settings.records.is_empty() {
             return Vec::new();
@@ -410,9 +423,94 @@ impl Faults {
         .collect()
     }
 
-    pub(super) fn random<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
+    fn random<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
         draw(&mut self.state.settings.lock().random)
     }
+}
+
+/// What strikes at one node: the faults of the whole cluster, and behind them its own. Of several nodes, that is; one
+/// node has the cluster's.
+pub struct NodeFaults {
+    cluster: Faults,
+    own: Option<Faults>,
+}
+
+impl NodeFaults {
+    pub fn new(cluster: Faults, own: Option<Faults>) -> Self {
+        NodeFaults { cluster, own }
+    }
+
+    pub fn cluster(&self) -> &Faults {
+        &self.cluster
+    }
+
+    /// The ones of this node alone, where it is not alone.
+    pub fn own(&self) -> &Faults {
+        self.own.as_ref().unwrap_or(&self.cluster)
+    }
+
+    fn each(&self) -> impl Iterator<Item = &Faults> {
+        std::iter::once(&self.cluster).chain(&self.own)
+    }
+
+    pub fn stop(&self) {
+        self.each().for_each(Faults::stop);
+    }
+
+    pub fn is_refusing(&self) -> bool {
+        self.each().any(Faults::is_refusing)
+    }
+
+    pub fn is_stop_writes(&self) -> bool {
+        self.each().any(Faults::is_stop_writes)
+    }
+
+    pub fn unowned(&self) -> Option<u8> {
+        self.each().find_map(Faults::unowned)
+    }
+
+    /// Waits out the delays and says what to do with a frame that arrived, and whose word that is.
+    pub fn judge(&self, is_message: bool) -> (Verdict, &Faults) {
+        let verdict = self.cluster.judge(is_message);
+        match &self.own {
+            Some(own) if verdict == Verdict::Answer => (own.judge(is_message), own),
+            _ => (verdict, &self.cluster),
+        }
+    }
+
+    /// The code that strikes this whole batch.
+    pub fn strike_batch(&self) -> Option<u8> {
+        self.each().find_map(Faults::strike_batch)
+    }
+
+    /// How this batch ends early, if it does, and for each of its rows whether it is applied unanswered where it stands
+    /// behind that end.
+    pub fn strike_end(&self, rows: usize) -> Option<(EarlyEnd, Vec<bool>)> {
+        self.each().find_map(|faults| faults.strike_end(rows))
+    }
+
+    /// For each row, given whether it writes and which record, the code that strikes it; empty where no fault is set.
+    pub fn strike_rows<'d>(&self, rows: impl Iterator<Item = (bool, &'d Digest)> + Clone) -> Vec<Option<u8>> {
+        match &self.own {
+            None => self.cluster.strike_rows(rows),
+            Some(own) => first_codes(self.cluster.strike_rows(rows.clone()), own.strike_rows(rows)),
+        }
+    }
+
+    pub fn random<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
+        self.cluster.random(draw)
+    }
+}
+
+/// Per row the first code there is. Either side may be empty: no row of it has one.
+pub fn first_codes(mut first: Vec<Option<u8>>, second: Vec<Option<u8>>) -> Vec<Option<u8>> {
+    if first.is_empty() {
+        return second;
+    }
+    for (first, second) in first.iter_mut().zip(second) {
+        *first = first.or(second);
+    }
+    first
 }
 
 fn refused_record(settings: &Settings, digest: &Digest) -> Option<u8> {
@@ -437,7 +535,7 @@ mod tests {
 
     #[test]
     fn a_share_strikes_about_its_part_and_the_same_rows_for_a_seed() {
-        let faults = Faults::new(Connections::default(), 1);
+        let faults = Faults::new(Vec::new(), 1);
         faults.fail_rows(18, Share::Fraction(0.2));
         let first = strike_writes(&faults, 1000);
         let struck = first.iter().flatten().count();
@@ -453,7 +551,7 @@ mod tests {
 
     #[test]
     fn a_count_strikes_so_many_and_ends() {
-        let faults = Faults::new(Connections::default(), 1);
+        let faults = Faults::new(Vec::new(), 1);
         faults.fail_batches(151, Share::Next(2));
         assert_eq!(
             [faults.strike_batch(), faults.strike_batch(), faults.strike_batch()],
@@ -466,7 +564,7 @@ mod tests {
 
     #[test]
     fn refused_records_are_the_same_at_every_attempt_whatever_else_is_drawn() {
-        let faults = Faults::new(Connections::default(), 1);
+        let faults = Faults::new(Vec::new(), 1);
         faults.refuse_records(22, 0.3, 5);
         let first = strike_writes(&faults, 1000);
         let struck = first.iter().flatten().count();
@@ -486,7 +584,7 @@ mod tests {
 
     #[test]
     fn each_fault_of_messages_has_its_verdict() {
-        let faults = Faults::new(Connections::default(), 1);
+        let faults = Faults::new(Vec::new(), 1);
         let two = || [faults.judge(true), faults.judge(true)];
         faults.silence(Share::Next(1));
         assert_eq!(two(), [Verdict::Apply, Verdict::Answer]);

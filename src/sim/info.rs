@@ -1,16 +1,18 @@
 //! The info protocol: names in, `name<TAB>value` lines out. What a client asks to know a cluster, and what a preflight
 //! asks about a namespace.
 //!
-//! Values are those of a community server 8.1.2.0 on its own, cut to what somebody reads. Unknown names answer as
-//! `thr_info.c` does. Histograms, statistics and every other setting are not there.
+//! Values are those of a community server 8.1.2.0, cut to what somebody reads. Unknown names answer as `thr_info.c`
+//! does. Histograms, statistics and every other setting are not there; settings that can be changed are all nodes'
+//! together.
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
 use base64::Engine as _;
 
+use super::cluster::{PARTITIONS, REPLICATION_FACTOR, View};
 use super::engine::Engine;
-use super::store::Namespace;
+use super::store::{Namespace, Record};
 use super::wire;
 
 const BUILD: &str = "8.1.2.0";
@@ -22,12 +24,14 @@ const FEATURES: &str = "batch-any;batch-index;blob-bits;cdt-index;cdt-list;cdt-m
 pub fn answer(engine: &Engine, is_allowed: bool, body: &[u8], out: &mut Vec<u8>) {
     let start = wire::begin_frame(out, wire::PROTO_INFO);
     let text = String::from_utf8_lossy(body);
+    // One for the whole request: a map and its generation belong together.
+    let view = engine.cluster.view();
     // A name ends with its newline; what has none is not looked at.
     for name in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
         out.extend_from_slice(name.as_bytes());
         out.push(b'\t');
         let value = if is_allowed {
-            value(engine, name)
+            value(engine, &view, name)
         } else {
             "ERROR:80:not authenticated".to_owned()
         };
@@ -37,7 +41,7 @@ pub fn answer(engine: &Engine, is_allowed: bool, body: &[u8], out: &mut Vec<u8>)
     wire::end_frame(out, start);
 }
 
-fn value(engine: &Engine, name: &str) -> String {
+fn value(engine: &Engine, view: &View, name: &str) -> String {
     let config = &engine.config;
     let (command, params) = match name.split_once([':', '/']) {
         Some((command, params)) => (command, params),
@@ -50,11 +54,12 @@ fn value(engine: &Engine, name: &str) -> String {
         "edition" => "Aerospike Community Edition".to_owned(),
         "version" => format!("Aerospike Community Edition build {BUILD}"),
         "features" => FEATURES.to_owned(),
-        "partition-generation" | "peers-generation" => "0".to_owned(),
-        // Generation, default port, no peers.
-        "peers-clear-std" | "peers-clear-alt" => "0,3000,[]".to_owned(),
-        "service-clear-std" | "service-clear-alt" | "service" => engine.node.addr.to_string(),
-        "replicas" => replicas(engine),
+        // Clients take a node that says -1 for one that is not ready.
+        "partition-generation" if !view.is_member(engine.node.number) => "-1".to_owned(),
+        "partition-generation" | "peers-generation" => generation(engine, view).to_string(),
+        "peers-clear-std" | "peers-clear-alt" => peers(engine, view),
+        "service-clear-std" | "service-clear-alt" | "service" => engine.node.presence.addr().to_string(),
+        "replicas" => replicas(engine, view),
         "namespaces" => {
             let names: Vec<&str> = engine
                 .store
@@ -65,10 +70,10 @@ fn value(engine: &Engine, name: &str) -> String {
             names.join(";")
         }
         "namespace" => match engine.store.namespace(params.as_bytes()) {
-            Some(found) => namespace(engine, found),
+            Some(found) => namespace(engine, view, found),
             None => "ERROR:4:unknown namespace".to_owned(),
         },
-        "sets" => sets(engine, params),
+        "sets" => sets(engine, view, params),
         "user-agent-set" => "ok".to_owned(),
         "set-config" => set_config(engine, params),
         "status" => "ok".to_owned(),
@@ -76,40 +81,91 @@ fn value(engine: &Engine, name: &str) -> String {
     }
 }
 
-/// Per namespace: regime, replication factor, and the bitmap of partitions this node is master of.
-fn replicas(engine: &Engine) -> String {
-    let owned = base64::engine::general_purpose::STANDARD.encode(engine.node.partitions.as_slice());
+/// A node counts from when it joined.
+fn generation(engine: &Engine, view: &View) -> u64 {
+    engine.node.presence.generation(view.generation)
+}
+
+/// Generation, default port, and per peer its name, its TLS name, and its addresses (`build_peers`).
+fn peers(engine: &Engine, view: &View) -> String {
+    const DEFAULT_PORT: u16 = 3000;
+    let this = engine.node.number;
+    // One that is not in the cluster yet knows of nobody.
+    let peers = view.members().filter(|node| *node != this && view.is_member(this));
+    let peers: Vec<String> = peers
+        .map(|node| {
+            let name = engine.config.node_name(node);
+            let addr = engine.presences[node].addr().to_string();
+            let addr = addr.strip_suffix(&format!(":{DEFAULT_PORT}")).unwrap_or(&addr);
+            format!("[{name},,[{addr}]]")
+        })
+        .collect();
+    format!("{},{DEFAULT_PORT},[{}]", generation(engine, view), peers.join(","))
+}
+
+/// Per namespace: regime, replication factor, and for each copy the bitmap of partitions of which this node has that one.
+fn replicas(engine: &Engine, view: &View) -> String {
+    let mut maps = String::new();
+    for copy in 0..view.replication_factor() {
+        let bitmap = view.bitmap(engine.node.number, copy);
+        let _ = write!(
+            maps,
+            ",{}",
+            base64::engine::general_purpose::STANDARD.encode(bitmap.as_slice())
+        );
+    }
     let entries: Vec<String> = engine
         .store
         .namespaces()
         .iter()
-        .map(|namespace| format!("{}:0,1,{owned}", namespace.name))
+        .map(|namespace| format!("{}:0,{}{maps}", namespace.name, view.replication_factor()))
         .collect();
     entries.join(";")
 }
 
-fn namespace(engine: &Engine, namespace: &Namespace) -> String {
+/// A namespace's records at this node, by whether it is their master.
+fn objects(engine: &Engine, view: &View, namespace: &Namespace) -> (u64, u64) {
+    let this = engine.node.number;
+    if view.mastered(this) == PARTITIONS {
+        return (namespace.objects.load(Ordering::Relaxed), 0);
+    }
+    let (mut master, mut replica) = (0, 0);
+    namespace.for_each(|digest, _| {
+        if view.master(digest) == Some(this) {
+            master += 1;
+        } else if view.has(this, digest) {
+            replica += 1;
+        }
+    });
+    (master, replica)
+}
+
+fn namespace(engine: &Engine, view: &View, namespace: &Namespace) -> String {
     let config = namespace.config.read();
-    let objects = namespace.objects.load(Ordering::Relaxed);
+    let (master, replica) = objects(engine, view, namespace);
     let stop_writes = config.stop_writes || engine.faults.is_stop_writes();
     let now = engine.store.now();
     format!(
-        "ns_cluster_size=1;effective_replication_factor=1;objects={objects};tombstones=0;xdr_tombstones=0;\
-         xdr_bin_cemeteries=0;mrt_provisionals=0;master_objects={objects};master_tombstones=0;prole_objects=0;\
+        "ns_cluster_size={};effective_replication_factor={};objects={};tombstones=0;xdr_tombstones=0;\
+         xdr_bin_cemeteries=0;mrt_provisionals=0;master_objects={master};master_tombstones=0;prole_objects={replica};\
          prole_tombstones=0;non_replica_objects=0;non_replica_tombstones=0;unreplicated_records=0;dead_partitions=0;\
          unavailable_partitions=0;auto_revived_partitions=0;clock_skew_stop_writes=false;stop_writes={stop_writes};\
          hwm_breached=false;current_time={now};allow-ttl-without-nsup={};default-ttl={};max-record-size={};\
-         nsup-period={};replication-factor=1;strong-consistency=false;storage-engine={}",
+         nsup-period={};replication-factor={};strong-consistency=false;storage-engine={}",
+        view.members().count(),
+        view.replication_factor(),
+        master + replica,
         config.allow_ttl_without_nsup,
         config.default_ttl,
         config.max_record_bytes,
         config.nsup_period,
+        REPLICATION_FACTOR.min(engine.presences.len()),
         config.storage_engine,
     )
 }
 
 /// `sets/<namespace>`, `sets/<namespace>/<set>`, or all.
-fn sets(engine: &Engine, params: &str) -> String {
+fn sets(engine: &Engine, view: &View, params: &str) -> String {
     let (namespace, set) = params
         .split_once('/')
         .map_or((params, None), |(namespace, set)| (namespace, Some(set)));
@@ -120,7 +176,10 @@ fn sets(engine: &Engine, params: &str) -> String {
         }
         let names = found.set_names();
         let mut objects = vec![(0u64, 0usize); names.len() + 1];
-        found.for_each(|_, record| {
+        found.for_each(|digest, record: &Record| {
+            if !view.has(engine.node.number, digest) {
+                return;
+            }
             let (count, bytes) = &mut objects[usize::from(record.set)];
             *count += 1;
             *bytes += record.bins.iter().map(|bin| bin.particle.wire_bytes()).sum::<usize>();

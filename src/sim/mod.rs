@@ -3,8 +3,12 @@
 //!
 //! A test double: the service never runs on it. It answers as a real server answered in
 //! `tests/data/aerospike-transcript.txt` (`tests/sim_golden.rs` compares byte by byte), and where that is silent as the
-//! server's source does (community edition 8.1.2.0). One node, which owns every partition. Blocking threads and
-//! sockets; nothing in it is async, and it does not use the client it is made for, but for the digest of a user key.
+//! server's source does (community edition 8.1.2.0). One node, which owns every partition, or up to three, which share
+//! them out, pass rows on to each other, leave and come back. Blocking threads and sockets; nothing in it is async, and
+//! it does not use the client it is made for, but for the digest of a user key.
+//!
+//! Several nodes are several addresses with one store behind them: copies and migrations take no time and are never
+//! out of date. There are no split clusters and no versions of a record to be resolved.
 //!
 //! It does not do queries, scans, UDFs, transactions, TLS, compression, secondary indexes, or writing to disk.
 //!
@@ -14,6 +18,15 @@
 //! let sim = Simulator::start(SimConfig::default())?;
 //! sim.faults().fail_rows(18, Share::Fraction(0.2));
 //! println!("a client may connect to {}", sim.addr());
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! ```no_run
+//! use penstock::sim::{Join, Leave, SimConfig, Simulator};
+//!
+//! let sim = Simulator::start(SimConfig { nodes: 3, ..SimConfig::default() })?;
+//! sim.node(1).leave(Leave { lossy: true, ..Leave::default() })?;
+//! sim.node(1).join(Join::default())?;
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
@@ -32,8 +45,10 @@ mod auth;
 mod random;
 mod faults;
 mod stats;
+mod cluster;
 mod engine;
 mod server;
+mod nodes;
 mod control;
 
 use std::collections::BTreeMap;
@@ -46,24 +61,33 @@ pub use control::{COMMANDS as CONTROL_COMMANDS, command as control_command};
 pub use faults::{EarlyEnd, Faults, Stalled};
 pub use message::Digest;
 pub use msgpack::Value;
+pub use nodes::{Gone, Join, Leave, SimNode};
 pub use random::Share;
 pub use stats::Stats;
 pub use store::NamespaceConfig;
 
 use auth::Auth;
+use cluster::Cluster;
 use engine::Engine;
+use faults::NodeFaults;
+use nodes::{Nodes, Presence};
 use server::{Connections, Listener};
 use stats::Counters;
 use store::{Record, Store};
 
+/// The most nodes a cluster has.
+pub const NODES_MAX: usize = 3;
+
 /// How a simulator starts.
 #[derive(Debug, Clone)]
 pub struct SimConfig {
-    /// Port 0 takes a free one.
+    /// Where the first node listens, and the others at the ports that follow. Port 0 takes free ones.
     pub listen: SocketAddr,
+    /// How many nodes the cluster has, 1 to [`NODES_MAX`].
+    pub nodes: usize,
     /// Where control commands are heard, if anywhere (`control_command` says what they look like).
     pub control: Option<SocketAddr>,
-    /// What the node calls itself.
+    /// What the first node calls itself. The others are called B2 and C3.
     pub node_name: String,
     /// What its cluster is called.
     pub cluster_name: String,
@@ -84,6 +108,7 @@ impl Default for SimConfig {
     fn default() -> Self {
         SimConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            nodes: 1,
             control: None,
             node_name: "A1".to_owned(),
             cluster_name: "penstock-sim".to_owned(),
@@ -102,55 +127,83 @@ impl Default for SimConfig {
     }
 }
 
-/// Who answers: the part of the cluster that one node is.
+impl SimConfig {
+    fn node_name(&self, number: usize) -> &str {
+        match number {
+            0 => &self.node_name,
+            1 => "B2",
+            _ => "C3",
+        }
+    }
+}
+
+/// Who answers: one node of the cluster.
 pub struct Node {
+    /// Its place among all.
+    number: usize,
     name: String,
-    addr: SocketAddr,
-    /// A bit for each of the 4096 partitions it is master of. One node has them all.
-    partitions: [u8; 512],
+    presence: Arc<Presence>,
 }
 
 /// A running simulator. Dropping it closes its sockets and joins its threads.
 pub struct Simulator {
     // Control first: nothing may change what is being taken down.
     control: Option<Listener>,
-    listener: Option<Listener>,
-    engine: Arc<Engine>,
+    nodes: Arc<Nodes>,
+    /// Of the whole cluster.
+    faults: Faults,
+    store: Arc<Store>,
 }
 
 impl Simulator {
     /// Listens and serves. Fails where an address cannot be had.
     pub fn start(config: SimConfig) -> io::Result<Self> {
-        let socket = TcpListener::bind(config.listen)?;
-        let addr = socket.local_addr()?;
-        let connections = Connections::default();
+        if !(1..=NODES_MAX).contains(&config.nodes) {
+            let fault = format!("{} nodes: there can be 1 to {NODES_MAX}", config.nodes);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, fault));
+        }
+        let config = Arc::new(config);
+        let sockets = bind(&config)?;
+        let addrs = sockets
+            .iter()
+            .map(TcpListener::local_addr)
+            .collect::<io::Result<Vec<_>>>()?;
+        let connections: Vec<Connections> = addrs.iter().map(|_| Connections::default()).collect();
+        let presences: Vec<Arc<Presence>> = addrs.into_iter().map(|addr| Arc::new(Presence::new(addr))).collect();
         let login = config
             .login
             .as_ref()
             .map(|(user, password)| (user.as_str(), password.as_str()));
-        let engine = Arc::new(Engine {
-            node: Node {
-                name: config.node_name.clone(),
-                addr,
-                partitions: [0xff; 512],
-            },
-            store: Store::new(config.namespaces.clone()),
-            faults: Faults::new(connections.clone(), config.seed),
-            counters: Counters::default(),
-            auth: Auth::new(login, config.seed)?,
-            batch_rows_max: AtomicU32::new(config.batch_rows_max),
-            config,
-        });
-        let listener = {
-            let (accepting, serving) = (engine.clone(), engine.clone());
-            let accept = move || !accepting.faults.is_refusing();
-            let handler = move |stream| server::converse(&serving, stream);
-            Listener::serve(socket, "sim", connections, accept, handler)?
-        };
-        let control = match engine.config.control {
+        let auth = Arc::new(Auth::new(login, config.seed)?);
+        let cluster = Arc::new(Cluster::new(config.nodes));
+        let store = Arc::new(Store::new(config.namespaces.clone()));
+        let faults = Faults::new(connections.clone(), config.seed);
+        let batch_rows_max = Arc::new(AtomicU32::new(config.batch_rows_max));
+        let engines = (0..config.nodes)
+            .map(|number| {
+                let own = (config.nodes > 1).then(|| Faults::new(vec![connections[number].clone()], config.seed));
+                Arc::new(Engine {
+                    node: Node {
+                        number,
+                        name: config.node_name(number).to_owned(),
+                        presence: presences[number].clone(),
+                    },
+                    cluster: cluster.clone(),
+                    presences: presences.clone(),
+                    store: store.clone(),
+                    faults: NodeFaults::new(faults.clone(), own),
+                    counters: Counters::default(),
+                    auth: auth.clone(),
+                    batch_rows_max: batch_rows_max.clone(),
+                    config: config.clone(),
+                })
+            })
+            .collect();
+        let nodes = Arc::new(Nodes::start(engines, sockets, connections)?);
+        let control = match config.control {
             Some(addr) => {
-                let engine = engine.clone();
-                let handler = move |stream| control::converse(&engine, stream);
+                let nodes = nodes.clone();
+                let handler = move |stream| control::converse(&nodes, stream);
                 let socket = TcpListener::bind(addr)?;
                 Some(Listener::serve(
                     socket,
@@ -164,14 +217,29 @@ impl Simulator {
         };
         Ok(Simulator {
             control,
-            listener: Some(listener),
-            engine,
+            nodes,
+            faults,
+            store,
         })
     }
 
-    /// Where clients connect.
+    /// Where clients connect: the first node's address.
     pub fn addr(&self) -> SocketAddr {
-        self.engine.node.addr
+        self.node(0).addr()
+    }
+
+    /// The addresses of all nodes.
+    pub fn addrs(&self) -> Vec<SocketAddr> {
+        let engines = self.nodes.engines.iter();
+        engines.map(|engine| engine.node.presence.addr()).collect()
+    }
+
+    /// One of the nodes, from 0.
+    ///
+    /// # Panics
+    /// Where there are not so many.
+    pub fn node(&self, number: usize) -> SimNode {
+        SimNode::new(self.nodes.clone(), number)
     }
 
     /// Where control commands are heard.
@@ -179,26 +247,26 @@ impl Simulator {
         self.control.as_ref().map(Listener::addr)
     }
 
-    /// What is to go wrong; may be kept and used from any thread.
+    /// What is to go wrong, at whichever node; may be kept and used from any thread.
     pub fn faults(&self) -> Faults {
-        self.engine.faults.clone()
+        self.faults.clone()
     }
 
-    /// What was counted so far.
+    /// What was counted so far, at all nodes together.
     pub fn stats(&self) -> Stats {
-        self.engine.counters.snapshot()
+        self.nodes.stats()
     }
 
     /// The live records of a set, by digest. The empty name is the records without a set.
     pub fn records(&self, namespace: &str, set: &str) -> BTreeMap<Digest, RecordView> {
         let mut records = BTreeMap::new();
-        let Some(namespace) = self.engine.store.namespace(namespace.as_bytes()) else {
+        let Some(namespace) = self.store.namespace(namespace.as_bytes()) else {
             return records;
         };
         let Some(set) = namespace.find_set(set.as_bytes()) else {
             return records;
         };
-        let now = self.engine.store.now();
+        let now = self.store.now();
         namespace.for_each(|digest, record| {
             if record.set == set && !record.is_expired(now) {
                 records.insert(*digest, RecordView::new(record, now));
@@ -210,8 +278,8 @@ impl Simulator {
     /// A live record by its user key or digest.
     pub fn get<'k>(&self, namespace: &str, set: &str, key: impl Into<RecordKey<'k>>) -> Option<RecordView> {
         let digest = key.into().digest(namespace, set)?;
-        let namespace = self.engine.store.namespace(namespace.as_bytes())?;
-        let now = self.engine.store.now();
+        let namespace = self.store.namespace(namespace.as_bytes())?;
+        let now = self.store.now();
         let shard = namespace.shard(&digest);
         shard
             .get(&digest)
@@ -265,27 +333,39 @@ impl Simulator {
     }
 
     fn find(&self, namespace: &str) -> Result<&store::Namespace, String> {
-        let found = self.engine.store.namespace(namespace.as_bytes());
+        let found = self.store.namespace(namespace.as_bytes());
         found.ok_or_else(|| format!("no namespace {namespace:?}"))
     }
 
-    /// Forgets every record, as a server in memory does when it is restarted: connections are closed, too.
+    /// Forgets every record, as servers in memory do that are all restarted: connections are closed, too.
     pub fn restart_empty(&self) {
-        control::restart_empty(&self.engine);
+        self.nodes.restart_empty();
     }
 
     /// Lets so many seconds pass for the records' times to live.
     pub fn advance_clock(&self, seconds: i64) {
-        self.engine.store.advance_clock(seconds);
+        self.store.advance_clock(seconds);
     }
 }
 
 impl Drop for Simulator {
     fn drop(&mut self) {
         self.control = None;
-        self.engine.faults.stop();
-        self.listener = None;
+        self.nodes.stop();
     }
+}
+
+/// The listening sockets of all nodes.
+fn bind(config: &SimConfig) -> io::Result<Vec<TcpListener>> {
+    let listener = |number: usize| {
+        let mut addr = config.listen;
+        if addr.port() != 0 {
+            let port = u16::try_from(usize::from(addr.port()) + number);
+            addr.set_port(port.map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "no port is left for a node"))?);
+        }
+        TcpListener::bind(addr)
+    };
+    (0..config.nodes).map(listener).collect()
 }
 
 /// A record as tests look at it.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::engine::{Conversation, Engine};
-use super::faults::Verdict;
+use super::faults::{Faults, Verdict};
 use super::wire::{self, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHeader, PROTO_MESSAGE};
 
 /// The open connections of a listener, so that they can be closed from elsewhere.
@@ -51,11 +51,24 @@ impl Drop for Registered {
 
 type Handler = Arc<dyn Fn(TcpStream) + Send + Sync>;
 
+/// Connection threads. Dropping them waits for their end.
+#[derive(Default)]
+pub struct Threads(Vec<JoinHandle<()>>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for thread in self.0.drain(..) {
+            // A panic has been printed by its thread; there is nothing to add here.
+            let _ = thread.join();
+        }
+    }
+}
+
 /// An accept loop with its connection threads. Stops and joins them all when dropped.
 pub struct Listener {
     addr: SocketAddr,
     stopping: Arc<AtomicBool>,
-    acceptor: Option<JoinHandle<()>>,
+    acceptor: Option<JoinHandle<Threads>>,
 }
 
 impl Listener {
@@ -74,7 +87,7 @@ impl Listener {
             let stopping = stopping.clone();
             thread::Builder::new()
                 .name(format!("{name}-accept"))
-                .spawn(move || accept_loop(&listener, name, &stopping, &connections, &accept, &handler))?
+                .spawn(move || accept_loop(listener, name, &stopping, &connections, &accept, &handler))?
         };
         Ok(Listener {
             addr,
@@ -87,32 +100,41 @@ impl Listener {
         self.addr
     }
 
-    fn stop(&mut self) {
-        let Some(acceptor) = self.acceptor.take() else { return };
+    /// Listens no more, and closes all connections. Their threads end when they have noticed.
+    pub fn stop(mut self) -> Threads {
+        self.end()
+    }
+
+    fn end(&mut self) -> Threads {
+        let Some(acceptor) = self.acceptor.take() else {
+            return Threads::default();
+        };
         self.stopping.store(true, Ordering::SeqCst);
-        // The accept loop waits for a connection: this is the one that wakes it. The loop closes and joins the others.
+        // The accept loop waits for a connection: this is the one that wakes it. The loop closes the others.
         let woken = TcpStream::connect_timeout(&self.addr, Duration::from_secs(1));
         if woken.is_ok() || acceptor.is_finished() {
             // A panic has been printed by its thread; there is nothing to add here.
-            let _ = acceptor.join();
+            return acceptor.join().unwrap_or_default();
         }
+        Threads::default()
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.stop();
+        self.end();
     }
 }
 
+/// Returns what is left to be joined.
 fn accept_loop(
-    listener: &TcpListener,
+    listener: TcpListener,
     name: &str,
     stopping: &AtomicBool,
     connections: &Connections,
     accept: &dyn Fn() -> bool,
     handler: &Handler,
-) {
+) -> Threads {
     static NEXT_ID: AtomicU64 = AtomicU64::new(0);
     let mut threads: Vec<JoinHandle<()>> = Vec::new();
     loop {
@@ -152,10 +174,9 @@ fn accept_loop(
             }
         }
     }
+    drop(listener);
     connections.close_all();
-    for thread in threads {
-        let _ = thread.join();
-    }
+    Threads(threads)
 }
 
 /// Serves one connection until either side ends it.
@@ -166,18 +187,24 @@ pub fn converse(engine: &Arc<Engine>, mut stream: TcpStream) {
     let mut frames = Frames::default();
     let mut conversation = Conversation::default();
     let mut out = Vec::new();
+    let presence = &engine.node.presence;
+    let life = presence.life();
     // Errors are the client's leaving, or our closing the socket: both end the conversation and nothing else.
     while let Ok(Some((header, body))) = frames.next(&mut stream) {
-        let verdict = engine.faults.judge(header.kind == PROTO_MESSAGE);
+        let (verdict, faults) = engine.faults.judge(header.kind == PROTO_MESSAGE);
         match verdict {
             Verdict::Drop => continue,
             Verdict::Hold => {
-                hold(engine, header, &frames.buffer[body], &conversation);
+                hold(engine, faults, header, &frames.buffer[body], &conversation);
                 continue;
             }
             // Cleared, or stopped: it never takes effect.
-            Verdict::ApplyAfter(after) if !engine.faults.wait(after) => continue,
+            Verdict::ApplyAfter(after) if !faults.wait(after) => continue,
             _ => {}
+        }
+        // A node that has left says nothing; where it refuses, the connection is closed, too.
+        if !presence.is_still(life) {
+            continue;
         }
         out.clear();
         if !engine.answer(header, &frames.buffer[body], &mut conversation, &mut out) {
@@ -186,7 +213,7 @@ pub fn converse(engine: &Arc<Engine>, mut stream: TcpStream) {
         let sent = match verdict {
             Verdict::Answer => stream.write_all(&out),
             Verdict::AnswerAfter(after) => {
-                engine.faults.wait(after);
+                faults.wait(after);
                 stream.write_all(&out)
             }
             Verdict::Apply | Verdict::ApplyAfter(_) | Verdict::Hold | Verdict::Drop => Ok(()),
@@ -207,12 +234,15 @@ pub fn converse(engine: &Arc<Engine>, mut stream: TcpStream) {
 }
 
 /// Keeps a message until it is released; the connection goes on without it.
-fn hold(engine: &Arc<Engine>, header: FrameHeader, body: &[u8], conversation: &Conversation) {
+fn hold(engine: &Arc<Engine>, faults: &Faults, header: FrameHeader, body: &[u8], conversation: &Conversation) {
     let (body, mut conversation) = (body.to_vec(), conversation.apart());
+    let life = engine.node.presence.life();
     // Weak: the engine holds the faults, and they hold this.
     let later = Arc::downgrade(engine);
-    engine.faults.hold(Box::new(move || {
-        if let Some(engine) = later.upgrade() {
+    faults.hold(Box::new(move || {
+        if let Some(engine) = later.upgrade()
+            && engine.node.presence.is_still(life)
+        {
             engine.answer(header, &body, &mut conversation, &mut Vec::new());
         }
     }));

@@ -33,6 +33,10 @@ pub struct Stats {
     pub filtered: u64,
     /// Rows on a key that an earlier row of the same batch has named.
     pub duplicate_rows: u64,
+    /// Rows and single messages that arrived at a node without their partition.
+    pub unowned: u64,
+    /// Of these, those it passed on to their master.
+    pub proxied: u64,
     /// Rows and single messages by result code.
     pub results: BTreeMap<u8, u64>,
     /// Connections accepted so far.
@@ -43,6 +47,30 @@ impl Stats {
     /// How often a result code was given to a row or single message.
     pub fn result(&self, code: u8) -> u64 {
         self.results.get(&code).copied().unwrap_or(0)
+    }
+
+    /// Together with another node's.
+    pub(super) fn plus(mut self, other: Stats) -> Stats {
+        for (code, times) in other.results {
+            *self.results.entry(code).or_default() += times;
+        }
+        Stats {
+            messages: self.messages + other.messages,
+            batches: self.batches + other.batches,
+            batches_refused: self.batches_refused + other.batches_refused,
+            rows: self.rows + other.rows,
+            biggest_batch: self.biggest_batch.max(other.biggest_batch),
+            singles: self.singles + other.singles,
+            reads: self.reads + other.reads,
+            writes: self.writes + other.writes,
+            deletes: self.deletes + other.deletes,
+            filtered: self.filtered + other.filtered,
+            duplicate_rows: self.duplicate_rows + other.duplicate_rows,
+            unowned: self.unowned + other.unowned,
+            proxied: self.proxied + other.proxied,
+            results: self.results,
+            connections: self.connections + other.connections,
+        }
     }
 }
 
@@ -86,6 +114,8 @@ pub struct Counters {
     deletes: AtomicU64,
     filtered: AtomicU64,
     pub duplicate_rows: AtomicU64,
+    pub unowned: AtomicU64,
+    pub proxied: AtomicU64,
     pub connections: AtomicU64,
     results: [AtomicU64; 256],
 }
@@ -104,6 +134,8 @@ impl Default for Counters {
             deletes: AtomicU64::default(),
             filtered: AtomicU64::default(),
             duplicate_rows: AtomicU64::default(),
+            unowned: AtomicU64::default(),
+            proxied: AtomicU64::default(),
             connections: AtomicU64::default(),
             results: [const { AtomicU64::new(0) }; 256],
         }
@@ -136,6 +168,8 @@ impl Counters {
             deletes: read(&self.deletes),
             filtered: read(&self.filtered),
             duplicate_rows: read(&self.duplicate_rows),
+            unowned: read(&self.unowned),
+            proxied: read(&self.proxied),
             results: (0..=255)
                 .zip(self.results.iter().map(read))
                 .filter(|(_, times)| *times > 0)

@@ -395,6 +395,15 @@ impl Namespace {
             self.objects.fetch_sub(removed, Ordering::Relaxed);
         }
     }
+
+    fn retain(&self, keep: &impl Fn(&Digest) -> bool) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let before = shard.len();
+            shard.retain(|digest, _| keep(digest));
+            self.objects.fetch_sub((before - shard.len()) as u64, Ordering::Relaxed);
+        }
+    }
 }
 
 /// All namespaces and the clock their records expire by.
@@ -436,5 +445,10 @@ impl Store {
 
     pub fn clear(&self) {
         self.namespaces.iter().for_each(Namespace::clear);
+    }
+
+    /// Forgets the records that are not to be kept.
+    pub fn retain(&self, keep: impl Fn(&Digest) -> bool) {
+        self.namespaces.iter().for_each(|namespace| namespace.retain(&keep));
     }
 }

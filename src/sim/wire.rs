@@ -65,6 +65,8 @@ pub mod code {
     pub const RECORD_EXISTS: u8 = 5;
     pub const BIN_EXISTS: u8 = 6;
     pub const OUT_OF_SPACE: u8 = 8;
+    pub const TIMEOUT: u8 = 9;
+    pub const UNAVAILABLE: u8 = 11;
     pub const INCOMPATIBLE_TYPE: u8 = 12;
     pub const RECORD_TOO_BIG: u8 = 13;
     pub const KEY_BUSY: u8 = 14;

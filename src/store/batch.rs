@@ -15,14 +15,16 @@ impl RowWriter for Store {
         let mut operations: Vec<BatchOperation> = rows.iter().map(request::write).collect();
         let started = Instant::now();
         // `Ok` says nothing about the rows, and `Err` may have destroyed them: only a row's own code counts.
-        let call = self.client.batch(self.policy(), &mut operations);
+        let client = self.client();
+        let nodes = client.nodes().len();
+        let call = client.batch(self.policy(nodes), &mut operations);
         self.counters.batch(rows.len(), started.elapsed());
 
         let refused = operations
             .iter()
             .any(|operation| is_batch_refused(operation.batch_record()));
         // With several nodes nobody says which rows went where.
-        let nothing_applied = refused && self.client.nodes().len() == 1;
+        let nothing_applied = refused && nodes == 1;
         let answers: Vec<Answer> = operations
             .iter()
             .map(|operation| answer(operation.batch_record(), call.as_ref().err(), nothing_applied))
@@ -30,13 +32,19 @@ impl RowWriter for Store {
 
         let reason = || why(&operations, call.as_ref().err());
         self.report(started, rows, &answers, reason);
+        if answers.iter().all(|answer| matches!(answer, Answer::Failed { .. })) {
+            self.connection.look_for_cluster();
+        } else {
+            self.connection.remember_nodes();
+        }
         answers
     }
 
     fn held(&self, rows: &[Outgoing<'_>]) -> Vec<Option<Held>> {
         let mut operations: Vec<BatchOperation> = rows.iter().map(request::read_conditions).collect();
         let started = Instant::now();
-        let call = self.client.batch(self.policy(), &mut operations);
+        let client = self.client();
+        let call = client.batch(self.policy(client.nodes().len()), &mut operations);
         let held: Vec<Option<Held>> = rows
             .iter()
             .zip(&operations)
@@ -56,7 +64,7 @@ impl RowWriter for Store {
 
     fn lacks_namespace(&self, namespace: &str) -> bool {
         let policy = AdminPolicy::default();
-        match self.client.info(&policy, &["namespaces"]) {
+        match self.client().info(&policy, &["namespaces"]) {
             // Not reachable: it may well have it.
             Err(_) => false,
             Ok(answer) => answer
@@ -67,9 +75,9 @@ impl RowWriter for Store {
 }
 
 impl Store {
-    fn policy(&self) -> &BatchPolicy {
-        // Nodes come and go: which policy fits is decided at each call.
-        if self.client.nodes().len() == 1 {
+    /// Nodes come and go: which policy fits is decided at each call.
+    fn policy(&self, nodes: usize) -> &BatchPolicy {
+        if nodes == 1 {
             &self.batch_policy_one_node
         } else {
             &self.batch_policy

@@ -2,10 +2,11 @@
 //!
 //! [`Store::connect`] waits for the cluster where the main thread can leave it; [`Store`] turns planned rows into
 //! one batch call (`request`, `batch`) and gives each row the answer that is its own. It retries nothing:
-//! that is `pipeline::write`'s. What operators are told of the database's state is [`health`]'s.
+//! that is `pipeline::write`'s. A client that has lost its cluster is replaced (`connection`). What operators are told of the database's state is [`health`]'s.
 
 mod batch;
 mod condition;
+mod connection;
 mod limit;
 mod request;
 pub mod health;
@@ -17,12 +18,13 @@ use std::time::{Duration, Instant};
 
 use aerospike::{AdminPolicy, AuthMode, BatchPolicy, Client, ClientPolicy, Concurrency, Key, ReadPolicy};
 use crossbeam_channel::{RecvTimeoutError, bounded};
-use log::{debug, info, warn};
+use log::{info, warn};
 
 use crate::config::model::Aerospike;
 use crate::ops::counters::Counters;
 use crate::pipeline::disposition::{CREDENTIALS, NOT_AUTHENTICATED};
 use crate::shutdown::Stop;
+use connection::Connection;
 use health::Health;
 use limit::BatchLimit;
 
@@ -89,7 +91,7 @@ pub struct StoreOptions {
 
 /// A connected cluster. Shared by all workers.
 pub struct Store {
-    client: Client,
+    connection: Arc<Connection>,
     /// For a cluster of several nodes.
     batch_policy: BatchPolicy,
     /// For a cluster of one node: all work of a call then stays on the calling thread.
@@ -102,7 +104,7 @@ pub struct Store {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
-            .field("nodes", &self.client.node_names())
+            .field("nodes", &self.client().node_names())
             .finish_non_exhaustive()
     }
 }
@@ -124,7 +126,7 @@ impl Store {
         loop {
             let failure = match attempt(config, options, stop)? {
                 Ok(client) => match check_cluster(&client, &options.namespaces) {
-                    Ok(()) => return Ok(Self::new(client, options, counters)),
+                    Ok(()) => return Ok(Self::new(client, config, options, counters)),
                     Err(refused) => {
                         // Or its background task goes on tending the cluster.
                         let _ = client.close();
@@ -156,7 +158,7 @@ impl Store {
         }
     }
 
-    fn new(client: Client, options: &StoreOptions, counters: Arc<Counters>) -> Store {
+    fn new(client: Client, config: &Aerospike, options: &StoreOptions, counters: Arc<Counters>) -> Store {
         let timeout_ms = u32::try_from(options.write_timeout.as_millis()).unwrap_or(u32::MAX);
         // Not `BatchPolicy::default()`, which is a read policy with retries of its own.
         let mut batch_policy = BatchPolicy::write_default();
@@ -166,7 +168,7 @@ impl Store {
         batch_policy_one_node.concurrency = Concurrency::Sequential;
         info!("aerospike: connected nodes={}", client.nodes().len());
         Store {
-            client,
+            connection: Connection::new(client, client_policy(config, options), config.hosts.clone()),
             batch_policy,
             batch_policy_one_node,
             limit: BatchLimit::default(),
@@ -175,9 +177,15 @@ impl Store {
         }
     }
 
-    /// For reading back: the demo and the tests.
-    pub fn client(&self) -> &Client {
-        &self.client
+    /// The client in use now: for each call, and for reading back (the demo, the tests). Where it has lost the cluster
+    /// another one takes its place.
+    pub fn client(&self) -> Arc<Client> {
+        self.connection.client()
+    }
+
+    /// So many nodes are remembered, to be looked for when all are lost.
+    pub fn remembers(&self) -> usize {
+        self.connection.remembers()
     }
 
     /// The policy for [`Self::client`]'s reads, bounded by the write time-out.
@@ -195,9 +203,7 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        if let Err(error) = self.client.close() {
-            debug!("aerospike: closing the client failed error=\"{}\"", chain(&error));
-        }
+        self.connection.close();
     }
 }
 

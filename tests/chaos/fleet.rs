@@ -113,10 +113,6 @@ impl Fleet {
         self.members[member].program.is_some()
     }
 
-    pub fn running(&self) -> Vec<usize> {
-        (0..self.members.len()).filter(|member| self.runs(*member)).collect()
-    }
-
     pub fn start(&mut self, member: usize) {
         let member = &mut self.members[member];
         assert!(member.program.is_none(), "it runs");

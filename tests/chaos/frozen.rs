@@ -132,7 +132,7 @@ impl Ordeal {
         let workers = u64::try_from(ALL).unwrap();
         wait_until(
             "every worker to wait for an answer",
-            || self.fleet.sim.stat("held_late"),
+            || self.fleet.sim.say("held-late").parse::<u64>().unwrap(),
             |held| *held >= workers,
         );
         self.fleet.freeze(FROZEN);

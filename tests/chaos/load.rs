@@ -85,12 +85,22 @@ impl Messages {
         self.ends.iter().sum()
     }
 
+    /// The ids of the messages from an offset in each partition to another.
+    pub fn ids_between(from: &[i64], to: &[i64]) -> Vec<String> {
+        (0..)
+            .zip(from.iter().zip(to))
+            .flat_map(|(partition, (from, to))| (*from..*to).map(move |offset| format!("{partition}-{offset}")))
+            .collect::<Vec<String>>()
+    }
+
     /// The ids of the messages below an offset in each partition.
     pub fn ids_below(ends: &[i64]) -> Vec<String> {
-        (0..)
-            .zip(ends)
-            .flat_map(|(partition, end)| (0..*end).map(move |offset| format!("{partition}-{offset}")))
-            .collect::<Vec<String>>()
+        Self::ids_between(&vec![0; ends.len()], ends)
+    }
+
+    /// The keys, each with its partition.
+    pub fn keys(&self) -> Vec<(String, i32)> {
+        self.keys.iter().map(|key| (key.name.clone(), key.partition)).collect()
     }
 
     /// Holds the records against what was sent.

@@ -168,7 +168,10 @@ pub fn penstock() -> Command {
 /// The simulator's program.
 pub struct SimProgram {
     _program: Program,
+    /// The first node's address.
     pub addr: SocketAddr,
+    /// All nodes' addresses.
+    pub addrs: Vec<SocketAddr>,
     control: SocketAddr,
 }
 
@@ -183,8 +186,11 @@ impl SimProgram {
             .1
             .split_once(" control=")
             .unwrap();
+        // One node is not listed again.
+        let (control, nodes) = control.split_once(" nodes=").unwrap_or((control, addr));
         SimProgram {
             addr: addr.parse().unwrap(),
+            addrs: nodes.split(',').map(|addr| addr.parse().unwrap()).collect(),
             control: control.parse().unwrap(),
             _program: program,
         }

@@ -12,7 +12,7 @@ use penstock::pipeline::guard::{Guard, GuardIdentity, mark};
 use penstock::pipeline::map::{Mapping, Message, Rejection};
 use penstock::pipeline::plan::{Outgoing, Plan};
 use penstock::pipeline::row::RecordKey;
-use penstock::pipeline::write::{Answer, Held, Limits, Refusal, RowWriter, Tally, WriteEnd, write};
+use penstock::pipeline::write::{Answer, Calls, Held, Limits, Refusal, RowWriter, Tally, WriteEnd, write};
 use penstock::pressure::Pressure;
 use penstock::shutdown::{Stop, StopKind};
 use penstock::sim::{NamespaceConfig, RecordView, SimConfig, Simulator};
@@ -142,7 +142,7 @@ impl Bench {
         Make::default().bench(writes)
     }
 
-    fn on(sim: Arc<Simulator>, writes: &str, timeout: Duration, workers: usize) -> Bench {
+    pub fn on(sim: Arc<Simulator>, writes: &str, timeout: Duration, workers: usize) -> Bench {
         Lines::gather();
         let (config, mapping) = compile(&sim.addr().to_string(), writes);
         let counters = Arc::new(Counters::new());
@@ -209,7 +209,13 @@ impl Bench {
             bytes: usize::MAX,
             finish_max: Duration::from_secs(2),
         };
-        let written = write(&plan, &limits, &Guard::new(owner), spy, &self.pressure, stop);
+        let calls = Calls {
+            writer: spy,
+            pressure: &self.pressure,
+            stop,
+            meanwhile: &|| {},
+        };
+        let written = write(&plan, &limits, &Guard::new(owner), &calls);
         let after = self.sim.stats();
         let offset = |row: usize| messages[plan.message(row)].offset;
         let mut open: Vec<i64> = written.open.iter().map(|row| offset(*row)).collect();

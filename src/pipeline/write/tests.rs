@@ -60,6 +60,15 @@ fn script(answers: &[(i64, &[Answer])]) -> Script {
     }
 }
 
+fn calls<'c>(script: &'c Script, pressure: &'c Pressure, stop: &'c Stop) -> Calls<'c> {
+    Calls {
+        writer: script,
+        pressure,
+        stop,
+        meanwhile: &|| {},
+    }
+}
+
 fn key(row: &Outgoing<'_>) -> i64 {
     match row.key {
         RecordKey::Integer(n) => *n,
@@ -135,7 +144,7 @@ fn run_in(rules: &RowRules, keys: &[(i64, &str)], script: Script) -> (Written, S
         .as_ref()
         .map(|(_, stop)| stop.clone())
         .unwrap_or_default();
-    let written = write(&plan, &LIMITS, &guard, &script, &pressure(), &stop);
+    let written = write(&plan, &LIMITS, &guard, &calls(&script, &pressure(), &stop));
     (written, script)
 }
 
@@ -416,7 +425,7 @@ fn what_is_set_and_taken_away_again_is_done_where_it_makes_no_record() {
     }
     // Or it would be asked again for ever.
     let script = script(&[(1, &[Answer::Code(2), Answer::Code(2)])]);
-    let written = write(&plan, &LIMITS, &guard, &script, &pressure(), &Stop::new());
+    let written = write(&plan, &LIMITS, &guard, &calls(&script, &pressure(), &Stop::new()));
     assert_eq!((written.tally.written, script.calls.borrow().len()), (2, 1));
 }
 
@@ -433,7 +442,7 @@ fn run_continued(rules: &[RowRules; 2], script: Script) -> (Written, Script) {
         };
         plan.push(row, mark(9, number).unwrap());
     }
-    let written = write(&plan, &LIMITS, &guard, &script, &pressure(), &Stop::new());
+    let written = write(&plan, &LIMITS, &guard, &calls(&script, &pressure(), &Stop::new()));
     (written, script)
 }
 
@@ -605,7 +614,7 @@ fn a_call_has_a_cap_on_what_its_rows_weigh() {
         bytes: 25_000,
         ..LIMITS
     };
-    let written = write(&plan, &limits, &guard, &script, &pressure(), &Stop::new());
+    let written = write(&plan, &limits, &guard, &calls(&script, &pressure(), &Stop::new()));
     assert_eq!(written.tally.written, 3);
     assert_eq!(*script.calls.borrow(), [vec![(0, 1), (1, 1)], vec![(2, 1)]]);
 }

@@ -1,0 +1,65 @@
+//! A partition that is held: what a person is told, with the place, the reason and the cure. Payloads stay out of it.
+
+use log::error;
+use rdkafka::error::KafkaError;
+
+use super::Worker;
+use crate::pipeline::disposition::NOT_FOUND;
+use crate::pipeline::map::{Reason, Rejection};
+use crate::pipeline::write::Refusal;
+
+impl Worker<'_> {
+    pub(super) fn hold_unreadable(&mut self, error: &KafkaError) {
+        self.set_held();
+        error!(
+            "kafka: a part of the log cannot be read, its partition is held; the other partitions go on {} next={:?} \
+             error=\"{error}\" cure=\"look at the broker's disk and at check.crcs; or, to skip it, stop the service, set the \
+             group's offset of this partition behind it (kafka-consumer-groups.sh --reset-offsets) and start it\"",
+            self.partition,
+            self.tracker.next()
+        );
+    }
+
+    pub(super) fn hold(&mut self, offset: i64, rejection: &Rejection) {
+        self.set_held();
+        error!(
+            "message rejected, its partition is held; the other partitions go on topic={} partition={} offset={offset} \
+             reason={} detail=\"{}\" cure=\"correct the rule and restart; or, to skip this message, stop the service, set \
+             the group's offset of this partition to {} (kafka-consumer-groups.sh --reset-offsets --to-offset) and start it\"",
+            self.partition.topic,
+            self.partition.number,
+            rejection.reason.as_str(),
+            rejection.detail,
+            offset + 1
+        );
+    }
+}
+
+/// Why a message is rejected whose row will not be written.
+pub(super) fn rejection_of(refusal: Refusal) -> Rejection {
+    let (reason, detail) = match refusal {
+        Refusal::Code(code) => (
+            Reason::Database(code),
+            format!("the database refuses its row with result code {code}"),
+        ),
+        Refusal::Unsendable => (
+            Reason::Unsendable,
+            "the database client cannot make a request of its row".to_owned(),
+        ),
+        Refusal::Conflict(NOT_FOUND) => (
+            Reason::Conflict,
+            "there is no such record, and mode = \"update_only\"".to_owned(),
+        ),
+        Refusal::Conflict(_) => (
+            Reason::Conflict,
+            "the record is there already, and mode = \"create\" (unguarded, where an answer was lost, it may be by this \
+             message's own doing)"
+                .to_owned(),
+        ),
+        Refusal::InDoubt => (
+            Reason::InDoubt,
+            "its row may have been applied or not, and cannot be repeated (in_doubt): look at the record".to_owned(),
+        ),
+    };
+    Rejection::new(reason, detail)
+}
