@@ -50,6 +50,20 @@ test-order: setup ## records end with their last message, or greatest version: r
 	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test order -- \
 		--ignored --nocapture --test-threads=1
 
+# Shorter, and only what CI runs. What of it: all scenarios, or those of the named modules of tests/chaos.
+ifdef SHORT
+test-chaos: export KILLS := $(or $(KILLS),10)
+test-chaos: export MEMBERS_S := $(or $(MEMBERS_S),20)
+ONLY ?= kills:: members:: frozen:: silence::
+endif
+ONLY ?=
+
+.PHONY: test-chaos
+test-chaos: setup ## members killed, rolled, frozen; a database and brokers in every bad state (half an hour; some minutes: SHORT=1; one: ONLY=frozen)
+	$(CARGO) test --release --locked --features sim --test chaos --no-run
+	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test chaos -- \
+		--ignored --nocapture --test-threads=1 $(ONLY)
+
 .PHONY: bench
 bench: setup ## what decoding a message costs
 	$(CARGO) bench --locked --features sim --bench decode
@@ -74,7 +88,7 @@ doc: setup ## the crate's documentation, warnings denied
 	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --no-deps --all-features --document-private-items
 
 .PHONY: check
-check: ## everything CI runs: lint, test, doc, bench, test-kafka, and short runs of rates, test-exactly-once and test-order
+check: ## everything CI runs: lint, test, doc, bench, test-kafka, and short runs of rates, test-exactly-once, test-order and test-chaos
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory doc
@@ -83,6 +97,7 @@ check: ## everything CI runs: lint, test, doc, bench, test-kafka, and short runs
 	@$(MAKE) --no-print-directory rates ARGS="--messages 150000 --rounds 1"
 	@$(MAKE) --no-print-directory test-exactly-once MESSAGES=60000 KILLS=4
 	@$(MAKE) --no-print-directory test-order MESSAGES=20000
+	@$(MAKE) --no-print-directory test-chaos SHORT=1
 
 .PHONY: clean
 clean: ## remove what was built, and the broker with its jars

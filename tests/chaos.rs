@@ -11,10 +11,12 @@
 //! | a member frozen past its session with a batch in hand, and woken behind its successor | [`frozen`] |
 //! | the database silent for several `max.poll.interval.ms` | [`silence`] |
 //! | each other state of the database | [`database`] |
+//! | the states of the brokers | [`broker`] |
 //! | 256 partitions on one process | [`partitions`] |
 //!
 //! Moments are found by what can be seen from outside, never by the clock; figures are ratios of one run. Everything
-//! random is drawn from `SEED`; `KILLS`, `MESSAGES`, `MEMBERS_S`, `OUTAGE_S` scale the scenarios.
+//! random is drawn from `SEED`; `KILLS`, `MESSAGES`, `MEMBERS_S`, `MAX_POLL_S`, `OUTAGE_S`,
+//! `AWAY_S` (what stands for ten minutes) and `ROUNDS` scale the scenarios.
 
 #![cfg(feature = "sim")]
 // A test may fail by panicking, and these tell their figures.
@@ -28,6 +30,9 @@ mod load;
 // Members of one group, as programs.
 #[path = "chaos/fleet.rs"]
 mod fleet;
+// One service with a backlog, and how long a state lasts.
+#[path = "chaos/stage.rs"]
+mod stage;
 // The scenarios.
 #[path = "chaos/kills.rs"]
 mod kills;
@@ -41,3 +46,5 @@ mod silence;
 mod partitions;
 #[path = "chaos/database.rs"]
 mod database;
+#[path = "chaos/broker.rs"]
+mod broker;

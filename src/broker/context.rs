@@ -14,6 +14,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance}
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use super::client_errors::ClientErrors;
 use super::commits::FailedCommits;
 use super::committed::{Committed, is_refusal, look_up};
 use super::origin::Start;
@@ -33,6 +34,7 @@ pub struct Context {
     counters: Arc<Counters>,
     statistics: Mutex<Option<Statistics>>,
     failed_commits: FailedCommits,
+    errors: ClientErrors,
     stop: Stop,
 }
 
@@ -88,6 +90,7 @@ impl Context {
             counters,
             statistics: Mutex::default(),
             failed_commits: FailedCommits::default(),
+            errors: ClientErrors::default(),
             stop,
         }
     }
@@ -194,7 +197,7 @@ impl ClientContext for Context {
         match error.rdkafka_error_code() {
             // Told by its worker, with what is gone.
             Some(RDKafkaErrorCode::AutoOffsetReset) => debug!("kafka: {error} reason=\"{reason}\""),
-            _ => warn!("kafka: {error} reason=\"{reason}\""),
+            _ => self.errors.tell(&error, reason),
         }
     }
 }

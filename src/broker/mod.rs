@@ -3,6 +3,7 @@
 //! With `worker` and `rebalance` the only code that knows the `rdkafka` crate. Commits no offset and reads no
 //! message: workers do.
 
+pub mod client_errors;
 pub mod commits;
 pub mod committed;
 pub mod context;

@@ -10,21 +10,13 @@ use std::time::{Duration, Instant};
 
 use aerospike::Key;
 
-use crate::fleet::Fleet;
-use crate::load::{Messages, ROUTES};
-use crate::support::ordeal::{Scale, Source, Watched as _, number};
-use crate::support::process::SimProgram;
-use crate::support::{Kafka, Setup, simulator};
+use crate::load::Messages;
+use crate::stage::{CPU_MAX, RECOVERED, Stage, WINDOW, away, outage};
+use crate::support::ordeal::{Scale, Watched as _};
+use crate::support::{Kafka, simulator};
 
-const PARTITIONS: i32 = 8;
-const KEYS: usize = 2000;
 const BYTES: usize = 560;
-const RUN: &str = "batch_rows_max = 100\nwrite_timeout = \"1s\"\nmemory = \"160MiB\"";
 const CONSUMER: &str = "session.timeout.ms = 6000\nheartbeat.interval.ms = 500\nmax.poll.interval.ms = 6000";
-const WINDOW: Duration = Duration::from_secs(4);
-const RECOVERED: f64 = 0.9;
-const CPU_MAX: f64 = 0.05;
-const MEMORY_MAX: f64 = 1.1;
 /// Lines in the log: some at the edges, some every 10 seconds.
 const LINES_AT_ONCE: usize = 12;
 const LINES_EACH_10_S: usize = 4;
@@ -45,8 +37,8 @@ struct State {
     begin: Vec<String>,
     end: Vec<String>,
     meanwhile: Meanwhile,
-    /// Nobody can read either: to look at the records it has to be ended for a moment.
-    is_mute: bool,
+    /// Readers are hindered, too: to look at the records it has to be ended for a moment.
+    hinders_readers: bool,
     /// A part of a line that tells the operator.
     says: &'static str,
     lasts: Duration,
@@ -65,80 +57,57 @@ impl State {
             begin: owned(begin),
             end: owned(end),
             meanwhile: Meanwhile::Waits,
-            is_mute: false,
+            hinders_readers: false,
             says: "",
-            lasts: Duration::from_secs(number("OUTAGE_S", 12)),
+            lasts: outage(),
             recovery_max: Duration::from_secs(5),
             forgets: false,
         }
     }
 }
 
-/// The service in mid-stream, with a backlog.
-struct Stage {
-    fleet: Fleet,
-    messages: Messages,
-    bound_mib: u64,
+/// With a backlog that outlasts the state, should messages flow in it.
+fn stage(name: &str, nodes: &str, flows: Duration) -> Stage {
+    let scale = Scale::from_env(10_000 * (20 + flows.as_secs()), 0);
+    println!("\ndatabase, {name}: seed={}", scale.seed);
+    Stage::new(&Kafka::real(), &scale, BYTES, nodes, CONSUMER)
 }
 
-impl Stage {
-    fn new(name: &str, nodes: &str) -> Stage {
-        let scale = Scale::from_env(300_000, 0);
-        println!("\ndatabase, {name}: seed={}", scale.seed);
-        let kafka = Kafka::real();
-        let mut source = Source::new(&kafka, "database", PARTITIONS);
-        let mut messages = Messages::new(scale.seed, KEYS, PARTITIONS, BYTES);
-        messages.send(&mut source, scale.messages);
-        source.flush();
-        let sim = SimProgram::start(&["--seed", &scale.seed.to_string(), "--nodes", nodes]);
-        let setup = Setup::new(&kafka, &source.topic, sim.addr)
-            .run(RUN)
-            .consumer(CONSUMER)
-            .routes(ROUTES);
-        let mut fleet = Fleet::new(sim, source.topic.clone(), &setup, 1);
-        // The database sets the pace, not what else this machine does.
-        fleet.say(&["delay 20ms"]);
-        fleet.start(0);
-        let bound_mib = fleet.bound_mib(0);
-        Stage {
-            fleet,
-            messages,
-            bound_mib,
-        }
+fn say(stage: &Stage, commands: &[String]) {
+    for command in commands {
+        stage.fleet.sim.say(command);
     }
+}
 
-    fn say(&self, commands: &[String]) {
-        for command in commands {
-            self.fleet.sim.say(command);
-        }
+/// Fails unless everything from these offsets to the committed ones is in the database; and returns how many messages
+/// those are. Nothing moves meanwhile.
+fn assert_committed_is_written(stage: &mut Stage, state: &State, from: &[i64]) -> usize {
+    stage.fleet.freeze(0);
+    if state.hinders_readers {
+        say(stage, &state.end);
     }
-
-    /// Fails unless everything from these offsets to the committed ones is in the database; and returns how many
-    /// messages those are. Nothing moves meanwhile.
-    fn assert_committed_is_written(&mut self, state: &State, from: &[i64]) -> usize {
-        self.fleet.freeze(0);
-        if state.is_mute {
-            self.say(&state.end);
-        }
-        let ids = Messages::ids_between(from, &self.fleet.committed());
-        let found = self.fleet.read_as("all", &ids, |_| ());
-        let missing = found.iter().filter(|there| there.is_none()).count();
-        assert_eq!(missing, 0, "committed, of {}, and not in the database", ids.len());
-        if state.is_mute {
-            self.say(&state.begin);
-        }
-        self.fleet.wake(0);
-        ids.len()
+    let ids = Messages::ids_between(from, &stage.fleet.committed());
+    let found = stage.fleet.read_as("all", &ids, |_| ());
+    let missing = found.iter().filter(|there| there.is_none()).count();
+    assert_eq!(missing, 0, "committed, of {}, and not in the database", ids.len());
+    if state.hinders_readers {
+        say(stage, &state.begin);
     }
+    stage.fleet.wake(0);
+    ids.len()
 }
 
 fn runs_through(state: &State) {
     let began = Instant::now();
-    let mut stage = Stage::new(state.name, state.nodes);
+    let flows = match state.meanwhile {
+        Meanwhile::Flows => state.lasts,
+        Meanwhile::Waits => Duration::ZERO,
+    };
+    let mut stage = stage(state.name, state.nodes, flows);
     let ends = stage.messages.ends.clone();
     let before = stage.fleet.rate(WINDOW, &ends);
 
-    stage.say(&state.begin);
+    say(&stage, &state.begin);
     let log = stage.fleet.log(0).lines().count();
     // What was acknowledged before is committed, and queues fill.
     thread::sleep(Duration::from_secs(3));
@@ -160,10 +129,10 @@ fn runs_through(state: &State) {
     let cpu = (last.cpu - first.cpu).as_secs_f64() / since.elapsed().as_secs_f64();
     let flowed = stage.fleet.look().messages() - flowed;
     let during = flowed as f64 / since.elapsed().as_secs_f64();
-    let checked = stage.assert_committed_is_written(state, &from);
+    let checked = assert_committed_is_written(&mut stage, state, &from);
     let said: Vec<String> = stage.fleet.log(0).lines().skip(log).map(str::to_owned).collect();
 
-    stage.say(&state.end);
+    say(&stage, &state.end);
     let healed = Instant::now();
     let recovery = stage
         .fleet
@@ -189,21 +158,27 @@ fn runs_through(state: &State) {
         recovery.rate / before,
         recovery.after,
     );
-    let lost = if state.forgets {
+    let ledger = stage.messages.ledger(&stage.fleet);
+    ledger.tell();
+    if state.forgets {
+        // What it forgot was written before.
         let ids = Messages::ids_between(&from, &ends);
         let found = stage.fleet.read_as("all", &ids, |_| ());
-        found.iter().filter(|there| there.is_none()).count()
+        let lost = found.iter().filter(|there| there.is_none()).count();
+        println!(
+            "  forgotten    {} messages by the database; of {} behind them {lost} are lost",
+            ledger.lost,
+            ids.len()
+        );
+        assert_eq!((lost, ledger.last_wrong, ledger.unexpected), (0, 0, 0));
+        assert!(ledger.lost > 0, "the database forgot nothing");
     } else {
-        let ledger = stage.messages.ledger(&stage.fleet);
-        ledger.tell();
         ledger.assert_balances();
-        0
-    };
+    }
     println!("  took         {:.1?}", began.elapsed());
     let tell = || said.join("\n");
-    assert_eq!(lost, 0, "messages behind the records that the database has lost");
     assert_eq!(rebalanced, 0, "{}", stage.fleet.tell());
-    assert!(peak_mib as f64 <= MEMORY_MAX * stage.bound_mib as f64, "{peak_mib} MiB");
+    stage.assert_memory(peak_mib);
     let lines_max = LINES_AT_ONCE + LINES_EACH_10_S * usize::try_from(state.lasts.as_secs()).unwrap() / 10;
     assert!(said.len() <= lines_max, "more than {lines_max} lines: {}", tell());
     assert!(
@@ -227,6 +202,7 @@ fn runs_through(state: &State) {
 fn a_database_that_is_20_ms_slower_is_written_to_at_its_pace() {
     runs_through(&State {
         meanwhile: Meanwhile::Flows,
+        hinders_readers: true,
         ..State::new("20 ms slower", &["delay 40ms"], &["delay 20ms"])
     });
 }
@@ -236,6 +212,7 @@ fn a_database_that_is_20_ms_slower_is_written_to_at_its_pace() {
 fn a_database_that_is_200_ms_slower_is_written_to_at_its_pace() {
     runs_through(&State {
         meanwhile: Meanwhile::Flows,
+        hinders_readers: true,
         ..State::new("200 ms slower", &["delay 220ms"], &["delay 20ms"])
     });
 }
@@ -265,7 +242,7 @@ fn a_full_database_is_waited_for() {
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn a_database_that_refuses_connections_for_long_is_waited_for() {
     runs_through(&State {
-        is_mute: true,
+        hinders_readers: true,
         says: "state=waiting-for-aerospike",
         // Longer than every back-off, and than the client's own time-outs.
         lasts: away(),
@@ -277,7 +254,7 @@ fn a_database_that_refuses_connections_for_long_is_waited_for() {
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn a_database_that_accepts_and_is_silent_is_waited_for() {
     runs_through(&State {
-        is_mute: true,
+        hinders_readers: true,
         says: "state=waiting-for-aerospike",
         ..State::new("accepting and silent", &["stall"], &["unstall"])
     });
@@ -287,7 +264,7 @@ fn a_database_that_accepts_and_is_silent_is_waited_for() {
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn a_database_that_breaks_off_its_answers_is_waited_for() {
     runs_through(&State {
-        is_mute: true,
+        hinders_readers: true,
         says: "state=waiting-for-aerospike",
         ..State::new("resetting in mid-answer", &["reset 1000000000"], &["reset 0"])
     });
@@ -338,7 +315,7 @@ fn a_node_that_comes_back_empty_gets_everything_that_is_not_committed() {
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn a_hot_key_holds_no_other_partition_up() {
     let began = Instant::now();
-    let mut stage = Stage::new("a hot key", "1");
+    let mut stage = stage("a hot key", "1", 2 * WINDOW);
     let ends = stage.messages.ends.clone();
     let (seed, partition) = seed_of_one_record(&stage.messages);
     let others = |from: &[i64], to: &[i64]| -> i64 {
@@ -420,9 +397,4 @@ fn seed_of_one_record(messages: &Messages) -> (u64, i32) {
         }
     }
     unreachable!("some seed does")
-}
-
-/// What stands for ten minutes: longer than every back-off, and than the client's own time-outs.
-fn away() -> Duration {
-    Duration::from_secs(number("AWAY_S", 60))
 }

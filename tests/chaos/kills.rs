@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use crate::load::{Messages, ROUTES};
 use crate::support::Kafka;
-use crate::support::ordeal::{Ordeal, Scale, Source, Watched as _};
+use crate::support::ordeal::{Ordeal, Scale, Source, Watched as _, number};
 
 const PARTITIONS: i32 = 8;
 const KEYS: usize = 500;
@@ -17,7 +17,8 @@ const RUN: &str = "batch_rows_max = 40\nwrite_timeout = \"1s\"";
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn nothing_is_lost_and_every_key_is_its_last_message_after_kills_at_random_moments() {
     let began = Instant::now();
-    let scale = Scale::from_env(400_000, 50);
+    let kills = number("KILLS", 50);
+    let scale = Scale::from_env(8000 * kills, kills);
     let mut rng = Rng::with_seed(scale.seed);
     let kafka = Kafka::real();
     let mut source = Source::new(&kafka, "kills", PARTITIONS);

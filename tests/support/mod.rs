@@ -34,7 +34,8 @@ use rdkafka::bindings::{
 };
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -82,7 +83,15 @@ pub struct Kafka {
 impl Kafka {
     /// One broker in this process, whose groups do not wait for more members before their first rebalance.
     pub fn mock() -> Kafka {
-        let owner: BaseProducer = ClientConfig::new().set("test.mock.num.brokers", "1").create().unwrap();
+        Self::mock_of(1)
+    }
+
+    /// The same with several brokers.
+    pub fn mock_of(brokers: i32) -> Kafka {
+        let owner: BaseProducer = ClientConfig::new()
+            .set("test.mock.num.brokers", brokers.to_string())
+            .create()
+            .unwrap();
         let brokers = owner.client().mock_cluster().unwrap().bootstrap_servers();
         // SAFETY: the client lives in this scope, and was created with a mock cluster.
         let cluster = unsafe { rd_kafka_handle_mock_cluster(owner.client().native_ptr()) };
@@ -135,12 +144,21 @@ impl Kafka {
         }
     }
 
+    /// The mock brokers, to be commanded.
+    pub fn cluster(&self) -> MockCluster<'_, DefaultProducerContext> {
+        self.mock
+            .as_ref()
+            .expect("a mock broker")
+            .client()
+            .mock_cluster()
+            .unwrap()
+    }
+
     /// The mock broker refuses all commits, or takes them again: what was written meanwhile is delivered again to
     /// the next service, as after a crash. (It takes no commit from outside of a group that it knows.)
     pub fn refuse_commits(&self, refuse: bool) {
         const ERRORS: usize = 10_000;
-        let mock = self.mock.as_ref().expect("a mock broker");
-        let cluster = mock.client().mock_cluster().unwrap();
+        let cluster = self.cluster();
         cluster.clear_request_errors(RDKafkaApiKey::OffsetCommit);
         if refuse {
             let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_COMMIT_OFFSET_SIZE;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use aerospike::{
     BatchOperation, BatchPolicy, BatchReadPolicy, Bins, Client, ClientPolicy, Key, Record, ResultCode, Value,
 };
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -154,7 +155,13 @@ pub struct Scene {
 
 impl Scene {
     pub fn new(sim: SimProgram, topic: Topic, group: &str) -> Scene {
-        let watcher = topic.client.clone().set("group.id", group).create().unwrap();
+        let mut client = topic.client.clone();
+        // It looks on also while a broker is away, and must see at once that it is back.
+        client
+            .set("group.id", group)
+            .set("reconnect.backoff.max.ms", "200")
+            .set_log_level(RDKafkaLogLevel::Critical);
+        let watcher = client.create().unwrap();
         Scene {
             sim,
             topic,
