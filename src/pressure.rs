@@ -502,9 +502,8 @@ impl Pressure {
         {
             closed.told = true;
             warn!(
-                "pressure: closed, the database does not answer: all workers wait but one, who tries again every {:?} \
-                 at the least; nothing is lost, consumption waits since={:.1?}",
-                PROBE_PAUSES.1,
+                "pressure: closed, the database does not answer: all workers wait but one, who tries again \
+                 from time to time; nothing is lost, consumption waits since={:.1?}",
                 closed.since.elapsed()
             );
         }

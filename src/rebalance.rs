@@ -172,11 +172,9 @@ impl Workers {
         }
         self.join_or_leave(vec![(partition.clone(), handle)], StopKind::Abandon);
         self.join_or_leave(others, StopKind::Drain);
-        // Without an offset: it was begun at the oldest message, and has finished nothing.
-        let begin = |offset: Option<i64>| offset.map_or(From::Oldest, From::Offset);
-        let from = begin(at.or(progress.next()).map(|offset| offset.min(at_most)));
+        let from = begin(at, progress.next(), at_most);
         let mut froms = vec![(partition.clone(), from)];
-        let from_of = |progress: &Progress| begin(progress.again().or(progress.next()));
+        let from_of = |progress: &Progress| begin(progress.again(), progress.next(), i64::MAX);
         froms.extend(
             kept.into_iter()
                 .map(|(partition, progress)| (partition, from_of(&progress))),
@@ -377,6 +375,14 @@ impl Workers {
     }
 }
 
+/// Where a partition is begun again: where its worker asked for, or at the first offset that it has not finished. Without
+/// either it was begun at the oldest message, and has finished nothing.
+fn begin(asked: Option<i64>, unfinished: Option<i64>, at_most: i64) -> From {
+    asked
+        .or(unfinished)
+        .map_or(From::Oldest, |offset| From::Offset(offset.min(at_most)))
+}
+
 /// Tells all to stop, then joins each; `false` when the deadline passed first (the rest is left running).
 fn join(handles: Vec<(Partition, Handle)>, kind: StopKind, deadline: Instant) -> bool {
     for (_, handle) in &handles {
@@ -411,6 +417,15 @@ fn thread_name(partition: &Partition) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partition_is_never_begun_again_behind_what_is_unfinished() {
+        // A stray below what its worker has finished: that one went past it.
+        assert_eq!(begin(None, Some(120), 100), From::Offset(100));
+        assert_eq!(begin(None, Some(80), 100), From::Offset(80));
+        assert_eq!(begin(None, None, 100), From::Oldest);
+        assert_eq!(begin(Some(500), Some(20), i64::MAX), From::Offset(500));
+    }
 
     #[test]
     fn thread_names_fit_and_keep_the_number() {

@@ -287,6 +287,10 @@ impl<'w> Worker<'w> {
             if let Err(end) = self.intake(queue, messages_max, &mut messages) {
                 return end;
             }
+            #[cfg(feature = "sim")]
+            if !messages.is_empty() {
+                crate::broker::provoke::panic_where_asked_for(self.partition);
+            }
             let mut rest = messages.as_slice();
             while !rest.is_empty() {
                 let (taken, end) = self.batch(rest);

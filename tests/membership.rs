@@ -383,6 +383,22 @@ fn a_group_that_starts_at_the_end_commits_all_its_beginnings_before_it_reads() {
     assert_eq!(topic.committed(&setup.group), stream.ends());
 }
 
+#[test]
+fn a_group_whose_offsets_cannot_be_told_at_first_is_asked_again() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("asked-again", 2);
+    let sim = simulator();
+    let mut stream = Stream::new(&topic, 5);
+    stream.produce(50);
+    let setup = Setup::new(&kafka, &topic, sim.addr());
+    kafka.fail_offset_fetches(3);
+    let service = Service::start(&setup);
+    service.wait_written(stream.total());
+    service.stop().assert(Exit::Stopped);
+    assert_eq!(topic.committed(&setup.group), stream.ends());
+    stream.assert_ledger(&sim);
+}
+
 // ---- members
 
 #[test]

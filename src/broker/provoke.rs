@@ -19,6 +19,33 @@ pub fn strays(topic: &str, number: i32) {
     });
 }
 
+static PANICS: Mutex<Vec<Partition>> = Mutex::new(Vec::new());
+
+/// The worker of this partition panics at its next batch, as a bug of ours would make it.
+pub fn panic_in(topic: &str, number: i32) {
+    PANICS.lock().push(Partition {
+        topic: topic.into(),
+        number,
+    });
+}
+
+/// Called by a worker with a batch in hand.
+///
+/// # Panics
+/// When it was asked for.
+#[expect(clippy::panic, reason = "what it is there for")]
+pub fn panic_where_asked_for(partition: &Partition) {
+    let is_asked_for = {
+        let mut panics = PANICS.lock();
+        let before = panics.len();
+        panics.retain(|asked| asked != partition);
+        panics.len() < before
+    };
+    if is_asked_for {
+        panic!("provoked in {partition}");
+    }
+}
+
 /// Does what was asked for of partitions that this process reads. Called by the main thread.
 pub fn serve(consumer: &Consumer) {
     let mine: Vec<Partition> = {

@@ -181,6 +181,16 @@ impl Kafka {
         mock.client().mock_cluster().unwrap().topic_error(name, error).unwrap();
     }
 
+    /// The mock broker answers the next questions for a group's offsets with an error that clients do not ask again after.
+    pub fn fail_offset_fetches(&self, requests: usize) {
+        let mock = self.mock.as_ref().expect("a mock broker");
+        let errors = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN; requests];
+        mock.client()
+            .mock_cluster()
+            .unwrap()
+            .request_errors(RDKafkaApiKey::OffsetFetch, &errors);
+    }
+
     /// The mock broker has given this member up, and says so at its next heartbeat.
     pub fn forget_a_member(&self) {
         let mock = self.mock.as_ref().expect("a mock broker");
