@@ -173,13 +173,7 @@ fn mock(name: &str, kafka: &Kafka) -> Stage {
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn a_broker_that_is_restarted_is_waited_for() {
     let (stage, broker) = (real("restarted"), Broker);
-    runs_through(
-        stage,
-        Duration::from_secs(2),
-        Meanwhile::Waits,
-        |_| broker.stop(),
-        |_| broker.start(),
-    );
+    runs_through(stage, outage(), Meanwhile::Waits, |_| broker.stop(), |_| broker.start());
 }
 
 #[test]
