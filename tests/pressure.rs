@@ -195,6 +195,33 @@ fn more_partitions_than_the_memory_was_sized_for_are_taken_with_smaller_batches(
     stream.assert_ledger(&sim);
 }
 
+/// A partition that is not fetched does not hear how its log grows.
+#[test]
+fn the_lag_grows_while_the_database_is_away() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("lag", 3);
+    let sim = simulator();
+    let mut stream = Stream::new(&topic, 5);
+    // The least memory: queues of some thousand messages.
+    let setup = Setup::new(&kafka, &topic, sim.addr())
+        .run("memory = \"90MiB\"\nwrite_timeout = \"300ms\"")
+        .routes(LAST);
+    let service = Service::start(&setup);
+    service.wait_for("the partitions", |counters| counters.partitions_assigned.get() == 3);
+    sim.faults().stall(Stalled::Dropped);
+    for _ in 0..3 {
+        stream.produce(8_000);
+        let total = i64::try_from(stream.total()).unwrap();
+        service.wait_for("the lag to be all there is", |counters| {
+            counters.consumer_lag.get() == total
+        });
+    }
+    sim.faults().clear();
+    service.wait_for("the lag to be gone", |counters| counters.consumer_lag.get() == 0);
+    service.stop().assert(Exit::Stopped);
+    assert_eq!(topic.committed(&setup.group), stream.ends());
+}
+
 /// Nobody is let to the database any more, and each worker says so at once when it is told to end.
 #[test]
 fn many_workers_that_wait_for_a_silent_database_leave_together() {
