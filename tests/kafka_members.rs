@@ -57,6 +57,62 @@ fn start(file: &tempfile::NamedTempFile) -> Program {
     Program::start(penstock().arg("run").arg(file.path()))
 }
 
+// ---- given back
+
+/// Where a rebalance takes all partitions, all are given back; elsewhere half of them, and the others stay.
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn partitions_are_given_back_while_the_database_is_silent_with_what_is_written_committed() {
+    for protocol in PROTOCOLS {
+        given_back_while_the_database_is_silent(protocol);
+    }
+}
+
+fn given_back_while_the_database_is_silent(protocol: &str) {
+    let topic = Kafka::real().topic("silent-revoke", 4);
+    let sim = simulator();
+    let mut stream = Stream::new(&topic, 5);
+    stream.produce(100);
+    let mut setup = setup(&topic, sim.addr()).consumer(protocol);
+    // Only what is given back is committed.
+    setup.commit_interval = "5m";
+    let first = Service::start(&setup);
+    first.wait_written(stream.total());
+    sim.faults().stall(Stalled::Dropped);
+    stream.produce(100);
+    first.wait_for("every partition to wait for the database", |counters| {
+        counters.messages_in_hand.get() >= 4
+    });
+    // The second member has a database that answers.
+    let other = simulator();
+    setup.hosts = other.addr().to_string();
+    let second = Service::start(&setup);
+    // Past shutdown_grace the process would have ended instead.
+    second.wait_for("half of the partitions", |counters| {
+        counters.partitions_assigned.get() == 2
+    });
+    assert!(first.counters.messages_returned.get() > 0);
+    second.wait_written(2 * 100);
+    let committed = topic.committed(&setup.group);
+    // What the second has is committed to where it began; what the first has is, where it was given back for a moment.
+    let given = committed.iter().flatten().filter(|offset| **offset == 100).count();
+    let all = if protocol.contains("range") { 4 } else { 2 };
+    assert_eq!(given, all, "{protocol}: {committed:?}");
+    sim.faults().unstall();
+    first.wait_written(stream.total() - 2 * 100);
+    let (first, second) = (first.stop(), second.stop());
+    first.assert(Exit::Stopped);
+    second.assert(Exit::Stopped);
+    assert_eq!(second.counters.messages_written.get(), 2 * 100);
+    for (set, key) in stream.records().keys().filter(|(set, _)| *set == "all") {
+        let found = [&sim, &other]
+            .iter()
+            .filter(|each| each.get("test", set, key).is_some())
+            .count();
+        assert_eq!(found, 1, "{set}/{key}");
+    }
+}
+
 // ---- begun again
 
 #[test]
