@@ -375,11 +375,18 @@ fn a_group_that_starts_at_the_end_commits_all_its_beginnings_before_it_reads() {
         || services.iter().map(|s| s.counters.messages_written.get()).sum::<u64>(),
         |written| *written >= stream.total() - old,
     );
-    let consumed: u64 = services
-        .into_iter()
-        .map(|service| service.stop().assert(Exit::Stopped).counters.messages_consumed.get())
-        .sum();
-    assert_eq!(consumed, stream.total() - old);
+    // One after the other: the mock broker takes no commit while the group shares out its partitions.
+    let [first, second] = services;
+    for service in [&first, &second] {
+        service.wait_for("half of the partitions", |counters| {
+            counters.partitions_assigned.get() == 2
+        });
+    }
+    let first = first.stop();
+    second.wait_for("all partitions", |counters| counters.partitions_assigned.get() == 4);
+    let second = second.stop();
+    let consumed = [&first, &second].map(|ended| ended.assert(Exit::Stopped).counters.messages_consumed.get());
+    assert_eq!(consumed.iter().sum::<u64>(), stream.total() - old);
     assert_eq!(topic.committed(&setup.group), stream.ends());
 }
 
