@@ -11,7 +11,7 @@ use penstock::ops::exit::Exit;
 use penstock::sim::Stalled;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use support::process::{Program, SimProgram, penstock};
+use support::process::{SimProgram, run_service};
 use support::{Kafka, Service, Setup, Stream, Topic, simulator, summary, unique, wait_for, wait_until};
 
 const PROTOCOLS: [&str; 3] = [
@@ -28,14 +28,6 @@ fn setup(topic: &Topic, hosts: impl ToString) -> Setup {
     Setup::new(&Kafka::real(), topic, hosts).consumer("")
 }
 
-fn wait_committed(topic: &Topic, group: &str, offsets: &[Option<i64>]) {
-    wait_until(
-        "the offsets to be committed",
-        || topic.committed(group),
-        |committed| committed == offsets,
-    );
-}
-
 /// Deletes what is below `offset` in each partition.
 fn delete_records(topic: &Topic, offset: i64) {
     let mut list = TopicPartitionList::new();
@@ -45,16 +37,6 @@ fn delete_records(topic: &Topic, offset: i64) {
     }
     wait_for(admin().delete_records(&list, &AdminOptions::new())).unwrap();
     assert!(topic.beginnings().iter().all(|oldest| *oldest == offset));
-}
-
-fn file(setup: &Setup) -> tempfile::NamedTempFile {
-    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
-    std::fs::write(file.path(), setup.text()).unwrap();
-    file
-}
-
-fn start(file: &tempfile::NamedTempFile) -> Program {
-    Program::start(penstock().arg("run").arg(file.path()))
 }
 
 // ---- given back
@@ -125,12 +107,12 @@ fn records_deleted_before_they_were_read_are_counted_and_the_rest_is_read() {
         let mut stream = Stream::new(&topic, 5);
         stream.produce(50);
         let service = Service::start(&setup);
-        wait_committed(&topic, &setup.group, &stream.ends());
+        topic.wait_committed(&setup.group, &stream.ends());
         service.stop().assert(Exit::Stopped);
         stream.produce(100);
         delete_records(&topic, 120);
         let service = Service::start(&setup);
-        wait_committed(&topic, &setup.group, &stream.ends());
+        topic.wait_committed(&setup.group, &stream.ends());
         let ended = service.stop();
         ended.assert(Exit::Stopped);
         assert_eq!(ended.counters.offsets_lost.get(), 2 * 70, "{protocol}");
@@ -139,9 +121,9 @@ fn records_deleted_before_they_were_read_are_counted_and_the_rest_is_read() {
         stream.produce(10);
         delete_records(&topic, 160);
         let service = Service::start(&setup);
-        wait_committed(&topic, &setup.group, &stream.ends());
+        topic.wait_committed(&setup.group, &stream.ends());
         stream.produce(10);
-        wait_committed(&topic, &setup.group, &stream.ends());
+        topic.wait_committed(&setup.group, &stream.ends());
         let ended = service.stop();
         ended.assert(Exit::Stopped);
         assert_eq!(ended.counters.offsets_lost.get(), 2 * 10, "{protocol}");
@@ -173,7 +155,7 @@ fn records_deleted_during_an_outage_are_never_passed_in_silence() {
     delete_records(&topic, MESSAGES - 100);
     assert_eq!(service.counters.offsets_lost.get(), 0);
     sim.faults().unstall();
-    wait_committed(&topic, &setup.group, &[Some(MESSAGES)]);
+    topic.wait_committed(&setup.group, &[Some(MESSAGES)]);
     let ended = service.stop();
     ended.assert(Exit::Stopped);
     let lost = ended.counters.offsets_lost.get();
@@ -203,7 +185,7 @@ fn a_stray_begins_its_partition_again_with_every_protocol() {
             counters.messages_stray.get() > 0 && counters.messages_returned.get() > 0
         });
         sim.faults().unstall();
-        wait_committed(&topic, &setup.group, &stream.ends());
+        topic.wait_committed(&setup.group, &stream.ends());
         assert_eq!(service.counters.rebalances.get(), rebalances, "{protocol}");
         service.stop().assert_accounted(Exit::Stopped);
         stream.assert_ledger(&sim);
@@ -234,7 +216,7 @@ fn a_group_that_starts_at_the_end_reads_new_partitions_from_their_beginning() {
         // Most of them before the service knows the partitions.
         let mut new = Stream::new(&topic, 5).prefixed("new-");
         new.produce(50);
-        wait_committed(&topic, &setup.group, &[Some(100), Some(100), Some(50), Some(50)]);
+        topic.wait_committed(&setup.group, &[Some(100), Some(100), Some(50), Some(50)]);
         let ended = service.stop();
         ended.assert(Exit::Stopped);
         assert_eq!(ended.counters.messages_written.get(), new.total(), "{protocol}");
@@ -251,13 +233,13 @@ fn a_topic_that_comes_and_goes_is_told_and_holds_up_no_other() {
     let mut setup = setup(&topic, sim.addr).consumer("\"topic.metadata.refresh.interval.ms\" = 1000");
     setup.more_topics = vec![name.clone()];
     setup.start = "latest";
-    let file = file(&setup);
-    let mut program = start(&file);
+    let file = setup.file();
+    let mut program = run_service(file.path());
     program.wait_for_line(&["WARN", "there is no such topic", &name]);
-    wait_committed(&topic, &setup.group, &[Some(0), Some(0)]);
+    topic.wait_committed(&setup.group, &[Some(0), Some(0)]);
     let mut stream = Stream::new(&topic, 5);
     stream.produce(50);
-    wait_committed(&topic, &setup.group, &stream.ends());
+    topic.wait_committed(&setup.group, &stream.ends());
 
     let new = NewTopic::new(&name, 2, TopicReplication::Fixed(1));
     wait_for(admin().create_topics([&new], &AdminOptions::new())).unwrap();
@@ -267,7 +249,7 @@ fn a_topic_that_comes_and_goes_is_told_and_holds_up_no_other() {
     };
     let mut later_stream = Stream::new(&later, 5).prefixed("later-");
     later_stream.produce(50);
-    wait_committed(&later, &setup.group, &later_stream.ends());
+    later.wait_committed(&setup.group, &later_stream.ends());
     program.wait_for_line(&["INFO", "the topic is there", &name]);
 
     wait_for(admin().delete_topics(&[&name], &AdminOptions::new())).unwrap();
@@ -277,7 +259,7 @@ fn a_topic_that_comes_and_goes_is_told_and_holds_up_no_other() {
         |count| *count == 2,
     );
     stream.produce(50);
-    wait_committed(&topic, &setup.group, &stream.ends());
+    topic.wait_committed(&setup.group, &stream.ends());
     program.signal("TERM");
     program.end().assert_code(0);
     let mut records = stream.records();
@@ -306,14 +288,14 @@ fn a_static_member_that_is_started_again_within_its_session_disturbs_nobody() {
     let half = |service: &Service| service.wait_for("half", |counters| counters.partitions_assigned.get() == 2);
     half(&first);
     half(&second);
-    wait_committed(&topic, &setup.group, &stream.ends());
+    topic.wait_committed(&setup.group, &stream.ends());
     let rebalances = first.counters.rebalances.get();
     let ended = second.stop();
     ended.assert(Exit::Stopped);
     stream.produce(50);
     let second = Service::start(&setup.clone().consumer(&instance("b")));
     half(&second);
-    wait_committed(&topic, &setup.group, &stream.ends());
+    topic.wait_committed(&setup.group, &stream.ends());
     assert_eq!(
         first.counters.rebalances.get(),
         rebalances,
@@ -334,14 +316,14 @@ fn a_static_member_whose_id_another_process_takes_ends_and_loses_nothing() {
     let mut stream = Stream::new(&topic, 5);
     stream.produce(50);
     let setup = setup(&topic, sim.addr).consumer(&instance("same"));
-    let file = file(&setup);
-    let mut first = start(&file);
-    wait_committed(&topic, &setup.group, &stream.ends());
-    let mut second = start(&file);
+    let file = setup.file();
+    let mut first = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
+    let mut second = run_service(file.path());
     first.wait_for_line(&["ERROR", "group.instance.id", "another process"]);
     first.end().assert_code(78);
     stream.produce(50);
-    wait_committed(&topic, &setup.group, &stream.ends());
+    topic.wait_committed(&setup.group, &stream.ends());
     second.signal("TERM");
     second.end().assert_code(0);
     stream.assert_ledger(&sim);
@@ -355,14 +337,14 @@ fn where_the_brokers_share_out_the_second_process_of_a_static_member_ends() {
     let mut stream = Stream::new(&topic, 5);
     stream.produce(50);
     let setup = setup(&topic, sim.addr).consumer("group.protocol = \"consumer\"\ngroup.instance.id = \"same\"");
-    let file = file(&setup);
-    let mut first = start(&file);
-    wait_committed(&topic, &setup.group, &stream.ends());
-    let mut second = start(&file);
+    let file = setup.file();
+    let mut first = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
+    let mut second = run_service(file.path());
     second.wait_for_line(&["ERROR", "group.instance.id", "still in the group"]);
     second.end().assert_code(75);
     stream.produce(50);
-    wait_committed(&topic, &setup.group, &stream.ends());
+    topic.wait_committed(&setup.group, &stream.ends());
     first.signal("TERM");
     first.end().assert_code(0);
     stream.assert_ledger(&sim);
