@@ -10,9 +10,10 @@ use penstock::broker::provoke;
 use penstock::ops::exit::Exit;
 use penstock::sim::Stalled;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use support::process::{SimProgram, run_service};
-use support::{Kafka, Service, Setup, Stream, Topic, simulator, summary, unique, wait_for, wait_until};
+use support::{DEADLINE, Kafka, Service, Setup, Stream, Topic, simulator, summary, unique, wait_for, wait_until};
 
 const PROTOCOLS: [&str; 3] = [
     "",
@@ -93,6 +94,56 @@ fn given_back_while_the_database_is_silent(protocol: &str) {
             .count();
         assert_eq!(found, 1, "{set}/{key}");
     }
+}
+
+/// How many members the group has; a coordinator that is not there yet says nothing.
+fn members(topic: &Topic, group: &str) -> Option<usize> {
+    let consumer: BaseConsumer = topic.client.create().unwrap();
+    let groups = consumer.fetch_group_list(Some(group), DEADLINE).ok()?;
+    Some(groups.groups().iter().map(|group| group.members().len()).sum())
+}
+
+/// One that did not would be waited for until its session ends, and the others' commits with it.
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_member_without_partitions_leaves_the_group_when_it_stops() {
+    let topic = Kafka::real().topic("spare", 1);
+    let sim = simulator();
+    // Longer than any wait here.
+    let setup = setup(&topic, sim.addr()).consumer("session.timeout.ms = 120000");
+    let services = [Service::start(&setup), Service::start(&setup)];
+    wait_until(
+        "two members",
+        || members(&topic, &setup.group),
+        |members| *members == Some(2),
+    );
+    let assigned = |service: &Service| service.counters.partitions_assigned.get();
+    wait_until(
+        "one to have the partition, and the other to know that it has none",
+        || {
+            services
+                .each_ref()
+                .map(|service| (assigned(service), service.counters.rebalances.get()))
+        },
+        |seen| seen.iter().map(|(assigned, _)| assigned).sum::<i64>() == 1 && seen.iter().all(|(_, times)| *times > 0),
+    );
+    let (with, without): (Vec<Service>, Vec<Service>) = services.into_iter().partition(|each| assigned(each) == 1);
+    for service in without {
+        service.stop().assert(Exit::Stopped);
+    }
+    wait_until(
+        "one member",
+        || members(&topic, &setup.group),
+        |members| *members == Some(1),
+    );
+    for service in with {
+        service.stop().assert(Exit::Stopped);
+    }
+    wait_until(
+        "no member",
+        || members(&topic, &setup.group),
+        |members| *members == Some(0),
+    );
 }
 
 // ---- begun again
