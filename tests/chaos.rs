@@ -1,8 +1,8 @@
 //! Nothing is lost, and every key ends with its last message, whatever happens to the service, to its database and to
 //! its brokers: `make test-chaos`. A real broker, the service as processes, the simulator as a process of its own.
 //!
-//! Every message has an id and a number among those of its key ([`load`]); at the end of each scenario all records are read and held
-//! against what was sent, and what was counted is printed.
+//! Every message has an id and a number among those of its key ([`load`]); at the end of each scenario all records are
+//! read and held against what was sent, and what was counted is printed.
 //!
 //! | scenario | file |
 //! |---|---|
@@ -15,8 +15,8 @@
 //! | 256 partitions on one process | [`partitions`] |
 //!
 //! Moments are found by what can be seen from outside, never by the clock; figures are ratios of one run. Everything
-//! random is drawn from `SEED`; `KILLS`, `MESSAGES`, `MEMBERS_S`, `MAX_POLL_S`, `OUTAGE_S`,
-//! `AWAY_S` (what stands for ten minutes) and `ROUNDS` scale the scenarios.
+//! random is drawn from `SEED`; `KILLS`, `MESSAGES`, `MEMBERS_S`, `MAX_POLL_S`, `OUTAGE_S`, `AWAY_S` (what stands for ten
+//! minutes) and `ROUNDS` scale the scenarios.
 
 #![cfg(feature = "sim")]
 // A test may fail by panicking, and these tell their figures.

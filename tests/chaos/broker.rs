@@ -21,13 +21,13 @@ const MOCK_BROKERS: i32 = 3;
 /// A mock partition keeps 5 MiB, and drops the oldest.
 const MOCK_MESSAGES: u64 = 240_000;
 const MOCK_BYTES: usize = 100;
-const MESSAGES: u64 = 300_000;
+const MESSAGES: u64 = 500_000;
 const BYTES: usize = 560;
 /// Lines in the log: some at the edges, some every 10 seconds.
 const LINES_AT_ONCE: usize = 40;
 const LINES_EACH_10_S: usize = 8;
-/// A session may have to end first, and a coordinator to be found.
-const RECOVERY_MAX: Duration = Duration::from_secs(20);
+/// A coordinator has to be found, and what was written and could not be committed comes again first.
+const RECOVERY_MAX: Duration = Duration::from_secs(40);
 
 /// The broker that all tests share; there again when this is dropped, however a test ends.
 struct Broker;
@@ -126,13 +126,14 @@ fn runs_through(
          \x20 rebalances   {rebalances}\n\
          \x20 memory       {peak_mib} MiB at most, bound {} MiB\n\
          \x20 log          {} lines meanwhile\n\
-         \x20 rate         {before:.0} messages/s before, {:.0} ({:.2} of it) from {:.1?} after its end",
+         \x20 rate         {before:.0} messages/s before, {:.0} ({:.2} of it) from {:.1?} after its end; flows from {:.1?}",
         100.0 * cpu,
         stage.bound_mib,
         said.len(),
         recovery.rate,
         recovery.rate / before,
         recovery.after,
+        recovery.flows,
     );
     let ledger = stage.messages.ledger(&stage.fleet);
     ledger.tell();

@@ -86,10 +86,13 @@ fn assert_committed_is_written(stage: &mut Stage, state: &State, from: &[i64]) -
     if state.hinders_readers {
         say(stage, &state.end);
     }
+    // Quickly: it is a member only as long as its session.
+    stage.fleet.say(&["delay 0ms"]);
     let ids = Messages::ids_between(from, &stage.fleet.committed());
     let found = stage.fleet.read_as("all", &ids, |_| ());
     let missing = found.iter().filter(|there| there.is_none()).count();
     assert_eq!(missing, 0, "committed, of {}, and not in the database", ids.len());
+    stage.fleet.say(&["delay 20ms"]);
     if state.hinders_readers {
         say(stage, &state.begin);
     }
@@ -149,7 +152,7 @@ fn runs_through(state: &State) {
          \x20 memory       {peak_mib} MiB at most, bound {} MiB\n\
          \x20 cpu          {:.1} % of a core\n\
          \x20 log          {} lines meanwhile\n\
-         \x20 rate         {before:.0} messages/s before, {:.0} ({:.2} of it) from {:.1?} after its end",
+         \x20 rate         {before:.0} messages/s before, {:.0} ({:.2} of it) from {:.1?} after its end; flows from {:.1?}",
         state.lasts,
         stage.bound_mib,
         100.0 * cpu,
@@ -157,6 +160,7 @@ fn runs_through(state: &State) {
         recovery.rate,
         recovery.rate / before,
         recovery.after,
+        recovery.flows,
     );
     let ledger = stage.messages.ledger(&stage.fleet);
     ledger.tell();

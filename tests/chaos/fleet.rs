@@ -234,35 +234,38 @@ impl Fleet {
         (to.messages() - from.messages()) as f64 / took.as_secs_f64()
     }
 
-    /// How long after `healed` a window begins in which messages flow at `wanted` a second, or else at the best rate until
-    /// `limit`.
+    /// When messages flow again, after `healed`, and when a window begins in which they do so at `wanted` a second; or
+    /// else the best rate of those that begin until `limit`.
     pub fn recovery(&mut self, healed: Instant, wanted: f64, limit: Duration, ends: &[i64]) -> Recovery {
         const WINDOW: Duration = Duration::from_secs(3);
-        let mut best = Recovery {
-            after: limit,
-            rate: 0.0,
-        };
+        let mut best: Option<Recovery> = None;
         loop {
             let before = self.look();
             self.wait("a commit", |seen| seen.messages() > before.messages());
-            let after = healed.elapsed();
-            if after > limit {
-                return best;
+            let now = healed.elapsed();
+            let flows = best.map_or(now, |best| best.flows);
+            let rate = match now {
+                late if late > limit => 0.0,
+                _ => self.rate(WINDOW, ends),
+            };
+            let better = best.filter(|best| best.rate >= rate);
+            let found = better.unwrap_or(Recovery {
+                flows,
+                after: now,
+                rate,
+            });
+            if found.rate >= wanted || now > limit {
+                return found;
             }
-            let rate = self.rate(WINDOW, ends);
-            if rate > best.rate {
-                best = Recovery { after, rate };
-            }
-            if rate >= wanted {
-                return best;
-            }
+            best = Some(found);
         }
     }
 }
 
-/// When messages flowed again, and at which rate.
+/// When messages flowed again, and when at which rate.
 #[derive(Debug, Clone, Copy)]
 pub struct Recovery {
+    pub flows: Duration,
     pub after: Duration,
     pub rate: f64,
 }

@@ -139,12 +139,13 @@ fn a_silent_database(name: &str, silence: &str) {
          \x20 memory       {} MiB resident while silent, {peak_mib} MiB at most, bound {bound_mib} MiB\n\
          \x20 cpu          {:.1} % of a core while silent\n\
          \x20 log          {lines} lines while silent\n\
-         \x20 rate         {before:.0} messages/s before, {:.0} ({:.2} of it) from {:.1?} after its end",
+         \x20 rate         {before:.0} messages/s before, {:.0} ({:.2} of it) from {:.1?} after its end; flows from {:.1?}",
         waited.resident_mib,
         100.0 * cpu,
         recovery.rate,
         recovery.rate / before,
         recovery.after,
+        recovery.flows,
     );
     ledger.tell();
     println!("  took         {:.1?}", began.elapsed());

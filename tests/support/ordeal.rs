@@ -325,6 +325,18 @@ impl Deref for Ordeal {
 impl Ordeal {
     /// The service is not started. `run`: lines of `[run]`.
     pub fn new(kafka: &Kafka, source: Source, seed: u64, run: &str, routes: &str) -> Ordeal {
+        Self::committing("200ms", kafka, source, seed, run, routes)
+    }
+
+    /// The same, with commits so often.
+    pub fn committing(
+        interval: &'static str,
+        kafka: &Kafka,
+        source: Source,
+        seed: u64,
+        run: &str,
+        routes: &str,
+    ) -> Ordeal {
         let (topic, ends) = source.finish();
         let sim = SimProgram::start(&["--seed", &seed.to_string()]);
         // A static member that is killed has its partitions again as soon as it is back.
@@ -336,7 +348,7 @@ impl Ordeal {
             .run(run)
             .consumer(&consumer)
             .routes(routes);
-        setup.commit_interval = "200ms";
+        setup.commit_interval = interval;
         let file = NamedTempFile::with_suffix(".toml").unwrap();
         std::fs::write(file.path(), setup.text()).unwrap();
         Ordeal {
