@@ -11,8 +11,8 @@
 //!   opens again, from a few rows on.
 //!
 //! So a slow database is not beaten by hundreds of blocked threads, and one that comes back is not flooded. Turns are
-//! taken in the order in which they were asked for. A wait costs nothing: who waits is woken for its turn, by its stop
-//! flag, or by the one alarm of whoever stands in front.
+//! taken in the order in which they were asked for. A wait costs next to nothing: who waits is woken for its turn, by its
+//! stop flag, by the one alarm of whoever stands in front, and every few seconds for what else it has to look at.
 //!
 //! Runs on the workers' threads. Knows nothing of rows but their number, and nothing of records: a busy record and a
 //! namespace that is closed are `pipeline::write`'s matter.
@@ -45,6 +45,8 @@ const STEPS: f64 = 50.0;
 const BURST: Duration = Duration::from_millis(100);
 /// A limit below this part of the most is worth a line.
 const TOLD_BELOW: f64 = 0.5;
+/// Between two looks at anything else of who waits long.
+const GLANCE: Duration = Duration::from_secs(5);
 /// Between two lines about a limit.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// A database that was closed for less was not worth a line.
@@ -250,8 +252,8 @@ impl Pressure {
     }
 
     /// Waits for a turn to send `rows` rows, or fewer. `None`: told to stop first, and either the database is closed or
-    /// it is `last` (how long after the stop a turn is still waited for).
-    pub fn enter(&self, rows: usize, stop: &Stop, last: Duration) -> Option<Permit<'_>> {
+    /// it is `last` (how long after the stop a turn is still waited for). `meanwhile` is called every [`GLANCE`] of it.
+    pub fn enter(&self, rows: usize, stop: &Stop, last: Duration, meanwhile: &dyn Fn()) -> Option<Permit<'_>> {
         let rows = rows.max(1);
         let waiter = {
             let mut state = self.state.lock();
@@ -273,7 +275,12 @@ impl Pressure {
             state.waiting.push_back(waiter.clone());
             waiter
         };
+        let mut glance = Instant::now() + GLANCE;
         loop {
+            if Instant::now() >= glance {
+                meanwhile();
+                glance = Instant::now() + GLANCE;
+            }
             let stopped_at = stop.requested_at();
             let alarm = {
                 let mut state = self.state.lock();
@@ -296,7 +303,7 @@ impl Pressure {
                 }
                 let turn = if is_front { self.next_turn(&state, now) } else { None };
                 let end = stopped_at.map(|at| at + last);
-                turn.into_iter().chain(end).min()
+                turn.into_iter().chain(end).fold(glance, Instant::min)
             };
             let is_woken = || waiter.granted.load(SeqCst) > 0 || waiter.nudged.load(SeqCst);
             stop.wait_for(stopped_at.is_some(), is_woken, alarm);

@@ -39,6 +39,8 @@ pub struct Progress {
     next: AtomicI64,
     held: AtomicBool,
     commit_failed: AtomicBool,
+    /// The end of the log as the worker has asked for it while it waits; -1: not yet.
+    end: AtomicI64,
     /// Messages taken so far.
     taken: AtomicU64,
     /// Some of them are neither finished nor given back.
@@ -53,6 +55,7 @@ impl Default for Progress {
             next: AtomicI64::new(-1),
             held: AtomicBool::new(false),
             commit_failed: AtomicBool::new(false),
+            end: AtomicI64::new(-1),
             taken: AtomicU64::new(0),
             in_hand: AtomicBool::new(false),
             again: AtomicI64::new(-1),
@@ -67,6 +70,10 @@ impl Progress {
 
     pub fn set_held(&self) {
         self.held.store(true, Relaxed);
+    }
+
+    pub fn set_end(&self, end: i64) {
+        self.end.store(end, Relaxed);
     }
 
     /// So many messages more are in hand.
@@ -259,8 +266,10 @@ impl Workers {
     /// Stops and joins the workers of a topic that was deleted and created again. What they wrote is not committed:
     /// their offsets are of a log that is gone.
     pub fn abandon_topic(&self, topic: &str) {
-        let of_topic = |(partition, _): &(Partition, Option<i64>)| &*partition.topic == topic;
-        let partitions: Vec<Partition> = self.positions().into_iter().filter(of_topic).map(|(p, _)| p).collect();
+        let partitions: Vec<Partition> = {
+            let running = self.running.lock();
+            running.keys().filter(|each| &*each.topic == topic).cloned().collect()
+        };
         self.revoke(&partitions, StopKind::Abandon);
     }
 
@@ -301,13 +310,14 @@ impl Workers {
         (in_time, progress.iter().filter(|p| p.held.load(Relaxed)).count())
     }
 
-    /// Each worker's partition with its next offset, where it is known.
-    pub fn positions(&self) -> Vec<(Partition, Option<i64>)> {
-        self.running
-            .lock()
-            .iter()
-            .map(|(partition, handle)| (partition.clone(), handle.progress.next()))
-            .collect()
+    /// Each worker's partition with its next offset, where it is known, and the end of its log, where the worker has
+    /// asked for it (else -1).
+    pub fn positions(&self) -> Vec<(Partition, Option<i64>, i64)> {
+        let position = |(partition, handle): (&Partition, &Handle)| {
+            let progress = &handle.progress;
+            (partition.clone(), progress.next(), progress.end.load(Relaxed))
+        };
+        self.running.lock().iter().map(position).collect()
     }
 
     /// Where each worker stands. `has_messages` says whether there are some behind what it has taken, by its next offset.

@@ -85,13 +85,11 @@ impl Stop {
 
     /// Waits until `is_woken`, until the flag is raised (unless the caller has `seen` it raised), or until `deadline`
     /// has passed. Whoever makes `is_woken` true calls [`Stop::wake`] afterwards.
-    pub fn wait_for(&self, seen: bool, is_woken: impl Fn() -> bool, deadline: Option<Instant>) {
+    pub fn wait_for(&self, seen: bool, is_woken: impl Fn() -> bool, deadline: Instant) {
         let mut state = self.0.0.lock();
         while !is_woken() && (seen || state.is_none()) {
-            match deadline {
-                Some(deadline) if self.0.1.wait_until(&mut state, deadline).timed_out() => break,
-                Some(_) => {}
-                None => self.0.1.wait(&mut state),
+            if self.0.1.wait_until(&mut state, deadline).timed_out() {
+                break;
             }
         }
     }

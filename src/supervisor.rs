@@ -489,10 +489,13 @@ impl Absent {
 /// Leaves the group, so that others take over at once; `false` when the deadline passed first.
 ///
 /// The drop does it, and waits for the brokers without a bound; so it happens where it can be left behind. The
-/// rebalance callback that it runs finds no workers.
+/// rebalance callback that it runs finds no workers. Unsubscribed first, since librdkafka 2.12.1 sends no LeaveGroup for
+/// a member without partitions that is closed (`rdkafka_cgrp.c`: "consumer is terminating, skipping rejoin"): the group
+/// would wait for it until its session ends, and answer no commit of a member that waits to join.
 fn leave_group(consumer: Arc<Consumer>, deadline: Instant) -> bool {
     let (sender, left) = bounded(1);
     let thread = thread::Builder::new().name("leave-group".into()).spawn(move || {
+        consumer.unsubscribe();
         drop(consumer);
         let _ = sender.send(());
     });

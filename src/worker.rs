@@ -170,7 +170,7 @@ pub fn run(
         tracker: start.begin.map_or_else(OffsetTracker::new, OffsetTracker::starting_at),
         last_commit: Instant::now(),
         held: false,
-        fetching: Fetching::new(shared, consumer, partition),
+        fetching: Fetching::new(shared, consumer, partition, progress),
         carried: None,
         unreadable: None,
         gone: false,
@@ -318,6 +318,7 @@ impl<'w> Worker<'w> {
                     if let Commit::Lost = self.commit_if_due() {
                         return WorkerEnd::Lost;
                     }
+                    self.fetching.look_at_end();
                 }
             } else if let Commit::Lost = self.commit_if_due() {
                 return WorkerEnd::Lost;
@@ -360,6 +361,10 @@ impl<'w> Worker<'w> {
                 Some(Ok(message)) => {
                     bytes += message.payload_len() + message.key_len();
                     self.tracker.handed_over(message.offset());
+                    if self.next().is_none() {
+                        self.begun_at = Some(message.offset());
+                        self.progress.set_next(message.offset());
+                    }
                     messages.push(message);
                 }
                 Some(Err(error)) => {
@@ -440,6 +445,7 @@ impl<'w> Worker<'w> {
                 if self.fetching.falls_behind() {
                     self.fetching.pause();
                 }
+                self.fetching.look_at_end();
             },
         };
         let written = write(&plan, &limits, &self.guard, &calls);

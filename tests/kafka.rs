@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use support::process::{Program, SimProgram, penstock};
+use support::process::{Program, SimProgram, run_service};
 use support::{DEADLINE, Kafka, Records as _, Service, Setup, Stream, Topic, assert_ledger, send, simulator};
 use support::{summary, unique, wait_for, wait_until};
 
@@ -106,14 +106,6 @@ fn a_topic_nobody_created_is_not_created_by_asking() {
 /// A real broker wants sessions of 6 seconds and more; a group that was left can be joined again at once.
 fn setup(topic: &Topic, hosts: impl ToString) -> Setup {
     Setup::new(&Kafka::real(), topic, hosts).consumer("")
-}
-
-fn wait_committed(topic: &Topic, group: &str, offsets: &[Option<i64>]) {
-    wait_until(
-        "the offsets to be committed",
-        || topic.committed(group),
-        |committed| committed == offsets,
-    );
 }
 
 #[test]
@@ -287,12 +279,12 @@ fn a_program_stopped_and_killed_in_mid_stream_goes_on_where_it_was() {
     let mut stream = Stream::new(&topic, 5);
     // A killed member is a member until its session ends.
     let setup = setup(&topic, sim.addr).consumer("session.timeout.ms = 6000\nheartbeat.interval.ms = 500");
-    let file = file(&setup);
+    let file = setup.file();
     sim.say("delay 5ms");
     for (signal, code) in [("TERM", Some(0)), ("KILL", None), ("INT", Some(0))] {
         stream.produce(500);
         let before = sim.count("all");
-        let mut service = start(&file);
+        let mut service = run_service(file.path());
         wait_until("records", || sim.count("all"), |count| *count >= before + 100);
         service.signal(signal);
         let exited = service.end();
@@ -303,22 +295,12 @@ fn a_program_stopped_and_killed_in_mid_stream_goes_on_where_it_was() {
         "every signal came after the last message"
     );
     sim.say("delay 0ms");
-    let mut service = start(&file);
-    wait_committed(&topic, &setup.group, &stream.ends());
+    let mut service = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
     service.signal("TERM");
     service.end().assert_code(0);
     stream.assert_ledger(&sim);
     assert_eq!(sim.stat("duplicate_rows"), 0);
-}
-
-fn file(setup: &Setup) -> tempfile::NamedTempFile {
-    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
-    std::fs::write(file.path(), setup.text()).unwrap();
-    file
-}
-
-fn start(file: &tempfile::NamedTempFile) -> Program {
-    Program::start(penstock().arg("run").arg(file.path()))
 }
 
 #[test]
@@ -331,18 +313,18 @@ fn the_way_that_the_cure_names_skips_a_rejected_message() {
     stream.produce_bad(1, "not JSON");
     stream.produce(20);
     let setup = setup(&topic, sim.addr);
-    let file = file(&setup);
+    let file = setup.file();
     // Started again as it is, it is held at the same message.
     for _ in 0..2 {
-        let mut service = start(&file);
+        let mut service = run_service(file.path());
         service.wait_for_line(&["ERROR", "message rejected", "partition=1 ", "offset=20 "]);
-        wait_committed(&topic, &setup.group, &[Some(41), Some(20)]);
+        topic.wait_committed(&setup.group, &[Some(41), Some(20)]);
         service.signal("TERM");
         service.end().assert_code(65);
     }
     topic.commit(&setup.group, 1, 21);
-    let mut service = start(&file);
-    wait_committed(&topic, &setup.group, &stream.ends());
+    let mut service = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
     service.signal("TERM");
     service.end().assert_code(0);
     stream.assert_ledger(&sim);
@@ -414,18 +396,18 @@ fn a_topic_is_created_again_under_the_program(consumer: &str) {
     let topic = topic("again", 3);
     let sim = SimProgram::start(&[]);
     let setup = setup(&topic, sim.addr).consumer(consumer);
-    let file = file(&setup);
+    let file = setup.file();
     let mut old = Stream::new(&topic, 5);
     old.produce(50);
-    let mut program = start(&file);
-    wait_committed(&topic, &setup.group, &old.ends());
+    let mut program = run_service(file.path());
+    topic.wait_committed(&setup.group, &old.ends());
     let mut new = recreate_at_one_blow(&program, &topic);
     program.wait_for_line(&["WARN", "deleted and created again", &topic.name, " id=", " was="]);
     wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
-    wait_committed(&topic, &setup.group, &new.ends());
+    topic.wait_committed(&setup.group, &new.ends());
     // It goes on as before.
     new.produce(50);
-    wait_committed(&topic, &setup.group, &new.ends());
+    topic.wait_committed(&setup.group, &new.ends());
     program.signal("TERM");
     program.end().assert_code(0);
     assert_ledger(&both(&old, &new), &sim);
@@ -455,10 +437,10 @@ fn a_topic_that_is_gone_for_a_while_is_read_from_its_beginning_when_it_is_back()
     let mut old = Stream::new(&topic, 5);
     old.produce(50);
     let service = Service::start(&setup);
-    wait_committed(&topic, &setup.group, &old.ends());
+    topic.wait_committed(&setup.group, &old.ends());
     let new = recreate(&topic, Duration::from_secs(4), 200);
     wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
-    wait_committed(&topic, &setup.group, &new.ends());
+    topic.wait_committed(&setup.group, &new.ends());
     service.stop().assert(Exit::Stopped);
     assert_ledger(&both(&old, &new), &sim);
 }
@@ -472,19 +454,19 @@ fn a_topic_created_again_while_nobody_reads_it_is_read_from_its_beginning() {
     let mut old = Stream::new(&topic, 5);
     old.produce(50);
     let service = Service::start(&setup);
-    wait_committed(&topic, &setup.group, &old.ends());
+    topic.wait_committed(&setup.group, &old.ends());
     service.stop().assert(Exit::Stopped);
     let late = topic.commits(&setup.group);
     let new = recreate(&topic, Duration::ZERO, 200);
     // Kafka deletes the group's offsets with the topic. One that was on its way comes afterwards.
-    wait_committed(&topic, &setup.group, &[None, None, None]);
+    topic.wait_committed(&setup.group, &[None, None, None]);
     let consumer: BaseConsumer = client().set("group.id", &setup.group).create().unwrap();
     consumer.commit(&late, CommitMode::Sync).unwrap();
-    wait_committed(&topic, &setup.group, &old.ends());
+    topic.wait_committed(&setup.group, &old.ends());
 
     let service = Service::start(&setup);
     wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
-    wait_committed(&topic, &setup.group, &new.ends());
+    topic.wait_committed(&setup.group, &new.ends());
     service.stop().assert(Exit::Stopped);
     assert_ledger(&both(&old, &new), &sim);
 
@@ -492,7 +474,7 @@ fn a_topic_created_again_while_nobody_reads_it_is_read_from_its_beginning() {
     topic.commit(&setup.group, 0, 190);
     let service = Service::start(&setup);
     service.wait_written(10);
-    wait_committed(&topic, &setup.group, &new.ends());
+    topic.wait_committed(&setup.group, &new.ends());
     assert_eq!(
         service.stop().assert(Exit::Stopped).counters.messages_consumed.get(),
         10
@@ -505,11 +487,11 @@ fn a_program_killed_soon_after_its_topic_was_created_again_loses_nothing_of_it()
     let topic = topic("again", 3);
     let sim = SimProgram::start(&[]);
     let setup = setup(&topic, sim.addr).consumer("session.timeout.ms = 6000\nheartbeat.interval.ms = 500");
-    let file = file(&setup);
+    let file = setup.file();
     let mut old = Stream::new(&topic, 5);
     old.produce(50);
-    let mut service = start(&file);
-    wait_committed(&topic, &setup.group, &old.ends());
+    let mut service = run_service(file.path());
+    topic.wait_committed(&setup.group, &old.ends());
     let new = recreate_at_one_blow(&service, &topic);
     // It goes on where it was in the old topic, and commits that before it finds out.
     wait_until(
@@ -524,9 +506,9 @@ fn a_program_killed_soon_after_its_topic_was_created_again_loses_nothing_of_it()
     service.signal("KILL");
     assert_eq!(service.end().status.code(), None);
     assert!(sim.count("all") < (50 + 200) * 3, "killed too late for this test");
-    let mut service = start(&file);
+    let mut service = run_service(file.path());
     wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
-    wait_committed(&topic, &setup.group, &new.ends());
+    topic.wait_committed(&setup.group, &new.ends());
     service.signal("TERM");
     service.end().assert_code(0);
     assert_ledger(&both(&old, &new), &sim);

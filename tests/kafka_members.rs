@@ -10,9 +10,10 @@ use penstock::broker::provoke;
 use penstock::ops::exit::Exit;
 use penstock::sim::Stalled;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use support::process::{Program, SimProgram, penstock};
-use support::{Kafka, Service, Setup, Stream, Topic, simulator, summary, unique, wait_for, wait_until};
+use support::process::{SimProgram, run_service};
+use support::{DEADLINE, Kafka, Service, Setup, Stream, Topic, simulator, summary, unique, wait_for, wait_until};
 
 const PROTOCOLS: [&str; 3] = [
     "",
@@ -28,14 +29,6 @@ fn setup(topic: &Topic, hosts: impl ToString) -> Setup {
     Setup::new(&Kafka::real(), topic, hosts).consumer("")
 }
 
-fn wait_committed(topic: &Topic, group: &str, offsets: &[Option<i64>]) {
-    wait_until(
-        "the offsets to be committed",
-        || topic.committed(group),
-        |committed| committed == offsets,
-    );
-}
-
 /// Deletes what is below `offset` in each partition.
 fn delete_records(topic: &Topic, offset: i64) {
     let mut list = TopicPartitionList::new();
@@ -47,14 +40,110 @@ fn delete_records(topic: &Topic, offset: i64) {
     assert!(topic.beginnings().iter().all(|oldest| *oldest == offset));
 }
 
-fn file(setup: &Setup) -> tempfile::NamedTempFile {
-    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
-    std::fs::write(file.path(), setup.text()).unwrap();
-    file
+// ---- given back
+
+/// Where a rebalance takes all partitions, all are given back; elsewhere half of them, and the others stay.
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn partitions_are_given_back_while_the_database_is_silent_with_what_is_written_committed() {
+    for protocol in PROTOCOLS {
+        given_back_while_the_database_is_silent(protocol);
+    }
 }
 
-fn start(file: &tempfile::NamedTempFile) -> Program {
-    Program::start(penstock().arg("run").arg(file.path()))
+fn given_back_while_the_database_is_silent(protocol: &str) {
+    let topic = Kafka::real().topic("silent-revoke", 4);
+    let sim = simulator();
+    let mut stream = Stream::new(&topic, 5);
+    stream.produce(100);
+    let mut setup = setup(&topic, sim.addr()).consumer(protocol);
+    // Only what is given back is committed.
+    setup.commit_interval = "5m";
+    let first = Service::start(&setup);
+    first.wait_written(stream.total());
+    sim.faults().stall(Stalled::Dropped);
+    stream.produce(100);
+    first.wait_for("every partition to wait for the database", |counters| {
+        counters.messages_in_hand.get() >= 4
+    });
+    // The second member has a database that answers.
+    let other = simulator();
+    setup.hosts = other.addr().to_string();
+    let second = Service::start(&setup);
+    // Past shutdown_grace the process would have ended instead.
+    second.wait_for("half of the partitions", |counters| {
+        counters.partitions_assigned.get() == 2
+    });
+    assert!(first.counters.messages_returned.get() > 0);
+    second.wait_written(2 * 100);
+    let committed = topic.committed(&setup.group);
+    // What the second has is committed to where it began; what the first has is, where it was given back for a moment.
+    let given = committed.iter().flatten().filter(|offset| **offset == 100).count();
+    let all = if protocol.contains("range") { 4 } else { 2 };
+    assert_eq!(given, all, "{protocol}: {committed:?}");
+    sim.faults().unstall();
+    first.wait_written(stream.total() - 2 * 100);
+    let (first, second) = (first.stop(), second.stop());
+    first.assert(Exit::Stopped);
+    second.assert(Exit::Stopped);
+    assert_eq!(second.counters.messages_written.get(), 2 * 100);
+    for (set, key) in stream.records().keys().filter(|(set, _)| *set == "all") {
+        let found = [&sim, &other]
+            .iter()
+            .filter(|each| each.get("test", set, key).is_some())
+            .count();
+        assert_eq!(found, 1, "{set}/{key}");
+    }
+}
+
+/// How many members the group has; a coordinator that is not there yet says nothing.
+fn members(topic: &Topic, group: &str) -> Option<usize> {
+    let consumer: BaseConsumer = topic.client.create().unwrap();
+    let groups = consumer.fetch_group_list(Some(group), DEADLINE).ok()?;
+    Some(groups.groups().iter().map(|group| group.members().len()).sum())
+}
+
+/// One that did not would be waited for until its session ends, and the others' commits with it.
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_member_without_partitions_leaves_the_group_when_it_stops() {
+    let topic = Kafka::real().topic("spare", 1);
+    let sim = simulator();
+    // Longer than any wait here.
+    let setup = setup(&topic, sim.addr()).consumer("session.timeout.ms = 120000");
+    let services = [Service::start(&setup), Service::start(&setup)];
+    wait_until(
+        "two members",
+        || members(&topic, &setup.group),
+        |members| *members == Some(2),
+    );
+    let assigned = |service: &Service| service.counters.partitions_assigned.get();
+    wait_until(
+        "one to have the partition, and the other to know that it has none",
+        || {
+            services
+                .each_ref()
+                .map(|service| (assigned(service), service.counters.rebalances.get()))
+        },
+        |seen| seen.iter().map(|(assigned, _)| assigned).sum::<i64>() == 1 && seen.iter().all(|(_, times)| *times > 0),
+    );
+    let (with, without): (Vec<Service>, Vec<Service>) = services.into_iter().partition(|each| assigned(each) == 1);
+    for service in without {
+        service.stop().assert(Exit::Stopped);
+    }
+    wait_until(
+        "one member",
+        || members(&topic, &setup.group),
+        |members| *members == Some(1),
+    );
+    for service in with {
+        service.stop().assert(Exit::Stopped);
+    }
+    wait_until(
+        "no member",
+        || members(&topic, &setup.group),
+        |members| *members == Some(0),
+    );
 }
 
 // ---- begun again
@@ -69,12 +158,12 @@ fn records_deleted_before_they_were_read_are_counted_and_the_rest_is_read() {
         let mut stream = Stream::new(&topic, 5);
         stream.produce(50);
         let service = Service::start(&setup);
-        wait_committed(&topic, &setup.group, &stream.ends());
+        topic.wait_committed(&setup.group, &stream.ends());
         service.stop().assert(Exit::Stopped);
         stream.produce(100);
         delete_records(&topic, 120);
         let service = Service::start(&setup);
-        wait_committed(&topic, &setup.group, &stream.ends());
+        topic.wait_committed(&setup.group, &stream.ends());
         let ended = service.stop();
         ended.assert(Exit::Stopped);
         assert_eq!(ended.counters.offsets_lost.get(), 2 * 70, "{protocol}");
@@ -83,9 +172,9 @@ fn records_deleted_before_they_were_read_are_counted_and_the_rest_is_read() {
         stream.produce(10);
         delete_records(&topic, 160);
         let service = Service::start(&setup);
-        wait_committed(&topic, &setup.group, &stream.ends());
+        topic.wait_committed(&setup.group, &stream.ends());
         stream.produce(10);
-        wait_committed(&topic, &setup.group, &stream.ends());
+        topic.wait_committed(&setup.group, &stream.ends());
         let ended = service.stop();
         ended.assert(Exit::Stopped);
         assert_eq!(ended.counters.offsets_lost.get(), 2 * 10, "{protocol}");
@@ -117,7 +206,7 @@ fn records_deleted_during_an_outage_are_never_passed_in_silence() {
     delete_records(&topic, MESSAGES - 100);
     assert_eq!(service.counters.offsets_lost.get(), 0);
     sim.faults().unstall();
-    wait_committed(&topic, &setup.group, &[Some(MESSAGES)]);
+    topic.wait_committed(&setup.group, &[Some(MESSAGES)]);
     let ended = service.stop();
     ended.assert(Exit::Stopped);
     let lost = ended.counters.offsets_lost.get();
@@ -147,7 +236,7 @@ fn a_stray_begins_its_partition_again_with_every_protocol() {
             counters.messages_stray.get() > 0 && counters.messages_returned.get() > 0
         });
         sim.faults().unstall();
-        wait_committed(&topic, &setup.group, &stream.ends());
+        topic.wait_committed(&setup.group, &stream.ends());
         assert_eq!(service.counters.rebalances.get(), rebalances, "{protocol}");
         service.stop().assert_accounted(Exit::Stopped);
         stream.assert_ledger(&sim);
@@ -178,7 +267,7 @@ fn a_group_that_starts_at_the_end_reads_new_partitions_from_their_beginning() {
         // Most of them before the service knows the partitions.
         let mut new = Stream::new(&topic, 5).prefixed("new-");
         new.produce(50);
-        wait_committed(&topic, &setup.group, &[Some(100), Some(100), Some(50), Some(50)]);
+        topic.wait_committed(&setup.group, &[Some(100), Some(100), Some(50), Some(50)]);
         let ended = service.stop();
         ended.assert(Exit::Stopped);
         assert_eq!(ended.counters.messages_written.get(), new.total(), "{protocol}");
@@ -195,13 +284,13 @@ fn a_topic_that_comes_and_goes_is_told_and_holds_up_no_other() {
     let mut setup = setup(&topic, sim.addr).consumer("\"topic.metadata.refresh.interval.ms\" = 1000");
     setup.more_topics = vec![name.clone()];
     setup.start = "latest";
-    let file = file(&setup);
-    let mut program = start(&file);
+    let file = setup.file();
+    let mut program = run_service(file.path());
     program.wait_for_line(&["WARN", "there is no such topic", &name]);
-    wait_committed(&topic, &setup.group, &[Some(0), Some(0)]);
+    topic.wait_committed(&setup.group, &[Some(0), Some(0)]);
     let mut stream = Stream::new(&topic, 5);
     stream.produce(50);
-    wait_committed(&topic, &setup.group, &stream.ends());
+    topic.wait_committed(&setup.group, &stream.ends());
 
     let new = NewTopic::new(&name, 2, TopicReplication::Fixed(1));
     wait_for(admin().create_topics([&new], &AdminOptions::new())).unwrap();
@@ -211,7 +300,7 @@ fn a_topic_that_comes_and_goes_is_told_and_holds_up_no_other() {
     };
     let mut later_stream = Stream::new(&later, 5).prefixed("later-");
     later_stream.produce(50);
-    wait_committed(&later, &setup.group, &later_stream.ends());
+    later.wait_committed(&setup.group, &later_stream.ends());
     program.wait_for_line(&["INFO", "the topic is there", &name]);
 
     wait_for(admin().delete_topics(&[&name], &AdminOptions::new())).unwrap();
@@ -221,7 +310,7 @@ fn a_topic_that_comes_and_goes_is_told_and_holds_up_no_other() {
         |count| *count == 2,
     );
     stream.produce(50);
-    wait_committed(&topic, &setup.group, &stream.ends());
+    topic.wait_committed(&setup.group, &stream.ends());
     program.signal("TERM");
     program.end().assert_code(0);
     let mut records = stream.records();
@@ -250,14 +339,14 @@ fn a_static_member_that_is_started_again_within_its_session_disturbs_nobody() {
     let half = |service: &Service| service.wait_for("half", |counters| counters.partitions_assigned.get() == 2);
     half(&first);
     half(&second);
-    wait_committed(&topic, &setup.group, &stream.ends());
+    topic.wait_committed(&setup.group, &stream.ends());
     let rebalances = first.counters.rebalances.get();
     let ended = second.stop();
     ended.assert(Exit::Stopped);
     stream.produce(50);
     let second = Service::start(&setup.clone().consumer(&instance("b")));
     half(&second);
-    wait_committed(&topic, &setup.group, &stream.ends());
+    topic.wait_committed(&setup.group, &stream.ends());
     assert_eq!(
         first.counters.rebalances.get(),
         rebalances,
@@ -278,14 +367,14 @@ fn a_static_member_whose_id_another_process_takes_ends_and_loses_nothing() {
     let mut stream = Stream::new(&topic, 5);
     stream.produce(50);
     let setup = setup(&topic, sim.addr).consumer(&instance("same"));
-    let file = file(&setup);
-    let mut first = start(&file);
-    wait_committed(&topic, &setup.group, &stream.ends());
-    let mut second = start(&file);
+    let file = setup.file();
+    let mut first = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
+    let mut second = run_service(file.path());
     first.wait_for_line(&["ERROR", "group.instance.id", "another process"]);
     first.end().assert_code(78);
     stream.produce(50);
-    wait_committed(&topic, &setup.group, &stream.ends());
+    topic.wait_committed(&setup.group, &stream.ends());
     second.signal("TERM");
     second.end().assert_code(0);
     stream.assert_ledger(&sim);
@@ -299,14 +388,14 @@ fn where_the_brokers_share_out_the_second_process_of_a_static_member_ends() {
     let mut stream = Stream::new(&topic, 5);
     stream.produce(50);
     let setup = setup(&topic, sim.addr).consumer("group.protocol = \"consumer\"\ngroup.instance.id = \"same\"");
-    let file = file(&setup);
-    let mut first = start(&file);
-    wait_committed(&topic, &setup.group, &stream.ends());
-    let mut second = start(&file);
+    let file = setup.file();
+    let mut first = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
+    let mut second = run_service(file.path());
     second.wait_for_line(&["ERROR", "group.instance.id", "still in the group"]);
     second.end().assert_code(75);
     stream.produce(50);
-    wait_committed(&topic, &setup.group, &stream.ends());
+    topic.wait_committed(&setup.group, &stream.ends());
     first.signal("TERM");
     first.end().assert_code(0);
     stream.assert_ledger(&sim);

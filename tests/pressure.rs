@@ -13,7 +13,7 @@ use std::time::Duration;
 use aerospike::Key;
 use penstock::ops::exit::Exit;
 use penstock::sim::{Simulator, Stalled};
-use support::process::{Program, SimProgram, penstock};
+use support::process::{SimProgram, run_service};
 use support::{Kafka, Records as _, Service, Setup, Stream, Topic, simulator, summary, wait_until};
 use tempfile::NamedTempFile;
 
@@ -103,7 +103,7 @@ fn a_partition_that_makes_no_progress_is_reported_and_the_others_go_on() {
     let (file, group) = stalling(&kafka, &topic, &sim, "report");
     // 14 for every row, then for none: the database answers, and nothing moves.
     sim.say("rows 14 100%");
-    let mut service = Program::start(penstock().arg("run").arg(file.path()));
+    let mut service = run_service(file.path());
     service.wait_for_line(&[
         "ERROR",
         "watchdog: no progress",
@@ -128,7 +128,7 @@ fn a_partition_that_makes_no_progress_ends_the_service_where_the_file_says_so() 
     stream.produce(10);
     let (file, _) = stalling(&kafka, &topic, &sim, "exit");
     sim.say("rows 14 100%");
-    let mut service = Program::start(penstock().arg("run").arg(file.path()));
+    let mut service = run_service(file.path());
     service.wait_for_line(&["ERROR", "watchdog: no progress"]);
     let exited = service.end();
     exited.assert_code(75);
@@ -144,7 +144,7 @@ fn a_database_that_is_away_is_no_stall() {
     let mut stream = Stream::new(&topic, 5);
     stream.produce(10);
     let (file, _) = stalling(&kafka, &topic, &sim, "exit");
-    let mut service = Program::start(penstock().arg("run").arg(file.path()));
+    let mut service = run_service(file.path());
     wait_until("records", || sim.count("last"), |count| *count == 5);
     sim.say("stall");
     stream.produce(10);
@@ -168,13 +168,7 @@ fn a_database_that_is_away_is_no_stall() {
 fn stalling(kafka: &Kafka, topic: &Topic, sim: &SimProgram, action: &str) -> (NamedTempFile, String) {
     let run = format!("write_timeout = \"300ms\"\nstall_after = \"1s\"\nstall_action = \"{action}\"");
     let setup = Setup::new(kafka, topic, sim.addr).run(&run).routes(LAST);
-    (file(&setup), setup.group)
-}
-
-fn file(setup: &Setup) -> NamedTempFile {
-    let file = NamedTempFile::with_suffix(".toml").unwrap();
-    std::fs::write(file.path(), setup.text()).unwrap();
-    file
+    (setup.file(), setup.group)
 }
 
 #[test]
@@ -185,14 +179,41 @@ fn more_partitions_than_the_memory_was_sized_for_are_taken_with_smaller_batches(
     let mut stream = Stream::new(&topic, 5);
     stream.produce(100);
     let setup = Setup::new(&kafka, &topic, sim.addr).run("partitions_max = 1");
-    let file = file(&setup);
-    let mut service = Program::start(penstock().arg("run").arg(file.path()));
+    let file = setup.file();
+    let mut service = run_service(file.path());
     service.wait_for_line(&["memory: bound=", "partitions=1 "]);
     service.wait_for_line(&["WARN", "memory: 4 partitions are assigned", "sized for 1", "cure="]);
     committed(&topic, &setup.group, 0..4, 100);
     service.signal("TERM");
     service.end().assert_code(0);
     stream.assert_ledger(&sim);
+}
+
+/// A partition that is not fetched does not hear how its log grows.
+#[test]
+fn the_lag_grows_while_the_database_is_away() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("lag", 3);
+    let sim = simulator();
+    let mut stream = Stream::new(&topic, 5);
+    // The least memory: queues of some thousand messages.
+    let setup = Setup::new(&kafka, &topic, sim.addr())
+        .run("memory = \"90MiB\"\nwrite_timeout = \"300ms\"")
+        .routes(LAST);
+    let service = Service::start(&setup);
+    service.wait_for("the partitions", |counters| counters.partitions_assigned.get() == 3);
+    sim.faults().stall(Stalled::Dropped);
+    for _ in 0..3 {
+        stream.produce(8_000);
+        let total = i64::try_from(stream.total()).unwrap();
+        service.wait_for("the lag to be all there is", |counters| {
+            counters.consumer_lag.get() == total
+        });
+    }
+    sim.faults().clear();
+    service.wait_for("the lag to be gone", |counters| counters.consumer_lag.get() == 0);
+    service.stop().assert(Exit::Stopped);
+    assert_eq!(topic.committed(&setup.group), stream.ends());
 }
 
 /// Nobody is let to the database any more, and each worker says so at once when it is told to end.

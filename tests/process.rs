@@ -6,12 +6,11 @@
 
 mod support;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use penstock::ops::exit::Exit;
-use support::process::{Program, SimProgram, penstock, run};
-use support::{Kafka, Records as _, Setup, Stream, Topic, wait_until};
+use support::process::{Program, SimProgram, penstock, run, run_service};
+use support::{Kafka, Records as _, Setup, Stream, wait_until};
 use tempfile::NamedTempFile;
 
 const SIGKILL: i32 = 9;
@@ -21,19 +20,6 @@ fn file(text: &str) -> NamedTempFile {
     let file = NamedTempFile::with_suffix(".toml").unwrap();
     std::fs::write(file.path(), text).unwrap();
     file
-}
-
-fn start(file: &Path) -> Program {
-    Program::start(penstock().arg("run").arg(file))
-}
-
-/// Waits until the group's offsets are these.
-fn wait_committed(topic: &Topic, group: &str, offsets: &[Option<i64>]) {
-    wait_until(
-        "the offsets to be committed",
-        || topic.committed(group),
-        |committed| committed == offsets,
-    );
 }
 
 /// Waits until so many of the messages have their records.
@@ -51,11 +37,11 @@ fn a_service_stopped_in_mid_stream_goes_on_where_it_was() {
     let mut stream = Stream::new(&topic, 5);
     stream.produce(1000);
     let setup = Setup::new(&kafka, &topic, sim.addr);
-    let file = file(&setup.text());
+    let file = setup.file();
 
     // Slow enough that the signal comes in mid-stream.
     sim.say("delay 10ms");
-    let mut service = start(file.path());
+    let mut service = run_service(file.path());
     wait_records(&sim, 100);
     service.signal("TERM");
     let first = service.end();
@@ -71,8 +57,8 @@ fn a_service_stopped_in_mid_stream_goes_on_where_it_was() {
     );
 
     sim.say("delay 0ms");
-    let mut service = start(file.path());
-    wait_committed(&topic, &setup.group, &stream.ends());
+    let mut service = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
     service.signal("INT");
     service.end().assert_code(0);
     stream.assert_ledger(&sim);
@@ -107,12 +93,12 @@ fn a_service_killed_again_and_again_loses_nothing() {
     let sim = SimProgram::start(&[]);
     let mut stream = Stream::new(&topic, 5);
     let setup = Setup::new(&kafka, &topic, sim.addr);
-    let file = file(&setup.text());
+    let file = setup.file();
     sim.say("delay 5ms");
     for _ in 0..3 {
         stream.produce(500);
         let before = sim.count("all");
-        let mut service = start(file.path());
+        let mut service = run_service(file.path());
         wait_records(&sim, before + 100);
         service.signal("KILL");
         service.end().assert_signal(SIGKILL);
@@ -137,8 +123,8 @@ fn a_service_killed_again_and_again_loses_nothing() {
         );
     }
     sim.say("delay 0ms");
-    let mut service = start(file.path());
-    wait_committed(&topic, &setup.group, &stream.ends());
+    let mut service = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
     service.signal("TERM");
     service.end().assert_code(0);
     stream.assert_ledger(&sim);
@@ -153,15 +139,15 @@ fn a_database_that_goes_silent_in_mid_stream_is_waited_for() {
     let mut stream = Stream::new(&topic, 5);
     stream.produce(200);
     let setup = Setup::new(&kafka, &topic, sim.addr);
-    let file = file(&setup.text());
-    let mut service = start(file.path());
+    let file = setup.file();
+    let mut service = run_service(file.path());
     wait_records(&sim, 100);
     sim.say("stall applied");
     stream.produce(200);
     service.wait_for_line(&["WARN", "aerospike: writes fail", "nothing is lost", "reason="]);
     sim.say("unstall");
     service.wait_for_line(&["INFO", "aerospike: writes succeed again"]);
-    wait_committed(&topic, &setup.group, &stream.ends());
+    topic.wait_committed(&setup.group, &stream.ends());
     service.signal("TERM");
     service.end().assert_code(0);
     stream.assert_ledger(&sim);
@@ -177,10 +163,10 @@ fn a_second_signal_leaves_at_once_with_its_own_code() {
         let mut stream = Stream::new(&topic, 5);
         // A stop waits for the write in hand, here for as long as the write may take.
         let setup = Setup::new(&kafka, &topic, sim.addr).run("write_timeout = \"30s\"\nshutdown_grace = \"60s\"");
-        let file = file(&setup.text());
-        let mut service = start(file.path());
+        let file = setup.file();
+        let mut service = run_service(file.path());
         stream.produce(10);
-        wait_committed(&topic, &setup.group, &stream.ends());
+        topic.wait_committed(&setup.group, &stream.ends());
         // What it is sent it does, and never says so: the records tell that the write is under way.
         sim.say("stall applied");
         stream.produce(10);
@@ -220,7 +206,7 @@ fn a_rejected_message_is_told_with_its_place_reason_and_cure_and_nothing_secret_
     setup
         .consumer
         .push_str("\nsasl.password = \"kafka-secret\"\nssl.key.password = \"key-secret\"\n");
-    let file = file(&setup.text());
+    let file = setup.file();
     let mut command = penstock();
     // Everything that the service itself has to say.
     command
@@ -237,7 +223,7 @@ fn a_rejected_message_is_told_with_its_place_reason_and_cure_and_nothing_secret_
         "detail=\"",
         "cure=\"",
     ]);
-    wait_committed(&topic, &setup.group, &[Some(41), Some(20)]);
+    topic.wait_committed(&setup.group, &[Some(41), Some(20)]);
     service.signal("TERM");
     let exited = service.end();
     exited.assert_code(65);

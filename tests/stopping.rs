@@ -10,7 +10,7 @@ mod support;
 use penstock::broker::provoke;
 use penstock::ops::exit::Exit;
 use penstock::sim::{Share, Simulator, Stalled};
-use support::process::{Program, SimProgram, penstock};
+use support::process::{SimProgram, run_service};
 use support::{Kafka, Service, Setup, Stream, Topic, simulator, summary};
 
 /// A stop that takes longer than `shutdown_grace` shows in the exit code: a test needs no clock.
@@ -186,7 +186,7 @@ fn every_end_says_in_one_line_what_it_left() {
     let setup = Setup::new(&kafka, &topic, sim.addr).run(RUN);
     let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
     std::fs::write(file.path(), setup.text()).unwrap();
-    let mut service = Program::start(penstock().arg("run").arg(file.path()));
+    let mut service = run_service(file.path());
     support::wait_until("records", || sim.say("count test all"), |count| count == "100");
     sim.say("stall");
     stream.produce(50);

@@ -25,6 +25,8 @@ use super::{Consumer, Partition};
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// Between two attempts while the group shares out its partitions: it takes no commit for a moment then.
 const PAUSE: Duration = Duration::from_millis(100);
+/// So long such attempts are made: where it is this member that the others wait for, no longer wait would help.
+const ATTEMPTS_MAX: Duration = Duration::from_secs(2);
 
 type Queue = Owned<sys::rd_kafka_queue_t>;
 
@@ -49,11 +51,12 @@ pub fn commit_by<C: ConsumerContext>(
     offsets: &TopicPartitionList,
     deadline: Instant,
 ) -> KafkaResult<()> {
+    let last = deadline.min(Instant::now() + ATTEMPTS_MAX);
     loop {
         match attempt(consumer, offsets, deadline) {
             Err(KafkaError::ConsumerCommit(
                 RDKafkaErrorCode::RebalanceInProgress | RDKafkaErrorCode::IllegalGeneration,
-            )) if Instant::now() + PAUSE < deadline && !consumer.assignment_lost() => thread::sleep(PAUSE),
+            )) if Instant::now() + PAUSE < last && !consumer.assignment_lost() => thread::sleep(PAUSE),
             done => return done,
         }
     }

@@ -114,12 +114,14 @@ impl Context {
         let statistics = self.statistics.lock();
         let ends = &statistics.as_ref()?.partitions;
         let mut lag = 0;
-        for (partition, next) in self.workers.positions() {
+        for (partition, next, asked) in self.workers.positions() {
             let end = ends.get(&(partition.topic.to_string(), partition.number))?;
-            if end.end < 0 {
+            // What is not fetched for a while is not heard of either.
+            let last = end.end.max(asked);
+            if last < 0 {
                 return None;
             }
-            lag += u64::try_from(end.end.saturating_sub(next.unwrap_or(end.begin()))).unwrap_or(0);
+            lag += u64::try_from(last.saturating_sub(next.unwrap_or(end.begin()))).unwrap_or(0);
         }
         Some(lag)
     }

@@ -143,7 +143,8 @@ pub struct Calls<'c> {
     /// Asked before each call.
     pub pressure: &'c Pressure,
     pub stop: &'c Stop,
-    /// Called before each call, and every [`GLANCE`] of a pause: time passes for the partition, and others go on.
+    /// Called before each call, every [`GLANCE`] of a pause, and every few seconds of a wait for a turn: time passes for
+    /// the partition, and others go on.
     pub meanwhile: &'c dyn Fn(),
 }
 
@@ -291,7 +292,10 @@ impl<'p, 'm> Writing<'p, 'm> {
             (calls.meanwhile)();
             match self.next_call(limits.rows.min(self.writer.rows_max()).max(1), limits.bytes) {
                 Next::Call(mut call) => {
-                    let Some(permit) = calls.pressure.enter(call.len(), stop, limits.finish_max) else {
+                    let Some(permit) = calls
+                        .pressure
+                        .enter(call.len(), stop, limits.finish_max, calls.meanwhile)
+                    else {
                         return WriteEnd::Stopped;
                     };
                     call.truncate(permit.rows());

@@ -23,7 +23,9 @@ fn pressure(rows_max: usize) -> Pressure {
 }
 
 fn enter(pressure: &Pressure, rows: usize) -> Permit<'_> {
-    pressure.enter(rows, &Stop::new(), LAST).expect("nobody stops it")
+    pressure
+        .enter(rows, &Stop::new(), LAST, &|| {})
+        .expect("nobody stops it")
 }
 
 /// A turn at this moment, if there is one.
@@ -213,12 +215,12 @@ fn a_stop_ends_the_wait_at_a_closed_gate_at_once() {
     let stop = Stop::new();
     thread::scope(|scope| {
         // Nobody will give it a turn: the one that tries never comes back.
-        let waits = scope.spawn(|| pressure.enter(10, &stop, Duration::from_secs(3600)).is_none());
+        let waits = scope.spawn(|| pressure.enter(10, &stop, Duration::from_secs(3600), &|| {}).is_none());
         waiting(&pressure, 1);
         stop.request(StopKind::Drain);
         assert!(waits.join().unwrap());
     });
-    assert!(pressure.enter(10, &stop, LAST).is_none(), "and none begins");
+    assert!(pressure.enter(10, &stop, LAST, &|| {}).is_none(), "and none begins");
     assert_eq!(pressure.view().waiting, 0);
 }
 
@@ -228,7 +230,7 @@ fn who_was_told_to_stop_leaves_when_it_closes() {
     let all = enter(&pressure, 10);
     let stop = Stop::new();
     thread::scope(|scope| {
-        let waits = scope.spawn(|| pressure.enter(10, &stop, Duration::from_secs(3600)).is_none());
+        let waits = scope.spawn(|| pressure.enter(10, &stop, Duration::from_secs(3600), &|| {}).is_none());
         waiting(&pressure, 1);
         stop.request(StopKind::Drain);
         all.done(LOST(10));
@@ -245,7 +247,7 @@ fn a_healthy_database_finishes_for_those_who_were_told_to_stop() {
     thread::scope(|scope| {
         let waits = scope.spawn(|| {
             let permit = pressure
-                .enter(10, &stop, Duration::from_secs(3600))
+                .enter(10, &stop, Duration::from_secs(3600), &|| {})
                 .expect("its turn comes");
             permit.done(TAKEN(10));
         });
@@ -254,12 +256,16 @@ fn a_healthy_database_finishes_for_those_who_were_told_to_stop() {
         waits.join().unwrap();
     });
     assert!(
-        pressure.enter(10, &Stop::requested_before(LAST), LAST).is_some(),
+        pressure
+            .enter(10, &Stop::requested_before(LAST), LAST, &|| {})
+            .is_some(),
         "there is room"
     );
     let all = enter(&pressure, 10);
     assert!(
-        pressure.enter(10, &Stop::requested_before(LAST), LAST).is_none(),
+        pressure
+            .enter(10, &Stop::requested_before(LAST), LAST, &|| {})
+            .is_none(),
         "there is none, and it waits no longer"
     );
     all.done(TAKEN(10));

@@ -6,12 +6,19 @@
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use log::{debug, warn};
 use rdkafka::consumer::Consumer as _;
 
 use super::Shared;
 use crate::broker::{Consumer, Partition};
+use crate::rebalance::Progress;
+
+/// Between two questions for the end of a log that is not fetched.
+const END_INTERVAL: Duration = Duration::from_secs(5);
+/// A stop waits for it.
+const END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Fetching for one partition.
 pub(super) struct Fetching<'w> {
@@ -25,6 +32,9 @@ pub(super) struct Fetching<'w> {
     bytes_taken: Cell<u64>,
     /// Where this partition and all together stood when nothing was left in its queue.
     dry: Cell<Stand>,
+    progress: &'w Progress,
+    /// When something was last taken, or the end of the log last asked for.
+    looked: Cell<Instant>,
 }
 
 /// Payload bytes taken so far.
@@ -35,7 +45,7 @@ struct Stand {
 }
 
 impl<'w> Fetching<'w> {
-    pub fn new(shared: &'w Shared, consumer: &'w Consumer, partition: &'w Partition) -> Self {
+    pub fn new(shared: &'w Shared, consumer: &'w Consumer, partition: &'w Partition, progress: &'w Progress) -> Self {
         Fetching {
             shared,
             consumer,
@@ -47,6 +57,8 @@ impl<'w> Fetching<'w> {
                 own: 0,
                 all: shared.bytes_taken.load(Relaxed),
             }),
+            progress,
+            looked: Cell::new(Instant::now()),
         }
     }
 
@@ -54,6 +66,27 @@ impl<'w> Fetching<'w> {
     pub fn took(&self, bytes: u64) {
         self.bytes_taken.set(self.bytes_taken.get() + bytes);
         self.shared.bytes_taken.fetch_add(bytes, Relaxed);
+        self.looked.set(Instant::now());
+        self.progress.set_end(-1);
+    }
+
+    /// Asks for the end of the log, now and then: a partition that is not fetched does not hear of it, and its lag would
+    /// stand still while it grows. To be called in long waits; may take [`END_TIMEOUT`].
+    pub fn look_at_end(&self) {
+        if self.looked.get().elapsed() < END_INTERVAL {
+            return;
+        }
+        let ends = self
+            .consumer
+            .fetch_watermarks(&self.partition.topic, self.partition.number, END_TIMEOUT);
+        match ends {
+            Ok((_, end)) => self.progress.set_end(end),
+            Err(error) => debug!(
+                "kafka: the end of the log is not told {} error=\"{error}\"",
+                self.partition
+            ),
+        }
+        self.looked.set(Instant::now());
     }
 
     /// Nothing is left in the queue; `nothing_came`: and nothing was there.

@@ -38,6 +38,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use tempfile::NamedTempFile;
 
 /// How long anything here may take, on a machine that is busy.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -265,6 +266,15 @@ impl Topic {
             _ => None,
         };
         (0..self.partitions).map(offset).collect()
+    }
+
+    /// Waits until the group's offsets are these.
+    pub fn wait_committed(&self, group: &str, offsets: &[Option<i64>]) {
+        wait_until(
+            "the offsets to be committed",
+            || self.committed(group),
+            |committed| committed == offsets,
+        );
     }
 
     /// The group's offsets, with what was committed with them.
@@ -570,6 +580,13 @@ impl Setup {
     pub fn routes(mut self, routes: &str) -> Setup {
         self.routes = routes.into();
         self
+    }
+
+    /// The configuration in a file, which goes when this is dropped.
+    pub fn file(&self) -> NamedTempFile {
+        let file = NamedTempFile::with_suffix(".toml").unwrap();
+        std::fs::write(file.path(), self.text()).unwrap();
+        file
     }
 
     pub fn text(&self) -> String {

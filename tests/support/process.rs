@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -163,6 +164,11 @@ pub fn penstock() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_penstock"));
     command.env_remove("RUST_LOG");
     command
+}
+
+/// The service's program, running with the configuration in this file.
+pub fn run_service(file: &Path) -> Program {
+    Program::start(penstock().arg("run").arg(file))
 }
 
 /// The simulator's program.

@@ -532,7 +532,9 @@ fn after_one_call(answers: &[(i64, &[Answer])]) -> (bool, Vec<bool>, usize) {
     };
     assert_eq!(call.len(), answers.len());
     let pressure = pressure();
-    let permit = pressure.enter(call.len(), &Stop::new(), LIMITS.finish_max).unwrap();
+    let permit = pressure
+        .enter(call.len(), &Stop::new(), LIMITS.finish_max, &|| {})
+        .unwrap();
     assert!(writing.call(&call, permit, &Stop::new()).is_ok());
     let far = Instant::now() + Duration::from_secs(3600);
     let waits: Vec<bool> = writing.lanes.iter().map(|lane| lane.wait.until.is_some()).collect();
