@@ -34,6 +34,8 @@ use crate::worker::Shared;
 
 /// How long one poll for callbacks waits: the latency of a stop.
 const POLL_WAIT: Duration = Duration::from_millis(100);
+/// The same while partitions are given back at the end.
+const GIVE_BACK_WAIT: Duration = Duration::from_millis(10);
 /// Between two lines that tell how it goes.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// A worker ends by itself when Kafka says that the partition is no longer ours; the revocation must follow within this.
@@ -488,20 +490,32 @@ impl Absent {
 
 /// Leaves the group, so that others take over at once; `false` when the deadline passed first.
 ///
-/// The drop does it, and waits for the brokers without a bound; so it happens where it can be left behind. The
-/// rebalance callback that it runs finds no workers. Unsubscribed first, since librdkafka 2.12.1 sends no LeaveGroup for
-/// a member without partitions that is closed (`rdkafka_cgrp.c`: "consumer is terminating, skipping rejoin"): the group
-/// would wait for it until its session ends, and answer no commit of a member that waits to join.
+/// The drop waits for the brokers without a bound, so it happens where it can be left behind.
 fn leave_group(consumer: Arc<Consumer>, deadline: Instant) -> bool {
     let (sender, left) = bounded(1);
+    consumer.context().set_leaving();
     let thread = thread::Builder::new().name("leave-group".into()).spawn(move || {
-        consumer.unsubscribe();
+        give_back(&consumer, deadline);
         drop(consumer);
         let _ = sender.send(());
     });
     match thread {
         Ok(thread) => left.recv_deadline(deadline).is_ok() && thread.join().is_ok(),
         Err(_) => false,
+    }
+}
+
+/// Unsubscribes, and serves the rebalance callbacks that follow, before the consumer is closed. librdkafka 2.12.1 sends no
+/// LeaveGroup for a member without partitions that is closed (`rdkafka_cgrp.c`: "consumer is terminating, skipping
+/// rejoin"), and the group waits for it until its session ends, with the commits of all who wait to join behind it. And
+/// where a callback was still waiting at the close, the last one can come when the group's part of the client has ended,
+/// and rust-rdkafka then asks it for its protocol and gets no answer.
+fn give_back(consumer: &Consumer, deadline: Instant) {
+    consumer.unsubscribe();
+    let has_partitions = || consumer.assignment().is_ok_and(|partitions| partitions.count() > 0);
+    while has_partitions() && Instant::now() < deadline {
+        // A message here is nobody's: it is delivered to the next owner.
+        drop(consumer.poll(GIVE_BACK_WAIT));
     }
 }
 

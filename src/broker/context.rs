@@ -4,9 +4,10 @@
 //! errors are logged and handed to the worker they concern. Decides nothing itself.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
 
-use log::{debug, error, info, warn};
+use log::{debug, error, info};
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -36,6 +37,8 @@ pub struct Context {
     failed_commits: FailedCommits,
     errors: ClientErrors,
     stop: Stop,
+    /// No worker is started any more.
+    is_leaving: AtomicBool,
 }
 
 /// What librdkafka's statistics say (its `STATISTICS.md`), as far as it is used here.
@@ -92,6 +95,7 @@ impl Context {
             failed_commits: FailedCommits::default(),
             errors: ClientErrors::default(),
             stop,
+            is_leaving: AtomicBool::new(false),
         }
     }
 
@@ -99,6 +103,11 @@ impl Context {
     pub fn set_consumer(&self, consumer: &Arc<Consumer>) {
         let first = self.consumer.set(Arc::downgrade(consumer)).is_ok();
         assert!(first, "the context has one consumer");
+    }
+
+    /// The workers are joined, and the group is to be left: what is still assigned is read by nobody here.
+    pub fn set_leaving(&self) {
+        self.is_leaving.store(true, Relaxed);
     }
 
     pub fn failed_commits(&self) -> &FailedCommits {
@@ -143,9 +152,10 @@ impl Context {
 
     /// The queues are split here, before the assignment takes effect: no message reaches the main queue.
     fn assign(&self, partitions: &[Partition], list: &TopicPartitionList) {
-        let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else {
-            // The consumer is being dropped: nobody will read these partitions here.
-            warn!("kafka: an assignment came while leaving the group");
+        let consumer = self.consumer.get().and_then(Weak::upgrade);
+        let Some(consumer) = consumer.filter(|_| !self.is_leaving.load(Relaxed)) else {
+            // Nobody will read these partitions here.
+            info!("kafka: an assignment came while leaving the group");
             return;
         };
         let begun = look_up(&consumer, partitions, &self.stop)
