@@ -106,6 +106,12 @@ fn check(file: &Path) -> Exit {
 }
 
 fn run(file: &Path) -> Exit {
+    // Before anything else: a stop that comes early is a stop.
+    let stop = Stop::new();
+    if let Err(error) = stop_on_signals(stop.clone()) {
+        error!("cannot install the signal handlers error=\"{error}\"");
+        return Exit::Panic;
+    }
     let Some(config) = load(file) else {
         return Exit::Configuration;
     };
@@ -120,11 +126,6 @@ fn run(file: &Path) -> Exit {
     }
     for line in guards(&config) {
         info!("{line}");
-    }
-    let stop = Stop::new();
-    if let Err(error) = stop_on_signals(stop.clone()) {
-        error!("cannot install the signal handlers error=\"{error}\"");
-        return Exit::Panic;
     }
     let counters = Arc::new(Counters::new());
     // The panic itself was printed by the panic hook.

@@ -567,6 +567,7 @@ impl ProgressLines {
             None if service.store.health().unexpected() > 0 => "record-held".to_string(),
             None if stalled > 0 => format!("stalled partitions={stalled}"),
             None if held > 0 => "held".to_string(),
+            None if service.consumer.context().is_connected() == Some(false) => "waiting-for-kafka".to_string(),
             None if counters.partitions_assigned.get() == 0 => "no-partitions".to_string(),
             None => "ok".to_string(),
         };

@@ -175,6 +175,31 @@ fn a_worker_that_panics_stops_the_service_in_order_with_its_own_exit_code() {
     scene.finish(written.unsigned_abs());
 }
 
+/// Nobody answers the last commit, nor that the group is left: both are waited for as long as there is time.
+#[test]
+fn a_service_whose_brokers_are_gone_says_so_and_ends_within_its_grace() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("stop-no-broker", 2);
+    let sim = SimProgram::start(&[]);
+    let mut stream = Stream::new(&topic, 5);
+    stream.produce(50);
+    let setup = Setup::new(&kafka, &topic, sim.addr).run(RUN);
+    let file = setup.file();
+    let mut service = run_service(file.path());
+    support::wait_until("records", || sim.say("count test all"), |count| count == "100");
+    drop((stream, kafka));
+    service.wait_for_line(&["INFO", "progress", "state=waiting-for-kafka"]);
+    service.signal("TERM");
+    let exited = service.end();
+    let code = exited.status.code();
+    assert!(matches!(code, Some(0 | 75)), "{code:?}:\n{}", exited.output);
+    assert!(
+        exited.output.contains("stopped consumed=100 written=100 "),
+        "{}",
+        exited.output
+    );
+}
+
 /// Whatever it was about, its last lines are what it did, what it leaves, and the code.
 #[test]
 fn every_end_says_in_one_line_what_it_left() {

@@ -135,6 +135,14 @@ impl Context {
         Some(lag)
     }
 
+    /// Whether a broker is reached; nobody knows before the first statistics.
+    pub fn is_connected(&self) -> Option<bool> {
+        self.statistics
+            .lock()
+            .as_ref()
+            .map(|statistics| statistics.is_connected)
+    }
+
     /// Where each partition stands, for the watchdog; nothing while no broker is reached: nobody moves then.
     pub fn standings(&self) -> Vec<Standing> {
         let statistics = self.statistics.lock();
