@@ -18,6 +18,8 @@ use super::chain;
 
 /// Without a node for so long, a client is made anew; and again after as long.
 const LOST_MAX: Duration = Duration::from_secs(5);
+/// So many addresses are remembered: more than a cluster has nodes, mostly.
+const KNOWN_MAX: usize = 64;
 /// Between two looks at where the nodes are.
 const REMEMBER_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -34,7 +36,7 @@ struct State {
     lost: Option<Instant>,
     /// A new one is being made.
     is_making: bool,
-    /// Where the nodes were that were last seen together, and when that was.
+    /// Where nodes were, those seen last in front, and when that was looked at.
     known: Vec<String>,
     known_at: Option<Instant>,
     is_closed: bool,
@@ -65,12 +67,14 @@ impl Connection {
             return;
         }
         state.known_at = Some(now);
-        let known = self
-            .client()
-            .nodes()
-            .iter()
-            .map(|node| node.address().to_owned())
-            .collect();
+        let nodes = self.client().nodes();
+        let mut known: Vec<String> = nodes.iter().map(|node| node.address().to_owned()).collect();
+        // Nodes may go one by one, and the first to be back need not be the last that was there.
+        for before in std::mem::take(&mut state.known) {
+            if known.len() < KNOWN_MAX && !known.contains(&before) {
+                known.push(before);
+            }
+        }
         state.known = known;
     }
 
