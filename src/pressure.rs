@@ -252,7 +252,7 @@ impl Pressure {
     }
 
     /// Waits for a turn to send `rows` rows, or fewer. `None`: told to stop first, and either the database is closed or
-    /// it is `last` (how long after the stop a turn is still waited for). `meanwhile` is called every [`GLANCE`] of it.
+    /// it is `last` (how long after the stop a turn is still waited for). `meanwhile` is called every few seconds of it.
     pub fn enter(&self, rows: usize, stop: &Stop, last: Duration, meanwhile: &dyn Fn()) -> Option<Permit<'_>> {
         let rows = rows.max(1);
         let waiter = {
