@@ -19,7 +19,7 @@ use crate::broker::latest::{Present, begin_at_end};
 use crate::broker::probe::{ClusterView, ProbeError, probe};
 use crate::broker::topic_ids::{Looking, ReadError, TopicIds};
 use crate::broker::{Consumer, Context, Partition, consumer_config};
-use crate::config::model::{Config, Run, StallAction, Start};
+use crate::config::model::{Config, Kafka, Run, StallAction, Start};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory;
@@ -419,7 +419,7 @@ impl Service {
         } = self;
         if in_time {
             drop(looking);
-            if !leave_group(consumer, deadline) {
+            if !leave_group(consumer, &config.kafka, deadline) {
                 warn!("kafka: the group did not let go within run.shutdown_grace; it will after the session time-out");
                 exit = exit.or_worse(Exit::Restart);
             }
@@ -491,11 +491,18 @@ impl Absent {
 /// Leaves the group, so that others take over at once; `false` when the deadline passed first.
 ///
 /// The drop waits for the brokers without a bound, so it happens where it can be left behind.
-fn leave_group(consumer: Arc<Consumer>, deadline: Instant) -> bool {
+fn leave_group(consumer: Arc<Consumer>, kafka: &Kafka, deadline: Instant) -> bool {
     let (sender, left) = bounded(1);
     consumer.context().set_leaving();
+    let is_static = kafka
+        .consumer_properties
+        .iter()
+        .any(|(name, _)| name == "group.instance.id");
     let thread = thread::Builder::new().name("leave-group".into()).spawn(move || {
-        give_back(&consumer, deadline);
+        // Unsubscribed, a static member would leave, and its partitions be another's before it is back.
+        if !is_static {
+            give_back(&consumer, deadline);
+        }
         drop(consumer);
         let _ = sender.send(());
     });
