@@ -494,10 +494,7 @@ impl Absent {
 fn leave_group(consumer: Arc<Consumer>, kafka: &Kafka, deadline: Instant) -> bool {
     let (sender, left) = bounded(1);
     consumer.context().set_leaving();
-    let is_static = kafka
-        .consumer_properties
-        .iter()
-        .any(|(name, _)| name == "group.instance.id");
+    let is_static = kafka.consumer_property("group.instance.id").is_some();
     let thread = thread::Builder::new().name("leave-group".into()).spawn(move || {
         // Unsubscribed, a static member would leave, and its partitions be another's before it is back.
         if !is_static {

@@ -16,6 +16,7 @@ impl Outside for Fixed {
             "SECRET" => Ok("hunter2 {".to_owned()),
             "TOPIC" => Ok("events".to_owned()),
             "NUMBER" => Ok("5".to_owned()),
+            "DURATION" => Ok("5s".to_owned()),
             "TRUE" => Ok("true".to_owned()),
             "EMPTY" => Ok(String::new()),
             _ => Err("is not set".to_owned()),
@@ -280,6 +281,27 @@ fn the_keys_of_run_agree_with_each_other() {
                 "less than two write_timeouts",
                 "1999ms",
                 "\"2s\"",
+            ),
+        ),
+        (
+            "[run]\nwrite_timeout = \"1s\"\nstall_after = \"1999ms\"",
+            (
+                3,
+                "run.stall_after",
+                "a write under way would look like a stall",
+                "1999ms",
+                "write stall_after = \"2s\" or more",
+            ),
+        ),
+        // What stands behind a reference is not told, nor what follows from it.
+        (
+            "[run]\nshutdown_grace = \"20s\"\nstall_after = \"9s\"\nwrite_timeout = \"${env:DURATION}\"",
+            (
+                3,
+                "run.stall_after",
+                "less than two write_timeouts",
+                "\"9s\"",
+                "raise stall_after, or lower write_timeout",
             ),
         ),
         (

@@ -52,11 +52,10 @@ impl std::fmt::Display for Partition {
 /// librdkafka's settings for the consumer: the user's, between our defaults and what delivery rests on.
 pub fn consumer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
     let mut config = connection_config(kafka);
-    let has = |name: &str| kafka.consumer_properties.iter().any(|(n, _)| n == name);
+    let has = |name: &str| kafka.consumer_property(name).is_some();
     let next_generation = kafka
-        .consumer_properties
-        .iter()
-        .any(|(name, value)| name == "group.protocol" && value.0.eq_ignore_ascii_case("consumer"));
+        .consumer_property("group.protocol")
+        .is_some_and(|protocol| protocol.eq_ignore_ascii_case("consumer"));
 
     // Defaults that the user may change. The consumer protocol refuses a strategy that is set.
     if !next_generation && !has("partition.assignment.strategy") {
@@ -98,7 +97,7 @@ pub fn connection_config(kafka: &Kafka) -> ClientConfig {
     }
     config.set("bootstrap.servers", &kafka.brokers);
     // Its lines go where ours go; which of them are shown is the log's own filter (`RUST_LOG`).
-    let debug = kafka.consumer_properties.iter().any(|(name, _)| name == "debug");
+    let debug = kafka.consumer_property("debug").is_some();
     config.set_log_level(if debug {
         RDKafkaLogLevel::Debug
     } else {

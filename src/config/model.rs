@@ -83,6 +83,14 @@ pub struct Kafka {
     pub producer_properties: Vec<(String, Secret)>,
 }
 
+impl Kafka {
+    /// A librdkafka property of the consumer, as the file has it.
+    pub fn consumer_property(&self, name: &str) -> Option<&str> {
+        let found = self.consumer_properties.iter().find(|(each, _)| each == name);
+        found.map(|(_, value)| value.0.as_str())
+    }
+}
+
 /// What is done where an offset that is to be read is no longer there; an ERROR line tells it in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OffsetGone {

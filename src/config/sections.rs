@@ -1,5 +1,7 @@
 //! The sections of the file: `[run]`, `[kafka]`, `[aerospike]`, `[reject]`, and what holds between them.
 
+use std::time::Duration;
+
 use super::kafka_properties;
 use super::keys;
 use super::model::{Aerospike, Config, Format, Kafka, OffsetGone, Reject, Run, Secret, StallAction, Start};
@@ -69,34 +71,20 @@ fn run(table: &Table<'_>) -> Option<Run> {
             "lower it, or raise run.memory",
         );
     }
-    if let (Some(grace), Some(write)) = (shutdown_grace, write_timeout)
-        && grace < 2 * write
-        && let Some(node) = table.get("shutdown_grace").or_else(|| table.get("write_timeout"))
-    {
-        let cure = match table.get("write_timeout") {
-            Some(node) if node.is_reference() => "raise shutdown_grace, or lower write_timeout".to_owned(),
-            _ => format!(
-                "write shutdown_grace = \"{}\" or more, or lower write_timeout",
-                human(2 * write)
-            ),
-        };
-        node.fault(
-            "shutdown_grace is less than two write_timeouts: a write under way could not finish",
-            cure,
-        );
-    }
-    if let (Some(stall), Some(write)) = (stall_after, write_timeout)
-        && stall < 2 * write
-        && let Some(node) = table.get("stall_after").or_else(|| table.get("write_timeout"))
-    {
-        node.fault(
-            "stall_after is less than two write_timeouts: a write under way would look like a stall",
-            format!(
-                "write stall_after = \"{}\" or more, or lower write_timeout",
-                human(2 * write)
-            ),
-        );
-    }
+    at_least_two_writes(
+        table,
+        "shutdown_grace",
+        shutdown_grace,
+        write_timeout,
+        "could not finish",
+    );
+    at_least_two_writes(
+        table,
+        "stall_after",
+        stall_after,
+        write_timeout,
+        "would look like a stall",
+    );
     Some(Run {
         memory_bytes: memory_bytes?,
         memory_is_written: table.get("memory").is_some(),
@@ -118,8 +106,35 @@ fn run(table: &Table<'_>) -> Option<Run> {
     })
 }
 
+/// Notes a fault where `name` leaves no room for a write under way, which may take two time-outs. What stands behind a
+/// reference is not told.
+fn at_least_two_writes(
+    table: &Table<'_>,
+    name: &str,
+    duration: Option<Duration>,
+    write_timeout: Option<Duration>,
+    or_it: &str,
+) {
+    if let (Some(duration), Some(write)) = (duration, write_timeout)
+        && duration < 2 * write
+        && let Some(node) = table.get(name).or_else(|| table.get("write_timeout"))
+    {
+        let cure = match table.get("write_timeout") {
+            Some(node) if node.is_reference() => format!("raise {name}, or lower write_timeout"),
+            _ => format!(
+                "write {name} = \"{}\" or more, or lower write_timeout",
+                human(2 * write)
+            ),
+        };
+        node.fault(
+            format!("{name} is less than two write_timeouts: a write under way {or_it}"),
+            cure,
+        );
+    }
+}
+
 /// As the file would have it.
-fn human(duration: std::time::Duration) -> String {
+fn human(duration: Duration) -> String {
     let ms = duration.as_millis();
     if ms.is_multiple_of(1000) {
         format!("{}s", ms / 1000)
