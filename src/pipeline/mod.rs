@@ -13,6 +13,7 @@ pub mod guard;
 pub mod plan;
 pub mod disposition;
 pub mod write;
+pub mod publication;
 pub mod commit;
 
 // What their tests have in common.
