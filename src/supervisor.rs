@@ -139,8 +139,14 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) ->
     } else {
         memory::default_bytes(run.memory_bytes, memory::limit_bytes())
     };
-    let memory = memory::plan(memory_bytes, run.batch_bytes_max as u64, partitions, view.brokers)
-        .map_err(|e| Failure::new(Exit::Configuration, e))?;
+    let memory = memory::plan(
+        memory_bytes,
+        run.batch_bytes_max as u64,
+        partitions,
+        view.brokers,
+        false,
+    )
+    .map_err(|e| Failure::new(Exit::Configuration, e))?;
     info!("memory: {memory}");
     counters
         .memory_bound_bytes

@@ -89,6 +89,12 @@ impl Kafka {
         let found = self.consumer_properties.iter().find(|(each, _)| each == name);
         found.map(|(_, value)| value.0.as_str())
     }
+
+    /// A librdkafka property of the producer, as the file has it.
+    pub fn producer_property(&self, name: &str) -> Option<&str> {
+        let found = self.producer_properties.iter().find(|(each, _)| each == name);
+        found.map(|(_, value)| value.0.as_str())
+    }
 }
 
 /// What is done where an offset that is to be read is no longer there; an ERROR line tells it in any case.

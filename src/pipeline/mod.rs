@@ -14,6 +14,8 @@ pub mod plan;
 pub mod disposition;
 pub mod write;
 pub mod publication;
+pub mod delivery;
+pub mod publish;
 pub mod commit;
 
 // What their tests have in common.
