@@ -7,13 +7,14 @@
 
 pub mod value;
 pub mod row;
+pub mod publication;
+pub mod output;
 pub mod decode;
 pub mod map;
 pub mod guard;
 pub mod plan;
 pub mod disposition;
 pub mod write;
-pub mod publication;
 pub mod commit;
 
 // What their tests have in common.
