@@ -17,15 +17,19 @@ use rdkafka::message::Message as _;
 use crate::broker::committed::is_refusal;
 use crate::broker::latest::{Present, begin_at_end};
 use crate::broker::probe::{ClusterView, ProbeError, probe};
+use crate::broker::producer::{Failing, Producer, ProducerError};
 use crate::broker::topic_ids::{Looking, ReadError, TopicIds};
 use crate::broker::{Consumer, Context, Partition, consumer_config};
-use crate::config::model::{Config, Kafka, Run, StallAction, Start};
+use crate::config::model::{Config, Kafka, RejectAction, Run, StallAction, Start};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
-use crate::ops::memory;
+use crate::ops::memory::{self, MemoryPlan};
 use crate::pipeline::map::Mapping;
+use crate::pipeline::publish::Publisher;
 use crate::pressure::{Gate, Pressure};
+use crate::processor::Processors;
 use crate::rebalance::{Event, Workers};
+use crate::rejects::Rejects;
 use crate::restarts::Restarts;
 use crate::shutdown::{Stop, StopKind};
 use crate::store::{ConnectError, Store, StoreOptions};
@@ -59,13 +63,25 @@ impl Failure {
     }
 }
 
-/// Runs the service until `stop` is raised or it cannot go on. Logs all that an operator must know.
+/// Runs the service over the rules of its file until `stop` is raised or it cannot go on. Logs all that an operator must
+/// know.
 ///
 /// Blocks. `counters` can be read meanwhile by anybody.
 pub fn run(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Exit {
+    match Mapping::compile(config) {
+        Ok(mapping) => run_with(config, &Processors::from(mapping), stop, counters),
+        Err(error) => {
+            error!("{error}");
+            Exit::Panic
+        }
+    }
+}
+
+/// The same with processors of your own: the file's rules, if it has any, are not looked at.
+pub fn run_with(config: &Config, processors: &Processors, stop: &Stop, counters: &Arc<Counters>) -> Exit {
     let mut first = true;
     loop {
-        match start(config, stop, counters, first) {
+        match start(config, processors, stop, counters, first) {
             Ok(Some(service)) => {
                 if let End::Exit(exit) = service.run(config, stop) {
                     return exit;
@@ -99,6 +115,8 @@ enum End {
 struct Service {
     consumer: Arc<Consumer>,
     store: Arc<Store>,
+    /// Where anything is produced.
+    producer: Option<Arc<Producer>>,
     pressure: Arc<Pressure>,
     counters: Arc<Counters>,
     events: Receiver<Event>,
@@ -107,9 +125,15 @@ struct Service {
 }
 
 /// `None`: told to stop before it had started. `first`: in this process.
-fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) -> Result<Option<Service>, Failure> {
+fn start(
+    config: &Config,
+    processors: &Processors,
+    stop: &Stop,
+    counters: &Arc<Counters>,
+    first: bool,
+) -> Result<Option<Service>, Failure> {
     let run = &config.run;
-    let mapping = Mapping::compile(config).map_err(|e| Failure::new(Exit::Panic, e))?;
+    let produced = produced_topics(config, processors)?;
 
     let view = match probe(&config.kafka, run.start_timeout, stop) {
         Ok(view) => view,
@@ -144,7 +168,7 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) ->
         run.batch_bytes_max as u64,
         partitions,
         view.brokers,
-        false,
+        !produced.is_empty(),
     )
     .map_err(|e| Failure::new(Exit::Configuration, e))?;
     info!("memory: {memory}");
@@ -153,14 +177,11 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) ->
         .set(i64::try_from(memory.bound_bytes).unwrap_or(i64::MAX));
 
     // The group is joined only when Aerospike has answered and accepted the credentials.
-    let mut namespaces: Vec<String> = mapping.targets().iter().map(|t| t.namespace.clone()).collect();
-    namespaces.sort();
-    namespaces.dedup();
     let options = StoreOptions {
         write_timeout: run.write_timeout,
         workers: view.partitions,
         start_timeout: run.start_timeout,
-        namespaces,
+        namespaces: processors.namespaces(),
     };
     let store = match Store::connect(&config.aerospike, &options, counters.clone(), stop) {
         Ok(store) => Arc::new(store),
@@ -175,6 +196,7 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) ->
         }
     };
 
+    let producer = producer(config, &memory, &produced, stop)?;
     let Some(topic_ids) = topic_ids(config, &view, stop)? else {
         return Ok(None);
     };
@@ -191,12 +213,16 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) ->
     let shared = Arc::new(Shared {
         group: config.kafka.group.clone(),
         guard_epoch: run.guard_epoch,
-        mapping: Arc::new(mapping),
+        processors: processors.clone(),
         writer: store.clone(),
         pressure: pressure.clone(),
         counters: counters.clone(),
         topic_ids: topic_ids.clone(),
         offset_gone: config.kafka.offset_gone,
+        reject: config.reject.action.clone(),
+        rejects: Rejects::new(&config.reject),
+        publisher: producer.clone().map(|producer| producer as Arc<dyn Publisher>),
+        brokers: config.kafka.brokers.clone(),
         batch_rows_max: run.batch_rows_max,
         batch_bytes_max: AtomicUsize::new(usize::try_from(memory.batch_bytes).unwrap_or(usize::MAX)),
         memory,
@@ -228,12 +254,53 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) ->
     Ok(Some(Service {
         consumer,
         store,
+        producer,
         pressure,
         counters: counters.clone(),
         events,
         topic_ids,
         looking,
     }))
+}
+
+/// What is produced to, by the processors and for dead letters. Nothing that is produced is to be read again.
+fn produced_topics(config: &Config, processors: &Processors) -> Result<Vec<String>, Failure> {
+    let mut topics = processors.produced_topics();
+    if let RejectAction::DeadLetter { topic, .. } = &config.reject.action
+        && !topics.contains(topic)
+    {
+        topics.push(topic.clone());
+    }
+    match topics.iter().find(|topic| config.kafka.topics.contains(topic)) {
+        None => Ok(topics),
+        Some(topic) => Err(Failure::new(
+            Exit::Configuration,
+            format!(
+                "the topic {topic} is produced to and among kafka.topics: what is produced would be read again, without end"
+            ),
+        )),
+    }
+}
+
+/// Where anything is produced: the producer, and a line for each topic that cannot be produced to now.
+fn producer(
+    config: &Config,
+    memory: &MemoryPlan,
+    produced: &[String],
+    stop: &Stop,
+) -> Result<Option<Arc<Producer>>, Failure> {
+    if produced.is_empty() {
+        return Ok(None);
+    }
+    let producer = Producer::new(&config.kafka, memory).map_err(|error| {
+        let exit = match &error {
+            ProducerError::Configuration(_) => Exit::Configuration,
+            ProducerError::Thread(_) => Exit::Restart,
+        };
+        Failure::new(exit, error)
+    })?;
+    producer.check_topics(produced.iter().map(String::as_str), stop);
+    Ok(Some(Arc::new(producer)))
 }
 
 /// `false`: told to stop.
@@ -350,7 +417,10 @@ impl Service {
     /// Says what makes no progress; `true` if something has begun to make none.
     fn watch(&self, watchdog: &mut Watchdog) -> bool {
         let health = self.store.health();
-        let is_excused = self.pressure.is_closed() || health.failing_for().is_some() || !health.closed().is_empty();
+        let is_excused = self.pressure.is_closed()
+            || health.failing_for().is_some()
+            || !health.closed().is_empty()
+            || self.not_taking().is_some();
         let sights = watchdog.tick(Instant::now(), is_excused, || self.consumer.context().standings());
         let mut is_stalled = false;
         for sight in sights {
@@ -369,6 +439,11 @@ impl Service {
             }
         }
         is_stalled
+    }
+
+    /// The topic that takes no messages, while somebody has some for it.
+    fn not_taking(&self) -> Option<Failing> {
+        self.producer.as_ref()?.failing()
     }
 
     fn kafka_error(&self, error: &KafkaError) -> Option<Exit> {
@@ -571,10 +646,14 @@ impl ProgressLines {
         let held = workers.held();
         let closed = service.store.health().closed();
         let pressure = service.pressure.view();
+        let not_taking = service
+            .not_taking()
+            .map(|Failing { topic, since, .. }| format!("waiting-for-topic topic={topic} since={since:.0?}"));
         let state = match service.store.health().failing_for() {
             _ if !closed.is_empty() => format!("namespace-closed list={}", closed.join(",")),
             Some(since) => format!("waiting-for-aerospike since={since:.0?}"),
             None if service.store.health().unexpected() > 0 => "record-held".to_string(),
+            None if not_taking.is_some() => not_taking.unwrap_or_default(),
             None if stalled > 0 => format!("stalled partitions={stalled}"),
             None if held > 0 => "held".to_string(),
             None if service.consumer.context().is_connected() == Some(false) => "waiting-for-kafka".to_string(),

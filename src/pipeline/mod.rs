@@ -7,15 +7,17 @@
 
 pub mod value;
 pub mod row;
+pub mod publication;
+pub mod output;
 pub mod decode;
 pub mod map;
 pub mod guard;
 pub mod plan;
 pub mod disposition;
 pub mod write;
-pub mod publication;
 pub mod delivery;
 pub mod publish;
+pub mod reject;
 pub mod commit;
 
 // What their tests have in common.

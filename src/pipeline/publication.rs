@@ -29,4 +29,14 @@ impl Publication<'_> {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + of(value)).sum();
         (of(&self.key) + of(&self.payload) + headers) as u64
     }
+
+    /// About what of it is not borrowed, in bytes.
+    pub fn owned_bytes(&self) -> usize {
+        const PUBLICATION: usize = 128;
+        let of = |bytes: &Option<Cow<'_, [u8]>>| match bytes {
+            Some(Cow::Owned(bytes)) => bytes.len(),
+            _ => 0,
+        };
+        PUBLICATION + of(&self.key) + of(&self.payload)
+    }
 }
