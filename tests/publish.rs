@@ -189,6 +189,19 @@ fn stored(topic: &Topic) -> Vec<Stored> {
     found
 }
 
+/// CPU time of this process so far.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    // In hundredths of a second: user and system.
+    let ticks: u64 = [11, 12]
+        .iter()
+        .map(|field| fields[*field].parse::<u64>().unwrap())
+        .sum();
+    Duration::from_millis(10 * ticks)
+}
+
 /// Fails unless all of them are there, and each key ends in their order: of a message that is there twice the last one
 /// counts.
 fn assert_in_order(topic: &Topic, expected: &[Publication<'_>]) {
@@ -694,3 +707,98 @@ fn many_workers_share_the_producer() {
         assert_in_order(&topics[worker % 2], batch);
     }
 }
+
+/// How fast eight workers publish batches of 200 messages of 562 bytes, broker included.
+#[test]
+#[ignore = "a measurement: cargo test --release --locked --features sim --test publish -- --ignored --nocapture --test-threads=1"]
+fn measure_linger() {
+    const BATCHES: usize = 100;
+    for workers in [1, 8] {
+        for linger in ["0", "0.5", "1", "2", "5"] {
+            let kafka = Kafka::mock();
+            let topic = kafka.topic("out", 8);
+            let properties = format!("{QUICK}\n\"linger.ms\" = \"{linger}\"");
+            let producer = producer(&kafka, &memory::plan(512 * MIB, MIB, 8, 1, true).unwrap(), &properties);
+            assert_finished(&run(&producer, &numbered(&topic.name, 10, "first"), &Stop::new()), 10);
+            let mut batch = numbered(&topic.name, 200, "a");
+            for publication in &mut batch {
+                publication.payload = Some(Cow::Owned(vec![b'x'; 562]));
+            }
+            let (began, cpu_before) = (Instant::now(), cpu());
+            thread::scope(|scope| {
+                for _ in 0..workers {
+                    scope.spawn(|| {
+                        for _ in 0..BATCHES {
+                            assert_finished(&run(&producer, &batch, &Stop::new()), 200);
+                        }
+                    });
+                }
+            });
+            let messages = workers * BATCHES * 200;
+            let seconds = began.elapsed().as_secs_f64();
+            println!(
+                "workers={workers} linger={linger} batch_ms={:.1} messages/s={:.0} cpu_us/message={:.2}",
+                1000.0 * seconds / BATCHES as f64,
+                messages as f64 / seconds,
+                (cpu() - cpu_before).as_secs_f64() * 1e6 / messages as f64,
+            );
+        }
+    }
+}
+
+/// What the process takes more with the queue full, brokers away, and while it empties, for small and large messages.
+#[test]
+#[ignore = "a measurement: cargo test --release --locked --features sim --test publish -- --ignored --nocapture --test-threads=1"]
+fn measure_full_queue() {
+    for (bytes, headers) in [(0, 0), (100, 0), (562, 8), (10_000, 2), (100_000, 0)] {
+        let kafka = Kafka::mock();
+        let topic = kafka.topic("out", 8);
+        let memory = memory::plan(1024 * MIB, MIB, 1, 1, true).unwrap();
+        let producer = producer(&kafka, &memory, QUICK);
+        assert_finished(&run(&producer, &numbered(&topic.name, 10, "first"), &Stop::new()), 10);
+        kafka.cluster().broker_down(ALL).unwrap();
+        let one = Publication {
+            message: 0,
+            topic: topic.name.clone().leak(),
+            key: Some(Cow::Borrowed(&b"a key of 20 bytes..."[..])),
+            payload: Some(Cow::Owned(vec![b'x'; bytes])),
+            headers: (0..headers)
+                .map(|n| (format!("a-header-{n}").into(), Some(Cow::Borrowed(&b"its value"[..]))))
+                .collect(),
+            timestamp_ms: None,
+        };
+        let full = memory.producer_queue_bytes;
+        let count = usize::try_from(full / (one.bytes() + 512)).unwrap();
+        // Borrowed, so that the batch itself takes little beside it.
+        let batch: Vec<Publication<'_>> = (0..count).map(|_| one.clone()).collect();
+        let batch: Vec<Publication<'static>> = batch
+            .into_iter()
+            .map(|mut publication| {
+                publication.payload = Some(Cow::Borrowed(PAYLOAD.get(..bytes).unwrap()));
+                publication
+            })
+            .collect();
+        let before = memory::resident_bytes().unwrap();
+        let worker = Worker::start(&producer, batch);
+        worker.wait_while_it_waits();
+        let queued = producer.queued_bytes();
+        let at_full = memory::resident_bytes().unwrap();
+        kafka.cluster().broker_up(ALL).unwrap();
+        let mut most = at_full;
+        while worker.is_waiting() && producer.queued_bytes() > queued / 100 {
+            most = most.max(memory::resident_bytes().unwrap());
+            thread::sleep(Duration::from_millis(1));
+        }
+        println!(
+            "payload={bytes} headers={headers} messages={count} queued={:.1}MiB of {}MiB resident: full +{:.1}MiB, \
+             emptying +{:.1}MiB (with the mock broker's log)",
+            queued as f64 / MIB as f64,
+            full / MIB,
+            (at_full as f64 - before as f64) / MIB as f64,
+            (most as f64 - before as f64) / MIB as f64,
+        );
+        worker.stop();
+    }
+}
+
+static PAYLOAD: [u8; 100_000] = [b'x'; 100_000];
