@@ -124,7 +124,11 @@ pub fn named(name: &str) -> impl Iterator<Item = &'static Function> {
 
 /// All names, each once, macros included.
 pub fn names() -> Vec<&'static str> {
-    let mut names: Vec<&str> = ALL.iter().map(|function| function.name).chain(MACROS.iter().copied()).collect();
+    let mut names: Vec<&str> = ALL
+        .iter()
+        .map(|function| function.name)
+        .chain(MACROS.iter().copied())
+        .collect();
     names.sort_unstable();
     names.dedup();
     names

@@ -30,13 +30,23 @@ impl Kinds {
     /// What Kafka's bytes become: of a key, or a header.
     pub const RAW: Kinds = Kinds(Self::STRING.0 | Self::BYTES.0 | Self::NULL.0);
     /// What a field can be. (An integer beyond `int` is a `uint`.)
-    pub const JSON: Kinds = Kinds(
-        Self::BOOL.0 | Self::NUMBER.0 | Self::STRING.0 | Self::NULL.0 | Self::LIST.0 | Self::MAP.0,
-    );
+    pub const JSON: Kinds =
+        Kinds(Self::BOOL.0 | Self::NUMBER.0 | Self::STRING.0 | Self::NULL.0 | Self::LIST.0 | Self::MAP.0);
 
     /// As CEL calls them, each by its place.
     const NAMES: [&'static str; 12] = [
-        "bool", "int", "uint", "double", "string", "bytes", "null", "list", "map", "timestamp", "duration", "type",
+        "bool",
+        "int",
+        "uint",
+        "double",
+        "string",
+        "bytes",
+        "null",
+        "list",
+        "map",
+        "timestamp",
+        "duration",
+        "type",
     ];
 
     pub const fn or(self, other: Kinds) -> Kinds {
@@ -59,7 +69,9 @@ impl Kinds {
 
     /// Each of them alone.
     fn each(self) -> impl Iterator<Item = Kinds> {
-        (0..12).map(|place| Kinds(1 << place)).filter(move |kind| self.meets(*kind))
+        (0..12)
+            .map(|place| Kinds(1 << place))
+            .filter(move |kind| self.meets(*kind))
     }
 }
 
@@ -148,11 +160,17 @@ mod tests {
 
     #[test]
     fn a_field_can_be_added_compared_and_joined_and_is_never_a_timestamp() {
-        assert_eq!(binary(operators::MULTIPLY, Kinds::JSON, Kinds::INT), Kinds::INT.or(Kinds::DOUBLE));
+        assert_eq!(
+            binary(operators::MULTIPLY, Kinds::JSON, Kinds::INT),
+            Kinds::INT.or(Kinds::DOUBLE)
+        );
         assert_eq!(binary(operators::LESS, Kinds::JSON, Kinds::STRING), Kinds::BOOL);
         assert_eq!(binary(operators::EQUALS, Kinds::JSON, Kinds::TIMESTAMP), Kinds::NONE);
         assert_eq!(binary(operators::ADD, Kinds::STRING, Kinds::INT), Kinds::NONE);
-        assert_eq!(binary(operators::SUBSTRACT, Kinds::TIMESTAMP, Kinds::TIMESTAMP), Kinds::DURATION);
+        assert_eq!(
+            binary(operators::SUBSTRACT, Kinds::TIMESTAMP, Kinds::TIMESTAMP),
+            Kinds::DURATION
+        );
     }
 
     #[test]

@@ -7,18 +7,21 @@
 
 mod functions;
 mod kinds;
+mod pattern;
 mod walk;
 
 use std::sync::Arc;
 
-use cel::Expression;
 use cel::common::value::Val;
+use cel::parser::Expression;
 use cel::parser::{ParseErrors, Parser};
 
 use super::grammar::Scope;
-use super::model::{Cel, Source};
-use super::reader::Node;
+use super::model::{Cel, Source, When};
+use super::reader::{Node, all};
+use super::table::Table;
 pub use kinds::Kinds;
+pub use pattern::Pattern;
 
 /// A longer expression is refused: nobody can read it, and the parser recurses along it.
 const BYTES_MAX: usize = 4096;
@@ -93,6 +96,40 @@ pub struct Bad {
     pub at: Option<(usize, usize)>,
     pub problem: String,
     pub cure: String,
+}
+
+/// `when` and `when_error` of a table. `Some(None)`: not written; `None`, and its faults noted: faulty.
+pub fn when(table: &Table<'_>, scope: Scope<'_>) -> Option<Option<When>> {
+    let Some(node) = table.get("when") else {
+        if let Some(node) = table.get("when_error") {
+            node.fault("`when_error` without `when`", "add when = \"…\", or remove it");
+        }
+        return Some(None);
+    };
+    let condition = condition(node, scope);
+    let error_is_false = table.choice("when_error").map(|word| word == "false");
+    Some(Some(When {
+        condition: condition?,
+        error_is_false: error_is_false?,
+    }))
+}
+
+/// `require`: its conditions; nothing, and its faults noted, if one is faulty.
+pub fn require(table: &Table<'_>, scope: Scope<'_>) -> Option<Vec<Cel>> {
+    let Some(node) = table.get("require") else {
+        return Some(Vec::new());
+    };
+    let Some(elements) = node.elements() else {
+        node.fault(
+            "expected an array of conditions",
+            "write it in brackets, e.g. [\"amount >= 0\", \"size(user.id) > 0\"]",
+        );
+        return None;
+    };
+    if elements.is_empty() {
+        node.fault("needs at least one condition", "write one, or remove `require`");
+    }
+    all(elements.iter().map(|node| condition(node, scope)))
 }
 
 /// The condition at `node`; nothing, and its faults noted, if it is none.
@@ -187,7 +224,9 @@ fn syntax(text: &str, errors: &ParseErrors) -> Bad {
     // What stands there, and behind it.
     let rest = at.map_or("", |(line, column)| {
         let line = text.lines().nth(line - 1).unwrap_or_default();
-        line.char_indices().nth(column - 1).map_or("", |(place, _)| &line[place..])
+        line.char_indices()
+            .nth(column - 1)
+            .map_or("", |(place, _)| &line[place..])
     });
     if error.msg.contains("has()") {
         let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();

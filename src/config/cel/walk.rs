@@ -1,18 +1,17 @@
 //! One walk through a parsed expression: reads are found and numbered, what can never work is told.
 
-use cel::Expression;
-use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, ListExpr, LiteralValue, SelectExpr, SourceInfo};
 use cel::common::ast::operators as op;
-use cel::common::types::CelList;
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, ListExpr, LiteralValue, SelectExpr, SourceInfo};
+use cel::common::types::{CelList, CelType};
 use cel::common::value::Val;
+use cel::parser::Expression;
 
 use super::functions::{self, Function};
 use super::kinds::{self, Kinds};
-use super::{Bad, CONSTANT, Program, READ, Read, What};
+use super::{Bad, CONSTANT, Pattern, Program, READ, Read, What};
 use crate::config::grammar::Scope;
 use crate::config::model::{Path, Segment, Source};
 use crate::config::reader::did_you_mean;
-use crate::pipeline::judge::Pattern;
 
 /// Deeper expressions are refused: evaluating one recurses, on a worker's stack.
 const DEPTH_MAX: usize = 60;
@@ -21,7 +20,16 @@ const META: &[&str] = &["key", "topic", "partition", "offset", "timestamp", "hea
 
 /// The names of types, where they can only be types: beside `type(…)`. Anywhere else they are fields.
 const TYPES: &[&str] = &[
-    "bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type",
+    "bool",
+    "int",
+    "uint",
+    "double",
+    "string",
+    "bytes",
+    "list",
+    "map",
+    "null_type",
+    "type",
 ];
 
 /// Checks `expression` and numbers its reads.
@@ -110,8 +118,14 @@ impl Walk<'_> {
                 let variable = self.variables.iter().rev().find(|(each, _)| *each == name);
                 let kinds = match variable {
                     Some((_, kinds)) => *kinds,
+                    // The name of a type, beside `type(…)`.
+                    None if name.starts_with(CONSTANT) => Kinds::TYPE,
                     None => {
-                        self.fault(id, format!("no name `{name}`"), "write a field's name without a dot before it");
+                        self.fault(
+                            id,
+                            format!("no name `{name}`"),
+                            "write a field's name without a dot before it",
+                        );
                         Kinds::ANY
                     }
                 };
@@ -147,7 +161,7 @@ impl Walk<'_> {
     fn chain(&self, expression: &Expression) -> Option<Chain> {
         match &expression.expr {
             Expr::Ident(name) => {
-                if name.starts_with(['@', '.']) || self.variables.iter().any(|(each, _)| each == name) {
+                if name.starts_with(['@', '.', CONSTANT]) || self.variables.iter().any(|(each, _)| *each == *name) {
                     return None;
                 }
                 let (base, path) = match name.as_str() {
@@ -175,7 +189,14 @@ impl Walk<'_> {
                 Some(chain)
             }
             Expr::Call(call) if call.func_name == op::INDEX && call.target.is_none() => {
-                let [of, Expression { expr: Expr::Literal(literal), .. }] = call.args.as_slice() else {
+                let [
+                    of,
+                    Expression {
+                        expr: Expr::Literal(literal),
+                        ..
+                    },
+                ] = call.args.as_slice()
+                else {
                     return None;
                 };
                 let mut chain = self.chain(of)?;
@@ -232,21 +253,17 @@ impl Walk<'_> {
             ["offset"] => (What::Value(Source::Offset), Kinds::INT),
             ["timestamp"] => (What::Value(Source::Timestamp), Kinds::INT.or(Kinds::NULL)),
             ["headers"] => (What::Headers, Kinds::MAP),
-            ["headers", name] if !name.is_empty() => {
-                (What::Value(Source::Header((*name).to_owned())), Kinds::RAW)
-            }
+            ["headers", name] if !name.is_empty() => (What::Value(Source::Header((*name).to_owned())), Kinds::RAW),
             [] => {
                 let cure = format!("name a member of it: {}", META.join(", "));
                 self.fault(id, "`meta` is no value of its own".to_owned(), cure);
                 return None;
             }
             [first, ..] if META.contains(first) => {
-                let what = if *first == "headers" { "a header" } else { "`meta.".to_owned().leak() };
-                let problem = if *first == "headers" {
-                    format!("{what} has no members, as `{written}` has it")
-                } else {
-                    format!("`meta.{first}` has no members")
-                };
+                let problem = format!(
+                    "`{written}`: {} has no members",
+                    if *first == "headers" { "a header" } else { first }
+                );
                 self.fault(id, problem, "remove what stands behind it");
                 return None;
             }
@@ -294,25 +311,21 @@ impl Walk<'_> {
         let what = match chain.base {
             Base::Message => What::Has(Source::Path(chain.path)),
             Base::Item => What::Has(Source::Item(chain.path)),
-            Base::Index | Base::Meta => {
-                match chain.path.as_slice() {
-                    [Segment::Name(headers), Segment::Name(name)]
-                        if chain.base == Base::Meta && headers == "headers" =>
-                    {
-                        let what = What::HasHeader(name.clone());
-                        return (self.numbered(id, what, written), Kinds::BOOL);
-                    }
-                    path => {
-                        let path = path.to_vec();
-                        let is_index = chain.base == Base::Index;
-                        if is_index || self.meta(id, &path, &written).is_some() {
-                            let cure = "compare it with null, e.g. meta.key != null";
-                            self.fault(id, format!("`{written}` is the same for every message"), cure);
-                        }
-                        return (Expression::default(), Kinds::BOOL);
-                    }
+            Base::Index | Base::Meta => match chain.path.as_slice() {
+                [Segment::Name(headers), Segment::Name(name)] if chain.base == Base::Meta && headers == "headers" => {
+                    let what = What::HasHeader(name.clone());
+                    return (self.numbered(id, what, written), Kinds::BOOL);
                 }
-            }
+                path => {
+                    let path = path.to_vec();
+                    let is_index = chain.base == Base::Index;
+                    if is_index || self.meta(id, &path, &written).is_some() {
+                        let cure = "compare it with null, e.g. meta.key != null";
+                        self.fault(id, format!("`{written}` is the same for every message"), cure);
+                    }
+                    return (Expression::default(), Kinds::BOOL);
+                }
+            },
         };
         (self.numbered(id, what, written), Kinds::BOOL)
     }
@@ -340,7 +353,9 @@ impl Walk<'_> {
             .collect();
         match literals {
             // Made once, not for every message.
-            Some(literals) if !literals.is_empty() => (self.constant(id, Box::new(CelList::from(literals))), Kinds::LIST),
+            Some(literals) if !literals.is_empty() => {
+                (self.constant(id, Box::new(CelList::from(literals))), Kinds::LIST)
+            }
             _ => (ided(id, Expr::List(ListExpr::new(elements))), Kinds::LIST),
         }
     }
@@ -407,7 +422,11 @@ impl Walk<'_> {
                 let (args, kinds) = self.arguments(args);
                 if !kinds[1].meets(Kinds::LIST.or(Kinds::MAP)) {
                     let problem = format!("`in` looks into a list or a map, and this is {}", kinds[1]);
-                    self.fault(id, problem, "write e.g. type in ['a', 'b']; a part of a string is x.contains(y)");
+                    self.fault(
+                        id,
+                        problem,
+                        "write e.g. type in ['a', 'b']; a part of a string is x.contains(y)",
+                    );
                 }
                 (call(id, op::IN, args), Kinds::BOOL)
             }
@@ -417,7 +436,10 @@ impl Walk<'_> {
                 let keys = Kinds::NUMBER.or(Kinds::STRING).or(Kinds::BOOL);
                 let maps = kinds[0].meets(Kinds::MAP) && kinds[1].meets(keys);
                 if !lists && !maps {
-                    let problem = format!("[…] looks into a list or a map, and this is {} of {}", kinds[1], kinds[0]);
+                    let problem = format!(
+                        "[…] looks into a list or a map, and this is {} of {}",
+                        kinds[1], kinds[0]
+                    );
                     self.fault(id, problem, "a part of a string is x.substring(from, to)");
                 }
                 (call(id, op::INDEX, args), Kinds::ANY)
@@ -453,9 +475,7 @@ impl Walk<'_> {
 
     /// Names of types become constants where they stand beside `type(…)`.
     fn with_type_names(&mut self, mut args: Vec<Expression>) -> Vec<Expression> {
-        let is_type = |arg: &Expression| {
-            matches!(&arg.expr, Expr::Call(call) if call.target.is_none() && call.func_name == "type")
-        };
+        let is_type = |arg: &Expression| matches!(&arg.expr, Expr::Call(call) if call.target.is_none() && call.func_name == "type");
         if !args.iter().any(is_type) {
             return args;
         }
@@ -469,8 +489,7 @@ impl Walk<'_> {
                     && TYPES.contains(&name.as_str())
                     && self.variables.iter().all(|(each, _)| each != name)
                 {
-                    let of_type = cel::common::types::CelType::new(TYPES.iter().find(|each| *each == name).copied().unwrap_or("int"));
-                    *element = self.constant(element.id, Box::new(of_type));
+                    *element = self.constant(element.id, Box::new(CelType::new(name.as_str())));
                 }
             }
         }
@@ -495,15 +514,25 @@ impl Walk<'_> {
             return (call(id, &name, args), kinds);
         }
         let is_equality = matches!(name.as_str(), op::EQUALS | op::NOT_EQUALS);
-        let args = if is_equality { self.with_type_names(it.args) } else { it.args };
+        let args = if is_equality {
+            self.with_type_names(it.args)
+        } else {
+            it.args
+        };
         let (args, kinds) = self.arguments(args);
-        let (left, right) = (self.constant_kinds(&args[0], kinds[0]), self.constant_kinds(&args[1], kinds[1]));
+        let (left, right) = (kinds[0], kinds[1]);
         let result = kinds::binary(&name, left, right);
         if result.is_none() {
             let sign = symbol(&name).map_or("", |(sign, _)| sign);
             let (problem, cure) = if is_equality {
                 let always = if name == op::EQUALS { "never" } else { "always" };
-                (format!("`{sign}`: {left} and {right} are {always} {}", if name == op::EQUALS { "equal" } else { "different" }), cure(left, right))
+                (
+                    format!(
+                        "`{sign}`: {left} and {right} are {always} {}",
+                        if name == op::EQUALS { "equal" } else { "different" }
+                    ),
+                    cure(left, right),
+                )
             } else {
                 (format!("`{sign}` cannot take {left} and {right}"), cure(left, right))
             };
@@ -520,16 +549,12 @@ impl Walk<'_> {
         (call(id, ours.unwrap_or(&name), args), result)
     }
 
-    /// Of a constant that is a type.
-    fn constant_kinds(&self, expression: &Expression, kinds: Kinds) -> Kinds {
-        match &expression.expr {
-            Expr::Ident(name) if name.starts_with(CONSTANT) && kinds == Kinds::ANY => Kinds::TYPE,
-            _ => kinds,
-        }
-    }
-
     fn function(&mut self, id: u64, it: CallExpr) -> (Expression, Kinds) {
-        let CallExpr { func_name, target, args } = it;
+        let CallExpr {
+            func_name,
+            target,
+            args,
+        } = it;
         let (name, target) = match target {
             None => (func_name, None),
             Some(target) => match &target.expr {
@@ -571,7 +596,11 @@ impl Walk<'_> {
 
     /// What a call gives; nothing, and a fault noted, if there is no such.
     fn overload(&mut self, id: u64, name: &str, member: bool, known: &[&Function], kinds: &[Kinds]) -> Option<Kinds> {
-        let written = if member { format!(".{name}()") } else { format!("{name}()") };
+        let written = if member {
+            format!(".{name}()")
+        } else {
+            format!("{name}()")
+        };
         if known.is_empty() {
             let (problem, cure) = if functions::MACROS.contains(&name) {
                 let cure = match name {
@@ -581,21 +610,34 @@ impl Walk<'_> {
                 (format!("{written} is not called so"), cure.to_owned())
             } else {
                 let names = functions::names();
-                (format!("no function {written}"), did_you_mean(name, &names, "functions"))
+                (
+                    format!("no function {written}"),
+                    did_you_mean(name, &names, "functions"),
+                )
             };
             self.fault(id, problem, cure);
             return None;
         }
         let styled: Vec<&&Function> = known.iter().filter(|each| each.member == member).collect();
         if styled.is_empty() {
-            let cure = if member { format!("write {name}(x)") } else { format!("write x.{name}(…)") };
+            let cure = if member {
+                format!("write {name}(x)")
+            } else {
+                format!("write x.{name}(…)")
+            };
             self.fault(id, format!("{written} is not called so"), cure);
             return None;
         }
-        let counted: Vec<&&&Function> = styled.iter().filter(|each| each.arguments.len() == kinds.len()).collect();
+        let counted: Vec<&&&Function> = styled
+            .iter()
+            .filter(|each| each.arguments.len() == kinds.len())
+            .collect();
         let of_target = usize::from(member);
         if counted.is_empty() {
-            let counts: Vec<String> = styled.iter().map(|each| (each.arguments.len() - of_target).to_string()).collect();
+            let counts: Vec<String> = styled
+                .iter()
+                .map(|each| (each.arguments.len() - of_target).to_string())
+                .collect();
             let problem = format!("{written} has {} arguments", kinds.len() - of_target);
             self.fault(id, problem, format!("it takes {}", counts.join(" or ")));
             return None;
