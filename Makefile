@@ -65,8 +65,8 @@ test-chaos: setup ## members killed, rolled, frozen; a database and brokers in e
 		--ignored --nocapture --test-threads=1 $(ONLY)
 
 .PHONY: bench
-bench: setup ## what decoding a message costs
-	$(CARGO) bench --locked --features sim --bench decode
+bench: setup ## what decoding and judging a message cost
+	$(CARGO) bench --locked --features sim --bench decode --bench judge
 
 .PHONY: rates
 rates: setup ## what guards cost and what merging gains, on a real Kafka broker
