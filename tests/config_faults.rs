@@ -3015,7 +3015,7 @@ action = "burn"
         (13, "aerospike.namespace", "is missing", "", ""),
         (13, "aerospike.user", "is missing", "", ""),
         (14, "aerospike.hosts", "a host is empty", "\"\"", ""),
-        (17, "route[0].when", "not known to this version", "", ""),
+        (17, "route[0].when", "names nothing of the message", "\"true\"", ""),
         (
             18,
             "route[0].topics[0]",

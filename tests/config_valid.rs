@@ -60,6 +60,7 @@ fn told(value: &Typed) -> String {
                 .collect();
             format!("{{{}}}", fields.join(" "))
         }
+        Expr::Cel(cel) => format!("({})", cel.written),
     };
     if let Some(cast) = value.cast {
         told.push_str(&format!(" as {cast:?}"));
