@@ -72,6 +72,22 @@ pub fn load(path: &Path) -> Result<Config, Faults> {
     parse_with(&text, &file_name, &System { folder })
 }
 
+/// As [`load`], for a program whose rules are code (a [`crate::processor::Processor`]): the file has no `[[route]]`.
+pub fn load_settings(path: &Path) -> Result<Config, Faults> {
+    let file_name = path.display().to_string();
+    let text = read(path).map_err(|fault| Faults {
+        file: file_name.clone(),
+        faults: vec![*fault],
+    })?;
+    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+    checked(&text, &file_name, &System { folder }, sections::settings)
+}
+
+/// As [`parse`], for a program whose rules are code: the text has no `[[route]]`.
+pub fn parse_settings(text: &str, file_name: &str) -> Result<Config, Faults> {
+    checked(text, file_name, &System::default(), sections::settings)
+}
+
 /// Checks the configuration in `text`; `file_name` is what faults call it. A relative `${file:…}` is looked up in the
 /// working directory.
 pub fn parse(text: &str, file_name: &str) -> Result<Config, Faults> {
@@ -80,7 +96,16 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Faults> {
 
 /// As [`parse`], with the environment and the files that references name taken from `outside`.
 pub fn parse_with(text: &str, file_name: &str, outside: &dyn Outside) -> Result<Config, Faults> {
-    let (config, faults) = reader::with_document(text, outside, sections::config);
+    checked(text, file_name, outside, sections::config)
+}
+
+fn checked(
+    text: &str,
+    file_name: &str,
+    outside: &dyn Outside,
+    read: fn(&table::Table<'_>) -> Option<Config>,
+) -> Result<Config, Faults> {
+    let (config, faults) = reader::with_document(text, outside, read);
     match config {
         Some(config) if faults.is_empty() => Ok(config),
         _ => Err(Faults {

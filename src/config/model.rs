@@ -17,7 +17,8 @@ pub struct Config {
     pub kafka: Kafka,
     /// Where records go.
     pub aerospike: Aerospike,
-    /// In the order of the file; at least one; every configured topic is taken by at least one.
+    /// In the order of the file; at least one, and every configured topic is taken by at least one; or none, where the
+    /// rules are code ([`crate::config::load_settings`]).
     pub routes: Vec<Route>,
     /// What becomes of a message that cannot be written.
     pub reject: Reject,
@@ -104,6 +105,12 @@ impl Kafka {
     /// A librdkafka property of the consumer, as the file has it.
     pub fn consumer_property(&self, name: &str) -> Option<&str> {
         let found = self.consumer_properties.iter().find(|(each, _)| each == name);
+        found.map(|(_, value)| value.0.as_str())
+    }
+
+    /// A librdkafka property of the producer, as the file has it.
+    pub fn producer_property(&self, name: &str) -> Option<&str> {
+        let found = self.producer_properties.iter().find(|(each, _)| each == name);
         found.map(|(_, value)| value.0.as_str())
     }
 }

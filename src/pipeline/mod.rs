@@ -16,6 +16,9 @@ pub mod guard;
 pub mod plan;
 pub mod disposition;
 pub mod write;
+pub mod delivery;
+pub mod publish;
+pub mod reject;
 pub mod commit;
 
 // What their tests have in common.

@@ -92,6 +92,8 @@ pub enum Reason {
     Unsendable,
     /// The database refused a row of it for what it is.
     Database(u8),
+    /// A processor's own: a word like the others, not a sentence, and nothing of the message.
+    Processor(&'static str),
 }
 
 impl Reason {
@@ -123,6 +125,7 @@ impl Reason {
             Reason::InDoubt => "in_doubt",
             Reason::Unsendable => "unsendable",
             Reason::Database(_) => "database",
+            Reason::Processor(word) => word,
         }
     }
 }
@@ -142,7 +145,8 @@ impl fmt::Display for Rejection {
 }
 
 impl Rejection {
-    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Self {
+    /// `detail` is for logs and dead letters: it names the rule, and nothing of the message.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Rejection {
             reason,
             detail: detail.into(),
