@@ -50,6 +50,7 @@ impl Reason {
     pub fn stage(self) -> Stage {
         match self {
             Reason::Payload(_) | Reason::KeyNotJson | Reason::NoRegistryPrefix => Stage::Decode,
+            Reason::Require | Reason::ConditionError => Stage::Judge,
             Reason::Tombstone
             | Reason::KeyMissing
             | Reason::KeyNull
@@ -65,6 +66,7 @@ impl Reason {
             | Reason::TooManyRows
             | Reason::NameNotAllowed
             | Reason::VersionType
+            | Reason::ExpressionError
             | Reason::Processor(_) => Stage::Map,
             Reason::Conflict | Reason::InDoubt | Reason::Unsendable | Reason::Database(_) => Stage::Write,
         }

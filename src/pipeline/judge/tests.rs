@@ -75,7 +75,7 @@ pub fn of_ones(program: cel::Program) -> String {
 /// The value, as JSON; or why there is none.
 fn value(text: &str, payload: &str) -> String {
     let message = message(payload);
-    match with(program(text), &message, |rule, facts| rule.value(facts)) {
+    match with(program(text), &message, Rule::value) {
         Ok(value) => shown(&value),
         Err(cause) => cause,
     }
@@ -139,7 +139,7 @@ fn a_message_without_key_or_timestamp_has_null_there() {
         ..message("{}")
     };
     let text = "meta.key == null && meta.timestamp == null";
-    assert_eq!(with(program(text), &message, |rule, facts| rule.holds(facts)), Ok(true));
+    assert_eq!(with(program(text), &message, Rule::holds), Ok(true));
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn what_cannot_be_computed_says_why_and_nothing_of_the_message() {
 
 #[test]
 fn a_condition_is_true_or_false_and_nothing_else() {
-    let holds = |text: &str, payload: &str| with(program(text), &message(payload), |rule, facts| rule.holds(facts));
+    let holds = |text: &str, payload: &str| with(program(text), &message(payload), Rule::holds);
     assert_eq!(holds("a", r#"{"a":true}"#), Ok(true));
     assert_eq!(
         holds("a", r#"{"a":"yes"}"#),
@@ -372,7 +372,7 @@ mod oracle {
     use ::cel::{Context, Program, Value as Theirs};
     use proptest::prelude::*;
 
-    use super::{cel, message, shown, with};
+    use super::{Rule, cel, message, shown, with};
     use crate::config::cel::Scope;
 
     /// What the crate makes of `text`; `Err`: it cannot be computed.
@@ -515,7 +515,7 @@ mod oracle {
         let scope = Scope { root: &[], each: false };
         // What is refused at the start is no case.
         let program = cel::parse(text, scope).ok()?;
-        let value = with(program, &message(payload), |rule, facts| rule.value(facts));
+        let value = with(program, &message(payload), Rule::value);
         Some(value.map(|value| shown(&value)))
     }
 
