@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+#[path = "support/schema.rs"]
+mod schema;
+
 use penstock::config::model::{
     Action, Bin, Expr, Format, InDoubt, LongNames, Missing, Mode, Name, OnConflict, Operation, OperationKind, Part,
     Path, Reject, Segment, Source, StallAction, Start, Tombstone, Ttl, TtlOn, Typed, Write,
@@ -31,7 +34,10 @@ impl Outside for Nothing {
 
 fn good(text: &str) -> Config {
     match config::parse_with(text, "penstock.toml", &Nothing) {
-        Ok(config) => config,
+        Ok(config) => {
+            schema::assert_accepts(text);
+            config
+        }
         Err(faults) => panic!("{faults}"),
     }
 }

@@ -30,6 +30,8 @@ mod table;
 mod syntax;
 // Value expressions: strings, constants and tables.
 mod values;
+// The JSON Schema of the file, for editors.
+pub mod schema;
 // Which librdkafka properties may be set, and why not the others.
 pub mod kafka_properties;
 // `[[route]]`.
@@ -57,13 +59,25 @@ pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Reads and checks the configuration at `path`. A relative `${file:…}` is looked up beside it.
 pub fn load(path: &Path) -> Result<Config, Faults> {
+    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
     let file_name = path.display().to_string();
-    let text = read(path).map_err(|fault| Faults {
-        file: file_name.clone(),
+    let opened = std::fs::File::open(path).map_err(|error| unreadable(&error));
+    let text = opened.and_then(read);
+    checked(text, &file_name, &System { folder })
+}
+
+/// As [`load`], from where bytes come that are in no file, such as standard input; `file_name` is what faults call it. A
+/// relative `${file:…}` is looked up in the working directory.
+pub fn load_from(reader: impl Read, file_name: &str) -> Result<Config, Faults> {
+    checked(read(reader), file_name, &System::default())
+}
+
+fn checked(text: Result<String, Box<Fault>>, file_name: &str, outside: &dyn Outside) -> Result<Config, Faults> {
+    let text = text.map_err(|fault| Faults {
+        file: file_name.to_owned(),
         faults: vec![*fault],
     })?;
-    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-    parse_with(&text, &file_name, &System { folder })
+    parse_with(&text, file_name, outside)
 }
 
 /// Checks the configuration in `text`; `file_name` is what faults call it. A relative `${file:…}` is looked up in the
@@ -84,27 +98,30 @@ pub fn parse_with(text: &str, file_name: &str, outside: &dyn Outside) -> Result<
     }
 }
 
-fn read(path: &Path) -> Result<String, Box<Fault>> {
-    let whole = |problem: String, cure: &str| {
-        Box::new(Fault {
-            line: 0,
-            key: String::new(),
-            found: None,
-            problem,
-            cure: cure.to_owned(),
-        })
-    };
-    let unreadable = |error: std::io::Error| {
-        whole(
-            format!("cannot be read: {error}"),
-            "name a file that exists and that this user may read",
-        )
-    };
+/// A fault of the file as a whole.
+fn whole(problem: String, cure: &str) -> Box<Fault> {
+    Box::new(Fault {
+        line: 0,
+        key: String::new(),
+        found: None,
+        problem,
+        cure: cure.to_owned(),
+    })
+}
+
+fn unreadable(error: &std::io::Error) -> Box<Fault> {
+    whole(
+        format!("cannot be read: {error}"),
+        "name a file that exists and that this user may read",
+    )
+}
+
+fn read(reader: impl Read) -> Result<String, Box<Fault>> {
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(FILE_BYTES_MAX + 1)
+    reader
+        .take(FILE_BYTES_MAX + 1)
         .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+        .map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(whole(
             "is larger than 1 MiB".to_owned(),
