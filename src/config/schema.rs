@@ -81,7 +81,7 @@ fn shape(section: &Section, key: &Key) -> Value {
         ("the file", "reject") => self::section(&keys::REJECT),
         ("the file", "route") => tables(&keys::ROUTE),
         ("[[route]]", "write") => tables(&keys::WRITE),
-        ("[kafka]", "topics") | ("[[route]]", "topics") => {
+        ("[kafka]" | "[[route]]", "topics") => {
             let topic = either(r"[A-Za-z0-9._-]{1,249}");
             json!({ "type": "array", "items": topic, "minItems": 1, "uniqueItems": true })
         }
