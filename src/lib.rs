@@ -16,6 +16,8 @@ pub mod config;
 pub mod worker;
 // The stages: decode → map → plan → write → commit.
 pub mod pipeline;
+// What is done with a message: the rules of the file, or code of your own.
+pub mod processor;
 // The main thread: start, poll, tell, end.
 pub mod supervisor;
 // What makes no progress though nothing excuses it.

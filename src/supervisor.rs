@@ -19,12 +19,13 @@ use crate::broker::latest::{Present, begin_at_end};
 use crate::broker::probe::{ClusterView, ProbeError, probe};
 use crate::broker::topic_ids::{Looking, ReadError, TopicIds};
 use crate::broker::{Consumer, Context, Partition, consumer_config};
-use crate::config::model::{Config, Kafka, Run, StallAction, Start};
+use crate::config::model::{Config, Kafka, RejectAction, Run, StallAction, Start};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory;
 use crate::pipeline::map::Mapping;
 use crate::pressure::{Gate, Pressure};
+use crate::processor::Processors;
 use crate::rebalance::{Event, Workers};
 use crate::restarts::Restarts;
 use crate::shutdown::{Stop, StopKind};
@@ -110,6 +111,10 @@ struct Service {
 fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) -> Result<Option<Service>, Failure> {
     let run = &config.run;
     let mapping = Mapping::compile(config).map_err(|e| Failure::new(Exit::Panic, e))?;
+    if !config.produced_topics().is_empty() || config.reject.action != RejectAction::Hold {
+        let why = "this build does not publish yet, nor make dead letters, stop or drop";
+        return Err(Failure::new(Exit::Configuration, why));
+    }
 
     let view = match probe(&config.kafka, run.start_timeout, stop) {
         Ok(view) => view,
@@ -185,7 +190,7 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) ->
     let shared = Arc::new(Shared {
         group: config.kafka.group.clone(),
         guard_epoch: run.guard_epoch,
-        mapping: Arc::new(mapping),
+        processors: Processors::from(mapping),
         writer: store.clone(),
         pressure: pressure.clone(),
         counters: counters.clone(),

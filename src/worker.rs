@@ -34,11 +34,12 @@ use crate::ops::exit::Exit;
 use crate::ops::memory::MemoryPlan;
 use crate::pipeline::commit::OffsetTracker;
 use crate::pipeline::guard::{Guard, GuardIdentity, OFFSET_END, mark};
-use crate::pipeline::map::{Mapping, Message, Reason, Rejection, TopicMapping};
+use crate::pipeline::map::{Message, Reason, Rejection};
+use crate::pipeline::output::{Output, Verdict};
 use crate::pipeline::plan::Plan;
-use crate::pipeline::row::Row;
 use crate::pipeline::write::{Calls, Fatal, Limits, RowWriter, Tally, WriteEnd, write};
 use crate::pressure::Pressure;
+use crate::processor::{Processor, Processors};
 use crate::rebalance::Progress;
 use crate::shutdown::{Stop, StopKind};
 use fetching::Fetching;
@@ -64,7 +65,7 @@ pub struct Shared {
     /// The consumer group, part of the guards' names.
     pub group: String,
     pub guard_epoch: u32,
-    pub mapping: Arc<Mapping>,
+    pub processors: Processors,
     pub writer: Arc<dyn RowWriter + Send + Sync>,
     pub pressure: Arc<Pressure>,
     pub counters: Arc<Counters>,
@@ -149,7 +150,7 @@ pub fn run(
     stop: &Stop,
     progress: &Progress,
 ) -> WorkerEnd {
-    let Some(mapping) = shared.mapping.topic(&partition.topic) else {
+    let Some(processor) = shared.processors.topic(&partition.topic) else {
         error!("worker: no route takes the topic {partition}");
         return WorkerEnd::Fatal(Exit::Configuration);
     };
@@ -158,7 +159,7 @@ pub fn run(
         consumer,
         partition,
         offset_tag: String::new(),
-        mapping,
+        processor,
         guard: guard(shared, partition, TopicId::NONE),
         stop,
         progress,
@@ -201,7 +202,7 @@ struct Worker<'w> {
     partition: &'w Partition,
     /// Goes with each offset that is committed.
     offset_tag: String,
-    mapping: &'w TopicMapping,
+    processor: &'w dyn Processor,
     /// Of the topic that bears this name now; made before the first batch.
     guard: Guard,
     topic_id: TopicId,
@@ -281,7 +282,7 @@ impl<'w> Worker<'w> {
 
     fn run(&mut self, queue: &'w PartitionQueue<Context>) -> WorkerEnd {
         // `batch` takes as many of them as make a batch of rows; what `each` makes of one more is cut into calls.
-        let messages_max = (BATCHES_IN_HAND * self.shared.batch_rows_max / self.mapping.rows_per_message()).max(1);
+        let messages_max = (BATCHES_IN_HAND * self.shared.batch_rows_max / self.processor.rows_per_message()).max(1);
         let mut messages: Vec<BorrowedMessage<'w>> = Vec::with_capacity(messages_max);
         while !self.stop.requested() {
             if let Err(end) = self.intake(queue, messages_max, &mut messages) {
@@ -408,8 +409,8 @@ impl<'w> Worker<'w> {
     /// how many are dealt with. After any end but `Finished` that is all of them: the rest is given back.
     fn batch(&mut self, messages: &[BorrowedMessage<'_>]) -> (usize, BatchEnd) {
         let rows_max = self.shared.batch_rows_max;
-        let mut plan = Plan::with_capacity(messages.len().min(rows_max) * self.mapping.rows_per_message());
-        let mut rows: Vec<Row<'_>> = Vec::with_capacity(self.mapping.rows_per_message());
+        let mut plan = Plan::with_capacity(messages.len().min(rows_max) * self.processor.rows_per_message());
+        let mut output = Output::default();
         let now_ms = now_ms();
         let mut rejected = None;
         let mut taken = messages.len();
@@ -421,10 +422,11 @@ impl<'w> Worker<'w> {
                 taken = index;
                 break;
             }
+            output.begin(index);
             let mapped = self
-                .mapping
-                .apply(index, &self.view(message), now_ms, &mut rows)
-                .and_then(|()| self.plan(message.offset(), &mut rows, &mut plan));
+                .processor
+                .process(&self.view(message), now_ms, &mut output)
+                .and_then(|_: Verdict| self.plan(message.offset(), &mut output, &mut plan));
             if let Err(rejection) = mapped {
                 rejected = Some((index, rejection));
                 break;
@@ -503,8 +505,8 @@ impl<'w> Worker<'w> {
     }
 
     /// Moves a message's rows into the plan.
-    fn plan<'m>(&self, offset: i64, rows: &mut Vec<Row<'m>>, plan: &mut Plan<'m>) -> Result<(), Rejection> {
-        for row in rows.drain(..) {
+    fn plan<'m>(&self, offset: i64, output: &mut Output<'m>, plan: &mut Plan<'m>) -> Result<(), Rejection> {
+        for row in output.rows.drain(..) {
             let mark = match mark(offset, row.number) {
                 Some(mark) => mark,
                 None if row.rules.guarded => {
@@ -561,7 +563,7 @@ impl<'w> Worker<'w> {
 
     fn view<'m>(&self, message: &'m BorrowedMessage<'_>) -> Message<'m> {
         let headers = match message.headers() {
-            Some(headers) if self.mapping.wants_headers() => headers.iter().map(|h| (h.key, h.value)).collect(),
+            Some(headers) if self.processor.wants_headers() => headers.iter().map(|h| (h.key, h.value)).collect(),
             _ => Vec::new(),
         };
         Message {

@@ -422,6 +422,11 @@ fn words_of_later_versions_are_refused_by_name() {
                     2,
                     format!("route[0].{word}"),
                 ),
+                "[[route.publish]]" => (
+                    format!("[[route]]\n[[route.publish]]\ntopic = \"t\"\n{word} = 1"),
+                    4,
+                    format!("route[0].publish[0].{word}"),
+                ),
                 "[[route.write]]" => (format!("{ROUTE}{word} = 1"), 5, format!("route[0].write[0].{word}")),
                 "a value" => {
                     let bins = format!("{{ a = {{ {word} = \"1\" }} }}");
@@ -436,22 +441,126 @@ fn words_of_later_versions_are_refused_by_name() {
             check(&piece, &[(line, &key, &format!("`{word}` {later}"), "", "remove it")]);
         }
     }
+}
+
+#[test]
+fn rejects_are_checked() {
+    let reject = |lines: &str| format!("[reject]\n{lines}");
     check_each(&[
         (
-            "[reject]\naction = \"dead_letter\"",
-            (2, "reject.action", later, "\"dead_letter\"", "write \"hold\""),
-        ),
-        (
-            "[reject]\naction = \"stop\"",
-            (2, "reject.action", later, "\"stop\"", "write \"hold\""),
-        ),
-        (
-            "[reject]\naction = \"drop\"",
-            (2, "reject.action", later, "\"drop\"", "write \"hold\""),
-        ),
-        (
-            "[reject]\naction = \"burn\"",
+            &reject("action = \"burn\""),
             (2, "reject.action", "none of the values", "\"burn\"", "write \"hold\""),
+        ),
+        (
+            &reject("action = \"dead_letter\""),
+            (1, "reject.topic", "is missing", "", "topic = \"events.dead\""),
+        ),
+        (
+            &reject("action = \"dead_letter\"\ntopic = \"events\""),
+            (
+                3,
+                "reject.topic",
+                "read again, without end",
+                "\"events\"",
+                "name another topic",
+            ),
+        ),
+        (
+            &reject("action = \"dead_letter\"\ntopic = \"a b\""),
+            (3, "reject.topic", "", "\"a b\"", "write a topic's name"),
+        ),
+        (
+            &reject("topic = \"dead\""),
+            (
+                2,
+                "reject.topic",
+                "makes none",
+                "\"dead\"",
+                "write action = \"dead_letter\"",
+            ),
+        ),
+        (
+            &reject("action = \"drop\"\nheaders = \"connect\""),
+            (
+                3,
+                "reject.headers",
+                "makes none",
+                "\"connect\"",
+                "write action = \"dead_letter\"",
+            ),
+        ),
+        (
+            &reject("action = \"stop\"\npercent_max = 3"),
+            (3, "reject.percent_max", "nothing does", "3", "or remove `percent_max`"),
+        ),
+        (
+            &reject("action = \"drop\"\npercent_max = 101"),
+            (3, "reject.percent_max", "out of range", "101", "write 0 to 100"),
+        ),
+    ]);
+}
+
+#[test]
+fn publishes_are_checked() {
+    let publish = |lines: &str| format!("[[route]]\n[[route.publish]]\n{lines}");
+    check_each(&[
+        (
+            &publish("key = \"id\""),
+            (
+                2,
+                "route[0].publish[0].topic",
+                "is missing",
+                "",
+                "topic = \"purchases\"",
+            ),
+        ),
+        (
+            &publish("topic = \"events\""),
+            (
+                3,
+                "route[0].publish[0].topic",
+                "read again, without end",
+                "\"events\"",
+                "name another topic",
+            ),
+        ),
+        (
+            &publish("topic = \"t\"\nkey = { object = { a = \"a\" } }"),
+            (
+                4,
+                "route[0].publish[0].key.object",
+                "cannot stand here",
+                "a table",
+                "name a field",
+            ),
+        ),
+        (
+            &publish("topic = \"t\"\nkey = { path = \"a\", as = \"json\" }"),
+            (
+                4,
+                "route[0].publish[0].key.as",
+                "a key of a message cannot be read as this",
+                "\"json\"",
+                "string",
+            ),
+        ),
+        (
+            &publish("topic = \"t\"\nheaders = { a = 2.5 }"),
+            (
+                4,
+                "route[0].publish[0].headers.a",
+                "a string or an integer",
+                "2.5",
+                "write a path",
+            ),
+        ),
+        (
+            &publish("topic = \"t\"\nkey = \"id\"\ntombstone = \"delete\""),
+            (4, "route[0].publish[0].key", "has no fields", "\"id\"", "\"@key\""),
+        ),
+        (
+            "[[route]]\nroot = \"\"",
+            (1, "route[0].write", "is missing", "", "or [[route.publish]]"),
         ),
     ]);
 }
@@ -2889,7 +2998,7 @@ topics = ["evens"]
   bins = "user"
   speed = 1
 [reject]
-action = "drop"
+action = "burn"
 [extra]
 "#;
     let expected: &[Expected<'_>] = &[
@@ -2947,7 +3056,7 @@ action = "drop"
         ),
         (26, "route[0].write[1].bins", "one path is not bins", "\"user\"", ""),
         (27, "route[0].write[1].speed", "unknown key", "", ""),
-        (29, "reject.action", "not known to this version", "\"drop\"", ""),
+        (29, "reject.action", "none of the values", "\"burn\"", ""),
         (30, "extra", "unknown key", "", ""),
     ];
     check_file(text, expected);

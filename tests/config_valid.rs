@@ -9,7 +9,7 @@ mod schema;
 
 use penstock::config::model::{
     Action, Bin, Expr, Format, InDoubt, LongNames, Missing, Mode, Name, OnConflict, Operation, OperationKind, Part,
-    Path, Reject, Segment, Source, StallAction, Start, Tombstone, Ttl, TtlOn, Typed, Write,
+    Path, RejectAction, Segment, Source, StallAction, Start, Tombstone, Ttl, TtlOn, Typed, Write,
 };
 use penstock::config::{self, Config, Outside};
 use proptest::prelude::*;
@@ -197,7 +197,7 @@ fn the_design_is_read() {
     assert_eq!(config.aerospike.hosts, "127.0.0.1:3000");
     assert_eq!(config.aerospike.namespace, "test");
     assert_eq!(config.aerospike.credentials, None);
-    assert_eq!(config.reject, Reject::Hold);
+    assert_eq!(config.reject.action, RejectAction::Hold);
 
     let route = &config.routes[0];
     assert_eq!(

@@ -28,10 +28,12 @@ use penstock::config;
 use penstock::ops::counters::Counters;
 use penstock::pipeline::guard::{Guard, GuardIdentity, mark};
 use penstock::pipeline::map::{Mapping, Message, TopicMapping};
+use penstock::pipeline::output::Output;
 use penstock::pipeline::plan::Plan;
 use penstock::pipeline::row::{RecordKey, Row};
 use penstock::pipeline::write::{Calls, Limits, Tally, WriteEnd, Written, write};
 use penstock::pressure::Pressure;
+use penstock::processor::Processor as _;
 use penstock::shutdown::Stop;
 use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
 use penstock::store::{Store, StoreOptions};
@@ -224,13 +226,14 @@ impl Running<'_> {
 
     fn rows(&self, batch: &Range<usize>, held: &HashSet<Record>) -> Plan<'_> {
         let mut plan = Plan::with_capacity(batch.len());
-        let mut rows: Vec<Row<'_>> = Vec::new();
+        let mut output = Output::default();
         for number in batch.clone() {
             let message = self.message(number);
             // Rows borrow from the payload and the mapping, not from the message.
-            let mapped = self.topic().apply(number, &message, 0, &mut rows);
+            output.begin(number);
+            let mapped = self.topic().process(&message, 0, &mut output);
             mapped.unwrap_or_else(|rejection| panic!("{rejection}\n{}", self.text));
-            for row in rows.drain(..) {
+            for row in output.rows.drain(..) {
                 if !held.contains(&record(&row)) {
                     let mark = mark(message.offset, row.number).unwrap();
                     plan.push(row, mark);

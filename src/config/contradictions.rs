@@ -245,7 +245,8 @@ impl Words<'_, '_> {
     }
 }
 
-fn needs_payload(value: &Typed) -> bool {
+/// Whether a value is taken from the payload, which a tombstone does not have.
+pub fn needs_payload(value: &Typed) -> bool {
     let from_payload = |source: &Source| {
         matches!(
             source,

@@ -189,8 +189,9 @@ pub const ROUTE: Section = Section {
         with("root", Kind::Text, ""),
         with("tombstone", choice(TOMBSTONE, &[]), "reject"),
         key("write", Kind::Tables),
+        key("publish", Kind::Tables),
     ],
-    later: &["when", "when_error", "require", "publish"],
+    later: &["when", "when_error", "require"],
 };
 
 /// `[[route.write]]`.
@@ -233,17 +234,48 @@ pub const WRITE: Section = Section {
     later: &["when"],
 };
 
+/// `[[route.publish]]`.
+pub const PUBLISH: Section = Section {
+    title: "[[route.publish]]",
+    keys: &[
+        key("topic", Kind::Text),
+        key("key", Kind::Value),
+        with("forward_headers", Kind::Flag, "true"),
+        key("headers", Kind::Table),
+        key("payload", Kind::Value),
+        key("tombstone", choice(TOMBSTONE, &[])),
+    ],
+    later: &["when", "when_error"],
+};
+
 const TOMBSTONE: &[&str] = &["reject", "ignore", "delete"];
 
 /// `[reject]`.
 pub const REJECT: Section = Section {
     title: "[reject]",
-    keys: &[with(
-        "action",
-        choice(&["hold"], &["dead_letter", "stop", "drop"]),
-        "hold",
-    )],
-    later: &["topic"],
+    keys: &[
+        with("action", choice(&["hold", "stop", "drop", "dead_letter"], &[]), "hold"),
+        key("topic", Kind::Text),
+        with("headers", choice(&["penstock", "connect"], &[]), "penstock"),
+        with("percent_max", Kind::Number { min: 0, max: 100 }, "20"),
+        with(
+            "percent_of",
+            Kind::Number {
+                min: 100,
+                max: 10_000_000,
+            },
+            "10000",
+        ),
+        with(
+            "consecutive_max",
+            Kind::Number {
+                min: 0,
+                max: 10_000_000,
+            },
+            "1000",
+        ),
+    ],
+    later: &[],
 };
 
 /// `{ path = …, as = … }` and its kin, wherever a value stands.
@@ -305,5 +337,5 @@ pub const AS: &[&str] = &[
 
 /// All sections, in the order of the documentation.
 pub const ALL: &[&Section] = &[
-    &TOP, &RUN, &KAFKA, &AEROSPIKE, &ROUTE, &WRITE, &REJECT, &VALUE, &ALL_BINS, &MAP_PUT, &MAP_ADD, &NEWER,
+    &TOP, &RUN, &KAFKA, &AEROSPIKE, &ROUTE, &WRITE, &PUBLISH, &REJECT, &VALUE, &ALL_BINS, &MAP_PUT, &MAP_ADD, &NEWER,
 ];

@@ -38,12 +38,16 @@ pub mod kafka_properties;
 mod route;
 // `[[route.write]]`: which record, its life, and what becomes of it.
 mod write;
+// `[[route.publish]]`: what goes to another topic.
+mod publish;
 // `bins`: what a record's bins are set to.
 mod bins;
 // `once`, `add`, `append` and the other operations on bins.
 mod operations;
 // Which words of a write contradict each other.
 mod contradictions;
+// `[reject]`: what becomes of a message that is rejected.
+mod reject;
 // The other sections, and what holds between them.
 mod sections;
 

@@ -83,6 +83,20 @@ pub struct Kafka {
     pub producer_properties: Vec<(String, Secret)>,
 }
 
+impl Config {
+    /// The topics that it produces to: of publishes and dead letters, each once.
+    pub fn produced_topics(&self) -> Vec<&str> {
+        let publishes = self.routes.iter().flat_map(|route| &route.publishes);
+        let mut topics: Vec<&str> = publishes.map(|publish| publish.topic.as_str()).collect();
+        if let RejectAction::DeadLetter { topic, .. } = &self.reject.action {
+            topics.push(topic);
+        }
+        topics.sort_unstable();
+        topics.dedup();
+        topics
+    }
+}
+
 impl Kafka {
     /// A librdkafka property of the consumer, as the file has it.
     pub fn consumer_property(&self, name: &str) -> Option<&str> {
@@ -143,11 +157,46 @@ pub struct Aerospike {
     pub use_services_alternate: bool,
 }
 
-/// `[reject]`. This version knows `hold` only: the partition waits, uncommitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reject {
-    /// The partition waits.
+/// `[reject]`: what becomes of a message that is rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// What is done.
+    pub action: RejectAction,
+    /// The service stops where more than this part of the last `percent_of` messages is rejected, in percent; `None`: no
+    /// such limit.
+    pub percent_max: Option<u32>,
+    /// Messages of all partitions together, the last ones.
+    pub percent_of: u32,
+    /// The service stops where more messages than this are rejected one after another in one partition; `None`: no such
+    /// limit.
+    pub consecutive_max: Option<u32>,
+}
+
+/// `reject.action`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RejectAction {
+    /// The partition waits, uncommitted; the others go on.
     Hold,
+    /// The service stops; nothing is committed past the message.
+    Stop,
+    /// It is counted, told, and left out.
+    Drop,
+    /// It is produced to another topic, and acknowledged there before its offset moves.
+    DeadLetter {
+        /// None of `kafka.topics`.
+        topic: String,
+        /// What the headers that say why are called.
+        headers: DeadLetterHeaders,
+    },
+}
+
+/// `reject.headers`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadLetterHeaders {
+    /// `penstock.reason` and its kin.
+    Penstock,
+    /// Those of Kafka Connect where it has one (`__connect.errors.topic`), ours for the rest.
+    Connect,
 }
 
 /// One `[[route]]`.
@@ -159,8 +208,31 @@ pub struct Route {
     pub topics: Vec<String>,
     /// Where bare paths start; empty: at the top of the message. Already prepended to every path of its writes.
     pub root: Path,
-    /// In the order of the file; at least one.
+    /// In the order of the file.
     pub writes: Vec<Write>,
+    /// In the order of the file; where there is none, there is a write.
+    pub publishes: Vec<Publish>,
+}
+
+/// One `[[route.publish]]`: a message of the route is produced to another topic.
+#[derive(Debug, Clone)]
+pub struct Publish {
+    /// The line in the file where it begins, from 1.
+    pub line: usize,
+    /// None of `kafka.topics`.
+    pub topic: String,
+    /// `None`: the message's own, as it came, which may be none. Missing or null rejects; with `missing = "skip"` nothing
+    /// is produced.
+    pub key: Option<Typed>,
+    /// The message's own headers go along, in front.
+    pub forward_headers: bool,
+    /// By name, in the order of the file. One that is missing is left out; null is a header without a value.
+    pub headers: Vec<(String, Typed)>,
+    /// `None`: as it came. Otherwise the JSON text of this value; missing rejects, or with `missing = "skip"` nothing is
+    /// produced.
+    pub payload: Option<Typed>,
+    /// What a message without payload does here; `Delete`: it is produced as one.
+    pub tombstone: Tombstone,
 }
 
 /// One `[[route.write]]`: what a message of the route asks of a record, or of several.

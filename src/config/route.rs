@@ -3,6 +3,7 @@
 use super::grammar;
 use super::keys;
 use super::model::{Path, Route, Tombstone};
+use super::publish;
 use super::reader::{Node, Text, did_you_mean};
 use super::table::Table;
 use super::values;
@@ -64,8 +65,11 @@ fn route(table: &Table<'_>, configured: &[(Node<'_>, Text)], namespace: &str) ->
             .unwrap_or_default(),
     };
     let tombstone = table.choice("tombstone").map_or(Tombstone::Reject, write::tombstone);
-    let example = "write [[route.write]] with `key` and `bins` below the route";
-    let writes = match table.required("write", example) {
+    let example = "write [[route.write]] with `key` and `bins` below the route, or [[route.publish]] with `topic`";
+    if table.get("publish").is_none() {
+        table.required("write", example);
+    }
+    let writes = match table.get("write") {
         None => Vec::new(),
         Some(node) => tables(node, "[[route.write]]", example)
             .iter()
@@ -73,11 +77,20 @@ fn route(table: &Table<'_>, configured: &[(Node<'_>, Text)], namespace: &str) ->
             .filter_map(|table| write::write(&table, &root, namespace, tombstone))
             .collect(),
     };
+    let publishes = match table.get("publish") {
+        None => Vec::new(),
+        Some(node) => tables(node, "[[route.publish]]", example)
+            .iter()
+            .filter_map(|node| node.table(&keys::PUBLISH))
+            .filter_map(|table| publish::publish(&table, &root, tombstone, configured))
+            .collect(),
+    };
     Route {
         line: table.line(),
         topics: topics(table, configured),
         root,
         writes,
+        publishes,
     }
 }
 

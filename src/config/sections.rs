@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::kafka_properties;
 use super::keys;
-use super::model::{Aerospike, Config, Format, Kafka, OffsetGone, Reject, Run, Secret, StallAction, Start};
+use super::model::{Aerospike, Config, Format, Kafka, OffsetGone, Run, Secret, StallAction, Start};
 use super::names;
 use super::reader::{Node, Text};
+use super::reject;
 use super::route;
 use super::table::Table;
 
@@ -36,13 +37,13 @@ pub fn config(top: &Table<'_>) -> Option<Config> {
         .map(|aerospike| aerospike.namespace.as_str())
         .unwrap_or_default();
     let routes = route::routes(top, &topics, namespace);
-    let reject = top.table("reject", &keys::REJECT).choice("action");
+    let reject = reject::reject(&top.table("reject", &keys::REJECT), &topics);
     Some(Config {
         run: run?,
         kafka: kafka?,
         aerospike: aerospike?,
         routes,
-        reject: reject.map(|_| Reject::Hold)?,
+        reject: reject?,
     })
 }
 

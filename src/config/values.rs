@@ -25,6 +25,12 @@ pub enum Place {
     MapKey,
     /// Of a set or namespace.
     Name,
+    /// Of a message that is produced.
+    PublishedKey,
+    /// Of a message that is produced.
+    Header,
+    /// Of a message that is produced: JSON.
+    Payload,
 }
 
 impl Place {
@@ -38,13 +44,17 @@ impl Place {
             Place::Text => "a text to append",
             Place::MapKey => "the key of an entry",
             Place::Name => "a name",
+            Place::PublishedKey => "a key of a message",
+            Place::Header => "a header",
+            Place::Payload => "a payload",
         }
     }
 
     /// What a value can be read as here; nothing: all.
     pub fn allowed(self) -> Option<&'static [As]> {
         match self {
-            Place::Bin => None,
+            Place::Bin | Place::Payload => None,
+            Place::PublishedKey | Place::Header => Some(&[As::String, As::Integer, As::Base64, As::Hex]),
             Place::Key => Some(&[As::String, As::Integer, As::Base64, As::Hex]),
             Place::Ttl => Some(&[As::Integer, As::EpochMs]),
             Place::Number => Some(&[As::Integer, As::Float]),
@@ -57,7 +67,8 @@ impl Place {
     /// What a value is read as that does not say.
     fn implied(self) -> Option<As> {
         match self {
-            Place::Bin | Place::Number => None,
+            Place::Bin | Place::Number | Place::Payload => None,
+            Place::PublishedKey | Place::Header => Some(As::String),
             Place::Key | Place::Text | Place::MapKey | Place::Name => Some(As::String),
             Place::Ttl => Some(As::Integer),
         }
@@ -105,13 +116,18 @@ pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
 /// Nothing, and a fault noted, for a constant that cannot stand in `place`.
 fn refuse_constant(node: &Node<'_>, constant: &Constant, place: Place) -> Option<()> {
     let (problem, cure) = match (place, constant) {
-        (Place::Bin | Place::Ttl, _)
+        (Place::Bin | Place::Ttl | Place::Payload, _)
+        | (Place::PublishedKey | Place::Header, Constant::String(_) | Constant::Int(_))
         | (Place::Number, Constant::Int(_) | Constant::Float(_))
         | (Place::Text | Place::Name, Constant::String(_))
         | (Place::MapKey, Constant::String(_) | Constant::Int(_)) => return Some(()),
         (Place::Key, _) => (
             "a constant key: every message would write the same record",
             "name a field, e.g. \"user.id\", or a template with one, e.g. \"user:{user.id}\"",
+        ),
+        (Place::PublishedKey | Place::Header, _) => (
+            "a key or header of a message is a string or an integer",
+            "write a path, a template, an integer or { value = \"…\" }",
         ),
         (Place::Number, _) => (
             "only a number can be added",
@@ -227,7 +243,7 @@ fn from_table(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, 
 }
 
 fn object(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Expr> {
-    if place != Place::Bin {
+    if !matches!(place, Place::Bin | Place::Payload) {
         node.fault("an object cannot stand here", "name a field, e.g. \"user.id\"");
         return None;
     }

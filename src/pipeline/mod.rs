@@ -7,6 +7,8 @@
 
 pub mod value;
 pub mod row;
+pub mod publication;
+pub mod output;
 pub mod decode;
 pub mod map;
 pub mod guard;

@@ -121,7 +121,7 @@ impl Worker<'_> {
     /// A truncated log gives offsets anew, to other messages; guards know messages by their offsets.
     pub(super) fn went_back(&self, to: i64) {
         let (partition, from) = (self.partition, self.tracker.next());
-        if self.mapping.is_guarded() && from.is_some_and(|from| to < from - 1) {
+        if self.processor.is_guarded() && from.is_some_and(|from| to < from - 1) {
             error!(
                 "kafka: offsets went back, reading on from there; what this partition now holds at offsets that were read \
                  before is taken for applied by the guards {partition} from={from:?} to={to} cure=\"if the log was truncated \
@@ -180,7 +180,7 @@ impl Worker<'_> {
             );
         } else {
             // Where the new log parts from the old one is not known: what has the same offsets may be other messages.
-            let guards = if self.mapping.is_guarded() {
+            let guards = if self.processor.is_guarded() {
                 "; guards take other messages at offsets that were read before for applied: set run.guard_epoch to \
                  another number"
             } else {

@@ -10,10 +10,12 @@ use penstock::config;
 use penstock::ops::counters::Counters;
 use penstock::pipeline::guard::{Guard, GuardIdentity, mark};
 use penstock::pipeline::map::{Mapping, Message, Rejection};
+use penstock::pipeline::output::Output;
 use penstock::pipeline::plan::{Outgoing, Plan};
 use penstock::pipeline::row::RecordKey;
 use penstock::pipeline::write::{Answer, Calls, Held, Limits, Refusal, RowWriter, Tally, WriteEnd, write};
 use penstock::pressure::Pressure;
+use penstock::processor::Processor as _;
 use penstock::shutdown::{Stop, StopKind};
 use penstock::sim::{NamespaceConfig, RecordView, SimConfig, Simulator};
 use penstock::store::{Store, StoreOptions};
@@ -195,10 +197,11 @@ impl Bench {
     ) -> Done {
         let topic = self.mapping.topic(owner.topic).unwrap();
         let mut plan = Plan::default();
-        let mut rows = Vec::new();
+        let mut output = Output::default();
         for (index, sent) in messages.iter().enumerate() {
-            topic.apply(index, &message(owner, sent), 0, &mut rows).unwrap();
-            for row in rows.drain(..) {
+            output.begin(index);
+            topic.process(&message(owner, sent), 0, &mut output).unwrap();
+            for row in output.rows.drain(..) {
                 let mark = mark(sent.offset, row.number).unwrap();
                 plan.push(row, mark);
             }
@@ -239,7 +242,7 @@ impl Bench {
     /// Why a message cannot become records.
     pub fn rejection(&self, sent: &Sent) -> Option<Rejection> {
         let topic = self.mapping.topic(OWNER.topic).unwrap();
-        topic.apply(0, &message(&OWNER, sent), 0, &mut Vec::new()).err()
+        topic.process(&message(&OWNER, sent), 0, &mut Output::default()).err()
     }
 
     pub fn record(&self, key: &str) -> Option<RecordView> {

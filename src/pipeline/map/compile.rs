@@ -10,7 +10,7 @@ use super::guarding::{GuardReason, Guarding, is_repeatable};
 use super::{Mapping, TopicMapping};
 use crate::config::model::{
     Action, As, Bin, Config, Constant, Expr, LongNames, Missing, Mode, Name, Operation, OperationKind, Part, Path,
-    Segment, Source, Tombstone, Ttl, TtlOn, Typed, Write,
+    Publish, Route, Segment, Source, Tombstone, Ttl, TtlOn, Typed, Write,
 };
 use crate::pipeline::decode::{EachId, ItemSlotId, PathTreeBuilder, SlotId};
 use crate::pipeline::row::{RowRules, RowTtl, Target};
@@ -27,6 +27,35 @@ impl fmt::Display for CompileError {
 }
 
 impl std::error::Error for CompileError {}
+
+#[derive(Debug)]
+pub(super) struct CompiledRoute {
+    pub writes: Vec<CompiledWrite>,
+    pub publishes: Vec<CompiledPublish>,
+}
+
+impl CompiledRoute {
+    /// The line of a rule that does not say what a tombstone means.
+    pub fn rejects_tombstones(&self) -> Option<usize> {
+        let writes = self.writes.iter().map(|write| (write.tombstone, write.rules.line));
+        let publishes = self.publishes.iter().map(|publish| (publish.tombstone, publish.line));
+        let mut rules = writes.chain(publishes);
+        rules.find_map(|(tombstone, line)| (tombstone == Tombstone::Reject).then_some(line))
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledPublish {
+    pub line: usize,
+    pub topic: String,
+    /// `None`: the message's own, as it came.
+    pub key: Option<TypedRule>,
+    pub forward_headers: bool,
+    pub headers: Vec<(String, TypedRule)>,
+    /// `None`: as it came.
+    pub payload: Option<TypedRule>,
+    pub tombstone: Tombstone,
+}
 
 #[derive(Debug)]
 pub(super) struct CompiledWrite {
@@ -190,19 +219,22 @@ impl Mapping {
         let mut topics = HashMap::new();
         for topic in &config.kafka.topics {
             let mut compiler = Compiler::default();
-            let mut writes = Vec::new();
-            let taking = config.routes.iter().filter(|r| r.topics.contains(topic));
-            let of_topic: Vec<&Write> = taking.flat_map(|route| &route.writes).collect();
+            let taking = || config.routes.iter().filter(|r| r.topics.contains(topic));
+            let of_topic: Vec<&Write> = taking().flat_map(|route| &route.writes).collect();
             let guard = Guarding::new(&of_topic);
-            for write in of_topic {
-                writes.push(compiler.write(write, &guard)?);
-            }
+            let routes = taking()
+                .map(|route| compiler.route(route, &guard))
+                .collect::<Result<Vec<_>, _>>()?;
             let mapping = TopicMapping {
                 format: config.kafka.format,
                 tree: compiler.payload.build(),
                 key_tree: compiler.key.map(PathTreeBuilder::build),
                 header_names: compiler.headers,
-                writes,
+                forwards_headers: routes
+                    .iter()
+                    .flat_map(|route| &route.publishes)
+                    .any(|publish| publish.forward_headers),
+                routes,
             };
             topics.insert(topic.clone(), mapping);
         }
@@ -218,6 +250,35 @@ struct Compiler {
 }
 
 impl Compiler {
+    fn route(&mut self, route: &Route, guard: &Guarding<'_>) -> Result<CompiledRoute, CompileError> {
+        let writes = route.writes.iter().map(|write| self.write(write, guard));
+        let writes = writes.collect::<Result<_, _>>()?;
+        let publishes = route.publishes.iter().map(|publish| self.publish(publish));
+        Ok(CompiledRoute {
+            writes,
+            publishes: publishes.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn publish(&mut self, publish: &Publish) -> Result<CompiledPublish, CompileError> {
+        let optional = |compiler: &mut Self, value: &Option<Typed>| match value {
+            None => Ok(None),
+            Some(typed) => compiler.typed(typed, None).map(Some),
+        };
+        let headers = publish.headers.iter();
+        Ok(CompiledPublish {
+            line: publish.line,
+            topic: publish.topic.clone(),
+            key: optional(self, &publish.key)?,
+            forward_headers: publish.forward_headers,
+            headers: headers
+                .map(|(name, value)| Ok((name.clone(), self.typed(value, None)?)))
+                .collect::<Result<_, CompileError>>()?,
+            payload: optional(self, &publish.payload)?,
+            tombstone: publish.tombstone,
+        })
+    }
+
     fn write(&mut self, write: &Write, guard: &Guarding<'_>) -> Result<CompiledWrite, CompileError> {
         let each = write.each.as_ref().map(|each| {
             let id = self.payload.each(&each.path);

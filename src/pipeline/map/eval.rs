@@ -16,7 +16,8 @@ use super::{Message, Reason, Rejection};
 use crate::config::model::{As, LongNames, Mode};
 use crate::pipeline::decode::{Fields, Items};
 use crate::pipeline::guard;
-use crate::pipeline::row::{Number, Op, RecordKey, Row, RowAction, RowRules, RowTtl, Target};
+use crate::pipeline::output::{Output, ROWS_MAX, RowParts, TooManyRows};
+use crate::pipeline::row::{Number, Op, RecordKey, RowAction, RowRules, RowTtl, Target};
 use crate::pipeline::value::Value;
 
 /// Aerospike's limit for the name of a bin, in bytes.
@@ -26,9 +27,6 @@ const TTL_SECONDS_MAX: i64 = 10 * 365 * 24 * 3600;
 /// An epoch number at or above this is read as milliseconds, below as seconds (1973 in milliseconds, 5138 in seconds).
 const EPOCH_MS_FROM: u64 = 100_000_000_000;
 
-/// A row's place among its message's rows must fit a guard.
-const ROWS_MAX: usize = 1 << 16;
-
 /// All that a message offers to the rules.
 pub(super) struct Context<'c, 'm> {
     pub message: &'c Message<'m>,
@@ -36,10 +34,6 @@ pub(super) struct Context<'c, 'm> {
     pub key_fields: Option<&'c Fields<'m>>,
     pub header_names: &'m [String],
     pub now_ms: i64,
-    /// The message's place in the batch.
-    pub index: usize,
-    /// Where its rows begin.
-    pub first_row: usize,
 }
 
 /// One element of `each`.
@@ -50,12 +44,12 @@ pub(super) struct Element<'c, 'm> {
 }
 
 impl<'m> Context<'_, 'm> {
-    /// Makes the row of one write (of one element) and appends it to `rows`, if there is anything to write.
+    /// Makes the row of one write (of one element) and adds it, if there is anything to write.
     pub fn row(
         &self,
         write: &'m CompiledWrite,
         element: Option<Element<'_, 'm>>,
-        rows: &mut Vec<Row<'m>>,
+        output: &mut Output<'m>,
     ) -> Result<(), Rejection> {
         let Some(key) = self.key(&write.key, element)? else {
             return Ok(());
@@ -87,7 +81,7 @@ impl<'m> Context<'_, 'm> {
                     ops.retain(|op| !op.removes());
                     if write.rules.mode == Mode::Replace && nulls && ops.is_empty() {
                         // Replaced by a record without bins: there is no such record.
-                        return self.push(&write.rules, target, key, RowAction::Delete, ttl, newer, rows);
+                        return self.push(&write.rules, target, key, RowAction::Delete, ttl, newer, output);
                     }
                 }
                 for rule in operations {
@@ -101,11 +95,11 @@ impl<'m> Context<'_, 'm> {
                 RowAction::Write(ops)
             }
         };
-        self.push(&write.rules, target, key, action, ttl, newer, rows)
+        self.push(&write.rules, target, key, action, ttl, newer, output)
     }
 
     /// What a tombstone does where it deletes.
-    pub fn deletion(&self, write: &'m CompiledWrite, rows: &mut Vec<Row<'m>>) -> Result<(), Rejection> {
+    pub fn deletion(&self, write: &'m CompiledWrite, output: &mut Output<'m>) -> Result<(), Rejection> {
         let Some(key) = self.key(&write.key, None)? else {
             return Ok(());
         };
@@ -113,7 +107,7 @@ impl<'m> Context<'_, 'm> {
             return Ok(());
         };
         let ttl = RowTtl::NamespaceDefault;
-        self.push(&write.deletion, target, key, RowAction::Delete, ttl, None, rows)
+        self.push(&write.deletion, target, key, RowAction::Delete, ttl, None, output)
     }
 
     #[expect(
@@ -128,24 +122,19 @@ impl<'m> Context<'_, 'm> {
         action: RowAction<'m>,
         ttl: RowTtl,
         newer: Option<i64>,
-        rows: &mut Vec<Row<'m>>,
+        output: &mut Output<'m>,
     ) -> Result<(), Rejection> {
-        let number = rows.len() - self.first_row;
-        let number = u16::try_from(number).map_err(|_| {
-            let detail = format!("the message makes more than {ROWS_MAX} rows, which guards cannot tell apart");
-            Rejection::new(Reason::TooManyRows, detail)
-        })?;
-        rows.push(Row {
-            message: self.index,
-            number,
-            rules,
+        let parts = RowParts {
             target,
             key,
             action,
             ttl,
             newer,
-        });
-        Ok(())
+        };
+        output.write(rules, parts).map_err(|TooManyRows| {
+            let detail = format!("the message makes more than {ROWS_MAX} rows, which guards cannot tell apart");
+            Rejection::new(Reason::TooManyRows, detail)
+        })
     }
 
     /// `None`: no record is to be written (`missing = "skip"`).
@@ -207,7 +196,11 @@ impl<'m> Context<'_, 'm> {
     }
 
     /// A value that an operation cannot do without. `None`: the operation is left out (`missing = "skip"`).
-    fn operand(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<Value<'m>>, Rejection> {
+    pub(super) fn operand(
+        &self,
+        rule: &'m TypedRule,
+        element: Option<Element<'_, 'm>>,
+    ) -> Result<Option<Value<'m>>, Rejection> {
         match (self.typed(rule, element)?, &rule.missing) {
             (None | Some(Value::Null), MissingRule::Skip) => Ok(None),
             (Some(Value::Null), MissingRule::Default(value)) => Ok(Some(value.clone())),
@@ -433,7 +426,11 @@ impl<'m> Context<'_, 'm> {
     }
 
     /// The value of an expression, typed; `None` when it is missing and nothing stands for it.
-    fn typed(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<Value<'m>>, Rejection> {
+    pub(super) fn typed(
+        &self,
+        rule: &'m TypedRule,
+        element: Option<Element<'_, 'm>>,
+    ) -> Result<Option<Value<'m>>, Rejection> {
         let value = match &rule.rule {
             Rule::Constant(value) => Some(value.clone()),
             Rule::Place(place) => self.place(*place, element),
@@ -568,6 +565,6 @@ fn time(value: &Value<'_>) -> Result<Timestamp, (Reason, &'static str)> {
     Timestamp::from_millisecond(milliseconds).map_err(|_| (Reason::FieldType, "a time outside of the calendar"))
 }
 
-fn rejection(reason: Reason, rule: &TypedRule, why: &str) -> Rejection {
+pub(super) fn rejection(reason: Reason, rule: &TypedRule, why: &str) -> Rejection {
     Rejection::new(reason, format!("{} (line {}) is {why}", rule.written, rule.line))
 }

@@ -11,16 +11,19 @@ mod cast;
 mod guarding;
 mod compile;
 mod eval;
+mod publishing;
 
 use std::collections::HashMap;
 use std::fmt;
 
 use crate::config::model::{Format, Tombstone};
 use crate::pipeline::decode::{self, DecodeError, PathTree};
-use crate::pipeline::row::{Row, Target};
+use crate::pipeline::output::{Output, Verdict};
+use crate::pipeline::row::Target;
+use crate::processor::Processor;
 
 pub use compile::CompileError;
-use compile::{CompiledWrite, EachRule};
+use compile::{CompiledRoute, CompiledWrite, EachRule};
 pub use guarding::GuardReason;
 
 /// One message as the stages see it: Kafka's words, borrowed.
@@ -161,7 +164,7 @@ impl Mapping {
         for target in self
             .topics
             .values()
-            .flat_map(|t| &t.writes)
+            .flat_map(TopicMapping::writes)
             .flat_map(|w| w.target.all())
         {
             if !targets.contains(&&**target) {
@@ -169,6 +172,11 @@ impl Mapping {
             }
         }
         targets
+    }
+
+    /// The topics with their rules, each its own.
+    pub fn into_topics(self) -> impl Iterator<Item = (String, TopicMapping)> {
+        self.topics.into_iter()
     }
 
     /// The topics, in alphabetical order, with their rules.
@@ -180,7 +188,7 @@ impl Mapping {
 
     /// Whether rows of any topic are guarded.
     pub fn is_guarded(&self) -> bool {
-        self.topics.values().any(TopicMapping::is_guarded)
+        self.topics.values().any(Processor::is_guarded)
     }
 }
 
@@ -204,72 +212,35 @@ pub struct TopicMapping {
     key_tree: Option<PathTree>,
     /// The names that rules ask for; the index is the header's number.
     header_names: Vec<String>,
-    writes: Vec<CompiledWrite>,
+    /// Some publish passes the message's headers on.
+    forwards_headers: bool,
+    /// In the order of the file.
+    routes: Vec<CompiledRoute>,
 }
 
 impl TopicMapping {
-    /// Whether any rule reads a header: if not, the caller need not collect them.
-    pub fn wants_headers(&self) -> bool {
-        !self.header_names.is_empty()
-    }
-
-    /// Whether rows of this topic are guarded.
-    pub fn is_guarded(&self) -> bool {
-        self.writes.iter().any(|write| write.rules.guarded)
+    fn writes(&self) -> impl Iterator<Item = &CompiledWrite> {
+        self.routes.iter().flat_map(|route| &route.writes)
     }
 
     /// For each write, in the order of the file, what there is to say of guards.
     pub fn guards(&self) -> impl Iterator<Item = WriteGuard> + '_ {
-        self.writes.iter().map(|write| WriteGuard {
+        self.writes().map(|write| WriteGuard {
             line: write.rules.line,
             reason: write.guard_reason,
             takes_guards_along: write.takes_guards_along,
         })
     }
 
-    /// How many rows a plain message of this topic makes (`each` counted as one): what sizes a batch.
-    pub fn rows_per_message(&self) -> usize {
-        self.writes.len().max(1)
-    }
-
-    /// Decodes and maps one message. Its rows are appended to `rows`, or, when it is rejected, none of them are.
-    ///
-    /// `now_ms` is what a time to live counts from, in milliseconds since the epoch. `index` becomes
-    /// [`Row::message`].
-    ///
-    /// # Errors
-    /// The first rejection; nothing of the message may be written then.
-    pub fn apply<'m>(
-        &'m self,
-        index: usize,
-        message: &Message<'m>,
-        now_ms: i64,
-        rows: &mut Vec<Row<'m>>,
-    ) -> Result<(), Rejection> {
-        let before = rows.len();
-        let result = self.apply_inner(index, message, now_ms, rows);
-        if result.is_err() {
-            rows.truncate(before);
-        }
-        result
-    }
-
-    fn apply_inner<'m>(
-        &'m self,
-        index: usize,
-        message: &Message<'m>,
-        now_ms: i64,
-        rows: &mut Vec<Row<'m>>,
-    ) -> Result<(), Rejection> {
+    fn apply<'m>(&'m self, message: &Message<'m>, now_ms: i64, output: &mut Output<'m>) -> Result<Verdict, Rejection> {
         let text = match (message.payload, self.format) {
             (None, _) => {
-                if let Some(write) = self.writes.iter().find(|w| w.tombstone == Tombstone::Reject) {
+                if let Some(line) = self.routes.iter().find_map(CompiledRoute::rejects_tombstones) {
                     return Err(Rejection::new(
                         Reason::Tombstone,
                         format!(
-                            "the message has no payload (a tombstone), and the write at line {} does not say what that means; \
-                             cure: tombstone = \"delete\" or \"ignore\"",
-                            write.rules.line
+                            "the message has no payload (a tombstone), and the rule at line {line} does not say what that \
+                             means; cure: tombstone = \"delete\" or \"ignore\""
                         ),
                     ));
                 }
@@ -293,22 +264,27 @@ impl TopicMapping {
             key_fields: key_fields.as_ref(),
             header_names: &self.header_names,
             now_ms,
-            index,
-            first_row: rows.len(),
         };
-        for write in &self.writes {
-            if message.payload.is_none() {
-                if write.tombstone == Tombstone::Delete {
-                    context.deletion(write, rows)?;
+        let is_tombstone = message.payload.is_none();
+        for route in &self.routes {
+            for write in &route.writes {
+                match &write.each {
+                    _ if is_tombstone => {
+                        if write.tombstone == Tombstone::Delete {
+                            context.deletion(write, output)?;
+                        }
+                    }
+                    None => context.row(write, None, output)?,
+                    Some(each) => self.apply_each(&context, write, each, output)?,
                 }
-                continue;
             }
-            match &write.each {
-                None => context.row(write, None, rows)?,
-                Some(each) => self.apply_each(&context, write, each, rows)?,
+            for publish in &route.publishes {
+                if !is_tombstone || publish.tombstone == Tombstone::Delete {
+                    context.publication(publish, output)?;
+                }
             }
         }
-        Ok(())
+        Ok(Verdict::Kept)
     }
 
     fn apply_each<'m>(
@@ -316,7 +292,7 @@ impl TopicMapping {
         context: &eval::Context<'_, 'm>,
         write: &'m CompiledWrite,
         each: &EachRule,
-        rows: &mut Vec<Row<'m>>,
+        output: &mut Output<'m>,
     ) -> Result<(), Rejection> {
         let elements = match context.fields.each(each.id) {
             // null says "none", as an empty array does; a field that is not there may have been renamed.
@@ -357,10 +333,51 @@ impl TopicMapping {
                     items: &elements,
                     number,
                 }),
-                rows,
+                output,
             )?;
         }
         Ok(())
+    }
+}
+
+/// The rules of the file for one topic.
+impl Processor for TopicMapping {
+    fn process<'m>(
+        &'m self,
+        message: &Message<'m>,
+        now_ms: i64,
+        output: &mut Output<'m>,
+    ) -> Result<Verdict, Rejection> {
+        let result = self.apply(message, now_ms, output);
+        if result.is_err() {
+            output.take_back();
+        }
+        result
+    }
+
+    fn wants_headers(&self) -> bool {
+        self.forwards_headers || !self.header_names.is_empty()
+    }
+
+    /// `each` counted as one.
+    fn rows_per_message(&self) -> usize {
+        self.writes().count().max(1)
+    }
+
+    fn is_guarded(&self) -> bool {
+        self.writes().any(|write| write.rules.guarded)
+    }
+
+    fn namespaces(&self) -> Vec<String> {
+        self.writes()
+            .flat_map(|write| write.target.all())
+            .map(|target| target.namespace.clone())
+            .collect()
+    }
+
+    fn produced_topics(&self) -> Vec<String> {
+        let publishes = self.routes.iter().flat_map(|route| &route.publishes);
+        publishes.map(|publish| publish.topic.clone()).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config;
-use crate::pipeline::row::{Number, Op, RecordKey, RowAction, RowTtl};
+use crate::pipeline::row::{Number, Op, RecordKey, Row, RowAction, RowTtl};
 use crate::pipeline::value::Value;
 
 const NOW_MS: i64 = 1_800_000_000_000;
@@ -38,11 +38,11 @@ fn message(payload: &str) -> Message<'_> {
 fn outcome(write: &str, payload: &str) -> String {
     let mapping = mapping(write);
     let message = message(payload);
-    let mut rows = Vec::new();
-    match mapping.topic("t").unwrap().apply(0, &message, NOW_MS, &mut rows) {
-        Ok(()) => rows.iter().map(show).collect::<Vec<_>>().join(" | "),
+    let mut output = Output::default();
+    match mapping.topic("t").unwrap().process(&message, NOW_MS, &mut output) {
+        Ok(_) => output.rows.iter().map(show).collect::<Vec<_>>().join(" | "),
         Err(rejection) => {
-            assert!(rows.is_empty(), "a rejected message leaves no row");
+            assert!(output.rows.is_empty(), "a rejected message leaves no row");
             format!("rejected {}", rejection.reason.as_str())
         }
     }
@@ -403,14 +403,14 @@ fn what_is_no_message_is_rejected_with_its_reason() {
     check(write, "{\"id\":\"k\"} x", "rejected trailing_bytes");
     check(write, "{\"id\":", "rejected not_json");
     let mapping = mapping(write);
-    let mut rows = Vec::new();
+    let mut output = Output::default();
     let topic = mapping.topic("t").unwrap();
     let tombstone = Message {
         payload: None,
         ..message("")
     };
     assert_eq!(
-        topic.apply(0, &tombstone, NOW_MS, &mut rows).unwrap_err().reason,
+        topic.process(&tombstone, NOW_MS, &mut output).unwrap_err().reason,
         Reason::Tombstone
     );
     let not_utf8 = Message {
@@ -419,7 +419,7 @@ fn what_is_no_message_is_rejected_with_its_reason() {
     };
     assert_eq!(
         topic
-            .apply(0, &not_utf8, NOW_MS, &mut rows)
+            .process(&not_utf8, NOW_MS, &mut output)
             .unwrap_err()
             .reason
             .as_str(),
@@ -440,7 +440,7 @@ fn a_rejection_names_the_rule_and_its_line_and_no_data() {
     let rejection = mapping
         .topic("t")
         .unwrap()
-        .apply(0, &message, NOW_MS, &mut Vec::new())
+        .process(&message, NOW_MS, &mut Output::default())
         .unwrap_err();
     let text = rejection.to_string();
     assert!(
