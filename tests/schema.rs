@@ -34,6 +34,10 @@ use_services_alternate = false
   map_put = { prefs = { key = "pref.name", value = "pref.value" } }
   newer = { path = "v", bin = "_v" }
   ttl = "30d"
+  [[route.publish]]
+  topic = "purchases"
+  headers = { source = { value = "web" } }
+  payload = { object = { amount = "amount" } }
 [reject]
 action = "hold"
 "#;
@@ -119,6 +123,9 @@ fn what_is_plainly_wrong_is_refused() {
         ("{ events = 1 }", "{ events = { path = \"n\" } }"),
         ("{ events = 1 }", "{ events = { path = \"n\", as = \"string\" } }"),
         ("{ events = 1 }", "{}"),
+        ("{ source = { value", "{ source = { object"),
+        ("{ object = { amount = \"amount\" } }", "[\"amount\"]"),
+        ("topic = \"purchases\"", ""),
         ("\"30d\"", "30"),
         ("\"30d\"", "\"30 days\""),
         ("\"30d\"", "\"forever\""),

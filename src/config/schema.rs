@@ -40,6 +40,7 @@ pub fn schema() -> Value {
         Place::Text,
         Place::MapKey,
         Place::Name,
+        Place::PublishedKey,
     ] {
         definitions.insert(definition(place).to_owned(), value(place));
     }
@@ -69,6 +70,9 @@ fn section(section: &Section) -> Value {
     if !required.is_empty() {
         table["required"] = json!(required);
     }
+    if section.title == keys::ROUTE.title {
+        table["anyOf"] = json!([{ "required": ["write"] }, { "required": ["publish"] }]);
+    }
     table
 }
 
@@ -81,6 +85,10 @@ fn shape(section: &Section, key: &Key) -> Value {
         ("the file", "reject") => self::section(&keys::REJECT),
         ("the file", "route") => tables(&keys::ROUTE),
         ("[[route]]", "write") => tables(&keys::WRITE),
+        ("[[route]]", "publish") => tables(&keys::PUBLISH),
+        ("[[route.publish]]", "key") => at(Place::PublishedKey),
+        ("[[route.publish]]", "headers") => json!({ "type": "object", "additionalProperties": at(Place::Header) }),
+        ("[[route.publish]]", "payload") => at(Place::Payload),
         ("[kafka]" | "[[route]]", "topics") => {
             let topic = either(r"[A-Za-z0-9._-]{1,249}");
             json!({ "type": "array", "items": topic, "minItems": 1, "uniqueItems": true })
@@ -189,13 +197,14 @@ fn literal(name: &str) -> String {
 
 fn definition(place: Place) -> &'static str {
     match place {
-        Place::Bin => "value",
+        Place::Bin | Place::Payload => "value",
         Place::Key => "key",
         Place::Ttl => "ttl",
         Place::Number => "number",
         Place::Text => "text",
         Place::MapKey => "map_key",
         Place::Name => "name",
+        Place::PublishedKey | Place::Header => "of_message",
     }
 }
 
@@ -208,10 +217,10 @@ fn value(place: Place) -> Value {
     let path = "a path into the message (\"user.id\"), a template (\"{tenant}:{user.id}\"), or metadata (\"@key\")";
     let string = described(json!({ "type": "string" }), path);
     let mut forms = match place {
-        Place::Bin => vec![string, json!({ "type": ["number", "boolean"] })],
+        Place::Bin | Place::Payload => vec![string, json!({ "type": ["number", "boolean"] })],
         // A path alone does not say which type the bin gets.
         Place::Number => vec![json!({ "type": "number" })],
-        Place::MapKey => vec![string, json!({ "type": "integer" })],
+        Place::MapKey | Place::PublishedKey | Place::Header => vec![string, json!({ "type": "integer" })],
         Place::Key | Place::Text | Place::Name => vec![string],
         Place::Ttl => {
             let life = format!("default|never|keep|[0-9]+({})", units::duration_units().join("|"));
@@ -220,9 +229,9 @@ fn value(place: Place) -> Value {
     };
     forms.push(from_path(place));
     let constant = match place {
-        Place::Bin => Some(json!({ "type": ["string", "number", "boolean", "array", "object"] })),
+        Place::Bin | Place::Payload => Some(json!({ "type": ["string", "number", "boolean", "array", "object"] })),
         Place::Number => Some(json!({ "type": "number" })),
-        Place::MapKey => Some(json!({ "type": ["string", "integer"] })),
+        Place::MapKey | Place::PublishedKey | Place::Header => Some(json!({ "type": ["string", "integer"] })),
         Place::Text | Place::Name => Some(json!({ "type": "string" })),
         Place::Key | Place::Ttl => None,
     };
