@@ -9,6 +9,7 @@ pub mod committed;
 pub mod context;
 pub mod latest;
 pub mod origin;
+pub mod newest;
 pub mod probe;
 #[cfg(feature = "sim")]
 pub mod provoke;

@@ -7,12 +7,24 @@
 mod run;
 // `penstock check`: what is wrong with a configuration.
 mod check;
+// `penstock try`: what messages would cause.
+mod try_;
+// `penstock test`: what they are to cause.
+mod test;
 // `penstock schema`: the configuration's JSON Schema.
 mod schema;
 // `penstock completions`: what a shell needs.
 mod completions;
 // What is said of a configuration's guards, by more than one command.
 mod guards;
+// Messages that do not come from Kafka.
+mod message;
+// What a message would cause, by the rules alone.
+mod outcome;
+// JSON for people, and the difference of two.
+mod json;
+// Colours.
+mod terminal;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -34,7 +46,7 @@ use crate::ops::exit::Exit;
 Example:
   penstock check examples/events.toml && penstock run examples/events.toml
 
-Exit codes: 0 asked to stop, 1 check found something, 64 usage, 65 a message is rejected and holds its partition,
+Exit codes: 0 asked to stop, 1 try, test or check found something, 64 usage, 65 a message is rejected and holds its partition,
 69 unreachable past run.start_timeout, 70 a bug, 75 restart me, 77 credentials refused, 78 configuration,
 130/143 second signal. Do not restart after 64, 65, 77, 78.
 
@@ -60,6 +72,24 @@ enum Command {
         /// The configuration, a TOML file; - is standard input.
         file: PathBuf,
     },
+    /// Say of messages what they would cause: verdict, records, messages to be produced. Joins no group, writes nothing.
+    #[command(after_help = "\
+Examples:
+  echo '{\"user\": {\"id\": \"u1\"}, \"id\": \"e1\"}' | penstock try examples/events.toml
+  penstock try examples/events.toml --input messages.jsonl --json
+  penstock try examples/events.toml --from-topic 10
+
+Each line of MESSAGES is a payload as it is (JSON, or whatever else comes); with --envelope it is an object with the members
+topic, partition, offset, timestamp, key, headers and payload, all of which can be left out. Exit code 1: one is rejected.")]
+    Try(try_::Try),
+    /// Hold configurations against their fixtures: messages, and what the rules are to make of them.
+    #[command(after_help = "\
+Examples:
+  penstock test examples/profile.toml
+  penstock try examples/events.toml --input messages.jsonl --json > events.fixtures.json
+
+A fixture has the form of a line of `penstock try --json`, and can have a name. Exit code 1: one differs.")]
+    Test(test::Test),
     /// Print the JSON Schema of the configuration, for editors that complete and check it as it is written.
     #[command(after_help = "Example:\n  penstock schema > penstock.schema.json\n\n\
                       Name it in the first line of a configuration, for editors that read TOML with taplo:\n  \
@@ -88,6 +118,8 @@ pub fn main() -> Exit {
     match arguments.command {
         Command::Run { file } => run::run(&file),
         Command::Check { file } => check::check(&file),
+        Command::Try(arguments) => try_::try_messages(&arguments),
+        Command::Test(arguments) => test::test(&arguments),
         Command::Schema => schema::schema(),
         Command::Completions { shell } => completions::completions(shell),
     }
@@ -111,6 +143,12 @@ fn shown(file: &Path) -> String {
     } else {
         file.display().to_string()
     }
+}
+
+/// Says what is wrong with the call.
+fn refuse(problem: &str) -> Exit {
+    let _ = writeln!(io::stderr().lock(), "{problem}");
+    Exit::Usage
 }
 
 /// The configuration in `file`, or its faults told.
