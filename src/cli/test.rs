@@ -32,6 +32,9 @@ pub(super) struct Test {
     /// The fixtures, where they are elsewhere; - is standard input. For one FILE alone.
     #[arg(long, value_name = "FIXTURES")]
     fixtures: Option<PathBuf>,
+    /// Write into the fixtures what the configurations do now. Read the difference before you keep it.
+    #[arg(long)]
+    update: bool,
 }
 
 /// Holds the configurations against their fixtures.
@@ -49,12 +52,15 @@ pub(super) fn test(arguments: &Test) -> Exit {
         if is_stdin(file) && is_stdin(&fixtures) {
             return refuse("standard input cannot be both the configuration and its fixtures");
         }
-        worst = worst.or_worse(test_one(file, &fixtures));
+        if is_stdin(&fixtures) && arguments.update {
+            return refuse("--update needs fixtures in a file");
+        }
+        worst = worst.or_worse(test_one(file, &fixtures, arguments.update));
     }
     worst
 }
 
-fn test_one(file: &Path, fixtures: &Path) -> Exit {
+fn test_one(file: &Path, fixtures: &Path, update: bool) -> Exit {
     let Some(config) = load(file) else {
         return Exit::Configuration;
     };
@@ -92,6 +98,7 @@ fn test_one(file: &Path, fixtures: &Path) -> Exit {
     let colours = Colours::of_stdout();
     let mut out = io::stdout().lock();
     let mut failed = 0;
+    let mut updated = Vec::new();
     for case in &cases {
         let actual = match Outcome::of(&mapping, &case.message, case.now_ms) {
             Ok(outcome) => outcome,
@@ -100,6 +107,10 @@ fn test_one(file: &Path, fixtures: &Path) -> Exit {
                 return Exit::Configuration;
             }
         };
+        if update {
+            updated.push(case.written(&actual.compared()));
+            continue;
+        }
         if actual.compared() == case.expected {
             continue;
         }
@@ -124,6 +135,14 @@ fn test_one(file: &Path, fixtures: &Path) -> Exit {
             };
             let _ = writeln!(out, "{line}");
         }
+    }
+    if update {
+        if let Err(error) = std::fs::write(fixtures, format!("[\n{}\n]\n", updated.join(",\n"))) {
+            complain(&format!("cannot be written: {error}"));
+            return Exit::Configuration;
+        }
+        let _ = writeln!(out, "{}: {} case(s) written", shown(fixtures), cases.len());
+        return Exit::Stopped;
     }
     if failed > 0 {
         let _ = writeln!(
@@ -165,8 +184,27 @@ struct Case {
     name: String,
     message: OwnedMessage,
     now_ms: i64,
+    /// As they stand in the file.
+    written: Vec<(&'static str, String)>,
     /// In the form of [`Outcome::compared`].
     expected: Value,
+}
+
+impl Case {
+    /// The case with what is to be expected from now on. What it leaves out, it goes on leaving out.
+    fn written(&self, actual: &Value) -> String {
+        let written = self.written.iter().map(|(name, value)| (*name, value.clone()));
+        let expected = ["verdict", "reason", "records", "publishes"].iter().filter_map(|name| {
+            let value = actual.get(name)?;
+            let is_said = value.as_array().is_none_or(|listed| !listed.is_empty());
+            is_said.then(|| (*name, json::lines(value).replace('\n', "\n  ")))
+        });
+        let members: Vec<String> = written
+            .chain(expected)
+            .map(|(name, value)| format!("  \"{name}\": {value}"))
+            .collect();
+        format!("{{\n{}\n}}", members.join(",\n"))
+    }
 }
 
 type Members = BTreeMap<String, Box<RawValue>>;
@@ -242,8 +280,12 @@ fn case(text: &str, number: usize, line: usize, config: &Config) -> Result<Case,
         }
         expected.insert(name.to_owned(), listed);
     }
+    let as_written = ["name", "now", "message"].into_iter();
     Ok(Case {
         line,
+        written: as_written
+            .filter_map(|name| Some((name, get(name)?.to_owned())))
+            .collect(),
         name: match parsed("name")? {
             Some(Value::String(name)) => name,
             _ => format!("case {number}"),
