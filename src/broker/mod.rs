@@ -13,6 +13,7 @@ pub mod newest;
 pub mod probe;
 #[cfg(feature = "sim")]
 pub mod provoke;
+pub mod survey;
 pub mod topic_ids;
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The newest messages of a topic, for `try`: read by assignment, outside of the group.
+//! The newest messages of a topic, for `try`, or some others, for `check`: read by assignment, outside of the group.
 //!
 //! Joins no group, commits nothing, moves nobody's offset. (librdkafka wants a group's name to read anything; without a
 //! subscription it is only used to ask which broker coordinates the group.)
@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use log::debug;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -51,6 +52,10 @@ impl ClientContext for Reading {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log_librdkafka(level, facility, message);
     }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!("kafka: {error} reason=\"{reason}\"");
+    }
 }
 
 impl ConsumerContext for Reading {}
@@ -61,13 +66,54 @@ impl ConsumerContext for Reading {}
 /// # Errors
 /// When a broker does not answer, or refuses.
 pub fn newest(kafka: &Kafka, topic: &str, count: u32, take: &mut dyn FnMut(&Message<'_>)) -> Result<(), NewestError> {
-    attempt(kafka, topic, count, take).map_err(|cause| NewestError {
+    let mut read = || {
+        let consumer = consumer(kafka)?;
+        let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
+        let mut spans = Vec::new();
+        for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
+            let (oldest, end) = consumer.fetch_watermarks(topic, partition.id(), REQUEST_TIMEOUT)?;
+            spans.push(Span {
+                partition: partition.id(),
+                begin: oldest.max(end - i64::from(count)),
+                end,
+            });
+        }
+        read(&consumer, topic, &spans, take)
+    };
+    read().map_err(|cause| NewestError {
         topic: topic.to_owned(),
         cause,
     })
 }
 
-fn attempt(kafka: &Kafka, topic: &str, count: u32, take: &mut dyn FnMut(&Message<'_>)) -> KafkaResult<()> {
+/// Some of a partition's offsets.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    pub partition: i32,
+    /// The first one.
+    pub begin: i64,
+    /// Behind the last one.
+    pub end: i64,
+}
+
+/// Hands the messages of these spans to `take`.
+///
+/// # Errors
+/// When a broker does not answer, or refuses.
+pub fn spans(
+    kafka: &Kafka,
+    topic: &str,
+    spans: &[Span],
+    take: &mut dyn FnMut(&Message<'_>),
+) -> Result<(), NewestError> {
+    let read = consumer(kafka).and_then(|consumer| read(&consumer, topic, spans, take));
+    read.map_err(|cause| NewestError {
+        topic: topic.to_owned(),
+        cause,
+    })
+}
+
+fn consumer(kafka: &Kafka) -> KafkaResult<BaseConsumer<Reading>> {
     let mut config = connection_config(kafka);
     config.set("group.id", &kafka.group);
     config.set("enable.auto.commit", "false");
@@ -78,29 +124,28 @@ fn attempt(kafka: &Kafka, topic: &str, count: u32, take: &mut dyn FnMut(&Message
     // What was the oldest message when it was asked for may be gone already.
     config.set("auto.offset.reset", "earliest");
     config.set("queued.max.messages.kbytes", "16384");
-    let consumer: BaseConsumer<Reading> = config.create_with_context(Reading)?;
-    let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
+    config.create_with_context(Reading)
+}
+
+fn read(
+    consumer: &BaseConsumer<Reading>,
+    topic: &str,
+    spans: &[Span],
+    take: &mut dyn FnMut(&Message<'_>),
+) -> KafkaResult<()> {
     let mut begins = TopicPartitionList::new();
     // Of each partition that is not read to its end: the end.
     let mut ends: BTreeMap<i32, i64> = BTreeMap::new();
-    for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
-        let (oldest, end) = consumer.fetch_watermarks(topic, partition.id(), REQUEST_TIMEOUT)?;
-        if oldest < end {
-            let begin = oldest.max(end - i64::from(count));
-            begins.add_partition_offset(topic, partition.id(), Offset::Offset(begin))?;
-            ends.insert(partition.id(), end);
-        }
+    for span in spans.iter().filter(|span| span.begin < span.end) {
+        begins.add_partition_offset(topic, span.partition, Offset::Offset(span.begin))?;
+        ends.insert(span.partition, span.end);
     }
     consumer.assign(&begins)?;
     let mut heard = Instant::now();
     while !ends.is_empty() {
         match consumer.poll(POLL_WAIT) {
             None if heard.elapsed() < SILENCE_MAX => continue,
-            None => {
-                return Err(KafkaError::MessageConsumption(
-                    rdkafka::types::RDKafkaErrorCode::OperationTimedOut,
-                ));
-            }
+            None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 ends.remove(&partition);
             }
@@ -124,8 +169,8 @@ fn attempt(kafka: &Kafka, topic: &str, count: u32, take: &mut dyn FnMut(&Message
     Ok(())
 }
 
-fn is_passing(code: rdkafka::types::RDKafkaErrorCode) -> bool {
-    use rdkafka::types::RDKafkaErrorCode as Code;
+fn is_passing(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
     matches!(
         code,
         Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve | Code::OperationTimedOut

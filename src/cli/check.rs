@@ -1,14 +1,15 @@
-//! `penstock check`: everything that is wrong with a configuration, without asking anybody.
+//! `penstock check`: everything that is wrong with a configuration, without asking anybody; with `--connect` what the services say
+//! to it, too.
 
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::guards::guards;
-use super::{load, shown};
+use super::{connect, load, shown};
 use crate::ops::exit::Exit;
 
 /// Says what is wrong with `file`, or that nothing is and what there is to know of it.
-pub(super) fn check(file: &Path) -> Exit {
+pub(super) fn check(file: &Path, connect: bool) -> Exit {
     match load(file) {
         Some(config) => {
             let writes: usize = config.routes.iter().map(|route| route.writes.len()).sum();
@@ -22,7 +23,11 @@ pub(super) fn check(file: &Path) -> Exit {
             for line in guards(&config) {
                 let _ = writeln!(io::stdout().lock(), "{line}");
             }
-            Exit::Stopped
+            if connect {
+                connect::connect(&config)
+            } else {
+                Exit::Stopped
+            }
         }
         None => Exit::Configuration,
     }

@@ -7,6 +7,8 @@
 mod run;
 // `penstock check`: what is wrong with a configuration.
 mod check;
+// `penstock check --connect`: what Kafka and Aerospike say to it.
+mod connect;
 // `penstock try`: what messages would cause.
 mod try_;
 // `penstock test`: what they are to cause.
@@ -51,7 +53,7 @@ Exit codes: 0 asked to stop, 1 try, test or check found something, 64 usage, 65 
 130/143 second signal. Do not restart after 64, 65, 77, 78.
 
 A FILE that is - is read from standard input. The log goes to standard error; RUST_LOG sets what is shown (info by
-default; e.g. RUST_LOG=penstock=debug)."
+default of run, error of the others; e.g. RUST_LOG=penstock=debug)."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -66,11 +68,21 @@ enum Command {
         /// The configuration, a TOML file; - is standard input.
         file: PathBuf,
     },
-    /// Check a configuration and say everything that is wrong with it; contacts nobody.
-    #[command(after_help = "Example:\n  penstock check examples/events.toml")]
+    /// Check a configuration and say everything that is wrong with it; contacts nobody unless told to.
+    #[command(after_help = "\
+Examples:
+  penstock check examples/events.toml
+  penstock check examples/events.toml --connect
+
+With --connect each finding is a line: ok, warning or error, what it is about, what was found, and what to do. Nothing is written,
+no group is joined. Exit code 1: there is an error; 69: Kafka or Aerospike is not reachable within run.start_timeout (10 s, if it
+sets none); 77: access is refused; 78: the configuration is wrong.")]
     Check {
         /// The configuration, a TOML file; - is standard input.
         file: PathBuf,
+        /// Ask Kafka and Aerospike, too, and say what would go wrong.
+        #[arg(long)]
+        connect: bool,
     },
     /// Say of messages what they would cause: verdict, records, messages to be produced. Joins no group, writes nothing.
     #[command(after_help = "\
@@ -114,10 +126,11 @@ pub fn main() -> Exit {
             return exit;
         }
     };
-    start_log();
+    let is_service = matches!(arguments.command, Command::Run { .. });
+    start_log(is_service);
     match arguments.command {
         Command::Run { file } => run::run(&file),
-        Command::Check { file } => check::check(&file),
+        Command::Check { file, connect } => check::check(&file, connect),
         Command::Try(arguments) => try_::try_messages(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Schema => schema::schema(),
@@ -125,9 +138,15 @@ pub fn main() -> Exit {
     }
 }
 
-fn start_log() {
-    // The client calls every attempt that it will repeat an error; what it means for us is said by `store`.
-    let filter = env_logger::Env::default().default_filter_or("info,aerospike_core=off");
+fn start_log(is_service: bool) {
+    // The client calls every attempt that it will repeat an error; what it means for us is said by `store`. What a command
+    // finds, it says itself.
+    let shown = if is_service {
+        "info,aerospike_core=off"
+    } else {
+        "error,aerospike_core=off,librdkafka=off,rdkafka=off"
+    };
+    let filter = env_logger::Env::default().default_filter_or(shown);
     env_logger::Builder::from_env(filter).format_timestamp_millis().init();
 }
 
