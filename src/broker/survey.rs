@@ -27,7 +27,11 @@ use super::topic_ids::{Owned, TopicId};
 use crate::config::model::Kafka;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Of a question that may stay open.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Between a request that failed and the next one, in which so many events are taken.
 const PAUSE: Duration = Duration::from_millis(200);
+const POLLS: u32 = 10;
 
 /// What was found of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,14 +161,17 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     let client: Client = config
         .create_with_context(Asking::default())
         .map_err(|error| ProbeError::Configuration(error.to_string()))?;
-    let brokers = reach(&client, kafka, timeout)?;
+    let (brokers, answering) = reach(&client, kafka, timeout)?;
     let consumed = kafka.topics.iter().map(String::as_str);
     let names: Vec<&str> = consumed.clone().chain(produced.iter().copied()).collect();
-    let described = describe_topics(&client, &names).unwrap_or_default();
+    // A broker that does not know of rights may leave that question unanswered, and with it that of the ids.
+    let described = describe_topics(&client, answering, &names, false).unwrap_or_default();
+    let with_rights = describe_topics(&client, answering, &names, true).unwrap_or_default();
     let topics: Vec<TopicSurvey> = names
         .into_iter()
         .map(|name| {
-            let (id, rights) = described.get(name).cloned().unwrap_or_default();
+            let (id, _) = described.get(name).cloned().unwrap_or_default();
+            let (_, rights) = with_rights.get(name).cloned().unwrap_or_default();
             TopicSurvey {
                 name: name.to_owned(),
                 state: topic_state(&client, name),
@@ -192,19 +199,25 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     })
 }
 
-/// Waits for a broker's first answer: how many brokers there are.
-fn reach(client: &Client, kafka: &Kafka, timeout: Duration) -> Result<usize, ProbeError> {
+/// Waits for a broker's first answer: how many brokers there are, and which one it was.
+fn reach(client: &Client, kafka: &Kafka, timeout: Duration) -> Result<(usize, i32), ProbeError> {
     let started = Instant::now();
     let topic = kafka.topics.first().map(String::as_str);
     loop {
         let asked = client.fetch_metadata(topic, Duration::from_secs(1));
         let why = match asked {
-            Ok(metadata) => return Ok(metadata.brokers().len()),
+            Ok(metadata) => {
+                // An address of the configuration has no number until it has said which broker it is.
+                let answering = Some(metadata.orig_broker_id()).filter(|id| *id >= 0);
+                let any = metadata.brokers().first().map(|broker| broker.id());
+                return Ok((metadata.brokers().len(), answering.or(any).unwrap_or(-1)));
+            }
             Err(error) => error.to_string(),
         };
         // Refused credentials come as an event, while the request itself just times out.
-        while let Some(event) = client.poll(Duration::ZERO) {
-            if let Err(KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code)) = event
+        for _ in 0..POLLS {
+            let event = client.poll(PAUSE / POLLS);
+            if let Some(Err(KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code))) = event
                 && code == RDKafkaErrorCode::Authentication
             {
                 let complaint = client.context().0.lock().take();
@@ -217,7 +230,6 @@ fn reach(client: &Client, kafka: &Kafka, timeout: Duration) -> Result<usize, Pro
             let complaint = client.context().0.lock().take();
             return Err(ProbeError::Unreachable(complaint.unwrap_or(why)));
         }
-        std::thread::sleep(PAUSE);
     }
 }
 
@@ -277,16 +289,21 @@ fn partitions(client: &Client, topics: &[TopicSurvey]) -> Result<Vec<PartitionSu
 
 type Described = (Option<TopicId>, Option<Vec<Right>>);
 
-fn options(client: &Client, operation: sys::rd_kafka_admin_op_t) -> Option<Owned<sys::rd_kafka_AdminOptions_t>> {
+fn options(
+    client: &Client,
+    operation: sys::rd_kafka_admin_op_t,
+    rights: bool,
+) -> Option<Owned<sys::rd_kafka_AdminOptions_t>> {
     // SAFETY: the client is alive.
     let options = unsafe { sys::rd_kafka_AdminOptions_new(client.client().native_ptr(), operation) };
     // SAFETY: just made for us.
     let options = unsafe { Owned::new(options, sys::rd_kafka_AdminOptions_destroy) }?;
-    let timeout_ms = i32::try_from(REQUEST_TIMEOUT.as_millis()).unwrap_or(i32::MAX);
+    let timeout_ms = i32::try_from(DESCRIBE_TIMEOUT.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the options are alive; with no buffer there is no text of an error.
     unsafe { sys::rd_kafka_AdminOptions_set_request_timeout(options.as_ptr(), timeout_ms, ptr::null_mut(), 0) };
     // SAFETY: the options are alive.
-    let error = unsafe { sys::rd_kafka_AdminOptions_set_include_authorized_operations(options.as_ptr(), 1) };
+    let error =
+        unsafe { sys::rd_kafka_AdminOptions_set_include_authorized_operations(options.as_ptr(), rights.into()) };
     // SAFETY: an error that is returned is its taker's. One that says no leaves the rights untold.
     drop(unsafe { Owned::new(error, sys::rd_kafka_error_destroy) });
     Some(options)
@@ -295,7 +312,7 @@ fn options(client: &Client, operation: sys::rd_kafka_admin_op_t) -> Option<Owned
 /// The answer that comes to the queue, if one comes.
 fn answer(queue: &Owned<sys::rd_kafka_queue_t>) -> Option<Owned<sys::rd_kafka_event_t>> {
     // librdkafka answers by its own time-out.
-    let wait_ms = i32::try_from(REQUEST_TIMEOUT.as_millis() + 1000).unwrap_or(i32::MAX);
+    let wait_ms = i32::try_from(DESCRIBE_TIMEOUT.as_millis() + 1000).unwrap_or(i32::MAX);
     // SAFETY: the queue is alive.
     let event = unsafe { sys::rd_kafka_queue_poll(queue.as_ptr(), wait_ms) };
     // SAFETY: an event is its taker's.
@@ -313,14 +330,27 @@ fn queue(client: &Client) -> Option<Owned<sys::rd_kafka_queue_t>> {
 }
 
 /// Id and rights of those topics that a broker describes.
-fn describe_topics(client: &Client, names: &[&str]) -> Option<BTreeMap<String, Described>> {
+///
+/// `broker` is asked: without one librdkafka would ask the controller, which need not be there.
+fn describe_topics(
+    client: &Client,
+    broker: i32,
+    names: &[&str],
+    with_rights: bool,
+) -> Option<BTreeMap<String, Described>> {
     let names: Vec<CString> = names.iter().filter_map(|name| CString::new(*name).ok()).collect();
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     // SAFETY: as many strings as told, alive during the call, which copies them.
     let topics = unsafe { sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len()) };
     // SAFETY: just made for us.
     let topics = unsafe { Owned::new(topics, sys::rd_kafka_TopicCollection_destroy) }?;
-    let options = options(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS)?;
+    let options = options(
+        client,
+        sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        with_rights,
+    )?;
+    // SAFETY: the options are alive; with no buffer there is no text of an error.
+    unsafe { sys::rd_kafka_AdminOptions_set_broker(options.as_ptr(), broker, ptr::null_mut(), 0) };
     let queue = queue(client)?;
     let native = client.client().native_ptr();
     // SAFETY: all four are alive; the call copies names and options, and keeps the queue by counting it.
@@ -380,6 +410,7 @@ fn describe_group(client: &Client, name: &str) -> Option<GroupSurvey> {
     let options = options(
         client,
         sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
+        true,
     )?;
     let queue = queue(client)?;
     let native = client.client().native_ptr();
