@@ -422,6 +422,24 @@ fn a_topic_that_may_not_be_written_ends_it_with_its_name() {
     }
 }
 
+/// Brokers before 3.0 give numbers to an idempotent producer only where that is granted on the cluster.
+#[test]
+fn who_may_not_be_an_idempotent_producer_is_refused_as_who_may_not_write() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("out", 1);
+    kafka.cluster().request_errors(
+        RDKafkaApiKey::InitProducerId,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED; 10],
+    );
+    let producer = producer(&kafka, &small_memory(1), QUICK);
+    let published = run(&producer, &numbered(&topic.name, 3, "a"), &Stop::new());
+    let PublishEnd::Fatal(fatal @ PublishFatal::Unauthorized { .. }) = published.end else {
+        panic!("{published:?}");
+    };
+    assert_eq!(fatal.exit(), Exit::Credentials);
+    assert!(fatal.to_string().contains("IDEMPOTENT_WRITE"), "{fatal}");
+}
+
 /// The first request of a partition, out of order: librdkafka cannot tell what is stored (`rdkafka_request.c`,
 /// "sequence desynchronization").
 #[test]
@@ -525,7 +543,10 @@ fn measure_linger() {
     const BATCHES: usize = 100;
     for workers in [1, 8] {
         for linger in ["0", "0.5", "1", "2", "5"] {
-            let kafka = Kafka::mock();
+            let kafka = match std::env::var_os("KAFKA_BROKERS") {
+                Some(_) => Kafka::real(),
+                None => Kafka::mock(),
+            };
             let topic = kafka.topic("out", 8);
             let properties = format!("{QUICK}\n\"linger.ms\" = \"{linger}\"");
             let producer = producer(&kafka, &memory::plan(512 * MIB, MIB, 8, 1, true).unwrap(), &properties);

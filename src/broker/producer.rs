@@ -265,11 +265,15 @@ impl Producer {
         Some(why)
     }
 
-    /// What librdkafka says of the error that it cannot go on from.
-    fn fatal(&self) -> String {
+    /// The error that librdkafka cannot go on from, as what it means for a message.
+    fn fatal(&self) -> Unsent {
         match self.client.client().fatal_error() {
-            Some((code, why)) => format!("{code}: {why}"),
-            None => "no reason is given".to_owned(),
+            // Numbers for an idempotent producer are not given to everybody.
+            Some((code, why)) if meaning(code as i32) == Meaning::Unauthorized => {
+                Unsent::Failed(Failure { code: code as i32, why })
+            }
+            Some((code, why)) => Unsent::Fatal(format!("{code}: {why}")),
+            None => Unsent::Fatal("no reason is given".to_owned()),
         }
     }
 }
@@ -330,7 +334,7 @@ impl Publisher for Producer {
                 limit_bytes: self.message_bytes_max,
                 limit: "message.max.bytes in [kafka.producer]",
             },
-            Some(RDKafkaErrorCode::Fatal) => Unsent::Fatal(self.fatal()),
+            Some(RDKafkaErrorCode::Fatal) => self.fatal(),
             // Not a name that the client can pass on.
             _ => Unsent::Failed(Failure {
                 code: code.map_or(RDKafkaErrorCode::InvalidTopic as i32, |code| code as i32),
@@ -506,7 +510,8 @@ impl Flow {
         }
         let own = reports.queued_bytes();
         if own > 0 && own + bytes > self.share_bytes {
-            // Its own reports wake it.
+            // Its own reports wake it. Others may have the topic meanwhile.
+            flow.reserved = None;
             return Err(Unsent::NoRoom);
         }
         let place = waiting.iter().position(|each| Arc::ptr_eq(each, reports));
@@ -515,6 +520,7 @@ impl Flow {
             if place.is_none() {
                 waiting.push_back(reports.clone());
             }
+            flow.reserved = None;
             return Err(Unsent::NoRoom);
         }
         if place.is_some() {
@@ -585,6 +591,10 @@ impl Flow {
     fn look_for_silence(&self, now: Instant) {
         let mut silent = Vec::new();
         for (topic, flow) in &mut self.state.lock().topics {
+            if flow.trouble.is_some() && !flow.is_failing(now) {
+                // Who had messages for it has left; whoever has some again is told anew.
+                flow.trouble = None;
+            }
             let is_silent = flow.under_way > 0 && now.saturating_duration_since(flow.heard) >= SILENT_AFTER;
             if !is_silent {
                 continue;
@@ -610,9 +620,8 @@ impl Flow {
     fn failing(&self, now: Instant) -> Option<Failing> {
         let state = self.state.lock();
         let failing = state.topics.iter().filter_map(|(topic, flow)| {
-            let trouble = flow.trouble.as_ref()?;
-            let is_meant = flow.under_way > 0 || now.saturating_duration_since(trouble.last) < FAILING_FOR;
-            is_meant.then_some((trouble.since, topic, trouble))
+            let trouble = flow.trouble.as_ref().filter(|_| flow.is_failing(now))?;
+            Some((trouble.since, topic, trouble))
         });
         let (since, topic, trouble) = failing.min_by_key(|(since, ..)| *since)?;
         Some(Failing {
@@ -632,6 +641,13 @@ impl TopicFlow {
             trouble: None,
             size_told: None,
         }
+    }
+
+    /// It takes nothing, and somebody has something for it.
+    fn is_failing(&self, now: Instant) -> bool {
+        self.trouble
+            .as_ref()
+            .is_some_and(|trouble| self.under_way > 0 || now.saturating_duration_since(trouble.last) < FAILING_FOR)
     }
 
     fn failed(&mut self, failure: &Failure, alone: bool, now: Instant) -> Option<Edge> {
@@ -773,13 +789,24 @@ mod tests {
     #[test]
     fn who_waits_for_a_topic_gives_its_turn_for_room_away() {
         let flow = Flow::new(100, 1);
-        let (full, other, alone) = (reports(), reports(), reports());
-        enter(&flow, "t", 100, &full).unwrap();
+        let (full, other, alone, next) = (reports(), reports(), reports(), reports());
+        enter(&flow, "t", 50, &full).unwrap();
+        enter(&flow, "u", 10, &full).unwrap();
         assert_eq!(enter(&flow, "u", 50, &other), Err(Unsent::NoRoom));
-        assert_eq!(flow.enter("u", 50, &alone, true), Err(Unsent::NoRoom));
+        assert_eq!(enter(&flow, "t", 50, &next), Err(Unsent::NoRoom));
+        assert_eq!(flow.enter("u", 50, &alone, true), Err(Unsent::Busy));
         assert_eq!(enter(&flow, "u", 50, &other), Err(Unsent::Busy));
-        flow.leave("t", 100, false, &full, Left::Stored);
-        flow.enter("u", 50, &alone, true).unwrap();
+        flow.leave("t", 50, false, &full, Left::Stored);
+        enter(&flow, "t", 50, &next).unwrap();
+    }
+
+    #[test]
+    fn who_waits_for_room_keeps_no_topic_from_others() {
+        let flow = Flow::new(100, 4);
+        let (alone, other) = (reports(), reports());
+        enter(&flow, "dead", 20, &alone).unwrap();
+        assert_eq!(flow.enter("t", 20, &alone, true), Err(Unsent::NoRoom));
+        enter(&flow, "t", 20, &other).unwrap();
     }
 
     #[test]

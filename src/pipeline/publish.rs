@@ -297,7 +297,7 @@ const LEAVE_MAX: Duration = Duration::from_secs(1);
 
 /// Publishes all of `publications`, in their order within each topic.
 ///
-/// A stop flag that is up lets what was not sent be sent, nothing be sent again, and reports be waited for until
+/// A stop flag that is up lets what was not sent be sent, nothing that the brokers failed be sent again, and reports be waited for until
 /// `finish_max` after it; a partition that is lost ([`StopKind::Abandon`]) ends it at once. What is under way then is
 /// taken back ([`Publisher::purge`]): the partition's next owner publishes the same again, and a late one of ours must
 /// not come behind it.
@@ -335,6 +335,8 @@ struct Lane<'p> {
     /// One at a time, with nobody else's beside it.
     alone: bool,
     failures: u32,
+    /// The brokers failed it, and have taken nothing of it since.
+    is_failing: bool,
     pause_until: Option<Instant>,
 }
 
@@ -364,6 +366,7 @@ impl Lane<'_> {
         self.failures += 1;
         // Full jitter, so that a thousand workers do not come back in one instant.
         self.pause_until = Some(Instant::now() + ceiling.mul_f64(0.1 + 0.9 * fastrand::f64()));
+        self.is_failing = brokers;
         self.next = failed;
         self.failed = None;
         self.peak = 0;
@@ -396,6 +399,7 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
                     window: usize::MAX,
                     alone: false,
                     failures: 0,
+                    is_failing: false,
                     pause_until: None,
                 }),
             }
@@ -444,14 +448,14 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
                         break;
                     }
                     Ok(Sending::Pause(until)) => {
-                        moves |= stopped_at.is_none();
+                        moves = true;
                         look_again = look_again.min(until);
                     }
                     Ok(Sending::Nothing) => {}
                     Err(fatal) => return PublishEnd::Fatal(fatal),
                 }
             }
-            // What is left has failed, and nothing is sent again after a stop.
+            // What is left the brokers have failed.
             if !moves && stopped_at.is_some() && self.lanes.iter().all(|lane| lane.under_way == 0) {
                 if self.lanes.iter().all(Lane::is_finished) {
                     return PublishEnd::Finished;
@@ -483,13 +487,13 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
         if lane.is_finished() {
             return Ok(Sending::Nothing);
         }
+        if lane.under_way > 0 && lane.failed.is_some() {
+            return Ok(Sending::UnderWay);
+        }
+        if stopping && lane.under_way == 0 && (lane.trouble.brokers || lane.is_failing) {
+            return Ok(Sending::Nothing);
+        }
         if let Some(failed) = lane.failed {
-            if lane.under_way > 0 {
-                return Ok(Sending::UnderWay);
-            }
-            if stopping {
-                return Ok(Sending::Nothing);
-            }
             // What was stored behind the one that failed is sent again behind it.
             self.resent += (lane.next - failed) as u64;
             for &message in &lane.messages[failed..lane.next] {
@@ -549,6 +553,7 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
             Ok(()) => {
                 self.stored[message] = true;
                 lane.failures = 0;
+                lane.is_failing = false;
                 return Ok(());
             }
             Err(failure) => failure,
