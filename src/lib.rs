@@ -9,6 +9,62 @@
 //! | what a slow or failed database does to all of it | [`pressure`], [`watchdog`] |
 //! | what may be configured | [`config`] |
 //! | where Kafka and Aerospike are spoken to | [`broker`], [`store`] |
+//!
+//! # As a library
+//!
+//! The binary is a thin use of this crate. What a configuration makes of a message can be asked without any service:
+//!
+//! ```
+//! use penstock::config;
+//! use penstock::pipeline::map::{Mapping, Message};
+//! use penstock::pipeline::output::{Output, Verdict};
+//! use penstock::pipeline::row::RecordKey;
+//! use penstock::processor::Processor as _;
+//!
+//! let config = config::parse(
+//!     r#"
+//!     [kafka]
+//!     brokers = "127.0.0.1:9092"
+//!     topics = ["events"]
+//!
+//!     [aerospike]
+//!     hosts = "127.0.0.1:3000"
+//!     namespace = "test"
+//!
+//!     [[route]]
+//!       [[route.write]]
+//!       set = "users"
+//!       key = "user.id"
+//!       bins = { country = "user.country" }
+//!     "#,
+//!     "events.toml",
+//! )?;
+//! let mapping = Mapping::compile(&config)?;
+//! let rules = mapping.topic("events").ok_or("no route takes the topic")?;
+//!
+//! let message = Message {
+//!     topic: "events",
+//!     partition: 0,
+//!     offset: 7,
+//!     timestamp_ms: None,
+//!     key: None,
+//!     payload: Some(br#"{"user": {"id": "u1", "country": "de"}}"#),
+//!     headers: Vec::new(),
+//! };
+//! let mut output = Output::default();
+//! assert_eq!(rules.process(&message, 0, &mut output), Ok(Verdict::Kept));
+//! assert_eq!(output.rows[0].key, RecordKey::String("u1".into()));
+//!
+//! // What cannot become a record is rejected, and says why.
+//! let broken = Message { payload: Some(b"{"), ..message };
+//! let rejection = rules.process(&broken, 0, &mut Output::default()).unwrap_err();
+//! assert_eq!(rejection.reason.as_str(), "not_json");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`supervisor::run`] runs a configuration as the binary does. Rules that the file has no words for are code: a
+//! [`processor::Processor`] takes the place of the routes, and everything else stays as it is
+//! (`examples/processor.rs` is one, with the same rules in a file beside it).
 
 // What the file may say → checked values.
 pub mod config;
@@ -26,6 +82,8 @@ pub mod watchdog;
 pub mod rebalance;
 // Partitions that are begun once more.
 pub mod restarts;
+// When it has been too many rejects, and when one is told.
+pub mod rejects;
 // How much the database is asked at once.
 pub mod pressure;
 // The stop flag and the signals.

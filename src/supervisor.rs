@@ -17,16 +17,19 @@ use rdkafka::message::Message as _;
 use crate::broker::committed::is_refusal;
 use crate::broker::latest::{Present, begin_at_end};
 use crate::broker::probe::{ClusterView, ProbeError, probe};
+use crate::broker::producer::{Failing, Producer, ProducerError};
 use crate::broker::topic_ids::{Looking, ReadError, TopicIds};
 use crate::broker::{Consumer, Context, Partition, consumer_config};
 use crate::config::model::{Config, Kafka, RejectAction, Run, StallAction, Start};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
-use crate::ops::memory;
+use crate::ops::memory::{self, MemoryPlan};
 use crate::pipeline::map::Mapping;
+use crate::pipeline::publish::Publisher;
 use crate::pressure::{Gate, Pressure};
 use crate::processor::Processors;
 use crate::rebalance::{Event, Workers};
+use crate::rejects::Rejects;
 use crate::restarts::Restarts;
 use crate::shutdown::{Stop, StopKind};
 use crate::store::{ConnectError, Store, StoreOptions};
@@ -60,13 +63,25 @@ impl Failure {
     }
 }
 
-/// Runs the service until `stop` is raised or it cannot go on. Logs all that an operator must know.
+/// Runs the service over the rules of its file until `stop` is raised or it cannot go on. Logs all that an operator must
+/// know.
 ///
 /// Blocks. `counters` can be read meanwhile by anybody.
 pub fn run(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Exit {
+    match Mapping::compile(config) {
+        Ok(mapping) => run_with(config, &Processors::from(mapping), stop, counters),
+        Err(error) => {
+            error!("{error}");
+            Exit::Panic
+        }
+    }
+}
+
+/// The same with processors of your own: the file's rules, if it has any, are not looked at.
+pub fn run_with(config: &Config, processors: &Processors, stop: &Stop, counters: &Arc<Counters>) -> Exit {
     let mut first = true;
     loop {
-        match start(config, stop, counters, first) {
+        match start(config, processors, stop, counters, first) {
             Ok(Some(service)) => {
                 if let End::Exit(exit) = service.run(config, stop) {
                     return exit;
@@ -100,6 +115,9 @@ enum End {
 struct Service {
     consumer: Arc<Consumer>,
     store: Arc<Store>,
+    /// Where anything is produced.
+    producer: Option<Arc<Producer>>,
+    rejects: Arc<Rejects>,
     pressure: Arc<Pressure>,
     counters: Arc<Counters>,
     events: Receiver<Event>,
@@ -108,13 +126,15 @@ struct Service {
 }
 
 /// `None`: told to stop before it had started. `first`: in this process.
-fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) -> Result<Option<Service>, Failure> {
+fn start(
+    config: &Config,
+    processors: &Processors,
+    stop: &Stop,
+    counters: &Arc<Counters>,
+    first: bool,
+) -> Result<Option<Service>, Failure> {
     let run = &config.run;
-    let mapping = Mapping::compile(config).map_err(|e| Failure::new(Exit::Panic, e))?;
-    if !config.produced_topics().is_empty() || config.reject.action != RejectAction::Hold {
-        let why = "this build does not publish yet, nor make dead letters, stop or drop";
-        return Err(Failure::new(Exit::Configuration, why));
-    }
+    let produced = produced_topics(config, processors)?;
 
     let view = match probe(&config.kafka, run.start_timeout, stop) {
         Ok(view) => view,
@@ -144,22 +164,25 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) ->
     } else {
         memory::default_bytes(run.memory_bytes, memory::limit_bytes())
     };
-    let memory = memory::plan(memory_bytes, run.batch_bytes_max as u64, partitions, view.brokers)
-        .map_err(|e| Failure::new(Exit::Configuration, e))?;
+    let memory = memory::plan(
+        memory_bytes,
+        run.batch_bytes_max as u64,
+        partitions,
+        view.brokers,
+        !produced.is_empty(),
+    )
+    .map_err(|e| Failure::new(Exit::Configuration, e))?;
     info!("memory: {memory}");
     counters
         .memory_bound_bytes
         .set(i64::try_from(memory.bound_bytes).unwrap_or(i64::MAX));
 
     // The group is joined only when Aerospike has answered and accepted the credentials.
-    let mut namespaces: Vec<String> = mapping.targets().iter().map(|t| t.namespace.clone()).collect();
-    namespaces.sort();
-    namespaces.dedup();
     let options = StoreOptions {
         write_timeout: run.write_timeout,
         workers: view.partitions,
         start_timeout: run.start_timeout,
-        namespaces,
+        namespaces: processors.namespaces(),
     };
     let store = match Store::connect(&config.aerospike, &options, counters.clone(), stop) {
         Ok(store) => Arc::new(store),
@@ -174,6 +197,7 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) ->
         }
     };
 
+    let producer = producer(config, &memory, &produced, stop)?;
     let Some(topic_ids) = topic_ids(config, &view, stop)? else {
         return Ok(None);
     };
@@ -187,15 +211,20 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) ->
         run.rows_per_second_max,
         counters.clone(),
     ));
+    let rejects = Arc::new(Rejects::new(&config.reject));
     let shared = Arc::new(Shared {
         group: config.kafka.group.clone(),
         guard_epoch: run.guard_epoch,
-        processors: Processors::from(mapping),
+        processors: processors.clone(),
         writer: store.clone(),
         pressure: pressure.clone(),
         counters: counters.clone(),
         topic_ids: topic_ids.clone(),
         offset_gone: config.kafka.offset_gone,
+        reject: config.reject.action.clone(),
+        rejects: rejects.clone(),
+        publisher: producer.clone().map(|producer| producer as Arc<dyn Publisher>),
+        brokers: config.kafka.brokers.clone(),
         batch_rows_max: run.batch_rows_max,
         batch_bytes_max: AtomicUsize::new(usize::try_from(memory.batch_bytes).unwrap_or(usize::MAX)),
         memory,
@@ -227,12 +256,54 @@ fn start(config: &Config, stop: &Stop, counters: &Arc<Counters>, first: bool) ->
     Ok(Some(Service {
         consumer,
         store,
+        producer,
+        rejects,
         pressure,
         counters: counters.clone(),
         events,
         topic_ids,
         looking,
     }))
+}
+
+/// What is produced to, by the processors and for dead letters. Nothing that is produced is to be read again.
+fn produced_topics(config: &Config, processors: &Processors) -> Result<Vec<String>, Failure> {
+    let mut topics = processors.produced_topics();
+    if let RejectAction::DeadLetter { topic, .. } = &config.reject.action
+        && !topics.contains(topic)
+    {
+        topics.push(topic.clone());
+    }
+    match topics.iter().find(|topic| config.kafka.topics.contains(topic)) {
+        None => Ok(topics),
+        Some(topic) => Err(Failure::new(
+            Exit::Configuration,
+            format!(
+                "the topic {topic} is produced to and among kafka.topics: what is produced would be read again, without end"
+            ),
+        )),
+    }
+}
+
+/// Where anything is produced: the producer, and a line for each topic that cannot be produced to now.
+fn producer(
+    config: &Config,
+    memory: &MemoryPlan,
+    produced: &[String],
+    stop: &Stop,
+) -> Result<Option<Arc<Producer>>, Failure> {
+    if produced.is_empty() {
+        return Ok(None);
+    }
+    let producer = Producer::new(&config.kafka, memory).map_err(|error| {
+        let exit = match &error {
+            ProducerError::Configuration(_) => Exit::Configuration,
+            ProducerError::Thread(_) => Exit::Restart,
+        };
+        Failure::new(exit, error)
+    })?;
+    producer.check_topics(produced.iter().map(String::as_str), stop);
+    Ok(Some(Arc::new(producer)))
 }
 
 /// `false`: told to stop.
@@ -349,7 +420,10 @@ impl Service {
     /// Says what makes no progress; `true` if something has begun to make none.
     fn watch(&self, watchdog: &mut Watchdog) -> bool {
         let health = self.store.health();
-        let is_excused = self.pressure.is_closed() || health.failing_for().is_some() || !health.closed().is_empty();
+        let is_excused = self.pressure.is_closed()
+            || health.failing_for().is_some()
+            || !health.closed().is_empty()
+            || self.not_taking().is_some();
         let sights = watchdog.tick(Instant::now(), is_excused, || self.consumer.context().standings());
         let mut is_stalled = false;
         for sight in sights {
@@ -368,6 +442,11 @@ impl Service {
             }
         }
         is_stalled
+    }
+
+    /// The topic that takes no messages, while somebody has some for it.
+    fn not_taking(&self) -> Option<Failing> {
+        self.producer.as_ref()?.failing()
     }
 
     fn kafka_error(&self, error: &KafkaError) -> Option<Exit> {
@@ -420,6 +499,7 @@ impl Service {
             consumer,
             counters,
             looking,
+            rejects,
             ..
         } = self;
         if in_time {
@@ -435,11 +515,26 @@ impl Service {
             forget((consumer, looking));
         }
         info!(
-            "stopped {} held_partitions={held} took={:.1?}",
+            "stopped {} held_partitions={held} rejects={} took={:.1?}",
             counters.account(),
+            by_reason(&rejects),
             started.elapsed()
         );
         exit
+    }
+}
+
+/// Rejects so far, by reason.
+fn by_reason(rejects: &Rejects) -> String {
+    let reasons: Vec<String> = rejects
+        .by_reason()
+        .into_iter()
+        .map(|(reason, count)| format!("{reason}:{count}"))
+        .collect();
+    if reasons.is_empty() {
+        "none".to_owned()
+    } else {
+        reasons.join(",")
     }
 }
 
@@ -570,10 +665,14 @@ impl ProgressLines {
         let held = workers.held();
         let closed = service.store.health().closed();
         let pressure = service.pressure.view();
+        let not_taking = service
+            .not_taking()
+            .map(|Failing { topic, since, .. }| format!("waiting-for-topic topic={topic} since={since:.0?}"));
         let state = match service.store.health().failing_for() {
             _ if !closed.is_empty() => format!("namespace-closed list={}", closed.join(",")),
             Some(since) => format!("waiting-for-aerospike since={since:.0?}"),
             None if service.store.health().unexpected() > 0 => "record-held".to_string(),
+            None if not_taking.is_some() => not_taking.unwrap_or_default(),
             None if stalled > 0 => format!("stalled partitions={stalled}"),
             None if held > 0 => "held".to_string(),
             None if service.consumer.context().is_connected() == Some(false) => "waiting-for-kafka".to_string(),
@@ -586,13 +685,15 @@ impl ProgressLines {
             Gate::Closed => format!("closed:{:.0?}", pressure.since),
         };
         info!(
-            "progress messages/s={:.0} rows/s={:.0} lag={lag} partitions={} held={held} in_hand={} written={} rss={}MiB/{}MiB \
-             pressure={gate} state={state}",
+            "progress messages/s={:.0} rows/s={:.0} lag={lag} partitions={} held={held} in_hand={} written={} filtered={} rejected={} \
+             rss={}MiB/{}MiB pressure={gate} state={state}",
             rate(consumed, self.consumed),
             rate(rows, self.rows),
             counters.partitions_assigned.get(),
             counters.messages_in_hand.get(),
             counters.messages_written.get(),
+            counters.messages_filtered.get(),
+            counters.messages_rejected.get(),
             memory::resident_bytes().unwrap_or(0) / (1024 * 1024),
             counters.memory_bound_bytes.get() / (1024 * 1024),
         );

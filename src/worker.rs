@@ -10,6 +10,8 @@
 
 // What a queue may keep in memory.
 mod fetching;
+// A batch on its way.
+mod batch;
 // Commits, and a log that does not go on as it should.
 mod offsets;
 // What a person is told of a partition that is held.
@@ -23,27 +25,26 @@ use log::{debug, error, warn};
 use rdkafka::consumer::CommitMode;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::message::{BorrowedMessage, Message as _};
 
 use crate::broker::origin::{self, From, NoOrigin, Start};
 use crate::broker::topic_ids::{TopicId, TopicIds};
 use crate::broker::{Consumer, Context, Partition};
-use crate::config::model::OffsetGone;
+use crate::config::model::{OffsetGone, RejectAction};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory::MemoryPlan;
 use crate::pipeline::commit::OffsetTracker;
-use crate::pipeline::guard::{Guard, GuardIdentity, OFFSET_END, mark};
-use crate::pipeline::map::{Message, Reason, Rejection};
-use crate::pipeline::output::{Output, Verdict};
-use crate::pipeline::plan::Plan;
-use crate::pipeline::write::{Calls, Fatal, Limits, RowWriter, Tally, WriteEnd, write};
+use crate::pipeline::guard::{Guard, GuardIdentity};
+use crate::pipeline::map::Rejection;
+use crate::pipeline::publish::Publisher;
+use crate::pipeline::write::RowWriter;
 use crate::pressure::Pressure;
 use crate::processor::{Processor, Processors};
 use crate::rebalance::Progress;
+use crate::rejects::Rejects;
 use crate::shutdown::{Stop, StopKind};
 use fetching::Fetching;
-use held::rejection_of;
 use offsets::Commit;
 
 /// How long an idle worker waits for a message before it looks at the stop flag and the commit interval.
@@ -64,6 +65,8 @@ const WEIGHT: usize = 4;
 pub struct Shared {
     /// The consumer group, part of the guards' names.
     pub group: String,
+    /// As configured: what a person is told to ask.
+    pub brokers: String,
     pub guard_epoch: u32,
     pub processors: Processors,
     pub writer: Arc<dyn RowWriter + Send + Sync>,
@@ -71,6 +74,11 @@ pub struct Shared {
     pub counters: Arc<Counters>,
     pub topic_ids: Arc<TopicIds>,
     pub offset_gone: OffsetGone,
+    /// What becomes of a rejected message.
+    pub reject: RejectAction,
+    pub rejects: Arc<Rejects>,
+    /// Where anything is produced.
+    pub publisher: Option<Arc<dyn Publisher>>,
     pub batch_rows_max: usize,
     /// Less where more partitions are assigned than the memory was sized for.
     pub batch_bytes_max: AtomicUsize,
@@ -176,6 +184,7 @@ pub fn run(
         unreadable: None,
         gone: false,
         fetch_warned: None,
+        consecutive_rejects: 0,
     };
     if let Some(offset) = worker.next() {
         progress.set_next(offset);
@@ -221,6 +230,8 @@ struct Worker<'w> {
     /// The offset that is next is not in the log, and librdkafka has ended fetching.
     gone: bool,
     fetch_warned: Option<Instant>,
+    /// The last so many messages were rejected.
+    consecutive_rejects: u32,
 }
 
 impl<'w> Worker<'w> {
@@ -405,176 +416,11 @@ impl<'w> Worker<'w> {
         Ok(())
     }
 
-    /// Maps and writes `messages`, or as many of them as make a batch of rows (an `each` can make many of one); says
-    /// how many are dealt with. After any end but `Finished` that is all of them: the rest is given back.
-    fn batch(&mut self, messages: &[BorrowedMessage<'_>]) -> (usize, BatchEnd) {
-        let rows_max = self.shared.batch_rows_max;
-        let mut plan = Plan::with_capacity(messages.len().min(rows_max) * self.processor.rows_per_message());
-        let mut output = Output::default();
-        let now_ms = now_ms();
-        let mut rejected = None;
-        let mut taken = messages.len();
-        for (index, message) in messages.iter().enumerate() {
-            let full = plan.records() >= rows_max
-                || plan.rows() >= BATCHES_IN_HAND * rows_max
-                || plan.bytes() >= WEIGHT * self.shared.batch_bytes_max();
-            if full {
-                taken = index;
-                break;
-            }
-            output.begin(index);
-            let mapped = self
-                .processor
-                .process(&self.view(message), now_ms, &mut output)
-                .and_then(|_: Verdict| self.plan(message.offset(), &mut output, &mut plan));
-            if let Err(rejection) = mapped {
-                rejected = Some((index, rejection));
-                break;
-            }
-        }
-        // A rejected message ends its batch: what came before it is written, what came behind is given back.
-        let judged = rejected.as_ref().map_or(taken, |(index, _)| *index);
-        let limits = Limits {
-            rows: rows_max,
-            bytes: WEIGHT * self.shared.batch_bytes_max(),
-            finish_max: self.shared.finish_max,
-        };
-        let calls = Calls {
-            writer: &*self.shared.writer,
-            pressure: &self.shared.pressure,
-            stop: self.stop,
-            meanwhile: &|| {
-                if self.fetching.falls_behind() {
-                    self.fetching.pause();
-                }
-                self.fetching.look_at_end();
-            },
-        };
-        let written = write(&plan, &limits, &self.guard, &calls);
-        self.fetching.resume();
-        self.count(&written.tally);
-        // Messages behind the first one that is not done may be written; they come again, and what may not be
-        // repeated is guarded.
-        let refused = written
-            .refused
-            .iter()
-            .map(|(row, refusal)| (plan.message(*row), *refusal))
-            .min();
-        let open = written.open.iter().map(|row| plan.message(*row)).min();
-        let (finished, end) = match written.end {
-            WriteEnd::Finished => {
-                if let Some((index, refusal)) = refused {
-                    rejected = Some((index, rejection_of(refusal)));
-                }
-                (refused.map_or(judged, |(index, _)| index), None)
-            }
-            WriteEnd::Stopped => {
-                let first = open.into_iter().chain(refused.map(|(index, _)| index)).min();
-                (first.unwrap_or(judged), Some(BatchEnd::Stopped))
-            }
-            WriteEnd::Fatal(Fatal::Credentials(code)) => {
-                error!(
-                    "aerospike: refuses to write with these credentials code={code}; give the user the read-write role, \
-                     or set aerospike.user and aerospike.password"
-                );
-                (0, Some(BatchEnd::Fatal(Exit::Credentials)))
-            }
-            WriteEnd::Fatal(Fatal::NoNamespace(namespace)) => {
-                error!(
-                    "aerospike: the cluster has no namespace \"{namespace}\" any more; correct aerospike.namespace or the \
-                     write's namespace"
-                );
-                (0, Some(BatchEnd::Fatal(Exit::Configuration)))
-            }
-        };
-        // A rejection behind what a stop or refused credentials cut off is for the next owner to find.
-        let rejected = rejected.filter(|_| end.is_none());
-        let end = match (end, rejected) {
-            (Some(end), _) => end,
-            (None, Some((index, rejection))) => BatchEnd::Held {
-                offset: messages[index].offset(),
-                rejection,
-            },
-            (None, None) => {
-                self.finish(&messages[..taken], finished, false);
-                return (taken, BatchEnd::Finished);
-            }
-        };
-        self.finish(messages, finished, matches!(end, BatchEnd::Held { .. }));
-        (messages.len(), end)
-    }
-
-    /// Moves a message's rows into the plan.
-    fn plan<'m>(&self, offset: i64, output: &mut Output<'m>, plan: &mut Plan<'m>) -> Result<(), Rejection> {
-        for row in output.rows.drain(..) {
-            let mark = match mark(offset, row.number) {
-                Some(mark) => mark,
-                None if row.rules.guarded => {
-                    return Err(Rejection::new(
-                        Reason::TooManyRows,
-                        format!("guards can tell apart the messages below offset {OFFSET_END}, and this one is not"),
-                    ));
-                }
-                None => 0,
-            };
-            plan.push(row, mark);
-        }
-        Ok(())
-    }
-
-    fn count(&self, tally: &Tally) {
-        let counters = &self.shared.counters;
-        counters.rows_written.add(tally.written);
-        counters.rows_merged.add(tally.merged);
-        counters.rows_stale.add(tally.stale);
-        counters.rows_guard_refused.add(tally.guard_refused);
-        counters.rows_ignored.add(tally.ignored);
-    }
-
-    /// The first `finished` messages are done; the one behind them is rejected, if any is; the others are given back.
-    fn finish(&mut self, messages: &[BorrowedMessage<'_>], finished: usize, rejected: bool) {
-        let counters = &self.shared.counters;
-        counters.messages_written.add(finished as u64);
-        counters.messages_in_hand.add(-signed(messages.len()));
-        counters.messages_rejected.add(u64::from(rejected));
-        counters
-            .messages_returned
-            .add((messages.len() - finished - usize::from(rejected)) as u64);
-        let next = match (messages.get(finished), messages.last()) {
-            (Some(unfinished), _) => unfinished.offset(),
-            (None, Some(last)) => last.offset() + 1,
-            (None, None) => return,
-        };
-        self.tracker.finished_below(next);
-        self.progress.set_next(next);
-        debug!(
-            "worker: batch {} messages={} finished={finished} next={next}",
-            self.partition,
-            messages.len()
-        );
-    }
-
     /// Nothing moves until a person acts.
     fn set_held(&mut self) {
         self.held = true;
         self.progress.set_held();
         self.fetching.pause();
-    }
-
-    fn view<'m>(&self, message: &'m BorrowedMessage<'_>) -> Message<'m> {
-        let headers = match message.headers() {
-            Some(headers) if self.processor.wants_headers() => headers.iter().map(|h| (h.key, h.value)).collect(),
-            _ => Vec::new(),
-        };
-        Message {
-            topic: message.topic(),
-            partition: message.partition(),
-            offset: message.offset(),
-            timestamp_ms: message.timestamp().to_millis(),
-            key: message.key(),
-            payload: message.payload(),
-            headers,
-        }
     }
 }
 

@@ -225,7 +225,7 @@ fn every_end_says_in_one_line_what_it_left() {
         .filter(|line| line.contains("stopped consumed="))
         .collect();
     assert!(
-        matches!(stopped[..], [line] if line.contains("consumed=200 written=100 rejected=0 returned=100 ")),
+        matches!(stopped[..], [line] if line.contains("consumed=200 written=100 filtered=0 dead_lettered=0 dropped=0 rejected=0 returned=100 ")),
         "{}",
         exited.output
     );

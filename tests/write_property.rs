@@ -31,7 +31,7 @@ use penstock::pipeline::map::{Mapping, Message, TopicMapping};
 use penstock::pipeline::output::Output;
 use penstock::pipeline::plan::Plan;
 use penstock::pipeline::row::{RecordKey, Row};
-use penstock::pipeline::write::{Calls, Limits, Tally, WriteEnd, Written, write};
+use penstock::pipeline::write::{Calls, Limits, Refused, Tally, WriteEnd, Written, write};
 use penstock::pressure::Pressure;
 use penstock::processor::Processor as _;
 use penstock::shutdown::Stop;
@@ -264,7 +264,7 @@ impl Running<'_> {
             };
             let written = write(&plan, &limits(rows_max), &self.guard, &calls);
             self.count(&plan, &written, &mut delivered);
-            for (row, _) in &written.refused {
+            for Refused { row, .. } in &written.refused {
                 let row = &plan.row(*row).row;
                 held.insert(record(row));
                 let place = self.lines.iter().position(|line| *line == row.rules.line).unwrap();

@@ -11,6 +11,7 @@ pub mod latest;
 pub mod origin;
 pub mod newest;
 pub mod probe;
+pub mod producer;
 #[cfg(feature = "sim")]
 pub mod provoke;
 pub mod survey;
@@ -22,7 +23,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use crate::config::model::Kafka;
+use crate::config::model::{Kafka, Secret};
 use crate::ops::memory::MemoryPlan;
 pub use context::Context;
 
@@ -91,15 +92,20 @@ pub fn consumer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
 
 /// The settings that any client of ours shares: where the brokers are and how to speak to them.
 pub fn connection_config(kafka: &Kafka) -> ClientConfig {
+    connection_config_of(kafka, &kafka.consumer_properties)
+}
+
+/// The same with the properties of one of the sides.
+fn connection_config_of(kafka: &Kafka, properties: &[(String, Secret)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("client.id", "penstock");
     config.set("socket.keepalive.enable", "true");
-    for (name, value) in &kafka.consumer_properties {
+    for (name, value) in properties {
         config.set(name, &value.0);
     }
     config.set("bootstrap.servers", &kafka.brokers);
     // Its lines go where ours go; which of them are shown is the log's own filter (`RUST_LOG`).
-    let debug = kafka.consumer_property("debug").is_some();
+    let debug = properties.iter().any(|(name, _)| name == "debug");
     config.set_log_level(if debug {
         RDKafkaLogLevel::Debug
     } else {

@@ -148,7 +148,8 @@ fn comes_of_one_partition(key: &Typed) -> bool {
                 Part::Literal(_) => None,
             })
             .collect(),
-        Expr::Constant(_) | Expr::Object(_) => Vec::new(),
+        // What a computed key is made of is not looked into.
+        Expr::Constant(_) | Expr::Object(_) | Expr::Cel(_) => Vec::new(),
     };
     let is_of_key = |source: &&Source| matches!(source, Source::Key | Source::KeyPath(_));
     let is_no_matter = |source: &&Source| matches!(source, Source::Topic | Source::Index);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::kafka_properties;
 use super::keys;
-use super::model::{Aerospike, Config, Format, Kafka, OffsetGone, Run, Secret, StallAction, Start};
+use super::model::{Aerospike, Config, Format, Kafka, OffsetGone, Route, Run, Secret, StallAction, Start};
 use super::names;
 use super::reader::{Node, Text};
 use super::reject;
@@ -16,6 +16,20 @@ const AEROSPIKE_PORT: u16 = 3000;
 
 /// The whole file. Nothing if a key is faulty; a fault is noted then, and perhaps others besides.
 pub fn config(top: &Table<'_>) -> Option<Config> {
+    whole(top, route::routes)
+}
+
+/// The file of a program whose rules are code: everything but `[[route]]`.
+pub fn settings(top: &Table<'_>) -> Option<Config> {
+    whole(top, |top, _, _| {
+        if let Some(node) = top.get("route") {
+            node.fault("the rules of this program are code", "remove it");
+        }
+        Vec::new()
+    })
+}
+
+fn whole(top: &Table<'_>, routes: impl Fn(&Table<'_>, &[(Node<'_>, Text)], &str) -> Vec<Route>) -> Option<Config> {
     top.refuse_unknown();
     let run = run(&top.table("run", &keys::RUN));
     let (kafka, topics) = match top.required("kafka", "write [kafka] with `brokers` and `topics`") {
@@ -36,7 +50,7 @@ pub fn config(top: &Table<'_>) -> Option<Config> {
         .as_ref()
         .map(|aerospike| aerospike.namespace.as_str())
         .unwrap_or_default();
-    let routes = route::routes(top, &topics, namespace);
+    let routes = routes(top, &topics, namespace);
     let reject = reject::reject(&top.table("reject", &keys::REJECT), &topics);
     Some(Config {
         run: run?,

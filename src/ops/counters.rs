@@ -1,7 +1,7 @@
 //! The counters. Their names are those of the metrics they become, fixed from the first one on.
 //!
-//! Workers add to them once a batch, so plain atomics do. `consumed = written + filtered + rejected + dropped +
-//! in hand` at any moment that no batch is between two lines of a worker.
+//! Workers add to them once a batch, so plain atomics do. `consumed = written + filtered + dead-lettered + dropped +
+//! held + returned + in hand` at any moment that no batch is between two lines of a worker.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -50,10 +50,21 @@ pub struct Counters {
     pub messages_written: Counter,
     /// `penstock_messages_filtered_total`.
     pub messages_filtered: Counter,
-    /// `penstock_messages_rejected_total`: each holds its partition.
+    /// `penstock_messages_rejected_total`: dead-lettered, dropped or held.
     pub messages_rejected: Counter,
+    /// `penstock_messages_dead_lettered_total`: the dead letter is acknowledged.
+    pub messages_dead_lettered: Counter,
     /// `penstock_messages_dropped_total`: by a policy of the configuration.
     pub messages_dropped: Counter,
+    /// `penstock_messages_held_total`: each holds its partition, or has stopped the service.
+    pub messages_held: Counter,
+    /// `penstock_messages_published_total`: acknowledged by the topics they were produced to, dead letters among them.
+    pub messages_published: Counter,
+    /// `penstock_messages_published_again_total`: sent to a topic once more.
+    pub messages_published_again: Counter,
+    /// `penstock_condition_errors_ignored_total`: conditions that could not be computed and count as false
+    /// (`when_error = "false"`).
+    pub condition_errors_ignored: Counter,
     /// Taken from a queue and neither finished nor given back.
     pub messages_in_hand: Gauge,
     /// Taken, unfinished when their worker ended: delivered again to the partition's next owner.
@@ -118,7 +129,12 @@ impl Default for Counters {
             messages_written: Counter::default(),
             messages_filtered: Counter::default(),
             messages_rejected: Counter::default(),
+            messages_dead_lettered: Counter::default(),
             messages_dropped: Counter::default(),
+            messages_held: Counter::default(),
+            messages_published: Counter::default(),
+            messages_published_again: Counter::default(),
+            condition_errors_ignored: Counter::default(),
             messages_in_hand: Gauge::default(),
             messages_returned: Counter::default(),
             messages_stray: Counter::default(),
@@ -163,11 +179,15 @@ impl Counters {
     /// What was done so far, and what is left to the next owner of the partitions, on a line.
     pub fn account(&self) -> String {
         format!(
-            "consumed={} written={} rejected={} returned={} rows={} merged={} guard_refused={} stale={} ignored={} sent={}",
+            "consumed={} written={} filtered={} dead_lettered={} dropped={} rejected={} returned={} published={} rows={} merged={} guard_refused={} stale={} ignored={} sent={}",
             self.messages_consumed.get(),
             self.messages_written.get(),
+            self.messages_filtered.get(),
+            self.messages_dead_lettered.get(),
+            self.messages_dropped.get(),
             self.messages_rejected.get(),
             self.messages_returned.get(),
+            self.messages_published.get(),
             self.rows_written.get(),
             self.rows_merged.get(),
             self.rows_guard_refused.get(),

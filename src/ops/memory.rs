@@ -1,6 +1,6 @@
 //! The memory bound: what the process may hold, computed before anything is started, from settings alone.
 //!
-//! bound = process + answers kept by one message + brokers × one answer + partitions × (thread + queue + one fetch, unpacked + batch × copies), where a
+//! bound = process + answers kept by one message + brokers × one answer + producer queue × copies + partitions × (thread + queue + one fetch, unpacked + batch × copies), where a
 //! queue is bounded twice: by the bytes of its messages and by their number, since librdkafka keeps some 360 bytes of its
 //! own for each (measured: 4,000,000 queued messages of 33 bytes were 1,390 MiB; its cap in bytes counts payloads only).
 //! The caps are fixed when the Kafka client is made, so the bound is decided then: refused at the start if the
@@ -39,6 +39,13 @@ const FETCH_BYTES_MAX: u64 = 4 * MIB;
 const PIN_BYTES_MAX: u64 = 16 * MIB;
 const PIN_BYTES_MIN: u64 = 2 * MIB;
 const PINS: u64 = 4;
+/// What librdkafka keeps for each message that is to be produced, beside key, payload and headers; and we.
+pub const PRODUCED_MESSAGE_BYTES: u64 = 512;
+/// The producer's queue.
+const PRODUCER_QUEUE_BYTES_MAX: u64 = 64 * MIB;
+const PRODUCER_QUEUE_BYTES_MIN: u64 = MIB;
+/// A message that is produced exists in the queue, and again in the request that carries it, compressed or not.
+const PRODUCER_COPIES: u64 = 2;
 /// Below this share a partition cannot hold a queue, a fetch and a batch.
 const SHARE_BYTES_MIN: u64 = 768 * KIB;
 /// What one partition may be read at, at most: how long a full queue can be left alone follows from it.
@@ -67,6 +74,8 @@ pub struct MemoryPlan {
     pub pin_bytes: u64,
     /// The cap of a batch's payload: `run.batch_bytes_max`, or less where many partitions share the memory.
     pub batch_bytes: u64,
+    /// What may be in the producer's queue, by our own count (`broker::producer`); 0 where nothing is produced.
+    pub producer_queue_bytes: u64,
     /// What all of it can come to.
     pub bound_bytes: u64,
 }
@@ -106,7 +115,8 @@ impl fmt::Display for TooSmall {
 
 impl std::error::Error for TooSmall {}
 
-/// Sizes the caps for `partitions` partitions over `brokers` brokers within `memory_bytes`.
+/// Sizes the caps for `partitions` partitions over `brokers` brokers within `memory_bytes`. `produces`: the service has a
+/// producer.
 ///
 /// # Errors
 /// When the memory is too small for that many partitions.
@@ -115,19 +125,21 @@ pub fn plan(
     batch_bytes_max: u64,
     partitions: usize,
     brokers: usize,
+    produces: bool,
 ) -> Result<MemoryPlan, TooSmall> {
     let partitions = partitions.max(1) as u64;
     let brokers = brokers.max(1) as u64;
     // Room for the brokers' answers: at most a quarter of the memory.
     let fetch_bytes = (memory_bytes / 4 / brokers).clamp(MIB, FETCH_BYTES_MAX);
     let pin_bytes = pin_bytes(memory_bytes);
-    let fixed = PROCESS_BYTES + PINS * pin_bytes + brokers * fetch_bytes;
+    let producer_queue_bytes = producer_queue_bytes(memory_bytes, produces);
+    let fixed = PROCESS_BYTES + PINS * pin_bytes + brokers * fetch_bytes + PRODUCER_COPIES * producer_queue_bytes;
     let share = memory_bytes.saturating_sub(fixed) / partitions;
     if share < SHARE_BYTES_MIN {
         return Err(TooSmall {
             memory_bytes,
             partitions,
-            needed_bytes: needed_bytes(partitions, brokers),
+            needed_bytes: needed_bytes(partitions, brokers, produces),
         });
     }
     let share = share - THREAD_BYTES;
@@ -153,8 +165,17 @@ pub fn plan(
         fetch_bytes,
         pin_bytes,
         batch_bytes,
+        producer_queue_bytes,
         bound_bytes,
     })
+}
+
+fn producer_queue_bytes(memory_bytes: u64, produces: bool) -> u64 {
+    if produces {
+        (memory_bytes / 16 / KIB * KIB).clamp(PRODUCER_QUEUE_BYTES_MIN, PRODUCER_QUEUE_BYTES_MAX)
+    } else {
+        0
+    }
 }
 
 fn pin_bytes(memory_bytes: u64) -> u64 {
@@ -170,11 +191,15 @@ fn queue_backoff(bytes: u64, messages: u64) -> Duration {
 }
 
 /// The least memory that holds so many partitions. What the brokers' answers take grows with the memory, up to its cap.
-fn needed_bytes(partitions: u64, brokers: u64) -> u64 {
+fn needed_bytes(partitions: u64, brokers: u64, produces: bool) -> u64 {
     let mut needed = 0;
     loop {
         let fetch_bytes = (needed / 4 / brokers).clamp(MIB, FETCH_BYTES_MAX);
-        let with_it = PROCESS_BYTES + PINS * pin_bytes(needed) + brokers * fetch_bytes + partitions * SHARE_BYTES_MIN;
+        let with_it = PROCESS_BYTES
+            + PINS * pin_bytes(needed)
+            + brokers * fetch_bytes
+            + PRODUCER_COPIES * producer_queue_bytes(needed, produces)
+            + partitions * SHARE_BYTES_MIN;
         if with_it <= needed {
             return needed;
         }
@@ -198,7 +223,11 @@ impl fmt::Display for MemoryPlan {
             self.brokers,
             self.fetch_bytes / MIB,
             PROCESS_BYTES / MIB
-        )
+        )?;
+        match self.producer_queue_bytes {
+            0 => Ok(()),
+            bytes => write!(f, " producer_queue={}KiB", bytes / KIB),
+        }
     }
 }
 
@@ -264,9 +293,12 @@ mod tests {
         for memory_mib in [128, 256, 512, 1024, 8192] {
             for partitions in [1, 8, 64, 256, 1000] {
                 for brokers in [1, 3, 12] {
-                    if let Ok(plan) = plan(memory_mib * MIB, MIB, partitions, brokers) {
-                        assert!(plan.bound_bytes <= memory_mib * MIB, "{plan:?}");
-                        assert!(plan.batch_bytes > 0 && plan.queue_bytes >= QUEUE_BYTES_MIN);
+                    for produces in [false, true] {
+                        if let Ok(plan) = plan(memory_mib * MIB, MIB, partitions, brokers, produces) {
+                            assert!(plan.bound_bytes <= memory_mib * MIB, "{plan:?}");
+                            assert!(plan.batch_bytes > 0 && plan.queue_bytes >= QUEUE_BYTES_MIN);
+                            assert_eq!(plan.producer_queue_bytes > 0, produces);
+                        }
                     }
                 }
             }
@@ -275,32 +307,34 @@ mod tests {
 
     #[test]
     fn the_default_memory_holds_256_partitions() {
-        let plan = plan(512 * MIB, MIB, 256, 3).unwrap();
+        let plan = plan(512 * MIB, MIB, 256, 3, false).unwrap();
         assert!(plan.batch_bytes >= 80 * KIB, "{plan:?}");
     }
 
     #[test]
     fn what_cannot_hold_is_refused_with_the_way_out() {
-        let error = plan(96 * MIB, MIB, 256, 1).unwrap_err();
+        let error = plan(96 * MIB, MIB, 256, 1, false).unwrap_err();
         let text = error.to_string();
         assert!(
             text.contains("run.memory = 96 MiB cannot hold 256 partitions"),
             "{text}"
         );
         for (partitions, brokers) in [(256, 1), (8, 12), (1, 1), (1000, 40)] {
-            let needed = needed_bytes(partitions, brokers);
-            let count = |n: u64| usize::try_from(n).unwrap();
-            assert!(
-                plan(needed, MIB, count(partitions), count(brokers)).is_ok(),
-                "{partitions} {brokers}"
-            );
+            for produces in [false, true] {
+                let needed = needed_bytes(partitions, brokers, produces);
+                let count = |n: u64| usize::try_from(n).unwrap();
+                assert!(
+                    plan(needed, MIB, count(partitions), count(brokers), produces).is_ok(),
+                    "{partitions} {brokers} {produces}"
+                );
+            }
         }
     }
 
     #[test]
     fn a_queue_is_bounded_by_bytes_and_by_messages() {
         for partitions in [1, 8, 256] {
-            let plan = plan(512 * MIB, MIB, partitions, 1).unwrap();
+            let plan = plan(512 * MIB, MIB, partitions, 1, false).unwrap();
             assert!(plan.queue_messages * MESSAGE_BYTES <= plan.queue_bytes, "{plan:?}");
             assert!(plan.queue_messages >= 150, "{plan:?}");
         }
@@ -315,7 +349,7 @@ mod tests {
 
     #[test]
     fn more_partitions_than_planned_get_smaller_batches() {
-        let plan = plan(512 * MIB, MIB, 8, 1).unwrap();
+        let plan = plan(512 * MIB, MIB, 8, 1, false).unwrap();
         assert_eq!(plan.batch_bytes_for(4), plan.batch_bytes);
         assert_eq!(plan.batch_bytes_for(8), plan.batch_bytes);
         assert_eq!(plan.batch_bytes_for(32), plan.batch_bytes / 4);

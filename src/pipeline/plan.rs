@@ -43,6 +43,8 @@ pub struct PlannedRow<'m> {
     pub bytes: usize,
     /// The next row of its unit.
     next: u32,
+    /// The number of its record.
+    record: u32,
 }
 
 /// Rows of one record that can travel as one.
@@ -157,14 +159,14 @@ impl<'m> Plan<'m> {
             digest,
             namespace: &target.namespace,
         };
-        let lane = *self.lane_of.entry(id).or_insert_with(|| {
+        let record = *self.lane_of.entry(id).or_insert_with(|| {
             self.lanes.push(Lane {
                 first: NONE,
                 last: NONE,
             });
             index(self.lanes.len() - 1)
         });
-        let lane = &mut self.lanes[lane as usize];
+        let lane = &mut self.lanes[record as usize];
         let is_same = |(_, before): &(usize, &mut PlannedRow<'_>)| {
             before.digest == digest
                 && before.row.target.namespace == target.namespace
@@ -215,6 +217,7 @@ impl<'m> Plan<'m> {
             continued: false,
             bytes,
             next: NONE,
+            record,
         });
     }
 
@@ -236,6 +239,21 @@ impl<'m> Plan<'m> {
     /// The message of a row: its place in the batch.
     pub fn message(&self, row: usize) -> usize {
         self.rows[row].row.message
+    }
+
+    /// Which record a row is for, by its number among those of the plan.
+    pub fn record(&self, row: usize) -> usize {
+        self.rows[row].record as usize
+    }
+
+    /// A plan of some of its rows, in their order.
+    pub fn only(&self, rows: &[usize]) -> Plan<'m> {
+        let mut plan = Plan::with_capacity(rows.len());
+        for row in rows {
+            let PlannedRow { row, mark, .. } = &self.rows[*row];
+            plan.push(row.clone(), *mark);
+        }
+        plan
     }
 
     /// The first row of a record.

@@ -21,3 +21,22 @@ pub struct Publication<'m> {
     /// Milliseconds since the epoch; `None`: the time at which it is produced.
     pub timestamp_ms: Option<i64>,
 }
+
+impl Publication<'_> {
+    /// What it weighs: key, payload and headers, in bytes.
+    pub fn bytes(&self) -> u64 {
+        let of = |bytes: &Option<Cow<'_, [u8]>>| bytes.as_ref().map_or(0, |bytes| bytes.len());
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + of(value)).sum();
+        (of(&self.key) + of(&self.payload) + headers) as u64
+    }
+
+    /// About what of it is not borrowed, in bytes.
+    pub fn owned_bytes(&self) -> usize {
+        const PUBLICATION: usize = 128;
+        let of = |bytes: &Option<Cow<'_, [u8]>>| match bytes {
+            Some(Cow::Owned(bytes)) => bytes.len(),
+            _ => 0,
+        };
+        PUBLICATION + of(&self.key) + of(&self.payload)
+    }
+}

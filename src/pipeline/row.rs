@@ -40,7 +40,7 @@ pub struct Target {
 /// What the configuration says of all rows of one write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowRules {
-    /// The line of the write in the file.
+    /// The line of the write in the file; 0: it stands in none.
     pub line: usize,
     pub mode: Mode,
     pub on_conflict: OnConflict,
@@ -54,6 +54,42 @@ pub struct RowRules {
     pub repeatable: bool,
     /// What an unknown outcome means where it is neither guarded, nor versioned, nor repeatable.
     pub in_doubt: InDoubt,
+}
+
+impl RowRules {
+    /// Rows that make or change a record, and can be sent twice: they set bins.
+    pub fn update() -> RowRules {
+        RowRules {
+            line: 0,
+            mode: Mode::Update,
+            on_conflict: OnConflict::Reject,
+            guarded: false,
+            newer_bin: None,
+            ttl_on_create: false,
+            repeatable: true,
+            in_doubt: InDoubt::Retry,
+        }
+    }
+
+    /// Rows that count or append: the record refuses a message that it has taken already.
+    pub fn guarded() -> RowRules {
+        RowRules {
+            guarded: true,
+            repeatable: false,
+            ..RowRules::update()
+        }
+    }
+}
+
+impl Target {
+    /// A set, whose records do not store their keys beside the digest.
+    pub fn new(namespace: impl Into<String>, set: impl Into<String>) -> Target {
+        Target {
+            namespace: namespace.into(),
+            set: set.into(),
+            send_key: false,
+        }
+    }
 }
 
 /// What one message asks of one record.

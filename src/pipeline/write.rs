@@ -89,6 +89,18 @@ pub enum Refusal {
     InDoubt,
 }
 
+/// A row that will not be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// Its number in the plan.
+    pub row: usize,
+    pub refusal: Refusal,
+    /// In how many calls it was sent.
+    pub attempts: u32,
+    /// It may be applied all the same, by one of them.
+    pub in_doubt: bool,
+}
+
 /// Rows by what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -109,7 +121,7 @@ pub struct Tally {
 pub struct Written {
     pub end: WriteEnd,
     /// Rows that are refused. Later rows of their records are not sent: they are among `open`.
-    pub refused: Vec<(usize, Refusal)>,
+    pub refused: Vec<Refused>,
     /// Rows that are not done, and not refused.
     pub open: Vec<usize>,
     pub tally: Tally,
@@ -165,7 +177,7 @@ pub fn write(plan: &Plan<'_>, limits: &Limits, guard: &Guard, calls: &Calls<'_>)
         .filter_map(|lane| lane.position)
         .flat_map(|position| plan.rest(position))
         .collect();
-    open.retain(|row| !writing.refused.iter().any(|(refused, _)| refused == row));
+    open.retain(|row| !writing.refused.iter().any(|refused| refused.row == *row));
     Written {
         end,
         refused: writing.refused,
@@ -188,6 +200,10 @@ struct Lane {
     wait: Wait,
     /// A row of it is refused: nothing behind it is sent.
     held: bool,
+    /// Calls that held what stands next.
+    attempts: u32,
+    /// One of them may have applied it.
+    in_doubt: bool,
 }
 
 impl Lane {
@@ -199,6 +215,8 @@ impl Lane {
             create: false,
             wait: Wait::default(),
             held: false,
+            attempts: 0,
+            in_doubt: false,
         }
     }
 }
@@ -250,7 +268,7 @@ struct Writing<'p, 'm> {
     /// Before this nothing is sent.
     resume: Wait,
     namespaces: Vec<Closed<'p>>,
-    refused: Vec<(usize, Refusal)>,
+    refused: Vec<Refused>,
     /// Rows that were stale, of those that later ones continue.
     passed_over: Vec<usize>,
     /// The namespace that was asked for in this call, and not found missing.
@@ -398,6 +416,9 @@ impl<'p, 'm> Writing<'p, 'm> {
 
     fn call(&mut self, call: &[usize], permit: Permit<'_>, stop: &Stop) -> Result<(), Fatal> {
         let rows: Vec<Outgoing<'p>> = call.iter().filter_map(|lane| self.compose(*lane)).collect();
+        for lane in call {
+            self.lanes[*lane].attempts += 1;
+        }
         let answers = self.writer.write(&rows);
         permit.done(outcome(&answers));
         self.present = None;
@@ -498,6 +519,7 @@ impl<'p, 'm> Writing<'p, 'm> {
             Answer::Failed { .. } => false,
         };
         let in_doubt = answer.in_doubt() || stamped;
+        self.lanes[lane].in_doubt |= in_doubt;
         if in_doubt && !safe_to_repeat(rules, row) && rules.in_doubt != InDoubt::Retry {
             self.refuse(lane, Refusal::InDoubt);
             return Ok(Wish::Nothing);
@@ -598,7 +620,14 @@ impl<'p, 'm> Writing<'p, 'm> {
 
     /// Nothing later goes to this record: were the row sent again behind it, a guard would take it for applied.
     fn refuse(&mut self, lane: usize, refusal: Refusal) {
-        let refused: Vec<(usize, Refusal)> = self.stretch(lane).map(|row| (row, refusal)).collect();
+        let Lane { attempts, in_doubt, .. } = self.lanes[lane];
+        let refused = self.stretch(lane).map(|row| Refused {
+            row,
+            refusal,
+            attempts,
+            in_doubt,
+        });
+        let refused: Vec<Refused> = refused.collect();
         self.refused.extend(refused);
         self.lanes[lane].held = true;
     }

@@ -3,10 +3,12 @@
 use log::error;
 use rdkafka::error::KafkaError;
 
-use super::Worker;
+use super::{BatchEnd, Worker};
+use crate::ops::exit::Exit;
 use crate::pipeline::disposition::NOT_FOUND;
 use crate::pipeline::map::{Reason, Rejection};
 use crate::pipeline::write::Refusal;
+use crate::rejects::TooMany;
 
 impl Worker<'_> {
     pub(super) fn hold_unreadable(&mut self, error: &KafkaError) {
@@ -23,15 +25,44 @@ impl Worker<'_> {
     pub(super) fn hold(&mut self, offset: i64, rejection: &Rejection) {
         self.set_held();
         error!(
-            "message rejected, its partition is held; the other partitions go on topic={} partition={} offset={offset} \
-             reason={} detail=\"{}\" cure=\"correct the rule and restart; or, to skip this message, stop the service, set \
-             the group's offset of this partition to {} (kafka-consumer-groups.sh --reset-offsets --to-offset) and start it\"",
-            self.partition.topic,
-            self.partition.number,
+            "message rejected, its partition is held; the other partitions go on {} offset={offset} reason={} detail=\"{}\" \
+             cure=\"correct the rule and restart; or, to skip this message, stop the service, run {} and start it; or let \
+             such messages be dead letters (reject.action)\"",
+            self.partition,
             rejection.reason.as_str(),
             rejection.detail,
-            offset + 1
+            self.skipping(offset),
         );
+    }
+
+    /// The service stops at this message; nothing at or behind it is committed.
+    pub(super) fn stops_at(&self, offset: i64, rejection: &Rejection, too_many: Option<TooMany>) -> BatchEnd {
+        let why = match too_many {
+            None => "reject.action is stop".to_owned(),
+            Some(too_many) => too_many.to_string(),
+        };
+        error!(
+            "message rejected, and the service stops: {why} {} offset={offset} reason={} detail=\"{}\" cure=\"correct the \
+             rule, or what produces the messages, and start the service: it goes on at this message; to skip it, run {} \
+             before\"",
+            self.partition,
+            rejection.reason.as_str(),
+            rejection.detail,
+            self.skipping(offset),
+        );
+        BatchEnd::Fatal(Exit::Rejected)
+    }
+
+    /// The command that sets the group's offset behind a message. Only a group without members takes it.
+    fn skipping(&self, offset: i64) -> String {
+        format!(
+            "kafka-consumer-groups.sh --bootstrap-server {} --group {} --topic {}:{} --reset-offsets --to-offset {} --execute",
+            self.shared.brokers,
+            self.shared.group,
+            self.partition.topic,
+            self.partition.number,
+            offset + 1
+        )
     }
 }
 

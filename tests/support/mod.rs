@@ -34,6 +34,7 @@ use rdkafka::bindings::{
 };
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders, ToBytes};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -307,6 +308,61 @@ impl Topic {
         (0..self.partitions).map(beginning).collect()
     }
 
+    /// Sends these to one partition, each with a timestamp one above that before it; acknowledged when this returns.
+    pub fn produce(&self, partition: i32, messages: &[Sent<'_>]) {
+        let producer: BaseProducer = self
+            .client
+            .clone()
+            .set("enable.idempotence", "true")
+            .set("message.max.bytes", "10000000")
+            .create()
+            .unwrap();
+        for (number, message) in (0..).zip(messages) {
+            let mut headers = OwnedHeaders::new();
+            for (key, value) in message.headers {
+                headers = headers.insert(Header { key, value: *value });
+            }
+            let mut record = BaseRecord::<str, [u8]>::to(&self.name)
+                .partition(partition)
+                .timestamp(TIMESTAMP_MS + number)
+                .headers(headers);
+            if let Some(key) = message.key {
+                record = record.key(key);
+            }
+            if let Some(payload) = message.payload {
+                record = record.payload(payload);
+            }
+            send_record(&producer, record);
+        }
+        producer.flush(DEADLINE).unwrap();
+    }
+
+    /// Its first `messages` messages, of all partitions, each partition's in order; fails where there are not so many in time.
+    pub fn read(&self, messages: usize) -> Vec<Read> {
+        let consumer: BaseConsumer = self.client.clone().set("group.id", unique("reader")).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            list.add_partition_offset(&self.name, partition, Offset::Beginning)
+                .unwrap();
+        }
+        consumer.assign(&list).unwrap();
+        let mut read = Vec::new();
+        wait_until(
+            "messages to be read",
+            || {
+                while read.len() < messages
+                    && let Some(Ok(message)) = consumer.poll(PACE)
+                {
+                    read.push(Read::from(&message));
+                }
+                read.len()
+            },
+            |read| *read == messages,
+        );
+        read.sort_by_key(|read| (read.partition, read.offset));
+        read
+    }
+
     /// The end of each partition.
     pub fn ends(&self) -> Vec<Option<i64>> {
         let consumer: BaseConsumer = self.client.create().unwrap();
@@ -315,15 +371,86 @@ impl Topic {
     }
 }
 
+/// A message to be sent, as it is to stand in a topic.
+#[derive(Clone, Copy)]
+pub struct Sent<'s> {
+    pub key: Option<&'s str>,
+    pub payload: Option<&'s [u8]>,
+    pub headers: &'s [(&'s str, Option<&'s [u8]>)],
+}
+
+/// With a key and a payload.
+pub fn sent<'s>(key: &'s str, payload: &'s str) -> Sent<'s> {
+    Sent {
+        key: Some(key),
+        payload: Some(payload.as_bytes()),
+        headers: &[],
+    }
+}
+
+/// The timestamp of the first message of [`Topic::produce`].
+pub const TIMESTAMP_MS: i64 = 1_700_000_000_123;
+
+/// A message as it stands in a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    pub partition: i32,
+    pub offset: i64,
+    pub timestamp_ms: Option<i64>,
+    pub key: Option<Vec<u8>>,
+    pub payload: Option<Vec<u8>>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl From<&BorrowedMessage<'_>> for Read {
+    fn from(message: &BorrowedMessage<'_>) -> Read {
+        let headers = message.headers().map(|headers| {
+            let owned =
+                |header: rdkafka::message::Header<'_, &[u8]>| (header.key.to_owned(), header.value.map(<[u8]>::to_vec));
+            headers.iter().map(owned).collect()
+        });
+        Read {
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp_ms: message.timestamp().to_millis(),
+            key: message.key().map(<[u8]>::to_vec),
+            payload: message.payload().map(<[u8]>::to_vec),
+            headers: headers.unwrap_or_default(),
+        }
+    }
+}
+
+impl Read {
+    /// The last header of this name, as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().rev().find(|(each, _)| each == name)?;
+        Some(std::str::from_utf8(value.as_deref()?).unwrap())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(self.payload.as_deref().unwrap()).unwrap()
+    }
+
+    pub fn key_text(&self) -> &str {
+        std::str::from_utf8(self.key.as_deref().unwrap()).unwrap()
+    }
+}
+
 /// Sends one message and, where the producer is full, waits until it is not.
 pub fn send(producer: &BaseProducer, topic: &str, partition: i32, payload: &[u8]) {
-    let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(payload);
+    send_record(
+        producer,
+        BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(payload),
+    );
+}
+
+fn send_record<K: ToBytes + ?Sized>(producer: &BaseProducer, mut record: BaseRecord<'_, K, [u8]>) {
     let deadline = Instant::now() + DEADLINE;
     while let Err((error, back)) = producer.send(record) {
         assert_eq!(
             error,
             KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull),
-            "producing to {topic}"
+            "producing"
         );
         assert!(Instant::now() < deadline, "the producer is full for {DEADLINE:?}");
         record = back;
@@ -719,9 +846,10 @@ impl Ended {
         assert_eq!(self.exit, exit, "{}", summary(&self.counters));
         let counters = &self.counters;
         let accounted = counters.messages_written.get()
-            + counters.messages_rejected.get()
             + counters.messages_filtered.get()
+            + counters.messages_dead_lettered.get()
             + counters.messages_dropped.get()
+            + counters.messages_held.get()
             + counters.messages_returned.get();
         assert_eq!(
             counters.messages_consumed.get(),
@@ -729,6 +857,9 @@ impl Ended {
             "consumed and accounted for: {}",
             summary(counters)
         );
+        let rejected =
+            counters.messages_dead_lettered.get() + counters.messages_dropped.get() + counters.messages_held.get();
+        assert_eq!(counters.messages_rejected.get(), rejected, "{}", summary(counters));
         assert_eq!(counters.messages_in_hand.get(), 0, "in hand: {}", summary(counters));
         self
     }
@@ -743,11 +874,14 @@ impl Ended {
 /// The counters of messages and rows, on a line.
 pub fn summary(counters: &Counters) -> String {
     format!(
-        "consumed={} written={} rejected={} returned={} in_hand={} stray={} rows_sent={} rows_written={} rows_retried={} \
+        "consumed={} written={} filtered={} dead_lettered={} dropped={} held={} returned={} in_hand={} stray={} rows_sent={} rows_written={} rows_retried={} \
          batches={} rebalances={} partitions={} lag={} commit_errors={} offsets_lost={}",
         counters.messages_consumed.get(),
         counters.messages_written.get(),
-        counters.messages_rejected.get(),
+        counters.messages_filtered.get(),
+        counters.messages_dead_lettered.get(),
+        counters.messages_dropped.get(),
+        counters.messages_held.get(),
         counters.messages_returned.get(),
         counters.messages_in_hand.get(),
         counters.messages_stray.get(),

@@ -228,7 +228,7 @@ impl Bench {
             refused: written
                 .refused
                 .iter()
-                .map(|(row, refusal)| (offset(*row), *refusal))
+                .map(|refused| (offset(refused.row), refused.refusal))
                 .collect(),
             open,
             tally: written.tally,

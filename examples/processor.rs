@@ -1,0 +1,232 @@
+//! Rules in code: a [`Processor`] in place of the file's routes.
+//!
+//! It does what the `[[route]]` in `SAME_IN_A_FILE` below does, which its test holds it against; code is for what the file
+//! has no words for. Everything else is the service's: batches, retries, guards, back-pressure, commits, dead letters.
+//!
+//! ```sh
+//! cargo run --release --example processor -- examples/processor.toml
+//! ```
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use penstock::config;
+use penstock::ops::counters::Counters;
+use penstock::ops::exit::Exit;
+use penstock::pipeline::map::{Message, Reason, Rejection};
+use penstock::pipeline::output::{Output, RowParts, TooManyRows, Verdict};
+use penstock::pipeline::publication::Publication;
+use penstock::pipeline::row::{Number, Op, RecordKey, RowAction, RowRules, RowTtl, Target};
+use penstock::pipeline::value::Value;
+use penstock::processor::{Processor, Processors};
+use penstock::shutdown::{Stop, leave_now, stop_on_signals};
+use penstock::supervisor;
+
+/// The same rules as the file would have them.
+#[cfg(test)]
+const SAME_IN_A_FILE: &str = r#"
+[kafka]
+brokers = "127.0.0.1:9092"
+topics = ["events"]
+
+[aerospike]
+hosts = "127.0.0.1:3000"
+namespace = "test"
+
+[[route]]
+tombstone = "ignore"
+
+  [[route.write]]
+  set = "users"
+  key = "user"
+  bins = { seen = "ts" }
+  add = { spend = { path = "cents", as = "integer" } }
+  ttl = "30d"
+
+  [[route.publish]]
+  topic = "purchases"
+  key = "user"
+"#;
+
+/// Who has spent how much, and a copy of each purchase in a topic of its own.
+struct Purchases {
+    users: Arc<Target>,
+    counts: RowRules,
+}
+
+impl Purchases {
+    fn new(namespace: &str) -> Self {
+        Purchases {
+            users: Arc::new(Target::new(namespace, "users")),
+            // It adds: a message that Kafka delivers again must not count again.
+            counts: RowRules::guarded(),
+        }
+    }
+}
+
+impl Processor for Purchases {
+    fn process<'m>(
+        &'m self,
+        message: &Message<'m>,
+        _now_ms: i64,
+        output: &mut Output<'m>,
+    ) -> Result<Verdict, Rejection> {
+        let Some(payload) = message.payload else {
+            return Ok(Verdict::Kept);
+        };
+        // Any parser will do; strings that it copies are owned by the output then.
+        let event: serde_json::Value = serde_json::from_slice(payload)
+            .map_err(|error| Rejection::new(Reason::Processor("not_json"), format!("line {}", error.line())))?;
+        let user = event["user"].as_str().filter(|user| !user.is_empty()).ok_or_else(|| {
+            Rejection::new(
+                Reason::Processor("no_user"),
+                "`user` is not a string with something in it",
+            )
+        })?;
+        let cents = event["cents"]
+            .as_i64()
+            .ok_or_else(|| Rejection::new(Reason::Processor("no_cents"), "`cents` is not an integer"))?;
+
+        let mut ops = Vec::with_capacity(2);
+        if let Some(seen) = event["ts"].as_i64() {
+            ops.push(Op::Put {
+                bin: Cow::Borrowed("seen"),
+                value: Value::Int(seen),
+            });
+        }
+        ops.push(Op::Add {
+            bin: "spend",
+            by: Number::Int(cents),
+        });
+        let row = RowParts {
+            target: &self.users,
+            key: RecordKey::String(Cow::Owned(user.to_owned())),
+            action: RowAction::Write(ops),
+            ttl: RowTtl::Seconds(30 * 86_400),
+            newer: None,
+        };
+        output
+            .write(&self.counts, row)
+            .map_err(|TooManyRows| Rejection::new(Reason::TooManyRows, "more rows than a guard can tell apart"))?;
+        output.publish(Publication {
+            message: output.message(),
+            topic: "purchases",
+            key: Some(Cow::Owned(user.as_bytes().to_vec())),
+            payload: Some(Cow::Borrowed(payload)),
+            headers: message
+                .headers
+                .iter()
+                .map(|(name, value)| (Cow::Borrowed(*name), value.map(Cow::Borrowed)))
+                .collect(),
+            timestamp_ms: message.timestamp_ms,
+        });
+        Ok(Verdict::Kept)
+    }
+
+    fn is_guarded(&self) -> bool {
+        true
+    }
+
+    fn namespaces(&self) -> Vec<String> {
+        vec![self.users.namespace.clone()]
+    }
+
+    fn produced_topics(&self) -> Vec<String> {
+        vec!["purchases".to_owned()]
+    }
+}
+
+fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,aerospike_core=off")).init();
+    let Some(file) = std::env::args_os().nth(1).map(PathBuf::from) else {
+        log::error!("name a configuration: cargo run --example processor -- examples/processor.toml");
+        return Exit::Usage.into();
+    };
+    let config = match config::load_settings(&file) {
+        Ok(config) => config,
+        Err(faults) => {
+            log::error!("{faults}");
+            return Exit::Configuration.into();
+        }
+    };
+    let stop = Stop::new();
+    if let Err(error) = stop_on_signals(stop.clone()) {
+        log::error!("cannot install the signal handlers: {error}");
+        return Exit::Panic.into();
+    }
+    let purchases: Arc<dyn Processor> = Arc::new(Purchases::new(&config.aerospike.namespace));
+    let processors = Processors::same_for(&config.kafka.topics, &purchases);
+    let exit = supervisor::run_with(&config, &processors, &stop, &Arc::new(Counters::new()));
+    // Threads of the clients may still run, and must not meet exit handlers that take away what they use.
+    leave_now(exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use penstock::pipeline::map::Mapping;
+
+    use super::*;
+
+    fn message(payload: Option<&str>) -> Message<'_> {
+        Message {
+            topic: "events",
+            partition: 0,
+            offset: 5,
+            timestamp_ms: Some(1_700_000_000_000),
+            key: Some(b"key"),
+            payload: payload.map(str::as_bytes),
+            headers: vec![("trace", Some(b"abc"))],
+        }
+    }
+
+    /// What a processor makes of a message, without the lines that only a file has.
+    fn made(processor: &dyn Processor, payload: Option<&str>) -> Option<String> {
+        let message = message(payload);
+        let mut output = Output::default();
+        let verdict = processor.process(&message, 0, &mut output).ok()?;
+        let rows: Vec<String> = output
+            .rows
+            .iter()
+            .map(|row| {
+                let rules = RowRules {
+                    line: 0,
+                    ..row.rules.clone()
+                };
+                format!(
+                    "{rules:?} {:?} {:?} {:?} {:?}",
+                    row.target, row.key, row.action, row.ttl
+                )
+            })
+            .collect();
+        Some(format!("{verdict:?} {rows:?} {:?}", output.publications))
+    }
+
+    #[test]
+    fn the_code_does_what_the_file_does() {
+        let config = config::parse(SAME_IN_A_FILE, "same.toml").unwrap_or_else(|faults| panic!("{faults}"));
+        let mapping = Mapping::compile(&config).unwrap();
+        let file = mapping.topic("events").unwrap();
+        let code = Purchases::new("test");
+        for payload in [
+            r#"{"user": "u1", "cents": 250, "ts": 1700000000}"#,
+            r#"{"user": "u1", "cents": 250}"#,
+            r#"{"user": "", "cents": 250}"#,
+            r#"{"user": "u1", "cents": "many"}"#,
+            r#"{"cents": 250}"#,
+            r#"{"user": "u1""#,
+        ] {
+            assert_eq!(made(&code, Some(payload)), made(file, Some(payload)), "{payload}");
+        }
+        assert_eq!(made(&code, None), made(file, None));
+        assert!(made(&code, Some(r#"{"user": "u1", "cents": 250}"#)).is_some());
+    }
+
+    #[test]
+    fn its_settings_are_read() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/processor.toml");
+        let config = config::load_settings(file.as_ref()).unwrap_or_else(|faults| panic!("{faults}"));
+        assert!(config.routes.is_empty());
+    }
+}

@@ -1,0 +1,196 @@
+//! Rejects over all partitions: when it has been too many, how many for which reason, and when one was told.
+//!
+//! Shared by the workers; the lock is held for no I/O. A bad deploy, of a producer or of the rules, rejects every message:
+//! the limits stop the service before a topic has gone through it into the dead letters, or into nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::config::model::Reject;
+
+/// Between two lines that tell a reject for one reason.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What workers share of rejects.
+#[derive(Debug)]
+pub struct Rejects {
+    /// Of so many messages, so many may be rejected.
+    share: Option<Share>,
+    consecutive_max: Option<u32>,
+    window: Mutex<Window>,
+    reasons: Mutex<BTreeMap<&'static str, Told>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    of: u64,
+    rejected_max: u64,
+    percent: u32,
+}
+
+/// The last messages, batch by batch.
+#[derive(Debug, Default)]
+struct Window {
+    /// (messages, rejected ones)
+    batches: VecDeque<(u64, u64)>,
+    messages: u64,
+    rejected: u64,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    count: u64,
+    last: Option<Instant>,
+    /// Since the last line.
+    untold: u64,
+}
+
+/// Why it has been too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooMany {
+    /// `reject.percent_max` of `reject.percent_of`.
+    Share { percent: u32, of: u64 },
+    /// `reject.consecutive_max`.
+    Consecutive { max: u32 },
+}
+
+impl std::fmt::Display for TooMany {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TooMany::Share { percent, of } => write!(
+                f,
+                "more than {percent} % of the last {of} messages are rejected (reject.percent_max, reject.percent_of)"
+            ),
+            TooMany::Consecutive { max } => write!(
+                f,
+                "more than {max} messages are rejected one after another (reject.consecutive_max)"
+            ),
+        }
+    }
+}
+
+impl Rejects {
+    pub fn new(reject: &Reject) -> Self {
+        let of = u64::from(reject.percent_of);
+        Rejects {
+            share: reject.percent_max.map(|percent| Share {
+                of,
+                rejected_max: of * u64::from(percent) / 100,
+                percent,
+            }),
+            consecutive_max: reject.consecutive_max,
+            window: Mutex::default(),
+            reasons: Mutex::default(),
+        }
+    }
+
+    /// Whether one more is too many: the one that comes behind `rejected` rejected ones of a batch that is not
+    /// [`finished`](Rejects::finished) yet, of which the last `consecutive` came one after another.
+    pub fn one_more(&self, rejected: u64, consecutive: u32) -> Option<TooMany> {
+        if let Some(max) = self.consecutive_max
+            && consecutive >= max
+        {
+            return Some(TooMany::Consecutive { max });
+        }
+        let Share {
+            of,
+            rejected_max,
+            percent,
+        } = self.share?;
+        let before = self.window.lock().rejected;
+        (before + rejected >= rejected_max).then_some(TooMany::Share { percent, of })
+    }
+
+    /// So many messages of a batch are finished, of which so many were rejected.
+    pub fn finished(&self, messages: u64, rejected: u64) {
+        let Some(share) = self.share else { return };
+        let mut window = self.window.lock();
+        window.batches.push_back((messages, rejected));
+        window.messages += messages;
+        window.rejected += rejected;
+        while let Some((messages, rejected)) = window.batches.front().copied()
+            && window.messages - messages >= share.of
+        {
+            window.batches.pop_front();
+            window.messages -= messages;
+            window.rejected -= rejected;
+        }
+    }
+
+    /// Counts one. `Some` where it is to be told: how many of its reason were not told since the last line.
+    pub fn count(&self, reason: &'static str) -> Option<u64> {
+        let mut reasons = self.reasons.lock();
+        let told = reasons.entry(reason).or_default();
+        told.count += 1;
+        if told.last.is_some_and(|last| last.elapsed() < LINE_INTERVAL) {
+            told.untold += 1;
+            return None;
+        }
+        told.last = Some(Instant::now());
+        Some(std::mem::take(&mut told.untold))
+    }
+
+    /// How many so far, for each reason.
+    pub fn by_reason(&self) -> Vec<(&'static str, u64)> {
+        let reasons = self.reasons.lock();
+        reasons.iter().map(|(reason, told)| (*reason, told.count)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::RejectAction;
+
+    fn rejects(percent_max: u32, percent_of: u32, consecutive_max: u32) -> Rejects {
+        let some = |limit| (limit > 0).then_some(limit);
+        Rejects::new(&Reject {
+            action: RejectAction::Drop,
+            percent_max: some(percent_max),
+            percent_of,
+            consecutive_max: some(consecutive_max),
+        })
+    }
+
+    #[test]
+    fn so_many_of_the_last_messages_may_be_rejected_and_no_more() {
+        let rejects = rejects(10, 100, 0);
+        let too_many = Some(TooMany::Share { percent: 10, of: 100 });
+        // At the beginning the last 100 are fewer, and the limit is the same number.
+        assert_eq!(rejects.one_more(9, 9), None);
+        assert_eq!(rejects.one_more(10, 10), too_many);
+        rejects.finished(50, 9);
+        assert_eq!(rejects.one_more(0, 0), None);
+        assert_eq!(rejects.one_more(1, 1), too_many);
+        rejects.finished(1, 1);
+        assert_eq!(rejects.one_more(0, 0), too_many);
+        // 100 more, and those are forgotten.
+        rejects.finished(100, 0);
+        assert_eq!(rejects.one_more(9, 0), None);
+    }
+
+    #[test]
+    fn so_many_may_be_rejected_one_after_another() {
+        let rejects = rejects(0, 100, 3);
+        assert_eq!(rejects.one_more(90, 2), None);
+        assert_eq!(rejects.one_more(3, 3), Some(TooMany::Consecutive { max: 3 }));
+    }
+
+    #[test]
+    fn without_limits_there_is_none() {
+        let rejects = rejects(0, 100, 0);
+        rejects.finished(1000, 1000);
+        assert_eq!(rejects.one_more(1000, 1000), None);
+    }
+
+    #[test]
+    fn a_reason_is_told_once_in_a_while_and_always_counted() {
+        let rejects = rejects(10, 100, 0);
+        assert_eq!(rejects.count("tombstone"), Some(0));
+        assert_eq!(rejects.count("tombstone"), None);
+        assert_eq!(rejects.count("not_json"), Some(0));
+        assert_eq!(rejects.by_reason(), [("not_json", 1), ("tombstone", 2)]);
+    }
+}
