@@ -277,7 +277,10 @@ fn from_path(place: Place) -> Value {
 /// `{ expr = …, as = … }`.
 fn computed(place: Place) -> Value {
     let mut properties = Map::new();
-    for (name, shape) in [("expr", json!({ "type": "string", "minLength": 1 })), ("as", types(place))] {
+    for (name, shape) in [
+        ("expr", json!({ "type": "string", "minLength": 1 })),
+        ("as", types(place)),
+    ] {
         let key = keys::VALUE.keys.iter().find(|key| key.name == name);
         let row = row(&keys::VALUE, name);
         let shape = key.map_or(shape.clone(), |key| annotated(shape, key, row.as_ref()));

@@ -118,10 +118,9 @@ pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
 fn refuse_constant(node: &Node<'_>, constant: &Constant, place: Place) -> Option<()> {
     let (problem, cure) = match (place, constant) {
         (Place::Bin | Place::Ttl | Place::Payload, _)
-        | (Place::PublishedKey | Place::Header, Constant::String(_) | Constant::Int(_))
+        | (Place::PublishedKey | Place::Header | Place::MapKey, Constant::String(_) | Constant::Int(_))
         | (Place::Number, Constant::Int(_) | Constant::Float(_))
-        | (Place::Text | Place::Name, Constant::String(_))
-        | (Place::MapKey, Constant::String(_) | Constant::Int(_)) => return Some(()),
+        | (Place::Text | Place::Name, Constant::String(_)) => return Some(()),
         (Place::Key, _) => (
             "a constant key: every message would write the same record",
             "name a field, e.g. \"user.id\", or a template with one, e.g. \"user:{user.id}\"",
