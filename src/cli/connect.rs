@@ -11,6 +11,7 @@ use crate::broker::newest::{Span, spans};
 use crate::broker::probe::ProbeError;
 use crate::broker::survey::{KafkaSurvey, PartitionSurvey, Right, TopicState, survey};
 use crate::broker::topic_ids::TopicId;
+use crate::config::cel::What;
 use crate::config::model::{Action, As, Config, Expr, OperationKind, Part, Source, Tombstone, Ttl, Typed, Write};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
@@ -148,8 +149,17 @@ fn comes_of_one_partition(key: &Typed) -> bool {
                 Part::Literal(_) => None,
             })
             .collect(),
-        // What a computed key is made of is not looked into.
-        Expr::Constant(_) | Expr::Object(_) | Expr::Cel(_) => Vec::new(),
+        Expr::Cel(cel) => cel
+            .program
+            .reads
+            .iter()
+            .map(|read| match &read.what {
+                What::Value(source) | What::Has(source) => source,
+                // As little the key as the payload is.
+                What::Headers | What::HasHeader(_) => &Source::Value,
+            })
+            .collect(),
+        Expr::Constant(_) | Expr::Object(_) => Vec::new(),
     };
     let is_of_key = |source: &&Source| matches!(source, Source::Key | Source::KeyPath(_));
     let is_no_matter = |source: &&Source| matches!(source, Source::Topic | Source::Index);

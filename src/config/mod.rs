@@ -30,10 +30,10 @@ mod table;
 mod syntax;
 // Value expressions: strings, constants and tables.
 mod values;
-// The JSON Schema of the file, for editors.
-pub mod schema;
 // CEL: conditions and computed values.
 pub mod cel;
+// The JSON Schema of the file, for editors.
+pub mod schema;
 // Which librdkafka properties may be set, and why not the others.
 pub mod kafka_properties;
 // `[[route]]`.
@@ -63,37 +63,43 @@ pub use references::{Outside, System};
 /// A larger file is refused unread: no configuration is, and everything here has a bound.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// What makes checked values of a file's top level.
+type Sections = fn(&table::Table<'_>) -> Option<Config>;
+
 /// Reads and checks the configuration at `path`. A relative `${file:…}` is looked up beside it.
 pub fn load(path: &Path) -> Result<Config, Faults> {
-    load_file(path, sections::config)
+    load_by(path, sections::config)
+}
+
+/// As [`load`], for a program whose rules are code (a [`crate::processor::Processor`]): the file has no `[[route]]`.
+pub fn load_settings(path: &Path) -> Result<Config, Faults> {
+    load_by(path, sections::settings)
+}
+
+fn load_by(path: &Path, sections: Sections) -> Result<Config, Faults> {
+    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+    let opened = std::fs::File::open(path).map_err(|error| unreadable(&error));
+    let text = opened.and_then(read);
+    read_and_checked(text, &path.display().to_string(), &System { folder }, sections)
 }
 
 /// As [`load`], from where bytes come that are in no file, such as standard input; `file_name` is what faults call it. A
 /// relative `${file:…}` is looked up in the working directory.
 pub fn load_from(reader: impl Read, file_name: &str) -> Result<Config, Faults> {
-    let text = read(reader).map_err(|fault| in_file(file_name, fault))?;
-    parse(&text, file_name)
+    read_and_checked(read(reader), file_name, &System::default(), sections::config)
 }
 
-/// As [`load`], for a program whose rules are code (a [`crate::processor::Processor`]): the file has no `[[route]]`.
-pub fn load_settings(path: &Path) -> Result<Config, Faults> {
-    load_file(path, sections::settings)
-}
-
-fn load_file(path: &Path, sections: fn(&table::Table<'_>) -> Option<Config>) -> Result<Config, Faults> {
-    let file_name = path.display().to_string();
-    let opened = std::fs::File::open(path).map_err(|error| unreadable(&error));
-    let text = opened.and_then(read).map_err(|fault| in_file(&file_name, fault))?;
-    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-    checked(&text, &file_name, &System { folder }, sections)
-}
-
-/// The only fault of a file.
-fn in_file(file_name: &str, fault: Box<Fault>) -> Faults {
-    Faults {
+fn read_and_checked(
+    text: Result<String, Box<Fault>>,
+    file_name: &str,
+    outside: &dyn Outside,
+    sections: Sections,
+) -> Result<Config, Faults> {
+    let text = text.map_err(|fault| Faults {
         file: file_name.to_owned(),
         faults: vec![*fault],
-    }
+    })?;
+    checked(&text, file_name, outside, sections)
 }
 
 /// As [`parse`], for a program whose rules are code: the text has no `[[route]]`.
@@ -112,13 +118,8 @@ pub fn parse_with(text: &str, file_name: &str, outside: &dyn Outside) -> Result<
     checked(text, file_name, outside, sections::config)
 }
 
-fn checked(
-    text: &str,
-    file_name: &str,
-    outside: &dyn Outside,
-    read: fn(&table::Table<'_>) -> Option<Config>,
-) -> Result<Config, Faults> {
-    let (config, faults) = reader::with_document(text, outside, read);
+fn checked(text: &str, file_name: &str, outside: &dyn Outside, sections: Sections) -> Result<Config, Faults> {
+    let (config, faults) = reader::with_document(text, outside, sections);
     match config {
         Some(config) if faults.is_empty() => Ok(config),
         _ => Err(Faults {

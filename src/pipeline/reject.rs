@@ -67,7 +67,6 @@ impl Reason {
             | Reason::TooManyRows
             | Reason::NameNotAllowed
             | Reason::VersionType
-            | Reason::ExpressionError
             | Reason::Processor(_) => Stage::Map,
             Reason::Conflict | Reason::InDoubt | Reason::Unsendable | Reason::Database(_) => Stage::Write,
         }
