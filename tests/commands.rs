@@ -60,7 +60,7 @@ fn examples() -> Vec<PathBuf> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .filter(|path| std::fs::read_to_string(path).unwrap().contains("[[route]]"))
+        .filter(|path| std::fs::read_to_string(path).unwrap().contains("\n[[route]]"))
         .map(|path| Path::new("examples").join(path.file_name().unwrap()))
         .collect();
     examples.sort();
@@ -145,7 +145,10 @@ fn try_prints_one_json_line_a_message() {
         assert_eq!(record["namespace"], "test");
         assert_eq!(record["set"], "users");
         assert_eq!(record["key"], "u1");
-        assert_eq!(record["bins"], json!({ "country": "de", "last_seen": 1_767_261_600_000_i64 }));
+        assert_eq!(
+            record["bins"],
+            json!({ "country": "de", "last_seen": 1_767_261_600_000_i64 })
+        );
         assert_eq!(record["add"], json!({ "events": 1 }));
         assert_eq!(record["map_add"], json!({ "kinds": { "key": "visit", "by": 1 } }));
         assert_eq!(record["guarded"], true);
@@ -157,9 +160,14 @@ fn try_prints_one_json_line_a_message() {
 #[test]
 fn try_reads_envelopes_and_what_it_has_said_itself() {
     let envelope = r#"{"partition": 3, "offset": 12, "timestamp": 5, "key": "k", "headers": {"h": "v"}, "payload": {"user": {"id": 7}, "type": "x"}}"#;
-    let first = call(&["try", PROFILE, "--envelope", "--json", "--now", "2026-01-01T00:00:00Z"], envelope);
+    let first = call(
+        &["try", PROFILE, "--envelope", "--json", "--now", "2026-01-01T00:00:00Z"],
+        envelope,
+    );
     first.assert_code(0);
-    let [line] = &json_lines(&first.out)[..] else { panic!("{}", first.out) };
+    let [line] = &json_lines(&first.out)[..] else {
+        panic!("{}", first.out)
+    };
     assert_eq!(line["now"], 1_767_225_600_000_i64);
     assert_eq!(
         line["message"],
@@ -174,7 +182,11 @@ fn try_reads_envelopes_and_what_it_has_said_itself() {
     assert_eq!(again.out, first.out);
     let wrong = call(&["try", PROFILE, "--envelope"], "{\"payload\": 1}\n{\"paylaod\": 1}\n");
     wrong.assert_code(64);
-    assert!(wrong.err.contains("standard input:2: a message has no \"paylaod\""), "{}", wrong.err);
+    assert!(
+        wrong.err.contains("standard input:2: a message has no \"paylaod\""),
+        "{}",
+        wrong.err
+    );
 }
 
 #[test]
@@ -199,7 +211,11 @@ fn try_says_what_is_wrong_with_its_call() {
         (&["try", PROFILE, "--input", "/nowhere"], 64, "cannot be read"),
         (&["try", PROFILE, "--from-topic", "0"], 64, "0 is not in"),
         (&["try", PROFILE, "--now", "soon"], 64, "RFC 3339"),
-        (&["try", PROFILE, "--input", "-", "--from-topic", "1"], 64, "cannot be used with"),
+        (
+            &["try", PROFILE, "--input", "-", "--from-topic", "1"],
+            64,
+            "cannot be used with",
+        ),
         (&["try", "/nowhere.toml"], 78, "cannot be read"),
     ] {
         let called = call(arguments, "");
@@ -301,9 +317,18 @@ fn fixtures_that_cannot_be_read_exit_78_and_say_where() {
         ("[\n{\"message\": {}},\n{", ":3: is not JSON"),
         ("[\n\n{\"expect\": 1}]", ":3: a case has no \"expect\""),
         ("{\"name\": \"x\"}", ":1: a case has a \"message\""),
-        ("{\"message\": {\"payload\": 1}, \"verdict\": \"ok\"}", ":1: \"verdict\" is"),
-        ("{\"message\": {\"payload\": 1}, \"verdict\": \"rejected\"}", "has its \"reason\""),
-        ("{\"message\": {\"topic\": \"other\"}}", ":1: the configuration reads no topic \"other\""),
+        (
+            "{\"message\": {\"payload\": 1}, \"verdict\": \"ok\"}",
+            ":1: \"verdict\" is",
+        ),
+        (
+            "{\"message\": {\"payload\": 1}, \"verdict\": \"rejected\"}",
+            "has its \"reason\"",
+        ),
+        (
+            "{\"message\": {\"topic\": \"other\"}}",
+            ":1: the configuration reads no topic \"other\"",
+        ),
     ] {
         std::fs::write(&fixtures, text).unwrap();
         let called = call(&["test", &file], "");
