@@ -52,10 +52,13 @@ fn every_example_is_taken() {
     for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        // Fixtures stand beside the configurations.
-        if name.ends_with(".toml") && name.matches('.').count() == 1 {
-            schema::assert_accepts(&std::fs::read_to_string(&path).unwrap());
-            taken += 1;
+        if name.ends_with(".toml") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            // A program whose rules are code has none of them in its file.
+            if text.contains("\n[[route]]") {
+                schema::assert_accepts(&text);
+                taken += 1;
+            }
         }
     }
     assert!(taken > 0, "no example");
