@@ -253,7 +253,9 @@ fn is_in_an_example(key: &Key) -> bool {
             let line = line.trim();
             let section = line.trim_matches(['[', ']']);
             let headed = line.starts_with('[') && section.split('.').any(|part| part == name);
-            let inside = ["{ ", ", "].iter().any(|before| line.contains(&format!("{before}{name} = ")));
+            let inside = ["{ ", ", "]
+                .iter()
+                .any(|before| line.contains(&format!("{before}{name} = ")));
             let alone = line
                 .strip_prefix(name)
                 .is_some_and(|rest| rest.trim_start().starts_with('='));
