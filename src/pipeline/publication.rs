@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-/// A header: its name, and its value, which it may lack.
-pub type PublishedHeader<'m> = (Cow<'m, str>, Option<Cow<'m, [u8]>>);
+/// A header's name, and its value, if it has one.
+pub type Header<'m> = (Cow<'m, str>, Option<Cow<'m, [u8]>>);
 
 /// One message that a message of the batch asks to be produced.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,7 +20,7 @@ pub struct Publication<'m> {
     /// `None`: a tombstone.
     pub payload: Option<Cow<'m, [u8]>>,
     /// In their order; a name may stand more than once.
-    pub headers: Vec<PublishedHeader<'m>>,
+    pub headers: Vec<Header<'m>>,
     /// Milliseconds since the epoch; `None`: the time at which it is produced.
     pub timestamp_ms: Option<i64>,
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::config::model::DeadLetterHeaders;
 use crate::pipeline::map::{Message, Reason, Rejection};
-use crate::pipeline::publication::{Publication, PublishedHeader};
+use crate::pipeline::publication::{Header, Publication};
 
 /// Where on its way a message was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +177,7 @@ pub fn dead_letter<'m>(
     origin: Origin<'_>,
 ) -> Publication<'m> {
     let own = message.headers.iter();
-    let mut headers: Vec<PublishedHeader<'m>> = own
+    let mut headers: Vec<Header<'m>> = own
         .map(|(name, value)| (Cow::Borrowed(*name), value.map(Cow::Borrowed)))
         .collect();
     let reason = rejected.rejection.reason;
