@@ -5,6 +5,9 @@
 
 #![allow(clippy::panic, clippy::unwrap_used)] // helpers of tests fail by panicking
 
+#[path = "support/schema.rs"]
+mod schema;
+
 use penstock::config::{self, Config, Fault, Outside};
 
 /// An environment and files of the test's own.
@@ -52,7 +55,10 @@ fn parse(text: &str) -> Result<Config, config::Faults> {
 
 fn good(piece: &str) -> Config {
     match parse(&whole(piece)) {
-        Ok(config) => config,
+        Ok(config) => {
+            schema::assert_accepts(&whole(piece));
+            config
+        }
         Err(faults) => panic!("{piece}\nhas no fault, but:\n{faults}"),
     }
 }

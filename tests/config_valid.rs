@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+#[path = "support/schema.rs"]
+mod schema;
+
 use penstock::config::cel::What;
 use penstock::config::model::{
     Action, Bin, Cel, Expr, Format, InDoubt, LongNames, Missing, Mode, Name, OnConflict, Operation, OperationKind,
@@ -32,7 +35,10 @@ impl Outside for Nothing {
 
 fn good(text: &str) -> Config {
     match config::parse_with(text, "penstock.toml", &Nothing) {
-        Ok(config) => config,
+        Ok(config) => {
+            schema::assert_accepts(text);
+            config
+        }
         Err(faults) => panic!("{faults}"),
     }
 }

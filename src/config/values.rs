@@ -52,7 +52,7 @@ impl Place {
     }
 
     /// What a value can be read as here; nothing: all.
-    fn allowed(self) -> Option<&'static [As]> {
+    pub fn allowed(self) -> Option<&'static [As]> {
         match self {
             Place::Bin | Place::Payload => None,
             Place::PublishedKey | Place::Header => Some(&[As::String, As::Integer, As::Base64, As::Hex]),
@@ -456,7 +456,7 @@ fn as_named(name: &str) -> As {
         .map_or(As::String, |(_, cast)| *cast)
 }
 
-fn name_of(cast: As) -> &'static str {
+pub fn name_of(cast: As) -> &'static str {
     NAMES
         .iter()
         .find(|(_, each)| *each == cast)

@@ -52,6 +52,7 @@ impl Reason {
             Reason::Payload(_) | Reason::KeyNotJson | Reason::NoRegistryPrefix => Stage::Decode,
             Reason::Require | Reason::ConditionError => Stage::Judge,
             Reason::Tombstone
+            | Reason::ExpressionError
             | Reason::KeyMissing
             | Reason::KeyNull
             | Reason::KeyEmpty
@@ -66,7 +67,6 @@ impl Reason {
             | Reason::TooManyRows
             | Reason::NameNotAllowed
             | Reason::VersionType
-            | Reason::ExpressionError
             | Reason::Processor(_) => Stage::Map,
             Reason::Conflict | Reason::InDoubt | Reason::Unsendable | Reason::Database(_) => Stage::Write,
         }
