@@ -53,12 +53,8 @@ fn every_example_is_taken() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         if name.ends_with(".toml") {
-            let text = std::fs::read_to_string(&path).unwrap();
-            // A program whose rules are code has none of them in its file.
-            if text.contains("\n[[route]]") {
-                schema::assert_accepts(&text);
-                taken += 1;
-            }
+            schema::assert_accepts(&std::fs::read_to_string(&path).unwrap());
+            taken += 1;
         }
     }
     assert!(taken > 0, "no example");
