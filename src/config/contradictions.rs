@@ -261,6 +261,7 @@ pub fn needs_payload(value: &Typed) -> bool {
             Part::Source(source) | Part::Time { source, .. } => from_payload(source),
         }),
         Expr::Object(fields) => fields.iter().any(|(_, value)| needs_payload(value)),
+        Expr::Cel(cel) => cel.program.reads_payload(),
     }
 }
 

@@ -186,18 +186,23 @@ pub const ROUTE: Section = Section {
     title: "[[route]]",
     keys: &[
         key("topics", Kind::List),
+        key("when", Kind::Text),
+        with("when_error", WHEN_ERROR, "reject"),
+        key("require", Kind::List),
         with("root", Kind::Text, ""),
         with("tombstone", choice(TOMBSTONE, &[]), "reject"),
         key("write", Kind::Tables),
         key("publish", Kind::Tables),
     ],
-    later: &["when", "when_error", "require"],
+    later: &[],
 };
 
 /// `[[route.write]]`.
 pub const WRITE: Section = Section {
     title: "[[route.write]]",
     keys: &[
+        key("when", Kind::Text),
+        with("when_error", WHEN_ERROR, "reject"),
         key("namespace", Kind::Value),
         key("namespaces_allowed", Kind::List),
         key("set", Kind::Value),
@@ -231,7 +236,7 @@ pub const WRITE: Section = Section {
         with("ttl_on", choice(&["write", "create"], &[]), "write"),
         with("send_key", Kind::Flag, "false"),
     ],
-    later: &["when"],
+    later: &[],
 };
 
 /// `[[route.publish]]`.
@@ -239,14 +244,18 @@ pub const PUBLISH: Section = Section {
     title: "[[route.publish]]",
     keys: &[
         key("topic", Kind::Text),
+        key("when", Kind::Text),
+        with("when_error", WHEN_ERROR, "reject"),
         key("key", Kind::Value),
         with("forward_headers", Kind::Flag, "true"),
         key("headers", Kind::Table),
         key("payload", Kind::Value),
         key("tombstone", choice(TOMBSTONE, &[])),
     ],
-    later: &["when", "when_error"],
+    later: &[],
 };
+
+const WHEN_ERROR: Kind = choice(&["reject", "false"], &[]);
 
 const TOMBSTONE: &[&str] = &["reject", "ignore", "delete"];
 
@@ -288,8 +297,9 @@ pub const VALUE: Section = Section {
         key("default", Kind::Value),
         key("value", Kind::Value),
         key("object", Kind::Table),
+        key("expr", Kind::Text),
     ],
-    later: &["expr"],
+    later: &[],
 };
 
 /// `bins = { path = "after.*", … }`.

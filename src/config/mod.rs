@@ -30,6 +30,8 @@ mod table;
 mod syntax;
 // Value expressions: strings, constants and tables.
 mod values;
+// CEL: conditions and computed values.
+pub mod cel;
 // Which librdkafka properties may be set, and why not the others.
 pub mod kafka_properties;
 // `[[route]]`.

@@ -3,7 +3,10 @@
 //! Plain data, compiled into numbered fields by [`crate::pipeline::map`]. Nothing here reads a file or talks
 //! to a service.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::cel::Program;
 
 /// A whole configuration, free of faults.
 #[derive(Debug, Clone)]
@@ -215,10 +218,34 @@ pub struct Route {
     pub topics: Vec<String>,
     /// Where bare paths start; empty: at the top of the message. Already prepended to every path of its writes.
     pub root: Path,
+    /// Where it does not hold, the route asks nothing.
+    pub when: Option<When>,
+    /// Each must hold for what `when` lets through, or the message is rejected.
+    pub require: Vec<Cel>,
     /// In the order of the file.
     pub writes: Vec<Write>,
     /// In the order of the file; where there is none, there is a write.
     pub publishes: Vec<Publish>,
+}
+
+/// A CEL expression: it names something of the message.
+#[derive(Debug, Clone)]
+pub struct Cel {
+    /// As written, for reject reasons; a `${…}` as such, never what it stands for.
+    pub written: String,
+    /// The line in the file where it stands, from 1.
+    pub line: usize,
+    /// Checked; shared by whatever is compiled of it.
+    pub program: Arc<Program>,
+}
+
+/// `when`, with its `when_error`.
+#[derive(Debug, Clone)]
+pub struct When {
+    /// True: go on.
+    pub condition: Cel,
+    /// `when_error = "false"`: what cannot be computed is false, and counted. Otherwise it rejects the message.
+    pub error_is_false: bool,
 }
 
 /// One `[[route.publish]]`: a message of the route is produced to another topic.
@@ -228,6 +255,8 @@ pub struct Publish {
     pub line: usize,
     /// None of `kafka.topics`.
     pub topic: String,
+    /// Where it does not hold, nothing is produced.
+    pub when: Option<When>,
     /// `None`: the message's own, as it came, which may be none. Missing or null rejects; with `missing = "skip"` nothing
     /// is produced.
     pub key: Option<Typed>,
@@ -247,6 +276,8 @@ pub struct Publish {
 pub struct Write {
     /// The line in the file where it begins, from 1.
     pub line: usize,
+    /// Where it does not hold, no record is written; of `each`, none for that element if it reads the element.
+    pub when: Option<When>,
     /// Its own, or `aerospike.namespace`.
     pub namespace: Name,
     /// The empty set when absent.
@@ -528,6 +559,8 @@ pub enum Expr {
     /// `{ object = { … } }`: a map, in the order of the file; not empty. Only where a bin, an element or an entry is
     /// set.
     Object(Vec<(String, Typed)>),
+    /// `{ expr = "price * qty" }`.
+    Cel(Cel),
 }
 
 /// A constant of the file.

@@ -1,5 +1,6 @@
 //! `[[route.publish]]`: what a message of the route becomes in another topic.
 
+use super::cel;
 use super::contradictions;
 use super::grammar::Scope;
 use super::keys;
@@ -22,6 +23,7 @@ pub fn publish(
     let topic = table
         .required("topic", example)
         .and_then(|node| produced_topic(node, consumed));
+    let when = cel::when(table, scope);
     let key = table
         .get("key")
         .map(|node| values::typed(node, scope, Place::PublishedKey));
@@ -56,6 +58,7 @@ pub fn publish(
     Some(Publish {
         line: table.line(),
         topic: topic?,
+        when: when?,
         key: optional(key)?,
         forward_headers: forward_headers?,
         headers: headers?,

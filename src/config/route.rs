@@ -1,6 +1,7 @@
 //! `[[route]]`: its topics, its root, and what its writes share.
 
-use super::grammar;
+use super::cel;
+use super::grammar::{self, Scope};
 use super::keys;
 use super::model::{Path, Route, Tombstone};
 use super::publish;
@@ -64,6 +65,13 @@ fn route(table: &Table<'_>, configured: &[(Node<'_>, Text)], namespace: &str) ->
             })
             .unwrap_or_default(),
     };
+    let scope = Scope {
+        root: &root,
+        each: false,
+    };
+    // Faulty ones are noted, and the configuration with them is none.
+    let when = cel::when(table, scope).flatten();
+    let require = cel::require(table, scope).unwrap_or_default();
     let tombstone = table.choice("tombstone").map_or(Tombstone::Reject, write::tombstone);
     let example = "write [[route.write]] with `key` and `bins` below the route, or [[route.publish]] with `topic`";
     if table.get("publish").is_none() {
@@ -89,6 +97,8 @@ fn route(table: &Table<'_>, configured: &[(Node<'_>, Text)], namespace: &str) ->
         line: table.line(),
         topics: topics(table, configured),
         root,
+        when,
+        require,
         writes,
         publishes,
     }

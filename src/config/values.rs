@@ -4,6 +4,7 @@
 
 use toml::de::DeValue;
 
+use super::cel::{self, Kinds};
 use super::grammar::{self, Bad, Scope};
 use super::keys;
 use super::model::{As, Constant, Expr, Missing, Typed};
@@ -76,7 +77,7 @@ impl Place {
 }
 
 const VALUE_CURE: &str =
-    "write a path, a template, a number, true, false, { path = … }, { value = … } or { object = { … } }";
+    "write a path, a template, a number, true, false, { path = … }, { value = … }, { object = { … } } or { expr = … }";
 
 /// The value at `node`; nothing, and a fault noted, if it is none.
 pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
@@ -101,7 +102,7 @@ pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
     }
     // Where it can be but one type the model says so. A key and a ttl do not: they are told apart there.
     let cast = cast.or(match (&expr, place) {
-        (Expr::Source(_), Place::Text | Place::MapKey | Place::Name) => place.implied(),
+        (Expr::Source(_) | Expr::Cel(_), Place::Text | Place::MapKey | Place::Name) => place.implied(),
         _ => None,
     });
     Some(Typed {
@@ -172,6 +173,13 @@ fn refuse_untyped(node: &Node<'_>, expr: &Expr, place: Place) -> Option<()> {
             );
             None
         }
+        Expr::Cel(_) => {
+            node.fault(
+                "a number to add has no type, and the bin keeps that of its first value",
+                "add as = \"integer\" or as = \"float\" beside `expr`",
+            );
+            None
+        }
         Expr::Constant(_) | Expr::Object(_) => Some(()),
     }
 }
@@ -202,12 +210,13 @@ pub fn parsed<T>(node: &Node<'_>, text: &Text, result: Result<T, Bad>) -> Option
 
 fn from_table(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, Option<As>, Missing)> {
     let table = node.table(&keys::VALUE)?;
-    let sources: Vec<&str> = ["path", "value", "object"]
+    let sources: Vec<&str> = ["path", "value", "object", "expr"]
         .into_iter()
         .filter(|name| table.get(name).is_some())
         .collect();
     match sources.as_slice() {
         ["path"] => from_path(&table, scope, place),
+        ["expr"] => from_cel(&table, scope, place),
         [] => {
             // A word that was refused already says what is wrong.
             if table
@@ -215,7 +224,7 @@ fn from_table(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, 
                 .iter()
                 .all(|(name, _)| keys::VALUE.keys.iter().any(|key| key.name == *name))
             {
-                node.fault("names neither `path`, `value` nor `object`", VALUE_CURE);
+                node.fault("names neither `path`, `value`, `object` nor `expr`", VALUE_CURE);
             }
             None
         }
@@ -280,23 +289,57 @@ fn from_path(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr,
     if let (None, Some(expr)) = (table.get("as"), &expr) {
         refuse_untyped(path_node, expr, place)?;
     }
-    let cast = table.choice("as").map(as_named);
-    if let (Some(cast), Some(node)) = (cast, table.get("as")) {
-        if let Some(allowed) = place.allowed()
-            && !allowed.contains(&cast)
-        {
-            let names: Vec<&str> = allowed.iter().map(|each| name_of(*each)).collect();
-            node.fault(
-                format!("{} cannot be read as this", place.what()),
-                format!("write one of: {}", names.join(", ")),
-            );
-        }
-        if is_template && cast != As::String {
-            node.fault("a template is a string", "remove `as`, or name one field in `path`");
-        }
+    let cast = cast(table, place);
+    if let (Some(cast), Some(node)) = (cast, table.get("as"))
+        && is_template
+        && cast != As::String
+    {
+        node.fault("a template is a string", "remove `as`, or name one field in `path`");
     }
     let missing = missing(table, cast, place)?;
     Some((expr?, cast, missing))
+}
+
+/// What cannot be computed rejects: there is nothing that could be missing.
+fn from_cel(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, Option<As>, Missing)> {
+    let node = table.get("expr")?;
+    let cel = cel::expression(node, scope);
+    for other in ["missing", "default"] {
+        if let Some(other_node) = table.get(other) {
+            other_node.fault(
+                format!("`{other}` contradicts `expr`: what cannot be computed rejects the message"),
+                "say it in the expression: has(msg.price) ? msg.price : 0",
+            );
+        }
+    }
+    let cast = cast(table, place);
+    let cel = cel?;
+    let held = Kinds::JSON.or(Kinds::BYTES);
+    if !cel.program.kinds.meets(held) {
+        let problem = format!("no record can hold a {}", cel.program.kinds);
+        node.fault(problem, "write string(…) or int(…) around it");
+        return None;
+    }
+    let expr = Expr::Cel(cel);
+    if table.get("as").is_none() {
+        refuse_untyped(node, &expr, place)?;
+    }
+    Some((expr, cast, Missing::AsPlace))
+}
+
+/// `as`, if the place takes it.
+fn cast(table: &Table<'_>, place: Place) -> Option<As> {
+    let cast = table.choice("as").map(as_named);
+    if let (Some(cast), Some(node), Some(allowed)) = (cast, table.get("as"), place.allowed())
+        && !allowed.contains(&cast)
+    {
+        let names: Vec<&str> = allowed.iter().map(|each| name_of(*each)).collect();
+        node.fault(
+            format!("{} cannot be read as this", place.what()),
+            format!("write one of: {}", names.join(", ")),
+        );
+    }
+    cast
 }
 
 fn missing(table: &Table<'_>, cast: Option<As>, place: Place) -> Option<Missing> {

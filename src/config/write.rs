@@ -6,6 +6,7 @@
 use toml::de::DeValue;
 
 use super::bins;
+use super::cel;
 use super::contradictions::{self, Words};
 use super::grammar::{self, Scope};
 use super::keys;
@@ -29,6 +30,7 @@ pub fn write(table: &Table<'_>, root: &[Segment], namespace: &str, tombstone: To
         root,
         each: table.get("each").is_some(),
     };
+    let when = cel::when(table, scope);
     let each = each(table, root);
     let namespace = name(table, &NAMESPACE, scope, namespace);
     let set = name(table, &SET, scope, "");
@@ -81,6 +83,7 @@ pub fn write(table: &Table<'_>, root: &[Segment], namespace: &str, tombstone: To
     };
     Some(Write {
         line: table.line(),
+        when: when?,
         namespace: namespace?,
         set: set?,
         key: key?,

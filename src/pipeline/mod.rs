@@ -1,7 +1,7 @@
 //! The stages of a message's way, in its order.
 //!
-//! `intake` (in `worker`) takes messages; [`decode`] reads the fields that are asked for; [`map`] makes rows of them
-//! ([`row`]); [`plan`] gathers rows by record and merges those that can travel as one; [`mod@write`] brings them to the
+//! `intake` (in `worker`) takes messages; [`decode`] reads the fields that are asked for; [`judge`] evaluates the conditions over
+//! them; [`map`] makes rows of them ([`row`]); [`plan`] gathers rows by record and merges those that can travel as one; [`mod@write`] brings them to the
 //! database, for as long as it takes, by what [`disposition`] makes of each answer; [`commit`] says which offset is
 //! next. What a record itself knows of the messages it has taken is [`guard`]'s. All but `write` are pure.
 
@@ -10,6 +10,7 @@ pub mod row;
 pub mod publication;
 pub mod output;
 pub mod decode;
+pub mod judge;
 pub mod map;
 pub mod guard;
 pub mod plan;

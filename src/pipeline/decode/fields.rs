@@ -3,7 +3,7 @@
 //! Made anew for every message: one allocation for all slots, none for a tree without slots, and one more for
 //! each array taken element by element. Filled by `walk`, read by judge and map.
 
-use super::tree::{EachId, ItemSlotId, PathTree, SlotId};
+use super::tree::{EachId, ItemShapeId, ItemSlotId, PathTree, ShapeId, SlotId};
 use crate::pipeline::value::Value;
 
 /// The fields of one message, by slot. `'m` is the life of its payload.
@@ -11,6 +11,27 @@ use crate::pipeline::value::Value;
 pub struct Fields<'m> {
     pub(super) slots: Vec<Option<Value<'m>>>,
     pub(super) each: Vec<EachFields<'m>>,
+}
+
+/// What stands at a path of which no more is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A JSON object.
+    Object,
+    /// A JSON array.
+    Array,
+    /// Null, a boolean, a number or a string.
+    Scalar,
+}
+
+impl Shape {
+    fn of(value: &Value<'_>) -> Shape {
+        match value {
+            Value::Map(_) => Shape::Object,
+            Value::List(_) => Shape::Array,
+            _ => Shape::Scalar,
+        }
+    }
 }
 
 /// The elements of one array.
@@ -73,6 +94,11 @@ impl<'m> Fields<'m> {
         self.slots[slot.0 as usize].as_ref()
     }
 
+    /// `None`: missing.
+    pub fn shape(&self, shape: ShapeId) -> Option<Shape> {
+        self.slots[shape.0 as usize].as_ref().map(Shape::of)
+    }
+
     /// Moves a value out; the slot is missing afterwards.
     #[inline]
     pub fn take(&mut self, slot: SlotId) -> Option<Value<'m>> {
@@ -118,5 +144,9 @@ impl<'f, 'm> Items<'f, 'm> {
         assert!(slot.each == self.each, "an item slot belongs to one array");
         let place = index.checked_mul(self.fields.slots)?.checked_add(slot.slot as usize)?;
         self.fields.items.get(place)?.as_ref()
+    }
+    /// What stands in element `index`. `None`: missing there, or an element beyond the array or its limit.
+    pub fn shape(&self, index: usize, shape: ItemShapeId) -> Option<Shape> {
+        self.get(index, shape.0).map(Shape::of)
     }
 }

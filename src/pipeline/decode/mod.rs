@@ -26,8 +26,8 @@ mod table_tests;
 mod oracle_tests;
 
 pub use error::{DecodeError, DecodeErrorKind, Syntax};
-pub use fields::{Elements, Fields, Items};
-pub use tree::{EachId, ItemSlotId, PathTree, PathTreeBuilder, SlotId};
+pub use fields::{Elements, Fields, Items, Shape};
+pub use tree::{EachId, ItemShapeId, ItemSlotId, PathTree, PathTreeBuilder, ShapeId, SlotId};
 
 /// How many arrays and objects may stand inside one another, skipped or not.
 pub const DEPTH_MAX: u32 = 128;

@@ -92,13 +92,20 @@ fn path(segments_min: usize) -> impl Strategy<Value = Path> {
 #[derive(Debug, Clone)]
 struct Asked {
     paths: Vec<Path>,
+    /// Paths of which the shape is asked for.
+    shapes: Vec<Path>,
+    /// Of each path in elements the shape is asked for, too.
     arrays: Vec<(Path, Vec<Path>)>,
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
     // The empty path asks for everything and so hides what walking does: in a part of the cases only.
     let paths = prop_oneof![4 => vec(path(1), 0..16), 1 => vec(path(0), 0..6)];
-    (paths, vec((path(0), vec(path(0), 0..4)), 0..3)).prop_map(|(paths, arrays)| Asked { paths, arrays })
+    (paths, vec(path(0), 0..4), vec((path(0), vec(path(0), 0..4)), 0..3)).prop_map(|(paths, shapes, arrays)| Asked {
+        paths,
+        shapes,
+        arrays,
+    })
 }
 
 impl Asked {
@@ -125,6 +132,7 @@ impl Asked {
                 way /= 8;
             }
             match here {
+                _ if pick % 5 == 0 => self.shapes.push(path),
                 Document::Array(_) if pick % 3 == 0 => self.arrays.push((path, vec![vec![]])),
                 _ if !path.is_empty() => self.paths.push(path),
                 _ => {}
@@ -138,21 +146,34 @@ impl Asked {
 struct Tree {
     tree: PathTree,
     slots: Vec<SlotId>,
-    arrays: Vec<(EachId, Vec<ItemSlotId>)>,
+    shapes: Vec<ShapeId>,
+    arrays: Vec<(EachId, Vec<ItemSlots>)>,
+}
+
+/// One path inside elements.
+struct ItemSlots {
+    value: ItemSlotId,
+    shape: ItemShapeId,
 }
 
 impl Asked {
     fn tree(&self) -> Tree {
         let mut builder = PathTreeBuilder::new();
         let slots = self.paths.iter().map(|path| builder.slot(path)).collect();
+        let shapes = self.shapes.iter().map(|path| builder.shape(path)).collect();
         let mut arrays = Vec::new();
         for (path, items) in &self.arrays {
             let each = builder.each(path);
-            arrays.push((each, items.iter().map(|item| builder.item_slot(each, item)).collect()));
+            let slots = items.iter().map(|item| ItemSlots {
+                value: builder.item_slot(each, item),
+                shape: builder.item_shape(each, item),
+            });
+            arrays.push((each, slots.collect()));
         }
         Tree {
             tree: builder.build(),
             slots,
+            shapes,
             arrays,
         }
     }
@@ -387,7 +408,16 @@ fn check_same(ours: Option<&Ours<'_>>, theirs: Option<&Theirs>, what: &dyn std::
     assert!(same, "{what:?}: ours {ours:?}, theirs {theirs:?}");
 }
 
-fn check_elements(fields: &Fields<'_>, each: EachId, slots: &[ItemSlotId], items: &[Path], theirs: Option<&Theirs>) {
+fn check_shape(ours: Option<Shape>, theirs: Option<&Theirs>, what: &dyn std::fmt::Debug) {
+    let theirs = theirs.map(|theirs| match theirs {
+        Theirs::Object(_) => Shape::Object,
+        Theirs::Array(_) => Shape::Array,
+        _ => Shape::Scalar,
+    });
+    assert_eq!(ours, theirs, "{what:?}");
+}
+
+fn check_elements(fields: &Fields<'_>, each: EachId, slots: &[ItemSlots], items: &[Path], theirs: Option<&Theirs>) {
     match (fields.each(each), theirs) {
         (Elements::Missing, None) | (Elements::Null, Some(Theirs::Null)) => {}
         (Elements::NotAnArray(name), Some(theirs)) => {
@@ -405,7 +435,8 @@ fn check_elements(fields: &Fields<'_>, each: EachId, slots: &[ItemSlotId], items
             assert_eq!(ours.len(), theirs.len());
             for (index, theirs) in theirs.iter().enumerate() {
                 for (slot, path) in slots.iter().zip(items) {
-                    check_same(ours.get(index, *slot), follow(theirs, path), &(index, path));
+                    check_same(ours.get(index, slot.value), follow(theirs, path), &(index, path));
+                    check_shape(ours.shape(index, slot.shape), follow(theirs, path), &(index, path));
                 }
             }
         }
@@ -422,6 +453,7 @@ fn check_acceptance(payload: &[u8], asked: &Asked) {
     let nothing = decode(&PathTreeBuilder::new().build(), payload).map(|_| ());
     let whole = Asked {
         paths: vec![vec![]],
+        shapes: vec![],
         arrays: vec![],
     };
     for asked in [asked, &whole] {
@@ -540,6 +572,9 @@ proptest! {
                 for (slot, path) in tree.slots.iter().zip(&asked.paths) {
                     check_same(fields.get(*slot), follow(&theirs, path), path);
                 }
+                for (shape, path) in tree.shapes.iter().zip(&asked.shapes) {
+                    check_shape(fields.shape(*shape), follow(&theirs, path), path);
+                }
                 for ((each, slots), (path, items)) in tree.arrays.iter().zip(&asked.arrays) {
                     check_elements(&fields, *each, slots, items, follow(&theirs, path));
                 }
@@ -585,7 +620,9 @@ proptest! {
             text.push(if *object { '}' } else { ']' });
         }
         let accepted = objects.len() <= DEPTH_MAX as usize;
-        for asked in [&asked, &Asked { paths: vec![vec![]], arrays: vec![] }, &Asked { paths: vec![], arrays: vec![] }] {
+        let whole = Asked { paths: vec![vec![]], shapes: vec![], arrays: vec![] };
+        let nothing = Asked { paths: vec![], shapes: vec![], arrays: vec![] };
+        for asked in [&asked, &whole, &nothing] {
             let result = decode(&asked.tree().tree, text.as_bytes());
             prop_assert_eq!(result.is_ok(), accepted);
             if let Err(error) = result {

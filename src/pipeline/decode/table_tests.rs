@@ -391,6 +391,36 @@ fn the_same_path_is_the_same_slot() {
 }
 
 #[test]
+fn a_shape_says_what_stands_there_and_keeps_nothing() {
+    let cases = [
+        (r#"{"user":{"id":1}}"#, Some(Shape::Object)),
+        (r#"{"user":[{"id":1}]}"#, Some(Shape::Array)),
+        (r#"{"user":null}"#, Some(Shape::Scalar)),
+        (r#"{"user":"x"}"#, Some(Shape::Scalar)),
+        // Nothing of it is kept, so nothing is judged that only a kept value must be.
+        (r#"{"user":1e999}"#, Some(Shape::Scalar)),
+        (r#"{"user":1,"user":{}}"#, Some(Shape::Object)),
+        (r#"{"uses":{}}"#, None),
+        (r#"[{"user":{}}]"#, None),
+    ];
+    for (payload, expected) in cases {
+        let mut builder = PathTreeBuilder::new();
+        let shape = builder.shape(&path("user"));
+        let fields = decode(&builder.build(), payload.as_bytes()).unwrap();
+        assert_eq!(fields.shape(shape), expected, "{payload}");
+    }
+}
+
+#[test]
+fn a_second_value_undoes_the_shapes_below_the_first() {
+    let mut builder = PathTreeBuilder::new();
+    let (user, id) = (builder.shape(&path("user")), builder.shape(&path("user.id")));
+    let tree = builder.build();
+    let fields = decode(&tree, br#"{"user":{"id":1},"user":{}}"#).unwrap();
+    assert_eq!((fields.shape(user), fields.shape(id)), (Some(Shape::Object), None));
+}
+
+#[test]
 fn elements_are_taken_one_by_one() {
     let mut builder = PathTreeBuilder::new();
     let each = builder.each(&path("o.items"));

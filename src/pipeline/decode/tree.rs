@@ -11,6 +11,14 @@ use crate::config::model::{Path, Segment};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SlotId(pub(super) u32);
 
+/// A path of which only the shape is asked for, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ShapeId(pub(super) u32);
+
+/// A path inside each element of one array of which only the shape is asked for, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ItemShapeId(pub(super) ItemSlotId);
+
 /// An array whose elements are taken one by one, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EachId(pub(super) u32);
@@ -50,6 +58,9 @@ pub(super) struct Nodes {
 pub(super) struct Node {
     /// The whole value is asked for.
     pub slot: Option<u32>,
+    /// Whether it is there is asked for, and whether it is an object: kept in a slot of its own, as a value without
+    /// content.
+    pub shape: Option<u32>,
     /// Its elements are asked for one by one.
     pub each: Option<u32>,
     /// What is asked for inside it, if it is an object.
@@ -243,6 +254,15 @@ impl Nodes {
         slot
     }
 
+    fn shape(&mut self, path: &[Segment]) -> u32 {
+        let new = number_u32(self.slots);
+        let shape = *self.at(path).shape.get_or_insert(new);
+        if shape == new {
+            self.slots += 1;
+        }
+        shape
+    }
+
     /// The tables, and what is below each node: children stand after their parent, so from the end.
     fn finish(&mut self) {
         for number in (0..self.nodes.len()).rev() {
@@ -252,7 +272,7 @@ impl Nodes {
             let children = node.names.entries.iter().map(|entry| entry.node);
             for child in children.chain(node.indexes.iter().map(|entry| entry.1)) {
                 let child = &self.nodes[child as usize];
-                slots.extend(child.slot.iter().chain(&child.slots_below));
+                slots.extend(child.slot.iter().chain(&child.shape).chain(&child.slots_below));
                 each.extend(child.each.iter().chain(&child.each_below));
             }
             let node = &mut self.nodes[number];
@@ -294,6 +314,11 @@ impl PathTreeBuilder {
         SlotId(self.main.slot(path))
     }
 
+    /// Asks whether there is a value at `path`, and of which shape, without keeping it.
+    pub fn shape(&mut self, path: &[Segment]) -> ShapeId {
+        ShapeId(self.main.shape(path))
+    }
+
     /// Asks for the elements of the array at `path`, one by one.
     pub fn each(&mut self, path: &[Segment]) -> EachId {
         if let Some(number) = self.each_numbers.get(path) {
@@ -320,6 +345,14 @@ impl PathTreeBuilder {
             each: each.0,
             slot: self.each[each.0 as usize].slot(path),
         }
+    }
+
+    /// Asks whether there is a value at `path` inside each element, and of which shape.
+    pub fn item_shape(&mut self, each: EachId, path: &[Segment]) -> ItemShapeId {
+        ItemShapeId(ItemSlotId {
+            each: each.0,
+            slot: self.each[each.0 as usize].shape(path),
+        })
     }
 
     /// The tree of all that was asked for; its numbers are those handed out.

@@ -45,6 +45,14 @@ impl<'m> Out<'_, 'm> {
     /// Reads the value for `node`, inside `depth` containers.
     fn walk(&mut self, scanner: &mut Scanner<'m>, node: &Node, depth: u32) -> Result<(), DecodeError> {
         let first = scanner.peek_token();
+        if let Some(shape) = node.shape {
+            // Of what is no value the first byte is told below.
+            self.slots[shape as usize] = Some(match first {
+                b'{' => Value::Map(Vec::new()),
+                b'[' => Value::List(Vec::new()),
+                _ => Value::Null,
+            });
+        }
         if let Some(slot) = node.slot {
             let place = self.slots[slot as usize].insert(Value::Null);
             build(scanner, depth, Place::Top, place)?;
@@ -176,7 +184,7 @@ impl<'m> Out<'_, 'm> {
     /// Forgets what an earlier value under the same name left: the last one counts.
     #[cold]
     fn undo(&mut self, node: &Node) {
-        for slot in node.slot.iter().chain(&node.slots_below) {
+        for slot in node.slot.iter().chain(&node.shape).chain(&node.slots_below) {
             self.slots[*slot as usize] = None;
         }
         for each in node.each.iter().chain(&node.each_below) {
@@ -220,6 +228,13 @@ impl<'m> Out<'_, 'm> {
 
     fn copy(&mut self, child: u32, value: &Value<'m>) {
         let child = self.nodes.node(child);
+        if let Some(shape) = child.shape {
+            self.slots[shape as usize] = Some(match value {
+                Value::Map(_) => Value::Map(Vec::new()),
+                Value::List(_) => Value::List(Vec::new()),
+                _ => Value::Null,
+            });
+        }
         if let Some(slot) = child.slot {
             self.slots[slot as usize] = Some(value.clone());
         }

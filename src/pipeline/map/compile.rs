@@ -9,10 +9,11 @@ use std::sync::Arc;
 use super::guarding::{GuardReason, Guarding, is_repeatable};
 use super::{Mapping, TopicMapping};
 use crate::config::model::{
-    Action, As, Bin, Config, Constant, Expr, LongNames, Missing, Mode, Name, Operation, OperationKind, Part, Path,
-    Publish, Route, Segment, Source, Tombstone, Ttl, TtlOn, Typed, Write,
+    Action, As, Bin, Cel, Config, Constant, Expr, LongNames, Missing, Mode, Name, Operation, OperationKind, Part, Path,
+    Publish, Route, Segment, Source, Tombstone, Ttl, TtlOn, Typed, When, Write,
 };
 use crate::pipeline::decode::{EachId, ItemSlotId, PathTreeBuilder, SlotId};
+use crate::pipeline::judge::{self, Asked, NoPlace};
 use crate::pipeline::row::{RowRules, RowTtl, Target};
 use crate::pipeline::value::Value;
 
@@ -30,6 +31,8 @@ impl std::error::Error for CompileError {}
 
 #[derive(Debug)]
 pub(super) struct CompiledRoute {
+    pub when: Option<WhenRule>,
+    pub require: Vec<judge::Rule>,
     pub writes: Vec<CompiledWrite>,
     pub publishes: Vec<CompiledPublish>,
 }
@@ -44,9 +47,17 @@ impl CompiledRoute {
     }
 }
 
+/// `when`.
+#[derive(Debug)]
+pub(super) struct WhenRule {
+    pub condition: judge::Rule,
+    pub error_is_false: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct CompiledPublish {
     pub line: usize,
+    pub when: Option<WhenRule>,
     pub topic: String,
     /// `None`: the message's own, as it came.
     pub key: Option<TypedRule>,
@@ -60,6 +71,7 @@ pub(super) struct CompiledPublish {
 #[derive(Debug)]
 pub(super) struct CompiledWrite {
     pub rules: RowRules,
+    pub when: Option<WhenRule>,
     pub guard_reason: Option<GuardReason>,
     pub takes_guards_along: bool,
     pub target: TargetRule,
@@ -185,6 +197,7 @@ pub(super) enum Rule {
     Place(Place),
     Template(Vec<PartRule>),
     Object(Vec<(String, TypedRule)>),
+    Cel(judge::Rule),
 }
 
 #[derive(Debug)]
@@ -230,6 +243,7 @@ impl Mapping {
                 tree: compiler.payload.build(),
                 key_tree: compiler.key.map(PathTreeBuilder::build),
                 header_names: compiler.headers,
+                all_headers: compiler.all_headers,
                 forwards_headers: routes
                     .iter()
                     .flat_map(|route| &route.publishes)
@@ -247,17 +261,43 @@ struct Compiler {
     payload: PathTreeBuilder,
     key: Option<PathTreeBuilder>,
     headers: Vec<String>,
+    all_headers: bool,
 }
 
 impl Compiler {
     fn route(&mut self, route: &Route, guard: &Guarding<'_>) -> Result<CompiledRoute, CompileError> {
+        let when = self.when(route.when.as_ref(), None)?;
+        let require = route.require.iter().map(|each| self.cel(each, None));
+        let require = require.collect::<Result<_, _>>()?;
         let writes = route.writes.iter().map(|write| self.write(write, guard));
         let writes = writes.collect::<Result<_, _>>()?;
         let publishes = route.publishes.iter().map(|publish| self.publish(publish));
         Ok(CompiledRoute {
+            when,
+            require,
             writes,
             publishes: publishes.collect::<Result<_, _>>()?,
         })
+    }
+
+    fn when(&mut self, when: Option<&When>, element: Option<EachId>) -> Result<Option<WhenRule>, CompileError> {
+        let Some(when) = when else {
+            return Ok(None);
+        };
+        Ok(Some(WhenRule {
+            condition: self.cel(&when.condition, element)?,
+            error_is_false: when.error_is_false,
+        }))
+    }
+
+    fn cel(&mut self, cel: &Cel, element: Option<EachId>) -> Result<judge::Rule, CompileError> {
+        let mut asked = Asked {
+            payload: &mut self.payload,
+            headers: &mut self.headers,
+            all_headers: &mut self.all_headers,
+            element,
+        };
+        judge::Rule::compile(cel, &mut asked).map_err(|NoPlace| CompileError("an element outside of each".into()))
     }
 
     fn publish(&mut self, publish: &Publish) -> Result<CompiledPublish, CompileError> {
@@ -268,6 +308,7 @@ impl Compiler {
         let headers = publish.headers.iter();
         Ok(CompiledPublish {
             line: publish.line,
+            when: self.when(publish.when.as_ref(), None)?,
             topic: publish.topic.clone(),
             key: optional(self, &publish.key)?,
             forward_headers: publish.forward_headers,
@@ -327,6 +368,7 @@ impl Compiler {
         };
         Ok(CompiledWrite {
             rules,
+            when: self.when(write.when.as_ref(), element)?,
             guard_reason,
             takes_guards_along: guard.takes_guards_along(write),
             deletion,
@@ -451,6 +493,7 @@ impl Compiler {
                 Expr::Template(parts) => {
                     Rule::Template(parts.iter().map(|p| self.part(p, element)).collect::<Result<_, _>>()?)
                 }
+                Expr::Cel(cel) => Rule::Cel(self.cel(cel, element)?),
                 Expr::Object(members) => Rule::Object(
                     members
                         .iter()

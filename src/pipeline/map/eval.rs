@@ -10,12 +10,13 @@ use jiff::tz::TimeZone;
 use super::cast::{cast, epoch_ms};
 use super::compile::{
     ActionRule, BinRule, CompiledWrite, MissingRule, NameRule, NamedTargets, OperationKindRule, OperationRule,
-    PartRule, Place, Rule, TargetRule, TtlRule, TypedRule,
+    PartRule, Place, Rule, TargetRule, TtlRule, TypedRule, WhenRule,
 };
 use super::{Message, Reason, Rejection};
 use crate::config::model::{As, LongNames, Mode};
 use crate::pipeline::decode::{Fields, Items};
 use crate::pipeline::guard;
+use crate::pipeline::judge::{self, Facts};
 use crate::pipeline::output::{Output, ROWS_MAX, RowParts, TooManyRows};
 use crate::pipeline::row::{Number, Op, RecordKey, RowAction, RowRules, RowTtl, Target};
 use crate::pipeline::value::Value;
@@ -44,6 +45,58 @@ pub(super) struct Element<'c, 'm> {
 }
 
 impl<'m> Context<'_, 'm> {
+    /// Whether `when` lets the message, or the element, through. A message without payload passes a condition that needs one.
+    pub fn passes(
+        &self,
+        when: Option<&WhenRule>,
+        element: Option<Element<'_, 'm>>,
+        output: &mut Output<'m>,
+    ) -> Result<bool, Rejection> {
+        let Some(when) = when else {
+            return Ok(true);
+        };
+        if !self.can_judge(&when.condition) {
+            return Ok(true);
+        }
+        match when.condition.holds(&self.facts(element)) {
+            Err(_) if when.error_is_false => {
+                output.condition_errors_ignored += 1;
+                Ok(false)
+            }
+            Err(cause) => Err(uncomputed(Reason::ConditionError, "when", &when.condition, &cause)),
+            holds => Ok(holds.unwrap_or(false)),
+        }
+    }
+
+    /// Rejects a message that does not fulfil what its route requires.
+    pub fn require(&self, conditions: &[judge::Rule]) -> Result<(), Rejection> {
+        for condition in conditions.iter().filter(|each| self.can_judge(each)) {
+            match condition.holds(&self.facts(None)) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let (written, line) = (condition.written(), condition.line());
+                    let detail = format!("require \"{written}\" (line {line}) does not hold");
+                    return Err(Rejection::new(Reason::Require, detail));
+                }
+                Err(cause) => return Err(uncomputed(Reason::ConditionError, "require", condition, &cause)),
+            }
+        }
+        Ok(())
+    }
+
+    fn can_judge(&self, condition: &judge::Rule) -> bool {
+        self.message.payload.is_some() || !condition.reads_payload()
+    }
+
+    fn facts<'f>(&'f self, element: Option<Element<'f, 'm>>) -> Facts<'f, 'm> {
+        Facts {
+            message: self.message,
+            fields: self.fields,
+            header_names: self.header_names,
+            element: element.map(|element| (element.items, element.number)),
+        }
+    }
+
     /// Makes the row of one write (of one element) and adds it, if there is anything to write.
     pub fn row(
         &self,
@@ -437,6 +490,10 @@ impl<'m> Context<'_, 'm> {
             Rule::Template(parts) => self
                 .template(parts, rule, element)?
                 .map(|text| Value::Str(Cow::Owned(text))),
+            Rule::Cel(cel) => match cel.value(&self.facts(element)) {
+                Ok(value) => Some(value),
+                Err(cause) => return Err(uncomputed(Reason::ExpressionError, "expr", cel, &cause)),
+            },
             Rule::Object(members) => {
                 let mut object = Vec::with_capacity(members.len());
                 for (name, member) in members {
@@ -563,6 +620,14 @@ fn time(value: &Value<'_>) -> Result<Timestamp, (Reason, &'static str)> {
         _ => number * 1000,
     };
     Timestamp::from_millisecond(milliseconds).map_err(|_| (Reason::FieldType, "a time outside of the calendar"))
+}
+
+fn uncomputed(reason: Reason, word: &str, rule: &judge::Rule, cause: &str) -> Rejection {
+    let (written, line) = (rule.written(), rule.line());
+    Rejection::new(
+        reason,
+        format!("{word} \"{written}\" (line {line}) cannot be computed: {cause}"),
+    )
 }
 
 pub(super) fn rejection(reason: Reason, rule: &TypedRule, why: &str) -> Rejection {

@@ -13,11 +13,12 @@ mod compile;
 mod eval;
 mod publishing;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fmt;
 
 use crate::config::model::{Format, Tombstone};
-use crate::pipeline::decode::{self, DecodeError, PathTree};
+use crate::pipeline::decode::{self, DecodeError, Fields, PathTree};
 use crate::pipeline::output::{Output, Verdict};
 use crate::pipeline::row::Target;
 use crate::processor::Processor;
@@ -77,6 +78,12 @@ pub enum Reason {
     NameNotAllowed,
     /// A version that is no integer.
     VersionType,
+    /// A condition of `require` that does not hold.
+    Require,
+    /// A condition that cannot be computed.
+    ConditionError,
+    /// A computed value that cannot be computed, or held.
+    ExpressionError,
     /// `mode` and the record contradict each other: it is there, or is not.
     Conflict,
     /// A write that cannot be repeated may have been applied, or not.
@@ -111,6 +118,9 @@ impl Reason {
             Reason::TooManyRows => "too_many_rows",
             Reason::NameNotAllowed => "name_not_allowed",
             Reason::VersionType => "version_type",
+            Reason::Require => "require",
+            Reason::ConditionError => "condition_error",
+            Reason::ExpressionError => "expression_error",
             Reason::Conflict => "conflict",
             Reason::InDoubt => "in_doubt",
             Reason::Unsendable => "unsendable",
@@ -216,6 +226,8 @@ pub struct TopicMapping {
     key_tree: Option<PathTree>,
     /// The names that rules ask for; the index is the header's number.
     header_names: Vec<String>,
+    /// Some condition or value looks at headers whatever they are called.
+    all_headers: bool,
     /// Some publish passes the message's headers on.
     forwards_headers: bool,
     /// In the order of the file.
@@ -255,52 +267,91 @@ impl TopicMapping {
             (Some(payload), Format::JsonSchemaRegistry) => registry_payload(payload)?,
         };
         let fields = decode::decode(&self.tree, text)?;
-        let key_fields = match (&self.key_tree, message.key) {
-            (Some(tree), Some(key)) => Some(
-                decode::decode(tree, key)
-                    .map_err(|e| Rejection::new(Reason::KeyNotJson, format!("the message key is read as JSON: {e}")))?,
-            ),
-            _ => None,
-        };
-        let context = eval::Context {
+        // Read for the first route that takes the message: of one that is filtered the key may be anything.
+        let key_fields: OnceCell<Option<Fields<'m>>> = OnceCell::new();
+        let mut context = eval::Context {
             message,
             fields: &fields,
-            key_fields: key_fields.as_ref(),
+            key_fields: None,
             header_names: &self.header_names,
             now_ms,
         };
         let is_tombstone = message.payload.is_none();
+        let (mut is_taken, mut is_left) = (false, false);
         for route in &self.routes {
+            if !context.passes(route.when.as_ref(), None, output)? {
+                is_left = true;
+                continue;
+            }
+            context.require(&route.require)?;
+            if key_fields.get().is_none() {
+                let _ = key_fields.set(self.key_fields(message)?);
+            }
+            context.key_fields = key_fields.get().and_then(Option::as_ref);
             for write in &route.writes {
-                match &write.each {
+                let taken = match &write.each {
                     _ if is_tombstone => {
-                        if write.tombstone == Tombstone::Delete {
+                        let passes = context.passes(write.when.as_ref(), None, output)?;
+                        if passes && write.tombstone == Tombstone::Delete {
                             context.deletion(write, output)?;
                         }
+                        passes
                     }
-                    None => context.row(write, None, output)?,
+                    None => {
+                        let passes = context.passes(write.when.as_ref(), None, output)?;
+                        if passes {
+                            context.row(write, None, output)?;
+                        }
+                        passes
+                    }
                     Some(each) => self.apply_each(&context, write, each, output)?,
-                }
+                };
+                (is_taken, is_left) = (is_taken || taken, is_left || !taken);
             }
             for publish in &route.publishes {
-                if !is_tombstone || publish.tombstone == Tombstone::Delete {
+                let passes = context.passes(publish.when.as_ref(), None, output)?;
+                if passes && (!is_tombstone || publish.tombstone == Tombstone::Delete) {
                     context.publication(publish, output)?;
                 }
+                (is_taken, is_left) = (is_taken || passes, is_left || !passes);
             }
         }
-        Ok(Verdict::Kept)
+        Ok(if is_left && !is_taken {
+            Verdict::Filtered
+        } else {
+            Verdict::Kept
+        })
     }
 
+    /// `None`: no rule reads the key as JSON, or there is none.
+    fn key_fields<'m>(&self, message: &Message<'m>) -> Result<Option<Fields<'m>>, Rejection> {
+        let (Some(tree), Some(key)) = (&self.key_tree, message.key) else {
+            return Ok(None);
+        };
+        match decode::decode(tree, key) {
+            Ok(fields) => Ok(Some(fields)),
+            Err(error) => Err(Rejection::new(
+                Reason::KeyNotJson,
+                format!("the message key is read as JSON: {error}"),
+            )),
+        }
+    }
+
+    /// Whether the condition of the write lets anything through.
     fn apply_each<'m>(
         &'m self,
         context: &eval::Context<'_, 'm>,
         write: &'m CompiledWrite,
         each: &EachRule,
         output: &mut Output<'m>,
-    ) -> Result<(), Rejection> {
+    ) -> Result<bool, Rejection> {
+        let of_element = write.when.as_ref().is_some_and(|when| when.condition.reads_element());
+        if !of_element && !context.passes(write.when.as_ref(), None, output)? {
+            return Ok(false);
+        }
         let elements = match context.fields.each(each.id) {
             // null says "none", as an empty array does; a field that is not there may have been renamed.
-            decode::Elements::Null => return Ok(()),
+            decode::Elements::Null => return Ok(true),
             decode::Elements::Missing => {
                 return Err(Rejection::new(
                     Reason::FieldMissing,
@@ -330,17 +381,18 @@ impl TopicMapping {
                 ),
             ));
         }
+        let mut is_taken = elements.is_empty();
         for number in 0..elements.len() {
-            context.row(
-                write,
-                Some(eval::Element {
-                    items: &elements,
-                    number,
-                }),
-                output,
-            )?;
+            let element = eval::Element {
+                items: &elements,
+                number,
+            };
+            if !of_element || context.passes(write.when.as_ref(), Some(element), output)? {
+                context.row(write, Some(element), output)?;
+                is_taken = true;
+            }
         }
-        Ok(())
+        Ok(is_taken)
     }
 }
 
@@ -360,7 +412,7 @@ impl Processor for TopicMapping {
     }
 
     fn wants_headers(&self) -> bool {
-        self.forwards_headers || !self.header_names.is_empty()
+        self.forwards_headers || self.all_headers || !self.header_names.is_empty()
     }
 
     /// `each` counted as one.

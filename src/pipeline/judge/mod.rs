@@ -1,0 +1,185 @@
+//! Judge: conditions and computed values, over the fields that decode kept.
+//!
+//! At start a [`Cel`] of the configuration becomes a [`Rule`]: each of its reads is a numbered field of the message
+//! ([`Rule::compile`]). Per message the crate `cel` evaluates it in one shared context: a read is resolved when it is
+//! asked for (`facts`), so nothing is set up for what is not looked at, and strings are borrowed from the message. Arithmetic and
+//! comparisons are ours where the crate's would fail or cost too much (`operators`); why something cannot be computed is told
+//! without the message's data (`cause`).
+//!
+//! Pure. What follows from a condition is decided in [`super::map`].
+
+mod cause;
+mod facts;
+mod operators;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use cel::Value as CelValue;
+use cel::common::types::CelBool;
+
+use crate::config::cel::{Program, What};
+use crate::config::model::{Cel, Path, Segment, Source};
+use crate::pipeline::decode::{EachId, ItemShapeId, ItemSlotId, PathTreeBuilder, ShapeId, SlotId};
+use crate::pipeline::value::Value;
+pub use facts::Facts;
+use facts::Resolver;
+
+/// A condition or a computed value, compiled.
+#[derive(Debug)]
+pub struct Rule {
+    program: Arc<Program>,
+    /// By the numbers of the program.
+    reads: Vec<Place>,
+    written: String,
+    line: usize,
+}
+
+/// Where a read is found, numbered.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Slot(SlotId),
+    Item(ItemSlotId),
+    Index,
+    Key,
+    Topic,
+    Partition,
+    Offset,
+    Timestamp,
+    Header(usize),
+    Headers,
+    Has { parent: ShapeId, field: ShapeId },
+    HasItem { parent: ItemShapeId, field: ItemShapeId },
+    HasHeader(usize),
+}
+
+/// What rules ask of a message, collected while they are compiled.
+pub struct Asked<'a> {
+    /// The paths in the payload.
+    pub payload: &'a mut PathTreeBuilder,
+    /// The names of headers; the place is the header's number.
+    pub headers: &'a mut Vec<String>,
+    /// Headers are asked for whatever they are called.
+    pub all_headers: &'a mut bool,
+    /// The array of the write's `each`.
+    pub element: Option<EachId>,
+}
+
+/// A read that the configuration's checks should have refused: our bug.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NoPlace;
+
+impl Rule {
+    /// Numbers what `cel` reads.
+    ///
+    /// # Errors
+    /// Where an element is read outside of `each`.
+    pub fn compile(cel: &Cel, asked: &mut Asked<'_>) -> Result<Rule, NoPlace> {
+        let reads = cel.program.reads.iter().map(|read| asked.place(&read.what));
+        Ok(Rule {
+            reads: reads.collect::<Result<_, _>>()?,
+            program: Arc::clone(&cel.program),
+            written: cel.written.clone(),
+            line: cel.line,
+        })
+    }
+
+    /// Whether the condition holds.
+    ///
+    /// # Errors
+    /// Why it cannot be computed, or is neither true nor false; nothing of the message is in the text.
+    pub fn holds(&self, facts: &Facts<'_, '_>) -> Result<bool, String> {
+        let resolver = Resolver { rule: self, facts };
+        let mut context = operators::CONTEXT.new_inner_scope();
+        context.set_variable_resolver(&resolver);
+        match CelValue::resolve_val(&self.program.expression, &context) {
+            Ok(value) => match value.downcast_ref::<CelBool>() {
+                Some(holds) => Ok(*holds.inner()),
+                None => Err(format!("it is of type {}, not true or false", cause::type_of(&*value))),
+            },
+            Err(error) => Err(cause::text(self, facts, &error)),
+        }
+    }
+
+    /// What the expression gives.
+    ///
+    /// # Errors
+    /// As in [`Rule::holds`], and for what a record cannot hold.
+    pub fn value(&self, facts: &Facts<'_, '_>) -> Result<Value<'static>, String> {
+        let resolver = Resolver { rule: self, facts };
+        let mut context = operators::CONTEXT.new_inner_scope();
+        context.set_variable_resolver(&resolver);
+        match CelValue::resolve_val(&self.program.expression, &context) {
+            Ok(value) => facts::ours(&*value).map_err(str::to_owned),
+            Err(error) => Err(cause::text(self, facts, &error)),
+        }
+    }
+
+    /// As the file has it.
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+
+    /// Its line in the file.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// Whether it can be judged where there is no payload.
+    pub fn reads_payload(&self) -> bool {
+        self.program.reads_payload()
+    }
+
+    /// Whether it differs from element to element.
+    pub fn reads_element(&self) -> bool {
+        self.program.reads_element()
+    }
+}
+
+impl Asked<'_> {
+    fn place(&mut self, what: &What) -> Result<Place, NoPlace> {
+        Ok(match what {
+            What::Value(source) => match source {
+                Source::Path(path) => Place::Slot(self.payload.slot(path)),
+                Source::Item(path) => Place::Item(self.payload.item_slot(self.element.ok_or(NoPlace)?, path)),
+                Source::Index if self.element.is_some() => Place::Index,
+                Source::Key => Place::Key,
+                Source::Topic => Place::Topic,
+                Source::Partition => Place::Partition,
+                Source::Offset => Place::Offset,
+                Source::Timestamp => Place::Timestamp,
+                Source::Header(name) => Place::Header(self.header(name)),
+                Source::Index | Source::KeyPath(_) | Source::Value => return Err(NoPlace),
+            },
+            What::Has(Source::Path(path)) => Place::Has {
+                parent: self.payload.shape(parent(path)?),
+                field: self.payload.shape(path),
+            },
+            What::Has(Source::Item(path)) => {
+                let element = self.element.ok_or(NoPlace)?;
+                Place::HasItem {
+                    parent: self.payload.item_shape(element, parent(path)?),
+                    field: self.payload.item_shape(element, path),
+                }
+            }
+            What::Has(_) => return Err(NoPlace),
+            What::Headers => {
+                *self.all_headers = true;
+                Place::Headers
+            }
+            What::HasHeader(name) => Place::HasHeader(self.header(name)),
+        })
+    }
+
+    fn header(&mut self, name: &str) -> usize {
+        self.headers.iter().position(|each| each == name).unwrap_or_else(|| {
+            self.headers.push(name.to_owned());
+            self.headers.len() - 1
+        })
+    }
+}
+
+fn parent(path: &Path) -> Result<&[Segment], NoPlace> {
+    path.split_last().map(|(_, parent)| parent).ok_or(NoPlace)
+}
