@@ -35,8 +35,8 @@ test: setup ## all tests that need no service
 
 .PHONY: test-kafka
 test-kafka: setup ## the tests against a real Kafka broker, started and stopped here
-	$(CARGO) test --locked --features sim --test kafka --test kafka_members --no-run
-	@scripts/with-kafka.sh $(CARGO) test --locked --features sim --test kafka --test kafka_members -- --ignored
+	$(CARGO) test --locked --features sim --test kafka --test kafka_members --test kafka_publish --no-run
+	@scripts/with-kafka.sh $(CARGO) test --locked --features sim --test kafka --test kafka_members --test kafka_publish -- --ignored
 
 .PHONY: test-exactly-once
 test-exactly-once: setup ## counters stay exact: 20 kills, lost and late answers, refused rows (shorter: MESSAGES=60000 KILLS=4)
@@ -65,8 +65,8 @@ test-chaos: setup ## members killed, rolled, frozen; a database and brokers in e
 		--ignored --nocapture --test-threads=1 $(ONLY)
 
 .PHONY: bench
-bench: setup ## what decoding a message costs
-	$(CARGO) bench --locked --features sim --bench decode
+bench: setup ## what decoding and judging a message cost
+	$(CARGO) bench --locked --features sim --bench decode --bench judge
 
 .PHONY: rates
 rates: setup ## what guards cost and what merging gains, on a real Kafka broker

@@ -117,6 +117,7 @@ struct Service {
     store: Arc<Store>,
     /// Where anything is produced.
     producer: Option<Arc<Producer>>,
+    rejects: Arc<Rejects>,
     pressure: Arc<Pressure>,
     counters: Arc<Counters>,
     events: Receiver<Event>,
@@ -210,6 +211,7 @@ fn start(
         run.rows_per_second_max,
         counters.clone(),
     ));
+    let rejects = Arc::new(Rejects::new(&config.reject));
     let shared = Arc::new(Shared {
         group: config.kafka.group.clone(),
         guard_epoch: run.guard_epoch,
@@ -220,7 +222,7 @@ fn start(
         topic_ids: topic_ids.clone(),
         offset_gone: config.kafka.offset_gone,
         reject: config.reject.action.clone(),
-        rejects: Rejects::new(&config.reject),
+        rejects: rejects.clone(),
         publisher: producer.clone().map(|producer| producer as Arc<dyn Publisher>),
         brokers: config.kafka.brokers.clone(),
         batch_rows_max: run.batch_rows_max,
@@ -255,6 +257,7 @@ fn start(
         consumer,
         store,
         producer,
+        rejects,
         pressure,
         counters: counters.clone(),
         events,
@@ -496,6 +499,7 @@ impl Service {
             consumer,
             counters,
             looking,
+            rejects,
             ..
         } = self;
         if in_time {
@@ -511,11 +515,26 @@ impl Service {
             forget((consumer, looking));
         }
         info!(
-            "stopped {} held_partitions={held} took={:.1?}",
+            "stopped {} held_partitions={held} rejects={} took={:.1?}",
             counters.account(),
+            by_reason(&rejects),
             started.elapsed()
         );
         exit
+    }
+}
+
+/// Rejects so far, by reason.
+fn by_reason(rejects: &Rejects) -> String {
+    let reasons: Vec<String> = rejects
+        .by_reason()
+        .into_iter()
+        .map(|(reason, count)| format!("{reason}:{count}"))
+        .collect();
+    if reasons.is_empty() {
+        "none".to_owned()
+    } else {
+        reasons.join(",")
     }
 }
 
@@ -666,13 +685,15 @@ impl ProgressLines {
             Gate::Closed => format!("closed:{:.0?}", pressure.since),
         };
         info!(
-            "progress messages/s={:.0} rows/s={:.0} lag={lag} partitions={} held={held} in_hand={} written={} rss={}MiB/{}MiB \
-             pressure={gate} state={state}",
+            "progress messages/s={:.0} rows/s={:.0} lag={lag} partitions={} held={held} in_hand={} written={} filtered={} rejected={} \
+             rss={}MiB/{}MiB pressure={gate} state={state}",
             rate(consumed, self.consumed),
             rate(rows, self.rows),
             counters.partitions_assigned.get(),
             counters.messages_in_hand.get(),
             counters.messages_written.get(),
+            counters.messages_filtered.get(),
+            counters.messages_rejected.get(),
             memory::resident_bytes().unwrap_or(0) / (1024 * 1024),
             counters.memory_bound_bytes.get() / (1024 * 1024),
         );

@@ -76,7 +76,7 @@ pub struct Shared {
     pub offset_gone: OffsetGone,
     /// What becomes of a rejected message.
     pub reject: RejectAction,
-    pub rejects: Rejects,
+    pub rejects: Arc<Rejects>,
     /// Where anything is produced.
     pub publisher: Option<Arc<dyn Publisher>>,
     pub batch_rows_max: usize,

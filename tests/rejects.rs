@@ -4,56 +4,9 @@
 mod support;
 
 use penstock::ops::exit::Exit;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use support::{DEADLINE, Kafka, Read, Service, Setup, Topic, simulator, simulator_with_records_of, wait_until};
-
-/// What a test sends: key, payload, headers.
-struct Sent<'s> {
-    key: Option<&'s str>,
-    payload: Option<&'s [u8]>,
-    headers: &'s [(&'s str, Option<&'s [u8]>)],
-}
-
-/// With a key and a payload.
-fn sent<'s>(key: &'s str, payload: &'s str) -> Sent<'s> {
-    Sent {
-        key: Some(key),
-        payload: Some(payload.as_bytes()),
-        headers: &[],
-    }
-}
-
-const TIMESTAMP_MS: i64 = 1_700_000_000_123;
-
-/// Sends to partition 0, each with a timestamp one above that before it.
-fn produce(topic: &Topic, messages: &[Sent<'_>]) {
-    produce_to(topic, 0, messages);
-}
-
-fn produce_to(topic: &Topic, partition: i32, messages: &[Sent<'_>]) {
-    let producer: BaseProducer = topic.client.create().unwrap();
-    for (number, message) in (0..).zip(messages) {
-        let mut record = BaseRecord::<str, [u8]>::to(&topic.name)
-            .partition(partition)
-            .timestamp(TIMESTAMP_MS + number);
-        if let Some(key) = message.key {
-            record = record.key(key);
-        }
-        if let Some(payload) = message.payload {
-            record = record.payload(payload);
-        }
-        let mut headers = OwnedHeaders::new();
-        for (key, value) in message.headers {
-            headers = headers.insert(Header { key, value: *value });
-        }
-        producer
-            .send(record.headers(headers))
-            .map_err(|(error, _)| error)
-            .unwrap();
-    }
-    producer.flush(DEADLINE).unwrap();
-}
+use support::{
+    Kafka, Read, Sent, Service, Setup, TIMESTAMP_MS, Topic, sent, simulator, simulator_with_records_of, wait_until,
+};
 
 const WRITE: &str = "
 [[route]]
@@ -83,8 +36,8 @@ fn a_dead_letter_is_the_message_as_it_came_and_says_what_is_wrong_with_it() {
     let dead = kafka.topic("dead", 1);
     let sim = simulator();
     let headers: &[(&str, Option<&[u8]>)] = &[("trace", Some(b"abc")), ("trace", Some(b"\xff")), ("none", None)];
-    produce(
-        &topic,
+    topic.produce(
+        0,
         &[
             sent("a", r#"{"id": "a", "n": 1}"#),
             Sent {
@@ -195,7 +148,7 @@ fn dead_letters_can_bear_the_header_names_of_kafka_connect() {
     let topic = kafka.topic("events", 1);
     let dead = kafka.topic("dead", 1);
     let sim = simulator();
-    produce(&topic, &[sent("b", "{"), sent("c", r#"{"n": 3}"#)]);
+    topic.produce(0, &[sent("b", "{"), sent("c", r#"{"n": 3}"#)]);
     let routes = dead_letters(WRITE, &dead, "headers = \"connect\"");
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&routes);
     let service = Service::start(&setup);
@@ -258,7 +211,7 @@ fn a_row_that_the_database_refuses_makes_a_dead_letter_that_says_which_and_its_r
         messages.push(format!(r#"{{"user": "{user}", "id": "m{n}", "n": {n}{text}}}"#));
     }
     let messages: Vec<Sent<'_>> = messages.iter().map(|payload| sent("one", payload)).collect();
-    produce(&topic, &messages);
+    topic.produce(0, &messages);
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&dead_letters(TWO_WRITES, &dead, ""));
     let service = Service::start(&setup);
     wait_end(&topic, &setup);
@@ -300,8 +253,8 @@ fn what_is_dropped_is_counted_and_the_rest_goes_on() {
     let topic = kafka.topic("events", 1);
     let sim = simulator_with_records_of(2000);
     let big = format!(r#"{{"id": "a", "n": 2, "text": "{}"}}"#, "x".repeat(3000));
-    produce(
-        &topic,
+    topic.produce(
+        0,
         &[
             sent("a", r#"{"id": "a", "n": 1}"#),
             sent("b", "no JSON"),
@@ -331,8 +284,8 @@ fn a_reject_stops_the_service_where_it_is_to() {
     let kafka = Kafka::mock();
     let topic = kafka.topic("events", 1);
     let sim = simulator();
-    produce(
-        &topic,
+    topic.produce(
+        0,
         &[
             sent("a", r#"{"id": "a", "n": 1}"#),
             sent("b", "no JSON"),
@@ -358,7 +311,7 @@ fn stops_at_its_limit(good: usize, limit: &str, dead_letters_expected: usize) {
     let fine: Vec<String> = (0..good).map(|n| format!(r#"{{"id": "a{n}", "n": {n}}}"#)).collect();
     let mut messages: Vec<Sent<'_>> = fine.iter().map(|payload| sent("k", payload)).collect();
     messages.extend((0..3000).map(|_| sent("k", "no JSON")));
-    produce(&topic, &messages);
+    topic.produce(0, &messages);
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&dead_letters(WRITE, &dead, limit));
     let ended = Service::start(&setup).end();
     ended.assert(Exit::Rejected);
@@ -412,8 +365,8 @@ fn a_route_publishes_messages_as_they_came_and_as_objects_made_of_their_fields()
     let made = kafka.topic("made", 1);
     let sim = simulator();
     let payload = r#"{"id": "a", "n": 1, "list": [1, "zwei", null, {"x": 2.5}]}"#;
-    produce(
-        &topic,
+    topic.produce(
+        0,
         &[
             Sent {
                 headers: &[("trace", Some(b"abc"))],
@@ -466,8 +419,8 @@ fn what_a_rejected_message_would_publish_is_not_published() {
     let dead = kafka.topic("dead", 1);
     let sim = simulator_with_records_of(2000);
     let big = format!(r#"{{"id": "a", "n": 2, "text": "{}"}}"#, "x".repeat(3000));
-    produce(
-        &topic,
+    topic.produce(
+        0,
         &[
             sent("a", r#"{"id": "a", "n": 1}"#),
             sent("a", &big),
@@ -497,14 +450,14 @@ fn while_the_dead_letter_topic_is_away_no_offset_passes_the_message_and_then_all
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&dead_letters(WRITE, &dead, ""));
     kafka.fail_topic(&dead.name);
     let service = Service::start(&setup);
-    produce(&topic, &messages);
+    topic.produce(0, &messages);
     // Everything that can be done is done: what came before it is committed, and it is in hand.
     service.wait_for("the dead letter to be asked for", |counters| {
         counters.messages_in_hand.get() > 0 && counters.rows_written.get() >= 70
     });
     // The other partition goes on, and is committed: this one could be, too.
     for round in 1..=5 {
-        produce_to(&topic, 1, &[sent("k", r#"{"id": "b", "n": 1}"#)]);
+        topic.produce(1, &[sent("k", r#"{"id": "b", "n": 1}"#)]);
         let committed = wait_until(
             "the other partition to be committed",
             || topic.committed(&setup.group),
@@ -543,7 +496,7 @@ fn nothing_later_goes_to_a_record_that_refused_a_row_before_its_dead_letter_is_a
         })
         .collect();
     let messages: Vec<Sent<'_>> = messages.iter().map(|payload| sent("one", payload)).collect();
-    produce(&topic, &messages);
+    topic.produce(0, &messages);
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&dead_letters(TWO_WRITES, &dead, ""));
     kafka.fail_topic(&dead.name);
     let service = Service::start(&setup);
@@ -553,7 +506,7 @@ fn nothing_later_goes_to_a_record_that_refused_a_row_before_its_dead_letter_is_a
         counters.rows_written.get() >= 40
     });
     for round in 1..=5 {
-        produce_to(&topic, 1, &[sent("k", r#"{"user": "two", "id": "b", "n": 1}"#)]);
+        topic.produce(1, &[sent("k", r#"{"user": "two", "id": "b", "n": 1}"#)]);
         wait_until(
             "the other partition to be committed",
             || topic.committed(&setup.group),

@@ -34,7 +34,7 @@ use rdkafka::bindings::{
 };
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders, ToBytes};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -308,6 +308,35 @@ impl Topic {
         (0..self.partitions).map(beginning).collect()
     }
 
+    /// Sends these to one partition, each with a timestamp one above that before it; acknowledged when this returns.
+    pub fn produce(&self, partition: i32, messages: &[Sent<'_>]) {
+        let producer: BaseProducer = self
+            .client
+            .clone()
+            .set("enable.idempotence", "true")
+            .set("message.max.bytes", "10000000")
+            .create()
+            .unwrap();
+        for (number, message) in (0..).zip(messages) {
+            let mut headers = OwnedHeaders::new();
+            for (key, value) in message.headers {
+                headers = headers.insert(Header { key, value: *value });
+            }
+            let mut record = BaseRecord::<str, [u8]>::to(&self.name)
+                .partition(partition)
+                .timestamp(TIMESTAMP_MS + number)
+                .headers(headers);
+            if let Some(key) = message.key {
+                record = record.key(key);
+            }
+            if let Some(payload) = message.payload {
+                record = record.payload(payload);
+            }
+            send_record(&producer, record);
+        }
+        producer.flush(DEADLINE).unwrap();
+    }
+
     /// Its first `messages` messages, of all partitions, each partition's in order; fails where there are not so many in time.
     pub fn read(&self, messages: usize) -> Vec<Read> {
         let consumer: BaseConsumer = self.client.clone().set("group.id", unique("reader")).create().unwrap();
@@ -341,6 +370,26 @@ impl Topic {
         (0..self.partitions).map(end).collect()
     }
 }
+
+/// A message to be sent, as it is to stand in a topic.
+#[derive(Clone, Copy)]
+pub struct Sent<'s> {
+    pub key: Option<&'s str>,
+    pub payload: Option<&'s [u8]>,
+    pub headers: &'s [(&'s str, Option<&'s [u8]>)],
+}
+
+/// With a key and a payload.
+pub fn sent<'s>(key: &'s str, payload: &'s str) -> Sent<'s> {
+    Sent {
+        key: Some(key),
+        payload: Some(payload.as_bytes()),
+        headers: &[],
+    }
+}
+
+/// The timestamp of the first message of [`Topic::produce`].
+pub const TIMESTAMP_MS: i64 = 1_700_000_000_123;
 
 /// A message as it stands in a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -389,13 +438,19 @@ impl Read {
 
 /// Sends one message and, where the producer is full, waits until it is not.
 pub fn send(producer: &BaseProducer, topic: &str, partition: i32, payload: &[u8]) {
-    let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(payload);
+    send_record(
+        producer,
+        BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(payload),
+    );
+}
+
+fn send_record<K: ToBytes + ?Sized>(producer: &BaseProducer, mut record: BaseRecord<'_, K, [u8]>) {
     let deadline = Instant::now() + DEADLINE;
     while let Err((error, back)) = producer.send(record) {
         assert_eq!(
             error,
             KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull),
-            "producing to {topic}"
+            "producing"
         );
         assert!(Instant::now() < deadline, "the producer is full for {DEADLINE:?}");
         record = back;

@@ -26,6 +26,12 @@ pub use pattern::Pattern;
 /// A longer expression is refused: nobody can read it, and the parser recurses along it.
 const BYTES_MAX: usize = 4096;
 
+/// More parentheses and calls inside one another are refused by the parser, which recurses through a dozen rules for each.
+const NESTED_MAX: u16 = 32;
+
+/// Of the thread that parses; touched only as far as it is needed.
+const STACK_BYTES: usize = 64 * 1024 * 1024;
+
 /// Before a number, what stands for a read in [`Program::expression`]. No name of CEL has it.
 pub const READ: char = '$';
 /// Before a number, what stands for a constant.
@@ -203,9 +209,23 @@ pub fn parse(text: &str, scope: Scope<'_>) -> Result<Program, Vec<Bad>> {
             "make two of it: each string of `require` is one",
         ));
     }
-    let parsed = Parser::new().parse_with_source_info(text);
-    let (expression, source) = parsed.map_err(|errors| vec![syntax(text, &errors)])?;
-    walk::check(expression, &source, scope)
+    // The parser recurses, and takes 180 KiB of stack for a pair of parentheses in a debug build.
+    std::thread::scope(|threads| {
+        let thread = std::thread::Builder::new()
+            .name("cel".to_owned())
+            .stack_size(STACK_BYTES);
+        let parsed = thread.spawn_scoped(threads, || {
+            let parsed = Parser::new()
+                .max_recursion_depth(NESTED_MAX)
+                .parse_with_source_info(text);
+            let (expression, source) = parsed.map_err(|errors| vec![syntax(text, &errors)])?;
+            walk::check(expression, &source, scope)
+        });
+        let joined = parsed.map(std::thread::ScopedJoinHandle::join);
+        joined
+            .unwrap_or_else(|error| Ok(Err(whole(&format!("cannot be parsed: {error}"), "start again"))))
+            .unwrap_or_else(|_| Err(whole("is more than the parser takes", "write it in another way")))
+    })
 }
 
 /// The first of the parser's complaints: those behind it come of it.

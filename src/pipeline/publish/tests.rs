@@ -225,8 +225,8 @@ fn a_batch_that_is_too_large_goes_in_parts() {
 #[test]
 fn a_refusal_that_follows_another_reports_failure_is_still_narrowed_down() {
     // The first of a request is reported as refused with another one.
-    let publisher = MadeUp::new(|_, payload, alone| match payload {
-        "a" if alone => Fate::Store,
+    let publisher = MadeUp::new(|attempt, payload, _| match payload {
+        "a" if attempt > 0 => Fate::Store,
         "a" => Fate::Fail(-138),
         _ => Fate::Fail(87),
     });
