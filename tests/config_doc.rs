@@ -2,6 +2,9 @@
 
 #![allow(clippy::panic)] // helpers of tests fail by panicking
 
+#[path = "support/schema.rs"]
+mod schema;
+
 use penstock::config::keys::{self, Key, Kind, Section};
 use penstock::config::{self, Outside, kafka_properties};
 
@@ -203,6 +206,7 @@ fn check_example(example: &str) {
             if let Err(faults) = config::parse_with(&whole, "example", &Anything) {
                 panic!("{line}\n{faults}");
             }
+            schema::assert_accepts(&whole);
         }
         return;
     }
@@ -210,6 +214,7 @@ fn check_example(example: &str) {
     if let Err(faults) = config::parse_with(&whole, "example", &Anything) {
         panic!("{example}\n{faults}");
     }
+    schema::assert_accepts(&whole);
 }
 
 #[test]

@@ -5,6 +5,9 @@
 
 #![allow(clippy::panic, clippy::unwrap_used)] // helpers of tests fail by panicking
 
+#[path = "support/schema.rs"]
+mod schema;
+
 use penstock::config::{self, Config, Fault, Outside};
 
 /// An environment and files of the test's own.
@@ -52,7 +55,10 @@ fn parse(text: &str) -> Result<Config, config::Faults> {
 
 fn good(piece: &str) -> Config {
     match parse(&whole(piece)) {
-        Ok(config) => config,
+        Ok(config) => {
+            schema::assert_accepts(&whole(piece));
+            config
+        }
         Err(faults) => panic!("{piece}\nhas no fault, but:\n{faults}"),
     }
 }
@@ -2739,7 +2745,7 @@ fn values_are_checked() {
         (
             "{}",
             "",
-            "names neither `path`, `value` nor `object`",
+            "names neither `path`, `value`, `object` nor `expr`",
             "a table",
             "{ path =",
         ),
@@ -2963,6 +2969,195 @@ fn syntax_errors_come_with_the_faults_that_are_certain() {
 }
 
 #[test]
+fn conditions_are_checked_with_the_column_in_them() {
+    let route = |line: &str| ROUTE.replace("[[route]]\n", &format!("[[route]]\n{line}\n"));
+    for (line, key, problem, found, cure) in [
+        (
+            "when = \"has(type)\"",
+            "when",
+            "column 5: has() asks",
+            "\"has(type)\"",
+            "has(msg.type)",
+        ),
+        (
+            "when = \"type = 'a'\"",
+            "when",
+            "column 6: `=` cannot stand here",
+            "type",
+            "==",
+        ),
+        (
+            "when = \"meta.tpic == 'a'\"",
+            "when",
+            "`meta` has no `tpic`",
+            "tpic",
+            "`topic`",
+        ),
+        (
+            "when = \"size(items)\"",
+            "when",
+            "true or false, and this is int",
+            "size",
+            "size(items) > 0",
+        ),
+        (
+            "when = \"1 == 1\"",
+            "when",
+            "names nothing of the message",
+            "1 == 1",
+            "name a field",
+        ),
+        ("when = true", "when", "expected a string", "boolean true", "in quotes"),
+        (
+            "when_error = \"false\"",
+            "when_error",
+            "`when_error` without `when`",
+            "\"false\"",
+            "add when",
+        ),
+        (
+            "when = \"a\"\nwhen_error = \"skip\"",
+            "when_error",
+            "none of the values",
+            "\"skip\"",
+            "\"reject\"",
+        ),
+        (
+            "require = \"a > 1\"",
+            "require",
+            "an array of conditions",
+            "\"a > 1\"",
+            "in brackets",
+        ),
+        (
+            "require = []",
+            "require",
+            "needs at least one",
+            "an array of 0",
+            "remove `require`",
+        ),
+        (
+            "require = [\"a > 1\", \"starts(b)\"]",
+            "require[1]",
+            "column 7: no function starts()",
+            "starts(b)",
+            "functions",
+        ),
+        (
+            "when = \"${env:SECRET}\"",
+            "when",
+            "what the reference holds is no CEL",
+            "${env:SECRET}",
+            "Conditions",
+        ),
+    ] {
+        let at = if line.contains('\n') { 3 } else { 2 };
+        check(&route(line), &[(at, &format!("route[0].{key}"), problem, found, cure)]);
+    }
+    check_write(&[
+        (
+            "when = \"item.q > 'x' + 1\"",
+            "when",
+            "`+` cannot take string and int",
+            "item.q",
+            "string(…)",
+        ),
+        (
+            "when_error = \"reject\"",
+            "when_error",
+            "without `when`",
+            "\"reject\"",
+            "add when",
+        ),
+    ]);
+    check(
+        "[[route]]\n[[route.publish]]\ntopic = \"p\"\nwhen = \"a >\"",
+        &[(
+            4,
+            "route[0].publish[0].when",
+            "column 4: ends before",
+            "\"a >\"",
+            "write CEL",
+        )],
+    );
+}
+
+#[test]
+fn computed_values_are_checked() {
+    check_write(&[
+        (
+            "bins = { a = { expr = \"b.lower()\" } }",
+            "bins.a.expr",
+            "no function .lower()",
+            "b.lower()",
+            "functions",
+        ),
+        (
+            "bins = { a = { expr = \"1 + 1\" } }",
+            "bins.a.expr",
+            "names nothing of the message",
+            "1 + 1",
+            "{ value = … }",
+        ),
+        (
+            "bins = { a = { expr = \"b\", missing = \"skip\" } }",
+            "bins.a.missing",
+            "`missing` contradicts `expr`",
+            "skip",
+            "has(msg.price)",
+        ),
+        (
+            "bins = { a = { expr = \"b\", default = 1 } }",
+            "bins.a.default",
+            "`default` contradicts `expr`",
+            "1",
+            "has(",
+        ),
+        (
+            "bins = { a = { expr = \"b\", path = \"c\" } }",
+            "bins.a.expr",
+            "contradict each other",
+            "b",
+            "one of them",
+        ),
+        (
+            "bins = { a = { expr = \"timestamp(b)\" } }",
+            "bins.a.expr",
+            "no record can hold a timestamp",
+            "timestamp",
+            "string(…)",
+        ),
+        (
+            "add = { n = { expr = \"b * 2\" } }",
+            "add.n.expr",
+            "has no type",
+            "b * 2",
+            "beside `expr`",
+        ),
+        (
+            "add = { n = { expr = \"b\", as = \"hex\" } }",
+            "add.n.as",
+            "cannot be read as this",
+            "hex",
+            "integer, float",
+        ),
+    ]);
+    check(
+        "[[route]]\n[[route.write]]\ntombstone = \"delete\"\nkey = { expr = \"meta.key + id\" }\nbins = [\"a\"]",
+        &[(
+            4,
+            "route[0].write[0].key",
+            "a key that a message without payload has",
+            "a table",
+            "\"@key\"",
+        )],
+    );
+    good(
+        "[[route]]\n[[route.write]]\ntombstone = \"delete\"\nkey = { expr = \"meta.topic + meta.key\" }\nbins = [\"a\"]",
+    );
+}
+
+#[test]
 fn a_file_of_faults_is_told_whole_and_in_order() {
     let text = r#"[run]
 memory = 5
@@ -3015,7 +3210,7 @@ action = "burn"
         (13, "aerospike.namespace", "is missing", "", ""),
         (13, "aerospike.user", "is missing", "", ""),
         (14, "aerospike.hosts", "a host is empty", "\"\"", ""),
-        (17, "route[0].when", "not known to this version", "", ""),
+        (17, "route[0].when", "names nothing of the message", "\"true\"", ""),
         (
             18,
             "route[0].topics[0]",

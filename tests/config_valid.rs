@@ -4,9 +4,13 @@
 
 use std::time::Duration;
 
+#[path = "support/schema.rs"]
+mod schema;
+
+use penstock::config::cel::What;
 use penstock::config::model::{
-    Action, Bin, Expr, Format, InDoubt, LongNames, Missing, Mode, Name, OnConflict, Operation, OperationKind, Part,
-    Path, RejectAction, Segment, Source, StallAction, Start, Tombstone, Ttl, TtlOn, Typed, Write,
+    Action, Bin, Cel, Expr, Format, InDoubt, LongNames, Missing, Mode, Name, OnConflict, Operation, OperationKind,
+    Part, Path, RejectAction, Segment, Source, StallAction, Start, Tombstone, Ttl, TtlOn, Typed, Write,
 };
 use penstock::config::{self, Config, Outside};
 use proptest::prelude::*;
@@ -31,7 +35,10 @@ impl Outside for Nothing {
 
 fn good(text: &str) -> Config {
     match config::parse_with(text, "penstock.toml", &Nothing) {
-        Ok(config) => config,
+        Ok(config) => {
+            schema::assert_accepts(text);
+            config
+        }
         Err(faults) => panic!("{faults}"),
     }
 }
@@ -60,6 +67,7 @@ fn told(value: &Typed) -> String {
                 .collect();
             format!("{{{}}}", fields.join(" "))
         }
+        Expr::Cel(cel) => format!("({})", cel.written),
     };
     if let Some(cast) = value.cast {
         told.push_str(&format!(" as {cast:?}"));
@@ -496,6 +504,65 @@ fn what_is_left_out_has_its_default() {
     let write = &short.routes[0].writes[0];
     assert_eq!((fixed(&write.set), write.send_key), ("", false));
     assert!(matches!(write.ttl, Ttl::Default));
+}
+
+#[test]
+fn conditions_and_computed_values_are_taken_as_written() {
+    let config = good(
+        r#"
+[kafka]
+brokers = "b"
+topics = ["events"]
+[aerospike]
+hosts = "h"
+namespace = "n"
+[[route]]
+root = "p"
+when = """type != 'x' &&
+  msg.version > 1"""
+when_error = "false"
+require = ["amount >= 0", "meta.key != null"]
+[[route.write]]
+when = "item.q > index"
+each = "items"
+key = "id"
+bins = { a = { expr = "price * qty", as = "string" } }
+[[route.publish]]
+when = "meta.topic == 'a'"
+when_error = "reject"
+topic = "out"
+"#,
+    );
+    let route = &config.routes[0];
+    let when = route.when.as_ref().unwrap();
+    assert!(when.error_is_false && when.condition.line == 10);
+    let reads = |cel: &Cel| {
+        cel.program
+            .reads
+            .iter()
+            .map(|read| read.what.clone())
+            .collect::<Vec<_>>()
+    };
+    let field = |names: &[&str]| What::Value(Source::Path(path(names)));
+    assert_eq!(reads(&when.condition), [field(&["p", "type"]), field(&["version"])]);
+    assert_eq!(route.require.len(), 2);
+    assert_eq!(reads(&route.require[1]), [What::Value(Source::Key)]);
+    let write = &route.writes[0];
+    let when = write.when.as_ref().unwrap();
+    assert!(!when.error_is_false && when.condition.program.reads_element());
+    assert_eq!(
+        one_bins(bins(write)),
+        [("a".to_owned(), "(price * qty) as String".to_owned())]
+    );
+    assert!(
+        !route.publishes[0]
+            .when
+            .as_ref()
+            .unwrap()
+            .condition
+            .program
+            .reads_payload()
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod support;
 
 use penstock::ops::exit::Exit;
 use support::{
-    Kafka, Read, Sent, Service, Setup, TIMESTAMP_MS, Topic, sent, simulator, simulator_with_records_of, wait_until,
+    Kafka, Read, Sent, Service, Setup, Topic, sent, simulator, simulator_with_records_of, timestamp_ms, wait_until,
 };
 
 const WRITE: &str = "
@@ -81,7 +81,7 @@ fn a_dead_letter_is_the_message_as_it_came_and_says_what_is_wrong_with_it() {
     };
     assert_eq!(cut_off.key.as_deref(), Some(b"b".as_slice()));
     assert_eq!(cut_off.text(), r#"{"id": "b", "n": "#);
-    assert_eq!(cut_off.timestamp_ms, Some(TIMESTAMP_MS + 1));
+    assert_eq!(cut_off.timestamp_ms, Some(timestamp_ms() + 1));
     let own: Vec<(&str, Option<&[u8]>)> = cut_off.headers[..3]
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_deref()))
@@ -95,7 +95,7 @@ fn a_dead_letter_is_the_message_as_it_came_and_says_what_is_wrong_with_it() {
             ("penstock.topic_id", "*"),
             ("penstock.partition", "0"),
             ("penstock.offset", "1"),
-            ("penstock.timestamp", "1700000000124"),
+            ("penstock.timestamp", &(timestamp_ms() + 1).to_string()),
             ("penstock.group", &setup.group),
             ("penstock.stage", "decode"),
             ("penstock.reason", "not_json"),
@@ -163,7 +163,7 @@ fn dead_letters_can_bear_the_header_names_of_kafka_connect() {
             ("penstock.topic_id", "*"),
             ("__connect.errors.partition", "0"),
             ("__connect.errors.offset", "0"),
-            ("penstock.timestamp", "1700000000123"),
+            ("penstock.timestamp", &timestamp_ms().to_string()),
             ("__connect.errors.connector.name", &setup.group),
             ("__connect.errors.stage", "VALUE_CONVERTER"),
             ("__connect.errors.exception.class.name", "not_json"),
@@ -388,7 +388,7 @@ fn a_route_publishes_messages_as_they_came_and_as_objects_made_of_their_fields()
     copies.sort_by_key(|copy| copy.timestamp_ms);
     assert_eq!(copies[0].text(), payload);
     assert_eq!((copies[0].key_text(), copies[1].key_text()), ("a", "b"));
-    assert_eq!(copies[0].timestamp_ms, Some(TIMESTAMP_MS));
+    assert_eq!(copies[0].timestamp_ms, Some(timestamp_ms()));
     let headers: Vec<(&str, Option<&str>)> = copies[0]
         .headers
         .iter()

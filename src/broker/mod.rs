@@ -9,10 +9,12 @@ pub mod committed;
 pub mod context;
 pub mod latest;
 pub mod origin;
+pub mod newest;
 pub mod probe;
 pub mod producer;
 #[cfg(feature = "sim")]
 pub mod provoke;
+pub mod survey;
 pub mod topic_ids;
 
 use std::sync::Arc;

@@ -212,7 +212,7 @@ pub(super) fn offset_tag(topic_id: TopicId, cluster_id: Option<&str>) -> String 
 }
 
 /// The topic that an offset of this cluster belongs to; `None` where that is not said.
-fn tagged_topic(tag: &str, cluster_id: Option<&str>) -> Option<TopicId> {
+pub(super) fn tagged_topic(tag: &str, cluster_id: Option<&str>) -> Option<TopicId> {
     let mut words = tag.split(' ');
     let (name, topic, cluster) = (words.next()?, words.next()?, words.next()?);
     if name != "penstock" || cluster.strip_prefix("cluster=") != cluster_id {

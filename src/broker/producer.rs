@@ -657,7 +657,7 @@ impl TopicFlow {
                 trouble.last = now;
                 let is_news = meaning == Meaning::Unknown && trouble.why != why;
                 trouble.why = why.clone();
-                is_news.then(|| Edge::Unknown {
+                is_news.then_some(Edge::Unknown {
                     code: failure.code,
                     why,
                 })

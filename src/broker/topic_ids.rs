@@ -73,7 +73,7 @@ impl TopicId {
         Some(TopicId(bytes.try_into().ok()?))
     }
 
-    fn from_halves(most: i64, least: i64) -> Self {
+    pub(super) fn from_halves(most: i64, least: i64) -> Self {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&most.to_be_bytes());
         bytes[8..].copy_from_slice(&least.to_be_bytes());

@@ -32,6 +32,8 @@ mod syntax;
 mod values;
 // CEL: conditions and computed values.
 pub mod cel;
+// The JSON Schema of the file, for editors.
+pub mod schema;
 // Which librdkafka properties may be set, and why not the others.
 pub mod kafka_properties;
 // `[[route]]`.
@@ -61,26 +63,43 @@ pub use references::{Outside, System};
 /// A larger file is refused unread: no configuration is, and everything here has a bound.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// What makes checked values of a file's top level.
+type Sections = fn(&table::Table<'_>) -> Option<Config>;
+
 /// Reads and checks the configuration at `path`. A relative `${file:…}` is looked up beside it.
 pub fn load(path: &Path) -> Result<Config, Faults> {
-    let file_name = path.display().to_string();
-    let text = read(path).map_err(|fault| Faults {
-        file: file_name.clone(),
-        faults: vec![*fault],
-    })?;
-    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-    parse_with(&text, &file_name, &System { folder })
+    load_by(path, sections::config)
 }
 
 /// As [`load`], for a program whose rules are code (a [`crate::processor::Processor`]): the file has no `[[route]]`.
 pub fn load_settings(path: &Path) -> Result<Config, Faults> {
-    let file_name = path.display().to_string();
-    let text = read(path).map_err(|fault| Faults {
-        file: file_name.clone(),
+    load_by(path, sections::settings)
+}
+
+fn load_by(path: &Path, sections: Sections) -> Result<Config, Faults> {
+    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+    let opened = std::fs::File::open(path).map_err(|error| unreadable(&error));
+    let text = opened.and_then(read);
+    read_and_checked(text, &path.display().to_string(), &System { folder }, sections)
+}
+
+/// As [`load`], from where bytes come that are in no file, such as standard input; `file_name` is what faults call it. A
+/// relative `${file:…}` is looked up in the working directory.
+pub fn load_from(reader: impl Read, file_name: &str) -> Result<Config, Faults> {
+    read_and_checked(read(reader), file_name, &System::default(), sections::config)
+}
+
+fn read_and_checked(
+    text: Result<String, Box<Fault>>,
+    file_name: &str,
+    outside: &dyn Outside,
+    sections: Sections,
+) -> Result<Config, Faults> {
+    let text = text.map_err(|fault| Faults {
+        file: file_name.to_owned(),
         faults: vec![*fault],
     })?;
-    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-    checked(&text, &file_name, &System { folder }, sections::settings)
+    checked(&text, file_name, outside, sections)
 }
 
 /// As [`parse`], for a program whose rules are code: the text has no `[[route]]`.
@@ -99,13 +118,8 @@ pub fn parse_with(text: &str, file_name: &str, outside: &dyn Outside) -> Result<
     checked(text, file_name, outside, sections::config)
 }
 
-fn checked(
-    text: &str,
-    file_name: &str,
-    outside: &dyn Outside,
-    read: fn(&table::Table<'_>) -> Option<Config>,
-) -> Result<Config, Faults> {
-    let (config, faults) = reader::with_document(text, outside, read);
+fn checked(text: &str, file_name: &str, outside: &dyn Outside, sections: Sections) -> Result<Config, Faults> {
+    let (config, faults) = reader::with_document(text, outside, sections);
     match config {
         Some(config) if faults.is_empty() => Ok(config),
         _ => Err(Faults {
@@ -115,27 +129,30 @@ fn checked(
     }
 }
 
-fn read(path: &Path) -> Result<String, Box<Fault>> {
-    let whole = |problem: String, cure: &str| {
-        Box::new(Fault {
-            line: 0,
-            key: String::new(),
-            found: None,
-            problem,
-            cure: cure.to_owned(),
-        })
-    };
-    let unreadable = |error: std::io::Error| {
-        whole(
-            format!("cannot be read: {error}"),
-            "name a file that exists and that this user may read",
-        )
-    };
+/// A fault of the file as a whole.
+fn whole(problem: String, cure: &str) -> Box<Fault> {
+    Box::new(Fault {
+        line: 0,
+        key: String::new(),
+        found: None,
+        problem,
+        cure: cure.to_owned(),
+    })
+}
+
+fn unreadable(error: &std::io::Error) -> Box<Fault> {
+    whole(
+        format!("cannot be read: {error}"),
+        "name a file that exists and that this user may read",
+    )
+}
+
+fn read(reader: impl Read) -> Result<String, Box<Fault>> {
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(FILE_BYTES_MAX + 1)
+    reader
+        .take(FILE_BYTES_MAX + 1)
         .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+        .map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(whole(
             "is larger than 1 MiB".to_owned(),

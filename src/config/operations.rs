@@ -14,7 +14,7 @@ use super::reader::Node;
 use super::table::{Table, whole};
 use super::values::{self, Place};
 
-const KEPT_MAX: i64 = 1_000_000;
+pub const KEPT_MAX: i64 = 1_000_000;
 
 /// An operation with its place.
 pub struct Placed<'a> {

@@ -54,6 +54,16 @@ pub fn size(text: &str) -> Result<u64, Bad> {
     quantity(text, SIZES)
 }
 
+/// Every unit of a duration.
+pub fn duration_units() -> Vec<&'static str> {
+    DURATIONS.iter().map(|(unit, _)| *unit).collect()
+}
+
+/// Every unit of a size.
+pub fn size_units() -> Vec<&'static str> {
+    SIZES.iter().map(|(unit, _)| *unit).collect()
+}
+
 pub const DURATION_UNITS: &str = "ms, s, m, h, d";
 pub const SIZE_UNITS: &str = "KiB, MiB, GiB, TiB (1024), kB, MB, GB, TB (1000), B";
 

@@ -52,7 +52,7 @@ impl Place {
     }
 
     /// What a value can be read as here; nothing: all.
-    fn allowed(self) -> Option<&'static [As]> {
+    pub fn allowed(self) -> Option<&'static [As]> {
         match self {
             Place::Bin | Place::Payload => None,
             Place::PublishedKey | Place::Header => Some(&[As::String, As::Integer, As::Base64, As::Hex]),
@@ -118,10 +118,9 @@ pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
 fn refuse_constant(node: &Node<'_>, constant: &Constant, place: Place) -> Option<()> {
     let (problem, cure) = match (place, constant) {
         (Place::Bin | Place::Ttl | Place::Payload, _)
-        | (Place::PublishedKey | Place::Header, Constant::String(_) | Constant::Int(_))
+        | (Place::PublishedKey | Place::Header | Place::MapKey, Constant::String(_) | Constant::Int(_))
         | (Place::Number, Constant::Int(_) | Constant::Float(_))
-        | (Place::Text | Place::Name, Constant::String(_))
-        | (Place::MapKey, Constant::String(_) | Constant::Int(_)) => return Some(()),
+        | (Place::Text | Place::Name, Constant::String(_)) => return Some(()),
         (Place::Key, _) => (
             "a constant key: every message would write the same record",
             "name a field, e.g. \"user.id\", or a template with one, e.g. \"user:{user.id}\"",
@@ -457,7 +456,7 @@ fn as_named(name: &str) -> As {
         .map_or(As::String, |(_, cast)| *cast)
 }
 
-fn name_of(cast: As) -> &'static str {
+pub fn name_of(cast: As) -> &'static str {
     NAMES
         .iter()
         .find(|(_, each)| *each == cast)

@@ -110,7 +110,7 @@ impl Value {
         }
     }
 
-    fn as_float(&self) -> Option<f64> {
+    pub fn as_float(&self) -> Option<f64> {
         match self {
             Value::Float(value) => Some(*value),
             Value::Float32(value) => Some(f64::from(*value)),

@@ -10,6 +10,7 @@ mod connection;
 mod limit;
 mod request;
 pub mod health;
+pub mod info;
 
 use std::fmt;
 use std::sync::Arc;

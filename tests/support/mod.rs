@@ -14,8 +14,8 @@ pub mod process;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -324,7 +324,7 @@ impl Topic {
             }
             let mut record = BaseRecord::<str, [u8]>::to(&self.name)
                 .partition(partition)
-                .timestamp(TIMESTAMP_MS + number)
+                .timestamp(timestamp_ms() + number)
                 .headers(headers);
             if let Some(key) = message.key {
                 record = record.key(key);
@@ -388,8 +388,15 @@ pub fn sent<'s>(key: &'s str, payload: &'s str) -> Sent<'s> {
     }
 }
 
-/// The timestamp of the first message of [`Topic::produce`].
-pub const TIMESTAMP_MS: i64 = 1_700_000_000_123;
+/// The timestamp of the first message of [`Topic::produce`]: that of the test's begin, since a real broker deletes what is
+/// older than a topic's retention.
+pub fn timestamp_ms() -> i64 {
+    static BEGUN: OnceLock<i64> = OnceLock::new();
+    *BEGUN.get_or_init(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        i64::try_from(since.as_millis()).unwrap()
+    })
+}
 
 /// A message as it stands in a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]

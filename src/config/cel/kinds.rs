@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use cel::common::ast::operators;
+use cel::common::ast::operators as op;
 
 /// A set of CEL's types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,50 +108,28 @@ pub fn binary(operator: &str, left: Kinds, right: Kinds) -> Kinds {
 /// The same for one kind on each side.
 fn pair(operator: &str, left: Kinds, right: Kinds) -> Kinds {
     use Kinds as K;
-    let numbers = left.meets(K::NUMBER) && right.meets(K::NUMBER);
+    let is_same = left == right;
+    let are_numbers = left.meets(K::NUMBER) && right.meets(K::NUMBER);
+    let has_double = left == K::DOUBLE || right == K::DOUBLE;
+    let ordered = K::BOOL.or(K::STRING).or(K::BYTES).or(K::TIMESTAMP).or(K::DURATION);
+    let joined = K::STRING.or(K::BYTES).or(K::LIST).or(K::DURATION);
     match operator {
-        operators::EQUALS | operators::NOT_EQUALS => {
-            if left == right || numbers {
-                return K::BOOL;
-            }
+        op::EQUALS | op::NOT_EQUALS if is_same || are_numbers => K::BOOL,
+        op::LESS | op::LESS_EQUALS | op::GREATER | op::GREATER_EQUALS
+            if are_numbers || (is_same && left.meets(ordered)) =>
+        {
+            K::BOOL
         }
-        operators::LESS | operators::LESS_EQUALS | operators::GREATER | operators::GREATER_EQUALS => {
-            let ordered = K::BOOL.or(K::STRING).or(K::BYTES).or(K::TIMESTAMP).or(K::DURATION);
-            if numbers || (left == right && left.meets(ordered)) {
-                return K::BOOL;
-            }
-        }
-        operators::MODULO => {
-            if left == right && left.meets(K::INT.or(K::UINT)) {
-                return left;
-            }
-        }
+        op::MODULO if is_same && left.meets(K::INT.or(K::UINT)) => left,
         // A JSON number is an int or a double as its text happens to be: mixed, both are doubles.
-        _ if numbers && (left == K::DOUBLE || right == K::DOUBLE) => return K::DOUBLE,
-        _ if numbers => {
-            if left == right {
-                return left;
-            }
-        }
-        operators::ADD => {
-            if left == right && left.meets(K::STRING.or(K::BYTES).or(K::LIST).or(K::DURATION)) {
-                return left;
-            }
-            if (left, right) == (K::TIMESTAMP, K::DURATION) || (left, right) == (K::DURATION, K::TIMESTAMP) {
-                return K::TIMESTAMP;
-            }
-        }
-        operators::SUBSTRACT => {
-            if left == K::TIMESTAMP && right == K::DURATION {
-                return K::TIMESTAMP;
-            }
-            if left == right && left.meets(K::TIMESTAMP.or(K::DURATION)) {
-                return K::DURATION;
-            }
-        }
-        _ => {}
+        op::ADD | op::SUBSTRACT | op::MULTIPLY | op::DIVIDE if are_numbers && has_double => K::DOUBLE,
+        op::ADD | op::SUBSTRACT | op::MULTIPLY | op::DIVIDE if are_numbers && is_same => left,
+        op::ADD if is_same && left.meets(joined) => left,
+        op::ADD if [(K::TIMESTAMP, K::DURATION), (K::DURATION, K::TIMESTAMP)].contains(&(left, right)) => K::TIMESTAMP,
+        op::SUBSTRACT if (left, right) == (K::TIMESTAMP, K::DURATION) => K::TIMESTAMP,
+        op::SUBSTRACT if is_same && left.meets(K::TIMESTAMP.or(K::DURATION)) => K::DURATION,
+        _ => K::NONE,
     }
-    K::NONE
 }
 
 #[cfg(test)]
@@ -161,14 +139,14 @@ mod tests {
     #[test]
     fn a_field_can_be_added_compared_and_joined_and_is_never_a_timestamp() {
         assert_eq!(
-            binary(operators::MULTIPLY, Kinds::JSON, Kinds::INT),
+            binary(op::MULTIPLY, Kinds::JSON, Kinds::INT),
             Kinds::INT.or(Kinds::DOUBLE)
         );
-        assert_eq!(binary(operators::LESS, Kinds::JSON, Kinds::STRING), Kinds::BOOL);
-        assert_eq!(binary(operators::EQUALS, Kinds::JSON, Kinds::TIMESTAMP), Kinds::NONE);
-        assert_eq!(binary(operators::ADD, Kinds::STRING, Kinds::INT), Kinds::NONE);
+        assert_eq!(binary(op::LESS, Kinds::JSON, Kinds::STRING), Kinds::BOOL);
+        assert_eq!(binary(op::EQUALS, Kinds::JSON, Kinds::TIMESTAMP), Kinds::NONE);
+        assert_eq!(binary(op::ADD, Kinds::STRING, Kinds::INT), Kinds::NONE);
         assert_eq!(
-            binary(operators::SUBSTRACT, Kinds::TIMESTAMP, Kinds::TIMESTAMP),
+            binary(op::SUBSTRACT, Kinds::TIMESTAMP, Kinds::TIMESTAMP),
             Kinds::DURATION
         );
     }

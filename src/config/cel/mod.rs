@@ -16,7 +16,7 @@ use cel::common::value::Val;
 use cel::parser::Expression;
 use cel::parser::{ParseErrors, Parser};
 
-use super::grammar::Scope;
+pub use super::grammar::Scope;
 use super::model::{Cel, Source, When};
 use super::reader::{Node, all};
 use super::table::Table;
@@ -268,13 +268,34 @@ fn syntax(text: &str, errors: &ParseErrors) -> Bad {
         "not" | "NOT" | "is" => "not is !, not equal is !=".to_owned(),
         _ => "write CEL, e.g. type == 'purchase' && amount > 0".to_owned(),
     };
-    let message = error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg);
-    let message = message.split(" expecting ").next().unwrap_or(message);
-    let message: String = message.chars().take(120).collect();
     Bad {
         at,
-        problem: format!("is no CEL: {}", message.replace('\n', " ")),
+        problem: complaint(&error.msg),
         cure,
+    }
+}
+
+/// What the parser says, in our words where we know its own.
+fn complaint(message: &str) -> String {
+    let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
+    let message = message.split(" expecting ").next().unwrap_or(message);
+    // What it quotes.
+    let quoted = message.split_once('\'').and_then(|(_, rest)| rest.strip_suffix('\''));
+    let quoted = quoted.map(|text| text.trim().chars().take(40).collect::<String>());
+    match quoted.as_deref() {
+        _ if message.contains("Recursion limit") => {
+            format!("has more than {NESTED_MAX} parentheses and calls inside one another")
+        }
+        _ if message.starts_with("Incomplete") => "is not complete".to_owned(),
+        Some("<EOF>") => "ends before it is complete".to_owned(),
+        Some(text) if message.starts_with("token recognition") && text.starts_with(['\'', '"']) => {
+            "a string that does not end".to_owned()
+        }
+        Some(text) => format!("`{text}` cannot stand here"),
+        None => {
+            let message: String = message.chars().take(80).collect();
+            format!("is no CEL: {}", message.replace('\n', " "))
+        }
     }
 }
 

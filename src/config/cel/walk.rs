@@ -13,8 +13,8 @@ use crate::config::grammar::Scope;
 use crate::config::model::{Path, Segment, Source};
 use crate::config::reader::did_you_mean;
 
-/// Deeper expressions are refused: evaluating one recurses, on a worker's stack.
-const DEPTH_MAX: usize = 60;
+/// Deeper expressions are refused: evaluating one recurses, on a worker's stack (2 MiB; 38 KiB a level in a debug build).
+const DEPTH_MAX: usize = 40;
 
 const META: &[&str] = &["key", "topic", "partition", "offset", "timestamp", "headers"];
 
@@ -46,6 +46,7 @@ pub(super) fn check(expression: Expression, source: &SourceInfo, scope: Scope<'_
     };
     let (expression, kinds) = walk.expression(expression);
     if !walk.faults.is_empty() {
+        walk.faults.sort_by_key(|bad| bad.at);
         return Err(walk.faults);
     }
     Ok(Program {
@@ -607,7 +608,7 @@ impl Walk<'_> {
                     "has" => "write has(msg.type)",
                     _ => "write e.g. items.all(item, item.qty > 0)",
                 };
-                (format!("{written} is not called so"), cure.to_owned())
+                (format!("{written} does not stand so"), cure.to_owned())
             } else {
                 let names = functions::names();
                 (
@@ -620,12 +621,18 @@ impl Walk<'_> {
         }
         let styled: Vec<&&Function> = known.iter().filter(|each| each.member == member).collect();
         if styled.is_empty() {
-            let cure = if member {
-                format!("write {name}(x)")
+            let (problem, cure) = if member {
+                (
+                    format!("{written} is called with what it works on"),
+                    format!("write {name}(x)"),
+                )
             } else {
-                format!("write x.{name}(…)")
+                (
+                    format!("{written} is called on what it works on"),
+                    format!("write x.{name}(…)"),
+                )
             };
-            self.fault(id, format!("{written} is not called so"), cure);
+            self.fault(id, problem, cure);
             return None;
         }
         let counted: Vec<&&&Function> = styled

@@ -183,3 +183,9 @@ impl Asked<'_> {
 fn parent(path: &Path) -> Result<&[Segment], NoPlace> {
     path.split_last().map(|(_, parent)| parent).ok_or(NoPlace)
 }
+
+/// For the test of the table of functions: what `program`, whose reads are all `"1"`, comes to.
+#[cfg(test)]
+pub(crate) fn check_function(program: Program) -> String {
+    tests::of_ones(program)
+}

@@ -450,3 +450,5 @@ fn registry_payload(payload: &[u8]) -> Result<&[u8], Rejection> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod condition_tests;

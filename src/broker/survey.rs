@@ -1,0 +1,487 @@
+//! What Kafka says of topics, rights and the group's offsets, for `check --connect`.
+//!
+//! Asks only: joins no group, commits nothing, produces nothing. Which rights a user has is told by the brokers themselves
+//! (the authorised operations of `DescribeTopics` and `DescribeConsumerGroups`, which `rdkafka` has no call for); a
+//! broker that does not tell leaves it open.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_char};
+use std::fmt;
+use std::ptr;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rdkafka::bindings as sys;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::committed::Committed;
+use super::connection_config;
+use super::context::log_librdkafka;
+use super::origin::tagged_topic;
+use super::probe::ProbeError;
+use super::topic_ids::{Owned, TopicId};
+use crate::config::model::Kafka;
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Of a question that may stay open.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Between a request that failed and the next one, in which so many events are taken.
+const PAUSE: Duration = Duration::from_millis(200);
+const POLLS: u32 = 10;
+
+/// What was found of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TopicState {
+    /// With its partitions.
+    Present(Vec<i32>),
+    /// There is no such topic.
+    Absent,
+    /// Kafka does not let us see it.
+    Refused,
+    /// With Kafka's words.
+    Failed(String),
+}
+
+/// A right on a topic or on the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// To read messages, or to commit offsets.
+    Read,
+    /// To produce.
+    Write,
+    /// To see it.
+    Describe,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Right::Read => "READ",
+            Right::Write => "WRITE",
+            Right::Describe => "DESCRIBE",
+        })
+    }
+}
+
+/// Of one topic.
+#[derive(Debug, Clone)]
+pub struct TopicSurvey {
+    /// Its name.
+    pub name: String,
+    /// What was found.
+    pub state: TopicState,
+    /// The user's rights; `None`: not told.
+    pub rights: Option<Vec<Right>>,
+    /// The id that it has now.
+    pub id: Option<TopicId>,
+}
+
+/// Of one partition.
+#[derive(Debug, Clone)]
+pub struct PartitionSurvey {
+    /// Of this topic.
+    pub topic: String,
+    /// Its number.
+    pub number: i32,
+    /// The oldest message that is there, and the offset behind the last one.
+    pub range: (i64, i64),
+    /// The group's offset.
+    pub committed: Option<Committed>,
+}
+
+impl PartitionSurvey {
+    /// The topic that the group's offset was committed for, where it says so; nothing says so but Penstock itself.
+    pub fn committed_for(&self, cluster_id: Option<&str>) -> Option<TopicId> {
+        tagged_topic(&self.committed.as_ref()?.tag, cluster_id)
+    }
+}
+
+/// Of the group.
+#[derive(Debug, Clone, Default)]
+pub struct GroupSurvey {
+    /// The user's rights; `None`: not told.
+    pub rights: Option<Vec<Right>>,
+    /// So many members are in it; `None`: not told.
+    pub members: Option<usize>,
+    /// Why its offsets could not be asked for.
+    pub failure: Option<String>,
+    /// It was refused for want of rights.
+    pub is_refused: bool,
+}
+
+/// All that was found.
+#[derive(Debug, Clone)]
+pub struct KafkaSurvey {
+    /// As Kafka calls its cluster.
+    pub cluster_id: Option<String>,
+    /// So many brokers are known.
+    pub brokers: usize,
+    /// In the order that they were asked for.
+    pub topics: Vec<TopicSurvey>,
+    /// Of the topics that are consumed.
+    pub partitions: Vec<PartitionSurvey>,
+    /// Of `kafka.group`.
+    pub group: GroupSurvey,
+}
+
+/// With the last thing that librdkafka complained of: a request that is not answered says nothing of why.
+#[derive(Default)]
+struct Asking(Mutex<Option<String>>);
+
+impl ClientContext for Asking {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_librdkafka(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.0.lock() = Some(reason.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for Asking {}
+
+type Client = BaseConsumer<Asking>;
+
+/// Asks about the topics of the configuration, those that it produces to among them, and about its group.
+///
+/// # Errors
+/// When no broker answers within `timeout`, or none lets us in.
+pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<KafkaSurvey, ProbeError> {
+    let mut config = connection_config(kafka);
+    config.set("group.id", &kafka.group);
+    config.set("enable.auto.commit", "false");
+    config.set("enable.auto.offset.store", "false");
+    config.set("allow.auto.create.topics", "false");
+    let client: Client = config
+        .create_with_context(Asking::default())
+        .map_err(|error| ProbeError::Configuration(error.to_string()))?;
+    let (brokers, answering) = reach(&client, kafka, timeout)?;
+    let consumed = kafka.topics.iter().map(String::as_str);
+    let names: Vec<&str> = consumed.clone().chain(produced.iter().copied()).collect();
+    // A broker that does not know of rights may leave that question unanswered, and with it that of the ids.
+    let described = describe_topics(&client, answering, &names, false).unwrap_or_default();
+    let with_rights = describe_topics(&client, answering, &names, true).unwrap_or_default();
+    let topics: Vec<TopicSurvey> = names
+        .into_iter()
+        .map(|name| {
+            let (id, _) = described.get(name).cloned().unwrap_or_default();
+            let (_, rights) = with_rights.get(name).cloned().unwrap_or_default();
+            TopicSurvey {
+                name: name.to_owned(),
+                state: topic_state(&client, name),
+                rights,
+                id,
+            }
+        })
+        .collect();
+    let mut group = describe_group(&client, &kafka.group).unwrap_or_default();
+    let partitions = match partitions(&client, &topics[..kafka.topics.len()]) {
+        Ok(partitions) => partitions,
+        Err(error) => {
+            group.is_refused = super::committed::is_refusal(&error);
+            group.failure = Some(error.to_string());
+            Vec::new()
+        }
+    };
+    let cluster_id = client.client().fetch_cluster_id(REQUEST_TIMEOUT);
+    Ok(KafkaSurvey {
+        cluster_id,
+        brokers,
+        topics,
+        partitions,
+        group,
+    })
+}
+
+/// Waits for a broker's first answer: how many brokers there are, and which one it was.
+fn reach(client: &Client, kafka: &Kafka, timeout: Duration) -> Result<(usize, i32), ProbeError> {
+    let started = Instant::now();
+    let topic = kafka.topics.first().map(String::as_str);
+    loop {
+        let asked = client.fetch_metadata(topic, Duration::from_secs(1));
+        let why = match asked {
+            Ok(metadata) => {
+                // An address of the configuration has no number until it has said which broker it is.
+                let answering = Some(metadata.orig_broker_id()).filter(|id| *id >= 0);
+                let any = metadata.brokers().first().map(|broker| broker.id());
+                return Ok((metadata.brokers().len(), answering.or(any).unwrap_or(-1)));
+            }
+            Err(error) => error.to_string(),
+        };
+        // Refused credentials come as an event, while the request itself just times out.
+        for _ in 0..POLLS {
+            let event = client.poll(PAUSE / POLLS);
+            if let Some(Err(KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code))) = event
+                && code == RDKafkaErrorCode::Authentication
+            {
+                let complaint = client.context().0.lock().take();
+                return Err(ProbeError::Credentials(
+                    complaint.unwrap_or_else(|| "authentication failed".into()),
+                ));
+            }
+        }
+        if started.elapsed() >= timeout {
+            let complaint = client.context().0.lock().take();
+            return Err(ProbeError::Unreachable(complaint.unwrap_or(why)));
+        }
+    }
+}
+
+fn topic_state(client: &Client, name: &str) -> TopicState {
+    let metadata = match client.fetch_metadata(Some(name), REQUEST_TIMEOUT) {
+        Ok(metadata) => metadata,
+        Err(error) => return TopicState::Failed(error.to_string()),
+    };
+    let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
+        return TopicState::Failed("the topic is not in the broker's answer".to_owned());
+    };
+    match topic.error().map(RDKafkaErrorCode::from) {
+        None => {
+            let mut partitions: Vec<i32> = topic.partitions().iter().map(|partition| partition.id()).collect();
+            partitions.sort_unstable();
+            TopicState::Present(partitions)
+        }
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => TopicState::Absent,
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => TopicState::Refused,
+        Some(code) => TopicState::Failed(code.to_string()),
+    }
+}
+
+fn partitions(client: &Client, topics: &[TopicSurvey]) -> Result<Vec<PartitionSurvey>, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for topic in topics {
+        if let TopicState::Present(partitions) = &topic.state {
+            for number in partitions {
+                list.add_partition(&topic.name, *number);
+            }
+        }
+    }
+    if list.count() == 0 {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for element in client.committed_offsets(list, REQUEST_TIMEOUT)?.elements() {
+        element.error()?;
+        let committed = match element.offset() {
+            Offset::Offset(offset) => Some(Committed {
+                offset,
+                tag: element.metadata().to_owned(),
+            }),
+            _ => None,
+        };
+        found.push(PartitionSurvey {
+            topic: element.topic().to_owned(),
+            number: element.partition(),
+            range: client.fetch_watermarks(element.topic(), element.partition(), REQUEST_TIMEOUT)?,
+            committed,
+        });
+    }
+    Ok(found)
+}
+
+// ---- librdkafka
+
+type Described = (Option<TopicId>, Option<Vec<Right>>);
+
+fn options(
+    client: &Client,
+    operation: sys::rd_kafka_admin_op_t,
+    rights: bool,
+) -> Option<Owned<sys::rd_kafka_AdminOptions_t>> {
+    // SAFETY: the client is alive.
+    let options = unsafe { sys::rd_kafka_AdminOptions_new(client.client().native_ptr(), operation) };
+    // SAFETY: just made for us.
+    let options = unsafe { Owned::new(options, sys::rd_kafka_AdminOptions_destroy) }?;
+    let timeout_ms = i32::try_from(DESCRIBE_TIMEOUT.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the options are alive; with no buffer there is no text of an error.
+    unsafe { sys::rd_kafka_AdminOptions_set_request_timeout(options.as_ptr(), timeout_ms, ptr::null_mut(), 0) };
+    // SAFETY: the options are alive.
+    let error =
+        unsafe { sys::rd_kafka_AdminOptions_set_include_authorized_operations(options.as_ptr(), rights.into()) };
+    // SAFETY: an error that is returned is its taker's. One that says no leaves the rights untold.
+    drop(unsafe { Owned::new(error, sys::rd_kafka_error_destroy) });
+    Some(options)
+}
+
+/// The answer that comes to the queue, if one comes.
+fn answer(queue: &Owned<sys::rd_kafka_queue_t>) -> Option<Owned<sys::rd_kafka_event_t>> {
+    // librdkafka answers by its own time-out.
+    let wait_ms = i32::try_from(DESCRIBE_TIMEOUT.as_millis() + 1000).unwrap_or(i32::MAX);
+    // SAFETY: the queue is alive.
+    let event = unsafe { sys::rd_kafka_queue_poll(queue.as_ptr(), wait_ms) };
+    // SAFETY: an event is its taker's.
+    let event = unsafe { Owned::new(event, sys::rd_kafka_event_destroy) }?;
+    // SAFETY: the event is alive.
+    let code = unsafe { sys::rd_kafka_event_error(event.as_ptr()) };
+    (code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then_some(event)
+}
+
+fn queue(client: &Client) -> Option<Owned<sys::rd_kafka_queue_t>> {
+    // SAFETY: the client is alive, and outlives the queue in both callers.
+    let queue = unsafe { sys::rd_kafka_queue_new(client.client().native_ptr()) };
+    // SAFETY: just made for us.
+    unsafe { Owned::new(queue, sys::rd_kafka_queue_destroy) }
+}
+
+/// Id and rights of those topics that a broker describes.
+///
+/// `broker` is asked: without one librdkafka would ask the controller, which need not be there.
+fn describe_topics(
+    client: &Client,
+    broker: i32,
+    names: &[&str],
+    with_rights: bool,
+) -> Option<BTreeMap<String, Described>> {
+    let names: Vec<CString> = names.iter().filter_map(|name| CString::new(*name).ok()).collect();
+    let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
+    // SAFETY: as many strings as told, alive during the call, which copies them.
+    let topics = unsafe { sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len()) };
+    // SAFETY: just made for us.
+    let topics = unsafe { Owned::new(topics, sys::rd_kafka_TopicCollection_destroy) }?;
+    let options = options(
+        client,
+        sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        with_rights,
+    )?;
+    // SAFETY: the options are alive; with no buffer there is no text of an error.
+    unsafe { sys::rd_kafka_AdminOptions_set_broker(options.as_ptr(), broker, ptr::null_mut(), 0) };
+    let queue = queue(client)?;
+    let native = client.client().native_ptr();
+    // SAFETY: all four are alive; the call copies names and options, and keeps the queue by counting it.
+    unsafe { sys::rd_kafka_DescribeTopics(native, topics.as_ptr(), options.as_ptr(), queue.as_ptr()) };
+    let event = answer(&queue)?;
+    // SAFETY: the event is alive; null if it is of another kind.
+    let result = unsafe { sys::rd_kafka_event_DescribeTopics_result(event.as_ptr()) };
+    if result.is_null() {
+        return None;
+    }
+    let mut count = 0;
+    // SAFETY: the result lives as long as its event.
+    let descriptions = unsafe { sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count) };
+    if descriptions.is_null() {
+        return None;
+    }
+    // SAFETY: as many pointers as told, alive as long as the event.
+    let descriptions = unsafe { std::slice::from_raw_parts(descriptions, count) };
+    let mut found = BTreeMap::new();
+    for description in descriptions.iter().copied().filter(|each| !each.is_null()) {
+        // SAFETY: a description of the living event.
+        let name = unsafe { sys::rd_kafka_TopicDescription_name(description) };
+        if name.is_null() {
+            continue;
+        }
+        // SAFETY: a string of the living description.
+        let name = unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned();
+        // SAFETY: a description of the living event.
+        let error = unsafe { sys::rd_kafka_TopicDescription_error(description) };
+        // SAFETY: of the same description.
+        if unsafe { is_error(error) } {
+            continue;
+        }
+        let mut count = 0;
+        // SAFETY: a description of the living event.
+        let operations = unsafe { sys::rd_kafka_TopicDescription_authorized_operations(description, &raw mut count) };
+        // SAFETY: as many as told, alive as long as the event.
+        let rights = unsafe { rights(operations, count) };
+        // SAFETY: a description of the living event.
+        let id = unsafe { sys::rd_kafka_TopicDescription_topic_id(description) };
+        let id = (!id.is_null()).then(|| {
+            // SAFETY: a part of the living description.
+            let most = unsafe { sys::rd_kafka_Uuid_most_significant_bits(id) };
+            // SAFETY: a part of the living description.
+            let least = unsafe { sys::rd_kafka_Uuid_least_significant_bits(id) };
+            TopicId::from_halves(most, least)
+        });
+        found.insert(name, (id.filter(|id| !id.is_none()), rights));
+    }
+    Some(found)
+}
+
+/// Rights and members of the group, if a broker describes it.
+fn describe_group(client: &Client, name: &str) -> Option<GroupSurvey> {
+    let name = CString::new(name).ok()?;
+    let mut names = [name.as_ptr()];
+    let options = options(
+        client,
+        sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
+        true,
+    )?;
+    let queue = queue(client)?;
+    let native = client.client().native_ptr();
+    // SAFETY: all are alive; the call copies the name and the options, and keeps the queue by counting it.
+    unsafe { sys::rd_kafka_DescribeConsumerGroups(native, names.as_mut_ptr(), 1, options.as_ptr(), queue.as_ptr()) };
+    let event = answer(&queue)?;
+    // SAFETY: the event is alive; null if it is of another kind.
+    let result = unsafe { sys::rd_kafka_event_DescribeConsumerGroups_result(event.as_ptr()) };
+    if result.is_null() {
+        return None;
+    }
+    let mut count = 0;
+    // SAFETY: the result lives as long as its event.
+    let groups = unsafe { sys::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count) };
+    if groups.is_null() || count == 0 {
+        return None;
+    }
+    // SAFETY: there is at least one pointer, alive as long as the event.
+    let group = unsafe { *groups };
+    if group.is_null() {
+        return None;
+    }
+    // SAFETY: a description of the living event.
+    let error = unsafe { sys::rd_kafka_ConsumerGroupDescription_error(group) };
+    // SAFETY: of the same description.
+    if unsafe { is_error(error) } {
+        return None;
+    }
+    let mut count = 0;
+    // SAFETY: a description of the living event.
+    let operations = unsafe { sys::rd_kafka_ConsumerGroupDescription_authorized_operations(group, &raw mut count) };
+    // SAFETY: a description of the living event.
+    let members = unsafe { sys::rd_kafka_ConsumerGroupDescription_member_count(group) };
+    Some(GroupSurvey {
+        // SAFETY: as many as told, alive as long as the event.
+        rights: unsafe { rights(operations, count) },
+        members: Some(members),
+        ..GroupSurvey::default()
+    })
+}
+
+/// # Safety
+/// `error` is null, or alive during the call.
+unsafe fn is_error(error: *const sys::rd_kafka_error_t) -> bool {
+    if error.is_null() {
+        return false;
+    }
+    // SAFETY: as the caller promises.
+    let code = unsafe { sys::rd_kafka_error_code(error) };
+    code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+}
+
+/// `None`: the broker does not tell.
+///
+/// # Safety
+/// `operations` is null, or so many are there during the call.
+unsafe fn rights(operations: *const sys::rd_kafka_AclOperation_t, count: usize) -> Option<Vec<Right>> {
+    use sys::rd_kafka_AclOperation_t as Operation;
+    if operations.is_null() || count == 0 {
+        return None;
+    }
+    // As numbers: what later versions know is no value of the enumeration.
+    // SAFETY: as the caller promises; the enumeration is of this size.
+    let operations: &[u32] = unsafe { std::slice::from_raw_parts(operations.cast(), count) };
+    let all = Operation::RD_KAFKA_ACL_OPERATION_ALL as u32;
+    let is_told = |of: Operation| operations.iter().any(|each| *each == of as u32 || *each == all);
+    let known = [
+        (Right::Read, Operation::RD_KAFKA_ACL_OPERATION_READ),
+        (Right::Write, Operation::RD_KAFKA_ACL_OPERATION_WRITE),
+        (Right::Describe, Operation::RD_KAFKA_ACL_OPERATION_DESCRIBE),
+    ];
+    let rights = known.into_iter().filter(|(_, operation)| is_told(*operation));
+    Some(rights.map(|(right, _)| right).collect())
+}

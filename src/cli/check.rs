@@ -1,0 +1,34 @@
+//! `penstock check`: everything that is wrong with a configuration, without asking anybody; with `--connect` what the services say
+//! to it, too.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::guards::guards;
+use super::{connect, load, shown};
+use crate::ops::exit::Exit;
+
+/// Says what is wrong with `file`, or that nothing is and what there is to know of it.
+pub(super) fn check(file: &Path, connect: bool) -> Exit {
+    match load(file) {
+        Some(config) => {
+            let writes: usize = config.routes.iter().map(|route| route.writes.len()).sum();
+            let _ = writeln!(
+                io::stdout().lock(),
+                "{}: ok: {} topic(s), {} route(s), {writes} write(s)",
+                shown(file),
+                config.kafka.topics.len(),
+                config.routes.len()
+            );
+            for line in guards(&config) {
+                let _ = writeln!(io::stdout().lock(), "{line}");
+            }
+            if connect {
+                connect::connect(&config)
+            } else {
+                Exit::Stopped
+            }
+        }
+        None => Exit::Configuration,
+    }
+}

@@ -1,0 +1,810 @@
+//! `penstock check --connect`: what would go wrong, as Kafka and Aerospike tell it.
+//!
+//! Asks only: joins no group, commits, produces and writes nothing. What only a write can show is said to be open.
+
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::terminal::{Colours, Tone};
+use crate::broker::newest::{Span, spans};
+use crate::broker::probe::ProbeError;
+use crate::broker::survey::{KafkaSurvey, PartitionSurvey, Right, TopicState, survey};
+use crate::broker::topic_ids::TopicId;
+use crate::config::cel::What;
+use crate::config::model::{Action, As, Config, Expr, OperationKind, Part, Source, Tombstone, Ttl, Typed, Write};
+use crate::ops::counters::Counters;
+use crate::ops::exit::Exit;
+use crate::pipeline::guard::{Guard, GuardIdentity};
+use crate::pipeline::map::Mapping;
+use crate::pipeline::output::Output;
+use crate::processor::Processor as _;
+use crate::shutdown::Stop;
+use crate::store::info::{Access, NodeInfo, Settings};
+use crate::store::{ConnectError, Store, StoreOptions};
+
+/// How long is waited for Kafka and for Aerospike, where `run.start_timeout` does not say.
+const REACH_TIMEOUT: Duration = Duration::from_secs(10);
+/// Clocks that are further apart make ttls wrong that a person would notice.
+const SKEW_MAX_S: i64 = 2;
+/// The least version whose batches write.
+const BUILD_MIN: u32 = 6;
+/// Kafka's default for `message.max.bytes`, about.
+const MESSAGE_BYTES: i64 = 1 << 20;
+/// Of so many partitions the next message is looked at.
+const LOOKED_AT_MAX: usize = 32;
+
+/// Asks both, says what it finds, and how it ends.
+pub(super) fn connect(config: &Config) -> Exit {
+    let mapping = match Mapping::compile(config) {
+        Ok(mapping) => mapping,
+        Err(error) => {
+            let _ = writeln!(io::stderr().lock(), "{error}");
+            return Exit::Panic;
+        }
+    };
+    let mut report = Report {
+        colours: Colours::of_stdout(),
+        exit: Exit::Stopped,
+        counts: [0; 3],
+    };
+    let writes: Vec<&Write> = config.routes.iter().flat_map(|route| &route.writes).collect();
+    let timeout = config.run.start_timeout.unwrap_or(REACH_TIMEOUT);
+    rules(&writes, &mapping, &mut report);
+    let kafka = kafka(config, &mapping, timeout, &mut report);
+    let store = if writes.is_empty() {
+        None
+    } else {
+        aerospike(config, &writes, timeout, &mut report)
+    };
+    if let (Some(kafka), Some(store)) = (&kafka, &store) {
+        applied(config, &mapping, kafka, store, &mut report);
+    }
+    report.end()
+}
+
+/// What was found, told at once.
+struct Report {
+    colours: Colours,
+    exit: Exit,
+    /// Of ok, warnings, errors.
+    counts: [usize; 3],
+}
+
+impl Report {
+    fn tell(&mut self, (number, tone, word): (usize, Tone, &str), thing: &str, found: &str) {
+        self.counts[number] += 1;
+        let word = self.colours.paint(tone, format!("{word:<8}"));
+        let _ = writeln!(io::stdout().lock(), "{word}{thing}: {found}");
+    }
+
+    fn ok(&mut self, thing: &str, found: &str) {
+        self.tell((0, Tone::Good, "ok"), thing, found);
+    }
+
+    fn warning(&mut self, thing: &str, found: &str, cure: &str) {
+        self.tell((1, Tone::Doubtful, "warning"), thing, &format!("{found}; {cure}"));
+    }
+
+    fn error(&mut self, thing: &str, found: &str, cure: &str) {
+        self.fatal(Exit::Found, thing, found, cure);
+    }
+
+    /// An error with an exit code of its own.
+    fn fatal(&mut self, exit: Exit, thing: &str, found: &str, cure: &str) {
+        self.exit = self.exit.or_worse(exit);
+        self.tell((2, Tone::Bad, "error"), thing, &format!("{found}; {cure}"));
+    }
+
+    fn end(self) -> Exit {
+        let [ok, warnings, errors] = self.counts;
+        let _ = writeln!(
+            io::stdout().lock(),
+            "{errors} error(s), {warnings} warning(s), {ok} ok; nothing was written, no group was joined. Whether writing is \
+             granted shows for certain with the first write alone"
+        );
+        self.exit
+    }
+}
+
+// ---- the rules
+
+fn rules(writes: &[&Write], mapping: &Mapping, report: &mut Report) {
+    for write in writes {
+        let thing = format!("the write at line {}", write.line);
+        let guarded = mapping
+            .topics()
+            .iter()
+            .flat_map(|(_, rules)| rules.guards())
+            .any(|guard| guard.line == write.line && guard.reason.is_some());
+        if (guarded || write.newer.is_some()) && !comes_of_one_partition(&write.key) {
+            let key = &write.key.written;
+            let found = match (guarded, write.newer.is_some()) {
+                (true, false) => format!(
+                    "it is guarded, and its record's key ({key}) is not the message's: where two partitions write one record, it \
+                     gets a guard's bin of each, and the order between them is nobody's"
+                ),
+                _ => format!(
+                    "it goes by `newer`, and its record's key ({key}) is not the message's: where two partitions write one record, \
+                     of two messages with the same version the later one is left out"
+                ),
+            };
+            report.warning(
+                &thing,
+                &found,
+                "key the messages in Kafka by what the record's key is made of, or make it of \"@key\"",
+            );
+        }
+    }
+}
+
+/// Whether all messages that make one record are of one partition: its key is the message's, or names the partition.
+fn comes_of_one_partition(key: &Typed) -> bool {
+    let sources: Vec<&Source> = match &key.expr {
+        Expr::Source(source) => vec![source],
+        Expr::Template(parts) => parts
+            .iter()
+            .filter_map(|part| match part {
+                Part::Source(source) | Part::Time { source, .. } => Some(source),
+                Part::Literal(_) => None,
+            })
+            .collect(),
+        Expr::Cel(cel) => cel
+            .program
+            .reads
+            .iter()
+            .map(|read| match &read.what {
+                What::Value(source) | What::Has(source) => source,
+                // As little the key as the payload is.
+                What::Headers | What::HasHeader(_) => &Source::Value,
+            })
+            .collect(),
+        Expr::Constant(_) | Expr::Object(_) => Vec::new(),
+    };
+    let is_of_key = |source: &&Source| matches!(source, Source::Key | Source::KeyPath(_));
+    let is_no_matter = |source: &&Source| matches!(source, Source::Topic | Source::Index);
+    sources.iter().any(|source| matches!(source, Source::Partition))
+        || (sources.iter().any(|source| is_of_key(source))
+            && sources.iter().all(|source| is_of_key(source) || is_no_matter(source)))
+}
+
+// ---- Kafka
+
+fn kafka(config: &Config, mapping: &Mapping, timeout: Duration, report: &mut Report) -> Option<KafkaSurvey> {
+    let kafka = &config.kafka;
+    let produced = config.produced_topics();
+    let found = match survey(kafka, &produced, timeout) {
+        Ok(found) => found,
+        Err(error) => {
+            let (exit, found, cure) = match error {
+                ProbeError::Credentials(why) => (
+                    Exit::Credentials,
+                    format!("access is refused: {why}"),
+                    "correct the user, the password or the user's rights",
+                ),
+                ProbeError::Configuration(why) => (Exit::Configuration, why, "correct [kafka.properties]"),
+                ProbeError::Unreachable(why) => (
+                    Exit::Unreachable,
+                    format!("not reached within {timeout:?}: {why}"),
+                    "start it, or correct kafka.brokers and [kafka.properties]",
+                ),
+                ProbeError::Stopped => return None,
+            };
+            report.fatal(exit, "kafka", &found, cure);
+            return None;
+        }
+    };
+    report.ok("kafka", &format!("reached, brokers: {}", found.brokers));
+    for (number, topic) in found.topics.iter().enumerate() {
+        let thing = format!("kafka topic {}", topic.name);
+        let is_consumed = number < kafka.topics.len();
+        match &topic.state {
+            TopicState::Present(partitions) => {
+                let needed = if is_consumed { Right::Read } else { Right::Write };
+                match &topic.rights {
+                    Some(rights) if !rights.contains(&needed) => report.fatal(
+                        Exit::Credentials,
+                        &thing,
+                        &format!("the user has no {needed} on it"),
+                        "grant it",
+                    ),
+                    Some(_) => report.ok(
+                        &thing,
+                        &format!("partitions: {}, {needed} is granted", partitions.len()),
+                    ),
+                    None => report.ok(
+                        &thing,
+                        &format!(
+                            "partitions: {}; whether {needed} is granted is not told",
+                            partitions.len()
+                        ),
+                    ),
+                }
+            }
+            TopicState::Absent if is_consumed => report.error(
+                &thing,
+                "there is no such topic, or the user may not see it: nothing of it is read",
+                "create it, or correct kafka.topics",
+            ),
+            TopicState::Absent => report.error(
+                &thing,
+                "there is no such topic, or the user may not see it: partitions that have something for it would wait",
+                "create it, or correct its name",
+            ),
+            TopicState::Refused => report.fatal(
+                Exit::Credentials,
+                &thing,
+                "the user may not see it",
+                if is_consumed {
+                    "grant READ on it"
+                } else {
+                    "grant WRITE on it"
+                },
+            ),
+            TopicState::Failed(why) => report.error(&thing, why, "look at the brokers"),
+        }
+    }
+    group(config, mapping, &found, report);
+    Some(found)
+}
+
+fn group(config: &Config, mapping: &Mapping, found: &KafkaSurvey, report: &mut Report) {
+    let thing = format!("kafka group {}", config.kafka.group);
+    match &found.group.rights {
+        Some(rights) if !rights.contains(&Right::Read) => {
+            report.fatal(Exit::Credentials, &thing, "the user has no READ on it", "grant it");
+        }
+        Some(_) => report.ok(&thing, "READ is granted"),
+        None => {}
+    }
+    if let Some(why) = &found.group.failure {
+        let exit = if found.group.is_refused {
+            Exit::Credentials
+        } else {
+            Exit::Found
+        };
+        let cure = "grant READ on the group and the topics, or look at the brokers";
+        report.fatal(exit, &thing, &format!("its offsets cannot be asked for: {why}"), cure);
+        return;
+    }
+    let begun = found.partitions.iter().filter(|each| each.committed.is_some()).count();
+    let members = match found.group.members {
+        Some(members) => format!(", members now: {members}"),
+        None => String::new(),
+    };
+    report.ok(
+        &thing,
+        &format!(
+            "has offsets of {begun} of {} partition(s){members}",
+            found.partitions.len()
+        ),
+    );
+    for partition in &found.partitions {
+        offset(config, mapping, found, partition, report);
+    }
+}
+
+fn offset(config: &Config, mapping: &Mapping, found: &KafkaSurvey, partition: &PartitionSurvey, report: &mut Report) {
+    let PartitionSurvey {
+        topic,
+        number,
+        range: (oldest, end),
+        committed,
+    } = partition;
+    let Some(committed) = committed else { return };
+    let offset = committed.offset;
+    let thing = format!("kafka offset of {topic}[{number}]");
+    let now = id_of(found, topic);
+    match (now, partition.committed_for(found.cluster_id.as_deref())) {
+        (Some(now), Some(then)) if now != then => {
+            report.warning(
+                &thing,
+                &format!("{offset} is of a former topic of this name ({then}; it is {now} now)"),
+                "nothing is to be done: the new topic is read from its beginning",
+            );
+            return;
+        }
+        (Some(_), None) if mapping.topic(topic).is_some_and(|rules| rules.is_guarded()) => report.warning(
+            &thing,
+            &format!("{offset} was not committed by Penstock: it was set by hand, or by another program"),
+            "if it went back for messages to be applied again, guarded writes refuse them as applied already: raise \
+             run.guard_epoch for a re-run that is meant",
+        ),
+        _ => {}
+    }
+    if offset < *oldest {
+        report.error(
+            &thing,
+            &format!(
+                "{} message(s) from {offset} to {oldest} are gone before they were read",
+                oldest - offset
+            ),
+            match config.kafka.offset_gone {
+                crate::config::model::OffsetGone::Earliest => {
+                    "reading goes on at the oldest message (kafka.offset_gone = \"earliest\"): they are lost"
+                }
+                crate::config::model::OffsetGone::Stop => {
+                    "the service stops there (kafka.offset_gone = \"stop\"): set the offset"
+                }
+            },
+        );
+    } else if offset > *end {
+        report.error(
+            &thing,
+            &format!("{offset} is beyond the end, {end}: the log was truncated, or the offset was set too high"),
+            "what is there is read from the oldest message on, or set the offset",
+        );
+    }
+}
+
+fn id_of(found: &KafkaSurvey, topic: &str) -> Option<TopicId> {
+    found.topics.iter().find(|each| each.name == topic)?.id
+}
+
+// ---- Aerospike
+
+fn aerospike(config: &Config, writes: &[&Write], timeout: Duration, report: &mut Report) -> Option<Store> {
+    let mut namespaces: Vec<String> = writes.iter().flat_map(|write| write.namespace.all().to_vec()).collect();
+    namespaces.sort();
+    namespaces.dedup();
+    let options = StoreOptions {
+        write_timeout: config.run.write_timeout,
+        workers: 1,
+        start_timeout: Some(timeout),
+        // Looked at below, one by one.
+        namespaces: Vec::new(),
+    };
+    let counters = Arc::new(Counters::new());
+    let store = match Store::connect(&config.aerospike, &options, counters, &Stop::new()) {
+        Ok(store) => store,
+        Err(error) => {
+            let (exit, found, cure) = match error {
+                ConnectError::Credentials(why) => (
+                    Exit::Credentials,
+                    format!("the credentials are refused: {why}"),
+                    "correct aerospike.user and aerospike.password, or leave both out where the server has no security (code 51)",
+                ),
+                ConnectError::Unreachable(why) => (
+                    Exit::Unreachable,
+                    format!("not reached within {timeout:?}: {why}"),
+                    "start it, or correct aerospike.hosts, cluster_name and use_services_alternate",
+                ),
+                error @ (ConnectError::NoNamespace { .. } | ConnectError::Stopped) => {
+                    (Exit::Configuration, error.to_string(), "correct it")
+                }
+            };
+            report.fatal(exit, "aerospike", &found, cure);
+            return None;
+        }
+    };
+    let nodes = match store.survey(&namespaces) {
+        Ok(nodes) => nodes,
+        Err(why) => {
+            report.fatal(
+                Exit::Unreachable,
+                "aerospike",
+                &format!("no node answers: {why}"),
+                "look at its log",
+            );
+            return None;
+        }
+    };
+    for node in &nodes {
+        node_of(node, writes, report);
+    }
+    for namespace in &namespaces {
+        let thing = format!("aerospike namespace {namespace}");
+        let absent: Vec<&str> = nodes
+            .iter()
+            .filter(|node| node.namespaces.get(namespace).is_some_and(Option::is_none))
+            .map(|node| node.name.as_str())
+            .collect();
+        if !absent.is_empty() {
+            report.error(
+                &thing,
+                &format!("there is no such namespace on {}", absent.join(", ")),
+                "correct aerospike.namespace or the write's namespace, or add it to the nodes' configuration",
+            );
+            continue;
+        }
+        let of_it: Vec<&Write> = writes
+            .iter()
+            .copied()
+            .filter(|write| write.namespace.all().contains(namespace))
+            .collect();
+        settings(&thing, &nodes, namespace, &of_it, report);
+        match store.access(namespace) {
+            Access::Granted => {}
+            Access::NoReads(why) => report.warning(
+                &thing,
+                &format!("the user may not read it: {why}"),
+                "guards and `newer` have to read back what a record holds: grant read-write",
+            ),
+            Access::Unknown(why) => report.warning(
+                &thing,
+                &format!("a record cannot be asked for: {why}"),
+                "look at the cluster",
+            ),
+        }
+    }
+    if let Some((user, _)) = &config.aerospike.credentials {
+        roles(&store, user, report);
+    }
+    Some(store)
+}
+
+fn node_of(node: &NodeInfo, writes: &[&Write], report: &mut Report) {
+    let thing = format!("aerospike node {}", node.name);
+    report.ok(&thing, &format!("{}, build {}", node.edition, node.build));
+    let major = node.build.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_some_and(|major| major < BUILD_MIN) {
+        report.error(
+            &thing,
+            &format!("build {} knows no batches that write", node.build),
+            "upgrade it to 6.0 or later",
+        );
+    }
+    let deletes = writes
+        .iter()
+        .any(|write| matches!(write.action, Action::Delete) || write.tombstone == Tombstone::Delete);
+    if deletes && node.edition.contains("Community") {
+        report.warning(
+            &thing,
+            "the community edition forgets deletions: a record that was deleted can be back after the node starts anew from \
+             its disk",
+            "let such records end by a ttl, or use an edition with durable deletes",
+        );
+    }
+    if node.statistics.get("cluster_integrity") == Some("false") {
+        report.error(
+            &thing,
+            "it does not agree with its cluster (cluster_integrity=false)",
+            "look at the nodes' logs",
+        );
+    }
+    let epoch_ttl = writes.iter().any(|write| is_instant(&write.ttl));
+    match node.clock_ahead_s() {
+        Some(ahead) if ahead.abs() > SKEW_MAX_S => {
+            let (apart, side) = (ahead.abs(), if ahead > 0 { "ahead of" } else { "behind" });
+            let found = format!("its clock is {apart} s {side} this machine's");
+            if epoch_ttl {
+                report.warning(
+                    &thing,
+                    &format!("{found}: records whose ttl is an instant end so much too early or too late"),
+                    "let both follow one time server",
+                );
+            } else {
+                report.warning(&thing, &found, "let both follow one time server");
+            }
+        }
+        Some(_) => report.ok(&thing, &format!("its clock is this machine's, within {SKEW_MAX_S} s")),
+        None => {}
+    }
+    if let Some(skew_ms) = node.statistics.number("cluster_clock_skew_ms")
+        && skew_ms > SKEW_MAX_S * 1000
+    {
+        report.warning(
+            &thing,
+            &format!("the clocks of the cluster's nodes are {skew_ms} ms apart"),
+            "let them follow one time server",
+        );
+    }
+}
+
+/// A ttl that is the moment of a record's end.
+fn is_instant(ttl: &Ttl) -> bool {
+    matches!(ttl, Ttl::Field(typed) if typed.cast == Some(As::EpochMs))
+}
+
+fn settings(thing: &str, nodes: &[NodeInfo], namespace: &str, writes: &[&Write], report: &mut Report) {
+    let on_nodes = || {
+        nodes
+            .iter()
+            .filter_map(|node| Some((node.name.as_str(), node.namespaces.get(namespace)?.as_ref()?)))
+    };
+    let where_true = |name: &str| -> Vec<&str> {
+        on_nodes()
+            .filter(|(_, settings)| settings.is_true(name))
+            .map(|(node, _)| node)
+            .collect()
+    };
+    let errors_before = report.counts[2];
+    for (name, problem, cure) in [
+        (
+            "clock_skew_stop_writes",
+            "takes no writes, because its nodes' clocks are too far apart",
+            "let them follow one time server",
+        ),
+        (
+            "stop_writes",
+            "takes no writes (stop-writes): it is full, or one of its thresholds is passed",
+            "free memory or disk, or raise the threshold",
+        ),
+    ] {
+        let nodes = where_true(name);
+        if !nodes.is_empty() {
+            report.error(thing, &format!("{problem}, on {}", nodes.join(", ")), cure);
+        }
+    }
+    let breached = where_true("hwm_breached");
+    if !breached.is_empty() {
+        report.warning(
+            thing,
+            &format!(
+                "evicts records before their time (hwm_breached), on {}",
+                breached.join(", ")
+            ),
+            "free memory or disk",
+        );
+    }
+    for name in ["dead_partitions", "unavailable_partitions"] {
+        let count = on_nodes()
+            .filter_map(|(_, settings)| settings.number(name))
+            .max()
+            .unwrap_or(0);
+        if count > 0 {
+            report.error(
+                thing,
+                &format!("{name}={count}: their records cannot be written"),
+                "look at the cluster",
+            );
+        }
+    }
+    ttls(
+        thing,
+        on_nodes().map(|(_, settings)| settings).collect(),
+        writes,
+        report,
+    );
+    let Some((_, first)) = on_nodes().next() else { return };
+    let single = first.number("effective_replication_factor") == Some(1);
+    if single && nodes.len() > 1 {
+        report.warning(
+            thing,
+            "has one copy of each record (replication factor 1)",
+            "a node that is lost takes its records along: raise replication-factor",
+        );
+    }
+    let deletes = writes
+        .iter()
+        .find(|write| matches!(write.action, Action::Delete) || write.tombstone == Tombstone::Delete);
+    if let Some(write) = deletes
+        && first.is_true("strong-consistency")
+        && !first.is_true("strong-consistency-allow-expunge")
+    {
+        report.error(
+            thing,
+            &format!(
+                "is strongly consistent and allows no deletes that are not durable: the write at line {} is refused (22)",
+                write.line
+            ),
+            "set strong-consistency-allow-expunge, or let records end by a ttl",
+        );
+    }
+    record_size(thing, first, writes, report);
+    if report.counts[2] == errors_before {
+        let told: Vec<String> = [
+            "nsup-period",
+            "default-ttl",
+            "max-record-size",
+            "stop_writes",
+            "strong-consistency",
+        ]
+        .into_iter()
+        .filter_map(|name| Some(format!("{name}={}", first.get(name)?)))
+        .collect();
+        report.ok(thing, &told.join(" "));
+    }
+}
+
+fn ttls(thing: &str, settings: Vec<&Settings>, writes: &[&Write], report: &mut Report) {
+    let Some(write) = writes
+        .iter()
+        .find(|write| matches!(write.ttl, Ttl::Seconds(_) | Ttl::Field(_)))
+    else {
+        return;
+    };
+    let line = write.line;
+    let never_ends = |settings: &&&Settings| settings.number("nsup-period") == Some(0);
+    let Some(settings) = settings.iter().find(never_ends) else {
+        return;
+    };
+    if settings.is_true("allow-ttl-without-nsup") {
+        report.warning(
+            thing,
+            &format!("nsup-period is 0: records with a ttl (the write at line {line}) are not found after their end, but never freed"),
+            "set nsup-period above 0",
+        );
+    } else {
+        report.error(
+            thing,
+            &format!("nsup-period is 0, and the write at line {line} has a ttl: each such write is refused (22)"),
+            "set nsup-period above 0, or remove the ttl",
+        );
+    }
+}
+
+fn record_size(thing: &str, settings: &Settings, writes: &[&Write], report: &mut Report) {
+    let Some(max) = settings.number("max-record-size").filter(|max| *max > 0) else {
+        return;
+    };
+    if max < MESSAGE_BYTES {
+        report.warning(
+            thing,
+            &format!(
+                "max-record-size is {max}, less than what a message may have in Kafka ({MESSAGE_BYTES} by default)"
+            ),
+            "a message that makes a larger record is rejected (13): raise it, or write fewer fields",
+        );
+    }
+    for write in writes {
+        let Action::Write { operations, .. } = &write.action else {
+            continue;
+        };
+        for (number, operation) in operations.iter().enumerate() {
+            let grows = match operation.what {
+                OperationKind::Append(_) => "append",
+                OperationKind::Prepend(_) => "prepend",
+                OperationKind::ListAppend(_) => "list_append",
+                _ => continue,
+            };
+            let is_trimmed = operations
+                .get(number + 1)
+                .is_some_and(|next| next.bin == operation.bin && matches!(next.what, OperationKind::KeepLast { .. }));
+            if !is_trimmed {
+                report.warning(
+                    thing,
+                    &format!(
+                        "the write at line {} lets the bin {} grow with each message (`{grows}`), up to max-record-size, {max}: from \
+                         there on its messages are rejected (13)",
+                        write.line, operation.bin
+                    ),
+                    if grows == "list_append" {
+                        "add `keep_last`, or a record for each day or hour"
+                    } else {
+                        "make a record for each day or hour, or a list with `keep_last`"
+                    },
+                );
+            }
+        }
+    }
+}
+
+fn roles(store: &Store, user: &str, report: &mut Report) {
+    const WRITING: [&str; 4] = ["read-write", "read-write-udf", "write", "superuser"];
+    const NOT_WRITING: [&str; 7] = [
+        "read",
+        "data-admin",
+        "sys-admin",
+        "user-admin",
+        "udf-admin",
+        "sindex-admin",
+        "truncate",
+    ];
+    let thing = format!("aerospike user {user}");
+    match store.roles(user) {
+        Ok(roles) if roles.iter().any(|role| WRITING.contains(&role.as_str())) => {
+            report.ok(&thing, &format!("roles: {}", roles.join(", ")));
+        }
+        Ok(roles) if roles.iter().all(|role| NOT_WRITING.contains(&role.as_str())) => report.fatal(
+            Exit::Credentials,
+            &thing,
+            &format!("none of its roles may write: {}", roles.join(", ")),
+            "grant read-write",
+        ),
+        Ok(roles) => report.ok(
+            &thing,
+            &format!(
+                "roles: {}; whether the cluster's own among them may write shows with the first write",
+                roles.join(", ")
+            ),
+        ),
+        Err(why) => report.ok(&thing, &format!("logged in; its roles are not told ({why})")),
+    }
+}
+
+// ---- guards
+
+/// The message at each committed offset: whether its records say that it is applied already. After a crash that is meant,
+/// for the messages of the last moments; an offset that was put back is not.
+fn applied(config: &Config, mapping: &Mapping, found: &KafkaSurvey, store: &Store, report: &mut Report) {
+    let mut looked_at = 0;
+    for topic in &config.kafka.topics {
+        let Some(rules) = mapping.topic(topic).filter(|rules| rules.is_guarded()) else {
+            continue;
+        };
+        let id = id_of(found, topic);
+        let begins: Vec<Span> = found
+            .partitions
+            .iter()
+            .filter(|partition| partition.topic == *topic)
+            .filter_map(|partition| {
+                let begin = partition.committed.as_ref()?.offset;
+                let (oldest, end) = partition.range;
+                (oldest..end).contains(&begin).then_some(Span {
+                    partition: partition.number,
+                    begin,
+                    end: begin + 1,
+                })
+            })
+            .take(LOOKED_AT_MAX - looked_at)
+            .collect();
+        looked_at += begins.len();
+        let thing = |partition: i32| format!("kafka offset of {topic}[{partition}]");
+        let read = spans(&config.kafka, topic, &begins, &mut |message| {
+            let guard = Guard::new(&GuardIdentity {
+                group: &config.kafka.group,
+                topic_id: id.map_or([0; 16], |id| *id.as_bytes()),
+                topic,
+                partition: message.partition,
+                epoch: config.run.guard_epoch,
+            });
+            let mut output = Output::default();
+            output.begin(0);
+            if rules.process(message, 0, &mut output).is_err() {
+                return;
+            }
+            let guarded = output.rows.iter().filter(|row| row.rules.guarded);
+            let held = guarded.filter_map(|row| store.integer(row.target, &row.key, guard.bin()).ok()?);
+            // A guard's value is the offset and the row's place among its message's rows.
+            if let Some(last) = held.map(|mark| mark >> 16).max().filter(|last| *last >= message.offset) {
+                report.warning(
+                    &thing(message.partition),
+                    &format!(
+                        "it is {}, but a record of that message has been written up to {last}: {} message(s) may be refused as \
+                         applied already",
+                        message.offset,
+                        last - message.offset + 1
+                    ),
+                    "after a crash nothing is to be done; if the offset was put back for them to be applied again, raise \
+                     run.guard_epoch",
+                );
+            }
+        });
+        if let Err(error) = read {
+            report.warning(
+                &format!("kafka topic {topic}"),
+                &crate::store::chain(&error),
+                "whether its next messages are applied already is not known",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    /// Whether the key of a write comes of one partition.
+    fn of_one_partition(key: &str) -> bool {
+        let text = format!(
+            "[kafka]\nbrokers = \"k\"\ntopics = [\"t\"]\n[aerospike]\nhosts = \"a\"\nnamespace = \"n\"\n[[route]]\n\
+             [[route.write]]\nkey = {key}\nadd = {{ n = 1 }}\n"
+        );
+        let config = config::parse(&text, "penstock.toml").unwrap();
+        comes_of_one_partition(&config.routes[0].writes[0].key)
+    }
+
+    #[test]
+    fn a_records_messages_are_of_one_partition_where_its_key_is_theirs() {
+        for key in [
+            "\"@key\"",
+            "\"@key.id\"",
+            "\"user:{@key}\"",
+            "\"{@topic}:{@key.id}\"",
+            "\"{@partition}:{id}\"",
+        ] {
+            assert!(of_one_partition(key), "{key}");
+        }
+        for key in [
+            "\"id\"",
+            "\"{@key}:{id}\"",
+            "\"{@topic}:{id}\"",
+            "\"@header.id\"",
+            "\"{@offset}\"",
+        ] {
+            assert!(!of_one_partition(key), "{key}");
+        }
+    }
+}

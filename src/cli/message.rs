@@ -1,0 +1,405 @@
+//! Messages that do not come from Kafka: from lines of a file, from fixtures; and how a message is written.
+//!
+//! The form of an envelope is public: `docs/COMMANDS.md` describes it, fixtures of others hold it.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::json::object;
+use crate::config::model::{Config, Format};
+use crate::pipeline::map::Message;
+
+/// A name and a value, which may be none.
+type Header = (String, Option<Vec<u8>>);
+
+/// A message, with bytes of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct OwnedMessage {
+    /// One of `kafka.topics`.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+    /// Milliseconds since the epoch.
+    pub timestamp_ms: Option<i64>,
+    /// As it is.
+    pub key: Option<Vec<u8>>,
+    /// `None` is a tombstone.
+    pub payload: Option<Vec<u8>>,
+    /// In their order.
+    pub headers: Vec<Header>,
+}
+
+/// What a message has that does not say.
+#[derive(Debug, Clone)]
+pub(super) struct Defaults {
+    /// `None`: it must say.
+    pub topic: Option<String>,
+    pub offset: i64,
+    pub timestamp_ms: i64,
+    pub format: Format,
+}
+
+impl Defaults {
+    pub fn new(config: &Config, topic: Option<&str>, timestamp_ms: i64) -> Defaults {
+        let only = match config.kafka.topics.as_slice() {
+            [only] => Some(only.as_str()),
+            _ => None,
+        };
+        Defaults {
+            topic: topic.or(only).map(str::to_owned),
+            offset: 0,
+            timestamp_ms,
+            format: config.kafka.format,
+        }
+    }
+
+    fn topic(&self) -> Result<String, String> {
+        let told = self.topic.clone();
+        told.ok_or_else(|| "the configuration has several topics: say which one this is of".to_owned())
+    }
+
+    /// A JSON text as the producers of this format send it: for a schema registry behind a prefix, whose schema nobody
+    /// here looks at.
+    fn payload(&self, text: &[u8]) -> Vec<u8> {
+        match self.format {
+            Format::JsonSchemaRegistry if text.first() != Some(&0) => [&[0; 5], text].concat(),
+            _ => text.to_vec(),
+        }
+    }
+}
+
+type Members = BTreeMap<String, Box<RawValue>>;
+
+impl OwnedMessage {
+    /// A message that is nothing but its payload.
+    pub(super) fn bare(payload: &[u8], defaults: &Defaults) -> Result<OwnedMessage, String> {
+        Ok(OwnedMessage {
+            topic: defaults.topic()?,
+            partition: 0,
+            offset: defaults.offset,
+            timestamp_ms: Some(defaults.timestamp_ms),
+            key: None,
+            payload: Some(defaults.payload(payload)),
+            headers: Vec::new(),
+        })
+    }
+
+    /// A message in its envelope: `{"topic": …, "key": …, "payload": …}`.
+    pub(super) fn from_envelope(text: &str, defaults: &Defaults) -> Result<OwnedMessage, String> {
+        let members: Members =
+            serde_json::from_str(text).map_err(|error| format!("a message is a JSON object: {error}"))?;
+        let mut message = OwnedMessage {
+            topic: String::new(),
+            partition: 0,
+            offset: defaults.offset,
+            timestamp_ms: Some(defaults.timestamp_ms),
+            key: None,
+            payload: None,
+            headers: Vec::new(),
+        };
+        let mut topic = None;
+        for (name, value) in &members {
+            let value = value.get();
+            match name.as_str() {
+                "topic" => topic = Some(string(name, value)?),
+                "partition" => {
+                    message.partition =
+                        i32::try_from(integer(name, value)?).map_err(|_| format!("\"{name}\" is too great"))?;
+                }
+                "offset" => message.offset = integer(name, value)?,
+                "timestamp" => message.timestamp_ms = instant(name, value)?,
+                "key" => message.key = plain(value),
+                "key_base64" => message.key = Some(base64(name, value)?),
+                "payload" if value == "null" => message.payload = None,
+                "payload" => message.payload = Some(defaults.payload(value.as_bytes())),
+                "payload_text" => message.payload = Some(string(name, value)?.into_bytes()),
+                "payload_base64" => message.payload = Some(base64(name, value)?),
+                "headers" => message.headers = headers(value)?,
+                _ => {
+                    return Err(format!(
+                        "a message has no \"{name}\"; it has topic, partition, offset, timestamp, key, key_base64, headers, \
+                         payload, payload_text and payload_base64"
+                    ));
+                }
+            }
+        }
+        let payloads = ["payload", "payload_text", "payload_base64"];
+        for alternatives in [["key", "key_base64"].as_slice(), &payloads] {
+            if alternatives.iter().filter(|name| members.contains_key(**name)).count() > 1 {
+                return Err(format!("a message has one of {}", alternatives.join(", ")));
+            }
+        }
+        message.topic = match topic {
+            Some(topic) => topic,
+            None => defaults.topic()?,
+        };
+        Ok(message)
+    }
+
+    /// A copy of one that is of somebody else's memory.
+    pub(super) fn of(message: &Message<'_>) -> OwnedMessage {
+        OwnedMessage {
+            topic: message.topic.to_owned(),
+            partition: message.partition,
+            offset: message.offset,
+            timestamp_ms: message.timestamp_ms,
+            key: message.key.map(<[u8]>::to_vec),
+            payload: message.payload.map(<[u8]>::to_vec),
+            headers: message
+                .headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.map(<[u8]>::to_vec)))
+                .collect(),
+        }
+    }
+
+    /// As the rules see it.
+    pub(super) fn view(&self) -> Message<'_> {
+        Message {
+            topic: &self.topic,
+            partition: self.partition,
+            offset: self.offset,
+            timestamp_ms: self.timestamp_ms,
+            key: self.key.as_deref(),
+            payload: self.payload.as_deref(),
+            headers: self
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_deref()))
+                .collect(),
+        }
+    }
+
+    /// Its envelope, on one line.
+    pub(super) fn envelope(&self, format: Format) -> String {
+        let mut members = vec![
+            ("topic", Value::from(self.topic.as_str()).to_string()),
+            ("partition", self.partition.to_string()),
+            ("offset", self.offset.to_string()),
+        ];
+        members.extend(self.timestamp_ms.map(|at| ("timestamp", at.to_string())));
+        members.extend(self.key.as_deref().map(|key| match std::str::from_utf8(key) {
+            Ok(text) => ("key", Value::from(text).to_string()),
+            Err(_) => ("key_base64", Value::from(STANDARD.encode(key)).to_string()),
+        }));
+        if !self.headers.is_empty() {
+            let headers = self
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_deref()));
+            members.push(("headers", headers_json(headers).to_string()));
+        }
+        members.push(payload(self.payload.as_deref(), format));
+        object(&members)
+    }
+}
+
+/// The member that holds a payload, and its value.
+fn payload(payload: Option<&[u8]>, format: Format) -> (&'static str, String) {
+    let Some(payload) = payload else {
+        return ("payload", "null".to_owned());
+    };
+    let text = match (format, payload) {
+        (Format::JsonSchemaRegistry, [0, _, _, _, _, text @ ..]) => text,
+        _ => payload,
+    };
+    // Its very bytes, where they are one JSON text on one line. Its null would be read as no payload.
+    let one_line = std::str::from_utf8(text)
+        .ok()
+        .filter(|text| !text.contains(['\n', '\r']));
+    if let Some(text) = one_line
+        && let Ok(raw) = serde_json::from_str::<&RawValue>(text)
+        && raw.get() != "null"
+    {
+        return ("payload", raw.get().to_owned());
+    }
+    match std::str::from_utf8(payload) {
+        Ok(text) => ("payload_text", Value::from(text).to_string()),
+        Err(_) => ("payload_base64", Value::from(STANDARD.encode(payload)).to_string()),
+    }
+}
+
+/// Headers as an object, or as pairs where a name stands twice. A value that is no text is `{"base64": …}`.
+pub(super) fn headers_json<'h>(headers: impl Iterator<Item = (&'h str, Option<&'h [u8]>)>) -> Value {
+    let headers: Vec<(&str, Value)> = headers
+        .map(|(name, value)| {
+            let value = match value.map(|bytes| (std::str::from_utf8(bytes), bytes)) {
+                None => Value::Null,
+                Some((Ok(text), _)) => Value::from(text),
+                Some((Err(_), bytes)) => bytes_json(bytes),
+            };
+            (name, value)
+        })
+        .collect();
+    let mut names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() == headers.len() {
+        Value::Object(
+            headers
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        )
+    } else {
+        let pairs = headers
+            .into_iter()
+            .map(|(name, value)| Value::from(vec![Value::from(name), value]));
+        Value::Array(pairs.collect())
+    }
+}
+
+/// Bytes that are no text.
+pub(super) fn bytes_json(bytes: &[u8]) -> Value {
+    serde_json::json!({ "base64": STANDARD.encode(bytes) })
+}
+
+fn parsed(name: &str, value: &str) -> Result<Value, String> {
+    serde_json::from_str(value).map_err(|error| format!("\"{name}\": {error}"))
+}
+
+fn string(name: &str, value: &str) -> Result<String, String> {
+    match parsed(name, value)? {
+        Value::String(text) => Ok(text),
+        _ => Err(format!("\"{name}\" is a string")),
+    }
+}
+
+fn integer(name: &str, value: &str) -> Result<i64, String> {
+    parsed(name, value)?
+        .as_i64()
+        .ok_or_else(|| format!("\"{name}\" is an integer"))
+}
+
+fn base64(name: &str, value: &str) -> Result<Vec<u8>, String> {
+    STANDARD
+        .decode(string(name, value)?)
+        .map_err(|error| format!("\"{name}\" is base64: {error}"))
+}
+
+/// Milliseconds since the epoch, or RFC 3339; null: none.
+pub(super) fn instant(name: &str, value: &str) -> Result<Option<i64>, String> {
+    let refused = || format!("\"{name}\" is milliseconds since 1970, or RFC 3339");
+    match parsed(name, value)? {
+        Value::Null => Ok(None),
+        Value::Number(number) => number.as_i64().map(Some).ok_or_else(refused),
+        Value::String(text) => text
+            .parse::<jiff::Timestamp>()
+            .map(|at| Some(at.as_millisecond()))
+            .map_err(|_| refused()),
+        _ => Err(refused()),
+    }
+}
+
+/// A string as it is; anything else as the JSON text that it is; null: nothing.
+fn plain(value: &str) -> Option<Vec<u8>> {
+    match serde_json::from_str(value) {
+        Ok(Value::Null) => None,
+        Ok(Value::String(text)) => Some(text.into_bytes()),
+        _ => Some(value.as_bytes().to_vec()),
+    }
+}
+
+/// `{"name": "value"}`, or `[["name", "value"]]` where a name stands twice.
+fn headers(value: &str) -> Result<Vec<Header>, String> {
+    let refused = "\"headers\" is {\"name\": \"value\"}, or [[\"name\", \"value\"]] where a name stands twice";
+    let pairs: Vec<(String, Value)> = match parsed("headers", value)? {
+        Value::Object(members) => members.into_iter().collect(),
+        Value::Array(pairs) => {
+            let pair = |pair: Value| match pair.as_array().map(Vec::as_slice) {
+                Some([Value::String(name), value]) => Ok((name.clone(), value.clone())),
+                _ => Err(refused.to_owned()),
+            };
+            pairs.into_iter().map(pair).collect::<Result<_, String>>()?
+        }
+        _ => return Err(refused.to_owned()),
+    };
+    let bytes = |(name, value): (String, Value)| {
+        let value = match value {
+            Value::Null => None,
+            Value::String(text) => Some(text.into_bytes()),
+            Value::Object(members) => match members.get("base64") {
+                Some(text) if members.len() == 1 => Some(base64("base64", &text.to_string())?),
+                _ => return Err(refused.to_owned()),
+            },
+            _ => return Err(refused.to_owned()),
+        };
+        Ok((name, value))
+    };
+    pairs.into_iter().map(bytes).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn defaults(format: Format) -> Defaults {
+        Defaults {
+            topic: Some("events".to_owned()),
+            offset: 7,
+            timestamp_ms: 1000,
+            format,
+        }
+    }
+
+    #[test]
+    fn a_message_is_written_as_it_is_read() {
+        for envelope in [
+            r#"{"topic":"events","partition":3,"offset":12,"timestamp":5,"key":"k","headers":{"a":"b","n":null},"payload":{"z":1.0,"a":[1e3, "\u00e9"]}}"#,
+            r#"{"topic":"events","partition":0,"offset":7,"timestamp":1000,"payload":null}"#,
+            r#"{"topic":"events","partition":0,"offset":7,"timestamp":1000,"key":"7","payload_text":"not json"}"#,
+            r#"{"topic":"events","partition":0,"offset":7,"timestamp":1000,"payload_text":"null"}"#,
+            r#"{"topic":"events","partition":0,"offset":7,"timestamp":1000,"payload_text":"{\n}"}"#,
+            r#"{"topic":"events","partition":0,"offset":7,"timestamp":1000,"key_base64":"/w==","payload_base64":"/w=="}"#,
+            r#"{"topic":"events","partition":0,"offset":7,"timestamp":1000,"headers":[["a","b"],["a",{"base64":"/w=="}]],"payload":"text"}"#,
+            r#"{"topic":"events","partition":0,"offset":7,"payload":1}"#,
+        ] {
+            let text = envelope.replace(
+                "\"offset\":7,\"payload\"",
+                "\"offset\":7,\"timestamp\":null,\"payload\"",
+            );
+            let message = OwnedMessage::from_envelope(&text, &defaults(Format::Json)).unwrap();
+            assert_eq!(message.envelope(Format::Json), envelope);
+        }
+    }
+
+    #[test]
+    fn a_payload_of_a_schema_registry_is_told_without_its_prefix() {
+        let format = Format::JsonSchemaRegistry;
+        let text = r#"{"topic":"events","partition":0,"offset":7,"timestamp":1000,"payload":{"a":1}}"#;
+        let message = OwnedMessage::from_envelope(text, &defaults(format)).unwrap();
+        assert_eq!(message.payload.as_deref(), Some(b"\0\0\0\0\0{\"a\":1}".as_slice()));
+        assert_eq!(message.envelope(format), text);
+        let bare = OwnedMessage::bare(b"{}", &defaults(format)).unwrap();
+        assert_eq!(bare.payload.as_deref(), Some(b"\0\0\0\0\0{}".as_slice()));
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_refused() {
+        for (text, problem) in [
+            ("[]", "a JSON object"),
+            ("{", "a JSON object"),
+            (r#"{"paylaod":1}"#, "has no \"paylaod\""),
+            (r#"{"offset":"1"}"#, "\"offset\" is an integer"),
+            (r#"{"partition":9999999999}"#, "\"partition\""),
+            (r#"{"timestamp":"yesterday"}"#, "RFC 3339"),
+            (r#"{"payload":1,"payload_text":"a"}"#, "one of payload,"),
+            (r#"{"payload_base64":"*"}"#, "is base64"),
+            (r#"{"headers":[1]}"#, "\"headers\" is"),
+        ] {
+            let refused = OwnedMessage::from_envelope(text, &defaults(Format::Json)).unwrap_err();
+            assert!(refused.contains(problem), "{text}: {refused}");
+        }
+        let nameless = Defaults {
+            topic: None,
+            ..defaults(Format::Json)
+        };
+        assert!(OwnedMessage::bare(b"1", &nameless).is_err());
+    }
+}

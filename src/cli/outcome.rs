@@ -1,0 +1,297 @@
+//! What a message would cause, by the rules alone: a verdict, records, messages to be produced; as JSON and for a person.
+//!
+//! The JSON is public: `docs/COMMANDS.md` describes it, and fixtures hold it. A record says what is done to it with the
+//! words of the configuration; a word that would say what holds anyway is left out. Knows nothing of the database: whether
+//! a `create` finds its record there shows only when it runs.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::json;
+use super::message::{OwnedMessage, bytes_json, headers_json};
+use super::terminal::{Colours, Tone};
+use crate::config::model::{Format, Mode, OnConflict};
+use crate::pipeline::map::{Mapping, Rejection};
+use crate::pipeline::output::{Output, Verdict};
+use crate::pipeline::publication::Publication;
+use crate::pipeline::row::{Number, Op, RecordKey, Row, RowAction, RowTtl};
+use crate::pipeline::value::Value as PipelineValue;
+use crate::processor::Processor as _;
+
+/// What becomes of one message.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Outcome {
+    pub verdict: &'static str,
+    /// The reason's word, and the rule that it is of.
+    pub rejection: Option<(&'static str, String)>,
+    /// In the order in which they are written, each with the line of its rule.
+    pub records: Vec<(usize, Value)>,
+    pub publishes: Vec<Value>,
+}
+
+impl Outcome {
+    /// Judges and maps the message as the service does.
+    ///
+    /// # Errors
+    /// When no route takes its topic.
+    pub fn of(mapping: &Mapping, message: &OwnedMessage, now_ms: i64) -> Result<Outcome, String> {
+        let Some(rules) = mapping.topic(&message.topic) else {
+            return Err(format!("the configuration reads no topic \"{}\"", message.topic));
+        };
+        let view = message.view();
+        let mut output = Output::default();
+        output.begin(0);
+        let verdict = rules.process(&view, now_ms, &mut output);
+        Ok(match verdict {
+            Ok(verdict) => Outcome {
+                verdict: match verdict {
+                    Verdict::Kept => "kept",
+                    Verdict::Filtered => "filtered",
+                },
+                rejection: None,
+                records: output.rows.iter().map(|row| (row.rules.line, record(row))).collect(),
+                publishes: output.publications.iter().map(publish).collect(),
+            },
+            Err(Rejection { reason, detail }) => Outcome {
+                verdict: "rejected",
+                rejection: Some((reason.as_str(), detail)),
+                records: Vec::new(),
+                publishes: Vec::new(),
+            },
+        })
+    }
+
+    /// What is compared with what a fixture expects.
+    pub fn compared(&self) -> Value {
+        let mut case = Map::new();
+        case.insert("verdict".to_owned(), self.verdict.into());
+        if let Some((reason, _)) = &self.rejection {
+            case.insert("reason".to_owned(), (*reason).into());
+        }
+        let records: Vec<Value> = self.records.iter().map(|(_, record)| record.clone()).collect();
+        case.insert("records".to_owned(), records.into());
+        case.insert("publishes".to_owned(), self.publishes.clone().into());
+        Value::Object(case)
+    }
+
+    /// One line: the message and what becomes of it. It is a fixture, too.
+    pub fn json(&self, message: &OwnedMessage, now_ms: i64, format: Format) -> String {
+        let mut members = vec![
+            ("now", now_ms.to_string()),
+            ("message", message.envelope(format)),
+            ("verdict", Value::from(self.verdict).to_string()),
+        ];
+        if let Some((reason, detail)) = &self.rejection {
+            members.push(("reason", Value::from(*reason).to_string()));
+            members.push(("detail", Value::from(detail.as_str()).to_string()));
+        }
+        let records: Vec<Value> = self.records.iter().map(|(_, record)| record.clone()).collect();
+        members.push(("records", json::line(&records.into())));
+        members.push(("publishes", json::line(&self.publishes.clone().into())));
+        json::object(&members)
+    }
+
+    /// Some lines for a person.
+    pub fn text(&self, message: &OwnedMessage, colours: Colours) -> String {
+        let OwnedMessage {
+            topic,
+            partition,
+            offset,
+            ..
+        } = message;
+        let mut text = format!("{topic}[{partition}]@{offset}");
+        if let Some(key) = &message.key {
+            let _ = write!(text, " key={}", Value::from(String::from_utf8_lossy(key)));
+        }
+        let tone = match self.verdict {
+            "kept" => Tone::Good,
+            "filtered" => Tone::Doubtful,
+            _ => Tone::Bad,
+        };
+        let _ = write!(text, " {}", colours.paint(tone, self.verdict));
+        if let Some((reason, detail)) = &self.rejection {
+            let _ = write!(text, " {reason}: {detail}");
+        }
+        text.push('\n');
+        for (line, record) in &self.records {
+            let word = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default();
+            let target = match (word("namespace"), word("set")) {
+                (namespace, "") => namespace.to_owned(),
+                (namespace, set) => format!("{namespace}.{set}"),
+            };
+            let key = record.get("key").map(json::line).unwrap_or_default();
+            let aside = colours.paint(Tone::Aside, format!("(line {line})"));
+            let _ = writeln!(text, "  record {target} {key} {aside}");
+            members(record, &["namespace", "set", "key"], &mut text);
+        }
+        for publish in &self.publishes {
+            let topic = publish.get("topic").and_then(Value::as_str).unwrap_or_default();
+            let _ = writeln!(text, "  publish {topic}");
+            members(publish, &["topic"], &mut text);
+        }
+        text
+    }
+}
+
+/// A line for each member but those told already.
+fn members(of: &Value, told: &[&str], text: &mut String) {
+    let mut rest = of.clone();
+    if let Value::Object(members) = &mut rest {
+        members.retain(|name, _| !told.contains(&name.as_str()));
+    }
+    for (name, value) in json::ordered(&rest) {
+        let _ = writeln!(text, "    {name} {}", json::line(value));
+    }
+}
+
+fn record(row: &Row<'_>) -> Value {
+    let mut record = Map::new();
+    let mut say = |name: &str, value: Value| {
+        record.insert(name.to_owned(), value);
+    };
+    say("namespace", row.target.namespace.as_str().into());
+    if !row.target.set.is_empty() {
+        say("set", row.target.set.as_str().into());
+    }
+    say(
+        "key",
+        match &row.key {
+            RecordKey::String(text) => text.as_ref().into(),
+            RecordKey::Integer(number) => (*number).into(),
+            RecordKey::Bytes(bytes) => bytes_json(bytes),
+        },
+    );
+    match &row.action {
+        RowAction::Touch => say("touch", true.into()),
+        RowAction::Delete => say("delete", true.into()),
+        RowAction::Write(ops) => {
+            for (word, value) in operations(ops) {
+                say(word, value);
+            }
+        }
+    }
+    match row.rules.mode {
+        Mode::Update => {}
+        Mode::Replace => say("mode", "replace".into()),
+        Mode::Create => say("mode", "create".into()),
+        Mode::UpdateOnly => say("mode", "update_only".into()),
+    }
+    if matches!(row.rules.mode, Mode::Create | Mode::UpdateOnly) && row.rules.on_conflict == OnConflict::Ignore {
+        say("on_conflict", "ignore".into());
+    }
+    if let (Some(bin), Some(version)) = (&row.rules.newer_bin, row.newer) {
+        say("newer", json!({ "bin": bin, "version": version }));
+    }
+    match row.ttl {
+        RowTtl::NamespaceDefault => {}
+        RowTtl::Never => say("ttl", "never".into()),
+        RowTtl::Keep => say("ttl", "keep".into()),
+        RowTtl::Seconds(seconds) => say("ttl", seconds.into()),
+    }
+    if row.rules.ttl_on_create {
+        say("ttl_on", "create".into());
+    }
+    if row.target.send_key {
+        say("send_key", true.into());
+    }
+    if row.rules.guarded {
+        say("guarded", true.into());
+    }
+    Value::Object(record)
+}
+
+/// By the word of the configuration, what it does to each bin. A row names a bin but once, and once more to trim it: which
+/// word comes first makes no difference.
+fn operations(ops: &[Op<'_>]) -> Vec<(&'static str, Value)> {
+    let mut words: Vec<(&'static str, Map<String, Value>)> = Vec::new();
+    let mut say = |word: &'static str, bin: &str, value: Value| {
+        let at = match words.iter().position(|(each, _)| *each == word) {
+            Some(at) => at,
+            None => {
+                words.push((word, Map::new()));
+                words.len() - 1
+            }
+        };
+        words[at].1.insert(bin.to_owned(), value);
+    };
+    let mut removed: Vec<Value> = Vec::new();
+    for op in ops {
+        match op {
+            Op::Put {
+                bin,
+                value: PipelineValue::Null,
+            } => removed.push(bin.as_ref().into()),
+            Op::Put { bin, value } => say("bins", bin, plain(value)),
+            Op::Once { bin, value } => say("once", bin, plain(value)),
+            Op::Add { bin, by } => say("add", bin, number(*by)),
+            Op::Append { bin, value } => say("append", bin, plain(value)),
+            Op::Prepend { bin, value } => say("prepend", bin, plain(value)),
+            Op::ListAppend { bin, value } => say("list_append", bin, plain(value)),
+            Op::MapPut { bin, key, value } => say("map_put", bin, json!({ "key": plain(key), "value": plain(value) })),
+            Op::MapAdd { bin, key, by } => say("map_add", bin, json!({ "key": plain(key), "by": number(*by) })),
+            Op::KeepLast { bin, count, .. } => say("keep_last", bin, (*count).into()),
+        }
+    }
+    let mut words: Vec<(&'static str, Value)> = words
+        .into_iter()
+        .map(|(word, bins)| (word, Value::Object(bins)))
+        .collect();
+    if !removed.is_empty() {
+        words.push(("remove", removed.into()));
+    }
+    words
+}
+
+fn number(number: Number) -> Value {
+    match number {
+        Number::Int(n) => n.into(),
+        Number::Float(n) => n.into(),
+    }
+}
+
+fn plain(value: &PipelineValue<'_>) -> Value {
+    match value {
+        PipelineValue::Null => Value::Null,
+        PipelineValue::Bool(b) => (*b).into(),
+        PipelineValue::Int(n) => (*n).into(),
+        PipelineValue::BigInt(digits) => (*digits).into(),
+        PipelineValue::Float(n) => (*n).into(),
+        PipelineValue::Str(text) => text.as_ref().into(),
+        PipelineValue::Bytes(bytes) => bytes_json(bytes),
+        PipelineValue::List(items) => items.iter().map(plain).collect::<Vec<_>>().into(),
+        PipelineValue::Map(members) => Value::Object(
+            members
+                .iter()
+                .map(|(name, value)| (name.to_string(), plain(value)))
+                .collect(),
+        ),
+    }
+}
+
+fn publish(publication: &Publication<'_>) -> Value {
+    let mut publish = Map::new();
+    let mut say = |name: &str, value: Value| {
+        publish.insert(name.to_owned(), value);
+    };
+    say("topic", publication.topic.into());
+    match publication.key.as_deref().map(|key| (std::str::from_utf8(key), key)) {
+        None => {}
+        Some((Ok(text), _)) => say("key", text.into()),
+        Some((Err(_), bytes)) => say("key", bytes_json(bytes)),
+    }
+    if !publication.headers.is_empty() {
+        let headers = publication.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_ref(), value.as_deref()));
+        say("headers", headers_json(headers));
+    }
+    match publication.payload.as_deref() {
+        None => say("payload", Value::Null),
+        Some(payload) => match (serde_json::from_slice(payload), std::str::from_utf8(payload)) {
+            (Ok(Value::Null) | Err(_), Ok(text)) => say("payload_text", text.into()),
+            (Ok(value), _) => say("payload", value),
+            (Err(_), Err(_)) => say("payload", bytes_json(payload)),
+        },
+    }
+    Value::Object(publish)
+}

@@ -1,0 +1,120 @@
+//! `penstock run`: the service, from its signals to its exit code.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use log::{error, info};
+
+use super::guards::guards;
+use super::load;
+use crate::config::model::{self, Config, Name, StallAction};
+use crate::ops::counters::Counters;
+use crate::ops::exit::Exit;
+use crate::shutdown::{Stop, leave_now, stop_on_signals};
+use crate::supervisor;
+
+/// Runs it until it is told to stop.
+pub(super) fn run(file: &Path) -> Exit {
+    // Before anything else: a stop that comes early is a stop.
+    let stop = Stop::new();
+    if let Err(error) = stop_on_signals(stop.clone()) {
+        error!("cannot install the signal handlers error=\"{error}\"");
+        return Exit::Panic;
+    }
+    let Some(config) = load(file) else {
+        return Exit::Configuration;
+    };
+    info!(
+        "penstock version={} file={} pid={}",
+        env!("CARGO_PKG_VERSION"),
+        file.display(),
+        std::process::id()
+    );
+    for line in effective_settings(&config) {
+        info!("settings: {line}");
+    }
+    for line in guards(&config) {
+        info!("{line}");
+    }
+    let counters = Arc::new(Counters::new());
+    // The panic itself was printed by the panic hook.
+    let exit = catch_unwind(AssertUnwindSafe(|| supervisor::run(&config, &stop, &counters))).unwrap_or(Exit::Panic);
+    info!("exit code={} meaning={exit:?}", exit.code());
+    // Threads of the clients may still run, and must not meet exit handlers that take away what they use.
+    leave_now(exit)
+}
+
+fn name(name: &Name) -> &str {
+    match name {
+        Name::Fixed(name) if name.is_empty() => "none",
+        Name::Fixed(name) => name,
+        Name::FromMessage { value, .. } => &value.written,
+    }
+}
+
+/// What the service will do, without secrets: values of librdkafka properties are not shown, since any may be one.
+fn effective_settings(config: &Config) -> Vec<String> {
+    let run = &config.run;
+    let kafka = &config.kafka;
+    let names = |properties: &[(String, model::Secret)]| {
+        properties
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    let mut lines = vec![
+        format!(
+            "run memory={}MiB partitions_max={} batch_rows_max={} batch_bytes_max={}KiB commit_interval={:?} \
+             write_timeout={:?} shutdown_grace={:?} start_timeout={} stall_after={:?} stall_action={} \
+             rows_in_flight_max={} rows_per_second_max={} guard_epoch={}",
+            run.memory_bytes / (1024 * 1024),
+            run.partitions_max,
+            run.batch_rows_max,
+            run.batch_bytes_max / 1024,
+            run.commit_interval,
+            run.write_timeout,
+            run.shutdown_grace,
+            run.start_timeout.map_or_else(|| "none".into(), |t| format!("{t:?}")),
+            run.stall_after,
+            match run.stall_action {
+                StallAction::Report => "report",
+                StallAction::Exit => "exit",
+            },
+            run.rows_in_flight_max,
+            run.rows_per_second_max.unwrap_or(0),
+            run.guard_epoch,
+        ),
+        format!(
+            "kafka brokers={} topics={} group={} start={:?} offset_gone={:?} format={:?} properties=[{}]",
+            kafka.brokers,
+            kafka.topics.join(","),
+            kafka.group,
+            kafka.start,
+            kafka.offset_gone,
+            kafka.format,
+            names(&kafka.consumer_properties),
+        ),
+        format!(
+            "aerospike hosts={} namespace={} user={}",
+            config.aerospike.hosts,
+            config.aerospike.namespace,
+            config.aerospike.credentials.as_ref().map_or("none", |(user, _)| user),
+        ),
+    ];
+    for route in &config.routes {
+        for write in &route.writes {
+            lines.push(format!(
+                "write line={} topics={} namespace={} set={} key={} each={}",
+                write.line,
+                route.topics.join(","),
+                name(&write.namespace),
+                name(&write.set),
+                write.key.written,
+                write.each.is_some(),
+            ));
+        }
+    }
+    lines
+}

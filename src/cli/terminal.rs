@@ -1,0 +1,40 @@
+//! Colours: on a terminal, and nowhere else.
+
+use std::fmt;
+use std::io::IsTerminal as _;
+
+/// How a word is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Good,
+    Doubtful,
+    Bad,
+    Aside,
+}
+
+/// Whether what goes to standard output is coloured.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Colours(bool);
+
+impl Colours {
+    /// Coloured where a person looks at it, and did not ask for none (`NO_COLOR`).
+    pub fn of_stdout() -> Colours {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Colours(std::io::stdout().is_terminal() && !unwanted)
+    }
+
+    /// The text in its colour.
+    pub fn paint(self, tone: Tone, text: impl fmt::Display) -> String {
+        let code = match tone {
+            Tone::Good => 32,
+            Tone::Doubtful => 33,
+            Tone::Bad => 31,
+            Tone::Aside => 2,
+        };
+        if self.0 {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_string()
+        }
+    }
+}

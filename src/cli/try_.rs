@@ -1,0 +1,256 @@
+//! `penstock try`: what messages would cause, without causing it.
+//!
+//! Messages come from a file, from standard input or from the end of a topic; none is written, produced or committed, and
+//! no group is joined.
+
+use std::io::{self, BufRead, BufReader, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::message::{Defaults, OwnedMessage, instant};
+use super::outcome::Outcome;
+use super::terminal::{Colours, Tone};
+use super::{is_stdin, load, refuse, shown};
+use crate::broker::newest::newest;
+use crate::broker::probe::{ProbeError, probe};
+use crate::config::model::Config;
+use crate::ops::exit::Exit;
+use crate::pipeline::map::Mapping;
+use crate::shutdown::Stop;
+use crate::store::chain;
+
+/// How long Kafka may be unreachable, where `run.start_timeout` does not say.
+const REACH_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Args)]
+pub(super) struct Try {
+    /// The configuration, a TOML file; - is standard input.
+    file: PathBuf,
+    /// Messages, one a line; - is standard input, as it is without this option.
+    #[arg(long, value_name = "MESSAGES", conflicts_with = "from_topic")]
+    input: Option<PathBuf>,
+    /// The newest N messages of each topic in Kafka, read outside of the group.
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=10_000))]
+    from_topic: Option<u32>,
+    /// The topic that the lines are of, or the only one to read. Needed for lines where the configuration has several.
+    #[arg(long, value_name = "NAME")]
+    topic: Option<String>,
+    /// Each line is a message in its envelope, {"key": …, "headers": …, "payload": …}, not a payload alone.
+    #[arg(long, conflicts_with = "from_topic")]
+    envelope: bool,
+    /// One JSON line a message.
+    #[arg(long)]
+    json: bool,
+    /// The time that a ttl counts from (RFC 3339, or milliseconds since 1970); now, if it is not told.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    now: Option<i64>,
+}
+
+fn time(text: &str) -> Result<i64, String> {
+    let json = text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from);
+    instant("now", &json.to_string())?.ok_or_else(|| "null is no time".to_owned())
+}
+
+/// Tries the messages.
+pub(super) fn try_messages(arguments: &Try) -> Exit {
+    let input = match (&arguments.input, arguments.from_topic) {
+        (_, Some(_)) => None,
+        (Some(input), None) => Some(input.clone()),
+        (None, None) => Some(PathBuf::from("-")),
+    };
+    if is_stdin(&arguments.file) && input.as_deref().is_some_and(is_stdin) {
+        return refuse("standard input cannot be both the configuration and the messages: name a file for one of them");
+    }
+    let Some(config) = load(&arguments.file) else {
+        return Exit::Configuration;
+    };
+    let mapping = match Mapping::compile(&config) {
+        Ok(mapping) => mapping,
+        Err(error) => {
+            let _ = writeln!(io::stderr().lock(), "{error}");
+            return Exit::Panic;
+        }
+    };
+    if let Some(topic) = &arguments.topic
+        && mapping.topic(topic).is_none()
+    {
+        let topics = config.kafka.topics.join(", ");
+        return refuse(&format!(
+            "the configuration reads no topic \"{topic}\"; it reads: {topics}"
+        ));
+    }
+    let now_ms = arguments.now.unwrap_or_else(now_ms);
+    let mut trial = Trial {
+        config: &config,
+        mapping: &mapping,
+        now_ms,
+        json: arguments.json,
+        colours: Colours::of_stdout(),
+        counts: [0; 3],
+        is_over: false,
+    };
+    let exit = match (input, arguments.from_topic) {
+        (Some(input), _) => trial.lines(arguments, &input),
+        (None, count) => trial.topics(arguments, count.unwrap_or(1)),
+    };
+    trial.end();
+    match exit {
+        Some(exit) => exit,
+        None if trial.counts[2] > 0 => Exit::Found,
+        None => Exit::Stopped,
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+struct Trial<'t> {
+    config: &'t Config,
+    mapping: &'t Mapping,
+    now_ms: i64,
+    json: bool,
+    colours: Colours,
+    /// Kept, filtered, rejected.
+    counts: [u64; 3],
+    /// Nobody reads what is written.
+    is_over: bool,
+}
+
+impl Trial<'_> {
+    /// `Some`: it ended early.
+    fn lines(&mut self, arguments: &Try, input: &PathBuf) -> Option<Exit> {
+        let reader: Box<dyn BufRead> = if is_stdin(input) {
+            if io::stdin().is_terminal() {
+                let _ = writeln!(io::stderr().lock(), "messages are read from standard input, one a line");
+            }
+            Box::new(io::stdin().lock())
+        } else {
+            match std::fs::File::open(input) {
+                Ok(file) => Box::new(BufReader::new(file)),
+                Err(error) => return Some(refuse(&format!("{}: cannot be read: {error}", input.display()))),
+            }
+        };
+        let mut defaults = Defaults::new(self.config, arguments.topic.as_deref(), self.now_ms);
+        for (number, line) in (1..).zip(reader.split(b'\n')) {
+            let refused = |why: String| Some(refuse(&format!("{}:{number}: {why}", shown(input))));
+            let line = match line {
+                Ok(line) => line,
+                Err(error) => return refused(format!("cannot be read: {error}")),
+            };
+            let line = line.strip_suffix(b"\r").unwrap_or(&line);
+            if line.is_empty() {
+                continue;
+            }
+            let message = if arguments.envelope {
+                enveloped(line, &defaults)
+            } else {
+                OwnedMessage::bare(line, &defaults)
+            };
+            let tried = message.and_then(|message| self.message(&message));
+            if let Err(why) = tried {
+                return refused(why);
+            }
+            if self.is_over {
+                break;
+            }
+            defaults.offset += 1;
+        }
+        None
+    }
+
+    /// `Some`: it ended early.
+    fn topics(&mut self, arguments: &Try, count: u32) -> Option<Exit> {
+        let kafka = &self.config.kafka;
+        let timeout = self.config.run.start_timeout.unwrap_or(REACH_TIMEOUT);
+        let view = match probe(kafka, Some(timeout), &Stop::new()) {
+            Ok(view) => view,
+            Err(error) => {
+                let _ = writeln!(io::stderr().lock(), "{error}");
+                return Some(match error {
+                    ProbeError::Credentials(_) => Exit::Credentials,
+                    ProbeError::Configuration(_) => Exit::Configuration,
+                    ProbeError::Unreachable(_) | ProbeError::Stopped => Exit::Unreachable,
+                });
+            }
+        };
+        let wanted = |topic: &&String| arguments.topic.as_ref().is_none_or(|only| only == *topic);
+        for topic in kafka.topics.iter().filter(wanted) {
+            if view.absent.contains(topic) {
+                let _ = writeln!(io::stderr().lock(), "kafka: there is no topic {topic}");
+                continue;
+            }
+            let mut messages: Vec<OwnedMessage> = Vec::new();
+            let keep = usize::try_from(count).unwrap_or(usize::MAX);
+            let read = newest(kafka, topic, count, &mut |message| {
+                messages.push(OwnedMessage::of(message));
+                if messages.len() >= keep.saturating_mul(2) + 1000 {
+                    keep_newest(&mut messages, keep);
+                }
+            });
+            if let Err(error) = read {
+                let _ = writeln!(io::stderr().lock(), "{}", chain(&error));
+                return Some(Exit::Unreachable);
+            }
+            keep_newest(&mut messages, keep);
+            for message in &messages {
+                if let Err(why) = self.message(message) {
+                    let _ = writeln!(io::stderr().lock(), "{why}");
+                }
+            }
+        }
+        None
+    }
+
+    fn message(&mut self, message: &OwnedMessage) -> Result<(), String> {
+        let outcome = Outcome::of(self.mapping, message, self.now_ms)?;
+        self.counts[match outcome.verdict {
+            "kept" => 0,
+            "filtered" => 1,
+            _ => 2,
+        }] += 1;
+        let text = if self.json {
+            outcome.json(message, self.now_ms, self.config.kafka.format) + "\n"
+        } else {
+            outcome.text(message, self.colours)
+        };
+        self.is_over = io::stdout().lock().write_all(text.as_bytes()).is_err();
+        Ok(())
+    }
+
+    fn end(&self) {
+        if self.json || self.is_over {
+            return;
+        }
+        let [kept, filtered, rejected] = self.counts;
+        let tone = if rejected > 0 { Tone::Bad } else { Tone::Good };
+        let rejected = self.colours.paint(tone, format!("{rejected} rejected"));
+        let _ = writeln!(
+            io::stdout().lock(),
+            "{} message(s): {kept} kept, {filtered} filtered, {rejected}; nothing was written",
+            self.counts.iter().sum::<u64>(),
+        );
+    }
+}
+
+/// A message in its envelope, or what `--json` said of one.
+fn enveloped(line: &[u8], defaults: &Defaults) -> Result<OwnedMessage, String> {
+    let text = std::str::from_utf8(line).map_err(|_| "an envelope is UTF-8".to_owned())?;
+    let members: Option<std::collections::BTreeMap<String, Box<RawValue>>> = serde_json::from_str(text).ok();
+    match members.as_ref().and_then(|members| members.get("message")) {
+        Some(message) => OwnedMessage::from_envelope(message.get(), defaults),
+        None => OwnedMessage::from_envelope(text, defaults),
+    }
+}
+
+/// Those with the greatest timestamps, in the order of these.
+fn keep_newest(messages: &mut Vec<OwnedMessage>, count: usize) {
+    messages.sort_by_key(|message| (message.timestamp_ms, message.partition, message.offset));
+    messages.drain(..messages.len().saturating_sub(count));
+}

@@ -1,0 +1,316 @@
+//! The commands that ask Kafka and Aerospike: `check --connect` and `try --from-topic`, with a mock broker in the test's own
+//! process and the simulator as a program; and, by `make test-kafka`, with a real broker.
+#![cfg(feature = "sim")]
+// A test may fail by panicking.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
+use support::process::{Exited, SimProgram, penstock, run, run_service};
+use support::{Kafka, Setup, Stream, Topic, unique, wait_until};
+
+/// `check FILE --connect`.
+fn check(setup: &Setup) -> Exited {
+    let file = setup.file();
+    let exited = run(penstock().arg("check").arg(file.path()).arg("--connect"));
+    assert!(!exited.output.contains('\u{1b}'), "coloured:\n{}", exited.output);
+    exited
+}
+
+/// # Panics
+/// Unless a line holds all of these.
+fn assert_line(exited: &Exited, parts: &[&str]) {
+    let found = exited
+        .output
+        .lines()
+        .any(|line| parts.iter().all(|part| line.contains(part)));
+    assert!(found, "no line with {parts:?} in:\n{}", exited.output);
+}
+
+/// Keys that come of one partition, so that nothing is to be said of them.
+const ROUTES: &str = r#"
+[[route]]
+  [[route.write]]
+  set = "users"
+  key = "@key"
+  bins = ["n"]
+  ttl = "30d"
+"#;
+
+const COUNTED: &str = r#"
+[[route]]
+  [[route.write]]
+  set = "users"
+  key = "{@partition}:{key}"
+  add = { n = 1 }
+"#;
+
+fn simulator(change: impl FnOnce(&mut NamespaceConfig)) -> Simulator {
+    let sim = Simulator::start(SimConfig::default()).unwrap();
+    sim.configure("test", change).unwrap();
+    sim
+}
+
+#[test]
+fn a_configuration_that_everything_is_there_for_is_ok() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("check-good", 3);
+    let sim = simulator(|_| {});
+    let exited = check(&Setup::new(&kafka, &topic, sim.addr()).routes(ROUTES));
+    exited.assert_code(0);
+    assert_line(&exited, &["ok ", "kafka: reached", "brokers: 1"]);
+    assert_line(&exited, &["ok ", &topic.name, "partitions: 3"]);
+    assert_line(&exited, &["ok ", "kafka group", "has offsets of 0 of 3"]);
+    assert_line(&exited, &["ok ", "node A1", "Community Edition", "8.1.2.0"]);
+    assert_line(&exited, &["ok ", "node A1", "clock"]);
+    assert_line(
+        &exited,
+        &["ok ", "namespace test", "nsup-period=120", "max-record-size=1048576"],
+    );
+    assert_line(&exited, &["0 error(s), 0 warning(s)", "nothing was written"]);
+    // Whoever only asks leaves nothing behind.
+    assert!(sim.records("test", "users").is_empty());
+}
+
+#[test]
+fn what_would_go_wrong_is_told_with_its_cure() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("check-bad", 1);
+    let sim = simulator(|namespace| {
+        namespace.nsup_period = 0;
+        namespace.stop_writes = true;
+        namespace.max_record_bytes = 65536;
+    });
+    sim.advance_clock(100);
+    let routes = r#"
+[[route]]
+  [[route.write]]
+  set = "users"
+  key = "user.id"
+  add = { n = 1 }
+  ttl = { path = "ends", as = "epoch_ms" }
+
+  [[route.write]]
+  namespace = "elsewhere"
+  set = "log"
+  key = "@key"
+  list_append = { lines = "line" }
+  tombstone = "delete"
+"#;
+    let reject = format!("[reject]\naction = \"dead_letter\"\ntopic = \"{}\"", unique("nowhere"));
+    let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&format!("{routes}{reject}"));
+    kafka.fail_topic(&topic.name);
+    let exited = check(&setup);
+    exited.assert_code(1);
+    for parts in [
+        ["warning ", "user.id", "guarded"],
+        ["error ", topic.name.as_str(), "there is no such topic"],
+        ["error ", "nowhere", "there is no such topic"],
+        ["error ", "namespace test", "nsup-period is 0"],
+        ["error ", "namespace test", "stop-writes"],
+        ["warning ", "namespace test", "max-record-size is 65536"],
+        ["error ", "namespace elsewhere", "there is no such namespace on A1"],
+        ["warning ", "node A1", "100 s ahead"],
+        ["warning ", "node A1", "forgets deletions"],
+    ] {
+        assert_line(&exited, &parts);
+    }
+}
+
+#[test]
+fn a_bin_that_grows_without_end_is_told() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("check-grows", 1);
+    let sim = simulator(|_| {});
+    let routes = r#"
+[[route]]
+  [[route.write]]
+  set = "log"
+  key = "@key"
+  list_append = { lines = "line", kept = "line" }
+  keep_last = { kept = 10 }
+  append = { text = "line" }
+"#;
+    let exited = check(&Setup::new(&kafka, &topic, sim.addr()).routes(routes));
+    exited.assert_code(0);
+    assert_line(&exited, &["warning ", "the bin lines grow", "list_append", "keep_last"]);
+    assert_line(&exited, &["warning ", "the bin text grow", "append"]);
+    assert!(!exited.output.contains("the bin kept"), "{}", exited.output);
+}
+
+#[test]
+fn what_cannot_be_reached_exits_69_and_what_refuses_77() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("check-away", 1);
+    let sim = SimProgram::start(&["--user", "penstock", "--password", "right"]);
+    let setup = |brokers: &str, password: &str| {
+        let login = format!("user = \"penstock\"\npassword = \"{password}\"");
+        let mut setup = Setup::new(&kafka, &topic, sim.addr)
+            .routes(ROUTES)
+            .run("start_timeout = \"1s\"")
+            .aerospike(&login);
+        setup.brokers = brokers.to_owned();
+        setup
+    };
+    let exited = check(&setup("127.0.0.1:1", "right"));
+    exited.assert_code(69);
+    assert_line(&exited, &["error ", "kafka: not reached", "Connection refused"]);
+    assert_line(&exited, &["ok ", "user penstock", "logged in"]);
+
+    let exited = check(&setup(&kafka.brokers, "wrong"));
+    exited.assert_code(77);
+    assert_line(&exited, &["ok ", "kafka: reached"]);
+    assert_line(&exited, &["error ", "aerospike: the credentials are refused"]);
+    assert!(!exited.output.contains("wrong"), "{}", exited.output);
+
+    drop(sim);
+}
+
+/// Lets the service write so many messages of each partition, and end.
+fn write(setup: &Setup, topic: &Topic, stream: &mut Stream, messages: i64) {
+    stream.produce(messages);
+    let file = setup.file();
+    let mut service = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
+    service.signal("TERM");
+    service.end().assert_code(0);
+}
+
+/// (The mock broker takes no commit from outside of a group that it knows: here the messages go on, and no offset with
+/// them.)
+#[test]
+fn messages_that_are_applied_and_not_committed_are_told() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("check-applied", 1);
+    let sim = simulator(|_| {});
+    let setup = Setup::new(&kafka, &topic, sim.addr()).routes(COUNTED);
+    let mut stream = Stream::new(&topic, 1);
+    write(&setup, &topic, &mut stream, 10);
+    let exited = check(&setup);
+    exited.assert_code(0);
+    assert_line(&exited, &["kafka group", "has offsets of 1 of 1"]);
+
+    kafka.refuse_commits(true);
+    stream.produce(6);
+    let file = setup.file();
+    let service = run_service(file.path());
+    let count = || sim.get("test", "users", "0:0-0").and_then(|record| record.int("n"));
+    wait_until("all messages to be counted", count, |count| *count == Some(16));
+    service.signal("KILL");
+    drop(service);
+    kafka.refuse_commits(false);
+
+    let exited = check(&setup);
+    exited.assert_code(0);
+    let partition = format!("{}[0]", topic.name);
+    assert_line(
+        &exited,
+        &[
+            "warning ",
+            &partition,
+            "it is 10",
+            "up to 15: 6 message(s)",
+            "run.guard_epoch",
+        ],
+    );
+    // Asking changed nothing.
+    assert_eq!(topic.committed(&setup.group), [Some(10)]);
+    // With another epoch they count anew.
+    assert!(!check(&setup.run("guard_epoch = 1")).output.contains("may be refused"));
+}
+
+#[test]
+#[ignore = "make test-kafka"]
+fn rights_and_offsets_are_told_of_a_real_broker() {
+    let kafka = Kafka::real();
+    let topic = kafka.topic("check-real", 2);
+    let sim = simulator(|_| {});
+    let setup = Setup::new(&kafka, &topic, sim.addr()).routes(COUNTED);
+    let mut stream = Stream::new(&topic, 1);
+    write(&setup, &topic, &mut stream, 10);
+    let exited = check(&setup);
+    exited.assert_code(0);
+    // Without an authoriser a broker grants all, and says so.
+    assert_line(&exited, &["ok ", &topic.name, "READ is granted"]);
+    assert_line(&exited, &["ok ", "kafka group", "READ is granted"]);
+    assert!(!exited.output.contains("kafka offset of"), "{}", exited.output);
+
+    // Put back by hand, it carries no tag of ours.
+    topic.commit(&setup.group, 1, 4);
+    let exited = check(&setup);
+    exited.assert_code(0);
+    let partition = format!("{}[1]", topic.name);
+    assert_line(&exited, &["warning ", &partition, "was not committed by Penstock"]);
+    assert_line(&exited, &["warning ", &partition, "up to 9: 6 message(s)"]);
+    assert!(
+        !exited.output.contains(&format!("{}[0]", topic.name)),
+        "{}",
+        exited.output
+    );
+    assert_eq!(topic.committed(&setup.group), [Some(10), Some(4)]);
+
+    topic.commit(&setup.group, 0, 17);
+    let exited = check(&setup);
+    exited.assert_code(1);
+    assert_line(&exited, &["error ", "[0]", "17 is beyond the end, 10"]);
+}
+
+fn the_newest_messages_of_a_topic_are_tried(kafka: &Kafka) {
+    let topic = kafka.topic("try", 3);
+    let sim = simulator(|_| {});
+    let setup = Setup::new(kafka, &topic, sim.addr()).routes(COUNTED);
+    let file = setup.file();
+    let mut stream = Stream::new(&topic, 2);
+    stream.produce(20);
+    let exited = run(penstock()
+        .arg("try")
+        .arg(file.path())
+        .args(["--from-topic", "7", "--json"]));
+    exited.assert_code(0);
+    let lines: Vec<serde_json::Value> = exited
+        .output
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 7, "{}", exited.output);
+    for line in &lines {
+        assert!(line["message"]["offset"].as_i64().unwrap() >= 13, "{line}");
+        assert_eq!(line["verdict"], "kept");
+        assert_eq!(line["records"][0]["add"]["n"], 1);
+    }
+    // Nobody's offset was moved, and nothing written.
+    assert_eq!(topic.committed(&setup.group), [None, None, None]);
+    assert!(sim.records("test", "users").is_empty());
+
+    stream.produce_bad(1, "no json");
+    let exited = run(penstock().arg("try").arg(file.path()).args(["--from-topic", "10"]));
+    exited.assert_code(1);
+    assert_line(&exited, &["[1]@20", "rejected", "not_json"]);
+    assert_line(&exited, &["10 message(s): 9 kept, 0 filtered, 1 rejected"]);
+}
+
+#[test]
+fn the_newest_messages_of_a_mocks_topic_are_tried() {
+    the_newest_messages_of_a_topic_are_tried(&Kafka::mock());
+}
+
+#[test]
+#[ignore = "make test-kafka"]
+fn the_newest_messages_of_a_real_topic_are_tried() {
+    the_newest_messages_of_a_topic_are_tried(&Kafka::real());
+}
+
+#[test]
+fn a_topic_that_cannot_be_reached_is_not_tried() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("try-away", 1);
+    let sim = simulator(|_| {});
+    let mut setup = Setup::new(&kafka, &topic, sim.addr())
+        .routes(ROUTES)
+        .run("start_timeout = \"1s\"");
+    setup.brokers = "127.0.0.1:1".to_owned();
+    let file = setup.file();
+    let exited = run(penstock().arg("try").arg(file.path()).args(["--from-topic", "1"]));
+    exited.assert_code(69);
+}
