@@ -17,8 +17,8 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{error, info, warn};
@@ -111,13 +111,13 @@ pub enum WhyNot {
     Unknown(String),
 }
 
-/// The producer, and the thread that serves its delivery reports. Ends it when dropped: what is in the queue is purged.
+/// The producer. When it is dropped its thread ends it: what is in the queue is purged. Nobody waits for that, since
+/// librdkafka waits for its own threads then, and those may be looking up a host name.
 pub struct Producer {
+    /// The thread has the other reference, and looks whether it is the last.
     client: Arc<BaseProducer<Callbacks>>,
     flow: Arc<Flow>,
     message_bytes_max: u64,
-    is_closing: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl fmt::Debug for Producer {
@@ -171,25 +171,22 @@ impl Producer {
             .create_with_context(Callbacks(flow.clone()))
             .map_err(ProducerError::Configuration)?;
         let client = Arc::new(client);
-        let is_closing = Arc::new(AtomicBool::new(false));
-        let thread = {
-            let (client, flow, is_closing) = (client.clone(), flow.clone(), is_closing.clone());
+        {
+            let (client, flow) = (client.clone(), flow.clone());
             thread::Builder::new()
                 .name("produce-reports".into())
                 .spawn(move || {
-                    while !is_closing.load(Relaxed) {
+                    while Arc::strong_count(&client) > 1 {
                         client.poll(POLL_WAIT);
                         flow.look_for_silence(Instant::now());
                     }
                 })
-                .map_err(ProducerError::Thread)?
-        };
+                .map_err(ProducerError::Thread)?;
+        }
         Ok(Producer {
             client,
             flow,
             message_bytes_max,
-            is_closing,
-            thread: Some(thread),
         })
     }
 
@@ -274,16 +271,6 @@ impl Producer {
             }
             Some((code, why)) => Unsent::Fatal(format!("{code}: {why}")),
             None => Unsent::Fatal("no reason is given".to_owned()),
-        }
-    }
-}
-
-impl Drop for Producer {
-    fn drop(&mut self) {
-        self.is_closing.store(true, Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // A panic of it was told by its hook.
-            let _ = thread.join();
         }
     }
 }
@@ -737,6 +724,35 @@ impl Edge {
 mod tests {
     use super::*;
     use crate::shutdown::Stop;
+
+    /// With no broker there, and a message in its queue.
+    #[test]
+    fn a_producer_that_is_dropped_is_ended_by_its_thread() {
+        const TEXT: &str = "[kafka]\nbrokers = \"127.0.0.1:1\"\ntopics = [\"in\"]\ngroup = \"g\"\n\
+            [aerospike]\nhosts = \"127.0.0.1:1\"\nnamespace = \"test\"\n\
+            [[route]]\n[[route.write]]\nset = \"s\"\nkey = \"k\"\nbins = [\"b\"]\n";
+        let config = crate::config::parse(TEXT, "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
+        let memory = crate::ops::memory::plan(256 << 20, 1 << 20, 1, 1, true).unwrap();
+        let producer = Producer::new(&config.kafka, &memory).unwrap();
+        let client = Arc::downgrade(&producer.client);
+        let publication = Publication {
+            message: 0,
+            topic: "t",
+            key: None,
+            payload: None,
+            headers: Vec::new(),
+            timestamp_ms: None,
+        };
+        let worker = reports();
+        producer.send(&publication, Place::FIRST, &worker, false).unwrap();
+        assert!(worker.queued_bytes() > 0);
+        drop(producer);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while client.upgrade().is_some() || worker.queued_bytes() > 0 {
+            assert!(Instant::now() < deadline, "{worker:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
 
     fn reports() -> Arc<Reports> {
         Reports::new(&Stop::new())

@@ -39,6 +39,11 @@ pub struct Place {
     position: usize,
 }
 
+#[cfg(test)]
+impl Place {
+    pub const FIRST: Place = Place { lane: 0, position: 0 };
+}
+
 /// Where the delivery reports of one call arrive, from the publisher's thread. Wakes the worker when it is worth it.
 #[derive(Debug)]
 pub struct Reports {
