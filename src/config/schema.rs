@@ -228,6 +228,7 @@ fn value(place: Place) -> Value {
         }
     };
     forms.push(from_path(place));
+    forms.push(from_expr(place));
     let constant = match place {
         Place::Bin | Place::Payload => Some(json!({ "type": ["string", "number", "boolean", "array", "object"] })),
         Place::Number => Some(json!({ "type": "number" })),
@@ -275,6 +276,17 @@ fn from_path(place: Place) -> Value {
         "not": { "required": ["missing", "default"] },
         "additionalProperties": false,
     })
+}
+
+/// `{ expr = …, as = … }`.
+fn from_expr(place: Place) -> Value {
+    let path = from_path(place);
+    let mut form = alone("expr", json!({ "type": "string", "minLength": 1 }));
+    form["properties"]["as"] = path["properties"]["as"].clone();
+    if place == Place::Number {
+        form["required"] = json!(["expr", "as"]);
+    }
+    form
 }
 
 /// `{ value = … }`, `{ object = … }`.
