@@ -64,7 +64,7 @@
 //!
 //! [`supervisor::run`] runs a configuration as the binary does. Rules that the file has no words for are code: a
 //! [`processor::Processor`] takes the place of the routes, and everything else stays as it is
-//! (`examples/processor.rs` is one, with the same rules in a file beside it).
+//! (`examples/processor/main.rs` is one, with the same rules in a file beside it).
 
 // What the file may say → checked values.
 pub mod config;

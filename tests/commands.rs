@@ -7,6 +7,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::{Value, json};
+
 /// A call that has ended.
 struct Called {
     code: Option<i32>,
@@ -64,7 +66,7 @@ fn examples() -> Vec<PathBuf> {
     examples
 }
 
-const COMMANDS: [&str; 4] = ["run", "check", "schema", "completions"];
+const COMMANDS: [&str; 6] = ["run", "check", "try", "test", "schema", "completions"];
 
 #[test]
 fn the_help_of_every_command_has_an_example() {
@@ -108,6 +110,238 @@ fn a_configuration_is_read_from_standard_input() {
         call(&[command, "-"], "").assert_code(78);
     }
 }
+
+// ---- try
+
+const PROFILE: &str = "examples/profile.toml";
+const VISIT: &str = r#"{"user": {"id": "u1", "country": "de"}, "type": "visit", "ts": "2026-01-01T10:00:00Z"}"#;
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn try_prints_one_json_line_a_message() {
+    let input = format!("{VISIT}\n\n{{\"user\":{{}}}}\r\nnot json at all\n");
+    for arguments in [
+        ["try", PROFILE, "--input", "-", "--json"].as_slice(),
+        &["try", PROFILE, "--json"],
+    ] {
+        let called = call(arguments, &input);
+        // Some are rejected.
+        called.assert_code(1);
+        assert_eq!(called.err, "");
+        let lines = json_lines(&called.out);
+        assert_eq!(lines.len(), 3, "{}", called.out);
+        let verdicts: Vec<&Value> = lines.iter().map(|line| &line["verdict"]).collect();
+        assert_eq!(verdicts, ["kept", "rejected", "rejected"]);
+        assert_eq!(lines[1]["reason"], "key_missing");
+        assert_eq!(lines[2]["reason"], "not_json");
+        assert_eq!(lines[2]["message"]["payload_text"], "not json at all");
+        assert_eq!(lines[2]["message"]["offset"], 2);
+        let record = &lines[0]["records"][0];
+        assert_eq!(record["namespace"], "test");
+        assert_eq!(record["set"], "users");
+        assert_eq!(record["key"], "u1");
+        assert_eq!(
+            record["bins"],
+            json!({ "country": "de", "last_seen": 1_767_261_600_000_i64 })
+        );
+        assert_eq!(record["add"], json!({ "events": 1 }));
+        assert_eq!(record["map_add"], json!({ "kinds": { "key": "visit", "by": 1 } }));
+        assert_eq!(record["guarded"], true);
+        assert_eq!(lines[0]["publishes"], json!([]));
+    }
+    call(&["try", PROFILE, "--json"], VISIT).assert_code(0);
+}
+
+#[test]
+fn try_reads_envelopes_and_what_it_has_said_itself() {
+    let envelope = r#"{"partition": 3, "offset": 12, "timestamp": 5, "key": "k", "headers": {"h": "v"}, "payload": {"user": {"id": 7}, "type": "x"}}"#;
+    let first = call(
+        &["try", PROFILE, "--envelope", "--json", "--now", "2026-01-01T00:00:00Z"],
+        envelope,
+    );
+    first.assert_code(0);
+    let [line] = &json_lines(&first.out)[..] else {
+        panic!("{}", first.out)
+    };
+    assert_eq!(line["now"], 1_767_225_600_000_i64);
+    assert_eq!(
+        line["message"],
+        json!({ "topic": "events", "partition": 3, "offset": 12, "timestamp": 5, "key": "k", "headers": { "h": "v" },
+                "payload": { "user": { "id": 7 }, "type": "x" } })
+    );
+    assert_eq!(line["records"][0]["key"], "7");
+    let again = call(
+        &["try", PROFILE, "--envelope", "--json", "--now", "1767225600000"],
+        &first.out,
+    );
+    assert_eq!(again.out, first.out);
+    let wrong = call(&["try", PROFILE, "--envelope"], "{\"payload\": 1}\n{\"paylaod\": 1}\n");
+    wrong.assert_code(64);
+    assert!(
+        wrong.err.contains("standard input:2: a message has no \"paylaod\""),
+        "{}",
+        wrong.err
+    );
+}
+
+#[test]
+fn try_tells_a_person_what_would_be_written() {
+    let called = call(&["try", PROFILE], VISIT);
+    called.assert_code(0);
+    for part in [
+        "events[0]@0 kept",
+        "record test.users \"u1\"",
+        "bins {\"country\":\"de\"",
+        "1 message(s): 1 kept, 0 filtered, 0 rejected; nothing was written",
+    ] {
+        assert!(called.out.contains(part), "no {part:?} in:\n{}", called.out);
+    }
+}
+
+#[test]
+fn try_says_what_is_wrong_with_its_call() {
+    for (arguments, code, problem) in [
+        (["try", "-"].as_slice(), 64, "cannot be both"),
+        (&["try", PROFILE, "--topic", "other"], 64, "it reads: events"),
+        (&["try", PROFILE, "--input", "/nowhere"], 64, "cannot be read"),
+        (&["try", PROFILE, "--from-topic", "0"], 64, "0 is not in"),
+        (&["try", PROFILE, "--now", "soon"], 64, "RFC 3339"),
+        (
+            &["try", PROFILE, "--input", "-", "--from-topic", "1"],
+            64,
+            "cannot be used with",
+        ),
+        (&["try", "/nowhere.toml"], 78, "cannot be read"),
+    ] {
+        let called = call(arguments, "");
+        called.assert_code(code);
+        assert!(called.err.contains(problem), "{arguments:?}: {}", called.err);
+    }
+}
+
+#[test]
+fn try_of_several_topics_wants_to_know_which() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(PROFILE)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("two.toml");
+    std::fs::write(&file, text.replace("[\"events\"]", "[\"events\", \"more\"]")).unwrap();
+    let file = file.to_str().unwrap();
+    let called = call(&["try", file], VISIT);
+    called.assert_code(64);
+    assert!(called.err.contains("several topics"), "{}", called.err);
+    let called = call(&["try", file, "--topic", "more"], VISIT);
+    called.assert_code(0);
+    assert!(called.out.contains("more[0]@0 kept"), "{}", called.out);
+}
+
+// ---- test
+
+#[test]
+fn every_example_does_what_its_fixtures_say() {
+    let mut arguments = vec!["test".to_owned()];
+    for example in examples() {
+        assert!(
+            example.with_extension("fixtures.json").exists(),
+            "{} has no fixtures",
+            example.display()
+        );
+        arguments.push(example.to_str().unwrap().to_owned());
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let called = call(&arguments, "");
+    called.assert_code(0);
+    assert_eq!(called.out.lines().count(), arguments.len() - 1, "{}", called.out);
+    assert!(called.out.lines().all(|line| line.contains(": ok: ")), "{}", called.out);
+}
+
+/// The profile and its fixtures in a folder of their own.
+fn profile() -> (tempfile::TempDir, String, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in ["profile.toml", "profile.fixtures.json"] {
+        std::fs::copy(root.join("examples").join(name), folder.path().join(name)).unwrap();
+    }
+    let file = folder.path().join("profile.toml").to_str().unwrap().to_owned();
+    let fixtures = folder.path().join("profile.fixtures.json");
+    (folder, file, fixtures)
+}
+
+#[test]
+fn a_fixture_that_differs_is_shown_line_by_line() {
+    let (_folder, file, fixtures) = profile();
+    call(&["test", &file], "").assert_code(0);
+    let text = std::fs::read_to_string(&fixtures).unwrap();
+    let wrong = text.replacen("\"events\": 1", "\"events\": 2", 1);
+    let line = 1 + text[..text.find("{\n").unwrap()].matches('\n').count();
+    std::fs::write(&fixtures, &wrong).unwrap();
+    let called = call(&["test", &file], "");
+    called.assert_code(1);
+    for part in [
+        format!("profile.fixtures.json:{line}: differs: a first visit"),
+        "  -       \"add\": { \"events\": 2 },".to_owned(),
+        "  +       \"add\": { \"events\": 1 },".to_owned(),
+        "          \"set\": \"users\",".to_owned(),
+        "1 failed of 4 case(s)".to_owned(),
+    ] {
+        assert!(called.out.contains(&part), "no {part:?} in:\n{}", called.out);
+    }
+    // And is put right on demand, with all that it does not know.
+    let called = call(&["test", &file, "--update"], "");
+    called.assert_code(0);
+    assert_eq!(std::fs::read_to_string(&fixtures).unwrap(), text);
+}
+
+#[test]
+fn what_try_says_is_a_fixture() {
+    let (_folder, file, fixtures) = profile();
+    let said = call(&["try", &file, "--json"], &format!("{VISIT}\n{{}}\n{VISIT}\n")).out;
+    std::fs::write(&fixtures, &said).unwrap();
+    let called = call(&["test", &file], "");
+    called.assert_code(0);
+    assert!(called.out.contains("ok: 3 case(s)"), "{}", called.out);
+    // From standard input, too.
+    call(&["test", &file, "--fixtures", "-"], &said).assert_code(0);
+}
+
+#[test]
+fn fixtures_that_cannot_be_read_exit_78_and_say_where() {
+    let (_folder, file, fixtures) = profile();
+    for (text, problem) in [
+        ("", "holds no case"),
+        ("[]", "holds no case"),
+        ("[\n{\"message\": {}},\n{", ":3: is not JSON"),
+        ("[\n\n{\"expect\": 1}]", ":3: a case has no \"expect\""),
+        ("{\"name\": \"x\"}", ":1: a case has a \"message\""),
+        (
+            "{\"message\": {\"payload\": 1}, \"verdict\": \"ok\"}",
+            ":1: \"verdict\" is",
+        ),
+        (
+            "{\"message\": {\"payload\": 1}, \"verdict\": \"rejected\"}",
+            "has its \"reason\"",
+        ),
+        (
+            "{\"message\": {\"topic\": \"other\"}}",
+            ":1: the configuration reads no topic \"other\"",
+        ),
+    ] {
+        std::fs::write(&fixtures, text).unwrap();
+        let called = call(&["test", &file], "");
+        called.assert_code(78);
+        assert!(called.err.contains(problem), "{text}: {}", called.err);
+    }
+    std::fs::remove_file(&fixtures).unwrap();
+    let called = call(&["test", &file], "");
+    called.assert_code(78);
+    assert!(called.err.contains("penstock try"), "{}", called.err);
+    call(&["test", "-"], "").assert_code(64);
+    call(&["test"], "").assert_code(64);
+}
+
+// ---- schema and completions
 
 #[test]
 fn the_schema_is_json() {

@@ -16,6 +16,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::{MetadataBroker, MetadataPartition};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::committed::Committed;
@@ -209,7 +210,7 @@ fn reach(client: &Client, kafka: &Kafka, timeout: Duration) -> Result<(usize, i3
             Ok(metadata) => {
                 // An address of the configuration has no number until it has said which broker it is.
                 let answering = Some(metadata.orig_broker_id()).filter(|id| *id >= 0);
-                let any = metadata.brokers().first().map(|broker| broker.id());
+                let any = metadata.brokers().first().map(MetadataBroker::id);
                 return Ok((metadata.brokers().len(), answering.or(any).unwrap_or(-1)));
             }
             Err(error) => error.to_string(),
@@ -243,7 +244,7 @@ fn topic_state(client: &Client, name: &str) -> TopicState {
     };
     match topic.error().map(RDKafkaErrorCode::from) {
         None => {
-            let mut partitions: Vec<i32> = topic.partitions().iter().map(|partition| partition.id()).collect();
+            let mut partitions: Vec<i32> = topic.partitions().iter().map(MetadataPartition::id).collect();
             partitions.sort_unstable();
             TopicState::Present(partitions)
         }

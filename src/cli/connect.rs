@@ -18,7 +18,7 @@ use crate::ops::exit::Exit;
 use crate::pipeline::guard::{Guard, GuardIdentity};
 use crate::pipeline::map::Mapping;
 use crate::pipeline::output::Output;
-use crate::processor::Processor as _;
+use crate::processor::Processor;
 use crate::shutdown::Stop;
 use crate::store::info::{Access, NodeInfo, Settings};
 use crate::store::{ConnectError, Store, StoreOptions};
@@ -164,8 +164,7 @@ fn comes_of_one_partition(key: &Typed) -> bool {
     let is_of_key = |source: &&Source| matches!(source, Source::Key | Source::KeyPath(_));
     let is_no_matter = |source: &&Source| matches!(source, Source::Topic | Source::Index);
     sources.iter().any(|source| matches!(source, Source::Partition))
-        || (sources.iter().any(|source| is_of_key(source))
-            && sources.iter().all(|source| is_of_key(source) || is_no_matter(source)))
+        || (sources.iter().any(is_of_key) && sources.iter().all(|source| is_of_key(source) || is_no_matter(source)))
 }
 
 // ---- Kafka
@@ -304,7 +303,7 @@ fn offset(config: &Config, mapping: &Mapping, found: &KafkaSurvey, partition: &P
             );
             return;
         }
-        (Some(_), None) if mapping.topic(topic).is_some_and(|rules| rules.is_guarded()) => report.warning(
+        (Some(_), None) if mapping.topic(topic).is_some_and(Processor::is_guarded) => report.warning(
             &thing,
             &format!("{offset} was not committed by Penstock: it was set by hand, or by another program"),
             "if it went back for messages to be applied again, guarded writes refuse them as applied already: raise \

@@ -228,7 +228,6 @@ fn value(place: Place) -> Value {
         }
     };
     forms.push(from_path(place));
-    forms.push(from_expr(place));
     let constant = match place {
         Place::Bin | Place::Payload => Some(json!({ "type": ["string", "number", "boolean", "array", "object"] })),
         Place::Number => Some(json!({ "type": "number" })),
@@ -237,7 +236,8 @@ fn value(place: Place) -> Value {
         Place::Key | Place::Ttl => None,
     };
     forms.extend(constant.map(|constant| alone("value", constant)));
-    if place == Place::Bin {
+    forms.push(computed(place));
+    if place == Place::Bin || place == Place::Payload {
         let fields = json!({ "type": "object", "additionalProperties": at(Place::Bin), "minProperties": 1 });
         forms.push(alone("object", fields));
     }
@@ -246,15 +246,11 @@ fn value(place: Place) -> Value {
 
 /// `{ path = …, as = …, missing = … }`.
 fn from_path(place: Place) -> Value {
-    let types: Vec<&str> = match place.allowed() {
-        None => keys::AS.to_vec(),
-        Some(allowed) => allowed.iter().map(|each: &As| values::name_of(*each)).collect(),
-    };
     let mut properties = Map::new();
     for key in keys::VALUE.keys {
         let shape = match key.name {
             "path" => json!({ "type": "string", "minLength": 1 }),
-            "as" => or_reference(&json!({ "enum": types })),
+            "as" => types(place),
             "default" => json!({ "type": ["string", "number", "boolean", "array", "object"] }),
             "missing" => by_kind(key.kind),
             // Forms of their own.
@@ -279,14 +275,32 @@ fn from_path(place: Place) -> Value {
 }
 
 /// `{ expr = …, as = … }`.
-fn from_expr(place: Place) -> Value {
-    let path = from_path(place);
-    let mut form = alone("expr", json!({ "type": "string", "minLength": 1 }));
-    form["properties"]["as"] = path["properties"]["as"].clone();
-    if place == Place::Number {
-        form["required"] = json!(["expr", "as"]);
+fn computed(place: Place) -> Value {
+    let mut properties = Map::new();
+    for (name, shape) in [
+        ("expr", json!({ "type": "string", "minLength": 1 })),
+        ("as", types(place)),
+    ] {
+        let key = keys::VALUE.keys.iter().find(|key| key.name == name);
+        let row = row(&keys::VALUE, name);
+        let shape = key.map_or(shape.clone(), |key| annotated(shape, key, row.as_ref()));
+        properties.insert(name.to_owned(), shape);
     }
-    form
+    let required = if place == Place::Number {
+        json!(["expr", "as"])
+    } else {
+        json!(["expr"])
+    };
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
+/// What `as` may be.
+fn types(place: Place) -> Value {
+    let types: Vec<&str> = match place.allowed() {
+        None => keys::AS.to_vec(),
+        Some(allowed) => allowed.iter().map(|each: &As| values::name_of(*each)).collect(),
+    };
+    or_reference(&json!({ "enum": types }))
 }
 
 /// `{ value = … }`, `{ object = … }`.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// It was asked to stop, and did so in order.
     Stopped = 0,
-    /// `check` found something.
+    /// `try`, `test` or `check --connect` found something.
     Found = 1,
     /// The command line is wrong.
     Usage = 64,

@@ -4,7 +4,7 @@
 //! has no words for. Everything else is the service's: batches, retries, guards, back-pressure, commits, dead letters.
 //!
 //! ```sh
-//! cargo run --release --example processor -- examples/processor.toml
+//! cargo run --release --example processor -- examples/processor/settings.toml
 //! ```
 
 use std::borrow::Cow;
@@ -141,7 +141,7 @@ impl Processor for Purchases {
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,aerospike_core=off")).init();
     let Some(file) = std::env::args_os().nth(1).map(PathBuf::from) else {
-        log::error!("name a configuration: cargo run --example processor -- examples/processor.toml");
+        log::error!("name a configuration: cargo run --example processor -- examples/processor/settings.toml");
         return Exit::Usage.into();
     };
     let config = match config::load_settings(&file) {
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn its_settings_are_read() {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/processor.toml");
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/processor/settings.toml");
         let config = config::load_settings(file.as_ref()).unwrap_or_else(|faults| panic!("{faults}"));
         assert!(config.routes.is_empty());
     }
