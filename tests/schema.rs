@@ -111,9 +111,15 @@ fn what_is_plainly_wrong_is_refused() {
         ("\"client.rack\"", "\"test.mock.num.brokers\""),
         ("\"client.rack\" = \"a\"", "\"client.rack\" = [1]"),
         // Values.
-        ("{ expr = \"price * qty\" }", "{ expr = \"price * qty\", missing = \"skip\" }"),
+        (
+            "{ expr = \"price * qty\" }",
+            "{ expr = \"price * qty\", missing = \"skip\" }",
+        ),
         ("{ expr = \"price * qty\" }", "{ expr = 1 }"),
-        ("{ expr = \"price * qty\", as = \"float\" }", "{ expr = \"price * qty\" }"),
+        (
+            "{ expr = \"price * qty\", as = \"float\" }",
+            "{ expr = \"price * qty\" }",
+        ),
         ("require = [\"amount >= 0\"]", "require = \"amount >= 0\""),
         ("when_error = \"false\"", "when_error = false"),
         ("key = \"user.id\"", "key = 1"),
