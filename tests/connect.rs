@@ -119,6 +119,18 @@ fn what_would_go_wrong_is_told_with_its_cure() {
 }
 
 #[test]
+fn of_a_route_that_only_publishes_the_topics_are_asked_for() {
+    let kafka = Kafka::mock();
+    let (topic, target) = (kafka.topic("check-publish", 1), kafka.topic("published", 2));
+    let sim = simulator(|_| {});
+    let routes = format!("[[route]]\n[[route.publish]]\ntopic = \"{}\"\n", target.name);
+    let exited = check(&Setup::new(&kafka, &topic, sim.addr()).routes(&routes));
+    exited.assert_code(0);
+    assert_line(&exited, &["ok ", &target.name, "partitions: 2", "WRITE"]);
+    assert_line(&exited, &["ok ", "node A1"]);
+}
+
+#[test]
 fn a_bin_that_grows_without_end_is_told() {
     let kafka = Kafka::mock();
     let topic = kafka.topic("check-grows", 1);

@@ -26,10 +26,12 @@ hosts = "127.0.0.1:2"
 namespace = "test"
 use_services_alternate = false
 [[route]]
+when = "user.id > 0"
   [[route.write]]
   set = "users"
   key = "user.id"
   bins = { name = "user.name" }
+  once = { first = { expr = "ts / 1000" } }
   add = { events = 1 }
   map_put = { prefs = { key = "pref.name", value = "pref.value" } }
   newer = { path = "v", bin = "_v" }
@@ -122,6 +124,10 @@ fn what_is_plainly_wrong_is_refused() {
         ("{ events = 1 }", "{ events = { path = \"n\" } }"),
         ("{ events = 1 }", "{ events = { path = \"n\", as = \"string\" } }"),
         ("{ events = 1 }", "{}"),
+        ("{ events = 1 }", "{ events = { expr = \"n\" } }"),
+        ("expr = \"ts / 1000\"", "expr = \"ts / 1000\", default = 1"),
+        ("expr = \"ts / 1000\"", "expr = 1"),
+        ("when = \"user.id > 0\"", "when = true"),
         ("{ source = { value", "{ source = { object"),
         ("{ object = { amount = \"amount\" } }", "[\"amount\"]"),
         ("topic = \"purchases\"", ""),

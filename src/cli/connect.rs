@@ -52,11 +52,8 @@ pub(super) fn connect(config: &Config) -> Exit {
     let timeout = config.run.start_timeout.unwrap_or(REACH_TIMEOUT);
     rules(&writes, &mapping, &mut report);
     let kafka = kafka(config, &mapping, timeout, &mut report);
-    let store = if writes.is_empty() {
-        None
-    } else {
-        aerospike(config, &writes, timeout, &mut report)
-    };
+    // Also where no rule writes: the service reaches for it at its start.
+    let store = aerospike(config, &writes, timeout, &mut report);
     if let (Some(kafka), Some(store)) = (&kafka, &store) {
         applied(config, &mapping, kafka, store, &mut report);
     }
