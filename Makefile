@@ -35,8 +35,8 @@ test: setup ## all tests that need no service
 
 .PHONY: test-kafka
 test-kafka: setup ## the tests against a real Kafka broker, started and stopped here
-	$(CARGO) test --locked --features sim --test kafka --test kafka_members --test kafka_publish --test connect --no-run
-	@scripts/with-kafka.sh $(CARGO) test --locked --features sim --test kafka --test kafka_members --test kafka_publish --test connect -- --ignored
+	$(CARGO) test --locked --features sim --test kafka --test kafka_members --test kafka_publish --test kafka_producer --test connect --no-run
+	@scripts/with-kafka.sh $(CARGO) test --locked --features sim --test kafka --test kafka_members --test kafka_publish --test kafka_producer --test connect -- --ignored
 
 .PHONY: test-exactly-once
 test-exactly-once: setup ## counters stay exact: 20 kills, lost and late answers, refused rows (shorter: MESSAGES=60000 KILLS=4)

@@ -241,6 +241,39 @@ fn every_example_is_read() {
     );
 }
 
+/// Whether an example sets this key, on a line of its own or inside of `{ … }`.
+fn is_in_an_example(key: &Key) -> bool {
+    let name = key.name;
+    DOCUMENT
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .flat_map(str::lines)
+        .any(|line| {
+            let line = line.trim();
+            let section = line.trim_matches(['[', ']']);
+            let headed = line.starts_with('[') && section.split('.').any(|part| part == name);
+            let inside = ["{ ", ", "]
+                .iter()
+                .any(|before| line.contains(&format!("{before}{name} = ")));
+            let alone = line
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.trim_start().starts_with('='));
+            headed || inside || alone
+        })
+}
+
+#[test]
+fn every_key_has_an_example() {
+    let without: Vec<String> = keys::ALL
+        .iter()
+        .flat_map(|section| section.keys.iter().map(move |key| (section, key)))
+        .filter(|(_, key)| !is_in_an_example(key))
+        .map(|(section, key)| format!("{} {}", section.title, key.name))
+        .collect();
+    assert!(without.is_empty(), "no example of: {without:?}");
+}
+
 #[test]
 fn every_named_type_and_metadata_is_told() {
     for name in keys::AS {

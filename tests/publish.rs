@@ -8,213 +8,36 @@
 mod support;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use penstock::broker::producer::{Producer, Unproducible, WhyNot};
-use penstock::config;
+use penstock::broker::producer::{Unproducible, WhyNot};
 use penstock::ops::exit::Exit;
-use penstock::ops::memory::{self, MemoryPlan};
+use penstock::ops::memory;
 use penstock::pipeline::publication::Publication;
-use penstock::pipeline::publish::{PublishCalls, PublishEnd, PublishFatal, Published, publish};
+use penstock::pipeline::publish::{PublishEnd, PublishFatal};
 use penstock::shutdown::{Stop, StopKind};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::{Headers as _, Message as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use support::{DEADLINE, Kafka, Topic, wait_until};
+use support::publishing::{
+    MIB, QUICK, Stored, Worker, assert_finished, assert_in_order, numbered, producer, run, small_memory, stored,
+};
+use support::{Kafka, Topic, wait_until};
 
-const MIB: u64 = 1024 * 1024;
 /// Every broker of a mock cluster.
 const ALL: i32 = -1;
 
-/// The memory that gives the producer the smallest queue, 8 MiB, shared by so many workers.
-fn small_memory(workers: usize) -> MemoryPlan {
-    memory::plan(128 * MIB, 64 * 1024, workers, 1, true).unwrap()
-}
-
-fn producer(kafka: &Kafka, memory: &MemoryPlan, properties: &str) -> Arc<Producer> {
-    // Shown with a test that fails.
-    let _ = env_logger::builder()
-        .is_test(true)
-        .filter_level(log::LevelFilter::Info)
-        .try_init();
-    let text = format!(
-        "[kafka]\nbrokers = \"{}\"\ntopics = [\"in\"]\ngroup = \"g\"\n[kafka.producer]\n{properties}\n\
-         [aerospike]\nhosts = \"127.0.0.1:1\"\nnamespace = \"test\"\n\
-         [[route]]\n[[route.write]]\nset = \"s\"\nkey = \"k\"\nbins = [\"b\"]\n",
-        kafka.brokers
-    );
-    let config = config::parse(&text, "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
-    Arc::new(Producer::new(&config.kafka, memory).unwrap())
-}
-
-/// Reconnects at once, so that a test waits for what it tests.
-const QUICK: &str = "\"reconnect.backoff.ms\" = 50\n\"reconnect.backoff.max.ms\" = 100\n\"retry.backoff.ms\" = 20";
-
-/// `messages` numbered payloads over 10 keys.
-fn numbered(topic: &str, messages: usize, prefix: &str) -> Vec<Publication<'static>> {
-    let topic: &'static str = topic.to_owned().leak();
-    (0..messages)
-        .map(|n| Publication {
-            message: n,
-            topic,
-            key: Some(Cow::Owned(format!("{prefix}{}", n % 10).into_bytes())),
-            payload: Some(Cow::Owned(format!("{prefix}-{n}").into_bytes())),
-            headers: Vec::new(),
-            timestamp_ms: None,
-        })
-        .collect()
-}
-
-fn run(producer: &Producer, publications: &[Publication<'_>], stop: &Stop) -> Published {
-    publish(
-        publications,
-        &PublishCalls {
-            publisher: producer,
-            stop,
-            finish_max: Duration::from_millis(300),
-            meanwhile: &|| {},
-        },
-    )
-}
-
-/// Publishes on a thread of its own; [`Worker::end`] waits for it.
-struct Worker {
-    stop: Stop,
-    /// How often time has passed for it.
-    glances: Arc<AtomicU64>,
-    thread: Option<thread::JoinHandle<Published>>,
-}
-
-impl Worker {
-    fn start(producer: &Arc<Producer>, publications: Vec<Publication<'static>>) -> Worker {
-        let (stop, glances) = (Stop::new(), Arc::new(AtomicU64::new(0)));
-        let thread = {
-            let (producer, stop, glances) = (producer.clone(), stop.clone(), glances.clone());
-            thread::spawn(move || {
-                publish(
-                    &publications,
-                    &PublishCalls {
-                        publisher: &*producer,
-                        stop: &stop,
-                        finish_max: Duration::from_millis(300),
-                        meanwhile: &|| {
-                            glances.fetch_add(1, Ordering::Relaxed);
-                        },
-                    },
-                )
-            })
-        };
-        Worker {
-            stop,
-            glances,
-            thread: Some(thread),
-        }
-    }
-
-    fn is_waiting(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
-    }
-
-    /// Waits until it has looked around some times more, and waits still.
-    fn wait_while_it_waits(&self) {
-        let before = self.glances.load(Ordering::Relaxed);
-        wait_until(
-            "the worker to look around",
-            || self.glances.load(Ordering::Relaxed),
-            |glances| *glances > before + 3,
-        );
-        assert!(self.is_waiting());
-    }
-
-    fn stop(self) -> Published {
-        self.stop.request(StopKind::Drain);
-        self.end()
-    }
-
-    fn end(mut self) -> Published {
-        let thread = self.thread.take().unwrap();
-        wait_until("the worker to end", || thread.is_finished(), |finished| *finished);
-        thread.join().unwrap()
-    }
-}
-
-/// A stored message.
-#[derive(Debug, Clone, PartialEq)]
-struct Stored {
-    partition: i32,
-    key: Option<Vec<u8>>,
-    payload: Option<Vec<u8>>,
-    headers: Vec<(String, Option<Vec<u8>>)>,
-    timestamp_ms: Option<i64>,
-}
-
-/// Everything that the topic has.
-fn stored(topic: &Topic) -> Vec<Stored> {
-    let consumer: BaseConsumer = topic.client.clone().set("group.id", "reader").create().unwrap();
-    let ends: Vec<i64> = topic.ends().into_iter().map(Option::unwrap).collect();
-    let mut list = TopicPartitionList::new();
-    for partition in 0..topic.partitions {
-        list.add_partition_offset(&topic.name, partition, Offset::Beginning)
-            .unwrap();
-    }
-    consumer.assign(&list).unwrap();
-    let total = usize::try_from(ends.iter().sum::<i64>()).unwrap();
-    let mut found = Vec::new();
-    let deadline = Instant::now() + DEADLINE;
-    while found.len() < total {
-        assert!(Instant::now() < deadline, "read {} of {total}", found.len());
-        let Some(message) = consumer.poll(Duration::from_millis(100)) else {
-            continue;
-        };
-        let message = message.unwrap();
-        found.push(Stored {
-            partition: message.partition(),
-            key: message.key().map(<[u8]>::to_vec),
-            payload: message.payload().map(<[u8]>::to_vec),
-            headers: message.headers().map_or_else(Vec::new, |headers| {
-                headers
-                    .iter()
-                    .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
-                    .collect()
-            }),
-            timestamp_ms: message.timestamp().to_millis(),
-        });
-    }
-    found
-}
-
-/// Fails unless all of them are there, and each key ends in their order: of a message that is there twice the last one
-/// counts.
-fn assert_in_order(topic: &Topic, expected: &[Publication<'_>]) {
-    let found = stored(topic);
-    let mut last: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
-    for (place, message) in found.iter().enumerate() {
-        last.insert(message.payload.clone().unwrap(), place);
-    }
-    let mut by_key: BTreeMap<&[u8], usize> = BTreeMap::new();
-    for publication in expected {
-        let payload = publication.payload.as_deref().unwrap();
-        let place = *last
-            .get(payload)
-            .unwrap_or_else(|| panic!("{} is not there", String::from_utf8_lossy(payload)));
-        let before = by_key.insert(publication.key.as_deref().unwrap(), place);
-        assert!(
-            before.is_none_or(|before| before < place),
-            "{} is out of order",
-            String::from_utf8_lossy(payload)
-        );
-    }
-}
-
-fn assert_finished(published: &Published, messages: usize) {
-    assert_eq!(published.end, PublishEnd::Finished);
-    assert_eq!(published.done, messages);
+/// CPU time of this process so far.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    // In hundredths of a second: user and system.
+    let ticks: u64 = [11, 12]
+        .iter()
+        .map(|field| fields[*field].parse::<u64>().unwrap())
+        .sum();
+    Duration::from_millis(10 * ticks)
 }
 
 fn fail_produces(kafka: &Kafka, errors: &[RDKafkaRespErr]) {
@@ -694,3 +517,98 @@ fn many_workers_share_the_producer() {
         assert_in_order(&topics[worker % 2], batch);
     }
 }
+
+/// How fast eight workers publish batches of 200 messages of 562 bytes, broker included.
+#[test]
+#[ignore = "a measurement: cargo test --release --locked --features sim --test publish -- --ignored --nocapture --test-threads=1"]
+fn measure_linger() {
+    const BATCHES: usize = 100;
+    for workers in [1, 8] {
+        for linger in ["0", "0.5", "1", "2", "5"] {
+            let kafka = Kafka::mock();
+            let topic = kafka.topic("out", 8);
+            let properties = format!("{QUICK}\n\"linger.ms\" = \"{linger}\"");
+            let producer = producer(&kafka, &memory::plan(512 * MIB, MIB, 8, 1, true).unwrap(), &properties);
+            assert_finished(&run(&producer, &numbered(&topic.name, 10, "first"), &Stop::new()), 10);
+            let mut batch = numbered(&topic.name, 200, "a");
+            for publication in &mut batch {
+                publication.payload = Some(Cow::Owned(vec![b'x'; 562]));
+            }
+            let (began, cpu_before) = (Instant::now(), cpu());
+            thread::scope(|scope| {
+                for _ in 0..workers {
+                    scope.spawn(|| {
+                        for _ in 0..BATCHES {
+                            assert_finished(&run(&producer, &batch, &Stop::new()), 200);
+                        }
+                    });
+                }
+            });
+            let messages = workers * BATCHES * 200;
+            let seconds = began.elapsed().as_secs_f64();
+            println!(
+                "workers={workers} linger={linger} batch_ms={:.1} messages/s={:.0} cpu_us/message={:.2}",
+                1000.0 * seconds / BATCHES as f64,
+                messages as f64 / seconds,
+                (cpu() - cpu_before).as_secs_f64() * 1e6 / messages as f64,
+            );
+        }
+    }
+}
+
+/// What the process takes more with the queue full, brokers away, and while it empties, for small and large messages.
+#[test]
+#[ignore = "a measurement: cargo test --release --locked --features sim --test publish -- --ignored --nocapture --test-threads=1"]
+fn measure_full_queue() {
+    for (bytes, headers) in [(0, 0), (100, 0), (562, 8), (10_000, 2), (100_000, 0)] {
+        let kafka = Kafka::mock();
+        let topic = kafka.topic("out", 8);
+        let memory = memory::plan(1024 * MIB, MIB, 1, 1, true).unwrap();
+        let producer = producer(&kafka, &memory, QUICK);
+        assert_finished(&run(&producer, &numbered(&topic.name, 10, "first"), &Stop::new()), 10);
+        kafka.cluster().broker_down(ALL).unwrap();
+        let one = Publication {
+            message: 0,
+            topic: topic.name.clone().leak(),
+            key: Some(Cow::Borrowed(&b"a key of 20 bytes..."[..])),
+            payload: Some(Cow::Owned(vec![b'x'; bytes])),
+            headers: (0..headers)
+                .map(|n| (format!("a-header-{n}").into(), Some(Cow::Borrowed(&b"its value"[..]))))
+                .collect(),
+            timestamp_ms: None,
+        };
+        let full = memory.producer_queue_bytes;
+        let count = usize::try_from(full / (one.bytes() + 512)).unwrap();
+        // Borrowed, so that the batch itself takes little beside it.
+        let batch: Vec<Publication<'_>> = (0..count).map(|_| one.clone()).collect();
+        let batch: Vec<Publication<'static>> = batch
+            .into_iter()
+            .map(|mut publication| {
+                publication.payload = Some(Cow::Borrowed(PAYLOAD.get(..bytes).unwrap()));
+                publication
+            })
+            .collect();
+        let before = memory::resident_bytes().unwrap();
+        let worker = Worker::start(&producer, batch);
+        worker.wait_while_it_waits();
+        let queued = producer.queued_bytes();
+        let at_full = memory::resident_bytes().unwrap();
+        kafka.cluster().broker_up(ALL).unwrap();
+        let mut most = at_full;
+        while worker.is_waiting() && producer.queued_bytes() > queued / 100 {
+            most = most.max(memory::resident_bytes().unwrap());
+            thread::sleep(Duration::from_millis(1));
+        }
+        println!(
+            "payload={bytes} headers={headers} messages={count} queued={:.1}MiB of {}MiB resident: full +{:.1}MiB, \
+             emptying +{:.1}MiB (with the mock broker's log)",
+            queued as f64 / MIB as f64,
+            full / MIB,
+            (at_full as f64 - before as f64) / MIB as f64,
+            (most as f64 - before as f64) / MIB as f64,
+        );
+        worker.stop();
+    }
+}
+
+static PAYLOAD: [u8; 100_000] = [b'x'; 100_000];

@@ -3,7 +3,11 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use penstock::ops::exit::Exit;
+use rdkafka::mocking::MockCoordinator;
 use support::{
     Kafka, Read, Sent, Service, Setup, Topic, sent, simulator, simulator_with_records_of, timestamp_ms, wait_until,
 };
@@ -165,6 +169,8 @@ fn dead_letters_can_bear_the_header_names_of_kafka_connect() {
             ("__connect.errors.offset", "0"),
             ("penstock.timestamp", &timestamp_ms().to_string()),
             ("__connect.errors.connector.name", &setup.group),
+            ("__connect.errors.task.id", "0"),
+            ("__connect.errors.class.name", "penstock"),
             ("__connect.errors.stage", "VALUE_CONVERTER"),
             ("__connect.errors.exception.class.name", "not_json"),
             ("__connect.errors.exception.message", "*"),
@@ -520,4 +526,142 @@ fn nothing_later_goes_to_a_record_that_refused_a_row_before_its_dead_letter_is_a
     let ended = service.stop();
     ended.assert(Exit::Stopped);
     assert_eq!(ended.counters.messages_dead_lettered.get(), 1);
+}
+
+// ---- topics that are produced to, and are down
+
+/// Copies of `events` to OUT; `PLAIN` is only written.
+const COPY: &str = r#"
+[kafka.producer]
+"socket.timeout.ms" = 1000
+"reconnect.backoff.max.ms" = 500
+
+[[route]]
+topics = ["EVENTS"]
+  [[route.write]]
+  set = "users"
+  key = "id"
+  bins = ["n"]
+
+  [[route.publish]]
+  topic = "OUT"
+  key = "key"
+
+[[route]]
+topics = ["PLAIN"]
+  [[route.write]]
+  set = "plain"
+  key = "id"
+  bins = ["n"]
+"#;
+
+/// Runs the service over messages of so many bytes while the topic that it publishes to is down. No offset moves of those
+/// that it cannot publish, others go on; then it is up again, and everything is there, each key's in order.
+fn nothing_is_lost_while_the_topic_is_down(bytes: usize, down: impl Fn(&Kafka, &Topic), up: impl Fn(&Kafka, &Topic)) {
+    const EACH: usize = 1500;
+    // What is down is on a broker of its own.
+    let kafka = Kafka::mock_of(2);
+    let topic = kafka.topic("events", 4);
+    let plain = kafka.topic("plain", 1);
+    let out = kafka.topic("out", 8);
+    let setup = Setup::new(&kafka, &topic, "");
+    for partition in 0..topic.partitions {
+        kafka
+            .cluster()
+            .partition_leader(&topic.name, partition, Some(1))
+            .unwrap();
+    }
+    kafka.cluster().partition_leader(&plain.name, 0, Some(1)).unwrap();
+    for partition in 0..out.partitions {
+        kafka.cluster().partition_leader(&out.name, partition, Some(2)).unwrap();
+    }
+    let coordinator = MockCoordinator::Group(setup.group.clone());
+    kafka.cluster().coordinator(coordinator, 1).unwrap();
+    let sim = simulator();
+    let padding = "x".repeat(bytes);
+    let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for partition in 0..topic.partitions {
+        let payloads: Vec<String> = (0..EACH)
+            .map(|n| {
+                let key = format!("k{partition}-{}", n % 20);
+                let payload =
+                    format!(r#"{{"id": "{partition}-{n}", "key": "{key}", "n": {n}, "padding": "{padding}"}}"#);
+                expected.entry(key).or_default().push(payload.clone());
+                payload
+            })
+            .collect();
+        let messages: Vec<Sent<'_>> = payloads.iter().map(|payload| sent("k", payload)).collect();
+        topic.produce(partition, &messages);
+    }
+    let routes = COPY
+        .replace("EVENTS", &topic.name)
+        .replace("PLAIN", &plain.name)
+        .replace("OUT", &out.name);
+    let mut setup = setup.routes(&routes);
+    setup.hosts = sim.addr().to_string();
+    setup.more_topics = vec![plain.name.clone()];
+    // The producer's queue is a sixteenth of it: 8 MiB.
+    setup.run = "memory = \"128MiB\"\nwrite_timeout = \"300ms\"\n".to_owned();
+    down(&kafka, &out);
+    let service = Service::start(&setup);
+    service.wait_for("messages to be in hand", |counters| {
+        counters.messages_in_hand.get() >= 4 && counters.rows_written.get() >= 4
+    });
+    for round in 1..=5 {
+        plain.produce(0, &[sent("k", r#"{"id": "b", "n": 1}"#)]);
+        plain.wait_committed(&setup.group, &[Some(round)]);
+        let committed = topic.committed(&setup.group);
+        assert!(committed.iter().all(|offset| offset.unwrap_or(0) == 0), "{committed:?}");
+    }
+    assert_eq!(service.counters.messages_published.get(), 0);
+    up(&kafka, &out);
+    topic.wait_committed(&setup.group, &topic.ends());
+    let ended = service.stop();
+    ended.assert(Exit::Stopped);
+    let messages = EACH * 4;
+    assert!(ended.counters.messages_published.get() >= messages as u64);
+
+    let there = usize::try_from(out.ends().into_iter().flatten().sum::<i64>()).unwrap();
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for read in out.read(there) {
+        let of_key = found.entry(read.key_text().to_owned()).or_default();
+        // Sent again it is there twice: the last one counts.
+        of_key.retain(|payload| payload != read.text());
+        of_key.push(read.text().to_owned());
+    }
+    assert!(
+        found == expected,
+        "{there} messages of {messages}, not as they should be"
+    );
+}
+
+#[test]
+fn a_topic_that_is_refused_holds_up_its_messages_and_loses_none() {
+    nothing_is_lost_while_the_topic_is_down(
+        100,
+        |kafka, out| kafka.fail_topic(&out.name),
+        |kafka, out| kafka.heal_topic(&out.name),
+    );
+}
+
+#[test]
+fn a_topic_whose_broker_times_out_holds_up_its_messages_and_loses_none() {
+    nothing_is_lost_while_the_topic_is_down(
+        100,
+        |kafka, _| {
+            // Longer than the producer waits.
+            let late = Duration::from_secs(20);
+            kafka.cluster().broker_round_trip_time(2, late).unwrap();
+        },
+        |kafka, _| kafka.cluster().broker_round_trip_time(2, Duration::ZERO).unwrap(),
+    );
+}
+
+#[test]
+fn a_broker_that_is_gone_fills_the_producers_queue_and_loses_nothing() {
+    nothing_is_lost_while_the_topic_is_down(
+        2500,
+        |kafka, _| kafka.cluster().broker_down(2).unwrap(),
+        |kafka, _| kafka.cluster().broker_up(2).unwrap(),
+    );
 }

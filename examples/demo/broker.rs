@@ -1,4 +1,4 @@
-//! Kafka for the demo: the mock cluster in this process, or a real one, with a topic of this run's own.
+//! Kafka for the demo: the mock cluster in this process, or a real one, with topics of this run's own.
 
 use std::error::Error;
 use std::fmt;
@@ -19,7 +19,9 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::events::EventGenerator;
+use crate::collector::Topics;
+use crate::messages::Messages;
+use crate::service;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -43,16 +45,30 @@ impl Broker {
                 (Some(mock), address)
             }
         };
-        match &mock {
-            Some(mock) => mock.create_topic(&topic, partitions, 1)?,
-            None => create_topic(&address, &topic, partitions)?,
-        }
-        Ok(Broker {
+        let broker = Broker {
             mock,
             address,
             topic,
             partitions,
-        })
+        };
+        let Topics { purchases, dead, .. } = broker.produced_topics();
+        for (topic, partitions) in [(&broker.topic, partitions), (&purchases, partitions), (&dead, 1)] {
+            match &broker.mock {
+                Some(mock) => mock.create_topic(topic, partitions, 1)?,
+                None => create_topic(&broker.address, topic, partitions)?,
+            }
+        }
+        Ok(broker)
+    }
+
+    /// The topics that the service produces to.
+    pub fn produced_topics(&self) -> Topics {
+        Topics {
+            brokers: self.address.clone(),
+            purchases: format!("{}-purchases", self.topic),
+            dead: format!("{}-dead", self.topic),
+            partitions: self.partitions,
+        }
     }
 
     pub fn is_real(&self) -> bool {
@@ -154,7 +170,7 @@ pub struct EventProducer {
 }
 
 impl EventProducer {
-    /// Produces all events, at most `lead_max` ahead of what is written.
+    /// Produces all messages, at most `lead_max` ahead of what is done with.
     pub fn produce(
         &self,
         seed: u64,
@@ -163,26 +179,24 @@ impl EventProducer {
         produced: &AtomicU64,
         counters: &Counters,
     ) -> Result<(), ProduceError> {
-        let mut generator = EventGenerator::new(seed);
-        let mut payload = Vec::new();
+        let mut events = Messages::new(seed);
         let mut moved = (0, Instant::now());
         for sequence in 0..messages {
-            while sequence.saturating_sub(counters.messages_written.get()) >= lead_max {
-                let written = counters.messages_written.get();
-                if written != moved.0 {
-                    moved = (written, Instant::now());
+            while sequence.saturating_sub(service::done(counters)) >= lead_max {
+                let done = service::done(counters);
+                if done != moved.0 {
+                    moved = (done, Instant::now());
                 }
                 if moved.1.elapsed() > Duration::from_secs(120) {
-                    return Err(ProduceError("nothing was written for two minutes".into()));
+                    return Err(ProduceError("no message was done with for two minutes".into()));
                 }
                 thread::sleep(Duration::from_millis(1)); // pacing: the consumer decides how fast
             }
-            let facts = generator.event(sequence, &mut payload);
-            let partition = partition_of(&facts.key, self.partitions);
-            let mut record = BaseRecord::to(&self.topic)
-                .key(&facts.key)
-                .payload(&payload)
-                .partition(partition);
+            let sent = events.message(sequence);
+            let key = &sent.facts.key;
+            let partition = partition_of(key, self.partitions);
+            let mut record = BaseRecord::to(&self.topic).key(key).partition(partition);
+            record.payload = sent.payload;
             while let Err((error, back)) = self.producer.send(record) {
                 if error != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) {
                     return Err(ProduceError(error.to_string()));
@@ -204,7 +218,7 @@ impl EventProducer {
 }
 
 /// All events of a user in one partition (FNV-1a).
-fn partition_of(key: &str, partitions: i32) -> i32 {
+pub fn partition_of(key: &str, partitions: i32) -> i32 {
     let hash = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });

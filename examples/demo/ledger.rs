@@ -1,56 +1,136 @@
-//! The ledger: what the events say must be in the database, and what is there.
+//! The ledger: what must have become of each message, what the events say must be in the database and in the topics, and
+//! what is there.
 //!
-//! The events are generated anew from their seed; nothing of the service is used to compute what is expected.
+//! The messages are made anew from their seed; nothing of the service is used to compute what is expected.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 
 use aerospike::{
     BatchOperation, BatchPolicy, BatchReadPolicy, Bins, Client, ClientPolicy, FloatValue, Key, Record, Value,
 };
 
-use crate::events::{EventFacts, EventGenerator};
+use crate::broker::partition_of;
+use crate::collector::{Collected, Letter};
+use crate::events::EventFacts;
+use crate::messages::{Fate, Messages};
 use crate::service::Settings;
 
 const BATCH: usize = 1000;
 
-#[derive(Debug, Default)]
-pub struct Ledger {
-    pub expected: u64,
-    pub found: u64,
-    /// Records that are not there.
-    pub missing: u64,
-    /// Records of which a bin is not what the events say.
-    pub wrong: u64,
-    /// Records that no event asked for (as far as the database counts its sets).
-    pub unexpected: u64,
+/// What must become of the messages.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Expected {
+    pub written: u64,
+    pub filtered: u64,
+    pub published: u64,
+    /// By reason.
+    pub dead_lettered: BTreeMap<&'static str, u64>,
 }
 
-impl Ledger {
-    pub fn is_balanced(&self) -> bool {
+impl Expected {
+    pub fn letters(&self) -> u64 {
+        self.dead_lettered.values().sum()
+    }
+}
+
+/// One kind of thing, as expected and as found.
+#[derive(Debug, Default)]
+pub struct Sums {
+    pub expected: u64,
+    pub found: u64,
+    /// Expected, and not there.
+    pub missing: u64,
+    /// There, and not what it must be.
+    pub wrong: u64,
+    /// Nobody asked for it.
+    pub unexpected: u64,
+    /// There more than once: delivered again, as at least once has it.
+    pub again: u64,
+}
+
+impl Sums {
+    fn is_balanced(&self) -> bool {
         self.missing == 0 && self.wrong == 0 && self.unexpected == 0 && self.found == self.expected
     }
 }
 
-/// Reads back the record of every user and of every event.
-pub fn check(settings: &Settings, seed: u64, messages: u64) -> Result<Ledger, Box<dyn Error>> {
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub expected: Expected,
+    /// Unexpected ones as far as the database counts its sets.
+    pub records: Sums,
+    pub purchases: Sums,
+    /// Purchases that came before one of the same user that was sent earlier.
+    pub out_of_order: u64,
+    pub letters: Sums,
+}
+
+impl Ledger {
+    pub fn is_balanced(&self) -> bool {
+        self.records.is_balanced()
+            && self.purchases.is_balanced()
+            && self.out_of_order == 0
+            && self.letters.is_balanced()
+    }
+}
+
+/// Reads back the record of every user and of every event, and holds what was collected against the messages.
+pub fn check(
+    settings: &Settings,
+    seed: u64,
+    messages: u64,
+    partitions: i32,
+    collected: &Collected,
+) -> Result<Ledger, Box<dyn Error>> {
     let client = Client::new(&ClientPolicy::default(), &settings.aerospike)?;
     let mut ledger = Ledger::default();
-    let mut generator = EventGenerator::new(seed);
-    let mut payload = Vec::new();
+    let (expected, records, purchases) = (&mut ledger.expected, &mut ledger.records, &mut ledger.purchases);
+    let mut made = Messages::new(seed);
     let mut users: HashMap<String, EventFacts> = HashMap::new();
     let mut pending: Vec<(Key, Vec<(&str, Value)>)> = Vec::with_capacity(BATCH);
     let (user_set, event_set) = (settings.users(), settings.events());
+    let mut offsets = vec![0_i64; usize::try_from(partitions)?];
+    // By partition and offset: the sequence number and the reason.
+    let mut letters: HashMap<(i32, i64), (u64, &'static str)> = HashMap::new();
     for sequence in 0..messages {
-        let facts = generator.event(sequence, &mut payload);
-        pending.push((
-            Key::new("test", event_set.as_str(), facts.event_id.clone().into())?,
-            event_bins(&facts),
-        ));
-        if pending.len() == BATCH {
-            compare(&client, &mut pending, &mut ledger)?;
+        let sent = made.message(sequence);
+        let partition = partition_of(&sent.facts.key, partitions);
+        // The topic is this run's own, and its only producer sends in this order.
+        let next = &mut offsets[usize::try_from(partition)?];
+        let offset = *next;
+        *next += 1;
+        let is_published = sent.is_published();
+        let seen = collected.purchases.seen.get(usize::try_from(sequence)?).copied();
+        if is_published {
+            expected.published += 1;
+            match seen.unwrap_or_default() {
+                0 => purchases.missing += 1,
+                times => {
+                    purchases.found += 1;
+                    purchases.again += u64::from(times) - 1;
+                }
+            }
         }
-        users.insert(facts.user_id.clone(), facts);
+        match sent.fate {
+            Fate::Filtered => expected.filtered += 1,
+            Fate::DeadLettered(reason) => {
+                *expected.dead_lettered.entry(reason).or_default() += 1;
+                letters.insert((partition, offset), (sequence, reason));
+            }
+            Fate::Written => {
+                expected.written += 1;
+                let facts = sent.facts;
+                pending.push((
+                    Key::new("test", event_set.as_str(), facts.event_id.clone().into())?,
+                    event_bins(&facts),
+                ));
+                if pending.len() == BATCH {
+                    compare(&client, &mut pending, records)?;
+                }
+                users.insert(facts.user_id.clone(), facts);
+            }
+        }
     }
     for facts in users.values() {
         pending.push((
@@ -58,14 +138,56 @@ pub fn check(settings: &Settings, seed: u64, messages: u64) -> Result<Ledger, Bo
             user_bins(facts),
         ));
         if pending.len() == BATCH {
-            compare(&client, &mut pending, &mut ledger)?;
+            compare(&client, &mut pending, records)?;
         }
     }
-    compare(&client, &mut pending, &mut ledger)?;
+    compare(&client, &mut pending, records)?;
     let stored = objects(&client, &[&user_set, &event_set])?;
-    ledger.unexpected = stored.saturating_sub(ledger.expected);
+    records.unexpected = stored.saturating_sub(records.expected);
     client.close()?;
+    purchases.expected = expected.published;
+    purchases.wrong = collected.purchases.wrong;
+    ledger.out_of_order = collected.purchases.out_of_order;
+    ledger.letters = dead_letters(&collected.letters, &settings.topic, &mut made, letters);
     Ok(ledger)
+}
+
+/// Holds the dead letters against the broken messages, by where these stood.
+fn dead_letters(
+    found: &[Letter],
+    topic: &str,
+    messages: &mut Messages,
+    expected: HashMap<(i32, i64), (u64, &'static str)>,
+) -> Sums {
+    let mut sums = Sums {
+        expected: expected.len() as u64,
+        ..Sums::default()
+    };
+    let mut open = expected.clone();
+    for letter in found {
+        let number = |name: &str| letter.header(name).and_then(|digits| digits.parse::<i64>().ok());
+        let place = number("penstock.partition")
+            .and_then(|partition| i32::try_from(partition).ok())
+            .zip(number("penstock.offset"));
+        let Some((place, (sequence, reason))) = place.and_then(|place| Some((place, *expected.get(&place)?))) else {
+            sums.unexpected += 1;
+            continue;
+        };
+        let sent = messages.message(sequence);
+        let is_right = letter.header("penstock.topic") == Some(topic)
+            && letter.header("penstock.reason") == Some(reason)
+            && letter.key.as_deref() == Some(sent.facts.key.as_bytes())
+            && letter.payload.as_deref() == sent.payload;
+        if !is_right {
+            sums.wrong += 1;
+        }
+        match open.remove(&place) {
+            Some(_) => sums.found += 1,
+            None => sums.again += 1,
+        }
+    }
+    sums.missing = open.len() as u64;
+    sums
 }
 
 fn user_bins(facts: &EventFacts) -> Vec<(&'static str, Value)> {
@@ -93,7 +215,7 @@ fn event_bins(facts: &EventFacts) -> Vec<(&'static str, Value)> {
 fn compare(
     client: &Client,
     pending: &mut Vec<(Key, Vec<(&str, Value)>)>,
-    ledger: &mut Ledger,
+    sums: &mut Sums,
 ) -> Result<(), Box<dyn Error>> {
     if pending.is_empty() {
         return Ok(());
@@ -105,13 +227,13 @@ fn compare(
         .collect();
     client.batch(&BatchPolicy::default(), &mut reads)?;
     for ((_, bins), read) in pending.drain(..).zip(&reads) {
-        ledger.expected += 1;
+        sums.expected += 1;
         match &read.batch_record().record {
-            None => ledger.missing += 1,
+            None => sums.missing += 1,
             Some(record) => {
-                ledger.found += 1;
+                sums.found += 1;
                 if !bins.iter().all(|(name, value)| is(record, name, value)) {
-                    ledger.wrong += 1;
+                    sums.wrong += 1;
                 }
             }
         }

@@ -11,6 +11,8 @@ use penstock::ops::exit::Exit;
 use penstock::shutdown::{Stop, StopKind};
 use penstock::supervisor;
 
+use crate::collector::Topics;
+
 /// What differs from run to run.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -20,6 +22,16 @@ pub struct Settings {
     pub aerospike: String,
     pub set_prefix: String,
     pub batch_rows_max: usize,
+    /// Where purchases and dead letters go; `None`: nothing is published, and broken messages are dropped.
+    pub topics: Option<Topics>,
+}
+
+/// Messages that are done with, whatever became of them.
+pub fn done(counters: &Counters) -> u64 {
+    counters.messages_written.get()
+        + counters.messages_filtered.get()
+        + counters.messages_dead_lettered.get()
+        + counters.messages_dropped.get()
 }
 
 impl Settings {
@@ -32,6 +44,22 @@ impl Settings {
     }
 
     fn configuration(&self) -> String {
+        let (publish, reject) = match &self.topics {
+            Some(topics) => (
+                format!(
+                    r#"
+  # Purchases, as they came, for whoever ships them.
+  [[route.publish]]
+  when = "type == 'purchase'"
+  topic = "{}"
+  key = "user.id"
+"#,
+                    topics.purchases
+                ),
+                format!("action = \"dead_letter\"\ntopic = \"{}\"", topics.dead),
+            ),
+            None => (String::new(), "action = \"drop\"".to_owned()),
+        };
         format!(
             r#"
 [run]
@@ -47,6 +75,8 @@ hosts = "{aerospike}"
 namespace = "test"
 
 [[route]]
+when = "type != 'heartbeat'"
+require = ["ts > 0"]
 
   # The user as the last event has it.
   [[route.write]]
@@ -59,6 +89,9 @@ namespace = "test"
   set = "{events}"
   key = "id"
   bins = {{ type = "type", user = "user.id", ts = "ts", amount = "amount", items = "items" }}
+{publish}
+[reject]
+{reject}
 "#,
             rows = self.batch_rows_max,
             brokers = self.brokers,
@@ -107,16 +140,13 @@ pub fn rate(settings: &Settings, limit: u64) -> Result<f64, Box<dyn Error>> {
     let service = Service::start(settings, counters.clone())?;
     let deadline = Instant::now() + Duration::from_secs(300);
     let wait_for = |count: u64| {
-        while counters.messages_written.get() < count {
+        while done(&counters) < count {
             if service.ended() || Instant::now() > deadline {
-                return Err(format!(
-                    "the service wrote {} of {count} messages",
-                    counters.messages_written.get()
-                ));
+                return Err(format!("the service did {} of {count} messages", done(&counters)));
             }
             thread::sleep(Duration::from_millis(1)); // the pace of observation
         }
-        Ok((Instant::now(), counters.messages_written.get()))
+        Ok((Instant::now(), done(&counters)))
     };
     let (begin, first) = wait_for(1)?;
     let (end, last) = wait_for(limit)?;

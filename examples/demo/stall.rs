@@ -7,6 +7,7 @@ use penstock::ops::counters::Counters;
 use penstock::ops::memory::resident_bytes;
 
 use crate::database::Database;
+use crate::service;
 
 /// Growth of resident memory that is still "flat": the in-process broker and the threads' own noise.
 const FLAT_BYTES: i64 = 32 * 1024 * 1024;
@@ -97,7 +98,7 @@ impl<'a> Watch<'a> {
         };
         match &mut self.phase {
             Phase::Before => {
-                if counters.messages_written.get() >= self.messages / 2 {
+                if service::done(counters) >= self.messages / 2 {
                     self.database.fall_silent()?;
                     self.phase = Phase::Silent {
                         since: Instant::now(),
@@ -146,7 +147,7 @@ impl<'a> Watch<'a> {
         matches!(self.phase, Phase::Silent { .. })
     }
 
-    /// All is written.
+    /// All is done.
     pub fn finish(&mut self) -> io::Result<()> {
         self.observe()?;
         self.finished = Some(Instant::now());

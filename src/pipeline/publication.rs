@@ -5,6 +5,9 @@
 
 use std::borrow::Cow;
 
+/// A header's name, and its value, if it has one.
+pub type Header<'m> = (Cow<'m, str>, Option<Cow<'m, [u8]>>);
+
 /// One message that a message of the batch asks to be produced.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publication<'m> {
@@ -17,7 +20,7 @@ pub struct Publication<'m> {
     /// `None`: a tombstone.
     pub payload: Option<Cow<'m, [u8]>>,
     /// In their order; a name may stand more than once.
-    pub headers: Vec<(Cow<'m, str>, Option<Cow<'m, [u8]>>)>,
+    pub headers: Vec<Header<'m>>,
     /// Milliseconds since the epoch; `None`: the time at which it is produced.
     pub timestamp_ms: Option<i64>,
 }

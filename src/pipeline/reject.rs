@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::config::model::DeadLetterHeaders;
 use crate::pipeline::map::{Message, Reason, Rejection};
-use crate::pipeline::publication::Publication;
+use crate::pipeline::publication::{Header, Publication};
 
 /// Where on its way a message was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,9 @@ impl Reason {
             | Reason::TooManyRows
             | Reason::NameNotAllowed
             | Reason::VersionType
+            | Reason::ExpressionError
             | Reason::Processor(_) => Stage::Map,
+            Reason::Require | Reason::ConditionError => Stage::Judge,
             Reason::Conflict | Reason::InDoubt | Reason::Unsendable | Reason::Database(_) => Stage::Write,
         }
     }
@@ -177,7 +179,7 @@ pub fn dead_letter<'m>(
     origin: Origin<'_>,
 ) -> Publication<'m> {
     let own = message.headers.iter();
-    let mut headers: Vec<(Cow<'m, str>, Option<Cow<'m, [u8]>>)> = own
+    let mut headers: Vec<Header<'m>> = own
         .map(|(name, value)| (Cow::Borrowed(*name), value.map(Cow::Borrowed)))
         .collect();
     let reason = rejected.rejection.reason;
@@ -212,6 +214,10 @@ pub fn dead_letter<'m>(
         Some("__connect.errors.connector.name"),
         origin.group.to_owned(),
     );
+    if connect {
+        say("", Some("__connect.errors.task.id"), message.partition.to_string());
+        say("", Some("__connect.errors.class.name"), "penstock".to_owned());
+    }
     let stage = match connect {
         true => reason.stage().of_connect(),
         false => reason.stage().as_str(),

@@ -194,7 +194,7 @@ impl<'w> Worker<'w> {
                         RejectAction::Stop => cut = Some(CutBy::Stop),
                         RejectAction::Drop => {}
                         RejectAction::DeadLetter { .. } => {
-                            letters.extend(self.letter(index, message, &rejected, now_ms))
+                            letters.extend(self.letter(index, message, &rejected, now_ms));
                         }
                     }
                     fates.push(Fate::Rejected(rejected));

@@ -10,6 +10,7 @@
 
 pub mod ordeal;
 pub mod process;
+pub mod publishing;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

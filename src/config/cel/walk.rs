@@ -367,7 +367,12 @@ impl Walk<'_> {
             let problem = format!("goes over a list or a map, and this is {kinds}");
             self.fault(id, problem, "name an array, e.g. items.all(item, item.qty > 0)");
         }
-        it.iter_range = range;
+        // `map` and `filter` make a list: its order must be the same when the message comes again.
+        it.iter_range = if matches!(it.accu_init.expr, Expr::List(_)) && kinds.meets(Kinds::MAP) {
+            call(id, "$keys", vec![range])
+        } else {
+            range
+        };
         // As it is: an empty list is how the evaluator knows that the result grows by one element a time.
         let accu = match &it.accu_init.expr {
             Expr::Literal(literal) => literal_kinds(literal),

@@ -101,7 +101,7 @@ impl<'m> Facts<'_, 'm> {
         }
     }
 
-    fn header(&self, number: usize) -> Option<Option<&'m [u8]>> {
+    pub(super) fn header(&self, number: usize) -> Option<Option<&'m [u8]>> {
         let name = self.header_names.get(number)?;
         let (_, value) = self.message.headers.iter().rev().find(|(each, _)| each == name)?;
         Some(*value)

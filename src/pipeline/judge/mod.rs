@@ -1,16 +1,17 @@
 //! Judge: conditions and computed values, over the fields that decode kept.
 //!
 //! At start a [`Cel`] of the configuration becomes a [`Rule`]: each of its reads is a numbered field of the message
-//! ([`Rule::compile`]). Per message the crate `cel` evaluates it in one shared context: a read is resolved when it is
-//! asked for (`facts`), so nothing is set up for what is not looked at, and strings are borrowed from the message. Arithmetic and
-//! comparisons are ours where the crate's would fail or cost too much (`operators`); why something cannot be computed is told
-//! without the message's data (`cause`).
+//! ([`Rule::compile`]). Per message, comparisons of fields with constants are answered at once (`short`); what is left the
+//! crate `cel` evaluates in one shared context: a read is resolved when it is asked for (`facts`), so nothing is set up for
+//! what is not looked at, and strings are borrowed from the message. Arithmetic and comparisons are ours where the crate's
+//! would fail or cost too much (`operators`); why something cannot be computed is told without the message's data (`cause`).
 //!
 //! Pure. What follows from a condition is decided in [`super::map`].
 
 mod cause;
 mod facts;
 mod operators;
+mod short;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,8 @@ pub struct Rule {
     program: Arc<Program>,
     /// By the numbers of the program.
     reads: Vec<Place>,
+    /// Of a condition, what needs no evaluator.
+    short: Option<short::Test>,
     written: String,
     line: usize,
 }
@@ -77,8 +80,10 @@ impl Rule {
     /// Where an element is read outside of `each`.
     pub fn compile(cel: &Cel, asked: &mut Asked<'_>) -> Result<Rule, NoPlace> {
         let reads = cel.program.reads.iter().map(|read| asked.place(&read.what));
+        let reads = reads.collect::<Result<Vec<_>, _>>()?;
         Ok(Rule {
-            reads: reads.collect::<Result<_, _>>()?,
+            short: short::compile(&cel.program, &reads),
+            reads,
             program: Arc::clone(&cel.program),
             written: cel.written.clone(),
             line: cel.line,
@@ -90,6 +95,14 @@ impl Rule {
     /// # Errors
     /// Why it cannot be computed, or is neither true nor false; nothing of the message is in the text.
     pub fn holds(&self, facts: &Facts<'_, '_>) -> Result<bool, String> {
+        match self.short.as_ref().and_then(|short| short.holds(facts)) {
+            Some(holds) => Ok(holds),
+            None => self.evaluated(facts),
+        }
+    }
+
+    /// As the crate has it.
+    fn evaluated(&self, facts: &Facts<'_, '_>) -> Result<bool, String> {
         let resolver = Resolver { rule: self, facts };
         let mut context = operators::CONTEXT.new_inner_scope();
         context.set_variable_resolver(&resolver);

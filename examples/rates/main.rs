@@ -1,0 +1,88 @@
+//! Rates side by side: the whole service over messages of a real broker, again and again in one run.
+//!
+//! Two comparisons: what guards cost and what merging gains (`rules`: the same messages, the rules alone changed), and what
+//! messages cost that become dead letters (`poison`: the same rules, one message of a hundred changed). `make rates` starts
+//! the broker. The simulator is a process of its own; both share the machine with the service, so only the ratios
+//! count. A ratio below its bound, or an account that does not come out: exit code 1.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a program for a terminal
+
+#[path = "../demo/database.rs"]
+#[allow(dead_code)] // the demo's faults
+mod database;
+// What both have in common: a topic, messages, a run.
+mod run;
+mod rules;
+mod poison;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+/// Side by side: one set of rules or of messages against another.
+#[derive(Debug, Parser)]
+#[command(name = "rates")]
+struct Arguments {
+    /// Brokers of a real Kafka.
+    #[arg(long, value_name = "HOST:PORT")]
+    kafka: Option<String>,
+    /// How many messages.
+    #[arg(long, default_value_t = 300_000)]
+    messages: u64,
+    /// How often each set of rules is run; clean and poisoned messages twice as often.
+    #[arg(long, default_value_t = 2)]
+    rounds: u32,
+    /// Only this comparison.
+    #[arg(long)]
+    only: Option<Comparison>,
+    /// Be the simulator (what this program starts as a process of its own).
+    #[arg(long, hide = true)]
+    simulator: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Comparison {
+    Rules,
+    Poison,
+}
+
+fn main() -> ExitCode {
+    // A line for each reason of a dead letter would tear the tables apart.
+    env_logger::Builder::from_env(
+        env_logger::Env::default()
+            .default_filter_or("warn,penstock::worker::batch=error,librdkafka=off,aerospike_core=off,aerospike=off"),
+    )
+    .init();
+    let arguments = Arguments::parse();
+    let result = if arguments.simulator {
+        database::run_simulator().map(|()| true).map_err(Into::into)
+    } else {
+        rates(&arguments)
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("rates: {error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn rates(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
+    let brokers = arguments
+        .kafka
+        .as_deref()
+        .ok_or("--kafka is needed: make rates starts one")?;
+    let (messages, rounds) = (arguments.messages, arguments.rounds);
+    let wanted = |comparison| arguments.only.is_none_or(|only| only == comparison);
+    let mut all_right = true;
+    if wanted(Comparison::Rules) {
+        all_right &= rules::compare(brokers, messages, rounds)?;
+    }
+    if wanted(Comparison::Poison) {
+        all_right &= poison::compare(brokers, messages, 2 * rounds)?;
+    }
+    Ok(all_right)
+}

@@ -1,0 +1,290 @@
+//! What poison costs: messages of which one in a hundred cannot become a record, against as many clean ones, with the same
+//! rules. The poisoned ones become dead letters, acknowledged before their offset moves; the others must go on at 0.95 of
+//! the rate at least, and every message must be accounted for, each dead letter with its reason.
+
+use std::collections::{BTreeMap, HashSet};
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::database::Database;
+use crate::run::{self, PARTITIONS, Run};
+
+const RATIO_MIN: f64 = 0.95;
+/// With fewer messages or pairs the noise of the machine is larger than the bound.
+const STRICT_FROM_MESSAGES: u64 = 300_000;
+const STRICT_FROM_PAIRS: u32 = 4;
+/// One of so many messages is poisoned.
+const POISONED_OF: u64 = 100;
+const HUGE_BYTES: usize = 5_000_000;
+/// In the whole run: they are as large as a tenth of all the others.
+const HUGE_MESSAGES: u64 = 3;
+/// What both topics take.
+const MESSAGE_BYTES_MAX: usize = 6 << 20;
+const TIMEOUT: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
+
+const RULES: &str = "set = \"s\"\nkey = \"id\"\nbins = { a = \"a\", b = { path = \"b\", as = \"integer\" }, c = \"c\", d = \"d\", \
+                     seen = \"seen\" }";
+
+/// What is wrong with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Poison {
+    NotUtf8,
+    CutOff,
+    Deep,
+    Empty,
+    Tombstone,
+    Null,
+    LongNumber,
+    KeyType,
+    FieldType,
+    Huge,
+}
+
+/// Those that come in turn.
+const SMALL: [Poison; 9] = [
+    Poison::NotUtf8,
+    Poison::CutOff,
+    Poison::Deep,
+    Poison::Empty,
+    Poison::Tombstone,
+    Poison::Null,
+    Poison::LongNumber,
+    Poison::KeyType,
+    Poison::FieldType,
+];
+
+impl Poison {
+    /// That of a message, by its number.
+    fn of(id: u64, messages: u64) -> Option<Poison> {
+        if id % POISONED_OF != POISONED_OF / 2 {
+            return None;
+        }
+        let (number, all) = (id / POISONED_OF, messages / POISONED_OF);
+        let is_huge = (1..=HUGE_MESSAGES).any(|nth| number == all * nth / (HUGE_MESSAGES + 1));
+        Some(match is_huge {
+            true => Poison::Huge,
+            false => SMALL[(number % SMALL.len() as u64) as usize],
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Poison::NotUtf8 => "bad UTF-8",
+            Poison::CutOff => "truncated",
+            Poison::Deep => "1,000 levels deep",
+            Poison::Empty => "empty",
+            Poison::Tombstone => "no payload",
+            Poison::Null => "null",
+            Poison::LongNumber => "a number of 400 digits",
+            Poison::KeyType => "a key that is an object",
+            Poison::FieldType => "a word for a number",
+            Poison::Huge => "5 MB, in one bin",
+        }
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Poison::NotUtf8 => "not_utf8",
+            Poison::CutOff => "not_json",
+            Poison::Deep => "too_deep",
+            Poison::Empty => "empty_payload",
+            Poison::Tombstone => "tombstone",
+            Poison::Null => "key_missing",
+            Poison::LongNumber => "integer_range",
+            Poison::KeyType => "key_type",
+            Poison::FieldType => "field_type",
+            // Larger than a record may be: only the database can say so.
+            Poison::Huge => "database",
+        }
+    }
+
+    fn apply(self, id: u64, clean: String) -> Option<Vec<u8>> {
+        let own_id = format!("\"id\":\"m{id}\"");
+        let own_number = format!("\"b\":{id},");
+        let text = match self {
+            Poison::NotUtf8 => {
+                let mut bytes = clean.into_bytes();
+                let at = bytes.len() - 10;
+                bytes[at] = 0xff;
+                return Some(bytes);
+            }
+            Poison::CutOff => clean[..clean.len() / 2].to_owned(),
+            Poison::Deep => format!("{{{own_id},\"deep\":{}{}}}", "[".repeat(1000), "]".repeat(1000)),
+            Poison::Empty => String::new(),
+            Poison::Tombstone => return None,
+            Poison::Null => "null".to_owned(),
+            Poison::LongNumber => clean.replacen(&own_number, &format!("\"b\":{},", "7".repeat(400)), 1),
+            Poison::KeyType => clean.replacen(&own_id, "\"id\":{\"n\":1}", 1),
+            Poison::FieldType => clean.replacen(&own_number, "\"b\":\"seven\",", 1),
+            Poison::Huge => clean.replacen("country", &"y".repeat(HUGE_BYTES), 1),
+        };
+        Some(text.into_bytes())
+    }
+}
+
+fn poisoned(id: u64, messages: u64) -> Option<Vec<u8>> {
+    let clean = run::payload(id);
+    match Poison::of(id, messages) {
+        Some(poison) => poison.apply(id, clean),
+        None => Some(clean.into_bytes()),
+    }
+}
+
+/// Prints the comparison; whether poison costs no more than it may. `pairs`: how often both are run, in alternating
+/// order.
+pub fn compare(brokers: &str, messages: u64, pairs: u32) -> Result<bool, Box<dyn Error>> {
+    let topics = ["clean", "poisoned"].map(|name| format!("rates-{name}-{:x}", std::process::id()));
+    for topic in &topics {
+        run::create_topic(brokers, topic, MESSAGE_BYTES_MAX)?;
+    }
+    run::produce(brokers, &topics[0], messages, MESSAGE_BYTES_MAX, |id| {
+        Some(run::payload(id).into_bytes())
+    })?;
+    run::produce(brokers, &topics[1], messages, MESSAGE_BYTES_MAX, |id| {
+        poisoned(id, messages)
+    })?;
+
+    let mut kinds: BTreeMap<Poison, u64> = BTreeMap::new();
+    for poison in (0..messages).filter_map(|id| Poison::of(id, messages)) {
+        *kinds.entry(poison).or_default() += 1;
+    }
+    let total: u64 = kinds.values().sum();
+    println!("\nPoison: {total} of {messages} messages");
+    for (poison, count) in &kinds {
+        println!("  {:<24} {count:>6}   {}", poison.name(), poison.reason());
+    }
+    println!(
+        "\n{:<12} {:>12} {:>18} {:>12} {:>14}",
+        "", "messages/s", "CPU µs a message", "written", "dead-lettered"
+    );
+    let (mut seconds, mut cpu_us) = ([0.0; 2], [0.0; 2]);
+    let mut ratios = Vec::new();
+    for pair in 0..pairs {
+        let order = if pair % 2 == 0 { [0, 1] } else { [1, 0] };
+        let mut rates = [0.0; 2];
+        for which in order {
+            let dead = format!("{}-dead-{pair}", topics[which]);
+            run::create_topic(brokers, &dead, MESSAGE_BYTES_MAX)?;
+            let run = once(brokers, &topics[which], &dead, messages)?;
+            let expected = if which == 0 { BTreeMap::new() } else { reasons(&kinds) };
+            account(&run, messages, &expected)?;
+            letters(brokers, &dead, &topics[which], &expected)?;
+            println!(
+                "{:<12} {:>12.0} {:>18.2} {:>12} {:>14}",
+                ["clean", "poisoned"][which],
+                run.messages_per_second,
+                run.cpu_us,
+                run.counters.messages_written.get(),
+                run.counters.messages_dead_lettered.get(),
+            );
+            seconds[which] += messages as f64 / run.messages_per_second;
+            cpu_us[which] += run.cpu_us;
+            rates[which] = run.messages_per_second;
+        }
+        ratios.push(rates[1] / rates[0]);
+    }
+    let ratio = seconds[0] / seconds[1];
+    let each: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+    println!("\nevery message is accounted for, and every dead letter is in its topic with its reason");
+    println!(
+        "poisoned against clean:  {ratio:.2} times the rate (of each pair: {}), {:.2} times the CPU",
+        each.join(", "),
+        cpu_us[1] / cpu_us[0]
+    );
+    let is_strict = messages >= STRICT_FROM_MESSAGES && pairs >= STRICT_FROM_PAIRS;
+    if is_strict {
+        println!("at least {RATIO_MIN} times the rate is asked for");
+    } else {
+        println!(
+            "at least {RATIO_MIN} times the rate is asked for from {STRICT_FROM_MESSAGES} messages and {STRICT_FROM_PAIRS} \
+             pairs on: here noise is larger"
+        );
+    }
+    Ok(!is_strict || ratio >= RATIO_MIN)
+}
+
+fn once(brokers: &str, topic: &str, dead: &str, messages: u64) -> Result<Run, Box<dyn Error>> {
+    // Empty each time, so that every run makes its records anew.
+    let database = Database::start(None)?;
+    let rest = format!(
+        "[aerospike]\nhosts = \"{}\"\nnamespace = \"test\"\n[[route]]\n[[route.write]]\n{RULES}\n\
+         [reject]\naction = \"dead_letter\"\ntopic = \"{dead}\"",
+        database.hosts()
+    );
+    run::run(brokers, topic, &format!("{dead}-group"), messages, &rest)
+}
+
+fn reasons(kinds: &BTreeMap<Poison, u64>) -> BTreeMap<String, u64> {
+    let reasons = kinds.iter().map(|(poison, count)| (poison.reason().to_owned(), *count));
+    reasons.collect()
+}
+
+/// Fails unless what was consumed is accounted for to the last message.
+fn account(run: &Run, messages: u64, expected: &BTreeMap<String, u64>) -> Result<(), Box<dyn Error>> {
+    let counters = &run.counters;
+    let dead: u64 = expected.values().sum();
+    let found = (
+        counters.messages_consumed.get(),
+        counters.messages_written.get(),
+        counters.messages_dead_lettered.get(),
+    );
+    if found != (messages, messages - dead, dead) {
+        return Err(format!("the account does not come out: {}", counters.account()).into());
+    }
+    Ok(())
+}
+
+/// Fails unless the topic of dead letters holds those, each once, and nothing else.
+fn letters(brokers: &str, dead: &str, source: &str, expected: &BTreeMap<String, u64>) -> Result<(), Box<dyn Error>> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        // librdkafka assigns nothing without the name of a group; nobody joins it.
+        .set("group.id", format!("{dead}-reader"))
+        .set("enable.auto.commit", "false")
+        .create()?;
+    let mut assignment = TopicPartitionList::new();
+    let mut open = 0;
+    for partition in 0..PARTITIONS {
+        assignment.add_partition_offset(dead, partition, Offset::Beginning)?;
+        let (begin, end) = consumer.fetch_watermarks(dead, partition, TIMEOUT)?;
+        open += end - begin;
+    }
+    consumer.assign(&assignment)?;
+    let mut found: BTreeMap<String, u64> = BTreeMap::new();
+    let mut places = HashSet::new();
+    let deadline = Instant::now() + DEADLINE;
+    while open > 0 {
+        if Instant::now() > deadline {
+            return Err(format!("{open} messages of {dead} are not read within {DEADLINE:?}").into());
+        }
+        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+            let message = message?;
+            open -= 1;
+            let header = |name| header(&message, name).unwrap_or_default();
+            *found.entry(header("penstock.reason")).or_default() += 1;
+            if header("penstock.topic") != source {
+                return Err("a dead letter names another topic than it came from".into());
+            }
+            places.insert((header("penstock.partition"), header("penstock.offset")));
+        }
+    }
+    if found != *expected || places.len() as u64 != expected.values().sum::<u64>() {
+        return Err(format!(
+            "dead letters: expected {expected:?}, found {found:?} of {} messages",
+            places.len()
+        )
+        .into());
+    }
+    Ok(())
+}
+
+fn header(message: &BorrowedMessage<'_>, name: &str) -> Option<String> {
+    let header = message.headers()?.iter().find(|header| header.key == name)?;
+    String::from_utf8(header.value?.to_vec()).ok()
+}

@@ -1,0 +1,91 @@
+//! What guards cost and what merging gains: the same messages, with the rules alone changed. Messages on 100 keys must be
+//! taken at least 1.5 times as fast as messages on distinct keys.
+
+use std::error::Error;
+
+use crate::database::Database;
+use crate::run;
+
+const HOT_RATIO_MIN: f64 = 1.5;
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+/// One set of rules: a name, and the write.
+const RULES: [(&str, &str); 5] = [
+    (
+        "distinct keys",
+        "key = \"id\"\nbins = { a = \"a\", b = \"b\", c = \"c\", d = \"d\", seen = \"seen\" }",
+    ),
+    (
+        "100 keys",
+        "key = \"hot\"\nbins = { a = \"a\", b = \"b\", c = \"c\", d = \"d\", seen = \"seen\" }",
+    ),
+    (
+        "distinct keys, add, no guard",
+        "key = \"id\"\nguard = false\nadd = { n = 1, sum = { path = \"b\", as = \"integer\" } }",
+    ),
+    (
+        "distinct keys, add, guarded",
+        "key = \"id\"\nadd = { n = 1, sum = { path = \"b\", as = \"integer\" } }",
+    ),
+    (
+        "100 keys, add, guarded",
+        "key = \"hot\"\nadd = { n = 1, sum = { path = \"b\", as = \"integer\" } }",
+    ),
+];
+
+/// Over all rounds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    messages_per_second: f64,
+    cpu_us: f64,
+}
+
+/// Prints the comparison; whether merging gains what it must.
+pub fn compare(brokers: &str, messages: u64, rounds: u32) -> Result<bool, Box<dyn Error>> {
+    let topic = format!("rates-{:x}", std::process::id());
+    run::create_topic(brokers, &topic, MESSAGE_BYTES_MAX)?;
+    run::produce(brokers, &topic, messages, MESSAGE_BYTES_MAX, |id| {
+        Some(run::payload(id).into_bytes())
+    })?;
+    let mut sums = [Sum::default(); RULES.len()];
+    println!(
+        "{:<30} {:>12} {:>18} {:>14}",
+        "", "messages/s", "CPU µs a message", "rows sent"
+    );
+    for round in 0..rounds {
+        for (number, (name, rules)) in RULES.iter().enumerate() {
+            // Empty each time, so that every run makes its records anew.
+            let database = Database::start(None)?;
+            let group = format!("{topic}-{round}-{number}");
+            let rest = format!(
+                "[aerospike]\nhosts = \"{}\"\nnamespace = \"test\"\n[[route]]\n[[route.write]]\nset = \"s\"\n{rules}",
+                database.hosts()
+            );
+            let run = run::run(brokers, &topic, &group, messages, &rest)?;
+            let (sent, written) = (run.counters.rows_sent.get(), run.counters.rows_written.get());
+            println!(
+                "{name:<30} {:>12.0} {:>18.2} {sent:>14}",
+                run.messages_per_second, run.cpu_us
+            );
+            if number == 1 && sent >= written {
+                return Err("rows on 100 keys were not merged".into());
+            }
+            let sum = &mut sums[number];
+            sum.messages_per_second += run.messages_per_second;
+            sum.cpu_us += run.cpu_us;
+        }
+    }
+    let rate = |over: usize, under: usize| sums[over].messages_per_second / sums[under].messages_per_second;
+    let cpu = |over: usize, under: usize| sums[over].cpu_us / sums[under].cpu_us;
+    println!(
+        "\n100 keys against distinct keys:   {:.2} times the rate (at least {HOT_RATIO_MIN})",
+        rate(1, 0)
+    );
+    println!(
+        "guarded against not, distinct:    {:.2} times the rate, {:.2} times the CPU",
+        rate(3, 2),
+        cpu(3, 2)
+    );
+    println!("guarded, 100 keys against distinct: {:.2} times the rate", rate(4, 3));
+    Ok(rate(1, 0) >= HOT_RATIO_MIN)
+}
