@@ -706,7 +706,7 @@ fn roles(store: &Store, user: &str, report: &mut Report) {
 fn applied(config: &Config, mapping: &Mapping, found: &KafkaSurvey, store: &Store, report: &mut Report) {
     let mut looked_at = 0;
     for topic in &config.kafka.topics {
-        let Some(rules) = mapping.topic(topic).filter(Processor::is_guarded) else {
+        let Some(rules) = mapping.topic(topic).filter(|rules| rules.is_guarded()) else {
             continue;
         };
         let id = id_of(found, topic);
