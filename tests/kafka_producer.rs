@@ -2,6 +2,8 @@
 //! Numbers of the idempotent producer and its epochs, the size of a request, a compacted topic.
 
 #![cfg(feature = "sim")]
+// A test may fail by panicking.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
 

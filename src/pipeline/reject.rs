@@ -50,9 +50,7 @@ impl Reason {
     pub fn stage(self) -> Stage {
         match self {
             Reason::Payload(_) | Reason::KeyNotJson | Reason::NoRegistryPrefix => Stage::Decode,
-            Reason::Require | Reason::ConditionError => Stage::Judge,
             Reason::Tombstone
-            | Reason::ExpressionError
             | Reason::KeyMissing
             | Reason::KeyNull
             | Reason::KeyEmpty
