@@ -6,6 +6,9 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
+use penstock::config;
 use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
 use support::process::{Exited, SimProgram, penstock, run, run_service};
 use support::{Kafka, Setup, Stream, Topic, unique, wait_until};
@@ -128,6 +131,39 @@ fn of_a_route_that_only_publishes_the_topics_are_asked_for() {
     exited.assert_code(0);
     assert_line(&exited, &["ok ", &target.name, "partitions: 2", "WRITE"]);
     assert_line(&exited, &["ok ", "node A1"]);
+}
+
+#[test]
+fn nothing_stands_in_the_way_of_the_examples() {
+    let kafka = Kafka::mock();
+    let sim = simulator(|_| {});
+    let mut topics = BTreeSet::new();
+    let mut checked = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let config = config::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
+        let produced = config.produced_topics().into_iter().map(str::to_owned);
+        for topic in config.kafka.topics.iter().cloned().chain(produced) {
+            if topics.insert(topic.clone()) {
+                kafka.cluster().create_topic(&topic, 2, 1).unwrap();
+            }
+        }
+        // As they are, but for where they look.
+        let text = text
+            .replace("127.0.0.1:9092", &kafka.brokers)
+            .replace("127.0.0.1:3000", &sim.addr().to_string());
+        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let exited = run(penstock().arg("check").arg(file.path()).arg("--connect"));
+        exited.assert_code(0);
+        assert_line(&exited, &["0 error(s)"]);
+        checked += 1;
+    }
+    assert!(checked > 6, "{checked} examples");
 }
 
 #[test]
