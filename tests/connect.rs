@@ -192,21 +192,21 @@ fn what_cannot_be_reached_exits_69_and_what_refuses_77() {
     let kafka = Kafka::mock();
     let topic = kafka.topic("check-away", 1);
     let sim = SimProgram::start(&["--user", "penstock", "--password", "right"]);
-    let setup = |brokers: &str, password: &str| {
+    let setup = |brokers: &str, password: &str, timeout: &str| {
         let login = format!("user = \"penstock\"\npassword = \"{password}\"");
         let mut setup = Setup::new(&kafka, &topic, sim.addr)
             .routes(ROUTES)
-            .run("start_timeout = \"1s\"")
+            .run(&format!("start_timeout = \"{timeout}\""))
             .aerospike(&login);
         setup.brokers = brokers.to_owned();
         setup
     };
-    let exited = check(&setup("127.0.0.1:1", "right"));
+    let exited = check(&setup("127.0.0.1:1", "right", "1s"));
     exited.assert_code(69);
     assert_line(&exited, &["error ", "kafka: not reached", "Connection refused"]);
     assert_line(&exited, &["ok ", "user penstock", "logged in"]);
 
-    let exited = check(&setup(&kafka.brokers, "wrong"));
+    let exited = check(&setup(&kafka.brokers, "wrong", "30s"));
     exited.assert_code(77);
     assert_line(&exited, &["ok ", "kafka: reached"]);
     assert_line(&exited, &["error ", "aerospike: the credentials are refused"]);
