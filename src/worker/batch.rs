@@ -616,7 +616,7 @@ impl<'w> Worker<'w> {
             _ => Cow::Borrowed("dropped"),
         };
         warn!(
-            "message rejected, {what} {} offset={} reason={} detail=\"{detail}\" not_told_since={untold}",
+            "message rejected, {what} {} offset={} reason={} detail={detail:?} not_told_since={untold}",
             self.partition,
             message.offset(),
             reason.as_str(),

@@ -25,7 +25,7 @@ impl Worker<'_> {
     pub(super) fn hold(&mut self, offset: i64, rejection: &Rejection) {
         self.set_held();
         error!(
-            "message rejected, its partition is held; the other partitions go on {} offset={offset} reason={} detail=\"{}\" \
+            "message rejected, its partition is held; the other partitions go on {} offset={offset} reason={} detail={:?} \
              cure=\"correct the rule and restart; or, to skip this message, stop the service, run {} and start it; or let \
              such messages be dead letters (reject.action)\"",
             self.partition,
@@ -42,7 +42,7 @@ impl Worker<'_> {
             Some(too_many) => too_many.to_string(),
         };
         error!(
-            "message rejected, and the service stops: {why} {} offset={offset} reason={} detail=\"{}\" cure=\"correct the \
+            "message rejected, and the service stops: {why} {} offset={offset} reason={} detail={:?} cure=\"correct the \
              rule, or what produces the messages, and start the service: it goes on at this message; to skip it, run {} \
              before\"",
             self.partition,
