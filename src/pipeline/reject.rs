@@ -65,9 +65,7 @@ impl Reason {
             | Reason::TooManyRows
             | Reason::NameNotAllowed
             | Reason::VersionType
-            | Reason::ExpressionError
             | Reason::Processor(_) => Stage::Map,
-            Reason::Require | Reason::ConditionError => Stage::Judge,
             Reason::Conflict | Reason::InDoubt | Reason::Unsendable | Reason::Database(_) => Stage::Write,
         }
     }
