@@ -50,7 +50,9 @@ impl Reason {
     pub fn stage(self) -> Stage {
         match self {
             Reason::Payload(_) | Reason::KeyNotJson | Reason::NoRegistryPrefix => Stage::Decode,
+            Reason::Require | Reason::ConditionError => Stage::Judge,
             Reason::Tombstone
+            | Reason::ExpressionError
             | Reason::KeyMissing
             | Reason::KeyNull
             | Reason::KeyEmpty
