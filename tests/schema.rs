@@ -26,11 +26,17 @@ hosts = "127.0.0.1:2"
 namespace = "test"
 use_services_alternate = false
 [[route]]
+  when = "type != 'heartbeat'"
+  when_error = "false"
+  require = ["amount >= 0"]
   [[route.write]]
+  when = "user.id > 0"
   set = "users"
   key = "user.id"
   bins = { name = "user.name" }
+  once = { worth = { expr = "price * qty" }, text = { expr = "price", as = "string" } }
   add = { events = 1 }
+  map_add = { spend = { key = "day", by = { expr = "price * qty", as = "float" } } }
   map_put = { prefs = { key = "pref.name", value = "pref.value" } }
   newer = { path = "v", bin = "_v" }
   ttl = "30d"
@@ -105,6 +111,17 @@ fn what_is_plainly_wrong_is_refused() {
         ("\"client.rack\"", "\"test.mock.num.brokers\""),
         ("\"client.rack\" = \"a\"", "\"client.rack\" = [1]"),
         // Values.
+        (
+            "{ expr = \"price * qty\" }",
+            "{ expr = \"price * qty\", missing = \"skip\" }",
+        ),
+        ("{ expr = \"price * qty\" }", "{ expr = 1 }"),
+        (
+            "{ expr = \"price * qty\", as = \"float\" }",
+            "{ expr = \"price * qty\" }",
+        ),
+        ("require = [\"amount >= 0\"]", "require = \"amount >= 0\""),
+        ("when_error = \"false\"", "when_error = false"),
         ("key = \"user.id\"", "key = 1"),
         ("key = \"user.id\"", "key = { path = \"user.id\", as = \"float\" }"),
         ("key = \"user.id\"", "key = { path = \"user.id\", az = \"string\" }"),

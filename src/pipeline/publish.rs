@@ -307,15 +307,47 @@ const LEAVE_MAX: Duration = Duration::from_secs(1);
 /// taken back ([`Publisher::purge`]): the partition's next owner publishes the same again, and a late one of ours must
 /// not come behind it.
 pub fn publish(publications: &[Publication<'_>], calls: &PublishCalls<'_>) -> Published {
-    let mut publishing = Publishing::new(publications, calls);
-    let end = publishing.run();
-    if end != PublishEnd::Finished {
-        publishing.leave();
+    Begun(Publishing::new(publications, calls)).finish()
+}
+
+/// Publications that are on their way while their worker does something else, and must be [finished](Begun::finish) or
+/// [left](Begun::leave) by it.
+#[must_use]
+pub struct Begun<'p, 'm, 'c>(Publishing<'p, 'm, 'c>);
+
+impl<'p, 'm, 'c> Begun<'p, 'm, 'c> {
+    /// Sends what there is room for, and does not wait: what fails, or has no room now, is sent by [`finish`](Begun::finish).
+    pub fn begin(publications: &'p [Publication<'m>], calls: &'c PublishCalls<'c>) -> Self {
+        let mut publishing = Publishing::new(publications, calls);
+        publishing.reports.inbox.lock().wanted = usize::MAX;
+        let mut has_no_room = false;
+        for lane in 0..publishing.lanes.len() {
+            match publishing.send(lane, true) {
+                Ok(Sending::UnderWay | Sending::Nothing) => {}
+                Ok(Sending::NoRoom | Sending::Pause(_)) => has_no_room = true,
+                Err(fatal) => publishing.fatal = Some(fatal),
+            }
+        }
+        if has_no_room {
+            // Nobody must wait behind a worker that is elsewhere.
+            calls.publisher.withdraw(&publishing.reports);
+        }
+        Begun(publishing)
     }
-    Published {
-        end,
-        done: publishing.stored.iter().take_while(|stored| **stored).count(),
-        resent: publishing.resent,
+
+    /// Brings them to their end, as [`publish`] does.
+    pub fn finish(mut self) -> Published {
+        let end = self.0.run();
+        if end != PublishEnd::Finished {
+            self.0.leave();
+        }
+        self.0.published(end)
+    }
+
+    /// Takes back what is not stored: nobody waits for it any more.
+    pub fn leave(mut self) -> Published {
+        self.0.leave();
+        self.0.published(PublishEnd::Stopped)
     }
 }
 
@@ -385,6 +417,8 @@ struct Publishing<'p, 'm, 'c> {
     lanes: Vec<Lane<'p>>,
     stored: Vec<bool>,
     resent: u64,
+    /// From the beginning, and not told yet.
+    fatal: Option<PublishFatal>,
 }
 
 impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
@@ -416,12 +450,21 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
             lanes,
             stored: vec![false; publications.len()],
             resent: 0,
+            fatal: None,
+        }
+    }
+
+    fn published(self, end: PublishEnd) -> Published {
+        Published {
+            end,
+            done: self.stored.iter().take_while(|stored| **stored).count(),
+            resent: self.resent,
         }
     }
 
     fn run(&mut self) -> PublishEnd {
         loop {
-            let mut fatal = None;
+            let mut fatal = self.fatal.take();
             for (place, result) in self.reports.take() {
                 fatal = fatal.or(self.reported(place, result).err());
             }

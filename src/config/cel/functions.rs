@@ -6,7 +6,7 @@
 use super::kinds::Kinds;
 
 /// One way to call a function.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Function {
     /// As written, `math.` included.
     pub name: &'static str,

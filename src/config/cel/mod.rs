@@ -299,5 +299,9 @@ fn complaint(message: &str) -> String {
     }
 }
 
+/// For a test that calls them all.
+#[cfg(test)]
+pub(crate) use functions::ALL as FUNCTIONS;
+
 #[cfg(test)]
 mod tests;

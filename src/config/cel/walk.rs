@@ -1,4 +1,8 @@
-//! One walk through a parsed expression: reads are found and numbered, what can never work is told.
+//! One walk through a parsed expression: reads are found and numbered (`reads`), what can never work is told (of calls:
+//! `calls`).
+
+mod calls;
+mod reads;
 
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, ListExpr, LiteralValue, SelectExpr, SourceInfo};
@@ -6,17 +10,12 @@ use cel::common::types::{CelList, CelType};
 use cel::common::value::Val;
 use cel::parser::Expression;
 
-use super::functions::{self, Function};
 use super::kinds::{self, Kinds};
-use super::{Bad, CONSTANT, Pattern, Program, READ, Read, What};
+use super::{Bad, CONSTANT, Program, Read};
 use crate::config::grammar::Scope;
-use crate::config::model::{Path, Segment, Source};
-use crate::config::reader::did_you_mean;
 
 /// Deeper expressions are refused: evaluating one recurses, on a worker's stack (2 MiB; 38 KiB a level in a debug build).
 const DEPTH_MAX: usize = 40;
-
-const META: &[&str] = &["key", "topic", "partition", "offset", "timestamp", "headers"];
 
 /// The names of types, where they can only be types: beside `type(…)`. Anywhere else they are fields.
 const TYPES: &[&str] = &[
@@ -68,22 +67,6 @@ struct Walk<'s> {
     constants: Vec<Box<dyn Val>>,
     names: Vec<String>,
     faults: Vec<Bad>,
-}
-
-/// A way into the message: `user.id`, `msg["a"].b`, `item.x`, `meta.headers.type`.
-struct Chain {
-    base: Base,
-    /// From the base on; of `Base::Message` from the top of the message.
-    path: Path,
-    written: String,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Base {
-    Message,
-    Item,
-    Index,
-    Meta,
 }
 
 impl Walk<'_> {
@@ -158,177 +141,10 @@ impl Walk<'_> {
         }
     }
 
-    /// `expression` as a way into the message, if it is one.
-    fn chain(&self, expression: &Expression) -> Option<Chain> {
-        match &expression.expr {
-            Expr::Ident(name) => {
-                if name.starts_with(['@', '.', CONSTANT]) || self.variables.iter().any(|(each, _)| *each == *name) {
-                    return None;
-                }
-                let (base, path) = match name.as_str() {
-                    "msg" => (Base::Message, Path::new()),
-                    "meta" => (Base::Meta, Path::new()),
-                    "item" if self.scope.each => (Base::Item, Path::new()),
-                    "index" if self.scope.each => (Base::Index, Path::new()),
-                    field => {
-                        let mut path = self.scope.root.to_vec();
-                        path.push(Segment::Name(field.to_owned()));
-                        (Base::Message, path)
-                    }
-                };
-                Some(Chain {
-                    base,
-                    path,
-                    written: name.clone(),
-                })
-            }
-            Expr::Select(select) if !select.test => {
-                let mut chain = self.chain(&select.operand)?;
-                chain.written.push('.');
-                chain.written.push_str(&select.field);
-                chain.path.push(Segment::Name(select.field.clone()));
-                Some(chain)
-            }
-            Expr::Call(call) if call.func_name == op::INDEX && call.target.is_none() => {
-                let [
-                    of,
-                    Expression {
-                        expr: Expr::Literal(literal),
-                        ..
-                    },
-                ] = call.args.as_slice()
-                else {
-                    return None;
-                };
-                let mut chain = self.chain(of)?;
-                match literal {
-                    LiteralValue::String(name) => {
-                        chain.written.push_str(&format!("[{:?}]", name.inner()));
-                        chain.path.push(Segment::Name(name.inner().to_owned()));
-                    }
-                    LiteralValue::Int(index) => {
-                        let index = usize::try_from(*index.inner()).ok()?;
-                        chain.written.push_str(&format!("[{index}]"));
-                        chain.path.push(Segment::Index(index));
-                    }
-                    _ => return None,
-                }
-                Some(chain)
-            }
-            _ => None,
-        }
-    }
-
-    fn read(&mut self, id: u64, chain: Chain) -> (Expression, Kinds) {
-        let Chain { base, path, written } = chain;
-        let (what, kinds) = match base {
-            Base::Message => (What::Value(Source::Path(path)), Kinds::JSON),
-            Base::Item => (What::Value(Source::Item(path)), Kinds::JSON),
-            Base::Index if path.is_empty() => (What::Value(Source::Index), Kinds::INT),
-            Base::Index => {
-                let cure = "index is the number of the element, from 0; a field of it is item.…";
-                self.fault(id, format!("no `{written}`"), cure);
-                return (Expression::default(), Kinds::ANY);
-            }
-            Base::Meta => match self.meta(id, &path, &written) {
-                Some(found) => found,
-                None => return (Expression::default(), Kinds::ANY),
-            },
-        };
-        (self.numbered(id, what, written), kinds)
-    }
-
-    /// What `meta.…` reads; nothing, and a fault noted, if there is no such.
-    fn meta(&mut self, id: u64, path: &[Segment], written: &str) -> Option<(What, Kinds)> {
-        let names: Vec<&str> = path
-            .iter()
-            .map(|segment| match segment {
-                Segment::Name(name) => name.as_str(),
-                Segment::Index(_) => "",
-            })
-            .collect();
-        let found = match names.as_slice() {
-            ["key"] => (What::Value(Source::Key), Kinds::RAW),
-            ["topic"] => (What::Value(Source::Topic), Kinds::STRING),
-            ["partition"] => (What::Value(Source::Partition), Kinds::INT),
-            ["offset"] => (What::Value(Source::Offset), Kinds::INT),
-            ["timestamp"] => (What::Value(Source::Timestamp), Kinds::INT.or(Kinds::NULL)),
-            ["headers"] => (What::Headers, Kinds::MAP),
-            ["headers", name] if !name.is_empty() => (What::Value(Source::Header((*name).to_owned())), Kinds::RAW),
-            [] => {
-                let cure = format!("name a member of it: {}", META.join(", "));
-                self.fault(id, "`meta` is no value of its own".to_owned(), cure);
-                return None;
-            }
-            [first, ..] if META.contains(first) => {
-                let problem = format!(
-                    "`{written}`: {} has no members",
-                    if *first == "headers" { "a header" } else { first }
-                );
-                self.fault(id, problem, "remove what stands behind it");
-                return None;
-            }
-            [first, ..] => {
-                let cure = did_you_mean(first, META, "members of meta");
-                self.fault(id, format!("`meta` has no `{first}`"), cure);
-                return None;
-            }
-        };
-        Some(found)
-    }
-
-    /// The name that stands for a read from now on; the same read is the same name.
-    fn numbered(&mut self, id: u64, what: What, written: String) -> Expression {
-        let number = self.reads.iter().position(|read| read.what == what).unwrap_or_else(|| {
-            self.reads.push(Read { what, written });
-            self.reads.len() - 1
-        });
-        ided(id, Expr::Ident(format!("{READ}{number}")))
-    }
-
     /// The name that stands for a constant from now on.
     fn constant(&mut self, id: u64, value: Box<dyn Val>) -> Expression {
         self.constants.push(value);
         ided(id, Expr::Ident(format!("{CONSTANT}{}", self.constants.len() - 1)))
-    }
-
-    fn has(&mut self, id: u64, select: SelectExpr) -> (Expression, Kinds) {
-        let Some(mut chain) = self.chain(&select.operand) else {
-            self.names.push(select.field.clone());
-            let (operand, kinds) = self.expression(*select.operand);
-            if !kinds.meets(Kinds::MAP) {
-                let problem = format!("has() asks for a field, and {kinds} has none");
-                self.fault(id, problem, "ask for a field of an object, e.g. has(msg.type)");
-            }
-            let select = SelectExpr {
-                operand: Box::new(operand),
-                field: select.field,
-                test: true,
-            };
-            return (ided(id, Expr::Select(select)), Kinds::BOOL);
-        };
-        let written = format!("has({}.{})", chain.written, select.field);
-        chain.path.push(Segment::Name(select.field));
-        let what = match chain.base {
-            Base::Message => What::Has(Source::Path(chain.path)),
-            Base::Item => What::Has(Source::Item(chain.path)),
-            Base::Index | Base::Meta => match chain.path.as_slice() {
-                [Segment::Name(headers), Segment::Name(name)] if chain.base == Base::Meta && headers == "headers" => {
-                    let what = What::HasHeader(name.clone());
-                    return (self.numbered(id, what, written), Kinds::BOOL);
-                }
-                path => {
-                    let path = path.to_vec();
-                    let is_index = chain.base == Base::Index;
-                    if is_index || self.meta(id, &path, &written).is_some() {
-                        let cure = "compare it with null, e.g. meta.key != null";
-                        self.fault(id, format!("`{written}` is the same for every message"), cure);
-                    }
-                    return (Expression::default(), Kinds::BOOL);
-                }
-            },
-        };
-        (self.numbered(id, what, written), Kinds::BOOL)
     }
 
     /// A field of something computed: written as an index, which the evaluator looks up without making a name first.
@@ -553,141 +369,6 @@ impl Walk<'_> {
             _ => None,
         };
         (call(id, ours.unwrap_or(&name), args), result)
-    }
-
-    fn function(&mut self, id: u64, it: CallExpr) -> (Expression, Kinds) {
-        let CallExpr {
-            func_name,
-            target,
-            args,
-        } = it;
-        let (name, target) = match target {
-            None => (func_name, None),
-            Some(target) => match &target.expr {
-                Expr::Ident(space) if space == "math" && self.variables.iter().all(|(each, _)| each != space) => {
-                    (format!("math.{func_name}"), None)
-                }
-                _ => (func_name, Some(*target)),
-            },
-        };
-        let is_member = target.is_some();
-        let all: Vec<Expression> = target.into_iter().chain(args).collect();
-        let pattern = match (name.as_str(), all.as_slice()) {
-            ("matches", [_, pattern]) => Some(pattern.clone()),
-            _ => None,
-        };
-        let (mut all, kinds) = self.arguments(all);
-        let known: Vec<&Function> = functions::named(&name).collect();
-        let Some(result) = self.overload(id, &name, is_member, &known, &kinds) else {
-            return (Expression::default(), Kinds::ANY);
-        };
-        if let Some(pattern) = pattern {
-            let Some(pattern) = self.pattern(pattern) else {
-                return (Expression::default(), Kinds::ANY);
-            };
-            all[1] = pattern;
-            return (call(id, "$matches", all), result);
-        }
-        if !is_member {
-            return (call(id, &name, all), result);
-        }
-        let target = all.remove(0);
-        let call = CallExpr {
-            func_name: name,
-            target: Some(Box::new(target)),
-            args: all,
-        };
-        (ided(id, Expr::Call(call)), result)
-    }
-
-    /// What a call gives; nothing, and a fault noted, if there is no such.
-    fn overload(&mut self, id: u64, name: &str, member: bool, known: &[&Function], kinds: &[Kinds]) -> Option<Kinds> {
-        let written = if member {
-            format!(".{name}()")
-        } else {
-            format!("{name}()")
-        };
-        if known.is_empty() {
-            let (problem, cure) = if functions::MACROS.contains(&name) {
-                let cure = match name {
-                    "has" => "write has(msg.type)",
-                    _ => "write e.g. items.all(item, item.qty > 0)",
-                };
-                (format!("{written} does not stand so"), cure.to_owned())
-            } else {
-                let names = functions::names();
-                (
-                    format!("no function {written}"),
-                    did_you_mean(name, &names, "functions"),
-                )
-            };
-            self.fault(id, problem, cure);
-            return None;
-        }
-        let styled: Vec<&&Function> = known.iter().filter(|each| each.member == member).collect();
-        if styled.is_empty() {
-            let (problem, cure) = if member {
-                (
-                    format!("{written} is called with what it works on"),
-                    format!("write {name}(x)"),
-                )
-            } else {
-                (
-                    format!("{written} is called on what it works on"),
-                    format!("write x.{name}(…)"),
-                )
-            };
-            self.fault(id, problem, cure);
-            return None;
-        }
-        let counted: Vec<&&&Function> = styled
-            .iter()
-            .filter(|each| each.arguments.len() == kinds.len())
-            .collect();
-        let of_target = usize::from(member);
-        if counted.is_empty() {
-            let counts: Vec<String> = styled
-                .iter()
-                .map(|each| (each.arguments.len() - of_target).to_string())
-                .collect();
-            let problem = format!("{written} has {} arguments", kinds.len() - of_target);
-            self.fault(id, problem, format!("it takes {}", counts.join(" or ")));
-            return None;
-        }
-        let mut result = Kinds::NONE;
-        let mut wanted = vec![Kinds::NONE; kinds.len()];
-        for each in counted {
-            if each.arguments.iter().zip(kinds).all(|(takes, has)| takes.meets(*has)) {
-                result = result.or(each.result);
-            }
-            for (wanted, takes) in wanted.iter_mut().zip(each.arguments) {
-                *wanted = wanted.or(*takes);
-            }
-        }
-        if result.is_none() {
-            let list = |kinds: &[Kinds]| kinds.iter().map(Kinds::to_string).collect::<Vec<_>>().join(", ");
-            let problem = format!("{written} cannot take ({})", list(kinds));
-            self.fault(id, problem, format!("it takes ({})", list(&wanted)));
-            return None;
-        }
-        Some(result)
-    }
-
-    /// The pattern of `matches`, compiled.
-    fn pattern(&mut self, pattern: Expression) -> Option<Expression> {
-        let Expr::Literal(LiteralValue::String(text)) = &pattern.expr else {
-            let cure = "write it in quotes: x.matches('^[a-z]+$')";
-            self.fault(pattern.id, "a pattern that is not in the expression".to_owned(), cure);
-            return None;
-        };
-        match Pattern::new(text.inner()) {
-            Ok(compiled) => Some(self.constant(pattern.id, Box::new(compiled))),
-            Err(_) => {
-                let cure = "write a pattern of the regex crate (RE2's syntax)";
-                self.fault(pattern.id, "is no pattern".to_owned(), cure);
-                None
-            }
-        }
     }
 
     fn fault(&mut self, id: u64, problem: String, cure: impl Into<String>) {

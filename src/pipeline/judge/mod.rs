@@ -85,7 +85,7 @@ impl Rule {
             short: short::compile(&cel.program, &reads),
             reads,
             program: Arc::clone(&cel.program),
-            written: cel.written.clone(),
+            written: in_a_line(&cel.written),
             line: cel.line,
         })
     }
@@ -129,7 +129,7 @@ impl Rule {
         }
     }
 
-    /// As the file has it.
+    /// As the file has it, in one line that is not too long.
     pub fn written(&self) -> &str {
         &self.written
     }
@@ -191,6 +191,18 @@ impl Asked<'_> {
             self.headers.len() - 1
         })
     }
+}
+
+/// A longer expression is cut where it is told: its line is, too.
+const WRITTEN_CHARS_MAX: usize = 200;
+
+fn in_a_line(written: &str) -> String {
+    let line = written.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut shown: String = line.chars().take(WRITTEN_CHARS_MAX).collect();
+    if shown.len() < line.len() {
+        shown.push('…');
+    }
+    shown
 }
 
 fn parent(path: &Path) -> Result<&[Segment], NoPlace> {
