@@ -69,7 +69,7 @@ bench: setup ## what decoding and judging a message cost
 	$(CARGO) bench --locked --features sim --bench decode --bench judge
 
 .PHONY: rates
-rates: setup ## what guards cost and what merging gains, on a real Kafka broker
+rates: setup ## what guards cost, merging gains and poison costs, on a real Kafka broker (one: ARGS="--only poison")
 	$(CARGO) build --release --locked --features sim --example rates
 	@scripts/with-kafka.sh $(CARGO) run --release --locked --features sim --example rates -- --kafka @KAFKA_BROKERS@ $(ARGS)
 

@@ -6,6 +6,9 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
+use penstock::config;
 use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
 use support::process::{Exited, SimProgram, penstock, run, run_service};
 use support::{Kafka, Setup, Stream, Topic, unique, wait_until};
@@ -119,6 +122,51 @@ fn what_would_go_wrong_is_told_with_its_cure() {
 }
 
 #[test]
+fn of_a_route_that_only_publishes_the_topics_are_asked_for() {
+    let kafka = Kafka::mock();
+    let (topic, target) = (kafka.topic("check-publish", 1), kafka.topic("published", 2));
+    let sim = simulator(|_| {});
+    let routes = format!("[[route]]\n[[route.publish]]\ntopic = \"{}\"\n", target.name);
+    let exited = check(&Setup::new(&kafka, &topic, sim.addr()).routes(&routes));
+    exited.assert_code(0);
+    assert_line(&exited, &["ok ", &target.name, "partitions: 2", "WRITE"]);
+    assert_line(&exited, &["ok ", "node A1"]);
+}
+
+#[test]
+fn nothing_stands_in_the_way_of_the_examples() {
+    let kafka = Kafka::mock();
+    let sim = simulator(|_| {});
+    let mut topics = BTreeSet::new();
+    let mut checked = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let config = config::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
+        let produced = config.produced_topics().into_iter().map(str::to_owned);
+        for topic in config.kafka.topics.iter().cloned().chain(produced) {
+            if topics.insert(topic.clone()) {
+                kafka.cluster().create_topic(&topic, 2, 1).unwrap();
+            }
+        }
+        // As they are, but for where they look.
+        let text = text
+            .replace("127.0.0.1:9092", &kafka.brokers)
+            .replace("127.0.0.1:3000", &sim.addr().to_string());
+        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let exited = run(penstock().arg("check").arg(file.path()).arg("--connect"));
+        exited.assert_code(0);
+        assert_line(&exited, &["0 error(s)"]);
+        checked += 1;
+    }
+    assert!(checked > 6, "{checked} examples");
+}
+
+#[test]
 fn a_bin_that_grows_without_end_is_told() {
     let kafka = Kafka::mock();
     let topic = kafka.topic("check-grows", 1);
@@ -144,21 +192,21 @@ fn what_cannot_be_reached_exits_69_and_what_refuses_77() {
     let kafka = Kafka::mock();
     let topic = kafka.topic("check-away", 1);
     let sim = SimProgram::start(&["--user", "penstock", "--password", "right"]);
-    let setup = |brokers: &str, password: &str| {
+    let setup = |brokers: &str, password: &str, timeout: &str| {
         let login = format!("user = \"penstock\"\npassword = \"{password}\"");
         let mut setup = Setup::new(&kafka, &topic, sim.addr)
             .routes(ROUTES)
-            .run("start_timeout = \"1s\"")
+            .run(&format!("start_timeout = \"{timeout}\""))
             .aerospike(&login);
         setup.brokers = brokers.to_owned();
         setup
     };
-    let exited = check(&setup("127.0.0.1:1", "right"));
+    let exited = check(&setup("127.0.0.1:1", "right", "1s"));
     exited.assert_code(69);
     assert_line(&exited, &["error ", "kafka: not reached", "Connection refused"]);
     assert_line(&exited, &["ok ", "user penstock", "logged in"]);
 
-    let exited = check(&setup(&kafka.brokers, "wrong"));
+    let exited = check(&setup(&kafka.brokers, "wrong", "30s"));
     exited.assert_code(77);
     assert_line(&exited, &["ok ", "kafka: reached"]);
     assert_line(&exited, &["error ", "aerospike: the credentials are refused"]);

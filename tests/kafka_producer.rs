@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use penstock::broker::producer::WhyNot;
 use penstock::ops::exit::Exit;
 use penstock::pipeline::publication::Publication;
 use penstock::pipeline::publish::{PublishEnd, PublishFatal};
@@ -145,6 +146,38 @@ fn a_compacted_topic_refuses_the_one_message_without_a_key() {
     assert_eq!((fatal.exit(), fatal.message()), (Exit::Rejected, Some(30)));
     assert!(fatal.to_string().contains(&topic.name), "{fatal}");
     assert_eq!(stored(&topic).len(), 30);
+}
+
+/// Brokers create topics for whoever asks, unless they are told otherwise.
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_topic_that_is_not_there_is_not_created_by_asking_for_it() {
+    let kafka = Kafka::real();
+    let producer = producer(&kafka, &small_memory(1), "");
+    let name = unique("missing");
+    let is_absent = || {
+        let unproducible = producer.check_topics([name.as_str()], &Stop::new());
+        unproducible.iter().any(|each| each.why == WhyNot::Absent)
+    };
+    assert!(is_absent());
+    let publications = numbered(&name, 10, "a");
+    let worker = Worker::start(&producer, publications.clone());
+    wait_until(
+        "the reason",
+        || producer.failing(),
+        |failing| failing.as_ref().is_some_and(|failing| failing.why.contains("nknown")),
+    );
+    assert!(worker.is_waiting() && is_absent());
+    let admin: AdminClient<DefaultClientContext> = kafka.client().create().unwrap();
+    let topic = NewTopic::new(&name, 2, TopicReplication::Fixed(1));
+    wait_for(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
+    assert_finished(&worker.end(), 10);
+    let topic = Topic {
+        client: kafka.client(),
+        name,
+        partitions: 2,
+    };
+    assert_in_order(&topic, &publications);
 }
 
 #[test]

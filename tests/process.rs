@@ -231,7 +231,10 @@ fn a_rejected_message_is_told_with_its_place_reason_and_cure_and_nothing_secret_
     assert_eq!(errors.len(), 1, "a state is told once: {errors:#?}");
     // The cure names the offset behind the message.
     assert!(
-        errors[0].contains("to 21 (kafka-consumer-groups.sh --reset-offsets"),
+        errors[0].contains(&format!(
+            "kafka-consumer-groups.sh --bootstrap-server {} --group {} --topic {}:1 --reset-offsets --to-offset 21 --execute",
+            setup.brokers, setup.group, topic.name
+        )),
         "{}",
         errors[0]
     );

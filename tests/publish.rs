@@ -4,6 +4,8 @@
 //! The stage and the producer alone, without the service: that is in `rejects.rs`.
 
 #![cfg(feature = "sim")]
+// A test may fail by panicking.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
 
@@ -422,6 +424,24 @@ fn a_topic_that_may_not_be_written_ends_it_with_its_name() {
     }
 }
 
+/// Brokers before 3.0 give numbers to an idempotent producer only where that is granted on the cluster.
+#[test]
+fn who_may_not_be_an_idempotent_producer_is_refused_as_who_may_not_write() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("out", 1);
+    kafka.cluster().request_errors(
+        RDKafkaApiKey::InitProducerId,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED; 10],
+    );
+    let producer = producer(&kafka, &small_memory(1), QUICK);
+    let published = run(&producer, &numbered(&topic.name, 3, "a"), &Stop::new());
+    let PublishEnd::Fatal(fatal @ PublishFatal::Unauthorized { .. }) = published.end else {
+        panic!("{published:?}");
+    };
+    assert_eq!(fatal.exit(), Exit::Credentials);
+    assert!(fatal.to_string().contains("IDEMPOTENT_WRITE"), "{fatal}");
+}
+
 /// The first request of a partition, out of order: librdkafka cannot tell what is stored (`rdkafka_request.c`,
 /// "sequence desynchronization").
 #[test]
@@ -525,7 +545,10 @@ fn measure_linger() {
     const BATCHES: usize = 100;
     for workers in [1, 8] {
         for linger in ["0", "0.5", "1", "2", "5"] {
-            let kafka = Kafka::mock();
+            let kafka = match std::env::var_os("KAFKA_BROKERS") {
+                Some(_) => Kafka::real(),
+                None => Kafka::mock(),
+            };
             let topic = kafka.topic("out", 8);
             let properties = format!("{QUICK}\n\"linger.ms\" = \"{linger}\"");
             let producer = producer(&kafka, &memory::plan(512 * MIB, MIB, 8, 1, true).unwrap(), &properties);
@@ -567,27 +590,21 @@ fn measure_full_queue() {
         let producer = producer(&kafka, &memory, QUICK);
         assert_finished(&run(&producer, &numbered(&topic.name, 10, "first"), &Stop::new()), 10);
         kafka.cluster().broker_down(ALL).unwrap();
-        let one = Publication {
+        let name: &'static str = topic.name.clone().leak();
+        // Borrowed, so that the batch itself takes little beside the queue.
+        let one = || Publication {
             message: 0,
-            topic: topic.name.clone().leak(),
+            topic: name,
             key: Some(Cow::Borrowed(&b"a key of 20 bytes..."[..])),
-            payload: Some(Cow::Owned(vec![b'x'; bytes])),
+            payload: Some(Cow::Borrowed(&PAYLOAD[..bytes])),
             headers: (0..headers)
                 .map(|n| (format!("a-header-{n}").into(), Some(Cow::Borrowed(&b"its value"[..]))))
                 .collect(),
             timestamp_ms: None,
         };
         let full = memory.producer_queue_bytes;
-        let count = usize::try_from(full / (one.bytes() + 512)).unwrap();
-        // Borrowed, so that the batch itself takes little beside it.
-        let batch: Vec<Publication<'_>> = (0..count).map(|_| one.clone()).collect();
-        let batch: Vec<Publication<'static>> = batch
-            .into_iter()
-            .map(|mut publication| {
-                publication.payload = Some(Cow::Borrowed(PAYLOAD.get(..bytes).unwrap()));
-                publication
-            })
-            .collect();
+        let count = usize::try_from(full / (one().bytes() + 512)).unwrap();
+        let batch: Vec<Publication<'static>> = (0..count).map(|_| one()).collect();
         let before = memory::resident_bytes().unwrap();
         let worker = Worker::start(&producer, batch);
         worker.wait_while_it_waits();

@@ -16,6 +16,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::committed::is_refusal;
 use super::connection_config;
 use super::context::log_librdkafka;
 use crate::config::model::Kafka;
@@ -32,6 +33,13 @@ const SILENCE_MAX: Duration = Duration::from_secs(20);
 pub struct NewestError {
     topic: String,
     cause: KafkaError,
+}
+
+impl NewestError {
+    /// Whether it is a right that is missing.
+    pub fn is_refusal(&self) -> bool {
+        is_refusal(&self.cause)
+    }
 }
 
 impl fmt::Display for NewestError {

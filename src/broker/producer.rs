@@ -17,8 +17,8 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{error, info, warn};
@@ -111,13 +111,13 @@ pub enum WhyNot {
     Unknown(String),
 }
 
-/// The producer, and the thread that serves its delivery reports. Ends it when dropped: what is in the queue is purged.
+/// The producer. When it is dropped its thread ends it: what is in the queue is purged. Nobody waits for that, since
+/// librdkafka waits for its own threads then, and those may be looking up a host name.
 pub struct Producer {
+    /// The thread has the other reference, and looks whether it is the last.
     client: Arc<BaseProducer<Callbacks>>,
     flow: Arc<Flow>,
     message_bytes_max: u64,
-    is_closing: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl fmt::Debug for Producer {
@@ -171,25 +171,22 @@ impl Producer {
             .create_with_context(Callbacks(flow.clone()))
             .map_err(ProducerError::Configuration)?;
         let client = Arc::new(client);
-        let is_closing = Arc::new(AtomicBool::new(false));
-        let thread = {
-            let (client, flow, is_closing) = (client.clone(), flow.clone(), is_closing.clone());
+        {
+            let (client, flow) = (client.clone(), flow.clone());
             thread::Builder::new()
                 .name("produce-reports".into())
                 .spawn(move || {
-                    while !is_closing.load(Relaxed) {
+                    while Arc::strong_count(&client) > 1 {
                         client.poll(POLL_WAIT);
                         flow.look_for_silence(Instant::now());
                     }
                 })
-                .map_err(ProducerError::Thread)?
-        };
+                .map_err(ProducerError::Thread)?;
+        }
         Ok(Producer {
             client,
             flow,
             message_bytes_max,
-            is_closing,
-            thread: Some(thread),
         })
     }
 
@@ -265,21 +262,15 @@ impl Producer {
         Some(why)
     }
 
-    /// What librdkafka says of the error that it cannot go on from.
-    fn fatal(&self) -> String {
+    /// The error that librdkafka cannot go on from, as what it means for a message.
+    fn fatal(&self) -> Unsent {
         match self.client.client().fatal_error() {
-            Some((code, why)) => format!("{code}: {why}"),
-            None => "no reason is given".to_owned(),
-        }
-    }
-}
-
-impl Drop for Producer {
-    fn drop(&mut self) {
-        self.is_closing.store(true, Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // A panic of it was told by its hook.
-            let _ = thread.join();
+            // Numbers for an idempotent producer are not given to everybody.
+            Some((code, why)) if meaning(code as i32) == Meaning::Unauthorized => {
+                Unsent::Failed(Failure { code: code as i32, why })
+            }
+            Some((code, why)) => Unsent::Fatal(format!("{code}: {why}")),
+            None => Unsent::Fatal("no reason is given".to_owned()),
         }
     }
 }
@@ -330,7 +321,7 @@ impl Publisher for Producer {
                 limit_bytes: self.message_bytes_max,
                 limit: "message.max.bytes in [kafka.producer]",
             },
-            Some(RDKafkaErrorCode::Fatal) => Unsent::Fatal(self.fatal()),
+            Some(RDKafkaErrorCode::Fatal) => self.fatal(),
             // Not a name that the client can pass on.
             _ => Unsent::Failed(Failure {
                 code: code.map_or(RDKafkaErrorCode::InvalidTopic as i32, |code| code as i32),
@@ -506,7 +497,8 @@ impl Flow {
         }
         let own = reports.queued_bytes();
         if own > 0 && own + bytes > self.share_bytes {
-            // Its own reports wake it.
+            // Its own reports wake it. Others may have the topic meanwhile.
+            flow.reserved = None;
             return Err(Unsent::NoRoom);
         }
         let place = waiting.iter().position(|each| Arc::ptr_eq(each, reports));
@@ -515,6 +507,7 @@ impl Flow {
             if place.is_none() {
                 waiting.push_back(reports.clone());
             }
+            flow.reserved = None;
             return Err(Unsent::NoRoom);
         }
         if place.is_some() {
@@ -585,6 +578,10 @@ impl Flow {
     fn look_for_silence(&self, now: Instant) {
         let mut silent = Vec::new();
         for (topic, flow) in &mut self.state.lock().topics {
+            if flow.trouble.is_some() && !flow.is_failing(now) {
+                // Who had messages for it has left; whoever has some again is told anew.
+                flow.trouble = None;
+            }
             let is_silent = flow.under_way > 0 && now.saturating_duration_since(flow.heard) >= SILENT_AFTER;
             if !is_silent {
                 continue;
@@ -610,9 +607,8 @@ impl Flow {
     fn failing(&self, now: Instant) -> Option<Failing> {
         let state = self.state.lock();
         let failing = state.topics.iter().filter_map(|(topic, flow)| {
-            let trouble = flow.trouble.as_ref()?;
-            let is_meant = flow.under_way > 0 || now.saturating_duration_since(trouble.last) < FAILING_FOR;
-            is_meant.then_some((trouble.since, topic, trouble))
+            let trouble = flow.trouble.as_ref().filter(|_| flow.is_failing(now))?;
+            Some((trouble.since, topic, trouble))
         });
         let (since, topic, trouble) = failing.min_by_key(|(since, ..)| *since)?;
         Some(Failing {
@@ -632,6 +628,13 @@ impl TopicFlow {
             trouble: None,
             size_told: None,
         }
+    }
+
+    /// It takes nothing, and somebody has something for it.
+    fn is_failing(&self, now: Instant) -> bool {
+        self.trouble
+            .as_ref()
+            .is_some_and(|trouble| self.under_way > 0 || now.saturating_duration_since(trouble.last) < FAILING_FOR)
     }
 
     fn failed(&mut self, failure: &Failure, alone: bool, now: Instant) -> Option<Edge> {
@@ -722,6 +725,35 @@ mod tests {
     use super::*;
     use crate::shutdown::Stop;
 
+    /// With no broker there, and a message in its queue.
+    #[test]
+    fn a_producer_that_is_dropped_is_ended_by_its_thread() {
+        const TEXT: &str = "[kafka]\nbrokers = \"127.0.0.1:1\"\ntopics = [\"in\"]\ngroup = \"g\"\n\
+            [aerospike]\nhosts = \"127.0.0.1:1\"\nnamespace = \"test\"\n\
+            [[route]]\n[[route.write]]\nset = \"s\"\nkey = \"k\"\nbins = [\"b\"]\n";
+        let config = crate::config::parse(TEXT, "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
+        let memory = crate::ops::memory::plan(256 << 20, 1 << 20, 1, 1, true).unwrap();
+        let producer = Producer::new(&config.kafka, &memory).unwrap();
+        let client = Arc::downgrade(&producer.client);
+        let publication = Publication {
+            message: 0,
+            topic: "t",
+            key: None,
+            payload: None,
+            headers: Vec::new(),
+            timestamp_ms: None,
+        };
+        let worker = reports();
+        producer.send(&publication, Place::FIRST, &worker, false).unwrap();
+        assert!(worker.queued_bytes() > 0);
+        drop(producer);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while client.upgrade().is_some() || worker.queued_bytes() > 0 {
+            assert!(Instant::now() < deadline, "{worker:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn reports() -> Arc<Reports> {
         Reports::new(&Stop::new())
     }
@@ -773,13 +805,24 @@ mod tests {
     #[test]
     fn who_waits_for_a_topic_gives_its_turn_for_room_away() {
         let flow = Flow::new(100, 1);
-        let (full, other, alone) = (reports(), reports(), reports());
-        enter(&flow, "t", 100, &full).unwrap();
+        let (full, other, alone, next) = (reports(), reports(), reports(), reports());
+        enter(&flow, "t", 50, &full).unwrap();
+        enter(&flow, "u", 10, &full).unwrap();
         assert_eq!(enter(&flow, "u", 50, &other), Err(Unsent::NoRoom));
-        assert_eq!(flow.enter("u", 50, &alone, true), Err(Unsent::NoRoom));
+        assert_eq!(enter(&flow, "t", 50, &next), Err(Unsent::NoRoom));
+        assert_eq!(flow.enter("u", 50, &alone, true), Err(Unsent::Busy));
         assert_eq!(enter(&flow, "u", 50, &other), Err(Unsent::Busy));
-        flow.leave("t", 100, false, &full, Left::Stored);
-        flow.enter("u", 50, &alone, true).unwrap();
+        flow.leave("t", 50, false, &full, Left::Stored);
+        enter(&flow, "t", 50, &next).unwrap();
+    }
+
+    #[test]
+    fn who_waits_for_room_keeps_no_topic_from_others() {
+        let flow = Flow::new(100, 4);
+        let (alone, other) = (reports(), reports());
+        enter(&flow, "dead", 20, &alone).unwrap();
+        assert_eq!(flow.enter("t", 20, &alone, true), Err(Unsent::NoRoom));
+        enter(&flow, "t", 20, &other).unwrap();
     }
 
     #[test]

@@ -182,13 +182,16 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
         })
         .collect();
     let mut group = describe_group(&client, &kafka.group).unwrap_or_default();
-    let partitions = match partitions(&client, &topics[..kafka.topics.len()]) {
-        Ok(partitions) => partitions,
-        Err(error) => {
+    // A question that is refused is asked again until its time is over.
+    let asked = (!group.is_refused).then(|| partitions(&client, &topics[..kafka.topics.len()]));
+    let partitions = match asked {
+        Some(Ok(partitions)) => partitions,
+        Some(Err(error)) => {
             group.is_refused = super::committed::is_refusal(&error);
             group.failure = Some(error.to_string());
             Vec::new()
         }
+        None => Vec::new(),
     };
     let cluster_id = client.client().fetch_cluster_id(REQUEST_TIMEOUT);
     Ok(KafkaSurvey {
@@ -437,6 +440,14 @@ fn describe_group(client: &Client, name: &str) -> Option<GroupSurvey> {
     // SAFETY: a description of the living event.
     let error = unsafe { sys::rd_kafka_ConsumerGroupDescription_error(group) };
     // SAFETY: of the same description.
+    if unsafe { is_refusal(error) } {
+        return Some(GroupSurvey {
+            failure: Some("the user may not see it".to_owned()),
+            is_refused: true,
+            ..GroupSurvey::default()
+        });
+    }
+    // SAFETY: of the same description.
     if unsafe { is_error(error) } {
         return None;
     }
@@ -451,6 +462,17 @@ fn describe_group(client: &Client, name: &str) -> Option<GroupSurvey> {
         members: Some(members),
         ..GroupSurvey::default()
     })
+}
+
+/// # Safety
+/// `error` is null, or alive during the call.
+unsafe fn is_refusal(error: *const sys::rd_kafka_error_t) -> bool {
+    if error.is_null() {
+        return false;
+    }
+    // SAFETY: as the caller promises.
+    let code = unsafe { sys::rd_kafka_error_code(error) };
+    code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
 }
 
 /// # Safety

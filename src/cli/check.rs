@@ -13,9 +13,15 @@ pub(super) fn check(file: &Path, connect: bool) -> Exit {
     match load(file) {
         Some(config) => {
             let writes: usize = config.routes.iter().map(|route| route.writes.len()).sum();
+            let publishes: usize = config.routes.iter().map(|route| route.publishes.len()).sum();
+            let publishes = if publishes > 0 {
+                format!(", {publishes} publish(es)")
+            } else {
+                String::new()
+            };
             let _ = writeln!(
                 io::stdout().lock(),
-                "{}: ok: {} topic(s), {} route(s), {writes} write(s)",
+                "{}: ok: {} topic(s), {} route(s), {writes} write(s){publishes}",
                 shown(file),
                 config.kafka.topics.len(),
                 config.routes.len()

@@ -52,11 +52,8 @@ pub(super) fn connect(config: &Config) -> Exit {
     let timeout = config.run.start_timeout.unwrap_or(REACH_TIMEOUT);
     rules(&writes, &mapping, &mut report);
     let kafka = kafka(config, &mapping, timeout, &mut report);
-    let store = if writes.is_empty() {
-        None
-    } else {
-        aerospike(config, &writes, timeout, &mut report)
-    };
+    // Also where no rule writes: the service reaches for it at its start.
+    let store = aerospike(config, &writes, timeout, &mut report);
     if let (Some(kafka), Some(store)) = (&kafka, &store) {
         applied(config, &mapping, kafka, store, &mut report);
     }
@@ -140,31 +137,24 @@ fn rules(writes: &[&Write], mapping: &Mapping, report: &mut Report) {
 
 /// Whether all messages that make one record are of one partition: its key is the message's, or names the partition.
 fn comes_of_one_partition(key: &Typed) -> bool {
-    let sources: Vec<&Source> = match &key.expr {
-        Expr::Source(source) => vec![source],
+    // As it is, it tells the partition, whatever stands beside it.
+    let tells = |source: &Source| matches!(source, Source::Partition | Source::Key | Source::KeyPath(_));
+    match &key.expr {
+        Expr::Source(source) => tells(source),
         Expr::Template(parts) => parts
             .iter()
-            .filter_map(|part| match part {
-                Part::Source(source) | Part::Time { source, .. } => Some(source),
-                Part::Literal(_) => None,
-            })
-            .collect(),
-        Expr::Cel(cel) => cel
-            .program
-            .reads
-            .iter()
-            .map(|read| match &read.what {
-                What::Value(source) | What::Has(source) => source,
-                // As little the key as the payload is.
-                What::Headers | What::HasHeader(_) => &Source::Value,
-            })
-            .collect(),
-        Expr::Constant(_) | Expr::Object(_) => Vec::new(),
-    };
-    let is_of_key = |source: &&Source| matches!(source, Source::Key | Source::KeyPath(_));
-    let is_no_matter = |source: &&Source| matches!(source, Source::Topic | Source::Index);
-    sources.iter().any(|source| matches!(source, Source::Partition))
-        || (sources.iter().any(is_of_key) && sources.iter().all(|source| is_of_key(source) || is_no_matter(source)))
+            .any(|part| matches!(part, Part::Source(source) if tells(source))),
+        // What is computed of it may be the same for several; of nothing else it can be no more than of those.
+        Expr::Cel(cel) => {
+            let reads = &cel.program.reads;
+            !reads.is_empty()
+                && reads.iter().all(|read| match &read.what {
+                    What::Value(source) | What::Has(source) => tells(source),
+                    What::Headers | What::HasHeader(_) => false,
+                })
+        }
+        Expr::Constant(_) | Expr::Object(_) => false,
+    }
 }
 
 // ---- Kafka
@@ -793,12 +783,14 @@ mod tests {
             "\"user:{@key}\"",
             "\"{@topic}:{@key.id}\"",
             "\"{@partition}:{id}\"",
+            "\"{@key}:{ts:%Y%m%d}\"",
+            "{ expr = \"meta.key + '!'\" }",
         ] {
             assert!(of_one_partition(key), "{key}");
         }
         for key in [
             "\"id\"",
-            "\"{@key}:{id}\"",
+            "{ expr = \"meta.key + id\" }",
             "\"{@topic}:{id}\"",
             "\"@header.id\"",
             "\"{@offset}\"",

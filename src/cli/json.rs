@@ -112,7 +112,14 @@ pub(super) fn ordered(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
 
 /// The lines of both texts: `-` before those of the first alone, `+` before those of the second alone.
 pub(super) fn difference(expected: &str, actual: &str) -> Vec<(char, String)> {
+    /// Comparing each line with each takes memory for as many numbers: beyond that, both are shown whole.
+    const COMPARISONS_MAX: usize = 4_000_000;
     let (expected, actual): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), actual.lines().collect());
+    if expected.len().saturating_mul(actual.len()) > COMPARISONS_MAX {
+        let expected = expected.iter().map(|line| ('-', (*line).to_owned()));
+        let actual = actual.iter().map(|line| ('+', (*line).to_owned()));
+        return expected.chain(actual).collect();
+    }
     // How many lines the ends of both, from here on, have in common.
     let mut common = vec![vec![0u32; actual.len() + 1]; expected.len() + 1];
     for (i, left) in expected.iter().enumerate().rev() {

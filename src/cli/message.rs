@@ -337,6 +337,10 @@ fn headers(value: &str) -> Result<Vec<Header>, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn defaults(format: Format) -> Defaults {
@@ -401,5 +405,63 @@ mod tests {
             ..defaults(Format::Json)
         };
         assert!(OwnedMessage::bare(b"1", &nameless).is_err());
+    }
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            any::<Vec<u8>>(),
+            "\\PC*".prop_map(String::into_bytes),
+            r#"\{"[a-z]": (-?[0-9]\.[0-9]|null|"[a-z]*"|\[1, 2\])\}\n?"#.prop_map(String::into_bytes),
+            Just(b"null".to_vec()),
+            Just(b" 1 ".to_vec()),
+            Just(Vec::new()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_message_is_written_so_that_it_is_read_again(
+            (partition, offset, timestamp_ms) in (0..100i32, any::<i64>(), any::<Option<i64>>()),
+            (key, payload) in (option::of(bytes()), option::of(bytes())),
+            headers in vec(("[a-c]", option::of(bytes())), 0..4),
+        ) {
+            let mut message = OwnedMessage {
+                topic: "events".to_owned(),
+                partition,
+                offset,
+                timestamp_ms,
+                key,
+                payload,
+                headers,
+            };
+            let envelope = message.envelope(Format::Json);
+            prop_assert!(!envelope.contains('\n'));
+            let said = if timestamp_ms.is_none() {
+                envelope.replacen('{', "{\"timestamp\":null,", 1)
+            } else {
+                envelope
+            };
+            let mut read = OwnedMessage::from_envelope(&said, &defaults(Format::Json)).unwrap();
+            // Their order is kept where a name stands twice.
+            let of_name = |header: &Header| header.0.clone();
+            message.headers.sort_by_key(of_name);
+            read.headers.sort_by_key(of_name);
+            // White space around a JSON text is none of it.
+            let trimmed = |payload: &mut Option<Vec<u8>>| {
+                if let Some(bytes) = payload
+                    && serde_json::from_slice::<Value>(bytes).is_ok()
+                {
+                    *bytes = bytes.trim_ascii().to_vec();
+                }
+            };
+            trimmed(&mut message.payload);
+            trimmed(&mut read.payload);
+            prop_assert_eq!(read, message);
+        }
+
+        #[test]
+        fn no_text_panics(text in prop_oneof!["\\PC*", r#"\{"(key|payload|headers|timestamp|offset)": ?[\[\{"1-9nul,:\}\]]*\}"#]) {
+            let _ = OwnedMessage::from_envelope(&text, &defaults(Format::Json));
+        }
     }
 }

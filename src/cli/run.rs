@@ -8,7 +8,7 @@ use log::{error, info};
 
 use super::guards::guards;
 use super::load;
-use crate::config::model::{self, Config, Name, StallAction};
+use crate::config::model::{self, Config, Name, Reject, RejectAction, StallAction};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::shutdown::{Stop, leave_now, stop_on_signals};
@@ -50,6 +50,24 @@ fn name(name: &Name) -> &str {
         Name::Fixed(name) if name.is_empty() => "none",
         Name::Fixed(name) => name,
         Name::FromMessage { value, .. } => &value.written,
+    }
+}
+
+fn reject(reject: &Reject) -> String {
+    let limit = |limit: Option<u32>| limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
+    let limits = format!(
+        "percent_max={} percent_of={} consecutive_max={}",
+        limit(reject.percent_max),
+        reject.percent_of,
+        limit(reject.consecutive_max)
+    );
+    match &reject.action {
+        RejectAction::Hold => "action=hold".to_owned(),
+        RejectAction::Stop => "action=stop".to_owned(),
+        RejectAction::Drop => format!("action=drop {limits}"),
+        RejectAction::DeadLetter { topic, headers } => {
+            format!("action=dead_letter topic={topic} headers={headers:?} {limits}")
+        }
     }
 }
 
@@ -103,7 +121,15 @@ fn effective_settings(config: &Config) -> Vec<String> {
             config.aerospike.credentials.as_ref().map_or("none", |(user, _)| user),
         ),
     ];
+    lines.push(format!("reject {}", reject(&config.reject)));
     for route in &config.routes {
+        for publish in &route.publishes {
+            let (line, topic) = (publish.line, &publish.topic);
+            lines.push(format!(
+                "publish line={line} topics={} topic={topic}",
+                route.topics.join(",")
+            ));
+        }
         for write in &route.writes {
             lines.push(format!(
                 "write line={} topics={} namespace={} set={} key={} each={}",

@@ -98,7 +98,10 @@ pub(super) fn try_messages(arguments: &Try) -> Exit {
         (Some(input), _) => trial.lines(arguments, &input),
         (None, count) => trial.topics(arguments, count.unwrap_or(1)),
     };
-    trial.end();
+    let nothing = trial.counts == [0; 3];
+    if exit.is_none() || !nothing {
+        trial.end();
+    }
     match exit {
         Some(exit) => exit,
         None if trial.counts[2] > 0 => Exit::Found,
@@ -196,7 +199,11 @@ impl Trial<'_> {
             });
             if let Err(error) = read {
                 let _ = writeln!(io::stderr().lock(), "{}", chain(&error));
-                return Some(Exit::Unreachable);
+                return Some(if error.is_refusal() {
+                    Exit::Credentials
+                } else {
+                    Exit::Unreachable
+                });
             }
             keep_newest(&mut messages, keep);
             for message in &messages {

@@ -39,6 +39,11 @@ pub struct Place {
     position: usize,
 }
 
+#[cfg(test)]
+impl Place {
+    pub const FIRST: Place = Place { lane: 0, position: 0 };
+}
+
 /// Where the delivery reports of one call arrive, from the publisher's thread. Wakes the worker when it is worth it.
 #[derive(Debug)]
 pub struct Reports {
@@ -297,20 +302,52 @@ const LEAVE_MAX: Duration = Duration::from_secs(1);
 
 /// Publishes all of `publications`, in their order within each topic.
 ///
-/// A stop flag that is up lets what was not sent be sent, nothing be sent again, and reports be waited for until
+/// A stop flag that is up lets what was not sent be sent, nothing that the brokers failed be sent again, and reports be waited for until
 /// `finish_max` after it; a partition that is lost ([`StopKind::Abandon`]) ends it at once. What is under way then is
 /// taken back ([`Publisher::purge`]): the partition's next owner publishes the same again, and a late one of ours must
 /// not come behind it.
 pub fn publish(publications: &[Publication<'_>], calls: &PublishCalls<'_>) -> Published {
-    let mut publishing = Publishing::new(publications, calls);
-    let end = publishing.run();
-    if end != PublishEnd::Finished {
-        publishing.leave();
+    Begun(Publishing::new(publications, calls)).finish()
+}
+
+/// Publications that are on their way while their worker does something else, and must be [finished](Begun::finish) or
+/// [left](Begun::leave) by it.
+#[must_use]
+pub struct Begun<'p, 'm, 'c>(Publishing<'p, 'm, 'c>);
+
+impl<'p, 'm, 'c> Begun<'p, 'm, 'c> {
+    /// Sends what there is room for, and does not wait: what fails, or has no room now, is sent by [`finish`](Begun::finish).
+    pub fn begin(publications: &'p [Publication<'m>], calls: &'c PublishCalls<'c>) -> Self {
+        let mut publishing = Publishing::new(publications, calls);
+        publishing.reports.inbox.lock().wanted = usize::MAX;
+        let mut has_no_room = false;
+        for lane in 0..publishing.lanes.len() {
+            match publishing.send(lane, true) {
+                Ok(Sending::UnderWay | Sending::Nothing) => {}
+                Ok(Sending::NoRoom | Sending::Pause(_)) => has_no_room = true,
+                Err(fatal) => publishing.fatal = Some(fatal),
+            }
+        }
+        if has_no_room {
+            // Nobody must wait behind a worker that is elsewhere.
+            calls.publisher.withdraw(&publishing.reports);
+        }
+        Begun(publishing)
     }
-    Published {
-        end,
-        done: publishing.stored.iter().take_while(|stored| **stored).count(),
-        resent: publishing.resent,
+
+    /// Brings them to their end, as [`publish`] does.
+    pub fn finish(mut self) -> Published {
+        let end = self.0.run();
+        if end != PublishEnd::Finished {
+            self.0.leave();
+        }
+        self.0.published(end)
+    }
+
+    /// Takes back what is not stored: nobody waits for it any more.
+    pub fn leave(mut self) -> Published {
+        self.0.leave();
+        self.0.published(PublishEnd::Stopped)
     }
 }
 
@@ -335,6 +372,8 @@ struct Lane<'p> {
     /// One at a time, with nobody else's beside it.
     alone: bool,
     failures: u32,
+    /// The brokers failed it, and have taken nothing of it since.
+    is_failing: bool,
     pause_until: Option<Instant>,
 }
 
@@ -364,6 +403,7 @@ impl Lane<'_> {
         self.failures += 1;
         // Full jitter, so that a thousand workers do not come back in one instant.
         self.pause_until = Some(Instant::now() + ceiling.mul_f64(0.1 + 0.9 * fastrand::f64()));
+        self.is_failing = brokers;
         self.next = failed;
         self.failed = None;
         self.peak = 0;
@@ -377,6 +417,8 @@ struct Publishing<'p, 'm, 'c> {
     lanes: Vec<Lane<'p>>,
     stored: Vec<bool>,
     resent: u64,
+    /// From the beginning, and not told yet.
+    fatal: Option<PublishFatal>,
 }
 
 impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
@@ -396,6 +438,7 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
                     window: usize::MAX,
                     alone: false,
                     failures: 0,
+                    is_failing: false,
                     pause_until: None,
                 }),
             }
@@ -407,12 +450,21 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
             lanes,
             stored: vec![false; publications.len()],
             resent: 0,
+            fatal: None,
+        }
+    }
+
+    fn published(self, end: PublishEnd) -> Published {
+        Published {
+            end,
+            done: self.stored.iter().take_while(|stored| **stored).count(),
+            resent: self.resent,
         }
     }
 
     fn run(&mut self) -> PublishEnd {
         loop {
-            let mut fatal = None;
+            let mut fatal = self.fatal.take();
             for (place, result) in self.reports.take() {
                 fatal = fatal.or(self.reported(place, result).err());
             }
@@ -444,14 +496,14 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
                         break;
                     }
                     Ok(Sending::Pause(until)) => {
-                        moves |= stopped_at.is_none();
+                        moves = true;
                         look_again = look_again.min(until);
                     }
                     Ok(Sending::Nothing) => {}
                     Err(fatal) => return PublishEnd::Fatal(fatal),
                 }
             }
-            // What is left has failed, and nothing is sent again after a stop.
+            // What is left the brokers have failed.
             if !moves && stopped_at.is_some() && self.lanes.iter().all(|lane| lane.under_way == 0) {
                 if self.lanes.iter().all(Lane::is_finished) {
                     return PublishEnd::Finished;
@@ -483,13 +535,13 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
         if lane.is_finished() {
             return Ok(Sending::Nothing);
         }
+        if lane.under_way > 0 && lane.failed.is_some() {
+            return Ok(Sending::UnderWay);
+        }
+        if stopping && lane.under_way == 0 && (lane.trouble.brokers || lane.is_failing) {
+            return Ok(Sending::Nothing);
+        }
         if let Some(failed) = lane.failed {
-            if lane.under_way > 0 {
-                return Ok(Sending::UnderWay);
-            }
-            if stopping {
-                return Ok(Sending::Nothing);
-            }
             // What was stored behind the one that failed is sent again behind it.
             self.resent += (lane.next - failed) as u64;
             for &message in &lane.messages[failed..lane.next] {
@@ -549,6 +601,7 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
             Ok(()) => {
                 self.stored[message] = true;
                 lane.failures = 0;
+                lane.is_failing = false;
                 return Ok(());
             }
             Err(failure) => failure,

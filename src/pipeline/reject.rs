@@ -50,7 +50,9 @@ impl Reason {
     pub fn stage(self) -> Stage {
         match self {
             Reason::Payload(_) | Reason::KeyNotJson | Reason::NoRegistryPrefix => Stage::Decode,
+            Reason::Require | Reason::ConditionError => Stage::Judge,
             Reason::Tombstone
+            | Reason::ExpressionError
             | Reason::KeyMissing
             | Reason::KeyNull
             | Reason::KeyEmpty
@@ -65,9 +67,7 @@ impl Reason {
             | Reason::TooManyRows
             | Reason::NameNotAllowed
             | Reason::VersionType
-            | Reason::ExpressionError
             | Reason::Processor(_) => Stage::Map,
-            Reason::Require | Reason::ConditionError => Stage::Judge,
             Reason::Conflict | Reason::InDoubt | Reason::Unsendable | Reason::Database(_) => Stage::Write,
         }
     }

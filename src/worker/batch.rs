@@ -3,7 +3,8 @@
 //! Branching stands here; each stage says what it made of the batch. The order is what delivery rests on: all of a
 //! message is judged and mapped before anything of it is written; what it publishes goes out when its rows are done; a
 //! dead letter is acknowledged before its offset moves, and, where the database refused a row, before anything
-//! later goes to that record.
+//! later goes to that record. Dead letters of messages that were rejected before they had rows wait for no row: they are
+//! on their way while the batch is written, and cost it no time of their own.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -20,7 +21,7 @@ use crate::pipeline::map::{Message, Reason, Rejection};
 use crate::pipeline::output::{Output, Verdict};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::publication::Publication;
-use crate::pipeline::publish::{PublishCalls, PublishEnd, Published, publish};
+use crate::pipeline::publish::{Begun, PublishCalls, PublishEnd, Published, publish};
 use crate::pipeline::reject::{NotDone, Origin, Rejected, RowsNotDone, dead_letter};
 use crate::pipeline::write::{Calls, Fatal, Limits, Refusal, Refused, Tally, WriteEnd, Written, write};
 use crate::rejects::TooMany;
@@ -57,7 +58,8 @@ struct Batch<'m> {
     plan: Plan<'m>,
     /// What messages ask to be produced, in their order.
     publications: Vec<Publication<'m>>,
-    /// In the order of the messages; the first `letters_sent` are acknowledged.
+    /// In the order of the messages; the first `letters_sent` are acknowledged. Those of messages without rows are taken
+    /// out before the rows are written.
     letters: Vec<Publication<'m>>,
     letters_sent: usize,
     condition_errors_ignored: u64,
@@ -95,6 +97,12 @@ impl<'w> Worker<'w> {
     {
         let mut batch = self.judged(messages);
         let taken = batch.fates.len();
+        self.cut_where_too_many(&mut batch);
+        let mut early = std::mem::take(&mut batch.letters);
+        early.truncate(early.partition_point(|letter| letter.message < batch.end()));
+        let meanwhile = || self.meanwhile();
+        let calls = (!early.is_empty()).then(|| self.publish_calls(&meanwhile));
+        let begun = calls.as_ref().map(|calls| Begun::begin(&early, calls));
         let (open, broken) = match self.write_rows(&mut batch) {
             Ok(()) => (None, None),
             Err((open, broken)) => (open, Some(broken)),
@@ -108,8 +116,13 @@ impl<'w> Worker<'w> {
         // What stands before the first message that is not written can be finished.
         let written = open.map_or(batch.end(), |open| open.min(batch.end()));
         let (finished, broken) = match broken {
-            Some(Broken::Fatal(exit)) => (0, Some(Broken::Fatal(exit))),
-            broken => match self.publish_rest(&mut batch, written) {
+            Some(Broken::Fatal(exit)) => {
+                if let Some(begun) = begun {
+                    self.count_published(&begun.leave());
+                }
+                (0, Some(Broken::Fatal(exit)))
+            }
+            broken => match self.publish_rest(&mut batch, written, begun, &early) {
                 Ok(()) => (written, broken),
                 Err((finished, by)) => (
                     finished,
@@ -474,44 +487,62 @@ impl<'w> Worker<'w> {
         self.fetching.look_at_end();
     }
 
-    /// Publishes what messages before `end` ask for, and their dead letters; `Err`: how many messages are done all the
-    /// same, and why not all.
-    fn publish_rest(&self, batch: &mut Batch<'_>, end: usize) -> Result<(), (usize, Broken)> {
+    /// Publishes what messages before `end` ask for, and their dead letters, of which `early` are on their way; `Err`: how
+    /// many messages are done all the same, and why not all.
+    fn publish_rest(
+        &self,
+        batch: &mut Batch<'_>,
+        end: usize,
+        begun: Option<Begun<'_, '_, '_>>,
+        early: &[Publication<'_>],
+    ) -> Result<(), (usize, Broken)> {
         let mut publications = std::mem::take(&mut batch.publications);
         publications.truncate(publications.partition_point(|publication| publication.message < end));
         let mut letters = std::mem::take(&mut batch.letters).split_off(batch.letters_sent);
         letters.truncate(letters.partition_point(|letter| letter.message < end));
         publications.append(&mut letters);
-        if publications.is_empty() {
-            return Ok(());
+        // The first message of which something is not stored.
+        let mut undone = end;
+        let mut broken = None;
+        if !publications.is_empty() {
+            let published = self.publish(&publications);
+            undone = undone.min(first_undone(&published, &publications).unwrap_or(end));
+            broken = self.published(&published.end, batch.messages).err();
         }
-        let published = self.publish(&publications);
-        self.published(&published.end, batch.messages).map_err(|broken| {
-            let first = publications[published.done..]
-                .iter()
-                .map(|publication| publication.message)
-                .min();
-            (first.unwrap_or(end), broken)
-        })
+        if let Some(begun) = begun {
+            let is_fatal = matches!(broken, Some(Broken::Fatal(_)));
+            let published = if is_fatal { begun.leave() } else { begun.finish() };
+            self.count_published(&published);
+            undone = undone.min(first_undone(&published, early).unwrap_or(end));
+            if !is_fatal && let Err(by) = self.published(&published.end, batch.messages) {
+                broken = Some(by);
+            }
+        }
+        broken.map_or(Ok(()), |broken| Err((undone, broken)))
     }
 
     fn publish(&self, publications: &[Publication<'_>]) -> Published {
+        let published = publish(publications, &self.publish_calls(&|| self.meanwhile()));
+        self.count_published(&published);
+        published
+    }
+
+    fn publish_calls<'c>(&'c self, meanwhile: &'c dyn Fn()) -> PublishCalls<'c> {
         let Some(publisher) = &self.shared.publisher else {
             unreachable!("where anything is published there is a producer");
         };
-        let published = publish(
-            publications,
-            &PublishCalls {
-                publisher: &**publisher,
-                stop: self.stop,
-                finish_max: self.shared.finish_max,
-                meanwhile: &|| self.meanwhile(),
-            },
-        );
+        PublishCalls {
+            publisher: &**publisher,
+            stop: self.stop,
+            finish_max: self.shared.finish_max,
+            meanwhile,
+        }
+    }
+
+    fn count_published(&self, published: &Published) {
         let counters = &self.shared.counters;
         counters.messages_published.add(published.done as u64);
         counters.messages_published_again.add(published.resent);
-        published
     }
 
     fn published(&self, end: &PublishEnd, messages: &[BorrowedMessage<'_>]) -> Result<(), Broken> {
@@ -638,6 +669,12 @@ impl<'w> Worker<'w> {
             },
         }
     }
+}
+
+/// The first message of which something is not stored.
+fn first_undone(published: &Published, publications: &[Publication<'_>]) -> Option<usize> {
+    let undone = publications.get(published.done..)?.iter();
+    undone.map(|publication| publication.message).min()
 }
 
 fn all_headers<'m>(message: &'m BorrowedMessage<'m>) -> Vec<(&'m str, Option<&'m [u8]>)> {
