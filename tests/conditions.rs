@@ -123,4 +123,6 @@ fn a_condition_that_opted_out_filters_what_it_cannot_compute_and_counts_it_apart
     );
     // `require` has no such word: what it cannot compute is a dead letter all the same.
     assert_eq!(counted, (1, 3, 2, 1));
+    let line = counters.account();
+    assert!(line.ends_with(" condition_errors_ignored=1"), "{line}");
 }
