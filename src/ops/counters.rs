@@ -179,7 +179,7 @@ impl Counters {
     /// What was done so far, and what is left to the next owner of the partitions, on a line.
     pub fn account(&self) -> String {
         format!(
-            "consumed={} written={} filtered={} dead_lettered={} dropped={} rejected={} returned={} published={} rows={} merged={} guard_refused={} stale={} ignored={} sent={}",
+            "consumed={} written={} filtered={} dead_lettered={} dropped={} rejected={} returned={} published={} rows={} merged={} guard_refused={} stale={} ignored={} sent={} condition_errors_ignored={}",
             self.messages_consumed.get(),
             self.messages_written.get(),
             self.messages_filtered.get(),
@@ -194,6 +194,7 @@ impl Counters {
             self.rows_stale.get(),
             self.rows_ignored.get(),
             self.rows_sent.get(),
+            self.condition_errors_ignored.get(),
         )
     }
 

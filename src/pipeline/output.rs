@@ -30,6 +30,7 @@ pub struct Output<'m> {
     message: usize,
     first_row: usize,
     first_publication: usize,
+    first_condition_error: u64,
 }
 
 /// A row that a message asks for, beside its rules.
@@ -56,6 +57,7 @@ impl<'m> Output<'m> {
         self.message = message;
         self.first_row = self.rows.len();
         self.first_publication = self.publications.len();
+        self.first_condition_error = self.condition_errors_ignored;
     }
 
     /// The place of the message that is at it.
@@ -101,5 +103,6 @@ impl<'m> Output<'m> {
     pub fn take_back(&mut self) {
         self.rows.truncate(self.first_row);
         self.publications.truncate(self.first_publication);
+        self.condition_errors_ignored = self.first_condition_error;
     }
 }

@@ -281,7 +281,7 @@ fn complaint(message: &str) -> String {
     let message = message.split(" expecting ").next().unwrap_or(message);
     // What it quotes.
     let quoted = message.split_once('\'').and_then(|(_, rest)| rest.strip_suffix('\''));
-    let quoted = quoted.map(|text| text.trim().chars().take(40).collect::<String>());
+    let quoted = quoted.map(|text| text.replace('\n', " ").trim().chars().take(40).collect::<String>());
     match quoted.as_deref() {
         _ if message.contains("Recursion limit") => {
             format!("has more than {NESTED_MAX} parentheses and calls inside one another")

@@ -282,3 +282,95 @@ fn every_function_that_is_offered_can_be_called() {
         assert!(!refused, "{text}: {result}");
     }
 }
+
+mod any_text {
+    use proptest::prelude::*;
+
+    use super::{parse, scope};
+
+    const TOKENS: &[&str] = &[
+        "a",
+        "msg",
+        "meta",
+        "meta.",
+        "item",
+        "index",
+        "has(",
+        "size(",
+        ".all(",
+        "x,",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        ":",
+        "?",
+        ".",
+        ".?",
+        "==",
+        "!=",
+        "=",
+        "<",
+        ">=",
+        "&&",
+        "||",
+        "!",
+        "-",
+        "+",
+        "*",
+        "/",
+        "%",
+        " in ",
+        "'",
+        "\"",
+        "'''",
+        "r'",
+        "b'",
+        "\\",
+        "\\u",
+        "\\x",
+        "`",
+        "1",
+        "1u",
+        "0x",
+        "1.5",
+        "1e",
+        "9223372036854775808",
+        "true",
+        "null",
+        "'a'",
+        "type(",
+        "ä",
+        "😀",
+        "\u{0}",
+        "\n",
+        " ",
+        "//",
+        "#0",
+        "$0",
+        "@result",
+        ".matches('(')",
+        "T{",
+        "_",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn no_text_panics(tokens in proptest::collection::vec(prop::sample::select(TOKENS), 0..14), text in ".{0,12}") {
+            for text in [tokens.concat(), text] {
+                if let Err(faults) = parse(&text, scope(&[])) {
+                    prop_assert!(!faults.is_empty());
+                    for bad in faults {
+                        prop_assert!(!bad.problem.contains("more than the parser takes"), "{text:?} panics");
+                        prop_assert!(!bad.problem.contains('\n') && !bad.cure.is_empty(), "{text:?}: {bad:?}");
+                    }
+                }
+            }
+        }
+    }
+}

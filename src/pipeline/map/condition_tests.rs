@@ -126,6 +126,15 @@ fn when_error_false_takes_what_cannot_be_computed_for_false_and_counts_it() {
 }
 
 #[test]
+fn a_rejected_message_takes_its_count_of_opted_out_conditions_along() {
+    let routes = format!(
+        "[[route]]\nwhen = \"a == 1\"\nwhen_error = \"false\"\n{WRITE}[[route]]\nrequire = [\"b == 1\"]\n{WRITE}"
+    );
+    let told = outcome(&routes, Some(r#"{"id":"k","b":0}"#));
+    assert_eq!(told, "rejected require: require \"b == 1\" (line 14) does not hold");
+}
+
+#[test]
 fn require_rejects_what_does_not_hold_of_what_when_lets_through() {
     let routes =
         format!("[[route]]\nwhen = \"type != 'x'\"\nrequire = [\"amount >= 0.0\", \"size(user.id) > 0\"]\n{WRITE}");
