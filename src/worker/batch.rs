@@ -89,9 +89,9 @@ enum Broken {
 }
 
 impl<'w> Worker<'w> {
-    /// Brings `messages` to their end, or as many of them as make a batch of rows (an `each` can make many of one), or
-    /// several batches, where something is published; says
-    /// how many are dealt with. After any end but `Finished` that is all of them: the rest is given back.
+    /// Brings `messages` to their end, or as many of them as make a batch of rows (an `each` can make many of one; where
+    /// something is published it can be several batches); says how many are dealt with. After any end but `Finished` that
+    /// is all of them: the rest is given back.
     pub(super) fn batch<'m>(&mut self, messages: &'m [BorrowedMessage<'m>]) -> (usize, BatchEnd)
     where
         'w: 'm,
