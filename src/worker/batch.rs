@@ -108,7 +108,6 @@ impl<'w> Worker<'w> {
             Ok(()) => (None, None),
             Err((open, broken)) => (open, Some(broken)),
         };
-        self.fetching.resume();
         self.cut_where_too_many(&mut batch);
         self.shared
             .counters
@@ -131,6 +130,8 @@ impl<'w> Worker<'w> {
                 ),
             },
         };
+        // Both waits may have ended it, and the queue would stay empty.
+        self.fetching.resume();
         match (broken, batch.cut.take()) {
             (Some(Broken::Stopped), _) => {
                 self.finish(messages, &batch.fates, finished, false);
