@@ -43,7 +43,7 @@ struct Sum {
 /// Prints the comparison; whether merging gains what it must.
 pub fn compare(brokers: &str, messages: u64, rounds: u32) -> Result<bool, Box<dyn Error>> {
     let topic = format!("rates-{:x}", std::process::id());
-    run::create_topic(brokers, &topic, MESSAGE_BYTES_MAX)?;
+    run::create_topic(brokers, &topic, run::PARTITIONS, MESSAGE_BYTES_MAX)?;
     run::produce(brokers, &topic, messages, MESSAGE_BYTES_MAX, |id| {
         Some(run::payload(id).into_bytes())
     })?;

@@ -92,19 +92,29 @@ fn cpu_ticks() -> u64 {
 }
 
 /// A topic whose messages may have so many bytes.
-pub fn create_topic(brokers: &str, topic: &str, message_bytes_max: usize) -> Result<(), Box<dyn Error>> {
+pub fn create_topic(
+    brokers: &str,
+    topic: &str,
+    partitions: i32,
+    message_bytes_max: usize,
+) -> Result<(), Box<dyn Error>> {
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", brokers).create()?;
     let bytes = message_bytes_max.to_string();
-    let topics = [NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1)).set("max.message.bytes", &bytes)];
+    let topics = [NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", &bytes)];
     for result in futures_executor::block_on(admin.create_topics(&topics, &AdminOptions::new()))? {
         result.map_err(|(topic, code)| format!("cannot create {topic}: {code}"))?;
     }
     Ok(())
 }
 
-/// One of so many, and with it the partition.
+/// One of so many.
 pub fn hot(id: u64) -> u64 {
     id * 2_654_435_761 % HOT_KEYS
+}
+
+/// All partitions have as many messages, and a key's are in one.
+fn partition(id: u64) -> i32 {
+    i32::try_from(hot(id)).map_or(0, |hot| hot % PARTITIONS)
 }
 
 /// A message of about 560 bytes; `id` is its own, `hot` one of 100.
@@ -135,7 +145,7 @@ pub fn produce(
         let payload = make(id);
         let key = hot(id).to_string();
         loop {
-            let mut record = BaseRecord::<str, [u8]>::to(topic).key(&key);
+            let mut record = BaseRecord::<str, [u8]>::to(topic).key(&key).partition(partition(id));
             record.payload = payload.as_deref();
             match producer.send(record) {
                 Ok(()) => break,

@@ -89,8 +89,9 @@ enum Broken {
 }
 
 impl<'w> Worker<'w> {
-    /// Brings `messages` to their end, or as many of them as make a batch of rows (an `each` can make many of one); says
-    /// how many are dealt with. After any end but `Finished` that is all of them: the rest is given back.
+    /// Brings `messages` to their end, or as many of them as make a batch of rows (an `each` can make many of one; where
+    /// something is published it can be several batches); says how many are dealt with. After any end but `Finished` that
+    /// is all of them: the rest is given back.
     pub(super) fn batch<'m>(&mut self, messages: &'m [BorrowedMessage<'m>]) -> (usize, BatchEnd)
     where
         'w: 'm,
@@ -107,7 +108,6 @@ impl<'w> Worker<'w> {
             Ok(()) => (None, None),
             Err((open, broken)) => (open, Some(broken)),
         };
-        self.fetching.resume();
         self.cut_where_too_many(&mut batch);
         self.shared
             .counters
@@ -130,6 +130,8 @@ impl<'w> Worker<'w> {
                 ),
             },
         };
+        // Both waits may have ended it, and the queue would stay empty.
+        self.fetching.resume();
         match (broken, batch.cut.take()) {
             (Some(Broken::Stopped), _) => {
                 self.finish(messages, &batch.fates, finished, false);
@@ -176,7 +178,10 @@ impl<'w> Worker<'w> {
         let mut has_rejected = false;
         let now_ms = now_ms();
         for (index, message) in messages.iter().enumerate() {
-            let full = plan.records() >= rows_max
+            // What Kafka acknowledges is waited for once, for as many calls as there are messages in hand.
+            let waits = !letters.is_empty() || !output.publications.is_empty();
+            let records_max = if waits { BATCHES_IN_HAND * rows_max } else { rows_max };
+            let full = plan.records() >= records_max
                 || plan.rows() >= BATCHES_IN_HAND * rows_max
                 || plan.bytes() + published_bytes >= bytes_max;
             if full {
