@@ -27,7 +27,7 @@ struct Arguments {
     /// Brokers of a real Kafka.
     #[arg(long, value_name = "HOST:PORT")]
     kafka: Option<String>,
-    /// How many messages.
+    /// How many messages; twice as many to compare clean and poisoned ones, of which three are very large.
     #[arg(long, default_value_t = 300_000)]
     messages: u64,
     /// How often each set of rules is run; clean and poisoned messages twice as often.
@@ -82,7 +82,7 @@ fn rates(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         all_right &= rules::compare(brokers, messages, rounds)?;
     }
     if wanted(Comparison::Poison) {
-        all_right &= poison::compare(brokers, messages, 2 * rounds)?;
+        all_right &= poison::compare(brokers, 2 * messages, 2 * rounds)?;
     }
     Ok(all_right)
 }
