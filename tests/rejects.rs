@@ -257,6 +257,83 @@ fn a_row_that_the_database_refuses_makes_a_dead_letter_that_says_which_and_its_r
     }
 }
 
+/// The offsets that the letters of a topic name, each where it stands for the last time.
+fn last_offsets(dead: &Topic) -> Vec<i64> {
+    let there = usize::try_from(dead.ends()[0].unwrap()).unwrap();
+    let mut offsets: Vec<i64> = Vec::new();
+    for letter in dead.read(there) {
+        let offset = letter.header("penstock.offset").unwrap().parse().unwrap();
+        offsets.retain(|before| *before != offset);
+        offsets.push(offset);
+    }
+    offsets
+}
+
+#[test]
+fn dead_letters_of_one_key_are_in_order_whoever_rejects_them() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("events", 1);
+    let dead = kafka.topic("dead", 1);
+    let sim = simulator_with_records_of(2000);
+    let big = "x".repeat(3000);
+    let messages: Vec<String> = (0..40)
+        .map(|n| match n % 8 {
+            // By the rules, by the database, and by the rules again.
+            1 | 5 => "no JSON".to_owned(),
+            3 | 7 => format!(r#"{{"user": "u{n}", "id": "m{n}", "n": {n}, "text": "{big}"}}"#),
+            // Behind a row that is refused.
+            4 => format!(r#"{{"user": "u{}", "id": "m{n}", "n": {n}}}"#, n - 1),
+            _ => format!(r#"{{"user": "u{n}", "id": "m{n}", "n": {n}}}"#),
+        })
+        .collect();
+    let messages: Vec<Sent<'_>> = messages.iter().map(|payload| sent("one", payload)).collect();
+    topic.produce(0, &messages);
+    let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&dead_letters(TWO_WRITES, &dead, ""));
+    let service = Service::start(&setup);
+    wait_end(&topic, &setup);
+    let ended = service.stop();
+    ended.assert(Exit::Stopped);
+    assert_eq!(ended.counters.messages_dead_lettered.get(), 20);
+    let odd: Vec<i64> = (0..40).filter(|n| n % 2 == 1).collect();
+    assert_eq!(last_offsets(&dead), odd);
+    for n in (0..40).filter(|n| n % 8 == 4) {
+        let record = sim.get("test", "last", &format!("u{}", n - 1));
+        assert_eq!(record.and_then(|record| record.int("n")), Some(n));
+    }
+}
+
+#[test]
+fn dead_letters_of_many_batches_are_there_once_and_in_order() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("events", 1);
+    let dead = kafka.topic("dead", 1);
+    let sim = simulator();
+    let messages: Vec<String> = (0..3000)
+        .map(|n| match n % 7 {
+            3 => "no JSON".to_owned(),
+            _ => format!(r#"{{"id": "m{n}", "n": {n}}}"#),
+        })
+        .collect();
+    let messages: Vec<Sent<'_>> = messages.iter().map(|payload| sent("one", payload)).collect();
+    topic.produce(0, &messages);
+    let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&dead_letters(WRITE, &dead, ""));
+    let service = Service::start(&setup);
+    wait_end(&topic, &setup);
+    let ended = service.stop();
+    ended.assert(Exit::Stopped);
+    let bad: Vec<i64> = (0..3000).filter(|n| n % 7 == 3).collect();
+    assert_eq!(ended.counters.messages_dead_lettered.get(), bad.len() as u64);
+    let there: Vec<i64> = dead
+        .read(bad.len())
+        .iter()
+        .map(|letter| letter.header("penstock.offset").unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(there, bad);
+    assert_eq!(dead.ends(), [i64::try_from(bad.len()).ok()]);
+    // Rows still go out in batches of their own size.
+    assert!(ended.counters.batch_rows().max <= 40);
+}
+
 #[test]
 fn what_is_dropped_is_counted_and_the_rest_goes_on() {
     let kafka = Kafka::mock();

@@ -9,6 +9,7 @@
 //! Does not know the Kafka client ([`Publisher`] does), commits nothing, and logs nothing but what it leaves behind: a
 //! topic that takes no messages is told by the publisher, once for all workers.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -307,7 +308,7 @@ const LEAVE_MAX: Duration = Duration::from_secs(1);
 /// taken back ([`Publisher::purge`]): the partition's next owner publishes the same again, and a late one of ours must
 /// not come behind it.
 pub fn publish(publications: &[Publication<'_>], calls: &PublishCalls<'_>) -> Published {
-    Begun(Publishing::new(publications, calls)).finish()
+    Begun(Publishing::new(Cow::Borrowed(publications), calls)).finish().0
 }
 
 /// Publications that are on their way while their worker does something else, and must be [finished](Begun::finish) or
@@ -317,8 +318,8 @@ pub struct Begun<'p, 'm, 'c>(Publishing<'p, 'm, 'c>);
 
 impl<'p, 'm, 'c> Begun<'p, 'm, 'c> {
     /// Sends what there is room for, and does not wait: what fails, or has no room now, is sent by [`finish`](Begun::finish).
-    pub fn begin(publications: &'p [Publication<'m>], calls: &'c PublishCalls<'c>) -> Self {
-        let mut publishing = Publishing::new(publications, calls);
+    pub fn begin(publications: Vec<Publication<'m>>, calls: &'c PublishCalls<'c>) -> Self {
+        let mut publishing = Publishing::new(Cow::Owned(publications), calls);
         publishing.reports.inbox.lock().wanted = usize::MAX;
         let mut has_no_room = false;
         for lane in 0..publishing.lanes.len() {
@@ -335,8 +336,8 @@ impl<'p, 'm, 'c> Begun<'p, 'm, 'c> {
         Begun(publishing)
     }
 
-    /// Brings them to their end, as [`publish`] does.
-    pub fn finish(mut self) -> Published {
+    /// Brings them to their end, as [`publish`] does, and gives them back.
+    pub fn finish(mut self) -> (Published, Cow<'p, [Publication<'m>]>) {
         let end = self.0.run();
         if end != PublishEnd::Finished {
             self.0.leave();
@@ -347,14 +348,14 @@ impl<'p, 'm, 'c> Begun<'p, 'm, 'c> {
     /// Takes back what is not stored: nobody waits for it any more.
     pub fn leave(mut self) -> Published {
         self.0.leave();
-        self.0.published(PublishEnd::Stopped)
+        self.0.published(PublishEnd::Stopped).0
     }
 }
 
 /// One topic's messages on their way.
 #[derive(Debug)]
-struct Lane<'p> {
-    topic: &'p str,
+struct Lane<'m> {
+    topic: &'m str,
     /// Their indices among the publications, ascending.
     messages: Vec<usize>,
     /// The position of the next one to be sent.
@@ -411,10 +412,10 @@ impl Lane<'_> {
 }
 
 struct Publishing<'p, 'm, 'c> {
-    publications: &'p [Publication<'m>],
+    publications: Cow<'p, [Publication<'m>]>,
     calls: &'c PublishCalls<'c>,
     reports: Arc<Reports>,
-    lanes: Vec<Lane<'p>>,
+    lanes: Vec<Lane<'m>>,
     stored: Vec<bool>,
     resent: u64,
     /// From the beginning, and not told yet.
@@ -422,8 +423,8 @@ struct Publishing<'p, 'm, 'c> {
 }
 
 impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
-    fn new(publications: &'p [Publication<'m>], calls: &'c PublishCalls<'c>) -> Self {
-        let mut lanes: Vec<Lane<'p>> = Vec::new();
+    fn new(publications: Cow<'p, [Publication<'m>]>, calls: &'c PublishCalls<'c>) -> Self {
+        let mut lanes: Vec<Lane<'m>> = Vec::new();
         for (index, publication) in publications.iter().enumerate() {
             match lanes.iter_mut().find(|lane| lane.topic == publication.topic) {
                 Some(lane) => lane.messages.push(index),
@@ -444,22 +445,23 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
             }
         }
         Publishing {
-            publications,
             calls,
             reports: Reports::new(calls.stop),
             lanes,
             stored: vec![false; publications.len()],
+            publications,
             resent: 0,
             fatal: None,
         }
     }
 
-    fn published(self, end: PublishEnd) -> Published {
-        Published {
+    fn published(self, end: PublishEnd) -> (Published, Cow<'p, [Publication<'m>]>) {
+        let published = Published {
             end,
             done: self.stored.iter().take_while(|stored| **stored).count(),
             resent: self.resent,
-        }
+        };
+        (published, self.publications)
     }
 
     fn run(&mut self) -> PublishEnd {

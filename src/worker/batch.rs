@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use log::{debug, error, warn};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
@@ -65,6 +66,61 @@ struct Batch<'m> {
     condition_errors_ignored: u64,
     /// Some message is rejected.
     has_rejected: bool,
+    /// What the messages before it add to the limits of rejects.
+    before: Before,
+    cut: Option<Cut>,
+}
+
+/// Rejects that are not counted yet, of messages whose dead letters are on their way.
+#[derive(Clone, Copy)]
+struct Before {
+    rejected: u64,
+    /// The last so many messages were rejected.
+    consecutive: u32,
+}
+
+impl Before {
+    fn new(consecutive: u32) -> Self {
+        Before {
+            rejected: 0,
+            consecutive,
+        }
+    }
+
+    fn add(&mut self, fates: &[Fate]) {
+        for fate in fates {
+            if let Fate::Rejected(_) = fate {
+                self.rejected += 1;
+                self.consecutive += 1;
+            } else {
+                self.consecutive = 0;
+            }
+        }
+    }
+}
+
+/// A batch whose rows are written, and whose dead letters are on their way.
+struct Waiting<'m, 'c> {
+    /// Its messages.
+    range: Range<usize>,
+    fates: Vec<Fate>,
+    begun: Option<Begun<'m, 'm, 'c>>,
+}
+
+/// A batch of which everything is done.
+struct Done {
+    range: Range<usize>,
+    fates: Vec<Fate>,
+}
+
+/// The batch with which it ended.
+struct Last {
+    /// Its first message.
+    begin: usize,
+    fates: Vec<Fate>,
+    /// So many of its messages are done.
+    finished: usize,
+    broken: Option<Broken>,
     cut: Option<Cut>,
 }
 
@@ -96,23 +152,132 @@ impl<'w> Worker<'w> {
     where
         'w: 'm,
     {
-        let mut batch = self.judged(messages);
-        let taken = batch.fates.len();
-        self.cut_where_too_many(&mut batch);
-        let mut early = std::mem::take(&mut batch.letters);
-        early.truncate(early.partition_point(|letter| letter.message < batch.end()));
-        let meanwhile = || self.meanwhile();
-        let calls = (!early.is_empty()).then(|| self.publish_calls(&meanwhile));
-        let begun = calls.as_ref().map(|calls| Begun::begin(&early, calls));
-        let (open, broken) = match self.write_rows(&mut batch) {
-            Ok(()) => (None, None),
-            Err((open, broken)) => (open, Some(broken)),
+        let (waiting, last) = self.written(messages);
+        // Both waits may have ended it, and the queue would stay empty.
+        self.fetching.resume();
+        for Done { range, fates } in waiting {
+            let finished = range.len();
+            self.finish(&messages[range], &fates, finished, false);
+        }
+        let Last {
+            begin,
+            fates,
+            finished,
+            broken,
+            cut,
+        } = last;
+        let (rest, taken) = (&messages[begin..], fates.len());
+        let end = match (broken, cut) {
+            (Some(Broken::Stopped), _) => BatchEnd::Stopped,
+            (Some(Broken::Fatal(exit)), _) => BatchEnd::Fatal(exit),
+            (None, Some(cut)) => {
+                self.finish(rest, &fates, finished, true);
+                let offset = rest[cut.message].offset();
+                let Some(Fate::Rejected(rejected)) = fates.into_iter().nth(cut.message) else {
+                    unreachable!("a batch is cut at a rejected message");
+                };
+                let rejection = rejected.rejection;
+                let end = match cut.why {
+                    CutBy::Hold => BatchEnd::Held { offset, rejection },
+                    CutBy::Stop => self.stops_at(offset, &rejection, None),
+                    CutBy::TooMany(too_many) => self.stops_at(offset, &rejection, Some(too_many)),
+                };
+                return (messages.len(), end);
+            }
+            (None, None) => {
+                self.finish(&rest[..taken], &fates, finished, false);
+                return (begin + taken, BatchEnd::Finished);
+            }
         };
-        self.cut_where_too_many(&mut batch);
-        self.shared
-            .counters
-            .condition_errors_ignored
-            .add(batch.condition_errors_ignored);
+        self.finish(rest, &fates, finished, false);
+        (messages.len(), end)
+    }
+
+    /// Writes and publishes batch after batch of `messages`: one, or, where dead letters are all that it publishes, as many as
+    /// there are messages for, so that their acknowledgement is waited for once. All but the last one are done.
+    fn written<'m>(&self, messages: &'m [BorrowedMessage<'m>]) -> (Vec<Done>, Last)
+    where
+        'w: 'm,
+    {
+        let meanwhile = || self.meanwhile();
+        let calls = self.shared.publisher.as_ref().map(|_| self.publish_calls(&meanwhile));
+        let mut waiting: Vec<Waiting<'m, '_>> = Vec::new();
+        let (mut begin, mut before) = (0, Before::new(self.consecutive_rejects));
+        loop {
+            let mut batch = self.judged(&messages[begin..], before);
+            self.cut_where_too_many(&mut batch);
+            let mut early = std::mem::take(&mut batch.letters);
+            early.truncate(early.partition_point(|letter| letter.message < batch.end()));
+            let begun = match &calls {
+                Some(calls) if !early.is_empty() => Some(Begun::begin(early, calls)),
+                _ => None,
+            };
+            let (open, broken) = match self.write_rows(&mut batch) {
+                Ok(()) => (None, None),
+                Err((open, broken)) => (open, Some(broken)),
+            };
+            self.cut_where_too_many(&mut batch);
+            self.shared
+                .counters
+                .condition_errors_ignored
+                .add(batch.condition_errors_ignored);
+            let range = begin..begin + batch.fates.len();
+            let only_letters = broken.is_none()
+                && batch.cut.is_none()
+                && batch.publications.is_empty()
+                && batch.letters.is_empty()
+                && (begun.is_some() || !waiting.is_empty());
+            if only_letters && range.end < messages.len() {
+                begin = range.end;
+                before.add(&batch.fates);
+                waiting.push(Waiting {
+                    range,
+                    fates: batch.fates,
+                    begun,
+                });
+                continue;
+            }
+            return self.settled(messages, waiting, batch, begin, open, broken, begun);
+        }
+    }
+
+    /// Waits for what is on its way of the batches before, in their order, and publishes what the last one asks for.
+    #[expect(clippy::too_many_arguments, reason = "the last batch, and how far it came")]
+    fn settled<'m>(
+        &self,
+        messages: &'m [BorrowedMessage<'m>],
+        waiting: Vec<Waiting<'m, '_>>,
+        mut batch: Batch<'m>,
+        begin: usize,
+        open: Option<usize>,
+        broken: Option<Broken>,
+        begun: Option<Begun<'_, 'm, '_>>,
+    ) -> (Vec<Done>, Last) {
+        let mut done = Vec::with_capacity(waiting.len());
+        // Something was sent once more: what was stored behind it has to be, too, or a key would end with an older one.
+        let mut again = false;
+        let mut waiting = waiting.into_iter();
+        while let Some(next) = waiting.next() {
+            let Waiting { range, fates, .. } = next;
+            let of_batch = &messages[range.clone()];
+            let arrived = next.begun.map(|begun| self.arrived(begun, of_batch, &mut again));
+            let Some(Err((finished, by))) = arrived else {
+                done.push(Done { range, fates });
+                continue;
+            };
+            // Nobody waits for those behind it any more.
+            for begun in waiting.filter_map(|waiting| waiting.begun).chain(begun) {
+                self.count_published(&begun.leave());
+            }
+            let last = Last {
+                begin: range.start,
+                fates,
+                finished,
+                broken: Some(by),
+                cut: None,
+            };
+            return (done, last);
+        }
         // What stands before the first message that is not written can be finished.
         let written = open.map_or(batch.end(), |open| open.min(batch.end()));
         let (finished, broken) = match broken {
@@ -122,7 +287,7 @@ impl<'w> Worker<'w> {
                 }
                 (0, Some(Broken::Fatal(exit)))
             }
-            broken => match self.publish_rest(&mut batch, written, begun, &early) {
+            broken => match self.publish_rest(&mut batch, written, begun, again) {
                 Ok(()) => (written, broken),
                 Err((finished, by)) => (
                     finished,
@@ -130,40 +295,38 @@ impl<'w> Worker<'w> {
                 ),
             },
         };
-        // Both waits may have ended it, and the queue would stay empty.
-        self.fetching.resume();
-        match (broken, batch.cut.take()) {
-            (Some(Broken::Stopped), _) => {
-                self.finish(messages, &batch.fates, finished, false);
-                (messages.len(), BatchEnd::Stopped)
-            }
-            (Some(Broken::Fatal(exit)), _) => {
-                self.finish(messages, &batch.fates, finished, false);
-                (messages.len(), BatchEnd::Fatal(exit))
-            }
-            (None, Some(cut)) => {
-                self.finish(messages, &batch.fates, finished, true);
-                let offset = messages[cut.message].offset();
-                let Some(Fate::Rejected(rejected)) = batch.fates.into_iter().nth(cut.message) else {
-                    unreachable!("a batch is cut at a rejected message");
-                };
-                let rejection = rejected.rejection;
-                let end = match cut.why {
-                    CutBy::Hold => BatchEnd::Held { offset, rejection },
-                    CutBy::Stop => self.stops_at(offset, &rejection, None),
-                    CutBy::TooMany(too_many) => self.stops_at(offset, &rejection, Some(too_many)),
-                };
-                (messages.len(), end)
-            }
-            (None, None) => {
-                self.finish(&messages[..taken], &batch.fates, finished, false);
-                (taken, BatchEnd::Finished)
-            }
+        let last = Last {
+            begin,
+            fates: batch.fates,
+            finished,
+            broken,
+            cut: batch.cut,
+        };
+        (done, last)
+    }
+
+    /// Waits for dead letters that are on their way; where `again`, sends them once more, behind what was. `Err`: the first
+    /// message whose letter is not stored, and why.
+    fn arrived(
+        &self,
+        begun: Begun<'_, '_, '_>,
+        messages: &[BorrowedMessage<'_>],
+        again: &mut bool,
+    ) -> Result<(), (usize, Broken)> {
+        let (mut published, letters) = begun.finish();
+        self.count_published(&published);
+        if *again && published.end == PublishEnd::Finished {
+            published = self.publish(&letters);
         }
+        *again |= published.resent > 0;
+        self.published(&published.end, messages).map_err(|by| {
+            let undone = first_undone(&published, &letters);
+            (undone.unwrap_or(messages.len()), by)
+        })
     }
 
     /// All that can be said without the database.
-    fn judged<'m>(&self, messages: &'m [BorrowedMessage<'m>]) -> Batch<'m>
+    fn judged<'m>(&self, messages: &'m [BorrowedMessage<'m>], before: Before) -> Batch<'m>
     where
         'w: 'm,
     {
@@ -179,8 +342,12 @@ impl<'w> Worker<'w> {
         let now_ms = now_ms();
         for (index, message) in messages.iter().enumerate() {
             // What Kafka acknowledges is waited for once, for as many calls as there are messages in hand.
-            let waits = !letters.is_empty() || !output.publications.is_empty();
-            let records_max = if waits { BATCHES_IN_HAND * rows_max } else { rows_max };
+            let publishes = !output.publications.is_empty();
+            let records_max = if publishes {
+                BATCHES_IN_HAND * rows_max
+            } else {
+                rows_max
+            };
             let full = plan.records() >= records_max
                 || plan.rows() >= BATCHES_IN_HAND * rows_max
                 || plan.bytes() + published_bytes >= bytes_max;
@@ -230,6 +397,7 @@ impl<'w> Worker<'w> {
             letters_sent: 0,
             condition_errors_ignored: output.condition_errors_ignored,
             has_rejected,
+            before,
             cut: cut.map(|why| Cut {
                 message: fates.len() - 1,
                 why,
@@ -428,7 +596,10 @@ impl<'w> Worker<'w> {
         if !batch.has_rejected {
             return;
         }
-        let (mut rejected, mut consecutive) = (0, self.consecutive_rejects);
+        let Before {
+            mut rejected,
+            mut consecutive,
+        } = batch.before;
         for index in 0..batch.end() {
             if let Fate::Rejected(_) = batch.fates[index] {
                 if let Some(too_many) = self.shared.rejects.one_more(rejected, consecutive) {
@@ -492,38 +663,76 @@ impl<'w> Worker<'w> {
         self.fetching.look_at_end();
     }
 
-    /// Publishes what messages before `end` ask for, and their dead letters, of which `early` are on their way; `Err`: how
-    /// many messages are done all the same, and why not all.
-    fn publish_rest(
+    /// Publishes what messages before `end` ask for, and their dead letters, of which `begun` are on their way; where `again`,
+    /// those are sent once more, behind what was. `Err`: how many messages are done all the same, and why not all.
+    fn publish_rest<'m>(
         &self,
-        batch: &mut Batch<'_>,
+        batch: &mut Batch<'m>,
         end: usize,
-        begun: Option<Begun<'_, '_, '_>>,
-        early: &[Publication<'_>],
+        begun: Option<Begun<'_, 'm, '_>>,
+        mut again: bool,
     ) -> Result<(), (usize, Broken)> {
         let mut publications = std::mem::take(&mut batch.publications);
         publications.truncate(publications.partition_point(|publication| publication.message < end));
-        let mut letters = std::mem::take(&mut batch.letters).split_off(batch.letters_sent);
+        let mut letters = std::mem::take(&mut batch.letters);
         letters.truncate(letters.partition_point(|letter| letter.message < end));
-        publications.append(&mut letters);
-        // The first message of which something is not stored.
-        let mut undone = end;
-        let mut broken = None;
-        if !publications.is_empty() {
-            let published = self.publish(&publications);
-            undone = undone.min(first_undone(&published, &publications).unwrap_or(end));
-            broken = self.published(&published.end, batch.messages).err();
+        let letters_sent = batch.letters_sent.min(letters.len());
+        if letters.is_empty() && !again {
+            // The usual way: both are waited for together.
+            let published = (!publications.is_empty()).then(|| self.publish(&publications));
+            let broken = published.and_then(|published| {
+                let undone = first_undone(&published, &publications).unwrap_or(end);
+                self.published(&published.end, batch.messages)
+                    .err()
+                    .map(|by| (undone, by))
+            });
+            return match (begun, broken) {
+                (Some(begun), Some((undone, by @ Broken::Fatal(_)))) => {
+                    self.count_published(&begun.leave());
+                    Err((undone, by))
+                }
+                (Some(begun), broken) => match (self.arrived(begun, batch.messages, &mut again), broken) {
+                    (Ok(()), broken) => broken.map_or(Ok(()), Err),
+                    (Err((first, by)), broken) => Err((first.min(broken.map_or(end, |(undone, _)| undone)), by)),
+                },
+                (None, broken) => broken.map_or(Ok(()), Err),
+            };
         }
+        // Letters that the database made stand between those that are on their way, and all of a key in order: from the
+        // first that has gone too early on, all go again.
+        let unsent = letters.get(letters_sent).map(|letter| letter.message);
+        let mut early = Vec::new();
         if let Some(begun) = begun {
-            let is_fatal = matches!(broken, Some(Broken::Fatal(_)));
-            let published = if is_fatal { begun.leave() } else { begun.finish() };
+            let (published, letters) = begun.finish();
             self.count_published(&published);
-            undone = undone.min(first_undone(&published, early).unwrap_or(end));
-            if !is_fatal && let Err(by) = self.published(&published.end, batch.messages) {
-                broken = Some(by);
-            }
+            self.published(&published.end, batch.messages).map_err(|by| {
+                let firsts = [
+                    first_undone(&published, &letters),
+                    publications.first().map(|publication| publication.message),
+                    unsent,
+                ];
+                (firsts.into_iter().flatten().fold(end, usize::min), by)
+            })?;
+            early = letters.into_owned();
         }
-        broken.map_or(Ok(()), |broken| Err((undone, broken)))
+        let first = letters.first().map(|letter| letter.message);
+        let too_early = early.iter().map(|letter| letter.message);
+        let from = too_early
+            .filter(|message| again || first.is_some_and(|first| *message > first))
+            .min();
+        let is_due = |letter: &Publication<'_>| {
+            let begin = from.into_iter().chain(unsent).min();
+            letter.message < end && begin.is_some_and(|begin| letter.message >= begin)
+        };
+        let mut due: Vec<Publication<'m>> = letters.into_iter().chain(early).filter(is_due).collect();
+        due.sort_by_key(|letter| letter.message);
+        publications.append(&mut due);
+        if publications.is_empty() {
+            return Ok(());
+        }
+        let published = self.publish(&publications);
+        self.published(&published.end, batch.messages)
+            .map_err(|by| (first_undone(&published, &publications).unwrap_or(end), by))
     }
 
     fn publish(&self, publications: &[Publication<'_>]) -> Published {
