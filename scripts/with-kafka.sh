@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Runs a command with a Kafka broker of its own: `with-kafka.sh COMMAND…`. The broker's address is in KAFKA_BROKERS, and
-# stands for @KAFKA_BROKERS@ in the arguments. The broker is stopped however this ends; the exit code is the command's.
+# stands for @KAFKA_BROKERS@ in the arguments; KAFKA_JAVA is the Java that it runs on. The broker is stopped however this ends; the exit code is the command's.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
 
 if (($# == 0)); then
   echo "usage: scripts/with-kafka.sh COMMAND [ARGUMENT…]" >&2
@@ -36,5 +38,8 @@ trap 'exit 143' TERM
 line=$(scripts/kafka.sh start | tail -n 1)
 export "${line?}"
 echo "with-kafka: $line" >&2
+# For whoever runs Kafka's own tools beside it.
+KAFKA_JAVA=$(find_java)
+export KAFKA_JAVA
 
 "${@//@KAFKA_BROKERS@/$KAFKA_BROKERS}"

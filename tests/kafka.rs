@@ -17,6 +17,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::topic_partition_list::Offset;
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -303,6 +304,27 @@ fn a_program_stopped_and_killed_in_mid_stream_goes_on_where_it_was() {
     assert_eq!(sim.stat("duplicate_rows"), 0);
 }
 
+/// Kafka's own tool, of the broker's jars (`scripts/kafka.sh` has fetched them).
+fn kafka_consumer_groups(arguments: &str) {
+    let jars = concat!(env!("CARGO_MANIFEST_DIR"), "/.cache/kafka/jars/*");
+    // As `scripts/with-kafka.sh` says.
+    let java = std::env::var("KAFKA_JAVA").unwrap_or_else(|_| "java".to_owned());
+    let output = Command::new(java)
+        .args([
+            "-cp",
+            jars,
+            "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+        ])
+        .args(arguments.split(' '))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && !said.contains("Error"),
+        "{arguments}\n{output:?}"
+    );
+}
+
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn the_way_that_the_cure_names_skips_a_rejected_message() {
@@ -314,15 +336,18 @@ fn the_way_that_the_cure_names_skips_a_rejected_message() {
     stream.produce(20);
     let setup = setup(&topic, sim.addr);
     let file = setup.file();
+    let mut told = String::new();
     // Started again as it is, it is held at the same message.
     for _ in 0..2 {
         let mut service = run_service(file.path());
-        service.wait_for_line(&["ERROR", "message rejected", "partition=1 ", "offset=20 "]);
+        told = service.wait_for_line(&["ERROR", "message rejected", "partition=1 ", "offset=20 "]);
         topic.wait_committed(&setup.group, &[Some(41), Some(20)]);
         service.signal("TERM");
         service.end().assert_code(65);
     }
-    topic.commit(&setup.group, 1, 21);
+    let (_, command) = told.split_once("run kafka-consumer-groups.sh ").unwrap();
+    let (arguments, _) = command.split_once(" and start it").unwrap();
+    kafka_consumer_groups(arguments);
     let mut service = run_service(file.path());
     topic.wait_committed(&setup.group, &stream.ends());
     service.signal("TERM");
