@@ -16,7 +16,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// What workers share of rejects.
 #[derive(Debug)]
 pub struct Rejects {
-    /// Of so many messages, so many may be rejected.
+    /// Of so many messages, this part may be rejected.
     share: Option<Share>,
     consecutive_max: Option<u32>,
     window: Mutex<Window>,
@@ -26,7 +26,6 @@ pub struct Rejects {
 #[derive(Debug, Clone, Copy)]
 struct Share {
     of: u64,
-    rejected_max: u64,
     percent: u32,
 }
 
@@ -75,32 +74,34 @@ impl Rejects {
     pub fn new(reject: &Reject) -> Self {
         let of = u64::from(reject.percent_of);
         Rejects {
-            share: reject.percent_max.map(|percent| Share {
-                of,
-                rejected_max: of * u64::from(percent) / 100,
-                percent,
-            }),
+            share: reject.percent_max.map(|percent| Share { of, percent }),
             consecutive_max: reject.consecutive_max,
             window: Mutex::default(),
             reasons: Mutex::default(),
         }
     }
 
-    /// Whether one more is too many: the one that comes behind `rejected` rejected ones of a batch that is not
-    /// [`finished`](Rejects::finished) yet, of which the last `consecutive` came one after another.
-    pub fn one_more(&self, rejected: u64, consecutive: u32) -> Option<TooMany> {
+    /// Whether one more is too many: the last of `messages` that are not [`finished`](Rejects::finished) yet, of which
+    /// `rejected` are rejected beside it, the last `consecutive` one after another.
+    pub fn one_more(&self, messages: u64, rejected: u64, consecutive: u32) -> Option<TooMany> {
         if let Some(max) = self.consecutive_max
             && consecutive >= max
         {
             return Some(TooMany::Consecutive { max });
         }
-        let Share {
-            of,
-            rejected_max,
-            percent,
-        } = self.share?;
-        let before = self.window.lock().rejected;
-        (before + rejected >= rejected_max).then_some(TooMany::Share { percent, of })
+        let Share { of, percent } = self.share?;
+        let window = self.window.lock();
+        let (mut all, mut all_rejected) = (window.messages + messages, window.rejected + rejected);
+        // What they push out of the window.
+        for (messages, rejected) in &window.batches {
+            if all - messages < of {
+                break;
+            }
+            all -= messages;
+            all_rejected -= rejected;
+        }
+        let rejected_max = all.max(of) * u64::from(percent) / 100;
+        (all_rejected >= rejected_max).then_some(TooMany::Share { percent, of })
     }
 
     /// So many messages of a batch are finished, of which so many were rejected.
@@ -159,30 +160,34 @@ mod tests {
         let rejects = rejects(10, 100, 0);
         let too_many = Some(TooMany::Share { percent: 10, of: 100 });
         // At the beginning the last 100 are fewer, and the limit is the same number.
-        assert_eq!(rejects.one_more(9, 9), None);
-        assert_eq!(rejects.one_more(10, 10), too_many);
+        assert_eq!(rejects.one_more(10, 9, 9), None);
+        assert_eq!(rejects.one_more(11, 10, 10), too_many);
         rejects.finished(50, 9);
-        assert_eq!(rejects.one_more(0, 0), None);
-        assert_eq!(rejects.one_more(1, 1), too_many);
+        assert_eq!(rejects.one_more(1, 0, 0), None);
+        assert_eq!(rejects.one_more(2, 1, 1), too_many);
         rejects.finished(1, 1);
-        assert_eq!(rejects.one_more(0, 0), too_many);
-        // 100 more, and those are forgotten.
+        assert_eq!(rejects.one_more(1, 0, 0), too_many);
+        // 100 more, and those are forgotten; so they are by what is not finished yet.
+        assert_eq!(rejects.one_more(101, 9, 0), None);
         rejects.finished(100, 0);
-        assert_eq!(rejects.one_more(9, 0), None);
+        assert_eq!(rejects.one_more(10, 9, 0), None);
+        // Of more messages than the window has, the same part.
+        assert_eq!(rejects.one_more(1000, 99, 0), None);
+        assert_eq!(rejects.one_more(1000, 100, 0), too_many);
     }
 
     #[test]
     fn so_many_may_be_rejected_one_after_another() {
         let rejects = rejects(0, 100, 3);
-        assert_eq!(rejects.one_more(90, 2), None);
-        assert_eq!(rejects.one_more(3, 3), Some(TooMany::Consecutive { max: 3 }));
+        assert_eq!(rejects.one_more(100, 90, 2), None);
+        assert_eq!(rejects.one_more(4, 3, 3), Some(TooMany::Consecutive { max: 3 }));
     }
 
     #[test]
     fn without_limits_there_is_none() {
         let rejects = rejects(0, 100, 0);
         rejects.finished(1000, 1000);
-        assert_eq!(rejects.one_more(1000, 1000), None);
+        assert_eq!(rejects.one_more(1001, 1000, 1000), None);
     }
 
     #[test]

@@ -425,6 +425,44 @@ fn too_many_rejects_of_the_last_messages_stop_the_service() {
     stops_at_its_limit(1000, "consecutive_max = 0\npercent_max = 20\npercent_of = 500", 100);
 }
 
+/// A guard knows messages by their offsets: what is behind the message at which the service stops must not be applied
+/// before it, or it would be taken for applied when the rule is corrected.
+#[test]
+fn nothing_behind_the_message_at_which_a_limit_stops_the_service_is_applied() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("events", 1);
+    let dead = kafka.topic("dead", 1);
+    let sim = simulator();
+    topic.produce(
+        0,
+        &[
+            sent("k", r#"{"user": "x", "wrong": {}, "n": 1}"#),
+            sent("k", r#"{"user": "x", "wrong": {}, "n": 1}"#),
+            sent("k", r#"{"user": "one", "wrong": {}, "n": 5}"#),
+            sent("k", r#"{"user": "one", "wrong": 7, "n": 7}"#),
+        ],
+    );
+    let add = |field: &str| {
+        format!(
+            "[[route]]\n[[route.write]]\nset = \"s\"\nkey = \"user\"\n\
+             add = {{ sum = {{ path = \"{field}\", as = \"integer\" }} }}\n"
+        )
+    };
+    let limit = "consecutive_max = 2\npercent_max = 0";
+    let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&dead_letters(&add("wrong"), &dead, limit));
+    Service::start(&setup).end().assert(Exit::Rejected);
+    topic.wait_committed(&setup.group, &[Some(2)]);
+    assert!(sim.get("test", "s", "one").is_none());
+    let corrected = setup.clone().routes(&dead_letters(&add("n"), &dead, limit));
+    let service = Service::start(&corrected);
+    wait_end(&topic, &corrected);
+    service.stop().assert(Exit::Stopped);
+    assert_eq!(
+        sim.get("test", "s", "one").and_then(|record| record.int("sum")),
+        Some(12)
+    );
+}
+
 const PUBLISH: &str = r#"
 [[route]]
   [[route.write]]

@@ -36,10 +36,13 @@ impl Publication<'_> {
     /// About what of it is not borrowed, in bytes.
     pub fn owned_bytes(&self) -> usize {
         const PUBLICATION: usize = 128;
+        const HEADER: usize = 64;
         let of = |bytes: &Option<Cow<'_, [u8]>>| match bytes {
             Some(Cow::Owned(bytes)) => bytes.len(),
             _ => 0,
         };
-        PUBLICATION + of(&self.key) + of(&self.payload)
+        let headers = self.headers.iter();
+        let headers: usize = headers.map(|(name, value)| HEADER + name.len() + of(value)).sum();
+        PUBLICATION + of(&self.key) + of(&self.payload) + headers
     }
 }

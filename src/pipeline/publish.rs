@@ -9,7 +9,6 @@
 //! Does not know the Kafka client ([`Publisher`] does), commits nothing, and logs nothing but what it leaves behind: a
 //! topic that takes no messages is told by the publisher, once for all workers.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -308,47 +307,15 @@ const LEAVE_MAX: Duration = Duration::from_secs(1);
 /// taken back ([`Publisher::purge`]): the partition's next owner publishes the same again, and a late one of ours must
 /// not come behind it.
 pub fn publish(publications: &[Publication<'_>], calls: &PublishCalls<'_>) -> Published {
-    Begun(Publishing::new(Cow::Borrowed(publications), calls)).finish().0
-}
-
-/// Publications that are on their way while their worker does something else, and must be [finished](Begun::finish) or
-/// [left](Begun::leave) by it.
-#[must_use]
-pub struct Begun<'p, 'm, 'c>(Publishing<'p, 'm, 'c>);
-
-impl<'p, 'm, 'c> Begun<'p, 'm, 'c> {
-    /// Sends what there is room for, and does not wait: what fails, or has no room now, is sent by [`finish`](Begun::finish).
-    pub fn begin(publications: Vec<Publication<'m>>, calls: &'c PublishCalls<'c>) -> Self {
-        let mut publishing = Publishing::new(Cow::Owned(publications), calls);
-        publishing.reports.inbox.lock().wanted = usize::MAX;
-        let mut has_no_room = false;
-        for lane in 0..publishing.lanes.len() {
-            match publishing.send(lane, true) {
-                Ok(Sending::UnderWay | Sending::Nothing) => {}
-                Ok(Sending::NoRoom | Sending::Pause(_)) => has_no_room = true,
-                Err(fatal) => publishing.fatal = Some(fatal),
-            }
-        }
-        if has_no_room {
-            // Nobody must wait behind a worker that is elsewhere.
-            calls.publisher.withdraw(&publishing.reports);
-        }
-        Begun(publishing)
+    let mut publishing = Publishing::new(publications, calls);
+    let end = publishing.run();
+    if end != PublishEnd::Finished {
+        publishing.leave();
     }
-
-    /// Brings them to their end, as [`publish`] does, and gives them back.
-    pub fn finish(mut self) -> (Published, Cow<'p, [Publication<'m>]>) {
-        let end = self.0.run();
-        if end != PublishEnd::Finished {
-            self.0.leave();
-        }
-        self.0.published(end)
-    }
-
-    /// Takes back what is not stored: nobody waits for it any more.
-    pub fn leave(mut self) -> Published {
-        self.0.leave();
-        self.0.published(PublishEnd::Stopped).0
+    Published {
+        end,
+        done: publishing.stored.iter().take_while(|stored| **stored).count(),
+        resent: publishing.resent,
     }
 }
 
@@ -412,18 +379,16 @@ impl Lane<'_> {
 }
 
 struct Publishing<'p, 'm, 'c> {
-    publications: Cow<'p, [Publication<'m>]>,
+    publications: &'p [Publication<'m>],
     calls: &'c PublishCalls<'c>,
     reports: Arc<Reports>,
     lanes: Vec<Lane<'m>>,
     stored: Vec<bool>,
     resent: u64,
-    /// From the beginning, and not told yet.
-    fatal: Option<PublishFatal>,
 }
 
 impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
-    fn new(publications: Cow<'p, [Publication<'m>]>, calls: &'c PublishCalls<'c>) -> Self {
+    fn new(publications: &'p [Publication<'m>], calls: &'c PublishCalls<'c>) -> Self {
         let mut lanes: Vec<Lane<'m>> = Vec::new();
         for (index, publication) in publications.iter().enumerate() {
             match lanes.iter_mut().find(|lane| lane.topic == publication.topic) {
@@ -451,22 +416,12 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
             stored: vec![false; publications.len()],
             publications,
             resent: 0,
-            fatal: None,
         }
-    }
-
-    fn published(self, end: PublishEnd) -> (Published, Cow<'p, [Publication<'m>]>) {
-        let published = Published {
-            end,
-            done: self.stored.iter().take_while(|stored| **stored).count(),
-            resent: self.resent,
-        };
-        (published, self.publications)
     }
 
     fn run(&mut self) -> PublishEnd {
         loop {
-            let mut fatal = self.fatal.take();
+            let mut fatal = None;
             for (place, result) in self.reports.take() {
                 fatal = fatal.or(self.reported(place, result).err());
             }

@@ -8,7 +8,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 
 use log::{debug, error, warn};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
@@ -22,7 +21,7 @@ use crate::pipeline::map::{Message, Reason, Rejection};
 use crate::pipeline::output::{Output, Verdict};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::publication::Publication;
-use crate::pipeline::publish::{Begun, PublishCalls, PublishEnd, Published, publish};
+use crate::pipeline::publish::{PublishCalls, PublishEnd, Published, publish};
 use crate::pipeline::reject::{NotDone, Origin, Rejected, RowsNotDone, dead_letter};
 use crate::pipeline::write::{Calls, Fatal, Limits, Refusal, Refused, Tally, WriteEnd, Written, write};
 use crate::rejects::TooMany;
@@ -59,72 +58,50 @@ struct Batch<'m> {
     plan: Plan<'m>,
     /// What messages ask to be produced, in their order.
     publications: Vec<Publication<'m>>,
-    /// In the order of the messages; the first `letters_sent` are acknowledged. Those of messages without rows are taken
-    /// out before the rows are written.
+    /// In the order of the messages; the first `letters_sent` are acknowledged.
     letters: Vec<Publication<'m>>,
     letters_sent: usize,
+    /// About what of them is not borrowed.
+    letters_bytes: usize,
+    /// Of how many calls it has been made.
+    batches: usize,
     condition_errors_ignored: u64,
-    /// Some message is rejected.
-    has_rejected: bool,
-    /// What the messages before it add to the limits of rejects.
-    before: Before,
+    /// Rejected so far, and the last so many one after another, those before it included.
+    rejected: u64,
+    consecutive: u32,
     cut: Option<Cut>,
 }
 
-/// Rejects that are not counted yet, of messages whose dead letters are on their way.
-#[derive(Clone, Copy)]
-struct Before {
-    rejected: u64,
-    /// The last so many messages were rejected.
-    consecutive: u32,
-}
-
-impl Before {
-    fn new(consecutive: u32) -> Self {
-        Before {
+impl<'m> Batch<'m> {
+    /// Nothing is judged yet; the last `consecutive` messages were rejected.
+    fn new(messages: &'m [BorrowedMessage<'m>], consecutive: u32) -> Self {
+        Batch {
+            messages,
+            fates: Vec::with_capacity(messages.len()),
+            plan: Plan::default(),
+            publications: Vec::new(),
+            letters: Vec::new(),
+            letters_sent: 0,
+            letters_bytes: 0,
+            batches: 0,
+            condition_errors_ignored: 0,
             rejected: 0,
             consecutive,
+            cut: None,
         }
     }
 
-    fn add(&mut self, fates: &[Fate]) {
-        for fate in fates {
-            if let Fate::Rejected(_) = fate {
-                self.rejected += 1;
-                self.consecutive += 1;
-            } else {
-                self.consecutive = 0;
-            }
-        }
+    /// Whether dead letters are all that it waits for.
+    fn waits_for_letters(&self) -> bool {
+        self.publications.is_empty() && self.letters.len() > self.letters_sent
     }
-}
 
-/// A batch whose rows are written, and whose dead letters are on their way.
-struct Waiting<'m, 'c> {
-    /// Its messages.
-    range: Range<usize>,
-    fates: Vec<Fate>,
-    begun: Option<Begun<'m, 'm, 'c>>,
-}
+    fn add_letter(&mut self, letter: Publication<'m>) {
+        self.letters_bytes += letter.owned_bytes();
+        let place = self.letters.partition_point(|before| before.message < letter.message);
+        self.letters.insert(place, letter);
+    }
 
-/// A batch of which everything is done.
-struct Done {
-    range: Range<usize>,
-    fates: Vec<Fate>,
-}
-
-/// The batch with which it ended.
-struct Last {
-    /// Its first message.
-    begin: usize,
-    fates: Vec<Fate>,
-    /// So many of its messages are done.
-    finished: usize,
-    broken: Option<Broken>,
-    cut: Option<Cut>,
-}
-
-impl Batch<'_> {
     /// Cuts the batch at `message`, unless it is cut before.
     fn cut_at(&mut self, message: usize, why: CutBy) {
         if self.cut.as_ref().is_none_or(|cut| message < cut.message) {
@@ -152,27 +129,55 @@ impl<'w> Worker<'w> {
     where
         'w: 'm,
     {
-        let (waiting, last) = self.written(messages);
+        let mut batch = Batch::new(messages, self.consecutive_rejects);
+        let (finished, broken) = loop {
+            self.judge(&mut batch);
+            let (open, broken) = match self.write_rows(&mut batch) {
+                Ok(()) => (None, None),
+                Err((open, broken)) => (open, Some(broken)),
+            };
+            // What Kafka acknowledges is waited for once, for as many batches as there are messages in hand: a request with
+            // one dead letter costs the broker as much as one with ten.
+            let goes_on = broken.is_none()
+                && batch.cut.is_none()
+                && batch.waits_for_letters()
+                && batch.batches < BATCHES_IN_HAND
+                && batch.letters_bytes < WEIGHT * self.shared.batch_bytes_max()
+                && batch.fates.len() < messages.len();
+            if goes_on {
+                continue;
+            }
+            // What stands before the first message that is not written can be finished.
+            let written = open.map_or(batch.end(), |open| open.min(batch.end()));
+            break match broken {
+                Some(Broken::Fatal(exit)) => (0, Some(Broken::Fatal(exit))),
+                broken => match self.publish_rest(&mut batch, written) {
+                    Ok(()) => (written, broken),
+                    Err((finished, by)) => {
+                        let by = broken.filter(|_| matches!(by, Broken::Stopped)).unwrap_or(by);
+                        (finished, Some(by))
+                    }
+                },
+            };
+        };
         // Both waits may have ended it, and the queue would stay empty.
         self.fetching.resume();
-        for Done { range, fates } in waiting {
-            let finished = range.len();
-            self.finish(&messages[range], &fates, finished, false);
-        }
-        let Last {
-            begin,
-            fates,
-            finished,
-            broken,
-            cut,
-        } = last;
-        let (rest, taken) = (&messages[begin..], fates.len());
-        let end = match (broken, cut) {
-            (Some(Broken::Stopped), _) => BatchEnd::Stopped,
-            (Some(Broken::Fatal(exit)), _) => BatchEnd::Fatal(exit),
+        let counters = &self.shared.counters;
+        counters.condition_errors_ignored.add(batch.condition_errors_ignored);
+        let Batch { fates, cut, .. } = batch;
+        let taken = fates.len();
+        match (broken, cut) {
+            (Some(broken), _) => {
+                self.finish(messages, &fates, finished, false);
+                let end = match broken {
+                    Broken::Stopped => BatchEnd::Stopped,
+                    Broken::Fatal(exit) => BatchEnd::Fatal(exit),
+                };
+                (messages.len(), end)
+            }
             (None, Some(cut)) => {
-                self.finish(rest, &fates, finished, true);
-                let offset = rest[cut.message].offset();
+                self.finish(messages, &fates, finished, true);
+                let offset = messages[cut.message].offset();
                 let Some(Fate::Rejected(rejected)) = fates.into_iter().nth(cut.message) else {
                     unreachable!("a batch is cut at a rejected message");
                 };
@@ -182,166 +187,30 @@ impl<'w> Worker<'w> {
                     CutBy::Stop => self.stops_at(offset, &rejection, None),
                     CutBy::TooMany(too_many) => self.stops_at(offset, &rejection, Some(too_many)),
                 };
-                return (messages.len(), end);
+                (messages.len(), end)
             }
             (None, None) => {
-                self.finish(&rest[..taken], &fates, finished, false);
-                return (begin + taken, BatchEnd::Finished);
+                self.finish(&messages[..taken], &fates, finished, false);
+                (taken, BatchEnd::Finished)
             }
-        };
-        self.finish(rest, &fates, finished, false);
-        (messages.len(), end)
-    }
-
-    /// Writes and publishes batch after batch of `messages`: one, or, where dead letters are all that it publishes, as many as
-    /// there are messages for, so that their acknowledgement is waited for once. All but the last one are done.
-    fn written<'m>(&self, messages: &'m [BorrowedMessage<'m>]) -> (Vec<Done>, Last)
-    where
-        'w: 'm,
-    {
-        let meanwhile = || self.meanwhile();
-        let calls = self.shared.publisher.as_ref().map(|_| self.publish_calls(&meanwhile));
-        let mut waiting: Vec<Waiting<'m, '_>> = Vec::new();
-        let (mut begin, mut before) = (0, Before::new(self.consecutive_rejects));
-        loop {
-            let mut batch = self.judged(&messages[begin..], before);
-            self.cut_where_too_many(&mut batch);
-            let mut early = std::mem::take(&mut batch.letters);
-            early.truncate(early.partition_point(|letter| letter.message < batch.end()));
-            let begun = match &calls {
-                Some(calls) if !early.is_empty() => Some(Begun::begin(early, calls)),
-                _ => None,
-            };
-            let (open, broken) = match self.write_rows(&mut batch) {
-                Ok(()) => (None, None),
-                Err((open, broken)) => (open, Some(broken)),
-            };
-            self.cut_where_too_many(&mut batch);
-            self.shared
-                .counters
-                .condition_errors_ignored
-                .add(batch.condition_errors_ignored);
-            let range = begin..begin + batch.fates.len();
-            let only_letters = broken.is_none()
-                && batch.cut.is_none()
-                && batch.publications.is_empty()
-                && batch.letters.is_empty()
-                && (begun.is_some() || !waiting.is_empty());
-            if only_letters && range.end < messages.len() {
-                begin = range.end;
-                before.add(&batch.fates);
-                waiting.push(Waiting {
-                    range,
-                    fates: batch.fates,
-                    begun,
-                });
-                continue;
-            }
-            return self.settled(messages, waiting, batch, begin, open, broken, begun);
         }
     }
 
-    /// Waits for what is on its way of the batches before, in their order, and publishes what the last one asks for.
-    #[expect(clippy::too_many_arguments, reason = "the last batch, and how far it came")]
-    fn settled<'m>(
-        &self,
-        messages: &'m [BorrowedMessage<'m>],
-        waiting: Vec<Waiting<'m, '_>>,
-        mut batch: Batch<'m>,
-        begin: usize,
-        open: Option<usize>,
-        broken: Option<Broken>,
-        begun: Option<Begun<'_, 'm, '_>>,
-    ) -> (Vec<Done>, Last) {
-        let mut done = Vec::with_capacity(waiting.len());
-        // Something was sent once more: what was stored behind it has to be, too, or a key would end with an older one.
-        let mut again = false;
-        let mut waiting = waiting.into_iter();
-        while let Some(next) = waiting.next() {
-            let Waiting { range, fates, .. } = next;
-            let of_batch = &messages[range.clone()];
-            let arrived = next.begun.map(|begun| self.arrived(begun, of_batch, &mut again));
-            let Some(Err((finished, by))) = arrived else {
-                done.push(Done { range, fates });
-                continue;
-            };
-            // Nobody waits for those behind it any more.
-            for begun in waiting.filter_map(|waiting| waiting.begun).chain(begun) {
-                self.count_published(&begun.leave());
-            }
-            let last = Last {
-                begin: range.start,
-                fates,
-                finished,
-                broken: Some(by),
-                cut: None,
-            };
-            return (done, last);
-        }
-        // What stands before the first message that is not written can be finished.
-        let written = open.map_or(batch.end(), |open| open.min(batch.end()));
-        let (finished, broken) = match broken {
-            Some(Broken::Fatal(exit)) => {
-                if let Some(begun) = begun {
-                    self.count_published(&begun.leave());
-                }
-                (0, Some(Broken::Fatal(exit)))
-            }
-            broken => match self.publish_rest(&mut batch, written, begun, again) {
-                Ok(()) => (written, broken),
-                Err((finished, by)) => (
-                    finished,
-                    Some(broken.filter(|_| matches!(by, Broken::Stopped)).unwrap_or(by)),
-                ),
-            },
-        };
-        let last = Last {
-            begin,
-            fates: batch.fates,
-            finished,
-            broken,
-            cut: batch.cut,
-        };
-        (done, last)
-    }
-
-    /// Waits for dead letters that are on their way; where `again`, sends them once more, behind what was. `Err`: the first
-    /// message whose letter is not stored, and why.
-    fn arrived(
-        &self,
-        begun: Begun<'_, '_, '_>,
-        messages: &[BorrowedMessage<'_>],
-        again: &mut bool,
-    ) -> Result<(), (usize, Broken)> {
-        let (mut published, letters) = begun.finish();
-        self.count_published(&published);
-        if *again && published.end == PublishEnd::Finished {
-            published = self.publish(&letters);
-        }
-        *again |= published.resent > 0;
-        self.published(&published.end, messages).map_err(|by| {
-            let undone = first_undone(&published, &letters);
-            (undone.unwrap_or(messages.len()), by)
-        })
-    }
-
-    /// All that can be said without the database.
-    fn judged<'m>(&self, messages: &'m [BorrowedMessage<'m>], before: Before) -> Batch<'m>
+    /// All that can be said without the database of the next messages, as many as make a batch of rows.
+    fn judge<'m>(&self, batch: &mut Batch<'m>)
     where
         'w: 'm,
     {
         let rows_max = self.shared.batch_rows_max;
         let bytes_max = WEIGHT * self.shared.batch_bytes_max();
-        let mut plan = Plan::with_capacity(messages.len().min(rows_max) * self.processor.rows_per_message());
+        let messages = batch.messages;
+        let first = batch.fates.len();
+        let mut plan = Plan::with_capacity((messages.len() - first).min(rows_max) * self.processor.rows_per_message());
         let mut output = Output::default();
-        let mut fates = Vec::with_capacity(messages.len());
-        let mut letters = Vec::new();
-        let mut cut = None;
         let mut published_bytes = 0;
-        let mut has_rejected = false;
         let now_ms = now_ms();
-        for (index, message) in messages.iter().enumerate() {
-            // What Kafka acknowledges is waited for once, for as many calls as there are messages in hand.
+        for (index, message) in messages.iter().enumerate().skip(first) {
+            // What a message publishes goes out behind its rows: the more rows at once, the fewer waits.
             let publishes = !output.publications.is_empty();
             let records_max = if publishes {
                 BATCHES_IN_HAND * rows_max
@@ -350,8 +219,9 @@ impl<'w> Worker<'w> {
             };
             let full = plan.records() >= records_max
                 || plan.rows() >= BATCHES_IN_HAND * rows_max
-                || plan.bytes() + published_bytes >= bytes_max;
-            if full {
+                || plan.bytes() + published_bytes + batch.letters_bytes >= bytes_max;
+            // One at the least: what is large is taken alone.
+            if full && index > first {
                 break;
             }
             output.begin(index);
@@ -362,9 +232,10 @@ impl<'w> Worker<'w> {
                 .and_then(|verdict| self.plan(message.offset(), &mut output, &mut plan).map(|()| verdict));
             match judged {
                 Ok(verdict) => {
+                    batch.consecutive = 0;
                     let made = &output.publications[publications..];
                     published_bytes += made.iter().map(Publication::owned_bytes).sum::<usize>();
-                    fates.push(match verdict {
+                    batch.fates.push(match verdict {
                         Verdict::Kept => Fate::Kept,
                         Verdict::Filtered => Fate::Filtered,
                     });
@@ -372,38 +243,39 @@ impl<'w> Worker<'w> {
                 Err(rejection) => {
                     // Also what a processor of somebody's own has left.
                     output.take_back();
-                    has_rejected = true;
                     let rejected = Box::new(Rejected::from(rejection));
-                    match &self.shared.reject {
-                        RejectAction::Hold => cut = Some(CutBy::Hold),
-                        RejectAction::Stop => cut = Some(CutBy::Stop),
-                        RejectAction::Drop => {}
-                        RejectAction::DeadLetter { .. } => {
-                            letters.extend(self.letter(index, message, &rejected, now_ms));
-                        }
+                    let messages = (index + 1) as u64;
+                    let too_many = || {
+                        self.shared
+                            .rejects
+                            .one_more(messages, batch.rejected, batch.consecutive)
+                    };
+                    let cut = match &self.shared.reject {
+                        RejectAction::Hold => Some(CutBy::Hold),
+                        RejectAction::Stop => Some(CutBy::Stop),
+                        RejectAction::Drop | RejectAction::DeadLetter { .. } => too_many().map(CutBy::TooMany),
+                    };
+                    batch.rejected += 1;
+                    batch.consecutive += 1;
+                    if cut.is_none()
+                        && let Some(letter) = self.letter(index, message, &rejected, now_ms)
+                    {
+                        batch.add_letter(letter);
                     }
-                    fates.push(Fate::Rejected(rejected));
-                    if cut.is_some() {
+                    batch.fates.push(Fate::Rejected(rejected));
+                    // Nothing behind it is mapped, and so written: when the rule is corrected it comes again, and a later
+                    // message on its record would make a guard take it for applied.
+                    if let Some(why) = cut {
+                        batch.cut_at(index, why);
                         break;
                     }
                 }
             }
         }
-        Batch {
-            messages,
-            plan,
-            publications: output.publications,
-            letters,
-            letters_sent: 0,
-            condition_errors_ignored: output.condition_errors_ignored,
-            has_rejected,
-            before,
-            cut: cut.map(|why| Cut {
-                message: fates.len() - 1,
-                why,
-            }),
-            fates,
-        }
+        batch.condition_errors_ignored += output.condition_errors_ignored;
+        batch.publications = output.publications;
+        batch.plan = plan;
+        batch.batches += 1;
     }
 
     /// Moves a message's rows into the plan.
@@ -517,7 +389,6 @@ impl<'w> Worker<'w> {
     ) where
         'w: 'm,
     {
-        batch.has_rejected = true;
         let plan = &batch.plan;
         // The refused rows of a message, and with them those that are not sent for their sake.
         let mut by_message: BTreeMap<usize, (Vec<Refused>, Vec<usize>)> = BTreeMap::new();
@@ -581,9 +452,8 @@ impl<'w> Worker<'w> {
                     };
                     let letter = self.letter(message, &batch.messages[message], rejected, now_ms());
                     batch.letters.retain(|letter| letter.message != message);
-                    let place = batch.letters.partition_point(|letter| letter.message < message);
                     if let Some(letter) = letter {
-                        batch.letters.insert(place, letter);
+                        batch.add_letter(letter);
                     }
                 }
             }
@@ -591,27 +461,26 @@ impl<'w> Worker<'w> {
         self.cut_where_too_many(batch);
     }
 
-    /// Before anything of it is published: at the first rejected message that is one too many the service stops.
+    /// Before anything of it is published: at the first message that the database has rejected and that is one too many the
+    /// service stops. Its record holds what is behind it; behind what the rules rejected other rows are written already, so
+    /// those go their way.
     fn cut_where_too_many(&self, batch: &mut Batch<'_>) {
-        if !batch.has_rejected {
-            return;
-        }
-        let Before {
-            mut rejected,
-            mut consecutive,
-        } = batch.before;
+        let (mut rejected, mut consecutive) = (0, self.consecutive_rejects);
         for index in 0..batch.end() {
-            if let Fate::Rejected(_) = batch.fates[index] {
-                if let Some(too_many) = self.shared.rejects.one_more(rejected, consecutive) {
-                    batch.cut_at(index, CutBy::TooMany(too_many));
-                    return;
-                }
-                rejected += 1;
-                consecutive += 1;
-            } else {
+            let Fate::Rejected(of) = &batch.fates[index] else {
                 consecutive = 0;
+                continue;
+            };
+            let is_held = matches!(of.rows_not_done, RowsNotDone::These(_));
+            let one_more = || self.shared.rejects.one_more(index as u64 + 1, rejected, consecutive);
+            if is_held && let Some(too_many) = one_more() {
+                batch.cut_at(index, CutBy::TooMany(too_many));
+                return;
             }
+            rejected += 1;
+            consecutive += 1;
         }
+        (batch.rejected, batch.consecutive) = (rejected, consecutive);
     }
 
     fn letter<'m>(
@@ -663,100 +532,43 @@ impl<'w> Worker<'w> {
         self.fetching.look_at_end();
     }
 
-    /// Publishes what messages before `end` ask for, and their dead letters, of which `begun` are on their way; where `again`,
-    /// those are sent once more, behind what was. `Err`: how many messages are done all the same, and why not all.
-    fn publish_rest<'m>(
-        &self,
-        batch: &mut Batch<'m>,
-        end: usize,
-        begun: Option<Begun<'_, 'm, '_>>,
-        mut again: bool,
-    ) -> Result<(), (usize, Broken)> {
+    /// Publishes what messages before `end` ask for, and their dead letters; `Err`: how many messages are done all the
+    /// same, and why not all.
+    fn publish_rest(&self, batch: &mut Batch<'_>, end: usize) -> Result<(), (usize, Broken)> {
         let mut publications = std::mem::take(&mut batch.publications);
         publications.truncate(publications.partition_point(|publication| publication.message < end));
-        let mut letters = std::mem::take(&mut batch.letters);
+        let mut letters = std::mem::take(&mut batch.letters).split_off(batch.letters_sent);
         letters.truncate(letters.partition_point(|letter| letter.message < end));
-        let letters_sent = batch.letters_sent.min(letters.len());
-        if letters.is_empty() && !again {
-            // The usual way: both are waited for together.
-            let published = (!publications.is_empty()).then(|| self.publish(&publications));
-            let broken = published.and_then(|published| {
-                let undone = first_undone(&published, &publications).unwrap_or(end);
-                self.published(&published.end, batch.messages)
-                    .err()
-                    .map(|by| (undone, by))
-            });
-            return match (begun, broken) {
-                (Some(begun), Some((undone, by @ Broken::Fatal(_)))) => {
-                    self.count_published(&begun.leave());
-                    Err((undone, by))
-                }
-                (Some(begun), broken) => match (self.arrived(begun, batch.messages, &mut again), broken) {
-                    (Ok(()), broken) => broken.map_or(Ok(()), Err),
-                    (Err((first, by)), broken) => Err((first.min(broken.map_or(end, |(undone, _)| undone)), by)),
-                },
-                (None, broken) => broken.map_or(Ok(()), Err),
-            };
-        }
-        // Letters that the database made stand between those that are on their way, and all of a key in order: from the
-        // first that has gone too early on, all go again.
-        let unsent = letters.get(letters_sent).map(|letter| letter.message);
-        let mut early = Vec::new();
-        if let Some(begun) = begun {
-            let (published, letters) = begun.finish();
-            self.count_published(&published);
-            self.published(&published.end, batch.messages).map_err(|by| {
-                let firsts = [
-                    first_undone(&published, &letters),
-                    publications.first().map(|publication| publication.message),
-                    unsent,
-                ];
-                (firsts.into_iter().flatten().fold(end, usize::min), by)
-            })?;
-            early = letters.into_owned();
-        }
-        let first = letters.first().map(|letter| letter.message);
-        let too_early = early.iter().map(|letter| letter.message);
-        let from = too_early
-            .filter(|message| again || first.is_some_and(|first| *message > first))
-            .min();
-        let is_due = |letter: &Publication<'_>| {
-            let begin = from.into_iter().chain(unsent).min();
-            letter.message < end && begin.is_some_and(|begin| letter.message >= begin)
-        };
-        let mut due: Vec<Publication<'m>> = letters.into_iter().chain(early).filter(is_due).collect();
-        due.sort_by_key(|letter| letter.message);
-        publications.append(&mut due);
+        publications.append(&mut letters);
         if publications.is_empty() {
             return Ok(());
         }
         let published = self.publish(&publications);
-        self.published(&published.end, batch.messages)
-            .map_err(|by| (first_undone(&published, &publications).unwrap_or(end), by))
+        self.published(&published.end, batch.messages).map_err(|broken| {
+            let undone = publications[published.done..]
+                .iter()
+                .map(|publication| publication.message);
+            (undone.fold(end, usize::min), broken)
+        })
     }
 
     fn publish(&self, publications: &[Publication<'_>]) -> Published {
-        let published = publish(publications, &self.publish_calls(&|| self.meanwhile()));
-        self.count_published(&published);
-        published
-    }
-
-    fn publish_calls<'c>(&'c self, meanwhile: &'c dyn Fn()) -> PublishCalls<'c> {
         let Some(publisher) = &self.shared.publisher else {
-            unreachable!("where anything is published there is a producer");
+            unreachable!("there is a producer where Processor::produced_topics names a topic");
         };
-        PublishCalls {
-            publisher: &**publisher,
-            stop: self.stop,
-            finish_max: self.shared.finish_max,
-            meanwhile,
-        }
-    }
-
-    fn count_published(&self, published: &Published) {
+        let published = publish(
+            publications,
+            &PublishCalls {
+                publisher: &**publisher,
+                stop: self.stop,
+                finish_max: self.shared.finish_max,
+                meanwhile: &|| self.meanwhile(),
+            },
+        );
         let counters = &self.shared.counters;
         counters.messages_published.add(published.done as u64);
         counters.messages_published_again.add(published.resent);
+        published
     }
 
     fn published(&self, end: &PublishEnd, messages: &[BorrowedMessage<'_>]) -> Result<(), Broken> {
@@ -883,12 +695,6 @@ impl<'w> Worker<'w> {
             },
         }
     }
-}
-
-/// The first message of which something is not stored.
-fn first_undone(published: &Published, publications: &[Publication<'_>]) -> Option<usize> {
-    let undone = publications.get(published.done..)?.iter();
-    undone.map(|publication| publication.message).min()
 }
 
 fn all_headers<'m>(message: &'m BorrowedMessage<'m>) -> Vec<(&'m str, Option<&'m [u8]>)> {
