@@ -605,19 +605,32 @@ fn while_the_dead_letter_topic_is_away_no_offset_passes_the_message_and_then_all
 
 #[test]
 fn nothing_later_goes_to_a_record_that_refused_a_row_before_its_dead_letter_is_acknowledged() {
+    nothing_later_goes_to_a_record_that_refused_a_row(30, 11);
+}
+
+/// The next message of the record does not fit the batch.
+#[test]
+fn nothing_of_a_later_batch_goes_to_a_record_that_refused_a_row_before_its_dead_letter_is_acknowledged() {
+    nothing_later_goes_to_a_record_that_refused_a_row(90, 60);
+}
+
+/// The tenth of the messages is refused; `next` is the first behind it that is of its record.
+fn nothing_later_goes_to_a_record_that_refused_a_row(messages: i64, next: i64) {
+    let last = messages - 1;
     let kafka = Kafka::mock();
     let topic = kafka.topic("events", 2);
     let dead = kafka.topic("dead", 1);
     let sim = simulator_with_records_of(2000);
     let big = "x".repeat(3000);
-    let messages: Vec<String> = (0..30)
+    let messages: Vec<String> = (0..messages)
         .map(|n| {
             let text = if n == 10 {
                 format!(r#", "text": "{big}""#)
             } else {
                 String::new()
             };
-            format!(r#"{{"user": "one", "id": "m{n}", "n": {n}{text}}}"#)
+            let user = if n > 10 && n < next { "other" } else { "one" };
+            format!(r#"{{"user": "{user}", "id": "m{n}", "n": {n}{text}}}"#)
         })
         .collect();
     let messages: Vec<Sent<'_>> = messages.iter().map(|payload| sent("one", payload)).collect();
@@ -640,7 +653,7 @@ fn nothing_later_goes_to_a_record_that_refused_a_row_before_its_dead_letter_is_a
         assert_eq!(n_of_user(), Some(9));
     }
     kafka.heal_topic(&dead.name);
-    wait_until("the record to go on", n_of_user, |n| *n == Some(29));
+    wait_until("the record to go on", n_of_user, |n| *n == Some(last));
     wait_end(&topic, &setup);
     let ended = service.stop();
     ended.assert(Exit::Stopped);

@@ -65,6 +65,8 @@ struct Batch<'m> {
     letters_bytes: usize,
     /// Of how many calls it has been made.
     batches: usize,
+    /// The database has refused a row: its record takes nothing before the dead letter is acknowledged.
+    holds_records: bool,
     condition_errors_ignored: u64,
     /// Rejected so far, and the last so many one after another, those before it included.
     rejected: u64,
@@ -84,6 +86,7 @@ impl<'m> Batch<'m> {
             letters_sent: 0,
             letters_bytes: 0,
             batches: 0,
+            holds_records: false,
             condition_errors_ignored: 0,
             rejected: 0,
             consecutive,
@@ -91,9 +94,9 @@ impl<'m> Batch<'m> {
         }
     }
 
-    /// Whether dead letters are all that it waits for.
+    /// Whether dead letters are all that it waits for, and nothing of what comes next waits for them.
     fn waits_for_letters(&self) -> bool {
-        self.publications.is_empty() && self.letters.len() > self.letters_sent
+        self.publications.is_empty() && !self.holds_records && self.letters.len() > self.letters_sent
     }
 
     fn add_letter(&mut self, letter: Publication<'m>) {
@@ -389,6 +392,7 @@ impl<'w> Worker<'w> {
     ) where
         'w: 'm,
     {
+        batch.holds_records = true;
         let plan = &batch.plan;
         // The refused rows of a message, and with them those that are not sent for their sake.
         let mut by_message: BTreeMap<usize, (Vec<Refused>, Vec<usize>)> = BTreeMap::new();
