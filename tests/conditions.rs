@@ -7,7 +7,6 @@
 
 mod support;
 
-use penstock::ops::exit::Exit;
 use penstock::sim::Value;
 use support::{Kafka, Service, Setup, Topic, sent, simulator};
 
@@ -56,10 +55,7 @@ fn every_message_is_written_filtered_or_a_dead_letter_that_says_which_condition(
     let sim = simulator();
     topic.produce(0, &MESSAGES.map(|payload| sent("k", payload)));
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&routes("", &dead));
-    let service = Service::start(&setup);
-    topic.wait_committed(&setup.group, &topic.ends());
-    let ended = service.stop();
-    ended.assert_accounted(Exit::Stopped);
+    let ended = Service::run_to_the_ends_of(&topic, &setup);
     let counters = &ended.counters;
     let counted = (
         counters.messages_written.get(),
@@ -110,10 +106,7 @@ fn a_condition_that_opted_out_filters_what_it_cannot_compute_and_counts_it_apart
     let sim = simulator();
     topic.produce(0, &MESSAGES.map(|payload| sent("k", payload)));
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&routes("when_error = \"false\"", &dead));
-    let service = Service::start(&setup);
-    topic.wait_committed(&setup.group, &topic.ends());
-    let ended = service.stop();
-    ended.assert_accounted(Exit::Stopped);
+    let ended = Service::run_to_the_ends_of(&topic, &setup);
     let counters = &ended.counters;
     let counted = (
         counters.messages_written.get(),

@@ -66,10 +66,7 @@ fn a_dead_letter_is_the_message_as_it_came_and_says_what_is_wrong_with_it() {
         ],
     );
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&dead_letters(WRITE, &dead, ""));
-    let service = Service::start(&setup);
-    wait_end(&topic, &setup);
-    let ended = service.stop();
-    ended.assert(Exit::Stopped);
+    let ended = Service::run_to_the_ends_of(&topic, &setup);
     let counters = &ended.counters;
     assert_eq!(
         (counters.messages_written.get(), counters.messages_dead_lettered.get()),
@@ -159,9 +156,7 @@ fn dead_letters_can_bear_the_header_names_of_kafka_connect() {
     topic.produce(0, &[sent("b", "{"), sent("c", r#"{"n": 3}"#)]);
     let routes = dead_letters(WRITE, &dead, "headers = \"connect\"");
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&routes);
-    let service = Service::start(&setup);
-    wait_end(&topic, &setup);
-    service.stop().assert(Exit::Stopped);
+    Service::run_to_the_ends_of(&topic, &setup);
     let letters = dead.read(2);
     assert_headers(
         &letters[0],
@@ -223,10 +218,7 @@ fn a_row_that_the_database_refuses_makes_a_dead_letter_that_says_which_and_its_r
     let messages: Vec<Sent<'_>> = messages.iter().map(|payload| sent("one", payload)).collect();
     topic.produce(0, &messages);
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&dead_letters(TWO_WRITES, &dead, ""));
-    let service = Service::start(&setup);
-    wait_end(&topic, &setup);
-    let ended = service.stop();
-    ended.assert(Exit::Stopped);
+    let ended = Service::run_to_the_ends_of(&topic, &setup);
     assert_eq!(ended.counters.messages_dead_lettered.get(), 4);
     assert_eq!(ended.counters.messages_written.get(), 26);
     let int = |set: &str, key: &str| sim.get("test", set, key).and_then(|record| record.int("n"));
@@ -289,10 +281,7 @@ fn dead_letters_of_one_key_are_in_order_whoever_rejects_them() {
     let messages: Vec<Sent<'_>> = messages.iter().map(|payload| sent("one", payload)).collect();
     topic.produce(0, &messages);
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&dead_letters(TWO_WRITES, &dead, ""));
-    let service = Service::start(&setup);
-    wait_end(&topic, &setup);
-    let ended = service.stop();
-    ended.assert(Exit::Stopped);
+    let ended = Service::run_to_the_ends_of(&topic, &setup);
     assert_eq!(ended.counters.messages_dead_lettered.get(), 20);
     let odd: Vec<i64> = (0..40).filter(|n| n % 2 == 1).collect();
     assert_eq!(last_offsets(&dead), odd);
@@ -317,10 +306,7 @@ fn dead_letters_of_many_batches_are_there_once_and_in_order() {
     let messages: Vec<Sent<'_>> = messages.iter().map(|payload| sent("one", payload)).collect();
     topic.produce(0, &messages);
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&dead_letters(WRITE, &dead, ""));
-    let service = Service::start(&setup);
-    wait_end(&topic, &setup);
-    let ended = service.stop();
-    ended.assert(Exit::Stopped);
+    let ended = Service::run_to_the_ends_of(&topic, &setup);
     let bad: Vec<i64> = (0..3000).filter(|n| n % 7 == 3).collect();
     assert_eq!(ended.counters.messages_dead_lettered.get(), bad.len() as u64);
     let there: Vec<i64> = dead
@@ -351,10 +337,7 @@ fn what_is_dropped_is_counted_and_the_rest_goes_on() {
     );
     let routes = format!("{WRITE}\n[reject]\naction = \"drop\"\n");
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&routes);
-    let service = Service::start(&setup);
-    wait_end(&topic, &setup);
-    let ended = service.stop();
-    ended.assert(Exit::Stopped);
+    let ended = Service::run_to_the_ends_of(&topic, &setup);
     let counters = &ended.counters;
     assert_eq!(
         (counters.messages_written.get(), counters.messages_dropped.get()),
@@ -454,9 +437,7 @@ fn nothing_behind_the_message_at_which_a_limit_stops_the_service_is_applied() {
     topic.wait_committed(&setup.group, &[Some(2)]);
     assert!(sim.get("test", "s", "one").is_none());
     let corrected = setup.clone().routes(&dead_letters(&add("n"), &dead, limit));
-    let service = Service::start(&corrected);
-    wait_end(&topic, &corrected);
-    service.stop().assert(Exit::Stopped);
+    Service::run_to_the_ends_of(&topic, &corrected);
     assert_eq!(
         sim.get("test", "s", "one").and_then(|record| record.int("sum")),
         Some(12)
@@ -502,10 +483,7 @@ fn a_route_publishes_messages_as_they_came_and_as_objects_made_of_their_fields()
     );
     let routes = PUBLISH.replace("OUT", &out.name).replace("MADE", &made.name);
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&routes);
-    let service = Service::start(&setup);
-    wait_end(&topic, &setup);
-    let ended = service.stop();
-    ended.assert(Exit::Stopped);
+    let ended = Service::run_to_the_ends_of(&topic, &setup);
     assert_eq!(ended.counters.messages_published.get(), 4);
     assert_eq!(ended.counters.messages_written.get(), 2);
 
@@ -554,9 +532,7 @@ fn what_a_rejected_message_would_publish_is_not_published() {
     );
     let publish = format!("{WRITE}\n  [[route.publish]]\n  topic = \"{}\"\n", out.name);
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&dead_letters(&publish, &dead, ""));
-    let service = Service::start(&setup);
-    wait_end(&topic, &setup);
-    service.stop().assert(Exit::Stopped);
+    Service::run_to_the_ends_of(&topic, &setup);
     let published: Vec<String> = out.read(2).iter().map(|read| read.text().to_owned()).collect();
     assert_eq!(published, [r#"{"id": "a", "n": 1}"#, r#"{"id": "a", "n": 3}"#]);
     assert_eq!(out.ends(), [Some(2)]);

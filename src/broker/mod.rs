@@ -21,10 +21,12 @@ use std::sync::Arc;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::BaseConsumer;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::config::model::{Kafka, Secret};
 use crate::ops::memory::MemoryPlan;
+use crate::pipeline::map::Message;
 pub use context::Context;
 
 /// The group's consumer, with our callbacks.
@@ -112,4 +114,20 @@ fn connection_config_of(kafka: &Kafka, properties: &[(String, Secret)]) -> Clien
         RDKafkaLogLevel::Info
     });
     config
+}
+
+/// A message as the stages see it; its headers only where they are asked for.
+pub fn view<'m>(message: &'m BorrowedMessage<'_>, with_headers: bool) -> Message<'m> {
+    let headers = message.headers().filter(|_| with_headers);
+    Message {
+        topic: message.topic(),
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis(),
+        key: message.key(),
+        payload: message.payload(),
+        headers: headers
+            .map(|headers| headers.iter().map(|header| (header.key, header.value)).collect())
+            .unwrap_or_default(),
+    }
 }

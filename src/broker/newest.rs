@@ -12,13 +12,13 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::message::Message as _;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::committed::is_refusal;
-use super::connection_config;
 use super::context::log_librdkafka;
+use super::{connection_config, view};
 use crate::config::model::Kafka;
 use crate::pipeline::map::Message;
 
@@ -164,7 +164,7 @@ fn read(
                 let (partition, offset) = (message.partition(), message.offset());
                 if let Some(end) = ends.get(&partition).copied() {
                     if offset < end {
-                        take(&view(&message));
+                        take(&view(&message, true));
                     }
                     if offset + 1 >= end {
                         ends.remove(&partition);
@@ -183,19 +183,4 @@ fn is_passing(code: RDKafkaErrorCode) -> bool {
         code,
         Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve | Code::OperationTimedOut
     )
-}
-
-fn view<'m>(message: &'m BorrowedMessage<'_>) -> Message<'m> {
-    Message {
-        topic: message.topic(),
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis(),
-        key: message.key(),
-        payload: message.payload(),
-        headers: message
-            .headers()
-            .map(|headers| headers.iter().map(|header| (header.key, header.value)).collect())
-            .unwrap_or_default(),
-    }
 }

@@ -5,29 +5,15 @@ use std::sync::Arc;
 use super::guard::{Guard, GuardIdentity};
 use super::row::{Op, RecordKey, Row, RowAction, RowRules, RowTtl, Target};
 use super::value::Value;
-use crate::config::model::{InDoubt, Mode, OnConflict};
 use crate::ops::counters::Counters;
 use crate::pressure::Pressure;
 
 /// A plain write of bins.
-pub const RULES: RowRules = RowRules {
-    line: 1,
-    mode: Mode::Update,
-    on_conflict: OnConflict::Reject,
-    guarded: false,
-    newer_bin: None,
-    ttl_on_create: false,
-    repeatable: true,
-    in_doubt: InDoubt::Retry,
-};
+pub const RULES: RowRules = RowRules::UPDATE;
 
 /// What a replay would show in.
 pub fn guarded() -> RowRules {
-    RowRules {
-        guarded: true,
-        repeatable: false,
-        ..RULES
-    }
+    RowRules::guarded()
 }
 
 pub fn versioned() -> RowRules {
@@ -38,11 +24,7 @@ pub fn versioned() -> RowRules {
 }
 
 pub fn target(namespace: &str) -> Arc<Target> {
-    Arc::new(Target {
-        namespace: namespace.into(),
-        set: "s".into(),
-        send_key: false,
-    })
+    Arc::new(Target::new(namespace, "s"))
 }
 
 pub fn guard() -> Guard {

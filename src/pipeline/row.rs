@@ -58,25 +58,23 @@ pub struct RowRules {
 
 impl RowRules {
     /// Rows that make or change a record, and can be sent twice: they set bins.
-    pub fn update() -> RowRules {
-        RowRules {
-            line: 0,
-            mode: Mode::Update,
-            on_conflict: OnConflict::Reject,
-            guarded: false,
-            newer_bin: None,
-            ttl_on_create: false,
-            repeatable: true,
-            in_doubt: InDoubt::Retry,
-        }
-    }
+    pub const UPDATE: RowRules = RowRules {
+        line: 0,
+        mode: Mode::Update,
+        on_conflict: OnConflict::Reject,
+        guarded: false,
+        newer_bin: None,
+        ttl_on_create: false,
+        repeatable: true,
+        in_doubt: InDoubt::Retry,
+    };
 
     /// Rows that count or append: the record refuses a message that it has taken already.
     pub fn guarded() -> RowRules {
         RowRules {
             guarded: true,
             repeatable: false,
-            ..RowRules::update()
+            ..RowRules::UPDATE
         }
     }
 }

@@ -10,14 +10,15 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use log::{debug, error, warn};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::message::{BorrowedMessage, Message as _};
 
 use super::held::rejection_of;
 use super::{BATCHES_IN_HAND, BatchEnd, WEIGHT, Worker, now_ms, signed};
+use crate::broker::view;
 use crate::config::model::{InDoubt, RejectAction};
 use crate::ops::exit::Exit;
 use crate::pipeline::guard::{OFFSET_END, mark};
-use crate::pipeline::map::{Message, Reason, Rejection};
+use crate::pipeline::map::{Reason, Rejection};
 use crate::pipeline::output::{Output, Verdict};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::publication::Publication;
@@ -212,6 +213,7 @@ impl<'w> Worker<'w> {
         let mut output = Output::default();
         let mut published_bytes = 0;
         let now_ms = now_ms();
+        let wants_headers = self.processor.wants_headers();
         for (index, message) in messages.iter().enumerate().skip(first) {
             // What a message publishes goes out behind its rows: the more rows at once, the fewer waits.
             let publishes = !output.publications.is_empty();
@@ -231,7 +233,7 @@ impl<'w> Worker<'w> {
             let publications = output.publications.len();
             let judged = self
                 .processor
-                .process(&self.view(message), now_ms, &mut output)
+                .process(&view(message, wants_headers), now_ms, &mut output)
                 .and_then(|verdict| self.plan(message.offset(), &mut output, &mut plan).map(|()| verdict));
             match judged {
                 Ok(verdict) => {
@@ -500,15 +502,20 @@ impl<'w> Worker<'w> {
         let RejectAction::DeadLetter { topic, headers } = &self.shared.reject else {
             return None;
         };
-        let mut view = self.view(message);
-        view.headers = all_headers(message);
         let topic_id = self.topic_id.to_string();
         let origin = Origin {
             group: &self.shared.group,
             topic_id: (!self.topic_id.is_none()).then_some(topic_id.as_str()),
             now_ms,
         };
-        Some(dead_letter(topic, *headers, index, &view, rejected, origin))
+        Some(dead_letter(
+            topic,
+            *headers,
+            index,
+            &view(message, true),
+            rejected,
+            origin,
+        ))
     }
 
     fn write(&self, plan: &Plan<'_>) -> Written {
@@ -682,28 +689,5 @@ impl<'w> Worker<'w> {
             message.offset(),
             reason.as_str(),
         );
-    }
-
-    fn view<'m>(&self, message: &'m BorrowedMessage<'m>) -> Message<'m> {
-        Message {
-            topic: message.topic(),
-            partition: message.partition(),
-            offset: message.offset(),
-            timestamp_ms: message.timestamp().to_millis(),
-            key: message.key(),
-            payload: message.payload(),
-            headers: if self.processor.wants_headers() {
-                all_headers(message)
-            } else {
-                Vec::new()
-            },
-        }
-    }
-}
-
-fn all_headers<'m>(message: &'m BorrowedMessage<'m>) -> Vec<(&'m str, Option<&'m [u8]>)> {
-    match message.headers() {
-        Some(headers) => headers.iter().map(|header| (header.key, header.value)).collect(),
-        None => Vec::new(),
     }
 }

@@ -784,6 +784,15 @@ impl Service {
         }
     }
 
+    /// Runs it until the topic's ends are committed, and stops it; fails unless it ends so, with everything accounted for.
+    pub fn run_to_the_ends_of(topic: &Topic, setup: &Setup) -> Ended {
+        let service = Service::start(setup);
+        topic.wait_committed(&setup.group, &topic.ends());
+        let ended = service.stop();
+        ended.assert(Exit::Stopped);
+        ended
+    }
+
     /// Waits until this many messages are written.
     pub fn wait_written(&self, messages: u64) {
         self.wait_for("messages to be written", |counters| {
