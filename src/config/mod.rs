@@ -102,11 +102,6 @@ fn read_and_checked(
     checked(&text, file_name, outside, sections)
 }
 
-/// As [`parse`], for a program whose rules are code: the text has no `[[route]]`.
-pub fn parse_settings(text: &str, file_name: &str) -> Result<Config, Faults> {
-    checked(text, file_name, &System::default(), sections::settings)
-}
-
 /// Checks the configuration in `text`; `file_name` is what faults call it. A relative `${file:…}` is looked up in the
 /// working directory.
 pub fn parse(text: &str, file_name: &str) -> Result<Config, Faults> {

@@ -20,7 +20,6 @@ use std::fmt;
 use crate::config::model::{Format, Tombstone};
 use crate::pipeline::decode::{self, DecodeError, Fields, PathTree};
 use crate::pipeline::output::{Output, Verdict};
-use crate::pipeline::row::Target;
 use crate::processor::Processor;
 
 pub use compile::CompileError;
@@ -170,22 +169,6 @@ impl Mapping {
     /// The rules for one topic; `None` when no route takes it.
     pub fn topic(&self, topic: &str) -> Option<&TopicMapping> {
         self.topics.get(topic)
-    }
-
-    /// Every target any rule can write to, each once.
-    pub fn targets(&self) -> Vec<&Target> {
-        let mut targets: Vec<&Target> = Vec::new();
-        for target in self
-            .topics
-            .values()
-            .flat_map(TopicMapping::writes)
-            .flat_map(|w| w.target.all())
-        {
-            if !targets.contains(&&**target) {
-                targets.push(target);
-            }
-        }
-        targets
     }
 
     /// The topics with their rules, each its own.
