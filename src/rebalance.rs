@@ -79,7 +79,9 @@ impl Progress {
     /// So many messages more are in hand.
     pub fn taken(&self, messages: u64) {
         self.taken.fetch_add(messages, Relaxed);
-        self.in_hand.store(messages > 0, Relaxed);
+        if messages > 0 {
+            self.in_hand.store(true, Relaxed);
+        }
     }
 
     pub fn nothing_in_hand(&self) {

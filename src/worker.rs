@@ -1,6 +1,6 @@
 //! READ FIRST: one partition's loop, on a thread of its own.
 //!
-//! intake → decode → map → plan → write → commit, one batch after another, each step on this thread. A batch is
+//! intake → decode → map → plan → write → publish → commit, one batch after another, each step on this thread. A batch is
 //! whatever is in the partition's queue, up to the caps: at low load a message is written alone and at once, at
 //! high load batches fill by themselves. The worker blocks on the database; a blocked worker does not take from
 //! its queue; a full queue stops its fetches. That is the whole of back-pressure.
@@ -12,6 +12,8 @@
 mod fetching;
 // A batch on its way.
 mod batch;
+// Done, but for what Kafka acknowledges.
+mod pending;
 // Commits, and a log that does not go on as it should.
 mod offsets;
 // What a person is told of a partition that is held.
@@ -44,8 +46,10 @@ use crate::processor::{Processor, Processors};
 use crate::rebalance::Progress;
 use crate::rejects::Rejects;
 use crate::shutdown::{Stop, StopKind};
+use batch::Broken;
 use fetching::Fetching;
 use offsets::Commit;
+use pending::Pending;
 
 /// How long an idle worker waits for a message before it looks at the stop flag and the commit interval.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
@@ -180,6 +184,7 @@ pub fn run(
         last_commit: Instant::now(),
         held: false,
         fetching: Fetching::new(shared, consumer, partition, progress),
+        pending: Pending::new(stop),
         carried: None,
         unreadable: None,
         gone: false,
@@ -193,6 +198,7 @@ pub fn run(
         Ok(()) => worker.run(queue),
         Err(end) => end,
     };
+    let end = worker.close(end);
     worker.fetching.resume();
     worker.adopt_carried();
     match end {
@@ -223,6 +229,7 @@ struct Worker<'w> {
     last_commit: Instant,
     held: bool,
     fetching: Fetching<'w>,
+    pending: Pending,
     /// A message whose offset went back, while the batch before it is written.
     carried: Option<BorrowedMessage<'w>>,
     /// Kafka holds something here that cannot be read: nothing behind it may be committed.
@@ -303,6 +310,7 @@ impl<'w> Worker<'w> {
             if !messages.is_empty() {
                 crate::broker::provoke::panic_where_asked_for(self.partition);
             }
+            let is_dry = messages.is_empty();
             let mut rest = messages.as_slice();
             while !rest.is_empty() {
                 let (taken, end) = self.batch(rest);
@@ -315,6 +323,15 @@ impl<'w> Worker<'w> {
                 }
             }
             messages.clear();
+            // There is nothing else to do, or nothing comes behind it.
+            if (is_dry || self.unreadable.is_some() || self.gone)
+                && let Err(broken) = self.settle()
+            {
+                return match broken {
+                    Broken::Stopped => WorkerEnd::Stopped,
+                    Broken::Fatal(exit) => WorkerEnd::Fatal(exit),
+                };
+            }
             self.progress.nothing_in_hand();
             if !self.held
                 && let Some(error) = self.unreadable.take()
@@ -353,15 +370,16 @@ impl<'w> Worker<'w> {
         }
         let mut bytes = 0;
         while messages.len() < messages_max && bytes < self.shared.batch_bytes_max() {
-            let wait = if messages.is_empty() { IDLE_WAIT } else { Duration::ZERO };
+            let waits = messages.is_empty() && self.pending.is_empty();
+            let wait = if waits { IDLE_WAIT } else { Duration::ZERO };
             match self.carried.take().map(Ok).or_else(|| queue.poll(wait)) {
                 None => {
-                    self.fetching.is_dry(messages.is_empty());
+                    self.fetching.is_dry(waits);
                     break;
                 }
                 Some(Ok(message)) if self.tracker.goes_back(message.offset()) => {
-                    if !messages.is_empty() {
-                        // It begins a batch of its own, when all before it is written.
+                    if !waits {
+                        // It begins a batch of its own, when all before it is finished.
                         self.carried = Some(message);
                         break;
                     }

@@ -126,7 +126,7 @@ fn requests_that_are_too_large_for_the_topic_go_in_parts_and_a_message_that_is_e
     let PublishEnd::Fatal(fatal @ PublishFatal::TooLarge { .. }) = published.end else {
         panic!("{published:?}");
     };
-    assert_eq!((fatal.exit(), fatal.message()), (Exit::Rejected, Some(150)));
+    assert_eq!((fatal.exit(), fatal.offset()), (Exit::Rejected, Some(150)));
     assert!(fatal.to_string().contains(&topic.name), "{fatal}");
 }
 
@@ -143,7 +143,7 @@ fn a_compacted_topic_refuses_the_one_message_without_a_key() {
     let PublishEnd::Fatal(fatal @ PublishFatal::Refused { .. }) = published.end else {
         panic!("{published:?}");
     };
-    assert_eq!((fatal.exit(), fatal.message()), (Exit::Rejected, Some(30)));
+    assert_eq!((fatal.exit(), fatal.offset()), (Exit::Rejected, Some(30)));
     assert!(fatal.to_string().contains(&topic.name), "{fatal}");
     assert_eq!(stored(&topic).len(), 30);
 }

@@ -352,7 +352,7 @@ fn a_message_that_the_topic_finds_too_large_ends_it_with_the_topics_name() {
         panic!("{published:?}");
     };
     assert_eq!(
-        (fatal.exit(), fatal.message(), published.done),
+        (fatal.exit(), fatal.offset(), published.done),
         (Exit::Rejected, Some(0), 0)
     );
     let text = fatal.to_string();
@@ -384,7 +384,7 @@ fn a_message_that_can_never_be_sent_ends_it_with_the_topic_and_the_cure() {
         let PublishEnd::Fatal(fatal) = published.end else {
             panic!("{published:?}");
         };
-        assert_eq!((fatal.exit(), fatal.message()), (Exit::Rejected, Some(1)));
+        assert_eq!((fatal.exit(), fatal.offset()), (Exit::Rejected, Some(1)));
         let text = fatal.to_string();
         assert!(text.contains(&topic.name) && text.contains(cure), "{text}");
     }

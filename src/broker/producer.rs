@@ -35,7 +35,7 @@ use super::context::log_librdkafka;
 use crate::config::model::Kafka;
 use crate::ops::memory::{MemoryPlan, PRODUCED_MESSAGE_BYTES};
 use crate::pipeline::delivery::{Meaning, meaning};
-use crate::pipeline::publication::Publication;
+use crate::pipeline::publication::Outgoing;
 use crate::pipeline::publish::{Failure, Place, Publisher, Reports, Unsent};
 use crate::shutdown::Stop;
 
@@ -278,13 +278,13 @@ impl Producer {
 impl Publisher for Producer {
     fn send(
         &self,
-        publication: &Publication<'_>,
+        topic: &str,
+        message: &Outgoing,
         place: Place,
         reports: &Arc<Reports>,
         alone: bool,
     ) -> Result<(), Unsent> {
-        let topic = publication.topic;
-        let bytes = publication.bytes() + PRODUCED_MESSAGE_BYTES + HEADER_BYTES * publication.headers.len() as u64;
+        let bytes = message.bytes() + PRODUCED_MESSAGE_BYTES + HEADER_BYTES * message.headers.len() as u64;
         self.flow.enter(topic, bytes, reports, alone)?;
         let mut record: BaseRecord<'_, [u8], [u8], Box<Ticket>> = BaseRecord::with_opaque_to(
             topic,
@@ -295,13 +295,13 @@ impl Publisher for Producer {
                 alone,
             }),
         );
-        record.key = publication.key.as_deref();
-        record.payload = publication.payload.as_deref();
-        record.timestamp = publication.timestamp_ms;
-        if !publication.headers.is_empty() {
-            let headers = publication.headers.iter();
+        record.key = message.key.as_deref();
+        record.payload = message.payload.as_deref();
+        record.timestamp = message.timestamp_ms;
+        if !message.headers.is_empty() {
+            let headers = message.headers.iter();
             record.headers = Some(headers.fold(
-                OwnedHeaders::new_with_capacity(publication.headers.len()),
+                OwnedHeaders::new_with_capacity(message.headers.len()),
                 |headers, (key, value)| {
                     headers.insert(Header {
                         key,
@@ -735,16 +735,14 @@ mod tests {
         let memory = crate::ops::memory::plan(256 << 20, 1 << 20, 1, 1, true).unwrap();
         let producer = Producer::new(&config.kafka, &memory).unwrap();
         let client = Arc::downgrade(&producer.client);
-        let publication = Publication {
-            message: 0,
-            topic: "t",
+        let message = Outgoing {
             key: None,
             payload: None,
             headers: Vec::new(),
             timestamp_ms: None,
         };
         let worker = reports();
-        producer.send(&publication, Place::FIRST, &worker, false).unwrap();
+        producer.send("t", &message, Place::FIRST, &worker, false).unwrap();
         assert!(worker.queued_bytes() > 0);
         drop(producer);
         let deadline = Instant::now() + Duration::from_secs(60);

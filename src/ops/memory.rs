@@ -44,8 +44,9 @@ pub const PRODUCED_MESSAGE_BYTES: u64 = 512;
 /// The producer's queue.
 const PRODUCER_QUEUE_BYTES_MAX: u64 = 64 * MIB;
 const PRODUCER_QUEUE_BYTES_MIN: u64 = MIB;
-/// A message that is produced exists in the queue, and again in the request that carries it, compressed or not.
-const PRODUCER_COPIES: u64 = 2;
+/// A message that is produced exists in the queue, again in the request that carries it, compressed or not, and in the
+/// outbox of its worker, which may have to send it again.
+const PRODUCER_COPIES: u64 = 3;
 /// Below this share a partition cannot hold a queue, a fetch and a batch.
 const SHARE_BYTES_MIN: u64 = 768 * KIB;
 /// What one partition may be read at, at most: how long a full queue can be left alone follows from it.

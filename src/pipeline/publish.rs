@@ -1,14 +1,16 @@
-//! Publish: what a batch asks to be produced, brought to its topics, for as long as it takes.
+//! Publish: what messages ask to be produced, brought to its topics, for as long as it takes.
 //!
-//! Runs on the partition's own thread and blocks it until every message has a delivery report that says that it is
-//! stored: that is the back-pressure, as with the database. A message that fails takes everything of the batch behind
-//! it in its topic along: all of that is sent again, in order, when nothing of it is under way any more, so a key's last
-//! message stays its last. Duplicates come of that; at least once is what publishing promises. What a report means is
-//! [`mod@crate::pipeline::delivery`]'s to say.
+//! A worker pushes into its [`Outbox`] what a batch asks for when the batch's rows are done, and goes on: the next batch is
+//! written while reports come. It blocks where something waits for a report, where the outbox is full, and where anything
+//! goes wrong, until every message has a delivery report that says that it is stored: that is the back-pressure, as with
+//! the database. A message that fails takes everything behind it in its topic along: all of that is sent again, in order,
+//! when nothing of it is under way any more, so a key's last message stays its last. Duplicates come of that; at least once
+//! is what publishing promises. What a report means is [`mod@crate::pipeline::delivery`]'s to say.
 //!
 //! Does not know the Kafka client ([`Publisher`] does), commits nothing, and logs nothing but what it leaves behind: a
 //! topic that takes no messages is told by the publisher, once for all workers.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -19,7 +21,7 @@ use parking_lot::Mutex;
 
 use crate::ops::exit::Exit;
 use crate::pipeline::delivery::{Meaning, meaning};
-use crate::pipeline::publication::Publication;
+use crate::pipeline::publication::{Outgoing, Publication};
 use crate::pipeline::write::GLANCE;
 use crate::shutdown::{Stop, StopKind};
 
@@ -58,15 +60,15 @@ struct Inbox {
     reports: Vec<(Place, Result<(), Failure>)>,
     /// One of them is a failure.
     failed: bool,
-    /// So many are worth a look.
-    wanted: usize,
+    /// So many are worth a look; `None`: nobody waits for them.
+    wanted: Option<usize>,
     /// There is room again for a message that had none.
     room: bool,
 }
 
 impl Inbox {
     fn is_worth_it(&self) -> bool {
-        self.failed || self.room || self.reports.len() >= self.wanted
+        self.failed || self.room || self.wanted.is_some_and(|wanted| self.reports.len() >= wanted)
     }
 }
 
@@ -122,8 +124,9 @@ impl Reports {
 
     /// Waits for so many reports, a failure, room, the stop flag (unless it was `seen` raised), or until `deadline`.
     fn wait(&self, wanted: usize, seen: bool, deadline: Instant) {
-        self.inbox.lock().wanted = wanted;
+        self.inbox.lock().wanted = Some(wanted);
         self.stop.wait_for(seen, || self.inbox.lock().is_worth_it(), deadline);
+        self.inbox.lock().wanted = None;
     }
 }
 
@@ -155,7 +158,8 @@ pub trait Publisher: Send + Sync {
     /// See [`Unsent`].
     fn send(
         &self,
-        publication: &Publication<'_>,
+        topic: &str,
+        message: &Outgoing,
         place: Place,
         reports: &Arc<Reports>,
         alone: bool,
@@ -176,24 +180,16 @@ pub struct PublishCalls<'c> {
     pub stop: &'c Stop,
     /// How long after a stop reports are still waited for.
     pub finish_max: Duration,
+    /// The worker ends for a reason of its own, since then: the same as a stop.
+    pub ends_since: Option<Instant>,
     /// Called at least every [`GLANCE`] while waiting: time passes for the partition.
     pub meanwhile: &'c dyn Fn(),
 }
 
-/// How the publishing of a batch ended.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Published {
-    pub end: PublishEnd,
-    /// So many from the front are stored for certain, and nothing before them was stored behind them.
-    pub done: usize,
-    /// Messages that were sent once more.
-    pub resent: u64,
-}
-
-/// Why it ended.
+/// How waiting for what was published ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublishEnd {
-    /// All are stored.
+    /// All that was waited for is stored.
     Finished,
     /// Told to stop first.
     Stopped,
@@ -203,9 +199,9 @@ pub enum PublishEnd {
 /// Why the service cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublishFatal {
-    /// The message's place in the batch, what it weighs with key and headers, and what refuses it.
+    /// The offset of the message that it was made of, what it weighs with key and headers, and what refuses it.
     TooLarge {
-        message: usize,
+        offset: i64,
         topic: String,
         bytes: u64,
         limit: Limit,
@@ -213,7 +209,7 @@ pub enum PublishFatal {
     /// The user may not write there.
     Unauthorized { topic: String, why: String },
     /// The topic refuses the message for what it is.
-    Refused { message: usize, topic: String, why: String },
+    Refused { offset: i64, topic: String, why: String },
     /// The producer has failed for good.
     Producer { why: String },
 }
@@ -228,10 +224,10 @@ pub enum Limit {
 }
 
 impl PublishFatal {
-    /// The message's place in the batch, where it is one message's doing.
-    pub fn message(&self) -> Option<usize> {
+    /// The offset of the message, where it is one message's doing.
+    pub fn offset(&self) -> Option<i64> {
         match self {
-            PublishFatal::TooLarge { message, .. } | PublishFatal::Refused { message, .. } => Some(*message),
+            PublishFatal::TooLarge { offset, .. } | PublishFatal::Refused { offset, .. } => Some(*offset),
             PublishFatal::Unauthorized { .. } | PublishFatal::Producer { .. } => None,
         }
     }
@@ -300,31 +296,33 @@ const PURGE_INTERVAL: Duration = Duration::from_millis(100);
 /// they look up a host name.
 const LEAVE_MAX: Duration = Duration::from_secs(1);
 
-/// Publishes all of `publications`, in their order within each topic.
+/// What a worker has to publish and does not know to be stored yet.
 ///
-/// A stop flag that is up lets what was not sent be sent, nothing that the brokers failed be sent again, and reports be waited for until
-/// `finish_max` after it; a partition that is lost ([`StopKind::Abandon`]) ends it at once. What is under way then is
-/// taken back ([`Publisher::purge`]): the partition's next owner publishes the same again, and a late one of ours must
-/// not come behind it.
-pub fn publish(publications: &[Publication<'_>], calls: &PublishCalls<'_>) -> Published {
-    let mut publishing = Publishing::new(publications, calls);
-    let end = publishing.run();
-    if end != PublishEnd::Finished {
-        publishing.leave();
-    }
-    Published {
-        end,
-        done: publishing.stored.iter().take_while(|stored| **stored).count(),
-        resent: publishing.resent,
-    }
+/// Messages of one topic go out in the order in which they were pushed. Each has a number, from 0 on, over all topics.
+#[derive(Debug)]
+pub struct Outbox {
+    reports: Arc<Reports>,
+    lanes: Vec<Lane>,
+    /// For each number from `stored_below` on: whether that message is stored, and all before it in its topic.
+    stored: VecDeque<bool>,
+    stored_below: u64,
+    /// What all of it weighs.
+    bytes: u64,
+    resent: u64,
+    /// Since when a message has not been sent.
+    unsent_since: Option<Instant>,
+    /// Nothing is sent any more.
+    has_failed: bool,
 }
 
-/// One topic's messages on their way.
+/// One topic's messages.
 #[derive(Debug)]
-struct Lane<'m> {
-    topic: &'m str,
-    /// Their indices among the publications, ascending.
-    messages: Vec<usize>,
+struct Lane {
+    topic: String,
+    /// Those that are not stored, or behind one that is not.
+    messages: VecDeque<Entry>,
+    /// The position of the first of them: so many were stored before.
+    first: usize,
     /// The position of the next one to be sent.
     next: usize,
     /// Sent and not reported.
@@ -345,6 +343,15 @@ struct Lane<'m> {
     pause_until: Option<Instant>,
 }
 
+#[derive(Debug)]
+struct Entry {
+    message: Outgoing,
+    /// Of the message that it was made of.
+    offset: i64,
+    number: u64,
+    is_stored: bool,
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Trouble {
     /// A pause, since the brokers are not well.
@@ -353,13 +360,45 @@ struct Trouble {
     company: bool,
 }
 
-impl Lane<'_> {
+impl Lane {
+    fn new(topic: &str) -> Lane {
+        Lane {
+            topic: topic.to_owned(),
+            messages: VecDeque::new(),
+            first: 0,
+            next: 0,
+            under_way: 0,
+            peak: 0,
+            failed: None,
+            trouble: Trouble::default(),
+            window: usize::MAX,
+            alone: false,
+            failures: 0,
+            is_failing: false,
+            pause_until: None,
+        }
+    }
+
+    fn end(&self) -> usize {
+        self.first + self.messages.len()
+    }
+
+    /// Everything is stored. (What is stored is let go of with the report of the first.)
     fn is_finished(&self) -> bool {
-        self.next == self.messages.len() && self.under_way == 0 && self.failed.is_none()
+        self.messages.is_empty()
+    }
+
+    /// Whether all that was sent is on its way, and what is sent next follows it.
+    fn is_well(&self) -> bool {
+        self.failed.is_none() && self.pause_until.is_none() && self.window == usize::MAX
     }
 
     /// Nothing is under way any more, and something has failed: from there on it is sent again, after a pause.
     fn begin_again(&mut self, failed: usize) {
+        // What was stored behind the one that failed is sent again behind it.
+        for entry in self.messages.range_mut(failed - self.first..self.next - self.first) {
+            entry.is_stored = false;
+        }
         let Trouble { brokers, company } = std::mem::take(&mut self.trouble);
         if company {
             // Any of those that went together may be why, or all of them together.
@@ -378,74 +417,128 @@ impl Lane<'_> {
     }
 }
 
-struct Publishing<'p, 'm, 'c> {
-    publications: &'p [Publication<'m>],
-    calls: &'c PublishCalls<'c>,
-    reports: Arc<Reports>,
-    lanes: Vec<Lane<'m>>,
-    stored: Vec<bool>,
-    resent: u64,
-}
-
-impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
-    fn new(publications: &'p [Publication<'m>], calls: &'c PublishCalls<'c>) -> Self {
-        let mut lanes: Vec<Lane<'m>> = Vec::new();
-        for (index, publication) in publications.iter().enumerate() {
-            match lanes.iter_mut().find(|lane| lane.topic == publication.topic) {
-                Some(lane) => lane.messages.push(index),
-                None => lanes.push(Lane {
-                    topic: publication.topic,
-                    messages: vec![index],
-                    next: 0,
-                    under_way: 0,
-                    peak: 0,
-                    failed: None,
-                    trouble: Trouble::default(),
-                    window: usize::MAX,
-                    alone: false,
-                    failures: 0,
-                    is_failing: false,
-                    pause_until: None,
-                }),
-            }
-        }
-        Publishing {
-            calls,
-            reports: Reports::new(calls.stop),
-            lanes,
-            stored: vec![false; publications.len()],
-            publications,
+impl Outbox {
+    /// Empty. `stop`: that of the worker, which the reports wake.
+    pub fn new(stop: &Stop) -> Outbox {
+        Outbox {
+            reports: Reports::new(stop),
+            lanes: Vec::new(),
+            stored: VecDeque::new(),
+            stored_below: 0,
+            bytes: 0,
             resent: 0,
+            unsent_since: None,
+            has_failed: false,
         }
     }
 
-    fn run(&mut self) -> PublishEnd {
-        loop {
-            let mut fatal = None;
-            for (place, result) in self.reports.take() {
-                fatal = fatal.or(self.reported(place, result).err());
+    /// One more, of the message at `offset`. Sends nothing yet.
+    pub fn push(&mut self, offset: i64, publication: Publication<'_>) {
+        let lane = match self.lanes.iter().position(|lane| lane.topic == publication.topic) {
+            Some(lane) => lane,
+            None => {
+                self.lanes.push(Lane::new(publication.topic));
+                self.lanes.len() - 1
             }
-            if let Some(fatal) = fatal {
+        };
+        let number = self.pushed();
+        let message = Outgoing::from(publication);
+        self.bytes += message.bytes();
+        self.stored.push_back(false);
+        self.lanes[lane].messages.push_back(Entry {
+            message,
+            offset,
+            number,
+            is_stored: false,
+        });
+        self.unsent_since.get_or_insert_with(Instant::now);
+    }
+
+    /// So many were pushed: the number of the next one.
+    pub fn pushed(&self) -> u64 {
+        self.stored_below + self.stored.len() as u64
+    }
+
+    /// All below this number are stored for certain, and nothing before them was stored behind them.
+    pub fn stored_below(&self) -> u64 {
+        self.stored_below
+    }
+
+    /// Everything is stored.
+    pub fn is_empty(&self) -> bool {
+        self.stored.is_empty()
+    }
+
+    /// What is not known to be stored, in bytes of keys, payloads and headers.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Messages that were sent once more, since the last time this was asked.
+    pub fn take_resent(&mut self) -> u64 {
+        std::mem::take(&mut self.resent)
+    }
+
+    /// Since when something waits that was not sent.
+    pub fn unsent_since(&self) -> Option<Instant> {
+        self.unsent_since
+    }
+
+    /// Hears what was reported and, if `send`, sends what may be sent; does not block. `Ok(false)`: it does not go on by
+    /// itself, something failed or has no room: time to [`settle`](Outbox::settle).
+    ///
+    /// # Errors
+    /// When the service cannot go on. Nothing is sent any more then.
+    pub fn advance(&mut self, send: bool, calls: &PublishCalls<'_>) -> Result<bool, PublishFatal> {
+        let advanced = self.hear(calls).and_then(|()| {
+            let mut is_well = self.lanes.iter().all(Lane::is_well);
+            if send && is_well {
+                for lane in 0..self.lanes.len() {
+                    is_well &= matches!(self.send(lane, false, calls)?, Sending::Nothing | Sending::UnderWay);
+                }
+                is_well &= self.lanes.iter().all(Lane::is_well);
+            }
+            Ok(is_well)
+        });
+        self.has_failed |= advanced.is_err();
+        advanced
+    }
+
+    /// Blocks until all below the number `until` are stored, for as long as it takes. Sends all that there is.
+    ///
+    /// A stop flag that is up lets what was not sent be sent, nothing that the brokers failed be sent again, and reports be
+    /// waited for until `finish_max` after it; a partition that is lost ([`StopKind::Abandon`]) ends it at once.
+    pub fn settle(&mut self, until: u64, calls: &PublishCalls<'_>) -> PublishEnd {
+        let end = self.run(until, calls);
+        self.has_failed |= matches!(end, PublishEnd::Fatal(_));
+        end
+    }
+
+    fn run(&mut self, until: u64, calls: &PublishCalls<'_>) -> PublishEnd {
+        loop {
+            if let Err(fatal) = self.hear(calls) {
                 return PublishEnd::Fatal(fatal);
             }
-            if self.lanes.iter().all(Lane::is_finished) {
+            if self.stored_below >= until {
                 return PublishEnd::Finished;
             }
-            let stop = self.calls.stop;
-            let stopped_at = stop.requested_at();
-            if stopped_at.is_some_and(|at| at.elapsed() >= self.calls.finish_max)
+            let stop = calls.stop;
+            let requested_at = stop.requested_at();
+            let stopped_at = requested_at.or(calls.ends_since);
+            if self.has_failed
+                || stopped_at.is_some_and(|at| at.elapsed() >= calls.finish_max)
                 || stop.kind() == Some(StopKind::Abandon)
             {
                 return PublishEnd::Stopped;
             }
-            (self.calls.meanwhile)();
+            (calls.meanwhile)();
             let mut look_again = Instant::now() + GLANCE;
             if let Some(at) = stopped_at {
-                look_again = look_again.min(at + self.calls.finish_max);
+                look_again = look_again.min(at + calls.finish_max);
             }
             let mut moves = false;
             for lane in 0..self.lanes.len() {
-                match self.send(lane, stopped_at.is_some()) {
+                match self.send(lane, stopped_at.is_some(), calls) {
                     Ok(Sending::UnderWay) => moves = true,
                     Ok(Sending::NoRoom) => {
                         moves = true;
@@ -462,32 +555,27 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
             }
             // What is left the brokers have failed.
             if !moves && stopped_at.is_some() && self.lanes.iter().all(|lane| lane.under_way == 0) {
-                if self.lanes.iter().all(Lane::is_finished) {
-                    return PublishEnd::Finished;
-                }
                 return PublishEnd::Stopped;
             }
-            self.reports.wait(self.wanted(), stopped_at.is_some(), look_again);
+            let wanted = self.wanted(until);
+            self.reports.wait(wanted, requested_at.is_some(), look_again);
         }
     }
 
-    /// How many reports are worth a look: all that are to come, unless the next message waits for one of them.
-    fn wanted(&self) -> usize {
-        if self
-            .lanes
-            .iter()
-            .any(|lane| lane.under_way > 0 && lane.next < lane.messages.len() && lane.failed.is_none())
-        {
+    /// How many reports are worth a look: all that `until` needs, unless the next message waits for one of them.
+    fn wanted(&self, until: u64) -> usize {
+        let waits = |lane: &Lane| lane.under_way > 0 && lane.next < lane.end() && lane.failed.is_none();
+        if self.lanes.iter().any(waits) {
             return 1;
         }
         match self.lanes.iter().map(|lane| lane.under_way).sum() {
             0 => usize::MAX,
-            all => all,
+            all => usize::try_from(until - self.stored_below).map_or(all, |needed| needed.min(all)),
         }
     }
 
     /// Sends what may be sent of a lane.
-    fn send(&mut self, number: usize, stopping: bool) -> Result<Sending, PublishFatal> {
+    fn send(&mut self, number: usize, stopping: bool, calls: &PublishCalls<'_>) -> Result<Sending, PublishFatal> {
         let lane = &mut self.lanes[number];
         if lane.is_finished() {
             return Ok(Sending::Nothing);
@@ -499,11 +587,7 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
             return Ok(Sending::Nothing);
         }
         if let Some(failed) = lane.failed {
-            // What was stored behind the one that failed is sent again behind it.
             self.resent += (lane.next - failed) as u64;
-            for &message in &lane.messages[failed..lane.next] {
-                self.stored[message] = false;
-            }
             lane.begin_again(failed);
         }
         if let Some(until) = lane.pause_until {
@@ -512,13 +596,16 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
             }
             lane.pause_until = None;
         }
-        while lane.next < lane.messages.len() && lane.under_way < lane.window {
-            let publication = &self.publications[lane.messages[lane.next]];
+        while lane.next < lane.end() && lane.under_way < lane.window {
+            let Entry { message, offset, .. } = &lane.messages[lane.next - lane.first];
             let place = Place {
                 lane: number,
                 position: lane.next,
             };
-            match self.calls.publisher.send(publication, place, &self.reports, lane.alone) {
+            match calls
+                .publisher
+                .send(&lane.topic, message, place, &self.reports, lane.alone)
+            {
                 Ok(()) => {
                     lane.next += 1;
                     lane.under_way += 1;
@@ -528,9 +615,9 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
                 Err(Unsent::Busy) => return Ok(Sending::Pause(Instant::now() + BUSY)),
                 Err(Unsent::TooLarge { limit_bytes, limit }) => {
                     return Err(PublishFatal::TooLarge {
-                        message: publication.message,
-                        topic: publication.topic.to_owned(),
-                        bytes: publication.bytes(),
+                        offset: *offset,
+                        topic: lane.topic.clone(),
+                        bytes: message.bytes(),
                         limit: Limit::Own {
                             bytes: limit_bytes,
                             set_by: limit,
@@ -541,22 +628,41 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
                     // It was never under way: what was is waited for as after any failure.
                     lane.next += 1;
                     lane.under_way += 1;
-                    self.reported(place, Err(failure))?;
-                    return self.send(number, stopping);
+                    self.reported(place, Err(failure), calls)?;
+                    return self.send(number, stopping, calls);
                 }
                 Err(Unsent::Fatal(why)) => return Err(PublishFatal::Producer { why }),
             }
         }
+        if self.lanes.iter().all(|lane| lane.next == lane.end()) {
+            self.unsent_since = None;
+        }
         Ok(Sending::UnderWay)
     }
 
-    fn reported(&mut self, place: Place, result: Result<(), Failure>) -> Result<(), PublishFatal> {
+    /// Takes what was reported. The first error counts.
+    fn hear(&mut self, calls: &PublishCalls<'_>) -> Result<(), PublishFatal> {
+        let mut heard = Ok(());
+        for (place, result) in self.reports.take() {
+            let reported = self.reported(place, result, calls);
+            heard = heard.and(reported);
+        }
+        self.let_go();
+        heard
+    }
+
+    fn reported(
+        &mut self,
+        place: Place,
+        result: Result<(), Failure>,
+        calls: &PublishCalls<'_>,
+    ) -> Result<(), PublishFatal> {
         let lane = &mut self.lanes[place.lane];
         lane.under_way -= 1;
-        let message = lane.messages[place.position];
+        let entry = &mut lane.messages[place.position - lane.first];
         let failure = match result {
             Ok(()) => {
-                self.stored[message] = true;
+                entry.is_stored = true;
                 lane.failures = 0;
                 lane.is_failing = false;
                 return Ok(());
@@ -565,11 +671,10 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
         };
         if lane.failed.is_none() {
             // It sends nothing for a while, and is in nobody's way meanwhile.
-            self.calls.publisher.withdraw(&self.reports);
+            calls.publisher.withdraw(&self.reports);
         }
         lane.failed = Some(lane.failed.map_or(place.position, |before| before.min(place.position)));
-        let publication = &self.publications[message];
-        let topic = || publication.topic.to_owned();
+        let (offset, topic) = (entry.offset, || lane.topic.clone());
         match meaning(failure.code) {
             // A report without an error does not come here.
             Meaning::Stored | Meaning::Again => {}
@@ -577,15 +682,15 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
             Meaning::TooLarge | Meaning::Refused if !lane.alone => lane.trouble.company = true,
             Meaning::TooLarge => {
                 return Err(PublishFatal::TooLarge {
-                    message: publication.message,
+                    offset,
                     topic: topic(),
-                    bytes: publication.bytes(),
+                    bytes: entry.message.bytes(),
                     limit: Limit::Topic,
                 });
             }
             Meaning::Refused => {
                 return Err(PublishFatal::Refused {
-                    message: publication.message,
+                    offset,
                     topic: topic(),
                     why: failure.why,
                 });
@@ -601,19 +706,45 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
         Ok(())
     }
 
-    /// Leaves nothing behind that could be stored later, as far as that can be.
-    fn leave(&mut self) {
-        self.calls.publisher.withdraw(&self.reports);
+    /// Of what is stored, with all before it in its topic. Behind a failure it is kept: it is sent again then.
+    fn let_go(&mut self) {
+        for lane in &mut self.lanes {
+            while lane.messages.front().is_some_and(|entry| entry.is_stored)
+                && let Some(entry) = lane.messages.pop_front()
+            {
+                lane.first += 1;
+                self.bytes -= entry.message.bytes();
+                if let Ok(place) = usize::try_from(entry.number - self.stored_below) {
+                    self.stored[place] = true;
+                }
+            }
+            if lane.messages.is_empty() {
+                // What went wrong is over.
+                (lane.window, lane.alone, lane.peak) = (usize::MAX, false, 0);
+            }
+        }
+        while self.stored.front() == Some(&true) {
+            self.stored.pop_front();
+            self.stored_below += 1;
+        }
+    }
+
+    /// Leaves nothing behind that could be stored later, as far as that can be: the partition's next owner publishes the
+    /// same again, and a late one of ours must not come behind it. What is not stored by then never is to be: it is for
+    /// whoever begins at its offset.
+    pub fn leave(&mut self, calls: &PublishCalls<'_>) {
+        self.has_failed = true;
+        calls.publisher.withdraw(&self.reports);
         let deadline = Instant::now() + LEAVE_MAX;
         loop {
             for (place, result) in self.reports.take() {
                 let lane = &mut self.lanes[place.lane];
                 lane.under_way -= 1;
-                self.stored[lane.messages[place.position]] = result.is_ok();
+                lane.messages[place.position - lane.first].is_stored = result.is_ok();
             }
             let under_way: usize = self.lanes.iter().map(|lane| lane.under_way).sum();
             if under_way == 0 {
-                return;
+                break;
             }
             let now = Instant::now();
             if now >= deadline {
@@ -621,12 +752,13 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
                     "publish: leaving without a report of messages that may yet be stored messages={under_way} topics={}",
                     self.topics_under_way()
                 );
-                return;
+                break;
             }
-            self.calls.publisher.purge();
-            (self.calls.meanwhile)();
+            calls.publisher.purge();
+            (calls.meanwhile)();
             self.reports.wait(under_way, true, deadline.min(now + PURGE_INTERVAL));
         }
+        self.let_go();
     }
 
     fn topics_under_way(&self) -> String {
@@ -634,7 +766,7 @@ impl<'p, 'm, 'c> Publishing<'p, 'm, 'c> {
             .lanes
             .iter()
             .filter(|lane| lane.under_way > 0)
-            .map(|lane| lane.topic)
+            .map(|lane| lane.topic.as_str())
             .collect();
         topics.join(",")
     }

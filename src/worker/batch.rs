@@ -1,19 +1,17 @@
-//! A batch on its way: judged and mapped, written, published, and only then finished.
+//! A batch on its way: judged and mapped, written, and handed on to be published.
 //!
 //! Branching stands here; each stage says what it made of the batch. The order is what delivery rests on: all of a
 //! message is judged and mapped before anything of it is written; what it publishes goes out when its rows are done; a
 //! dead letter is acknowledged before its offset moves, and, where the database refused a row, before anything
-//! later goes to that record. Dead letters of messages that were rejected before they had rows wait for no row: they are
-//! on their way while the batch is written, and cost it no time of their own.
+//! later goes to that record.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use log::{debug, error, warn};
+use log::{debug, error};
 use rdkafka::message::{BorrowedMessage, Message as _};
 
 use super::held::rejection_of;
-use super::{BATCHES_IN_HAND, BatchEnd, WEIGHT, Worker, now_ms, signed};
+use super::{BATCHES_IN_HAND, BatchEnd, WEIGHT, Worker, now_ms};
 use crate::broker::view;
 use crate::config::model::{InDoubt, RejectAction};
 use crate::ops::exit::Exit;
@@ -22,13 +20,12 @@ use crate::pipeline::map::{Reason, Rejection};
 use crate::pipeline::output::{Output, Verdict};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::publication::Publication;
-use crate::pipeline::publish::{PublishCalls, PublishEnd, Published, publish};
 use crate::pipeline::reject::{NotDone, Origin, Rejected, RowsNotDone, dead_letter};
 use crate::pipeline::write::{Calls, Fatal, Limits, Refusal, Refused, Tally, WriteEnd, Written, write};
 use crate::rejects::TooMany;
 
 /// What becomes of a message.
-enum Fate {
+pub(super) enum Fate {
     Kept,
     Filtered,
     /// By its own fault.
@@ -59,13 +56,10 @@ struct Batch<'m> {
     plan: Plan<'m>,
     /// What messages ask to be produced, in their order.
     publications: Vec<Publication<'m>>,
-    /// In the order of the messages; the first `letters_sent` are acknowledged.
+    /// In the order of the messages; without those that are acknowledged.
     letters: Vec<Publication<'m>>,
-    letters_sent: usize,
-    /// About what of them is not borrowed.
-    letters_bytes: usize,
-    /// Of how many calls it has been made.
-    batches: usize,
+    /// What both weigh.
+    published_bytes: u64,
     /// The database has refused a row: its record takes nothing before the dead letter is acknowledged.
     holds_records: bool,
     condition_errors_ignored: u64,
@@ -84,9 +78,7 @@ impl<'m> Batch<'m> {
             plan: Plan::default(),
             publications: Vec::new(),
             letters: Vec::new(),
-            letters_sent: 0,
-            letters_bytes: 0,
-            batches: 0,
+            published_bytes: 0,
             holds_records: false,
             condition_errors_ignored: 0,
             rejected: 0,
@@ -95,13 +87,8 @@ impl<'m> Batch<'m> {
         }
     }
 
-    /// Whether dead letters are all that it waits for, and nothing of what comes next waits for them.
-    fn waits_for_letters(&self) -> bool {
-        self.publications.is_empty() && !self.holds_records && self.letters.len() > self.letters_sent
-    }
-
     fn add_letter(&mut self, letter: Publication<'m>) {
-        self.letters_bytes += letter.owned_bytes();
+        self.published_bytes += letter.bytes();
         let place = self.letters.partition_point(|before| before.message < letter.message);
         self.letters.insert(place, letter);
     }
@@ -120,83 +107,98 @@ impl<'m> Batch<'m> {
 }
 
 /// How a stage ended, where it did not go through.
-enum Broken {
+pub(super) enum Broken {
     Stopped,
     Fatal(Exit),
 }
 
 impl<'w> Worker<'w> {
-    /// Brings `messages` to their end, or as many of them as make a batch of rows (an `each` can make many of one; where
-    /// something is published it can be several batches); says how many are dealt with. After any end but `Finished` that
-    /// is all of them: the rest is given back.
+    /// Brings `messages` to their end, or as many of them as make a batch of rows (an `each` can make many of one); says how
+    /// many are dealt with. After any end but `Finished` that is all of them: the rest is given back.
     pub(super) fn batch<'m>(&mut self, messages: &'m [BorrowedMessage<'m>]) -> (usize, BatchEnd)
     where
         'w: 'm,
     {
         let mut batch = Batch::new(messages, self.consecutive_rejects);
-        let (finished, broken) = loop {
-            self.judge(&mut batch);
-            let (open, broken) = match self.write_rows(&mut batch) {
-                Ok(()) => (None, None),
-                Err((open, broken)) => (open, Some(broken)),
-            };
-            // What Kafka acknowledges is waited for once, for as many batches as there are messages in hand: a request with
-            // one dead letter costs the broker as much as one with ten.
-            let goes_on = broken.is_none()
-                && batch.cut.is_none()
-                && batch.waits_for_letters()
-                && batch.batches < BATCHES_IN_HAND
-                && batch.letters_bytes < WEIGHT * self.shared.batch_bytes_max()
-                && batch.fates.len() < messages.len();
-            if goes_on {
-                continue;
-            }
-            // What stands before the first message that is not written can be finished.
-            let written = open.map_or(batch.end(), |open| open.min(batch.end()));
-            break match broken {
-                Some(Broken::Fatal(exit)) => (0, Some(Broken::Fatal(exit))),
-                broken => match self.publish_rest(&mut batch, written) {
-                    Ok(()) => (written, broken),
-                    Err((finished, by)) => {
-                        let by = broken.filter(|_| matches!(by, Broken::Stopped)).unwrap_or(by);
-                        (finished, Some(by))
-                    }
-                },
-            };
-        };
-        // Both waits may have ended it, and the queue would stay empty.
+        self.judge(&mut batch);
+        let written = self.write_rows(&mut batch);
+        // A wait may have ended fetching, and the queue would stay empty.
         self.fetching.resume();
         let counters = &self.shared.counters;
         counters.condition_errors_ignored.add(batch.condition_errors_ignored);
-        let Batch { fates, cut, .. } = batch;
+        let Batch {
+            mut fates,
+            mut publications,
+            letters,
+            holds_records,
+            cut,
+            plan,
+            ..
+        } = batch;
+        drop(plan);
         let taken = fates.len();
-        match (broken, cut) {
-            (Some(broken), _) => {
-                self.finish(messages, &fates, finished, false);
+        // What stands before the first message that is not written can be finished.
+        let end = cut.as_ref().map_or(taken, |cut| cut.message);
+        let finished = match &written {
+            Ok(()) => end,
+            Err((open, Broken::Stopped)) => open.map_or(end, |open| open.min(end)),
+            Err((_, Broken::Fatal(_))) => 0,
+        };
+        let mut behind = fates.split_off(finished).into_iter();
+        publications.extend(letters);
+        publications.retain(|publication| publication.message < finished);
+        publications.sort_by_key(|publication| publication.message);
+        self.hand_over(messages, fates, publications);
+        debug!(
+            "worker: batch {} messages={taken} finished={finished} next={:?}",
+            self.partition,
+            self.tracker.next()
+        );
+        let settled = match written {
+            Err((_, broken)) => Err(broken),
+            // Nothing later goes to a record that holds a dead letter, and a person reads of a state that stands still.
+            Ok(()) if holds_records || cut.is_some() => self.settle(),
+            Ok(()) => self.publish_on(),
+        };
+        let rest = messages.len() - finished;
+        match (settled, cut) {
+            (Err(broken), _) => {
+                self.give_back(rest);
                 let end = match broken {
                     Broken::Stopped => BatchEnd::Stopped,
                     Broken::Fatal(exit) => BatchEnd::Fatal(exit),
                 };
                 (messages.len(), end)
             }
-            (None, Some(cut)) => {
-                self.finish(messages, &fates, finished, true);
-                let offset = messages[cut.message].offset();
-                let Some(Fate::Rejected(rejected)) = fates.into_iter().nth(cut.message) else {
+            (Ok(()), Some(cut)) => {
+                let Some(Fate::Rejected(rejected)) = behind.next() else {
                     unreachable!("a batch is cut at a rejected message");
                 };
-                let rejection = rejected.rejection;
-                let end = match cut.why {
-                    CutBy::Hold => BatchEnd::Held { offset, rejection },
-                    CutBy::Stop => self.stops_at(offset, &rejection, None),
-                    CutBy::TooMany(too_many) => self.stops_at(offset, &rejection, Some(too_many)),
-                };
-                (messages.len(), end)
+                (
+                    messages.len(),
+                    self.end_at(&messages[cut.message], &rejected.rejection, &cut.why, rest),
+                )
             }
-            (None, None) => {
-                self.finish(&messages[..taken], &fates, finished, false);
-                (taken, BatchEnd::Finished)
-            }
+            (Ok(()), None) => (taken, BatchEnd::Finished),
+        }
+    }
+
+    /// At the first of the last `rest` messages, which is rejected; the others are given back.
+    fn end_at(&self, message: &BorrowedMessage<'_>, rejection: &Rejection, why: &CutBy, rest: usize) -> BatchEnd {
+        let counters = &self.shared.counters;
+        counters.messages_rejected.add(1);
+        counters.messages_held.add(1);
+        counters.messages_in_hand.add(-1);
+        self.give_back(rest - 1);
+        self.shared.rejects.count(rejection.reason.as_str());
+        let offset = message.offset();
+        match why {
+            CutBy::Hold => BatchEnd::Held {
+                offset,
+                rejection: rejection.clone(),
+            },
+            CutBy::Stop => self.stops_at(offset, rejection, None),
+            CutBy::TooMany(too_many) => self.stops_at(offset, rejection, Some(*too_many)),
         }
     }
 
@@ -206,27 +208,18 @@ impl<'w> Worker<'w> {
         'w: 'm,
     {
         let rows_max = self.shared.batch_rows_max;
-        let bytes_max = WEIGHT * self.shared.batch_bytes_max();
+        let bytes_max = (WEIGHT * self.shared.batch_bytes_max()) as u64;
         let messages = batch.messages;
-        let first = batch.fates.len();
-        let mut plan = Plan::with_capacity((messages.len() - first).min(rows_max) * self.processor.rows_per_message());
+        let mut plan = Plan::with_capacity(messages.len().min(rows_max) * self.processor.rows_per_message());
         let mut output = Output::default();
-        let mut published_bytes = 0;
         let now_ms = now_ms();
         let wants_headers = self.processor.wants_headers();
-        for (index, message) in messages.iter().enumerate().skip(first) {
-            // What a message publishes goes out behind its rows: the more rows at once, the fewer waits.
-            let publishes = !output.publications.is_empty();
-            let records_max = if publishes {
-                BATCHES_IN_HAND * rows_max
-            } else {
-                rows_max
-            };
-            let full = plan.records() >= records_max
+        for (index, message) in messages.iter().enumerate() {
+            let full = plan.records() >= rows_max
                 || plan.rows() >= BATCHES_IN_HAND * rows_max
-                || plan.bytes() + published_bytes + batch.letters_bytes >= bytes_max;
+                || plan.bytes() as u64 + batch.published_bytes >= bytes_max;
             // One at the least: what is large is taken alone.
-            if full && index > first {
+            if full && index > 0 {
                 break;
             }
             output.begin(index);
@@ -239,7 +232,7 @@ impl<'w> Worker<'w> {
                 Ok(verdict) => {
                     batch.consecutive = 0;
                     let made = &output.publications[publications..];
-                    published_bytes += made.iter().map(Publication::owned_bytes).sum::<usize>();
+                    batch.published_bytes += made.iter().map(Publication::bytes).sum::<u64>();
                     batch.fates.push(match verdict {
                         Verdict::Kept => Fate::Kept,
                         Verdict::Filtered => Fate::Filtered,
@@ -280,7 +273,6 @@ impl<'w> Worker<'w> {
         batch.condition_errors_ignored += output.condition_errors_ignored;
         batch.publications = output.publications;
         batch.plan = plan;
-        batch.batches += 1;
     }
 
     /// Moves a message's rows into the plan.
@@ -306,7 +298,7 @@ impl<'w> Worker<'w> {
     /// Writes all rows before the cut. A row that the database refuses holds its record until what becomes of its message
     /// is done; then the record's later rows are written. `Err`: the first message that is not written, where one is
     /// not, and why.
-    fn write_rows<'m>(&self, batch: &mut Batch<'m>) -> Result<(), (Option<usize>, Broken)>
+    fn write_rows<'m>(&mut self, batch: &mut Batch<'m>) -> Result<(), (Option<usize>, Broken)>
     where
         'w: 'm,
     {
@@ -328,7 +320,7 @@ impl<'w> Worker<'w> {
 
     /// What is left to do where rows are refused.
     fn go_on_behind<'m>(
-        &self,
+        &mut self,
         batch: &mut Batch<'m>,
         refused: Vec<Refused>,
         mut open: Vec<usize>,
@@ -347,10 +339,9 @@ impl<'w> Worker<'w> {
             };
             // In the order of the messages: a record's own dead letters are among them, since its open rows are later.
             let due = batch.letters.partition_point(|letter| letter.message < first_open);
-            if due > batch.letters_sent {
-                let published = self.publish(&batch.letters[batch.letters_sent..due]);
-                batch.letters_sent += published.done;
-                self.published(&published.end, batch.messages)
+            if due > 0 {
+                let due = batch.letters.drain(..due).collect();
+                self.publish_first(batch.messages, due)
                     .map_err(|broken| (Some(first_open), broken))?;
             }
             let is_held = |row: &usize| {
@@ -528,71 +519,11 @@ impl<'w> Worker<'w> {
             writer: &*self.shared.writer,
             pressure: &self.shared.pressure,
             stop: self.stop,
-            meanwhile: &|| self.meanwhile(),
+            meanwhile: &|| self.fetching.pass_time(),
         };
         let written = write(plan, &limits, &self.guard, &calls);
         self.count(&written.tally);
         written
-    }
-
-    /// Time passes for the partition while it waits.
-    fn meanwhile(&self) {
-        if self.fetching.falls_behind() {
-            self.fetching.pause();
-        }
-        self.fetching.look_at_end();
-    }
-
-    /// Publishes what messages before `end` ask for, and their dead letters; `Err`: how many messages are done all the
-    /// same, and why not all.
-    fn publish_rest(&self, batch: &mut Batch<'_>, end: usize) -> Result<(), (usize, Broken)> {
-        let mut publications = std::mem::take(&mut batch.publications);
-        publications.truncate(publications.partition_point(|publication| publication.message < end));
-        let mut letters = std::mem::take(&mut batch.letters).split_off(batch.letters_sent);
-        letters.truncate(letters.partition_point(|letter| letter.message < end));
-        publications.append(&mut letters);
-        if publications.is_empty() {
-            return Ok(());
-        }
-        let published = self.publish(&publications);
-        self.published(&published.end, batch.messages).map_err(|broken| {
-            let undone = publications[published.done..]
-                .iter()
-                .map(|publication| publication.message);
-            (undone.fold(end, usize::min), broken)
-        })
-    }
-
-    fn publish(&self, publications: &[Publication<'_>]) -> Published {
-        let Some(publisher) = &self.shared.publisher else {
-            unreachable!("there is a producer where Processor::produced_topics names a topic");
-        };
-        let published = publish(
-            publications,
-            &PublishCalls {
-                publisher: &**publisher,
-                stop: self.stop,
-                finish_max: self.shared.finish_max,
-                meanwhile: &|| self.meanwhile(),
-            },
-        );
-        let counters = &self.shared.counters;
-        counters.messages_published.add(published.done as u64);
-        counters.messages_published_again.add(published.resent);
-        published
-    }
-
-    fn published(&self, end: &PublishEnd, messages: &[BorrowedMessage<'_>]) -> Result<(), Broken> {
-        match end {
-            PublishEnd::Finished => Ok(()),
-            PublishEnd::Stopped => Err(Broken::Stopped),
-            PublishEnd::Fatal(fatal) => {
-                let offset = fatal.message().and_then(|index| messages.get(index));
-                let offset = offset.map_or_else(|| "unknown".to_owned(), |message| message.offset().to_string());
-                error!("kafka: {fatal} {} offset={offset}", self.partition);
-                Err(Broken::Fatal(fatal.exit()))
-            }
-        }
     }
 
     fn broken(&self, end: WriteEnd) -> Broken {
@@ -622,72 +553,5 @@ impl<'w> Worker<'w> {
         counters.rows_stale.add(tally.stale);
         counters.rows_guard_refused.add(tally.guard_refused);
         counters.rows_ignored.add(tally.ignored);
-    }
-
-    /// The first `finished` messages are done; the one behind them is rejected and ends the batch, if `cut`; the others
-    /// are given back.
-    fn finish(&mut self, messages: &[BorrowedMessage<'_>], fates: &[Fate], finished: usize, cut: bool) {
-        let mut rejected = 0;
-        let (mut written, mut filtered) = (0, 0);
-        for (message, fate) in messages.iter().zip(fates).take(finished) {
-            match fate {
-                Fate::Kept => written += 1,
-                Fate::Filtered => filtered += 1,
-                Fate::Rejected(of) => {
-                    rejected += 1;
-                    self.consecutive_rejects += 1;
-                    self.tell(message, of);
-                    continue;
-                }
-            }
-            self.consecutive_rejects = 0;
-        }
-        let counters = &self.shared.counters;
-        counters.messages_written.add(written);
-        counters.messages_filtered.add(filtered);
-        match &self.shared.reject {
-            RejectAction::DeadLetter { .. } => counters.messages_dead_lettered.add(rejected),
-            _ => counters.messages_dropped.add(rejected),
-        }
-        counters.messages_rejected.add(rejected + u64::from(cut));
-        counters.messages_held.add(u64::from(cut));
-        counters.messages_in_hand.add(-signed(messages.len()));
-        counters
-            .messages_returned
-            .add((messages.len() - finished - usize::from(cut)) as u64);
-        if let (true, Some(Fate::Rejected(of))) = (cut, fates.get(finished)) {
-            self.shared.rejects.count(of.rejection.reason.as_str());
-        }
-        self.shared.rejects.finished(finished as u64, rejected);
-        let next = match (messages.get(finished), messages.last()) {
-            (Some(unfinished), _) => unfinished.offset(),
-            (None, Some(last)) => last.offset() + 1,
-            (None, None) => return,
-        };
-        self.tracker.finished_below(next);
-        self.progress.set_next(next);
-        debug!(
-            "worker: batch {} messages={} finished={finished} next={next}",
-            self.partition,
-            messages.len()
-        );
-    }
-
-    /// A message was rejected and is left behind: counted, and told once in a while for each reason.
-    fn tell(&self, message: &BorrowedMessage<'_>, rejected: &Rejected) {
-        let Rejection { reason, detail } = &rejected.rejection;
-        let Some(untold) = self.shared.rejects.count(reason.as_str()) else {
-            return;
-        };
-        let what = match &self.shared.reject {
-            RejectAction::DeadLetter { topic, .. } => Cow::Owned(format!("dead-lettered to {topic}")),
-            _ => Cow::Borrowed("dropped"),
-        };
-        warn!(
-            "message rejected, {what} {} offset={} reason={} detail={detail:?} not_told_since={untold}",
-            self.partition,
-            message.offset(),
-            reason.as_str(),
-        );
     }
 }

@@ -122,6 +122,14 @@ impl<'w> Fetching<'w> {
         is_slow
     }
 
+    /// Time passes for the partition while it waits for something else.
+    pub fn pass_time(&self) {
+        if self.falls_behind() {
+            self.pause();
+        }
+        self.look_at_end();
+    }
+
     /// Ends fetching, and lets go of what is fetched and not taken yet.
     pub fn pause(&self) {
         if self.is_paused.replace(true) {

@@ -11,7 +11,7 @@ use penstock::broker::producer::Producer;
 use penstock::config;
 use penstock::ops::memory::{self, MemoryPlan};
 use penstock::pipeline::publication::Publication;
-use penstock::pipeline::publish::{PublishCalls, PublishEnd, Published, publish};
+use penstock::pipeline::publish::{Outbox, PublishCalls, PublishEnd};
 use penstock::shutdown::{Stop, StopKind};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
@@ -60,16 +60,45 @@ pub fn numbered(topic: &str, messages: usize, prefix: &str) -> Vec<Publication<'
         .collect()
 }
 
+/// How publishing ended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Published {
+    pub end: PublishEnd,
+    /// So many from the front are stored for certain.
+    pub done: usize,
+    /// Messages that were sent once more.
+    pub resent: u64,
+}
+
+/// Pushes all, waits for all, and leaves where that is not to be. A message's number is its offset.
+pub fn publish(publications: &[Publication<'_>], calls: &PublishCalls<'_>) -> Published {
+    let mut outbox = Outbox::new(calls.stop);
+    for publication in publications {
+        outbox.push(i64::try_from(publication.message).unwrap(), publication.clone());
+    }
+    let end = outbox.settle(outbox.pushed(), calls);
+    if end != PublishEnd::Finished {
+        outbox.leave(calls);
+    }
+    Published {
+        end,
+        done: usize::try_from(outbox.stored_below()).unwrap(),
+        resent: outbox.take_resent(),
+    }
+}
+
 pub fn run(producer: &Producer, publications: &[Publication<'_>], stop: &Stop) -> Published {
-    publish(
-        publications,
-        &PublishCalls {
-            publisher: producer,
-            stop,
-            finish_max: Duration::from_millis(300),
-            meanwhile: &|| {},
-        },
-    )
+    publish(publications, &calls(producer, stop, &|| {}))
+}
+
+pub fn calls<'c>(producer: &'c Producer, stop: &'c Stop, meanwhile: &'c dyn Fn()) -> PublishCalls<'c> {
+    PublishCalls {
+        publisher: producer,
+        stop,
+        finish_max: Duration::from_millis(300),
+        ends_since: None,
+        meanwhile,
+    }
 }
 
 /// Publishes on a thread of its own; [`Worker::end`] waits for it.
@@ -86,17 +115,10 @@ impl Worker {
         let thread = {
             let (producer, stop, glances) = (producer.clone(), stop.clone(), glances.clone());
             thread::spawn(move || {
-                publish(
-                    &publications,
-                    &PublishCalls {
-                        publisher: &*producer,
-                        stop: &stop,
-                        finish_max: Duration::from_millis(300),
-                        meanwhile: &|| {
-                            glances.fetch_add(1, Ordering::Relaxed);
-                        },
-                    },
-                )
+                let meanwhile = || {
+                    glances.fetch_add(1, Ordering::Relaxed);
+                };
+                publish(&publications, &calls(&producer, &stop, &meanwhile))
             })
         };
         Worker {

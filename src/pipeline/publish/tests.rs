@@ -56,6 +56,7 @@ impl<F: Fn(usize, &str, bool) -> Fate + Send + Sync> MadeUp<F> {
             publisher: self,
             stop,
             finish_max: Duration::from_millis(500),
+            ends_since: None,
             meanwhile: &|| {},
         };
         publish(publications, &calls)
@@ -69,12 +70,13 @@ impl<F: Fn(usize, &str, bool) -> Fate + Send + Sync> MadeUp<F> {
 impl<F: Fn(usize, &str, bool) -> Fate + Send + Sync> Publisher for MadeUp<F> {
     fn send(
         &self,
-        publication: &Publication<'_>,
+        _topic: &str,
+        message: &Outgoing,
         place: Place,
         reports: &Arc<Reports>,
         alone: bool,
     ) -> Result<(), Unsent> {
-        let payload = String::from_utf8_lossy(publication.payload.as_deref().unwrap()).into_owned();
+        let payload = String::from_utf8_lossy(message.payload.as_deref().unwrap()).into_owned();
         let mut state = self.state.lock();
         let attempt = state.attempts;
         state.attempts += 1;
@@ -119,6 +121,32 @@ impl<F: Fn(usize, &str, bool) -> Fate + Send + Sync> Publisher for MadeUp<F> {
             };
             reports.report(place, Err(purged));
         }
+    }
+}
+
+/// How publishing ended.
+#[derive(Debug)]
+struct Published {
+    end: PublishEnd,
+    /// So many from the front are stored for certain.
+    done: u64,
+    resent: u64,
+}
+
+/// Pushes all, waits for all, and leaves where that is not to be. A message's number is its offset.
+fn publish(publications: &[Publication<'_>], calls: &PublishCalls<'_>) -> Published {
+    let mut outbox = Outbox::new(calls.stop);
+    for publication in publications {
+        outbox.push(i64::try_from(publication.message).unwrap(), publication.clone());
+    }
+    let end = outbox.settle(outbox.pushed(), calls);
+    if end != PublishEnd::Finished {
+        outbox.leave(calls);
+    }
+    Published {
+        end,
+        done: outbox.stored_below(),
+        resent: outbox.take_resent(),
     }
 }
 
@@ -204,7 +232,7 @@ fn a_message_that_is_refused_alone_is_named() {
         let PublishEnd::Fatal(fatal) = published.end else {
             panic!("code {code}: {published:?}");
         };
-        assert_eq!(fatal.message(), Some(2), "code {code}");
+        assert_eq!(fatal.offset(), Some(2), "code {code}");
         assert_eq!(fatal.exit(), Exit::Rejected);
         assert!(fatal.to_string().contains("the topic t "), "{fatal}");
         assert_eq!(publisher.stored(), ["a", "b"]);
@@ -235,7 +263,7 @@ fn a_refusal_that_follows_another_reports_failure_is_still_narrowed_down() {
     assert!(
         matches!(
             published.end,
-            PublishEnd::Fatal(PublishFatal::Refused { message: 1, .. })
+            PublishEnd::Fatal(PublishFatal::Refused { offset: 1, .. })
         ),
         "{published:?}"
     );

@@ -1,0 +1,313 @@
+//! Messages that are done but for what Kafka has to acknowledge: their rows are written, and what they publish, or their
+//! dead letters, is on its way.
+//!
+//! The worker goes on meanwhile, for as long as all goes well: a worker that waited for each batch would have the brokers
+//! answer one small request after another. Offsets follow the acknowledgements, in the order of the messages. It waits
+//! where there is nothing else to do, where so much is pending that a crash would repeat too much, where anything fails,
+//! and before anything that must not overtake a dead letter.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use log::{debug, error, warn};
+use rdkafka::message::{BorrowedMessage, Message as _};
+
+use super::batch::{Broken, Fate};
+use super::{Shared, Worker, WorkerEnd, signed};
+use crate::config::model::RejectAction;
+use crate::pipeline::map::Rejection;
+use crate::pipeline::publication::Publication;
+use crate::pipeline::publish::{Outbox, PublishCalls, PublishEnd, PublishFatal};
+use crate::pipeline::reject::Rejected;
+use crate::shutdown::{Stop, StopKind};
+
+/// So long messages are gathered before they are sent, unless there are many, or something waits for them: a request with
+/// one message costs a broker about as much as one with a hundred.
+const GATHER_MAX: Duration = Duration::from_millis(200);
+/// So many messages may be pending: a crash repeats them.
+const PENDING_MAX: u64 = 10_000;
+
+/// What is pending of a worker.
+pub(super) struct Pending {
+    outbox: Outbox,
+    /// In the order of their offsets.
+    parts: VecDeque<Part>,
+    /// Their messages.
+    messages: u64,
+}
+
+/// Some messages, one after another; only the last of them publishes, or is rejected.
+#[derive(Default)]
+struct Part {
+    /// The offset behind them.
+    next: i64,
+    /// They are done when all below this number of the outbox are stored.
+    number: u64,
+    messages: u64,
+    written: u64,
+    filtered: u64,
+    rejected: Option<(i64, Box<Rejected>)>,
+}
+
+impl Pending {
+    pub fn new(stop: &Stop) -> Pending {
+        Pending {
+            outbox: Outbox::new(stop),
+            parts: VecDeque::new(),
+            messages: 0,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// The first part of which everything is stored.
+    fn take(&mut self) -> Option<Part> {
+        let stored_below = self.outbox.stored_below();
+        if self.parts.front()?.number > stored_below {
+            return None;
+        }
+        let part = self.parts.pop_front()?;
+        self.messages -= part.messages;
+        Some(part)
+    }
+}
+
+impl Shared {
+    /// What one worker keeps of what it has published, in bytes: as much as it may have in the producer's queue.
+    fn pending_bytes_max(&self) -> u64 {
+        (self.batch_bytes_max() as u64).min(self.memory.producer_queue_bytes / self.memory.partitions.max(1))
+    }
+}
+
+impl Worker<'_> {
+    /// Messages whose rows are written: what they publish follows, and then their offsets. `publications`: in the order of
+    /// the messages.
+    pub(super) fn hand_over(
+        &mut self,
+        messages: &[BorrowedMessage<'_>],
+        fates: Vec<Fate>,
+        publications: Vec<Publication<'_>>,
+    ) {
+        let mut publications = publications.into_iter().peekable();
+        let (all, mut rejected) = (fates.len() as u64, 0);
+        let mut part = Part::default();
+        for (index, (message, fate)) in messages.iter().zip(fates).enumerate() {
+            let mut ends = index as u64 + 1 == all;
+            while let Some(publication) = publications.next_if(|publication| publication.message == index) {
+                self.pending.outbox.push(message.offset(), publication);
+                ends = true;
+            }
+            part.messages += 1;
+            self.consecutive_rejects = match &fate {
+                Fate::Rejected(_) => self.consecutive_rejects + 1,
+                Fate::Kept | Fate::Filtered => 0,
+            };
+            match fate {
+                Fate::Kept => part.written += 1,
+                Fate::Filtered => part.filtered += 1,
+                Fate::Rejected(of) => {
+                    part.rejected = Some((message.offset(), of));
+                    rejected += 1;
+                    ends = true;
+                }
+            }
+            if ends {
+                part.next = messages
+                    .get(index + 1)
+                    .map_or(message.offset() + 1, BorrowedMessage::offset);
+                part.number = self.pending.outbox.pushed();
+                self.pending.messages += part.messages;
+                self.pending.parts.push_back(std::mem::take(&mut part));
+            }
+        }
+        self.shared.rejects.finished(all, rejected);
+        self.collect();
+    }
+
+    /// Finishes what is acknowledged.
+    fn collect(&mut self) {
+        let counters = &self.shared.counters;
+        let mut next = None;
+        while let Some(part) = self.pending.take() {
+            counters.messages_written.add(part.written);
+            counters.messages_filtered.add(part.filtered);
+            if let Some((offset, rejected)) = part.rejected {
+                self.tell(offset, &rejected);
+                counters.messages_rejected.add(1);
+                match &self.shared.reject {
+                    RejectAction::DeadLetter { .. } => counters.messages_dead_lettered.add(1),
+                    _ => counters.messages_dropped.add(1),
+                }
+            }
+            counters
+                .messages_in_hand
+                .add(-i64::try_from(part.messages).unwrap_or(i64::MAX));
+            next = Some(part.next);
+        }
+        if let Some(next) = next {
+            self.tracker.finished_below(next);
+            self.progress.set_next(next);
+        }
+    }
+
+    /// A message was rejected and is left behind: counted, and told once in a while for each reason.
+    fn tell(&self, offset: i64, rejected: &Rejected) {
+        let Rejection { reason, detail } = &rejected.rejection;
+        let Some(untold) = self.shared.rejects.count(reason.as_str()) else {
+            return;
+        };
+        let what = match &self.shared.reject {
+            RejectAction::DeadLetter { topic, .. } => Cow::Owned(format!("dead-lettered to {topic}")),
+            _ => Cow::Borrowed("dropped"),
+        };
+        warn!(
+            "message rejected, {what} {} offset={offset} reason={} detail={detail:?} not_told_since={untold}",
+            self.partition,
+            reason.as_str(),
+        );
+    }
+
+    /// So many messages are given back: they come again, here or elsewhere.
+    pub(super) fn give_back(&self, messages: usize) {
+        self.shared.counters.messages_in_hand.add(-signed(messages));
+        self.shared.counters.messages_returned.add(messages as u64);
+    }
+
+    /// Sends what is to be sent by now and hears what is acknowledged. Waits only where too much is pending, or something
+    /// does not go as it should.
+    pub(super) fn publish_on(&mut self) -> Result<(), Broken> {
+        let bytes_max = self.shared.pending_bytes_max();
+        let pending = &self.pending;
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let since = pending.outbox.unsent_since();
+        let is_due = since.is_some_and(|since| since.elapsed() >= GATHER_MAX)
+            || pending.outbox.bytes() >= bytes_max / 2
+            || pending.messages >= PENDING_MAX / 2;
+        match self.advance(is_due)? {
+            true => {}
+            false => return self.settle(),
+        }
+        while self.pending.outbox.bytes() >= bytes_max || self.pending.messages >= PENDING_MAX {
+            // Half of it: reports go on coming for the rest.
+            let Some(half) = self.pending.parts.get((self.pending.parts.len().max(1) - 1) / 2) else {
+                break;
+            };
+            self.settle_below(half.number)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is pending.
+    pub(super) fn settle(&mut self) -> Result<(), Broken> {
+        self.settle_below(self.pending.outbox.pushed())
+    }
+
+    fn settle_below(&mut self, number: u64) -> Result<(), Broken> {
+        if self.pending.outbox.is_empty() {
+            return Ok(());
+        }
+        let end = self.with_outbox(None, |outbox, calls| outbox.settle(number, calls));
+        // The wait may have ended fetching, and the queue would stay empty.
+        self.fetching.resume();
+        match end {
+            PublishEnd::Finished => Ok(()),
+            PublishEnd::Stopped => Err(Broken::Stopped),
+            PublishEnd::Fatal(fatal) => Err(self.publish_fatal(&fatal)),
+        }
+    }
+
+    fn advance(&mut self, send: bool) -> Result<bool, Broken> {
+        self.with_outbox(None, |outbox, calls| outbox.advance(send, calls))
+            .map_err(|fatal| self.publish_fatal(&fatal))
+    }
+
+    /// What a dead letter holds up goes on behind it: published before all else that the batch publishes.
+    pub(super) fn publish_first(
+        &mut self,
+        messages: &[BorrowedMessage<'_>],
+        letters: Vec<Publication<'_>>,
+    ) -> Result<(), Broken> {
+        for letter in letters {
+            self.pending.outbox.push(messages[letter.message].offset(), letter);
+        }
+        self.settle()
+    }
+
+    fn publish_fatal(&self, fatal: &PublishFatal) -> Broken {
+        let offset = fatal
+            .offset()
+            .map_or_else(|| "unknown".to_owned(), |offset| offset.to_string());
+        error!("kafka: {fatal} {} offset={offset}", self.partition);
+        Broken::Fatal(fatal.exit())
+    }
+
+    /// Calls the outbox, and finishes what it has heard of.
+    fn with_outbox<R>(
+        &mut self,
+        ends_since: Option<Instant>,
+        call: impl FnOnce(&mut Outbox, &PublishCalls<'_>) -> R,
+    ) -> R {
+        let Worker {
+            shared,
+            stop,
+            fetching,
+            pending,
+            ..
+        } = self;
+        let Some(publisher) = &shared.publisher else {
+            unreachable!("there is a producer where Processor::produced_topics names a topic");
+        };
+        let before = pending.outbox.stored_below();
+        let result = call(
+            &mut pending.outbox,
+            &PublishCalls {
+                publisher: &**publisher,
+                stop,
+                finish_max: shared.finish_max,
+                ends_since,
+                meanwhile: &|| fetching.pass_time(),
+            },
+        );
+        let counters = &shared.counters;
+        counters.messages_published.add(pending.outbox.stored_below() - before);
+        counters.messages_published_again.add(pending.outbox.take_resent());
+        self.collect();
+        result
+    }
+
+    /// The worker ends: what is pending is waited for in time, and the rest is taken back.
+    pub(super) fn close(&mut self, end: WorkerEnd) -> WorkerEnd {
+        let mut end = end;
+        let is_lost = end == WorkerEnd::Lost || self.stop.kind() == Some(StopKind::Abandon);
+        if !self.pending.is_empty() {
+            let since = Instant::now();
+            if !is_lost {
+                let settled = self.with_outbox(Some(since), |outbox, calls| outbox.settle(outbox.pushed(), calls));
+                if let PublishEnd::Fatal(fatal) = settled
+                    && let Broken::Fatal(exit) = self.publish_fatal(&fatal)
+                    && end == WorkerEnd::Stopped
+                {
+                    end = WorkerEnd::Fatal(exit);
+                }
+            }
+            if !self.pending.outbox.is_empty() {
+                self.with_outbox(Some(since), |outbox, calls| outbox.leave(calls));
+            }
+        }
+        let returned = self.pending.messages;
+        if returned > 0 {
+            debug!(
+                "worker: leaves messages unacknowledged {} messages={returned}",
+                self.partition
+            );
+            self.give_back(usize::try_from(returned).unwrap_or(usize::MAX));
+        }
+        (self.pending.parts, self.pending.messages) = (VecDeque::new(), 0);
+        end
+    }
+}
