@@ -120,11 +120,15 @@ impl Rejects {
         }
     }
 
-    /// Counts one. `Some` where it is to be told: how many of its reason were not told since the last line.
-    pub fn count(&self, reason: &'static str) -> Option<u64> {
+    /// Counts one.
+    pub fn count(&self, reason: &'static str) {
+        self.reasons.lock().entry(reason).or_default().count += 1;
+    }
+
+    /// Whether one is to be told. `Some`: how many of its reason were not told since the last line.
+    pub fn tell(&self, reason: &'static str) -> Option<u64> {
         let mut reasons = self.reasons.lock();
         let told = reasons.entry(reason).or_default();
-        told.count += 1;
         if told.last.is_some_and(|last| last.elapsed() < LINE_INTERVAL) {
             told.untold += 1;
             return None;
@@ -136,7 +140,8 @@ impl Rejects {
     /// How many so far, for each reason.
     pub fn by_reason(&self) -> Vec<(&'static str, u64)> {
         let reasons = self.reasons.lock();
-        reasons.iter().map(|(reason, told)| (*reason, told.count)).collect()
+        let counted = reasons.iter().filter(|(_, told)| told.count > 0);
+        counted.map(|(reason, told)| (*reason, told.count)).collect()
     }
 }
 
@@ -193,9 +198,12 @@ mod tests {
     #[test]
     fn a_reason_is_told_once_in_a_while_and_always_counted() {
         let rejects = rejects(10, 100, 0);
-        assert_eq!(rejects.count("tombstone"), Some(0));
-        assert_eq!(rejects.count("tombstone"), None);
-        assert_eq!(rejects.count("not_json"), Some(0));
+        for reason in ["tombstone", "tombstone", "not_json"] {
+            rejects.count(reason);
+        }
+        assert_eq!(rejects.tell("tombstone"), Some(0));
+        assert_eq!(rejects.tell("tombstone"), None);
+        assert_eq!(rejects.tell("not_json"), Some(0));
         assert_eq!(rejects.by_reason(), [("not_json", 1), ("tombstone", 2)]);
     }
 }

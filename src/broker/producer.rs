@@ -284,7 +284,7 @@ impl Publisher for Producer {
         reports: &Arc<Reports>,
         alone: bool,
     ) -> Result<(), Unsent> {
-        let bytes = message.bytes() + PRODUCED_MESSAGE_BYTES + HEADER_BYTES * message.headers.len() as u64;
+        let bytes = message.weight() + PRODUCED_MESSAGE_BYTES + HEADER_BYTES * message.headers().len() as u64;
         self.flow.enter(topic, bytes, reports, alone)?;
         let mut record: BaseRecord<'_, [u8], [u8], Box<Ticket>> = BaseRecord::with_opaque_to(
             topic,
@@ -295,20 +295,13 @@ impl Publisher for Producer {
                 alone,
             }),
         );
-        record.key = message.key.as_deref();
-        record.payload = message.payload.as_deref();
-        record.timestamp = message.timestamp_ms;
-        if !message.headers.is_empty() {
-            let headers = message.headers.iter();
-            record.headers = Some(headers.fold(
-                OwnedHeaders::new_with_capacity(message.headers.len()),
-                |headers, (key, value)| {
-                    headers.insert(Header {
-                        key,
-                        value: value.as_deref(),
-                    })
-                },
-            ));
+        record.key = message.key();
+        record.payload = message.payload();
+        record.timestamp = message.timestamp_ms();
+        let headers = message.headers();
+        if headers.len() > 0 {
+            let owned = OwnedHeaders::new_with_capacity(headers.len());
+            record.headers = Some(headers.fold(owned, |headers, (key, value)| headers.insert(Header { key, value })));
         }
         let Err((error, _)) = self.client.send(record) else {
             return Ok(());
@@ -723,6 +716,7 @@ impl Edge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::publication::Publication;
     use crate::shutdown::Stop;
 
     /// With no broker there, and a message in its queue.
@@ -735,12 +729,14 @@ mod tests {
         let memory = crate::ops::memory::plan(256 << 20, 1 << 20, 1, 1, true).unwrap();
         let producer = Producer::new(&config.kafka, &memory).unwrap();
         let client = Arc::downgrade(&producer.client);
-        let message = Outgoing {
+        let message = Outgoing::from(&Publication {
+            message: 0,
+            topic: "t",
             key: None,
             payload: None,
             headers: Vec::new(),
             timestamp_ms: None,
-        };
+        });
         let worker = reports();
         producer.send("t", &message, Place::FIRST, &worker, false).unwrap();
         assert!(worker.queued_bytes() > 0);

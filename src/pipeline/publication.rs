@@ -34,39 +34,124 @@ impl Publication<'_> {
     }
 }
 
-/// A message that waits to be produced or for its delivery report, when the batch may be gone: it borrows from nobody.
+/// A message that waits to be produced or for its delivery report, when the batch may be gone: it borrows from nobody, and
+/// is one piece in memory. (Thousands of small ones that outlive their batch tear the heap apart, and all else that is
+/// allocated becomes slower for it: measured, `docs/ARCHITECTURE.md`.)
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outgoing {
-    /// See [`Publication::key`].
-    pub key: Option<Vec<u8>>,
-    /// `None`: a tombstone.
-    pub payload: Option<Vec<u8>>,
-    /// In their order.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
-    /// Milliseconds since the epoch; `None`: the time at which it is produced.
-    pub timestamp_ms: Option<i64>,
+    /// Key, payload, and each header's name and value, one behind another.
+    bytes: Vec<u8>,
+    /// How long each is.
+    key: Option<usize>,
+    payload: Option<usize>,
+    headers: Vec<(usize, Option<usize>)>,
+    timestamp_ms: Option<i64>,
 }
 
 impl Outgoing {
     /// What it weighs: key, payload and headers, in bytes.
-    pub fn bytes(&self) -> u64 {
-        let of = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + of(value)).sum();
-        (of(&self.key) + of(&self.payload) + headers) as u64
+    pub fn weight(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// See [`Publication::key`].
+    pub fn key(&self) -> Option<&[u8]> {
+        self.key.map(|length| &self.bytes[..length])
+    }
+
+    /// `None`: a tombstone.
+    pub fn payload(&self) -> Option<&[u8]> {
+        let begin = self.key.unwrap_or_default();
+        self.payload.map(|length| &self.bytes[begin..begin + length])
+    }
+
+    /// In their order.
+    pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, Option<&[u8]>)> {
+        let mut begin = self.key.unwrap_or_default() + self.payload.unwrap_or_default();
+        self.headers.iter().map(move |(name, value)| {
+            let (name_end, end) = (begin + name, begin + name + value.unwrap_or_default());
+            let name = str::from_utf8(&self.bytes[begin..name_end]).unwrap_or_default();
+            let value = value.map(|_| &self.bytes[name_end..end]);
+            begin = end;
+            (name, value)
+        })
+    }
+
+    /// Milliseconds since the epoch; `None`: the time at which it is produced.
+    pub fn timestamp_ms(&self) -> Option<i64> {
+        self.timestamp_ms
     }
 }
 
-impl From<Publication<'_>> for Outgoing {
-    /// Copies what is borrowed.
-    fn from(publication: Publication<'_>) -> Self {
-        let headers = publication.headers.into_iter();
+impl From<&Publication<'_>> for Outgoing {
+    fn from(publication: &Publication<'_>) -> Self {
+        let length = usize::try_from(publication.bytes()).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(length);
+        let mut put = |part: &Option<Cow<'_, [u8]>>| {
+            let part = part.as_deref()?;
+            bytes.extend_from_slice(part);
+            Some(part.len())
+        };
+        let (key, payload) = (put(&publication.key), put(&publication.payload));
+        let mut headers = Vec::with_capacity(publication.headers.len());
+        for (name, value) in &publication.headers {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(value.as_deref().unwrap_or_default());
+            headers.push((name.len(), value.as_ref().map(|value| value.len())));
+        }
         Outgoing {
-            key: publication.key.map(Cow::into_owned),
-            payload: publication.payload.map(Cow::into_owned),
-            headers: headers
-                .map(|(name, value)| (name.into_owned(), value.map(Cow::into_owned)))
-                .collect(),
+            bytes,
+            key,
+            payload,
+            headers,
             timestamp_ms: publication.timestamp_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_out_is_what_was_asked_for() {
+        let header = |name: &'static str, value: Option<&'static [u8]>| (Cow::Borrowed(name), value.map(Cow::Borrowed));
+        let bytes = |bytes: &'static [u8]| Some(Cow::Borrowed(bytes));
+        for (key, payload, headers) in [
+            (None, None, vec![]),
+            (bytes(b""), bytes(b""), vec![header("", Some(b"")), header("", None)]),
+            (
+                bytes(b"key"),
+                None,
+                vec![
+                    header("a", Some(b"\xff\x00")),
+                    header("a", None),
+                    header("\u{e4}", Some(b"1")),
+                ],
+            ),
+            (None, bytes(b"payload"), vec![header("h", Some(b"value"))]),
+        ] {
+            let publication = Publication {
+                message: 0,
+                topic: "t",
+                key: key.clone(),
+                payload: payload.clone(),
+                headers: headers.clone(),
+                timestamp_ms: Some(7),
+            };
+            let outgoing = Outgoing::from(&publication);
+            assert_eq!(outgoing.weight(), publication.bytes());
+            assert_eq!(
+                (outgoing.key(), outgoing.payload()),
+                (key.as_deref(), payload.as_deref())
+            );
+            assert_eq!(outgoing.timestamp_ms(), Some(7));
+            let found: Vec<_> = outgoing.headers().collect();
+            let expected: Vec<_> = headers
+                .iter()
+                .map(|(name, value)| (name.as_ref(), value.as_deref()))
+                .collect();
+            assert_eq!(found, expected);
         }
     }
 }

@@ -283,6 +283,8 @@ impl fmt::Display for PublishFatal {
 
 impl std::error::Error for PublishFatal {}
 
+/// A worker goes on without a report for so long.
+const SILENT_AFTER: Duration = Duration::from_secs(1);
 /// The first pause after a failure, and the longest.
 type Pauses = (Duration, Duration);
 const BROKERS: Pauses = (Duration::from_millis(100), Duration::from_secs(5));
@@ -309,8 +311,8 @@ pub struct Outbox {
     /// What all of it weighs.
     bytes: u64,
     resent: u64,
-    /// Since when a message has not been sent.
-    unsent_since: Option<Instant>,
+    /// When a message was last stored, or the first of those under way was sent.
+    heard: Instant,
     /// Nothing is sent any more.
     has_failed: bool,
 }
@@ -427,13 +429,13 @@ impl Outbox {
             stored_below: 0,
             bytes: 0,
             resent: 0,
-            unsent_since: None,
+            heard: Instant::now(),
             has_failed: false,
         }
     }
 
     /// One more, of the message at `offset`. Sends nothing yet.
-    pub fn push(&mut self, offset: i64, publication: Publication<'_>) {
+    pub fn push(&mut self, offset: i64, publication: &Publication<'_>) {
         let lane = match self.lanes.iter().position(|lane| lane.topic == publication.topic) {
             Some(lane) => lane,
             None => {
@@ -443,7 +445,7 @@ impl Outbox {
         };
         let number = self.pushed();
         let message = Outgoing::from(publication);
-        self.bytes += message.bytes();
+        self.bytes += message.weight();
         self.stored.push_back(false);
         self.lanes[lane].messages.push_back(Entry {
             message,
@@ -451,7 +453,6 @@ impl Outbox {
             number,
             is_stored: false,
         });
-        self.unsent_since.get_or_insert_with(Instant::now);
     }
 
     /// So many were pushed: the number of the next one.
@@ -479,19 +480,15 @@ impl Outbox {
         std::mem::take(&mut self.resent)
     }
 
-    /// Since when something waits that was not sent.
-    pub fn unsent_since(&self) -> Option<Instant> {
-        self.unsent_since
-    }
-
-    /// Hears what was reported and, if `send`, sends what may be sent; does not block. `Ok(false)`: it does not go on by
-    /// itself, something failed or has no room: time to [`settle`](Outbox::settle).
+    /// Hears what was reported and, if `send`, sends what may be sent; does not block. `Ok(false)`: all is not well,
+    /// something failed, has no room, or is not reported for a second: time to [`settle`](Outbox::settle).
     ///
     /// # Errors
     /// When the service cannot go on. Nothing is sent any more then.
     pub fn advance(&mut self, send: bool, calls: &PublishCalls<'_>) -> Result<bool, PublishFatal> {
         let advanced = self.hear(calls).and_then(|()| {
-            let mut is_well = self.lanes.iter().all(Lane::is_well);
+            let is_silent = self.under_way() > 0 && self.heard.elapsed() >= SILENT_AFTER;
+            let mut is_well = !is_silent && self.lanes.iter().all(Lane::is_well);
             if send && is_well {
                 for lane in 0..self.lanes.len() {
                     is_well &= matches!(self.send(lane, false, calls)?, Sending::Nothing | Sending::UnderWay);
@@ -554,12 +551,16 @@ impl Outbox {
                 }
             }
             // What is left the brokers have failed.
-            if !moves && stopped_at.is_some() && self.lanes.iter().all(|lane| lane.under_way == 0) {
+            if !moves && stopped_at.is_some() && self.under_way() == 0 {
                 return PublishEnd::Stopped;
             }
             let wanted = self.wanted(until);
             self.reports.wait(wanted, requested_at.is_some(), look_again);
         }
+    }
+
+    fn under_way(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.under_way).sum()
     }
 
     /// How many reports are worth a look: all that `until` needs, unless the next message waits for one of them.
@@ -568,7 +569,7 @@ impl Outbox {
         if self.lanes.iter().any(waits) {
             return 1;
         }
-        match self.lanes.iter().map(|lane| lane.under_way).sum() {
+        match self.under_way() {
             0 => usize::MAX,
             all => usize::try_from(until - self.stored_below).map_or(all, |needed| needed.min(all)),
         }
@@ -576,6 +577,9 @@ impl Outbox {
 
     /// Sends what may be sent of a lane.
     fn send(&mut self, number: usize, stopping: bool, calls: &PublishCalls<'_>) -> Result<Sending, PublishFatal> {
+        if self.under_way() == 0 {
+            self.heard = Instant::now();
+        }
         let lane = &mut self.lanes[number];
         if lane.is_finished() {
             return Ok(Sending::Nothing);
@@ -617,7 +621,7 @@ impl Outbox {
                     return Err(PublishFatal::TooLarge {
                         offset: *offset,
                         topic: lane.topic.clone(),
-                        bytes: message.bytes(),
+                        bytes: message.weight(),
                         limit: Limit::Own {
                             bytes: limit_bytes,
                             set_by: limit,
@@ -633,9 +637,6 @@ impl Outbox {
                 }
                 Err(Unsent::Fatal(why)) => return Err(PublishFatal::Producer { why }),
             }
-        }
-        if self.lanes.iter().all(|lane| lane.next == lane.end()) {
-            self.unsent_since = None;
         }
         Ok(Sending::UnderWay)
     }
@@ -663,6 +664,7 @@ impl Outbox {
         let failure = match result {
             Ok(()) => {
                 entry.is_stored = true;
+                self.heard = Instant::now();
                 lane.failures = 0;
                 lane.is_failing = false;
                 return Ok(());
@@ -684,7 +686,7 @@ impl Outbox {
                 return Err(PublishFatal::TooLarge {
                     offset,
                     topic: topic(),
-                    bytes: entry.message.bytes(),
+                    bytes: entry.message.weight(),
                     limit: Limit::Topic,
                 });
             }
@@ -713,7 +715,7 @@ impl Outbox {
                 && let Some(entry) = lane.messages.pop_front()
             {
                 lane.first += 1;
-                self.bytes -= entry.message.bytes();
+                self.bytes -= entry.message.weight();
                 if let Ok(place) = usize::try_from(entry.number - self.stored_below) {
                     self.stored[place] = true;
                 }
@@ -742,7 +744,7 @@ impl Outbox {
                 lane.under_way -= 1;
                 lane.messages[place.position - lane.first].is_stored = result.is_ok();
             }
-            let under_way: usize = self.lanes.iter().map(|lane| lane.under_way).sum();
+            let under_way = self.under_way();
             if under_way == 0 {
                 break;
             }

@@ -128,9 +128,9 @@ impl From<Rejection> for Rejected {
 const ROWS_TOLD_MAX: usize = 100;
 
 impl RowsNotDone {
-    fn written(&self) -> String {
+    fn written(&self) -> Cow<'static, str> {
         let rows = match self {
-            RowsNotDone::All => return "all".to_owned(),
+            RowsNotDone::All => return Cow::Borrowed("all"),
             RowsNotDone::These(rows) => rows,
         };
         let mut json = String::from("[");
@@ -153,14 +153,17 @@ impl RowsNotDone {
             let _ = write!(json, ",{{\"more\":{}}}", rows.len() - ROWS_TOLD_MAX);
         }
         json.push(']');
-        json
+        Cow::Owned(json)
     }
 }
 
+/// What a dead letter has beside its message's, at most.
+const OWN_HEADERS_MAX: usize = 16;
+
 /// What dead letters of one worker have in common.
 #[derive(Debug, Clone, Copy)]
-pub struct Origin<'o> {
-    pub group: &'o str,
+pub struct Origin<'m, 'o> {
+    pub group: &'m str,
     /// Of the source topic, as Kafka writes it; `None` where the brokers have none.
     pub topic_id: Option<&'o str>,
     /// Milliseconds since the epoch.
@@ -174,72 +177,69 @@ pub fn dead_letter<'m>(
     index: usize,
     message: &Message<'m>,
     rejected: &Rejected,
-    origin: Origin<'_>,
+    origin: Origin<'m, '_>,
 ) -> Publication<'m> {
     let own = message.headers.iter();
-    let mut headers: Vec<Header<'m>> = own
-        .map(|(name, value)| (Cow::Borrowed(*name), value.map(Cow::Borrowed)))
-        .collect();
+    let mut headers: Vec<Header<'m>> = Vec::with_capacity(own.len() + OWN_HEADERS_MAX);
+    headers.extend(own.map(|(name, value)| (Cow::Borrowed(*name), value.map(Cow::Borrowed))));
     let reason = rejected.rejection.reason;
     let connect = names == DeadLetterHeaders::Connect;
-    let mut say = |ours: &'static str, connects: Option<&'static str>, value: String| {
+    let mut say = |ours: &'static str, connects: Option<&'static str>, value: Cow<'m, str>| {
         let name = connects.filter(|_| connect).unwrap_or(ours);
-        headers.push((Cow::Borrowed(name), Some(Cow::Owned(value.into_bytes()))));
+        let value = match value {
+            Cow::Borrowed(value) => Cow::Borrowed(value.as_bytes()),
+            Cow::Owned(value) => Cow::Owned(value.into_bytes()),
+        };
+        headers.push((Cow::Borrowed(name), Some(value)));
     };
-    say(
-        "penstock.topic",
-        Some("__connect.errors.topic"),
-        message.topic.to_owned(),
-    );
+    say("penstock.topic", Some("__connect.errors.topic"), message.topic.into());
     if let Some(id) = origin.topic_id {
-        say("penstock.topic_id", None, id.to_owned());
+        say("penstock.topic_id", None, id.to_owned().into());
     }
+    let partition = message.partition.to_string();
     say(
         "penstock.partition",
         Some("__connect.errors.partition"),
-        message.partition.to_string(),
+        partition.into(),
     );
-    say(
-        "penstock.offset",
-        Some("__connect.errors.offset"),
-        message.offset.to_string(),
-    );
+    let offset = message.offset.to_string();
+    say("penstock.offset", Some("__connect.errors.offset"), offset.into());
     if let Some(timestamp_ms) = message.timestamp_ms {
-        say("penstock.timestamp", None, timestamp_ms.to_string());
+        say("penstock.timestamp", None, timestamp_ms.to_string().into());
     }
     say(
         "penstock.group",
         Some("__connect.errors.connector.name"),
-        origin.group.to_owned(),
+        origin.group.into(),
     );
     if connect {
-        say("", Some("__connect.errors.task.id"), message.partition.to_string());
-        say("", Some("__connect.errors.class.name"), "penstock".to_owned());
+        let partition = message.partition.to_string();
+        say("", Some("__connect.errors.task.id"), partition.into());
+        say("", Some("__connect.errors.class.name"), "penstock".into());
     }
     let stage = match connect {
         true => reason.stage().of_connect(),
         false => reason.stage().as_str(),
     };
-    say("penstock.stage", Some("__connect.errors.stage"), stage.to_owned());
-    say(
-        "penstock.reason",
-        Some("__connect.errors.exception.class.name"),
-        reason.as_str().to_owned(),
-    );
+    say("penstock.stage", Some("__connect.errors.stage"), stage.into());
+    let class = Some("__connect.errors.exception.class.name");
+    say("penstock.reason", class, reason.as_str().into());
+    let detail = rejected.rejection.detail.clone();
     say(
         "penstock.detail",
         Some("__connect.errors.exception.message"),
-        rejected.rejection.detail.clone(),
+        detail.into(),
     );
     if let Some(code) = reason.code() {
-        say("penstock.code", None, code.to_string());
+        say("penstock.code", None, code.to_string().into());
     }
     say("penstock.rows_not_done", None, rejected.rows_not_done.written());
-    say("penstock.attempts", None, rejected.attempts.to_string());
-    say("penstock.in_doubt", None, rejected.in_doubt.to_string());
+    say("penstock.attempts", None, rejected.attempts.to_string().into());
+    let in_doubt = if rejected.in_doubt { "true" } else { "false" };
+    say("penstock.in_doubt", None, in_doubt.into());
     let time = Timestamp::from_millisecond(origin.now_ms).unwrap_or_default();
-    say("penstock.time", None, time.to_string());
-    say("penstock.version", None, env!("CARGO_PKG_VERSION").to_owned());
+    say("penstock.time", None, time.to_string().into());
+    say("penstock.version", None, env!("CARGO_PKG_VERSION").into());
     Publication {
         message: index,
         topic,

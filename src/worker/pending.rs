@@ -22,11 +22,12 @@ use crate::pipeline::publish::{Outbox, PublishCalls, PublishEnd, PublishFatal};
 use crate::pipeline::reject::Rejected;
 use crate::shutdown::{Stop, StopKind};
 
-/// So long messages are gathered before they are sent, unless there are many, or something waits for them: a request with
-/// one message costs a broker about as much as one with a hundred.
-const GATHER_MAX: Duration = Duration::from_millis(200);
-/// So many messages may be pending: a crash repeats them.
-const PENDING_MAX: u64 = 10_000;
+/// So long messages are gathered before they are sent, while there are others to go on with: a request with one message
+/// costs a broker about as much as one with a hundred, and dead letters are few.
+const GATHER_MESSAGES: Duration = Duration::from_millis(50);
+const GATHER_LETTERS: Duration = Duration::from_millis(500);
+/// So many messages may be pending: a crash repeats them, as it repeats what was written since the last commit.
+const PENDING_MAX: u64 = 50_000;
 
 /// What is pending of a worker.
 pub(super) struct Pending {
@@ -35,6 +36,8 @@ pub(super) struct Pending {
     parts: VecDeque<Part>,
     /// Their messages.
     messages: u64,
+    /// When what is gathered is sent.
+    send_at: Option<Instant>,
 }
 
 /// Some messages, one after another; only the last of them publishes, or is rejected.
@@ -47,7 +50,8 @@ struct Part {
     messages: u64,
     written: u64,
     filtered: u64,
-    rejected: Option<(i64, Box<Rejected>)>,
+    /// Why the last of them is.
+    rejected: Option<&'static str>,
 }
 
 impl Pending {
@@ -56,7 +60,14 @@ impl Pending {
             outbox: Outbox::new(stop),
             parts: VecDeque::new(),
             messages: 0,
+            send_at: None,
         }
+    }
+
+    fn push(&mut self, offset: i64, publication: &Publication<'_>, gather: Duration) {
+        self.outbox.push(offset, publication);
+        let at = Instant::now() + gather;
+        self.send_at = Some(self.send_at.map_or(at, |before| before.min(at)));
     }
 
     pub fn is_empty(&self) -> bool {
@@ -97,7 +108,11 @@ impl Worker<'_> {
         for (index, (message, fate)) in messages.iter().zip(fates).enumerate() {
             let mut ends = index as u64 + 1 == all;
             while let Some(publication) = publications.next_if(|publication| publication.message == index) {
-                self.pending.outbox.push(message.offset(), publication);
+                let gather = match &fate {
+                    Fate::Rejected(_) => GATHER_LETTERS,
+                    Fate::Kept | Fate::Filtered => GATHER_MESSAGES,
+                };
+                self.pending.push(message.offset(), &publication, gather);
                 ends = true;
             }
             part.messages += 1;
@@ -109,7 +124,8 @@ impl Worker<'_> {
                 Fate::Kept => part.written += 1,
                 Fate::Filtered => part.filtered += 1,
                 Fate::Rejected(of) => {
-                    part.rejected = Some((message.offset(), of));
+                    self.tell(message.offset(), &of);
+                    part.rejected = Some(of.rejection.reason.as_str());
                     rejected += 1;
                     ends = true;
                 }
@@ -134,8 +150,8 @@ impl Worker<'_> {
         while let Some(part) = self.pending.take() {
             counters.messages_written.add(part.written);
             counters.messages_filtered.add(part.filtered);
-            if let Some((offset, rejected)) = part.rejected {
-                self.tell(offset, &rejected);
+            if let Some(reason) = part.rejected {
+                self.shared.rejects.count(reason);
                 counters.messages_rejected.add(1);
                 match &self.shared.reject {
                     RejectAction::DeadLetter { .. } => counters.messages_dead_lettered.add(1),
@@ -153,14 +169,14 @@ impl Worker<'_> {
         }
     }
 
-    /// A message was rejected and is left behind: counted, and told once in a while for each reason.
+    /// A message was rejected and is left behind: told once in a while for each reason.
     fn tell(&self, offset: i64, rejected: &Rejected) {
         let Rejection { reason, detail } = &rejected.rejection;
-        let Some(untold) = self.shared.rejects.count(reason.as_str()) else {
+        let Some(untold) = self.shared.rejects.tell(reason.as_str()) else {
             return;
         };
         let what = match &self.shared.reject {
-            RejectAction::DeadLetter { topic, .. } => Cow::Owned(format!("dead-lettered to {topic}")),
+            RejectAction::DeadLetter { topic, .. } => Cow::Owned(format!("a dead letter goes to {topic}")),
             _ => Cow::Borrowed("dropped"),
         };
         warn!(
@@ -184,13 +200,11 @@ impl Worker<'_> {
         if pending.is_empty() {
             return Ok(());
         }
-        let since = pending.outbox.unsent_since();
-        let is_due = since.is_some_and(|since| since.elapsed() >= GATHER_MAX)
+        let is_due = pending.send_at.is_some_and(|at| at <= Instant::now())
             || pending.outbox.bytes() >= bytes_max / 2
             || pending.messages >= PENDING_MAX / 2;
-        match self.advance(is_due)? {
-            true => {}
-            false => return self.settle(),
+        if !self.advance(is_due)? {
+            return self.settle();
         }
         while self.pending.outbox.bytes() >= bytes_max || self.pending.messages >= PENDING_MAX {
             // Half of it: reports go on coming for the rest.
@@ -211,6 +225,7 @@ impl Worker<'_> {
         if self.pending.outbox.is_empty() {
             return Ok(());
         }
+        self.pending.send_at = None;
         let end = self.with_outbox(None, |outbox, calls| outbox.settle(number, calls));
         // The wait may have ended fetching, and the queue would stay empty.
         self.fetching.resume();
@@ -222,6 +237,9 @@ impl Worker<'_> {
     }
 
     fn advance(&mut self, send: bool) -> Result<bool, Broken> {
+        if send {
+            self.pending.send_at = None;
+        }
         self.with_outbox(None, |outbox, calls| outbox.advance(send, calls))
             .map_err(|fatal| self.publish_fatal(&fatal))
     }
@@ -233,7 +251,7 @@ impl Worker<'_> {
         letters: Vec<Publication<'_>>,
     ) -> Result<(), Broken> {
         for letter in letters {
-            self.pending.outbox.push(messages[letter.message].offset(), letter);
+            self.pending.outbox.push(messages[letter.message].offset(), &letter);
         }
         self.settle()
     }

@@ -74,7 +74,7 @@ pub struct Published {
 pub fn publish(publications: &[Publication<'_>], calls: &PublishCalls<'_>) -> Published {
     let mut outbox = Outbox::new(calls.stop);
     for publication in publications {
-        outbox.push(i64::try_from(publication.message).unwrap(), publication.clone());
+        outbox.push(i64::try_from(publication.message).unwrap(), publication);
     }
     let end = outbox.settle(outbox.pushed(), calls);
     if end != PublishEnd::Finished {

@@ -76,7 +76,7 @@ impl<F: Fn(usize, &str, bool) -> Fate + Send + Sync> Publisher for MadeUp<F> {
         reports: &Arc<Reports>,
         alone: bool,
     ) -> Result<(), Unsent> {
-        let payload = String::from_utf8_lossy(message.payload.as_deref().unwrap()).into_owned();
+        let payload = String::from_utf8_lossy(message.payload().unwrap()).into_owned();
         let mut state = self.state.lock();
         let attempt = state.attempts;
         state.attempts += 1;
@@ -137,7 +137,7 @@ struct Published {
 fn publish(publications: &[Publication<'_>], calls: &PublishCalls<'_>) -> Published {
     let mut outbox = Outbox::new(calls.stop);
     for publication in publications {
-        outbox.push(i64::try_from(publication.message).unwrap(), publication.clone());
+        outbox.push(i64::try_from(publication.message).unwrap(), publication);
     }
     let end = outbox.settle(outbox.pushed(), calls);
     if end != PublishEnd::Finished {
