@@ -54,6 +54,9 @@ use pending::Pending;
 /// How long an idle worker waits for a message before it looks at the stop flag and the commit interval.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 
+/// With messages that wait for acknowledgements: then those are waited for.
+const DRY_WAIT: Duration = Duration::from_millis(5);
+
 /// Between two warnings of one worker that fetching fails.
 const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -370,15 +373,19 @@ impl<'w> Worker<'w> {
         }
         let mut bytes = 0;
         while messages.len() < messages_max && bytes < self.shared.batch_bytes_max() {
-            let waits = messages.is_empty() && self.pending.is_empty();
-            let wait = if waits { IDLE_WAIT } else { Duration::ZERO };
+            let nothing_to_do = messages.is_empty() && self.pending.is_empty();
+            let wait = match messages.is_empty() {
+                true if nothing_to_do => IDLE_WAIT,
+                true => DRY_WAIT,
+                false => Duration::ZERO,
+            };
             match self.carried.take().map(Ok).or_else(|| queue.poll(wait)) {
                 None => {
-                    self.fetching.is_dry(waits);
+                    self.fetching.is_dry(nothing_to_do);
                     break;
                 }
                 Some(Ok(message)) if self.tracker.goes_back(message.offset()) => {
-                    if !waits {
+                    if !nothing_to_do {
                         // It begins a batch of its own, when all before it is finished.
                         self.carried = Some(message);
                         break;
