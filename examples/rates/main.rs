@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     // A line for each reason of a dead letter would tear the tables apart.
     env_logger::Builder::from_env(
         env_logger::Env::default()
-            .default_filter_or("warn,penstock::worker::batch=error,librdkafka=off,aerospike_core=off,aerospike=off"),
+            .default_filter_or("warn,penstock::worker::pending=error,librdkafka=off,aerospike_core=off,aerospike=off"),
     )
     .init();
     let arguments = Arguments::parse();

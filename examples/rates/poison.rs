@@ -70,7 +70,8 @@ impl Poison {
         if id % POISONED_OF != number * 37 % POISONED_OF {
             return None;
         }
-        let is_huge = (1..=HUGE_MESSAGES).any(|nth| number == all * nth / (HUGE_MESSAGES + 1));
+        // Not all of them in one partition.
+        let is_huge = (1..=HUGE_MESSAGES).any(|nth| number == all * nth / (HUGE_MESSAGES + 1) + nth);
         Some(match is_huge {
             true => Poison::Huge,
             false => SMALL[(number % SMALL.len() as u64) as usize],

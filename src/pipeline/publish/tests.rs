@@ -62,6 +62,12 @@ impl<F: Fn(usize, &str, bool) -> Fate + Send + Sync> MadeUp<F> {
         publish(publications, &calls)
     }
 
+    fn store_what_lies(&self) {
+        for (place, reports) in std::mem::take(&mut self.state.lock().lying) {
+            reports.report(place, Ok(()));
+        }
+    }
+
     fn stored(&self) -> Vec<String> {
         self.state.lock().stored.clone()
     }
@@ -280,6 +286,119 @@ fn who_may_not_write_and_a_broken_producer_end_it() {
         assert_eq!(fatal.exit(), exit, "code {code}");
         assert_eq!(published.done, 1);
     }
+}
+
+fn with_outbox<F, R>(publisher: &MadeUp<F>, act: impl FnOnce(&mut Outbox, &PublishCalls<'_>) -> R) -> R
+where
+    F: Fn(usize, &str, bool) -> Fate + Send + Sync,
+{
+    let stop = Stop::new();
+    let calls = PublishCalls {
+        publisher,
+        stop: &stop,
+        finish_max: Duration::from_millis(500),
+        ends_since: None,
+        meanwhile: &|| {},
+    };
+    act(&mut Outbox::new(&stop), &calls)
+}
+
+#[test]
+fn what_is_gathered_is_not_sent_before_it_is_to_be() {
+    let publisher = MadeUp::new(|_, _, _| Fate::Store);
+    with_outbox(&publisher, |outbox, calls| {
+        outbox.push(0, &publication(0, TOPIC, "a"));
+        assert_eq!(outbox.advance(false, calls), Ok(true));
+        assert!(publisher.stored().is_empty());
+        assert_eq!((outbox.stored_below(), outbox.pushed()), (0, 1));
+        outbox.push(1, &publication(1, TOPIC, "b"));
+        assert_eq!(outbox.bytes(), 2 * (3 + 1));
+        assert_eq!(outbox.advance(true, calls), Ok(true));
+        // It hears of what it has sent with the next call.
+        assert_eq!(outbox.advance(false, calls), Ok(true));
+        assert_eq!((outbox.stored_below(), outbox.bytes(), outbox.is_empty()), (2, 0, true));
+    });
+    assert_eq!(publisher.stored(), ["a", "b"]);
+}
+
+/// The worker goes on with later messages while earlier ones are under way, and one of those fails then.
+#[test]
+fn what_was_pushed_behind_a_failure_goes_out_behind_it() {
+    let publisher = MadeUp::new(|attempt, _, _| if attempt == 0 { Fate::Fail(-192) } else { Fate::Store });
+    with_outbox(&publisher, |outbox, calls| {
+        outbox.push(0, &publication(0, TOPIC, "a"));
+        outbox.push(1, &publication(1, TOPIC, "b"));
+        assert_eq!(outbox.advance(true, calls), Ok(true));
+        outbox.push(2, &publication(2, TOPIC, "c"));
+        // All is not well, and nothing is sent behind what failed.
+        assert_eq!(outbox.advance(true, calls), Ok(false));
+        assert_eq!(publisher.stored(), ["b"]);
+        assert_eq!(outbox.stored_below(), 0);
+        assert_eq!(outbox.settle(outbox.pushed(), calls), PublishEnd::Finished);
+        assert_eq!((outbox.stored_below(), outbox.take_resent()), (3, 2));
+    });
+    assert_eq!(publisher.stored(), ["b", "a", "b", "c"]);
+}
+
+/// Its offset is not done before all before it are: their topics answer as they like.
+#[test]
+fn numbers_count_as_stored_in_their_order_whichever_topic_answers_first() {
+    let publisher = MadeUp::new(|_, payload, _| if payload == "a" { Fate::Lie } else { Fate::Store });
+    with_outbox(&publisher, |outbox, calls| {
+        outbox.push(0, &publication(0, TOPIC, "a"));
+        outbox.push(1, &publication(1, "other", "b"));
+        assert_eq!(outbox.advance(true, calls), Ok(true));
+        assert_eq!(outbox.advance(true, calls), Ok(true));
+        assert_eq!((outbox.stored_below(), outbox.pushed()), (0, 2));
+        publisher.store_what_lies();
+        assert_eq!(outbox.advance(true, calls), Ok(true));
+        assert_eq!(outbox.stored_below(), 2);
+    });
+}
+
+#[test]
+fn a_part_can_be_waited_for() {
+    let publisher = MadeUp::new(|_, payload, _| if payload == "b" { Fate::Lie } else { Fate::Store });
+    with_outbox(&publisher, |outbox, calls| {
+        outbox.push(0, &publication(0, TOPIC, "a"));
+        outbox.push(1, &publication(1, TOPIC, "b"));
+        assert_eq!(outbox.settle(1, calls), PublishEnd::Finished);
+        assert_eq!(outbox.stored_below(), 1);
+        publisher.store_what_lies();
+        assert_eq!(outbox.settle(2, calls), PublishEnd::Finished);
+    });
+}
+
+/// Without a failure: librdkafka does not report a message that waits.
+#[test]
+fn a_topic_that_is_not_heard_of_is_waited_for_after_a_second() {
+    let publisher = MadeUp::new(|_, _, _| Fate::Lie);
+    with_outbox(&publisher, |outbox, calls| {
+        outbox.push(0, &publication(0, TOPIC, "a"));
+        assert_eq!(outbox.advance(true, calls), Ok(true));
+        outbox.heard -= SILENT_AFTER;
+        assert_eq!(outbox.advance(true, calls), Ok(false));
+        publisher.store_what_lies();
+        assert_eq!(outbox.settle(1, calls), PublishEnd::Finished);
+    });
+}
+
+/// A worker that ends for its own reasons waits as long as one that is stopped.
+#[test]
+fn an_end_is_as_a_stop() {
+    let publisher = MadeUp::new(|_, _, _| Fate::Fail(-188));
+    with_outbox(&publisher, |outbox, calls| {
+        let calls = PublishCalls {
+            ends_since: Some(Instant::now()),
+            ..*calls
+        };
+        outbox.push(0, &publication(0, TOPIC, "a"));
+        assert_eq!(outbox.settle(1, &calls), PublishEnd::Stopped);
+        outbox.leave(&calls);
+        // Nothing is sent any more.
+        assert_eq!(outbox.settle(1, &calls), PublishEnd::Stopped);
+    });
+    assert_eq!(publisher.state.lock().attempts, 1);
 }
 
 #[test]
