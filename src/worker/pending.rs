@@ -314,7 +314,7 @@ impl Worker<'_> {
                 }
             }
             if !self.pending.outbox.is_empty() {
-                self.with_outbox(Some(since), |outbox, calls| outbox.leave(calls));
+                self.with_outbox(Some(since), Outbox::leave);
             }
         }
         let returned = self.pending.messages;
