@@ -283,6 +283,8 @@ impl fmt::Display for PublishFatal {
 
 impl std::error::Error for PublishFatal {}
 
+/// What is kept of a message beside key, payload and headers, here and by the worker.
+const ENTRY_BYTES: u64 = 256;
 /// A worker goes on without a report for so long.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
 /// The first pause after a failure, and the longest.
@@ -308,7 +310,7 @@ pub struct Outbox {
     /// For each number from `stored_below` on: whether that message is stored, and all before it in its topic.
     stored: VecDeque<bool>,
     stored_below: u64,
-    /// What all of it weighs.
+    /// What all of it takes.
     bytes: u64,
     resent: u64,
     /// When a message was last stored, or the first of those under way was sent.
@@ -445,7 +447,7 @@ impl Outbox {
         };
         let number = self.pushed();
         let message = Outgoing::from(publication);
-        self.bytes += message.weight();
+        self.bytes += message.weight() + ENTRY_BYTES;
         self.stored.push_back(false);
         self.lanes[lane].messages.push_back(Entry {
             message,
@@ -470,7 +472,7 @@ impl Outbox {
         self.stored.is_empty()
     }
 
-    /// What is not known to be stored, in bytes of keys, payloads and headers.
+    /// What is not known to be stored, in bytes of memory.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -715,7 +717,7 @@ impl Outbox {
                 && let Some(entry) = lane.messages.pop_front()
             {
                 lane.first += 1;
-                self.bytes -= entry.message.weight();
+                self.bytes -= entry.message.weight() + ENTRY_BYTES;
                 if let Ok(place) = usize::try_from(entry.number - self.stored_below) {
                     self.stored[place] = true;
                 }

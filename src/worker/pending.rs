@@ -71,7 +71,7 @@ impl Pending {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+        self.outbox.is_empty()
     }
 
     /// The first part of which everything is stored.
@@ -222,7 +222,7 @@ impl Worker<'_> {
     }
 
     fn settle_below(&mut self, number: u64) -> Result<(), Broken> {
-        if self.pending.outbox.is_empty() {
+        if self.pending.is_empty() {
             return Ok(());
         }
         self.pending.send_at = None;
@@ -313,7 +313,7 @@ impl Worker<'_> {
                     end = WorkerEnd::Fatal(exit);
                 }
             }
-            if !self.pending.outbox.is_empty() {
+            if !self.pending.is_empty() {
                 self.with_outbox(Some(since), Outbox::leave);
             }
         }

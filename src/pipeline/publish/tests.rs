@@ -312,7 +312,7 @@ fn what_is_gathered_is_not_sent_before_it_is_to_be() {
         assert!(publisher.stored().is_empty());
         assert_eq!((outbox.stored_below(), outbox.pushed()), (0, 1));
         outbox.push(1, &publication(1, TOPIC, "b"));
-        assert_eq!(outbox.bytes(), 2 * (3 + 1));
+        assert_eq!(outbox.bytes(), 2 * (3 + 1 + ENTRY_BYTES));
         assert_eq!(outbox.advance(true, calls), Ok(true));
         // It hears of what it has sent with the next call.
         assert_eq!(outbox.advance(false, calls), Ok(true));
