@@ -579,6 +579,43 @@ fn while_the_dead_letter_topic_is_away_no_offset_passes_the_message_and_then_all
     assert_eq!(dead.read(1)[0].header("penstock.offset"), Some("70"));
 }
 
+/// The worker goes on with the next batches while a dead letter is not acknowledged; then it is stopped, and started again.
+#[test]
+fn what_is_written_behind_a_dead_letter_that_is_not_acknowledged_comes_again_and_is_counted_so() {
+    const MESSAGES: i64 = 400;
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("events", 1);
+    let dead = kafka.topic("dead", 1);
+    let sim = simulator();
+    let mut messages: Vec<String> = (0..MESSAGES)
+        .map(|n| format!(r#"{{"id": "a{n}", "n": {n}}}"#))
+        .collect();
+    messages[10] = "no JSON".to_owned();
+    let messages: Vec<Sent<'_>> = messages.iter().map(|payload| sent("k", payload)).collect();
+    topic.produce(0, &messages);
+    let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&dead_letters(WRITE, &dead, ""));
+    kafka.fail_topic(&dead.name);
+    let service = Service::start(&setup);
+    // The first batch has 40 rows; the letter is not even sent before the second one is written.
+    service.wait_for("a later batch to be written", |counters| {
+        counters.rows_written.get() >= 80
+    });
+    let ended = service.stop();
+    ended.assert(Exit::Stopped);
+    let counters = &ended.counters;
+    assert_eq!(counters.messages_dead_lettered.get(), 0);
+    assert_eq!(counters.messages_written.get(), 10);
+    assert!(counters.messages_returned.get() >= 71);
+    assert_eq!(topic.committed(&setup.group), [Some(10)]);
+
+    kafka.heal_topic(&dead.name);
+    let ended = Service::run_to_the_ends_of(&topic, &setup);
+    assert_eq!(ended.counters.messages_dead_lettered.get(), 1);
+    assert_eq!(ended.counters.messages_written.get(), MESSAGES as u64 - 11);
+    assert_eq!(dead.read(1)[0].header("penstock.offset"), Some("10"));
+    assert_eq!(dead.ends(), [Some(1)]);
+}
+
 #[test]
 fn nothing_later_goes_to_a_record_that_refused_a_row_before_its_dead_letter_is_acknowledged() {
     nothing_later_goes_to_a_record_that_refused_a_row(30, 11);

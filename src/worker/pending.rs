@@ -40,7 +40,7 @@ pub(super) struct Pending {
     send_at: Option<Instant>,
 }
 
-/// Some messages, one after another; only the last of them publishes, or is rejected.
+/// One message that publishes or is rejected, or some that do not, one after another.
 #[derive(Default)]
 struct Part {
     /// The offset behind them.
@@ -50,7 +50,7 @@ struct Part {
     messages: u64,
     written: u64,
     filtered: u64,
-    /// Why the last of them is.
+    /// Why it is.
     rejected: Option<&'static str>,
 }
 
@@ -68,6 +68,17 @@ impl Pending {
         self.outbox.push(offset, publication);
         let at = Instant::now() + gather;
         self.send_at = Some(self.send_at.map_or(at, |before| before.min(at)));
+    }
+
+    /// `next`: the offset behind it.
+    fn end_part(&mut self, part: &mut Part, next: i64) {
+        let part = Part {
+            next,
+            number: self.outbox.pushed(),
+            ..std::mem::take(part)
+        };
+        self.messages += part.messages;
+        self.parts.push_back(part);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -106,20 +117,18 @@ impl Worker<'_> {
         let (all, mut rejected) = (fates.len() as u64, 0);
         let mut part = Part::default();
         for (index, (message, fate)) in messages.iter().zip(fates).enumerate() {
-            let mut ends = index as u64 + 1 == all;
-            while let Some(publication) = publications.next_if(|publication| publication.message == index) {
-                let gather = match &fate {
-                    Fate::Rejected(_) => GATHER_LETTERS,
-                    Fate::Kept | Fate::Filtered => GATHER_MESSAGES,
-                };
+            let is_rejected = matches!(fate, Fate::Rejected(_));
+            let waits = is_rejected || publications.peek().is_some_and(|next| next.message == index);
+            if waits && part.messages > 0 {
+                // What came before it does not wait for it.
+                self.pending.end_part(&mut part, message.offset());
+            }
+            let gather = if is_rejected { GATHER_LETTERS } else { GATHER_MESSAGES };
+            while let Some(publication) = publications.next_if(|next| next.message == index) {
                 self.pending.push(message.offset(), &publication, gather);
-                ends = true;
             }
             part.messages += 1;
-            self.consecutive_rejects = match &fate {
-                Fate::Rejected(_) => self.consecutive_rejects + 1,
-                Fate::Kept | Fate::Filtered => 0,
-            };
+            self.consecutive_rejects = if is_rejected { self.consecutive_rejects + 1 } else { 0 };
             match fate {
                 Fate::Kept => part.written += 1,
                 Fate::Filtered => part.filtered += 1,
@@ -127,16 +136,12 @@ impl Worker<'_> {
                     self.tell(message.offset(), &of);
                     part.rejected = Some(of.rejection.reason.as_str());
                     rejected += 1;
-                    ends = true;
                 }
             }
-            if ends {
-                part.next = messages
-                    .get(index + 1)
-                    .map_or(message.offset() + 1, BorrowedMessage::offset);
-                part.number = self.pending.outbox.pushed();
-                self.pending.messages += part.messages;
-                self.pending.parts.push_back(std::mem::take(&mut part));
+            if waits || index as u64 + 1 == all {
+                let next = messages.get(index + 1);
+                let next = next.map_or(message.offset() + 1, BorrowedMessage::offset);
+                self.pending.end_part(&mut part, next);
             }
         }
         self.shared.rejects.finished(all, rejected);
