@@ -150,9 +150,8 @@ enum BatchEnd {
         offset: i64,
         rejection: Rejection,
     },
-    /// Told to stop before everything was written.
-    Stopped,
-    Fatal(Exit),
+    /// Told to stop before everything was written, or the service cannot go on.
+    Broken(Broken),
 }
 
 /// Runs until the stop flag is raised, the partition is lost, or the service cannot go on.
@@ -321,8 +320,7 @@ impl<'w> Worker<'w> {
                 match end {
                     BatchEnd::Finished => {}
                     BatchEnd::Held { offset, rejection } => self.hold(offset, &rejection),
-                    BatchEnd::Stopped => return WorkerEnd::Stopped,
-                    BatchEnd::Fatal(exit) => return WorkerEnd::Fatal(exit),
+                    BatchEnd::Broken(broken) => return broken.into(),
                 }
             }
             messages.clear();
@@ -330,10 +328,7 @@ impl<'w> Worker<'w> {
             if (is_dry || self.unreadable.is_some() || self.gone)
                 && let Err(broken) = self.settle()
             {
-                return match broken {
-                    Broken::Stopped => WorkerEnd::Stopped,
-                    Broken::Fatal(exit) => WorkerEnd::Fatal(exit),
-                };
+                return broken.into();
             }
             self.progress.nothing_in_hand();
             if !self.held

@@ -11,7 +11,7 @@ use log::{debug, error};
 use rdkafka::message::{BorrowedMessage, Message as _};
 
 use super::held::rejection_of;
-use super::{BATCHES_IN_HAND, BatchEnd, WEIGHT, Worker, now_ms};
+use super::{BATCHES_IN_HAND, BatchEnd, WEIGHT, Worker, WorkerEnd, now_ms};
 use crate::broker::view;
 use crate::config::model::{InDoubt, RejectAction};
 use crate::ops::exit::Exit;
@@ -112,6 +112,15 @@ pub(super) enum Broken {
     Fatal(Exit),
 }
 
+impl From<Broken> for WorkerEnd {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Stopped => WorkerEnd::Stopped,
+            Broken::Fatal(exit) => WorkerEnd::Fatal(exit),
+        }
+    }
+}
+
 impl<'w> Worker<'w> {
     /// Brings `messages` to their end, or as many of them as make a batch of rows (an `each` can make many of one); says how
     /// many are dealt with. After any end but `Finished` that is all of them: the rest is given back.
@@ -164,11 +173,7 @@ impl<'w> Worker<'w> {
         match (settled, cut) {
             (Err(broken), _) => {
                 self.give_back(rest);
-                let end = match broken {
-                    Broken::Stopped => BatchEnd::Stopped,
-                    Broken::Fatal(exit) => BatchEnd::Fatal(exit),
-                };
-                (messages.len(), end)
+                (messages.len(), BatchEnd::Broken(broken))
             }
             (Ok(()), Some(cut)) => {
                 let Some(Fate::Rejected(rejected)) = behind.next() else {

@@ -3,6 +3,7 @@
 use log::error;
 use rdkafka::error::KafkaError;
 
+use super::batch::Broken;
 use super::{BatchEnd, Worker};
 use crate::ops::exit::Exit;
 use crate::pipeline::disposition::NOT_FOUND;
@@ -50,7 +51,7 @@ impl Worker<'_> {
             rejection.detail,
             self.skipping(offset),
         );
-        BatchEnd::Fatal(Exit::Rejected)
+        BatchEnd::Broken(Broken::Fatal(Exit::Rejected))
     }
 
     /// The command that sets the group's offset behind a message. Only a group without members takes it.

@@ -16,6 +16,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use super::batch::{Broken, Fate};
 use super::{Shared, Worker, WorkerEnd, signed};
 use crate::config::model::RejectAction;
+use crate::ops::exit::Exit;
 use crate::pipeline::map::Rejection;
 use crate::pipeline::publication::Publication;
 use crate::pipeline::publish::{Outbox, PublishCalls, PublishEnd, PublishFatal};
@@ -237,7 +238,7 @@ impl Worker<'_> {
         match end {
             PublishEnd::Finished => Ok(()),
             PublishEnd::Stopped => Err(Broken::Stopped),
-            PublishEnd::Fatal(fatal) => Err(self.publish_fatal(&fatal)),
+            PublishEnd::Fatal(fatal) => Err(Broken::Fatal(self.publish_fatal(&fatal))),
         }
     }
 
@@ -246,7 +247,7 @@ impl Worker<'_> {
             self.pending.send_at = None;
         }
         self.with_outbox(None, |outbox, calls| outbox.advance(send, calls))
-            .map_err(|fatal| self.publish_fatal(&fatal))
+            .map_err(|fatal| Broken::Fatal(self.publish_fatal(&fatal)))
     }
 
     /// What a dead letter holds up goes on behind it: published before all else that the batch publishes.
@@ -261,12 +262,12 @@ impl Worker<'_> {
         self.settle()
     }
 
-    fn publish_fatal(&self, fatal: &PublishFatal) -> Broken {
+    fn publish_fatal(&self, fatal: &PublishFatal) -> Exit {
         let offset = fatal
             .offset()
             .map_or_else(|| "unknown".to_owned(), |offset| offset.to_string());
         error!("kafka: {fatal} {} offset={offset}", self.partition);
-        Broken::Fatal(fatal.exit())
+        fatal.exit()
     }
 
     /// Calls the outbox, and finishes what it has heard of.
@@ -311,11 +312,11 @@ impl Worker<'_> {
             let since = Instant::now();
             if !is_lost {
                 let settled = self.with_outbox(Some(since), |outbox, calls| outbox.settle(outbox.pushed(), calls));
-                if let PublishEnd::Fatal(fatal) = settled
-                    && let Broken::Fatal(exit) = self.publish_fatal(&fatal)
-                    && end == WorkerEnd::Stopped
-                {
-                    end = WorkerEnd::Fatal(exit);
+                if let PublishEnd::Fatal(fatal) = settled {
+                    let exit = self.publish_fatal(&fatal);
+                    if end == WorkerEnd::Stopped {
+                        end = WorkerEnd::Fatal(exit);
+                    }
                 }
             }
             if !self.pending.is_empty() {
