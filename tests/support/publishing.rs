@@ -18,6 +18,10 @@ use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::{DEADLINE, Kafka, Topic, wait_until};
+pub use publish_all::{Published, publish};
+
+// The unit tests of the outbox call it, too.
+mod publish_all;
 
 pub const MIB: u64 = 1024 * 1024;
 
@@ -58,33 +62,6 @@ pub fn numbered(topic: &str, messages: usize, prefix: &str) -> Vec<Publication<'
             timestamp_ms: None,
         })
         .collect()
-}
-
-/// How publishing ended.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Published {
-    pub end: PublishEnd,
-    /// So many from the front are stored for certain.
-    pub done: usize,
-    /// Messages that were sent once more.
-    pub resent: u64,
-}
-
-/// Pushes all, waits for all, and leaves where that is not to be. A message's number is its offset.
-pub fn publish(publications: &[Publication<'_>], calls: &PublishCalls<'_>) -> Published {
-    let mut outbox = Outbox::new(calls.stop);
-    for publication in publications {
-        outbox.push(i64::try_from(publication.message).unwrap(), publication);
-    }
-    let end = outbox.settle(outbox.pushed(), calls);
-    if end != PublishEnd::Finished {
-        outbox.leave(calls);
-    }
-    Published {
-        end,
-        done: usize::try_from(outbox.stored_below()).unwrap(),
-        resent: outbox.take_resent(),
-    }
 }
 
 pub fn run(producer: &Producer, publications: &[Publication<'_>], stop: &Stop) -> Published {

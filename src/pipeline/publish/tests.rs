@@ -4,6 +4,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::*;
+use publish_all::{Published, publish};
+
+#[path = "../../../tests/support/publishing/publish_all.rs"]
+mod publish_all;
 
 const TOPIC: &str = "t";
 
@@ -127,32 +131,6 @@ impl<F: Fn(usize, &str, bool) -> Fate + Send + Sync> Publisher for MadeUp<F> {
             };
             reports.report(place, Err(purged));
         }
-    }
-}
-
-/// How publishing ended.
-#[derive(Debug)]
-struct Published {
-    end: PublishEnd,
-    /// So many from the front are stored for certain.
-    done: u64,
-    resent: u64,
-}
-
-/// Pushes all, waits for all, and leaves where that is not to be. A message's number is its offset.
-fn publish(publications: &[Publication<'_>], calls: &PublishCalls<'_>) -> Published {
-    let mut outbox = Outbox::new(calls.stop);
-    for publication in publications {
-        outbox.push(i64::try_from(publication.message).unwrap(), publication);
-    }
-    let end = outbox.settle(outbox.pushed(), calls);
-    if end != PublishEnd::Finished {
-        outbox.leave(calls);
-    }
-    Published {
-        end,
-        done: outbox.stored_below(),
-        resent: outbox.take_resent(),
     }
 }
 
