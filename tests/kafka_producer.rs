@@ -97,7 +97,7 @@ fn workers_that_leave_all_the_time_take_nothing_from_the_others() {
 fn requests_that_are_too_large_for_the_topic_go_in_parts_and_a_message_that_is_ends_it() {
     let kafka = Kafka::real();
     let topic = topic_with(&kafka, 1, &[("max.message.bytes", "20000")]);
-    let producer = producer(&kafka, &small_memory(2), "");
+    let producer = producer(&kafka, &small_memory(2), "\"compression.type\" = \"none\"");
     let sized = |prefix: &str, bytes: usize| {
         let mut publications = numbered(&topic.name, 200, prefix);
         for publication in &mut publications {

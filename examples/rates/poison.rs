@@ -17,7 +17,9 @@ use crate::run::{self, PARTITIONS, Run};
 const RATIO_MIN: f64 = 0.95;
 /// With fewer messages or pairs the noise of the machine is larger than the bound.
 const STRICT_FROM_MESSAGES: u64 = 600_000;
-const STRICT_FROM_PAIRS: u32 = 4;
+const STRICT_FROM_PAIRS: u32 = 8;
+/// So many standard errors below the bound the mean of the pairs fails.
+const ERRORS: f64 = 2.0;
 /// One of so many messages is poisoned.
 const POISONED_OF: u64 = 100;
 const HUGE_BYTES: usize = 5_000_000;
@@ -127,7 +129,7 @@ impl Poison {
             Poison::LongNumber => clean.replacen(&own_number, &format!("\"b\":{},", "7".repeat(400)), 1),
             Poison::KeyType => clean.replacen(&own_id, "\"id\":{\"n\":1}", 1),
             Poison::FieldType => clean.replacen(&own_number, "\"b\":\"seven\",", 1),
-            Poison::Huge => clean.replacen("country", &"y".repeat(HUGE_BYTES), 1),
+            Poison::Huge => clean.replacen("country", &run::filler(id, HUGE_BYTES), 1),
         };
         Some(text.into_bytes())
     }
@@ -144,7 +146,11 @@ fn poisoned(id: u64, messages: u64) -> Option<Vec<u8>> {
 fn clean(id: u64, messages: u64) -> Vec<u8> {
     let clean = run::payload(id);
     let clean = match Poison::of(id, messages) {
-        Some(Poison::Huge) => clean.replacen("padding\":\"", &format!("padding\":\"{}", "y".repeat(HUGE_BYTES)), 1),
+        Some(Poison::Huge) => clean.replacen(
+            "padding\":\"",
+            &format!("padding\":\"{}", run::filler(id, HUGE_BYTES)),
+            1,
+        ),
         _ => clean,
     };
     clean.into_bytes()
@@ -177,12 +183,9 @@ pub fn compare(brokers: &str, messages: u64, pairs: u32) -> Result<bool, Box<dyn
         "\n{:<12} {:>12} {:>18} {:>12} {:>14}",
         "", "messages/s", "CPU µs a message", "written", "dead-lettered"
     );
-    let (mut seconds, mut cpu_us) = ([0.0; 2], [0.0; 2]);
+    let mut cpu_us = [0.0; 2];
     let mut ratios = Vec::new();
-    // Not counted: the broker compiles what it does often, and has stored no dead letter before.
-    let warm = format!("{}-dead-warm", topics[1]);
-    run::create_topic(brokers, &warm, DEAD_PARTITIONS, MESSAGE_BYTES_MAX)?;
-    once(brokers, &topics[1], &warm, messages)?;
+    warm_up(brokers, messages)?;
     for pair in 0..pairs {
         let order = if pair % 2 == 0 { [0, 1] } else { [1, 0] };
         let mut rates = [0.0; 2];
@@ -201,30 +204,55 @@ pub fn compare(brokers: &str, messages: u64, pairs: u32) -> Result<bool, Box<dyn
                 run.counters.messages_written.get(),
                 run.counters.messages_dead_lettered.get(),
             );
-            seconds[which] += messages as f64 / run.messages_per_second;
             cpu_us[which] += run.cpu_us;
             rates[which] = run.messages_per_second;
         }
         ratios.push(rates[1] / rates[0]);
     }
-    let ratio = seconds[0] / seconds[1];
+    let (ratio, error) = mean(&ratios);
     let each: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
     println!("\nevery message is accounted for, and every dead letter is in its topic with its reason");
     println!(
-        "poisoned against clean:  {ratio:.2} times the rate (of each pair: {}), {:.2} times the CPU",
+        "poisoned against clean:  {ratio:.3} times the rate, give or take {error:.3} (of each pair: {}), {:.2} times the CPU",
         each.join(", "),
         cpu_us[1] / cpu_us[0]
     );
     let is_strict = messages >= STRICT_FROM_MESSAGES && pairs >= STRICT_FROM_PAIRS;
-    if is_strict {
-        println!("at least {RATIO_MIN} times the rate is asked for");
-    } else {
-        println!(
-            "at least {RATIO_MIN} times the rate is asked for from {STRICT_FROM_MESSAGES} messages and {STRICT_FROM_PAIRS} \
-             pairs on: here noise is larger"
-        );
-    }
-    Ok(!is_strict || ratio >= RATIO_MIN)
+    let is_below = ratio + ERRORS * error < RATIO_MIN;
+    println!(
+        "at least {RATIO_MIN} is asked for: {}",
+        match (is_strict, is_below) {
+            (false, _) => format!(
+                "not judged with less than {STRICT_FROM_MESSAGES} messages and {STRICT_FROM_PAIRS} pairs, where noise is larger"
+            ),
+            (true, true) => "it is less, and not by the noise of the machine".to_owned(),
+            (true, false) if ratio < RATIO_MIN => format!("less by no more than {ERRORS} times the error of the mean"),
+            (true, false) => "it is".to_owned(),
+        }
+    );
+    Ok(!is_strict || !is_below)
+}
+
+/// The mean of some ratios, and its standard error.
+fn mean(ratios: &[f64]) -> (f64, f64) {
+    let count = ratios.len() as f64;
+    let mean = ratios.iter().sum::<f64>() / count;
+    let squares: f64 = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum();
+    (mean, (squares / (count - 1.0).max(1.0) / count).sqrt())
+}
+
+/// Not counted: the broker compiles what it does often, and has stored no dead letter before. Nothing but poison, so that
+/// it has stored many.
+fn warm_up(brokers: &str, messages: u64) -> Result<(), Box<dyn Error>> {
+    let [topic, dead] = ["warm", "warm-dead"].map(|name| format!("rates-{name}-{:x}", std::process::id()));
+    run::create_topic(brokers, &topic, PARTITIONS, MESSAGE_BYTES_MAX)?;
+    run::create_topic(brokers, &dead, DEAD_PARTITIONS, MESSAGE_BYTES_MAX)?;
+    let messages = messages / 4;
+    run::produce(brokers, &topic, messages, MESSAGE_BYTES_MAX, |id| {
+        SMALL[(id % SMALL.len() as u64) as usize].apply(id, run::payload(id))
+    })?;
+    once(brokers, &topic, &dead, messages)?;
+    Ok(())
 }
 
 fn once(brokers: &str, topic: &str, dead: &str, messages: u64) -> Result<Run, Box<dyn Error>> {
@@ -232,7 +260,7 @@ fn once(brokers: &str, topic: &str, dead: &str, messages: u64) -> Result<Run, Bo
     let database = Database::start(None)?;
     let rest = format!(
         "[aerospike]\nhosts = \"{}\"\nnamespace = \"test\"\n[[route]]\n[[route.write]]\n{RULES}\n\
-         [reject]\naction = \"dead_letter\"\ntopic = \"{dead}\"",
+         [reject]\naction = \"dead_letter\"\ntopic = \"{dead}\"\npercent_max = 0\nconsecutive_max = 0",
         database.hosts()
     );
     run::run(brokers, topic, &format!("{dead}-group"), messages, &rest)

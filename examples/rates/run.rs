@@ -120,9 +120,15 @@ fn partition(id: u64) -> i32 {
     i32::try_from(hot(id)).map_or(0, |hot| hot % PARTITIONS)
 }
 
+/// Letters and digits that hardly compress: the same for the same `seed`.
+pub fn filler(seed: u64, length: usize) -> String {
+    let mut random = fastrand::Rng::with_seed(seed);
+    std::iter::repeat_with(|| random.alphanumeric()).take(length).collect()
+}
+
 /// A message of about 560 bytes; `id` is its own, `hot` one of 100.
 pub fn payload(id: u64) -> String {
-    let padding = "x".repeat(440);
+    let padding = filler(id, 440);
     format!(
         "{{\"id\":\"m{id}\",\"hot\":\"k{}\",\"a\":\"country\",\"b\":{id},\"c\":{}.5,\"d\":true,\"seen\":{id},\"padding\":\"{padding}\"}}",
         hot(id),

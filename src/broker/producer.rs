@@ -66,6 +66,8 @@ pub fn producer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
     default("partitioner", "murmur2_random");
     // A worker waits for its batch, which is in the queue at once: waiting for more of it would only add to each batch.
     default("linger.ms", "1");
+    // A dead letter must fit where its message did, and that may have come compressed.
+    default("compression.type", "lz4");
     // A topic that is not there is told after this, and taken up again; 30 seconds by default.
     default("topic.metadata.propagation.max.ms", "5000");
     default("message.max.bytes", &MESSAGE_BYTES_MAX.to_string());
