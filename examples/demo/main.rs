@@ -37,6 +37,11 @@ use ledger::Ledger;
 use service::{Service, Settings};
 use stall::{StallReport, Watch};
 
+/// As in the program, `src/main.rs`.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Kafka to Aerospike in one process, with a database that goes silent in the middle, checked to the last record.
 #[derive(Debug, Parser)]
 #[command(name = "demo")]

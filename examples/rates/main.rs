@@ -20,6 +20,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
+/// As in the program, `src/main.rs`.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Side by side: one set of rules or of messages against another.
 #[derive(Debug, Parser)]
 #[command(name = "rates")]
