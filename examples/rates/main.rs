@@ -10,7 +10,8 @@
 #[path = "../demo/database.rs"]
 #[allow(dead_code)] // the demo's faults
 mod database;
-// What both have in common: a topic, messages, a run.
+// What both have in common: a topic, messages, a run, and who took the CPU time of it.
+mod cpu;
 mod run;
 mod rules;
 mod poison;
@@ -32,12 +33,19 @@ struct Arguments {
     /// Brokers of a real Kafka.
     #[arg(long, value_name = "HOST:PORT")]
     kafka: Option<String>,
-    /// How many messages; twice as many to compare clean and poisoned ones, of which three are very large.
+    /// How many messages; twice as many to compare clean and poisoned ones.
     #[arg(long, default_value_t = 300_000)]
     messages: u64,
     /// How often each set of rules is run; clean and poisoned messages twice as often.
     #[arg(long, default_value_t = 2)]
     rounds: u32,
+    /// One of so many messages is poisoned; what poison may cost is asked for at one of 100.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    poisoned_of: u64,
+    /// So many of the poisoned ones have 5 MB, and as many clean ones; at one of 100 and three of them what poison may cost
+    /// is asked for.
+    #[arg(long, default_value_t = 3)]
+    huge: u64,
     /// Only this comparison.
     #[arg(long)]
     only: Option<Comparison>,
@@ -87,7 +95,12 @@ fn rates(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         all_right &= rules::compare(brokers, messages, rounds)?;
     }
     if wanted(Comparison::Poison) {
-        all_right &= poison::compare(brokers, 2 * messages, 2 * rounds)?;
+        let mix = poison::Mix {
+            messages: 2 * messages,
+            poisoned_of: arguments.poisoned_of,
+            huge: arguments.huge,
+        };
+        all_right &= poison::compare(brokers, mix, 2 * rounds)?;
     }
     Ok(all_right)
 }

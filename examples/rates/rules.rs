@@ -57,11 +57,8 @@ pub fn compare(brokers: &str, messages: u64, rounds: u32) -> Result<bool, Box<dy
             // Empty each time, so that every run makes its records anew.
             let database = Database::start(None)?;
             let group = format!("{topic}-{round}-{number}");
-            let rest = format!(
-                "[aerospike]\nhosts = \"{}\"\nnamespace = \"test\"\n[[route]]\n[[route.write]]\nset = \"s\"\n{rules}",
-                database.hosts()
-            );
-            let run = run::run(brokers, &topic, &group, messages, &rest)?;
+            let rest = format!("[[route]]\n[[route.write]]\nset = \"s\"\n{rules}");
+            let run = run::run(brokers, &database, &topic, &group, messages, &rest)?;
             let (sent, written) = (run.counters.rows_sent.get(), run.counters.rows_written.get());
             println!(
                 "{name:<30} {:>12.0} {:>18.2} {sent:>14}",

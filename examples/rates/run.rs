@@ -17,6 +17,9 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
+use crate::cpu::{CpuShares, CpuTimes};
+use crate::database::Database;
+
 pub const PARTITIONS: i32 = 8;
 const HOT_KEYS: u64 = 100;
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -28,13 +31,26 @@ pub struct Run {
     pub messages_per_second: f64,
     /// Of this process, a message.
     pub cpu_us: f64,
+    /// Of who takes it.
+    pub cpu_shares: CpuShares,
     pub counters: Arc<Counters>,
 }
 
 /// Runs the service over all messages of a topic that nobody else produces to. `rest`: the configuration behind the
-/// address of Kafka and the group.
-pub fn run(brokers: &str, topic: &str, group: &str, messages: u64, rest: &str) -> Result<Run, Box<dyn Error>> {
-    let text = format!("[kafka]\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\ngroup = \"{group}\"\n{rest}\n");
+/// address of Kafka and the group, and of the database.
+pub fn run(
+    brokers: &str,
+    database: &Database,
+    topic: &str,
+    group: &str,
+    messages: u64,
+    rest: &str,
+) -> Result<Run, Box<dyn Error>> {
+    let text = format!(
+        "[kafka]\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\ngroup = \"{group}\"\n[aerospike]\nhosts = \"{}\"\n\
+         namespace = \"test\"\n{rest}\n",
+        database.hosts()
+    );
     let config = config::parse(&text, "rates.toml").map_err(|faults| faults.to_string())?;
     let stop = Stop::new();
     let counters = Arc::new(Counters::new());
@@ -50,12 +66,17 @@ pub fn run(brokers: &str, topic: &str, group: &str, messages: u64, rest: &str) -
             }
             thread::sleep(Duration::from_millis(1)); // the pace of observation
         }
-        Ok((Instant::now(), cpu_ticks(), of(&counters)))
+        Ok((
+            Instant::now(),
+            CpuTimes::now(database.process()),
+            cpu_ticks(),
+            of(&counters),
+        ))
     };
     // What is taken at both ends, and not what is done: that comes in pieces, with the acknowledgements. Behind the start: a
     // producer is given its number by the broker, and caches are cold. Before the end: one partition's is later than others'.
-    let (begin, cpu_begin, first) = wait_for(messages / 10, consumed)?;
-    let (end, cpu_end, last) = wait_for(messages / 20 * 19, consumed)?;
+    let (begin, times_begin, cpu_begin, first) = wait_for(messages / 10, consumed)?;
+    let (end, times_end, cpu_end, last) = wait_for(messages / 20 * 19, consumed)?;
     wait_for(messages, done)?;
     stop.request(StopKind::Drain);
     let exit = service.join().map_err(|_| "the service panicked")?;
@@ -66,6 +87,7 @@ pub fn run(brokers: &str, topic: &str, group: &str, messages: u64, rest: &str) -
     Ok(Run {
         messages_per_second: taken / (end - begin).as_secs_f64(),
         cpu_us: (cpu_end - cpu_begin) as f64 * TICK_US / taken,
+        cpu_shares: times_end.since(&times_begin, taken),
         counters,
     })
 }

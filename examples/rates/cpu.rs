@@ -1,0 +1,65 @@
+//! Who takes the CPU time: the threads of the service and of the simulator, by name, and everything else on the machine.
+//!
+//! A rate on a shared machine says that something is slow, and not what. Linux only; elsewhere nothing is found.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+/// Of `/proc/stat`: 100 ticks a second on every Linux of today.
+const TICK_NS: u64 = 10_000_000;
+
+/// CPU time since the start of each, in nanoseconds, by name.
+#[derive(Debug, Clone, Default)]
+pub struct CpuTimes(BTreeMap<String, u64>);
+
+/// CPU time between two moments, in microseconds a message, by name.
+pub type CpuShares = BTreeMap<String, f64>;
+
+impl CpuTimes {
+    /// As it is now. `simulator`: its process.
+    pub fn now(simulator: Option<u32>) -> CpuTimes {
+        let mut times = BTreeMap::new();
+        let mut named = 0;
+        let simulator = simulator.map(|process| (process.to_string(), "simulator"));
+        for (process, name) in [("self".to_owned(), "service")].into_iter().chain(simulator) {
+            for (thread, time) in threads(&process) {
+                named += time;
+                *times.entry(format!("{name}: {thread}")).or_default() += time;
+            }
+        }
+        times.insert("the rest: broker, system".to_owned(), machine().saturating_sub(named));
+        CpuTimes(times)
+    }
+
+    /// What was taken since `earlier`, for each of so many messages. A thread that has ended meanwhile counts as nothing.
+    pub fn since(&self, earlier: &CpuTimes, messages: f64) -> CpuShares {
+        let share = |(name, time): (&String, &u64)| {
+            let taken = time.saturating_sub(earlier.0.get(name).copied().unwrap_or(0));
+            (name.clone(), taken as f64 / 1e3 / messages)
+        };
+        self.0.iter().map(share).collect()
+    }
+}
+
+/// Names and times of a process's threads. Threads whose names differ in numbers alone are told together.
+fn threads(process: &str) -> Vec<(String, u64)> {
+    let tasks = fs::read_dir(format!("/proc/{process}/task"));
+    let tasks = tasks.into_iter().flatten().flatten();
+    let read = tasks.filter_map(|task| {
+        let name = fs::read_to_string(task.path().join("comm")).ok()?;
+        let times = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        let time = times.split(' ').next()?.parse().ok()?;
+        Some((name.trim().replace(|c: char| c.is_ascii_digit(), ""), time))
+    });
+    read.collect()
+}
+
+/// CPU time of all processes and of the system.
+fn machine() -> u64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    let ticks: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
+    // user, nice, system, idle, iowait, irq, softirq: proc_stat(5).
+    let busy = [0, 1, 2, 5, 6].map(|at: usize| ticks.get(at).copied().unwrap_or(0));
+    busy.iter().sum::<u64>() * TICK_NS
+}
