@@ -24,6 +24,8 @@ const STRICT_POISONED_OF: u64 = 100;
 /// Of 600,000 messages they are a twentieth of the bytes.
 const STRICT_HUGE: u64 = 3;
 const HUGE_BYTES: usize = 5_000_000;
+/// So many of them before anything is counted.
+const WARM_HUGE: u64 = 32;
 /// What both topics take.
 const MESSAGE_BYTES_MAX: usize = 6 << 20;
 /// Dead letters are few, and of one partition they go together in one request: the client makes one for each partition, and
@@ -278,15 +280,20 @@ fn standard_error(ratios: &[f64]) -> f64 {
     (squares / (count - 1.0).max(1.0) / count).sqrt()
 }
 
-/// Not counted: the broker compiles what it does often, and has stored no dead letter before. Nothing but poison, so that
-/// it has stored many.
+/// Not counted: the broker compiles what it does often, and each of its threads takes memory for as large a message as it
+/// has seen; and it has stored no dead letter before. Nothing but poison, so that it has stored many.
 fn warm_up(brokers: &str, messages: u64) -> Result<(), Box<dyn Error>> {
     let [topic, dead] = ["warm", "warm-dead"].map(|name| format!("rates-{name}-{:x}", std::process::id()));
     run::create_topic(brokers, &topic, PARTITIONS, MESSAGE_BYTES_MAX)?;
     run::create_topic(brokers, &dead, DEAD_PARTITIONS, MESSAGE_BYTES_MAX)?;
     let messages = messages / 4;
+    let each = (messages / WARM_HUGE).max(1);
     run::produce(brokers, &topic, messages, MESSAGE_BYTES_MAX, |id| {
-        SMALL[(id % SMALL.len() as u64) as usize].apply(id, run::payload(id))
+        let poison = match id % each {
+            0 => Poison::Huge,
+            _ => SMALL[(id % SMALL.len() as u64) as usize],
+        };
+        poison.apply(id, run::payload(id))
     })?;
     // The limits of rejects would stop it.
     once(brokers, &topic, &dead, messages, "percent_max = 0\nconsecutive_max = 0")?;

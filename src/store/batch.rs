@@ -12,7 +12,10 @@ use crate::pipeline::write::{Answer, Held, RowWriter};
 
 impl RowWriter for Store {
     fn write(&self, rows: &[Outgoing<'_>]) -> Vec<Answer> {
-        let mut operations: Vec<BatchOperation> = rows.iter().map(request::write).collect();
+        let mut operations: Vec<BatchOperation> = {
+            let mut lent = request::Lent::new();
+            rows.iter().map(|row| request::write(row, &mut lent)).collect()
+        };
         let started = Instant::now();
         // `Ok` says nothing about the rows, and `Err` may have destroyed them: only a row's own code counts.
         let client = self.client();

@@ -22,8 +22,47 @@ use crate::pipeline::value::Value;
 /// no sorting.
 const MAPS: MapPolicy = MapPolicy::new(MapOrder::KeyOrdered, MapWriteFlags::DEFAULT);
 
+/// What is lent to the client for each operation on a bin. It takes a bin by reference and copies it
+/// (`aerospike-core` 3.0.0, `operations/scalar.rs`): the names and the texts of all rows of a call are written into the
+/// same memory, and only its copies are allocated.
+pub(super) struct Lent {
+    text: Bin,
+    other: Bin,
+}
+
+impl Lent {
+    pub fn new() -> Lent {
+        Lent {
+            text: Bin::new("", ClientValue::String(String::new())),
+            other: Bin::new("", ClientValue::Nil),
+        }
+    }
+
+    fn bin(&mut self, name: &str, value: &Value<'_>) -> &Bin {
+        match (value, &mut self.text.value) {
+            (Value::Str(new), ClientValue::String(text)) => {
+                set(&mut self.text.name, name);
+                set(text, new);
+                &self.text
+            }
+            _ => self.client_bin(name, client_value(value)),
+        }
+    }
+
+    fn client_bin(&mut self, name: &str, value: ClientValue) -> &Bin {
+        set(&mut self.other.name, name);
+        self.other.value = value;
+        &self.other
+    }
+}
+
+fn set(text: &mut String, new: &str) {
+    text.clear();
+    text.push_str(new);
+}
+
 /// One row that writes.
-pub(super) fn write(row: &Outgoing<'_>) -> BatchOperation {
+pub(super) fn write(row: &Outgoing<'_>, lent: &mut Lent) -> BatchOperation {
     let filter = filter(row);
     let ops = match &row.action {
         OutgoingAction::Delete => {
@@ -34,7 +73,7 @@ pub(super) fn write(row: &Outgoing<'_>) -> BatchOperation {
             return BatchOperation::delete(&policy, key(row));
         }
         OutgoingAction::Touch => vec![operations::touch()],
-        OutgoingAction::Write(ops) => ops.iter().map(operation).collect(),
+        OutgoingAction::Write(ops) => ops.iter().map(|op| operation(op, lent)).collect(),
     };
     let policy = BatchWritePolicy {
         record_exists_action: match row.exists {
@@ -80,22 +119,22 @@ fn key(row: &Outgoing<'_>) -> Key {
     )
 }
 
-fn operation(op: &OutgoingOp<'_>) -> Operation {
+fn operation(op: &OutgoingOp<'_>, lent: &mut Lent) -> Operation {
     let op = match op {
         OutgoingOp::Op(op) => *op,
-        OutgoingOp::Sum(bin, by) => return operations::add(&Bin::new(*bin, ClientValue::Int(*by))),
-        OutgoingOp::Store(bin, value) => return operations::put(&Bin::new(*bin, ClientValue::Int(*value))),
+        OutgoingOp::Sum(bin, by) => return operations::add(lent.client_bin(bin, ClientValue::Int(*by))),
+        OutgoingOp::Store(bin, value) => return operations::put(lent.client_bin(bin, ClientValue::Int(*value))),
     };
     match op {
-        Op::Put { bin, value } => operations::put(&Bin::new(&**bin, client_value(value))),
+        Op::Put { bin, value } => operations::put(lent.bin(bin, value)),
         Op::Once { bin, value } => {
             // Alone among the operations that can be told not to fail where the bin is there.
             let flags = ExpWriteFlags::CREATE_ONLY | ExpWriteFlags::POLICY_NO_FAIL;
             write_exp(*bin, literal(value), flags)
         }
-        Op::Add { bin, by } => operations::add(&Bin::new(*bin, number(*by))),
-        Op::Append { bin, value } => operations::append(&Bin::new(*bin, client_value(value))),
-        Op::Prepend { bin, value } => operations::prepend(&Bin::new(*bin, client_value(value))),
+        Op::Add { bin, by } => operations::add(lent.client_bin(bin, number(*by))),
+        Op::Append { bin, value } => operations::append(lent.bin(bin, value)),
+        Op::Prepend { bin, value } => operations::prepend(lent.bin(bin, value)),
         Op::ListAppend { bin, value } => lists::append(&ListPolicy::default(), *bin, client_value(value)),
         Op::MapPut { bin, key, value } => maps::put(&MAPS, *bin, client_value(key), client_value(value)),
         Op::MapAdd { bin, key, by } => maps::increment_value(&MAPS, *bin, client_value(key), number(*by)),
