@@ -1,4 +1,4 @@
-//! Who takes the CPU time: the threads of the service and of the simulator, by name, and everything else on the machine.
+//! Who takes the CPU time: the threads of a service and of its simulator, by name, and everything else on the machine.
 //!
 //! A rate on a shared machine says that something is slow, and not what. Linux only; elsewhere nothing is found.
 
@@ -16,18 +16,14 @@ pub struct CpuTimes(BTreeMap<String, u64>);
 pub type CpuShares = BTreeMap<String, f64>;
 
 impl CpuTimes {
-    /// As it is now. `simulator`: its process.
-    pub fn now(simulator: Option<u32>) -> CpuTimes {
+    /// Of the threads of these processes, as it is now.
+    pub fn now(processes: &[(&'static str, u32)]) -> CpuTimes {
         let mut times = BTreeMap::new();
-        let mut named = 0;
-        let simulator = simulator.map(|process| (process.to_string(), "simulator"));
-        for (process, name) in [("self".to_owned(), "service")].into_iter().chain(simulator) {
-            for (thread, time) in threads(&process) {
-                named += time;
+        for (name, process) in processes {
+            for (thread, time) in threads(*process) {
                 *times.entry(format!("{name}: {thread}")).or_default() += time;
             }
         }
-        times.insert("the rest: broker, system".to_owned(), machine().saturating_sub(named));
         CpuTimes(times)
     }
 
@@ -41,8 +37,18 @@ impl CpuTimes {
     }
 }
 
+/// CPU time of everything but these processes, in nanoseconds.
+pub fn elsewhere_ns(processes: &[(&'static str, u32)]) -> u64 {
+    let own: u64 = processes
+        .iter()
+        .flat_map(|(_, process)| threads(*process))
+        .map(|(_, time)| time)
+        .sum();
+    machine_ns().saturating_sub(own)
+}
+
 /// Names and times of a process's threads. Threads whose names differ in numbers alone are told together.
-fn threads(process: &str) -> Vec<(String, u64)> {
+fn threads(process: u32) -> Vec<(String, u64)> {
     let tasks = fs::read_dir(format!("/proc/{process}/task"));
     let tasks = tasks.into_iter().flatten().flatten();
     let read = tasks.filter_map(|task| {
@@ -55,7 +61,7 @@ fn threads(process: &str) -> Vec<(String, u64)> {
 }
 
 /// CPU time of all processes and of the system.
-fn machine() -> u64 {
+fn machine_ns() -> u64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
     let ticks: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();

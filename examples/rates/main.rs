@@ -10,9 +10,10 @@
 #[path = "../demo/database.rs"]
 #[allow(dead_code)] // the demo's faults
 mod database;
-// What both have in common: a topic, messages, a run, and who took the CPU time of it.
+// What both have in common: messages, the service that takes them, and who took the CPU time of it.
 mod cpu;
-mod run;
+mod messages;
+mod service;
 mod rules;
 mod poison;
 
@@ -52,6 +53,9 @@ struct Arguments {
     /// Be the simulator (what this program starts as a process of its own).
     #[arg(long, hide = true)]
     simulator: bool,
+    /// Be the service (what this program starts as a process of its own).
+    #[arg(long, hide = true)]
+    service: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,6 +74,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = if arguments.simulator {
         database::run_simulator().map(|()| true).map_err(Into::into)
+    } else if arguments.service {
+        service::run_service(arguments.messages).map(|()| true)
     } else {
         rates(&arguments)
     };

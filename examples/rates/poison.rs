@@ -12,8 +12,8 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::cpu::CpuShares;
-use crate::database::Database;
-use crate::run::{self, PARTITIONS, Run};
+use crate::messages::{self, PARTITIONS};
+use crate::service::{self, Run, Service, Totals};
 
 const RATIO_MIN: f64 = 0.95;
 /// With fewer messages or pairs the noise of the machine is larger than the bound.
@@ -67,18 +67,18 @@ impl Mix {
 
     fn poisoned(self, id: u64) -> Option<Vec<u8>> {
         match self.poison(id) {
-            Some(poison) => poison.apply(id, run::payload(id)),
+            Some(poison) => poison.apply(id, messages::payload(id)),
             None => Some(self.clean(id)),
         }
     }
 
     /// As large as the poisoned one, where that is: what is large is slow, poison or not. Here it is in what is skipped.
     fn clean(self, id: u64) -> Vec<u8> {
-        let clean = run::payload(id);
+        let clean = messages::payload(id);
         let clean = match self.poison(id) {
             Some(Poison::Huge) => clean.replacen(
                 "padding\":\"",
-                &format!("padding\":\"{}", run::filler(id, HUGE_BYTES)),
+                &format!("padding\":\"{}", messages::filler(id, HUGE_BYTES)),
                 1,
             ),
             _ => clean,
@@ -174,24 +174,24 @@ impl Poison {
             Poison::LongNumber => clean.replacen(&own_number, &format!("\"b\":{},", "7".repeat(400)), 1),
             Poison::KeyType => clean.replacen(&own_id, "\"id\":{\"n\":1}", 1),
             Poison::FieldType => clean.replacen(&own_number, "\"b\":\"seven\",", 1),
-            Poison::Huge => clean.replacen("country", &run::filler(id, HUGE_BYTES), 1),
+            Poison::Huge => clean.replacen("country", &messages::filler(id, HUGE_BYTES), 1),
         };
         Some(text.into_bytes())
     }
 }
 
-/// Prints the comparison; whether poison costs no more than it may. `pairs`: how often both are run, in alternating
-/// order.
+/// Prints the comparison; whether poison costs no more than it may. `pairs`: how often both are run, by turns.
 pub fn compare(brokers: &str, mix: Mix, pairs: u32) -> Result<bool, Box<dyn Error>> {
     let messages = mix.messages;
-    let topics = ["clean", "poisoned"].map(|name| format!("rates-{name}-{:x}", std::process::id()));
+    // Threads are called by the first letters of their topic: those of both alike.
+    let topics = ["clean", "poisoned"].map(|name| format!("rates-{:08x}-{name}", std::process::id()));
     for topic in &topics {
-        run::create_topic(brokers, topic, PARTITIONS, MESSAGE_BYTES_MAX)?;
+        messages::create_topic(brokers, topic, PARTITIONS, MESSAGE_BYTES_MAX)?;
     }
-    run::produce(brokers, &topics[0], messages, MESSAGE_BYTES_MAX, |id| {
+    messages::produce(brokers, &topics[0], messages, MESSAGE_BYTES_MAX, |id| {
         Some(mix.clean(id))
     })?;
-    run::produce(brokers, &topics[1], messages, MESSAGE_BYTES_MAX, |id| mix.poisoned(id))?;
+    messages::produce(brokers, &topics[1], messages, MESSAGE_BYTES_MAX, |id| mix.poisoned(id))?;
 
     let kinds = mix.kinds();
     let total: u64 = kinds.values().sum();
@@ -209,21 +209,24 @@ pub fn compare(brokers: &str, mix: Mix, pairs: u32) -> Result<bool, Box<dyn Erro
     warm_up(brokers, messages)?;
     for pair in 0..pairs {
         let order = if pair % 2 == 0 { [0, 1] } else { [1, 0] };
-        let mut rates = [0.0; 2];
+        let dead = topics.each_ref().map(|topic| format!("{topic}-dead-{pair}"));
+        let mut services = Vec::new();
         for which in order {
-            let dead = format!("{}-dead-{pair}", topics[which]);
-            run::create_topic(brokers, &dead, DEAD_PARTITIONS, MESSAGE_BYTES_MAX)?;
-            let run = once(brokers, &topics[which], &dead, messages, "")?;
+            messages::create_topic(brokers, &dead[which], DEAD_PARTITIONS, MESSAGE_BYTES_MAX)?;
+            services.push(start(brokers, &topics[which], &dead[which], messages, "")?);
+        }
+        let mut rates = [0.0; 2];
+        for (which, run) in order.into_iter().zip(service::by_turns(services)?) {
             let expected = if which == 0 { BTreeMap::new() } else { reasons(&kinds) };
             account(&run, messages, &expected)?;
-            letters(brokers, &dead, &topics[which], &expected)?;
+            letters(brokers, &dead[which], &topics[which], &expected)?;
             println!(
                 "{:<12} {:>12.0} {:>18.2} {:>12} {:>14}",
                 ["clean", "poisoned"][which],
                 run.messages_per_second,
                 run.cpu_us,
-                run.counters.messages_written.get(),
-                run.counters.messages_dead_lettered.get(),
+                run.totals.written,
+                run.totals.dead_lettered,
             );
             seconds[which] += messages as f64 / run.messages_per_second;
             cpu_us[which] += run.cpu_us;
@@ -284,30 +287,29 @@ fn standard_error(ratios: &[f64]) -> f64 {
 /// has seen; and it has stored no dead letter before. Nothing but poison, so that it has stored many.
 fn warm_up(brokers: &str, messages: u64) -> Result<(), Box<dyn Error>> {
     let [topic, dead] = ["warm", "warm-dead"].map(|name| format!("rates-{name}-{:x}", std::process::id()));
-    run::create_topic(brokers, &topic, PARTITIONS, MESSAGE_BYTES_MAX)?;
-    run::create_topic(brokers, &dead, DEAD_PARTITIONS, MESSAGE_BYTES_MAX)?;
+    messages::create_topic(brokers, &topic, PARTITIONS, MESSAGE_BYTES_MAX)?;
+    messages::create_topic(brokers, &dead, DEAD_PARTITIONS, MESSAGE_BYTES_MAX)?;
     let messages = messages / 4;
     let each = (messages / WARM_HUGE).max(1);
-    run::produce(brokers, &topic, messages, MESSAGE_BYTES_MAX, |id| {
+    messages::produce(brokers, &topic, messages, MESSAGE_BYTES_MAX, |id| {
         let poison = match id % each {
             0 => Poison::Huge,
             _ => SMALL[(id % SMALL.len() as u64) as usize],
         };
-        poison.apply(id, run::payload(id))
+        poison.apply(id, messages::payload(id))
     })?;
     // The limits of rejects would stop it.
-    once(brokers, &topic, &dead, messages, "percent_max = 0\nconsecutive_max = 0")?;
+    let limits = "percent_max = 0\nconsecutive_max = 0";
+    service::by_turns(vec![start(brokers, &topic, &dead, messages, limits)?])?;
     Ok(())
 }
 
 /// `limits`: those of `[reject]`, where they are not the defaults.
-fn once(brokers: &str, topic: &str, dead: &str, messages: u64, limits: &str) -> Result<Run, Box<dyn Error>> {
-    // Empty each time, so that every run makes its records anew.
-    let database = Database::start(None)?;
+fn start(brokers: &str, topic: &str, dead: &str, messages: u64, limits: &str) -> Result<Service, Box<dyn Error>> {
     let rest = format!(
         "[[route]]\n[[route.write]]\n{RULES}\n[reject]\naction = \"dead_letter\"\ntopic = \"{dead}\"\n{limits}"
     );
-    run::run(brokers, &database, topic, &format!("{dead}-group"), messages, &rest)
+    Service::start(brokers, topic, &format!("{dead}-group"), messages, &rest)
 }
 
 fn reasons(kinds: &BTreeMap<Poison, u64>) -> BTreeMap<String, u64> {
@@ -317,15 +319,15 @@ fn reasons(kinds: &BTreeMap<Poison, u64>) -> BTreeMap<String, u64> {
 
 /// Fails unless what was consumed is accounted for to the last message.
 fn account(run: &Run, messages: u64, expected: &BTreeMap<String, u64>) -> Result<(), Box<dyn Error>> {
-    let counters = &run.counters;
     let dead: u64 = expected.values().sum();
-    let found = (
-        counters.messages_consumed.get(),
-        counters.messages_written.get(),
-        counters.messages_dead_lettered.get(),
-    );
-    if found != (messages, messages - dead, dead) {
-        return Err(format!("the account does not come out: {}", counters.account()).into());
+    let Totals {
+        consumed,
+        written,
+        dead_lettered,
+        ..
+    } = run.totals;
+    if (consumed, written, dead_lettered) != (messages, messages - dead, dead) {
+        return Err(format!("the account does not come out: {:?}", run.totals).into());
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 
 use std::error::Error;
 
-use crate::database::Database;
-use crate::run;
+use crate::messages;
+use crate::service::{self, Service};
 
 const HOT_RATIO_MIN: f64 = 1.5;
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -41,11 +41,11 @@ struct Sum {
 }
 
 /// Prints the comparison; whether merging gains what it must.
-pub fn compare(brokers: &str, messages: u64, rounds: u32) -> Result<bool, Box<dyn Error>> {
+pub fn compare(brokers: &str, count: u64, rounds: u32) -> Result<bool, Box<dyn Error>> {
     let topic = format!("rates-{:x}", std::process::id());
-    run::create_topic(brokers, &topic, run::PARTITIONS, MESSAGE_BYTES_MAX)?;
-    run::produce(brokers, &topic, messages, MESSAGE_BYTES_MAX, |id| {
-        Some(run::payload(id).into_bytes())
+    messages::create_topic(brokers, &topic, messages::PARTITIONS, MESSAGE_BYTES_MAX)?;
+    messages::produce(brokers, &topic, count, MESSAGE_BYTES_MAX, |id| {
+        Some(messages::payload(id).into_bytes())
     })?;
     let mut sums = [Sum::default(); RULES.len()];
     println!(
@@ -54,12 +54,11 @@ pub fn compare(brokers: &str, messages: u64, rounds: u32) -> Result<bool, Box<dy
     );
     for round in 0..rounds {
         for (number, (name, rules)) in RULES.iter().enumerate() {
-            // Empty each time, so that every run makes its records anew.
-            let database = Database::start(None)?;
             let group = format!("{topic}-{round}-{number}");
             let rest = format!("[[route]]\n[[route.write]]\nset = \"s\"\n{rules}");
-            let run = run::run(brokers, &database, &topic, &group, messages, &rest)?;
-            let (sent, written) = (run.counters.rows_sent.get(), run.counters.rows_written.get());
+            let service = Service::start(brokers, &topic, &group, count, &rest)?;
+            let run = service::by_turns(vec![service])?.remove(0);
+            let (sent, written) = (run.totals.rows_sent, run.totals.rows_written);
             println!(
                 "{name:<30} {:>12.0} {:>18.2} {sent:>14}",
                 run.messages_per_second, run.cpu_us

@@ -1,0 +1,89 @@
+//! Topics and their messages.
+
+use std::error::Error;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+pub const PARTITIONS: i32 = 8;
+const HOT_KEYS: u64 = 100;
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A topic whose messages may have so many bytes.
+pub fn create_topic(
+    brokers: &str,
+    topic: &str,
+    partitions: i32,
+    message_bytes_max: usize,
+) -> Result<(), Box<dyn Error>> {
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", brokers).create()?;
+    let bytes = message_bytes_max.to_string();
+    let topics = [NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", &bytes)];
+    for result in futures_executor::block_on(admin.create_topics(&topics, &AdminOptions::new()))? {
+        result.map_err(|(topic, code)| format!("cannot create {topic}: {code}"))?;
+    }
+    Ok(())
+}
+
+/// One of so many.
+pub fn hot(id: u64) -> u64 {
+    id * 2_654_435_761 % HOT_KEYS
+}
+
+/// All partitions have as many messages, and a key's are in one.
+fn partition(id: u64) -> i32 {
+    i32::try_from(hot(id)).map_or(0, |hot| hot % PARTITIONS)
+}
+
+/// Letters and digits that hardly compress: the same for the same `seed`.
+pub fn filler(seed: u64, length: usize) -> String {
+    let mut random = fastrand::Rng::with_seed(seed);
+    std::iter::repeat_with(|| random.alphanumeric()).take(length).collect()
+}
+
+/// A message of about 560 bytes; `id` is its own, `hot` one of 100.
+pub fn payload(id: u64) -> String {
+    let padding = filler(id, 440);
+    format!(
+        "{{\"id\":\"m{id}\",\"hot\":\"k{}\",\"a\":\"country\",\"b\":{id},\"c\":{}.5,\"d\":true,\"seen\":{id},\"padding\":\"{padding}\"}}",
+        hot(id),
+        id % 97
+    )
+}
+
+/// Produces `messages` messages, as `make` has them from their number.
+pub fn produce(
+    brokers: &str,
+    topic: &str,
+    messages: u64,
+    message_bytes_max: usize,
+    make: impl Fn(u64) -> Option<Vec<u8>>,
+) -> Result<(), Box<dyn Error>> {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "5")
+        .set("message.max.bytes", message_bytes_max.to_string())
+        .create()?;
+    for id in 0..messages {
+        let payload = make(id);
+        let key = hot(id).to_string();
+        loop {
+            let mut record = BaseRecord::<str, [u8]>::to(topic).key(&key).partition(partition(id));
+            record.payload = payload.as_deref();
+            match producer.send(record) {
+                Ok(()) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    producer.poll(Duration::from_millis(10));
+                }
+                Err((error, _)) => return Err(error.into()),
+            }
+        }
+    }
+    producer.flush(TIMEOUT)?;
+    Ok(())
+}

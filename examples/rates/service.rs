@@ -1,0 +1,292 @@
+//! The service over the messages of a topic, as a process of its own, so that it can be stopped and continued.
+//!
+//! Two that are compared run by turns, a slice of time each: a machine that is shared is faster now and slower then, by a
+//! fifth within seconds, and both see as much of either. The one whose turn it is not is stopped (SIGSTOP), and its time
+//! stands still. What the broker owes to one it does in the turn of that one, but for what is on its way at the end of it.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
+use penstock::config;
+use penstock::ops::counters::Counters;
+use penstock::ops::exit::Exit;
+use penstock::shutdown::{Stop, StopKind};
+use penstock::supervisor;
+
+use crate::cpu::{self, CpuShares, CpuTimes};
+use crate::database::Database;
+
+/// The argument that makes this program the service.
+pub const SERVICE_ARGUMENT: &str = "--service";
+/// Long against what is on its way when a turn ends (a large message is a tenth of a second), short against how long the
+/// machine stays fast or slow.
+const SLICE: Duration = Duration::from_millis(400);
+const DEADLINE: Duration = Duration::from_secs(300);
+/// Behind the start: a producer is given its number by the broker, and caches are cold. Before the end: one partition's is
+/// later than others'.
+const BEGIN_PERCENT: u64 = 10;
+const END_PERCENT: u64 = 95;
+
+/// What one run came to.
+#[derive(Debug)]
+pub struct Run {
+    pub messages_per_second: f64,
+    /// Of the service's process, a message.
+    pub cpu_us: f64,
+    /// Of who takes it.
+    pub cpu_shares: CpuShares,
+    pub totals: Totals,
+}
+
+/// The counters at the end.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    pub consumed: u64,
+    pub written: u64,
+    pub dead_lettered: u64,
+    pub rows_sent: u64,
+    pub rows_written: u64,
+}
+
+// ---- the process of the service
+
+/// This process as the service: reads its configuration from standard input, takes all messages of a topic that nobody else
+/// produces to, and says on standard output when what is counted begins and ends.
+pub fn run_service(messages: u64) -> Result<(), Box<dyn Error>> {
+    let mut text = String::new();
+    io::stdin().lock().read_to_string(&mut text)?;
+    let config = config::parse(&text, "rates.toml").map_err(|faults| faults.to_string())?;
+    let stop = Stop::new();
+    let counters = Arc::new(Counters::new());
+    let service = {
+        let (stop, counters) = (stop.clone(), counters.clone());
+        thread::spawn(move || supervisor::run(&config, &stop, &counters))
+    };
+    let deadline = Instant::now() + DEADLINE;
+    let wait_for = |count: u64, of: fn(&Counters) -> u64| {
+        while of(&counters) < count {
+            if service.is_finished() || Instant::now() > deadline {
+                return Err(format!("{} of {count} messages: {}", of(&counters), counters.account()));
+            }
+            thread::sleep(Duration::from_millis(1)); // the pace of observation
+        }
+        Ok(of(&counters))
+    };
+    // What is taken at both ends, and not what is done: that comes in pieces, with the acknowledgements.
+    println!("begin {}", wait_for(messages * BEGIN_PERCENT / 100, consumed)?);
+    println!("end {}", wait_for(messages * END_PERCENT / 100, consumed)?);
+    wait_for(messages, done)?;
+    stop.request(StopKind::Drain);
+    let exit = service.join().map_err(|_| "the service panicked")?;
+    if exit != Exit::Stopped {
+        return Err(format!("the service ended with {exit:?}").into());
+    }
+    println!(
+        "done {} {} {} {} {}",
+        counters.messages_consumed.get(),
+        counters.messages_written.get(),
+        counters.messages_dead_lettered.get(),
+        counters.rows_sent.get(),
+        counters.rows_written.get()
+    );
+    Ok(())
+}
+
+fn consumed(counters: &Counters) -> u64 {
+    counters.messages_consumed.get()
+}
+
+/// Messages that are done with, whatever became of them.
+fn done(counters: &Counters) -> u64 {
+    counters.messages_written.get() + counters.messages_filtered.get() + counters.messages_dead_lettered.get()
+}
+
+// ---- and the one that watches it
+
+/// The service with its database, and what is known of it.
+pub struct Service {
+    child: Child,
+    said: Receiver<(Instant, String)>,
+    database: Database,
+    begun: Option<Mark>,
+    ended: Option<Mark>,
+    /// The time of its own turns between the two.
+    taken: Duration,
+    /// What others than the services and their simulators took of the CPUs meanwhile.
+    rest_ns: u64,
+    totals: Option<Totals>,
+}
+
+/// How far it was at one of the ends.
+struct Mark {
+    messages: u64,
+    times: CpuTimes,
+}
+
+impl Service {
+    /// Starts it, with an empty database. `rest`: the configuration behind the addresses and the group.
+    pub fn start(brokers: &str, topic: &str, group: &str, messages: u64, rest: &str) -> Result<Self, Box<dyn Error>> {
+        let database = Database::start(None)?;
+        let text = format!(
+            "[kafka]\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\ngroup = \"{group}\"\n[aerospike]\nhosts = \"{}\"\n\
+             namespace = \"test\"\n{rest}\n",
+            database.hosts()
+        );
+        let mut child = Command::new(std::env::current_exe()?)
+            .args([SERVICE_ARGUMENT, "--messages", &messages.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(text.as_bytes())?;
+        }
+        let (say, said) = unbounded();
+        if let Some(stdout) = child.stdout.take() {
+            thread::spawn(move || {
+                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                    let _ = say.send((Instant::now(), line));
+                }
+            });
+        }
+        Ok(Service {
+            child,
+            said,
+            database,
+            begun: None,
+            ended: None,
+            taken: Duration::ZERO,
+            rest_ns: 0,
+            totals: None,
+        })
+    }
+
+    fn processes(&self) -> Vec<(&'static str, u32)> {
+        let database = self.database.process().map(|process| ("simulator", process));
+        [("service", self.child.id())].into_iter().chain(database).collect()
+    }
+
+    fn signal(&self, name: &str) -> Result<(), Box<dyn Error>> {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("kill -{name}: {status}").into())
+        }
+    }
+
+    fn is_counted(&self) -> bool {
+        self.begun.is_some() && self.ended.is_none()
+    }
+
+    fn hear(&mut self, line: &str) -> Result<(), Box<dyn Error>> {
+        let mut words = line.split(' ');
+        let what = words.next().unwrap_or_default();
+        let numbers: Vec<u64> = words.map(str::parse).collect::<Result<_, _>>()?;
+        match (what, numbers.as_slice()) {
+            ("begin" | "end", [messages]) => {
+                let mark = Mark {
+                    messages: *messages,
+                    times: CpuTimes::now(&self.processes()),
+                };
+                *(if what == "begin" {
+                    &mut self.begun
+                } else {
+                    &mut self.ended
+                }) = Some(mark);
+            }
+            ("done", [consumed, written, dead_lettered, rows_sent, rows_written]) => {
+                self.totals = Some(Totals {
+                    consumed: *consumed,
+                    written: *written,
+                    dead_lettered: *dead_lettered,
+                    rows_sent: *rows_sent,
+                    rows_written: *rows_written,
+                });
+            }
+            _ => return Err(format!("the service says {line:?}").into()),
+        }
+        Ok(())
+    }
+
+    /// Its turn: until the slice is over, or it is done. `elsewhere_ns`: what others have taken of the CPUs by now.
+    fn turn(&mut self, slice: Duration, elsewhere_ns: impl Fn() -> u64) -> Result<(), Box<dyn Error>> {
+        let over = Instant::now() + slice;
+        let (mut since, mut rest_before) = (Instant::now(), elsewhere_ns());
+        while self.totals.is_none() {
+            let (at, line) = match self.said.recv_deadline(over) {
+                Ok((at, line)) => (at.max(since), Some(line)),
+                Err(RecvTimeoutError::Timeout) => (Instant::now(), None),
+                Err(RecvTimeoutError::Disconnected) => return Err("the service ended before it was done".into()),
+            };
+            let rest = elsewhere_ns();
+            if self.is_counted() {
+                self.taken += at - since;
+                self.rest_ns += rest.saturating_sub(rest_before);
+            }
+            (since, rest_before) = (at, rest);
+            match line {
+                Some(line) => self.hear(&line)?,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Run, Box<dyn Error>> {
+        let status = self.child.wait()?;
+        let (Some(begun), Some(ended), Some(totals)) = (&self.begun, &self.ended, self.totals) else {
+            return Err(format!("the service was not watched from begin to end: {status}").into());
+        };
+        let messages = (ended.messages - begun.messages) as f64;
+        let mut cpu_shares = ended.times.since(&begun.times, messages);
+        let service = cpu_shares.iter().filter(|(name, _)| name.starts_with("service"));
+        let cpu_us = service.map(|(_, share)| share).sum();
+        cpu_shares.insert(
+            "the rest: broker, system".to_owned(),
+            self.rest_ns as f64 / 1e3 / messages,
+        );
+        Ok(Run {
+            messages_per_second: messages / self.taken.as_secs_f64(),
+            cpu_us,
+            cpu_shares,
+            totals,
+        })
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // A stopped one, too.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Lets them run by turns, in this order, until all are done.
+pub fn by_turns(mut services: Vec<Service>) -> Result<Vec<Run>, Box<dyn Error>> {
+    let processes: Vec<(&str, u32)> = services.iter().flat_map(Service::processes).collect();
+    for waiting in services.iter().skip(1) {
+        waiting.signal("STOP")?;
+    }
+    let mut open: VecDeque<usize> = (0..services.len()).collect();
+    while let Some(turn) = open.pop_front() {
+        let service = &mut services[turn];
+        service.signal("CONT")?;
+        // One that is alone has all the time.
+        let slice = if open.is_empty() { DEADLINE } else { SLICE };
+        service.turn(slice, || cpu::elsewhere_ns(&processes))?;
+        if service.totals.is_none() {
+            service.signal("STOP")?;
+            open.push_back(turn);
+        }
+    }
+    services.into_iter().map(Service::finish).collect()
+}
