@@ -66,7 +66,8 @@ pub fn produce(
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("enable.idempotence", "true")
-        .set("linger.ms", "5")
+        // Batches are full: how large they are is not a matter of how fast the broker is, and alike in all topics.
+        .set("linger.ms", "1000")
         .set("message.max.bytes", message_bytes_max.to_string())
         .create()?;
     for id in 0..messages {
