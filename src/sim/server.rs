@@ -289,17 +289,16 @@ impl Frames {
     /// Reads until so many bytes are pending. `false`: the stream ended before.
     fn fill(&mut self, stream: &mut impl Read, wanted: usize) -> io::Result<bool> {
         while self.pending.len() < wanted {
-            if self.pending.is_empty() {
-                self.pending = 0..0;
-            }
-            if self.pending.start + wanted > self.buffer.len() {
+            if self.pending.start > 0 && self.pending.start + wanted > self.buffer.len() {
                 self.buffer.copy_within(self.pending.clone(), 0);
                 self.pending = 0..self.pending.len();
-                // Grows with what arrives, not with what a header claims.
-                let grown = (2 * self.pending.len()).max(READ_BYTES);
-                if self.buffer.len() < wanted.min(grown) || self.pending.len() == self.buffer.len() {
-                    self.buffer.resize(grown.min(wanted.max(READ_BYTES)), 0);
-                }
+            }
+            if self.pending.len() == self.buffer.len() {
+                // What a header claims is believed when so much of it has arrived, and zeroed memory is not touched before
+                // the rest does.
+                let mut larger = vec![0; if self.buffer.is_empty() { READ_BYTES } else { wanted }];
+                larger[..self.pending.len()].copy_from_slice(&self.buffer);
+                self.buffer = larger;
             }
             match stream.read(&mut self.buffer[self.pending.end..]) {
                 Ok(0) => return Ok(false),
