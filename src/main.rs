@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// What librdkafka allocates is elsewhere then, with the system's allocator: `docs/ARCHITECTURE.md`, Decisions.
+/// For librdkafka, too, where the platform lets it: `docs/ARCHITECTURE.md`, Decisions.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

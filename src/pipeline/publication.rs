@@ -35,12 +35,14 @@ impl Publication<'_> {
 }
 
 /// A message that waits to be produced or for its delivery report, when the batch may be gone: it borrows from nobody, and
-/// is one piece in memory. (Thousands of small ones that outlive their batch tear the heap apart, and all else that is
+/// is few pieces in memory. (Thousands of small ones that outlive their batch tear the heap apart, and all else that is
 /// allocated becomes slower for it: measured, `docs/ARCHITECTURE.md`.)
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outgoing {
-    /// Key, payload, and each header's name and value, one behind another.
+    /// Key, payload, and each header's value, one behind another.
     bytes: Vec<u8>,
+    /// Each header's name, one behind another.
+    names: String,
     /// How long each is.
     key: Option<usize>,
     payload: Option<usize>,
@@ -51,7 +53,7 @@ pub struct Outgoing {
 impl Outgoing {
     /// What it weighs: key, payload and headers, in bytes.
     pub fn weight(&self) -> u64 {
-        self.bytes.len() as u64
+        (self.bytes.len() + self.names.len()) as u64
     }
 
     /// See [`Publication::key`].
@@ -67,13 +69,16 @@ impl Outgoing {
 
     /// In their order.
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, Option<&[u8]>)> {
+        let mut name_begin = 0;
         let mut begin = self.key.unwrap_or_default() + self.payload.unwrap_or_default();
         self.headers.iter().map(move |(name, value)| {
-            let (name_end, end) = (begin + name, begin + name + value.unwrap_or_default());
-            let name = str::from_utf8(&self.bytes[begin..name_end]).unwrap_or_default();
-            let value = value.map(|_| &self.bytes[name_end..end]);
-            begin = end;
-            (name, value)
+            let (name_end, end) = (name_begin + name, begin + value.unwrap_or_default());
+            let header = (
+                &self.names[name_begin..name_end],
+                value.map(|_| &self.bytes[begin..end]),
+            );
+            (name_begin, begin) = (name_end, end);
+            header
         })
     }
 
@@ -85,8 +90,9 @@ impl Outgoing {
 
 impl From<&Publication<'_>> for Outgoing {
     fn from(publication: &Publication<'_>) -> Self {
-        let length = usize::try_from(publication.bytes()).unwrap_or_default();
-        let mut bytes = Vec::with_capacity(length);
+        let names: usize = publication.headers.iter().map(|(name, _)| name.len()).sum();
+        let length = usize::try_from(publication.bytes()).unwrap_or_default() - names;
+        let (mut bytes, mut names) = (Vec::with_capacity(length), String::with_capacity(names));
         let mut put = |part: &Option<Cow<'_, [u8]>>| {
             let part = part.as_deref()?;
             bytes.extend_from_slice(part);
@@ -95,12 +101,13 @@ impl From<&Publication<'_>> for Outgoing {
         let (key, payload) = (put(&publication.key), put(&publication.payload));
         let mut headers = Vec::with_capacity(publication.headers.len());
         for (name, value) in &publication.headers {
-            bytes.extend_from_slice(name.as_bytes());
+            names.push_str(name);
             bytes.extend_from_slice(value.as_deref().unwrap_or_default());
             headers.push((name.len(), value.as_ref().map(|value| value.len())));
         }
         Outgoing {
             bytes,
+            names,
             key,
             payload,
             headers,
