@@ -94,7 +94,7 @@ check: ## everything CI runs: lint, test, doc, bench, test-kafka, and short runs
 	@$(MAKE) --no-print-directory doc
 	@$(MAKE) --no-print-directory bench
 	@$(MAKE) --no-print-directory test-kafka
-	@$(MAKE) --no-print-directory rates ARGS="--messages 150000 --rounds 1"
+	@$(MAKE) --no-print-directory rates ARGS="--messages 150000 --rounds 1 --pairs 2"
 	@$(MAKE) --no-print-directory test-exactly-once MESSAGES=60000 KILLS=4
 	@$(MAKE) --no-print-directory test-order MESSAGES=20000
 	@$(MAKE) --no-print-directory test-chaos SHORT=1

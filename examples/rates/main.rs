@@ -37,9 +37,12 @@ struct Arguments {
     /// How many messages; twice as many to compare clean and poisoned ones.
     #[arg(long, default_value_t = 300_000)]
     messages: u64,
-    /// How often each set of rules is run; clean and poisoned messages twice as often.
+    /// How often each set of rules is run.
     #[arg(long, default_value_t = 2)]
     rounds: u32,
+    /// How often clean and poisoned messages are run, by turns.
+    #[arg(long, default_value_t = 16)]
+    pairs: u32,
     /// One of so many messages is poisoned; what poison may cost is asked for at one of 100.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     poisoned_of: u64,
@@ -106,7 +109,7 @@ fn rates(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
             poisoned_of: arguments.poisoned_of,
             huge: arguments.huge,
         };
-        all_right &= poison::compare(brokers, mix, 2 * rounds)?;
+        all_right &= poison::compare(brokers, mix, arguments.pairs)?;
     }
     Ok(all_right)
 }
