@@ -56,15 +56,6 @@ impl Database {
         }
     }
 
-    /// The simulator's process.
-    #[allow(dead_code)] // the rates ask, the demo does not
-    pub fn process(&self) -> Option<u32> {
-        match self {
-            Database::Real { .. } => None,
-            Database::Simulated { child, .. } => Some(child.id()),
-        }
-    }
-
     pub fn is_simulated(&self) -> bool {
         matches!(self, Database::Simulated { .. })
     }

@@ -39,11 +39,7 @@ impl CpuTimes {
 
 /// CPU time of everything but these processes, in nanoseconds.
 pub fn elsewhere_ns(processes: &[(&'static str, u32)]) -> u64 {
-    let own: u64 = processes
-        .iter()
-        .flat_map(|(_, process)| threads(*process))
-        .map(|(_, time)| time)
-        .sum();
+    let own: u64 = CpuTimes::now(processes).0.values().sum();
     machine_ns().saturating_sub(own)
 }
 

@@ -58,7 +58,7 @@ pub fn compare(brokers: &str, count: u64, rounds: u32) -> Result<bool, Box<dyn E
             let rest = format!("[[route]]\n[[route.write]]\nset = \"s\"\n{rules}");
             let service = Service::start(brokers, &topic, &group, count, &rest)?;
             let run = service::by_turns(vec![service])?.remove(0);
-            let (sent, written) = (run.totals.rows_sent, run.totals.rows_written);
+            let (sent, written) = (run.totals.get("sent")?, run.totals.get("rows")?);
             println!(
                 "{name:<30} {:>12.0} {:>18.2} {sent:>14}",
                 run.messages_per_second, run.cpu_us

@@ -4,7 +4,7 @@
 //! fifth within seconds, and both see as much of either. The one whose turn it is not is stopped (SIGSTOP), and its time
 //! stands still. What the broker owes to one it does in the turn of that one, but for what is on its way at the end of it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -23,7 +23,7 @@ use crate::cpu::{self, CpuShares, CpuTimes};
 use crate::database::Database;
 
 /// The argument that makes this program the service.
-pub const SERVICE_ARGUMENT: &str = "--service";
+const SERVICE_ARGUMENT: &str = "--service";
 /// Long against what is on its way when a turn ends (a large message is a tenth of a second), short against how long the
 /// machine stays fast or slow.
 const SLICE: Duration = Duration::from_millis(400);
@@ -44,14 +44,23 @@ pub struct Run {
     pub totals: Totals,
 }
 
-/// The counters at the end.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Totals {
-    pub consumed: u64,
-    pub written: u64,
-    pub dead_lettered: u64,
-    pub rows_sent: u64,
-    pub rows_written: u64,
+/// The counters at the end: those of [`Counters::account`], by its names.
+#[derive(Debug, Clone, Default)]
+pub struct Totals(BTreeMap<String, u64>);
+
+impl Totals {
+    fn read(account: &str) -> Option<Totals> {
+        let totals = account.split(' ').map(|counter| {
+            let (name, value) = counter.split_once('=')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        });
+        totals.collect::<Option<_>>().map(Totals)
+    }
+
+    pub fn get(&self, name: &str) -> Result<u64, String> {
+        let total = self.0.get(name).copied();
+        total.ok_or_else(|| format!("the account has no {name}"))
+    }
 }
 
 // ---- the process of the service
@@ -87,14 +96,7 @@ pub fn run_service(messages: u64) -> Result<(), Box<dyn Error>> {
     if exit != Exit::Stopped {
         return Err(format!("the service ended with {exit:?}").into());
     }
-    println!(
-        "done {} {} {} {} {}",
-        counters.messages_consumed.get(),
-        counters.messages_written.get(),
-        counters.messages_dead_lettered.get(),
-        counters.rows_sent.get(),
-        counters.rows_written.get()
-    );
+    println!("done {}", counters.account());
     Ok(())
 }
 
@@ -167,8 +169,11 @@ impl Service {
     }
 
     fn processes(&self) -> Vec<(&'static str, u32)> {
-        let database = self.database.process().map(|process| ("simulator", process));
-        [("service", self.child.id())].into_iter().chain(database).collect()
+        let mut processes = vec![("service", self.child.id())];
+        if let Database::Simulated { child, .. } = &self.database {
+            processes.push(("simulator", child.id()));
+        }
+        processes
     }
 
     fn signal(&self, name: &str) -> Result<(), Box<dyn Error>> {
@@ -187,33 +192,33 @@ impl Service {
     }
 
     fn hear(&mut self, line: &str) -> Result<(), Box<dyn Error>> {
-        let mut words = line.split(' ');
-        let what = words.next().unwrap_or_default();
-        let numbers: Vec<u64> = words.map(str::parse).collect::<Result<_, _>>()?;
-        match (what, numbers.as_slice()) {
-            ("begin" | "end", [messages]) => {
-                let mark = Mark {
-                    messages: *messages,
-                    times: CpuTimes::now(&self.processes()),
-                };
-                *(if what == "begin" {
-                    &mut self.begun
-                } else {
-                    &mut self.ended
-                }) = Some(mark);
+        let is_heard = match line.split_once(' ') {
+            Some(("begin", messages)) => {
+                self.begun = self.mark(messages);
+                self.begun.is_some()
             }
-            ("done", [consumed, written, dead_lettered, rows_sent, rows_written]) => {
-                self.totals = Some(Totals {
-                    consumed: *consumed,
-                    written: *written,
-                    dead_lettered: *dead_lettered,
-                    rows_sent: *rows_sent,
-                    rows_written: *rows_written,
-                });
+            Some(("end", messages)) => {
+                self.ended = self.mark(messages);
+                self.ended.is_some()
             }
-            _ => return Err(format!("the service says {line:?}").into()),
+            Some(("done", account)) => {
+                self.totals = Totals::read(account);
+                self.totals.is_some()
+            }
+            _ => false,
+        };
+        if is_heard {
+            Ok(())
+        } else {
+            Err(format!("the service says {line:?}").into())
         }
-        Ok(())
+    }
+
+    fn mark(&self, messages: &str) -> Option<Mark> {
+        Some(Mark {
+            messages: messages.parse().ok()?,
+            times: CpuTimes::now(&self.processes()),
+        })
     }
 
     /// Its turn: until the slice is over, or it is done. `elsewhere_ns`: what others have taken of the CPUs by now.
@@ -242,7 +247,7 @@ impl Service {
 
     fn finish(mut self) -> Result<Run, Box<dyn Error>> {
         let status = self.child.wait()?;
-        let (Some(begun), Some(ended), Some(totals)) = (&self.begun, &self.ended, self.totals) else {
+        let (Some(begun), Some(ended), Some(totals)) = (&self.begun, &self.ended, self.totals.take()) else {
             return Err(format!("the service was not watched from begin to end: {status}").into());
         };
         let messages = (ended.messages - begun.messages) as f64;

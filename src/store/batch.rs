@@ -12,10 +12,7 @@ use crate::pipeline::write::{Answer, Held, RowWriter};
 
 impl RowWriter for Store {
     fn write(&self, rows: &[Outgoing<'_>]) -> Vec<Answer> {
-        let mut operations: Vec<BatchOperation> = {
-            let mut lent = request::Lent::new();
-            rows.iter().map(|row| request::write(row, &mut lent)).collect()
-        };
+        let mut operations = request::write(rows);
         let started = Instant::now();
         // `Ok` says nothing about the rows, and `Err` may have destroyed them: only a row's own code counts.
         let client = self.client();

@@ -25,13 +25,13 @@ const MAPS: MapPolicy = MapPolicy::new(MapOrder::KeyOrdered, MapWriteFlags::DEFA
 /// What is lent to the client for each operation on a bin. It takes a bin by reference and copies it
 /// (`aerospike-core` 3.0.0, `operations/scalar.rs`): the names and the texts of all rows of a call are written into the
 /// same memory, and only its copies are allocated.
-pub(super) struct Lent {
+struct Lent {
     text: Bin,
     other: Bin,
 }
 
 impl Lent {
-    pub fn new() -> Lent {
+    fn new() -> Lent {
         Lent {
             text: Bin::new("", ClientValue::String(String::new())),
             other: Bin::new("", ClientValue::Nil),
@@ -61,8 +61,13 @@ fn set(text: &mut String, new: &str) {
     text.push_str(new);
 }
 
-/// One row that writes.
-pub(super) fn write(row: &Outgoing<'_>, lent: &mut Lent) -> BatchOperation {
+/// The rows of a call, which write.
+pub(super) fn write(rows: &[Outgoing<'_>]) -> Vec<BatchOperation> {
+    let mut lent = Lent::new();
+    rows.iter().map(|row| write_row(row, &mut lent)).collect()
+}
+
+fn write_row(row: &Outgoing<'_>, lent: &mut Lent) -> BatchOperation {
     let filter = filter(row);
     let ops = match &row.action {
         OutgoingAction::Delete => {
