@@ -35,33 +35,33 @@ test: setup ## all tests that need no service
 
 .PHONY: test-kafka
 test-kafka: setup ## the tests against a real Kafka broker, started and stopped here
-	$(CARGO) test --locked --features sim --test kafka --test kafka_members --test kafka_publish --test kafka_producer --test connect --no-run
-	@scripts/with-kafka.sh $(CARGO) test --locked --features sim --test kafka --test kafka_members --test kafka_publish --test kafka_producer --test connect -- --ignored
+	$(CARGO) test --locked --features sim --test live --no-run
+	@scripts/with-kafka.sh $(CARGO) test --locked --features sim --test live -- --ignored
 
 .PHONY: test-exactly-once
 test-exactly-once: setup ## counters stay exact: 20 kills, lost and late answers, refused rows (shorter: MESSAGES=60000 KILLS=4)
-	$(CARGO) test --release --locked --features sim --test exactly_once --no-run
-	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test exactly_once -- \
-		--ignored --nocapture --test-threads=1
+	$(CARGO) test --release --locked --features sim --test scenarios --no-run
+	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test scenarios -- \
+		--ignored --nocapture --test-threads=1 exactly_once::
 
 .PHONY: test-order
 test-order: setup ## records end with their last message, or greatest version: racing rows, row errors (shorter: MESSAGES=20000)
-	$(CARGO) test --release --locked --features sim --test order --no-run
-	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test order -- \
-		--ignored --nocapture --test-threads=1
+	$(CARGO) test --release --locked --features sim --test scenarios --no-run
+	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test scenarios -- \
+		--ignored --nocapture --test-threads=1 order::
 
-# Shorter, and only what CI runs. What of it: all scenarios, or those of the named modules of tests/chaos.
+# Shorter, and only what CI runs. What of it: all scenarios, or those of the named modules of tests/scenarios/chaos.
 ifdef SHORT
 test-chaos: export KILLS := $(or $(KILLS),10)
 test-chaos: export MEMBERS_S := $(or $(MEMBERS_S),20)
 ONLY ?= kills:: members:: frozen:: silence::
 endif
-ONLY ?=
+ONLY ?= chaos::
 
 .PHONY: test-chaos
 test-chaos: setup ## members killed, rolled, frozen; a database and brokers in every bad state (half an hour; some minutes: SHORT=1; one: ONLY=frozen)
-	$(CARGO) test --release --locked --features sim --test chaos --no-run
-	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test chaos -- \
+	$(CARGO) test --release --locked --features sim --test scenarios --no-run
+	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test scenarios -- \
 		--ignored --nocapture --test-threads=1 $(ONLY)
 
 .PHONY: bench

@@ -2,7 +2,7 @@
 //! on a loopback port, in a millisecond, with faults on command.
 //!
 //! A test double: the service never runs on it. It answers as a real server answered in
-//! `tests/data/aerospike-transcript.txt` (`tests/sim_golden.rs` compares byte by byte), and where that is silent as the
+//! `tests/data/aerospike-transcript.txt` (`tests/it/sim_golden.rs` compares byte by byte), and where that is silent as the
 //! server's source does (community edition 8.1.2.0). One node, which owns every partition, or up to three, which share
 //! them out, pass rows on to each other, leave and come back. Blocking threads and sockets; nothing in it is async, and
 //! it does not use the client it is made for, but for the digest of a user key.

@@ -3,14 +3,16 @@
 //!
 //! Waits are for a condition, with a deadline ([`wait_until`]); a wait that fails prints the state.
 
-// Each test file is a crate of its own and uses a part of it.
+// Each of the three test programs (it, live, scenarios) compiles this module and uses a part of it.
 #![allow(dead_code)]
 // A test may fail by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod connect;
 pub mod ordeal;
 pub mod process;
 pub mod publishing;
+pub mod schema;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

@@ -1,0 +1,387 @@
+//! The commands around the service, as a person or a script calls them: help, standard input, output, exit codes.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+/// A call that has ended.
+struct Called {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Called {
+    /// # Panics
+    /// Unless it ended with this code.
+    fn assert_code(&self, code: i32) -> &Self {
+        let Called { out, err, .. } = self;
+        assert_eq!(self.code, Some(code), "standard output:\n{out}\nstandard error:\n{err}");
+        // None of these is a terminal.
+        assert!(
+            !out.contains('\u{1b}') && !err.contains('\u{1b}'),
+            "coloured:\n{out}\n{err}"
+        );
+        self
+    }
+}
+
+/// `penstock` with these arguments, and this on its standard input.
+fn call(arguments: &[&str], stdin: &str) -> Called {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_penstock"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(arguments)
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // One that does not read it is none of our business.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Called {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// The configurations in examples/, from the root of the project.
+fn examples() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut examples: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .map(|path| Path::new("examples").join(path.file_name().unwrap()))
+        .collect();
+    examples.sort();
+    assert!(!examples.is_empty(), "no example");
+    examples
+}
+
+const COMMANDS: [&str; 6] = ["run", "check", "try", "test", "schema", "completions"];
+
+#[test]
+fn the_help_of_every_command_has_an_example() {
+    let all = call(&["--help"], "");
+    all.assert_code(0);
+    for command in COMMANDS {
+        assert!(
+            all.out.lines().any(|line| line.trim_start().starts_with(command)),
+            "{command} is not in:\n{}",
+            all.out
+        );
+        let help = call(&[command, "--help"], "");
+        help.assert_code(0);
+        let (_, example) = help.out.split_once("Example").unwrap_or_else(|| panic!("{}", help.out));
+        assert!(example.contains(&format!("penstock {command}")), "{}", help.out);
+    }
+    let listed = all.out.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let listed = listed.take_while(|line| !line.is_empty()).count();
+    assert_eq!(listed, COMMANDS.len() + 1, "with `help`:\n{}", all.out);
+}
+
+#[test]
+fn a_configuration_is_read_from_standard_input() {
+    for example in examples() {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&example)).unwrap();
+        let from_file = call(&["check", example.to_str().unwrap()], "");
+        let from_input = call(&["check", "-"], &text);
+        from_file.assert_code(0);
+        from_input.assert_code(0);
+        let (_, said) = from_file.out.split_once(": ").unwrap();
+        assert_eq!(from_input.out, format!("standard input: {said}"));
+    }
+    for command in ["check", "run"] {
+        let called = call(&[command, "-"], "[kafka]\nbrokers = \"k\"\n");
+        called.assert_code(78);
+        assert!(
+            called.err.contains("standard input:1: kafka.topics: is missing"),
+            "{}",
+            called.err
+        );
+        call(&[command, "-"], "").assert_code(78);
+    }
+}
+
+// ---- try
+
+const PROFILE: &str = "examples/profile.toml";
+const VISIT: &str = r#"{"user": {"id": "u1", "country": "de"}, "type": "visit", "ts": "2026-01-01T10:00:00Z"}"#;
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn try_prints_one_json_line_a_message() {
+    let input = format!("{VISIT}\n\n{{\"user\":{{}}}}\r\nnot json at all\n");
+    for arguments in [
+        ["try", PROFILE, "--input", "-", "--json"].as_slice(),
+        &["try", PROFILE, "--json"],
+    ] {
+        let called = call(arguments, &input);
+        // Some are rejected.
+        called.assert_code(1);
+        assert_eq!(called.err, "");
+        let lines = json_lines(&called.out);
+        assert_eq!(lines.len(), 3, "{}", called.out);
+        let verdicts: Vec<&Value> = lines.iter().map(|line| &line["verdict"]).collect();
+        assert_eq!(verdicts, ["kept", "rejected", "rejected"]);
+        assert_eq!(lines[1]["reason"], "key_missing");
+        assert_eq!(lines[2]["reason"], "not_json");
+        assert_eq!(lines[2]["message"]["payload_text"], "not json at all");
+        assert_eq!(lines[2]["message"]["offset"], 2);
+        let record = &lines[0]["records"][0];
+        assert_eq!(record["namespace"], "test");
+        assert_eq!(record["set"], "users");
+        assert_eq!(record["key"], "u1");
+        assert_eq!(
+            record["bins"],
+            json!({ "country": "de", "last_seen": 1_767_261_600_000_i64 })
+        );
+        assert_eq!(record["add"], json!({ "events": 1 }));
+        assert_eq!(record["map_add"], json!({ "kinds": { "key": "visit", "by": 1 } }));
+        assert_eq!(record["guarded"], true);
+        assert_eq!(lines[0]["publishes"], json!([]));
+    }
+    call(&["try", PROFILE, "--json"], VISIT).assert_code(0);
+}
+
+#[test]
+fn try_reads_envelopes_and_what_it_has_said_itself() {
+    let envelope = r#"{"partition": 3, "offset": 12, "timestamp": 5, "key": "k", "headers": {"h": "v"}, "payload": {"user": {"id": 7}, "type": "x"}}"#;
+    let first = call(
+        &["try", PROFILE, "--envelope", "--json", "--now", "2026-01-01T00:00:00Z"],
+        envelope,
+    );
+    first.assert_code(0);
+    let [line] = &json_lines(&first.out)[..] else {
+        panic!("{}", first.out)
+    };
+    assert_eq!(line["now"], 1_767_225_600_000_i64);
+    assert_eq!(
+        line["message"],
+        json!({ "topic": "events", "partition": 3, "offset": 12, "timestamp": 5, "key": "k", "headers": { "h": "v" },
+                "payload": { "user": { "id": 7 }, "type": "x" } })
+    );
+    assert_eq!(line["records"][0]["key"], "7");
+    let again = call(
+        &["try", PROFILE, "--envelope", "--json", "--now", "1767225600000"],
+        &first.out,
+    );
+    assert_eq!(again.out, first.out);
+    let wrong = call(&["try", PROFILE, "--envelope"], "{\"payload\": 1}\n{\"paylaod\": 1}\n");
+    wrong.assert_code(64);
+    assert!(
+        wrong.err.contains("standard input:2: a message has no \"paylaod\""),
+        "{}",
+        wrong.err
+    );
+}
+
+#[test]
+fn try_tells_a_person_what_would_be_written() {
+    let called = call(&["try", PROFILE], VISIT);
+    called.assert_code(0);
+    for part in [
+        "events[0]@0 kept",
+        "record test.users \"u1\"",
+        "bins {\"country\":\"de\"",
+        "1 message(s): 1 kept, 0 filtered, 0 rejected; nothing was written",
+    ] {
+        assert!(called.out.contains(part), "no {part:?} in:\n{}", called.out);
+    }
+}
+
+#[test]
+fn try_says_what_is_wrong_with_its_call() {
+    for (arguments, code, problem) in [
+        (["try", "-"].as_slice(), 64, "cannot be both"),
+        (&["try", PROFILE, "--topic", "other"], 64, "it reads: events"),
+        (&["try", PROFILE, "--input", "/nowhere"], 64, "cannot be read"),
+        (&["try", PROFILE, "--from-topic", "0"], 64, "0 is not in"),
+        (&["try", PROFILE, "--now", "soon"], 64, "RFC 3339"),
+        (
+            &["try", PROFILE, "--input", "-", "--from-topic", "1"],
+            64,
+            "cannot be used with",
+        ),
+        (&["try", "/nowhere.toml"], 78, "cannot be read"),
+    ] {
+        let called = call(arguments, "");
+        called.assert_code(code);
+        assert!(called.err.contains(problem), "{arguments:?}: {}", called.err);
+    }
+}
+
+#[test]
+fn try_of_several_topics_wants_to_know_which() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(PROFILE)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("two.toml");
+    std::fs::write(&file, text.replace("[\"events\"]", "[\"events\", \"more\"]")).unwrap();
+    let file = file.to_str().unwrap();
+    let called = call(&["try", file], VISIT);
+    called.assert_code(64);
+    assert!(called.err.contains("several topics"), "{}", called.err);
+    let called = call(&["try", file, "--topic", "more"], VISIT);
+    called.assert_code(0);
+    assert!(called.out.contains("more[0]@0 kept"), "{}", called.out);
+}
+
+// ---- test
+
+#[test]
+fn every_example_does_what_its_fixtures_say() {
+    let mut arguments = vec!["test".to_owned()];
+    for example in examples() {
+        assert!(
+            example.with_extension("fixtures.json").exists(),
+            "{} has no fixtures",
+            example.display()
+        );
+        arguments.push(example.to_str().unwrap().to_owned());
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let called = call(&arguments, "");
+    called.assert_code(0);
+    assert_eq!(called.out.lines().count(), arguments.len() - 1, "{}", called.out);
+    assert!(called.out.lines().all(|line| line.contains(": ok: ")), "{}", called.out);
+}
+
+/// The profile and its fixtures in a folder of their own.
+fn profile() -> (tempfile::TempDir, String, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in ["profile.toml", "profile.fixtures.json"] {
+        std::fs::copy(root.join("examples").join(name), folder.path().join(name)).unwrap();
+    }
+    let file = folder.path().join("profile.toml").to_str().unwrap().to_owned();
+    let fixtures = folder.path().join("profile.fixtures.json");
+    (folder, file, fixtures)
+}
+
+#[test]
+fn a_fixture_that_differs_is_shown_line_by_line() {
+    let (_folder, file, fixtures) = profile();
+    call(&["test", &file], "").assert_code(0);
+    let text = std::fs::read_to_string(&fixtures).unwrap();
+    let wrong = text.replacen("\"events\": 1", "\"events\": 2", 1);
+    let line = 1 + text[..text.find("{\n").unwrap()].matches('\n').count();
+    std::fs::write(&fixtures, &wrong).unwrap();
+    let called = call(&["test", &file], "");
+    called.assert_code(1);
+    for part in [
+        format!("profile.fixtures.json:{line}: differs: a first visit"),
+        "  -       \"add\": { \"events\": 2 },".to_owned(),
+        "  +       \"add\": { \"events\": 1 },".to_owned(),
+        "          \"set\": \"users\",".to_owned(),
+        "1 failed of 4 case(s)".to_owned(),
+    ] {
+        assert!(called.out.contains(&part), "no {part:?} in:\n{}", called.out);
+    }
+    // And is put right on demand, with all that it does not know.
+    let called = call(&["test", &file, "--update"], "");
+    called.assert_code(0);
+    assert_eq!(std::fs::read_to_string(&fixtures).unwrap(), text);
+}
+
+#[test]
+fn what_try_says_is_a_fixture() {
+    let (_folder, file, fixtures) = profile();
+    let said = call(&["try", &file, "--json"], &format!("{VISIT}\n{{}}\n{VISIT}\n")).out;
+    std::fs::write(&fixtures, &said).unwrap();
+    let called = call(&["test", &file], "");
+    called.assert_code(0);
+    assert!(called.out.contains("ok: 3 case(s)"), "{}", called.out);
+    // From standard input, too.
+    call(&["test", &file, "--fixtures", "-"], &said).assert_code(0);
+}
+
+#[test]
+fn fixtures_that_cannot_be_read_exit_78_and_say_where() {
+    let (_folder, file, fixtures) = profile();
+    for (text, problem) in [
+        ("", "holds no case"),
+        ("[]", "holds no case"),
+        ("[\n{\"message\": {}},\n{", ":3: is not JSON"),
+        ("[\n\n{\"expect\": 1}]", ":3: a case has no \"expect\""),
+        ("{\"name\": \"x\"}", ":1: a case has a \"message\""),
+        (
+            "{\"message\": {\"payload\": 1}, \"verdict\": \"ok\"}",
+            ":1: \"verdict\" is",
+        ),
+        (
+            "{\"message\": {\"payload\": 1}, \"verdict\": \"rejected\"}",
+            "has its \"reason\"",
+        ),
+        (
+            "{\"message\": {\"topic\": \"other\"}}",
+            ":1: the configuration reads no topic \"other\"",
+        ),
+    ] {
+        std::fs::write(&fixtures, text).unwrap();
+        let called = call(&["test", &file], "");
+        called.assert_code(78);
+        assert!(called.err.contains(problem), "{text}: {}", called.err);
+    }
+    std::fs::remove_file(&fixtures).unwrap();
+    let called = call(&["test", &file], "");
+    called.assert_code(78);
+    assert!(called.err.contains("penstock try"), "{}", called.err);
+    call(&["test", "-"], "").assert_code(64);
+    call(&["test"], "").assert_code(64);
+}
+
+// ---- schema and completions
+
+#[test]
+fn the_schema_is_json() {
+    let called = call(&["schema"], "");
+    called.assert_code(0);
+    assert_eq!(called.err, "");
+    let schema: serde_json::Value = serde_json::from_str(&called.out).unwrap();
+    assert_eq!(schema, penstock::config::schema::schema());
+    call(&["schema", "extra"], "").assert_code(64);
+}
+
+#[test]
+fn the_completions_are_those_of_the_shell_and_know_every_command() {
+    for (shell, word) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef penstock"),
+        ("fish", "complete -c penstock"),
+    ] {
+        let called = call(&["completions", shell], "");
+        called.assert_code(0);
+        assert!(called.out.contains(word), "{shell}:\n{}", called.out);
+        for command in COMMANDS {
+            assert!(called.out.contains(command), "{shell} does not know {command}");
+        }
+    }
+    call(&["completions", "perl"], "").assert_code(64);
+    call(&["completions"], "").assert_code(64);
+}
+
+/// A shell reads the script and completes with it.
+#[test]
+fn bash_completes_a_command() {
+    let script = call(&["completions", "bash"], "").out;
+    let ask = "COMP_WORDS=(penstock ch); COMP_CWORD=1; _penstock penstock ch penstock; echo \"found:${COMPREPLY[*]}\"";
+    let output = Command::new("bash").args(["-c", &format!("{script}\n{ask}")]).output();
+    let Ok(output) = output else {
+        eprintln!("skipped: no bash here");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        said.contains("found:check"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

@@ -1,0 +1,914 @@
+//! What a configuration file without faults becomes, and that no text at all brings the reader down.
+
+use crate::support::schema;
+use std::time::Duration;
+
+use penstock::config::cel::What;
+use penstock::config::model::{
+    Action, Bin, Cel, Expr, Format, InDoubt, LongNames, Missing, Mode, Name, OnConflict, Operation, OperationKind,
+    Part, Path, RejectAction, Segment, Source, StallAction, Start, Tombstone, Ttl, TtlOn, Typed, Write,
+};
+use penstock::config::{self, Config, Outside};
+use proptest::prelude::*;
+
+struct Nothing;
+
+impl Outside for Nothing {
+    fn env(&self, name: &str) -> Result<String, String> {
+        match name {
+            "TOPIC" => Ok("events".to_owned()),
+            "ROWS" => Ok("77".to_owned()),
+            "YES" => Ok("true".to_owned()),
+            "FIELD" => Ok("user.id".to_owned()),
+            _ => Err("is not set".to_owned()),
+        }
+    }
+
+    fn file(&self, _: &str) -> Result<String, String> {
+        Ok("secret\n".to_owned())
+    }
+}
+
+fn good(text: &str) -> Config {
+    match config::parse_with(text, "penstock.toml", &Nothing) {
+        Ok(config) => {
+            schema::assert_accepts(text);
+            config
+        }
+        Err(faults) => panic!("{faults}"),
+    }
+}
+
+fn path(names: &[&str]) -> Path {
+    names.iter().map(|name| Segment::Name((*name).to_owned())).collect()
+}
+
+/// A value as a short text.
+fn told(value: &Typed) -> String {
+    let mut told = match &value.expr {
+        Expr::Constant(constant) => format!("{constant:?}"),
+        Expr::Source(source) => told_source(source),
+        Expr::Template(parts) => {
+            let parts = parts.iter().map(|part| match part {
+                Part::Literal(text) => text.clone(),
+                Part::Source(source) => format!("<{}>", told_source(source)),
+                Part::Time { source, format } => format!("<{}|{format}>", told_source(source)),
+            });
+            parts.collect()
+        }
+        Expr::Object(fields) => {
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(name, value)| format!("{name}={}", told(value)))
+                .collect();
+            format!("{{{}}}", fields.join(" "))
+        }
+        Expr::Cel(cel) => format!("({})", cel.written),
+    };
+    if let Some(cast) = value.cast {
+        told.push_str(&format!(" as {cast:?}"));
+    }
+    if value.missing != Missing::AsPlace {
+        told.push_str(&format!(" missing {:?}", value.missing));
+    }
+    told
+}
+
+fn told_source(source: &Source) -> String {
+    let told = |prefix: &str, path: &Path| {
+        let names = path.iter().map(|segment| match segment {
+            Segment::Name(name) => name.clone(),
+            Segment::Index(index) => index.to_string(),
+        });
+        format!("{prefix}{}", names.collect::<Vec<_>>().join("/"))
+    };
+    match source {
+        Source::Path(path) => told("", path),
+        Source::Item(path) => told("item:", path),
+        Source::KeyPath(path) => told("key:", path),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The bins of a write that neither touches nor deletes.
+fn bins(write: &Write) -> &[Bin] {
+    match &write.action {
+        Action::Write { bins, .. } => bins,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn fixed(name: &Name) -> &str {
+    match name {
+        Name::Fixed(name) => name,
+        Name::FromMessage { .. } => panic!("{name:?}"),
+    }
+}
+
+fn one_bins(bins: &[Bin]) -> Vec<(String, String)> {
+    let one = |bin: &Bin| match bin {
+        Bin::One { name, value } => (name.clone(), told(value)),
+        Bin::All { .. } => panic!("all fields"),
+    };
+    bins.iter().map(one).collect()
+}
+
+const DESIGN: &str = r#"
+[run]
+memory = "512MiB"
+partitions_max = 0
+batch_rows_max = 200
+batch_bytes_max = "1MiB"
+commit_interval = "1s"
+shutdown_grace = "8s"
+start_timeout = "0"
+write_timeout = "2s"
+stall_after = "5m"
+stall_action = "report"
+rows_in_flight_max = 4000
+rows_per_second_max = 0
+
+[kafka]
+brokers = "127.0.0.1:9092"
+topics  = ["events"]
+group   = "penstock"
+start   = "earliest"
+format  = "json"
+[kafka.properties]
+"security.protocol" = "SASL_SSL"
+"sasl.password" = "${file:/etc/penstock/kafka.pw}"
+
+[aerospike]
+hosts     = "127.0.0.1:3000"
+namespace = "test"
+
+[[route]]
+root = ""
+
+  [[route.write]]
+  set  = "users"
+  key  = "user.id"
+  bins = { country = "user.country", seen = "ts", source = { value = "web" } }
+  ttl  = "30d"
+
+  [[route.write]]
+  each = "items"
+  set  = "lines"
+  key  = "{order_id}:{@item.line}"
+  bins = ["@item.sku", "@item.qty"]
+
+[reject]
+action = "hold"
+"#;
+
+#[test]
+fn the_design_is_read() {
+    let config = good(DESIGN);
+    assert_eq!(config.run.memory_bytes, 512 << 20);
+    assert_eq!(config.run.partitions_max, 0);
+    assert_eq!(config.run.batch_rows_max, 200);
+    assert_eq!(config.run.batch_bytes_max, 1 << 20);
+    assert_eq!(config.run.commit_interval, Duration::from_secs(1));
+    assert_eq!(config.run.shutdown_grace, Duration::from_secs(8));
+    assert_eq!(config.run.start_timeout, None);
+    assert_eq!(config.run.write_timeout, Duration::from_secs(2));
+    assert_eq!(config.run.stall_after, Duration::from_secs(300));
+    assert_eq!(config.run.stall_action, StallAction::Report);
+    assert_eq!(config.run.rows_in_flight_max, 4000);
+    assert_eq!(config.run.rows_per_second_max, None);
+
+    assert_eq!(config.kafka.brokers, "127.0.0.1:9092");
+    assert_eq!(config.kafka.topics, ["events"]);
+    assert_eq!(config.kafka.group, "penstock");
+    assert_eq!(config.kafka.start, Start::Earliest);
+    assert_eq!(config.kafka.format, Format::Json);
+    let passwords = config
+        .kafka
+        .consumer_properties
+        .iter()
+        .filter(|(name, _)| name == "sasl.password");
+    assert_eq!(
+        passwords.map(|(_, value)| value.0.as_str()).collect::<Vec<_>>(),
+        ["secret"]
+    );
+
+    assert_eq!(config.aerospike.hosts, "127.0.0.1:3000");
+    assert_eq!(config.aerospike.namespace, "test");
+    assert_eq!(config.aerospike.credentials, None);
+    assert_eq!(config.reject.action, RejectAction::Hold);
+
+    let route = &config.routes[0];
+    assert_eq!(
+        (route.line, &route.topics, &route.root),
+        (30, &vec!["events".to_owned()], &Path::new())
+    );
+    assert_eq!(config.run.guard_epoch, 0);
+    let users = &route.writes[0];
+    assert_eq!(
+        (users.line, fixed(&users.set), fixed(&users.namespace)),
+        (33, "users", "test")
+    );
+    assert_eq!((users.key.line, users.key.written.as_str()), (35, "user.id"));
+    assert_eq!(told(&users.key), "user/id");
+    assert_eq!(
+        one_bins(bins(users)),
+        [
+            ("country", "user/country"),
+            ("seen", "ts"),
+            ("source", "String(\"web\")")
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
+    assert!(matches!(users.ttl, Ttl::Seconds(2_592_000)) && users.each.is_none() && !users.send_key);
+    let lines = &route.writes[1];
+    let each = lines.each.as_ref().unwrap();
+    assert_eq!((&each.path, each.max), (&path(&["items"]), 1000));
+    assert_eq!(told(&lines.key), "<order_id>:<item:line>");
+    assert_eq!(
+        one_bins(bins(lines)),
+        [("sku", "item:sku"), ("qty", "item:qty")].map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
+    assert!(matches!(lines.ttl, Ttl::Default));
+}
+
+/// A write as the text of one line has it: beside `key`, and with `bins` if the line says so by `…`.
+fn write(lines: &str) -> Write {
+    let config = good(&format!(
+        "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n[aerospike]\nhosts = \"a\"\nnamespace = \"test\"\n[[route]]\n\
+         [[route.write]]\n{}\n",
+        lines.replace('…', "bins = { a = \"a\" }")
+    ));
+    config.routes[0].writes[0].clone()
+}
+
+fn told_operation(Operation { bin, what }: &Operation) -> String {
+    let what = match what {
+        OperationKind::Once(value) => format!("once {}", told(value)),
+        OperationKind::Add(value) => format!("add {}", told(value)),
+        OperationKind::Append(value) => format!("append {}", told(value)),
+        OperationKind::Prepend(value) => format!("prepend {}", told(value)),
+        OperationKind::ListAppend(value) => format!("list_append {}", told(value)),
+        OperationKind::MapPut { key, value } => format!("map_put {} = {}", told(key), told(value)),
+        OperationKind::MapAdd { key, by } => format!("map_add {} + {}", told(key), told(by)),
+        OperationKind::KeepLast { count, map } => format!("keep_last {count} map={map}"),
+        OperationKind::Remove => "remove".to_owned(),
+    };
+    format!("{bin}: {what}")
+}
+
+#[test]
+fn operations_are_done_in_their_order() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "remove = [\"r\", \"q\"]\nmap_add = { m = { key = \"k\" } }\nmap_put = { p = { key = 5, value = \"v\" } }\n\
+             list_append = { l = \"x\" }\nprepend = { e = \"x\" }\nappend = { f = \"x\" }\nadd = { y = 1, x = 2.5 }\n\
+             keep_last = { p = 3, l = 1_000_000, m = 1 }\nonce = { o = \"x\" }",
+            &[
+                "o: once x",
+                "y: add Int(1)",
+                "x: add Float(2.5)",
+                "f: append x as String",
+                "e: prepend x as String",
+                "l: list_append x",
+                "l: keep_last 1000000 map=false",
+                "p: map_put Int(5) = v",
+                "p: keep_last 3 map=true",
+                "m: map_add k as String + Int(1)",
+                "m: keep_last 1 map=true",
+                "r: remove",
+                "q: remove",
+            ],
+        ),
+        (
+            "…\nonce = { path = \"x\", o = { object = { t = \"ts\" } }, c = { value = [1] } }",
+            &["path: once x", "o: once {t=ts}", "c: once List([Int(1)])"],
+        ),
+        (
+            "add = { spend = { path = \"amount\", as = \"float\", default = 1 }, n = { path = \"n\", as = \"integer\", \
+             missing = \"skip\" }, c = { value = -3 } }",
+            &[
+                "spend: add amount as Float missing Default(Float(1.0))",
+                "n: add n as Integer missing Skip",
+                "c: add Int(-3)",
+            ],
+        ),
+        (
+            "append = { a = \"{x}\\n\", b = { path = \"x\", as = \"base64\" }, c = { value = \";\" }, d = \"@value\" }\n\
+             prepend = { e = { path = \"x\", default = \"-\" } }",
+            &[
+                "a: append <x>\n",
+                "b: append x as Base64",
+                "c: append String(\";\")",
+                "d: append Value as String",
+                "e: prepend x as String missing Default(String(\"-\"))",
+            ],
+        ),
+        (
+            "list_append = { a = { object = { v = \"v\" } }, b = { path = \"x\", as = \"json\" }, c = \"@offset\" }",
+            &[
+                "a: list_append {v=v}",
+                "b: list_append x as Json",
+                "c: list_append Offset",
+            ],
+        ),
+        (
+            "map_put = { a = { key = \"{x}:{y}\", value = { object = { v = \"v\" } } }, b = { key = { value = \"k\" }, \
+             value = 1 }, c = { key = { path = \"n\", as = \"integer\" }, value = { value = \"web\" } } }",
+            &[
+                "a: map_put <x>:<y> = {v=v}",
+                "b: map_put String(\"k\") = Int(1)",
+                "c: map_put n as Integer = String(\"web\")",
+            ],
+        ),
+        (
+            "map_add = { day = { key = \"{camp}:{ts:%Y%m%d}\", by = { path = \"n\", as = \"integer\" } } }",
+            &["day: map_add <camp>:<ts|%Y%m%d> + n as Integer"],
+        ),
+    ];
+    for (lines, expected) in cases {
+        let write = write(&format!("key = \"id\"\n{lines}"));
+        let Action::Write { operations, .. } = &write.action else {
+            panic!("{lines}");
+        };
+        let operations: Vec<String> = operations.iter().map(told_operation).collect();
+        assert_eq!(operations, *expected, "{lines}");
+    }
+}
+
+#[test]
+fn writes_say_when_they_are_done() {
+    let plain = write("key = \"id\"\n…");
+    assert!(matches!(plain.action, Action::Write { .. }));
+    assert_eq!(
+        (plain.mode, plain.on_conflict, plain.guard),
+        (Mode::Update, OnConflict::Reject, None)
+    );
+    assert_eq!(
+        (plain.in_doubt, plain.ttl_on, plain.tombstone),
+        (InDoubt::Retry, TtlOn::Write, Tombstone::Reject)
+    );
+    assert!(plain.newer.is_none());
+
+    for (word, mode) in [
+        ("update", Mode::Update),
+        ("replace", Mode::Replace),
+        ("create", Mode::Create),
+        ("update_only", Mode::UpdateOnly),
+    ] {
+        assert_eq!(write(&format!("key = \"id\"\n…\nmode = \"{word}\"")).mode, mode);
+    }
+    for (word, on_conflict) in [("reject", OnConflict::Reject), ("ignore", OnConflict::Ignore)] {
+        let lines = format!("key = \"id\"\n…\nmode = \"create\"\non_conflict = \"{word}\"");
+        assert_eq!(write(&lines).on_conflict, on_conflict);
+    }
+    for (word, in_doubt) in [
+        ("retry", InDoubt::Retry),
+        ("reject", InDoubt::Reject),
+        ("hold", InDoubt::Hold),
+    ] {
+        let lines = format!("key = \"id\"\nadd = {{ n = 1 }}\nguard = false\nin_doubt = \"{word}\"");
+        let write = write(&lines);
+        assert_eq!((write.in_doubt, write.guard), (in_doubt, Some(false)));
+    }
+    assert_eq!(write("key = \"id\"\n…\nguard = true").guard, Some(true));
+    for ttl in ["\"30d\"", "\"never\"", "{ path = \"ttl\" }"] {
+        let lines = format!("key = \"id\"\n…\nttl = {ttl}\nttl_on = \"create\"");
+        assert_eq!(write(&lines).ttl_on, TtlOn::Create);
+    }
+}
+
+#[test]
+fn writes_touch_and_delete() {
+    let touch = write("key = \"id\"\ntouch = true\ndelete = false\nttl = \"30d\"\nguard = false");
+    assert!(matches!(touch.action, Action::Touch));
+    let delete = write("key = \"id\"\ndelete = true\nguard = true\nnewer = { path = \"v\", bin = \"v\" }");
+    assert!(matches!(delete.action, Action::Delete));
+    assert!(delete.newer.is_some());
+}
+
+#[test]
+fn versions_are_integers() {
+    for (newer, expected) in [
+        ("{ path = \"source.lsn\", bin = \"_lsn\" }", "source/lsn as Integer"),
+        (
+            "{ path = \"at\", bin = \"_lsn\", as = \"epoch_ms\", missing = \"skip\" }",
+            "at as EpochMs missing Skip",
+        ),
+        (
+            "{ path = \"@header.v\", bin = \"_lsn\", as = \"integer\", missing = \"reject\" }",
+            "Header(\"v\") as Integer missing Reject",
+        ),
+    ] {
+        let write = write(&format!("key = \"id\"\n…\nnewer = {newer}"));
+        let newer = write.newer.unwrap();
+        assert_eq!((told(&newer.value).as_str(), newer.bin.as_str()), (expected, "_lsn"));
+    }
+}
+
+#[test]
+fn names_come_from_the_message() {
+    for (name, expected) in [
+        ("\"users_{country}\"", "users_<country>"),
+        ("\"@header.set\"", "Header(\"set\") as String"),
+        (
+            "{ path = \"tenant\", default = \"a\" }",
+            "tenant as String missing Default(String(\"a\"))",
+        ),
+        (
+            "{ path = \"tenant\", missing = \"skip\" }",
+            "tenant as String missing Skip",
+        ),
+    ] {
+        for word in ["set", "namespace"] {
+            let lines = format!("key = \"id\"\n…\n{word} = {name}\n{word}s_allowed = [\"a\", \"b\"]");
+            let write = write(&lines);
+            let (name, other) = if word == "set" {
+                (write.set, write.namespace)
+            } else {
+                (write.namespace, write.set)
+            };
+            assert_eq!(fixed(&other), if word == "set" { "test" } else { "" });
+            let Name::FromMessage { value, allowed } = name else {
+                panic!("{lines}");
+            };
+            assert_eq!(told(&value), expected);
+            assert_eq!(allowed, ["a", "b"]);
+        }
+    }
+    // A bare string, what a reference holds, and what only looks like a template are fixed.
+    for (name, expected) in [
+        ("users", "users"),
+        ("${env:FIELD}", "user.id"),
+        ("{{a}}", "{a}"),
+        ("a@b", "a@b"),
+    ] {
+        assert_eq!(
+            fixed(&write(&format!("key = \"id\"\n…\nset = \"{name}\"")).set),
+            expected
+        );
+    }
+}
+
+#[test]
+fn tombstones_are_the_routes_or_the_writes_own() {
+    let config = good(
+        "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n[aerospike]\nhosts = \"a\"\nnamespace = \"test\"\n[[route]]\n\
+         tombstone = \"delete\"\n[[route.write]]\nkey = \"{@topic}:{@key.id}\"\nbins = [\"a\"]\n[[route.write]]\n\
+         key = \"id\"\nbins = [\"a\"]\ntombstone = \"ignore\"\n[[route.write]]\nkey = \"id\"\nbins = [\"a\"]\n\
+         tombstone = \"reject\"\n",
+    );
+    let tombstones: Vec<Tombstone> = config.routes[0].writes.iter().map(|write| write.tombstone).collect();
+    assert_eq!(tombstones, [Tombstone::Delete, Tombstone::Ignore, Tombstone::Reject]);
+    for key in [
+        "@key",
+        "@key.id",
+        "@header.x",
+        "@topic",
+        "@partition",
+        "@offset",
+        "@timestamp",
+        "{@timestamp:%Y}:{@key}",
+    ] {
+        let write = write(&format!(
+            "key = \"{key}\"\nset = \"@header.set\"\nsets_allowed = [\"a\"]\n…\ntombstone = \"delete\""
+        ));
+        assert_eq!(write.tombstone, Tombstone::Delete, "{key}");
+    }
+}
+
+/// Everything that may be left out is: the defaults stand, the same as written out.
+#[test]
+fn what_is_left_out_has_its_default() {
+    let short = good(
+        "[kafka]\nbrokers = \"127.0.0.1\"\ntopics = [\"events\"]\n[aerospike]\nhosts = \"127.0.0.1\"\n\
+         namespace = \"test\"\n[[route]]\n[[route.write]]\nkey = \"a\"\nbins = \"*\"\n",
+    );
+    let mut long = good(DESIGN);
+    // What is left out may be less, where the process may have less.
+    assert!(long.run.memory_is_written && !short.run.memory_is_written);
+    long.run.memory_is_written = false;
+    assert_eq!(format!("{:?}", short.run), format!("{:?}", long.run));
+    assert_eq!(short.kafka.brokers, long.kafka.brokers);
+    assert_eq!(short.kafka.group, long.kafka.group);
+    assert_eq!(short.kafka.start, long.kafka.start);
+    assert_eq!(short.kafka.format, long.kafka.format);
+    assert_eq!(short.aerospike.hosts, long.aerospike.hosts);
+    assert_eq!(
+        (short.aerospike.cluster_name, short.aerospike.use_services_alternate),
+        (None, false)
+    );
+    let write = &short.routes[0].writes[0];
+    assert_eq!((fixed(&write.set), write.send_key), ("", false));
+    assert!(matches!(write.ttl, Ttl::Default));
+}
+
+#[test]
+fn conditions_and_computed_values_are_taken_as_written() {
+    let config = good(
+        r#"
+[kafka]
+brokers = "b"
+topics = ["events"]
+[aerospike]
+hosts = "h"
+namespace = "n"
+[[route]]
+root = "p"
+when = """type != 'x' &&
+  msg.version > 1"""
+when_error = "false"
+require = ["amount >= 0", "meta.key != null"]
+[[route.write]]
+when = "item.q > index"
+each = "items"
+key = "id"
+bins = { a = { expr = "price * qty", as = "string" } }
+[[route.publish]]
+when = "meta.topic == 'a'"
+when_error = "reject"
+topic = "out"
+"#,
+    );
+    let route = &config.routes[0];
+    let when = route.when.as_ref().unwrap();
+    assert!(when.error_is_false && when.condition.line == 10);
+    let reads = |cel: &Cel| {
+        cel.program
+            .reads
+            .iter()
+            .map(|read| read.what.clone())
+            .collect::<Vec<_>>()
+    };
+    let field = |names: &[&str]| What::Value(Source::Path(path(names)));
+    assert_eq!(reads(&when.condition), [field(&["p", "type"]), field(&["version"])]);
+    assert_eq!(route.require.len(), 2);
+    assert_eq!(reads(&route.require[1]), [What::Value(Source::Key)]);
+    let write = &route.writes[0];
+    let when = write.when.as_ref().unwrap();
+    assert!(!when.error_is_false && when.condition.program.reads_element());
+    assert_eq!(
+        one_bins(bins(write)),
+        [("a".to_owned(), "(price * qty) as String".to_owned())]
+    );
+    assert!(
+        !route.publishes[0]
+            .when
+            .as_ref()
+            .unwrap()
+            .condition
+            .program
+            .reads_payload()
+    );
+}
+
+#[test]
+fn every_key_is_taken() {
+    let config = good(
+        r#"
+[run]
+memory = "1GiB"
+partitions_max = 12
+batch_rows_max = "${env:ROWS}"
+batch_bytes_max = "64KiB"
+commit_interval = "500ms"
+shutdown_grace = "1m"
+start_timeout = "5m"
+write_timeout = "1s"
+stall_after = "2s"
+stall_action = "exit"
+rows_in_flight_max = 1
+rows_per_second_max = 100000000
+guard_epoch = 4294967295
+[kafka]
+brokers = "a, b:1,[::1]"
+topics = ["${env:TOPIC}", "other"]
+group = "g"
+start = "latest"
+format = "json_sr"
+[kafka.producer]
+"compression.type" = "zstd"
+[aerospike]
+hosts = "[2001:db8::1],b:4000"
+namespace = "main"
+user = "u"
+password = "$${literal}"
+cluster_name = "prod"
+use_services_alternate = "${env:YES}"
+[[route]]
+topics = ["events"]
+root = "payload.after"
+[[route.write]]
+namespace = "cache"
+key = { path = "id", as = "integer", missing = "skip" }
+bins = { path = "data.*", except = ["a"], rename = { a_rather_long_name = "short" }, long_names = "skip" }
+ttl = { path = "expires_at", as = "epoch_ms", default = 1893456000000 }
+send_key = true
+[[route.write]]
+each = "list[0].items"
+each_max = 10
+key = "@item.id"
+bins = "@item.*"
+ttl = "never"
+[[route]]
+topics = ["other"]
+write = [{ key = "@key", bins = ["@value", "@header.type", "@key.a", "b.c"], ttl = "keep" }]
+"#,
+    );
+    assert_eq!(config.run.batch_rows_max, 77);
+    assert_eq!(config.run.start_timeout, Some(Duration::from_secs(300)));
+    assert_eq!(config.run.guard_epoch, u32::MAX);
+    assert_eq!(config.run.stall_after, Duration::from_secs(2));
+    assert_eq!(config.run.stall_action, StallAction::Exit);
+    assert_eq!(config.run.rows_in_flight_max, 1);
+    assert_eq!(config.run.rows_per_second_max, Some(100_000_000));
+    assert_eq!(config.run.commit_interval, Duration::from_millis(500));
+    assert_eq!(config.kafka.brokers, "a:9092,b:1,[::1]:9092");
+    assert_eq!(config.kafka.topics, ["events", "other"]);
+    assert_eq!(config.kafka.start, Start::Latest);
+    assert_eq!(config.kafka.format, Format::JsonSchemaRegistry);
+    assert!(config.kafka.consumer_properties.is_empty());
+    assert_eq!(config.kafka.producer_properties.len(), 1);
+    assert_eq!(config.aerospike.hosts, "[2001:db8::1]:3000,b:4000");
+    let (user, password) = config.aerospike.credentials.unwrap();
+    assert_eq!((user.as_str(), password.0.as_str()), ("u", "${literal}"));
+    assert_eq!(config.aerospike.cluster_name.as_deref(), Some("prod"));
+    assert!(config.aerospike.use_services_alternate);
+
+    let first = &config.routes[0];
+    assert_eq!(first.root, path(&["payload", "after"]));
+    let write = &first.writes[0];
+    assert_eq!(fixed(&write.namespace), "cache");
+    assert_eq!(told(&write.key), "payload/after/id as Integer missing Skip");
+    assert!(write.send_key);
+    let Bin::All {
+        source,
+        except,
+        rename,
+        long_names,
+    } = &bins(write)[0]
+    else {
+        panic!("one bin")
+    };
+    assert_eq!(*source, Source::Path(path(&["payload", "after", "data"])));
+    assert_eq!(except, &["a"]);
+    assert_eq!(rename, &[("a_rather_long_name".to_owned(), "short".to_owned())]);
+    assert_eq!(*long_names, LongNames::Skip);
+    let Ttl::Field(ttl) = &write.ttl else {
+        panic!("a fixed ttl")
+    };
+    assert_eq!(
+        told(ttl),
+        "payload/after/expires_at as EpochMs missing Default(Int(1893456000000))"
+    );
+
+    let second = &first.writes[1];
+    let each = second.each.as_ref().unwrap();
+    assert_eq!(each.max, 10);
+    assert_eq!(each.path[..3], path(&["payload", "after", "list"]));
+    assert!(matches!(&bins(second)[0], Bin::All { source: Source::Item(path), .. } if path.is_empty()));
+    assert!(matches!(second.ttl, Ttl::Never));
+
+    let third = &config.routes[1].writes[0];
+    assert!(matches!(third.ttl, Ttl::Keep));
+    assert_eq!(told(&third.key), "Key");
+    assert_eq!(
+        one_bins(bins(third)),
+        [
+            ("value", "Value"),
+            ("type", "Header(\"type\")"),
+            ("a", "key:a"),
+            ("c", "b/c")
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
+}
+
+#[test]
+fn values_become_what_they_say() {
+    let cases = [
+        ("\"user.id\"", "user/id"),
+        ("\"${env:FIELD}\"", "user/id"),
+        ("'a.\"odd.name\"[0]'", "a/odd.name/0"),
+        ("\"{a}-{ts:%Y}\"", "<a>-<ts|%Y>"),
+        ("\"$${a}\"", "$<a>"),
+        ("\"{{a}}\"", "String(\"{a}\")"),
+        ("1_000", "Int(1000)"),
+        ("-0x1f", ""),
+        ("0xff", "Int(255)"),
+        ("-5", "Int(-5)"),
+        ("2.5e1", "Float(25.0)"),
+        ("true", "Bool(true)"),
+        ("{ value = \"user.id\" }", "String(\"user.id\")"),
+        (
+            "{ value = [1, \"a\", [true]] }",
+            "List([Int(1), String(\"a\"), List([Bool(true)])])",
+        ),
+        (
+            "{ value = { b = 1, a = {} } }",
+            "Map([(\"b\", Int(1)), (\"a\", Map([]))])",
+        ),
+        (
+            "{ object = { t = \"ts\", a = { object = { v = 1 } } } }",
+            "{t=ts a={v=Int(1)}}",
+        ),
+        ("{ path = \"a\" }", "a"),
+        ("{ path = \"@header.n\", as = \"integer\" }", "Header(\"n\") as Integer"),
+        (
+            "{ path = \"a\", as = \"float\", default = 1 }",
+            "a as Float missing Default(Float(1.0))",
+        ),
+        (
+            "{ path = \"a\", as = \"json\", default = { x = 1 } }",
+            "a as Json missing Default(Map([(\"x\", Int(1))]))",
+        ),
+        (
+            "{ path = \"a\", as = \"epoch_ms\", default = \"1970-01-01T00:00:01Z\" }",
+            "a as EpochMs missing Default(Int(1000))",
+        ),
+        ("{ path = \"a\", default = [] }", "a missing Default(List([]))"),
+        ("{ path = \"a\", missing = \"skip\" }", "a missing Skip"),
+        ("{ path = \"a\", missing = \"reject\" }", "a missing Reject"),
+        (
+            "{ path = \"{a}{b}\", as = \"string\", missing = \"reject\" }",
+            "<a><b> as String missing Reject",
+        ),
+    ];
+    for (value, expected) in cases {
+        let text = DESIGN.replace("{ value = \"web\" }", value);
+        if expected.is_empty() {
+            assert!(config::parse_with(&text, "x", &Nothing).is_err(), "{value}");
+            continue;
+        }
+        let config = good(&text);
+        assert_eq!(one_bins(bins(&config.routes[0].writes[0]))[2].1, expected, "{value}");
+    }
+    // A bin may be called `path`: only `*` and what ends in `.*` takes all fields.
+    let config = good(&DESIGN.replace("source = {", "path = {"));
+    assert_eq!(bins(&config.routes[0].writes[0]).len(), 3);
+    // A reference is told as such, never by what it stands for.
+    let config = good(&DESIGN.replace("\"user.country\"", "\"${env:FIELD}\""));
+    assert!(matches!(&bins(&config.routes[0].writes[0])[0], Bin::One { value, .. } if value.written == "${env:FIELD}"));
+}
+
+#[test]
+fn a_file_is_loaded_from_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("penstock.toml");
+    std::fs::write(folder.path().join("pw"), "secret\n").unwrap();
+    std::fs::write(&file, DESIGN.replace("/etc/penstock/kafka.pw", "pw")).unwrap();
+    assert!(config::load(&file).is_ok());
+
+    std::fs::write(&file, b"[run]\nmemory = \"1GiB\"\n# \xff\n").unwrap();
+    let faults = config::load(&file).unwrap_err();
+    assert_eq!(
+        (faults.faults[0].line, faults.faults[0].problem.as_str()),
+        (3, "is not UTF-8")
+    );
+    std::fs::write(&file, " ".repeat(1024 * 1024 + 1)).unwrap();
+    assert!(
+        config::load(&file)
+            .unwrap_err()
+            .to_string()
+            .contains("is larger than 1 MiB")
+    );
+    let missing = folder.path().join("none.toml");
+    let said = config::load(&missing).unwrap_err().to_string();
+    assert!(
+        said.starts_with(&format!("{}: cannot be read: ", missing.display())),
+        "{said}"
+    );
+
+    // An editor's mark at the beginning and lines that end as in Windows are no fault.
+    std::fs::write(
+        &file,
+        format!("\u{feff}{}", DESIGN.replace("kafka.pw", "x").replace('\n', "\r\n")),
+    )
+    .unwrap();
+    let said = config::load(&file).unwrap_err().to_string();
+    assert!(
+        said.contains(":24: kafka.properties.\"sasl.password\": the file /etc/penstock/x cannot be read"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1);
+}
+
+/// Pieces that a configuration is made of, to be put together wrongly.
+fn piece() -> impl Strategy<Value = String> {
+    let pieces: Vec<&'static str> = vec![
+        "[run]",
+        "[kafka]",
+        "[kafka.properties]",
+        "[aerospike]",
+        "[[route]]",
+        "[[route.write]]",
+        "[route.write.bins]",
+        "\n",
+        "\n",
+        "\n",
+        " = ",
+        " = ",
+        "=",
+        ".",
+        ",",
+        "[",
+        "]",
+        "{",
+        "}",
+        "{ ",
+        " }",
+        "\"",
+        "'",
+        "\"\"\"",
+        "'''",
+        "#",
+        "memory",
+        "topics",
+        "brokers",
+        "key",
+        "bins",
+        "each",
+        "ttl",
+        "set",
+        "path",
+        "as",
+        "default",
+        "value",
+        "object",
+        "except",
+        "rename",
+        "once",
+        "add",
+        "map_put",
+        "keep_last",
+        "remove",
+        "touch",
+        "newer",
+        "mode",
+        "tombstone",
+        "\"delete\"",
+        "\"*\"",
+        "\"a.*\"",
+        "\"user.id\"",
+        "\"@item.x\"",
+        "\"@header.\"",
+        "\"{a}:{b:%Y}\"",
+        "\"{a:%\"",
+        "\"${env:TOPIC}\"",
+        "\"${file:x}\"",
+        "\"$${\"",
+        "\"10s\"",
+        "\"512MiB\"",
+        "\"99999999999999999999d\"",
+        "5",
+        "-1",
+        "1e999",
+        "nan",
+        "0x",
+        "true",
+        "1979-05-27",
+        "\u{feff}",
+        "\r\n",
+        "\0",
+        "ö",
+        "\\u0000",
+        "a.b.c",
+    ];
+    prop_oneof![8 => prop::sample::select(pieces).prop_map(str::to_owned), 1 => ".{0,8}"]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn no_text_panics(text in ".{0,200}") {
+        let _ = config::parse_with(&text, "x", &Nothing);
+    }
+
+    #[test]
+    fn no_mixture_of_pieces_panics(pieces in prop::collection::vec(piece(), 0..60)) {
+        let text = pieces.concat();
+        if let Err(faults) = config::parse_with(&text, "x", &Nothing) {
+            let lines = text.matches('\n').count() + 1;
+            prop_assert!(!faults.faults.is_empty());
+            for fault in &faults.faults {
+                prop_assert!((1..=lines).contains(&fault.line), "{}", faults);
+                prop_assert!(!fault.problem.is_empty() && !fault.cure.is_empty(), "{}", faults);
+            }
+            prop_assert!(faults.faults.is_sorted_by_key(|fault| fault.line));
+        }
+    }
+
+    /// A value that any text stands in: a fault or a configuration, on that line alone.
+    #[test]
+    fn no_value_panics(value in "[ -~ö\\n\\t]{0,40}", key in "(key|bins|set|ttl|each|namespace|once|add|append|map_put|map_add|keep_last|remove|newer|mode|tombstone)") {
+        let quoted = format!("{value:?}").replace("\\'", "'");
+        let text = format!("{DESIGN}\n[[route]]\n[[route.write]]\n{key} = {quoted}\n");
+        let _ = config::parse_with(&text, "x", &Nothing);
+    }
+
+    /// Cutting a good file anywhere gives faults, never a panic and never a loop.
+    #[test]
+    fn no_torn_file_panics(at in 0..DESIGN.len()) {
+        let _ = config::parse_with(&DESIGN[..at], "x", &Nothing);
+    }
+}

@@ -1,0 +1,339 @@
+//! The rules of the house, as far as a program can see them: no async code of our own, every file says what it is, and
+//! documents name only what exists.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use penstock::ops::exit::Exit;
+use toml::de::DeTable;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The files with this extension in a folder and the folders in it.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn assert_none(what: &str, faults: &[String]) {
+    assert!(faults.is_empty(), "{what}:\n{}", faults.join("\n"));
+}
+
+// ---- the code
+
+/// Crates that run futures, or are there to write them.
+fn is_async_crate(name: &str) -> bool {
+    [
+        "tokio",
+        "async-std",
+        "async-executor",
+        "async-global-executor",
+        "smol",
+        "monoio",
+        "glommio",
+        "actix-rt",
+    ]
+    .contains(&name)
+        || name == "futures"
+        || name.starts_with("futures-")
+        || name.starts_with("tokio-")
+}
+
+#[test]
+fn no_code_of_ours_is_async() {
+    let mut faults = Vec::new();
+    let sources = files(&root().join("src"), "rs");
+    assert!(sources.len() > 30, "not the sources: {sources:?}");
+    for path in sources {
+        for (number, line) in (1..).zip(read(&path).lines()) {
+            let code = line.split("//").next().unwrap_or_default();
+            let mut words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+            if words.any(|word| ["async", "await", "tokio", "futures", "smol"].contains(&word)) {
+                faults.push(format!("{}:{number}: {}", path.display(), line.trim()));
+            }
+        }
+    }
+    assert_none("async code", &faults);
+}
+
+#[test]
+fn no_direct_dependency_is_an_async_runtime() {
+    let text = read(&root().join("Cargo.toml"));
+    let manifest = DeTable::parse(&text).unwrap();
+    let dependencies = manifest
+        .get_ref()
+        .get("dependencies")
+        .unwrap()
+        .get_ref()
+        .as_table()
+        .unwrap();
+    assert!(
+        dependencies.iter().count() > 5,
+        "not the dependencies: {dependencies:?}"
+    );
+    let found: Vec<String> = dependencies
+        .iter()
+        .map(|(name, _)| name.get_ref().to_string())
+        .filter(|name| is_async_crate(name))
+        .collect();
+    assert_none("async runtimes among the dependencies", &found);
+}
+
+#[test]
+fn every_dependency_has_its_reason_on_the_line_above() {
+    let text = read(&root().join("Cargo.toml"));
+    let mut in_dependencies = false;
+    let mut before = "";
+    let mut faults = Vec::new();
+    for line in text.lines() {
+        if line.starts_with('[') {
+            in_dependencies = line.ends_with("dependencies]");
+        } else if in_dependencies && line.contains('=') && !line.starts_with('#') && !before.starts_with('#') {
+            faults.push(line.to_owned());
+        }
+        before = line;
+    }
+    assert_none("dependencies without a reason", &faults);
+}
+
+#[test]
+fn every_file_opens_with_what_it_is() {
+    let mut faults = Vec::new();
+    for folder in ["src", "tests", "benches", "examples"] {
+        let files = files(&root().join(folder), "rs");
+        assert!(!files.is_empty(), "no file in {folder}");
+        for path in files {
+            if !read(&path).starts_with("//! ") {
+                faults.push(path.display().to_string());
+            }
+        }
+    }
+    assert_none("files that do not open with //!", &faults);
+}
+
+// ---- the documents
+
+/// A document: where it is, and what it says.
+struct Document {
+    path: PathBuf,
+    text: String,
+}
+
+fn documents() -> Vec<Document> {
+    let mut paths = files(&root().join("docs"), "md");
+    paths.extend(
+        ["README.md", "CHANGELOG.md"]
+            .map(|name| root().join(name))
+            .into_iter()
+            .filter(|path| path.exists()),
+    );
+    paths
+        .into_iter()
+        .map(|path| Document {
+            text: read(&path),
+            path,
+        })
+        .collect()
+}
+
+impl Document {
+    fn name(&self) -> String {
+        self.path.strip_prefix(root()).unwrap().display().to_string()
+    }
+
+    /// Lines of code blocks, and (each alone) what stands between backticks outside of them.
+    fn code(&self) -> Vec<&str> {
+        let mut code = Vec::new();
+        let mut in_block = false;
+        for line in self.text.lines() {
+            if line.trim_start().starts_with("```") {
+                in_block = !in_block;
+            } else if in_block {
+                code.push(line);
+            } else {
+                code.extend(line.split('`').skip(1).step_by(2));
+            }
+        }
+        code
+    }
+
+    /// Where its links lead.
+    fn links(&self) -> Vec<&str> {
+        let mut links = Vec::new();
+        let mut in_block = false;
+        for line in self.text.lines() {
+            if line.trim_start().starts_with("```") {
+                in_block = !in_block;
+            } else if !in_block {
+                links.extend(line.split("](").skip(1).filter_map(|rest| rest.split(')').next()));
+            }
+        }
+        links
+    }
+
+    /// What its headings are called in links.
+    fn anchors(&self) -> BTreeSet<String> {
+        let mut in_block = false;
+        let mut anchors = BTreeSet::new();
+        for line in self.text.lines() {
+            if line.trim_start().starts_with("```") {
+                in_block = !in_block;
+            } else if !in_block && line.starts_with('#') {
+                let title = line.trim_start_matches('#').trim().to_lowercase();
+                let kept = title
+                    .chars()
+                    .filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+                anchors.insert(kept.map(|c| if c == ' ' { '-' } else { c }).collect());
+            }
+        }
+        anchors
+    }
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    let mut faults = Vec::new();
+    let mut checked = 0;
+    for document in documents() {
+        for link in document.links() {
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            checked += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let path = if file.is_empty() {
+                document.path.clone()
+            } else {
+                document.path.parent().unwrap().join(file)
+            };
+            if !path.exists() {
+                faults.push(format!("{}: {link}: no such file", document.name()));
+            } else if !anchor.is_empty() {
+                let anchors = Document {
+                    text: read(&path),
+                    path,
+                }
+                .anchors();
+                if !anchors.contains(anchor) {
+                    faults.push(format!(
+                        "{}: {link}: no such heading among {anchors:?}",
+                        document.name()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(checked > 0, "no link in any document");
+    assert_none("links to nowhere", &faults);
+}
+
+/// Folders in which everything that a document names must exist.
+const FOLDERS: [&str; 6] = ["src/", "tests/", "docs/", "examples/", "benches/", "scripts/"];
+
+#[test]
+fn every_file_that_a_document_names_exists() {
+    let sources: Vec<PathBuf> = ["src", "tests", "examples", "benches"]
+        .iter()
+        .flat_map(|folder| files(&root().join(folder), "rs"))
+        .collect();
+    let mut faults = Vec::new();
+    let mut checked = 0;
+    for document in documents() {
+        // A path from the root of the project, anywhere in the text.
+        for word in document
+            .text
+            .split(|c: char| !c.is_ascii_alphanumeric() && !"_-./".contains(c))
+        {
+            let path = word.trim_end_matches('.');
+            if FOLDERS.iter().any(|folder| path.starts_with(folder)) {
+                checked += 1;
+                if !root().join(path).exists() {
+                    faults.push(format!("{}: {path}", document.name()));
+                }
+            }
+        }
+        // A source named by the end of its path: `commit.rs`, `ops/memory.rs`.
+        for code in document.code() {
+            if code.ends_with(".rs") && !code.contains(char::is_whitespace) {
+                checked += 1;
+                if !sources.iter().any(|source| source.ends_with(code)) {
+                    faults.push(format!("{}: {code}", document.name()));
+                }
+            }
+        }
+    }
+    assert!(checked > 0, "no document names a file");
+    assert_none("files that do not exist", &faults);
+}
+
+#[test]
+fn every_make_target_that_a_document_names_exists() {
+    let makefile = read(&root().join("Makefile"));
+    let targets: BTreeSet<&str> = makefile
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(target, _)| target)
+        .collect();
+    let mut faults = Vec::new();
+    let mut checked = 0;
+    for document in documents() {
+        for code in document.code() {
+            let mut words = code.split_whitespace();
+            if words.next() != Some("make") {
+                continue;
+            }
+            if let Some(target) = words
+                .next()
+                .filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
+            {
+                checked += 1;
+                if !targets.contains(target) {
+                    faults.push(format!("{}: make {target}", document.name()));
+                }
+            }
+        }
+    }
+    assert!(checked > 0, "no document names a target");
+    assert_none("targets that the Makefile does not have", &faults);
+}
+
+#[test]
+fn the_documented_exit_codes_are_those_of_the_program() {
+    /// Of a second SIGINT and SIGTERM: 128 and the signal's number.
+    const SIGNALS: [u8; 2] = [130, 143];
+    let known: BTreeSet<u8> = Exit::ALL.iter().map(|exit| exit.code()).chain(SIGNALS).collect();
+    let operation = read(&root().join("docs/OPERATION.md"));
+    let table = operation.split_once("## Exit codes").unwrap().1;
+    let table = table.split("\n## ").next().unwrap();
+    let documented: BTreeSet<u8> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" |").next())
+        .flat_map(|codes| codes.split(", "))
+        .filter_map(|code| code.parse().ok())
+        .collect();
+    assert_eq!(documented, known, "the table of docs/OPERATION.md");
+    for document in documents() {
+        for after in document.text.to_lowercase().split("exit code ").skip(1) {
+            let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+            if let Ok(code) = digits.parse::<u8>() {
+                assert!(known.contains(&code), "{}: exit code {code}", document.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The tests that need no service: the whole program against a broker in the process and the simulator, its parts, its
+//! configuration and its documents. `make test`.
+//!
+//! One program, because each test program links librdkafka anew. A test must not depend on what else this process does:
+//! names of topics, groups and files are random, and state of the whole process (environment, working folder) is not
+//! touched.
+
+// A test may fail by panicking, and some tell what they counted.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+// The configuration file.
+mod config_doc;
+mod config_faults;
+mod config_valid;
+mod schema;
+
+// Decoding, conditions, mapping.
+mod conditions;
+mod json_conformance;
+
+// The write path, and what goes wrong silently on it.
+mod pressure;
+mod traps;
+mod write_property;
+
+// The whole service.
+mod membership;
+mod pipeline;
+mod process;
+mod publish;
+mod rejects;
+mod stopping;
+
+// The commands.
+mod commands;
+mod connect;
+
+// The simulator.
+mod sim_client;
+mod sim_golden;
+
+// The rules of the house.
+mod house;

@@ -1,0 +1,360 @@
+//! The programs as processes: signals, kills, exit codes, what is said on the way; with a mock broker in the test's
+//! own process, and the simulator as a program that outlives the service.
+
+use std::time::{Duration, Instant};
+
+use crate::support::process::{Program, SimProgram, penstock, run, run_service};
+use crate::support::{Kafka, Records as _, Setup, Stream, wait_until};
+use penstock::ops::exit::Exit;
+use tempfile::NamedTempFile;
+
+const SIGKILL: i32 = 9;
+
+/// The configuration in a file.
+fn file(text: &str) -> NamedTempFile {
+    let file = NamedTempFile::with_suffix(".toml").unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+/// Waits until so many of the messages have their records.
+fn wait_records(sim: &SimProgram, records: u64) {
+    wait_until("records", || sim.count("all"), |count| *count >= records);
+}
+
+// ---- signals and kills in mid-stream
+
+#[test]
+fn a_service_stopped_in_mid_stream_goes_on_where_it_was() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("sigterm", 3);
+    let sim = SimProgram::start(&[]);
+    let mut stream = Stream::new(&topic, 5);
+    stream.produce(1000);
+    let setup = Setup::new(&kafka, &topic, sim.addr);
+    let file = setup.file();
+
+    // Slow enough that the signal comes in mid-stream.
+    sim.say("delay 10ms");
+    let mut service = run_service(file.path());
+    wait_records(&sim, 100);
+    service.signal("TERM");
+    let first = service.end();
+    first.assert_code(0);
+    let records = sim.count("all");
+    assert!(records < stream.total(), "the signal came after the last message");
+    let committed: i64 = topic.committed(&setup.group).into_iter().flatten().sum();
+    assert_eq!(
+        committed.unsigned_abs(),
+        records,
+        "what is written is committed, and nothing else:\n{}",
+        first.output
+    );
+
+    sim.say("delay 0ms");
+    let mut service = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
+    service.signal("INT");
+    service.end().assert_code(0);
+    stream.assert_ledger(&sim);
+    assert_eq!(sim.stat("duplicate_rows"), 0);
+
+    // What a person reads of all this.
+    for (part, more) in [
+        ("penstock version=", env!("CARGO_PKG_VERSION")),
+        ("settings: run ", "batch_rows_max=40"),
+        ("settings: kafka ", topic.name.as_str()),
+        ("settings: aerospike ", "namespace=test"),
+        ("settings: write ", "set=last"),
+        ("memory: bound=", "partitions=3"),
+        ("kafka: joining ", setup.group.as_str()),
+        ("kafka: assigned ", "partitions=3"),
+        ("stop: signal=SIGTERM", "a second signal leaves at once"),
+        ("stopped consumed=", "held_partitions=0"),
+        ("exit code=0", "Stopped"),
+    ] {
+        let found = first
+            .output
+            .lines()
+            .any(|line| line.contains(part) && line.contains(more));
+        assert!(found, "no line with {part:?} and {more:?} in:\n{}", first.output);
+    }
+}
+
+#[test]
+fn a_service_killed_again_and_again_loses_nothing() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("sigkill", 3);
+    let sim = SimProgram::start(&[]);
+    let mut stream = Stream::new(&topic, 5);
+    let setup = Setup::new(&kafka, &topic, sim.addr);
+    let file = setup.file();
+    sim.say("delay 5ms");
+    for _ in 0..3 {
+        stream.produce(500);
+        let before = sim.count("all");
+        let mut service = run_service(file.path());
+        wait_records(&sim, before + 100);
+        service.signal("KILL");
+        service.end().assert_signal(SIGKILL);
+    }
+    assert!(
+        sim.count("all") < stream.total(),
+        "every kill came after the last message"
+    );
+    for (partition, committed) in topic.committed(&setup.group).into_iter().enumerate() {
+        let ids: Vec<String> = (0..committed.unwrap_or(0))
+            .map(|n| format!("{partition}-{n}"))
+            .collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let missing: Vec<_> = ids
+            .iter()
+            .zip(sim.ints("all", &ids))
+            .filter(|(_, n)| n.is_none())
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "partition {partition} is committed to {committed:?} without {missing:?}"
+        );
+    }
+    sim.say("delay 0ms");
+    let mut service = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
+    service.signal("TERM");
+    service.end().assert_code(0);
+    stream.assert_ledger(&sim);
+    assert_eq!(sim.stat("duplicate_rows"), 0);
+}
+
+#[test]
+fn a_database_that_goes_silent_in_mid_stream_is_waited_for() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("stall", 3);
+    let sim = SimProgram::start(&[]);
+    let mut stream = Stream::new(&topic, 5);
+    stream.produce(200);
+    let setup = Setup::new(&kafka, &topic, sim.addr);
+    let file = setup.file();
+    let mut service = run_service(file.path());
+    wait_records(&sim, 100);
+    sim.say("stall applied");
+    stream.produce(200);
+    service.wait_for_line(&["WARN", "aerospike: writes fail", "nothing is lost", "reason="]);
+    sim.say("unstall");
+    service.wait_for_line(&["INFO", "aerospike: writes succeed again"]);
+    topic.wait_committed(&setup.group, &stream.ends());
+    service.signal("TERM");
+    service.end().assert_code(0);
+    stream.assert_ledger(&sim);
+    assert_eq!(sim.stat("duplicate_rows"), 0);
+}
+
+#[test]
+fn a_second_signal_leaves_at_once_with_its_own_code() {
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let kafka = Kafka::mock();
+        let topic = kafka.topic("second", 1);
+        let sim = SimProgram::start(&[]);
+        let mut stream = Stream::new(&topic, 5);
+        // A stop waits for the write in hand, here for as long as the write may take.
+        let setup = Setup::new(&kafka, &topic, sim.addr).run("write_timeout = \"30s\"\nshutdown_grace = \"60s\"");
+        let file = setup.file();
+        let mut service = run_service(file.path());
+        stream.produce(10);
+        topic.wait_committed(&setup.group, &stream.ends());
+        // What it is sent it does, and never says so: the records tell that the write is under way.
+        sim.say("stall applied");
+        stream.produce(10);
+        wait_records(&sim, 20);
+        service.signal("TERM");
+        service.wait_for_line(&["stop: signal=SIGTERM"]);
+        let asked = Instant::now();
+        service.signal(signal);
+        let exited = service.end();
+        let took = asked.elapsed();
+        exited.assert_code(code);
+        assert!(took < Duration::from_secs(10), "it took {took:?}:\n{}", exited.output);
+        let line = format!("second signal=SIG{signal}");
+        assert!(exited.output.contains(&line), "no {line:?} in:\n{}", exited.output);
+        // The ten that were in hand are delivered again.
+        assert_eq!(topic.committed(&setup.group), [Some(10)]);
+    }
+}
+
+// ---- what is said, and what is not
+
+#[test]
+fn a_rejected_message_is_told_with_its_place_reason_and_cure_and_nothing_secret_is_told() {
+    const SECRETS: [&str; 4] = ["payload-secret", "aerospike-secret", "kafka-secret", "key-secret"];
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("told", 2);
+    let sim = SimProgram::start(&["--user", "penstock", "--password", "aerospike-secret"]);
+    let mut stream = Stream::new(&topic, 5);
+    stream.produce(20);
+    stream.produce_bad(
+        1,
+        r#"{"id":"payload-secret","key":{"payload-secret":"payload-secret"},"n":payload-secret}"#,
+    );
+    stream.produce(20);
+    let mut setup =
+        Setup::new(&kafka, &topic, sim.addr).aerospike("user = \"penstock\"\npassword = \"${env:AEROSPIKE_PASSWORD}\"");
+    setup
+        .consumer
+        .push_str("\nsasl.password = \"kafka-secret\"\nssl.key.password = \"key-secret\"\n");
+    let file = setup.file();
+    let mut command = penstock();
+    // Everything that the service itself has to say.
+    command
+        .env("RUST_LOG", "info,penstock=trace")
+        .env("AEROSPIKE_PASSWORD", "aerospike-secret");
+    let mut service = Program::start(command.arg("run").arg(file.path()));
+    let name = format!("topic={} ", topic.name);
+    service.wait_for_line(&[
+        "ERROR",
+        &name,
+        "partition=1 ",
+        "offset=20 ",
+        "reason=",
+        "detail=\"",
+        "cure=\"",
+    ]);
+    topic.wait_committed(&setup.group, &[Some(41), Some(20)]);
+    service.signal("TERM");
+    let exited = service.end();
+    exited.assert_code(65);
+    let errors: Vec<&str> = exited.output.lines().filter(|line| line.contains("ERROR")).collect();
+    assert_eq!(errors.len(), 1, "a state is told once: {errors:#?}");
+    // The cure names the offset behind the message.
+    assert!(
+        errors[0].contains(&format!(
+            "kafka-consumer-groups.sh --bootstrap-server {} --group {} --topic {}:1 --reset-offsets --to-offset 21 --execute",
+            setup.brokers, setup.group, topic.name
+        )),
+        "{}",
+        errors[0]
+    );
+    assert!(
+        exited.output.contains("user=penstock"),
+        "who logs in is told:\n{}",
+        exited.output
+    );
+    for secret in SECRETS {
+        let lines: Vec<&str> = exited.output.lines().filter(|line| line.contains(secret)).collect();
+        assert!(lines.is_empty(), "{lines:#?}");
+    }
+}
+
+// ---- the command line
+
+/// A whole configuration, for services that nobody starts.
+const GOOD: &str = r#"
+[kafka]
+brokers = "127.0.0.1:1"
+topics = ["events"]
+[aerospike]
+hosts = "127.0.0.1:2"
+namespace = "test"
+[[route]]
+  [[route.write]]
+  set = "users"
+  key = "user.id"
+  bins = ["user.name"]
+"#;
+
+#[test]
+fn check_says_of_a_good_file_that_it_is_and_exits_0() {
+    let good = file(GOOD);
+    let exited = run(penstock().arg("check").arg(good.path()));
+    exited.assert_code(0);
+    assert!(
+        exited.output.contains("ok: 1 topic(s), 1 route(s), 1 write(s)"),
+        "{}",
+        exited.output
+    );
+}
+
+#[test]
+fn every_example_passes_check() {
+    let mut checked = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            run(penstock().arg("check").arg(&path)).assert_code(0);
+            checked += 1;
+        }
+    }
+    assert!(checked > 0, "no example");
+}
+
+#[test]
+fn check_and_run_say_every_fault_of_a_bad_file_and_exit_78() {
+    let bad = file(
+        &GOOD
+            .replace("topics = [\"events\"]", "topics = []\ngrup = \"x\"")
+            .replace("\"test\"", "\"te:st\""),
+    );
+    for command in ["check", "run"] {
+        let exited = run(penstock().arg(command).arg(bad.path()));
+        exited.assert_code(78);
+        for fault in ["kafka.topics", "kafka.grup", "aerospike.namespace"] {
+            assert!(
+                exited.output.contains(fault),
+                "{command} does not name {fault}:\n{}",
+                exited.output
+            );
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_exits_78() {
+    for command in ["check", "run"] {
+        let exited = run(penstock().arg(command).arg("/nowhere/penstock.toml"));
+        exited.assert_code(78);
+        assert!(exited.output.contains("/nowhere/penstock.toml"), "{}", exited.output);
+    }
+}
+
+#[test]
+fn a_wrong_command_line_exits_64() {
+    let wrong: [&[&str]; 6] = [
+        &[],
+        &["start"],
+        &["run"],
+        &["check"],
+        &["check", "a", "b"],
+        &["run", "--force", "a"],
+    ];
+    for arguments in wrong {
+        let exited = run(penstock().args(arguments));
+        exited.assert_code(64);
+        assert!(exited.output.contains("Usage:"), "{arguments:?}: {}", exited.output);
+    }
+}
+
+#[test]
+fn help_and_version_exit_0_and_help_names_every_exit_code() {
+    for arguments in [
+        ["--help"].as_slice(),
+        &["help"],
+        &["run", "--help"],
+        &["check", "--help"],
+    ] {
+        let exited = run(penstock().args(arguments));
+        exited.assert_code(0);
+        assert!(exited.output.contains("Usage:"), "{arguments:?}: {}", exited.output);
+    }
+    let help = run(penstock().arg("--help"));
+    for code in Exit::ALL {
+        let code = code.code().to_string();
+        let mut numbers = help.output.split(|c: char| !c.is_ascii_digit());
+        assert!(
+            numbers.any(|number| number == code),
+            "no exit code {code} in:\n{}",
+            help.output
+        );
+    }
+    let exited = run(penstock().arg("--version"));
+    exited.assert_code(0);
+    assert!(exited.output.contains(env!("CARGO_PKG_VERSION")), "{}", exited.output);
+}

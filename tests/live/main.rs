@@ -1,0 +1,13 @@
+//! The tests against a real Kafka broker: `make test-kafka`, which starts one and names it in `KAFKA_BROKERS`.
+
+// A test may fail by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod connect;
+mod members;
+mod producer;
+mod publish;
+mod service;

@@ -1,0 +1,534 @@
+//! Tests against a real Kafka broker: `make test-kafka` starts one and runs them. They want its address in
+//! `KAFKA_BROKERS`, and are ignored otherwise, since `make test` needs no service.
+
+use crate::support::process::{Program, SimProgram, run_service};
+use crate::support::{DEADLINE, Kafka, Records as _, Service, Setup, Stream, Topic, assert_ledger, send, simulator};
+use crate::support::{summary, unique, wait_for, wait_until};
+use penstock::ops::exit::Exit;
+use penstock::sim::Simulator;
+use rdkafka::ClientConfig;
+use rdkafka::Message as _;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::topic_partition_list::Offset;
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A client's configuration for the broker under test.
+fn client() -> ClientConfig {
+    Kafka::real().client()
+}
+
+/// A topic of the real broker, of this test alone.
+fn topic(name: &str, partitions: i32) -> Topic {
+    Kafka::real().topic(name, partitions)
+}
+
+/// Writes messages, one with each key to the topic, and reads as many as a group with this protocol.
+fn a_group_reads_what_was_written(protocol: &str) {
+    let topic = topic("round-trip", 3).name;
+
+    let producer: BaseProducer = client().set("enable.idempotence", "true").create().unwrap();
+    let keys: Vec<String> = (0..30).map(|number| format!("key-{number:02}")).collect();
+    for key in &keys {
+        producer
+            .send(BaseRecord::to(&topic).key(key).payload(&format!("value of {key}")))
+            .map_err(|(error, _)| error)
+            .unwrap();
+    }
+    producer.flush(DEADLINE).unwrap();
+
+    let consumer: BaseConsumer = client()
+        .set("group.id", unique("group"))
+        .set("group.protocol", protocol)
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .unwrap();
+    consumer.subscribe(&[&topic]).unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    let mut seen = Vec::new();
+    while seen.len() < keys.len() {
+        assert!(
+            Instant::now() < deadline,
+            "{} of {} messages: {seen:?}",
+            seen.len(),
+            keys.len()
+        );
+        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+            let message = message.unwrap();
+            let key = message.key_view::<str>().unwrap().unwrap();
+            assert_eq!(
+                message.payload_view::<str>().unwrap().unwrap(),
+                format!("value of {key}")
+            );
+            seen.push(key.to_owned());
+        }
+    }
+    seen.sort();
+    assert_eq!(seen, keys);
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_group_of_the_classic_protocol_reads_what_was_written() {
+    a_group_reads_what_was_written("classic");
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_group_of_the_consumer_protocol_reads_what_was_written() {
+    a_group_reads_what_was_written("consumer");
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_topic_nobody_created_is_not_created_by_asking() {
+    let topic = unique("missing");
+    let consumer: BaseConsumer = client().create().unwrap();
+    for _ in 0..2 {
+        let metadata = consumer.fetch_metadata(Some(&topic), DEADLINE).unwrap();
+        assert!(metadata.topics()[0].error().is_some(), "{topic} is there");
+    }
+}
+
+// ---- the pipeline on a real broker
+
+/// A real broker wants sessions of 6 seconds and more; a group that was left can be joined again at once.
+fn setup(topic: &Topic, hosts: impl ToString) -> Setup {
+    Setup::new(&Kafka::real(), topic, hosts).consumer("")
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn only_committed_transactions_become_records_and_the_offsets_pass_the_aborted_ones() {
+    const MESSAGES: i64 = 50;
+    let topic = topic("transactions", 3);
+    let producer: BaseProducer = client()
+        .set("transactional.id", unique("transaction"))
+        .create()
+        .unwrap();
+    producer.init_transactions(DEADLINE).unwrap();
+    let mut expected = BTreeMap::new();
+    // The last one is aborted: behind the last message there is nothing to be read, and still something to be passed.
+    for transaction in 0..7 {
+        let is_committed = transaction % 2 == 1;
+        producer.begin_transaction().unwrap();
+        for n in 0..MESSAGES {
+            // Partition 2 has nothing but aborted transactions.
+            for partition in (0..topic.partitions).filter(|partition| *partition < 2 || !is_committed) {
+                let (id, key) = (
+                    format!("{transaction}-{partition}-{n}"),
+                    format!("{partition}-{}", n % 5),
+                );
+                send(
+                    &producer,
+                    &topic.name,
+                    partition,
+                    format!(r#"{{"id":"{id}","key":"{key}","n":{n}}}"#).as_bytes(),
+                );
+                if is_committed {
+                    expected.insert(("all", id), n);
+                    expected.insert(("last", key), n);
+                }
+            }
+        }
+        producer.flush(DEADLINE).unwrap();
+        if is_committed {
+            producer.commit_transaction(DEADLINE).unwrap();
+        } else {
+            producer.abort_transaction(DEADLINE).unwrap();
+        }
+    }
+    let messages = expected.keys().filter(|(set, _)| *set == "all").count() as u64;
+
+    let sim = simulator();
+    let setup = setup(&topic, sim.addr());
+    let service = Service::start(&setup);
+    service.wait_written(messages);
+    // Markers have offsets, too: the ends lie behind messages that nobody was handed.
+    let ends = topic.ends();
+    wait_until(
+        "the committed offsets to pass what was aborted",
+        || topic.committed(&setup.group),
+        |committed| committed[..2] == ends[..2],
+    );
+    service.wait_for("the lag to be 0", |counters| counters.consumer_lag.get() == 0);
+    let ended = service.stop();
+    ended.assert(Exit::Stopped);
+    assert_eq!(
+        ended.counters.messages_written.get(),
+        messages,
+        "a message of an aborted transaction was written"
+    );
+    assert_eq!(ended.counters.offsets_lost.get(), 0, "a gap in the numbers is no loss");
+    assert_eq!(topic.committed(&setup.group)[..2], ends[..2]);
+    assert_ledger(&expected, &sim);
+
+    // A group that was at the end is at the end again, and reads nothing twice.
+    let service = Service::start(&setup);
+    service.wait_for("the partitions", |counters| counters.partitions_assigned.get() == 3);
+    service.wait_for("the lag to be 0", |counters| counters.consumer_lag.get() == 0);
+    assert_eq!(service.stop().assert(Exit::Stopped).counters.messages_consumed.get(), 0);
+}
+
+/// Raised when dropped, so that whoever waits for it ends with a test that fails.
+struct Enough<'a>(&'a AtomicBool);
+
+impl Drop for Enough<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Produces until there is enough, never far ahead of what is written.
+fn produce_until(enough: &AtomicBool, stream: &mut Stream, sim: &Simulator) {
+    const LEAD_MAX: u64 = 2000;
+    while !enough.load(Ordering::Relaxed) {
+        stream.produce(20);
+        // Not by rows: those of the other set travel together.
+        let records = stream.total().saturating_sub(LEAD_MAX);
+        wait_until(
+            "the services to follow",
+            || sim.count("all"),
+            |written| *written >= records || enough.load(Ordering::Relaxed),
+        );
+    }
+}
+
+/// While messages flow a second member joins, then the first one leaves; and the ledger balances.
+fn two_members_share_a_topic(consumer: &str) {
+    let topic = topic("members", 6);
+    let sim = simulator();
+    let mut stream = Stream::new(&topic, 5);
+    let mut setup = setup(&topic, sim.addr()).consumer(consumer);
+    // No commit but those with which a partition is given over.
+    setup.commit_interval = "5m";
+    // Batches are under way at any moment.
+    sim.faults().delay(Duration::from_millis(10));
+    let enough = AtomicBool::new(false);
+    let (first, second) = thread::scope(|scope| {
+        let enough = Enough(&enough);
+        scope.spawn(|| produce_until(enough.0, &mut stream, &sim));
+        let first = Service::start(&setup);
+        first.wait_written(200);
+        let second = Service::start(&setup);
+        second.wait_for("half of the partitions", |counters| {
+            counters.partitions_assigned.get() == 3
+        });
+        first.wait_for("the other half", |counters| counters.partitions_assigned.get() == 3);
+        second.wait_written(500);
+        let first = first.stop();
+        second.wait_for("all partitions", |counters| counters.partitions_assigned.get() == 6);
+        let written = second.counters.messages_written.get();
+        second.wait_written(written + 500);
+        drop(enough);
+        (first, second)
+    });
+    first.assert(Exit::Stopped);
+    sim.faults().clear();
+    second.wait_written(stream.total() - first.counters.messages_written.get());
+    let second = second.stop();
+    second.assert(Exit::Stopped);
+    assert_eq!(topic.committed(&setup.group), stream.ends());
+    stream.assert_ledger(&sim);
+    // Every partition was given over in order: no message was written twice.
+    let written = first.counters.messages_written.get() + second.counters.messages_written.get();
+    assert_eq!(
+        written,
+        stream.total(),
+        "{} and {}",
+        summary(&first.counters),
+        summary(&second.counters)
+    );
+    assert_eq!(sim.stats().duplicate_rows, 0);
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn members_come_and_go_in_mid_stream_and_give_over_what_they_must() {
+    two_members_share_a_topic("");
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn members_come_and_go_in_mid_stream_where_every_rebalance_takes_all_partitions() {
+    two_members_share_a_topic("partition.assignment.strategy = \"range\"");
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn members_come_and_go_in_mid_stream_where_the_brokers_share_out() {
+    two_members_share_a_topic("group.protocol = \"consumer\"");
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_program_stopped_and_killed_in_mid_stream_goes_on_where_it_was() {
+    let topic = topic("program", 3);
+    let sim = SimProgram::start(&[]);
+    let mut stream = Stream::new(&topic, 5);
+    // A killed member is a member until its session ends.
+    let setup = setup(&topic, sim.addr).consumer("session.timeout.ms = 6000\nheartbeat.interval.ms = 500");
+    let file = setup.file();
+    sim.say("delay 5ms");
+    for (signal, code) in [("TERM", Some(0)), ("KILL", None), ("INT", Some(0))] {
+        stream.produce(500);
+        let before = sim.count("all");
+        let mut service = run_service(file.path());
+        wait_until("records", || sim.count("all"), |count| *count >= before + 100);
+        service.signal(signal);
+        let exited = service.end();
+        assert_eq!(exited.status.code(), code, "{signal}: {}", exited.output);
+    }
+    assert!(
+        sim.count("all") < stream.total(),
+        "every signal came after the last message"
+    );
+    sim.say("delay 0ms");
+    let mut service = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
+    service.signal("TERM");
+    service.end().assert_code(0);
+    stream.assert_ledger(&sim);
+    assert_eq!(sim.stat("duplicate_rows"), 0);
+}
+
+/// Kafka's own tool, of the broker's jars (`scripts/kafka.sh` has fetched them).
+fn kafka_consumer_groups(arguments: &str) {
+    let jars = concat!(env!("CARGO_MANIFEST_DIR"), "/.cache/kafka/jars/*");
+    // As `scripts/with-kafka.sh` says.
+    let java = std::env::var("KAFKA_JAVA").unwrap_or_else(|_| "java".to_owned());
+    let output = Command::new(java)
+        .args([
+            "-cp",
+            jars,
+            "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+        ])
+        .args(arguments.split(' '))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && !said.contains("Error"),
+        "{arguments}\n{output:?}"
+    );
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn the_way_that_the_cure_names_skips_a_rejected_message() {
+    let topic = topic("skip", 2);
+    let sim = SimProgram::start(&[]);
+    let mut stream = Stream::new(&topic, 5);
+    stream.produce(20);
+    stream.produce_bad(1, "not JSON");
+    stream.produce(20);
+    let setup = setup(&topic, sim.addr);
+    let file = setup.file();
+    let mut told = String::new();
+    // Started again as it is, it is held at the same message.
+    for _ in 0..2 {
+        let mut service = run_service(file.path());
+        told = service.wait_for_line(&["ERROR", "message rejected", "partition=1 ", "offset=20 "]);
+        topic.wait_committed(&setup.group, &[Some(41), Some(20)]);
+        service.signal("TERM");
+        service.end().assert_code(65);
+    }
+    let (_, command) = told.split_once("run kafka-consumer-groups.sh ").unwrap();
+    let (arguments, _) = command.split_once(" and start it").unwrap();
+    kafka_consumer_groups(arguments);
+    let mut service = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
+    service.signal("TERM");
+    service.end().assert_code(0);
+    stream.assert_ledger(&sim);
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_broker_that_refuses_the_login_ends_the_start() {
+    let topic = topic("login", 1);
+    let sim = simulator();
+    // The broker's listener knows no SASL, and says so in its handshake: a refusal like that of a wrong password.
+    let setup = setup(&topic, sim.addr()).consumer(
+        "\"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanism\" = \"PLAIN\"\n\
+         \"sasl.username\" = \"u\"\n\"sasl.password\" = \"p\"\n",
+    );
+    let ended = Service::start(&setup).end();
+    ended.assert(Exit::Credentials);
+    assert_eq!(ended.counters.rebalances.get(), 0, "the group was joined");
+}
+
+// ---- a topic deleted and created again
+
+fn delete_topic(name: &str) {
+    let admin: AdminClient<_> = client().create().unwrap();
+    let results = wait_for(admin.delete_topics(&[name], &AdminOptions::new())).unwrap();
+    assert_eq!(results, [Ok(name.to_owned())]);
+}
+
+/// Deletes the topic and creates it again, `gap` later, with `messages` in each partition.
+fn recreate(topic: &Topic, gap: Duration, messages: i64) -> Stream {
+    delete_topic(&topic.name);
+    // Not a wait for anything: how long the topic is not there.
+    thread::sleep(gap);
+    let admin: AdminClient<_> = client().create().unwrap();
+    let new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(1));
+    wait_until(
+        "the topic to be created again",
+        || wait_for(admin.create_topics([&new], &AdminOptions::new())).unwrap(),
+        |results| match &results[0] {
+            Ok(_) => true,
+            Err((_, code)) => {
+                assert_eq!(*code, RDKafkaErrorCode::TopicAlreadyExists);
+                false
+            }
+        },
+    );
+    let mut stream = Stream::new(topic, 5).prefixed("new-");
+    stream.produce(messages);
+    stream
+}
+
+/// The records of two topics that had the same name.
+fn both(old: &Stream, new: &Stream) -> BTreeMap<(&'static str, String), i64> {
+    let mut records = old.records();
+    records.extend(new.records());
+    records
+}
+
+/// The program's topic is created again at one blow: what it does next is to go on where it was, and the new topic has
+/// more messages than the old one. So nothing is out of range, and no offset goes back.
+fn recreate_at_one_blow(program: &Program, topic: &Topic) -> Stream {
+    program.signal("STOP");
+    let new = recreate(topic, Duration::ZERO, 200);
+    program.signal("CONT");
+    new
+}
+
+fn a_topic_is_created_again_under_the_program(consumer: &str) {
+    let topic = topic("again", 3);
+    let sim = SimProgram::start(&[]);
+    let setup = setup(&topic, sim.addr).consumer(consumer);
+    let file = setup.file();
+    let mut old = Stream::new(&topic, 5);
+    old.produce(50);
+    let mut program = run_service(file.path());
+    topic.wait_committed(&setup.group, &old.ends());
+    let mut new = recreate_at_one_blow(&program, &topic);
+    program.wait_for_line(&["WARN", "deleted and created again", &topic.name, " id=", " was="]);
+    wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
+    topic.wait_committed(&setup.group, &new.ends());
+    // It goes on as before.
+    new.produce(50);
+    topic.wait_committed(&setup.group, &new.ends());
+    program.signal("TERM");
+    program.end().assert_code(0);
+    assert_ledger(&both(&old, &new), &sim);
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_topic_created_again_under_the_program_is_read_from_its_beginning() {
+    a_topic_is_created_again_under_the_program("");
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_topic_created_again_under_the_program_is_read_from_its_beginning_where_the_brokers_share_out() {
+    a_topic_is_created_again_under_the_program("group.protocol = \"consumer\"");
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_topic_that_is_gone_for_a_while_is_read_from_its_beginning_when_it_is_back() {
+    let topic = topic("again", 3);
+    let sim = simulator();
+    let setup = setup(&topic, sim.addr()).consumer(
+        "\"topic.metadata.refresh.interval.ms\" = 1000\n\"topic.metadata.propagation.max.ms\" = 500\n\
+         \"partition.assignment.strategy\" = \"range\"",
+    );
+    let mut old = Stream::new(&topic, 5);
+    old.produce(50);
+    let service = Service::start(&setup);
+    topic.wait_committed(&setup.group, &old.ends());
+    let new = recreate(&topic, Duration::from_secs(4), 200);
+    wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
+    topic.wait_committed(&setup.group, &new.ends());
+    service.stop().assert(Exit::Stopped);
+    assert_ledger(&both(&old, &new), &sim);
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_topic_created_again_while_nobody_reads_it_is_read_from_its_beginning() {
+    let topic = topic("again", 3);
+    let sim = simulator();
+    let setup = setup(&topic, sim.addr());
+    let mut old = Stream::new(&topic, 5);
+    old.produce(50);
+    let service = Service::start(&setup);
+    topic.wait_committed(&setup.group, &old.ends());
+    service.stop().assert(Exit::Stopped);
+    let late = topic.commits(&setup.group);
+    let new = recreate(&topic, Duration::ZERO, 200);
+    // Kafka deletes the group's offsets with the topic. One that was on its way comes afterwards.
+    topic.wait_committed(&setup.group, &[None, None, None]);
+    let consumer: BaseConsumer = client().set("group.id", &setup.group).create().unwrap();
+    consumer.commit(&late, CommitMode::Sync).unwrap();
+    topic.wait_committed(&setup.group, &old.ends());
+
+    let service = Service::start(&setup);
+    wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
+    topic.wait_committed(&setup.group, &new.ends());
+    service.stop().assert(Exit::Stopped);
+    assert_ledger(&both(&old, &new), &sim);
+
+    // An offset that a person sets is begun at, whatever the topic was before.
+    topic.commit(&setup.group, 0, 190);
+    let service = Service::start(&setup);
+    service.wait_written(10);
+    topic.wait_committed(&setup.group, &new.ends());
+    assert_eq!(
+        service.stop().assert(Exit::Stopped).counters.messages_consumed.get(),
+        10
+    );
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_program_killed_soon_after_its_topic_was_created_again_loses_nothing_of_it() {
+    let topic = topic("again", 3);
+    let sim = SimProgram::start(&[]);
+    let setup = setup(&topic, sim.addr).consumer("session.timeout.ms = 6000\nheartbeat.interval.ms = 500");
+    let file = setup.file();
+    let mut old = Stream::new(&topic, 5);
+    old.produce(50);
+    let mut service = run_service(file.path());
+    topic.wait_committed(&setup.group, &old.ends());
+    let new = recreate_at_one_blow(&service, &topic);
+    // It goes on where it was in the old topic, and commits that before it finds out.
+    wait_until(
+        "an offset of the new topic",
+        || topic.commits(&setup.group),
+        |list| {
+            list.elements()
+                .iter()
+                .any(|e| matches!(e.offset(), Offset::Offset(offset) if offset > 50))
+        },
+    );
+    service.signal("KILL");
+    assert_eq!(service.end().status.code(), None);
+    assert!(sim.count("all") < (50 + 200) * 3, "killed too late for this test");
+    let mut service = run_service(file.path());
+    wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
+    topic.wait_committed(&setup.group, &new.ends());
+    service.signal("TERM");
+    service.end().assert_code(0);
+    assert_ledger(&both(&old, &new), &sim);
+}

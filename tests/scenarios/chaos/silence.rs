@@ -1,0 +1,178 @@
+//! Scenario 4: the database is silent for four times `max.poll.interval.ms`, with a backlog that fills every queue.
+//!
+//! The members' main threads go on polling, so nobody is thrown out of the group; the workers wait without working; what
+//! is in memory stays inside the bound; and no offset is committed for what the database has not got.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::fleet::{Fleet, Usage};
+use super::load::{Messages, ROUTES};
+use crate::support::ordeal::{Scale, Source, Watched as _, number};
+use crate::support::process::SimProgram;
+use crate::support::{Kafka, Setup};
+
+const PARTITIONS: i32 = 8;
+const KEYS: usize = 2000;
+/// A message of the usual size.
+const BYTES: usize = 560;
+const RUN: &str = "batch_rows_max = 100\nwrite_timeout = \"1s\"\nmemory = \"160MiB\"";
+const INTERVALS: u32 = 4;
+/// How long a rate is measured.
+const WINDOW: Duration = Duration::from_secs(5);
+/// Until when the earlier rate must be there again, and how much of it.
+const RECOVERY_MAX: Duration = Duration::from_secs(5);
+const RECOVERED: f64 = 0.9;
+const CPU_MAX: f64 = 0.05;
+/// Of the bound, in resident memory.
+const MEMORY_MAX: f64 = 1.1;
+/// Lines in the log: some at the beginning, some every 10 seconds.
+const LINES_AT_ONCE: usize = 10;
+const LINES_EACH_10_S: usize = 4;
+
+/// What a member did in a time in which nothing could be done.
+struct Waited {
+    took: Duration,
+    cpu: Duration,
+    /// The most it had at any look.
+    resident_mib: u64,
+}
+
+/// Looks on for so long, at what must not move. Not a wait for anything: how long the database is away.
+fn look_on(fleet: &mut Fleet, how_long: Duration) -> Waited {
+    let began = Instant::now();
+    let before = fleet.usage(0);
+    let seen = fleet.look();
+    let mut resident_mib = before.resident_mib;
+    let mut last: Usage = before;
+    while began.elapsed() < how_long {
+        thread::sleep(Duration::from_millis(200));
+        assert!(fleet.all_run(), "it ended: {}", fleet.tell());
+        last = fleet.usage(0);
+        resident_mib = resident_mib.max(last.resident_mib);
+        let now = fleet.look();
+        assert_eq!(
+            now.committed,
+            seen.committed,
+            "committed in the silence: {}",
+            fleet.tell()
+        );
+        assert_eq!(now.rebalances, seen.rebalances, "a rebalance: {}", fleet.tell());
+    }
+    Waited {
+        took: began.elapsed(),
+        cpu: last.cpu - before.cpu,
+        resident_mib,
+    }
+}
+
+/// Fails unless everything below the committed offsets is in the database, which answers for the purpose while its only
+/// client cannot use it.
+fn assert_nothing_is_committed_that_is_not_written(fleet: &mut Fleet, silence: &str) -> usize {
+    fleet.freeze(0);
+    fleet.say(&["unstall"]);
+    let ids = Messages::ids_below(&fleet.committed());
+    let missing = fleet
+        .read_as("all", &ids, |_| ())
+        .iter()
+        .filter(|there| there.is_none())
+        .count();
+    assert_eq!(
+        missing,
+        0,
+        "messages are committed, of {}, and not in the database",
+        ids.len()
+    );
+    fleet.say(&[silence]);
+    fleet.wake(0);
+    ids.len()
+}
+
+fn a_silent_database(name: &str, silence: &str) {
+    let began = Instant::now();
+    let scale = Scale::from_env(400_000, 0);
+    let interval = Duration::from_secs(number("MAX_POLL_S", 6));
+    println!("\nsilence, {name}: seed={}", scale.seed);
+    let kafka = Kafka::real();
+    let mut source = Source::new(&kafka, "silence", PARTITIONS);
+    let mut messages = Messages::new(scale.seed, KEYS, PARTITIONS, BYTES);
+    messages.send(&mut source, scale.messages);
+    source.flush();
+    let sim = SimProgram::start(&["--seed", &scale.seed.to_string()]);
+    let interval_ms = interval.as_millis();
+    let setup = Setup::new(&kafka, &source.topic, sim.addr)
+        .run(RUN)
+        .consumer(&format!(
+            "session.timeout.ms = 6000\nheartbeat.interval.ms = 500\nmax.poll.interval.ms = {interval_ms}"
+        ))
+        .routes(ROUTES);
+    let mut fleet = Fleet::new(sim, source.topic.clone(), &setup, 1);
+    // The database sets the pace, not what else this machine does.
+    fleet.say(&["delay 20ms"]);
+    fleet.start(0);
+    let bound_mib = fleet.bound_mib(0);
+    let before = fleet.rate(WINDOW, &messages.ends);
+
+    fleet.say(&[silence]);
+    let lines = fleet.log(0).lines().count();
+    // What was acknowledged before is committed, and the queues fill.
+    thread::sleep(interval);
+    let waited = look_on(&mut fleet, interval * (INTERVALS - 1));
+    let checked = assert_nothing_is_committed_that_is_not_written(&mut fleet, silence);
+    look_on(&mut fleet, interval);
+    let lines = fleet.log(0).lines().count() - lines;
+    let silent = interval * (INTERVALS + 1);
+
+    fleet.say(&["unstall"]);
+    let recovery = fleet.recovery(Instant::now(), RECOVERED * before, RECOVERY_MAX, &messages.ends);
+    fleet.say(&["delay 0ms"]);
+    fleet.drain(&messages.ends);
+    let rebalances = fleet.rebalances() - 1;
+    let peak_mib = fleet.usage(0).peak_mib;
+    fleet.stop(0);
+    let ledger = messages.ledger(&fleet);
+
+    let cpu = waited.cpu.as_secs_f64() / waited.took.as_secs_f64();
+    println!(
+        "  silent       {silent:.0?}, with max.poll.interval.ms = {interval_ms}: {rebalances} rebalances\n\
+         \x20 committed    {checked} messages at the end of it, all of them in the database\n\
+         \x20 memory       {} MiB resident while silent, {peak_mib} MiB at most, bound {bound_mib} MiB\n\
+         \x20 cpu          {:.1} % of a core while silent\n\
+         \x20 log          {lines} lines while silent\n\
+         \x20 rate         {before:.0} messages/s before, {:.0} ({:.2} of it) from {:.1?} after its end; flows from {:.1?}",
+        waited.resident_mib,
+        100.0 * cpu,
+        recovery.rate,
+        recovery.rate / before,
+        recovery.after,
+        recovery.flows,
+    );
+    ledger.tell();
+    println!("  took         {:.1?}", began.elapsed());
+    assert_eq!(rebalances, 0, "{}", fleet.tell());
+    assert!(peak_mib as f64 <= MEMORY_MAX * bound_mib as f64, "{peak_mib} MiB");
+    assert!(cpu <= CPU_MAX, "{cpu} of a core");
+    let lines_max = LINES_AT_ONCE + LINES_EACH_10_S * usize::try_from(silent.as_secs()).unwrap() / 10;
+    assert!(
+        lines <= lines_max,
+        "{lines} lines, more than {lines_max}: {}",
+        fleet.tell()
+    );
+    assert!(
+        recovery.rate >= RECOVERED * before,
+        "{recovery:?} where {before:.0} messages/s had been"
+    );
+    ledger.assert_balances();
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-chaos"]
+fn a_silent_database_that_does_nothing_costs_no_partition_no_message_and_no_work() {
+    a_silent_database("requests dropped", "stall");
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-chaos"]
+fn a_silent_database_that_writes_all_the_same_costs_no_partition_no_message_and_no_work() {
+    a_silent_database("requests applied", "stall applied");
+}

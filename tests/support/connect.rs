@@ -1,0 +1,76 @@
+//! `check --connect` and `try --from-topic` as a user runs them: what the tests against a mock broker and those against a
+//! real one share.
+
+use super::process::{Exited, penstock, run, run_service};
+use super::{Kafka, Setup, Stream, Topic, simulator};
+
+pub const COUNTED: &str = r#"
+[[route]]
+  [[route.write]]
+  set = "users"
+  key = "{@partition}:{key}"
+  add = { n = 1 }
+"#;
+
+/// `check FILE --connect`.
+pub fn check(setup: &Setup) -> Exited {
+    let file = setup.file();
+    let exited = run(penstock().arg("check").arg(file.path()).arg("--connect"));
+    assert!(!exited.output.contains('\u{1b}'), "coloured:\n{}", exited.output);
+    exited
+}
+
+/// # Panics
+/// Unless a line holds all of these.
+pub fn assert_line(exited: &Exited, parts: &[&str]) {
+    let found = exited
+        .output
+        .lines()
+        .any(|line| parts.iter().all(|part| line.contains(part)));
+    assert!(found, "no line with {parts:?} in:\n{}", exited.output);
+}
+
+/// Lets the service write so many messages of each partition, and end.
+pub fn write(setup: &Setup, topic: &Topic, stream: &mut Stream, messages: i64) {
+    stream.produce(messages);
+    let file = setup.file();
+    let mut service = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
+    service.signal("TERM");
+    service.end().assert_code(0);
+}
+
+/// `try --from-topic` takes the newest messages, and leaves the group's offsets and the database as they are.
+pub fn the_newest_messages_of_a_topic_are_tried(kafka: &Kafka) {
+    let topic = kafka.topic("try", 3);
+    let sim = simulator();
+    let setup = Setup::new(kafka, &topic, sim.addr()).routes(COUNTED);
+    let file = setup.file();
+    let mut stream = Stream::new(&topic, 2);
+    stream.produce(20);
+    let exited = run(penstock()
+        .arg("try")
+        .arg(file.path())
+        .args(["--from-topic", "7", "--json"]));
+    exited.assert_code(0);
+    let lines: Vec<serde_json::Value> = exited
+        .output
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 7, "{}", exited.output);
+    for line in &lines {
+        assert!(line["message"]["offset"].as_i64().unwrap() >= 13, "{line}");
+        assert_eq!(line["verdict"], "kept");
+        assert_eq!(line["records"][0]["add"]["n"], 1);
+    }
+    // Nobody's offset was moved, and nothing written.
+    assert_eq!(topic.committed(&setup.group), [None, None, None]);
+    assert!(sim.records("test", "users").is_empty());
+
+    stream.produce_bad(1, "no json");
+    let exited = run(penstock().arg("try").arg(file.path()).args(["--from-topic", "10"]));
+    exited.assert_code(1);
+    assert_line(&exited, &["[1]@20", "rejected", "not_json"]);
+    assert_line(&exited, &["10 message(s): 9 kept, 0 filtered, 1 rejected"]);
+}
