@@ -47,6 +47,8 @@ pub struct Progress {
     in_hand: AtomicBool,
     /// Where the partition is to be begun by another worker; -1: nowhere.
     again: AtomicI64,
+    /// It knows which topic it reads.
+    begun: AtomicBool,
 }
 
 impl Default for Progress {
@@ -59,6 +61,7 @@ impl Default for Progress {
             taken: AtomicU64::new(0),
             in_hand: AtomicBool::new(false),
             again: AtomicI64::new(-1),
+            begun: AtomicBool::new(false),
         }
     }
 }
@@ -66,6 +69,11 @@ impl Default for Progress {
 impl Progress {
     pub fn set_next(&self, next: i64) {
         self.next.store(next, Relaxed);
+    }
+
+    /// The worker knows which topic it reads, and begins.
+    pub fn set_begun(&self) {
+        self.begun.store(true, Relaxed);
     }
 
     pub fn set_held(&self) {
@@ -348,6 +356,13 @@ impl Workers {
             .iter()
             .find(|(_, handle)| ended(handle))
             .map(|(partition, _)| partition.clone())
+    }
+
+    /// How many workers do not know yet which topic they read.
+    pub fn unbegun(&self) -> usize {
+        let running = self.running.lock();
+        let unbegun = |handle: &&Handle| !handle.progress.begun.load(Relaxed) && !handle.thread.is_finished();
+        running.values().filter(unbegun).count()
     }
 
     /// How many partitions wait at a rejected message.

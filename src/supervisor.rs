@@ -14,8 +14,9 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 
-use crate::broker::committed::is_refusal;
-use crate::broker::latest::{Present, begin_at_end};
+use crate::broker::committed::{LookUpError, is_refusal, look_up};
+use crate::broker::latest::{LatestError, Present, begin_at_end};
+use crate::broker::leaders::LeaderLines;
 use crate::broker::probe::{ClusterView, ProbeError, probe};
 use crate::broker::producer::{Failing, Producer, ProducerError};
 use crate::broker::topic_ids::{Looking, ReadError, TopicIds};
@@ -24,6 +25,7 @@ use crate::config::model::{Config, Kafka, RejectAction, Run, StallAction, Start}
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory::{self, MemoryPlan};
+use crate::ops::start_limit::StartLimit;
 use crate::pipeline::map::Mapping;
 use crate::pipeline::publish::Publisher;
 use crate::pressure::{Gate, Pressure};
@@ -123,6 +125,7 @@ struct Service {
     events: Receiver<Event>,
     topic_ids: Arc<TopicIds>,
     looking: Looking,
+    limit: StartLimit,
 }
 
 /// `None`: told to stop before it had started. `first`: in this process.
@@ -136,14 +139,15 @@ fn start(
     let run = &config.run;
     let produced = produced_topics(config, processors)?;
 
-    let view = match probe(&config.kafka, run.start_timeout, stop) {
+    let limit = StartLimit::new(run.start_timeout);
+    let view = match probe(&config.kafka, &limit, stop) {
         Ok(view) => view,
         Err(ProbeError::Stopped) => return Ok(None),
         Err(error) => {
             let exit = match &error {
                 ProbeError::Credentials(_) => Exit::Credentials,
                 ProbeError::Configuration(_) => Exit::Configuration,
-                ProbeError::Unreachable(_) | ProbeError::Stopped => Exit::Unreachable,
+                ProbeError::Unreachable(_) | ProbeError::Advertised(_) | ProbeError::Stopped => Exit::Unreachable,
             };
             return Err(Failure::new(exit, error));
         }
@@ -154,6 +158,12 @@ fn start(
         config.kafka.topics.len() - view.absent.len(),
         view.partitions
     );
+    for unreached in &view.unreached {
+        warn!(
+            "kafka: {unreached}; the partitions that it leads wait, the others are read; nothing is lost partitions={}",
+            unreached.leads
+        );
+    }
 
     let partitions = match run.partitions_max {
         0 => view.partitions,
@@ -181,7 +191,7 @@ fn start(
     let options = StoreOptions {
         write_timeout: run.write_timeout,
         workers: view.partitions,
-        start_timeout: run.start_timeout,
+        start_timeout: limit.left(),
         namespaces: processors.namespaces(),
     };
     let store = match Store::connect(&config.aerospike, &options, counters.clone(), stop) {
@@ -197,11 +207,11 @@ fn start(
         }
     };
 
-    let producer = producer(config, &memory, &produced, stop)?;
-    let Some(topic_ids) = topic_ids(config, &view, stop)? else {
+    let producer = producer(config, &memory, &produced, &limit, stop)?;
+    let Some(topic_ids) = topic_ids(config, &view, &limit, stop)? else {
         return Ok(None);
     };
-    if first && config.kafka.start == Start::Latest && !begin_latest(config, &view, &topic_ids, stop)? {
+    if first && config.kafka.start == Start::Latest && !begin_latest(config, &view, &topic_ids, &limit, stop)? {
         return Ok(None);
     }
     let looking = TopicIds::look_on(topic_ids.clone())
@@ -244,6 +254,10 @@ fn start(
         .map_err(|e| Failure::new(Exit::Configuration, format!("kafka client settings are refused: {e}")))?;
     let consumer = Arc::new(consumer);
     consumer.context().set_consumer(&consumer);
+    consumer.context().set_start_limit(limit);
+    if !reach_coordinator(config, &view, &consumer, &limit, stop)? {
+        return Ok(None);
+    }
     let topics: Vec<&str> = config.kafka.topics.iter().map(String::as_str).collect();
     consumer
         .subscribe(&topics)
@@ -263,7 +277,45 @@ fn start(
         events,
         topic_ids,
         looking,
+        limit,
     }))
+}
+
+/// Asks for an offset of the group before it is joined: a coordinator that is not reached would hold up the joining, and
+/// the assignment behind it, without a word. `false`: told to stop.
+fn reach_coordinator(
+    config: &Config,
+    view: &ClusterView,
+    consumer: &Consumer,
+    limit: &StartLimit,
+    stop: &Stop,
+) -> Result<bool, Failure> {
+    let Some(topic) = config.kafka.topics.iter().find(|topic| !view.absent.contains(topic)) else {
+        return Ok(true);
+    };
+    let partition = Partition {
+        topic: topic.as_str().into(),
+        number: 0,
+    };
+    match look_up(consumer, &[partition], limit, stop) {
+        Ok(committed) => Ok(committed.is_some()),
+        Err(LookUpError::Refused(error)) => Err(Failure::new(
+            Exit::Credentials,
+            format!("kafka: access is refused error=\"{error}\"; grant the user READ on the topics and the group"),
+        )),
+        Err(LookUpError::TooLate(why)) => Err(if limit.is_over() {
+            too_late(&format!("the group cannot be joined: {why}"))
+        } else {
+            Failure::new(Exit::Restart, format!("kafka: the group cannot be joined: {why}"))
+        }),
+    }
+}
+
+fn too_late(why: &str) -> Failure {
+    Failure::new(
+        Exit::Unreachable,
+        format!("kafka was not ready within run.start_timeout: {why}"),
+    )
 }
 
 /// What is produced to, by the processors and for dead letters. Nothing that is produced is to be read again.
@@ -290,6 +342,7 @@ fn producer(
     config: &Config,
     memory: &MemoryPlan,
     produced: &[String],
+    limit: &StartLimit,
     stop: &Stop,
 ) -> Result<Option<Arc<Producer>>, Failure> {
     if produced.is_empty() {
@@ -302,12 +355,18 @@ fn producer(
         };
         Failure::new(exit, error)
     })?;
-    producer.check_topics(produced.iter().map(String::as_str), stop);
+    producer.check_topics(produced.iter().map(String::as_str), limit, stop);
     Ok(Some(Arc::new(producer)))
 }
 
 /// `false`: told to stop.
-fn begin_latest(config: &Config, view: &ClusterView, ids: &TopicIds, stop: &Stop) -> Result<bool, Failure> {
+fn begin_latest(
+    config: &Config,
+    view: &ClusterView,
+    ids: &TopicIds,
+    limit: &StartLimit,
+    stop: &Stop,
+) -> Result<bool, Failure> {
     let topics = config.kafka.topics.iter().filter(|topic| !view.absent.contains(topic));
     let topics: Vec<Present<'_>> = topics
         .map(|name| Present {
@@ -315,29 +374,43 @@ fn begin_latest(config: &Config, view: &ClusterView, ids: &TopicIds, stop: &Stop
             appeared: view.appeared.contains(name),
         })
         .collect();
-    begin_at_end(&config.kafka, &topics, ids, stop).map_err(|error| {
-        let exit = if is_refusal(&error) {
-            Exit::Credentials
-        } else {
-            Exit::Configuration
-        };
-        Failure::new(
-            exit,
-            format!("kafka: cannot begin at the end (kafka.start = \"latest\") error=\"{error}\""),
-        )
+    begin_at_end(&config.kafka, &topics, ids, limit, stop).map_err(|error| match error {
+        LatestError::TooLate(why) => too_late(&format!(
+            "the group cannot begin at the end (kafka.start = \"latest\"): {why}"
+        )),
+        LatestError::Refused(error) => {
+            let exit = if is_refusal(&error) {
+                Exit::Credentials
+            } else {
+                Exit::Configuration
+            };
+            Failure::new(
+                exit,
+                format!("kafka: cannot begin at the end (kafka.start = \"latest\") error=\"{error}\""),
+            )
+        }
     })
 }
 
 /// The ids of all topics that are there, read once: what a worker finds later is compared with them. `None`: told to
 /// stop.
-fn topic_ids(config: &Config, view: &ClusterView, stop: &Stop) -> Result<Option<Arc<TopicIds>>, Failure> {
+fn topic_ids(
+    config: &Config,
+    view: &ClusterView,
+    limit: &StartLimit,
+    stop: &Stop,
+) -> Result<Option<Arc<TopicIds>>, Failure> {
     let ids = TopicIds::new(&config.kafka)
         .map_err(|e| Failure::new(Exit::Configuration, format!("kafka client settings are refused: {e}")))?;
+    if let Some(broker) = view.answering {
+        ids.ask_first(broker);
+    }
     let started = Instant::now();
     for topic in config.kafka.topics.iter().filter(|topic| !view.absent.contains(topic)) {
-        match ids.read(topic, started, stop) {
+        match ids.read_within(topic, started, limit, stop) {
             Ok(id) => debug!("kafka: topic={topic} id={id}"),
             Err(ReadError::Stopped) => return Ok(None),
+            Err(ReadError::TooLate(why)) => return Err(too_late(&format!("no id of the topic {topic}: {why}"))),
             Err(error @ ReadError::Refused(_)) => {
                 return Err(Failure::new(
                     Exit::Credentials,
@@ -358,6 +431,8 @@ impl Service {
         let mut unread_since: Option<Instant> = None;
         let mut restarts = Restarts::default();
         let mut absent = Absent::default();
+        let mut leaders = LeaderLines::default();
+        let mut is_begun = false;
         while !stop.requested() {
             match self.consumer.poll(POLL_WAIT) {
                 None => {}
@@ -384,6 +459,12 @@ impl Service {
                 exit = exit.or_worse(fatal);
             }
             absent.tell(&self.topic_ids);
+            leaders.tell(Instant::now(), || self.consumer.context().waiting_for_leaders());
+            is_begun = is_begun || self.is_begun();
+            if !is_begun && let Some(why) = self.begins_too_late() {
+                error!("{}", too_late(&why).why);
+                exit = exit.or_worse(Exit::Unreachable);
+            }
             if let Some((topic, id, was)) = self.topic_ids.changed() {
                 warn!(
                     "kafka: the topic was deleted and created again: joining the group anew, to read it from its \
@@ -415,6 +496,27 @@ impl Service {
             (End::Anew, Exit::Stopped | Exit::Rejected) if !stop.requested() => End::Anew,
             (_, exit) => End::Exit(exit),
         }
+    }
+
+    /// Whether the first assignment is read.
+    fn is_begun(&self) -> bool {
+        let context = self.consumer.context();
+        context.is_assigned() && context.workers().unbegun() == 0
+    }
+
+    /// Why the first assignment is not read, where `run.start_timeout` is over. Waiting for other members of the group
+    /// does not count: Kafka is there.
+    fn begins_too_late(&self) -> Option<String> {
+        if !self.limit.is_over() {
+            return None;
+        }
+        let context = self.consumer.context();
+        if context.is_assigned() {
+            return (!self.is_begun()).then(|| "no broker gives the id of a topic".to_owned());
+        }
+        // By statistics that are younger than the limit: they come every 5 seconds.
+        let (has_coordinator, at) = context.has_coordinator()?;
+        (!has_coordinator && self.limit.was_over(at)).then(|| "the group's coordinator is not reached".to_owned())
     }
 
     /// Says what makes no progress; `true` if something has begun to make none.

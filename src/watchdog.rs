@@ -1,7 +1,7 @@
 //! The watchdog: a partition that has messages and makes no progress, though nothing excuses it.
 //!
 //! Kafka never notices a stuck worker, since only the main thread's `poll` keeps the membership. So the main thread looks
-//! itself, once a second. What excuses a partition: it is held at a message, it waits at a namespace or for a database
+//! itself, once a second. What excuses a partition: it is held at a message, its leader is not reached, it waits at a namespace or for a database
 //! that is known to be away, or no broker is reached. Time counts only while there is no excuse, and begins anew
 //! with every step forward.
 //!
@@ -25,7 +25,7 @@ pub struct Standing {
     pub mark: Mark,
     /// Messages are in hand, or there, or it was never begun to be read.
     pub has_work: bool,
-    /// It waits at a message until a person acts.
+    /// It waits at a message until a person acts, or its leader is not reached.
     pub is_held: bool,
 }
 

@@ -251,6 +251,7 @@ impl<'w> Worker<'w> {
                 self.topic_id = origin.topic_id;
                 self.guard = guard(self.shared, self.partition, origin.topic_id);
                 self.offset_tag = origin.tag;
+                self.progress.set_begun();
                 debug!(
                     "worker: begins {} from={} topic_id={} guard={}",
                     self.partition,

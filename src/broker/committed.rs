@@ -1,11 +1,13 @@
 //! The group's offsets, looked up when partitions are assigned: where each of them is begun.
 //!
-//! Runs on the main thread, inside the rebalance callback, and waits for brokers alone: nothing of it needs `poll`.
+//! Runs on the main thread, inside the rebalance callback, and waits for brokers alone: nothing of it needs `poll`. The
+//! start asks once before the group is joined: whether the coordinator is reached.
 //! librdkafka's own look-up is not used. An error that it does not retry leaves a partition unread without a word; and
 //! with every beginning given, an offset reset (`auto.offset.reset = error`) means one thing only: what was to be read
 //! is not there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use log::warn;
@@ -13,7 +15,8 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::{Consumer, Partition};
+use super::{Consumer, Partition, advertised};
+use crate::ops::start_limit::StartLimit;
 use crate::shutdown::Stop;
 
 /// Each request.
@@ -33,32 +36,59 @@ pub struct Committed {
     pub tag: String,
 }
 
+/// Why there are no offsets.
+#[derive(Debug)]
+pub enum LookUpError {
+    /// Kafka refuses access.
+    Refused(KafkaError),
+    /// No coordinator answers for too long: the last reason.
+    TooLate(String),
+}
+
+impl fmt::Display for LookUpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LookUpError::Refused(error) => error.fmt(f),
+            LookUpError::TooLate(why) => f.write_str(why),
+        }
+    }
+}
+
 /// The group's offsets of these partitions; those without one are left out. `None`: told to stop.
 ///
+/// `limit`: while the service starts.
+///
 /// # Errors
-/// When access is refused, or no coordinator answers for too long.
+/// See [`LookUpError`].
 pub fn look_up(
     consumer: &Consumer,
     partitions: &[Partition],
+    limit: &StartLimit,
     stop: &Stop,
-) -> KafkaResult<Option<HashMap<Partition, Committed>>> {
+) -> Result<Option<HashMap<Partition, Committed>>, LookUpError> {
     if partitions.is_empty() {
         return Ok(Some(HashMap::new()));
     }
     let started = Instant::now();
     let mut warned = started;
     loop {
-        let error = match ask(consumer, partitions) {
+        let error = match ask(consumer, partitions, limit) {
             Ok(committed) => return Ok(Some(committed)),
             Err(error) => error,
         };
-        if started.elapsed() >= GIVE_UP || is_refusal(&error) {
-            return Err(error);
+        if is_refusal(&error) {
+            return Err(LookUpError::Refused(error));
         }
-        if warned.elapsed() >= WARN_INTERVAL {
+        let is_over = limit.is_over() || started.elapsed() >= GIVE_UP;
+        if is_over || warned.elapsed() >= WARN_INTERVAL {
+            let why = why(consumer, partitions, &error, limit, stop);
+            if is_over {
+                return Err(LookUpError::TooLate(why));
+            }
             warned = Instant::now();
             warn!(
-                "kafka: waiting for the group's offsets, nothing that was assigned is read before waited={:.0?} error=\"{error}\"",
+                "kafka: waiting for the group's offsets, nothing that was assigned is read before waited={:.0?} \
+                 reason=\"{why}\"",
                 started.elapsed()
             );
         }
@@ -76,13 +106,33 @@ pub fn is_refusal(error: &KafkaError) -> bool {
     )
 }
 
-fn ask(consumer: &Consumer, partitions: &[Partition]) -> KafkaResult<HashMap<Partition, Committed>> {
+/// What the coordinator's silence comes of.
+fn why(
+    consumer: &Consumer,
+    partitions: &[Partition],
+    error: &KafkaError,
+    limit: &StartLimit,
+    stop: &Stop,
+) -> String {
+    let topics: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
+    let topics: Vec<&str> = topics.into_iter().take(1).collect();
+    match advertised::why(consumer, &topics, limit, stop) {
+        Some(why) => format!("the group's coordinator does not answer ({error}); {why}"),
+        None => format!("the group's coordinator does not answer: {error}"),
+    }
+}
+
+fn ask(
+    consumer: &Consumer,
+    partitions: &[Partition],
+    limit: &StartLimit,
+) -> KafkaResult<HashMap<Partition, Committed>> {
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for partition in partitions {
         list.add_partition(&partition.topic, partition.number);
     }
     let mut committed = HashMap::new();
-    for element in consumer.committed_offsets(list, TIMEOUT)?.elements() {
+    for element in consumer.committed_offsets(list, limit.bound(TIMEOUT))?.elements() {
         element.error()?;
         if let Offset::Offset(offset) = element.offset() {
             let partition = Partition {

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
 
 use log::{debug, error, info};
 use parking_lot::Mutex;
@@ -17,11 +18,14 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::client_errors::ClientErrors;
 use super::commits::FailedCommits;
-use super::committed::{Committed, is_refusal, look_up};
+use super::advertised::named;
+use super::committed::{Committed, LookUpError, look_up};
+use super::leaders::{Leaders, Waiting};
 use super::origin::Start;
 use super::{Consumer, Partition};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
+use crate::ops::start_limit::StartLimit;
 use crate::rebalance::Workers;
 use crate::shutdown::{Stop, StopKind};
 use crate::watchdog::Standing;
@@ -39,14 +43,22 @@ pub struct Context {
     stop: Stop,
     /// No worker is started any more.
     is_leaving: AtomicBool,
+    /// Of the first assignment.
+    start_limit: OnceLock<StartLimit>,
+    /// An assignment has been made, with partitions or without.
+    is_assigned: AtomicBool,
 }
 
 /// What librdkafka's statistics say (its `STATISTICS.md`), as far as it is used here.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Statistics {
     partitions: HashMap<(String, i32), PartitionEnd>,
     /// Some broker is connected.
     is_connected: bool,
+    /// The group's coordinator is.
+    has_coordinator: bool,
+    leaders: Leaders,
+    at: Instant,
 }
 
 /// What the statistics say of a partition. Offsets are negative while unknown.
@@ -96,6 +108,8 @@ impl Context {
             errors: ClientErrors::default(),
             stop,
             is_leaving: AtomicBool::new(false),
+            start_limit: OnceLock::new(),
+            is_assigned: AtomicBool::new(false),
         }
     }
 
@@ -103,6 +117,32 @@ impl Context {
     pub fn set_consumer(&self, consumer: &Arc<Consumer>) {
         let first = self.consumer.set(Arc::downgrade(consumer)).is_ok();
         assert!(first, "the context has one consumer");
+    }
+
+    /// How long the first assignment may take.
+    pub fn set_start_limit(&self, limit: StartLimit) {
+        let _ = self.start_limit.set(limit);
+    }
+
+    /// Whether an assignment has been made, with partitions or without.
+    pub fn is_assigned(&self) -> bool {
+        self.is_assigned.load(Relaxed)
+    }
+
+    /// Whether the group's coordinator is connected; nobody knows before the first statistics, and when they came.
+    pub fn has_coordinator(&self) -> Option<(bool, Instant)> {
+        let statistics = self.statistics.lock();
+        statistics.as_ref().map(|read| (read.has_coordinator, read.at))
+    }
+
+    /// Assigned partitions whose leaders are not reached, by broker.
+    pub fn waiting_for_leaders(&self) -> Vec<Waiting> {
+        let statistics = self.statistics.lock();
+        let Some(statistics) = statistics.as_ref() else {
+            return Vec::new();
+        };
+        let assigned = self.workers.positions().into_iter().map(|(partition, _, _)| partition);
+        statistics.leaders.waiting(assigned)
     }
 
     /// The workers are joined, and the group is to be left: what is still assigned is read by nobody here.
@@ -149,13 +189,17 @@ impl Context {
         let Some(statistics) = statistics.as_ref().filter(|statistics| statistics.is_connected) else {
             return Vec::new();
         };
-        self.workers.standings(|partition, next| {
+        let mut standings = self.workers.standings(|partition, next| {
             let end = statistics
                 .partitions
                 .get(&(partition.topic.to_string(), partition.number));
             // Since the last statistics it was assigned.
             end.is_some_and(|end| end.has_messages(next))
-        })
+        });
+        for standing in &mut standings {
+            standing.is_held |= !statistics.leaders.is_reached(&standing.partition);
+        }
+        standings
     }
 
     /// The queues are split here, before the assignment takes effect: no message reaches the main queue.
@@ -166,16 +210,23 @@ impl Context {
             info!("kafka: an assignment came while leaving the group");
             return;
         };
-        let begun = look_up(&consumer, partitions, &self.stop)
-            .and_then(|committed| committed.map(|of| give_beginnings(list, &of).map(|()| of)).transpose());
+        let limit = self.start_limit.get().filter(|_| !self.is_assigned());
+        let limit = limit.copied().unwrap_or_else(StartLimit::none);
+        let begun = look_up(&consumer, partitions, &limit, &self.stop).and_then(|committed| {
+            let begun = committed.map(|of| give_beginnings(list, &of).map(|()| of)).transpose();
+            begun.map_err(|error| LookUpError::TooLate(error.to_string()))
+        });
         match begun {
-            Ok(Some(committed)) => self.workers.assign(&consumer, partitions, &committed),
+            Ok(Some(committed)) => {
+                self.is_assigned.store(true, Relaxed);
+                self.workers.assign(&consumer, partitions, &committed);
+            }
             Ok(None) => info!("kafka: an assignment came while stopping"),
             Err(error) => {
-                let exit = if is_refusal(&error) {
-                    Exit::Credentials
-                } else {
-                    Exit::Restart
+                let exit = match error {
+                    LookUpError::Refused(_) => Exit::Credentials,
+                    LookUpError::TooLate(_) if limit.is_over() => Exit::Unreachable,
+                    LookUpError::TooLate(_) => Exit::Restart,
                 };
                 self.workers.fatal(
                     exit,
@@ -217,7 +268,7 @@ impl ClientContext for Context {
         match error.rdkafka_error_code() {
             // Told by its worker, with what is gone.
             Some(RDKafkaErrorCode::AutoOffsetReset) => debug!("kafka: {error} reason=\"{reason}\""),
-            _ => self.errors.tell(&error, reason),
+            _ => self.errors.tell(&error, &named(reason)),
         }
     }
 }
@@ -280,7 +331,7 @@ fn give_beginnings(list: &TopicPartitionList, committed: &HashMap<Partition, Com
 }
 
 /// The partitions of an assignment in few words: `events:0-7, orders:0,3`.
-fn summary(partitions: &[Partition]) -> String {
+pub(super) fn summary(partitions: &[Partition]) -> String {
     let mut sorted = partitions.to_vec();
     sorted.sort();
     let mut text = String::new();
@@ -330,8 +381,11 @@ fn read_statistics(statistics: &[u8]) -> Result<Statistics, serde_json::Error> {
             && broker.get("state").and_then(serde_json::Value::as_str) == Some("UP")
     };
     let mut read = Statistics {
+        partitions: HashMap::new(),
         is_connected: entries(&statistics, "brokers").values().any(is_up),
-        ..Statistics::default()
+        has_coordinator: statistics.pointer("/cgrp/state").and_then(serde_json::Value::as_str) == Some("up"),
+        leaders: Leaders::read(&statistics),
+        at: Instant::now(),
     };
     for (topic, details) in entries(&statistics, "topics") {
         for (number, partition) in entries(&details, "partitions") {

@@ -20,11 +20,12 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::commits::commit_by;
 use super::committed::is_refusal;
-use super::connection_config;
+use super::{advertised, connection_config};
 use super::context::log_librdkafka;
 use super::origin::offset_tag;
 use super::topic_ids::TopicIds;
 use crate::config::model::Kafka;
+use crate::ops::start_limit::StartLimit;
 use crate::shutdown::Stop;
 
 /// Each request.
@@ -52,29 +53,52 @@ pub struct Present<'a> {
     pub appeared: bool,
 }
 
+/// Why the group cannot begin.
+#[derive(Debug)]
+pub enum LatestError {
+    /// librdkafka refuses the settings, or Kafka access.
+    Refused(KafkaError),
+    /// Not within `run.start_timeout`: the last reason.
+    TooLate(String),
+}
+
 /// Commits where the group begins, if it has not begun yet. `false`: told to stop.
 ///
+/// The end of every partition is needed, so all of their leaders are waited for.
+///
 /// # Errors
-/// When librdkafka refuses the settings, or Kafka access.
-pub fn begin_at_end(kafka: &Kafka, topics: &[Present<'_>], ids: &TopicIds, stop: &Stop) -> KafkaResult<bool> {
+/// See [`LatestError`].
+pub fn begin_at_end(
+    kafka: &Kafka,
+    topics: &[Present<'_>],
+    ids: &TopicIds,
+    limit: &StartLimit,
+    stop: &Stop,
+) -> Result<bool, LatestError> {
     let mut config = connection_config(kafka);
     config.set("group.id", &kafka.group);
     // Of a member; this client is none.
     config.remove("group.instance.id");
-    let client: BaseConsumer<Outside> = config.create_with_context(Outside)?;
+    let client: BaseConsumer<Outside> = config.create_with_context(Outside).map_err(LatestError::Refused)?;
+    let names: Vec<&str> = topics.iter().map(|topic| topic.name).collect();
     let started = Instant::now();
     let mut warned = started;
     loop {
-        let error = match attempt(&client, topics, ids) {
+        let error = match attempt(&client, topics, ids, limit) {
             Ok(()) => return Ok(true),
-            Err(error) if is_refusal(&error) => return Err(error),
+            Err(error) if is_refusal(&error) => return Err(LatestError::Refused(error)),
             Err(error) => error,
         };
-        if warned.elapsed() >= WARN_INTERVAL {
+        let is_over = limit.is_over();
+        if is_over || warned.elapsed() >= WARN_INTERVAL {
+            let why = advertised::why(&client, &names, limit, stop).unwrap_or_else(|| error.to_string());
+            if is_over {
+                return Err(LatestError::TooLate(why));
+            }
             warned = Instant::now();
             warn!(
                 "kafka: waiting for the group's offsets, to begin at the end (kafka.start = \"latest\") waited={:.0?} \
-                 error=\"{error}\"",
+                 reason=\"{why}\"",
                 started.elapsed()
             );
         }
@@ -84,12 +108,17 @@ pub fn begin_at_end(kafka: &Kafka, topics: &[Present<'_>], ids: &TopicIds, stop:
     }
 }
 
-fn attempt(client: &BaseConsumer<Outside>, topics: &[Present<'_>], ids: &TopicIds) -> KafkaResult<()> {
+fn attempt(
+    client: &BaseConsumer<Outside>,
+    topics: &[Present<'_>],
+    ids: &TopicIds,
+    limit: &StartLimit,
+) -> KafkaResult<()> {
     let mut begins = TopicPartitionList::new();
     for topic in topics {
-        let metadata = client.fetch_metadata(Some(topic.name), TIMEOUT)?;
+        let metadata = client.fetch_metadata(Some(topic.name), limit.bound(TIMEOUT))?;
         for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
-            let (oldest, end) = client.fetch_watermarks(topic.name, partition.id(), TIMEOUT)?;
+            let (oldest, end) = client.fetch_watermarks(topic.name, partition.id(), limit.bound(TIMEOUT))?;
             let begin = if topic.appeared { oldest } else { end };
             begins.add_partition_offset(topic.name, partition.id(), Offset::Offset(begin))?;
         }
@@ -98,7 +127,7 @@ fn attempt(client: &BaseConsumer<Outside>, topics: &[Present<'_>], ids: &TopicId
         return Ok(());
     }
     // After the ends: what another process committed before is seen, and what it read is not passed.
-    for element in client.committed_offsets(begins.clone(), TIMEOUT)?.elements() {
+    for element in client.committed_offsets(begins.clone(), limit.bound(TIMEOUT))?.elements() {
         element.error()?;
         if matches!(element.offset(), Offset::Offset(_)) {
             return Ok(());
@@ -112,7 +141,7 @@ fn attempt(client: &BaseConsumer<Outside>, topics: &[Present<'_>], ids: &TopicId
             element.set_metadata(&tag);
         }
     }
-    match commit_by(client, &begins, Instant::now() + TIMEOUT) {
+    match commit_by(client, &begins, Instant::now() + limit.bound(TIMEOUT)) {
         Ok(()) => {
             info!(
                 "kafka: the group begins, at the end of what is there partitions={}",

@@ -3,11 +3,13 @@
 //! With `worker` and `rebalance` the only code that knows the `rdkafka` crate. Commits no offset and reads no
 //! message: workers do.
 
+pub mod advertised;
 pub mod client_errors;
 pub mod commits;
 pub mod committed;
 pub mod context;
 pub mod latest;
+pub mod leaders;
 pub mod origin;
 pub mod newest;
 pub mod probe;

@@ -108,7 +108,8 @@ pub enum NoOrigin {
 impl std::convert::From<ReadError> for NoOrigin {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Stopped => NoOrigin::Stopped,
+            // A worker's wait has no limit of its own; the main thread looks at it.
+            ReadError::Stopped | ReadError::TooLate(_) => NoOrigin::Stopped,
             ReadError::Refused(why) => NoOrigin::Refused(why),
         }
     }

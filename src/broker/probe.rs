@@ -10,9 +10,11 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::advertised::{self, Brokers, Unreached};
 use super::connection_config;
 use super::context::log_librdkafka;
 use crate::config::model::Kafka;
+use crate::ops::start_limit::StartLimit;
 use crate::shutdown::Stop;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
@@ -28,6 +30,10 @@ pub struct ClusterView {
     pub absent: Vec<String>,
     /// Configured topics that were not there when this was first asked, and are now.
     pub appeared: Vec<String>,
+    /// A broker that answers at its own address, and leads a partition if any is led.
+    pub answering: Option<i32>,
+    /// Brokers that lead partitions, and do not answer at the addresses that they give. Others do.
+    pub unreached: Vec<Unreached>,
 }
 
 /// Why there is no answer.
@@ -39,6 +45,8 @@ pub enum ProbeError {
     Configuration(String),
     /// Not reachable within `run.start_timeout`, or a topic did not appear.
     Unreachable(String),
+    /// No leader of a partition was reachable within it at the address that the brokers give. With the cure.
+    Advertised(String),
     Stopped,
 }
 
@@ -58,6 +66,7 @@ impl fmt::Display for ProbeError {
                     "kafka was not ready within run.start_timeout: {why}; check kafka.brokers and kafka.topics"
                 )
             }
+            ProbeError::Advertised(why) => write!(f, "kafka was not ready within run.start_timeout: {why}"),
             ProbeError::Stopped => f.write_str("stopped while connecting to kafka"),
         }
     }
@@ -75,11 +84,14 @@ impl ClientContext for ProbeContext {
 
 impl ConsumerContext for ProbeContext {}
 
-/// Waits until Kafka answers and at least one topic is there, until `start_timeout`, or until told to stop. Joins no group.
+/// Waits until Kafka answers, at least one topic is there, and a leader of its partitions is reached at the address that it
+/// gives; until the start may take no longer, or until told to stop. Joins no group.
+///
+/// With one leader that is reached the start goes on: the other brokers' partitions wait in Kafka, and lose nothing by it.
 ///
 /// # Errors
 /// See [`ProbeError`].
-pub fn probe(kafka: &Kafka, start_timeout: Option<Duration>, stop: &Stop) -> Result<ClusterView, ProbeError> {
+pub fn probe(kafka: &Kafka, limit: &StartLimit, stop: &Stop) -> Result<ClusterView, ProbeError> {
     let consumer: BaseConsumer<ProbeContext> = connection_config(kafka)
         .create_with_context(ProbeContext)
         .map_err(|e| ProbeError::Configuration(e.to_string()))?;
@@ -87,7 +99,7 @@ pub fn probe(kafka: &Kafka, start_timeout: Option<Duration>, stop: &Stop) -> Res
     let mut last_line: Option<Instant> = None;
     let mut absent = BTreeSet::new();
     loop {
-        let failure = match ask(&consumer, kafka, &mut absent) {
+        let failure = match ask(&consumer, kafka, limit, stop, &mut absent) {
             Ok(view) => return Ok(view),
             Err(failure) => failure,
         };
@@ -101,10 +113,13 @@ pub fn probe(kafka: &Kafka, start_timeout: Option<Duration>, stop: &Stop) -> Res
         }
         match failure {
             Failure::Refused(why) => return Err(ProbeError::Credentials(why)),
-            Failure::NotYet(why) => {
-                if start_timeout.is_some_and(|limit| started.elapsed() >= limit) {
-                    return Err(ProbeError::Unreachable(why));
+            Failure::NotYet(error) => {
+                if limit.is_over() {
+                    return Err(error);
                 }
+                let (ProbeError::Unreachable(why) | ProbeError::Advertised(why)) = &error else {
+                    return Err(error);
+                };
                 if last_line.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
                     warn!(
                         "kafka: waiting brokers={} waited={:.0?} reason=\"{why}\"",
@@ -123,13 +138,22 @@ pub fn probe(kafka: &Kafka, start_timeout: Option<Duration>, stop: &Stop) -> Res
 
 enum Failure {
     Refused(String),
-    NotYet(String),
+    /// What it is if it stays so.
+    NotYet(ProbeError),
+}
+
+impl Failure {
+    fn not_yet(why: impl fmt::Display) -> Failure {
+        Failure::NotYet(ProbeError::Unreachable(why.to_string()))
+    }
 }
 
 /// `absent`: topics that were not there at any time, grown by those that are not there now.
 fn ask(
     consumer: &BaseConsumer<ProbeContext>,
     kafka: &Kafka,
+    limit: &StartLimit,
+    stop: &Stop,
     absent: &mut BTreeSet<String>,
 ) -> Result<ClusterView, Failure> {
     let mut view = ClusterView {
@@ -137,14 +161,17 @@ fn ask(
         partitions: 0,
         absent: Vec::new(),
         appeared: Vec::new(),
+        answering: None,
+        unreached: Vec::new(),
     };
+    let mut brokers = Brokers::default();
     for topic in &kafka.topics {
         let metadata = consumer
-            .fetch_metadata(Some(topic), REQUEST_TIMEOUT)
-            .map_err(|e| Failure::NotYet(e.to_string()))?;
-        view.brokers = view.brokers.max(metadata.brokers().len());
+            .fetch_metadata(Some(topic), limit.bound(REQUEST_TIMEOUT))
+            .map_err(Failure::not_yet)?;
+        brokers.take(&metadata);
         let Some(details) = metadata.topics().iter().find(|t| t.name() == topic) else {
-            return Err(Failure::NotYet(format!("topic {topic} is not in the brokers' answer")));
+            return Err(Failure::not_yet(format_args!("topic {topic} is not in the brokers' answer")));
         };
         match details.error().map(RDKafkaErrorCode::from) {
             None => {
@@ -161,13 +188,22 @@ fn ask(
                 let why = format!("topic {topic}: {code}");
                 return Err(match code {
                     RDKafkaErrorCode::TopicAuthorizationFailed => Failure::Refused(why),
-                    _ => Failure::NotYet(why),
+                    _ => Failure::not_yet(why),
                 });
             }
         }
     }
     if view.absent.len() == kafka.topics.len() {
-        return Err(Failure::NotYet(format!("no such topic: {}", view.absent.join(", "))));
+        return Err(Failure::not_yet(format_args!("no such topic: {}", view.absent.join(", "))));
     }
+    view.brokers = brokers.len();
+    let topics: Vec<&str> = kafka.topics.iter().map(String::as_str).collect();
+    let leaders = brokers.leaders();
+    let answers = brokers.ask(consumer, &leaders, &topics, limit, stop);
+    if answers.answering.is_empty() && !answers.unreached.is_empty() {
+        return Err(Failure::NotYet(ProbeError::Advertised(advertised::line(&answers.unreached))));
+    }
+    view.answering = answers.answering.first().copied();
+    view.unreached = answers.unreached;
     Ok(view)
 }

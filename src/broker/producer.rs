@@ -29,11 +29,13 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig};
 
+use super::advertised::named;
 use super::client_errors::ClientErrors;
 use super::connection_config_of;
 use super::context::log_librdkafka;
 use crate::config::model::Kafka;
 use crate::ops::memory::{MemoryPlan, PRODUCED_MESSAGE_BYTES};
+use crate::ops::start_limit::StartLimit;
 use crate::pipeline::delivery::{Meaning, meaning};
 use crate::pipeline::publication::Outgoing;
 use crate::pipeline::publish::{Failure, Place, Publisher, Reports, Unsent};
@@ -208,14 +210,20 @@ impl Producer {
     }
 
     /// Which of these topics are not there, or not ours to produce to: asked of the brokers, told as WARN lines, and no
-    /// reason not to start. Blocks for some seconds at most where no broker answers.
-    pub fn check_topics<'t>(&self, topics: impl IntoIterator<Item = &'t str>, stop: &Stop) -> Vec<Unproducible> {
+    /// reason not to start. Blocks for some seconds at most where no broker answers, and no longer than the start may take.
+    pub fn check_topics<'t>(
+        &self,
+        topics: impl IntoIterator<Item = &'t str>,
+        limit: &StartLimit,
+        stop: &Stop,
+    ) -> Vec<Unproducible> {
         let mut unproducible = Vec::new();
         for topic in topics {
-            if stop.requested() {
+            // One topic was tried, however late it is.
+            if stop.requested() || (limit.is_over() && !unproducible.is_empty()) {
                 break;
             }
-            if let Some(why) = self.check_topic(topic, stop) {
+            if let Some(why) = self.check_topic(topic, limit, stop) {
                 match &why {
                     WhyNot::Absent => warn!(
                         "kafka: there is no topic to produce to; what is to go there waits, and its partitions with it; \
@@ -237,13 +245,17 @@ impl Producer {
         unproducible
     }
 
-    fn check_topic(&self, topic: &str, stop: &Stop) -> Option<WhyNot> {
+    fn check_topic(&self, topic: &str, limit: &StartLimit, stop: &Stop) -> Option<WhyNot> {
         let mut why = WhyNot::Unknown(String::new());
         for _ in 0..METADATA_ATTEMPTS {
-            let metadata = match self.client.client().fetch_metadata(Some(topic), METADATA_TIMEOUT) {
+            let timeout = limit.bound(METADATA_TIMEOUT);
+            let metadata = match self.client.client().fetch_metadata(Some(topic), timeout) {
                 Ok(metadata) => metadata,
                 Err(error) => {
                     why = WhyNot::Unknown(error.to_string());
+                    if limit.is_over() {
+                        return Some(why);
+                    }
                     if stop.wait(POLL_WAIT) {
                         return None;
                     }
@@ -362,7 +374,7 @@ impl ClientContext for Callbacks {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.errors.tell(&error, reason);
+        self.0.errors.tell(&error, &named(reason));
     }
 }
 

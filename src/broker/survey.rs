@@ -4,7 +4,7 @@
 //! (the authorised operations of `DescribeTopics` and `DescribeConsumerGroups`, which `rdkafka` has no call for); a
 //! broker that does not tell leaves it open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString, c_char};
 use std::fmt;
 use std::ptr;
@@ -16,9 +16,10 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::{MetadataBroker, MetadataPartition};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::advertised::{Brokers, COORDINATOR, Unreached, named};
 use super::committed::Committed;
 use super::connection_config;
 use super::context::log_librdkafka;
@@ -26,6 +27,8 @@ use super::origin::tagged_topic;
 use super::probe::ProbeError;
 use super::topic_ids::{Owned, TopicId};
 use crate::config::model::Kafka;
+use crate::ops::start_limit::StartLimit;
+use crate::shutdown::Stop;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of a question that may stay open.
@@ -121,6 +124,8 @@ pub struct KafkaSurvey {
     pub cluster_id: Option<String>,
     /// So many brokers are known.
     pub brokers: usize,
+    /// Those that do not answer at the addresses that they give.
+    pub unreached: Vec<Unreached>,
     /// In the order that they were asked for.
     pub topics: Vec<TopicSurvey>,
     /// Of the topics that are consumed.
@@ -131,7 +136,11 @@ pub struct KafkaSurvey {
 
 /// With the last thing that librdkafka complained of: a request that is not answered says nothing of why.
 #[derive(Default)]
-struct Asking(Mutex<Option<String>>);
+struct Asking {
+    complaint: Mutex<Option<String>>,
+    /// About the group's coordinator.
+    coordinator: Mutex<Option<String>>,
+}
 
 impl ClientContext for Asking {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -140,7 +149,10 @@ impl ClientContext for Asking {
 
     fn error(&self, error: KafkaError, reason: &str) {
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            *self.0.lock() = Some(reason.to_owned());
+            *self.complaint.lock() = Some(reason.to_owned());
+        }
+        if reason.starts_with(COORDINATOR) {
+            *self.coordinator.lock() = Some(named(reason));
         }
     }
 }
@@ -162,12 +174,17 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     let client: Client = config
         .create_with_context(Asking::default())
         .map_err(|error| ProbeError::Configuration(error.to_string()))?;
-    let (brokers, answering) = reach(&client, kafka, timeout)?;
+    reach(&client, kafka, timeout)?;
     let consumed = kafka.topics.iter().map(String::as_str);
     let names: Vec<&str> = consumed.clone().chain(produced.iter().copied()).collect();
+    let brokers = Brokers::of(&client, &names).map_err(|error| ProbeError::Unreachable(error.to_string()))?;
+    let answers = brokers.ask(&client, &brokers.all(), &names, &StartLimit::none(), &Stop::new());
+    // What is asked of one of them would wait in vain.
+    let answering = answers.answering.first().copied();
     // A broker that does not know of rights may leave that question unanswered, and with it that of the ids.
-    let described = describe_topics(&client, answering, &names, false).unwrap_or_default();
-    let with_rights = describe_topics(&client, answering, &names, true).unwrap_or_default();
+    let describe = |with_rights| describe_topics(&client, answering?, &names, with_rights);
+    let described = describe(false).unwrap_or_default();
+    let with_rights = describe(true).unwrap_or_default();
     let topics: Vec<TopicSurvey> = names
         .into_iter()
         .map(|name| {
@@ -181,14 +198,17 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
             }
         })
         .collect();
-    let mut group = describe_group(&client, &kafka.group).unwrap_or_default();
+    let group = answering.and_then(|_| describe_group(&client, &kafka.group));
+    let mut group = group.unwrap_or_default();
     // A question that is refused is asked again until its time is over.
-    let asked = (!group.is_refused).then(|| partitions(&client, &topics[..kafka.topics.len()]));
+    let is_asked = answering.is_some() && !group.is_refused;
+    let asked = is_asked.then(|| partitions(&client, &topics[..kafka.topics.len()], &brokers, &answers.answering));
     let partitions = match asked {
         Some(Ok(partitions)) => partitions,
         Some(Err(error)) => {
             group.is_refused = super::committed::is_refusal(&error);
-            group.failure = Some(error.to_string());
+            let coordinator = client.context().coordinator.lock().take();
+            group.failure = Some(coordinator.unwrap_or_else(|| error.to_string()));
             Vec::new()
         }
         None => Vec::new(),
@@ -196,26 +216,22 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     let cluster_id = client.client().fetch_cluster_id(REQUEST_TIMEOUT);
     Ok(KafkaSurvey {
         cluster_id,
-        brokers,
+        brokers: brokers.len(),
+        unreached: answers.unreached,
         topics,
         partitions,
         group,
     })
 }
 
-/// Waits for a broker's first answer: how many brokers there are, and which one it was.
-fn reach(client: &Client, kafka: &Kafka, timeout: Duration) -> Result<(usize, i32), ProbeError> {
+/// Waits for a broker's first answer.
+fn reach(client: &Client, kafka: &Kafka, timeout: Duration) -> Result<(), ProbeError> {
     let started = Instant::now();
     let topic = kafka.topics.first().map(String::as_str);
     loop {
         let asked = client.fetch_metadata(topic, Duration::from_secs(1));
         let why = match asked {
-            Ok(metadata) => {
-                // An address of the configuration has no number until it has said which broker it is.
-                let answering = Some(metadata.orig_broker_id()).filter(|id| *id >= 0);
-                let any = metadata.brokers().first().map(MetadataBroker::id);
-                return Ok((metadata.brokers().len(), answering.or(any).unwrap_or(-1)));
-            }
+            Ok(_) => return Ok(()),
             Err(error) => error.to_string(),
         };
         // Refused credentials come as an event, while the request itself just times out.
@@ -224,14 +240,14 @@ fn reach(client: &Client, kafka: &Kafka, timeout: Duration) -> Result<(usize, i3
             if let Some(Err(KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code))) = event
                 && code == RDKafkaErrorCode::Authentication
             {
-                let complaint = client.context().0.lock().take();
+                let complaint = client.context().complaint.lock().take();
                 return Err(ProbeError::Credentials(
                     complaint.unwrap_or_else(|| "authentication failed".into()),
                 ));
             }
         }
         if started.elapsed() >= timeout {
-            let complaint = client.context().0.lock().take();
+            let complaint = client.context().complaint.lock().take();
             return Err(ProbeError::Unreachable(complaint.unwrap_or(why)));
         }
     }
@@ -257,11 +273,21 @@ fn topic_state(client: &Client, name: &str) -> TopicState {
     }
 }
 
-fn partitions(client: &Client, topics: &[TopicSurvey]) -> Result<Vec<PartitionSurvey>, KafkaError> {
+/// Those whose leaders answer.
+fn partitions(
+    client: &Client,
+    topics: &[TopicSurvey],
+    brokers: &Brokers,
+    answering: &BTreeSet<i32>,
+) -> Result<Vec<PartitionSurvey>, KafkaError> {
     let mut list = TopicPartitionList::new();
     for topic in topics {
         if let TopicState::Present(partitions) = &topic.state {
-            for number in partitions {
+            let is_led = |number: &&i32| {
+                let leader = brokers.leader(&topic.name, **number);
+                leader.is_none_or(|leader| answering.contains(&leader))
+            };
+            for number in partitions.iter().filter(is_led) {
                 list.add_partition(&topic.name, *number);
             }
         }
@@ -270,7 +296,10 @@ fn partitions(client: &Client, topics: &[TopicSurvey]) -> Result<Vec<PartitionSu
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for element in client.committed_offsets(list, REQUEST_TIMEOUT)?.elements() {
+    let committed = client.committed_offsets(list, REQUEST_TIMEOUT);
+    // What librdkafka complained of meanwhile.
+    while client.poll(Duration::ZERO).is_some() {}
+    for element in committed?.elements() {
         element.error()?;
         let committed = match element.offset() {
             Offset::Offset(offset) => Some(Committed {

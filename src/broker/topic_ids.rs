@@ -12,6 +12,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -26,8 +27,9 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::connection_config;
+use super::{advertised, connection_config};
 use crate::config::model::Kafka;
+use crate::ops::start_limit::StartLimit;
 use crate::shutdown::{Stop, StopKind};
 
 /// How long a request may take.
@@ -94,6 +96,8 @@ pub enum ReadError {
     Stopped,
     /// Kafka does not let us describe the topic.
     Refused(String),
+    /// Not within `run.start_timeout`.
+    TooLate(String),
 }
 
 impl fmt::Display for ReadError {
@@ -101,6 +105,9 @@ impl fmt::Display for ReadError {
         match self {
             ReadError::Stopped => f.write_str("stopped while reading a topic's id"),
             ReadError::Refused(why) => write!(f, "kafka refuses to describe the topic: {why}"),
+            ReadError::TooLate(why) => {
+                write!(f, "kafka gave no topic's id within run.start_timeout: {why}")
+            }
         }
     }
 }
@@ -125,6 +132,8 @@ pub struct TopicIds {
     client: Option<BaseConsumer<Quiet>>,
     /// The broker that is asked. One and the same as long as it answers, so that answers do not contradict each other.
     broker: Mutex<Option<i32>>,
+    /// Brokers that were chosen by turns, since none was known to answer.
+    turns: AtomicUsize,
     cluster_id: OnceLock<String>,
     state: Mutex<State>,
     answered: Condvar,
@@ -173,18 +182,38 @@ impl TopicIds {
             topics,
             client: Some(client),
             broker: Mutex::default(),
+            turns: AtomicUsize::new(0),
             cluster_id: OnceLock::new(),
             state: Mutex::default(),
             answered: Condvar::new(),
         })
     }
 
+    /// Asks this broker first: one that is known to answer.
+    pub fn ask_first(&self, broker: i32) {
+        *self.broker.lock() = Some(broker);
+    }
+
     /// The id of the topic, as a broker gave it in answer to a request that began at `since` or later. Asks until there
     /// is an answer or the stop flag is up.
     ///
     /// # Errors
-    /// See [`ReadError`].
+    /// See [`ReadError`]; never `TooLate`.
     pub fn read(&self, topic: &str, since: Instant, stop: &Stop) -> Result<TopicId, ReadError> {
+        self.read_within(topic, since, &StartLimit::none(), stop)
+    }
+
+    /// The same, as long as the start may take.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn read_within(
+        &self,
+        topic: &str,
+        since: Instant,
+        limit: &StartLimit,
+        stop: &Stop,
+    ) -> Result<TopicId, ReadError> {
         let started = Instant::now();
         let mut state = self.state.lock();
         loop {
@@ -202,6 +231,11 @@ impl TopicIds {
                     Some((Found::Absent, _)) => why = Some("there is no such topic".to_owned()),
                     _ => {}
                 }
+            }
+            if let Some(why) = &why
+                && limit.is_over()
+            {
+                return Err(ReadError::TooLate(why.clone()));
             }
             if let Some(why) = why
                 && started.elapsed() >= WARN_AFTER
@@ -222,7 +256,7 @@ impl TopicIds {
             } else {
                 state.asking = true;
                 drop(state);
-                self.ask(stop);
+                self.ask(limit, stop);
                 state = self.state.lock();
             }
         }
@@ -284,16 +318,18 @@ impl TopicIds {
         if !state.asking {
             state.asking = true;
             drop(state);
-            self.ask(stop);
+            self.ask(&StartLimit::none(), stop);
         }
     }
 
     /// One request, whose answer is kept for everybody. `asking` was set by the caller.
-    fn ask(&self, stop: &Stop) {
+    fn ask(&self, limit: &StartLimit, stop: &Stop) {
         // Lowered also by a panic, or everybody would wait for ever.
         let _asking = Asking(self);
         let began = Instant::now();
-        let Some(found) = self.request(stop) else { return };
+        let Some(found) = self.request(limit, stop) else {
+            return;
+        };
         let mut state = self.state.lock();
         let mut failed = false;
         for (topic, found) in self.topics.iter().zip(found) {
@@ -308,14 +344,20 @@ impl TopicIds {
     }
 
     /// What a broker says of each topic, in the order of `topics`; `None` when told to stop.
-    fn request(&self, stop: &Stop) -> Option<Vec<Found>> {
+    fn request(&self, limit: &StartLimit, stop: &Stop) -> Option<Vec<Found>> {
         let client = self.client.as_ref()?;
-        let answer = self.describe(client, stop);
+        let answer = self.describe(client, limit, stop);
         // Its log lines and errors wait in a queue that nobody else empties.
         while client.poll(Duration::ZERO).is_some() {}
         let found = match answer {
             Answer::Topics(found) => found,
-            Answer::Failure(code) => return Some(vec![verdict(code); self.topics.len()]),
+            Answer::Failure(code) => {
+                let found = match verdict(code) {
+                    Found::NotYet(code) => Found::NotYet(self.why(client, limit, stop).unwrap_or(code)),
+                    found => found,
+                };
+                return Some(vec![found; self.topics.len()]);
+            }
             Answer::Stopped => return None,
         };
         let of = |topic: &Arc<str>| match found.get(&**topic) {
@@ -325,14 +367,21 @@ impl TopicIds {
         Some(self.topics.iter().map(of).collect())
     }
 
-    fn describe(&self, client: &BaseConsumer<Quiet>, stop: &Stop) -> Answer {
+    /// Which brokers do not answer at the addresses that they give, if that is it.
+    fn why(&self, client: &BaseConsumer<Quiet>, limit: &StartLimit, stop: &Stop) -> Option<String> {
+        let topic = self.topics.first()?;
+        advertised::why(client, &[topic], limit, stop)
+    }
+
+    fn describe(&self, client: &BaseConsumer<Quiet>, limit: &StartLimit, stop: &Stop) -> Answer {
         let known = *self.broker.lock();
         let broker = match known.map_or_else(|| self.any_broker(client), Ok) {
             Ok(broker) => broker,
             Err(error) => return Answer::Failure(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)),
         };
-        let answer = match request(client, &self.names, broker) {
-            Ok(queue) => wait(&queue, stop),
+        let timeout = limit.bound(REQUEST_TIMEOUT);
+        let answer = match request(client, &self.names, broker, timeout) {
+            Ok(queue) => wait(&queue, timeout, stop),
             Err(code) => Answer::Failure(code),
         };
         if matches!(answer, Answer::Topics(_))
@@ -348,10 +397,17 @@ impl TopicIds {
         answer
     }
 
-    /// A broker that answers. Without one librdkafka would ask the controller, which need not be there.
+    /// A broker that answers. Without one librdkafka would ask the controller, which need not be there. An address of the
+    /// configuration has no number until it is known which broker it is: then each of them in turn.
     fn any_broker(&self, client: &BaseConsumer<Quiet>) -> Result<i32, KafkaError> {
         let topic = self.topics.first().map(|topic| &**topic);
-        Ok(client.fetch_metadata(topic, CONNECT_TIMEOUT)?.orig_broker_id())
+        let metadata = client.fetch_metadata(topic, CONNECT_TIMEOUT)?;
+        let brokers = metadata.brokers();
+        if metadata.orig_broker_id() >= 0 || brokers.is_empty() {
+            return Ok(metadata.orig_broker_id());
+        }
+        let turn = self.turns.fetch_add(1, Relaxed);
+        Ok(brokers[turn % brokers.len()].id())
     }
 }
 
@@ -499,13 +555,14 @@ enum Answer {
     Stopped,
 }
 
-type Queue<'c> = (Owned<sys::rd_kafka_queue_t>, PhantomData<&'c BaseConsumer<Quiet>>);
+pub(super) type Queue<'c> = (Owned<sys::rd_kafka_queue_t>, PhantomData<&'c ()>);
 
 /// Asks a broker about all topics: its answer will come to the queue, which must not outlive the client.
-fn request<'c>(
-    client: &'c BaseConsumer<Quiet>,
+pub(super) fn request<'c, C: ConsumerContext>(
+    client: &'c BaseConsumer<C>,
     topics: &[CString],
     broker: i32,
+    timeout: Duration,
 ) -> Result<Queue<'c>, RDKafkaErrorCode> {
     const NO_MEMORY: RDKafkaErrorCode = RDKafkaErrorCode::CriticalSystemResource;
     let native = client.client().native_ptr();
@@ -519,7 +576,7 @@ fn request<'c>(
         unsafe { sys::rd_kafka_AdminOptions_new(native, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS) };
     // SAFETY: just made for us.
     let options = unsafe { Owned::new(options, sys::rd_kafka_AdminOptions_destroy) }.ok_or(NO_MEMORY)?;
-    let timeout_ms = i32::try_from(REQUEST_TIMEOUT.as_millis()).unwrap_or(i32::MAX);
+    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the options are alive; with no buffer there is no text of an error.
     let code =
         unsafe { sys::rd_kafka_AdminOptions_set_request_timeout(options.as_ptr(), timeout_ms, ptr::null_mut(), 0) };
@@ -541,24 +598,37 @@ fn request<'c>(
     Ok((queue, PhantomData))
 }
 
-/// Waits for the answer, up to [`REQUEST_TIMEOUT`].
-fn wait((queue, _): &Queue<'_>, stop: &Stop) -> Answer {
+/// Waits for the answer to a request of this time-out.
+fn wait(queue: &Queue<'_>, timeout: Duration, stop: &Stop) -> Answer {
     // librdkafka answers by its own time-out.
-    let deadline = Instant::now() + REQUEST_TIMEOUT + Duration::from_secs(1);
+    match event(queue, Instant::now() + timeout + Duration::from_secs(1), stop) {
+        Some(event) => topics(&event).map_or_else(Answer::Failure, Answer::Topics),
+        None if stop.requested() => Answer::Stopped,
+        None => Answer::Failure(RDKafkaErrorCode::OperationTimedOut),
+    }
+}
+
+/// Whether the broker has answered by the deadline, whatever it says.
+pub(super) fn described(queue: &Queue<'_>, deadline: Instant, stop: &Stop) -> bool {
+    let Some(event) = event(queue, deadline, stop) else {
+        return false;
+    };
+    // SAFETY: the event is alive.
+    let code: RDKafkaErrorCode = unsafe { sys::rd_kafka_event_error(event.as_ptr()) }.into();
+    // What librdkafka says by itself is below zero.
+    code as i32 >= 0 || code == RDKafkaErrorCode::UnsupportedFeature
+}
+
+/// What comes to the queue; `None`: nothing by the deadline, or told to stop.
+fn event((queue, _): &Queue<'_>, deadline: Instant, stop: &Stop) -> Option<Owned<sys::rd_kafka_event_t>> {
     let glance_ms = i32::try_from(GLANCE.as_millis()).unwrap_or(i32::MAX);
     loop {
         // SAFETY: the queue is alive.
         let event = unsafe { sys::rd_kafka_queue_poll(queue.as_ptr(), glance_ms) };
         // SAFETY: an event is its taker's.
         let event = unsafe { Owned::new(event, sys::rd_kafka_event_destroy) };
-        if let Some(event) = event {
-            return topics(&event).map_or_else(Answer::Failure, Answer::Topics);
-        }
-        if stop.requested() {
-            return Answer::Stopped;
-        }
-        if Instant::now() >= deadline {
-            return Answer::Failure(RDKafkaErrorCode::OperationTimedOut);
+        if event.is_some() || stop.requested() || Instant::now() >= deadline {
+            return event;
         }
     }
 }

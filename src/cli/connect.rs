@@ -177,13 +177,21 @@ fn kafka(config: &Config, mapping: &Mapping, timeout: Duration, report: &mut Rep
                     format!("not reached within {timeout:?}: {why}"),
                     "start it, or correct kafka.brokers and [kafka.properties]",
                 ),
-                ProbeError::Stopped => return None,
+                ProbeError::Advertised(_) | ProbeError::Stopped => return None,
             };
             report.fatal(exit, "kafka", &found, cure);
             return None;
         }
     };
     report.ok("kafka", &format!("reached, brokers: {}", found.brokers));
+    for unreached in &found.unreached {
+        let follows = match (found.unreached.len() == found.brokers, unreached.leads.as_str()) {
+            (true, _) => "nothing is read or produced".to_owned(),
+            (false, "") => "it leads none of the topics; a group that it coordinates cannot be joined".to_owned(),
+            (false, leads) => format!("nothing is read of, or produced to, {leads}"),
+        };
+        report.fatal(Exit::Unreachable, "kafka", &unreached.to_string(), &follows);
+    }
     for (number, topic) in found.topics.iter().enumerate() {
         let thing = format!("kafka topic {}", topic.name);
         let is_consumed = number < kafka.topics.len();
@@ -233,7 +241,10 @@ fn kafka(config: &Config, mapping: &Mapping, timeout: Duration, report: &mut Rep
             TopicState::Failed(why) => report.error(&thing, why, "look at the brokers"),
         }
     }
-    group(config, mapping, &found, report);
+    // With no broker that answers there is nobody to ask.
+    if found.unreached.len() < found.brokers {
+        group(config, mapping, &found, report);
+    }
     Some(found)
 }
 

@@ -20,6 +20,7 @@ use crate::broker::newest::newest;
 use crate::broker::probe::{ProbeError, probe};
 use crate::config::model::Config;
 use crate::ops::exit::Exit;
+use crate::ops::start_limit::StartLimit;
 use crate::pipeline::map::Mapping;
 use crate::shutdown::Stop;
 use crate::store::chain;
@@ -172,14 +173,14 @@ impl Trial<'_> {
     fn topics(&mut self, arguments: &Try, count: u32) -> Option<Exit> {
         let kafka = &self.config.kafka;
         let timeout = self.config.run.start_timeout.unwrap_or(REACH_TIMEOUT);
-        let view = match probe(kafka, Some(timeout), &Stop::new()) {
+        let view = match probe(kafka, &StartLimit::new(Some(timeout)), &Stop::new()) {
             Ok(view) => view,
             Err(error) => {
                 let _ = writeln!(io::stderr().lock(), "{error}");
                 return Some(match error {
                     ProbeError::Credentials(_) => Exit::Credentials,
                     ProbeError::Configuration(_) => Exit::Configuration,
-                    ProbeError::Unreachable(_) | ProbeError::Stopped => Exit::Unreachable,
+                    ProbeError::Unreachable(_) | ProbeError::Advertised(_) | ProbeError::Stopped => Exit::Unreachable,
                 });
             }
         };

@@ -5,3 +5,4 @@
 pub mod exit;
 pub mod counters;
 pub mod memory;
+pub mod start_limit;

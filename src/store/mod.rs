@@ -125,7 +125,9 @@ impl Store {
         let started = Instant::now();
         let mut last_line: Option<Instant> = None;
         loop {
-            let failure = match attempt(config, options, stop)? {
+            let left = options.start_timeout.map(|limit| limit.saturating_sub(started.elapsed()));
+            let timeout = left.map_or(ATTEMPT_TIMEOUT, |left| left.clamp(RETRY_INTERVAL, ATTEMPT_TIMEOUT));
+            let failure = match attempt(config, options, timeout, stop)? {
                 Ok(client) => match check_cluster(&client, &options.namespaces) {
                     Ok(()) => return Ok(Self::new(client, config, options, counters)),
                     Err(refused) => {
@@ -209,7 +211,12 @@ impl Drop for Store {
 }
 
 /// One attempt, on a thread of its own: `Client::new` has no bound, and a stop must not wait for it.
-fn attempt(config: &Aerospike, options: &StoreOptions, stop: &Stop) -> Result<Result<Client, String>, ConnectError> {
+fn attempt(
+    config: &Aerospike,
+    options: &StoreOptions,
+    timeout: Duration,
+    stop: &Stop,
+) -> Result<Result<Client, String>, ConnectError> {
     let policy = client_policy(config, options);
     let hosts = config.hosts.clone();
     let (sender, receiver) = bounded(1);
@@ -224,14 +231,14 @@ fn attempt(config: &Aerospike, options: &StoreOptions, stop: &Stop) -> Result<Re
     if let Err(error) = spawned {
         return Ok(Err(format!("cannot start a thread: {error}")));
     }
-    let deadline = Instant::now() + ATTEMPT_TIMEOUT;
+    let deadline = Instant::now() + timeout;
     loop {
         match receiver.recv_timeout(Duration::from_millis(50)) {
             Ok(result) => return Ok(result),
             Err(RecvTimeoutError::Disconnected) => return Ok(Err("the client panicked while connecting".into())),
             Err(RecvTimeoutError::Timeout) if stop.requested() => return Err(ConnectError::Stopped),
             Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
-                return Ok(Err(format!("no answer within {ATTEMPT_TIMEOUT:?}")));
+                return Ok(Err(format!("no answer within {timeout:.0?}")));
             }
             Err(RecvTimeoutError::Timeout) => {}
         }

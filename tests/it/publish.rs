@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use penstock::broker::producer::{Unproducible, WhyNot};
 use penstock::ops::exit::Exit;
 use penstock::ops::memory;
+use penstock::ops::start_limit::StartLimit;
 use penstock::pipeline::publication::Publication;
 use penstock::pipeline::publish::{PublishEnd, PublishFatal};
 use penstock::shutdown::{Stop, StopKind};
@@ -209,7 +210,7 @@ fn a_topic_that_is_not_there_is_waited_for_and_told_with_the_reason() {
     let properties = format!("{QUICK}\n\"topic.metadata.propagation.max.ms\" = 100");
     let producer = producer(&kafka, &small_memory(1), &properties);
     assert_eq!(
-        producer.check_topics([topic.name.as_str()], &Stop::new()),
+        producer.check_topics([topic.name.as_str()], &StartLimit::none(), &Stop::new()),
         [Unproducible {
             topic: topic.name.clone(),
             why: WhyNot::Absent
@@ -227,7 +228,7 @@ fn a_topic_that_is_not_there_is_waited_for_and_told_with_the_reason() {
     kafka.heal_topic(&topic.name);
     assert_finished(&worker.end(), 300);
     assert_in_order(&topic, &publications);
-    assert!(producer.check_topics([topic.name.as_str()], &Stop::new()).is_empty());
+    assert!(producer.check_topics([topic.name.as_str()], &StartLimit::none(), &Stop::new()).is_empty());
 }
 
 #[test]
@@ -399,7 +400,7 @@ fn a_topic_that_may_not_be_written_ends_it_with_its_name() {
                 )
                 .unwrap();
             assert_eq!(
-                producer.check_topics([topic.name.as_str()], &Stop::new()),
+                producer.check_topics([topic.name.as_str()], &StartLimit::none(), &Stop::new()),
                 [Unproducible {
                     topic: topic.name.clone(),
                     why: WhyNot::Unauthorized

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use penstock::broker::producer::WhyNot;
 use penstock::ops::exit::Exit;
+use penstock::ops::start_limit::StartLimit;
 use penstock::pipeline::publication::Publication;
 use penstock::pipeline::publish::{PublishEnd, PublishFatal};
 use penstock::shutdown::{Stop, StopKind};
@@ -152,7 +153,7 @@ fn a_topic_that_is_not_there_is_not_created_by_asking_for_it() {
     let producer = producer(&kafka, &small_memory(1), "");
     let name = unique("missing");
     let is_absent = || {
-        let unproducible = producer.check_topics([name.as_str()], &Stop::new());
+        let unproducible = producer.check_topics([name.as_str()], &StartLimit::none(), &Stop::new());
         unproducible.iter().any(|each| each.why == WhyNot::Absent)
     };
     assert!(is_absent());

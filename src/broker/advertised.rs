@@ -1,0 +1,467 @@
+//! The addresses that brokers give of themselves (`advertised.listeners`), and whether each of them answers there.
+//!
+//! A client learns them from the first broker that it reaches, and from then on uses nothing else: where they cannot be
+//! reached from here, the brokers of the configuration answer and nothing is ever read. librdkafka says so in terms of its
+//! own, if at all.
+//!
+//! librdkafka decides: a broker that answers a request is reached, whatever lies between. Only of one that does not
+//! answer the address is looked at (its name, a connection), to say what is wrong with it. Called at the start, by
+//! `check --connect` and by whoever waits for a broker; never by a worker.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
+use std::fmt;
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::metadata::Metadata;
+
+use super::topic_ids::{described, request};
+use crate::ops::start_limit::StartLimit;
+use crate::shutdown::Stop;
+
+/// How long the brokers have for their answers, all together.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long is then looked at the addresses of those that gave none, all together.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+/// One request for metadata.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
+/// Between two looks at the stop flag.
+const GLANCE: Duration = Duration::from_millis(50);
+/// Of so many brokers that do not answer the addresses are looked at.
+const LOOKED_AT_MAX: usize = 32;
+/// So many of them are named in one line.
+const NAMED_MAX: usize = 3;
+
+/// What is wrong with an address, seen from here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    DoesNotResolve,
+    NoRoute,
+    Refused,
+    TimesOut,
+    /// It takes connections, and there is no answer.
+    Silent,
+    /// In the system's words.
+    Other(String),
+}
+
+impl Trouble {
+    fn of(error: &io::Error) -> Trouble {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Trouble::Refused,
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable | io::ErrorKind::AddrNotAvailable => {
+                Trouble::NoRoute
+            }
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Trouble::TimesOut,
+            _ => Trouble::Other(error.to_string()),
+        }
+    }
+
+    fn what(&self) -> String {
+        match self {
+            Trouble::DoesNotResolve => "which does not resolve".to_owned(),
+            Trouble::NoRoute => "to which there is no route".to_owned(),
+            Trouble::Refused => "which refuses connections".to_owned(),
+            Trouble::TimesOut => "to which connections time out".to_owned(),
+            Trouble::Silent => "which takes connections and does not answer".to_owned(),
+            Trouble::Other(why) => format!("which cannot be reached ({why})"),
+        }
+    }
+
+    fn cure(&self) -> &'static str {
+        match self {
+            Trouble::DoesNotResolve => "correct advertised.listeners",
+            Trouble::Refused | Trouble::Silent => "correct advertised.listeners, or look at the broker",
+            Trouble::NoRoute | Trouble::TimesOut | Trouble::Other(_) => {
+                "correct advertised.listeners, or the network and its firewalls"
+            }
+        }
+    }
+}
+
+/// A broker that does not answer at the address that it gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreached {
+    pub id: i32,
+    /// `host:port`.
+    pub address: String,
+    pub trouble: Trouble,
+    /// What it leads of the topics that were asked about: `events[0,2-3]`; empty: nothing.
+    pub leads: String,
+}
+
+impl fmt::Display for Unreached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "broker {} says its address is {}, {}: {}",
+            self.id,
+            self.address,
+            self.trouble.what(),
+            self.trouble.cure()
+        )
+    }
+}
+
+/// Several of them, on a line.
+pub fn line(unreached: &[Unreached]) -> String {
+    let mut named: Vec<String> = unreached.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+    if unreached.len() > NAMED_MAX {
+        named.push(format!("and {} brokers more", unreached.len() - NAMED_MAX));
+    }
+    named.join("; ")
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Address {
+    host: String,
+    port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// The cluster's brokers, and who leads what of some topics.
+#[derive(Debug, Clone, Default)]
+pub struct Brokers {
+    addresses: BTreeMap<i32, Address>,
+    /// Partitions by broker and topic.
+    leads: BTreeMap<i32, BTreeMap<String, BTreeSet<i32>>>,
+}
+
+/// Who answers.
+#[derive(Debug, Clone, Default)]
+pub struct Answers {
+    pub answering: BTreeSet<i32>,
+    pub unreached: Vec<Unreached>,
+}
+
+impl Brokers {
+    /// The cluster as it says of itself, with the leaders of these topics.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn of<C: ConsumerContext>(
+        client: &BaseConsumer<C>,
+        topics: &[&str],
+    ) -> rdkafka::error::KafkaResult<Brokers> {
+        let mut brokers = Brokers::default();
+        for topic in topics {
+            brokers.take(&client.fetch_metadata(Some(topic), METADATA_TIMEOUT)?);
+        }
+        Ok(brokers)
+    }
+
+    /// Adds what a broker said.
+    pub fn take(&mut self, metadata: &Metadata) {
+        for broker in metadata.brokers() {
+            let address = Address {
+                host: broker.host().to_owned(),
+                port: u16::try_from(broker.port()).unwrap_or(0),
+            };
+            self.addresses.insert(broker.id(), address);
+        }
+        for topic in metadata.topics() {
+            for partition in topic.partitions().iter().filter(|partition| partition.leader() >= 0) {
+                let led = self.leads.entry(partition.leader()).or_default();
+                led.entry(topic.name().to_owned()).or_default().insert(partition.id());
+            }
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.addresses.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.addresses.is_empty()
+    }
+
+    pub fn all(&self) -> BTreeSet<i32> {
+        self.addresses.keys().copied().collect()
+    }
+
+    /// Those that lead a partition.
+    pub fn leaders(&self) -> BTreeSet<i32> {
+        self.leads.keys().copied().collect()
+    }
+
+    /// Who leads a partition.
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<i32> {
+        let leads = |led: &BTreeMap<String, BTreeSet<i32>>| led.get(topic).is_some_and(|led| led.contains(&partition));
+        let found = self.leads.iter().find(|(_, led)| leads(led));
+        found.map(|(id, _)| *id)
+    }
+
+    /// Asks each of these brokers at its own address, all at once, about `topics`; says what is wrong with the addresses of
+    /// those that do not answer.
+    pub fn ask<C: ConsumerContext>(
+        &self,
+        client: &BaseConsumer<C>,
+        ids: &BTreeSet<i32>,
+        topics: &[&str],
+        limit: &StartLimit,
+        stop: &Stop,
+    ) -> Answers {
+        let timeout = limit.bound(ANSWER_TIMEOUT);
+        let names: Vec<CString> = topics.iter().filter_map(|name| CString::new(*name).ok()).collect();
+        let requests: Vec<_> = ids
+            .iter()
+            .map(|id| (*id, request(client, &names, *id, timeout).ok()))
+            .collect();
+        let deadline = Instant::now() + timeout;
+        let mut answers = Answers::default();
+        let mut silent = Vec::new();
+        for (id, request) in &requests {
+            // At its own time-out librdkafka answers by itself: what is refused with a code of Kafka's is an answer, too.
+            if request.as_ref().is_some_and(|queue| described(queue, deadline, stop)) {
+                answers.answering.insert(*id);
+            } else {
+                silent.push(*id);
+            }
+        }
+        if !stop.requested() {
+            answers.unreached = self.look_at(&silent, limit.bound(LOOK_TIMEOUT), stop);
+        }
+        answers
+    }
+
+    /// What is wrong with the addresses of these brokers.
+    fn look_at(&self, ids: &[i32], timeout: Duration, stop: &Stop) -> Vec<Unreached> {
+        let (sender, found) = bounded(LOOKED_AT_MAX);
+        let deadline = Instant::now() + timeout;
+        let mut troubles: BTreeMap<i32, Trouble> = BTreeMap::new();
+        let mut outstanding = 0;
+        for id in ids.iter().take(LOOKED_AT_MAX) {
+            let Some(address) = self.addresses.get(id) else { continue };
+            outstanding += usize::from(look(*id, address.clone(), deadline, sender.clone()));
+        }
+        while outstanding > 0 && !stop.requested() && Instant::now() < deadline {
+            if let Ok((id, trouble)) = found.recv_timeout(GLANCE) {
+                troubles.insert(id, trouble);
+                outstanding -= 1;
+            }
+        }
+        let unreached = ids.iter().filter_map(|id| {
+            Some(Unreached {
+                id: *id,
+                address: self.addresses.get(id)?.to_string(),
+                // A name server that does not answer takes longer than anybody waits.
+                trouble: troubles.remove(id).unwrap_or(Trouble::TimesOut),
+                leads: self.led_by(*id),
+            })
+        });
+        unreached.collect()
+    }
+
+    /// What a broker leads: `events[0,2-3], orders[1]`.
+    pub fn led_by(&self, id: i32) -> String {
+        let of_topic = |(topic, partitions): (&String, &BTreeSet<i32>)| format!("{topic}[{}]", runs(partitions));
+        let led = self.leads.get(&id).map(|led| led.iter().map(of_topic).collect::<Vec<_>>());
+        led.unwrap_or_default().join(", ")
+    }
+}
+
+/// Numbers in runs: `0,2-3`.
+fn runs(numbers: &BTreeSet<i32>) -> String {
+    let mut runs: Vec<(i32, i32)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => runs.push((*number, *number)),
+        }
+    }
+    let run = |(first, last): &(i32, i32)| {
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        }
+    };
+    runs.iter().map(run).collect::<Vec<_>>().join(",")
+}
+
+/// Looks at one address on a thread of its own, since looking up a name has no bound; `false`: there is no thread.
+fn look(id: i32, address: Address, deadline: Instant, sender: Sender<(i32, Trouble)>) -> bool {
+    let thread = thread::Builder::new().name("look-at-broker".into()).spawn(move || {
+        let trouble = trouble(&address, deadline);
+        // Nobody may wait for it any more.
+        let _ = sender.try_send((id, trouble));
+    });
+    thread.is_ok()
+}
+
+fn trouble(address: &Address, deadline: Instant) -> Trouble {
+    let addresses = match (address.host.as_str(), address.port).to_socket_addrs() {
+        Ok(addresses) => addresses,
+        Err(_) => return Trouble::DoesNotResolve,
+    };
+    let mut trouble = Trouble::DoesNotResolve;
+    for address in addresses {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Trouble::TimesOut;
+        }
+        trouble = match TcpStream::connect_timeout(&address, left) {
+            Ok(_) => return Trouble::Silent,
+            Err(error) => Trouble::of(&error),
+        };
+    }
+    trouble
+}
+
+/// What is wrong with the addresses of the cluster's brokers, for whoever waits for one of them without an answer; `None`:
+/// all of them answer, or none can be asked.
+pub fn why<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    topics: &[&str],
+    limit: &StartLimit,
+    stop: &Stop,
+) -> Option<String> {
+    let brokers = Brokers::of(client, topics).ok()?;
+    let unreached = brokers.ask(client, &brokers.all(), topics, limit, stop).unreached;
+    (!unreached.is_empty()).then(|| line(&unreached))
+}
+
+// ---- librdkafka's complaints
+
+/// librdkafka's name for the coordinator (`rdkafka_cgrp.c`).
+pub const COORDINATOR: &str = "GroupCoordinator";
+
+/// A complaint of librdkafka's about one broker, with the broker named as people do. Other complaints are left as they are.
+///
+/// They begin with librdkafka's name of the broker: `host:port/1: …`, with `sasl_ssl://` in front where it is not plain
+/// (`rdkafka_broker.c`, `rd_kafka_mk_brokername`), and `GroupCoordinator: host:port: …`.
+pub fn named(reason: &str) -> String {
+    let Some((name, rest)) = reason.split_once(": ") else {
+        return reason.to_owned();
+    };
+    if name == COORDINATOR {
+        return match rest.split_once(": ") {
+            Some((address, why)) if address.contains(':') && !address.contains(' ') => {
+                format!("the group's coordinator at {address}: {}", plain(why))
+            }
+            _ => format!("the group's coordinator: {}", plain(rest)),
+        };
+    }
+    let address = name.split_once("://").map_or(name, |(_, address)| address);
+    let broker = address
+        .rsplit_once('/')
+        .and_then(|(address, id)| Some((address, id.parse::<i32>().ok()?)));
+    match broker {
+        Some((address, id)) => format!("broker {id} at {address}: {}", plain(rest)),
+        None => reason.to_owned(),
+    }
+}
+
+/// A name that does not resolve is the one complaint whose cure is known for certain.
+fn plain(why: &str) -> String {
+    if why.starts_with("Failed to resolve") {
+        format!("{why}: the address that the broker gives does not resolve, correct advertised.listeners")
+    } else {
+        why.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn address(host: &str, port: u16) -> Address {
+        Address {
+            host: host.to_owned(),
+            port,
+        }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    #[test]
+    fn an_address_is_told_by_what_is_wrong_with_it() {
+        // Reserved for this (RFC 6761).
+        assert_eq!(trouble(&address("broker.invalid", 9092), soon()), Trouble::DoesNotResolve);
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        assert_eq!(trouble(&address("127.0.0.1", port), soon()), Trouble::Silent);
+        drop(silent);
+        assert_eq!(trouble(&address("127.0.0.1", port), soon()), Trouble::Refused);
+        assert_eq!(trouble(&address("127.0.0.1", port), Instant::now()), Trouble::TimesOut);
+    }
+
+    #[test]
+    fn the_systems_errors_are_told_apart() {
+        const NETWORK_UNREACHABLE: i32 = 101;
+        const HOST_UNREACHABLE: i32 = 113;
+        const TIMED_OUT: i32 = 110;
+        let of = |code| Trouble::of(&io::Error::from_raw_os_error(code));
+        if cfg!(target_os = "linux") {
+            assert_eq!(of(NETWORK_UNREACHABLE), Trouble::NoRoute);
+            assert_eq!(of(HOST_UNREACHABLE), Trouble::NoRoute);
+            assert_eq!(of(TIMED_OUT), Trouble::TimesOut);
+        }
+    }
+
+    #[test]
+    fn a_broker_that_is_not_reached_is_named_with_its_address_and_the_cure() {
+        let unreached = |trouble| Unreached {
+            id: 1,
+            address: address("kafka-int", 29092).to_string(),
+            trouble,
+            leads: String::new(),
+        };
+        assert_eq!(
+            unreached(Trouble::DoesNotResolve).to_string(),
+            "broker 1 says its address is kafka-int:29092, which does not resolve: correct advertised.listeners"
+        );
+        let many = vec![unreached(Trouble::NoRoute); 5];
+        let text = line(&many);
+        assert_eq!(text.matches("to which there is no route: correct advertised.listeners").count(), 3);
+        assert!(text.ends_with("; and 2 brokers more"), "{text}");
+        assert_eq!(address("fe80::1", 9092).to_string(), "[fe80::1]:9092");
+    }
+
+    #[test]
+    fn partitions_are_named_in_runs() {
+        assert_eq!(runs(&[0, 2, 3, 4, 9].into()), "0,2-4,9");
+        assert_eq!(runs(&BTreeSet::new()), "");
+    }
+
+    #[test]
+    fn a_complaint_of_librdkafkas_names_the_broker_as_people_do() {
+        for (reason, told) in [
+            (
+                "127.0.0.1:29092/1: Connect to ipv4#127.0.0.1:29092 failed: Connection refused (after 0ms in state CONNECT)",
+                "broker 1 at 127.0.0.1:29092: Connect to ipv4#127.0.0.1:29092 failed: Connection refused (after 0ms in state CONNECT)",
+            ),
+            (
+                "sasl_ssl://kafka-int:9093/12: Failed to resolve 'kafka-int:9093': Name or service not known (after 1ms in state CONNECT)",
+                "broker 12 at kafka-int:9093: Failed to resolve 'kafka-int:9093': Name or service not known (after 1ms in state CONNECT): \
+                 the address that the broker gives does not resolve, correct advertised.listeners",
+            ),
+            (
+                "GroupCoordinator: 10.0.0.9:9092: Connection setup timed out in state CONNECT",
+                "the group's coordinator at 10.0.0.9:9092: Connection setup timed out in state CONNECT",
+            ),
+            ("kafka:9092/bootstrap: Failed to resolve 'kafka:9092': x", "kafka:9092/bootstrap: Failed to resolve 'kafka:9092': x"),
+            ("2/2 brokers are down", "2/2 brokers are down"),
+        ] {
+            assert_eq!(named(reason), told);
+        }
+    }
+}

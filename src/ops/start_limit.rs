@@ -1,0 +1,73 @@
+//! `run.start_timeout`: one clock for everything that is waited for before the first message.
+//!
+//! Each wait makes at least one attempt, however late it begins. What happens when the time is over is the waiter's
+//! matter.
+
+use std::time::{Duration, Instant};
+
+/// The least that one attempt gets, where the time is over or nearly so.
+const ATTEMPT_MIN: Duration = Duration::from_millis(500);
+
+/// The time that the start may take. Copies share the clock.
+#[derive(Debug, Clone, Copy)]
+pub struct StartLimit {
+    began: Instant,
+    limit: Option<Duration>,
+}
+
+impl StartLimit {
+    /// From now on. `None`: no limit.
+    pub fn new(limit: Option<Duration>) -> Self {
+        StartLimit {
+            began: Instant::now(),
+            limit,
+        }
+    }
+
+    /// No limit.
+    pub fn none() -> Self {
+        Self::new(None)
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.was_over(Instant::now())
+    }
+
+    /// Whether it was over then.
+    pub fn was_over(&self, at: Instant) -> bool {
+        self.limit.is_some_and(|limit| at.saturating_duration_since(self.began) >= limit)
+    }
+
+    /// What is left of it; `None`: there is no limit.
+    pub fn left(&self) -> Option<Duration> {
+        self.limit.map(|limit| limit.saturating_sub(self.began.elapsed()))
+    }
+
+    /// The time-out of one attempt: `timeout`, or what is left if that is less.
+    pub fn bound(&self, timeout: Duration) -> Duration {
+        match self.left() {
+            Some(left) => timeout.min(left.max(ATTEMPT_MIN)),
+            None => timeout,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_gets_what_is_left_and_never_nothing() {
+        let second = Duration::from_secs(1);
+        let over = StartLimit::new(Some(Duration::ZERO));
+        assert!(over.is_over());
+        assert_eq!(over.bound(5 * second), ATTEMPT_MIN);
+        let long = StartLimit::new(Some(3600 * second));
+        assert!(!long.is_over());
+        assert_eq!(long.bound(5 * second), 5 * second);
+        assert!(StartLimit::new(Some(3 * second)).bound(5 * second) <= 3 * second);
+        let none = StartLimit::none();
+        assert!(!none.is_over());
+        assert_eq!((none.left(), none.bound(5 * second)), (None, 5 * second));
+    }
+}
