@@ -25,7 +25,7 @@ use super::connection_config;
 use super::context::log_librdkafka;
 use super::origin::tagged_topic;
 use super::probe::ProbeError;
-use super::topic_ids::{Owned, TopicId};
+use super::topic_ids::{Owned, TopicId, serve};
 use crate::config::model::Kafka;
 use crate::ops::start_limit::StartLimit;
 use crate::shutdown::Stop;
@@ -298,7 +298,7 @@ fn partitions(
     let mut found = Vec::new();
     let committed = client.committed_offsets(list, REQUEST_TIMEOUT);
     // What librdkafka complained of meanwhile.
-    while client.poll(Duration::ZERO).is_some() {}
+    serve(client);
     for element in committed?.elements() {
         element.error()?;
         let committed = match element.offset() {

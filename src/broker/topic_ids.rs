@@ -348,7 +348,7 @@ impl TopicIds {
         let client = self.client.as_ref()?;
         let answer = self.describe(client, limit, stop);
         // Its log lines and errors wait in a queue that nobody else empties.
-        while client.poll(Duration::ZERO).is_some() {}
+        serve(client);
         let found = match answer {
             Answer::Topics(found) => found,
             Answer::Failure(code) => {
@@ -545,6 +545,15 @@ impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
         // SAFETY: owned by this alone, as `new` was promised.
         unsafe { (self.destroy)(self.as_ptr()) }
+    }
+}
+
+/// Lets the callbacks have what waits for them. `poll` returns nothing for a log line or an error that it has handed over as
+/// it does for an empty queue, so it is called often enough.
+pub(super) fn serve<C: ConsumerContext>(client: &BaseConsumer<C>) {
+    const EVENTS: usize = 64;
+    for _ in 0..EVENTS {
+        drop(client.poll(Duration::ZERO));
     }
 }
 

@@ -27,6 +27,7 @@ mod traps;
 mod write_property;
 
 // The whole service.
+mod advertised;
 mod membership;
 mod pipeline;
 mod process;

@@ -8,6 +8,7 @@
 // A test may fail by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod advertising;
 pub mod connect;
 pub mod ordeal;
 pub mod process;
