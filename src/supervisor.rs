@@ -403,7 +403,7 @@ fn topic_ids(
     let ids = TopicIds::new(&config.kafka)
         .map_err(|e| Failure::new(Exit::Configuration, format!("kafka client settings are refused: {e}")))?;
     if let Some(broker) = view.answering {
-        ids.ask_first(broker);
+        ids.prefer(broker);
     }
     let started = Instant::now();
     for topic in config.kafka.topics.iter().filter(|topic| !view.absent.contains(topic)) {

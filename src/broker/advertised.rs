@@ -4,6 +4,10 @@
 //! reached from here, the brokers of the configuration answer and nothing is ever read. librdkafka says so in terms of its
 //! own, if at all.
 //!
+//! With its first answer librdkafka 2.12.1 lets go of the addresses of the configuration, and takes them up again when it
+//! has tried all others (`metadata.recovery.strategy`): until then nobody answers at all. So what was learned from the
+//! first answer is kept.
+//!
 //! librdkafka decides: a broker that answers a request is reached, whatever lies between. Only of one that does not
 //! answer the address is looked at (its name, a connection), to say what is wrong with it. Called at the start, by
 //! `check --connect` and by whoever waits for a broker; never by a worker.
@@ -29,7 +33,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long is then looked at the addresses of those that gave none, all together.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// One request for metadata.
-const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
+const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two looks at the stop flag.
 const GLANCE: Duration = Duration::from_millis(50);
 /// Of so many brokers that do not answer the addresses are looked at.
@@ -149,21 +153,6 @@ pub struct Answers {
 }
 
 impl Brokers {
-    /// The cluster as it says of itself, with the leaders of these topics.
-    ///
-    /// # Errors
-    /// When no broker answers.
-    pub fn of<C: ConsumerContext>(
-        client: &BaseConsumer<C>,
-        topics: &[&str],
-    ) -> rdkafka::error::KafkaResult<Brokers> {
-        let mut brokers = Brokers::default();
-        for topic in topics {
-            brokers.take(&client.fetch_metadata(Some(topic), METADATA_TIMEOUT)?);
-        }
-        Ok(brokers)
-    }
-
     /// Adds what a broker said.
     pub fn take(&mut self, metadata: &Metadata) {
         for broker in metadata.brokers() {
@@ -245,7 +234,9 @@ impl Brokers {
         let mut troubles: BTreeMap<i32, Trouble> = BTreeMap::new();
         let mut outstanding = 0;
         for id in ids.iter().take(LOOKED_AT_MAX) {
-            let Some(address) = self.addresses.get(id) else { continue };
+            let Some(address) = self.addresses.get(id) else {
+                continue;
+            };
             outstanding += usize::from(look(*id, address.clone(), deadline, sender.clone()));
         }
         while outstanding > 0 && !stop.requested() && Instant::now() < deadline {
@@ -269,7 +260,10 @@ impl Brokers {
     /// What a broker leads: `events[0,2-3], orders[1]`.
     pub fn led_by(&self, id: i32) -> String {
         let of_topic = |(topic, partitions): (&String, &BTreeSet<i32>)| format!("{topic}[{}]", runs(partitions));
-        let led = self.leads.get(&id).map(|led| led.iter().map(of_topic).collect::<Vec<_>>());
+        let led = self
+            .leads
+            .get(&id)
+            .map(|led| led.iter().map(of_topic).collect::<Vec<_>>());
         led.unwrap_or_default().join(", ")
     }
 }
@@ -330,7 +324,10 @@ pub fn why<C: ConsumerContext>(
     limit: &StartLimit,
     stop: &Stop,
 ) -> Option<String> {
-    let brokers = Brokers::of(client, topics).ok()?;
+    let mut brokers = Brokers::default();
+    for topic in topics {
+        brokers.take(&client.fetch_metadata(Some(topic), limit.bound(METADATA_TIMEOUT)).ok()?);
+    }
     let unreached = brokers.ask(client, &brokers.all(), topics, limit, stop).unreached;
     (!unreached.is_empty()).then(|| line(&unreached))
 }
@@ -395,7 +392,10 @@ mod tests {
     #[test]
     fn an_address_is_told_by_what_is_wrong_with_it() {
         // Reserved for this (RFC 6761).
-        assert_eq!(trouble(&address("broker.invalid", 9092), soon()), Trouble::DoesNotResolve);
+        assert_eq!(
+            trouble(&address("broker.invalid", 9092), soon()),
+            Trouble::DoesNotResolve
+        );
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = silent.local_addr().unwrap().port();
         assert_eq!(trouble(&address("127.0.0.1", port), soon()), Trouble::Silent);
@@ -431,7 +431,11 @@ mod tests {
         );
         let many = vec![unreached(Trouble::NoRoute); 5];
         let text = line(&many);
-        assert_eq!(text.matches("to which there is no route: correct advertised.listeners").count(), 3);
+        assert_eq!(
+            text.matches("to which there is no route: correct advertised.listeners")
+                .count(),
+            3
+        );
         assert!(text.ends_with("; and 2 brokers more"), "{text}");
         assert_eq!(address("fe80::1", 9092).to_string(), "[fe80::1]:9092");
     }
@@ -458,7 +462,10 @@ mod tests {
                 "GroupCoordinator: 10.0.0.9:9092: Connection setup timed out in state CONNECT",
                 "the group's coordinator at 10.0.0.9:9092: Connection setup timed out in state CONNECT",
             ),
-            ("kafka:9092/bootstrap: Failed to resolve 'kafka:9092': x", "kafka:9092/bootstrap: Failed to resolve 'kafka:9092': x"),
+            (
+                "kafka:9092/bootstrap: Failed to resolve 'kafka:9092': x",
+                "kafka:9092/bootstrap: Failed to resolve 'kafka:9092': x",
+            ),
             ("2/2 brokers are down", "2/2 brokers are down"),
         ] {
             assert_eq!(named(reason), told);

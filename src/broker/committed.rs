@@ -107,13 +107,7 @@ pub fn is_refusal(error: &KafkaError) -> bool {
 }
 
 /// What the coordinator's silence comes of.
-fn why(
-    consumer: &Consumer,
-    partitions: &[Partition],
-    error: &KafkaError,
-    limit: &StartLimit,
-    stop: &Stop,
-) -> String {
+fn why(consumer: &Consumer, partitions: &[Partition], error: &KafkaError, limit: &StartLimit, stop: &Stop) -> String {
     let topics: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
     let topics: Vec<&str> = topics.into_iter().take(1).collect();
     match advertised::why(consumer, &topics, limit, stop) {

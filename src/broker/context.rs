@@ -16,9 +16,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance}
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use super::advertised::named;
 use super::client_errors::ClientErrors;
 use super::commits::FailedCommits;
-use super::advertised::named;
 use super::committed::{Committed, LookUpError, look_up};
 use super::leaders::{Leaders, Waiting};
 use super::origin::Start;

@@ -20,10 +20,10 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::commits::commit_by;
 use super::committed::is_refusal;
-use super::{advertised, connection_config};
 use super::context::log_librdkafka;
 use super::origin::offset_tag;
 use super::topic_ids::TopicIds;
+use super::{advertised, connection_config};
 use crate::config::model::Kafka;
 use crate::ops::start_limit::StartLimit;
 use crate::shutdown::Stop;
@@ -127,7 +127,10 @@ fn attempt(
         return Ok(());
     }
     // After the ends: what another process committed before is seen, and what it read is not passed.
-    for element in client.committed_offsets(begins.clone(), limit.bound(TIMEOUT))?.elements() {
+    for element in client
+        .committed_offsets(begins.clone(), limit.bound(TIMEOUT))?
+        .elements()
+    {
         element.error()?;
         if matches!(element.offset(), Offset::Offset(_)) {
             return Ok(());

@@ -156,7 +156,9 @@ impl LeaderLines {
     fn over(&mut self, waiting: &[Waiting]) -> Vec<(i32, String)> {
         let waits = |broker: i32| waiting.iter().any(|each| each.broker == broker);
         let over: Vec<i32> = self.brokers.keys().copied().filter(|broker| !waits(*broker)).collect();
-        let removed = over.into_iter().filter_map(|broker| Some((broker, self.brokers.remove(&broker)?)));
+        let removed = over
+            .into_iter()
+            .filter_map(|broker| Some((broker, self.brokers.remove(&broker)?)));
         let told = removed.filter(|(_, told)| told.last.is_some());
         told.map(|(broker, told)| (broker, told.address)).collect()
     }

@@ -10,7 +10,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::advertised::{self, Brokers, Unreached};
+use super::advertised::{self, Answers, Brokers, Unreached};
 use super::connection_config;
 use super::context::log_librdkafka;
 use crate::config::model::Kafka;
@@ -98,8 +98,9 @@ pub fn probe(kafka: &Kafka, limit: &StartLimit, stop: &Stop) -> Result<ClusterVi
     let started = Instant::now();
     let mut last_line: Option<Instant> = None;
     let mut absent = BTreeSet::new();
+    let mut brokers = Brokers::default();
     loop {
-        let failure = match ask(&consumer, kafka, limit, stop, &mut absent) {
+        let failure = match ask(&consumer, kafka, limit, stop, &mut brokers, &mut absent) {
             Ok(view) => return Ok(view),
             Err(failure) => failure,
         };
@@ -148,12 +149,14 @@ impl Failure {
     }
 }
 
-/// `absent`: topics that were not there at any time, grown by those that are not there now.
+/// `known`: the brokers as they were last told of, since those that are not reached at their own addresses may not be asked a
+/// second time. `absent`: topics that were not there at any time, grown by those that are not there now.
 fn ask(
     consumer: &BaseConsumer<ProbeContext>,
     kafka: &Kafka,
     limit: &StartLimit,
     stop: &Stop,
+    known: &mut Brokers,
     absent: &mut BTreeSet<String>,
 ) -> Result<ClusterView, Failure> {
     let mut view = ClusterView {
@@ -165,13 +168,21 @@ fn ask(
         unreached: Vec::new(),
     };
     let mut brokers = Brokers::default();
+    let topics: Vec<&str> = kafka.topics.iter().map(String::as_str).collect();
     for topic in &kafka.topics {
-        let metadata = consumer
-            .fetch_metadata(Some(topic), limit.bound(REQUEST_TIMEOUT))
-            .map_err(Failure::not_yet)?;
+        let metadata = match consumer.fetch_metadata(Some(topic), limit.bound(REQUEST_TIMEOUT)) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                let unreached = known.ask(consumer, &known.all(), &topics, limit, stop);
+                return Err(none_reached(&unreached).unwrap_or_else(|| Failure::not_yet(error)));
+            }
+        };
         brokers.take(&metadata);
+        known.take(&metadata);
         let Some(details) = metadata.topics().iter().find(|t| t.name() == topic) else {
-            return Err(Failure::not_yet(format_args!("topic {topic} is not in the brokers' answer")));
+            return Err(Failure::not_yet(format_args!(
+                "topic {topic} is not in the brokers' answer"
+            )));
         };
         match details.error().map(RDKafkaErrorCode::from) {
             None => {
@@ -194,16 +205,23 @@ fn ask(
         }
     }
     if view.absent.len() == kafka.topics.len() {
-        return Err(Failure::not_yet(format_args!("no such topic: {}", view.absent.join(", "))));
+        return Err(Failure::not_yet(format_args!(
+            "no such topic: {}",
+            view.absent.join(", ")
+        )));
     }
     view.brokers = brokers.len();
-    let topics: Vec<&str> = kafka.topics.iter().map(String::as_str).collect();
     let leaders = brokers.leaders();
     let answers = brokers.ask(consumer, &leaders, &topics, limit, stop);
-    if answers.answering.is_empty() && !answers.unreached.is_empty() {
-        return Err(Failure::NotYet(ProbeError::Advertised(advertised::line(&answers.unreached))));
+    if let Some(failure) = none_reached(&answers) {
+        return Err(failure);
     }
     view.answering = answers.answering.first().copied();
     view.unreached = answers.unreached;
     Ok(view)
+}
+
+fn none_reached(answers: &Answers) -> Option<Failure> {
+    let is_none = answers.answering.is_empty() && !answers.unreached.is_empty();
+    is_none.then(|| Failure::NotYet(ProbeError::Advertised(advertised::line(&answers.unreached))))
 }

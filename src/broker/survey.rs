@@ -16,7 +16,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::MetadataPartition;
+use rdkafka::metadata::{Metadata, MetadataPartition};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::advertised::{Brokers, COORDINATOR, Unreached, named};
@@ -126,7 +126,7 @@ pub struct KafkaSurvey {
     pub brokers: usize,
     /// Those that do not answer at the addresses that they give.
     pub unreached: Vec<Unreached>,
-    /// In the order that they were asked for.
+    /// In the order that they were asked for; none where no broker is reached at its own address.
     pub topics: Vec<TopicSurvey>,
     /// Of the topics that are consumed.
     pub partitions: Vec<PartitionSurvey>,
@@ -174,35 +174,60 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     let client: Client = config
         .create_with_context(Asking::default())
         .map_err(|error| ProbeError::Configuration(error.to_string()))?;
-    reach(&client, kafka, timeout)?;
+    let mut brokers = Brokers::default();
+    // Of the first answer already: where no broker is reached at its own address, there may be no second one.
+    brokers.take(&reach(&client, kafka, timeout)?);
     let consumed = kafka.topics.iter().map(String::as_str);
     let names: Vec<&str> = consumed.clone().chain(produced.iter().copied()).collect();
-    let brokers = Brokers::of(&client, &names).map_err(|error| ProbeError::Unreachable(error.to_string()))?;
     let answers = brokers.ask(&client, &brokers.all(), &names, &StartLimit::none(), &Stop::new());
-    // What is asked of one of them would wait in vain.
-    let answering = answers.answering.first().copied();
+    let mut unreached = answers.unreached;
+    // What is asked of one that does not answer would wait in vain.
+    let Some(answering) = answers.answering.first().copied() else {
+        return Ok(KafkaSurvey {
+            cluster_id: None,
+            brokers: brokers.len(),
+            unreached,
+            topics: Vec::new(),
+            partitions: Vec::new(),
+            group: GroupSurvey::default(),
+        });
+    };
+    let mut states = Vec::with_capacity(names.len());
+    for name in &names {
+        let metadata = client.fetch_metadata(Some(name), REQUEST_TIMEOUT);
+        states.push(match metadata {
+            Ok(metadata) => {
+                brokers.take(&metadata);
+                topic_state(&metadata, name)
+            }
+            Err(error) => TopicState::Failed(error.to_string()),
+        });
+    }
+    for each in &mut unreached {
+        each.leads = brokers.led_by(each.id);
+    }
     // A broker that does not know of rights may leave that question unanswered, and with it that of the ids.
-    let describe = |with_rights| describe_topics(&client, answering?, &names, with_rights);
+    let describe = |with_rights| describe_topics(&client, answering, &names, with_rights);
     let described = describe(false).unwrap_or_default();
     let with_rights = describe(true).unwrap_or_default();
     let topics: Vec<TopicSurvey> = names
         .into_iter()
-        .map(|name| {
+        .zip(states)
+        .map(|(name, state)| {
             let (id, _) = described.get(name).cloned().unwrap_or_default();
             let (_, rights) = with_rights.get(name).cloned().unwrap_or_default();
             TopicSurvey {
                 name: name.to_owned(),
-                state: topic_state(&client, name),
+                state,
                 rights,
                 id,
             }
         })
         .collect();
-    let group = answering.and_then(|_| describe_group(&client, &kafka.group));
-    let mut group = group.unwrap_or_default();
+    let mut group = describe_group(&client, &kafka.group).unwrap_or_default();
     // A question that is refused is asked again until its time is over.
-    let is_asked = answering.is_some() && !group.is_refused;
-    let asked = is_asked.then(|| partitions(&client, &topics[..kafka.topics.len()], &brokers, &answers.answering));
+    let of = &topics[..kafka.topics.len()];
+    let asked = (!group.is_refused).then(|| partitions(&client, of, &brokers, &answers.answering));
     let partitions = match asked {
         Some(Ok(partitions)) => partitions,
         Some(Err(error)) => {
@@ -217,7 +242,7 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     Ok(KafkaSurvey {
         cluster_id,
         brokers: brokers.len(),
-        unreached: answers.unreached,
+        unreached,
         topics,
         partitions,
         group,
@@ -225,13 +250,13 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
 }
 
 /// Waits for a broker's first answer.
-fn reach(client: &Client, kafka: &Kafka, timeout: Duration) -> Result<(), ProbeError> {
+fn reach(client: &Client, kafka: &Kafka, timeout: Duration) -> Result<Metadata, ProbeError> {
     let started = Instant::now();
     let topic = kafka.topics.first().map(String::as_str);
     loop {
         let asked = client.fetch_metadata(topic, Duration::from_secs(1));
         let why = match asked {
-            Ok(_) => return Ok(()),
+            Ok(metadata) => return Ok(metadata),
             Err(error) => error.to_string(),
         };
         // Refused credentials come as an event, while the request itself just times out.
@@ -253,11 +278,7 @@ fn reach(client: &Client, kafka: &Kafka, timeout: Duration) -> Result<(), ProbeE
     }
 }
 
-fn topic_state(client: &Client, name: &str) -> TopicState {
-    let metadata = match client.fetch_metadata(Some(name), REQUEST_TIMEOUT) {
-        Ok(metadata) => metadata,
-        Err(error) => return TopicState::Failed(error.to_string()),
-    };
+fn topic_state(metadata: &Metadata, name: &str) -> TopicState {
     let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
         return TopicState::Failed("the topic is not in the broker's answer".to_owned());
     };

@@ -132,6 +132,8 @@ pub struct TopicIds {
     client: Option<BaseConsumer<Quiet>>,
     /// The broker that is asked. One and the same as long as it answers, so that answers do not contradict each other.
     broker: Mutex<Option<i32>>,
+    /// One that is known to answer.
+    preferred: OnceLock<i32>,
     /// Brokers that were chosen by turns, since none was known to answer.
     turns: AtomicUsize,
     cluster_id: OnceLock<String>,
@@ -182,6 +184,7 @@ impl TopicIds {
             topics,
             client: Some(client),
             broker: Mutex::default(),
+            preferred: OnceLock::new(),
             turns: AtomicUsize::new(0),
             cluster_id: OnceLock::new(),
             state: Mutex::default(),
@@ -189,9 +192,9 @@ impl TopicIds {
         })
     }
 
-    /// Asks this broker first: one that is known to answer.
-    pub fn ask_first(&self, broker: i32) {
-        *self.broker.lock() = Some(broker);
+    /// This broker is known to answer. To be called once.
+    pub fn prefer(&self, broker: i32) {
+        let _ = self.preferred.set(broker);
     }
 
     /// The id of the topic, as a broker gave it in answer to a request that began at `since` or later. Asks until there
@@ -407,7 +410,9 @@ impl TopicIds {
             return Ok(metadata.orig_broker_id());
         }
         let turn = self.turns.fetch_add(1, Relaxed);
-        Ok(brokers[turn % brokers.len()].id())
+        let preferred = self.preferred.get().filter(|_| turn == 0).copied();
+        let preferred = preferred.filter(|id| brokers.iter().any(|broker| broker.id() == *id));
+        Ok(preferred.unwrap_or(brokers[turn % brokers.len()].id()))
     }
 }
 

@@ -241,10 +241,11 @@ fn kafka(config: &Config, mapping: &Mapping, timeout: Duration, report: &mut Rep
             TopicState::Failed(why) => report.error(&thing, why, "look at the brokers"),
         }
     }
-    // With no broker that answers there is nobody to ask.
-    if found.unreached.len() < found.brokers {
-        group(config, mapping, &found, report);
+    // With no broker that answers there was nobody to ask.
+    if found.topics.is_empty() {
+        return None;
     }
+    group(config, mapping, &found, report);
     Some(found)
 }
 

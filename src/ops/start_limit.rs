@@ -35,7 +35,8 @@ impl StartLimit {
 
     /// Whether it was over then.
     pub fn was_over(&self, at: Instant) -> bool {
-        self.limit.is_some_and(|limit| at.saturating_duration_since(self.began) >= limit)
+        self.limit
+            .is_some_and(|limit| at.saturating_duration_since(self.began) >= limit)
     }
 
     /// What is left of it; `None`: there is no limit.

@@ -125,7 +125,9 @@ impl Store {
         let started = Instant::now();
         let mut last_line: Option<Instant> = None;
         loop {
-            let left = options.start_timeout.map(|limit| limit.saturating_sub(started.elapsed()));
+            let left = options
+                .start_timeout
+                .map(|limit| limit.saturating_sub(started.elapsed()));
             let timeout = left.map_or(ATTEMPT_TIMEOUT, |left| left.clamp(RETRY_INTERVAL, ATTEMPT_TIMEOUT));
             let failure = match attempt(config, options, timeout, stop)? {
                 Ok(client) => match check_cluster(&client, &options.namespaces) {

@@ -26,7 +26,9 @@ fn closed_port() -> u16 {
 fn setup(advertising: &Advertising, kafka: &Kafka, topic: &Topic, hosts: SocketAddr, start_timeout: &str) -> Setup {
     let mut setup = Setup::new(kafka, topic, hosts)
         .run(&format!("start_timeout = \"{start_timeout}\"\nbatch_rows_max = 40"))
-        .consumer("session.timeout.ms = 3000\nheartbeat.interval.ms = 300\n\"topic.metadata.refresh.interval.ms\" = 500");
+        .consumer(
+            "session.timeout.ms = 3000\nheartbeat.interval.ms = 300\ndebug=\"broker,metadata\"\n\"topic.metadata.refresh.interval.ms\" = 500",
+        );
     setup.brokers.clone_from(&advertising.brokers);
     setup
 }
@@ -36,7 +38,10 @@ fn one_of_three() -> (Kafka, Topic, Advertising) {
     let kafka = Kafka::mock_of(3);
     let topic = kafka.topic("one-of-three", 3);
     for (partition, broker) in [(0, 1), (1, 2), (2, 3)] {
-        kafka.cluster().partition_leader(&topic.name, partition, Some(broker)).unwrap();
+        kafka
+            .cluster()
+            .partition_leader(&topic.name, partition, Some(broker))
+            .unwrap();
     }
     let advertising = Advertising::of(&kafka);
     advertising.give(2, NO_SUCH_HOST, 29092);
@@ -61,12 +66,32 @@ fn a_broker_that_gives_a_wrong_address_is_named_by_check() {
     let closed = closed_port();
     let setup = setup(&advertising, &kafka, &topic, sim.addr(), "30s");
     for (host, port, what) in [
-        (NO_SUCH_HOST, 29092, "which does not resolve: correct advertised.listeners"),
-        ("127.0.0.1", closed, "which refuses connections: correct advertised.listeners"),
-        ("127.0.0.1", silent_port, "which takes connections and does not answer: correct advertised.listeners"),
+        (
+            NO_SUCH_HOST,
+            29092,
+            "which does not resolve: correct advertised.listeners",
+        ),
+        (
+            "127.0.0.1",
+            closed,
+            "which refuses connections: correct advertised.listeners",
+        ),
+        (
+            "127.0.0.1",
+            silent_port,
+            "which takes connections and does not answer: correct advertised.listeners",
+        ),
     ] {
         advertising.give(1, host, port);
-        let exited = check(&setup);
+        let exited = {
+            let f = setup.file();
+            run(penstock()
+                .arg("check")
+                .arg(f.path())
+                .arg("--connect")
+                .env("RUST_LOG", "debug"))
+        };
+        std::fs::write(format!("/tmp/hB-{port}.log"), &exited.output).unwrap();
         exited.assert_code(69);
         assert_line(&exited, &["ok ", "kafka: reached", "brokers: 1"]);
         let named = format!("broker 1 says its address is {host}:{port}, {what}");
@@ -92,7 +117,10 @@ fn a_broker_that_gives_a_wrong_address_is_named_by_run_which_ends_in_time() {
     service.wait_for_line(&["WARN", "kafka: waiting", NOT_RESOLVED]);
     let exited = service.end();
     exited.assert_code(69);
-    assert_line(&exited, &["ERROR", "kafka was not ready within run.start_timeout", NOT_RESOLVED]);
+    assert_line(
+        &exited,
+        &["ERROR", "kafka was not ready within run.start_timeout", NOT_RESOLVED],
+    );
     // Nothing behind it was begun.
     assert!(!exited.output.contains("aerospike: connected"), "{}", exited.output);
 
@@ -167,7 +195,15 @@ fn of_several_brokers_check_names_the_one_that_is_not_reached_and_what_it_leads(
     coordinate(&kafka, &setup.group, 2);
     let exited = check(&setup);
     exited.assert_code(69);
-    assert_line(&exited, &["error ", "kafka group", "coordinator at kafka-int:29092", "advertised.listeners"]);
+    assert_line(
+        &exited,
+        &[
+            "error ",
+            "kafka group",
+            "coordinator at kafka-int:29092",
+            "advertised.listeners",
+        ],
+    );
 }
 
 #[test]
@@ -204,7 +240,12 @@ fn a_coordinator_that_is_not_reached_ends_the_start_in_time() {
     exited.assert_code(69);
     assert_line(
         &exited,
-        &["ERROR", "run.start_timeout", "the group cannot be joined", "broker 2 says its address is kafka-int:29092"],
+        &[
+            "ERROR",
+            "run.start_timeout",
+            "the group cannot be joined",
+            "broker 2 says its address is kafka-int:29092",
+        ],
     );
 }
 
@@ -219,7 +260,12 @@ fn the_end_of_a_partition_that_cannot_be_asked_for_ends_the_start_in_time() {
     exited.assert_code(69);
     assert_line(
         &exited,
-        &["ERROR", "run.start_timeout", "kafka.start = \"latest\"", "broker 2 says its address is kafka-int:29092"],
+        &[
+            "ERROR",
+            "run.start_timeout",
+            "kafka.start = \"latest\"",
+            "broker 2 says its address is kafka-int:29092",
+        ],
     );
 }
 
@@ -249,7 +295,10 @@ fn group_offsets_that_cannot_be_looked_up_end_the_start_in_time() {
     let setup = Setup::new(&kafka, &topic, sim.addr()).run("start_timeout = \"2s\"");
     let exited = run(penstock().arg("run").arg(setup.file().path()));
     exited.assert_code(69);
-    assert_line(&exited, &["ERROR", "run.start_timeout", "the group's coordinator does not answer"]);
+    assert_line(
+        &exited,
+        &["ERROR", "run.start_timeout", "the group's coordinator does not answer"],
+    );
 }
 
 #[test]
@@ -276,5 +325,8 @@ fn a_database_that_takes_connections_and_never_answers_ends_the_start_in_time() 
     exited.assert_code(69);
     // One attempt by itself may take 20 seconds.
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
-    assert_line(&exited, &["ERROR", "aerospike was not reachable within run.start_timeout"]);
+    assert_line(
+        &exited,
+        &["ERROR", "aerospike was not reachable within run.start_timeout"],
+    );
 }

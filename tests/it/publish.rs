@@ -228,7 +228,11 @@ fn a_topic_that_is_not_there_is_waited_for_and_told_with_the_reason() {
     kafka.heal_topic(&topic.name);
     assert_finished(&worker.end(), 300);
     assert_in_order(&topic, &publications);
-    assert!(producer.check_topics([topic.name.as_str()], &StartLimit::none(), &Stop::new()).is_empty());
+    assert!(
+        producer
+            .check_topics([topic.name.as_str()], &StartLimit::none(), &Stop::new())
+            .is_empty()
+    );
 }
 
 #[test]

@@ -36,7 +36,9 @@ impl Advertising {
         let forwarders: Vec<SocketAddr> = listeners.iter().map(|each| each.local_addr().unwrap()).collect();
         let given = own.iter().zip(&forwarders);
         let given: Given = Arc::new(Mutex::new(
-            given.map(|(own, forwarder)| (own.port(), *HOST, forwarder.port())).collect(),
+            given
+                .map(|(own, forwarder)| (own.port(), *HOST, forwarder.port()))
+                .collect(),
         ));
         let is_over = Arc::new(AtomicBool::new(false));
         for (listener, own) in listeners.into_iter().zip(own) {
