@@ -13,6 +13,8 @@
 #
 # KAFKA_DIR   where this instance lives (.cache/kafka/broker); another directory is another broker
 # KAFKA_PORT  the broker's port (a free one); if it is taken the start fails
+# KAFKA_ADVERTISED  the address that the broker gives of itself, HOST:PORT, where it is not its own (also with --keep): for
+#             tests in which nobody reaches it there
 # KAFKA_HEAP  the JVM's heap, "-Xms256m -Xmx768m"
 # KAFKA_START_TIMEOUT  seconds until a start has failed (60)
 set -euo pipefail
@@ -188,8 +190,15 @@ prepare() {
   }
 }
 
+# What the broker says that its address is.
+advertise() {
+  local address=${KAFKA_ADVERTISED:-127.0.0.1:$port}
+  sed -i "s|^advertised\.listeners=BROKER://[^,]*|advertised.listeners=BROKER://$address|" "$config"
+}
+
 # Starts the broker and waits for it. 0: it answers. 1: it died or did not come up; the reason is in the logs.
 launch() {
+  advertise
   rm -f "$dir/logs/server.log"
   read -ra heap <<<"${KAFKA_HEAP:--Xms256m -Xmx768m}"
   # setsid: a Ctrl-C in the terminal is for the one who waits for the broker, who then stops it in order. The lock's

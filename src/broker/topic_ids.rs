@@ -553,12 +553,12 @@ impl<T> Drop for Owned<T> {
     }
 }
 
-/// Lets the callbacks have what waits for them. `poll` returns nothing for a log line or an error that it has handed over as
-/// it does for an empty queue, so it is called often enough.
+/// Lets the callbacks have what waits for them. `poll` returns nothing for a log line that it has handed over, as it does for
+/// an empty queue, so it is called often enough; and without any time-out it hands over nothing.
 pub(super) fn serve<C: ConsumerContext>(client: &BaseConsumer<C>) {
     const EVENTS: usize = 64;
     for _ in 0..EVENTS {
-        drop(client.poll(Duration::ZERO));
+        drop(client.poll(Duration::from_millis(1)));
     }
 }
 

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod advertised;
 mod connect;
 mod members;
 mod producer;
