@@ -298,9 +298,8 @@ fn look(id: i32, address: Address, deadline: Instant, sender: Sender<(i32, Troub
 }
 
 fn trouble(address: &Address, deadline: Instant) -> Trouble {
-    let addresses = match (address.host.as_str(), address.port).to_socket_addrs() {
-        Ok(addresses) => addresses,
-        Err(_) => return Trouble::DoesNotResolve,
+    let Ok(addresses) = (address.host.as_str(), address.port).to_socket_addrs() else {
+        return Trouble::DoesNotResolve;
     };
     let mut trouble = Trouble::DoesNotResolve;
     for address in addresses {

@@ -154,13 +154,15 @@ impl LeaderLines {
 
     /// Those that were told of, and for which nothing waits any more.
     fn over(&mut self, waiting: &[Waiting]) -> Vec<(i32, String)> {
-        let waits = |broker: i32| waiting.iter().any(|each| each.broker == broker);
-        let over: Vec<i32> = self.brokers.keys().copied().filter(|broker| !waits(*broker)).collect();
-        let removed = over
-            .into_iter()
-            .filter_map(|broker| Some((broker, self.brokers.remove(&broker)?)));
-        let told = removed.filter(|(_, told)| told.last.is_some());
-        told.map(|(broker, told)| (broker, told.address)).collect()
+        let mut over = Vec::new();
+        self.brokers.retain(|broker, told| {
+            let waits = waiting.iter().any(|each| each.broker == *broker);
+            if !waits && told.last.is_some() {
+                over.push((*broker, told.address.clone()));
+            }
+            waits
+        });
+        over
     }
 }
 
