@@ -76,6 +76,8 @@ pub mod pipeline;
 pub mod processor;
 // The main thread: start, poll, tell, end.
 pub mod supervisor;
+// Whether the first assignment comes in time.
+pub mod beginning;
 // What makes no progress though nothing excuses it.
 pub mod watchdog;
 // Who owns which partition.

@@ -14,6 +14,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 
+use crate::beginning::Beginning;
 use crate::broker::committed::{LookUpError, is_refusal, look_up};
 use crate::broker::latest::{LatestError, Present, begin_at_end};
 use crate::broker::leaders::LeaderLines;
@@ -125,7 +126,7 @@ struct Service {
     events: Receiver<Event>,
     topic_ids: Arc<TopicIds>,
     looking: Looking,
-    limit: StartLimit,
+    beginning: Beginning,
 }
 
 /// `None`: told to stop before it had started. `first`: in this process.
@@ -254,10 +255,11 @@ fn start(
         .map_err(|e| Failure::new(Exit::Configuration, format!("kafka client settings are refused: {e}")))?;
     let consumer = Arc::new(consumer);
     consumer.context().set_consumer(&consumer);
-    consumer.context().set_start_limit(limit);
     if !reach_coordinator(config, &view, &consumer, &limit, stop)? {
         return Ok(None);
     }
+    consumer.context().set_start_limit(limit.rest());
+    let beginning = Beginning::new(&limit, Instant::now());
     let topics: Vec<&str> = config.kafka.topics.iter().map(String::as_str).collect();
     consumer
         .subscribe(&topics)
@@ -277,7 +279,7 @@ fn start(
         events,
         topic_ids,
         looking,
-        limit,
+        beginning,
     }))
 }
 
@@ -304,9 +306,12 @@ fn reach_coordinator(
             format!("kafka: access is refused error=\"{error}\"; grant the user READ on the topics and the group"),
         )),
         Err(LookUpError::TooLate(why)) => Err(if limit.is_over() {
-            too_late(&format!("the group cannot be joined: {why}"))
+            too_late(&format!("the group's coordinator gives no offsets: {why}"))
         } else {
-            Failure::new(Exit::Restart, format!("kafka: the group cannot be joined: {why}"))
+            Failure::new(
+                Exit::Restart,
+                format!("kafka: the group's coordinator gives no offsets: {why}"),
+            )
         }),
     }
 }
@@ -423,7 +428,7 @@ fn topic_ids(
 }
 
 impl Service {
-    fn run(self, config: &Config, stop: &Stop) -> End {
+    fn run(mut self, config: &Config, stop: &Stop) -> End {
         let mut lines = ProgressLines::new(&self.counters);
         let mut watchdog = Watchdog::new(config.run.stall_after);
         let mut end = End::Exit(Exit::Stopped);
@@ -432,7 +437,6 @@ impl Service {
         let mut restarts = Restarts::default();
         let mut absent = Absent::default();
         let mut leaders = LeaderLines::default();
-        let mut is_begun = false;
         while !stop.requested() {
             match self.consumer.poll(POLL_WAIT) {
                 None => {}
@@ -460,9 +464,9 @@ impl Service {
             }
             absent.tell(&self.topic_ids);
             leaders.tell(Instant::now(), || self.consumer.context().waiting_for_leaders());
-            is_begun = is_begun || self.is_begun();
-            if !is_begun && let Some(why) = self.begins_too_late() {
-                error!("{}", too_late(&why).why);
+            let known = self.consumer.context().beginning();
+            if let Some(why) = self.beginning.too_late(Instant::now(), &known) {
+                error!("{}", too_late(why).why);
                 exit = exit.or_worse(Exit::Unreachable);
             }
             if let Some((topic, id, was)) = self.topic_ids.changed() {
@@ -496,27 +500,6 @@ impl Service {
             (End::Anew, Exit::Stopped | Exit::Rejected) if !stop.requested() => End::Anew,
             (_, exit) => End::Exit(exit),
         }
-    }
-
-    /// Whether the first assignment is read.
-    fn is_begun(&self) -> bool {
-        let context = self.consumer.context();
-        context.is_assigned() && context.workers().unbegun() == 0
-    }
-
-    /// Why the first assignment is not read, where `run.start_timeout` is over. Waiting for other members of the group
-    /// does not count: Kafka is there.
-    fn begins_too_late(&self) -> Option<String> {
-        if !self.limit.is_over() {
-            return None;
-        }
-        let context = self.consumer.context();
-        if context.is_assigned() {
-            return (!self.is_begun()).then(|| "no broker gives the id of a topic".to_owned());
-        }
-        // By statistics that are younger than the limit: they come every 5 seconds.
-        let (has_coordinator, at) = context.has_coordinator()?;
-        (!has_coordinator && self.limit.was_over(at)).then(|| "the group's coordinator is not reached".to_owned())
     }
 
     /// Says what makes no progress; `true` if something has begun to make none.

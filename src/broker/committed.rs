@@ -87,7 +87,7 @@ pub fn look_up(
             }
             warned = Instant::now();
             warn!(
-                "kafka: waiting for the group's offsets, nothing that was assigned is read before waited={:.0?} \
+                "kafka: waiting for the group's offsets, nothing is read before waited={:.0?} \
                  reason=\"{why}\"",
                 started.elapsed()
             );
@@ -111,8 +111,8 @@ fn why(consumer: &Consumer, partitions: &[Partition], error: &KafkaError, limit:
     let topics: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
     let topics: Vec<&str> = topics.into_iter().take(1).collect();
     match advertised::why(consumer, &topics, limit, stop) {
-        Some(why) => format!("the group's coordinator does not answer ({error}); {why}"),
-        None => format!("the group's coordinator does not answer: {error}"),
+        Some(why) => format!("{error}; {why}"),
+        None => error.to_string(),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Instant;
+use std::time::Duration;
 
 use log::{debug, error, info};
 use parking_lot::Mutex;
@@ -23,6 +23,7 @@ use super::committed::{Committed, LookUpError, look_up};
 use super::leaders::{Leaders, Waiting};
 use super::origin::Start;
 use super::{Consumer, Partition};
+use crate::beginning::Known;
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::start_limit::StartLimit;
@@ -43,8 +44,10 @@ pub struct Context {
     stop: Stop,
     /// No worker is started any more.
     is_leaving: AtomicBool,
-    /// Of the first assignment.
-    start_limit: OnceLock<StartLimit>,
+    /// How long the first assignment may take, from when it comes.
+    start_limit: OnceLock<Option<Duration>>,
+    /// From when it came.
+    first_assignment: OnceLock<StartLimit>,
     /// An assignment has been made, with partitions or without.
     is_assigned: AtomicBool,
 }
@@ -58,7 +61,6 @@ struct Statistics {
     /// The group's coordinator is.
     has_coordinator: bool,
     leaders: Leaders,
-    at: Instant,
 }
 
 /// What the statistics say of a partition. Offsets are negative while unknown.
@@ -109,6 +111,7 @@ impl Context {
             stop,
             is_leaving: AtomicBool::new(false),
             start_limit: OnceLock::new(),
+            first_assignment: OnceLock::new(),
             is_assigned: AtomicBool::new(false),
         }
     }
@@ -119,20 +122,20 @@ impl Context {
         assert!(first, "the context has one consumer");
     }
 
-    /// How long the first assignment may take.
-    pub fn set_start_limit(&self, limit: StartLimit) {
-        let _ = self.start_limit.set(limit);
+    /// How long the first assignment may take, from when it comes.
+    pub fn set_start_limit(&self, rest: Option<Duration>) {
+        let _ = self.start_limit.set(rest);
     }
 
-    /// Whether an assignment has been made, with partitions or without.
-    pub fn is_assigned(&self) -> bool {
-        self.is_assigned.load(Relaxed)
-    }
-
-    /// Whether the group's coordinator is connected; nobody knows before the first statistics, and when they came.
-    pub fn has_coordinator(&self) -> Option<(bool, Instant)> {
+    /// What is known of the first assignment.
+    pub fn beginning(&self) -> Known {
         let statistics = self.statistics.lock();
-        statistics.as_ref().map(|read| (read.has_coordinator, read.at))
+        let is_assigned = self.is_assigned.load(Relaxed);
+        Known {
+            has_coordinator: statistics.as_ref().map(|read| read.has_coordinator),
+            assignment: self.first_assignment.get().copied(),
+            unbegun: is_assigned.then(|| self.workers.unbegun()),
+        }
     }
 
     /// Assigned partitions whose leaders are not reached, by broker.
@@ -210,8 +213,12 @@ impl Context {
             info!("kafka: an assignment came while leaving the group");
             return;
         };
-        let limit = self.start_limit.get().filter(|_| !self.is_assigned());
-        let limit = limit.copied().unwrap_or_else(StartLimit::none);
+        let limit = if self.is_assigned.load(Relaxed) {
+            StartLimit::none()
+        } else {
+            let rest = self.start_limit.get().copied().flatten();
+            *self.first_assignment.get_or_init(|| StartLimit::new(rest))
+        };
         let begun = look_up(&consumer, partitions, &limit, &self.stop).and_then(|committed| {
             let begun = committed.map(|of| give_beginnings(list, &of).map(|()| of)).transpose();
             begun.map_err(|error| LookUpError::TooLate(error.to_string()))
@@ -223,14 +230,14 @@ impl Context {
             }
             Ok(None) => info!("kafka: an assignment came while stopping"),
             Err(error) => {
-                let exit = match error {
-                    LookUpError::Refused(_) => Exit::Credentials,
-                    LookUpError::TooLate(_) if limit.is_over() => Exit::Unreachable,
-                    LookUpError::TooLate(_) => Exit::Restart,
+                let (exit, within) = match error {
+                    LookUpError::Refused(_) => (Exit::Credentials, ""),
+                    LookUpError::TooLate(_) if limit.is_over() => (Exit::Unreachable, " within run.start_timeout"),
+                    LookUpError::TooLate(_) => (Exit::Restart, ""),
                 };
                 self.workers.fatal(
                     exit,
-                    format_args!("kafka: cannot learn the group's offsets error=\"{error}\""),
+                    format_args!("kafka: cannot learn the group's offsets{within} error=\"{error}\""),
                 );
             }
         }
@@ -385,7 +392,6 @@ fn read_statistics(statistics: &[u8]) -> Result<Statistics, serde_json::Error> {
         is_connected: entries(&statistics, "brokers").values().any(is_up),
         has_coordinator: statistics.pointer("/cgrp/state").and_then(serde_json::Value::as_str) == Some("up"),
         leaders: Leaders::read(&statistics),
-        at: Instant::now(),
     };
     for (topic, details) in entries(&statistics, "topics") {
         for (number, partition) in entries(&details, "partitions") {

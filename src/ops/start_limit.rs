@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 /// The least that one attempt gets, where the time is over or nearly so.
 const ATTEMPT_MIN: Duration = Duration::from_millis(500);
+/// The least that is left to what comes later.
+const REST_MIN: Duration = Duration::from_secs(1);
 
 /// The time that the start may take. Copies share the clock.
 #[derive(Debug, Clone, Copy)]
@@ -30,18 +32,17 @@ impl StartLimit {
     }
 
     pub fn is_over(&self) -> bool {
-        self.was_over(Instant::now())
-    }
-
-    /// Whether it was over then.
-    pub fn was_over(&self, at: Instant) -> bool {
-        self.limit
-            .is_some_and(|limit| at.saturating_duration_since(self.began) >= limit)
+        self.limit.is_some_and(|limit| self.began.elapsed() >= limit)
     }
 
     /// What is left of it; `None`: there is no limit.
     pub fn left(&self) -> Option<Duration> {
         self.limit.map(|limit| limit.saturating_sub(self.began.elapsed()))
+    }
+
+    /// The limit for a clock that is stopped now and begins later.
+    pub fn rest(&self) -> Option<Duration> {
+        self.left().map(|left| left.max(REST_MIN))
     }
 
     /// The time-out of one attempt: `timeout`, or what is left if that is less.
@@ -63,6 +64,7 @@ mod tests {
         let over = StartLimit::new(Some(Duration::ZERO));
         assert!(over.is_over());
         assert_eq!(over.bound(5 * second), ATTEMPT_MIN);
+        assert_eq!(over.rest(), Some(REST_MIN));
         let long = StartLimit::new(Some(3600 * second));
         assert!(!long.is_over());
         assert_eq!(long.bound(5 * second), 5 * second);

@@ -14,6 +14,7 @@ use penstock::ops::exit::Exit;
 use penstock::ops::start_limit::StartLimit;
 use penstock::shutdown::Stop;
 use rdkafka::mocking::MockCoordinator;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 const NOT_RESOLVED: &str =
     "broker 1 says its address is kafka-int:29092, which does not resolve: correct advertised.listeners";
@@ -247,7 +248,7 @@ fn a_coordinator_that_is_not_reached_ends_the_start_in_time() {
         &[
             "ERROR",
             "run.start_timeout",
-            "the group cannot be joined",
+            "the group's coordinator gives no offsets",
             "broker 2 says its address is kafka-int:29092",
         ],
     );
@@ -301,7 +302,26 @@ fn group_offsets_that_cannot_be_looked_up_end_the_start_in_time() {
     exited.assert_code(69);
     assert_line(
         &exited,
-        &["ERROR", "run.start_timeout", "the group's coordinator does not answer"],
+        &["ERROR", "run.start_timeout", "the group's coordinator gives no offsets"],
+    );
+}
+
+#[test]
+fn an_assignment_whose_offsets_cannot_be_looked_up_ends_the_start_in_time() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("no-offsets-later", 1);
+    let sim = simulator();
+    // The question before the group is joined is answered.
+    let mut errors = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN; 10_000];
+    errors[0] = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
+    kafka.cluster().request_errors(RDKafkaApiKey::OffsetFetch, &errors);
+    let setup = Setup::new(&kafka, &topic, sim.addr()).run("start_timeout = \"4s\"");
+    let exited = run(penstock().arg("run").arg(setup.file().path()));
+    exited.assert_code(69);
+    assert_line(&exited, &["INFO", "kafka: assigned partitions=1"]);
+    assert_line(
+        &exited,
+        &["ERROR", "cannot learn the group's offsets within run.start_timeout"],
     );
 }
 
