@@ -6,7 +6,7 @@
 //!
 //! With its first answer librdkafka 2.12.1 lets go of the addresses of the configuration, and takes them up again when it
 //! has tried all others (`metadata.recovery.strategy`): until then nobody answers at all. So what was learned from the
-//! first answer is kept.
+//! first answer is kept, and the start asks again with a new client.
 //!
 //! librdkafka decides: a broker that answers a request is reached, whatever lies between. Only of one that does not
 //! answer the address is looked at (its name, a connection), to say what is wrong with it. Called at the start, by

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use log::warn;
+use log::{debug, warn};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 use super::advertised::{self, Answers, Brokers, Unreached};
 use super::connection_config;
@@ -92,20 +93,29 @@ impl ConsumerContext for ProbeContext {}
 /// # Errors
 /// See [`ProbeError`].
 pub fn probe(kafka: &Kafka, limit: &StartLimit, stop: &Stop) -> Result<ClusterView, ProbeError> {
-    let consumer: BaseConsumer<ProbeContext> = connection_config(kafka)
-        .create_with_context(ProbeContext)
-        .map_err(|e| ProbeError::Configuration(e.to_string()))?;
+    let mut consumer = client(kafka)?;
+    let found = until_ready(&mut consumer, kafka, limit, stop);
+    leave_behind(consumer);
+    found
+}
+
+fn until_ready(
+    consumer: &mut BaseConsumer<ProbeContext>,
+    kafka: &Kafka,
+    limit: &StartLimit,
+    stop: &Stop,
+) -> Result<ClusterView, ProbeError> {
     let started = Instant::now();
     let mut last_line: Option<Instant> = None;
     let mut absent = BTreeSet::new();
-    let mut brokers = Brokers::default();
+    let mut advertised = None;
     loop {
-        let failure = match ask(&consumer, kafka, limit, stop, &mut brokers, &mut absent) {
+        let failure = match ask(consumer, kafka, limit, stop, &mut absent) {
             Ok(view) => return Ok(view),
             Err(failure) => failure,
         };
         // Refused credentials come as an event, while the request itself just times out.
-        while let Some(event) = consumer.poll(Duration::ZERO) {
+        for event in events(consumer) {
             if let Err(KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code)) = event
                 && code == RDKafkaErrorCode::Authentication
             {
@@ -116,11 +126,17 @@ pub fn probe(kafka: &Kafka, limit: &StartLimit, stop: &Stop) -> Result<ClusterVi
             Failure::Refused(why) => return Err(ProbeError::Credentials(why)),
             Failure::NotYet(error) => {
                 if limit.is_over() {
-                    return Err(error);
+                    // The last attempt had little time.
+                    return Err(advertised.map_or(error, ProbeError::Advertised));
                 }
                 let (ProbeError::Unreachable(why) | ProbeError::Advertised(why)) = &error else {
                     return Err(error);
                 };
+                if let ProbeError::Advertised(why) = &error {
+                    advertised = Some(why.clone());
+                    // This one may never ask the hosts of the configuration again.
+                    leave_behind(std::mem::replace(consumer, client(kafka)?));
+                }
                 if last_line.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
                     warn!(
                         "kafka: waiting brokers={} waited={:.0?} reason=\"{why}\"",
@@ -137,6 +153,26 @@ pub fn probe(kafka: &Kafka, limit: &StartLimit, stop: &Stop) -> Result<ClusterVi
     }
 }
 
+fn client(kafka: &Kafka) -> Result<BaseConsumer<ProbeContext>, ProbeError> {
+    let client = connection_config(kafka).create_with_context(ProbeContext);
+    client.map_err(|e| ProbeError::Configuration(e.to_string()))
+}
+
+/// What waits for the client: log lines and errors go to its callbacks on the way.
+fn events(client: &BaseConsumer<ProbeContext>) -> Vec<KafkaResult<()>> {
+    const EVENTS: usize = 64;
+    let poll = |_| client.poll(Duration::from_millis(1));
+    (0..EVENTS).filter_map(poll).map(|event| event.map(drop)).collect()
+}
+
+/// Its drop waits for its threads, and one of them may wait for a name server.
+fn leave_behind(client: BaseConsumer<ProbeContext>) {
+    let thread = thread::Builder::new().name("drop-probe".into());
+    if let Err(error) = thread.spawn(move || drop(client)) {
+        debug!("kafka: the client of the start is dropped in place error=\"{error}\"");
+    }
+}
+
 enum Failure {
     Refused(String),
     /// What it is if it stays so.
@@ -149,14 +185,12 @@ impl Failure {
     }
 }
 
-/// `known`: the brokers as they were last told of, since those that are not reached at their own addresses may not be asked a
-/// second time. `absent`: topics that were not there at any time, grown by those that are not there now.
+/// `absent`: topics that were not there at any time, grown by those that are not there now.
 fn ask(
     consumer: &BaseConsumer<ProbeContext>,
     kafka: &Kafka,
     limit: &StartLimit,
     stop: &Stop,
-    known: &mut Brokers,
     absent: &mut BTreeSet<String>,
 ) -> Result<ClusterView, Failure> {
     let mut view = ClusterView {
@@ -173,12 +207,12 @@ fn ask(
         let metadata = match consumer.fetch_metadata(Some(topic), limit.bound(REQUEST_TIMEOUT)) {
             Ok(metadata) => metadata,
             Err(error) => {
-                let unreached = known.ask(consumer, &known.all(), &topics, limit, stop);
-                return Err(none_reached(&unreached).unwrap_or_else(|| Failure::not_yet(error)));
+                // For a topic behind the first one: the brokers that were told of with that one.
+                let answers = brokers.ask(consumer, &brokers.all(), &topics, limit, stop);
+                return Err(none_reached(&answers).unwrap_or_else(|| Failure::not_yet(error)));
             }
         };
         brokers.take(&metadata);
-        known.take(&metadata);
         let Some(details) = metadata.topics().iter().find(|t| t.name() == topic) else {
             return Err(Failure::not_yet(format_args!(
                 "topic {topic} is not in the brokers' answer"
