@@ -32,6 +32,8 @@ use limit::BatchLimit;
 /// How long one attempt to connect may take before it is reported and the next begins, beside the client's own
 /// bounds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// The least of it, where `start_timeout` leaves less: logging in takes a while.
+const ATTEMPT_MIN: Duration = Duration::from_secs(5);
 /// Between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two lines that say that the cluster is not reachable yet.
@@ -128,7 +130,7 @@ impl Store {
             let left = options
                 .start_timeout
                 .map(|limit| limit.saturating_sub(started.elapsed()));
-            let timeout = left.map_or(ATTEMPT_TIMEOUT, |left| left.clamp(RETRY_INTERVAL, ATTEMPT_TIMEOUT));
+            let timeout = left.map_or(ATTEMPT_TIMEOUT, |left| left.clamp(ATTEMPT_MIN, ATTEMPT_TIMEOUT));
             let failure = match attempt(config, options, timeout, stop)? {
                 Ok(client) => match check_cluster(&client, &options.namespaces) {
                     Ok(()) => return Ok(Self::new(client, config, options, counters)),
