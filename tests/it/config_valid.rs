@@ -137,6 +137,8 @@ format  = "json"
 [kafka.properties]
 "security.protocol" = "SASL_SSL"
 "sasl.password" = "${file:/etc/penstock/kafka.pw}"
+"sasl.username" = "penstock"
+"sasl.mechanism" = "SCRAM-SHA-512"
 
 [aerospike]
 hosts     = "127.0.0.1:3000"
