@@ -15,6 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 
 use crate::broker::committed::is_refusal;
+use crate::broker::joining;
 use crate::broker::latest::{Present, begin_at_end};
 use crate::broker::probe::{ClusterView, ProbeError, probe};
 use crate::broker::producer::{Failing, Producer, ProducerError};
@@ -143,6 +144,7 @@ fn start(
             let exit = match &error {
                 ProbeError::Credentials(_) => Exit::Credentials,
                 ProbeError::Configuration(_) => Exit::Configuration,
+                ProbeError::Listener(complaint) => complaint.exit.unwrap_or(Exit::Unreachable),
                 ProbeError::Unreachable(_) | ProbeError::Stopped => Exit::Unreachable,
             };
             return Err(Failure::new(exit, error));
@@ -458,16 +460,9 @@ impl Service {
                 error!("kafka: the client cannot go on error=\"{error}\"");
                 Some(Exit::Restart)
             }
-            (
-                _,
-                Some(
-                    RDKafkaErrorCode::GroupAuthorizationFailed
-                    | RDKafkaErrorCode::TopicAuthorizationFailed
-                    | RDKafkaErrorCode::ClusterAuthorizationFailed,
-                ),
-            ) => {
-                error!("kafka: access is refused error=\"{error}\"; grant the user READ on the topics and the group");
-                Some(Exit::Credentials)
+            (_, Some(code)) if let Some((exit, cure)) = joining::verdict(code) => {
+                error!("kafka: the group cannot be joined error=\"{error}\" cure=\"{cure}\"");
+                Some(exit)
             }
             // Told by the error callback, with its reason; librdkafka goes on by itself.
             _ => {
@@ -558,10 +553,16 @@ fn fatal_error(code: RDKafkaErrorCode, why: &str) -> Exit {
             );
             Exit::Restart
         }
-        _ => {
-            error!("kafka: the client cannot go on error=\"{why}\"");
-            Exit::Restart
-        }
+        _ => match joining::verdict(code) {
+            Some((exit, cure)) => {
+                error!("kafka: the group cannot be joined error=\"{why}\" cure=\"{cure}\"");
+                exit
+            }
+            None => {
+                error!("kafka: the client cannot go on error=\"{why}\"");
+                Exit::Restart
+            }
+        },
     }
 }
 

@@ -3,11 +3,14 @@
 //! With `worker` and `rebalance` the only code that knows the `rdkafka` crate. Commits no offset and reads no
 //! message: workers do.
 
-pub mod client_errors;
 pub mod commits;
 pub mod committed;
 pub mod context;
+pub mod diagnosis;
+pub mod joining;
 pub mod latest;
+pub mod listener;
+pub mod log;
 pub mod origin;
 pub mod newest;
 pub mod probe;
@@ -15,6 +18,7 @@ pub mod producer;
 #[cfg(feature = "sim")]
 pub mod provoke;
 pub mod survey;
+pub mod symptoms;
 pub mod topic_ids;
 
 use std::sync::Arc;

@@ -12,6 +12,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::connection_config;
 use super::context::log_librdkafka;
+use super::diagnosis::{Complaint, Complaints, Diagnosis};
+use super::log::tell_error;
 use crate::config::model::Kafka;
 use crate::shutdown::Stop;
 
@@ -37,6 +39,8 @@ pub enum ProbeError {
     Credentials(String),
     /// librdkafka refuses the settings.
     Configuration(String),
+    /// What answers is no listener for this client, or refuses it.
+    Listener(Complaint),
     /// Not reachable within `run.start_timeout`, or a topic did not appear.
     Unreachable(String),
     Stopped,
@@ -51,6 +55,7 @@ impl fmt::Display for ProbeError {
                     "kafka refuses access: {why}; check [kafka.properties] and the user's rights"
                 )
             }
+            ProbeError::Listener(complaint) => write!(f, "kafka: {complaint}"),
             ProbeError::Configuration(why) => write!(f, "kafka client settings are refused: {why}"),
             ProbeError::Unreachable(why) => {
                 write!(
@@ -65,11 +70,17 @@ impl fmt::Display for ProbeError {
 
 impl std::error::Error for ProbeError {}
 
-struct ProbeContext;
+struct ProbeContext(Complaints);
 
 impl ClientContext for ProbeContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.hear(message);
         log_librdkafka(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.hear(reason);
+        tell_error(&error, reason);
     }
 }
 
@@ -80,8 +91,9 @@ impl ConsumerContext for ProbeContext {}
 /// # Errors
 /// See [`ProbeError`].
 pub fn probe(kafka: &Kafka, start_timeout: Option<Duration>, stop: &Stop) -> Result<ClusterView, ProbeError> {
+    let mut diagnosis = Diagnosis::new(kafka);
     let consumer: BaseConsumer<ProbeContext> = connection_config(kafka)
-        .create_with_context(ProbeContext)
+        .create_with_context(ProbeContext(diagnosis.complaints()))
         .map_err(|e| ProbeError::Configuration(e.to_string()))?;
     let started = Instant::now();
     let mut last_line: Option<Instant> = None;
@@ -96,12 +108,24 @@ pub fn probe(kafka: &Kafka, start_timeout: Option<Duration>, stop: &Stop) -> Res
             if let Err(KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code)) = event
                 && code == RDKafkaErrorCode::Authentication
             {
-                return Err(ProbeError::Credentials("authentication failed".into()));
+                return Err(diagnosis.refusal().map_or_else(
+                    || ProbeError::Credentials("authentication failed".into()),
+                    ProbeError::Listener,
+                ));
             }
         }
+        let complaint = match failure {
+            Failure::NoAnswer(_) => diagnosis.look(stop),
+            Failure::Refused(_) | Failure::NotYet(_) => None,
+        };
+        let failure = match complaint {
+            Some(complaint) if complaint.exit.is_some() => return Err(ProbeError::Listener(complaint)),
+            Some(complaint) => Failure::NotYet(complaint.to_string()),
+            None => failure,
+        };
         match failure {
             Failure::Refused(why) => return Err(ProbeError::Credentials(why)),
-            Failure::NotYet(why) => {
+            Failure::NotYet(why) | Failure::NoAnswer(why) => {
                 if start_timeout.is_some_and(|limit| started.elapsed() >= limit) {
                     return Err(ProbeError::Unreachable(why));
                 }
@@ -124,6 +148,8 @@ pub fn probe(kafka: &Kafka, start_timeout: Option<Duration>, stop: &Stop) -> Res
 enum Failure {
     Refused(String),
     NotYet(String),
+    /// Not from any broker.
+    NoAnswer(String),
 }
 
 /// `absent`: topics that were not there at any time, grown by those that are not there now.
@@ -141,7 +167,7 @@ fn ask(
     for topic in &kafka.topics {
         let metadata = consumer
             .fetch_metadata(Some(topic), REQUEST_TIMEOUT)
-            .map_err(|e| Failure::NotYet(e.to_string()))?;
+            .map_err(|e| Failure::NoAnswer(e.to_string()))?;
         view.brokers = view.brokers.max(metadata.brokers().len());
         let Some(details) = metadata.topics().iter().find(|t| t.name() == topic) else {
             return Err(Failure::NotYet(format!("topic {topic} is not in the brokers' answer")));

@@ -22,10 +22,12 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::committed::Committed;
 use super::connection_config;
 use super::context::log_librdkafka;
+use super::diagnosis::{Complaints, Diagnosis};
 use super::origin::tagged_topic;
 use super::probe::ProbeError;
 use super::topic_ids::{Owned, TopicId};
 use crate::config::model::Kafka;
+use crate::shutdown::Stop;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of a question that may stay open.
@@ -130,15 +132,16 @@ pub struct KafkaSurvey {
 }
 
 /// With the last thing that librdkafka complained of: a request that is not answered says nothing of why.
-#[derive(Default)]
-struct Asking(Mutex<Option<String>>);
+struct Asking(Mutex<Option<String>>, Complaints);
 
 impl ClientContext for Asking {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.1.hear(message);
         log_librdkafka(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.1.hear(reason);
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
             *self.0.lock() = Some(reason.to_owned());
         }
@@ -159,10 +162,11 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     config.set("enable.auto.commit", "false");
     config.set("enable.auto.offset.store", "false");
     config.set("allow.auto.create.topics", "false");
+    let mut diagnosis = Diagnosis::new(kafka);
     let client: Client = config
-        .create_with_context(Asking::default())
+        .create_with_context(Asking(Mutex::default(), diagnosis.complaints()))
         .map_err(|error| ProbeError::Configuration(error.to_string()))?;
-    let (brokers, answering) = reach(&client, kafka, timeout)?;
+    let (brokers, answering) = reach(&client, kafka, timeout, &mut diagnosis)?;
     let consumed = kafka.topics.iter().map(String::as_str);
     let names: Vec<&str> = consumed.clone().chain(produced.iter().copied()).collect();
     // A broker that does not know of rights may leave that question unanswered, and with it that of the ids.
@@ -204,7 +208,12 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
 }
 
 /// Waits for a broker's first answer: how many brokers there are, and which one it was.
-fn reach(client: &Client, kafka: &Kafka, timeout: Duration) -> Result<(usize, i32), ProbeError> {
+fn reach(
+    client: &Client,
+    kafka: &Kafka,
+    timeout: Duration,
+    diagnosis: &mut Diagnosis,
+) -> Result<(usize, i32), ProbeError> {
     let started = Instant::now();
     let topic = kafka.topics.first().map(String::as_str);
     loop {
@@ -225,10 +234,17 @@ fn reach(client: &Client, kafka: &Kafka, timeout: Duration) -> Result<(usize, i3
                 && code == RDKafkaErrorCode::Authentication
             {
                 let complaint = client.context().0.lock().take();
-                return Err(ProbeError::Credentials(
-                    complaint.unwrap_or_else(|| "authentication failed".into()),
+                return Err(diagnosis.refusal().map_or_else(
+                    || ProbeError::Credentials(complaint.unwrap_or_else(|| "authentication failed".into())),
+                    ProbeError::Listener,
                 ));
             }
+        }
+        let why_not = diagnosis.look(&Stop::new());
+        if let Some(complaint) = &why_not
+            && (complaint.exit.is_some() || started.elapsed() >= timeout)
+        {
+            return Err(ProbeError::Listener(complaint.clone()));
         }
         if started.elapsed() >= timeout {
             let complaint = client.context().0.lock().take();

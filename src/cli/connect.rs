@@ -172,6 +172,11 @@ fn kafka(config: &Config, mapping: &Mapping, timeout: Duration, report: &mut Rep
                     "correct the user, the password or the user's rights",
                 ),
                 ProbeError::Configuration(why) => (Exit::Configuration, why, "correct [kafka.properties]"),
+                ProbeError::Listener(complaint) => {
+                    let exit = complaint.exit.unwrap_or(Exit::Unreachable);
+                    report.fatal(exit, "kafka", &complaint.found, &complaint.cure);
+                    return None;
+                }
                 ProbeError::Unreachable(why) => (
                     Exit::Unreachable,
                     format!("not reached within {timeout:?}: {why}"),

@@ -81,7 +81,12 @@ pub const FOREIGN: &[Foreign] = &[
         "remove it",
     ),
     foreign(
-        &["sasl.login.*", "sasl.kerberos.ticket.*", "metrics.*", "auto.include.jmx.reporter"],
+        &[
+            "sasl.login.*",
+            "sasl.kerberos.ticket.*",
+            "metrics.*",
+            "auto.include.jmx.reporter",
+        ],
         "it is of the Java clients, and has no counterpart in librdkafka",
         "remove it",
     ),
@@ -239,8 +244,16 @@ mod tests {
     fn an_address_that_is_written_for_something_else_is_told_what_would_do() {
         for (list, problem, cure) in [
             ("PLAINTEXT://k:9092", "`PLAINTEXT://`", "brokers = \"k:9092\""),
-            ("plaintext://k:9092,PLAINTEXT://l:9092", "`PLAINTEXT://`", "\"k:9092,l:9092\""),
-            ("SASL_SSL://k:9093", "`SASL_SSL://`", "\"security.protocol\" = \"sasl_ssl\""),
+            (
+                "plaintext://k:9092,PLAINTEXT://l:9092",
+                "`PLAINTEXT://`",
+                "\"k:9092,l:9092\"",
+            ),
+            (
+                "SASL_SSL://k:9093",
+                "`SASL_SSL://`",
+                "\"security.protocol\" = \"sasl_ssl\"",
+            ),
             ("a:9092, ssl://k:9093/", "`SSL://`", "\"a:9092,k:9093\""),
             ("http://k:8082", "web", "kafka-1:9092"),
             ("https://k", "web", "kafka-1:9092"),
@@ -257,7 +270,10 @@ mod tests {
             assert!(said.contains(cure), "{list}: {said}");
             let (found, said) = misread_brokers(list, false).unwrap_or_default();
             for secret in ["k:909", "l:909", "a:1"] {
-                assert!(!found.contains(secret) && !said.contains(secret), "{list}: {found}; {said}");
+                assert!(
+                    !found.contains(secret) && !said.contains(secret),
+                    "{list}: {found}; {said}"
+                );
             }
         }
         for list in ["k:9092", "a b", "k:99999", "::1", "[::1]:9092", ""] {

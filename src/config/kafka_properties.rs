@@ -333,7 +333,8 @@ pub fn read(kafka: &Table<'_>, run: Option<&Run>) -> Properties {
     if kafka.context.faults() == faults {
         let set = |of: &[Property<'_>], not: &[&str]| -> Set {
             let of = both.iter().filter(|each| !not.contains(&each.name.as_str())).chain(of);
-            of.map(|each| (each.name.clone(), (each.value.clone(), each.shown))).collect()
+            of.map(|each| (each.name.clone(), (each.value.clone(), each.shown)))
+                .collect()
         };
         let nodes: Vec<(&str, &Node<'_>)> = both
             .iter()

@@ -1,8 +1,8 @@
 //! What librdkafka's properties say together: whether TLS and login are asked for where they are configured, and whether
 //! librdkafka would start with them.
 //!
-//! Nothing here connects to anything: clients are created without a broker, and without the files of TLS, which need not
-//! be on the machine that checks.
+//! Nothing here connects to anything: clients are created without a broker, and without TLS, whose files need not be on the
+//! machine that checks.
 
 use std::collections::BTreeMap;
 
@@ -17,16 +17,18 @@ use super::reader::Node;
 /// Values by name, and whether faults may show them.
 pub type Set = BTreeMap<String, (String, bool)>;
 
-/// Files and keys: read when the service starts.
-const FILES: &[&str] = &[
-    "ssl.ca.",
-    "ssl.certificate.",
-    "ssl.key.",
-    "ssl.keystore.",
-    "ssl.crl.",
-    "https.ca.",
-    "ssl.engine.",
-    "ssl.providers",
+/// What is left out where librdkafka is tried: judged here, or read from files when the service starts.
+const NOT_TRIED: &[&str] = &[
+    "security.",
+    "sasl.",
+    "enable.sasl.",
+    "ssl.",
+    "enable.ssl.",
+    "https.",
+    "client.id",
+    "client.rack",
+    "group.instance.id",
+    "debug",
 ];
 
 /// Notes what is wrong with the properties of the consumer and of the producer, each name of which has its place in
@@ -35,7 +37,13 @@ pub fn check(consumer: &Set, producer: &Set, own: &[String], nodes: &[(&str, &No
     if nodes.is_empty() {
         return;
     }
-    let place = |name: &str| nodes.iter().rev().find(|(each, _)| *each == name).map(|(_, node)| *node);
+    let place = |name: &str| {
+        nodes
+            .iter()
+            .rev()
+            .find(|(each, _)| *each == name)
+            .map(|(_, node)| *node)
+    };
     let mut is_well = true;
     let mut tell = |name: &str, problem: String, cure: String| {
         if let Some(node) = place(name) {
@@ -53,11 +61,16 @@ pub fn check(consumer: &Set, producer: &Set, own: &[String], nodes: &[(&str, &No
     if !is_well {
         return;
     }
-    for (set, error) in [(consumer, consumer_error(consumer)), (producer, producer_error(producer))] {
+    for (set, error) in [
+        (consumer, consumer_error(consumer)),
+        (producer, producer_error(producer)),
+    ] {
         let Some(error) = error else { continue };
         // librdkafka names the property that it means, and repeats no value of a secret one.
         let named = set.keys().find(|name| error.contains(name.as_str()));
-        let shown = set.values().all(|(value, shown)| *shown || value.is_empty() || !error.contains(value.as_str()));
+        let shown = set
+            .values()
+            .all(|(value, shown)| *shown || value.is_empty() || !error.contains(value.as_str()));
         let Some((_, node)) = nodes
             .iter()
             .find(|(name, _)| named.is_some_and(|named| named == name))
@@ -140,7 +153,9 @@ fn security(set: &Set, tell: &mut dyn FnMut(&str, String, String)) {
         );
     }
     if let Some((value, _)) = set.get("ssl.keystore.location")
-        && [".jks", ".keystore"].iter().any(|end| value.to_ascii_lowercase().ends_with(end))
+        && [".jks", ".keystore"]
+            .iter()
+            .any(|end| value.to_ascii_lowercase().ends_with(end))
     {
         tell(
             "ssl.keystore.location",
@@ -154,8 +169,10 @@ fn security(set: &Set, tell: &mut dyn FnMut(&str, String, String)) {
     match value("sasl.mechanism") {
         None => tell(
             "security.protocol",
-            "asks for a login, and there is no sasl.mechanism; librdkafka's default, Kerberos, is not built in".to_owned(),
-            "write \"sasl.mechanism\" = \"PLAIN\", \"SCRAM-SHA-256\" or \"SCRAM-SHA-512\", whichever the listener has".to_owned(),
+            "asks for a login, and there is no sasl.mechanism; librdkafka's default, Kerberos, is not built in"
+                .to_owned(),
+            "write \"sasl.mechanism\" = \"PLAIN\", \"SCRAM-SHA-256\" or \"SCRAM-SHA-512\", whichever the listener has"
+                .to_owned(),
         ),
         Some("OAUTHBEARER") => {
             // OIDC needs libcurl, which is not linked; without it tokens come from a callback of the program's alone.
@@ -202,27 +219,29 @@ impl ProducerContext for Silent {
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
-fn without_files(set: &Set) -> ClientConfig {
+/// What librdkafka is tried with, if there is anything.
+fn tried(set: &Set) -> Option<ClientConfig> {
     let mut config = ClientConfig::new();
+    let mut is_empty = true;
     for (name, (value, _)) in set {
-        if !FILES.iter().any(|start| name.starts_with(start)) && name != "debug" {
+        if !NOT_TRIED.iter().any(|start| name.starts_with(start)) {
             config.set(name, value);
+            is_empty = false;
         }
     }
-    config
+    (!is_empty).then_some(config)
 }
 
 /// Why librdkafka would not start a consumer.
 fn consumer_error(set: &Set) -> Option<String> {
-    let mut config = without_files(set);
-    config.set("group.id", "none");
+    let config = tried(set)?;
     let created: Result<BaseConsumer<Silent>, KafkaError> = config.create_with_context(Silent);
     created.err().map(why)
 }
 
 /// Why librdkafka would not start a producer.
 fn producer_error(set: &Set) -> Option<String> {
-    let mut config = without_files(set);
+    let mut config = tried(set)?;
     config.set("enable.idempotence", "true");
     config.set("message.timeout.ms", "0");
     let created: Result<BaseProducer<Silent>, KafkaError> = config.create_with_context(Silent);

@@ -249,7 +249,10 @@ fn one_of(value: &str, values: &[&str]) -> Result<(), Misfit> {
         return Ok(());
     }
     let problem = format!("expected one of: {}", values.join(", "));
-    Err(misfit(problem, did_you_mean(&value.to_ascii_lowercase(), values, "write one of")))
+    Err(misfit(
+        problem,
+        did_you_mean(&value.to_ascii_lowercase(), values, "write one of"),
+    ))
 }
 
 fn mechanism(value: &str) -> Result<(), Misfit> {
@@ -310,10 +313,14 @@ mod tests {
             let (Some(name), Some(range)) = (columns.first(), columns.get(2)) else {
                 continue;
             };
-            let kind = line.rsplit_once("*Type: ").map_or("", |(_, kind)| kind.trim_end_matches('*'));
+            let kind = line
+                .rsplit_once("*Type: ")
+                .map_or("", |(_, kind)| kind.trim_end_matches('*'));
             // A topic's property of the same name comes later, and is not the one that is set.
             if !matches!(kind, "" | "pattern list" | "see dedicated API") && !(kind == "string" && range.is_empty()) {
-                theirs.entry((*name).to_owned()).or_insert_with(|| format!("{kind}: {range}"));
+                theirs
+                    .entry((*name).to_owned())
+                    .or_insert_with(|| format!("{kind}: {range}"));
             }
         }
         theirs.remove("builtin.features");

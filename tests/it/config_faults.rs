@@ -592,7 +592,13 @@ fn kafka_is_checked() {
         ),
         (
             "brokers = \"SASL_SSL://a:1\"",
-            (3, "kafka.brokers", "how a broker writes its listeners", "SASL", "\"sasl_ssl\""),
+            (
+                3,
+                "kafka.brokers",
+                "how a broker writes its listeners",
+                "SASL",
+                "\"sasl_ssl\"",
+            ),
         ),
         (
             "topics = \"events\"",

@@ -27,6 +27,7 @@ mod traps;
 mod write_property;
 
 // The whole service.
+mod kafka_faults;
 mod membership;
 mod pipeline;
 mod process;
