@@ -81,7 +81,7 @@ impl Port {
         let turn = AtomicUsize::new(0);
         Port::serve(move |stream| {
             let _ = stream.read(&mut [0; 256]);
-            if turn.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+            if turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
                 let _ = stream.write_all(b"\xff\xff\xff\xff\xff\xff\xff\xff");
             }
         })

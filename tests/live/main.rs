@@ -7,6 +7,7 @@
 mod support;
 
 mod connect;
+mod kafka_faults;
 mod members;
 mod producer;
 mod publish;
