@@ -461,7 +461,7 @@ impl Service {
                 Some(Exit::Restart)
             }
             (_, Some(code)) if let Some((exit, cure)) = joining::verdict(code) => {
-                error!("kafka: the group cannot be joined error=\"{error}\" cure=\"{cure}\"");
+                cannot_join(exit, &error.to_string(), cure);
                 Some(exit)
             }
             // Told by the error callback, with its reason; librdkafka goes on by itself.
@@ -533,6 +533,14 @@ fn by_reason(rejects: &Rejects) -> String {
     }
 }
 
+fn cannot_join(exit: Exit, error: &str, cure: &str) {
+    let what = match exit {
+        Exit::Credentials => "access is refused",
+        _ => "the group cannot be joined",
+    };
+    error!("kafka: {what} error=\"{error}\" cure=\"{cure}\"");
+}
+
 /// What librdkafka cannot go on from.
 fn fatal_error(code: RDKafkaErrorCode, why: &str) -> Exit {
     match code {
@@ -555,7 +563,7 @@ fn fatal_error(code: RDKafkaErrorCode, why: &str) -> Exit {
         }
         _ => match joining::verdict(code) {
             Some((exit, cure)) => {
-                error!("kafka: the group cannot be joined error=\"{why}\" cure=\"{cure}\"");
+                cannot_join(exit, why, cure);
                 exit
             }
             None => {

@@ -24,6 +24,8 @@ use crate::shutdown::Stop;
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// So long their answers are waited for; host names may take longer to look up.
 const LOOK_MAX: Duration = Duration::from_secs(5);
+/// So much longer than its deadline a look may take, or it would see nothing.
+const LATE_MAX: Duration = Duration::from_secs(1);
 /// How soon a stop is seen meanwhile.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -84,14 +86,16 @@ impl Diagnosis {
         self.complaints.clone()
     }
 
-    /// Why nobody answers, as far as it can be told. Asks the ports where that was not done lately, which takes seconds.
-    pub fn look(&mut self, stop: &Stop) -> Option<Complaint> {
+    /// Why nobody answers, as far as it can be told. Asks the ports where that was not done lately, which takes seconds,
+    /// but not much longer than until `deadline`.
+    pub fn look(&mut self, deadline: Option<Instant>, stop: &Stop) -> Option<Complaint> {
         if let Some((at, found)) = &self.looked
             && at.elapsed() < LOOK_INTERVAL
         {
             return self.judge(found);
         }
-        let found = listeners(&self.addresses, stop);
+        let limit = deadline.map_or(LOOK_MAX, |at| at.saturating_duration_since(Instant::now()) + LATE_MAX);
+        let found = listeners(&self.addresses, LOOK_MAX.min(limit), stop);
         debug!("kafka: asked the ports directly found={found:?}");
         let complaint = self.judge(&found);
         self.looked = Some((Instant::now(), found));
@@ -155,7 +159,7 @@ impl Diagnosis {
 }
 
 /// What answers at each address, as far as it is known in time.
-fn listeners(addresses: &[String], stop: &Stop) -> BTreeMap<String, Listener> {
+fn listeners(addresses: &[String], limit: Duration, stop: &Stop) -> BTreeMap<String, Listener> {
     let (sender, receiver) = bounded(addresses.len());
     for address in addresses.iter().cloned() {
         let sender = sender.clone();
@@ -169,7 +173,7 @@ fn listeners(addresses: &[String], stop: &Stop) -> BTreeMap<String, Listener> {
         }
     }
     drop(sender);
-    let deadline = Instant::now() + LOOK_MAX;
+    let deadline = Instant::now() + limit;
     let mut found = BTreeMap::new();
     while !stop.requested() && Instant::now() < deadline {
         match receiver.recv_timeout(GLANCE) {
@@ -266,6 +270,11 @@ fn misfit(listener: &Listener, client: Security, mechanism: Option<&str>) -> Opt
         Listener::Unreached(why) => symptom(
             format!("not reached: {why}"),
             "start the broker, or correct kafka.brokers".to_owned(),
+            None,
+        ),
+        Listener::Unresolved(why) => symptom(
+            format!("the host name does not resolve: {why}"),
+            "correct it in kafka.brokers, or the name server".to_owned(),
             None,
         ),
         Listener::Tls | Listener::Kafka(_) => None,

@@ -22,6 +22,7 @@ use super::commits::commit_by;
 use super::committed::is_refusal;
 use super::connection_config;
 use super::context::log_librdkafka;
+use super::log::tell_error;
 use super::origin::offset_tag;
 use super::topic_ids::TopicIds;
 use crate::config::model::Kafka;
@@ -39,6 +40,10 @@ struct Outside;
 impl ClientContext for Outside {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log_librdkafka(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tell_error(&error, reason);
     }
 }
 

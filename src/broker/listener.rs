@@ -33,6 +33,8 @@ pub enum Listener {
     Unknown,
     /// Nobody is there: the reason.
     Unreached(String),
+    /// The host name has no address: the reason.
+    Unresolved(String),
 }
 
 /// What a broker's listener says of logging in.
@@ -49,6 +51,9 @@ pub enum Login {
 /// Looks what answers at `address` (`host:port`). Blocks for a few seconds at most, and for as long as the host name is
 /// looked up.
 pub fn look(address: &str) -> Listener {
+    if let Err(error) = address.to_socket_addrs() {
+        return Listener::Unresolved(error.to_string());
+    }
     let stream = match connect(address) {
         Ok(stream) => stream,
         Err(error) => return Listener::Unreached(error.to_string()),

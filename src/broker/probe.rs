@@ -115,7 +115,7 @@ pub fn probe(kafka: &Kafka, start_timeout: Option<Duration>, stop: &Stop) -> Res
             }
         }
         let complaint = match failure {
-            Failure::NoAnswer(_) => diagnosis.look(stop),
+            Failure::NoAnswer(_) => diagnosis.look(start_timeout.map(|limit| started + limit), stop),
             Failure::Refused(_) | Failure::NotYet(_) => None,
         };
         let failure = match complaint {

@@ -240,7 +240,7 @@ fn reach(
                 ));
             }
         }
-        let why_not = diagnosis.look(&Stop::new());
+        let why_not = diagnosis.look(Some(started + timeout), &Stop::new());
         if let Some(complaint) = &why_not
             && (complaint.exit.is_some() || started.elapsed() >= timeout)
         {

@@ -50,6 +50,7 @@ pub fn read(text: &str) -> Option<Symptom> {
         .or_else(|| tls(text))
         .or_else(|| answer(text))
         .or_else(|| connection(text))
+        .or_else(|| group(text))
 }
 
 /// `rdkafka_broker.c`, `rd_kafka_broker_handle_SaslHandshake`; `rdkafka_request.c`, `rd_kafka_handle_SaslAuthenticate`.
@@ -227,6 +228,17 @@ fn connection(text: &str) -> Option<Symptom> {
         return guess(
             "nobody listens on this port",
             "start the broker, or correct the address, in kafka.brokers or in the brokers' advertised.listeners",
+        );
+    }
+    None
+}
+
+/// What `joining` lets pass.
+fn group(text: &str) -> Option<Symptom> {
+    if text.contains("group has reached maximum size") || text.contains("GroupMaxSizeReached") {
+        return guess(
+            "the group has as many members as the brokers allow",
+            "raise group.max.size at the brokers, or stop a member of the group",
         );
     }
     None
