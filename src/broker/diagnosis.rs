@@ -268,7 +268,7 @@ fn misfit(listener: &Listener, client: Security, mechanism: Option<&str>) -> Opt
             None,
         ),
         Listener::Unreached(why) => symptom(
-            format!("not reached: {why}"),
+            why.clone(),
             "start the broker, or correct kafka.brokers".to_owned(),
             None,
         ),

@@ -173,8 +173,15 @@ fn kafka(config: &Config, mapping: &Mapping, timeout: Duration, report: &mut Rep
                 ),
                 ProbeError::Configuration(why) => (Exit::Configuration, why, "correct [kafka.properties]"),
                 ProbeError::Listener(complaint) => {
-                    let exit = complaint.exit.unwrap_or(Exit::Unreachable);
-                    report.fatal(exit, "kafka", &complaint.found, &complaint.cure);
+                    let (exit, found) = match complaint.exit {
+                        Some(exit) => (exit, complaint.found),
+                        // It may yet answer.
+                        None => (
+                            Exit::Unreachable,
+                            format!("not reached within {timeout:?}: {}", complaint.found),
+                        ),
+                    };
+                    report.fatal(exit, "kafka", &found, &complaint.cure);
                     return None;
                 }
                 ProbeError::Unreachable(why) => (
