@@ -15,6 +15,7 @@ mod support;
 mod config_doc;
 mod config_faults;
 mod config_valid;
+mod kafka_properties;
 mod schema;
 
 // Decoding, conditions, mapping.
