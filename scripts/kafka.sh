@@ -8,6 +8,9 @@
 #   scripts/kafka.sh env                the line for `eval`, exported
 #   scripts/kafka.sh topic NAME PARTITIONS [key=value…]
 #
+# Beside the plain listener it has one with a login (LOGIN: SASL PLAIN, user "me", password "right") and one with TLS (TLS:
+# .cache/kafka/tls/ca.pem), on ports that $KAFKA_DIR/server.properties names.
+#
 # Each start has fresh data on fresh ports. With --keep it is the same broker again, same data and port: for tests in
 # which a broker goes away and comes back.
 #
@@ -27,6 +30,7 @@ dir=${KAFKA_DIR:-$root/.cache/kafka/broker}
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 jars=$root/.cache/kafka/jars
+tls=$root/.cache/kafka/tls
 config=$dir/server.properties
 pid_file=$dir/pid
 start_timeout_s=${KAFKA_START_TIMEOUT:-60}
@@ -137,6 +141,27 @@ fetch_jars() {
   mv "$fresh" "$jars"
 }
 
+# A key and a certificate for 127.0.0.1, once for all instances: in broker.p12 for the broker, in ca.pem for clients.
+make_certificate() {
+  [[ -s $tls/ca.pem ]] && return
+  local keytool fresh
+  keytool=$(dirname "$java")/keytool
+  [[ -x $keytool ]] || keytool=keytool
+  mkdir -p "$root/.cache/kafka"
+  fresh=$(mktemp -d "$root/.cache/kafka/tls.XXXXXX")
+  {
+    "$keytool" -genkeypair -alias broker -keyalg EC -groupname secp256r1 -dname CN=penstock-test -validity 3650 \
+      -ext san=ip:127.0.0.1,dns:localhost -storetype PKCS12 -keystore "$fresh/broker.p12" -storepass penstock &&
+      "$keytool" -exportcert -rfc -alias broker -keystore "$fresh/broker.p12" -storepass penstock -file "$fresh/ca.pem"
+  } >"$fresh/log" 2>&1 </dev/null || {
+    cat "$fresh/log" >&2
+    rm -rf "$fresh"
+    fail "keytool could not make a certificate"
+  }
+  rm -rf "$tls"
+  mv "$fresh" "$tls"
+}
+
 port_is_free() {
   ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
@@ -147,7 +172,7 @@ free_port() {
   local candidate
   for _ in {1..50}; do
     candidate=$((15000 + RANDOM % 15000))
-    if [[ $candidate != "${1-}" ]] && port_is_free "$candidate"; then
+    if [[ " $* " != *" $candidate "* ]] && port_is_free "$candidate"; then
       echo "$candidate"
       return
     fi
@@ -165,15 +190,20 @@ run_java() {
 
 # Data and configuration of a new broker.
 prepare() {
-  local controller_port cluster_id
+  local controller_port login_port tls_port cluster_id listeners
   rm -rf "$dir/data" "$dir/logs" "$config"
   mkdir -p "$dir/data" "$dir/logs"
   port=${KAFKA_PORT:-$(free_port)}
   controller_port=$(free_port "$port")
+  login_port=$(free_port "$port" "$controller_port")
+  tls_port=$(free_port "$port" "$controller_port" "$login_port")
+  listeners="BROKER://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port"
+  listeners+=",LOGIN://127.0.0.1:$login_port,TLS://127.0.0.1:$tls_port"
   {
     cat "$root/scripts/kafka/server.properties"
-    echo "listeners=BROKER://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port"
-    echo "advertised.listeners=BROKER://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port"
+    echo "listeners=$listeners"
+    echo "advertised.listeners=$listeners"
+    echo "listener.name.tls.ssl.keystore.location=$tls/broker.p12"
     echo "controller.quorum.voters=1@127.0.0.1:$controller_port"
     echo "log.dirs=$dir/data"
   } >"$config"
@@ -253,6 +283,7 @@ start() {
   "$root/scripts/setup.sh" kafka
   java=$(find_java) || fail "no Java $JAVA_VERSION_MIN or newer"
   fetch_jars
+  make_certificate
 
   if [[ $keep == yes && -r $config && -d $dir/data ]]; then
     port=$(configured_port)

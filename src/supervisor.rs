@@ -16,6 +16,7 @@ use rdkafka::message::Message as _;
 
 use crate::beginning::Beginning;
 use crate::broker::committed::{LookUpError, is_refusal, look_up};
+use crate::broker::joining;
 use crate::broker::latest::{LatestError, Present, begin_at_end};
 use crate::broker::leaders::LeaderLines;
 use crate::broker::probe::{ClusterView, ProbeError, probe};
@@ -148,6 +149,7 @@ fn start(
             let exit = match &error {
                 ProbeError::Credentials(_) => Exit::Credentials,
                 ProbeError::Configuration(_) => Exit::Configuration,
+                ProbeError::Listener(complaint) => complaint.exit.unwrap_or(Exit::Unreachable),
                 ProbeError::Unreachable(_) | ProbeError::Advertised(_) | ProbeError::Stopped => Exit::Unreachable,
             };
             return Err(Failure::new(exit, error));
@@ -543,16 +545,9 @@ impl Service {
                 error!("kafka: the client cannot go on error=\"{error}\"");
                 Some(Exit::Restart)
             }
-            (
-                _,
-                Some(
-                    RDKafkaErrorCode::GroupAuthorizationFailed
-                    | RDKafkaErrorCode::TopicAuthorizationFailed
-                    | RDKafkaErrorCode::ClusterAuthorizationFailed,
-                ),
-            ) => {
-                error!("kafka: access is refused error=\"{error}\"; grant the user READ on the topics and the group");
-                Some(Exit::Credentials)
+            (_, Some(code)) if let Some((exit, cure)) = joining::verdict(code) => {
+                cannot_join(exit, &error.to_string(), cure);
+                Some(exit)
             }
             // Told by the error callback, with its reason; librdkafka goes on by itself.
             _ => {
@@ -623,6 +618,14 @@ fn by_reason(rejects: &Rejects) -> String {
     }
 }
 
+fn cannot_join(exit: Exit, error: &str, cure: &str) {
+    let what = match exit {
+        Exit::Credentials => "access is refused",
+        _ => "the group cannot be joined",
+    };
+    error!("kafka: {what} error=\"{error}\" cure=\"{cure}\"");
+}
+
 /// What librdkafka cannot go on from.
 fn fatal_error(code: RDKafkaErrorCode, why: &str) -> Exit {
     match code {
@@ -643,10 +646,16 @@ fn fatal_error(code: RDKafkaErrorCode, why: &str) -> Exit {
             );
             Exit::Restart
         }
-        _ => {
-            error!("kafka: the client cannot go on error=\"{why}\"");
-            Exit::Restart
-        }
+        _ => match joining::verdict(code) {
+            Some((exit, cure)) => {
+                cannot_join(exit, why, cure);
+                exit
+            }
+            None => {
+                error!("kafka: the client cannot go on error=\"{why}\"");
+                Exit::Restart
+            }
+        },
     }
 }
 

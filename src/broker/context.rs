@@ -16,11 +16,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance}
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::advertised::named;
-use super::client_errors::ClientErrors;
 use super::commits::FailedCommits;
 use super::committed::{Committed, LookUpError, look_up};
 use super::leaders::{Leaders, Waiting};
+use super::log::tell_error;
+pub(super) use super::log::tell_line as log_librdkafka;
 use super::origin::Start;
 use super::{Consumer, Partition};
 use crate::beginning::Known;
@@ -40,7 +40,6 @@ pub struct Context {
     counters: Arc<Counters>,
     statistics: Mutex<Option<Statistics>>,
     failed_commits: FailedCommits,
-    errors: ClientErrors,
     stop: Stop,
     /// No worker is started any more.
     is_leaving: AtomicBool,
@@ -107,7 +106,6 @@ impl Context {
             counters,
             statistics: Mutex::default(),
             failed_commits: FailedCommits::default(),
-            errors: ClientErrors::default(),
             stop,
             is_leaving: AtomicBool::new(false),
             start_limit: OnceLock::new(),
@@ -275,7 +273,7 @@ impl ClientContext for Context {
         match error.rdkafka_error_code() {
             // Told by its worker, with what is gone.
             Some(RDKafkaErrorCode::AutoOffsetReset) => debug!("kafka: {error} reason=\"{reason}\""),
-            _ => self.errors.tell(&error, &named(reason)),
+            _ => tell_error(&error, reason),
         }
     }
 }
@@ -361,19 +359,6 @@ pub(super) fn summary(partitions: &[Partition]) -> String {
         rest = later;
     }
     text
-}
-
-pub(super) fn log_librdkafka(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    let level = match level {
-        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-            // librdkafka calls every broken connection an error; it connects again, and nothing is lost by it.
-            log::Level::Warn
-        }
-        RDKafkaLogLevel::Warning => log::Level::Warn,
-        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => log::Level::Info,
-        RDKafkaLogLevel::Debug => log::Level::Debug,
-    };
-    log::log!(target: "librdkafka", level, "{facility} {message}");
 }
 
 fn read_statistics(statistics: &[u8]) -> Result<Statistics, serde_json::Error> {

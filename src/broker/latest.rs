@@ -21,6 +21,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::commits::commit_by;
 use super::committed::is_refusal;
 use super::context::log_librdkafka;
+use super::log::tell_error;
 use super::origin::offset_tag;
 use super::topic_ids::TopicIds;
 use super::{advertised, connection_config};
@@ -40,6 +41,10 @@ struct Outside;
 impl ClientContext for Outside {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log_librdkafka(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tell_error(&error, reason);
     }
 }
 

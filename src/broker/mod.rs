@@ -4,12 +4,15 @@
 //! message: workers do.
 
 pub mod advertised;
-pub mod client_errors;
 pub mod commits;
 pub mod committed;
 pub mod context;
+pub mod diagnosis;
+pub mod joining;
 pub mod latest;
 pub mod leaders;
+pub mod listener;
+pub mod log;
 pub mod origin;
 pub mod newest;
 pub mod probe;
@@ -17,6 +20,7 @@ pub mod producer;
 #[cfg(feature = "sim")]
 pub mod provoke;
 pub mod survey;
+pub mod symptoms;
 pub mod topic_ids;
 
 use std::sync::Arc;

@@ -14,6 +14,8 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use super::advertised::{self, Answers, Brokers, Unreached};
 use super::connection_config;
 use super::context::log_librdkafka;
+use super::diagnosis::{Complaint, Complaints, Diagnosis};
+use super::log::tell_error;
 use crate::config::model::Kafka;
 use crate::ops::start_limit::StartLimit;
 use crate::shutdown::Stop;
@@ -44,6 +46,8 @@ pub enum ProbeError {
     Credentials(String),
     /// librdkafka refuses the settings.
     Configuration(String),
+    /// What answers is no listener for this client, or refuses it.
+    Listener(Complaint),
     /// Not reachable within `run.start_timeout`, or a topic did not appear.
     Unreachable(String),
     /// No leader of a partition was reachable within it at the address that the brokers give. With the cure.
@@ -60,6 +64,7 @@ impl fmt::Display for ProbeError {
                     "kafka refuses access: {why}; check [kafka.properties] and the user's rights"
                 )
             }
+            ProbeError::Listener(complaint) => write!(f, "kafka: {complaint}"),
             ProbeError::Configuration(why) => write!(f, "kafka client settings are refused: {why}"),
             ProbeError::Unreachable(why) => {
                 write!(
@@ -75,11 +80,17 @@ impl fmt::Display for ProbeError {
 
 impl std::error::Error for ProbeError {}
 
-struct ProbeContext;
+struct ProbeContext(Complaints);
 
 impl ClientContext for ProbeContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.hear(message);
         log_librdkafka(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.hear(reason);
+        tell_error(&error, reason);
     }
 }
 
@@ -93,8 +104,9 @@ impl ConsumerContext for ProbeContext {}
 /// # Errors
 /// See [`ProbeError`].
 pub fn probe(kafka: &Kafka, limit: &StartLimit, stop: &Stop) -> Result<ClusterView, ProbeError> {
-    let mut consumer = client(kafka)?;
-    let found = until_ready(&mut consumer, kafka, limit, stop);
+    let mut diagnosis = Diagnosis::new(kafka);
+    let mut consumer = client(kafka, &diagnosis)?;
+    let found = until_ready(&mut consumer, kafka, &mut diagnosis, limit, stop);
     leave_behind(consumer);
     found
 }
@@ -102,6 +114,7 @@ pub fn probe(kafka: &Kafka, limit: &StartLimit, stop: &Stop) -> Result<ClusterVi
 fn until_ready(
     consumer: &mut BaseConsumer<ProbeContext>,
     kafka: &Kafka,
+    diagnosis: &mut Diagnosis,
     limit: &StartLimit,
     stop: &Stop,
 ) -> Result<ClusterView, ProbeError> {
@@ -119,12 +132,24 @@ fn until_ready(
             if let Err(KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code)) = event
                 && code == RDKafkaErrorCode::Authentication
             {
-                return Err(ProbeError::Credentials("authentication failed".into()));
+                return Err(diagnosis.refusal().map_or_else(
+                    || ProbeError::Credentials("authentication failed".into()),
+                    ProbeError::Listener,
+                ));
             }
         }
+        let complaint = match failure {
+            Failure::NoAnswer(_) => diagnosis.look(limit.left().map(|left| Instant::now() + left), stop),
+            Failure::Refused(_) | Failure::NotYet(_) => None,
+        };
+        let failure = match complaint {
+            Some(complaint) if complaint.exit.is_some() => return Err(ProbeError::Listener(complaint)),
+            Some(complaint) => Failure::not_yet(complaint),
+            None => failure,
+        };
         match failure {
             Failure::Refused(why) => return Err(ProbeError::Credentials(why)),
-            Failure::NotYet(error) => {
+            Failure::NotYet(error) | Failure::NoAnswer(error) => {
                 if limit.is_over() {
                     // The last attempt had little time.
                     return Err(advertised.map_or(error, ProbeError::Advertised));
@@ -135,7 +160,7 @@ fn until_ready(
                 if let ProbeError::Advertised(why) = &error {
                     advertised = Some(why.clone());
                     // This one may never ask the hosts of the configuration again.
-                    leave_behind(std::mem::replace(consumer, client(kafka)?));
+                    leave_behind(std::mem::replace(consumer, client(kafka, diagnosis)?));
                 }
                 if last_line.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
                     warn!(
@@ -153,8 +178,8 @@ fn until_ready(
     }
 }
 
-fn client(kafka: &Kafka) -> Result<BaseConsumer<ProbeContext>, ProbeError> {
-    let client = connection_config(kafka).create_with_context(ProbeContext);
+fn client(kafka: &Kafka, diagnosis: &Diagnosis) -> Result<BaseConsumer<ProbeContext>, ProbeError> {
+    let client = connection_config(kafka).create_with_context(ProbeContext(diagnosis.complaints()));
     client.map_err(|e| ProbeError::Configuration(e.to_string()))
 }
 
@@ -177,6 +202,8 @@ enum Failure {
     Refused(String),
     /// What it is if it stays so.
     NotYet(ProbeError),
+    /// Not from any broker.
+    NoAnswer(ProbeError),
 }
 
 impl Failure {
@@ -209,7 +236,8 @@ fn ask(
             Err(error) => {
                 // For a topic behind the first one: the brokers that were told of with that one.
                 let answers = brokers.ask(consumer, &brokers.all(), &topics, limit, stop);
-                return Err(none_reached(&answers).unwrap_or_else(|| Failure::not_yet(error)));
+                let no_answer = || Failure::NoAnswer(ProbeError::Unreachable(error.to_string()));
+                return Err(none_reached(&answers).unwrap_or_else(no_answer));
             }
         };
         brokers.take(&metadata);

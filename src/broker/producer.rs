@@ -29,10 +29,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig};
 
-use super::advertised::named;
-use super::client_errors::ClientErrors;
 use super::connection_config_of;
 use super::context::log_librdkafka;
+use super::log::tell_error;
 use crate::config::model::Kafka;
 use crate::ops::memory::{MemoryPlan, PRODUCED_MESSAGE_BYTES};
 use crate::ops::start_limit::StartLimit;
@@ -374,7 +373,7 @@ impl ClientContext for Callbacks {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.errors.tell(&error, &named(reason));
+        tell_error(&error, reason);
     }
 }
 
@@ -425,7 +424,6 @@ struct Flow {
     share_bytes: u64,
     stored: AtomicU64,
     state: Mutex<FlowState>,
-    errors: ClientErrors,
 }
 
 #[derive(Debug, Default)]
@@ -463,7 +461,6 @@ impl Flow {
             share_bytes: queue_bytes / workers.max(1),
             stored: AtomicU64::new(0),
             state: Mutex::default(),
-            errors: ClientErrors::default(),
         }
     }
 

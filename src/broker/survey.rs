@@ -23,6 +23,7 @@ use super::advertised::{Brokers, COORDINATOR, Unreached, named};
 use super::committed::Committed;
 use super::connection_config;
 use super::context::log_librdkafka;
+use super::diagnosis::{Complaints, Diagnosis};
 use super::origin::tagged_topic;
 use super::probe::ProbeError;
 use super::topic_ids::{Owned, TopicId, serve};
@@ -135,19 +136,21 @@ pub struct KafkaSurvey {
 }
 
 /// With the last thing that librdkafka complained of: a request that is not answered says nothing of why.
-#[derive(Default)]
 struct Asking {
     complaint: Mutex<Option<String>>,
     /// About the group's coordinator.
     coordinator: Mutex<Option<String>>,
+    complaints: Complaints,
 }
 
 impl ClientContext for Asking {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.complaints.hear(message);
         log_librdkafka(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.complaints.hear(reason);
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
             *self.complaint.lock() = Some(reason.to_owned());
         }
@@ -171,12 +174,17 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     config.set("enable.auto.commit", "false");
     config.set("enable.auto.offset.store", "false");
     config.set("allow.auto.create.topics", "false");
+    let mut diagnosis = Diagnosis::new(kafka);
     let client: Client = config
-        .create_with_context(Asking::default())
+        .create_with_context(Asking {
+            complaint: Mutex::default(),
+            coordinator: Mutex::default(),
+            complaints: diagnosis.complaints(),
+        })
         .map_err(|error| ProbeError::Configuration(error.to_string()))?;
     let mut brokers = Brokers::default();
     // Of the first answer already: where no broker is reached at its own address, there may be no second one.
-    brokers.take(&reach(&client, kafka, timeout)?);
+    brokers.take(&reach(&client, kafka, timeout, &mut diagnosis)?);
     let consumed = kafka.topics.iter().map(String::as_str);
     let names: Vec<&str> = consumed.clone().chain(produced.iter().copied()).collect();
     let answers = brokers.ask(&client, &brokers.all(), &names, &StartLimit::none(), &Stop::new());
@@ -250,7 +258,7 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
 }
 
 /// Waits for a broker's first answer.
-fn reach(client: &Client, kafka: &Kafka, timeout: Duration) -> Result<Metadata, ProbeError> {
+fn reach(client: &Client, kafka: &Kafka, timeout: Duration, diagnosis: &mut Diagnosis) -> Result<Metadata, ProbeError> {
     let started = Instant::now();
     let topic = kafka.topics.first().map(String::as_str);
     loop {
@@ -266,10 +274,17 @@ fn reach(client: &Client, kafka: &Kafka, timeout: Duration) -> Result<Metadata, 
                 && code == RDKafkaErrorCode::Authentication
             {
                 let complaint = client.context().complaint.lock().take();
-                return Err(ProbeError::Credentials(
-                    complaint.unwrap_or_else(|| "authentication failed".into()),
+                return Err(diagnosis.refusal().map_or_else(
+                    || ProbeError::Credentials(complaint.unwrap_or_else(|| "authentication failed".into())),
+                    ProbeError::Listener,
                 ));
             }
+        }
+        let why_not = diagnosis.look(Some(started + timeout), &Stop::new());
+        if let Some(complaint) = &why_not
+            && (complaint.exit.is_some() || started.elapsed() >= timeout)
+        {
+            return Err(ProbeError::Listener(complaint.clone()));
         }
         if started.elapsed() >= timeout {
             let complaint = client.context().complaint.lock().take();

@@ -172,6 +172,18 @@ fn kafka(config: &Config, mapping: &Mapping, timeout: Duration, report: &mut Rep
                     "correct the user, the password or the user's rights",
                 ),
                 ProbeError::Configuration(why) => (Exit::Configuration, why, "correct [kafka.properties]"),
+                ProbeError::Listener(complaint) => {
+                    let (exit, found) = match complaint.exit {
+                        Some(exit) => (exit, complaint.found),
+                        // It may yet answer.
+                        None => (
+                            Exit::Unreachable,
+                            format!("not reached within {timeout:?}: {}", complaint.found),
+                        ),
+                    };
+                    report.fatal(exit, "kafka", &found, &complaint.cure);
+                    return None;
+                }
                 ProbeError::Unreachable(why) => (
                     Exit::Unreachable,
                     format!("not reached within {timeout:?}: {why}"),

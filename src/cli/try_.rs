@@ -180,6 +180,7 @@ impl Trial<'_> {
                 return Some(match error {
                     ProbeError::Credentials(_) => Exit::Credentials,
                     ProbeError::Configuration(_) => Exit::Configuration,
+                    ProbeError::Listener(complaint) => complaint.exit.unwrap_or(Exit::Unreachable),
                     ProbeError::Unreachable(_) | ProbeError::Advertised(_) | ProbeError::Stopped => Exit::Unreachable,
                 });
             }

@@ -12,6 +12,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 use toml::de::DeValue;
 
+use super::kafka_foreign::foreign_name;
+use super::kafka_together::{self, Set};
+use super::kafka_types;
 use super::keys;
 use super::model::Run;
 use super::reader::{Node, did_you_mean};
@@ -314,15 +317,36 @@ struct Property<'a> {
     /// Its first name, if it has two.
     name: String,
     value: String,
+    /// Faults may show the value.
+    shown: bool,
     node: Node<'a>,
 }
 
 /// The properties of `[kafka]`, those that may be set.
 pub fn read(kafka: &Table<'_>, run: Option<&Run>) -> Properties {
+    let faults = kafka.context.faults();
     let both = section(kafka, "properties", Side::Both);
     let consumer = section(kafka, "consumer", Side::Consumer);
     let producer = section(kafka, "producer", Side::Producer);
     check_together(both.iter().chain(&consumer), run);
+    // What is faulty by itself would be told once more.
+    if kafka.context.faults() == faults {
+        let set = |of: &[Property<'_>], not: &[&str]| -> Set {
+            let of = both.iter().filter(|each| !not.contains(&each.name.as_str())).chain(of);
+            of.map(|each| (each.name.clone(), (each.value.clone(), each.shown)))
+                .collect()
+        };
+        let nodes: Vec<(&str, &Node<'_>)> = both
+            .iter()
+            .chain(&consumer)
+            .chain(&producer)
+            .map(|each| (each.name.as_str(), &each.node))
+            .collect();
+        let of_consumer = set(&consumer, PRODUCER_ONLY);
+        let own = |of: &[Property<'_>]| of.iter().map(|each| each.name.clone()).collect::<Vec<_>>();
+        let of_producer = set(&producer, CONSUMER_ONLY);
+        kafka_together::check(&of_consumer, &of_producer, &own(&producer), &nodes);
+    }
     let mut properties = Properties::default();
     for Property { name, value, .. } in both {
         if !PRODUCER_ONLY.contains(&name.as_str()) {
@@ -394,6 +418,10 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
         node.fault_unshown("is a property of the consumer", "write it in [kafka.consumer]");
         return None;
     }
+    if let Some(foreign) = foreign_name(name) {
+        node.fault_unshown(format!("is not librdkafka's: {}", foreign.reason), foreign.cure);
+        return None;
+    }
     let mut shown = !shy;
     let value = match node.value() {
         DeValue::String(_) => {
@@ -415,6 +443,10 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
             return None;
         }
     };
+    if let Err(misfit) = kafka_types::check(name, &value, shown) {
+        node.fault(misfit.problem, misfit.cure);
+        return None;
+    }
     let mut config = ClientConfig::new();
     config.set(name, value.as_str());
     match config.create_native_config() {
@@ -454,6 +486,7 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
     Some(Property {
         name: name.to_owned(),
         value,
+        shown,
         node,
     })
 }
@@ -474,7 +507,7 @@ fn refusal(name: &str, side: Side) -> Option<&'static Refused> {
 
 /// Whether the value is never shown.
 fn is_secret(name: &str) -> bool {
-    name.starts_with("sasl.")
+    (name.starts_with("sasl.") && !name.starts_with("sasl.mechanism"))
         || ["password", "passphrase", "secret", "key", ".pem", "token"]
             .iter()
             .any(|word| name.contains(word))

@@ -36,6 +36,12 @@ pub mod cel;
 pub mod schema;
 // Which librdkafka properties may be set, and why not the others.
 pub mod kafka_properties;
+// What integers, booleans and names of librdkafka's properties are.
+pub mod kafka_types;
+// Names and addresses that are written as for Kafka's Java clients or its brokers.
+pub mod kafka_foreign;
+// What librdkafka's properties say together: TLS, login, and what it refuses to start with.
+pub mod kafka_together;
 // `[[route]]`.
 mod route;
 // `[[route.write]]`: which record, its life, and what becomes of it.

@@ -78,6 +78,11 @@ impl<'a> Context<'a> {
         self.line_starts.partition_point(|start| *start <= at)
     }
 
+    /// How many faults there are so far.
+    pub fn faults(&self) -> usize {
+        self.noted.borrow().len()
+    }
+
     /// `absence`: something is not there.
     pub fn note(&self, at: usize, fault: Fault, absence: bool) {
         self.noted.borrow_mut().push(Noted { fault, at, absence });

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::kafka_foreign::misread_brokers;
 use super::kafka_properties;
 use super::keys;
 use super::model::{Aerospike, Config, Format, Kafka, OffsetGone, Route, Run, Secret, StallAction, Start};
@@ -162,13 +163,7 @@ fn human(duration: Duration) -> String {
 fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<'a>, Text)>) {
     let brokers = table
         .required("brokers", "name the cluster, e.g. brokers = \"127.0.0.1:9092\"")
-        .and_then(|node| {
-            hosts(
-                node,
-                KAFKA_PORT,
-                "write host:port, comma-separated; TLS and passwords are kafka.properties' matter",
-            )
-        });
+        .and_then(brokers);
     let topics = topics(table);
     let group = match table.get("group") {
         None => keys::KAFKA
@@ -215,6 +210,21 @@ fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<
         })
     })();
     (kafka, topics)
+}
+
+fn brokers(node: &Node<'_>) -> Option<String> {
+    let text = node.text()?;
+    match names::hosts(&text.value, KAFKA_PORT) {
+        Ok(hosts) => Some(hosts),
+        Err(problem) => {
+            let (problem, cure) = misread_brokers(&text.value, !text.from_outside).unwrap_or_else(|| {
+                let cure = "write host:port, comma-separated; TLS and passwords are kafka.properties' matter";
+                (problem, cure.to_owned())
+            });
+            node.fault(problem, cure);
+            None
+        }
+    }
 }
 
 fn topics<'a>(table: &Table<'a>) -> Vec<(Node<'a>, Text)> {

@@ -13,7 +13,7 @@ use super::units;
 
 /// A table of the file, or one that is not written: then all its keys are absent.
 pub struct Table<'a> {
-    context: &'a Context<'a>,
+    pub context: &'a Context<'a>,
     pub key: String,
     at: usize,
     section: &'static Section,

@@ -137,6 +137,8 @@ format  = "json"
 [kafka.properties]
 "security.protocol" = "SASL_SSL"
 "sasl.password" = "${file:/etc/penstock/kafka.pw}"
+"sasl.username" = "penstock"
+"sasl.mechanism" = "SCRAM-SHA-512"
 
 [aerospike]
 hosts     = "127.0.0.1:3000"
@@ -200,15 +202,15 @@ fn the_design_is_read() {
     let route = &config.routes[0];
     assert_eq!(
         (route.line, &route.topics, &route.root),
-        (30, &vec!["events".to_owned()], &Path::new())
+        (32, &vec!["events".to_owned()], &Path::new())
     );
     assert_eq!(config.run.guard_epoch, 0);
     let users = &route.writes[0];
     assert_eq!(
         (users.line, fixed(&users.set), fixed(&users.namespace)),
-        (33, "users", "test")
+        (35, "users", "test")
     );
-    assert_eq!((users.key.line, users.key.written.as_str()), (35, "user.id"));
+    assert_eq!((users.key.line, users.key.written.as_str()), (37, "user.id"));
     assert_eq!(told(&users.key), "user/id");
     assert_eq!(
         one_bins(bins(users)),

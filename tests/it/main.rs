@@ -15,6 +15,7 @@ mod support;
 mod config_doc;
 mod config_faults;
 mod config_valid;
+mod kafka_properties;
 mod schema;
 
 // Decoding, conditions, mapping.
@@ -28,6 +29,7 @@ mod write_property;
 
 // The whole service.
 mod advertised;
+mod kafka_faults;
 mod membership;
 mod pipeline;
 mod process;

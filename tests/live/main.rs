@@ -8,6 +8,7 @@ mod support;
 
 mod advertised;
 mod connect;
+mod kafka_faults;
 mod members;
 mod producer;
 mod publish;
