@@ -92,6 +92,10 @@ impl Words<'_, '_> {
             );
             return;
         }
+        let words = OPERATIONS.iter().chain(&["bins", "touch", "delete"]);
+        if words.into_iter().any(|word| self.table.is_misspelt(word)) {
+            return;
+        }
         let cure = "say what is stored, e.g. bins = { country = \"user.country\" }, or write once, add, append, prepend, \
                     list_append, map_put, map_add, remove, touch = true or delete = true";
         self.table.fault_missing("bins", cure);

@@ -26,6 +26,8 @@ mod references;
 mod reader;
 // Tables: keys with limits and defaults.
 mod table;
+// Where a file that is no TOML goes wrong.
+mod scan;
 // Syntax errors, and what they put in doubt.
 mod syntax;
 // Value expressions: strings, constants and tables.

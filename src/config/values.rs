@@ -82,6 +82,13 @@ const VALUE_CURE: &str =
 /// The value at `node`; nothing, and a fault noted, if it is none.
 pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
     let (expr, cast, missing) = match node.value() {
+        // Told before it is read as a path, which a negative one is not.
+        DeValue::String(text) if place == Place::Number && is_number(text) => {
+            let name = node.key.rsplit('.').next().unwrap_or_default();
+            let cure = format!("write {name} = {}, without quotes", text.trim().trim_start_matches('+'));
+            node.fault("in quotes it is no number, but the name of a field", cure);
+            return None;
+        }
         DeValue::String(_) => {
             let expr = expression(node, scope)?;
             refuse_untyped(node, &expr, place)?;
@@ -181,6 +188,14 @@ fn refuse_untyped(node: &Node<'_>, expr: &Expr, place: Place) -> Option<()> {
         }
         Expr::Constant(_) | Expr::Object(_) => Some(()),
     }
+}
+
+/// Whether a text is a number as TOML writes it.
+fn is_number(text: &str) -> bool {
+    let digits = text.trim().trim_start_matches(['+', '-']);
+    digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.ends_with(|c: char| c.is_ascii_digit())
+        && (text.trim().parse::<i64>().is_ok() || text.trim().parse::<f64>().is_ok_and(f64::is_finite))
 }
 
 /// A string as a value: resolved, then parsed.
@@ -398,6 +413,8 @@ fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant,
             ));
         }
         (As::String, _) => "write a string in quotes",
+        (As::Integer | As::Float, Constant::String(text)) if is_number(&text) => "write it as a number, without quotes",
+        (As::Bool, Constant::String(text)) if matches!(text.as_str(), "true" | "false") => "write it without quotes",
         (As::Integer, _) => "write an integer",
         (As::Float, _) => "write a number",
         (As::Bool, _) => "write true or false",
