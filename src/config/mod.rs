@@ -156,6 +156,13 @@ fn read(reader: impl Read) -> Result<String, Box<Fault>> {
             "name a configuration file; none needs that much",
         ));
     }
+    // Editors of Windows call it "Unicode".
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || bytes.contains(&0) {
+        return Err(whole(
+            "is UTF-16, or no text at all".to_owned(),
+            "save the file as UTF-8",
+        ));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = 1 + error

@@ -401,3 +401,43 @@ fn one_bracket_more_or_less_than_a_table_has_is_told_with_the_right_ones() {
     );
     check("[[run]]\nmemory = \"1GiB\"", 1, "run", &["expected a table", "[run]"]);
 }
+
+#[test]
+fn a_file_in_another_encoding_is_told_as_such() {
+    let utf16: Vec<u8> = "\u{feff}[kafka]\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let no_mark: Vec<u8> = "[kafka]\n".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    for (bytes, part) in [
+        (utf16.as_slice(), "UTF-16"),
+        (no_mark.as_slice(), "UTF-16"),
+        (b"[kafka]\n# caf\xe9\n".as_slice(), "penstock.toml:2: is not UTF-8"),
+    ] {
+        let said = config::load_from(bytes, "penstock.toml").unwrap_err().to_string();
+        assert!(said.contains(part) && said.contains("save the file as UTF-8"), "{said}");
+    }
+}
+
+#[test]
+fn files_of_other_languages_are_one_fault_whatever_their_length() {
+    let yaml = "kafka:\n  brokers: k:9092\n  topics:\n    - events\naerospike:\n  hosts: a\n".repeat(20);
+    let json = format!("{{\n{}}}\n", "  \"kafka\": {\"brokers\": \"k\"},\n".repeat(20));
+    let ini = "[kafka]\nbrokers: k\ntopics: events\ngroup: g\n".to_owned();
+    for text in [yaml, json, ini] {
+        let faults = faults(&text);
+        assert_eq!(faults.faults.len(), 1, "{text}\n{faults}");
+    }
+}
+
+/// Whatever the file is, the way through it ends, and does not panic.
+#[test]
+fn any_piece_of_a_file_is_gone_through() {
+    let text = "[kafka]\nbrokers = \"k\" # c\ntopics = [\"a\", 'b',]\n[[route]]\nwhen = \"\"\"\n x\\\"\"\"\"\n[[route.write]]\nbins = { a = { path = \"ü\",                 default = 1 }, “b” = ~ }\nttl = 1979-05-27 07:32:00\n";
+    let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    for start in &ends {
+        for length in [1, 7, 40, text.len()] {
+            let piece: String = text[*start..].chars().take(length).collect();
+            let _ = config::parse(&piece, "penstock.toml");
+            let without: String = format!("{}{}", &text[..*start], text[*start..].chars().skip(1).collect::<String>());
+            let _ = config::parse(&without, "penstock.toml");
+        }
+    }
+}
