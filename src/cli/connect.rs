@@ -433,9 +433,7 @@ fn node_of(node: &NodeInfo, writes: &[&Write], report: &mut Report) {
             "upgrade it to 6.0 or later",
         );
     }
-    let deletes = writes
-        .iter()
-        .any(|write| deletes(write));
+    let deletes = writes.iter().any(|write| deletes(write));
     if deletes && node.edition.contains("Community") {
         report.warning(
             &thing,
@@ -482,9 +480,7 @@ fn node_of(node: &NodeInfo, writes: &[&Write], report: &mut Report) {
 
 /// Some message lets it delete its record.
 fn deletes(write: &Write) -> bool {
-    matches!(write.action, Action::Delete)
-        || write.tombstone == Tombstone::Delete
-        || write.ttl_past == TtlPast::Delete
+    matches!(write.action, Action::Delete) || write.tombstone == Tombstone::Delete || write.ttl_past == TtlPast::Delete
 }
 
 /// A ttl that is the moment of a record's end.
@@ -561,9 +557,7 @@ fn settings(thing: &str, nodes: &[NodeInfo], namespace: &str, writes: &[&Write],
             "a node that is lost takes its records along: raise replication-factor",
         );
     }
-    let deletes = writes
-        .iter()
-        .find(|write| deletes(write));
+    let deletes = writes.iter().find(|write| deletes(write));
     if let Some(write) = deletes
         && first.is_true("strong-consistency")
         && !first.is_true("strong-consistency-allow-expunge")

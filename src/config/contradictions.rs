@@ -130,7 +130,16 @@ impl Words<'_, '_> {
     }
 
     fn refuse_beside_delete(&self) {
-        let others = ["mode", "on_conflict", "in_doubt", "ttl", "ttl_on", "ttl_past", "ttl_words", "send_key"];
+        let others = [
+            "mode",
+            "on_conflict",
+            "in_doubt",
+            "ttl",
+            "ttl_on",
+            "ttl_past",
+            "ttl_words",
+            "send_key",
+        ];
         for word in ["bins"].iter().chain(OPERATIONS).chain(&others) {
             let problem = format!("`{word}` contradicts `delete`, which leaves nothing of the record");
             self.refuse(word, problem, format!("remove `{word}`, or `delete`"));
@@ -178,7 +187,8 @@ impl Words<'_, '_> {
     /// `in_doubt` is for a write that goes without the guard it would need.
     fn refuse_doubt(&self) {
         let conflicts = matches!(self.mode, Some(Mode::Create | Mode::UpdateOnly));
-        let deletes_past = self.ttl_past == Some(TtlPast::Delete) && self.mode != Some(Mode::Replace) && !self.has("newer");
+        let deletes_past =
+            self.ttl_past == Some(TtlPast::Delete) && self.mode != Some(Mode::Replace) && !self.has("newer");
         let by_default = NOT_REPEATABLE.iter().any(|word| self.has(word))
             || deletes_past
             || (conflicts && self.on_conflict == Some(OnConflict::Reject));

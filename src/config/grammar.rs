@@ -236,7 +236,10 @@ impl<'a> Cursor<'a> {
         if let Some(unit) = unit {
             return bad(
                 format!("`as {}` without a time format", unit.word()),
-                format!("write {{{field} as {}:%Y%m%d}}, or {{{field}}} for the field as it is", unit.word()),
+                format!(
+                    "write {{{field} as {}:%Y%m%d}}, or {{{field}}} for the field as it is",
+                    unit.word()
+                ),
             );
         }
         if self.rest.is_empty() || self.rest.starts_with('{') {

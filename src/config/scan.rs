@@ -88,7 +88,10 @@ const INVISIBLE: &[(char, &str)] = &[
 ];
 
 fn is_typographic_quote(c: char) -> bool {
-    matches!(c, '“' | '”' | '„' | '‟' | '‘' | '’' | '‚' | '«' | '»' | '`' | '´' | '＂')
+    matches!(
+        c,
+        '“' | '”' | '„' | '‟' | '‘' | '’' | '‚' | '«' | '»' | '`' | '´' | '＂'
+    )
 }
 
 fn is_bare(c: char) -> bool {
@@ -144,14 +147,7 @@ impl<'t> Scan<'t> {
         before.get(start..).is_some_and(|text| text.trim().is_empty())
     }
 
-    fn slip(
-        &self,
-        at: usize,
-        key: &str,
-        problem: impl Into<String>,
-        cure: impl Into<String>,
-        reach: Reach,
-    ) -> Stop {
+    fn slip(&self, at: usize, key: &str, problem: impl Into<String>, cure: impl Into<String>, reach: Reach) -> Stop {
         Box::new(Slip {
             at,
             key: key.to_owned(),
@@ -249,7 +245,10 @@ impl<'t> Scan<'t> {
         self.spaces();
         if !self.is_line_end() {
             let (problem, cure) = if self.rest().starts_with("//") {
-                ("a comment begins with `#`".to_owned(), "write `#` in place of `//`".to_owned())
+                (
+                    "a comment begins with `#`".to_owned(),
+                    "write `#` in place of `//`".to_owned(),
+                )
             } else {
                 (
                     format!("something stands behind {right} on its line"),
@@ -354,7 +353,8 @@ impl<'t> Scan<'t> {
                 let mut rest = self.rest().get(1..).unwrap_or_default().lines();
                 let is_section = rest.next().unwrap_or_default().trim().is_empty() && within == Within::Line;
                 return Err(if is_section {
-                    let cure = format!("the file is TOML, not YAML: write [{written}] and its keys below, as key = value");
+                    let cure =
+                        format!("the file is TOML, not YAML: write [{written}] and its keys below, as key = value");
                     self.slip(start, &key, "`:` where TOML has a section or `=`", cure, Reach::Rest)
                 } else {
                     let cure = format!("write {written} = …");
@@ -373,7 +373,13 @@ impl<'t> Scan<'t> {
                 }
                 let cure = "a name with other characters than letters, digits, `_` and `-` stands in quotes; behind it \
                             comes `=`";
-                return Err(self.slip(self.at, &key, format!("{} in the name of a key", quoted(&c.to_string())), cure, reach));
+                return Err(self.slip(
+                    self.at,
+                    &key,
+                    format!("{} in the name of a key", quoted(&c.to_string())),
+                    cure,
+                    reach,
+                ));
             }
             _ => {
                 let cure = format!("write {written} = …");
@@ -424,14 +430,26 @@ impl<'t> Scan<'t> {
         let (problem, cure) = match self.peek() {
             Some(',') if rest == "," => ("a line does not end with `,`".to_owned(), "remove it".to_owned()),
             Some(';') if rest == ";" => ("a line does not end with `;`".to_owned(), "remove it".to_owned()),
-            _ if rest.starts_with("//") => ("a comment begins with `#`".to_owned(), "write `#` in place of `//`".to_owned()),
-            Some(c @ (']' | '}' | ')')) => (format!("`{c}` closes nothing"), format!("remove it, or open it before")),
+            _ if rest.starts_with("//") => (
+                "a comment begins with `#`".to_owned(),
+                "write `#` in place of `//`".to_owned(),
+            ),
+            Some(c @ (']' | '}' | ')')) => (
+                format!("`{c}` closes nothing"),
+                "remove it, or open it before".to_owned(),
+            ),
             Some(c) if is_typographic_quote(c) => typographic(c),
             _ if self.line_of(start) != self.line_of(self.at) && before == quote && quote.is_some() => (
-                format!("something stands behind the string that begins here and ends at line {}", self.line_of(self.at)),
+                format!(
+                    "something stands behind the string that begins here and ends at line {}",
+                    self.line_of(self.at)
+                ),
                 "close the string where it should end".to_owned(),
             ),
-            Some(c) if let Some(quote) = quote && (touches == self.at || c == quote || rest.ends_with(quote)) => {
+            Some(c)
+                if let Some(quote) = quote
+                    && (touches == self.at || c == quote || rest.ends_with(quote)) =>
+            {
                 let other = if quote == '"' { '\'' } else { '"' };
                 let cure = if quote == '"' {
                     format!("write `\\\"` for a quote inside, or put the whole in {other}…{other}")
@@ -445,7 +463,10 @@ impl<'t> Scan<'t> {
                 !name.is_empty() && name.chars().all(|c| is_bare(c) || c == '.')
             }) =>
             {
-                ("two keys stand on one line".to_owned(), "write each on a line of its own".to_owned())
+                (
+                    "two keys stand on one line".to_owned(),
+                    "write each on a line of its own".to_owned(),
+                )
             }
             _ => (
                 "something stands behind the value".to_owned(),
@@ -467,8 +488,13 @@ impl<'t> Scan<'t> {
         match self.peek() {
             Some('"') => self.basic(key).map(|_| ()),
             Some('\'') => self.literal(key).map(|_| ()),
-            Some('[') => self.array(key, written),
-            Some('{') => self.inline(key),
+            // The parser looks for the end of it from the mistake on, through whatever follows.
+            Some('[') => self.array(key, written).map_err(reaches_on),
+            Some('{') => self.inline(key).map_err(reaches_on),
+            Some('(') => {
+                let cure = "write [ … ] around values";
+                Err(self.slip(self.at, key, "TOML has no `( … )`", cure, Reach::Section))
+            }
             _ if within == Within::Line && self.is_line_end() => {
                 let next = self.text.get(self.line_end()..).unwrap_or_default().trim_start();
                 let is_below = next.starts_with(['[', '{', '"', '\'']) && !next.starts_with("[[") && !is_header(next);
@@ -514,8 +540,16 @@ impl<'t> Scan<'t> {
             None | Some('\n' | '\r') => {}
             Some(c) => {
                 let at = if long { self.at } else { start };
-                let cure = format!("write `\\\\{c}` for a backslash, or put the text in single quotes, where it is a plain character");
-                return Err(self.slip(at, key, format!("`\\{c}` is no escape in a string"), cure, Reach::Section));
+                let cure = format!(
+                    "write `\\\\{c}` for a backslash, or put the text in single quotes, where it is a plain character"
+                );
+                return Err(self.slip(
+                    at,
+                    key,
+                    format!("`\\{c}` is no escape in a string"),
+                    cure,
+                    Reach::Section,
+                ));
             }
         }
         Ok(())
@@ -538,7 +572,13 @@ impl<'t> Scan<'t> {
         match closing {
             Some(c) => {
                 let problem = format!("the string is not closed: `{c}` is a typographic quote");
-                self.slip(start, key, problem, format!("write `{quote}` in its place"), Reach::Section)
+                self.slip(
+                    start,
+                    key,
+                    problem,
+                    format!("write `{quote}` in its place"),
+                    Reach::Section,
+                )
             }
             None => {
                 let problem = format!("the string is not closed: a `{quote}` is missing");
@@ -640,7 +680,13 @@ impl<'t> Scan<'t> {
                 None | Some('}' | ')') => return Err(self.open(open, key, ']')),
                 Some('=') => {
                     let cure = "write [ … ] around values, and { key = value } around keys";
-                    return Err(self.slip(open, key, "`=` inside `[ … ]`, which holds values", cure, Reach::Section));
+                    return Err(self.slip(
+                        open,
+                        key,
+                        "`=` inside `[ … ]`, which holds values",
+                        cure,
+                        Reach::Section,
+                    ));
                 }
                 Some(_) if self.begins_another(open) => return Err(self.open(open, key, ']')),
                 Some(_) => return Err(self.no_comma(end, key)),
@@ -682,7 +728,9 @@ impl<'t> Scan<'t> {
                 Some(',') => self.bump(),
                 Some('}') => break,
                 None | Some(']' | ')') => return Err(self.open(open, key, '}')),
-                Some(_) if self.begins_another(open) && !self.is_closed_below() => return Err(self.open(open, key, '}')),
+                Some(_) if self.begins_another(open) && !self.is_closed_below() => {
+                    return Err(self.open(open, key, '}'));
+                }
                 Some(_) => return Err(self.no_comma(end, key)),
             }
         }
@@ -762,6 +810,11 @@ impl<'t> Scan<'t> {
     }
 }
 
+fn reaches_on(mut slip: Stop) -> Stop {
+    slip.reach = Reach::Rest;
+    slip
+}
+
 fn typographic(c: char) -> (String, String) {
     (
         format!("`{c}` is a typographic quote, which opens and closes no string"),
@@ -776,7 +829,10 @@ fn is_header(text: &str) -> bool {
     let Some(inside) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) else {
         return false;
     };
-    let inside = inside.strip_prefix('[').and_then(|line| line.strip_suffix(']')).unwrap_or(inside);
+    let inside = inside
+        .strip_prefix('[')
+        .and_then(|line| line.strip_suffix(']'))
+        .unwrap_or(inside);
     let inside = inside.trim();
     inside.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && inside.chars().all(|c| is_bare(c) || c == '.')
@@ -828,8 +884,15 @@ fn unquoted(raw: &str) -> (String, Text) {
                 digits if digits.starts_with('.') => format!("0{digits}"),
                 digits => digits.to_owned(),
             };
-            let number = if number.ends_with('.') { format!("{number}0") } else { number };
-            return ("this is not how TOML writes a number".to_owned(), Text::Word(format!("{sign}{number}")));
+            let number = if number.ends_with('.') {
+                format!("{number}0")
+            } else {
+                number
+            };
+            return (
+                "this is not how TOML writes a number".to_owned(),
+                Text::Word(format!("{sign}{number}")),
+            );
         }
     }
     let (number, unit) = raw.split_once(' ').unwrap_or((raw, ""));
@@ -843,7 +906,11 @@ fn unquoted(raw: &str) -> (String, Text) {
 /// In the quotes that need no escapes, if there are such.
 fn in_quotes(text: &str) -> String {
     let cut: String = text.chars().take(80).collect();
-    let text = if cut.len() < text.len() { format!("{cut}…") } else { cut };
+    let text = if cut.len() < text.len() {
+        format!("{cut}…")
+    } else {
+        cut
+    };
     if text.contains(['"', '\\']) && !text.contains('\'') {
         format!("'{text}'")
     } else {
@@ -854,6 +921,15 @@ fn in_quotes(text: &str) -> String {
 /// Passwords, and what librdkafka is told, which may be one.
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    let parts = ["password", "secret", "sasl", "ssl", "token", "kafka.properties", "kafka.consumer", "kafka.producer"];
+    let parts = [
+        "password",
+        "secret",
+        "sasl",
+        "ssl",
+        "token",
+        "kafka.properties",
+        "kafka.consumer",
+        "kafka.producer",
+    ];
     parts.iter().any(|part| key.contains(part))
 }

@@ -122,7 +122,11 @@ fn duplicate(context: &Context<'_>, statements: &[(String, usize)], at: usize) -
     let second = statements.iter().rfind(|(_, start)| *start <= at);
     let first = second.and_then(|(key, start)| {
         let mut earlier = statements.iter().filter(|(_, each)| each < start);
-        earlier.find(|(each, _)| each == key).map(|(_, at)| context.line(*at))
+        // `[route]` and `[[route]]`.
+        let bare = key.rsplit_once('[').map_or(key.as_str(), |(name, _)| name);
+        earlier
+            .find(|(each, _)| each == key || (is_table && each == bare))
+            .map(|(_, at)| context.line(*at))
     });
     let key = match (second, first) {
         (Some((key, _)), Some(_)) => key.clone(),
@@ -133,7 +137,10 @@ fn duplicate(context: &Context<'_>, statements: &[(String, usize)], at: usize) -
             format!("this table stands at line {first} already"),
             "put its keys together below one of them; several of a kind are written [[…]]".to_owned(),
         ),
-        (Some(first), false) if first == line => ("this key stands twice on this line".to_owned(), "keep one of them".to_owned()),
+        (Some(first), false) if first == line => (
+            "this key stands twice on this line".to_owned(),
+            "keep one of them".to_owned(),
+        ),
         (Some(first), false) => (
             format!("this key stands at line {first} already"),
             "keep one of them".to_owned(),

@@ -390,10 +390,7 @@ fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant,
     let cure = match (cast, value) {
         (As::Json, value)
         | (As::String, value @ Constant::String(_))
-        | (
-            As::Integer | As::EpochS | As::EpochMs | As::EpochUs | As::EpochNs,
-            value @ Constant::Int(_),
-        )
+        | (As::Integer | As::EpochS | As::EpochMs | As::EpochUs | As::EpochNs, value @ Constant::Int(_))
         | (As::Float, value @ Constant::Float(_))
         | (As::Bool, value @ Constant::Bool(_)) => return Ok(value),
         #[allow(clippy::cast_precision_loss)]

@@ -11,8 +11,8 @@ use super::contradictions::{self, Words};
 use super::grammar::{self, Scope};
 use super::keys;
 use super::model::{
-    Action, As, Constant, Each, Expr, InDoubt, Missing, Mode, Name, Newer, OnConflict, Segment, TimeUnit, Tombstone, Ttl,
-    TtlOn, TtlPast, Typed, Write,
+    Action, As, Constant, Each, Expr, InDoubt, Missing, Mode, Name, Newer, OnConflict, Segment, TimeUnit, Tombstone,
+    Ttl, TtlOn, TtlPast, Typed, Write,
 };
 use super::names;
 use super::operations;
@@ -364,7 +364,11 @@ fn ttl(node: &Node<'_>, scope: Scope<'_>, words: bool) -> Option<Ttl> {
             {
                 node.fault_found(
                     number.to_string(),
-                    format!("a default that is no {}: it looks like {}", unit.plural(), looks.plural()),
+                    format!(
+                        "a default that is no {}: it looks like {}",
+                        unit.plural(),
+                        looks.plural()
+                    ),
                     format!("write it in {}, or as = \"{}\"", unit.plural(), looks.word()),
                 );
                 return None;

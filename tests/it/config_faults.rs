@@ -225,7 +225,13 @@ fn quantities_need_their_unit_and_their_range() {
         ),
         (
             "[run]\nbatch_rows_max = \"5\"",
-            (2, "run.batch_rows_max", "expected an integer", "\"5\"", "batch_rows_max = 5, without quotes"),
+            (
+                2,
+                "run.batch_rows_max",
+                "expected an integer",
+                "\"5\"",
+                "batch_rows_max = 5, without quotes",
+            ),
         ),
         (
             "[run]\nbatch_rows_max = 5.0",
@@ -2681,9 +2687,21 @@ fn values_are_checked() {
             "write `{user.id}`",
         ),
         ("\"{a{b}\"", "", "`{a` is not closed", "\"{a{b}\"", "write `{a}`"),
-        ("\"{ts as epoch_s}\"", "", "without a time format", "epoch_s", "{ts as epoch_s:%Y%m%d}"),
+        (
+            "\"{ts as epoch_s}\"",
+            "",
+            "without a time format",
+            "epoch_s",
+            "{ts as epoch_s:%Y%m%d}",
+        ),
         ("\"{ts as epoch:%Y}\"", "", "no unit of a time", "epoch", "epoch_s"),
-        ("\"{@timestamp as epoch_s:%Y}\"", "", "is in milliseconds", "epoch_s", "remove ` as epoch_s`"),
+        (
+            "\"{@timestamp as epoch_s:%Y}\"",
+            "",
+            "is in milliseconds",
+            "epoch_s",
+            "remove ` as epoch_s`",
+        ),
         ("\"{@offset:%Y}\"", "", "is no time", "@offset", "write {@offset}"),
         ("\"a}\"", "", "`}` without its `{`", "\"a}\"", "}}"),
         ("\"{}\"", "", "an empty `{}`", "\"{}\"", "{{"),
@@ -2949,7 +2967,13 @@ fn syntax_errors_come_with_the_faults_that_are_certain() {
         "[run]\nmemory = 5\n[kafka]\ntopics = [\"a\"\nbrokers = 5\nstart = 1\n",
         &[
             (2, "run.memory", "needs a unit", "integer 5", ""),
-            (4, "kafka.topics", "`[` that opens here is not closed", "", "before line 5"),
+            (
+                4,
+                "kafka.topics",
+                "`[` that opens here is not closed",
+                "",
+                "before line 5",
+            ),
         ],
     );
     check(
@@ -2959,7 +2983,10 @@ fn syntax_errors_come_with_the_faults_that_are_certain() {
             (5, "reject.action", "none of the values", "\"burn\"", ""),
         ],
     );
-    check("[run]\nmemory =", &[(2, "run.memory", "a value is missing", "", "memory")]);
+    check(
+        "[run]\nmemory =",
+        &[(2, "run.memory", "a value is missing", "", "memory")],
+    );
     check_file("= 5", &[(1, "", "a key is missing", "", "key = value")]);
     check_file(
         &format!("a{} = 5", ".a".repeat(50_000)),

@@ -47,7 +47,10 @@ fn what_is_not_closed_is_told_once_at_the_line_where_it_opens() {
         &format!("[kafka]\nbrokers = \"k:9092\"\ntopics = [\"events\"\n{after}"),
         3,
         "kafka.topics",
-        &["the `[` that opens here is not closed", "write `]` where it ends, before line 4"],
+        &[
+            "the `[` that opens here is not closed",
+            "write `]` where it ends, before line 4",
+        ],
     );
     check(
         &format!("[kafka]\nbrokers = \"k\"\ntopics = [\n  \"a\",\n  \"b\",\n{AEROSPIKE}"),
@@ -63,7 +66,12 @@ fn what_is_not_closed_is_told_once_at_the_line_where_it_opens() {
     );
     // At the end of the file.
     let text = format!("{KAFKA}{AEROSPIKE}[[route]]\n[[route.write]]\nkey = \"id\"\nbins = [\"a\", \"b\"\n");
-    check(&text, 10, "route[0].write[0].bins", &["the `[` that opens here is not closed"]);
+    check(
+        &text,
+        10,
+        "route[0].write[0].bins",
+        &["the `[` that opens here is not closed"],
+    );
     // An inline table.
     check(
         "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = { a = \"a\", b = \"b\"\nttl = \"1d\"\n[reject]\naction = \"hold\"",
@@ -84,10 +92,25 @@ fn what_is_not_closed_is_told_once_at_the_line_where_it_opens() {
         "route[0].write[0].bins.except",
         &["the `[` that opens here is closed by `}`"],
     );
-    check("[kafka]\nbrokers = \"k\"\ntopics = [\"a\")", 3, "kafka.topics", &["closed by `)`"]);
+    check(
+        "[kafka]\nbrokers = \"k\"\ntopics = [\"a\")",
+        3,
+        "kafka.topics",
+        &["closed by `)`"],
+    );
     // Strings.
-    check("[run]\nmemory = \"1GiB\nbatch_rows_max = 0", 2, "run.memory", &["a `\"` is missing", "at its end"]);
-    check("[run]\nmemory = '1GiB\nbatch_rows_max = 0", 2, "run.memory", &["a `'` is missing"]);
+    check(
+        "[run]\nmemory = \"1GiB\nbatch_rows_max = 0",
+        2,
+        "run.memory",
+        &["a `\"` is missing", "at its end"],
+    );
+    check(
+        "[run]\nmemory = '1GiB\nbatch_rows_max = 0",
+        2,
+        "run.memory",
+        &["a `'` is missing"],
+    );
     check(
         "[[route]]\nwhen = \"\"\"\n  type == 'a'\n  && b > 3\n[[route.write]]\nkey = \"id\"\nbins = { a = \"a\" }",
         2,
@@ -100,9 +123,32 @@ fn what_is_not_closed_is_told_once_at_the_line_where_it_opens() {
         "route[0].when",
         &["`'''` is not closed"],
     );
+    // A string in brackets that are closed: the parser goes on looking for their end.
+    check(
+        &format!("[kafka]\nbrokers = \"k\"\ntopics = [\"a]\n{AEROSPIKE}{ROUTE}"),
+        3,
+        "kafka.topics",
+        &["a `\"` is missing"],
+    );
+    check(
+        "[kafka]\nbrokers = \"k\"\ntopics = (\"a\")",
+        3,
+        "kafka.topics",
+        &["no `( … )`", "[ … ]"],
+    );
     // Tables.
-    check("[kafka\nbrokers = 5\n[run]\nmemory = 5", 1, "", &["`]` is missing", "write [kafka]"]);
-    check("[[route]\ntopics = 5", 1, "", &["two brackets open, and one closes", "write [[route]]"]);
+    check(
+        "[kafka\nbrokers = 5\n[run]\nmemory = 5",
+        1,
+        "",
+        &["`]` is missing", "write [kafka]"],
+    );
+    check(
+        "[[route]\ntopics = 5",
+        1,
+        "",
+        &["two brackets open, and one closes", "write [[route]]"],
+    );
     check("[run]]\nmemory = 5", 1, "", &["write [run], or [[run]]"]);
     check("[]\nmemory = 5", 1, "", &["a table has no name"]);
     check("memory = \"1GiB\"]\n[run]", 1, "memory", &["`]` closes nothing"]);
@@ -113,7 +159,11 @@ fn what_is_not_closed_is_told_once_at_the_line_where_it_opens() {
 fn sections_before_what_is_not_closed_are_checked_all_the_same() {
     let text = "[run]\nmemory = 5\n[kafka]\ntopics = [\"a\"\nbrokers = 5\nstart = 1\n";
     let faults = faults(text);
-    let lines: Vec<(usize, &str)> = faults.faults.iter().map(|fault| (fault.line, fault.key.as_str())).collect();
+    let lines: Vec<(usize, &str)> = faults
+        .faults
+        .iter()
+        .map(|fault| (fault.line, fault.key.as_str()))
+        .collect();
     assert_eq!(lines, [(2, "run.memory"), (4, "kafka.topics")], "{faults}");
 }
 
@@ -124,7 +174,10 @@ fn text_without_quotes_is_shown_with_them() {
             "[kafka]\nbrokers = 127.0.0.1:19092\ntopics = [\"events\"]",
             2,
             "kafka.brokers",
-            ["found 127.0.0.1:19092", "put it in quotes: brokers = \"127.0.0.1:19092\""],
+            [
+                "found 127.0.0.1:19092",
+                "put it in quotes: brokers = \"127.0.0.1:19092\"",
+            ],
         ),
         (
             "[kafka]\nbrokers = k1:9092, k2:9092 # both\ntopics = [\"events\"]",
@@ -139,7 +192,12 @@ fn text_without_quotes_is_shown_with_them() {
             ["found events", "put it in quotes: \"events\""],
         ),
         ("[run]\nmemory = 512MiB", 2, "run.memory", ["", "memory = \"512MiB\""]),
-        ("[run]\nwrite_timeout = 10s", 2, "run.write_timeout", ["", "write_timeout = \"10s\""]),
+        (
+            "[run]\nwrite_timeout = 10s",
+            2,
+            "run.write_timeout",
+            ["", "write_timeout = \"10s\""],
+        ),
         ("[reject]\naction = hold", 2, "reject.action", ["", "action = \"hold\""]),
         (
             "[[route]]\nwhen = type == 'a'\n[[route.write]]\nkey = \"id\"\nbins = { a = \"a\" }",
@@ -234,8 +292,18 @@ fn text_without_quotes_is_shown_with_them() {
             ["TOML has no null", "remove `cluster_name`"],
         ),
         ("[run]\nmemory = 512 MiB", 2, "run.memory", ["", "memory = \"512MiB\""]),
-        ("[run]\nbatch_rows_max = 0100", 2, "run.batch_rows_max", ["", "write batch_rows_max = 100"]),
-        ("[run]\nrows_per_second_max = 1,000", 2, "run.rows_per_second_max", ["", "write rows_per_second_max = 1000"]),
+        (
+            "[run]\nbatch_rows_max = 0100",
+            2,
+            "run.batch_rows_max",
+            ["", "write batch_rows_max = 100"],
+        ),
+        (
+            "[run]\nrows_per_second_max = 1,000",
+            2,
+            "run.rows_per_second_max",
+            ["", "write rows_per_second_max = 1000"],
+        ),
     ] {
         check(piece, line, key, &parts);
     }
@@ -263,28 +331,98 @@ fn a_value_that_may_be_a_secret_is_not_shown() {
 #[test]
 fn other_languages_and_slips_of_the_hand_are_told_as_what_they_are() {
     for (piece, line, key, parts) in [
-        ("[run]\nmemory \"1GiB\"", 2, "run.memory", ["`=` is missing behind `memory`", "write memory = …"]),
-        ("[run]\nmemory", 2, "run.memory", ["neither `=` nor a value", "write memory = …"]),
-        ("[run]\nmemory =", 2, "run.memory", ["a value is missing", "write memory = …"]),
+        (
+            "[run]\nmemory \"1GiB\"",
+            2,
+            "run.memory",
+            ["`=` is missing behind `memory`", "write memory = …"],
+        ),
+        (
+            "[run]\nmemory",
+            2,
+            "run.memory",
+            ["neither `=` nor a value", "write memory = …"],
+        ),
+        (
+            "[run]\nmemory =",
+            2,
+            "run.memory",
+            ["a value is missing", "write memory = …"],
+        ),
         ("[run]\nmemory = # 1GiB", 2, "run.memory", ["a value is missing", ""]),
-        ("[run]\nmemory == \"1GiB\"", 2, "run.memory", ["`==` where TOML has `=`", ""]),
-        ("[run]\nmemory: \"1GiB\"", 2, "run.memory", ["`:` where TOML has `=`", "write memory = …"]),
-        ("kafka:\n  brokers: k:9092\n  topics:\n    - events", 1, "kafka", ["not YAML", "write [kafka]"]),
+        (
+            "[run]\nmemory == \"1GiB\"",
+            2,
+            "run.memory",
+            ["`==` where TOML has `=`", ""],
+        ),
+        (
+            "[run]\nmemory: \"1GiB\"",
+            2,
+            "run.memory",
+            ["`:` where TOML has `=`", "write memory = …"],
+        ),
+        (
+            "kafka:\n  brokers: k:9092\n  topics:\n    - events",
+            1,
+            "kafka",
+            ["not YAML", "write [kafka]"],
+        ),
         ("---\nkafka:\n  brokers: k", 1, "", ["this looks like YAML", ""]),
-        ("{\n  \"kafka\": { \"brokers\": \"k\" }\n}", 1, "", ["this looks like JSON", "write sections and keys"]),
+        (
+            "{\n  \"kafka\": { \"brokers\": \"k\" }\n}",
+            1,
+            "",
+            ["this looks like JSON", "write sections and keys"],
+        ),
         (
             "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = { \"a\": \"a\" }",
             4,
             "route[0].write[0].bins.a",
             ["`:` where TOML has `=`", "write a = …"],
         ),
-        ("[run]\nmemory = \"1GiB\",", 2, "run.memory", ["a line does not end with `,`", "remove it"]),
-        ("[run]\nmemory = \"1GiB\";", 2, "run.memory", ["a line does not end with `;`", "remove it"]),
-        ("[run]\nmemory = \"1GiB\" // the bound", 2, "run.memory", ["a comment begins with `#`", ""]),
-        ("[run]\n// the bound\nmemory = \"1GiB\"", 2, "", ["a comment begins with `#`", "in place of `//`"]),
-        ("[run] // bounds\nmemory = \"1GiB\"", 1, "", ["a comment begins with `#`", ""]),
-        ("[run] memory = \"1GiB\"", 1, "", ["something stands behind [run]", "begin a new line"]),
-        ("[run]\nmemory = \"1GiB\" batch_rows_max = 5", 2, "run.memory", ["two keys stand on one line", ""]),
+        (
+            "[run]\nmemory = \"1GiB\",",
+            2,
+            "run.memory",
+            ["a line does not end with `,`", "remove it"],
+        ),
+        (
+            "[run]\nmemory = \"1GiB\";",
+            2,
+            "run.memory",
+            ["a line does not end with `;`", "remove it"],
+        ),
+        (
+            "[run]\nmemory = \"1GiB\" // the bound",
+            2,
+            "run.memory",
+            ["a comment begins with `#`", ""],
+        ),
+        (
+            "[run]\n// the bound\nmemory = \"1GiB\"",
+            2,
+            "",
+            ["a comment begins with `#`", "in place of `//`"],
+        ),
+        (
+            "[run] // bounds\nmemory = \"1GiB\"",
+            1,
+            "",
+            ["a comment begins with `#`", ""],
+        ),
+        (
+            "[run] memory = \"1GiB\"",
+            1,
+            "",
+            ["something stands behind [run]", "begin a new line"],
+        ),
+        (
+            "[run]\nmemory = \"1GiB\" batch_rows_max = 5",
+            2,
+            "run.memory",
+            ["two keys stand on one line", ""],
+        ),
         (
             "[[route]]\nwhen = \"type == \"a\"\"\n[[route.write]]\nkey = \"id\"\nbins = { a = \"a\" }",
             2,
@@ -297,28 +435,68 @@ fn other_languages_and_slips_of_the_hand_are_told_as_what_they_are() {
             "route[0].when",
             ["`\\d` is no escape", "single quotes"],
         ),
-        ("[kafka]\nbrokers = \"k\"\ntopics = [\"a\" \"b\"]", 3, "kafka.topics", ["a `,` is missing between", ""]),
+        (
+            "[kafka]\nbrokers = \"k\"\ntopics = [\"a\" \"b\"]",
+            3,
+            "kafka.topics",
+            ["a `,` is missing between", ""],
+        ),
         (
             "[kafka]\nbrokers = \"k\"\ntopics = [\n  \"a\"\n  \"b\"\n]",
             4,
             "kafka.topics",
             ["a `,` is missing behind the last value of this line", ""],
         ),
-        ("[kafka]\nbrokers = \"k\"\ntopics = [\"a\",, \"b\"]", 3, "kafka.topics", ["a `,` without a value", ""]),
+        (
+            "[kafka]\nbrokers = \"k\"\ntopics = [\"a\",, \"b\"]",
+            3,
+            "kafka.topics",
+            ["a `,` without a value", ""],
+        ),
         (
             "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = { a = \"a\" b = \"b\" }",
             4,
             "route[0].write[0].bins",
             ["a `,` is missing between", ""],
         ),
-        ("[kafka]\nbrokers = \"k\"\ntopics =\n  [\"a\"]", 3, "kafka.topics", ["on the line of its key", ""]),
-        ("[run]\nmemory\u{a0}= \"1GiB\"", 2, "run.memory", ["a no-break space", "write a plain space"]),
+        (
+            "[kafka]\nbrokers = \"k\"\ntopics =\n  [\"a\"]",
+            3,
+            "kafka.topics",
+            ["on the line of its key", ""],
+        ),
+        (
+            "[run]\nmemory\u{a0}= \"1GiB\"",
+            2,
+            "run.memory",
+            ["a no-break space", "write a plain space"],
+        ),
         ("[run]\n\u{a0}memory = \"1GiB\"", 2, "", ["a no-break space", ""]),
-        ("[run]\nmemory =\u{a0}\"1GiB\"", 2, "run.memory", ["a no-break space", ""]),
+        (
+            "[run]\nmemory =\u{a0}\"1GiB\"",
+            2,
+            "run.memory",
+            ["a no-break space", ""],
+        ),
         ("[run]\n\u{feff}memory = \"1GiB\"", 2, "", ["a byte order mark", ""]),
-        ("[run]\n“memory” = \"1GiB\"", 2, "", ["`“` is a typographic quote", "write `\"`"]),
-        ("[run]\nmemory = \"1GiB\"\nmemory = \"2GiB\"", 3, "run.memory", ["stands at line 2 already", "keep one"]),
-        ("[run]\nmemory = \"1GiB\"\n[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n[run]\nwrite_timeout = \"1s\"", 6, "run", ["this table stands at line 1 already", ""]),
+        (
+            "[run]\n“memory” = \"1GiB\"",
+            2,
+            "",
+            ["`“` is a typographic quote", "write `\"`"],
+        ),
+        (
+            "[run]\nmemory = \"1GiB\"\nmemory = \"2GiB\"",
+            3,
+            "run.memory",
+            ["stands at line 2 already", "keep one"],
+        ),
+        (
+            "[run]\nmemory = \"1GiB\"\n[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n[run]\nwrite_timeout = \"1s\"",
+            6,
+            "run",
+            ["this table stands at line 1 already", ""],
+        ),
         ("[run]\rmemory = \"1GiB\"\r", 1, "", ["", ""]),
     ] {
         check(piece, line, key, &parts);
@@ -327,8 +505,15 @@ fn other_languages_and_slips_of_the_hand_are_told_as_what_they_are() {
 
 #[test]
 fn what_toml_allows_is_taken() {
-    let text = whole("[run]\nmemory = \"1GiB\"\n[[route]]\n[[route.write]]\nkey = \"id\"\nbins = {\n  a = \"a\", # first\n  b = \"b\",\n}\nonce = { c = \"c\", }");
-    for text in [text.clone(), text.replace('\n', "\r\n"), format!("\u{feff}{text}"), text.replace(" = ", "\t=\t")] {
+    let text = whole(
+        "[run]\nmemory = \"1GiB\"\n[[route]]\n[[route.write]]\nkey = \"id\"\nbins = {\n  a = \"a\", # first\n  b = \"b\",\n}\nonce = { c = \"c\", }",
+    );
+    for text in [
+        text.clone(),
+        text.replace('\n', "\r\n"),
+        format!("\u{feff}{text}"),
+        text.replace(" = ", "\t=\t"),
+    ] {
         if let Err(faults) = config::parse(&text, "penstock.toml") {
             panic!("{text}\n{faults}");
         }
@@ -339,8 +524,18 @@ fn what_toml_allows_is_taken() {
 fn a_number_or_boolean_in_quotes_is_shown_without() {
     let write = |line: &str| format!("[[route]]\n[[route.write]]\nkey = \"id\"\n{line}");
     for (piece, line, key, parts) in [
-        (write("add = { events = \"1\" }"), 4, "route[0].write[0].add.events", ["no number", "write events = 1"]),
-        (write("add = { spend = \"-2.5\" }"), 4, "route[0].write[0].add.spend", ["", "write spend = -2.5"]),
+        (
+            write("add = { events = \"1\" }"),
+            4,
+            "route[0].write[0].add.events",
+            ["no number", "write events = 1"],
+        ),
+        (
+            write("add = { spend = \"-2.5\" }"),
+            4,
+            "route[0].write[0].add.spend",
+            ["", "write spend = -2.5"],
+        ),
         (
             write("map_add = { day = { key = \"day\", by = \"1\" } }"),
             4,
@@ -353,24 +548,49 @@ fn a_number_or_boolean_in_quotes_is_shown_without() {
             "route[0].write[0].bins.a.default",
             ["", "write it as a number, without quotes"],
         ),
-        (write("bins = [\"a\"]\nsend_key = \"true\""), 5, "route[0].write[0].send_key", ["", "write send_key = true"]),
-        (write("bins = [\"a\"]\nguard = \"no\""), 5, "route[0].write[0].guard", ["", "write guard = false"]),
+        (
+            write("bins = [\"a\"]\nsend_key = \"true\""),
+            5,
+            "route[0].write[0].send_key",
+            ["", "write send_key = true"],
+        ),
+        (
+            write("bins = [\"a\"]\nguard = \"no\""),
+            5,
+            "route[0].write[0].guard",
+            ["", "write guard = false"],
+        ),
         (
             write("list_append = { l = \"x\" }\nkeep_last = { l = \"10\" }"),
             5,
             "route[0].write[0].keep_last.l",
             ["", "write l = 10, without quotes"],
         ),
-        ("[run]\nbatch_rows_max = \"100\"".to_owned(), 2, "run.batch_rows_max", ["", "write batch_rows_max = 100, without quotes"]),
+        (
+            "[run]\nbatch_rows_max = \"100\"".to_owned(),
+            2,
+            "run.batch_rows_max",
+            ["", "write batch_rows_max = 100, without quotes"],
+        ),
         ("[run]\nmemory = 512".to_owned(), 2, "run.memory", ["", "\"512MiB\""]),
-        ("[kafka]\nbrokers = \"k\"\ntopics = \"events\"".to_owned(), 3, "kafka.topics", ["", "[\"events\"]"]),
+        (
+            "[kafka]\nbrokers = \"k\"\ntopics = \"events\"".to_owned(),
+            3,
+            "kafka.topics",
+            ["", "[\"events\"]"],
+        ),
         (
             "[kafka]\nbrokers = [\"k1:9092\", \"k2\"]\ntopics = [\"events\"]".to_owned(),
             2,
             "kafka.brokers",
             ["expected a string", "\"k1:9092,k2\""],
         ),
-        ("[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\ngroup = 5".to_owned(), 4, "kafka.group", ["", "e.g. \"5\""]),
+        (
+            "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\ngroup = 5".to_owned(),
+            4,
+            "kafka.group",
+            ["", "e.g. \"5\""],
+        ),
     ] {
         check(&piece, line, key, &parts);
     }
@@ -379,13 +599,48 @@ fn a_number_or_boolean_in_quotes_is_shown_without() {
 #[test]
 fn a_key_that_is_mistyped_is_not_told_as_missing_too() {
     for (piece, line, key, cure) in [
-        ("[kafka]\nbrokers = \"k\"\ntopic = [\"events\"]", 3, "kafka.topic", "did you mean `topics`?"),
-        ("[aerospike]\nhost = \"a\"\nnamespace = \"test\"", 2, "aerospike.host", "did you mean `hosts`?"),
-        ("[aerospikee]\nhosts = \"a\"\nnamespace = \"test\"", 1, "aerospikee", "did you mean `aerospike`?"),
-        ("[[route]]\n[[route.writes]]\nkey = \"id\"\nbins = [\"a\"]", 2, "route[0].writes", "did you mean `write`?"),
-        ("[[route]]\n[[route.write]]\nkey = \"id\"\nbin = [\"a\"]", 4, "route[0].write[0].bin", "did you mean `bins`?"),
-        ("[[route]]\n[[route.write]]\nkey = \"id\"\nappnd = { a = \"a\" }", 4, "route[0].write[0].appnd", "did you mean `append`?"),
-        ("[[route]]\n[[route.write]]\nkeys = \"id\"\nbins = [\"a\"]", 3, "route[0].write[0].keys", "did you mean `key`?"),
+        (
+            "[kafka]\nbrokers = \"k\"\ntopic = [\"events\"]",
+            3,
+            "kafka.topic",
+            "did you mean `topics`?",
+        ),
+        (
+            "[aerospike]\nhost = \"a\"\nnamespace = \"test\"",
+            2,
+            "aerospike.host",
+            "did you mean `hosts`?",
+        ),
+        (
+            "[aerospikee]\nhosts = \"a\"\nnamespace = \"test\"",
+            1,
+            "aerospikee",
+            "did you mean `aerospike`?",
+        ),
+        (
+            "[[route]]\n[[route.writes]]\nkey = \"id\"\nbins = [\"a\"]",
+            2,
+            "route[0].writes",
+            "did you mean `write`?",
+        ),
+        (
+            "[[route]]\n[[route.write]]\nkey = \"id\"\nbin = [\"a\"]",
+            4,
+            "route[0].write[0].bin",
+            "did you mean `bins`?",
+        ),
+        (
+            "[[route]]\n[[route.write]]\nkey = \"id\"\nappnd = { a = \"a\" }",
+            4,
+            "route[0].write[0].appnd",
+            "did you mean `append`?",
+        ),
+        (
+            "[[route]]\n[[route.write]]\nkeys = \"id\"\nbins = [\"a\"]",
+            3,
+            "route[0].write[0].keys",
+            "did you mean `key`?",
+        ),
     ] {
         check(piece, line, key, &[cure]);
     }
@@ -436,7 +691,11 @@ fn any_piece_of_a_file_is_gone_through() {
         for length in [1, 7, 40, text.len()] {
             let piece: String = text[*start..].chars().take(length).collect();
             let _ = config::parse(&piece, "penstock.toml");
-            let without: String = format!("{}{}", &text[..*start], text[*start..].chars().skip(1).collect::<String>());
+            let without: String = format!(
+                "{}{}",
+                &text[..*start],
+                text[*start..].chars().skip(1).collect::<String>()
+            );
             let _ = config::parse(&without, "penstock.toml");
         }
     }

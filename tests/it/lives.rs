@@ -28,7 +28,7 @@ fn records_whose_life_is_over_are_left_out_or_deleted_and_counted() {
             format!(r#"{{"id":"a","v":1,"exp":{future}}}"#),
             format!(r#"{{"id":"b","v":1,"exp":{over}}}"#),
             format!(r#"{{"id":"a","v":2,"exp":{over}}}"#),
-            format!(r#"{{"id":"c","v":3,"exp":-1}}"#),
+            r#"{"id":"c","v":3,"exp":-1}"#.to_owned(),
         ];
         let messages: Vec<_> = messages.iter().map(|payload| sent("k", payload)).collect();
         topic.produce(0, &messages);
@@ -65,7 +65,10 @@ fn a_life_that_is_over_is_a_dead_letter_that_says_what_to_write() {
         ],
     );
     let routes = write("bins = { b = 1 }\nttl = { path = \"exp\", as = \"epoch_ms\" }")
-        + &format!("[reject]\naction = \"dead_letter\"\ntopic = \"{}\"\npercent_max = 0\n", dead.name);
+        + &format!(
+            "[reject]\naction = \"dead_letter\"\ntopic = \"{}\"\npercent_max = 0\n",
+            dead.name
+        );
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&routes);
     let ended = Service::run_to_the_ends_of(&topic, &setup);
     assert_eq!(ended.counters.messages_dead_lettered.get(), 3);
@@ -102,7 +105,10 @@ fn words_of_a_life_are_refused_where_they_make_no_sense() {
     for (lines, parts) in [
         (
             "bins = [\"v\"]\nttl_past = \"skip\"".to_owned(),
-            ["write[0].ttl_past: `ttl_past` without a ttl that is an instant", "as = \"epoch_s\""],
+            [
+                "write[0].ttl_past: `ttl_past` without a ttl that is an instant",
+                "as = \"epoch_s\"",
+            ],
         ),
         (
             "bins = [\"v\"]\nttl = \"30d\"\nttl_past = \"delete\"".to_owned(),
@@ -158,7 +164,10 @@ fn words_of_a_life_are_refused_where_they_make_no_sense() {
         ),
     ] {
         let said = fault(&lines);
-        assert!(parts.iter().all(|part| said.contains(part)), "{lines}\n{parts:?}\n{said}");
+        assert!(
+            parts.iter().all(|part| said.contains(part)),
+            "{lines}\n{parts:?}\n{said}"
+        );
     }
     for lines in [
         format!("touch = true\n{instant}\nttl_past = \"skip\""),

@@ -174,7 +174,7 @@ pub(super) enum TtlRule {
     Fixed(RowTtl),
     /// Not cast: what it is rounded to is another question than for a bin.
     Field {
-        rule: TypedRule,
+        rule: Box<TypedRule>,
         /// It is the instant of the record's end; nothing: seconds.
         unit: Option<TimeUnit>,
         /// 0, -1 and -2 are Aerospike's words.
@@ -412,10 +412,10 @@ impl Compiler {
                 Ttl::Keep => TtlRule::Fixed(RowTtl::Keep),
                 Ttl::Seconds(seconds) => TtlRule::Fixed(RowTtl::Seconds(*seconds)),
                 Ttl::Field(typed) => TtlRule::Field {
-                    rule: TypedRule {
+                    rule: Box::new(TypedRule {
                         cast: None,
                         ..self.typed(typed, element)?
-                    },
+                    }),
                     unit: typed.cast.and_then(As::unit),
                     words: write.ttl_words,
                 },

@@ -460,7 +460,7 @@ impl<'m> Context<'_, 'm> {
     fn life(&self, rule: &'m TtlRule, element: Option<Element<'_, 'm>>) -> Result<Option<Life>, Rejection> {
         let (rule, unit, words) = match rule {
             TtlRule::Fixed(ttl) => return Ok(Some(Life::Lasts(*ttl))),
-            TtlRule::Field { rule, unit, words } => (rule, *unit, *words),
+            TtlRule::Field { rule, unit, words } => (&**rule, *unit, *words),
         };
         let value = match (self.typed(rule, element)?, &rule.missing) {
             (Some(Value::Null) | None, MissingRule::Skip) => return Ok(None),
@@ -515,8 +515,11 @@ impl<'m> Context<'_, 'm> {
         };
         match (value, rule.cast) {
             // An instant whose unit is known: it becomes one of the unit asked for.
-            (Some(Value::Int(ms)), Some(to)) if to.unit().is_some() && matches!(rule.rule, Rule::Place(Place::Timestamp)) => {
-                time::from_ms(ms, to.unit()).map(|number| Some(Value::Int(number)))
+            (Some(Value::Int(ms)), Some(to))
+                if to.unit().is_some() && matches!(rule.rule, Rule::Place(Place::Timestamp)) =>
+            {
+                time::from_ms(ms, to.unit())
+                    .map(|number| Some(Value::Int(number)))
                     .map_err(|(reason, why)| rejection(reason, rule, why))
             }
             (Some(value), Some(to)) => cast(value, to)

@@ -32,7 +32,9 @@ pub(super) fn epoch(value: &Value<'_>, unit: TimeUnit) -> Result<i64, CastFailur
             .count(instant)
             .ok_or((Reason::IntegerRange, "a time outside of 64 bits")),
         Read::Number(number) => match TimeUnit::of_look(number) {
-            Some(looks) if looks != unit && unit.instant(number).is_none() => Err((Reason::FieldType, not_in_unit(looks))),
+            Some(looks) if looks != unit && unit.instant(number).is_none() => {
+                Err((Reason::FieldType, not_in_unit(looks)))
+            }
             _ => Ok(number),
         },
     }
@@ -79,12 +81,7 @@ pub(super) fn instant(value: &Value<'_>, unit: Option<TimeUnit>) -> Result<Times
 }
 
 /// What is left of a life: seconds, or with a `unit` the instant of its end. `words`: 0, -1 and -2 are Aerospike's.
-pub(super) fn life(
-    value: &Value<'_>,
-    unit: Option<TimeUnit>,
-    words: bool,
-    now_ms: i64,
-) -> Result<Life, CastFailure> {
+pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_ms: i64) -> Result<Life, CastFailure> {
     // Rounded up: a record does not end before its time.
     let read = match (unit, value) {
         (None, value) => Read::Number(super::cast::integer_of(value)?),
@@ -144,7 +141,10 @@ fn until(ends_ms: i64, now_ms: i64) -> Result<Life, CastFailure> {
     let seconds = left_ms / 1000 + i64::from(left_ms % 1000 != 0);
     match u32::try_from(seconds) {
         Ok(life) if seconds <= TTL_SECONDS_MAX => Ok(Life::Lasts(RowTtl::Seconds(life))),
-        _ => Err((Reason::TtlRange, "more than 10 years away, the longest life that Aerospike takes")),
+        _ => Err((
+            Reason::TtlRange,
+            "more than 10 years away, the longest life that Aerospike takes",
+        )),
     }
 }
 
@@ -179,7 +179,9 @@ fn not_in_unit(looks: TimeUnit) -> &'static str {
         TimeUnit::Microseconds => {
             "no time in the unit that `as` says; it looks like microseconds: write as = \"epoch_us\""
         }
-        TimeUnit::Nanoseconds => "no time in the unit that `as` says; it looks like nanoseconds: write as = \"epoch_ns\"",
+        TimeUnit::Nanoseconds => {
+            "no time in the unit that `as` says; it looks like nanoseconds: write as = \"epoch_ns\""
+        }
     }
 }
 

@@ -68,7 +68,10 @@ fn a_life_that_is_over_is_rejected_left_out_or_deleted() {
         check_ttl(&format!("{ttl}\nttl_past = \"delete\""), exp, "/\"k\" delete");
     }
     let said = ttl_rejection("{ path = \"exp\", as = \"epoch_s\" }", "1799999999");
-    assert!(said.contains("ttl_past = \"skip\"") && said.contains("\"delete\""), "{said}");
+    assert!(
+        said.contains("ttl_past = \"skip\"") && said.contains("\"delete\""),
+        "{said}"
+    );
     assert!(!said.contains("1799999999"), "no value of the message is told: {said}");
 }
 
@@ -90,12 +93,18 @@ fn a_unit_that_is_wrong_deletes_nothing_and_says_which_one_it_looks_like() {
             let ttl = format!("{{ path = \"exp\", as = \"{said}\" }}{past}");
             check_ttl(&ttl, exp, "rejected ttl_range");
             let text = ttl_rejection(&ttl, exp);
-            assert!(text.contains(&format!("it looks like {looks}: write as = \"epoch_")), "{text}");
+            assert!(
+                text.contains(&format!("it looks like {looks}: write as = \"epoch_")),
+                "{text}"
+            );
         }
     }
     for (exp, looks) in [("1900000000", "seconds"), ("1900000000000", "milliseconds")] {
         let text = ttl_rejection("{ path = \"exp\" }", exp);
-        assert!(text.starts_with("ttl_range") && text.contains(&format!("an instant in {looks}")), "{text}");
+        assert!(
+            text.starts_with("ttl_range") && text.contains(&format!("an instant in {looks}")),
+            "{text}"
+        );
     }
 }
 
@@ -103,20 +112,36 @@ fn a_unit_that_is_wrong_deletes_nothing_and_says_which_one_it_looks_like() {
 fn aerospikes_words_for_a_life_are_taken_where_the_file_says_so() {
     for ttl in ["{ path = \"exp\" }", "{ path = \"exp\", as = \"epoch_s\" }"] {
         for (exp, life) in [("0", ""), ("-1", " never"), ("\"-1\"", " never"), ("-2", " keep")] {
-            check_ttl(&format!("{ttl}\nttl_words = \"aerospike\""), exp, &format!("/\"k\"{life} b=1"));
+            check_ttl(
+                &format!("{ttl}\nttl_words = \"aerospike\""),
+                exp,
+                &format!("/\"k\"{life} b=1"),
+            );
             check_ttl(ttl, exp, "rejected ttl_range");
             let said = ttl_rejection(ttl, exp);
             assert!(said.contains("ttl_words = \"aerospike\""), "{said}");
         }
-        check_ttl(&format!("{ttl}\nttl_words = \"aerospike\""), "400000000000000", "rejected ttl_range");
+        check_ttl(
+            &format!("{ttl}\nttl_words = \"aerospike\""),
+            "400000000000000",
+            "rejected ttl_range",
+        );
     }
     // "Never" is not "over": whoever deletes what is over keeps what has no end.
     let deletes = "{ path = \"exp\", as = \"epoch_s\" }\nttl_past = \"delete\"";
     check_ttl(deletes, "-1", "rejected ttl_range");
     check_ttl(deletes, "0", "rejected ttl_range");
-    check_ttl(&format!("{deletes}\nttl_words = \"aerospike\""), "-1", "/\"k\" never b=1");
+    check_ttl(
+        &format!("{deletes}\nttl_words = \"aerospike\""),
+        "-1",
+        "/\"k\" never b=1",
+    );
     check_ttl("{ path = \"exp\" }", "-3", "rejected ttl_range");
-    check_ttl("{ path = \"nope\", default = -1 }\nttl_words = \"aerospike\"", "5", "/\"k\" never b=1");
+    check_ttl(
+        "{ path = \"nope\", default = -1 }\nttl_words = \"aerospike\"",
+        "5",
+        "/\"k\" never b=1",
+    );
 }
 
 #[test]
@@ -128,7 +153,11 @@ fn a_deletion_for_the_end_of_a_life_carries_the_guard_and_the_version_of_its_wri
         ("bins = { b = 1 }\nguard = false", false, None),
         ("add = { n = 1 }", true, None),
         ("bins = { b = 1 }\nmode = \"replace\"", false, None),
-        ("bins = { b = 1 }\nnewer = { path = \"v\", bin = \"_v\" }", false, Some(7)),
+        (
+            "bins = { b = 1 }\nnewer = { path = \"v\", bin = \"_v\" }",
+            false,
+            Some(7),
+        ),
         ("add = { n = 1 }\nnewer = { path = \"v\", bin = \"_v\" }", true, Some(7)),
     ];
     for (words, guarded, newer) in cases {
@@ -180,7 +209,11 @@ fn bins_hold_an_instant_in_the_unit_that_is_said() {
     ];
     for (unit, ts, expected) in cases {
         let write = bin(&format!("{{ path = \"ts\", as = \"{unit}\" }}"));
-        check(&write, &format!("{{\"id\":\"k\",\"ts\":{ts}}}"), &format!("/\"k\" b={expected}"));
+        check(
+            &write,
+            &format!("{{\"id\":\"k\",\"ts\":{ts}}}"),
+            &format!("/\"k\" b={expected}"),
+        );
     }
     // Outside of the calendar it is no time in this unit, and is one in another.
     for (unit, ts, looks) in [
@@ -190,7 +223,10 @@ fn bins_hold_an_instant_in_the_unit_that_is_said() {
     ] {
         let write = bin(&format!("{{ path = \"ts\", as = \"{unit}\" }}"));
         let said = rejection(&write, &format!("{{\"id\":\"k\",\"ts\":{ts}}}"));
-        assert!(said.starts_with("field_type") && said.contains(&format!("write as = \"{looks}\"")), "{said}");
+        assert!(
+            said.starts_with("field_type") && said.contains(&format!("write as = \"{looks}\"")),
+            "{said}"
+        );
     }
     // The timestamp of the message is in milliseconds: it becomes what is asked for.
     for (unit, expected) in [

@@ -478,16 +478,28 @@ fn a_deletion_at_the_end_of_a_life_that_comes_again_deletes_nothing_newer() {
         bench.write(&[first.clone(), second.clone()]).assert_all_done();
         // A crash before the commit; when they come again, the first one's life is over, and the record's is not.
         bench.now_ms = 90_000;
-        let again = bench.write(&[first.clone()]);
+        let again = bench.write(std::slice::from_ref(&first));
         assert_eq!(again.assert_all_done().tally.written, 0, "{again:?}");
-        assert_eq!((bench.int("k", "a"), bench.int("k", "b")), (Some(1), Some(2)), "{words}");
+        assert_eq!(
+            (bench.int("k", "a"), bench.int("k", "b")),
+            (Some(1), Some(2)),
+            "{words}"
+        );
         bench.write(&[first.clone(), second.clone()]).assert_all_done();
-        assert_eq!((bench.int("k", "a"), bench.int("k", "b")), (Some(1), Some(2)), "{words}");
+        assert_eq!(
+            (bench.int("k", "a"), bench.int("k", "b")),
+            (Some(1), Some(2)),
+            "{words}"
+        );
         // One that comes for the first time deletes.
-        bench.write(&[at(3, r#"{"id":"k","a":3,"exp":80000,"v":3}"#)]).assert_all_done();
+        bench
+            .write(&[at(3, r#"{"id":"k","a":3,"exp":80000,"v":3}"#)])
+            .assert_all_done();
         assert!(bench.record("k").is_none(), "{words}");
         // And where there is no record, it has nothing to do.
-        bench.write(&[at(4, r#"{"id":"k","a":4,"exp":80000,"v":4}"#)]).assert_all_done();
+        bench
+            .write(&[at(4, r#"{"id":"k","a":4,"exp":80000,"v":4}"#)])
+            .assert_all_done();
         assert!(bench.record("k").is_none(), "{words}");
         // Writes around it keep their order.
         let batch = [
