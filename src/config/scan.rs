@@ -621,11 +621,11 @@ impl<'t> Scan<'t> {
                 format!("the `{opens}` that opens here is closed by `{c}`"),
                 format!("write `{close}` before the `{c}`, or in its place"),
             ),
-            _ if is_end => (
+            _ if !is_end && here == there && self.begins_key().is_some() => (
                 format!("the `{opens}` that opens here is not closed"),
-                format!("write `{close}` where it ends"),
+                format!("write `{close}` before `{}`", self.begins_key().unwrap_or_default()),
             ),
-            _ if here == there => (
+            _ if is_end || here == there => (
                 format!("the `{opens}` that opens here is not closed"),
                 format!("write `{close}` where it ends"),
             ),
@@ -639,9 +639,12 @@ impl<'t> Scan<'t> {
 
     /// Whether a new table or a new key begins here: what is open was not meant to reach so far.
     fn begins_another(&self, open: usize) -> bool {
-        if self.begins_line(self.at) && is_header(self.rest()) {
-            return true;
-        }
+        (self.begins_line(self.at) && is_header(self.rest()))
+            || (self.begins_key().is_some() && self.line_of(open) != self.line_of(self.at))
+    }
+
+    /// The key that begins here, with its `=`.
+    fn begins_key(&self) -> Option<String> {
         let mut ahead = Scan {
             text: self.text,
             at: self.at,
@@ -652,14 +655,15 @@ impl<'t> Scan<'t> {
                 statements: Vec::new(),
             },
         };
-        let is_key = matches!(ahead.path(), Ok(path) if !path.is_empty());
+        let path = ahead.path().ok().filter(|path| !path.is_empty())?;
         ahead.spaces();
-        is_key && ahead.take("=") && ahead.peek() != Some('=') && self.line_of(open) != self.line_of(self.at)
+        (ahead.take("=") && ahead.peek() != Some('=')).then(|| path.join("."))
     }
 
     fn array(&mut self, key: &str, written: &str) -> Result<(), Stop> {
         let open = self.at;
         self.take("[");
+        let mut first = true;
         loop {
             self.blank()?;
             match self.peek() {
@@ -670,8 +674,10 @@ impl<'t> Scan<'t> {
                 }
                 None | Some('}' | ')') => return Err(self.open(open, key, ']')),
                 Some(_) if self.begins_another(open) => return Err(self.open(open, key, ']')),
+                Some(_) if !first && self.begins_key().is_some() => return Err(self.open(open, key, ']')),
                 Some(_) => self.value(key, written, Within::Array)?,
             }
+            first = false;
             let end = self.at;
             self.blank()?;
             match self.peek() {
@@ -780,6 +786,19 @@ impl<'t> Scan<'t> {
             let cure = format!("write {written} = …");
             return Err(self.slip(start, key, "a value is missing", cure, Reach::Section));
         }
+        if let Some(name) = self.begins_key() {
+            let (problem, cure) = match within {
+                Within::Array => (
+                    "`=` inside `[ … ]`, which holds values".to_owned(),
+                    "write [ … ] around values, and { key = value } around keys".to_owned(),
+                ),
+                Within::Line | Within::Inline => (
+                    format!("a `{{` is missing before `{name}`"),
+                    format!("write {written} = {{ {name} = … }}"),
+                ),
+            };
+            return Err(self.slip(start, key, problem, cure, Reach::Section));
+        }
         let line = self.text.get(start..self.line_end()).unwrap_or_default();
         let raw = match within {
             Within::Line => line.split(" #").next().unwrap_or_default(),
@@ -801,6 +820,11 @@ impl<'t> Scan<'t> {
         };
         let mut slip = self.slip(start, key, problem, cure, Reach::Line);
         slip.found = (!is_secret).then(|| raw.chars().take(80).collect());
+        // In brackets the parser takes its quote for the beginning of a string, and misses what closes them.
+        if within != Within::Line && raw.contains(['"', '\'']) {
+            slip.reach = Reach::Rest;
+            return Err(slip);
+        }
         // One a line tells enough.
         let line = self.line_of(start);
         if self.scanned.slips.iter().all(|before| self.line_of(before.at) != line) {

@@ -81,7 +81,8 @@ impl Syntax {
         self.doubtful_lines.push(match reach {
             Reach::Line => line..line + 1,
             Reach::Section => context.surroundings(line),
-            Reach::Rest => line..usize::MAX,
+            // What the parser makes of it may be told against an earlier key of the same section.
+            Reach::Rest => context.surroundings(line).start..usize::MAX,
         });
     }
 

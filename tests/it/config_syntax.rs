@@ -448,6 +448,36 @@ fn other_languages_and_slips_of_the_hand_are_told_as_what_they_are() {
             ["a `,` is missing behind the last value of this line", ""],
         ),
         (
+            "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = { a = path = \"a\", as = \"string\" } }",
+            4,
+            "route[0].write[0].bins.a",
+            ["a `{` is missing before `path`", "write a = { path = … }"],
+        ),
+        (
+            "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = a = \"a\" }",
+            4,
+            "route[0].write[0].bins",
+            ["a `{` is missing before `a`", ""],
+        ),
+        (
+            "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = { path = \"*\", except = [\"a\", long_names = \"skip\" }",
+            4,
+            "route[0].write[0].bins.except",
+            ["the `[` that opens here is not closed", "write `]` before `long_names`"],
+        ),
+        (
+            "[[route]]\nrequire = [a != ''\", \"b != ''\"]\n[[route.write]]\nkey = \"id\"\nbins = [ \"a\" ]",
+            2,
+            "route[0].require",
+            ["the `\"` that opens the string is missing", ""],
+        ),
+        (
+            "[kafka]\nbrokers = \"k\"\ntopics = [a = \"b\"]",
+            3,
+            "kafka.topics",
+            ["`=` inside `[ … ]`", "{ key = value }"],
+        ),
+        (
             "[kafka]\nbrokers = \"k\"\ntopics = [\"a\",, \"b\"]",
             3,
             "kafka.topics",
@@ -699,4 +729,28 @@ fn any_piece_of_a_file_is_gone_through() {
             let _ = config::parse(&without, "penstock.toml");
         }
     }
+}
+
+#[test]
+fn one_character_that_is_missing_in_an_example_is_one_fault_on_its_line() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut tried = 0;
+    for file in files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for (number, line) in (1..).zip(text.lines()) {
+            let start = line.as_ptr() as usize - text.as_ptr() as usize;
+            let statement = line.split_once('#').map_or(line, |(before, _)| before);
+            for (at, c) in statement.char_indices().filter(|(_, c)| "[]{}\"'=,".contains(*c)) {
+                let without = format!("{}{}", &text[..start + at], &text[start + at + c.len_utf8()..]);
+                let Err(faults) = config::parse(&without, "penstock.toml") else {
+                    continue;
+                };
+                tried += 1;
+                let lines: Vec<usize> = faults.faults.iter().map(|fault| fault.line).collect();
+                assert_eq!(lines, [number], "{}: without `{c}`: {line}\n{faults}", file.display());
+            }
+        }
+    }
+    assert!(tried > 500, "{tried}");
 }
