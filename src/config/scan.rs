@@ -405,6 +405,10 @@ impl<'t> Scan<'t> {
                 "remove it, or look above for what should open it".to_owned(),
             ),
             Some('=') => ("a key is missing before `=`".to_owned(), "write key = value".to_owned()),
+            Some(c @ ('{' | '[')) => (
+                format!("`{c}` where a key is expected"),
+                "write key = value, inside `{ … }` too".to_owned(),
+            ),
             Some(',') => ("a `,` where a key is expected".to_owned(), "remove it".to_owned()),
             Some(c) if is_typographic_quote(c) => typographic(c),
             Some(c) => (
@@ -446,6 +450,23 @@ impl<'t> Scan<'t> {
                 ),
                 "close the string where it should end".to_owned(),
             ),
+            Some(c) if Some(c) == quote && rest.trim_matches(c).is_empty() => (
+                format!("a `{c}` too many stands at the end of the string"),
+                "remove it".to_owned(),
+            ),
+            Some(_)
+                if let Some(quote) = quote
+                    && touches == self.at
+                    && self.text.get(..touches).is_some_and(|text| {
+                        let text = text.trim_end_matches(quote);
+                        touches - text.len() == 2 && text.trim_end().ends_with('=')
+                    }) =>
+            {
+                (
+                    format!("a `{quote}` too many stands at the beginning of the string"),
+                    "remove it".to_owned(),
+                )
+            }
             Some(c)
                 if let Some(quote) = quote
                     && (touches == self.at || c == quote || rest.ends_with(quote)) =>
@@ -704,6 +725,17 @@ impl<'t> Scan<'t> {
 
     fn no_comma(&self, end: usize, key: &str) -> Stop {
         let before = end.saturating_sub(1);
+        let quote = self.text.get(before..end).unwrap_or_default();
+        if self.at == end && matches!(quote, "\"" | "'") && self.rest().starts_with(quote) {
+            let problem = format!("a `{quote}` too many, or a `,` too few");
+            return self.slip(
+                before,
+                key,
+                problem,
+                "write each value in quotes, and `,` between two",
+                Reach::Section,
+            );
+        }
         let problem = if self.line_of(before) == self.line_of(self.at) {
             "a `,` is missing between two values".to_owned()
         } else {
@@ -823,6 +855,11 @@ impl<'t> Scan<'t> {
         // In brackets the parser takes its quote for the beginning of a string, and misses what closes them.
         if within != Within::Line && raw.contains(['"', '\'']) {
             slip.reach = Reach::Rest;
+            return Err(slip);
+        }
+        // What follows may be more of the same: the lines of a private key look like keys of the file.
+        if is_secret {
+            slip.reach = Reach::Section;
             return Err(slip);
         }
         // One a line tells enough.

@@ -320,6 +320,8 @@ fn a_value_that_may_be_a_secret_is_not_shown() {
         "[aerospike]\nhosts = \"a\"\nnamespace = \"test\"\nuser = \"u\"\npassword hunter2",
         "[aerospike]\nhosts = \"a\"\nnamespace = \"test\"\nuser = \"u\"\npassword = “hunter2”",
         "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n[kafka.properties]\nsasl.password = hunter2",
+        "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n[kafka.properties]\nssl.key.pem = -----BEGIN PRIVATE KEY-----\nhunter2\nhunter2 =\n",
+        "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n[kafka.properties]\nssl.key.pem = \"-----BEGIN PRIVATE KEY-----\nhunter2/+hunter2\n-----END\"",
         "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\nproperties = { \"sasl.password\" = hunter2 }",
         "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n[kafka.consumer]\n\"ssl.key.password\" = 'hunter2",
     ] {
@@ -476,6 +478,30 @@ fn other_languages_and_slips_of_the_hand_are_told_as_what_they_are() {
             3,
             "kafka.topics",
             ["`=` inside `[ … ]`", "{ key = value }"],
+        ),
+        (
+            "[kafka]\nbrokers = \"\"k\"\ntopics = [\"a\"]",
+            2,
+            "kafka.brokers",
+            ["too many stands at the beginning", ""],
+        ),
+        (
+            "[kafka]\nbrokers = \"k\"\"\ntopics = [\"a\"]",
+            2,
+            "kafka.brokers",
+            ["too many stands at the end", ""],
+        ),
+        (
+            "[kafka]\nbrokers = \"k\"\ntopics = [\"a\"\"]",
+            3,
+            "kafka.topics",
+            ["a `\"` too many", ""],
+        ),
+        (
+            "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = {{ a = \"a\" }",
+            4,
+            "",
+            ["`{` where a key is expected", ""],
         ),
         (
             "[kafka]\nbrokers = \"k\"\ntopics = [\"a\",, \"b\"]",
