@@ -12,7 +12,7 @@ use crate::broker::probe::ProbeError;
 use crate::broker::survey::{KafkaSurvey, PartitionSurvey, Right, TopicState, survey};
 use crate::broker::topic_ids::TopicId;
 use crate::config::cel::What;
-use crate::config::model::{Action, As, Config, Expr, OperationKind, Part, Source, Tombstone, Ttl, Typed, Write};
+use crate::config::model::{Action, Config, Expr, OperationKind, Part, Source, Tombstone, Ttl, TtlPast, Typed, Write};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::pipeline::guard::{Guard, GuardIdentity};
@@ -433,9 +433,7 @@ fn node_of(node: &NodeInfo, writes: &[&Write], report: &mut Report) {
             "upgrade it to 6.0 or later",
         );
     }
-    let deletes = writes
-        .iter()
-        .any(|write| matches!(write.action, Action::Delete) || write.tombstone == Tombstone::Delete);
+    let deletes = writes.iter().any(|write| deletes(write));
     if deletes && node.edition.contains("Community") {
         report.warning(
             &thing,
@@ -480,9 +478,14 @@ fn node_of(node: &NodeInfo, writes: &[&Write], report: &mut Report) {
     }
 }
 
+/// Some message lets it delete its record.
+fn deletes(write: &Write) -> bool {
+    matches!(write.action, Action::Delete) || write.tombstone == Tombstone::Delete || write.ttl_past == TtlPast::Delete
+}
+
 /// A ttl that is the moment of a record's end.
 fn is_instant(ttl: &Ttl) -> bool {
-    matches!(ttl, Ttl::Field(typed) if typed.cast == Some(As::EpochMs))
+    matches!(ttl, Ttl::Field(typed) if typed.cast.is_some_and(|cast| cast.unit().is_some()))
 }
 
 fn settings(thing: &str, nodes: &[NodeInfo], namespace: &str, writes: &[&Write], report: &mut Report) {
@@ -554,9 +557,7 @@ fn settings(thing: &str, nodes: &[NodeInfo], namespace: &str, writes: &[&Write],
             "a node that is lost takes its records along: raise replication-factor",
         );
     }
-    let deletes = writes
-        .iter()
-        .find(|write| matches!(write.action, Action::Delete) || write.tombstone == Tombstone::Delete);
+    let deletes = writes.iter().find(|write| deletes(write));
     if let Some(write) = deletes
         && first.is_true("strong-consistency")
         && !first.is_true("strong-consistency-allow-expunge")

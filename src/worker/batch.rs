@@ -63,6 +63,8 @@ struct Batch<'m> {
     /// The database has refused a row: its record takes nothing before the dead letter is acknowledged.
     holds_records: bool,
     condition_errors_ignored: u64,
+    ttl_past_skipped: u64,
+    ttl_past_deleted: u64,
     /// Rejected so far, and the last so many one after another, those before it included.
     rejected: u64,
     consecutive: u32,
@@ -81,6 +83,8 @@ impl<'m> Batch<'m> {
             published_bytes: 0,
             holds_records: false,
             condition_errors_ignored: 0,
+            ttl_past_skipped: 0,
+            ttl_past_deleted: 0,
             rejected: 0,
             consecutive,
             cut: None,
@@ -135,6 +139,8 @@ impl<'w> Worker<'w> {
         self.fetching.resume();
         let counters = &self.shared.counters;
         counters.condition_errors_ignored.add(batch.condition_errors_ignored);
+        counters.ttl_past_skipped.add(batch.ttl_past_skipped);
+        counters.ttl_past_deleted.add(batch.ttl_past_deleted);
         let Batch {
             mut fates,
             mut publications,
@@ -276,6 +282,8 @@ impl<'w> Worker<'w> {
             }
         }
         batch.condition_errors_ignored += output.condition_errors_ignored;
+        batch.ttl_past_skipped += output.ttl_past_skipped;
+        batch.ttl_past_deleted += output.ttl_past_deleted;
         batch.publications = output.publications;
         batch.plan = plan;
     }

@@ -14,11 +14,13 @@ mod support;
 // The configuration file.
 mod config_doc;
 mod config_faults;
+mod config_syntax;
 mod config_valid;
 mod schema;
 
 // Decoding, conditions, mapping.
 mod conditions;
+mod lives;
 mod json_conformance;
 
 // The write path, and what goes wrong silently on it.

@@ -72,6 +72,8 @@ pub struct Bench {
     pub sim: Arc<Simulator>,
     pub store: Store,
     pub counters: Arc<Counters>,
+    /// The time of what is written next.
+    pub now_ms: i64,
     pressure: Pressure,
     mapping: Mapping,
 }
@@ -160,6 +162,7 @@ impl Bench {
             store,
             pressure: Pressure::new(4000, None, counters.clone()),
             counters,
+            now_ms: 0,
             mapping,
         }
     }
@@ -200,7 +203,7 @@ impl Bench {
         let mut output = Output::default();
         for (index, sent) in messages.iter().enumerate() {
             output.begin(index);
-            topic.process(&message(owner, sent), 0, &mut output).unwrap();
+            topic.process(&message(owner, sent), self.now_ms, &mut output).unwrap();
             for row in output.rows.drain(..) {
                 let mark = mark(sent.offset, row.number).unwrap();
                 plan.push(row, mark);
