@@ -6,6 +6,7 @@ use rdkafka::error::KafkaError;
 use super::batch::Broken;
 use super::{BatchEnd, Worker};
 use crate::ops::exit::Exit;
+use crate::pipeline::codes::Told;
 use crate::pipeline::disposition::NOT_FOUND;
 use crate::pipeline::map::{Reason, Rejection};
 use crate::pipeline::write::Refusal;
@@ -72,7 +73,7 @@ pub(super) fn rejection_of(refusal: Refusal) -> Rejection {
     let (reason, detail) = match refusal {
         Refusal::Code(code) => (
             Reason::Database(code),
-            format!("the database refuses its row with result code {code}"),
+            format!("the database refuses its row with {}", Told(code)),
         ),
         Refusal::Unsendable => (
             Reason::Unsendable,

@@ -153,6 +153,7 @@ impl Bench {
             workers,
             start_timeout: Some(PATIENT),
             namespaces: vec!["test".into()],
+            whole: true,
         };
         let store = Store::connect(&config.aerospike, &options, counters.clone(), &Stop::new()).unwrap();
         Bench {
