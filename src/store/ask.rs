@@ -199,7 +199,7 @@ fn refusal(text: &str) -> Option<u8> {
 }
 
 /// The code of an answer as `ERROR:80:not authenticated`, or `FAIL:80…` of older servers.
-fn error_code(answer: &str) -> Option<u8> {
+pub fn error_code(answer: &str) -> Option<u8> {
     let (word, rest) = answer.split_once([':', '='])?;
     if !word.eq_ignore_ascii_case("error") && !word.eq_ignore_ascii_case("fail") {
         return None;

@@ -106,7 +106,9 @@ impl Store {
                 None => kinds.push((kind, 1, record.error())),
             }
         }
-        let Some((kind, _, error)) = kinds.into_iter().max_by_key(|(_, rows, _)| *rows) else {
+        // A row without an answer shares another one's reason, where there is one: the header that ended the batch.
+        let weight = |(kind, rows, _): &(Kind, usize, _)| (*kind != Kind::Failure(Failure::Unanswered), *rows);
+        let Some((kind, _, error)) = kinds.into_iter().max_by_key(weight) else {
             return call.map_or_else(|| "unknown".into(), |error| chain(error));
         };
         let (reason, is_far) = match kind {

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aerospike::BatchOperation;
-use log::debug;
+use log::{debug, warn};
 use parking_lot::Mutex;
 
 use super::batch::answer;
@@ -61,11 +61,15 @@ impl Lookout {
         let mut state = self.state.lock();
         let code = found.refusals.iter().copied().find(|code| is_refusal(*code));
         let refusal = code.filter(|_| found.answered == 0).map(|code| Refusal { code, has_user });
-        state.told = match refusal {
+        let told = match refusal {
             Some(refusal) => Some(format!("{refusal}: {}", refusal.cure())),
             None if found.gaps.is_whole() => None,
             None => Some(format!("{}; {}", found.gaps, found.gaps.cure())),
         };
+        if let Some(told) = told.as_ref().filter(|told| state.told.as_ref() != Some(told)) {
+            warn!("aerospike: {told}");
+        }
+        state.told = told;
         let Some(refusal) = refusal else {
             state.refused = None;
             return;

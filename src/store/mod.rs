@@ -29,6 +29,7 @@ use log::{info, warn};
 
 use crate::config::model::Aerospike;
 use crate::ops::counters::Counters;
+use crate::pipeline::codes::Told;
 use crate::shutdown::Stop;
 use ask::Login;
 use connection::Connection;
@@ -415,7 +416,7 @@ fn check_cluster(
     stop: &Stop,
 ) -> Result<(), ClusterCheck> {
     let has_user = asking.login.is_some();
-    check_namespaces(client, &options.namespaces)?;
+    check_namespaces(client, &options.namespaces, has_user)?;
     options
         .namespaces
         .iter()
@@ -464,10 +465,17 @@ fn check_login(client: &Client, namespace: &str, has_user: bool) -> Result<(), C
     }
 }
 
-fn check_namespaces(client: &Client, wanted: &[String]) -> Result<(), ClusterCheck> {
+fn check_namespaces(client: &Client, wanted: &[String], has_user: bool) -> Result<(), ClusterCheck> {
     let answer = client
         .info(&AdminPolicy::default(), &["namespaces"])
         .map_err(|e| ClusterCheck::Failed(Failed::of(chain(&e))))?;
+    // A refusal stands in place of the names, or as their answer.
+    if let Some(code) = answer.iter().flat_map(|(name, value)| [name, value]).find_map(|text| ask::error_code(text)) {
+        return Err(match refusal::is_refusal(code) {
+            true => ClusterCheck::Refused(ConnectError::Credentials(Refusal { code, has_user })),
+            false => ClusterCheck::Failed(Failed::of(format!("the namespaces are not told ({})", Told(code)))),
+        });
+    }
     let present = answer.get("namespaces").map(String::as_str).unwrap_or_default();
     match wanted
         .iter()

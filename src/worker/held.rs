@@ -96,3 +96,19 @@ pub(super) fn rejection_of(refusal: Refusal) -> Rejection {
     };
     Rejection::new(reason, detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_letter_tells_a_code_by_its_number_and_its_words() {
+        let detail = |code| rejection_of(Refusal::Code(code)).detail;
+        assert_eq!(
+            detail(13),
+            "the database refuses its row with 13: the record is too big (max-record-size of the namespace)"
+        );
+        assert_eq!(detail(12), "the database refuses its row with 12: the bin holds another type");
+        assert_eq!(detail(99), "the database refuses its row with 99: unknown");
+    }
+}

@@ -36,6 +36,7 @@ mod stopping;
 
 // The commands.
 mod commands;
+mod cluster;
 mod connect;
 
 // The simulator.
