@@ -70,7 +70,9 @@ pub struct Session {
 impl Auth {
     /// `without`: what a login is answered where there is no user.
     pub fn new(user: Option<(&str, &str)>, without: u8, seed: u64) -> std::io::Result<Self> {
-        let user = user.map(|(name, password)| User::new(name, password, seed)).transpose()?;
+        let user = user
+            .map(|(name, password)| User::new(name, password, seed))
+            .transpose()?;
         Ok(Auth {
             state: RwLock::new(State {
                 user,

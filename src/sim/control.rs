@@ -111,7 +111,10 @@ fn obey(nodes: &Nodes, line: &str) -> Result<String, String> {
         ["announce-alternate", node, "none"] => find(nodes, node)?.node.presence.announce_alternate(""),
         ["announce-alternate", node, addresses] => find(nodes, node)?.node.presence.announce_alternate(addresses),
         ["login", "user", name, password] => {
-            engine.auth.set_user(name, password).map_err(|error| error.to_string())?;
+            engine
+                .auth
+                .set_user(name, password)
+                .map_err(|error| error.to_string())?;
         }
         ["login", "none"] => engine.auth.remove_user(code::SECURITY_NOT_SUPPORTED),
         ["login", "none", without] => engine.auth.remove_user(number(without)?),

@@ -123,7 +123,11 @@ fn peers(engine: &Engine, view: &View, announced: impl Fn(&Presence) -> String) 
             (!announced.is_empty()).then(|| format!("[{name},,[{}]]", addrs.join(",")))
         })
         .collect();
-    format!("{},{DEFAULT_PORT},[{}]", peers_generation(engine, view), peers.join(","))
+    format!(
+        "{},{DEFAULT_PORT},[{}]",
+        peers_generation(engine, view),
+        peers.join(",")
+    )
 }
 
 /// Per namespace: regime, replication factor, and for each copy the bitmap of partitions of which this node has that one.

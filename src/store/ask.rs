@@ -98,7 +98,9 @@ impl fmt::Display for Silence {
                 _ if timed_out(error) => f.write_str("which does not answer"),
                 _ => write!(f, "which cannot be connected to ({error})"),
             },
-            Silence::Unanswered(error) if timed_out(error) => f.write_str("which takes the connection and does not answer"),
+            Silence::Unanswered(error) if timed_out(error) => {
+                f.write_str("which takes the connection and does not answer")
+            }
             Silence::Unanswered(error) => write!(f, "which closes the connection ({error})"),
             Silence::Strange => f.write_str("where something answers that is no Aerospike server without TLS"),
             Silence::Refused(code) => write!(f, "which refuses us ({})", Told(*code)),
@@ -146,7 +148,9 @@ fn ask_one(addr: SocketAddr, login: Option<&Login>, names: &[&str]) -> Result<An
     }
     let lines = text.lines().filter_map(|line| line.split_once('\t'));
     Ok(Answers {
-        lines: lines.map(|(name, answer)| (name.to_owned(), answer.to_owned())).collect(),
+        lines: lines
+            .map(|(name, answer)| (name.to_owned(), answer.to_owned()))
+            .collect(),
         is_security_off,
     })
 }
@@ -216,7 +220,10 @@ mod tests {
         for (text, code) in [
             ("ERROR:80:not authenticated\n", Some(80)),
             ("ERROR:82:unexpected security result\n", Some(82)),
-            ("node\tERROR:81:role violation - requires permission 'x'\nbuild\t8\n", Some(81)),
+            (
+                "node\tERROR:81:role violation - requires permission 'x'\nbuild\t8\n",
+                Some(81),
+            ),
             ("node\tFAIL:81:role violation\n", Some(81)),
             ("fail=80\n", Some(80)),
             ("ERROR:9:timeout\n", None),

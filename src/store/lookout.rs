@@ -60,7 +60,9 @@ impl Lookout {
     fn found(&self, found: &Look, has_user: bool, now: Instant) {
         let mut state = self.state.lock();
         let code = found.refusals.iter().copied().find(|code| is_refusal(*code));
-        let refusal = code.filter(|_| found.answered == 0).map(|code| Refusal { code, has_user });
+        let refusal = code
+            .filter(|_| found.answered == 0)
+            .map(|code| Refusal { code, has_user });
         let told = match refusal {
             Some(refusal) => Some(format!("{refusal}: {}", refusal.cure())),
             None if found.gaps.is_whole() => None,
@@ -107,7 +109,9 @@ impl Store {
         let spawned = thread::Builder::new().name("aerospike-look".into()).spawn(move || {
             if !(nobody_tries && store.is_back(&pressure)) {
                 let found = look(&store.connection.addresses(), &[], &store.asking);
-                store.lookout.found(&found, store.asking.login.is_some(), Instant::now());
+                store
+                    .lookout
+                    .found(&found, store.asking.login.is_some(), Instant::now());
             }
             store.lookout.state.lock().is_looking = false;
         });
@@ -183,7 +187,13 @@ mod tests {
         assert_eq!(refusal(7, &refused_by(&[65], 0)), None, "from there it counts anew");
         assert_eq!(refusal(30, &refused_by(&[65], 0)), None, "not often enough");
         let found = refusal(32, &refused_by(&[65], 0));
-        assert_eq!(found, Some(Refusal { code: 65, has_user: true }));
+        assert_eq!(
+            found,
+            Some(Refusal {
+                code: 65,
+                has_user: true
+            })
+        );
     }
 
     #[test]

@@ -81,7 +81,12 @@ impl Gaps {
             return "look at the cluster: its nodes have to be up and agree".to_owned();
         }
         let (names, _) = names(&self.nodes);
-        let others: Vec<&str> = self.nodes.iter().flat_map(|node| &node.others).map(String::as_str).collect();
+        let others: Vec<&str> = self
+            .nodes
+            .iter()
+            .flat_map(|node| &node.others)
+            .map(String::as_str)
+            .collect();
         if !self.use_services_alternate {
             return match others.as_slice() {
                 [] => format!(
@@ -102,12 +107,17 @@ impl Gaps {
                 listed(others.into_iter(), NODES_MAX)
             );
         }
-        format!("correct alternate-access-address in the configuration of {names}, or remove aerospike.use_services_alternate")
+        format!(
+            "correct alternate-access-address in the configuration of {names}, or remove aerospike.use_services_alternate"
+        )
     }
 }
 
 fn names(nodes: &[Unreached]) -> (String, usize) {
-    (listed(nodes.iter().map(|node| node.name.as_str()), NODES_MAX), nodes.len())
+    (
+        listed(nodes.iter().map(|node| node.name.as_str()), NODES_MAX),
+        nodes.len(),
+    )
 }
 
 fn listed<'s>(mut words: impl Iterator<Item = &'s str>, most: usize) -> String {
@@ -163,7 +173,9 @@ impl fmt::Display for Gaps {
         let holes: Vec<String> = self
             .holes
             .iter()
-            .map(|(namespace, count)| format!("no node has {count} of the {PARTITIONS} partitions of the namespace {namespace}"))
+            .map(|(namespace, count)| {
+                format!("no node has {count} of the {PARTITIONS} partitions of the namespace {namespace}")
+            })
             .collect();
         f.write_str(&holes.join("; "))
     }
@@ -213,15 +225,24 @@ pub fn look(addresses: &[String], names: &[String], asking: &Asking) -> Look {
     }
     let known = peers.keys().map(String::as_str).chain(reached.iter().copied());
     let known = known.collect::<BTreeSet<_>>().len();
-    let size = told.iter().filter_map(|answers| cluster_size(answers.get("statistics"))).max();
+    let size = told
+        .iter()
+        .filter_map(|answers| cluster_size(answers.get("statistics")))
+        .max();
     found.gaps.nameless = size.unwrap_or(0).saturating_sub(known);
     peers.retain(|name, _| !reached.contains(name.as_str()));
     let asked: Vec<String> = peers.values().flat_map(|(addresses, _)| addresses.clone()).collect();
     let mut answers = ask_each(&asked, asking.login.as_ref(), &["node"]).into_iter();
     for (name, (addresses, others)) in peers {
         let addresses = addresses.into_iter().zip(&mut answers);
-        let addresses = addresses.map(|(address, answer)| (address, why_not(&name, answer))).collect();
-        found.gaps.nodes.push(Unreached { name, addresses, others });
+        let addresses = addresses
+            .map(|(address, answer)| (address, why_not(&name, answer)))
+            .collect();
+        found.gaps.nodes.push(Unreached {
+            name,
+            addresses,
+            others,
+        });
     }
     // What a node has that is silent now is not known.
     if found.gaps.is_whole() && told.len() == reached.len() {
@@ -242,13 +263,12 @@ fn ask_each(addresses: &[String], login: Option<&Login>, names: &[&str]) -> Vec<
     let mut answers = Vec::with_capacity(addresses.len());
     for some in addresses.chunks(ASKED_AT_ONCE) {
         thread::scope(|scope| {
-            let asked: Vec<_> = some
-                .iter()
-                .map(|address| {
-                    let thread = thread::Builder::new().name("aerospike-ask".into());
-                    thread.spawn_scoped(scope, move || ask(address, login, names))
-                })
-                .collect();
+            // All are begun before the first is waited for.
+            let mut asked = Vec::with_capacity(some.len());
+            for address in some {
+                let thread = thread::Builder::new().name("aerospike-ask".into());
+                asked.push(thread.spawn_scoped(scope, move || ask(address, login, names)));
+            }
             answers.extend(asked.into_iter().map(|thread| match thread {
                 Ok(thread) => thread.join().unwrap_or(Err(Silence::Strange)),
                 Err(error) => Err(Silence::Connect(error)),
@@ -273,10 +293,18 @@ fn parse_peers(text: &str) -> Vec<(String, Vec<String>)> {
     let peer = |entry: &str| {
         let mut parts = inside(entry)?.splitn(3, ',');
         let (name, _tls_name, addresses) = (parts.next()?, parts.next()?, parts.next()?);
-        let addresses = split(inside(addresses)?).into_iter().filter(|address| !address.is_empty());
-        Some((name.to_owned(), addresses.map(|address| with_port(address, port)).collect()))
+        let addresses = split(inside(addresses)?)
+            .into_iter()
+            .filter(|address| !address.is_empty());
+        Some((
+            name.to_owned(),
+            addresses.map(|address| with_port(address, port)).collect(),
+        ))
     };
-    split(inside(list).unwrap_or_default()).into_iter().filter_map(peer).collect()
+    split(inside(list).unwrap_or_default())
+        .into_iter()
+        .filter_map(peer)
+        .collect()
 }
 
 fn with_port(address: &str, port: &str) -> String {
@@ -320,7 +348,10 @@ fn holes(told: &[Answers], namespaces: &[String]) -> Vec<(String, usize)> {
         let mut has = [0u8; PARTITIONS / 8];
         let mut is_told = false;
         for answers in told {
-            let entries = answers.get("replicas").split(';').filter_map(|entry| entry.split_once(':'));
+            let entries = answers
+                .get("replicas")
+                .split(';')
+                .filter_map(|entry| entry.split_once(':'));
             for (_, entry) in entries.filter(|(name, _)| name == namespace) {
                 let bitmap = entry.split(',').nth(2).unwrap_or_default();
                 let Ok(bitmap) = base64::engine::general_purpose::STANDARD.decode(bitmap) else {
@@ -348,8 +379,14 @@ mod tests {
         assert_eq!(
             parse_peers(text),
             [
-                ("BB9".to_owned(), vec!["127.0.0.1:3109".to_owned(), "db.example:3010".to_owned()]),
-                ("BBA".to_owned(), vec!["[2018::1]:4000".to_owned(), "[2018::2]:3010".to_owned()]),
+                (
+                    "BB9".to_owned(),
+                    vec!["127.0.0.1:3109".to_owned(), "db.example:3010".to_owned()]
+                ),
+                (
+                    "BBA".to_owned(),
+                    vec!["[2018::1]:4000".to_owned(), "[2018::2]:3010".to_owned()]
+                ),
                 ("BBB".to_owned(), vec![]),
             ]
         );
@@ -370,7 +407,11 @@ mod tests {
     fn each_gap_names_its_node_its_address_and_its_own_cure() {
         let mut gaps = Gaps {
             reached: 1,
-            nodes: vec![unreached("B2", &[("10.1.1.1:3000", "which does not answer")], &["127.0.0.1:3101"])],
+            nodes: vec![unreached(
+                "B2",
+                &[("10.1.1.1:3000", "which does not answer")],
+                &["127.0.0.1:3101"],
+            )],
             ..Gaps::default()
         };
         assert_eq!(
@@ -378,15 +419,35 @@ mod tests {
             "1 of the cluster's 2 nodes reached; node B2 says its address is 10.1.1.1:3000, which does not answer"
         );
         let cure = gaps.cure();
-        assert!(cure.starts_with("set aerospike.use_services_alternate = true (the alternate addresses are 127.0.0.1:3101)"), "{cure}");
+        assert!(
+            cure.starts_with(
+                "set aerospike.use_services_alternate = true (the alternate addresses are 127.0.0.1:3101)"
+            ),
+            "{cure}"
+        );
         gaps.nodes[0].others.clear();
-        assert!(gaps.cure().starts_with("correct access-address in the configuration of B2"), "{}", gaps.cure());
+        assert!(
+            gaps.cure()
+                .starts_with("correct access-address in the configuration of B2"),
+            "{}",
+            gaps.cure()
+        );
         gaps.use_services_alternate = true;
         gaps.nodes = vec![unreached("B2", &[], &["127.0.0.1:3101"])];
-        assert!(gaps.to_string().ends_with("node B2 announces no alternate address"), "{gaps}");
-        assert!(gaps.cure().starts_with("remove aerospike.use_services_alternate"), "{}", gaps.cure());
+        assert!(
+            gaps.to_string().ends_with("node B2 announces no alternate address"),
+            "{gaps}"
+        );
+        assert!(
+            gaps.cure().starts_with("remove aerospike.use_services_alternate"),
+            "{}",
+            gaps.cure()
+        );
         gaps.nodes.clear();
         gaps.holes = vec![("test".into(), 1365)];
-        assert_eq!(gaps.to_string(), "no node has 1365 of the 4096 partitions of the namespace test");
+        assert_eq!(
+            gaps.to_string(),
+            "no node has 1365 of the 4096 partitions of the namespace test"
+        );
     }
 }

@@ -283,7 +283,9 @@ fn attempt(
     let policy = client_policy(config, options);
     let hosts = config.hosts.clone();
     let longest = Instant::now() + ATTEMPT_TIMEOUT;
-    let until = deadline.map_or(longest, |deadline| deadline.clamp(Instant::now() + ATTEMPT_MIN, longest));
+    let until = deadline.map_or(longest, |deadline| {
+        deadline.clamp(Instant::now() + ATTEMPT_MIN, longest)
+    });
     let connect = move || Client::new(&policy, &hosts).map_err(|e| chain(&e));
     // Nobody waits for it any more; open, it would tend the cluster for ever.
     let late = |made: Result<Client, String>| {
@@ -457,9 +459,10 @@ fn check_login(client: &Client, namespace: &str, has_user: bool) -> Result<(), C
     };
     match error.server_result_code().map(u8::from) {
         Some(ROLE_VIOLATION) => Ok(()),
-        Some(code) if refusal::is_refusal(code) => {
-            Err(ClusterCheck::Refused(ConnectError::Credentials(Refusal { code, has_user })))
-        }
+        Some(code) if refusal::is_refusal(code) => Err(ClusterCheck::Refused(ConnectError::Credentials(Refusal {
+            code,
+            has_user,
+        }))),
         Some(_) => Ok(()),
         None => Err(ClusterCheck::Failed(Failed::of(chain(&error)))),
     }
@@ -470,7 +473,11 @@ fn check_namespaces(client: &Client, wanted: &[String], has_user: bool) -> Resul
         .info(&AdminPolicy::default(), &["namespaces"])
         .map_err(|e| ClusterCheck::Failed(Failed::of(chain(&e))))?;
     // A refusal stands in place of the names, or as their answer.
-    if let Some(code) = answer.iter().flat_map(|(name, value)| [name, value]).find_map(|text| ask::error_code(text)) {
+    if let Some(code) = answer
+        .iter()
+        .flat_map(|(name, value)| [name, value])
+        .find_map(|text| ask::error_code(text))
+    {
         return Err(match refusal::is_refusal(code) {
             true => ClusterCheck::Refused(ConnectError::Credentials(Refusal { code, has_user })),
             false => ClusterCheck::Failed(Failed::of(format!("the namespaces are not told ({})", Told(code)))),

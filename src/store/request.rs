@@ -119,7 +119,12 @@ pub(super) fn probes(namespaces: &[String], rows: usize) -> Vec<BatchOperation> 
         digest.fill_with(|| fastrand::u8(..));
         BatchOperation::read(&policy, Key::with_digest(namespace, "", None, digest), Bins::None)
     };
-    namespaces.iter().cycle().take(if namespaces.is_empty() { 0 } else { rows }).map(probe).collect()
+    namespaces
+        .iter()
+        .cycle()
+        .take(if namespaces.is_empty() { 0 } else { rows })
+        .map(probe)
+        .collect()
 }
 
 fn key(row: &Outgoing<'_>) -> Key {

@@ -108,7 +108,10 @@ mod tests {
             detail(13),
             "the database refuses its row with 13: the record is too big (max-record-size of the namespace)"
         );
-        assert_eq!(detail(12), "the database refuses its row with 12: the bin holds another type");
+        assert_eq!(
+            detail(12),
+            "the database refuses its row with 12: the bin holds another type"
+        );
         assert_eq!(detail(99), "the database refuses its row with 99: unknown");
     }
 }

@@ -45,7 +45,12 @@ fn connect(sim: &Simulator, lines: &str) -> Result<Store, ConnectError> {
         sim.addr()
     );
     let config = config::parse(&text, "test.toml").unwrap();
-    Store::connect(&config.aerospike, &options(true), Arc::new(Counters::new()), &Stop::new())
+    Store::connect(
+        &config.aerospike,
+        &options(true),
+        Arc::new(Counters::new()),
+        &Stop::new(),
+    )
 }
 
 // ---- who is refused
@@ -64,13 +69,19 @@ fn a_cluster_that_wants_a_login_is_told_at_once_where_none_is_configured() {
     exited.assert_code(77);
     assert_line(
         &exited,
-        &["ERROR", "the cluster wants a login (80: not authenticated): set aerospike.user and aerospike.password"],
+        &[
+            "ERROR",
+            "the cluster wants a login (80: not authenticated): set aerospike.user and aerospike.password",
+        ],
     );
     let exited = check(&setup);
     exited.assert_code(77);
     assert_line(
         &exited,
-        &["error ", "the cluster wants a login (80: not authenticated); set aerospike.user and aerospike.password"],
+        &[
+            "error ",
+            "the cluster wants a login (80: not authenticated); set aerospike.user and aerospike.password",
+        ],
     );
 
     let mut stream = Stream::new(&topic, 5);
@@ -126,7 +137,10 @@ fn every_code_that_refuses_a_login_has_its_own_words_and_cure() {
         (63, ["the password is expired", "a new password"]),
         (64, ["the password is not allowed", "correct aerospike.password"]),
         (65, ["the password is wrong", "correct aerospike.password"]),
-        (80, ["not authenticated", "correct aerospike.user and aerospike.password"]),
+        (
+            80,
+            ["not authenticated", "correct aerospike.user and aerospike.password"],
+        ),
         (81, ["role violation", "grant the user read-write"]),
         (82, ["address (allowlist)", "add this machine's address"]),
         (93, ["LDAP refuses", "LDAP settings"]),
@@ -157,7 +171,10 @@ fn a_user_who_is_dropped_while_the_service_runs_ends_it_with_the_reason() {
     stream.produce(10);
     let exited = service.end();
     exited.assert_code(77);
-    assert_line(&exited, &["ERROR", "60: there is no such user", "correct aerospike.user"]);
+    assert_line(
+        &exited,
+        &["ERROR", "60: there is no such user", "correct aerospike.user"],
+    );
 
     // Nothing is lost: what was not written is not committed.
     sim.say("login accept");
@@ -222,12 +239,26 @@ fn nodes_that_are_in_the_cluster_and_not_reached_are_named_before_the_group_is_j
     let exited = run_to_its_end(&limited);
     exited.assert_code(69);
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
-    assert_line(&exited, &["ERROR", "start_timeout", "node B2 says", "node C3 says", "access-address"]);
+    assert_line(
+        &exited,
+        &[
+            "ERROR",
+            "start_timeout",
+            "node B2 says",
+            "node C3 says",
+            "access-address",
+        ],
+    );
     assert!(!exited.output.contains("kafka: joining"), "{}", exited.output);
 
     let file = setup.file();
     let mut service = run_service(file.path());
-    service.wait_for_line(&["waiting for the cluster", "node B2 says", "node C3 says", "access-address"]);
+    service.wait_for_line(&[
+        "waiting for the cluster",
+        "node B2 says",
+        "node C3 says",
+        "access-address",
+    ]);
     sim.say("announce B2 own");
     sim.say("announce C3 own");
     service.wait_for_line(&["aerospike: connected nodes=3"]);
@@ -237,7 +268,11 @@ fn nodes_that_are_in_the_cluster_and_not_reached_are_named_before_the_group_is_j
     exited.assert_code(0);
     stream.assert_ledger(&sim);
     let joined = exited.output.find("kafka: joining").unwrap();
-    assert!(exited.output.find("connected nodes=3").unwrap() < joined, "{}", exited.output);
+    assert!(
+        exited.output.find("connected nodes=3").unwrap() < joined,
+        "{}",
+        exited.output
+    );
 }
 
 #[test]
@@ -264,7 +299,13 @@ fn alternate_addresses_are_proposed_where_nodes_have_them_and_missed_where_they_
     );
     let exited = run_to_its_end(&alternate.clone().run("start_timeout = \"1s\""));
     exited.assert_code(69);
-    assert_line(&exited, &["node C3 announces no alternate address", "remove aerospike.use_services_alternate"]);
+    assert_line(
+        &exited,
+        &[
+            "node C3 announces no alternate address",
+            "remove aerospike.use_services_alternate",
+        ],
+    );
 
     // As in Docker: the ordinary ones lead nowhere, the alternate ones do.
     for (node, addr) in [("B2", b2), ("C3", c3)] {
@@ -275,7 +316,12 @@ fn alternate_addresses_are_proposed_where_nodes_have_them_and_missed_where_they_
     exited.assert_code(69);
     assert_line(
         &exited,
-        &["error ", "set aerospike.use_services_alternate = true", &b2.to_string(), &c3.to_string()],
+        &[
+            "error ",
+            "set aerospike.use_services_alternate = true",
+            &b2.to_string(),
+            &c3.to_string(),
+        ],
     );
     let exited = check(&alternate);
     exited.assert_code(0);
@@ -334,11 +380,7 @@ fn a_node_that_comes_back_where_nobody_reaches_it_is_in_the_reason() {
     sim.say(&format!("announce C3 {nobody}"));
     sim.say("join C3 elsewhere");
     stream.produce(50);
-    service.wait_for_line(&[
-        "WARN",
-        "aerospike: 2 of the cluster's 3 nodes reached",
-        "node C3 says",
-    ]);
+    service.wait_for_line(&["WARN", "aerospike: 2 of the cluster's 3 nodes reached", "node C3 says"]);
     service.wait_for_line(&[
         "writes fail",
         "11: the record's partition is not available now",
