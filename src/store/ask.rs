@@ -63,6 +63,17 @@ pub struct Answers {
 }
 
 impl Answers {
+    #[cfg(test)]
+    pub fn of(lines: &[(&str, &str)]) -> Answers {
+        let lines = lines
+            .iter()
+            .map(|(name, answer)| ((*name).to_owned(), (*answer).to_owned()));
+        Answers {
+            lines: lines.collect(),
+            is_security_off: false,
+        }
+    }
+
     /// Empty where it was not answered.
     pub fn get(&self, name: &str) -> &str {
         let found = self.lines.iter().find(|(asked, _)| asked == name);

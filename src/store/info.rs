@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aerospike::{AdminPolicy, Key, ReadPolicy, Value};
 
 use super::{Store, chain};
+use crate::pipeline::codes::Told;
 use crate::pipeline::row::{RecordKey, Target};
 
 const NO_RECORD: u8 = 2;
@@ -101,7 +102,7 @@ impl Store {
             let answer = match client.info(&AdminPolicy::default(), &commands) {
                 Ok(answer) => answer,
                 Err(error) => {
-                    failure = chain(&error);
+                    failure = words(&error);
                     continue;
                 }
             };
@@ -135,9 +136,9 @@ impl Store {
         match self.client().exists(&ReadPolicy::default(), &key) {
             Ok(_) => Access::Granted,
             Err(error) => match error.server_result_code().map(u8::from) {
-                Some(ROLE_VIOLATION) => Access::NoReads(chain(&error)),
+                Some(ROLE_VIOLATION) => Access::NoReads(words(&error)),
                 Some(NO_RECORD) => Access::Granted,
-                _ => Access::Unknown(chain(&error)),
+                _ => Access::Unknown(words(&error)),
             },
         }
     }
@@ -159,7 +160,7 @@ impl Store {
                 _ => None,
             }),
             Err(error) if error.server_result_code().map(u8::from) == Some(NO_RECORD) => Ok(None),
-            Err(error) => Err(chain(&error)),
+            Err(error) => Err(words(&error)),
         }
     }
 
@@ -171,8 +172,16 @@ impl Store {
         let users = self
             .client()
             .query_users(&AdminPolicy::default(), Some(user))
-            .map_err(|error| chain(&error))?;
+            .map_err(|error| words(&error))?;
         Ok(users.into_iter().flat_map(|user| user.roles).collect())
+    }
+}
+
+/// What the server answered in words; else the client's.
+fn words(error: &aerospike::Error) -> String {
+    match error.server_result_code() {
+        Some(code) => Told(code.into()).to_string(),
+        None => chain(error),
     }
 }
 

@@ -253,7 +253,9 @@ pub fn look(addresses: &[String], names: &[String], asking: &Asking) -> Look {
 
 fn why_not(name: &str, answer: Result<Answers, Silence>) -> String {
     match answer {
-        Ok(answers) if answers.get("node") == name => "where it answers now".to_owned(),
+        Ok(answers) if answers.get("node") == name => {
+            "where it answers, and the client has not taken it in yet".to_owned()
+        }
         Ok(answers) => format!("where node {} answers", answers.get("node")),
         Err(silence) => silence.to_string(),
     }
@@ -393,6 +395,24 @@ mod tests {
         assert_eq!(parse_peers("7,3000,[]"), []);
         assert_eq!(parse_peers("ERROR:4:unrecognized command"), []);
         assert_eq!(parse_peers(""), []);
+    }
+
+    #[test]
+    fn partitions_that_no_reached_node_has_are_holes() {
+        let answers = |masters: [u8; PARTITIONS / 8]| {
+            let engine = base64::engine::general_purpose::STANDARD;
+            let (masters, others) = (engine.encode(masters), engine.encode([0xff; PARTITIONS / 8]));
+            Answers::of(&[("replicas", &format!("other:0,1,{others};test:7,2,{masters},{others}"))])
+        };
+        let namespaces = ["test".to_owned(), "absent".to_owned()];
+        let (mut first, second) = ([0xf0; PARTITIONS / 8], [0x0f; PARTITIONS / 8]);
+        assert_eq!(holes(&[answers(first), answers(second)], &namespaces), []);
+        first[3] = 0x70;
+        assert_eq!(
+            holes(&[answers(first), answers(second)], &namespaces),
+            [("test".to_owned(), 1)]
+        );
+        assert_eq!(holes(&[answers(second)], &namespaces), [("test".to_owned(), 2048)]);
     }
 
     fn unreached(name: &str, address: &[(&str, &str)], others: &[&str]) -> Unreached {

@@ -43,7 +43,7 @@ use refusal::Refusal;
 /// bounds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// And how long it takes at the least, however near `run.start_timeout` is.
-const ATTEMPT_MIN: Duration = Duration::from_secs(1);
+const ATTEMPT_MIN: Duration = Duration::from_secs(5);
 /// How long is looked for the reason, or for nodes that are not reached.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// And at the least: an address that does not answer takes two seconds.

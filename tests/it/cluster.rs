@@ -133,10 +133,10 @@ fn every_code_that_refuses_a_login_has_its_own_words_and_cure() {
         (53, ["this kind of login", "log and version"]),
         (55, ["cannot read the login", "log and version"]),
         (60, ["there is no such user", "correct aerospike.user"]),
-        (62, ["the password is wrong or missing", "correct aerospike.password"]),
+        (62, ["the password is missing or cannot be used", "correct aerospike.password"]),
         (63, ["the password is expired", "a new password"]),
         (64, ["the password is not allowed", "correct aerospike.password"]),
-        (65, ["the password is wrong", "correct aerospike.password"]),
+        (65, ["the password does not match", "correct aerospike.password"]),
         (
             80,
             ["not authenticated", "correct aerospike.user and aerospike.password"],
@@ -203,6 +203,31 @@ fn a_node_that_starts_anew_and_refuses_for_a_moment_ends_nothing() {
     topic.wait_committed(&setup.group, &stream.ends());
     service.signal("TERM");
     service.end().assert_code(0);
+}
+
+#[test]
+fn security_that_is_switched_on_while_the_service_runs_ends_it_with_the_reason() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("switched-on", 1);
+    let sim = SimProgram::start(&[]);
+    let mut stream = Stream::new(&topic, 5);
+    stream.produce(10);
+    let setup = Setup::new(&kafka, &topic, sim.addr);
+    let file = setup.file();
+    let mut service = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
+    sim.say("login user penstock right");
+    stream.produce(10);
+    let exited = service.end();
+    exited.assert_code(77);
+    assert_line(
+        &exited,
+        &[
+            "ERROR",
+            "the cluster wants a login (80",
+            "set aerospike.user and aerospike.password",
+        ],
+    );
 }
 
 // ---- nodes that are not reached
