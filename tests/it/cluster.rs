@@ -133,7 +133,13 @@ fn every_code_that_refuses_a_login_has_its_own_words_and_cure() {
         (53, ["this kind of login", "log and version"]),
         (55, ["cannot read the login", "log and version"]),
         (60, ["there is no such user", "correct aerospike.user"]),
-        (62, ["the password is missing or cannot be used", "correct aerospike.password"]),
+        (
+            62,
+            [
+                "the password is missing or cannot be used",
+                "correct aerospike.password",
+            ],
+        ),
         (63, ["the password is expired", "a new password"]),
         (64, ["the password is not allowed", "correct aerospike.password"]),
         (65, ["the password does not match", "correct aerospike.password"]),
@@ -488,6 +494,36 @@ fn a_database_that_is_back_is_found_though_nobody_has_anything_to_write() {
         *gate != Gate::Closed && !is_failing
     });
     assert!(sim.records("test", "").is_empty(), "looking writes nothing");
+}
+
+#[test]
+fn an_outage_is_over_for_a_member_whose_failing_partition_was_taken_away() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("taken-away", 1);
+    let sim = SimProgram::start(&[]);
+    let mut stream = Stream::new(&topic, 5);
+    stream.produce(10);
+    let setup = Setup::new(&kafka, &topic, sim.addr).consumer(
+        "session.timeout.ms = 3000\nheartbeat.interval.ms = 300\ntopic.metadata.refresh.interval.ms = 300\n\
+         topic.metadata.propagation.max.ms = 300",
+    );
+    let file = setup.file();
+    let mut service = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
+    sim.say("refuse");
+    stream.produce(10);
+    service.wait_for_line(&["pressure: closed"]);
+    // The topic is not there any more, as far as the brokers say: the group shares out nothing.
+    kafka.fail_topic(&topic.name);
+    service.wait_for_line(&["kafka: revoked"]);
+    sim.say("accept");
+    service.wait_for_line(&["pressure: open again"]);
+    service.wait_for_line(&["aerospike: answers again, and no row waits for it"]);
+    kafka.heal_topic(&topic.name);
+    topic.wait_committed(&setup.group, &stream.ends());
+    service.signal("TERM");
+    service.end().assert_code(0);
+    stream.assert_ledger(&sim);
 }
 
 #[test]
