@@ -425,7 +425,6 @@ fn aerospike(config: &Config, writes: &[&Write], timeout: Duration, report: &mut
 /// Whether the client has all nodes that are in the cluster, and they all partitions.
 fn members(store: &Store, namespaces: &[String], report: &mut Report) {
     let found = store.gaps(namespaces);
-    let gaps = &found.gaps;
     if found.is_security_off {
         report.warning(
             "aerospike",
@@ -433,10 +432,11 @@ fn members(store: &Store, namespaces: &[String], report: &mut Report) {
             "remove them, or switch security on",
         );
     }
-    if gaps.is_whole() {
-        report.ok("aerospike", &format!("reached, nodes: {}", gaps.reached));
-    } else {
-        report.fatal(Exit::Unreachable, "aerospike", &gaps.to_string(), &gaps.cure());
+    if found.gaps.is_whole() {
+        report.ok("aerospike", &format!("reached, nodes: {}", found.gaps.reached));
+    }
+    for gap in found.gaps.each() {
+        report.fatal(Exit::Unreachable, "aerospike", &gap.to_string(), &gap.cure());
     }
 }
 

@@ -48,8 +48,9 @@ pub struct Look {
 #[derive(Debug, Default)]
 pub struct Gaps {
     pub use_services_alternate: bool,
-    /// Nodes that were reached.
+    /// Nodes that were reached, and that are in the cluster.
     pub reached: usize,
+    pub size: usize,
     pub nodes: Vec<Unreached>,
     /// So many more nodes are in the cluster that announce no address to anybody without TLS.
     pub nameless: usize,
@@ -70,6 +71,26 @@ pub struct Unreached {
 impl Gaps {
     pub fn is_whole(&self) -> bool {
         self.nodes.is_empty() && self.nameless == 0 && self.holes.is_empty()
+    }
+
+    /// The same one by one: of each node that is not reached, and of the rest.
+    pub fn each(self) -> Vec<Gaps> {
+        let of = |nodes| Gaps {
+            use_services_alternate: self.use_services_alternate,
+            reached: self.reached,
+            size: self.size,
+            nodes,
+            ..Gaps::default()
+        };
+        let mut each: Vec<Gaps> = self.nodes.into_iter().map(|node| of(vec![node])).collect();
+        if self.nameless > 0 || !self.holes.is_empty() {
+            each.push(Gaps {
+                nameless: self.nameless,
+                holes: self.holes,
+                ..of(Vec::new())
+            });
+        }
+        each
     }
 
     /// What a person can do about nodes that are not reached.
@@ -153,12 +174,7 @@ impl fmt::Display for Gaps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unreached = self.nodes.len() + self.nameless;
         if unreached > 0 {
-            write!(
-                f,
-                "{} of the cluster's {} nodes reached",
-                self.reached,
-                self.reached + unreached
-            )?;
+            write!(f, "{} of the cluster's {} nodes reached", self.reached, self.size)?;
             for node in self.nodes.iter().take(NODES_MAX) {
                 write!(f, "; {}", node.why(self.use_services_alternate))?;
             }
@@ -245,6 +261,7 @@ pub fn look(addresses: &[String], names: &[String], asking: &Asking) -> Look {
         });
     }
     // What a node has that is silent now is not known.
+    found.gaps.size = found.gaps.reached + found.gaps.nodes.len() + found.gaps.nameless;
     if found.gaps.is_whole() && told.len() == reached.len() {
         found.gaps.holes = holes(&told, &asking.namespaces);
     }
@@ -427,6 +444,7 @@ mod tests {
     fn each_gap_names_its_node_its_address_and_its_own_cure() {
         let mut gaps = Gaps {
             reached: 1,
+            size: 2,
             nodes: vec![unreached(
                 "B2",
                 &[("10.1.1.1:3000", "which does not answer")],

@@ -252,18 +252,32 @@ fn nodes_that_are_in_the_cluster_and_not_reached_are_named_before_the_group_is_j
 
     let exited = check(&setup);
     exited.assert_code(69);
-    assert_line(
-        &exited,
-        &[
-            "error ",
-            "1 of the cluster's 3 nodes reached",
-            &format!("node B2 says its address is {refused}, which refuses the connection"),
-            "node C3 says its address is",
-            "no-such-host.invalid:3000, which does not resolve",
-            "correct access-address in the configuration of B2, C3",
-            "alternate-access-address",
-        ],
-    );
+    for (node, parts) in [
+        (
+            "B2",
+            [format!("is {refused}, which refuses the connection"), String::new()],
+        ),
+        (
+            "C3",
+            [
+                silent.split(',').next().unwrap().to_owned(),
+                "no-such-host.invalid:3000, which does not resolve".to_owned(),
+            ],
+        ),
+    ] {
+        assert_line(
+            &exited,
+            &[
+                "error ",
+                "1 of the cluster's 3 nodes reached",
+                &format!("node {node} says its address is"),
+                &parts[0],
+                &parts[1],
+                &format!("correct access-address in the configuration of {node}"),
+                "alternate-access-address",
+            ],
+        );
+    }
 
     let limited = setup.clone().run("start_timeout = \"2s\"");
     let began = Instant::now();
@@ -345,15 +359,10 @@ fn alternate_addresses_are_proposed_where_nodes_have_them_and_missed_where_they_
     }
     let exited = check(&setup);
     exited.assert_code(69);
-    assert_line(
-        &exited,
-        &[
-            "error ",
-            "set aerospike.use_services_alternate = true",
-            &b2.to_string(),
-            &c3.to_string(),
-        ],
-    );
+    for (node, addr) in [("B2", b2), ("C3", c3)] {
+        let cure = format!("set aerospike.use_services_alternate = true (the alternate addresses are {addr})");
+        assert_line(&exited, &["error ", &format!("node {node} says"), &cure]);
+    }
     let exited = check(&alternate);
     exited.assert_code(0);
     assert_line(&exited, &["ok ", "aerospike: reached, nodes: 3"]);
@@ -370,7 +379,8 @@ fn nodes_that_all_announce_one_address_are_told_apart() {
     let exited = check(&Setup::new(&kafka, &topic, sim.addr));
     exited.assert_code(69);
     let b2 = format!("node B2 says its address is {}, where node A1 answers", sim.addr);
-    assert_line(&exited, &["error ", &b2, "node C3 says"]);
+    assert_line(&exited, &["error ", &b2]);
+    assert_line(&exited, &["error ", "node C3 says"]);
 }
 
 #[test]
