@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use aerospike::{AdminPolicy, Key, ReadPolicy, Value};
 
+use super::ask::error_code;
 use super::{Store, chain};
 use crate::pipeline::codes::Told;
 use crate::pipeline::row::{RecordKey, Target};
@@ -107,6 +108,12 @@ impl Store {
                 }
             };
             let get = |name: &str| answer.get(name).cloned().unwrap_or_default();
+            // It refuses the whole question, in one line without names.
+            if get("node").is_empty() {
+                let code = answer.keys().find_map(|line| error_code(line));
+                failure = code.map_or_else(|| "an answer without names".to_owned(), |code| Told(code).to_string());
+                continue;
+            }
             let of_namespace = |name: &String| {
                 let text = get(&format!("namespace/{name}"));
                 let is_there = text.contains('=') && !text.starts_with("ERROR") && !text.starts_with("type=unknown");
