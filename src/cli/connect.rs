@@ -342,27 +342,26 @@ fn aerospike(config: &Config, writes: &[&Write], timeout: Duration, report: &mut
         start_timeout: Some(timeout),
         // Looked at below, one by one.
         namespaces: Vec::new(),
+        whole: false,
     };
     let counters = Arc::new(Counters::new());
     let store = match Store::connect(&config.aerospike, &options, counters, &Stop::new()) {
         Ok(store) => store,
         Err(error) => {
             let (exit, found, cure) = match error {
-                ConnectError::Credentials(why) => (
-                    Exit::Credentials,
-                    format!("the credentials are refused: {why}"),
-                    "correct aerospike.user and aerospike.password, or leave both out where the server has no security (code 51)",
-                ),
-                ConnectError::Unreachable(why) => (
+                ConnectError::Credentials(refusal) => {
+                    (Exit::Credentials, refusal.to_string(), refusal.cure().to_owned())
+                }
+                ConnectError::Unreachable(failed) => (
                     Exit::Unreachable,
-                    format!("not reached within {timeout:?}: {why}"),
-                    "start it, or correct aerospike.hosts, cluster_name and use_services_alternate",
+                    format!("not reached within {timeout:?}: {}", failed.why),
+                    failed.cure,
                 ),
                 error @ (ConnectError::NoNamespace { .. } | ConnectError::Stopped) => {
-                    (Exit::Configuration, error.to_string(), "correct it")
+                    (Exit::Configuration, error.to_string(), "correct it".to_owned())
                 }
             };
-            report.fatal(exit, "aerospike", &found, cure);
+            report.fatal(exit, "aerospike", &found, &cure);
             return None;
         }
     };
@@ -378,6 +377,7 @@ fn aerospike(config: &Config, writes: &[&Write], timeout: Duration, report: &mut
             return None;
         }
     };
+    members(&store, &namespaces, report);
     for node in &nodes {
         node_of(node, writes, report);
     }
@@ -420,6 +420,24 @@ fn aerospike(config: &Config, writes: &[&Write], timeout: Duration, report: &mut
         roles(&store, user, report);
     }
     Some(store)
+}
+
+/// Whether the client has all nodes that are in the cluster, and they all partitions.
+fn members(store: &Store, namespaces: &[String], report: &mut Report) {
+    let found = store.gaps(namespaces);
+    if found.is_security_off {
+        report.warning(
+            "aerospike",
+            "the cluster has security switched off: aerospike.user and aerospike.password are not checked",
+            "remove them, or switch security on",
+        );
+    }
+    if found.gaps.is_whole() {
+        report.ok("aerospike", &format!("reached, nodes: {}", found.gaps.reached));
+    }
+    for gap in found.gaps.each() {
+        report.fatal(Exit::Unreachable, "aerospike", &gap.to_string(), &gap.cure());
+    }
 }
 
 fn node_of(node: &NodeInfo, writes: &[&Write], report: &mut Report) {

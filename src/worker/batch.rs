@@ -23,6 +23,7 @@ use crate::pipeline::publication::Publication;
 use crate::pipeline::reject::{NotDone, Origin, Rejected, RowsNotDone, dead_letter};
 use crate::pipeline::write::{Calls, Fatal, Limits, Refusal, Refused, Tally, WriteEnd, Written, write};
 use crate::rejects::TooMany;
+use crate::store::refusal::Refusal as WhoAsks;
 
 /// What becomes of a message.
 pub(super) enum Fate {
@@ -543,10 +544,8 @@ impl<'w> Worker<'w> {
         match end {
             WriteEnd::Finished | WriteEnd::Stopped => Broken::Stopped,
             WriteEnd::Fatal(Fatal::Credentials(code)) => {
-                error!(
-                    "aerospike: refuses to write with these credentials code={code}; give the user the read-write role, \
-                     or set aerospike.user and aerospike.password"
-                );
+                let refusal = WhoAsks { code, has_user: true };
+                error!("aerospike: {refusal} code={code}; {}", refusal.cure());
                 Broken::Fatal(Exit::Credentials)
             }
             WriteEnd::Fatal(Fatal::NoNamespace(namespace)) => {

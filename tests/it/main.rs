@@ -38,6 +38,7 @@ mod stopping;
 
 // The commands.
 mod commands;
+mod cluster;
 mod connect;
 
 // The simulator.

@@ -155,6 +155,7 @@ impl Bench {
             workers,
             start_timeout: Some(PATIENT),
             namespaces: vec!["test".into()],
+            whole: true,
         };
         let store = Store::connect(&config.aerospike, &options, counters.clone(), &Stop::new()).unwrap();
         Bench {
