@@ -196,6 +196,7 @@ fn start(
         workers: view.partitions,
         start_timeout: limit.left(),
         namespaces: processors.namespaces(),
+        whole: true,
     };
     let store = match Store::connect(&config.aerospike, &options, counters.clone(), stop) {
         Ok(store) => Arc::new(store),
@@ -491,6 +492,11 @@ impl Service {
             }
             if self.watch(&mut watchdog) && config.run.stall_action == StallAction::Exit {
                 exit = exit.or_worse(Exit::Restart);
+            }
+            self.store.look_out(&self.pressure);
+            if let Some(refusal) = self.store.refusal() {
+                error!("aerospike: {refusal}: {}", refusal.cure());
+                exit = exit.or_worse(Exit::Credentials);
             }
             if exit != Exit::Stopped {
                 break;

@@ -20,9 +20,13 @@ const EXAMPLES: &str = "\
 Examples:
   penstock-sim --listen 127.0.0.1:3000 --control 127.0.0.1:3999
   penstock-sim --nodes 3
+  penstock-sim --nodes 3 --announce B2=10.255.255.1:3000 --announce-alternate B2=127.0.0.1:3001
+  penstock-sim --user penstock --password secret
   penstock-sim ctl 127.0.0.1:3999 rows 18 20%
   penstock-sim ctl 127.0.0.1:3999 at B2 stall
   penstock-sim ctl 127.0.0.1:3999 leave C3 lossy
+  penstock-sim ctl 127.0.0.1:3999 login refuse 60
+  penstock-sim ctl 127.0.0.1:3999 announce C3 db-int:3000
   penstock-sim ctl 127.0.0.1:3999 clear
   penstock-sim ctl 127.0.0.1:3999 help";
 
@@ -74,9 +78,23 @@ struct Serve {
     /// That user's password.
     #[arg(long, requires = "user")]
     password: Option<String>,
+    /// What a login is answered without --user: 51 as by the community edition, 52 as by an enterprise edition without security.
+    #[arg(long, default_value_t = 51, conflicts_with = "user")]
+    security_off: u8,
+    /// Where a node says it is, in place of where it listens: NODE=HOST:PORT, as B2=10.0.0.2:3000. Can be given again.
+    #[arg(long, value_parser = announcement)]
+    announce: Vec<(String, String)>,
+    /// The same of a node's alternate address; by default it has none.
+    #[arg(long, value_parser = announcement)]
+    announce_alternate: Vec<(String, String)>,
     /// Where shares and races start from.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+}
+
+fn announcement(text: &str) -> Result<(String, String), String> {
+    let (node, address) = text.split_once('=').ok_or("not of the form NODE=HOST:PORT")?;
+    Ok((node.to_owned(), address.to_owned()))
 }
 
 fn main() -> ExitCode {
@@ -112,6 +130,9 @@ fn serve(serve: Serve) -> Result<(), Box<dyn Error>> {
         inline: serve.inline,
         batch_rows_max: serve.batch_rows_max,
         login: serve.user.zip(serve.password),
+        security_off: serve.security_off,
+        announce: serve.announce,
+        announce_alternate: serve.announce_alternate,
         seed: serve.seed,
         ..SimConfig::default()
     };

@@ -12,7 +12,7 @@ use crate::broker::probe::ProbeError;
 use crate::broker::survey::{KafkaSurvey, PartitionSurvey, Right, TopicState, survey};
 use crate::broker::topic_ids::TopicId;
 use crate::config::cel::What;
-use crate::config::model::{Action, As, Config, Expr, OperationKind, Part, Source, Tombstone, Ttl, Typed, Write};
+use crate::config::model::{Action, Config, Expr, OperationKind, Part, Source, Tombstone, Ttl, TtlPast, Typed, Write};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::pipeline::guard::{Guard, GuardIdentity};
@@ -366,27 +366,26 @@ fn aerospike(config: &Config, writes: &[&Write], timeout: Duration, report: &mut
         start_timeout: Some(timeout),
         // Looked at below, one by one.
         namespaces: Vec::new(),
+        whole: false,
     };
     let counters = Arc::new(Counters::new());
     let store = match Store::connect(&config.aerospike, &options, counters, &Stop::new()) {
         Ok(store) => store,
         Err(error) => {
             let (exit, found, cure) = match error {
-                ConnectError::Credentials(why) => (
-                    Exit::Credentials,
-                    format!("the credentials are refused: {why}"),
-                    "correct aerospike.user and aerospike.password, or leave both out where the server has no security (code 51)",
-                ),
-                ConnectError::Unreachable(why) => (
+                ConnectError::Credentials(refusal) => {
+                    (Exit::Credentials, refusal.to_string(), refusal.cure().to_owned())
+                }
+                ConnectError::Unreachable(failed) => (
                     Exit::Unreachable,
-                    format!("not reached within {timeout:?}: {why}"),
-                    "start it, or correct aerospike.hosts, cluster_name and use_services_alternate",
+                    format!("not reached within {timeout:?}: {}", failed.why),
+                    failed.cure,
                 ),
                 error @ (ConnectError::NoNamespace { .. } | ConnectError::Stopped) => {
-                    (Exit::Configuration, error.to_string(), "correct it")
+                    (Exit::Configuration, error.to_string(), "correct it".to_owned())
                 }
             };
-            report.fatal(exit, "aerospike", &found, cure);
+            report.fatal(exit, "aerospike", &found, &cure);
             return None;
         }
     };
@@ -402,6 +401,7 @@ fn aerospike(config: &Config, writes: &[&Write], timeout: Duration, report: &mut
             return None;
         }
     };
+    members(&store, &namespaces, report);
     for node in &nodes {
         node_of(node, writes, report);
     }
@@ -446,6 +446,24 @@ fn aerospike(config: &Config, writes: &[&Write], timeout: Duration, report: &mut
     Some(store)
 }
 
+/// Whether the client has all nodes that are in the cluster, and they all partitions.
+fn members(store: &Store, namespaces: &[String], report: &mut Report) {
+    let found = store.gaps(namespaces);
+    if found.is_security_off {
+        report.warning(
+            "aerospike",
+            "the cluster has security switched off: aerospike.user and aerospike.password are not checked",
+            "remove them, or switch security on",
+        );
+    }
+    if found.gaps.is_whole() {
+        report.ok("aerospike", &format!("reached, nodes: {}", found.gaps.reached));
+    }
+    for gap in found.gaps.each() {
+        report.fatal(Exit::Unreachable, "aerospike", &gap.to_string(), &gap.cure());
+    }
+}
+
 fn node_of(node: &NodeInfo, writes: &[&Write], report: &mut Report) {
     let thing = format!("aerospike node {}", node.name);
     report.ok(&thing, &format!("{}, build {}", node.edition, node.build));
@@ -457,9 +475,7 @@ fn node_of(node: &NodeInfo, writes: &[&Write], report: &mut Report) {
             "upgrade it to 6.0 or later",
         );
     }
-    let deletes = writes
-        .iter()
-        .any(|write| matches!(write.action, Action::Delete) || write.tombstone == Tombstone::Delete);
+    let deletes = writes.iter().any(|write| deletes(write));
     if deletes && node.edition.contains("Community") {
         report.warning(
             &thing,
@@ -504,9 +520,14 @@ fn node_of(node: &NodeInfo, writes: &[&Write], report: &mut Report) {
     }
 }
 
+/// Some message lets it delete its record.
+fn deletes(write: &Write) -> bool {
+    matches!(write.action, Action::Delete) || write.tombstone == Tombstone::Delete || write.ttl_past == TtlPast::Delete
+}
+
 /// A ttl that is the moment of a record's end.
 fn is_instant(ttl: &Ttl) -> bool {
-    matches!(ttl, Ttl::Field(typed) if typed.cast == Some(As::EpochMs))
+    matches!(ttl, Ttl::Field(typed) if typed.cast.is_some_and(|cast| cast.unit().is_some()))
 }
 
 fn settings(thing: &str, nodes: &[NodeInfo], namespace: &str, writes: &[&Write], report: &mut Report) {
@@ -578,9 +599,7 @@ fn settings(thing: &str, nodes: &[NodeInfo], namespace: &str, writes: &[&Write],
             "a node that is lost takes its records along: raise replication-factor",
         );
     }
-    let deletes = writes
-        .iter()
-        .find(|write| matches!(write.action, Action::Delete) || write.tombstone == Tombstone::Delete);
+    let deletes = writes.iter().find(|write| deletes(write));
     if let Some(write) = deletes
         && first.is_true("strong-consistency")
         && !first.is_true("strong-consistency-allow-expunge")

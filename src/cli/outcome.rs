@@ -19,6 +19,9 @@ use crate::pipeline::row::{Number, Op, RecordKey, Row, RowAction, RowTtl};
 use crate::pipeline::value::Value as PipelineValue;
 use crate::processor::Processor as _;
 
+/// What the lives that are over did: left out, deleted.
+pub(super) const PAST: [&str; 2] = ["ttl_past_skipped", "ttl_past_deleted"];
+
 /// What becomes of one message.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Outcome {
@@ -28,6 +31,8 @@ pub(super) struct Outcome {
     /// In the order in which they are written, each with the line of its rule.
     pub records: Vec<(usize, Value)>,
     pub publishes: Vec<Value>,
+    /// Records whose life is over: left out, and deleted.
+    pub ttl_past: [u64; 2],
 }
 
 impl Outcome {
@@ -52,12 +57,14 @@ impl Outcome {
                 rejection: None,
                 records: output.rows.iter().map(|row| (row.rules.line, record(row))).collect(),
                 publishes: output.publications.iter().map(publish).collect(),
+                ttl_past: [output.ttl_past_skipped, output.ttl_past_deleted],
             },
             Err(Rejection { reason, detail }) => Outcome {
                 verdict: "rejected",
                 rejection: Some((reason.as_str(), detail)),
                 records: Vec::new(),
                 publishes: Vec::new(),
+                ttl_past: [0, 0],
             },
         })
     }
@@ -89,6 +96,9 @@ impl Outcome {
         let records: Vec<Value> = self.records.iter().map(|(_, record)| record.clone()).collect();
         members.push(("records", json::line(&records.into())));
         members.push(("publishes", json::line(&self.publishes.clone().into())));
+        for (name, count) in PAST.into_iter().zip(self.ttl_past).filter(|(_, count)| *count > 0) {
+            members.push((name, count.to_string()));
+        }
         json::object(&members)
     }
 
@@ -124,6 +134,14 @@ impl Outcome {
             let aside = colours.paint(Tone::Aside, format!("(line {line})"));
             let _ = writeln!(text, "  record {target} {key} {aside}");
             members(record, &["namespace", "set", "key"], &mut text);
+        }
+        let past = [
+            "no record by {}: the life is over (ttl_past = \"skip\")",
+            "deleted by {}: the life is over (ttl_past = \"delete\")",
+        ];
+        for (said, count) in past.into_iter().zip(self.ttl_past).filter(|(_, count)| *count > 0) {
+            let said = said.replace("{}", &format!("{count} write(s)"));
+            let _ = writeln!(text, "  {}", colours.paint(Tone::Doubtful, said));
         }
         for publish in &self.publishes {
             let topic = publish.get("topic").and_then(Value::as_str).unwrap_or_default();

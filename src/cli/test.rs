@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::json;
 use super::message::{Defaults, OwnedMessage, instant};
-use super::outcome::Outcome;
+use super::outcome::{Outcome, PAST};
 use super::terminal::{Colours, Tone};
 use super::{is_stdin, load, refuse, shown};
 use crate::config::model::Config;
@@ -237,7 +237,7 @@ fn cases(text: &str, config: &Config) -> Result<Vec<Case>, (usize, String)> {
 }
 
 fn case(text: &str, number: usize, line: usize, config: &Config) -> Result<Case, String> {
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 10] = [
         "name",
         "now",
         "message",
@@ -246,6 +246,8 @@ fn case(text: &str, number: usize, line: usize, config: &Config) -> Result<Case,
         "detail",
         "records",
         "publishes",
+        PAST[0],
+        PAST[1],
     ];
     let members: Members = serde_json::from_str(text).map_err(|error| format!("a case is a JSON object: {error}"))?;
     if let Some(unknown) = members.keys().find(|name| !KNOWN.contains(&name.as_str())) {

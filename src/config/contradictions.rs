@@ -4,7 +4,7 @@
 //! told where it is read, and contradicts nothing.
 
 use super::keys;
-use super::model::{Expr, Mode, Name, OnConflict, Part, Source, Tombstone, Ttl, TtlOn, Typed};
+use super::model::{As, Expr, Mode, Name, OnConflict, Part, Source, Tombstone, Ttl, TtlOn, TtlPast, Typed};
 use super::operations::Placed;
 use super::table::Table;
 
@@ -19,6 +19,7 @@ pub struct Words<'t, 'a> {
     pub guard: Option<bool>,
     pub ttl: Option<&'t Ttl>,
     pub ttl_on: Option<TtlOn>,
+    pub ttl_past: Option<TtlPast>,
     pub tombstone: Option<Tombstone>,
     pub key: Option<&'t Typed>,
     pub namespace: Option<&'t Name>,
@@ -57,6 +58,9 @@ pub fn refuse(words: &Words<'_, '_>) {
         words.refuse_doubt();
         words.refuse_ttl_on_create();
     }
+    if !delete {
+        words.refuse_ttl_words();
+    }
     words.refuse_tombstone();
 }
 
@@ -86,6 +90,10 @@ impl Words<'_, '_> {
                 "what a message with payload writes is not said",
                 "add it, e.g. bins = { country = \"user.country\" }, or delete = true if every message deletes",
             );
+            return;
+        }
+        let words = OPERATIONS.iter().chain(&["bins", "touch", "delete"]);
+        if words.into_iter().any(|word| self.table.is_misspelt(word)) {
             return;
         }
         let cure = "say what is stored, e.g. bins = { country = \"user.country\" }, or write once, add, append, prepend, \
@@ -122,7 +130,16 @@ impl Words<'_, '_> {
     }
 
     fn refuse_beside_delete(&self) {
-        let others = ["mode", "on_conflict", "in_doubt", "ttl", "ttl_on", "send_key"];
+        let others = [
+            "mode",
+            "on_conflict",
+            "in_doubt",
+            "ttl",
+            "ttl_on",
+            "ttl_past",
+            "ttl_words",
+            "send_key",
+        ];
         for word in ["bins"].iter().chain(OPERATIONS).chain(&others) {
             let problem = format!("`{word}` contradicts `delete`, which leaves nothing of the record");
             self.refuse(word, problem, format!("remove `{word}`, or `delete`"));
@@ -170,7 +187,10 @@ impl Words<'_, '_> {
     /// `in_doubt` is for a write that goes without the guard it would need.
     fn refuse_doubt(&self) {
         let conflicts = matches!(self.mode, Some(Mode::Create | Mode::UpdateOnly));
+        let deletes_past =
+            self.ttl_past == Some(TtlPast::Delete) && self.mode != Some(Mode::Replace) && !self.has("newer");
         let by_default = NOT_REPEATABLE.iter().any(|word| self.has(word))
+            || deletes_past
             || (conflicts && self.on_conflict == Some(OnConflict::Reject));
         let guarded = match self.table.get("guard") {
             None => by_default,
@@ -212,6 +232,48 @@ impl Words<'_, '_> {
                 "remove `ttl_on`, or write a ttl such as \"30d\"",
             ),
             _ => {}
+        }
+    }
+
+    /// `ttl_past` is for an instant, `ttl_words` for a number from the message.
+    fn refuse_ttl_words(&self) {
+        // Of a faulty ttl it is not known what it is.
+        let Some(ttl) = self.ttl else {
+            return;
+        };
+        let from_message = match ttl {
+            Ttl::Field(typed) => Some(typed.cast.and_then(As::unit).is_some()),
+            Ttl::Default | Ttl::Never | Ttl::Keep | Ttl::Seconds(_) => None,
+        };
+        if from_message != Some(true) {
+            self.refuse(
+                "ttl_past",
+                "`ttl_past` without a ttl that is an instant",
+                "write e.g. ttl = { path = \"expires_at\", as = \"epoch_s\" }, or remove it",
+            );
+        }
+        if from_message.is_none() {
+            self.refuse(
+                "ttl_words",
+                "`ttl_words` without a ttl from the message",
+                "write e.g. ttl = { path = \"expires_in\" }, or remove it",
+            );
+        }
+        if self.ttl_past != Some(TtlPast::Delete) {
+            return;
+        }
+        let against = if self.touch == Some(true) {
+            Some("`touch`: it has no guard, and a message that comes again would delete a record that lives on")
+        } else if self.mode == Some(Mode::Create) {
+            Some("mode = \"create\", which never changes a record that is there")
+        } else if self.ttl_on == Some(TtlOn::Create) {
+            Some("ttl_on = \"create\": a record that is there keeps the life that it has")
+        } else {
+            None
+        };
+        if let Some(against) = against {
+            let problem = format!("ttl_past = \"delete\" contradicts {against}");
+            self.refuse("ttl_past", problem, "write ttl_past = \"skip\"");
         }
     }
 

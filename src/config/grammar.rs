@@ -3,7 +3,7 @@
 //! Pure: text in, [`Expr`] or what is wrong with it out. A string that holds a brace is a template, one that begins with
 //! `@` is metadata, anything else is a path. Numbers, tables and the rest of a value are [`super::values`]' matter.
 
-use super::model::{Constant, Expr, Part, Path, Segment, Source};
+use super::model::{Constant, Expr, Part, Path, Segment, Source, TimeUnit};
 use super::reader::{did_you_mean, quoted};
 
 /// What a text is not, and what would do. Both may quote the text.
@@ -112,6 +112,21 @@ fn template(text: &str, scope: Scope<'_>) -> Result<Expr, Bad> {
     Ok(Expr::Template(parts))
 }
 
+/// Metadata that is no time would be rejected with every message.
+fn check_time_source(source: &Source) -> Result<(), Bad> {
+    let name = match source {
+        Source::Topic => "@topic",
+        Source::Partition => "@partition",
+        Source::Offset => "@offset",
+        Source::Index => "@index",
+        _ => return Ok(()),
+    };
+    bad(
+        format!("`{name}` is no time, and has no time format"),
+        format!("write {{{name}}}, or name a time, e.g. {{@timestamp:%Y%m%d}}"),
+    )
+}
+
 /// Formats one instant, so that a wrong format is found before the first message.
 fn check_time_format(format: &str) -> Result<(), Bad> {
     let cure = "write a strftime format, e.g. {ts:%Y%m%d%H}";
@@ -186,34 +201,73 @@ impl<'a> Cursor<'a> {
                 "name a field, e.g. {user.id}; `{{` is a literal brace",
             );
         }
+        let whole = self.rest;
         let source = self.source(scope)?;
+        let field = whole.get(..whole.len() - self.rest.len()).unwrap_or_default();
         if self.take('}') {
             return Ok(Part::Source(source));
         }
+        let not_closed = || {
+            bad(
+                format!("a template's `{{{field}` is not closed"),
+                format!("write `{{{field}}}`; `{{{{` is a literal brace"),
+            )
+        };
+        let unit = match self.rest.strip_prefix(" as ") {
+            None => None,
+            Some(rest) => {
+                self.rest = rest.trim_start_matches(' ');
+                Some(self.unit(&source)?)
+            }
+        };
         if self.take(':') {
             let format = self.take_while(|c| c != '}');
-            if !self.take('}') {
-                return bad(
-                    "a template's `{` is not closed",
-                    "close it with `}`; `{{` is a literal brace",
-                );
+            if format.contains('{') || !self.take('}') {
+                return not_closed();
             }
+            check_time_source(&source)?;
             check_time_format(format)?;
             return Ok(Part::Time {
                 source,
+                unit,
                 format: format.to_owned(),
             });
         }
-        if self.rest.is_empty() {
+        if let Some(unit) = unit {
             return bad(
-                "a template's `{` is not closed",
-                "close it with `}`; `{{` is a literal brace",
+                format!("`as {}` without a time format", unit.word()),
+                format!(
+                    "write {{{field} as {}:%Y%m%d}}, or {{{field}}} for the field as it is",
+                    unit.word()
+                ),
             );
+        }
+        if self.rest.is_empty() || self.rest.starts_with('{') {
+            return not_closed();
         }
         bad(
             format!("{} does not belong in a template's path", quoted(self.rest)),
             "put a name with such characters in quotes, e.g. {a.\"odd name\"}; `{{` is a literal brace",
         )
+    }
+
+    /// Behind ` as `: the unit of a time.
+    fn unit(&mut self, source: &Source) -> Result<TimeUnit, Bad> {
+        let word = self.take_while(|c| c.is_ascii_alphanumeric() || c == '_');
+        let known: Vec<&str> = TimeUnit::ALL.iter().map(|unit| unit.word()).collect();
+        let Some(unit) = TimeUnit::ALL.into_iter().find(|unit| unit.word() == word) else {
+            return bad(
+                format!("{} is no unit of a time", quoted(word)),
+                did_you_mean(word, &known, "write one of"),
+            );
+        };
+        if *source == Source::Timestamp && unit != TimeUnit::Milliseconds {
+            return bad(
+                "`@timestamp` is in milliseconds, whatever the payload's times are in",
+                format!("remove ` as {word}`"),
+            );
+        }
+        Ok(unit)
     }
 
     fn source(&mut self, scope: Scope<'_>) -> Result<Source, Bad> {
@@ -490,7 +544,10 @@ mod tests {
                 let parts = parts.iter().map(|part| match part {
                     Part::Literal(text) => format!("'{text}'"),
                     Part::Source(source) => shown(source),
-                    Part::Time { source, format } => format!("{}@{format}", shown(source)),
+                    Part::Time { source, unit, format } => {
+                        let unit = unit.map(|unit| format!(" as {}", unit.word())).unwrap_or_default();
+                        format!("{}{unit}@{format}", shown(source))
+                    }
                 });
                 Some(parts.collect::<Vec<_>>().join(" "))
             }
@@ -509,6 +566,22 @@ mod tests {
             ("{ts:%H:%M}", Some("ts@%H:%M")),
             ("{@item.a}{@index}", Some("a Index")),
             (r#"{a."x}y:z"}"#, Some("a/x}y:z")),
+            ("{ts as epoch_us:%Y%m%d}", Some("ts as epoch_us@%Y%m%d")),
+            ("{@timestamp as epoch_ms:%F}", Some("Timestamp as epoch_ms@%F")),
+            ("{@timestamp as epoch_s:%F}", None),
+            ("{ts as epoch_s}", None),
+            ("{ts as epoch:%F}", None),
+            ("{ts as :%F}", None),
+            ("{user.id:{ts:%Y%m%d}", None),
+            ("{user.id:{ts:%Y%m%d}}", None),
+            ("{user.id{ts}", None),
+            ("{ts:%Y{{}", None),
+            ("{@topic:%Y}", None),
+            ("{@offset:%Y}", None),
+            ("{ts:%E}", None),
+            ("{ts:%5}", None),
+            ("{ts:%00f}", None),
+            ("{ts:%Y%}", None),
             ("{{{a}}}", Some("'{' a '}'")),
             ("a {{b}} c", Some("constant a {b} c")),
             ("{{", Some("constant {")),

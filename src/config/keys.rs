@@ -234,6 +234,8 @@ pub const WRITE: Section = Section {
         with("in_doubt", choice(&["retry", "reject", "hold"], &[]), "retry"),
         with("ttl", Kind::Value, "\"default\""),
         with("ttl_on", choice(&["write", "create"], &[]), "write"),
+        with("ttl_past", choice(&["reject", "skip", "delete"], &[]), "reject"),
+        key("ttl_words", choice(&["aerospike"], &[])),
         with("send_key", Kind::Flag, "false"),
     ],
     later: &[],
@@ -334,7 +336,11 @@ pub const NEWER: Section = Section {
     keys: &[
         key("path", Kind::Text),
         key("bin", Kind::Text),
-        with("as", choice(&["integer", "epoch_ms"], &[]), "integer"),
+        with(
+            "as",
+            choice(&["integer", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns"], &[]),
+            "integer",
+        ),
         key("missing", choice(&["skip", "reject"], &[])),
     ],
     later: &[],
@@ -342,7 +348,7 @@ pub const NEWER: Section = Section {
 
 /// The names of [`super::model::As`].
 pub const AS: &[&str] = &[
-    "string", "integer", "float", "bool", "json", "base64", "hex", "epoch_ms",
+    "string", "integer", "float", "bool", "json", "base64", "hex", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns",
 ];
 
 /// All sections, in the order of the documentation.

@@ -26,6 +26,8 @@ mod references;
 mod reader;
 // Tables: keys with limits and defaults.
 mod table;
+// Where a file that is no TOML goes wrong.
+mod scan;
 // Syntax errors, and what they put in doubt.
 mod syntax;
 // Value expressions: strings, constants and tables.
@@ -158,6 +160,13 @@ fn read(reader: impl Read) -> Result<String, Box<Fault>> {
         return Err(whole(
             "is larger than 1 MiB".to_owned(),
             "name a configuration file; none needs that much",
+        ));
+    }
+    // Editors of Windows call it "Unicode".
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || bytes.contains(&0) {
+        return Err(whole(
+            "is UTF-16, or no text at all".to_owned(),
+            "save the file as UTF-8",
         ));
     }
     String::from_utf8(bytes).map_err(|error| {

@@ -304,6 +304,10 @@ pub struct Write {
     pub ttl: Ttl,
     /// When `ttl` counts.
     pub ttl_on: TtlOn,
+    /// What a life that is over does; only where `ttl` is an instant.
+    pub ttl_past: TtlPast,
+    /// 0, -1 and -2 are Aerospike's words: the namespace's default, never, and keep.
+    pub ttl_words: bool,
     /// Store the user key beside the digest.
     pub send_key: bool,
 }
@@ -434,7 +438,7 @@ pub enum OnConflict {
 /// `newer = { path = "source.lsn", bin = "_lsn" }`.
 #[derive(Debug, Clone)]
 pub struct Newer {
-    /// An integer: its `as` is `integer` or `epoch_ms`. Missing or null rejects, or with `missing = "skip"` makes no
+    /// An integer: its `as` is `integer` or an instant. Missing or null rejects, or with `missing = "skip"` makes no
     /// record.
     pub value: Typed,
     /// Where the record keeps it: 1 to 15 bytes, no other bin of the write.
@@ -459,6 +463,17 @@ pub enum TtlOn {
     Write,
     /// Only the write that makes the record; others keep what it has.
     Create,
+}
+
+/// `ttl_past`: what a message asks for whose record has ended before the message is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TtlPast {
+    /// The message is rejected.
+    Reject,
+    /// The write leaves the record out.
+    Skip,
+    /// The record is deleted.
+    Delete,
 }
 
 /// `each` and `each_max`.
@@ -513,7 +528,7 @@ pub enum Ttl {
     Keep,
     /// A duration from the write on, in seconds, 1 second to 10 years.
     Seconds(u32),
-    /// From the message: seconds, or with [`As::EpochMs`] the instant at which the record ends.
+    /// From the message: seconds, or where its `as` has a unit ([`As::unit`]) the instant at which the record ends.
     Field(Typed),
 }
 
@@ -591,6 +606,8 @@ pub enum Part {
     Time {
         /// An epoch number or an RFC 3339 string.
         source: Source,
+        /// `{ts as epoch_s:…}`; nothing: milliseconds from 100,000,000,000 on, else seconds.
+        unit: Option<TimeUnit>,
         /// A strftime format that jiff can write an instant in.
         format: String,
     },
@@ -652,6 +669,100 @@ pub enum As {
     Base64,
     /// A string in hexadecimal: bytes.
     Hex,
-    /// An RFC 3339 string or a number of milliseconds: an integer, milliseconds since the epoch.
+    /// `"epoch_s"`: an RFC 3339 string or a number of seconds: an integer, seconds since the epoch.
+    EpochS,
+    /// The same in milliseconds.
     EpochMs,
+    /// The same in microseconds.
+    EpochUs,
+    /// The same in nanoseconds.
+    EpochNs,
+}
+
+impl As {
+    /// The unit, if it is an instant.
+    pub fn unit(self) -> Option<TimeUnit> {
+        match self {
+            As::EpochS => Some(TimeUnit::Seconds),
+            As::EpochMs => Some(TimeUnit::Milliseconds),
+            As::EpochUs => Some(TimeUnit::Microseconds),
+            As::EpochNs => Some(TimeUnit::Nanoseconds),
+            As::String | As::Integer | As::Float | As::Bool | As::Json | As::Base64 | As::Hex => None,
+        }
+    }
+}
+
+/// What a number of an instant counts, from 1970 on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeUnit {
+    /// `epoch_s`.
+    Seconds,
+    /// `epoch_ms`.
+    Milliseconds,
+    /// `epoch_us`.
+    Microseconds,
+    /// `epoch_ns`.
+    Nanoseconds,
+}
+
+impl TimeUnit {
+    /// All of them.
+    pub const ALL: [TimeUnit; 4] = [
+        TimeUnit::Seconds,
+        TimeUnit::Milliseconds,
+        TimeUnit::Microseconds,
+        TimeUnit::Nanoseconds,
+    ];
+
+    /// As the file has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            TimeUnit::Seconds => "epoch_s",
+            TimeUnit::Milliseconds => "epoch_ms",
+            TimeUnit::Microseconds => "epoch_us",
+            TimeUnit::Nanoseconds => "epoch_ns",
+        }
+    }
+
+    /// For a sentence.
+    pub fn plural(self) -> &'static str {
+        match self {
+            TimeUnit::Seconds => "seconds",
+            TimeUnit::Milliseconds => "milliseconds",
+            TimeUnit::Microseconds => "microseconds",
+            TimeUnit::Nanoseconds => "nanoseconds",
+        }
+    }
+
+    /// The instant in this unit, a fraction left out; `None` outside of 64 bits.
+    pub fn count(self, instant: jiff::Timestamp) -> Option<i64> {
+        match self {
+            TimeUnit::Seconds => Some(instant.as_second()),
+            TimeUnit::Milliseconds => Some(instant.as_millisecond()),
+            TimeUnit::Microseconds => Some(instant.as_microsecond()),
+            TimeUnit::Nanoseconds => i64::try_from(instant.as_nanosecond()).ok(),
+        }
+    }
+
+    /// The instant of this number; `None` outside of the calendar (the years -9999 to 9999).
+    pub fn instant(self, number: i64) -> Option<jiff::Timestamp> {
+        match self {
+            TimeUnit::Seconds => jiff::Timestamp::from_second(number).ok(),
+            TimeUnit::Milliseconds => jiff::Timestamp::from_millisecond(number).ok(),
+            TimeUnit::Microseconds => jiff::Timestamp::from_microsecond(number).ok(),
+            TimeUnit::Nanoseconds => jiff::Timestamp::from_nanosecond(i128::from(number)).ok(),
+        }
+    }
+
+    /// The one in which this number is an instant between 2001-09-09 and 2286-11-20, which is true of one unit at most.
+    /// The greatest integer of 64 bits is nobody's time.
+    pub fn of_look(number: i64) -> Option<TimeUnit> {
+        match number {
+            1_000_000_000..10_000_000_000 => Some(TimeUnit::Seconds),
+            1_000_000_000_000..10_000_000_000_000 => Some(TimeUnit::Milliseconds),
+            1_000_000_000_000_000..10_000_000_000_000_000 => Some(TimeUnit::Microseconds),
+            1_000_000_000_000_000_000..=9_223_372_036_854_775_806 => Some(TimeUnit::Nanoseconds),
+            _ => None,
+        }
+    }
 }

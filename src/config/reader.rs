@@ -187,7 +187,7 @@ impl<'a> Node<'a> {
 
     pub fn text(&self) -> Option<Text> {
         let DeValue::String(written) = self.value.get_ref() else {
-            self.fault("expected a string", "write a string in quotes");
+            self.fault("expected a string", self.as_text());
             return None;
         };
         match references::resolve(written, self.context.outside) {
@@ -199,6 +199,28 @@ impl<'a> Node<'a> {
                 self.note(Some(quoted(written)), problem, cure);
                 None
             }
+        }
+    }
+
+    /// How this value, which is no string, is written as one.
+    fn as_text(&self) -> String {
+        let shown = |value: &DeValue<'_>| match value {
+            DeValue::String(text) if !text.starts_with("${") => Some(text.to_string()),
+            DeValue::Integer(number) => Some(number.to_string()),
+            DeValue::Float(number) => Some(number.as_str().to_owned()),
+            DeValue::Boolean(flag) => Some(flag.to_string()),
+            _ => None,
+        };
+        let text = match self.value.get_ref() {
+            DeValue::Array(array) => {
+                let parts: Option<Vec<String>> = array.iter().map(|each| shown(each.get_ref())).collect();
+                parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join(","))
+            }
+            other => shown(other),
+        };
+        match text {
+            Some(text) if !self.hidden => format!("write a string in quotes, e.g. {}", quoted(&text)),
+            _ => "write a string in quotes".to_owned(),
         }
     }
 
@@ -252,10 +274,13 @@ impl<'a> Node<'a> {
     /// The elements of an array of strings, those that are strings.
     pub fn texts(&self) -> Option<Vec<(Node<'a>, Text)>> {
         let Some(elements) = self.elements() else {
-            self.fault(
-                "expected an array of strings",
-                "write it in brackets, e.g. [\"a\", \"b\"]",
-            );
+            let cure = match self.value.get_ref() {
+                DeValue::String(text) if !text.starts_with("${") && !self.hidden => {
+                    format!("write it in brackets: [{}]", quoted(text))
+                }
+                _ => "write it in brackets, e.g. [\"a\", \"b\"]".to_owned(),
+            };
+            self.fault("expected an array of strings", cure);
             return None;
         };
         Some(
@@ -285,14 +310,18 @@ pub fn all<T>(parts: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
 
 /// The nearest known name as a cure, or all of them.
 pub fn did_you_mean(name: &str, known: &[&str], all: &str) -> String {
-    let name: String = name.chars().take(SHOWN_CHARS_MAX).collect();
-    let distance = |each: &&&str| strsim::damerau_levenshtein(&name, each);
-    match known.iter().min_by_key(distance) {
-        Some(nearest) if distance(&nearest) <= (name.chars().count() / 3).clamp(1, 3) => {
-            format!("did you mean `{nearest}`?")
-        }
-        _ => format!("{all}: {}", known.join(", ")),
+    match nearest(name, known) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("{all}: {}", known.join(", ")),
     }
+}
+
+/// The known name that this one is, mistyped.
+pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let name: String = name.chars().take(SHOWN_CHARS_MAX).collect();
+    let distance = |each: &&str| strsim::damerau_levenshtein(&name, each);
+    let nearest = known.iter().copied().min_by_key(distance)?;
+    (distance(&nearest) <= (name.chars().count() / 3).clamp(1, 3)).then_some(nearest)
 }
 
 /// `text` in quotes, escaped, cut to a readable length.

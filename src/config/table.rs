@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::fault::Fault;
 use super::keys::{Key, Kind, Section};
-use super::reader::{Context, Node, Text, did_you_mean, joined};
+use super::reader::{Context, Node, Text, did_you_mean, joined, nearest};
 use super::units;
 
 /// A table of the file, or one that is not written: then all its keys are absent.
@@ -80,7 +80,19 @@ impl<'a> Table<'a> {
         node
     }
 
+    /// Whether a key that is not known is `name`, mistyped: that is told, with its cure, and not a second time as missing.
+    pub fn is_misspelt(&self, name: &str) -> bool {
+        let known: Vec<&str> = self.section.keys.iter().map(|key| key.name).collect();
+        self.nodes
+            .iter()
+            .filter(|(each, _)| !known.contains(each) && !self.section.later.contains(each))
+            .any(|(each, _)| nearest(each, &known) == Some(name))
+    }
+
     pub fn fault_missing(&self, name: &str, cure: &str) {
+        if self.is_misspelt(name) {
+            return;
+        }
         self.context.note(
             self.at,
             Fault {
@@ -216,8 +228,18 @@ impl<'a> Table<'a> {
         match text.value.as_str() {
             "true" if text.from_outside => Some(true),
             "false" if text.from_outside => Some(false),
-            _ => {
-                node.fault("expected true or false", "write true or false, without quotes");
+            word => {
+                let meant = match word.to_ascii_lowercase().as_str() {
+                    _ if text.from_outside => None,
+                    "true" | "yes" | "on" => Some("true"),
+                    "false" | "no" | "off" => Some("false"),
+                    _ => None,
+                };
+                let cure = match meant {
+                    Some(meant) => format!("write {name} = {meant}, without quotes"),
+                    None => "write true or false, without quotes".to_owned(),
+                };
+                node.fault("expected true or false", cure);
                 None
             }
         }
@@ -262,6 +284,13 @@ pub fn whole(node: &Node<'_>, min: i64, max: i64) -> Option<usize> {
             let text = node.text()?;
             let number = text.value.parse::<i64>().ok();
             if !text.from_outside || number.is_none() {
+                let cure = match number {
+                    Some(number) if !text.from_outside && (min..=max).contains(&number) => {
+                        let name = node.key.rsplit('.').next().unwrap_or_default();
+                        format!("write {name} = {number}, without quotes")
+                    }
+                    _ => cure,
+                };
                 node.fault("expected an integer", cure);
                 return None;
             }

@@ -57,7 +57,7 @@ impl Place {
             Place::Bin | Place::Payload => None,
             Place::PublishedKey | Place::Header => Some(&[As::String, As::Integer, As::Base64, As::Hex]),
             Place::Key => Some(&[As::String, As::Integer, As::Base64, As::Hex]),
-            Place::Ttl => Some(&[As::Integer, As::EpochMs]),
+            Place::Ttl => Some(&[As::Integer, As::EpochS, As::EpochMs, As::EpochUs, As::EpochNs]),
             Place::Number => Some(&[As::Integer, As::Float]),
             Place::Text => Some(&[As::String, As::Base64, As::Hex]),
             Place::MapKey => Some(&[As::String, As::Integer]),
@@ -82,6 +82,13 @@ const VALUE_CURE: &str =
 /// The value at `node`; nothing, and a fault noted, if it is none.
 pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
     let (expr, cast, missing) = match node.value() {
+        // Told before it is read as a path, which a negative one is not.
+        DeValue::String(text) if place == Place::Number && is_number(text) => {
+            let name = node.key.rsplit('.').next().unwrap_or_default();
+            let cure = format!("write {name} = {}, without quotes", text.trim().trim_start_matches('+'));
+            node.fault("in quotes it is no number, but the name of a field", cure);
+            return None;
+        }
         DeValue::String(_) => {
             let expr = expression(node, scope)?;
             refuse_untyped(node, &expr, place)?;
@@ -181,6 +188,14 @@ fn refuse_untyped(node: &Node<'_>, expr: &Expr, place: Place) -> Option<()> {
         }
         Expr::Constant(_) | Expr::Object(_) => Some(()),
     }
+}
+
+/// Whether a text is a number as TOML writes it.
+fn is_number(text: &str) -> bool {
+    let digits = text.trim().trim_start_matches(['+', '-']);
+    digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.ends_with(|c: char| c.is_ascii_digit())
+        && (text.trim().parse::<i64>().is_ok() || text.trim().parse::<f64>().is_ok_and(f64::is_finite))
 }
 
 /// A string as a value: resolved, then parsed.
@@ -375,16 +390,19 @@ fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant,
     let cure = match (cast, value) {
         (As::Json, value)
         | (As::String, value @ Constant::String(_))
-        | (As::Integer | As::EpochMs, value @ Constant::Int(_))
+        | (As::Integer | As::EpochS | As::EpochMs | As::EpochUs | As::EpochNs, value @ Constant::Int(_))
         | (As::Float, value @ Constant::Float(_))
         | (As::Bool, value @ Constant::Bool(_)) => return Ok(value),
         #[allow(clippy::cast_precision_loss)]
         // a whole number for a float: exact up to 2^53, as in JSON
         (As::Float, Constant::Int(value)) => return Ok(Constant::Float(value as f64)),
-        (As::EpochMs, Constant::String(text)) => match text.parse::<jiff::Timestamp>() {
-            Ok(instant) => return Ok(Constant::Int(instant.as_millisecond())),
-            Err(_) => "write milliseconds since 1970, or RFC 3339, e.g. \"2030-01-01T00:00:00Z\"",
-        },
+        (cast @ (As::EpochS | As::EpochMs | As::EpochUs | As::EpochNs), Constant::String(text)) => {
+            let instant = text.parse::<jiff::Timestamp>().ok();
+            match instant.zip(cast.unit()).and_then(|(instant, unit)| unit.count(instant)) {
+                Some(number) => return Ok(Constant::Int(number)),
+                None => "write the number that `as` says, or RFC 3339, e.g. \"2030-01-01T00:00:00Z\"",
+            }
+        }
         (As::Base64 | As::Hex, _) => {
             return Err((
                 "bytes cannot have a default".to_owned(),
@@ -392,10 +410,15 @@ fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant,
             ));
         }
         (As::String, _) => "write a string in quotes",
+        (As::Integer | As::Float, Constant::String(text)) if is_number(&text) => "write it as a number, without quotes",
+        (As::Bool, Constant::String(text)) if matches!(text.as_str(), "true" | "false") => "write it without quotes",
         (As::Integer, _) => "write an integer",
         (As::Float, _) => "write a number",
         (As::Bool, _) => "write true or false",
+        (As::EpochS, _) => "write seconds since 1970",
         (As::EpochMs, _) => "write milliseconds since 1970",
+        (As::EpochUs, _) => "write microseconds since 1970",
+        (As::EpochNs, _) => "write nanoseconds since 1970",
     };
     Err((
         format!("the default is not of the value's type, {}", name_of(cast)),
@@ -446,10 +469,13 @@ const NAMES: &[(&str, As)] = &[
     ("json", As::Json),
     ("base64", As::Base64),
     ("hex", As::Hex),
+    ("epoch_s", As::EpochS),
     ("epoch_ms", As::EpochMs),
+    ("epoch_us", As::EpochUs),
+    ("epoch_ns", As::EpochNs),
 ];
 
-fn as_named(name: &str) -> As {
+pub fn as_named(name: &str) -> As {
     NAMES
         .iter()
         .find(|(each, _)| *each == name)

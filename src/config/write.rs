@@ -11,8 +11,8 @@ use super::contradictions::{self, Words};
 use super::grammar::{self, Scope};
 use super::keys;
 use super::model::{
-    Action, As, Constant, Each, Expr, InDoubt, Missing, Mode, Name, Newer, OnConflict, Segment, Tombstone, Ttl, TtlOn,
-    Typed, Write,
+    Action, As, Constant, Each, Expr, InDoubt, Missing, Mode, Name, Newer, OnConflict, Segment, TimeUnit, Tombstone,
+    Ttl, TtlOn, TtlPast, Typed, Write,
 };
 use super::names;
 use super::operations;
@@ -40,10 +40,15 @@ pub fn write(table: &Table<'_>, root: &[Segment], namespace: &str, tombstone: To
     let bins = table.get("bins").map(|node| bins::bins(node, scope));
     let placed = operations::placed(table, scope);
     let newer = table.get("newer").map(|node| newer(node, scope));
+    let ttl_words = match table.get("ttl_words") {
+        None => Some(false),
+        Some(_) => table.choice("ttl_words").map(|_| true),
+    };
     let ttl = match table.get("ttl") {
         None => Some(Ttl::Default),
-        Some(node) => ttl(node, scope),
+        Some(node) => ttl(node, scope, ttl_words == Some(true)),
     };
+    let ttl_past = table.choice("ttl_past").map(ttl_past);
     let words = Words {
         table,
         touch: table.flag("touch"),
@@ -53,6 +58,7 @@ pub fn write(table: &Table<'_>, root: &[Segment], namespace: &str, tombstone: To
         guard: table.flag("guard"),
         ttl: ttl.as_ref(),
         ttl_on: table.choice("ttl_on").map(ttl_on),
+        ttl_past,
         tombstone: match table.get("tombstone") {
             None => Some(tombstone),
             Some(_) => table.choice("tombstone").map(self::tombstone),
@@ -100,6 +106,8 @@ pub fn write(table: &Table<'_>, root: &[Segment], namespace: &str, tombstone: To
         in_doubt: in_doubt?,
         ttl: ttl?,
         ttl_on: ttl_on?,
+        ttl_past: ttl_past?,
+        ttl_words: ttl_words?,
         send_key: send_key?,
     })
 }
@@ -141,6 +149,14 @@ fn ttl_on(word: &str) -> TtlOn {
     match word {
         "create" => TtlOn::Create,
         _ => TtlOn::Write,
+    }
+}
+
+fn ttl_past(word: &str) -> TtlPast {
+    match word {
+        "skip" => TtlPast::Skip,
+        "delete" => TtlPast::Delete,
+        _ => TtlPast::Reject,
     }
 }
 
@@ -295,10 +311,7 @@ fn newer(node: &Node<'_>, scope: Scope<'_>) -> Option<Newer> {
             "name one field, e.g. \"source.lsn\"",
         );
     }
-    let cast = table.choice("as").map(|word| match word {
-        "epoch_ms" => As::EpochMs,
-        _ => As::Integer,
-    });
+    let cast = table.choice("as").map(values::as_named);
     let missing = match table.get("missing") {
         None => Some(Missing::AsPlace),
         Some(_) => table.choice("missing").map(|word| match word {
@@ -328,7 +341,7 @@ fn newer(node: &Node<'_>, scope: Scope<'_>) -> Option<Newer> {
     })
 }
 
-fn ttl(node: &Node<'_>, scope: Scope<'_>) -> Option<Ttl> {
+fn ttl(node: &Node<'_>, scope: Scope<'_>, words: bool) -> Option<Ttl> {
     let cure = "write e.g. \"30d\", \"never\", \"keep\", \"default\", or { path = \"expires_at\", as = \"epoch_ms\" }";
     match node.value() {
         DeValue::Table(table) => {
@@ -343,7 +356,25 @@ fn ttl(node: &Node<'_>, scope: Scope<'_>) -> Option<Ttl> {
                 return None;
             }
             let typed = values::typed(node, scope, Place::Ttl)?;
-            if let (Missing::Default(Constant::Int(seconds)), true) = (&typed.missing, typed.cast != Some(As::EpochMs))
+            let unit = typed.cast.and_then(As::unit);
+            let word = |number: &i64| words && (-2..=0).contains(number);
+            if let (Missing::Default(Constant::Int(number)), Some(unit)) = (&typed.missing, unit)
+                && let Some(looks) = TimeUnit::of_look(*number)
+                && looks != unit
+            {
+                node.fault_found(
+                    number.to_string(),
+                    format!(
+                        "a default that is no {}: it looks like {}",
+                        unit.plural(),
+                        looks.plural()
+                    ),
+                    format!("write it in {}, or as = \"{}\"", unit.plural(), looks.word()),
+                );
+                return None;
+            }
+            if let (Missing::Default(Constant::Int(seconds)), None) = (&typed.missing, unit)
+                && !word(seconds)
             {
                 let fits = u64::try_from(*seconds).is_ok_and(|seconds| (1..=TTL_SECONDS_MAX).contains(&seconds));
                 if !fits {

@@ -65,6 +65,10 @@ pub struct Counters {
     /// `penstock_condition_errors_ignored_total`: conditions that could not be computed and count as false
     /// (`when_error = "false"`).
     pub condition_errors_ignored: Counter,
+    /// `penstock_ttl_past_skipped_total`: records left out because their life was over (`ttl_past = "skip"`).
+    pub ttl_past_skipped: Counter,
+    /// `penstock_ttl_past_deleted_total`: rows that delete a record because its life was over (`ttl_past = "delete"`).
+    pub ttl_past_deleted: Counter,
     /// Taken from a queue and neither finished nor given back.
     pub messages_in_hand: Gauge,
     /// Taken, unfinished when their worker ended: delivered again to the partition's next owner.
@@ -135,6 +139,8 @@ impl Default for Counters {
             messages_published: Counter::default(),
             messages_published_again: Counter::default(),
             condition_errors_ignored: Counter::default(),
+            ttl_past_skipped: Counter::default(),
+            ttl_past_deleted: Counter::default(),
             messages_in_hand: Gauge::default(),
             messages_returned: Counter::default(),
             messages_stray: Counter::default(),
@@ -179,7 +185,7 @@ impl Counters {
     /// What was done so far, and what is left to the next owner of the partitions, on a line.
     pub fn account(&self) -> String {
         format!(
-            "consumed={} written={} filtered={} dead_lettered={} dropped={} rejected={} returned={} published={} rows={} merged={} guard_refused={} stale={} ignored={} sent={} condition_errors_ignored={}",
+            "consumed={} written={} filtered={} dead_lettered={} dropped={} rejected={} returned={} published={} rows={} merged={} guard_refused={} stale={} ignored={} sent={} ttl_past_skipped={} ttl_past_deleted={} condition_errors_ignored={}",
             self.messages_consumed.get(),
             self.messages_written.get(),
             self.messages_filtered.get(),
@@ -194,6 +200,8 @@ impl Counters {
             self.rows_stale.get(),
             self.rows_ignored.get(),
             self.rows_sent.get(),
+            self.ttl_past_skipped.get(),
+            self.ttl_past_deleted.get(),
             self.condition_errors_ignored.get(),
         )
     }

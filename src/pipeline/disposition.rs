@@ -28,7 +28,13 @@ pub const BATCH_REFUSED: [u8; 3] = [150, 151, 152];
 pub fn refuses_all(code: u8) -> bool {
     /// The client logs in again.
     const SESSION_EXPIRED: u8 = 66;
-    BATCH_REFUSED.contains(&code) || CREDENTIALS.contains(&code) || matches!(code, SESSION_EXPIRED | NOT_AUTHENTICATED)
+    let is_of_asker = CREDENTIALS.contains(&code) || matches!(code, SESSION_EXPIRED | NOT_AUTHENTICATED);
+    BATCH_REFUSED.contains(&code) || is_of_asker || is_login(code)
+}
+
+/// Whether a code is about how a login is made, and not whose it is.
+fn is_login(code: u8) -> bool {
+    matches!(code, 51..=56 | 90..=94)
 }
 
 /// What an answer means.
@@ -79,8 +85,11 @@ pub fn disposition(code: u8) -> Disposition {
         // element exists, operation not applicable.
         4 | 12 | 13 | 19 | 21 | 23 | 24 | 26 => Disposition::Reject,
         // Cluster key mismatch, time-out, partition unavailable, device overload, lost conflict, expired session, not
-        // authenticated, quota exceeded, batches disabled, batch queues full.
+        // authenticated, quota exceeded, batches disabled, batch queues full. Of a login that the cluster cannot make sense of
+        // (security switched on or off while the service runs) a connection can be the cause: whether it stays so, the
+        // lookout finds.
         7 | 9 | 11 | 18 | 28 | 66 | NOT_AUTHENTICATED | 83 | 150 | 152 => Disposition::Retry,
+        code if is_login(code) => Disposition::Retry,
         // Key busy, key busy with XDR, record in somebody's transaction.
         14 | 32 | 120 => Disposition::RetryRecord,
         // Out of space or stop-writes; never and not now allowed in this namespace (clock skew, set limit, ttl without
@@ -169,6 +178,7 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::codes as words_of;
 
     const DOCUMENT: &str = include_str!("../../docs/OPERATION.md");
 
@@ -185,7 +195,7 @@ mod tests {
         let mut others = None;
         let mut failures = 0;
         for line in table.lines().filter(|line| line.starts_with('|')).skip(2) {
-            let [codes, _meaning, what, applied] = cells(line)[..] else {
+            let [codes, meaning, what, applied] = cells(line)[..] else {
                 panic!("four cells: {line}");
             };
             let applied = match applied {
@@ -202,6 +212,8 @@ mod tests {
                 for code in codes.split(',') {
                     let code: usize = code.trim().parse().unwrap_or_else(|_| panic!("a code: {line}"));
                     assert!(documented[code].is_none(), "{code} twice");
+                    let words = words_of::meaning(u8::try_from(code).unwrap());
+                    assert_eq!(words, Some(meaning), "the words for {code}");
                     documented[code] = Some((what, applied));
                 }
             }
@@ -211,6 +223,14 @@ mod tests {
             let (what, applied) = documented[usize::from(code)].or(others).unwrap();
             assert_eq!(disposition(code).as_str(), what, "code {code}");
             assert_eq!(may_be_applied(code), applied, "code {code}");
+        }
+    }
+
+    #[test]
+    fn every_code_that_something_is_decided_for_has_words() {
+        let decided = |code: u8| disposition(code) != Disposition::HoldRecord;
+        for code in (0..=255).filter(|code| decided(*code)) {
+            assert!(words_of::meaning(code).is_some(), "{code}");
         }
     }
 

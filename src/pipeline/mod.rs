@@ -14,6 +14,7 @@ pub mod judge;
 pub mod map;
 pub mod guard;
 pub mod plan;
+pub mod codes;
 pub mod disposition;
 pub mod write;
 pub mod delivery;

@@ -26,11 +26,17 @@ pub struct Output<'m> {
     pub publications: Vec<Publication<'m>>,
     /// Conditions that could not be computed and count as false (`when_error = "false"`).
     pub condition_errors_ignored: u64,
+    /// Records that are left out because their life is over (`ttl_past = "skip"`).
+    pub ttl_past_skipped: u64,
+    /// Rows that delete their record because its life is over (`ttl_past = "delete"`).
+    pub ttl_past_deleted: u64,
     /// The message's place in the batch.
     message: usize,
     first_row: usize,
     first_publication: usize,
     first_condition_error: u64,
+    /// Skipped, deleted.
+    first_ttl_past: [u64; 2],
 }
 
 /// A row that a message asks for, beside its rules.
@@ -58,6 +64,7 @@ impl<'m> Output<'m> {
         self.first_row = self.rows.len();
         self.first_publication = self.publications.len();
         self.first_condition_error = self.condition_errors_ignored;
+        self.first_ttl_past = [self.ttl_past_skipped, self.ttl_past_deleted];
     }
 
     /// The place of the message that is at it.
@@ -104,5 +111,6 @@ impl<'m> Output<'m> {
         self.rows.truncate(self.first_row);
         self.publications.truncate(self.first_publication);
         self.condition_errors_ignored = self.first_condition_error;
+        [self.ttl_past_skipped, self.ttl_past_deleted] = self.first_ttl_past;
     }
 }

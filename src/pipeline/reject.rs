@@ -64,6 +64,7 @@ impl Reason {
             | Reason::EachTooMany
             | Reason::BinName
             | Reason::TtlRange
+            | Reason::TtlPast
             | Reason::TooManyRows
             | Reason::NameNotAllowed
             | Reason::VersionType

@@ -331,3 +331,24 @@ fn many_workers_share_a_small_limit_and_all_get_through() {
     let view = pressure.view();
     assert_eq!((view.in_flight_rows, view.waiting), (0, 0));
 }
+
+#[test]
+fn who_only_looks_gets_a_turn_where_nobody_else_has_or_wants_one() {
+    let pressure = pressure(100);
+    let under_way = enter(&pressure, 10);
+    assert!(pressure.try_enter(10).is_none(), "whoever has rows under way finds out");
+    under_way.done(LOST(10));
+    assert!(pressure.is_closed());
+    let permit = loop {
+        match pressure.try_enter(100) {
+            Some(permit) => break permit,
+            None => thread::yield_now(),
+        }
+    };
+    assert_eq!(permit.rows(), PROBE_ROWS);
+    assert!(pressure.try_enter(10).is_none(), "one at a time");
+    permit.done(TAKEN(PROBE_ROWS));
+    assert!(!pressure.is_closed());
+    let again = pressure.try_enter(100).unwrap();
+    assert_eq!(again.rows(), PROBE_ROWS, "from few rows on");
+}

@@ -1,7 +1,11 @@
 //! Logins. Without a user configured it answers as the community edition does (`security_ce.c`: 51, and the connection
-//! goes on); with one it asks every connection for a login or a session token, as the enterprise edition does.
+//! goes on), or as an enterprise edition whose configuration has no security (52); with one it asks every connection for a
+//! login or a session token, as the enterprise edition does.
 //!
-//! One user, who may do everything: no roles, no administration (54).
+//! One user, who may do everything: no roles, no administration (54). Who it is can change while it serves, logins can be
+//! refused with any code, and all sessions be ended: what happens where a password is changed or a user dropped.
+
+use parking_lot::RwLock;
 
 use super::wire::{self, Reader, code};
 
@@ -21,7 +25,18 @@ const COST: u32 = 10;
 
 /// Who may speak.
 pub struct Auth {
+    state: RwLock<State>,
+}
+
+struct State {
     user: Option<User>,
+    /// What a login is answered where there is no user.
+    without: u8,
+    /// What every login is answered.
+    refused: Option<u8>,
+    /// Sessions of former times are over.
+    time: u64,
+    seed: u64,
 }
 
 struct User {
@@ -30,42 +45,87 @@ struct User {
     token: [u8; 16],
 }
 
-/// Whether a connection has logged in.
-#[derive(Clone, Default)]
-pub struct Session {
-    is_authenticated: bool,
-}
-
-impl Auth {
-    pub fn new(user: Option<(&str, &str)>, seed: u64) -> std::io::Result<Self> {
-        let Some((name, password)) = user else {
-            return Ok(Auth { user: None });
-        };
+impl User {
+    fn new(name: &str, password: &str, seed: u64) -> std::io::Result<Self> {
         let hash = bcrypt::hash_with_salt(password, COST, SALT).map_err(std::io::Error::other)?;
         let mut random = super::random::Random::new(seed ^ u64::from(std::process::id()));
         let mut token = [0; 16];
         token
             .chunks_exact_mut(8)
             .for_each(|chunk| chunk.copy_from_slice(&random.next().to_be_bytes()));
-        let credential = hash.format_for_version(bcrypt::Version::TwoA);
+        Ok(User {
+            name: name.to_owned(),
+            credential: hash.format_for_version(bcrypt::Version::TwoA),
+            token,
+        })
+    }
+}
+
+/// Whether a connection has logged in: when.
+#[derive(Clone, Default)]
+pub struct Session {
+    since: Option<u64>,
+}
+
+impl Auth {
+    /// `without`: what a login is answered where there is no user.
+    pub fn new(user: Option<(&str, &str)>, without: u8, seed: u64) -> std::io::Result<Self> {
+        let user = user
+            .map(|(name, password)| User::new(name, password, seed))
+            .transpose()?;
         Ok(Auth {
-            user: Some(User {
-                name: name.to_owned(),
-                credential,
-                token,
+            state: RwLock::new(State {
+                user,
+                without,
+                refused: None,
+                time: 0,
+                seed,
             }),
         })
     }
 
-    pub fn allows(&self, session: &Session) -> bool {
-        self.user.is_none() || session.is_authenticated
+    /// From now on this is the user, and all sessions are over.
+    pub fn set_user(&self, name: &str, password: &str) -> std::io::Result<()> {
+        let seed = self.state.read().seed.wrapping_add(1);
+        let user = User::new(name, password, seed)?;
+        let state = &mut *self.state.write();
+        (state.user, state.seed) = (Some(user), seed);
+        state.time += 1;
+        Ok(())
+    }
+
+    /// From now on there is no security, and a login is answered with this code.
+    pub fn remove_user(&self, without: u8) {
+        let state = &mut *self.state.write();
+        (state.user, state.without) = (None, without);
+    }
+
+    /// From now on every login and every session token is refused with this code, or with `None` looked at again.
+    pub fn refuse(&self, code: Option<u8>) {
+        self.state.write().refused = code;
+    }
+
+    /// All connections have to log in anew.
+    pub fn end_sessions(&self) {
+        self.state.write().time += 1;
+    }
+
+    /// The code with which a connection is refused that has not logged in (`as_security_check_auth`).
+    pub fn check(&self, session: &Session) -> Result<(), u8> {
+        let state = self.state.read();
+        if state.user.is_none() || session.since == Some(state.time) {
+            Ok(())
+        } else {
+            Err(code::NOT_AUTHENTICATED)
+        }
     }
 
     pub fn answer(&self, session: &mut Session, body: &[u8], out: &mut Vec<u8>) {
         let start = wire::begin_frame(out, wire::PROTO_SECURITY);
-        match self.login(body) {
+        let state = self.state.read();
+        match state.login(body) {
             Ok((command, user)) => {
-                session.is_authenticated = true;
+                session.since = Some(state.time);
                 let fields = if command == COMMAND_LOGIN { 2 } else { 0 };
                 put_header(out, code::OK, fields);
                 if command == COMMAND_LOGIN {
@@ -77,11 +137,16 @@ impl Auth {
         }
         wire::end_frame(out, start);
     }
+}
 
+impl State {
     /// The error is a result code.
     fn login(&self, body: &[u8]) -> Result<(u8, &User), u8> {
+        if let Some(code) = self.refused {
+            return Err(code);
+        }
         let Some(user) = &self.user else {
-            return Err(code::SECURITY_NOT_SUPPORTED);
+            return Err(self.without);
         };
         let request = Request::parse(body).ok_or(code::SECURITY_FIELD)?;
         if request.user != user.name.as_bytes() {

@@ -11,6 +11,7 @@ use super::faults::{EarlyEnd, Faults, Stalled};
 use super::nodes::{Gone, Join, Leave, Nodes};
 use super::random::Share;
 use super::stats::Stats;
+use super::wire::code;
 
 /// What can be said to the control port, a command a line.
 pub const COMMANDS: &str = "\
@@ -42,6 +43,13 @@ leave NODE [lossy] [silent] [500ms]  a node is gone: its port refuses, or with `
                        the records it was master of are gone too; the others notice it so much later (1500ms)
 join NODE [elsewhere] [500ms]  it is back, at its address or at another, and so much later (0ms) in the cluster
 settle NODE            what `leave` and `join` said is to happen later, happens now
+announce NODE ADDRESSES|own  it says that it is there (host:port, at commas); or where it listens
+announce-alternate NODE ADDRESSES|none  the same of its alternate addresses
+login user NAME PASSWORD  clients must log in as this user; all sessions are over
+login none [52]        no security: a login is answered with 51, or with 52
+login refuse CODE      every login is refused with this code (60 to 65, 82); all sessions are over
+login accept           logins are looked at again
+login anew             all sessions are over
 restart-empty          forget every record and close the connections
 advance-clock SECONDS  let records expire
 stats                  counters, on one line
@@ -98,6 +106,24 @@ fn obey(nodes: &Nodes, line: &str) -> Result<String, String> {
             let engine = find(nodes, node)?;
             engine.cluster.settle(engine.node.number);
         }
+        ["announce", node, "own"] => find(nodes, node)?.node.presence.announce(None),
+        ["announce", node, addresses] => find(nodes, node)?.node.presence.announce(Some(addresses)),
+        ["announce-alternate", node, "none"] => find(nodes, node)?.node.presence.announce_alternate(""),
+        ["announce-alternate", node, addresses] => find(nodes, node)?.node.presence.announce_alternate(addresses),
+        ["login", "user", name, password] => {
+            engine
+                .auth
+                .set_user(name, password)
+                .map_err(|error| error.to_string())?;
+        }
+        ["login", "none"] => engine.auth.remove_user(code::SECURITY_NOT_SUPPORTED),
+        ["login", "none", without] => engine.auth.remove_user(number(without)?),
+        ["login", "refuse", code] => {
+            engine.auth.refuse(Some(number(code)?));
+            engine.auth.end_sessions();
+        }
+        ["login", "accept"] => engine.auth.refuse(None),
+        ["login", "anew"] => engine.auth.end_sessions(),
         ["namespace", namespace, name, value] => {
             let found = engine.store.namespace(namespace.as_bytes());
             let found = found.ok_or(format!("no namespace {namespace:?}"))?;

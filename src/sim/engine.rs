@@ -59,7 +59,7 @@ impl Engine {
     /// is to be closed.
     pub fn answer(&self, header: FrameHeader, body: &[u8], conversation: &mut Conversation, out: &mut Vec<u8>) -> bool {
         match header.kind {
-            wire::PROTO_INFO => info::answer(self, self.auth.allows(&conversation.session), body, out),
+            wire::PROTO_INFO => info::answer(self, self.auth.check(&conversation.session), body, out),
             wire::PROTO_SECURITY => self.auth.answer(&mut conversation.session, body, out),
             wire::PROTO_MESSAGE => self.message(body, conversation, out),
             _ => return false,
@@ -120,18 +120,18 @@ impl Engine {
             stop_writes: self.faults.is_stop_writes(),
         };
         let message = message::parse(body);
-        let allowed = self.auth.allows(&conversation.session);
-        match message {
-            Ok(Message::Batch(_)) if !allowed => {
+        let allowed = self.auth.check(&conversation.session);
+        match (message, allowed) {
+            (Ok(Message::Batch(_)), Err(code)) => {
                 let refused = AnswerHeader {
                     info3: wire::INFO3_LAST,
-                    code: code::NOT_AUTHENTICATED,
+                    code,
                     ..Default::default()
                 };
                 wire::put_header_frame(out, refused);
             }
-            Ok(Message::Batch(batch)) => batch::run(self, &batch, &mut conversation.scratch, world, out),
-            message => {
+            (Ok(Message::Batch(batch)), Ok(())) => batch::run(self, &batch, &mut conversation.scratch, world, out),
+            (message, allowed) => {
                 self.counters.singles.fetch_add(1, Ordering::Relaxed);
                 let start = wire::begin_frame(out, wire::PROTO_MESSAGE);
                 let mut refuse = |code: u8| {
@@ -144,8 +144,8 @@ impl Engine {
                     );
                     code
                 };
+                let message = allowed.and(message);
                 let code = match message {
-                    _ if !allowed => refuse(code::NOT_AUTHENTICATED),
                     Ok(Message::Single(digest, row)) => match self.store.namespace(row.namespace) {
                         None => refuse(code::NAMESPACE),
                         Some(namespace) => {
@@ -192,7 +192,7 @@ mod tests {
             store: Arc::new(Store::new(config.namespaces.clone())),
             faults: NodeFaults::new(Faults::new(Vec::new(), 0), None),
             counters: Counters::default(),
-            auth: Arc::new(Auth::new(None, 0).unwrap()),
+            auth: Arc::new(Auth::new(None, code::SECURITY_NOT_SUPPORTED, 0).unwrap()),
             batch_rows_max: Arc::default(),
             config: Arc::new(config),
         }

@@ -12,17 +12,28 @@ use base64::Engine as _;
 
 use super::cluster::{PARTITIONS, REPLICATION_FACTOR, View};
 use super::engine::Engine;
+use super::nodes::Presence;
 use super::store::{Namespace, Record};
-use super::wire;
+use super::wire::{self, code};
 
 const BUILD: &str = "8.1.2.0";
 const FEATURES: &str = "batch-any;batch-index;blob-bits;cdt-index;cdt-list;cdt-map;cluster-stable;float;geo;sindex-exists;\
                         peers;pipelining;pquery;pscans;query-show;relaxed-sc;replicas;replicas-all;replicas-master;\
                         replicas-max;truncate-namespace;udf";
 
-/// Answers every name of a request.
-pub fn answer(engine: &Engine, is_allowed: bool, body: &[u8], out: &mut Vec<u8>) {
+/// Answers every name of a request; or, of a connection that may not ask, none: one line without a name
+/// (`thr_info.c`, `authenticate`, `append_security_error`).
+pub fn answer(engine: &Engine, allowed: Result<(), u8>, body: &[u8], out: &mut Vec<u8>) {
     let start = wire::begin_frame(out, wire::PROTO_INFO);
+    if let Err(code) = allowed {
+        let words = match code {
+            code::NOT_AUTHENTICATED => "not authenticated",
+            _ => "unexpected security result",
+        };
+        out.extend_from_slice(format!("ERROR:{code}:{words}\n").as_bytes());
+        wire::end_frame(out, start);
+        return;
+    }
     let text = String::from_utf8_lossy(body);
     // One for the whole request: a map and its generation belong together.
     let view = engine.cluster.view();
@@ -30,11 +41,7 @@ pub fn answer(engine: &Engine, is_allowed: bool, body: &[u8], out: &mut Vec<u8>)
     for name in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
         out.extend_from_slice(name.as_bytes());
         out.push(b'\t');
-        let value = if is_allowed {
-            value(engine, &view, name)
-        } else {
-            "ERROR:80:not authenticated".to_owned()
-        };
+        let value = value(engine, &view, name);
         out.extend_from_slice(value.as_bytes());
         out.push(b'\n');
     }
@@ -56,9 +63,13 @@ fn value(engine: &Engine, view: &View, name: &str) -> String {
         "features" => FEATURES.to_owned(),
         // Clients take a node that says -1 for one that is not ready.
         "partition-generation" if !view.is_member(engine.node.number) => "-1".to_owned(),
-        "partition-generation" | "peers-generation" => generation(engine, view).to_string(),
-        "peers-clear-std" | "peers-clear-alt" => peers(engine, view),
-        "service-clear-std" | "service-clear-alt" | "service" => engine.node.presence.addr().to_string(),
+        "partition-generation" => generation(engine, view).to_string(),
+        "peers-generation" => peers_generation(engine, view).to_string(),
+        "peers-clear-std" => peers(engine, view, Presence::announced),
+        "peers-clear-alt" => peers(engine, view, Presence::announced_alternate),
+        "service-clear-std" => engine.node.presence.announced(),
+        "service-clear-alt" => engine.node.presence.announced_alternate(),
+        "service" => engine.node.presence.announced().replace(',', ";"),
         "replicas" => replicas(engine, view),
         "namespaces" => {
             let names: Vec<&str> = engine
@@ -87,21 +98,36 @@ fn generation(engine: &Engine, view: &View) -> u64 {
     engine.node.presence.generation(view.generation)
 }
 
-/// Generation, default port, and per peer its name, its TLS name, and its addresses (`build_peers`).
-fn peers(engine: &Engine, view: &View) -> String {
+/// Of what peers say of themselves: of who is in the cluster, and of where they say they are.
+fn peers_generation(engine: &Engine, view: &View) -> u64 {
+    let announcements: u64 = engine.presences.iter().map(|presence| presence.announcements()).sum();
+    generation(engine, view) + announcements
+}
+
+/// Generation, default port, and per peer its name, its TLS name, and its addresses; a peer without an address of the kind is
+/// left out (`service_list.c`, `build_peers`).
+fn peers(engine: &Engine, view: &View, announced: impl Fn(&Presence) -> String) -> String {
     const DEFAULT_PORT: u16 = 3000;
     let this = engine.node.number;
     // One that is not in the cluster yet knows of nobody.
     let peers = view.members().filter(|node| *node != this && view.is_member(this));
     let peers: Vec<String> = peers
-        .map(|node| {
+        .filter_map(|node| {
             let name = engine.config.node_name(node);
-            let addr = engine.presences[node].addr().to_string();
-            let addr = addr.strip_suffix(&format!(":{DEFAULT_PORT}")).unwrap_or(&addr);
-            format!("[{name},,[{addr}]]")
+            let announced = announced(&engine.presences[node]);
+            let suffix = format!(":{DEFAULT_PORT}");
+            let addrs: Vec<&str> = announced
+                .split(',')
+                .map(|addr| addr.strip_suffix(&suffix).unwrap_or(addr))
+                .collect();
+            (!announced.is_empty()).then(|| format!("[{name},,[{}]]", addrs.join(",")))
         })
         .collect();
-    format!("{},{DEFAULT_PORT},[{}]", generation(engine, view), peers.join(","))
+    format!(
+        "{},{DEFAULT_PORT},[{}]",
+        peers_generation(engine, view),
+        peers.join(",")
+    )
 }
 
 /// Per namespace: regime, replication factor, and for each copy the bitmap of partitions of which this node has that one.

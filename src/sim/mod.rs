@@ -100,6 +100,13 @@ pub struct SimConfig {
     /// User and password that connections must log in with; without them there is no security, as in the community
     /// edition.
     pub login: Option<(String, String)>,
+    /// What a login is answered where there is no security: 51 by the community edition, 52 by an enterprise edition that is
+    /// configured so.
+    pub security_off: u8,
+    /// Nodes by name, and where they say they are (`host:port`, at commas) in place of where they listen.
+    pub announce: Vec<(String, String)>,
+    /// The same of their alternate addresses; by default they have none.
+    pub announce_alternate: Vec<(String, String)>,
     /// Where races and shares start from.
     pub seed: u64,
 }
@@ -122,6 +129,9 @@ impl Default for SimConfig {
             inline: false,
             batch_rows_max: 0,
             login: None,
+            security_off: wire::code::SECURITY_NOT_SUPPORTED,
+            announce: Vec::new(),
+            announce_alternate: Vec::new(),
             seed: 0,
         }
     }
@@ -170,11 +180,22 @@ impl Simulator {
             .collect::<io::Result<Vec<_>>>()?;
         let connections: Vec<Connections> = addrs.iter().map(|_| Connections::default()).collect();
         let presences: Vec<Arc<Presence>> = addrs.into_iter().map(|addr| Arc::new(Presence::new(addr))).collect();
+        let presence = |name: &str| {
+            let number = (0..config.nodes).find(|number| config.node_name(*number) == name);
+            let fault = || io::Error::new(io::ErrorKind::InvalidInput, format!("there is no node {name}"));
+            number.map(|number| &presences[number]).ok_or_else(fault)
+        };
+        for (name, addresses) in &config.announce {
+            presence(name)?.announce(Some(addresses));
+        }
+        for (name, addresses) in &config.announce_alternate {
+            presence(name)?.announce_alternate(addresses);
+        }
         let login = config
             .login
             .as_ref()
             .map(|(user, password)| (user.as_str(), password.as_str()));
-        let auth = Arc::new(Auth::new(login, config.seed)?);
+        let auth = Arc::new(Auth::new(login, config.security_off, config.seed)?);
         let cluster = Arc::new(Cluster::new(config.nodes));
         let store = Arc::new(Store::new(config.namespaces.clone()));
         let faults = Faults::new(connections.clone(), config.seed);
@@ -250,6 +271,21 @@ impl Simulator {
     /// What is to go wrong, at whichever node; may be kept and used from any thread.
     pub fn faults(&self) -> Faults {
         self.faults.clone()
+    }
+
+    /// From now on clients must log in as this user, and all sessions are over. The error: no such password can be.
+    pub fn set_user(&self, name: &str, password: &str) -> io::Result<()> {
+        self.nodes.engines[0].auth.set_user(name, password)
+    }
+
+    /// From now on every login is refused with this code; `None`: no longer.
+    pub fn refuse_logins(&self, code: Option<u8>) {
+        self.nodes.engines[0].auth.refuse(code);
+    }
+
+    /// All connections have to log in anew.
+    pub fn end_sessions(&self) {
+        self.nodes.engines[0].auth.end_sessions();
     }
 
     /// What was counted so far, at all nodes together.

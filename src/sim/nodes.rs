@@ -68,10 +68,22 @@ pub enum Gone {
 /// Whether a node is there, for its connection threads.
 pub struct Presence {
     addr: Mutex<SocketAddr>,
+    announced: Mutex<Announced>,
     /// How often it left and came back, and in the last bit whether it is away.
     turns: AtomicU64,
     /// The generation of the partition map when it joined: a node counts its own.
     generation_joined: AtomicU64,
+}
+
+/// Where a node says it is (`access-address`, `alternate-access-address`).
+#[derive(Default)]
+struct Announced {
+    /// `None`: where it listens.
+    ordinary: Option<String>,
+    /// Empty: nowhere else, as by default.
+    alternate: String,
+    /// How often that changed.
+    changes: u64,
 }
 
 /// The life of a node that a message arrived in.
@@ -82,6 +94,7 @@ impl Presence {
     pub fn new(addr: SocketAddr) -> Self {
         Presence {
             addr: Mutex::new(addr),
+            announced: Mutex::default(),
             turns: AtomicU64::new(0),
             generation_joined: AtomicU64::new(0),
         }
@@ -90,6 +103,36 @@ impl Presence {
     /// Where it listens, or did.
     pub fn addr(&self) -> SocketAddr {
         *self.addr.lock()
+    }
+
+    /// Where it says it is, at commas.
+    pub fn announced(&self) -> String {
+        let announced = self.announced.lock().ordinary.clone();
+        announced.unwrap_or_else(|| self.addr().to_string())
+    }
+
+    /// The same of its alternate addresses; empty: it has none.
+    pub fn announced_alternate(&self) -> String {
+        self.announced.lock().alternate.clone()
+    }
+
+    /// How often what it says changed.
+    pub fn announcements(&self) -> u64 {
+        self.announced.lock().changes
+    }
+
+    /// From now on it says that it is there; `None`: where it listens.
+    pub fn announce(&self, addresses: Option<&str>) {
+        let announced = &mut *self.announced.lock();
+        announced.ordinary = addresses.map(str::to_owned);
+        announced.changes += 1;
+    }
+
+    /// The same of its alternate addresses.
+    pub fn announce_alternate(&self, addresses: &str) {
+        let announced = &mut *self.announced.lock();
+        addresses.clone_into(&mut announced.alternate);
+        announced.changes += 1;
     }
 
     pub fn is_here(&self) -> bool {
@@ -286,6 +329,17 @@ impl SimNode {
     /// Where clients connect to it.
     pub fn addr(&self) -> SocketAddr {
         self.engine().node.presence.addr()
+    }
+
+    /// From now on it says that it is at these addresses (`host:port`, at commas), which need not be so; `None`: where it
+    /// listens.
+    pub fn announce(&self, addresses: Option<&str>) {
+        self.engine().node.presence.announce(addresses);
+    }
+
+    /// The same of its alternate addresses; empty: it has none.
+    pub fn announce_alternate(&self, addresses: &str) {
+        self.engine().node.presence.announce_alternate(addresses);
     }
 
     /// What is to go wrong at this node alone. Where a fault of the whole cluster strikes, its own is not asked.

@@ -6,7 +6,8 @@ use aerospike::{AdminPolicy, BatchOperation, BatchPolicy, BatchRecord, Error, Er
 
 use super::health::Trouble;
 use super::{Store, chain, request};
-use crate::pipeline::disposition::{Disposition, Failure, NOT_FOUND, refuses_all};
+use crate::pipeline::codes::Told;
+use crate::pipeline::disposition::{Disposition, Failure, NOT_AUTHENTICATED, NOT_FOUND, refuses_all};
 use crate::pipeline::plan::Outgoing;
 use crate::pipeline::write::{Answer, Held, RowWriter};
 
@@ -30,7 +31,10 @@ impl RowWriter for Store {
             .map(|operation| answer(operation.batch_record(), call.as_ref().err(), nothing_applied))
             .collect();
 
-        let reason = || why(&operations, call.as_ref().err());
+        let reason = || {
+            let records = operations.iter().map(BatchOperation::batch_record);
+            self.why(records.zip(answers.iter().copied()), call.as_ref().err())
+        };
         self.report(started, rows, &answers, reason);
         if answers.iter().all(|answer| matches!(answer, Answer::Failed { .. })) {
             self.connection.look_for_cluster();
@@ -52,7 +56,10 @@ impl RowWriter for Store {
             .collect();
         let unread = held.iter().filter(|held| held.is_none()).count();
         if unread > 0 {
-            let reason = format!("reading guards: {}", why(&operations, call.as_ref().err()));
+            let call = call.as_ref().err();
+            let records = operations.iter().map(BatchOperation::batch_record);
+            let answers = records.map(|record| (record, answer(record, call, false)));
+            let reason = format!("reading guards: {}", self.why(answers, call));
             self.health.failed(started, rows.len(), unread, &reason);
         }
         held
@@ -76,11 +83,47 @@ impl RowWriter for Store {
 
 impl Store {
     /// Nodes come and go: which policy fits is decided at each call.
-    fn policy(&self, nodes: usize) -> &BatchPolicy {
+    pub(super) fn policy(&self, nodes: usize) -> &BatchPolicy {
         if nodes == 1 {
             &self.batch_policy_one_node
         } else {
             &self.batch_policy
+        }
+    }
+
+    /// Why rows of a call are open: what most of those rows that wait for the database were answered. Rows that merely were in
+    /// the call have answers of their own, which explain nothing.
+    fn why<'r>(&self, rows: impl Iterator<Item = (&'r BatchRecord, Answer)>, call: Option<&Error>) -> String {
+        let waits = |answer: Answer| matches!(answer.disposition(), Disposition::Retry | Disposition::NoNamespace);
+        let mut kinds: Vec<(Kind, usize, Option<&Error>)> = Vec::new();
+        for (record, answer) in rows.filter(|(_, answer)| waits(*answer)) {
+            let kind = match answer {
+                Answer::Code(code) => Kind::Code(code),
+                Answer::Failed { failure, .. } => Kind::Failure(failure),
+            };
+            match kinds.iter_mut().find(|(known, ..)| *known == kind) {
+                Some((_, rows, _)) => *rows += 1,
+                None => kinds.push((kind, 1, record.error())),
+            }
+        }
+        // A row without an answer shares another one's reason, where there is one: the header that ended the batch.
+        let weight = |(kind, rows, _): &(Kind, usize, _)| (*kind != Kind::Failure(Failure::Unanswered), *rows);
+        let Some((kind, _, error)) = kinds.into_iter().max_by_key(weight) else {
+            return call.map_or_else(|| "unknown".into(), |error| chain(error));
+        };
+        let (reason, is_far) = match kind {
+            Kind::Code(code) => (Told(code).to_string(), matches!(code, UNAVAILABLE | NOT_AUTHENTICATED)),
+            Kind::Failure(failure) => {
+                // What another row was answered can stand in the call's error.
+                let of_client = |error: &&Error| error.server_result_code().is_none();
+                let error = error.or(call).filter(of_client).map(|error| chain(error));
+                let error = error.map(|error| format!(": {error}")).unwrap_or_default();
+                (format!("{}{error}", failure.as_str()), true)
+            }
+        };
+        match self.lookout.told() {
+            Some(told) if is_far => format!("{reason}; {told}"),
+            _ => reason,
         }
     }
 
@@ -133,14 +176,15 @@ impl Store {
     }
 }
 
-/// Why rows of a call have no answer, in the words of the first that says so, or of the call.
-fn why(operations: &[BatchOperation], call: Option<&Error>) -> String {
-    let first = operations.iter().find_map(|operation| operation.batch_record().error());
-    match first.or(call) {
-        Some(error) => chain(error),
-        None => "the server ended the batch without an answer for every row".into(),
-    }
+/// Why a row waits for the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Code(u8),
+    Failure(Failure),
 }
+
+/// The record's partition has no node that may take writes.
+const UNAVAILABLE: u8 = 11;
 
 fn is_batch_refused(record: &BatchRecord) -> bool {
     record
@@ -163,7 +207,7 @@ fn unroutable(record: &BatchRecord, call: Option<&Error>) -> Option<Failure> {
     }
 }
 
-fn answer(record: &BatchRecord, call: Option<&Error>, nothing_applied: bool) -> Answer {
+pub(super) fn answer(record: &BatchRecord, call: Option<&Error>, nothing_applied: bool) -> Answer {
     if let Some(failure) = unroutable(record, call) {
         return Answer::Failed {
             failure,

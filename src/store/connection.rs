@@ -78,6 +78,18 @@ impl Connection {
         state.known = known;
     }
 
+    /// Where nodes are, or without one, where they were and `aerospike.hosts`.
+    pub fn addresses(&self) -> Vec<String> {
+        let nodes = self.client().nodes();
+        if !nodes.is_empty() {
+            return nodes.iter().map(|node| node.address().to_owned()).collect();
+        }
+        let mut addresses = super::seeds(&self.hosts);
+        addresses.extend(self.state.lock().known.iter().cloned());
+        addresses.dedup();
+        addresses
+    }
+
     pub fn remembers(&self) -> usize {
         self.state.lock().known.len()
     }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use log::{error, info, warn};
 use parking_lot::Mutex;
 
+use crate::pipeline::codes::meaning;
+
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// A namespace is open again when it has refused nothing for so long: longer than the longest pause of a refused row.
 const QUIET_MIN: Duration = Duration::from_secs(11);
@@ -51,6 +53,8 @@ pub enum Trouble {
 #[derive(Debug)]
 struct Outage {
     since: Instant,
+    /// The last call that failed.
+    last: Instant,
     announced: bool,
     calls_failed: u64,
     rows_failed: u64,
@@ -64,10 +68,12 @@ impl Health {
         let quiet = state.last_line.is_none_or(|at| now.duration_since(at) >= LINE_INTERVAL);
         let outage = state.outage.get_or_insert(Outage {
             since: began,
+            last: now,
             announced: false,
             calls_failed: 0,
             rows_failed: 0,
         });
+        outage.last = now;
         outage.calls_failed += 1;
         outage.rows_failed += rows_failed as u64;
         if quiet {
@@ -93,6 +99,49 @@ impl Health {
         {
             info!("aerospike: writes succeed again after={:.1?}", outage.since.elapsed());
         }
+    }
+
+    /// Nobody has rows any more that failed, and a read is answered.
+    pub fn answers_again(&self) {
+        let mut state = self.state.lock();
+        if let Some(outage) = state.outage.take()
+            && outage.announced
+        {
+            info!(
+                "aerospike: answers again, and no row waits for it: what failed is its partitions' next owner's after={:.1?}",
+                outage.since.elapsed()
+            );
+        }
+    }
+
+    /// `Some` while writes fail: how long ago the last one did.
+    pub fn last_failed(&self) -> Option<Duration> {
+        self.state.lock().outage.as_ref().map(|outage| outage.last.elapsed())
+    }
+
+    /// Forgets namespaces that have refused no row for so long beside the longest pause of a refused row: those who had rows for
+    /// them are gone. Not to be called while calls wait for the database.
+    pub fn forget_closed(&self, quiet: Duration) {
+        if self.any_closed.load(Relaxed) {
+            self.forget_closed_at(Instant::now(), quiet);
+        }
+    }
+
+    fn forget_closed_at(&self, now: Instant, quiet: Duration) {
+        let mut state = self.state.lock();
+        state.troubles.retain(|(trouble, namespace, told)| {
+            let is_closed = matches!(trouble, Trouble::NamespaceClosed(_));
+            let is_left = is_closed && now.saturating_duration_since(told.seen) > QUIET_MIN + quiet;
+            if is_left {
+                info!(
+                    "aerospike: no row waits for the namespace any more: whether it takes writes again shows with the next one \
+                     namespace={namespace} last_refused={:.0?}",
+                    now.saturating_duration_since(told.seen)
+                );
+            }
+            !is_left
+        });
+        self.settle(&mut state, now);
     }
 
     /// A row for `namespace` was answered in a way that a person must look at; said at once, and every 10 seconds.
@@ -130,23 +179,23 @@ impl Health {
                 self.any_closed.store(true, Relaxed);
                 error!(
                     "aerospike: the namespace takes no such writes now, they wait and one is tried again from time to \
-                     time namespace={namespace} code={code} since={since:.0}s cure=\"{}\"",
+                     time namespace={namespace} code={code} meaning=\"{}\" since={since:.0}s cure=\"{}\"",
+                    meaning(*code).unwrap_or("unknown"),
                     match code {
-                        8 => "make room: it is full, or its stop-writes limit is reached",
-                        22 =>
-                            "one of: clocks of the cluster apart, a limit of the set, a ttl where nsup-period is 0, an \
-                               XDR filter",
-                        _ => "its configuration forbids this write",
+                        8 => "make room, or raise the limit",
+                        22 => "look at the nodes' clocks, the set's limits, nsup-period and the XDR filters",
+                        _ => "look at the namespace's configuration",
                     }
                 );
             }
             Trouble::UnknownCode(code) => error!(
                 "aerospike: a row is answered with a code that this version does not expect, its record waits and is tried \
-                 again, and its partition with it partition={} namespace={namespace} code={code} since={since:.0}s \
-                 cure=\"look at the server's log; to pass over the message, stop the service and set the group's offset \
+                 again, and its partition with it partition={} namespace={namespace} code={code} meaning=\"{}\" \
+                 since={since:.0}s cure=\"look at the server's log; to pass over the message, stop the service and set the group's offset \
                  of this partition behind the committed one\"",
                 // A worker's thread is called after its partition.
                 std::thread::current().name().unwrap_or("?"),
+                meaning(*code).unwrap_or("unknown"),
             ),
         }
     }

@@ -8,7 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use aerospike::{AdminPolicy, Key, ReadPolicy, Value};
 
+use super::ask::error_code;
 use super::{Store, chain};
+use crate::pipeline::codes::Told;
 use crate::pipeline::row::{RecordKey, Target};
 
 const NO_RECORD: u8 = 2;
@@ -101,11 +103,17 @@ impl Store {
             let answer = match client.info(&AdminPolicy::default(), &commands) {
                 Ok(answer) => answer,
                 Err(error) => {
-                    failure = chain(&error);
+                    failure = words(&error);
                     continue;
                 }
             };
             let get = |name: &str| answer.get(name).cloned().unwrap_or_default();
+            // It refuses the whole question, in one line without names.
+            if get("node").is_empty() {
+                let code = answer.keys().find_map(|line| error_code(line));
+                failure = code.map_or_else(|| "an answer without names".to_owned(), |code| Told(code).to_string());
+                continue;
+            }
             let of_namespace = |name: &String| {
                 let text = get(&format!("namespace/{name}"));
                 let is_there = text.contains('=') && !text.starts_with("ERROR") && !text.starts_with("type=unknown");
@@ -135,9 +143,9 @@ impl Store {
         match self.client().exists(&ReadPolicy::default(), &key) {
             Ok(_) => Access::Granted,
             Err(error) => match error.server_result_code().map(u8::from) {
-                Some(ROLE_VIOLATION) => Access::NoReads(chain(&error)),
+                Some(ROLE_VIOLATION) => Access::NoReads(words(&error)),
                 Some(NO_RECORD) => Access::Granted,
-                _ => Access::Unknown(chain(&error)),
+                _ => Access::Unknown(words(&error)),
             },
         }
     }
@@ -159,7 +167,7 @@ impl Store {
                 _ => None,
             }),
             Err(error) if error.server_result_code().map(u8::from) == Some(NO_RECORD) => Ok(None),
-            Err(error) => Err(chain(&error)),
+            Err(error) => Err(words(&error)),
         }
     }
 
@@ -171,8 +179,16 @@ impl Store {
         let users = self
             .client()
             .query_users(&AdminPolicy::default(), Some(user))
-            .map_err(|error| chain(&error))?;
+            .map_err(|error| words(&error))?;
         Ok(users.into_iter().flat_map(|user| user.roles).collect())
+    }
+}
+
+/// What the server answered in words; else the client's.
+fn words(error: &aerospike::Error) -> String {
+    match error.server_result_code() {
+        Some(code) => Told(code.into()).to_string(),
+        None => chain(error),
     }
 }
 

@@ -4,50 +4,93 @@
 //! one batch call (`request`, `batch`) and gives each row the answer that is its own. It retries nothing:
 //! that is `pipeline::write`'s. A client that has lost its cluster is replaced (`connection`). What operators are told of the database's state is [`health`]'s.
 
+mod ask;
 mod batch;
 mod condition;
 mod connection;
 mod limit;
+mod lookout;
 mod request;
 pub mod health;
 pub mod info;
+pub mod members;
+pub mod refusal;
 
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aerospike::{AdminPolicy, AuthMode, BatchPolicy, Client, ClientPolicy, Concurrency, Key, ReadPolicy};
+use aerospike::{
+    AdminPolicy, AuthMode, BatchPolicy, Client, ClientPolicy, Concurrency, Host, Key, ReadPolicy, ToHosts as _,
+};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use log::{info, warn};
 
 use crate::config::model::Aerospike;
 use crate::ops::counters::Counters;
-use crate::pipeline::disposition::{CREDENTIALS, NOT_AUTHENTICATED};
+use crate::pipeline::codes::Told;
 use crate::shutdown::Stop;
+use ask::Login;
 use connection::Connection;
 use health::Health;
 use limit::BatchLimit;
+use lookout::Lookout;
+use members::{Asking, Gaps, Look, look};
+use refusal::Refusal;
 
 /// How long one attempt to connect may take before it is reported and the next begins, beside the client's own
 /// bounds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
-/// The least of it, where `start_timeout` leaves less: logging in takes a while.
+/// And how long it takes at the least, however near `run.start_timeout` is.
 const ATTEMPT_MIN: Duration = Duration::from_secs(5);
+/// How long is looked for the reason, or for nodes that are not reached.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
+/// And at the least: an address that does not answer takes two seconds.
+const LOOK_MIN: Duration = Duration::from_secs(3);
 /// Between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two lines that say that the cluster is not reachable yet.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Why an attempt to connect failed, and what cures it.
+#[derive(Debug)]
+pub struct Failed {
+    pub why: String,
+    pub cure: String,
+}
+
+impl Failed {
+    fn of(why: impl Into<String>) -> Failed {
+        Failed {
+            why: why.into(),
+            cure: "start it, or correct aerospike.hosts, cluster_name and use_services_alternate".into(),
+        }
+    }
+
+    fn by(gaps: &Gaps) -> Failed {
+        Failed {
+            why: gaps.to_string(),
+            cure: gaps.cure(),
+        }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.why, self.cure)
+    }
+}
+
 /// Why there is no connection.
 #[derive(Debug)]
 pub enum ConnectError {
-    /// The user or password is refused. `String`: the cluster's words.
-    Credentials(String),
+    /// The cluster refuses who asks.
+    Credentials(Refusal),
     /// A namespace that the configuration writes to is not on the cluster.
     NoNamespace { missing: String, present: String },
-    /// Not reachable within `run.start_timeout`. `String`: the last failure.
-    Unreachable(String),
+    /// Not reachable within `run.start_timeout`.
+    Unreachable(Failed),
     /// Told to stop first.
     Stopped,
 }
@@ -55,22 +98,13 @@ pub enum ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConnectError::Credentials(why) => {
-                write!(
-                    f,
-                    "aerospike refuses the credentials: {why}; correct aerospike.user and aerospike.password, or leave both out where the \
-                     server has no security (code 51, the community edition)"
-                )
-            }
+            ConnectError::Credentials(refusal) => write!(f, "aerospike: {refusal}: {}", refusal.cure()),
             ConnectError::NoNamespace { missing, present } => write!(
                 f,
                 "the aerospike cluster has no namespace \"{missing}\" (it has: {present}); correct aerospike.namespace or the write's namespace"
             ),
-            ConnectError::Unreachable(why) => {
-                write!(
-                    f,
-                    "aerospike was not reachable within run.start_timeout: {why}; check aerospike.hosts"
-                )
+            ConnectError::Unreachable(failed) => {
+                write!(f, "aerospike was not reachable within run.start_timeout: {failed}")
             }
             ConnectError::Stopped => f.write_str("stopped while connecting to aerospike"),
         }
@@ -90,6 +124,8 @@ pub struct StoreOptions {
     pub start_timeout: Option<Duration>,
     /// Every namespace that a rule writes to.
     pub namespaces: Vec<String>,
+    /// Wait until every node that is in the cluster is reached; else that is [`Store::gaps`]' to say.
+    pub whole: bool,
 }
 
 /// A connected cluster. Shared by all workers.
@@ -102,6 +138,8 @@ pub struct Store {
     limit: BatchLimit,
     counters: Arc<Counters>,
     health: Health,
+    asking: Asking,
+    lookout: Lookout,
 }
 
 impl fmt::Debug for Store {
@@ -125,15 +163,17 @@ impl Store {
         stop: &Stop,
     ) -> Result<Store, ConnectError> {
         let started = Instant::now();
+        let deadline = options.start_timeout.map(|limit| started + limit);
         let mut last_line: Option<Instant> = None;
+        let asking = Asking {
+            login: Login::of(config),
+            use_services_alternate: config.use_services_alternate,
+            namespaces: options.namespaces.clone(),
+        };
         loop {
-            let left = options
-                .start_timeout
-                .map(|limit| limit.saturating_sub(started.elapsed()));
-            let timeout = left.map_or(ATTEMPT_TIMEOUT, |left| left.clamp(ATTEMPT_MIN, ATTEMPT_TIMEOUT));
-            let failure = match attempt(config, options, timeout, stop)? {
-                Ok(client) => match check_cluster(&client, &options.namespaces) {
-                    Ok(()) => return Ok(Self::new(client, config, options, counters)),
+            let failure = match attempt(config, options, deadline, stop)? {
+                Ok(client) => match check_cluster(&client, &asking, options, deadline, stop) {
+                    Ok(()) => return Ok(Self::new(client, config, options, asking, counters)),
                     Err(refused) => {
                         // Or its background task goes on tending the cluster.
                         let _ = client.close();
@@ -143,12 +183,9 @@ impl Store {
                         }
                     }
                 },
-                Err(why) => why,
+                Err(why) => why_not_connected(&why, config, &asking, deadline, stop)?,
             };
-            if credentials_refused(&failure) {
-                return Err(ConnectError::Credentials(failure));
-            }
-            if options.start_timeout.is_some_and(|limit| started.elapsed() >= limit) {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(ConnectError::Unreachable(failure));
             }
             if last_line.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
@@ -165,7 +202,13 @@ impl Store {
         }
     }
 
-    fn new(client: Client, config: &Aerospike, options: &StoreOptions, counters: Arc<Counters>) -> Store {
+    fn new(
+        client: Client,
+        config: &Aerospike,
+        options: &StoreOptions,
+        asking: Asking,
+        counters: Arc<Counters>,
+    ) -> Store {
         let timeout_ms = u32::try_from(options.write_timeout.as_millis()).unwrap_or(u32::MAX);
         // Not `BatchPolicy::default()`, which is a read policy with retries of its own.
         let mut batch_policy = BatchPolicy::write_default();
@@ -181,6 +224,8 @@ impl Store {
             limit: BatchLimit::default(),
             counters,
             health: Health::default(),
+            asking,
+            lookout: Lookout::default(),
         }
     }
 
@@ -195,11 +240,25 @@ impl Store {
         self.connection.remembers()
     }
 
+    fn write_timeout(&self) -> Duration {
+        Duration::from_millis(self.batch_policy.base_policy.total_timeout.into())
+    }
+
     /// The policy for [`Self::client`]'s reads, bounded by the write time-out.
     pub fn read_policy(&self) -> ReadPolicy {
         let mut policy = ReadPolicy::default();
         policy.base_policy.total_timeout = self.batch_policy.base_policy.total_timeout;
         policy
+    }
+
+    /// What the nodes say of each other, beside what is reached. Blocks for some seconds where an address does not answer.
+    pub fn gaps(&self, namespaces: &[String]) -> Look {
+        let (addresses, names) = nodes_of(&self.client());
+        let asking = Asking {
+            namespaces: namespaces.to_vec(),
+            ..self.asking.clone()
+        };
+        look(&addresses, &names, &asking)
     }
 
     /// What the database is like, for the progress line.
@@ -214,39 +273,121 @@ impl Drop for Store {
     }
 }
 
-/// One attempt, on a thread of its own: `Client::new` has no bound, and a stop must not wait for it.
+/// One attempt: `Client::new` has no bound.
 fn attempt(
     config: &Aerospike,
     options: &StoreOptions,
-    timeout: Duration,
+    deadline: Option<Instant>,
     stop: &Stop,
 ) -> Result<Result<Client, String>, ConnectError> {
     let policy = client_policy(config, options);
     let hosts = config.hosts.clone();
+    let longest = Instant::now() + ATTEMPT_TIMEOUT;
+    let until = deadline.map_or(longest, |deadline| {
+        deadline.clamp(Instant::now() + ATTEMPT_MIN, longest)
+    });
+    let connect = move || Client::new(&policy, &hosts).map_err(|e| chain(&e));
+    // Nobody waits for it any more; open, it would tend the cluster for ever.
+    let late = |made: Result<Client, String>| {
+        if let Ok(client) = made {
+            let _ = client.close();
+        }
+    };
+    match apart(connect, late, until, stop) {
+        Apart::Done(made) => Ok(made),
+        Apart::Late => Ok(Err("the client does not come to an end".into())),
+        Apart::Stopped => Err(ConnectError::Stopped),
+        Apart::Failed(why) => Ok(Err(why)),
+    }
+}
+
+/// What came of something that was done on a thread of its own.
+enum Apart<T> {
+    Done(T),
+    /// Not until then.
+    Late,
+    Stopped,
+    Failed(String),
+}
+
+/// Does something on a thread of its own, which is left behind at the stop or `until` then: it has no bound. What comes of it
+/// later is `late`'s.
+fn apart<T: Send + 'static>(
+    act: impl FnOnce() -> T + Send + 'static,
+    late: impl FnOnce(T) + Send + 'static,
+    until: Instant,
+    stop: &Stop,
+) -> Apart<T> {
     let (sender, receiver) = bounded(1);
     let spawned = thread::Builder::new().name("aerospike-start".into()).spawn(move || {
-        if let Err(late) = sender.send(Client::new(&policy, &hosts).map_err(|e| chain(&e))) {
-            // Nobody waits for it any more; open, it would tend the cluster for ever.
-            if let Ok(client) = late.into_inner() {
-                let _ = client.close();
-            }
+        if let Err(unsent) = sender.send(act()) {
+            late(unsent.into_inner());
         }
     });
     if let Err(error) = spawned {
-        return Ok(Err(format!("cannot start a thread: {error}")));
+        return Apart::Failed(format!("cannot start a thread: {error}"));
     }
-    let deadline = Instant::now() + timeout;
     loop {
         match receiver.recv_timeout(Duration::from_millis(50)) {
-            Ok(result) => return Ok(result),
-            Err(RecvTimeoutError::Disconnected) => return Ok(Err("the client panicked while connecting".into())),
-            Err(RecvTimeoutError::Timeout) if stop.requested() => return Err(ConnectError::Stopped),
-            Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
-                return Ok(Err(format!("no answer within {timeout:.0?}")));
-            }
+            Ok(done) => return Apart::Done(done),
+            Err(RecvTimeoutError::Disconnected) => return Apart::Failed("a thread of the client panicked".into()),
+            Err(RecvTimeoutError::Timeout) if stop.requested() => return Apart::Stopped,
+            Err(RecvTimeoutError::Timeout) if Instant::now() >= until => return Apart::Late,
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
+}
+
+/// Asks about the cluster where a stop need not wait for it. `None`: it took too long.
+fn look_apart(
+    addresses: Vec<String>,
+    names: Vec<String>,
+    asking: &Asking,
+    deadline: Option<Instant>,
+    stop: &Stop,
+) -> Result<Option<Look>, ConnectError> {
+    let asking = asking.clone();
+    let (shortest, longest) = (Instant::now() + LOOK_MIN, Instant::now() + LOOK_TIMEOUT);
+    let until = deadline.map_or(longest, |deadline| deadline.clamp(shortest, longest));
+    match apart(move || look(&addresses, &names, &asking), drop, until, stop) {
+        Apart::Done(found) => Ok(Some(found)),
+        Apart::Stopped => Err(ConnectError::Stopped),
+        Apart::Late | Apart::Failed(_) => Ok(None),
+    }
+}
+
+/// Why the client has no connection, in better words than its own where there are some.
+fn why_not_connected(
+    why: &str,
+    config: &Aerospike,
+    asking: &Asking,
+    deadline: Option<Instant>,
+    stop: &Stop,
+) -> Result<Failed, ConnectError> {
+    let has_user = config.credentials.is_some();
+    if let Some(code) = refusal::in_text(why) {
+        return Err(ConnectError::Credentials(Refusal { code, has_user }));
+    }
+    let Some(found) = look_apart(seeds(&config.hosts), Vec::new(), asking, deadline, stop)? else {
+        return Ok(Failed::of(why));
+    };
+    if let Some(code) = found.refusals.iter().copied().find(|code| refusal::is_refusal(*code)) {
+        return Err(ConnectError::Credentials(Refusal { code, has_user }));
+    }
+    Ok(match found.gaps.is_whole() {
+        true => Failed::of(why),
+        false => Failed::by(&found.gaps),
+    })
+}
+
+/// The addresses of `aerospike.hosts`.
+fn seeds(hosts: &str) -> Vec<String> {
+    let hosts = hosts.to_hosts().unwrap_or_default();
+    let address = |host: &Host| match host.name.contains(':') {
+        true => format!("[{}]:{}", host.name, host.port),
+        false => host.address(),
+    };
+    hosts.iter().map(address).collect()
 }
 
 fn client_policy(config: &Aerospike, options: &StoreOptions) -> ClientPolicy {
@@ -264,26 +405,53 @@ fn client_policy(config: &Aerospike, options: &StoreOptions) -> ClientPolicy {
     policy
 }
 
-/// At start also a connection that is not authenticated is refused.
-fn is_refusal(code: u8) -> bool {
-    code == NOT_AUTHENTICATED || CREDENTIALS.contains(&code)
-}
-
 enum ClusterCheck {
     Refused(ConnectError),
-    Failed(String),
+    Failed(Failed),
 }
 
-fn check_cluster(client: &Client, namespaces: &[String]) -> Result<(), ClusterCheck> {
-    check_namespaces(client, namespaces)?;
-    namespaces
+fn check_cluster(
+    client: &Client,
+    asking: &Asking,
+    options: &StoreOptions,
+    deadline: Option<Instant>,
+    stop: &Stop,
+) -> Result<(), ClusterCheck> {
+    let has_user = asking.login.is_some();
+    check_namespaces(client, &options.namespaces, has_user)?;
+    options
+        .namespaces
         .iter()
-        .try_for_each(|namespace| check_login(client, namespace))
+        .try_for_each(|namespace| check_login(client, namespace, has_user))?;
+    if !options.whole {
+        return Ok(());
+    }
+    let (addresses, names) = nodes_of(client);
+    let Some(found) = look_apart(addresses, names, asking, deadline, stop).map_err(ClusterCheck::Refused)? else {
+        return Ok(());
+    };
+    if !found.gaps.is_whole() {
+        return Err(ClusterCheck::Failed(Failed::by(&found.gaps)));
+    }
+    if found.is_security_off {
+        warn!(
+            "aerospike: the cluster has security switched off: aerospike.user and aerospike.password are not checked; remove \
+             them, or switch security on"
+        );
+    }
+    Ok(())
+}
+
+/// Addresses and names of the nodes that the client has.
+fn nodes_of(client: &Client) -> (Vec<String>, Vec<String>) {
+    let nodes = client.nodes();
+    let of = |node: &Arc<aerospike::Node>| (node.address().to_owned(), node.name().to_owned());
+    nodes.iter().map(of).unzip()
 }
 
 /// Asks for a record, since a cluster can answer who it is and still let nobody at its data. Whether the user may
 /// *write* shows with the first write: a role may well allow that and no reading.
-fn check_login(client: &Client, namespace: &str) -> Result<(), ClusterCheck> {
+fn check_login(client: &Client, namespace: &str, has_user: bool) -> Result<(), ClusterCheck> {
     const ROLE_VIOLATION: u8 = 81;
     let key = Key::with_digest(namespace, "", None, [0; 20]);
     let Err(error) = client.exists(&ReadPolicy::default(), &key) else {
@@ -291,16 +459,30 @@ fn check_login(client: &Client, namespace: &str) -> Result<(), ClusterCheck> {
     };
     match error.server_result_code().map(u8::from) {
         Some(ROLE_VIOLATION) => Ok(()),
-        Some(code) if is_refusal(code) => Err(ClusterCheck::Refused(ConnectError::Credentials(chain(&error)))),
+        Some(code) if refusal::is_refusal(code) => Err(ClusterCheck::Refused(ConnectError::Credentials(Refusal {
+            code,
+            has_user,
+        }))),
         Some(_) => Ok(()),
-        None => Err(ClusterCheck::Failed(chain(&error))),
+        None => Err(ClusterCheck::Failed(Failed::of(chain(&error)))),
     }
 }
 
-fn check_namespaces(client: &Client, wanted: &[String]) -> Result<(), ClusterCheck> {
+fn check_namespaces(client: &Client, wanted: &[String], has_user: bool) -> Result<(), ClusterCheck> {
     let answer = client
         .info(&AdminPolicy::default(), &["namespaces"])
-        .map_err(|e| ClusterCheck::Failed(chain(&e)))?;
+        .map_err(|e| ClusterCheck::Failed(Failed::of(chain(&e))))?;
+    // A refusal stands in place of the names, or as their answer.
+    if let Some(code) = answer
+        .iter()
+        .flat_map(|(name, value)| [name, value])
+        .find_map(|text| ask::error_code(text))
+    {
+        return Err(match refusal::is_refusal(code) {
+            true => ClusterCheck::Refused(ConnectError::Credentials(Refusal { code, has_user })),
+            false => ClusterCheck::Failed(Failed::of(format!("the namespaces are not told ({})", Told(code)))),
+        });
+    }
     let present = answer.get("namespaces").map(String::as_str).unwrap_or_default();
     match wanted
         .iter()
@@ -327,41 +509,4 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// A server without security (the community edition) answers this to a login; the client does not go on without one.
-const SECURITY_NOT_SUPPORTED: u8 = 51;
-
-/// Whether a failed connection failed for its credentials.
-///
-/// `Client::new` keeps no error of its seeds but their text (`cluster/mod.rs`, `format_init_error`), where a server
-/// code stands as `Error 65, …`: the one place where a decision hangs on a text, pinned by a test with a simulator
-/// that refuses a password.
-fn credentials_refused(failure: &str) -> bool {
-    let codes = CREDENTIALS.iter().chain([&NOT_AUTHENTICATED, &SECURITY_NOT_SUPPORTED]);
-    codes.into_iter().any(|code| {
-        failure
-            .match_indices(&format!("Error {code}"))
-            .any(|(at, found)| !failure[at + found.len()..].starts_with(|c: char| c.is_ascii_digit()))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refused_credentials_are_told_from_other_failures_by_their_code() {
-        for refused in [
-            "Error 65, iter=1: Invalid credential",
-            "x Error 60: y",
-            "Error 80",
-            "Error 51: x",
-        ] {
-            assert!(credentials_refused(refused), "{refused}");
-        }
-        for other in ["Error 651", "Error 9, timeout", "connection refused", "Error -8: 65"] {
-            assert!(!credentials_refused(other), "{other}");
-        }
-    }
 }

@@ -110,6 +110,23 @@ pub(super) fn read_conditions(row: &Outgoing<'_>) -> BatchOperation {
     BatchOperation::read(&BatchReadPolicy::default(), key(row), Bins::Some(bins.collect()))
 }
 
+/// Rows that read nothing but whether a record is there, in turn of these namespaces and of any partition: whether the
+/// database answers.
+pub(super) fn probes(namespaces: &[String], rows: usize) -> Vec<BatchOperation> {
+    let policy = BatchReadPolicy::default();
+    let probe = |namespace: &String| {
+        let mut digest = [0; 20];
+        digest.fill_with(|| fastrand::u8(..));
+        BatchOperation::read(&policy, Key::with_digest(namespace, "", None, digest), Bins::None)
+    };
+    namespaces
+        .iter()
+        .cycle()
+        .take(if namespaces.is_empty() { 0 } else { rows })
+        .map(probe)
+        .collect()
+}
+
 fn key(row: &Outgoing<'_>) -> Key {
     let user_key = row.target.send_key.then(|| match row.key {
         RecordKey::String(text) => ClientValue::String(text.to_string()),

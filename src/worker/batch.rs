@@ -23,6 +23,7 @@ use crate::pipeline::publication::Publication;
 use crate::pipeline::reject::{NotDone, Origin, Rejected, RowsNotDone, dead_letter};
 use crate::pipeline::write::{Calls, Fatal, Limits, Refusal, Refused, Tally, WriteEnd, Written, write};
 use crate::rejects::TooMany;
+use crate::store::refusal::Refusal as WhoAsks;
 
 /// What becomes of a message.
 pub(super) enum Fate {
@@ -63,6 +64,8 @@ struct Batch<'m> {
     /// The database has refused a row: its record takes nothing before the dead letter is acknowledged.
     holds_records: bool,
     condition_errors_ignored: u64,
+    ttl_past_skipped: u64,
+    ttl_past_deleted: u64,
     /// Rejected so far, and the last so many one after another, those before it included.
     rejected: u64,
     consecutive: u32,
@@ -81,6 +84,8 @@ impl<'m> Batch<'m> {
             published_bytes: 0,
             holds_records: false,
             condition_errors_ignored: 0,
+            ttl_past_skipped: 0,
+            ttl_past_deleted: 0,
             rejected: 0,
             consecutive,
             cut: None,
@@ -135,6 +140,8 @@ impl<'w> Worker<'w> {
         self.fetching.resume();
         let counters = &self.shared.counters;
         counters.condition_errors_ignored.add(batch.condition_errors_ignored);
+        counters.ttl_past_skipped.add(batch.ttl_past_skipped);
+        counters.ttl_past_deleted.add(batch.ttl_past_deleted);
         let Batch {
             mut fates,
             mut publications,
@@ -276,6 +283,8 @@ impl<'w> Worker<'w> {
             }
         }
         batch.condition_errors_ignored += output.condition_errors_ignored;
+        batch.ttl_past_skipped += output.ttl_past_skipped;
+        batch.ttl_past_deleted += output.ttl_past_deleted;
         batch.publications = output.publications;
         batch.plan = plan;
     }
@@ -535,10 +544,8 @@ impl<'w> Worker<'w> {
         match end {
             WriteEnd::Finished | WriteEnd::Stopped => Broken::Stopped,
             WriteEnd::Fatal(Fatal::Credentials(code)) => {
-                error!(
-                    "aerospike: refuses to write with these credentials code={code}; give the user the read-write role, \
-                     or set aerospike.user and aerospike.password"
-                );
+                let refusal = WhoAsks { code, has_user: true };
+                error!("aerospike: {refusal} code={code}; {}", refusal.cure());
                 Broken::Fatal(Exit::Credentials)
             }
             WriteEnd::Fatal(Fatal::NoNamespace(namespace)) => {

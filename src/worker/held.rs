@@ -6,6 +6,7 @@ use rdkafka::error::KafkaError;
 use super::batch::Broken;
 use super::{BatchEnd, Worker};
 use crate::ops::exit::Exit;
+use crate::pipeline::codes::Told;
 use crate::pipeline::disposition::NOT_FOUND;
 use crate::pipeline::map::{Reason, Rejection};
 use crate::pipeline::write::Refusal;
@@ -72,7 +73,7 @@ pub(super) fn rejection_of(refusal: Refusal) -> Rejection {
     let (reason, detail) = match refusal {
         Refusal::Code(code) => (
             Reason::Database(code),
-            format!("the database refuses its row with result code {code}"),
+            format!("the database refuses its row with {}", Told(code)),
         ),
         Refusal::Unsendable => (
             Reason::Unsendable,
@@ -94,4 +95,23 @@ pub(super) fn rejection_of(refusal: Refusal) -> Rejection {
         ),
     };
     Rejection::new(reason, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_letter_tells_a_code_by_its_number_and_its_words() {
+        let detail = |code| rejection_of(Refusal::Code(code)).detail;
+        assert_eq!(
+            detail(13),
+            "the database refuses its row with 13: the record is too big (max-record-size of the namespace)"
+        );
+        assert_eq!(
+            detail(12),
+            "the database refuses its row with 12: the bin holds another type"
+        );
+        assert_eq!(detail(99), "the database refuses its row with 99: unknown");
+    }
 }

@@ -385,3 +385,73 @@ fn bash_completes_a_command() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+#[test]
+fn a_life_that_is_over_is_shown_and_fixtures_fix_the_time_at_which_it_is() {
+    const LIVES: &str = "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n[aerospike]\nhosts = \"a\"\nnamespace = \"test\"\n\
+                         [[route]]\n[[route.write]]\nset = \"s\"\nkey = \"id\"\nbins = [\"v\"]\n\
+                         ttl = { path = \"exp\", as = \"epoch_s\" }\nttl_past = \"";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lives.toml");
+    let name = file.to_str().unwrap();
+    let message = "{\"id\":\"a\",\"v\":1,\"exp\":1800000000}\n";
+    for (past, said) in [
+        (
+            "skip",
+            "no record by 1 write(s): the life is over (ttl_past = \"skip\")",
+        ),
+        (
+            "delete",
+            "deleted by 1 write(s): the life is over (ttl_past = \"delete\")",
+        ),
+    ] {
+        std::fs::write(&file, format!("{LIVES}{past}\"\n")).unwrap();
+        let before = ["try", name, "--now", "2027-01-15T07:59:00Z"];
+        let after = ["try", name, "--now", "2027-01-15T08:00:00Z"];
+        let alive = call(&before, message);
+        assert!(alive.assert_code(0).out.contains("ttl 60"), "{}", alive.out);
+        let over = call(&after, message);
+        assert!(over.assert_code(0).out.contains(said), "{}", over.out);
+        assert!(over.out.contains("1 kept"), "{}", over.out);
+        // Each line keeps its time, and is a case.
+        let lines: Vec<String> = [before, after]
+            .iter()
+            .map(|arguments| call(&[arguments.as_slice(), &["--json"]].concat(), message).out)
+            .collect();
+        let over: Value = serde_json::from_str(&lines[1]).unwrap();
+        assert_eq!(
+            over[format!("ttl_past_{past}")
+                .replace("skip", "skipped")
+                .replace("_delete", "_deleted")],
+            1
+        );
+        assert_eq!(over["records"].as_array().unwrap().len(), usize::from(past == "delete"));
+        std::fs::write(folder.path().join("lives.fixtures.json"), lines.concat()).unwrap();
+        call(&["test", name], "").assert_code(0);
+    }
+    // With neither word it is rejected, and so is a number in another unit, whatever the word.
+    std::fs::write(&file, format!("{LIVES}reject\"\n")).unwrap();
+    let over = call(&["try", name, "--now", "2027-01-15T08:00:00Z"], message);
+    assert!(over.assert_code(1).out.contains("rejected ttl_past:"), "{}", over.out);
+    std::fs::write(&file, format!("{LIVES}delete\"\n")).unwrap();
+    let unit = call(&["try", name], "{\"id\":\"a\",\"v\":1,\"exp\":1800000000000}\n");
+    assert!(
+        unit.assert_code(1)
+            .out
+            .contains("it looks like milliseconds: write as = \"epoch_ms\""),
+        "{}",
+        unit.out
+    );
+}
+
+#[test]
+fn check_tells_one_missing_bracket_in_one_line_and_leaves_with_78() {
+    let text = "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"\ngroup = \"g\"\n[aerospike]\nhosts = \"a\"\nnamespace = \"test\"\n";
+    let checked = call(&["check", "-"], text);
+    let said = &checked.assert_code(78).err;
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(
+        said.contains(":3: kafka.topics: the `[` that opens here is not closed"),
+        "{said}"
+    );
+}

@@ -52,7 +52,7 @@ fn told(value: &Typed) -> String {
             let parts = parts.iter().map(|part| match part {
                 Part::Literal(text) => text.clone(),
                 Part::Source(source) => format!("<{}>", told_source(source)),
-                Part::Time { source, format } => format!("<{}|{format}>", told_source(source)),
+                Part::Time { source, format, .. } => format!("<{}|{format}>", told_source(source)),
             });
             parts.collect()
         }

@@ -179,7 +179,7 @@ fn what_cannot_be_reached_exits_69_and_what_refuses_77() {
     let exited = check(&setup(&kafka.brokers, "wrong", "30s"));
     exited.assert_code(77);
     assert_line(&exited, &["ok ", "kafka: reached"]);
-    assert_line(&exited, &["error ", "aerospike: the credentials are refused"]);
+    assert_line(&exited, &["error ", "aerospike: the cluster refuses the login (65"]);
     assert!(!exited.output.contains("wrong"), "{}", exited.output);
 
     drop(sim);

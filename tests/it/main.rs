@@ -14,12 +14,14 @@ mod support;
 // The configuration file.
 mod config_doc;
 mod config_faults;
+mod config_syntax;
 mod config_valid;
 mod kafka_properties;
 mod schema;
 
 // Decoding, conditions, mapping.
 mod conditions;
+mod lives;
 mod json_conformance;
 
 // The write path, and what goes wrong silently on it.
@@ -39,6 +41,7 @@ mod stopping;
 
 // The commands.
 mod commands;
+mod cluster;
 mod connect;
 
 // The simulator.

@@ -43,6 +43,7 @@
 //! | 5 on a guarded `create` reads it | `guards::a_create_that_finds_its_own_record_is_done_and_one_that_finds_another_is_refused` |
 //! | a rejected row holds its record | `guards::a_rejected_row_holds_its_record` |
 //! | deletes carry the filter, and so do the other writes of the set | `guards::a_delete_in_a_guarded_set_carries_the_filter`, `guards::the_other_writes_of_a_guarded_set_are_guarded_with_it` |
+//! | a life that is over deletes, also when the message comes again | `guards::a_deletion_at_the_end_of_a_life_that_comes_again_deletes_nothing_newer` |
 //! | who has one | `guards::what_cannot_be_repeated_is_guarded_unless_told_otherwise_and_nothing_else_is` |
 //! | what takes it along | `guards::what_ends_the_record_ends_its_guard`, `guards::a_row_that_only_removes_makes_no_record_and_leaves_its_guard_in_one` |
 //! | a crash, and other batches | `guards::redelivery_with_other_batch_boundaries_changes_nothing`, `service::messages_that_come_again_in_other_batches_count_once_and_as_written` |

@@ -128,6 +128,7 @@ impl Bench {
             workers: 1,
             start_timeout: Some(PATIENCE),
             namespaces: vec!["test".into()],
+            whole: true,
         };
         let store = Store::connect(&config.aerospike, &options, Arc::new(Counters::new()), &Stop::new()).unwrap();
         Bench {

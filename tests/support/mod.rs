@@ -10,6 +10,7 @@
 
 pub mod advertising;
 pub mod connect;
+pub mod lines;
 pub mod ordeal;
 pub mod process;
 pub mod publishing;
@@ -24,6 +25,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use lines::Lines;
 use penstock::config;
 use penstock::ops::counters::Counters;
 use penstock::ops::exit::Exit;
@@ -766,11 +768,7 @@ pub struct Service {
 
 impl Service {
     pub fn start(setup: &Setup) -> Service {
-        // Shown with a test that fails.
-        let _ = env_logger::builder()
-            .is_test(true)
-            .filter_level(log::LevelFilter::Info)
-            .try_init();
+        Lines::gather();
         let config = config::parse(&setup.text(), "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
         let counters = Arc::new(Counters::new());
         let stop = Stop::new();

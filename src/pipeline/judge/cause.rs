@@ -76,6 +76,9 @@ pub(super) fn text(rule: &Rule, facts: &Facts<'_, '_>, error: &ExecutionError) -
         ExecutionError::Overflow(..) => "an integer outside of 64 bits".to_owned(),
         ExecutionError::DuplicateKey(_) => "a map with one key twice".to_owned(),
         ExecutionError::UnsupportedKeyType(_) => "a value that is no key of a map".to_owned(),
+        ExecutionError::FunctionError { function, .. } if function == "timestamp" => {
+            "timestamp() cannot take this value: it takes RFC 3339, or a number of seconds since 1970".to_owned()
+        }
         ExecutionError::FunctionError { function, .. } => format!("{function}() cannot take this value"),
         _ => "an operation in it cannot take its values".to_owned(),
     }

@@ -243,7 +243,12 @@ fn what_cannot_be_computed_says_why_and_nothing_of_the_message() {
         (
             "timestamp(a) > timestamp(b)",
             r#"{"a":"secret","b":"secret"}"#,
-            "timestamp() cannot take this value",
+            "timestamp() cannot take this value: it takes RFC 3339, or a number of seconds since 1970",
+        ),
+        (
+            "timestamp(a) > timestamp(b)",
+            r#"{"a":1700000000000,"b":1700000000}"#,
+            "timestamp() cannot take this value: it takes RFC 3339, or a number of seconds since 1970",
         ),
         (
             "timestamp(a)",

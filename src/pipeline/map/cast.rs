@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-use crate::config::model::As;
+use super::time;
+use crate::config::model::{As, TimeUnit};
 use crate::pipeline::decode::{self, PathTree, PathTreeBuilder};
 use crate::pipeline::map::Reason;
 use crate::pipeline::value::Value;
@@ -22,7 +23,7 @@ pub(super) fn cast<'m>(value: Value<'m>, cast: As) -> Result<Value<'m>, CastFail
     }
     match cast {
         As::String => string(value),
-        As::Integer => integer(value).map(Value::Int),
+        As::Integer => integer_of(&value).map(Value::Int),
         As::Float => float(value).map(Value::Float),
         As::Bool => match value {
             Value::Bool(_) => Ok(value),
@@ -50,7 +51,10 @@ pub(super) fn cast<'m>(value: Value<'m>, cast: As) -> Result<Value<'m>, CastFail
             Value::Bytes(_) => Ok(value),
             _ => Err((Reason::FieldType, "not a string, so not hexadecimal")),
         },
-        As::EpochMs => epoch_ms(&value).map(Value::Int),
+        As::EpochS => time::epoch(&value, TimeUnit::Seconds).map(Value::Int),
+        As::EpochMs => time::epoch(&value, TimeUnit::Milliseconds).map(Value::Int),
+        As::EpochUs => time::epoch(&value, TimeUnit::Microseconds).map(Value::Int),
+        As::EpochNs => time::epoch(&value, TimeUnit::Nanoseconds).map(Value::Int),
     }
 }
 
@@ -73,11 +77,11 @@ fn string<'m>(value: Value<'m>) -> Result<Value<'m>, CastFailure> {
     }))
 }
 
-fn integer(value: Value<'_>) -> Result<i64, CastFailure> {
+pub(super) fn integer_of(value: &Value<'_>) -> Result<i64, CastFailure> {
     match value {
-        Value::Int(n) => Ok(n),
+        Value::Int(n) => Ok(*n),
         Value::BigInt(_) => Err((Reason::IntegerRange, "an integer outside of 64 bits")),
-        Value::Float(n) => whole(n).ok_or((Reason::FieldType, "a number with a fraction, or outside of 64 bits")),
+        Value::Float(n) => whole(*n).ok_or((Reason::FieldType, "a number with a fraction, or outside of 64 bits")),
         Value::Str(text) => text
             .parse()
             .map_err(|_| (Reason::FieldType, "a string that is no 64-bit integer")),
@@ -86,7 +90,7 @@ fn integer(value: Value<'_>) -> Result<i64, CastFailure> {
 }
 
 /// `n` as an integer where it is exactly one inside `i64`.
-fn whole(n: f64) -> Option<i64> {
+pub(super) fn whole(n: f64) -> Option<i64> {
     // -2^63 and 2^63 are exact in f64; the upper bound is outside of i64.
     let inside = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&n);
     #[expect(clippy::cast_possible_truncation, reason = "inside the range and without a fraction")]
@@ -132,21 +136,6 @@ fn json(text: &[u8]) -> Result<Value<'static>, CastFailure> {
     let fields = decode::decode(&tree, text).map_err(|e| (Reason::Payload(e.kind), "the embedded text is not JSON"))?;
     let value = fields.get(whole).cloned().ok_or((Reason::FieldType, "not JSON"))?;
     into_owned(value).ok_or((Reason::IntegerRange, "an integer outside of 64 bits"))
-}
-
-/// Milliseconds since the epoch: a number is taken as such, a string as RFC 3339.
-pub(super) fn epoch_ms(value: &Value<'_>) -> Result<i64, CastFailure> {
-    match value {
-        Value::Int(ms) => Ok(*ms),
-        Value::BigInt(_) => Err((Reason::IntegerRange, "an integer outside of 64 bits")),
-        Value::Float(ms) => whole(ms.trunc()).ok_or((Reason::FieldType, "a number outside of 64 bits")),
-        Value::Str(text) => text
-            .parse::<jiff::Timestamp>()
-            .map(jiff::Timestamp::as_millisecond)
-            .or_else(|_| text.parse::<i64>())
-            .map_err(|_| (Reason::FieldType, "a string that is no RFC 3339 time")),
-        _ => Err((Reason::FieldType, "not a time")),
-    }
 }
 
 /// `None` for an integer outside of 64 bits, which has no owned form.

@@ -10,7 +10,7 @@ use super::guarding::{GuardReason, Guarding, is_repeatable};
 use super::{Mapping, TopicMapping};
 use crate::config::model::{
     Action, As, Bin, Cel, Config, Constant, Expr, LongNames, Missing, Mode, Name, Operation, OperationKind, Part, Path,
-    Publish, Route, Segment, Source, Tombstone, Ttl, TtlOn, Typed, When, Write,
+    Publish, Route, Segment, Source, TimeUnit, Tombstone, Ttl, TtlOn, TtlPast, Typed, When, Write,
 };
 use crate::pipeline::decode::{EachId, ItemSlotId, PathTreeBuilder, SlotId};
 use crate::pipeline::judge::{self, Asked, NoPlace};
@@ -83,6 +83,7 @@ pub(super) struct CompiledWrite {
     pub deletion: RowRules,
     pub newer: Option<TypedRule>,
     pub ttl: TtlRule,
+    pub ttl_past: PastRule,
 }
 
 #[derive(Debug)]
@@ -171,7 +172,23 @@ pub(super) enum BinRule {
 #[derive(Debug)]
 pub(super) enum TtlRule {
     Fixed(RowTtl),
-    Field(TypedRule),
+    /// Not cast: what it is rounded to is another question than for a bin.
+    Field {
+        rule: Box<TypedRule>,
+        /// It is the instant of the record's end; nothing: seconds.
+        unit: Option<TimeUnit>,
+        /// 0, -1 and -2 are Aerospike's words.
+        words: bool,
+    },
+}
+
+/// What a life that is over does.
+#[derive(Debug)]
+pub(super) enum PastRule {
+    Reject,
+    Skip,
+    /// By these rules.
+    Delete(Box<RowRules>),
 }
 
 #[derive(Debug)]
@@ -204,7 +221,11 @@ pub(super) enum Rule {
 pub(super) enum PartRule {
     Literal(String),
     Place(Place),
-    Time { place: Place, format: String },
+    Time {
+        place: Place,
+        unit: Option<TimeUnit>,
+        format: String,
+    },
 }
 
 /// A place in the message, numbered.
@@ -366,6 +387,11 @@ impl Compiler {
             repeatable: true,
             ..rules.clone()
         };
+        // A message has its version also where its record's life is over.
+        let past = RowRules {
+            newer_bin: rules.newer_bin.clone(),
+            ..deletion.clone()
+        };
         Ok(CompiledWrite {
             rules,
             when: self.when(write.when.as_ref(), element)?,
@@ -385,7 +411,19 @@ impl Compiler {
                 Ttl::Never => TtlRule::Fixed(RowTtl::Never),
                 Ttl::Keep => TtlRule::Fixed(RowTtl::Keep),
                 Ttl::Seconds(seconds) => TtlRule::Fixed(RowTtl::Seconds(*seconds)),
-                Ttl::Field(typed) => TtlRule::Field(self.typed(typed, element)?),
+                Ttl::Field(typed) => TtlRule::Field {
+                    rule: Box::new(TypedRule {
+                        cast: None,
+                        ..self.typed(typed, element)?
+                    }),
+                    unit: typed.cast.and_then(As::unit),
+                    words: write.ttl_words,
+                },
+            },
+            ttl_past: match write.ttl_past {
+                TtlPast::Reject => PastRule::Reject,
+                TtlPast::Skip => PastRule::Skip,
+                TtlPast::Delete => PastRule::Delete(Box::new(past)),
             },
             each,
         })
@@ -517,8 +555,13 @@ impl Compiler {
         Ok(match part {
             Part::Literal(text) => PartRule::Literal(text.clone()),
             Part::Source(source) => PartRule::Place(self.place(source, element)?),
-            Part::Time { source, format } => PartRule::Time {
+            Part::Time { source, unit, format } => PartRule::Time {
                 place: self.place(source, element)?,
+                // The message's own timestamp is in milliseconds, also where it is near 1970.
+                unit: match source {
+                    Source::Timestamp => Some(TimeUnit::Milliseconds),
+                    _ => *unit,
+                },
                 format: format.clone(),
             },
         })

@@ -4,16 +4,16 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::cast::{cast, epoch_ms};
+use super::cast::cast;
 use super::compile::{
     ActionRule, BinRule, CompiledWrite, MissingRule, NameRule, NamedTargets, OperationKindRule, OperationRule,
-    PartRule, Place, Rule, TargetRule, TtlRule, TypedRule, WhenRule,
+    PartRule, PastRule, Place, Rule, TargetRule, TtlRule, TypedRule, WhenRule,
 };
+use super::time::{self, Life};
 use super::{Message, Reason, Rejection};
-use crate::config::model::{As, LongNames, Mode};
+use crate::config::model::{As, LongNames, Mode, TimeUnit};
 use crate::pipeline::decode::{Fields, Items};
 use crate::pipeline::guard;
 use crate::pipeline::judge::{self, Facts};
@@ -23,10 +23,6 @@ use crate::pipeline::value::Value;
 
 /// Aerospike's limit for the name of a bin, in bytes.
 const BIN_NAME_BYTES_MAX: usize = 15;
-/// Aerospike's limit for a record's life (10 years), in seconds.
-const TTL_SECONDS_MAX: i64 = 10 * 365 * 24 * 3600;
-/// An epoch number at or above this is read as milliseconds, below as seconds (1973 in milliseconds, 5138 in seconds).
-const EPOCH_MS_FROM: u64 = 100_000_000_000;
 
 /// All that a message offers to the rules.
 pub(super) struct Context<'c, 'm> {
@@ -110,8 +106,17 @@ impl<'m> Context<'_, 'm> {
         let Some(target) = self.target(&write.target, element)? else {
             return Ok(());
         };
-        let Some(ttl) = self.ttl(&write.ttl, element)? else {
+        let Some(life) = self.life(&write.ttl, element)? else {
             return Ok(());
+        };
+        let ttl = match (life, &write.ttl_past) {
+            (Life::Lasts(ttl), _) => Some(ttl),
+            (Life::Over, PastRule::Skip) => {
+                output.ttl_past_skipped += 1;
+                return Ok(());
+            }
+            (Life::Over, PastRule::Delete(_)) => None,
+            (Life::Over, PastRule::Reject) => return Err(is_over(&write.ttl)),
         };
         let newer = match &write.newer {
             None => None,
@@ -119,6 +124,15 @@ impl<'m> Context<'_, 'm> {
                 None => return Ok(()),
                 version => version,
             },
+        };
+        let ttl = match (ttl, &write.ttl_past) {
+            (Some(ttl), _) => ttl,
+            (None, PastRule::Delete(rules)) => {
+                output.ttl_past_deleted += 1;
+                let ttl = RowTtl::NamespaceDefault;
+                return self.push(rules, target, key, RowAction::Delete, ttl, newer, output);
+            }
+            (None, PastRule::Reject | PastRule::Skip) => return Err(is_over(&write.ttl)),
         };
         let action = match &write.action {
             ActionRule::Touch => RowAction::Touch,
@@ -443,10 +457,10 @@ impl<'m> Context<'_, 'm> {
     }
 
     /// `None`: no record is to be written (`missing = "skip"`).
-    fn ttl(&self, rule: &'m TtlRule, element: Option<Element<'_, 'm>>) -> Result<Option<RowTtl>, Rejection> {
-        let rule = match rule {
-            TtlRule::Fixed(ttl) => return Ok(Some(*ttl)),
-            TtlRule::Field(rule) => rule,
+    fn life(&self, rule: &'m TtlRule, element: Option<Element<'_, 'm>>) -> Result<Option<Life>, Rejection> {
+        let (rule, unit, words) = match rule {
+            TtlRule::Fixed(ttl) => return Ok(Some(Life::Lasts(*ttl))),
+            TtlRule::Field { rule, unit, words } => (&**rule, *unit, *words),
         };
         let value = match (self.typed(rule, element)?, &rule.missing) {
             (Some(Value::Null) | None, MissingRule::Skip) => return Ok(None),
@@ -456,26 +470,14 @@ impl<'m> Context<'_, 'm> {
             }
             (Some(value), _) => value,
         };
-        let number = match cast(value, As::Integer) {
-            Ok(Value::Int(n)) => n,
-            Ok(_) => return Err(rejection(Reason::FieldType, rule, "not an integer, and so no ttl")),
-            Err((reason, why)) => return Err(rejection(reason, rule, why)),
+        // The message's own timestamp is in milliseconds, whatever a number of the payload would be in.
+        let unit = match rule.rule {
+            Rule::Place(Place::Timestamp) => unit.map(|_| TimeUnit::Milliseconds),
+            _ => unit,
         };
-        let seconds = if rule.cast == Some(As::EpochMs) {
-            // Rounded up: a record does not end before its time. One that should have ended gets the shortest life.
-            let left_ms = number.saturating_sub(self.now_ms).max(1);
-            left_ms / 1000 + i64::from(left_ms % 1000 != 0)
-        } else {
-            number
-        };
-        match u32::try_from(seconds) {
-            Ok(life) if life > 0 && seconds <= TTL_SECONDS_MAX => Ok(Some(RowTtl::Seconds(life))),
-            _ => Err(rejection(
-                Reason::TtlRange,
-                rule,
-                "a ttl outside of 1 second to 10 years",
-            )),
-        }
+        time::life(&value, unit, words, self.now_ms)
+            .map(Some)
+            .map_err(|(reason, why)| rejection(reason, rule, why))
     }
 
     /// The value of an expression, typed; `None` when it is missing and nothing stands for it.
@@ -512,6 +514,14 @@ impl<'m> Context<'_, 'm> {
             }
         };
         match (value, rule.cast) {
+            // An instant whose unit is known: it becomes one of the unit asked for.
+            (Some(Value::Int(ms)), Some(to))
+                if to.unit().is_some() && matches!(rule.rule, Rule::Place(Place::Timestamp)) =>
+            {
+                time::from_ms(ms, to.unit())
+                    .map(|number| Some(Value::Int(number)))
+                    .map_err(|(reason, why)| rejection(reason, rule, why))
+            }
             (Some(value), Some(to)) => cast(value, to)
                 .map(Some)
                 .map_err(|(reason, why)| rejection(reason, rule, why)),
@@ -543,8 +553,8 @@ impl<'m> Context<'_, 'm> {
                 None | Some(Value::Null) => return Ok(None),
                 Some(value) => value,
             };
-            if let PartRule::Time { format, .. } = part {
-                let time = time(&value).map_err(|(reason, why)| rejection(reason, rule, why))?;
+            if let PartRule::Time { format, unit, .. } = part {
+                let time = time::instant(&value, *unit).map_err(|(reason, why)| rejection(reason, rule, why))?;
                 let formatted = jiff::fmt::strtime::format(format, &time.to_zoned(TimeZone::UTC))
                     .map_err(|_| rejection(Reason::FieldType, rule, "the time cannot be written in this format"))?;
                 text.push_str(&formatted);
@@ -611,15 +621,13 @@ fn text_or_bytes(bytes: &[u8]) -> Value<'_> {
     }
 }
 
-/// A time for a template: an epoch number in seconds or milliseconds, or RFC 3339.
-fn time(value: &Value<'_>) -> Result<Timestamp, (Reason, &'static str)> {
-    let number = epoch_ms(value)?;
-    let milliseconds = match value {
-        Value::Str(text) if text.parse::<i64>().is_err() => number,
-        _ if number.unsigned_abs() >= EPOCH_MS_FROM => number,
-        _ => number * 1000,
-    };
-    Timestamp::from_millisecond(milliseconds).map_err(|_| (Reason::FieldType, "a time outside of the calendar"))
+fn is_over(rule: &TtlRule) -> Rejection {
+    let why = "over: it ended before the message was read; write ttl_past = \"skip\" to leave such records out, or \
+               \"delete\" to delete them";
+    match rule {
+        TtlRule::Field { rule, .. } => rejection(Reason::TtlPast, rule, why),
+        TtlRule::Fixed(_) => Rejection::new(Reason::TtlPast, why),
+    }
 }
 
 fn uncomputed(reason: Reason, word: &str, rule: &judge::Rule, cause: &str) -> Rejection {

@@ -1,6 +1,6 @@
 //! Which writes of a topic are guarded, where the configuration does not say.
 
-use crate::config::model::{Action, Mode, OnConflict, OperationKind, Write};
+use crate::config::model::{Action, Mode, OnConflict, OperationKind, TtlPast, Write};
 
 /// Why a write is guarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum GuardReason {
     Replay,
     /// It would be refused as a conflict with itself.
     Conflict,
+    /// Come again when the life that it says is over, it would delete what newer messages wrote.
+    Past,
     /// Another write of its topic guards records of its set.
     Company,
 }
@@ -22,6 +24,7 @@ impl GuardReason {
             GuardReason::AskedFor => "guard = true",
             GuardReason::Replay => "applied twice, it would show",
             GuardReason::Conflict => "applied twice, it would conflict with itself",
+            GuardReason::Past => "come again after the end of its life, it would delete newer data",
             GuardReason::Company => "another write of the topic guards records of this set",
         }
     }
@@ -52,7 +55,8 @@ impl<'c> Guarding<'c> {
         if self.guarded.iter().any(|guarded| std::ptr::eq(*guarded, write)) {
             return Some(match write.guard {
                 Some(_) => GuardReason::AskedFor,
-                None if only_sets(write) => GuardReason::Conflict,
+                None if only_sets(write) && conflict_rejects(write) => GuardReason::Conflict,
+                None if only_sets(write) => GuardReason::Past,
                 None => GuardReason::Replay,
             });
         }
@@ -81,9 +85,17 @@ impl<'c> Guarding<'c> {
 
 /// Whether a second application of the same row would show, or be refused.
 fn needs_guard(write: &Write) -> bool {
-    let conflict_rejects =
-        matches!(write.mode, Mode::Create | Mode::UpdateOnly) && write.on_conflict == OnConflict::Reject;
-    conflict_rejects || !only_sets(write)
+    conflict_rejects(write) || !only_sets(write) || deletes_past(write)
+}
+
+fn conflict_rejects(write: &Write) -> bool {
+    matches!(write.mode, Mode::Create | Mode::UpdateOnly) && write.on_conflict == OnConflict::Reject
+}
+
+/// Whether a message that comes again can delete its record, and no version refuses it. (A replacement carries no guard, and
+/// is the whole record: those behind it make it again.)
+fn deletes_past(write: &Write) -> bool {
+    write.ttl_past == TtlPast::Delete && write.newer.is_none() && write.mode != Mode::Replace
 }
 
 /// Whether rows of it, sent twice, do and answer what they do once. (A creation finds itself; an update does not.)

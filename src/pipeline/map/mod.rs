@@ -8,6 +8,7 @@
 //! All rules judge and map a message before anything of it is written; one rejection rejects the whole message.
 
 mod cast;
+mod time;
 mod guarding;
 mod compile;
 mod eval;
@@ -69,8 +70,10 @@ pub enum Reason {
     EachTooMany,
     /// A field name of over 15 bytes that would become a bin.
     BinName,
-    /// A life outside 0 to 10 years.
+    /// A life outside of 1 second to 10 years, or an instant in another unit than the one said.
     TtlRange,
+    /// A life that is over, with `ttl_past = "reject"`.
+    TtlPast,
     /// More rows than a guard can tell apart.
     TooManyRows,
     /// A namespace or set from the message that is not among those allowed.
@@ -114,6 +117,7 @@ impl Reason {
             Reason::EachTooMany => "each_too_many",
             Reason::BinName => "bin_name",
             Reason::TtlRange => "ttl_range",
+            Reason::TtlPast => "ttl_past",
             Reason::TooManyRows => "too_many_rows",
             Reason::NameNotAllowed => "name_not_allowed",
             Reason::VersionType => "version_type",
@@ -435,3 +439,5 @@ fn registry_payload(payload: &[u8]) -> Result<&[u8], Rejection> {
 mod tests;
 #[cfg(test)]
 mod condition_tests;
+#[cfg(test)]
+mod time_tests;

@@ -5,10 +5,10 @@ use crate::config;
 use crate::pipeline::row::{Number, Op, RecordKey, Row, RowAction, RowTtl};
 use crate::pipeline::value::Value;
 
-const NOW_MS: i64 = 1_800_000_000_000;
+pub(super) const NOW_MS: i64 = 1_800_000_000_000;
 
 /// A configuration with these lines inside one `[[route.write]]`.
-fn mapping(write: &str) -> Mapping {
+pub(super) fn mapping(write: &str) -> Mapping {
     let text = format!(
         "[kafka]\nbrokers = \"b:9092\"\ntopics = [\"t\"]\ngroup = \"g\"\n\
          [aerospike]\nhosts = \"h:3000\"\nnamespace = \"test\"\n\
@@ -18,7 +18,7 @@ fn mapping(write: &str) -> Mapping {
     Mapping::compile(&config).unwrap()
 }
 
-fn message(payload: &str) -> Message<'_> {
+pub(super) fn message(payload: &str) -> Message<'_> {
     Message {
         topic: "t",
         partition: 3,
@@ -109,7 +109,7 @@ fn value_text(value: &Value<'_>) -> String {
 }
 
 #[track_caller]
-fn check(write: &str, payload: &str, expected: &str) {
+pub(super) fn check(write: &str, payload: &str, expected: &str) {
     assert_eq!(
         outcome(write, payload),
         expected,
@@ -375,11 +375,6 @@ fn a_ttl_is_fixed_or_comes_from_the_message() {
             "{ path = \"end\", as = \"epoch_ms\" }",
             "{\"id\":\"k\",\"end\":1800000060500}",
             " 61s",
-        ),
-        (
-            "{ path = \"end\", as = \"epoch_ms\" }",
-            "{\"id\":\"k\",\"end\":1}",
-            " 1s",
         ),
     ];
     for (ttl, payload, expected) in cases {

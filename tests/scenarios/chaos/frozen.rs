@@ -69,16 +69,18 @@ impl Ordeal {
 
     /// The member that will be frozen, alone with a backlog, in mid-stream.
     fn flow(&mut self) {
-        self.messages.send(&mut self.source, self.stretch);
-        self.source.flush();
         let fleet = &mut self.fleet;
-        // The backlog outlasts what comes before the freeze.
-        fleet.say(&["delay 20ms"]);
+        // The backlog outlasts what comes before the freeze, and it is sent to a member that has all partitions: a
+        // rebalance may take as long as it likes.
+        fleet.say(&["delay 50ms"]);
         if !fleet.runs(FROZEN) {
             fleet.start(FROZEN);
         }
         fleet.wait("it to have all partitions", |seen| seen.owned[FROZEN] == ALL);
         let rows = fleet.rows_sent();
+        self.messages.send(&mut self.source, self.stretch);
+        self.source.flush();
+        let fleet = &mut self.fleet;
         fleet.wait("a stream of rows", |seen| seen.rows > rows + 2000);
     }
 

@@ -1,0 +1,274 @@
+//! Times and lives: one value of a message, what it is read as, and what becomes of a record whose life is over.
+
+use super::tests::{NOW_MS, check, mapping, message};
+use super::*;
+use crate::pipeline::row::RowAction;
+
+/// A write with this `ttl`, and more words; a message with this `exp`; what comes of it.
+#[track_caller]
+fn check_ttl(ttl: &str, exp: &str, expected: &str) {
+    check(
+        &format!("key = \"id\"\nbins = {{ b = 1 }}\nttl = {ttl}"),
+        &format!("{{\"id\":\"k\",\"exp\":{exp}}}"),
+        expected,
+    );
+}
+
+fn rejection(write: &str, payload: &str) -> String {
+    let mapping = mapping(write);
+    let message = message(payload);
+    let mut output = Output::default();
+    let judged = mapping.topic("t").unwrap().process(&message, NOW_MS, &mut output);
+    judged.unwrap_err().to_string()
+}
+
+fn ttl_rejection(ttl: &str, exp: &str) -> String {
+    rejection(
+        &format!("key = \"id\"\nbins = {{ b = 1 }}\nttl = {ttl}"),
+        &format!("{{\"id\":\"k\",\"exp\":{exp}}}"),
+    )
+}
+
+#[test]
+fn a_life_is_an_instant_in_the_unit_that_is_said() {
+    // Now is 1,800,000,000,000 ms; each ends a minute later, or a little more.
+    let cases = [
+        ("epoch_s", "1800000060", "60s"),
+        ("epoch_s", "1800000059.1", "60s"),
+        ("epoch_s", "\"1800000060\"", "60s"),
+        ("epoch_ms", "1800000059001", "60s"),
+        ("epoch_us", "1800000060000000", "60s"),
+        ("epoch_us", "1800000060000001", "61s"),
+        ("epoch_ns", "1800000060000000000", "60s"),
+        ("epoch_ns", "1800000060000000001", "61s"),
+        ("epoch_s", "\"2027-01-15T08:01:00Z\"", "60s"),
+        ("epoch_ns", "\"2027-01-15T08:01:00.000001Z\"", "61s"),
+    ];
+    for (unit, exp, life) in cases {
+        let ttl = format!("{{ path = \"exp\", as = \"{unit}\" }}");
+        check_ttl(&ttl, exp, &format!("/\"k\" {life} b=1"));
+    }
+}
+
+#[test]
+fn a_life_that_is_over_is_rejected_left_out_or_deleted() {
+    for (exp, unit) in [
+        ("1799999999", "epoch_s"),
+        ("1800000000", "epoch_s"),
+        ("1799999999999", "epoch_ms"),
+        ("1799999999999999", "epoch_us"),
+        ("\"2000-01-01T00:00:00Z\"", "epoch_ms"),
+        // Long ago, and in no other unit a time that anybody means.
+        ("600000000000", "epoch_ms"),
+    ] {
+        let ttl = format!("{{ path = \"exp\", as = \"{unit}\" }}");
+        check_ttl(&ttl, exp, "rejected ttl_past");
+        check_ttl(&format!("{ttl}\nttl_past = \"reject\""), exp, "rejected ttl_past");
+        check_ttl(&format!("{ttl}\nttl_past = \"skip\""), exp, "");
+        check_ttl(&format!("{ttl}\nttl_past = \"delete\""), exp, "/\"k\" delete");
+    }
+    let said = ttl_rejection("{ path = \"exp\", as = \"epoch_s\" }", "1799999999");
+    assert!(
+        said.contains("ttl_past = \"skip\"") && said.contains("\"delete\""),
+        "{said}"
+    );
+    assert!(!said.contains("1799999999"), "no value of the message is told: {said}");
+}
+
+#[test]
+fn a_unit_that_is_wrong_deletes_nothing_and_says_which_one_it_looks_like() {
+    let cases = [
+        ("epoch_ms", "1700000000", "seconds"),
+        ("epoch_ms", "1900000000", "seconds"),
+        ("epoch_us", "1900000000", "seconds"),
+        ("epoch_s", "1900000000000", "milliseconds"),
+        ("epoch_us", "1900000000000", "milliseconds"),
+        ("epoch_s", "1900000000000000", "microseconds"),
+        ("epoch_ms", "1900000000000000", "microseconds"),
+        ("epoch_ms", "1900000000000000000", "nanoseconds"),
+        ("epoch_us", "1900000000000000000", "nanoseconds"),
+    ];
+    for (said, exp, looks) in cases {
+        for past in ["", "\nttl_past = \"skip\"", "\nttl_past = \"delete\""] {
+            let ttl = format!("{{ path = \"exp\", as = \"{said}\" }}{past}");
+            check_ttl(&ttl, exp, "rejected ttl_range");
+            let text = ttl_rejection(&ttl, exp);
+            assert!(
+                text.contains(&format!("it looks like {looks}: write as = \"epoch_")),
+                "{text}"
+            );
+        }
+    }
+    for (exp, looks) in [("1900000000", "seconds"), ("1900000000000", "milliseconds")] {
+        let text = ttl_rejection("{ path = \"exp\" }", exp);
+        assert!(
+            text.starts_with("ttl_range") && text.contains(&format!("an instant in {looks}")),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn aerospikes_words_for_a_life_are_taken_where_the_file_says_so() {
+    for ttl in ["{ path = \"exp\" }", "{ path = \"exp\", as = \"epoch_s\" }"] {
+        for (exp, life) in [("0", ""), ("-1", " never"), ("\"-1\"", " never"), ("-2", " keep")] {
+            check_ttl(
+                &format!("{ttl}\nttl_words = \"aerospike\""),
+                exp,
+                &format!("/\"k\"{life} b=1"),
+            );
+            check_ttl(ttl, exp, "rejected ttl_range");
+            let said = ttl_rejection(ttl, exp);
+            assert!(said.contains("ttl_words = \"aerospike\""), "{said}");
+        }
+        check_ttl(
+            &format!("{ttl}\nttl_words = \"aerospike\""),
+            "400000000000000",
+            "rejected ttl_range",
+        );
+    }
+    // "Never" is not "over": whoever deletes what is over keeps what has no end.
+    let deletes = "{ path = \"exp\", as = \"epoch_s\" }\nttl_past = \"delete\"";
+    check_ttl(deletes, "-1", "rejected ttl_range");
+    check_ttl(deletes, "0", "rejected ttl_range");
+    check_ttl(
+        &format!("{deletes}\nttl_words = \"aerospike\""),
+        "-1",
+        "/\"k\" never b=1",
+    );
+    check_ttl("{ path = \"exp\" }", "-3", "rejected ttl_range");
+    check_ttl(
+        "{ path = \"nope\", default = -1 }\nttl_words = \"aerospike\"",
+        "5",
+        "/\"k\" never b=1",
+    );
+}
+
+#[test]
+fn a_deletion_for_the_end_of_a_life_carries_the_guard_and_the_version_of_its_write() {
+    let deletes = "key = \"id\"\nttl = { path = \"exp\", as = \"epoch_s\" }\nttl_past = \"delete\"\n";
+    let cases = [
+        // Come again, it would delete what newer messages wrote.
+        ("bins = { b = 1 }", true, None),
+        ("bins = { b = 1 }\nguard = false", false, None),
+        ("add = { n = 1 }", true, None),
+        ("bins = { b = 1 }\nmode = \"replace\"", false, None),
+        (
+            "bins = { b = 1 }\nnewer = { path = \"v\", bin = \"_v\" }",
+            false,
+            Some(7),
+        ),
+        ("add = { n = 1 }\nnewer = { path = \"v\", bin = \"_v\" }", true, Some(7)),
+    ];
+    for (words, guarded, newer) in cases {
+        let mapping = mapping(&format!("{deletes}{words}"));
+        let rules = mapping.topic("t").unwrap();
+        for (exp, past) in [("1700000000", true), ("1900000000", false)] {
+            let payload = format!("{{\"id\":\"k\",\"exp\":{exp},\"v\":7}}");
+            let message = message(&payload);
+            let mut output = Output::default();
+            output.begin(0);
+            rules.process(&message, NOW_MS, &mut output).unwrap();
+            let row = &output.rows[0];
+            assert_eq!(matches!(row.action, RowAction::Delete), past, "{words}");
+            assert_eq!((row.rules.guarded, row.newer), (guarded, newer), "{words}");
+            assert_eq!(row.rules.newer_bin.is_some(), newer.is_some(), "{words}");
+            assert_eq!([output.ttl_past_skipped, output.ttl_past_deleted], [0, u64::from(past)]);
+        }
+    }
+}
+
+#[test]
+fn what_is_rejected_in_the_end_counts_no_life() {
+    let write = "each = \"items\"\nkey = \"@item.id\"\nbins = { b = 1 }\nttl = { path = \"@item.exp\", as = \"epoch_s\" }\n\
+                 ttl_past = \"skip\"";
+    let mapping = mapping(write);
+    let rules = mapping.topic("t").unwrap();
+    let mut output = Output::default();
+    let good = message(r#"{"items":[{"id":"a","exp":1700000000},{"id":"b","exp":1900000000}]}"#);
+    output.begin(0);
+    rules.process(&good, NOW_MS, &mut output).unwrap();
+    assert_eq!((output.rows.len(), output.ttl_past_skipped), (1, 1));
+    let bad = message(r#"{"items":[{"id":"a","exp":1700000000},{"id":null,"exp":1900000000}]}"#);
+    output.begin(1);
+    rules.process(&bad, NOW_MS, &mut output).unwrap_err();
+    assert_eq!((output.rows.len(), output.ttl_past_skipped), (1, 1));
+}
+
+#[test]
+fn bins_hold_an_instant_in_the_unit_that_is_said() {
+    let bin = |value: &str| format!("key = \"id\"\nbins = {{ b = {value} }}");
+    let cases = [
+        ("epoch_s", "1700000000", "1700000000"),
+        ("epoch_s", "\"2023-11-14T22:13:20.9Z\"", "1700000000"),
+        ("epoch_ms", "1700000000", "1700000000"),
+        ("epoch_us", "\"2023-11-14T22:13:20.000001Z\"", "1700000000000001"),
+        ("epoch_ns", "1700000000000000000", "1700000000000000000"),
+        ("epoch_ns", "\"2023-11-14T22:13:20Z\"", "1700000000000000000"),
+        ("epoch_ms", "9223372036854775807", "9223372036854775807"),
+    ];
+    for (unit, ts, expected) in cases {
+        let write = bin(&format!("{{ path = \"ts\", as = \"{unit}\" }}"));
+        check(
+            &write,
+            &format!("{{\"id\":\"k\",\"ts\":{ts}}}"),
+            &format!("/\"k\" b={expected}"),
+        );
+    }
+    // Outside of the calendar it is no time in this unit, and is one in another.
+    for (unit, ts, looks) in [
+        ("epoch_s", "1700000000000", "epoch_ms"),
+        ("epoch_ms", "1700000000000000", "epoch_us"),
+        ("epoch_ms", "1700000000000000000", "epoch_ns"),
+    ] {
+        let write = bin(&format!("{{ path = \"ts\", as = \"{unit}\" }}"));
+        let said = rejection(&write, &format!("{{\"id\":\"k\",\"ts\":{ts}}}"));
+        assert!(
+            said.starts_with("field_type") && said.contains(&format!("write as = \"{looks}\"")),
+            "{said}"
+        );
+    }
+    // The timestamp of the message is in milliseconds: it becomes what is asked for.
+    for (unit, expected) in [
+        ("epoch_s", "1700000000"),
+        ("epoch_ms", "1700000000123"),
+        ("epoch_us", "1700000000123000"),
+        ("epoch_ns", "1700000000123000000"),
+    ] {
+        let write = bin(&format!("{{ path = \"@timestamp\", as = \"{unit}\" }}"));
+        check(&write, r#"{"id":"k"}"#, &format!("/\"k\" b={expected}"));
+    }
+    let ttl = "key = \"id\"\nbins = { b = 1 }\nttl = { path = \"@timestamp\", as = \"epoch_s\" }";
+    check(ttl, r#"{"id":"k"}"#, "rejected ttl_past");
+}
+
+#[test]
+fn templates_write_a_time_in_the_unit_that_is_said() {
+    let cases = [
+        ("{ts:%Y%m%d}", "1700000000", "20231114"),
+        ("{ts:%Y%m%d}", "1700000000000", "20231114"),
+        ("{ts as epoch_s:%Y%m%d}", "1700000000", "20231114"),
+        ("{ts as epoch_ms:%Y%m%d}", "1700000000000", "20231114"),
+        ("{ts as epoch_us:%Y%m%d}", "1700000000000000", "20231114"),
+        ("{ts as epoch_ns:%Y%m%d}", "1700000000000000000", "20231114"),
+        // Said is said, also near 1970.
+        ("{ts as epoch_ms:%Y%m%d}", "86400000", "19700102"),
+        ("{@timestamp:%Y%m%d}", "0", "20231114"),
+        ("{@timestamp as epoch_ms:%F}", "0", "2023-11-14"),
+    ];
+    for (template, ts, expected) in cases {
+        let write = format!("key = \"{template}\"\nbins = {{ b = 1 }}");
+        check(&write, &format!("{{\"ts\":{ts}}}"), &format!("/\"{expected}\" b=1"));
+    }
+    for (template, ts, looks) in [
+        ("{ts:%Y}", "1700000000000000", "epoch_us"),
+        ("{ts:%Y}", "1700000000000000000", "epoch_ns"),
+        ("{ts as epoch_s:%Y}", "1700000000000", "epoch_ms"),
+    ] {
+        let said = rejection(
+            &format!("key = \"{template}\"\nbins = {{ b = 1 }}"),
+            &format!("{{\"ts\":{ts}}}"),
+        );
+        assert!(said.contains(&format!("write {{… as {looks}:%…}}")), "{said}");
+    }
+}
