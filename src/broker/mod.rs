@@ -7,6 +7,7 @@ pub mod client_errors;
 pub mod commits;
 pub mod committed;
 pub mod context;
+pub mod joining;
 pub mod latest;
 pub mod origin;
 pub mod newest;

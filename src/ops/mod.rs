@@ -1,7 +1,8 @@
-//! What operators see of the service: exit codes, counters, the memory bound.
+//! What operators see of the service: exit codes, counters, the memory bound, the progress line.
 //!
 //! Knows nothing of Kafka or Aerospike; the stages report numbers here.
 
 pub mod exit;
 pub mod counters;
 pub mod memory;
+pub mod progress;

@@ -95,6 +95,17 @@ fn no_direct_dependency_is_an_async_runtime() {
     assert_none("async runtimes among the dependencies", &found);
 }
 
+/// `cargo run -- try …` in a fresh clone: there are two programs.
+#[test]
+fn cargo_run_runs_penstock() {
+    let text = read(&root().join("Cargo.toml"));
+    let manifest = DeTable::parse(&text).unwrap();
+    let package = manifest.get_ref().get("package").unwrap().get_ref().as_table().unwrap();
+    let default = package.get("default-run").and_then(|name| name.get_ref().as_str());
+    assert_eq!(default, Some("penstock"));
+    assert!(root().join("src/main.rs").exists());
+}
+
 #[test]
 fn every_dependency_has_its_reason_on_the_line_above() {
     let text = read(&root().join("Cargo.toml"));

@@ -30,6 +30,7 @@ mod write_property;
 mod membership;
 mod pipeline;
 mod process;
+mod progress;
 mod publish;
 mod rejects;
 mod stopping;
