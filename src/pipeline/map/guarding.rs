@@ -20,8 +20,8 @@ impl GuardReason {
     pub fn as_str(self) -> &'static str {
         match self {
             GuardReason::AskedFor => "guard = true",
-            GuardReason::Replay => "applied twice, it would show",
-            GuardReason::Conflict => "applied twice, it would conflict with itself",
+            GuardReason::Replay => "not idempotent",
+            GuardReason::Conflict => "not idempotent: a repeat conflicts with itself",
             GuardReason::Company => "another write of the topic guards records of this set",
         }
     }
