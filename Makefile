@@ -4,6 +4,12 @@ CARGO ?= cargo
 # Passed on to the demo: make demo ARGS="--messages 1000000"
 ARGS ?=
 
+# One set of features for every release build, and each build with a target that needs the tests' dependencies (they add
+# features to what we depend on): so the library and all that it needs are compiled once, whatever is built first. The
+# simulator is in the library then; nothing in penstock calls it, and the linker leaves it out of the program (`nm` finds two
+# hooks of the tests, broker/provoke.rs, which nothing outside of the process reaches). `cargo build --release` has none of it.
+RELEASE := --release --locked --features sim
+
 .DEFAULT_GOAL := help
 
 # What needs clean-up (a broker) is a script with a trap. Whatever runs beside a broker is compiled before it starts.
@@ -18,16 +24,17 @@ setup: ## install what the build needs and this machine lacks (Debian, Ubuntu)
 
 .PHONY: build
 build: setup ## the release binary: target/release/penstock
-	$(CARGO) build --release --locked
+	$(CARGO) build $(RELEASE) --bin penstock --example demo
 
 .PHONY: demo
 demo: setup ## the whole way with Kafka and Aerospike in the process: no service, no installation
-	$(CARGO) run --release --locked --features sim --example demo -- $(ARGS)
+	@$(CARGO) build $(RELEASE) --bin penstock --example demo
+	@$(CARGO) run --quiet $(RELEASE) --example demo -- $(ARGS)
 
 .PHONY: demo-kafka
 demo-kafka: setup ## the same with a real Kafka broker, started and stopped here (needs Java and Maven: installs them)
-	$(CARGO) build --release --locked --features sim --example demo
-	@scripts/with-kafka.sh $(CARGO) run --release --locked --features sim --example demo -- --kafka @KAFKA_BROKERS@ $(ARGS)
+	$(CARGO) build $(RELEASE) --bin penstock --example demo
+	@scripts/with-kafka.sh $(CARGO) run $(RELEASE) --example demo -- --kafka @KAFKA_BROKERS@ $(ARGS)
 
 .PHONY: test
 test: setup ## all tests that need no service
@@ -40,14 +47,14 @@ test-kafka: setup ## the tests against a real Kafka broker, started and stopped 
 
 .PHONY: test-exactly-once
 test-exactly-once: setup ## counters stay exact: 20 kills, lost and late answers, refused rows (shorter: MESSAGES=60000 KILLS=4)
-	$(CARGO) test --release --locked --features sim --test scenarios --no-run
-	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test scenarios -- \
+	$(CARGO) test $(RELEASE) --test scenarios --no-run
+	@scripts/with-kafka.sh $(CARGO) test $(RELEASE) --test scenarios -- \
 		--ignored --nocapture --test-threads=1 exactly_once::
 
 .PHONY: test-order
 test-order: setup ## records end with their last message, or greatest version: racing rows, row errors (shorter: MESSAGES=20000)
-	$(CARGO) test --release --locked --features sim --test scenarios --no-run
-	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test scenarios -- \
+	$(CARGO) test $(RELEASE) --test scenarios --no-run
+	@scripts/with-kafka.sh $(CARGO) test $(RELEASE) --test scenarios -- \
 		--ignored --nocapture --test-threads=1 order::
 
 # Shorter, and only what CI runs. What of it: all scenarios, or those of the named modules of tests/scenarios/chaos.
@@ -60,8 +67,8 @@ ONLY ?= chaos::
 
 .PHONY: test-chaos
 test-chaos: setup ## members killed, rolled, frozen; a database and brokers in every bad state (half an hour; some minutes: SHORT=1; one: ONLY=frozen)
-	$(CARGO) test --release --locked --features sim --test scenarios --no-run
-	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test scenarios -- \
+	$(CARGO) test $(RELEASE) --test scenarios --no-run
+	@scripts/with-kafka.sh $(CARGO) test $(RELEASE) --test scenarios -- \
 		--ignored --nocapture --test-threads=1 $(ONLY)
 
 .PHONY: bench
@@ -70,8 +77,8 @@ bench: setup ## what decoding and judging a message cost
 
 .PHONY: rates
 rates: setup ## what guards cost, merging gains and poison costs, on a real Kafka broker (one: ARGS="--only poison")
-	$(CARGO) build --release --locked --features sim --example rates
-	@scripts/with-kafka.sh $(CARGO) run --release --locked --features sim --example rates -- --kafka @KAFKA_BROKERS@ $(ARGS)
+	$(CARGO) build $(RELEASE) --example rates
+	@scripts/with-kafka.sh $(CARGO) run $(RELEASE) --example rates -- --kafka @KAFKA_BROKERS@ $(ARGS)
 
 .PHONY: fmt
 fmt: ## format the code

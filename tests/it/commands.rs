@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use penstock::config::model::RejectAction;
 use serde_json::{Value, json};
 
 /// A call that has ended.
@@ -467,6 +468,25 @@ fn every_example_does_what_its_fixtures_say() {
     called.assert_code(0);
     assert_eq!(called.out.lines().count(), arguments.len() - 1, "{}", called.out);
     assert!(called.out.lines().all(|line| line.contains(": ok: ")), "{}", called.out);
+}
+
+/// Whoever copies one is not stopped by the first broken message.
+#[test]
+fn every_example_lets_rejected_messages_be_dead_letters() {
+    for example in examples() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&example);
+        let config = penstock::config::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
+        let RejectAction::DeadLetter { topic, .. } = &config.reject.action else {
+            panic!("{}: {:?}", example.display(), config.reject.action);
+        };
+        // With how to make its topic.
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            topic.ends_with(".dead") && text.contains("kafka-topics.sh"),
+            "{}",
+            example.display()
+        );
+    }
 }
 
 /// The profile and its fixtures in a folder of their own.

@@ -106,6 +106,24 @@ fn cargo_run_runs_penstock() {
     assert!(root().join("src/main.rs").exists());
 }
 
+/// Other features, or targets without the tests' dependencies, compile the library and all that it needs once more.
+#[test]
+fn release_builds_of_the_makefile_share_what_they_compile() {
+    let makefile = read(&root().join("Makefile"));
+    let lines: Vec<&str> = makefile.lines().filter(|line| !line.starts_with('#')).collect();
+    let release: Vec<&&str> = lines.iter().filter(|line| line.contains("--release")).collect();
+    assert_eq!(release, [&"RELEASE := --release --locked --features sim"]);
+    let uses: Vec<&&str> = lines.iter().filter(|line| line.contains("$(RELEASE)")).collect();
+    assert!(uses.len() > 8, "{uses:?}");
+    let builds_tests = |line: &str| line.contains("--example ") || line.contains("--test ");
+    let faults: Vec<String> = uses
+        .iter()
+        .filter(|line| !builds_tests(line))
+        .map(ToString::to_string)
+        .collect();
+    assert_none("release builds without the tests' dependencies", &faults);
+}
+
 #[test]
 fn every_dependency_has_its_reason_on_the_line_above() {
     let text = read(&root().join("Cargo.toml"));
