@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
-use log::{debug, warn};
+use log::{debug, info, warn};
 use rdkafka::consumer::Consumer as _;
 
 use super::Consumer;
@@ -21,6 +21,9 @@ use crate::config::model::Config;
 const WORTH_TELLING: Duration = Duration::from_secs(5);
 /// Between two lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
+/// With `group.protocol = "consumer"` the brokers answer at once, and give nothing. After this a member that is gone is
+/// missed, with their default, and whoever has nothing then is one too many.
+const NOTHING_GIVEN_MAX: Duration = Duration::from_secs(60);
 /// librdkafka's default for `session.timeout.ms`.
 const SESSION_DEFAULT: Duration = Duration::from_secs(45);
 
@@ -32,6 +35,8 @@ pub struct Joining {
     group: String,
     session: Duration,
     is_static: bool,
+    /// `group.protocol = "consumer"`.
+    is_next_generation: bool,
     pace: Pace,
     /// The members are being asked for.
     asked: Option<Receiver<Members>>,
@@ -46,6 +51,7 @@ impl Joining {
             group: kafka.group.clone(),
             session: session_ms.map_or(SESSION_DEFAULT, Duration::from_millis),
             is_static: property("group.instance.id").is_some(),
+            is_next_generation: property("group.protocol").is_some_and(|name| name.eq_ignore_ascii_case("consumer")),
             pace: Pace::new(Instant::now()),
             asked: None,
         }
@@ -55,7 +61,11 @@ impl Joining {
     pub fn tick(&mut self, consumer: &Consumer, topic_ids: &Arc<TopicIds>) {
         let context = consumer.context();
         let partitions = context.workers().count();
-        let unanswered = context.joining_for();
+        let unanswered = if self.is_next_generation {
+            self.nothing_given(context.is_connected() == Some(true))
+        } else {
+            context.joining_for()
+        };
         if let Some(asked) = &self.asked {
             let members = match asked.try_recv() {
                 Err(TryRecvError::Empty) => return,
@@ -68,9 +78,23 @@ impl Joining {
                 self.tell(members.as_deref());
             }
         }
-        if self.pace.is_due(Instant::now(), partitions, unanswered) {
+        let is_due = self.pace.is_due(Instant::now(), partitions, unanswered);
+        if is_due && self.is_next_generation {
+            info!(
+                "kafka: the group has given this process no partition: it has as many other members as partitions, or it \
+                 still counts a member that is gone, until its session ends (group.consumer.session.timeout.ms of the \
+                 brokers, 45 s unless set there). Nothing is lost waited={:.0?}",
+                self.pace.waits_since.elapsed()
+            );
+        } else if is_due {
             self.asked = Some(ask(topic_ids.clone(), self.group.clone()));
         }
+    }
+
+    /// How long nothing was given, while that may be for a member that is gone.
+    fn nothing_given(&self, is_connected: bool) -> Option<Duration> {
+        let waited = self.pace.waits_since.elapsed();
+        (is_connected && waited <= NOTHING_GIVEN_MAX).then(|| waited.saturating_sub(WORTH_TELLING))
     }
 
     fn tell(&self, members: Option<&[String]>) {
