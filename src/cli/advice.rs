@@ -53,15 +53,13 @@ fn shared_records(write: &Write, mapping: &Mapping) -> Option<(String, String)> 
         return None;
     }
     let key = &write.key.written;
-    let why = if write.newer.is_none() {
-        "it is guarded, so the record gets a guard bin for each of them"
+    let what = if write.newer.is_none() {
+        "two partitions can write one guarded record, in any order"
     } else {
-        "of two with the same `newer` version, the second is skipped"
+        "two partitions can write one record, and of two with the same `newer` version the second is skipped"
     };
     Some((
-        format!(
-            "the record's key ({key}) is not the message's key, so messages of two partitions can reach one record: {why}"
-        ),
+        format!("the record's key ({key}) is not the message's key: {what}"),
         format!("give the messages the key {key} in Kafka, or set key = \"@key\"; ignore this if they have it already"),
     ))
 }

@@ -40,7 +40,7 @@ pub(super) fn check(file: &Path, connect: bool) -> Exit {
                 let _ = io::stdout().lock().write_all(told.as_bytes());
             }
             if connect {
-                connect::connect(&config)
+                connect::connect(&config, advice.len())
             } else {
                 Exit::Stopped
             }

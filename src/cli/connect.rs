@@ -33,8 +33,8 @@ const MESSAGE_BYTES: i64 = 1 << 20;
 /// At most this many partitions are sampled: their next message is looked at.
 const LOOKED_AT_MAX: usize = 32;
 
-/// Asks both, says what it finds, and how it ends.
-pub(super) fn connect(config: &Config) -> Exit {
+/// Asks both, says what it finds, and how it ends. `warnings`: so many were told before, of the configuration alone.
+pub(super) fn connect(config: &Config, warnings: usize) -> Exit {
     let mapping = match Mapping::compile(config) {
         Ok(mapping) => mapping,
         Err(error) => {
@@ -45,7 +45,7 @@ pub(super) fn connect(config: &Config) -> Exit {
     let mut report = Report {
         colours: Colours::of_stdout(),
         exit: Exit::Stopped,
-        counts: [0; 3],
+        counts: [0, warnings, 0],
     };
     let writes: Vec<&Write> = config.routes.iter().flat_map(|route| &route.writes).collect();
     let timeout = config.run.start_timeout.unwrap_or(REACH_TIMEOUT);
