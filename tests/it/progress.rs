@@ -134,6 +134,13 @@ fn a_partition_that_is_held_is_an_error_with_its_way_out_and_stays_on_the_progre
         " partitions=2 ",
         "state=held",
     ]);
+    // Again each minute, for as long as nobody acts.
+    service.wait_for_line(&[
+        "ERROR",
+        "still held, 1 of 2 partitions",
+        "partition=1 offset=0 reason=not_json",
+        "--to-offset 1 --execute",
+    ]);
     service.signal("TERM");
     service.end().assert_code(65);
 }
