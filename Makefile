@@ -11,6 +11,12 @@ FAST ?= release
 TEST_THREADS ?= 8
 LIVE_THREADS ?= 4
 
+# Builds with one profile have one set of features, and a target each that needs the tests' dependencies (they add features to
+# what we depend on): so the library and all that it needs are compiled once, whatever is built first. The simulator is in
+# the library then; nothing in penstock calls it, and the linker leaves it out of the program (`nm` finds two hooks of the
+# tests, broker/provoke.rs, which nothing outside of the process reaches). `cargo build --release` alone has none of it.
+SHARED := --locked --features sim
+
 .DEFAULT_GOAL := help
 
 # What needs clean-up (a broker) is a script with a trap. Whatever runs beside a broker is compiled before it starts.
@@ -25,37 +31,38 @@ setup: ## install what the build needs and this machine lacks (Debian, Ubuntu)
 
 .PHONY: build
 build: setup ## the release binary: target/release/penstock
-	$(CARGO) build --release --locked
+	$(CARGO) build --release $(SHARED) --bin penstock --example demo
 
 .PHONY: demo
 demo: setup ## the whole way with Kafka and Aerospike in the process: no service, no installation
-	$(CARGO) run --release --locked --features sim --example demo -- $(ARGS)
+	@$(CARGO) build --release $(SHARED) --bin penstock --example demo
+	@$(CARGO) run --quiet --release $(SHARED) --example demo -- $(ARGS)
 
 .PHONY: demo-kafka
 demo-kafka: setup ## the same with a real Kafka broker, started and stopped here (needs Java and Maven: installs them)
-	$(CARGO) build --release --locked --features sim --example demo
-	@scripts/with-kafka.sh $(CARGO) run --release --locked --features sim --example demo -- --kafka @KAFKA_BROKERS@ $(ARGS)
+	$(CARGO) build --release $(SHARED) --bin penstock --example demo
+	@scripts/with-kafka.sh $(CARGO) run --release $(SHARED) --example demo -- --kafka @KAFKA_BROKERS@ $(ARGS)
 
 .PHONY: test
 test: setup ## all tests that need no service
-	$(CARGO) test --locked --profile $(PROFILE) --features sim -- --test-threads=$(TEST_THREADS)
+	$(CARGO) test --profile $(PROFILE) $(SHARED) -- --test-threads=$(TEST_THREADS)
 
 .PHONY: test-kafka
 test-kafka: setup ## the tests against a real Kafka broker, started and stopped here
-	$(CARGO) test --locked --profile $(PROFILE) --features sim --test live --no-run
-	@scripts/with-kafka.sh $(CARGO) test --locked --profile $(PROFILE) --features sim --test live -- \
+	$(CARGO) test --profile $(PROFILE) $(SHARED) --test live --no-run
+	@scripts/with-kafka.sh $(CARGO) test --profile $(PROFILE) $(SHARED) --test live -- \
 		--ignored --test-threads=$(LIVE_THREADS)
 
 .PHONY: test-exactly-once
 test-exactly-once: setup ## counters stay exact: 20 kills, lost and late answers, refused rows (shorter: MESSAGES=60000 KILLS=4)
-	$(CARGO) test --locked --profile $(FAST) --features sim --test scenarios --no-run
-	@scripts/with-kafka.sh $(CARGO) test --locked --profile $(FAST) --features sim --test scenarios -- \
+	$(CARGO) test --profile $(FAST) $(SHARED) --test scenarios --no-run
+	@scripts/with-kafka.sh $(CARGO) test --profile $(FAST) $(SHARED) --test scenarios -- \
 		--ignored --nocapture --test-threads=1 exactly_once::
 
 .PHONY: test-order
 test-order: setup ## records end with their last message, or greatest version: racing rows, row errors (shorter: MESSAGES=20000)
-	$(CARGO) test --locked --profile $(FAST) --features sim --test scenarios --no-run
-	@scripts/with-kafka.sh $(CARGO) test --locked --profile $(FAST) --features sim --test scenarios -- \
+	$(CARGO) test --profile $(FAST) $(SHARED) --test scenarios --no-run
+	@scripts/with-kafka.sh $(CARGO) test --profile $(FAST) $(SHARED) --test scenarios -- \
 		--ignored --nocapture --test-threads=1 order::
 
 # Shorter, and only what CI runs. What of it: all scenarios, or those of the named modules of tests/scenarios/chaos.
@@ -70,18 +77,18 @@ CHAOS_THREADS ?= 1
 
 .PHONY: test-chaos
 test-chaos: setup ## members killed, rolled, frozen; a database and brokers in every bad state (half an hour; some minutes: SHORT=1; one: ONLY=frozen)
-	$(CARGO) test --locked --profile $(FAST) --features sim --test scenarios --no-run
-	@scripts/with-kafka.sh $(CARGO) test --locked --profile $(FAST) --features sim --test scenarios -- \
+	$(CARGO) test --profile $(FAST) $(SHARED) --test scenarios --no-run
+	@scripts/with-kafka.sh $(CARGO) test --profile $(FAST) $(SHARED) --test scenarios -- \
 		--ignored --nocapture --test-threads=$(CHAOS_THREADS) $(ONLY)
 
 .PHONY: bench
 bench: setup ## what decoding and judging a message cost
-	$(CARGO) bench --locked --profile $(FAST) --features sim --bench decode --bench judge
+	$(CARGO) bench --profile $(FAST) $(SHARED) --bench decode --bench judge
 
 .PHONY: rates
 rates: setup ## what guards cost, merging gains and poison costs, on a real Kafka broker (one: ARGS="--only poison")
-	$(CARGO) build --locked --profile $(FAST) --features sim --example rates
-	@scripts/with-kafka.sh $(CARGO) run --locked --profile $(FAST) --features sim --example rates -- --kafka @KAFKA_BROKERS@ $(ARGS)
+	$(CARGO) build --profile $(FAST) $(SHARED) --example rates
+	@scripts/with-kafka.sh $(CARGO) run --profile $(FAST) $(SHARED) --example rates -- --kafka @KAFKA_BROKERS@ $(ARGS)
 
 .PHONY: fmt
 fmt: ## format the code

@@ -84,6 +84,8 @@ pub mod watchdog;
 pub mod rebalance;
 // Partitions that are begun once more.
 pub mod restarts;
+// Partitions that wait until a person acts, told each minute.
+pub mod holds;
 // When it has been too many rejects, and when one is told.
 pub mod rejects;
 // How much the database is asked at once.

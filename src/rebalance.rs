@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -32,12 +32,21 @@ pub enum Event {
     Fatal(Exit),
 }
 
+/// A partition that waits until a person acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Place, reason and cure.
+    pub why: String,
+    pub since: Instant,
+}
+
 /// What others may know of a worker while it runs.
 #[derive(Debug)]
 pub struct Progress {
     /// The first offset that is not finished; -1 while unknown.
     next: AtomicI64,
-    held: AtomicBool,
+    /// Why it waits until a person acts; set at most once.
+    held: OnceLock<Held>,
     commit_failed: AtomicBool,
     /// The end of the log as the worker has asked for it while it waits; -1: not yet.
     end: AtomicI64,
@@ -55,7 +64,7 @@ impl Default for Progress {
     fn default() -> Self {
         Progress {
             next: AtomicI64::new(-1),
-            held: AtomicBool::new(false),
+            held: OnceLock::new(),
             commit_failed: AtomicBool::new(false),
             end: AtomicI64::new(-1),
             taken: AtomicU64::new(0),
@@ -76,8 +85,14 @@ impl Progress {
         self.begun.store(true, Relaxed);
     }
 
-    pub fn set_held(&self) {
-        self.held.store(true, Relaxed);
+    /// The partition waits until a person acts; `why`: place, reason and cure, as its line in the log has them.
+    pub fn set_held(&self, why: String) {
+        let since = Instant::now();
+        let _ = self.held.set(Held { why, since });
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.held.get().is_some()
     }
 
     pub fn set_end(&self, end: i64) {
@@ -317,7 +332,12 @@ impl Workers {
         let in_time = join(handles, kind, deadline);
         self.shared.counters.partitions_assigned.set(0);
         // Read after the join: a message may be rejected in the last batch.
-        (in_time, progress.iter().filter(|p| p.held.load(Relaxed)).count())
+        (in_time, progress.iter().filter(|p| p.is_held()).count())
+    }
+
+    /// How many partitions this process has.
+    pub fn count(&self) -> usize {
+        self.running.lock().len()
     }
 
     /// Each worker's partition with its next offset, where it is known, and the end of its log, where the worker has
@@ -342,7 +362,7 @@ impl Workers {
                     taken: progress.taken.load(Relaxed),
                 },
                 has_work: progress.in_hand.load(Relaxed) || has_messages(partition, next),
-                is_held: progress.held.load(Relaxed),
+                is_held: progress.is_held(),
             }
         };
         self.running.lock().iter().map(standing).collect()
@@ -365,13 +385,16 @@ impl Workers {
         running.values().filter(unbegun).count()
     }
 
-    /// How many partitions wait at a rejected message.
-    pub fn held(&self) -> usize {
-        self.running
-            .lock()
-            .values()
-            .filter(|handle| handle.progress.held.load(Relaxed))
-            .count()
+    /// The partitions that wait until a person acts, each with why.
+    pub fn held(&self) -> Vec<(Partition, Held)> {
+        let running = self.running.lock();
+        let held = running.iter().filter_map(|(partition, handle)| {
+            let held = handle.progress.held.get()?.clone();
+            Some((partition.clone(), held))
+        });
+        let mut held: Vec<_> = held.collect();
+        held.sort_by(|(one, _), (other, _)| one.cmp(other));
+        held
     }
 
     pub fn commit_failed(&self, partition: &Partition) {

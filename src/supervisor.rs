@@ -15,6 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 
 use crate::beginning::Beginning;
+use crate::broker::awaiting_group::AwaitingGroup;
 use crate::broker::committed::{LookUpError, is_refusal, look_up};
 use crate::broker::joining;
 use crate::broker::latest::{LatestError, Present, begin_at_end};
@@ -24,9 +25,11 @@ use crate::broker::producer::{Failing, Producer, ProducerError};
 use crate::broker::topic_ids::{Looking, ReadError, TopicIds};
 use crate::broker::{Consumer, Context, Partition, consumer_config};
 use crate::config::model::{Config, Kafka, RejectAction, Run, StallAction, Start};
+use crate::holds::Holds;
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory::{self, MemoryPlan};
+use crate::ops::progress::{Progress, State, Totals};
 use crate::ops::start_limit::StartLimit;
 use crate::pipeline::map::Mapping;
 use crate::pipeline::publish::Publisher;
@@ -440,6 +443,8 @@ impl Service {
         let mut restarts = Restarts::default();
         let mut absent = Absent::default();
         let mut leaders = LeaderLines::default();
+        let mut holds = Holds::default();
+        let mut awaiting = AwaitingGroup::new(config);
         while !stop.requested() {
             match self.consumer.poll(POLL_WAIT) {
                 None => {}
@@ -501,6 +506,8 @@ impl Service {
             if exit != Exit::Stopped {
                 break;
             }
+            holds.tick(Instant::now(), self.consumer.context().workers());
+            awaiting.tick(&self.consumer, &self.topic_ids);
             lines.tick(&self, watchdog.stalled());
         }
         match (end, self.end(config, stop, exit)) {
@@ -560,6 +567,31 @@ impl Service {
                 debug!("kafka: {error}");
                 None
             }
+        }
+    }
+
+    /// What the service waits for. Of several things the one that a person would look at first.
+    fn state(&self, stalled: usize, held: usize) -> State {
+        let health = self.store.health();
+        let closed = health.closed();
+        if !closed.is_empty() {
+            State::NamespaceClosed(closed)
+        } else if let Some(since) = health.failing_for() {
+            State::WaitingForAerospike(since)
+        } else if health.unexpected() > 0 {
+            State::RecordHeld
+        } else if let Some(Failing { topic, since, .. }) = self.not_taking() {
+            State::WaitingForTopic(topic, since)
+        } else if stalled > 0 {
+            State::Stalled(stalled)
+        } else if held > 0 {
+            State::Held
+        } else if self.consumer.context().is_connected() == Some(false) {
+            State::WaitingForKafka
+        } else if self.counters.partitions_assigned.get() == 0 {
+            State::NoPartitions
+        } else {
+            State::Ok
         }
     }
 
@@ -735,8 +767,10 @@ fn forget<T>(used: T) {
 /// The line each 10 seconds.
 struct ProgressLines {
     last: Instant,
+    /// As they were told last.
     consumed: u64,
     rows: u64,
+    refused: u64,
 }
 
 impl ProgressLines {
@@ -745,6 +779,7 @@ impl ProgressLines {
             last: Instant::now(),
             consumed: counters.messages_consumed.get(),
             rows: counters.rows_written.get(),
+            refused: counters.rows_guard_refused.get(),
         }
     }
 
@@ -753,54 +788,45 @@ impl ProgressLines {
         if elapsed < LINE_INTERVAL {
             return;
         }
-        let counters = &service.counters;
-        let (consumed, rows) = (counters.messages_consumed.get(), counters.rows_written.get());
+        let now = ProgressLines::new(&service.counters);
         let rate = |now: u64, before: u64| (now - before) as f64 / elapsed.as_secs_f64();
-        let workers = service.consumer.context().workers();
-        let lag = service
-            .consumer
-            .context()
-            .lag()
-            .map_or_else(|| "unknown".to_string(), |lag| lag.to_string());
-        let held = workers.held();
-        let closed = service.store.health().closed();
+        let counters = &service.counters;
+        let context = service.consumer.context();
+        let ends = context.ends();
+        let held = context.workers().held();
         let pressure = service.pressure.view();
-        let not_taking = service
-            .not_taking()
-            .map(|Failing { topic, since, .. }| format!("waiting-for-topic topic={topic} since={since:.0?}"));
-        let state = match service.store.health().failing_for() {
-            _ if !closed.is_empty() => format!("namespace-closed list={}", closed.join(",")),
-            Some(since) => format!("waiting-for-aerospike since={since:.0?}"),
-            None if service.store.health().unexpected() > 0 => "record-held".to_string(),
-            None if not_taking.is_some() => not_taking.unwrap_or_default(),
-            None if stalled > 0 => format!("stalled partitions={stalled}"),
-            None if held > 0 => "held".to_string(),
-            None if service.consumer.context().is_connected() == Some(false) => "waiting-for-kafka".to_string(),
-            None if counters.partitions_assigned.get() == 0 => "no-partitions".to_string(),
-            None => "ok".to_string(),
+        let totals = Totals {
+            consumed: now.consumed,
+            written: counters.messages_written.get(),
+            filtered: counters.messages_filtered.get(),
+            refused: now.refused,
+            stale: counters.rows_stale.get(),
+            ignored: counters.rows_ignored.get(),
+            dead: counters.messages_dead_lettered.get(),
+            dropped: counters.messages_dropped.get(),
+            returned: counters.messages_returned.get(),
+            published: counters.messages_published.get(),
         };
-        let gate = match pressure.gate {
-            Gate::Open => Gate::Open.as_str().to_owned(),
-            Gate::Limited => format!("limited:{}rows", pressure.limit_rows),
-            Gate::Closed => format!("closed:{:.0?}", pressure.since),
+        let progress = Progress {
+            messages_per_s: rate(now.consumed, self.consumed),
+            rows_per_s: rate(now.rows, self.rows),
+            refused_per_s: rate(now.refused, self.refused),
+            totals,
+            lag: ends.lag,
+            behind_open_transaction: ends.behind_open_transaction,
+            partitions: counters.partitions_assigned.get(),
+            held: held.len(),
+            in_hand: counters.messages_in_hand.get(),
+            pressure: match pressure.gate {
+                Gate::Open => Gate::Open.as_str().to_owned(),
+                Gate::Limited => format!("limited:{}rows", pressure.limit_rows),
+                Gate::Closed => format!("closed:{:.0?}", pressure.since),
+            },
+            resident_bytes: memory::resident_bytes().unwrap_or(0),
+            bound_bytes: counters.memory_bound_bytes.get().unsigned_abs(),
+            state: service.state(stalled, held.len()),
         };
-        info!(
-            "progress messages/s={:.0} rows/s={:.0} lag={lag} partitions={} held={held} in_hand={} written={} filtered={} rejected={} \
-             rss={}MiB/{}MiB pressure={gate} state={state}",
-            rate(consumed, self.consumed),
-            rate(rows, self.rows),
-            counters.partitions_assigned.get(),
-            counters.messages_in_hand.get(),
-            counters.messages_written.get(),
-            counters.messages_filtered.get(),
-            counters.messages_rejected.get(),
-            memory::resident_bytes().unwrap_or(0) / (1024 * 1024),
-            counters.memory_bound_bytes.get() / (1024 * 1024),
-        );
-        *self = ProgressLines {
-            last: Instant::now(),
-            consumed,
-            rows,
-        };
+        info!("{progress}");
+        *self = now;
     }
 }

@@ -438,9 +438,9 @@ impl<'w> Worker<'w> {
     }
 
     /// Nothing moves until a person acts.
-    fn set_held(&mut self) {
+    fn set_held(&mut self, why: String) {
         self.held = true;
-        self.progress.set_held();
+        self.progress.set_held(why);
         self.fetching.pause();
     }
 }

@@ -15,6 +15,7 @@ mod database;
 mod events;
 mod ledger;
 mod messages;
+mod report;
 mod service;
 mod stall;
 
@@ -27,15 +28,14 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use penstock::ops::counters::Counters;
-use penstock::ops::exit::Exit;
 use penstock::ops::memory::resident_bytes;
 
 use broker::Broker;
 use collector::Collector;
 use database::Database;
-use ledger::Ledger;
+use report::{Outcome, Row};
 use service::{Service, Settings};
-use stall::{StallReport, Watch};
+use stall::Watch;
 
 /// As in the program, `src/main.rs`.
 #[cfg(feature = "jemalloc")]
@@ -78,10 +78,10 @@ const LEAD_MAX_IN_PROCESS: u64 = 30_000;
 const PROGRESS_DEADLINE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    // A line for each reason of a dead letter would tear the table apart, which counts them: RUST_LOG=warn shows them.
+    // Warnings of broken messages and of the silence would tear the table apart, which counts them: RUST_LOG=warn shows
+    // them.
     env_logger::Builder::from_env(
-        env_logger::Env::default()
-            .default_filter_or("warn,penstock::worker::batch=error,librdkafka=off,aerospike_core=off,aerospike=off"),
+        env_logger::Env::default().default_filter_or("error,librdkafka=off,aerospike_core=off,aerospike=off"),
     )
     .format_timestamp_millis()
     .init();
@@ -111,11 +111,14 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         .unwrap_or(if arguments.kafka.is_some() { 1_000_000 } else { 400_000 });
     let broker = Broker::start(arguments.kafka.as_deref(), arguments.partitions)?;
     let database = Database::start(arguments.aerospike.as_deref())?;
+    let silence_s = if database.is_simulated() {
+        arguments.stall_seconds
+    } else {
+        0
+    };
     println!(
-        "penstock demo: {messages} events, {} partitions; heartbeats are filtered, of the others each makes two records,\n\
-         purchases are published, one of {} is broken and dead-lettered",
-        arguments.partitions,
-        messages::BROKEN_EVERY
+        "{}",
+        report::intro(messages, arguments.partitions, silence_s).join("\n")
     );
     println!(
         "  kafka      {}",
@@ -175,12 +178,13 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         compare_batches(&settings, messages)?;
     }
 
-    println!("\n  time   produced    written  filtered  dead  published       rate  waiting  resident  database");
+    println!("\nJoining the consumer group, which takes some seconds …\n");
     let collector = Collector::start(broker.produced_topics(), arguments.seed, messages)?;
     let service = Service::start(&settings, counters.clone())?;
     let mut watch = Watch::new(&counters, &database, messages, arguments.stall_seconds);
     let mut last_line = Instant::now();
     let mut last_done = 0;
+    let mut has_begun = false;
     let mut progress = (0, Instant::now());
     let mut peak = 0;
     while service::done(&counters) < messages {
@@ -188,7 +192,7 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         peak = peak.max(resident_bytes().unwrap_or(0));
         watch.observe()?;
         if service.ended() {
-            return Err("the service ended by itself; its log says why".into());
+            return Err("the service ended by itself; RUST_LOG=info shows why".into());
         }
         if producer.as_ref().is_some_and(thread::JoinHandle::is_finished) {
             join_producer(&mut producer)?;
@@ -200,20 +204,24 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         if progress.1.elapsed() > PROGRESS_DEADLINE {
             return Err(format!("no progress for {PROGRESS_DEADLINE:?} at {done} of {messages}").into());
         }
-        if last_line.elapsed() >= Duration::from_secs(1) {
-            println!(
-                "  {:>2.0} s {:>10} {:>10} {:>9} {:>5} {:>10} {:>8.0}/s {:>8} {:>5} MiB  {}",
-                watch.elapsed().as_secs_f64(),
-                produced.load(Relaxed),
-                counters.messages_written.get(),
-                counters.messages_filtered.get(),
-                counters.messages_dead_lettered.get(),
-                counters.messages_published.get(),
-                (done - last_done) as f64 / last_line.elapsed().as_secs_f64(),
-                produced.load(Relaxed).saturating_sub(done),
-                resident_bytes().unwrap_or(0) / (1024 * 1024),
-                if watch.stalled() { "SILENT" } else { "ok" },
-            );
+        // Nothing to be seen before the group has given out its partitions.
+        if !has_begun && counters.messages_consumed.get() > 0 {
+            println!("{}", report::head());
+            (has_begun, last_line) = (true, Instant::now());
+        }
+        if has_begun && last_line.elapsed() >= Duration::from_secs(1) {
+            let row = Row {
+                elapsed: watch.elapsed(),
+                written: counters.messages_written.get(),
+                filtered: counters.messages_filtered.get(),
+                dead: counters.messages_dead_lettered.get(),
+                published: counters.messages_published.get(),
+                rate: (done - last_done) as f64 / last_line.elapsed().as_secs_f64(),
+                waiting: produced.load(Relaxed).saturating_sub(done),
+                resident_bytes: resident_bytes().unwrap_or(0),
+                silent_for: watch.silent_for(),
+            };
+            println!("{}", row.text());
             last_line = Instant::now();
             last_done = done;
         }
@@ -226,16 +234,23 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let collected = collector.finish()?;
     let ledger = ledger::check(&settings, arguments.seed, messages, arguments.partitions, &collected)?;
     let committed = broker.committed(&settings.group)?;
-    Ok(report(&Outcome {
+    let (lines, is_balanced) = report::account(&Outcome {
         messages,
-        watch: &watch,
+        rates: (watch.rate(messages), watch.rate(counters.rows_written.get())),
+        stall: watch.report(),
         counters: &counters,
-        peak,
+        peak_bytes: peak,
         ledger,
         committed,
         exit,
-        real_broker: broker.is_real(),
-    }))
+        is_real_broker: broker.is_real(),
+    });
+    println!("{}", lines.join("\n"));
+    if is_balanced {
+        let (demo, from) = (std::env::current_exe().ok(), std::env::current_dir().ok());
+        println!("{}", report::try_next(demo.as_deref(), from.as_deref()).join("\n"));
+    }
+    Ok(is_balanced)
 }
 
 fn join_producer(
@@ -281,179 +296,4 @@ fn compare_batches(settings: &Settings, messages: u64) -> Result<(), Box<dyn Err
         return Err(format!("batches make it only {ratio:.1} times as fast").into());
     }
     Ok(())
-}
-
-struct Outcome<'a> {
-    messages: u64,
-    watch: &'a Watch<'a>,
-    counters: &'a Counters,
-    peak: u64,
-    ledger: Ledger,
-    /// (committed, end) over all partitions.
-    committed: (i64, i64),
-    exit: Exit,
-    real_broker: bool,
-}
-
-/// Prints the table; `true` when everything balances.
-fn report(outcome: &Outcome<'_>) -> bool {
-    let Outcome {
-        messages,
-        watch,
-        counters,
-        peak,
-        ledger,
-        committed,
-        exit,
-        real_broker,
-    } = outcome;
-    let rows = counters.batch_rows();
-    let write = counters.batch_write_us();
-    let ms = |us: u64| us as f64 / 1000.0;
-    println!();
-    println!(
-        "  rate              {:.0} messages/s, {:.0} rows/s (without the silence)",
-        watch.rate(*messages),
-        watch.rate(counters.rows_written.get())
-    );
-    println!(
-        "  batches           {} calls, rows p50 {} p99 {} max {}",
-        counters.batches.get(),
-        rows.p50,
-        rows.p99,
-        rows.max
-    );
-    println!(
-        "  write latency     p50 {:.1} ms  p99 {:.1} ms  max {:.1} ms",
-        ms(write.p50),
-        ms(write.p99),
-        ms(write.max)
-    );
-    println!(
-        "  peak memory       {} MiB resident, with the {} in the same process; the service's bound is {} MiB",
-        peak / (1024 * 1024),
-        if *real_broker {
-            "producer"
-        } else {
-            "producer and the broker"
-        },
-        counters.memory_bound_bytes.get() / (1024 * 1024),
-    );
-    let stall_ok = match watch.report() {
-        Some(stall) => print_stall(&stall),
-        None => {
-            println!("  silence           none was asked for");
-            true
-        }
-    };
-    println!("  offsets           {} committed of {}", committed.0, committed.1);
-    let account_ok = print_account(*messages, counters, ledger);
-
-    let balanced =
-        ledger.is_balanced() && committed.0 == committed.1 && account_ok && *exit == Exit::Stopped && stall_ok;
-    if balanced {
-        println!(
-            "  balanced: every event is in its records, in its topic or a dead letter; nothing twice, nothing lost"
-        );
-        println!("\nTry next:");
-        println!("  make demo ARGS=\"--batch-rows-max 1\"      what batches are worth");
-        println!("  make demo-kafka                          the same on a real Apache Kafka");
-        println!("  penstock check examples/events.toml      your own configuration: README.md");
-    } else {
-        println!("  NOT BALANCED (service exit code {})", exit.code());
-    }
-    balanced
-}
-
-/// What became of the messages, as the service counts and as the events say; `true` where both agree.
-fn print_account(messages: u64, counters: &Counters, ledger: &Ledger) -> bool {
-    let Ledger {
-        expected,
-        records,
-        purchases,
-        out_of_order,
-        letters,
-    } = ledger;
-    let reasons: Vec<String> = expected
-        .dead_lettered
-        .iter()
-        .map(|(reason, count)| format!("{reason} {count}"))
-        .collect();
-    let lines = [
-        ("  consumed", counters.messages_consumed.get(), messages, "events"),
-        (
-            "= written",
-            counters.messages_written.get(),
-            expected.written,
-            "two records each",
-        ),
-        (
-            "+ filtered",
-            counters.messages_filtered.get(),
-            expected.filtered,
-            "heartbeats",
-        ),
-        (
-            "+ dead-lettered",
-            counters.messages_dead_lettered.get(),
-            expected.letters(),
-            "broken events",
-        ),
-        (
-            "  published",
-            counters.messages_published.get(),
-            expected.published + expected.letters(),
-            "purchases and dead letters",
-        ),
-    ];
-    println!("\n  account               counted    expected");
-    for (name, counted, expected, what) in lines {
-        println!("  {name:<18} {counted:>10} {expected:>11}   {what}");
-    }
-    println!("  dead letters by reason: {}", reasons.join(", "));
-    println!("\n  ledger            expected      found  missing  wrong  unexpected  again");
-    for (name, sums) in [
-        ("records", records),
-        ("purchases", purchases),
-        ("dead letters", letters),
-    ] {
-        println!(
-            "  {name:<15} {:>10} {:>10} {:>8} {:>6} {:>11} {:>6}",
-            sums.expected, sums.found, sums.missing, sums.wrong, sums.unexpected, sums.again
-        );
-    }
-    if *out_of_order > 0 {
-        println!("  {out_of_order} purchases came before an earlier one of their user");
-    }
-    let rest = [
-        counters.messages_dropped.get(),
-        counters.messages_held.get(),
-        counters.messages_returned.get(),
-        counters.messages_in_hand.get().unsigned_abs(),
-    ];
-    if rest != [0; 4] {
-        println!("  dropped, held, returned, in hand: {rest:?}");
-    }
-    lines.iter().all(|(_, counted, expected, _)| counted == expected) && rest == [0; 4]
-}
-
-fn print_stall(stall: &StallReport) -> bool {
-    println!(
-        "  silence           {:.1} s; what the service did meanwhile:",
-        stall.lasted.as_secs_f64()
-    );
-    println!(
-        "    consumption     {} messages taken after the first second",
-        stall.consumed
-    );
-    println!(
-        "    memory          {:+.1} MiB resident",
-        stall.memory_growth as f64 / (1024.0 * 1024.0)
-    );
-    println!("    rebalances      {}", stall.rebalances);
-    match stall.caught_up_after {
-        Some(after) => println!("    then            first write after {:.1} s", after.as_secs_f64()),
-        None => println!("    then            NO write after it"),
-    }
-    stall.is_right()
 }

@@ -147,6 +147,14 @@ impl<'a> Watch<'a> {
         matches!(self.phase, Phase::Silent { .. })
     }
 
+    /// How long the database is still silent; `None`: it is not.
+    pub fn silent_for(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Silent { since, .. } => Some(self.stall_for.saturating_sub(since.elapsed())),
+            Phase::Before | Phase::After { .. } => None,
+        }
+    }
+
     /// All is done.
     pub fn finish(&mut self) -> io::Result<()> {
         self.observe()?;

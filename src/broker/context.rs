@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::{debug, error, info};
 use parking_lot::Mutex;
@@ -52,7 +52,7 @@ pub struct Context {
 }
 
 /// What librdkafka's statistics say (its `STATISTICS.md`), as far as it is used here.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Statistics {
     partitions: HashMap<(String, i32), PartitionEnd>,
     /// Some broker is connected.
@@ -60,6 +60,20 @@ struct Statistics {
     /// The group's coordinator is.
     has_coordinator: bool,
     leaders: Leaders,
+    /// The group has not answered this member, which has asked to join it.
+    is_joining: bool,
+    /// How long it was seen so, from one statistics to the next.
+    joining: Option<(Instant, Instant)>,
+}
+
+/// How far the assigned partitions are from their ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// Messages up to the last stable offsets that are not finished; `None`: nobody knows.
+    pub lag: Option<u64>,
+    /// Offsets behind the last stable ones: what an open transaction keeps from being read. Also the markers with which
+    /// other transactions ended meanwhile, so it can be some more than there are messages.
+    pub behind_open_transaction: u64,
 }
 
 /// What the statistics say of a partition. Offsets are negative while unknown.
@@ -67,6 +81,10 @@ struct Statistics {
 struct PartitionEnd {
     /// The last stable offset, or the high watermark where uncommitted messages are read too.
     end: i64,
+    /// From there to the high watermark.
+    unstable: u64,
+    /// The broker that it is read from is connected. If not, its end may have moved since.
+    is_reached: bool,
     /// Messages in its queue.
     queued: i64,
     /// The group's committed offset.
@@ -76,13 +94,16 @@ struct PartitionEnd {
 }
 
 impl PartitionEnd {
-    /// Where a worker begins that was handed nothing yet: at the committed offset, or where fetching began. While
-    /// neither is known there is no lag to tell.
-    fn begin(&self) -> i64 {
-        [self.committed, self.fetch]
-            .into_iter()
-            .find(|offset| *offset >= 0)
-            .unwrap_or(self.end)
+    /// Messages that are not finished. `next`: the worker's next offset; `asked`: the end of the log as the worker has
+    /// asked for it while nothing is fetched, or -1. `None` while nobody knows.
+    fn lag(&self, next: Option<i64>, asked: i64) -> Option<u64> {
+        let heard = if self.is_reached { self.end } else { -1 };
+        // What is not fetched for a while is not heard of either.
+        let end = Some(heard.max(asked)).filter(|end| *end >= 0)?;
+        // A worker that was handed nothing yet begins at the committed offset, or where fetching began.
+        let begin = || [self.committed, self.fetch].into_iter().find(|offset| *offset >= 0);
+        let next = next.or_else(begin)?;
+        Some(u64::try_from(end - next).unwrap_or(0))
     }
 
     /// Whether there are messages behind what was taken, `next` being the worker's next offset: by position, since the
@@ -159,21 +180,25 @@ impl Context {
         &self.workers
     }
 
-    /// Messages that are in the assigned partitions and not finished; `None` before the first statistics.
-    pub fn lag(&self) -> Option<u64> {
+    /// How far the assigned partitions are from their ends. Nobody knows the lag before the first statistics, without a
+    /// partition, and while one of them has not told its end or its broker is away.
+    pub fn ends(&self) -> Ends {
         let statistics = self.statistics.lock();
-        let ends = &statistics.as_ref()?.partitions;
-        let mut lag = 0;
-        for (partition, next, asked) in self.workers.positions() {
-            let end = ends.get(&(partition.topic.to_string(), partition.number))?;
-            // What is not fetched for a while is not heard of either.
-            let last = end.end.max(asked);
-            if last < 0 {
-                return None;
-            }
-            lag += u64::try_from(last.saturating_sub(next.unwrap_or(end.begin()))).unwrap_or(0);
+        let positions = self.workers.positions();
+        let mut ends = Ends {
+            lag: Some(0).filter(|_| !positions.is_empty()),
+            behind_open_transaction: 0,
+        };
+        for (partition, next, asked) in positions {
+            let end = statistics.as_ref().and_then(|statistics| {
+                let of = (partition.topic.to_string(), partition.number);
+                statistics.partitions.get(&of)
+            });
+            let lag = end.and_then(|end| end.lag(next, asked));
+            ends.lag = ends.lag.zip(lag).map(|(all, one)| all + one);
+            ends.behind_open_transaction += end.map_or(0, |end| end.unstable);
         }
-        Some(lag)
+        ends
     }
 
     /// Whether a broker is reached; nobody knows before the first statistics.
@@ -182,6 +207,14 @@ impl Context {
             .lock()
             .as_ref()
             .map(|statistics| statistics.is_connected)
+    }
+
+    /// How long the group has not answered this member's wish to join it, from the first statistics that say so to the
+    /// last; `None`: it has, or no broker is reached.
+    pub fn joining_for(&self) -> Option<Duration> {
+        let statistics = self.statistics.lock();
+        let (first, last) = statistics.as_ref()?.joining?;
+        Some(last - first)
     }
 
     /// Where each partition stands, for the watchdog; nothing while no broker is reached: nobody moves then.
@@ -255,11 +288,18 @@ impl Context {
 impl ClientContext for Context {
     fn stats_raw(&self, statistics: &[u8]) {
         match read_statistics(statistics) {
-            Ok(statistics) => {
-                *self.statistics.lock() = Some(statistics);
+            Ok(mut statistics) => {
+                let mut last = self.statistics.lock();
+                if statistics.is_joining && statistics.is_connected {
+                    let now = Instant::now();
+                    let before = last.as_ref().and_then(|last| last.joining);
+                    statistics.joining = Some((before.map_or(now, |(first, _)| first), now));
+                }
+                *last = Some(statistics);
+                drop(last);
                 self.counters
                     .consumer_lag
-                    .set(self.lag().and_then(|lag| i64::try_from(lag).ok()).unwrap_or(-1));
+                    .set(self.ends().lag.and_then(|lag| i64::try_from(lag).ok()).unwrap_or(-1));
             }
             Err(error) => debug!("kafka: statistics that cannot be read error=\"{error}\""),
         }
@@ -372,11 +412,22 @@ fn read_statistics(statistics: &[u8]) -> Result<Statistics, serde_json::Error> {
         broker.get("nodeid").and_then(serde_json::Value::as_i64).unwrap_or(-1) >= 0
             && broker.get("state").and_then(serde_json::Value::as_str) == Some("UP")
     };
+    let brokers = entries(&statistics, "brokers");
+    let up: Vec<i64> = brokers
+        .values()
+        .filter(|broker| is_up(broker))
+        .filter_map(|broker| broker.get("nodeid").and_then(serde_json::Value::as_i64))
+        .collect();
+    // Between asking to join and having the answer (`rdkafka_cgrp.c`, `rd_kafka_cgrp_join_state_names`).
+    let join_state = statistics
+        .pointer("/cgrp/join_state")
+        .and_then(serde_json::Value::as_str);
     let mut read = Statistics {
-        partitions: HashMap::new(),
-        is_connected: entries(&statistics, "brokers").values().any(is_up),
+        is_connected: !up.is_empty(),
         has_coordinator: statistics.pointer("/cgrp/state").and_then(serde_json::Value::as_str) == Some("up"),
         leaders: Leaders::read(&statistics),
+        is_joining: matches!(join_state, Some("wait-join" | "wait-sync")),
+        ..Statistics::default()
     };
     for (topic, details) in entries(&statistics, "topics") {
         for (number, partition) in entries(&details, "partitions") {
@@ -385,15 +436,14 @@ fn read_statistics(statistics: &[u8]) -> Result<Statistics, serde_json::Error> {
             let Ok(number @ 0..) = number.parse::<i32>() else {
                 continue;
             };
-            let end = if value("ls_offset") >= 0 {
-                value("ls_offset")
-            } else {
-                value("hi_offset")
-            };
+            let (stable, high) = (value("ls_offset"), value("hi_offset"));
+            let end = if stable >= 0 { stable } else { high };
             read.partitions.insert(
                 (topic.clone(), number),
                 PartitionEnd {
                     end,
+                    unstable: u64::try_from(high - end).unwrap_or(0),
+                    is_reached: up.contains(&value("broker")),
                     queued: value("fetchq_cnt"),
                     committed: value("committed_offset"),
                     fetch: value("next_offset"),
@@ -431,7 +481,7 @@ mod tests {
             "brokers":{"127.0.0.1:1/bootstrap":{"nodeid":-1,"state":"UP"},"127.0.0.1:1/1":{"nodeid":1,"state":"DOWN"}},
             "topics":{"t":{"partitions":{
             "-1":{"ls_offset":-1001,"hi_offset":-1001},
-            "0":{"ls_offset":90,"hi_offset":100,"committed_offset":70,"next_offset":80,"fetchq_cnt":3},
+            "0":{"broker":1,"ls_offset":90,"hi_offset":100,"committed_offset":70,"next_offset":80,"fetchq_cnt":3},
             "1":{"ls_offset":-1001,"hi_offset":-1001,"committed_offset":-1001,"next_offset":-1001,"fetchq_cnt":0}}}}}"#;
         let read = read_statistics(json).unwrap();
         assert!(!read.is_connected);
@@ -440,6 +490,8 @@ mod tests {
             read.partitions[&("t".to_string(), 0)],
             PartitionEnd {
                 end: 90,
+                unstable: 10,
+                is_reached: false,
                 queued: 3,
                 committed: 70,
                 fetch: 80
@@ -451,9 +503,56 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_the_group_has_not_answered_is_joining() {
+        let is_joining = |state: &str| {
+            let json = format!(r#"{{"brokers":{{}},"cgrp":{{"state":"up","join_state":"{state}"}}}}"#);
+            read_statistics(json.as_bytes()).unwrap().is_joining
+        };
+        assert!(is_joining("wait-join") && is_joining("wait-sync"));
+        assert!(!is_joining("steady") && !is_joining("init"));
+    }
+
+    #[test]
+    fn a_lag_is_told_only_where_end_and_position_are_known() {
+        let known = PartitionEnd {
+            end: 90,
+            unstable: 6,
+            is_reached: true,
+            queued: 0,
+            committed: 70,
+            fetch: 80,
+        };
+        assert_eq!(known.lag(Some(85), -1), Some(5));
+        assert_eq!(known.lag(None, -1), Some(20), "from the committed offset on");
+        assert_eq!(
+            known.lag(Some(95), -1),
+            Some(0),
+            "the statistics are older than the position"
+        );
+        // Not fetched: the worker asks for the end itself.
+        assert_eq!(known.lag(Some(85), 100), Some(15));
+        let not_begun = PartitionEnd {
+            committed: -1001,
+            fetch: -1001,
+            ..known
+        };
+        assert_eq!(not_begun.lag(None, -1), None, "where it begins is not known");
+        let no_end = PartitionEnd { end: -1001, ..known };
+        assert_eq!(no_end.lag(Some(85), -1), None);
+        let away = PartitionEnd {
+            is_reached: false,
+            ..known
+        };
+        assert_eq!(away.lag(Some(85), -1), None, "its end may have moved");
+        assert_eq!(away.lag(Some(85), 100), Some(15));
+    }
+
+    #[test]
     fn whether_there_are_messages_is_told_by_position() {
         let end = |end, queued, fetch| PartitionEnd {
             end,
+            unstable: 0,
+            is_reached: true,
             queued,
             committed: -1001,
             fetch,

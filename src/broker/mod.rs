@@ -4,6 +4,7 @@
 //! message: workers do.
 
 pub mod advertised;
+pub mod awaiting_group;
 pub mod commits;
 pub mod committed;
 pub mod context;

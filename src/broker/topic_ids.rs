@@ -26,6 +26,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::groups::GroupMemberInfo;
 
 use super::{advertised, connection_config};
 use crate::config::model::Kafka;
@@ -288,6 +289,18 @@ impl TopicIds {
         let mut absent: Vec<Arc<str>> = absent.map(|(topic, _)| topic.clone()).collect();
         absent.sort();
         absent
+    }
+
+    /// Whom a group counts as its members, each as client and host; `None` where the brokers do not tell. Blocks for
+    /// some seconds at most.
+    pub fn group_members(&self, group: &str) -> Option<Vec<String>> {
+        let client = self.client.as_ref()?;
+        let list = client.client().fetch_group_list(Some(group), REQUEST_TIMEOUT).ok()?;
+        let found = list.groups().iter().find(|found| found.name() == group)?;
+        // A group of the next generation's protocol is not told by this request.
+        let is_told = !["", "Dead"].contains(&found.state());
+        let member = |member: &GroupMemberInfo| format!("{} at {}", member.client_id(), member.client_host());
+        is_told.then(|| found.members().iter().map(member).collect())
     }
 
     /// The cluster's id, known with the first topic's; `None` of a broker that gives none.

@@ -4,9 +4,12 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use super::advice::{Advice, advice};
 use super::guards::guards;
+use super::terminal::{Colours, Kind, finding};
 use super::{connect, load, shown};
 use crate::ops::exit::Exit;
+use crate::pipeline::map::Mapping;
 
 /// Says what is wrong with `file`, or that nothing is and what there is to know of it.
 pub(super) fn check(file: &Path, connect: bool) -> Exit {
@@ -29,8 +32,15 @@ pub(super) fn check(file: &Path, connect: bool) -> Exit {
             for line in guards(&config) {
                 let _ = writeln!(io::stdout().lock(), "{line}");
             }
+            // A rule that cannot be compiled is told by whoever runs it.
+            let mapping = Mapping::compile(&config).ok();
+            let advice = mapping.map(|mapping| advice(&config, &mapping)).unwrap_or_default();
+            for Advice { thing, found, cure } in &advice {
+                let told = finding(Colours::of_stdout(), Kind::Warning, thing, found, cure);
+                let _ = io::stdout().lock().write_all(told.as_bytes());
+            }
             if connect {
-                connect::connect(&config)
+                connect::connect(&config, advice.len())
             } else {
                 Exit::Stopped
             }

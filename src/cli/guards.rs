@@ -1,7 +1,7 @@
 //! What is said of a configuration's guards: by `check` before anything runs, and by `run` in its log.
 
-use crate::config::model::Config;
-use crate::pipeline::map::Mapping;
+use crate::config::model::{Action, Config, OperationKind};
+use crate::pipeline::map::{GuardReason, Mapping};
 
 /// Which writes are guarded, why, and what that costs.
 pub(super) fn guards(config: &Config) -> Vec<String> {
@@ -14,13 +14,13 @@ pub(super) fn guards(config: &Config) -> Vec<String> {
         for write in rules.guards() {
             let line = write.line;
             lines.push(match write.reason {
-                Some(reason) => format!(
-                    "guards: topic={topic} line={line} guarded=yes reason=\"{}\"",
-                    reason.as_str()
-                ),
+                Some(reason) => {
+                    let (reason, words) = (reason.as_str(), not_idempotent(config, line, reason));
+                    format!("guards: topic={topic} line={line} guarded=yes reason=\"{reason}{words}\"")
+                }
                 None if write.takes_guards_along => format!(
-                    "guards: topic={topic} line={line} guarded=no note=\"replace ends the guards and counters of records that \
-                     another write guards\""
+                    "guards: topic={topic} line={line} guarded=no note=\"mode = 'replace' deletes the guards and counters that \
+                     another write keeps in these records\""
                 ),
                 None => format!("guards: topic={topic} line={line} guarded=no"),
             });
@@ -28,10 +28,41 @@ pub(super) fn guards(config: &Config) -> Vec<String> {
     }
     if mapping.is_guarded() {
         lines.push(
-            "guards: cost: in each record of a guarded write one more bin (a name of 15 bytes, an integer) for each \
-             partition that writes it, and a condition to check; see \"Guards\" in docs/ARCHITECTURE.md"
+            "guards: cost: one more bin (15 bytes of name, an integer) in each record of a guarded write, for each partition \
+             that writes it; and a condition to check. See \"Guards\" in docs/ARCHITECTURE.md"
                 .to_owned(),
         );
     }
     lines
+}
+
+/// The operations of a write that do harm when they are done twice, where they are why it is guarded.
+fn not_idempotent(config: &Config, line: usize, reason: GuardReason) -> String {
+    let mut writes = config.routes.iter().flat_map(|route| &route.writes);
+    let Some(Action::Write { operations, .. }) = writes.find(|write| write.line == line).map(|write| &write.action)
+    else {
+        return String::new();
+    };
+    let mut words: Vec<&str> = Vec::new();
+    for operation in operations.iter().filter(|_| reason == GuardReason::Replay) {
+        let word = match operation.what {
+            OperationKind::Add(_) => "add",
+            OperationKind::Append(_) => "append",
+            OperationKind::Prepend(_) => "prepend",
+            OperationKind::ListAppend(_) => "list_append",
+            OperationKind::MapAdd { .. } => "map_add",
+            OperationKind::Once(_)
+            | OperationKind::MapPut { .. }
+            | OperationKind::KeepLast { .. }
+            | OperationKind::Remove => continue,
+        };
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", words.join(", "))
+    }
 }

@@ -17,12 +17,16 @@ mod test;
 mod schema;
 // `penstock completions`: what a shell needs.
 mod completions;
+// What a configuration does that its author may not want.
+mod advice;
 // What is said of a configuration's guards, by more than one command.
 mod guards;
 // Messages that do not come from Kafka.
 mod message;
 // What a message would cause, by the rules alone.
 mod outcome;
+// What all messages together came to, by rule.
+mod totals;
 // JSON for people, and the difference of two.
 mod json;
 // Colours.
@@ -74,8 +78,8 @@ Examples:
   penstock check examples/events.toml
   penstock check examples/events.toml --connect
 
-With --connect each finding is a line: ok, warning or error, what it is about, what was found, and what to do. Nothing is written,
-no group is joined. Exit code 1: there is an error; 69: Kafka or Aerospike is not reachable within run.start_timeout (10 s, if it
+With --connect each finding is a line: ok, warning or error, what it is about, what was found; and a line with the cure. Nothing is
+written, no group is joined. Exit code 1: there is an error; 69: Kafka or Aerospike is not reachable within run.start_timeout (10 s, if it
 sets none); 77: access is refused; 78: the configuration is wrong.")]
     Check {
         /// The configuration, a TOML file; - is standard input.

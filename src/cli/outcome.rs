@@ -12,12 +12,12 @@ use super::json;
 use super::message::{OwnedMessage, bytes_json, headers_json};
 use super::terminal::{Colours, Tone};
 use crate::config::model::{Format, Mode, OnConflict};
+use crate::pipeline::map::tally::Tally;
 use crate::pipeline::map::{Mapping, Rejection};
 use crate::pipeline::output::{Output, Verdict};
 use crate::pipeline::publication::Publication;
 use crate::pipeline::row::{Number, Op, RecordKey, Row, RowAction, RowTtl};
 use crate::pipeline::value::Value as PipelineValue;
-use crate::processor::Processor as _;
 
 /// What the lives that are over did: left out, deleted.
 pub(super) const PAST: [&str; 2] = ["ttl_past_skipped", "ttl_past_deleted"];
@@ -36,18 +36,18 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// Judges and maps the message as the service does.
+    /// Judges and maps the message as the service does, and counts what each rule says.
     ///
     /// # Errors
     /// When no route takes its topic.
-    pub fn of(mapping: &Mapping, message: &OwnedMessage, now_ms: i64) -> Result<Outcome, String> {
+    pub fn of(mapping: &Mapping, message: &OwnedMessage, now_ms: i64, tally: &Tally) -> Result<Outcome, String> {
         let Some(rules) = mapping.topic(&message.topic) else {
             return Err(format!("the configuration reads no topic \"{}\"", message.topic));
         };
         let view = message.view();
         let mut output = Output::default();
         output.begin(0);
-        let verdict = rules.process(&view, now_ms, &mut output);
+        let verdict = rules.process_counted(&view, now_ms, &mut output, tally);
         Ok(match verdict {
             Ok(verdict) => Outcome {
                 verdict: match verdict {

@@ -1,4 +1,4 @@
-//! Colours: on a terminal, and nowhere else.
+//! How things are told on standard output: findings, and colours on a terminal, and nowhere else.
 
 use std::fmt;
 use std::io::IsTerminal as _;
@@ -37,4 +37,28 @@ impl Colours {
             text.to_string()
         }
     }
+}
+
+/// What a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Ok,
+    Warning,
+    Error,
+}
+
+/// A line for what was found of a thing, and one for what to do about it, unless that is empty.
+pub(super) fn finding(colours: Colours, kind: Kind, thing: &str, found: &str, cure: &str) -> String {
+    let (tone, word) = match kind {
+        Kind::Ok => (Tone::Good, "ok"),
+        Kind::Warning => (Tone::Doubtful, "warning"),
+        Kind::Error => (Tone::Bad, "error"),
+    };
+    let word = colours.paint(tone, format!("{word:<8}"));
+    let cure = if cure.is_empty() {
+        String::new()
+    } else {
+        format!("        cure: {cure}\n")
+    };
+    format!("{word}{thing}: {found}\n{cure}")
 }

@@ -14,10 +14,12 @@ use super::json;
 use super::message::{Defaults, OwnedMessage, instant};
 use super::outcome::{Outcome, PAST};
 use super::terminal::{Colours, Tone};
+use super::totals;
 use super::{is_stdin, load, refuse, shown};
 use crate::config::model::Config;
 use crate::ops::exit::Exit;
 use crate::pipeline::map::Mapping;
+use crate::pipeline::map::tally::Tally;
 
 /// A larger file is refused.
 const FIXTURES_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -97,10 +99,11 @@ fn test_one(file: &Path, fixtures: &Path, update: bool) -> Exit {
     };
     let colours = Colours::of_stdout();
     let mut out = io::stdout().lock();
+    let tally = Tally::new(&mapping);
     let mut failed = 0;
     let mut updated = Vec::new();
     for case in &cases {
-        let actual = match Outcome::of(&mapping, &case.message, case.now_ms) {
+        let actual = match Outcome::of(&mapping, &case.message, case.now_ms, &tally) {
             Ok(outcome) => outcome,
             Err(problem) => {
                 let _ = writeln!(io::stderr().lock(), "{}:{}: {problem}", shown(fixtures), case.line);
@@ -227,6 +230,8 @@ fn cases(text: &str, config: &Config) -> Result<Vec<Case>, (usize, String)> {
             parts.push(part);
         }
     }
+    // What `try --json` says of all messages is no case.
+    parts.retain(|part| !totals::is_totals(part.get()));
     let numbered = (1..).zip(parts);
     numbered
         .map(|(number, part)| {

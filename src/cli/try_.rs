@@ -3,6 +3,7 @@
 //! Messages come from a file, from standard input or from the end of a topic; none is written, produced or committed, and
 //! no group is joined.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,7 +15,8 @@ use serde_json::value::RawValue;
 
 use super::message::{Defaults, OwnedMessage, instant};
 use super::outcome::Outcome;
-use super::terminal::{Colours, Tone};
+use super::terminal::Colours;
+use super::totals::{self, Totals};
 use super::{is_stdin, load, refuse, shown};
 use crate::broker::newest::newest;
 use crate::broker::probe::{ProbeError, probe};
@@ -22,6 +24,7 @@ use crate::config::model::Config;
 use crate::ops::exit::Exit;
 use crate::ops::start_limit::StartLimit;
 use crate::pipeline::map::Mapping;
+use crate::pipeline::map::tally::Tally;
 use crate::shutdown::Stop;
 use crate::store::chain;
 
@@ -44,7 +47,7 @@ pub(super) struct Try {
     /// Each line is a message in its envelope, {"key": …, "headers": …, "payload": …}, not a payload alone.
     #[arg(long, conflicts_with = "from_topic")]
     envelope: bool,
-    /// One JSON line a message.
+    /// One JSON line a message, and one with totals where there are several.
     #[arg(long)]
     json: bool,
     /// The time that a ttl counts from (RFC 3339, or milliseconds since 1970); now, if it is not told.
@@ -93,6 +96,8 @@ pub(super) fn try_messages(arguments: &Try) -> Exit {
         json: arguments.json,
         colours: Colours::of_stdout(),
         counts: [0; 3],
+        reasons: BTreeMap::new(),
+        tally: Tally::new(&mapping),
         is_over: false,
     };
     let exit = match (input, arguments.from_topic) {
@@ -123,6 +128,10 @@ struct Trial<'t> {
     colours: Colours,
     /// Kept, filtered, rejected.
     counts: [u64; 3],
+    /// Why they are rejected.
+    reasons: BTreeMap<&'static str, u64>,
+    /// What each rule says.
+    tally: Tally,
     /// Nobody reads what is written.
     is_over: bool,
 }
@@ -150,6 +159,9 @@ impl Trial<'_> {
             };
             let line = line.strip_suffix(b"\r").unwrap_or(&line);
             if line.is_empty() {
+                continue;
+            }
+            if arguments.envelope && str::from_utf8(line).is_ok_and(totals::is_totals) {
                 continue;
             }
             let message = if arguments.envelope {
@@ -218,7 +230,10 @@ impl Trial<'_> {
     }
 
     fn message(&mut self, message: &OwnedMessage) -> Result<(), String> {
-        let outcome = Outcome::of(self.mapping, message, self.now_ms)?;
+        let outcome = Outcome::of(self.mapping, message, self.now_ms, &self.tally)?;
+        if let Some((reason, _)) = &outcome.rejection {
+            *self.reasons.entry(reason).or_default() += 1;
+        }
         self.counts[match outcome.verdict {
             "kept" => 0,
             "filtered" => 1,
@@ -234,24 +249,27 @@ impl Trial<'_> {
     }
 
     fn end(&self) {
-        if self.json || self.is_over {
+        if self.is_over {
             return;
         }
-        let [kept, filtered, rejected] = self.counts;
-        let tone = if rejected > 0 { Tone::Bad } else { Tone::Good };
-        let rejected = self.colours.paint(tone, format!("{rejected} rejected"));
-        let _ = writeln!(
-            io::stdout().lock(),
-            "{} message(s): {kept} kept, {filtered} filtered, {rejected}; nothing was written",
-            self.counts.iter().sum::<u64>(),
-        );
+        let totals = Totals {
+            counts: self.counts,
+            reasons: &self.reasons,
+            rules: &self.tally.rules(),
+        };
+        let text = if self.json {
+            totals.json()
+        } else {
+            totals.text(self.colours)
+        };
+        let _ = io::stdout().lock().write_all(text.as_bytes());
     }
 }
 
 /// A message in its envelope, or what `--json` said of one.
 fn enveloped(line: &[u8], defaults: &Defaults) -> Result<OwnedMessage, String> {
     let text = std::str::from_utf8(line).map_err(|_| "an envelope is UTF-8".to_owned())?;
-    let members: Option<std::collections::BTreeMap<String, Box<RawValue>>> = serde_json::from_str(text).ok();
+    let members: Option<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(text).ok();
     match members.as_ref().and_then(|members| members.get("message")) {
         Some(message) => OwnedMessage::from_envelope(message.get(), defaults),
         None => OwnedMessage::from_envelope(text, defaults),

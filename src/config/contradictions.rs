@@ -87,7 +87,7 @@ impl Words<'_, '_> {
         if self.tombstone == Some(Tombstone::Delete) && self.has("tombstone") {
             self.refuse(
                 "tombstone",
-                "what a message with payload writes is not said",
+                "it does not say what a message with a payload writes",
                 "add it, e.g. bins = { country = \"user.country\" }, or delete = true if every message deletes",
             );
             return;
@@ -103,7 +103,7 @@ impl Words<'_, '_> {
 
     fn refuse_beside_touch(&self) {
         let contradicts = |word: &str| {
-            let problem = format!("`{word}` contradicts `touch`, which only begins the record's life anew");
+            let problem = format!("`{word}` contradicts `touch`, which only restarts the record's life");
             self.refuse(word, problem, format!("remove `{word}`, or `touch`"));
         };
         contradicts("bins");
@@ -123,7 +123,7 @@ impl Words<'_, '_> {
         if matches!(self.ttl, Some(Ttl::Keep)) {
             self.refuse(
                 "ttl",
-                "ttl = \"keep\" contradicts `touch`, which begins the record's life anew",
+                "ttl = \"keep\" contradicts `touch`, which restarts the record's life",
                 "write how long it is to live, e.g. \"30d\", or \"default\"",
             );
         }
@@ -153,7 +153,7 @@ impl Words<'_, '_> {
         match mode {
             Mode::Update | Mode::Replace => self.refuse(
                 "on_conflict",
-                "`on_conflict` without a mode in which there are conflicts",
+                "`on_conflict` has no effect: this mode has no conflicts",
                 "add mode = \"create\" or mode = \"update_only\", or remove it",
             ),
             Mode::Create | Mode::UpdateOnly => {}
@@ -222,7 +222,7 @@ impl Words<'_, '_> {
         match self.ttl {
             Some(Ttl::Default) => self.refuse(
                 "ttl_on",
-                "ttl_on = \"create\" without a ttl of the write's own",
+                "ttl_on = \"create\" has no effect: the write has no ttl of its own",
                 "add one, e.g. ttl = \"30d\"; the namespace's for a new record, and for others what they have, is \
                  ttl = \"keep\" alone",
             ),

@@ -58,7 +58,7 @@ pub struct Counters {
     pub messages_dropped: Counter,
     /// `penstock_messages_held_total`: each holds its partition, or has stopped the service.
     pub messages_held: Counter,
-    /// `penstock_messages_published_total`: acknowledged by the topics they were produced to, dead letters among them.
+    /// `penstock_messages_published_total`: acknowledged by the topics they were produced to; dead letters are not among them.
     pub messages_published: Counter,
     /// `penstock_messages_published_again_total`: sent to a topic once more.
     pub messages_published_again: Counter,
@@ -97,7 +97,7 @@ pub struct Counters {
     pub offsets_lost: Counter,
     /// `penstock_partitions_assigned`.
     pub partitions_assigned: Gauge,
-    /// `penstock_consumer_lag_messages`, over the assigned partitions; -1 while unknown.
+    /// `penstock_consumer_lag_messages`, over the assigned partitions; -1 while nobody knows it.
     pub consumer_lag: Gauge,
     /// `penstock_memory_bound_bytes`; 0 before it is computed.
     pub memory_bound_bytes: Gauge,

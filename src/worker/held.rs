@@ -14,27 +14,29 @@ use crate::rejects::TooMany;
 
 impl Worker<'_> {
     pub(super) fn hold_unreadable(&mut self, error: &KafkaError) {
-        self.set_held();
-        error!(
-            "kafka: a part of the log cannot be read, its partition is held; the other partitions go on {} next={:?} \
-             error=\"{error}\" cure=\"look at the broker's disk and at check.crcs; or, to skip it, stop the service, set the \
-             group's offset of this partition behind it (kafka-consumer-groups.sh --reset-offsets) and start it\"",
+        let next = self.tracker.next();
+        let why = format!(
+            "{} next={next:?} reason=unreadable error=\"{error}\" cure=\"look at the broker's disk and at check.crcs; or, \
+             to skip it, stop the service, set the group's offset of this partition behind it (kafka-consumer-groups.sh \
+             --reset-offsets) and start it\"",
             self.partition,
-            self.tracker.next()
         );
+        error!("kafka: a part of the log cannot be read, its partition is held; the other partitions go on {why}");
+        self.set_held(why);
     }
 
+    /// Told here once; `holds.rs` repeats it for as long as it lasts.
     pub(super) fn hold(&mut self, offset: i64, rejection: &Rejection) {
-        self.set_held();
-        error!(
-            "message rejected, its partition is held; the other partitions go on {} offset={offset} reason={} detail={:?} \
-             cure=\"correct the rule and restart; or, to skip this message, stop the service, run {} and start it; or let \
-             such messages be dead letters (reject.action)\"",
+        let why = format!(
+            "{} offset={offset} reason={} detail={:?} cure=\"correct the rule and restart; or, to skip this message, stop \
+             the service, run {} and start it; or let such messages be dead letters (reject.action)\"",
             self.partition,
             rejection.reason.as_str(),
             rejection.detail,
             self.skipping(offset),
         );
+        error!("message rejected, its partition is held; the other partitions go on {why}");
+        self.set_held(why);
     }
 
     /// The service stops at this message; nothing at or behind it is committed.

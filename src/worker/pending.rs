@@ -51,6 +51,8 @@ struct Part {
     messages: u64,
     written: u64,
     filtered: u64,
+    /// Messages that it publishes; a dead letter is none of them.
+    published: u64,
     /// Why it is.
     rejected: Option<&'static str>,
 }
@@ -127,6 +129,7 @@ impl Worker<'_> {
             let gather = if is_rejected { GATHER_LETTERS } else { GATHER_MESSAGES };
             while let Some(publication) = publications.next_if(|next| next.message == index) {
                 self.pending.push(message.offset(), &publication, gather);
+                part.published += u64::from(!is_rejected);
             }
             part.messages += 1;
             self.consecutive_rejects = if is_rejected { self.consecutive_rejects + 1 } else { 0 };
@@ -156,6 +159,7 @@ impl Worker<'_> {
         while let Some(part) = self.pending.take() {
             counters.messages_written.add(part.written);
             counters.messages_filtered.add(part.filtered);
+            counters.messages_published.add(part.published);
             if let Some(reason) = part.rejected {
                 self.shared.rejects.count(reason);
                 counters.messages_rejected.add(1);
@@ -286,7 +290,6 @@ impl Worker<'_> {
         let Some(publisher) = &shared.publisher else {
             unreachable!("there is a producer where Processor::produced_topics names a topic");
         };
-        let before = pending.outbox.stored_below();
         let result = call(
             &mut pending.outbox,
             &PublishCalls {
@@ -298,7 +301,6 @@ impl Worker<'_> {
             },
         );
         let counters = &shared.counters;
-        counters.messages_published.add(pending.outbox.stored_below() - before);
         counters.messages_published_again.add(pending.outbox.take_resent());
         self.collect();
         result

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use penstock::config::model::RejectAction;
 use serde_json::{Value, json};
 
 /// A call that has ended.
@@ -108,6 +109,62 @@ fn a_configuration_is_read_from_standard_input() {
     }
 }
 
+/// What does not depend on a connection is said by `check`, what several writes share once.
+#[test]
+fn check_warns_of_what_its_author_may_not_want() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("warned.toml");
+    let text = r#"[kafka]
+brokers = "127.0.0.1:1"
+topics = ["events"]
+[aerospike]
+hosts = "127.0.0.1:1"
+namespace = "test"
+[run]
+start_timeout = "1s"
+[[route]]
+  [[route.write]]
+  set = "users"
+  key = "user.id"
+  add = { n = 1 }
+  map_add = { kinds = { key = "type" } }
+  [[route.write]]
+  set = "more"
+  key = "user.id"
+  list_append = { lines = "line" }
+"#;
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let alone = call(&["check", file], "");
+    alone.assert_code(0);
+    for part in [
+        "guards: topic=events line=10 guarded=yes reason=\"not idempotent: add, map_add\"\n",
+        "warning the writes at lines 10, 15: the record's key (user.id) is not the message's key",
+        "\n        cure: give the messages the key user.id in Kafka, or set key = \"@key\"",
+        "warning the write at line 15: `list_append` makes the bin lines grow with each message",
+        "\n        cure: add `keep_last`, or write a record for each day or hour\n",
+    ] {
+        assert!(alone.out.contains(part), "no {part:?} in:\n{}", alone.out);
+    }
+    // It is not said again with the connection, and counted once.
+    let connected = call(&["check", file, "--connect"], "");
+    connected.assert_code(69);
+    assert!(connected.out.starts_with(&alone.out), "{}", connected.out);
+    assert_eq!(connected.out.matches("is not the message's key").count(), 1);
+    assert!(connected.out.contains("2 error(s), 2 warning(s)"), "{}", connected.out);
+    // Something found in a line, and its cure in the next.
+    let lines: Vec<&str> = connected.out.lines().collect();
+    let at = lines
+        .iter()
+        .position(|line| line.starts_with("error   kafka: not reached"))
+        .unwrap();
+    assert!(
+        lines[at + 1].starts_with("        cure: start it, or correct kafka.brokers"),
+        "{}",
+        connected.out
+    );
+}
+
 // ---- try
 
 const PROFILE: &str = "examples/profile.toml";
@@ -128,7 +185,9 @@ fn try_prints_one_json_line_a_message() {
         // Some are rejected.
         called.assert_code(1);
         assert_eq!(called.err, "");
-        let lines = json_lines(&called.out);
+        let mut lines = json_lines(&called.out);
+        let totals = lines.pop().unwrap();
+        assert_eq!(totals["totals"]["messages"], 3, "{}", called.out);
         assert_eq!(lines.len(), 3, "{}", called.out);
         let verdicts: Vec<&Value> = lines.iter().map(|line| &line["verdict"]).collect();
         assert_eq!(verdicts, ["kept", "rejected", "rejected"]);
@@ -198,6 +257,163 @@ fn try_tells_a_person_what_would_be_written() {
     }
 }
 
+/// A condition with a mistyped field, one of elements, a write that nothing reaches, and one from the message's own names.
+const MISTYPED: &str = r#"[kafka]
+brokers = "k"
+topics = ["events", "more"]
+[aerospike]
+hosts = "a"
+namespace = "test"
+
+[[route]]
+topics = ["events"]
+require = ["size(id) > 0"]
+
+  [[route.write]]
+  set = "all"
+  key = "id"
+  bins = { n = "n" }
+
+  [[route.write]]
+  when = "has(msg.tpye) && msg.tpye == 'purchase'"
+  set = "bought"
+  key = "id"
+  bins = { n = "n" }
+
+  [[route.write]]
+  each = "items"
+  when = "item.qty > 0"
+  set = "lines"
+  key = "{id}:{@index}"
+  bins = { qty = "@item.qty" }
+
+  [[route.publish]]
+  when = "n > 1"
+  topic = "out"
+
+[[route]]
+topics = ["more"]
+when = "n > 0"
+
+  [[route.write]]
+  set = { path = "kind" }
+  sets_allowed = ["a", "b"]
+  key = "id"
+  bins = { n = "n" }
+"#;
+
+fn mistyped() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mistyped.toml");
+    std::fs::write(&file, MISTYPED).unwrap();
+    let file = file.to_str().unwrap().to_owned();
+    (folder, file)
+}
+
+const ORDERS: &str = r#"{"id": "a", "n": 1, "type": "purchase", "items": [{"qty": 1}, {"qty": 0}]}
+{"id": "b", "n": 2, "type": "purchase", "items": []}
+{"id": "", "n": 3, "items": []}
+{"id": "d", "n": 4}
+"#;
+
+#[test]
+fn try_tells_by_rule_what_all_messages_came_to() {
+    let (_folder, file) = mistyped();
+    let called = call(&["try", &file, "--topic", "events"], ORDERS);
+    called.assert_code(1);
+    let (_, totals) = called
+        .out
+        .split_once("4 message(s): 2 kept, 0 filtered, 2 rejected")
+        .unwrap();
+    let lines: Vec<&str> = totals.lines().skip(1).map(str::trim).collect();
+    assert_eq!(
+        lines,
+        [
+            "rejected for: field_missing 1, require 1",
+            "require at line 10: false for 1, true for 3: size(id) > 0",
+            // The rejected ones make no record.
+            "write at line 12: 2 records in test.all",
+            "write at line 17: 0 records in test.bought",
+            "when at line 18: false for 3, true for 0: has(msg.tpye) && msg.tpye == 'purchase'",
+            "write at line 23: 1 record in test.lines",
+            "when at line 25: false for 1 element, true for 1 element: item.qty > 0",
+            "publish at line 30: 1 message to out",
+            "when at line 31: false for 1, true for 1: n > 1",
+            // Of a topic that none of them is of.
+            "when at line 36: asked of no message: n > 0",
+            "write at line 38: 0 records",
+        ]
+    );
+    // A single message has said it all already.
+    let called = call(
+        &["try", &file, "--topic", "events"],
+        r#"{"id": "a", "n": 1, "items": []}"#,
+    );
+    called.assert_code(0);
+    assert!(
+        called.out.ends_with("0 rejected; nothing was written\n"),
+        "{}",
+        called.out
+    );
+}
+
+#[test]
+fn what_cannot_be_computed_is_counted_apart() {
+    let (_folder, file) = mistyped();
+    let called = call(
+        &["try", &file, "--topic", "events"],
+        "{\"id\": 7}\n{\"id\": \"a\", \"n\": 1, \"items\": []}\n",
+    );
+    called.assert_code(1);
+    for part in [
+        "rejected for: condition_error 1",
+        "require at line 10: false for 0, true for 1, cannot be computed for 1: size(id) > 0",
+    ] {
+        assert!(called.out.contains(part), "no {part:?} in:\n{}", called.out);
+    }
+}
+
+#[test]
+fn the_last_json_line_of_several_messages_has_the_totals() {
+    let (_folder, file) = mistyped();
+    let called = call(&["try", &file, "--topic", "events", "--json"], ORDERS);
+    called.assert_code(1);
+    let lines = json_lines(&called.out);
+    assert_eq!(lines.len(), 5, "{}", called.out);
+    let totals = &lines[4]["totals"];
+    assert_eq!(
+        [
+            &totals["messages"],
+            &totals["kept"],
+            &totals["filtered"],
+            &totals["rejected"]
+        ],
+        [4, 2, 0, 2]
+    );
+    assert_eq!(totals["reasons"], json!({ "require": 1, "field_missing": 1 }));
+    let rules = totals["rules"].as_array().unwrap();
+    assert_eq!(rules.len(), 10);
+    for rule in [
+        json!({ "rule": "write", "line": 17, "target": "test.bought", "records": 0 }),
+        json!({ "rule": "when", "line": 18, "condition": "has(msg.tpye) && msg.tpye == 'purchase'",
+                "false": 3, "true": 0, "uncomputed": 0 }),
+        json!({ "rule": "publish", "line": 30, "topic": "out", "messages": 1 }),
+        json!({ "rule": "write", "line": 38, "records": 0 }),
+    ] {
+        assert!(rules.contains(&rule), "no {rule} in {totals}");
+    }
+    // Read again, they are no message and no case.
+    let again = call(&["try", &file, "--envelope", "--json"], &called.out);
+    assert_eq!(again.code, Some(1), "{}", again.err);
+    assert_eq!(json_lines(&again.out)[4], lines[4]);
+    // One message has a line, and no more.
+    let one = call(
+        &["try", &file, "--topic", "events", "--json"],
+        r#"{"id": "a", "n": 1, "items": []}"#,
+    );
+    assert_eq!(json_lines(&one.out).len(), 1);
+}
+
 #[test]
 fn try_says_what_is_wrong_with_its_call() {
     for (arguments, code, problem) in [
@@ -252,6 +468,25 @@ fn every_example_does_what_its_fixtures_say() {
     called.assert_code(0);
     assert_eq!(called.out.lines().count(), arguments.len() - 1, "{}", called.out);
     assert!(called.out.lines().all(|line| line.contains(": ok: ")), "{}", called.out);
+}
+
+/// Whoever copies one is not stopped by the first broken message.
+#[test]
+fn every_example_lets_rejected_messages_be_dead_letters() {
+    for example in examples() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&example);
+        let config = penstock::config::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
+        let RejectAction::DeadLetter { topic, .. } = &config.reject.action else {
+            panic!("{}: {:?}", example.display(), config.reject.action);
+        };
+        // With how to make its topic.
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            topic.ends_with(".dead") && text.contains("kafka-topics.sh"),
+            "{}",
+            example.display()
+        );
+    }
 }
 
 /// The profile and its fixtures in a folder of their own.

@@ -2120,7 +2120,7 @@ fn a_write_does_something() {
         &[(
             4,
             "route[0].write[0].tombstone",
-            "what a message with payload writes is not said",
+            "it does not say what a message with a payload writes",
             "\"delete\"",
             "delete = true",
         )],
@@ -2205,7 +2205,7 @@ fn touch_and_delete_stand_alone() {
         (
             5,
             "ttl",
-            "ttl = \"keep\" contradicts `touch`, which begins the record's life anew",
+            "ttl = \"keep\" contradicts `touch`, which restarts the record's life",
             "\"keep\"",
             "\"30d\"",
         ),
@@ -2243,7 +2243,7 @@ fn modes_agree_with_what_is_written() {
         &[("newer", "{ path = \"v\", bin = \"v\" }"), ("remove", "[\"a\"]")],
         "mode = \"create\"",
     );
-    let without = "`on_conflict` without a mode in which there are conflicts";
+    let without = "`on_conflict` has no effect: this mode has no conflicts";
     check_lines(&[
         (
             "bins = [\"x\"]\non_conflict = \"ignore\"",
@@ -2329,7 +2329,7 @@ fn a_ttl_on_create_has_a_ttl_and_a_record_to_create() {
             (
                 5,
                 "ttl_on",
-                "without a ttl of the write's own",
+                "the write has no ttl of its own",
                 "\"create\"",
                 "ttl = \"keep\"",
             ),
@@ -2339,7 +2339,7 @@ fn a_ttl_on_create_has_a_ttl_and_a_record_to_create() {
             (
                 6,
                 "ttl_on",
-                "without a ttl of the write's own",
+                "the write has no ttl of its own",
                 "\"create\"",
                 "ttl = \"keep\"",
             ),

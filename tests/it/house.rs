@@ -95,6 +95,40 @@ fn no_direct_dependency_is_an_async_runtime() {
     assert_none("async runtimes among the dependencies", &found);
 }
 
+/// `cargo run -- try …` in a fresh clone: there are two programs.
+#[test]
+fn cargo_run_runs_penstock() {
+    let text = read(&root().join("Cargo.toml"));
+    let manifest = DeTable::parse(&text).unwrap();
+    let package = manifest.get_ref().get("package").unwrap().get_ref().as_table().unwrap();
+    let default = package.get("default-run").and_then(|name| name.get_ref().as_str());
+    assert_eq!(default, Some("penstock"));
+    assert!(root().join("src/main.rs").exists());
+}
+
+/// Other features, or targets without the tests' dependencies, compile the library and all that it needs once more.
+#[test]
+fn release_builds_of_the_makefile_share_what_they_compile() {
+    let makefile = read(&root().join("Makefile"));
+    assert!(makefile.contains("SHARED := --locked --features sim\n"));
+    let builds =
+        |line: &&str| line.contains("$(CARGO) ") && ["--release", "$(FAST)"].iter().any(|how| line.contains(how));
+    let lines: Vec<&str> = makefile.lines().filter(builds).collect();
+    assert!(lines.len() > 8, "{lines:?}");
+    let needs_what_tests_need = |line: &str| {
+        ["--example ", "--test ", "--bench "]
+            .iter()
+            .any(|kind| line.contains(kind))
+    };
+    let is_shared = |line: &str| line.contains(" $(SHARED) ") && needs_what_tests_need(line);
+    let faults: Vec<String> = lines
+        .iter()
+        .filter(|line| !is_shared(line))
+        .map(ToString::to_string)
+        .collect();
+    assert_none("builds that share nothing with the others", &faults);
+}
+
 #[test]
 fn every_dependency_has_its_reason_on_the_line_above() {
     let text = read(&root().join("Cargo.toml"));

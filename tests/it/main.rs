@@ -35,6 +35,7 @@ mod kafka_faults;
 mod membership;
 mod pipeline;
 mod process;
+mod progress;
 mod publish;
 mod rejects;
 mod stopping;

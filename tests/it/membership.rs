@@ -400,7 +400,7 @@ fn a_member_without_partitions_waits_takes_over_and_stops_at_once() {
     let mut second = run_service(file.path());
     second.wait_for_line(&["progress", "partitions="]);
     if first.counters.partitions_assigned.get() == 1 {
-        second.wait_for_line(&["progress", "partitions=0", "state=no-partitions"]);
+        second.wait_for_line(&["progress", " lag=- ", "partitions=0", "state=no-partitions"]);
     }
     first.stop().assert(Exit::Stopped);
     stream.produce(100);

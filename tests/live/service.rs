@@ -176,6 +176,118 @@ fn only_committed_transactions_become_records_and_the_offsets_pass_the_aborted_o
     assert_eq!(service.stop().assert(Exit::Stopped).counters.messages_consumed.get(), 0);
 }
 
+/// What an open transaction keeps from being read is no lag, and no nothing either.
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn messages_behind_an_open_transaction_are_told_and_are_no_lag() {
+    let topic = topic("open-transaction", 2);
+    let producer: BaseProducer = client().set("transactional.id", unique("open")).create().unwrap();
+    let send_to = |partition: i32, n: i32| {
+        let payload = format!(r#"{{"id":"{partition}-{n}","key":"k","n":{n}}}"#);
+        send(&producer, &topic.name, partition, payload.as_bytes());
+    };
+    producer.init_transactions(DEADLINE).unwrap();
+    producer.begin_transaction().unwrap();
+    send_to(0, 0);
+    producer.commit_transaction(DEADLINE).unwrap();
+    producer.begin_transaction().unwrap();
+    for n in 1..=4 {
+        send_to(0, n);
+    }
+    for n in 1..=2 {
+        send_to(1, n);
+    }
+    producer.flush(DEADLINE).unwrap();
+
+    let sim = simulator();
+    let file = setup(&topic, sim.addr()).file();
+    let mut service = run_service(file.path());
+    service.wait_for_line(&[
+        "progress",
+        " written=1 ",
+        " lag=0 behind_open_transaction=6 ",
+        "state=ok",
+    ]);
+    producer.commit_transaction(DEADLINE).unwrap();
+    // The markers of both transactions are no messages.
+    let line = service.wait_for_line(&["progress", " written=7 ", " lag=0 partitions=2 "]);
+    assert!(!line.contains("behind_open_transaction"), "{line}");
+    service.signal("TERM");
+    service.end().assert_code(0);
+}
+
+/// A real broker says whom it counts.
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_process_that_follows_a_killed_one_names_the_members_that_its_group_counts() {
+    let topic = topic("killed", 1);
+    let sim = simulator();
+    let mut stream = Stream::new(&topic, 1);
+    stream.produce(10);
+    let setup = setup(&topic, sim.addr()).consumer("\"session.timeout.ms\" = 20000");
+    let file = setup.file();
+    let first = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
+    first.signal("KILL");
+    drop(first);
+    let mut second = run_service(file.path());
+    second.wait_for_line(&[
+        "WARN",
+        "kafka: the group has not given out its partitions",
+        "up to 20s (session.timeout.ms)",
+        "members=2 (this process among them: penstock at /",
+        ", penstock at /",
+        "group.instance.id",
+    ]);
+    stream.produce(10);
+    topic.wait_committed(&setup.group, &stream.ends());
+    second.signal("TERM");
+    second.end().assert_code(0);
+    // Alone and from the beginning a member waits for nobody.
+    let mut third = run_service(file.path());
+    third.wait_for_line(&["progress", "partitions=1", "state=ok"]);
+    third.signal("TERM");
+    let ended = third.end();
+    ended.assert_code(0);
+    assert!(!ended.output.contains("has not given out"), "{}", ended.output);
+}
+
+/// The next generation's protocol answers at once, and does not say why it gives nothing.
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_member_of_the_consumer_protocol_without_partitions_says_what_it_may_be_waiting_for() {
+    let topic = topic("spare-848", 1);
+    let sim = simulator();
+    let mut stream = Stream::new(&topic, 1);
+    stream.produce(10);
+    let setup = setup(&topic, sim.addr()).consumer("\"group.protocol\" = \"consumer\"");
+    let file = setup.file();
+    let mut first = run_service(file.path());
+    topic.wait_committed(&setup.group, &stream.ends());
+    let mut second = run_service(file.path());
+    second.wait_for_line(&[
+        "INFO",
+        "kafka: the group has given this process no partition",
+        "as many other members as partitions",
+        "still counts a member that is gone",
+        "group.consumer.session.timeout.ms",
+        "waited=1",
+    ]);
+    for member in [&mut first, &mut second] {
+        member.signal("TERM");
+        let ended = member.end();
+        ended.assert_code(0);
+        // One that has its partition has nothing to say.
+        let said = ended.output.contains("has given this process no partition");
+        assert_eq!(
+            said,
+            !ended.output.contains("kafka: assigned partitions=1"),
+            "{}",
+            ended.output
+        );
+    }
+}
+
 /// Raised when dropped, so that whoever waits for it ends with a test that fails.
 struct Enough<'a>(&'a AtomicBool);
 

@@ -21,10 +21,10 @@ pub fn check(setup: &Setup) -> Exited {
 }
 
 /// # Panics
-/// Unless a line holds all of these.
+/// Unless a finding holds all of these: its line, and the one below it with the cure.
 pub fn assert_line(exited: &Exited, parts: &[&str]) {
-    let found = exited
-        .output
+    let findings = exited.output.replace("\n        cure: ", " cure: ");
+    let found = findings
         .lines()
         .any(|line| parts.iter().all(|part| line.contains(part)));
     assert!(found, "no line with {parts:?} in:\n{}", exited.output);
@@ -53,11 +53,14 @@ pub fn the_newest_messages_of_a_topic_are_tried(kafka: &Kafka) {
         .arg(file.path())
         .args(["--from-topic", "7", "--json"]));
     exited.assert_code(0);
-    let lines: Vec<serde_json::Value> = exited
+    let mut lines: Vec<serde_json::Value> = exited
         .output
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
+    let totals = lines.pop().unwrap();
+    assert_eq!(totals["totals"]["kept"], 7, "{}", exited.output);
+    assert_eq!(totals["totals"]["rules"][0]["records"], 7, "{}", exited.output);
     assert_eq!(lines.len(), 7, "{}", exited.output);
     for line in &lines {
         assert!(line["message"]["offset"].as_i64().unwrap() >= 13, "{line}");

@@ -11,6 +11,7 @@ use super::compile::{
     ActionRule, BinRule, CompiledWrite, MissingRule, NameRule, NamedTargets, OperationKindRule, OperationRule,
     PartRule, PastRule, Place, Rule, TargetRule, TtlRule, TypedRule, WhenRule,
 };
+use super::tally::{RuleKind, Tally};
 use super::time::{self, Life};
 use super::{Message, Reason, Rejection};
 use crate::config::model::{As, LongNames, Mode, TimeUnit};
@@ -31,6 +32,8 @@ pub(super) struct Context<'c, 'm> {
     pub key_fields: Option<&'c Fields<'m>>,
     pub header_names: &'m [String],
     pub now_ms: i64,
+    /// Counts what the conditions say; nobody, in a running service.
+    pub tally: Option<&'c Tally>,
 }
 
 /// One element of `each`.
@@ -54,7 +57,11 @@ impl<'m> Context<'_, 'm> {
         if !self.can_judge(&when.condition) {
             return Ok(true);
         }
-        match when.condition.holds(&self.facts(element)) {
+        let holds = when.condition.holds(&self.facts(element));
+        if let Some(tally) = self.tally {
+            tally.judged(RuleKind::When, &when.condition, holds.as_ref().ok().copied());
+        }
+        match holds {
             Err(_) if when.error_is_false => {
                 output.condition_errors_ignored += 1;
                 Ok(false)
@@ -67,7 +74,11 @@ impl<'m> Context<'_, 'm> {
     /// Rejects a message that does not fulfil what its route requires.
     pub fn require(&self, conditions: &[judge::Rule]) -> Result<(), Rejection> {
         for condition in conditions.iter().filter(|each| self.can_judge(each)) {
-            match condition.holds(&self.facts(None)) {
+            let holds = condition.holds(&self.facts(None));
+            if let Some(tally) = self.tally {
+                tally.judged(RuleKind::Require, condition, holds.as_ref().ok().copied());
+            }
+            match holds {
                 Ok(true) => {}
                 Ok(false) => {
                     let (written, line) = (condition.written(), condition.line());

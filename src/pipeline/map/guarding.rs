@@ -22,9 +22,9 @@ impl GuardReason {
     pub fn as_str(self) -> &'static str {
         match self {
             GuardReason::AskedFor => "guard = true",
-            GuardReason::Replay => "applied twice, it would show",
-            GuardReason::Conflict => "applied twice, it would conflict with itself",
-            GuardReason::Past => "come again after the end of its life, it would delete newer data",
+            GuardReason::Replay => "not idempotent",
+            GuardReason::Conflict => "not idempotent: a repeat conflicts with itself",
+            GuardReason::Past => "not idempotent: a repeat after the end of the record's life deletes newer data",
             GuardReason::Company => "another write of the topic guards records of this set",
         }
     }

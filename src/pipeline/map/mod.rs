@@ -13,6 +13,8 @@ mod guarding;
 mod compile;
 mod eval;
 mod publishing;
+// What each rule made of the messages, for `penstock try`.
+pub mod tally;
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -26,6 +28,7 @@ use crate::processor::Processor;
 pub use compile::CompileError;
 use compile::{CompiledRoute, CompiledWrite, EachRule};
 pub use guarding::GuardReason;
+use tally::{RuleKind, Tally};
 
 /// One message as the stages see it: Kafka's words, borrowed.
 #[derive(Debug, Clone)]
@@ -235,7 +238,14 @@ impl TopicMapping {
         })
     }
 
-    fn apply<'m>(&'m self, message: &Message<'m>, now_ms: i64, output: &mut Output<'m>) -> Result<Verdict, Rejection> {
+    /// `tally`: counts what each rule says, for whoever wants to know.
+    fn apply<'m>(
+        &'m self,
+        message: &Message<'m>,
+        now_ms: i64,
+        output: &mut Output<'m>,
+        tally: Option<&Tally>,
+    ) -> Result<Verdict, Rejection> {
         let text = match (message.payload, self.format) {
             (None, _) => {
                 if let Some(line) = self.routes.iter().find_map(CompiledRoute::rejects_tombstones) {
@@ -262,6 +272,7 @@ impl TopicMapping {
             key_fields: None,
             header_names: &self.header_names,
             now_ms,
+            tally,
         };
         let is_tombstone = message.payload.is_none();
         let (mut is_taken, mut is_left) = (false, false);
@@ -276,6 +287,7 @@ impl TopicMapping {
             }
             context.key_fields = key_fields.get().and_then(Option::as_ref);
             for write in &route.writes {
+                let rows_before = output.rows.len();
                 let taken = match &write.each {
                     _ if is_tombstone => {
                         let passes = context.passes(write.when.as_ref(), None, output)?;
@@ -293,12 +305,19 @@ impl TopicMapping {
                     }
                     Some(each) => self.apply_each(&context, write, each, output)?,
                 };
+                if let Some(tally) = tally {
+                    tally.made(RuleKind::Write, write.rules.line, output.rows.len() - rows_before);
+                }
                 (is_taken, is_left) = (is_taken || taken, is_left || !taken);
             }
             for publish in &route.publishes {
+                let before = output.publications.len();
                 let passes = context.passes(publish.when.as_ref(), None, output)?;
                 if passes && (!is_tombstone || publish.tombstone == Tombstone::Delete) {
                     context.publication(publish, output)?;
+                }
+                if let Some(tally) = tally {
+                    tally.made(RuleKind::Publish, publish.line, output.publications.len() - before);
                 }
                 (is_taken, is_left) = (is_taken || passes, is_left || !passes);
             }
@@ -391,7 +410,7 @@ impl Processor for TopicMapping {
         now_ms: i64,
         output: &mut Output<'m>,
     ) -> Result<Verdict, Rejection> {
-        let result = self.apply(message, now_ms, output);
+        let result = self.apply(message, now_ms, output, None);
         if result.is_err() {
             output.take_back();
         }
