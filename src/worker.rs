@@ -42,7 +42,7 @@ use crate::pipeline::map::Rejection;
 use crate::pipeline::publish::Publisher;
 use crate::pipeline::write::RowWriter;
 use crate::pressure::Pressure;
-use crate::processor::{Processor, Processors};
+use crate::processor::{Checked, TopicProcessor};
 use crate::rebalance::Progress;
 use crate::rejects::Rejects;
 use crate::shutdown::{Stop, StopKind};
@@ -75,7 +75,7 @@ pub struct Shared {
     /// As configured: what a person is told to ask.
     pub brokers: String,
     pub guard_epoch: u32,
-    pub processors: Processors,
+    pub processors: Checked,
     pub writer: Arc<dyn RowWriter + Send + Sync>,
     pub pressure: Arc<Pressure>,
     pub counters: Arc<Counters>,
@@ -219,7 +219,7 @@ struct Worker<'w> {
     partition: &'w Partition,
     /// Goes with each offset that is committed.
     offset_tag: String,
-    processor: &'w dyn Processor,
+    processor: &'w TopicProcessor,
     /// Of the topic that bears this name now; made before the first batch.
     guard: Guard,
     topic_id: TopicId,
