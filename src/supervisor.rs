@@ -228,6 +228,7 @@ fn start(
         counters: counters.clone(),
         topic_ids: topic_ids.clone(),
         offset_gone: config.kafka.offset_gone,
+        kafka: config.kafka.clone(),
         reject: config.reject.action.clone(),
         rejects: rejects.clone(),
         publisher: producer.clone().map(|producer| producer as Arc<dyn Publisher>),

@@ -16,6 +16,8 @@ mod batch;
 mod pending;
 // Commits, and a log that does not go on as it should.
 mod offsets;
+mod epochs;
+mod gone;
 // What a person is told of a partition that is held.
 mod held;
 
@@ -29,10 +31,11 @@ use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 
+use crate::broker::epoch;
 use crate::broker::origin::{self, From, NoOrigin, Start};
 use crate::broker::topic_ids::{TopicId, TopicIds};
 use crate::broker::{Consumer, Context, Partition};
-use crate::config::model::{OffsetGone, RejectAction};
+use crate::config::model::{Kafka, OffsetGone, RejectAction};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory::MemoryPlan;
@@ -47,6 +50,7 @@ use crate::rebalance::Progress;
 use crate::rejects::Rejects;
 use crate::shutdown::{Stop, StopKind};
 use batch::Broken;
+use epochs::Epochs;
 use fetching::Fetching;
 use offsets::Commit;
 use pending::Pending;
@@ -81,6 +85,8 @@ pub struct Shared {
     pub counters: Arc<Counters>,
     pub topic_ids: Arc<TopicIds>,
     pub offset_gone: OffsetGone,
+    /// How Kafka is reached: where a log was cut is asked with a client of its own.
+    pub kafka: Kafka,
     /// What becomes of a rejected message.
     pub reject: RejectAction,
     pub rejects: Arc<Rejects>,
@@ -183,6 +189,10 @@ pub fn run(
             From::Oldest => None,
         },
         tracker: start.begin.map_or_else(OffsetTracker::new, OffsetTracker::starting_at),
+        epochs: match start.from {
+            From::Offset(offset) => Epochs::starting_at(offset, start.epoch),
+            From::Oldest => Epochs::default(),
+        },
         last_commit: Instant::now(),
         held: false,
         fetching: Fetching::new(shared, consumer, partition, progress),
@@ -228,6 +238,7 @@ struct Worker<'w> {
     stop: &'w Stop,
     progress: &'w Progress,
     tracker: OffsetTracker,
+    epochs: Epochs,
     last_commit: Instant,
     held: bool,
     fetching: Fetching<'w>,
@@ -263,6 +274,7 @@ impl<'w> Worker<'w> {
             Err(NoOrigin::Former) => {
                 // What is known of its offsets is of another log.
                 (self.tracker, self.begun_at) = (OffsetTracker::new(), None);
+                self.epochs = Epochs::default();
                 Err(match self.log_ends() {
                     Ok((oldest, _)) => self.again(oldest),
                     Err(end) => end,
@@ -388,6 +400,7 @@ impl<'w> Worker<'w> {
                     self.went_back(message.offset());
                     self.progress.set_next(message.offset());
                     (self.tracker, self.begun_at) = (OffsetTracker::new(), Some(message.offset()));
+                    self.epochs = Epochs::default();
                     self.carried = Some(message);
                 }
                 Some(Ok(message)) => {
@@ -405,6 +418,8 @@ impl<'w> Worker<'w> {
                 }
             }
         }
+        self.epochs
+            .handed_over(messages, |message| message.offset(), epoch::of_message);
         self.fetching.took(bytes as u64);
         self.shared.counters.messages_consumed.add(messages.len() as u64);
         self.shared.counters.messages_in_hand.add(signed(messages.len()));

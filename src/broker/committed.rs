@@ -13,7 +13,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::{Consumer, Partition};
+use super::{Consumer, Partition, epoch};
 use crate::shutdown::Stop;
 
 /// Each request.
@@ -31,6 +31,8 @@ pub struct Committed {
     pub offset: i64,
     /// What was committed with it.
     pub tag: String,
+    /// The leader epoch of the message before it, where it was committed with it.
+    pub epoch: Option<i32>,
 }
 
 /// The group's offsets of these partitions; those without one are left out. `None`: told to stop.
@@ -82,7 +84,8 @@ fn ask(consumer: &Consumer, partitions: &[Partition]) -> KafkaResult<HashMap<Par
         list.add_partition(&partition.topic, partition.number);
     }
     let mut committed = HashMap::new();
-    for element in consumer.committed_offsets(list, TIMEOUT)?.elements() {
+    let found = consumer.committed_offsets(list, TIMEOUT)?;
+    for (element, epoch) in found.elements().iter().zip(epoch::of_list(&found)) {
         element.error()?;
         if let Offset::Offset(offset) = element.offset() {
             let partition = Partition {
@@ -90,7 +93,7 @@ fn ask(consumer: &Consumer, partitions: &[Partition]) -> KafkaResult<HashMap<Par
                 number: element.partition(),
             };
             let tag = element.metadata().to_owned();
-            committed.insert(partition, Committed { offset, tag });
+            committed.insert(partition, Committed { offset, tag, epoch });
         }
     }
     Ok(committed)

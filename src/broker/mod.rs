@@ -7,6 +7,8 @@ pub mod client_errors;
 pub mod commits;
 pub mod committed;
 pub mod context;
+pub mod cut;
+pub mod epoch;
 pub mod latest;
 pub mod origin;
 pub mod newest;

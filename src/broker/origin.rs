@@ -58,6 +58,8 @@ pub struct Start {
     pub begin: Option<i64>,
     /// What was committed with the group's offset.
     pub tag: String,
+    /// The leader epoch of the message before it, where it is known.
+    pub epoch: Option<i32>,
     /// The topic's id as it was last read before anything was fetched for this worker.
     pub topic_id: Option<TopicId>,
 }
@@ -69,6 +71,7 @@ impl Start {
             from: committed.map_or(From::Oldest, |committed| From::Offset(committed.offset)),
             begin: None,
             tag: committed.map_or_else(String::new, |committed| committed.tag.clone()),
+            epoch: committed.and_then(|committed| committed.epoch),
             topic_id,
         }
     }
@@ -82,6 +85,7 @@ impl Start {
                 From::Oldest => None,
             },
             tag: String::new(),
+            epoch: None,
             topic_id,
         }
     }

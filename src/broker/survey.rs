@@ -20,11 +20,11 @@ use rdkafka::metadata::{MetadataBroker, MetadataPartition};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::committed::Committed;
-use super::connection_config;
 use super::context::log_librdkafka;
 use super::origin::tagged_topic;
 use super::probe::ProbeError;
 use super::topic_ids::{Owned, TopicId};
+use super::{connection_config, epoch};
 use crate::config::model::Kafka;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -270,12 +270,14 @@ fn partitions(client: &Client, topics: &[TopicSurvey]) -> Result<Vec<PartitionSu
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for element in client.committed_offsets(list, REQUEST_TIMEOUT)?.elements() {
+    let asked = client.committed_offsets(list, REQUEST_TIMEOUT)?;
+    for (element, epoch) in asked.elements().iter().zip(epoch::of_list(&asked)) {
         element.error()?;
         let committed = match element.offset() {
             Offset::Offset(offset) => Some(Committed {
                 offset,
                 tag: element.metadata().to_owned(),
+                epoch,
             }),
             _ => None,
         };

@@ -28,7 +28,9 @@ mod write_property;
 
 // The whole service.
 mod membership;
+mod gone;
 mod pipeline;
+mod processors;
 mod process;
 mod publish;
 mod rejects;

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use penstock::config;
 use penstock::ops::counters::Counters;
 use penstock::ops::exit::Exit;
+use penstock::processor::Processors;
 use penstock::shutdown::{Stop, StopKind};
 use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
 use penstock::supervisor;
@@ -33,7 +34,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::bindings::{
     rd_kafka_handle_mock_cluster, rd_kafka_mock_broker_push_request_error_rtts,
-    rd_kafka_mock_group_initial_rebalance_delay_ms,
+    rd_kafka_mock_group_initial_rebalance_delay_ms, rd_kafka_mock_set_apiversion,
 };
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -194,6 +195,20 @@ impl Kafka {
             .mock_cluster()
             .unwrap()
             .request_errors(RDKafkaApiKey::OffsetFetch, &errors);
+    }
+
+    /// The mock broker answers as one that keeps no leader epochs with committed offsets. (It always says that they have the
+    /// partition's present one, otherwise.)
+    pub fn forget_committed_epochs(&self) {
+        /// The last version of OffsetFetch whose answers have none.
+        const VERSION_MAX: i16 = 4;
+        let mock = self.mock.as_ref().expect("a mock broker");
+        // SAFETY: the client lives in this scope, and was created with a mock cluster.
+        let cluster = unsafe { rd_kafka_handle_mock_cluster(mock.client().native_ptr()) };
+        let key = RDKafkaApiKey::OffsetFetch as i16;
+        // SAFETY: the cluster is that of the living client.
+        let code = unsafe { rd_kafka_mock_set_apiversion(cluster, key, 0, VERSION_MAX) };
+        assert_eq!(code, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
     }
 
     /// The mock broker has given this member up, and says so at its next heartbeat.
@@ -765,6 +780,11 @@ pub struct Service {
 
 impl Service {
     pub fn start(setup: &Setup) -> Service {
+        Self::start_with(setup, None)
+    }
+
+    /// The same with rules in code, if there are some.
+    pub fn start_with(setup: &Setup, processors: Option<Processors>) -> Service {
         // Shown with a test that fails.
         let _ = env_logger::builder()
             .is_test(true)
@@ -777,7 +797,10 @@ impl Service {
             let (counters, stop) = (counters.clone(), stop.clone());
             thread::Builder::new()
                 .name("service".into())
-                .spawn(move || supervisor::run(&config, &stop, &counters))
+                .spawn(move || match processors {
+                    None => supervisor::run(&config, &stop, &counters),
+                    Some(processors) => supervisor::run_with(&config, &processors, &stop, &counters),
+                })
         };
         Service {
             counters,
