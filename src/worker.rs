@@ -201,6 +201,10 @@ pub fn run(
         unreadable: None,
         gone: false,
         fetch_warned: None,
+        unverified: match start.from {
+            From::Offset(_) => start.epoch,
+            From::Oldest => None,
+        },
         consecutive_rejects: 0,
     };
     if let Some(offset) = worker.next() {
@@ -250,6 +254,8 @@ struct Worker<'w> {
     /// The offset that is next is not in the log, and librdkafka has ended fetching.
     gone: bool,
     fetch_warned: Option<Instant>,
+    /// The epoch of what was read before `begun_at`, until the first message shows that it is of the same leader.
+    unverified: Option<i32>,
     /// The last so many messages were rejected.
     consecutive_rejects: u32,
 }
@@ -403,6 +409,8 @@ impl<'w> Worker<'w> {
                     self.epochs = Epochs::default();
                     self.carried = Some(message);
                 }
+                // It is not taken: it comes again, if the log is the one that was read.
+                Some(Ok(message)) if self.is_of_another_leader(&message) && self.verify() => break,
                 Some(Ok(message)) => {
                     bytes += message.payload_len() + message.key_len();
                     self.tracker.handed_over(message.offset());

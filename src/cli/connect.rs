@@ -2,6 +2,8 @@
 //!
 //! Asks only: joins no group, commits, produces and writes nothing. What only a write can show is said to be open.
 
+mod counted;
+
 use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +60,7 @@ pub(super) fn connect(config: &Config) -> Exit {
     let store = aerospike(config, &writes, timeout, &mut report);
     if let (Some(kafka), Some(store)) = (&kafka, &store) {
         applied(config, &mapping, kafka, store, &mut report);
+        counted::counted(config, &mapping, kafka, store, &mut report);
     }
     report.end()
 }

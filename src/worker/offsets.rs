@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use log::{debug, error, trace, warn};
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::gone::{Case, Found, decide};
@@ -20,6 +20,8 @@ use crate::shutdown::StopKind;
 /// So often where a log was cut is looked for, and the pause between.
 const CUT_ATTEMPTS: u32 = 3;
 const CUT_PAUSE: Duration = Duration::from_secs(1);
+/// librdkafka's own threads answer.
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) enum Commit {
     NotDue,
@@ -123,6 +125,49 @@ impl Worker<'_> {
                 Offset::Offset(offset) => Some(offset),
                 _ => None,
             })
+    }
+
+    /// Whether the first message that comes was written by a later leader than what was read before it.
+    pub(super) fn is_of_another_leader(&mut self, first: &BorrowedMessage<'_>) -> bool {
+        let Some(before) = self.unverified.take() else {
+            return false;
+        };
+        let is_later = epoch::of_message(first).is_some_and(|of| of > before);
+        if is_later {
+            self.unverified = Some(before);
+        }
+        is_later
+    }
+
+    /// Has librdkafka ask the brokers whether the log has what was read before the first message, by its epoch: it may have
+    /// been cut while nobody read it, and have grown past the group's offset since. librdkafka asks by itself only when
+    /// the leader changes while it fetches. If it was cut, the offset is gone (`offset_gone`). `false`: it is not asked.
+    pub(super) fn verify(&mut self) -> bool {
+        let (Some(epoch), Some(begun_at)) = (self.unverified.take(), self.begun_at) else {
+            return false;
+        };
+        let partition = self.partition;
+        let mut begin = TopicPartitionList::with_capacity(1);
+        let sought = begin
+            .add_partition_offset(&partition.topic, partition.number, Offset::Offset(begun_at))
+            .and_then(|()| {
+                epoch::set(&mut begin, epoch);
+                self.consumer.seek_partitions(begin, VERIFY_TIMEOUT)
+            })
+            .and_then(|list| list.elements().iter().try_for_each(|element| element.error()));
+        match sought {
+            Ok(()) => {
+                debug!("kafka: a new leader, the log is verified {partition} offset={begun_at} epoch={epoch}");
+                true
+            }
+            Err(error) => {
+                warn!(
+                    "kafka: whether the log was cut below the group's offset is not verified {partition} \
+                     offset={begun_at} error=\"{error}\""
+                );
+                false
+            }
+        }
     }
 
     /// A truncated log gives offsets anew, to other messages; guards know messages by their offsets.

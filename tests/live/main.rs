@@ -7,6 +7,7 @@
 mod support;
 
 mod connect;
+mod cut;
 mod members;
 mod producer;
 mod publish;

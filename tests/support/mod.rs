@@ -117,7 +117,15 @@ impl Kafka {
     pub fn real() -> Kafka {
         let brokers =
             std::env::var("KAFKA_BROKERS").expect("KAFKA_BROKERS is not set: run the test by its make target");
-        Kafka { brokers, mock: None }
+        Self::at(&brokers)
+    }
+
+    /// One that a test started.
+    pub fn at(brokers: &str) -> Kafka {
+        Kafka {
+            brokers: brokers.to_owned(),
+            mock: None,
+        }
     }
 
     pub fn client(&self) -> ClientConfig {
