@@ -1,3 +1,5 @@
+//! What processors say of themselves, and what their code can reach.
+
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::*;

@@ -7,9 +7,10 @@ use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Kafka, Records as _, Service, Setup, Topic, sent, simulator, wait_until};
+use crate::support::{DEADLINE, Kafka, Records as _, Service, Setup, Topic, send, simulator, wait_until};
 use penstock::broker::epoch;
 use penstock::ops::exit::Exit;
+use rdkafka::producer::{BaseProducer, Producer as _};
 use tempfile::TempDir;
 
 struct Broker {
@@ -79,12 +80,11 @@ fn script(dir: &Path, arguments: &[&str]) -> String {
 fn cut(file: &Path, offset: i64) {
     let bytes = fs::read(file).unwrap();
     let mut at = 0;
-    loop {
+    while at < bytes.len() {
         let first = i64::from_be_bytes(bytes[at..at + 8].try_into().unwrap());
-        if first == offset {
+        if first >= offset {
             break;
         }
-        assert!(first < offset, "no batch begins at {offset}");
         let length = i32::from_be_bytes(bytes[at + 8..at + 12].try_into().unwrap());
         at += 12 + usize::try_from(length).unwrap();
     }
@@ -94,10 +94,13 @@ fn cut(file: &Path, offset: i64) {
 
 /// So many messages, each a batch of its own, with ids that begin so.
 fn produce(topic: &Topic, prefix: &str, messages: usize) {
+    let mut client = topic.client.clone();
+    let producer: BaseProducer = client.set("batch.num.messages", "1").create().unwrap();
     for n in 0..messages {
         let payload = format!(r#"{{"id":"{prefix}{n}","key":"k","n":{n}}}"#);
-        topic.produce(0, &[sent("k", &payload)]);
+        send(&producer, &topic.name, 0, payload.as_bytes());
     }
+    producer.flush(DEADLINE).unwrap();
 }
 
 fn written(sim: &penstock::sim::Simulator, prefix: &str, messages: usize) -> usize {
@@ -145,12 +148,6 @@ fn where_a_log_was_cut_reading_goes_on_exactly_there() {
         "what was read before was written again"
     );
 
-    // Cut below the group's offset, 70.
-    broker.cut(&topic, 60);
-    produce(&topic, "d", 5);
-    let ended = Service::run_to_the_ends_of(&topic, &setup);
-    assert_eq!((ended.counters.messages_written.get(), written(&sim, "d", 5)), (5, 5));
-
     // While it is read.
     let service = Service::start(&setup);
     service.wait_for("the partition", |counters| counters.partitions_assigned.get() == 1);
@@ -173,5 +170,5 @@ fn where_a_log_was_cut_reading_goes_on_exactly_there() {
     ended.assert(Exit::Rejected);
     assert_eq!(topic.committed(&setup.group), [Some(1000)]);
     let ended = Service::run_to_the_ends_of(&topic, &setup.clone().kafka("offset_gone = \"earliest\""));
-    assert_eq!(ended.counters.messages_written.get(), 82);
+    assert_eq!(ended.counters.messages_written.get(), 82, "not all that is there");
 }

@@ -1,3 +1,5 @@
+//! Everything that code can ask for and cannot be done, by a table.
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
