@@ -189,10 +189,7 @@ pub fn run(
             From::Oldest => None,
         },
         tracker: start.begin.map_or_else(OffsetTracker::new, OffsetTracker::starting_at),
-        epochs: match start.from {
-            From::Offset(offset) => Epochs::starting_at(offset, start.epoch),
-            From::Oldest => Epochs::default(),
-        },
+        epochs: Epochs::default(),
         last_commit: Instant::now(),
         held: false,
         fetching: Fetching::new(shared, consumer, partition, progress),
@@ -201,10 +198,7 @@ pub fn run(
         unreadable: None,
         gone: false,
         fetch_warned: None,
-        unverified: match start.from {
-            From::Offset(_) => start.epoch,
-            From::Oldest => None,
-        },
+        unverified: None,
         consecutive_rejects: 0,
     };
     if let Some(offset) = worker.next() {
@@ -268,6 +262,10 @@ impl<'w> Worker<'w> {
                 self.topic_id = origin.topic_id;
                 self.guard = guard(self.shared, self.partition, origin.topic_id);
                 self.offset_tag = origin.tag;
+                if let Some(offset) = self.begun_at {
+                    self.epochs = Epochs::starting_at(offset, origin.epoch);
+                    self.unverified = origin.epoch;
+                }
                 debug!(
                     "worker: begins {} from={} topic_id={} guard={}",
                     self.partition,
@@ -280,7 +278,6 @@ impl<'w> Worker<'w> {
             Err(NoOrigin::Former) => {
                 // What is known of its offsets is of another log.
                 (self.tracker, self.begun_at) = (OffsetTracker::new(), None);
-                self.epochs = Epochs::default();
                 Err(match self.log_ends() {
                     Ok((oldest, _)) => self.again(oldest),
                     Err(end) => end,
@@ -427,7 +424,7 @@ impl<'w> Worker<'w> {
             }
         }
         self.epochs
-            .handed_over(messages, |message| message.offset(), epoch::of_message);
+            .handed_over(messages, BorrowedMessage::offset, epoch::of_message);
         self.fetching.took(bytes as u64);
         self.shared.counters.messages_consumed.add(messages.len() as u64);
         self.shared.counters.messages_in_hand.add(signed(messages.len()));

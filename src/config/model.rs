@@ -3,6 +3,7 @@
 //! Plain data, compiled into numbered fields by [`crate::pipeline::map`]. Nothing here reads a file or talks
 //! to a service.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,6 +132,23 @@ impl Default for OffsetGone {
             below: BelowLog::Earliest,
             beyond: BeyondLog::Resume,
         }
+    }
+}
+
+impl fmt::Display for OffsetGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let below = match self.below {
+            BelowLog::Earliest => "earliest",
+            BelowLog::End => "end",
+            BelowLog::Stop => "stop",
+        };
+        let beyond = match self.beyond {
+            BeyondLog::Resume => "resume",
+            BeyondLog::Earliest => "earliest",
+            BeyondLog::End => "end",
+            BeyondLog::Stop => "stop",
+        };
+        write!(f, "below:{below},beyond:{beyond}")
     }
 }
 

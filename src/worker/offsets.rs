@@ -154,7 +154,12 @@ impl Worker<'_> {
                 epoch::set(&mut begin, epoch);
                 self.consumer.seek_partitions(begin, VERIFY_TIMEOUT)
             })
-            .and_then(|list| list.elements().iter().try_for_each(|element| element.error()));
+            .and_then(|list| {
+                for element in list.elements() {
+                    element.error()?;
+                }
+                Ok(())
+            });
         match sought {
             Ok(()) => {
                 debug!("kafka: a new leader, the log is verified {partition} offset={begun_at} epoch={epoch}");

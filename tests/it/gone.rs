@@ -3,6 +3,7 @@
 
 use crate::support::process::{SimProgram, run_service};
 use crate::support::{Kafka, Records as _, Service, Setup, Stream, Topic, simulator};
+use penstock::config;
 use penstock::ops::exit::Exit;
 
 const COUNTED: &str = r#"
@@ -12,6 +13,55 @@ const COUNTED: &str = r#"
   key = "key"
   add = { n = 1 }
 "#;
+
+/// What a file's line says, as the log of `run` tells it.
+fn said(line: &str) -> Result<String, String> {
+    let text = format!(
+        "[kafka]\nbrokers = \"k\"\ntopics = [\"t\"]\n{line}\n[aerospike]\nhosts = \"a\"\nnamespace = \"n\"\n\
+         [[route]]\n[[route.write]]\nkey = \"id\"\nbins = [\"n\"]\n"
+    );
+    config::parse(&text, "test.toml")
+        .map(|config| config.kafka.offset_gone.to_string())
+        .map_err(|faults| faults.to_string())
+}
+
+#[test]
+fn one_word_is_for_both_cases_and_a_table_has_one_for_each() {
+    for (line, expected) in [
+        ("", "below:earliest,beyond:resume"),
+        ("offset_gone = \"earliest\"", "below:earliest,beyond:earliest"),
+        ("offset_gone = \"end\"", "below:end,beyond:end"),
+        ("offset_gone = \"stop\"", "below:stop,beyond:stop"),
+        ("offset_gone = {}", "below:earliest,beyond:resume"),
+        ("offset_gone = { below = \"stop\" }", "below:stop,beyond:resume"),
+        ("offset_gone.beyond = \"end\"", "below:earliest,beyond:end"),
+        (
+            "[kafka.offset_gone]\nbelow = \"end\"\nbeyond = \"resume\"",
+            "below:end,beyond:resume",
+        ),
+    ] {
+        assert_eq!(said(line).as_deref(), Ok(expected), "{line}");
+    }
+    for (line, told) in [
+        (
+            "offset_gone = \"resume\"",
+            "write \"earliest\", \"end\" or \"stop\" for both cases",
+        ),
+        ("offset_gone = \"latest\"", "is none of the values it can have"),
+        ("offset_gone = 1", "expected a string or a table"),
+        ("offset_gone = [\"stop\"]", "expected a string or a table"),
+        (
+            "offset_gone = { below = \"resume\" }",
+            "write \"earliest\" or \"end\" or \"stop\"",
+        ),
+        ("offset_gone = { beyond = 1 }", "expected a string"),
+        ("offset_gone = { above = \"end\" }", "above"),
+    ] {
+        let faults = said(line).unwrap_err();
+        assert!(faults.contains(told), "{line}: {faults}");
+        assert!(faults.contains("offset_gone"), "{line}: {faults}");
+    }
+}
 
 /// A topic with 50 messages, and an offset of the group beyond them.
 fn beyond(kafka: &Kafka, hosts: impl ToString) -> (Topic, Stream, Setup) {
