@@ -4,6 +4,13 @@ CARGO ?= cargo
 # Passed on to the demo: make demo ARGS="--messages 1000000"
 ARGS ?=
 
+# The Cargo profile of the tests, of clippy and of the documentation; and of what is measured or runs for minutes.
+PROFILE ?= dev
+FAST ?= release
+# Tests of one program that run at once. Most of them wait most of the time.
+TEST_THREADS ?= 8
+LIVE_THREADS ?= 4
+
 .DEFAULT_GOAL := help
 
 # What needs clean-up (a broker) is a script with a trap. Whatever runs beside a broker is compiled before it starts.
@@ -31,47 +38,50 @@ demo-kafka: setup ## the same with a real Kafka broker, started and stopped here
 
 .PHONY: test
 test: setup ## all tests that need no service
-	$(CARGO) test --locked --features sim
+	$(CARGO) test --locked --profile $(PROFILE) --features sim -- --test-threads=$(TEST_THREADS)
 
 .PHONY: test-kafka
 test-kafka: setup ## the tests against a real Kafka broker, started and stopped here
-	$(CARGO) test --locked --features sim --test live --no-run
-	@scripts/with-kafka.sh $(CARGO) test --locked --features sim --test live -- --ignored
+	$(CARGO) test --locked --profile $(PROFILE) --features sim --test live --no-run
+	@scripts/with-kafka.sh $(CARGO) test --locked --profile $(PROFILE) --features sim --test live -- \
+		--ignored --test-threads=$(LIVE_THREADS)
 
 .PHONY: test-exactly-once
 test-exactly-once: setup ## counters stay exact: 20 kills, lost and late answers, refused rows (shorter: MESSAGES=60000 KILLS=4)
-	$(CARGO) test --release --locked --features sim --test scenarios --no-run
-	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test scenarios -- \
+	$(CARGO) test --locked --profile $(FAST) --features sim --test scenarios --no-run
+	@scripts/with-kafka.sh $(CARGO) test --locked --profile $(FAST) --features sim --test scenarios -- \
 		--ignored --nocapture --test-threads=1 exactly_once::
 
 .PHONY: test-order
 test-order: setup ## records end with their last message, or greatest version: racing rows, row errors (shorter: MESSAGES=20000)
-	$(CARGO) test --release --locked --features sim --test scenarios --no-run
-	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test scenarios -- \
+	$(CARGO) test --locked --profile $(FAST) --features sim --test scenarios --no-run
+	@scripts/with-kafka.sh $(CARGO) test --locked --profile $(FAST) --features sim --test scenarios -- \
 		--ignored --nocapture --test-threads=1 order::
 
 # Shorter, and only what CI runs. What of it: all scenarios, or those of the named modules of tests/scenarios/chaos.
 ifdef SHORT
 test-chaos: export KILLS := $(or $(KILLS),10)
 test-chaos: export MEMBERS_S := $(or $(MEMBERS_S),20)
+CHAOS_THREADS ?= 3
 ONLY ?= kills:: members:: frozen:: silence::
 endif
 ONLY ?= chaos::
+CHAOS_THREADS ?= 1
 
 .PHONY: test-chaos
 test-chaos: setup ## members killed, rolled, frozen; a database and brokers in every bad state (half an hour; some minutes: SHORT=1; one: ONLY=frozen)
-	$(CARGO) test --release --locked --features sim --test scenarios --no-run
-	@scripts/with-kafka.sh $(CARGO) test --release --locked --features sim --test scenarios -- \
-		--ignored --nocapture --test-threads=1 $(ONLY)
+	$(CARGO) test --locked --profile $(FAST) --features sim --test scenarios --no-run
+	@scripts/with-kafka.sh $(CARGO) test --locked --profile $(FAST) --features sim --test scenarios -- \
+		--ignored --nocapture --test-threads=$(CHAOS_THREADS) $(ONLY)
 
 .PHONY: bench
 bench: setup ## what decoding and judging a message cost
-	$(CARGO) bench --locked --features sim --bench decode --bench judge
+	$(CARGO) bench --locked --profile $(FAST) --features sim --bench decode --bench judge
 
 .PHONY: rates
 rates: setup ## what guards cost, merging gains and poison costs, on a real Kafka broker (one: ARGS="--only poison")
-	$(CARGO) build --release --locked --features sim --example rates
-	@scripts/with-kafka.sh $(CARGO) run --release --locked --features sim --example rates -- --kafka @KAFKA_BROKERS@ $(ARGS)
+	$(CARGO) build --locked --profile $(FAST) --features sim --example rates
+	@scripts/with-kafka.sh $(CARGO) run --locked --profile $(FAST) --features sim --example rates -- --kafka @KAFKA_BROKERS@ $(ARGS)
 
 .PHONY: fmt
 fmt: ## format the code
@@ -80,14 +90,17 @@ fmt: ## format the code
 .PHONY: lint
 lint: setup ## format and clippy, warnings denied
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --locked --profile $(PROFILE) --all-targets --all-features -- -D warnings
 
 .PHONY: doc
 # With private items: the pages are for those who work on the code, and a module's text names the parts inside it.
 doc: setup ## the crate's documentation, warnings denied
-	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --no-deps --all-features --document-private-items
+	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --profile $(PROFILE) --no-deps --all-features --document-private-items
 
 .PHONY: check
+# One profile for all of it: nothing is compiled twice.
+check: export PROFILE := ci
+check: export FAST := ci
 check: ## everything CI runs: lint, test, doc, bench, test-kafka, and short runs of rates, test-exactly-once, test-order and test-chaos
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test

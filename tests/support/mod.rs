@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod connect;
+pub mod lines;
 pub mod ordeal;
 pub mod process;
 pub mod publishing;
@@ -23,6 +24,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use lines::Lines;
 use penstock::config;
 use penstock::ops::counters::Counters;
 use penstock::ops::exit::Exit;
@@ -793,11 +795,7 @@ impl Service {
 
     /// The same with rules in code, if there are some.
     pub fn start_with(setup: &Setup, processors: Option<Processors>) -> Service {
-        // Shown with a test that fails.
-        let _ = env_logger::builder()
-            .is_test(true)
-            .filter_level(log::LevelFilter::Info)
-            .try_init();
+        Lines::gather();
         let config = config::parse(&setup.text(), "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
         let counters = Arc::new(Counters::new());
         let stop = Stop::new();

@@ -17,6 +17,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::lines::Lines;
 use super::{DEADLINE, Kafka, Topic, wait_until};
 pub use publish_all::{Published, publish};
 
@@ -31,11 +32,7 @@ pub fn small_memory(workers: usize) -> MemoryPlan {
 }
 
 pub fn producer(kafka: &Kafka, memory: &MemoryPlan, properties: &str) -> Arc<Producer> {
-    // Shown with a test that fails.
-    let _ = env_logger::builder()
-        .is_test(true)
-        .filter_level(log::LevelFilter::Info)
-        .try_init();
+    Lines::gather();
     let text = format!(
         "[kafka]\nbrokers = \"{}\"\ntopics = [\"in\"]\ngroup = \"g\"\n[kafka.producer]\n{properties}\n\
          [aerospike]\nhosts = \"127.0.0.1:1\"\nnamespace = \"test\"\n\

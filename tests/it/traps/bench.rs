@@ -1,10 +1,9 @@
 //! Rules and a database, without Kafka: messages are mapped, planned and written as a worker does it, through a writer
-//! that remembers every call. And the log's lines, for what an operator must be told.
+//! that remembers every call.
 
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::{Level, Log, Metadata, Record};
 use parking_lot::Mutex;
 use penstock::config;
 use penstock::ops::counters::Counters;
@@ -21,6 +20,7 @@ use penstock::sim::{NamespaceConfig, RecordView, SimConfig, Simulator};
 use penstock::store::{Store, StoreOptions};
 
 use crate::support::DEADLINE;
+use crate::support::lines::Lines;
 
 /// No attempt of a test that nobody silences ever takes so long.
 pub const PATIENT: Duration = Duration::from_secs(30);
@@ -373,57 +373,5 @@ pub struct StopOnDrop<'s>(pub &'s Stop);
 impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.request(StopKind::Drain);
-    }
-}
-
-/// The log: what it said so far at WARN and ERROR, and the usual logger behind it.
-pub struct Lines {
-    said: Mutex<Vec<(Level, String)>>,
-    usual: env_logger::Logger,
-}
-
-static LINES: LazyLock<Lines> = LazyLock::new(|| Lines {
-    said: Mutex::default(),
-    usual: env_logger::builder()
-        .is_test(true)
-        .filter_level(log::LevelFilter::Info)
-        .build(),
-});
-
-impl Lines {
-    /// From now on. Called before whatever else may set a logger.
-    pub fn gather() {
-        static ONCE: OnceLock<()> = OnceLock::new();
-        ONCE.get_or_init(|| {
-            log::set_logger(&*LINES).unwrap();
-            log::set_max_level(log::LevelFilter::Info);
-        });
-    }
-
-    /// The lines of a level in which all of these words are.
-    pub fn with(level: Level, words: &[&str]) -> Vec<String> {
-        let said = LINES.said.lock();
-        let lines = said.iter().filter(|(of, _)| *of == level).map(|(_, line)| line);
-        lines
-            .filter(|line| words.iter().all(|word| line.contains(word)))
-            .cloned()
-            .collect()
-    }
-}
-
-impl Log for Lines {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.usual.enabled(metadata)
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if record.level() <= Level::Warn {
-            self.said.lock().push((record.level(), record.args().to_string()));
-        }
-        self.usual.log(record);
-    }
-
-    fn flush(&self) {
-        self.usual.flush();
     }
 }

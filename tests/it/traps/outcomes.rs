@@ -10,7 +10,8 @@ use penstock::pipeline::write::{Answer, Refusal, Tally, WriteEnd};
 use penstock::shutdown::Stop;
 use penstock::sim::{Share, SimConfig, Value};
 
-use super::bench::{Bench, Lines, Make, OWNER, Sent, Spy, StopOnDrop, all, at, tombstone};
+use super::bench::{Bench, Make, OWNER, Sent, Spy, StopOnDrop, all, at, tombstone};
+use crate::support::lines::Lines;
 use crate::support::wait_until;
 
 // ---- merging

@@ -4,7 +4,7 @@ use penstock::ops::exit::Exit;
 use penstock::sim::{NamespaceConfig, Share, SimConfig, Simulator};
 use rdkafka::producer::{BaseProducer, Producer as _};
 
-use super::bench::Lines;
+use crate::support::lines::Lines;
 use crate::support::{DEADLINE, Kafka, Service, Setup, Topic, send, simulator, summary, unique};
 
 const COUNT: &str = "[[route]]\n[[route.write]]\nset = \"s\"\nkey = \"id\"\nadd = { n = 1 }";
