@@ -34,7 +34,7 @@ use crate::ops::start_limit::StartLimit;
 use crate::pipeline::map::Mapping;
 use crate::pipeline::publish::Publisher;
 use crate::pressure::{Gate, Pressure};
-use crate::processor::Processors;
+use crate::processor::{Checked, Processors};
 use crate::rebalance::{Event, Workers};
 use crate::rejects::Rejects;
 use crate::restarts::Restarts;
@@ -86,9 +86,16 @@ pub fn run(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Exit {
 
 /// The same with processors of your own: the file's rules, if it has any, are not looked at.
 pub fn run_with(config: &Config, processors: &Processors, stop: &Stop, counters: &Arc<Counters>) -> Exit {
+    let processors = match processors.check(&config.kafka.topics) {
+        Ok(processors) => processors,
+        Err(refused) => {
+            error!("{refused}");
+            return Exit::Configuration;
+        }
+    };
     let mut first = true;
     loop {
-        match start(config, processors, stop, counters, first) {
+        match start(config, &processors, stop, counters, first) {
             Ok(Some(service)) => {
                 if let End::Exit(exit) = service.run(config, stop) {
                     return exit;
@@ -136,7 +143,7 @@ struct Service {
 /// `None`: told to stop before it had started. `first`: in this process.
 fn start(
     config: &Config,
-    processors: &Processors,
+    processors: &Checked,
     stop: &Stop,
     counters: &Arc<Counters>,
     first: bool,
@@ -238,6 +245,7 @@ fn start(
         counters: counters.clone(),
         topic_ids: topic_ids.clone(),
         offset_gone: config.kafka.offset_gone,
+        kafka: config.kafka.clone(),
         reject: config.reject.action.clone(),
         rejects: rejects.clone(),
         publisher: producer.clone().map(|producer| producer as Arc<dyn Publisher>),
@@ -330,7 +338,7 @@ fn too_late(why: &str) -> Failure {
 }
 
 /// What is produced to, by the processors and for dead letters. Nothing that is produced is to be read again.
-fn produced_topics(config: &Config, processors: &Processors) -> Result<Vec<String>, Failure> {
+fn produced_topics(config: &Config, processors: &Checked) -> Result<Vec<String>, Failure> {
     let mut topics = processors.produced_topics();
     if let RejectAction::DeadLetter { topic, .. } = &config.reject.action
         && !topics.contains(topic)

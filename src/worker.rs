@@ -16,6 +16,8 @@ mod batch;
 mod pending;
 // Commits, and a log that does not go on as it should.
 mod offsets;
+mod epochs;
+mod gone;
 // What a person is told of a partition that is held.
 mod held;
 
@@ -29,10 +31,11 @@ use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 
+use crate::broker::epoch;
 use crate::broker::origin::{self, From, NoOrigin, Start};
 use crate::broker::topic_ids::{TopicId, TopicIds};
 use crate::broker::{Consumer, Context, Partition};
-use crate::config::model::{OffsetGone, RejectAction};
+use crate::config::model::{Kafka, OffsetGone, RejectAction};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory::MemoryPlan;
@@ -42,11 +45,12 @@ use crate::pipeline::map::Rejection;
 use crate::pipeline::publish::Publisher;
 use crate::pipeline::write::RowWriter;
 use crate::pressure::Pressure;
-use crate::processor::{Processor, Processors};
+use crate::processor::{Checked, TopicProcessor};
 use crate::rebalance::Progress;
 use crate::rejects::Rejects;
 use crate::shutdown::{Stop, StopKind};
 use batch::Broken;
+use epochs::Epochs;
 use fetching::Fetching;
 use offsets::Commit;
 use pending::Pending;
@@ -75,12 +79,14 @@ pub struct Shared {
     /// As configured: what a person is told to ask.
     pub brokers: String,
     pub guard_epoch: u32,
-    pub processors: Processors,
+    pub processors: Checked,
     pub writer: Arc<dyn RowWriter + Send + Sync>,
     pub pressure: Arc<Pressure>,
     pub counters: Arc<Counters>,
     pub topic_ids: Arc<TopicIds>,
     pub offset_gone: OffsetGone,
+    /// How Kafka is reached: where a log was cut is asked with a client of its own.
+    pub kafka: Kafka,
     /// What becomes of a rejected message.
     pub reject: RejectAction,
     pub rejects: Arc<Rejects>,
@@ -183,6 +189,7 @@ pub fn run(
             From::Oldest => None,
         },
         tracker: start.begin.map_or_else(OffsetTracker::new, OffsetTracker::starting_at),
+        epochs: Epochs::default(),
         last_commit: Instant::now(),
         held: false,
         fetching: Fetching::new(shared, consumer, partition, progress),
@@ -191,6 +198,7 @@ pub fn run(
         unreadable: None,
         gone: false,
         fetch_warned: None,
+        unverified: None,
         consecutive_rejects: 0,
     };
     if let Some(offset) = worker.next() {
@@ -219,7 +227,7 @@ struct Worker<'w> {
     partition: &'w Partition,
     /// Goes with each offset that is committed.
     offset_tag: String,
-    processor: &'w dyn Processor,
+    processor: &'w TopicProcessor,
     /// Of the topic that bears this name now; made before the first batch.
     guard: Guard,
     topic_id: TopicId,
@@ -228,6 +236,7 @@ struct Worker<'w> {
     stop: &'w Stop,
     progress: &'w Progress,
     tracker: OffsetTracker,
+    epochs: Epochs,
     last_commit: Instant,
     held: bool,
     fetching: Fetching<'w>,
@@ -239,6 +248,8 @@ struct Worker<'w> {
     /// The offset that is next is not in the log, and librdkafka has ended fetching.
     gone: bool,
     fetch_warned: Option<Instant>,
+    /// The epoch of what was read before `begun_at`, until the first message shows that it is of the same leader.
+    unverified: Option<i32>,
     /// The last so many messages were rejected.
     consecutive_rejects: u32,
 }
@@ -252,6 +263,10 @@ impl<'w> Worker<'w> {
                 self.guard = guard(self.shared, self.partition, origin.topic_id);
                 self.offset_tag = origin.tag;
                 self.progress.set_begun();
+                if let Some(offset) = self.begun_at {
+                    self.epochs = Epochs::starting_at(offset, origin.epoch);
+                    self.unverified = origin.epoch;
+                }
                 debug!(
                     "worker: begins {} from={} topic_id={} guard={}",
                     self.partition,
@@ -389,8 +404,11 @@ impl<'w> Worker<'w> {
                     self.went_back(message.offset());
                     self.progress.set_next(message.offset());
                     (self.tracker, self.begun_at) = (OffsetTracker::new(), Some(message.offset()));
+                    self.epochs = Epochs::default();
                     self.carried = Some(message);
                 }
+                // It is not taken: it comes again, if the log is the one that was read.
+                Some(Ok(message)) if self.is_of_another_leader(&message) && self.verify() => break,
                 Some(Ok(message)) => {
                     bytes += message.payload_len() + message.key_len();
                     self.tracker.handed_over(message.offset());
@@ -406,6 +424,8 @@ impl<'w> Worker<'w> {
                 }
             }
         }
+        self.epochs
+            .handed_over(messages, BorrowedMessage::offset, epoch::of_message);
         self.fetching.took(bytes as u64);
         self.shared.counters.messages_consumed.add(messages.len() as u64);
         self.shared.counters.messages_in_hand.add(signed(messages.len()));

@@ -6,6 +6,28 @@
 //! ```sh
 //! cargo run --release --example processor -- examples/processor/settings.toml
 //! ```
+//!
+//! A program of your own is this file with these lines in its Cargo.toml:
+//!
+//! ```toml
+//! [dependencies]
+//! penstock = { path = "../penstock", default-features = false }   # or { git = "…", tag = "…" }
+//! log = "0.4"
+//! env_logger = "0.11"
+//! serde_json = "1"                                                 # or any other parser
+//! tikv-jemallocator = { version = "0.7", features = ["unprefixed_malloc_on_supported_platforms"] }
+//! ```
+//!
+//! A library chooses no allocator. To have the one that Penstock's own programs have, also for librdkafka:
+//!
+//! ```ignore
+//! #[global_allocator]
+//! static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+//! ```
+//!
+//! The rules of rows are made of [`RowRules::UPDATE`] (rows that set) and [`RowRules::guarded`] (rows that count). What a
+//! message may ask for ends at `ROWS_MAX` rows, `PUBLICATIONS_MAX`, `OPERATIONS_MAX`, `ROW_BYTES_MAX`, `TTL_SECONDS_MAX` and
+//! `DEPTH_MAX`; what goes beyond rejects the message. `docs/PROCESSOR.md` says all of this at length.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -123,10 +145,6 @@ impl Processor for Purchases {
             timestamp_ms: message.timestamp_ms,
         });
         Ok(Verdict::Kept)
-    }
-
-    fn is_guarded(&self) -> bool {
-        true
     }
 
     fn namespaces(&self) -> Vec<String> {

@@ -15,7 +15,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::{Consumer, Partition, advertised};
+use super::{Consumer, Partition, advertised, epoch};
 use crate::ops::start_limit::StartLimit;
 use crate::shutdown::Stop;
 
@@ -34,6 +34,8 @@ pub struct Committed {
     pub offset: i64,
     /// What was committed with it.
     pub tag: String,
+    /// The leader epoch of the message before it, where it was committed with it.
+    pub epoch: Option<i32>,
 }
 
 /// Why there are no offsets.
@@ -126,7 +128,8 @@ fn ask(
         list.add_partition(&partition.topic, partition.number);
     }
     let mut committed = HashMap::new();
-    for element in consumer.committed_offsets(list, limit.bound(TIMEOUT))?.elements() {
+    let found = consumer.committed_offsets(list, limit.bound(TIMEOUT))?;
+    for (element, epoch) in found.elements().iter().zip(epoch::of_list(&found)) {
         element.error()?;
         if let Offset::Offset(offset) = element.offset() {
             let partition = Partition {
@@ -134,7 +137,7 @@ fn ask(
                 number: element.partition(),
             };
             let tag = element.metadata().to_owned();
-            committed.insert(partition, Committed { offset, tag });
+            committed.insert(partition, Committed { offset, tag, epoch });
         }
     }
     Ok(committed)

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use log::debug;
 use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
@@ -54,7 +54,7 @@ impl std::error::Error for NewestError {
     }
 }
 
-struct Reading;
+pub(super) struct Reading;
 
 impl ClientContext for Reading {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -122,6 +122,11 @@ pub fn spans(
 }
 
 fn consumer(kafka: &Kafka) -> KafkaResult<BaseConsumer<Reading>> {
+    reading_config(kafka).create_with_context(Reading)
+}
+
+/// Settings of a client that reads by assignment.
+pub(super) fn reading_config(kafka: &Kafka) -> ClientConfig {
     let mut config = connection_config(kafka);
     config.set("group.id", &kafka.group);
     config.set("enable.auto.commit", "false");
@@ -132,7 +137,7 @@ fn consumer(kafka: &Kafka) -> KafkaResult<BaseConsumer<Reading>> {
     // What was the oldest message when it was asked for may be gone already.
     config.set("auto.offset.reset", "earliest");
     config.set("queued.max.messages.kbytes", "16384");
-    config.create_with_context(Reading)
+    config
 }
 
 fn read(
@@ -177,7 +182,7 @@ fn read(
     Ok(())
 }
 
-fn is_passing(code: RDKafkaErrorCode) -> bool {
+pub(super) fn is_passing(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         code,

@@ -58,6 +58,8 @@ pub struct Start {
     pub begin: Option<i64>,
     /// What was committed with the group's offset.
     pub tag: String,
+    /// The leader epoch of the message before it, where it is known.
+    pub epoch: Option<i32>,
     /// The topic's id as it was last read before anything was fetched for this worker.
     pub topic_id: Option<TopicId>,
 }
@@ -69,6 +71,7 @@ impl Start {
             from: committed.map_or(From::Oldest, |committed| From::Offset(committed.offset)),
             begin: None,
             tag: committed.map_or_else(String::new, |committed| committed.tag.clone()),
+            epoch: committed.and_then(|committed| committed.epoch),
             topic_id,
         }
     }
@@ -82,6 +85,7 @@ impl Start {
                 From::Oldest => None,
             },
             tag: String::new(),
+            epoch: None,
             topic_id,
         }
     }
@@ -93,6 +97,8 @@ pub struct Origin {
     pub topic_id: TopicId,
     /// Goes with each offset that is committed; empty where there is nothing to tell.
     pub tag: String,
+    /// The leader epoch that was committed with the group's offset, where it is of this topic.
+    pub epoch: Option<i32>,
 }
 
 /// Why nothing is begun.
@@ -143,6 +149,9 @@ pub fn find(ids: &TopicIds, partition: &Partition, start: &Start, stop: &Stop) -
     Ok(Origin {
         topic_id,
         tag: offset_tag(topic_id, ids.cluster_id()),
+        epoch: start
+            .epoch
+            .filter(|_| is_own_epoch(&start.tag, topic_id, ids.cluster_id())),
     })
 }
 
@@ -222,9 +231,27 @@ pub(super) fn tagged_topic(tag: &str, cluster_id: Option<&str>) -> Option<TopicI
     TopicId::parse(topic.strip_prefix("topic=")?)
 }
 
+/// Whether a leader epoch that was committed with this tag says anything of this topic's log: tools that carry offsets to
+/// another cluster may take it along, and leaders are counted anew there.
+fn is_own_epoch(tag: &str, topic_id: TopicId, cluster_id: Option<&str>) -> bool {
+    tag.is_empty() || tagged_topic(tag, cluster_id) == Some(topic_id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_epoch_of_another_clusters_log_is_not_believed() {
+        let id = TopicId::new([7; 16]);
+        let tag = offset_tag(id, Some("here"));
+        assert!(is_own_epoch(&tag, id, Some("here")));
+        assert!(!is_own_epoch(&tag, id, Some("there")));
+        assert!(!is_own_epoch(&tag, TopicId::new([8; 16]), Some("here")));
+        assert!(!is_own_epoch("a note of somebody's own", id, Some("here")));
+        // Brokers that give no ids, or another program of Kafka's own client.
+        assert!(is_own_epoch("", TopicId::NONE, None));
+    }
 
     #[test]
     fn an_offsets_tag_is_the_stored_format_and_is_read_again() {

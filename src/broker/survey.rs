@@ -21,12 +21,12 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::advertised::{Brokers, COORDINATOR, Unreached, named};
 use super::committed::Committed;
-use super::connection_config;
 use super::context::log_librdkafka;
 use super::diagnosis::{Complaints, Diagnosis};
 use super::origin::tagged_topic;
 use super::probe::ProbeError;
 use super::topic_ids::{Owned, TopicId, serve};
+use super::{connection_config, epoch};
 use crate::config::model::Kafka;
 use crate::ops::start_limit::StartLimit;
 use crate::shutdown::Stop;
@@ -335,12 +335,14 @@ fn partitions(
     let committed = client.committed_offsets(list, REQUEST_TIMEOUT);
     // What librdkafka complained of meanwhile.
     serve(client);
-    for element in committed?.elements() {
+    let committed = committed?;
+    for (element, epoch) in committed.elements().iter().zip(epoch::of_list(&committed)) {
         element.error()?;
         let committed = match element.offset() {
             Offset::Offset(offset) => Some(Committed {
                 offset,
                 tag: element.metadata().to_owned(),
+                epoch,
             }),
             _ => None,
         };

@@ -2,6 +2,8 @@
 //!
 //! Asks only: joins no group, commits, produces and writes nothing. What only a write can show is said to be open.
 
+mod counted;
+
 use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use crate::broker::newest::{Span, spans};
 use crate::broker::probe::ProbeError;
 use crate::broker::survey::{KafkaSurvey, PartitionSurvey, Right, TopicState, survey};
 use crate::broker::topic_ids::TopicId;
-use crate::config::model::{Action, Config, Tombstone, Ttl, TtlPast, Write};
+use crate::config::model::{Action, BelowLog, BeyondLog, Config, Tombstone, Ttl, TtlPast, Write};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::pipeline::guard::{Guard, GuardIdentity};
@@ -54,6 +56,7 @@ pub(super) fn connect(config: &Config, warnings: usize) -> Exit {
     let store = aerospike(config, &writes, timeout, &mut report);
     if let (Some(kafka), Some(store)) = (&kafka, &store) {
         applied(config, &mapping, kafka, store, &mut report);
+        counted::counted(config, &mapping, kafka, store, &mut report);
     }
     report.end()
 }
@@ -252,6 +255,7 @@ fn offset(config: &Config, mapping: &Mapping, found: &KafkaSurvey, partition: &P
     } = partition;
     let Some(committed) = committed else { return };
     let offset = committed.offset;
+    let is_guarded = mapping.topic(topic).is_some_and(Processor::is_guarded);
     let thing = format!("kafka offset of {topic}[{number}]");
     let now = id_of(found, topic);
     match (now, partition.committed_for(found.cluster_id.as_deref())) {
@@ -263,7 +267,7 @@ fn offset(config: &Config, mapping: &Mapping, found: &KafkaSurvey, partition: &P
             );
             return;
         }
-        (Some(_), None) if mapping.topic(topic).is_some_and(Processor::is_guarded) => report.warning(
+        (Some(_), None) if is_guarded => report.warning(
             &thing,
             &format!("{offset} was not committed by Penstock: a person or another program set it"),
             "if it was set back to apply messages again, raise run.guard_epoch: guarded writes refuse them otherwise",
@@ -277,20 +281,36 @@ fn offset(config: &Config, mapping: &Mapping, found: &KafkaSurvey, partition: &P
                 "{} message(s) from {offset} to {oldest} are gone before they were read",
                 oldest - offset
             ),
-            match config.kafka.offset_gone {
-                crate::config::model::OffsetGone::Earliest => {
-                    "reading goes on at the oldest message (kafka.offset_gone = \"earliest\"): they are lost"
+            match config.kafka.offset_gone.below {
+                BelowLog::Earliest => "reading goes on at the oldest message (kafka.offset_gone): they are lost",
+                BelowLog::End => {
+                    "reading goes on at the end of the log (kafka.offset_gone): they and all that is there are lost"
                 }
-                crate::config::model::OffsetGone::Stop => {
-                    "the service stops there (kafka.offset_gone = \"stop\"): set the offset"
-                }
+                BelowLog::Stop => "the service stops there (kafka.offset_gone): set the offset",
             },
         );
     } else if offset > *end {
         report.error(
             &thing,
             &format!("{offset} is beyond the end, {end}: the log was truncated, or the offset was set too high"),
-            "set the offset; otherwise the partition is read from its oldest message",
+            match (config.kafka.offset_gone.beyond, committed.epoch.is_some()) {
+                (BeyondLog::Stop, _) => "the service stops there (kafka.offset_gone): set the offset",
+                (BeyondLog::Resume, false) => {
+                    "the service stops there (kafka.offset_gone), since nothing was committed that tells where the log was cut: \
+                     set the offset"
+                }
+                (BeyondLog::Resume, true) if is_guarded => {
+                    "the service stops there (kafka.offset_gone), since guards would refuse what is new at offsets that were \
+                     read: set run.guard_epoch to another number, and the offset"
+                }
+                (_, true) => "reading goes on where the log was cut (kafka.offset_gone), or set the offset",
+                (BeyondLog::Earliest, false) => {
+                    "what is there is read from the oldest message on (kafka.offset_gone), or set the offset"
+                }
+                (BeyondLog::End, false) => {
+                    "reading goes on at the end (kafka.offset_gone), and what is there and new is lost: set the offset"
+                }
+            },
         );
     }
 }

@@ -105,7 +105,7 @@ fn effective_settings(config: &Config) -> Vec<String> {
             run.guard_epoch,
         ),
         format!(
-            "kafka brokers={} topics={} group={} start={:?} offset_gone={:?} format={:?} properties=[{}]",
+            "kafka brokers={} topics={} group={} start={:?} offset_gone={} format={:?} properties=[{}]",
             kafka.brokers,
             kafka.topics.join(","),
             kafka.group,

@@ -158,7 +158,7 @@ pub const KAFKA: Section = Section {
         key("topics", Kind::List),
         with("group", Kind::Text, "penstock"),
         with("start", choice(&["earliest", "latest"], &[]), "earliest"),
-        with("offset_gone", choice(&["earliest", "stop"], &[]), "earliest"),
+        key("offset_gone", Kind::Table),
         with("format", choice(&["json", "json_sr"], &["raw"]), "json"),
         key("properties", Kind::Table),
         key("consumer", Kind::Table),
@@ -346,6 +346,19 @@ pub const NEWER: Section = Section {
     later: &[],
 };
 
+/// `offset_gone = { below = …, beyond = … }`.
+pub const OFFSET_GONE: Section = Section {
+    title: "offset_gone",
+    keys: &[
+        with("below", choice(OFFSET_GONE_BOTH, &[]), "earliest"),
+        with("beyond", choice(&["resume", "earliest", "end", "stop"], &[]), "resume"),
+    ],
+    later: &[],
+};
+
+/// What one word for both cases can be.
+pub const OFFSET_GONE_BOTH: &[&str] = &["earliest", "end", "stop"];
+
 /// The names of [`super::model::As`].
 pub const AS: &[&str] = &[
     "string", "integer", "float", "bool", "json", "base64", "hex", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns",
@@ -353,5 +366,18 @@ pub const AS: &[&str] = &[
 
 /// All sections, in the order of the documentation.
 pub const ALL: &[&Section] = &[
-    &TOP, &RUN, &KAFKA, &AEROSPIKE, &ROUTE, &WRITE, &PUBLISH, &REJECT, &VALUE, &ALL_BINS, &MAP_PUT, &MAP_ADD, &NEWER,
+    &TOP,
+    &RUN,
+    &KAFKA,
+    &OFFSET_GONE,
+    &AEROSPIKE,
+    &ROUTE,
+    &WRITE,
+    &PUBLISH,
+    &REJECT,
+    &VALUE,
+    &ALL_BINS,
+    &MAP_PUT,
+    &MAP_ADD,
+    &NEWER,
 ];

@@ -17,7 +17,7 @@ pub mod keys;
 // `"10s"`, `"512MiB"`.
 mod units;
 // What topics, bins, sets, namespaces and hosts may be called.
-mod names;
+pub(crate) mod names;
 // The strings of value expressions: paths, metadata, templates.
 mod grammar;
 // `${env:NAME}` and `${file:path}`.

@@ -3,6 +3,7 @@
 //! Plain data, compiled into numbered fields by [`crate::pipeline::map`]. Nothing here reads a file or talks
 //! to a service.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,7 +78,7 @@ pub struct Kafka {
     pub group: String,
     /// Where the group begins that has no offset yet.
     pub start: Start,
-    /// What is done where an offset that is to be read is no longer there.
+    /// What is done where the next offset is not in the log.
     pub offset_gone: OffsetGone,
     /// How payloads are read.
     pub format: Format,
@@ -115,11 +116,63 @@ impl Kafka {
     }
 }
 
-/// What is done where an offset that is to be read is no longer there; an ERROR line tells it in any case.
+/// What is done where the next offset is not in the log; an ERROR line tells it in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OffsetGone {
+pub struct OffsetGone {
+    /// The log begins behind it: messages were deleted before they were read.
+    pub below: BelowLog,
+    /// The log ends before it, or parts from what was read: it was cut.
+    pub beyond: BeyondLog,
+}
+
+impl Default for OffsetGone {
+    /// What is deleted is gone whatever is done. Where a log was cut, reading goes on where that is known to be right.
+    fn default() -> Self {
+        OffsetGone {
+            below: BelowLog::Earliest,
+            beyond: BeyondLog::Resume,
+        }
+    }
+}
+
+impl fmt::Display for OffsetGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let below = match self.below {
+            BelowLog::Earliest => "earliest",
+            BelowLog::End => "end",
+            BelowLog::Stop => "stop",
+        };
+        let beyond = match self.beyond {
+            BeyondLog::Resume => "resume",
+            BeyondLog::Earliest => "earliest",
+            BeyondLog::End => "end",
+            BeyondLog::Stop => "stop",
+        };
+        write!(f, "below:{below},beyond:{beyond}")
+    }
+}
+
+/// What is done where the log begins behind the next offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BelowLog {
     /// Reading goes on at the oldest message that is left.
     Earliest,
+    /// Reading goes on at the end of the log.
+    End,
+    /// The service stops.
+    Stop,
+}
+
+/// What is done where the log was cut below the next offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BeyondLog {
+    /// Reading goes on where the log was cut. Where that is not known, or guards would refuse what is new, the service
+    /// stops.
+    Resume,
+    /// Reading goes on where the log was cut; where that is not known, at the oldest message.
+    Earliest,
+    /// The same; where that is not known, at the end of the log.
+    End,
     /// The service stops.
     Stop,
 }

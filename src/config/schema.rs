@@ -93,6 +93,10 @@ fn shape(section: &Section, key: &Key) -> Value {
             let topic = either(r"[A-Za-z0-9._-]{1,249}");
             json!({ "type": "array", "items": topic, "minItems": 1, "uniqueItems": true })
         }
+        ("[kafka]", "offset_gone") => {
+            let both = or_reference(&json!({ "enum": keys::OFFSET_GONE_BOTH }));
+            json!({ "anyOf": [both, self::section(&keys::OFFSET_GONE)] })
+        }
         ("[kafka]", "properties" | "consumer") => librdkafka(false),
         ("[kafka]", "producer") => librdkafka(true),
         ("[[route.write]]", "namespace" | "set") => at(Place::Name),

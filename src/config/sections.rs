@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::kafka_foreign::misread_brokers;
 use super::kafka_properties;
 use super::keys;
-use super::model::{Aerospike, Config, Format, Kafka, OffsetGone, Route, Run, Secret, StallAction, Start};
+use super::model::{
+    Aerospike, BelowLog, BeyondLog, Config, Format, Kafka, OffsetGone, Route, Run, Secret, StallAction, Start,
+};
 use super::names;
 use super::reader::{Node, Text};
 use super::reject;
@@ -181,13 +183,10 @@ fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<
             Start::Earliest
         }
     });
-    let offset_gone = table.choice("offset_gone").map(|gone| {
-        if gone == "stop" {
-            OffsetGone::Stop
-        } else {
-            OffsetGone::Earliest
-        }
-    });
+    let offset_gone = match table.get("offset_gone") {
+        None => Some(OffsetGone::default()),
+        Some(node) => offset_gone(node),
+    };
     let format = table.choice("format").map(|format| {
         if format == "json_sr" {
             Format::JsonSchemaRegistry
@@ -224,6 +223,49 @@ fn brokers(node: &Node<'_>) -> Option<String> {
             node.fault(problem, cure);
             None
         }
+    }
+}
+
+/// One word for both cases, or a table with one for each.
+fn offset_gone(node: &Node<'_>) -> Option<OffsetGone> {
+    if let toml::de::DeValue::Table(_) = node.value() {
+        let table = node.table(&keys::OFFSET_GONE)?;
+        let (below, beyond) = (table.choice("below"), table.choice("beyond"));
+        return Some(OffsetGone {
+            below: below_log(below?),
+            beyond: beyond_log(beyond?),
+        });
+    }
+    const CURE: &str = "write \"earliest\", \"end\" or \"stop\" for both cases, or a word for each: { below = \"earliest\", beyond = \"stop\" }";
+    if !matches!(node.value(), toml::de::DeValue::String(_)) {
+        node.fault("expected a string or a table", CURE);
+        return None;
+    }
+    let text = node.text()?;
+    if !keys::OFFSET_GONE_BOTH.contains(&text.value.as_str()) {
+        node.fault("is none of the values it can have", CURE);
+        return None;
+    }
+    Some(OffsetGone {
+        below: below_log(&text.value),
+        beyond: beyond_log(&text.value),
+    })
+}
+
+fn below_log(word: &str) -> BelowLog {
+    match word {
+        "end" => BelowLog::End,
+        "stop" => BelowLog::Stop,
+        _ => BelowLog::Earliest,
+    }
+}
+
+fn beyond_log(word: &str) -> BeyondLog {
+    match word {
+        "earliest" => BeyondLog::Earliest,
+        "end" => BeyondLog::End,
+        "stop" => BeyondLog::Stop,
+        _ => BeyondLog::Resume,
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Output<'m> {
     first_condition_error: u64,
     /// Skipped, deleted.
     first_ttl_past: [u64; 2],
+    /// The message has asked for a row too many, and whoever did so may not have looked at the error.
+    is_overfull: bool,
 }
 
 /// A row that a message asks for, beside its rules.
@@ -65,6 +67,7 @@ impl<'m> Output<'m> {
         self.first_publication = self.publications.len();
         self.first_condition_error = self.condition_errors_ignored;
         self.first_ttl_past = [self.ttl_past_skipped, self.ttl_past_deleted];
+        self.is_overfull = false;
     }
 
     /// The place of the message that is at it.
@@ -77,7 +80,10 @@ impl<'m> Output<'m> {
     /// # Errors
     /// When the message has [`ROWS_MAX`] already.
     pub fn write(&mut self, rules: &'m RowRules, parts: RowParts<'m>) -> Result<(), TooManyRows> {
-        let number = u16::try_from(self.rows.len() - self.first_row).map_err(|_| TooManyRows)?;
+        let number = u16::try_from(self.rows.len() - self.first_row).map_err(|_| {
+            self.is_overfull = true;
+            TooManyRows
+        })?;
         let RowParts {
             target,
             key,
@@ -112,5 +118,26 @@ impl<'m> Output<'m> {
         self.publications.truncate(self.first_publication);
         self.condition_errors_ignored = self.first_condition_error;
         [self.ttl_past_skipped, self.ttl_past_deleted] = self.first_ttl_past;
+        self.is_overfull = false;
+    }
+
+    /// Whether a row of the message at it was refused, for being one too many.
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.is_overfull
+    }
+
+    /// Moves here what another one was given for one message: all of it is the message's that this one is at. There are no
+    /// more than [`ROWS_MAX`] rows.
+    pub(crate) fn take_over(&mut self, other: &mut Output<'m>) {
+        self.condition_errors_ignored += std::mem::take(&mut other.condition_errors_ignored);
+        self.ttl_past_skipped += std::mem::take(&mut other.ttl_past_skipped);
+        self.ttl_past_deleted += std::mem::take(&mut other.ttl_past_deleted);
+        let message = self.message;
+        let rows = other.rows.drain(..).zip(0..=u16::MAX);
+        self.rows
+            .extend(rows.map(|(row, number)| Row { message, number, ..row }));
+        let publications = other.publications.drain(..);
+        self.publications
+            .extend(publications.map(|publication| Publication { message, ..publication }));
     }
 }

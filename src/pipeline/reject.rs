@@ -68,7 +68,9 @@ impl Reason {
             | Reason::TooManyRows
             | Reason::NameNotAllowed
             | Reason::VersionType
-            | Reason::Processor(_) => Stage::Map,
+            | Reason::Processor(_)
+            | Reason::ProcessorOutput
+            | Reason::ProcessorPanic => Stage::Map,
             Reason::Conflict | Reason::InDoubt | Reason::Unsendable | Reason::Database(_) => Stage::Write,
         }
     }

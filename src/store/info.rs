@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aerospike::{AdminPolicy, Key, ReadPolicy, Value};
+use aerospike::{AdminPolicy, Bins, Key, ReadPolicy, Value};
 
 use super::ask::error_code;
 use super::{Store, chain};
@@ -155,12 +155,7 @@ impl Store {
     /// # Errors
     /// The cluster's words, or the client's.
     pub fn integer(&self, target: &Target, key: &RecordKey<'_>, bin: &str) -> Result<Option<i64>, String> {
-        let key = match key {
-            RecordKey::String(text) => Value::String(text.to_string()),
-            RecordKey::Integer(number) => Value::Int(*number),
-            RecordKey::Bytes(bytes) => Value::Blob(bytes.to_vec()),
-        };
-        let key = Key::new(&target.namespace, &target.set, key).map_err(|error| chain(&error))?;
+        let key = client_key(target, key)?;
         match self.client().get(&self.read_policy(), &key, [bin]) {
             Ok(record) => Ok(match record.bins.get(bin) {
                 Some(Value::Int(number)) => Some(*number),
@@ -168,6 +163,19 @@ impl Store {
             }),
             Err(error) if error.server_result_code().map(u8::from) == Some(NO_RECORD) => Ok(None),
             Err(error) => Err(words(&error)),
+        }
+    }
+
+    /// The names of a record's bins; none where there is no such record.
+    ///
+    /// # Errors
+    /// The cluster's words, or the client's.
+    pub fn bins(&self, target: &Target, key: &RecordKey<'_>) -> Result<Vec<String>, String> {
+        let key = client_key(target, key)?;
+        match self.client().get(&self.read_policy(), &key, Bins::All) {
+            Ok(record) => Ok(record.bins.keys().map(ToString::to_string).collect()),
+            Err(error) if error.server_result_code().map(u8::from) == Some(NO_RECORD) => Ok(Vec::new()),
+            Err(error) => Err(chain(&error)),
         }
     }
 
@@ -195,6 +203,15 @@ fn words(error: &aerospike::Error) -> String {
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn client_key(target: &Target, key: &RecordKey<'_>) -> Result<Key, String> {
+    let key = match key {
+        RecordKey::String(text) => Value::String(text.to_string()),
+        RecordKey::Integer(number) => Value::Int(*number),
+        RecordKey::Bytes(bytes) => Value::Blob(bytes.to_vec()),
+    };
+    Key::new(&target.namespace, &target.set, key).map_err(|error| chain(&error))
 }
 
 #[cfg(test)]

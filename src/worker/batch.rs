@@ -222,8 +222,9 @@ impl<'w> Worker<'w> {
         let rows_max = self.shared.batch_rows_max;
         let bytes_max = (WEIGHT * self.shared.batch_bytes_max()) as u64;
         let messages = batch.messages;
-        let mut plan = Plan::with_capacity(messages.len().min(rows_max) * self.processor.rows_per_message());
-        let mut output = Output::default();
+        let rows = messages.len().min(rows_max) * self.processor.rows_per_message();
+        let mut plan = Plan::with_capacity(rows.min(BATCHES_IN_HAND * rows_max));
+        let (mut output, mut scratch) = (Output::default(), Output::default());
         let now_ms = now_ms();
         let wants_headers = self.processor.wants_headers();
         for (index, message) in messages.iter().enumerate() {
@@ -238,7 +239,7 @@ impl<'w> Worker<'w> {
             let publications = output.publications.len();
             let judged = self
                 .processor
-                .process(&view(message, wants_headers), now_ms, &mut output)
+                .process(&view(message, wants_headers), now_ms, &mut output, &mut scratch)
                 .and_then(|verdict| self.plan(message.offset(), &mut output, &mut plan).map(|()| verdict));
             match judged {
                 Ok(verdict) => {
@@ -251,7 +252,6 @@ impl<'w> Worker<'w> {
                     });
                 }
                 Err(rejection) => {
-                    // Also what a processor of somebody's own has left.
                     output.take_back();
                     let rejected = Box::new(Rejected::from(rejection));
                     let messages = (index + 1) as u64;

@@ -2,20 +2,26 @@
 //!
 //! Which offset is next is `pipeline::commit`'s to compute; here it is stored, sent, and told.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log::{debug, error, trace, warn};
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::gone::{Case, Found, decide};
 use super::{Worker, WorkerEnd};
 use crate::broker::commits::{commit_by, send};
-use crate::broker::origin;
-use crate::config::model::OffsetGone;
+use crate::broker::{Partition, cut, epoch, origin};
 use crate::ops::exit::Exit;
 use crate::pipeline::commit::OffsetTracker;
 use crate::shutdown::StopKind;
+
+/// So often where a log was cut is looked for, and the pause between.
+const CUT_ATTEMPTS: u32 = 3;
+const CUT_PAUSE: Duration = Duration::from_secs(1);
+/// librdkafka's own threads answer.
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) enum Commit {
     NotDue,
@@ -63,6 +69,9 @@ impl Worker<'_> {
             && !self.offset_tag.is_empty()
         {
             element.set_metadata(&self.offset_tag);
+        }
+        if let Some(of) = self.epochs.before(next) {
+            epoch::set(&mut offsets, of);
         }
         // The fence: an explicit commit is accepted from anybody, storing an offset only from the owner.
         if let Err(error) = self.consumer.store_offsets(&offsets) {
@@ -118,6 +127,54 @@ impl Worker<'_> {
             })
     }
 
+    /// Whether the first message that comes was written by a later leader than what was read before it.
+    pub(super) fn is_of_another_leader(&mut self, first: &BorrowedMessage<'_>) -> bool {
+        let Some(before) = self.unverified.take() else {
+            return false;
+        };
+        let is_later = epoch::of_message(first).is_some_and(|of| of > before);
+        if is_later {
+            self.unverified = Some(before);
+        }
+        is_later
+    }
+
+    /// Has librdkafka ask the brokers whether the log has what was read before the first message, by its epoch: it may have
+    /// been cut while nobody read it, and have grown past the group's offset since. librdkafka asks by itself only when
+    /// the leader changes while it fetches. If it was cut, the offset is gone (`offset_gone`). `false`: it is not asked.
+    pub(super) fn verify(&mut self) -> bool {
+        let (Some(epoch), Some(begun_at)) = (self.unverified.take(), self.begun_at) else {
+            return false;
+        };
+        let partition = self.partition;
+        let mut begin = TopicPartitionList::with_capacity(1);
+        let sought = begin
+            .add_partition_offset(&partition.topic, partition.number, Offset::Offset(begun_at))
+            .and_then(|()| {
+                epoch::set(&mut begin, epoch);
+                self.consumer.seek_partitions(begin, VERIFY_TIMEOUT)
+            })
+            .and_then(|list| {
+                for element in list.elements() {
+                    element.error()?;
+                }
+                Ok(())
+            });
+        match sought {
+            Ok(()) => {
+                debug!("kafka: a new leader, the log is verified {partition} offset={begun_at} epoch={epoch}");
+                true
+            }
+            Err(error) => {
+                warn!(
+                    "kafka: whether the log was cut below the group's offset is not verified {partition} \
+                     offset={begun_at} error=\"{error}\""
+                );
+                false
+            }
+        }
+    }
+
     /// A truncated log gives offsets anew, to other messages; guards know messages by their offsets.
     pub(super) fn went_back(&self, to: i64) {
         let (partition, from) = (self.partition, self.tracker.next());
@@ -156,45 +213,128 @@ impl Worker<'_> {
             warn!("kafka: the oldest message went before it was read, it is begun again {partition} oldest={oldest}");
             return Ok(self.again(oldest));
         };
-        let stops = self.shared.offset_gone == OffsetGone::Stop;
-        let done = if stops {
-            "the service stops, and nothing is committed past this"
-        } else {
-            "reading goes on at the oldest message"
+        let cut = match self.epochs.before(next) {
+            Some(epoch) if next >= oldest => self.cut(next, epoch)?,
+            _ => None,
         };
-        let cure = if stops {
-            format!(
-                "look for what is missing elsewhere; then, to go on at the oldest message, set the group's offset of this \
-                 partition to {oldest} (kafka-consumer-groups.sh --reset-offsets --to-offset), or kafka.offset_gone = \
-                 \"earliest\", and start it"
-            )
-        } else {
-            "look for what is missing elsewhere; let the topic keep its messages for longer than an outage lasts".into()
+        let found = Found {
+            next,
+            oldest,
+            end,
+            cut,
+            is_guarded: self.processor.is_guarded(),
         };
-        if next < oldest {
-            let count = oldest - next;
-            self.shared.counters.offsets_lost.add(count.unsigned_abs());
-            error!(
-                "kafka: messages are gone before they were read; {done} {partition} from={next} to={oldest} gone={count} \
-                 cure=\"{cure}\""
-            );
-        } else {
-            // Where the new log parts from the old one is not known: what has the same offsets may be other messages.
-            let guards = if self.processor.is_guarded() {
-                "; guards take other messages at offsets that were read before for applied: set run.guard_epoch to \
-                 another number"
-            } else {
-                ""
-            };
-            error!(
-                "kafka: the log was truncated below what was read of it; {done} {partition} from={next} to={oldest} end={end} \
-                 gone=0 cure=\"an unclean leader election does this, or a broker that lost its disk{guards}; {cure}\""
-            );
+        let decision = decide(found, self.shared.offset_gone);
+        match decision.case {
+            Case::Below => self.tell_below(found, decision.to),
+            Case::Beyond => self.tell_beyond(found, decision.to),
+            Case::There => warn!(
+                "kafka: a broker said that the next offset is not in the log, and it is: begun again there {partition} \
+                 next={next} oldest={oldest} end={end}"
+            ),
         }
-        Ok(if stops {
-            WorkerEnd::Fatal(Exit::Rejected)
-        } else {
-            self.again(oldest)
+        Ok(match decision.to {
+            Some(to) => self.again(to),
+            None => WorkerEnd::Fatal(Exit::Rejected),
         })
+    }
+
+    /// Where the log was cut; `None` where no broker tells.
+    fn cut(&self, next: i64, epoch: i32) -> Result<Option<i64>, WorkerEnd> {
+        let Partition { topic, number } = self.partition;
+        for _ in 0..CUT_ATTEMPTS {
+            match cut::find(&self.shared.kafka, topic, *number, next, epoch, self.stop) {
+                Ok(Some(cut)) => return Ok(Some(cut)),
+                Ok(None) => return Err(WorkerEnd::Stopped),
+                Err(error) => warn!(
+                    "kafka: where the log was cut cannot be read {} error=\"{error}\"",
+                    self.partition
+                ),
+            }
+            if self.stop.wait(CUT_PAUSE) {
+                return Err(WorkerEnd::Stopped);
+            }
+        }
+        Ok(None)
+    }
+
+    fn tell_below(&self, found: Found, to: Option<i64>) {
+        let (partition, Found { next, oldest, end, .. }) = (self.partition, found);
+        // With what is there and is not read either.
+        let count = to.unwrap_or(oldest) - next;
+        self.shared.counters.offsets_lost.add(count.unsigned_abs());
+        let (done, cure) = match to {
+            None => (
+                "the service stops, and nothing is committed past this",
+                format!(
+                    "look for what is missing elsewhere; then, to go on at the oldest message, set the group's offset of \
+                     this partition to {oldest} (kafka-consumer-groups.sh --reset-offsets --to-offset), or \
+                     kafka.offset_gone = \"earliest\", and start it"
+                ),
+            ),
+            Some(to) => (
+                if to == oldest {
+                    "reading goes on at the oldest message"
+                } else {
+                    "reading goes on at the end of the log, and what is there is not read either"
+                },
+                "look for what is missing elsewhere; let the topic keep its messages for longer than an outage lasts"
+                    .into(),
+            ),
+        };
+        error!(
+            "kafka: messages are gone before they were read; {done} {partition} from={next} to={} gone={count} end={end} \
+             cure=\"{cure}\"",
+            to.unwrap_or(oldest)
+        );
+    }
+
+    fn tell_beyond(&self, found: Found, to: Option<i64>) {
+        let Found {
+            next,
+            oldest,
+            end,
+            cut,
+            is_guarded,
+        } = found;
+        let partition = self.partition;
+        let done = match (to, cut) {
+            (None, _) => "the service stops, and nothing is committed".to_owned(),
+            (Some(to), Some(_)) => format!("reading goes on where it was cut, at {to}"),
+            (Some(to), None) if to == oldest => {
+                format!("where is not known; reading goes on at the oldest message, {to}, and all is read again")
+            }
+            (Some(to), None) => format!(
+                "where is not known; reading goes on at the end of the log, {to}, and what is new below it is not read"
+            ),
+        };
+        let go_on = match (to, cut) {
+            (Some(_), _) => String::new(),
+            (None, Some(cut)) => {
+                format!("; to go on where it was cut, set the group's offset of this partition to {cut}")
+            }
+            (None, None) => format!(
+                "; where it was cut is not known: set the group's offset of this partition to {oldest} (all that is there \
+                 is read again) or to {end} (nothing of it is), or to where its messages are new"
+            ),
+        };
+        let by = if to.is_none() {
+            " (kafka-consumer-groups.sh --reset-offsets --to-offset), and start the service"
+        } else {
+            ""
+        };
+        // New messages have the offsets of others that the guards have counted.
+        let guards = if is_guarded {
+            "; guards take other messages at offsets that were read before for applied: set run.guard_epoch to another \
+             number before the start"
+        } else {
+            ""
+        };
+        error!(
+            "kafka: the log was cut below what was read of it, or the group's offset was set beyond its end; {done} \
+             {partition} from={next} cut={} oldest={oldest} end={end} cure=\"an unclean leader election does this, or a \
+             broker that lost its disk: records may have what the log has no longer{go_on}{by}{guards}\"",
+            cut.map_or_else(|| "unknown".to_owned(), |cut| cut.to_string()),
+        );
     }
 }

@@ -288,7 +288,9 @@ impl Worker<'_> {
             ..
         } = self;
         let Some(publisher) = &shared.publisher else {
-            unreachable!("there is a producer where Processor::produced_topics names a topic");
+            unreachable!(
+                "there is a producer where a topic is named to produce to, and nothing is published to another"
+            );
         };
         let result = call(
             &mut pending.outbox,

@@ -227,6 +227,46 @@ fn messages_that_are_applied_and_not_committed_are_told() {
 }
 
 #[test]
+fn a_new_group_over_records_that_another_has_counted_is_warned() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("check-group", 2);
+    let sim = simulator(|_| {});
+    let setup = Setup::new(&kafka, &topic, sim.addr()).routes(COUNTED);
+    let mut stream = Stream::new(&topic, 1);
+    // Nobody has counted yet.
+    stream.produce(10);
+    assert!(!check(&setup).output.contains("is new for the topic"));
+    write(&setup, &topic, &mut stream, 1);
+    assert!(!check(&setup).output.contains("is new for the topic"), "it is its own");
+
+    let mut other = setup.clone();
+    other.group = format!("{}-2", setup.group);
+    let group = format!("kafka group {}", other.group);
+    let told = format!("it is new for the topic {}, and a record of the message at", topic.name);
+    let exited = check(&other);
+    exited.assert_code(0);
+    assert_line(
+        &exited,
+        &[
+            "warning ",
+            &group,
+            &told,
+            "has the guard of another group, topic or guard_epoch: all messages that are there are counted once more",
+            "set kafka.group and run.guard_epoch to those that have counted",
+        ],
+    );
+    other.start = "latest";
+    assert_line(
+        &check(&other),
+        &[&group, &told, "messages from now on are counted twice"],
+    );
+    // Of what is not guarded nothing is counted.
+    let plain =
+        other.routes("[[route]]\n[[route.write]]\nset = \"users\"\nkey = \"{@partition}:{key}\"\nbins = [\"n\"]\n");
+    assert!(!check(&plain).output.contains("is new for the topic"));
+}
+
+#[test]
 fn the_newest_messages_of_a_mocks_topic_are_tried() {
     the_newest_messages_of_a_topic_are_tried(&Kafka::mock());
 }

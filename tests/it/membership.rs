@@ -227,35 +227,6 @@ fn messages_that_go_during_an_outage_are_counted_and_nothing_is_passed_in_silenc
     assert_eq!(sim.count("all") + lost, MESSAGES.unsigned_abs());
 }
 
-#[test]
-fn an_offset_beyond_the_end_is_told_and_the_log_is_read_from_its_beginning() {
-    let kafka = Kafka::mock();
-    let topic = kafka.topic("beyond", 1);
-    let sim = SimProgram::start(&[]);
-    let mut stream = Stream::new(&topic, 5);
-    stream.produce(50);
-    let setup = Setup::new(&kafka, &topic, sim.addr).kafka("offset_gone = \"stop\"");
-    topic.commit(&setup.group, 0, 1000);
-    let file = setup.file();
-    let mut program = run_service(file.path());
-    program.wait_for_line(&[
-        "ERROR",
-        "truncated",
-        " partition=0 ",
-        " from=1000 to=0 end=50 gone=0 ",
-        "cure=\"",
-    ]);
-    program.end().assert_code(65);
-    assert_eq!(topic.committed(&setup.group), [Some(1000)]);
-
-    let service = Service::start(&setup.clone().kafka(""));
-    topic.wait_committed(&setup.group, &stream.ends());
-    let ended = service.stop();
-    ended.assert(Exit::Stopped);
-    assert_eq!(ended.counters.offsets_lost.get(), 0);
-    stream.assert_ledger(&sim);
-}
-
 // ---- topics and partitions that come later
 
 #[test]

@@ -8,6 +8,7 @@ mod support;
 
 mod advertised;
 mod connect;
+mod cut;
 mod kafka_faults;
 mod members;
 mod producer;

@@ -29,6 +29,7 @@ use lines::Lines;
 use penstock::config;
 use penstock::ops::counters::Counters;
 use penstock::ops::exit::Exit;
+use penstock::processor::Processors;
 use penstock::shutdown::{Stop, StopKind};
 use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
 use penstock::supervisor;
@@ -36,7 +37,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::bindings::{
     rd_kafka_handle_mock_cluster, rd_kafka_mock_broker_push_request_error_rtts,
-    rd_kafka_mock_group_initial_rebalance_delay_ms,
+    rd_kafka_mock_group_initial_rebalance_delay_ms, rd_kafka_mock_set_apiversion,
 };
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -119,7 +120,15 @@ impl Kafka {
     pub fn real() -> Kafka {
         let brokers =
             std::env::var("KAFKA_BROKERS").expect("KAFKA_BROKERS is not set: run the test by its make target");
-        Kafka { brokers, mock: None }
+        Self::at(&brokers)
+    }
+
+    /// One that a test started.
+    pub fn at(brokers: &str) -> Kafka {
+        Kafka {
+            brokers: brokers.to_owned(),
+            mock: None,
+        }
     }
 
     pub fn client(&self) -> ClientConfig {
@@ -197,6 +206,20 @@ impl Kafka {
             .mock_cluster()
             .unwrap()
             .request_errors(RDKafkaApiKey::OffsetFetch, &errors);
+    }
+
+    /// The mock broker answers as one that keeps no leader epochs with committed offsets. (It always says that they have the
+    /// partition's present one, otherwise.)
+    pub fn forget_committed_epochs(&self) {
+        /// The last version of OffsetFetch whose answers have none.
+        const VERSION_MAX: i16 = 4;
+        let mock = self.mock.as_ref().expect("a mock broker");
+        // SAFETY: the client lives in this scope, and was created with a mock cluster.
+        let cluster = unsafe { rd_kafka_handle_mock_cluster(mock.client().native_ptr()) };
+        let key = RDKafkaApiKey::OffsetFetch as i16;
+        // SAFETY: the cluster is that of the living client.
+        let code = unsafe { rd_kafka_mock_set_apiversion(cluster, key, 0, VERSION_MAX) };
+        assert_eq!(code, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
     }
 
     /// The mock broker has given this member up, and says so at its next heartbeat.
@@ -768,6 +791,11 @@ pub struct Service {
 
 impl Service {
     pub fn start(setup: &Setup) -> Service {
+        Self::start_with(setup, None)
+    }
+
+    /// The same with rules in code, if there are some.
+    pub fn start_with(setup: &Setup, processors: Option<Processors>) -> Service {
         Lines::gather();
         let config = config::parse(&setup.text(), "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
         let counters = Arc::new(Counters::new());
@@ -776,7 +804,10 @@ impl Service {
             let (counters, stop) = (counters.clone(), stop.clone());
             thread::Builder::new()
                 .name("service".into())
-                .spawn(move || supervisor::run(&config, &stop, &counters))
+                .spawn(move || match processors {
+                    None => supervisor::run(&config, &stop, &counters),
+                    Some(processors) => supervisor::run_with(&config, &processors, &stop, &counters),
+                })
         };
         Service {
             counters,

@@ -99,6 +99,10 @@ pub enum Reason {
     Database(u8),
     /// A processor's own: a word like the others, not a sentence, and nothing of the message.
     Processor(&'static str),
+    /// A processor in code asks for what cannot be done.
+    ProcessorOutput,
+    /// A processor in code panicked over the message.
+    ProcessorPanic,
 }
 
 impl Reason {
@@ -132,6 +136,8 @@ impl Reason {
             Reason::Unsendable => "unsendable",
             Reason::Database(_) => "database",
             Reason::Processor(word) => word,
+            Reason::ProcessorOutput => "processor_output",
+            Reason::ProcessorPanic => "processor_panic",
         }
     }
 }

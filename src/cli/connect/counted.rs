@@ -1,0 +1,100 @@
+//! What another group has counted: guards carry the name of the group, so a group that is new counts everything again.
+//!
+//! Nobody scans a set for that. Some of the newest messages are put through the rules, and the records that they would
+//! write are read: a bin that is called as guards are, and is none of this group's own, is another's.
+
+use std::collections::BTreeSet;
+
+use super::{KafkaSurvey, LOOKED_AT_MAX, Report, id_of};
+use crate::broker::newest::{Span, spans};
+use crate::config::model::{Config, Start};
+use crate::pipeline::guard::{Guard, GuardIdentity, is_reserved};
+use crate::pipeline::map::Mapping;
+use crate::pipeline::output::Output;
+use crate::processor::Processor as _;
+use crate::store::Store;
+
+/// So many of the newest messages of a partition are looked at, and so many rows of each.
+const MESSAGES_MAX: i64 = 4;
+const ROWS_MAX: usize = 8;
+
+/// Says of each topic of which the group has no offset whether records of its newest messages have guards of others.
+pub(super) fn counted(config: &Config, mapping: &Mapping, found: &KafkaSurvey, store: &Store, report: &mut Report) {
+    let own = own_guards(config, found);
+    let mut looked_at = 0;
+    for topic in &config.kafka.topics {
+        let Some(rules) = mapping.topic(topic).filter(|rules| rules.is_guarded()) else {
+            continue;
+        };
+        let partitions = || found.partitions.iter().filter(|partition| partition.topic == *topic);
+        if partitions().any(|partition| partition.committed.is_some()) {
+            continue;
+        }
+        let newest: Vec<Span> = partitions()
+            .map(|partition| {
+                let (oldest, end) = partition.range;
+                Span {
+                    partition: partition.number,
+                    begin: oldest.max(end - MESSAGES_MAX),
+                    end,
+                }
+            })
+            .filter(|span| span.begin < span.end)
+            .take(LOOKED_AT_MAX - looked_at)
+            .collect();
+        looked_at += newest.len();
+        let mut strange = None;
+        let read = spans(&config.kafka, topic, &newest, &mut |message| {
+            let mut output = Output::default();
+            output.begin(0);
+            if strange.is_some() || rules.process(message, 0, &mut output).is_err() {
+                return;
+            }
+            let guarded = output.rows.iter().filter(|row| row.rules.guarded).take(ROWS_MAX);
+            let mut bins = guarded
+                .filter_map(|row| store.bins(row.target, &row.key).ok())
+                .flatten();
+            if bins.any(|bin| is_reserved(&bin) && !own.contains(&bin)) {
+                strange = Some((message.partition, message.offset));
+            }
+        });
+        if let Err(error) = read {
+            report.warning(
+                &format!("kafka topic {topic}"),
+                &crate::store::chain(&error),
+                "whether another group has counted its messages is not known",
+            );
+        }
+        if let Some((partition, offset)) = strange {
+            let what = match config.kafka.start {
+                Start::Earliest => "all messages that are there are counted once more",
+                Start::Latest => "messages from now on are counted twice, if whoever wrote those guards still runs",
+            };
+            report.warning(
+                &format!("kafka group {}", config.kafka.group),
+                &format!(
+                    "it is new for the topic {topic}, and a record of the message at {topic}[{partition}] offset {offset} has the \
+                     guard of another group, topic or guard_epoch: {what}"
+                ),
+                "if that is not meant, set kafka.group and run.guard_epoch to those that have counted, or write to other sets",
+            );
+        }
+    }
+}
+
+/// The names of this group's guards, of all its topics: several may write the same sets.
+fn own_guards(config: &Config, found: &KafkaSurvey) -> BTreeSet<String> {
+    let guard = |topic: &str, partition| {
+        Guard::new(&GuardIdentity {
+            group: &config.kafka.group,
+            topic_id: id_of(found, topic).map_or([0; 16], |id| *id.as_bytes()),
+            topic,
+            partition,
+            epoch: config.run.guard_epoch,
+        })
+    };
+    let partitions = found.partitions.iter();
+    partitions
+        .map(|partition| guard(&partition.topic, partition.number).bin().to_owned())
+        .collect()
+}

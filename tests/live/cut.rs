@@ -1,0 +1,174 @@
+//! A log that is cut, on a broker of its own: what it had is gone, and other messages come at offsets that were read.
+//!
+//! A broker that lost its disk, or an unclean leader election, leaves such a log. Here the broker is stopped, the log's file is
+//! cut at the end of a batch, and it is started again; with its start the partition has a new leader epoch.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{DEADLINE, Kafka, Records as _, Service, Setup, Topic, send, simulator, wait_until};
+use penstock::broker::epoch;
+use penstock::ops::exit::Exit;
+use rdkafka::producer::{BaseProducer, Producer as _};
+use tempfile::TempDir;
+
+struct Broker {
+    dir: TempDir,
+    kafka: Kafka,
+}
+
+impl Broker {
+    fn start() -> Broker {
+        let dir = TempDir::new().unwrap();
+        let line = script(dir.path(), &["start"]);
+        let brokers = line.trim().rsplit('=').next().unwrap().to_owned();
+        Broker {
+            dir,
+            kafka: Kafka::at(&brokers),
+        }
+    }
+
+    /// Stops it, cuts the log of the topic's partition 0 at this offset, and starts it again.
+    fn cut(&self, topic: &Topic, offset: i64) {
+        script(self.dir.path(), &["stop"]);
+        let folder = self.dir.path().join("data").join(format!("{}-0", topic.name));
+        cut(&folder.join("00000000000000000000.log"), offset);
+        // Made anew from the log, as after a crash.
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let extension = path
+                .extension()
+                .and_then(|extension| extension.to_str())
+                .unwrap_or_default();
+            if ["index", "timeindex", "snapshot"].contains(&extension) {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        let _ = fs::remove_file(self.dir.path().join("data").join(".kafka_cleanshutdown"));
+        script(self.dir.path(), &["start", "--keep"]);
+        wait_until("the log to be cut", || topic.ends(), |ends| *ends == [Some(offset)]);
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = command(self.dir.path(), &["stop"]).status();
+    }
+}
+
+fn command(dir: &Path, arguments: &[&str]) -> Command {
+    let script: PathBuf = [env!("CARGO_MANIFEST_DIR"), "scripts", "kafka.sh"].iter().collect();
+    let mut command = Command::new(script);
+    command.args(arguments).env("KAFKA_DIR", dir).env_remove("KAFKA_PORT");
+    command
+}
+
+/// The last line that it prints.
+fn script(dir: &Path, arguments: &[&str]) -> String {
+    let output = command(dir, arguments).output().unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{arguments:?}:\n{out}\n{err}");
+    out.lines().last().unwrap_or_default().to_owned()
+}
+
+/// Cuts a log's file in front of the batch that begins at `offset`. (A batch begins with its first offset and the number of
+/// bytes that follow.)
+fn cut(file: &Path, offset: i64) {
+    let bytes = fs::read(file).unwrap();
+    let mut at = 0;
+    while at < bytes.len() {
+        let first = i64::from_be_bytes(bytes[at..at + 8].try_into().unwrap());
+        if first >= offset {
+            break;
+        }
+        let length = i32::from_be_bytes(bytes[at + 8..at + 12].try_into().unwrap());
+        at += 12 + usize::try_from(length).unwrap();
+    }
+    let file = OpenOptions::new().write(true).open(file).unwrap();
+    file.set_len(at as u64).unwrap();
+}
+
+/// So many messages, each a batch of its own, with ids that begin so.
+fn produce(topic: &Topic, prefix: &str, messages: usize) {
+    let mut client = topic.client.clone();
+    let producer: BaseProducer = client.set("batch.num.messages", "1").create().unwrap();
+    for n in 0..messages {
+        let payload = format!(r#"{{"id":"{prefix}{n}","key":"k","n":{n}}}"#);
+        send(&producer, &topic.name, 0, payload.as_bytes());
+    }
+    producer.flush(DEADLINE).unwrap();
+}
+
+fn written(sim: &penstock::sim::Simulator, prefix: &str, messages: usize) -> usize {
+    let keys: Vec<String> = (0..messages).map(|n| format!("{prefix}{n}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    sim.ints("all", &keys).iter().flatten().count()
+}
+
+const ALL_ONLY: &str = "[[route]]\n[[route.write]]\nset = \"all\"\nkey = \"id\"\nbins = [\"n\"]\n";
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn where_a_log_was_cut_reading_goes_on_exactly_there() {
+    let broker = Broker::start();
+    let topic = broker.kafka.topic("cut", 1);
+    let sim = simulator();
+    let setup = Setup::new(&broker.kafka, &topic, sim.addr())
+        .consumer("")
+        .routes(ALL_ONLY);
+    produce(&topic, "a", 50);
+    Service::run_to_the_ends_of(&topic, &setup);
+    assert!(
+        epoch::of_list(&topic.commits(&setup.group))[0].is_some(),
+        "the epoch is not committed with the offset"
+    );
+
+    // Another leader of the same log: nothing is lost, and nothing is told.
+    broker.cut(&topic, 50);
+    produce(&topic, "b", 10);
+    let ended = Service::run_to_the_ends_of(&topic, &setup);
+    assert_eq!(
+        (ended.counters.messages_written.get(), written(&sim, "b", 10)),
+        (10, 10)
+    );
+
+    // Cut while nobody reads it, and grown past the group's offset, 60: what is new begins below it.
+    broker.cut(&topic, 30);
+    produce(&topic, "c", 40);
+    assert_eq!(topic.ends(), [Some(70)]);
+    let ended = Service::run_to_the_ends_of(&topic, &setup);
+    assert_eq!(written(&sim, "c", 40), 40, "messages of the new log were passed over");
+    assert_eq!(
+        ended.counters.messages_written.get(),
+        40,
+        "what was read before was written again"
+    );
+
+    // While it is read.
+    let service = Service::start(&setup);
+    service.wait_for("the partition", |counters| counters.partitions_assigned.get() == 1);
+    produce(&topic, "e", 5);
+    service.wait_written(5);
+    broker.cut(&topic, 62);
+    produce(&topic, "f", 20);
+    service.wait_written(25);
+    topic.wait_committed(&setup.group, &topic.ends());
+    let ended = service.stop();
+    ended.assert(Exit::Stopped);
+    assert_eq!(
+        (ended.counters.messages_written.get(), written(&sim, "f", 20)),
+        (25, 20)
+    );
+
+    // What a tool sets has no epoch: nobody knows where the log was cut, if it was.
+    topic.commit(&setup.group, 0, 1000);
+    let ended = Service::start(&setup).end();
+    ended.assert(Exit::Rejected);
+    assert_eq!(topic.committed(&setup.group), [Some(1000)]);
+    let ended = Service::run_to_the_ends_of(&topic, &setup.clone().kafka("offset_gone = \"earliest\""));
+    assert_eq!(ended.counters.messages_written.get(), 82, "not all that is there");
+}
