@@ -11,7 +11,7 @@ use super::contradictions::{self, Words};
 use super::grammar::{self, Scope};
 use super::keys;
 use super::model::{
-    Action, As, Constant, Each, Expr, InDoubt, Missing, Mode, Name, Newer, OnConflict, Segment, Tombstone, Ttl, TtlOn,
+    Action, As, BigNumbers, Constant, Each, Expr, InDoubt, Missing, Mode, Name, Newer, OnConflict, Segment, Tombstone, Ttl, TtlOn,
     Typed, Write,
 };
 use super::names;
@@ -321,6 +321,7 @@ fn newer(node: &Node<'_>, scope: Scope<'_>) -> Option<Newer> {
             expr: expr?,
             cast: Some(cast?),
             missing: missing?,
+            big_numbers: BigNumbers::Reject,
             line: path?.line(),
             written: path?.written(),
         },

@@ -96,7 +96,7 @@ fn value_text(value: &Value<'_>) -> String {
         Value::Null => "null".into(),
         Value::Bool(b) => b.to_string(),
         Value::Int(n) => n.to_string(),
-        Value::BigInt(text) => format!("big {text}"),
+        Value::Unheld { text, .. } => format!("unheld {text}"),
         Value::Float(n) => format!("{n:?}"),
         Value::Str(text) => format!("'{text}'"),
         Value::Bytes(bytes) => format!("{bytes:02x?}"),
