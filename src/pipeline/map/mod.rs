@@ -451,3 +451,7 @@ impl Processor for TopicMapping {
 mod tests;
 #[cfg(test)]
 mod condition_tests;
+#[cfg(test)]
+mod kept_tests;
+#[cfg(test)]
+mod explain_tests;

@@ -48,7 +48,7 @@ fn outcome(write: &str, payload: &str) -> String {
     }
 }
 
-fn show(row: &Row<'_>) -> String {
+pub(super) fn show(row: &Row<'_>) -> String {
     let key = match &row.key {
         RecordKey::String(text) => format!("\"{text}\""),
         RecordKey::Integer(n) => n.to_string(),
