@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::kafka_properties;
 use super::keys;
-use super::model::{Aerospike, ByteOrderMark, Config, Format, Kafka, OffsetGone, Route, Run, Secret, StallAction, Start};
+use super::model::{
+    Aerospike, ByteOrderMark, Config, Format, Kafka, OffsetGone, Route, Run, Secret, StallAction, Start,
+};
 use super::names;
 use super::reader::{Node, Text};
 use super::reject;

@@ -11,8 +11,8 @@ use super::contradictions::{self, Words};
 use super::grammar::{self, Scope};
 use super::keys;
 use super::model::{
-    Action, As, BigNumbers, Constant, Each, Expr, InDoubt, Missing, Mode, Name, Newer, OnConflict, Segment, Tombstone, Ttl, TtlOn,
-    Typed, Write,
+    Action, As, BigNumbers, Constant, Each, Expr, InDoubt, Missing, Mode, Name, Newer, OnConflict, Segment, Tombstone,
+    Ttl, TtlOn, Typed, Write,
 };
 use super::names;
 use super::operations;

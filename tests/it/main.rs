@@ -37,6 +37,7 @@ mod stopping;
 // The commands.
 mod commands;
 mod connect;
+mod try_rejections;
 
 // The simulator.
 mod sim_client;

@@ -54,8 +54,7 @@ fn string() -> impl Strategy<Value = String> {
 fn half() -> impl Strategy<Value = String> {
     let before = "([a-z😀]|\\\\n|\\\\u0061|\\\\ud83d\\\\ude00){0,6}";
     let after = "([a-zä]|\\\\t|\\\\u00e4){0,20}";
-    (before, prop::sample::select(HALVES), after)
-        .prop_map(|(before, half, after)| format!("{before}{half}{after}"))
+    (before, prop::sample::select(HALVES), after).prop_map(|(before, half, after)| format!("{before}{half}{after}"))
 }
 
 /// None of them makes a pair with what stands before or after it.

@@ -137,34 +137,34 @@ fn check_has_unheld(payload: &str, paths: &[&str], expected: bool) {
 fn integers_keep_their_text_beyond_64_bits() {
     check("{\"a\":9223372036854775807}", "a", Some(Value::Int(i64::MAX)));
     check("{\"a\":-9223372036854775808}", "a", Some(Value::Int(i64::MIN)));
-    check(
-        "{\"a\":9223372036854775808}",
-        "a",
-        Some(big("9223372036854775808")),
-    );
-    check(
-        "{\"a\":-9223372036854775809}",
-        "a",
-        Some(big("-9223372036854775809")),
-    );
+    check("{\"a\":9223372036854775808}", "a", Some(big("9223372036854775808")));
+    check("{\"a\":-9223372036854775809}", "a", Some(big("-9223372036854775809")));
     check(
         "{\"a\":123456789012345678901234567890}",
         "a",
         Some(big("123456789012345678901234567890")),
     );
-    check(
-        "[9223372036854775808]",
-        "[0]",
-        Some(big("9223372036854775808")),
-    );
+    check("[9223372036854775808]", "[0]", Some(big("9223372036854775808")));
 }
 
 #[test]
 fn integers_beyond_64_bits_are_kept_as_they_are_written_at_any_depth() {
     let digits = "9223372036854775808";
-    check("{\"a\":[9223372036854775808]}", "a", Some(Value::List(vec![big(digits)])));
-    check("{\"a\":{\"b\":9223372036854775808}}", "a", Some(map(&[("b", big(digits))])));
-    check("{\"a\":{\"b\":9223372036854775808}}", "", Some(map(&[("a", map(&[("b", big(digits))]))])));
+    check(
+        "{\"a\":[9223372036854775808]}",
+        "a",
+        Some(Value::List(vec![big(digits)])),
+    );
+    check(
+        "{\"a\":{\"b\":9223372036854775808}}",
+        "a",
+        Some(map(&[("b", big(digits))])),
+    );
+    check(
+        "{\"a\":{\"b\":9223372036854775808}}",
+        "",
+        Some(map(&[("a", map(&[("b", big(digits))]))])),
+    );
     // Asked for whole and by itself: the same.
     let values = values("{\"a\":9223372036854775808}", &["", "a"]).unwrap();
     assert_eq!(values, [Some(map(&[("a", big(digits))])), Some(big(digits))]);
@@ -172,7 +172,13 @@ fn integers_beyond_64_bits_are_kept_as_they_are_written_at_any_depth() {
 
 #[test]
 fn what_no_record_can_hold_is_told_only_if_something_asked_for_it() {
-    for number in ["9223372036854775808", "-9223372036854775809", "1e309", "-1e999", "\"\\ud800\""] {
+    for number in [
+        "9223372036854775808",
+        "-9223372036854775809",
+        "1e309",
+        "-1e999",
+        "\"\\ud800\"",
+    ] {
         for value in [number.to_owned(), format!("[{number}]"), format!("{{\"x\":{number}}}")] {
             let payload = format!("{{\"a\":{value},\"b\":1}}");
             check_has_unheld(&payload, &["a"], true);
@@ -181,7 +187,11 @@ fn what_no_record_can_hold_is_told_only_if_something_asked_for_it() {
             check(&payload, "b", Some(Value::Int(1)));
         }
     }
-    check_has_unheld("{\"a\":[1,-9223372036854775808,1e308,\"\\ud83d\\ude00\"]}", &[""], false);
+    check_has_unheld(
+        "{\"a\":[1,-9223372036854775808,1e308,\"\\ud83d\\ude00\"]}",
+        &[""],
+        false,
+    );
     // The last of equal names counts; that there was one before may still be told.
     check("{\"a\":1e999,\"a\":2}", "", Some(map(&[("a", Value::Int(2))])));
     check("{\"a\":1e999,\"a\":2}", "a", Some(Value::Int(2)));
@@ -219,7 +229,11 @@ fn floats_beyond_64_bits_are_kept_as_they_are_written() {
     let float = |text| unheld(Unheld::Float, text);
     check("{\"a\":1e309}", "a", Some(float("1e309")));
     check("{\"a\":[-1e309]}", "a", Some(Value::List(vec![float("-1e309")])));
-    check("{\"a\":{\"b\":1e99999999999999999999}}", "a.b", Some(float("1e99999999999999999999")));
+    check(
+        "{\"a\":{\"b\":1e99999999999999999999}}",
+        "a.b",
+        Some(float("1e99999999999999999999")),
+    );
 }
 
 #[test]
@@ -303,7 +317,10 @@ fn a_byte_order_mark_is_read_past_unless_the_tree_refuses_it() {
     assert_eq!(error.at, 0);
     // Places are those of the payload.
     let error = decode(&reading, "\u{feff}{]".as_bytes()).unwrap_err();
-    assert_eq!((error.kind, error.at), (DecodeErrorKind::NotJson(Syntax::UnexpectedByte(b']')), 4));
+    assert_eq!(
+        (error.kind, error.at),
+        (DecodeErrorKind::NotJson(Syntax::UnexpectedByte(b']')), 4)
+    );
 }
 
 #[test]

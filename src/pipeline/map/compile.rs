@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::keep::{Keeps, shown};
 use super::guarding::{GuardReason, Guarding, is_repeatable};
+use super::keep::{Keeps, shown};
 use super::{Mapping, TopicMapping};
 use crate::config::model::{
-    Action, As, Bin, ByteOrderMark, Cel, Config, Constant, Expr, LongNames, Missing, Mode, Name, Operation, OperationKind, Part, Path,
-    Publish, Route, Segment, Source, Tombstone, Ttl, TtlOn, Typed, When, Write,
+    Action, As, Bin, ByteOrderMark, Cel, Config, Constant, Expr, LongNames, Missing, Mode, Name, Operation,
+    OperationKind, Part, Path, Publish, Route, Segment, Source, Tombstone, Ttl, TtlOn, Typed, When, Write,
 };
 use crate::pipeline::decode::{EachId, ItemSlotId, PathTreeBuilder, SlotId};
 use crate::pipeline::judge::{self, Asked, NoPlace};
@@ -170,7 +170,7 @@ pub(super) enum BinRule {
         line: usize,
         /// As the file has it.
         written: String,
-        at: At,
+        at: Box<At>,
     },
 }
 
@@ -180,6 +180,8 @@ pub(super) struct At {
     /// The array, where it comes from its elements.
     each: Option<String>,
     path: String,
+    /// The same, where it is a path in the payload.
+    pub segments: Option<Path>,
 }
 
 impl At {
@@ -193,7 +195,11 @@ impl At {
             }
         }
         for step in [self.path.as_str(), below] {
-            let step = if path.is_empty() { step.trim_start_matches('.') } else { step };
+            let step = if path.is_empty() {
+                step.trim_start_matches('.')
+            } else {
+                step
+            };
             if !path.is_empty() && !step.is_empty() && !step.starts_with(['.', '[']) {
                 path.push('.');
             }
@@ -214,7 +220,7 @@ impl At {
 #[derive(Debug)]
 pub(super) enum TtlRule {
     Fixed(RowTtl),
-    Field(TypedRule),
+    Field(Box<TypedRule>),
 }
 
 #[derive(Debug)]
@@ -225,9 +231,7 @@ pub(super) struct TypedRule {
     pub keeps: Keeps,
     pub line: usize,
     pub written: String,
-    pub at: At,
-    /// The path in the payload, if it is one.
-    pub path: Option<Path>,
+    pub at: Box<At>,
 }
 
 #[derive(Debug)]
@@ -447,7 +451,7 @@ impl Compiler {
                 Ttl::Never => TtlRule::Fixed(RowTtl::Never),
                 Ttl::Keep => TtlRule::Fixed(RowTtl::Keep),
                 Ttl::Seconds(seconds) => TtlRule::Fixed(RowTtl::Seconds(*seconds)),
-                Ttl::Field(typed) => TtlRule::Field(self.typed(typed, element)?),
+                Ttl::Field(typed) => TtlRule::Field(Box::new(self.typed(typed, element)?)),
             },
             each,
         })
@@ -594,19 +598,16 @@ impl Compiler {
             written: typed.written.clone(),
             at: match &typed.expr {
                 Expr::Source(source) => self.at(source),
-                _ => At {
+                _ => Box::new(At {
                     each: None,
                     path: typed.written.clone(),
-                },
-            },
-            path: match &typed.expr {
-                Expr::Source(Source::Path(path)) => Some(path.clone()),
-                _ => None,
+                    segments: None,
+                }),
             },
         })
     }
 
-    fn at(&self, source: &Source) -> At {
+    fn at(&self, source: &Source) -> Box<At> {
         let (each, path) = match source {
             Source::Path(path) => (None, display_path(path)),
             Source::Item(path) => (Some(self.each.clone()), display_path(path)),
@@ -620,7 +621,11 @@ impl Compiler {
             Source::Timestamp => (None, "@timestamp".to_owned()),
             Source::Header(name) => (None, format!("@header.{}", shown(name))),
         };
-        At { each, path }
+        let segments = match source {
+            Source::Path(path) => Some(path.clone()),
+            _ => None,
+        };
+        Box::new(At { each, path, segments })
     }
 
     fn part(&mut self, part: &Part, element: Option<EachId>) -> Result<PartRule, CompileError> {

@@ -252,11 +252,7 @@ impl<'m> Context<'_, 'm> {
     }
 
     /// A value that an operation cannot do without. `None`: the operation is left out (`missing = "skip"`).
-    fn operand(
-        &self,
-        rule: &'m TypedRule,
-        element: Option<Element<'_, 'm>>,
-    ) -> Result<Option<Value<'m>>, Rejection> {
+    fn operand(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<Value<'m>>, Rejection> {
         match self.operand_or_unheld(rule, element)? {
             Some(Value::Unheld { what, .. }) => Err(rejection(keep::reason(what), rule, &what.to_string())),
             value => Ok(value),
@@ -396,7 +392,10 @@ impl<'m> Context<'_, 'm> {
                     if except.iter().any(|e| *e == field) {
                         continue;
                     }
-                    let renamed = rename.iter().find(|(from, _)| *from == field).map(|(_, to)| to.as_str());
+                    let renamed = rename
+                        .iter()
+                        .find(|(from, _)| *from == field)
+                        .map(|(_, to)| to.as_str());
                     let name = renamed.unwrap_or(&field);
                     if owned.iter().any(|bin| *bin == name) {
                         continue;
@@ -423,7 +422,8 @@ impl<'m> Context<'_, 'm> {
                                     Unheld::HalfPair => HALF_PAIR_CURE.to_owned(),
                                     _ => format!("{}, or except = [\"{}\"]", big_cure(*keeps), step.trim_matches('"')),
                                 };
-                                let detail = format!("bins = \"{written}\" (line {line}): {path} is {what}; cure: {cure}");
+                                let detail =
+                                    format!("bins = \"{written}\" (line {line}): {path} is {what}; cure: {cure}");
                                 return Err(Rejection::new(keep::reason(what), detail));
                             }
                         }
@@ -545,9 +545,7 @@ impl<'m> Context<'_, 'm> {
             }
         };
         let value = match (value, rule.cast) {
-            (Some(value), Some(to)) => {
-                Some(cast(value, to).map_err(|(reason, why)| rejection(reason, rule, why))?)
-            }
+            (Some(value), Some(to)) => Some(cast(value, to).map_err(|(reason, why)| rejection(reason, rule, why))?),
             (value, _) => value,
         };
         let value = match value {
@@ -599,7 +597,7 @@ impl<'m> Context<'_, 'm> {
     #[cold]
     pub(super) fn missing(&self, reason: Reason, rule: &TypedRule, why: &str) -> Rejection {
         let mut rejection = rejection(reason, rule, why);
-        if let (Some(path), Some(_)) = (&rule.path, self.message.payload) {
+        if let (Some(path), Some(_)) = (&rule.at.segments, self.message.payload) {
             rejection.detail.push_str(&explain::why_missing(self.text, path));
         }
         rejection
@@ -701,7 +699,10 @@ fn big_cure(keeps: Keeps) -> &'static str {
 #[cold]
 fn no_bin(name: &str, path: &str) -> String {
     let why = if name.len() > BIN_NAME_BYTES_MAX {
-        format!("has a name of {} bytes, and a bin's has at most {BIN_NAME_BYTES_MAX}", name.len())
+        format!(
+            "has a name of {} bytes, and a bin's has at most {BIN_NAME_BYTES_MAX}",
+            name.len()
+        )
     } else if name.is_empty() {
         "has an empty name, which no bin can have".to_owned()
     } else if name.contains('\0') {

@@ -7,9 +7,7 @@
 use super::compile::display_path;
 use super::{Reason, Rejection};
 use crate::config::model::{Format, Path, Segment};
-use crate::pipeline::decode::{
-    self, BYTE_ORDER_MARK, DecodeError, DecodeErrorKind, Elements, PathTreeBuilder, Syntax,
-};
+use crate::pipeline::decode::{self, BYTE_ORDER_MARK, DecodeError, DecodeErrorKind, Elements, PathTreeBuilder, Syntax};
 use crate::pipeline::value::Value;
 
 /// A zero byte and a schema id.
@@ -17,8 +15,10 @@ const REGISTRY_PREFIX_BYTES: usize = 5;
 
 const PLAIN_JSON: &str = "have the producer send plain JSON";
 const UTF_8: &str = "JSON in Kafka is UTF-8: have the producer send it so";
-const NOT_COMPRESSED: &str = "have the producer send the JSON itself; what its compression.type does is undone before it is read";
-const REGISTRY_JSON: &str = "have the producer use the registry's JSON Schema serializer, and set kafka.format = \"json_sr\"";
+const NOT_COMPRESSED: &str =
+    "have the producer send the JSON itself; what its compression.type does is undone before it is read";
+const REGISTRY_JSON: &str =
+    "have the producer use the registry's JSON Schema serializer, and set kafka.format = \"json_sr\"";
 
 /// What a payload looks like, and what would do.
 type Guess = (&'static str, &'static str);
@@ -130,7 +130,9 @@ fn guess(payload: &[u8]) -> Option<Guess> {
     }
     let ascii = |byte: u8| (b'\t'..0x7f).contains(&byte);
     match payload {
-        [a, 0, 0, 0, b, 0, 0, 0, ..] | [0, 0, 0, a, 0, 0, 0, b, ..] if ascii(*a) && ascii(*b) => Some(("UTF-32", UTF_8)),
+        [a, 0, 0, 0, b, 0, 0, 0, ..] | [0, 0, 0, a, 0, 0, 0, b, ..] if ascii(*a) && ascii(*b) => {
+            Some(("UTF-32", UTF_8))
+        }
         [a, 0, b, 0, ..] | [0, a, 0, b, ..] if ascii(*a) && ascii(*b) => Some(("UTF-16", UTF_8)),
         [0, _, _, _, _, text @ ..] if begins_as_json(text) => Some((
             "JSON behind the 5 bytes of a schema registry",
@@ -141,7 +143,10 @@ fn guess(payload: &[u8]) -> Option<Guess> {
             "have its serializer write ids of 4 bytes, and set kafka.format = \"json_sr\"",
         )),
         // The id is below 16,777,216 wherever registries count from 1.
-        [0, 0, _, _, _, _, ..] => Some(("Avro or Protobuf behind the 5 bytes of a schema registry", REGISTRY_JSON)),
+        [0, 0, _, _, _, _, ..] => Some((
+            "Avro or Protobuf behind the 5 bytes of a schema registry",
+            REGISTRY_JSON,
+        )),
         [3, 0 | 5, rest @ ..] if rest.len() > 16 => Some((
             "a message with the 18 bytes of the AWS Glue Schema Registry in front",
             PLAIN_JSON,

@@ -195,11 +195,26 @@ mod tests {
         let refused = |what, text, keeps| hold(&mut nested(what, text), keeps).unwrap_err();
         let record = Keeps::Record;
         for (what, text, keeps, expected) in [
-            (Unheld::Integer, "99999999999999999999", record(BigNumbers::Reject), Unheld::Integer),
+            (
+                Unheld::Integer,
+                "99999999999999999999",
+                record(BigNumbers::Reject),
+                Unheld::Integer,
+            ),
             (Unheld::Float, "1e999", record(BigNumbers::Reject), Unheld::Float),
             (Unheld::Float, "-1e999", record(BigNumbers::Float), Unheld::Float),
-            (Unheld::HalfPair, "\\ud800", record(BigNumbers::Reject), Unheld::HalfPair),
-            (Unheld::HalfPair, "\\ud800", record(BigNumbers::String), Unheld::HalfPair),
+            (
+                Unheld::HalfPair,
+                "\\ud800",
+                record(BigNumbers::Reject),
+                Unheld::HalfPair,
+            ),
+            (
+                Unheld::HalfPair,
+                "\\ud800",
+                record(BigNumbers::String),
+                Unheld::HalfPair,
+            ),
             (Unheld::HalfPair, "\\ud800", record(BigNumbers::Skip), Unheld::HalfPair),
             (Unheld::HalfPair, "\\ud800", Keeps::Json, Unheld::HalfPair),
         ] {
@@ -208,7 +223,10 @@ mod tests {
         }
         // An integer that is beyond a float, too.
         let digits = "9".repeat(400);
-        assert_eq!(refused(Unheld::Integer, &digits, record(BigNumbers::Float)).what, Unheld::Float);
+        assert_eq!(
+            refused(Unheld::Integer, &digits, record(BigNumbers::Float)).what,
+            Unheld::Float
+        );
     }
 
     #[test]

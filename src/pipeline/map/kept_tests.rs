@@ -31,7 +31,11 @@ pub(super) fn outcome(kafka: &str, route: &str, payload: &[u8]) -> String {
             let rows = output.rows.iter().map(show);
             let publications = output.publications.iter().map(|publication| {
                 let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or(b"-")).into_owned();
-                format!("{} {}", text(publication.key.as_deref()), text(publication.payload.as_deref()))
+                format!(
+                    "{} {}",
+                    text(publication.key.as_deref()),
+                    text(publication.payload.as_deref())
+                )
             });
             rows.chain(publications).collect::<Vec<_>>().join(" | ")
         }
@@ -76,12 +80,24 @@ fn a_value_that_nobody_keeps_rejects_nothing() {
             (r#"bins = { path = "*", except = ["trace", "items"] }"#, "id='b' n=1"),
             (r#"bins = { n = "n", sku = "items[0].sku" }"#, "n=1 sku='x'"),
             (r#"bins = ["n"]"#, "n=1"),
-            ("once = { trace = \"n\" }\nbins = { path = \"*\", except = [\"items\"] }", "id='b' n=1 trace?=1"),
-            ("add = { trace = 1 }\nbins = { path = \"*\", except = [\"items\"] }", "id='b' n=1 trace+=1"),
-            ("newer = { path = \"n\", bin = \"trace\" }\nbins = { path = \"*\", except = [\"items\"] }", "id='b' n=1"),
+            (
+                "once = { trace = \"n\" }\nbins = { path = \"*\", except = [\"items\"] }",
+                "id='b' n=1 trace?=1",
+            ),
+            (
+                "add = { trace = 1 }\nbins = { path = \"*\", except = [\"items\"] }",
+                "id='b' n=1 trace+=1",
+            ),
+            (
+                "newer = { path = \"n\", bin = \"trace\" }\nbins = { path = \"*\", except = [\"items\"] }",
+                "id='b' n=1",
+            ),
             ("when = \"size(items) == 1 && n == 1\"\nbins = [\"n\"]", "n=1"),
             ("when = \"items.exists(item, item.sku == 'x')\"\nbins = [\"n\"]", "n=1"),
-            ("when = \"has(msg.trace)\"\nbins = { n = \"n\", all = { expr = \"items.map(item, item.sku)\" } }", "n=1 all=['x']"),
+            (
+                "when = \"has(msg.trace)\"\nbins = { n = \"n\", all = { expr = \"items.map(item, item.sku)\" } }",
+                "n=1 all=['x']",
+            ),
         ] {
             let told = outcome("", &write(rules), payload.as_bytes());
             let told = told.replace(" newer 1", "");
@@ -95,10 +111,20 @@ fn a_value_that_nobody_keeps_rejects_nothing() {
             check(rules, &payload, "s/\"b\" sku='x'");
         }
         let other = payload.replace(r#"[{"sku""#, r#"[{"sku":"ok"},{"sku""#);
-        check("each = \"items\"\nwhen = \"item.sku == 'ok'\"\nbins = \"@item.*\"", &other, "s/\"b\" sku='ok'");
+        check(
+            "each = \"items\"\nwhen = \"item.sku == 'ok'\"\nbins = \"@item.*\"",
+            &other,
+            "s/\"b\" sku='ok'",
+        );
         // Under a name that is too long for a bin.
-        let long = payload.replace("trace", "trace_of_the_producer").replace("items", "items_of_the_order");
-        check("bins = { path = \"*\", long_names = \"skip\" }", &long, "s/\"b\" id='b' n=1");
+        let long = payload
+            .replace("trace", "trace_of_the_producer")
+            .replace("items", "items_of_the_order");
+        check(
+            "bins = { path = \"*\", long_names = \"skip\" }",
+            &long,
+            "s/\"b\" id='b' n=1",
+        );
         // The last of equal names counts.
         let twice = format!(r#"{{"id":"b","n":{value},"n":1}}"#);
         check("bins = \"*\"", &twice, "s/\"b\" id='b' n=1");
@@ -109,7 +135,11 @@ fn a_value_that_nobody_keeps_rejects_nothing() {
 fn a_whole_object_that_one_rule_keeps_does_not_mind_what_another_takes_out_of_it() {
     let payload = r#"{"id":"b","after":{"id":18446744073709551615,"n":1},"op":"c"}"#;
     // As examples/debezium.toml has it.
-    check(r#"bins = { path = "after.*", except = ["id"] }"#, payload, "s/\"b\" n=1");
+    check(
+        r#"bins = { path = "after.*", except = ["id"] }"#,
+        payload,
+        "s/\"b\" n=1",
+    );
     let writes = "[[route.write]]\nset = \"a\"\nkey = \"after.id\"\nbins = { path = \"after.*\", except = [\"id\"] }\n\
                   [[route.write]]\nset = \"b\"\nkey = \"{op}:{after.id}\"\nbins = { id = { path = \"after.id\", as = \"string\" }, f = { path = \"after.id\", as = \"float\" } }";
     assert_eq!(
@@ -175,7 +205,10 @@ fn what_is_kept_is_refused_with_the_path_of_the_field_and_a_cure() {
         check(rules, payload, &expected);
     }
     let half = r#"{"id":"b","note":{"text":"cut \ud83d"}}"#;
-    for (rules, place) in [("bins = \"*\"", "bins = \"*\" (line 12): note.text"), ("bins = [\"note\"]", "note (line 12): note.text")] {
+    for (rules, place) in [
+        ("bins = \"*\"", "bins = \"*\" (line 12): note.text"),
+        ("bins = [\"note\"]", "note (line 12): note.text"),
+    ] {
         check(
             rules,
             half,
@@ -185,8 +218,16 @@ fn what_is_kept_is_refused_with_the_path_of_the_field_and_a_cure() {
             ),
         );
     }
-    check("when = \"note.text != 'x'\"\nbins = { b = 1 }", half, "condition_error: when \"note.text != 'x'\" (line 12) cannot be computed: note.text is a string with half of a surrogate pair (\\ud800 to \\udfff alone), which is no text");
-    check("when = \"trace > 3.0 && after.items[3].id > 3\"\nbins = { b = 1 }", payload, "condition_error: when \"trace > 3.0 && after.items[3].id > 3\" (line 12) cannot be computed: after.items[3].id is a number outside of a 64-bit float");
+    check(
+        "when = \"note.text != 'x'\"\nbins = { b = 1 }",
+        half,
+        "condition_error: when \"note.text != 'x'\" (line 12) cannot be computed: note.text is a string with half of a surrogate pair (\\ud800 to \\udfff alone), which is no text",
+    );
+    check(
+        "when = \"trace > 3.0 && after.items[3].id > 3\"\nbins = { b = 1 }",
+        payload,
+        "condition_error: when \"trace > 3.0 && after.items[3].id > 3\" (line 12) cannot be computed: after.items[3].id is a number outside of a 64-bit float",
+    );
 }
 
 #[test]
@@ -242,7 +283,10 @@ fn what_is_published_as_json_keeps_every_number_as_it_stands() {
     let payload = r#"{"id":"b","a":18446744073709551615,"b":[1e999]}"#;
     let publish = "[[route.publish]]\ntopic = \"o\"\n";
     for (rules, expected) in [
-        ("payload = \"b\"", r#"{"id": "k1", "big": 18446744073709551615} [1e999]"#),
+        (
+            "payload = \"b\"",
+            r#"{"id": "k1", "big": 18446744073709551615} [1e999]"#,
+        ),
         (
             "key = \"a\"\npayload = { object = { a = \"a\", b = \"b\" } }",
             r#"18446744073709551615 {"a":18446744073709551615,"b":[1e999]}"#,
@@ -252,5 +296,8 @@ fn what_is_published_as_json_keeps_every_number_as_it_stands() {
     }
     let half = r#"{"a":["\ud800"]}"#;
     let told = outcome("", &format!("{publish}payload = \"a\""), half.as_bytes());
-    assert!(told.starts_with("not_json: a (line 11): a[0] is a string with half of a surrogate pair"), "{told}");
+    assert!(
+        told.starts_with("not_json: a (line 11): a[0] is a string with half of a surrogate pair"),
+        "{told}"
+    );
 }

@@ -325,9 +325,13 @@ impl TopicMapping {
         if !is_of_a_field || !self.tree.asks_for_an_object() {
             return;
         }
-        let text = message.payload.and_then(|payload| explain::text(payload, self.format).ok());
+        let text = message
+            .payload
+            .and_then(|payload| explain::text(payload, self.format).ok());
         if let Some(found) = text.and_then(explain::no_object) {
-            rejection.detail.push_str(&format!("; the payload is {found}, not an object"));
+            rejection
+                .detail
+                .push_str(&format!("; the payload is {found}, not an object"));
         }
     }
 
