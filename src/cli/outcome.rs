@@ -273,7 +273,7 @@ fn plain(value: &PipelineValue<'_>) -> Value {
         PipelineValue::Null => Value::Null,
         PipelineValue::Bool(b) => (*b).into(),
         PipelineValue::Int(n) => (*n).into(),
-        PipelineValue::BigInt(digits) => (*digits).into(),
+        PipelineValue::Unheld { text, .. } => text.as_ref().into(),
         PipelineValue::Float(n) => (*n).into(),
         PipelineValue::Str(text) => text.as_ref().into(),
         PipelineValue::Bytes(bytes) => bytes_json(bytes),

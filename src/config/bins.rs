@@ -4,12 +4,12 @@ use toml::de::DeValue;
 
 use super::grammar::{self, Scope};
 use super::keys;
-use super::model::{Bin, Expr, LongNames, Missing, Path, Segment, Source, Typed};
+use super::model::{BigNumbers, Bin, Expr, LongNames, Missing, Path, Segment, Source, Typed};
 use super::names;
 use super::reader::{Node, quoted};
 use super::values::{self, Place};
 
-const ALL_CURE: &str = "write \"*\", \"after.*\", or { path = \"after.*\", except = [\"a\"], rename = { long = \"short\" }, long_names = \"skip\" }";
+const ALL_CURE: &str = "write \"*\", \"after.*\", or { path = \"after.*\", except = [\"a\"], rename = { long = \"short\" }, long_names = \"skip\", big_numbers = \"string\" }";
 
 /// For a name that no bin can have.
 pub const NAME_CURE: &str = "write a name of 1 to 15 bytes, other than a guard's";
@@ -32,6 +32,9 @@ pub fn bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
                 except: Vec::new(),
                 rename: Vec::new(),
                 long_names: LongNames::Reject,
+                big_numbers: BigNumbers::Reject,
+                line: node.line(),
+                written: node.written(),
             }])
         }
         DeValue::Array(_) => bins_by_last_segment(node, scope),
@@ -152,6 +155,7 @@ fn bins_by_last_segment(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
             expr,
             cast: None,
             missing: Missing::AsPlace,
+            big_numbers: BigNumbers::Reject,
             line: node.line(),
             written: node.written(),
         };
@@ -214,11 +218,15 @@ fn all_bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
         "skip" => LongNames::Skip,
         _ => LongNames::Reject,
     };
+    let big_numbers = values::big_numbers(&table)?;
     Some(vec![Bin::All {
         source: source?,
         except,
         rename,
         long_names,
+        big_numbers,
+        line: node.line(),
+        written: path.written(),
     }])
 }
 

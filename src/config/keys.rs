@@ -160,6 +160,7 @@ pub const KAFKA: Section = Section {
         with("start", choice(&["earliest", "latest"], &[]), "earliest"),
         key("offset_gone", Kind::Table),
         with("format", choice(&["json", "json_sr"], &["raw"]), "json"),
+        with("byte_order_mark", choice(&["skip", "reject"], &[]), "skip"),
         key("properties", Kind::Table),
         key("consumer", Kind::Table),
         key("producer", Kind::Table),
@@ -259,6 +260,8 @@ pub const PUBLISH: Section = Section {
 
 const WHEN_ERROR: Kind = choice(&["reject", "false"], &[]);
 
+const BIG_NUMBERS: Kind = choice(&["reject", "string", "float", "skip"], &[]);
+
 const TOMBSTONE: &[&str] = &["reject", "ignore", "delete"];
 
 /// `[reject]`.
@@ -297,6 +300,7 @@ pub const VALUE: Section = Section {
         key("as", choice(AS, &[])),
         key("missing", choice(&["skip", "reject"], &[])),
         key("default", Kind::Value),
+        with("big_numbers", BIG_NUMBERS, "reject"),
         key("value", Kind::Value),
         key("object", Kind::Table),
         key("expr", Kind::Text),
@@ -312,6 +316,7 @@ pub const ALL_BINS: Section = Section {
         key("except", Kind::List),
         key("rename", Kind::Table),
         with("long_names", choice(&["reject", "skip"], &[]), "reject"),
+        with("big_numbers", BIG_NUMBERS, "reject"),
     ],
     later: &[],
 };

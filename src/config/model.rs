@@ -82,6 +82,8 @@ pub struct Kafka {
     pub offset_gone: OffsetGone,
     /// How payloads are read.
     pub format: Format,
+    /// What a byte order mark in front of a JSON text does.
+    pub byte_order_mark: ByteOrderMark,
     /// librdkafka properties of the consumer (`[kafka.properties]`, overridden by `[kafka.consumer]`).
     pub consumer_properties: Vec<(String, Secret)>,
     /// librdkafka properties of the producer (`[kafka.properties]`, overridden by `[kafka.producer]`).
@@ -193,6 +195,15 @@ pub enum Format {
     Json,
     /// As `Json`, after a zero byte and a 4-byte schema id of a schema registry.
     JsonSchemaRegistry,
+}
+
+/// `kafka.byte_order_mark`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByteOrderMark {
+    /// It is read past.
+    Skip,
+    /// The message is rejected.
+    Reject,
 }
 
 /// A text that never appears in a log: `Debug` prints `***`.
@@ -558,7 +569,27 @@ pub enum Bin {
         rename: Vec<(String, String)>,
         /// Fields whose name, after `rename`, no bin can have.
         long_names: LongNames,
+        /// Numbers in the fields that are taken, which no bin can hold.
+        big_numbers: BigNumbers,
+        /// The line in the file where `bins` stands, from 1.
+        line: usize,
+        /// The path as written; a `${…}` as such.
+        written: String,
     },
+}
+
+/// What a number that no bin can hold does where it is kept: an integer outside of 64 bits, a number outside of a 64-bit
+/// float.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BigNumbers {
+    /// It rejects the message.
+    Reject,
+    /// Its text is kept instead.
+    String,
+    /// The nearest float is kept instead; where there is none, it rejects the message.
+    Float,
+    /// It is as if it were not there; in a list it is null, so that the others keep their places.
+    Skip,
 }
 
 /// What a field name of over 15 bytes does when all fields become bins.
@@ -594,6 +625,8 @@ pub struct Typed {
     pub cast: Option<As>,
     /// What happens if it is not there; for a template, if a part of it is not.
     pub missing: Missing,
+    /// What a number in it does that no bin can hold. Other than `Reject` only over a source, in a bin.
+    pub big_numbers: BigNumbers,
     /// The line in the file where it stands, from 1.
     pub line: usize,
     /// Its text as written, for reject reasons; a `${…}` as such, never what it stands for.

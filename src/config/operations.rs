@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::bins::{NAME_CURE, bin_name_fault};
 use super::grammar::Scope;
 use super::keys;
-use super::model::{Constant, Expr, Missing, Operation, OperationKind, Typed};
+use super::model::{BigNumbers, Constant, Expr, Missing, Operation, OperationKind, Typed};
 use super::names;
 use super::reader::Node;
 use super::table::{Table, whole};
@@ -150,6 +150,7 @@ fn map_add(node: &Node<'_>, scope: Scope<'_>) -> Option<OperationKind> {
             expr: Expr::Constant(Constant::Int(1)),
             cast: None,
             missing: Missing::AsPlace,
+            big_numbers: BigNumbers::Reject,
             line: node.line(),
             written: "1".to_owned(),
         }),

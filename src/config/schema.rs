@@ -257,6 +257,7 @@ fn from_path(place: Place) -> Value {
             "as" => types(place),
             "default" => json!({ "type": ["string", "number", "boolean", "array", "object"] }),
             "missing" => by_kind(key.kind),
+            "big_numbers" if place == Place::Bin => by_kind(key.kind),
             // Forms of their own.
             _ => continue,
         };

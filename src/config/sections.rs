@@ -6,7 +6,8 @@ use super::kafka_foreign::misread_brokers;
 use super::kafka_properties;
 use super::keys;
 use super::model::{
-    Aerospike, BelowLog, BeyondLog, Config, Format, Kafka, OffsetGone, Route, Run, Secret, StallAction, Start,
+    Aerospike, BelowLog, BeyondLog, ByteOrderMark, Config, Format, Kafka, OffsetGone, Route, Run, Secret, StallAction,
+    Start,
 };
 use super::names;
 use super::reader::{Node, Text};
@@ -194,6 +195,13 @@ fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<
             Format::Json
         }
     });
+    let byte_order_mark = table.choice("byte_order_mark").map(|word| {
+        if word == "reject" {
+            ByteOrderMark::Reject
+        } else {
+            ByteOrderMark::Skip
+        }
+    });
     let properties = kafka_properties::read(table, run);
     let secret = |(name, value): (String, String)| (name, Secret(value));
     let kafka = (|| {
@@ -204,6 +212,7 @@ fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<
             start: start?,
             offset_gone: offset_gone?,
             format: format?,
+            byte_order_mark: byte_order_mark?,
             consumer_properties: properties.consumer.into_iter().map(secret).collect(),
             producer_properties: properties.producer.into_iter().map(secret).collect(),
         })

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use super::cel::{self, Kinds};
 use super::grammar::{self, Bad, Scope};
 use super::keys;
-use super::model::{As, Constant, Expr, Missing, Typed};
+use super::model::{As, BigNumbers, Constant, Expr, Missing, Typed};
 use super::reader::{Node, Text, all, quoted};
 use super::table::Table;
 
@@ -81,6 +81,7 @@ const VALUE_CURE: &str =
 
 /// The value at `node`; nothing, and a fault noted, if it is none.
 pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
+    let mut big_numbers = BigNumbers::Reject;
     let (expr, cast, missing) = match node.value() {
         // Told before it is read as a path, which a negative one is not.
         DeValue::String(text) if place == Place::Number && is_number(text) => {
@@ -94,7 +95,7 @@ pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
             refuse_untyped(node, &expr, place)?;
             (expr, None, Missing::AsPlace)
         }
-        DeValue::Table(_) => from_table(node, scope, place)?,
+        DeValue::Table(_) => from_table(node, scope, place, &mut big_numbers)?,
         DeValue::Array(_) => {
             node.fault(
                 "an array is not a value expression",
@@ -116,6 +117,7 @@ pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
         expr,
         cast,
         missing,
+        big_numbers,
         line: node.line(),
         written: node.written(),
     })
@@ -222,14 +224,23 @@ pub fn parsed<T>(node: &Node<'_>, text: &Text, result: Result<T, Bad>) -> Option
     }
 }
 
-fn from_table(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, Option<As>, Missing)> {
+fn from_table(
+    node: &Node<'_>,
+    scope: Scope<'_>,
+    place: Place,
+    big: &mut BigNumbers,
+) -> Option<(Expr, Option<As>, Missing)> {
     let table = node.table(&keys::VALUE)?;
     let sources: Vec<&str> = ["path", "value", "object", "expr"]
         .into_iter()
         .filter(|name| table.get(name).is_some())
         .collect();
     match sources.as_slice() {
-        ["path"] => from_path(&table, scope, place),
+        ["path"] => {
+            let (expr, cast, missing) = from_path(&table, scope, place)?;
+            *big = kept_numbers(&table, &expr, cast, place)?;
+            Some((expr, cast, missing))
+        }
         ["expr"] => from_cel(&table, scope, place),
         [] => {
             // A word that was refused already says what is wrong.
@@ -243,7 +254,7 @@ fn from_table(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, 
             None
         }
         [only] => {
-            for other in ["as", "missing", "default"] {
+            for other in ["as", "missing", "default", "big_numbers"] {
                 if let Some(other_node) = table.get(other) {
                     let problem = format!("`{other}` contradicts `{only}`, which is always there as it stands");
                     other_node.fault(problem, format!("remove `{other}`, or write `path` for a field"));
@@ -281,7 +292,7 @@ fn object(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Expr> {
     let fields = all(fields
         .nodes
         .iter()
-        .map(|(name, node)| Some(((*name).to_owned(), typed(node, scope, Place::Bin)?))));
+        .map(|(name, node)| Some(((*name).to_owned(), typed(node, scope, place)?))));
     fields.map(Expr::Object)
 }
 
@@ -325,6 +336,12 @@ fn from_cel(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, 
                 "say it in the expression: has(msg.price) ? msg.price : 0",
             );
         }
+    }
+    if let Some(node) = table.get("big_numbers") {
+        node.fault(
+            "`big_numbers` contradicts `expr`, which gives no number beyond 64 bits",
+            "remove it, or write `path` for a field",
+        );
     }
     let cast = cast(table, place);
     let cel = cel?;
@@ -378,6 +395,48 @@ fn missing(table: &Table<'_>, cast: Option<As>, place: Place) -> Option<Missing>
         "skip" => Some(Missing::Skip),
         _ => Some(Missing::Reject),
     }
+}
+
+/// `big_numbers`, its default if absent; nothing if it is faulty.
+pub fn big_numbers(table: &Table<'_>) -> Option<BigNumbers> {
+    Some(match table.choice("big_numbers")? {
+        "string" => BigNumbers::String,
+        "float" => BigNumbers::Float,
+        "skip" => BigNumbers::Skip,
+        _ => BigNumbers::Reject,
+    })
+}
+
+/// The `big_numbers` of a path, if there is anything for it to decide.
+fn kept_numbers(table: &Table<'_>, expr: &Expr, cast: Option<As>, place: Place) -> Option<BigNumbers> {
+    let word = big_numbers(table)?;
+    let Some(node) = table.get("big_numbers") else {
+        return Some(word);
+    };
+    let (problem, cure) = match (place, expr, cast) {
+        (Place::Payload, ..) => (
+            "a payload is JSON, which holds every number as it stands".to_owned(),
+            "remove `big_numbers`",
+        ),
+        (Place::Bin, Expr::Template(_), _) => (
+            "a template is a string, whatever its numbers".to_owned(),
+            "remove `big_numbers`, or name one field in `path`",
+        ),
+        (Place::Bin, _, None | Some(As::Json)) => return Some(word),
+        (Place::Bin, _, Some(cast)) => (
+            format!(
+                "`big_numbers` contradicts `as = \"{}\"`, which says already what a number becomes",
+                name_of(cast)
+            ),
+            "keep one of them",
+        ),
+        _ => (
+            format!("`big_numbers` is for what a bin keeps; {} keeps none", place.what()),
+            "remove `big_numbers`, or write as = \"…\" where a type is meant",
+        ),
+    };
+    node.fault(problem, cure);
+    None
 }
 
 /// The default as the value it stands for, if it is of the type that the field has.

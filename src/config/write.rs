@@ -11,8 +11,8 @@ use super::contradictions::{self, Words};
 use super::grammar::{self, Scope};
 use super::keys;
 use super::model::{
-    Action, As, Constant, Each, Expr, InDoubt, Missing, Mode, Name, Newer, OnConflict, Segment, TimeUnit, Tombstone,
-    Ttl, TtlOn, TtlPast, Typed, Write,
+    Action, As, BigNumbers, Constant, Each, Expr, InDoubt, Missing, Mode, Name, Newer, OnConflict, Segment, TimeUnit,
+    Tombstone, Ttl, TtlOn, TtlPast, Typed, Write,
 };
 use super::names;
 use super::operations;
@@ -334,6 +334,7 @@ fn newer(node: &Node<'_>, scope: Scope<'_>) -> Option<Newer> {
             expr: expr?,
             cast: Some(cast?),
             missing: missing?,
+            big_numbers: BigNumbers::Reject,
             line: path?.line(),
             written: path?.written(),
         },

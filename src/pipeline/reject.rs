@@ -60,6 +60,7 @@ impl Reason {
             | Reason::FieldMissing
             | Reason::FieldType
             | Reason::IntegerRange
+            | Reason::FloatRange
             | Reason::EachType
             | Reason::EachTooMany
             | Reason::BinName

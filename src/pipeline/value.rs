@@ -5,6 +5,7 @@
 //! anew for every call.
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// One value on its way into a record. `'m` is the life of the message it borrows from.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,9 +16,6 @@ pub enum Value<'m> {
     Bool(bool),
     /// A JSON integer (no fraction, no exponent) inside the range of `i64`.
     Int(i64),
-    /// A JSON integer outside `i64`, as it was written. Only ever at the top of a field: what asks for it
-    /// decides whether it can be used (`as = "float"`, `as = "string"`) or rejects the message.
-    BigInt(&'m str),
     /// A JSON number with a fraction or an exponent.
     Float(f64),
     /// A string; owned only where the JSON text held an escape, or where a template built it.
@@ -28,6 +26,36 @@ pub enum Value<'m> {
     List(Vec<Value<'m>>),
     /// A JSON object, in the order of the text, each name once (the last one counted).
     Map(Vec<(Cow<'m, str>, Value<'m>)>),
+    /// What JSON can say and no bin can hold, as it was written. Decode keeps it, so that it is judged only where
+    /// somebody keeps it (`map::keep`): nothing of it reaches a row.
+    Unheld {
+        /// What it is.
+        what: Unheld,
+        /// A number's text; what stands between a string's quotes.
+        text: Cow<'m, str>,
+    },
+}
+
+/// What JSON can say and no bin can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unheld {
+    /// An integer outside `i64`.
+    Integer,
+    /// A number with a fraction or exponent that is outside `f64`.
+    Float,
+    /// A string, or the value under a name, with half of a surrogate pair: JSON's grammar lets it pass, and it is no
+    /// text.
+    HalfPair,
+}
+
+impl fmt::Display for Unheld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unheld::Integer => "an integer outside of 64 bits",
+            Unheld::Float => "a number outside of a 64-bit float",
+            Unheld::HalfPair => "a string with half of a surrogate pair (\\ud800 to \\udfff alone), which is no text",
+        })
+    }
 }
 
 impl Value<'_> {
@@ -38,7 +66,7 @@ impl Value<'_> {
         VALUE
             + match self {
                 Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
-                Value::BigInt(text) => text.len(),
+                Value::Unheld { text, .. } => text.len(),
                 Value::Str(text) => text.len(),
                 Value::Bytes(bytes) => bytes.len(),
                 Value::List(items) => items.iter().map(Value::bytes).sum(),
@@ -54,9 +82,18 @@ impl Value<'_> {
         match self {
             Value::Null => "null",
             Value::Bool(_) => "boolean",
-            Value::Int(_) | Value::BigInt(_) => "integer",
-            Value::Float(_) => "float",
-            Value::Str(_) => "string",
+            Value::Int(_)
+            | Value::Unheld {
+                what: Unheld::Integer, ..
+            } => "integer",
+            Value::Float(_)
+            | Value::Unheld {
+                what: Unheld::Float, ..
+            } => "float",
+            Value::Str(_)
+            | Value::Unheld {
+                what: Unheld::HalfPair, ..
+            } => "string",
             Value::Bytes(_) => "bytes",
             Value::List(_) => "array",
             Value::Map(_) => "object",

@@ -292,7 +292,7 @@ const NOT_FINITE: &str = "a number that is not finite (NaN, infinity)";
 fn vet_value(value: &Value<'_>, left: u32) -> Result<(), String> {
     match value {
         Value::Float(number) if !number.is_finite() => Err(NOT_FINITE.to_owned()),
-        Value::BigInt(_) => Err("an integer outside of 64 bits (Value::BigInt): use a string or a float".to_owned()),
+        Value::Unheld { what, .. } => Err(format!("{what} (Value::Unheld), which no bin can hold")),
         Value::List(_) | Value::Map(_) if left == 0 => {
             Err(format!("more than {DEPTH_MAX} lists and maps inside one another"))
         }

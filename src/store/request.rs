@@ -201,7 +201,7 @@ fn client_value(value: &Value<'_>) -> ClientValue {
         Value::Int(n) => ClientValue::Int(*n),
         Value::Float(n) => ClientValue::Float(FloatValue::from(*n)),
         // `map` lets none through; its digits are the nearest thing that loses nothing.
-        Value::BigInt(text) => ClientValue::String((*text).to_owned()),
+        Value::Unheld { text, .. } => ClientValue::String(text.clone().into_owned()),
         Value::Str(text) => ClientValue::String(text.to_string()),
         Value::Bytes(bytes) => ClientValue::Blob(bytes.to_vec()),
         Value::List(items) => ClientValue::List(items.iter().map(client_value).collect()),

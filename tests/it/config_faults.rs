@@ -1665,10 +1665,113 @@ fn bins_are_checked() {
             "\"cut\"",
             "\"reject\" or \"skip\"",
         ),
+        (
+            "bins = { path = \"*\", big_numbers = \"strings\" }",
+            "bins.big_numbers",
+            "none of the values",
+            "\"strings\"",
+            "\"string\"",
+        ),
     ]);
     check(
         "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = { a = \"x\", a = \"y\" }",
         &[(4, "route[0].write[0].bins.a", "twice on this line", "", "keep one")],
+    );
+}
+
+#[test]
+fn big_numbers_stand_where_a_bin_keeps_a_path() {
+    check_write(&[
+        (
+            "bins = { a = { path = \"a\", big_numbers = \"int\" } }",
+            "bins.a.big_numbers",
+            "none of the values",
+            "\"int\"",
+            "\"reject\" or \"string\" or \"float\" or \"skip\"",
+        ),
+        (
+            "bins = { a = { path = \"a\", big_numbers = true } }",
+            "bins.a.big_numbers",
+            "expected a string",
+            "boolean true",
+            "quotes",
+        ),
+        (
+            "bins = { a = { path = \"a\", as = \"integer\", big_numbers = \"skip\" } }",
+            "bins.a.big_numbers",
+            "`big_numbers` contradicts `as = \"integer\"`",
+            "\"skip\"",
+            "keep one of them",
+        ),
+        (
+            "bins = { a = { path = \"{a}:{b}\", big_numbers = \"string\" } }",
+            "bins.a.big_numbers",
+            "a template is a string",
+            "\"string\"",
+            "remove `big_numbers`",
+        ),
+        (
+            "bins = { a = { value = 1, big_numbers = \"string\" } }",
+            "bins.a.big_numbers",
+            "`big_numbers` contradicts `value`",
+            "\"string\"",
+            "remove `big_numbers`",
+        ),
+        (
+            "bins = { a = { object = { b = \"b\" }, big_numbers = \"string\" } }",
+            "bins.a.big_numbers",
+            "`big_numbers` contradicts `object`",
+            "\"string\"",
+            "remove `big_numbers`",
+        ),
+        (
+            "bins = { a = { expr = \"b + 1\", big_numbers = \"string\" } }",
+            "bins.a.big_numbers",
+            "`big_numbers` contradicts `expr`",
+            "\"string\"",
+            "write `path` for a field",
+        ),
+        (
+            "key = { path = \"id\", big_numbers = \"string\" }",
+            "key.big_numbers",
+            "a key keeps none",
+            "\"string\"",
+            "remove `big_numbers`",
+        ),
+        (
+            "ttl = { path = \"ttl\", big_numbers = \"skip\" }",
+            "ttl.big_numbers",
+            "a ttl keeps none",
+            "\"skip\"",
+            "remove `big_numbers`",
+        ),
+        (
+            "add = { n = { path = \"n\", as = \"float\", big_numbers = \"float\" } }",
+            "add.n.big_numbers",
+            "a number to add keeps none",
+            "\"float\"",
+            "remove `big_numbers`",
+        ),
+    ]);
+    check(
+        "[[route]]\n[[route.publish]]\ntopic = \"out\"\npayload = { object = { a = { path = \"a\", big_numbers = \"string\" } } }",
+        &[(
+            4,
+            "route[0].publish[0].payload.object.a.big_numbers",
+            "JSON, which holds every number",
+            "\"string\"",
+            "remove `big_numbers`",
+        )],
+    );
+    check(
+        &format!("{KAFKA}byte_order_mark = \"keep\"\n"),
+        &[(
+            4,
+            "kafka.byte_order_mark",
+            "none of the values",
+            "\"keep\"",
+            "\"skip\" or \"reject\"",
+        )],
     );
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use penstock::config::cel::What;
 use penstock::config::model::{
-    Action, Bin, Cel, Expr, Format, InDoubt, LongNames, Missing, Mode, Name, OnConflict, Operation, OperationKind,
-    Part, Path, RejectAction, Segment, Source, StallAction, Start, Tombstone, Ttl, TtlOn, Typed, Write,
+    Action, BigNumbers, Bin, ByteOrderMark, Cel, Expr, Format, InDoubt, LongNames, Missing, Mode, Name, OnConflict,
+    Operation, OperationKind, Part, Path, RejectAction, Segment, Source, StallAction, Start, Tombstone, Ttl, TtlOn,
+    Typed, Write,
 };
 use penstock::config::{self, Config, Outside};
 use proptest::prelude::*;
@@ -587,6 +588,7 @@ topics = ["${env:TOPIC}", "other"]
 group = "g"
 start = "latest"
 format = "json_sr"
+byte_order_mark = "reject"
 [kafka.producer]
 "compression.type" = "zstd"
 [aerospike]
@@ -602,7 +604,7 @@ root = "payload.after"
 [[route.write]]
 namespace = "cache"
 key = { path = "id", as = "integer", missing = "skip" }
-bins = { path = "data.*", except = ["a"], rename = { a_rather_long_name = "short" }, long_names = "skip" }
+bins = { path = "data.*", except = ["a"], rename = { a_rather_long_name = "short" }, long_names = "skip", big_numbers = "string" }
 ttl = { path = "expires_at", as = "epoch_ms", default = 1893456000000 }
 send_key = true
 [[route.write]]
@@ -628,6 +630,7 @@ write = [{ key = "@key", bins = ["@value", "@header.type", "@key.a", "b.c"], ttl
     assert_eq!(config.kafka.topics, ["events", "other"]);
     assert_eq!(config.kafka.start, Start::Latest);
     assert_eq!(config.kafka.format, Format::JsonSchemaRegistry);
+    assert_eq!(config.kafka.byte_order_mark, ByteOrderMark::Reject);
     assert!(config.kafka.consumer_properties.is_empty());
     assert_eq!(config.kafka.producer_properties.len(), 1);
     assert_eq!(config.aerospike.hosts, "[2001:db8::1]:3000,b:4000");
@@ -647,6 +650,9 @@ write = [{ key = "@key", bins = ["@value", "@header.type", "@key.a", "b.c"], ttl
         except,
         rename,
         long_names,
+        big_numbers,
+        line,
+        written,
     } = &bins(write)[0]
     else {
         panic!("one bin")
@@ -655,6 +661,8 @@ write = [{ key = "@key", bins = ["@value", "@header.type", "@key.a", "b.c"], ttl
     assert_eq!(except, &["a"]);
     assert_eq!(rename, &[("a_rather_long_name".to_owned(), "short".to_owned())]);
     assert_eq!(*long_names, LongNames::Skip);
+    assert_eq!(*big_numbers, BigNumbers::String);
+    assert_eq!((*line, written.as_str()), (38, "data.*"));
     let Ttl::Field(ttl) = &write.ttl else {
         panic!("a fixed ttl")
     };

@@ -46,6 +46,7 @@ mod stopping;
 mod commands;
 mod cluster;
 mod connect;
+mod try_rejections;
 
 // The simulator.
 mod sim_client;

@@ -125,6 +125,13 @@ fn what_is_plainly_wrong_is_refused() {
         ("\"user.name\" }", "[\"user.name\"] }"),
         ("\"user.name\" }", "{ path = \"a\", as = \"int\" } }"),
         ("\"user.name\" }", "{ path = \"a\", value = 1 } }"),
+        ("\"user.name\" }", "{ path = \"a\", big_numbers = \"strings\" } }"),
+        ("\"user.name\" }", "{ value = 1, big_numbers = \"string\" } }"),
+        ("{ name = \"user.name\" }", "{ path = \"*\", big_numbers = \"text\" }"),
+        (
+            "key = \"user.id\"",
+            "key = { path = \"user.id\", big_numbers = \"string\" }",
+        ),
         ("\"user.name\" }", "{ path = \"a\", missing = \"skip\", default = 1 } }"),
         ("\"user.name\" }", "{ object = { } } }"),
         ("\"user.name\" }", "{ as = \"string\" } }"),

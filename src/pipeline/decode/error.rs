@@ -28,10 +28,6 @@ pub enum DecodeErrorKind {
     TrailingBytes,
     /// More than [`DEPTH_MAX`](super::DEPTH_MAX) containers inside one another.
     TooDeep,
-    /// An integer beyond `i64` inside an array or object that was asked for.
-    IntegerRange,
-    /// A number beyond `f64` in a value that was asked for.
-    FloatRange,
 }
 
 /// How a payload breaks the grammar of RFC 8259.
@@ -47,7 +43,8 @@ pub enum Syntax {
     BadNumber,
     /// A backslash followed by what JSON does not know, or `\u` without four hex digits.
     BadEscape,
-    /// Half of a `\u` surrogate pair: no text at all, though RFC 8259's grammar lets it pass.
+    /// Half of a `\u` surrogate pair: no text at all, though RFC 8259's grammar lets it pass. Decode never says so:
+    /// it is judged where the string is kept.
     LoneSurrogate,
     /// A byte below 0x20 inside a string.
     ControlCharacter(u8),
@@ -62,8 +59,6 @@ impl DecodeErrorKind {
             DecodeErrorKind::NotJson(_) => "not_json",
             DecodeErrorKind::TrailingBytes => "trailing_bytes",
             DecodeErrorKind::TooDeep => "too_deep",
-            DecodeErrorKind::IntegerRange => "integer_range",
-            DecodeErrorKind::FloatRange => "float_range",
         }
     }
 }
@@ -82,8 +77,6 @@ impl fmt::Display for DecodeErrorKind {
                     super::DEPTH_MAX
                 )
             }
-            DecodeErrorKind::IntegerRange => f.write_str("a nested integer does not fit 64 bits"),
-            DecodeErrorKind::FloatRange => f.write_str("a number does not fit a 64-bit float"),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::pipeline::value::Value;
 pub struct Fields<'m> {
     pub(super) slots: Vec<Option<Value<'m>>>,
     pub(super) each: Vec<EachFields<'m>>,
+    pub(super) has_unheld: bool,
 }
 
 /// What stands at a path of which no more is asked for.
@@ -85,7 +86,14 @@ impl<'m> Fields<'m> {
         Fields {
             slots,
             each: each.collect(),
+            has_unheld: false,
         }
+    }
+
+    /// Whether a [`Value::Unheld`] may be among them; if not, nobody has to look for one.
+    #[inline]
+    pub fn has_unheld(&self) -> bool {
+        self.has_unheld
     }
 
     /// `None`: missing. `Some(Value::Null)`: JSON null.

@@ -6,8 +6,11 @@
 //!
 //! What always holds:
 //!
-//! - A payload is accepted only if all of it is valid: UTF-8, grammar, escapes, surrogate pairs, and at most
-//!   [`DEPTH_MAX`] containers inside one another, in the parts nobody asked for too. There is no early exit.
+//! - A payload is accepted only if all of it is valid: UTF-8, grammar, escapes, and at most [`DEPTH_MAX`] containers
+//!   inside one another, in the parts nobody asked for too. There is no early exit.
+//! - What the grammar allows and no record can hold (a number out of range, half of a surrogate pair) is kept as it is
+//!   written, a [`Value::Unheld`](super::value::Value::Unheld): who keeps it judges it. What is asked for never
+//!   decides whether a payload is accepted.
 //! - The last of several equal names in one object counts, with everything below it.
 //! - Nothing is allocated for what is skipped, nor for a string without escapes.
 //! - No input panics, and none recurses deeper than [`DEPTH_MAX`].
@@ -32,6 +35,9 @@ pub use tree::{EachId, ItemShapeId, ItemSlotId, PathTree, PathTreeBuilder, Shape
 /// How many arrays and objects may stand inside one another, skipped or not.
 pub const DEPTH_MAX: u32 = 128;
 
+/// U+FEFF in UTF-8. RFC 8259 forbids to write it in front of a JSON text and allows to read past it.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads `payload` once, to its last byte, and returns what `tree` asks for.
 ///
 /// The fields borrow from the payload. An error says what is wrong with the message, for good: the same
@@ -54,7 +60,12 @@ pub fn decode<'m>(tree: &PathTree, payload: &'m [u8]) -> Result<Fields<'m>, Deco
             });
         }
     };
+    let start = if payload[0] == BYTE_ORDER_MARK[0] && !tree.refuses_mark && payload.starts_with(BYTE_ORDER_MARK) {
+        BYTE_ORDER_MARK.len()
+    } else {
+        0
+    };
     let mut fields = Fields::new(tree);
-    walk::message(tree, text, &mut fields)?;
+    walk::message(tree, text, start, &mut fields)?;
     Ok(fields)
 }

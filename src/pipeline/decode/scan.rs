@@ -13,7 +13,13 @@ pub(super) struct Scanner<'m> {
     pub text: &'m str,
     pub bytes: &'m [u8],
     pub pos: usize,
+    /// Something that no record can hold was built.
+    pub has_unheld: bool,
 }
+
+/// What a string says is no text: half of a surrogate pair is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HalfPair;
 
 /// A string between its quotes, as it is written.
 #[derive(Debug, Clone, Copy)]
@@ -96,11 +102,12 @@ fn halves(chunk: &[u8; CHUNK]) -> (u64, u64) {
 }
 
 impl<'m> Scanner<'m> {
-    pub fn new(text: &'m str) -> Scanner<'m> {
+    pub fn new(text: &'m str, start: usize) -> Scanner<'m> {
         Scanner {
             text,
             bytes: text.as_bytes(),
-            pos: 0,
+            pos: start,
+            has_unheld: false,
         }
     }
 
@@ -230,8 +237,9 @@ impl<'m> Scanner<'m> {
         }
     }
 
-    /// Passes an escape, its backslash at the place, and returns what it stands for.
-    fn escape(&mut self) -> Result<char, DecodeError> {
+    /// Passes an escape, its backslash at the place, and returns what it stands for; nothing for half of a surrogate
+    /// pair.
+    fn escape(&mut self) -> Result<Option<char>, DecodeError> {
         self.pos += 1;
         let plain = match self.peek() {
             b'"' => '"',
@@ -246,27 +254,30 @@ impl<'m> Scanner<'m> {
             _ => return Err(self.malformed(Syntax::BadEscape)),
         };
         self.pos += 1;
-        Ok(plain)
+        Ok(Some(plain))
     }
 
     /// The rest of a `\u` escape, or of two that make a surrogate pair; the `u` is at the place.
-    fn unicode_escape(&mut self) -> Result<char, DecodeError> {
-        let backslash = self.pos - 1;
+    fn unicode_escape(&mut self) -> Result<Option<char>, DecodeError> {
         self.pos += 1;
         let first = self.hex4()?;
         let code = match first {
             0xd800..=0xdbff if self.bytes[self.pos..].starts_with(b"\\u") => {
+                let second = self.pos;
                 self.pos += 2;
                 match self.hex4()? {
                     second @ 0xdc00..=0xdfff => 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00),
-                    // No character has a surrogate's number: refused below.
-                    _ => first,
+                    // An escape of its own, and perhaps the first of a pair.
+                    _ => {
+                        self.pos = second;
+                        first
+                    }
                 }
             }
             _ => first,
         };
-        let lone = DecodeErrorKind::NotJson(Syntax::LoneSurrogate);
-        char::from_u32(code).ok_or_else(|| self.error_at(lone, backslash))
+        // No character has a surrogate's number.
+        Ok(char::from_u32(code))
     }
 
     fn hex4(&mut self) -> Result<u32, DecodeError> {
@@ -283,7 +294,7 @@ impl<'m> Scanner<'m> {
 
     /// What a string says, borrowed unless it has escapes.
     #[inline]
-    pub fn unescaped(&self, raw: RawString) -> Result<Cow<'m, str>, DecodeError> {
+    pub fn unescaped(&self, raw: RawString) -> Result<Cow<'m, str>, HalfPair> {
         if raw.escaped {
             self.unescape(raw)
         } else {
@@ -291,19 +302,26 @@ impl<'m> Scanner<'m> {
         }
     }
 
-    fn unescape(&self, raw: RawString) -> Result<Cow<'m, str>, DecodeError> {
+    /// The string as it is written, without its quotes.
+    pub fn raw(&self, raw: RawString) -> Cow<'m, str> {
+        Cow::Borrowed(&self.text[raw.start..raw.end])
+    }
+
+    fn unescape(&self, raw: RawString) -> Result<Cow<'m, str>, HalfPair> {
         // No escape is shorter than what it stands for: this never grows.
         let mut out = String::with_capacity(raw.end - raw.start);
         let mut scanner = Scanner {
             text: self.text,
             bytes: self.bytes,
             pos: raw.start,
+            has_unheld: false,
         };
         let mut plain = raw.start;
         while scanner.pos < raw.end {
             if scanner.bytes[scanner.pos] == b'\\' {
                 out.push_str(&self.text[plain..scanner.pos]);
-                out.push(scanner.escape()?);
+                // It was passed before: it is whole.
+                out.push(scanner.escape().ok().flatten().ok_or(HalfPair)?);
                 plain = scanner.pos;
             } else {
                 scanner.pos += 1;

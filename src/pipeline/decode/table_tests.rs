@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::*;
 use crate::config::model::Segment;
-use crate::pipeline::value::Value;
+use crate::pipeline::value::{Unheld, Value};
 
 /// `a.b[0].c` as segments; no quoting.
 fn path(written: &str) -> Vec<Segment> {
@@ -111,54 +111,90 @@ fn a_path_that_meets_another_type_is_missing() {
     check(r#"{"a":[1,[2,3]]}"#, "a[1][1]", Some(Value::Int(3)));
 }
 
-#[test]
-fn integers_keep_their_text_beyond_64_bits_at_the_top_of_a_slot() {
-    check("{\"a\":9223372036854775807}", "a", Some(Value::Int(i64::MAX)));
-    check("{\"a\":-9223372036854775808}", "a", Some(Value::Int(i64::MIN)));
-    check(
-        "{\"a\":9223372036854775808}",
-        "a",
-        Some(Value::BigInt("9223372036854775808")),
-    );
-    check(
-        "{\"a\":-9223372036854775809}",
-        "a",
-        Some(Value::BigInt("-9223372036854775809")),
-    );
-    check(
-        "{\"a\":123456789012345678901234567890}",
-        "a",
-        Some(Value::BigInt("123456789012345678901234567890")),
-    );
-    check(
-        "[9223372036854775808]",
-        "[0]",
-        Some(Value::BigInt("9223372036854775808")),
-    );
+/// An integer that no bin can hold, as it is written.
+fn big(text: &str) -> Value<'_> {
+    unheld(Unheld::Integer, text)
+}
+
+fn unheld(what: Unheld, text: &str) -> Value<'_> {
+    Value::Unheld {
+        what,
+        text: Cow::Borrowed(text),
+    }
+}
+
+#[track_caller]
+fn check_has_unheld(payload: &str, paths: &[&str], expected: bool) {
+    let mut builder = PathTreeBuilder::new();
+    for each in paths {
+        builder.slot(&path(each));
+    }
+    let fields = decode(&builder.build(), payload.as_bytes()).unwrap();
+    assert_eq!(fields.has_unheld(), expected, "{payload} {paths:?}");
 }
 
 #[test]
-fn integers_beyond_64_bits_are_refused_inside_a_kept_list_or_map_and_ignored_where_skipped() {
-    check_error(
+fn integers_keep_their_text_beyond_64_bits() {
+    check("{\"a\":9223372036854775807}", "a", Some(Value::Int(i64::MAX)));
+    check("{\"a\":-9223372036854775808}", "a", Some(Value::Int(i64::MIN)));
+    check("{\"a\":9223372036854775808}", "a", Some(big("9223372036854775808")));
+    check("{\"a\":-9223372036854775809}", "a", Some(big("-9223372036854775809")));
+    check(
+        "{\"a\":123456789012345678901234567890}",
+        "a",
+        Some(big("123456789012345678901234567890")),
+    );
+    check("[9223372036854775808]", "[0]", Some(big("9223372036854775808")));
+}
+
+#[test]
+fn integers_beyond_64_bits_are_kept_as_they_are_written_at_any_depth() {
+    let digits = "9223372036854775808";
+    check(
         "{\"a\":[9223372036854775808]}",
-        &["a"],
-        DecodeErrorKind::IntegerRange,
-        6,
+        "a",
+        Some(Value::List(vec![big(digits)])),
     );
-    check_error(
-        "{\"a\":{\"b\":-9223372036854775809}}",
-        &["a"],
-        DecodeErrorKind::IntegerRange,
-        10,
+    check(
+        "{\"a\":{\"b\":9223372036854775808}}",
+        "a",
+        Some(map(&[("b", big(digits))])),
     );
-    check_error(
-        "{\"a\":9223372036854775808}",
-        &["", "a"],
-        DecodeErrorKind::IntegerRange,
-        5,
+    check(
+        "{\"a\":{\"b\":9223372036854775808}}",
+        "",
+        Some(map(&[("a", map(&[("b", big(digits))]))])),
     );
-    check("{\"a\":[9223372036854775808],\"b\":1}", "b", Some(Value::Int(1)));
-    check("{\"a\":[9223372036854775808,2]}", "a[1]", Some(Value::Int(2)));
+    // Asked for whole and by itself: the same.
+    let values = values("{\"a\":9223372036854775808}", &["", "a"]).unwrap();
+    assert_eq!(values, [Some(map(&[("a", big(digits))])), Some(big(digits))]);
+}
+
+#[test]
+fn what_no_record_can_hold_is_told_only_if_something_asked_for_it() {
+    for number in [
+        "9223372036854775808",
+        "-9223372036854775809",
+        "1e309",
+        "-1e999",
+        "\"\\ud800\"",
+    ] {
+        for value in [number.to_owned(), format!("[{number}]"), format!("{{\"x\":{number}}}")] {
+            let payload = format!("{{\"a\":{value},\"b\":1}}");
+            check_has_unheld(&payload, &["a"], true);
+            check_has_unheld(&payload, &[""], true);
+            check_has_unheld(&payload, &["b", "a.y", "a[1]"], false);
+            check(&payload, "b", Some(Value::Int(1)));
+        }
+    }
+    check_has_unheld(
+        "{\"a\":[1,-9223372036854775808,1e308,\"\\ud83d\\ude00\"]}",
+        &[""],
+        false,
+    );
+    // The last of equal names counts; that there was one before may still be told.
+    check("{\"a\":1e999,\"a\":2}", "", Some(map(&[("a", Value::Int(2))])));
+    check("{\"a\":1e999,\"a\":2}", "a", Some(Value::Int(2)));
 }
 
 #[test]
@@ -189,16 +225,15 @@ fn floats_are_rounded_correctly() {
 }
 
 #[test]
-fn floats_beyond_64_bits_are_refused_where_kept_and_ignored_where_skipped() {
-    check_error("{\"a\":1e309}", &["a"], DecodeErrorKind::FloatRange, 5);
-    check_error("{\"a\":[-1e309]}", &["a"], DecodeErrorKind::FloatRange, 6);
-    check_error(
+fn floats_beyond_64_bits_are_kept_as_they_are_written() {
+    let float = |text| unheld(Unheld::Float, text);
+    check("{\"a\":1e309}", "a", Some(float("1e309")));
+    check("{\"a\":[-1e309]}", "a", Some(Value::List(vec![float("-1e309")])));
+    check(
         "{\"a\":{\"b\":1e99999999999999999999}}",
-        &["a.b"],
-        DecodeErrorKind::FloatRange,
-        10,
+        "a.b",
+        Some(float("1e99999999999999999999")),
     );
-    check("{\"a\":1e309,\"b\":1}", "b", Some(Value::Int(1)));
 }
 
 #[test]
@@ -233,7 +268,7 @@ fn escapes_become_what_they_stand_for() {
 }
 
 #[test]
-fn half_a_surrogate_pair_is_refused_kept_or_skipped() {
+fn half_a_surrogate_pair_is_kept_as_it_is_written() {
     for lone in [
         r"\ud800",
         r"\udc00",
@@ -242,12 +277,50 @@ fn half_a_surrogate_pair_is_refused_kept_or_skipped() {
         r"\ud800\ud800",
         r"\udfff\ud800",
         r"\ud83dx\ude00",
+        // The second begins a pair.
+        r"\ud83d\ud83d\ude00",
     ] {
-        let payload = format!("{{\"a\":\"{lone}\"}}");
+        let payload = format!("{{\"a\":\"{lone}\",\"{lone}\":1,\"b\":2}}");
+        let half = unheld(Unheld::HalfPair, lone);
+        check(&payload, "a", Some(half.clone()));
+        check(&payload, "b", Some(Value::Int(2)));
+        // A name that is no text makes its value one that cannot be kept, and no path has it.
+        let members = [("a", half.clone()), (lone, half), ("b", Value::Int(2))];
+        check(&payload, "", Some(map(&members)));
+        check_has_unheld(&payload, &["b"], false);
+    }
+    // The grammar of what is behind the first half still counts.
+    for (cut, at) in [(r"\ud800\u", 14), (r"\ud800\u12", 16), (r"\ud800\x", 13)] {
+        let payload = format!("{{\"a\":\"{cut}\"}}");
         for paths in [&[][..], &["a"], &[""]] {
-            check_error(&payload, paths, DecodeErrorKind::NotJson(Syntax::LoneSurrogate), 6);
+            check_error(&payload, paths, DecodeErrorKind::NotJson(Syntax::BadEscape), at);
         }
     }
+}
+
+#[test]
+fn a_byte_order_mark_is_read_past_unless_the_tree_refuses_it() {
+    let payload = "\u{feff} {\"a\":1}".as_bytes();
+    let tree = |refuses: bool| {
+        let mut builder = PathTreeBuilder::new();
+        let slot = builder.slot(&path("a"));
+        if refuses {
+            builder.refuse_byte_order_mark();
+        }
+        (builder.build(), slot)
+    };
+    let (reading, slot) = tree(false);
+    assert_eq!(decode(&reading, payload).unwrap().get(slot), Some(&Value::Int(1)));
+    let (refusing, _) = tree(true);
+    let error = decode(&refusing, payload).unwrap_err();
+    assert_eq!(error.kind, DecodeErrorKind::NotJson(Syntax::UnexpectedByte(0xef)));
+    assert_eq!(error.at, 0);
+    // Places are those of the payload.
+    let error = decode(&reading, "\u{feff}{]".as_bytes()).unwrap_err();
+    assert_eq!(
+        (error.kind, error.at),
+        (DecodeErrorKind::NotJson(Syntax::UnexpectedByte(b']')), 4)
+    );
 }
 
 #[test]
@@ -438,7 +511,7 @@ fn elements_are_taken_one_by_one() {
     assert_eq!(items.get(1, sku), Some(&text("b")));
     assert_eq!(items.get(1, first), None);
     assert_eq!(items.get(2, sku), None);
-    assert_eq!(items.get(3, sku), Some(&Value::BigInt("99999999999999999999")));
+    assert_eq!(items.get(3, sku), Some(&big("99999999999999999999")));
     assert_eq!(items.get(4, sku), None);
     assert_eq!(items.get(usize::MAX, sku), None);
 }
@@ -618,7 +691,10 @@ fn an_error_says_what_and_where() {
         ("\"\\u12", not_json(UnexpectedEnd), 5),
         ("\"abcdefghijk\n\"", not_json(ControlCharacter(b'\n')), 12),
         ("\"abc", not_json(UnexpectedEnd), 4),
-        ("\u{feff}{}", not_json(UnexpectedByte(0xef)), 0),
+        ("\u{feff}", not_json(UnexpectedEnd), 3),
+        ("\u{feff}\u{feff}{}", not_json(UnexpectedByte(0xef)), 3),
+        (" \u{feff}{}", not_json(UnexpectedByte(0xef)), 1),
+        ("{}\u{feff}", DecodeErrorKind::TrailingBytes, 2),
         ("{} x", DecodeErrorKind::TrailingBytes, 3),
         ("1 2", DecodeErrorKind::TrailingBytes, 2),
         ("{}}", DecodeErrorKind::TrailingBytes, 2),
@@ -661,8 +737,6 @@ fn reasons_are_stable() {
         (DecodeErrorKind::NotJson(Syntax::BadNumber), "not_json"),
         (DecodeErrorKind::TrailingBytes, "trailing_bytes"),
         (DecodeErrorKind::TooDeep, "too_deep"),
-        (DecodeErrorKind::IntegerRange, "integer_range"),
-        (DecodeErrorKind::FloatRange, "float_range"),
     ] {
         assert_eq!(kind.reason(), reason);
         let shown = kind.to_string();

@@ -36,6 +36,15 @@ pub struct PathTree {
     pub(super) main: Nodes,
     /// By `EachId`.
     pub(super) each: Vec<ItemTree>,
+    pub(super) refuses_mark: bool,
+}
+
+impl PathTree {
+    /// Whether it asks for fields by name at the top of the message, and so for an object.
+    pub fn asks_for_an_object(&self) -> bool {
+        let top = self.main.node(0);
+        !top.names.entries.is_empty() && top.indexes.is_empty() && top.each.is_none()
+    }
 }
 
 /// What is asked of each element of one array.
@@ -290,6 +299,7 @@ pub struct PathTreeBuilder {
     each: Vec<Nodes>,
     each_numbers: HashMap<Path, u32>,
     limits: Vec<Option<usize>>,
+    refuses_mark: bool,
 }
 
 impl Default for PathTreeBuilder {
@@ -306,7 +316,13 @@ impl PathTreeBuilder {
             each: Vec::new(),
             each_numbers: HashMap::new(),
             limits: Vec::new(),
+            refuses_mark: false,
         }
+    }
+
+    /// Refuses a payload that begins with a byte order mark, which is read past otherwise.
+    pub fn refuse_byte_order_mark(&mut self) {
+        self.refuses_mark = true;
     }
 
     /// Asks for the value at `path`; the empty path is the whole message.
@@ -369,6 +385,7 @@ impl PathTreeBuilder {
         PathTree {
             main: self.main,
             each: each.collect(),
+            refuses_mark: self.refuses_mark,
         }
     }
 }

@@ -10,14 +10,19 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::fields::{EachFields, Fields, Found};
-use super::scan::Scanner;
+use super::scan::{HalfPair, RawString, Scanner};
 use super::tree::{ItemTree, Node, Nodes, PathTree};
 use super::{DecodeError, DecodeErrorKind};
-use crate::pipeline::value::Value;
+use crate::pipeline::value::{Unheld, Value};
 
 /// Reads a whole payload into `fields`.
-pub(super) fn message<'m>(tree: &PathTree, text: &'m str, fields: &mut Fields<'m>) -> Result<(), DecodeError> {
-    let mut scanner = Scanner::new(text);
+pub(super) fn message<'m>(
+    tree: &PathTree,
+    text: &'m str,
+    start: usize,
+    fields: &mut Fields<'m>,
+) -> Result<(), DecodeError> {
+    let mut scanner = Scanner::new(text, start);
     let mut out = Out {
         nodes: &tree.main,
         items: &tree.each,
@@ -25,6 +30,7 @@ pub(super) fn message<'m>(tree: &PathTree, text: &'m str, fields: &mut Fields<'m
         each: &mut fields.each,
     };
     out.walk(&mut scanner, tree.main.node(0), 0)?;
+    fields.has_unheld = scanner.has_unheld;
     scanner.peek_token();
     if scanner.pos < text.len() {
         return Err(scanner.error_at(DecodeErrorKind::TrailingBytes, scanner.pos));
@@ -55,7 +61,7 @@ impl<'m> Out<'_, 'm> {
         }
         if let Some(slot) = node.slot {
             let place = self.slots[slot as usize].insert(Value::Null);
-            build(scanner, depth, Place::Top, place)?;
+            build(scanner, depth, place)?;
             if node.each.is_some() || !node.is_leaf() {
                 self.copy_from(node, slot);
             }
@@ -88,8 +94,9 @@ impl<'m> Out<'_, 'm> {
         loop {
             let name = scanner.name()?;
             let found = if name.escaped {
-                let name = scanner.unescaped(name)?;
-                node.names.find(name.as_bytes(), 0, name.len())
+                // A name that is no text is none that a path has.
+                let name = scanner.unescaped(name).ok();
+                name.and_then(|name| node.names.find(name.as_bytes(), 0, name.len()))
             } else {
                 node.names.find(scanner.bytes, name.start, name.end)
             };
@@ -277,26 +284,22 @@ impl<'m> EachFields<'m> {
     }
 }
 
-/// Where a value stands that is kept: only the top of a slot can be an integer beyond `i64`.
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    Top,
-    Nested,
-}
-
 /// Reads a value and keeps all of it, in `out`.
 ///
 /// Writes to its place instead of returning it: moving 32 bytes through a `Result`, piece by piece on the way
 /// in and whole on the way out, stalls the processor: a seventh of all decoding, by the profile.
 #[inline]
-fn build<'m>(scanner: &mut Scanner<'m>, depth: u32, place: Place, out: &mut Value<'m>) -> Result<(), DecodeError> {
+fn build<'m>(scanner: &mut Scanner<'m>, depth: u32, out: &mut Value<'m>) -> Result<(), DecodeError> {
     match scanner.peek_token() {
         b'"' => {
             let raw = scanner.string()?;
-            *out = Value::Str(scanner.unescaped(raw)?);
+            *out = match scanner.unescaped(raw) {
+                Ok(text) => Value::Str(text),
+                Err(HalfPair) => half_pair(scanner, raw),
+            };
             Ok(())
         }
-        b'-' | b'0'..=b'9' => build_number(scanner, place, out),
+        b'-' | b'0'..=b'9' => build_number(scanner, out),
         b'{' => build_map(scanner, depth, out),
         b'[' => build_list(scanner, depth, out),
         b't' => {
@@ -315,23 +318,33 @@ fn build<'m>(scanner: &mut Scanner<'m>, depth: u32, place: Place, out: &mut Valu
     }
 }
 
-fn build_number<'m>(scanner: &mut Scanner<'m>, place: Place, out: &mut Value<'m>) -> Result<(), DecodeError> {
-    let start = scanner.pos;
+fn build_number<'m>(scanner: &mut Scanner<'m>, out: &mut Value<'m>) -> Result<(), DecodeError> {
     let number = scanner.number()?;
-    if number.float {
+    *out = if number.float {
         // The standard library's parser rounds correctly; it cannot fail on JSON's grammar, only overflow.
         match number.text.parse::<f64>() {
-            Ok(float) if float.is_finite() => *out = Value::Float(float),
-            _ => return Err(scanner.error_at(DecodeErrorKind::FloatRange, start)),
+            Ok(float) if float.is_finite() => Value::Float(float),
+            _ => unheld(scanner, Unheld::Float, Cow::Borrowed(number.text)),
         }
-        return Ok(());
-    }
-    match number.text.parse::<i64>() {
-        Ok(int) => *out = Value::Int(int),
-        Err(_) if place == Place::Top => *out = Value::BigInt(number.text),
-        Err(_) => return Err(scanner.error_at(DecodeErrorKind::IntegerRange, start)),
-    }
+    } else {
+        match number.text.parse::<i64>() {
+            Ok(int) => Value::Int(int),
+            Err(_) => unheld(scanner, Unheld::Integer, Cow::Borrowed(number.text)),
+        }
+    };
     Ok(())
+}
+
+#[cold]
+fn unheld<'m>(scanner: &mut Scanner<'m>, what: Unheld, text: Cow<'m, str>) -> Value<'m> {
+    scanner.has_unheld = true;
+    Value::Unheld { what, text }
+}
+
+#[cold]
+fn half_pair<'m>(scanner: &mut Scanner<'m>, raw: RawString) -> Value<'m> {
+    let text = scanner.raw(raw);
+    unheld(scanner, Unheld::HalfPair, text)
 }
 
 fn build_list<'m>(scanner: &mut Scanner<'m>, depth: u32, out: &mut Value<'m>) -> Result<(), DecodeError> {
@@ -341,7 +354,7 @@ fn build_list<'m>(scanner: &mut Scanner<'m>, depth: u32, out: &mut Value<'m>) ->
         loop {
             elements.push(Value::Null);
             if let Some(element) = elements.last_mut() {
-                build(scanner, depth, Place::Nested, element)?;
+                build(scanner, depth, element)?;
             }
             match scanner.peek_token() {
                 b',' => scanner.pos += 1,
@@ -361,9 +374,14 @@ fn build_map<'m>(scanner: &mut Scanner<'m>, depth: u32, out: &mut Value<'m>) -> 
     if scanner.peek_token() != b'}' {
         loop {
             let raw = scanner.name()?;
-            members.push((scanner.unescaped(raw)?, Value::Null));
+            let name = scanner.unescaped(raw);
+            let is_text = name.is_ok();
+            members.push((name.unwrap_or_else(|HalfPair| scanner.raw(raw)), Value::Null));
             if let Some((_, value)) = members.last_mut() {
-                build(scanner, depth, Place::Nested, value)?;
+                build(scanner, depth, value)?;
+                if !is_text {
+                    *value = half_pair(scanner, raw);
+                }
             }
             match scanner.peek_token() {
                 b',' => scanner.pos += 1,

@@ -8,6 +8,7 @@ use cel::objects::ValueType;
 use super::facts::number;
 use super::{Facts, Rule};
 use crate::config::cel::{READ, What};
+use crate::pipeline::value::Value;
 
 /// The name of a value's type, as CEL's users know it.
 pub(super) fn type_of(value: &dyn Val) -> &'static str {
@@ -29,6 +30,8 @@ fn known(name: &str) -> &'static str {
         "type" => "type",
         "google.protobuf.Timestamp" | "timestamp" => "timestamp",
         "google.protobuf.Duration" | "duration" => "duration",
+        // `facts::Beyond`.
+        "beyond" => "what no type holds",
         _ => "another type",
     }
 }
@@ -92,8 +95,11 @@ fn unread(rule: &Rule, facts: &Facts<'_, '_>, number: usize) -> String {
     let written = &read.written;
     match &read.what {
         What::Has(_) => format!("{written}: what should have the field is missing, or no object"),
-        // It is there: an integer that no type of CEL holds.
-        _ if facts.field(*place).is_some() => format!("{written} is an integer outside of 64 bits"),
+        // It is there, and no type of CEL holds it.
+        _ if facts.field(*place).is_some() => match facts.field(*place) {
+            Some(Value::Unheld { what, .. }) => format!("{written} is {what}"),
+            _ => format!("{written} is nothing that can be computed with"),
+        },
         What::Value(crate::config::model::Source::Header(_)) => format!("no such header: {written}"),
         _ => format!("no such field: {written}"),
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use cel::common::types::{
-    CelBool, CelBytes, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt, Kind,
+    CelBool, CelBytes, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt, Kind, Type,
 };
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
@@ -12,7 +12,7 @@ use super::{Place, Rule};
 use crate::config::cel::{CONSTANT, READ};
 use crate::pipeline::decode::{Fields, Items, Shape};
 use crate::pipeline::map::Message;
-use crate::pipeline::value::Value;
+use crate::pipeline::value::{Unheld, Value};
 
 static TRUE: CelBool = CelBool::TRUE;
 static FALSE: CelBool = CelBool::FALSE;
@@ -129,27 +129,54 @@ fn raw(bytes: &[u8]) -> CowVal<'_, '_> {
     }
 }
 
-/// A field as CEL has it; nothing for an integer that no type of CEL holds.
+/// A part of a list or map that no type of CEL holds: it is equal to nothing, and nothing can be computed with it. What
+/// does not look at it can be computed all the same (`size(items)`).
+#[derive(Debug, Clone, Copy)]
+struct Beyond;
+
+static BEYOND: Type = Type::new_unspecified_type("beyond");
+
+impl Val for Beyond {
+    fn get_type(&self) -> &Type {
+        &BEYOND
+    }
+
+    fn cel_type() -> &'static Type {
+        &BEYOND
+    }
+
+    fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v> {
+        Box::new(Beyond)
+    }
+}
+
+/// A field as CEL has it; nothing for what no type of CEL holds.
 fn value<'b>(value: &'b Value<'_>) -> Option<CowVal<'b, 'b>> {
     Some(match value {
         Value::Null => CowVal::Borrowed(&NULL),
         Value::Bool(value) => boolean(*value),
         Value::Int(value) => integer(*value),
         Value::Str(text) => CowVal::owned(CelString::from(&**text)),
-        Value::BigInt(digits) => CowVal::owned(CelUInt::from(digits.parse::<u64>().ok()?)),
+        Value::Unheld { what, text } => CowVal::owned(unsigned(*what, text)?),
         other => CowVal::Owned(boxed(other)),
     })
 }
 
-/// A value inside a list or map, where decode lets no integer beyond `i64` through.
+/// An integer that has no sign to spare.
+fn unsigned(what: Unheld, text: &str) -> Option<CelUInt> {
+    let value = (what == Unheld::Integer).then(|| text.parse::<u64>().ok())??;
+    Some(CelUInt::from(value))
+}
+
+/// A value inside a list or map.
 fn boxed<'b>(value: &'b Value<'_>) -> Box<dyn Val + 'b> {
     match value {
         Value::Null => Box::new(NULL),
         Value::Bool(value) => Box::new(CelBool::from(*value)),
         Value::Int(value) => Box::new(CelInt::from(*value)),
-        Value::BigInt(digits) => match digits.parse::<u64>() {
-            Ok(value) => Box::new(CelUInt::from(value)),
-            Err(_) => Box::new(NULL),
+        Value::Unheld { what, text } => match unsigned(*what, text) {
+            Some(value) => Box::new(value),
+            None => Box::new(Beyond),
         },
         Value::Float(value) => Box::new(CelDouble::from(*value)),
         Value::Str(text) => Box::new(CelString::from(&**text)),

@@ -274,7 +274,7 @@ fn read<'a>(place: Place, facts: &'a Facts<'_, '_>) -> Option<Plain<'a>> {
             Value::Int(value) => Plain::Int(*value),
             Value::Float(value) => Plain::Float(*value),
             Value::Str(text) => Plain::Str(text),
-            Value::BigInt(_) | Value::Bytes(_) | Value::List(_) | Value::Map(_) => return None,
+            Value::Unheld { .. } | Value::Bytes(_) | Value::List(_) | Value::Map(_) => return None,
         },
         Place::Index => Plain::Int(i64::try_from(facts.element?.1).ok()?),
         Place::Key => raw(message.key)?,

@@ -86,7 +86,7 @@ fn shown(value: &Value<'_>) -> String {
         Value::Null => "null".into(),
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
-        Value::BigInt(value) => (*value).to_owned(),
+        Value::Unheld { text, .. } => text.clone().into_owned(),
         Value::Float(value) => format!("{value:?}"),
         Value::Str(value) => format!("{value:?}"),
         Value::Bytes(value) => format!("{value:02x?}"),

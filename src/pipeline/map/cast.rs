@@ -9,17 +9,34 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::time;
 use crate::config::model::{As, TimeUnit};
-use crate::pipeline::decode::{self, PathTree, PathTreeBuilder};
+use crate::pipeline::decode::{self, DecodeErrorKind, PathTree, PathTreeBuilder, Syntax};
 use crate::pipeline::map::Reason;
-use crate::pipeline::value::Value;
+use crate::pipeline::value::{Unheld, Value};
 
 /// Why a cast failed: the reason, and words for it that hold no data.
 pub(super) type CastFailure = (Reason, &'static str);
 
+const HALF_PAIR: CastFailure = (
+    Reason::Payload(DecodeErrorKind::NotJson(Syntax::LoneSurrogate)),
+    "a string with half of a surrogate pair, which is no text",
+);
+
+pub(super) fn unheld(what: Unheld) -> CastFailure {
+    match what {
+        Unheld::Integer => (Reason::IntegerRange, "an integer outside of 64 bits"),
+        Unheld::Float => (Reason::FloatRange, "a number outside of a 64-bit float"),
+        Unheld::HalfPair => HALF_PAIR,
+    }
+}
+
 /// `value` as `cast`. JSON null stays null whatever is asked for: it removes a bin.
 pub(super) fn cast<'m>(value: Value<'m>, cast: As) -> Result<Value<'m>, CastFailure> {
-    if matches!(value, Value::Null) {
-        return Ok(value);
+    match value {
+        Value::Null => return Ok(value),
+        Value::Unheld {
+            what: Unheld::HalfPair, ..
+        } => return Err(HALF_PAIR),
+        _ => {}
     }
     match cast {
         As::String => string(value),
@@ -62,7 +79,7 @@ fn string<'m>(value: Value<'m>) -> Result<Value<'m>, CastFailure> {
     Ok(Value::Str(match value {
         Value::Str(text) => text,
         Value::Int(n) => Cow::Owned(n.to_string()),
-        Value::BigInt(text) => Cow::Borrowed(text),
+        Value::Unheld { text, .. } => text,
         Value::Float(n) => Cow::Owned(n.to_string()),
         Value::Bool(b) => Cow::Borrowed(if b { "true" } else { "false" }),
         Value::Bytes(Cow::Borrowed(bytes)) => {
@@ -80,7 +97,7 @@ fn string<'m>(value: Value<'m>) -> Result<Value<'m>, CastFailure> {
 pub(super) fn integer_of(value: &Value<'_>) -> Result<i64, CastFailure> {
     match value {
         Value::Int(n) => Ok(*n),
-        Value::BigInt(_) => Err((Reason::IntegerRange, "an integer outside of 64 bits")),
+        Value::Unheld { what, .. } => Err(unheld(*what)),
         Value::Float(n) => whole(*n).ok_or((Reason::FieldType, "a number with a fraction, or outside of 64 bits")),
         Value::Str(text) => text
             .parse()
@@ -108,7 +125,8 @@ fn float(value: Value<'_>) -> Result<f64, CastFailure> {
         Value::Float(n) => Ok(n),
         #[expect(clippy::cast_precision_loss, reason = "asked for: a float has 53 bits")]
         Value::Int(n) => Ok(n as f64),
-        Value::BigInt(text) => parsed(text),
+        // An integer of some 300 digits has no float either.
+        Value::Unheld { text, .. } => parsed(&text).map_err(|_| unheld(Unheld::Float)),
         Value::Str(text) => parsed(&text),
         _ => Err((Reason::FieldType, "not a number")),
     }
@@ -135,25 +153,27 @@ fn json(text: &[u8]) -> Result<Value<'static>, CastFailure> {
     let tree: PathTree = builder.build();
     let fields = decode::decode(&tree, text).map_err(|e| (Reason::Payload(e.kind), "the embedded text is not JSON"))?;
     let value = fields.get(whole).cloned().ok_or((Reason::FieldType, "not JSON"))?;
-    into_owned(value).ok_or((Reason::IntegerRange, "an integer outside of 64 bits"))
+    Ok(into_owned(value))
 }
 
-/// `None` for an integer outside of 64 bits, which has no owned form.
-fn into_owned(value: Value<'_>) -> Option<Value<'static>> {
-    Some(match value {
+fn into_owned(value: Value<'_>) -> Value<'static> {
+    match value {
         Value::Null => Value::Null,
         Value::Bool(b) => Value::Bool(b),
         Value::Int(n) => Value::Int(n),
-        Value::BigInt(_) => return None,
+        Value::Unheld { what, text } => Value::Unheld {
+            what,
+            text: Cow::Owned(text.into_owned()),
+        },
         Value::Float(n) => Value::Float(n),
         Value::Str(text) => Value::Str(Cow::Owned(text.into_owned())),
         Value::Bytes(bytes) => Value::Bytes(Cow::Owned(bytes.into_owned())),
-        Value::List(items) => Value::List(items.into_iter().map(into_owned).collect::<Option<_>>()?),
+        Value::List(items) => Value::List(items.into_iter().map(into_owned).collect()),
         Value::Map(members) => Value::Map(
             members
                 .into_iter()
-                .map(|(name, value)| Some((Cow::Owned(name.into_owned()), into_owned(value)?)))
-                .collect::<Option<_>>()?,
+                .map(|(name, value)| (Cow::Owned(name.into_owned()), into_owned(value)))
+                .collect(),
         ),
-    })
+    }
 }

@@ -7,10 +7,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::guarding::{GuardReason, Guarding, is_repeatable};
+use super::keep::{Keeps, shown};
 use super::{Mapping, TopicMapping};
 use crate::config::model::{
-    Action, As, Bin, Cel, Config, Constant, Expr, LongNames, Missing, Mode, Name, Operation, OperationKind, Part, Path,
-    Publish, Route, Segment, Source, TimeUnit, Tombstone, Ttl, TtlOn, TtlPast, Typed, When, Write,
+    Action, As, Bin, ByteOrderMark, Cel, Config, Constant, Expr, LongNames, Missing, Mode, Name, Operation,
+    OperationKind, Part, Path, Publish, Route, Segment, Source, TimeUnit, Tombstone, Ttl, TtlOn, TtlPast, Typed, When,
+    Write,
 };
 use crate::pipeline::decode::{EachId, ItemSlotId, PathTreeBuilder, SlotId};
 use crate::pipeline::judge::{self, Asked, NoPlace};
@@ -149,6 +151,7 @@ pub(super) enum OperationKindRule {
 pub(super) struct EachRule {
     pub id: EachId,
     pub max: usize,
+    pub path: Path,
     pub written: String,
 }
 
@@ -165,8 +168,55 @@ pub(super) enum BinRule {
         /// Bins that operations of the same write, or its version, own: a field of such a name is not written.
         owned: Vec<String>,
         long_names: LongNames,
+        keeps: Keeps,
+        line: usize,
+        /// As the file has it.
         written: String,
+        at: Box<At>,
     },
+}
+
+/// Where in a message a value comes from, for those who look for it.
+#[derive(Debug)]
+pub(super) struct At {
+    /// The array, where it comes from its elements.
+    each: Option<String>,
+    path: String,
+    /// The same, where it is a path in the payload.
+    pub segments: Option<Path>,
+}
+
+impl At {
+    /// The path of what stands `below` it (`.id`, `[3]`), in an element of this number.
+    pub fn shown(&self, element: Option<usize>, below: &str) -> String {
+        let mut path = String::new();
+        if let Some(each) = &self.each {
+            path.push_str(each);
+            if let Some(number) = element {
+                path.push_str(&format!("[{number}]"));
+            }
+        }
+        for step in [self.path.as_str(), below] {
+            let step = if path.is_empty() {
+                step.trim_start_matches('.')
+            } else {
+                step
+            };
+            if !path.is_empty() && !step.is_empty() && !step.starts_with(['.', '[']) {
+                path.push('.');
+            }
+            path.push_str(step);
+        }
+        if path.is_empty() {
+            path.push_str("the payload");
+        }
+        path
+    }
+
+    /// It is the message itself.
+    pub fn is_payload(&self) -> bool {
+        self.each.is_none() && self.path.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -196,8 +246,10 @@ pub(super) struct TypedRule {
     pub rule: Rule,
     pub cast: Option<As>,
     pub missing: MissingRule,
+    pub keeps: Keeps,
     pub line: usize,
     pub written: String,
+    pub at: Box<At>,
 }
 
 #[derive(Debug)]
@@ -253,6 +305,13 @@ impl Mapping {
         let mut topics = HashMap::new();
         for topic in &config.kafka.topics {
             let mut compiler = Compiler::default();
+            let refuses_mark = config.kafka.byte_order_mark == ByteOrderMark::Reject;
+            let build = |mut builder: PathTreeBuilder| {
+                if refuses_mark {
+                    builder.refuse_byte_order_mark();
+                }
+                builder.build()
+            };
             let taking = || config.routes.iter().filter(|r| r.topics.contains(topic));
             let of_topic: Vec<&Write> = taking().flat_map(|route| &route.writes).collect();
             let guard = Guarding::new(&of_topic);
@@ -261,8 +320,9 @@ impl Mapping {
                 .collect::<Result<Vec<_>, _>>()?;
             let mapping = TopicMapping {
                 format: config.kafka.format,
-                tree: compiler.payload.build(),
-                key_tree: compiler.key.map(PathTreeBuilder::build),
+                refuses_mark,
+                tree: build(compiler.payload),
+                key_tree: compiler.key.map(build),
                 header_names: compiler.headers,
                 all_headers: compiler.all_headers,
                 forwards_headers: routes
@@ -283,6 +343,8 @@ struct Compiler {
     key: Option<PathTreeBuilder>,
     headers: Vec<String>,
     all_headers: bool,
+    /// The path of the `each` of the write that is compiled.
+    each: String,
 }
 
 impl Compiler {
@@ -336,7 +398,10 @@ impl Compiler {
             headers: headers
                 .map(|(name, value)| Ok((name.clone(), self.typed(value, None)?)))
                 .collect::<Result<_, CompileError>>()?,
-            payload: optional(self, &publish.payload)?,
+            payload: match &publish.payload {
+                None => None,
+                Some(typed) => Some(self.value(typed, None, Keeps::Json)?),
+            },
             tombstone: publish.tombstone,
         })
     }
@@ -346,9 +411,11 @@ impl Compiler {
             let id = self.payload.each(&each.path);
             // A message with more elements is rejected; there is no need to hold them all to find that out.
             self.payload.each_limit(id, each.max);
+            self.each = display_path(&each.path);
             EachRule {
                 id,
                 max: each.max,
+                path: each.path.clone(),
                 written: display_path(&each.path),
             }
         });
@@ -462,14 +529,14 @@ impl Compiler {
     fn operation(&mut self, operation: &Operation, element: Option<EachId>) -> Result<OperationRule, CompileError> {
         use OperationKindRule as Rule;
         let what = match &operation.what {
-            OperationKind::Once(value) => Rule::Once(self.typed(value, element)?),
+            OperationKind::Once(value) => Rule::Once(self.kept(value, element)?),
             OperationKind::Add(by) => Rule::Add(self.typed(by, element)?),
             OperationKind::Append(value) => Rule::Append(self.typed(value, element)?),
             OperationKind::Prepend(value) => Rule::Prepend(self.typed(value, element)?),
-            OperationKind::ListAppend(value) => Rule::ListAppend(self.typed(value, element)?),
+            OperationKind::ListAppend(value) => Rule::ListAppend(self.kept(value, element)?),
             OperationKind::MapPut { key, value } => Rule::MapPut {
                 key: self.typed(key, element)?,
-                value: self.typed(value, element)?,
+                value: self.kept(value, element)?,
             },
             OperationKind::MapAdd { key, by } => Rule::MapAdd {
                 key: self.typed(key, element)?,
@@ -497,13 +564,16 @@ impl Compiler {
         Ok(match bin {
             Bin::One { name, value } => BinRule::One {
                 name: name.clone(),
-                value: self.typed(value, element)?,
+                value: self.kept(value, element)?,
             },
             Bin::All {
                 source,
                 except,
                 rename,
                 long_names,
+                big_numbers,
+                line,
+                written,
             } => BinRule::All {
                 place: self.place(source, element)?,
                 except: except.clone(),
@@ -515,15 +585,25 @@ impl Compiler {
                     .cloned()
                     .collect(),
                 long_names: *long_names,
-                written: match source {
-                    Source::Path(path) | Source::Item(path) => display_path(path),
-                    _ => String::new(),
-                },
+                keeps: Keeps::Record(*big_numbers),
+                line: *line,
+                written: written.clone(),
+                at: self.at(source),
             },
         })
     }
 
+    /// A value that what asks for it judges.
     fn typed(&mut self, typed: &Typed, element: Option<EachId>) -> Result<TypedRule, CompileError> {
+        self.value(typed, element, Keeps::ByPlace)
+    }
+
+    /// A value that a bin keeps as it is.
+    fn kept(&mut self, typed: &Typed, element: Option<EachId>) -> Result<TypedRule, CompileError> {
+        self.value(typed, element, Keeps::Record(typed.big_numbers))
+    }
+
+    fn value(&mut self, typed: &Typed, element: Option<EachId>, keeps: Keeps) -> Result<TypedRule, CompileError> {
         Ok(TypedRule {
             rule: match &typed.expr {
                 Expr::Constant(constant) => Rule::Constant(constant_value(constant)),
@@ -535,7 +615,13 @@ impl Compiler {
                 Expr::Object(members) => Rule::Object(
                     members
                         .iter()
-                        .map(|(name, value)| Ok((name.clone(), self.typed(value, element)?)))
+                        .map(|(name, value)| {
+                            let keeps = match keeps {
+                                Keeps::Record(_) => Keeps::Record(value.big_numbers),
+                                other => other,
+                            };
+                            Ok((name.clone(), self.value(value, element, keeps)?))
+                        })
                         .collect::<Result<_, CompileError>>()?,
                 ),
             },
@@ -546,9 +632,39 @@ impl Compiler {
                 Missing::Reject => MissingRule::Reject,
                 Missing::Default(constant) => MissingRule::Default(constant_value(constant)),
             },
+            keeps,
             line: typed.line,
             written: typed.written.clone(),
+            at: match &typed.expr {
+                Expr::Source(source) => self.at(source),
+                _ => Box::new(At {
+                    each: None,
+                    path: typed.written.clone(),
+                    segments: None,
+                }),
+            },
         })
+    }
+
+    fn at(&self, source: &Source) -> Box<At> {
+        let (each, path) = match source {
+            Source::Path(path) => (None, display_path(path)),
+            Source::Item(path) => (Some(self.each.clone()), display_path(path)),
+            Source::Index => (None, "@index".to_owned()),
+            Source::Key => (None, "@key".to_owned()),
+            Source::KeyPath(path) => (None, format!("@key.{}", display_path(path))),
+            Source::Value => (None, "@value".to_owned()),
+            Source::Topic => (None, "@topic".to_owned()),
+            Source::Partition => (None, "@partition".to_owned()),
+            Source::Offset => (None, "@offset".to_owned()),
+            Source::Timestamp => (None, "@timestamp".to_owned()),
+            Source::Header(name) => (None, format!("@header.{}", shown(name))),
+        };
+        let segments = match source {
+            Source::Path(path) => Some(path.clone()),
+            _ => None,
+        };
+        Box::new(At { each, path, segments })
     }
 
     fn part(&mut self, part: &Part, element: Option<EachId>) -> Result<PartRule, CompileError> {
@@ -610,7 +726,7 @@ fn constant_value(constant: &Constant) -> Value<'static> {
 }
 
 /// A path as the configuration writes it.
-fn display_path(path: &Path) -> String {
+pub(super) fn display_path(path: &[Segment]) -> String {
     let mut text = String::new();
     for segment in path {
         match segment {
@@ -619,7 +735,7 @@ fn display_path(path: &Path) -> String {
                 if !text.is_empty() {
                     text.push('.');
                 }
-                text.push_str(name);
+                text.push_str(&shown(name));
             }
         }
     }

@@ -11,16 +11,17 @@ use super::compile::{
     ActionRule, BinRule, CompiledWrite, MissingRule, NameRule, NamedTargets, OperationKindRule, OperationRule,
     PartRule, PastRule, Place, Rule, TargetRule, TtlRule, TypedRule, WhenRule,
 };
+use super::keep::{self, Keeps, NotHeld};
 use super::tally::{RuleKind, Tally};
 use super::time::{self, Life};
-use super::{Message, Reason, Rejection};
-use crate::config::model::{As, LongNames, Mode, TimeUnit};
+use super::{Message, Reason, Rejection, explain};
+use crate::config::model::{As, BigNumbers, LongNames, Mode, TimeUnit};
 use crate::pipeline::decode::{Fields, Items};
 use crate::pipeline::guard;
 use crate::pipeline::judge::{self, Facts};
 use crate::pipeline::output::{Output, ROWS_MAX, RowParts, TooManyRows};
 use crate::pipeline::row::{Number, Op, RecordKey, RowAction, RowRules, RowTtl, Target};
-use crate::pipeline::value::Value;
+use crate::pipeline::value::{Unheld, Value};
 
 /// Aerospike's limit for the name of a bin, in bytes.
 const BIN_NAME_BYTES_MAX: usize = 15;
@@ -28,6 +29,8 @@ const BIN_NAME_BYTES_MAX: usize = 15;
 /// All that a message offers to the rules.
 pub(super) struct Context<'c, 'm> {
     pub message: &'c Message<'m>,
+    /// What was decoded.
+    pub text: &'m [u8],
     pub fields: &'c Fields<'m>,
     pub key_fields: Option<&'c Fields<'m>>,
     pub header_names: &'m [String],
@@ -274,7 +277,14 @@ impl<'m> Context<'_, 'm> {
     }
 
     /// A value that an operation cannot do without. `None`: the operation is left out (`missing = "skip"`).
-    pub(super) fn operand(
+    fn operand(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<Value<'m>>, Rejection> {
+        match self.operand_or_unheld(rule, element)? {
+            Some(Value::Unheld { what, .. }) => Err(rejection(keep::reason(what), rule, &what.to_string())),
+            value => Ok(value),
+        }
+    }
+
+    pub(super) fn operand_or_unheld(
         &self,
         rule: &'m TypedRule,
         element: Option<Element<'_, 'm>>,
@@ -282,8 +292,7 @@ impl<'m> Context<'_, 'm> {
         match (self.typed(rule, element)?, &rule.missing) {
             (None | Some(Value::Null), MissingRule::Skip) => Ok(None),
             (Some(Value::Null), MissingRule::Default(value)) => Ok(Some(value.clone())),
-            (None | Some(Value::Null), _) => Err(rejection(Reason::FieldMissing, rule, "missing or null")),
-            (Some(Value::BigInt(_)), _) => Err(rejection(Reason::IntegerRange, rule, "an integer outside of 64 bits")),
+            (None | Some(Value::Null), _) => Err(self.missing(Reason::FieldMissing, rule, "missing or null")),
             (value, _) => Ok(value),
         }
     }
@@ -327,11 +336,8 @@ impl<'m> Context<'_, 'm> {
         let bin = rule.bin.as_str();
         let op = match &rule.what {
             OperationKindRule::Once(rule) => match self.typed(rule, element)? {
-                Some(Value::BigInt(_)) => {
-                    return Err(rejection(Reason::IntegerRange, rule, "an integer outside of 64 bits"));
-                }
                 None if matches!(rule.missing, MissingRule::Reject) => {
-                    return Err(rejection(Reason::FieldMissing, rule, "missing"));
+                    return Err(self.missing(Reason::FieldMissing, rule, "missing"));
                 }
                 None | Some(Value::Null) => None,
                 Some(value) => Some(Op::Once { bin, value }),
@@ -373,12 +379,9 @@ impl<'m> Context<'_, 'm> {
         match rule {
             BinRule::One { name, value: rule } => {
                 if let Some(value) = self.typed(rule, element)? {
-                    if matches!(value, Value::BigInt(_)) {
-                        return Err(rejection(Reason::IntegerRange, rule, "an integer outside of 64 bits"));
-                    }
                     put(ops, Cow::Borrowed(name), value);
                 } else if matches!(rule.missing, MissingRule::Reject) {
-                    return Err(rejection(Reason::FieldMissing, rule, "missing"));
+                    return Err(self.missing(Reason::FieldMissing, rule, "missing"));
                 }
             }
             BinRule::All {
@@ -387,44 +390,70 @@ impl<'m> Context<'_, 'm> {
                 rename,
                 owned,
                 long_names,
+                keeps,
+                line,
                 written,
+                at,
             } => {
+                let number = element.map(|element| element.number);
                 let members = match self.place(*place, element) {
                     None | Some(Value::Null) => return Ok(()),
                     Some(Value::Map(members)) => members,
                     Some(other) => {
+                        let found = match at.is_payload() {
+                            true => explain::no_object(self.text).map(str::to_owned),
+                            false => None,
+                        };
+                        let found = found.unwrap_or_else(|| format!("of type {}", other.type_name()));
+                        let path = at.shown(number, "");
                         return Err(Rejection::new(
                             Reason::FieldType,
-                            format!("bins = \"{written}.*\": of type {}, not an object", other.type_name()),
+                            format!("bins = \"{written}\" (line {line}): {path} is {found}, not an object"),
                         ));
                     }
                 };
-                for (field, value) in members {
+                let has_unheld = self.has_unheld();
+                for (field, mut value) in members {
                     if except.iter().any(|e| *e == field) {
                         continue;
                     }
-                    let name = match rename.iter().find(|(from, _)| *from == field) {
-                        Some((_, to)) => Cow::Borrowed(to.as_str()),
-                        None => field,
-                    };
+                    let renamed = rename
+                        .iter()
+                        .find(|(from, _)| *from == field)
+                        .map(|(_, to)| to.as_str());
+                    let name = renamed.unwrap_or(&field);
                     if owned.iter().any(|bin| *bin == name) {
                         continue;
                     }
                     let fits = (1..=BIN_NAME_BYTES_MAX).contains(&name.len())
                         && !name.contains('\0')
-                        && !guard::is_reserved(&name);
-                    if fits {
-                        put(ops, name, value);
-                    } else if *long_names == LongNames::Reject {
-                        return Err(Rejection::new(
-                            Reason::BinName,
-                            format!(
-                                "bins = \"{written}.*\": a field name of {} bytes cannot be a bin (1 to {BIN_NAME_BYTES_MAX}, not \
-                                 ~ and 14 letters, which guards are called)",
-                                name.len()
-                            ),
-                        ));
+                        && !guard::is_reserved(name);
+                    if !fits {
+                        if *long_names == LongNames::Reject {
+                            let path = at.shown(number, &format!(".{}", keep::shown(name)));
+                            let detail = format!("bins = \"{written}\" (line {line}): {}", no_bin(name, &path));
+                            return Err(Rejection::new(Reason::BinName, detail));
+                        }
+                        continue;
                     }
+                    if has_unheld {
+                        match keep::hold(&mut value, *keeps) {
+                            Ok(true) => {}
+                            Ok(false) => continue,
+                            Err(NotHeld { what, below }) => {
+                                let step = keep::shown(&field);
+                                let path = at.shown(number, &format!(".{step}{below}"));
+                                let cure = match what {
+                                    Unheld::HalfPair => HALF_PAIR_CURE.to_owned(),
+                                    _ => format!("{}, or except = [\"{}\"]", big_cure(*keeps), step.trim_matches('"')),
+                                };
+                                let detail =
+                                    format!("bins = \"{written}\" (line {line}): {path} is {what}; cure: {cure}");
+                                return Err(Rejection::new(keep::reason(what), detail));
+                            }
+                        }
+                    }
+                    put(ops, renamed.map_or(field, Cow::Borrowed), value);
                 }
             }
         }
@@ -437,7 +466,7 @@ impl<'m> Context<'_, 'm> {
             (Some(Value::Null) | None, MissingRule::Skip) => return Ok(None),
             (Some(Value::Null), MissingRule::Default(value)) => value.clone(),
             (Some(Value::Null), _) => return Err(rejection(Reason::KeyNull, rule, "null, and so no key")),
-            (None, _) => return Err(rejection(Reason::KeyMissing, rule, "missing, and so no key")),
+            (None, _) => return Err(self.missing(Reason::KeyMissing, rule, "missing, and so no key")),
             (Some(value), _) => value,
         };
         let type_name = value.type_name();
@@ -446,7 +475,14 @@ impl<'m> Context<'_, 'm> {
             // A key is a string unless `as` says otherwise.
             Value::Int(n) if rule.cast == Some(As::Integer) => RecordKey::Integer(n),
             Value::Int(n) => RecordKey::String(Cow::Owned(n.to_string())),
-            Value::BigInt(text) => RecordKey::String(Cow::Borrowed(text)),
+            Value::Unheld {
+                what: Unheld::Integer,
+                text,
+            } => RecordKey::String(text),
+            Value::Unheld {
+                what: what @ Unheld::HalfPair,
+                ..
+            } => return Err(rejection(keep::reason(what), rule, &what.to_string())),
             Value::Bytes(bytes) if matches!(rule.cast, Some(As::Base64 | As::Hex)) => RecordKey::Bytes(bytes),
             _ => {
                 return Err(rejection(
@@ -477,7 +513,7 @@ impl<'m> Context<'_, 'm> {
             (Some(Value::Null) | None, MissingRule::Skip) => return Ok(None),
             (Some(Value::Null), MissingRule::Default(value)) => value.clone(),
             (Some(Value::Null) | None, _) => {
-                return Err(rejection(Reason::FieldMissing, rule, "missing or null, and so no ttl"));
+                return Err(self.missing(Reason::FieldMissing, rule, "missing or null, and so no ttl"));
             }
             (Some(value), _) => value,
         };
@@ -511,12 +547,9 @@ impl<'m> Context<'_, 'm> {
                 let mut object = Vec::with_capacity(members.len());
                 for (name, member) in members {
                     match self.typed(member, element)? {
-                        Some(Value::BigInt(_)) => {
-                            return Err(rejection(Reason::IntegerRange, member, "an integer outside of 64 bits"));
-                        }
                         Some(value) => object.push((Cow::Borrowed(name.as_str()), value)),
                         None if matches!(member.missing, MissingRule::Reject) => {
-                            return Err(rejection(Reason::FieldMissing, member, "missing"));
+                            return Err(self.missing(Reason::FieldMissing, member, "missing"));
                         }
                         None => {}
                     }
@@ -524,24 +557,70 @@ impl<'m> Context<'_, 'm> {
                 Some(Value::Map(object))
             }
         };
-        match (value, rule.cast) {
+        let value = match (value, rule.cast) {
             // An instant whose unit is known: it becomes one of the unit asked for.
             (Some(Value::Int(ms)), Some(to))
                 if to.unit().is_some() && matches!(rule.rule, Rule::Place(Place::Timestamp)) =>
             {
-                time::from_ms(ms, to.unit())
-                    .map(|number| Some(Value::Int(number)))
-                    .map_err(|(reason, why)| rejection(reason, rule, why))
+                let number = time::from_ms(ms, to.unit()).map_err(|(reason, why)| rejection(reason, rule, why))?;
+                Some(Value::Int(number))
             }
-            (Some(value), Some(to)) => cast(value, to)
-                .map(Some)
-                .map_err(|(reason, why)| rejection(reason, rule, why)),
-            (Some(value), None) => Ok(Some(value)),
-            (None, _) => Ok(match &rule.missing {
-                MissingRule::Default(value) => Some(value.clone()),
-                _ => None,
-            }),
+            (Some(value), Some(to)) => Some(cast(value, to).map_err(|(reason, why)| rejection(reason, rule, why))?),
+            (value, _) => value,
+        };
+        let value = match value {
+            // An embedded text is decoded by itself.
+            Some(value) if self.has_unheld() || rule.cast == Some(As::Json) => Self::held(value, rule, element)?,
+            value => value,
+        };
+        match (value, &rule.missing) {
+            (None, MissingRule::Default(value)) => Ok(Some(value.clone())),
+            (value, _) => Ok(value),
         }
+    }
+
+    /// Whether there may be something in the message that no record can hold.
+    fn has_unheld(&self) -> bool {
+        self.fields.has_unheld() || self.key_fields.is_some_and(Fields::has_unheld)
+    }
+
+    /// What of a value can be kept.
+    #[cold]
+    fn held(
+        mut value: Value<'m>,
+        rule: &TypedRule,
+        element: Option<Element<'_, 'm>>,
+    ) -> Result<Option<Value<'m>>, Rejection> {
+        let NotHeld { what, below } = match keep::hold(&mut value, rule.keeps) {
+            Ok(is_held) => return Ok(is_held.then_some(value)),
+            Err(refused) => refused,
+        };
+        let path = rule.at.shown(element.map(|element| element.number), &below);
+        let (written, line) = (&rule.written, rule.line);
+        let place = if *written == path {
+            format!("{path} (line {line})")
+        } else {
+            format!("{written} (line {line}): {path}")
+        };
+        let cure = match what {
+            Unheld::HalfPair => HALF_PAIR_CURE.to_owned(),
+            _ if below.is_empty() && rule.cast.is_none() && rule.keeps == Keeps::Record(BigNumbers::Reject) => {
+                format!("{}, or as = \"string\"", big_cure(rule.keeps))
+            }
+            _ => big_cure(rule.keeps).to_owned(),
+        };
+        let detail = format!("{place} is {what}; cure: {cure}");
+        Err(Rejection::new(keep::reason(what), detail))
+    }
+
+    /// Of a value that should be there.
+    #[cold]
+    pub(super) fn missing(&self, reason: Reason, rule: &TypedRule, why: &str) -> Rejection {
+        let mut rejection = rejection(reason, rule, why);
+        if let (Some(path), Some(_)) = (&rule.at.segments, self.message.payload) {
+            rejection.detail.push_str(&explain::why_missing(self.text, path));
+        }
+        rejection
     }
 
     /// `None` when a part is missing or null: the whole template is missing then.
@@ -576,7 +655,14 @@ impl<'m> Context<'_, 'm> {
                 Value::Int(n) => {
                     let _ = write!(text, "{n}"); // a String takes everything
                 }
-                Value::BigInt(digits) => text.push_str(digits),
+                Value::Unheld {
+                    what: Unheld::Integer,
+                    text: digits,
+                } => text.push_str(&digits),
+                Value::Unheld {
+                    what: what @ Unheld::HalfPair,
+                    ..
+                } => return Err(rejection(keep::reason(what), rule, &what.to_string())),
                 Value::Bool(b) => text.push_str(if b { "true" } else { "false" }),
                 // 1.0 and 1.00 are one number and two texts: nothing that a key should hang on.
                 other => {
@@ -618,6 +704,34 @@ fn put<'m>(ops: &mut Vec<Op<'m>>, bin: Cow<'m, str>, value: Value<'m>) {
         Some(op) => *op = Op::Put { bin, value },
         None => ops.push(Op::Put { bin, value }),
     }
+}
+
+const HALF_PAIR_CURE: &str = "leave the field out, or have the producer write whole characters";
+
+fn big_cure(keeps: Keeps) -> &'static str {
+    match keeps {
+        Keeps::Record(BigNumbers::Float) => "big_numbers = \"string\" or \"skip\"",
+        _ => "big_numbers = \"string\", \"float\" or \"skip\"",
+    }
+}
+
+/// Why a field cannot be a bin under its own name, and what would do.
+#[cold]
+fn no_bin(name: &str, path: &str) -> String {
+    let why = if name.len() > BIN_NAME_BYTES_MAX {
+        format!(
+            "has a name of {} bytes, and a bin's has at most {BIN_NAME_BYTES_MAX}",
+            name.len()
+        )
+    } else if name.is_empty() {
+        "has an empty name, which no bin can have".to_owned()
+    } else if name.contains('\0') {
+        "has a zero byte in its name, which no bin can have".to_owned()
+    } else {
+        "has a name as guards have (~ and 14 letters)".to_owned()
+    };
+    let name = keep::shown(name);
+    format!("the field {path} {why}; cure: rename = {{ {name} = \"…\" }}, or long_names = \"skip\"")
 }
 
 fn integer(n: usize) -> Value<'static> {

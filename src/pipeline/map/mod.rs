@@ -7,6 +7,8 @@
 //!
 //! All rules judge and map a message before anything of it is written; one rejection rejects the whole message.
 
+mod keep;
+mod explain;
 mod cast;
 mod time;
 mod guarding;
@@ -65,8 +67,10 @@ pub enum Reason {
     FieldMissing,
     /// A value that cannot be read as the type asked for.
     FieldType,
-    /// An integer outside `i64`, where one is asked for.
+    /// An integer outside `i64`, where one is asked for or a bin would keep it.
     IntegerRange,
+    /// A number outside `f64`, likewise.
+    FloatRange,
     /// `each` over something that is no array.
     EachType,
     /// More elements than `each_max`.
@@ -120,6 +124,7 @@ impl Reason {
             Reason::FieldMissing => "field_missing",
             Reason::FieldType => "field_type",
             Reason::IntegerRange => "integer_range",
+            Reason::FloatRange => "float_range",
             Reason::EachType => "each_type",
             Reason::EachTooMany => "each_too_many",
             Reason::BinName => "bin_name",
@@ -217,6 +222,7 @@ pub struct WriteGuard {
 #[derive(Debug)]
 pub struct TopicMapping {
     format: Format,
+    refuses_mark: bool,
     tree: PathTree,
     /// `None` when no rule reads the message key as JSON.
     key_tree: Option<PathTree>,
@@ -266,14 +272,20 @@ impl TopicMapping {
                 // Keys of deletions come from the message's key and headers: nothing is asked of this.
                 b"null".as_slice()
             }
-            (Some(payload), Format::Json) => payload,
-            (Some(payload), Format::JsonSchemaRegistry) => registry_payload(payload)?,
+            (Some(payload), format) => explain::text(payload, format)?,
         };
-        let fields = decode::decode(&self.tree, text)?;
+        let fields = match decode::decode(&self.tree, text) {
+            Ok(fields) => fields,
+            Err(error) => {
+                let payload = message.payload.unwrap_or_default();
+                return Err(explain::undecodable(error, payload, self.format, self.refuses_mark));
+            }
+        };
         // Read for the first route that takes the message: of one that is filtered the key may be anything.
         let key_fields: OnceCell<Option<Fields<'m>>> = OnceCell::new();
         let mut context = eval::Context {
             message,
+            text,
             fields: &fields,
             key_fields: None,
             header_names: &self.header_names,
@@ -335,6 +347,23 @@ impl TopicMapping {
         })
     }
 
+    /// Says of a payload that is no object why nothing is found in it.
+    #[cold]
+    fn explain(&self, rejection: &mut Rejection, message: &Message<'_>) {
+        let is_of_a_field = matches!(rejection.reason, Reason::ConditionError | Reason::ExpressionError);
+        if !is_of_a_field || !self.tree.asks_for_an_object() {
+            return;
+        }
+        let text = message
+            .payload
+            .and_then(|payload| explain::text(payload, self.format).ok());
+        if let Some(found) = text.and_then(explain::no_object) {
+            rejection
+                .detail
+                .push_str(&format!("; the payload is {found}, not an object"));
+        }
+    }
+
     /// `None`: no rule reads the key as JSON, or there is none.
     fn key_fields<'m>(&self, message: &Message<'m>) -> Result<Option<Fields<'m>>, Rejection> {
         let (Some(tree), Some(key)) = (&self.key_tree, message.key) else {
@@ -342,10 +371,7 @@ impl TopicMapping {
         };
         match decode::decode(tree, key) {
             Ok(fields) => Ok(Some(fields)),
-            Err(error) => Err(Rejection::new(
-                Reason::KeyNotJson,
-                format!("the message key is read as JSON: {error}"),
-            )),
+            Err(error) => Err(explain::undecodable_key(error, key)),
         }
     }
 
@@ -367,7 +393,12 @@ impl TopicMapping {
             decode::Elements::Missing => {
                 return Err(Rejection::new(
                     Reason::FieldMissing,
-                    format!("each = \"{}\" (line {}): no such field", each.written, write.rules.line),
+                    format!(
+                        "each = \"{}\" (line {}): no such field{}",
+                        each.written,
+                        write.rules.line,
+                        explain::why_missing(context.text, &each.path)
+                    ),
                 ));
             }
             decode::Elements::NotAnArray(type_name) => {
@@ -416,11 +447,11 @@ impl Processor for TopicMapping {
         now_ms: i64,
         output: &mut Output<'m>,
     ) -> Result<Verdict, Rejection> {
-        let result = self.apply(message, now_ms, output, None);
-        if result.is_err() {
+        self.apply(message, now_ms, output, None).map_err(|mut rejection| {
             output.take_back();
-        }
-        result
+            self.explain(&mut rejection, message);
+            rejection
+        })
     }
 
     fn wants_headers(&self) -> bool {
@@ -449,20 +480,13 @@ impl Processor for TopicMapping {
     }
 }
 
-/// Behind the 5-byte prefix of a schema registry: a zero byte and a 4-byte schema id.
-fn registry_payload(payload: &[u8]) -> Result<&[u8], Rejection> {
-    match payload {
-        [0, _, _, _, _, text @ ..] => Ok(text),
-        _ => Err(Rejection::new(
-            Reason::NoRegistryPrefix,
-            "kafka.format is json_sr, but the payload does not begin with a zero byte and a schema id",
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod condition_tests;
 #[cfg(test)]
 mod time_tests;
+#[cfg(test)]
+mod kept_tests;
+#[cfg(test)]
+mod explain_tests;

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use super::compile::{CompiledPublish, MissingRule, TypedRule};
 use super::eval::{Context, rejection};
+use super::keep::reason;
 use super::{Reason, Rejection};
 use crate::pipeline::output::Output;
 use crate::pipeline::publication::Publication;
-use crate::pipeline::value::Value;
+use crate::pipeline::value::{Unheld, Value};
 
 type Bytes<'m> = Cow<'m, [u8]>;
 
@@ -40,7 +41,7 @@ impl<'m> Context<'_, 'm> {
         for (name, rule) in &publish.headers {
             match self.typed(rule, None)? {
                 None if matches!(rule.missing, MissingRule::Reject) => {
-                    return Err(rejection(Reason::FieldMissing, rule, "missing"));
+                    return Err(self.missing(Reason::FieldMissing, rule, "missing"));
                 }
                 None => {}
                 Some(Value::Null) => headers.push((Cow::Borrowed(name.as_str()), None)),
@@ -60,7 +61,7 @@ impl<'m> Context<'_, 'm> {
 
     /// `None`: nothing is to be produced (`missing = "skip"`).
     fn published_key(&self, rule: &'m TypedRule) -> Result<Option<Bytes<'m>>, Rejection> {
-        match self.operand(rule, None)? {
+        match self.operand_or_unheld(rule, None)? {
             None => Ok(None),
             Some(value) => text(value, rule).map(Some),
         }
@@ -70,7 +71,7 @@ impl<'m> Context<'_, 'm> {
     fn published_payload(&self, rule: &'m TypedRule) -> Result<Option<Bytes<'m>>, Rejection> {
         let value = match (self.typed(rule, None)?, &rule.missing) {
             (None, MissingRule::Skip) => return Ok(None),
-            (None, _) => return Err(rejection(Reason::FieldMissing, rule, "missing")),
+            (None, _) => return Err(self.missing(Reason::FieldMissing, rule, "missing")),
             (Some(value), _) => value,
         };
         let mut json = Vec::new();
@@ -85,12 +86,16 @@ fn text<'m>(value: Value<'m>, rule: &TypedRule) -> Result<Bytes<'m>, Rejection> 
         Value::Str(Cow::Borrowed(text)) => Cow::Borrowed(text.as_bytes()),
         Value::Str(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
         Value::Bytes(bytes) => bytes,
-        Value::BigInt(digits) => Cow::Borrowed(digits.as_bytes()),
+        Value::Unheld {
+            what: Unheld::Integer | Unheld::Float,
+            text: Cow::Borrowed(text),
+        } => Cow::Borrowed(text.as_bytes()),
         Value::Int(_) | Value::Float(_) | Value::Bool(_) => {
             let mut json = Vec::new();
             write_json(&value, &mut json);
             Cow::Owned(json)
         }
+        Value::Unheld { what, .. } => return Err(rejection(reason(what), rule, &what.to_string())),
         Value::Null | Value::List(_) | Value::Map(_) => {
             let why = format!("of type {}, which can be neither key nor header", value.type_name());
             return Err(rejection(Reason::FieldType, rule, &why));
@@ -113,7 +118,8 @@ fn write_json(value: &Value<'_>, json: &mut Vec<u8>) {
         Value::Int(n) => {
             let _ = write!(json, "{n}");
         }
-        Value::BigInt(digits) => json.extend_from_slice(digits.as_bytes()),
+        // Half of a surrogate pair never comes here: `keep` refuses it.
+        Value::Unheld { text, .. } => json.extend_from_slice(text.as_bytes()),
         Value::Float(n) => {
             // Never infinite, and never not a number: JSON has none of them, and no cast makes one.
             let _ = serde_json::to_writer(json, n);

@@ -48,7 +48,7 @@ fn outcome(write: &str, payload: &str) -> String {
     }
 }
 
-fn show(row: &Row<'_>) -> String {
+pub(super) fn show(row: &Row<'_>) -> String {
     let key = match &row.key {
         RecordKey::String(text) => format!("\"{text}\""),
         RecordKey::Integer(n) => n.to_string(),
@@ -96,7 +96,7 @@ fn value_text(value: &Value<'_>) -> String {
         Value::Null => "null".into(),
         Value::Bool(b) => b.to_string(),
         Value::Int(n) => n.to_string(),
-        Value::BigInt(text) => format!("big {text}"),
+        Value::Unheld { text, .. } => format!("unheld {text}"),
         Value::Float(n) => format!("{n:?}"),
         Value::Str(text) => format!("'{text}'"),
         Value::Bytes(bytes) => format!("{bytes:02x?}"),

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use super::Reason;
-use super::cast::{CastFailure, whole};
+use super::cast::{CastFailure, unheld, whole};
 use crate::config::model::TimeUnit;
 use crate::pipeline::row::RowTtl;
 use crate::pipeline::value::Value;
@@ -157,7 +157,7 @@ enum Read {
 fn read(value: &Value<'_>, rounded: fn(f64) -> f64) -> Result<Read, CastFailure> {
     match value {
         Value::Int(number) => Ok(Read::Number(*number)),
-        Value::BigInt(_) => Err((Reason::IntegerRange, "an integer outside of 64 bits")),
+        Value::Unheld { what, .. } => Err(unheld(*what)),
         Value::Float(number) => whole(rounded(*number))
             .map(Read::Number)
             .ok_or((Reason::FieldType, "a number outside of 64 bits")),

@@ -7,6 +7,7 @@ use super::*;
 use crate::pipeline::output::RowParts;
 use crate::pipeline::publication::Publication;
 use crate::pipeline::row::{RowRules, Target};
+use crate::pipeline::value::Unheld;
 
 /// A row as a test asks for it, from one that can be done.
 struct Asked {
@@ -190,7 +191,13 @@ fn what_cannot_be_done_is_named() {
             "a number that is not finite",
         ),
         (
-            Asked::op(put("n", Value::BigInt("18446744073709551616"))),
+            Asked::op(put(
+                "n",
+                Value::Unheld {
+                    what: Unheld::Integer,
+                    text: "18446744073709551616".into(),
+                },
+            )),
             "an integer outside of 64 bits",
         ),
         (
