@@ -159,7 +159,7 @@ start_timeout = "1s"
         .position(|line| line.starts_with("error   kafka: not reached"))
         .unwrap();
     assert!(
-        lines[at + 1].starts_with("        cure: start it, or correct kafka.brokers"),
+        lines[at + 1].starts_with("        cure: start the broker, or correct kafka.brokers"),
         "{}",
         connected.out
     );
