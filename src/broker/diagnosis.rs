@@ -235,7 +235,8 @@ fn misfit(listener: &Listener, client: Security, mechanism: Option<&str>) -> Opt
         Listener::Kafka(Login::None) if client.sasl => symptom(
             format!("the listener asks for no login, and security.protocol is {protocol}"),
             "set \"security.protocol\" = \"plaintext\" and remove sasl.*, or name the port of the listener with SASL".to_owned(),
-            configuration,
+            // The broker refuses the login that it is sent: as any other refusal of one.
+            Some(Exit::Credentials),
         ),
         Listener::Kafka(Login::Wanted(offered)) if !client.sasl => symptom(
             format!("the listener wants a login, and security.protocol is {protocol}"),
@@ -343,7 +344,13 @@ mod tests {
                         told.found.contains(cause) && told.cure.contains(cure),
                         "{listener:?}: {told}"
                     );
-                    assert_eq!(told.exit, Some(Exit::Configuration), "{listener:?}: {told}");
+                    let refuses_the_login = cause == "no login";
+                    let exit = if refuses_the_login {
+                        Exit::Credentials
+                    } else {
+                        Exit::Configuration
+                    };
+                    assert_eq!(told.exit, Some(exit), "{listener:?}: {told}");
                 }
                 (told, _) => panic!("{protocol} {listener:?}: {told:?}"),
             }

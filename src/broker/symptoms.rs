@@ -70,7 +70,8 @@ fn login(text: &str) -> Option<Symptom> {
         }
         if why.contains("not valid in current SASL state") {
             return certain(
-                Exit::Configuration,
+                // The broker refuses the login that it was sent: as any other refusal of one.
+                Exit::Credentials,
                 "the listener asks for no login, and one is configured",
                 "set security.protocol to plaintext (ssl where it has TLS) and remove sasl.*, or name the port of the \
                  listener with SASL",
@@ -265,7 +266,7 @@ mod tests {
                  current SASL state: broker's supported mechanisms:  (after 1ms in state AUTH_HANDSHAKE)",
                 "asks for no login",
                 "remove sasl.*",
-                configuration,
+                Some(Exit::Credentials),
             ),
             (
                 "sasl_plaintext://k:9092/bootstrap: SASL authentication error: Authentication failed: Invalid username or \
