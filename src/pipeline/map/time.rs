@@ -123,6 +123,19 @@ pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_m
     {
         return Err((Reason::TtlRange, no_end(looks)));
     }
+    if unit.is_before_2001(number) {
+        let why = match number {
+            1..=TTL_SECONDS_MAX => {
+                "no time at which a record could end: it is before 2001 in the unit that `as` says; it looks like seconds \
+                 from now: remove `as`"
+            }
+            _ => {
+                "no time at which a record could end: it is before 2001 in the unit that `as` says; if it is a length of \
+                 time, have it sent in seconds and remove `as`"
+            }
+        };
+        return Err((Reason::TtlRange, why));
+    }
     let up = |per_ms: i64| number.div_euclid(per_ms) + i64::from(number.rem_euclid(per_ms) != 0);
     let ends_ms = match unit {
         TimeUnit::Seconds => number.saturating_mul(1000),
