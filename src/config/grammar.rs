@@ -133,16 +133,20 @@ fn check_time_format(format: &str) -> Result<(), Bad> {
     if format.is_empty() {
         return bad("a time format is empty", cure);
     }
-    if !format.contains('%') {
-        return bad(
+    // Two instants that differ in all that a format can take: 1970-01-01T00:00:00 and 2001-06-16T17:45:36.987654321.
+    let formatted = |second, nanosecond| {
+        let sample = jiff::Timestamp::new(second, nanosecond)?.to_zoned(jiff::tz::TimeZone::UTC);
+        jiff::fmt::strtime::format(format, &sample)
+    };
+    match (formatted(0, 0), formatted(992_713_536, 987_654_321)) {
+        (Ok(one), Ok(other)) if one == other => bad(
             format!("the time format {} takes nothing from the time", quoted(format)),
             cure,
-        );
-    }
-    let sample = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
-    match jiff::fmt::strtime::format(format, &sample) {
-        Ok(_) => Ok(()),
-        Err(error) => bad(format!("the time format {} is wrong: {error}", quoted(format)), cure),
+        ),
+        (Ok(_), Ok(_)) => Ok(()),
+        (Err(error), _) | (_, Err(error)) => {
+            bad(format!("the time format {} is wrong: {error}", quoted(format)), cure)
+        }
     }
 }
 
@@ -582,6 +586,16 @@ mod tests {
             ("{ts:%5}", None),
             ("{ts:%00f}", None),
             ("{ts:%Y%}", None),
+            // Nothing of the time, in UTC.
+            ("{ts:%%}", None),
+            ("{ts:%Q}", None),
+            ("{ts:%:Q}", None),
+            ("{ts:%Z}", None),
+            ("{ts:%z}", None),
+            ("{ts:%:z}", None),
+            ("{ts:%n%t}", None),
+            ("{ts:a%%Y}", None),
+            ("{ts:%%-%Z-%H}", Some("ts@%%-%Z-%H")),
             ("{{{a}}}", Some("'{' a '}'")),
             ("a {{b}} c", Some("constant a {b} c")),
             ("{{", Some("constant {")),
@@ -605,6 +619,18 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(parts(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_conversion_of_a_time_takes_something_from_it() {
+        for conversion in "aAbBcCdDeFfgGhHIjklmMNpPqrRsSTuUVwWxXyY".chars() {
+            let template = format!("{{ts:%{conversion}}}");
+            assert!(value(&template, AT_TOP).is_ok(), "{template}");
+        }
+        for format in ["%.f", "%.3f", "%3f", "%.9f", "%-d", "%^a", "%_H", "%05Y"] {
+            let template = format!("{{ts:{format}}}");
+            assert!(value(&template, AT_TOP).is_ok(), "{template}");
         }
     }
 
