@@ -127,6 +127,32 @@ fn check_time_source(source: &Source) -> Result<(), Bad> {
     )
 }
 
+/// The unit stands in front of the format: behind it, or in it, it would be text of each value.
+fn check_no_unit_in(format: &str, field: &str) -> Result<(), Bad> {
+    let named = TimeUnit::ALL.into_iter().find_map(|unit| {
+        let (before, after) = format.split_once(unit.word())?;
+        Some((before, after, unit.word(), unit.word()))
+    });
+    let last_word = || {
+        let (before, word) = format.trim_end_matches(' ').rsplit_once(' ')?;
+        let is_word = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        (is_word && before.ends_with(" as")).then_some((before, "", word, "epoch_ms"))
+    };
+    let Some((before, after, word, unit)) = named.or_else(last_word) else {
+        return Ok(());
+    };
+    let apart = [' ', ':'];
+    let before = before.trim_end_matches(apart);
+    let before = before.strip_suffix("as").unwrap_or(before).trim_end_matches(apart);
+    let after = if before.is_empty() { after.trim_start_matches(apart) } else { after };
+    let rest = format!("{before}{after}");
+    let rest = if rest.contains('%') { rest.as_str() } else { "%Y%m%d" };
+    bad(
+        format!("`{word}` stands in the time format, where it is text and no unit"),
+        format!("write {{{field} as {unit}:{rest}}}"),
+    )
+}
+
 /// Formats one instant, so that a wrong format is found before the first message.
 fn check_time_format(format: &str) -> Result<(), Bad> {
     let cure = "write a strftime format, e.g. {ts:%Y%m%d%H}";
@@ -230,6 +256,7 @@ impl<'a> Cursor<'a> {
                 return not_closed();
             }
             check_time_source(&source)?;
+            check_no_unit_in(format, field)?;
             check_time_format(format)?;
             return Ok(Part::Time {
                 source,
@@ -631,6 +658,27 @@ mod tests {
         for format in ["%.f", "%.3f", "%3f", "%.9f", "%-d", "%^a", "%_H", "%05Y"] {
             let template = format!("{{ts:{format}}}");
             assert!(value(&template, AT_TOP).is_ok(), "{template}");
+        }
+    }
+
+    #[test]
+    fn a_unit_in_a_time_format_is_no_unit() {
+        for (template, cure) in [
+            ("{ts:%Y as epoch_ms}", "write {ts as epoch_ms:%Y}"),
+            ("{ts:%Y as epoch_s }", "write {ts as epoch_s:%Y }"),
+            ("{ts:%H:%M:epoch_us}", "write {ts as epoch_us:%H:%M}"),
+            ("{a.ts:as epoch_ns:%Y}", "write {a.ts as epoch_ns:%Y}"),
+            ("{ts:epoch_s}", "write {ts as epoch_s:%Y%m%d}"),
+            ("{ts as epoch_ms:%Y as epoch_ms}", "write {ts as epoch_ms:%Y}"),
+            ("{ts:%Y as ms}", "write {ts as epoch_ms:%Y}"),
+            ("{ts:%F as epoch}", "write {ts as epoch_ms:%F}"),
+        ] {
+            let said = value(template, AT_TOP).unwrap_err();
+            assert!(said.problem.contains("stands in the time format"), "{template}: {said:?}");
+            assert_eq!(said.cure, cure, "{template}");
+        }
+        for template in ["{ts:%Y as %m}", "{ts:%Y has}", "{ts:as of %F}"] {
+            assert!(value(template, AT_TOP).is_ok(), "{template}");
         }
     }
 
