@@ -176,6 +176,34 @@ fn check_time_format(format: &str) -> Result<(), Bad> {
     }
 }
 
+/// `inner`: what should stand between the braces.
+fn not_closed<T>(field: &str, inner: &str) -> Result<T, Bad> {
+    bad(
+        format!("a template's `{{{field}` is not closed"),
+        format!("write `{{{inner}}}`; `{{{{` is a literal brace"),
+    )
+}
+
+/// Whether spaces stand between a template's field and what follows it inside of the braces.
+fn is_spaced(rest: &str) -> bool {
+    let trimmed = rest.trim_start();
+    trimmed.len() < rest.len() && trimmed.starts_with(['}', ':'])
+}
+
+/// Spaces around `field`, of which `rest` is what follows.
+fn refuse_spaces<T>(field: &str, rest: &str) -> Result<T, Bad> {
+    let end = rest.find(['{', '}']).unwrap_or(rest.len());
+    let rest = rest.get(..end).unwrap_or_default().trim();
+    let rest = match rest.split_once(':') {
+        Some((name, format)) => format!("{}:{}", name.trim_end(), format.trim_start()),
+        None => rest.to_owned(),
+    };
+    bad(
+        "a template has spaces around a field",
+        format!("remove the spaces: {{{field}{rest}}}; `{{{{` is a literal brace"),
+    )
+}
+
 fn is_bare(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-' | '$')
 }
@@ -225,24 +253,30 @@ impl<'a> Cursor<'a> {
 
     /// After the `{` of a template, up to and with its `}`.
     fn part(&mut self, scope: Scope<'_>) -> Result<Part, Bad> {
-        if self.peek() == Some('}') {
+        if self.rest.trim_start().starts_with('}') {
             return bad(
                 "a template has an empty `{}`",
                 "name a field, e.g. {user.id}; `{{` is a literal brace",
             );
         }
+        if self.rest.is_empty() {
+            return bad(
+                "a template's last `{` is not closed",
+                "name a field, e.g. {user.id}, or remove it; `{{` is a literal brace",
+            );
+        }
         let whole = self.rest;
+        if whole.starts_with(char::is_whitespace) {
+            return refuse_spaces("", whole);
+        }
         let source = self.source(scope)?;
         let field = whole.get(..whole.len() - self.rest.len()).unwrap_or_default();
         if self.take('}') {
             return Ok(Part::Source(source));
         }
-        let not_closed = || {
-            bad(
-                format!("a template's `{{{field}` is not closed"),
-                format!("write `{{{field}}}`; `{{{{` is a literal brace"),
-            )
-        };
+        if is_spaced(self.rest) {
+            return refuse_spaces(field, self.rest);
+        }
         let unit = match self.rest.strip_prefix(" as ") {
             None => None,
             Some(rest) => {
@@ -250,11 +284,12 @@ impl<'a> Cursor<'a> {
                 Some(self.unit(&source)?)
             }
         };
+        let before_format = whole.get(..whole.len() - self.rest.len()).unwrap_or_default();
+        if unit.is_some() && is_spaced(self.rest) {
+            return refuse_spaces(before_format, self.rest);
+        }
         if self.take(':') {
-            let format = self.take_while(|c| c != '}');
-            if format.contains('{') || !self.take('}') {
-                return not_closed();
-            }
+            let format = self.time_format(field, before_format)?;
             check_time_source(&source)?;
             check_no_unit_in(format, field)?;
             check_time_format(format)?;
@@ -273,13 +308,41 @@ impl<'a> Cursor<'a> {
                 ),
             );
         }
-        if self.rest.is_empty() || self.rest.starts_with('{') {
-            return not_closed();
+        let rest = self.rest.trim_start();
+        if rest.is_empty() || rest.starts_with('{') {
+            return not_closed(field, field);
         }
         bad(
             format!("{} does not belong in a template's path", quoted(self.rest)),
             "put a name with such characters in quotes, e.g. {a.\"odd name\"}; `{{` is a literal brace",
         )
+    }
+
+    /// Behind the `:` of a time, up to and with its `}`. `before`: the field and its unit, as they are written.
+    fn time_format(&mut self, field: &str, before: &str) -> Result<&'a str, Bad> {
+        let format = self.take_while(|c| c != '}');
+        let Some((head, _)) = format.split_once('{') else {
+            if self.take('}') {
+                return Ok(format);
+            }
+            if format.contains('%') {
+                return not_closed(field, &format!("{before}:{format}"));
+            }
+            return not_closed(field, field);
+        };
+        if !head.contains('%') {
+            return bad(
+                format!("a template's `{{{field}` is not closed"),
+                format!("write `{{{field}}}:{head}`, or with a time format {{{field}:%Y%m%d}}"),
+            );
+        }
+        if format.contains("{{") {
+            return bad(
+                "a time format holds no brace",
+                format!("write `{{{before}:{head}}}`, and `{{{{` behind it for a literal brace"),
+            );
+        }
+        not_closed(field, &format!("{before}:{head}"))
     }
 
     /// Behind ` as `: the unit of a time.
@@ -679,6 +742,36 @@ mod tests {
         }
         for template in ["{ts:%Y as %m}", "{ts:%Y has}", "{ts:as of %F}"] {
             assert!(value(template, AT_TOP).is_ok(), "{template}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_closed_or_has_spaces_is_told_with_the_right_form() {
+        for (template, problem, cure) in [
+            ("{user.id}:{ts:%Y%m%d", "`{ts` is not closed", "write `{ts:%Y%m%d}`"),
+            ("{ts as epoch_ms:%Y", "`{ts` is not closed", "write `{ts as epoch_ms:%Y}`"),
+            ("{ts:%Y{id}", "`{ts` is not closed", "write `{ts:%Y}`"),
+            ("{ts:%Y{{}", "a time format holds no brace", "write `{ts:%Y}`"),
+            ("{ts:{id}}", "`{ts` is not closed", "write `{ts}:`, or"),
+            ("{ts:day{id}", "`{ts` is not closed", "write `{ts}:day`, or"),
+            ("{user.id:{ts:%Y%m%d}", "`{user.id` is not closed", "write `{user.id}:`"),
+            ("{id:", "`{id` is not closed", "write `{id}`"),
+            ("{id ", "`{id` is not closed", "write `{id}`"),
+            ("{id", "`{id` is not closed", "write `{id}`"),
+            ("{ id }", "spaces around a field", "remove the spaces: {id}"),
+            ("{ id}", "spaces around a field", "remove the spaces: {id}"),
+            ("{user.id }", "spaces around a field", "remove the spaces: {user.id}"),
+            ("{ @key }", "spaces around a field", "remove the spaces: {@key}"),
+            ("{ts :%Y}", "spaces around a field", "remove the spaces: {ts:%Y}"),
+            ("{ts as epoch_ms :%Y}", "spaces around a field", "remove the spaces: {ts as epoch_ms:%Y}"),
+            ("{ ts : %Y }", "spaces around a field", "remove the spaces: {ts:%Y}"),
+            ("{ }", "an empty `{}`", "{{"),
+            ("{id}{", "last `{` is not closed", "remove it"),
+            ("{", "last `{` is not closed", "remove it"),
+        ] {
+            let said = value(template, AT_TOP).unwrap_err();
+            assert!(said.problem.contains(problem), "{template}: {said:?}");
+            assert!(said.cure.contains(cure), "{template}: {said:?}");
         }
     }
 

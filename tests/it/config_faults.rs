@@ -2796,7 +2796,7 @@ fn values_are_checked() {
             "",
             "`{user.id` is not closed",
             "\"{user.id:{ts:%Y%m%d}\"",
-            "write `{user.id}`",
+            "write `{user.id}:`",
         ),
         ("\"{a{b}\"", "", "`{a` is not closed", "\"{a{b}\"", "write `{a}`"),
         (
