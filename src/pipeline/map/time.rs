@@ -6,10 +6,10 @@
 use jiff::Timestamp;
 
 use super::Reason;
-use super::cast::{CastFailure, unheld, whole};
+use super::cast::{CastFailure, no_integer, unheld, whole};
 use crate::config::model::TimeUnit;
 use crate::pipeline::row::RowTtl;
-use crate::pipeline::value::Value;
+use crate::pipeline::value::{Unheld, Value};
 
 /// Aerospike's limit for a record's life (10 years), in seconds.
 const TTL_SECONDS_MAX: i64 = 10 * 365 * 24 * 3600;
@@ -173,12 +173,12 @@ fn read(value: &Value<'_>, rounded: fn(f64) -> f64) -> Result<Read, CastFailure>
         Value::Unheld { what, .. } => Err(unheld(*what)),
         Value::Float(number) => whole(rounded(*number))
             .map(Read::Number)
-            .ok_or((Reason::FieldType, "a number outside of 64 bits")),
+            .ok_or_else(|| unheld(Unheld::Integer)),
         Value::Str(text) => text
             .parse::<Timestamp>()
             .map(Read::Instant)
             .or_else(|_| text.parse::<i64>().map(Read::Number))
-            .map_err(|_| (Reason::FieldType, "a string that is no RFC 3339 time")),
+            .map_err(|_| no_integer(text, "a string that is no RFC 3339 time")),
         _ => Err((Reason::FieldType, "not a time")),
     }
 }

@@ -276,6 +276,22 @@ fn bins_hold_an_instant_in_the_unit_that_is_said() {
 }
 
 #[test]
+fn a_time_of_too_many_digits_is_out_of_range_as_a_number_and_as_a_string() {
+    for ts in ["18446744073709551615", "\"18446744073709551615\"", "\"-18446744073709551615\"", "1E+30"] {
+        let payload = format!("{{\"id\":\"k\",\"ts\":{ts}}}");
+        for unit in ["epoch_s", "epoch_ms", "epoch_us", "epoch_ns"] {
+            for write in [
+                format!("key = \"id\"\nbins = {{ b = {{ path = \"ts\", as = \"{unit}\" }} }}"),
+                format!("key = \"id\"\nbins = {{ b = 1 }}\nttl = {{ path = \"ts\", as = \"{unit}\" }}"),
+                format!("key = \"{{ts as {unit}:%Y}}\"\nbins = {{ b = 1 }}"),
+            ] {
+                check(&write, &payload, "rejected integer_range");
+            }
+        }
+    }
+}
+
+#[test]
 fn templates_write_a_time_in_the_unit_that_is_said() {
     let cases = [
         ("{ts:%Y%m%d}", "1700000000", "20231114"),
