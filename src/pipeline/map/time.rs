@@ -4,6 +4,7 @@
 //! end of a life, is rejected, and the rejection says in which unit it would be one.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 
 use super::Reason;
 use super::cast::{CastFailure, no_integer, unheld, whole};
@@ -84,7 +85,7 @@ pub(super) fn instant(value: &Value<'_>, unit: Option<TimeUnit>) -> Result<Times
 pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_ms: i64) -> Result<Life, CastFailure> {
     // Rounded up: a record does not end before its time.
     let read = match (unit, value) {
-        (None, value) => Read::Number(super::cast::integer_of(value)?),
+        (None, value) => Read::Number(super::cast::integer_of(value).map_err(|failure| of_a_time(value, failure))?),
         (Some(_), value) => read(value, f64::ceil)?,
     };
     let (number, unit) = match (read, unit) {
@@ -144,6 +145,28 @@ pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_m
         TimeUnit::Nanoseconds => up(1_000_000),
     };
     until(ends_ms, now_ms)
+}
+
+/// A string that is no number of seconds may be a time, of which `as` would say so.
+#[cold]
+fn of_a_time(value: &Value<'_>, failure: CastFailure) -> CastFailure {
+    let Value::Str(text) = value else {
+        return failure;
+    };
+    if text.parse::<Timestamp>().is_ok() {
+        (
+            Reason::FieldType,
+            "a string that looks like a time, no number of seconds: write as = \"epoch_s\" (any epoch word reads RFC 3339)",
+        )
+    } else if text.parse::<DateTime>().is_ok() {
+        (
+            Reason::FieldType,
+            "a string that looks like a time, no number of seconds, and has no offset: have it sent as RFC 3339, with Z or \
+             an offset behind it, and write as = \"epoch_s\"",
+        )
+    } else {
+        failure
+    }
 }
 
 fn until(ends_ms: i64, now_ms: i64) -> Result<Life, CastFailure> {
