@@ -5,6 +5,7 @@
 
 use super::model::{Constant, Expr, Part, Path, Segment, Source, TimeUnit};
 use super::reader::{did_you_mean, quoted};
+use super::values;
 
 /// What a text is not, and what would do. Both may quote the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +128,13 @@ fn check_time_source(source: &Source) -> Result<(), Bad> {
     )
 }
 
+/// The unit that others call by this word.
+fn meant_unit(word: &str) -> Option<&'static str> {
+    let meant = values::meant_by(&word.to_ascii_lowercase())?;
+    let unit = TimeUnit::ALL.into_iter().find(|unit| unit.word() == meant)?;
+    Some(unit.word())
+}
+
 /// The unit stands in front of the format: behind it, or in it, it would be text of each value.
 fn check_no_unit_in(format: &str, field: &str) -> Result<(), Bad> {
     let named = TimeUnit::ALL.into_iter().find_map(|unit| {
@@ -136,7 +144,7 @@ fn check_no_unit_in(format: &str, field: &str) -> Result<(), Bad> {
     let last_word = || {
         let (before, word) = format.trim_end_matches(' ').rsplit_once(' ')?;
         let is_word = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        (is_word && before.ends_with(" as")).then_some((before, "", word, "epoch_ms"))
+        (is_word && before.ends_with(" as")).then(|| (before, "", word, meant_unit(word).unwrap_or("epoch_ms")))
     };
     let Some((before, after, word, unit)) = named.or_else(last_word) else {
         return Ok(());
@@ -352,7 +360,7 @@ impl<'a> Cursor<'a> {
         let Some(unit) = TimeUnit::ALL.into_iter().find(|unit| unit.word() == word) else {
             return bad(
                 format!("{} is no unit of a time", quoted(word)),
-                did_you_mean(word, &known, "write one of"),
+                did_you_mean(meant_unit(word).unwrap_or(word), &known, "write one of"),
             );
         };
         if *source == Source::Timestamp && unit != TimeUnit::Milliseconds {
@@ -734,7 +742,8 @@ mod tests {
             ("{ts:epoch_s}", "write {ts as epoch_s:%Y%m%d}"),
             ("{ts as epoch_ms:%Y as epoch_ms}", "write {ts as epoch_ms:%Y}"),
             ("{ts:%Y as ms}", "write {ts as epoch_ms:%Y}"),
-            ("{ts:%F as epoch}", "write {ts as epoch_ms:%F}"),
+            ("{ts:%F as epoch}", "write {ts as epoch_s:%F}"),
+            ("{ts:%F as string}", "write {ts as epoch_ms:%F}"),
         ] {
             let said = value(template, AT_TOP).unwrap_err();
             assert!(said.problem.contains("stands in the time format"), "{template}: {said:?}");

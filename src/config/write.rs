@@ -311,7 +311,7 @@ fn newer(node: &Node<'_>, scope: Scope<'_>) -> Option<Newer> {
             "name one field, e.g. \"source.lsn\"",
         );
     }
-    let cast = table.choice("as").map(values::as_named);
+    let cast = table.choice_of("as", None, values::meant_by).map(values::as_named);
     let missing = match table.get("missing") {
         None => Some(Missing::AsPlace),
         Some(_) => table.choice("missing").map(|word| match word {

@@ -1352,6 +1352,13 @@ fn writes_are_checked() {
             "\"epoch_ms\"",
             "string, integer, base64, hex",
         ),
+        (
+            "key = { path = \"a\", as = \"int\" }",
+            "key.as",
+            "none of the values",
+            "\"int\"",
+            "did you mean \"integer\"? write \"string\" or \"integer\" or \"base64\" or \"hex\"",
+        ),
         ("each_max = 0", "each_max", "out of range", "integer 0", "1 to 10000"),
         ("each_max = 10001", "each_max", "out of range", "10001", "1 to 10000"),
         (
@@ -2808,6 +2815,13 @@ fn values_are_checked() {
         ),
         ("\"{ts as epoch:%Y}\"", "", "no unit of a time", "epoch", "epoch_s"),
         (
+            "\"{ts as ms:%Y}\"",
+            "",
+            "no unit of a time",
+            "ms",
+            "did you mean `epoch_ms`?",
+        ),
+        (
             "\"{@timestamp as epoch_s:%Y}\"",
             "",
             "is in milliseconds",
@@ -2975,7 +2989,21 @@ fn values_are_checked() {
             ".as",
             "none of the values",
             "\"int\"",
-            "\"integer\"",
+            "did you mean \"integer\"? write \"string\" or",
+        ),
+        (
+            "{ path = \"a\", as = \"Integer\" }",
+            ".as",
+            "none of the values",
+            "\"Integer\"",
+            "did you mean \"integer\"?",
+        ),
+        (
+            "{ path = \"a\", as = \"epoc_ms\" }",
+            ".as",
+            "none of the values",
+            "\"epoc_ms\"",
+            "did you mean \"epoch_ms\"?",
         ),
         (
             "{ path = \"a\", missing = \"drop\" }",

@@ -159,6 +159,25 @@ fn words_of_a_life_are_refused_where_they_make_no_sense() {
             ["a default that is no ttl", ""],
         ),
         (
+            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch\" }".to_owned(),
+            [
+                "did you mean \"epoch_s\"?",
+                "write \"integer\" or \"epoch_s\" or \"epoch_ms\" or \"epoch_us\" or \"epoch_ns\"",
+            ],
+        ),
+        (
+            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"ms\" }".to_owned(),
+            ["did you mean \"epoch_ms\"? write \"integer\" or", ""],
+        ),
+        (
+            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"seconds\" }".to_owned(),
+            ["did you mean \"epoch_s\"? write \"integer\" or", ""],
+        ),
+        (
+            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"double\" }".to_owned(),
+            ["write \"integer\" or \"epoch_s\"", ""],
+        ),
+        (
             "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch_ms\", default = 3600 }".to_owned(),
             ["an instant before 2001", "default = 1893456000000, or remove `as`"],
         ),
