@@ -152,7 +152,11 @@ fn check_no_unit_in(format: &str, field: &str) -> Result<(), Bad> {
     let apart = [' ', ':'];
     let before = before.trim_end_matches(apart);
     let before = before.strip_suffix("as").unwrap_or(before).trim_end_matches(apart);
-    let after = if before.is_empty() { after.trim_start_matches(apart) } else { after };
+    let after = if before.is_empty() {
+        after.trim_start_matches(apart)
+    } else {
+        after
+    };
     let rest = format!("{before}{after}");
     let rest = if rest.contains('%') { rest.as_str() } else { "%Y%m%d" };
     bad(
@@ -178,9 +182,7 @@ fn check_time_format(format: &str) -> Result<(), Bad> {
             cure,
         ),
         (Ok(_), Ok(_)) => Ok(()),
-        (Err(error), _) | (_, Err(error)) => {
-            bad(format!("the time format {} is wrong: {error}", quoted(format)), cure)
-        }
+        (Err(error), _) | (_, Err(error)) => bad(format!("the time format {} is wrong: {error}", quoted(format)), cure),
     }
 }
 
@@ -746,7 +748,10 @@ mod tests {
             ("{ts:%F as string}", "write {ts as epoch_ms:%F}"),
         ] {
             let said = value(template, AT_TOP).unwrap_err();
-            assert!(said.problem.contains("stands in the time format"), "{template}: {said:?}");
+            assert!(
+                said.problem.contains("stands in the time format"),
+                "{template}: {said:?}"
+            );
             assert_eq!(said.cure, cure, "{template}");
         }
         for template in ["{ts:%Y as %m}", "{ts:%Y has}", "{ts:as of %F}"] {
@@ -758,7 +763,11 @@ mod tests {
     fn what_is_not_closed_or_has_spaces_is_told_with_the_right_form() {
         for (template, problem, cure) in [
             ("{user.id}:{ts:%Y%m%d", "`{ts` is not closed", "write `{ts:%Y%m%d}`"),
-            ("{ts as epoch_ms:%Y", "`{ts` is not closed", "write `{ts as epoch_ms:%Y}`"),
+            (
+                "{ts as epoch_ms:%Y",
+                "`{ts` is not closed",
+                "write `{ts as epoch_ms:%Y}`",
+            ),
             ("{ts:%Y{id}", "`{ts` is not closed", "write `{ts:%Y}`"),
             ("{ts:%Y{{}", "a time format holds no brace", "write `{ts:%Y}`"),
             ("{ts:{id}}", "`{ts` is not closed", "write `{ts}:`, or"),
@@ -772,7 +781,11 @@ mod tests {
             ("{user.id }", "spaces around a field", "remove the spaces: {user.id}"),
             ("{ @key }", "spaces around a field", "remove the spaces: {@key}"),
             ("{ts :%Y}", "spaces around a field", "remove the spaces: {ts:%Y}"),
-            ("{ts as epoch_ms :%Y}", "spaces around a field", "remove the spaces: {ts as epoch_ms:%Y}"),
+            (
+                "{ts as epoch_ms :%Y}",
+                "spaces around a field",
+                "remove the spaces: {ts as epoch_ms:%Y}",
+            ),
             ("{ ts : %Y }", "spaces around a field", "remove the spaces: {ts:%Y}"),
             ("{ }", "an empty `{}`", "{{"),
             ("{id}{", "last `{` is not closed", "remove it"),

@@ -2847,8 +2847,20 @@ fn values_are_checked() {
             "\"{ts:day}\"",
             "%Y%m%d%H",
         ),
-        ("\"{ts:%%}\"", "", "takes nothing from the time", "\"{ts:%%}\"", "%Y%m%d%H"),
-        ("\"{ts:%Z}\"", "", "takes nothing from the time", "\"{ts:%Z}\"", "%Y%m%d%H"),
+        (
+            "\"{ts:%%}\"",
+            "",
+            "takes nothing from the time",
+            "\"{ts:%%}\"",
+            "%Y%m%d%H",
+        ),
+        (
+            "\"{ts:%Z}\"",
+            "",
+            "takes nothing from the time",
+            "\"{ts:%Z}\"",
+            "%Y%m%d%H",
+        ),
         (
             "\"{ts:%E}\"",
             "",

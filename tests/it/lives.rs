@@ -186,11 +186,13 @@ fn words_of_a_life_are_refused_where_they_make_no_sense() {
             ["a default that is no ttl", "default = 1893456000, or"],
         ),
         (
-            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch_ns\", default = \"1970-01-01T01:00:00Z\" }".to_owned(),
+            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch_ns\", default = \"1970-01-01T01:00:00Z\" }"
+                .to_owned(),
             ["an instant before 2001", ""],
         ),
         (
-            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch_us\", default = 5 }\nttl_words = \"aerospike\"".to_owned(),
+            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch_us\", default = 5 }\nttl_words = \"aerospike\""
+                .to_owned(),
             ["an instant before 2001", ""],
         ),
         (
@@ -211,7 +213,8 @@ fn words_of_a_life_are_refused_where_they_make_no_sense() {
         format!("bins = [\"v\"]\nmode = \"replace\"\n{instant}\nttl_past = \"delete\""),
         "bins = [\"v\"]\nttl = { path = \"expires_in\", default = -1 }\nttl_words = \"aerospike\"".to_owned(),
         "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch_us\", default = \"2030-01-01T00:00:00Z\" }".to_owned(),
-        "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch_s\", default = -1 }\nttl_words = \"aerospike\"".to_owned(),
+        "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch_s\", default = -1 }\nttl_words = \"aerospike\""
+            .to_owned(),
     ] {
         assert_eq!(fault(&lines), "", "{lines}");
     }

@@ -278,8 +278,14 @@ fn bins_hold_an_instant_in_the_unit_that_is_said() {
 #[test]
 fn a_time_where_seconds_are_asked_for_says_what_reads_it() {
     for (exp, part) in [
-        ("2026-01-02T00:00:00Z", "looks like a time, no number of seconds: write as = \"epoch_s\""),
-        ("2026-01-02T00:00:00.5+02:00", "looks like a time, no number of seconds: write as = \"epoch_s\""),
+        (
+            "2026-01-02T00:00:00Z",
+            "looks like a time, no number of seconds: write as = \"epoch_s\"",
+        ),
+        (
+            "2026-01-02T00:00:00.5+02:00",
+            "looks like a time, no number of seconds: write as = \"epoch_s\"",
+        ),
         ("2026-01-02T00:00:00", "has no offset"),
         ("2026-01-02 00:00:00", "has no offset"),
         ("2026-01-02", "has no offset"),
@@ -293,7 +299,12 @@ fn a_time_where_seconds_are_asked_for_says_what_reads_it() {
 
 #[test]
 fn a_time_of_too_many_digits_is_out_of_range_as_a_number_and_as_a_string() {
-    for ts in ["18446744073709551615", "\"18446744073709551615\"", "\"-18446744073709551615\"", "1E+30"] {
+    for ts in [
+        "18446744073709551615",
+        "\"18446744073709551615\"",
+        "\"-18446744073709551615\"",
+        "1E+30",
+    ] {
         let payload = format!("{{\"id\":\"k\",\"ts\":{ts}}}");
         for unit in ["epoch_s", "epoch_ms", "epoch_us", "epoch_ns"] {
             for write in [
