@@ -5,6 +5,7 @@
 
 use super::model::{Constant, Expr, Part, Path, Segment, Source, TimeUnit};
 use super::reader::{did_you_mean, quoted};
+use super::values;
 
 /// What a text is not, and what would do. Both may quote the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,23 +128,90 @@ fn check_time_source(source: &Source) -> Result<(), Bad> {
     )
 }
 
+/// The unit that others call by this word.
+fn meant_unit(word: &str) -> Option<&'static str> {
+    let meant = values::meant_by(&word.to_ascii_lowercase())?;
+    let unit = TimeUnit::ALL.into_iter().find(|unit| unit.word() == meant)?;
+    Some(unit.word())
+}
+
+/// The unit stands in front of the format: behind it, or in it, it would be text of each value.
+fn check_no_unit_in(format: &str, field: &str) -> Result<(), Bad> {
+    let named = TimeUnit::ALL.into_iter().find_map(|unit| {
+        let (before, after) = format.split_once(unit.word())?;
+        Some((before, after, unit.word(), unit.word()))
+    });
+    let last_word = || {
+        let (before, word) = format.trim_end_matches(' ').rsplit_once(' ')?;
+        let is_word = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        (is_word && before.ends_with(" as")).then(|| (before, "", word, meant_unit(word).unwrap_or("epoch_ms")))
+    };
+    let Some((before, after, word, unit)) = named.or_else(last_word) else {
+        return Ok(());
+    };
+    let apart = [' ', ':'];
+    let before = before.trim_end_matches(apart);
+    let before = before.strip_suffix("as").unwrap_or(before).trim_end_matches(apart);
+    let after = if before.is_empty() {
+        after.trim_start_matches(apart)
+    } else {
+        after
+    };
+    let rest = format!("{before}{after}");
+    let rest = if rest.contains('%') { rest.as_str() } else { "%Y%m%d" };
+    bad(
+        format!("`{word}` stands in the time format, where it is text and no unit"),
+        format!("write {{{field} as {unit}:{rest}}}"),
+    )
+}
+
 /// Formats one instant, so that a wrong format is found before the first message.
 fn check_time_format(format: &str) -> Result<(), Bad> {
     let cure = "write a strftime format, e.g. {ts:%Y%m%d%H}";
     if format.is_empty() {
         return bad("a time format is empty", cure);
     }
-    if !format.contains('%') {
-        return bad(
+    // Two instants that differ in all that a format can take: 1970-01-01T00:00:00 and 2001-06-16T17:45:36.987654321.
+    let formatted = |second, nanosecond| {
+        let sample = jiff::Timestamp::new(second, nanosecond)?.to_zoned(jiff::tz::TimeZone::UTC);
+        jiff::fmt::strtime::format(format, &sample)
+    };
+    match (formatted(0, 0), formatted(992_713_536, 987_654_321)) {
+        (Ok(one), Ok(other)) if one == other => bad(
             format!("the time format {} takes nothing from the time", quoted(format)),
             cure,
-        );
+        ),
+        (Ok(_), Ok(_)) => Ok(()),
+        (Err(error), _) | (_, Err(error)) => bad(format!("the time format {} is wrong: {error}", quoted(format)), cure),
     }
-    let sample = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
-    match jiff::fmt::strtime::format(format, &sample) {
-        Ok(_) => Ok(()),
-        Err(error) => bad(format!("the time format {} is wrong: {error}", quoted(format)), cure),
-    }
+}
+
+/// `inner`: what should stand between the braces.
+fn not_closed<T>(field: &str, inner: &str) -> Result<T, Bad> {
+    bad(
+        format!("a template's `{{{field}` is not closed"),
+        format!("write `{{{inner}}}`; `{{{{` is a literal brace"),
+    )
+}
+
+/// Whether spaces stand between a template's field and what follows it inside of the braces.
+fn is_spaced(rest: &str) -> bool {
+    let trimmed = rest.trim_start();
+    trimmed.len() < rest.len() && trimmed.starts_with(['}', ':'])
+}
+
+/// Spaces around `field`, of which `rest` is what follows.
+fn refuse_spaces<T>(field: &str, rest: &str) -> Result<T, Bad> {
+    let end = rest.find(['{', '}']).unwrap_or(rest.len());
+    let rest = rest.get(..end).unwrap_or_default().trim();
+    let rest = match rest.split_once(':') {
+        Some((name, format)) => format!("{}:{}", name.trim_end(), format.trim_start()),
+        None => rest.to_owned(),
+    };
+    bad(
+        "a template has spaces around a field",
+        format!("remove the spaces: {{{field}{rest}}}; `{{{{` is a literal brace"),
+    )
 }
 
 fn is_bare(c: char) -> bool {
@@ -195,24 +263,30 @@ impl<'a> Cursor<'a> {
 
     /// After the `{` of a template, up to and with its `}`.
     fn part(&mut self, scope: Scope<'_>) -> Result<Part, Bad> {
-        if self.peek() == Some('}') {
+        if self.rest.trim_start().starts_with('}') {
             return bad(
                 "a template has an empty `{}`",
                 "name a field, e.g. {user.id}; `{{` is a literal brace",
             );
         }
+        if self.rest.is_empty() {
+            return bad(
+                "a template's last `{` is not closed",
+                "name a field, e.g. {user.id}, or remove it; `{{` is a literal brace",
+            );
+        }
         let whole = self.rest;
+        if whole.starts_with(char::is_whitespace) {
+            return refuse_spaces("", whole);
+        }
         let source = self.source(scope)?;
         let field = whole.get(..whole.len() - self.rest.len()).unwrap_or_default();
         if self.take('}') {
             return Ok(Part::Source(source));
         }
-        let not_closed = || {
-            bad(
-                format!("a template's `{{{field}` is not closed"),
-                format!("write `{{{field}}}`; `{{{{` is a literal brace"),
-            )
-        };
+        if is_spaced(self.rest) {
+            return refuse_spaces(field, self.rest);
+        }
         let unit = match self.rest.strip_prefix(" as ") {
             None => None,
             Some(rest) => {
@@ -220,12 +294,14 @@ impl<'a> Cursor<'a> {
                 Some(self.unit(&source)?)
             }
         };
+        let before_format = whole.get(..whole.len() - self.rest.len()).unwrap_or_default();
+        if unit.is_some() && is_spaced(self.rest) {
+            return refuse_spaces(before_format, self.rest);
+        }
         if self.take(':') {
-            let format = self.take_while(|c| c != '}');
-            if format.contains('{') || !self.take('}') {
-                return not_closed();
-            }
+            let format = self.time_format(field, before_format)?;
             check_time_source(&source)?;
+            check_no_unit_in(format, field)?;
             check_time_format(format)?;
             return Ok(Part::Time {
                 source,
@@ -242,13 +318,41 @@ impl<'a> Cursor<'a> {
                 ),
             );
         }
-        if self.rest.is_empty() || self.rest.starts_with('{') {
-            return not_closed();
+        let rest = self.rest.trim_start();
+        if rest.is_empty() || rest.starts_with('{') {
+            return not_closed(field, field);
         }
         bad(
             format!("{} does not belong in a template's path", quoted(self.rest)),
             "put a name with such characters in quotes, e.g. {a.\"odd name\"}; `{{` is a literal brace",
         )
+    }
+
+    /// Behind the `:` of a time, up to and with its `}`. `before`: the field and its unit, as they are written.
+    fn time_format(&mut self, field: &str, before: &str) -> Result<&'a str, Bad> {
+        let format = self.take_while(|c| c != '}');
+        let Some((head, _)) = format.split_once('{') else {
+            if self.take('}') {
+                return Ok(format);
+            }
+            if format.contains('%') {
+                return not_closed(field, &format!("{before}:{format}"));
+            }
+            return not_closed(field, field);
+        };
+        if !head.contains('%') {
+            return bad(
+                format!("a template's `{{{field}` is not closed"),
+                format!("write `{{{field}}}:{head}`, or with a time format {{{field}:%Y%m%d}}"),
+            );
+        }
+        if format.contains("{{") {
+            return bad(
+                "a time format holds no brace",
+                format!("write `{{{before}:{head}}}`, and `{{{{` behind it for a literal brace"),
+            );
+        }
+        not_closed(field, &format!("{before}:{head}"))
     }
 
     /// Behind ` as `: the unit of a time.
@@ -258,7 +362,7 @@ impl<'a> Cursor<'a> {
         let Some(unit) = TimeUnit::ALL.into_iter().find(|unit| unit.word() == word) else {
             return bad(
                 format!("{} is no unit of a time", quoted(word)),
-                did_you_mean(word, &known, "write one of"),
+                did_you_mean(meant_unit(word).unwrap_or(word), &known, "write one of"),
             );
         };
         if *source == Source::Timestamp && unit != TimeUnit::Milliseconds {
@@ -582,6 +686,16 @@ mod tests {
             ("{ts:%5}", None),
             ("{ts:%00f}", None),
             ("{ts:%Y%}", None),
+            // Nothing of the time, in UTC.
+            ("{ts:%%}", None),
+            ("{ts:%Q}", None),
+            ("{ts:%:Q}", None),
+            ("{ts:%Z}", None),
+            ("{ts:%z}", None),
+            ("{ts:%:z}", None),
+            ("{ts:%n%t}", None),
+            ("{ts:a%%Y}", None),
+            ("{ts:%%-%Z-%H}", Some("ts@%%-%Z-%H")),
             ("{{{a}}}", Some("'{' a '}'")),
             ("a {{b}} c", Some("constant a {b} c")),
             ("{{", Some("constant {")),
@@ -605,6 +719,81 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(parts(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_conversion_of_a_time_takes_something_from_it() {
+        for conversion in "aAbBcCdDeFfgGhHIjklmMNpPqrRsSTuUVwWxXyY".chars() {
+            let template = format!("{{ts:%{conversion}}}");
+            assert!(value(&template, AT_TOP).is_ok(), "{template}");
+        }
+        for format in ["%.f", "%.3f", "%3f", "%.9f", "%-d", "%^a", "%_H", "%05Y"] {
+            let template = format!("{{ts:{format}}}");
+            assert!(value(&template, AT_TOP).is_ok(), "{template}");
+        }
+    }
+
+    #[test]
+    fn a_unit_in_a_time_format_is_no_unit() {
+        for (template, cure) in [
+            ("{ts:%Y as epoch_ms}", "write {ts as epoch_ms:%Y}"),
+            ("{ts:%Y as epoch_s }", "write {ts as epoch_s:%Y }"),
+            ("{ts:%H:%M:epoch_us}", "write {ts as epoch_us:%H:%M}"),
+            ("{a.ts:as epoch_ns:%Y}", "write {a.ts as epoch_ns:%Y}"),
+            ("{ts:epoch_s}", "write {ts as epoch_s:%Y%m%d}"),
+            ("{ts as epoch_ms:%Y as epoch_ms}", "write {ts as epoch_ms:%Y}"),
+            ("{ts:%Y as ms}", "write {ts as epoch_ms:%Y}"),
+            ("{ts:%F as epoch}", "write {ts as epoch_s:%F}"),
+            ("{ts:%F as string}", "write {ts as epoch_ms:%F}"),
+        ] {
+            let said = value(template, AT_TOP).unwrap_err();
+            assert!(
+                said.problem.contains("stands in the time format"),
+                "{template}: {said:?}"
+            );
+            assert_eq!(said.cure, cure, "{template}");
+        }
+        for template in ["{ts:%Y as %m}", "{ts:%Y has}", "{ts:as of %F}"] {
+            assert!(value(template, AT_TOP).is_ok(), "{template}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_closed_or_has_spaces_is_told_with_the_right_form() {
+        for (template, problem, cure) in [
+            ("{user.id}:{ts:%Y%m%d", "`{ts` is not closed", "write `{ts:%Y%m%d}`"),
+            (
+                "{ts as epoch_ms:%Y",
+                "`{ts` is not closed",
+                "write `{ts as epoch_ms:%Y}`",
+            ),
+            ("{ts:%Y{id}", "`{ts` is not closed", "write `{ts:%Y}`"),
+            ("{ts:%Y{{}", "a time format holds no brace", "write `{ts:%Y}`"),
+            ("{ts:{id}}", "`{ts` is not closed", "write `{ts}:`, or"),
+            ("{ts:day{id}", "`{ts` is not closed", "write `{ts}:day`, or"),
+            ("{user.id:{ts:%Y%m%d}", "`{user.id` is not closed", "write `{user.id}:`"),
+            ("{id:", "`{id` is not closed", "write `{id}`"),
+            ("{id ", "`{id` is not closed", "write `{id}`"),
+            ("{id", "`{id` is not closed", "write `{id}`"),
+            ("{ id }", "spaces around a field", "remove the spaces: {id}"),
+            ("{ id}", "spaces around a field", "remove the spaces: {id}"),
+            ("{user.id }", "spaces around a field", "remove the spaces: {user.id}"),
+            ("{ @key }", "spaces around a field", "remove the spaces: {@key}"),
+            ("{ts :%Y}", "spaces around a field", "remove the spaces: {ts:%Y}"),
+            (
+                "{ts as epoch_ms :%Y}",
+                "spaces around a field",
+                "remove the spaces: {ts as epoch_ms:%Y}",
+            ),
+            ("{ ts : %Y }", "spaces around a field", "remove the spaces: {ts:%Y}"),
+            ("{ }", "an empty `{}`", "{{"),
+            ("{id}{", "last `{` is not closed", "remove it"),
+            ("{", "last `{` is not closed", "remove it"),
+        ] {
+            let said = value(template, AT_TOP).unwrap_err();
+            assert!(said.problem.contains(problem), "{template}: {said:?}");
+            assert!(said.cure.contains(cure), "{template}: {said:?}");
         }
     }
 

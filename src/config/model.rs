@@ -840,6 +840,18 @@ impl TimeUnit {
         }
     }
 
+    /// Whether this number is an instant before 2001. No record ends then: it is a length of time, or of another unit.
+    pub fn is_before_2001(self, number: i64) -> bool {
+        const SECONDS: i64 = 978_307_200;
+        let bound = match self {
+            TimeUnit::Seconds => SECONDS,
+            TimeUnit::Milliseconds => SECONDS * 1_000,
+            TimeUnit::Microseconds => SECONDS * 1_000_000,
+            TimeUnit::Nanoseconds => SECONDS * 1_000_000_000,
+        };
+        number < bound
+    }
+
     /// The one in which this number is an instant between 2001-09-09 and 2286-11-20, which is true of one unit at most.
     /// The greatest integer of 64 bits is nobody's time.
     pub fn of_look(number: i64) -> Option<TimeUnit> {

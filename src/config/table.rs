@@ -247,10 +247,22 @@ impl<'a> Table<'a> {
 
     /// One of the names that the key knows; its default if absent.
     pub fn choice(&self, name: &str) -> Option<&'static str> {
+        self.choice_of(name, None, |_| None)
+    }
+
+    /// As [`Table::choice`]. A word that is none of them is told `offered` alone, if there is such; and first the one that
+    /// is `meant` by it, or is nearest.
+    pub fn choice_of(
+        &self,
+        name: &str,
+        offered: Option<&[&'static str]>,
+        meant: impl Fn(&str) -> Option<&'static str>,
+    ) -> Option<&'static str> {
         let key = self.key(name);
         let Kind::Choice { known, later } = key.kind else {
             unreachable!("{name} is no choice in config::keys");
         };
+        let offered = offered.unwrap_or(known);
         let Some(node) = self.get(name) else {
             return key.default;
         };
@@ -258,13 +270,20 @@ impl<'a> Table<'a> {
         if let Some(found) = known.iter().find(|each| **each == text.value) {
             return Some(*found);
         }
-        let quoted: Vec<String> = known.iter().map(|each| format!("\"{each}\"")).collect();
+        let quoted: Vec<String> = offered.iter().map(|each| format!("\"{each}\"")).collect();
         let cure = format!("write {}", quoted.join(" or "));
         match later.iter().find(|each| **each == text.value) {
-            Some(later) if !text.from_outside => {
-                node.fault(format!("`{later}` is not known to this version"), cure);
+            _ if text.from_outside => node.fault("is none of the values it can have", cure),
+            Some(later) => node.fault(format!("`{later}` is not known to this version"), cure),
+            None => {
+                let word = text.value.trim().to_ascii_lowercase();
+                let meant = meant(&word).filter(|meant| offered.contains(meant));
+                let cure = match meant.or_else(|| nearest(&word, offered)) {
+                    Some(meant) => format!("did you mean \"{meant}\"? {cure}"),
+                    None => cure,
+                };
+                node.fault("is none of the values it can have", cure);
             }
-            _ => node.fault("is none of the values it can have", cure),
         }
         None
     }

@@ -360,7 +360,10 @@ fn from_cel(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, 
 
 /// `as`, if the place takes it.
 fn cast(table: &Table<'_>, place: Place) -> Option<As> {
-    let cast = table.choice("as").map(as_named);
+    let offered: Option<Vec<&str>> = place
+        .allowed()
+        .map(|allowed| allowed.iter().map(|each| name_of(*each)).collect());
+    let cast = table.choice_of("as", offered.as_deref(), meant_by).map(as_named);
     if let (Some(cast), Some(node), Some(allowed)) = (cast, table.get("as"), place.allowed())
         && !allowed.contains(&cast)
     {
@@ -534,6 +537,26 @@ const NAMES: &[(&str, As)] = &[
     ("epoch_ns", As::EpochNs),
 ];
 
+/// The name of the type that others call by this word, which is in small letters.
+pub fn meant_by(word: &str) -> Option<&'static str> {
+    let word = word.replace(['_', '-', ' '], "");
+    let unit = ["epoch", "unix"].iter().find_map(|prefix| word.strip_prefix(prefix));
+    match unit.unwrap_or(&word) {
+        "" if unit.is_some() => Some("epoch_s"),
+        "s" | "sec" | "secs" | "second" | "seconds" => Some("epoch_s"),
+        "ms" | "milli" | "millis" | "millisecond" | "milliseconds" => Some("epoch_ms"),
+        "us" | "µs" | "micro" | "micros" | "microsecond" | "microseconds" => Some("epoch_us"),
+        "ns" | "nano" | "nanos" | "nanosecond" | "nanoseconds" => Some("epoch_ns"),
+        "int" | "int32" | "int64" | "i32" | "i64" | "uint" | "long" | "bigint" | "short" => Some("integer"),
+        "float32" | "float64" | "f32" | "f64" | "double" | "decimal" | "real" => Some("float"),
+        "boolean" => Some("bool"),
+        "str" | "text" | "varchar" | "char" => Some("string"),
+        "b64" => Some("base64"),
+        "hexadecimal" => Some("hex"),
+        _ => None,
+    }
+}
+
 pub fn as_named(name: &str) -> As {
     NAMES
         .iter()
@@ -551,6 +574,24 @@ pub fn name_of(cast: As) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_call_a_type_is_one_of_the_names() {
+        for (word, name) in [
+            ("int", "integer"),
+            ("epoch", "epoch_s"),
+            ("unix", "epoch_s"),
+            ("seconds", "epoch_s"),
+            ("unix_ms", "epoch_ms"),
+            ("epoch_millis", "epoch_ms"),
+            ("double", "float"),
+        ] {
+            assert_eq!(meant_by(word), Some(name), "{word}");
+            assert!(keys::AS.contains(&name));
+        }
+        assert_eq!(meant_by(""), None);
+        assert_eq!(meant_by("thing"), None);
+    }
 
     #[test]
     fn the_names_of_types_are_the_table_of_keys() {

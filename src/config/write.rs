@@ -311,7 +311,7 @@ fn newer(node: &Node<'_>, scope: Scope<'_>) -> Option<Newer> {
             "name one field, e.g. \"source.lsn\"",
         );
     }
-    let cast = table.choice("as").map(values::as_named);
+    let cast = table.choice_of("as", None, values::meant_by).map(values::as_named);
     let missing = match table.get("missing") {
         None => Some(Missing::AsPlace),
         Some(_) => table.choice("missing").map(|word| match word {
@@ -371,6 +371,26 @@ fn ttl(node: &Node<'_>, scope: Scope<'_>, words: bool) -> Option<Ttl> {
                         looks.plural()
                     ),
                     format!("write it in {}, or as = \"{}\"", unit.plural(), looks.word()),
+                );
+                return None;
+            }
+            if let (Missing::Default(Constant::Int(number)), Some(unit)) = (&typed.missing, unit)
+                && unit.is_before_2001(*number)
+                && !word(number)
+            {
+                let seconds = 1_893_456_000_i64;
+                let example = TimeUnit::Seconds.instant(seconds).and_then(|end| unit.count(end));
+                node.fault_found(
+                    number.to_string(),
+                    format!(
+                        "a default that is no ttl: with as = \"{}\" it is an instant before 2001, which is over for every record",
+                        unit.word()
+                    ),
+                    format!(
+                        "write {} since 1970, e.g. default = {}, or remove `as` for seconds from now",
+                        unit.plural(),
+                        example.unwrap_or(seconds)
+                    ),
                 );
                 return None;
             }

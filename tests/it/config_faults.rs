@@ -1352,6 +1352,13 @@ fn writes_are_checked() {
             "\"epoch_ms\"",
             "string, integer, base64, hex",
         ),
+        (
+            "key = { path = \"a\", as = \"int\" }",
+            "key.as",
+            "none of the values",
+            "\"int\"",
+            "did you mean \"integer\"? write \"string\" or \"integer\" or \"base64\" or \"hex\"",
+        ),
         ("each_max = 0", "each_max", "out of range", "integer 0", "1 to 10000"),
         ("each_max = 10001", "each_max", "out of range", "10001", "1 to 10000"),
         (
@@ -2796,7 +2803,7 @@ fn values_are_checked() {
             "",
             "`{user.id` is not closed",
             "\"{user.id:{ts:%Y%m%d}\"",
-            "write `{user.id}`",
+            "write `{user.id}:`",
         ),
         ("\"{a{b}\"", "", "`{a` is not closed", "\"{a{b}\"", "write `{a}`"),
         (
@@ -2807,6 +2814,13 @@ fn values_are_checked() {
             "{ts as epoch_s:%Y%m%d}",
         ),
         ("\"{ts as epoch:%Y}\"", "", "no unit of a time", "epoch", "epoch_s"),
+        (
+            "\"{ts as ms:%Y}\"",
+            "",
+            "no unit of a time",
+            "ms",
+            "did you mean `epoch_ms`?",
+        ),
         (
             "\"{@timestamp as epoch_s:%Y}\"",
             "",
@@ -2831,6 +2845,20 @@ fn values_are_checked() {
             "",
             "takes nothing from the time",
             "\"{ts:day}\"",
+            "%Y%m%d%H",
+        ),
+        (
+            "\"{ts:%%}\"",
+            "",
+            "takes nothing from the time",
+            "\"{ts:%%}\"",
+            "%Y%m%d%H",
+        ),
+        (
+            "\"{ts:%Z}\"",
+            "",
+            "takes nothing from the time",
+            "\"{ts:%Z}\"",
             "%Y%m%d%H",
         ),
         (
@@ -2973,7 +3001,21 @@ fn values_are_checked() {
             ".as",
             "none of the values",
             "\"int\"",
-            "\"integer\"",
+            "did you mean \"integer\"? write \"string\" or",
+        ),
+        (
+            "{ path = \"a\", as = \"Integer\" }",
+            ".as",
+            "none of the values",
+            "\"Integer\"",
+            "did you mean \"integer\"?",
+        ),
+        (
+            "{ path = \"a\", as = \"epoc_ms\" }",
+            ".as",
+            "none of the values",
+            "\"epoc_ms\"",
+            "did you mean \"epoch_ms\"?",
         ),
         (
             "{ path = \"a\", missing = \"drop\" }",

@@ -159,6 +159,43 @@ fn words_of_a_life_are_refused_where_they_make_no_sense() {
             ["a default that is no ttl", ""],
         ),
         (
+            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch\" }".to_owned(),
+            [
+                "did you mean \"epoch_s\"?",
+                "write \"integer\" or \"epoch_s\" or \"epoch_ms\" or \"epoch_us\" or \"epoch_ns\"",
+            ],
+        ),
+        (
+            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"ms\" }".to_owned(),
+            ["did you mean \"epoch_ms\"? write \"integer\" or", ""],
+        ),
+        (
+            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"seconds\" }".to_owned(),
+            ["did you mean \"epoch_s\"? write \"integer\" or", ""],
+        ),
+        (
+            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"double\" }".to_owned(),
+            ["write \"integer\" or \"epoch_s\"", ""],
+        ),
+        (
+            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch_ms\", default = 3600 }".to_owned(),
+            ["an instant before 2001", "default = 1893456000000, or remove `as`"],
+        ),
+        (
+            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch_s\", default = -1 }".to_owned(),
+            ["a default that is no ttl", "default = 1893456000, or"],
+        ),
+        (
+            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch_ns\", default = \"1999-01-01T00:00:00Z\" }"
+                .to_owned(),
+            ["an instant before 2001", ""],
+        ),
+        (
+            "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch_us\", default = 5 }\nttl_words = \"aerospike\""
+                .to_owned(),
+            ["an instant before 2001", ""],
+        ),
+        (
             "bins = [\"v\"]\nnewer = { path = \"v\", bin = \"_v\", as = \"epoch\" }".to_owned(),
             ["none of the values", "\"epoch_ns\""],
         ),
@@ -176,6 +213,8 @@ fn words_of_a_life_are_refused_where_they_make_no_sense() {
         format!("bins = [\"v\"]\nmode = \"replace\"\n{instant}\nttl_past = \"delete\""),
         "bins = [\"v\"]\nttl = { path = \"expires_in\", default = -1 }\nttl_words = \"aerospike\"".to_owned(),
         "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch_us\", default = \"2030-01-01T00:00:00Z\" }".to_owned(),
+        "bins = [\"v\"]\nttl = { path = \"exp\", as = \"epoch_s\", default = -1 }\nttl_words = \"aerospike\""
+            .to_owned(),
     ] {
         assert_eq!(fault(&lines), "", "{lines}");
     }

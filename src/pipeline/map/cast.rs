@@ -98,11 +98,28 @@ pub(super) fn integer_of(value: &Value<'_>) -> Result<i64, CastFailure> {
     match value {
         Value::Int(n) => Ok(*n),
         Value::Unheld { what, .. } => Err(unheld(*what)),
-        Value::Float(n) => whole(*n).ok_or((Reason::FieldType, "a number with a fraction, or outside of 64 bits")),
+        Value::Float(n) => whole(*n).ok_or_else(|| {
+            if n.fract() == 0.0 {
+                unheld(Unheld::Integer)
+            } else {
+                (Reason::FieldType, "a number with a fraction")
+            }
+        }),
         Value::Str(text) => text
             .parse()
-            .map_err(|_| (Reason::FieldType, "a string that is no 64-bit integer")),
+            .map_err(|_| no_integer(text, "a string that is no 64-bit integer")),
         _ => Err((Reason::FieldType, "not an integer")),
+    }
+}
+
+/// Of a string that is no `i64`: one of too many digits is rejected as the number would be.
+#[cold]
+pub(super) fn no_integer(text: &str, why: &'static str) -> CastFailure {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        unheld(Unheld::Integer)
+    } else {
+        (Reason::FieldType, why)
     }
 }
 

@@ -4,12 +4,13 @@
 //! end of a life, is rejected, and the rejection says in which unit it would be one.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 
 use super::Reason;
-use super::cast::{CastFailure, unheld, whole};
+use super::cast::{CastFailure, no_integer, unheld, whole};
 use crate::config::model::TimeUnit;
 use crate::pipeline::row::RowTtl;
-use crate::pipeline::value::Value;
+use crate::pipeline::value::{Unheld, Value};
 
 /// Aerospike's limit for a record's life (10 years), in seconds.
 const TTL_SECONDS_MAX: i64 = 10 * 365 * 24 * 3600;
@@ -84,7 +85,7 @@ pub(super) fn instant(value: &Value<'_>, unit: Option<TimeUnit>) -> Result<Times
 pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_ms: i64) -> Result<Life, CastFailure> {
     // Rounded up: a record does not end before its time.
     let read = match (unit, value) {
-        (None, value) => Read::Number(super::cast::integer_of(value)?),
+        (None, value) => Read::Number(super::cast::integer_of(value).map_err(|failure| of_a_time(value, failure))?),
         (Some(_), value) => read(value, f64::ceil)?,
     };
     let (number, unit) = match (read, unit) {
@@ -123,6 +124,19 @@ pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_m
     {
         return Err((Reason::TtlRange, no_end(looks)));
     }
+    if unit.is_before_2001(number) {
+        let why = match number {
+            1..=TTL_SECONDS_MAX => {
+                "no time at which a record could end: it is before 2001 in the unit that `as` says; it looks like seconds \
+                 from now: remove `as`"
+            }
+            _ => {
+                "no time at which a record could end: it is before 2001 in the unit that `as` says; if it is a length of \
+                 time, have it sent in seconds and remove `as`"
+            }
+        };
+        return Err((Reason::TtlRange, why));
+    }
     let up = |per_ms: i64| number.div_euclid(per_ms) + i64::from(number.rem_euclid(per_ms) != 0);
     let ends_ms = match unit {
         TimeUnit::Seconds => number.saturating_mul(1000),
@@ -131,6 +145,28 @@ pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_m
         TimeUnit::Nanoseconds => up(1_000_000),
     };
     until(ends_ms, now_ms)
+}
+
+/// A string that is no number of seconds may be a time, of which `as` would say so.
+#[cold]
+fn of_a_time(value: &Value<'_>, failure: CastFailure) -> CastFailure {
+    let Value::Str(text) = value else {
+        return failure;
+    };
+    if text.parse::<Timestamp>().is_ok() {
+        (
+            Reason::FieldType,
+            "a string that looks like a time, no number of seconds: write as = \"epoch_s\" (any epoch word reads RFC 3339)",
+        )
+    } else if text.parse::<DateTime>().is_ok() {
+        (
+            Reason::FieldType,
+            "a string that looks like a time, no number of seconds, and has no offset: have it sent as RFC 3339, with Z or \
+             an offset behind it, and write as = \"epoch_s\"",
+        )
+    } else {
+        failure
+    }
 }
 
 fn until(ends_ms: i64, now_ms: i64) -> Result<Life, CastFailure> {
@@ -160,12 +196,12 @@ fn read(value: &Value<'_>, rounded: fn(f64) -> f64) -> Result<Read, CastFailure>
         Value::Unheld { what, .. } => Err(unheld(*what)),
         Value::Float(number) => whole(rounded(*number))
             .map(Read::Number)
-            .ok_or((Reason::FieldType, "a number outside of 64 bits")),
+            .ok_or_else(|| unheld(Unheld::Integer)),
         Value::Str(text) => text
             .parse::<Timestamp>()
             .map(Read::Instant)
             .or_else(|_| text.parse::<i64>().map(Read::Number))
-            .map_err(|_| (Reason::FieldType, "a string that is no RFC 3339 time")),
+            .map_err(|_| no_integer(text, "a string that is no RFC 3339 time")),
         _ => Err((Reason::FieldType, "not a time")),
     }
 }

@@ -58,8 +58,9 @@ fn a_life_that_is_over_is_rejected_left_out_or_deleted() {
         ("1799999999999", "epoch_ms"),
         ("1799999999999999", "epoch_us"),
         ("\"2000-01-01T00:00:00Z\"", "epoch_ms"),
-        // Long ago, and in no other unit a time that anybody means.
-        ("600000000000", "epoch_ms"),
+        // The first instant at which a record could end.
+        ("978307200", "epoch_s"),
+        ("978307200000000000", "epoch_ns"),
     ] {
         let ttl = format!("{{ path = \"exp\", as = \"{unit}\" }}");
         check_ttl(&ttl, exp, "rejected ttl_past");
@@ -105,6 +106,38 @@ fn a_unit_that_is_wrong_deletes_nothing_and_says_which_one_it_looks_like() {
             text.starts_with("ttl_range") && text.contains(&format!("an instant in {looks}")),
             "{text}"
         );
+    }
+}
+
+#[test]
+fn a_length_of_time_where_an_instant_is_said_deletes_nothing() {
+    let cases = [
+        ("epoch_s", "3600", "remove `as`"),
+        ("epoch_s", "3600.5", "seconds from now: remove `as`"),
+        ("epoch_s", "\"3600\"", "seconds from now: remove `as`"),
+        ("epoch_s", "2592000", "seconds from now: remove `as`"),
+        ("epoch_s", "1", "seconds from now: remove `as`"),
+        ("epoch_s", "315360000", "seconds from now: remove `as`"),
+        // 30 years, -1 hour, the end of 2000.
+        ("epoch_s", "946080000", "a length of time"),
+        ("epoch_s", "-3600", "a length of time"),
+        ("epoch_s", "978307199", "a length of time"),
+        ("epoch_ms", "3600", "seconds from now: remove `as`"),
+        ("epoch_ms", "3600000", "remove `as`"),
+        ("epoch_ms", "600000000000", "a length of time"),
+        ("epoch_us", "3600", "seconds from now: remove `as`"),
+        ("epoch_us", "3600000000000", "looks like milliseconds"),
+        ("epoch_us", "978307199999999", "a length of time"),
+        ("epoch_ns", "3600", "seconds from now: remove `as`"),
+        ("epoch_ns", "978307199999999999", "a length of time"),
+    ];
+    for (unit, exp, part) in cases {
+        for past in ["", "\nttl_past = \"skip\"", "\nttl_past = \"delete\""] {
+            let ttl = format!("{{ path = \"exp\", as = \"{unit}\" }}{past}");
+            check_ttl(&ttl, exp, "rejected ttl_range");
+            let said = ttl_rejection(&ttl, exp);
+            assert!(said.contains(part), "{exp}: {said}");
+        }
     }
 }
 
@@ -240,6 +273,49 @@ fn bins_hold_an_instant_in_the_unit_that_is_said() {
     }
     let ttl = "key = \"id\"\nbins = { b = 1 }\nttl = { path = \"@timestamp\", as = \"epoch_s\" }";
     check(ttl, r#"{"id":"k"}"#, "rejected ttl_past");
+}
+
+#[test]
+fn a_time_where_seconds_are_asked_for_says_what_reads_it() {
+    for (exp, part) in [
+        (
+            "2026-01-02T00:00:00Z",
+            "looks like a time, no number of seconds: write as = \"epoch_s\"",
+        ),
+        (
+            "2026-01-02T00:00:00.5+02:00",
+            "looks like a time, no number of seconds: write as = \"epoch_s\"",
+        ),
+        ("2026-01-02T00:00:00", "has no offset"),
+        ("2026-01-02 00:00:00", "has no offset"),
+        ("2026-01-02", "has no offset"),
+        ("soon", "a string that is no 64-bit integer"),
+    ] {
+        let said = ttl_rejection("{ path = \"exp\" }", &format!("\"{exp}\""));
+        assert!(said.starts_with("field_type") && said.contains(part), "{said}");
+        assert!(!said.contains("2026"), "no value of the message is told: {said}");
+    }
+}
+
+#[test]
+fn a_time_of_too_many_digits_is_out_of_range_as_a_number_and_as_a_string() {
+    for ts in [
+        "18446744073709551615",
+        "\"18446744073709551615\"",
+        "\"-18446744073709551615\"",
+        "1E+30",
+    ] {
+        let payload = format!("{{\"id\":\"k\",\"ts\":{ts}}}");
+        for unit in ["epoch_s", "epoch_ms", "epoch_us", "epoch_ns"] {
+            for write in [
+                format!("key = \"id\"\nbins = {{ b = {{ path = \"ts\", as = \"{unit}\" }} }}"),
+                format!("key = \"id\"\nbins = {{ b = 1 }}\nttl = {{ path = \"ts\", as = \"{unit}\" }}"),
+                format!("key = \"{{ts as {unit}:%Y}}\"\nbins = {{ b = 1 }}"),
+            ] {
+                check(&write, &payload, "rejected integer_range");
+            }
+        }
+    }
 }
 
 #[test]
