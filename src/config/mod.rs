@@ -18,6 +18,8 @@ pub mod keys;
 mod units;
 // What topics, bins, sets, namespaces and hosts may be called.
 pub(crate) mod names;
+// Addresses that hold a login, a scheme or a TLS name.
+mod addresses;
 // The strings of value expressions: paths, metadata, templates.
 mod grammar;
 // `${env:NAME}` and `${file:path}`.
