@@ -218,6 +218,7 @@ fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<
             byte_order_mark: byte_order_mark?,
             consumer_properties: properties.consumer.into_iter().map(secret).collect(),
             producer_properties: properties.producer.into_iter().map(secret).collect(),
+            tls: properties.tls,
         })
     })();
     (kafka, topics)
