@@ -253,7 +253,7 @@ fn addresses(node: &Node<'_>, told: &Addresses) -> Option<String> {
         node.fault_unshown(
             "a login does not belong in an address, which is logged",
             told.login_cure,
-        )
+        );
     };
     let has_login = |value: &DeValue<'_>| matches!(value, DeValue::String(text) if !text.starts_with("${") && address_may_hold_login(text));
     match node.value() {
@@ -265,7 +265,7 @@ fn addresses(node: &Node<'_>, told: &Addresses) -> Option<String> {
             refuse_login();
             return None;
         }
-        DeValue::Integer(_) => {
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) => {
             let port = node
                 .integer()
                 .and_then(|number| u16::try_from(number).ok())

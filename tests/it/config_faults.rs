@@ -581,6 +581,10 @@ fn kafka_is_checked() {
             (3, "kafka.brokers", "expected a string", "integer 5", "\"host:5\""),
         ),
         (
+            "brokers = 9092.5",
+            (3, "kafka.brokers", "expected a string", "float 9092.5", "\"host:9092\""),
+        ),
+        (
             "brokers = \"9092\"",
             (
                 3,
