@@ -214,7 +214,7 @@ fn start(
         Err(error) => {
             let exit = match &error {
                 ConnectError::Credentials(_) => Exit::Credentials,
-                ConnectError::NoNamespace { .. } => Exit::Configuration,
+                ConnectError::NoNamespace { .. } | ConnectError::NotAerospike(_) => Exit::Configuration,
                 ConnectError::Unreachable(_) | ConnectError::Stopped => Exit::Unreachable,
             };
             return Err(Failure::new(exit, error));

@@ -7,13 +7,13 @@ use std::path::Path;
 use super::advice::{Advice, advice};
 use super::guards::guards;
 use super::terminal::{Colours, Kind, finding};
-use super::{connect, load, shown};
+use super::{connect, load_to_connect, shown};
 use crate::ops::exit::Exit;
 use crate::pipeline::map::Mapping;
 
 /// Says what is wrong with `file`, or that nothing is and what there is to know of it.
 pub(super) fn check(file: &Path, connect: bool) -> Exit {
-    match load(file) {
+    match load_to_connect(file) {
         Some(config) => {
             let writes: usize = config.routes.iter().map(|route| route.writes.len()).sum();
             let publishes: usize = config.routes.iter().map(|route| route.publishes.len()).sum();

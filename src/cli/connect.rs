@@ -341,6 +341,7 @@ fn aerospike(config: &Config, writes: &[&Write], timeout: Duration, report: &mut
                 ConnectError::Credentials(refusal) => {
                     (Exit::Credentials, refusal.to_string(), refusal.cure().to_owned())
                 }
+                ConnectError::NotAerospike(failed) => (Exit::Configuration, failed.why, failed.cure),
                 ConnectError::Unreachable(failed) => (
                     Exit::Unreachable,
                     format!("not reached within {timeout:?}: {}", failed.why),

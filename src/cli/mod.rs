@@ -174,6 +174,21 @@ fn refuse(problem: &str) -> Exit {
     Exit::Usage
 }
 
+/// As [`load`], for whoever is to connect with it: the files of TLS have to be there.
+fn load_to_connect(file: &Path) -> Option<Config> {
+    let config = load(file)?;
+    let faults = config::tls_files::look(&config.kafka);
+    if faults.is_empty() {
+        return Some(config);
+    }
+    let faults = config::Faults {
+        file: shown(file),
+        faults,
+    };
+    let _ = writeln!(io::stderr().lock(), "{faults}");
+    None
+}
+
 /// The configuration in `file`, or its faults told.
 fn load(file: &Path) -> Option<Config> {
     let loaded = if is_stdin(file) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use log::{error, info};
 
 use super::guards::guards;
-use super::load;
+use super::load_to_connect;
 use crate::config::model::{self, Config, Name, Reject, RejectAction, StallAction};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
@@ -22,7 +22,7 @@ pub(super) fn run(file: &Path) -> Exit {
         error!("cannot install the signal handlers error=\"{error}\"");
         return Exit::Panic;
     }
-    let Some(config) = load(file) else {
+    let Some(config) = load_to_connect(file) else {
         return Exit::Configuration;
     };
     info!(

@@ -3,6 +3,8 @@
 //! Most people who write `[kafka.properties]` copy a `consumer.properties`. librdkafka knows many of those names, under
 //! other names or not at all.
 
+use super::names;
+
 /// A name of the Java clients' that librdkafka has not.
 #[derive(Debug)]
 pub struct Foreign {
@@ -164,7 +166,7 @@ pub fn foreign_name(name: &str) -> Option<&'static Foreign> {
 /// repeat parts of it.
 pub fn misread_brokers(list: &str, is_shown: bool) -> Option<(String, String)> {
     let example = |host: &str| {
-        if is_shown && !host.is_empty() && host.chars().count() < 80 {
+        if is_shown && host.chars().count() < 80 && names::hosts(host, 1).is_ok() {
             format!("write brokers = {host:?}")
         } else {
             "write host:port, comma-separated".to_owned()
@@ -214,12 +216,6 @@ pub fn misread_brokers(list: &str, is_shown: bool) -> Option<(String, String)> {
             "write the host and port of each broker's listener, e.g. \"kafka-1:9092,kafka-2:9092\"".to_owned(),
         ));
     }
-    if list.contains('@') {
-        return Some((
-            "an address has no user in front".to_owned(),
-            "write host:port; the user is sasl.username below [kafka.properties]".to_owned(),
-        ));
-    }
     if list.starts_with('[') && list.contains(['"', '\'']) {
         return Some((
             "it is a list within a string".to_owned(),
@@ -260,7 +256,6 @@ mod tests {
             ("zk://k:2181/kafka", "ZooKeeper", "kafka-1:9092"),
             ("EXTERNAL://k:9094", "no scheme", "\"k:9094\""),
             ("k:2181/kafka", "no path", "each broker"),
-            ("me@k:9092", "no user", "sasl.username"),
             ("[\"a:1\", \"b:1\"]", "list within a string", "comma"),
             ("a:1;b:1", "commas", "\"a:1,b:1\""),
             ("a:1 b:1", "commas", "\"a:1,b:1\""),

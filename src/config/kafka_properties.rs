@@ -16,7 +16,7 @@ use super::kafka_foreign::foreign_name;
 use super::kafka_together::{self, Set};
 use super::kafka_types;
 use super::keys;
-use super::model::Run;
+use super::model::{Run, Secret, TlsProperty};
 use super::reader::{Node, did_you_mean};
 use super::table::Table;
 
@@ -304,6 +304,8 @@ pub struct Properties {
     pub consumer: BTreeMap<String, String>,
     /// `[kafka.properties]` and over them `[kafka.producer]`.
     pub producer: BTreeMap<String, String>,
+    /// Those of them that are TLS's.
+    pub tls: Vec<TlsProperty>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -347,7 +349,25 @@ pub fn read(kafka: &Table<'_>, run: Option<&Run>) -> Properties {
         let of_producer = set(&producer, CONSUMER_ONLY);
         kafka_together::check(&of_consumer, &of_producer, &own(&producer), &nodes);
     }
-    let mut properties = Properties::default();
+    let is_own = |of: &[Property<'_>], name: &str| of.iter().any(|each| each.name == name);
+    let tls = both
+        .iter()
+        .filter(|each| !(is_own(&consumer, &each.name) && is_own(&producer, &each.name)))
+        .chain(&consumer)
+        .chain(&producer)
+        .filter(|each| each.name.starts_with("ssl."))
+        .map(|each| TlsProperty {
+            line: each.node.line(),
+            key: each.node.key.clone(),
+            name: each.name.clone(),
+            value: Secret(each.value.clone()),
+            shown: !each.node.is_reference(),
+        })
+        .collect();
+    let mut properties = Properties {
+        tls,
+        ..Properties::default()
+    };
     for Property { name, value, .. } in both {
         if !PRODUCER_ONLY.contains(&name.as_str()) {
             properties.consumer.insert(name.clone(), value.clone());

@@ -2,7 +2,7 @@
 //! librdkafka would start with them.
 //!
 //! Nothing here connects to anything: clients are created without a broker, and without TLS, whose files need not be on the
-//! machine that checks.
+//! machine that reads a configuration ([`super::tls_files`] is for the one that connects).
 
 use std::collections::BTreeMap;
 
@@ -235,6 +235,25 @@ fn tried(set: &Set) -> Option<ClientConfig> {
 /// Why librdkafka would not start a consumer.
 fn consumer_error(set: &Set) -> Option<String> {
     let config = tried(set)?;
+    let created: Result<BaseConsumer<Silent>, KafkaError> = config.create_with_context(Silent);
+    created.err().map(why)
+}
+
+/// Why a client with these properties would not start for its TLS, if it has any. Reads the files that they name.
+pub fn tls_error<'p>(properties: impl Iterator<Item = (&'p str, &'p str)>) -> Option<String> {
+    let mut config = ClientConfig::new();
+    let mut is_tls = false;
+    for (name, value) in properties {
+        if name == "security.protocol" {
+            is_tls = Security::of(Some(value)).tls;
+        } else if name.starts_with("ssl.") || name.starts_with("enable.ssl.") {
+            config.set(name, value);
+        }
+    }
+    if !is_tls {
+        return None;
+    }
+    config.set("security.protocol", "ssl");
     let created: Result<BaseConsumer<Silent>, KafkaError> = config.create_with_context(Silent);
     created.err().map(why)
 }

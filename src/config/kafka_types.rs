@@ -133,6 +133,9 @@ pub const KINDS: &[(&str, Kind)] = &[
 /// The login mechanisms of Kafka that this build has. Kerberos needs libsasl2, which is not linked.
 pub const MECHANISMS: &[&str] = &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
 
+/// The assignors of librdkafka.
+const ASSIGNORS: &[&str] = &["range", "roundrobin", "cooperative-sticky"];
+
 /// What is wrong with a value, and what would do.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Misfit {
@@ -154,6 +157,9 @@ fn misfit(problem: impl Into<String>, cure: impl Into<String>) -> Misfit {
 pub fn check(name: &str, value: &str, is_shown: bool) -> Result<(), Misfit> {
     if matches!(name, "sasl.mechanism" | "sasl.mechanisms") {
         return mechanism(value);
+    }
+    if name == "partition.assignment.strategy" {
+        return assignors(value);
     }
     let Some((_, kind)) = KINDS.iter().find(|(each, _)| *each == name) else {
         return Ok(());
@@ -197,7 +203,16 @@ fn integer(name: &str, value: &str, (min, max): (i64, i64), is_shown: bool) -> R
     };
     let cure = match meant(value, name).filter(|number| is_shown && (min..=max).contains(number)) {
         Some(number) => format!("write {number}{unit}: librdkafka knows no units"),
-        None => format!("write digits alone{unit}, e.g. {}", min.max(1)),
+        None => {
+            // One that goes with the others' defaults.
+            let example = match name {
+                "session.timeout.ms" => 45_000,
+                "heartbeat.interval.ms" => 3_000,
+                "max.poll.interval.ms" => 300_000,
+                _ => min.max(1),
+            };
+            format!("write digits alone{unit}, e.g. {example}")
+        }
     };
     Err(misfit(problem, cure))
 }
@@ -205,6 +220,13 @@ fn integer(name: &str, value: &str, (min, max): (i64, i64), is_shown: bool) -> R
 /// The number that somebody means who writes `10s`, `5 MB`, `10_000` or `1e3`.
 fn meant(value: &str, name: &str) -> Option<i64> {
     let value = value.trim().replace('_', "");
+    if value.to_ascii_lowercase().contains('e')
+        && let Ok(number) = value.parse::<f64>()
+        && number.fract() == 0.0
+        && number.abs() < 1e15
+    {
+        return format!("{number}").parse().ok();
+    }
     let split = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
     let (digits, unit) = value.split_at(split);
     let number: i64 = digits.parse().ok()?;
@@ -255,6 +277,49 @@ fn one_of(value: &str, values: &[&str]) -> Result<(), Misfit> {
     ))
 }
 
+/// Letters and digits, in lower case.
+fn letters(text: &str) -> String {
+    let kept = text.chars().filter(char::is_ascii_alphanumeric);
+    kept.map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// Which partitions go to whom: librdkafka's names, as they are written there. What they are together, it says itself.
+fn assignors(value: &str) -> Result<(), Misfit> {
+    let mut names: Vec<&str> = value
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect();
+    if !names.is_empty() && names.iter().all(|name| ASSIGNORS.contains(name)) {
+        return Ok(());
+    }
+    // Java names classes: org.apache.kafka.clients.consumer.CooperativeStickyAssignor.
+    let known = |name: &str| {
+        let name = letters(name.rsplit('.').next().unwrap_or(name));
+        match name.strip_suffix("assignor").unwrap_or(&name) {
+            "range" => Some("range"),
+            "roundrobin" => Some("roundrobin"),
+            // Java's sticky one gives everything back first; librdkafka has only the other.
+            "cooperativesticky" | "cooperative" | "sticky" => Some("cooperative-sticky"),
+            _ => None,
+        }
+    };
+    let meant: Option<Vec<&str>> = names.iter().map(|name| known(name)).collect();
+    names = meant.unwrap_or_default();
+    names.dedup();
+    if names.contains(&"cooperative-sticky") {
+        // It goes with no other.
+        names = vec!["cooperative-sticky"];
+    }
+    let problem = format!("expected one of: {}", ASSIGNORS.join(", "));
+    let cure = if names.is_empty() {
+        "write one of them".to_owned()
+    } else {
+        format!("write {:?}", names.join(","))
+    };
+    Err(misfit(problem, cure))
+}
+
 fn mechanism(value: &str) -> Result<(), Misfit> {
     // librdkafka compares it as it is written (`rdkafka_sasl.c`, `rd_kafka_sasl_select_provider`).
     if MECHANISMS.contains(&value) {
@@ -267,8 +332,12 @@ fn mechanism(value: &str) -> Result<(), Misfit> {
         ));
     }
     let problem = format!("expected one of: {}", MECHANISMS.join(", "));
-    let cure = match MECHANISMS.iter().find(|each| each.eq_ignore_ascii_case(value)) {
-        Some(known) => format!("write {known}, in capitals"),
+    let bare = letters(value);
+    let meant = MECHANISMS.iter().find(|each| letters(each) == bare);
+    let cure = match meant {
+        Some(known) if known.eq_ignore_ascii_case(value) => format!("write {known}, in capitals"),
+        Some(known) => format!("did you mean {known}?"),
+        None if bare == "plaintext" => "did you mean PLAIN?".to_owned(),
         None => "write the one that the broker's listener has (sasl.enabled.mechanisms)".to_owned(),
     };
     Err(misfit(problem, cure))
@@ -363,7 +432,8 @@ mod tests {
             ("10.0", "write 10, in milliseconds"),
             ("0x10", "write digits alone, in milliseconds"),
             ("010", "write 10, in milliseconds"),
-            ("1e3", "write digits alone"),
+            ("1e3", "write 1000, in milliseconds"),
+            ("soon", "write digits alone, in milliseconds, e.g. 45000"),
             ("+5", "write digits alone"),
             ("", "write digits alone"),
             ("-", "write digits alone"),

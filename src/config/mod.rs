@@ -18,6 +18,8 @@ pub mod keys;
 mod units;
 // What topics, bins, sets, namespaces and hosts may be called.
 pub(crate) mod names;
+// Addresses that hold a login, a scheme or a TLS name.
+mod addresses;
 // The strings of value expressions: paths, metadata, templates.
 mod grammar;
 // `${env:NAME}` and `${file:path}`.
@@ -44,6 +46,8 @@ pub mod kafka_types;
 pub mod kafka_foreign;
 // What librdkafka's properties say together: TLS, login, and what it refuses to start with.
 pub mod kafka_together;
+// Whether the files of TLS are there, and what they ought to be.
+pub mod tls_files;
 // `[[route]]`.
 mod route;
 // `[[route.write]]`: which record, its life, and what becomes of it.

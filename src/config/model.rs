@@ -88,6 +88,20 @@ pub struct Kafka {
     pub consumer_properties: Vec<(String, Secret)>,
     /// librdkafka properties of the producer (`[kafka.properties]`, overridden by `[kafka.producer]`).
     pub producer_properties: Vec<(String, Secret)>,
+    /// Those of them that are TLS's, with their places in the file.
+    pub tls: Vec<TlsProperty>,
+}
+
+/// A librdkafka property `ssl.*`, where it stands.
+#[derive(Debug, Clone)]
+pub struct TlsProperty {
+    pub line: usize,
+    /// As `kafka.properties.ssl.ca.location`.
+    pub key: String,
+    pub name: String,
+    pub value: Secret,
+    /// It stands in the file itself.
+    pub shown: bool,
 }
 
 impl Config {

@@ -122,6 +122,10 @@ fn host(written: &str, port_default: u16) -> Result<String, String> {
         if host.is_empty() {
             return Err("a port stands without a host".to_owned());
         }
+        // No name of a host is: a resolver would take it for an IPv4 address.
+        if host.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err("a number stands where the host's name or address belongs".to_owned());
+        }
         if let Some(c) = host.chars().find(|c| !legal(*c)) {
             return Err(format!("{} is not allowed in a host name", shown(c)));
         }
@@ -170,6 +174,8 @@ mod tests {
             ("[nonsense]:1", None),
             ("[::1]x", None),
             ("[::1]3000", None),
+            ("9092", None),
+            ("9092:9092", None),
             ("a b", None),
             ("a/b", None),
             ("sasl_ssl://a:9092", None),

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::addresses::may_hold_login;
 use super::fault::Fault;
 use super::keys::{self, Section};
 use super::references::{self, Outside};
@@ -167,6 +168,7 @@ impl<'a> Node<'a> {
             DeValue::String(text) if text.starts_with("${") => {
                 format!("the value of {}", cut(text))
             }
+            DeValue::String(text) if may_hold_login(text) => "a text with a login in it".to_owned(),
             DeValue::String(text) => quoted(text),
             DeValue::Integer(number) => format!("integer {}", cut(&number.to_string())),
             DeValue::Float(number) => format!("float {}", cut(number.as_str())),
@@ -205,7 +207,7 @@ impl<'a> Node<'a> {
     /// How this value, which is no string, is written as one.
     fn as_text(&self) -> String {
         let shown = |value: &DeValue<'_>| match value {
-            DeValue::String(text) if !text.starts_with("${") => Some(text.to_string()),
+            DeValue::String(text) if !text.starts_with("${") && !may_hold_login(text) => Some(text.to_string()),
             DeValue::Integer(number) => Some(number.to_string()),
             DeValue::Float(number) => Some(number.as_str().to_owned()),
             DeValue::Boolean(flag) => Some(flag.to_string()),
@@ -275,8 +277,8 @@ impl<'a> Node<'a> {
     pub fn texts(&self) -> Option<Vec<(Node<'a>, Text)>> {
         let Some(elements) = self.elements() else {
             let cure = match self.value.get_ref() {
-                DeValue::String(text) if !text.starts_with("${") && !self.hidden => {
-                    format!("write it in brackets: [{}]", quoted(text))
+                DeValue::String(text) if !text.starts_with("${") && !self.hidden && !may_hold_login(text) => {
+                    format!("write it in brackets: [{}]", listed(text))
                 }
                 _ => "write it in brackets, e.g. [\"a\", \"b\"]".to_owned(),
             };
@@ -327,6 +329,19 @@ pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
 /// `text` in quotes, escaped, cut to a readable length.
 pub fn quoted(text: &str) -> String {
     format!("{:?}", cut(text))
+}
+
+/// The parts of a list that stands in one string, each in quotes; the whole where it is no list of names.
+fn listed(text: &str) -> String {
+    let is_name = |part: &&str| {
+        part.chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+    };
+    let parts: Vec<&str> = text.split([',', ';', ' ']).filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() || text.chars().count() > SHOWN_CHARS_MAX || !parts.iter().all(is_name) {
+        return quoted(text);
+    }
+    parts.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
 }
 
 fn cut(text: &str) -> String {

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use super::addresses::{address_may_hold_login, may_hold_login};
 use super::reader::{joined, quoted};
 
 /// A mistake.
@@ -844,14 +845,26 @@ impl<'t> Scan<'t> {
             Within::Array => String::new(),
         };
         let is_secret = is_secret(key);
+        // A password may hold what ends a value here.
+        let has_login = match key {
+            "kafka.brokers" | "aerospike.hosts" => address_may_hold_login(line),
+            _ => may_hold_login(line.trim()),
+        };
         let cure = match text {
             Text::Word(word) => format!("write {at_value}{word}"),
             Text::Remove => format!("remove `{written}`"),
-            Text::InQuotes(_) if is_secret => "put it in quotes".to_owned(),
+            Text::InQuotes(_) if has_login && key == "kafka.brokers" => {
+                "put host:port in quotes, and the login into sasl.username and sasl.password below [kafka.properties]"
+                    .to_owned()
+            }
+            Text::InQuotes(_) if has_login && key == "aerospike.hosts" => {
+                "put host:port in quotes, and the login into aerospike.user and aerospike.password".to_owned()
+            }
+            Text::InQuotes(_) if is_secret || has_login => "put it in quotes".to_owned(),
             Text::InQuotes(text) => format!("put it in quotes: {at_value}{}", in_quotes(&text)),
         };
         let mut slip = self.slip(start, key, problem, cure, Reach::Line);
-        slip.found = (!is_secret).then(|| raw.chars().take(80).collect());
+        slip.found = (!is_secret && !has_login).then(|| raw.chars().take(80).collect());
         // In brackets the parser takes its quote for the beginning of a string, and misses what closes them.
         if within != Within::Line && raw.contains(['"', '\'']) {
             slip.reach = Reach::Rest;

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use toml::de::DeValue;
+
+use super::addresses::{address_may_hold_login, misread_hosts};
 use super::kafka_foreign::misread_brokers;
 use super::kafka_properties;
 use super::keys;
@@ -37,7 +40,7 @@ fn whole(top: &Table<'_>, routes: impl Fn(&Table<'_>, &[(Node<'_>, Text)], &str)
     top.refuse_unknown();
     let run = run(&top.table("run", &keys::RUN));
     let (kafka, topics) = match top.required("kafka", "write [kafka] with `brokers` and `topics`") {
-        Some(node) if matches!(node.value(), toml::de::DeValue::Table(_)) => {
+        Some(node) if matches!(node.value(), DeValue::Table(_)) => {
             kafka(&top.table("kafka", &keys::KAFKA), run.as_ref())
         }
         Some(node) => {
@@ -166,7 +169,7 @@ fn human(duration: Duration) -> String {
 fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<'a>, Text)>) {
     let brokers = table
         .required("brokers", "name the cluster, e.g. brokers = \"127.0.0.1:9092\"")
-        .and_then(brokers);
+        .and_then(|node| addresses(node, &BROKERS));
     let topics = topics(table);
     let group = match table.get("group") {
         None => keys::KAFKA
@@ -215,20 +218,77 @@ fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<
             byte_order_mark: byte_order_mark?,
             consumer_properties: properties.consumer.into_iter().map(secret).collect(),
             producer_properties: properties.producer.into_iter().map(secret).collect(),
+            tls: properties.tls,
         })
     })();
     (kafka, topics)
 }
 
-fn brokers(node: &Node<'_>) -> Option<String> {
+/// What an address key is told of what is no address.
+struct Addresses {
+    port: u16,
+    /// Where a login goes instead.
+    login_cure: &'static str,
+    cure: &'static str,
+    misread: fn(&str, bool) -> Option<(String, String)>,
+}
+
+const BROKERS: Addresses = Addresses {
+    port: KAFKA_PORT,
+    login_cure: "write host:port, and the login as sasl.username and sasl.password below [kafka.properties]",
+    cure: "write host:port, comma-separated; TLS and passwords are kafka.properties' matter",
+    misread: misread_brokers,
+};
+
+const HOSTS: Addresses = Addresses {
+    port: AEROSPIKE_PORT,
+    login_cure: "write host:port, and the login as aerospike.user and aerospike.password",
+    cure: "write host or host:port, comma-separated, an IPv6 address in brackets",
+    misread: misread_hosts,
+};
+
+/// Addresses, comma-separated. One that may hold a password is not shown, in whatever form it is written.
+fn addresses(node: &Node<'_>, told: &Addresses) -> Option<String> {
+    let refuse_login = || {
+        node.fault_unshown(
+            "a login does not belong in an address, which is logged",
+            told.login_cure,
+        );
+    };
+    let has_login = |value: &DeValue<'_>| matches!(value, DeValue::String(text) if !text.starts_with("${") && address_may_hold_login(text));
+    match node.value() {
+        value if has_login(value) => {
+            refuse_login();
+            return None;
+        }
+        DeValue::Array(array) if array.iter().any(|each| has_login(each.get_ref())) => {
+            refuse_login();
+            return None;
+        }
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) => {
+            let port = node
+                .integer()
+                .and_then(|number| u16::try_from(number).ok())
+                .filter(|port| *port > 0);
+            let port = port.unwrap_or(told.port);
+            node.fault(
+                "expected a string",
+                format!("write host and port in quotes, e.g. \"host:{port}\""),
+            );
+            return None;
+        }
+        _ => {}
+    }
     let text = node.text()?;
-    match names::hosts(&text.value, KAFKA_PORT) {
+    if address_may_hold_login(&text.value) {
+        refuse_login();
+        return None;
+    }
+    match names::hosts(&text.value, told.port) {
         Ok(hosts) => Some(hosts),
         Err(problem) => {
-            let (problem, cure) = misread_brokers(&text.value, !text.from_outside).unwrap_or_else(|| {
-                let cure = "write host:port, comma-separated; TLS and passwords are kafka.properties' matter";
-                (problem, cure.to_owned())
-            });
+            let misread = (told.misread)(&text.value, !text.from_outside);
+            let (problem, cure) = misread.unwrap_or_else(|| (problem, told.cure.to_owned()));
             node.fault(problem, cure);
             None
         }
@@ -237,7 +297,7 @@ fn brokers(node: &Node<'_>) -> Option<String> {
 
 /// One word for both cases, or a table with one for each.
 fn offset_gone(node: &Node<'_>) -> Option<OffsetGone> {
-    if let toml::de::DeValue::Table(_) = node.value() {
+    if let DeValue::Table(_) = node.value() {
         let table = node.table(&keys::OFFSET_GONE)?;
         let (below, beyond) = (table.choice("below"), table.choice("beyond"));
         return Some(OffsetGone {
@@ -246,7 +306,7 @@ fn offset_gone(node: &Node<'_>) -> Option<OffsetGone> {
         });
     }
     const CURE: &str = "write \"earliest\", \"end\" or \"stop\" for both cases, or a word for each: { below = \"earliest\", beyond = \"stop\" }";
-    if !matches!(node.value(), toml::de::DeValue::String(_)) {
+    if !matches!(node.value(), DeValue::String(_)) {
         node.fault("expected a string or a table", CURE);
         return None;
     }
@@ -308,13 +368,7 @@ fn topics<'a>(table: &Table<'a>) -> Vec<(Node<'a>, Text)> {
 fn aerospike(table: &Table<'_>) -> Option<Aerospike> {
     let hosts = table
         .required("hosts", "name a node, e.g. hosts = \"127.0.0.1:3000\"")
-        .and_then(|node| {
-            hosts(
-                node,
-                AEROSPIKE_PORT,
-                "write host or host:port, comma-separated, an IPv6 address in brackets",
-            )
-        });
+        .and_then(|node| addresses(node, &HOSTS));
     let namespace = table
         .required(
             "namespace",
@@ -373,17 +427,6 @@ fn checked(node: &Node<'_>, check: fn(&str) -> Result<(), String>, cure: &str) -
     let text = node.text()?;
     match check(&text.value) {
         Ok(()) => Some(text.value),
-        Err(problem) => {
-            node.fault(problem, cure);
-            None
-        }
-    }
-}
-
-fn hosts(node: &Node<'_>, port: u16, cure: &str) -> Option<String> {
-    let text = node.text()?;
-    match names::hosts(&text.value, port) {
-        Ok(hosts) => Some(hosts),
         Err(problem) => {
             node.fault(problem, cure);
             None

@@ -81,6 +81,41 @@ impl Answers {
     }
 }
 
+/// What answers in place of an Aerospike server, by its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stranger {
+    Web,
+    Ssh,
+    Redis,
+    /// Of whatever server.
+    Tls,
+    Unknown,
+}
+
+impl Stranger {
+    fn of(first: &[u8]) -> Stranger {
+        match first {
+            [b'H', b'T', b'T', b'P', ..] => Stranger::Web,
+            [b'S', b'S', b'H', b'-', ..] => Stranger::Ssh,
+            [b'-', b'E', b'R', b'R', ..] | [b'-', b'N', b'O', b'A', b'U', b'T', b'H', ..] => Stranger::Redis,
+            // An alert.
+            [0x15, 0x03, 0..=4, ..] => Stranger::Tls,
+            _ => Stranger::Unknown,
+        }
+    }
+
+    /// As the end of "is no Aerospike node".
+    pub fn what(self) -> &'static str {
+        match self {
+            Stranger::Web => "a web server answers",
+            Stranger::Ssh => "an SSH server answers",
+            Stranger::Redis => "a Redis server answers",
+            Stranger::Tls => "it speaks TLS, which this version does not",
+            Stranger::Unknown => "something else answers",
+        }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Silence {
@@ -90,7 +125,7 @@ pub enum Silence {
     /// It was connected, and did not answer.
     Unanswered(io::Error),
     /// What answers is no Aerospike server, or speaks TLS.
-    Strange,
+    Strange(Stranger),
     /// The server refuses who asks, with this code.
     Refused(u8),
 }
@@ -113,7 +148,10 @@ impl fmt::Display for Silence {
                 f.write_str("which takes the connection and does not answer")
             }
             Silence::Unanswered(error) => write!(f, "which closes the connection ({error})"),
-            Silence::Strange => f.write_str("where something answers that is no Aerospike server without TLS"),
+            Silence::Strange(Stranger::Unknown) => {
+                f.write_str("where something answers that is no Aerospike server without TLS")
+            }
+            Silence::Strange(stranger) => write!(f, "which is no Aerospike node's: {}", stranger.what()),
             Silence::Refused(code) => write!(f, "which refuses us ({})", Told(*code)),
         }
     }
@@ -129,7 +167,9 @@ pub fn ask(address: &str, login: Option<&Login>, names: &[&str]) -> Result<Answe
     for addr in found {
         match ask_one(addr, login, names) {
             Ok(answers) => return Ok(answers),
-            Err(why) => silence = why,
+            // What answers tells more than what does not.
+            Err(why) if !matches!(silence, Silence::Strange(_)) => silence = why,
+            Err(_) => {}
         }
     }
     Err(silence)
@@ -177,7 +217,7 @@ fn log_in(stream: &mut TcpStream, login: &Login) -> Result<u8, Silence> {
         body.extend_from_slice(data.as_bytes());
     }
     let answer = exchange(stream, SECURITY, &body)?;
-    answer.get(1).copied().ok_or(Silence::Strange)
+    answer.get(1).copied().ok_or(Silence::Strange(Stranger::Unknown))
 }
 
 fn exchange(stream: &mut TcpStream, kind: u8, body: &[u8]) -> Result<Vec<u8>, Silence> {
@@ -187,14 +227,30 @@ fn exchange(stream: &mut TcpStream, kind: u8, body: &[u8]) -> Result<Vec<u8>, Si
     request.extend_from_slice(body);
     stream.write_all(&request).map_err(Silence::Unanswered)?;
     let mut header = [0; FRAME_HEADER_BYTES];
-    stream.read_exact(&mut header).map_err(Silence::Unanswered)?;
+    // Others may answer less than a header.
+    let mut taken = 0;
+    while taken < header.len() {
+        let error = match stream.read(&mut header[taken..]) {
+            Ok(0) => io::ErrorKind::UnexpectedEof.into(),
+            Ok(count) => {
+                taken += count;
+                continue;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => error,
+        };
+        return Err(match Stranger::of(&header[..taken]) {
+            Stranger::Unknown => Silence::Unanswered(error),
+            stranger => Silence::Strange(stranger),
+        });
+    }
     if header[0] != VERSION || header[1] != kind {
-        return Err(Silence::Strange);
+        return Err(Silence::Strange(Stranger::of(&header)));
     }
     (header[0], header[1]) = (0, 0);
     let bytes = usize::try_from(u64::from_be_bytes(header)).unwrap_or(usize::MAX);
     if bytes > ANSWER_BYTES_MAX {
-        return Err(Silence::Strange);
+        return Err(Silence::Strange(Stranger::Unknown));
     }
     let mut answer = Vec::new();
     let read = stream.take(bytes as u64).read_to_end(&mut answer);

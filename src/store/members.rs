@@ -11,7 +11,7 @@ use std::thread;
 
 use base64::Engine as _;
 
-use super::ask::{Answers, Login, Silence, ask};
+use super::ask::{Answers, Login, Silence, Stranger, ask};
 
 /// Partitions of every namespace.
 const PARTITIONS: usize = 4096;
@@ -39,6 +39,8 @@ pub struct Look {
     pub answered: usize,
     /// Codes by which asked nodes refused us.
     pub refusals: Vec<u8>,
+    /// Asked addresses where no Aerospike node answers, but something else.
+    pub strangers: Vec<(String, Stranger)>,
     /// A login was sent, and a server has security switched off.
     pub is_security_off: bool,
     pub gaps: Gaps,
@@ -209,13 +211,15 @@ pub fn look(addresses: &[String], names: &[String], asking: &Asking) -> Look {
         ..Look::default()
     };
     let mut told: Vec<Answers> = Vec::new();
-    for answer in ask_each(addresses, asking.login.as_ref(), &QUESTIONS) {
+    let answers = ask_each(addresses, asking.login.as_ref(), &QUESTIONS);
+    for (address, answer) in addresses.iter().zip(answers) {
         match answer {
             Ok(answers) => {
                 found.is_security_off |= answers.is_security_off;
                 told.push(answers);
             }
             Err(Silence::Refused(code)) => found.refusals.push(code),
+            Err(Silence::Strange(stranger)) => found.strangers.push((address.clone(), stranger)),
             Err(_) => {}
         }
     }
@@ -289,7 +293,7 @@ fn ask_each(addresses: &[String], login: Option<&Login>, names: &[&str]) -> Vec<
                 asked.push(thread.spawn_scoped(scope, move || ask(address, login, names)));
             }
             answers.extend(asked.into_iter().map(|thread| match thread {
-                Ok(thread) => thread.join().unwrap_or(Err(Silence::Strange)),
+                Ok(thread) => thread.join().unwrap_or(Err(Silence::Strange(Stranger::Unknown))),
                 Err(error) => Err(Silence::Connect(error)),
             }));
         });

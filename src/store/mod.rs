@@ -31,7 +31,7 @@ use crate::config::model::Aerospike;
 use crate::ops::counters::Counters;
 use crate::pipeline::codes::Told;
 use crate::shutdown::Stop;
-use ask::Login;
+use ask::{Login, Stranger};
 use connection::Connection;
 use health::Health;
 use limit::BatchLimit;
@@ -68,6 +68,19 @@ impl Failed {
         }
     }
 
+    fn strange(strangers: &[(String, Stranger)]) -> Failed {
+        let told = |(address, stranger): &(String, Stranger)| {
+            format!(
+                "{address}: this port answers, but is no Aerospike node's: {}",
+                stranger.what()
+            )
+        };
+        Failed {
+            why: strangers.iter().map(told).collect::<Vec<_>>().join("; "),
+            cure: "correct aerospike.hosts: the host and port of a node's service without TLS, 3000 by default".into(),
+        }
+    }
+
     fn by(gaps: &Gaps) -> Failed {
         Failed {
             why: gaps.to_string(),
@@ -89,6 +102,8 @@ pub enum ConnectError {
     Credentials(Refusal),
     /// A namespace that the configuration writes to is not on the cluster.
     NoNamespace { missing: String, present: String },
+    /// At each address something else answers.
+    NotAerospike(Failed),
     /// Not reachable within `run.start_timeout`.
     Unreachable(Failed),
     /// Told to stop first.
@@ -103,6 +118,7 @@ impl fmt::Display for ConnectError {
                 f,
                 "the aerospike cluster has no namespace \"{missing}\" (it has: {present}); correct aerospike.namespace or the write's namespace"
             ),
+            ConnectError::NotAerospike(failed) => write!(f, "aerospike: {failed}"),
             ConnectError::Unreachable(failed) => {
                 write!(f, "aerospike was not reachable within run.start_timeout: {failed}")
             }
@@ -368,11 +384,24 @@ fn why_not_connected(
     if let Some(code) = refusal::in_text(why) {
         return Err(ConnectError::Credentials(Refusal { code, has_user }));
     }
-    let Some(found) = look_apart(seeds(&config.hosts), Vec::new(), asking, deadline, stop)? else {
+    let seeds = seeds(&config.hosts);
+    let asked = seeds.len();
+    let Some(found) = look_apart(seeds, Vec::new(), asking, deadline, stop)? else {
         return Ok(Failed::of(why));
     };
     if let Some(code) = found.refusals.iter().copied().find(|code| refusal::is_refusal(*code)) {
         return Err(ConnectError::Credentials(Refusal { code, has_user }));
+    }
+    if found.answered == 0 && !found.strangers.is_empty() {
+        let is_certain = found
+            .strangers
+            .iter()
+            .all(|(_, stranger)| *stranger != Stranger::Unknown);
+        let failed = Failed::strange(&found.strangers);
+        return match is_certain && found.strangers.len() == asked {
+            true => Err(ConnectError::NotAerospike(failed)),
+            false => Ok(failed),
+        };
     }
     Ok(match found.gaps.is_whole() {
         true => Failed::of(why),

@@ -680,6 +680,25 @@ fn a_life_that_is_over_is_shown_and_fixtures_fix_the_time_at_which_it_is() {
 }
 
 #[test]
+fn check_and_run_tell_a_missing_certificate_in_one_line_and_leave_with_78_and_try_needs_none() {
+    let text = "[kafka]\nbrokers = \"127.0.0.1:1\"\ntopics = [\"events\"]\n[kafka.properties]\n\"security.protocol\" = \"ssl\"\n\
+                \"ssl.ca.location\" = \"/nope.pem\"\n[aerospike]\nhosts = \"127.0.0.1:1\"\nnamespace = \"test\"\n\
+                [[route]]\n[[route.write]]\nkey = \"id\"\nbins = [\"a\"]\n";
+    for command in ["check", "run"] {
+        let called = call(&[command, "-"], text);
+        let said = &called.assert_code(78).err;
+        assert_eq!(said.lines().count(), 1, "{said}");
+        for part in [":6: ", "ssl.ca.location", "there is no such file", "\"/nope.pem\""] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("penstock.toml");
+    std::fs::write(&file, text).unwrap();
+    call(&["try", &file.display().to_string()], "{\"id\": 1, \"a\": 2}\n").assert_code(0);
+}
+
+#[test]
 fn check_tells_one_missing_bracket_in_one_line_and_leaves_with_78() {
     let text = "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"\ngroup = \"g\"\n[aerospike]\nhosts = \"a\"\nnamespace = \"test\"\n";
     let checked = call(&["check", "-"], text);

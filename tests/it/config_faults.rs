@@ -578,7 +578,25 @@ fn kafka_is_checked() {
     let cases: &[(&str, Expected<'_>)] = &[
         (
             "brokers = 5",
-            (3, "kafka.brokers", "expected a string", "integer 5", "quotes"),
+            (3, "kafka.brokers", "expected a string", "integer 5", "\"host:5\""),
+        ),
+        (
+            "brokers = 9092.5",
+            (3, "kafka.brokers", "expected a string", "float 9092.5", "\"host:9092\""),
+        ),
+        (
+            "brokers = \"9092\"",
+            (
+                3,
+                "kafka.brokers",
+                "the host's name or address",
+                "\"9092\"",
+                "host:port",
+            ),
+        ),
+        (
+            "topics = \"a,b\"",
+            (3, "kafka.topics", "an array", "\"a,b\"", "[\"a\", \"b\"]"),
         ),
         (
             "brokers = \"\"",
@@ -1071,7 +1089,7 @@ fn aerospike_is_checked() {
         ),
         (
             "hosts = \"a:tls:3000\"",
-            (3, "aerospike.hosts", "more than one colon", "tls", "host:port"),
+            (3, "aerospike.hosts", "a TLS name", "tls", "host:port"),
         ),
         (
             "namespace = \"\"",
@@ -3437,4 +3455,37 @@ action = "burn"
         (30, "extra", "unknown key", "", ""),
     ];
     check_file(text, expected);
+}
+
+#[test]
+fn a_login_in_an_address_is_told_and_nothing_of_it_is_shown() {
+    let kafka = |brokers: &str| format!("[kafka]\nbrokers = {brokers}\ntopics = [\"events\"]\n{AEROSPIKE}");
+    let aerospike = |hosts: &str| format!("{KAFKA}[aerospike]\nhosts = {hosts}\nnamespace = \"test\"\n");
+    for address in [
+        "\"u:hunter2@h:9092\"",
+        "\"hunter2@h:9092\"",
+        "\"sasl_ssl://u:hunter2@h:9092\"",
+        "\"a:9092,SASL_SSL://u:hun,hunter2@h:9092\"",
+        "\"h:9092?password=hunter2\"",
+        "\"h:9092;user=u;password=hunter2\"",
+        "\"http://u:hunter2@h:9092/x\"",
+        "[\"u:hunter2@h:9092\"]",
+        "[\"a:9092\", \"h:9092?sasl.password=hunter2\"]",
+    ] {
+        for (text, cure) in [
+            (kafka(address), "sasl.username and sasl.password"),
+            (aerospike(address), "aerospike.user and aerospike.password"),
+        ] {
+            let said = config::parse(&text, "penstock.toml").unwrap_err().to_string();
+            assert!(!said.contains("hunter2"), "{text}\n{said}");
+            assert!(said.contains("a login does not belong in an address"), "{text}\n{said}");
+            assert!(said.contains(cure), "{text}\n{said}");
+        }
+    }
+    // Nor where it stands at another key.
+    for topics in ["\"kafka://u:hunter2@h:9092/events\"", "[\"u:hunter2@h:9092\"]"] {
+        let text = format!("[kafka]\nbrokers = \"k\"\ntopics = {topics}\n{AEROSPIKE}");
+        let said = config::parse(&text, "penstock.toml").unwrap_err().to_string();
+        assert!(!said.contains("hunter2"), "{text}\n{said}");
+    }
 }

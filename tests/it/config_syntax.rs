@@ -324,6 +324,16 @@ fn a_value_that_may_be_a_secret_is_not_shown() {
         "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n[kafka.properties]\nssl.key.pem = \"-----BEGIN PRIVATE KEY-----\nhunter2/+hunter2\n-----END\"",
         "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\nproperties = { \"sasl.password\" = hunter2 }",
         "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n[kafka.consumer]\n\"ssl.key.password\" = 'hunter2",
+        "[kafka]\ntopics = [\"events\"]\nbrokers = u:hunter2@h:9092",
+        "[kafka]\ntopics = [\"events\"]\nbrokers = sasl_ssl://u:hunter2@h:9092",
+        "[kafka]\ntopics = [\"events\"]\nbrokers = [u:hunter2@h:9092, \"v\"]",
+        "[kafka]\ntopics = [\"events\"]\nbrokers = [u:hun,hunter2@h:9092]",
+        "[kafka]\ntopics = [\"events\"]\nbrokers = h:9092?password=hunter2",
+        "[kafka]\ntopics = [\"events\"]\nbrokers = “u:hunter2@h:9092”",
+        "[kafka]\ntopics = [\"events\"]\nbrokers = u:hunter2@h:9092\"",
+        "[aerospike]\nnamespace = \"test\"\nhosts = u:hunter2@h:3000",
+        "[aerospike]\nnamespace = \"test\"\nhosts = h:3000?password=hunter2",
+        "[kafka]\nbrokers = \"k\"\ntopics = [kafka://u:hunter2@h:9092/events]",
     ] {
         let said = faults(&whole(piece)).to_string();
         assert!(!said.contains("hunter2"), "{piece}\n{said}");

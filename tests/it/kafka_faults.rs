@@ -336,6 +336,38 @@ fn a_port_that_answers_and_is_no_brokers_is_told_by_what_it_is() {
 }
 
 #[test]
+fn hosts_that_are_no_aerospike_nodes_are_told_by_what_they_are() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("strangers", 1);
+    let answers = |bytes: &'static [u8]| {
+        Port::serve(move |stream| {
+            let _ = stream.read(&mut [0; 256]);
+            let _ = stream.write_all(bytes);
+        })
+    };
+    for (port, what) in [
+        (Port::http(), "a web server"),
+        (answers(b"SSH-2.0-OpenSSH_9.6\r\n"), "an SSH server"),
+        (answers(b"-ERR unknown command 'x'\r\n"), "a Redis server"),
+        (Port::tls(true), "speaks TLS"),
+    ] {
+        let setup = Setup::new(&kafka, &topic, port.addr);
+        let addr = port.addr.to_string();
+        for exited in [check(&setup), run_to_its_end(&setup)] {
+            exited.assert_code(78);
+            let parts = [
+                &addr,
+                "this port answers, but is no Aerospike node's",
+                what,
+                "aerospike.hosts",
+            ];
+            assert_line(&exited, &parts);
+            assert!(!exited.output.contains("buffer"), "{}", exited.output);
+        }
+    }
+}
+
+#[test]
 fn a_port_that_says_nothing_of_use_is_waited_for_and_told() {
     let (silent, closing) = (Port::silent(), Port::closing());
     for (addr, what) in [

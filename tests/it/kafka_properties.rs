@@ -42,6 +42,48 @@ fn a_value_that_librdkafka_would_read_as_another_is_a_fault() {
             "digits alone",
         ),
         (
+            "session.timeout.ms = \"1e4\"",
+            "session.timeout.ms",
+            "an integer",
+            "write 10000, in milliseconds",
+        ),
+        (
+            "session.timeout.ms = \"soon\"",
+            "session.timeout.ms",
+            "an integer",
+            "e.g. 45000",
+        ),
+        (
+            "partition.assignment.strategy = \"org.apache.kafka.clients.consumer.CooperativeStickyAssignor\"",
+            "partition.assignment.strategy",
+            "roundrobin",
+            "write \"cooperative-sticky\"",
+        ),
+        (
+            "partition.assignment.strategy = \"CooperativeSticky\"",
+            "partition.assignment.strategy",
+            "roundrobin",
+            "write \"cooperative-sticky\"",
+        ),
+        (
+            "partition.assignment.strategy = \"org.apache.kafka.clients.consumer.RangeAssignor,RoundRobin\"",
+            "partition.assignment.strategy",
+            "roundrobin",
+            "write \"range,roundrobin\"",
+        ),
+        (
+            "partition.assignment.strategy = \"fair\"",
+            "partition.assignment.strategy",
+            "cooperative-sticky",
+            "write one of them",
+        ),
+        (
+            "security.protocol = \"sasl_ssl\"\nsasl.mechanism = \"SCRAM-SHA256\"",
+            "sasl.mechanism",
+            "expected one of",
+            "did you mean SCRAM-SHA-256?",
+        ),
+        (
             "session.timeout.ms = true",
             "session.timeout.ms",
             "an integer",
@@ -190,14 +232,122 @@ fn a_login_or_tls_that_nobody_would_use_is_a_fault() {
     );
 }
 
+/// What `check` and `run` say of the files and texts of TLS, with these lines.
+fn faults_of_tls(lines: &str) -> Vec<Fault> {
+    let text = format!(
+        "[kafka]\nbrokers = \"k\"\ntopics = [\"t\"]\n[kafka.properties]\n\"security.protocol\" = \"ssl\"\n{lines}\n[aerospike]\n\
+         hosts = \"a\"\nnamespace = \"n\"\n[[route]]\n[[route.write]]\nkey = \"id\"\nbins = [\"a\"]\n"
+    );
+    let config = config::parse(&text, "penstock.toml").unwrap_or_else(|faults| panic!("{faults}"));
+    config::tls_files::look(&config.kafka)
+}
+
+#[test]
+fn a_file_of_tls_that_is_not_what_it_ought_to_be_is_told_before_a_client_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.display().to_string()
+    };
+    let missing = folder.path().join("missing.pem").display().to_string();
+    let itself = folder.path().display().to_string();
+    let text = file("text.pem", b"hunter2\n");
+    let empty = file("empty.pem", b"");
+    let der = file("der.crt", b"\x30\x82\x01\xff\xfe");
+    let key = file(
+        "key.pem",
+        b"-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n",
+    );
+    let broken = file(
+        "broken.pem",
+        b"-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----\n",
+    );
+    let jks = file("store.p12", b"\xfe\xed\xfe\xed\x00");
+    // (property, file, problem, cure)
+    for (name, path, problem, cure) in [
+        ("ssl.ca.location", &missing, "no such file", "PEM certificate"),
+        ("ssl.ca.location", &itself, "a folder without", "name a file"),
+        (
+            "ssl.ca.location",
+            &text,
+            "is no PEM certificate",
+            "-----BEGIN CERTIFICATE-----",
+        ),
+        ("ssl.ca.location", &empty, "it is empty", "name a file"),
+        ("ssl.ca.location", &der, "DER", "openssl x509"),
+        ("ssl.ca.location", &broken, "OpenSSL refuses it", "correct it"),
+        ("ssl.certificate.location", &key, "holds a PRIVATE KEY", "name a file"),
+        ("ssl.certificate.location", &itself, "a folder", "name a file"),
+        ("ssl.key.location", &missing, "no such file", "PEM private key"),
+        ("ssl.key.location", &broken, "holds a CERTIFICATE", "name a file"),
+        ("ssl.crl.location", &missing, "no such file", "revocation list"),
+        ("ssl.keystore.location", &missing, "no such file", "PKCS#12"),
+        ("ssl.keystore.location", &jks, "JKS", "keytool"),
+        ("ssl.keystore.location", &key, "is PEM", "ssl.certificate.location"),
+    ] {
+        let password = match name {
+            "ssl.keystore.location" => "\n\"ssl.keystore.password\" = \"hunter2\"",
+            _ => "",
+        };
+        let fault = fault_of_tls(&format!("\"{name}\" = \"{path}\"{password}"), name, problem, cure);
+        let found = fault.found.as_deref().unwrap_or_default();
+        assert!(found.contains(&itself), "the file is named: {fault}");
+    }
+    std::fs::write(folder.path().join("1a2b3c4d.0"), b"").unwrap();
+    assert_eq!(faults_of_tls(&format!("ssl.ca.location = \"{itself}\"")), []);
+}
+
+/// The one fault, which says these things and no secret.
+fn fault_of_tls(lines: &str, name: &str, problem: &str, cure: &str) -> Fault {
+    let faults = faults_of_tls(lines);
+    let [fault] = faults.as_slice() else {
+        panic!("{lines}\n{faults:#?}");
+    };
+    assert_eq!(fault.line, 6, "{lines}: {fault}");
+    assert!(fault.key.contains(name), "{lines}: {fault}");
+    assert!(fault.problem.contains(problem), "{lines}: {fault}");
+    assert!(fault.cure.contains(cure), "{lines}: {fault}");
+    assert!(!fault.to_string().contains("hunter2"), "{lines}: {fault}");
+    fault.clone()
+}
+
+#[test]
+fn a_text_of_tls_that_openssl_would_refuse_is_told_and_not_shown() {
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----\\nhunter2\\n-----END PRIVATE KEY-----";
+    for (name, value, problem, cure) in [
+        ("ssl.ca.pem", "hunter2", "is no PEM certificate", "ssl.ca.location"),
+        (
+            "ssl.key.pem",
+            "-----BEGIN hunter2",
+            "is no PEM private key",
+            "ssl.key.location",
+        ),
+        (
+            "ssl.certificate.pem",
+            "-----BEGIN hunter2-----",
+            "is no PEM",
+            "its END line",
+        ),
+        ("ssl.key.pem", KEY, "OpenSSL refuses it", "goes with the certificate"),
+        ("ssl.cipher.suites", "foo", "OpenSSL refuses it", "ECDHE"),
+        ("ssl.sigalgs.list", "foo", "OpenSSL refuses it", "OpenSSL knows"),
+    ] {
+        fault_of_tls(&format!("\"{name}\" = \"{value}\""), name, problem, cure);
+    }
+    for lines in [
+        "",
+        "ssl.ca.location = \"probe\"",
+        "ssl.cipher.suites = \"ECDHE-RSA-AES256-GCM-SHA384\"",
+        "ssl.endpoint.identification.algorithm = \"none\"",
+    ] {
+        assert_eq!(faults_of_tls(lines), [], "{lines}");
+    }
+}
+
 #[test]
 fn what_librdkafka_would_not_start_with_is_a_fault() {
     for (lines, name, problem) in [
-        (
-            "partition.assignment.strategy = \"fair\"",
-            "partition.assignment.strategy",
-            "Unsupported partition.assignment.strategy: fair",
-        ),
         (
             "partition.assignment.strategy = \"range,cooperative-sticky\"",
             "partition.assignment.strategy",
