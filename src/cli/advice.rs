@@ -241,9 +241,8 @@ fn misread(path: &Path, prefix: &str, written: &str) -> Option<(String, String)>
         .iter()
         .position(|step| matches!(step, Segment::Name(name) if index(name).is_some()));
     let whole = format!("{prefix}{}", display_path(path));
-    let right: Path = path.iter().skip(usize::from(root)).cloned().collect();
-    let right: Path = right
-        .into_iter()
+    let steps = path.iter().skip(usize::from(root)).cloned();
+    let right: Path = steps
         .map(|step| match &step {
             Segment::Name(name) => index(name).map_or(step, Segment::Index),
             Segment::Index(_) => step,
