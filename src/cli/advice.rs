@@ -2,8 +2,10 @@
 //! says it, with `--connect` and without.
 
 use crate::config::cel::What;
-use crate::config::model::{Action, Config, Expr, OperationKind, Part, Source, Typed, Write};
-use crate::pipeline::map::Mapping;
+use crate::config::model::{
+    Action, Bin, Config, Expr, Name, OperationKind, Part, Path, Publish, Route, Segment, Source, Ttl, Typed, Write,
+};
+use crate::pipeline::map::{Mapping, display_path};
 
 /// One thing to think about: what it is about, what was found, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +18,15 @@ pub(super) struct Advice {
 /// All there is to say, in the order of the file. What several writes share is said once.
 pub(super) fn advice(config: &Config, mapping: &Mapping) -> Vec<Advice> {
     let mut found: Vec<(Vec<usize>, String, String)> = Vec::new();
-    for write in config.routes.iter().flat_map(|route| &route.writes) {
-        for (what, cure) in shared_records(write, mapping).into_iter().chain(growing_bins(write)) {
+    let writes = config
+        .routes
+        .iter()
+        .flat_map(|route| route.writes.iter().map(move |write| (route, write)));
+    for (route, write) in writes {
+        let of_fields = names_of_no_field(write).into_iter();
+        let of_paths = misread_paths(route, write.each.iter().map(|each| &each.path), &values(write)).into_iter();
+        let of_records = shared_records(write, mapping).into_iter().chain(growing_bins(write));
+        for (what, cure) in of_records.chain(of_fields).chain(of_paths) {
             match found.iter_mut().find(|(_, same, _)| *same == what) {
                 Some((lines, ..)) => lines.push(write.line),
                 None => found.push((vec![write.line], what, cure)),
@@ -29,7 +38,18 @@ pub(super) fn advice(config: &Config, mapping: &Mapping) -> Vec<Advice> {
         found,
         cure,
     });
-    advice.collect()
+    let mut advice: Vec<Advice> = advice.collect();
+    for route in &config.routes {
+        for publish in &route.publishes {
+            let found = misread_paths(route, [].into_iter(), &published(publish));
+            advice.extend(found.into_iter().map(|(found, cure)| Advice {
+                thing: format!("the publish at line {}", publish.line),
+                found,
+                cure,
+            }));
+        }
+    }
+    advice
 }
 
 fn the_writes(lines: &[usize]) -> String {
@@ -97,6 +117,158 @@ fn growing_bins(write: &Write) -> Vec<(String, String)> {
     found
 }
 
+/// `except` and `rename` name fields of one object; what looks like a path or a pattern is a name, too, and a rare one.
+fn names_of_no_field(write: &Write) -> Vec<(String, String)> {
+    let Action::Write { bins, .. } = &write.action else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for bin in bins {
+        let Bin::All { except, rename, .. } = bin else {
+            continue;
+        };
+        let except = except.iter().map(|field| ("except", field));
+        let rename = rename.iter().map(|(field, _)| ("rename", field));
+        for (word, field) in except
+            .chain(rename)
+            .filter(|(_, field)| field.contains(['.', '*', '[']))
+        {
+            let cure = match field.split(['.', '[']).next() {
+                Some(top) if !top.is_empty() && !top.contains('*') => {
+                    format!(
+                        "name the whole field {top}, or the bins one by one; ignore this if a field is called {field:?}"
+                    )
+                }
+                _ => format!("name each field; ignore this if one is called {field:?}"),
+            };
+            let what = format!(
+                "`{word}` takes names of fields at the top of what `*` takes, no paths and no patterns: {field:?} is one name"
+            );
+            found.push((what, cure));
+        }
+    }
+    found
+}
+
+/// All values of a write that may have a path.
+fn values(write: &Write) -> Vec<&Typed> {
+    let mut values = vec![&write.key];
+    for name in [&write.namespace, &write.set] {
+        if let Name::FromMessage { value, .. } = name {
+            values.push(value);
+        }
+    }
+    values.extend(write.newer.iter().map(|newer| &newer.value));
+    if let Ttl::Field(value) = &write.ttl {
+        values.push(value);
+    }
+    if let Action::Write { bins, operations } = &write.action {
+        values.extend(bins.iter().filter_map(|bin| match bin {
+            Bin::One { value, .. } => Some(value),
+            Bin::All { .. } => None,
+        }));
+        for operation in operations {
+            match &operation.what {
+                OperationKind::Once(value)
+                | OperationKind::Add(value)
+                | OperationKind::Append(value)
+                | OperationKind::Prepend(value)
+                | OperationKind::ListAppend(value) => values.push(value),
+                OperationKind::MapPut { key, value } => values.extend([key, value]),
+                OperationKind::MapAdd { key, by } => values.extend([key, by]),
+                OperationKind::KeepLast { .. } | OperationKind::Remove => {}
+            }
+        }
+    }
+    values
+}
+
+fn published(publish: &Publish) -> Vec<&Typed> {
+    let headers = publish.headers.iter().map(|(_, value)| value);
+    publish.key.iter().chain(&publish.payload).chain(headers).collect()
+}
+
+/// Paths in the way of another language, which name fields here.
+fn misread_paths<'a>(
+    route: &Route,
+    arrays: impl Iterator<Item = &'a Path>,
+    values: &[&Typed],
+) -> Vec<(String, String)> {
+    // Said once, of the root: it stands in front of all others.
+    if let Some(found) = misread(&route.root, "", "") {
+        return vec![found];
+    }
+    let mut found: Vec<(String, String)> = arrays.filter_map(|path| misread(path, "", "")).collect();
+    for value in values {
+        in_value(value, &mut found);
+    }
+    found.dedup();
+    found
+}
+
+fn in_value(value: &Typed, found: &mut Vec<(String, String)>) {
+    let mut of = |source: &Source| {
+        let (path, prefix) = match source {
+            Source::Path(path) => (path, ""),
+            Source::Item(path) => (path, "@item."),
+            Source::KeyPath(path) => (path, "@key."),
+            _ => return,
+        };
+        found.extend(misread(path, prefix, &value.written));
+    };
+    match &value.expr {
+        Expr::Source(source) => of(source),
+        Expr::Template(parts) => parts.iter().for_each(|part| match part {
+            Part::Source(source) | Part::Time { source, .. } => of(source),
+            Part::Literal(_) => {}
+        }),
+        Expr::Object(members) => members.iter().for_each(|(_, value)| in_value(value, found)),
+        Expr::Cel(_) | Expr::Constant(_) => {}
+    }
+}
+
+/// `written`: where a name stands in quotes its author means it.
+fn misread(path: &Path, prefix: &str, written: &str) -> Option<(String, String)> {
+    let is_meant = |name: &str| written.contains(&format!("\"{name}\""));
+    // A longer one is a year, or an id.
+    let index = |name: &str| {
+        name.parse::<usize>()
+            .ok()
+            .filter(|_| name.len() <= 2 && !is_meant(name))
+    };
+    let root = matches!(path.first(), Some(Segment::Name(name)) if name == "$" && path.len() > 1 && !is_meant(name));
+    let number = path
+        .iter()
+        .position(|step| matches!(step, Segment::Name(name) if index(name).is_some()));
+    let whole = format!("{prefix}{}", display_path(path));
+    let steps = path.iter().skip(usize::from(root)).cloned();
+    let right: Path = steps
+        .map(|step| match &step {
+            Segment::Name(name) => index(name).map_or(step, Segment::Index),
+            Segment::Index(_) => step,
+        })
+        .collect();
+    let right = display_path(&right);
+    let right = match right.starts_with('[') {
+        true => format!("{}{right}", prefix.trim_end_matches('.')),
+        false => format!("{prefix}{right}"),
+    };
+    if root {
+        return Some((
+            format!("the path {whole} begins with `$`, as in JSONPath: here it is a field of the name $"),
+            format!("write {right}; ignore this if there is a field $"),
+        ));
+    }
+    let number = path.get(number?)?;
+    let Segment::Name(name) = number else {
+        return None;
+    };
+    Some((
+        format!("the path {whole} takes a field of the name {name}, not the element of an array"),
+        format!("write {right} for an element of an array; ignore this if it is a field"),
+    ))
+}
+
 /// Whether all messages that make one record are of one partition: its key is the message's, or names the partition.
 fn comes_of_one_partition(key: &Typed) -> bool {
     // As it is, it tells the partition, whatever stands beside it.
@@ -132,6 +304,75 @@ mod tests {
         );
         let config = config::parse(&text, "penstock.toml").unwrap();
         comes_of_one_partition(&config.routes[0].writes[0].key)
+    }
+
+    /// What is told of a configuration with these lines in its write.
+    fn told(lines: &str) -> Vec<String> {
+        let text = format!(
+            "[kafka]\nbrokers = \"k\"\ntopics = [\"t\"]\n[aerospike]\nhosts = \"a\"\nnamespace = \"n\"\n[[route]]\n\
+             {lines}\n"
+        );
+        let config = config::parse(&text, "penstock.toml").unwrap();
+        let mapping = Mapping::compile(&config).unwrap();
+        let told = advice(&config, &mapping).into_iter();
+        told.map(|Advice { thing, found, cure }| format!("{thing}: {found}; {cure}"))
+            .collect()
+    }
+
+    #[test]
+    fn a_name_in_except_or_rename_that_looks_like_a_path_or_a_pattern_is_told() {
+        let write = |rules: &str| {
+            told(&format!(
+                "[[route.write]]\nkey = \"id\"\nbins = {{ path = \"*\", {rules} }}"
+            ))
+        };
+        for (rules, expected) in [
+            ("except = [\"a.b\"]", "\"a.b\" is one name; name the whole field a, or"),
+            ("except = [\"a.*\"]", "\"a.*\" is one name; name the whole field a, or"),
+            ("except = [\"x\", \"tmp_*\"]", "\"tmp_*\" is one name; name each field"),
+            ("rename = { \"a.b\" = \"c\" }", "`rename` takes names of fields"),
+        ] {
+            let told = write(rules);
+            assert!(told.len() == 1 && told[0].contains(expected), "{told:?}\n{expected}");
+        }
+        assert_eq!(write("except = [\"a\"], rename = { \"odd name\" = \"c\" }"), [""; 0]);
+    }
+
+    #[test]
+    fn a_path_of_another_language_is_told_with_the_right_one() {
+        let write = |rules: &str| told(&format!("[[route.write]]\n{rules}"));
+        for (rules, right) in [
+            ("key = \"id\"\nbins = { a = \"$.user.id\" }", "write user.id;"),
+            ("key = \"$.user.id\"\nbins = [\"n\"]", "write user.id;"),
+            ("key = \"s:{$.user.id}\"\nbins = [\"n\"]", "write user.id;"),
+            ("key = \"@key.$.id\"\nbins = [\"n\"]", "write @key.id;"),
+            ("key = \"id\"\nbins = { a = \"user.0.id\" }", "write user[0].id for"),
+            (
+                "key = \"id\"\nbins = { a = { object = { b = \"$.l.0\" } } }",
+                "write l[0];",
+            ),
+            (
+                "key = \"id\"\neach = \"$.items\"\nbins = { a = \"@item.x\" }",
+                "write items;",
+            ),
+        ] {
+            let told = write(rules);
+            assert!(told.len() == 1 && told[0].contains(right), "{told:?}\n{right}");
+        }
+        for rules in [
+            "key = \"id\"\nbins = { a = '\"$\".id', b = 'user.\"0\".id', c = \"user[0].id\", d = \"x.$oid\", e = \"by_year.2024.n\" }",
+            "key = \"id\"\nbins = { a = \"a.$.b\" }",
+        ] {
+            assert_eq!(write(rules), [""; 0], "{rules}");
+        }
+        let root = "root = \"$.after\"\n[[route.write]]\nkey = \"id\"\nbins = [\"n\", \"m\"]";
+        let of_root = told(root);
+        assert!(of_root.len() == 1 && of_root[0].contains("write after;"), "{of_root:?}");
+        let publish = told("[[route.publish]]\ntopic = \"o\"\nkey = \"$.id\"");
+        assert!(
+            publish.len() == 1 && publish[0].starts_with("the publish at line 8: the path $.id"),
+            "{publish:?}"
+        );
     }
 
     #[test]

@@ -51,6 +51,16 @@ fn try_takes_a_message_for_what_of_it_is_kept() {
 }
 
 #[test]
+fn try_names_both_fields_that_want_one_bin() {
+    let bins = r#"bins = { path = "*", rename = { zz = "o" } }"#;
+    let (code, told) = tried("", bins, br#"{"id":"a","o":7,"zz":1}"#, &[]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("the fields zz (renamed) and o want one bin, o"), "{told}");
+    let (code, told) = tried("", bins, br#"{"id":"a","zz":1}"#, &[]);
+    assert_eq!(code, Some(0), "{told}");
+}
+
+#[test]
 fn the_example_for_debezium_takes_a_row_with_an_unsigned_id() {
     let row = br#"{"key":"{\"id\":7}","payload":{"op":"c","source":{"lsn":5},"after":{"id":18446744073709551615,"name":"Ada"}}}"#;
     let (code, told) = try_file("examples/debezium.toml", row, &["--envelope"]);
@@ -68,6 +78,8 @@ fn try_says_what_a_payload_looks_like_and_which_field_is_wrong() {
             "not_json: the payload is not JSON: unexpected byte 0x00, at byte 0; it looks like JSON behind the 5 bytes of a schema registry: set kafka.format = \"json_sr\"",
         ),
         ("", b"\x1f\x8b\x08\0\0", "it looks like gzip"),
+        ("", br#"{"id":"a",}"#, "JSON with a comma behind the last element"),
+        ("", br#"{"id":"a","#, "JSON that is cut off"),
         (
             "",
             br#""{\"id\":\"a\"}""#,

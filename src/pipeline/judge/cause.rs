@@ -31,7 +31,8 @@ fn known(name: &str) -> &'static str {
         "google.protobuf.Timestamp" | "timestamp" => "timestamp",
         "google.protobuf.Duration" | "duration" => "duration",
         // `facts::Beyond`.
-        "beyond" => "what no type holds",
+        "beyond" => "a number outside of 64 bits",
+        "half pair" => "a string with half of a surrogate pair",
         _ => "another type",
     }
 }

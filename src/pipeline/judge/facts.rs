@@ -1,11 +1,12 @@
 //! What a message offers to an expression: reads resolved, values turned into CEL's and back.
 
+use std::any::Any;
 use std::collections::HashMap;
 
 use cel::common::types::{
     CelBool, CelBytes, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt, Kind, Type,
 };
-use cel::common::value::{CowVal, Val};
+use cel::common::value::{CowVal, StaticVal, Val};
 use cel::context::VariableResolver;
 
 use super::{Place, Rule};
@@ -130,15 +131,22 @@ fn raw(bytes: &[u8]) -> CowVal<'_, '_> {
 }
 
 /// A part of a list or map that no type of CEL holds: it is equal to nothing, and nothing can be computed with it. What
-/// does not look at it can be computed all the same (`size(items)`).
-#[derive(Debug, Clone, Copy)]
-struct Beyond;
+/// does not look at it can be computed all the same (`size(items)`), and can pass it on (`items`).
+#[derive(Debug, Clone)]
+struct Beyond {
+    what: Unheld,
+    text: String,
+}
 
 static BEYOND: Type = Type::new_unspecified_type("beyond");
+static HALF_PAIR: Type = Type::new_unspecified_type("half pair");
 
 impl Val for Beyond {
     fn get_type(&self) -> &Type {
-        &BEYOND
+        match self.what {
+            Unheld::Integer | Unheld::Float => &BEYOND,
+            Unheld::HalfPair => &HALF_PAIR,
+        }
     }
 
     fn cel_type() -> &'static Type {
@@ -146,9 +154,15 @@ impl Val for Beyond {
     }
 
     fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v> {
-        Box::new(Beyond)
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
     }
 }
+
+impl StaticVal for Beyond {}
 
 /// A field as CEL has it; nothing for what no type of CEL holds.
 fn value<'b>(value: &'b Value<'_>) -> Option<CowVal<'b, 'b>> {
@@ -176,7 +190,10 @@ fn boxed<'b>(value: &'b Value<'_>) -> Box<dyn Val + 'b> {
         Value::Int(value) => Box::new(CelInt::from(*value)),
         Value::Unheld { what, text } => match unsigned(*what, text) {
             Some(value) => Box::new(value),
-            None => Box::new(Beyond),
+            None => Box::new(Beyond {
+                what: *what,
+                text: text.clone().into_owned(),
+            }),
         },
         Value::Float(value) => Box::new(CelDouble::from(*value)),
         Value::Str(text) => Box::new(CelString::from(&**text)),
@@ -191,10 +208,10 @@ fn boxed<'b>(value: &'b Value<'_>) -> Box<dyn Val + 'b> {
     }
 }
 
-/// CEL's value as ours.
+/// CEL's value as ours. What of it no bin can hold is judged where it is kept.
 ///
 /// # Errors
-/// For what a record cannot hold.
+/// For what neither a record nor JSON can hold.
 pub(super) fn ours(value: &dyn Val) -> Result<Value<'static>, &'static str> {
     const OTHER: &str = "it is of a type that no record can hold";
     Ok(match value.get_type().kind() {
@@ -203,7 +220,13 @@ pub(super) fn ours(value: &dyn Val) -> Result<Value<'static>, &'static str> {
         Kind::Int => Value::Int(*value.downcast_ref::<CelInt>().ok_or(OTHER)?.inner()),
         Kind::UInt => {
             let value = *value.downcast_ref::<CelUInt>().ok_or(OTHER)?.inner();
-            Value::Int(i64::try_from(value).map_err(|_| "it is an integer outside of 64 bits")?)
+            match i64::try_from(value) {
+                Ok(value) => Value::Int(value),
+                Err(_) => Value::Unheld {
+                    what: Unheld::Integer,
+                    text: value.to_string().into(),
+                },
+            }
         }
         Kind::Double => match *value.downcast_ref::<CelDouble>().ok_or(OTHER)?.inner() {
             value if value.is_finite() => Value::Float(value),
@@ -235,6 +258,23 @@ pub(super) fn ours(value: &dyn Val) -> Result<Value<'static>, &'static str> {
         }
         Kind::Timestamp => return Err("it is a timestamp: write string(…), or int(…) for seconds"),
         Kind::Duration => return Err("it is a duration: write string(…), or its .getSeconds()"),
-        _ => return Err(OTHER),
+        _ => match value.downcast_ref::<Beyond>() {
+            Some(Beyond { what, text }) => Value::Unheld {
+                what: *what,
+                text: text.clone().into(),
+            },
+            None => return Err(OTHER),
+        },
     })
+}
+
+/// `value` without what it borrows.
+pub(super) fn unheld(value: &Value<'_>) -> Option<Value<'static>> {
+    match value {
+        Value::Unheld { what, text } => Some(Value::Unheld {
+            what: *what,
+            text: text.clone().into_owned().into(),
+        }),
+        _ => None,
+    }
 }

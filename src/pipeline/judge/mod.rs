@@ -18,9 +18,10 @@ mod tests;
 use std::sync::Arc;
 
 use cel::Value as CelValue;
+use cel::common::ast::Expr;
 use cel::common::types::CelBool;
 
-use crate::config::cel::{Program, What};
+use crate::config::cel::{Program, READ, What};
 use crate::config::model::{Cel, Path, Segment, Source};
 use crate::pipeline::decode::{EachId, ItemShapeId, ItemSlotId, PathTreeBuilder, ShapeId, SlotId};
 use crate::pipeline::value::Value;
@@ -115,18 +116,40 @@ impl Rule {
         }
     }
 
-    /// What the expression gives.
+    /// What the expression gives. It may hold [`Value::Unheld`].
     ///
     /// # Errors
-    /// As in [`Rule::holds`], and for what a record cannot hold.
+    /// As in [`Rule::holds`], and for what neither a record nor JSON can hold.
     pub fn value(&self, facts: &Facts<'_, '_>) -> Result<Value<'static>, String> {
         let resolver = Resolver { rule: self, facts };
         let mut context = operators::CONTEXT.new_inner_scope();
         context.set_variable_resolver(&resolver);
         match CelValue::resolve_val(&self.program.expression, &context) {
             Ok(value) => facts::ours(&*value).map_err(str::to_owned),
-            Err(error) => Err(cause::text(self, facts, &error)),
+            // A field that is passed on as it is need not be one that CEL can hold.
+            Err(error) => match self
+                .field()
+                .and_then(|place| facts.field(place))
+                .and_then(facts::unheld)
+            {
+                Some(value) => Ok(value),
+                None => Err(cause::text(self, facts, &error)),
+            },
         }
+    }
+
+    /// Where the whole expression is one read.
+    fn field(&self) -> Option<Place> {
+        match &self.program.expression.expr {
+            Expr::Ident(name) => self.reads.get(facts::number(name.strip_prefix(READ)?)).copied(),
+            _ => None,
+        }
+    }
+
+    /// The path of the field where the expression is that and no more, as the file has it.
+    pub fn field_written(&self) -> Option<&str> {
+        self.field()?;
+        self.program.reads.first().map(|read| read.written.as_str())
     }
 
     /// As the file has it, in one line that is not too long.

@@ -184,6 +184,8 @@ pub(super) struct At {
     path: String,
     /// The same, where it is a path in the payload.
     pub segments: Option<Path>,
+    /// The same, where it is a path in the message's key.
+    pub key_segments: Option<Path>,
 }
 
 impl At {
@@ -604,27 +606,27 @@ impl Compiler {
     }
 
     fn value(&mut self, typed: &Typed, element: Option<EachId>, keeps: Keeps) -> Result<TypedRule, CompileError> {
+        let rule = match &typed.expr {
+            Expr::Constant(constant) => Rule::Constant(constant_value(constant)),
+            Expr::Source(source) => Rule::Place(self.place(source, element)?),
+            Expr::Template(parts) => {
+                Rule::Template(parts.iter().map(|p| self.part(p, element)).collect::<Result<_, _>>()?)
+            }
+            Expr::Cel(cel) => Rule::Cel(self.cel(cel, element)?),
+            Expr::Object(members) => Rule::Object(
+                members
+                    .iter()
+                    .map(|(name, value)| {
+                        let keeps = match keeps {
+                            Keeps::Record(_) => Keeps::Record(value.big_numbers),
+                            other => other,
+                        };
+                        Ok((name.clone(), self.value(value, element, keeps)?))
+                    })
+                    .collect::<Result<_, CompileError>>()?,
+            ),
+        };
         Ok(TypedRule {
-            rule: match &typed.expr {
-                Expr::Constant(constant) => Rule::Constant(constant_value(constant)),
-                Expr::Source(source) => Rule::Place(self.place(source, element)?),
-                Expr::Template(parts) => {
-                    Rule::Template(parts.iter().map(|p| self.part(p, element)).collect::<Result<_, _>>()?)
-                }
-                Expr::Cel(cel) => Rule::Cel(self.cel(cel, element)?),
-                Expr::Object(members) => Rule::Object(
-                    members
-                        .iter()
-                        .map(|(name, value)| {
-                            let keeps = match keeps {
-                                Keeps::Record(_) => Keeps::Record(value.big_numbers),
-                                other => other,
-                            };
-                            Ok((name.clone(), self.value(value, element, keeps)?))
-                        })
-                        .collect::<Result<_, CompileError>>()?,
-                ),
-            },
             cast: typed.cast,
             missing: match &typed.missing {
                 Missing::AsPlace => MissingRule::AsPlace,
@@ -637,12 +639,23 @@ impl Compiler {
             written: typed.written.clone(),
             at: match &typed.expr {
                 Expr::Source(source) => self.at(source),
+                Expr::Cel(_) => Box::new(At {
+                    each: None,
+                    path: match &rule {
+                        Rule::Cel(cel) => cel.field_written().unwrap_or("its value").to_owned(),
+                        _ => String::new(),
+                    },
+                    segments: None,
+                    key_segments: None,
+                }),
                 _ => Box::new(At {
                     each: None,
                     path: typed.written.clone(),
                     segments: None,
+                    key_segments: None,
                 }),
             },
+            rule,
         })
     }
 
@@ -660,11 +673,18 @@ impl Compiler {
             Source::Timestamp => (None, "@timestamp".to_owned()),
             Source::Header(name) => (None, format!("@header.{}", shown(name))),
         };
-        let segments = match source {
-            Source::Path(path) => Some(path.clone()),
-            _ => None,
+        let (segments, key_segments) = match source {
+            Source::Path(path) => (Some(path.clone()), None),
+            Source::Key => (None, Some(Path::new())),
+            Source::KeyPath(path) => (None, Some(path.clone())),
+            _ => (None, None),
         };
-        Box::new(At { each, path, segments })
+        Box::new(At {
+            each,
+            path,
+            segments,
+            key_segments,
+        })
     }
 
     fn part(&mut self, part: &Part, element: Option<EachId>) -> Result<PartRule, CompileError> {
@@ -726,7 +746,7 @@ fn constant_value(constant: &Constant) -> Value<'static> {
 }
 
 /// A path as the configuration writes it.
-pub(super) fn display_path(path: &[Segment]) -> String {
+pub(crate) fn display_path(path: &[Segment]) -> String {
     let mut text = String::new();
     for segment in path {
         match segment {

@@ -295,7 +295,7 @@ fn a_key_that_is_no_json_is_nothing_to_a_message_that_is_filtered() {
             (r#"{"a":0}"#, "filtered"),
             (
                 r#"{"a":1}"#,
-                "rejected key_not_json: the message key is read as JSON: the payload is not JSON: unexpected byte 0x6b, \
+                "rejected key_not_json: the message key is read as JSON: it is not JSON: unexpected byte 0x6b, \
                  at byte 0",
             ),
         ],

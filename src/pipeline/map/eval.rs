@@ -225,25 +225,23 @@ impl<'m> Context<'_, 'm> {
         element: Option<Element<'_, 'm>>,
     ) -> Result<Option<&'m Arc<Target>>, Rejection> {
         let NamedTargets {
-            namespace,
-            set,
+            namespace: namespace_rule,
+            set: set_rule,
             targets,
         } = match rule {
             TargetRule::Fixed(target) => return Ok(Some(target)),
             TargetRule::FromMessage(named) => &**named,
         };
-        let Some(namespace) = self.name(namespace, element)? else {
+        let Some(namespace) = self.name(namespace_rule, element)? else {
             return Ok(None);
         };
-        let Some(set) = self.name(set, element)? else {
+        let Some(set) = self.name(set_rule, element)? else {
             return Ok(None);
         };
         match targets.get(&*namespace).and_then(|sets| sets.get(&*set)) {
             Some(target) => Ok(Some(target)),
-            None => Err(Rejection::new(
-                Reason::NameNotAllowed,
-                "the namespace or set that the message names is not among namespaces_allowed and sets_allowed",
-            )),
+            None if targets.contains_key(&*namespace) => Err(not_allowed("set", set_rule)),
+            None => Err(not_allowed("namespace", namespace_rule)),
         }
     }
 
@@ -292,7 +290,8 @@ impl<'m> Context<'_, 'm> {
         match (self.typed(rule, element)?, &rule.missing) {
             (None | Some(Value::Null), MissingRule::Skip) => Ok(None),
             (Some(Value::Null), MissingRule::Default(value)) => Ok(Some(value.clone())),
-            (None | Some(Value::Null), _) => Err(self.missing(Reason::FieldMissing, rule, "missing or null")),
+            (None, _) => Err(self.missing(Reason::FieldMissing, rule, "missing or null", element)),
+            (Some(Value::Null), _) => Err(rejection(Reason::FieldMissing, rule, "missing or null")),
             (value, _) => Ok(value),
         }
     }
@@ -337,7 +336,7 @@ impl<'m> Context<'_, 'm> {
         let op = match &rule.what {
             OperationKindRule::Once(rule) => match self.typed(rule, element)? {
                 None if matches!(rule.missing, MissingRule::Reject) => {
-                    return Err(self.missing(Reason::FieldMissing, rule, "missing"));
+                    return Err(self.missing(Reason::FieldMissing, rule, "missing", element));
                 }
                 None | Some(Value::Null) => None,
                 Some(value) => Some(Op::Once { bin, value }),
@@ -381,7 +380,7 @@ impl<'m> Context<'_, 'm> {
                 if let Some(value) = self.typed(rule, element)? {
                     put(ops, Cow::Borrowed(name), value);
                 } else if matches!(rule.missing, MissingRule::Reject) {
-                    return Err(self.missing(Reason::FieldMissing, rule, "missing"));
+                    return Err(self.missing(Reason::FieldMissing, rule, "missing", element));
                 }
             }
             BinRule::All {
@@ -413,7 +412,8 @@ impl<'m> Context<'_, 'm> {
                     }
                 };
                 let has_unheld = self.has_unheld();
-                for (field, mut value) in members {
+                let mut members = members.into_iter();
+                while let Some((field, mut value)) = members.next() {
                     if except.iter().any(|e| *e == field) {
                         continue;
                     }
@@ -440,12 +440,29 @@ impl<'m> Context<'_, 'm> {
                         match keep::hold(&mut value, *keeps) {
                             Ok(true) => {}
                             Ok(false) => continue,
-                            Err(NotHeld { what, below }) => {
+                            Err(refused) => {
+                                // Of two fields that want one bin no word for numbers would do.
+                                let other = rename.iter().find(|(_, to)| *to == field);
+                                let is_wanted = |from: &str| {
+                                    members.as_slice().iter().any(|(other, _)| other == from)
+                                        || ops.iter().any(|op| op.bin() == field)
+                                };
+                                if renamed.is_none()
+                                    && let Some((from, _)) = other.filter(|(from, _)| is_wanted(from))
+                                {
+                                    return Err(one_bin(written, *line, from, &field));
+                                }
+                                let NotHeld { what, below, .. } = &refused;
+                                let what = *what;
                                 let step = keep::shown(&field);
                                 let path = at.shown(number, &format!(".{step}{below}"));
                                 let cure = match what {
                                     Unheld::HalfPair => HALF_PAIR_CURE.to_owned(),
-                                    _ => format!("{}, or except = [\"{}\"]", big_cure(*keeps), step.trim_matches('"')),
+                                    _ => format!(
+                                        "{}, or except = [\"{}\"]",
+                                        big_cure(*keeps, &refused),
+                                        step.trim_matches('"')
+                                    ),
                                 };
                                 let detail =
                                     format!("bins = \"{written}\" (line {line}): {path} is {what}; cure: {cure}");
@@ -453,7 +470,13 @@ impl<'m> Context<'_, 'm> {
                             }
                         }
                     }
-                    put(ops, renamed.map_or(field, Cow::Borrowed), value);
+                    let taken = put(ops, renamed.map_or(field, Cow::Borrowed), value);
+                    // A name stands once in an object, and a bin once in `rename`: one of the two is renamed.
+                    if let Some(bin) = taken.and_then(|at| ops.get(at)).map(Op::bin)
+                        && let Some((from, _)) = rename.iter().find(|(_, to)| to == bin)
+                    {
+                        return Err(one_bin(written, *line, from, bin));
+                    }
                 }
             }
         }
@@ -466,7 +489,7 @@ impl<'m> Context<'_, 'm> {
             (Some(Value::Null) | None, MissingRule::Skip) => return Ok(None),
             (Some(Value::Null), MissingRule::Default(value)) => value.clone(),
             (Some(Value::Null), _) => return Err(rejection(Reason::KeyNull, rule, "null, and so no key")),
-            (None, _) => return Err(self.missing(Reason::KeyMissing, rule, "missing, and so no key")),
+            (None, _) => return Err(self.missing(Reason::KeyMissing, rule, "missing, and so no key", element)),
             (Some(value), _) => value,
         };
         let type_name = value.type_name();
@@ -513,7 +536,7 @@ impl<'m> Context<'_, 'm> {
             (Some(Value::Null) | None, MissingRule::Skip) => return Ok(None),
             (Some(Value::Null), MissingRule::Default(value)) => value.clone(),
             (Some(Value::Null) | None, _) => {
-                return Err(self.missing(Reason::FieldMissing, rule, "missing or null, and so no ttl"));
+                return Err(self.missing(Reason::FieldMissing, rule, "missing or null, and so no ttl", element));
             }
             (Some(value), _) => value,
         };
@@ -549,7 +572,7 @@ impl<'m> Context<'_, 'm> {
                     match self.typed(member, element)? {
                         Some(value) => object.push((Cow::Borrowed(name.as_str()), value)),
                         None if matches!(member.missing, MissingRule::Reject) => {
-                            return Err(self.missing(Reason::FieldMissing, member, "missing"));
+                            return Err(self.missing(Reason::FieldMissing, member, "missing", element));
                         }
                         None => {}
                     }
@@ -569,8 +592,10 @@ impl<'m> Context<'_, 'm> {
             (value, _) => value,
         };
         let value = match value {
-            // An embedded text is decoded by itself.
-            Some(value) if self.has_unheld() || rule.cast == Some(As::Json) => Self::held(value, rule, element)?,
+            // An embedded text is decoded by itself, and what is computed may be larger than what it is computed of.
+            Some(value) if self.has_unheld() || rule.cast == Some(As::Json) || matches!(rule.rule, Rule::Cel(_)) => {
+                Self::held(value, rule, element)?
+            }
             value => value,
         };
         match (value, &rule.missing) {
@@ -585,40 +610,70 @@ impl<'m> Context<'_, 'm> {
     }
 
     /// What of a value can be kept.
-    #[cold]
     fn held(
         mut value: Value<'m>,
         rule: &TypedRule,
         element: Option<Element<'_, 'm>>,
     ) -> Result<Option<Value<'m>>, Rejection> {
-        let NotHeld { what, below } = match keep::hold(&mut value, rule.keeps) {
-            Ok(is_held) => return Ok(is_held.then_some(value)),
-            Err(refused) => refused,
-        };
-        let path = rule.at.shown(element.map(|element| element.number), &below);
+        match keep::hold(&mut value, rule.keeps) {
+            Ok(is_held) => Ok(is_held.then_some(value)),
+            Err(refused) => Err(Self::not_held(&refused, rule, element)),
+        }
+    }
+
+    #[cold]
+    fn not_held(refused: &NotHeld, rule: &TypedRule, element: Option<Element<'_, 'm>>) -> Rejection {
+        let NotHeld { what, below, .. } = refused;
+        let what = *what;
+        let path = rule.at.shown(element.map(|element| element.number), below);
         let (written, line) = (&rule.written, rule.line);
         let place = if *written == path {
             format!("{path} (line {line})")
         } else {
             format!("{written} (line {line}): {path}")
         };
+        let can_be_string = below.is_empty() && rule.cast.is_none() && rule.keeps == Keeps::Record(BigNumbers::Reject);
+        // `big_numbers` does not stand beside `expr`.
+        let is_computed = matches!(rule.rule, Rule::Cel(_));
         let cure = match what {
-            Unheld::HalfPair => HALF_PAIR_CURE.to_owned(),
-            _ if below.is_empty() && rule.cast.is_none() && rule.keeps == Keeps::Record(BigNumbers::Reject) => {
-                format!("{}, or as = \"string\"", big_cure(rule.keeps))
-            }
-            _ => big_cure(rule.keeps).to_owned(),
+            Unheld::HalfPair => HALF_PAIR_CURE,
+            _ if is_computed && can_be_string => "as = \"string\"",
+            _ if is_computed => "compute it of what it needs, or write path and big_numbers",
+            _ => big_cure(rule.keeps, refused),
         };
-        let detail = format!("{place} is {what}; cure: {cure}");
-        Err(Rejection::new(keep::reason(what), detail))
+        let or = if can_be_string && !is_computed && what != Unheld::HalfPair {
+            ", or as = \"string\""
+        } else {
+            ""
+        };
+        let detail = format!("{place} is {what}; cure: {cure}{or}");
+        Rejection::new(keep::reason(what), detail)
     }
 
     /// Of a value that should be there.
     #[cold]
-    pub(super) fn missing(&self, reason: Reason, rule: &TypedRule, why: &str) -> Rejection {
+    pub(super) fn missing(
+        &self,
+        reason: Reason,
+        rule: &TypedRule,
+        why: &str,
+        element: Option<Element<'_, 'm>>,
+    ) -> Rejection {
+        if rule.keeps == Keeps::Record(BigNumbers::Skip)
+            && let Rule::Place(place) = rule.rule
+            && matches!(self.place(place, element), Some(value) if value != Value::Null)
+        {
+            let why = "left out by big_numbers = \"skip\"; cure: missing = \"skip\", or another word for big_numbers";
+            return rejection(reason, rule, why);
+        }
         let mut rejection = rejection(reason, rule, why);
         if let (Some(path), Some(_)) = (&rule.at.segments, self.message.payload) {
             rejection.detail.push_str(&explain::why_missing(self.text, path));
+        }
+        if let Some(path) = &rule.at.key_segments {
+            rejection
+                .detail
+                .push_str(&explain::why_missing_in_key(self.message.key, path));
         }
         rejection
     }
@@ -698,20 +753,36 @@ impl<'m> Context<'_, 'm> {
     }
 }
 
-/// One value a bin: a later rule for the same name replaces an earlier one.
-fn put<'m>(ops: &mut Vec<Op<'m>>, bin: Cow<'m, str>, value: Value<'m>) {
-    match ops.iter_mut().find(|op| op.bin() == bin) {
+/// One value a bin: a later rule for the same name replaces an earlier one, whose place is told.
+fn put<'m>(ops: &mut Vec<Op<'m>>, bin: Cow<'m, str>, value: Value<'m>) -> Option<usize> {
+    let taken = ops.iter().position(|op| op.bin() == bin);
+    match taken.and_then(|at| ops.get_mut(at)) {
         Some(op) => *op = Op::Put { bin, value },
         None => ops.push(Op::Put { bin, value }),
     }
+    taken
+}
+
+/// A field that is renamed has the name of another.
+#[cold]
+fn one_bin(written: &str, line: usize, from: &str, bin: &str) -> Rejection {
+    let (from, bin) = (keep::shown(from), keep::shown(bin));
+    let detail = format!(
+        "bins = \"{written}\" (line {line}): the fields {from} (renamed) and {bin} want one bin, {bin}; cure: except = [\"{}\"], or another \
+         name in rename",
+        bin.trim_matches('"')
+    );
+    Rejection::new(Reason::BinName, detail)
 }
 
 const HALF_PAIR_CURE: &str = "leave the field out, or have the producer write whole characters";
 
-fn big_cure(keeps: Keeps) -> &'static str {
-    match keeps {
-        Keeps::Record(BigNumbers::Float) => "big_numbers = \"string\" or \"skip\"",
-        _ => "big_numbers = \"string\", \"float\" or \"skip\"",
+/// The words that help.
+fn big_cure(keeps: Keeps, refused: &NotHeld) -> &'static str {
+    if refused.has_float && keeps != Keeps::Record(BigNumbers::Float) {
+        "big_numbers = \"string\", \"float\" or \"skip\""
+    } else {
+        "big_numbers = \"string\" or \"skip\""
     }
 }
 
@@ -744,6 +815,17 @@ fn text_or_bytes(bytes: &[u8]) -> Value<'_> {
         Ok(text) => Value::Str(Cow::Borrowed(text)),
         Err(_) => Value::Bytes(Cow::Borrowed(bytes)),
     }
+}
+
+/// Of a name that the message gives.
+#[cold]
+fn not_allowed(word: &str, rule: &NameRule) -> Rejection {
+    let place = match rule {
+        NameRule::FromMessage(rule) => format!("{word} = \"{}\" (line {})", rule.written, rule.line),
+        NameRule::Fixed(name) => format!("{word} = \"{name}\""),
+    };
+    let detail = format!("{place}: the {word} that the message names is not among {word}s_allowed; cure: add it there");
+    Rejection::new(Reason::NameNotAllowed, detail)
 }
 
 fn is_over(rule: &TtlRule) -> Rejection {

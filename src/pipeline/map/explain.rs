@@ -14,7 +14,13 @@ use crate::pipeline::value::Value;
 const REGISTRY_PREFIX_BYTES: usize = 5;
 
 const PLAIN_JSON: &str = "have the producer send plain JSON";
+const KEY_JSON: &str = "have the producer write the key as plain JSON";
 const UTF_8: &str = "JSON in Kafka is UTF-8: have the producer send it so";
+const TEXT_ALONE: &str = "have the producer send the text alone";
+const CUT: Guess = (
+    "JSON that is cut off",
+    "see what cuts long messages, at the producer or on the way",
+);
 const NOT_COMPRESSED: &str =
     "have the producer send the JSON itself; what its compression.type does is undone before it is read";
 const REGISTRY_JSON: &str =
@@ -82,8 +88,19 @@ pub(super) fn undecodable_key(error: DecodeError, key: &[u8]) -> Rejection {
              the key as plain JSON"
                 .to_owned()
         }
-        _ => looks_like(guess(key).or_else(|| slip(key, error))),
+        // As many bytes as Kafka's LongSerializer and IntegerSerializer write.
+        [0, 0, 0, 0, _, _, _, _] => looks_like(Some((
+            "a number of 8 bytes, or Avro or Protobuf behind the 5 bytes of a schema registry",
+            KEY_JSON,
+        ))),
+        [0, _, _, _] => looks_like(Some(("a number of 4 bytes", KEY_JSON))),
+        // Other words of the configuration than those for payloads do not help.
+        _ => looks_like(guess(key).or_else(|| slip(key, error)).map(|(what, cure)| match cure {
+            cure if cure.contains("kafka.format") => (what, KEY_JSON),
+            cure => (what, cure),
+        })),
     };
+    let error = error.to_string().replace("the payload is", "it is");
     let detail = format!("the message key is read as JSON: {error}{looks}");
     Rejection::new(Reason::KeyNotJson, detail)
 }
@@ -130,6 +147,12 @@ fn guess(payload: &[u8]) -> Option<Guess> {
     }
     let ascii = |byte: u8| (b'\t'..0x7f).contains(&byte);
     match payload {
+        [0, text @ ..] if is_object_or_array(text) => Some(("JSON behind a zero byte", TEXT_ALONE)),
+        [a, b, c, d, text @ ..]
+            if usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])) == Ok(text.len()) && is_object_or_array(text) =>
+        {
+            Some(("JSON behind its length in 4 bytes", TEXT_ALONE))
+        }
         [a, 0, 0, 0, b, 0, 0, 0, ..] | [0, 0, 0, a, 0, 0, 0, b, ..] if ascii(*a) && ascii(*b) => {
             Some(("UTF-32", UTF_8))
         }
@@ -206,15 +229,14 @@ fn slip(text: &[u8], error: DecodeError) -> Option<Guess> {
     let at = text.get(error.at..).unwrap_or_default();
     let before = text.get(..error.at).unwrap_or_default();
     match error.kind {
+        DecodeErrorKind::NotUtf8 if begins_as_json(text) && ends_inside_a_character(text) => Some(CUT),
         DecodeErrorKind::NotUtf8 if begins_as_json(text) => Some((
             "JSON in another encoding, such as ISO-8859-1",
             "have the producer write UTF-8",
         )),
         DecodeErrorKind::TrailingBytes => match at {
-            [0, ..] => Some((
-                "a text with a zero byte behind it",
-                "have the producer send the text alone",
-            )),
+            [0, ..] => Some(("a text with a zero byte behind it", TEXT_ALONE)),
+            [b'/', b'/' | b'*', ..] => Some(COMMENT),
             [b'{' | b'[' | b'"', ..] => Some((
                 "several JSON values in one message",
                 "have the producer send a message for each",
@@ -225,11 +247,52 @@ fn slip(text: &[u8], error: DecodeError) -> Option<Guess> {
             "an object in single quotes, as Python prints it",
             "have the producer write JSON, e.g. with json.dumps",
         )),
+        DecodeErrorKind::NotJson(Syntax::UnexpectedByte(b'}' | b']')) if before.trim_ascii_end().ends_with(b",") => {
+            Some((
+                "JSON with a comma behind the last element",
+                "have the producer leave that comma out",
+            ))
+        }
+        DecodeErrorKind::NotJson(Syntax::UnexpectedByte(b'/')) if at.starts_with(b"//") || at.starts_with(b"/*") => {
+            Some(COMMENT)
+        }
+        DecodeErrorKind::NotJson(Syntax::UnexpectedByte(0xef)) if before == BYTE_ORDER_MARK => Some((
+            "a text with two byte order marks in front",
+            "have the producer write none",
+        )),
+        DecodeErrorKind::NotJson(Syntax::UnexpectedEnd) => match without_mark_and_space(text) {
+            [] if text.starts_with(BYTE_ORDER_MARK) => Some((
+                "a byte order mark with nothing behind it",
+                "have the producer send JSON, or no payload for a tombstone",
+            )),
+            [] => Some((
+                "white space alone",
+                "have the producer send JSON, or no payload for a tombstone",
+            )),
+            [b'{' | b'[', ..] => Some(CUT),
+            _ => None,
+        },
         DecodeErrorKind::NotJson(_) => {
+            let name = at
+                .iter()
+                .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$'));
+            let behind = at.get(name.count()..).unwrap_or_default();
+            let is_name = before.trim_ascii_end().ends_with(b"{") || before.trim_ascii_end().ends_with(b",");
+            let is_name = is_name && behind.len() < at.len();
             let begins = |words: &[&str]| words.iter().any(|word| at.starts_with(word.as_bytes()));
             // Of a word that begins as JSON's own the place is inside it.
             let inside = at.starts_with(b"an") && before.ends_with(b"n");
-            if begins(&["NaN", "nan", "Infinity", "inf"]) || inside {
+            if is_name && behind.trim_ascii_start().starts_with(b":") {
+                Some((
+                    "an object whose names have no quotes, as JavaScript writes it",
+                    "have the producer write JSON, e.g. with JSON.stringify",
+                ))
+            } else if is_name && behind.starts_with(b"=") || (before.is_empty() && begins(&["Struct{"])) {
+                Some((
+                    "an object as Java prints it",
+                    "have the producer write JSON, in Kafka Connect with the JsonConverter",
+                ))
+            } else if begins(&["NaN", "nan", "Infinity", "inf"]) || inside {
                 Some((
                     "NaN or Infinity, which JSON has not",
                     "have the producer write null (in Python: allow_nan=False)",
@@ -247,6 +310,20 @@ fn slip(text: &[u8], error: DecodeError) -> Option<Guess> {
         }
         _ => None,
     }
+}
+
+const COMMENT: Guess = (
+    "JSON with a comment, which JSON has not",
+    "have the producer leave comments out",
+);
+
+fn ends_inside_a_character(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_err_and(|error| error.error_len().is_none())
+}
+
+/// The whole of it.
+fn is_object_or_array(text: &[u8]) -> bool {
+    matches!(text, [b'{' | b'[', ..]) && decode::decode(&PathTreeBuilder::new().build(), text).is_ok()
 }
 
 fn without_mark_and_space(text: &[u8]) -> &[u8] {
@@ -297,6 +374,20 @@ fn holds_json(text: &[u8], path: &[Segment]) -> bool {
 /// Why nothing is found at `path`, if it is for something in front of its last step: `: after is null, not an object`.
 #[cold]
 pub(super) fn why_missing(text: &[u8], path: &Path) -> String {
+    missing_in(text, path, "the payload", "")
+}
+
+/// The same of the message's key.
+#[cold]
+pub(super) fn why_missing_in_key(key: Option<&[u8]>, path: &Path) -> String {
+    match key {
+        None => ": the message has no key".to_owned(),
+        Some(key) => missing_in(key, path, "the message's key", "@key."),
+    }
+}
+
+/// `whole`: what `text` is; `prefix`: how its paths begin in the file.
+fn missing_in(text: &[u8], path: &Path, whole: &str, prefix: &str) -> String {
     for (before, step) in path.iter().enumerate() {
         let parent = path.get(..before).unwrap_or_default();
         let wanted = match step {
@@ -313,7 +404,7 @@ pub(super) fn why_missing(text: &[u8], path: &Path) -> String {
         let found = match fields.each(each) {
             Elements::Items(_) => "an array",
             Elements::Null => "null",
-            Elements::Missing => return format!(": there is no {}", display_path(parent)),
+            Elements::Missing => return format!(": there is no {prefix}{}", display_path(parent)),
             Elements::NotAnArray("object") => "an object",
             Elements::NotAnArray("string") if holds_json(text, parent) => TWICE,
             Elements::NotAnArray("string") => "a string",
@@ -322,8 +413,8 @@ pub(super) fn why_missing(text: &[u8], path: &Path) -> String {
         };
         if !found.ends_with(wanted) {
             let parent = match parent {
-                [] => "the payload".to_owned(),
-                parent => display_path(parent),
+                [] => whole.to_owned(),
+                parent => format!("{prefix}{}", display_path(parent)),
             };
             return format!(": {parent} is {found}, not an {wanted}");
         }

@@ -1,6 +1,6 @@
 //! What a rejection says beside its reason: what the payload looks like, what stands where a field should be, and the cure.
 
-use super::kept_tests::outcome;
+use super::kept_tests::{outcome, outcome_of};
 
 const WRITE: &str = "[[route.write]]\nset = \"s\"\nkey = \"user.id\"\nbins = \"*\"\n";
 
@@ -143,6 +143,86 @@ fn a_payload_that_is_no_json_says_what_it_looks_like_and_what_would_do() {
             "a text with a zero byte behind it",
             "have the producer send the text alone",
         ),
+        (
+            concat(&[b"\0", JSON]),
+            "JSON behind a zero byte",
+            "have the producer send the text alone",
+        ),
+        (
+            concat(&[&[0, 0, 0, 26], JSON]),
+            "JSON behind its length in 4 bytes",
+            "have the producer send the text alone",
+        ),
+        (
+            b"{\"id\":\"a\", }".to_vec(),
+            "JSON with a comma behind the last element",
+            "have the producer leave that comma out",
+        ),
+        (
+            b"{\"id\":[1,\n]}".to_vec(),
+            "JSON with a comma behind the last element",
+            "have the producer leave that comma out",
+        ),
+        (
+            b"{\"id\":1, // one\n\"n\":2}".to_vec(),
+            "JSON with a comment, which JSON has not",
+            "have the producer leave comments out",
+        ),
+        (
+            concat(&[b"/* a */", JSON]),
+            "JSON with a comment, which JSON has not",
+            "have the producer leave comments out",
+        ),
+        (
+            concat(&[JSON, b" // a"]),
+            "JSON with a comment, which JSON has not",
+            "have the producer leave comments out",
+        ),
+        (
+            b"[{\"id\":\"a\"},".to_vec(),
+            "JSON that is cut off",
+            "see what cuts long messages, at the producer or on the way",
+        ),
+        (
+            b"{\"id\":\"M\xc3".to_vec(),
+            "JSON that is cut off",
+            "see what cuts long messages, at the producer or on the way",
+        ),
+        (
+            b"{id:\"a\"}".to_vec(),
+            "an object whose names have no quotes, as JavaScript writes it",
+            "have the producer write JSON, e.g. with JSON.stringify",
+        ),
+        (
+            b"{\"a\":1, nan_count : 2}".to_vec(),
+            "an object whose names have no quotes, as JavaScript writes it",
+            "have the producer write JSON, e.g. with JSON.stringify",
+        ),
+        (
+            b"{id=a, n=1}".to_vec(),
+            "an object as Java prints it",
+            "have the producer write JSON, in Kafka Connect with the JsonConverter",
+        ),
+        (
+            b"Struct{id=a}".to_vec(),
+            "an object as Java prints it",
+            "have the producer write JSON, in Kafka Connect with the JsonConverter",
+        ),
+        (
+            concat(&[b"\xef\xbb\xbf\xef\xbb\xbf", JSON]),
+            "a text with two byte order marks in front",
+            "have the producer write none",
+        ),
+        (
+            b"\xef\xbb\xbf".to_vec(),
+            "a byte order mark with nothing behind it",
+            "have the producer send JSON, or no payload for a tombstone",
+        ),
+        (
+            b" \n".to_vec(),
+            "white space alone",
+            "have the producer send JSON, or no payload for a tombstone",
+        ),
     ] {
         check("", &payload, &format!("; it looks like {what}: {cure}"));
     }
@@ -166,7 +246,7 @@ fn a_payload_that_is_no_json_says_what_it_looks_like_and_what_would_do() {
         ),
         (
             b"{\"id\":\"a\"",
-            "not_json: the payload is not JSON: unexpected end, at byte 9",
+            "not_json: the payload is not JSON: unexpected end, at byte 9; it looks like JSON that is cut off: see what cuts long messages, at the producer or on the way",
         ),
         (b"nul", "not_json: the payload is not JSON: unexpected end, at byte 3"),
     ] {
@@ -346,5 +426,81 @@ fn a_name_that_is_too_long_for_a_bin_is_told_with_its_field_the_line_and_the_cur
     assert_eq!(
         outcome("", route, payload.as_bytes()),
         format!("bin_name: bins = \"*\" (line 13): the field after.{field} {cure}")
+    );
+}
+
+#[test]
+fn a_key_that_is_no_object_or_no_json_says_what_it_is() {
+    let route = "[[route.write]]\nset = \"s\"\nkey = \"@key.id\"\nbins = { b = 1 }\n";
+    let no = "key_missing: @key.id (line 11) is missing, and so no key";
+    let cases: [(Option<&[u8]>, String); 6] = [
+        (None, format!("{no}: the message has no key")),
+        (
+            Some(b"\"k\""),
+            format!("{no}: the message's key is a string, not an object"),
+        ),
+        (
+            Some(b"[1]"),
+            format!("{no}: the message's key is an array, not an object"),
+        ),
+        (Some(b"{}"), no.to_owned()),
+        (
+            Some(b""),
+            "key_not_json: the message key is read as JSON: it is empty, at byte 0".to_owned(),
+        ),
+        (
+            Some(b"k1"),
+            "key_not_json: the message key is read as JSON: it is not JSON: unexpected byte 0x6b, at byte 0".to_owned(),
+        ),
+    ];
+    for (key, expected) in cases {
+        assert_eq!(outcome_of("", route, key, JSON), expected, "{key:?}");
+    }
+    for (key, looks) in [
+        (
+            &b"\0\0\0\0\x05\x02a\x02\x04"[..],
+            "Avro or Protobuf behind the 5 bytes of a schema registry",
+        ),
+        (
+            b"\0\0\0\0\0\0\0\x05",
+            "a number of 8 bytes, or Avro or Protobuf behind the 5 bytes of a schema registry",
+        ),
+        (b"\0\0\0\x05", "a number of 4 bytes"),
+        (
+            b"\0\0\0\0\0\0\0\0\x05{\"id\":1}",
+            "JSON behind a zero byte and an 8-byte schema id (Apicurio)",
+        ),
+    ] {
+        let told = outcome_of("", route, Some(key), JSON);
+        let expected = format!("; it looks like {looks}: have the producer write the key as plain JSON");
+        assert!(told.ends_with(&expected), "{told}\n{expected}");
+        assert!(!told.contains("payload"), "{told}");
+    }
+    let deep = route.replace("@key.id", "@key.user.id");
+    assert_eq!(
+        outcome_of("", &deep, Some(br#"{"user":5}"#.as_slice()), JSON),
+        "key_missing: @key.user.id (line 11) is missing, and so no key: @key.user is a number, not an object"
+    );
+    let whole = route.replace("@key.id", "@key");
+    assert_eq!(
+        outcome_of("", &whole, None, JSON),
+        "key_missing: @key (line 11) is missing, and so no key: the message has no key"
+    );
+}
+
+#[test]
+fn a_name_that_is_not_allowed_is_told_as_set_or_namespace_with_its_line() {
+    let route = |names: &str| format!("[[route.write]]\n{names}\nkey = \"user.id\"\nbins = {{ b = 1 }}\n");
+    assert_eq!(
+        outcome("", &route("set = \"s_{n}\"\nsets_allowed = [\"s_2\"]"), JSON),
+        "name_not_allowed: set = \"s_{n}\" (line 10): the set that the message names is not among sets_allowed; cure: add it there"
+    );
+    assert_eq!(
+        outcome(
+            "",
+            &route("namespace = \"n_{n}\"\nnamespaces_allowed = [\"n_2\"]\nset = \"s\""),
+            JSON
+        ),
+        "name_not_allowed: namespace = \"n_{n}\" (line 10): the namespace that the message names is not among namespaces_allowed; cure: add it there"
     );
 }

@@ -30,6 +30,8 @@ pub(super) struct NotHeld {
     pub what: Unheld,
     /// `.items[3].id`; empty: the value itself.
     pub below: String,
+    /// There is a float near it.
+    pub has_float: bool,
 }
 
 /// Names of a message can be as long as the message.
@@ -48,6 +50,7 @@ pub(super) fn hold(value: &mut Value<'_>, keeps: Keeps) -> Result<bool, NotHeld>
             let refused = || NotHeld {
                 what,
                 below: String::new(),
+                has_float: text.parse::<f64>().is_ok_and(f64::is_finite),
             };
             match (keeps, what) {
                 (_, Unheld::HalfPair) | (Keeps::Record(BigNumbers::Reject), _) => return Err(refused()),
@@ -218,7 +221,7 @@ mod tests {
             (Unheld::HalfPair, "\\ud800", record(BigNumbers::Skip), Unheld::HalfPair),
             (Unheld::HalfPair, "\\ud800", Keeps::Json, Unheld::HalfPair),
         ] {
-            let NotHeld { what, below } = refused(what, text, keeps);
+            let NotHeld { what, below, .. } = refused(what, text, keeps);
             assert_eq!((what, below.as_str()), (expected, ".a[1]"), "{text} {keeps:?}");
         }
         // An integer that is beyond a float, too.

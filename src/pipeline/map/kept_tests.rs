@@ -8,6 +8,12 @@ const NOW_MS: i64 = 1_800_000_000_000;
 
 /// A message, with a key that is JSON, through writes and publishes: its rows and publications, or the whole rejection.
 pub(super) fn outcome(kafka: &str, route: &str, payload: &[u8]) -> String {
+    let key = br#"{"id": "k1", "big": 18446744073709551615}"#;
+    outcome_of(kafka, route, Some(key), payload)
+}
+
+/// The same with another key.
+pub(super) fn outcome_of(kafka: &str, route: &str, key: Option<&[u8]>, payload: &[u8]) -> String {
     let text = format!(
         "[kafka]\nbrokers = \"b:9092\"\ntopics = [\"t\"]\n{kafka}\n\
          [aerospike]\nhosts = \"h:3000\"\nnamespace = \"test\"\n\
@@ -20,7 +26,7 @@ pub(super) fn outcome(kafka: &str, route: &str, payload: &[u8]) -> String {
         partition: 3,
         offset: 77,
         timestamp_ms: Some(1_700_000_000_123),
-        key: Some(br#"{"id": "k1", "big": 18446744073709551615}"#),
+        key,
         payload: Some(payload),
         headers: vec![("json", Some(br#"{"a": [1e999]}"#))],
     };
@@ -152,6 +158,8 @@ fn a_whole_object_that_one_rule_keeps_does_not_mind_what_another_takes_out_of_it
 fn what_is_kept_is_refused_with_the_path_of_the_field_and_a_cure() {
     let payload = r#"{"id":"b","trace":18446744073709551615,"after":{"items":[0,1,2,{"id":1e999,"odd name":{"x":9223372036854775808}}]}}"#;
     let words = r#"big_numbers = "string", "float" or "skip""#;
+    // What is beyond a float is not helped by one.
+    let few = r#"big_numbers = "string" or "skip""#;
     for (rules, expected) in [
         (
             r#"bins = "*""#,
@@ -159,11 +167,11 @@ fn what_is_kept_is_refused_with_the_path_of_the_field_and_a_cure() {
         ),
         (
             r#"bins = "after.*""#,
-            format!(r#"float_range: bins = "after.*" (line 12): after.items[3].id is a number outside of a 64-bit float; cure: {words}, or except = ["items"]"#),
+            format!(r#"float_range: bins = "after.*" (line 12): after.items[3].id is a number outside of a 64-bit float; cure: {few}, or except = ["items"]"#),
         ),
         (
             r#"bins = { all = "after" }"#,
-            format!(r#"float_range: after (line 12): after.items[3].id is a number outside of a 64-bit float; cure: {words}"#),
+            format!(r#"float_range: after (line 12): after.items[3].id is a number outside of a 64-bit float; cure: {few}"#),
         ),
         (
             r#"bins = ["trace"]"#,
@@ -179,7 +187,7 @@ fn what_is_kept_is_refused_with_the_path_of_the_field_and_a_cure() {
         ),
         (
             "each = \"after.items\"\nwhen = \"index == 3\"\nbins = { one = \"@item\" }",
-            format!(r#"float_range: @item (line 14): after.items[3].id is a number outside of a 64-bit float; cure: {words}"#),
+            format!(r#"float_range: @item (line 14): after.items[3].id is a number outside of a 64-bit float; cure: {few}"#),
         ),
         (
             "each = \"after.items\"\nwhen = \"index == 3\"\nbins = { path = \"@item.*\", except = [\"id\"] }",
@@ -187,7 +195,7 @@ fn what_is_kept_is_refused_with_the_path_of_the_field_and_a_cure() {
         ),
         (
             r#"bins = { a = { path = "@header.json", as = "json" } }"#,
-            format!(r#"float_range: {{ path = "@header.json", as = "json" }} (line 12): @header.json.a[0] is a number outside of a 64-bit float; cure: {words}"#),
+            format!(r#"float_range: {{ path = "@header.json", as = "json" }} (line 12): @header.json.a[0] is a number outside of a 64-bit float; cure: {few}"#),
         ),
         (
             r#"bins = { a = "@key.big" }"#,
@@ -274,7 +282,27 @@ fn what_becomes_of_a_big_number_that_is_kept_can_be_chosen() {
     check(
         "bins = { x = { path = \"a\", big_numbers = \"skip\", missing = \"reject\" } }",
         payload,
-        "field_missing: { path = \"a\", big_numbers = \"skip\", missing = \"reject\" } (line 12) is missing",
+        "field_missing: { path = \"a\", big_numbers = \"skip\", missing = \"reject\" } (line 12) is left out by big_numbers = \"skip\"; cure: missing = \"skip\", or another word for big_numbers",
+    );
+    // An operation cannot do without its value.
+    let append = |value: &str| format!("list_append = {{ l = {value} }}");
+    check(
+        &append(r#"{ path = "a", big_numbers = "skip" }"#),
+        payload,
+        r#"field_missing: { path = "a", big_numbers = "skip" } (line 12) is left out by big_numbers = "skip"; cure: missing = "skip", or another word for big_numbers"#,
+    );
+    check(
+        &append(r#"{ path = "z", big_numbers = "skip" }"#),
+        payload,
+        r#"field_missing: { path = "z", big_numbers = "skip" } (line 12) is missing or null"#,
+    );
+    check(
+        &format!(
+            "{}\nbins = {{ e = \"b.e\" }}",
+            append(r#"{ path = "a", big_numbers = "skip", missing = "skip" }"#)
+        ),
+        payload,
+        "s/\"b\" e=5",
     );
 }
 
@@ -294,10 +322,131 @@ fn what_is_published_as_json_keeps_every_number_as_it_stands() {
     ] {
         assert_eq!(outcome("", &format!("{publish}{rules}"), payload.as_bytes()), expected);
     }
+    // Also what is computed, as long as CEL can hold it.
+    for (rules, expected) in [
+        ("payload = { expr = \"a\" }", "18446744073709551615"),
+        ("payload = { expr = \"b[0]\" }", "1e999"),
+        ("payload = { expr = \"[a, b]\" }", "[18446744073709551615,[1e999]]"),
+        (
+            "payload = { object = { x = { expr = \"{'y': a}\" } } }",
+            r#"{"x":{"y":18446744073709551615}}"#,
+        ),
+    ] {
+        let expected = format!(r#"{{"id": "k1", "big": 18446744073709551615}} {expected}"#);
+        assert_eq!(outcome("", &format!("{publish}{rules}"), payload.as_bytes()), expected);
+    }
+    assert_eq!(
+        outcome(
+            "",
+            &format!("{publish}key = {{ expr = \"b[0]\" }}\npayload = \"id\""),
+            payload.as_bytes()
+        ),
+        "1e999 \"b\""
+    );
     let half = r#"{"a":["\ud800"]}"#;
     let told = outcome("", &format!("{publish}payload = \"a\""), half.as_bytes());
     assert!(
         told.starts_with("not_json: a (line 11): a[0] is a string with half of a surrogate pair"),
         "{told}"
+    );
+}
+
+#[test]
+fn a_computed_value_is_judged_where_it_is_kept_as_a_field_is() {
+    for number in [
+        "18446744073709551615",
+        "18446744073709551616",
+        "-9223372036854775809",
+        "1e999",
+    ] {
+        let payload = format!(r#"{{"id":"b","v":{number},"l":[1,{number}],"o":{{"n":{number}}}}}"#);
+        for (rules, expected) in [
+            (r#"bins = { b = { expr = "v", as = "string" } }"#, "b={}"),
+            (r#"bins = { b = { expr = "msg.v", as = "string" } }"#, "b={}"),
+            (r#"bins = { b = { expr = "l[1]", as = "string" } }"#, "b={}"),
+            (r#"append = { b = { expr = "o.n", as = "string" } }"#, "b..={}"),
+            (r#"bins = { n = { expr = "size(l)" } }"#, "n=2"),
+        ] {
+            let told = outcome("", &write(rules), payload.as_bytes());
+            let expected = expected.replace("{}", &format!("'{number}'"));
+            assert_eq!(told, format!("s/\"b\" {expected}"), "{rules}\n{payload}");
+        }
+    }
+    let payload = r#"{"id":"b","v":18446744073709551615,"l":[1,1e999],"h":["\ud800"]}"#;
+    check(
+        r#"bins = { b = { expr = "v", as = "float" } }"#,
+        payload,
+        "s/\"b\" b=1.8446744073709552e19",
+    );
+    check(
+        r#"bins = { b = { expr = "v" } }"#,
+        payload,
+        r#"integer_range: { expr = "v" } (line 12): v is an integer outside of 64 bits; cure: as = "string""#,
+    );
+    check(
+        r#"bins = { b = { expr = "uint(s)" } }"#,
+        r#"{"id":"b","s":"18446744073709551615"}"#,
+        r#"integer_range: { expr = "uint(s)" } (line 12): its value is an integer outside of 64 bits; cure: as = "string""#,
+    );
+    check(
+        r#"bins = { b = { expr = "l" } }"#,
+        payload,
+        r#"float_range: { expr = "l" } (line 12): l[1] is a number outside of a 64-bit float; cure: compute it of what it needs, or write path and big_numbers"#,
+    );
+    check(
+        r#"list_append = { b = { expr = "l.map(x, x)" } }"#,
+        payload,
+        r#"float_range: { expr = "l.map(x, x)" } (line 12): its value[1] is a number outside of a 64-bit float; cure: compute it of what it needs, or write path and big_numbers"#,
+    );
+    let told = outcome("", &write(r#"bins = { b = { expr = "h" } }"#), payload.as_bytes());
+    assert!(
+        told.starts_with(r#"not_json: { expr = "h" } (line 12): h[0] is a string with half"#),
+        "{told}"
+    );
+    for (condition, expected) in [
+        (
+            "l.exists(x, x > 5)",
+            "`>` cannot take (a number outside of 64 bits, int)",
+        ),
+        (
+            "h.exists(x, x > 'a')",
+            "`>` cannot take (a string with half of a surrogate pair, string)",
+        ),
+    ] {
+        let told = outcome(
+            "",
+            &write(&format!("when = \"{condition}\"\nbins = [\"id\"]")),
+            payload.as_bytes(),
+        );
+        assert!(told.ends_with(expected), "{told}\n{expected}");
+    }
+}
+
+#[test]
+fn two_fields_that_want_one_bin_reject_the_message_with_both_names() {
+    let rules = r#"bins = { path = "*", rename = { zz = "o" } }"#;
+    let told = r#"bin_name: bins = "*" (line 12): the fields zz (renamed) and o want one bin, o; cure: except = ["o"], or another name in rename"#;
+    for payload in [
+        r#"{"id":"a","o":7,"zz":1}"#,
+        r#"{"id":"a","zz":1,"o":7}"#,
+        r#"{"id":"a","o":1e999,"zz":1}"#,
+        r#"{"id":"a","zz":1,"o":1e999}"#,
+        r#"{"id":"a","zz":1,"o":null}"#,
+    ] {
+        check(rules, payload, told);
+    }
+    check(rules, r#"{"id":"a","zz":1}"#, "s/\"a\" id='a' o=1");
+    check(rules, r#"{"id":"a","o":7}"#, "s/\"a\" id='a' o=7");
+    let payload = r#"{"id":"a","zz":1,"o":1e999}"#;
+    check(
+        r#"bins = { path = "*", rename = { zz = "o" }, except = ["o"] }"#,
+        payload,
+        "s/\"a\" id='a' o=1",
+    );
+    // Each takes the other's name.
+    check(
+        r#"bins = { path = "*", rename = { zz = "o", o = "zz" } }"#,
+        r#"{"id":"a","o":7,"zz":1}"#,
+        "s/\"a\" id='a' zz=7 o=1",
     );
 }

@@ -28,6 +28,7 @@ use crate::pipeline::output::{Output, Verdict};
 use crate::processor::Processor;
 
 pub use compile::CompileError;
+pub(crate) use compile::display_path;
 use compile::{CompiledRoute, CompiledWrite, EachRule};
 pub use guarding::GuardReason;
 use tally::{RuleKind, Tally};
@@ -75,7 +76,7 @@ pub enum Reason {
     EachType,
     /// More elements than `each_max`.
     EachTooMany,
-    /// A field name of over 15 bytes that would become a bin.
+    /// A field name of over 15 bytes that would become a bin, or two fields that would become one.
     BinName,
     /// A life outside of 1 second to 10 years, or an instant in another unit than the one said.
     TtlRange,

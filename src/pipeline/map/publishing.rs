@@ -41,7 +41,7 @@ impl<'m> Context<'_, 'm> {
         for (name, rule) in &publish.headers {
             match self.typed(rule, None)? {
                 None if matches!(rule.missing, MissingRule::Reject) => {
-                    return Err(self.missing(Reason::FieldMissing, rule, "missing"));
+                    return Err(self.missing(Reason::FieldMissing, rule, "missing", None));
                 }
                 None => {}
                 Some(Value::Null) => headers.push((Cow::Borrowed(name.as_str()), None)),
@@ -71,7 +71,7 @@ impl<'m> Context<'_, 'm> {
     fn published_payload(&self, rule: &'m TypedRule) -> Result<Option<Bytes<'m>>, Rejection> {
         let value = match (self.typed(rule, None)?, &rule.missing) {
             (None, MissingRule::Skip) => return Ok(None),
-            (None, _) => return Err(self.missing(Reason::FieldMissing, rule, "missing")),
+            (None, _) => return Err(self.missing(Reason::FieldMissing, rule, "missing", None)),
             (Some(value), _) => value,
         };
         let mut json = Vec::new();
@@ -90,6 +90,10 @@ fn text<'m>(value: Value<'m>, rule: &TypedRule) -> Result<Bytes<'m>, Rejection> 
             what: Unheld::Integer | Unheld::Float,
             text: Cow::Borrowed(text),
         } => Cow::Borrowed(text.as_bytes()),
+        Value::Unheld {
+            what: Unheld::Integer | Unheld::Float,
+            text: Cow::Owned(text),
+        } => Cow::Owned(text.into_bytes()),
         Value::Int(_) | Value::Float(_) | Value::Bool(_) => {
             let mut json = Vec::new();
             write_json(&value, &mut json);
