@@ -470,14 +470,14 @@ fn a_former_owner_that_wakes_up_is_refused() {
 fn a_deletion_at_the_end_of_a_life_that_comes_again_deletes_nothing_newer() {
     const WRITE: &str = "set = \"s\"\nkey = \"id\"\nbins = { a = \"a\", b = \"b\" }\nttl = { path = \"exp\", as = \"epoch_ms\" }\n\
                          ttl_past = \"delete\"";
-    let first = at(1, r#"{"id":"k","a":1,"exp":60000,"v":1}"#);
-    let second = at(2, r#"{"id":"k","b":2,"exp":120000,"v":2}"#);
+    let first = at(1, r#"{"id":"k","a":1,"exp":1800000060000,"v":1}"#);
+    let second = at(2, r#"{"id":"k","b":2,"exp":1800000120000,"v":2}"#);
     for words in ["", "\nnewer = { path = \"v\", bin = \"_v\" }"] {
         let mut bench = Bench::new(&format!("{WRITE}{words}"));
-        bench.now_ms = 1000;
+        bench.now_ms = 1_800_000_001_000;
         bench.write(&[first.clone(), second.clone()]).assert_all_done();
         // A crash before the commit; when they come again, the first one's life is over, and the record's is not.
-        bench.now_ms = 90_000;
+        bench.now_ms = 1_800_000_090_000;
         let again = bench.write(std::slice::from_ref(&first));
         assert_eq!(again.assert_all_done().tally.written, 0, "{again:?}");
         assert_eq!(
@@ -493,19 +493,19 @@ fn a_deletion_at_the_end_of_a_life_that_comes_again_deletes_nothing_newer() {
         );
         // One that comes for the first time deletes.
         bench
-            .write(&[at(3, r#"{"id":"k","a":3,"exp":80000,"v":3}"#)])
+            .write(&[at(3, r#"{"id":"k","a":3,"exp":1800000080000,"v":3}"#)])
             .assert_all_done();
         assert!(bench.record("k").is_none(), "{words}");
         // And where there is no record, it has nothing to do.
         bench
-            .write(&[at(4, r#"{"id":"k","a":4,"exp":80000,"v":4}"#)])
+            .write(&[at(4, r#"{"id":"k","a":4,"exp":1800000080000,"v":4}"#)])
             .assert_all_done();
         assert!(bench.record("k").is_none(), "{words}");
         // Writes around it keep their order.
         let batch = [
-            at(5, r#"{"id":"k","a":5,"exp":120000,"v":5}"#),
-            at(6, r#"{"id":"k","a":6,"exp":80000,"v":6}"#),
-            at(7, r#"{"id":"k","b":7,"exp":120000,"v":7}"#),
+            at(5, r#"{"id":"k","a":5,"exp":1800000120000,"v":5}"#),
+            at(6, r#"{"id":"k","a":6,"exp":1800000080000,"v":6}"#),
+            at(7, r#"{"id":"k","b":7,"exp":1800000120000,"v":7}"#),
         ];
         bench.write(&batch).assert_all_done();
         assert_eq!((bench.int("k", "a"), bench.int("k", "b")), (None, Some(7)), "{words}");
