@@ -69,6 +69,7 @@ test-order: setup ## records end with their last message, or greatest version: r
 ifdef SHORT
 test-chaos: export KILLS := $(or $(KILLS),10)
 test-chaos: export MEMBERS_S := $(or $(MEMBERS_S),20)
+test-chaos: export RECOVERY_S := $(or $(RECOVERY_S),60)
 CHAOS_THREADS ?= 2
 ONLY ?= kills:: members:: frozen:: silence::
 endif

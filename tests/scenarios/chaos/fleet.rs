@@ -223,8 +223,8 @@ impl Fleet {
         self.wait("all offsets to be committed", |seen| seen.committed == ends);
     }
 
-    /// Messages a second over about so long, by what is committed: from the moment of one commit to that of another, since
-    /// they come in steps.
+    /// Messages a second over at least `window`, by what is committed: from the moment of one commit to that of another,
+    /// since they come in steps.
     ///
     /// # Panics
     /// When everything is committed before: the test has too few messages.
@@ -232,12 +232,16 @@ impl Fleet {
         let first = self.look();
         let from = self.wait("a commit", |seen| seen.messages() > first.messages());
         let began = Instant::now();
-        let to = self.wait("messages", |seen| began.elapsed() >= window || seen.committed == ends);
-        let took = began.elapsed();
+        let last = self.wait("messages", |seen| began.elapsed() >= window || seen.committed == ends);
         assert!(
-            took >= window,
-            "too few messages to measure a rate: {from:?} and {to:?} {took:?} later"
+            began.elapsed() >= window,
+            "too few messages to measure a rate: {from:?} and {last:?} {:?} later",
+            began.elapsed()
         );
+        let to = self.wait("a commit", |seen| {
+            seen.messages() > last.messages() || seen.committed == ends
+        });
+        let took = began.elapsed();
         (to.messages() - from.messages()) as f64 / took.as_secs_f64()
     }
 
