@@ -14,9 +14,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{debug, error, warn};
 use parking_lot::Mutex;
 use rdkafka::consumer::{Consumer as _, RebalanceProtocol};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use crate::broker::commits::refuses_epoch;
 use crate::broker::committed::Committed;
 use crate::broker::origin::{From, Start};
 use crate::broker::{Consumer, Partition};
@@ -48,6 +49,8 @@ pub struct Progress {
     /// Why it waits until a person acts; set at most once.
     held: OnceLock<Held>,
     commit_failed: AtomicBool,
+    /// A commit was refused for the leader epoch that it named.
+    epoch_refused: AtomicBool,
     /// The end of the log as the worker has asked for it while it waits; -1: not yet.
     end: AtomicI64,
     /// Messages taken so far.
@@ -66,6 +69,7 @@ impl Default for Progress {
             next: AtomicI64::new(-1),
             held: OnceLock::new(),
             commit_failed: AtomicBool::new(false),
+            epoch_refused: AtomicBool::new(false),
             end: AtomicI64::new(-1),
             taken: AtomicU64::new(0),
             in_hand: AtomicBool::new(false),
@@ -114,6 +118,15 @@ impl Progress {
     /// Whether an asynchronous commit has failed since the last time this was asked.
     pub fn take_commit_failed(&self) -> bool {
         self.commit_failed.swap(false, Relaxed)
+    }
+
+    /// A commit was refused for the leader epoch that it named.
+    pub fn set_epoch_refused(&self) {
+        self.epoch_refused.store(true, Relaxed);
+    }
+
+    pub fn is_epoch_refused(&self) -> bool {
+        self.epoch_refused.load(Relaxed)
     }
 
     /// The worker ends, and another one is to begin at `offset`.
@@ -397,8 +410,11 @@ impl Workers {
         held
     }
 
-    pub fn commit_failed(&self, partition: &Partition) {
+    pub fn commit_failed(&self, partition: &Partition, error: &KafkaError) {
         if let Some(handle) = self.running.lock().get(partition) {
+            if refuses_epoch(error) {
+                handle.progress.set_epoch_refused();
+            }
             handle.progress.commit_failed.store(true, Relaxed);
         }
     }

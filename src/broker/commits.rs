@@ -115,6 +115,16 @@ fn answer(event: &Owned<sys::rd_kafka_event_t>) -> KafkaResult<()> {
     elements.iter().try_for_each(|element| result(element.err))
 }
 
+/// Whether a commit was refused for the leader epoch that it named. Kafka's coordinators store the epoch unseen; others
+/// that speak its protocol (librdkafka's own mock) hold it against the partition's leader of today, which is right for a
+/// fetch and wrong for an offset: it would be refused for good.
+pub fn refuses_epoch(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::FencedLeaderEpoch | RDKafkaErrorCode::UnknownLeaderEpoch)
+    )
+}
+
 fn result(code: sys::rd_kafka_resp_err_t) -> KafkaResult<()> {
     if code.is_error() {
         return Err(KafkaError::ConsumerCommit(code.into()));

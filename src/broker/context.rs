@@ -356,7 +356,7 @@ impl ConsumerContext for Context {
                     number: element.partition(),
                 };
                 self.failed_commits.failed(&partition, &error);
-                self.workers.commit_failed(&partition);
+                self.workers.commit_failed(&partition, &error);
             }
         }
     }

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use log::{debug, error, trace, warn};
 use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::gone::{Case, Found, decide};
 use super::{Worker, WorkerEnd};
-use crate::broker::commits::{commit_by, send};
+use crate::broker::commits::{commit_by, refuses_epoch, send};
 use crate::broker::{Partition, cut, epoch, origin};
 use crate::ops::exit::Exit;
 use crate::pipeline::commit::OffsetTracker;
@@ -60,19 +61,13 @@ impl Worker<'_> {
         };
         let Some(next) = next else { return Commit::NotDue };
         let partition = self.partition;
-        let mut offsets = TopicPartitionList::with_capacity(1);
-        if let Err(error) = offsets.add_partition_offset(&partition.topic, partition.number, Offset::Offset(next)) {
-            error!("kafka: an offset that cannot be committed {partition} next={next} error=\"{error}\"");
-            return Commit::NotDue;
-        }
-        if let Some(mut element) = offsets.find_partition(&partition.topic, partition.number)
-            && !self.offset_tag.is_empty()
-        {
-            element.set_metadata(&self.offset_tag);
-        }
-        if let Some(of) = self.epochs.before(next) {
-            epoch::set(&mut offsets, of);
-        }
+        let offsets = match self.offsets(next) {
+            Ok(offsets) => offsets,
+            Err(error) => {
+                error!("kafka: an offset that cannot be committed {partition} next={next} error=\"{error}\"");
+                return Commit::NotDue;
+            }
+        };
         // The fence: an explicit commit is accepted from anybody, storing an offset only from the owner.
         if let Err(error) = self.consumer.store_offsets(&offsets) {
             warn!(
@@ -82,7 +77,13 @@ impl Worker<'_> {
         }
         let sent = match mode {
             CommitMode::Async => send(self.consumer, &offsets),
-            CommitMode::Sync => commit_by(self.consumer, &offsets, self.commit_deadline()),
+            CommitMode::Sync => commit_by(self.consumer, &offsets, self.commit_deadline()).or_else(|error| {
+                if !refuses_epoch(&error) || self.progress.is_epoch_refused() {
+                    return Err(error);
+                }
+                self.progress.set_epoch_refused();
+                commit_by(self.consumer, &self.offsets(next)?, self.commit_deadline())
+            }),
         };
         match sent {
             Ok(()) => {
@@ -106,6 +107,25 @@ impl Worker<'_> {
             debug!("worker: left {partition} committed={next}");
         }
         Commit::Sent
+    }
+
+    /// What is committed: the next offset, the topic's id, and the leader epoch of the message before it, unless the
+    /// coordinator refuses that.
+    fn offsets(&self, next: i64) -> KafkaResult<TopicPartitionList> {
+        let partition = self.partition;
+        let mut offsets = TopicPartitionList::with_capacity(1);
+        offsets.add_partition_offset(&partition.topic, partition.number, Offset::Offset(next))?;
+        if let Some(mut element) = offsets.find_partition(&partition.topic, partition.number)
+            && !self.offset_tag.is_empty()
+        {
+            element.set_metadata(&self.offset_tag);
+        }
+        if let Some(of) = self.epochs.before(next)
+            && !self.progress.is_epoch_refused()
+        {
+            epoch::set(&mut offsets, of);
+        }
+        Ok(offsets)
     }
 
     /// Nothing is written any more, so the partition may be given back without the answer: in time, before the main

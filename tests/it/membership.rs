@@ -472,3 +472,37 @@ fn a_service_waits_for_the_first_of_its_topics() {
     });
     service.stop().assert(Exit::Stopped);
 }
+
+// ---- commits
+
+/// Kafka's coordinators store the leader epoch that a commit names; librdkafka's mock holds it against the partition's
+/// leader of today, and refuses for good what was read before that leader. Without the epoch it is taken.
+#[test]
+fn commits_that_are_refused_for_their_leader_epoch_are_sent_without_it() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("epochs", 2);
+    let sim = simulator();
+    let mut stream = Stream::new(&topic, 5);
+    let setup = Setup::new(&kafka, &topic, sim.addr());
+    stream.produce(100);
+    let service = Service::start(&setup);
+    topic.wait_committed(&setup.group, &stream.ends());
+    // Kept in mind while the leaders move, so that what is committed then was written before.
+    sim.faults().stall(Stalled::Dropped);
+    stream.produce(100);
+    service.wait_for("every worker to wait for the database", |counters| {
+        counters.rows_retried.get() > 0 && counters.messages_in_hand.get() >= 2
+    });
+    for partition in 0..topic.partitions {
+        kafka
+            .cluster()
+            .partition_leader(&topic.name, partition, Some(1))
+            .unwrap();
+    }
+    sim.faults().unstall();
+    topic.wait_committed(&setup.group, &stream.ends());
+    let ended = service.stop();
+    ended.assert(Exit::Stopped);
+    assert!(ended.counters.commit_errors.get() > 0, "{}", summary(&ended.counters));
+    stream.assert_ledger(&sim);
+}
