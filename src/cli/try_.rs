@@ -293,14 +293,13 @@ fn enveloped(line: &[u8], defaults: &Defaults) -> Result<OwnedMessage, String> {
 fn hint(reason: &str, line: &[u8], is_first: bool, defaults: &Defaults) -> Option<&'static str> {
     let opens = matches!(line.trim_ascii().last(), Some(b'{' | b'['));
     if is_first && reason == "not_json" && opens {
-        return Some("each line is one message; put JSON that spans lines on one line, e.g. with jq -c");
+        return Some("a message is one line; put its JSON on one line, e.g. with jq -c");
     }
     let members: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(line).ok()?;
     let is_envelope = ["payload", "payload_text", "payload_base64", "message"]
         .iter()
         .any(|name| members.contains_key(*name));
-    (is_envelope && enveloped(line, defaults).is_ok())
-        .then_some("this looks like a message in its envelope; with --envelope it is read as one")
+    (is_envelope && enveloped(line, defaults).is_ok()).then_some("this looks like an envelope, which --envelope reads")
 }
 
 /// Those with the greatest timestamps, in the order of these.

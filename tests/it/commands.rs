@@ -116,14 +116,14 @@ fn try_says_what_a_rejected_line_looks_like() {
     called.assert_code(1);
     assert_eq!(
         called.err,
-        "standard input:1: each line is one message; put JSON that spans lines on one line, e.g. with jq -c\n"
+        "standard input:1: a message is one line; put its JSON on one line, e.g. with jq -c\n"
     );
     let enveloped = "{\"key\": \"u1\", \"payload\": {\"id\": \"e1\", \"user\": {\"id\": \"u1\"}}}\n";
     let called = call(&["try", EVENTS], &enveloped.repeat(2));
     called.assert_code(1);
     assert_eq!(
         called.err,
-        "standard input:1: this looks like a message in its envelope; with --envelope it is read as one\n"
+        "standard input:1: this looks like an envelope, which --envelope reads\n"
     );
     call(&["try", EVENTS, "--envelope"], enveloped).assert_code(0);
     for other in ["{\"id\": \"e1\", \"payload\": 1}\n", "not JSON\n", "{\"id\": \n"] {
