@@ -23,7 +23,12 @@ SHARED := --locked --features sim
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { \
+		line = sprintf("  make %-17s", $$1); count = split($$2, words, " "); \
+		for (i = 1; i <= count; i++) { \
+			if (length(line " " words[i]) > 80) { print line; line = sprintf("%24s", "") } \
+			line = line " " words[i] } \
+		print line }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
 setup: ## install what the build needs and this machine lacks (Debian, Ubuntu)

@@ -24,6 +24,7 @@ pub fn intro(messages: u64, partitions: i32, silence_s: u64) -> Vec<String> {
     if silence_s > 0 {
         lines.push(format!("In the middle the database falls silent for {silence_s} s."));
     }
+    lines.push("rate/s: events per second. waiting: events in Kafka that are not done yet.".to_owned());
     lines
 }
 
@@ -273,7 +274,7 @@ pub fn try_next(demo: Option<&Path>, from: Option<&Path>) -> Vec<String> {
     let program = program.display();
     vec![
         String::new(),
-        "Try next, with a configuration of your own (README.md):".to_owned(),
+        "Try next (README.md: a configuration of your own):".to_owned(),
         format!("  {program} check examples/events.toml"),
         "  echo '{\"id\": \"e1\", \"user\": {\"id\": \"u1\"}}' | \\".to_owned(),
         format!("      {program} try examples/events.toml"),

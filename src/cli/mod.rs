@@ -42,7 +42,8 @@ use crate::config;
 use crate::config::model::Config;
 use crate::ops::exit::Exit;
 
-/// Kafka topics into Aerospike records: one thread a partition, nothing lost, nothing reordered.
+/// Kafka topics into Aerospike records: one thread per partition, nothing lost.
+// Every line of help fits 80 columns: clap does not wrap it.
 #[derive(Debug, Parser)]
 #[command(
     name = "penstock",
@@ -52,12 +53,23 @@ use crate::ops::exit::Exit;
 Example:
   penstock check examples/events.toml && penstock run examples/events.toml
 
-Exit codes: 0 asked to stop, 1 try, test or check found something, 64 usage, 65 a message is rejected and holds its partition,
-69 unreachable past run.start_timeout, 70 a bug, 75 restart me, 77 credentials refused, 78 configuration,
-130/143 second signal. Do not restart after 64, 65, 77, 78.
+Exit codes:
+  0        asked to stop, or nothing was found
+  1        try, test or check --connect found something
+  64       the command line is wrong
+  65       a message is rejected and holds its partition or stops the service,
+           or the next offset is gone (kafka.offset_gone)
+  69       Kafka or Aerospike is not reached within run.start_timeout
+  70       a bug
+  75       start it again: the end took too long, or it could not go on
+  77       credentials or rights are refused
+  78       the configuration is wrong
+  130/143  a second SIGINT or SIGTERM
+Do not restart after 64, 65, 77 and 78: a person must act first.
 
-A FILE that is - is read from standard input. The log goes to standard error; RUST_LOG sets what is shown (info by
-default of run, error of the others; e.g. RUST_LOG=penstock=debug)."
+A FILE that is - is read from standard input. The log goes to standard error.
+RUST_LOG sets what is logged, e.g. RUST_LOG=penstock=debug; the default is
+info for run, and error for the others."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -72,15 +84,23 @@ enum Command {
         /// The configuration, a TOML file; - is standard input.
         file: PathBuf,
     },
-    /// Check a configuration and say everything that is wrong with it; contacts nobody unless told to.
+    /// Say everything that is wrong with a configuration.
     #[command(after_help = "\
 Examples:
   penstock check examples/events.toml
   penstock check examples/events.toml --connect
 
-With --connect each finding is a line: ok, warning or error, what it is about, what was found; and a line with the cure. Nothing is
-written, no group is joined. Exit code 1: there is an error; 69: Kafka or Aerospike is not reachable within run.start_timeout (10 s, if it
-sets none); 77: access is refused; 78: the configuration is wrong.")]
+Without --connect nobody is contacted. With it each finding is a line: ok,
+warning or error, what it is about and what was found; the cure is on the next
+line. Nothing is written, no group is joined.
+
+Exit codes:
+  0   no error, perhaps warnings
+  1   --connect found an error
+  69  Kafka or Aerospike is not reached within run.start_timeout (10 s if it
+      sets none)
+  77  access is refused
+  78  the configuration is wrong")]
     Check {
         /// The configuration, a TOML file; - is standard input.
         file: PathBuf,
@@ -88,33 +108,43 @@ sets none); 77: access is refused; 78: the configuration is wrong.")]
         #[arg(long)]
         connect: bool,
     },
-    /// Say of messages what they would cause: verdict, records, messages to be produced. Joins no group, writes nothing.
+    /// Show what messages would cause; joins no group, writes nothing.
     #[command(after_help = "\
 Examples:
   echo '{\"user\": {\"id\": \"u1\"}, \"id\": \"e1\"}' | penstock try examples/events.toml
   penstock try examples/events.toml --input messages.jsonl --json
   penstock try examples/events.toml --from-topic 10
 
-Each line of MESSAGES is a payload as it is (JSON, or whatever else comes); with --envelope it is an object with the members
-topic, partition, offset, timestamp, key, headers and payload, all of which can be left out. Exit code 1: one is rejected.")]
+Each line of MESSAGES is one message: its payload as it is (JSON, or whatever
+else comes). With --envelope each line is an object with the members topic,
+partition, offset, timestamp, key, headers and payload; each may be left out.
+Lines need --topic where the configuration has several topics. TIME is
+RFC 3339, or milliseconds since 1970. Exit code 1: a message is rejected.")]
     Try(try_::Try),
-    /// Hold configurations against their fixtures: messages, and what the rules are to make of them.
+    /// Compare what configurations do with their fixtures.
     #[command(after_help = "\
 Examples:
   penstock test examples/profile.toml
-  penstock try examples/events.toml --input messages.jsonl --json > events.fixtures.json
+  penstock try orders.toml --input messages.jsonl --json > orders.fixtures.json
 
-A fixture has the form of a line of `penstock try --json`, and can have a name. Exit code 1: one differs.")]
+Fixtures are messages with what the rules are to make of them. A fixture has
+the form of a line of `penstock try --json`, and can have a name. --update
+replaces what the fixtures expect: read the difference before you keep it.
+Exit code 1: a fixture differs.")]
     Test(test::Test),
-    /// Print the JSON Schema of the configuration, for editors that complete and check it as it is written.
-    #[command(after_help = "Example:\n  penstock schema > penstock.schema.json\n\n\
-                      Name it in the first line of a configuration, for editors that read TOML with taplo:\n  \
-                      #:schema ./penstock.schema.json")]
+    /// Print the JSON Schema of the configuration, for editors.
+    #[command(after_help = "\
+Example:
+  penstock schema > penstock.schema.json
+
+Editors complete and check a configuration with it. Those that read TOML with
+taplo find it by the first line of the configuration:
+  #:schema ./penstock.schema.json")]
     Schema,
-    /// Print a shell's completions of this command line.
+    /// Print completions of this command line for a shell.
     #[command(after_help = "Example:\n  penstock completions bash > /etc/bash_completion.d/penstock")]
     Completions {
-        /// Whose completions.
+        /// The shell.
         shell: Shell,
     },
 }

@@ -8,7 +8,7 @@ use log::{error, info};
 
 use super::guards::guards;
 use super::load_to_connect;
-use crate::config::model::{self, Config, Name, Reject, RejectAction, StallAction};
+use crate::config::model::{self, Config, DeadLetterHeaders, Format, Name, Reject, RejectAction, StallAction, Start};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::shutdown::{Stop, leave_now, stop_on_signals};
@@ -66,7 +66,11 @@ fn reject(reject: &Reject) -> String {
         RejectAction::Stop => "action=stop".to_owned(),
         RejectAction::Drop => format!("action=drop {limits}"),
         RejectAction::DeadLetter { topic, headers } => {
-            format!("action=dead_letter topic={topic} headers={headers:?} {limits}")
+            let headers = match headers {
+                DeadLetterHeaders::Penstock => "penstock",
+                DeadLetterHeaders::Connect => "connect",
+            };
+            format!("action=dead_letter topic={topic} headers={headers} {limits}")
         }
     }
 }
@@ -105,13 +109,19 @@ fn effective_settings(config: &Config) -> Vec<String> {
             run.guard_epoch,
         ),
         format!(
-            "kafka brokers={} topics={} group={} start={:?} offset_gone={} format={:?} properties=[{}]",
+            "kafka brokers={} topics={} group={} start={} offset_gone={} format={} properties=[{}]",
             kafka.brokers,
             kafka.topics.join(","),
             kafka.group,
-            kafka.start,
+            match kafka.start {
+                Start::Earliest => "earliest",
+                Start::Latest => "latest",
+            },
             kafka.offset_gone,
-            kafka.format,
+            match kafka.format {
+                Format::Json => "json",
+                Format::JsonSchemaRegistry => "json_sr",
+            },
             names(&kafka.consumer_properties),
         ),
         format!(
@@ -143,4 +153,36 @@ fn effective_settings(config: &Config) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_logged_in_the_words_of_the_configuration() {
+        let text = r#"
+            [kafka]
+            brokers = "k:9092"
+            topics = ["events"]
+            start = "latest"
+            format = "json_sr"
+            [aerospike]
+            hosts = "a"
+            namespace = "test"
+            [[route]]
+            [[route.write]]
+            key = "id"
+            bins = { n = "n" }
+            [reject]
+            action = "dead_letter"
+            topic = "events.dead"
+            headers = "connect"
+        "#;
+        let config = crate::config::load_from(text.as_bytes(), "test").unwrap();
+        let said = effective_settings(&config).join("\n");
+        for words in [" start=latest ", " format=json_sr ", " headers=connect "] {
+            assert!(said.contains(words), "{words} is not in:\n{said}");
+        }
+    }
 }

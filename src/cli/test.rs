@@ -28,13 +28,13 @@ const NOW_MS: i64 = 1_767_225_600_000;
 
 #[derive(Debug, Args)]
 pub(super) struct Test {
-    /// The configurations, TOML files, each with its fixtures beside it: NAME.fixtures.json for NAME.toml.
+    /// Configurations; NAME.fixtures.json is beside NAME.toml.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The fixtures, where they are elsewhere; - is standard input. For one FILE alone.
+    /// Fixtures of one FILE; - is standard input.
     #[arg(long, value_name = "FIXTURES")]
     fixtures: Option<PathBuf>,
-    /// Write into the fixtures what the configurations do now. Read the difference before you keep it.
+    /// Write what the rules do now into the fixtures.
     #[arg(long)]
     update: bool,
 }

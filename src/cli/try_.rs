@@ -35,22 +35,22 @@ const REACH_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Try {
     /// The configuration, a TOML file; - is standard input.
     file: PathBuf,
-    /// Messages, one a line; - is standard input, as it is without this option.
+    /// Messages, one per line (default: -, standard input).
     #[arg(long, value_name = "MESSAGES", conflicts_with = "from_topic")]
     input: Option<PathBuf>,
-    /// The newest N messages of each topic in Kafka, read outside of the group.
+    /// Read the newest N messages of each topic in Kafka.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=10_000))]
     from_topic: Option<u32>,
-    /// The topic that the lines are of, or the only one to read. Needed for lines where the configuration has several.
+    /// The topic of the lines, or the only one to read.
     #[arg(long, value_name = "NAME")]
     topic: Option<String>,
-    /// Each line is a message in its envelope, {"key": …, "headers": …, "payload": …}, not a payload alone.
+    /// Each line is an envelope {"key": …, "payload": …}.
     #[arg(long, conflicts_with = "from_topic")]
     envelope: bool,
-    /// One JSON line a message, and one with totals where there are several.
+    /// One JSON line per message, and one with the totals.
     #[arg(long)]
     json: bool,
-    /// The time that a ttl counts from (RFC 3339, or milliseconds since 1970); now, if it is not told.
+    /// The time that ttls count from (default: now).
     #[arg(long, value_name = "TIME", value_parser = time)]
     now: Option<i64>,
 }
@@ -141,7 +141,10 @@ impl Trial<'_> {
     fn lines(&mut self, arguments: &Try, input: &PathBuf) -> Option<Exit> {
         let reader: Box<dyn BufRead> = if is_stdin(input) {
             if io::stdin().is_terminal() {
-                let _ = writeln!(io::stderr().lock(), "messages are read from standard input, one a line");
+                let _ = writeln!(
+                    io::stderr().lock(),
+                    "messages are read from standard input, one per line"
+                );
             }
             Box::new(io::stdin().lock())
         } else {
@@ -151,6 +154,7 @@ impl Trial<'_> {
             }
         };
         let mut defaults = Defaults::new(self.config, arguments.topic.as_deref(), self.now_ms);
+        let mut hinted = false;
         for (number, line) in (1..).zip(reader.split(b'\n')) {
             let refused = |why: String| Some(refuse(&format!("{}:{number}: {why}", shown(input))));
             let line = match line {
@@ -169,9 +173,16 @@ impl Trial<'_> {
             } else {
                 OwnedMessage::bare(line, &defaults)
             };
-            let tried = message.and_then(|message| self.message(&message));
-            if let Err(why) = tried {
-                return refused(why);
+            let rejection = match message.and_then(|message| self.message(&message)) {
+                Ok(rejection) => rejection,
+                Err(why) => return refused(why),
+            };
+            if !arguments.envelope
+                && !hinted
+                && let Some(hint) = rejection.and_then(|reason| hint(reason, line, number == 1, &defaults))
+            {
+                hinted = true;
+                let _ = writeln!(io::stderr().lock(), "{}:{number}: {hint}", shown(input));
             }
             if self.is_over {
                 break;
@@ -229,9 +240,11 @@ impl Trial<'_> {
         None
     }
 
-    fn message(&mut self, message: &OwnedMessage) -> Result<(), String> {
+    /// Why it is rejected, if it is.
+    fn message(&mut self, message: &OwnedMessage) -> Result<Option<&'static str>, String> {
         let outcome = Outcome::of(self.mapping, message, self.now_ms, &self.tally)?;
-        if let Some((reason, _)) = &outcome.rejection {
+        let rejection = outcome.rejection.as_ref().map(|(reason, _)| *reason);
+        if let Some(reason) = rejection {
             *self.reasons.entry(reason).or_default() += 1;
         }
         self.counts[match outcome.verdict {
@@ -245,7 +258,7 @@ impl Trial<'_> {
             outcome.text(message, self.colours)
         };
         self.is_over = io::stdout().lock().write_all(text.as_bytes()).is_err();
-        Ok(())
+        Ok(rejection)
     }
 
     fn end(&self) {
@@ -274,6 +287,19 @@ fn enveloped(line: &[u8], defaults: &Defaults) -> Result<OwnedMessage, String> {
         Some(message) => OwnedMessage::from_envelope(message.get(), defaults),
         None => OwnedMessage::from_envelope(text, defaults),
     }
+}
+
+/// What the caller may have meant by a line that is rejected as a payload.
+fn hint(reason: &str, line: &[u8], is_first: bool, defaults: &Defaults) -> Option<&'static str> {
+    let opens = matches!(line.trim_ascii().last(), Some(b'{' | b'['));
+    if is_first && reason == "not_json" && opens {
+        return Some("a message is one line; put its JSON on one line, e.g. with jq -c");
+    }
+    let members: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(line).ok()?;
+    let is_envelope = ["payload", "payload_text", "payload_base64", "message"]
+        .iter()
+        .any(|name| members.contains_key(*name));
+    (is_envelope && enveloped(line, defaults).is_ok()).then_some("this looks like an envelope, which --envelope reads")
 }
 
 /// Those with the greatest timestamps, in the order of these.

@@ -66,10 +66,31 @@ fn examples() -> Vec<PathBuf> {
 
 const COMMANDS: [&str; 6] = ["run", "check", "try", "test", "schema", "completions"];
 
+/// # Panics
+/// Unless every line fits a terminal of 80 columns.
+fn assert_fits(text: &str) {
+    let long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
+    assert!(long.is_empty(), "longer than 80 columns:\n{}", long.join("\n"));
+}
+
 #[test]
-fn the_help_of_every_command_has_an_example() {
+fn the_list_of_make_targets_fits_a_terminal() {
+    let listed = Command::new("make")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["--no-print-directory", "help"])
+        .env_remove("MAKEFLAGS")
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("make demo "), "{listed}");
+    assert_fits(&listed);
+}
+
+#[test]
+fn the_help_of_every_command_has_an_example_and_fits_a_terminal() {
     let all = call(&["--help"], "");
     all.assert_code(0);
+    assert_fits(&all.out);
     for command in COMMANDS {
         assert!(
             all.out.lines().any(|line| line.trim_start().starts_with(command)),
@@ -78,12 +99,36 @@ fn the_help_of_every_command_has_an_example() {
         );
         let help = call(&[command, "--help"], "");
         help.assert_code(0);
+        assert_fits(&help.out);
         let (_, example) = help.out.split_once("Example").unwrap_or_else(|| panic!("{}", help.out));
         assert!(example.contains(&format!("penstock {command}")), "{}", help.out);
     }
     let listed = all.out.lines().skip_while(|line| *line != "Commands:").skip(1);
     let listed = listed.take_while(|line| !line.is_empty()).count();
     assert_eq!(listed, COMMANDS.len() + 1, "with `help`:\n{}", all.out);
+}
+
+#[test]
+fn try_says_what_a_rejected_line_looks_like() {
+    const EVENTS: &str = "examples/events.toml";
+    let over_lines = "{\n  \"id\": \"e1\",\n  \"user\": {\n    \"id\": \"u1\"\n  }\n}\n";
+    let called = call(&["try", EVENTS], over_lines);
+    called.assert_code(1);
+    assert_eq!(
+        called.err,
+        "standard input:1: a message is one line; put its JSON on one line, e.g. with jq -c\n"
+    );
+    let enveloped = "{\"key\": \"u1\", \"payload\": {\"id\": \"e1\", \"user\": {\"id\": \"u1\"}}}\n";
+    let called = call(&["try", EVENTS], &enveloped.repeat(2));
+    called.assert_code(1);
+    assert_eq!(
+        called.err,
+        "standard input:1: this looks like an envelope, which --envelope reads\n"
+    );
+    call(&["try", EVENTS, "--envelope"], enveloped).assert_code(0);
+    for other in ["{\"id\": \"e1\", \"payload\": 1}\n", "not JSON\n", "{\"id\": \n"] {
+        assert_eq!(call(&["try", EVENTS], other).assert_code(1).err, "", "{other}");
+    }
 }
 
 #[test]

@@ -113,6 +113,22 @@ pub const ALL: &[Function] = &[
     member("upperAscii", &[K::STRING], K::STRING),
 ];
 
+/// What stands here for a function of another language.
+pub(super) fn elsewhere(name: &str) -> Option<&'static str> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "len" | "length" | "count" | "char_length" => "write size(x)",
+        "lower" | "tolower" | "tolowercase" | "lcase" => "write x.lowerAscii()",
+        "upper" | "toupper" | "touppercase" | "ucase" => "write x.upperAscii()",
+        "substr" | "mid" => "write x.substring(from, to)",
+        "includes" | "has_key" => "write x.contains('part') of a string, 'a' in x of a list or map",
+        "now" | "current_timestamp" => {
+            "there is none: a message gives the same whenever it comes; its time is meta.timestamp"
+        }
+        "coalesce" | "ifnull" | "isnull" | "nvl" | "default" => "write has(msg.type) ? type : 'none'",
+        _ => return None,
+    })
+}
+
 /// What is expanded before anything is evaluated: no functions, and spelt like them.
 pub const MACROS: &[&str] = &["all", "exists", "exists_one", "filter", "has", "map"];
 

@@ -241,13 +241,14 @@ fn syntax(text: &str, errors: &ParseErrors) -> Bad {
         (Ok(line), Ok(column)) if line > 0 && column > 0 => Some((line, column)),
         _ => None,
     };
-    // What stands there, and behind it.
-    let rest = at.map_or("", |(line, column)| {
+    // What stands before it, and from there on.
+    let (before, rest) = at.map_or(("", ""), |(line, column)| {
         let line = text.lines().nth(line - 1).unwrap_or_default();
-        line.char_indices()
-            .nth(column - 1)
-            .map_or("", |(place, _)| &line[place..])
+        let place = line.char_indices().nth(column - 1);
+        line.split_at(place.map_or(line.len(), |(place, _)| place))
     });
+    let before = before.trim_end();
+    let word_before = before.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
     if error.msg.contains("has()") {
         let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         let name = if name.is_empty() { "type" } else { name.as_str() };
@@ -265,7 +266,15 @@ fn syntax(text: &str, errors: &ParseErrors) -> Bad {
         _ if rest.starts_with('?') => "a field that may be missing is asked for first: has(msg.type) && …".to_owned(),
         "and" | "AND" => "both of two is &&".to_owned(),
         "or" | "OR" => "one of two is ||".to_owned(),
-        "not" | "NOT" | "is" => "not is !, not equal is !=".to_owned(),
+        "not" | "NOT" if next_word(rest).eq_ignore_ascii_case("in") => "write !(type in ['a', 'b'])".to_owned(),
+        "is" | "IS" => "a field that is null: x == null; one that is not: x != null".to_owned(),
+        "not" | "NOT" => "not is !, not equal is !=".to_owned(),
+        _ if word_before.eq_ignore_ascii_case("not") => "not is !, not equal is !=".to_owned(),
+        _ if rest.starts_with('>') && before.ends_with('<') => "not equal is !=".to_owned(),
+        _ if rest.starts_with('@') => {
+            "metadata is meta.key, meta.topic, meta.headers.type here; an element of `each` is item".to_owned()
+        }
+        _ if text.contains("?.") => "a field that may be missing is asked for first: has(user.id) && …".to_owned(),
         _ => "write CEL, e.g. type == 'purchase' && amount > 0".to_owned(),
     };
     Bad {
@@ -273,6 +282,11 @@ fn syntax(text: &str, errors: &ParseErrors) -> Bad {
         problem: complaint(&error.msg),
         cure,
     }
+}
+
+/// The word behind the first one.
+fn next_word(text: &str) -> &str {
+    text.split_whitespace().nth(1).unwrap_or_default()
 }
 
 /// What the parser says, in our words where we know its own.

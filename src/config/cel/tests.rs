@@ -101,6 +101,24 @@ fn syntax_is_told_with_its_column_and_a_cure() {
         ("a == 1 and b == 2", "8: `and` cannot stand here; both of two is &&"),
         ("a == 1 OR b == 2", "8: `OR` cannot stand here; one of two is ||"),
         ("a & b", "3: `&` cannot stand here; both of two is &&"),
+        ("a <> 'b'", "4: `>` cannot stand here; not equal is !="),
+        ("not a == 'b'", "5: `a` cannot stand here; not is !, not equal is !="),
+        (
+            "a NOT IN ('b')",
+            "3: `NOT` cannot stand here; write !(type in ['a', 'b'])",
+        ),
+        (
+            "a is not null",
+            "3: `is` cannot stand here; a field that is null: x == null; one that is not: x != null",
+        ),
+        (
+            "@key == 'a'",
+            "1: `@` cannot stand here; metadata is meta.key, meta.topic, meta.headers.type here; an element of `each` is item",
+        ),
+        (
+            "a?.b == 3",
+            "1: is not complete; a field that may be missing is asked for first: has(user.id) && …",
+        ),
         (
             "a &&",
             "5: ends before it is complete; write CEL, e.g. type == 'purchase' && amount > 0",
@@ -155,6 +173,13 @@ fn names_and_functions_that_are_not_there_are_told() {
             "startsWith(a, 'b')",
             "11: startsWith() is called on what it works on; write x.startsWith(…)",
         ),
+        ("len(a) > 0", "4: no function len(); write size(x)"),
+        ("a.length() > 0", "9: no function .length(); write size(x)"),
+        ("lower(a) == 'b'", "6: no function lower(); write x.lowerAscii()"),
+        (
+            "now() > a",
+            "4: no function now(); there is none: a message gives the same whenever it comes; its time is meta.timestamp",
+        ),
         (
             "a.timestamp() > b",
             "12: .timestamp() is called with what it works on; write timestamp(x)",
@@ -188,6 +213,15 @@ fn what_can_never_work_is_told() {
         (
             "1 + 'a' == a",
             "3: `+` cannot take int and string; make both of one type: string(…), int(…) or double(…)",
+        ),
+        (
+            "order-status != 'a'",
+            "14: `!=`: int, uint or double and string are always different; `-` subtracts; the field order-status is written \
+             msg[\"order-status\"]",
+        ),
+        (
+            "a - b == 'a'",
+            "7: `==`: int, uint or double and string are never equal; `-` subtracts; the field a-b is written msg[\"a-b\"]",
         ),
         (
             "meta.topic == 1",

@@ -341,11 +341,19 @@ impl Walk<'_> {
         } else {
             it.args
         };
+        // Below a root the whole message begins elsewhere than a bare name.
+        let hyphenated = args.iter().find_map(hyphenated).filter(|_| self.scope.root.is_empty());
         let (args, kinds) = self.arguments(args);
         let (left, right) = (kinds[0], kinds[1]);
         let result = kinds::binary(&name, left, right);
         if result.is_none() {
             let sign = symbol(&name).map_or("", |(sign, _)| sign);
+            // What is subtracted and compared with a text is no difference.
+            let is_field = left.or(right).meets(Kinds::STRING);
+            let cure = |left, right| match &hyphenated {
+                Some(name) if is_field => format!("`-` subtracts; the field {name} is written msg[\"{name}\"]"),
+                _ => cure(left, right),
+            };
             let (problem, cure) = if is_equality {
                 let always = if name == op::EQUALS { "never" } else { "always" };
                 (
@@ -405,6 +413,21 @@ fn symbol(operator: &str) -> Option<(&'static str, &'static str)> {
         op::NOT_EQUALS => ("!=", ""),
         _ => return None,
     })
+}
+
+/// The field `a-b` that this difference of `a` and `b` may be meant for.
+fn hyphenated(expression: &Expression) -> Option<String> {
+    let name = |each: &Expression| match &each.expr {
+        Expr::Ident(name) => Some(name.clone()),
+        _ => hyphenated(each),
+    };
+    match &expression.expr {
+        Expr::Call(call) if call.func_name == op::SUBSTRACT => match call.args.as_slice() {
+            [left, right] => Some(format!("{}-{}", name(left)?, name(right)?)),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// What would make two kinds fit.

@@ -71,10 +71,9 @@ impl Walk<'_> {
                 (format!("{written} does not stand so"), cure.to_owned())
             } else {
                 let names = functions::names();
-                (
-                    format!("no function {written}"),
-                    did_you_mean(name, &names, "functions"),
-                )
+                let cure =
+                    functions::elsewhere(name).map_or_else(|| did_you_mean(name, &names, "functions"), str::to_owned);
+                (format!("no function {written}"), cure)
             };
             self.fault(id, problem, cure);
             return None;
