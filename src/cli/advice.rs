@@ -3,7 +3,8 @@
 
 use crate::config::cel::What;
 use crate::config::model::{
-    Action, Bin, Config, Expr, Name, OperationKind, Part, Path, Publish, Route, Segment, Source, Ttl, Typed, Write,
+    Action, Bin, Config, Constant, Expr, Name, OperationKind, Part, Path, Publish, Route, Segment, Source, Ttl, Typed,
+    Write,
 };
 use crate::pipeline::map::{Mapping, display_path};
 
@@ -25,8 +26,9 @@ pub(super) fn advice(config: &Config, mapping: &Mapping) -> Vec<Advice> {
     for (route, write) in writes {
         let of_fields = names_of_no_field(write).into_iter();
         let of_paths = misread_paths(route, write.each.iter().map(|each| &each.path), &values(write)).into_iter();
+        let of_braces = in_braces(&kept(write));
         let of_records = shared_records(write, mapping).into_iter().chain(growing_bins(write));
-        for (what, cure) in of_records.chain(of_fields).chain(of_paths) {
+        for (what, cure) in of_records.chain(of_fields).chain(of_paths).chain(of_braces) {
             match found.iter_mut().find(|(_, same, _)| *same == what) {
                 Some((lines, ..)) => lines.push(write.line),
                 None => found.push((vec![write.line], what, cure)),
@@ -41,7 +43,8 @@ pub(super) fn advice(config: &Config, mapping: &Mapping) -> Vec<Advice> {
     let mut advice: Vec<Advice> = advice.collect();
     for route in &config.routes {
         for publish in &route.publishes {
-            let found = misread_paths(route, [].into_iter(), &published(publish));
+            let mut found = misread_paths(route, [].into_iter(), &published(publish));
+            found.extend(in_braces(&publish.payload.iter().collect::<Vec<_>>()));
             advice.extend(found.into_iter().map(|(found, cure)| Advice {
                 thing: format!("the publish at line {}", publish.line),
                 found,
@@ -131,9 +134,13 @@ fn names_of_no_field(write: &Write) -> Vec<(String, String)> {
         let rename = rename.iter().map(|(field, _)| ("rename", field));
         for (word, field) in except
             .chain(rename)
-            .filter(|(_, field)| field.contains(['.', '*', '[']))
+            .filter(|(_, field)| field.contains(['.', '*', '[', '{']))
         {
+            let bare = field.trim_start_matches(['$', '{']).trim_end_matches('}').trim();
             let cure = match field.split(['.', '[']).next() {
+                _ if field.contains('{') && !bare.is_empty() && !bare.contains(['.', '*', '[', '{', '}']) => {
+                    format!("write {bare:?}; ignore this if a field is called {field:?}")
+                }
                 Some(top) if !top.is_empty() && !top.contains('*') => {
                     format!(
                         "name the whole field {top}, or the bins one by one; ignore this if a field is called {field:?}"
@@ -148,6 +155,85 @@ fn names_of_no_field(write: &Write) -> Vec<(String, String)> {
         }
     }
     found
+}
+
+/// The values of a write that keep the type of what they find.
+fn kept(write: &Write) -> Vec<&Typed> {
+    let Action::Write { bins, operations } = &write.action else {
+        return Vec::new();
+    };
+    let bins = bins.iter().filter_map(|bin| match bin {
+        Bin::One { value, .. } => Some(value),
+        Bin::All { .. } => None,
+    });
+    let operations = operations.iter().filter_map(|operation| match &operation.what {
+        OperationKind::Once(value) | OperationKind::ListAppend(value) | OperationKind::MapPut { value, .. } => {
+            Some(value)
+        }
+        _ => None,
+    });
+    bins.chain(operations).collect()
+}
+
+/// Fields in braces: a template makes a string of what it finds, and two braces are text.
+fn in_braces(values: &[&Typed]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for value in values {
+        match &value.expr {
+            Expr::Object(members) => {
+                let members: Vec<&Typed> = members.iter().map(|(_, value)| value).collect();
+                found.extend(in_braces(&members));
+            }
+            Expr::Template(parts) if value.cast.is_none() => {
+                // As the file has it, also inside of a table: `{ path = "{user.id}" }`.
+                let written = &value.written;
+                let from = written
+                    .find("\"{")
+                    .or_else(|| written.find("'{"))
+                    .map_or(0, |at| at + 1);
+                let template = written.get(from..).unwrap_or_default();
+                let field = template.split_once('}').and_then(|(field, _)| field.strip_prefix('{'));
+                if let ([Part::Source(_)], Some(field)) = (parts.as_slice(), field) {
+                    found.push((
+                        format!("in braces, \"{{{field}}}\" is a template, and makes a string of what it finds: of 5 it makes \"5\""),
+                        format!(
+                            "write \"{field}\" for the field as it is, or {{ path = \"{field}\", as = \"string\" }} if a string is meant"
+                        ),
+                    ));
+                }
+            }
+            Expr::Constant(Constant::String(text)) => {
+                let meant = text
+                    .strip_prefix('{')
+                    .and_then(|rest| rest.strip_suffix('}'))
+                    .map(str::trim);
+                let is_path = |path: &&str| {
+                    path.starts_with(|c: char| c.is_alphabetic() || c == '@')
+                        && path
+                            .chars()
+                            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '[' | ']'))
+                };
+                if let Some(meant) = meant.filter(is_path)
+                    && value.written.contains("{{")
+                {
+                    found.push((
+                        format!(
+                            "\"{{{text}}}\" is the text {text}, the same for every message: `{{{{` is a literal brace"
+                        ),
+                        format!("write \"{meant}\" for the field, or {{ value = \"{text}\" }} for the text"),
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut told: Vec<(String, String)> = Vec::new();
+    for each in found {
+        if !told.contains(&each) {
+            told.push(each);
+        }
+    }
+    told
 }
 
 /// All values of a write that may have a path.
@@ -336,6 +422,55 @@ mod tests {
             assert!(told.len() == 1 && told[0].contains(expected), "{told:?}\n{expected}");
         }
         assert_eq!(write("except = [\"a\"], rename = { \"odd name\" = \"c\" }"), [""; 0]);
+    }
+
+    #[test]
+    fn a_field_in_braces_is_told_with_what_to_write() {
+        let write = |rules: &str| told(&format!("[[route.write]]\nkey = \"id\"\n{rules}"));
+        let plain = "write \"user.name\" for the field as it is, or { path = \"user.name\", as = \"string\" }";
+        for (rules, cure) in [
+            ("bins = { n = \"{user.name}\" }", plain),
+            ("bins = { n = { path = \"{user.name}\" } }", plain),
+            ("bins = { n = \"{user.name}\", m = \"{user.name}\" }", plain),
+            ("bins = { n = { path = \"{user.name}\", missing = \"skip\" } }", plain),
+            ("bins = { n = { object = { a = \"{user.name}\" } } }", plain),
+            ("once = { n = \"{user.name}\" }", plain),
+            ("list_append = { n = \"{user.name}\" }\nkeep_last = { n = 5 }", plain),
+            (
+                "map_put = { n = { key = \"{user.id}\", value = \"{user.name}\" } }",
+                plain,
+            ),
+            (
+                "bins = { n = \"{{user.name}}\" }",
+                "write \"user.name\" for the field, or { value = \"{user.name}\" }",
+            ),
+            (
+                "bins = { n = \"{{ user.name }}\" }",
+                "write \"user.name\" for the field, or { value = \"{ user.name }\" }",
+            ),
+            (
+                "bins = { path = \"*\", except = [\"{trace}\"] }",
+                "write \"trace\"; ignore this if",
+            ),
+        ] {
+            let told: Vec<String> = write(rules)
+                .into_iter()
+                .filter(|line| !line.contains("two partitions"))
+                .collect();
+            assert!(told.len() == 1 && told[0].contains(cure), "{told:?}\n{cure}");
+        }
+        for rules in [
+            "bins = { n = { path = \"{user.name}\", as = \"string\" }, m = { value = \"{user.name}\" } }",
+            "bins = { a = \"{b}:{c}\", d = \"{ts:%Y}\", e = \"u{f}\", g = \"{{literal}} {h}\" }",
+            "set = \"{kind}\"\nsets_allowed = [\"a\"]\nbins = [\"b\"]",
+        ] {
+            assert_eq!(write(rules), [""; 0], "{rules}");
+        }
+        let publish = told("[[route.publish]]\ntopic = \"o\"\nkey = \"{id}\"\npayload = \"{user}\"");
+        assert!(
+            publish.len() == 1 && publish[0].contains("write \"user\" for the field"),
+            "{publish:?}"
+        );
     }
 
     #[test]

@@ -282,6 +282,8 @@ impl Trial<'_> {
 /// A message in its envelope, or what `--json` said of one.
 fn enveloped(line: &[u8], defaults: &Defaults) -> Result<OwnedMessage, String> {
     let text = std::str::from_utf8(line).map_err(|_| "an envelope is UTF-8".to_owned())?;
+    // A file can begin with a byte order mark, as a payload can.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let members: Option<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(text).ok();
     match members.as_ref().and_then(|members| members.get("message")) {
         Some(message) => OwnedMessage::from_envelope(message.get(), defaults),

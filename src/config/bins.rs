@@ -20,10 +20,14 @@ pub fn bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
         DeValue::String(_) => {
             let text = node.text()?;
             let Some(source) = grammar::all_fields(&text.value, scope) else {
-                node.fault(
-                    "one path is not bins",
-                    format!("{ALL_CURE}, or [\"user.country\"], or {{ name = \"path\" }}"),
-                );
+                let cure = match grammar::meant_path(&text.value, scope) {
+                    Some(path) if !text.from_outside => format!("write [{}]", quoted(&path)),
+                    _ => match meant_fields(&text.value, scope) {
+                        Some(fields) if !text.from_outside => format!("write {}", quoted(&fields)),
+                        _ => format!("{ALL_CURE}, or [\"user.country\"], or {{ name = \"path\" }}"),
+                    },
+                };
+                node.fault("one path is not bins", cure);
                 return None;
             };
             let source = values::parsed(node, &text, source)?;
@@ -44,7 +48,8 @@ pub fn bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
                 .iter()
                 .find(|(name, _)| name.get_ref() == "path")
                 .map(|(_, value)| value.get_ref());
-            let is_all = matches!(path, Some(DeValue::String(text)) if text == "*" || text.ends_with(".*"));
+            let is_all = matches!(path, Some(DeValue::String(text))
+                if text == "*" || text.ends_with(".*") || meant_fields(text, scope).is_some());
             if is_all {
                 all_bins(node, scope)
             } else {
@@ -59,6 +64,12 @@ pub fn bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
             None
         }
     }
+}
+
+/// All fields in braces: `{after.*}` for `after.*`.
+fn meant_fields(text: &str, scope: Scope<'_>) -> Option<String> {
+    let inner = text.strip_prefix('{')?.strip_suffix('}')?.trim();
+    grammar::all_fields(inner, scope)?.is_ok().then(|| inner.to_owned())
 }
 
 /// `name` is none for a bin; `node` is what it would hold.
@@ -134,7 +145,11 @@ fn bins_by_last_segment(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
             continue;
         };
         let Expr::Source(source) = &expr else {
-            node.fault("a template has no name of its own", named);
+            let cure = match values::in_braces(&node, &expr) {
+                Some(field) => format!("write {field}"),
+                None => named.to_owned(),
+            };
+            node.fault("a template has no name of its own", cure);
             continue;
         };
         let Some(name) = own_name(source) else {
@@ -187,7 +202,12 @@ fn all_bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
     let table = node.table(&keys::ALL_BINS)?;
     let path = table.get("path")?;
     let text = path.text()?;
-    let source = values::parsed(path, &text, grammar::all_fields(&text.value, scope)?);
+    let Some(source) = grammar::all_fields(&text.value, scope) else {
+        let fields = meant_fields(&text.value, scope)?;
+        path.fault("all fields stand without braces", format!("write {}", quoted(&fields)));
+        return None;
+    };
+    let source = values::parsed(path, &text, source);
     let mut except: Vec<String> = Vec::new();
     for (node, field) in table.get("except").and_then(Node::texts).unwrap_or_default() {
         if except.contains(&field.value) {

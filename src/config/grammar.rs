@@ -53,9 +53,10 @@ pub fn value(text: &str, scope: Scope<'_>) -> Result<Expr, Bad> {
         return template(text, scope);
     }
     let mut cursor = Cursor { rest: text };
-    let source = cursor.source(scope)?;
-    cursor.end()?;
-    Ok(Expr::Source(source))
+    let source = cursor.source(scope).and_then(|source| cursor.end().map(|()| source));
+    source
+        .map(Expr::Source)
+        .map_err(|bad| with_meant(bad, meant_path(text, scope)))
 }
 
 /// A path alone: `root`, `each`, `bins`.
@@ -64,9 +65,56 @@ pub fn path(text: &str) -> Result<Path, Bad> {
         return bad("a path into the message is expected here, not metadata", PATH_CURE);
     }
     let mut cursor = Cursor { rest: text };
-    let path = cursor.path()?;
-    cursor.end()?;
-    Ok(path)
+    let path = cursor.path().and_then(|path| cursor.end().map(|()| path));
+    let at_top = Scope { root: &[], each: false };
+    let meant = || meant_path(text, at_top).filter(|meant| !meant.starts_with('@'));
+    path.map_err(|bad| with_meant(bad, meant()))
+}
+
+/// The path or metadata that a text means as other languages write it: `{user.id}`, `${user.id}`, `{{ user.id }}`,
+/// `$.user.id`, `/user/id`, `user->id`, `.user.id`. Nothing if it is one already, or stays none.
+pub fn meant_path(text: &str, scope: Scope<'_>) -> Option<String> {
+    let mut meant = text.trim();
+    while let Some(inner) = meant
+        .trim_start_matches(['$', '#', '%'])
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'))
+    {
+        meant = inner.trim();
+    }
+    let meant = match meant.strip_prefix("$.").or_else(|| meant.strip_prefix('.')) {
+        Some(rest) => rest.to_owned(),
+        None if meant.starts_with("$[") => meant.trim_start_matches('$').to_owned(),
+        None => match meant.strip_prefix('/') {
+            Some(pointer) => pointer.replace('/', "."),
+            None => meant.replace("->", "."),
+        },
+    };
+    let mut cursor = Cursor { rest: &meant };
+    let is_path = meant != text.trim() && cursor.source(scope).is_ok() && cursor.end().is_ok();
+    is_path.then_some(meant)
+}
+
+/// `bad`, with the path that was meant as its cure.
+fn with_meant(bad: Bad, meant: Option<String>) -> Bad {
+    match meant {
+        Some(meant) => Bad {
+            cure: format!("write {}", quoted(&meant)),
+            ..bad
+        },
+        None => bad,
+    }
+}
+
+/// What stands in the one pair of braces of a template that is a field and no more: whoever writes so may mean the field.
+pub fn field_in_braces(expr: &Expr, text: &str) -> Option<String> {
+    let Expr::Template(parts) = expr else {
+        return None;
+    };
+    let field = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    field
+        .filter(|_| matches!(parts.as_slice(), [Part::Source(_)]))
+        .map(str::to_owned)
 }
 
 /// `"*"`, `"after.*"`, `"@item.*"`: where all fields are taken from. Nothing if the text is not of this form.
@@ -79,7 +127,12 @@ pub fn all_fields(text: &str, scope: Scope<'_>) -> Option<Result<Source, Bad>> {
         Ok(Expr::Source(source @ (Source::Path(_) | Source::Item(_)))) => Ok(source),
         Ok(_) => bad(
             "only a path or @item has fields to take",
-            "write \"*\", \"after.*\" or \"@item.*\"",
+            match meant_path(before, scope)
+                .filter(|meant| all_fields(&format!("{meant}.*"), scope).is_some_and(|all| all.is_ok()))
+            {
+                Some(meant) => format!("write {}", quoted(&format!("{meant}.*"))),
+                None => "write \"*\", \"after.*\" or \"@item.*\"".to_owned(),
+            },
         ),
         Err(bad) => Err(bad),
     })
@@ -113,43 +166,37 @@ fn template(text: &str, scope: Scope<'_>) -> Result<Expr, Bad> {
     Ok(Expr::Template(parts))
 }
 
-/// Metadata that is no time would be rejected with every message.
-fn check_time_source(source: &Source) -> Result<(), Bad> {
-    let name = match source {
-        Source::Topic => "@topic",
-        Source::Partition => "@partition",
-        Source::Offset => "@offset",
-        Source::Index => "@index",
-        _ => return Ok(()),
-    };
-    bad(
-        format!("`{name}` is no time, and has no time format"),
-        format!("write {{{name}}}, or name a time, e.g. {{@timestamp:%Y%m%d}}"),
-    )
+/// Metadata that is no time: its name. With a time format it would be rejected with every message.
+fn no_time(source: &Source) -> Option<&'static str> {
+    match source {
+        Source::Topic => Some("@topic"),
+        Source::Partition => Some("@partition"),
+        Source::Offset => Some("@offset"),
+        Source::Index => Some("@index"),
+        _ => None,
+    }
 }
 
 /// The unit that others call by this word.
-fn meant_unit(word: &str) -> Option<&'static str> {
+fn meant_unit(word: &str) -> Option<TimeUnit> {
     let meant = values::meant_by(&word.to_ascii_lowercase())?;
-    let unit = TimeUnit::ALL.into_iter().find(|unit| unit.word() == meant)?;
-    Some(unit.word())
+    TimeUnit::ALL.into_iter().find(|unit| unit.word() == meant)
 }
 
-/// The unit stands in front of the format: behind it, or in it, it would be text of each value.
-fn check_no_unit_in(format: &str, field: &str) -> Result<(), Bad> {
+/// A unit that stands in a time format: as it is written, which one is meant, and the format without it.
+fn unit_in(format: &str) -> Option<(&str, TimeUnit, String)> {
     let named = TimeUnit::ALL.into_iter().find_map(|unit| {
         let (before, after) = format.split_once(unit.word())?;
-        Some((before, after, unit.word(), unit.word()))
+        Some((before, after, unit.word(), unit))
     });
     let last_word = || {
         let (before, word) = format.trim_end_matches(' ').rsplit_once(' ')?;
         let is_word = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        (is_word && before.ends_with(" as")).then(|| (before, "", word, meant_unit(word).unwrap_or("epoch_ms")))
+        let unit = meant_unit(word).unwrap_or(TimeUnit::Milliseconds);
+        (is_word && (before == "as" || before.ends_with(" as"))).then_some((before, "", word, unit))
     };
-    let Some((before, after, word, unit)) = named.or_else(last_word) else {
-        return Ok(());
-    };
-    let apart = [' ', ':'];
+    let (before, after, word, unit) = named.or_else(last_word)?;
+    let apart = [' ', ':', ','];
     let before = before.trim_end_matches(apart);
     let before = before.strip_suffix("as").unwrap_or(before).trim_end_matches(apart);
     let after = if before.is_empty() {
@@ -157,12 +204,80 @@ fn check_no_unit_in(format: &str, field: &str) -> Result<(), Bad> {
     } else {
         after
     };
-    let rest = format!("{before}{after}");
-    let rest = if rest.contains('%') { rest.as_str() } else { "%Y%m%d" };
-    bad(
-        format!("`{word}` stands in the time format, where it is text and no unit"),
-        format!("write {{{field} as {unit}:{rest}}}"),
-    )
+    Some((word, unit, format!("{before}{after}")))
+}
+
+/// A template's part with a time format as it is accepted, near to what is written: what a cure can tell.
+fn right_time(source: &Source, field: &str, unit: Option<TimeUnit>, format: &str) -> String {
+    if no_time(source).is_some() {
+        return format!("{{{field}}}");
+    }
+    let mut unit = unit;
+    let mut format = format.to_owned();
+    while let Some((_, meant, rest)) = unit_in(&format) {
+        unit = unit.or(Some(meant));
+        format = rest;
+    }
+    if check_time_format(&format).is_err() {
+        format = "%Y%m%d".to_owned();
+    }
+    // Its unit is known.
+    match unit.filter(|_| *source != Source::Timestamp) {
+        Some(unit) => format!("{{{field} as {}:{format}}}", unit.word()),
+        None => format!("{{{field}:{format}}}"),
+    }
+}
+
+/// Behind ` as `: the unit of a time. `format`: what stands behind it, if anything does.
+fn unit(source: &Source, field: &str, word: &str, format: Option<&str>) -> Result<TimeUnit, Bad> {
+    if let Some(name) = no_time(source) {
+        return bad(
+            format!("`{name}` is no time, and has no unit"),
+            format!("write {{{name}}}, or name a time, e.g. {{@timestamp:%Y%m%d}}"),
+        );
+    }
+    let known = TimeUnit::ALL.into_iter().find(|unit| unit.word() == word);
+    if *source == Source::Timestamp && known != Some(TimeUnit::Milliseconds) {
+        let cure = match format {
+            Some(format) => format!("write {}", right_time(source, field, None, format)),
+            None => format!("write {{{field}:%Y%m%d}}, or {{{field}}} for the milliseconds"),
+        };
+        return bad(
+            "`@timestamp` is in milliseconds, whatever the payload's times are in",
+            cure,
+        );
+    }
+    known.ok_or_else(|| {
+        let words: Vec<&str> = TimeUnit::ALL.iter().map(|unit| unit.word()).collect();
+        let meant = meant_unit(word).map_or(word, |unit| unit.word());
+        Bad {
+            problem: format!("{} is no unit of a time", quoted(word)),
+            cure: did_you_mean(meant, &words, "write one of"),
+        }
+    })
+}
+
+/// A time format with what it stands behind. A unit in it would be text of each value: it stands in front of the format.
+fn check_time(source: &Source, field: &str, unit: Option<TimeUnit>, format: &str) -> Result<(), Bad> {
+    if let Some(name) = no_time(source) {
+        return bad(
+            format!("`{name}` is no time, and has no time format"),
+            format!("write {{{name}}}, or name a time, e.g. {{@timestamp:%Y%m%d}}"),
+        );
+    }
+    if let Some((word, ..)) = unit_in(format) {
+        return bad(
+            format!("`{word}` stands in the time format, where it is text and no unit"),
+            format!("write {}", right_time(source, field, unit, format)),
+        );
+    }
+    check_time_format(format).map_err(|bad| match strftime(format) {
+        Some(meant) => Bad {
+            cure: format!("write {}", right_time(source, field, unit, &meant)),
+            ..bad
+        },
+        None => bad,
+    })
 }
 
 /// Formats one instant, so that a wrong format is found before the first message.
@@ -186,12 +301,53 @@ fn check_time_format(format: &str) -> Result<(), Bad> {
     }
 }
 
+/// A format of letters, as Java, .NET and moment have them (`yyyy-MM-dd`), in strftime's way. Nothing if it has other letters.
+fn strftime(format: &str) -> Option<String> {
+    const WORDS: [(&str, &str); 13] = [
+        ("yyyy", "%Y"),
+        ("YYYY", "%Y"),
+        ("yy", "%y"),
+        ("YY", "%y"),
+        ("MMM", "%b"),
+        ("MM", "%m"),
+        ("dd", "%d"),
+        ("DD", "%d"),
+        ("HH", "%H"),
+        ("hh", "%I"),
+        ("mm", "%M"),
+        ("SSS", "%3f"),
+        ("ss", "%S"),
+    ];
+    if format.contains('%') {
+        return None;
+    }
+    let mut meant = String::new();
+    let mut rest = format;
+    while let Some(c) = rest.chars().next() {
+        if let Some((word, conversion)) = WORDS.iter().find(|(word, _)| rest.starts_with(word)) {
+            meant.push_str(conversion);
+            rest = rest.get(word.len()..)?;
+        } else if c == '\'' {
+            rest = rest.get(1..)?;
+        } else if c.is_ascii_alphabetic() && c != 'T' && c != 'Z' {
+            return None;
+        } else {
+            meant.push(c);
+            rest = rest.get(c.len_utf8()..)?;
+        }
+    }
+    meant.contains('%').then_some(meant)
+}
+
 /// `inner`: what should stand between the braces.
-fn not_closed<T>(field: &str, inner: &str) -> Result<T, Bad> {
-    bad(
-        format!("a template's `{{{field}` is not closed"),
-        format!("write `{{{inner}}}`; `{{{{` is a literal brace"),
-    )
+fn not_closed<T>(scope: Scope<'_>, field: &str, inner: &str) -> Result<T, Bad> {
+    let meant = format!("{{{inner}}}");
+    let cure = match template(&meant, scope) {
+        Ok(_) => format!("write `{meant}`; `{{{{` is a literal brace"),
+        // There is more than that to it.
+        Err(Bad { cure, .. }) => cure,
+    };
+    bad(format!("a template's `{{{field}` is not closed"), cure)
 }
 
 /// Whether spaces stand between a template's field and what follows it inside of the braces.
@@ -201,17 +357,19 @@ fn is_spaced(rest: &str) -> bool {
 }
 
 /// Spaces around `field`, of which `rest` is what follows.
-fn refuse_spaces<T>(field: &str, rest: &str) -> Result<T, Bad> {
+fn refuse_spaces<T>(scope: Scope<'_>, field: &str, rest: &str) -> Result<T, Bad> {
     let end = rest.find(['{', '}']).unwrap_or(rest.len());
     let rest = rest.get(..end).unwrap_or_default().trim();
     let rest = match rest.split_once(':') {
         Some((name, format)) => format!("{}:{}", name.trim_end(), format.trim_start()),
         None => rest.to_owned(),
     };
-    bad(
-        "a template has spaces around a field",
-        format!("remove the spaces: {{{field}{rest}}}; `{{{{` is a literal brace"),
-    )
+    let meant = format!("{{{field}{rest}}}");
+    let cure = match template(&meant, scope) {
+        Ok(_) => format!("remove the spaces: {meant}; `{{{{` is a literal brace"),
+        Err(Bad { cure, .. }) => cure,
+    };
+    bad("a template has spaces around a field", cure)
 }
 
 fn is_bare(c: char) -> bool {
@@ -277,7 +435,7 @@ impl<'a> Cursor<'a> {
         }
         let whole = self.rest;
         if whole.starts_with(char::is_whitespace) {
-            return refuse_spaces("", whole);
+            return refuse_spaces(scope, "", whole);
         }
         let source = self.source(scope)?;
         let field = whole.get(..whole.len() - self.rest.len()).unwrap_or_default();
@@ -285,24 +443,29 @@ impl<'a> Cursor<'a> {
             return Ok(Part::Source(source));
         }
         if is_spaced(self.rest) {
-            return refuse_spaces(field, self.rest);
+            return refuse_spaces(scope, field, self.rest);
         }
-        let unit = match self.rest.strip_prefix(" as ") {
+        let word = match self.rest.strip_prefix(" as ") {
             None => None,
             Some(rest) => {
                 self.rest = rest.trim_start_matches(' ');
-                Some(self.unit(&source)?)
+                Some(self.take_while(|c| c.is_ascii_alphanumeric() || c == '_'))
             }
         };
         let before_format = whole.get(..whole.len() - self.rest.len()).unwrap_or_default();
-        if unit.is_some() && is_spaced(self.rest) {
-            return refuse_spaces(before_format, self.rest);
+        if word.is_some() && is_spaced(self.rest) {
+            return refuse_spaces(scope, before_format, self.rest);
         }
-        if self.take(':') {
-            let format = self.time_format(field, before_format)?;
-            check_time_source(&source)?;
-            check_no_unit_in(format, field)?;
-            check_time_format(format)?;
+        let format = match self.take(':') {
+            true => Some(self.time_format(scope, field, before_format)?),
+            false => None,
+        };
+        let unit = match word {
+            None => None,
+            Some(word) => Some(unit(&source, field, word, format)?),
+        };
+        if let Some(format) = format {
+            check_time(&source, field, unit, format)?;
             return Ok(Part::Time {
                 source,
                 unit,
@@ -310,35 +473,58 @@ impl<'a> Cursor<'a> {
             });
         }
         if let Some(unit) = unit {
-            return bad(
-                format!("`as {}` without a time format", unit.word()),
-                format!(
-                    "write {{{field} as {}:%Y%m%d}}, or {{{field}}} for the field as it is",
-                    unit.word()
+            let whole = match no_time(&source) {
+                Some(name) => format!("write {{{name}}}, or name a time, e.g. {{@timestamp:%Y%m%d}}"),
+                None => format!(
+                    "write {}, or {{{field}}} for the field as it is",
+                    right_time(&source, field, Some(unit), "%Y%m%d")
                 ),
-            );
+            };
+            return bad(format!("`as {}` without a time format", unit.word()), whole);
         }
         let rest = self.rest.trim_start();
         if rest.is_empty() || rest.starts_with('{') {
-            return not_closed(field, field);
+            return not_closed(scope, field, field);
         }
+        let cure = match self.meant_time(&source, field) {
+            Some(meant) => format!("write {meant}"),
+            None => {
+                "put a name with such characters in quotes, e.g. {a.\"odd name\"}; `{{` is a literal brace".to_owned()
+            }
+        };
         bad(
             format!("{} does not belong in a template's path", quoted(self.rest)),
-            "put a name with such characters in quotes, e.g. {a.\"odd name\"}; `{{` is a literal brace",
+            cure,
         )
     }
 
+    /// The time that is meant where a unit or a format stands behind a field in another way: `{ts epoch_ms:%Y}`, `{ts|%Y}`,
+    /// `{ts AS epoch_s:%Y}`.
+    fn meant_time(&self, source: &Source, field: &str) -> Option<String> {
+        let (inner, _) = self.rest.split_once('}')?;
+        let (before, format) = match inner.split_once(':') {
+            Some(both) => both,
+            None => (inner, inner.get(inner.find('%')?..)?),
+        };
+        let word = before
+            .split([' ', ',', '|', '%'])
+            .find(|word| meant_unit(word).is_some());
+        let unit = word.and_then(meant_unit);
+        let is_time = unit.is_some() || format.contains('%');
+        (is_time && !inner.contains('{')).then(|| right_time(source, field, unit, format.trim()))
+    }
+
     /// Behind the `:` of a time, up to and with its `}`. `before`: the field and its unit, as they are written.
-    fn time_format(&mut self, field: &str, before: &str) -> Result<&'a str, Bad> {
+    fn time_format(&mut self, scope: Scope<'_>, field: &str, before: &str) -> Result<&'a str, Bad> {
         let format = self.take_while(|c| c != '}');
         let Some((head, _)) = format.split_once('{') else {
             if self.take('}') {
                 return Ok(format);
             }
             if format.contains('%') {
-                return not_closed(field, &format!("{before}:{format}"));
+                return not_closed(scope, field, &format!("{before}:{format}"));
             }
-            return not_closed(field, field);
+            return not_closed(scope, field, field);
         };
         if !head.contains('%') {
             return bad(
@@ -346,32 +532,16 @@ impl<'a> Cursor<'a> {
                 format!("write `{{{field}}}:{head}`, or with a time format {{{field}:%Y%m%d}}"),
             );
         }
+        let inner = format!("{before}:{head}");
         if format.contains("{{") {
-            return bad(
-                "a time format holds no brace",
-                format!("write `{{{before}:{head}}}`, and `{{{{` behind it for a literal brace"),
-            );
+            let meant = format!("{{{inner}}}");
+            let cure = match template(&meant, scope) {
+                Ok(_) => format!("write `{meant}`, and `{{{{` behind it for a literal brace"),
+                Err(Bad { cure, .. }) => cure,
+            };
+            return bad("a time format holds no brace", cure);
         }
-        not_closed(field, &format!("{before}:{head}"))
-    }
-
-    /// Behind ` as `: the unit of a time.
-    fn unit(&mut self, source: &Source) -> Result<TimeUnit, Bad> {
-        let word = self.take_while(|c| c.is_ascii_alphanumeric() || c == '_');
-        let known: Vec<&str> = TimeUnit::ALL.iter().map(|unit| unit.word()).collect();
-        let Some(unit) = TimeUnit::ALL.into_iter().find(|unit| unit.word() == word) else {
-            return bad(
-                format!("{} is no unit of a time", quoted(word)),
-                did_you_mean(meant_unit(word).unwrap_or(word), &known, "write one of"),
-            );
-        };
-        if *source == Source::Timestamp && unit != TimeUnit::Milliseconds {
-            return bad(
-                "`@timestamp` is in milliseconds, whatever the payload's times are in",
-                format!("remove ` as {word}`"),
-            );
-        }
-        Ok(unit)
+        not_closed(scope, field, &inner)
     }
 
     fn source(&mut self, scope: Scope<'_>) -> Result<Source, Bad> {
@@ -746,6 +916,12 @@ mod tests {
             ("{ts:%Y as ms}", "write {ts as epoch_ms:%Y}"),
             ("{ts:%F as epoch}", "write {ts as epoch_s:%F}"),
             ("{ts:%F as string}", "write {ts as epoch_ms:%F}"),
+            // The unit of this one is known.
+            ("{@timestamp:%Y as epoch_s}", "write {@timestamp:%Y}"),
+            ("{@timestamp:as ms}", "write {@timestamp:%Y%m%d}"),
+            // What would be left takes nothing from the time.
+            ("{ts:%Q as epoch_s}", "write {ts as epoch_s:%Y%m%d}"),
+            ("{ts:%Y as epoch_s as epoch_ms}", "write {ts as epoch_s:%Y}"),
         ] {
             let said = value(template, AT_TOP).unwrap_err();
             assert!(
@@ -794,6 +970,151 @@ mod tests {
             let said = value(template, AT_TOP).unwrap_err();
             assert!(said.problem.contains(problem), "{template}: {said:?}");
             assert!(said.cure.contains(cure), "{template}: {said:?}");
+        }
+    }
+
+    /// What a cure says to write, where it says the whole template.
+    fn proposed(cure: &str) -> Option<String> {
+        let cure = cure.replace("`{{`", "");
+        let from = cure.find('{')?;
+        let end = from + cure.get(from..)?.find('}')? + 1;
+        cure.get(from..end).map(str::to_owned)
+    }
+
+    #[test]
+    fn what_is_proposed_for_a_time_is_accepted() {
+        let fields = [
+            "ts",
+            "@timestamp",
+            "@topic",
+            "@offset",
+            "@item.ts",
+            r#"a."b c""#,
+            "@header.ts",
+        ];
+        let rests = [
+            ":%Y as epoch_s}",
+            ":%Y as ms}",
+            ":%Y as epoch_s as epoch_ms}",
+            ":%Y%Q as epoch_s}",
+            ":%Q as epoch_s}",
+            ":%K as epoch_s}",
+            ":as epoch_s}",
+            ":epoch_s}",
+            ":epoch_ms:%Y}",
+            ":%Y,epoch_ms}",
+            ":yyyy-MM-dd}",
+            ":yyyy-MM-dd'T'HH:mm:ss.SSSZ}",
+            ":YYYYMMDD}",
+            ":hour}",
+            ":%K}",
+            ":}",
+            " as epoch_s}",
+            " as epoch_s:%Y}",
+            " as epoch_s %Y}",
+            " as epoch_s:%K}",
+            " as epoch_s:yyyy}",
+            " as epoch_s:%Y as epoch_s}",
+            " as seconds:%Y}",
+            " as day:%Y}",
+            " as seconds}",
+            " AS epoch_s:%Y}",
+            " epoch_s:%Y}",
+            ",epoch_s:%Y}",
+            "|%Y}",
+            " :%Y as epoch_s}",
+            " : %Y }",
+            ":%Y as epoch_s",
+            " as epoch_s:%Y",
+            ":%Y{id} as epoch_s}",
+            ":%Y{{}",
+        ];
+        let mut refused = 0;
+        for field in fields {
+            for rest in rests {
+                let template = format!("{{{field}{rest}");
+                let Err(said) = value(&template, AT_TOP) else {
+                    continue;
+                };
+                refused += 1;
+                if said.cure.starts_with("did you mean `") {
+                    let unit = said.cure.split('`').nth(1).unwrap();
+                    assert!(
+                        value(&format!("{{{field} as {unit}:%Y}}"), AT_TOP).is_ok(),
+                        "{template}: {said:?}"
+                    );
+                    continue;
+                }
+                let Some(proposed) = proposed(&said.cure) else {
+                    assert!(said.cure.starts_with("write one of: epoch_s"), "{template}: {said:?}");
+                    continue;
+                };
+                assert!(value(&proposed, AT_TOP).is_ok(), "{template}: {said:?}");
+            }
+        }
+        assert!(refused > 150, "{refused}");
+    }
+
+    #[test]
+    fn a_time_format_of_another_language_is_told_in_ours() {
+        for (template, cure) in [
+            ("{ts:yyyy-MM-dd}", "write {ts:%Y-%m-%d}"),
+            ("{ts:yyyy-MM-dd'T'HH:mm:ss.SSS}", "write {ts:%Y-%m-%dT%H:%M:%S.%3f}"),
+            ("{ts as epoch_s:YYYYMMDD}", "write {ts as epoch_s:%Y%m%d}"),
+            ("{ts:hour}", "write a strftime format, e.g. {ts:%Y%m%d%H}"),
+            ("{ts epoch_s:%Y}", "write {ts as epoch_s:%Y}"),
+            ("{ts AS epoch_s:%Y}", "write {ts as epoch_s:%Y}"),
+            ("{ts|%Y}", "write {ts:%Y}"),
+            ("{@timestamp as epoch_s:%Y}", "write {@timestamp:%Y}"),
+            ("{@timestamp as seconds:%Y}", "write {@timestamp:%Y}"),
+            (
+                "{@topic as epoch_s}",
+                "write {@topic}, or name a time, e.g. {@timestamp:%Y%m%d}",
+            ),
+            ("{@timestamp :%Y as epoch_s}", "write {@timestamp:%Y}"),
+        ] {
+            let said = value(template, AT_TOP).unwrap_err();
+            assert_eq!(said.cure, cure, "{template}");
+        }
+    }
+
+    #[test]
+    fn a_path_of_another_language_is_told_in_ours() {
+        for (text, meant) in [
+            ("/user/name", "user.name"),
+            ("user->name", "user.name"),
+            (".user.name", "user.name"),
+            ("@header.", ""),
+            ("a b", ""),
+        ] {
+            let said = value(text, AT_TOP).unwrap_err();
+            assert_eq!(
+                said.cure == format!("write \"{meant}\""),
+                !meant.is_empty(),
+                "{text}: {said:?}"
+            );
+        }
+        for (text, meant) in [
+            ("{items}", "items"),
+            ("{{ items }}", "items"),
+            ("${items}", "items"),
+            ("<items>", ""),
+            ("{@key}", ""),
+        ] {
+            let said = path(text).unwrap_err();
+            assert_eq!(
+                said.cure == format!("write \"{meant}\""),
+                !meant.is_empty(),
+                "{text}: {said:?}"
+            );
+        }
+        for (text, meant) in [("{after}.*", "after.*"), ("{a}{b}.*", "")] {
+            let said = all_fields(text, AT_TOP).unwrap().unwrap_err();
+            assert_eq!(
+                said.cure == format!("write \"{meant}\""),
+                !meant.is_empty(),
+                "{text}: {said:?}"
+            );
         }
     }
 

@@ -16,6 +16,8 @@ pub mod fault;
 pub mod keys;
 // `"10s"`, `"512MiB"`.
 mod units;
+// RFC 3339, to the last second of the calendar.
+pub(crate) mod instant;
 // What topics, bins, sets, namespaces and hosts may be called.
 pub(crate) mod names;
 // Addresses that hold a login, a scheme or a TLS name.
@@ -52,6 +54,8 @@ pub mod tls_files;
 mod route;
 // `[[route.write]]`: which record, its life, and what becomes of it.
 mod write;
+// `ttl`: how long a record lives.
+pub(crate) mod ttl;
 // `[[route.publish]]`: what goes to another topic.
 mod publish;
 // `bins`: what a record's bins are set to.

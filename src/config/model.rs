@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cel::Program;
+use super::instant::Instant;
 
 /// A whole configuration, free of faults.
 #[derive(Debug, Clone)]
@@ -834,36 +835,29 @@ impl TimeUnit {
         }
     }
 
-    /// The instant in this unit, a fraction left out; `None` outside of 64 bits.
-    pub fn count(self, instant: jiff::Timestamp) -> Option<i64> {
+    /// Nanoseconds in one of it.
+    fn nanoseconds(self) -> i128 {
         match self {
-            TimeUnit::Seconds => Some(instant.as_second()),
-            TimeUnit::Milliseconds => Some(instant.as_millisecond()),
-            TimeUnit::Microseconds => Some(instant.as_microsecond()),
-            TimeUnit::Nanoseconds => i64::try_from(instant.as_nanosecond()).ok(),
+            TimeUnit::Seconds => 1_000_000_000,
+            TimeUnit::Milliseconds => 1_000_000,
+            TimeUnit::Microseconds => 1_000,
+            TimeUnit::Nanoseconds => 1,
         }
     }
 
+    /// The instant in this unit, a fraction left out; `None` outside of 64 bits.
+    pub fn count(self, instant: Instant) -> Option<i64> {
+        i64::try_from(instant.nanoseconds() / self.nanoseconds()).ok()
+    }
+
     /// The instant of this number; `None` outside of the calendar (the years -9999 to 9999).
-    pub fn instant(self, number: i64) -> Option<jiff::Timestamp> {
-        match self {
-            TimeUnit::Seconds => jiff::Timestamp::from_second(number).ok(),
-            TimeUnit::Milliseconds => jiff::Timestamp::from_millisecond(number).ok(),
-            TimeUnit::Microseconds => jiff::Timestamp::from_microsecond(number).ok(),
-            TimeUnit::Nanoseconds => jiff::Timestamp::from_nanosecond(i128::from(number)).ok(),
-        }
+    pub fn instant(self, number: i64) -> Option<Instant> {
+        Instant::of_calendar(i128::from(number) * self.nanoseconds())
     }
 
     /// Whether this number is an instant before 2001. No record ends then: it is a length of time, or of another unit.
     pub fn is_before_2001(self, number: i64) -> bool {
-        const SECONDS: i64 = 978_307_200;
-        let bound = match self {
-            TimeUnit::Seconds => SECONDS,
-            TimeUnit::Milliseconds => SECONDS * 1_000,
-            TimeUnit::Microseconds => SECONDS * 1_000_000,
-            TimeUnit::Nanoseconds => SECONDS * 1_000_000_000,
-        };
-        number < bound
+        i128::from(number) * self.nanoseconds() < Instant::ENDS_FROM.nanoseconds()
     }
 
     /// The one in which this number is an instant between 2001-09-09 and 2286-11-20, which is true of one unit at most.

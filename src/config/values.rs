@@ -2,14 +2,18 @@
 //!
 //! Turns what stands in the TOML into [`Typed`]. The strings' own grammar is [`super::grammar`]'s.
 
+use std::borrow::Cow;
+
 use toml::de::DeValue;
 
 use super::cel::{self, Kinds};
 use super::grammar::{self, Bad, Scope};
+use super::instant::Instant;
 use super::keys;
 use super::model::{As, BigNumbers, Constant, Expr, Missing, Typed};
 use super::reader::{Node, Text, all, quoted};
 use super::table::Table;
+use super::ttl;
 
 /// What a value is for: it decides the types and the defaults it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,10 +179,11 @@ fn refuse_untyped(node: &Node<'_>, expr: &Expr, place: Place) -> Option<()> {
             None
         }
         Expr::Template(_) => {
-            node.fault(
-                "a template is a string, no number to add",
-                "name one field, e.g. { path = \"amount\", as = \"float\" }",
-            );
+            let cure = match in_braces(node, expr) {
+                Some(field) => format!("write {{ path = {field}, as = \"integer\" }} or as = \"float\""),
+                None => "name one field, e.g. { path = \"amount\", as = \"float\" }".to_owned(),
+            };
+            node.fault("a template is a string, no number to add", cure);
             None
         }
         Expr::Cel(_) => {
@@ -192,6 +197,17 @@ fn refuse_untyped(node: &Node<'_>, expr: &Expr, place: Place) -> Option<()> {
     }
 }
 
+/// The path, in quotes, where `expr` is the template at `node` that is a field in braces and no more.
+pub fn in_braces(node: &Node<'_>, expr: &Expr) -> Option<String> {
+    if node.is_reference() {
+        return None;
+    }
+    let DeValue::String(text) = node.value() else {
+        return None;
+    };
+    grammar::field_in_braces(expr, text).map(|field| quoted(&field))
+}
+
 /// Whether a text is a number as TOML writes it.
 fn is_number(text: &str) -> bool {
     let digits = text.trim().trim_start_matches(['+', '-']);
@@ -202,6 +218,15 @@ fn is_number(text: &str) -> bool {
 
 /// A string as a value: resolved, then parsed.
 pub fn expression(node: &Node<'_>, scope: Scope<'_>) -> Option<Expr> {
+    if let DeValue::String(text) = node.value()
+        && let Some(field) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'))
+        && !field.starts_with('$')
+        && let Ok(Expr::Source(_)) = grammar::value(field, scope)
+    {
+        let cure = format!("write {} for a field, or `$${{` for a literal `${{`", quoted(field));
+        node.fault_found(quoted(text), "a reference is `${env:NAME}` or `${file:path}`", cure);
+        return None;
+    }
     let text = node.text()?;
     parsed(node, &text, grammar::value(&text.value, scope))
 }
@@ -305,10 +330,12 @@ fn from_path(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr,
         return None;
     }
     if place == Place::Ttl && is_template {
-        path_node.fault(
-            "a ttl is a field, not a template",
-            "name one field, e.g. { path = \"expires_at\" }",
-        );
+        let field = expr.as_ref().and_then(|expr| in_braces(path_node, expr));
+        let cure = match field {
+            Some(field) => format!("write path = {field}"),
+            None => "name one field, e.g. { path = \"expires_at\" }".to_owned(),
+        };
+        path_node.fault("a ttl is a field, not a template", cure);
         return None;
     }
     if let (None, Some(expr)) = (table.get("as"), &expr) {
@@ -319,7 +346,12 @@ fn from_path(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr,
         && is_template
         && cast != As::String
     {
-        node.fault("a template is a string", "remove `as`, or name one field in `path`");
+        let field = expr.as_ref().and_then(|expr| in_braces(path_node, expr));
+        let cure = match field {
+            Some(field) => format!("write path = {field}"),
+            None => "remove `as`, or name one field in `path`".to_owned(),
+        };
+        node.fault("a template is a string", cure);
     }
     let missing = missing(table, cast, place)?;
     Some((expr?, cast, missing))
@@ -348,7 +380,11 @@ fn from_cel(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, 
     let held = Kinds::JSON.or(Kinds::BYTES);
     if !cel.program.kinds.meets(held) {
         let problem = format!("no record can hold a {}", cel.program.kinds);
-        node.fault(problem, "write string(…) or int(…) around it");
+        let cure = match place {
+            Place::Ttl => "write string(…) around it, and as = \"epoch_s\" beside `expr`",
+            _ => "write string(…) or int(…) around it",
+        };
+        node.fault(problem, cure);
         return None;
     }
     let expr = Expr::Cel(cel);
@@ -363,6 +399,14 @@ fn cast(table: &Table<'_>, place: Place) -> Option<As> {
     let offered: Option<Vec<&str>> = place
         .allowed()
         .map(|allowed| allowed.iter().map(|each| name_of(*each)).collect());
+    if place == Place::Ttl
+        && let Some(node) = table.get("as")
+        && let DeValue::String(word) = node.value()
+        && let Some(cure) = ttl::instead_of_type(table, word)
+    {
+        node.fault("is none of the values it can have", cure);
+        return None;
+    }
     let cast = table.choice_of("as", offered.as_deref(), meant_by).map(as_named);
     if let (Some(cast), Some(node), Some(allowed)) = (cast, table.get("as"), place.allowed())
         && !allowed.contains(&cast)
@@ -443,11 +487,15 @@ fn kept_numbers(table: &Table<'_>, expr: &Expr, cast: Option<As>, place: Place) 
 }
 
 /// The default as the value it stands for, if it is of the type that the field has.
-fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant, (String, &'static str)> {
+fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant, (String, Cow<'static, str>)> {
     let cast = cast.or(place.implied());
     let value = value.clone();
     let Some(cast) = cast else {
         return Ok(value);
+    };
+    let of_a_life = match &value {
+        Constant::String(text) if place == Place::Ttl => ttl::default_meant(text, cast),
+        _ => None,
     };
     let cure = match (cast, value) {
         (As::Json, value)
@@ -459,16 +507,17 @@ fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant,
         // a whole number for a float: exact up to 2^53, as in JSON
         (As::Float, Constant::Int(value)) => return Ok(Constant::Float(value as f64)),
         (cast @ (As::EpochS | As::EpochMs | As::EpochUs | As::EpochNs), Constant::String(text)) => {
-            let instant = text.parse::<jiff::Timestamp>().ok();
+            let instant = Instant::parse(&text);
             match instant.zip(cast.unit()).and_then(|(instant, unit)| unit.count(instant)) {
                 Some(number) => return Ok(Constant::Int(number)),
+                None if instant.is_some() => "no number of 64 bits is this time in this unit: write as = \"epoch_us\"",
                 None => "write the number that `as` says, or RFC 3339, e.g. \"2030-01-01T00:00:00Z\"",
             }
         }
         (As::Base64 | As::Hex, _) => {
             return Err((
                 "bytes cannot have a default".to_owned(),
-                "remove `default`, or write missing = \"skip\"",
+                "remove `default`, or write missing = \"skip\"".into(),
             ));
         }
         (As::String, _) => "write a string in quotes",
@@ -484,7 +533,7 @@ fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant,
     };
     Err((
         format!("the default is not of the value's type, {}", name_of(cast)),
-        cure,
+        of_a_life.map_or(Cow::Borrowed(cure), Cow::Owned),
     ))
 }
 

@@ -11,18 +11,15 @@ use super::contradictions::{self, Words};
 use super::grammar::{self, Scope};
 use super::keys;
 use super::model::{
-    Action, As, BigNumbers, Constant, Each, Expr, InDoubt, Missing, Mode, Name, Newer, OnConflict, Segment, TimeUnit,
-    Tombstone, Ttl, TtlOn, TtlPast, Typed, Write,
+    Action, BigNumbers, Constant, Each, Expr, InDoubt, Missing, Mode, Name, Newer, OnConflict, Segment, Tombstone, Ttl,
+    TtlOn, TtlPast, Typed, Write,
 };
 use super::names;
 use super::operations;
 use super::reader::Node;
 use super::table::Table;
-use super::units;
+use super::ttl;
 use super::values::{self, Place};
-
-/// Aerospike refuses a longer life.
-const TTL_SECONDS_MAX: u64 = 10 * 365 * 86_400;
 
 /// The write at `table`; `namespace` and `tombstone` are what it has if it does not say.
 pub fn write(table: &Table<'_>, root: &[Segment], namespace: &str, tombstone: Tombstone) -> Option<Write> {
@@ -46,7 +43,7 @@ pub fn write(table: &Table<'_>, root: &[Segment], namespace: &str, tombstone: To
     };
     let ttl = match table.get("ttl") {
         None => Some(Ttl::Default),
-        Some(node) => ttl(node, scope, ttl_words == Some(true)),
+        Some(node) => ttl::ttl(node, scope, ttl_words == Some(true)),
     };
     let ttl_past = table.choice("ttl_past").map(ttl_past);
     let words = Words {
@@ -306,10 +303,11 @@ fn newer(node: &Node<'_>, scope: Scope<'_>) -> Option<Newer> {
     let path = table.required("path", cure);
     let expr = path.and_then(|path| values::expression(path, scope));
     if let (Some(path), Some(Expr::Template(_) | Expr::Constant(_))) = (path, &expr) {
-        path.fault(
-            "a version is an integer, a template is a string",
-            "name one field, e.g. \"source.lsn\"",
-        );
+        let cure = match expr.as_ref().and_then(|expr| values::in_braces(path, expr)) {
+            Some(field) => format!("write path = {field}"),
+            None => "name one field, e.g. \"source.lsn\"".to_owned(),
+        };
+        path.fault("a version is an integer, a template is a string", cure);
     }
     let cast = table.choice_of("as", None, values::meant_by).map(values::as_named);
     let missing = match table.get("missing") {
@@ -340,105 +338,4 @@ fn newer(node: &Node<'_>, scope: Scope<'_>) -> Option<Newer> {
         },
         bin: bin?,
     })
-}
-
-fn ttl(node: &Node<'_>, scope: Scope<'_>, words: bool) -> Option<Ttl> {
-    let cure = "write e.g. \"30d\", \"never\", \"keep\", \"default\", or { path = \"expires_at\", as = \"epoch_ms\" }";
-    match node.value() {
-        DeValue::Table(table) => {
-            if let Some((name, _)) = table
-                .iter()
-                .find(|(name, _)| matches!(name.get_ref().as_ref(), "value" | "object"))
-            {
-                node.fault(
-                    format!("a ttl from the message names a `path`, not `{}`", name.get_ref()),
-                    cure,
-                );
-                return None;
-            }
-            let typed = values::typed(node, scope, Place::Ttl)?;
-            let unit = typed.cast.and_then(As::unit);
-            let word = |number: &i64| words && (-2..=0).contains(number);
-            if let (Missing::Default(Constant::Int(number)), Some(unit)) = (&typed.missing, unit)
-                && let Some(looks) = TimeUnit::of_look(*number)
-                && looks != unit
-            {
-                node.fault_found(
-                    number.to_string(),
-                    format!(
-                        "a default that is no {}: it looks like {}",
-                        unit.plural(),
-                        looks.plural()
-                    ),
-                    format!("write it in {}, or as = \"{}\"", unit.plural(), looks.word()),
-                );
-                return None;
-            }
-            if let (Missing::Default(Constant::Int(number)), Some(unit)) = (&typed.missing, unit)
-                && unit.is_before_2001(*number)
-                && !word(number)
-            {
-                let seconds = 1_893_456_000_i64;
-                let example = TimeUnit::Seconds.instant(seconds).and_then(|end| unit.count(end));
-                node.fault_found(
-                    number.to_string(),
-                    format!(
-                        "a default that is no ttl: with as = \"{}\" it is an instant before 2001, which is over for every record",
-                        unit.word()
-                    ),
-                    format!(
-                        "write {} since 1970, e.g. default = {}, or remove `as` for seconds from now",
-                        unit.plural(),
-                        example.unwrap_or(seconds)
-                    ),
-                );
-                return None;
-            }
-            if let (Missing::Default(Constant::Int(seconds)), None) = (&typed.missing, unit)
-                && !word(seconds)
-            {
-                let fits = u64::try_from(*seconds).is_ok_and(|seconds| (1..=TTL_SECONDS_MAX).contains(&seconds));
-                if !fits {
-                    node.fault_found(
-                        seconds.to_string(),
-                        "a default that is no ttl: 1 second to 10 years (315360000 seconds)",
-                        "write e.g. default = 86400",
-                    );
-                    return None;
-                }
-            }
-            Some(Ttl::Field(typed))
-        }
-        DeValue::String(_) => {
-            let text = node.text()?;
-            let duration = match text.value.as_str() {
-                "default" => return Some(Ttl::Default),
-                "never" => return Some(Ttl::Never),
-                "keep" => return Some(Ttl::Keep),
-                other => units::duration(other),
-            };
-            match duration {
-                Err(bad) => {
-                    node.fault(bad.problem("ttl"), cure);
-                    None
-                }
-                Ok(life) => {
-                    let whole = life.subsec_millis() == 0;
-                    match u32::try_from(life.as_secs()) {
-                        Ok(seconds) if whole && seconds > 0 && u64::from(seconds) <= TTL_SECONDS_MAX => {
-                            Some(Ttl::Seconds(seconds))
-                        }
-                        _ => {
-                            node.fault("a ttl is whole seconds, 1s to 3650d", cure);
-                            None
-                        }
-                    }
-                }
-            }
-        }
-        _ => {
-            node.fault("expected a ttl", cure);
-            None
-        }
-    }
 }

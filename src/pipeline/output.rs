@@ -129,9 +129,11 @@ impl<'m> Output<'m> {
     /// Moves here what another one was given for one message: all of it is the message's that this one is at. There are no
     /// more than [`ROWS_MAX`] rows.
     pub(crate) fn take_over(&mut self, other: &mut Output<'m>) {
-        self.condition_errors_ignored += std::mem::take(&mut other.condition_errors_ignored);
-        self.ttl_past_skipped += std::mem::take(&mut other.ttl_past_skipped);
-        self.ttl_past_deleted += std::mem::take(&mut other.ttl_past_deleted);
+        // Code can write anything there, and a message has no more than so many rows.
+        let counted = |count: &mut u64| std::mem::take(count).min(ROWS_MAX as u64);
+        self.condition_errors_ignored += counted(&mut other.condition_errors_ignored);
+        self.ttl_past_skipped += counted(&mut other.ttl_past_skipped);
+        self.ttl_past_deleted += counted(&mut other.ttl_past_deleted);
         let message = self.message;
         let rows = other.rows.drain(..).zip(0..=u16::MAX);
         self.rows

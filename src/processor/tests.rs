@@ -68,6 +68,16 @@ impl Processor for Says {
                     timestamp_ms: None,
                 });
             }
+            Some(b"count") => {
+                output.ttl_past_skipped += 3;
+                output.condition_errors_ignored = u64::MAX;
+            }
+            Some(b"count and reject") => {
+                output.ttl_past_skipped += 3;
+                output.ttl_past_deleted += 3;
+                output.condition_errors_ignored += 3;
+                return Err(Rejection::new(Reason::Processor("no_user"), "none"));
+            }
             Some(b"clear") => {
                 output.rows.clear();
                 output.publications.clear();
@@ -207,6 +217,31 @@ fn a_panic_rejects_its_message_and_the_next_one_is_judged() {
         processor.process(&message(b""), 0, &mut output, &mut scratch),
         Ok(Verdict::Kept)
     );
+}
+
+#[test]
+fn a_message_that_is_rejected_counts_nothing() {
+    let checked = Says::all_well().checked().unwrap();
+    let processor = checked.topic("in").unwrap();
+    let (mut output, mut scratch) = (Output::default(), Output::default());
+    let counted = |output: &Output<'_>| {
+        [
+            output.condition_errors_ignored,
+            output.ttl_past_skipped,
+            output.ttl_past_deleted,
+        ]
+    };
+    for key in ["count and reject", "", "count and reject", ""] {
+        output.begin(0);
+        let _ = processor.process(&message(key.as_bytes()), 0, &mut output, &mut scratch);
+        assert_eq!(counted(&output), [0, 0, 0], "{key}");
+    }
+    // Nonsense is bounded: a sum of it stays one.
+    for _ in 0..2 {
+        output.begin(0);
+        let _ = processor.process(&message(b"count"), 0, &mut output, &mut scratch);
+    }
+    assert_eq!(counted(&output), [2 << 16, 6, 0]);
 }
 
 #[test]

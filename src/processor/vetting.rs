@@ -100,6 +100,10 @@ pub fn discard(output: &mut Output<'_>) {
         }
     }
     output.publications.clear();
+    // Nothing of a message that is rejected is counted.
+    output.condition_errors_ignored = 0;
+    output.ttl_past_skipped = 0;
+    output.ttl_past_deleted = 0;
 }
 
 fn dismantle(op: Op<'_>) {
@@ -161,11 +165,19 @@ fn vet_row(promised: Promised<'_>, row: &Row<'_>) -> Result<(), String> {
         return Err("ttl_on_create with a mode other than Update".to_owned());
     }
     match &row.action {
-        RowAction::Touch => vet_touch(row),
-        RowAction::Delete if rules.ttl_on_create => Err("a deletion has no ttl (ttl_on_create)".to_owned()),
-        RowAction::Delete => Ok(()),
-        RowAction::Write(ops) => vet_write(row, ops),
+        RowAction::Touch => vet_touch(row)?,
+        RowAction::Delete if rules.ttl_on_create => return Err("a deletion has no ttl (ttl_on_create)".to_owned()),
+        RowAction::Delete => {}
+        RowAction::Write(ops) => vet_write(row, ops)?,
     }
+    // Of any action: the key can go along (`send_key`).
+    let weight = row.bytes().saturating_add(key_bytes(&row.key));
+    if weight > ROW_BYTES_MAX {
+        return Err(format!(
+            "it weighs {weight} bytes in memory, {ROW_BYTES_MAX} are allowed"
+        ));
+    }
+    Ok(())
 }
 
 fn is_empty(key: &RecordKey<'_>) -> bool {
@@ -173,6 +185,14 @@ fn is_empty(key: &RecordKey<'_>) -> bool {
         RecordKey::String(text) => text.is_empty(),
         RecordKey::Bytes(bytes) => bytes.is_empty(),
         RecordKey::Integer(_) => false,
+    }
+}
+
+fn key_bytes(key: &RecordKey<'_>) -> usize {
+    match key {
+        RecordKey::String(text) => text.len(),
+        RecordKey::Bytes(bytes) => bytes.len(),
+        RecordKey::Integer(_) => 8,
     }
 }
 
@@ -219,12 +239,6 @@ fn vet_write(row: &Row<'_>, ops: &[Op<'_>]) -> Result<(), String> {
                     (RowRules::guarded), or say repeatable: false"
                 .to_owned(),
         );
-    }
-    let weight = row.bytes();
-    if weight > ROW_BYTES_MAX {
-        return Err(format!(
-            "it weighs {weight} bytes in memory, {ROW_BYTES_MAX} are allowed"
-        ));
     }
     Ok(())
 }

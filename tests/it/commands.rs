@@ -279,6 +279,12 @@ fn try_reads_envelopes_and_what_it_has_said_itself() {
         &first.out,
     );
     assert_eq!(again.out, first.out);
+    // A file can begin with a byte order mark.
+    let marked = call(
+        &["try", PROFILE, "--envelope", "--json", "--now", "2026-01-01T00:00:00Z"],
+        &format!("\u{feff}{envelope}"),
+    );
+    assert_eq!(marked.out, first.out);
     let wrong = call(&["try", PROFILE, "--envelope"], "{\"payload\": 1}\n{\"paylaod\": 1}\n");
     wrong.assert_code(64);
     assert!(

@@ -167,11 +167,17 @@ fn words_of_a_life_are_refused_where_they_make_no_sense() {
         ),
         (
             "bins = [\"v\"]\nttl = { path = \"exp\", as = \"ms\" }".to_owned(),
-            ["did you mean \"epoch_ms\"? write \"integer\" or", ""],
+            [
+                "write { expr = \"exp / 1000\" }: a ttl that is a length of time",
+                "as = \"epoch_ms\" is for the instant of its end",
+            ],
         ),
         (
             "bins = [\"v\"]\nttl = { path = \"exp\", as = \"seconds\" }".to_owned(),
-            ["did you mean \"epoch_s\"? write \"integer\" or", ""],
+            [
+                "write { path = \"exp\" }: a ttl that is a length of time is a number of seconds",
+                "as = \"epoch_s\" is for the instant of its end",
+            ],
         ),
         (
             "bins = [\"v\"]\nttl = { path = \"exp\", as = \"double\" }".to_owned(),

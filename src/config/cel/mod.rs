@@ -175,6 +175,13 @@ pub fn expression(node: &Node<'_>, scope: Scope<'_>) -> Option<Cel> {
             None
         }
         Err(faults) => {
+            if let Some(meant) = without_braces(&text.value, scope) {
+                node.fault(
+                    "a field stands without braces in an expression",
+                    format!("write {meant}"),
+                );
+                return None;
+            }
             for Bad { at, problem, cure } in faults {
                 let place = match at {
                     None => String::new(),
@@ -186,6 +193,20 @@ pub fn expression(node: &Node<'_>, scope: Scope<'_>) -> Option<Cel> {
             None
         }
     }
+}
+
+/// `text` with its fields out of their braces (`{user.id} > 0`), where it is an expression then.
+fn without_braces(text: &str, scope: Scope<'_>) -> Option<String> {
+    let mut meant = String::new();
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once('{') {
+        let (inner, behind) = from.split_once('}')?;
+        meant.push_str(before.trim_end_matches(['$', '{']));
+        meant.push_str(inner.trim_matches(['{', ' ']));
+        rest = behind.trim_start_matches('}');
+    }
+    meant.push_str(rest);
+    (meant != text && parse(&meant, scope).is_ok()).then_some(meant)
 }
 
 /// Parses and checks `text`.

@@ -60,7 +60,16 @@ pub(super) fn text(rule: &Rule, facts: &Facts<'_, '_>, error: &ExecutionError) -
                 "[" | "[_" | "_[" | "[_]" => "[…]",
                 other => other,
             };
-            format!("`{what}` cannot take ({})", types.join(", "))
+            let cure = match (what, types.as_slice()) {
+                ("+" | "-" | "*" | "/", ["uint", "int"] | ["int", "uint"]) => {
+                    "; an integer beyond 64 bits with a sign is a uint: write double(…) around it"
+                }
+                ("%", ["uint", "int"] | ["int", "uint"]) => {
+                    "; an integer beyond 64 bits with a sign is a uint: write uint(…) around both"
+                }
+                _ => "",
+            };
+            format!("`{what}` cannot take ({}){cure}", types.join(", "))
         }
         ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
             let (left, right) = (of_value(left.type_of()), of_value(right.type_of()));

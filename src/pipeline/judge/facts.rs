@@ -130,7 +130,7 @@ fn raw(bytes: &[u8]) -> CowVal<'_, '_> {
     }
 }
 
-/// A part of a list or map that no type of CEL holds: it is equal to nothing, and nothing can be computed with it. What
+/// A part of a list or map that no type of CEL holds: it is equal to what is written alike, and nothing can be computed with it. What
 /// does not look at it can be computed all the same (`size(items)`), and can pass it on (`items`).
 #[derive(Debug, Clone)]
 struct Beyond {
@@ -151,6 +151,11 @@ impl Val for Beyond {
 
     fn cel_type() -> &'static Type {
         &BEYOND
+    }
+
+    fn equals(&self, other: &dyn Val) -> bool {
+        let other = other.downcast_ref::<Beyond>();
+        other.is_some_and(|other| self.what == other.what && self.text == other.text)
     }
 
     fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v> {

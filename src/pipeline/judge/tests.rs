@@ -216,6 +216,30 @@ fn numbers_of_json_are_compared_and_computed_with_whatever_they_are_written_as()
 }
 
 #[test]
+fn what_is_beyond_a_number_is_equal_to_what_is_written_alike() {
+    for (text, payload, expected) in [
+        ("a == b", r#"{"a":[1e999],"b":[1e999]}"#, "true"),
+        ("a != b", r#"{"a":{"x":1e999},"b":{"x":1e999}}"#, "false"),
+        ("a == b", r#"{"a":["\ud800"],"b":["\ud800"]}"#, "true"),
+        ("a == b", r#"{"a":[1e999],"b":[-1e999]}"#, "false"),
+        ("a == b", r#"{"a":[1e999],"b":["1e999"]}"#, "false"),
+        (
+            "a.exists(x, x in b)",
+            r#"{"a":[36893488147419103232],"b":[1,36893488147419103232]}"#,
+            "true",
+        ),
+        (
+            "double(a) + 1",
+            r#"{"a":18446744073709551615}"#,
+            "1.8446744073709552e19",
+        ),
+        ("uint(a) % uint(2)", r#"{"a":18446744073709551615}"#, "1"),
+    ] {
+        assert_eq!(value(text, payload), expected, "{text} of {payload}");
+    }
+}
+
+#[test]
 fn what_cannot_be_computed_says_why_and_nothing_of_the_message() {
     for (text, payload, expected) in [
         ("type == 'a'", r#"{"kind":"secret"}"#, "no such field: type"),
@@ -224,6 +248,16 @@ fn what_cannot_be_computed_says_why_and_nothing_of_the_message() {
         ("a > 3", r#"{"a":null}"#, "`>` cannot take (null, int)"),
         ("a + 3", r#"{"a":"secret"}"#, "`+` cannot take (string, int)"),
         ("a + 1", r#"{"a":9223372036854775807}"#, "an integer outside of 64 bits"),
+        (
+            "a + 1",
+            r#"{"a":18446744073709551615}"#,
+            "`+` cannot take (uint, int); an integer beyond 64 bits with a sign is a uint: write double(…) around it",
+        ),
+        (
+            "a % 2",
+            r#"{"a":18446744073709551615}"#,
+            "`%` cannot take (uint, int); an integer beyond 64 bits with a sign is a uint: write uint(…) around both",
+        ),
         ("a / b", r#"{"a":1,"b":0}"#, "division by zero"),
         ("a % b", r#"{"a":1,"b":0}"#, "division by zero"),
         ("a / b", r#"{"a":1.0,"b":0}"#, "it is no finite number"),

@@ -88,9 +88,8 @@ fn string<'m>(value: Value<'m>) -> Result<Value<'m>, CastFailure> {
         Value::Bytes(Cow::Owned(bytes)) => {
             Cow::Owned(String::from_utf8(bytes).map_err(|_| (Reason::FieldType, "not UTF-8"))?)
         }
-        Value::Null | Value::List(_) | Value::Map(_) => {
-            return Err((Reason::FieldType, "an array or object is not a string"));
-        }
+        Value::Null | Value::List(_) => return Err((Reason::FieldType, "an array, not a string")),
+        Value::Map(_) => return Err((Reason::FieldType, "an object, not a string")),
     }))
 }
 
@@ -133,10 +132,12 @@ pub(super) fn whole(n: f64) -> Option<i64> {
 
 fn float(value: Value<'_>) -> Result<f64, CastFailure> {
     let parsed = |text: &str| {
-        text.parse::<f64>()
-            .ok()
-            .filter(|n| n.is_finite())
-            .ok_or((Reason::FieldType, "a text that is no finite number"))
+        match text.parse::<f64>() {
+            Ok(n) if n.is_finite() => Ok(n),
+            // Rejected as the number would be, and not as the words for what is none.
+            Ok(_) if text.bytes().any(|byte| byte.is_ascii_digit()) => Err(unheld(Unheld::Float)),
+            _ => Err((Reason::FieldType, "a text that is no finite number")),
+        }
     };
     match value {
         Value::Float(n) => Ok(n),
@@ -168,7 +169,13 @@ fn json(text: &[u8]) -> Result<Value<'static>, CastFailure> {
     let mut builder = PathTreeBuilder::default();
     let whole = builder.slot(&[]);
     let tree: PathTree = builder.build();
-    let fields = decode::decode(&tree, text).map_err(|e| (Reason::Payload(e.kind), "the embedded text is not JSON"))?;
+    let fields = decode::decode(&tree, text).map_err(|error| match error.kind {
+        kind @ DecodeErrorKind::TooDeep => (
+            Reason::Payload(kind),
+            "an embedded text with more than 128 arrays and objects inside one another",
+        ),
+        kind => (Reason::Payload(kind), "an embedded text that is not JSON"),
+    })?;
     let value = fields.get(whole).cloned().ok_or((Reason::FieldType, "not JSON"))?;
     Ok(into_owned(value))
 }

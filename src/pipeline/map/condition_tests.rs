@@ -279,7 +279,7 @@ fn a_value_is_computed_wherever_a_value_stands() {
         ),
         (
             "key = { expr = \"id == 'K'\" }\nbins = { b = 1 }",
-            "rejected key_type: { expr = \"id == 'K'\" } (line 10) is of type boolean, which cannot be a key",
+            "rejected key_type: { expr = \"id == 'K'\" } (line 10) is of type boolean, which cannot be a key; cure: as = \"string\"",
         ),
     ] {
         assert_eq!(outcome(&write(lines), Some(payload)), expected, "{lines}");

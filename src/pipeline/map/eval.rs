@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
-
-use super::cast::cast;
+use super::cast::{CastFailure, cast};
 use super::compile::{
     ActionRule, BinRule, CompiledWrite, MissingRule, NameRule, NamedTargets, OperationKindRule, OperationRule,
     PartRule, PastRule, Place, Rule, TargetRule, TtlRule, TypedRule, WhenRule,
@@ -15,8 +13,9 @@ use super::keep::{self, Keeps, NotHeld};
 use super::tally::{RuleKind, Tally};
 use super::time::{self, Life};
 use super::{Message, Reason, Rejection, explain};
+use crate::config::instant::Instant;
 use crate::config::model::{As, BigNumbers, LongNames, Mode, TimeUnit};
-use crate::pipeline::decode::{Fields, Items};
+use crate::pipeline::decode::{DecodeErrorKind, Fields, Items, Syntax};
 use crate::pipeline::guard;
 use crate::pipeline::judge::{self, Facts};
 use crate::pipeline::output::{Output, ROWS_MAX, RowParts, TooManyRows};
@@ -260,7 +259,19 @@ impl<'m> Context<'_, 'm> {
 
     /// `None`: no record is to be written (`missing = "skip"`).
     fn version(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<i64>, Rejection> {
-        match self.operand(rule, element)? {
+        let operand = self.operand(rule, element).map_err(|mut rejection| {
+            let is_time =
+                |place| matches!(self.place(place, element), Some(Value::Str(text)) if Instant::parse(&text).is_some());
+            if let (Rule::Place(place), Some(As::Integer)) = (&rule.rule, rule.cast)
+                && is_time(*place)
+            {
+                rejection
+                    .detail
+                    .push_str("; it looks like a time: write as = \"epoch_ms\" or another epoch word");
+            }
+            rejection
+        });
+        match operand? {
             None => Ok(None),
             Some(Value::Int(version)) => Ok(Some(version)),
             Some(other) => Err(rejection(
@@ -277,7 +288,7 @@ impl<'m> Context<'_, 'm> {
     /// A value that an operation cannot do without. `None`: the operation is left out (`missing = "skip"`).
     fn operand(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<Value<'m>>, Rejection> {
         match self.operand_or_unheld(rule, element)? {
-            Some(Value::Unheld { what, .. }) => Err(rejection(keep::reason(what), rule, &what.to_string())),
+            Some(Value::Unheld { what, .. }) => Err(unheld_operand(rule, what)),
             value => Ok(value),
         }
     }
@@ -505,13 +516,18 @@ impl<'m> Context<'_, 'm> {
             Value::Unheld {
                 what: what @ Unheld::HalfPair,
                 ..
-            } => return Err(rejection(keep::reason(what), rule, &what.to_string())),
+            } => return Err(unheld_operand(rule, what)),
             Value::Bytes(bytes) if matches!(rule.cast, Some(As::Base64 | As::Hex)) => RecordKey::Bytes(bytes),
-            _ => {
+            value => {
+                let cure = match value {
+                    Value::Float(_) | Value::Bool(_) | Value::Unheld { .. } => "; cure: as = \"string\"",
+                    Value::Bytes(_) => "; cure: as = \"hex\" or \"base64\", which keep the bytes",
+                    _ => "",
+                };
                 return Err(rejection(
                     Reason::KeyType,
                     rule,
-                    &format!("of type {type_name}, which cannot be a key"),
+                    &format!("of type {type_name}, which cannot be a key{cure}"),
                 ));
             }
         };
@@ -580,7 +596,17 @@ impl<'m> Context<'_, 'm> {
                 Some(Value::Map(object))
             }
         };
+        let is_time = |value: &Value<'_>| matches!(value, Value::Str(text) if Instant::parse(text).is_some());
         let value = match (value, rule.cast) {
+            // A bin can have any type.
+            (Some(value), Some(As::Integer))
+                if matches!(rule.keeps, Keeps::Record(_))
+                    && matches!(&value, Value::Str(text) if text.contains(':'))
+                    && is_time(&value) =>
+            {
+                let why = "a string that looks like a time, no integer; cure: as = \"epoch_ms\" or another epoch word";
+                return Err(rejection(Reason::FieldType, rule, why));
+            }
             // An instant whose unit is known: it becomes one of the unit asked for.
             (Some(Value::Int(ms)), Some(to))
                 if to.unit().is_some() && matches!(rule.rule, Rule::Place(Place::Timestamp)) =>
@@ -588,7 +614,7 @@ impl<'m> Context<'_, 'm> {
                 let number = time::from_ms(ms, to.unit()).map_err(|(reason, why)| rejection(reason, rule, why))?;
                 Some(Value::Int(number))
             }
-            (Some(value), Some(to)) => Some(cast(value, to).map_err(|(reason, why)| rejection(reason, rule, why))?),
+            (Some(value), Some(to)) => Some(cast(value, to).map_err(|failure| uncast(rule, to, failure))?),
             (value, _) => value,
         };
         let value = match value {
@@ -700,7 +726,8 @@ impl<'m> Context<'_, 'm> {
             };
             if let PartRule::Time { format, unit, .. } = part {
                 let time = time::instant(&value, *unit).map_err(|(reason, why)| rejection(reason, rule, why))?;
-                let formatted = jiff::fmt::strtime::format(format, &time.to_zoned(TimeZone::UTC))
+                let formatted = time
+                    .formatted(format)
                     .map_err(|_| rejection(Reason::FieldType, rule, "the time cannot be written in this format"))?;
                 text.push_str(&formatted);
                 continue;
@@ -717,14 +744,21 @@ impl<'m> Context<'_, 'm> {
                 Value::Unheld {
                     what: what @ Unheld::HalfPair,
                     ..
-                } => return Err(rejection(keep::reason(what), rule, &what.to_string())),
+                } => return Err(unheld_operand(rule, what)),
                 Value::Bool(b) => text.push_str(if b { "true" } else { "false" }),
                 // 1.0 and 1.00 are one number and two texts: nothing that a key should hang on.
                 other => {
+                    let cure = match other {
+                        Value::Float(_) | Value::Unheld { .. } => "; cure: an `expr` with string(…) around the number",
+                        _ => "",
+                    };
                     return Err(rejection(
                         Reason::FieldType,
                         rule,
-                        &format!("a part of type {}, which a template cannot hold", other.type_name()),
+                        &format!(
+                            "a part of type {}, which a template cannot hold{cure}",
+                            other.type_name()
+                        ),
                     ));
                 }
             }
@@ -776,6 +810,31 @@ fn one_bin(written: &str, line: usize, from: &str, bin: &str) -> Rejection {
 }
 
 const HALF_PAIR_CURE: &str = "leave the field out, or have the producer write whole characters";
+
+/// Of a value that is needed, and that nothing stands for.
+#[cold]
+pub(super) fn unheld_operand(rule: &TypedRule, what: Unheld) -> Rejection {
+    match what {
+        Unheld::HalfPair => rejection(keep::reason(what), rule, &format!("{what}; cure: {HALF_PAIR_CURE}")),
+        _ => rejection(keep::reason(what), rule, &what.to_string()),
+    }
+}
+
+/// Of a value that is not of the type that `as` says.
+#[cold]
+fn uncast(rule: &TypedRule, to: As, (reason, why): CastFailure) -> Rejection {
+    // A key, a ttl or a number to add cannot be of any type.
+    let is_kept = matches!(rule.keeps, Keeps::Record(_) | Keeps::Json);
+    let cure = match (reason, to) {
+        (Reason::IntegerRange, As::Integer) if is_kept => "; cure: as = \"string\" or \"float\"",
+        (Reason::IntegerRange | Reason::FloatRange, _) if is_kept && to != As::String => "; cure: as = \"string\"",
+        (Reason::Payload(DecodeErrorKind::NotJson(Syntax::LoneSurrogate)), _) => {
+            return unheld_operand(rule, Unheld::HalfPair);
+        }
+        _ => "",
+    };
+    rejection(reason, rule, &format!("{why}{cure}"))
+}
 
 /// The words that help.
 fn big_cure(keeps: Keeps, refused: &NotHeld) -> &'static str {

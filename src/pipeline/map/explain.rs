@@ -374,7 +374,31 @@ fn holds_json(text: &[u8], path: &[Segment]) -> bool {
 /// Why nothing is found at `path`, if it is for something in front of its last step: `: after is null, not an object`.
 #[cold]
 pub(super) fn why_missing(text: &[u8], path: &Path) -> String {
-    missing_in(text, path, "the payload", "")
+    let why = missing_in(text, path, "the payload", "");
+    match wrapper_of(text, path) {
+        Some((wrapper, whole)) => {
+            format!("{why}; there is {whole}: write that path, or root = \"{wrapper}\" in the route")
+        }
+        None => why,
+    }
+}
+
+/// The usual envelope that has the path inside of it.
+fn wrapper_of(text: &[u8], path: &Path) -> Option<(&'static str, String)> {
+    // Kafka Connect with schemas, Debezium, CloudEvents, EventBridge and the envelopes of many others.
+    const WRAPPERS: [&str; 8] = [
+        "payload", "after", "data", "detail", "value", "event", "message", "body",
+    ];
+    let mut builder = PathTreeBuilder::new();
+    let within = WRAPPERS.map(|wrapper| {
+        let mut whole = vec![Segment::Name(wrapper.to_owned())];
+        whole.extend(path.iter().cloned());
+        let shape = builder.shape(&whole);
+        (wrapper, whole, shape)
+    });
+    let fields = decode::decode(&builder.build(), text).ok()?;
+    let mut found = within.into_iter().filter(|(.., shape)| fields.shape(*shape).is_some());
+    found.next().map(|(wrapper, whole, _)| (wrapper, display_path(&whole)))
 }
 
 /// The same of the message's key.

@@ -368,6 +368,30 @@ fn a_payload_that_is_no_object_says_what_it_is() {
 }
 
 #[test]
+fn a_field_that_is_missing_says_where_it_is_in_an_envelope() {
+    let no = "key_missing: user.id (line 11) is missing, and so no key";
+    for (payload, expected) in [
+        (
+            r#"{"schema":{"type":"struct"},"payload":{"user":{"id":"a"}}}"#,
+            ": there is no user; there is payload.user.id: write that path, or root = \"payload\" in the route",
+        ),
+        (
+            r#"{"user":{},"after":{"user":{"id":"a"}},"before":null}"#,
+            "; there is after.user.id: write that path, or root = \"after\" in the route",
+        ),
+        (r#"{"payload":{"user":{}}}"#, ": there is no user"),
+        (r#"{"payload":"{\"user\":{\"id\":\"a\"}}"}"#, ": there is no user"),
+        (r#"{"other":{"user":{"id":"a"}}}"#, ": there is no user"),
+    ] {
+        assert_eq!(
+            outcome("", WRITE, payload.as_bytes()),
+            format!("{no}{expected}"),
+            "{payload}"
+        );
+    }
+}
+
+#[test]
 fn a_field_that_is_missing_says_what_stands_in_front_of_it() {
     for (payload, expected) in [
         (r#"{"n":1}"#, "is missing, and so no key: there is no user"),

@@ -203,7 +203,19 @@ fn what_is_kept_is_refused_with_the_path_of_the_field_and_a_cure() {
         ),
         (
             r#"bins = { a = { path = "trace", as = "integer" } }"#,
-            r#"integer_range: { path = "trace", as = "integer" } (line 12) is an integer outside of 64 bits"#.to_owned(),
+            r#"integer_range: { path = "trace", as = "integer" } (line 12) is an integer outside of 64 bits; cure: as = "string" or "float""#.to_owned(),
+        ),
+        (
+            r#"bins = { a = { path = "after.items[3].id", as = "float" } }"#,
+            r#"float_range: { path = "after.items[3].id", as = "float" } (line 12) is a number outside of a 64-bit float; cure: as = "string""#.to_owned(),
+        ),
+        (
+            r#"bins = { a = { path = "after", as = "string" } }"#,
+            r#"field_type: { path = "after", as = "string" } (line 12) is an object, not a string"#.to_owned(),
+        ),
+        (
+            r#"bins = { a = { path = "after.items", as = "string" } }"#,
+            r#"field_type: { path = "after.items", as = "string" } (line 12) is an array, not a string"#.to_owned(),
         ),
         (
             r#"add = { a = { path = "after.items[3].id", as = "float" } }"#,
@@ -211,6 +223,31 @@ fn what_is_kept_is_refused_with_the_path_of_the_field_and_a_cure() {
         ),
     ] {
         check(rules, payload, &expected);
+    }
+    let wide = r#"{"id":"b","n":"1e999","none":"inf","half":"\ud83d","f":1.5}"#;
+    for (rules, expected) in [
+        (
+            r#"bins = { a = { path = "n", as = "float" } }"#,
+            r#"float_range: { path = "n", as = "float" } (line 12) is a number outside of a 64-bit float; cure: as = "string""#,
+        ),
+        (
+            r#"bins = { a = { path = "none", as = "float" } }"#,
+            r#"field_type: { path = "none", as = "float" } (line 12) is a text that is no finite number"#,
+        ),
+        (
+            r#"map_put = { m = { key = "half", value = 1 } }"#,
+            r#"not_json: half (line 12) is a string with half of a surrogate pair (\ud800 to \udfff alone), which is no text; cure: leave the field out, or have the producer write whole characters"#,
+        ),
+        (
+            r#"bins = { a = { path = "none", as = "json" } }"#,
+            r#"not_json: { path = "none", as = "json" } (line 12) is an embedded text that is not JSON"#,
+        ),
+        (
+            r#"bins = { a = "x:{f}" }"#,
+            r#"field_type: x:{f} (line 12) is a part of type float, which a template cannot hold; cure: an `expr` with string(…) around the number"#,
+        ),
+    ] {
+        check(rules, wide, expected);
     }
     let half = r#"{"id":"b","note":{"text":"cut \ud83d"}}"#;
     for (rules, place) in [

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use super::compile::{CompiledPublish, MissingRule, TypedRule};
-use super::eval::{Context, rejection};
-use super::keep::reason;
+use super::eval::{Context, rejection, unheld_operand};
 use super::{Reason, Rejection};
 use crate::pipeline::output::Output;
 use crate::pipeline::publication::Publication;
@@ -99,7 +98,7 @@ fn text<'m>(value: Value<'m>, rule: &TypedRule) -> Result<Bytes<'m>, Rejection> 
             write_json(&value, &mut json);
             Cow::Owned(json)
         }
-        Value::Unheld { what, .. } => return Err(rejection(reason(what), rule, &what.to_string())),
+        Value::Unheld { what, .. } => return Err(unheld_operand(rule, what)),
         Value::Null | Value::List(_) | Value::Map(_) => {
             let why = format!("of type {}, which can be neither key nor header", value.type_name());
             return Err(rejection(Reason::FieldType, rule, &why));

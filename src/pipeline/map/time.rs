@@ -3,12 +3,14 @@
 //! No clock: whoever asks gives the time. A unit is never guessed where it is said; a number that is no time in it, or no
 //! end of a life, is rejected, and the rejection says in which unit it would be one.
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
 use super::Reason;
 use super::cast::{CastFailure, no_integer, unheld, whole};
+use crate::config::instant::Instant;
 use crate::config::model::TimeUnit;
+use crate::config::ttl;
 use crate::pipeline::row::RowTtl;
 use crate::pipeline::value::{Unheld, Value};
 
@@ -28,7 +30,7 @@ pub(super) enum Life {
 
 /// A value as a number of `unit` since 1970: a number is taken as such, a string as RFC 3339 or a number.
 pub(super) fn epoch(value: &Value<'_>, unit: TimeUnit) -> Result<i64, CastFailure> {
-    match read(value, f64::trunc)? {
+    match read(value, Rounded::Down)? {
         Read::Instant(instant) => unit
             .count(instant)
             .ok_or((Reason::IntegerRange, "a time outside of 64 bits")),
@@ -44,15 +46,15 @@ pub(super) fn epoch(value: &Value<'_>, unit: TimeUnit) -> Result<i64, CastFailur
 /// Milliseconds since 1970 as a number of `unit`.
 pub(super) fn from_ms(ms: i64, unit: Option<TimeUnit>) -> Result<i64, CastFailure> {
     let unit = unit.unwrap_or(TimeUnit::Milliseconds);
-    Timestamp::from_millisecond(ms)
-        .ok()
+    TimeUnit::Milliseconds
+        .instant(ms)
         .and_then(|instant| unit.count(instant))
         .ok_or((Reason::FieldType, "a time outside of the calendar"))
 }
 
 /// A time for a template. Without a unit a number is milliseconds or seconds, by its size.
-pub(super) fn instant(value: &Value<'_>, unit: Option<TimeUnit>) -> Result<Timestamp, CastFailure> {
-    let number = match read(value, f64::trunc)? {
+pub(super) fn instant(value: &Value<'_>, unit: Option<TimeUnit>) -> Result<Instant, CastFailure> {
+    let number = match read(value, Rounded::Down)? {
         Read::Instant(instant) => return Ok(instant),
         Read::Number(number) => number,
     };
@@ -86,12 +88,20 @@ pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_m
     // Rounded up: a record does not end before its time.
     let read = match (unit, value) {
         (None, value) => Read::Number(super::cast::integer_of(value).map_err(|failure| of_a_time(value, failure))?),
-        (Some(_), value) => read(value, f64::ceil)?,
+        (Some(_), value) => read(value, Rounded::Up)?,
     };
     let (number, unit) = match (read, unit) {
+        // Whatever is meant by it: nothing is deleted or left out for it.
+        (Read::Instant(instant), _) if instant < Instant::ENDS_FROM => {
+            return Err((
+                Reason::TtlRange,
+                "no time at which a record could end: it is before 2001, as the zero time of Go and .NET is; if it stands for \
+                 \"never\", see \"Lives from the message\" in docs/CONFIGURATION.md",
+            ));
+        }
         (Read::Instant(instant), _) => {
-            let ms = instant.as_nanosecond().div_euclid(1_000_000);
-            let part = i128::from(instant.as_nanosecond().rem_euclid(1_000_000) != 0);
+            let ms = instant.nanoseconds().div_euclid(1_000_000);
+            let part = i128::from(instant.nanoseconds().rem_euclid(1_000_000) != 0);
             return until(i64::try_from(ms + part).unwrap_or(i64::MAX), now_ms);
         }
         (Read::Number(number), unit) => (number, unit),
@@ -130,6 +140,10 @@ pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_m
                 "no time at which a record could end: it is before 2001 in the unit that `as` says; it looks like seconds \
                  from now: remove `as`"
             }
+            _ if unit.instant(number).is_none_or(|end| end < Instant::OF_1900) => {
+                "no time at which a record could end: it is before 1900, as the zero time of Go and .NET is; if it stands for \
+                 \"never\", see \"Lives from the message\" in docs/CONFIGURATION.md"
+            }
             _ => {
                 "no time at which a record could end: it is before 2001 in the unit that `as` says; if it is a length of \
                  time, have it sent in seconds and remove `as`"
@@ -153,7 +167,7 @@ fn of_a_time(value: &Value<'_>, failure: CastFailure) -> CastFailure {
     let Value::Str(text) = value else {
         return failure;
     };
-    if text.parse::<Timestamp>().is_ok() {
+    if Instant::parse(text).is_some() {
         (
             Reason::FieldType,
             "a string that looks like a time, no number of seconds: write as = \"epoch_s\" (any epoch word reads RFC 3339)",
@@ -163,6 +177,11 @@ fn of_a_time(value: &Value<'_>, failure: CastFailure) -> CastFailure {
             Reason::FieldType,
             "a string that looks like a time, no number of seconds, and has no offset: have it sent as RFC 3339, with Z or \
              an offset behind it, and write as = \"epoch_s\"",
+        )
+    } else if is_length(text) {
+        (
+            Reason::FieldType,
+            "a string that looks like a length of time: have it sent as a number of seconds",
         )
     } else {
         failure
@@ -179,31 +198,82 @@ fn until(ends_ms: i64, now_ms: i64) -> Result<Life, CastFailure> {
         Ok(life) if seconds <= TTL_SECONDS_MAX => Ok(Life::Lasts(RowTtl::Seconds(life))),
         _ => Err((
             Reason::TtlRange,
-            "more than 10 years away, the longest life that Aerospike takes",
+            "more than 10 years away, the longest life that Aerospike takes; if it stands for \"never\", see \"Lives from the \
+             message\" in docs/CONFIGURATION.md",
         )),
     }
 }
 
 enum Read {
     /// RFC 3339: its unit is no question.
-    Instant(Timestamp),
+    Instant(Instant),
     Number(i64),
 }
 
-fn read(value: &Value<'_>, rounded: fn(f64) -> f64) -> Result<Read, CastFailure> {
+/// What becomes of a fraction.
+#[derive(Clone, Copy)]
+enum Rounded {
+    Down,
+    Up,
+}
+
+fn read(value: &Value<'_>, rounded: Rounded) -> Result<Read, CastFailure> {
     match value {
         Value::Int(number) => Ok(Read::Number(*number)),
         Value::Unheld { what, .. } => Err(unheld(*what)),
-        Value::Float(number) => whole(rounded(*number))
-            .map(Read::Number)
-            .ok_or_else(|| unheld(Unheld::Integer)),
-        Value::Str(text) => text
-            .parse::<Timestamp>()
+        Value::Float(number) => {
+            let number = match rounded {
+                Rounded::Down => number.trunc(),
+                Rounded::Up => number.ceil(),
+            };
+            whole(number).map(Read::Number).ok_or_else(|| unheld(Unheld::Integer))
+        }
+        Value::Str(text) => Instant::parse(text)
             .map(Read::Instant)
-            .or_else(|_| text.parse::<i64>().map(Read::Number))
-            .map_err(|_| no_integer(text, "a string that is no RFC 3339 time")),
+            .or_else(|| text.parse::<i64>().ok().map(Read::Number))
+            .or_else(|| decimal(text, rounded).map(Read::Number))
+            .ok_or_else(|| no_time(text)),
         _ => Err((Reason::FieldType, "not a time")),
     }
+}
+
+/// A number with a fraction, as a string: digits, a point, digits.
+fn decimal(text: &str, rounded: Rounded) -> Option<i64> {
+    let (number, fraction) = text.split_once('.')?;
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_digits(digits) || !is_digits(fraction) {
+        return None;
+    }
+    let number_whole = number.parse::<i64>().ok()?;
+    let is_up = matches!(rounded, Rounded::Up) && !number.starts_with('-') && fraction.bytes().any(|byte| byte != b'0');
+    number_whole.checked_add(i64::from(is_up))
+}
+
+/// Of a string that is neither RFC 3339 nor a number.
+#[cold]
+fn no_time(text: &str) -> CastFailure {
+    if text.parse::<DateTime>().is_ok() {
+        (
+            Reason::FieldType,
+            "a string that looks like a time and has no offset: have it sent as RFC 3339, with Z or an offset behind it",
+        )
+    } else if is_length(text) {
+        (
+            Reason::FieldType,
+            "a string that looks like a length of time, no RFC 3339 time: for a ttl have it sent as a number of seconds, and \
+             remove `as`",
+        )
+    } else {
+        no_integer(text, "a string that is no RFC 3339 time")
+    }
+}
+
+/// `30d`, `1h 30m`, `PT1H`.
+fn is_length(text: &str) -> bool {
+    // A number alone is told by its digits.
+    text.contains(|c: char| c.is_ascii_alphabetic())
+        && (ttl::length(text).is_some() || text.parse::<SignedDuration>().is_ok())
 }
 
 fn not_in_unit(looks: TimeUnit) -> &'static str {

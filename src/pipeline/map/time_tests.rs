@@ -57,7 +57,7 @@ fn a_life_that_is_over_is_rejected_left_out_or_deleted() {
         ("1800000000", "epoch_s"),
         ("1799999999999", "epoch_ms"),
         ("1799999999999999", "epoch_us"),
-        ("\"2000-01-01T00:00:00Z\"", "epoch_ms"),
+        ("\"2001-01-01T00:00:00Z\"", "epoch_ms"),
         // The first instant at which a record could end.
         ("978307200", "epoch_s"),
         ("978307200000000000", "epoch_ns"),
@@ -137,6 +137,140 @@ fn a_length_of_time_where_an_instant_is_said_deletes_nothing() {
             check_ttl(&ttl, exp, "rejected ttl_range");
             let said = ttl_rejection(&ttl, exp);
             assert!(said.contains(part), "{exp}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_text_before_2001_is_no_end_of_a_life_and_deletes_nothing() {
+    for exp in [
+        // The zero time of Go and .NET, also as seconds since 1970.
+        "\"0001-01-01T00:00:00Z\"",
+        "\"0001-01-01T00:00:00+14:00\"",
+        "\"1900-01-01T00:00:00Z\"",
+        "\"1970-01-01T00:00:00Z\"",
+        "\"2000-12-31T23:59:59.999999999Z\"",
+        "\"2001-01-01T00:00:00+00:01\"",
+        "-62135596800",
+    ] {
+        for unit in ["epoch_s", "epoch_ms", "epoch_us", "epoch_ns"] {
+            for past in ["", "\nttl_past = \"skip\"", "\nttl_past = \"delete\""] {
+                let ttl = format!("{{ path = \"exp\", as = \"{unit}\" }}{past}");
+                check_ttl(&ttl, exp, "rejected ttl_range");
+                let said = ttl_rejection(&ttl, exp);
+                assert!(said.contains("it is before") && !said.contains("0001"), "{said}");
+                assert_eq!(
+                    said.contains("docs/CONFIGURATION.md"),
+                    exp.starts_with('"') || unit == "epoch_s",
+                    "{said}"
+                );
+            }
+        }
+    }
+    // As the documents say.
+    let never = "{ expr = \"exp.startsWith('0001') || exp.startsWith('9999') ? '-1' : exp\", as = \"epoch_s\" }\nttl_words = \"aerospike\"";
+    check_ttl(never, "\"0001-01-01T00:00:00Z\"", "/\"k\" never b=1");
+    check_ttl(never, "\"9999-12-31T23:59:59Z\"", "/\"k\" never b=1");
+    check_ttl(never, "\"2027-01-15T08:01:00Z\"", "/\"k\" 60s b=1");
+}
+
+#[test]
+fn the_last_day_of_the_calendar_is_a_time() {
+    let last = "{\"id\":\"k\",\"ts\":\"9999-12-31T23:59:59Z\"}";
+    for (unit, expected) in [
+        ("epoch_s", "/\"k\" b=253402300799"),
+        ("epoch_ms", "/\"k\" b=253402300799000"),
+        ("epoch_us", "/\"k\" b=253402300799000000"),
+        ("epoch_ns", "rejected integer_range"),
+    ] {
+        let write = format!("key = \"id\"\nbins = {{ b = {{ path = \"ts\", as = \"{unit}\" }} }}");
+        check(&write, last, expected);
+    }
+    check("key = \"{ts:%Y%m%d}\"\nbins = { b = 1 }", last, "/\"99991231\" b=1");
+    let number = "{\"ts\":253402300799}";
+    check(
+        "key = \"{ts as epoch_s:%Y%m%d}\"\nbins = { b = 1 }",
+        number,
+        "/\"99991231\" b=1",
+    );
+    let said = ttl_rejection("{ path = \"exp\", as = \"epoch_s\" }", "\"9999-12-31T23:59:59Z\"");
+    assert!(
+        said.starts_with("ttl_range") && said.contains("more than 10 years away"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_string_may_hold_a_number_with_a_fraction() {
+    for (unit, exp, life) in [
+        ("epoch_s", "1800000059.1", Some("60s")),
+        ("epoch_s", "1800000060.000", Some("60s")),
+        ("epoch_ns", "1800000060000000000.5", Some("61s")),
+        ("epoch_s", "1800000060.", None),
+        ("epoch_s", ".5", None),
+        ("epoch_s", "1.8e9", None),
+        ("epoch_s", "1800000060.5x", None),
+    ] {
+        let expected = life.map_or("rejected field_type".to_owned(), |life| format!("/\"k\" {life} b=1"));
+        check_ttl(
+            &format!("{{ path = \"exp\", as = \"{unit}\" }}"),
+            &format!("\"{exp}\""),
+            &expected,
+        );
+    }
+    for (ts, expected) in [("1700000000.9", "1700000000"), ("-1.9", "-1")] {
+        let write = "key = \"id\"\nbins = { b = { path = \"ts\", as = \"epoch_s\" } }";
+        check(
+            write,
+            &format!("{{\"id\":\"k\",\"ts\":\"{ts}\"}}"),
+            &format!("/\"k\" b={expected}"),
+        );
+    }
+}
+
+#[test]
+fn a_time_where_an_integer_is_said_names_the_words_that_read_it() {
+    let payload = "{\"id\":\"k\",\"ts\":\"2026-01-01T00:00:00Z\",\"no\":\"soon\"}";
+    for (write, part) in [
+        (
+            "bins = { b = { path = \"ts\", as = \"integer\" } }",
+            Some("cure: as = \"epoch_ms\""),
+        ),
+        (
+            "bins = [\"id\"]\nnewer = { path = \"ts\", bin = \"_v\" }",
+            Some("write as = \"epoch_ms\""),
+        ),
+        // No epoch word can stand there.
+        ("add = { b = { path = \"ts\", as = \"integer\" } }", None),
+        ("bins = { b = { path = \"no\", as = \"integer\" } }", None),
+        ("bins = [\"id\"]\nnewer = { path = \"no\", bin = \"_v\" }", None),
+    ] {
+        let said = rejection(&format!("key = \"id\"\n{write}"), payload);
+        assert!(said.starts_with("field_type"), "{said}");
+        assert_eq!(part.is_some(), said.contains("epoch_ms"), "{said}");
+        assert!(said.contains(part.unwrap_or_default()), "{said}");
+    }
+}
+
+#[test]
+fn a_string_that_is_no_time_says_what_it_looks_like() {
+    for (exp, part) in [
+        ("2027-01-01", "has no offset: have it sent as RFC 3339"),
+        ("2027-01-01T00:00:00", "has no offset: have it sent as RFC 3339"),
+        ("30d", "looks like a length of time"),
+        ("1h 30m", "looks like a length of time"),
+        ("PT1H", "looks like a length of time"),
+        ("soon", "a string that is no RFC 3339 time"),
+        ("", "a string that is no RFC 3339 time"),
+    ] {
+        let said = ttl_rejection("{ path = \"exp\", as = \"epoch_s\" }", &format!("\"{exp}\""));
+        assert!(said.starts_with("field_type") && said.contains(part), "{said}");
+        if part.contains("length") {
+            let said = ttl_rejection("{ path = \"exp\" }", &format!("\"{exp}\""));
+            assert!(
+                said.contains("a length of time: have it sent as a number of seconds"),
+                "{said}"
+            );
         }
     }
 }

@@ -208,6 +208,21 @@ fn what_cannot_be_done_is_named() {
         (Asked::op(put("n", nested(1_000_000))), "more than 128 lists and maps"),
         (Asked::op(put("n", Value::Str(Cow::Owned(huge())))), "it weighs"),
         (
+            Asked {
+                key: RecordKey::String(Cow::Owned(huge())),
+                action: RowAction::Delete,
+                ..Asked::default()
+            },
+            "it weighs",
+        ),
+        (
+            Asked {
+                key: RecordKey::Bytes(Cow::Owned(huge().into_bytes())),
+                ..touch()
+            },
+            "it weighs",
+        ),
+        (
             Asked::op(Op::Once {
                 bin: "n",
                 value: Value::Null,
