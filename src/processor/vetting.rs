@@ -19,7 +19,7 @@ use crate::pipeline::value::Value;
 pub const PUBLICATIONS_MAX: usize = ROWS_MAX;
 /// Operations of one row, at most: the server takes 32,768, and the guard and the version are two.
 pub const OPERATIONS_MAX: usize = 32_766;
-/// What one row may weigh ([`Row::bytes`]): four times the largest record that Aerospike can be set to take (8 MiB). A
+/// What one row may weigh ([`Row::bytes`]), and its key: four times the largest record that Aerospike can be set to take (8 MiB). A
 /// server closes the connection on a request of 128 MiB, and would again.
 pub const ROW_BYTES_MAX: usize = 32 << 20;
 /// Aerospike's limit for a record's life: 10 years.
@@ -136,8 +136,12 @@ fn vet_row(promised: Promised<'_>, row: &Row<'_>) -> Result<(), String> {
     if !target.set.is_empty() {
         names::set(&target.set)?;
     }
-    if is_empty(&row.key) {
-        return Err("its key is empty".to_owned());
+    match key_bytes(&row.key) {
+        Some(0) => return Err("its key is empty".to_owned()),
+        Some(bytes) if bytes > ROW_BYTES_MAX => {
+            return Err(format!("its key has {bytes} bytes, {ROW_BYTES_MAX} are allowed"));
+        }
+        _ => {}
     }
     if rules.guarded && !promised.is_guarded {
         return Err("it is guarded, and is_guarded() says false: leave that method out, or answer true".to_owned());
@@ -168,11 +172,12 @@ fn vet_row(promised: Promised<'_>, row: &Row<'_>) -> Result<(), String> {
     }
 }
 
-fn is_empty(key: &RecordKey<'_>) -> bool {
+/// The length of a text or of bytes.
+fn key_bytes(key: &RecordKey<'_>) -> Option<usize> {
     match key {
-        RecordKey::String(text) => text.is_empty(),
-        RecordKey::Bytes(bytes) => bytes.is_empty(),
-        RecordKey::Integer(_) => false,
+        RecordKey::String(text) => Some(text.len()),
+        RecordKey::Bytes(bytes) => Some(bytes.len()),
+        RecordKey::Integer(_) => None,
     }
 }
 
