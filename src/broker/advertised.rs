@@ -470,4 +470,35 @@ mod tests {
             assert_eq!(named(reason), told);
         }
     }
+
+    #[test]
+    fn the_leader_is_that_of_the_partition_and_not_of_its_topic() {
+        let led = |partitions: &[i32]| BTreeMap::from([("t".to_owned(), partitions.iter().copied().collect())]);
+        let brokers = Brokers {
+            leads: BTreeMap::from([(1, led(&[0, 2])), (2, led(&[1]))]),
+            ..Brokers::default()
+        };
+        let leader = |topic, partition| brokers.leader(topic, partition);
+        assert_eq!(
+            (leader("t", 0), leader("t", 1), leader("t", 2)),
+            (Some(1), Some(2), Some(1))
+        );
+        assert_eq!((leader("t", 3), leader("u", 0)), (None, None));
+        assert_eq!(brokers.led_by(1), "t[0,2]");
+    }
+
+    #[test]
+    fn each_trouble_has_a_cure_that_can_help() {
+        for (trouble, cure) in [
+            (Trouble::DoesNotResolve, "correct advertised.listeners"),
+            (Trouble::Refused, "correct advertised.listeners, or look at the broker"),
+            (Trouble::Silent, "correct advertised.listeners, or look at the broker"),
+            (
+                Trouble::TimesOut,
+                "correct advertised.listeners, or the network and its firewalls",
+            ),
+        ] {
+            assert_eq!(trouble.cure(), cure, "{trouble:?}");
+        }
+    }
 }

@@ -390,4 +390,56 @@ mod tests {
             .hear("k:9/4: Receive failed: Invalid response size 352518912 (0..1)");
         assert_eq!(other.judge(&found(&[("k:1", Listener::Kafka(Login::None))])), None);
     }
+
+    #[test]
+    fn the_surest_of_what_is_known_of_a_broker_and_of_all_of_them_is_told() {
+        let complaint = "k:1/bootstrap: SASL authentication error: Authentication failed: Invalid username";
+        for listener in [Listener::Silent, Listener::Unknown] {
+            let one = diagnosis(&["k:1"], "sasl_plaintext");
+            let told = one.judge(&found(&[("k:1", listener.clone())])).unwrap();
+            assert_eq!(told.exit, None, "{listener:?}: {told}");
+            assert!(told.found.starts_with("k:1: this port "), "{told}");
+            one.complaints().hear(complaint);
+            let told = one.judge(&found(&[("k:1", listener)])).unwrap();
+            assert_eq!(told.exit, Some(Exit::Credentials), "{told}");
+        }
+        // And what the port says is surer than a complaint that may be of anything.
+        let one = diagnosis(&["k:1"], "sasl_plaintext");
+        one.complaints().hear(complaint);
+        let told = one.judge(&found(&[("k:1", Listener::Tls)])).unwrap();
+        assert!(told.found.contains("speaks TLS"), "{told}");
+
+        let two = diagnosis(&["k:1", "k:2"], "plaintext");
+        let told = two.judge(&found(&[("k:1", Listener::Silent), ("k:2", Listener::Http)]));
+        let told = told.unwrap();
+        assert!(told.found.starts_with("k:2 (of 2 brokers"), "{told}");
+    }
+
+    #[test]
+    fn a_refusal_is_found_among_what_was_complained_of() {
+        let both = diagnosis(&["k:1", "k:2"], "sasl_plaintext");
+        assert_eq!(both.refusal(), None);
+        let complaints = both.complaints();
+        complaints
+            .hear("k:1/bootstrap: Connect to ipv4#10.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)");
+        assert_eq!(both.refusal(), None);
+        complaints.hear("k:2/bootstrap: SASL authentication error: Authentication failed: Invalid username");
+        let told = both.refusal().unwrap();
+        assert!(told.found.starts_with("k:2: "), "{told}");
+        assert_eq!(told.exit, Some(Exit::Credentials));
+    }
+
+    #[test]
+    fn ports_that_were_asked_lately_are_not_asked_again() {
+        // Nobody could be asked there.
+        let mut one = diagnosis(&["broker.invalid:9"], "plaintext");
+        one.looked = Some((Instant::now(), found(&[("broker.invalid:9", Listener::Tls)])));
+        let told = one.look(None, &Stop::new()).unwrap();
+        assert!(told.found.contains("speaks TLS"), "{told}");
+        if let Some(before) = Instant::now().checked_sub(LOOK_INTERVAL) {
+            one.looked = Some((before, found(&[("broker.invalid:9", Listener::Tls)])));
+            let told = one.look(None, &Stop::new());
+            assert!(!told.is_some_and(|told| told.found.contains("speaks TLS")));
+        }
+    }
 }

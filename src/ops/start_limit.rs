@@ -73,4 +73,29 @@ mod tests {
         assert!(!none.is_over());
         assert_eq!((none.left(), none.bound(5 * second)), (None, 5 * second));
     }
+
+    #[test]
+    fn the_clock_goes_on() {
+        let second = Duration::from_secs(1);
+        let Some(began) = Instant::now().checked_sub(2 * second) else {
+            return;
+        };
+        let limit = StartLimit {
+            began,
+            limit: Some(60 * second),
+        };
+        assert!(
+            limit.left().is_some_and(|left| left <= 58 * second),
+            "{:?}",
+            limit.left()
+        );
+        assert!(limit.rest().is_some_and(|rest| rest <= 58 * second));
+        assert!(limit.bound(60 * second) <= 58 * second);
+        let over = StartLimit {
+            began,
+            limit: Some(second),
+        };
+        assert!(over.is_over());
+        assert_eq!(over.left(), Some(Duration::ZERO));
+    }
 }

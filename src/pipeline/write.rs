@@ -717,7 +717,7 @@ impl<'p, 'm> Writing<'p, 'm> {
 }
 
 /// What a call's answers say of the database itself.
-fn outcome(answers: &[Answer]) -> Outcome {
+pub(crate) fn outcome(answers: &[Answer]) -> Outcome {
     // Its other rows have no answer, and nothing is wrong with the database.
     if answers.iter().any(|answer| answer.disposition() == Disposition::Halve) {
         return Outcome {

@@ -130,6 +130,19 @@ pub enum Silence {
     Refused(u8),
 }
 
+impl Silence {
+    /// How much it tells beside what another address of the same name said: who refuses us is an Aerospike server, and what
+    /// answers tells more than what does not.
+    fn tells(&self) -> u8 {
+        match self {
+            Silence::Unresolved | Silence::Connect(_) => 0,
+            Silence::Unanswered(_) => 1,
+            Silence::Strange(_) => 2,
+            Silence::Refused(_) => 3,
+        }
+    }
+}
+
 /// As the end of a sentence that begins with the address.
 impl fmt::Display for Silence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -163,12 +176,15 @@ pub fn ask(address: &str, login: Option<&Login>, names: &[&str]) -> Result<Answe
         Ok(found) => found.collect(),
         Err(_) => return Err(Silence::Unresolved),
     };
+    ask_any(&found, login, names)
+}
+
+fn ask_any(found: &[SocketAddr], login: Option<&Login>, names: &[&str]) -> Result<Answers, Silence> {
     let mut silence = Silence::Unresolved;
     for addr in found {
-        match ask_one(addr, login, names) {
+        match ask_one(*addr, login, names) {
             Ok(answers) => return Ok(answers),
-            // What answers tells more than what does not.
-            Err(why) if !matches!(silence, Silence::Strange(_)) => silence = why,
+            Err(why) if why.tells() >= silence.tells() => silence = why,
             Err(_) => {}
         }
     }
@@ -278,6 +294,61 @@ pub fn error_code(answer: &str) -> Option<u8> {
     rest.split([':', '=']).next()?.trim().parse().ok()
 }
 
+/// What tests ask.
+#[cfg(test)]
+pub(super) mod fakes {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    /// A message of kind `kind`.
+    pub fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
+        let mut frame = (body.len() as u64).to_be_bytes().to_vec();
+        (frame[0], frame[1]) = (super::VERSION, kind);
+        frame.extend_from_slice(body);
+        frame
+    }
+
+    /// Where questions are answered so: the first of each connection with the first of these, and so on, and then the
+    /// connection is closed.
+    pub fn port(answers: &[Vec<u8>]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let answers = answers.to_vec();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                for answer in &answers {
+                    let mut header = [0; super::FRAME_HEADER_BYTES];
+                    if stream.read_exact(&mut header).is_err() {
+                        break;
+                    }
+                    let mut question = vec![0; usize::from(header[6]) << 8 | usize::from(header[7])];
+                    if stream.read_exact(&mut question).is_err() || stream.write_all(answer).is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        address
+    }
+
+    /// A node that tells this, whatever it is asked.
+    pub fn node(lines: &[(&str, &str)]) -> String {
+        let text: String = lines.iter().map(|(name, value)| format!("{name}\t{value}\n")).collect();
+        port(&[frame(super::INFO, text.as_bytes())])
+    }
+
+    /// Nobody listens there.
+    pub fn nobody() -> String {
+        TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .to_string()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,6 +372,105 @@ mod tests {
         ] {
             assert_eq!(refusal(text), code, "{text}");
         }
+    }
+
+    fn of_two(one: &str, other: &str) -> Silence {
+        let found = [one.parse().unwrap(), other.parse().unwrap()];
+        ask_any(&found, None, &["node"]).unwrap_err()
+    }
+
+    #[test]
+    fn a_login_that_one_address_refuses_is_told_though_another_one_does_not_answer() {
+        let refused = fakes::port(&[fakes::frame(INFO, b"ERROR:80:not authenticated\n")]);
+        let strange = fakes::port(&[b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()]);
+        let closes = fakes::port(&[Vec::new()]);
+        for (one, other, expected) in [
+            (&fakes::nobody(), &refused, "which refuses us (80: not authenticated)"),
+            (&strange, &refused, "which refuses us (80: not authenticated)"),
+            (&closes, &strange, "which is no Aerospike node's: a web server answers"),
+            (&fakes::nobody(), &closes, "which closes the connection"),
+        ] {
+            for silence in [of_two(one, other), of_two(other, one)] {
+                assert!(silence.to_string().starts_with(expected), "{expected}: {silence}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_of_a_server_is_told_by_its_first_bytes() {
+        let first = |bytes: &[u8]| ask(&fakes::port(&[bytes.to_vec()]), None, &["node"]).unwrap_err();
+        for (bytes, expected) in [
+            (&b"\x15\x03\x01\x00\x02\x02\x46"[..], Stranger::Tls),
+            (b"-ERR unknown command\r\n", Stranger::Redis),
+            (b"-NOAUTH Authentication required.\r\n", Stranger::Redis),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", Stranger::Ssh),
+            // A record's answer, no info's.
+            (&fakes::frame(3, b""), Stranger::Unknown),
+            // More than any answer has.
+            (b"\x02\x01\x00\x00\x01\x10\x00\x00", Stranger::Unknown),
+        ] {
+            let silence = first(bytes);
+            assert!(
+                matches!(silence, Silence::Strange(of) if of == expected),
+                "{bytes:?}: {silence:?}"
+            );
+        }
+        let mut cut = fakes::frame(INFO, b"node\tA1\n");
+        cut.pop();
+        assert!(
+            matches!(first(&cut), Silence::Unanswered(_)),
+            "an answer that is cut off"
+        );
+    }
+
+    #[test]
+    fn a_login_goes_before_the_question_and_its_code_decides() {
+        let login = Login {
+            user: "penstock".into(),
+            credential: "hash".into(),
+        };
+        let after = |code: u8| {
+            let mut answer = [0; LOGIN_HEADER_BYTES];
+            answer[1] = code;
+            let answers = [
+                fakes::frame(SECURITY, &answer),
+                fakes::frame(INFO, b"node\tA1\nbuild\t8\n"),
+            ];
+            ask(&fakes::port(&answers), Some(&login), &["node", "build"])
+        };
+        let answers = after(0).unwrap();
+        assert_eq!((answers.get("node"), answers.get("build")), ("A1", "8"));
+        assert!(!answers.is_security_off);
+        assert!(after(SECURITY_OFF).unwrap().is_security_off);
+        for code in [51, 60, 65] {
+            assert!(matches!(after(code), Err(Silence::Refused(of)) if of == code), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_silence_says_how_far_it_came() {
+        let error = |kind: io::ErrorKind| io::Error::from(kind);
+        for (silence, told) in [
+            (
+                Silence::Connect(error(io::ErrorKind::TimedOut)),
+                "which does not answer",
+            ),
+            (
+                Silence::Connect(error(io::ErrorKind::NetworkUnreachable)),
+                "to which there is no route",
+            ),
+            (
+                Silence::Unanswered(error(io::ErrorKind::WouldBlock)),
+                "which takes the connection and does not answer",
+            ),
+        ] {
+            assert_eq!(silence.to_string(), told);
+        }
+        let closed = Silence::Unanswered(error(io::ErrorKind::UnexpectedEof));
+        assert!(
+            closed.to_string().starts_with("which closes the connection"),
+            "{closed}"
+        );
     }
 
     #[test]

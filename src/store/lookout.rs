@@ -20,9 +20,9 @@ use super::batch::answer;
 use super::members::{Look, look};
 use super::refusal::{Refusal, is_refusal};
 use super::{Store, request};
-use crate::pipeline::disposition::{Disposition, is_overload};
-use crate::pipeline::write::Answer;
-use crate::pressure::{Gate, Outcome, Pressure};
+use crate::pipeline::disposition::Disposition;
+use crate::pipeline::write::{Answer, outcome};
+use crate::pressure::{Gate, Pressure};
 
 /// Between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -51,10 +51,39 @@ struct State {
     refusal: Option<Refusal>,
 }
 
+/// Somebody looks. Ended also by a panic, or nobody would look any more.
+struct Looking<'l>(&'l Lookout);
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().is_looking = false;
+    }
+}
+
 impl Lookout {
     /// Why the database is away, where that was found.
     pub fn told(&self) -> Option<String> {
         self.state.lock().told.clone()
+    }
+
+    /// Whether it is time to look, and nobody does; if so, somebody does from now on ([`Looking`] ends it).
+    fn begins(&self, now: Instant) -> bool {
+        let mut state = self.state.lock();
+        let is_early = state
+            .looked
+            .is_some_and(|at| now.saturating_duration_since(at) < LOOK_INTERVAL);
+        if state.is_looking || is_early {
+            return false;
+        }
+        state.is_looking = true;
+        state.looked = Some(now);
+        true
+    }
+
+    /// Nothing fails any more: what was found counts no longer.
+    fn is_over(&self) {
+        let mut state = self.state.lock();
+        (state.told, state.refused) = (None, None);
     }
 
     fn found(&self, found: &Look, has_user: bool, now: Instant) {
@@ -92,28 +121,22 @@ impl Store {
         if failing.is_none() && !is_closed {
             // Two calls, each of two write time-outs, are the longest that a refused row takes beside its pause.
             self.health.forget_closed(4 * self.write_timeout());
-            let mut state = self.lookout.state.lock();
-            (state.told, state.refused) = (None, None);
+            self.lookout.is_over();
             return;
         }
-        {
-            let mut state = self.lookout.state.lock();
-            if state.is_looking || state.looked.is_some_and(|at| at.elapsed() < LOOK_INTERVAL) {
-                return;
-            }
-            state.is_looking = true;
-            state.looked = Some(Instant::now());
+        if !self.lookout.begins(Instant::now()) {
+            return;
         }
         let nobody_tries = failing.is_none_or(|last| last >= QUIET_MIN);
         let (store, pressure) = (self.clone(), pressure.clone());
         let spawned = thread::Builder::new().name("aerospike-look".into()).spawn(move || {
+            let _looking = Looking(&store.lookout);
             if !(nobody_tries && store.is_back(&pressure)) {
                 let found = look(&store.connection.addresses(), &[], &store.asking);
                 store
                     .lookout
                     .found(&found, store.asking.login.is_some(), Instant::now());
             }
-            store.lookout.state.lock().is_looking = false;
         });
         if let Err(error) = spawned {
             debug!("aerospike: cannot start a thread error=\"{error}\"");
@@ -138,17 +161,7 @@ impl Store {
         let answers: Vec<Answer> = answers
             .map(|record| answer(record, call.as_ref().err(), false))
             .collect();
-        let mut outcome = Outcome::default();
-        for answer in &answers {
-            match *answer {
-                Answer::Code(code) => {
-                    outcome.answered += 1;
-                    outcome.overloaded += usize::from(is_overload(code));
-                }
-                Answer::Failed { .. } => outcome.unanswered += 1,
-            }
-        }
-        permit.done(outcome);
+        permit.done(outcome(&answers));
         let waits = |answer: &Answer| matches!(answer.disposition(), Disposition::Retry | Disposition::NoNamespace);
         let is_back = !answers.iter().any(waits);
         if is_back {
@@ -185,6 +198,10 @@ mod tests {
         assert!(lookout.told().unwrap().contains("aerospike.password"));
         assert_eq!(refusal(6, &refused_by(&[65], 1)), None, "another node takes it");
         assert_eq!(refusal(7, &refused_by(&[65], 0)), None, "from there it counts anew");
+        assert_eq!(refusal(8, &refused_by(&[65], 0)), None);
+        assert_eq!(refusal(9, &refused_by(&[65], 0)), None, "often, and not long enough");
+        assert_eq!(refusal(10, &refused_by(&[], 1)), None);
+        assert_eq!(refusal(11, &refused_by(&[65], 0)), None);
         assert_eq!(refusal(30, &refused_by(&[65], 0)), None, "not often enough");
         let found = refusal(32, &refused_by(&[65], 0));
         assert_eq!(
@@ -205,5 +222,46 @@ mod tests {
         }
         assert_eq!(lookout.state.lock().refusal, None);
         assert_eq!(lookout.told(), None);
+    }
+
+    #[test]
+    fn one_looks_at_a_time_and_not_all_the_time() {
+        let lookout = Lookout::default();
+        let began = Instant::now();
+        let at = |seconds| began + Duration::from_secs(seconds);
+        assert!(lookout.begins(at(0)));
+        assert!(!lookout.begins(at(3600)), "somebody looks");
+        drop(Looking(&lookout));
+        assert!(!lookout.begins(at(1)));
+        assert!(lookout.begins(at(2)));
+    }
+
+    #[test]
+    fn what_was_found_is_forgotten_when_nothing_fails() {
+        let lookout = Lookout::default();
+        let began = Instant::now();
+        let mut gaps = Look::default();
+        gaps.gaps.nameless = 1;
+        lookout.found(&gaps, true, began);
+        assert!(lookout.told().is_some_and(|told| told.contains("address without TLS")));
+        for seconds in [0, 2] {
+            lookout.found(&refused_by(&[65], 0), true, began + Duration::from_secs(seconds));
+        }
+        lookout.is_over();
+        assert_eq!(lookout.told(), None);
+        lookout.found(&refused_by(&[65], 0), true, began + Duration::from_secs(60));
+        assert_eq!(lookout.state.lock().refusal, None, "from there it counts anew");
+    }
+
+    #[test]
+    fn a_look_that_panics_is_over() {
+        let lookout = Lookout::default();
+        assert!(lookout.begins(Instant::now()));
+        let look = || {
+            let _looking = Looking(&lookout);
+            panic!("as in the client");
+        };
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(look)).is_err());
+        assert!(!lookout.state.lock().is_looking);
     }
 }

@@ -492,4 +492,127 @@ mod tests {
             "no node has 1365 of the 4096 partitions of the namespace test"
         );
     }
+
+    // ---- looks at nodes
+
+    use crate::store::ask::fakes;
+
+    fn asking(use_services_alternate: bool) -> Asking {
+        Asking {
+            login: None,
+            use_services_alternate,
+            namespaces: vec!["test".into()],
+        }
+    }
+
+    /// A node with these peers (ordinary and alternate), in a cluster of so many.
+    fn node(name: &str, peers: [&str; 2], size: usize, masters: u8) -> String {
+        let bitmap = base64::engine::general_purpose::STANDARD.encode([masters; PARTITIONS / 8]);
+        fakes::node(&[
+            ("node", name),
+            ("peers-clear-std", &format!("1,3000,[{}]", peers[0])),
+            ("peers-clear-alt", &format!("1,3000,[{}]", peers[1])),
+            ("statistics", &format!("x=1;cluster_size={size};y=2")),
+            ("replicas", &format!("test:1,1,{bitmap}")),
+        ])
+    }
+
+    fn names_of(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn nodes_that_announce_no_address_are_counted() {
+        let seen = [node("A1", ["", ""], 2, 0xf0), node("B2", ["", ""], 3, 0x0f)];
+        let gaps = look(&seen, &[], &asking(false)).gaps;
+        assert_eq!((gaps.reached, gaps.nameless, gaps.size), (2, 1, 3));
+        assert!(!gaps.is_whole());
+        assert_eq!(
+            gaps.to_string(),
+            "2 of the cluster's 3 nodes reached; 1 node(s) announce no address without TLS"
+        );
+        assert_eq!(gaps.cure(), "give each node an address without TLS");
+        let each = gaps.each();
+        assert_eq!(each.len(), 1);
+        assert_eq!((each[0].nameless, each[0].size), (1, 3));
+    }
+
+    #[test]
+    fn the_addresses_that_the_client_uses_are_looked_at_and_the_others_proposed() {
+        let (nobody, elsewhere) = (fakes::nobody(), "192.0.2.1:3000");
+        for use_services_alternate in [false, true] {
+            let (ours, theirs) = (format!("[B2,,[{nobody}]]"), format!("[B2,,[{elsewhere}]]"));
+            let peers: [&str; 2] = match use_services_alternate {
+                false => [&ours, &theirs],
+                true => [&theirs, &ours],
+            };
+            let gaps = look(&[node("A1", peers, 2, 0xff)], &[], &asking(use_services_alternate)).gaps;
+            let [unreached] = &gaps.nodes[..] else {
+                panic!("{gaps:?}")
+            };
+            assert_eq!(
+                unreached.addresses,
+                [(nobody.clone(), "which refuses the connection".to_owned())]
+            );
+            assert_eq!(unreached.others, [elsewhere]);
+            assert_eq!((gaps.nameless, gaps.size), (0, 2));
+        }
+    }
+
+    #[test]
+    fn what_answers_at_a_nodes_address_is_told_by_its_name() {
+        let other = node("C3", ["", ""], 1, 0xff);
+        let gaps = look(
+            &[node("A1", [&format!("[B2,,[{other}]]"), ""], 2, 0xff)],
+            &[],
+            &asking(false),
+        )
+        .gaps;
+        assert_eq!(gaps.nodes[0].addresses[0].1, "where node C3 answers");
+        let own = node("B2", ["", ""], 2, 0xff);
+        let seen = [node("A1", [&format!("[B2,,[{own}]]"), ""], 2, 0xff)];
+        let gaps = look(&seen, &[], &asking(false)).gaps;
+        assert_eq!(
+            gaps.nodes[0].addresses[0].1,
+            "where it answers, and the client has not taken it in yet"
+        );
+        // The client has it.
+        let gaps = look(&seen, &names_of(&["A1", "B2"]), &asking(false)).gaps;
+        assert!(gaps.is_whole(), "{gaps}");
+        assert_eq!((gaps.reached, gaps.size), (2, 2));
+    }
+
+    #[test]
+    fn holes_are_told_only_where_all_nodes_say_what_they_have() {
+        let seen = [node("A1", ["", ""], 1, 0xf0)];
+        let gaps = look(&seen, &[], &asking(false)).gaps;
+        assert_eq!(gaps.holes, [("test".to_owned(), 2048)]);
+        let gaps = look(&seen, &names_of(&["A1", "B2"]), &asking(false)).gaps;
+        assert_eq!(gaps.holes, [], "B2 is silent, and may have them");
+        let both = [seen[0].clone(), node("B2", ["", ""], 1, 0x0f)];
+        assert!(look(&both, &[], &asking(false)).gaps.is_whole());
+    }
+
+    #[test]
+    fn many_nodes_that_are_not_reached_are_told_in_few_words() {
+        let peers: Vec<String> = (0..7).map(|n| format!("[N{n},,[{}]]", fakes::nobody())).collect();
+        let gaps = look(&[node("A1", [&peers.join(","), ""], 8, 0xff)], &[], &asking(false)).gaps;
+        assert_eq!(gaps.nodes.len(), 7);
+        assert!(gaps.to_string().ends_with("; and 2 more nodes"), "{gaps}");
+        assert!(
+            gaps.cure().contains("N0, N1, N2, N3, N4 and 2 more,"),
+            "{}",
+            gaps.cure()
+        );
+        assert_eq!(gaps.each().len(), 7);
+    }
+
+    #[test]
+    fn whoever_refuses_or_is_no_node_is_told_apart_from_those_who_answer() {
+        let refuses = fakes::port(&[fakes::frame(1, b"ERROR:80:not authenticated\n")]);
+        let strange = fakes::port(&[b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()]);
+        let found = look(&[refuses, strange.clone(), fakes::nobody()], &[], &asking(false));
+        assert_eq!((found.answered, found.refusals), (0, vec![80]));
+        assert_eq!(found.strangers, [(strange, Stranger::Web)]);
+    }
 }

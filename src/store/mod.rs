@@ -456,19 +456,29 @@ fn check_cluster(
         return Ok(());
     }
     let (addresses, names) = nodes_of(client);
-    let Some(found) = look_apart(addresses, names, asking, deadline, stop).map_err(ClusterCheck::Refused)? else {
-        return Ok(());
-    };
-    if !found.gaps.is_whole() {
-        return Err(ClusterCheck::Failed(Failed::by(&found.gaps)));
-    }
-    if found.is_security_off {
+    let found = look_apart(addresses, names, asking, deadline, stop).map_err(ClusterCheck::Refused)?;
+    if whole(found).map_err(ClusterCheck::Failed)?.is_security_off {
         warn!(
             "aerospike: the cluster has security switched off: aerospike.user and aerospike.password are not checked; remove \
              them, or switch security on"
         );
     }
     Ok(())
+}
+
+/// What was found, if every node is reached. `None`: that took too long, as it does where an address or a name server does
+/// not answer; a node may stand behind it.
+fn whole(found: Option<Look>) -> Result<Look, Failed> {
+    match found {
+        Some(found) if found.gaps.is_whole() => Ok(found),
+        Some(found) => Err(Failed::by(&found.gaps)),
+        None => Err(Failed {
+            why: "whether all of the cluster's nodes are reached is not found out in time: an address of theirs, or the name \
+                  server, does not answer"
+                .into(),
+            cure: "correct access-address in the configuration of the nodes, or the name server".into(),
+        }),
+    }
 }
 
 /// Addresses and names of the nodes that the client has.
@@ -538,4 +548,19 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_of_which_it_was_not_found_out_in_time_is_not_whole() {
+        assert!(whole(Some(Look::default())).is_ok());
+        let mut gaps = Look::default();
+        gaps.gaps.nameless = 1;
+        assert!(whole(Some(gaps)).is_err());
+        let failed = whole(None).unwrap_err();
+        assert!(failed.why.contains("not found out in time"), "{failed}");
+    }
 }

@@ -122,4 +122,24 @@ mod tests {
             assert!(!is_refusal(passes), "{passes}");
         }
     }
+
+    #[test]
+    fn a_code_is_told_by_whom_or_what_it_refuses() {
+        for (code, what, cure) in [
+            (53, "does not understand the login", "look at the server's log"),
+            (60, "refuses the login", "or create the user"),
+            (62, "refuses the login", "correct aerospike.password"),
+            (63, "refuses the login", "a new password"),
+            (65, "refuses the login", "correct aerospike.password"),
+            (80, "does not accept the login any more", "correct aerospike.user and"),
+            (81, "refuses this user", "grant the user read-write"),
+            (82, "refuses this machine's address", "allowlist"),
+            (91, "refuses the login", "LDAP"),
+        ] {
+            let refusal = Refusal { code, has_user: true };
+            let told = refusal.to_string();
+            assert!(told.contains(what), "{code}: {told}");
+            assert!(refusal.cure().contains(cure), "{code}: {}", refusal.cure());
+        }
+    }
 }

@@ -11,14 +11,14 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::gone::{Case, Found, decide};
-use super::{Worker, WorkerEnd};
+use super::{WARN_INTERVAL, Worker, WorkerEnd};
 use crate::broker::commits::{commit_by, refuses_epoch, send};
 use crate::broker::{Partition, cut, epoch, origin};
 use crate::ops::exit::Exit;
 use crate::pipeline::commit::OffsetTracker;
 use crate::shutdown::StopKind;
 
-/// So often where a log was cut is looked for, and the pause between.
+/// So often it is tried to read where a log was cut, beside the times that a broker was not there; and the pause between.
 const CUT_ATTEMPTS: u32 = 3;
 const CUT_PAUSE: Duration = Duration::from_secs(1);
 /// librdkafka's own threads answer.
@@ -48,9 +48,15 @@ impl Worker<'_> {
         }
         if self.tracker.is_clear()
             && !self.held
-            && let Some(position) = self.position()
+            && let Some((position, epoch)) = self.position()
         {
             self.tracker.all_finished_at(position);
+            // Where it was believed.
+            if self.tracker.next() == Some(position)
+                && let Some(epoch) = epoch
+            {
+                self.epochs.stands_at(position, epoch);
+            }
         }
         if let Some(next) = self.tracker.next() {
             self.progress.set_next(next);
@@ -120,7 +126,7 @@ impl Worker<'_> {
         {
             element.set_metadata(&self.offset_tag);
         }
-        if let Some(of) = self.epochs.before(next)
+        if let Some(of) = self.epochs.up_to(next)
             && !self.progress.is_epoch_refused()
         {
             epoch::set(&mut offsets, of);
@@ -135,16 +141,19 @@ impl Worker<'_> {
     }
 
     /// Where the consumer stands: behind the last message it was handed, and behind the gaps that follow it
-    /// (transaction markers move it too).
-    fn position(&self) -> Option<i64> {
-        self.consumer
-            .position()
-            .ok()?
-            .find_partition(&self.partition.topic, self.partition.number)
-            .and_then(|element| match element.offset() {
-                Offset::Offset(offset) => Some(offset),
-                _ => None,
-            })
+    /// (transaction markers move it too). With the leader epoch of what moved it there last.
+    fn position(&self) -> Option<(i64, Option<i32>)> {
+        let Partition { topic, number } = self.partition;
+        let positions = self.consumer.position().ok()?;
+        let epochs = epoch::of_list(&positions);
+        let elements = positions.elements();
+        let mut found = elements.iter().zip(epochs);
+        let (element, epoch) =
+            found.find(|(element, _)| element.topic() == &**topic && element.partition() == *number)?;
+        match element.offset() {
+            Offset::Offset(offset) => Some((offset, epoch)),
+            _ => None,
+        }
     }
 
     /// Whether the first message that comes was written by a later leader than what was read before it.
@@ -233,7 +242,7 @@ impl Worker<'_> {
             warn!("kafka: the oldest message went before it was read, it is begun again {partition} oldest={oldest}");
             return Ok(self.again(oldest));
         };
-        let cut = match self.epochs.before(next) {
+        let cut = match self.epochs.up_to(next) {
             Some(epoch) if next >= oldest => self.cut(next, epoch)?,
             _ => None,
         };
@@ -259,23 +268,34 @@ impl Worker<'_> {
         })
     }
 
-    /// Where the log was cut; `None` where no broker tells.
+    /// Where the log was cut; `None` where that cannot be read. A broker that is not there is waited for: what is said of
+    /// the log without it would end the service.
     fn cut(&self, next: i64, epoch: i32) -> Result<Option<i64>, WorkerEnd> {
         let Partition { topic, number } = self.partition;
-        for _ in 0..CUT_ATTEMPTS {
+        let mut unreadable = 0;
+        let mut told: Option<Instant> = None;
+        loop {
             match cut::find(&self.shared.kafka, topic, *number, next, epoch, self.stop) {
                 Ok(Some(cut)) => return Ok(Some(cut)),
                 Ok(None) => return Err(WorkerEnd::Stopped),
-                Err(error) => warn!(
-                    "kafka: where the log was cut cannot be read {} error=\"{error}\"",
-                    self.partition
-                ),
+                Err(error) => {
+                    unreadable += u32::from(!cut::passes(&error));
+                    if told.is_none_or(|at| at.elapsed() >= WARN_INTERVAL) {
+                        warn!(
+                            "kafka: where the log was cut cannot be read, nothing is read before {} error=\"{error}\"",
+                            self.partition
+                        );
+                        told = Some(Instant::now());
+                    }
+                }
+            }
+            if unreadable >= CUT_ATTEMPTS {
+                return Ok(None);
             }
             if self.stop.wait(CUT_PAUSE) {
                 return Err(WorkerEnd::Stopped);
             }
         }
-        Ok(None)
     }
 
     fn tell_below(&self, found: Found, to: Option<i64>) {

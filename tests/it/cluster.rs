@@ -508,6 +508,23 @@ fn a_database_that_is_back_is_found_though_nobody_has_anything_to_write() {
 }
 
 #[test]
+fn a_gate_that_is_closed_opens_though_no_call_is_known_to_fail() {
+    let sim = simulator();
+    let store = Arc::new(connect(&sim, "").unwrap());
+    let pressure = Arc::new(Pressure::new(4000, None, Arc::new(Counters::new())));
+    let permit = pressure.enter(1, &Stop::new(), Duration::ZERO, &|| {}).unwrap();
+    permit.done(Outcome {
+        unanswered: 1,
+        ..Outcome::default()
+    });
+    let gate = || {
+        store.look_out(&pressure);
+        pressure.view().gate
+    };
+    wait_until("the gate to open", gate, |gate| *gate != Gate::Closed);
+}
+
+#[test]
 fn an_outage_is_over_for_a_member_whose_failing_partition_was_taken_away() {
     let kafka = Kafka::mock();
     let topic = kafka.topic("taken-away", 1);

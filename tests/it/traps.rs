@@ -22,7 +22,7 @@
 //! | a batch of one row a node gains nothing | `calls::a_batch_is_one_message_to_each_node`, `outcomes::fewer_rows_are_sent_than_operations_asked_for` |
 //! | a call waits for the slowest of its nodes; a connection that is refused looks like a time-out | `calls::a_node_that_is_gone_holds_up_its_own_rows_until_the_others_have_them` |
 //! | without a node the rows come back as placeholders, at once | `calls::a_cluster_that_is_away_loses_no_row_and_is_not_asked_in_a_hot_loop` |
-//! | a client that has lost all nodes looks only for those it knew at first | `calls::a_cluster_that_comes_back_without_the_node_that_was_asked_first_is_found_again` |
+//! | a client that has lost all nodes looks only for those it knew at first | `calls::a_cluster_that_comes_back_without_the_node_that_was_asked_first_is_found_again`, `calls::a_cluster_that_comes_back_without_the_node_that_was_asked_first_is_found_while_nobody_writes` |
 //! | every failure of the client is called a time-out | `calls::what_failed_is_told_by_its_cause` |
 //! | the pool has 256 connections | `calls::every_worker_has_a_connection` |
 //! | a call takes up to two time-outs, connecting has no bound | `tests/it/pipeline.rs`: `a_stop_while_the_database_is_silent_ends_in_time_and_commits_only_what_is_written`, `a_stop_while_waiting_for_the_database_is_obeyed_at_once` |

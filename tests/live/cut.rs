@@ -7,7 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{DEADLINE, Kafka, Records as _, Service, Setup, Topic, send, simulator, wait_until};
+use crate::support::{DEADLINE, Kafka, Records as _, Service, Setup, Topic, send, simulator, unique, wait_until};
 use penstock::broker::epoch;
 use penstock::ops::exit::Exit;
 use rdkafka::producer::{BaseProducer, Producer as _};
@@ -27,6 +27,12 @@ impl Broker {
             dir,
             kafka: Kafka::at(&brokers),
         }
+    }
+
+    /// Stops it and starts it again: its partitions have a later leader epoch then.
+    fn restart(&self) {
+        script(self.dir.path(), &["stop"]);
+        script(self.dir.path(), &["start", "--keep"]);
     }
 
     /// Stops it, cuts the log of the topic's partition 0 at this offset, and starts it again.
@@ -171,4 +177,38 @@ fn where_a_log_was_cut_reading_goes_on_exactly_there() {
     assert_eq!(topic.committed(&setup.group), [Some(1000)]);
     let ended = Service::run_to_the_ends_of(&topic, &setup.clone().kafka("offset_gone = \"earliest\""));
     assert_eq!(ended.counters.messages_written.get(), 82, "not all that is there");
+}
+
+const COUNTED: &str = "[[route]]\n[[route.write]]\nset = \"counted\"\nkey = \"id\"\nadd = { n = 1 }\n";
+
+/// What a transaction leaves behind the last message that is read has offsets, and is of a later leader here.
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_log_that_ends_with_the_marker_of_a_later_leader_is_not_taken_for_cut() {
+    let broker = Broker::start();
+    let topic = broker.kafka.topic("marker", 1);
+    let sim = simulator();
+    // Guarded: where a log was cut the service stops.
+    let setup = Setup::new(&broker.kafka, &topic, sim.addr())
+        .consumer("")
+        .routes(COUNTED);
+    produce(&topic, "a", 10);
+    let mut client = topic.client.clone();
+    let producer: BaseProducer = client.set("transactional.id", unique("transaction")).create().unwrap();
+    producer.init_transactions(DEADLINE).unwrap();
+    producer.begin_transaction().unwrap();
+    for _ in 0..5 {
+        send(&producer, &topic.name, 0, br#"{"id":"x"}"#);
+    }
+    producer.flush(DEADLINE).unwrap();
+    broker.restart();
+    producer.abort_transaction(DEADLINE).unwrap();
+    // Ten messages, five that are aborted, and the marker.
+    assert_eq!(topic.ends(), [Some(16)]);
+    Service::run_to_the_ends_of(&topic, &setup);
+
+    produce(&topic, "b", 10);
+    let ended = Service::run_to_the_ends_of(&topic, &setup);
+    assert_eq!(ended.counters.messages_written.get(), 10);
+    assert_eq!(sim.ints("counted", &["b0", "b9"]), [Some(1), Some(1)]);
 }

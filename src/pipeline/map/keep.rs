@@ -245,4 +245,23 @@ mod tests {
         let below = hold(&mut deep, Keeps::Record(BigNumbers::Reject)).unwrap_err().below;
         assert!(below.len() <= PATH_BYTES_MAX + 3 && below.ends_with('…'), "{below}");
     }
+
+    #[test]
+    fn plain_names_stand_as_they_are_up_to_a_length() {
+        let (long, longer) = ("n".repeat(64), "n".repeat(65));
+        for name in ["a-b_$9", &long] {
+            assert_eq!(shown(name), name);
+        }
+        assert_eq!(shown(&longer), format!("\"{long}…\""));
+        assert_eq!(shown(""), "\"\"");
+    }
+
+    #[test]
+    fn what_a_place_judges_itself_is_left_to_it() {
+        for (what, text) in [(Unheld::HalfPair, "\\ud800"), (Unheld::Float, "1e999")] {
+            let mut value = nested(what, text);
+            assert_eq!(hold(&mut value, Keeps::ByPlace), Ok(true));
+            assert_eq!(value, nested(what, text));
+        }
+    }
 }

@@ -482,3 +482,24 @@ fn templates_write_a_time_in_the_unit_that_is_said() {
         assert!(said.contains(&format!("write {{… as {looks}:%…}}")), "{said}");
     }
 }
+
+#[test]
+fn the_longest_life_is_ten_years_and_not_a_second_more() {
+    check_ttl("{ path = \"exp\" }", "315360000", "/\"k\" 315360000s b=1");
+    check_ttl("{ path = \"exp\" }", "315360001", "rejected ttl_range");
+    // From now on, 1,800,000,000 s.
+    let until = "{ path = \"exp\", as = \"epoch_s\" }";
+    check_ttl(until, "2115360000", "/\"k\" 315360000s b=1");
+    check_ttl(until, "2115360001", "rejected ttl_range");
+}
+
+#[test]
+fn a_number_without_a_unit_is_milliseconds_from_a_size_on() {
+    let nanoseconds = |number| {
+        let value = crate::pipeline::value::Value::Int(number);
+        super::time::instant(&value, None).unwrap().nanoseconds()
+    };
+    assert_eq!(nanoseconds(100_000_000_000), 100_000_000_000 * 1_000_000);
+    assert_eq!(nanoseconds(-100_000_000_000), -100_000_000_000 * 1_000_000);
+    assert_eq!(nanoseconds(99_999_999_999), 99_999_999_999 * 1_000_000_000);
+}

@@ -660,3 +660,32 @@ proptest! {
         prop_assert_eq!(accounted, keys.len());
     }
 }
+
+#[test]
+fn what_answers_say_of_the_database_itself() {
+    use crate::pipeline::disposition::disposition;
+    let failed = |failure| Answer::Failed {
+        failure,
+        in_doubt: false,
+    };
+    let overload = (0..=255).find(|code| is_overload(*code)).unwrap();
+    let answers = [
+        Answer::Code(0),
+        Answer::Code(overload),
+        failed(Failure::TimedOut),
+        failed(Failure::Unsendable),
+    ];
+    let expected = Outcome {
+        answered: 3,
+        overloaded: 1,
+        unanswered: 1,
+    };
+    assert_eq!(outcome(&answers), expected);
+    let halve = (0..=255).find(|code| disposition(*code) == Disposition::Halve).unwrap();
+    let expected = Outcome {
+        answered: 2,
+        ..Outcome::default()
+    };
+    let answers = [Answer::Code(halve), failed(Failure::Unanswered)];
+    assert_eq!(outcome(&answers), expected, "the others were not looked at");
+}

@@ -144,6 +144,7 @@ fn what_cannot_be_done_is_named() {
         ),
         (key(RecordKey::String(Cow::Borrowed(""))), "its key is empty"),
         (key(RecordKey::Bytes(Cow::Borrowed(b""))), "its key is empty"),
+        (key(RecordKey::String(Cow::Owned(huge() + "x"))), "it weighs"),
         (ttl(RowTtl::Seconds(0)), "a ttl of 0 seconds"),
         // -1 and -2 of a signed number, which Aerospike would take for other things.
         (ttl(RowTtl::Seconds(u32::MAX)), "a ttl of 4294967295 seconds"),
@@ -430,8 +431,48 @@ fn what_can_be_done_is_let_through() {
             key: Value::Int(1),
             value: Value::Null,
         }),
+        // Repeated it finds its record, and is done.
+        Asked::default().rules(RowRules {
+            mode: Mode::Create,
+            on_conflict: OnConflict::Ignore,
+            ..RowRules::UPDATE
+        }),
     ] {
         assert_eq!(asked.told(), "");
+    }
+}
+
+#[test]
+fn each_operation_that_shows_when_it_is_repeated_is_not_called_repeatable() {
+    let value = || Value::Str(Cow::Borrowed("x"));
+    let by = Number::Int(1);
+    for op in [
+        Op::Add { bin: "b", by },
+        Op::Append {
+            bin: "b",
+            value: value(),
+        },
+        Op::Prepend {
+            bin: "b",
+            value: value(),
+        },
+        Op::ListAppend {
+            bin: "b",
+            value: value(),
+        },
+        Op::MapAdd {
+            bin: "b",
+            key: value(),
+            by,
+        },
+    ] {
+        let told = Asked::op(op.clone()).told();
+        assert!(told.contains("done twice it shows"), "{op:?}: {told:?}");
+        let once = RowRules {
+            repeatable: false,
+            ..RowRules::UPDATE
+        };
+        assert_eq!(Asked::op(op).rules(once).told(), "");
     }
 }
 
@@ -477,6 +518,22 @@ fn a_row_too_many_rejects_its_message_also_where_nobody_looks_at_the_error() {
     output.rows.pop();
     let told = vet(promised(true), Verdict::Kept, &output).unwrap_err();
     assert_eq!(told.reason, Reason::TooManyRows, "it is forgotten that one was refused");
+    output.take_back();
+    for number in 0..ROWS_MAX as i64 {
+        let parts = RowParts {
+            target: &target,
+            key: RecordKey::Integer(number),
+            action: RowAction::Delete,
+            ttl: RowTtl::NamespaceDefault,
+            newer: None,
+        };
+        output.write(&RowRules::UPDATE, parts).unwrap();
+    }
+    assert_eq!(
+        vet(promised(true), Verdict::Kept, &output),
+        Ok(()),
+        "as many as there can be"
+    );
 }
 
 #[test]
@@ -495,6 +552,16 @@ fn a_publication_that_cannot_be_produced_is_named() {
         vet(promised(true), Verdict::Kept, &output).map_or_else(|rejection| rejection.to_string(), |()| String::new())
     };
     assert_eq!(told(vec![publication("out"); 3]), "");
+    assert_eq!(told(vec![publication("out"); PUBLICATIONS_MAX]), "");
+    let first = Publication {
+        timestamp_ms: Some(0),
+        ..publication("out")
+    };
+    assert_eq!(told(vec![first]), "", "a message can be of 1970");
+    let mut output = Output::default();
+    output.publications = vec![publication("out")];
+    let filtered = vet(promised(true), Verdict::Filtered, &output).unwrap_err().to_string();
+    assert!(filtered.contains("0 row(s) and 1 publication(s)"), "{filtered}");
     let header = Publication {
         headers: vec![(Cow::Borrowed("a\0b"), None)],
         ..publication("out")
@@ -532,6 +599,11 @@ fn a_rejection_in_code_is_told_as_a_word_and_a_short_detail() {
     let of = |reason, detail: &str| super::told(Rejection::new(reason, detail));
     let good = of(Reason::Processor("no_user"), "`user` is missing");
     assert_eq!(good.to_string(), "no_user: `user` is missing");
+    let longest = "a_word_of_forty_bytes_and_no_one_more_xx";
+    assert_eq!(
+        of(Reason::Processor(longest), "why").to_string(),
+        format!("{longest}: why")
+    );
     let long = of(Reason::Processor("no_user"), &"ä".repeat(10_000));
     assert!(
         long.detail.len() < 1010 && long.detail.ends_with('…'),
@@ -543,7 +615,7 @@ fn a_rejection_in_code_is_told_as_a_word_and_a_short_detail() {
         "No User",
         "no\nuser",
         "reason=\"x\"",
-        "a_word_that_is_much_longer_than_forty_bytes",
+        "a_word_of_forty_one_bytes_or_one_too_many",
     ] {
         let told = of(Reason::Processor(reason), "why");
         assert_eq!(told.reason, Reason::ProcessorOutput, "{reason:?}");

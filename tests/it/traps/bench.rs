@@ -70,11 +70,11 @@ pub fn tombstone(offset: i64, key: &str) -> Sent {
 /// A simulator, and a store that is connected to it.
 pub struct Bench {
     pub sim: Arc<Simulator>,
-    pub store: Store,
+    pub store: Arc<Store>,
     pub counters: Arc<Counters>,
     /// The time of what is written next.
     pub now_ms: i64,
-    pressure: Pressure,
+    pub pressure: Arc<Pressure>,
     mapping: Mapping,
 }
 
@@ -160,8 +160,8 @@ impl Bench {
         let store = Store::connect(&config.aerospike, &options, counters.clone(), &Stop::new()).unwrap();
         Bench {
             sim,
-            store,
-            pressure: Pressure::new(4000, None, counters.clone()),
+            store: Arc::new(store),
+            pressure: Arc::new(Pressure::new(4000, None, counters.clone())),
             counters,
             now_ms: 0,
             mapping,

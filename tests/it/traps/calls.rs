@@ -212,9 +212,8 @@ fn a_call_under_way_is_waited_for_and_believed_also_after_a_stop() {
     assert_counted_once(&bench, 3);
 }
 
-/// A client that has lost all nodes looks only for those that it knew when it was made.
-#[test]
-fn a_cluster_that_comes_back_without_the_node_that_was_asked_first_is_found_again() {
+/// A store whose cluster is gone: three nodes, of which the client knew one when it was made.
+fn lost() -> (Arc<Simulator>, Bench) {
     let sim = Simulator::start(SimConfig {
         nodes: 3,
         ..SimConfig::default()
@@ -252,6 +251,14 @@ fn a_cluster_that_comes_back_without_the_node_that_was_asked_first_is_found_agai
         sim.node(number).settle();
     }
     wait_until("no node", || client.nodes().len(), |nodes| *nodes == 0);
+    (sim, bench)
+}
+
+/// A client that has lost all nodes looks only for those that it knew when it was made.
+#[test]
+fn a_cluster_that_comes_back_without_the_node_that_was_asked_first_is_found_again() {
+    let (sim, bench) = lost();
+    let client = bench.store.client();
     let stop = Stop::new();
     let messages = [at(1000, r#"{"id":"after"}"#)];
     thread::scope(|scope| {
@@ -269,6 +276,22 @@ fn a_cluster_that_comes_back_without_the_node_that_was_asked_first_is_found_agai
         0,
         "the client finds them itself: this workaround can go"
     );
+}
+
+/// The same where nobody has anything to write: whoever looks whether the database is back has it found.
+#[test]
+fn a_cluster_that_comes_back_without_the_node_that_was_asked_first_is_found_while_nobody_writes() {
+    let (sim, bench) = lost();
+    bench.store.health().failed(Instant::now(), 1, 1, "gone");
+    for number in [1, 2] {
+        sim.node(number).join(Join::default()).unwrap();
+        sim.node(number).settle();
+    }
+    let failing = || {
+        bench.store.look_out(&bench.pressure);
+        bench.store.health().failing_for()
+    };
+    wait_until("the outage to be over", failing, Option::is_none);
 }
 
 /// Without a node the client hands back placeholders in the place of its rows, without a word, and at once.
