@@ -9,22 +9,30 @@
 //! first answer is kept, and the start asks again with a new client.
 //!
 //! librdkafka decides: a broker that answers a request is reached, whatever lies between. Only of one that does not
-//! answer the address is looked at (its name, a connection), to say what is wrong with it. Called at the start, by
-//! `check --connect` and by whoever waits for a broker; never by a worker.
+//! answer the address is looked at (its name, a connection, what answers there), to say what is wrong with it. Called at the
+//! start, by `check --connect` and by whoever waits for a broker; never by a worker.
+//!
+//! Where the brokers' addresses lead nowhere at all, librdkafka may well get no answer that it hands on: it asks again at
+//! those addresses, and waits. So the addresses are also read from its statistics ([`Learned`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::fmt;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
+use log::debug;
+use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::metadata::Metadata;
 
-use super::topic_ids::{described, request};
+use super::listener::{self, Listener, Login};
+use super::topic_ids::{Described, described, request};
+use crate::config::kafka_together::Security;
 use crate::ops::start_limit::StartLimit;
 use crate::shutdown::Stop;
 
@@ -50,6 +58,8 @@ pub enum Trouble {
     TimesOut,
     /// It takes connections, and there is no answer.
     Silent,
+    /// Something answers there that is no listener for this client.
+    Strange(&'static str),
     /// In the system's words.
     Other(String),
 }
@@ -73,13 +83,14 @@ impl Trouble {
             Trouble::Refused => "which refuses connections".to_owned(),
             Trouble::TimesOut => "to which connections time out".to_owned(),
             Trouble::Silent => "which takes connections and does not answer".to_owned(),
+            Trouble::Strange(what) => format!("where {what} answers"),
             Trouble::Other(why) => format!("which cannot be reached ({why})"),
         }
     }
 
     fn cure(&self) -> &'static str {
         match self {
-            Trouble::DoesNotResolve => "correct advertised.listeners",
+            Trouble::DoesNotResolve | Trouble::Strange(_) => "correct advertised.listeners",
             Trouble::Refused | Trouble::Silent => "correct advertised.listeners, or look at the broker",
             Trouble::NoRoute | Trouble::TimesOut | Trouble::Other(_) => {
                 "correct advertised.listeners, or the network and its firewalls"
@@ -143,6 +154,45 @@ pub struct Brokers {
     addresses: BTreeMap<i32, Address>,
     /// Partitions by broker and topic.
     leads: BTreeMap<i32, BTreeMap<String, BTreeSet<i32>>>,
+    /// How the client speaks to them; `None`: nobody says, and a listener of Kafka's is not held against it.
+    security: Option<Security>,
+}
+
+/// The brokers that a client knows by itself, as its last statistics name them. Shared with the client's context.
+#[derive(Debug, Clone, Default)]
+pub struct Learned(Arc<Mutex<BTreeMap<i32, Address>>>);
+
+impl Learned {
+    /// How often a client is to tell its statistics, for `statistics.interval.ms`.
+    pub const INTERVAL_MS: &str = "500";
+
+    /// To be told each of the client's statistics (librdkafka's `STATISTICS.md`).
+    pub fn hear(&self, statistics: &[u8]) {
+        match addresses(statistics) {
+            Ok(addresses) => *self.0.lock() = addresses,
+            Err(error) => debug!("kafka: statistics that cannot be read error=\"{error}\""),
+        }
+    }
+}
+
+fn addresses(statistics: &[u8]) -> Result<BTreeMap<i32, Address>, serde_json::Error> {
+    let statistics: serde_json::Value = serde_json::from_slice(statistics)?;
+    let brokers = statistics.get("brokers").and_then(serde_json::Value::as_object);
+    let address = |broker: &serde_json::Value| {
+        // Those with a negative number are of its own: what was configured, and the coordinator.
+        let id = i32::try_from(broker.get("nodeid")?.as_i64()?)
+            .ok()
+            .filter(|id| *id >= 0)?;
+        let (host, port) = broker.get("nodename")?.as_str()?.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = port.parse().ok()?;
+        Some((id, Address { host, port }))
+    };
+    Ok(brokers
+        .into_iter()
+        .flat_map(|brokers| brokers.values())
+        .filter_map(address)
+        .collect())
 }
 
 /// Who answers.
@@ -153,6 +203,22 @@ pub struct Answers {
 }
 
 impl Brokers {
+    /// None yet, for a client that speaks to them so.
+    pub fn new(security: Security) -> Brokers {
+        Brokers {
+            security: Some(security),
+            ..Brokers::default()
+        }
+    }
+
+    /// Those that a client has learned of, whoever leads what.
+    pub fn learned(learned: &Learned, security: Security) -> Brokers {
+        Brokers {
+            addresses: learned.0.lock().clone(),
+            ..Brokers::new(security)
+        }
+    }
+
     /// Adds what a broker said.
     pub fn take(&mut self, metadata: &Metadata) {
         for broker in metadata.brokers() {
@@ -168,6 +234,11 @@ impl Brokers {
                 led.entry(topic.name().to_owned()).or_default().insert(partition.id());
             }
         }
+    }
+
+    /// What it says that its address is.
+    pub fn address(&self, id: i32) -> Option<String> {
+        self.addresses.get(&id).map(ToString::to_string)
     }
 
     pub fn len(&self) -> usize {
@@ -212,37 +283,65 @@ impl Brokers {
             .collect();
         let deadline = Instant::now() + timeout;
         let mut answers = Answers::default();
-        let mut silent = Vec::new();
+        let (mut silent, mut doubtful) = (Vec::new(), Vec::new());
         for (id, request) in &requests {
             // At its own time-out librdkafka answers by itself: what is refused with a code of Kafka's is an answer, too.
-            if request.as_ref().is_some_and(|queue| described(queue, deadline, stop)) {
-                answers.answering.insert(*id);
-            } else {
-                silent.push(*id);
+            let said = request.as_ref().map(|queue| described(queue, deadline, stop));
+            match said.unwrap_or(Described::Silent) {
+                Described::Answered => {
+                    answers.answering.insert(*id);
+                }
+                Described::Unknown => doubtful.push(*id),
+                Described::Silent => silent.push(*id),
             }
         }
         if !stop.requested() {
-            answers.unreached = self.look_at(&silent, limit.bound(LOOK_TIMEOUT), stop);
+            let timeout = limit.bound(LOOK_TIMEOUT);
+            // That a listener is there does not say that it has answered.
+            let silent_where_fit = |found: Option<Trouble>| Some(found.unwrap_or(Trouble::Silent));
+            answers.unreached = self.look_at(&silent, timeout, stop, silent_where_fit);
+            let if_strange = |found: Option<Trouble>| found.filter(|found| matches!(found, Trouble::Strange(_)));
+            answers
+                .unreached
+                .extend(self.look_at(&doubtful, timeout, stop, if_strange));
         }
+        let is_unreached = |id: &i32| answers.unreached.iter().any(|unreached| unreached.id == *id);
+        let answering = doubtful.into_iter().filter(|id| !is_unreached(id));
+        answers.answering.extend(answering.collect::<Vec<_>>());
         answers
     }
 
-    /// What is wrong with the addresses of these brokers.
-    fn look_at(&self, ids: &[i32], timeout: Duration, stop: &Stop) -> Vec<Unreached> {
-        let (sender, found) = bounded(LOOKED_AT_MAX);
+    /// Looks at the addresses of all of them without asking them through a client; says what is wrong with those where no
+    /// listener for this client is.
+    pub fn look_over(&self, limit: &StartLimit, stop: &Stop) -> Vec<Unreached> {
+        let ids: Vec<i32> = self.addresses.keys().copied().collect();
+        self.look_at(&ids, limit.bound(LOOK_TIMEOUT), stop, |found| found)
+    }
+
+    /// What is wrong with the addresses of these brokers. `judged`: of what is found at one; `None`: a listener for this
+    /// client.
+    fn look_at(
+        &self,
+        ids: &[i32],
+        timeout: Duration,
+        stop: &Stop,
+        judged: impl Fn(Option<Trouble>) -> Option<Trouble>,
+    ) -> Vec<Unreached> {
+        // Each says what it finds twice at most.
+        let (sender, found) = bounded(2 * LOOKED_AT_MAX);
         let deadline = Instant::now() + timeout;
-        let mut troubles: BTreeMap<i32, Trouble> = BTreeMap::new();
+        let mut troubles: BTreeMap<i32, Option<Trouble>> = BTreeMap::new();
         let mut outstanding = 0;
         for id in ids.iter().take(LOOKED_AT_MAX) {
             let Some(address) = self.addresses.get(id) else {
                 continue;
             };
-            outstanding += usize::from(look(*id, address.clone(), deadline, sender.clone()));
+            outstanding += usize::from(look(*id, address.clone(), self.security, deadline, sender.clone()));
         }
         while outstanding > 0 && !stop.requested() && Instant::now() < deadline {
-            if let Ok((id, trouble)) = found.recv_timeout(GLANCE) {
-                troubles.insert(id, trouble);
-                outstanding -= 1;
+            if let Ok(finding) = found.recv_timeout(GLANCE) {
+                troubles.insert(finding.id, finding.trouble);
+                outstanding -= usize::from(finding.is_last);
             }
         }
         let unreached = ids.iter().filter_map(|id| {
@@ -250,7 +349,7 @@ impl Brokers {
                 id: *id,
                 address: self.addresses.get(id)?.to_string(),
                 // A name server that does not answer takes longer than anybody waits.
-                trouble: troubles.remove(id).unwrap_or(Trouble::TimesOut),
+                trouble: judged(troubles.remove(id).unwrap_or(Some(Trouble::TimesOut)))?,
                 leads: self.led_by(*id),
             })
         });
@@ -287,14 +386,57 @@ fn runs(numbers: &BTreeSet<i32>) -> String {
     runs.iter().map(run).collect::<Vec<_>>().join(",")
 }
 
+/// What was found at the address of one broker.
+struct Finding {
+    id: i32,
+    /// `None`: a listener for this client.
+    trouble: Option<Trouble>,
+    is_last: bool,
+}
+
 /// Looks at one address on a thread of its own, since looking up a name has no bound; `false`: there is no thread.
-fn look(id: i32, address: Address, deadline: Instant, sender: Sender<(i32, Trouble)>) -> bool {
+fn look(id: i32, address: Address, security: Option<Security>, deadline: Instant, sender: Sender<Finding>) -> bool {
     let thread = thread::Builder::new().name("look-at-broker".into()).spawn(move || {
+        let tell = |trouble, is_last| {
+            // Nobody may wait for it any more.
+            let _ = sender.try_send(Finding { id, trouble, is_last });
+        };
         let trouble = trouble(&address, deadline);
-        // Nobody may wait for it any more.
-        let _ = sender.try_send((id, trouble));
+        let is_silent = trouble == Trouble::Silent;
+        tell(Some(trouble), !is_silent);
+        if is_silent {
+            // What is told meanwhile is what is known if this takes too long.
+            tell(misfit(&listener::look(&address.to_string()), security), true);
+        }
     });
     thread.is_ok()
+}
+
+/// What is wrong with an address where something takes connections; `None`: it is a listener for this client, as far as can
+/// be seen.
+fn misfit(listener: &Listener, security: Option<Security>) -> Option<Trouble> {
+    let client = security.unwrap_or(Security {
+        tls: false,
+        sasl: false,
+    });
+    let strange = |what| Some(Trouble::Strange(what));
+    match listener {
+        Listener::Http => strange("a web server"),
+        Listener::Aerospike => strange("an Aerospike node"),
+        Listener::ZooKeeper => strange("ZooKeeper"),
+        Listener::Ssh => strange("an SSH server"),
+        Listener::Controller => strange("a KRaft controller"),
+        Listener::Tls if security.is_some() && !client.tls => strange("a listener with TLS"),
+        Listener::Kafka(_) if client.tls => strange("a listener without TLS"),
+        Listener::Kafka(Login::Wanted(_)) if security.is_some() && !client.sasl => {
+            strange("a listener that wants a login")
+        }
+        Listener::Kafka(Login::None) if client.sasl => strange("a listener without a login"),
+        Listener::Tls | Listener::Kafka(_) => None,
+        Listener::Silent | Listener::Unknown | Listener::Unreached(_) | Listener::Unresolved(_) => {
+            Some(Trouble::Silent)
+        }
+    }
 }
 
 fn trouble(address: &Address, deadline: Instant) -> Trouble {
@@ -335,6 +477,27 @@ pub fn why<C: ConsumerContext>(
 
 /// librdkafka's name for the coordinator (`rdkafka_cgrp.c`).
 pub const COORDINATOR: &str = "GroupCoordinator";
+
+/// Whether a line of librdkafka's says that a broker is of another cluster than those before (`rdkafka_metadata.c`,
+/// `rd_kafka_parse_Metadata`): of what it answers nothing may be used.
+pub fn is_other_cluster(line: &str) -> bool {
+    line.contains("reports different ClusterId")
+}
+
+/// What to do about it.
+pub const OTHER_CLUSTER_CURE: &str = "name brokers of one cluster in kafka.brokers, and correct advertised.listeners where it \
+     leads to another one; after a cluster was made anew, start again";
+
+/// Whether a complaint of librdkafka's is about a broker at the address that it gives of itself.
+pub fn is_about_given(text: &str) -> bool {
+    let text = match text.strip_prefix("[thrd:").and_then(|rest| rest.split_once("]: ")) {
+        Some((_, text)) => text,
+        None => text,
+    };
+    let name = text.split_once(": ").map_or(text, |(name, _)| name);
+    name.rsplit_once('/')
+        .is_some_and(|(address, id)| address.contains(':') && id.parse::<i32>().is_ok())
+}
 
 /// A complaint of librdkafka's about one broker, with the broker named as people do. Other complaints are left as they are.
 ///
@@ -437,6 +600,77 @@ mod tests {
         );
         assert!(text.ends_with("; and 2 brokers more"), "{text}");
         assert_eq!(address("fe80::1", 9092).to_string(), "[fe80::1]:9092");
+    }
+
+    #[test]
+    fn what_answers_at_an_address_is_told_where_it_is_no_listener_for_this_client() {
+        let security = |protocol| Some(Security::of(Some(protocol)));
+        let wanted = Listener::Kafka(Login::Wanted(vec!["PLAIN".to_owned()]));
+        let open = Listener::Kafka(Login::None);
+        for (listener, security, expected) in [
+            (Listener::Http, None, Some(Trouble::Strange("a web server"))),
+            (
+                Listener::Controller,
+                security("plaintext"),
+                Some(Trouble::Strange("a KRaft controller")),
+            ),
+            (
+                Listener::Tls,
+                security("plaintext"),
+                Some(Trouble::Strange("a listener with TLS")),
+            ),
+            (Listener::Tls, security("sasl_ssl"), None),
+            (Listener::Tls, None, None),
+            (
+                wanted.clone(),
+                security("plaintext"),
+                Some(Trouble::Strange("a listener that wants a login")),
+            ),
+            (wanted.clone(), security("sasl_plaintext"), None),
+            (wanted, None, None),
+            (
+                open.clone(),
+                security("sasl_plaintext"),
+                Some(Trouble::Strange("a listener without a login")),
+            ),
+            (
+                open.clone(),
+                security("ssl"),
+                Some(Trouble::Strange("a listener without TLS")),
+            ),
+            (open, security("plaintext"), None),
+            (Listener::Unknown, None, Some(Trouble::Silent)),
+        ] {
+            assert_eq!(misfit(&listener, security), expected, "{listener:?}");
+        }
+    }
+
+    #[test]
+    fn the_brokers_that_a_client_has_learned_of_are_read_from_its_statistics() {
+        let json = br#"{"brokers":{
+            "127.0.0.1:1/bootstrap":{"nodeid":-1,"nodename":"127.0.0.1:1"},
+            "GroupCoordinator":{"nodeid":-1,"nodename":""},
+            "kafka-int:29092/1":{"nodeid":1,"nodename":"kafka-int:29092"},
+            "[fe80::1]:9092/2":{"nodeid":2,"nodename":"[fe80::1]:9092"}}}"#;
+        let found = addresses(json).unwrap();
+        assert_eq!(
+            found,
+            [(1, address("kafka-int", 29092)), (2, address("fe80::1", 9092))].into()
+        );
+        assert!(addresses(b"{}").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_complaint_about_the_address_that_a_broker_gives_is_told_from_one_of_the_configuration() {
+        for (text, expected) in [
+            ("[thrd:k:1/1]: k:1/1: Connection refused", true),
+            ("sasl_ssl://k:1/12: Connection refused", true),
+            ("[thrd:k:1/bootstrap]: k:1/bootstrap: Connection refused", false),
+            ("GroupCoordinator: k:1: Connection refused", false),
+            ("2/2 brokers are down", false),
+        ] {
+            assert_eq!(is_about_given(text), expected, "{text}");
+        }
     }
 
     #[test]

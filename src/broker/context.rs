@@ -16,8 +16,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance}
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use super::advertised;
 use super::commits::FailedCommits;
 use super::committed::{Committed, LookUpError, look_up};
+use super::diagnosis::Complaint;
 use super::leaders::{Leaders, Waiting};
 use super::log::tell_error;
 pub(super) use super::log::tell_line as log_librdkafka;
@@ -307,6 +309,12 @@ impl ClientContext for Context {
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log_librdkafka(level, facility, message);
+        // Its messages would be written, and its offsets committed, as those of the first one.
+        if advertised::is_other_cluster(message) {
+            let complaint = Complaint::other_cluster(message);
+            self.workers
+                .fatal(Exit::Configuration, format_args!("kafka: {complaint}"));
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

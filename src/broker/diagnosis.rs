@@ -13,6 +13,7 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use log::debug;
 use parking_lot::Mutex;
 
+use super::advertised::OTHER_CLUSTER_CURE;
 use super::listener::{Listener, Login, look};
 use super::symptoms::{self, Symptom};
 use crate::config::kafka_together::Security;
@@ -36,6 +37,19 @@ pub struct Complaint {
     pub cure: String,
     /// It does not pass by itself: how the service ends for it.
     pub exit: Option<Exit>,
+}
+
+impl Complaint {
+    /// Brokers of two clusters answer. `why`: our words, or librdkafka's line.
+    pub fn other_cluster(why: &str) -> Complaint {
+        let why = why.strip_prefix("[thrd:main]: ").unwrap_or(why);
+        let why = why.split(": a client must not").next().unwrap_or(why);
+        Complaint {
+            found: format!("brokers of two clusters answer: {why}"),
+            cure: OTHER_CLUSTER_CURE.to_owned(),
+            exit: Some(Exit::Configuration),
+        }
+    }
 }
 
 impl fmt::Display for Complaint {

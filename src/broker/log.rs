@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
-use super::advertised::named;
+use super::advertised::{is_about_given, named};
 use super::symptoms;
 
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
@@ -83,6 +83,13 @@ struct Cure<'t>(&'t str);
 impl std::fmt::Display for Cure<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match symptoms::read(self.0) {
+            // The broker has said by itself where it is; what the configuration names has answered.
+            Some(symptom) if is_about_given(self.0) && !symptom.cure.contains("advertised.listeners") => {
+                let cure = symptom
+                    .cure
+                    .replace("kafka.brokers", "the broker's advertised.listeners");
+                write!(f, " cure=\"{cure}\"")
+            }
             Some(symptom) => write!(f, " cure=\"{}\"", symptom.cure),
             None => Ok(()),
         }
@@ -203,6 +210,21 @@ mod tests {
         assert_eq!(
             kind("Timed out 1 in-flight, 0 retry-queued requests"),
             kind("Timed out 12 in-flight, 7 retry-queued requests")
+        );
+    }
+
+    #[test]
+    fn the_cure_is_that_of_the_address_it_is_about() {
+        let failed = "ApiVersionRequest failed: Local: Timed out: probably due to broker version < 0.10";
+        let configured = Cure(&format!("[thrd:k:1/bootstrap]: k:1/bootstrap: {failed}")).to_string();
+        assert!(
+            configured.contains("correct kafka.brokers: the host and port"),
+            "{configured}"
+        );
+        let given = Cure(&format!("[thrd:k:1/1]: k:1/1: {failed}")).to_string();
+        assert!(
+            given.contains("correct the broker's advertised.listeners: the host"),
+            "{given}"
         );
     }
 

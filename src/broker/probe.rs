@@ -6,16 +6,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{debug, warn};
+use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
-use super::advertised::{self, Answers, Brokers, Unreached};
+use super::advertised::{self, Answers, Brokers, Learned, Unreached};
 use super::connection_config;
 use super::context::log_librdkafka;
 use super::diagnosis::{Complaint, Complaints, Diagnosis};
 use super::log::tell_error;
+use crate::config::kafka_together::Security;
 use crate::config::model::Kafka;
 use crate::ops::start_limit::StartLimit;
 use crate::shutdown::Stop;
@@ -80,17 +82,29 @@ impl fmt::Display for ProbeError {
 
 impl std::error::Error for ProbeError {}
 
-struct ProbeContext(Complaints);
+struct ProbeContext {
+    complaints: Complaints,
+    learned: Learned,
+    /// What librdkafka said of a broker of another cluster.
+    other_cluster: Mutex<Option<String>>,
+}
 
 impl ClientContext for ProbeContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.hear(message);
+        self.complaints.hear(message);
+        if advertised::is_other_cluster(message) {
+            *self.other_cluster.lock() = Some(message.to_owned());
+        }
         log_librdkafka(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.hear(reason);
+        self.complaints.hear(reason);
         tell_error(&error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.learned.hear(statistics);
     }
 }
 
@@ -123,12 +137,17 @@ fn until_ready(
     let mut absent = BTreeSet::new();
     let mut advertised = None;
     loop {
-        let failure = match ask(consumer, kafka, limit, stop, &mut absent) {
+        let found = ask(consumer, kafka, limit, stop, &mut absent);
+        // Refused credentials come as an event, while the request itself just times out.
+        let events = events(consumer);
+        if let Some(line) = consumer.context().other_cluster.lock().take() {
+            return Err(ProbeError::Listener(Complaint::other_cluster(&line)));
+        }
+        let failure = match found {
             Ok(view) => return Ok(view),
             Err(failure) => failure,
         };
-        // Refused credentials come as an event, while the request itself just times out.
-        for event in events(consumer) {
+        for event in events {
             if let Err(KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code)) = event
                 && code == RDKafkaErrorCode::Authentication
             {
@@ -138,6 +157,18 @@ fn until_ready(
                 ));
             }
         }
+        // A broker of the configuration has said where they all are, and nobody answers there.
+        let security = Security::of(kafka.consumer_property("security.protocol"));
+        let failure = match failure {
+            Failure::NoAnswer(error) => {
+                let learned = Brokers::learned(&consumer.context().learned, security);
+                match learned.look_over(limit, stop).as_slice() {
+                    [] => Failure::NoAnswer(error),
+                    unreached => Failure::NotYet(ProbeError::Advertised(advertised::line(unreached))),
+                }
+            }
+            failure => failure,
+        };
         let complaint = match failure {
             Failure::NoAnswer(_) => diagnosis.look(limit.left().map(|left| Instant::now() + left), stop),
             Failure::Refused(_) | Failure::NotYet(_) => None,
@@ -157,12 +188,15 @@ fn until_ready(
                 let (ProbeError::Unreachable(why) | ProbeError::Advertised(why)) = &error else {
                     return Err(error);
                 };
+                let mut is_news = last_line.is_none_or(|at| at.elapsed() >= LINE_INTERVAL);
                 if let ProbeError::Advertised(why) = &error {
+                    // What was told before is not the reason.
+                    is_news |= advertised.is_none();
                     advertised = Some(why.clone());
                     // This one may never ask the hosts of the configuration again.
                     leave_behind(std::mem::replace(consumer, client(kafka, diagnosis)?));
                 }
-                if last_line.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
+                if is_news {
                     warn!(
                         "kafka: waiting brokers={} waited={:.0?} reason=\"{why}\"",
                         kafka.brokers,
@@ -179,15 +213,27 @@ fn until_ready(
 }
 
 fn client(kafka: &Kafka, diagnosis: &Diagnosis) -> Result<BaseConsumer<ProbeContext>, ProbeError> {
-    let client = connection_config(kafka).create_with_context(ProbeContext(diagnosis.complaints()));
+    let context = ProbeContext {
+        complaints: diagnosis.complaints(),
+        learned: Learned::default(),
+        other_cluster: Mutex::default(),
+    };
+    let mut config = connection_config(kafka);
+    config.set("statistics.interval.ms", Learned::INTERVAL_MS);
+    let client = config.create_with_context(context);
     client.map_err(|e| ProbeError::Configuration(e.to_string()))
 }
 
 /// What waits for the client: log lines and errors go to its callbacks on the way.
 fn events(client: &BaseConsumer<ProbeContext>) -> Vec<KafkaResult<()>> {
-    const EVENTS: usize = 64;
-    let poll = |_| client.poll(Duration::from_millis(1));
-    (0..EVENTS).filter_map(poll).map(|event| event.map(drop)).collect()
+    const LONG_ENOUGH: Duration = Duration::from_millis(64);
+    let until = Instant::now() + LONG_ENOUGH;
+    let mut events = Vec::new();
+    // A line that is handed over takes no time.
+    while Instant::now() < until {
+        events.extend(client.poll(Duration::from_millis(1)).map(|event| event.map(drop)));
+    }
+    events
 }
 
 /// Its drop waits for its threads, and one of them may wait for a name server.
@@ -228,7 +274,7 @@ fn ask(
         answering: None,
         unreached: Vec::new(),
     };
-    let mut brokers = Brokers::default();
+    let mut brokers = Brokers::new(Security::of(kafka.consumer_property("security.protocol")));
     let topics: Vec<&str> = kafka.topics.iter().map(String::as_str).collect();
     for topic in &kafka.topics {
         let metadata = match consumer.fetch_metadata(Some(topic), limit.bound(REQUEST_TIMEOUT)) {

@@ -19,14 +19,15 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataPartition};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::advertised::{Brokers, COORDINATOR, Unreached, named};
+use super::advertised::{Brokers, COORDINATOR, Learned, Unreached, is_other_cluster, named};
 use super::committed::Committed;
 use super::context::log_librdkafka;
-use super::diagnosis::{Complaints, Diagnosis};
+use super::diagnosis::{Complaint, Complaints, Diagnosis};
 use super::origin::tagged_topic;
 use super::probe::ProbeError;
 use super::topic_ids::{Owned, TopicId, serve};
 use super::{connection_config, epoch};
+use crate::config::kafka_together::Security;
 use crate::config::model::Kafka;
 use crate::ops::start_limit::StartLimit;
 use crate::shutdown::Stop;
@@ -34,9 +35,12 @@ use crate::shutdown::Stop;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of a question that may stay open.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Between a request that failed and the next one, in which so many events are taken.
+/// Between a request that failed and the next one, in which events are taken.
 const PAUSE: Duration = Duration::from_millis(200);
+/// In so many parts.
 const POLLS: u32 = 10;
+/// Without an answer for so long, the addresses that the brokers give are looked at.
+const LEARNED_AFTER: Duration = Duration::from_secs(3);
 
 /// What was found of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,17 +139,37 @@ pub struct KafkaSurvey {
     pub group: GroupSurvey,
 }
 
+impl KafkaSurvey {
+    /// Nothing but where the brokers say that they are.
+    fn of_addresses(brokers: usize, unreached: Vec<Unreached>) -> KafkaSurvey {
+        KafkaSurvey {
+            cluster_id: None,
+            brokers,
+            unreached,
+            topics: Vec::new(),
+            partitions: Vec::new(),
+            group: GroupSurvey::default(),
+        }
+    }
+}
+
 /// With the last thing that librdkafka complained of: a request that is not answered says nothing of why.
 struct Asking {
     complaint: Mutex<Option<String>>,
     /// About the group's coordinator.
     coordinator: Mutex<Option<String>>,
     complaints: Complaints,
+    learned: Learned,
+    /// What librdkafka said of a broker of another cluster.
+    other_cluster: Mutex<Option<String>>,
 }
 
 impl ClientContext for Asking {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.complaints.hear(message);
+        if is_other_cluster(message) {
+            *self.other_cluster.lock() = Some(message.to_owned());
+        }
         log_librdkafka(level, facility, message);
     }
 
@@ -157,6 +181,10 @@ impl ClientContext for Asking {
         if reason.starts_with(COORDINATOR) {
             *self.coordinator.lock() = Some(named(reason));
         }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.learned.hear(statistics);
     }
 }
 
@@ -174,32 +202,49 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     config.set("enable.auto.commit", "false");
     config.set("enable.auto.offset.store", "false");
     config.set("allow.auto.create.topics", "false");
+    config.set("statistics.interval.ms", Learned::INTERVAL_MS);
     let mut diagnosis = Diagnosis::new(kafka);
     let client: Client = config
         .create_with_context(Asking {
             complaint: Mutex::default(),
             coordinator: Mutex::default(),
             complaints: diagnosis.complaints(),
+            learned: Learned::default(),
+            other_cluster: Mutex::default(),
         })
         .map_err(|error| ProbeError::Configuration(error.to_string()))?;
-    let mut brokers = Brokers::default();
+    let mut brokers = Brokers::new(security(kafka));
     // Of the first answer already: where no broker is reached at its own address, there may be no second one.
-    brokers.take(&reach(&client, kafka, timeout, &mut diagnosis)?);
+    match reach(&client, kafka, timeout, &mut diagnosis)? {
+        Reached::Answer(metadata) => brokers.take(&metadata),
+        Reached::Addresses { brokers, unreached } => return Ok(KafkaSurvey::of_addresses(brokers, unreached)),
+    }
+    // Kept by the client from the first answer on.
+    let first_cluster = client.client().fetch_cluster_id(REQUEST_TIMEOUT);
     let consumed = kafka.topics.iter().map(String::as_str);
     let names: Vec<&str> = consumed.clone().chain(produced.iter().copied()).collect();
     let answers = brokers.ask(&client, &brokers.all(), &names, &StartLimit::none(), &Stop::new());
     let mut unreached = answers.unreached;
     // What is asked of one that does not answer would wait in vain.
     let Some(answering) = answers.answering.first().copied() else {
-        return Ok(KafkaSurvey {
-            cluster_id: None,
-            brokers: brokers.len(),
-            unreached,
-            topics: Vec::new(),
-            partitions: Vec::new(),
-            group: GroupSurvey::default(),
-        });
+        return Ok(KafkaSurvey::of_addresses(brokers.len(), unreached));
     };
+    for id in &answers.answering {
+        if let (Some(first), Some(other)) = (&first_cluster, cluster_of(&client, *id))
+            && *first != other
+        {
+            let address = brokers.address(*id).unwrap_or_default();
+            return Err(other_cluster(&format!(
+                "kafka.brokers leads to the cluster {first}, and broker {id} of it says its address is {address}, where a \
+                 broker of the cluster {other} answers"
+            )));
+        }
+    }
+    // Or the client has met both by itself, and then knows the later one.
+    serve(&client);
+    if let Some(line) = client.context().other_cluster.lock().take() {
+        return Err(other_cluster(&line));
+    }
     let mut states = Vec::with_capacity(names.len());
     for name in &names {
         let metadata = client.fetch_metadata(Some(name), REQUEST_TIMEOUT);
@@ -257,18 +302,37 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     })
 }
 
+fn other_cluster(why: &str) -> ProbeError {
+    ProbeError::Listener(Complaint::other_cluster(why))
+}
+
+fn security(kafka: &Kafka) -> Security {
+    Security::of(kafka.consumer_property("security.protocol"))
+}
+
+/// What came of the first question.
+enum Reached {
+    Answer(Metadata),
+    /// A broker has said where they all are, and some are not reached there; nobody answers what is asked.
+    Addresses {
+        brokers: usize,
+        unreached: Vec<Unreached>,
+    },
+}
+
 /// Waits for a broker's first answer.
-fn reach(client: &Client, kafka: &Kafka, timeout: Duration, diagnosis: &mut Diagnosis) -> Result<Metadata, ProbeError> {
+fn reach(client: &Client, kafka: &Kafka, timeout: Duration, diagnosis: &mut Diagnosis) -> Result<Reached, ProbeError> {
     let started = Instant::now();
     let topic = kafka.topics.first().map(String::as_str);
     loop {
         let asked = client.fetch_metadata(topic, Duration::from_secs(1));
         let why = match asked {
-            Ok(metadata) => return Ok(metadata),
+            Ok(metadata) => return Ok(Reached::Answer(metadata)),
             Err(error) => error.to_string(),
         };
         // Refused credentials come as an event, while the request itself just times out.
-        for _ in 0..POLLS {
+        let until = Instant::now() + PAUSE;
+        while Instant::now() < until {
             let event = client.poll(PAUSE / POLLS);
             if let Some(Err(KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code))) = event
                 && code == RDKafkaErrorCode::Authentication
@@ -278,6 +342,16 @@ fn reach(client: &Client, kafka: &Kafka, timeout: Duration, diagnosis: &mut Diag
                     || ProbeError::Credentials(complaint.unwrap_or_else(|| "authentication failed".into())),
                     ProbeError::Listener,
                 ));
+            }
+        }
+        // Of brokers that are merely slow the next request has the answer.
+        if started.elapsed() >= timeout.min(LEARNED_AFTER) {
+            let learned = Brokers::learned(&client.context().learned, security(kafka));
+            let unreached = learned.look_over(&StartLimit::none(), &Stop::new());
+            let is_late = started.elapsed() >= timeout;
+            let brokers = learned.len();
+            if !unreached.is_empty() && (is_late || unreached.len() == brokers) {
+                return Ok(Reached::Addresses { brokers, unreached });
             }
         }
         let why_not = diagnosis.look(Some(started + timeout), &Stop::new());
@@ -472,6 +546,31 @@ fn describe_topics(
         found.insert(name, (id.filter(|id| !id.is_none()), rights));
     }
     Some(found)
+}
+
+/// The cluster that this broker is of, if it tells.
+fn cluster_of(client: &Client, broker: i32) -> Option<String> {
+    let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER;
+    let options = options(client, operation, false)?;
+    // SAFETY: the options are alive; with no buffer there is no text of an error.
+    unsafe { sys::rd_kafka_AdminOptions_set_broker(options.as_ptr(), broker, ptr::null_mut(), 0) };
+    let queue = queue(client)?;
+    let native = client.client().native_ptr();
+    // SAFETY: all are alive; the call copies the options, and keeps the queue by counting it.
+    unsafe { sys::rd_kafka_DescribeCluster(native, options.as_ptr(), queue.as_ptr()) };
+    let event = answer(&queue)?;
+    // SAFETY: the event is alive; null if it is of another kind.
+    let result = unsafe { sys::rd_kafka_event_DescribeCluster_result(event.as_ptr()) };
+    if result.is_null() {
+        return None;
+    }
+    // SAFETY: the result lives as long as its event.
+    let id = unsafe { sys::rd_kafka_DescribeCluster_result_cluster_id(result) };
+    if id.is_null() {
+        return None;
+    }
+    // SAFETY: a string of the living result.
+    Some(unsafe { CStr::from_ptr(id) }.to_string_lossy().into_owned())
 }
 
 /// Rights and members of the group, if a broker describes it.

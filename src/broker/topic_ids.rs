@@ -567,10 +567,11 @@ impl<T> Drop for Owned<T> {
 }
 
 /// Lets the callbacks have what waits for them. `poll` returns nothing for a log line that it has handed over, as it does for
-/// an empty queue, so it is called often enough; and without any time-out it hands over nothing.
+/// an empty queue, so it is called long enough; and without any time-out it hands over nothing.
 pub(super) fn serve<C: ConsumerContext>(client: &BaseConsumer<C>) {
-    const EVENTS: usize = 64;
-    for _ in 0..EVENTS {
+    const LONG_ENOUGH: Duration = Duration::from_millis(64);
+    let until = Instant::now() + LONG_ENOUGH;
+    while Instant::now() < until {
         drop(client.poll(Duration::from_millis(1)));
     }
 }
@@ -635,15 +636,30 @@ fn wait(queue: &Queue<'_>, timeout: Duration, stop: &Stop) -> Answer {
     }
 }
 
-/// Whether the broker has answered by the deadline, whatever it says.
-pub(super) fn described(queue: &Queue<'_>, deadline: Instant, stop: &Stop) -> bool {
+/// Whether a broker has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Described {
+    /// Whatever it says.
+    Answered,
+    /// It does not know the question: an old broker, or none at all, as a KRaft controller.
+    Unknown,
+    /// Not by the deadline.
+    Silent,
+}
+
+/// Whether the broker has answered by the deadline.
+pub(super) fn described(queue: &Queue<'_>, deadline: Instant, stop: &Stop) -> Described {
     let Some(event) = event(queue, deadline, stop) else {
-        return false;
+        return Described::Silent;
     };
     // SAFETY: the event is alive.
     let code: RDKafkaErrorCode = unsafe { sys::rd_kafka_event_error(event.as_ptr()) }.into();
     // What librdkafka says by itself is below zero.
-    code as i32 >= 0 || code == RDKafkaErrorCode::UnsupportedFeature
+    match code {
+        RDKafkaErrorCode::UnsupportedFeature => Described::Unknown,
+        code if code as i32 >= 0 => Described::Answered,
+        _ => Described::Silent,
+    }
 }
 
 /// What comes to the queue; `None`: nothing by the deadline, or told to stop.

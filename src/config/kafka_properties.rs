@@ -17,7 +17,7 @@ use super::kafka_together::{self, Set};
 use super::kafka_types;
 use super::keys;
 use super::model::{Run, Secret, TlsProperty};
-use super::reader::{Node, did_you_mean};
+use super::reader::{Node, nearest};
 use super::table::Table;
 
 /// Properties that cannot be set, and why.
@@ -473,7 +473,11 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
         Ok(_) => {}
         Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
             let known: Vec<&str> = [CONSUMER_ONLY, PRODUCER_ONLY, COMMON].concat();
-            let cure = did_you_mean(name, &known, "some of those it knows");
+            // All of them would be a page.
+            let cure = nearest(name, &known).map_or_else(
+                || "look its name up in librdkafka's CONFIGURATION.md, or remove it".to_owned(),
+                |nearest| format!("did you mean `{nearest}`?"),
+            );
             node.fault_unshown("librdkafka knows no such property", cure);
             return None;
         }

@@ -83,8 +83,21 @@ pub fn check(consumer: &Set, producer: &Set, own: &[String], nodes: &[(&str, &No
         } else {
             "librdkafka refuses to start with it".to_owned()
         };
-        node.fault_unshown(problem, "see the property in librdkafka's CONFIGURATION.md");
+        node.fault_unshown(problem, cure(&error));
         return;
+    }
+}
+
+/// Of what librdkafka refuses together (`rdkafka_conf.c`, `rd_kafka_conf_finalize`; `rdkafka_assignor.c`).
+fn cure(error: &str) -> &'static str {
+    if error.contains("`reconnect.backoff.max.ms` must be >=") {
+        "raise reconnect.backoff.max.ms, 10000 by default, or lower reconnect.backoff.ms"
+    } else if error.contains("`receive.message.max.bytes` must be >=") {
+        "raise receive.message.max.bytes, or remove it: 100000000 by default"
+    } else if error.contains("must have the same protocol type") {
+        "write \"cooperative-sticky\" alone, or others without it; to change from one to the other stop all members of the group"
+    } else {
+        "see the property in librdkafka's CONFIGURATION.md"
     }
 }
 

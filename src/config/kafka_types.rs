@@ -166,12 +166,22 @@ pub fn check(name: &str, value: &str, is_shown: bool) -> Result<(), Misfit> {
     };
     match *kind {
         Kind::Integer(min, max) => integer(name, value, (min, max), is_shown),
-        Kind::Float(min, max) => float(value, (min, max)),
+        Kind::Float(min, max) => float(name, value, (min, max), is_shown),
         Kind::Boolean => match value.to_ascii_lowercase().as_str() {
             "true" | "false" | "t" | "f" | "1" | "0" => Ok(()),
+            "yes" | "y" | "on" | "enabled" if is_shown => {
+                Err(misfit("expected true or false", "write true, without quotes"))
+            }
+            "no" | "n" | "off" | "disabled" if is_shown => {
+                Err(misfit("expected true or false", "write false, without quotes"))
+            }
             _ => Err(misfit("expected true or false", "write true or false, without quotes")),
         },
-        Kind::OneOf(values) => one_of(value, values),
+        Kind::OneOf(values) => one_of(value, values).map_err(|told| match meant_by(name, value) {
+            Some("ssl") => misfit(told.problem, "write \"ssl\", or \"sasl_ssl\" with a login"),
+            Some(meant) => misfit(told.problem, format!("write {meant:?}")),
+            None => told,
+        }),
         Kind::Flags(values) => value
             .split(',')
             .map(|flag| flag.trim().trim_start_matches(['+', '-']))
@@ -196,7 +206,7 @@ fn integer(name: &str, value: &str, (min, max): (i64, i64), is_shown: bool) -> R
         ", in seconds"
     } else if name.ends_with(".kbytes") {
         ", in kilobytes"
-    } else if name.ends_with("bytes") {
+    } else if name.ends_with("bytes") || name == "batch.size" {
         ", in bytes"
     } else {
         ""
@@ -239,7 +249,7 @@ fn meant(value: &str, name: &str) -> Option<i64> {
             "h" => 3_600_000,
             _ => return None,
         }
-    } else if name.ends_with("bytes") && !name.ends_with(".kbytes") {
+    } else if (name.ends_with("bytes") || name == "batch.size") && !name.ends_with(".kbytes") {
         match unit.as_str() {
             "" | "b" | ".0" => 1,
             "k" | "kb" | "kib" => 1024,
@@ -255,14 +265,36 @@ fn meant(value: &str, name: &str) -> Option<i64> {
     number.checked_mul(factor)
 }
 
-fn float(value: &str, (min, max): (i64, i64)) -> Result<(), Misfit> {
+fn float(name: &str, value: &str, (min, max): (i64, i64), is_shown: bool) -> Result<(), Misfit> {
     let is_plain = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     match value.parse::<f64>() {
         Ok(number) if is_plain && (min as f64..=max as f64).contains(&number) => Ok(()),
         _ => Err(misfit(
             format!("expected a number from {min} to {max}"),
-            "write digits alone, with a fraction or without: librdkafka knows no units",
+            match meant(value, name).filter(|number| is_shown && !is_plain && (min..=max).contains(number)) {
+                Some(number) => format!("write {number}: librdkafka knows no units"),
+                None => "write digits alone, with a fraction or without: librdkafka knows no units".to_owned(),
+            },
         )),
+    }
+}
+
+/// The value that somebody means who writes what other clients take, or half of it.
+fn meant_by(name: &str, value: &str) -> Option<&'static str> {
+    let value = letters(value);
+    match (name, value.as_str()) {
+        // Java's way of switching it off.
+        ("ssl.endpoint.identification.algorithm", "") => Some("none"),
+        ("security.protocol", "tls") => Some("ssl"),
+        // A password is not to be sent in the open by a guess.
+        ("security.protocol", "sasl" | "sasltls") => Some("sasl_ssl"),
+        ("security.protocol", "plain") => Some("plaintext"),
+        ("broker.address.family", "ipv4") => Some("v4"),
+        ("broker.address.family", "ipv6") => Some("v6"),
+        ("isolation.level", "committed") => Some("read_committed"),
+        ("isolation.level", "uncommitted") => Some("read_uncommitted"),
+        ("client.dns.lookup", "default") => Some("use_all_dns_ips"),
+        _ => None,
     }
 }
 
@@ -451,14 +483,44 @@ mod tests {
         // What came from outside is not told, nor what it would be.
         let misfit = check("session.timeout.ms", "10s", false).unwrap_err();
         assert!(misfit.cure.contains("digits alone"), "{}", misfit.cure);
-        let misfit = check("batch.size", "1MB", true).unwrap_err();
+        let misfit = check("batch.num.messages", "1MB", true).unwrap_err();
         assert!(misfit.cure.contains("digits alone"), "{}", misfit.cure);
+        let misfit = check("batch.size", "16KB", true).unwrap_err();
+        assert_eq!(misfit.cure, "write 16384, in bytes: librdkafka knows no units");
         let misfit = check("socket.receive.buffer.bytes", "1MB", true).unwrap_err();
         assert!(misfit.cure.contains("write 1048576, in bytes"), "{}", misfit.cure);
         assert_eq!(check("linger.ms", "0.5", true), Ok(()));
         for value in ["5ms", "", "-1", "1e3", "nan", "900001"] {
             assert!(check("linger.ms", value, true).is_err(), "{value:?}");
         }
+        let misfit = check("linger.ms", "5ms", true).unwrap_err();
+        assert_eq!(misfit.cure, "write 5: librdkafka knows no units");
+        let misfit = check("linger.ms", "5ms", false).unwrap_err();
+        assert!(misfit.cure.starts_with("write digits alone"), "{}", misfit.cure);
+    }
+
+    #[test]
+    fn what_other_clients_take_is_told_in_librdkafkas_words() {
+        for (name, value, cure) in [
+            ("ssl.endpoint.identification.algorithm", "", "write \"none\""),
+            (
+                "security.protocol",
+                "TLS",
+                "write \"ssl\", or \"sasl_ssl\" with a login",
+            ),
+            ("security.protocol", "SASL", "write \"sasl_ssl\""),
+            ("security.protocol", "SASL-SSL", "did you mean `sasl_ssl`?"),
+            ("broker.address.family", "ipv4", "write \"v4\""),
+            ("isolation.level", "committed", "write \"read_committed\""),
+            ("client.dns.lookup", "default", "write \"use_all_dns_ips\""),
+            ("socket.keepalive.enable", "yes", "write true, without quotes"),
+            ("check.crcs", "off", "write false, without quotes"),
+            ("check.crcs", "maybe", "write true or false, without quotes"),
+        ] {
+            assert_eq!(check(name, value, true).unwrap_err().cure, cure, "{name} = {value:?}");
+        }
+        let misfit = check("check.crcs", "off", false).unwrap_err();
+        assert_eq!(misfit.cure, "write true or false, without quotes");
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct Look {
     pub refusals: Vec<u8>,
     /// Asked addresses where no Aerospike node answers, but something else.
     pub strangers: Vec<(String, Stranger)>,
+    /// Asked addresses where nobody answers, and why.
+    pub silent: Vec<(String, String)>,
     /// A login was sent, and a server has security switched off.
     pub is_security_off: bool,
     pub gaps: Gaps,
@@ -66,6 +68,8 @@ pub struct Unreached {
     pub name: String,
     /// Where it says it is, and why it is not reached there.
     pub addresses: Vec<(String, String)>,
+    /// It does answer at one of them.
+    pub is_there: bool,
     /// Its addresses of the other kind: alternate ones, or with `use_services_alternate` the ordinary ones.
     pub others: Vec<String>,
 }
@@ -103,13 +107,14 @@ impl Gaps {
         if self.nodes.is_empty() {
             return "look at the cluster: its nodes have to be up and agree".to_owned();
         }
-        let (names, _) = names(&self.nodes);
-        let others: Vec<&str> = self
-            .nodes
-            .iter()
-            .flat_map(|node| &node.others)
-            .map(String::as_str)
-            .collect();
+        // Where a node answers, nothing of its own is to be corrected.
+        let wrong: Vec<&Unreached> = self.nodes.iter().filter(|node| !node.is_there).collect();
+        if wrong.is_empty() {
+            return "its address is right: wait, and correct those of the other nodes if there are wrong ones"
+                .to_owned();
+        }
+        let names = listed(wrong.iter().map(|node| node.name.as_str()), NODES_MAX);
+        let others: Vec<&str> = wrong.iter().flat_map(|node| &node.others).map(String::as_str).collect();
         if !self.use_services_alternate {
             return match others.as_slice() {
                 [] => format!(
@@ -123,7 +128,7 @@ impl Gaps {
                 ),
             };
         }
-        if self.nodes.iter().all(|node| node.addresses.is_empty()) {
+        if wrong.iter().all(|node| node.addresses.is_empty()) {
             return format!(
                 "remove aerospike.use_services_alternate (the ordinary addresses are {}), or set alternate-access-address in the \
                  configuration of {names}",
@@ -134,13 +139,6 @@ impl Gaps {
             "correct alternate-access-address in the configuration of {names}, or remove aerospike.use_services_alternate"
         )
     }
-}
-
-fn names(nodes: &[Unreached]) -> (String, usize) {
-    (
-        listed(nodes.iter().map(|node| node.name.as_str()), NODES_MAX),
-        nodes.len(),
-    )
 }
 
 fn listed<'s>(mut words: impl Iterator<Item = &'s str>, most: usize) -> String {
@@ -220,7 +218,7 @@ pub fn look(addresses: &[String], names: &[String], asking: &Asking) -> Look {
             }
             Err(Silence::Refused(code)) => found.refusals.push(code),
             Err(Silence::Strange(stranger)) => found.strangers.push((address.clone(), stranger)),
-            Err(_) => {}
+            Err(silence) => found.silent.push((address.clone(), silence.to_string())),
         }
     }
     found.answered = told.len();
@@ -255,12 +253,17 @@ pub fn look(addresses: &[String], names: &[String], asking: &Asking) -> Look {
     let mut answers = ask_each(&asked, asking.login.as_ref(), &["node"]).into_iter();
     for (name, (addresses, others)) in peers {
         let addresses = addresses.into_iter().zip(&mut answers);
+        let answered: Vec<(String, Result<Answers, Silence>)> = addresses.collect();
+        let is_own = |answer: &Result<Answers, Silence>| answer.as_ref().is_ok_and(|told| told.get("node") == name);
+        let is_there = answered.iter().any(|(_, answer)| is_own(answer));
+        let addresses = answered.into_iter();
         let addresses = addresses
             .map(|(address, answer)| (address, why_not(&name, answer)))
             .collect();
         found.gaps.nodes.push(Unreached {
             name,
             addresses,
+            is_there,
             others,
         });
     }
@@ -440,8 +443,33 @@ mod tests {
         Unreached {
             name: name.into(),
             addresses: address.iter().map(|(at, why)| ((*at).into(), (*why).into())).collect(),
+            is_there: false,
             others: others.iter().map(|other| (*other).into()).collect(),
         }
+    }
+
+    #[test]
+    fn a_node_that_answers_where_it_says_is_not_to_be_corrected() {
+        let there = |name| Unreached {
+            is_there: true,
+            ..unreached(name, &[("10.1.1.3:3000", "where it answers")], &[])
+        };
+        let mut gaps = Gaps {
+            reached: 1,
+            size: 3,
+            nodes: vec![
+                unreached("B2", &[("10.1.1.1:3000", "where node A1 answers")], &[]),
+                there("C3"),
+            ],
+            ..Gaps::default()
+        };
+        let cure = gaps.cure();
+        assert!(
+            cure.contains("in the configuration of B2, or") && !cure.contains("C3"),
+            "{cure}"
+        );
+        gaps.nodes.remove(0);
+        assert!(gaps.cure().starts_with("its address is right"), "{}", gaps.cure());
     }
 
     #[test]

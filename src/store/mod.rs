@@ -53,6 +53,9 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two lines that say that the cluster is not reachable yet.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// So many addresses of the configuration are named in a reason.
+const SEEDS_MAX: usize = 3;
+
 /// Why an attempt to connect failed, and what cures it.
 #[derive(Debug)]
 pub struct Failed {
@@ -78,6 +81,22 @@ impl Failed {
         Failed {
             why: strangers.iter().map(told).collect::<Vec<_>>().join("; "),
             cure: "correct aerospike.hosts: the host and port of a node's service without TLS, 3000 by default".into(),
+        }
+    }
+
+    /// Nobody answers at any of these addresses.
+    fn silent(silent: &[(String, String)]) -> Failed {
+        let mut told: Vec<String> = silent
+            .iter()
+            .take(SEEDS_MAX)
+            .map(|(address, why)| format!("{address}, {why}"))
+            .collect();
+        if silent.len() > SEEDS_MAX {
+            told.push(format!("and {} more", silent.len() - SEEDS_MAX));
+        }
+        Failed {
+            why: format!("no node answers: {}", told.join("; ")),
+            cure: "start it, or correct aerospike.hosts".into(),
         }
     }
 
@@ -402,6 +421,9 @@ fn why_not_connected(
             true => Err(ConnectError::NotAerospike(failed)),
             false => Ok(failed),
         };
+    }
+    if found.answered == 0 && found.silent.len() == asked {
+        return Ok(Failed::silent(&found.silent));
     }
     Ok(match found.gaps.is_whole() {
         true => Failed::of(why),

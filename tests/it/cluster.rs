@@ -237,6 +237,27 @@ fn security_that_is_switched_on_while_the_service_runs_ends_it_with_the_reason()
     );
 }
 
+// ---- hosts at which nobody is
+
+#[test]
+fn each_host_at_which_no_node_answers_is_told_with_its_reason() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("no-node", 1);
+    let sim = simulator();
+    let mut setup = Setup::new(&kafka, &topic, sim.addr()).run("start_timeout = \"2s\"");
+    let refused = nobody();
+    setup.hosts = format!("{refused},no-such-host.invalid:3000");
+    let told = format!(
+        "no node answers: {refused}, which refuses the connection; no-such-host.invalid:3000, which does not resolve"
+    );
+    let exited = check(&setup);
+    exited.assert_code(69);
+    assert_line(&exited, &["error ", &told, "start it, or correct aerospike.hosts"]);
+    let exited = run_to_its_end(&setup);
+    exited.assert_code(69);
+    assert_line(&exited, &["ERROR", "start_timeout", &told, "correct aerospike.hosts"]);
+}
+
 // ---- nodes that are not reached
 
 #[test]

@@ -797,7 +797,7 @@ fn properties_are_librdkafkas_own() {
         (
             "properties",
             "speed = 5",
-            (6, "speed", "knows no such property", "", "some of those it knows"),
+            (6, "speed", "knows no such property", "", "CONFIGURATION.md"),
         ),
         (
             "properties",

@@ -95,7 +95,12 @@ fn a_value_that_librdkafka_would_read_as_another_is_a_fault() {
             "an integer",
             "write 1048576",
         ),
-        ("check.crcs = \"yes\"", "check.crcs", "true or false", "true or false"),
+        (
+            "check.crcs = \"yes\"",
+            "check.crcs",
+            "true or false",
+            "write true, without",
+        ),
         (
             "isolation.level = \"commited\"",
             "isolation.level",
@@ -107,7 +112,7 @@ fn a_value_that_librdkafka_would_read_as_another_is_a_fault() {
             "linger.ms = \"5ms\"",
             "linger.ms",
             "a number from 0 to 900000",
-            "digits alone",
+            "write 5: librdkafka knows no units",
         ),
     ] {
         assert_fault(line, name, problem, cure);
@@ -347,23 +352,32 @@ fn a_text_of_tls_that_openssl_would_refuse_is_told_and_not_shown() {
 
 #[test]
 fn what_librdkafka_would_not_start_with_is_a_fault() {
-    for (lines, name, problem) in [
+    for (lines, name, problem, cure) in [
         (
             "partition.assignment.strategy = \"range,cooperative-sticky\"",
             "partition.assignment.strategy",
             "protocol type",
+            "write \"cooperative-sticky\" alone",
         ),
         (
             "reconnect.backoff.ms = 500\nreconnect.backoff.max.ms = 100",
             "reconnect.backoff",
             "must be >=",
+            "raise reconnect.backoff.max.ms, 10000 by default",
+        ),
+        (
+            "receive.message.max.bytes = 1000",
+            "receive.message.max.bytes",
+            "must be >=",
+            "100000000 by default",
         ),
         (
             "queue.buffering.backpressure.threshold = 5",
             "queue.buffering.backpressure.threshold",
             "must be set to 1",
+            "CONFIGURATION.md",
         ),
     ] {
-        assert_fault(lines, name, problem, "CONFIGURATION.md");
+        assert_fault(lines, name, problem, cure);
     }
 }
