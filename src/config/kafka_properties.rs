@@ -17,7 +17,7 @@ use super::kafka_together::{self, Set};
 use super::kafka_types;
 use super::keys;
 use super::model::{Run, Secret, TlsProperty};
-use super::reader::{Node, did_you_mean};
+use super::reader::{Node, nearest};
 use super::table::Table;
 
 /// Properties that cannot be set, and why.
@@ -442,6 +442,14 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
         node.fault_unshown(format!("is not librdkafka's: {}", foreign.reason), foreign.cure);
         return None;
     }
+    if let Some(key) = keys::KAFKA.keys.iter().find(|key| key.name == name) {
+        node.context.found([(keys::KAFKA.title, key.name)]);
+        node.fault_unshown(
+            "is a key of [kafka], no property of librdkafka",
+            "write it below [kafka]",
+        );
+        return None;
+    }
     let mut shown = !shy;
     let value = match node.value() {
         DeValue::String(_) => {
@@ -473,7 +481,10 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
         Ok(_) => {}
         Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
             let known: Vec<&str> = [CONSUMER_ONLY, PRODUCER_ONLY, COMMON].concat();
-            let cure = did_you_mean(name, &known, "some of those it knows");
+            let cure = match nearest(name, &known) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => "correct its name, or remove it; librdkafka's CONFIGURATION.md has all names".to_owned(),
+            };
             node.fault_unshown("librdkafka knows no such property", cure);
             return None;
         }
@@ -508,6 +519,30 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
         value,
         shown,
         node,
+    })
+}
+
+/// What is said of a property of librdkafka's that stands among the keys of `[kafka]`, with dots or underscores.
+pub fn misplaced(name: &str) -> Option<(String, String)> {
+    let dotted = name.replace('_', ".");
+    let names = [name.to_owned(), dotted.clone(), format!("{dotted}.ms")];
+    names.iter().find_map(|name| {
+        if let Some(refused) = refusal(name, Side::Both) {
+            return Some((format!("cannot be set: {}", refused.reason), refused.cure.to_owned()));
+        }
+        if let Some(foreign) = foreign_name(name) {
+            return Some((
+                format!("is not librdkafka's: {}", foreign.reason),
+                foreign.cure.to_owned(),
+            ));
+        }
+        let mut known = CONSUMER_ONLY.iter().chain(PRODUCER_ONLY).chain(COMMON);
+        known.find(|each| *each == name).map(|name| {
+            (
+                "is a property of librdkafka, no key of [kafka]".to_owned(),
+                format!("write \"{name}\" = … below [kafka.properties]"),
+            )
+        })
     })
 }
 

@@ -16,6 +16,8 @@ pub mod fault;
 pub mod keys;
 // `"10s"`, `"512MiB"`.
 mod units;
+// What a key that is not known was meant to be.
+mod synonyms;
 // What topics, bins, sets, namespaces and hosts may be called.
 pub(crate) mod names;
 // Addresses that hold a login, a scheme or a TLS name.
