@@ -639,7 +639,8 @@ impl<'t> Scan<'t> {
                     )
                 };
                 let mut slip = self.slip(start, key, problem, cure, Reach::Section);
-                slip.found = (!is_secret(key) && !may_hold_login(rest)).then(|| rest.chars().take(80).collect());
+                slip.found = (!is_secret(key) && !may_hold_login(rest) && !names_secret(rest))
+                    .then(|| rest.chars().take(80).collect());
                 return Err(slip);
             }
         };
@@ -1075,7 +1076,7 @@ impl<'t> Scan<'t> {
         // A password may hold what ends a value here.
         let has_login = match key {
             "kafka.brokers" | "aerospike.hosts" => address_may_hold_login(line),
-            _ => may_hold_login(line.trim()),
+            _ => may_hold_login(line.trim()) || names_secret(line),
         };
         let name = key.rsplit('.').next().unwrap_or_default();
         if let (Within::Line, Some(second)) = (within, second_key(raw))
@@ -1409,6 +1410,12 @@ fn in_quotes(text: &str) -> String {
     } else {
         format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
     }
+}
+
+/// Whether a text behind the value of another key is a password with its name.
+fn names_secret(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["password", "passwd", "secret"].iter().any(|word| text.contains(word))
 }
 
 /// Passwords, and what librdkafka is told, which may be one.

@@ -90,10 +90,18 @@ impl<'a> Table<'a> {
                 self.is_found(self.section, key);
                 format!("did you mean `{key}`?")
             }
+            // `[server]` is a section, and no key called `server`.
+            Some(Meant::Below(_, key))
+                if title == keys::TOP.title
+                    && key != name
+                    && matches!(node.value(), DeValue::Table(_))
+                    && !is_header(key) =>
+            {
+                format!("known keys: {}", known.join(", "))
+            }
             Some(Meant::Below(section, key)) => {
                 self.is_found(section, key);
-                let is_header = matches!(key, "write" | "publish" | "properties" | "consumer" | "producer");
-                if is_header && title == keys::TOP.title {
+                if is_header(key) && title == keys::TOP.title {
                     format!("write {}", header(section, key))
                 } else if key == name {
                     format!("write it below {}", section.title)
@@ -171,8 +179,8 @@ impl<'a> Table<'a> {
         }
         let problem = format!("`{dotted}` makes a table of `{}`, which holds a value", key.name);
         let cure = match leaf.as_written_at(key.name, matches!(key.kind, Kind::List)) {
-            Some(right) => format!("write {right}"),
-            None => format!("write {} = …", key.name),
+            Some(right) if key.name != "password" => format!("write {right}"),
+            _ => format!("write {} = …", key.name),
         };
         node.fault_unshown(problem, cure);
     }
@@ -462,6 +470,11 @@ fn section_of(key: &str) -> Option<&'static Section> {
         "reject" => &keys::REJECT,
         _ => return None,
     })
+}
+
+/// Whether a key is written as a header, in another's section.
+fn is_header(key: &str) -> bool {
+    matches!(key, "write" | "publish" | "properties" | "consumer" | "producer")
 }
 
 /// How a section in a section is written.

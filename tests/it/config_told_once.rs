@@ -569,6 +569,28 @@ fn one_character_too_many_in_an_example_is_told_in_our_words() {
 }
 
 #[test]
+fn a_password_in_the_wrong_place_is_not_shown() {
+    for line in [
+        "user = \"u\" password = \"hunter2\"",
+        "user = \"u\" password hunter2",
+        "user = \"u\" password: \"hunter2\"",
+        "user = u password hunter2",
+        "user = u password = hunter2",
+        "user = \"u\"\npassword.value = \"hunter2\"",
+        "user = \"u\"\npassword = \"hun\" \"hunter2\"",
+        "user = \"u\"\npassword = \"hun\" hunter2",
+        "user = \"u\"\npassword = r\"hunter2\"",
+        "user = \"u\"\npassword = $hunter2",
+        "user = \"u\"\npassword = \"\\hunter2\"",
+        "auth = { user = \"u\", pass = \"hunter2\" }",
+        "pass = \"hunter2\"",
+    ] {
+        let said = faults(&whole(&format!("{AEROSPIKE}{line}"), "")).to_string();
+        assert!(!said.contains("hunter2"), "{line}\n{said}");
+    }
+}
+
+#[test]
 fn run_says_of_a_faulty_file_what_check_says() {
     let folder = std::env::temp_dir().join(format!("penstock-told-once-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
