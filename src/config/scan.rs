@@ -561,9 +561,10 @@ impl<'t> Scan<'t> {
             }
             _ if is_apart && is_one_line && starts_key(next).is_some() => {
                 let name = starts_key(next).unwrap_or_default();
-                let cure = match is_secret(key) {
-                    true => "write each on a line of its own".to_owned(),
-                    false => format!("write each on a line of its own: {name} = … on the next"),
+                let cure = if is_secret(key) {
+                    "write each on a line of its own".to_owned()
+                } else {
+                    format!("write each on a line of its own: {name} = … on the next")
                 };
                 ("two keys stand on one line".to_owned(), cure)
             }
@@ -1113,7 +1114,9 @@ impl<'t> Scan<'t> {
         };
         let is_address = matches!(key, "kafka.brokers" | "aerospike.hosts");
         let cure = match text {
-            Text::Word(_) | Text::InQuotes(_) if is_secret || has_login && !is_address => "put it in quotes".to_owned(),
+            Text::Word(_) | Text::InQuotes(_) if is_secret || (has_login && !is_address) => {
+                "put it in quotes".to_owned()
+            }
             Text::Word(word) => format!("write {at_value}{word}"),
             Text::OneOf(words) => format!("write {words}"),
             Text::Remove => format!("remove `{written}`"),

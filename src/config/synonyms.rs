@@ -18,8 +18,11 @@ pub enum Meant {
     Nothing(&'static str),
 }
 
+/// Names of ours, each with what others call it.
+type Names = &'static [(&'static str, &'static [&'static str])];
+
 /// Other names of a section's keys: lower case, words apart by `_`.
-const NAMES: &[(&Section, &[(&str, &[&str])])] = &[
+const NAMES: &[(&Section, Names)] = &[
     (
         &keys::TOP,
         &[
@@ -469,7 +472,7 @@ const NOTHING: &[(&Section, &[&str], &str)] = &[
 ];
 
 /// What other programs call the words that a key can be.
-const WORDS: &[(&str, &[(&str, &[&str])])] = &[
+const WORDS: &[(&str, Names)] = &[
     (
         "start",
         &[
@@ -565,18 +568,18 @@ const WORDS: &[(&str, &[(&str, &[&str])])] = &[
     ),
 ];
 
-const OFFSETS: &[(&str, &[&str])] = &[
+const OFFSETS: Names = &[
     ("earliest", &["beginning", "oldest", "smallest", "first"]),
     ("end", &["latest", "newest", "largest", "last"]),
     ("stop", &["fail", "error", "none", "exit"]),
 ];
 
-const SKIP_OR_REJECT: &[(&str, &[&str])] = &[
+const SKIP_OR_REJECT: Names = &[
     ("skip", &["ignore", "drop", "omit", "null", "none", "strip", "discard"]),
     ("reject", &["fail", "error", "required", "refuse"]),
 ];
 
-const IGNORE_OR_REJECT: &[(&str, &[&str])] = &[
+const IGNORE_OR_REJECT: Names = &[
     ("ignore", &["skip", "drop", "nothing", "keep", "none", "discard"]),
     ("reject", &["fail", "error", "refuse"]),
     ("delete", &["remove", "erase"]),
