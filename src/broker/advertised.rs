@@ -305,9 +305,9 @@ impl Brokers {
                 .unreached
                 .extend(self.look_at(&doubtful, timeout, stop, if_strange));
         }
-        let is_unreached = |id: &i32| answers.unreached.iter().any(|unreached| unreached.id == *id);
-        let answering = doubtful.into_iter().filter(|id| !is_unreached(id));
-        answers.answering.extend(answering.collect::<Vec<_>>());
+        let Answers { answering, unreached } = &mut answers;
+        let is_unreached = |id: &i32| unreached.iter().any(|unreached| unreached.id == *id);
+        answering.extend(doubtful.into_iter().filter(|id| !is_unreached(id)));
         answers
     }
 

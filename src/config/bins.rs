@@ -50,6 +50,17 @@ pub fn bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
                 .map(|(_, value)| value.get_ref());
             let is_all = matches!(path, Some(DeValue::String(text))
                 if text == "*" || text.ends_with(".*") || meant_fields(text, scope).is_some());
+            let has_others = table
+                .iter()
+                .any(|(name, _)| matches!(name.get_ref().as_ref(), "except" | "rename" | "long_names"));
+            if matches!(path, Some(DeValue::String(text)) if !is_all && has_others && text.contains('*')) {
+                let node = node.open_table(&keys::ALL_BINS)?;
+                node.get("path")?.fault(
+                    "`*` stands for all fields, at the end of a path alone",
+                    "write \"*\", or \"after.*\"",
+                );
+                return None;
+            }
             if is_all {
                 all_bins(node, scope)
             } else {

@@ -84,16 +84,16 @@ impl Words<'_, '_> {
         {
             return;
         }
+        let words = OPERATIONS.iter().chain(&["bins", "touch", "delete"]);
+        if words.into_iter().any(|word| self.table.is_misspelt(word)) {
+            return;
+        }
         if self.tombstone == Some(Tombstone::Delete) && self.has("tombstone") {
             self.refuse(
                 "tombstone",
                 "it does not say what a message with a payload writes",
                 "add it, e.g. bins = { country = \"user.country\" }, or delete = true if every message deletes",
             );
-            return;
-        }
-        let words = OPERATIONS.iter().chain(&["bins", "touch", "delete"]);
-        if words.into_iter().any(|word| self.table.is_misspelt(word)) {
             return;
         }
         let cure = "say what is stored, e.g. bins = { country = \"user.country\" }, or write once, add, append, prepend, \
@@ -147,7 +147,7 @@ impl Words<'_, '_> {
     }
 
     fn refuse_against_mode(&self) {
-        let Some(mode) = self.mode else {
+        let Some(mode) = self.mode.filter(|_| !self.table.is_misspelt("mode")) else {
             return;
         };
         match mode {
@@ -206,7 +206,7 @@ impl Words<'_, '_> {
     }
 
     fn refuse_ttl_on_create(&self) {
-        if self.ttl_on != Some(TtlOn::Create) {
+        if self.ttl_on != Some(TtlOn::Create) || self.table.is_misspelt("ttl") {
             return;
         }
         let against_mode = match self.mode {
@@ -238,7 +238,7 @@ impl Words<'_, '_> {
     /// `ttl_past` is for an instant, `ttl_words` for a number from the message.
     fn refuse_ttl_words(&self) {
         // Of a faulty ttl it is not known what it is.
-        let Some(ttl) = self.ttl else {
+        let Some(ttl) = self.ttl.filter(|_| !self.table.is_misspelt("ttl")) else {
             return;
         };
         let from_message = match ttl {

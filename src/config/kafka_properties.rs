@@ -442,6 +442,14 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
         node.fault_unshown(format!("is not librdkafka's: {}", foreign.reason), foreign.cure);
         return None;
     }
+    if let Some(key) = keys::KAFKA.keys.iter().find(|key| key.name == name) {
+        node.context.found([(keys::KAFKA.title, key.name)]);
+        node.fault_unshown(
+            "is a key of [kafka], no property of librdkafka",
+            "write it below [kafka]",
+        );
+        return None;
+    }
     let mut shown = !shy;
     let value = match node.value() {
         DeValue::String(_) => {
@@ -473,7 +481,6 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
         Ok(_) => {}
         Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
             let known: Vec<&str> = [CONSUMER_ONLY, PRODUCER_ONLY, COMMON].concat();
-            // All of them would be a page.
             let cure = nearest(name, &known).map_or_else(
                 || "look its name up in librdkafka's CONFIGURATION.md, or remove it".to_owned(),
                 |nearest| format!("did you mean `{nearest}`?"),
@@ -512,6 +519,30 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
         value,
         shown,
         node,
+    })
+}
+
+/// What is said of a property of librdkafka's that stands among the keys of `[kafka]`, with dots or underscores.
+pub fn misplaced(name: &str) -> Option<(String, String)> {
+    let dotted = name.replace('_', ".");
+    let names = [name.to_owned(), dotted.clone(), format!("{dotted}.ms")];
+    names.iter().find_map(|name| {
+        if let Some(refused) = refusal(name, Side::Both) {
+            return Some((format!("cannot be set: {}", refused.reason), refused.cure.to_owned()));
+        }
+        if let Some(foreign) = foreign_name(name) {
+            return Some((
+                format!("is not librdkafka's: {}", foreign.reason),
+                foreign.cure.to_owned(),
+            ));
+        }
+        let mut known = CONSUMER_ONLY.iter().chain(PRODUCER_ONLY).chain(COMMON);
+        known.find(|each| *each == name).map(|name| {
+            (
+                "is a property of librdkafka, no key of [kafka]".to_owned(),
+                format!("write \"{name}\" = … below [kafka.properties]"),
+            )
+        })
     })
 }
 

@@ -18,6 +18,8 @@ pub mod keys;
 mod units;
 // RFC 3339, to the last second of the calendar.
 pub(crate) mod instant;
+// What a key that is not known was meant to be.
+mod synonyms;
 // What topics, bins, sets, namespaces and hosts may be called.
 pub(crate) mod names;
 // Addresses that hold a login, a scheme or a TLS name.

@@ -83,7 +83,7 @@ pub fn group(name: &str) -> Result<(), String> {
     if name.is_empty() {
         Err("a group name is empty".to_owned())
     } else if name.chars().any(char::is_control) {
-        Err("a group name holds a control character".to_owned())
+        Err("a group name holds a control character (`\\t` and `\\n` in double quotes are such)".to_owned())
     } else if name.len() > GROUP_BYTES_MAX {
         Err(format!(
             "group name is {} bytes, {GROUP_BYTES_MAX} are allowed",

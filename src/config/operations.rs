@@ -128,6 +128,10 @@ fn list_append(node: &Node<'_>, scope: Scope<'_>) -> Option<OperationKind> {
 fn map_put(node: &Node<'_>, scope: Scope<'_>) -> Option<OperationKind> {
     let cure = "write { key = \"pref.name\", value = \"pref.value\" }";
     let table = entry(node, cure)?.table(&keys::MAP_PUT)?;
+    if table.nodes.is_empty() {
+        node.fault("is empty", cure);
+        return None;
+    }
     let part = |name, place| {
         let node = table.required(name, cure)?;
         values::typed(node, scope, place)
@@ -204,7 +208,10 @@ fn kept(table: &Table<'_>, placed: &[Placed<'_>]) -> Vec<(String, u32)> {
     };
     for (bin, node) in bins(node, "keep_last = { readings = 1000 }") {
         let grows = |each: &Placed<'_>| each.bin == bin && ["list_append", "map_put", "map_add"].contains(&each.word);
-        if !placed.iter().any(grows) {
+        let is_misspelt = ["list_append", "map_put", "map_add"]
+            .iter()
+            .any(|word| table.is_misspelt(word));
+        if !placed.iter().any(grows) && !is_misspelt {
             node.fault(
                 "`keep_last` without a `list_append`, `map_put` or `map_add` of this bin",
                 "add one, or remove it",

@@ -25,14 +25,21 @@ pub struct Context<'a> {
     pub line_starts: Vec<usize>,
     outside: &'a dyn Outside,
     noted: RefCell<Vec<Noted>>,
+    found: RefCell<Vec<Absent>>,
 }
+
+/// A key that is not there: its section's title, and its name.
+pub type Absent = (&'static str, &'static str);
+
+/// All keys of a section.
+pub const ALL: &str = "*";
 
 struct Noted {
     fault: Fault,
     /// Where in the text, for the order.
     at: usize,
-    /// Something is not there: not to be believed if the file has syntax errors.
-    absence: bool,
+    /// Something is not there: not to be believed if the file has syntax errors, or if it was found under another name.
+    absent: Option<(&'static str, String)>,
 }
 
 /// Parses `text` and gives its top table to `check`. The faults are in the order of the file, each once.
@@ -51,6 +58,7 @@ pub fn with_document<'t, T>(
         line_starts,
         outside,
         noted: RefCell::default(),
+        found: RefCell::default(),
     };
     let checked = check(&Table::new(
         &context,
@@ -62,13 +70,24 @@ pub fn with_document<'t, T>(
     let syntax = Syntax::new(&context, &errors);
     let mut noted = std::mem::take(&mut *context.noted.borrow_mut());
     noted.sort_by_key(|noted| noted.at);
+    let found = context.found.borrow();
+    let is_found = |(section, name): &(&str, String)| {
+        let mut all = found.iter();
+        all.any(|(of, each)| of == section && (each == name || *each == ALL))
+    };
     let mut faults: Vec<Fault> = Vec::new();
-    for Noted { fault, absence, .. } in noted {
-        if !syntax.doubts(&fault, absence) && !faults.contains(&fault) {
+    for Noted { fault, absent, .. } in noted {
+        // What a key does wrong beside another is of no use before it is right by itself.
+        let is_told = faults.iter().any(|told| {
+            let is_same = told.line == fault.line && told.key == fault.key;
+            is_same && (told.found.is_none() || told.found == fault.found)
+        });
+        let excused = absent.as_ref().is_some_and(is_found);
+        if !is_told && !excused && !syntax.doubts(&fault, absent.is_some()) {
             faults.push(fault);
         }
     }
-    faults.extend(syntax.faults);
+    syntax.tell_beside(&mut faults);
     faults.sort_by_key(|fault| fault.line);
     (checked, faults)
 }
@@ -84,9 +103,14 @@ impl<'a> Context<'a> {
         self.noted.borrow().len()
     }
 
-    /// `absence`: something is not there.
-    pub fn note(&self, at: usize, fault: Fault, absence: bool) {
-        self.noted.borrow_mut().push(Noted { fault, at, absence });
+    /// `absent`: a key that is not there.
+    pub fn note(&self, at: usize, fault: Fault, absent: Option<(&'static str, String)>) {
+        self.noted.borrow_mut().push(Noted { fault, at, absent });
+    }
+
+    /// A key stands under another name or in another place, which is told: it is not told as missing too.
+    pub fn found(&self, keys: impl IntoIterator<Item = Absent>) {
+        self.found.borrow_mut().extend(keys);
     }
 }
 
@@ -142,6 +166,18 @@ impl<'a> Node<'a> {
         self.note(None, problem.into(), cure.into());
     }
 
+    /// What should stand before this value is not there.
+    pub fn fault_absent(&self, (section, name): Absent, problem: impl Into<String>, cure: impl Into<String>) {
+        let fault = Fault {
+            line: self.line(),
+            key: self.key.clone(),
+            found: None,
+            problem: problem.into(),
+            cure: cure.into(),
+        };
+        self.context.note(self.at, fault, Some((section, name.to_owned())));
+    }
+
     /// A fault of something in the value, shown as `found`.
     pub fn fault_found(&self, found: String, problem: impl Into<String>, cure: impl Into<String>) {
         self.note(Some(found), problem.into(), cure.into());
@@ -158,7 +194,7 @@ impl<'a> Node<'a> {
                 problem,
                 cure,
             },
-            false,
+            None,
         );
     }
 
@@ -223,6 +259,37 @@ impl<'a> Node<'a> {
         match text {
             Some(text) if !self.hidden => format!("write a string in quotes, e.g. {}", quoted(&text)),
             _ => "write a string in quotes".to_owned(),
+        }
+    }
+
+    /// The header that begins here, if it is of a table inside this one.
+    pub fn stands_inside_header(&self) -> Option<&'a str> {
+        let (before, _) = self.context.text.split_at_checked(self.at)?;
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = self.context.text.get(start..)?.lines().next()?;
+        let line = line.split('#').next()?.trim();
+        let depth = |name: &str| name.matches('.').count();
+        (line.starts_with('[') && depth(line) > depth(&self.key)).then_some(line)
+    }
+
+    /// Whether the value is a table in `{ … }`.
+    pub fn is_in_braces(&self) -> bool {
+        let span = self.value.span();
+        self.context.text.get(span).is_some_and(|text| text.starts_with('{'))
+    }
+
+    /// `name = "…"` with the string that stands here, if a fault may show it.
+    pub fn as_written_at(&self, name: &str, in_brackets: bool) -> Option<String> {
+        match self.value.get_ref() {
+            DeValue::String(text) if !text.starts_with("${") && !self.hidden && !may_hold_login(text) => {
+                let text = quoted(text);
+                Some(if in_brackets {
+                    format!("{name} = [{text}]")
+                } else {
+                    format!("{name} = {text}")
+                })
+            }
+            _ => None,
         }
     }
 

@@ -14,7 +14,8 @@ pub fn reject(table: &Table<'_>, consumed: &[(Node<'_>, Text)]) -> Option<Reject
         _ => DeadLetterHeaders::Penstock,
     });
     let goes_on = matches!(word, Some("drop" | "dead_letter") | None);
-    if word.is_some_and(|word| word != "dead_letter") {
+    let is_misspelt = table.is_misspelt("action");
+    if word.is_some_and(|word| word != "dead_letter") && !is_misspelt {
         for name in ["topic", "headers"] {
             if let Some(node) = table.get(name) {
                 node.fault(
@@ -24,7 +25,7 @@ pub fn reject(table: &Table<'_>, consumed: &[(Node<'_>, Text)]) -> Option<Reject
             }
         }
     }
-    if !goes_on {
+    if !goes_on && !is_misspelt {
         for name in ["percent_max", "percent_of", "consecutive_max"] {
             if let Some(node) = table.get(name) {
                 node.fault(

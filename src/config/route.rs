@@ -1,5 +1,7 @@
 //! `[[route]]`: its topics, its root, and what its writes share.
 
+use toml::de::DeValue;
+
 use super::cel;
 use super::grammar::{self, Scope};
 use super::keys;
@@ -16,6 +18,10 @@ pub fn routes(top: &Table<'_>, topics: &[(Node<'_>, Text)], namespace: &str) -> 
     let Some(node) = top.required("route", example) else {
         return Vec::new();
     };
+    // `[[routes]]`, which is told, and below it `[[route.write]]`.
+    if matches!(node.value(), DeValue::Table(_)) && top.is_misspelt("route") {
+        return Vec::new();
+    }
     let routes: Vec<Route> = tables(node, "[[route]]", example)
         .iter()
         .filter_map(|node| node.table(&keys::ROUTE))
@@ -39,8 +45,18 @@ pub fn routes(top: &Table<'_>, topics: &[(Node<'_>, Text)], namespace: &str) -> 
 fn tables<'a>(node: &Node<'a>, title: &str, example: &str) -> Vec<Node<'a>> {
     match node.elements() {
         None => {
-            let cure = format!("write {title} with two brackets");
-            node.fault("expected an array of tables", cure);
+            // `[[route.write]]` alone makes a table of `route`.
+            match node.stands_inside_header() {
+                Some(header) => node.fault_absent(
+                    (keys::TOP.title, "route"),
+                    format!("{title} is missing above {header}"),
+                    format!("write {title} on a line of its own above {header}"),
+                ),
+                None => node.fault(
+                    "expected an array of tables",
+                    format!("write {title} with two brackets"),
+                ),
+            }
             Vec::new()
         }
         Some(elements) => {
@@ -74,7 +90,7 @@ fn route(table: &Table<'_>, configured: &[(Node<'_>, Text)], namespace: &str) ->
     let require = cel::require(table, scope).unwrap_or_default();
     let tombstone = table.choice("tombstone").map_or(Tombstone::Reject, write::tombstone);
     let example = "write [[route.write]] with `key` and `bins` below the route, or [[route.publish]] with `topic`";
-    if table.get("publish").is_none() {
+    if !table.has("publish") {
         table.required("write", example);
     }
     let writes = match table.get("write") {

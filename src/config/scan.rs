@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use super::addresses::{address_may_hold_login, may_hold_login};
+use super::keys::{self, Kind};
 use super::reader::{joined, quoted};
 
 /// A mistake.
@@ -161,7 +162,8 @@ impl<'t> Scan<'t> {
 
     fn file(&mut self) -> Result<(), Stop> {
         self.blank()?;
-        if self.peek() == Some('{') {
+        let line = self.text.get(self.at..self.line_end()).unwrap_or_default();
+        if self.peek() == Some('{') && bracketed(line.trim_end()).is_none() {
             return Err(self.slip(
                 self.at,
                 "",
@@ -188,16 +190,8 @@ impl<'t> Scan<'t> {
                 continue;
             }
             match self.peek() {
-                Some('#') => self.at = self.line_end(),
-                Some('\r') => {
-                    return Err(self.slip(
-                        self.at,
-                        "",
-                        "a carriage return stands alone: this is no line end in TOML",
-                        "save the file with LF or CRLF line ends",
-                        Reach::Rest,
-                    ));
-                }
+                Some('#') => self.comment(),
+                Some('\r') => return Err(self.carriage_return("")),
                 Some(c) => match INVISIBLE.iter().find(|(each, _)| *each == c) {
                     Some((_, name)) => {
                         return Err(self.slip(
@@ -215,6 +209,47 @@ impl<'t> Scan<'t> {
         }
     }
 
+    /// From a `#` to the end of its line.
+    fn comment(&mut self) {
+        let end = self.line_end();
+        let text = self.text.get(self.at..end).unwrap_or_default();
+        if let Some((at, c)) = text.char_indices().find(|(_, c)| is_control(*c)) {
+            let slip = self.control(self.at + at, "", c, Reach::Line);
+            self.scanned.slips.push(*slip);
+        }
+        self.at = end;
+    }
+
+    fn carriage_return(&self, key: &str) -> Stop {
+        self.slip(
+            self.at,
+            key,
+            "a carriage return stands alone: this is no line end in TOML",
+            "save the file with LF or CRLF line ends",
+            Reach::Rest,
+        )
+    }
+
+    fn control(&self, at: usize, key: &str, c: char, reach: Reach) -> Stop {
+        let code = u32::from(c);
+        let problem = format!("a control character (U+{code:04X}) stands here, which cannot be seen");
+        let cure = format!("delete it; in a string in double quotes it is written \\u{code:04x}");
+        self.slip(at, key, problem, cure, reach)
+    }
+
+    /// What begins a comment in other languages, if that is what stands here.
+    fn foreign_comment(&self) -> Option<&'static str> {
+        let rest = self.rest();
+        ["//", "/*", "--", "<!--", ";"]
+            .into_iter()
+            .find(|opens| rest.starts_with(opens))
+    }
+
+    fn no_comment(&self, at: usize, key: &str, opens: &str, reach: Reach) -> Stop {
+        let cure = format!("write `#` in place of `{opens}`");
+        self.slip(at, key, "a comment begins with `#`", cure, reach)
+    }
+
     fn header(&mut self) -> Result<(), Stop> {
         let start = self.at;
         let double = self.take("[[");
@@ -222,21 +257,44 @@ impl<'t> Scan<'t> {
             self.take("[");
         }
         self.spaces();
-        let path = self.path()?;
+        let path = self.path().map_err(|mut slip| {
+            let line = self.text.get(start..self.line_end()).unwrap_or_default();
+            if let Some(meant) = header_meant(line, double).filter(|_| !slip.key.is_empty()) {
+                slip.key.clear();
+                slip.cure = format!("write {meant}");
+            }
+            reaches_on(slip)
+        })?;
         self.spaces();
         let brackets = if double { ["[[", "]]"] } else { ["[", "]"] };
-        let right = format!("{}{}{}", brackets[0], path.join("."), brackets[1]);
+        let line = self.text.get(start..self.line_end()).unwrap_or_default();
+        let right = in_brackets(&path.join("."), double);
+        let meant = header_meant(line, double).unwrap_or_else(|| right.clone());
         if path.is_empty() {
-            let cure = "write e.g. [kafka] or [[route]]";
-            return Err(self.slip(start, "", "a table has no name", cure, Reach::Rest));
+            let cure = match meant.as_str() {
+                "[]" | "[[]]" => "write e.g. [kafka] or [[route]]".to_owned(),
+                meant => format!("write {meant}"),
+            };
+            let problem = match self.peek() {
+                Some('.') => "a name is missing before `.`",
+                _ => "a table has no name",
+            };
+            return Err(self.slip(start, "", problem, cure, Reach::Rest));
         }
         if !self.take(brackets[1]) {
-            let problem = if double && self.take("]") {
-                "two brackets open, and one closes".to_owned()
-            } else {
-                format!("the name of a table is not closed: `{}` is missing", brackets[1])
+            let problem = match self.peek() {
+                Some(']') => "two brackets open, and one closes".to_owned(),
+                Some(c) if meant != right && c != '#' => {
+                    let c = if is_bare(c) {
+                        "a space".to_owned()
+                    } else {
+                        format!("`{c}`")
+                    };
+                    format!("{c} in the name of a table, where `.` joins two names")
+                }
+                _ => format!("the name of a table is not closed: `{}` is missing", brackets[1]),
             };
-            return Err(self.slip(start, "", problem, format!("write {right}"), Reach::Rest));
+            return Err(self.slip(start, "", problem, format!("write {meant}"), Reach::Rest));
         }
         if self.peek() == Some(']') {
             let cure = format!("write {right}, or [[{}]] for one of several", path.join("."));
@@ -245,16 +303,25 @@ impl<'t> Scan<'t> {
         }
         self.spaces();
         if !self.is_line_end() {
-            let (problem, cure) = if self.rest().starts_with("//") {
-                (
-                    "a comment begins with `#`".to_owned(),
-                    "write `#` in place of `//`".to_owned(),
-                )
-            } else {
-                (
+            let behind = self.rest().get(..1).unwrap_or_default();
+            let is_alone = self
+                .text
+                .get(self.at + behind.len()..self.line_end())
+                .unwrap_or_default();
+            let is_alone = is_alone.split('#').next().unwrap_or_default().trim().is_empty();
+            let (problem, cure) = match self.foreign_comment() {
+                _ if is_alone && matches!(behind, ":" | "," | ";" | ".") => {
+                    (format!("a line does not end with `{behind}`"), "remove it".to_owned())
+                }
+                Some(opens) => return Err(self.no_comment(start, "", opens, Reach::Rest)),
+                None if matches!(behind, "." | "[") && meant != right => (
+                    format!("something stands behind {right} on its line"),
+                    format!("write {meant}"),
+                ),
+                None => (
                     format!("something stands behind {right} on its line"),
                     format!("begin a new line behind {right}"),
-                )
+                ),
             };
             return Err(self.slip(start, "", problem, cure, Reach::Rest));
         }
@@ -296,8 +363,13 @@ impl<'t> Scan<'t> {
                 Some('\'') => path.push(self.literal("")?.to_owned()),
                 _ => {
                     let name = self.take_while(is_bare);
-                    if name.is_empty() {
+                    if name.is_empty() && path.is_empty() {
                         return Ok(path);
+                    }
+                    if name.is_empty() {
+                        let key = joined_all(&self.table, &path);
+                        let cure = format!("write a name behind `{}.`, or remove the dot", path.join("."));
+                        return Err(self.slip(self.at, &key, "a name is missing behind `.`", cure, Reach::Section));
                     }
                     path.push(name.to_owned());
                 }
@@ -315,11 +387,21 @@ impl<'t> Scan<'t> {
     fn statement(&mut self) -> Result<(), Stop> {
         let start = self.at;
         let rest = self.text.get(start..self.line_end()).unwrap_or_default().trim_end();
-        for (opens, name) in [("//", "//"), ("/*", "/*"), (";", ";"), ("--", "--")] {
-            if rest.starts_with(opens) && rest != "---" {
-                let cure = format!("write `#` in place of `{name}`");
-                return Err(self.slip(start, "", "a comment begins with `#`", cure, Reach::Section));
-            }
+        if let Some(opens) = self.foreign_comment().filter(|_| rest != "---") {
+            return Err(self.no_comment(start, "", opens, Reach::Section));
+        }
+        if let Some(name) = bracketed(rest) {
+            let cure = format!("write {}", header_meant(name, false).unwrap_or_default());
+            return Err(self.slip(start, "", "the name of a table stands in [ … ]", cure, Reach::Rest));
+        }
+        if rest.starts_with("<?") {
+            return Err(self.slip(
+                start,
+                "",
+                "this looks like XML, and the file is TOML",
+                "write sections and keys, e.g. [kafka] and on a line below it topics = [\"events\"]",
+                Reach::Rest,
+            ));
         }
         if rest == "---" || rest.starts_with("- ") {
             return Err(self.slip(
@@ -342,14 +424,34 @@ impl<'t> Scan<'t> {
             return Err(self.no_key(start));
         };
         let written = path.join(".");
-        let mut key = self.table.clone();
-        for segment in &path {
-            key = joined(&key, segment);
-        }
+        let key = joined_all(&self.table, &path);
         let reach = Reach::Section;
+        let touches = self.at;
         self.spaces();
         match self.peek() {
             Some('=') => {}
+            Some('+') if self.rest().starts_with("+=") => {
+                let cure = format!("write {written} = …");
+                return Err(self.slip(start, &key, "`+=` where TOML has `=`", cure, reach));
+            }
+            Some('{') if within == Within::Line => {
+                let cure = format!("write [{written}], and its keys below it, each on a line of its own");
+                return Err(self.slip(start, &key, "TOML has no blocks in `{ … }`", cure, Reach::Rest));
+            }
+            _ if first.contains('=') => {
+                let name = first.split('=').next().unwrap_or_default().trim();
+                let problem = "the quote before the name of a key is not closed behind it";
+                let key = joined(&self.table, name);
+                return Err(self.slip(start, &key, problem, format!("write {name} = …"), reach));
+            }
+            Some(c @ ('"' | '\'')) if touches == self.at => {
+                let problem = format!("a `{c}` too many in the name of a key");
+                let (key, cure) = match path.iter().find(|name| !name.is_empty()) {
+                    Some(name) => (joined(&self.table, name), format!("write {name} = …")),
+                    None => (String::new(), "write key = value".to_owned()),
+                };
+                return Err(self.slip(start, &key, problem, cure, reach));
+            }
             Some(':') => {
                 let mut rest = self.rest().get(1..).unwrap_or_default().lines();
                 let is_section = rest.next().unwrap_or_default().trim().is_empty() && within == Within::Line;
@@ -383,8 +485,20 @@ impl<'t> Scan<'t> {
                 ));
             }
             _ => {
-                let cure = format!("write {written} = …");
-                let problem = format!("`=` is missing behind `{written}`");
+                let (problem, cure) = match self.begins_key() {
+                    Some(name) if ["export", "set", "let", "var", "const", "local"].contains(&written.as_str()) => (
+                        format!("`{written}` stands before the name of a key"),
+                        format!("write {name} = …"),
+                    ),
+                    Some(name) => (
+                        format!("`{written} {name}` is two words, and the name of a key is one"),
+                        format!("write {written}_{name} = …, or each on a line of its own"),
+                    ),
+                    None => (
+                        format!("`=` is missing behind `{written}`"),
+                        format!("write {written} = …"),
+                    ),
+                };
                 return Err(self.slip(start, &key, problem, cure, reach));
             }
         }
@@ -412,9 +526,14 @@ impl<'t> Scan<'t> {
             ),
             Some(',') => ("a `,` where a key is expected".to_owned(), "remove it".to_owned()),
             Some(c) if is_typographic_quote(c) => typographic(c),
+            Some('.') => (
+                "a name is missing before `.`".to_owned(),
+                "write key = value".to_owned(),
+            ),
             Some(c) => (
                 format!("{} does not begin a key", quoted(&c.to_string())),
-                "write key = value; a name with other characters than letters, digits, `_` and `-` stands in quotes"
+                "write key = value, and a comment behind `#`; a name with other characters than letters, digits, `_` and `-` \
+                 stands in quotes"
                     .to_owned(),
             ),
             None => ("a key is missing".to_owned(), "write key = value".to_owned()),
@@ -432,12 +551,40 @@ impl<'t> Scan<'t> {
         }
         let rest = self.text.get(self.at..self.line_end()).unwrap_or_default().trim_end();
         let quote = before.filter(|c| matches!(c, '"' | '\''));
+        // What a comma or semicolon separates from the value.
+        let next = rest.trim_start_matches([',', ';']).trim_start();
+        let is_apart = touches != self.at || next.len() < rest.len();
+        let is_one_line = self.line_of(start) == self.line_of(self.at);
         let (problem, cure) = match self.peek() {
-            Some(',') if rest == "," => ("a line does not end with `,`".to_owned(), "remove it".to_owned()),
-            Some(';') if rest == ";" => ("a line does not end with `;`".to_owned(), "remove it".to_owned()),
-            _ if rest.starts_with("//") => (
-                "a comment begins with `#`".to_owned(),
-                "write `#` in place of `//`".to_owned(),
+            Some(c @ (',' | ';')) if next.is_empty() || next.starts_with('#') => {
+                (format!("a line does not end with `{c}`"), "remove it".to_owned())
+            }
+            _ if is_apart && is_one_line && starts_key(next).is_some() => {
+                let name = starts_key(next).unwrap_or_default();
+                let cure = if is_secret(key) {
+                    "write each on a line of its own".to_owned()
+                } else {
+                    format!("write each on a line of its own: {name} = … on the next")
+                };
+                ("two keys stand on one line".to_owned(), cure)
+            }
+            _ if self.foreign_comment().is_some() => {
+                let opens = self.foreign_comment().unwrap_or_default();
+                return Err(self.no_comment(start, key, opens, Reach::Section));
+            }
+            _ if is_apart && is_one_line && next.starts_with(['"', '\'', '[']) => (
+                "a second value stands behind the first".to_owned(),
+                match kind(key) {
+                    Some(Kind::List) => "write all of them in one [ … ], with `,` between two".to_owned(),
+                    Some(Kind::Text) if matches!(key, "kafka.brokers" | "aerospike.hosts") => {
+                        "write all of them in one string, with `,` between two".to_owned()
+                    }
+                    _ => "write one value, in one pair of quotes".to_owned(),
+                },
+            ),
+            _ if quote.is_some() && is_apart && is_one_line && starts_operator(rest).is_some() => (
+                format!("the string ends before `{}`", starts_operator(rest).unwrap_or_default()),
+                "put all of it into one pair of quotes".to_owned(),
             ),
             Some(c @ (']' | '}' | ')')) => (
                 format!("`{c}` closes nothing"),
@@ -480,20 +627,23 @@ impl<'t> Scan<'t> {
                 };
                 (format!("the string ends at a `{quote}` inside it"), cure)
             }
-            _ if rest.split_once('=').is_some_and(|(name, _)| {
-                let name = name.trim();
-                !name.is_empty() && name.chars().all(|c| is_bare(c) || c == '.')
-            }) =>
-            {
-                (
-                    "two keys stand on one line".to_owned(),
-                    "write each on a line of its own".to_owned(),
-                )
+            _ => {
+                let (problem, cure) = if quote.is_some() {
+                    (
+                        "text stands behind the string",
+                        "remove it, write it in the quotes, or put `#` before a comment; each key has a line of its own",
+                    )
+                } else {
+                    (
+                        "something stands behind the value",
+                        "remove it, or put `#` before a comment; each key has a line of its own",
+                    )
+                };
+                let mut slip = self.slip(start, key, problem, cure, Reach::Section);
+                slip.found = (!is_secret(key) && !may_hold_login(rest) && !names_secret(rest))
+                    .then(|| rest.chars().take(80).collect());
+                return Err(slip);
             }
-            _ => (
-                "something stands behind the value".to_owned(),
-                "write each key on a line of its own, text in quotes, and a comment behind `#`".to_owned(),
-            ),
         };
         Err(self.slip(start, key, problem, cure, Reach::Section))
     }
@@ -527,7 +677,11 @@ impl<'t> Scan<'t> {
                 };
                 Err(self.slip(self.at, key, "a value is missing behind `=`", cure, reach))
             }
-            Some(',' | ']' | '}') | None => {
+            _ if self.is_line_end() => {
+                let cure = format!("write {written} = …, on the line of its key");
+                Err(self.slip(self.at, key, "a value is missing behind `=`", cure, Reach::Rest))
+            }
+            Some(',' | ']' | '}' | ')') | None => {
                 let cure = format!("write {written} = …");
                 Err(self.slip(self.at, key, "a value is missing", cure, Reach::Section))
             }
@@ -542,7 +696,9 @@ impl<'t> Scan<'t> {
         let inside = self.at;
         loop {
             match self.peek() {
+                Some('\r') if !self.rest().starts_with("\r\n") => return Err(self.carriage_return(key)),
                 None | Some('\n' | '\r') => return Err(self.unclosed(start, key, '"')),
+                Some(c) if is_control(c) => return Err(self.control(self.at, key, c, Reach::Section)),
                 Some('"') => {
                     let text = self.text.get(inside..self.at).unwrap_or_default();
                     self.bump();
@@ -557,7 +713,30 @@ impl<'t> Scan<'t> {
     fn escape(&mut self, key: &str, start: usize, long: bool) -> Result<(), Stop> {
         self.bump();
         match self.peek() {
-            Some('b' | 't' | 'n' | 'f' | 'r' | '"' | '\\' | 'u' | 'U' | 'e' | 'x') => self.bump(),
+            Some('b' | 't' | 'n' | 'f' | 'r' | '"' | '\\' | 'e') => self.bump(),
+            Some(c @ ('u' | 'U' | 'x')) => {
+                let length = match c {
+                    'u' => 4,
+                    'U' => 8,
+                    _ => 2,
+                };
+                let digits = self.rest().chars().skip(1).take(length);
+                let digits: String = digits.take_while(char::is_ascii_hexdigit).collect();
+                let code = u32::from_str_radix(&digits, 16).ok();
+                let problem = match code {
+                    Some(code) if digits.len() == length && char::from_u32(code).is_some() => {
+                        self.at += 1 + length;
+                        return Ok(());
+                    }
+                    Some(_) if digits.len() == length => format!("there is no character `\\{c}{digits}`"),
+                    _ => format!("`\\{c}` in a string is the beginning of a character's number, of {length} digits"),
+                };
+                let at = if long { self.at } else { start };
+                let cure = format!(
+                    "write `\\\\{c}` for a backslash, or put the text in single quotes, where it is a plain character"
+                );
+                return Err(self.slip(at, key, problem, cure, Reach::Section));
+            }
             Some(' ' | '\t' | '\r' | '\n') if long => {}
             None | Some('\n' | '\r') => {}
             Some(c) => {
@@ -580,7 +759,12 @@ impl<'t> Scan<'t> {
     fn literal(&mut self, key: &str) -> Result<&'t str, Stop> {
         let start = self.at;
         self.take("'");
-        let text = self.take_while(|c| !matches!(c, '\'' | '\n' | '\r'));
+        let text = self.take_while(|c| !matches!(c, '\'' | '\n') && (c == '\t' || !is_control(c)) && c != '\r');
+        match self.peek() {
+            Some('\r') if !self.rest().starts_with("\r\n") => return Err(self.carriage_return(key)),
+            Some(c) if is_control(c) => return Err(self.control(self.at, key, c, Reach::Section)),
+            _ => {}
+        }
         if self.take("'") {
             Ok(text)
         } else {
@@ -628,6 +812,8 @@ impl<'t> Scan<'t> {
                     return Err(self.slip(start, key, problem, cure, Reach::Rest));
                 }
                 Some('\\') if quotes.starts_with('"') => self.escape(key, start, true)?,
+                Some('\r') if !self.rest().starts_with("\r\n") => return Err(self.carriage_return(key)),
+                Some(c) if is_control(c) => return Err(self.control(self.at, key, c, Reach::Section)),
                 Some(_) => self.bump(),
             }
         }
@@ -695,6 +881,7 @@ impl<'t> Scan<'t> {
                     return Err(self.slip(self.at, key, "a `,` without a value before it", cure, Reach::Section));
                 }
                 None | Some('}' | ')') => return Err(self.open(open, key, ']')),
+                Some(_) if self.is_comment_inside() => return Err(self.comment_inside(key)),
                 Some(_) if self.begins_another(open) => return Err(self.open(open, key, ']')),
                 Some(_) if !first && self.begins_key().is_some() => return Err(self.open(open, key, ']')),
                 Some(_) => self.value(key, written, Within::Array)?,
@@ -706,6 +893,7 @@ impl<'t> Scan<'t> {
                 Some(',') => self.bump(),
                 Some(']') => break,
                 None | Some('}' | ')') => return Err(self.open(open, key, ']')),
+                Some(_) if self.is_comment_inside() => return Err(self.comment_inside(key)),
                 Some('=') => {
                     let cure = "write [ … ] around values, and { key = value } around keys";
                     return Err(self.slip(
@@ -724,8 +912,25 @@ impl<'t> Scan<'t> {
         Ok(())
     }
 
+    /// A comment of another language between two values. A `;` may stand for a comma.
+    fn is_comment_inside(&self) -> bool {
+        match self.foreign_comment() {
+            Some(";") => self.begins_line(self.at),
+            Some("--") => !self.rest().starts_with(|c: char| c.is_ascii_digit()),
+            opens => opens.is_some(),
+        }
+    }
+
+    fn comment_inside(&self, key: &str) -> Stop {
+        self.no_comment(self.at, key, self.foreign_comment().unwrap_or("//"), Reach::Section)
+    }
+
     fn no_comma(&self, end: usize, key: &str) -> Stop {
         let before = end.saturating_sub(1);
+        if let Some(c @ (';' | '|' | '+' | '&')) = self.peek() {
+            let problem = format!("`{c}` stands between two values");
+            return self.slip(before, key, problem, "write `,` in its place", Reach::Section);
+        }
         let quote = self.text.get(before..end).unwrap_or_default();
         if self.at == end && matches!(quote, "\"" | "'") && self.rest().starts_with(quote) {
             let problem = format!("a `{quote}` too many, or a `,` too few");
@@ -758,6 +963,7 @@ impl<'t> Scan<'t> {
                     return Err(self.slip(self.at, key, "a `,` without a key before it", cure, Reach::Section));
                 }
                 None | Some(']' | ')') => return Err(self.open(open, key, '}')),
+                Some(_) if self.is_comment_inside() => return Err(self.comment_inside(key)),
                 Some(_) if self.begins_line(self.at) && is_header(self.rest()) => return Err(self.open(open, key, '}')),
                 Some(_) => self.pair(Within::Inline)?,
             };
@@ -767,6 +973,7 @@ impl<'t> Scan<'t> {
                 Some(',') => self.bump(),
                 Some('}') => break,
                 None | Some(']' | ')') => return Err(self.open(open, key, '}')),
+                Some(_) if self.is_comment_inside() => return Err(self.comment_inside(key)),
                 Some(_) if self.begins_another(open) && !self.is_closed_below() => {
                     return Err(self.open(open, key, '}'));
                 }
@@ -789,12 +996,22 @@ impl<'t> Scan<'t> {
     /// A number, a boolean, a date; or text that stands without its quotes, which is noted and passed over.
     fn scalar(&mut self, key: &str, written: &str, within: Within) -> Result<(), Stop> {
         let start = self.at;
-        let token = self.take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ']' | '}' | '#'));
-        // `1,000`, `512 MiB`: a number, and more of the same value.
+        let mut token = self.take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ']' | '}' | '#'));
+        // `100; group = "g"`
+        if let Some((before, _)) = token.split_once(';')
+            && is_scalar(before)
+        {
+            token = before;
+            self.at = start + before.len();
+        }
+        // `1,000`, `1 000`, `512 MiB`: a number, and more of the same value.
         let more = self.text.get(self.at..self.line_end()).unwrap_or_default();
         let more = more.split(" #").next().unwrap_or_default();
         let goes_on = within == Within::Line
-            && (more.strip_prefix(',').is_some_and(|more| !more.trim().is_empty())
+            && (more
+                .strip_prefix(',')
+                .is_some_and(|more| !more.trim().is_empty() && starts_key(more.trim()).is_none())
+                || is_thousands(more)
                 || (more.trim_start().starts_with(|c: char| c.is_ascii_alphabetic()) && !more.contains('=')));
         if is_scalar(token) && !goes_on {
             // A date and its time may stand apart.
@@ -803,11 +1020,14 @@ impl<'t> Scan<'t> {
                 let text = text.as_bytes();
                 text[0] == b' ' && text[1].is_ascii_digit() && text[2].is_ascii_digit() && text[3] == b':'
             });
-            if token.len() == 10 && is_time {
-                self.bump();
-                self.take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ']' | '}' | '#'));
+            if !(token.len() == 10 && is_time) {
+                return Ok(());
             }
-            return Ok(());
+            self.bump();
+            let time = self.take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ']' | '}' | '#'));
+            if is_scalar(&format!("{token} {time}")) {
+                return Ok(());
+            }
         }
         self.at = start;
         let first = self.peek().unwrap_or(' ');
@@ -815,7 +1035,20 @@ impl<'t> Scan<'t> {
             let problem = format!("{name} stands here, which cannot be seen and is no white space in TOML");
             return Err(self.slip(start, key, problem, "write a plain space", Reach::Section));
         }
-        if matches!(first, '=' | ':') || token.starts_with("//") {
+        if first == '=' {
+            let cure = format!("write {written} = …");
+            return Err(self.slip(start, key, "`=` stands twice", cure, Reach::Section));
+        }
+        if first == '\\'
+            && self
+                .text
+                .get(start + 1..self.line_end())
+                .is_some_and(|rest| rest.trim().is_empty())
+        {
+            let cure = format!("write the value on the line of its key: {written} = …");
+            return Err(self.slip(start, key, "a line does not go on behind `\\`", cure, Reach::Rest));
+        }
+        if first == ':' || token.starts_with("//") {
             let cure = format!("write {written} = …");
             return Err(self.slip(start, key, "a value is missing", cure, Reach::Section));
         }
@@ -834,24 +1067,58 @@ impl<'t> Scan<'t> {
         }
         let line = self.text.get(start..self.line_end()).unwrap_or_default();
         let raw = match within {
-            Within::Line => line.split(" #").next().unwrap_or_default(),
+            Within::Line => [" #", " //", " ;", " --"]
+                .iter()
+                .fold(line, |line, opens| line.split(opens).next().unwrap_or_default()),
             Within::Array | Within::Inline => line.split([',', ']', '}', '#']).next().unwrap_or_default(),
         }
         .trim_end();
-        self.at = start + raw.len();
-        let (problem, text) = unquoted(raw);
-        let at_value = match within {
-            Within::Line | Within::Inline => format!("{written} = "),
-            Within::Array => String::new(),
-        };
         let is_secret = is_secret(key);
         // A password may hold what ends a value here.
         let has_login = match key {
             "kafka.brokers" | "aerospike.hosts" => address_may_hold_login(line),
-            _ => may_hold_login(line.trim()),
+            _ => may_hold_login(line.trim()) || names_secret(line),
         };
+        let name = key.rsplit('.').next().unwrap_or_default();
+        if let (Within::Line, Some(second)) = (within, second_key(raw))
+            && !is_secret
+            && !has_login
+            && !matches!(name, "when" | "expr")
+        {
+            let cure = format!("write each on a line of its own, and text in quotes: {second} = … on the next");
+            return Err(self.slip(start, key, "two keys stand on one line", cure, Reach::Section));
+        }
+        self.at = match within {
+            Within::Line => self.line_end(),
+            Within::Array | Within::Inline => start + raw.len(),
+        };
+        let (problem, text) = unquoted(raw);
+        let (problem, text) = match (kind(key), text) {
+            (Some(Kind::Number { min, max }), Text::InQuotes(_)) => (
+                "this is no whole number".to_owned(),
+                Text::OneOf(format!("a whole number, {min} to {max}")),
+            ),
+            (Some(Kind::Number { min, max }), Text::Word(word)) if word.parse::<i64>().is_err() => (
+                "this is no whole number".to_owned(),
+                Text::OneOf(format!("a whole number, {min} to {max}")),
+            ),
+            (Some(Kind::Flag), Text::InQuotes(_)) => (
+                "this is neither true nor false".to_owned(),
+                Text::OneOf("true or false".to_owned()),
+            ),
+            (_, text) => (problem, text),
+        };
+        let at_value = match within {
+            Within::Line | Within::Inline => format!("{written} = "),
+            Within::Array => String::new(),
+        };
+        let is_address = matches!(key, "kafka.brokers" | "aerospike.hosts");
         let cure = match text {
+            Text::Word(_) | Text::InQuotes(_) if is_secret || (has_login && !is_address) => {
+                "put it in quotes".to_owned()
+            }
             Text::Word(word) => format!("write {at_value}{word}"),
+            Text::OneOf(words) => format!("write {words}"),
             Text::Remove => format!("remove `{written}`"),
             Text::InQuotes(_) if has_login && key == "kafka.brokers" => {
                 "put host:port in quotes, and the login into sasl.username and sasl.password below [kafka.properties]"
@@ -860,13 +1127,12 @@ impl<'t> Scan<'t> {
             Text::InQuotes(_) if has_login && key == "aerospike.hosts" => {
                 "put host:port in quotes, and the login into aerospike.user and aerospike.password".to_owned()
             }
-            Text::InQuotes(_) if is_secret || has_login => "put it in quotes".to_owned(),
             Text::InQuotes(text) => format!("put it in quotes: {at_value}{}", in_quotes(&text)),
         };
         let mut slip = self.slip(start, key, problem, cure, Reach::Line);
         slip.found = (!is_secret && !has_login).then(|| raw.chars().take(80).collect());
         // In brackets the parser takes its quote for the beginning of a string, and misses what closes them.
-        if within != Within::Line && raw.contains(['"', '\'']) {
+        if within != Within::Line && raw.contains(['"', '\'', '[', '{', '(', '=']) {
             slip.reach = Reach::Rest;
             return Err(slip);
         }
@@ -887,6 +1153,103 @@ impl<'t> Scan<'t> {
 fn reaches_on(mut slip: Stop) -> Stop {
     slip.reach = Reach::Rest;
     slip
+}
+
+fn joined_all(table: &str, path: &[String]) -> String {
+    path.iter().fold(table.to_owned(), |key, segment| joined(&key, segment))
+}
+
+/// TOML takes a tabulator, and no other of these.
+fn is_control(c: char) -> bool {
+    c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r')
+}
+
+/// The name of the key that a text begins with, if `=` comes behind it.
+fn starts_key(text: &str) -> Option<&str> {
+    let end = text.find(|c| !is_bare(c) && c != '.')?;
+    let (name, rest) = text.split_at(end);
+    let value = rest.trim_start().strip_prefix('=')?;
+    (name.starts_with(|c: char| c.is_ascii_alphabetic()) && !value.starts_with('=')).then_some(name)
+}
+
+/// The key that stands behind a value without quotes.
+fn second_key(raw: &str) -> Option<&str> {
+    let places = raw.match_indices([' ', '\t', ',', ';']).map(|(at, _)| at + 1);
+    places.filter_map(|at| raw.get(at..)).find_map(starts_key)
+}
+
+/// What joins two values in other languages.
+fn starts_operator(text: &str) -> Option<&str> {
+    [
+        "&&", "||", "==", "!=", ">=", "<=", "+", ">", "<", "?", "and ", "or ", "not ", "in ",
+    ]
+    .into_iter()
+    .find(|operator| text.starts_with(operator))
+    .map(str::trim_end)
+}
+
+/// ` 000 000` behind the first digits of a number.
+fn is_thousands(text: &str) -> bool {
+    let text = text.trim_end();
+    let groups = text.strip_prefix(' ').unwrap_or_default();
+    !groups.is_empty()
+        && groups
+            .split(' ')
+            .all(|group| group.len() == 3 && group.bytes().all(|c| c.is_ascii_digit()))
+}
+
+fn in_brackets(name: &str, double: bool) -> String {
+    if double {
+        format!("[[{name}]]")
+    } else {
+        format!("[{name}]")
+    }
+}
+
+/// The header that a broken one is meant to be, by the names that stand on its line.
+fn header_meant(line: &str, double: bool) -> Option<String> {
+    let line = line.split('#').next().unwrap_or_default();
+    let names: Vec<&str> = line.split(|c| !is_bare(c)).filter(|name| !name.is_empty()).collect();
+    if names.is_empty() || names.len() > 3 || line.contains('=') {
+        return None;
+    }
+    if let [name @ ("write" | "publish")] = names.as_slice() {
+        return Some(format!("[[route.{name}]]"));
+    }
+    let is_several = matches!(names.as_slice(), ["route"] | ["route", "write" | "publish"]);
+    Some(in_brackets(&names.join("."), double || is_several))
+}
+
+/// The name in `{run}`, `(run)` or `<run>`.
+fn bracketed(line: &str) -> Option<&str> {
+    let inside = line.strip_prefix(['{', '(', '<'])?.strip_suffix(['}', ')', '>'])?;
+    (!inside.is_empty() && inside.chars().all(|c| is_bare(c) || c == '.')).then_some(inside)
+}
+
+/// What the value of a key ought to be, as far as the table of keys says it.
+fn kind(key: &str) -> Option<Kind> {
+    let mut plain = String::new();
+    let mut is_index = false;
+    for c in key.chars() {
+        match c {
+            '[' => is_index = true,
+            ']' => is_index = false,
+            c if !is_index => plain.push(c),
+            _ => {}
+        }
+    }
+    let (section, name) = plain.rsplit_once('.')?;
+    let section = match section {
+        "run" => &keys::RUN,
+        "kafka" => &keys::KAFKA,
+        "aerospike" => &keys::AEROSPIKE,
+        "reject" => &keys::REJECT,
+        "route" => &keys::ROUTE,
+        "route.write" => &keys::WRITE,
+        "route.publish" => &keys::PUBLISH,
+        _ => return None,
+    };
+    section.keys.iter().find(|key| key.name == name).map(|key| key.kind)
 }
 
 fn typographic(c: char) -> (String, String) {
@@ -926,6 +1289,8 @@ fn is_scalar(word: &str) -> bool {
 enum Text {
     InQuotes(String),
     Word(String),
+    /// What it can be, in words.
+    OneOf(String),
     Remove,
 }
 
@@ -948,8 +1313,32 @@ fn unquoted(raw: &str) -> (String, Text) {
         let problem = format!("the `{last}` that opens the string is missing");
         return (problem, Text::InQuotes(raw.trim_end_matches(last).to_owned()));
     }
-    if raw.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | '+' | '-')) {
-        let plain = raw.replace([',', '_'], "");
+    if let Some((mark, rest)) = raw.char_indices().nth(1).map(|(at, _)| raw.split_at(at))
+        && matches!(mark, "r" | "f" | "b" | "u" | "R" | "F" | "B" | "@" | "$")
+        && rest.len() > 1
+        && ['"', '\'']
+            .iter()
+            .any(|quote| rest.starts_with(*quote) && rest.ends_with(*quote))
+    {
+        return (
+            format!("`{mark}` stands before the string"),
+            Text::Word(rest.to_owned()),
+        );
+    }
+    if let Some(text) = raw.strip_prefix("\\\"").and_then(|text| text.strip_suffix("\\\"")) {
+        return in_quotes("`\\` stands before the quotes", text);
+    }
+    if let Some(name) = variable(raw) {
+        return in_quotes("text stands without quotes", &format!("${{env:{name}}}"));
+    }
+    if let Some(number) = with_radix(raw) {
+        return (
+            "this is not how TOML writes a number".to_owned(),
+            Text::Word(number.to_string()),
+        );
+    }
+    if raw.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | '+' | '-')) && has_thousands(raw) {
+        let plain = raw.replace([',', '_', ' ', '\''], "");
         if let (Ok(_), true) = (plain.parse::<f64>(), plain.bytes().all(|c| !c.is_ascii_alphabetic())) {
             let sign = if plain.starts_with('-') { "-" } else { "" };
             let digits = plain.trim_start_matches(['+', '-']).trim_start_matches('0');
@@ -977,6 +1366,40 @@ fn unquoted(raw: &str) -> (String, Text) {
     in_quotes("text stands without quotes", raw)
 }
 
+/// The name in `$NAME`, `${NAME}` or `%NAME%`.
+fn variable(raw: &str) -> Option<&str> {
+    let inside = |opens: &str, closes: &str| raw.strip_prefix(opens)?.strip_suffix(closes);
+    let name = inside("${", "}")
+        .or_else(|| inside("%", "%"))
+        .or_else(|| inside("$", ""))?;
+    let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    (is_name && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')).then_some(name)
+}
+
+/// `0XFF`, `+0x10`, `0d10`: the number.
+fn with_radix(raw: &str) -> Option<i64> {
+    let (sign, digits) = match raw.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, raw.strip_prefix('+').unwrap_or(raw)),
+    };
+    let mut chars = digits.strip_prefix('0')?.chars();
+    let radix = match chars.next()?.to_ascii_lowercase() {
+        'x' => 16,
+        'o' => 8,
+        'b' => 2,
+        'd' => 10,
+        _ => return None,
+    };
+    let number = i64::from_str_radix(&chars.as_str().replace('_', ""), radix).ok()?;
+    Some(sign * number)
+}
+
+/// Whether what a comma, a space or an apostrophe separates in a number is thousands.
+fn has_thousands(raw: &str) -> bool {
+    let mut groups = raw.split([',', ' ', '\'']).skip(1);
+    groups.all(|group| group.split('.').next().is_some_and(|digits| digits.len() == 3))
+}
+
 /// In the quotes that need no escapes, if there are such.
 fn in_quotes(text: &str) -> String {
     let cut: String = text.chars().take(80).collect();
@@ -990,6 +1413,12 @@ fn in_quotes(text: &str) -> String {
     } else {
         format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
     }
+}
+
+/// Whether a text behind the value of another key is a password with its name.
+fn names_secret(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["password", "passwd", "secret"].iter().any(|word| text.contains(word))
 }
 
 /// Passwords, and what librdkafka is told, which may be one.

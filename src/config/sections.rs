@@ -13,9 +13,10 @@ use super::model::{
     Start,
 };
 use super::names;
-use super::reader::{Node, Text};
+use super::reader::{Node, Text, nearest};
 use super::reject;
 use super::route;
+use super::synonyms;
 use super::table::Table;
 
 const KAFKA_PORT: u16 = 9092;
@@ -312,7 +313,13 @@ fn offset_gone(node: &Node<'_>) -> Option<OffsetGone> {
     }
     let text = node.text()?;
     if !keys::OFFSET_GONE_BOTH.contains(&text.value.as_str()) {
-        node.fault("is none of the values it can have", CURE);
+        let word = text.value.trim().to_ascii_lowercase();
+        let meant = synonyms::meant_word("below", &word).or_else(|| nearest(&word, keys::OFFSET_GONE_BOTH));
+        let cure = match meant {
+            Some(meant) if !text.from_outside => format!("did you mean \"{meant}\"? {CURE}"),
+            _ => CURE.to_owned(),
+        };
+        node.fault("is none of the values it can have", cure);
         return None;
     }
     Some(OffsetGone {

@@ -16,6 +16,14 @@ pub struct Syntax {
     pub faults: Vec<Fault>,
     doubtful_lines: Vec<Range<usize>>,
     absences_doubtful: bool,
+    duplicates: Vec<Duplicate>,
+}
+
+/// A key or a table that stands twice.
+struct Duplicate {
+    fault: Fault,
+    /// Where it stands.
+    lines: Vec<usize>,
 }
 
 const DUPLICATE: &str = "duplicate key";
@@ -26,6 +34,7 @@ impl Syntax {
             faults: Vec::new(),
             doubtful_lines: Vec::new(),
             absences_doubtful: false,
+            duplicates: Vec::new(),
         };
         if errors.is_empty() {
             return syntax;
@@ -53,28 +62,48 @@ impl Syntax {
         if let (Some(error), false) = (unseen, stopped) {
             let line = line_of(context, error);
             syntax.doubt(context, line, Reach::Section);
-            syntax.faults.push(Fault {
-                line,
-                key: String::new(),
-                found: None,
-                problem: error.message().to_owned(),
-                cure: match error.span() {
-                    Some(_) => "see https://toml.io/en/v1.0.0 for how TOML is written".to_owned(),
-                    None => "write keys and values with less nesting".to_owned(),
-                },
-            });
+            syntax.faults.push(unseen_fault(context, error, &statements, line));
         }
         syntax.absences_doubtful |= others.clone().any(|error| !is_quoting(error));
         for error in errors.iter().filter(|error| error.message().starts_with(DUPLICATE)) {
             let at = error.span().map_or(0, |span| span.start);
-            let fault = duplicate(context, &statements, at);
+            let duplicate = duplicate(context, &statements, at);
+            let line = duplicate.fault.line;
             // The first of the two stands; nothing else is in doubt.
-            let is_told = syntax.faults.iter().any(|told| told.line == fault.line);
-            if !is_told && !syntax.doubts(&fault, false) {
-                syntax.faults.push(fault);
+            let is_told = syntax.faults.iter().any(|told| told.line == line);
+            if !is_told && !syntax.doubts(&duplicate.fault, false) {
+                syntax.duplicates.push(duplicate);
             }
         }
         syntax
+    }
+
+    /// Puts these faults beside those that the file has besides. Two tables of one name, one of them with a bracket too
+    /// few, are told by the one that is wrong; what stands below them, not at all.
+    pub fn tell_beside(self, faults: &mut Vec<Fault>) {
+        let is_unnamed = |duplicate: &Duplicate| duplicate.fault.key.is_empty();
+        let any_named = self.duplicates.iter().any(|duplicate| !is_unnamed(duplicate));
+        let brackets = |line: &usize| {
+            let mut told = faults.iter().filter(|told| told.line == *line);
+            told.any(|told| {
+                told.problem.starts_with("expected an array of tables")
+                    || told.problem.starts_with("[[route]] is missing")
+                    || told.problem == "expected a table"
+            })
+        };
+        let any_bracket = self
+            .duplicates
+            .iter()
+            .any(|duplicate| duplicate.lines.iter().any(brackets));
+        let told: Vec<Fault> = self
+            .duplicates
+            .iter()
+            .filter(|duplicate| !(is_unnamed(duplicate) && (any_named || any_bracket)))
+            .filter(|duplicate| !duplicate.lines.iter().any(brackets))
+            .map(|duplicate| duplicate.fault.clone())
+            .collect();
+        faults.extend(told);
+        faults.extend(self.faults);
     }
 
     fn doubt(&mut self, context: &Context<'_>, line: usize, reach: Reach) {
@@ -113,8 +142,58 @@ fn fault_of(slip: &Slip, line: usize) -> Fault {
     }
 }
 
+/// What the parser says that [`super::scan`] does not see. Its own words are for what nobody is known to write.
+fn unseen_fault(context: &Context<'_>, error: &toml::de::Error, statements: &[(String, usize)], line: usize) -> Fault {
+    let message = error.message();
+    let fault = |line, key: String, problem: &str, cure: String| Fault {
+        line,
+        key,
+        found: None,
+        problem: problem.to_owned(),
+        cure,
+    };
+    if message.contains("recur") {
+        // The parser does not always say where.
+        let deep = |line: &&str| line.matches(['[', '{', '.']).count();
+        let lines = context.text.lines().zip(1..);
+        let deepest = lines
+            .max_by_key(|(text, _)| deep(text))
+            .map_or(line, |(_, number)| number);
+        let line = if error.span().is_some() { line } else { deepest };
+        let cure = "write keys and values with less nesting".to_owned();
+        return fault(line, String::new(), "keys or values are nested too deeply", cure);
+    }
+    if message.starts_with("cannot extend value") {
+        let at = error.span().map_or(0, |span| span.start);
+        let second = statements.iter().rfind(|(_, start)| *start <= at);
+        let first = second.and_then(|(key, start)| {
+            let earlier = statements.iter().filter(|(_, each)| each < start);
+            let holds = |each: &str| key.strip_prefix(each).is_some_and(|rest| rest.starts_with('.'));
+            earlier
+                .filter(|(each, _)| holds(each))
+                .max_by_key(|(each, _)| each.len())
+        });
+        if let (Some((key, _)), Some((first, at))) = (second, first) {
+            let name = first.rsplit('.').next().unwrap_or(first);
+            return fault(
+                line,
+                key.clone(),
+                &format!(
+                    "`{name}` has its value at line {} already, and dots cannot add to it",
+                    context.line(*at)
+                ),
+                format!("write all of `{name}` in one place"),
+            );
+        }
+        let cure = "write all of it in one place".to_owned();
+        return fault(line, String::new(), "a key adds to what has a value already", cure);
+    }
+    let cure = "see https://toml.io/en/v1.0.0 for how TOML is written".to_owned();
+    fault(line, String::new(), message, cure)
+}
+
 /// A key or a table that stands twice, the second time at `at`.
-fn duplicate(context: &Context<'_>, statements: &[(String, usize)], at: usize) -> Fault {
+fn duplicate(context: &Context<'_>, statements: &[(String, usize)], at: usize) -> Duplicate {
     let line = context.line(at.min(context.text.len()));
     let is_table = context
         .text
@@ -122,18 +201,31 @@ fn duplicate(context: &Context<'_>, statements: &[(String, usize)], at: usize) -
         .is_some_and(|before| before.trim_end_matches([' ', '\t']).ends_with('['));
     let second = statements.iter().rfind(|(_, start)| *start <= at);
     let first = second.and_then(|(key, start)| {
-        let mut earlier = statements.iter().filter(|(_, each)| each < start);
-        // `[route]` and `[[route]]`.
+        let earlier = || statements.iter().filter(|(_, each)| each < start);
+        // `[route]` and `[[route]]`, whichever comes first.
         let bare = key.rsplit_once('[').map_or(key.as_str(), |(name, _)| name);
-        earlier
-            .find(|(each, _)| each == key || (is_table && each == bare))
-            .map(|(_, at)| context.line(*at))
+        let same = earlier().find(|(each, _)| each == key || (is_table && each == bare));
+        // `security.protocol`, and then `security`.
+        let whole = if is_table { bare } else { key };
+        let inside = |each: &str| {
+            each.strip_prefix(whole)
+                .is_some_and(|rest| rest.starts_with(['.', '[']))
+        };
+        same.or_else(|| earlier().find(|(each, _)| inside(each)))
     });
+    let first_line = first.map(|(_, at)| context.line(*at));
     let key = match (second, first) {
         (Some((key, _)), Some(_)) => key.clone(),
         _ => String::new(),
     };
-    let (problem, cure) = match (first, is_table) {
+    let (problem, cure) = match (first_line, is_table) {
+        (Some(line), _) if first.is_some_and(|(each, _)| each.starts_with(&format!("{key}."))) => {
+            let (each, _) = first.map_or((key.as_str(), 0), |(each, at)| (each.as_str(), *at));
+            (
+                format!("`{each}` at line {line} makes a table of this already"),
+                "write all of it in one place".to_owned(),
+            )
+        }
         (Some(first), true) => (
             format!("this table stands at line {first} already"),
             "put its keys together below one of them; several of a kind are written [[…]]".to_owned(),
@@ -148,12 +240,16 @@ fn duplicate(context: &Context<'_>, statements: &[(String, usize)], at: usize) -
         ),
         (None, _) => ("this name stands twice".to_owned(), "keep one of them".to_owned()),
     };
-    Fault {
+    let fault = Fault {
         line,
         key,
         found: None,
         problem,
         cure,
+    };
+    Duplicate {
+        lines: std::iter::once(line).chain(first_line).collect(),
+        fault,
     }
 }
 

@@ -7,8 +7,10 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::Fault;
-use super::keys::{Key, Kind, Section};
-use super::reader::{Context, Node, Text, did_you_mean, joined, nearest};
+use super::kafka_properties;
+use super::keys::{self, Key, Kind, Section};
+use super::reader::{ALL, Context, Node, Text, joined, nearest};
+use super::synonyms::{self, Meant};
 use super::units;
 
 /// A table of the file, or one that is not written: then all its keys are absent.
@@ -54,16 +56,169 @@ impl<'a> Table<'a> {
     /// Notes a fault for every key that the section does not know.
     pub fn refuse_unknown(&self) {
         for (name, node) in &self.nodes {
-            if self.section.keys.iter().any(|key| key.name == *name) {
-                continue;
+            match self.section.keys.iter().find(|key| key.name == *name) {
+                Some(key) => self.refuse_dots(key, node),
+                None if self.section.later.contains(name) => {
+                    node.fault_unshown(format!("`{name}` is not known to this version"), "remove it".to_owned());
+                }
+                None => self.refuse(name, node),
             }
-            let known: Vec<&str> = self.section.keys.iter().map(|key| key.name).collect();
-            if self.section.later.contains(name) {
-                node.fault_unshown(format!("`{name}` is not known to this version"), "remove it".to_owned());
+        }
+    }
+
+    fn refuse(&self, name: &str, node: &Node<'a>) {
+        if self.refuse_parts(name, node) {
+            return;
+        }
+        let title = self.section.title;
+        let problem = format!("unknown key in {title}");
+        if let Some((section, key)) = self.path_in_quotes(name) {
+            self.is_found(section, key);
+            node.fault_unshown(problem, format!("write {}, without quotes", header(section, key)));
+            return;
+        }
+        if title == keys::KAFKA.title
+            && synonyms::named(self.section, name).is_none()
+            && let Some((problem, cure)) = kafka_properties::misplaced(name)
+        {
+            node.fault_unshown(problem, cure);
+            return;
+        }
+        let known: Vec<&str> = self.section.keys.iter().map(|key| key.name).collect();
+        let cure = match synonyms::meant(self.section, name) {
+            Some(Meant::Key(key)) => {
+                self.is_found(self.section, key);
+                format!("did you mean `{key}`?")
+            }
+            // `[server]` is a section, and no key called `server`.
+            Some(Meant::Below(_, key))
+                if title == keys::TOP.title
+                    && key != name
+                    && matches!(node.value(), DeValue::Table(_))
+                    && !is_header(key) =>
+            {
+                format!("known keys: {}", known.join(", "))
+            }
+            Some(Meant::Below(section, key)) => {
+                self.is_found(section, key);
+                if is_header(key) && title == keys::TOP.title {
+                    format!("write {}", header(section, key))
+                } else if key == name {
+                    format!("write it below {}", section.title)
+                } else {
+                    format!("did you mean `{key}`, below {}?", section.title)
+                }
+            }
+            Some(Meant::Nothing(cure)) => cure.to_owned(),
+            None => format!("known keys: {}", known.join(", ")),
+        };
+        node.fault_unshown(problem, cure);
+    }
+
+    /// `bootstrap.servers` is a table in a table to TOML, and one name to whoever wrote it; and in `kafka.topics` below
+    /// `[kafka]` the section stands once more. Whether that is so; then it is told.
+    fn refuse_parts(&self, name: &str, node: &Node<'a>) -> bool {
+        if self.section.title == keys::TOP.title || !matches!(node.value(), DeValue::Table(_)) {
+            return false;
+        }
+        let own = self.key.rsplit('.').next().unwrap_or_default();
+        let own = own.split('[').next().unwrap_or_default();
+        if name == own {
+            for (inner, leaf) in node.open_table(self.section).iter().flat_map(|table| &table.nodes) {
+                let known = self.section.keys.iter().find(|key| key.name == *inner);
+                if let Some(key) = known {
+                    self.is_found(self.section, key.name);
+                }
+                leaf.fault_unshown(
+                    format!("`{own}` stands in front once more, below {}", self.section.title),
+                    format!("write {inner} = …"),
+                );
+            }
+            return true;
+        }
+        let mut leaves = Vec::new();
+        leaves_of(name, node, self.section, &mut leaves);
+        let mut meant = Vec::new();
+        for (dotted, leaf) in leaves {
+            let problem = format!("unknown key in {}", self.section.title);
+            if let Some(key) = synonyms::named(self.section, &dotted) {
+                self.is_found(self.section, key);
+                meant.push((leaf, problem, format!("did you mean `{key}`?")));
+            } else if self.section.title == keys::KAFKA.title
+                && let Some((problem, cure)) = kafka_properties::misplaced(&dotted)
+            {
+                meant.push((leaf, problem, cure));
             } else {
-                let problem = format!("unknown key in {}", self.section.title);
-                node.fault_unshown(problem, did_you_mean(name, &known, "known keys"));
+                return false;
             }
+        }
+        for (leaf, problem, cure) in &meant {
+            leaf.fault_unshown(problem, cure);
+        }
+        !meant.is_empty()
+    }
+
+    /// `group.id = "g"`, where `group` is a string.
+    fn refuse_dots(&self, key: &Key, node: &Node<'a>) {
+        let is_plain = !matches!(key.kind, Kind::Table | Kind::Tables | Kind::Value);
+        let is_dotted = matches!(node.value(), DeValue::Table(_)) && !node.is_in_braces();
+        if !is_plain || !is_dotted {
+            return;
+        }
+        let mut leaves = Vec::new();
+        leaves_of(key.name, node, self.section, &mut leaves);
+        let Some((dotted, leaf)) = leaves.first() else {
+            return;
+        };
+        if self.section.title == keys::KAFKA.title
+            && synonyms::named(self.section, dotted).is_none()
+            && let Some((problem, cure)) = kafka_properties::misplaced(dotted)
+        {
+            node.fault_unshown(problem, cure);
+            return;
+        }
+        let problem = format!("`{dotted}` makes a table of `{}`, which holds a value", key.name);
+        let cure = match leaf.as_written_at(key.name, matches!(key.kind, Kind::List)) {
+            Some(right) if key.name != "password" => format!("write {right}"),
+            _ => format!("write {} = …", key.name),
+        };
+        node.fault_unshown(problem, cure);
+    }
+
+    /// `["route.write"]` and `"kafka.topics" = …`: a path that its quotes make one name of.
+    fn path_in_quotes(&self, name: &str) -> Option<(&'static Section, &'static str)> {
+        if self.section.title != keys::TOP.title {
+            return None;
+        }
+        let (section, key) = name.split_once('.')?;
+        let section = section_of(section)?;
+        let key = section.keys.iter().find(|each| each.name == key)?;
+        Some((section, key.name))
+    }
+
+    /// The key stands under another name or in another place: it is not missing, nor is the section that it stands in.
+    fn is_found(&self, section: &'static Section, key: &'static str) {
+        let context = self.context;
+        context.found([(section.title, key)]);
+        // What is in it is not looked at.
+        let inside = match section.title {
+            "the file" => section_of(key),
+            "[[route]]" if key == "write" => Some(&keys::WRITE),
+            "[[route]]" if key == "publish" => Some(&keys::PUBLISH),
+            _ => None,
+        };
+        context.found(inside.map(|section| (section.title, ALL)));
+        if section.title == self.section.title {
+            return;
+        }
+        match section.title {
+            "[[route.write]]" | "[[route.publish]]" => {
+                context.found([(keys::ROUTE.title, "write"), (keys::TOP.title, "route")]);
+            }
+            "[[route]]" => context.found([(keys::ROUTE.title, "write"), (keys::TOP.title, "route")]),
+            "[kafka]" => context.found([(keys::TOP.title, "kafka")]),
+            "[aerospike]" => context.found([(keys::TOP.title, "aerospike")]),
+            _ => {}
         }
     }
 
@@ -82,11 +237,16 @@ impl<'a> Table<'a> {
 
     /// Whether a key that is not known is `name`, mistyped: that is told, with its cure, and not a second time as missing.
     pub fn is_misspelt(&self, name: &str) -> bool {
-        let known: Vec<&str> = self.section.keys.iter().map(|key| key.name).collect();
+        let is_known = |each: &str| self.section.keys.iter().any(|key| key.name == each);
         self.nodes
             .iter()
-            .filter(|(each, _)| !known.contains(each) && !self.section.later.contains(each))
-            .any(|(each, _)| nearest(each, &known) == Some(name))
+            .filter(|(each, _)| !is_known(each) && !self.section.later.contains(each))
+            .any(|(each, _)| matches!(synonyms::meant(self.section, each), Some(Meant::Key(key)) if key == name))
+    }
+
+    /// Whether the key is there, under whatever name.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some() || self.is_misspelt(name)
     }
 
     pub fn fault_missing(&self, name: &str, cure: &str) {
@@ -102,7 +262,7 @@ impl<'a> Table<'a> {
                 problem: "is missing".to_owned(),
                 cure: cure.to_owned(),
             },
-            true,
+            Some((self.section.title, name.to_owned())),
         );
     }
 
@@ -266,18 +426,24 @@ impl<'a> Table<'a> {
         let Some(node) = self.get(name) else {
             return key.default;
         };
+        let quoted: Vec<String> = offered.iter().map(|each| format!("\"{each}\"")).collect();
+        let cure = format!("write {}", quoted.join(" or "));
+        if !matches!(node.value(), DeValue::String(_)) {
+            node.fault("expected a string", cure);
+            return None;
+        }
         let text = node.text()?;
         if let Some(found) = known.iter().find(|each| **each == text.value) {
             return Some(*found);
         }
-        let quoted: Vec<String> = offered.iter().map(|each| format!("\"{each}\"")).collect();
-        let cure = format!("write {}", quoted.join(" or "));
         match later.iter().find(|each| **each == text.value) {
             _ if text.from_outside => node.fault("is none of the values it can have", cure),
             Some(later) => node.fault(format!("`{later}` is not known to this version"), cure),
             None => {
                 let word = text.value.trim().to_ascii_lowercase();
-                let meant = meant(&word).filter(|meant| offered.contains(meant));
+                let meant = meant(&word)
+                    .or_else(|| synonyms::meant_word(name, &word))
+                    .filter(|meant| offered.contains(meant));
                 let cure = match meant.or_else(|| nearest(&word, offered)) {
                     Some(meant) => format!("did you mean \"{meant}\"? {cure}"),
                     None => cure,
@@ -291,6 +457,44 @@ impl<'a> Table<'a> {
     /// A string with its reference resolved.
     pub fn text(&self, name: &str) -> Option<Text> {
         self.get(name)?.text()
+    }
+}
+
+/// The section at a key of the top level.
+fn section_of(key: &str) -> Option<&'static Section> {
+    Some(match key {
+        "run" => &keys::RUN,
+        "kafka" => &keys::KAFKA,
+        "aerospike" => &keys::AEROSPIKE,
+        "route" => &keys::ROUTE,
+        "reject" => &keys::REJECT,
+        _ => return None,
+    })
+}
+
+/// Whether a key is written as a header, in another's section.
+fn is_header(key: &str) -> bool {
+    matches!(key, "write" | "publish" | "properties" | "consumer" | "producer")
+}
+
+/// How a section in a section is written.
+fn header(section: &Section, key: &str) -> String {
+    match (section.title, key) {
+        ("[[route]]", "write" | "publish") => format!("[[route.{key}]], below its [[route]]"),
+        (title, "properties" | "consumer" | "producer") => format!("{}.{key}]", title.trim_end_matches(']')),
+        (title, _) => format!("{key} = … below {title}"),
+    }
+}
+
+/// The values in the tables at `node`, with their whole names.
+fn leaves_of<'a>(name: &str, node: &Node<'a>, section: &'static Section, leaves: &mut Vec<(String, Node<'a>)>) {
+    match node.value() {
+        DeValue::Table(_) => {
+            for (inner, node) in node.open_table(section).iter().flat_map(|table| &table.nodes) {
+                leaves_of(&format!("{name}.{inner}"), node, section, leaves);
+            }
+        }
+        _ => leaves.push((name.to_owned(), node.clone())),
     }
 }
 

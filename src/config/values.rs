@@ -341,7 +341,7 @@ fn from_path(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr,
     if let (None, Some(expr)) = (table.get("as"), &expr) {
         refuse_untyped(path_node, expr, place)?;
     }
-    let cast = cast(table, place);
+    let cast = cast(table, place)?;
     if let (Some(cast), Some(node)) = (cast, table.get("as"))
         && is_template
         && cast != As::String
@@ -375,7 +375,7 @@ fn from_cel(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, 
             "remove it, or write `path` for a field",
         );
     }
-    let cast = cast(table, place);
+    let cast = cast(table, place)?;
     let cel = cel?;
     let held = Kinds::JSON.or(Kinds::BYTES);
     if !cel.program.kinds.meets(held) {
@@ -394,8 +394,8 @@ fn from_cel(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, 
     Some((expr, cast, Missing::AsPlace))
 }
 
-/// `as`, if the place takes it.
-fn cast(table: &Table<'_>, place: Place) -> Option<As> {
+/// `as`; nothing, and a fault noted, if it is none or the place does not take it.
+fn cast(table: &Table<'_>, place: Place) -> Option<Option<As>> {
     let offered: Option<Vec<&str>> = place
         .allowed()
         .map(|allowed| allowed.iter().map(|each| name_of(*each)).collect());
@@ -416,8 +416,12 @@ fn cast(table: &Table<'_>, place: Place) -> Option<As> {
             format!("{} cannot be read as this", place.what()),
             format!("write one of: {}", names.join(", ")),
         );
+        return None;
     }
-    cast
+    match table.get("as") {
+        None => Some(None),
+        Some(_) => cast.map(Some),
+    }
 }
 
 fn missing(table: &Table<'_>, cast: Option<As>, place: Place) -> Option<Missing> {

@@ -25,7 +25,7 @@ use super::values::{self, Place};
 pub fn write(table: &Table<'_>, root: &[Segment], namespace: &str, tombstone: Tombstone) -> Option<Write> {
     let scope = Scope {
         root,
-        each: table.get("each").is_some(),
+        each: table.has("each"),
     };
     let when = cel::when(table, scope);
     let each = each(table, root);
@@ -46,6 +46,7 @@ pub fn write(table: &Table<'_>, root: &[Segment], namespace: &str, tombstone: To
         Some(node) => ttl::ttl(node, scope, ttl_words == Some(true)),
     };
     let ttl_past = table.choice("ttl_past").map(ttl_past);
+    let in_doubt = table.choice("in_doubt").map(in_doubt);
     let words = Words {
         table,
         touch: table.flag("touch"),
@@ -71,7 +72,6 @@ pub fn write(table: &Table<'_>, root: &[Segment], namespace: &str, tombstone: To
     let (touch, delete) = (words.touch?, words.delete?);
     let (mode, on_conflict, guard) = (words.mode, words.on_conflict, words.guard);
     let (ttl_on, tombstone) = (words.ttl_on, words.tombstone);
-    let in_doubt = table.choice("in_doubt").map(in_doubt);
     let send_key = table.flag("send_key");
     let operations = operations::checked(table, placed);
     let action = if delete {
@@ -160,7 +160,7 @@ fn ttl_past(word: &str) -> TtlPast {
 fn each(table: &Table<'_>, root: &[Segment]) -> Option<Each> {
     let max = table.number("each_max");
     let Some(node) = table.get("each") else {
-        if let Some(node) = table.get("each_max") {
+        if let (Some(node), false) = (table.get("each_max"), table.is_misspelt("each")) {
             node.fault("`each_max` without `each`", "add each = \"…\", or remove it");
         }
         return None;
@@ -217,7 +217,7 @@ fn name(table: &Table<'_>, target: &Target, scope: Scope<'_>, absent: &str) -> O
         let value = values::typed(node, scope, Place::Name)?;
         match value.expr {
             Expr::Constant(Constant::String(name)) => name,
-            _ => return name_from_message(node, target, value, allowed),
+            _ => return name_from_message(node, target, value, allowed, table.is_misspelt(target.allowed)),
         }
     } else {
         node.text()?.value
@@ -237,9 +237,13 @@ fn name_from_message(
     target: &Target,
     value: Typed,
     allowed: Option<Option<Vec<String>>>,
+    is_misspelt: bool,
 ) -> Option<Name> {
     let Target { word, why, example, .. } = target;
     let Some(allowed) = allowed else {
+        if is_misspelt {
+            return None;
+        }
         node.fault(
             format!("a {word} from the message needs `{}`: {why}", target.allowed),
             format!("name those that it may be, e.g. {example}"),
@@ -265,7 +269,7 @@ fn name_from_message(
 
 /// The list is for names from the message.
 fn refuse_allowed(table: &Table<'_>, target: &Target) {
-    if let Some(node) = table.get(target.allowed) {
+    if let (Some(node), false) = (table.get(target.allowed), table.is_misspelt(target.word)) {
         let Target { word, allowed, .. } = target;
         node.fault(
             format!("`{allowed}` without a {word} from the message"),
@@ -300,6 +304,10 @@ fn newer(node: &Node<'_>, scope: Scope<'_>) -> Option<Newer> {
         return None;
     }
     let table = node.table(&keys::NEWER)?;
+    if table.nodes.is_empty() {
+        node.fault("is empty", cure);
+        return None;
+    }
     let path = table.required("path", cure);
     let expr = path.and_then(|path| values::expression(path, scope));
     if let (Some(path), Some(Expr::Template(_) | Expr::Constant(_))) = (path, &expr) {

@@ -15,6 +15,7 @@ mod support;
 mod config_doc;
 mod config_faults;
 mod config_syntax;
+mod config_told_once;
 mod config_valid;
 mod kafka_properties;
 mod schema;

@@ -107,7 +107,7 @@ pub struct Bad {
 /// `when` and `when_error` of a table. `Some(None)`: not written; `None`, and its faults noted: faulty.
 pub fn when(table: &Table<'_>, scope: Scope<'_>) -> Option<Option<When>> {
     let Some(node) = table.get("when") else {
-        if let Some(node) = table.get("when_error") {
+        if let (Some(node), false) = (table.get("when_error"), table.is_misspelt("when")) {
             node.fault("`when_error` without `when`", "add when = \"…\", or remove it");
         }
         return Some(None);
