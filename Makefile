@@ -11,11 +11,11 @@ FAST ?= release
 TEST_THREADS ?= 8
 LIVE_THREADS ?= 4
 
-# Builds with one profile have one set of features, and a target each that needs the tests' dependencies (they add features to
-# what we depend on): so the library and all that it needs are compiled once, whatever is built first. The simulator is in
-# the library then; nothing in penstock calls it, and the linker leaves it out of the program (`nm` finds two hooks of the
-# tests, broker/provoke.rs, which nothing outside of the process reaches). `cargo build --release` alone has none of it.
-SHARED := --locked --features sim
+# Builds with one profile have a target each that needs the tests' dependencies (they add features to what we depend on): so
+# the library and all that it needs are compiled once, whatever is built first.
+SHARED := --locked
+# Tests start these programs: penstock, and the simulator (crates/penstock-sim).
+PROGRAMS := --workspace --bins
 
 .DEFAULT_GOAL := help
 
@@ -50,23 +50,23 @@ demo-kafka: setup ## the same with a real Kafka broker, started and stopped here
 
 .PHONY: test
 test: setup ## all tests that need no service
-	$(CARGO) test --profile $(PROFILE) $(SHARED) -- --test-threads=$(TEST_THREADS)
+	$(CARGO) test --profile $(PROFILE) $(SHARED) --workspace -- --test-threads=$(TEST_THREADS)
 
 .PHONY: test-kafka
 test-kafka: setup ## the tests against a real Kafka broker, started and stopped here
-	$(CARGO) test --profile $(PROFILE) $(SHARED) --test live --no-run
+	$(CARGO) build --profile $(PROFILE) $(SHARED) $(PROGRAMS) --test live
 	@scripts/with-kafka.sh $(CARGO) test --profile $(PROFILE) $(SHARED) --test live -- \
 		--ignored --test-threads=$(LIVE_THREADS)
 
 .PHONY: test-exactly-once
 test-exactly-once: setup ## counters stay exact: 20 kills, lost and late answers, refused rows (shorter: MESSAGES=60000 KILLS=4)
-	$(CARGO) test --profile $(FAST) $(SHARED) --test scenarios --no-run
+	$(CARGO) build --profile $(FAST) $(SHARED) $(PROGRAMS) --test scenarios
 	@scripts/with-kafka.sh $(CARGO) test --profile $(FAST) $(SHARED) --test scenarios -- \
 		--ignored --nocapture --test-threads=1 exactly_once::
 
 .PHONY: test-order
 test-order: setup ## records end with their last message, or greatest version: racing rows, row errors (shorter: MESSAGES=20000)
-	$(CARGO) test --profile $(FAST) $(SHARED) --test scenarios --no-run
+	$(CARGO) build --profile $(FAST) $(SHARED) $(PROGRAMS) --test scenarios
 	@scripts/with-kafka.sh $(CARGO) test --profile $(FAST) $(SHARED) --test scenarios -- \
 		--ignored --nocapture --test-threads=1 order::
 
@@ -83,7 +83,7 @@ CHAOS_THREADS ?= 1
 
 .PHONY: test-chaos
 test-chaos: setup ## members killed, rolled, frozen; a database and brokers in every bad state (half an hour; some minutes: SHORT=1; one: ONLY=frozen)
-	$(CARGO) test --profile $(FAST) $(SHARED) --test scenarios --no-run
+	$(CARGO) build --profile $(FAST) $(SHARED) $(PROGRAMS) --test scenarios
 	@scripts/with-kafka.sh $(CARGO) test --profile $(FAST) $(SHARED) --test scenarios -- \
 		--ignored --nocapture --test-threads=$(CHAOS_THREADS) $(ONLY)
 
@@ -103,12 +103,12 @@ fmt: ## format the code
 .PHONY: lint
 lint: setup ## format and clippy, warnings denied
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --profile $(PROFILE) --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --locked --workspace --profile $(PROFILE) --all-targets --all-features -- -D warnings
 
 .PHONY: doc
 # With private items: the pages are for those who work on the code, and a module's text names the parts inside it.
 doc: setup ## the crate's documentation, warnings denied
-	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --profile $(PROFILE) --no-deps --all-features --document-private-items
+	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --workspace --profile $(PROFILE) --no-deps --all-features --document-private-items
 
 .PHONY: check
 # One profile for all of it: nothing is compiled twice.

@@ -86,6 +86,8 @@ pub mod rebalance;
 pub mod restarts;
 // Partitions that wait until a person acts, told each minute.
 pub mod holds;
+// Where a test steps in.
+pub mod hooks;
 // When it has been too many rejects, and when one is told.
 pub mod rejects;
 // How much the database is asked at once.
@@ -100,6 +102,3 @@ pub mod broker;
 pub mod ops;
 // The command line.
 pub mod cli;
-// An Aerospike server in the process, for the demo and the tests.
-#[cfg(feature = "sim")]
-pub mod sim;

@@ -26,6 +26,7 @@ use crate::broker::topic_ids::{Looking, ReadError, TopicIds};
 use crate::broker::{Consumer, Context, Partition, consumer_config};
 use crate::config::model::{Config, Kafka, RejectAction, Run, StallAction, Start};
 use crate::holds::Holds;
+use crate::hooks::{Hooks, NoHooks};
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory::{self, MemoryPlan};
@@ -86,6 +87,23 @@ pub fn run(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Exit {
 
 /// The same with processors of your own: the file's rules, if it has any, are not looked at.
 pub fn run_with(config: &Config, processors: &Processors, stop: &Stop, counters: &Arc<Counters>) -> Exit {
+    run_hooked(
+        config,
+        processors,
+        stop,
+        counters,
+        &(Arc::new(NoHooks) as Arc<dyn Hooks>),
+    )
+}
+
+/// The same for tests, which step in.
+pub fn run_hooked(
+    config: &Config,
+    processors: &Processors,
+    stop: &Stop,
+    counters: &Arc<Counters>,
+    hooks: &Arc<dyn Hooks>,
+) -> Exit {
     let processors = match processors.check(&config.kafka.topics) {
         Ok(processors) => processors,
         Err(refused) => {
@@ -95,7 +113,7 @@ pub fn run_with(config: &Config, processors: &Processors, stop: &Stop, counters:
     };
     let mut first = true;
     loop {
-        match start(config, &processors, stop, counters, first) {
+        match start(config, &processors, stop, counters, hooks, first) {
             Ok(Some(service)) => {
                 if let End::Exit(exit) = service.run(config, stop) {
                     return exit;
@@ -138,6 +156,7 @@ struct Service {
     topic_ids: Arc<TopicIds>,
     looking: Looking,
     beginning: Beginning,
+    hooks: Arc<dyn Hooks>,
 }
 
 /// `None`: told to stop before it had started. `first`: in this process.
@@ -146,6 +165,7 @@ fn start(
     processors: &Checked,
     stop: &Stop,
     counters: &Arc<Counters>,
+    hooks: &Arc<dyn Hooks>,
     first: bool,
 ) -> Result<Option<Service>, Failure> {
     let run = &config.run;
@@ -257,6 +277,7 @@ fn start(
         commit_interval: run.commit_interval,
         commit_max: run.shutdown_grace * 3 / 4,
         finish_max: finish_max(run),
+        hooks: hooks.clone(),
     });
     let (sender, events) = bounded(EVENTS_MAX);
     let context = Context::new(
@@ -294,6 +315,7 @@ fn start(
         topic_ids,
         looking,
         beginning,
+        hooks: hooks.clone(),
     }))
 }
 
@@ -472,8 +494,7 @@ impl Service {
                     }
                 }
             }
-            #[cfg(feature = "sim")]
-            crate::broker::provoke::serve(&self.consumer);
+            self.hooks.polled(&self.consumer);
             exit = exit.or_worse(restarts.serve(&self.consumer));
             while let Ok(Event::Fatal(fatal)) = self.events.try_recv() {
                 exit = exit.or_worse(fatal);

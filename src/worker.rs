@@ -36,6 +36,7 @@ use crate::broker::origin::{self, From, NoOrigin, Start};
 use crate::broker::topic_ids::{TopicId, TopicIds};
 use crate::broker::{Consumer, Context, Partition};
 use crate::config::model::{Kafka, OffsetGone, RejectAction};
+use crate::hooks::Hooks;
 use crate::ops::counters::Counters;
 use crate::ops::exit::Exit;
 use crate::ops::memory::MemoryPlan;
@@ -103,6 +104,8 @@ pub struct Shared {
     pub commit_max: Duration,
     /// How long after a stop a batch in hand is finished, if the database is well.
     pub finish_max: Duration,
+    /// Where tests step in.
+    pub hooks: Arc<dyn Hooks>,
 }
 
 impl Shared {
@@ -324,9 +327,8 @@ impl<'w> Worker<'w> {
             if let Err(end) = self.intake(queue, messages_max, &mut messages) {
                 return end;
             }
-            #[cfg(feature = "sim")]
             if !messages.is_empty() {
-                crate::broker::provoke::panic_where_asked_for(self.partition);
+                self.shared.hooks.batch_in_hand(self.partition);
             }
             let is_dry = messages.is_empty();
             let mut rest = messages.as_slice();

@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use penstock::sim::{SimConfig, Simulator, control_command};
+use penstock_sim::{SimConfig, Simulator, control_command};
 
 /// The argument that makes this program the simulator.
 pub const SIMULATOR_ARGUMENT: &str = "--simulator";

@@ -20,8 +20,6 @@ pub mod origin;
 pub mod newest;
 pub mod probe;
 pub mod producer;
-#[cfg(feature = "sim")]
-pub mod provoke;
 pub mod survey;
 pub mod symptoms;
 pub mod topic_ids;

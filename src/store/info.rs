@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn settings_are_read_as_the_server_writes_them() {
-        // tests/data/aerospike-transcript.txt
+        // crates/penstock-sim/tests/data/aerospike-transcript.txt
         let settings =
             Settings::parse("stop_writes=false;current_time=533058912;allow-ttl-without-nsup=true;nsup-period=0;x");
         assert_eq!(settings.number("nsup-period"), Some(0));

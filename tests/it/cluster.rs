@@ -12,9 +12,9 @@ use penstock::config;
 use penstock::ops::counters::Counters;
 use penstock::pressure::{Gate, Outcome, Pressure};
 use penstock::shutdown::Stop;
-use penstock::sim::{SimConfig, Simulator};
 use penstock::store::health::Trouble;
 use penstock::store::{ConnectError, Store, StoreOptions};
+use penstock_sim::{SimConfig, Simulator};
 
 /// Nobody listens there: the port was free a moment ago, and the system gives it to nobody so soon.
 fn nobody() -> String {

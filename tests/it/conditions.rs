@@ -2,7 +2,7 @@
 //! message is somewhere in the counters, also when a producer renames the field that a condition is about.
 
 use crate::support::{Kafka, Service, Setup, Topic, sent, simulator};
-use penstock::sim::Value;
+use penstock_sim::Value;
 
 /// A route with `route` among its lines; dead letters to `dead`, without a limit on their share.
 fn routes(route: &str, dead: &Topic) -> String {

@@ -7,7 +7,7 @@ use crate::support::connect::{COUNTED, assert_line, check, the_newest_messages_o
 use crate::support::process::{SimProgram, penstock, run, run_service};
 use crate::support::{Kafka, Setup, Stream, unique, wait_until};
 use penstock::config;
-use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
+use penstock_sim::{NamespaceConfig, SimConfig, Simulator};
 
 /// Keys that come of one partition, so that nothing is to be said of them.
 const ROUTES: &str = r#"

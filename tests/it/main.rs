@@ -49,9 +49,5 @@ mod cluster;
 mod connect;
 mod try_rejections;
 
-// The simulator.
-mod sim_client;
-mod sim_golden;
-
 // The rules of the house.
 mod house;

@@ -7,9 +7,8 @@ use std::time::Duration;
 use crate::support::process::{SimProgram, run_service};
 use crate::support::{DEADLINE, Kafka, Records as _, Service, Setup, Stream, Topic, send, simulator, summary};
 use crate::support::{unique, wait_until};
-use penstock::broker::provoke;
 use penstock::ops::exit::Exit;
-use penstock::sim::{Simulator, Stalled};
+use penstock_sim::{Simulator, Stalled};
 use rdkafka::producer::{BaseProducer, Producer as _};
 
 // ---- strays
@@ -37,7 +36,7 @@ fn a_stray_begins_its_partition_again_and_nothing_is_lost() {
     let mut stream = Stream::new(&topic, 5);
     let setup = Setup::new(&kafka, &topic, sim.addr());
     let service = stalled(&setup, &mut stream, &sim);
-    provoke::strays(&topic.name, 0);
+    service.provoke.strays(&topic.name, 0);
     service.wait_for("the stray", |counters| counters.messages_stray.get() > 0);
     // The worker of partition 0 gives its batch back; that of partition 1 keeps its own.
     service.wait_for("a batch to be given back", |counters| {
@@ -75,7 +74,7 @@ fn strays_that_come_again_and_again_end_the_process_to_be_started_again() {
             || (in_hand(&service), service.is_running()),
             |(in_hand, running)| *in_hand || !running,
         );
-        provoke::strays(&topic.name, 0);
+        service.provoke.strays(&topic.name, 0);
         wait_until(
             "the stray",
             || (service.counters.messages_stray.get(), service.is_running()),

@@ -8,7 +8,7 @@ use crate::support::{
     DEADLINE, Kafka, Service, Setup, Stream, Topic, send, simulator, simulator_with_records_of, summary, wait_until,
 };
 use penstock::ops::exit::Exit;
-use penstock::sim::{Share, SimConfig, Simulator, Stalled};
+use penstock_sim::{Share, SimConfig, Simulator, Stalled};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::producer::{BaseProducer, Producer as _};

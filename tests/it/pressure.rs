@@ -8,7 +8,7 @@ use crate::support::process::{SimProgram, run_service};
 use crate::support::{Kafka, Records as _, Service, Setup, Stream, Topic, simulator, summary, wait_until};
 use aerospike::Key;
 use penstock::ops::exit::Exit;
-use penstock::sim::{Simulator, Stalled};
+use penstock_sim::{Simulator, Stalled};
 use tempfile::NamedTempFile;
 
 /// One record a key, five keys a partition.

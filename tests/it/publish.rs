@@ -539,7 +539,7 @@ fn many_workers_share_the_producer() {
 
 /// How fast eight workers publish batches of 200 messages of 562 bytes, broker included.
 #[test]
-#[ignore = "a measurement: cargo test --release --locked --features sim --test it publish:: -- --ignored --nocapture --test-threads=1"]
+#[ignore = "a measurement: cargo test --release --locked --test it publish:: -- --ignored --nocapture --test-threads=1"]
 fn measure_linger() {
     const BATCHES: usize = 100;
     for workers in [1, 8] {
@@ -580,7 +580,7 @@ fn measure_linger() {
 
 /// What the process takes more with the queue full, brokers away, and while it empties, for small and large messages.
 #[test]
-#[ignore = "a measurement: cargo test --release --locked --features sim --test it publish:: -- --ignored --nocapture --test-threads=1"]
+#[ignore = "a measurement: cargo test --release --locked --test it publish:: -- --ignored --nocapture --test-threads=1"]
 fn measure_full_queue() {
     for (bytes, headers) in [(0, 0), (100, 0), (562, 8), (10_000, 2), (100_000, 0)] {
         let kafka = Kafka::mock();

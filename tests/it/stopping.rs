@@ -3,9 +3,8 @@
 
 use crate::support::process::{SimProgram, run_service};
 use crate::support::{Kafka, Service, Setup, Stream, Topic, simulator, summary};
-use penstock::broker::provoke;
 use penstock::ops::exit::Exit;
-use penstock::sim::{Share, Simulator, Stalled};
+use penstock_sim::{Share, Simulator, Stalled};
 
 /// A stop that takes longer than `shutdown_grace` shows in the exit code: a test needs no clock.
 const RUN: &str = "batch_rows_max = 40\nwrite_timeout = \"500ms\"\nshutdown_grace = \"5s\"";
@@ -149,7 +148,7 @@ fn a_service_in_a_rebalance_stops() {
 fn a_worker_that_panics_stops_the_service_in_order_with_its_own_exit_code() {
     let mut scene = scene("stop-panic", RUN);
     let service = scene.start();
-    provoke::panic_in(&scene.topic.name, 1);
+    service.provoke.panic_in(&scene.topic.name, 1);
     scene.stream.produce(100);
     let ended = service.end();
     assert_eq!(ended.exit, Exit::Panic, "{}", summary(&ended.counters));

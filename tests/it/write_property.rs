@@ -29,8 +29,8 @@ use penstock::pipeline::write::{Calls, Limits, Refused, Tally, WriteEnd, Written
 use penstock::pressure::Pressure;
 use penstock::processor::Processor as _;
 use penstock::shutdown::Stop;
-use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
 use penstock::store::{Store, StoreOptions};
+use penstock_sim::{NamespaceConfig, SimConfig, Simulator};
 
 use chaos::{Chaos, Trouble};
 use oracle::{Oracle, Outcome, Record, Step, View, view};

@@ -109,7 +109,7 @@ fn produce(topic: &Topic, prefix: &str, messages: usize) {
     producer.flush(DEADLINE).unwrap();
 }
 
-fn written(sim: &penstock::sim::Simulator, prefix: &str, messages: usize) -> usize {
+fn written(sim: &penstock_sim::Simulator, prefix: &str, messages: usize) -> usize {
     let keys: Vec<String> = (0..messages).map(|n| format!("{prefix}{n}")).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     sim.ints("all", &keys).iter().flatten().count()

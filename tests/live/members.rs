@@ -5,9 +5,8 @@ use crate::support::process::{SimProgram, run_service};
 use crate::support::{
     DEADLINE, Kafka, Service, Setup, Stream, Topic, simulator, summary, unique, wait_for, wait_until,
 };
-use penstock::broker::provoke;
 use penstock::ops::exit::Exit;
-use penstock::sim::Stalled;
+use penstock_sim::Stalled;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -228,7 +227,7 @@ fn a_stray_begins_its_partition_again_with_every_protocol() {
         service.wait_for("every worker to wait for the database", |counters| {
             counters.rows_retried.get() > 0 && counters.messages_in_hand.get() >= 2
         });
-        provoke::strays(&topic.name, 0);
+        service.provoke.strays(&topic.name, 0);
         service.wait_for("a batch to be given back", |counters| {
             counters.messages_stray.get() > 0 && counters.messages_returned.get() > 0
         });

@@ -13,6 +13,7 @@ pub mod connect;
 pub mod lines;
 pub mod ordeal;
 pub mod process;
+pub mod provoke;
 pub mod publishing;
 pub mod schema;
 
@@ -27,12 +28,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lines::Lines;
 use penstock::config;
+use penstock::hooks::Hooks;
 use penstock::ops::counters::Counters;
 use penstock::ops::exit::Exit;
+use penstock::pipeline::map::Mapping;
 use penstock::processor::Processors;
 use penstock::shutdown::{Stop, StopKind};
-use penstock::sim::{NamespaceConfig, SimConfig, Simulator};
 use penstock::supervisor;
+use penstock_sim::{NamespaceConfig, SimConfig, Simulator};
+use provoke::Provoked;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::bindings::{
@@ -785,6 +789,8 @@ impl Setup {
 /// The service on a thread, as the binary runs it.
 pub struct Service {
     pub counters: Arc<Counters>,
+    /// What may be made to happen in it.
+    pub provoke: Provoked,
     stop: Stop,
     thread: Option<JoinHandle<Exit>>,
 }
@@ -800,17 +806,18 @@ impl Service {
         let config = config::parse(&setup.text(), "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
         let counters = Arc::new(Counters::new());
         let stop = Stop::new();
+        let provoke = Provoked::default();
+        let processors = processors.unwrap_or_else(|| Mapping::compile(&config).unwrap().into());
         let thread = {
             let (counters, stop) = (counters.clone(), stop.clone());
+            let hooks: Arc<dyn Hooks> = Arc::new(provoke.clone());
             thread::Builder::new()
                 .name("service".into())
-                .spawn(move || match processors {
-                    None => supervisor::run(&config, &stop, &counters),
-                    Some(processors) => supervisor::run_with(&config, &processors, &stop, &counters),
-                })
+                .spawn(move || supervisor::run_hooked(&config, &processors, &stop, &counters, &hooks))
         };
         Service {
             counters,
+            provoke,
             stop,
             thread: Some(thread.unwrap()),
         }

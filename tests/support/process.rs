@@ -4,13 +4,13 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use aerospike::{BatchOperation, BatchPolicy, BatchReadPolicy, Bins, Client, ClientPolicy, Key, Value};
-use penstock::sim::control_command;
+use penstock_sim::control_command;
 
 use super::{Records, wait_until};
 
@@ -181,9 +181,20 @@ pub struct SimProgram {
     control: SocketAddr,
 }
 
+/// The simulator's program, which belongs to a crate of its own: beside the program that Cargo has built for this test.
+fn sim_program() -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_penstock")).with_file_name("penstock-sim");
+    assert!(
+        program.exists(),
+        "there is no {}: cargo build --locked --workspace --bins, with the profile of this test",
+        program.display()
+    );
+    program
+}
+
 impl SimProgram {
     pub fn start(arguments: &[&str]) -> SimProgram {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_penstock-sim"));
+        let mut command = Command::new(sim_program());
         let mut program = Program::start(command.args(["--listen", "127.0.0.1:0"]).args(arguments));
         let line = program.wait_for_line(&["listening on", "control="]);
         let (addr, control) = line

@@ -16,8 +16,8 @@ use penstock::pipeline::write::{Answer, Calls, Held, Limits, Refusal, RowWriter,
 use penstock::pressure::Pressure;
 use penstock::processor::Processor as _;
 use penstock::shutdown::{Stop, StopKind};
-use penstock::sim::{NamespaceConfig, RecordView, SimConfig, Simulator};
 use penstock::store::{Store, StoreOptions};
+use penstock_sim::{NamespaceConfig, RecordView, SimConfig, Simulator};
 
 use crate::support::DEADLINE;
 use crate::support::lines::Lines;

@@ -9,7 +9,7 @@ use aerospike::AdminPolicy;
 use penstock::pipeline::disposition::Failure;
 use penstock::pipeline::write::{Answer, Fatal, Refusal, WriteEnd};
 use penstock::shutdown::{Stop, StopKind};
-use penstock::sim::{Digest, EarlyEnd, Join, Leave, Share, SimConfig, Simulator, Value};
+use penstock_sim::{Digest, EarlyEnd, Join, Leave, Share, SimConfig, Simulator, Value};
 
 use super::bench::{Bench, Call, IMPATIENT, Make, OWNER, PATIENT, Sent, Spy, StopOnDrop, at};
 use crate::support::wait_until;

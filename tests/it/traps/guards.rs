@@ -2,7 +2,7 @@
 
 use penstock::pipeline::guard::{Guard, GuardIdentity, mark};
 use penstock::pipeline::write::Refusal;
-use penstock::sim::{Share, Value};
+use penstock_sim::{Share, Value};
 
 use super::bench::{Bench, OWNER, Sent, all, at, tombstone};
 

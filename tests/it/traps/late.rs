@@ -2,7 +2,7 @@
 
 use penstock::pipeline::guard::{Guard, mark};
 use penstock::pipeline::write::Refusal;
-use penstock::sim::Share;
+use penstock_sim::Share;
 
 use super::bench::{Bench, IMPATIENT, Make, OWNER, all, at};
 

@@ -8,7 +8,7 @@ use penstock::pipeline::plan::digest;
 use penstock::pipeline::row::RecordKey;
 use penstock::pipeline::write::{Answer, Refusal, Tally, WriteEnd};
 use penstock::shutdown::Stop;
-use penstock::sim::{Share, SimConfig, Value};
+use penstock_sim::{Share, SimConfig, Value};
 
 use super::bench::{Bench, Make, OWNER, Sent, Spy, StopOnDrop, all, at, tombstone};
 use crate::support::lines::Lines;
@@ -111,7 +111,7 @@ fn what_travels_together_ends_as_one_after_another() {
             wanted.as_ref().map(|record| &record.bins),
             "{case:?}"
         );
-        let ttl = |record: Option<penstock::sim::RecordView>| record.and_then(|record| record.ttl);
+        let ttl = |record: Option<penstock_sim::RecordView>| record.and_then(|record| record.ttl);
         let (found, wanted) = (ttl(found), ttl(wanted));
         // A second may have passed in between.
         let near = found.unwrap_or(0).abs_diff(wanted.unwrap_or(0)) <= 30;

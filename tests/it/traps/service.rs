@@ -1,7 +1,7 @@
 //! What the whole service makes of it: offsets, exit codes, counters, several topics and groups.
 
 use penstock::ops::exit::Exit;
-use penstock::sim::{NamespaceConfig, Share, SimConfig, Simulator};
+use penstock_sim::{NamespaceConfig, Share, SimConfig, Simulator};
 use rdkafka::producer::{BaseProducer, Producer as _};
 
 use crate::support::lines::Lines;

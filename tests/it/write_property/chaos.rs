@@ -9,8 +9,8 @@ use penstock::pipeline::disposition::{Disposition, Failure};
 use penstock::pipeline::plan::Outgoing;
 use penstock::pipeline::write::{Answer, Held, RowWriter};
 use penstock::shutdown::{Stop, StopKind};
-use penstock::sim::{EarlyEnd, Share, Simulator};
 use penstock::store::Store;
+use penstock_sim::{EarlyEnd, Share, Simulator};
 
 /// What may go wrong.
 #[derive(Debug, Clone, Copy)]

@@ -10,7 +10,7 @@ use aerospike::{
     Bin, Client, ClientPolicy, Expiration, FloatValue, IndexMap, Key, RecordExistsAction, Value, WritePolicy,
 };
 use penstock::config::model::Mode;
-use penstock::sim::{RecordView, Simulator, Value as Stored};
+use penstock_sim::{RecordView, Simulator, Value as Stored};
 
 use super::spec::{Cell, Kind, Message, Op, TTLS, Ttl, Type, What, Write, record_key};
 

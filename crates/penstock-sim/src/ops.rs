@@ -128,7 +128,7 @@ pub fn is_read(code: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::msgpack::Value;
+    use crate::msgpack::Value;
 
     const CONTEXT: Context<'_> = Context {
         bins: &[],

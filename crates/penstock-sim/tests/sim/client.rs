@@ -20,7 +20,7 @@ use aerospike::{
     ClientPolicy, Concurrency, Expiration, GenerationPolicy, Key, ReadPolicy, RecordExistsAction, ResultCode, Value,
     WritePolicy, as_bin, as_key, expressions,
 };
-use penstock::sim::{NamespaceConfig, Share, SimConfig, Simulator, Stalled, Value as SimValue, control_command};
+use penstock_sim::{NamespaceConfig, Share, SimConfig, Simulator, Stalled, Value as SimValue, control_command};
 
 fn start(config: SimConfig) -> (Simulator, Client) {
     let simulator = Simulator::start(config).unwrap();

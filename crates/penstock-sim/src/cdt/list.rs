@@ -1,9 +1,9 @@
 //! Operations on lists. Follows `particle_list.c` of the server (8.1.2.0).
 
 use super::{Call, Changed, Param, Returns, add, changed, delta, index};
-use crate::sim::msgpack::Value;
-use crate::sim::store::Particle;
-use crate::sim::wire::code;
+use crate::msgpack::Value;
+use crate::store::Particle;
+use crate::wire::code;
 
 const SET_TYPE: i64 = 0;
 const APPEND: i64 = 1;

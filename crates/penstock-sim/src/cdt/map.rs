@@ -1,9 +1,9 @@
 //! Operations on maps. Follows `particle_map.c` of the server (8.1.2.0).
 
 use super::{Call, Changed, Param, Returns, add, changed, delta};
-use crate::sim::msgpack::Value;
-use crate::sim::store::Particle;
-use crate::sim::wire::code;
+use crate::msgpack::Value;
+use crate::store::Particle;
+use crate::wire::code;
 
 const SET_TYPE: i64 = 64;
 const PUT: i64 = 67;

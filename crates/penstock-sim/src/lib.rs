@@ -2,10 +2,10 @@
 //! on a loopback port, in a millisecond, with faults on command.
 //!
 //! A test double: the service never runs on it. It answers as a real server answered in
-//! `tests/data/aerospike-transcript.txt` (`tests/it/sim_golden.rs` compares byte by byte), and where that is silent as the
+//! `tests/data/aerospike-transcript.txt` (`tests/sim/golden.rs` compares byte by byte), and where that is silent as the
 //! server's source does (community edition 8.1.2.0). One node, which owns every partition, or up to three, which share
 //! them out, pass rows on to each other, leave and come back. Blocking threads and sockets; nothing in it is async, and
-//! it does not use the client it is made for, but for the digest of a user key.
+//! it uses nothing of the client that it is made for, and nothing of Penstock.
 //!
 //! Several nodes are several addresses with one store behind them: copies and migrations take no time and are never
 //! out of date. There are no split clusters and no versions of a record to be resolved.
@@ -13,7 +13,7 @@
 //! It does not do queries, scans, UDFs, transactions, TLS, compression, secondary indexes, or writing to disk.
 //!
 //! ```no_run
-//! use penstock::sim::{Share, SimConfig, Simulator};
+//! use penstock_sim::{Share, SimConfig, Simulator};
 //!
 //! let sim = Simulator::start(SimConfig::default())?;
 //! sim.faults().fail_rows(18, Share::Fraction(0.2));
@@ -22,7 +22,7 @@
 //! ```
 //!
 //! ```no_run
-//! use penstock::sim::{Join, Leave, SimConfig, Simulator};
+//! use penstock_sim::{Join, Leave, SimConfig, Simulator};
 //!
 //! let sim = Simulator::start(SimConfig { nodes: 3, ..SimConfig::default() })?;
 //! sim.node(1).leave(Leave { lossy: true, ..Leave::default() })?;
@@ -56,6 +56,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+
+use ripemd::{Digest as _, Ripemd160};
 
 pub use control::{COMMANDS as CONTROL_COMMANDS, command as control_command};
 pub use faults::{EarlyEnd, Faults, Stalled};
@@ -313,7 +315,7 @@ impl Simulator {
 
     /// A live record by its user key or digest.
     pub fn get<'k>(&self, namespace: &str, set: &str, key: impl Into<RecordKey<'k>>) -> Option<RecordView> {
-        let digest = key.into().digest(namespace, set)?;
+        let digest = key.into().digest(set);
         let namespace = self.store.namespace(namespace.as_bytes())?;
         let now = self.store.now();
         let shard = namespace.shard(&digest);
@@ -332,7 +334,7 @@ impl Simulator {
         key: impl Into<RecordKey<'k>>,
         bins: &[(&str, Value)],
     ) -> Result<(), String> {
-        let digest = key.into().digest(namespace, set).ok_or("a key without a digest")?;
+        let digest = key.into().digest(set);
         let namespace = self.find(namespace)?;
         let set = namespace
             .set_id(set.as_bytes())
@@ -355,11 +357,8 @@ impl Simulator {
 
     /// Takes a record away, as an eviction does. `false`: it was not there.
     pub fn remove<'k>(&self, namespace: &str, set: &str, key: impl Into<RecordKey<'k>>) -> bool {
-        let digest = key.into().digest(namespace, set);
-        let namespace = self.find(namespace).ok();
-        namespace
-            .zip(digest)
-            .is_some_and(|(namespace, digest)| namespace.remove(&digest))
+        let digest = key.into().digest(set);
+        self.find(namespace).is_ok_and(|namespace| namespace.remove(&digest))
     }
 
     /// Changes a namespace's settings while it serves; all but its name can be. The error: there is no such namespace.
@@ -473,14 +472,19 @@ pub enum RecordKey<'a> {
 }
 
 impl RecordKey<'_> {
-    fn digest(self, namespace: &str, set: &str) -> Option<Digest> {
-        let key = match self {
-            RecordKey::Digest(digest) => return Some(digest),
-            RecordKey::Int(key) => aerospike::Value::from(key),
-            RecordKey::Str(key) => aerospike::Value::from(key),
-            RecordKey::Blob(key) => aerospike::Value::from(key.to_vec()),
+    fn digest(self, set: &str) -> Digest {
+        let (kind, key): (u8, Vec<u8>) = match self {
+            RecordKey::Digest(digest) => return digest,
+            RecordKey::Int(key) => (1, key.to_be_bytes().to_vec()),
+            RecordKey::Str(key) => (3, key.as_bytes().to_vec()),
+            RecordKey::Blob(key) => (4, key.to_vec()),
         };
-        aerospike::Key::new(namespace, set, key).ok().map(|key| key.digest())
+        let digest = Ripemd160::new()
+            .chain_update(set)
+            .chain_update([kind])
+            .chain_update(key)
+            .finalize();
+        digest.into()
     }
 }
 

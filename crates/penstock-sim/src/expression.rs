@@ -456,8 +456,8 @@ impl Truths {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::msgpack::Value;
-    use crate::sim::store::BinName;
+    use crate::msgpack::Value;
+    use crate::store::BinName;
     use proptest::prelude::*;
 
     fn bins() -> Vec<Bin> {

@@ -2,7 +2,7 @@
 //! one.
 
 use super::*;
-use penstock::sim::{Gone, Join, Leave, SimNode};
+use penstock_sim::{Gone, Join, Leave, SimNode};
 use std::collections::BTreeSet;
 
 const ROWS: i64 = 300;

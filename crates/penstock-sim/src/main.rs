@@ -1,7 +1,7 @@
 //! The simulator as a program of its own, so that the service can be killed and the data stay: `penstock-sim` serves
 //! until SIGTERM or SIGINT, `penstock-sim ctl` talks to the control port of one that serves.
 //!
-//! Only arguments and signals stand here; everything else is `penstock::sim`.
+//! Only arguments and signals stand here; everything else is `penstock_sim`.
 
 // A command line tool speaks to its user.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use penstock::sim::{self, NamespaceConfig, SimConfig, Simulator};
+use penstock_sim::{NamespaceConfig, SimConfig, Simulator};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -110,7 +110,7 @@ fn main() -> ExitCode {
 }
 
 fn ctl(addr: SocketAddr, words: &[String]) -> Result<ExitCode, Box<dyn Error>> {
-    let answer = sim::control_command(addr, &words.join(" ")).map_err(|error| format!("{addr}: {error}"))?;
+    let answer = penstock_sim::control_command(addr, &words.join(" ")).map_err(|error| format!("{addr}: {error}"))?;
     println!("{answer}");
     Ok(if answer.starts_with("error:") {
         ExitCode::FAILURE

@@ -1,7 +1,7 @@
 //! Faults of messages, batches and records as the client sees them: what is lost, late, slow, cut short or refused.
 
 use super::*;
-use penstock::sim::{EarlyEnd, RecordKey};
+use penstock_sim::{EarlyEnd, RecordKey};
 use std::io::{Read as _, Write as _};
 
 fn put(client: &Client, timeout_ms: u32, id: i64, value: i64) -> aerospike::Result<()> {

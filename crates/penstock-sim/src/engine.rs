@@ -175,7 +175,7 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::faults::Faults;
+    use crate::faults::Faults;
     use proptest::prelude::*;
 
     fn engine() -> Engine {
@@ -200,7 +200,7 @@ mod tests {
 
     /// The requests a real client sent, from the recording.
     fn requests() -> Vec<Vec<u8>> {
-        let transcript = include_str!("../../tests/data/aerospike-transcript.txt");
+        let transcript = include_str!("../tests/data/aerospike-transcript.txt");
         let hex = transcript
             .lines()
             .filter_map(|line| line.split_once(" -> type=3 v2 len=")?.1.split_once(' '))

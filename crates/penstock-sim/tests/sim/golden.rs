@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use penstock::sim::{SimConfig, Simulator};
+use penstock_sim::{SimConfig, Simulator};
 
 const TRANSCRIPT: &str = include_str!("../data/aerospike-transcript.txt");
 const MESSAGE_HEADER_BYTES: usize = 22;
