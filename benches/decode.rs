@@ -18,8 +18,8 @@ use std::time::Instant;
 
 use events::{event, median};
 use penstock::config::model::Segment;
-use penstock::pipeline::decode::{PathTree, PathTreeBuilder, SlotId, decode};
-use penstock::pipeline::value::Value;
+use penstock::output::value::Value;
+use penstock::rules::decode::{PathTree, PathTreeBuilder, SlotId, decode};
 use serde::de::IgnoredAny;
 
 const LIMIT_PERCENT: f64 = 40.0;

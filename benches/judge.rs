@@ -18,9 +18,10 @@ use std::time::Instant;
 
 use events::{event, median};
 use penstock::config;
-use penstock::pipeline::map::{Mapping, Message};
-use penstock::pipeline::output::Output;
+use penstock::message::Message;
+use penstock::output::Output;
 use penstock::processor::Processor;
+use penstock::rules::mapping::Mapping;
 
 const LIMIT_PERCENT: f64 = 60.0;
 const MESSAGES: usize = 4_000;

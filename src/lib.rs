@@ -1,14 +1,14 @@
 //! Penstock leads Kafka topics into Aerospike: messages in, records out, offsets committed after the writes.
 //!
-//! The modules stand in the order in which a message meets them; [`worker`] is the one to read first.
+//! Each module uses only those below it in this list; [`partition::worker`] is the one to read first.
 //!
 //! | to learn | read |
 //! |---|---|
-//! | what one message goes through | [`worker`], then [`pipeline`] stage by stage |
-//! | who starts and stops what | [`supervisor`], [`rebalance`], [`shutdown`] |
-//! | what a slow or failed database does to all of it | [`pressure`], [`watchdog`] |
+//! | what one message goes through | [`partition::worker`], then [`rules`] and [`delivery`] stage by stage |
+//! | who starts and stops what | [`service`], [`util::stop`] |
+//! | what a slow or failed database does to all of it | [`delivery::pressure`], [`service::watchdog`] |
 //! | what may be configured | [`config`] |
-//! | where Kafka and Aerospike are spoken to | [`broker`], [`store`] |
+//! | where Kafka and Aerospike are spoken to | [`kafka`], [`aerospike`] |
 //!
 //! # As a library
 //!
@@ -16,9 +16,10 @@
 //!
 //! ```
 //! use penstock::config;
-//! use penstock::pipeline::map::{Mapping, Message};
-//! use penstock::pipeline::output::{Output, Verdict};
-//! use penstock::pipeline::row::RecordKey;
+//! use penstock::rules::mapping::Mapping;
+//! use penstock::message::Message;
+//! use penstock::output::{Output, Verdict};
+//! use penstock::output::row::RecordKey;
 //! use penstock::processor::Processor as _;
 //!
 //! let config = config::parse(
@@ -62,43 +63,28 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`supervisor::run`] runs a configuration as the binary does. Rules that the file has no words for are code: a
+//! [`service::supervisor::run`] runs a configuration as the binary does. Rules that the file has no words for are code: a
 //! [`processor::Processor`] takes the place of the routes, and everything else stays as it is
 //! (`examples/processor/main.rs` is one, with the same rules in a file beside it).
 
-// What the file may say → checked values.
-pub mod config;
-// READ FIRST: one partition's loop.
-pub mod worker;
-// The stages: decode → map → plan → write → commit.
-pub mod pipeline;
-// What is done with a message: the rules of the file, or code of your own.
-pub mod processor;
-// The main thread: start, poll, tell, end.
-pub mod supervisor;
-// Whether the first assignment comes in time.
-pub mod beginning;
-// What makes no progress though nothing excuses it.
-pub mod watchdog;
-// Who owns which partition.
-pub mod rebalance;
-// Partitions that are begun once more.
-pub mod restarts;
-// Partitions that wait until a person acts, told each minute.
-pub mod holds;
-// Where a test steps in.
-pub mod hooks;
-// When it has been too many rejects, and when one is told.
-pub mod rejects;
-// How much the database is asked at once.
-pub mod pressure;
-// The stop flag and the signals.
-pub mod shutdown;
-// The database's side.
-pub mod store;
-// Kafka's side.
-pub mod broker;
-// Exit codes, counters, the memory bound.
-pub mod ops;
 // The command line.
 pub mod cli;
+// The main thread.
+pub mod service;
+// One partition's thread. `partition::worker`: READ FIRST.
+pub mod partition;
+// What becomes of rows and messages: planned, written, published, committed.
+pub mod delivery;
+// Where Kafka and Aerospike are spoken to.
+pub mod kafka;
+pub mod aerospike;
+// What a message becomes by the rules.
+pub mod rules;
+pub mod processor;
+pub mod output;
+// What the file may say → checked values.
+pub mod config;
+pub mod message;
+// What everything may use.
+pub mod observe;
+pub mod util;

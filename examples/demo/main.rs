@@ -27,8 +27,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use penstock::ops::counters::Counters;
-use penstock::ops::memory::resident_bytes;
+use penstock::observe::counters::Counters;
+use penstock::util::memory::resident_bytes;
 
 use broker::Broker;
 use collector::Collector;

@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use penstock::ops::counters::Counters;
-use penstock::ops::exit::Exit;
+use penstock::observe::counters::Counters;
+use penstock::util::exit::Exit;
 
 use crate::ledger::Ledger;
 use crate::messages::BROKEN_EVERY;

@@ -6,10 +6,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use penstock::config;
-use penstock::ops::counters::Counters;
-use penstock::ops::exit::Exit;
-use penstock::shutdown::{Stop, StopKind};
-use penstock::supervisor;
+use penstock::observe::counters::Counters;
+use penstock::service::supervisor;
+use penstock::util::exit::Exit;
+use penstock::util::stop::{Stop, StopKind};
 
 use crate::collector::Topics;
 

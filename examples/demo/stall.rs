@@ -3,8 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use penstock::ops::counters::Counters;
-use penstock::ops::memory::resident_bytes;
+use penstock::observe::counters::Counters;
+use penstock::util::memory::resident_bytes;
 
 use crate::database::Database;
 use crate::service;

@@ -35,16 +35,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use penstock::config;
-use penstock::ops::counters::Counters;
-use penstock::ops::exit::Exit;
-use penstock::pipeline::map::{Message, Reason, Rejection};
-use penstock::pipeline::output::{Output, RowParts, TooManyRows, Verdict};
-use penstock::pipeline::publication::Publication;
-use penstock::pipeline::row::{Number, Op, RecordKey, RowAction, RowRules, RowTtl, Target};
-use penstock::pipeline::value::Value;
-use penstock::processor::{Processor, Processors};
-use penstock::shutdown::{Stop, leave_now, stop_on_signals};
-use penstock::supervisor;
+use penstock::message::{Message, Reason, Rejection};
+use penstock::observe::counters::Counters;
+use penstock::output::publication::Publication;
+use penstock::output::row::{Number, Op, RecordKey, RowAction, RowRules, RowTtl, Target};
+use penstock::output::value::Value;
+use penstock::output::{Output, RowParts, TooManyRows, Verdict};
+use penstock::processor::Processor;
+use penstock::rules::code::Processors;
+use penstock::service::supervisor;
+use penstock::util::exit::Exit;
+use penstock::util::stop::{Stop, leave_now, stop_on_signals};
 
 /// The same rules as the file would have them.
 #[cfg(test)]
@@ -183,7 +184,7 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use penstock::pipeline::map::Mapping;
+    use penstock::rules::mapping::Mapping;
 
     use super::*;
 

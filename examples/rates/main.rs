@@ -70,8 +70,9 @@ enum Comparison {
 fn main() -> ExitCode {
     // A line for each reason of a dead letter would tear the tables apart.
     env_logger::Builder::from_env(
-        env_logger::Env::default()
-            .default_filter_or("warn,penstock::worker::pending=error,librdkafka=off,aerospike_core=off,aerospike=off"),
+        env_logger::Env::default().default_filter_or(
+            "warn,penstock::partition::pending=error,librdkafka=off,aerospike_core=off,aerospike=off",
+        ),
     )
     .init();
     let arguments = Arguments::parse();

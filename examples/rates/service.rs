@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use penstock::config;
-use penstock::ops::counters::Counters;
-use penstock::ops::exit::Exit;
-use penstock::shutdown::{Stop, StopKind};
-use penstock::supervisor;
+use penstock::observe::counters::Counters;
+use penstock::service::supervisor;
+use penstock::util::exit::Exit;
+use penstock::util::stop::{Stop, StopKind};
 
 use crate::cpu::{self, CpuShares, CpuTimes};
 use crate::database::Database;

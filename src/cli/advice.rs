@@ -1,12 +1,12 @@
 //! What a configuration does that its author may not want, as far as it shows without asking anybody. `penstock check`
 //! says it, with `--connect` and without.
 
-use crate::config::cel::What;
 use crate::config::model::{
     Action, Bin, Config, Constant, Expr, Name, OperationKind, Part, Path, Publish, Route, Segment, Source, Ttl, Typed,
     Write,
 };
-use crate::pipeline::map::{Mapping, display_path};
+use crate::config::values::cel::What;
+use crate::rules::mapping::{Mapping, display_path};
 
 /// One thing to think about: what it is about, what was found, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use super::advice::{Advice, advice};
 use super::guards::guards;
 use super::terminal::{Colours, Kind, finding};
 use super::{connect, load_to_connect, shown};
-use crate::ops::exit::Exit;
-use crate::pipeline::map::Mapping;
+use crate::rules::mapping::Mapping;
+use crate::util::exit::Exit;
 
 /// Says what is wrong with `file`, or that nothing is and what there is to know of it.
 pub(super) fn check(file: &Path, connect: bool) -> Exit {

@@ -6,7 +6,7 @@ use clap::CommandFactory as _;
 use clap_complete::{Shell, generate};
 
 use super::Arguments;
-use crate::ops::exit::Exit;
+use crate::util::exit::Exit;
 
 /// Prints it.
 pub(super) fn completions(shell: Shell) -> Exit {

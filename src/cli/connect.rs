@@ -9,20 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::terminal::{Colours, Kind, finding};
-use crate::broker::newest::{Span, spans};
-use crate::broker::probe::ProbeError;
-use crate::broker::survey::{KafkaSurvey, PartitionSurvey, Right, TopicState, survey};
-use crate::broker::topic_ids::TopicId;
+use crate::aerospike::info::{Access, NodeInfo, Settings};
+use crate::aerospike::{ConnectError, Store, StoreOptions};
 use crate::config::model::{Action, BelowLog, BeyondLog, Config, Tombstone, Ttl, TtlPast, Write};
-use crate::ops::counters::Counters;
-use crate::ops::exit::Exit;
-use crate::pipeline::guard::{Guard, GuardIdentity};
-use crate::pipeline::map::Mapping;
-use crate::pipeline::output::Output;
+use crate::delivery::guard::{Guard, GuardIdentity};
+use crate::kafka::admin::newest::{Span, spans};
+use crate::kafka::admin::probe::ProbeError;
+use crate::kafka::admin::survey::{KafkaSurvey, PartitionSurvey, Right, TopicState, survey};
+use crate::kafka::admin::topic_id::TopicId;
+use crate::observe::counters::Counters;
+use crate::output::Output;
 use crate::processor::Processor;
-use crate::shutdown::Stop;
-use crate::store::info::{Access, NodeInfo, Settings};
-use crate::store::{ConnectError, Store, StoreOptions};
+use crate::rules::mapping::Mapping;
+use crate::util::exit::Exit;
+use crate::util::stop::Stop;
 
 /// How long is waited for Kafka and for Aerospike, where `run.start_timeout` does not say.
 const REACH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -748,7 +748,7 @@ fn applied(config: &Config, mapping: &Mapping, found: &KafkaSurvey, store: &Stor
         if let Err(error) = read {
             report.warning(
                 &format!("kafka topic {topic}"),
-                &format!("its next messages cannot be read: {}", crate::store::chain(&error)),
+                &format!("its next messages cannot be read: {}", crate::aerospike::chain(&error)),
                 "look at the brokers; whether those messages are applied already is not known",
             );
         }

@@ -1,7 +1,7 @@
 //! What is said of a configuration's guards: by `check` before anything runs, and by `run` in its log.
 
 use crate::config::model::{Action, Config, OperationKind};
-use crate::pipeline::map::{GuardReason, Mapping};
+use crate::rules::mapping::{GuardReason, Mapping};
 
 /// Which writes are guarded, why, and what that costs.
 pub(super) fn guards(config: &Config) -> Vec<String> {

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::json::object;
 use crate::config::model::{Config, Format};
-use crate::pipeline::map::Message;
+use crate::message::Message;
 
 /// A name and a value, which may be none.
 type Header = (String, Option<Vec<u8>>);

@@ -40,7 +40,7 @@ use clap_complete::Shell;
 
 use crate::config;
 use crate::config::model::Config;
-use crate::ops::exit::Exit;
+use crate::util::exit::Exit;
 
 /// Kafka topics into Aerospike records: one thread per partition, nothing lost.
 // Every line of help fits 80 columns: clap does not wrap it.
@@ -207,7 +207,7 @@ fn refuse(problem: &str) -> Exit {
 /// As [`load`], for whoever is to connect with it: the files of TLS have to be there.
 fn load_to_connect(file: &Path) -> Option<Config> {
     let config = load(file)?;
-    let faults = config::tls_files::look(&config.kafka);
+    let faults = config::kafka::tls_files::look(&config.kafka);
     if faults.is_empty() {
         return Some(config);
     }

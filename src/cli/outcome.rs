@@ -12,12 +12,13 @@ use super::json;
 use super::message::{OwnedMessage, bytes_json, headers_json};
 use super::terminal::{Colours, Tone};
 use crate::config::model::{Format, Mode, OnConflict};
-use crate::pipeline::map::tally::Tally;
-use crate::pipeline::map::{Mapping, Rejection};
-use crate::pipeline::output::{Output, Verdict};
-use crate::pipeline::publication::Publication;
-use crate::pipeline::row::{Number, Op, RecordKey, Row, RowAction, RowTtl};
-use crate::pipeline::value::Value as PipelineValue;
+use crate::message::Rejection;
+use crate::output::publication::Publication;
+use crate::output::row::{Number, Op, RecordKey, Row, RowAction, RowTtl};
+use crate::output::value::Value as PipelineValue;
+use crate::output::{Output, Verdict};
+use crate::rules::mapping::Mapping;
+use crate::rules::mapping::tally::Tally;
 
 /// What the lives that are over did: left out, deleted.
 pub(super) const PAST: [&str; 2] = ["ttl_past_skipped", "ttl_past_deleted"];

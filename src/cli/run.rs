@@ -9,10 +9,10 @@ use log::{error, info};
 use super::guards::guards;
 use super::load_to_connect;
 use crate::config::model::{self, Config, DeadLetterHeaders, Format, Name, Reject, RejectAction, StallAction, Start};
-use crate::ops::counters::Counters;
-use crate::ops::exit::Exit;
-use crate::shutdown::{Stop, leave_now, stop_on_signals};
-use crate::supervisor;
+use crate::observe::counters::Counters;
+use crate::service::supervisor;
+use crate::util::exit::Exit;
+use crate::util::stop::{Stop, leave_now, stop_on_signals};
 
 /// Runs it until it is told to stop.
 pub(super) fn run(file: &Path) -> Exit {

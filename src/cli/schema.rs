@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use crate::config::schema;
-use crate::ops::exit::Exit;
+use crate::util::exit::Exit;
 
 /// Prints it.
 pub(super) fn schema() -> Exit {

@@ -17,9 +17,9 @@ use super::terminal::{Colours, Tone};
 use super::totals;
 use super::{is_stdin, load, refuse, shown};
 use crate::config::model::Config;
-use crate::ops::exit::Exit;
-use crate::pipeline::map::Mapping;
-use crate::pipeline::map::tally::Tally;
+use crate::rules::mapping::Mapping;
+use crate::rules::mapping::tally::Tally;
+use crate::util::exit::Exit;
 
 /// A larger file is refused.
 const FIXTURES_BYTES_MAX: u64 = 64 * 1024 * 1024;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::json;
 use super::terminal::{Colours, Tone};
-use crate::pipeline::map::tally::{RuleCount, RuleKind};
+use crate::rules::mapping::tally::{RuleCount, RuleKind};
 
 /// Over all messages.
 pub(super) struct Totals<'t> {

@@ -18,15 +18,15 @@ use super::outcome::Outcome;
 use super::terminal::Colours;
 use super::totals::{self, Totals};
 use super::{is_stdin, load, refuse, shown};
-use crate::broker::newest::newest;
-use crate::broker::probe::{ProbeError, probe};
+use crate::aerospike::chain;
 use crate::config::model::Config;
-use crate::ops::exit::Exit;
-use crate::ops::start_limit::StartLimit;
-use crate::pipeline::map::Mapping;
-use crate::pipeline::map::tally::Tally;
-use crate::shutdown::Stop;
-use crate::store::chain;
+use crate::kafka::admin::newest::newest;
+use crate::kafka::admin::probe::{ProbeError, probe};
+use crate::rules::mapping::Mapping;
+use crate::rules::mapping::tally::Tally;
+use crate::util::exit::Exit;
+use crate::util::start_limit::StartLimit;
+use crate::util::stop::Stop;
 
 /// How long Kafka may be unreachable, where `run.start_timeout` does not say.
 const REACH_TIMEOUT: Duration = Duration::from_secs(10);

@@ -10,79 +10,39 @@
 
 // The checked values: what the rest of the program sees.
 pub mod model;
-// What is wrong with a file, for its author.
-pub mod fault;
 // Every key the file may hold, with kind, limits and default: the one table.
 pub mod keys;
-// `"10s"`, `"512MiB"`.
-mod units;
-// RFC 3339, to the last second of the calendar.
-pub(crate) mod instant;
-// What a key that is not known was meant to be.
-mod synonyms;
+// The file, its lines and its faults.
+pub mod file;
 // What topics, bins, sets, namespaces and hosts may be called.
-pub(crate) mod names;
+pub mod names;
 // Addresses that hold a login, a scheme or a TLS name.
 mod addresses;
-// The strings of value expressions: paths, metadata, templates.
-mod grammar;
-// `${env:NAME}` and `${file:path}`.
-mod references;
-// The walk through the TOML: places, lines, faults.
-mod reader;
-// Tables: keys with limits and defaults.
-mod table;
-// Where a file that is no TOML goes wrong.
-mod scan;
-// Syntax errors, and what they put in doubt.
-mod syntax;
-// Value expressions: strings, constants and tables.
-mod values;
-// CEL: conditions and computed values.
-pub mod cel;
-// The JSON Schema of the file, for editors.
-pub mod schema;
-// Which librdkafka properties may be set, and why not the others.
-pub mod kafka_properties;
-// What integers, booleans and names of librdkafka's properties are.
-pub mod kafka_types;
-// Names and addresses that are written as for Kafka's Java clients or its brokers.
-pub mod kafka_foreign;
-// What librdkafka's properties say together: TLS, login, and what it refuses to start with.
-pub mod kafka_together;
-// Whether the files of TLS are there, and what they ought to be.
-pub mod tls_files;
-// `[[route]]`.
-mod route;
-// `[[route.write]]`: which record, its life, and what becomes of it.
-mod write;
-// `ttl`: how long a record lives.
-pub(crate) mod ttl;
-// `[[route.publish]]`: what goes to another topic.
-mod publish;
-// `bins`: what a record's bins are set to.
-mod bins;
-// `once`, `add`, `append` and the other operations on bins.
-mod operations;
-// Which words of a write contradict each other.
-mod contradictions;
+// The small languages in values.
+pub mod values;
+// librdkafka's properties.
+pub mod kafka;
+// `[[route]]` and what stands in it.
+pub(crate) mod routes;
 // `[reject]`: what becomes of a message that is rejected.
 mod reject;
 // The other sections, and what holds between them.
 mod sections;
+// The JSON Schema of the file, for editors.
+pub mod schema;
 
 use std::io::Read;
 use std::path::Path;
 
-pub use fault::{Fault, Faults};
+pub use file::fault::{Fault, Faults};
+pub use file::references::{Outside, System};
 pub use model::Config;
-pub use references::{Outside, System};
 
 /// A larger file is refused unread: no configuration is, and everything here has a bound.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// What makes checked values of a file's top level.
-type Sections = fn(&table::Table<'_>) -> Option<Config>;
+type Sections = fn(&file::table::Table<'_>) -> Option<Config>;
 
 /// Reads and checks the configuration at `path`. A relative `${file:…}` is looked up beside it.
 pub fn load(path: &Path) -> Result<Config, Faults> {
@@ -132,7 +92,7 @@ pub fn parse_with(text: &str, file_name: &str, outside: &dyn Outside) -> Result<
 }
 
 fn checked(text: &str, file_name: &str, outside: &dyn Outside, sections: Sections) -> Result<Config, Faults> {
-    let (config, faults) = reader::with_document(text, outside, sections);
+    let (config, faults) = file::reader::with_document(text, outside, sections);
     match config {
         Some(config) if faults.is_empty() => Ok(config),
         _ => Err(Faults {

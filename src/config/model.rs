@@ -1,14 +1,14 @@
 //! The checked configuration: what the file said after every name, unit, range and rule was verified.
 //!
-//! Plain data, compiled into numbered fields by [`crate::pipeline::map`]. Nothing here reads a file or talks
+//! Plain data, compiled into numbered fields by [`crate::rules::mapping`]. Nothing here reads a file or talks
 //! to a service.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cel::Program;
-use super::instant::Instant;
+use crate::config::values::cel::Program;
+use crate::config::values::instant::Instant;
 
 /// A whole configuration, free of faults.
 #[derive(Debug, Clone)]

@@ -41,23 +41,25 @@ pub fn bin(name: &str) -> Result<(), String> {
             "bin name is {} bytes, Aerospike allows {BIN_BYTES_MAX}",
             name.len()
         ))
-    } else if is_guard(name) {
+    } else if is_of_guard(name) {
         Err("`~` and 14 letters, digits, `-` or `_` are the name of a guard".to_owned())
     } else {
         Ok(())
     }
 }
 
-/// Whether a guard bin may be called so: `~` and 14 characters of base64url.
-fn is_guard(name: &str) -> bool {
+/// Whether a bin's name is one that guards have (`delivery::guard`): `~` and 14 characters of base64url.
+pub fn is_of_guard(name: &str) -> bool {
     let base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     name.len() == BIN_BYTES_MAX && name.strip_prefix('~').is_some_and(|rest| rest.bytes().all(base64url))
 }
 
+/// An Aerospike namespace.
 pub fn namespace(name: &str) -> Result<(), String> {
     database_name(name, "namespace", NAMESPACE_BYTES_MAX)
 }
 
+/// An Aerospike set.
 pub fn set(name: &str) -> Result<(), String> {
     database_name(name, "set", SET_BYTES_MAX)
 }
@@ -78,6 +80,7 @@ fn database_name(name: &str, what: &str, bytes_max: usize) -> Result<(), String>
     }
 }
 
+/// A consumer group.
 /// A consumer group.
 pub fn group(name: &str) -> Result<(), String> {
     if name.is_empty() {

@@ -1,9 +1,9 @@
 //! `[reject]`: what becomes of a message that is rejected, and when it has been too many.
 
 use super::model::{DeadLetterHeaders, Reject, RejectAction};
-use super::publish::produced_topic;
-use super::reader::{Node, Text};
-use super::table::Table;
+use crate::config::file::reader::{Node, Text};
+use crate::config::file::table::Table;
+use crate::config::routes::publish::produced_topic;
 
 /// The section; `consumed` are `kafka.topics`.
 pub fn reject(table: &Table<'_>, consumed: &[(Node<'_>, Text)]) -> Option<Reject> {

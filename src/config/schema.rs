@@ -7,13 +7,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kafka_properties;
 use super::keys::{self, Key, Kind, Section};
 use super::model::As;
 use super::names;
-use super::operations::KEPT_MAX;
-use super::units;
-use super::values::{self, Place};
+use crate::config::kafka::properties;
+use crate::config::routes::operations::KEPT_MAX;
+use crate::config::values::expressions::{self, Place};
+use crate::config::values::units;
 
 /// What the keys mean.
 const DOCUMENT: &str = include_str!("../../docs/CONFIGURATION.md");
@@ -172,7 +172,7 @@ fn whole(pattern: &str) -> String {
 /// Names may stand in quotes, with dots, or without, as tables in tables.
 fn librdkafka(is_producer: bool) -> Value {
     let mut patterns = Map::new();
-    for refused in kafka_properties::REFUSED {
+    for refused in properties::REFUSED {
         for name in refused.names {
             if is_producer && *name == "message.max.bytes" {
                 continue;
@@ -303,7 +303,7 @@ fn computed(place: Place) -> Value {
 fn types(place: Place) -> Value {
     let types: Vec<&str> = match place.allowed() {
         None => keys::AS.to_vec(),
-        Some(allowed) => allowed.iter().map(|each: &As| values::name_of(*each)).collect(),
+        Some(allowed) => allowed.iter().map(|each: &As| expressions::name_of(*each)).collect(),
     };
     or_reference(&json!({ "enum": types }))
 }

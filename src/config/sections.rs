@@ -5,19 +5,19 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::addresses::{address_may_hold_login, misread_hosts};
-use super::kafka_foreign::misread_brokers;
-use super::kafka_properties;
 use super::keys;
 use super::model::{
     Aerospike, BelowLog, BeyondLog, ByteOrderMark, Config, Format, Kafka, OffsetGone, Route, Run, Secret, StallAction,
     Start,
 };
 use super::names;
-use super::reader::{Node, Text, nearest};
 use super::reject;
-use super::route;
-use super::synonyms;
-use super::table::Table;
+use crate::config::file::reader::{Node, Text, nearest};
+use crate::config::file::synonyms;
+use crate::config::file::table::Table;
+use crate::config::kafka::foreign::misread_brokers;
+use crate::config::kafka::properties;
+use crate::config::routes::route;
 
 const KAFKA_PORT: u16 = 9092;
 const AEROSPIKE_PORT: u16 = 3000;
@@ -206,7 +206,7 @@ fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<
             ByteOrderMark::Skip
         }
     });
-    let properties = kafka_properties::read(table, run);
+    let properties = properties::read(table, run);
     let secret = |(name, value): (String, String)| (name, Secret(value));
     let kafka = (|| {
         Some(Kafka {

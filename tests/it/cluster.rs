@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use crate::support::connect::{assert_line, check};
 use crate::support::process::{Exited, SimProgram, penstock, run, run_service};
 use crate::support::{Kafka, Setup, Stream, simulator, wait_until};
+use penstock::aerospike::health::Trouble;
+use penstock::aerospike::{ConnectError, Store, StoreOptions};
 use penstock::config;
-use penstock::ops::counters::Counters;
-use penstock::pressure::{Gate, Outcome, Pressure};
-use penstock::shutdown::Stop;
-use penstock::store::health::Trouble;
-use penstock::store::{ConnectError, Store, StoreOptions};
+use penstock::delivery::pressure::{Gate, Outcome, Pressure};
+use penstock::observe::counters::Counters;
+use penstock::util::stop::Stop;
 use penstock_sim::{SimConfig, Simulator};
 
 /// Nobody listens there: the port was free a moment ago, and the system gives it to nobody so soon.

@@ -1,8 +1,9 @@
 //! `docs/CONFIGURATION.md` against the code: every key, default, limit and refusal is told, and every example works.
 
 use crate::support::schema;
+use penstock::config::kafka::properties;
 use penstock::config::keys::{self, Key, Kind, Section};
-use penstock::config::{self, Outside, kafka_properties};
+use penstock::config::{self, Outside};
 
 const DOCUMENT: &str = include_str!("../../docs/CONFIGURATION.md");
 
@@ -149,7 +150,7 @@ fn words_for_later_are_told() {
 
 #[test]
 fn every_refused_property_is_told_with_its_reason() {
-    for refused in kafka_properties::REFUSED {
+    for refused in properties::REFUSED {
         let names: Vec<String> = refused.names.iter().map(|name| format!("`{name}`")).collect();
         let row = format!("| {} | {} | {} |", names.join(", "), refused.reason, refused.cure);
         assert!(DOCUMENT.lines().any(|line| line == row), "this row is missing:\n{row}");
@@ -160,7 +161,7 @@ fn every_refused_property_is_told_with_its_reason() {
         .count();
     assert_eq!(
         rows,
-        kafka_properties::REFUSED.len() + 1,
+        properties::REFUSED.len() + 1,
         "rows of properties that are not refused"
     );
 }

@@ -3,12 +3,12 @@
 use crate::support::schema;
 use std::time::Duration;
 
-use penstock::config::cel::What;
 use penstock::config::model::{
     Action, BigNumbers, Bin, ByteOrderMark, Cel, Expr, Format, InDoubt, LongNames, Missing, Mode, Name, OnConflict,
     Operation, OperationKind, Part, Path, RejectAction, Segment, Source, StallAction, Start, Tombstone, Ttl, TtlOn,
     Typed, Write,
 };
+use penstock::config::values::cel::What;
 use penstock::config::{self, Config, Outside};
 use proptest::prelude::*;
 

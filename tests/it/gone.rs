@@ -4,7 +4,7 @@
 use crate::support::process::{SimProgram, run_service};
 use crate::support::{Kafka, Records as _, Service, Setup, Stream, Topic, simulator};
 use penstock::config;
-use penstock::ops::exit::Exit;
+use penstock::util::exit::Exit;
 
 const COUNTED: &str = r#"
 [[route]]

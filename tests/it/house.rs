@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use penstock::ops::exit::Exit;
+use penstock::util::exit::Exit;
 use toml::de::DeTable;
 
 fn root() -> &'static Path {
@@ -311,7 +311,7 @@ fn every_file_that_a_document_names_exists() {
                 }
             }
         }
-        // A source named by the end of its path: `commit.rs`, `ops/memory.rs`.
+        // A source named by the end of its path: `commit.rs`, `util/memory.rs`.
         for code in document.code() {
             if code.ends_with(".rs") && !code.contains(char::is_whitespace) {
                 checked += 1;

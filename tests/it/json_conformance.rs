@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use penstock::config::model::Segment;
-use penstock::pipeline::decode::{PathTree, PathTreeBuilder, decode};
+use penstock::rules::decode::{PathTree, PathTreeBuilder, decode};
 
 type Case = (&'static str, Cow<'static, [u8]>);
 

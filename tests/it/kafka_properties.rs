@@ -131,7 +131,7 @@ fn a_value_that_librdkafka_would_read_as_another_is_a_fault() {
 
 #[test]
 fn a_name_of_the_java_clients_is_told_with_what_to_write_instead() {
-    for foreign in config::kafka_foreign::FOREIGN {
+    for foreign in config::kafka::foreign::FOREIGN {
         for name in foreign.names {
             let name = name.replace('*', "password");
             assert_fault(&format!("{name} = \"hunter2\""), &name, foreign.reason, foreign.cure);
@@ -244,7 +244,7 @@ fn faults_of_tls(lines: &str) -> Vec<Fault> {
          hosts = \"a\"\nnamespace = \"n\"\n[[route]]\n[[route.write]]\nkey = \"id\"\nbins = [\"a\"]\n"
     );
     let config = config::parse(&text, "penstock.toml").unwrap_or_else(|faults| panic!("{faults}"));
-    config::tls_files::look(&config.kafka)
+    config::kafka::tls_files::look(&config.kafka)
 }
 
 #[test]

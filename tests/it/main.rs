@@ -49,5 +49,6 @@ mod cluster;
 mod connect;
 mod try_rejections;
 
-// The rules of the house.
+// The layout of the sources, and the rules of the house.
+mod layout;
 mod house;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::process::{SimProgram, run_service};
 use crate::support::{DEADLINE, Kafka, Records as _, Service, Setup, Stream, Topic, send, simulator, summary};
 use crate::support::{unique, wait_until};
-use penstock::ops::exit::Exit;
+use penstock::util::exit::Exit;
 use penstock_sim::{Simulator, Stalled};
 use rdkafka::producer::{BaseProducer, Producer as _};
 

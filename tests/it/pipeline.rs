@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::support::{
     DEADLINE, Kafka, Service, Setup, Stream, Topic, send, simulator, simulator_with_records_of, summary, wait_until,
 };
-use penstock::ops::exit::Exit;
+use penstock::util::exit::Exit;
 use penstock_sim::{Share, SimConfig, Simulator, Stalled};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;

@@ -1,13 +1,13 @@
 //! What happens to the service while its database is slow, partly stuck or away: no service but this process is needed.
 //!
-//! How hard the database may be pressed is tested beside `src/pressure.rs`, its longer troubles by `make test-chaos`.
+//! How hard the database may be pressed is tested beside `src/delivery/pressure.rs`, its longer troubles by `make test-chaos`.
 
 use std::time::Duration;
 
 use crate::support::process::{SimProgram, run_service};
 use crate::support::{Kafka, Records as _, Service, Setup, Stream, Topic, simulator, summary, wait_until};
 use aerospike::Key;
-use penstock::ops::exit::Exit;
+use penstock::util::exit::Exit;
 use penstock_sim::{Simulator, Stalled};
 use tempfile::NamedTempFile;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::process::{Program, SimProgram, penstock, run, run_service};
 use crate::support::{Kafka, Records as _, Setup, Stream, wait_until};
-use penstock::ops::exit::Exit;
+use penstock::util::exit::Exit;
 use tempfile::NamedTempFile;
 
 const SIGKILL: i32 = 9;

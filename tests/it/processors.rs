@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::support::{Kafka, Records as _, Service, Setup, sent, simulator};
-use penstock::ops::exit::Exit;
-use penstock::pipeline::map::{Message, Rejection};
-use penstock::pipeline::output::{Output, RowParts, Verdict};
-use penstock::pipeline::publication::Publication;
-use penstock::pipeline::row::{Number, Op, RecordKey, RowAction, RowRules, RowTtl, Target};
-use penstock::pipeline::value::Value;
-use penstock::processor::{Processor, Processors};
+use penstock::message::{Message, Rejection};
+use penstock::output::publication::Publication;
+use penstock::output::row::{Number, Op, RecordKey, RowAction, RowRules, RowTtl, Target};
+use penstock::output::value::Value;
+use penstock::output::{Output, RowParts, Verdict};
+use penstock::processor::Processor;
+use penstock::rules::code::Processors;
+use penstock::util::exit::Exit;
 
 /// Does what the payload says, and says of itself what it was told to.
 struct Code {

@@ -7,8 +7,8 @@ use std::path::Path;
 use crate::support::connect::COUNTED;
 use crate::support::process::{SimProgram, run_service};
 use crate::support::{Kafka, Records as _, Setup, Stream, wait_until};
-use penstock::ops::counters::Counters;
-use penstock::ops::progress::{KEYS, OPTIONAL, STATES};
+use penstock::observe::counters::Counters;
+use penstock::observe::progress::{KEYS, OPTIONAL, STATES};
 
 /// The words of a table in docs/OPERATION.md, and whether each is marked as optional.
 fn documented(marker: &str) -> Vec<(String, bool)> {

@@ -7,13 +7,13 @@ use std::borrow::Cow;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use penstock::broker::producer::{Unproducible, WhyNot};
-use penstock::ops::exit::Exit;
-use penstock::ops::memory;
-use penstock::ops::start_limit::StartLimit;
-use penstock::pipeline::publication::Publication;
-use penstock::pipeline::publish::{PublishEnd, PublishFatal};
-use penstock::shutdown::{Stop, StopKind};
+use penstock::delivery::publish::{PublishEnd, PublishFatal};
+use penstock::kafka::producer::{Unproducible, WhyNot};
+use penstock::output::publication::Publication;
+use penstock::util::exit::Exit;
+use penstock::util::memory;
+use penstock::util::start_limit::StartLimit;
+use penstock::util::stop::{Stop, StopKind};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::support::publishing::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::{
     Kafka, Read, Sent, Service, Setup, Topic, sent, simulator, simulator_with_records_of, timestamp_ms, wait_until,
 };
-use penstock::ops::exit::Exit;
+use penstock::util::exit::Exit;
 use rdkafka::mocking::MockCoordinator;
 
 const WRITE: &str = "

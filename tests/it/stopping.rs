@@ -3,7 +3,7 @@
 
 use crate::support::process::{SimProgram, run_service};
 use crate::support::{Kafka, Service, Setup, Stream, Topic, simulator, summary};
-use penstock::ops::exit::Exit;
+use penstock::util::exit::Exit;
 use penstock_sim::{Share, Simulator, Stalled};
 
 /// A stop that takes longer than `shutdown_grace` shows in the exit code: a test needs no clock.

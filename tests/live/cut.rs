@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::{DEADLINE, Kafka, Records as _, Service, Setup, Topic, send, simulator, unique, wait_until};
-use penstock::broker::epoch;
-use penstock::ops::exit::Exit;
+use penstock::kafka::consumer::epoch;
+use penstock::util::exit::Exit;
 use rdkafka::producer::{BaseProducer, Producer as _};
 use tempfile::TempDir;
 

@@ -5,7 +5,7 @@ use crate::support::process::{SimProgram, run_service};
 use crate::support::{
     DEADLINE, Kafka, Service, Setup, Stream, Topic, simulator, summary, unique, wait_for, wait_until,
 };
-use penstock::ops::exit::Exit;
+use penstock::util::exit::Exit;
 use penstock_sim::Stalled;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};

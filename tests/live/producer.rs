@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use penstock::broker::producer::WhyNot;
-use penstock::ops::exit::Exit;
-use penstock::ops::start_limit::StartLimit;
-use penstock::pipeline::publication::Publication;
-use penstock::pipeline::publish::{PublishEnd, PublishFatal};
-use penstock::shutdown::{Stop, StopKind};
+use penstock::delivery::publish::{PublishEnd, PublishFatal};
+use penstock::kafka::producer::WhyNot;
+use penstock::output::publication::Publication;
+use penstock::util::exit::Exit;
+use penstock::util::start_limit::StartLimit;
+use penstock::util::stop::{Stop, StopKind};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 

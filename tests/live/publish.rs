@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::process::{SimProgram, run_service};
 use crate::support::{Kafka, Read, Sent, Service, Setup, Topic, sent, simulator, unique, wait_for, wait_until};
-use penstock::ops::exit::Exit;
+use penstock::util::exit::Exit;
 use penstock_sim::Value;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,

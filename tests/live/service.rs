@@ -4,7 +4,7 @@
 use crate::support::process::{Program, SimProgram, run_service};
 use crate::support::{DEADLINE, Kafka, Records as _, Service, Setup, Stream, Topic, assert_ledger, send, simulator};
 use crate::support::{summary, unique, wait_for, wait_until};
-use penstock::ops::exit::Exit;
+use penstock::util::exit::Exit;
 use penstock_sim::Simulator;
 use rdkafka::ClientConfig;
 use rdkafka::Message as _;

@@ -12,7 +12,7 @@ use crate::support::ordeal::{Ordeal, Scale, Source, Watched as _, partition_of};
 use crate::support::simulator;
 use aerospike::{Key, Value};
 use fastrand::Rng;
-use penstock::pipeline::guard::is_reserved;
+use penstock::config::names::is_of_guard;
 
 const PARTITIONS: i32 = 8;
 const KEYS: usize = 1000;
@@ -158,7 +158,7 @@ fn ledger(ordeal: &Ordeal, expected: &Counts) -> Ledger {
             let more = found.events - expected.events;
             ledger.duplicates += u64::try_from(more).unwrap_or(0);
             ledger.lost += u64::try_from(-more).unwrap_or(0);
-            ledger.guard_bins += bins.keys().filter(|bin| is_reserved(bin)).count();
+            ledger.guard_bins += bins.keys().filter(|bin| is_of_guard(bin)).count();
         }
     }
     ledger

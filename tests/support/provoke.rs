@@ -3,8 +3,8 @@
 use std::ffi::CString;
 use std::sync::{Arc, Mutex};
 
-use penstock::broker::{Consumer, Partition};
-use penstock::hooks::Hooks;
+use penstock::kafka::{Consumer, Partition};
+use penstock::partition::hooks::Hooks;
 use rdkafka::bindings as sys;
 use rdkafka::consumer::Consumer as _;
 
@@ -39,8 +39,7 @@ impl Provoked {
 }
 
 impl Hooks for Provoked {
-    fn polled(&self, consumer: &Consumer) {
-        let reads = |partition: &Partition| consumer.context().workers().has(partition);
+    fn polled(&self, consumer: &Consumer, reads: &dyn Fn(&Partition) -> bool) {
         let (mine, others): (Vec<Partition>, Vec<Partition>) = self.0.lock().unwrap().strays.drain(..).partition(reads);
         self.0.lock().unwrap().strays.extend(others);
         for partition in mine {

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use penstock::broker::producer::Producer;
 use penstock::config;
-use penstock::ops::memory::{self, MemoryPlan};
-use penstock::pipeline::publication::Publication;
-use penstock::pipeline::publish::{Outbox, PublishCalls, PublishEnd};
-use penstock::shutdown::{Stop, StopKind};
+use penstock::delivery::publish::{Outbox, PublishCalls, PublishEnd};
+use penstock::kafka::producer::Producer;
+use penstock::output::publication::Publication;
+use penstock::util::memory::{self, MemoryPlan};
+use penstock::util::stop::{Stop, StopKind};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};

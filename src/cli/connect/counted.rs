@@ -6,13 +6,14 @@
 use std::collections::BTreeSet;
 
 use super::{KafkaSurvey, LOOKED_AT_MAX, Report, id_of};
-use crate::broker::newest::{Span, spans};
+use crate::aerospike::Store;
 use crate::config::model::{Config, Start};
-use crate::pipeline::guard::{Guard, GuardIdentity, is_reserved};
-use crate::pipeline::map::Mapping;
-use crate::pipeline::output::Output;
+use crate::config::names::is_of_guard;
+use crate::delivery::guard::{Guard, GuardIdentity};
+use crate::kafka::admin::newest::{Span, spans};
+use crate::output::Output;
 use crate::processor::Processor as _;
-use crate::store::Store;
+use crate::rules::mapping::Mapping;
 
 /// So many of the newest messages of a partition are looked at, and so many rows of each.
 const MESSAGES_MAX: i64 = 4;
@@ -54,14 +55,14 @@ pub(super) fn counted(config: &Config, mapping: &Mapping, found: &KafkaSurvey, s
             let mut bins = guarded
                 .filter_map(|row| store.bins(row.target, &row.key).ok())
                 .flatten();
-            if bins.any(|bin| is_reserved(&bin) && !own.contains(&bin)) {
+            if bins.any(|bin| is_of_guard(&bin) && !own.contains(&bin)) {
                 strange = Some((message.partition, message.offset));
             }
         });
         if let Err(error) = read {
             report.warning(
                 &format!("kafka topic {topic}"),
-                &crate::store::chain(&error),
+                &crate::aerospike::chain(&error),
                 "whether another group has counted its messages is not known",
             );
         }

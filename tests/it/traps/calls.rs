@@ -6,9 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aerospike::AdminPolicy;
-use penstock::pipeline::disposition::Failure;
-use penstock::pipeline::write::{Answer, Fatal, Refusal, WriteEnd};
-use penstock::shutdown::{Stop, StopKind};
+use penstock::delivery::row_outcomes::Failure;
+use penstock::delivery::write::{Answer, Fatal, Refusal, WriteEnd};
+use penstock::util::stop::{Stop, StopKind};
 use penstock_sim::{Digest, EarlyEnd, Join, Leave, Share, SimConfig, Simulator, Value};
 
 use super::bench::{Bench, Call, IMPATIENT, Make, OWNER, PATIENT, Sent, Spy, StopOnDrop, at};
@@ -503,8 +503,8 @@ fn nothing_is_asked_of_a_node_by_chance_that_another_would_answer_otherwise() {
     assert_eq!(ask("node").len(), 3, "it asks any node");
     assert_eq!(ask("namespaces").len(), 1);
     for source in [
-        include_str!("../../../src/store/mod.rs"),
-        include_str!("../../../src/store/batch.rs"),
+        include_str!("../../../src/aerospike/mod.rs"),
+        include_str!("../../../src/aerospike/batch.rs"),
     ] {
         assert!(source.contains(".info(&"), "asked elsewhere now");
         for question in source.split(".info(&").skip(1) {

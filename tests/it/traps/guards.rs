@@ -1,7 +1,7 @@
 //! The guard, sentence by sentence: what it is called, what it holds, what it refuses, and what it cannot do.
 
-use penstock::pipeline::guard::{Guard, GuardIdentity, mark};
-use penstock::pipeline::write::Refusal;
+use penstock::delivery::guard::{Guard, GuardIdentity, mark};
+use penstock::delivery::write::Refusal;
 use penstock_sim::{Share, Value};
 
 use super::bench::{Bench, OWNER, Sent, all, at, tombstone};

@@ -1,7 +1,7 @@
 //! Outcomes that nobody knows, and requests that take effect late: after their retry, and after newer writes.
 
-use penstock::pipeline::guard::{Guard, mark};
-use penstock::pipeline::write::Refusal;
+use penstock::delivery::guard::{Guard, mark};
+use penstock::delivery::write::Refusal;
 use penstock_sim::Share;
 
 use super::bench::{Bench, IMPATIENT, Make, OWNER, all, at};

@@ -3,11 +3,11 @@
 use std::thread;
 
 use log::Level;
-use penstock::pipeline::map::Reason;
-use penstock::pipeline::plan::digest;
-use penstock::pipeline::row::RecordKey;
-use penstock::pipeline::write::{Answer, Refusal, Tally, WriteEnd};
-use penstock::shutdown::Stop;
+use penstock::delivery::plan::digest;
+use penstock::delivery::write::{Answer, Refusal, Tally, WriteEnd};
+use penstock::message::Reason;
+use penstock::output::row::RecordKey;
+use penstock::util::stop::Stop;
 use penstock_sim::{Share, SimConfig, Value};
 
 use super::bench::{Bench, Make, OWNER, Sent, Spy, StopOnDrop, all, at, tombstone};

@@ -1,6 +1,6 @@
 //! What the whole service makes of it: offsets, exit codes, counters, several topics and groups.
 
-use penstock::ops::exit::Exit;
+use penstock::util::exit::Exit;
 use penstock_sim::{NamespaceConfig, Share, SimConfig, Simulator};
 use rdkafka::producer::{BaseProducer, Producer as _};
 
@@ -23,7 +23,7 @@ fn produce(topic: &Topic, from: i64, to: i64, keys: i64) {
     producer.flush(DEADLINE).unwrap();
 }
 
-fn run(setup: &Setup, messages: u64) -> std::sync::Arc<penstock::ops::counters::Counters> {
+fn run(setup: &Setup, messages: u64) -> std::sync::Arc<penstock::observe::counters::Counters> {
     Lines::gather();
     let service = Service::start(setup);
     service.wait_written(messages);

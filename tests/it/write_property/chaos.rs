@@ -5,11 +5,11 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use aerospike::ResultCode;
-use penstock::pipeline::disposition::{Disposition, Failure};
-use penstock::pipeline::plan::Outgoing;
-use penstock::pipeline::write::{Answer, Held, RowWriter};
-use penstock::shutdown::{Stop, StopKind};
-use penstock::store::Store;
+use penstock::aerospike::Store;
+use penstock::delivery::plan::Outgoing;
+use penstock::delivery::row_outcomes::{Disposition, Failure};
+use penstock::delivery::write::{Answer, Held, RowWriter};
+use penstock::util::stop::{Stop, StopKind};
 use penstock_sim::{EarlyEnd, Share, Simulator};
 
 /// What may go wrong.

@@ -1,0 +1,265 @@
+//! One batch call: rows go out, and each gets the answer that is its own.
+
+use std::time::Instant;
+
+use aerospike::{AdminPolicy, BatchOperation, BatchPolicy, BatchRecord, Error, ErrorKind, Value as ClientValue};
+
+use super::health::Trouble;
+use super::{Store, chain, request};
+use crate::delivery::plan::Outgoing;
+use crate::delivery::result_codes::Told;
+use crate::delivery::row_outcomes::{Disposition, Failure, NOT_AUTHENTICATED, NOT_FOUND, refuses_all};
+use crate::delivery::write::{Answer, Held, RowWriter};
+
+impl RowWriter for Store {
+    fn write(&self, rows: &[Outgoing<'_>]) -> Vec<Answer> {
+        let mut operations = request::write(rows);
+        let started = Instant::now();
+        // `Ok` says nothing about the rows, and `Err` may have destroyed them: only a row's own code counts.
+        let client = self.client();
+        let nodes = client.nodes().len();
+        let call = client.batch(self.policy(nodes), &mut operations);
+        self.counters.batch(rows.len(), started.elapsed());
+
+        let refused = operations
+            .iter()
+            .any(|operation| is_batch_refused(operation.batch_record()));
+        // With several nodes nobody says which rows went where.
+        let nothing_applied = refused && nodes == 1;
+        let answers: Vec<Answer> = operations
+            .iter()
+            .map(|operation| answer(operation.batch_record(), call.as_ref().err(), nothing_applied))
+            .collect();
+
+        let reason = || {
+            let records = operations.iter().map(BatchOperation::batch_record);
+            self.why(records.zip(answers.iter().copied()), call.as_ref().err())
+        };
+        self.report(started, rows, &answers, reason);
+        if answers.iter().all(|answer| matches!(answer, Answer::Failed { .. })) {
+            self.connection.look_for_cluster();
+        } else {
+            self.connection.remember_nodes();
+        }
+        answers
+    }
+
+    fn held(&self, rows: &[Outgoing<'_>]) -> Vec<Option<Held>> {
+        let mut operations: Vec<BatchOperation> = rows.iter().map(request::read_conditions).collect();
+        let started = Instant::now();
+        let client = self.client();
+        let call = client.batch(self.policy(client.nodes().len()), &mut operations);
+        let held: Vec<Option<Held>> = rows
+            .iter()
+            .zip(&operations)
+            .map(|(row, operation)| held(row, operation.batch_record()))
+            .collect();
+        let unread = held.iter().filter(|held| held.is_none()).count();
+        if unread > 0 {
+            let call = call.as_ref().err();
+            let records = operations.iter().map(BatchOperation::batch_record);
+            let answers = records.map(|record| (record, answer(record, call, false)));
+            let reason = format!("reading guards: {}", self.why(answers, call));
+            self.health.failed(started, rows.len(), unread, &reason);
+        }
+        held
+    }
+
+    fn rows_max(&self) -> usize {
+        self.limit.rows()
+    }
+
+    fn lacks_namespace(&self, namespace: &str) -> bool {
+        let policy = AdminPolicy::default();
+        match self.client().info(&policy, &["namespaces"]) {
+            // Not reachable: it may well have it.
+            Err(_) => false,
+            Ok(answer) => answer
+                .get("namespaces")
+                .is_some_and(|present| !present.split(';').any(|name| name == namespace)),
+        }
+    }
+}
+
+impl Store {
+    /// Nodes come and go: which policy fits is decided at each call.
+    pub(super) fn policy(&self, nodes: usize) -> &BatchPolicy {
+        if nodes == 1 {
+            &self.batch_policy_one_node
+        } else {
+            &self.batch_policy
+        }
+    }
+
+    /// Why rows of a call are open: what most of those rows that wait for the database were answered. Rows that merely were in
+    /// the call have answers of their own, which explain nothing.
+    fn why<'r>(&self, rows: impl Iterator<Item = (&'r BatchRecord, Answer)>, call: Option<&Error>) -> String {
+        let waits = |answer: Answer| matches!(answer.disposition(), Disposition::Retry | Disposition::NoNamespace);
+        let mut kinds: Vec<(Kind, usize, Option<&Error>)> = Vec::new();
+        for (record, answer) in rows.filter(|(_, answer)| waits(*answer)) {
+            let kind = match answer {
+                Answer::Code(code) => Kind::Code(code),
+                Answer::Failed { failure, .. } => Kind::Failure(failure),
+            };
+            match kinds.iter_mut().find(|(known, ..)| *known == kind) {
+                Some((_, rows, _)) => *rows += 1,
+                None => kinds.push((kind, 1, record.error())),
+            }
+        }
+        // A row without an answer shares another one's reason, where there is one: the header that ended the batch.
+        let weight = |(kind, rows, _): &(Kind, usize, _)| (*kind != Kind::Failure(Failure::Unanswered), *rows);
+        let Some((kind, _, error)) = kinds.into_iter().max_by_key(weight) else {
+            return call.map_or_else(|| "unknown".into(), |error| chain(error));
+        };
+        let (reason, is_far) = match kind {
+            Kind::Code(code) => (Told(code).to_string(), matches!(code, UNAVAILABLE | NOT_AUTHENTICATED)),
+            Kind::Failure(failure) => {
+                // What another row was answered can stand in the call's error.
+                let of_client = |error: &&Error| error.server_result_code().is_none();
+                let error = error.or(call).filter(of_client).map(|error| chain(error));
+                let error = error.map(|error| format!(": {error}")).unwrap_or_default();
+                (format!("{}{error}", failure.as_str()), true)
+            }
+        };
+        match self.lookout.told() {
+            Some(told) if is_far => format!("{reason}; {told}"),
+            _ => reason,
+        }
+    }
+
+    /// Counts what a call left open, and says what an operator must know of it.
+    fn report(&self, started: Instant, rows: &[Outgoing<'_>], answers: &[Answer], reason: impl Fn() -> String) {
+        let mut open = 0;
+        let mut troubled = false;
+        let mut too_big = false;
+        for (row, answer) in rows.iter().zip(answers) {
+            let namespace = row.target.namespace.as_str();
+            match answer.disposition() {
+                Disposition::Done => self.health.taken(namespace),
+                Disposition::Reject | Disposition::Credentials => {}
+                Disposition::Retry | Disposition::NoNamespace => {
+                    open += 1;
+                    troubled = true;
+                }
+                Disposition::Halve => {
+                    open += 1;
+                    too_big = true;
+                }
+                Disposition::RetryRecord => open += 1,
+                Disposition::HoldRecord => {
+                    // What depends on what was asked is not the database's trouble.
+                    if let Answer::Code(code) = *answer
+                        && !row.answers_with(code)
+                    {
+                        open += 1;
+                        self.health.trouble(&Trouble::UnknownCode(code), namespace);
+                    }
+                }
+                Disposition::HoldNamespace => {
+                    open += 1;
+                    if let Answer::Code(code) = *answer {
+                        self.health.trouble(&Trouble::NamespaceClosed(code), namespace);
+                    }
+                }
+            }
+        }
+        self.counters.rows_retried.add(open as u64);
+        if too_big {
+            // Its other rows have no answer, and nothing is wrong with the database.
+            self.limit.refused(rows.len());
+        } else if troubled {
+            self.health.failed(started, rows.len(), open, &reason());
+        } else {
+            self.limit.accepted();
+            self.health.succeeded();
+        }
+    }
+}
+
+/// Why a row waits for the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Code(u8),
+    Failure(Failure),
+}
+
+/// The record's partition has no node that may take writes.
+const UNAVAILABLE: u8 = 11;
+
+fn is_batch_refused(record: &BatchRecord) -> bool {
+    record
+        .error()
+        .and_then(Error::server_result_code)
+        .map(u8::from)
+        .is_some_and(refuses_all)
+}
+
+/// Why nothing of a call was sent: the client knew a node for none of its rows, and put a placeholder in the place of
+/// each (`aerospike-core` 3.0.0, `batch_executor.rs`).
+fn unroutable(record: &BatchRecord, call: Option<&Error>) -> Option<Failure> {
+    if !record.key.namespace().is_empty() {
+        return None;
+    }
+    match call?.kind() {
+        ErrorKind::InvalidNamespace => Some(Failure::NoNamespace),
+        ErrorKind::InvalidNode => Some(Failure::NoNode),
+        _ => None,
+    }
+}
+
+pub(super) fn answer(record: &BatchRecord, call: Option<&Error>, nothing_applied: bool) -> Answer {
+    if let Some(failure) = unroutable(record, call) {
+        return Answer::Failed {
+            failure,
+            in_doubt: false,
+        };
+    }
+    let Some(error) = record.error() else {
+        return match record.result_code() {
+            Some(code) => Answer::Code(u8::from(code)),
+            None => Answer::Failed {
+                failure: Failure::Unanswered,
+                // The client does not call it in doubt; a batch that ended early may have applied it.
+                in_doubt: !nothing_applied,
+            },
+        };
+    };
+    if let Some(code) = error.server_result_code() {
+        return Answer::Code(u8::from(code));
+    }
+    // With no retries, whatever failed is called a time-out: the cause is further in.
+    let mut failure = Failure::TimedOut;
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        failure = match error.kind() {
+            ErrorKind::Connection | ErrorKind::Io(_) | ErrorKind::ParseAddr(_) => Failure::Connection,
+            ErrorKind::ConnectionPoolEmpty | ErrorKind::NoMoreConnections | ErrorKind::MaxErrorRate => {
+                Failure::NoConnection
+            }
+            ErrorKind::InvalidNode => Failure::NoNode,
+            ErrorKind::InvalidNamespace => Failure::NoNamespace,
+            ErrorKind::InvalidArgument | ErrorKind::Client => Failure::Unsendable,
+            ErrorKind::BadResponse | ErrorKind::StreamTerminated | ErrorKind::InvalidUtf8(_) => Failure::BadAnswer,
+            _ => failure,
+        };
+        cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
+    }
+    Answer::Failed {
+        failure,
+        // The client knows whether a request left it.
+        in_doubt: record.in_doubt(),
+    }
+}
+
+fn held(row: &Outgoing<'_>, record: &BatchRecord) -> Option<Held> {
+    let bins = match (&record.record, record.result_code().map(u8::from)) {
+        (Some(record), Some(0)) => &record.bins,
+        // It ended meanwhile, and its guard with it.
+        (_, Some(NOT_FOUND)) => return Some([None, None]),
+        _ => return None,
+    };
+    Some(row.conditions.map(|condition| match bins.get(condition?.bin) {
+        Some(ClientValue::Int(value)) => Some(*value),
+        _ => None,
+    }))
+}

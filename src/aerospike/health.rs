@@ -1,0 +1,310 @@
+//! What operators are told of the database: its state at the edges, and a line every 10 seconds while it is bad.
+//!
+//! Shared by all workers, so that hundreds of blocked partitions make a few lines and not thousands.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use log::{error, info, warn};
+use parking_lot::Mutex;
+
+use crate::delivery::result_codes::meaning;
+
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+/// A namespace is open again when it has refused nothing for so long: longer than the longest pause of a refused row.
+const QUIET_MIN: Duration = Duration::from_secs(11);
+
+/// Whether writes succeed, and since when not.
+#[derive(Debug, Default)]
+pub struct Health {
+    state: Mutex<State>,
+    /// Some namespace has been closed: looked at without the lock, for every row that is written.
+    any_closed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    outage: Option<Outage>,
+    last_line: Option<Instant>,
+    /// Told, by kind and namespace: when last, and since when.
+    troubles: Vec<(Trouble, String, Told)>,
+}
+
+#[derive(Debug)]
+struct Told {
+    since: Instant,
+    /// The last line.
+    told: Instant,
+    /// The last answer of this kind.
+    seen: Instant,
+    /// A row of the namespace was written since.
+    taken: bool,
+}
+
+/// What a person must look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// A namespace takes nothing now: the code.
+    NamespaceClosed(u8),
+    /// A code that this version does not know for a write.
+    UnknownCode(u8),
+}
+
+#[derive(Debug)]
+struct Outage {
+    since: Instant,
+    /// The last call that failed.
+    last: Instant,
+    announced: bool,
+    calls_failed: u64,
+    rows_failed: u64,
+}
+
+impl Health {
+    /// A call that began at `began` left `rows_failed` of `rows` rows unresolved, for `reason`.
+    pub fn failed(&self, began: Instant, rows: usize, rows_failed: usize, reason: &str) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        let quiet = state.last_line.is_none_or(|at| now.duration_since(at) >= LINE_INTERVAL);
+        let outage = state.outage.get_or_insert(Outage {
+            since: began,
+            last: now,
+            announced: false,
+            calls_failed: 0,
+            rows_failed: 0,
+        });
+        outage.last = now;
+        outage.calls_failed += 1;
+        outage.rows_failed += rows_failed as u64;
+        if quiet {
+            outage.announced = true;
+            warn!(
+                "aerospike: writes fail, sending again until they succeed; nothing is lost, consumption waits \
+                 reason=\"{reason}\" rows={rows_failed}/{rows} calls_failed={} rows_failed={} since={:.1?}",
+                outage.calls_failed,
+                outage.rows_failed,
+                now.duration_since(outage.since)
+            );
+            outage.calls_failed = 0;
+            outage.rows_failed = 0;
+            state.last_line = Some(now);
+        }
+    }
+
+    /// A call succeeded to its last row.
+    pub fn succeeded(&self) {
+        let mut state = self.state.lock();
+        if let Some(outage) = state.outage.take()
+            && outage.announced
+        {
+            info!("aerospike: writes succeed again after={:.1?}", outage.since.elapsed());
+        }
+    }
+
+    /// Nobody has rows any more that failed, and a read is answered.
+    pub fn answers_again(&self) {
+        let mut state = self.state.lock();
+        if let Some(outage) = state.outage.take()
+            && outage.announced
+        {
+            info!(
+                "aerospike: answers again, and no row waits for it: what failed is its partitions' next owner's after={:.1?}",
+                outage.since.elapsed()
+            );
+        }
+    }
+
+    /// `Some` while writes fail: how long ago the last one did.
+    pub fn last_failed(&self) -> Option<Duration> {
+        self.state.lock().outage.as_ref().map(|outage| outage.last.elapsed())
+    }
+
+    /// Forgets namespaces that have refused no row for so long beside the longest pause of a refused row: those who had rows for
+    /// them are gone. Not to be called while calls wait for the database.
+    pub fn forget_closed(&self, quiet: Duration) {
+        if self.any_closed.load(Relaxed) {
+            self.forget_closed_at(Instant::now(), quiet);
+        }
+    }
+
+    fn forget_closed_at(&self, now: Instant, quiet: Duration) {
+        let mut state = self.state.lock();
+        state.troubles.retain(|(trouble, namespace, told)| {
+            let is_closed = matches!(trouble, Trouble::NamespaceClosed(_));
+            let is_left = is_closed && now.saturating_duration_since(told.seen) > QUIET_MIN + quiet;
+            if is_left {
+                info!(
+                    "aerospike: no row waits for the namespace any more: whether it takes writes again shows with the next one \
+                     namespace={namespace} last_refused={:.0?}",
+                    now.saturating_duration_since(told.seen)
+                );
+            }
+            !is_left
+        });
+        self.settle(&mut state, now);
+    }
+
+    /// A row for `namespace` was answered in a way that a person must look at; said at once, and every 10 seconds.
+    pub fn trouble(&self, trouble: &Trouble, namespace: &str) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        let known = state
+            .troubles
+            .iter_mut()
+            .find(|(known, of, _)| known == trouble && of == namespace);
+        let since = match known {
+            Some((_, _, told)) => {
+                told.seen = now;
+                told.taken = false;
+                if now.duration_since(told.told) < LINE_INTERVAL {
+                    return;
+                }
+                told.told = now;
+                told.since
+            }
+            None => {
+                let told = Told {
+                    since: now,
+                    told: now,
+                    seen: now,
+                    taken: false,
+                };
+                state.troubles.push((*trouble, namespace.to_owned(), told));
+                now
+            }
+        };
+        let since = now.duration_since(since).as_secs_f64();
+        match trouble {
+            Trouble::NamespaceClosed(code) => {
+                self.any_closed.store(true, Relaxed);
+                error!(
+                    "aerospike: the namespace takes no such writes now, they wait and one is tried again from time to \
+                     time namespace={namespace} code={code} meaning=\"{}\" since={since:.0}s cure=\"{}\"",
+                    meaning(*code).unwrap_or("unknown"),
+                    match code {
+                        8 => "make room, or raise the limit",
+                        22 => "look at the nodes' clocks, the set's limits, nsup-period and the XDR filters",
+                        _ => "look at the namespace's configuration",
+                    }
+                );
+            }
+            Trouble::UnknownCode(code) => error!(
+                "aerospike: a row is answered with a code that this version does not expect, its record waits and is tried \
+                 again, and its partition with it partition={} namespace={namespace} code={code} meaning=\"{}\" \
+                 since={since:.0}s cure=\"look at the server's log; to pass over the message, stop the service and set the group's offset \
+                 of this partition behind the committed one\"",
+                // A worker's thread is called after its partition.
+                std::thread::current().name().unwrap_or("?"),
+                meaning(*code).unwrap_or("unknown"),
+            ),
+        }
+    }
+
+    /// A row for `namespace` was written. The namespace counts as open when none was refused for longer than a refused
+    /// row pauses: it may take some rows and refuse others (those with a ttl, those of one set).
+    pub fn taken(&self, namespace: &str) {
+        if !self.any_closed.load(Relaxed) {
+            return;
+        }
+        let mut state = self.state.lock();
+        for (_, of, told) in &mut state.troubles {
+            told.taken |= of == namespace;
+        }
+        self.settle(&mut state, Instant::now());
+    }
+
+    /// How many kinds of answers that are not expected hold records now.
+    pub fn unexpected(&self) -> usize {
+        self.unexpected_at(Instant::now())
+    }
+
+    fn unexpected_at(&self, now: Instant) -> usize {
+        let mut state = self.state.lock();
+        self.settle(&mut state, now);
+        let unexpected = |(trouble, ..): &&(Trouble, String, Told)| matches!(trouble, Trouble::UnknownCode(_));
+        state.troubles.iter().filter(unexpected).count()
+    }
+
+    /// The namespaces that refuse rows now.
+    pub fn closed(&self) -> Vec<String> {
+        if !self.any_closed.load(Relaxed) {
+            return Vec::new();
+        }
+        self.closed_at(Instant::now())
+    }
+
+    fn closed_at(&self, now: Instant) -> Vec<String> {
+        let mut state = self.state.lock();
+        self.settle(&mut state, now);
+        let closed = state
+            .troubles
+            .iter()
+            .filter(|(trouble, ..)| matches!(trouble, Trouble::NamespaceClosed(_)));
+        closed.map(|(_, namespace, _)| namespace.clone()).collect()
+    }
+
+    /// Forgets the namespaces that have taken rows and refused none for long enough.
+    fn settle(&self, state: &mut State, now: Instant) {
+        state.troubles.retain(|(trouble, namespace, told)| {
+            let is_quiet = now.saturating_duration_since(told.seen) > QUIET_MIN;
+            let is_closed = matches!(trouble, Trouble::NamespaceClosed(_));
+            let is_over = is_quiet && (told.taken || !is_closed);
+            if is_over && is_closed {
+                let after = told.seen.duration_since(told.since).as_secs_f64();
+                info!("aerospike: the namespace takes writes again namespace={namespace} after={after:.1}s");
+            }
+            !is_over
+        });
+        let closed = |(trouble, ..): &(Trouble, String, Told)| matches!(trouble, Trouble::NamespaceClosed(_));
+        self.any_closed.store(state.troubles.iter().any(closed), Relaxed);
+    }
+
+    /// `Some` while writes fail: for how long.
+    pub fn failing_for(&self) -> Option<Duration> {
+        self.state.lock().outage.as_ref().map(|outage| outage.since.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_lasts_from_the_first_failure_to_the_first_full_success() {
+        let health = Health::default();
+        assert!(health.failing_for().is_none());
+        health.failed(Instant::now(), 200, 20, "code 18");
+        health.failed(Instant::now(), 200, 10, "code 18");
+        assert!(health.failing_for().is_some());
+        health.succeeded();
+        assert!(health.failing_for().is_none());
+    }
+
+    #[test]
+    fn a_namespace_is_closed_until_a_row_of_it_is_written() {
+        let health = Health::default();
+        health.trouble(&Trouble::NamespaceClosed(8), "full");
+        health.trouble(&Trouble::UnknownCode(99), "other");
+        assert_eq!(health.closed(), ["full"]);
+        let later = Instant::now() + QUIET_MIN + Duration::from_secs(1);
+        health.taken("other");
+        assert_eq!(health.closed_at(later), ["full"], "nothing of it was written");
+        health.taken("full");
+        assert_eq!(health.closed(), ["full"], "others of its rows may still be refused");
+        health.trouble(&Trouble::NamespaceClosed(8), "full");
+        assert_eq!(health.closed_at(later), ["full"]);
+        health.taken("full");
+        assert!(health.closed_at(later).is_empty());
+    }
+
+    #[test]
+    fn a_code_that_is_not_seen_any_more_holds_nothing() {
+        let health = Health::default();
+        health.trouble(&Trouble::UnknownCode(99), "test");
+        assert_eq!(health.unexpected(), 1);
+        assert_eq!(
+            health.unexpected_at(Instant::now() + QUIET_MIN + Duration::from_secs(1)),
+            0
+        );
+    }
+}

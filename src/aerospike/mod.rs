@@ -1,0 +1,588 @@
+//! The database's side: the only code that knows the `aerospike` crate.
+//!
+//! [`Store::connect`] waits for the cluster where the main thread can leave it; [`Store`] turns planned rows into
+//! one batch call (`request`, `batch`) and gives each row the answer that is its own. It retries nothing:
+//! that is `pipeline::write`'s. A client that has lost its cluster is replaced (`connection`). What operators are told of the database's state is [`health`]'s.
+
+mod ask;
+mod batch;
+mod condition;
+mod connection;
+mod limit;
+mod lookout;
+mod request;
+pub mod health;
+pub mod info;
+pub mod members;
+pub mod refusal;
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aerospike::{
+    AdminPolicy, AuthMode, BatchPolicy, Client, ClientPolicy, Concurrency, Host, Key, ReadPolicy, ToHosts as _,
+};
+use crossbeam_channel::{RecvTimeoutError, bounded};
+use log::{info, warn};
+
+use crate::config::model::Aerospike;
+use crate::delivery::result_codes::Told;
+use crate::observe::counters::Counters;
+use crate::util::stop::Stop;
+use ask::{Login, Stranger};
+use connection::Connection;
+use health::Health;
+use limit::BatchLimit;
+use lookout::Lookout;
+use members::{Asking, Gaps, Look, look};
+use refusal::Refusal;
+
+/// How long one attempt to connect may take before it is reported and the next begins, beside the client's own
+/// bounds.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// And how long it takes at the least, however near `run.start_timeout` is.
+const ATTEMPT_MIN: Duration = Duration::from_secs(5);
+/// How long is looked for the reason, or for nodes that are not reached.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
+/// And at the least: an address that does not answer takes two seconds.
+const LOOK_MIN: Duration = Duration::from_secs(3);
+/// Between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two lines that say that the cluster is not reachable yet.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// So many addresses of the configuration are named in a reason.
+const SEEDS_MAX: usize = 3;
+
+/// Why an attempt to connect failed, and what cures it.
+#[derive(Debug)]
+pub struct Failed {
+    pub why: String,
+    pub cure: String,
+}
+
+impl Failed {
+    fn of(why: impl Into<String>) -> Failed {
+        Failed {
+            why: why.into(),
+            cure: "start it, or correct aerospike.hosts, cluster_name and use_services_alternate".into(),
+        }
+    }
+
+    fn strange(strangers: &[(String, Stranger)]) -> Failed {
+        let told = |(address, stranger): &(String, Stranger)| {
+            format!(
+                "{address}: this port answers, but is no Aerospike node's: {}",
+                stranger.what()
+            )
+        };
+        Failed {
+            why: strangers.iter().map(told).collect::<Vec<_>>().join("; "),
+            cure: "correct aerospike.hosts: the host and port of a node's service without TLS, 3000 by default".into(),
+        }
+    }
+
+    /// Nobody answers at any of these addresses.
+    fn silent(silent: &[(String, String)]) -> Failed {
+        let mut told: Vec<String> = silent
+            .iter()
+            .take(SEEDS_MAX)
+            .map(|(address, why)| format!("{address}, {why}"))
+            .collect();
+        if silent.len() > SEEDS_MAX {
+            told.push(format!("and {} more", silent.len() - SEEDS_MAX));
+        }
+        Failed {
+            why: format!("no node answers: {}", told.join("; ")),
+            cure: "start it, or correct aerospike.hosts".into(),
+        }
+    }
+
+    fn by(gaps: &Gaps) -> Failed {
+        Failed {
+            why: gaps.to_string(),
+            cure: gaps.cure(),
+        }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.why, self.cure)
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// The cluster refuses who asks.
+    Credentials(Refusal),
+    /// A namespace that the configuration writes to is not on the cluster.
+    NoNamespace { missing: String, present: String },
+    /// At each address something else answers.
+    NotAerospike(Failed),
+    /// Not reachable within `run.start_timeout`.
+    Unreachable(Failed),
+    /// Told to stop first.
+    Stopped,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::Credentials(refusal) => write!(f, "aerospike: {refusal}: {}", refusal.cure()),
+            ConnectError::NoNamespace { missing, present } => write!(
+                f,
+                "the aerospike cluster has no namespace \"{missing}\" (it has: {present}); correct aerospike.namespace or the write's namespace"
+            ),
+            ConnectError::NotAerospike(failed) => write!(f, "aerospike: {failed}"),
+            ConnectError::Unreachable(failed) => {
+                write!(f, "aerospike was not reachable within run.start_timeout: {failed}")
+            }
+            ConnectError::Stopped => f.write_str("stopped while connecting to aerospike"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+/// What the connection needs to know beside `[aerospike]`.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Bounds one batch call.
+    pub write_timeout: Duration,
+    /// How many threads call at once: sizes the connection pool.
+    pub workers: usize,
+    /// `None`: wait for ever.
+    pub start_timeout: Option<Duration>,
+    /// Every namespace that a rule writes to.
+    pub namespaces: Vec<String>,
+    /// Wait until every node that is in the cluster is reached; else that is [`Store::gaps`]' to say.
+    pub whole: bool,
+}
+
+/// A connected cluster. Shared by all workers.
+pub struct Store {
+    connection: Arc<Connection>,
+    /// For a cluster of several nodes.
+    batch_policy: BatchPolicy,
+    /// For a cluster of one node: all work of a call then stays on the calling thread.
+    batch_policy_one_node: BatchPolicy,
+    limit: BatchLimit,
+    counters: Arc<Counters>,
+    health: Health,
+    asking: Asking,
+    lookout: Lookout,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("nodes", &self.client().node_names())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Connects, waiting for the cluster: until it answers and accepts the credentials, until `start_timeout`, or
+    /// until told to stop. Says every 10 seconds what it is waiting for.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub fn connect(
+        config: &Aerospike,
+        options: &StoreOptions,
+        counters: Arc<Counters>,
+        stop: &Stop,
+    ) -> Result<Store, ConnectError> {
+        let started = Instant::now();
+        let deadline = options.start_timeout.map(|limit| started + limit);
+        let mut last_line: Option<Instant> = None;
+        let asking = Asking {
+            login: Login::of(config),
+            use_services_alternate: config.use_services_alternate,
+            namespaces: options.namespaces.clone(),
+        };
+        loop {
+            let failure = match attempt(config, options, deadline, stop)? {
+                Ok(client) => match check_cluster(&client, &asking, options, deadline, stop) {
+                    Ok(()) => return Ok(Self::new(client, config, options, asking, counters)),
+                    Err(refused) => {
+                        // Or its background task goes on tending the cluster.
+                        let _ = client.close();
+                        match refused {
+                            ClusterCheck::Refused(error) => return Err(error),
+                            ClusterCheck::Failed(why) => why,
+                        }
+                    }
+                },
+                Err(why) => why_not_connected(&why, config, &asking, deadline, stop)?,
+            };
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(ConnectError::Unreachable(failure));
+            }
+            if last_line.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
+                warn!(
+                    "aerospike: waiting for the cluster hosts={} waited={:.0?} reason=\"{failure}\"",
+                    config.hosts,
+                    started.elapsed()
+                );
+                last_line = Some(Instant::now());
+            }
+            if stop.wait(RETRY_INTERVAL) {
+                return Err(ConnectError::Stopped);
+            }
+        }
+    }
+
+    fn new(
+        client: Client,
+        config: &Aerospike,
+        options: &StoreOptions,
+        asking: Asking,
+        counters: Arc<Counters>,
+    ) -> Store {
+        let timeout_ms = u32::try_from(options.write_timeout.as_millis()).unwrap_or(u32::MAX);
+        // Not `BatchPolicy::default()`, which is a read policy with retries of its own.
+        let mut batch_policy = BatchPolicy::write_default();
+        batch_policy.base_policy.total_timeout = timeout_ms;
+        batch_policy.base_policy.socket_timeout = timeout_ms;
+        let mut batch_policy_one_node = batch_policy.clone();
+        batch_policy_one_node.concurrency = Concurrency::Sequential;
+        info!("aerospike: connected nodes={}", client.nodes().len());
+        Store {
+            connection: Connection::new(client, client_policy(config, options), config.hosts.clone()),
+            batch_policy,
+            batch_policy_one_node,
+            limit: BatchLimit::default(),
+            counters,
+            health: Health::default(),
+            asking,
+            lookout: Lookout::default(),
+        }
+    }
+
+    /// The client in use now: for each call, and for reading back (the demo, the tests). Where it has lost the cluster
+    /// another one takes its place.
+    pub fn client(&self) -> Arc<Client> {
+        self.connection.client()
+    }
+
+    /// So many nodes are remembered, to be looked for when all are lost.
+    pub fn remembers(&self) -> usize {
+        self.connection.remembers()
+    }
+
+    fn write_timeout(&self) -> Duration {
+        Duration::from_millis(self.batch_policy.base_policy.total_timeout.into())
+    }
+
+    /// The policy for [`Self::client`]'s reads, bounded by the write time-out.
+    pub fn read_policy(&self) -> ReadPolicy {
+        let mut policy = ReadPolicy::default();
+        policy.base_policy.total_timeout = self.batch_policy.base_policy.total_timeout;
+        policy
+    }
+
+    /// What the nodes say of each other, beside what is reached. Blocks for some seconds where an address does not answer.
+    pub fn gaps(&self, namespaces: &[String]) -> Look {
+        let (addresses, names) = nodes_of(&self.client());
+        let asking = Asking {
+            namespaces: namespaces.to_vec(),
+            ..self.asking.clone()
+        };
+        look(&addresses, &names, &asking)
+    }
+
+    /// What the database is like, for the progress line.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.connection.close();
+    }
+}
+
+/// One attempt: `Client::new` has no bound.
+fn attempt(
+    config: &Aerospike,
+    options: &StoreOptions,
+    deadline: Option<Instant>,
+    stop: &Stop,
+) -> Result<Result<Client, String>, ConnectError> {
+    let policy = client_policy(config, options);
+    let hosts = config.hosts.clone();
+    let longest = Instant::now() + ATTEMPT_TIMEOUT;
+    let until = deadline.map_or(longest, |deadline| {
+        deadline.clamp(Instant::now() + ATTEMPT_MIN, longest)
+    });
+    let connect = move || Client::new(&policy, &hosts).map_err(|e| chain(&e));
+    // Nobody waits for it any more; open, it would tend the cluster for ever.
+    let late = |made: Result<Client, String>| {
+        if let Ok(client) = made {
+            let _ = client.close();
+        }
+    };
+    match apart(connect, late, until, stop) {
+        Apart::Done(made) => Ok(made),
+        Apart::Late => Ok(Err("the client does not come to an end".into())),
+        Apart::Stopped => Err(ConnectError::Stopped),
+        Apart::Failed(why) => Ok(Err(why)),
+    }
+}
+
+/// What came of something that was done on a thread of its own.
+enum Apart<T> {
+    Done(T),
+    /// Not until then.
+    Late,
+    Stopped,
+    Failed(String),
+}
+
+/// Does something on a thread of its own, which is left behind at the stop or `until` then: it has no bound. What comes of it
+/// later is `late`'s.
+fn apart<T: Send + 'static>(
+    act: impl FnOnce() -> T + Send + 'static,
+    late: impl FnOnce(T) + Send + 'static,
+    until: Instant,
+    stop: &Stop,
+) -> Apart<T> {
+    let (sender, receiver) = bounded(1);
+    let spawned = thread::Builder::new().name("aerospike-start".into()).spawn(move || {
+        if let Err(unsent) = sender.send(act()) {
+            late(unsent.into_inner());
+        }
+    });
+    if let Err(error) = spawned {
+        return Apart::Failed(format!("cannot start a thread: {error}"));
+    }
+    loop {
+        match receiver.recv_timeout(Duration::from_millis(50)) {
+            Ok(done) => return Apart::Done(done),
+            Err(RecvTimeoutError::Disconnected) => return Apart::Failed("a thread of the client panicked".into()),
+            Err(RecvTimeoutError::Timeout) if stop.requested() => return Apart::Stopped,
+            Err(RecvTimeoutError::Timeout) if Instant::now() >= until => return Apart::Late,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+/// Asks about the cluster where a stop need not wait for it. `None`: it took too long.
+fn look_apart(
+    addresses: Vec<String>,
+    names: Vec<String>,
+    asking: &Asking,
+    deadline: Option<Instant>,
+    stop: &Stop,
+) -> Result<Option<Look>, ConnectError> {
+    let asking = asking.clone();
+    let (shortest, longest) = (Instant::now() + LOOK_MIN, Instant::now() + LOOK_TIMEOUT);
+    let until = deadline.map_or(longest, |deadline| deadline.clamp(shortest, longest));
+    match apart(move || look(&addresses, &names, &asking), drop, until, stop) {
+        Apart::Done(found) => Ok(Some(found)),
+        Apart::Stopped => Err(ConnectError::Stopped),
+        Apart::Late | Apart::Failed(_) => Ok(None),
+    }
+}
+
+/// Why the client has no connection, in better words than its own where there are some.
+fn why_not_connected(
+    why: &str,
+    config: &Aerospike,
+    asking: &Asking,
+    deadline: Option<Instant>,
+    stop: &Stop,
+) -> Result<Failed, ConnectError> {
+    let has_user = config.credentials.is_some();
+    if let Some(code) = refusal::in_text(why) {
+        return Err(ConnectError::Credentials(Refusal { code, has_user }));
+    }
+    let seeds = seeds(&config.hosts);
+    let asked = seeds.len();
+    let Some(found) = look_apart(seeds, Vec::new(), asking, deadline, stop)? else {
+        return Ok(Failed::of(why));
+    };
+    if let Some(code) = found.refusals.iter().copied().find(|code| refusal::is_refusal(*code)) {
+        return Err(ConnectError::Credentials(Refusal { code, has_user }));
+    }
+    if found.answered == 0 && !found.strangers.is_empty() {
+        let is_certain = found
+            .strangers
+            .iter()
+            .all(|(_, stranger)| *stranger != Stranger::Unknown);
+        let failed = Failed::strange(&found.strangers);
+        return match is_certain && found.strangers.len() == asked {
+            true => Err(ConnectError::NotAerospike(failed)),
+            false => Ok(failed),
+        };
+    }
+    if found.answered == 0 && found.silent.len() == asked {
+        return Ok(Failed::silent(&found.silent));
+    }
+    Ok(match found.gaps.is_whole() {
+        true => Failed::of(why),
+        false => Failed::by(&found.gaps),
+    })
+}
+
+/// The addresses of `aerospike.hosts`.
+fn seeds(hosts: &str) -> Vec<String> {
+    let hosts = hosts.to_hosts().unwrap_or_default();
+    let address = |host: &Host| match host.name.contains(':') {
+        true => format!("[{}]:{}", host.name, host.port),
+        false => host.address(),
+    };
+    hosts.iter().map(address).collect()
+}
+
+fn client_policy(config: &Aerospike, options: &StoreOptions) -> ClientPolicy {
+    let mut policy = ClientPolicy::default();
+    if let Some((user, password)) = &config.credentials {
+        policy.auth_mode = AuthMode::Internal(user.clone(), password.0.clone());
+    }
+    policy.cluster_name.clone_from(&config.cluster_name);
+    policy.use_services_alternate = config.use_services_alternate;
+    // The client's circuit breaker rejects in microseconds without sending, and counts KEY_BUSY: the back-off of
+    // the write loop is the breaker here.
+    policy.max_error_rate = 0;
+    policy.max_conns_per_node = options.workers.saturating_add(16).max(64);
+    policy.application_id = Some("penstock".into());
+    policy
+}
+
+enum ClusterCheck {
+    Refused(ConnectError),
+    Failed(Failed),
+}
+
+fn check_cluster(
+    client: &Client,
+    asking: &Asking,
+    options: &StoreOptions,
+    deadline: Option<Instant>,
+    stop: &Stop,
+) -> Result<(), ClusterCheck> {
+    let has_user = asking.login.is_some();
+    check_namespaces(client, &options.namespaces, has_user)?;
+    options
+        .namespaces
+        .iter()
+        .try_for_each(|namespace| check_login(client, namespace, has_user))?;
+    if !options.whole {
+        return Ok(());
+    }
+    let (addresses, names) = nodes_of(client);
+    let found = look_apart(addresses, names, asking, deadline, stop).map_err(ClusterCheck::Refused)?;
+    if whole(found).map_err(ClusterCheck::Failed)?.is_security_off {
+        warn!(
+            "aerospike: the cluster has security switched off: aerospike.user and aerospike.password are not checked; remove \
+             them, or switch security on"
+        );
+    }
+    Ok(())
+}
+
+/// What was found, if every node is reached. `None`: that took too long, as it does where an address or a name server does
+/// not answer; a node may stand behind it.
+fn whole(found: Option<Look>) -> Result<Look, Failed> {
+    match found {
+        Some(found) if found.gaps.is_whole() => Ok(found),
+        Some(found) => Err(Failed::by(&found.gaps)),
+        None => Err(Failed {
+            why: "whether all of the cluster's nodes are reached is not found out in time: an address of theirs, or the name \
+                  server, does not answer"
+                .into(),
+            cure: "correct access-address in the configuration of the nodes, or the name server".into(),
+        }),
+    }
+}
+
+/// Addresses and names of the nodes that the client has.
+fn nodes_of(client: &Client) -> (Vec<String>, Vec<String>) {
+    let nodes = client.nodes();
+    let of = |node: &Arc<aerospike::Node>| (node.address().to_owned(), node.name().to_owned());
+    nodes.iter().map(of).unzip()
+}
+
+/// Asks for a record, since a cluster can answer who it is and still let nobody at its data. Whether the user may
+/// *write* shows with the first write: a role may well allow that and no reading.
+fn check_login(client: &Client, namespace: &str, has_user: bool) -> Result<(), ClusterCheck> {
+    const ROLE_VIOLATION: u8 = 81;
+    let key = Key::with_digest(namespace, "", None, [0; 20]);
+    let Err(error) = client.exists(&ReadPolicy::default(), &key) else {
+        return Ok(());
+    };
+    match error.server_result_code().map(u8::from) {
+        Some(ROLE_VIOLATION) => Ok(()),
+        Some(code) if refusal::is_refusal(code) => Err(ClusterCheck::Refused(ConnectError::Credentials(Refusal {
+            code,
+            has_user,
+        }))),
+        Some(_) => Ok(()),
+        None => Err(ClusterCheck::Failed(Failed::of(chain(&error)))),
+    }
+}
+
+fn check_namespaces(client: &Client, wanted: &[String], has_user: bool) -> Result<(), ClusterCheck> {
+    let answer = client
+        .info(&AdminPolicy::default(), &["namespaces"])
+        .map_err(|e| ClusterCheck::Failed(Failed::of(chain(&e))))?;
+    // A refusal stands in place of the names, or as their answer.
+    if let Some(code) = answer
+        .iter()
+        .flat_map(|(name, value)| [name, value])
+        .find_map(|text| ask::error_code(text))
+    {
+        return Err(match refusal::is_refusal(code) {
+            true => ClusterCheck::Refused(ConnectError::Credentials(Refusal { code, has_user })),
+            false => ClusterCheck::Failed(Failed::of(format!("the namespaces are not told ({})", Told(code)))),
+        });
+    }
+    let present = answer.get("namespaces").map(String::as_str).unwrap_or_default();
+    match wanted
+        .iter()
+        .find(|name| !present.split(';').any(|p| p == name.as_str()))
+    {
+        None => Ok(()),
+        Some(missing) => Err(ClusterCheck::Refused(ConnectError::NoNamespace {
+            missing: missing.clone(),
+            present: present.replace(';', ", "),
+        })),
+    }
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_of_which_it_was_not_found_out_in_time_is_not_whole() {
+        assert!(whole(Some(Look::default())).is_ok());
+        let mut gaps = Look::default();
+        gaps.gaps.nameless = 1;
+        assert!(whole(Some(gaps)).is_err());
+        let failed = whole(None).unwrap_err();
+        assert!(failed.why.contains("not found out in time"), "{failed}");
+    }
+}

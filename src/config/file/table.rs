@@ -1,0 +1,534 @@
+//! Tables of the file: their keys with limits and defaults, and the refusal of keys that are not known.
+//!
+//! What a key may be stands in [`crate::config::keys`]; what it means, in [`crate::config::sections`] and [`crate::config::routes::route`].
+
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::config::file::fault::Fault;
+use crate::config::file::reader::{ALL, Context, Node, Text, joined, nearest};
+use crate::config::file::synonyms::{self, Meant};
+use crate::config::kafka::properties;
+use crate::config::keys::{self, Key, Kind, Section};
+use crate::config::values::units;
+
+/// A table of the file, or one that is not written: then all its keys are absent.
+pub struct Table<'a> {
+    pub context: &'a Context<'a>,
+    pub key: String,
+    at: usize,
+    section: &'static Section,
+    /// In the order of the file.
+    pub nodes: Vec<(&'a str, Node<'a>)>,
+}
+
+impl<'a> Table<'a> {
+    pub fn new(
+        context: &'a Context<'a>,
+        key: String,
+        at: usize,
+        table: Option<&'a DeTable<'a>>,
+        section: &'static Section,
+    ) -> Self {
+        let mut nodes: Vec<(&str, Node<'_>)> = Vec::new();
+        for (name, value) in table.into_iter().flat_map(|table| table.iter()) {
+            let key = joined(&key, name.get_ref());
+            let node = Node {
+                context,
+                key,
+                at: name.span().start,
+                value,
+                hidden: false,
+            };
+            nodes.push((name.get_ref(), node));
+        }
+        nodes.sort_by_key(|(_, node)| node.at);
+        Self {
+            context,
+            key,
+            at,
+            section,
+            nodes,
+        }
+    }
+
+    /// Notes a fault for every key that the section does not know.
+    pub fn refuse_unknown(&self) {
+        for (name, node) in &self.nodes {
+            match self.section.keys.iter().find(|key| key.name == *name) {
+                Some(key) => self.refuse_dots(key, node),
+                None if self.section.later.contains(name) => {
+                    node.fault_unshown(format!("`{name}` is not known to this version"), "remove it".to_owned());
+                }
+                None => self.refuse(name, node),
+            }
+        }
+    }
+
+    fn refuse(&self, name: &str, node: &Node<'a>) {
+        if self.refuse_parts(name, node) {
+            return;
+        }
+        let title = self.section.title;
+        let problem = format!("unknown key in {title}");
+        if let Some((section, key)) = self.path_in_quotes(name) {
+            self.is_found(section, key);
+            node.fault_unshown(problem, format!("write {}, without quotes", header(section, key)));
+            return;
+        }
+        if title == keys::KAFKA.title
+            && synonyms::named(self.section, name).is_none()
+            && let Some((problem, cure)) = properties::misplaced(name)
+        {
+            node.fault_unshown(problem, cure);
+            return;
+        }
+        let known: Vec<&str> = self.section.keys.iter().map(|key| key.name).collect();
+        let cure = match synonyms::meant(self.section, name) {
+            Some(Meant::Key(key)) => {
+                self.is_found(self.section, key);
+                format!("did you mean `{key}`?")
+            }
+            // `[server]` is a section, and no key called `server`.
+            Some(Meant::Below(_, key))
+                if title == keys::TOP.title
+                    && key != name
+                    && matches!(node.value(), DeValue::Table(_))
+                    && !is_header(key) =>
+            {
+                format!("known keys: {}", known.join(", "))
+            }
+            Some(Meant::Below(section, key)) => {
+                self.is_found(section, key);
+                if is_header(key) && title == keys::TOP.title {
+                    format!("write {}", header(section, key))
+                } else if key == name {
+                    format!("write it below {}", section.title)
+                } else {
+                    format!("did you mean `{key}`, below {}?", section.title)
+                }
+            }
+            Some(Meant::Nothing(cure)) => cure.to_owned(),
+            None => format!("known keys: {}", known.join(", ")),
+        };
+        node.fault_unshown(problem, cure);
+    }
+
+    /// `bootstrap.servers` is a table in a table to TOML, and one name to whoever wrote it; and in `kafka.topics` below
+    /// `[kafka]` the section stands once more. Whether that is so; then it is told.
+    fn refuse_parts(&self, name: &str, node: &Node<'a>) -> bool {
+        if self.section.title == keys::TOP.title || !matches!(node.value(), DeValue::Table(_)) {
+            return false;
+        }
+        let own = self.key.rsplit('.').next().unwrap_or_default();
+        let own = own.split('[').next().unwrap_or_default();
+        if name == own {
+            for (inner, leaf) in node.open_table(self.section).iter().flat_map(|table| &table.nodes) {
+                let known = self.section.keys.iter().find(|key| key.name == *inner);
+                if let Some(key) = known {
+                    self.is_found(self.section, key.name);
+                }
+                leaf.fault_unshown(
+                    format!("`{own}` stands in front once more, below {}", self.section.title),
+                    format!("write {inner} = …"),
+                );
+            }
+            return true;
+        }
+        let mut leaves = Vec::new();
+        leaves_of(name, node, self.section, &mut leaves);
+        let mut meant = Vec::new();
+        for (dotted, leaf) in leaves {
+            let problem = format!("unknown key in {}", self.section.title);
+            if let Some(key) = synonyms::named(self.section, &dotted) {
+                self.is_found(self.section, key);
+                meant.push((leaf, problem, format!("did you mean `{key}`?")));
+            } else if self.section.title == keys::KAFKA.title
+                && let Some((problem, cure)) = properties::misplaced(&dotted)
+            {
+                meant.push((leaf, problem, cure));
+            } else {
+                return false;
+            }
+        }
+        for (leaf, problem, cure) in &meant {
+            leaf.fault_unshown(problem, cure);
+        }
+        !meant.is_empty()
+    }
+
+    /// `group.id = "g"`, where `group` is a string.
+    fn refuse_dots(&self, key: &Key, node: &Node<'a>) {
+        let is_plain = !matches!(key.kind, Kind::Table | Kind::Tables | Kind::Value);
+        let is_dotted = matches!(node.value(), DeValue::Table(_)) && !node.is_in_braces();
+        if !is_plain || !is_dotted {
+            return;
+        }
+        let mut leaves = Vec::new();
+        leaves_of(key.name, node, self.section, &mut leaves);
+        let Some((dotted, leaf)) = leaves.first() else {
+            return;
+        };
+        if self.section.title == keys::KAFKA.title
+            && synonyms::named(self.section, dotted).is_none()
+            && let Some((problem, cure)) = properties::misplaced(dotted)
+        {
+            node.fault_unshown(problem, cure);
+            return;
+        }
+        let problem = format!("`{dotted}` makes a table of `{}`, which holds a value", key.name);
+        let cure = match leaf.as_written_at(key.name, matches!(key.kind, Kind::List)) {
+            Some(right) if key.name != "password" => format!("write {right}"),
+            _ => format!("write {} = …", key.name),
+        };
+        node.fault_unshown(problem, cure);
+    }
+
+    /// `["route.write"]` and `"kafka.topics" = …`: a path that its quotes make one name of.
+    fn path_in_quotes(&self, name: &str) -> Option<(&'static Section, &'static str)> {
+        if self.section.title != keys::TOP.title {
+            return None;
+        }
+        let (section, key) = name.split_once('.')?;
+        let section = section_of(section)?;
+        let key = section.keys.iter().find(|each| each.name == key)?;
+        Some((section, key.name))
+    }
+
+    /// The key stands under another name or in another place: it is not missing, nor is the section that it stands in.
+    fn is_found(&self, section: &'static Section, key: &'static str) {
+        let context = self.context;
+        context.found([(section.title, key)]);
+        // What is in it is not looked at.
+        let inside = match section.title {
+            "the file" => section_of(key),
+            "[[route]]" if key == "write" => Some(&keys::WRITE),
+            "[[route]]" if key == "publish" => Some(&keys::PUBLISH),
+            _ => None,
+        };
+        context.found(inside.map(|section| (section.title, ALL)));
+        if section.title == self.section.title {
+            return;
+        }
+        match section.title {
+            "[[route.write]]" | "[[route.publish]]" => {
+                context.found([(keys::ROUTE.title, "write"), (keys::TOP.title, "route")]);
+            }
+            "[[route]]" => context.found([(keys::ROUTE.title, "write"), (keys::TOP.title, "route")]),
+            "[kafka]" => context.found([(keys::TOP.title, "kafka")]),
+            "[aerospike]" => context.found([(keys::TOP.title, "aerospike")]),
+            _ => {}
+        }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Node<'a>> {
+        self.nodes.iter().find(|(each, _)| *each == name).map(|(_, node)| node)
+    }
+
+    /// The key, whose absence is a fault.
+    pub fn required(&self, name: &str, cure: &str) -> Option<&Node<'a>> {
+        let node = self.get(name);
+        if node.is_none() {
+            self.fault_missing(name, cure);
+        }
+        node
+    }
+
+    /// Whether a key that is not known is `name`, mistyped: that is told, with its cure, and not a second time as missing.
+    pub fn is_misspelt(&self, name: &str) -> bool {
+        let is_known = |each: &str| self.section.keys.iter().any(|key| key.name == each);
+        self.nodes
+            .iter()
+            .filter(|(each, _)| !is_known(each) && !self.section.later.contains(each))
+            .any(|(each, _)| matches!(synonyms::meant(self.section, each), Some(Meant::Key(key)) if key == name))
+    }
+
+    /// Whether the key is there, under whatever name.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some() || self.is_misspelt(name)
+    }
+
+    pub fn fault_missing(&self, name: &str, cure: &str) {
+        if self.is_misspelt(name) {
+            return;
+        }
+        self.context.note(
+            self.at,
+            Fault {
+                line: self.context.line(self.at),
+                key: joined(&self.key, name),
+                found: None,
+                problem: "is missing".to_owned(),
+                cure: cure.to_owned(),
+            },
+            Some((self.section.title, name.to_owned())),
+        );
+    }
+
+    pub fn line(&self) -> usize {
+        self.context.line(self.at)
+    }
+
+    /// The table at `name`; an empty one if it is not there or something else.
+    pub fn table(&self, name: &str, section: &'static Section) -> Table<'a> {
+        match self.get(name).map(|node| node.table(section)) {
+            Some(Some(table)) => table,
+            _ => Table::new(self.context, joined(&self.key, name), self.at, None, section),
+        }
+    }
+
+    #[allow(clippy::expect_used)] // of our own table, not of the file
+    fn key(&self, name: &str) -> &'static Key {
+        let key = self.section.keys.iter().find(|key| key.name == name);
+        key.expect("every key that is read stands in config::keys")
+    }
+
+    /// The key as its table of keys says it; its default if absent; nothing if it is faulty.
+    pub fn duration(&self, name: &str) -> Option<Duration> {
+        self.quantity(name).map(Duration::from_millis)
+    }
+
+    /// As [`Table::duration`]; `Some(None)` for `"0"`.
+    pub fn duration_or_zero(&self, name: &str) -> Option<Option<Duration>> {
+        let ms = self.quantity(name)?;
+        Some((ms > 0).then(|| Duration::from_millis(ms)))
+    }
+
+    pub fn size(&self, name: &str) -> Option<u64> {
+        self.quantity(name)
+    }
+
+    #[allow(clippy::expect_used)] // of our own table, not of the file
+    fn quantity(&self, name: &str) -> Option<u64> {
+        let key = self.key(name);
+        let read = |text: &str| match key.kind {
+            Kind::Size { .. } => units::size(text),
+            Kind::DurationOrZero { .. } if text == "0" => Ok(0),
+            _ => units::duration(text).map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
+        };
+        let ours = |text: &str| read(text).expect("limits and defaults in config::keys are quantities");
+        let (what, units, min, max) = match key.kind {
+            Kind::Size { min, max } => ("size", units::SIZE_UNITS, min, max),
+            Kind::Duration { min, max } | Kind::DurationOrZero { min, max } => {
+                ("duration", units::DURATION_UNITS, min, max)
+            }
+            _ => unreachable!("{name} is no quantity in config::keys"),
+        };
+        let or_zero = if matches!(key.kind, Kind::DurationOrZero { .. }) {
+            ", or \"0\" for no limit"
+        } else {
+            ""
+        };
+        let Some(node) = self.get(name) else {
+            return key.default.map(ours);
+        };
+        if let DeValue::Integer(number) = node.value.get_ref() {
+            let unit = if what == "size" { "MiB" } else { "s" };
+            let example = format!("{}{unit}", number.as_str().trim_start_matches('+'));
+            let example = if read(&example).is_ok() { example.as_str() } else { min };
+            let cure = format!("write a string with a unit ({units}), e.g. \"{example}\"{or_zero}");
+            node.fault(format!("a {what} needs a unit"), cure);
+            return None;
+        }
+        let text = node.text()?;
+        match read(&text.value) {
+            Err(bad) => {
+                let cure = format!("write a whole number with a unit ({units}), e.g. \"{min}\"{or_zero}");
+                node.fault(bad.problem(what), cure);
+                None
+            }
+            Ok(0) if !or_zero.is_empty() => Some(0),
+            Ok(value) if value < ours(min) => {
+                node.fault(
+                    format!("is below the least, {min}"),
+                    format!("write \"{min}\" to \"{max}\"{or_zero}"),
+                );
+                None
+            }
+            Ok(value) if value > ours(max) => {
+                node.fault(
+                    format!("is above the most, {max}"),
+                    format!("write \"{min}\" to \"{max}\"{or_zero}"),
+                );
+                None
+            }
+            Ok(value) => Some(value),
+        }
+    }
+
+    /// A whole number within the key's limits; its default if absent.
+    #[allow(clippy::expect_used)] // of our own table, not of the file
+    pub fn number(&self, name: &str) -> Option<usize> {
+        let key = self.key(name);
+        let Kind::Number { min, max } = key.kind else {
+            unreachable!("{name} is no number in config::keys");
+        };
+        let Some(node) = self.get(name) else {
+            return key
+                .default
+                .map(|text| text.parse().expect("defaults in config::keys are numbers"));
+        };
+        whole(node, min, max)
+    }
+
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        let key = self.key(name);
+        let Some(node) = self.get(name) else {
+            return key.default.map(|text| text == "true");
+        };
+        let text = match node.value.get_ref() {
+            DeValue::Boolean(flag) => return Some(*flag),
+            DeValue::String(_) => node.text()?,
+            _ => {
+                node.fault("expected true or false", "write true or false, without quotes");
+                return None;
+            }
+        };
+        match text.value.as_str() {
+            "true" if text.from_outside => Some(true),
+            "false" if text.from_outside => Some(false),
+            word => {
+                let meant = match word.to_ascii_lowercase().as_str() {
+                    _ if text.from_outside => None,
+                    "true" | "yes" | "on" => Some("true"),
+                    "false" | "no" | "off" => Some("false"),
+                    _ => None,
+                };
+                let cure = match meant {
+                    Some(meant) => format!("write {name} = {meant}, without quotes"),
+                    None => "write true or false, without quotes".to_owned(),
+                };
+                node.fault("expected true or false", cure);
+                None
+            }
+        }
+    }
+
+    /// One of the names that the key knows; its default if absent.
+    pub fn choice(&self, name: &str) -> Option<&'static str> {
+        self.choice_of(name, None, |_| None)
+    }
+
+    /// As [`Table::choice`]. A word that is none of them is told `offered` alone, if there is such; and first the one that
+    /// is `meant` by it, or is nearest.
+    pub fn choice_of(
+        &self,
+        name: &str,
+        offered: Option<&[&'static str]>,
+        meant: impl Fn(&str) -> Option<&'static str>,
+    ) -> Option<&'static str> {
+        let key = self.key(name);
+        let Kind::Choice { known, later } = key.kind else {
+            unreachable!("{name} is no choice in config::keys");
+        };
+        let offered = offered.unwrap_or(known);
+        let Some(node) = self.get(name) else {
+            return key.default;
+        };
+        let quoted: Vec<String> = offered.iter().map(|each| format!("\"{each}\"")).collect();
+        let cure = format!("write {}", quoted.join(" or "));
+        if !matches!(node.value(), DeValue::String(_)) {
+            node.fault("expected a string", cure);
+            return None;
+        }
+        let text = node.text()?;
+        if let Some(found) = known.iter().find(|each| **each == text.value) {
+            return Some(*found);
+        }
+        match later.iter().find(|each| **each == text.value) {
+            _ if text.from_outside => node.fault("is none of the values it can have", cure),
+            Some(later) => node.fault(format!("`{later}` is not known to this version"), cure),
+            None => {
+                let word = text.value.trim().to_ascii_lowercase();
+                let meant = meant(&word)
+                    .or_else(|| synonyms::meant_word(name, &word))
+                    .filter(|meant| offered.contains(meant));
+                let cure = match meant.or_else(|| nearest(&word, offered)) {
+                    Some(meant) => format!("did you mean \"{meant}\"? {cure}"),
+                    None => cure,
+                };
+                node.fault("is none of the values it can have", cure);
+            }
+        }
+        None
+    }
+
+    /// A string with its reference resolved.
+    pub fn text(&self, name: &str) -> Option<Text> {
+        self.get(name)?.text()
+    }
+}
+
+/// The section at a key of the top level.
+fn section_of(key: &str) -> Option<&'static Section> {
+    Some(match key {
+        "run" => &keys::RUN,
+        "kafka" => &keys::KAFKA,
+        "aerospike" => &keys::AEROSPIKE,
+        "route" => &keys::ROUTE,
+        "reject" => &keys::REJECT,
+        _ => return None,
+    })
+}
+
+/// Whether a key is written as a header, in another's section.
+fn is_header(key: &str) -> bool {
+    matches!(key, "write" | "publish" | "properties" | "consumer" | "producer")
+}
+
+/// How a section in a section is written.
+fn header(section: &Section, key: &str) -> String {
+    match (section.title, key) {
+        ("[[route]]", "write" | "publish") => format!("[[route.{key}]], below its [[route]]"),
+        (title, "properties" | "consumer" | "producer") => format!("{}.{key}]", title.trim_end_matches(']')),
+        (title, _) => format!("{key} = … below {title}"),
+    }
+}
+
+/// The values in the tables at `node`, with their whole names.
+fn leaves_of<'a>(name: &str, node: &Node<'a>, section: &'static Section, leaves: &mut Vec<(String, Node<'a>)>) {
+    match node.value() {
+        DeValue::Table(_) => {
+            for (inner, node) in node.open_table(section).iter().flat_map(|table| &table.nodes) {
+                leaves_of(&format!("{name}.{inner}"), node, section, leaves);
+            }
+        }
+        _ => leaves.push((name.to_owned(), node.clone())),
+    }
+}
+
+/// The whole number at `node`, of `min` to `max`.
+pub fn whole(node: &Node<'_>, min: i64, max: i64) -> Option<usize> {
+    let cure = format!("write {min} to {max}");
+    let number = match node.value.get_ref() {
+        DeValue::Integer(_) => node.integer(),
+        DeValue::String(_) => {
+            let text = node.text()?;
+            let number = text.value.parse::<i64>().ok();
+            if !text.from_outside || number.is_none() {
+                let cure = match number {
+                    Some(number) if !text.from_outside && (min..=max).contains(&number) => {
+                        let name = node.key.rsplit('.').next().unwrap_or_default();
+                        format!("write {name} = {number}, without quotes")
+                    }
+                    _ => cure,
+                };
+                node.fault("expected an integer", cure);
+                return None;
+            }
+            number
+        }
+        _ => {
+            node.fault("expected an integer", cure);
+            return None;
+        }
+    };
+    match number {
+        Some(number) if (min..=max).contains(&number) => usize::try_from(number).ok(),
+        _ => {
+            node.fault("is out of range", cure);
+            None
+        }
+    }
+}

@@ -1,0 +1,637 @@
+//! `[kafka.properties]`, `[kafka.consumer]`, `[kafka.producer]`: which librdkafka properties may be set.
+//!
+//! Everything may, except what delivery, order, the bound on memory or our own callbacks rest on: those are in
+//! [`REFUSED`], each with its reason. What is left goes to librdkafka 2.12.1 itself, one property at a time, for its
+//! opinion of name and value. Nothing here connects to anything.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
+use toml::de::DeValue;
+
+use crate::config::file::reader::{Node, nearest};
+use crate::config::file::table::Table;
+use crate::config::kafka::foreign::foreign_name;
+use crate::config::kafka::together::{self, Set};
+use crate::config::kafka::types;
+use crate::config::keys;
+use crate::config::model::{Run, Secret, TlsProperty};
+
+/// Properties that cannot be set, and why.
+#[derive(Debug)]
+pub struct Refused {
+    /// librdkafka's names and their aliases.
+    pub names: &'static [&'static str],
+    /// Why they cannot be set.
+    pub reason: &'static str,
+    /// What to do instead.
+    pub cure: &'static str,
+}
+
+const fn refused(names: &'static [&'static str], reason: &'static str, cure: &'static str) -> Refused {
+    Refused { names, reason, cure }
+}
+
+/// In the order of the documentation. A name that ends in `*` stands for all that begin so, one that begins with `*`
+/// for all that end so.
+pub const REFUSED: &[Refused] = &[
+    refused(
+        &["bootstrap.servers", "metadata.broker.list"],
+        "the brokers have a key of their own",
+        "write kafka.brokers",
+    ),
+    refused(&["group.id"], "the group has a key of its own", "write kafka.group"),
+    refused(
+        &["auto.offset.reset"],
+        "where a group begins has a key of its own",
+        "write kafka.start",
+    ),
+    refused(
+        &["enable.auto.commit", "auto.commit.enable", "enable.auto.offset.store"],
+        "an offset is committed only when all its message asked for is acknowledged, which librdkafka cannot know",
+        "remove it",
+    ),
+    refused(
+        &["auto.commit.interval.ms"],
+        "librdkafka does not commit by itself here",
+        "write run.commit_interval",
+    ),
+    refused(
+        &[
+            "offset.store.method",
+            "offset.store.path",
+            "offset.store.sync.interval.ms",
+        ],
+        "offsets are kept by the brokers, where the next owner of a partition finds them",
+        "remove it",
+    ),
+    refused(
+        &["enable.partition.eof"],
+        "the end of a partition would arrive in place of a message",
+        "remove it",
+    ),
+    refused(
+        &[
+            "queued.max.messages.kbytes",
+            "queued.min.messages",
+            "fetch.queue.backoff.ms",
+        ],
+        "what is prefetched is sized from run.memory",
+        "write run.memory",
+    ),
+    refused(
+        &[
+            "fetch.max.bytes",
+            "max.partition.fetch.bytes",
+            "fetch.message.max.bytes",
+        ],
+        "the bound on memory counts one fetch for each broker and partition; a larger message is fetched all the same",
+        "write run.memory",
+    ),
+    refused(
+        &["message.max.bytes"],
+        "for a consumer it raises the size of a fetch, which the bound on memory counts",
+        "write it in [kafka.producer], where it bounds what is produced",
+    ),
+    refused(
+        &["topic.blacklist"],
+        "a configured topic that it matches would never be read",
+        "remove the topic from kafka.topics",
+    ),
+    refused(
+        &["allow.auto.create.topics"],
+        "a mistyped topic would be created, empty, instead of being told",
+        "create the topic before the start",
+    ),
+    refused(
+        &["group.protocol.type"],
+        "another type would not share the topics' partitions out",
+        "remove it; group.protocol chooses between classic and consumer",
+    ),
+    refused(
+        &[
+            "api.version.request",
+            "api.version.fallback.ms",
+            "broker.version.fallback",
+        ],
+        "with an older protocol messages come without headers and timestamps",
+        "remove it; brokers from 0.10 on are asked what they know",
+    ),
+    refused(
+        &["acks", "request.required.acks"],
+        "a produced message is done when all in-sync replicas have it",
+        "remove it; min.insync.replicas is the topic's setting",
+    ),
+    refused(
+        &[
+            "enable.idempotence",
+            "max.in.flight",
+            "max.in.flight.requests.per.connection",
+            "enable.gapless.guarantee",
+        ],
+        "produced messages stay in order and are not doubled by a retry",
+        "remove it",
+    ),
+    refused(
+        &[
+            "retries",
+            "message.send.max.retries",
+            "message.timeout.ms",
+            "delivery.timeout.ms",
+        ],
+        "how long a produced message is tried is decided with the offset that waits for it",
+        "remove it",
+    ),
+    refused(
+        &["transactional.id", "transaction.timeout.ms"],
+        "messages are produced outside transactions; a record in Aerospike cannot be in one",
+        "remove it",
+    ),
+    refused(
+        &["delivery.report.only.error"],
+        "without its report a produced message would never be done",
+        "remove it",
+    ),
+    refused(
+        &["queue.buffering.max.messages", "queue.buffering.max.kbytes"],
+        "the producer's queue is sized from run.memory",
+        "write run.memory",
+    ),
+    refused(
+        &["queuing.strategy", "msg_order_cmp"],
+        "produced messages would change their order",
+        "remove it",
+    ),
+    refused(
+        &["statistics.interval.ms", "enabled_events"],
+        "Penstock reads statistics and events itself",
+        "remove it",
+    ),
+    refused(
+        &["log_level", "log.queue"],
+        "librdkafka's log is part of Penstock's, which sets both",
+        "set the log's level, e.g. RUST_LOG=librdkafka=debug; `debug` chooses librdkafka's contexts",
+    ),
+    refused(
+        &[
+            "*_cb",
+            "opaque",
+            "default_topic_conf",
+            "interceptors",
+            "consume.callback.max.messages",
+        ],
+        "callbacks are the program's, not a file's",
+        "remove it",
+    ),
+    refused(
+        &["ssl_key", "ssl_certificate", "ssl_ca", "ssl_engine_callback_data"],
+        "it is an object in memory, not a text",
+        "write ssl.key.pem, ssl.certificate.pem, ssl.ca.pem or their .location",
+    ),
+    refused(
+        &["plugin.library.paths"],
+        "a plugin can take, hold or change messages unseen",
+        "remove it",
+    ),
+    refused(&["internal.termination.signal"], "signals are Penstock's", "remove it"),
+    refused(&["test.*", "ut_*"], "it replaces the cluster by a mock", "remove it"),
+];
+
+/// What `group.protocol = consumer` leaves to the brokers: librdkafka refuses to start if one is set.
+const BROKER_SIDE: &[(&str, &str)] = &[
+    (
+        "session.timeout.ms",
+        "set group.consumer.session.timeout.ms at the brokers",
+    ),
+    (
+        "heartbeat.interval.ms",
+        "set group.consumer.heartbeat.interval.ms at the brokers",
+    ),
+    ("partition.assignment.strategy", "write group.remote.assignor"),
+];
+
+/// Properties of a consumer that may be set; a producer ignores them with a warning.
+const CONSUMER_ONLY: &[&str] = &[
+    "group.instance.id",
+    "partition.assignment.strategy",
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "group.protocol",
+    "group.remote.assignor",
+    "coordinator.query.interval.ms",
+    "max.poll.interval.ms",
+    "fetch.wait.max.ms",
+    "fetch.min.bytes",
+    "fetch.error.backoff.ms",
+    "isolation.level",
+    "check.crcs",
+];
+
+/// Properties of a producer that may be set; a consumer ignores them with a warning.
+const PRODUCER_ONLY: &[&str] = &[
+    "linger.ms",
+    "queue.buffering.max.ms",
+    "queue.buffering.backpressure.threshold",
+    "compression.codec",
+    "compression.type",
+    "compression.level",
+    "batch.num.messages",
+    "batch.size",
+    "sticky.partitioning.linger.ms",
+    "request.timeout.ms",
+    "produce.offset.report",
+    "partitioner",
+];
+
+/// Often-set properties of both, to suggest for a mistyped name.
+const COMMON: &[&str] = &[
+    "client.id",
+    "client.rack",
+    "client.dns.lookup",
+    "security.protocol",
+    "sasl.mechanism",
+    "sasl.username",
+    "sasl.password",
+    "sasl.kerberos.principal",
+    "sasl.kerberos.keytab",
+    "sasl.oauthbearer.config",
+    "ssl.ca.location",
+    "ssl.ca.pem",
+    "ssl.certificate.location",
+    "ssl.certificate.pem",
+    "ssl.key.location",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.location",
+    "ssl.keystore.password",
+    "ssl.cipher.suites",
+    "ssl.endpoint.identification.algorithm",
+    "enable.ssl.certificate.verification",
+    "socket.timeout.ms",
+    "socket.keepalive.enable",
+    "socket.connection.setup.timeout.ms",
+    "connections.max.idle.ms",
+    "reconnect.backoff.ms",
+    "reconnect.backoff.max.ms",
+    "retry.backoff.ms",
+    "retry.backoff.max.ms",
+    "receive.message.max.bytes",
+    "topic.metadata.refresh.interval.ms",
+    "metadata.max.age.ms",
+    "broker.address.family",
+    "debug",
+];
+
+/// (name, its other name): librdkafka takes whichever it is told last.
+const ALIASES: &[(&str, &str)] = &[
+    ("sasl.mechanism", "sasl.mechanisms"),
+    ("linger.ms", "queue.buffering.max.ms"),
+    ("compression.type", "compression.codec"),
+];
+
+/// The defaults of librdkafka 2.12.1, for rules between two properties.
+const SESSION_TIMEOUT_MS: i64 = 45_000;
+const HEARTBEAT_INTERVAL_MS: i64 = 3000;
+const MAX_POLL_INTERVAL_MS: i64 = 300_000;
+
+/// What each client is told, by name.
+#[derive(Default)]
+pub struct Properties {
+    /// `[kafka.properties]` and over them `[kafka.consumer]`.
+    pub consumer: BTreeMap<String, String>,
+    /// `[kafka.properties]` and over them `[kafka.producer]`.
+    pub producer: BTreeMap<String, String>,
+    /// Those of them that are TLS's.
+    pub tls: Vec<TlsProperty>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Both,
+    Consumer,
+    Producer,
+}
+
+struct Property<'a> {
+    /// Its first name, if it has two.
+    name: String,
+    value: String,
+    /// Faults may show the value.
+    shown: bool,
+    node: Node<'a>,
+}
+
+/// The properties of `[kafka]`, those that may be set.
+pub fn read(kafka: &Table<'_>, run: Option<&Run>) -> Properties {
+    let faults = kafka.context.faults();
+    let both = section(kafka, "properties", Side::Both);
+    let consumer = section(kafka, "consumer", Side::Consumer);
+    let producer = section(kafka, "producer", Side::Producer);
+    check_together(both.iter().chain(&consumer), run);
+    // What is faulty by itself would be told once more.
+    if kafka.context.faults() == faults {
+        let set = |of: &[Property<'_>], not: &[&str]| -> Set {
+            let of = both.iter().filter(|each| !not.contains(&each.name.as_str())).chain(of);
+            of.map(|each| (each.name.clone(), (each.value.clone(), each.shown)))
+                .collect()
+        };
+        let nodes: Vec<(&str, &Node<'_>)> = both
+            .iter()
+            .chain(&consumer)
+            .chain(&producer)
+            .map(|each| (each.name.as_str(), &each.node))
+            .collect();
+        let of_consumer = set(&consumer, PRODUCER_ONLY);
+        let own = |of: &[Property<'_>]| of.iter().map(|each| each.name.clone()).collect::<Vec<_>>();
+        let of_producer = set(&producer, CONSUMER_ONLY);
+        together::check(&of_consumer, &of_producer, &own(&producer), &nodes);
+    }
+    let is_own = |of: &[Property<'_>], name: &str| of.iter().any(|each| each.name == name);
+    let tls = both
+        .iter()
+        .filter(|each| !(is_own(&consumer, &each.name) && is_own(&producer, &each.name)))
+        .chain(&consumer)
+        .chain(&producer)
+        .filter(|each| each.name.starts_with("ssl."))
+        .map(|each| TlsProperty {
+            line: each.node.line(),
+            key: each.node.key.clone(),
+            name: each.name.clone(),
+            value: Secret(each.value.clone()),
+            shown: !each.node.is_reference(),
+        })
+        .collect();
+    let mut properties = Properties {
+        tls,
+        ..Properties::default()
+    };
+    for Property { name, value, .. } in both {
+        if !PRODUCER_ONLY.contains(&name.as_str()) {
+            properties.consumer.insert(name.clone(), value.clone());
+        }
+        if !CONSUMER_ONLY.contains(&name.as_str()) {
+            properties.producer.insert(name, value);
+        }
+    }
+    properties
+        .consumer
+        .extend(consumer.into_iter().map(|each| (each.name, each.value)));
+    properties
+        .producer
+        .extend(producer.into_iter().map(|each| (each.name, each.value)));
+    properties
+}
+
+fn section<'a>(kafka: &Table<'a>, name: &str, side: Side) -> Vec<Property<'a>> {
+    let mut nodes = Vec::new();
+    if let Some(table) = kafka.get(name).and_then(|node| node.open_table(&keys::KAFKA)) {
+        flatten(&table, "", &mut nodes);
+    }
+    let mut properties: Vec<Property<'_>> = Vec::new();
+    for (name, node) in nodes {
+        let Some(property) = property(&name, &node, side) else {
+            continue;
+        };
+        if properties.iter().any(|each| each.name == property.name) {
+            node.fault_unshown("is another name of a property that is set above", "keep one of them");
+        } else {
+            properties.push(property);
+        }
+    }
+    properties
+}
+
+/// `sasl.username = "x"` without quotes is a table in a table to TOML; to librdkafka names have dots.
+fn flatten<'a>(table: &Table<'a>, prefix: &str, nodes: &mut Vec<(String, Node<'a>)>) {
+    for (name, node) in &table.nodes {
+        let name = if prefix.is_empty() {
+            (*name).to_owned()
+        } else {
+            format!("{prefix}.{name}")
+        };
+        match node.value() {
+            DeValue::Table(_) => {
+                if let Some(inner) = node.open_table(&keys::KAFKA) {
+                    flatten(&inner, &name, nodes);
+                }
+            }
+            _ => nodes.push((name, node.clone())),
+        }
+    }
+}
+
+fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>> {
+    let shy = is_secret(name);
+    let node = if shy { node.hidden() } else { node.clone() };
+    if let Some(refused) = refusal(name, side) {
+        node.fault_unshown(format!("cannot be set: {}", refused.reason), refused.cure);
+        return None;
+    }
+    if side == Side::Consumer && PRODUCER_ONLY.contains(&name) {
+        node.fault_unshown("is a property of the producer", "write it in [kafka.producer]");
+        return None;
+    }
+    if side == Side::Producer && CONSUMER_ONLY.contains(&name) {
+        node.fault_unshown("is a property of the consumer", "write it in [kafka.consumer]");
+        return None;
+    }
+    if let Some(foreign) = foreign_name(name) {
+        node.fault_unshown(format!("is not librdkafka's: {}", foreign.reason), foreign.cure);
+        return None;
+    }
+    if let Some(key) = keys::KAFKA.keys.iter().find(|key| key.name == name) {
+        node.context.found([(keys::KAFKA.title, key.name)]);
+        node.fault_unshown(
+            "is a key of [kafka], no property of librdkafka",
+            "write it below [kafka]",
+        );
+        return None;
+    }
+    let mut shown = !shy;
+    let value = match node.value() {
+        DeValue::String(_) => {
+            let text = node.text()?;
+            shown &= !text.from_outside;
+            text.value
+        }
+        DeValue::Integer(_) => match node.integer() {
+            Some(number) => number.to_string(),
+            None => {
+                node.fault("an integer has at most 64 bits", "write a smaller one");
+                return None;
+            }
+        },
+        DeValue::Float(number) => number.as_str().to_owned(),
+        DeValue::Boolean(flag) => flag.to_string(),
+        _ => {
+            node.fault("expected a string, a number, true or false", "write one of them");
+            return None;
+        }
+    };
+    if let Err(misfit) = types::check(name, &value, shown) {
+        node.fault(misfit.problem, misfit.cure);
+        return None;
+    }
+    let mut config = ClientConfig::new();
+    config.set(name, value.as_str());
+    match config.create_native_config() {
+        Ok(_) => {}
+        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
+            let known: Vec<&str> = [CONSUMER_ONLY, PRODUCER_ONLY, COMMON].concat();
+            let cure = nearest(name, &known).map_or_else(
+                || "look its name up in librdkafka's CONFIGURATION.md, or remove it".to_owned(),
+                |nearest| format!("did you mean `{nearest}`?"),
+            );
+            node.fault_unshown("librdkafka knows no such property", cure);
+            return None;
+        }
+        Err(error) => {
+            let cure = "see the property in librdkafka's CONFIGURATION.md";
+            match error {
+                // What this build lacks is told without the value.
+                KafkaError::ClientConfig(_, why, ..) if shown || why.contains("not supported in this build") => {
+                    node.fault(format!("librdkafka refuses it: {}", why.trim_end_matches('.')), cure);
+                }
+                _ => node.fault("librdkafka refuses the value", cure),
+            }
+            return None;
+        }
+    }
+    if name == "topic.metadata.refresh.interval.ms" && value.parse::<i64>().is_ok_and(|ms| ms <= 0) {
+        node.fault(
+            "without refreshing, new partitions would never be read",
+            "write 1 to 3600000",
+        );
+    }
+    if name == "partitioner" && value == "random" {
+        let cure = "write consistent_random or murmur2_random";
+        node.fault("the messages of one key would lose their order", cure);
+    }
+    let name = ALIASES
+        .iter()
+        .find(|(_, alias)| *alias == name)
+        .map_or(name, |(name, _)| name);
+    Some(Property {
+        name: name.to_owned(),
+        value,
+        shown,
+        node,
+    })
+}
+
+/// What is said of a property of librdkafka's that stands among the keys of `[kafka]`, with dots or underscores.
+pub fn misplaced(name: &str) -> Option<(String, String)> {
+    let dotted = name.replace('_', ".");
+    let names = [name.to_owned(), dotted.clone(), format!("{dotted}.ms")];
+    names.iter().find_map(|name| {
+        if let Some(refused) = refusal(name, Side::Both) {
+            return Some((format!("cannot be set: {}", refused.reason), refused.cure.to_owned()));
+        }
+        if let Some(foreign) = foreign_name(name) {
+            return Some((
+                format!("is not librdkafka's: {}", foreign.reason),
+                foreign.cure.to_owned(),
+            ));
+        }
+        let mut known = CONSUMER_ONLY.iter().chain(PRODUCER_ONLY).chain(COMMON);
+        known.find(|each| *each == name).map(|name| {
+            (
+                "is a property of librdkafka, no key of [kafka]".to_owned(),
+                format!("write \"{name}\" = … below [kafka.properties]"),
+            )
+        })
+    })
+}
+
+fn refusal(name: &str, side: Side) -> Option<&'static Refused> {
+    if name == "message.max.bytes" && side == Side::Producer {
+        return None;
+    }
+    let matches = |pattern: &str| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(end), _) => name.ends_with(end),
+        (_, Some(start)) => name.starts_with(start),
+        _ => name == pattern,
+    };
+    REFUSED
+        .iter()
+        .find(|refused| refused.names.iter().any(|pattern| matches(pattern)))
+}
+
+/// Whether the value is never shown.
+fn is_secret(name: &str) -> bool {
+    (name.starts_with("sasl.") && !name.starts_with("sasl.mechanism"))
+        || ["password", "passphrase", "secret", "key", ".pem", "token"]
+            .iter()
+            .any(|word| name.contains(word))
+}
+
+/// What holds between properties of the consumer; the later of two properties of one name counts.
+fn check_together<'p>(consumer: impl Iterator<Item = &'p Property<'p>>, run: Option<&Run>) {
+    let set: BTreeMap<&str, &Property<'_>> = consumer.map(|each| (each.name.as_str(), each)).collect();
+    let number = |name: &str, default: i64| {
+        set.get(name)
+            .map_or(Some(default), |property| property.value.trim().parse::<i64>().ok())
+    };
+    let is_consumer_protocol = set
+        .get("group.protocol")
+        .is_some_and(|property| property.value.eq_ignore_ascii_case("consumer"));
+    if is_consumer_protocol {
+        for (name, cure) in BROKER_SIDE {
+            if let Some(property) = set.get(name) {
+                property
+                    .node
+                    .fault_unshown("the brokers decide it with group.protocol = consumer", *cure);
+            }
+        }
+    } else if let (Some(poll), Some(session), Some(heartbeat)) = (
+        number("max.poll.interval.ms", MAX_POLL_INTERVAL_MS),
+        number("session.timeout.ms", SESSION_TIMEOUT_MS),
+        number("heartbeat.interval.ms", HEARTBEAT_INTERVAL_MS),
+    ) {
+        let session_property = set.get("session.timeout.ms");
+        if poll < session {
+            match set.get("max.poll.interval.ms") {
+                Some(property) => property.node.fault(
+                    "is less than session.timeout.ms, 45000 by default",
+                    "raise it, or lower session.timeout.ms",
+                ),
+                None => note(
+                    session_property,
+                    "is more than max.poll.interval.ms, 300000 by default",
+                    "lower it, or raise max.poll.interval.ms",
+                ),
+            }
+        }
+        if heartbeat >= session {
+            match set.get("heartbeat.interval.ms") {
+                Some(property) => property.node.fault(
+                    "is not less than session.timeout.ms, 45000 by default",
+                    "write a third of session.timeout.ms",
+                ),
+                None => note(
+                    session_property,
+                    "is not more than heartbeat.interval.ms, 3000 by default",
+                    "write three times heartbeat.interval.ms",
+                ),
+            }
+        }
+    }
+    if let (Some(run), Some(property)) = (run, set.get("max.poll.interval.ms"))
+        && let Ok(poll_ms) = property.value.trim().parse::<u64>()
+        && Duration::from_millis(poll_ms) <= 2 * run.write_timeout
+    {
+        property.node.fault(
+            "is within two run.write_timeouts: the group would go on without this member while its writes finish",
+            "raise it, or lower run.write_timeout",
+        );
+    }
+}
+
+fn note(property: Option<&&Property<'_>>, problem: &str, cure: &str) {
+    if let Some(property) = property {
+        property.node.fault(problem, cure);
+    }
+}

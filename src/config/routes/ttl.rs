@@ -1,0 +1,368 @@
+//! `ttl`: how long a record lives, as the file says it, or where a message does.
+//!
+//! A life of the file is a length (`"30d"`) or a word; one of a message is a number of seconds, or with an epoch word the
+//! instant of its end. What others write for these is told in the words that are accepted.
+
+use toml::de::DeValue;
+
+use crate::config::file::reader::{Node, nearest, quoted};
+use crate::config::file::table::Table;
+use crate::config::model::{As, Constant, Missing, TimeUnit, Ttl};
+use crate::config::values::expressions::{self, Place};
+use crate::config::values::grammar::{self, Scope};
+use crate::config::values::instant::Instant;
+use crate::config::values::units;
+
+/// Aerospike refuses a longer life.
+const TTL_SECONDS_MAX: u64 = 10 * 365 * 86_400;
+
+/// A life that ends later is longer than that for a lifetime of this program.
+const ENDS_BEFORE: i64 = 4_102_444_800;
+
+const CURE: &str =
+    "write e.g. \"30d\", \"never\", \"keep\", \"default\", or { path = \"expires_at\", as = \"epoch_ms\" }";
+
+const WORDS: [&str; 3] = ["never", "keep", "default"];
+
+/// The ttl at `node`; nothing, and a fault noted, if it is none. `words`: `ttl_words` is there.
+pub fn ttl(node: &Node<'_>, scope: Scope<'_>, words: bool) -> Option<Ttl> {
+    match node.value() {
+        DeValue::Table(table) => {
+            if let Some((name, _)) = table
+                .iter()
+                .find(|(name, _)| matches!(name.get_ref().as_ref(), "value" | "object"))
+            {
+                node.fault(
+                    format!("a ttl from the message names a `path`, not `{}`", name.get_ref()),
+                    CURE,
+                );
+                return None;
+            }
+            let typed = expressions::typed(node, scope, Place::Ttl)?;
+            let unit = typed.cast.and_then(As::unit);
+            // As the file has it.
+            let found = |number: &i64| {
+                let default = table.iter().find(|(name, _)| name.get_ref() == "default");
+                match default.map(|(_, value)| value.get_ref()) {
+                    Some(DeValue::String(text)) if !text.starts_with("${") => quoted(text),
+                    Some(DeValue::String(_)) => "a reference".to_owned(),
+                    _ => number.to_string(),
+                }
+            };
+            let word = |number: &i64| words && (-2..=0).contains(number);
+            if let (Missing::Default(Constant::Int(number)), Some(unit)) = (&typed.missing, unit)
+                && let Some(looks) = TimeUnit::of_look(*number)
+                && looks != unit
+            {
+                node.fault_found(
+                    found(number),
+                    format!(
+                        "a default that is no {}: it looks like {}",
+                        unit.plural(),
+                        looks.plural()
+                    ),
+                    format!("write it in {}, or as = \"{}\"", unit.plural(), looks.word()),
+                );
+                return None;
+            }
+            if let (Missing::Default(Constant::Int(number)), Some(unit)) = (&typed.missing, unit)
+                && unit.is_before_2001(*number)
+                && !word(number)
+            {
+                let seconds = 1_893_456_000_i64;
+                let example = TimeUnit::Seconds.instant(seconds).and_then(|end| unit.count(end));
+                node.fault_found(
+                    found(number),
+                    format!(
+                        "a default that is no ttl: with as = \"{}\" it is an instant before 2001, which is over for every record",
+                        unit.word()
+                    ),
+                    format!(
+                        "write {} since 1970, e.g. default = {}, or remove `as` for seconds from now",
+                        unit.plural(),
+                        example.unwrap_or(seconds)
+                    ),
+                );
+                return None;
+            }
+            if let (Missing::Default(Constant::Int(number)), Some(unit)) = (&typed.missing, unit)
+                && let Some(end) = Instant::of_calendar(i128::from(ENDS_BEFORE) * 1_000_000_000)
+                && unit.count(end).is_some_and(|end| *number >= end)
+            {
+                node.fault_found(
+                    found(number),
+                    "a default that is no ttl: more than 10 years away, the longest life that Aerospike takes",
+                    "write an earlier end, or missing = \"skip\"; for \"never\" write default = -1 and ttl_words = \"aerospike\"",
+                );
+                return None;
+            }
+            if let (Missing::Default(Constant::Int(seconds)), None) = (&typed.missing, unit)
+                && !word(seconds)
+            {
+                let fits = u64::try_from(*seconds).is_ok_and(|seconds| (1..=TTL_SECONDS_MAX).contains(&seconds));
+                if !fits {
+                    node.fault_found(
+                        seconds.to_string(),
+                        "a default that is no ttl: 1 second to 10 years (315360000 seconds)",
+                        "write e.g. default = 86400",
+                    );
+                    return None;
+                }
+            }
+            Some(Ttl::Field(typed))
+        }
+        DeValue::String(_) => {
+            let text = node.text()?;
+            let duration = match text.value.as_str() {
+                "default" => return Some(Ttl::Default),
+                "never" => return Some(Ttl::Never),
+                "keep" => return Some(Ttl::Keep),
+                other => units::duration(other),
+            };
+            match duration {
+                Err(bad) => {
+                    let cure = match text.from_outside {
+                        true => None,
+                        false => meant(&text.value, scope),
+                    };
+                    node.fault(bad.problem("ttl"), cure.as_deref().unwrap_or(CURE));
+                    None
+                }
+                Ok(life) => {
+                    let whole = life.subsec_millis() == 0;
+                    match u32::try_from(life.as_secs()) {
+                        Ok(seconds) if whole && seconds > 0 && u64::from(seconds) <= TTL_SECONDS_MAX => {
+                            Some(Ttl::Seconds(seconds))
+                        }
+                        _ => {
+                            node.fault("a ttl is whole seconds, 1s to 3650d", CURE);
+                            None
+                        }
+                    }
+                }
+            }
+        }
+        _ => {
+            let text = match node.value() {
+                DeValue::Integer(_) => node.integer().map(|number| number.to_string()),
+                _ => None,
+            };
+            let cure = text.and_then(|text| meant(&text, scope));
+            node.fault("expected a ttl", cure.as_deref().unwrap_or(CURE));
+            None
+        }
+    }
+}
+
+/// What to write for a ttl that is written in another way.
+fn meant(text: &str, scope: Scope<'_>) -> Option<String> {
+    let word = text.trim().to_ascii_lowercase();
+    let known = match word.as_str() {
+        "-1" | "none" | "null" | "infinite" | "infinity" | "inf" | "unlimited" | "forever" => Some("never"),
+        "0" => Some("default"),
+        "-2" => Some("keep"),
+        _ => nearest(&word, &WORDS),
+    };
+    if let Some(known) = known {
+        return Some(format!("write ttl = \"{known}\""));
+    }
+    if let Some(seconds) = length(text).filter(|seconds| (1..=TTL_SECONDS_MAX).contains(seconds)) {
+        // Without a unit it may be either.
+        let or_days = match word.parse::<u64>() {
+            Ok(days) if days <= 365 => format!(" for seconds, \"{days}d\" for days"),
+            _ => String::new(),
+        };
+        return Some(format!("write ttl = \"{}\"{or_days}", shortest(seconds)));
+    }
+    // `P1M`: a month has no length.
+    let is_path = text.parse::<jiff::Span>().is_err()
+        && word.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '@' | '_' | '{' | '$'));
+    let path = match grammar::value(text, scope) {
+        Ok(crate::config::model::Expr::Source(_)) => Some(text.to_owned()),
+        _ => grammar::meant_path(text, scope),
+    };
+    let path = quoted(&path.filter(|_| is_path)?);
+    Some(format!(
+        "write ttl = {{ path = {path} }} for a number of seconds, {{ path = {path}, as = \"epoch_s\" }} for the instant of its end"
+    ))
+}
+
+/// A length of time as others write it, in seconds: `3600`, `30 D`, `1h30m`, `2 weeks`, `P30D`. Not months, which have none.
+pub fn length(text: &str) -> Option<u64> {
+    const UNITS: [(u64, &[&str]); 6] = [
+        (1, &["", "s", "sec", "secs", "second", "seconds"]),
+        (60, &["m", "min", "mins", "minute", "minutes"]),
+        (3600, &["h", "hr", "hrs", "hour", "hours"]),
+        (86_400, &["d", "day", "days"]),
+        (7 * 86_400, &["w", "wk", "week", "weeks"]),
+        (365 * 86_400, &["y", "yr", "year", "years"]),
+    ];
+    let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    let words: Vec<&str> = text.split_whitespace().collect();
+    // Two numbers, not one.
+    if words
+        .windows(2)
+        .any(|pair| matches!(pair, [one, other] if is_digit(one.chars().last()) && is_digit(other.chars().next())))
+    {
+        return None;
+    }
+    let text = words.concat();
+    let iso = text.strip_prefix(['P', 'p']).map(|rest| rest.replace('t', "T"));
+    let (text, is_iso) = match iso {
+        Some(rest) => {
+            let (days, time) = rest.split_once('T').unwrap_or((rest.as_str(), ""));
+            if days.contains(['M', 'm']) {
+                return None;
+            }
+            (format!("{days}{time}"), true)
+        }
+        None => (text, false),
+    };
+    let mut seconds = 0_u64;
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, behind) = rest.split_at(digits);
+        let end = behind.find(|c: char| c.is_ascii_digit()).unwrap_or(behind.len());
+        let (unit, behind) = behind.split_at(end);
+        let is_month = unit == "M" && !is_iso;
+        // A number without a unit is all there is.
+        if is_month || (unit.is_empty() && digits < text.len()) {
+            return None;
+        }
+        let unit = unit.to_ascii_lowercase();
+        let (of, _) = UNITS.iter().find(|(_, names)| names.contains(&unit.as_str()))?;
+        seconds = number.parse::<u64>().ok()?.checked_mul(*of)?.checked_add(seconds)?;
+        rest = behind;
+    }
+    (seconds > 0).then_some(seconds)
+}
+
+/// What to write for a default in a word or as a length.
+pub fn default_meant(text: &str, cast: As) -> Option<String> {
+    let word = text.trim().to_ascii_lowercase();
+    match word.as_str() {
+        "never" => Some("write default = -1, and ttl_words = \"aerospike\" beside the ttl".to_owned()),
+        "default" => Some("write default = 0, and ttl_words = \"aerospike\" beside the ttl".to_owned()),
+        "keep" => Some("write default = -2, and ttl_words = \"aerospike\" beside the ttl".to_owned()),
+        _ if cast == As::Integer => Some(format!("write default = {}, a number of seconds", length(text)?)),
+        _ => None,
+    }
+}
+
+fn shortest(seconds: u64) -> String {
+    let units = [(86_400, "d"), (3600, "h"), (60, "m")];
+    match units.into_iter().find(|(of, _)| seconds.is_multiple_of(*of)) {
+        Some((of, unit)) => format!("{}{unit}", seconds / of),
+        None => format!("{seconds}s"),
+    }
+}
+
+/// What to write where `as` is a word for a length of time: without `as` a ttl is one, in seconds. Nothing for other words.
+pub fn instead_of_type(table: &Table<'_>, word: &str) -> Option<String> {
+    let word = word.trim().to_ascii_lowercase();
+    let instants = "as = \"epoch_s\" or its kin is for the instant of its end";
+    let (computed, instants) = match word.as_str() {
+        "s" | "sec" | "secs" | "second" | "seconds" | "duration" | "length" | "ttl" | "life" | "lifetime"
+        | "max_age" => ("", "as = \"epoch_s\" is for the instant of its end"),
+        "ms" | "msec" | "milli" | "millis" | "millisecond" | "milliseconds" => {
+            (" / 1000", "as = \"epoch_ms\" is for the instant of its end")
+        }
+        "us" | "µs" | "micro" | "micros" | "microsecond" | "microseconds" => {
+            (" / 1000000", "as = \"epoch_us\" is for the instant of its end")
+        }
+        "ns" | "nano" | "nanos" | "nanosecond" | "nanoseconds" => {
+            (" / 1000000000", "as = \"epoch_ns\" is for the instant of its end")
+        }
+        "m" | "min" | "mins" | "minute" | "minutes" => (" * 60", instants),
+        "h" | "hour" | "hours" => (" * 3600", instants),
+        "d" | "day" | "days" => (" * 86400", instants),
+        "w" | "week" | "weeks" => (" * 604800", instants),
+        "timestamp" | "datetime" | "date" | "time" | "instant" | "rfc3339" | "iso8601" | "iso" => {
+            return Some(
+                "write as = \"epoch_s\" for RFC 3339 or seconds since 1970; \"epoch_ms\", \"epoch_us\" and \"epoch_ns\" for the others"
+                    .to_owned(),
+            );
+        }
+        _ => return None,
+    };
+    let written = |name: &str| match table.get(name).map(|node| (node, node.value())) {
+        Some((node, DeValue::String(text))) if !node.is_reference() => Some(text.to_string()),
+        _ => None,
+    };
+    let value = match (written("path"), written("expr")) {
+        (_, Some(expr)) if computed.is_empty() => format!("{{ expr = {} }}", quoted(&expr)),
+        (_, Some(expr)) => format!("{{ expr = {} }}", quoted(&format!("({expr}){computed}"))),
+        (Some(path), _) if computed.is_empty() => format!("{{ path = {} }}", quoted(&path)),
+        (path, _) => {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '[' | ']');
+            let path =
+                path.filter(|path| path.starts_with(|c: char| c.is_ascii_alphabetic()) && path.chars().all(is_name));
+            let path = path.unwrap_or_else(|| "expires_in".to_owned());
+            format!("{{ expr = {} }}", quoted(&format!("{path}{computed}")))
+        }
+    };
+    Some(format!(
+        "write {value}: a ttl that is a length of time is a number of seconds, without `as`; {instants}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT_TOP: Scope<'static> = Scope { root: &[], each: false };
+
+    #[test]
+    fn a_length_in_other_words_is_told_in_ours() {
+        for (text, ttl) in [
+            ("3600", "1h"),
+            ("3601", "3601s"),
+            ("30 d", "30d"),
+            ("30D", "30d"),
+            ("1w", "7d"),
+            ("1y", "365d"),
+            ("1h30m", "90m"),
+            ("30min", "30m"),
+            ("30days", "30d"),
+            ("2 weeks", "14d"),
+            ("P30D", "30d"),
+            ("PT1H", "1h"),
+            ("-1", "never"),
+            ("0", "default"),
+            ("-2", "keep"),
+            ("Never", "never"),
+            ("never ", "never"),
+            ("nevr", "never"),
+            ("none", "never"),
+        ] {
+            assert_eq!(meant(text, AT_TOP), Some(format!("write ttl = \"{ttl}\"")), "{text}");
+            assert!(WORDS.contains(&ttl) || units::duration(ttl).is_ok(), "{text}");
+        }
+        for text in [
+            "1M",
+            "P1M",
+            "11y",
+            "0d",
+            "2027-01-01",
+            "2027-01-01T00:00:00Z",
+            "",
+            "1 2",
+            "99999999999999999999",
+        ] {
+            assert_eq!(meant(text, AT_TOP), None, "{text}");
+        }
+        for (text, path) in [
+            ("exp", "exp"),
+            ("{exp}", "exp"),
+            ("@header.ttl", "@header.ttl"),
+            ("user.ttl", "user.ttl"),
+        ] {
+            let said = meant(text, AT_TOP).unwrap();
+            assert!(
+                said.starts_with(&format!("write ttl = {{ path = \"{path}\" }} for")),
+                "{said}"
+            );
+        }
+    }
+}

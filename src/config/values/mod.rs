@@ -1,0 +1,12 @@
+//! The small languages in values: durations and sizes, paths and templates, CEL.
+
+// RFC 3339, to the last second of the calendar.
+pub mod instant;
+// `"10s"`, `"512MiB"`.
+pub mod units;
+// The strings of value expressions: paths, metadata, templates.
+pub mod grammar;
+// Value expressions: strings, constants and tables.
+pub mod expressions;
+// CEL: conditions and computed values.
+pub mod cel;

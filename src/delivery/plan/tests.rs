@@ -1,0 +1,486 @@
+//! Tables of what merges and what it becomes; that no call holds a record twice is `write`'s test.
+
+use std::borrow::Cow;
+
+use aerospike::{Key, Value as ClientValue};
+
+use crate::delivery::plan::*;
+
+use crate::delivery::fixtures::{RULES, guard, guarded, target, versioned};
+use crate::delivery::guard::mark;
+use crate::output::row::RowRules;
+use crate::output::value::Value;
+
+fn of(mode: Mode) -> RowRules {
+    RowRules { mode, ..RULES }
+}
+
+/// What one message asks of the one record, in few words.
+#[derive(Clone)]
+struct Ask {
+    rules: RowRules,
+    action: RowAction<'static>,
+    ttl: RowTtl,
+    newer: Option<i64>,
+    message: Option<usize>,
+}
+
+fn ask(rules: RowRules, ops: &[Op<'static>]) -> Ask {
+    Ask {
+        rules,
+        action: RowAction::Write(ops.to_vec()),
+        ttl: RowTtl::NamespaceDefault,
+        newer: None,
+        message: None,
+    }
+}
+
+impl Ask {
+    fn ttl(self, ttl: RowTtl) -> Ask {
+        Ask { ttl, ..self }
+    }
+
+    fn newer(self, version: i64) -> Ask {
+        Ask {
+            newer: Some(version),
+            ..self
+        }
+    }
+
+    fn message(self, message: usize) -> Ask {
+        Ask {
+            message: Some(message),
+            ..self
+        }
+    }
+
+    fn action(self, action: RowAction<'static>) -> Ask {
+        Ask { action, ..self }
+    }
+}
+
+fn put(bin: &'static str, value: i64) -> Op<'static> {
+    Op::Put {
+        bin: Cow::Borrowed(bin),
+        value: Value::Int(value),
+    }
+}
+
+fn null(bin: &'static str) -> Op<'static> {
+    Op::Put {
+        bin: Cow::Borrowed(bin),
+        value: Value::Null,
+    }
+}
+
+fn add(bin: &'static str, by: i64) -> Op<'static> {
+    Op::Add {
+        bin,
+        by: Number::Int(by),
+    }
+}
+
+fn add_float(bin: &'static str, by: f64) -> Op<'static> {
+    Op::Add {
+        bin,
+        by: Number::Float(by),
+    }
+}
+
+fn list_append(bin: &'static str, value: i64) -> Op<'static> {
+    Op::ListAppend {
+        bin,
+        value: Value::Int(value),
+    }
+}
+
+fn show(op: &OutgoingOp<'_>) -> String {
+    match op {
+        OutgoingOp::Sum(bin, by) => format!("{bin}+={by}"),
+        OutgoingOp::Store(bin, value) if bin.starts_with('~') => format!("~={value}"),
+        OutgoingOp::Store(bin, value) => format!("{bin}:={value}"),
+        OutgoingOp::Op(Op::Put {
+            bin,
+            value: Value::Null,
+        }) => format!("{bin}=null"),
+        OutgoingOp::Op(Op::Put {
+            bin,
+            value: Value::Int(n),
+        }) => format!("{bin}={n}"),
+        OutgoingOp::Op(Op::Add {
+            bin,
+            by: Number::Int(n),
+        }) => format!("{bin}+={n}"),
+        OutgoingOp::Op(Op::Add {
+            bin,
+            by: Number::Float(n),
+        }) => format!("{bin}+={n:?}"),
+        OutgoingOp::Op(Op::ListAppend {
+            bin,
+            value: Value::Int(n),
+        }) => format!("{bin}[]={n}"),
+        OutgoingOp::Op(other) => format!("{other:?}"),
+    }
+}
+
+/// The rows that are sent for these, one after another, to one record, were all answered with success.
+#[track_caller]
+fn check(asks: &[Ask], expected: &[&str]) {
+    let target = target("test");
+    let guard = guard();
+    let mut plan = Plan::with_capacity(asks.len());
+    for (number, ask) in asks.iter().enumerate() {
+        let message = ask.message.unwrap_or(number);
+        plan.push(
+            Row {
+                message,
+                number: 0,
+                rules: &ask.rules,
+                target: &target,
+                key: RecordKey::Integer(7),
+                action: ask.action.clone(),
+                ttl: ask.ttl,
+                newer: ask.newer,
+            },
+            mark(i64::try_from(number).unwrap(), 0).unwrap(),
+        );
+    }
+    assert_eq!(plan.records(), 1);
+    let mut sent = Vec::new();
+    let mut position = Some(plan.begin(0));
+    let mut rows = 0;
+    while let Some(at) = position {
+        let row = plan.compose(at, false, false, |_| false, &guard);
+        let action = match &row.action {
+            OutgoingAction::Touch => "touch".to_owned(),
+            OutgoingAction::Delete => "delete".to_owned(),
+            OutgoingAction::Write(ops) => ops.iter().map(show).collect::<Vec<_>>().join(" "),
+        };
+        let ttl = match row.ttl {
+            RowTtl::NamespaceDefault => String::new(),
+            RowTtl::Keep => " keep".into(),
+            RowTtl::Never => " never".into(),
+            RowTtl::Seconds(seconds) => format!(" {seconds}s"),
+        };
+        let conditions: Vec<String> = row
+            .conditions
+            .iter()
+            .flatten()
+            .map(|c| {
+                let sign = if c.or_equal { "<=" } else { "<" };
+                format!(
+                    " if {}{sign}{}",
+                    if c.bin == guard.bin() { "~" } else { c.bin },
+                    c.below
+                )
+            })
+            .collect();
+        let stale = if row.stale > 0 {
+            format!(" stale {}", row.stale)
+        } else {
+            String::new()
+        };
+        sent.push(format!("{action}{ttl}{}{stale}", conditions.concat()));
+        rows += plan.stretch(at, false).count();
+        position = plan.behind(at, false);
+    }
+    assert_eq!(rows, asks.len(), "no row is lost");
+    assert_eq!(sent, expected);
+}
+
+#[test]
+fn what_several_messages_ask_travels_as_one_row_in_their_order() {
+    check(
+        &[
+            ask(RULES, &[put("a", 1), put("b", 1)]),
+            ask(RULES, &[put("a", 2)]),
+            ask(RULES, &[put("c", 3)]),
+        ],
+        &["a=2 b=1 c=3"],
+    );
+    check(&[ask(RULES, &[put("a", 1)]), ask(RULES, &[null("a")])], &["a=null"]);
+    // What may be refused for what is there keeps its place.
+    check(
+        &[
+            ask(RULES, &[put("a", 1)]),
+            ask(RULES, &[add("a", 2)]),
+            ask(RULES, &[put("a", 3)]),
+            ask(RULES, &[put("a", 4)]),
+        ],
+        &["a=1 a+=2 a=4"],
+    );
+    check(
+        &[ask(RULES, &[list_append("l", 1)]), ask(RULES, &[list_append("l", 2)])],
+        &["l[]=1 l[]=2"],
+    );
+}
+
+#[test]
+fn integer_sums_are_folded_as_the_server_adds_them() {
+    check(
+        &[
+            ask(RULES, &[add("n", 1)]),
+            ask(RULES, &[add("n", 2)]),
+            ask(RULES, &[add("n", -5)]),
+        ],
+        &["n+=-2"],
+    );
+    check(
+        &[ask(RULES, &[add("n", i64::MAX)]), ask(RULES, &[add("n", 1)])],
+        &["n+=-9223372036854775808"],
+    );
+    // A float's sum depends on the order of its roundings.
+    check(
+        &[ask(RULES, &[add_float("n", 0.1)]), ask(RULES, &[add_float("n", 0.2)])],
+        &["n+=0.1 n+=0.2"],
+    );
+    check(
+        &[ask(RULES, &[add("n", 1)]), ask(RULES, &[add_float("n", 0.2)])],
+        &["n+=1 n+=0.2"],
+    );
+}
+
+#[test]
+fn a_guarded_row_is_compared_with_its_first_mark_and_stores_its_last() {
+    check(
+        &[
+            ask(guarded(), &[add("n", 1)]),
+            ask(guarded(), &[add("n", 1)]),
+            ask(guarded(), &[add("n", 1)]),
+        ],
+        &["n+=3 ~=131072 if ~<0"],
+    );
+    // A deletion carries the condition; what it would store goes with the record.
+    check(
+        &[
+            ask(guarded(), &[add("n", 1)]),
+            ask(guarded(), &[]).action(RowAction::Delete),
+        ],
+        &["n+=1 ~=0 if ~<0", "delete if ~<65536"],
+    );
+    // A way past the guard is no company.
+    check(
+        &[ask(guarded(), &[add("n", 1)]), ask(RULES, &[put("a", 1)])],
+        &["n+=1 ~=0 if ~<0", "a=1"],
+    );
+}
+
+#[test]
+fn a_deletion_travels_with_deletions_only() {
+    let delete = || ask(RULES, &[]).action(RowAction::Delete);
+    check(&[delete(), delete()], &["delete"]);
+    // [delete, put ttl=keep] in one row keeps the old life; [put, delete] on a missing record answers 2.
+    check(
+        &[delete(), ask(RULES, &[put("a", 1)]).ttl(RowTtl::Keep)],
+        &["delete", "a=1 keep"],
+    );
+    check(&[ask(RULES, &[put("a", 1)]), delete()], &["a=1", "delete"]);
+}
+
+#[test]
+fn a_touch_travels_alone() {
+    // [put, touch] on a missing record answers 2 and writes nothing.
+    let touch = || ask(RULES, &[]).action(RowAction::Touch);
+    check(
+        &[ask(RULES, &[put("a", 1)]), touch(), touch()],
+        &["a=1", "touch", "touch"],
+    );
+}
+
+#[test]
+fn the_last_life_that_is_asked_for_counts() {
+    let with = |ttl| ask(RULES, &[put("a", 1)]).ttl(ttl);
+    check(&[with(RowTtl::Seconds(9)), with(RowTtl::Keep)], &["a=1 9s"]);
+    check(&[with(RowTtl::Keep), with(RowTtl::Never)], &["a=1 never"]);
+    check(&[with(RowTtl::Seconds(9)), with(RowTtl::NamespaceDefault)], &["a=1"]);
+    check(&[with(RowTtl::Keep), with(RowTtl::Keep)], &["a=1 keep"]);
+    // Were the record to end at the null, the second write would make it anew.
+    check(&[ask(RULES, &[null("a")]), with(RowTtl::Keep)], &["a=null", "a=1 keep"]);
+    let on_create = RowRules {
+        ttl_on_create: true,
+        ..RULES
+    };
+    check(
+        &[ask(on_create.clone(), &[null("a")]), ask(on_create, &[put("a", 1)])],
+        &["a=null keep", "a=1 keep"],
+    );
+}
+
+#[test]
+fn of_several_replaces_the_last_is_the_record() {
+    let replace = of(Mode::Replace);
+    check(
+        &[
+            ask(replace.clone(), &[put("a", 1), put("b", 2)]),
+            ask(replace.clone(), &[put("c", 3)]),
+        ],
+        &["c=3"],
+    );
+    check(
+        &[ask(replace, &[put("a", 1)]), ask(RULES, &[put("b", 2)])],
+        &["a=1", "b=2"],
+    );
+}
+
+#[test]
+fn create_and_update_only_see_what_came_before_them() {
+    let create = of(Mode::Create);
+    check(
+        &[ask(create.clone(), &[put("a", 1)]), ask(create, &[put("a", 2)])],
+        &["a=1", "a=2"],
+    );
+    let update = of(Mode::UpdateOnly);
+    check(
+        &[ask(update.clone(), &[put("a", 1)]), ask(update, &[put("a", 2)])],
+        &["a=1", "a=2"],
+    );
+}
+
+#[test]
+fn a_version_that_is_not_newer_than_one_before_it_is_left_out() {
+    let at = |version, value| ask(versioned(), &[put("a", value)]).newer(version);
+    check(&[at(5, 1), at(3, 2), at(7, 3), at(7, 4)], &["a=3 v:=7 if v<5 stale 2"]);
+    // Two rows of one message have one version, and both count.
+    check(
+        &[
+            at(5, 1).message(0),
+            ask(versioned(), &[put("b", 2)]).newer(5).message(0),
+        ],
+        &["a=1 b=2 v:=5 if v<5"],
+    );
+    // Also where the second cannot join the first.
+    check(
+        &[
+            at(5, 1).message(0),
+            ask(versioned(), &[]).newer(5).message(0).action(RowAction::Delete),
+        ],
+        &["a=1 v:=5 if v<5", "delete if v<=5"],
+    );
+    // Also with another row of the message in between.
+    check(
+        &[
+            at(5, 1).message(0),
+            ask(RULES, &[put("c", 1)]).message(0),
+            at(5, 2).message(0),
+            at(5, 3).message(1),
+        ],
+        &["a=1 v:=5 if v<5", "c=1", "a=2 v:=5 if v<=5 stale 1"],
+    );
+}
+
+#[test]
+fn a_guard_does_not_count_what_was_stale() {
+    let rules = RowRules {
+        guarded: true,
+        ..versioned()
+    };
+    let at = |version| ask(rules.clone(), &[put("a", version)]).newer(version);
+    check(&[at(5), at(3)], &["a=5 v:=5 ~=0 if ~<0 if v<5 stale 1"]);
+}
+
+/// Whether what is sent for these together must find a record, and whether it may leave none.
+fn ends(rules: &RowRules, rows: &[&[Op<'static>]]) -> (Mode, bool) {
+    let target = target("test");
+    let guard = guard();
+    let mut plan = Plan::with_capacity(1);
+    for (message, ops) in rows.iter().enumerate() {
+        plan.push(
+            Row {
+                message,
+                number: 0,
+                rules,
+                target: &target,
+                key: RecordKey::Integer(7),
+                action: RowAction::Write(ops.to_vec()),
+                ttl: RowTtl::NamespaceDefault,
+                newer: rules.newer_bin.as_ref().map(|_| i64::try_from(message).unwrap()),
+            },
+            mark(i64::try_from(message).unwrap(), 0).unwrap(),
+        );
+    }
+    let begin = plan.begin(0);
+    assert_eq!(plan.stretch(begin, false).count(), rows.len());
+    let row = plan.compose(begin, false, false, |_| false, &guard);
+    (row.exists, row.may_end)
+}
+
+#[test]
+fn what_only_removes_makes_no_record_for_its_guard() {
+    assert_eq!(ends(&guarded(), &[&[null("a")]]), (Mode::UpdateOnly, false));
+    assert_eq!(ends(&guarded(), &[&[null("a"), put("b", 1)]]), (Mode::Update, false));
+    // One after another, the first would make it, and its guard, or its version, would stay.
+    for rules in [guarded(), versioned()] {
+        assert_eq!(ends(&rules, &[&[put("a", 1)], &[null("a")]]), (Mode::Update, false));
+    }
+}
+
+#[test]
+fn what_is_set_and_taken_away_again_may_make_no_record() {
+    assert_eq!(ends(&RULES, &[&[put("a", 1)], &[null("a")]]), (Mode::UpdateOnly, true));
+    assert_eq!(ends(&RULES, &[&[add("a", 1)], &[null("a")]]), (Mode::Update, true));
+    assert_eq!(ends(&RULES, &[&[null("a")], &[add("a", 1)]]), (Mode::Update, true));
+    assert_eq!(ends(&RULES, &[&[add("a", 1)]]), (Mode::Update, false));
+}
+
+#[test]
+fn what_only_removes_is_not_followed_by_what_needs_the_record_that_it_does_not_make() {
+    check(
+        &[
+            ask(guarded(), &[null("a")]).ttl(RowTtl::Seconds(9)),
+            ask(guarded(), &[put("a", 1)]).ttl(RowTtl::Keep),
+        ],
+        &["a=null ~=0 9s if ~<0", "a=1 ~=65536 keep if ~<65536"],
+    );
+    // A version makes a record, also for what only removes: it keeps older ones away.
+    check(
+        &[
+            ask(versioned(), &[null("a")]).newer(5),
+            ask(versioned(), &[put("b", 1)]).newer(4),
+        ],
+        &["a=null v:=5 if v<5 stale 1"],
+    );
+    assert_eq!(ends(&versioned(), &[&[null("a")]]), (Mode::Update, false));
+}
+
+#[test]
+fn what_may_not_be_repeated_does_not_hide_behind_what_may() {
+    let counts = RowRules {
+        repeatable: false,
+        ..versioned()
+    };
+    check(
+        &[
+            ask(versioned(), &[put("a", 1)]).newer(5),
+            ask(counts, &[add("n", 1)]).newer(6),
+        ],
+        &["a=1 v:=5 if v<5", "n+=1 v:=6 if v<6"],
+    );
+}
+
+#[test]
+fn a_row_has_a_cap_on_its_operations() {
+    let asks = vec![ask(RULES, &[list_append("l", 1)]); UNIT_OPS_MAX + 1];
+    let full = vec!["l[]=1"; UNIT_OPS_MAX].join(" ");
+    check(&asks, &[&full, "l[]=1"]);
+}
+
+#[test]
+fn the_digest_is_the_one_the_client_computes() {
+    let cases = [
+        (RecordKey::String("user-1".into()), ClientValue::String("user-1".into())),
+        (RecordKey::String("".into()), ClientValue::String(String::new())),
+        (RecordKey::String("ключ".into()), ClientValue::String("ключ".into())),
+        (RecordKey::Integer(42), ClientValue::Int(42)),
+        (RecordKey::Integer(-1), ClientValue::Int(-1)),
+        (
+            RecordKey::Bytes(Cow::Borrowed(&[0, 1, 255])),
+            ClientValue::Blob(vec![0, 1, 255]),
+        ),
+    ];
+    for set in ["", "users"] {
+        for (ours, theirs) in &cases {
+            let expected = Key::new("test", set, theirs.clone()).unwrap().digest();
+            assert_eq!(digest(set, ours), expected, "{set} {ours:?}");
+        }
+    }
+}

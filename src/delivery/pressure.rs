@@ -1,0 +1,600 @@
+//! Pressure: how many rows may be on their way to the database at once, over all workers.
+//!
+//! Whoever makes a call asks first ([`Pressure::enter`]) and says afterwards what came of it ([`Permit::done`]). Three
+//! states follow from that:
+//!
+//! - **open**: as many rows as `run.rows_in_flight_max`;
+//! - **limited**: fewer. The limit shrinks with the share of rows that were overload or ran out of time, once for the
+//!   calls that were under way together, and grows with every row that is taken: by doubling up to where it was cut, by
+//!   small steps from there;
+//! - **closed**: nobody was answered. All wait but one, who tries with a few rows and growing pauses; the first answer
+//!   opens again, from a few rows on.
+//!
+//! So a slow database is not beaten by hundreds of blocked threads, and one that comes back is not flooded. Turns are
+//! taken in the order in which they were asked for. A wait costs next to nothing: who waits is woken for its turn, by its
+//! stop flag, by the one alarm of whoever stands in front, and every few seconds for what else it has to look at.
+//!
+//! Runs on the workers' threads. Knows nothing of rows but their number, and nothing of records: a busy record and a
+//! namespace that is closed are `pipeline::write`'s matter.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+use parking_lot::Mutex;
+
+use crate::observe::counters::Counters;
+use crate::util::stop::Stop;
+
+/// Rows with which a closed database is tried, and from which it is opened again: enough to reach every node of a small
+/// cluster.
+const PROBE_ROWS: usize = 16;
+/// The limit shrinks to this at the least.
+const ROWS_MIN: f64 = 16.0;
+/// Between two tries of a closed database, first and at most: with a write time-out's wait for an answer, what was healed
+/// is found within seconds.
+const PROBE_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// So many calls without an answer to any, and it is closed; one is enough where no other is under way.
+const MISSES_MAX: u32 = 3;
+/// Above the point where it was cut, the limit grows by this part of its most in the time of one call.
+const STEPS: f64 = 50.0;
+/// `run.rows_per_second_max` is kept over stretches of this.
+const BURST: Duration = Duration::from_millis(100);
+/// A limit below this part of the most is worth a line.
+const TOLD_BELOW: f64 = 0.5;
+/// Between two looks at anything else of who waits long.
+const GLANCE: Duration = Duration::from_secs(5);
+/// Between two lines about a limit.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+/// A database that was closed for less was not worth a line.
+const TOLD_AFTER: Duration = Duration::from_secs(1);
+
+/// What may be asked of the database now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// All that `run.rows_in_flight_max` allows.
+    Open,
+    /// Less: it was overloaded, or did not answer in time.
+    Limited,
+    /// Nothing but a try from time to time: it does not answer.
+    Closed,
+}
+
+impl Gate {
+    /// As the log and the metrics call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Gate::Open => "open",
+            Gate::Limited => "limited",
+            Gate::Closed => "closed",
+        }
+    }
+}
+
+/// Why the limit was last cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Overload,
+    TimeOut,
+    NoAnswer,
+}
+
+impl Cause {
+    fn as_str(self) -> &'static str {
+        match self {
+            Cause::Overload => "the database says that it is overloaded",
+            Cause::TimeOut => "rows were not answered in time",
+            Cause::NoAnswer => "the database did not answer",
+        }
+    }
+}
+
+/// The state at one moment, for the log and the metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    pub gate: Gate,
+    /// How long it has been in this state.
+    pub since: Duration,
+    /// Rows that may be on their way at once; 0 while closed.
+    pub limit_rows: usize,
+    /// Rows on their way.
+    pub in_flight_rows: usize,
+    /// Calls that wait for their turn.
+    pub waiting: usize,
+}
+
+/// What came of the rows of a call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The server, or the client before it sent anything, said what becomes of them.
+    pub answered: usize,
+    /// Of those: the server had no room or no time for them.
+    pub overloaded: usize,
+    /// Nobody said anything.
+    pub unanswered: usize,
+}
+
+/// Shared by all workers.
+pub struct Pressure {
+    rows_max: usize,
+    /// `None`: no limit.
+    rows_per_second: Option<f64>,
+    counters: Arc<Counters>,
+    state: Mutex<State>,
+}
+
+impl fmt::Debug for Pressure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pressure")
+            .field("rows_max", &self.rows_max)
+            .field("view", &self.view())
+            .finish_non_exhaustive()
+    }
+}
+
+struct State {
+    limit: f64,
+    /// Below it the limit doubles, above it grows by small steps.
+    threshold: f64,
+    in_flight: usize,
+    waiting: VecDeque<Arc<Waiter>>,
+    closed: Option<Closed>,
+    /// Calls without an answer since the last answer.
+    misses: u32,
+    /// When the last answer came.
+    answered: Option<Instant>,
+    /// When the limit was last cut: of calls that were under way then, no other cuts it again.
+    cut: Option<Instant>,
+    cause: Cause,
+    /// Rows that may be sent now under `rows_per_second`; below zero they were sent ahead.
+    allowance: f64,
+    allowance_at: Instant,
+    /// Since when the gate is what it is.
+    gate: Gate,
+    since: Instant,
+    told_limited: bool,
+    told_limited_at: Option<Instant>,
+}
+
+struct Closed {
+    since: Instant,
+    /// Before this nobody tries.
+    probe_at: Instant,
+    /// Tries that failed.
+    failures: u32,
+    /// Somebody tries.
+    probing: bool,
+    told: bool,
+}
+
+/// Who waits for a turn.
+struct Waiter {
+    stop: Stop,
+    rows: usize,
+    /// Rows that were granted; 0: none yet.
+    granted: AtomicUsize,
+    /// Somebody wants it to look again.
+    nudged: AtomicBool,
+}
+
+impl Waiter {
+    fn nudge(&self) {
+        self.nudged.store(true, SeqCst);
+        self.stop.wake();
+    }
+
+    fn grant(&self, rows: usize) {
+        self.granted.store(rows, SeqCst);
+        self.stop.wake();
+    }
+}
+
+/// A turn. To be given back with what came of it; dropped, it says nothing of the database.
+#[must_use]
+#[derive(Debug)]
+pub struct Permit<'p> {
+    pressure: &'p Pressure,
+    rows: usize,
+    began: Instant,
+    outcome: Option<Outcome>,
+}
+
+impl Permit<'_> {
+    /// How many rows the call may have.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The call has ended.
+    pub fn done(mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.pressure.leave(self.rows, self.began, self.outcome);
+    }
+}
+
+impl Pressure {
+    /// `rows_max`: rows on their way at once, at most. `rows_per_second`: `None` for no limit.
+    pub fn new(rows_max: usize, rows_per_second: Option<u32>, counters: Arc<Counters>) -> Self {
+        let rows_max = rows_max.max(1);
+        let now = Instant::now();
+        let pressure = Pressure {
+            rows_max,
+            rows_per_second: rows_per_second.map(f64::from),
+            counters,
+            state: Mutex::new(State {
+                limit: rows_max as f64,
+                threshold: rows_max as f64,
+                in_flight: 0,
+                waiting: VecDeque::new(),
+                closed: None,
+                misses: 0,
+                answered: None,
+                cut: None,
+                cause: Cause::NoAnswer,
+                allowance: 0.0,
+                allowance_at: now,
+                gate: Gate::Open,
+                since: now,
+                told_limited: false,
+                told_limited_at: None,
+            }),
+        };
+        pressure.publish(&pressure.state.lock());
+        pressure
+    }
+
+    /// Waits for a turn to send `rows` rows, or fewer. `None`: told to stop first, and either the database is closed or
+    /// it is `last` (how long after the stop a turn is still waited for). `meanwhile` is called every few seconds of it.
+    pub fn enter(&self, rows: usize, stop: &Stop, last: Duration, meanwhile: &dyn Fn()) -> Option<Permit<'_>> {
+        let rows = rows.max(1);
+        let waiter = {
+            let mut state = self.state.lock();
+            if state.closed.is_some() && stop.requested() {
+                return None;
+            }
+            if state.waiting.is_empty()
+                && let Some(granted) = self.take(&mut state, rows, Instant::now())
+            {
+                return Some(self.permit(granted));
+            }
+            let waiter = Arc::new(Waiter {
+                stop: stop.clone(),
+                rows,
+                granted: AtomicUsize::new(0),
+                // It looks at the alarm first.
+                nudged: AtomicBool::new(true),
+            });
+            state.waiting.push_back(waiter.clone());
+            waiter
+        };
+        let mut glance = Instant::now() + GLANCE;
+        loop {
+            if Instant::now() >= glance {
+                meanwhile();
+                glance = Instant::now() + GLANCE;
+            }
+            let stopped_at = stop.requested_at();
+            let alarm = {
+                let mut state = self.state.lock();
+                let now = Instant::now();
+                waiter.nudged.store(false, SeqCst);
+                let granted = waiter.granted.load(SeqCst);
+                if granted > 0 {
+                    return Some(self.permit(granted));
+                }
+                if stopped_at.is_some_and(|at| state.closed.is_some() || now >= at + last) {
+                    state.waiting.retain(|other| !Arc::ptr_eq(other, &waiter));
+                    self.admit(&mut state, now);
+                    return None;
+                }
+                let is_front = state.waiting.front().is_some_and(|front| Arc::ptr_eq(front, &waiter));
+                if is_front && let Some(granted) = self.take(&mut state, rows, now) {
+                    state.waiting.pop_front();
+                    self.admit(&mut state, now);
+                    return Some(self.permit(granted));
+                }
+                let turn = if is_front { self.next_turn(&state, now) } else { None };
+                let end = stopped_at.map(|at| at + last);
+                turn.into_iter().chain(end).fold(glance, Instant::min)
+            };
+            let is_woken = || waiter.granted.load(SeqCst) > 0 || waiter.nudged.load(SeqCst);
+            stop.wait_for(stopped_at.is_some(), is_woken, alarm);
+        }
+    }
+
+    /// A turn, where there is one now and nobody else has or wants one: for who only looks whether the database is back.
+    pub fn try_enter(&self, rows: usize) -> Option<Permit<'_>> {
+        let mut state = self.state.lock();
+        if !state.waiting.is_empty() || state.in_flight > 0 {
+            return None;
+        }
+        let granted = self.take(&mut state, rows.max(1), Instant::now())?;
+        Some(self.permit(granted))
+    }
+
+    fn permit(&self, rows: usize) -> Permit<'_> {
+        Permit {
+            pressure: self,
+            rows,
+            began: Instant::now(),
+            outcome: None,
+        }
+    }
+
+    /// Takes a turn if there is one now: how many rows it may have.
+    fn take(&self, state: &mut State, rows: usize, now: Instant) -> Option<usize> {
+        self.refill(state, now);
+        if self.rows_per_second.is_some() && state.allowance <= 0.0 {
+            return None;
+        }
+        let granted = match &mut state.closed {
+            Some(closed) => {
+                if closed.probing || now < closed.probe_at {
+                    return None;
+                }
+                closed.probing = true;
+                rows.min(PROBE_ROWS)
+            }
+            None => {
+                let limit = limit_rows(state.limit);
+                let granted = rows.min(limit);
+                if state.in_flight + granted > limit {
+                    return None;
+                }
+                granted
+            }
+        };
+        self.in_flight(state, state.in_flight + granted);
+        state.allowance -= granted as f64;
+        Some(granted)
+    }
+
+    /// Lets in whoever may go, in their order. Who stands in front then sets its alarm, where there is one to set.
+    fn admit(&self, state: &mut State, now: Instant) {
+        while let Some(front) = state.waiting.front().cloned() {
+            match self.take(state, front.rows, now) {
+                Some(granted) => {
+                    state.waiting.pop_front();
+                    front.grant(granted);
+                }
+                None => {
+                    if self.next_turn(state, now).is_some() {
+                        front.nudge();
+                    }
+                    break;
+                }
+            }
+        }
+    }
+
+    fn in_flight(&self, state: &mut State, rows: usize) {
+        state.in_flight = rows;
+        self.counters
+            .rows_in_flight
+            .set(i64::try_from(rows).unwrap_or(i64::MAX));
+    }
+
+    /// When it is worth while to look again though nobody has left; `None`: when somebody leaves.
+    fn next_turn(&self, state: &State, now: Instant) -> Option<Instant> {
+        let allowed = self
+            .rows_per_second
+            .filter(|_| state.allowance <= 0.0)
+            .map(|per_second| now + Duration::from_secs_f64((1.0 - state.allowance) / per_second));
+        let probe = state
+            .closed
+            .as_ref()
+            .filter(|closed| !closed.probing)
+            .map(|closed| closed.probe_at);
+        allowed.into_iter().chain(probe).max()
+    }
+
+    fn refill(&self, state: &mut State, now: Instant) {
+        let Some(per_second) = self.rows_per_second else { return };
+        let passed = now.saturating_duration_since(state.allowance_at).as_secs_f64();
+        let most = (per_second * BURST.as_secs_f64()).max(1.0);
+        state.allowance = (state.allowance + passed * per_second).min(most);
+        state.allowance_at = now;
+    }
+
+    fn leave(&self, rows: usize, began: Instant, outcome: Option<Outcome>) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        let in_flight = state.in_flight - rows;
+        self.in_flight(&mut state, in_flight);
+        match outcome {
+            Some(outcome) if outcome.answered == 0 && outcome.unanswered > 0 => self.missed(&mut state, began, now),
+            Some(outcome) => self.answered(&mut state, outcome, began, now),
+            // It says nothing of the database; if it was the one that tries, another one does.
+            None => {
+                if let Some(closed) = &mut state.closed
+                    && began >= closed.probe_at
+                {
+                    closed.probing = false;
+                }
+            }
+        }
+        self.settle(&mut state, now);
+        self.admit(&mut state, now);
+    }
+
+    /// A call was answered to no row of it.
+    fn missed(&self, state: &mut State, began: Instant, now: Instant) {
+        if let Some(closed) = &mut state.closed {
+            // Calls that were under way when it closed say nothing new.
+            if closed.probing && began >= closed.probe_at {
+                closed.probing = false;
+                closed.failures += 1;
+                closed.probe_at = now + pause(closed.failures);
+            }
+            return;
+        }
+        state.misses += 1;
+        let answered_since = state.answered.is_some_and(|at| at >= began);
+        if !answered_since && (state.misses >= MISSES_MAX || state.in_flight == 0) {
+            state.closed = Some(Closed {
+                since: began,
+                probe_at: now + pause(0),
+                failures: 0,
+                probing: false,
+                told: false,
+            });
+            state.cause = Cause::NoAnswer;
+            // Who was told to stop waits for nothing any more.
+            for waiter in &state.waiting {
+                waiter.nudge();
+            }
+        } else {
+            self.cut(state, Cause::TimeOut, 0.5, began, now);
+        }
+    }
+
+    /// The server was there.
+    fn answered(&self, state: &mut State, outcome: Outcome, began: Instant, now: Instant) {
+        state.misses = 0;
+        state.answered = Some(now);
+        if let Some(closed) = state.closed.take() {
+            state.limit = (PROBE_ROWS as f64).min(self.rows_max as f64);
+            state.threshold = self.rows_max as f64 / 2.0;
+            state.cut = Some(now);
+            if closed.told {
+                info!(
+                    "pressure: open again, from {} rows on; the database answers after={:.1?}",
+                    limit_rows(state.limit),
+                    closed.since.elapsed()
+                );
+            }
+            return;
+        }
+        let rows = (outcome.answered + outcome.unanswered).max(1) as f64;
+        if outcome.overloaded > 0 || outcome.unanswered > 0 {
+            let (cause, rows_bad) = if outcome.unanswered > outcome.overloaded {
+                (Cause::TimeOut, outcome.unanswered)
+            } else {
+                (Cause::Overload, outcome.overloaded)
+            };
+            self.cut(state, cause, 1.0 - 0.5 * rows_bad as f64 / rows, began, now);
+        }
+        let taken = outcome.answered.saturating_sub(outcome.overloaded) as f64;
+        let growth = if state.limit < state.threshold {
+            taken
+        } else {
+            taken / state.limit * (self.rows_max as f64 / STEPS)
+        };
+        state.limit = (state.limit + growth).min(self.rows_max as f64);
+    }
+
+    fn cut(&self, state: &mut State, cause: Cause, factor: f64, began: Instant, now: Instant) {
+        // One cut for all that was under way together.
+        if state.cut.is_some_and(|cut| began < cut) {
+            return;
+        }
+        state.limit = (state.limit * factor).max(ROWS_MIN).min(self.rows_max as f64);
+        state.threshold = state.limit;
+        state.cut = Some(now);
+        state.cause = cause;
+    }
+
+    /// Notes in which state it is now, and says what an operator must know.
+    fn settle(&self, state: &mut State, now: Instant) {
+        let gate = match &state.closed {
+            Some(_) => Gate::Closed,
+            None if limit_rows(state.limit) < self.rows_max => Gate::Limited,
+            None => Gate::Open,
+        };
+        if gate != state.gate {
+            state.gate = gate;
+            state.since = now;
+        }
+        if let Some(closed) = &mut state.closed
+            && !closed.told
+            && now.saturating_duration_since(closed.since) >= TOLD_AFTER
+        {
+            closed.told = true;
+            warn!(
+                "pressure: closed, the database does not answer: all workers wait but one, who tries again \
+                 from time to time; nothing is lost, consumption waits since={:.1?}",
+                closed.since.elapsed()
+            );
+        }
+        let is_quiet = state
+            .told_limited_at
+            .is_none_or(|at| now.saturating_duration_since(at) >= LINE_INTERVAL);
+        // Opening after it was closed is one way up, and told already.
+        let is_cut = state.limit < self.rows_max as f64 * TOLD_BELOW && state.cause != Cause::NoAnswer;
+        if gate == Gate::Limited && is_cut && !state.told_limited && is_quiet {
+            state.told_limited = true;
+            state.told_limited_at = Some(now);
+            warn!(
+                "pressure: limited, {} rows at once instead of {}: {}; it grows again with what the database takes",
+                limit_rows(state.limit),
+                self.rows_max,
+                state.cause.as_str()
+            );
+        }
+        if gate == Gate::Open && state.told_limited {
+            state.told_limited = false;
+            info!("pressure: open, {} rows at once", self.rows_max);
+        }
+        self.publish(state);
+    }
+
+    fn publish(&self, state: &State) {
+        let limit = if state.closed.is_some() {
+            0
+        } else {
+            limit_rows(state.limit)
+        };
+        self.counters
+            .pressure_limit_rows
+            .set(i64::try_from(limit).unwrap_or(i64::MAX));
+        self.counters.pressure_state.set(match state.gate {
+            Gate::Open => 0,
+            Gate::Limited => 1,
+            Gate::Closed => 2,
+        });
+    }
+
+    /// What it is like now.
+    pub fn view(&self) -> View {
+        let state = self.state.lock();
+        View {
+            gate: state.gate,
+            since: state.since.elapsed(),
+            limit_rows: if state.closed.is_some() {
+                0
+            } else {
+                limit_rows(state.limit)
+            },
+            in_flight_rows: state.in_flight,
+            waiting: state.waiting.len(),
+        }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.state.lock().closed.is_some()
+    }
+}
+
+/// Whole rows, and one at the least.
+fn limit_rows(limit: f64) -> usize {
+    // Between 1 and `rows_max`, by `cut` and `answered`.
+    (limit as usize).max(1)
+}
+
+/// With jitter, so that a hundred processes do not try in one instant.
+fn pause(failures: u32) -> Duration {
+    let (first, longest) = PROBE_PAUSES;
+    let ceiling = first.saturating_mul(1 << failures.min(16)).min(longest);
+    ceiling.mul_f64(0.5 + 0.5 * fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests;

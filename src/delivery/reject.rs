@@ -1,0 +1,182 @@
+//! Reject: what is known of a message that is not done as it asks, and the dead letter that is made of it.
+//!
+//! Pure. What becomes of a rejected message is `[reject]`'s to say and the worker's to do; when it has been too many is
+//! [`crate::delivery::reject_limit`]'.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use crate::config::model::DeadLetterHeaders;
+use crate::message::{Message, Rejection};
+use crate::output::publication::{Header, Publication};
+
+/// A rejected message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    pub rejection: Rejection,
+    pub rows_not_done: RowsNotDone,
+    /// How often its refused row was sent.
+    pub attempts: u32,
+    /// Its refused row may be applied all the same.
+    pub in_doubt: bool,
+}
+
+/// What a rejected message leaves undone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowsNotDone {
+    /// Nothing of it was written.
+    All,
+    /// These; the others are.
+    These(Vec<NotDone>),
+}
+
+/// A row that is not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotDone {
+    /// Its number among the rows of its message, from 0.
+    pub row: u16,
+    /// The line of its write.
+    pub line: usize,
+    pub namespace: String,
+    pub set: String,
+}
+
+impl From<Rejection> for Rejected {
+    /// Nothing of it was written.
+    fn from(rejection: Rejection) -> Self {
+        Rejected {
+            rejection,
+            rows_not_done: RowsNotDone::All,
+            attempts: 0,
+            in_doubt: false,
+        }
+    }
+}
+
+/// Rows told of one message, at most: a message of 10,000 would not fit its dead letter.
+const ROWS_TOLD_MAX: usize = 100;
+
+impl RowsNotDone {
+    fn written(&self) -> Cow<'static, str> {
+        let rows = match self {
+            RowsNotDone::All => return Cow::Borrowed("all"),
+            RowsNotDone::These(rows) => rows,
+        };
+        let mut json = String::from("[");
+        for (number, each) in rows.iter().take(ROWS_TOLD_MAX).enumerate() {
+            let comma = if number > 0 { "," } else { "" };
+            let NotDone {
+                row,
+                line,
+                namespace,
+                set,
+            } = each;
+            let [namespace, set] = [namespace, set].map(|name| serde_json::Value::from(name.as_str()));
+            // A String takes everything.
+            let _ = write!(
+                json,
+                "{comma}{{\"row\":{row},\"line\":{line},\"namespace\":{namespace},\"set\":{set}}}"
+            );
+        }
+        if rows.len() > ROWS_TOLD_MAX {
+            let _ = write!(json, ",{{\"more\":{}}}", rows.len() - ROWS_TOLD_MAX);
+        }
+        json.push(']');
+        Cow::Owned(json)
+    }
+}
+
+/// What a dead letter has beside its message's, at most.
+const OWN_HEADERS_MAX: usize = 16;
+
+/// What dead letters of one worker have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'m, 'o> {
+    pub group: &'m str,
+    /// Of the source topic, as Kafka writes it; `None` where the brokers have none.
+    pub topic_id: Option<&'o str>,
+    /// Milliseconds since the epoch.
+    pub now_ms: i64,
+}
+
+/// The dead letter of a message, which has all of its headers. `index`: the message's place in the batch.
+pub fn dead_letter<'m>(
+    topic: &'m str,
+    names: DeadLetterHeaders,
+    index: usize,
+    message: &Message<'m>,
+    rejected: &Rejected,
+    origin: Origin<'m, '_>,
+) -> Publication<'m> {
+    let own = message.headers.iter();
+    let mut headers: Vec<Header<'m>> = Vec::with_capacity(own.len() + OWN_HEADERS_MAX);
+    headers.extend(own.map(|(name, value)| (Cow::Borrowed(*name), value.map(Cow::Borrowed))));
+    let reason = rejected.rejection.reason;
+    let connect = names == DeadLetterHeaders::Connect;
+    let mut say = |ours: &'static str, connects: Option<&'static str>, value: Cow<'m, str>| {
+        let name = connects.filter(|_| connect).unwrap_or(ours);
+        let value = match value {
+            Cow::Borrowed(value) => Cow::Borrowed(value.as_bytes()),
+            Cow::Owned(value) => Cow::Owned(value.into_bytes()),
+        };
+        headers.push((Cow::Borrowed(name), Some(value)));
+    };
+    say("penstock.topic", Some("__connect.errors.topic"), message.topic.into());
+    if let Some(id) = origin.topic_id {
+        say("penstock.topic_id", None, id.to_owned().into());
+    }
+    let partition = message.partition.to_string();
+    say(
+        "penstock.partition",
+        Some("__connect.errors.partition"),
+        partition.into(),
+    );
+    let offset = message.offset.to_string();
+    say("penstock.offset", Some("__connect.errors.offset"), offset.into());
+    if let Some(timestamp_ms) = message.timestamp_ms {
+        say("penstock.timestamp", None, timestamp_ms.to_string().into());
+    }
+    say(
+        "penstock.group",
+        Some("__connect.errors.connector.name"),
+        origin.group.into(),
+    );
+    if connect {
+        let partition = message.partition.to_string();
+        say("", Some("__connect.errors.task.id"), partition.into());
+        say("", Some("__connect.errors.class.name"), "penstock".into());
+    }
+    let stage = match connect {
+        true => reason.stage().of_connect(),
+        false => reason.stage().as_str(),
+    };
+    say("penstock.stage", Some("__connect.errors.stage"), stage.into());
+    let class = Some("__connect.errors.exception.class.name");
+    say("penstock.reason", class, reason.as_str().into());
+    let detail = rejected.rejection.detail.clone();
+    say(
+        "penstock.detail",
+        Some("__connect.errors.exception.message"),
+        detail.into(),
+    );
+    if let Some(code) = reason.code() {
+        say("penstock.code", None, code.to_string().into());
+    }
+    say("penstock.rows_not_done", None, rejected.rows_not_done.written());
+    say("penstock.attempts", None, rejected.attempts.to_string().into());
+    let in_doubt = if rejected.in_doubt { "true" } else { "false" };
+    say("penstock.in_doubt", None, in_doubt.into());
+    let time = Timestamp::from_millisecond(origin.now_ms).unwrap_or_default();
+    say("penstock.time", None, time.to_string().into());
+    say("penstock.version", None, env!("CARGO_PKG_VERSION").into());
+    Publication {
+        message: index,
+        topic,
+        key: message.key.map(Cow::Borrowed),
+        payload: message.payload.map(Cow::Borrowed),
+        headers,
+        timestamp_ms: message.timestamp_ms,
+    }
+}

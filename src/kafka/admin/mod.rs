@@ -1,0 +1,9 @@
+//! What is asked of the brokers outside of the group: whether they are reached, what topics there are, what is in them.
+
+pub mod advertised;
+pub mod probe;
+pub mod survey;
+pub mod newest;
+pub mod topic_id;
+pub mod topic_ids;
+pub mod describe_topics;

@@ -1,0 +1,191 @@
+//! The newest messages of a topic, for `try`, or some others, for `check`: read by assignment, outside of the group.
+//!
+//! Joins no group, commits nothing, moves nobody's offset. (librdkafka wants a group's name to read anything; without a
+//! subscription it is only used to ask which broker coordinates the group.)
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use log::debug;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::config::model::Kafka;
+use crate::kafka::consumer::committed::is_refusal;
+use crate::kafka::log::tell_line;
+use crate::kafka::{connection_config, view};
+use crate::message::Message;
+
+/// Each request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_WAIT: Duration = Duration::from_millis(100);
+/// Without a message or an end for so long, there is no hope for more.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
+
+/// Why there are none.
+#[derive(Debug)]
+pub struct NewestError {
+    topic: String,
+    cause: KafkaError,
+}
+
+impl NewestError {
+    /// Whether it is a right that is missing.
+    pub fn is_refusal(&self) -> bool {
+        is_refusal(&self.cause)
+    }
+}
+
+impl fmt::Display for NewestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "kafka: cannot read the topic {}", self.topic)
+    }
+}
+
+impl std::error::Error for NewestError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+pub(in crate::kafka) struct Reading;
+
+impl ClientContext for Reading {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tell_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!("kafka: {error} reason=\"{reason}\"");
+    }
+}
+
+impl ConsumerContext for Reading {}
+
+/// Hands the last `count` messages of each partition of the topic to `take`, those of a partition in their order. What
+/// comes meanwhile is left out.
+///
+/// # Errors
+/// When a broker does not answer, or refuses.
+pub fn newest(kafka: &Kafka, topic: &str, count: u32, take: &mut dyn FnMut(&Message<'_>)) -> Result<(), NewestError> {
+    let mut read = || {
+        let consumer = consumer(kafka)?;
+        let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
+        let mut spans = Vec::new();
+        for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
+            let (oldest, end) = consumer.fetch_watermarks(topic, partition.id(), REQUEST_TIMEOUT)?;
+            spans.push(Span {
+                partition: partition.id(),
+                begin: oldest.max(end - i64::from(count)),
+                end,
+            });
+        }
+        read(&consumer, topic, &spans, take)
+    };
+    read().map_err(|cause| NewestError {
+        topic: topic.to_owned(),
+        cause,
+    })
+}
+
+/// Some of a partition's offsets.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    pub partition: i32,
+    /// The first one.
+    pub begin: i64,
+    /// Behind the last one.
+    pub end: i64,
+}
+
+/// Hands the messages of these spans to `take`.
+///
+/// # Errors
+/// When a broker does not answer, or refuses.
+pub fn spans(
+    kafka: &Kafka,
+    topic: &str,
+    spans: &[Span],
+    take: &mut dyn FnMut(&Message<'_>),
+) -> Result<(), NewestError> {
+    let read = consumer(kafka).and_then(|consumer| read(&consumer, topic, spans, take));
+    read.map_err(|cause| NewestError {
+        topic: topic.to_owned(),
+        cause,
+    })
+}
+
+fn consumer(kafka: &Kafka) -> KafkaResult<BaseConsumer<Reading>> {
+    reading_config(kafka).create_with_context(Reading)
+}
+
+/// Settings of a client that reads by assignment.
+pub(in crate::kafka) fn reading_config(kafka: &Kafka) -> ClientConfig {
+    let mut config = connection_config(kafka);
+    config.set("group.id", &kafka.group);
+    config.set("enable.auto.commit", "false");
+    config.set("enable.auto.offset.store", "false");
+    config.set("allow.auto.create.topics", "false");
+    // The end of what can be read, where aborted transactions or compaction leave nothing at the last offset.
+    config.set("enable.partition.eof", "true");
+    // What was the oldest message when it was asked for may be gone already.
+    config.set("auto.offset.reset", "earliest");
+    config.set("queued.max.messages.kbytes", "16384");
+    config
+}
+
+fn read(
+    consumer: &BaseConsumer<Reading>,
+    topic: &str,
+    spans: &[Span],
+    take: &mut dyn FnMut(&Message<'_>),
+) -> KafkaResult<()> {
+    let mut begins = TopicPartitionList::new();
+    // Of each partition that is not read to its end: the end.
+    let mut ends: BTreeMap<i32, i64> = BTreeMap::new();
+    for span in spans.iter().filter(|span| span.begin < span.end) {
+        begins.add_partition_offset(topic, span.partition, Offset::Offset(span.begin))?;
+        ends.insert(span.partition, span.end);
+    }
+    consumer.assign(&begins)?;
+    let mut heard = Instant::now();
+    while !ends.is_empty() {
+        match consumer.poll(POLL_WAIT) {
+            None if heard.elapsed() < SILENCE_MAX => continue,
+            None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                ends.remove(&partition);
+            }
+            // Such as a broker that is not there: librdkafka goes on trying.
+            Some(Err(KafkaError::MessageConsumption(code))) if is_passing(code) => continue,
+            Some(Err(error)) => return Err(error),
+            Some(Ok(message)) => {
+                let (partition, offset) = (message.partition(), message.offset());
+                if let Some(end) = ends.get(&partition).copied() {
+                    if offset < end {
+                        take(&view(&message, true));
+                    }
+                    if offset + 1 >= end {
+                        ends.remove(&partition);
+                    }
+                }
+            }
+        }
+        heard = Instant::now();
+    }
+    Ok(())
+}
+
+pub(in crate::kafka) fn is_passing(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve | Code::OperationTimedOut
+    )
+}

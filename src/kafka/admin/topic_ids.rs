@@ -1,0 +1,493 @@
+//! Topic ids: what tells a topic from an earlier one of the same name.
+//!
+//! Kafka gives each topic an id when it is created; its name and its offsets say nothing of a deletion in between.
+//! `rdkafka` has no call for ids, so they are asked for through librdkafka's `DescribeTopics`, with a client of its own:
+//! one request for all topics, whoever needs one, and nothing of it passes through the group's consumer.
+//!
+//! Called by workers before their first batch and by a thread that looks on from time to time. Does not say what is
+//! done about a topic that was created again.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use log::{debug, warn};
+use parking_lot::{Condvar, Mutex};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::groups::GroupMemberInfo;
+
+use crate::config::model::Kafka;
+use crate::kafka::admin::advertised;
+use crate::kafka::admin::describe_topics::{Answer, Found, request, verdict, wait};
+use crate::kafka::admin::topic_id::TopicId;
+use crate::kafka::connection_config;
+use crate::kafka::ffi::serve;
+use crate::util::start_limit::StartLimit;
+use crate::util::stop::{Stop, StopKind};
+
+/// How long a request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long is waited for a broker to ask, in one go.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Between a request that failed and the next one.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long anybody here waits before looking at the stop flag again.
+const GLANCE: Duration = Duration::from_millis(50);
+/// An id that takes longer is worth a warning.
+const WARN_AFTER: Duration = Duration::from_secs(1);
+/// Between two such warnings.
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
+/// Between two reads of the thread that looks on: how long a topic that was created again stays unnoticed.
+pub const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// So many replaced ids of a topic are remembered.
+const FORMER_MAX: usize = 16;
+
+/// Why there is no id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadError {
+    Stopped,
+    /// Kafka does not let us describe the topic.
+    Refused(String),
+    /// Not within `run.start_timeout`.
+    TooLate(String),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Stopped => f.write_str("stopped while reading a topic's id"),
+            ReadError::Refused(why) => write!(f, "kafka refuses to describe the topic: {why}"),
+            ReadError::TooLate(why) => {
+                write!(f, "kafka gave no topic's id within run.start_timeout: {why}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+/// The ids of the service's topics, shared by all who ask.
+pub struct TopicIds {
+    topics: Vec<Arc<str>>,
+    names: Vec<CString>,
+    /// `None` only while it is dropped.
+    client: Option<BaseConsumer<Quiet>>,
+    /// The broker that is asked. One and the same as long as it answers, so that answers do not contradict each other.
+    broker: Mutex<Option<i32>>,
+    /// One that is known to answer.
+    preferred: OnceLock<i32>,
+    /// Brokers that were chosen by turns, since none was known to answer.
+    turns: AtomicUsize,
+    cluster_id: OnceLock<String>,
+    state: Mutex<State>,
+    answered: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Somebody is asking the broker, for all.
+    asking: bool,
+    /// After a failure, not before this.
+    next_request: Option<Instant>,
+    topics: HashMap<Arc<str>, Known>,
+    warned: Option<Instant>,
+    /// The broker gives no ids; told once.
+    told_none: bool,
+}
+
+#[derive(Default)]
+struct Known {
+    /// The id, and when the request began that brought it.
+    id: Option<(TopicId, Instant)>,
+    /// The last request's failure, and when it began.
+    failure: Option<(Found, Instant)>,
+    /// Ids that were replaced. They never come back; a broker that has not heard of it yet may still name one.
+    former: Vec<TopicId>,
+}
+
+impl fmt::Debug for TopicIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TopicIds")
+            .field("topics", &self.topics)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TopicIds {
+    /// Connects when first asked.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the settings.
+    pub fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
+        let client = connection_config(kafka).create_with_context(Quiet)?;
+        let topics: Vec<Arc<str>> = kafka.topics.iter().map(|topic| topic.as_str().into()).collect();
+        Ok(TopicIds {
+            names: topics.iter().filter_map(|topic| CString::new(&**topic).ok()).collect(),
+            topics,
+            client: Some(client),
+            broker: Mutex::default(),
+            preferred: OnceLock::new(),
+            turns: AtomicUsize::new(0),
+            cluster_id: OnceLock::new(),
+            state: Mutex::default(),
+            answered: Condvar::new(),
+        })
+    }
+
+    /// This broker is known to answer. To be called once.
+    pub fn prefer(&self, broker: i32) {
+        let _ = self.preferred.set(broker);
+    }
+
+    /// The id of the topic, as a broker gave it in answer to a request that began at `since` or later. Asks until there
+    /// is an answer or the stop flag is up.
+    ///
+    /// # Errors
+    /// See [`ReadError`]; never `TooLate`.
+    pub fn read(&self, topic: &str, since: Instant, stop: &Stop) -> Result<TopicId, ReadError> {
+        self.read_within(topic, since, &StartLimit::none(), stop)
+    }
+
+    /// The same, as long as the start may take.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn read_within(
+        &self,
+        topic: &str,
+        since: Instant,
+        limit: &StartLimit,
+        stop: &Stop,
+    ) -> Result<TopicId, ReadError> {
+        let started = Instant::now();
+        let mut state = self.state.lock();
+        loop {
+            if stop.requested() {
+                return Err(ReadError::Stopped);
+            }
+            let mut why = None;
+            if let Some(known) = state.topics.get(topic) {
+                if let Some((id, _)) = known.id.filter(|(_, at)| *at >= since) {
+                    return Ok(id);
+                }
+                match &known.failure {
+                    Some((Found::Refused(why), at)) if *at >= since => return Err(ReadError::Refused(why.clone())),
+                    Some((Found::NotYet(reason), _)) => why = Some(reason.clone()),
+                    Some((Found::Absent, _)) => why = Some("there is no such topic".to_owned()),
+                    _ => {}
+                }
+            }
+            if let Some(why) = &why
+                && limit.is_over()
+            {
+                return Err(ReadError::TooLate(why.clone()));
+            }
+            if let Some(why) = why
+                && started.elapsed() >= WARN_AFTER
+                && state.warned.is_none_or(|at| at.elapsed() >= WARN_INTERVAL)
+            {
+                state.warned = Some(Instant::now());
+                warn!(
+                    "kafka: waiting for the topic's id, nothing of it is read before topic={topic} waited={:.0?} \
+                     reason=\"{why}\"",
+                    started.elapsed()
+                );
+            }
+            // A topic that is not there does not hold up those that are.
+            let failed = state.topics.get(topic).is_none_or(|known| known.failure.is_some());
+            let paused = failed && state.next_request.is_some_and(|at| Instant::now() < at);
+            if state.asking || paused {
+                self.answered.wait_for(&mut state, GLANCE);
+            } else {
+                state.asking = true;
+                drop(state);
+                self.ask(limit, stop);
+                state = self.state.lock();
+            }
+        }
+    }
+
+    /// The id of the topic as it was last read; `None` before that.
+    pub fn known(&self, topic: &str) -> Option<TopicId> {
+        let state = self.state.lock();
+        state.topics.get(topic).and_then(|known| known.id).map(|(id, _)| id)
+    }
+
+    /// A topic that has another id than when it was first read: its name, its id now and the one before.
+    pub fn changed(&self) -> Option<(Arc<str>, TopicId, TopicId)> {
+        let state = self.state.lock();
+        state
+            .topics
+            .iter()
+            .find_map(|(topic, known)| Some((topic.clone(), known.id?.0, *known.former.last()?)))
+    }
+
+    /// Topics that are not there, by the last answer.
+    pub fn absent(&self) -> Vec<Arc<str>> {
+        let state = self.state.lock();
+        let is_absent = |known: &Known| matches!(known.failure, Some((Found::Absent, _)));
+        let absent = state.topics.iter().filter(|(_, known)| is_absent(known));
+        let mut absent: Vec<Arc<str>> = absent.map(|(topic, _)| topic.clone()).collect();
+        absent.sort();
+        absent
+    }
+
+    /// Whom a group counts as its members, each as client and host; `None` where the brokers do not tell. Blocks for
+    /// some seconds at most.
+    pub fn group_members(&self, group: &str) -> Option<Vec<String>> {
+        let client = self.client.as_ref()?;
+        let list = client.client().fetch_group_list(Some(group), REQUEST_TIMEOUT).ok()?;
+        let found = list.groups().iter().find(|found| found.name() == group)?;
+        // A group of the next generation's protocol is not told by this request.
+        let is_told = !["", "Dead"].contains(&found.state());
+        let member = |member: &GroupMemberInfo| format!("{} at {}", member.client_id(), member.client_host());
+        is_told.then(|| found.members().iter().map(member).collect())
+    }
+
+    /// The cluster's id, known with the first topic's; `None` of a broker that gives none.
+    pub fn cluster_id(&self) -> Option<&str> {
+        self.cluster_id.get().map(String::as_str)
+    }
+
+    /// Starts the thread that reads the ids anew every [`LOOK_INTERVAL`], for [`TopicIds::known`].
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub fn look_on(ids: Arc<TopicIds>) -> std::io::Result<Looking> {
+        let stop = Stop::new();
+        let thread = {
+            let stop = stop.clone();
+            thread::Builder::new().name("topic-ids".into()).spawn(move || {
+                while !stop.wait(LOOK_INTERVAL) {
+                    ids.refresh(&stop);
+                }
+            })?
+        };
+        Ok(Looking {
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// Asks once, unless somebody is asking. What fails is tried again the next time.
+    fn refresh(&self, stop: &Stop) {
+        let mut state = self.state.lock();
+        if !state.asking {
+            state.asking = true;
+            drop(state);
+            self.ask(&StartLimit::none(), stop);
+        }
+    }
+
+    /// One request, whose answer is kept for everybody. `asking` was set by the caller.
+    fn ask(&self, limit: &StartLimit, stop: &Stop) {
+        // Lowered also by a panic, or everybody would wait for ever.
+        let _asking = Asking(self);
+        let began = Instant::now();
+        let Some(found) = self.request(limit, stop) else {
+            return;
+        };
+        let mut state = self.state.lock();
+        let mut failed = false;
+        for (topic, found) in self.topics.iter().zip(found) {
+            failed |= !matches!(found, Found::Id(_));
+            if matches!(found, Found::Id(TopicId::NONE)) && !state.told_none {
+                state.told_none = true;
+                warn!("kafka: the brokers give no topic ids: a topic deleted and created again is not told apart");
+            }
+            state.topics.entry(topic.clone()).or_default().take(topic, found, began);
+        }
+        state.next_request = failed.then(|| Instant::now() + PAUSE);
+    }
+
+    /// What a broker says of each topic, in the order of `topics`; `None` when told to stop.
+    fn request(&self, limit: &StartLimit, stop: &Stop) -> Option<Vec<Found>> {
+        let client = self.client.as_ref()?;
+        let answer = self.describe(client, limit, stop);
+        // Its log lines and errors wait in a queue that nobody else empties.
+        serve(client);
+        let found = match answer {
+            Answer::Topics(found) => found,
+            Answer::Failure(code) => {
+                let found = match verdict(code) {
+                    Found::NotYet(code) => Found::NotYet(self.why(client, limit, stop).unwrap_or(code)),
+                    found => found,
+                };
+                return Some(vec![found; self.topics.len()]);
+            }
+            Answer::Stopped => return None,
+        };
+        let of = |topic: &Arc<str>| match found.get(&**topic) {
+            Some(found) => found.clone(),
+            None => Found::NotYet("the topic is not in the broker's answer".into()),
+        };
+        Some(self.topics.iter().map(of).collect())
+    }
+
+    /// Which brokers do not answer at the addresses that they give, if that is it.
+    fn why(&self, client: &BaseConsumer<Quiet>, limit: &StartLimit, stop: &Stop) -> Option<String> {
+        let topic = self.topics.first()?;
+        advertised::why(client, &[topic], limit, stop)
+    }
+
+    fn describe(&self, client: &BaseConsumer<Quiet>, limit: &StartLimit, stop: &Stop) -> Answer {
+        let known = *self.broker.lock();
+        let broker = match known.map_or_else(|| self.any_broker(client), Ok) {
+            Ok(broker) => broker,
+            Err(error) => return Answer::Failure(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)),
+        };
+        let timeout = limit.bound(REQUEST_TIMEOUT);
+        let answer = match request(client, &self.names, broker, timeout) {
+            Ok(queue) => wait(&queue, timeout, stop),
+            Err(code) => Answer::Failure(code),
+        };
+        if matches!(answer, Answer::Topics(_))
+            && self.cluster_id.get().is_none()
+            && let Some(id) = client.client().fetch_cluster_id(CONNECT_TIMEOUT)
+        {
+            let _ = self.cluster_id.set(id);
+        }
+        *self.broker.lock() = match answer {
+            Answer::Failure(_) => None,
+            Answer::Topics(_) | Answer::Stopped => Some(broker),
+        };
+        answer
+    }
+
+    /// A broker that answers. Without one librdkafka would ask the controller, which need not be there. An address of the
+    /// configuration has no number until it is known which broker it is: then each of them in turn.
+    fn any_broker(&self, client: &BaseConsumer<Quiet>) -> Result<i32, KafkaError> {
+        let topic = self.topics.first().map(|topic| &**topic);
+        let metadata = client.fetch_metadata(topic, CONNECT_TIMEOUT)?;
+        let brokers = metadata.brokers();
+        if metadata.orig_broker_id() >= 0 || brokers.is_empty() {
+            return Ok(metadata.orig_broker_id());
+        }
+        let turn = self.turns.fetch_add(1, Relaxed);
+        let preferred = self.preferred.get().filter(|_| turn == 0).copied();
+        let preferred = preferred.filter(|id| brokers.iter().any(|broker| broker.id() == *id));
+        Ok(preferred.unwrap_or(brokers[turn % brokers.len()].id()))
+    }
+}
+
+/// The client's drop waits for its threads, and one of them may wait for a name server: nobody waits for that.
+impl Drop for TopicIds {
+    fn drop(&mut self) {
+        let client = self.client.take();
+        if let Err(error) = thread::Builder::new()
+            .name("drop-topic-ids".into())
+            .spawn(move || drop(client))
+        {
+            debug!("kafka: the client of topic ids is dropped in place error=\"{error}\"");
+        }
+    }
+}
+
+struct Asking<'a>(&'a TopicIds);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().asking = false;
+        self.0.answered.notify_all();
+    }
+}
+
+impl Known {
+    /// Keeps what a request brought that began at `began`.
+    fn take(&mut self, topic: &str, found: Found, began: Instant) {
+        match found {
+            Found::Id(id) if self.former.contains(&id) => {
+                let why = format!("a broker still names the id {id}, which was replaced");
+                self.failure = Some((Found::NotYet(why), began));
+            }
+            // Of a broker that is older than others.
+            Found::Id(TopicId::NONE) if self.id.is_some_and(|(id, _)| !id.is_none()) => {
+                self.id = self.id.map(|(id, _)| (id, began));
+                self.failure = None;
+            }
+            Found::Id(id) => {
+                if let Some((before, _)) = self.id
+                    && !before.is_none()
+                    && before != id
+                {
+                    debug!("kafka: the topic has another id topic={topic} id={id} was={before}");
+                    if self.former.len() == FORMER_MAX {
+                        self.former.remove(0);
+                    }
+                    self.former.push(before);
+                }
+                self.id = Some((id, began));
+                self.failure = None;
+            }
+            failure => self.failure = Some((failure, began)),
+        }
+    }
+}
+
+/// The thread that looks on. Ends when dropped.
+#[derive(Debug)]
+pub struct Looking {
+    stop: Stop,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Looking {
+    /// Tells it to end, and does not wait for it.
+    pub fn request_stop(&self) {
+        self.stop.request(StopKind::Abandon);
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.request_stop();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            warn!("kafka: the thread that looks for topics created again had panicked");
+        }
+    }
+}
+
+/// The group's consumer tells the same of the same brokers.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        debug!(target: "librdkafka", "{facility} {message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!("kafka: topic ids: {error} reason=\"{reason}\"");
+    }
+
+    fn stats_raw(&self, _: &[u8]) {}
+}
+
+impl ConsumerContext for Quiet {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_was_replaced_is_not_believed_again() {
+        let (first, second) = (TopicId::from_halves(1, 1), TopicId::from_halves(2, 2));
+        let mut known = Known::default();
+        let now = Instant::now();
+        for id in [first, second, first] {
+            known.take("t", Found::Id(id), now);
+        }
+        assert_eq!(known.id, Some((second, now)));
+        assert!(matches!(known.failure, Some((Found::NotYet(_), _))));
+        known.take("t", Found::Id(second), now);
+        assert_eq!(known.failure, None);
+    }
+}

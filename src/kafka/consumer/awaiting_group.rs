@@ -1,0 +1,228 @@
+//! A member that waits for its group: why it has no partitions for so long.
+//!
+//! The coordinator shares out the partitions when every member has joined again. It counts a process that was killed as
+//! a member until its session ends, and all others wait until then. Nobody can tell a member that is gone from one that
+//! is busy; so this says how long the group has not answered, and whom it counts. Called by the main thread with each
+//! poll; asks for the members on a thread of its own, since the answer may take seconds. Decides nothing.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, TryRecvError, bounded};
+use log::{debug, info, warn};
+use rdkafka::consumer::Consumer as _;
+
+use crate::config::model::Config;
+use crate::kafka::Consumer;
+use crate::kafka::admin::topic_ids::TopicIds;
+
+/// A group that has not answered for so long waits for somebody: live members join again within a heartbeat or two.
+const WORTH_TELLING: Duration = Duration::from_secs(5);
+/// Between two lines.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+/// With `group.protocol = "consumer"` the brokers answer at once, and give nothing. After this a member that is gone is
+/// missed, with their default, and whoever has nothing then is one too many.
+const NOTHING_GIVEN_MAX: Duration = Duration::from_secs(60);
+/// librdkafka's default for `session.timeout.ms`.
+const SESSION_DEFAULT: Duration = Duration::from_secs(45);
+
+/// Whom the group counts, each as client and host; `None`: it does not tell.
+type Members = Option<Vec<String>>;
+
+/// What was told of the wait.
+pub struct AwaitingGroup {
+    group: String,
+    session: Duration,
+    is_static: bool,
+    /// `group.protocol = "consumer"`.
+    is_next_generation: bool,
+    pace: Pace,
+    /// The members are being asked for.
+    asked: Option<Receiver<Members>>,
+}
+
+impl AwaitingGroup {
+    pub fn new(config: &Config) -> AwaitingGroup {
+        let kafka = &config.kafka;
+        let property = |name: &str| kafka.consumer_property(name);
+        let session_ms = property("session.timeout.ms").and_then(|text| text.parse().ok());
+        AwaitingGroup {
+            group: kafka.group.clone(),
+            session: session_ms.map_or(SESSION_DEFAULT, Duration::from_millis),
+            is_static: property("group.instance.id").is_some(),
+            is_next_generation: property("group.protocol").is_some_and(|name| name.eq_ignore_ascii_case("consumer")),
+            pace: Pace::new(Instant::now()),
+            asked: None,
+        }
+    }
+
+    /// Says that the group does not answer, if it is time. `partitions`: how many are read here.
+    pub fn tick(&mut self, consumer: &Consumer, partitions: usize, topic_ids: &Arc<TopicIds>) {
+        let context = consumer.context();
+        let unanswered = if self.is_next_generation {
+            self.nothing_given(context.is_connected() == Some(true))
+        } else {
+            context.joining_for()
+        };
+        if let Some(asked) = &self.asked {
+            let members = match asked.try_recv() {
+                Err(TryRecvError::Empty) => return,
+                Ok(members) => members,
+                Err(TryRecvError::Disconnected) => None,
+            };
+            self.asked = None;
+            // It may be over by now.
+            if partitions == 0 && unanswered.is_some() {
+                self.tell(members.as_deref());
+            }
+        }
+        let is_due = self.pace.is_due(Instant::now(), partitions, unanswered);
+        if is_due && self.is_next_generation {
+            info!(
+                "kafka: the group has given this process no partition: it has as many other members as partitions, or it \
+                 still counts a member that is gone, until its session ends (group.consumer.session.timeout.ms of the \
+                 brokers, 45 s unless set there). Nothing is lost waited={:.0?}",
+                self.pace.waits_since.elapsed()
+            );
+        } else if is_due {
+            self.asked = Some(ask(topic_ids.clone(), self.group.clone()));
+        }
+    }
+
+    /// How long nothing was given, while that may be for a member that is gone.
+    fn nothing_given(&self, is_connected: bool) -> Option<Duration> {
+        let waited = self.pace.waits_since.elapsed();
+        (is_connected && waited <= NOTHING_GIVEN_MAX).then(|| waited.saturating_sub(WORTH_TELLING))
+    }
+
+    fn tell(&self, members: Option<&[String]>) {
+        let waited = self.pace.waits_since.elapsed();
+        let Some(line) = line(members, waited, self.session, self.is_static) else {
+            debug!("kafka: the group has not answered for={waited:.0?}, and counts nobody else");
+            return;
+        };
+        warn!("{line}");
+    }
+}
+
+/// When there is something to tell.
+struct Pace {
+    /// Since then there are no partitions.
+    waits_since: Instant,
+    told: Option<Instant>,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Pace {
+        Pace {
+            waits_since: now,
+            told: None,
+        }
+    }
+
+    /// `unanswered`: how long the group has not answered, as far as it was seen; `None`: it has.
+    fn is_due(&mut self, now: Instant, partitions: usize, unanswered: Option<Duration>) -> bool {
+        if partitions > 0 {
+            *self = Pace::new(now);
+        }
+        let is_due = partitions == 0
+            && unanswered.is_some_and(|unanswered| unanswered + WORTH_TELLING / 10 >= WORTH_TELLING)
+            && self
+                .told
+                .is_none_or(|told| now.saturating_duration_since(told) >= LINE_INTERVAL);
+        if is_due {
+            self.told = Some(now);
+        }
+        is_due
+    }
+}
+
+fn ask(topic_ids: Arc<TopicIds>, group: String) -> Receiver<Members> {
+    let (sender, members) = bounded(1);
+    let asking = thread::Builder::new()
+        .name("group-members".into())
+        .spawn(move || sender.send(topic_ids.group_members(&group)));
+    if let Err(error) = asking {
+        debug!("kafka: the group's members are not asked for error=\"{error}\"");
+    }
+    members
+}
+
+/// What is known of the wait; `None`: the group counts nobody else, so it waits for nobody.
+fn line(members: Option<&[String]>, waited: Duration, session: Duration, is_static: bool) -> Option<String> {
+    let counted = match members {
+        Some([] | [_]) => return None,
+        Some(members) => format!(
+            " members={} (this process among them: {})",
+            members.len(),
+            members.join(", ")
+        ),
+        None => String::new(),
+    };
+    let cure = if is_static {
+        "wait; or find the member that does not answer"
+    } else {
+        "wait; with group.instance.id in [kafka.consumer] a process that is started again has its partitions at once"
+    };
+    Some(format!(
+        "kafka: the group has not given out its partitions: it still counts a member that has not joined again. A process \
+         that was killed is counted until its session ends, up to {session:.0?} (session.timeout.ms). Nothing is lost \
+         waited={waited:.0?}{counted} cure=\"{cure}\""
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_group_that_does_not_answer_is_told_once_in_ten_seconds_and_no_more_when_it_has() {
+        let begin = Instant::now();
+        let mut pace = Pace::new(begin);
+        let at = |seconds| begin + seconds * SECOND;
+        // The first statistics that say so may be of any moment.
+        assert!(!pace.is_due(at(5), 0, Some(Duration::ZERO)));
+        assert!(pace.is_due(at(10), 0, Some(5 * SECOND)));
+        assert!(!pace.is_due(at(15), 0, Some(10 * SECOND)));
+        assert!(pace.is_due(at(20), 0, Some(15 * SECOND)));
+        assert!(
+            !pace.is_due(at(30), 0, None),
+            "it has answered: there is nothing for this member"
+        );
+        assert!(
+            !pace.is_due(at(40), 2, Some(35 * SECOND)),
+            "it goes on with what it has"
+        );
+        assert_eq!(pace.waits_since, at(40));
+    }
+
+    #[test]
+    fn the_line_says_whom_the_group_counts_and_how_long_it_can_last() {
+        let members = ["penstock at /10.0.0.1".to_owned(), "penstock at /10.0.0.2".to_owned()];
+        let told = line(Some(&members), 12 * SECOND, 45 * SECOND, false).unwrap();
+        for part in [
+            "still counts a member",
+            "up to 45s (session.timeout.ms)",
+            "waited=12s members=2 ",
+            "penstock at /10.0.0.1, penstock at /10.0.0.2",
+            "group.instance.id",
+        ] {
+            assert!(told.contains(part), "no {part:?} in {told}");
+        }
+        assert!(
+            !line(None, SECOND, 6 * SECOND, true)
+                .unwrap()
+                .contains("group.instance.id")
+        );
+    }
+
+    #[test]
+    fn a_group_that_counts_nobody_else_waits_for_nobody() {
+        let alone = ["penstock at /10.0.0.1".to_owned()];
+        assert_eq!(line(Some(&alone), 12 * SECOND, 45 * SECOND, false), None);
+        assert_eq!(line(Some(&[]), 12 * SECOND, 45 * SECOND, false), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! The group's offsets, looked up when partitions are assigned: where each of them is begun.
+//!
+//! Runs on the main thread, inside the rebalance callback, and waits for brokers alone: nothing of it needs `poll`. The
+//! start asks once before the group is joined: whether the coordinator is reached.
+//! librdkafka's own look-up is not used. An error that it does not retry leaves a partition unread without a word; and
+//! with every beginning given, an offset reset (`auto.offset.reset = error`) means one thing only: what was to be read
+//! is not there.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use log::warn;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::kafka::admin::advertised;
+use crate::kafka::consumer::epoch;
+use crate::kafka::{Consumer, Partition};
+use crate::util::start_limit::StartLimit;
+use crate::util::stop::Stop;
+
+/// Each request.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// Between a request that failed and the next one.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Between two warnings.
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
+/// After this it is better to start anew: other members wait for this one.
+const GIVE_UP: Duration = Duration::from_secs(60);
+
+/// An offset of the group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    pub offset: i64,
+    /// What was committed with it.
+    pub tag: String,
+    /// The leader epoch of the message before it, where it was committed with it.
+    pub epoch: Option<i32>,
+}
+
+/// Why there are no offsets.
+#[derive(Debug)]
+pub enum LookUpError {
+    /// Kafka refuses access.
+    Refused(KafkaError),
+    /// No coordinator answers for too long: the last reason.
+    TooLate(String),
+}
+
+impl fmt::Display for LookUpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LookUpError::Refused(error) => error.fmt(f),
+            LookUpError::TooLate(why) => f.write_str(why),
+        }
+    }
+}
+
+/// The group's offsets of these partitions; those without one are left out. `None`: told to stop.
+///
+/// `limit`: while the service starts.
+///
+/// # Errors
+/// See [`LookUpError`].
+pub fn look_up(
+    consumer: &Consumer,
+    partitions: &[Partition],
+    limit: &StartLimit,
+    stop: &Stop,
+) -> Result<Option<HashMap<Partition, Committed>>, LookUpError> {
+    if partitions.is_empty() {
+        return Ok(Some(HashMap::new()));
+    }
+    let started = Instant::now();
+    let mut warned = started;
+    loop {
+        let error = match ask(consumer, partitions, limit) {
+            Ok(committed) => return Ok(Some(committed)),
+            Err(error) => error,
+        };
+        if is_refusal(&error) {
+            return Err(LookUpError::Refused(error));
+        }
+        let is_over = limit.is_over() || started.elapsed() >= GIVE_UP;
+        if is_over || warned.elapsed() >= WARN_INTERVAL {
+            let why = why(consumer, partitions, &error, limit, stop);
+            if is_over {
+                return Err(LookUpError::TooLate(why));
+            }
+            warned = Instant::now();
+            warn!(
+                "kafka: waiting for the group's offsets, nothing is read before waited={:.0?} \
+                 reason=\"{why}\"",
+                started.elapsed()
+            );
+        }
+        if stop.wait(PAUSE) {
+            return Ok(None);
+        }
+    }
+}
+
+/// Whether waiting does not help.
+pub fn is_refusal(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::GroupAuthorizationFailed | RDKafkaErrorCode::TopicAuthorizationFailed)
+    )
+}
+
+/// What the coordinator's silence comes of.
+fn why(consumer: &Consumer, partitions: &[Partition], error: &KafkaError, limit: &StartLimit, stop: &Stop) -> String {
+    let topics: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
+    let topics: Vec<&str> = topics.into_iter().take(1).collect();
+    match advertised::why(consumer, &topics, limit, stop) {
+        Some(why) => format!("{error}; {why}"),
+        None => error.to_string(),
+    }
+}
+
+fn ask(
+    consumer: &Consumer,
+    partitions: &[Partition],
+    limit: &StartLimit,
+) -> KafkaResult<HashMap<Partition, Committed>> {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        list.add_partition(&partition.topic, partition.number);
+    }
+    let mut committed = HashMap::new();
+    let found = consumer.committed_offsets(list, limit.bound(TIMEOUT))?;
+    for (element, epoch) in found.elements().iter().zip(epoch::of_list(&found)) {
+        element.error()?;
+        if let Offset::Offset(offset) = element.offset() {
+            let partition = Partition {
+                topic: element.topic().into(),
+                number: element.partition(),
+            };
+            let tag = element.metadata().to_owned();
+            committed.insert(partition, Committed { offset, tag, epoch });
+        }
+    }
+    Ok(committed)
+}

@@ -1,0 +1,165 @@
+//! `start = "latest"`: where a group begins that has no offset yet.
+//!
+//! One act, before the group is joined: the ends of all partitions of the topics that are there are committed in one
+//! request. Whatever has no offset afterwards appeared later, and is read from its beginning. A look-up at each
+//! assignment could not tell a partition that another member is about to begin from one that is new, nor what a
+//! process had begun that died before it committed.
+//!
+//! A group takes a commit from outside only while nobody is in it: a refusal says that it has begun. Two processes that
+//! begin at once both commit, and both read from what was committed last.
+
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::config::model::Kafka;
+use crate::kafka::admin::advertised;
+use crate::kafka::admin::topic_ids::TopicIds;
+use crate::kafka::connection_config;
+use crate::kafka::consumer::commits::commit_by;
+use crate::kafka::consumer::committed::is_refusal;
+use crate::kafka::consumer::origin::offset_tag;
+use crate::kafka::log::tell_error;
+use crate::kafka::log::tell_line;
+use crate::util::start_limit::StartLimit;
+use crate::util::stop::Stop;
+
+/// Each request.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Between an attempt that failed and the next one.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Between two warnings.
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
+
+struct Outside;
+
+impl ClientContext for Outside {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tell_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tell_error(&error, reason);
+    }
+}
+
+impl ConsumerContext for Outside {}
+
+/// A topic that is there.
+#[derive(Debug, Clone, Copy)]
+pub struct Present<'a> {
+    pub name: &'a str,
+    /// It was not there when this process first asked.
+    pub appeared: bool,
+}
+
+/// Why the group cannot begin.
+#[derive(Debug)]
+pub enum LatestError {
+    /// librdkafka refuses the settings, or Kafka access.
+    Refused(KafkaError),
+    /// Not within `run.start_timeout`: the last reason.
+    TooLate(String),
+}
+
+/// Commits where the group begins, if it has not begun yet. `false`: told to stop.
+///
+/// The end of every partition is needed, so all of their leaders are waited for.
+///
+/// # Errors
+/// See [`LatestError`].
+pub fn begin_at_end(
+    kafka: &Kafka,
+    topics: &[Present<'_>],
+    ids: &TopicIds,
+    limit: &StartLimit,
+    stop: &Stop,
+) -> Result<bool, LatestError> {
+    let mut config = connection_config(kafka);
+    config.set("group.id", &kafka.group);
+    // Of a member; this client is none.
+    config.remove("group.instance.id");
+    let client: BaseConsumer<Outside> = config.create_with_context(Outside).map_err(LatestError::Refused)?;
+    let names: Vec<&str> = topics.iter().map(|topic| topic.name).collect();
+    let started = Instant::now();
+    let mut warned = started;
+    loop {
+        let error = match attempt(&client, topics, ids, limit) {
+            Ok(()) => return Ok(true),
+            Err(error) if is_refusal(&error) => return Err(LatestError::Refused(error)),
+            Err(error) => error,
+        };
+        let is_over = limit.is_over();
+        if is_over || warned.elapsed() >= WARN_INTERVAL {
+            let why = advertised::why(&client, &names, limit, stop).unwrap_or_else(|| error.to_string());
+            if is_over {
+                return Err(LatestError::TooLate(why));
+            }
+            warned = Instant::now();
+            warn!(
+                "kafka: waiting for the group's offsets, to begin at the end (kafka.start = \"latest\") waited={:.0?} \
+                 reason=\"{why}\"",
+                started.elapsed()
+            );
+        }
+        if stop.wait(PAUSE) {
+            return Ok(false);
+        }
+    }
+}
+
+fn attempt(
+    client: &BaseConsumer<Outside>,
+    topics: &[Present<'_>],
+    ids: &TopicIds,
+    limit: &StartLimit,
+) -> KafkaResult<()> {
+    let mut begins = TopicPartitionList::new();
+    for topic in topics {
+        let metadata = client.fetch_metadata(Some(topic.name), limit.bound(TIMEOUT))?;
+        for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
+            let (oldest, end) = client.fetch_watermarks(topic.name, partition.id(), limit.bound(TIMEOUT))?;
+            let begin = if topic.appeared { oldest } else { end };
+            begins.add_partition_offset(topic.name, partition.id(), Offset::Offset(begin))?;
+        }
+    }
+    if begins.count() == 0 {
+        return Ok(());
+    }
+    // After the ends: what another process committed before is seen, and what it read is not passed.
+    for element in client
+        .committed_offsets(begins.clone(), limit.bound(TIMEOUT))?
+        .elements()
+    {
+        element.error()?;
+        if matches!(element.offset(), Offset::Offset(_)) {
+            return Ok(());
+        }
+    }
+    for mut element in begins.elements() {
+        let tag = ids
+            .known(element.topic())
+            .map_or_else(String::new, |id| offset_tag(id, ids.cluster_id()));
+        if !tag.is_empty() {
+            element.set_metadata(&tag);
+        }
+    }
+    match commit_by(client, &begins, Instant::now() + limit.bound(TIMEOUT)) {
+        Ok(()) => {
+            info!(
+                "kafka: the group begins, at the end of what is there partitions={}",
+                begins.count()
+            );
+            Ok(())
+        }
+        // Somebody is in the group: it has begun.
+        Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::UnknownMemberId)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

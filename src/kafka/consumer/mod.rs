@@ -1,0 +1,12 @@
+//! The group's consumer: its callbacks, where partitions begin, and what the group has committed.
+
+pub mod context;
+pub mod awaiting_group;
+pub mod joining;
+pub mod leaders;
+pub mod committed;
+pub mod commits;
+pub mod origin;
+pub mod latest;
+pub mod cut;
+pub mod epoch;

@@ -1,0 +1,464 @@
+//! Why no broker answers: what librdkafka complained of, and what the ports themselves say, put together.
+//!
+//! Before a broker has answered, for `run` and `check --connect`. A cause that cannot be anything else and does not pass
+//! by itself ends the wait; all others are waited for, and told.
+
+// What a port says by itself.
+pub mod listener;
+// What the lines of librdkafka mean.
+pub mod symptoms;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{RecvTimeoutError, bounded};
+use log::debug;
+use parking_lot::Mutex;
+
+use crate::config::kafka::together::Security;
+use crate::config::model::Kafka;
+use crate::kafka::admin::advertised::OTHER_CLUSTER_CURE;
+use crate::kafka::diagnosis::listener::{Listener, Login, look};
+use crate::kafka::diagnosis::symptoms::Symptom;
+use crate::util::exit::Exit;
+use crate::util::stop::Stop;
+
+/// So often the ports are asked while nobody answers.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// So long their answers are waited for; host names may take longer to look up.
+const LOOK_MAX: Duration = Duration::from_secs(5);
+/// So much longer than its deadline a look may take, or it would see nothing.
+const LATE_MAX: Duration = Duration::from_secs(1);
+/// How soon a stop is seen meanwhile.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// Why no broker answers, and what would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    pub found: String,
+    pub cure: String,
+    /// It does not pass by itself: how the service ends for it.
+    pub exit: Option<Exit>,
+}
+
+impl Complaint {
+    /// Brokers of two clusters answer. `why`: our words, or librdkafka's line.
+    pub fn other_cluster(why: &str) -> Complaint {
+        let why = why.strip_prefix("[thrd:main]: ").unwrap_or(why);
+        let why = why.split(": a client must not").next().unwrap_or(why);
+        Complaint {
+            found: format!("brokers of two clusters answer: {why}"),
+            cure: OTHER_CLUSTER_CURE.to_owned(),
+            exit: Some(Exit::Configuration),
+        }
+    }
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.found, self.cure)
+    }
+}
+
+/// The last complaint of librdkafka's about each broker of the configuration. Shared with a client's context.
+#[derive(Debug, Clone, Default)]
+pub struct Complaints(Arc<Mutex<BTreeMap<String, Symptom>>>);
+
+impl Complaints {
+    /// To be told each line and each error of the client.
+    pub fn hear(&self, text: &str) {
+        if let (Some(broker), Some(symptom)) = (symptoms::broker(text), symptoms::read(text)) {
+            self.0.lock().insert(broker.to_owned(), symptom);
+        }
+    }
+
+    fn of(&self, address: &str) -> Option<Symptom> {
+        self.0.lock().get(address).cloned()
+    }
+}
+
+/// Of the brokers of one configuration.
+#[derive(Debug)]
+pub struct Diagnosis {
+    addresses: Vec<String>,
+    security: Security,
+    mechanism: Option<String>,
+    complaints: Complaints,
+    looked: Option<(Instant, BTreeMap<String, Listener>)>,
+}
+
+impl Diagnosis {
+    pub fn new(kafka: &Kafka) -> Diagnosis {
+        Diagnosis {
+            addresses: kafka.brokers.split(',').map(str::to_owned).collect(),
+            security: Security::of(kafka.consumer_property("security.protocol")),
+            mechanism: kafka.consumer_property("sasl.mechanism").map(str::to_owned),
+            complaints: Complaints::default(),
+            looked: None,
+        }
+    }
+
+    pub fn complaints(&self) -> Complaints {
+        self.complaints.clone()
+    }
+
+    /// Why nobody answers, as far as it can be told. Asks the ports where that was not done lately, which takes seconds,
+    /// but not much longer than until `deadline`.
+    pub fn look(&mut self, deadline: Option<Instant>, stop: &Stop) -> Option<Complaint> {
+        if let Some((at, found)) = &self.looked
+            && at.elapsed() < LOOK_INTERVAL
+        {
+            return self.judge(found);
+        }
+        let limit = deadline.map_or(LOOK_MAX, |at| at.saturating_duration_since(Instant::now()) + LATE_MAX);
+        let found = listeners(&self.addresses, LOOK_MAX.min(limit), stop);
+        debug!("kafka: asked the ports directly found={found:?}");
+        let complaint = self.judge(&found);
+        self.looked = Some((Instant::now(), found));
+        complaint
+    }
+
+    /// Why a broker has refused the client, after it did.
+    pub fn refusal(&self) -> Option<Complaint> {
+        let complaints = self.complaints.0.lock();
+        let (address, symptom) = complaints.iter().find(|(_, symptom)| symptom.certain.is_some())?;
+        Some(Complaint {
+            found: format!("{address}: {}", symptom.cause),
+            cure: symptom.cure.clone(),
+            exit: symptom.certain,
+        })
+    }
+
+    fn judge(&self, listeners: &BTreeMap<String, Listener>) -> Option<Complaint> {
+        let symptoms: Vec<Option<(&str, Symptom)>> = self
+            .addresses
+            .iter()
+            .map(|address| {
+                let seen = listeners
+                    .get(address)
+                    .and_then(|listener| misfit(listener, self.security, self.mechanism.as_deref()));
+                // What the port itself says is surer than what follows from a connection that was closed.
+                let complained = self.complaints.of(address);
+                let symptom = match (seen, complained) {
+                    (Some(seen), Some(complained)) if seen.certain.is_none() && complained.certain.is_some() => {
+                        complained
+                    }
+                    (Some(seen), _) => seen,
+                    (None, complained) => complained?,
+                };
+                Some((address.as_str(), symptom))
+            })
+            .collect();
+        // With one address that may yet answer there is something to wait for.
+        let all = symptoms
+            .iter()
+            .map(|each| each.as_ref().and_then(|(_, symptom)| symptom.certain));
+        let exit = all
+            .reduce(|one, other| one.zip(other).map(|(one, other)| one.or_worse(other)))
+            .flatten();
+        let told: Vec<(&str, Symptom)> = symptoms.into_iter().flatten().collect();
+        // The surest of them has the word.
+        let (address, symptom) = told
+            .iter()
+            .find(|(_, symptom)| symptom.certain.is_some())
+            .or(told.first())?;
+        let others = match told.len() {
+            1 => String::new(),
+            count => format!(" (of {count} brokers that do not answer)"),
+        };
+        Some(Complaint {
+            found: format!("{address}{others}: {}", symptom.cause),
+            cure: symptom.cure.clone(),
+            exit,
+        })
+    }
+}
+
+/// What answers at each address, as far as it is known in time.
+fn listeners(addresses: &[String], limit: Duration, stop: &Stop) -> BTreeMap<String, Listener> {
+    let (sender, receiver) = bounded(addresses.len());
+    for address in addresses.iter().cloned() {
+        let sender = sender.clone();
+        // Nobody joins it: a name server may keep it longer than anybody waits.
+        let started = thread::Builder::new().name("look-at-port".into()).spawn(move || {
+            let found = look(&address);
+            let _ = sender.send((address, found));
+        });
+        if let Err(error) = started {
+            debug!("kafka: cannot start a thread error=\"{error}\"");
+        }
+    }
+    drop(sender);
+    let deadline = Instant::now() + limit;
+    let mut found = BTreeMap::new();
+    while !stop.requested() && Instant::now() < deadline {
+        match receiver.recv_timeout(GLANCE) {
+            Ok((address, listener)) => {
+                found.insert(address, listener);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    found
+}
+
+/// What is wrong between this client and this listener; nothing where they fit, as far as can be seen.
+fn misfit(listener: &Listener, client: Security, mechanism: Option<&str>) -> Option<Symptom> {
+    const CORRECT: &str = "correct kafka.brokers: the host and port of a broker's listener";
+    let symptom = |cause: String, cure: String, certain: Option<Exit>| Some(Symptom { cause, cure, certain });
+    let configuration = Some(Exit::Configuration);
+    let protocol = client.protocol();
+    let no_kafka = |whose: &str| {
+        let cause = format!("this port answers, but is no Kafka listener: {whose}");
+        symptom(cause, CORRECT.to_owned(), configuration)
+    };
+    match listener {
+        Listener::Http => no_kafka("a web server's"),
+        Listener::Aerospike => no_kafka("an Aerospike node's"),
+        Listener::ZooKeeper => no_kafka("ZooKeeper's"),
+        Listener::Ssh => no_kafka("an SSH server's"),
+        Listener::Controller => symptom(
+            "this port answers, but is no broker's listener: a KRaft controller's".to_owned(),
+            "name a broker's listener in kafka.brokers: its advertised.listeners, not controller.listener.names".to_owned(),
+            configuration,
+        ),
+        Listener::Tls if !client.tls => symptom(
+            format!("the listener speaks TLS, and security.protocol is {protocol}"),
+            if client.sasl {
+                "set \"security.protocol\" = \"sasl_ssl\"".to_owned()
+            } else {
+                "set \"security.protocol\" = \"ssl\" (\"sasl_ssl\" with a login), or name the port of the listener without TLS"
+                    .to_owned()
+            },
+            configuration,
+        ),
+        Listener::Kafka(login) if client.tls => symptom(
+            format!("the listener has no TLS, and security.protocol is {protocol}"),
+            match login {
+                Login::None => "set \"security.protocol\" = \"plaintext\", or name the port of the TLS listener".to_owned(),
+                Login::Wanted(_) => {
+                    "set \"security.protocol\" = \"sasl_plaintext\", or name the port of the TLS listener".to_owned()
+                }
+                Login::Unknown => {
+                    "set \"security.protocol\" = \"plaintext\" (\"sasl_plaintext\" with a login), or name the port of the TLS \
+                     listener"
+                        .to_owned()
+                }
+            },
+            configuration,
+        ),
+        Listener::Kafka(Login::None) if client.sasl => symptom(
+            format!("the listener asks for no login, and security.protocol is {protocol}"),
+            "set \"security.protocol\" = \"plaintext\" and remove sasl.*, or name the port of the listener with SASL".to_owned(),
+            // The broker refuses the login that it is sent: as any other refusal of one.
+            Some(Exit::Credentials),
+        ),
+        Listener::Kafka(Login::Wanted(offered)) if !client.sasl => symptom(
+            format!("the listener wants a login, and security.protocol is {protocol}"),
+            format!(
+                "set \"security.protocol\" = \"sasl_plaintext\", sasl.mechanism ({}), sasl.username and sasl.password",
+                offered.join(", ")
+            ),
+            configuration,
+        ),
+        Listener::Kafka(Login::Wanted(offered))
+            if mechanism.is_some_and(|mechanism| !offered.iter().any(|each| each == mechanism)) =>
+        {
+            symptom(
+                format!("the listener does not have the sasl.mechanism {}", mechanism.unwrap_or_default()),
+                format!("set sasl.mechanism to what the listener has: {}", offered.join(", ")),
+                configuration,
+            )
+        }
+        Listener::Silent => symptom(
+            "this port accepts connections and answers nothing: a broker that hangs, a proxy without one, or no Kafka \
+             listener"
+                .to_owned(),
+            format!("look at the broker, or {CORRECT}"),
+            None,
+        ),
+        Listener::Unknown => symptom(
+            "this port answers, but not as a Kafka listener does: it closes the connection, or speaks something else"
+                .to_owned(),
+            format!("{CORRECT}, not a controller's"),
+            None,
+        ),
+        Listener::Unreached(why) => symptom(
+            why.clone(),
+            "start the broker, or correct kafka.brokers".to_owned(),
+            None,
+        ),
+        Listener::Unresolved(why) => symptom(
+            format!("the host name does not resolve: {why}"),
+            "correct it in kafka.brokers, or the name server".to_owned(),
+            None,
+        ),
+        Listener::Tls | Listener::Kafka(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn diagnosis(addresses: &[&str], protocol: &str) -> Diagnosis {
+        Diagnosis {
+            addresses: addresses.iter().map(|address| (*address).to_owned()).collect(),
+            security: Security::of(Some(protocol)),
+            mechanism: Some("PLAIN".to_owned()),
+            complaints: Complaints::default(),
+            looked: None,
+        }
+    }
+
+    fn found(listeners: &[(&str, Listener)]) -> BTreeMap<String, Listener> {
+        let owned = |(address, listener): &(&str, Listener)| ((*address).to_owned(), listener.clone());
+        listeners.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn each_listener_that_does_not_fit_has_its_own_cure() {
+        let wanted =
+            |names: &[&str]| Listener::Kafka(Login::Wanted(names.iter().map(|name| (*name).to_owned()).collect()));
+        let open = Listener::Kafka(Login::None);
+        for (protocol, listener, expected) in [
+            ("plaintext", Listener::Tls, Some(("speaks TLS", "\"ssl\""))),
+            ("sasl_plaintext", Listener::Tls, Some(("speaks TLS", "\"sasl_ssl\""))),
+            (
+                "plaintext",
+                wanted(&["PLAIN"]),
+                Some(("wants a login", "sasl.mechanism (PLAIN)")),
+            ),
+            ("ssl", open.clone(), Some(("has no TLS", "\"plaintext\""))),
+            ("ssl", wanted(&["PLAIN"]), Some(("has no TLS", "\"sasl_plaintext\""))),
+            ("sasl_ssl", open.clone(), Some(("has no TLS", "\"plaintext\""))),
+            ("sasl_plaintext", open.clone(), Some(("no login", "remove sasl.*"))),
+            (
+                "sasl_plaintext",
+                wanted(&["SCRAM-SHA-256"]),
+                Some(("does not have", "has: SCRAM-SHA-256")),
+            ),
+            (
+                "plaintext",
+                Listener::Controller,
+                Some(("controller's", "advertised.listeners")),
+            ),
+            ("ssl", Listener::Http, Some(("web server's", "kafka.brokers"))),
+            ("plaintext", Listener::Aerospike, Some(("Aerospike", "kafka.brokers"))),
+            ("plaintext", Listener::ZooKeeper, Some(("ZooKeeper's", "kafka.brokers"))),
+            ("plaintext", open, None),
+            ("sasl_plaintext", wanted(&["PLAIN"]), None),
+            ("ssl", Listener::Tls, None),
+            ("sasl_plaintext", Listener::Kafka(Login::Unknown), None),
+        ] {
+            let told = diagnosis(&["k:1"], protocol).judge(&found(&[("k:1", listener.clone())]));
+            match (told, expected) {
+                (None, None) => {}
+                (Some(told), Some((cause, cure))) => {
+                    assert!(
+                        told.found.contains(cause) && told.cure.contains(cure),
+                        "{listener:?}: {told}"
+                    );
+                    let refuses_the_login = cause == "no login";
+                    let exit = if refuses_the_login {
+                        Exit::Credentials
+                    } else {
+                        Exit::Configuration
+                    };
+                    assert_eq!(told.exit, Some(exit), "{listener:?}: {told}");
+                }
+                (told, _) => panic!("{protocol} {listener:?}: {told:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn with_one_address_that_may_yet_answer_it_is_waited() {
+        let both = diagnosis(&["k:1", "k:2"], "plaintext");
+        let told = both
+            .judge(&found(&[("k:1", Listener::Tls), ("k:2", Listener::Silent)]))
+            .unwrap();
+        assert_eq!(told.exit, None);
+        assert!(told.found.contains("k:1") && told.found.contains("of 2"), "{told}");
+        let told = both
+            .judge(&found(&[("k:1", Listener::Tls), ("k:2", Listener::Http)]))
+            .unwrap();
+        assert_eq!(told.exit, Some(Exit::Configuration));
+        assert_eq!(
+            both.judge(&found(&[("k:1", Listener::Tls)])).unwrap().exit,
+            None,
+            "k:2 is not looked up yet"
+        );
+    }
+
+    #[test]
+    fn what_librdkafka_is_sure_of_counts_where_the_port_says_nothing() {
+        let one = diagnosis(&["k:1"], "sasl_ssl");
+        let complaints = one.complaints();
+        complaints.hear("sasl_ssl://k:1/bootstrap: SASL authentication error: Authentication failed: Invalid username");
+        let told = one.judge(&found(&[("k:1", Listener::Tls)])).unwrap();
+        assert_eq!(told.exit, Some(Exit::Credentials));
+        // Of another broker than those of the configuration.
+        let other = diagnosis(&["k:1"], "plaintext");
+        other
+            .complaints()
+            .hear("k:9/4: Receive failed: Invalid response size 352518912 (0..1)");
+        assert_eq!(other.judge(&found(&[("k:1", Listener::Kafka(Login::None))])), None);
+    }
+
+    #[test]
+    fn the_surest_of_what_is_known_of_a_broker_and_of_all_of_them_is_told() {
+        let complaint = "k:1/bootstrap: SASL authentication error: Authentication failed: Invalid username";
+        for listener in [Listener::Silent, Listener::Unknown] {
+            let one = diagnosis(&["k:1"], "sasl_plaintext");
+            let told = one.judge(&found(&[("k:1", listener.clone())])).unwrap();
+            assert_eq!(told.exit, None, "{listener:?}: {told}");
+            assert!(told.found.starts_with("k:1: this port "), "{told}");
+            one.complaints().hear(complaint);
+            let told = one.judge(&found(&[("k:1", listener)])).unwrap();
+            assert_eq!(told.exit, Some(Exit::Credentials), "{told}");
+        }
+        // And what the port says is surer than a complaint that may be of anything.
+        let one = diagnosis(&["k:1"], "sasl_plaintext");
+        one.complaints().hear(complaint);
+        let told = one.judge(&found(&[("k:1", Listener::Tls)])).unwrap();
+        assert!(told.found.contains("speaks TLS"), "{told}");
+
+        let two = diagnosis(&["k:1", "k:2"], "plaintext");
+        let told = two.judge(&found(&[("k:1", Listener::Silent), ("k:2", Listener::Http)]));
+        let told = told.unwrap();
+        assert!(told.found.starts_with("k:2 (of 2 brokers"), "{told}");
+    }
+
+    #[test]
+    fn a_refusal_is_found_among_what_was_complained_of() {
+        let both = diagnosis(&["k:1", "k:2"], "sasl_plaintext");
+        assert_eq!(both.refusal(), None);
+        let complaints = both.complaints();
+        complaints
+            .hear("k:1/bootstrap: Connect to ipv4#10.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)");
+        assert_eq!(both.refusal(), None);
+        complaints.hear("k:2/bootstrap: SASL authentication error: Authentication failed: Invalid username");
+        let told = both.refusal().unwrap();
+        assert!(told.found.starts_with("k:2: "), "{told}");
+        assert_eq!(told.exit, Some(Exit::Credentials));
+    }
+
+    #[test]
+    fn ports_that_were_asked_lately_are_not_asked_again() {
+        // Nobody could be asked there.
+        let mut one = diagnosis(&["broker.invalid:9"], "plaintext");
+        one.looked = Some((Instant::now(), found(&[("broker.invalid:9", Listener::Tls)])));
+        let told = one.look(None, &Stop::new()).unwrap();
+        assert!(told.found.contains("speaks TLS"), "{told}");
+        if let Some(before) = Instant::now().checked_sub(LOOK_INTERVAL) {
+            one.looked = Some((before, found(&[("broker.invalid:9", Listener::Tls)])));
+            let told = one.look(None, &Stop::new());
+            assert!(!told.is_some_and(|told| told.found.contains("speaks TLS")));
+        }
+    }
+}

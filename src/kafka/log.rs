@@ -1,0 +1,243 @@
+//! What librdkafka says, as our lines: each kind at once, and then every 10 seconds at most, with how often it came.
+//!
+//! One place for its log and for its errors, over all clients of the process: while no broker answers, each of them says
+//! the same several times a second, and most of it twice, as a line and as an error. What differs in substance is of
+//! another kind: another broker, another address, other words. Numbers that merely count are not looked at.
+//!
+//! Called by librdkafka's threads and by those that poll. Decides nothing.
+
+use std::time::{Duration, Instant};
+
+use log::{Level, log_enabled};
+use parking_lot::Mutex;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+
+use crate::kafka::admin::advertised::{is_about_given, named};
+use crate::kafka::diagnosis::symptoms;
+
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+/// Kinds that are remembered. Of more, the one that was told longest ago is forgotten, and told again when it comes.
+const KINDS_MAX: usize = 256;
+
+static TOLD: Mutex<Told> = Mutex::new(Told::new());
+
+/// Tells a line of librdkafka's log.
+pub fn tell_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    let level = match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            // librdkafka calls every broken connection an error; it connects again, and nothing is lost by it.
+            Level::Warn
+        }
+        RDKafkaLogLevel::Warning => Level::Warn,
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => Level::Info,
+        RDKafkaLogLevel::Debug => Level::Debug,
+    };
+    if !log_enabled!(target: "librdkafka", level) {
+        return;
+    }
+    // Whoever asks for its debugging wants all of it.
+    if level == Level::Debug {
+        log::debug!(target: "librdkafka", "{facility} {message}");
+    } else if let Some(repeated) = due(message) {
+        let told = readable(message);
+        log::log!(target: "librdkafka", level, "{facility} {told}{}{repeated}", Cure(message));
+    }
+}
+
+/// Tells an error, unless librdkafka's log has just told the same.
+pub fn tell_error(error: &KafkaError, reason: &str) {
+    if let Some(repeated) = due(reason) {
+        let told = readable(reason);
+        log::warn!("kafka: {error} reason=\"{told}\"{}{repeated}", Cure(reason));
+    }
+}
+
+/// The text with the broker that it is about named as people do.
+fn readable(text: &str) -> String {
+    match text.strip_prefix("[thrd:").and_then(|rest| rest.split_once("]: ")) {
+        Some((thread, text)) => format!("[thrd:{thread}]: {}", named(text)),
+        None => named(text),
+    }
+}
+
+fn due(text: &str) -> Option<Repeated> {
+    TOLD.lock().due(kind(text), Instant::now()).map(Repeated)
+}
+
+/// ` repeated=N`, or nothing for what came once.
+struct Repeated(u64);
+
+impl std::fmt::Display for Repeated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            1 => Ok(()),
+            count => write!(f, " repeated={count}"),
+        }
+    }
+}
+
+/// ` cure="…"` of what is known.
+struct Cure<'t>(&'t str);
+
+impl std::fmt::Display for Cure<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match symptoms::read(self.0) {
+            // The broker has said by itself where it is; what the configuration names has answered.
+            Some(symptom) if is_about_given(self.0) && !symptom.cure.contains("advertised.listeners") => {
+                let cure = symptom
+                    .cure
+                    .replace("kafka.brokers", "the broker's advertised.listeners");
+                write!(f, " cure=\"{cure}\"")
+            }
+            Some(symptom) => write!(f, " cure=\"{}\"", symptom.cure),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The text without what differs each time: the thread in front, how long it took, and numbers that stand alone. Names
+/// of brokers and addresses stay.
+fn kind(text: &str) -> String {
+    let text = match text.strip_prefix("[thrd:").and_then(|rest| rest.split_once("]: ")) {
+        Some((_, text)) => text,
+        None => text,
+    };
+    let text = text.split(" (after ").next().unwrap_or(text);
+    let mut kind = String::with_capacity(text.len());
+    for word in text.split(' ') {
+        if !kind.is_empty() {
+            kind.push(' ');
+        }
+        // A word with a colon or a slash in it names a broker or an address; `2/2` counts them.
+        let names =
+            word.trim_end_matches(':').contains([':', '/']) && word.contains(|c: char| c.is_alphabetic() || c == ':');
+        if names {
+            kind.push_str(word);
+        } else {
+            let mut in_number = false;
+            for c in word.chars() {
+                if !c.is_ascii_digit() {
+                    kind.push(c);
+                } else if !in_number {
+                    kind.push('#');
+                }
+                in_number = c.is_ascii_digit();
+            }
+        }
+    }
+    kind
+}
+
+#[derive(Debug)]
+struct Told {
+    kinds: Vec<Kind>,
+}
+
+#[derive(Debug)]
+struct Kind {
+    name: String,
+    last: Instant,
+    untold: u64,
+}
+
+impl Told {
+    const fn new() -> Told {
+        Told { kinds: Vec::new() }
+    }
+
+    /// How many there were since the last line, this one included; `None` while that is too fresh.
+    fn due(&mut self, name: String, now: Instant) -> Option<u64> {
+        if let Some(known) = self.kinds.iter_mut().find(|known| known.name == name) {
+            known.untold += 1;
+            if now.duration_since(known.last) < LINE_INTERVAL {
+                return None;
+            }
+            known.last = now;
+            return Some(std::mem::take(&mut known.untold));
+        }
+        if self.kinds.len() == KINDS_MAX
+            && let Some((oldest, _)) = self.kinds.iter().enumerate().min_by_key(|(_, known)| known.last)
+        {
+            self.kinds.swap_remove(oldest);
+        }
+        self.kinds.push(Kind {
+            name,
+            last: now,
+            untold: 0,
+        });
+        Some(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lasts_is_told_at_once_and_every_10_seconds_with_its_count() {
+        let mut told = Told::new();
+        let began = Instant::now();
+        let lines: Vec<Option<u64>> = (0..=100)
+            .map(|tenths| {
+                told.due(
+                    kind("2/2 brokers are down"),
+                    began + Duration::from_millis(100 * tenths),
+                )
+            })
+            .collect();
+        assert_eq!(lines[0], Some(1));
+        assert!(lines[1..100].iter().all(Option::is_none), "{lines:?}");
+        assert_eq!(lines[100], Some(100));
+        assert_eq!(told.due(kind("another"), began), Some(1));
+    }
+
+    #[test]
+    fn what_differs_in_substance_is_of_another_kind() {
+        let refused = "k:9092/1: Connect to ipv4#10.0.0.1:9092 failed: Connection refused";
+        let of_thread = format!("[thrd:k:9092/bootstrap]: {refused} (after 3ms in state CONNECT)");
+        let again = format!("{refused} (after 12ms in state CONNECT, 30 identical error(s) suppressed)");
+        assert_eq!(kind(&of_thread), kind(&again), "as a line and as an error, and later");
+        for other in [
+            "l:9092/1: Connect to ipv4#10.0.0.1:9092 failed: Connection refused",
+            "k:9093/1: Connect to ipv4#10.0.0.1:9093 failed: Connection refused",
+            "k:9092/2: Connect to ipv4#10.0.0.1:9092 failed: Connection refused",
+            "k:9092/1: Connect to ipv4#10.0.0.2:9092 failed: Connection refused",
+            "k:9092/1: Connect to ipv4#10.0.0.1:9092 failed: No route to host",
+        ] {
+            assert_ne!(kind(&of_thread), kind(other), "{other}");
+        }
+        assert_eq!(
+            kind("Timed out 1 in-flight, 0 retry-queued requests"),
+            kind("Timed out 12 in-flight, 7 retry-queued requests")
+        );
+    }
+
+    #[test]
+    fn the_cure_is_that_of_the_address_it_is_about() {
+        let failed = "ApiVersionRequest failed: Local: Timed out: probably due to broker version < 0.10";
+        let configured = Cure(&format!("[thrd:k:1/bootstrap]: k:1/bootstrap: {failed}")).to_string();
+        assert!(
+            configured.contains("correct kafka.brokers: the host and port"),
+            "{configured}"
+        );
+        let given = Cure(&format!("[thrd:k:1/1]: k:1/1: {failed}")).to_string();
+        assert!(
+            given.contains("correct the broker's advertised.listeners: the host"),
+            "{given}"
+        );
+    }
+
+    #[test]
+    fn kinds_have_a_bound_and_the_one_told_longest_ago_is_forgotten_first() {
+        let mut told = Told::new();
+        let began = Instant::now();
+        let at = |number: usize| began + Duration::from_millis(number as u64);
+        for number in 0..=KINDS_MAX {
+            assert_eq!(told.due(format!("kind {number}"), at(number)), Some(1));
+        }
+        assert_eq!(told.kinds.len(), KINDS_MAX);
+        assert_eq!(told.due("kind 1".to_owned(), at(300)), None, "still known");
+        assert_eq!(told.due("kind 0".to_owned(), at(300)), Some(1), "forgotten");
+    }
+}

@@ -1,0 +1,119 @@
+//! A partition that is held: what a person is told, with the place, the reason and the cure. Payloads stay out of it.
+
+use log::error;
+use rdkafka::error::KafkaError;
+
+use crate::delivery::reject_limit::TooMany;
+use crate::delivery::result_codes::Told;
+use crate::delivery::row_outcomes::NOT_FOUND;
+use crate::delivery::write::Refusal;
+use crate::message::{Reason, Rejection};
+use crate::partition::batch::Broken;
+use crate::partition::worker::{BatchEnd, Worker};
+use crate::util::exit::Exit;
+
+impl Worker<'_> {
+    pub(super) fn hold_unreadable(&mut self, error: &KafkaError) {
+        let next = self.tracker.next();
+        let why = format!(
+            "{} next={next:?} reason=unreadable error=\"{error}\" cure=\"look at the broker's disk and at check.crcs; or, \
+             to skip it, stop the service, set the group's offset of this partition behind it (kafka-consumer-groups.sh \
+             --reset-offsets) and start it\"",
+            self.partition,
+        );
+        error!("kafka: a part of the log cannot be read, its partition is held; the other partitions go on {why}");
+        self.set_held(why);
+    }
+
+    /// Told here once; `holds.rs` repeats it for as long as it lasts.
+    pub(super) fn hold(&mut self, offset: i64, rejection: &Rejection) {
+        let why = format!(
+            "{} offset={offset} reason={} detail={:?} cure=\"correct the rule and restart; or, to skip this message, stop \
+             the service, run {} and start it; or let such messages be dead letters (reject.action)\"",
+            self.partition,
+            rejection.reason.as_str(),
+            rejection.detail,
+            self.skipping(offset),
+        );
+        error!("message rejected, its partition is held; the other partitions go on {why}");
+        self.set_held(why);
+    }
+
+    /// The service stops at this message; nothing at or behind it is committed.
+    pub(super) fn stops_at(&self, offset: i64, rejection: &Rejection, too_many: Option<TooMany>) -> BatchEnd {
+        let why = match too_many {
+            None => "reject.action is stop".to_owned(),
+            Some(too_many) => too_many.to_string(),
+        };
+        error!(
+            "message rejected, and the service stops: {why} {} offset={offset} reason={} detail={:?} cure=\"correct the \
+             rule, or what produces the messages, and start the service: it goes on at this message; to skip it, run {} \
+             before\"",
+            self.partition,
+            rejection.reason.as_str(),
+            rejection.detail,
+            self.skipping(offset),
+        );
+        BatchEnd::Broken(Broken::Fatal(Exit::Rejected))
+    }
+
+    /// The command that sets the group's offset behind a message. Only a group without members takes it.
+    fn skipping(&self, offset: i64) -> String {
+        format!(
+            "kafka-consumer-groups.sh --bootstrap-server {} --group {} --topic {}:{} --reset-offsets --to-offset {} --execute",
+            self.shared.brokers,
+            self.shared.group,
+            self.partition.topic,
+            self.partition.number,
+            offset + 1
+        )
+    }
+}
+
+/// Why a message is rejected whose row will not be written.
+pub(super) fn rejection_of(refusal: Refusal) -> Rejection {
+    let (reason, detail) = match refusal {
+        Refusal::Code(code) => (
+            Reason::Database(code),
+            format!("the database refuses its row with {}", Told(code)),
+        ),
+        Refusal::Unsendable => (
+            Reason::Unsendable,
+            "the database client cannot make a request of its row".to_owned(),
+        ),
+        Refusal::Conflict(NOT_FOUND) => (
+            Reason::Conflict,
+            "there is no such record, and mode = \"update_only\"".to_owned(),
+        ),
+        Refusal::Conflict(_) => (
+            Reason::Conflict,
+            "the record is there already, and mode = \"create\" (unguarded, where an answer was lost, it may be by this \
+             message's own doing)"
+                .to_owned(),
+        ),
+        Refusal::InDoubt => (
+            Reason::InDoubt,
+            "its row may have been applied or not, and cannot be repeated (in_doubt): look at the record".to_owned(),
+        ),
+    };
+    Rejection::new(reason, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_letter_tells_a_code_by_its_number_and_its_words() {
+        let detail = |code| rejection_of(Refusal::Code(code)).detail;
+        assert_eq!(
+            detail(13),
+            "the database refuses its row with 13: the record is too big (max-record-size of the namespace)"
+        );
+        assert_eq!(
+            detail(12),
+            "the database refuses its row with 12: the bin holds another type"
+        );
+        assert_eq!(detail(99), "the database refuses its row with 99: unknown");
+    }
+}

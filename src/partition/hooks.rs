@@ -1,0 +1,19 @@
+//! Two places of a running service where a test may step in, to make happen there what Kafka's clients and our own bugs
+//! do at their worst. The programs step in nowhere.
+
+use crate::kafka::{Consumer, Partition};
+
+/// What is called, and when. Each does nothing unless a test says otherwise.
+pub trait Hooks: Send + Sync {
+    /// On the main thread, after each poll. `reads`: whether a partition has a worker here.
+    fn polled(&self, _consumer: &Consumer, _reads: &dyn Fn(&Partition) -> bool) {}
+
+    /// On a worker's thread, with at least one message in hand and none of them looked at.
+    fn batch_in_hand(&self, _partition: &Partition) {}
+}
+
+/// Steps in nowhere.
+#[derive(Debug, Clone, Copy)]
+pub struct NoHooks;
+
+impl Hooks for NoHooks {}

@@ -1,0 +1,341 @@
+//! Messages that are done but for what Kafka has to acknowledge: their rows are written, and what they publish, or their
+//! dead letters, is on its way.
+//!
+//! The worker goes on meanwhile, for as long as all goes well: a worker that waited for each batch would have the brokers
+//! answer one small request after another. Offsets follow the acknowledgements, in the order of the messages. It waits
+//! where there is nothing else to do, where so much is pending that a crash would repeat too much, where anything fails,
+//! and before anything that must not overtake a dead letter.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use log::{debug, error, warn};
+use rdkafka::message::{BorrowedMessage, Message as _};
+
+use crate::config::model::RejectAction;
+use crate::delivery::publish::{Outbox, PublishCalls, PublishEnd, PublishFatal};
+use crate::delivery::reject::Rejected;
+use crate::message::Rejection;
+use crate::output::publication::Publication;
+use crate::partition::batch::{Broken, Fate};
+use crate::partition::worker::{Shared, Worker, WorkerEnd, signed};
+use crate::util::exit::Exit;
+use crate::util::stop::{Stop, StopKind};
+
+/// So long messages are gathered before they are sent, while there are others to go on with: a request with one message
+/// costs a broker about as much as one with a hundred, and dead letters are few.
+const GATHER_MESSAGES: Duration = Duration::from_millis(50);
+const GATHER_LETTERS: Duration = Duration::from_millis(500);
+/// So many messages may be pending: a crash repeats them, as it repeats what was written since the last commit.
+const PENDING_MAX: u64 = 50_000;
+
+/// What is pending of a worker.
+pub(super) struct Pending {
+    outbox: Outbox,
+    /// In the order of their offsets.
+    parts: VecDeque<Part>,
+    /// Their messages.
+    messages: u64,
+    /// When what is gathered is sent.
+    send_at: Option<Instant>,
+}
+
+/// One message that publishes or is rejected, or some that do not, one after another.
+#[derive(Default)]
+struct Part {
+    /// The offset behind them.
+    next: i64,
+    /// They are done when all below this number of the outbox are stored.
+    number: u64,
+    messages: u64,
+    written: u64,
+    filtered: u64,
+    /// Messages that it publishes; a dead letter is none of them.
+    published: u64,
+    /// Why it is.
+    rejected: Option<&'static str>,
+}
+
+impl Pending {
+    pub fn new(stop: &Stop) -> Pending {
+        Pending {
+            outbox: Outbox::new(stop),
+            parts: VecDeque::new(),
+            messages: 0,
+            send_at: None,
+        }
+    }
+
+    fn push(&mut self, offset: i64, publication: &Publication<'_>, gather: Duration) {
+        self.outbox.push(offset, publication);
+        let at = Instant::now() + gather;
+        self.send_at = Some(self.send_at.map_or(at, |before| before.min(at)));
+    }
+
+    /// `next`: the offset behind it.
+    fn end_part(&mut self, part: &mut Part, next: i64) {
+        let part = Part {
+            next,
+            number: self.outbox.pushed(),
+            ..std::mem::take(part)
+        };
+        self.messages += part.messages;
+        self.parts.push_back(part);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// The first part of which everything is stored.
+    fn take(&mut self) -> Option<Part> {
+        let stored_below = self.outbox.stored_below();
+        if self.parts.front()?.number > stored_below {
+            return None;
+        }
+        let part = self.parts.pop_front()?;
+        self.messages -= part.messages;
+        Some(part)
+    }
+}
+
+impl Shared {
+    /// What one worker keeps of what it has published, in bytes: as much as it may have in the producer's queue.
+    fn pending_bytes_max(&self) -> u64 {
+        (self.batch_bytes_max() as u64).min(self.memory.producer_queue_bytes / self.memory.partitions.max(1))
+    }
+}
+
+impl Worker<'_> {
+    /// Messages whose rows are written: what they publish follows, and then their offsets. `publications`: in the order of
+    /// the messages.
+    pub(super) fn hand_over(
+        &mut self,
+        messages: &[BorrowedMessage<'_>],
+        fates: Vec<Fate>,
+        publications: Vec<Publication<'_>>,
+    ) {
+        let mut publications = publications.into_iter().peekable();
+        let (all, mut rejected) = (fates.len() as u64, 0);
+        let mut part = Part::default();
+        for (index, (message, fate)) in messages.iter().zip(fates).enumerate() {
+            let is_rejected = matches!(fate, Fate::Rejected(_));
+            let waits = is_rejected || publications.peek().is_some_and(|next| next.message == index);
+            if waits && part.messages > 0 {
+                // What came before it does not wait for it.
+                self.pending.end_part(&mut part, message.offset());
+            }
+            let gather = if is_rejected { GATHER_LETTERS } else { GATHER_MESSAGES };
+            while let Some(publication) = publications.next_if(|next| next.message == index) {
+                self.pending.push(message.offset(), &publication, gather);
+                part.published += u64::from(!is_rejected);
+            }
+            part.messages += 1;
+            self.consecutive_rejects = if is_rejected { self.consecutive_rejects + 1 } else { 0 };
+            match fate {
+                Fate::Kept => part.written += 1,
+                Fate::Filtered => part.filtered += 1,
+                Fate::Rejected(of) => {
+                    self.tell(message.offset(), &of);
+                    part.rejected = Some(of.rejection.reason.as_str());
+                    rejected += 1;
+                }
+            }
+            if waits || index as u64 + 1 == all {
+                let next = messages.get(index + 1);
+                let next = next.map_or(message.offset() + 1, BorrowedMessage::offset);
+                self.pending.end_part(&mut part, next);
+            }
+        }
+        self.shared.rejects.finished(all, rejected);
+        self.collect();
+    }
+
+    /// Finishes what is acknowledged.
+    fn collect(&mut self) {
+        let counters = &self.shared.counters;
+        let mut next = None;
+        while let Some(part) = self.pending.take() {
+            counters.messages_written.add(part.written);
+            counters.messages_filtered.add(part.filtered);
+            counters.messages_published.add(part.published);
+            if let Some(reason) = part.rejected {
+                self.shared.rejects.count(reason);
+                counters.messages_rejected.add(1);
+                match &self.shared.reject {
+                    RejectAction::DeadLetter { .. } => counters.messages_dead_lettered.add(1),
+                    _ => counters.messages_dropped.add(1),
+                }
+            }
+            counters
+                .messages_in_hand
+                .add(-i64::try_from(part.messages).unwrap_or(i64::MAX));
+            next = Some(part.next);
+        }
+        if let Some(next) = next {
+            self.tracker.finished_below(next);
+            self.progress.set_next(next);
+        }
+    }
+
+    /// A message was rejected and is left behind: told once in a while for each reason.
+    fn tell(&self, offset: i64, rejected: &Rejected) {
+        let Rejection { reason, detail } = &rejected.rejection;
+        let Some(untold) = self.shared.rejects.tell(reason.as_str()) else {
+            return;
+        };
+        let what = match &self.shared.reject {
+            RejectAction::DeadLetter { topic, .. } => Cow::Owned(format!("a dead letter goes to {topic}")),
+            _ => Cow::Borrowed("dropped"),
+        };
+        warn!(
+            "message rejected, {what} {} offset={offset} reason={} detail={detail:?} not_told_since={untold}",
+            self.partition,
+            reason.as_str(),
+        );
+    }
+
+    /// So many messages are given back: they come again, here or elsewhere.
+    pub(super) fn give_back(&self, messages: usize) {
+        self.shared.counters.messages_in_hand.add(-signed(messages));
+        self.shared.counters.messages_returned.add(messages as u64);
+    }
+
+    /// Sends what is to be sent by now and hears what is acknowledged. Waits only where too much is pending, or something
+    /// does not go as it should.
+    pub(super) fn publish_on(&mut self) -> Result<(), Broken> {
+        let bytes_max = self.shared.pending_bytes_max();
+        let pending = &self.pending;
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let is_due = pending.send_at.is_some_and(|at| at <= Instant::now())
+            || pending.outbox.bytes() >= bytes_max / 2
+            || pending.messages >= PENDING_MAX / 2;
+        if !self.advance(is_due)? {
+            return self.settle();
+        }
+        while self.pending.outbox.bytes() >= bytes_max || self.pending.messages >= PENDING_MAX {
+            // Half of it: reports go on coming for the rest.
+            let Some(half) = self.pending.parts.get((self.pending.parts.len().max(1) - 1) / 2) else {
+                break;
+            };
+            self.settle_below(half.number)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is pending.
+    pub(super) fn settle(&mut self) -> Result<(), Broken> {
+        self.settle_below(self.pending.outbox.pushed())
+    }
+
+    fn settle_below(&mut self, number: u64) -> Result<(), Broken> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.pending.send_at = None;
+        let end = self.with_outbox(None, |outbox, calls| outbox.settle(number, calls));
+        // The wait may have ended fetching, and the queue would stay empty.
+        self.fetching.resume();
+        match end {
+            PublishEnd::Finished => Ok(()),
+            PublishEnd::Stopped => Err(Broken::Stopped),
+            PublishEnd::Fatal(fatal) => Err(Broken::Fatal(self.publish_fatal(&fatal))),
+        }
+    }
+
+    fn advance(&mut self, send: bool) -> Result<bool, Broken> {
+        if send {
+            self.pending.send_at = None;
+        }
+        self.with_outbox(None, |outbox, calls| outbox.advance(send, calls))
+            .map_err(|fatal| Broken::Fatal(self.publish_fatal(&fatal)))
+    }
+
+    /// What a dead letter holds up goes on behind it: published before all else that the batch publishes.
+    pub(super) fn publish_first(
+        &mut self,
+        messages: &[BorrowedMessage<'_>],
+        letters: Vec<Publication<'_>>,
+    ) -> Result<(), Broken> {
+        for letter in letters {
+            self.pending.outbox.push(messages[letter.message].offset(), &letter);
+        }
+        self.settle()
+    }
+
+    fn publish_fatal(&self, fatal: &PublishFatal) -> Exit {
+        let offset = fatal
+            .offset()
+            .map_or_else(|| "unknown".to_owned(), |offset| offset.to_string());
+        error!("kafka: {fatal} {} offset={offset}", self.partition);
+        fatal.exit()
+    }
+
+    /// Calls the outbox, and finishes what it has heard of.
+    fn with_outbox<R>(
+        &mut self,
+        ends_since: Option<Instant>,
+        call: impl FnOnce(&mut Outbox, &PublishCalls<'_>) -> R,
+    ) -> R {
+        let Worker {
+            shared,
+            stop,
+            fetching,
+            pending,
+            ..
+        } = self;
+        let Some(publisher) = &shared.publisher else {
+            unreachable!(
+                "there is a producer where a topic is named to produce to, and nothing is published to another"
+            );
+        };
+        let result = call(
+            &mut pending.outbox,
+            &PublishCalls {
+                publisher: &**publisher,
+                stop,
+                finish_max: shared.finish_max,
+                ends_since,
+                meanwhile: &|| fetching.pass_time(),
+            },
+        );
+        let counters = &shared.counters;
+        counters.messages_published_again.add(pending.outbox.take_resent());
+        self.collect();
+        result
+    }
+
+    /// The worker ends: what is pending is waited for in time, and the rest is taken back.
+    pub(super) fn close(&mut self, end: WorkerEnd) -> WorkerEnd {
+        let mut end = end;
+        let is_lost = end == WorkerEnd::Lost || self.stop.kind() == Some(StopKind::Abandon);
+        if !self.pending.is_empty() {
+            let since = Instant::now();
+            if !is_lost {
+                let settled = self.with_outbox(Some(since), |outbox, calls| outbox.settle(outbox.pushed(), calls));
+                if let PublishEnd::Fatal(fatal) = settled {
+                    let exit = self.publish_fatal(&fatal);
+                    if end == WorkerEnd::Stopped {
+                        end = WorkerEnd::Fatal(exit);
+                    }
+                }
+            }
+            if !self.pending.is_empty() {
+                self.with_outbox(Some(since), Outbox::leave);
+            }
+        }
+        let returned = self.pending.messages;
+        if returned > 0 {
+            debug!(
+                "worker: leaves messages unacknowledged {} messages={returned}",
+                self.partition
+            );
+            self.give_back(usize::try_from(returned).unwrap_or(usize::MAX));
+        }
+        (self.pending.parts, self.pending.messages) = (VecDeque::new(), 0);
+        end
+    }
+}

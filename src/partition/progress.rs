@@ -1,0 +1,115 @@
+//! What others may know of a worker while it runs.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+/// A partition that waits until a person acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Place, reason and cure.
+    pub why: String,
+    pub since: Instant,
+}
+
+/// What others may know of a worker while it runs.
+#[derive(Debug)]
+pub struct Progress {
+    /// The first offset that is not finished; -1 while unknown.
+    pub(crate) next: AtomicI64,
+    /// Why it waits until a person acts; set at most once.
+    pub(crate) held: OnceLock<Held>,
+    pub(crate) commit_failed: AtomicBool,
+    /// A commit was refused for the leader epoch that it named.
+    epoch_refused: AtomicBool,
+    /// The end of the log as the worker has asked for it while it waits; -1: not yet.
+    pub(crate) end: AtomicI64,
+    /// Messages taken so far.
+    pub(crate) taken: AtomicU64,
+    /// Some of them are neither finished nor given back.
+    pub(crate) in_hand: AtomicBool,
+    /// Where the partition is to be begun by another worker; -1: nowhere.
+    pub(crate) again: AtomicI64,
+    /// It knows which topic it reads.
+    pub(crate) begun: AtomicBool,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Progress {
+            next: AtomicI64::new(-1),
+            held: OnceLock::new(),
+            commit_failed: AtomicBool::new(false),
+            epoch_refused: AtomicBool::new(false),
+            end: AtomicI64::new(-1),
+            taken: AtomicU64::new(0),
+            in_hand: AtomicBool::new(false),
+            again: AtomicI64::new(-1),
+            begun: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Progress {
+    pub fn set_next(&self, next: i64) {
+        self.next.store(next, Relaxed);
+    }
+
+    /// The worker knows which topic it reads, and begins.
+    pub fn set_begun(&self) {
+        self.begun.store(true, Relaxed);
+    }
+
+    /// The partition waits until a person acts; `why`: place, reason and cure, as its line in the log has them.
+    pub fn set_held(&self, why: String) {
+        let since = Instant::now();
+        let _ = self.held.set(Held { why, since });
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.held.get().is_some()
+    }
+
+    pub fn set_end(&self, end: i64) {
+        self.end.store(end, Relaxed);
+    }
+
+    /// So many messages more are in hand.
+    pub fn taken(&self, messages: u64) {
+        self.taken.fetch_add(messages, Relaxed);
+        if messages > 0 {
+            self.in_hand.store(true, Relaxed);
+        }
+    }
+
+    pub fn nothing_in_hand(&self) {
+        self.in_hand.store(false, Relaxed);
+    }
+
+    /// Whether an asynchronous commit has failed since the last time this was asked.
+    pub fn take_commit_failed(&self) -> bool {
+        self.commit_failed.swap(false, Relaxed)
+    }
+
+    /// A commit was refused for the leader epoch that it named.
+    pub fn set_epoch_refused(&self) {
+        self.epoch_refused.store(true, Relaxed);
+    }
+
+    pub fn is_epoch_refused(&self) -> bool {
+        self.epoch_refused.load(Relaxed)
+    }
+
+    /// The worker ends, and another one is to begin at `offset`.
+    pub fn set_again(&self, offset: i64) {
+        self.again.store(offset, Relaxed);
+    }
+
+    pub fn next(&self) -> Option<i64> {
+        Some(self.next.load(Relaxed)).filter(|next| *next >= 0)
+    }
+
+    pub fn again(&self) -> Option<i64> {
+        Some(self.again.load(Relaxed)).filter(|offset| *offset >= 0)
+    }
+}

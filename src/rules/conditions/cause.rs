@@ -1,0 +1,116 @@
+//! Why an expression cannot be computed, in words that a log and a dead letter may hold: the crate's own quote values of the
+//! message.
+
+use cel::ExecutionError;
+use cel::common::value::Val;
+use cel::objects::ValueType;
+
+use super::facts::number;
+use super::{Facts, Rule};
+use crate::config::values::cel::{READ, What};
+use crate::output::value::Value;
+
+/// The name of a value's type, as CEL's users know it.
+pub(super) fn type_of(value: &dyn Val) -> &'static str {
+    known(value.get_type().name())
+}
+
+/// Names of types are ours to repeat; anything else may be a value.
+fn known(name: &str) -> &'static str {
+    match name {
+        "bool" => "bool",
+        "int" => "int",
+        "uint" => "uint",
+        "double" => "double",
+        "string" => "string",
+        "bytes" => "bytes",
+        "null_type" | "null" => "null",
+        "list" => "list",
+        "map" => "map",
+        "type" => "type",
+        "google.protobuf.Timestamp" | "timestamp" => "timestamp",
+        "google.protobuf.Duration" | "duration" => "duration",
+        // `facts::Beyond`.
+        "beyond" => "a number outside of 64 bits",
+        "half pair" => "a string with half of a surrogate pair",
+        _ => "another type",
+    }
+}
+
+fn of_value(kind: ValueType) -> &'static str {
+    known(&kind.to_string())
+}
+
+/// The cause of `error` as the evaluation of `rule` ended with it.
+pub(super) fn text(rule: &Rule, facts: &Facts<'_, '_>, error: &ExecutionError) -> String {
+    match error {
+        ExecutionError::UndeclaredReference(name) => match name.strip_prefix(READ) {
+            Some(digits) => unread(rule, facts, number(digits)),
+            None => "something in it is not known".to_owned(),
+        },
+        ExecutionError::NoSuchKey(name) if rule.program.names.iter().any(|each| *each == **name) => {
+            format!("no such key: {name}")
+        }
+        ExecutionError::NoSuchKey(_) => "no such key".to_owned(),
+        ExecutionError::IndexOutOfBounds(_) => "no such element".to_owned(),
+        ExecutionError::NoSuchOverload(overload) => {
+            let types: Vec<&str> = overload.argument_types().iter().map(|name| known(name)).collect();
+            let what = overload.function().trim_matches(['_', '@']);
+            let what = match what {
+                "[" | "[_" | "_[" | "[_]" => "[…]",
+                other => other,
+            };
+            let cure = match (what, types.as_slice()) {
+                ("+" | "-" | "*" | "/", ["uint", "int"] | ["int", "uint"]) => {
+                    "; an integer beyond 64 bits with a sign is a uint: write double(…) around it"
+                }
+                ("%", ["uint", "int"] | ["int", "uint"]) => {
+                    "; an integer beyond 64 bits with a sign is a uint: write uint(…) around both"
+                }
+                _ => "",
+            };
+            format!("`{what}` cannot take ({}){cure}", types.join(", "))
+        }
+        ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
+            let (left, right) = (of_value(left.type_of()), of_value(right.type_of()));
+            format!("`{operator}` cannot take ({left}, {right})")
+        }
+        ExecutionError::UnexpectedType { got, want } => {
+            format!(
+                "{} where {} must be",
+                known(got),
+                match want.as_str() {
+                    "iterable" => "a list or map",
+                    other => known(other),
+                }
+            )
+        }
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => "division by zero".to_owned(),
+        ExecutionError::Overflow(..) => "an integer outside of 64 bits".to_owned(),
+        ExecutionError::DuplicateKey(_) => "a map with one key twice".to_owned(),
+        ExecutionError::UnsupportedKeyType(_) => "a value that is no key of a map".to_owned(),
+        ExecutionError::FunctionError { function, .. } if function == "timestamp" => {
+            "timestamp() cannot take this value: it takes RFC 3339, or a number of seconds since 1970".to_owned()
+        }
+        ExecutionError::FunctionError { function, .. } => format!("{function}() cannot take this value"),
+        _ => "an operation in it cannot take its values".to_owned(),
+    }
+}
+
+/// Why a read has no value.
+fn unread(rule: &Rule, facts: &Facts<'_, '_>, number: usize) -> String {
+    let (Some(read), Some(place)) = (rule.program.reads.get(number), rule.reads.get(number)) else {
+        return "something in it is not known".to_owned();
+    };
+    let written = &read.written;
+    match &read.what {
+        What::Has(_) => format!("{written}: what should have the field is missing, or no object"),
+        // It is there, and no type of CEL holds it.
+        _ if facts.field(*place).is_some() => match facts.field(*place) {
+            Some(Value::Unheld { what, .. }) => format!("{written} is {what}"),
+            _ => format!("{written} is nothing that can be computed with"),
+        },
+        What::Value(crate::config::model::Source::Header(_)) => format!("no such header: {written}"),
+        _ => format!("no such field: {written}"),
+    }
+}

@@ -1,0 +1,26 @@
+//! Why a payload was refused: a kind that metrics can count, and the byte where it was seen.
+//!
+//! Never carries payload text: an error ends up in logs and dead-letter headers, payloads do not. The one
+//! exception is a single offending byte, printed in hex.
+
+use std::fmt;
+
+use crate::message::DecodeErrorKind;
+
+/// What is wrong with a payload, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodeError {
+    /// What is wrong.
+    pub kind: DecodeErrorKind,
+    /// The offset in the payload, in bytes from 0, of the first byte that cannot be right. The payload's
+    /// length where it ends too early.
+    pub at: usize,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, at byte {}", self.kind, self.at)
+    }
+}
+
+impl std::error::Error for DecodeError {}

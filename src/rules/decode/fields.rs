@@ -1,0 +1,160 @@
+//! What one message held of what was asked for.
+//!
+//! Made anew for every message: one allocation for all slots, none for a tree without slots, and one more for
+//! each array taken element by element. Filled by `walk`, read by judge and map.
+
+use super::tree::{EachId, ItemShapeId, ItemSlotId, PathTree, ShapeId, SlotId};
+use crate::output::value::Value;
+
+/// The fields of one message, by slot. `'m` is the life of its payload.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fields<'m> {
+    pub(super) slots: Vec<Option<Value<'m>>>,
+    pub(super) each: Vec<EachFields<'m>>,
+    pub(super) has_unheld: bool,
+}
+
+/// What stands at a path of which no more is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A JSON object.
+    Object,
+    /// A JSON array.
+    Array,
+    /// Null, a boolean, a number or a string.
+    Scalar,
+}
+
+impl Shape {
+    fn of(value: &Value<'_>) -> Shape {
+        match value {
+            Value::Map(_) => Shape::Object,
+            Value::List(_) => Shape::Array,
+            _ => Shape::Scalar,
+        }
+    }
+}
+
+/// The elements of one array.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct EachFields<'m> {
+    pub found: Found,
+    /// Slot after slot, element after element.
+    pub items: Vec<Option<Value<'m>>>,
+    pub slots: usize,
+}
+
+/// What stood where an array was asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Found {
+    Missing,
+    Null,
+    Other(&'static str),
+    Array { len: usize },
+}
+
+/// An array asked for element by element, as the message had it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Elements<'f, 'm> {
+    /// Not in the message, or below something that is not what the path says.
+    Missing,
+    /// JSON null.
+    Null,
+    /// With the type's name, as [`Value::type_name`] has it.
+    NotAnArray(&'static str),
+    /// An array.
+    Items(Items<'f, 'm>),
+}
+
+/// The elements of an array, from 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Items<'f, 'm> {
+    len: usize,
+    fields: &'f EachFields<'m>,
+    each: u32,
+}
+
+impl<'m> Fields<'m> {
+    pub(super) fn new(tree: &PathTree) -> Fields<'m> {
+        let mut slots = Vec::with_capacity(tree.main.slots);
+        slots.resize_with(tree.main.slots, || None);
+        let each = tree.each.iter().map(|item| EachFields {
+            found: Found::Missing,
+            items: Vec::new(),
+            slots: item.nodes.slots,
+        });
+        Fields {
+            slots,
+            each: each.collect(),
+            has_unheld: false,
+        }
+    }
+
+    /// Whether a [`Value::Unheld`] may be among them; if not, nobody has to look for one.
+    #[inline]
+    pub fn has_unheld(&self) -> bool {
+        self.has_unheld
+    }
+
+    /// `None`: missing. `Some(Value::Null)`: JSON null.
+    #[inline]
+    pub fn get(&self, slot: SlotId) -> Option<&Value<'m>> {
+        self.slots[slot.0 as usize].as_ref()
+    }
+
+    /// `None`: missing.
+    pub fn shape(&self, shape: ShapeId) -> Option<Shape> {
+        self.slots[shape.0 as usize].as_ref().map(Shape::of)
+    }
+
+    /// Moves a value out; the slot is missing afterwards.
+    #[inline]
+    pub fn take(&mut self, slot: SlotId) -> Option<Value<'m>> {
+        self.slots[slot.0 as usize].take()
+    }
+
+    /// The elements of an array asked for one by one, or what stood in its place.
+    pub fn each(&self, each: EachId) -> Elements<'_, 'm> {
+        let fields = &self.each[each.0 as usize];
+        match fields.found {
+            Found::Missing => Elements::Missing,
+            Found::Null => Elements::Null,
+            Found::Other(type_name) => Elements::NotAnArray(type_name),
+            Found::Array { len } => Elements::Items(Items {
+                len,
+                fields,
+                each: each.0,
+            }),
+        }
+    }
+}
+
+impl EachFields<'_> {
+    pub(super) fn clear(&mut self) {
+        self.found = Found::Missing;
+        self.items.clear();
+    }
+}
+
+impl<'f, 'm> Items<'f, 'm> {
+    /// How many elements the array has, those beyond the limit included.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The array has no element at all.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The value in element `index`. `None`: missing there, or an element beyond the array or its limit.
+    pub fn get(&self, index: usize, slot: ItemSlotId) -> Option<&'f Value<'m>> {
+        assert!(slot.each == self.each, "an item slot belongs to one array");
+        let place = index.checked_mul(self.fields.slots)?.checked_add(slot.slot as usize)?;
+        self.fields.items.get(place)?.as_ref()
+    }
+    /// What stands in element `index`. `None`: missing there, or an element beyond the array or its limit.
+    pub fn shape(&self, index: usize, shape: ItemShapeId) -> Option<Shape> {
+        self.get(index, shape.0).map(Shape::of)
+    }
+}

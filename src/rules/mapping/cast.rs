@@ -1,0 +1,204 @@
+//! `as = …`: a value read as a type, or the reason why it cannot be.
+//!
+//! Nothing is rounded, cut or guessed: what is not exactly a value of the type rejects the message.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+use super::time;
+use crate::config::model::{As, TimeUnit};
+use crate::message::Reason;
+use crate::message::{DecodeErrorKind, Syntax};
+use crate::output::value::{Unheld, Value};
+use crate::rules::decode::{self, PathTree, PathTreeBuilder};
+
+/// Why a cast failed: the reason, and words for it that hold no data.
+pub(super) type CastFailure = (Reason, &'static str);
+
+const HALF_PAIR: CastFailure = (
+    Reason::Payload(DecodeErrorKind::NotJson(Syntax::LoneSurrogate)),
+    "a string with half of a surrogate pair, which is no text",
+);
+
+pub(super) fn unheld(what: Unheld) -> CastFailure {
+    match what {
+        Unheld::Integer => (Reason::IntegerRange, "an integer outside of 64 bits"),
+        Unheld::Float => (Reason::FloatRange, "a number outside of a 64-bit float"),
+        Unheld::HalfPair => HALF_PAIR,
+    }
+}
+
+/// `value` as `cast`. JSON null stays null whatever is asked for: it removes a bin.
+pub(super) fn cast<'m>(value: Value<'m>, cast: As) -> Result<Value<'m>, CastFailure> {
+    match value {
+        Value::Null => return Ok(value),
+        Value::Unheld {
+            what: Unheld::HalfPair, ..
+        } => return Err(HALF_PAIR),
+        _ => {}
+    }
+    match cast {
+        As::String => string(value),
+        As::Integer => integer_of(&value).map(Value::Int),
+        As::Float => float(value).map(Value::Float),
+        As::Bool => match value {
+            Value::Bool(_) => Ok(value),
+            Value::Str(text) if text == "true" => Ok(Value::Bool(true)),
+            Value::Str(text) if text == "false" => Ok(Value::Bool(false)),
+            _ => Err((Reason::FieldType, "not a boolean, nor \"true\" or \"false\"")),
+        },
+        As::Json => match value {
+            Value::Str(text) => json(text.as_bytes()),
+            Value::Bytes(bytes) => json(&bytes),
+            // Already what a JSON text would have said.
+            other => Ok(other),
+        },
+        As::Base64 => match value {
+            Value::Str(text) => STANDARD
+                .decode(text.as_bytes())
+                .or_else(|_| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=').as_bytes()))
+                .map(|bytes| Value::Bytes(Cow::Owned(bytes)))
+                .map_err(|_| (Reason::FieldType, "not base64")),
+            Value::Bytes(_) => Ok(value),
+            _ => Err((Reason::FieldType, "not a string, so not base64")),
+        },
+        As::Hex => match value {
+            Value::Str(text) => hex(text.as_bytes()).map(|bytes| Value::Bytes(Cow::Owned(bytes))),
+            Value::Bytes(_) => Ok(value),
+            _ => Err((Reason::FieldType, "not a string, so not hexadecimal")),
+        },
+        As::EpochS => time::epoch(&value, TimeUnit::Seconds).map(Value::Int),
+        As::EpochMs => time::epoch(&value, TimeUnit::Milliseconds).map(Value::Int),
+        As::EpochUs => time::epoch(&value, TimeUnit::Microseconds).map(Value::Int),
+        As::EpochNs => time::epoch(&value, TimeUnit::Nanoseconds).map(Value::Int),
+    }
+}
+
+fn string<'m>(value: Value<'m>) -> Result<Value<'m>, CastFailure> {
+    Ok(Value::Str(match value {
+        Value::Str(text) => text,
+        Value::Int(n) => Cow::Owned(n.to_string()),
+        Value::Unheld { text, .. } => text,
+        Value::Float(n) => Cow::Owned(n.to_string()),
+        Value::Bool(b) => Cow::Borrowed(if b { "true" } else { "false" }),
+        Value::Bytes(Cow::Borrowed(bytes)) => {
+            Cow::Borrowed(std::str::from_utf8(bytes).map_err(|_| (Reason::FieldType, "not UTF-8"))?)
+        }
+        Value::Bytes(Cow::Owned(bytes)) => {
+            Cow::Owned(String::from_utf8(bytes).map_err(|_| (Reason::FieldType, "not UTF-8"))?)
+        }
+        Value::Null | Value::List(_) => return Err((Reason::FieldType, "an array, not a string")),
+        Value::Map(_) => return Err((Reason::FieldType, "an object, not a string")),
+    }))
+}
+
+pub(super) fn integer_of(value: &Value<'_>) -> Result<i64, CastFailure> {
+    match value {
+        Value::Int(n) => Ok(*n),
+        Value::Unheld { what, .. } => Err(unheld(*what)),
+        Value::Float(n) => whole(*n).ok_or_else(|| {
+            if n.fract() == 0.0 {
+                unheld(Unheld::Integer)
+            } else {
+                (Reason::FieldType, "a number with a fraction")
+            }
+        }),
+        Value::Str(text) => text
+            .parse()
+            .map_err(|_| no_integer(text, "a string that is no 64-bit integer")),
+        _ => Err((Reason::FieldType, "not an integer")),
+    }
+}
+
+/// Of a string that is no `i64`: one of too many digits is rejected as the number would be.
+#[cold]
+pub(super) fn no_integer(text: &str, why: &'static str) -> CastFailure {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        unheld(Unheld::Integer)
+    } else {
+        (Reason::FieldType, why)
+    }
+}
+
+/// `n` as an integer where it is exactly one inside `i64`.
+pub(super) fn whole(n: f64) -> Option<i64> {
+    // -2^63 and 2^63 are exact in f64; the upper bound is outside of i64.
+    let inside = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&n);
+    #[expect(clippy::cast_possible_truncation, reason = "inside the range and without a fraction")]
+    (inside && n.fract() == 0.0).then_some(n as i64)
+}
+
+fn float(value: Value<'_>) -> Result<f64, CastFailure> {
+    let parsed = |text: &str| {
+        match text.parse::<f64>() {
+            Ok(n) if n.is_finite() => Ok(n),
+            // Rejected as the number would be, and not as the words for what is none.
+            Ok(_) if text.bytes().any(|byte| byte.is_ascii_digit()) => Err(unheld(Unheld::Float)),
+            _ => Err((Reason::FieldType, "a text that is no finite number")),
+        }
+    };
+    match value {
+        Value::Float(n) => Ok(n),
+        #[expect(clippy::cast_precision_loss, reason = "asked for: a float has 53 bits")]
+        Value::Int(n) => Ok(n as f64),
+        // An integer of some 300 digits has no float either.
+        Value::Unheld { text, .. } => parsed(&text).map_err(|_| unheld(Unheld::Float)),
+        Value::Str(text) => parsed(&text),
+        _ => Err((Reason::FieldType, "not a number")),
+    }
+}
+
+fn hex(text: &[u8]) -> Result<Vec<u8>, CastFailure> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pairs = text.chunks(2).map(|pair| match pair {
+        [high, low] => digit(*high)
+            .zip(digit(*low))
+            .and_then(|(h, l)| u8::try_from(h * 16 + l).ok()),
+        _ => None,
+    });
+    pairs
+        .collect::<Option<_>>()
+        .ok_or((Reason::FieldType, "not hexadecimal"))
+}
+
+/// A JSON text inside a value. Owned, since the text may live in an unescaped copy.
+fn json(text: &[u8]) -> Result<Value<'static>, CastFailure> {
+    // One slot: the whole value. Built anew, since an embedded JSON text is rare and the tree is two words.
+    let mut builder = PathTreeBuilder::default();
+    let whole = builder.slot(&[]);
+    let tree: PathTree = builder.build();
+    let fields = decode::decode(&tree, text).map_err(|error| match error.kind {
+        kind @ DecodeErrorKind::TooDeep => (
+            Reason::Payload(kind),
+            "an embedded text with more than 128 arrays and objects inside one another",
+        ),
+        kind => (Reason::Payload(kind), "an embedded text that is not JSON"),
+    })?;
+    let value = fields.get(whole).cloned().ok_or((Reason::FieldType, "not JSON"))?;
+    Ok(into_owned(value))
+}
+
+fn into_owned(value: Value<'_>) -> Value<'static> {
+    match value {
+        Value::Null => Value::Null,
+        Value::Bool(b) => Value::Bool(b),
+        Value::Int(n) => Value::Int(n),
+        Value::Unheld { what, text } => Value::Unheld {
+            what,
+            text: Cow::Owned(text.into_owned()),
+        },
+        Value::Float(n) => Value::Float(n),
+        Value::Str(text) => Value::Str(Cow::Owned(text.into_owned())),
+        Value::Bytes(bytes) => Value::Bytes(Cow::Owned(bytes.into_owned())),
+        Value::List(items) => Value::List(items.into_iter().map(into_owned).collect()),
+        Value::Map(members) => Value::Map(
+            members
+                .into_iter()
+                .map(|(name, value)| (Cow::Owned(name.into_owned()), into_owned(value)))
+                .collect(),
+        ),
+    }
+}

@@ -1,0 +1,763 @@
+//! The rules of the configuration, compiled: every path becomes a numbered slot of one tree a topic.
+//!
+//! Runs once at start. Knows nothing of messages.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::guarding::{GuardReason, Guarding, is_repeatable};
+use super::keep::{Keeps, shown};
+use super::{Mapping, TopicMapping};
+use crate::config::model::{
+    Action, As, Bin, ByteOrderMark, Cel, Config, Constant, Expr, LongNames, Missing, Mode, Name, Operation,
+    OperationKind, Part, Path, Publish, Route, Segment, Source, TimeUnit, Tombstone, Ttl, TtlOn, TtlPast, Typed, When,
+    Write,
+};
+use crate::output::row::{RowRules, RowTtl, Target};
+use crate::output::value::Value;
+use crate::rules::conditions::{self, Asked, NoPlace};
+use crate::rules::decode::{EachId, ItemSlotId, PathTreeBuilder, SlotId};
+
+/// A rule that the checks of the configuration let through and that cannot be compiled: our bug, not the user's.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CompileError(String);
+
+impl fmt::Display for CompileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CompileError {}
+
+#[derive(Debug)]
+pub(super) struct CompiledRoute {
+    pub when: Option<WhenRule>,
+    pub require: Vec<conditions::Rule>,
+    pub writes: Vec<CompiledWrite>,
+    pub publishes: Vec<CompiledPublish>,
+}
+
+impl CompiledRoute {
+    /// The line of a rule that does not say what a tombstone means.
+    pub fn rejects_tombstones(&self) -> Option<usize> {
+        let writes = self.writes.iter().map(|write| (write.tombstone, write.rules.line));
+        let publishes = self.publishes.iter().map(|publish| (publish.tombstone, publish.line));
+        let mut rules = writes.chain(publishes);
+        rules.find_map(|(tombstone, line)| (tombstone == Tombstone::Reject).then_some(line))
+    }
+}
+
+/// `when`.
+#[derive(Debug)]
+pub(super) struct WhenRule {
+    pub condition: conditions::Rule,
+    pub error_is_false: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledPublish {
+    pub line: usize,
+    pub when: Option<WhenRule>,
+    pub topic: String,
+    /// `None`: the message's own, as it came.
+    pub key: Option<TypedRule>,
+    pub forward_headers: bool,
+    pub headers: Vec<(String, TypedRule)>,
+    /// `None`: as it came.
+    pub payload: Option<TypedRule>,
+    pub tombstone: Tombstone,
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledWrite {
+    pub rules: RowRules,
+    pub when: Option<WhenRule>,
+    pub guard_reason: Option<GuardReason>,
+    pub takes_guards_along: bool,
+    pub target: TargetRule,
+    pub key: TypedRule,
+    pub each: Option<EachRule>,
+    pub action: ActionRule,
+    pub tombstone: Tombstone,
+    /// What a deletion by a tombstone follows; `rules` for everything else.
+    pub deletion: RowRules,
+    pub newer: Option<TypedRule>,
+    pub ttl: TtlRule,
+    pub ttl_past: PastRule,
+}
+
+#[derive(Debug)]
+pub(super) enum TargetRule {
+    Fixed(Arc<Target>),
+    FromMessage(Box<NamedTargets>),
+}
+
+#[derive(Debug)]
+pub(super) struct NamedTargets {
+    pub namespace: NameRule,
+    pub set: NameRule,
+    /// By namespace, then by set: one for each pair of allowed names.
+    pub targets: HashMap<String, HashMap<String, Arc<Target>>>,
+}
+
+impl TargetRule {
+    /// Every target it can name.
+    pub fn all(&self) -> Vec<&Arc<Target>> {
+        match self {
+            TargetRule::Fixed(target) => vec![target],
+            TargetRule::FromMessage(named) => named.targets.values().flat_map(HashMap::values).collect(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum NameRule {
+    Fixed(String),
+    FromMessage(TypedRule),
+}
+
+#[derive(Debug)]
+pub(super) enum ActionRule {
+    Write {
+        bins: Vec<BinRule>,
+        operations: Vec<OperationRule>,
+    },
+    Touch,
+    Delete,
+}
+
+#[derive(Debug)]
+pub(super) struct OperationRule {
+    pub bin: String,
+    pub what: OperationKindRule,
+}
+
+#[derive(Debug)]
+pub(super) enum OperationKindRule {
+    Once(TypedRule),
+    Add(TypedRule),
+    Append(TypedRule),
+    Prepend(TypedRule),
+    ListAppend(TypedRule),
+    MapPut { key: TypedRule, value: TypedRule },
+    MapAdd { key: TypedRule, by: TypedRule },
+    KeepLast { count: u32, map: bool },
+    Remove,
+}
+
+#[derive(Debug)]
+pub(super) struct EachRule {
+    pub id: EachId,
+    pub max: usize,
+    pub path: Path,
+    pub written: String,
+}
+
+#[derive(Debug)]
+pub(super) enum BinRule {
+    One {
+        name: String,
+        value: TypedRule,
+    },
+    All {
+        place: Place,
+        except: Vec<String>,
+        rename: Vec<(String, String)>,
+        /// Bins that operations of the same write, or its version, own: a field of such a name is not written.
+        owned: Vec<String>,
+        long_names: LongNames,
+        keeps: Keeps,
+        line: usize,
+        /// As the file has it.
+        written: String,
+        at: Box<At>,
+    },
+}
+
+/// Where in a message a value comes from, for those who look for it.
+#[derive(Debug)]
+pub(super) struct At {
+    /// The array, where it comes from its elements.
+    each: Option<String>,
+    path: String,
+    /// The same, where it is a path in the payload.
+    pub segments: Option<Path>,
+    /// The same, where it is a path in the message's key.
+    pub key_segments: Option<Path>,
+}
+
+impl At {
+    /// The path of what stands `below` it (`.id`, `[3]`), in an element of this number.
+    pub fn shown(&self, element: Option<usize>, below: &str) -> String {
+        let mut path = String::new();
+        if let Some(each) = &self.each {
+            path.push_str(each);
+            if let Some(number) = element {
+                path.push_str(&format!("[{number}]"));
+            }
+        }
+        for step in [self.path.as_str(), below] {
+            let step = if path.is_empty() {
+                step.trim_start_matches('.')
+            } else {
+                step
+            };
+            if !path.is_empty() && !step.is_empty() && !step.starts_with(['.', '[']) {
+                path.push('.');
+            }
+            path.push_str(step);
+        }
+        if path.is_empty() {
+            path.push_str("the payload");
+        }
+        path
+    }
+
+    /// It is the message itself.
+    pub fn is_payload(&self) -> bool {
+        self.each.is_none() && self.path.is_empty()
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum TtlRule {
+    Fixed(RowTtl),
+    /// Not cast: what it is rounded to is another question than for a bin.
+    Field {
+        rule: Box<TypedRule>,
+        /// It is the instant of the record's end; nothing: seconds.
+        unit: Option<TimeUnit>,
+        /// 0, -1 and -2 are Aerospike's words.
+        words: bool,
+    },
+}
+
+/// What a life that is over does.
+#[derive(Debug)]
+pub(super) enum PastRule {
+    Reject,
+    Skip,
+    /// By these rules.
+    Delete(Box<RowRules>),
+}
+
+#[derive(Debug)]
+pub(super) struct TypedRule {
+    pub rule: Rule,
+    pub cast: Option<As>,
+    pub missing: MissingRule,
+    pub keeps: Keeps,
+    pub line: usize,
+    pub written: String,
+    pub at: Box<At>,
+}
+
+#[derive(Debug)]
+pub(super) enum MissingRule {
+    AsPlace,
+    Skip,
+    Reject,
+    Default(Value<'static>),
+}
+
+#[derive(Debug)]
+pub(super) enum Rule {
+    Constant(Value<'static>),
+    Place(Place),
+    Template(Vec<PartRule>),
+    Object(Vec<(String, TypedRule)>),
+    Cel(conditions::Rule),
+}
+
+#[derive(Debug)]
+pub(super) enum PartRule {
+    Literal(String),
+    Place(Place),
+    Time {
+        place: Place,
+        unit: Option<TimeUnit>,
+        format: String,
+    },
+}
+
+/// A place in the message, numbered.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    Slot(SlotId),
+    Item(ItemSlotId),
+    Index,
+    Key,
+    KeySlot(SlotId),
+    Payload,
+    Topic,
+    Partition,
+    Offset,
+    Timestamp,
+    Header(usize),
+}
+
+impl Mapping {
+    /// Compiles all routes.
+    ///
+    /// # Errors
+    /// Only for what the configuration's own checks should have refused.
+    pub fn compile(config: &Config) -> Result<Mapping, CompileError> {
+        let mut topics = HashMap::new();
+        for topic in &config.kafka.topics {
+            let mut compiler = Compiler::default();
+            let refuses_mark = config.kafka.byte_order_mark == ByteOrderMark::Reject;
+            let build = |mut builder: PathTreeBuilder| {
+                if refuses_mark {
+                    builder.refuse_byte_order_mark();
+                }
+                builder.build()
+            };
+            let taking = || config.routes.iter().filter(|r| r.topics.contains(topic));
+            let of_topic: Vec<&Write> = taking().flat_map(|route| &route.writes).collect();
+            let guard = Guarding::new(&of_topic);
+            let routes = taking()
+                .map(|route| compiler.route(route, &guard))
+                .collect::<Result<Vec<_>, _>>()?;
+            let mapping = TopicMapping {
+                format: config.kafka.format,
+                refuses_mark,
+                tree: build(compiler.payload),
+                key_tree: compiler.key.map(build),
+                header_names: compiler.headers,
+                all_headers: compiler.all_headers,
+                forwards_headers: routes
+                    .iter()
+                    .flat_map(|route| &route.publishes)
+                    .any(|publish| publish.forward_headers),
+                routes,
+            };
+            topics.insert(topic.clone(), mapping);
+        }
+        Ok(Mapping { topics })
+    }
+}
+
+#[derive(Default)]
+struct Compiler {
+    payload: PathTreeBuilder,
+    key: Option<PathTreeBuilder>,
+    headers: Vec<String>,
+    all_headers: bool,
+    /// The path of the `each` of the write that is compiled.
+    each: String,
+}
+
+impl Compiler {
+    fn route(&mut self, route: &Route, guard: &Guarding<'_>) -> Result<CompiledRoute, CompileError> {
+        let when = self.when(route.when.as_ref(), None)?;
+        let require = route.require.iter().map(|each| self.cel(each, None));
+        let require = require.collect::<Result<_, _>>()?;
+        let writes = route.writes.iter().map(|write| self.write(write, guard));
+        let writes = writes.collect::<Result<_, _>>()?;
+        let publishes = route.publishes.iter().map(|publish| self.publish(publish));
+        Ok(CompiledRoute {
+            when,
+            require,
+            writes,
+            publishes: publishes.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn when(&mut self, when: Option<&When>, element: Option<EachId>) -> Result<Option<WhenRule>, CompileError> {
+        let Some(when) = when else {
+            return Ok(None);
+        };
+        Ok(Some(WhenRule {
+            condition: self.cel(&when.condition, element)?,
+            error_is_false: when.error_is_false,
+        }))
+    }
+
+    fn cel(&mut self, cel: &Cel, element: Option<EachId>) -> Result<conditions::Rule, CompileError> {
+        let mut asked = Asked {
+            payload: &mut self.payload,
+            headers: &mut self.headers,
+            all_headers: &mut self.all_headers,
+            element,
+        };
+        conditions::Rule::compile(cel, &mut asked).map_err(|NoPlace| CompileError("an element outside of each".into()))
+    }
+
+    fn publish(&mut self, publish: &Publish) -> Result<CompiledPublish, CompileError> {
+        let optional = |compiler: &mut Self, value: &Option<Typed>| match value {
+            None => Ok(None),
+            Some(typed) => compiler.typed(typed, None).map(Some),
+        };
+        let headers = publish.headers.iter();
+        Ok(CompiledPublish {
+            line: publish.line,
+            when: self.when(publish.when.as_ref(), None)?,
+            topic: publish.topic.clone(),
+            key: optional(self, &publish.key)?,
+            forward_headers: publish.forward_headers,
+            headers: headers
+                .map(|(name, value)| Ok((name.clone(), self.typed(value, None)?)))
+                .collect::<Result<_, CompileError>>()?,
+            payload: match &publish.payload {
+                None => None,
+                Some(typed) => Some(self.value(typed, None, Keeps::Json)?),
+            },
+            tombstone: publish.tombstone,
+        })
+    }
+
+    fn write(&mut self, write: &Write, guard: &Guarding<'_>) -> Result<CompiledWrite, CompileError> {
+        let each = write.each.as_ref().map(|each| {
+            let id = self.payload.each(&each.path);
+            // A message with more elements is rejected; there is no need to hold them all to find that out.
+            self.payload.each_limit(id, each.max);
+            self.each = display_path(&each.path);
+            EachRule {
+                id,
+                max: each.max,
+                path: each.path.clone(),
+                written: display_path(&each.path),
+            }
+        });
+        let element = each.as_ref().map(|e| e.id);
+        let action = match &write.action {
+            Action::Touch => ActionRule::Touch,
+            Action::Delete => ActionRule::Delete,
+            Action::Write { bins, operations } => ActionRule::Write {
+                bins: bins
+                    .iter()
+                    .map(|bin| self.bin(bin, write, operations, element))
+                    .collect::<Result<_, _>>()?,
+                operations: operations
+                    .iter()
+                    .map(|operation| self.operation(operation, element))
+                    .collect::<Result<_, _>>()?,
+            },
+        };
+        let guard_reason = guard.of(write);
+        let rules = RowRules {
+            line: write.line,
+            mode: write.mode,
+            on_conflict: write.on_conflict,
+            guarded: guard_reason.is_some(),
+            newer_bin: write.newer.as_ref().map(|newer| newer.bin.clone()),
+            ttl_on_create: write.ttl_on == TtlOn::Create,
+            repeatable: is_repeatable(write),
+            in_doubt: write.in_doubt,
+        };
+        let deletion = RowRules {
+            mode: Mode::Update,
+            guarded: guard.guards_deletion(write),
+            // A tombstone has no version.
+            newer_bin: None,
+            ttl_on_create: false,
+            repeatable: true,
+            ..rules.clone()
+        };
+        // A message has its version also where its record's life is over.
+        let past = RowRules {
+            newer_bin: rules.newer_bin.clone(),
+            ..deletion.clone()
+        };
+        Ok(CompiledWrite {
+            rules,
+            when: self.when(write.when.as_ref(), element)?,
+            guard_reason,
+            takes_guards_along: guard.takes_guards_along(write),
+            deletion,
+            target: self.target(write, element)?,
+            key: self.typed(&write.key, element)?,
+            action,
+            tombstone: write.tombstone,
+            newer: match &write.newer {
+                Some(newer) => Some(self.typed(&newer.value, element)?),
+                None => None,
+            },
+            ttl: match &write.ttl {
+                Ttl::Default => TtlRule::Fixed(RowTtl::NamespaceDefault),
+                Ttl::Never => TtlRule::Fixed(RowTtl::Never),
+                Ttl::Keep => TtlRule::Fixed(RowTtl::Keep),
+                Ttl::Seconds(seconds) => TtlRule::Fixed(RowTtl::Seconds(*seconds)),
+                Ttl::Field(typed) => TtlRule::Field {
+                    rule: Box::new(TypedRule {
+                        cast: None,
+                        ..self.typed(typed, element)?
+                    }),
+                    unit: typed.cast.and_then(As::unit),
+                    words: write.ttl_words,
+                },
+            },
+            ttl_past: match write.ttl_past {
+                TtlPast::Reject => PastRule::Reject,
+                TtlPast::Skip => PastRule::Skip,
+                TtlPast::Delete => PastRule::Delete(Box::new(past)),
+            },
+            each,
+        })
+    }
+
+    fn target(&mut self, write: &Write, element: Option<EachId>) -> Result<TargetRule, CompileError> {
+        let target = |namespace: &str, set: &str| {
+            Arc::new(Target {
+                namespace: namespace.to_owned(),
+                set: set.to_owned(),
+                send_key: write.send_key,
+            })
+        };
+        if let (Name::Fixed(namespace), Name::Fixed(set)) = (&write.namespace, &write.set) {
+            return Ok(TargetRule::Fixed(target(namespace, set)));
+        }
+        let mut targets: HashMap<String, HashMap<String, Arc<Target>>> = HashMap::new();
+        for namespace in write.namespace.all() {
+            let sets = write.set.all().iter().map(|set| (set.clone(), target(namespace, set)));
+            targets.insert(namespace.clone(), sets.collect());
+        }
+        Ok(TargetRule::FromMessage(Box::new(NamedTargets {
+            namespace: self.name(&write.namespace, element)?,
+            set: self.name(&write.set, element)?,
+            targets,
+        })))
+    }
+
+    fn name(&mut self, name: &Name, element: Option<EachId>) -> Result<NameRule, CompileError> {
+        Ok(match name {
+            Name::Fixed(name) => NameRule::Fixed(name.clone()),
+            Name::FromMessage { value, .. } => NameRule::FromMessage(self.typed(value, element)?),
+        })
+    }
+
+    fn operation(&mut self, operation: &Operation, element: Option<EachId>) -> Result<OperationRule, CompileError> {
+        use OperationKindRule as Rule;
+        let what = match &operation.what {
+            OperationKind::Once(value) => Rule::Once(self.kept(value, element)?),
+            OperationKind::Add(by) => Rule::Add(self.typed(by, element)?),
+            OperationKind::Append(value) => Rule::Append(self.typed(value, element)?),
+            OperationKind::Prepend(value) => Rule::Prepend(self.typed(value, element)?),
+            OperationKind::ListAppend(value) => Rule::ListAppend(self.kept(value, element)?),
+            OperationKind::MapPut { key, value } => Rule::MapPut {
+                key: self.typed(key, element)?,
+                value: self.kept(value, element)?,
+            },
+            OperationKind::MapAdd { key, by } => Rule::MapAdd {
+                key: self.typed(key, element)?,
+                by: self.typed(by, element)?,
+            },
+            OperationKind::KeepLast { count, map } => Rule::KeepLast {
+                count: *count,
+                map: *map,
+            },
+            OperationKind::Remove => Rule::Remove,
+        };
+        Ok(OperationRule {
+            bin: operation.bin.clone(),
+            what,
+        })
+    }
+
+    fn bin(
+        &mut self,
+        bin: &Bin,
+        write: &Write,
+        operations: &[Operation],
+        element: Option<EachId>,
+    ) -> Result<BinRule, CompileError> {
+        Ok(match bin {
+            Bin::One { name, value } => BinRule::One {
+                name: name.clone(),
+                value: self.kept(value, element)?,
+            },
+            Bin::All {
+                source,
+                except,
+                rename,
+                long_names,
+                big_numbers,
+                line,
+                written,
+            } => BinRule::All {
+                place: self.place(source, element)?,
+                except: except.clone(),
+                rename: rename.clone(),
+                owned: operations
+                    .iter()
+                    .map(|operation| &operation.bin)
+                    .chain(write.newer.iter().map(|newer| &newer.bin))
+                    .cloned()
+                    .collect(),
+                long_names: *long_names,
+                keeps: Keeps::Record(*big_numbers),
+                line: *line,
+                written: written.clone(),
+                at: self.at(source),
+            },
+        })
+    }
+
+    /// A value that what asks for it judges.
+    fn typed(&mut self, typed: &Typed, element: Option<EachId>) -> Result<TypedRule, CompileError> {
+        self.value(typed, element, Keeps::ByPlace)
+    }
+
+    /// A value that a bin keeps as it is.
+    fn kept(&mut self, typed: &Typed, element: Option<EachId>) -> Result<TypedRule, CompileError> {
+        self.value(typed, element, Keeps::Record(typed.big_numbers))
+    }
+
+    fn value(&mut self, typed: &Typed, element: Option<EachId>, keeps: Keeps) -> Result<TypedRule, CompileError> {
+        let rule = match &typed.expr {
+            Expr::Constant(constant) => Rule::Constant(constant_value(constant)),
+            Expr::Source(source) => Rule::Place(self.place(source, element)?),
+            Expr::Template(parts) => {
+                Rule::Template(parts.iter().map(|p| self.part(p, element)).collect::<Result<_, _>>()?)
+            }
+            Expr::Cel(cel) => Rule::Cel(self.cel(cel, element)?),
+            Expr::Object(members) => Rule::Object(
+                members
+                    .iter()
+                    .map(|(name, value)| {
+                        let keeps = match keeps {
+                            Keeps::Record(_) => Keeps::Record(value.big_numbers),
+                            other => other,
+                        };
+                        Ok((name.clone(), self.value(value, element, keeps)?))
+                    })
+                    .collect::<Result<_, CompileError>>()?,
+            ),
+        };
+        Ok(TypedRule {
+            cast: typed.cast,
+            missing: match &typed.missing {
+                Missing::AsPlace => MissingRule::AsPlace,
+                Missing::Skip => MissingRule::Skip,
+                Missing::Reject => MissingRule::Reject,
+                Missing::Default(constant) => MissingRule::Default(constant_value(constant)),
+            },
+            keeps,
+            line: typed.line,
+            written: typed.written.clone(),
+            at: match &typed.expr {
+                Expr::Source(source) => self.at(source),
+                Expr::Cel(_) => Box::new(At {
+                    each: None,
+                    path: match &rule {
+                        Rule::Cel(cel) => cel.field_written().unwrap_or("its value").to_owned(),
+                        _ => String::new(),
+                    },
+                    segments: None,
+                    key_segments: None,
+                }),
+                _ => Box::new(At {
+                    each: None,
+                    path: typed.written.clone(),
+                    segments: None,
+                    key_segments: None,
+                }),
+            },
+            rule,
+        })
+    }
+
+    fn at(&self, source: &Source) -> Box<At> {
+        let (each, path) = match source {
+            Source::Path(path) => (None, display_path(path)),
+            Source::Item(path) => (Some(self.each.clone()), display_path(path)),
+            Source::Index => (None, "@index".to_owned()),
+            Source::Key => (None, "@key".to_owned()),
+            Source::KeyPath(path) => (None, format!("@key.{}", display_path(path))),
+            Source::Value => (None, "@value".to_owned()),
+            Source::Topic => (None, "@topic".to_owned()),
+            Source::Partition => (None, "@partition".to_owned()),
+            Source::Offset => (None, "@offset".to_owned()),
+            Source::Timestamp => (None, "@timestamp".to_owned()),
+            Source::Header(name) => (None, format!("@header.{}", shown(name))),
+        };
+        let (segments, key_segments) = match source {
+            Source::Path(path) => (Some(path.clone()), None),
+            Source::Key => (None, Some(Path::new())),
+            Source::KeyPath(path) => (None, Some(path.clone())),
+            _ => (None, None),
+        };
+        Box::new(At {
+            each,
+            path,
+            segments,
+            key_segments,
+        })
+    }
+
+    fn part(&mut self, part: &Part, element: Option<EachId>) -> Result<PartRule, CompileError> {
+        Ok(match part {
+            Part::Literal(text) => PartRule::Literal(text.clone()),
+            Part::Source(source) => PartRule::Place(self.place(source, element)?),
+            Part::Time { source, unit, format } => PartRule::Time {
+                place: self.place(source, element)?,
+                // The message's own timestamp is in milliseconds, also where it is near 1970.
+                unit: match source {
+                    Source::Timestamp => Some(TimeUnit::Milliseconds),
+                    _ => *unit,
+                },
+                format: format.clone(),
+            },
+        })
+    }
+
+    fn place(&mut self, source: &Source, element: Option<EachId>) -> Result<Place, CompileError> {
+        Ok(match source {
+            Source::Path(path) => Place::Slot(self.payload.slot(path)),
+            Source::Item(path) => {
+                let each = element.ok_or_else(|| CompileError("@item outside of each".into()))?;
+                Place::Item(self.payload.item_slot(each, path))
+            }
+            Source::Index => Place::Index,
+            Source::Key => Place::Key,
+            Source::KeyPath(path) => Place::KeySlot(self.key.get_or_insert_with(PathTreeBuilder::default).slot(path)),
+            Source::Value => Place::Payload,
+            Source::Topic => Place::Topic,
+            Source::Partition => Place::Partition,
+            Source::Offset => Place::Offset,
+            Source::Timestamp => Place::Timestamp,
+            Source::Header(name) => {
+                let number = self.headers.iter().position(|h| h == name).unwrap_or_else(|| {
+                    self.headers.push(name.clone());
+                    self.headers.len() - 1
+                });
+                Place::Header(number)
+            }
+        })
+    }
+}
+
+fn constant_value(constant: &Constant) -> Value<'static> {
+    match constant {
+        Constant::String(text) => Value::Str(text.clone().into()),
+        Constant::Int(n) => Value::Int(*n),
+        Constant::Float(n) => Value::Float(*n),
+        Constant::Bool(b) => Value::Bool(*b),
+        Constant::List(items) => Value::List(items.iter().map(constant_value).collect()),
+        Constant::Map(members) => Value::Map(
+            members
+                .iter()
+                .map(|(name, value)| (name.clone().into(), constant_value(value)))
+                .collect(),
+        ),
+    }
+}
+
+/// A path as the configuration writes it.
+pub(crate) fn display_path(path: &[Segment]) -> String {
+    let mut text = String::new();
+    for segment in path {
+        match segment {
+            Segment::Index(index) => text.push_str(&format!("[{index}]")),
+            Segment::Name(name) => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(&shown(name));
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,354 @@
+//! Map: a decoded message becomes the rows it asks for.
+//!
+//! At start the checked configuration is compiled, once, into a [`Mapping`]: the tree of paths that any rule asks
+//! for, and rules over numbered fields (`compile`). Per message no name is looked up twice, and a value is
+//! borrowed from the payload wherever it can be (`eval`, `cast`). Pure: no clock (the caller gives the
+//! time), no lock, no client type.
+//!
+//! All rules judge and map a message before anything of it is written; one rejection rejects the whole message.
+
+mod keep;
+mod explain;
+mod cast;
+mod time;
+mod guarding;
+mod compile;
+mod eval;
+mod publishing;
+// What each rule made of the messages, for `penstock try`.
+pub mod tally;
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
+use crate::config::model::{Format, Tombstone};
+use crate::message::{Message, Reason, Rejection};
+use crate::output::{Output, Verdict};
+use crate::processor::Processor;
+use crate::rules::decode::{self, DecodeError, Fields, PathTree};
+
+pub use compile::CompileError;
+pub(crate) use compile::display_path;
+use compile::{CompiledRoute, CompiledWrite, EachRule};
+pub use guarding::GuardReason;
+use tally::{RuleKind, Tally};
+
+impl From<DecodeError> for Rejection {
+    fn from(error: DecodeError) -> Self {
+        Rejection::new(Reason::Payload(error.kind), error.to_string())
+    }
+}
+
+/// The configuration's rules, compiled: one [`TopicMapping`] a topic.
+#[derive(Debug)]
+pub struct Mapping {
+    topics: HashMap<String, TopicMapping>,
+}
+
+impl Mapping {
+    /// The rules for one topic; `None` when no route takes it.
+    pub fn topic(&self, topic: &str) -> Option<&TopicMapping> {
+        self.topics.get(topic)
+    }
+
+    /// The topics with their rules, each its own.
+    pub fn into_topics(self) -> impl Iterator<Item = (String, TopicMapping)> {
+        self.topics.into_iter()
+    }
+
+    /// The topics, in alphabetical order, with their rules.
+    pub fn topics(&self) -> Vec<(&str, &TopicMapping)> {
+        let mut topics: Vec<_> = self.topics.iter().map(|(name, rules)| (name.as_str(), rules)).collect();
+        topics.sort_by_key(|(name, _)| *name);
+        topics
+    }
+
+    /// Whether rows of any topic are guarded.
+    pub fn is_guarded(&self) -> bool {
+        self.topics.values().any(Processor::is_guarded)
+    }
+}
+
+/// Whether a write is guarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriteGuard {
+    /// Where the write begins in the file.
+    pub line: usize,
+    /// Why it is guarded, if it is.
+    pub reason: Option<GuardReason>,
+    /// It replaces records that another write guards, and so ends their guards and counters.
+    pub takes_guards_along: bool,
+}
+
+/// All rules that take one topic, over one decode pass.
+#[derive(Debug)]
+pub struct TopicMapping {
+    format: Format,
+    refuses_mark: bool,
+    tree: PathTree,
+    /// `None` when no rule reads the message key as JSON.
+    key_tree: Option<PathTree>,
+    /// The names that rules ask for; the index is the header's number.
+    header_names: Vec<String>,
+    /// Some condition or value looks at headers whatever they are called.
+    all_headers: bool,
+    /// Some publish passes the message's headers on.
+    forwards_headers: bool,
+    /// In the order of the file.
+    routes: Vec<CompiledRoute>,
+}
+
+impl TopicMapping {
+    fn writes(&self) -> impl Iterator<Item = &CompiledWrite> {
+        self.routes.iter().flat_map(|route| &route.writes)
+    }
+
+    /// For each write, in the order of the file, what there is to say of guards.
+    pub fn guards(&self) -> impl Iterator<Item = WriteGuard> + '_ {
+        self.writes().map(|write| WriteGuard {
+            line: write.rules.line,
+            reason: write.guard_reason,
+            takes_guards_along: write.takes_guards_along,
+        })
+    }
+
+    /// `tally`: counts what each rule says, for whoever wants to know.
+    fn apply<'m>(
+        &'m self,
+        message: &Message<'m>,
+        now_ms: i64,
+        output: &mut Output<'m>,
+        tally: Option<&Tally>,
+    ) -> Result<Verdict, Rejection> {
+        let text = match (message.payload, self.format) {
+            (None, _) => {
+                if let Some(line) = self.routes.iter().find_map(CompiledRoute::rejects_tombstones) {
+                    return Err(Rejection::new(
+                        Reason::Tombstone,
+                        format!(
+                            "the message has no payload (a tombstone), and the rule at line {line} does not say what that \
+                             means; cure: tombstone = \"delete\" or \"ignore\""
+                        ),
+                    ));
+                }
+                // Keys of deletions come from the message's key and headers: nothing is asked of this.
+                b"null".as_slice()
+            }
+            (Some(payload), format) => explain::text(payload, format)?,
+        };
+        let fields = match decode::decode(&self.tree, text) {
+            Ok(fields) => fields,
+            Err(error) => {
+                let payload = message.payload.unwrap_or_default();
+                return Err(explain::undecodable(error, payload, self.format, self.refuses_mark));
+            }
+        };
+        // Read for the first route that takes the message: of one that is filtered the key may be anything.
+        let key_fields: OnceCell<Option<Fields<'m>>> = OnceCell::new();
+        let mut context = eval::Context {
+            message,
+            text,
+            fields: &fields,
+            key_fields: None,
+            header_names: &self.header_names,
+            now_ms,
+            tally,
+        };
+        let is_tombstone = message.payload.is_none();
+        let (mut is_taken, mut is_left) = (false, false);
+        for route in &self.routes {
+            if !context.passes(route.when.as_ref(), None, output)? {
+                is_left = true;
+                continue;
+            }
+            context.require(&route.require)?;
+            if key_fields.get().is_none() {
+                let _ = key_fields.set(self.key_fields(message)?);
+            }
+            context.key_fields = key_fields.get().and_then(Option::as_ref);
+            for write in &route.writes {
+                let rows_before = output.rows.len();
+                let taken = match &write.each {
+                    _ if is_tombstone => {
+                        let passes = context.passes(write.when.as_ref(), None, output)?;
+                        if passes && write.tombstone == Tombstone::Delete {
+                            context.deletion(write, output)?;
+                        }
+                        passes
+                    }
+                    None => {
+                        let passes = context.passes(write.when.as_ref(), None, output)?;
+                        if passes {
+                            context.row(write, None, output)?;
+                        }
+                        passes
+                    }
+                    Some(each) => self.apply_each(&context, write, each, output)?,
+                };
+                if let Some(tally) = tally {
+                    tally.made(RuleKind::Write, write.rules.line, output.rows.len() - rows_before);
+                }
+                (is_taken, is_left) = (is_taken || taken, is_left || !taken);
+            }
+            for publish in &route.publishes {
+                let before = output.publications.len();
+                let passes = context.passes(publish.when.as_ref(), None, output)?;
+                if passes && (!is_tombstone || publish.tombstone == Tombstone::Delete) {
+                    context.publication(publish, output)?;
+                }
+                if let Some(tally) = tally {
+                    tally.made(RuleKind::Publish, publish.line, output.publications.len() - before);
+                }
+                (is_taken, is_left) = (is_taken || passes, is_left || !passes);
+            }
+        }
+        Ok(if is_left && !is_taken {
+            Verdict::Filtered
+        } else {
+            Verdict::Kept
+        })
+    }
+
+    /// Says of a payload that is no object why nothing is found in it.
+    #[cold]
+    fn explain(&self, rejection: &mut Rejection, message: &Message<'_>) {
+        let is_of_a_field = matches!(rejection.reason, Reason::ConditionError | Reason::ExpressionError);
+        if !is_of_a_field || !self.tree.asks_for_an_object() {
+            return;
+        }
+        let text = message
+            .payload
+            .and_then(|payload| explain::text(payload, self.format).ok());
+        if let Some(found) = text.and_then(explain::no_object) {
+            rejection
+                .detail
+                .push_str(&format!("; the payload is {found}, not an object"));
+        }
+    }
+
+    /// `None`: no rule reads the key as JSON, or there is none.
+    fn key_fields<'m>(&self, message: &Message<'m>) -> Result<Option<Fields<'m>>, Rejection> {
+        let (Some(tree), Some(key)) = (&self.key_tree, message.key) else {
+            return Ok(None);
+        };
+        match decode::decode(tree, key) {
+            Ok(fields) => Ok(Some(fields)),
+            Err(error) => Err(explain::undecodable_key(error, key)),
+        }
+    }
+
+    /// Whether the condition of the write lets anything through.
+    fn apply_each<'m>(
+        &'m self,
+        context: &eval::Context<'_, 'm>,
+        write: &'m CompiledWrite,
+        each: &EachRule,
+        output: &mut Output<'m>,
+    ) -> Result<bool, Rejection> {
+        let of_element = write.when.as_ref().is_some_and(|when| when.condition.reads_element());
+        if !of_element && !context.passes(write.when.as_ref(), None, output)? {
+            return Ok(false);
+        }
+        let elements = match context.fields.each(each.id) {
+            // null says "none", as an empty array does; a field that is not there may have been renamed.
+            decode::Elements::Null => return Ok(true),
+            decode::Elements::Missing => {
+                return Err(Rejection::new(
+                    Reason::FieldMissing,
+                    format!(
+                        "each = \"{}\" (line {}): no such field{}",
+                        each.written,
+                        write.rules.line,
+                        explain::why_missing(context.text, &each.path)
+                    ),
+                ));
+            }
+            decode::Elements::NotAnArray(type_name) => {
+                return Err(Rejection::new(
+                    Reason::EachType,
+                    format!(
+                        "each = \"{}\" (line {}) is of type {type_name}, not an array",
+                        each.written, write.rules.line
+                    ),
+                ));
+            }
+            decode::Elements::Items(items) => items,
+        };
+        if elements.len() > each.max {
+            return Err(Rejection::new(
+                Reason::EachTooMany,
+                format!(
+                    "each = \"{}\" (line {}) has {} elements, each_max is {}",
+                    each.written,
+                    write.rules.line,
+                    elements.len(),
+                    each.max
+                ),
+            ));
+        }
+        let mut is_taken = elements.is_empty();
+        for number in 0..elements.len() {
+            let element = eval::Element {
+                items: &elements,
+                number,
+            };
+            if !of_element || context.passes(write.when.as_ref(), Some(element), output)? {
+                context.row(write, Some(element), output)?;
+                is_taken = true;
+            }
+        }
+        Ok(is_taken)
+    }
+}
+
+/// The rules of the file for one topic.
+impl Processor for TopicMapping {
+    fn process<'m>(
+        &'m self,
+        message: &Message<'m>,
+        now_ms: i64,
+        output: &mut Output<'m>,
+    ) -> Result<Verdict, Rejection> {
+        self.apply(message, now_ms, output, None).map_err(|mut rejection| {
+            output.take_back();
+            self.explain(&mut rejection, message);
+            rejection
+        })
+    }
+
+    fn wants_headers(&self) -> bool {
+        self.forwards_headers || self.all_headers || !self.header_names.is_empty()
+    }
+
+    /// `each` counted as one.
+    fn rows_per_message(&self) -> usize {
+        self.writes().count().max(1)
+    }
+
+    fn is_guarded(&self) -> bool {
+        self.writes().any(|write| write.rules.guarded)
+    }
+
+    fn namespaces(&self) -> Vec<String> {
+        self.writes()
+            .flat_map(|write| write.target.all())
+            .map(|target| target.namespace.clone())
+            .collect()
+    }
+
+    fn produced_topics(&self) -> Vec<String> {
+        let publishes = self.routes.iter().flat_map(|route| &route.publishes);
+        publishes.map(|publish| publish.topic.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod condition_tests;
+#[cfg(test)]
+mod time_tests;
+#[cfg(test)]
+mod kept_tests;
+#[cfg(test)]
+mod explain_tests;

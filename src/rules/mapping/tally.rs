@@ -1,0 +1,174 @@
+//! How often each rule let messages through, and what it made of them: for `penstock try`.
+//!
+//! Filled while messages are judged and mapped, by those who ask for it; a running service does not. A rule is known by its
+//! line, so that the rules of one route count together for all its topics.
+
+use std::cell::RefCell;
+
+use super::compile::TargetRule;
+use super::{Mapping, Message, Rejection, TopicMapping};
+use crate::output::{Output, Verdict};
+use crate::rules::conditions;
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleKind {
+    When,
+    Require,
+    Write,
+    Publish,
+}
+
+impl RuleKind {
+    /// As the configuration calls it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RuleKind::When => "when",
+            RuleKind::Require => "require",
+            RuleKind::Write => "write",
+            RuleKind::Publish => "publish",
+        }
+    }
+
+    /// Whether it lets messages through, and makes nothing.
+    pub fn is_condition(self) -> bool {
+        matches!(self, RuleKind::When | RuleKind::Require)
+    }
+}
+
+/// A rule with its counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleCount {
+    pub kind: RuleKind,
+    /// In the file.
+    pub line: usize,
+    /// A condition as it is written; namespace and set of a write that names one; the topic of a publish.
+    pub what: String,
+    /// A condition that differs from element to element of `each`, and is asked for each of them.
+    pub is_of_element: bool,
+    /// So often a condition held.
+    pub holds: u64,
+    /// So often it did not.
+    pub fails: u64,
+    /// So often it could not be computed.
+    pub uncomputed: u64,
+    /// Records of a write, messages of a publish. Those of a rejected message are not counted: it makes none.
+    pub made: u64,
+}
+
+/// The counts of all rules.
+#[derive(Debug, Default)]
+pub struct Tally {
+    rules: RefCell<Vec<RuleCount>>,
+    /// Of the message that is at it: the rule's place, and how many.
+    made: RefCell<Vec<(usize, u64)>>,
+}
+
+impl Tally {
+    /// Every rule of the file, in its order, with nothing counted.
+    pub fn new(mapping: &Mapping) -> Tally {
+        let tally = Tally::default();
+        for (_, rules) in mapping.topics() {
+            for route in &rules.routes {
+                let whens = |when: &Option<super::compile::WhenRule>| {
+                    if let Some(when) = when {
+                        tally.place(RuleKind::When, when.condition.line(), when.condition.written());
+                    }
+                };
+                whens(&route.when);
+                for condition in &route.require {
+                    tally.place(RuleKind::Require, condition.line(), condition.written());
+                }
+                for write in &route.writes {
+                    let target = match &write.target {
+                        TargetRule::Fixed(target) if target.set.is_empty() => target.namespace.clone(),
+                        TargetRule::Fixed(target) => format!("{}.{}", target.namespace, target.set),
+                        TargetRule::FromMessage(_) => String::new(),
+                    };
+                    tally.place(RuleKind::Write, write.rules.line, &target);
+                    whens(&write.when);
+                }
+                for publish in &route.publishes {
+                    tally.place(RuleKind::Publish, publish.line, &publish.topic);
+                    whens(&publish.when);
+                }
+            }
+        }
+        tally.rules.borrow_mut().sort_by_key(|rule| rule.line);
+        tally
+    }
+
+    /// In the order of the file.
+    pub fn rules(&self) -> Vec<RuleCount> {
+        self.rules.borrow().clone()
+    }
+
+    /// Several conditions can stand on one line; of writes and publishes there is one.
+    fn place(&self, kind: RuleKind, line: usize, what: &str) -> usize {
+        let mut rules = self.rules.borrow_mut();
+        let is_it =
+            |rule: &RuleCount| (rule.kind, rule.line) == (kind, line) && (!kind.is_condition() || rule.what == what);
+        rules.iter().position(is_it).unwrap_or_else(|| {
+            rules.push(RuleCount {
+                kind,
+                line,
+                what: what.to_owned(),
+                is_of_element: false,
+                holds: 0,
+                fails: 0,
+                uncomputed: 0,
+                made: 0,
+            });
+            rules.len() - 1
+        })
+    }
+
+    /// `holds`: `None` where it could not be computed.
+    pub(super) fn judged(&self, kind: RuleKind, condition: &conditions::Rule, holds: Option<bool>) {
+        let place = self.place(kind, condition.line(), condition.written());
+        let rule = &mut self.rules.borrow_mut()[place];
+        rule.is_of_element = condition.reads_element();
+        *match holds {
+            Some(true) => &mut rule.holds,
+            Some(false) => &mut rule.fails,
+            None => &mut rule.uncomputed,
+        } += 1;
+    }
+
+    pub(super) fn made(&self, kind: RuleKind, line: usize, count: usize) {
+        if count > 0 {
+            let place = self.place(kind, line, "");
+            self.made.borrow_mut().push((place, count as u64));
+        }
+    }
+
+    fn end_message(&self, is_rejected: bool) {
+        for (place, count) in self.made.borrow_mut().drain(..) {
+            if !is_rejected {
+                self.rules.borrow_mut()[place].made += count;
+            }
+        }
+    }
+}
+
+impl TopicMapping {
+    /// Judges and maps a message as [`process`](crate::processor::Processor::process) does, and counts what each rule said
+    /// to it.
+    ///
+    /// # Errors
+    /// As `process`.
+    pub fn process_counted<'m>(
+        &'m self,
+        message: &Message<'m>,
+        now_ms: i64,
+        output: &mut Output<'m>,
+        tally: &Tally,
+    ) -> Result<Verdict, Rejection> {
+        let result = self.apply(message, now_ms, output, Some(tally));
+        if result.is_err() {
+            output.take_back();
+        }
+        tally.end_message(result.is_err());
+        result
+    }
+}

@@ -1,0 +1,398 @@
+//! Who owns which partition: one worker thread each, started at assign, joined before the partition is given back.
+//!
+//! The one place that spawns workers. [`Workers::assign`] and [`Workers::revoke`] run on the main thread, inside
+//! librdkafka's rebalance callback; nothing in them waits for what only that thread's `poll` serves.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use log::{debug, error, warn};
+use parking_lot::Mutex;
+use rdkafka::consumer::{Consumer as _, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+use crate::kafka::consumer::commits::refuses_epoch;
+use crate::kafka::consumer::committed::Committed;
+use crate::kafka::consumer::context::Readers;
+use crate::kafka::consumer::origin::{From, Start};
+use crate::kafka::{Consumer, Partition};
+use crate::partition::progress::{Held, Progress};
+use crate::partition::worker::{self, Shared, WorkerEnd};
+use crate::service::watchdog::{Mark, Standing};
+use crate::util::exit::Exit;
+use crate::util::stop::{Stop, StopKind, leave_now};
+
+/// What a worker tells the main thread. The channel has room for every worker's one event.
+#[derive(Debug)]
+pub enum Event {
+    /// The service cannot go on; why is logged.
+    Fatal(Exit),
+}
+
+/// All workers of this process.
+#[derive(Debug)]
+pub struct Workers {
+    shared: Arc<Shared>,
+    events: Sender<Event>,
+    shutdown_grace: Duration,
+    running: Mutex<HashMap<Partition, Handle>>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    stop: Stop,
+    progress: Arc<Progress>,
+    end: Receiver<WorkerEnd>,
+    thread: JoinHandle<()>,
+}
+
+impl Workers {
+    pub fn new(shared: Arc<Shared>, events: Sender<Event>, shutdown_grace: Duration) -> Self {
+        Workers {
+            shared,
+            events,
+            shutdown_grace,
+            running: Mutex::default(),
+        }
+    }
+
+    /// Begins a partition that stays ours once more: at `at`, or, where that is not told, at the first offset that its
+    /// worker has not finished, and never above `at_most`. Its worker is stopped without a commit and joined first.
+    ///
+    /// Its assignment is taken back and made again: nothing else moves a partition whose fetching has ended, and what
+    /// was fetched before is void. Where a rebalance takes all partitions (`range`), librdkafka knows no assignment of a
+    /// single one: the others' workers are stopped as at a revocation, and begun where they were.
+    ///
+    /// # Errors
+    /// When the consumer refuses: nobody reads the partition then.
+    pub fn restart(
+        &self,
+        consumer: &Arc<Consumer>,
+        partition: &Partition,
+        at: Option<i64>,
+        at_most: i64,
+    ) -> KafkaResult<Option<From>> {
+        let whole = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Eager);
+        let (handle, others) = {
+            let mut running = self.running.lock();
+            let Some(handle) = running.remove(partition) else {
+                return Ok(None);
+            };
+            let others: Vec<(Partition, Handle)> = if whole { running.drain().collect() } else { Vec::new() };
+            (handle, others)
+        };
+        let progress = handle.progress.clone();
+        let mut kept: Vec<(Partition, Arc<Progress>)> = Vec::with_capacity(others.len());
+        for (other, handle) in &others {
+            handle.stop.request(StopKind::Drain);
+            kept.push((other.clone(), handle.progress.clone()));
+        }
+        self.join_or_leave(vec![(partition.clone(), handle)], StopKind::Abandon);
+        self.join_or_leave(others, StopKind::Drain);
+        let from = begin(at, progress.next(), at_most);
+        let mut froms = vec![(partition.clone(), from)];
+        let from_of = |progress: &Progress| begin(progress.again(), progress.next(), i64::MAX);
+        froms.extend(
+            kept.into_iter()
+                .map(|(partition, progress)| (partition, from_of(&progress))),
+        );
+        let mut list = TopicPartitionList::with_capacity(froms.len());
+        for (partition, from) in &froms {
+            list.add_partition_offset(&partition.topic, partition.number, from.offset())?;
+        }
+        if !whole {
+            consumer.incremental_unassign(&list)?;
+        }
+        for (partition, from) in &froms {
+            let topic_id = self.shared.topic_ids.known(&partition.topic);
+            self.start(consumer, partition, Start::again(*from, topic_id));
+        }
+        if whole {
+            consumer.assign(&list)?;
+        } else {
+            consumer.incremental_assign(&list)?;
+        }
+        Ok(Some(from))
+    }
+
+    /// Partitions whose workers have ended so that others begin elsewhere, with where.
+    pub fn to_begin_again(&self) -> Vec<(Partition, i64)> {
+        let running = self.running.lock();
+        let ended = running.iter().filter(|(_, handle)| handle.thread.is_finished());
+        ended
+            .filter_map(|(partition, handle)| Some((partition.clone(), handle.progress.again()?)))
+            .collect()
+    }
+
+    fn start(&self, consumer: &Arc<Consumer>, partition: &Partition, start: Start) {
+        let Some(queue) = consumer.split_partition_queue(&partition.topic, partition.number) else {
+            self.fatal(
+                Exit::Restart,
+                format_args!("kafka: cannot split the queue of {partition}"),
+            );
+            return;
+        };
+        let stop = Stop::new();
+        let progress = Arc::new(Progress::default());
+        let (end_sender, end) = bounded(1);
+        let thread = {
+            let (shared, events) = (self.shared.clone(), self.events.clone());
+            let (partition, stop, progress, consumer) =
+                (partition.clone(), stop.clone(), progress.clone(), consumer.clone());
+            thread::Builder::new().name(thread_name(&partition)).spawn(move || {
+                let run = || worker::run(&shared, &consumer, &partition, &queue, &start, &stop, &progress);
+                let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+                    error!("worker: panicked; the others drain and the service stops {partition}");
+                    WorkerEnd::Fatal(Exit::Panic)
+                });
+                // The queue's handle, and with it the last reference to the consumer, goes before the end is
+                // told: an old and a new handle would share one fetch queue.
+                drop(queue);
+                drop(consumer);
+                if let WorkerEnd::Fatal(exit) = result {
+                    let _ = events.try_send(Event::Fatal(exit));
+                }
+                let _ = end_sender.send(result);
+            })
+        };
+        match thread {
+            Ok(thread) => {
+                let handle = Handle {
+                    stop,
+                    progress,
+                    end,
+                    thread,
+                };
+                let before = self.running.lock().insert(partition.clone(), handle);
+                assert!(before.is_none(), "one worker a partition: {partition}");
+            }
+            Err(error) => self.fatal(
+                Exit::Restart,
+                format_args!("worker: cannot start a thread {partition} error=\"{error}\""),
+            ),
+        }
+    }
+
+    /// Stops and joins the workers of a topic that was deleted and created again. What they wrote is not committed:
+    /// their offsets are of a log that is gone.
+    pub fn abandon_topic(&self, topic: &str) {
+        let partitions: Vec<Partition> = {
+            let running = self.running.lock();
+            running.keys().filter(|each| &*each.topic == topic).cloned().collect()
+        };
+        self.revoke(&partitions, StopKind::Abandon);
+    }
+
+    fn join_or_leave(&self, handles: Vec<(Partition, Handle)>, kind: StopKind) {
+        if !join(handles, kind, Instant::now() + self.shutdown_grace) {
+            // The partition's next owner must not start while a worker of ours may still write. Only an end of the
+            // process makes sure of that.
+            error!(
+                "worker: did not leave within run.shutdown_grace; leaving at once, to be restarted: stopped {} in_hand={}",
+                self.shared.counters.account(),
+                self.shared.counters.messages_in_hand.get()
+            );
+            leave_now(Exit::Restart);
+        }
+    }
+
+    /// Stops and joins all workers: whether all left in time, and how many partitions waited at a rejected message.
+    pub fn stop_all(&self, kind: StopKind, deadline: Instant) -> (bool, usize) {
+        let handles: Vec<(Partition, Handle)> = self.running.lock().drain().collect();
+        let progress: Vec<Arc<Progress>> = handles.iter().map(|(_, handle)| handle.progress.clone()).collect();
+        let in_time = join(handles, kind, deadline);
+        self.shared.counters.partitions_assigned.set(0);
+        // Read after the join: a message may be rejected in the last batch.
+        (in_time, progress.iter().filter(|p| p.is_held()).count())
+    }
+
+    /// How many partitions this process has.
+    pub fn count(&self) -> usize {
+        self.running.lock().len()
+    }
+
+    /// Where each worker stands. `has_messages` says whether there are some behind what it has taken, by its next offset.
+    pub fn standings(&self, has_messages: impl Fn(&Partition, Option<i64>) -> bool) -> Vec<Standing> {
+        let standing = |(partition, handle): (&Partition, &Handle)| {
+            let progress = &handle.progress;
+            let next = progress.next();
+            Standing {
+                partition: partition.clone(),
+                mark: Mark {
+                    next,
+                    taken: progress.taken.load(Relaxed),
+                },
+                has_work: progress.in_hand.load(Relaxed) || has_messages(partition, next),
+                is_held: progress.is_held(),
+            }
+        };
+        self.running.lock().iter().map(standing).collect()
+    }
+
+    /// A partition that is still ours and whose worker has ended without being told to.
+    pub fn ended_unasked(&self) -> Option<Partition> {
+        let running = self.running.lock();
+        let ended = |handle: &Handle| handle.thread.is_finished() && !handle.stop.requested();
+        running
+            .iter()
+            .find(|(_, handle)| ended(handle))
+            .map(|(partition, _)| partition.clone())
+    }
+
+    /// How many workers do not know yet which topic they read.
+    pub fn unbegun(&self) -> usize {
+        let running = self.running.lock();
+        let unbegun = |handle: &&Handle| !handle.progress.begun.load(Relaxed) && !handle.thread.is_finished();
+        running.values().filter(unbegun).count()
+    }
+
+    /// The partitions that wait until a person acts, each with why.
+    pub fn held(&self) -> Vec<(Partition, Held)> {
+        let running = self.running.lock();
+        let held = running.iter().filter_map(|(partition, handle)| {
+            let held = handle.progress.held.get()?.clone();
+            Some((partition.clone(), held))
+        });
+        let mut held: Vec<_> = held.collect();
+        held.sort_by(|(one, _), (other, _)| one.cmp(other));
+        held
+    }
+
+    /// Whether the partition has a worker here.
+    pub fn has(&self, partition: &Partition) -> bool {
+        self.running.lock().contains_key(partition)
+    }
+
+    /// The number of partitions has changed.
+    fn counted(&self) {
+        let partitions = self.running.lock().len();
+        let counters = &self.shared.counters;
+        counters
+            .partitions_assigned
+            .set(i64::try_from(partitions).unwrap_or(i64::MAX));
+        self.shared.assigned(partitions);
+    }
+}
+
+impl Readers for Workers {
+    /// Splits each partition's queue and starts its worker, at the group's offset where it has one.
+    fn assign(&self, consumer: &Arc<Consumer>, partitions: &[Partition], committed: &HashMap<Partition, Committed>) {
+        for partition in partitions {
+            let topic_id = self.shared.topic_ids.known(&partition.topic);
+            self.start(consumer, partition, Start::at(committed.get(partition), topic_id));
+        }
+        self.counted();
+    }
+
+    /// Stops and joins the workers of `partitions`. When this returns they have committed what they wrote (unless
+    /// told to abandon it) and hold nothing of the partition.
+    fn revoke(&self, partitions: &[Partition], kind: StopKind) {
+        let handles: Vec<(Partition, Handle)> = {
+            let mut running = self.running.lock();
+            partitions
+                .iter()
+                .filter_map(|p| running.remove(p).map(|handle| (p.clone(), handle)))
+                .collect()
+        };
+        self.join_or_leave(handles, kind);
+        self.counted();
+    }
+
+    fn commit_failed(&self, partition: &Partition, error: &KafkaError) {
+        if let Some(handle) = self.running.lock().get(partition) {
+            if refuses_epoch(error) {
+                handle.progress.set_epoch_refused();
+            }
+            handle.progress.commit_failed.store(true, Relaxed);
+        }
+    }
+
+    /// Each worker's partition with its next offset, where it is known, and the end of its log, where the worker has
+    /// asked for it (else -1).
+    fn positions(&self) -> Vec<(Partition, Option<i64>, i64)> {
+        let position = |(partition, handle): (&Partition, &Handle)| {
+            let progress = &handle.progress;
+            (partition.clone(), progress.next(), progress.end.load(Relaxed))
+        };
+        self.running.lock().iter().map(position).collect()
+    }
+
+    /// Ends the service.
+    fn fatal(&self, exit: Exit, why: std::fmt::Arguments<'_>) {
+        error!("{why}");
+        let _ = self.events.try_send(Event::Fatal(exit));
+    }
+}
+
+/// Where a partition is begun again: where its worker asked for, or at the first offset that it has not finished. Without
+/// either it was begun at the oldest message, and has finished nothing.
+fn begin(asked: Option<i64>, unfinished: Option<i64>, at_most: i64) -> From {
+    asked
+        .or(unfinished)
+        .map_or(From::Oldest, |offset| From::Offset(offset.min(at_most)))
+}
+
+/// Tells all to stop, then joins each; `false` when the deadline passed first (the rest is left running).
+fn join(handles: Vec<(Partition, Handle)>, kind: StopKind, deadline: Instant) -> bool {
+    for (_, handle) in &handles {
+        handle.stop.request(kind);
+    }
+    let mut in_time = true;
+    for (partition, handle) in handles {
+        match handle.end.recv_deadline(deadline) {
+            Ok(end) => {
+                debug!("worker: ended {partition} end={end:?}");
+                if handle.thread.join().is_err() {
+                    error!("worker: panicked while ending {partition}");
+                }
+            }
+            Err(_) => {
+                warn!("worker: still busy at the deadline {partition}");
+                in_time = false;
+            }
+        }
+    }
+    in_time
+}
+
+/// At most 15 bytes, as Linux has it: as much of the topic as fits before `-` and the number.
+fn thread_name(partition: &Partition) -> String {
+    let number = format!("-{}", partition.number);
+    let room = 15_usize.saturating_sub(number.len());
+    let topic: String = partition.topic.chars().filter(char::is_ascii).take(room).collect();
+    topic + &number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_never_begun_again_behind_what_is_unfinished() {
+        // A stray below what its worker has finished: that one went past it.
+        assert_eq!(begin(None, Some(120), 100), From::Offset(100));
+        assert_eq!(begin(None, Some(80), 100), From::Offset(80));
+        assert_eq!(begin(None, None, 100), From::Oldest);
+        assert_eq!(begin(Some(500), Some(20), i64::MAX), From::Offset(500));
+    }
+
+    #[test]
+    fn thread_names_fit_and_keep_the_number() {
+        let name = |topic: &str, number| {
+            thread_name(&Partition {
+                topic: topic.into(),
+                number,
+            })
+        };
+        assert_eq!(name("events", 7), "events-7");
+        assert_eq!(name("a.very.long.topic.name", 1234), "a.very.lon-1234");
+        assert_eq!(name("a.very.long.topic.name", 1234).len(), 15);
+        assert!(name("t", i32::MAX).len() <= 15);
+    }
+}

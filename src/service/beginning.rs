@@ -1,0 +1,128 @@
+//! The last part of the start: from joining the group until the first assignment is read, as long as `run.start_timeout`
+//! allows.
+//!
+//! Runs on the main thread. What counts is Kafka's silence: a coordinator that is not connected, topic ids that nobody gives.
+//! Waiting for the other members of the group does not, however long it takes: Kafka is there, and a restart would only make
+//! the group share out once more.
+
+use std::time::{Duration, Instant};
+
+use crate::util::start_limit::StartLimit;
+
+/// How far the service is with its first assignment.
+#[derive(Debug)]
+pub struct Beginning {
+    /// What was left of the limit when the group was joined.
+    left: Option<Duration>,
+    /// Since when the group's coordinator is not connected.
+    away_since: Option<Instant>,
+    is_over: bool,
+}
+
+/// What is known now.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// Whether the group's coordinator is connected, by the last statistics.
+    pub has_coordinator: Option<bool>,
+    /// The limit of the first assignment, once it has come.
+    pub assignment: Option<StartLimit>,
+    /// Workers that do not know yet which topic they read; `None` before there are any.
+    pub unbegun: Option<usize>,
+}
+
+impl Beginning {
+    /// The group is joined now.
+    pub fn new(limit: &StartLimit, now: Instant) -> Self {
+        Beginning {
+            left: limit.rest(),
+            away_since: Some(now),
+            is_over: limit.left().is_none(),
+        }
+    }
+
+    /// Why it is too late, if it is.
+    pub fn too_late(&mut self, now: Instant, known: &Known) -> Option<&'static str> {
+        let left = self.left.filter(|_| !self.is_over)?;
+        if known.unbegun == Some(0) {
+            self.is_over = true;
+            return None;
+        }
+        if let Some(assignment) = known.assignment {
+            return (known.unbegun.is_some() && assignment.is_over()).then_some("no broker gives the id of a topic");
+        }
+        match known.has_coordinator {
+            Some(true) => self.away_since = None,
+            Some(false) => {
+                let since = *self.away_since.get_or_insert(now);
+                return (now.duration_since(since) >= left).then_some("the group's coordinator is not reached");
+            }
+            None => {}
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn known(has_coordinator: Option<bool>, assignment: Option<StartLimit>, unbegun: Option<usize>) -> Known {
+        Known {
+            has_coordinator,
+            assignment,
+            unbegun,
+        }
+    }
+
+    #[test]
+    fn a_coordinator_that_is_away_is_waited_for_as_long_as_is_left() {
+        let began = Instant::now();
+        let mut beginning = Beginning::new(&StartLimit::new(Some(12 * SECOND)), began);
+        let away = known(Some(false), None, None);
+        assert_eq!(beginning.too_late(began + 5 * SECOND, &away), None);
+        // Nobody knows.
+        assert_eq!(beginning.too_late(began + 20 * SECOND, &known(None, None, None)), None);
+        assert!(beginning.too_late(began + 20 * SECOND, &away).is_some());
+    }
+
+    #[test]
+    fn waiting_for_the_other_members_does_not_count() {
+        let began = Instant::now();
+        let mut beginning = Beginning::new(&StartLimit::new(Some(2 * SECOND)), began);
+        let sharing = known(Some(true), None, None);
+        let away = known(Some(false), None, None);
+        assert_eq!(beginning.too_late(began + 300 * SECOND, &sharing), None);
+        // A coordinator that moves meanwhile has its time, too.
+        assert_eq!(beginning.too_late(began + 301 * SECOND, &away), None);
+        assert_eq!(beginning.too_late(began + 302 * SECOND, &sharing), None);
+        assert_eq!(beginning.too_late(began + 400 * SECOND, &away), None);
+        assert!(beginning.too_late(began + 403 * SECOND, &away).is_some());
+    }
+
+    #[test]
+    fn an_assignment_has_what_is_left_and_is_told_once_it_is_read() {
+        let began = Instant::now();
+        let limit = StartLimit::new(Some(2 * SECOND));
+        let over = StartLimit::new(Some(Duration::ZERO));
+        let mut beginning = Beginning::new(&limit, began);
+        assert_eq!(beginning.too_late(began, &known(None, Some(limit), Some(3))), None);
+        // Its offsets are still looked up, by whoever has a limit of its own.
+        assert_eq!(beginning.too_late(began, &known(None, Some(over), None)), None);
+        assert!(beginning.too_late(began, &known(None, Some(over), Some(1))).is_some());
+        assert_eq!(beginning.too_late(began, &known(None, Some(over), Some(0))), None);
+        // What comes later is no start any more.
+        assert_eq!(beginning.too_late(began, &known(None, Some(over), Some(1))), None);
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_too_late() {
+        let began = Instant::now();
+        let mut beginning = Beginning::new(&StartLimit::none(), began);
+        assert_eq!(
+            beginning.too_late(began + 9999 * SECOND, &known(Some(false), None, None)),
+            None
+        );
+    }
+}

@@ -1,0 +1,97 @@
+//! Partitions that stay this process's own and are begun once more: where a message went past its worker, and where a
+//! worker asks to go on elsewhere. Runs on the main thread, outside of librdkafka's callbacks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{error, info, warn};
+use rdkafka::error::KafkaError;
+
+use crate::kafka::{Consumer, Partition};
+use crate::service::assignment::Workers;
+use crate::util::exit::Exit;
+
+/// Between two restarts of a partition that its workers ask for.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// So many strays of a partition, each after a restart, within [`STRAYS_WITHIN`] are worth a new process.
+const STRAYS_MAX: u32 = 5;
+const STRAYS_WITHIN: Duration = Duration::from_secs(60);
+
+/// When each partition was begun again.
+#[derive(Debug, Default)]
+pub struct Restarts(HashMap<Partition, Restarted>);
+
+#[derive(Debug)]
+struct Restarted {
+    last: Instant,
+    /// Because of strays, since `first`.
+    strays: u32,
+    first: Instant,
+}
+
+impl Restarts {
+    /// Begins anew, elsewhere, the partitions whose workers have ended to have that done.
+    pub fn serve(&mut self, consumer: &Arc<Consumer>, workers: &Workers) -> Exit {
+        let mut exit = Exit::Stopped;
+        for (partition, at) in workers.to_begin_again() {
+            let last = self.0.get(&partition).map(|restarted| restarted.last);
+            if last.is_some_and(|last| last.elapsed() < INTERVAL) {
+                continue;
+            }
+            self.note(&partition, false);
+            exit = exit.or_worse(begin(consumer, workers, &partition, Some(at), i64::MAX));
+        }
+        exit
+    }
+
+    /// A message of `partition` came to the main queue: a worker that goes on would act on its messages out of order,
+    /// and commit past this one.
+    pub fn stray(&mut self, consumer: &Arc<Consumer>, workers: &Workers, partition: &Partition, offset: i64) -> Exit {
+        if !workers.has(partition) {
+            warn!(
+                "kafka: a message outside of its partition's queue, whose worker is gone {partition} offset={offset}"
+            );
+            return Exit::Stopped;
+        }
+        warn!("kafka: a message outside of its partition's queue; its worker begins again {partition} offset={offset}");
+        if self.note(partition, true) > STRAYS_MAX {
+            error!("kafka: messages come outside of their partition's queue again and again; restarting {partition}");
+            return Exit::Restart;
+        }
+        begin(consumer, workers, partition, None, offset)
+    }
+
+    /// How many restarts because of strays there were within the time that counts.
+    fn note(&mut self, partition: &Partition, stray: bool) -> u32 {
+        let now = Instant::now();
+        let restarted = self.0.entry(partition.clone()).or_insert(Restarted {
+            last: now,
+            strays: 0,
+            first: now,
+        });
+        restarted.last = now;
+        if restarted.first.elapsed() > STRAYS_WITHIN {
+            (restarted.strays, restarted.first) = (0, now);
+        }
+        restarted.strays += u32::from(stray);
+        restarted.strays
+    }
+}
+
+fn begin(consumer: &Arc<Consumer>, workers: &Workers, partition: &Partition, at: Option<i64>, at_most: i64) -> Exit {
+    match workers.restart(consumer, partition, at, at_most) {
+        Ok(Some(from)) => {
+            info!("kafka: begun again {partition} from={from}");
+            Exit::Stopped
+        }
+        // Taken away meanwhile.
+        Ok(None) => Exit::Stopped,
+        Err(error) => cannot(partition, &error),
+    }
+}
+
+fn cannot(partition: &Partition, error: &KafkaError) -> Exit {
+    error!("kafka: the partition cannot be begun again; restarting {partition} error=\"{error}\"");
+    Exit::Restart
+}

@@ -1,0 +1,236 @@
+//! The watchdog: a partition that has messages and makes no progress, though nothing excuses it.
+//!
+//! Kafka never notices a stuck worker, since only the main thread's `poll` keeps the membership. So the main thread looks
+//! itself, once a second. What excuses a partition: it is held at a message, its leader is not reached, it waits at a namespace or for a database
+//! that is known to be away, or no broker is reached. Time counts only while there is no excuse, and begins anew
+//! with every step forward.
+//!
+//! Pure but for what it is handed: decides only. What is done about it (`run.stall_action`) is the supervisor's matter.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::kafka::Partition;
+
+/// Between two looks.
+pub const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// More than this between two looks was no time in which anything could have moved: the process was stopped.
+const LOOK_MAX: Duration = Duration::from_secs(3);
+
+/// Where an assigned partition stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub partition: Partition,
+    /// Changes with every step forward.
+    pub mark: Mark,
+    /// Messages are in hand, or there, or it was never begun to be read.
+    pub has_work: bool,
+    /// It waits at a message until a person acts, or its leader is not reached.
+    pub is_held: bool,
+}
+
+/// The next offset, and the messages taken so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    pub next: Option<i64>,
+    pub taken: u64,
+}
+
+/// What is worth telling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    /// No progress for so long. Told again each time as much has passed.
+    Stalled(Partition, Mark, Duration),
+    /// It goes on, after so long.
+    Moves(Partition, Duration),
+}
+
+/// Remembers where each partition stood.
+#[derive(Debug)]
+pub struct Watchdog {
+    after: Duration,
+    last: Option<Instant>,
+    seen: HashMap<Partition, Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    mark: Mark,
+    /// Without progress and without an excuse.
+    idle: Duration,
+    told: u32,
+}
+
+impl Watchdog {
+    /// `after`: `run.stall_after`.
+    pub fn new(after: Duration) -> Self {
+        Watchdog {
+            after,
+            last: None,
+            seen: HashMap::new(),
+        }
+    }
+
+    /// Looks, if it is time. `standings` is asked only then; `is_excused`: nobody can be expected to move now.
+    pub fn tick(&mut self, now: Instant, is_excused: bool, standings: impl FnOnce() -> Vec<Standing>) -> Vec<Sight> {
+        let passed = self.last.map(|last| now.saturating_duration_since(last));
+        if passed.is_some_and(|passed| passed < LOOK_INTERVAL) {
+            return Vec::new();
+        }
+        self.last = Some(now);
+        self.look(passed.unwrap_or_default().min(LOOK_MAX), is_excused, standings())
+    }
+
+    fn look(&mut self, passed: Duration, is_excused: bool, standings: Vec<Standing>) -> Vec<Sight> {
+        let mut sights = Vec::new();
+        let mut before = std::mem::take(&mut self.seen);
+        for standing in standings {
+            let Standing {
+                partition,
+                mark,
+                has_work,
+                is_held,
+            } = standing;
+            let mut seen = before.remove(&partition).unwrap_or(Seen {
+                mark,
+                idle: Duration::ZERO,
+                told: 0,
+            });
+            if seen.mark != mark || !has_work {
+                if seen.told > 0 {
+                    sights.push(Sight::Moves(partition.clone(), seen.idle));
+                }
+                seen = Seen {
+                    mark,
+                    idle: Duration::ZERO,
+                    told: 0,
+                };
+            } else if !is_excused && !is_held {
+                seen.idle += passed;
+            }
+            if seen.idle >= self.after * (seen.told + 1) {
+                seen.told += 1;
+                sights.push(Sight::Stalled(partition.clone(), mark, seen.idle));
+            }
+            self.seen.insert(partition, seen);
+        }
+        sights
+    }
+
+    /// How many partitions are stalled now.
+    pub fn stalled(&self) -> usize {
+        self.seen.values().filter(|seen| seen.told > 0).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AFTER: Duration = Duration::from_secs(10);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn standing(number: i32, taken: u64) -> Standing {
+        Standing {
+            partition: Partition {
+                topic: "t".into(),
+                number,
+            },
+            mark: Mark { next: Some(5), taken },
+            has_work: true,
+            is_held: false,
+        }
+    }
+
+    /// Looks once a second at what `at` says of each.
+    fn watch(seconds: u64, at: impl Fn(u64) -> (bool, Vec<Standing>)) -> Vec<(u64, Sight)> {
+        let mut watchdog = Watchdog::new(AFTER);
+        let mut told = Vec::new();
+        for second in 0..seconds {
+            let (is_excused, standings) = at(second);
+            let passed = if second == 0 { Duration::ZERO } else { SECOND };
+            told.extend(
+                watchdog
+                    .look(passed, is_excused, standings)
+                    .into_iter()
+                    .map(|sight| (second, sight)),
+            );
+        }
+        told
+    }
+
+    #[test]
+    fn a_partition_without_progress_is_told_once_and_again_when_as_much_has_passed() {
+        let told = watch(25, |_| (false, vec![standing(0, 7)]));
+        let stalled = |seconds| {
+            let Standing { partition, mark, .. } = standing(0, 7);
+            (seconds, Sight::Stalled(partition, mark, seconds as u32 * SECOND))
+        };
+        assert_eq!(told, [stalled(10), stalled(20)]);
+    }
+
+    #[test]
+    fn any_step_forward_begins_anew() {
+        assert_eq!(watch(100, |second| (false, vec![standing(0, second / 9)])), []);
+    }
+
+    #[test]
+    fn a_partition_that_goes_on_is_told_once() {
+        let told = watch(40, |second| (false, vec![standing(0, u64::from(second >= 15))]));
+        let moves = Sight::Moves(standing(0, 0).partition, 14 * SECOND);
+        assert_eq!(told.iter().filter(|(_, sight)| *sight == moves).count(), 1, "{told:?}");
+        assert_eq!(told[1], (15, moves));
+    }
+
+    #[test]
+    fn without_work_held_or_excused_nothing_is_stalled() {
+        let idle = Standing {
+            has_work: false,
+            ..standing(0, 0)
+        };
+        let held = Standing {
+            is_held: true,
+            ..standing(1, 0)
+        };
+        assert_eq!(watch(100, |_| (false, vec![idle.clone(), held.clone()])), []);
+        assert_eq!(watch(100, |_| (true, vec![standing(0, 0)])), []);
+    }
+
+    #[test]
+    fn an_excuse_now_and_then_does_not_hide_a_stall() {
+        let told = watch(30, |second| (second % 2 == 0, vec![standing(0, 0)]));
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(matches!(told[0], (19 | 20, Sight::Stalled(..))), "{told:?}");
+    }
+
+    #[test]
+    fn one_stalled_partition_among_others_is_named() {
+        let told = watch(12, |second| (false, vec![standing(0, second), standing(1, 0)]));
+        assert!(
+            matches!(&told[..], [(_, Sight::Stalled(partition, ..))] if partition.number == 1),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn a_partition_that_came_back_is_looked_at_anew() {
+        // Away for one look.
+        let told = watch(18, |second| {
+            let there = if second == 9 { vec![] } else { vec![standing(0, 0)] };
+            (false, there)
+        });
+        assert_eq!(told, []);
+    }
+
+    #[test]
+    fn time_in_which_the_process_was_stopped_does_not_count() {
+        let mut watchdog = Watchdog::new(AFTER);
+        let began = Instant::now();
+        let look = |watchdog: &mut Watchdog, seconds| {
+            watchdog.tick(began + Duration::from_secs(seconds), false, || vec![standing(0, 0)])
+        };
+        assert_eq!(look(&mut watchdog, 0), []);
+        assert_eq!(look(&mut watchdog, 3600), []);
+        assert_eq!(watchdog.stalled(), 0);
+    }
+}

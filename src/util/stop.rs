@@ -1,0 +1,183 @@
+//! The way to an end: the stop flag that every wait looks at, and the signals that raise it.
+//!
+//! A [`Stop`] is raised once and never lowered. Whoever waits, waits on it ([`Stop::wait`]) and is woken at
+//! once. The first SIGINT, SIGTERM or SIGHUP asks for an orderly end; the second leaves on the spot with
+//! 128 + its number, whatever the process is doing (nothing is committed that was not written: a commit
+//! follows a write, so what is cut off is delivered again).
+//!
+//! `signal-hook` rather than `ctrlc`, because only the number of the signal tells exit code 130 from 143.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+use parking_lot::{Condvar, Mutex};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::util::exit::Exit;
+
+/// The longest that a worker waits for something before it looks up: at the stop flag, and at what time brings.
+pub const GLANCE: Duration = Duration::from_millis(250);
+
+/// What a stopped worker does with what it has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopKind {
+    /// End the batch in hand, commit synchronously, leave.
+    Drain,
+    /// Leave without a commit: the partition is another member's already.
+    Abandon,
+}
+
+/// A flag that is raised once, with everybody who waits on it woken. Cheap to clone; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<(Mutex<Option<Raised>>, Condvar)>);
+
+#[derive(Debug, Clone, Copy)]
+struct Raised {
+    kind: StopKind,
+    at: Instant,
+}
+
+impl Stop {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Raises the flag. `Abandon` after `Drain` wins; nothing lowers it.
+    pub fn request(&self, kind: StopKind) {
+        let mut state = self.0.0.lock();
+        *state = Some(match *state {
+            Some(before) => Raised {
+                kind: before.kind.max(kind),
+                at: before.at,
+            },
+            None => Raised {
+                kind,
+                at: Instant::now(),
+            },
+        });
+        self.0.1.notify_all();
+    }
+
+    pub fn requested(&self) -> bool {
+        self.0.0.lock().is_some()
+    }
+
+    pub fn kind(&self) -> Option<StopKind> {
+        self.0.0.lock().map(|raised| raised.kind)
+    }
+
+    /// A flag that was raised so long ago.
+    #[cfg(test)]
+    pub fn requested_before(age: Duration) -> Stop {
+        let at = Instant::now().checked_sub(age).unwrap();
+        let raised = Raised {
+            kind: StopKind::Drain,
+            at,
+        };
+        Stop(Arc::new((Mutex::new(Some(raised)), Condvar::new())))
+    }
+
+    /// When the flag was first raised, if it is.
+    pub fn requested_at(&self) -> Option<Instant> {
+        self.0.0.lock().map(|raised| raised.at)
+    }
+
+    /// Waits until `is_woken`, until the flag is raised (unless the caller has `seen` it raised), or until `deadline`
+    /// has passed. Whoever makes `is_woken` true calls [`Stop::wake`] afterwards.
+    pub fn wait_for(&self, seen: bool, is_woken: impl Fn() -> bool, deadline: Instant) {
+        let mut state = self.0.0.lock();
+        while !is_woken() && (seen || state.is_none()) {
+            if self.0.1.wait_until(&mut state, deadline).timed_out() {
+                break;
+            }
+        }
+    }
+
+    /// Lets whoever waits look again at what it waits for.
+    pub fn wake(&self) {
+        let _state = self.0.0.lock();
+        self.0.1.notify_all();
+    }
+
+    /// Waits until the flag is raised or `timeout` has passed; `true` if raised.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.0.0.lock();
+        while state.is_none() {
+            if self.0.1.wait_until(&mut state, deadline).timed_out() {
+                break;
+            }
+        }
+        state.is_some()
+    }
+}
+
+/// Installs the handlers. The thread that serves them lives as long as the process.
+///
+/// # Errors
+/// When the operating system refuses a handler or the thread.
+pub fn stop_on_signals(stop: Stop) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            if stop.requested() {
+                warn!("stop: second signal={}, leaving at once", signal_name(signal));
+                signal_hook::low_level::exit(128 + signal);
+            }
+            info!(
+                "stop: signal={}, finishing the batch in hand; a second signal leaves at once",
+                signal_name(signal)
+            );
+            stop.request(StopKind::Drain);
+        }
+    })?;
+    Ok(())
+}
+
+/// Ends the process on the spot, with no destructor run: for where going on would be worse than a restart.
+pub fn leave_now(exit: Exit) -> ! {
+    signal_hook::low_level::exit(i32::from(exit.code()))
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        SIGINT => "SIGINT",
+        SIGTERM => "SIGTERM",
+        SIGHUP => "SIGHUP",
+        _ => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiter_is_woken_at_once_when_the_flag_is_raised() {
+        let stop = Stop::new();
+        let waiter = {
+            let stop = stop.clone();
+            thread::spawn(move || stop.wait(Duration::from_secs(3600)))
+        };
+        stop.request(StopKind::Drain);
+        assert!(waiter.join().unwrap());
+    }
+
+    #[test]
+    fn abandon_wins_over_drain_and_is_never_taken_back() {
+        let stop = Stop::new();
+        assert_eq!(stop.kind(), None);
+        stop.request(StopKind::Abandon);
+        stop.request(StopKind::Drain);
+        assert_eq!(stop.kind(), Some(StopKind::Abandon));
+    }
+
+    #[test]
+    fn a_wait_that_nobody_ends_says_so() {
+        assert!(!Stop::new().wait(Duration::ZERO));
+    }
+}
