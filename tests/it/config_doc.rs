@@ -184,7 +184,7 @@ fn every_refused_property_is_told_with_its_reason() {
         .iter()
         .map(|refused| {
             let names: Vec<String> = refused.names.iter().map(|name| format!("`{name}`")).collect();
-            format!("{}: {}; {}.", names.join(", "), refused.reason, refused.cure)
+            format!("{}: {}. Instead: {}.", names.join(", "), refused.reason, refused.cure)
         })
         .collect();
     assert_eq!(told, refused);
