@@ -360,8 +360,8 @@ fn every_make_target_that_a_document_names_exists() {
 fn the_documented_exit_codes_are_those_of_the_program() {
     /// Of a second SIGINT and SIGTERM: 128 and the signal's number.
     const SIGNALS: [u8; 2] = [130, 143];
-    let known: BTreeSet<u8> = Exit::ALL.iter().map(|exit| exit.code()).chain(SIGNALS).collect();
     const PAGE: &str = "docs/reference/exit-codes.md";
+    let known: BTreeSet<u8> = Exit::ALL.iter().map(|exit| exit.code()).chain(SIGNALS).collect();
     let page = read(&root().join(PAGE));
     let documented: BTreeSet<u8> = page
         .lines()
