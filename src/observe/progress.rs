@@ -1,7 +1,7 @@
 //! The line that says every 10 seconds how the service goes: its keys, and how they are written.
 //!
-//! Plain numbers in, one line out; the main thread (`supervisor.rs`) gathers them. `docs/guide/progress-line.md` explains
-//! every key and every state; a test holds its glossary to [`KEYS`] and [`STATES`].
+//! Plain numbers in, one line out; the main thread (`supervisor.rs`) gathers them. `docs/guide/progress-line.md`
+//! explains every key and every state; a test holds its glossary to [`KEYS`] and [`STATES`].
 
 use std::fmt;
 use std::time::Duration;
