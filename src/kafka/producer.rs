@@ -39,6 +39,7 @@ use crate::output::publication::Outgoing;
 use crate::util::memory::{MemoryPlan, PRODUCED_MESSAGE_BYTES};
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
+use crate::util::throttle::Throttle;
 
 /// How long the thread waits for reports before it looks whether it is to end.
 const POLL_WAIT: Duration = Duration::from_millis(100);
@@ -444,7 +445,7 @@ struct TopicFlow {
     /// When a message was last stored, or the first of those under way was sent.
     heard: Instant,
     trouble: Option<Trouble>,
-    size_told: Option<Instant>,
+    size_lines: Throttle,
 }
 
 #[derive(Debug)]
@@ -630,7 +631,7 @@ impl TopicFlow {
             reserved: None,
             heard: Instant::now(),
             trouble: None,
-            size_told: None,
+            size_lines: Throttle::new(SIZE_LINE_INTERVAL),
         }
     }
 
@@ -646,14 +647,7 @@ impl TopicFlow {
         match meaning {
             Meaning::Retry | Meaning::Unknown => {}
             Meaning::TooLarge if !alone => {
-                let is_due = self
-                    .size_told
-                    .is_none_or(|told| now.saturating_duration_since(told) >= SIZE_LINE_INTERVAL);
-                if !is_due {
-                    return None;
-                }
-                self.size_told = Some(now);
-                return Some(Edge::Size);
+                return self.size_lines.pass_at(now).map(|_| Edge::Size);
             }
             // Told by whom it concerns.
             _ => return None,
