@@ -52,7 +52,7 @@ const LOOK_MIN: Duration = Duration::from_secs(3);
 /// Between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// So many addresses of the configuration are named in a reason.
+/// How many addresses of the configuration a reason names at most.
 const SEEDS_MAX: usize = 3;
 
 /// Why an attempt to connect failed, and what cures it.
@@ -268,7 +268,7 @@ impl Store {
         self.connection.client()
     }
 
-    /// So many nodes are remembered, to be looked for when all are lost.
+    /// How many nodes are remembered, to look for when all are lost.
     pub fn remembers(&self) -> usize {
         self.connection.remembers()
     }

@@ -39,7 +39,7 @@ const ROWS_MIN: f64 = 16.0;
 /// Between two tries of a closed database, first and at most: with a write time-out's wait for an answer, what was healed
 /// is found within seconds.
 const PROBE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1)).half_certain();
-/// So many calls without an answer to any, and it is closed; one is enough where no other is under way.
+/// The gate closes after this many unanswered calls in a row; after one where no other call is in flight.
 const MISSES_MAX: u32 = 3;
 /// Above the point where it was cut, the limit grows by this part of its most in the time of one call.
 const STEPS: f64 = 50.0;

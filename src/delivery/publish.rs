@@ -60,7 +60,7 @@ struct Inbox {
     reports: Vec<(Place, Result<(), Failure>)>,
     /// One of them is a failure.
     failed: bool,
-    /// So many are worth a look; `None`: nobody waits for them.
+    /// How many reports wake the waiter; `None`: nobody waits.
     wanted: Option<usize>,
     /// There is room again for a message that had none.
     room: bool,
@@ -336,7 +336,7 @@ struct Lane {
     failed: Option<usize>,
     /// What the failures since the last beginning ask for.
     trouble: Trouble,
-    /// So many may be under way: all, until the topic refuses a message in the company of others.
+    /// How many may be in flight at once: all, until the topic refuses a message that was sent with others.
     window: usize,
     /// One at a time, with nobody else's beside it.
     alone: bool,
@@ -454,7 +454,7 @@ impl Outbox {
         });
     }
 
-    /// So many were pushed: the number of the next one.
+    /// How many were pushed: the number of the next one.
     pub fn pushed(&self) -> u64 {
         self.stored_below + self.stored.len() as u64
     }
@@ -731,8 +731,8 @@ impl Outbox {
     }
 
     /// Leaves nothing behind that could be stored later, as far as that can be: the partition's next owner publishes the
-    /// same again, and a late one of ours must not come behind it. What is not stored by then never is to be: it is for
-    /// whoever begins at its offset.
+    /// same again, and a late one of ours must not come behind it. Unconfirmed messages are
+    /// abandoned: the partition's next owner publishes them again.
     pub fn leave(&mut self, calls: &PublishCalls<'_>) {
         self.has_failed = true;
         calls.publisher.withdraw(&self.reports);

@@ -13,7 +13,7 @@ use crate::util::throttle::Throttle;
 /// What workers share of rejects.
 #[derive(Debug)]
 pub struct Rejects {
-    /// Of so many messages, this part may be rejected.
+    /// How large a share of the last messages may be rejected.
     share: Option<Share>,
     consecutive_max: Option<u32>,
     window: Mutex<Window>,
@@ -99,7 +99,7 @@ impl Rejects {
         (all_rejected >= rejected_max).then_some(TooMany::Share { percent, of })
     }
 
-    /// So many messages of a batch are finished, of which so many were rejected.
+    /// Notes the messages of a batch that are finished, and how many of them were rejected.
     pub fn finished(&self, messages: u64, rejected: u64) {
         let Some(share) = self.share else { return };
         let mut window = self.window.lock();

@@ -45,7 +45,7 @@ use crate::util::throttle::Throttle;
 const POLL_WAIT: Duration = Duration::from_millis(100);
 /// A topic that has messages under way, and stores none for so long, takes none.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
-/// So long after its last failure a topic counts as failing while nothing is under way: longer than any pause.
+/// How long after its last failure a topic still counts as failing while nothing is in flight: longer than any pause.
 const FAILING_FOR: Duration = Duration::from_secs(12);
 /// Between two lines that a topic refuses batches for their size.
 const SIZE_LINE_INTERVAL: Duration = Duration::from_secs(600);
@@ -53,7 +53,7 @@ const SIZE_LINE_INTERVAL: Duration = Duration::from_secs(600);
 const MESSAGE_BYTES_MAX: u64 = 1_000_000_000;
 /// One request for metadata.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
-/// So often a topic is asked for at the start, before it is left to the messages.
+/// How often a topic is asked for at the start, before the first message has to find out.
 const METADATA_ATTEMPTS: usize = 3;
 
 /// librdkafka's settings for the producer: the user's, between our defaults and what delivery rests on.
@@ -649,7 +649,7 @@ impl TopicFlow {
             Meaning::TooLarge if !alone => {
                 return self.size_lines.pass_at(now).map(|_| Edge::Size);
             }
-            // Told by whom it concerns.
+            // The worker that sent the message logs it.
             _ => return None,
         }
         let why = failure.why.clone();

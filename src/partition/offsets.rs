@@ -20,7 +20,7 @@ use crate::util::exit::Exit;
 use crate::util::stop::StopKind;
 use crate::util::throttle::Throttle;
 
-/// So often it is tried to read where a log was cut, beside the times that a broker was not there; and the pause between.
+/// How many failed reads of where a log was cut end the search (a broker that is away does not count), and the pause between.
 const CUT_ATTEMPTS: u32 = 3;
 const CUT_PAUSE: Duration = Duration::from_secs(1);
 /// librdkafka's own threads answer.

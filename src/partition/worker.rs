@@ -99,7 +99,7 @@ impl Shared {
         self.batch_bytes_max.load(Relaxed)
     }
 
-    /// So many partitions are assigned now.
+    /// Sizes the batches for the number of partitions that are assigned now.
     pub fn assigned(&self, partitions: usize) {
         let planned = self.memory.partitions;
         let partitions = partitions as u64;
@@ -239,7 +239,7 @@ pub(super) struct Worker<'w> {
     pub(super) fetch_lines: Throttle,
     /// The epoch of what was read before `begun_at`, until the first message shows that it is of the same leader.
     pub(super) unverified: Option<i32>,
-    /// The last so many messages were rejected.
+    /// How many messages in a row were rejected.
     pub(super) consecutive_rejects: u32,
 }
 

@@ -45,7 +45,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 const WARN_AFTER: Duration = Duration::from_secs(1);
 /// Between two reads of the thread that looks on: how long a topic that was created again stays unnoticed.
 pub const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// So many replaced ids of a topic are remembered.
+/// How many replaced ids of a topic are remembered.
 const FORMER_MAX: usize = 16;
 
 /// Why there is no id.

@@ -25,7 +25,7 @@ use crate::util::throttle::Throttle;
 
 /// Between two attempts while the group shares out its partitions: it takes no commit for a moment then.
 const PAUSE: Duration = Duration::from_millis(100);
-/// So long such attempts are made: where it is this member that the others wait for, no longer wait would help.
+/// How long such attempts go on. If the other members wait for this one, a longer wait would not help.
 const ATTEMPTS_MAX: Duration = Duration::from_secs(2);
 
 type Queue = Owned<sys::rd_kafka_queue_t>;

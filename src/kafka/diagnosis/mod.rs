@@ -26,11 +26,11 @@ use crate::kafka::diagnosis::symptoms::Symptom;
 use crate::util::exit::Exit;
 use crate::util::stop::Stop;
 
-/// So often the ports are asked while nobody answers.
+/// Between two looks at the ports while no broker answers.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
-/// So long their answers are waited for; host names may take longer to look up.
+/// How long a look waits for their answers; a host name may take longer to resolve.
 const LOOK_MAX: Duration = Duration::from_secs(5);
-/// So much longer than its deadline a look may take, or it would see nothing.
+/// A look may pass its deadline by this much, or it would see nothing.
 const LATE_MAX: Duration = Duration::from_secs(1);
 /// How soon a stop is seen meanwhile.
 const GLANCE: Duration = Duration::from_millis(100);
