@@ -27,7 +27,7 @@
 //!
 //! The rules of rows are made of [`RowRules::UPDATE`] (rows that set) and [`RowRules::guarded`] (rows that count). What a
 //! message may ask for ends at `ROWS_MAX` rows, `PUBLICATIONS_MAX`, `OPERATIONS_MAX`, `ROW_BYTES_MAX`, `TTL_SECONDS_MAX` and
-//! `DEPTH_MAX`; what goes beyond rejects the message. `docs/PROCESSOR.md` says all of this at length.
+//! `DEPTH_MAX`; what goes beyond rejects the message. `docs/guide/processors.md` says all of this at length.
 
 use std::borrow::Cow;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! Messages that do not come from Kafka: from lines of a file, from fixtures; and how a message is written.
 //!
-//! The form of an envelope is public: `docs/COMMANDS.md` describes it, fixtures of others hold it.
+//! The form of an envelope is public: `docs/reference/try-and-test.md` describes it, fixtures of others hold it.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! What a message would cause, by the rules alone: a verdict, records, messages to be produced; as JSON and for a person.
 //!
-//! The JSON is public: `docs/COMMANDS.md` describes it, and fixtures hold it. A record says what is done to it with the
-//! words of the configuration; a word that would say what holds anyway is left out. Knows nothing of the database: whether
-//! a `create` finds its record there shows only when it runs.
+//! The JSON is public: `docs/reference/try-and-test.md` describes it, and fixtures hold it. A record says what is done
+//! to it with the words of the configuration; a word that would say what holds anyway is left out. Knows nothing of the
+//! database: whether a `create` finds its record there shows only when it runs.
 
 use std::fmt::Write as _;
 

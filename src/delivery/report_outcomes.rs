@@ -1,5 +1,5 @@
 //! What a delivery report means for the message that it reports: the one table, over every code of the brokers and of
-//! librdkafka. It stands in `docs/OPERATION.md` too, and a test holds the two against each other.
+//! librdkafka. It stands in `docs/reference/delivery-reports.md` too, and a test holds the two against each other.
 //!
 //! The numbers are those of `rd_kafka_resp_err_t` (librdkafka 2.12.1, `rdkafka.h`): the protocol's own from 0 on, the
 //! client's below. What we do not know is sent again and said aloud: a message waits rather than being lost.
@@ -74,7 +74,7 @@ pub fn meaning(code: i32) -> Meaning {
 mod tests {
     use super::*;
 
-    const DOCUMENT: &str = include_str!("../../docs/OPERATION.md");
+    const DOCUMENT: &str = include_str!("../../docs/reference/delivery-reports.md");
 
     /// Every number that librdkafka has, and some beyond, stands in the documentation with what we do of it.
     #[test]

@@ -1,8 +1,8 @@
 //! What each result code of the server means, in words: for log lines, dead letters and commands. What is done about a
 //! code is [`mod@crate::delivery::row_outcomes`]'s to say.
 //!
-//! The numbers are those of the server (`as/include/base/proto.h`, 8.1.2.0). The table in `docs/OPERATION.md` has the same
-//! words for every code that can answer a write; a test holds the two against each other.
+//! The numbers are those of the server (`as/include/base/proto.h`, 8.1.2.0). `docs/reference/result-codes.md` has
+//! the same words for every code that can answer a write; a test holds the two against each other.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! What an answer means for the row that it answers: the one table, over every code of the server and every failure
-//! of the client. It stands in `docs/OPERATION.md` too, and a test holds the two against each other.
+//! of the client. It stands in `docs/reference/result-codes.md` too, and a test holds the two against each other.
 //!
 //! The codes are those of the server (`proto.h`, 8.1), by the names that the `aerospike` crate has for them. What we do
 //! not know is sent again and said aloud: it holds its record, and so its partition, rather than being lost.
@@ -180,13 +180,13 @@ mod tests {
     use super::*;
     use crate::delivery::result_codes as words_of;
 
-    const DOCUMENT: &str = include_str!("../../docs/OPERATION.md");
+    const DOCUMENT: &str = include_str!("../../docs/reference/result-codes.md");
 
     fn cells(line: &str) -> Vec<&str> {
         line.trim().trim_matches('|').split('|').map(str::trim).collect()
     }
 
-    /// Every number from 0 to 255 and every failure of the client stands in the documentation with what we do of it.
+    /// Every number from 0 to 255 and every failure of the client stands in the documentation with what we do about it.
     #[test]
     fn the_documented_table_is_the_one_in_the_code() {
         let (_, table) = DOCUMENT.split_once("<!-- result codes -->").unwrap();
@@ -194,9 +194,18 @@ mod tests {
         let mut documented = [None; 256];
         let mut others = None;
         let mut failures = 0;
-        for line in table.lines().filter(|line| line.starts_with('|')).skip(2) {
-            let [codes, meaning, what, applied] = cells(line)[..] else {
-                panic!("four cells: {line}");
+        // Each disposition has tables of its own, below the line that names it.
+        let mut named = None;
+        for line in table.lines() {
+            if let Some(rest) = line.strip_prefix("What is done: **") {
+                named = rest.split_once("**").map(|(what, _)| what);
+            }
+            if !line.starts_with('|') || line.starts_with("| code |") || line.starts_with("|---") {
+                continue;
+            }
+            let what = named.unwrap_or_else(|| panic!("nothing says what is done: {line}"));
+            let [codes, meaning, applied] = cells(line)[..] else {
+                panic!("three cells: {line}");
             };
             let applied = match applied {
                 "no" => false,

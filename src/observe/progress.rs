@@ -1,7 +1,7 @@
 //! The line that says every 10 seconds how the service goes: its keys, and how they are written.
 //!
-//! Plain numbers in, one line out; the main thread (`supervisor.rs`) gathers them. `docs/OPERATION.md` explains every key
-//! and every state; a test holds its glossary to [`KEYS`] and [`STATES`].
+//! Plain numbers in, one line out; the main thread (`supervisor.rs`) gathers them. `docs/guide/progress-line.md`
+//! explains every key and every state; a test holds its glossary to [`KEYS`] and [`STATES`].
 
 use std::fmt;
 use std::time::Duration;
@@ -66,7 +66,7 @@ pub enum State {
     RecordHeld,
     /// A topic that is produced to takes no messages, for so long.
     WaitingForTopic(String, Duration),
-    /// So many partitions make no progress, and nothing excuses them.
+    /// How many partitions make no progress although nothing excuses them.
     Stalled(usize),
     /// A partition waits at a rejected message.
     Held,

@@ -1,4 +1,4 @@
-//! The exit codes, as supervisors see them (`docs/OPERATION` in one enum).
+//! The exit codes, as supervisors see them (`docs/reference/exit-codes.md` in one enum).
 
 use std::process::ExitCode;
 

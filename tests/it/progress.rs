@@ -10,18 +10,21 @@ use crate::support::{Kafka, Records as _, Setup, Stream, wait_until};
 use penstock::observe::counters::Counters;
 use penstock::observe::progress::{KEYS, OPTIONAL, STATES};
 
-/// The words of a table in docs/OPERATION.md, and whether each is marked as optional.
+/// The words of a list in docs/guide/progress-line.md, and whether each is marked as optional.
 fn documented(marker: &str) -> Vec<(String, bool)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/OPERATION.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide/progress-line.md");
     let text = std::fs::read_to_string(path).unwrap();
-    let (_, table) = text.split_once(&format!("<!-- {marker} -->")).unwrap();
-    let (table, _) = table.split_once("<!-- end -->").unwrap();
-    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
-    rows.map(|row| {
-        let (word, rest) = row.split_once('`').unwrap();
-        (word.to_owned(), rest.starts_with(" * |"))
-    })
-    .collect()
+    let (_, list) = text.split_once(&format!("<!-- {marker} -->")).unwrap();
+    let (list, _) = list.split_once("<!-- end -->").unwrap();
+    let items = list.lines().filter_map(|line| line.strip_prefix("- **`"));
+    items
+        .map(|item| {
+            let (word, rest) = item.split_once("`**").unwrap();
+            let is_optional = rest.starts_with(" (left out while 0):");
+            assert!(is_optional || rest.starts_with(':'), "{item}");
+            (word.to_owned(), is_optional)
+        })
+        .collect()
 }
 
 #[test]

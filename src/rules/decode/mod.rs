@@ -16,7 +16,7 @@
 //! - No input panics, and none recurses deeper than [`DEPTH_MAX`].
 //!
 //! It deliberately does not convert (`as = …` is map's), does not know which route asked for a field, and
-//! does not look at keys, headers or tombstones. What each JSON value becomes: `docs/DECODE.md`.
+//! does not look at keys, headers or tombstones. What each JSON value becomes: `docs/reference/decode.md`.
 
 mod error;
 mod tree;

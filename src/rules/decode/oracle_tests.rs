@@ -1,7 +1,7 @@
 //! Random JSON text, random paths: decode against serde_json.
 //!
 //! The *text* is random, not a tree of serde_json's: a tree cannot hold equal names, escapes, white space or
-//! the ways to write a number. Where the two differ on purpose (`docs/DECODE.md`) the document that the text
+//! the ways to write a number. Where the two differ on purpose (`docs/reference/decode.md`) the document that the text
 //! came from says what is right.
 
 use proptest::collection::vec;
