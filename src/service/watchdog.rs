@@ -5,7 +5,7 @@
 //! reached, while it waits at a namespace or for a database that is known to be away, and while no broker is reached.
 //! Time counts only while there is no excuse, and begins anew with every step forward.
 //!
-//! It depends only on its arguments, and only decides. The supervisor does what `run.stall_action` says.
+//! Depends only on its arguments, and only decides. The supervisor acts (`run.stall_action`).
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
