@@ -1,18 +1,21 @@
-//! Penstock writes Kafka messages to Aerospike, one OS thread per partition, and commits offsets after the writes.
+//! Penstock writes Kafka messages to Aerospike, one OS thread per partition.
 //!
-//! Each module uses only those below it in this list; [`partition::worker`] is the one to read first.
+//! Messages come in, records go out, and an offset is committed only after its writes.
+//!
+//! Read [`partition::worker`] first. In the list of modules at the end of this file, each uses only those below it
+//! (`tests/it/layout.rs`). `docs/architecture/overview.md` has the map.
 //!
 //! | to learn | read |
 //! |---|---|
-//! | what one message goes through | [`partition::worker`], then [`rules`] and [`delivery`] stage by stage |
-//! | who starts and stops what | [`service`], [`util::stop`] |
-//! | what a slow or failed database does to all of it | [`delivery::pressure`], [`service::watchdog`] |
+//! | the way of one message | [`partition::worker`], then [`rules`] and [`delivery`] stage by stage |
+//! | who starts and stops which thread | [`service`], [`util::stop`] |
+//! | what a slow or failed database causes | [`delivery::pressure`], [`service::watchdog`] |
 //! | what may be configured | [`config`] |
-//! | where Kafka and Aerospike are spoken to | [`kafka`], [`aerospike`] |
+//! | how Kafka and Aerospike are called | [`kafka`], [`aerospike`] |
 //!
 //! # As a library
 //!
-//! The binary is a thin use of this crate. What a configuration makes of a message can be asked without any service:
+//! The binary is a thin program over this crate. You can ask what a configuration makes of a message without any service:
 //!
 //! ```
 //! use penstock::config;
@@ -63,8 +66,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`service::supervisor::run`] runs a configuration as the binary does. Rules that the file has no words for are code: a
-//! [`processor::Processor`] takes the place of the routes, and everything else stays as it is
+//! [`service::supervisor::run`] runs a configuration as the binary does. Rules that the file cannot express are written
+//! in Rust: a [`processor::Processor`] replaces the routes, and everything else stays as it is
 //! (`examples/processor/main.rs` is one, with the same rules in a file beside it).
 
 // The command line.
@@ -75,7 +78,7 @@ pub mod service;
 pub mod partition;
 // What becomes of rows and messages: planned, written, published, committed.
 pub mod delivery;
-// Where Kafka and Aerospike are spoken to.
+// The two clients: all calls to Kafka and Aerospike.
 pub mod kafka;
 pub mod aerospike;
 // What a message becomes by the rules.

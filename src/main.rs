@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// For librdkafka, too, where the platform lets it: `docs/ARCHITECTURE.md`, Decisions.
+/// For librdkafka, too, where the platform lets it: `docs/architecture/decisions-memory-and-speed.md`.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -2,7 +2,8 @@
 //!
 //! [`Store::connect`] waits for the cluster where the main thread can leave it; [`Store`] turns planned rows into
 //! one batch call (`request`, `batch`) and gives each row the answer that is its own. It retries nothing:
-//! that is `pipeline::write`'s. A client that has lost its cluster is replaced (`connection`). What operators are told of the database's state is [`health`]'s.
+//! `delivery::write` does. A client that has lost its cluster is replaced (`connection`). [`health`] logs the database's
+//! state for operators.
 
 mod ask;
 mod batch;

@@ -29,7 +29,7 @@ pub(super) fn guards(config: &Config) -> Vec<String> {
     if mapping.is_guarded() {
         lines.push(
             "guards: cost: one more bin (15 bytes of name, an integer) in each record of a guarded write, for each partition \
-             that writes it; and a condition to check. See \"Guards\" in docs/ARCHITECTURE.md"
+             that writes it; and a condition to check. See docs/reference/guards.md"
                 .to_owned(),
         );
     }

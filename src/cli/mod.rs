@@ -173,7 +173,7 @@ pub fn main() -> Exit {
 }
 
 fn start_log(is_service: bool) {
-    // The client calls every attempt that it will repeat an error; what it means for us is said by `store`. What a command
+    // The client calls every attempt that it will repeat an error; what it means for us, `aerospike` says. What a command
     // finds, it says itself.
     let shown = if is_service {
         "info,aerospike_core=off"

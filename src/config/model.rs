@@ -31,7 +31,7 @@ pub struct Config {
 pub struct Run {
     /// The bound of the process, sized at the start for `partitions_max`.
     pub memory_bytes: u64,
-    /// The file says it; otherwise it is the default, and less where the process has less (`ops::memory::limit`).
+    /// The file says it; otherwise it is the default, and less where the process has less (`util::memory::limit_bytes`).
     pub memory_is_written: bool,
     /// 0: all partitions of the topics.
     pub partitions_max: u32,

@@ -12,10 +12,10 @@
 //!
 //! So a slow database is not beaten by hundreds of blocked threads, and one that comes back is not flooded. Turns are
 //! taken in the order in which they were asked for. A wait costs next to nothing: who waits is woken for its turn, by its
-//! stop flag, by the one alarm of whoever stands in front, and every few seconds for what else it has to look at.
+//! stop flag, by the timer that only the first waiter sets, and every few seconds for what else it has to look at.
 //!
 //! Runs on the workers' threads. Knows nothing of rows but their number, and nothing of records: a busy record and a
-//! namespace that is closed are `pipeline::write`'s matter.
+//! namespace that is closed are the matter of `delivery::write`.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -4,7 +4,7 @@
 //! (`produce-reports`), which hands each to the worker that waits for it. The queue is bounded by our own count, of
 //! keys, headers and what librdkafka keeps beside them too: its own counts payloads alone (`rdkafka_msg.c`,
 //! `rd_kafka_msg_new0`). Topics that take nothing are told here, once for all workers. What a report means for a message,
-//! and what is sent again, is `pipeline`'s to say.
+//! and what is sent again, `delivery::publish` decides.
 //!
 //! A message stays in the queue until it is stored, refused, or purged (`message.timeout.ms` is 0): librdkafka sends it
 //! again with its number, so that a partition's messages stay in order and none is doubled. A worker that leaves with

@@ -36,7 +36,7 @@ impl Publication<'_> {
 
 /// A message that waits to be produced or for its delivery report, when the batch may be gone: it borrows from nobody, and
 /// is few pieces in memory. (Thousands of small ones that outlive their batch tear the heap apart, and all else that is
-/// allocated becomes slower for it: measured, `docs/ARCHITECTURE.md`.)
+/// allocated becomes slower for it: measured, `docs/benchmarks/README.md`.)
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outgoing {
     /// Key, payload, and each header's value, one behind another.

@@ -1,7 +1,7 @@
 //! The values that travel from the payload to the plan: what JSON, a constant, or metadata became.
 //!
 //! Borrowed from the message wherever the bytes can be used as they stand, so that a batch in flight costs
-//! no copy of its strings. Knows nothing of the Aerospike client: `store` turns these into client values,
+//! no copy of its strings. Knows nothing of the Aerospike client: `aerospike` turns these into client values,
 //! anew for every call.
 
 use std::borrow::Cow;

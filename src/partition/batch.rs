@@ -1,9 +1,9 @@
-//! A batch on its way: judged and mapped, written, and handed on to be published.
+//! One batch on its way: judged and mapped, written, and handed on to be published. Runs on the partition's thread.
 //!
-//! Branching stands here; each stage says what it made of the batch. The order is what delivery rests on: all of a
-//! message is judged and mapped before anything of it is written; what it publishes goes out when its rows are done; a
-//! dead letter is acknowledged before its offset moves, and, where the database refused a row, before anything
-//! later goes to that record.
+//! The branching between the stages is here; each stage says what it made of the batch. Delivery rests on this order:
+//! all of a message is judged and mapped before anything of it is written. What it publishes is produced when its
+//! rows are done. A dead letter is acknowledged before its offset moves and, where the database refused a row, before
+//! anything later goes to that record.
 
 use std::collections::{BTreeMap, HashMap};
 

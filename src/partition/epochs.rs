@@ -1,12 +1,12 @@
-//! The leader epochs of the messages that a worker was handed: what is committed with an offset, and what tells where a log
-//! was cut (`broker::cut`).
+//! The leader epochs of the messages that a worker was handed. They are committed with an offset, and they tell where
+//! a log was cut (`kafka/consumer/cut.rs`).
 //!
 //! With an offset goes the latest epoch that the log is known to have had up to there, the message at the offset
-//! included. That of the message before it would not do: what lies between the two and is no message to us (a
-//! transaction's marker, what was aborted or compacted away) can be a later leader's, and then the brokers say that the log of
-//! the earlier one ends below the offset, as if it had been cut.
+//! included. The epoch of the message before it would not do: what lies between the two and is no message to us (a
+//! transaction's marker, what was aborted or compacted away) can be a later leader's. Then the brokers say that the
+//! log of the earlier leader ends below the offset, as if it had been cut.
 //!
-//! Pure. An epoch begins with a new leader, so there are few, and most batches have one.
+//! Depends only on its arguments. An epoch begins with a new leader, so there are few, and most batches have one.
 
 use std::collections::VecDeque;
 

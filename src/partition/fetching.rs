@@ -1,8 +1,9 @@
-//! How much a partition keeps in memory that others have read, and when it lets go of it.
+//! How much a partition keeps in memory that others have read, and when it gives up its queue.
 //!
-//! Messages of all partitions come in one answer of a broker, and a message that waits keeps the whole of it. So a
-//! partition that waits, or falls behind while others go on, gives up its queue: fetching is paused, and begins again behind
-//! the last message that was taken. Pauses are for nothing else: that a full queue stops its fetches is the back-pressure.
+//! Messages of all partitions come in one answer of a broker, and a message that waits keeps the whole answer in
+//! memory. So a partition that waits, or falls behind while others go on, gives up its queue: its fetching is paused,
+//! and begins again after the last message that was taken. Nothing else pauses a partition: back-pressure is a full
+//! queue, which stops its fetches.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;

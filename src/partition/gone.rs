@@ -1,8 +1,8 @@
-//! The next offset is not in the log: which of the cases it is, and what `kafka.offset_gone` says of it.
+//! The next offset is not in the log: which case it is, and what `kafka.offset_gone` says of it.
 //!
-//! Below the log, messages were deleted before they were read. Beyond it the log was cut (an unclean leader election, a
-//! disk that was lost): what it holds at offsets that were read before are other messages. What is decided here is pure;
-//! `offsets.rs` does it.
+//! Below the log, messages were deleted before they were read. Beyond it the log was cut (an unclean leader election,
+//! a disk that was lost): at offsets that were read before, it holds other messages. The decision here depends only
+//! on its arguments; `offsets.rs` carries it out.
 
 use crate::config::model::{BelowLog, BeyondLog, OffsetGone};
 

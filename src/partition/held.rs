@@ -1,4 +1,4 @@
-//! A partition that is held: what a person is told, with the place, the reason and the cure. Payloads stay out of it.
+//! What is logged of a partition that is held: the place, the reason and the cure. Payloads are never logged.
 
 use log::error;
 use rdkafka::error::KafkaError;

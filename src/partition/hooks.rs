@@ -1,5 +1,5 @@
-//! Two places of a running service where a test may step in, to make happen there what Kafka's clients and our own bugs
-//! do at their worst. The programs step in nowhere.
+//! Two places of a running service where a test may step in, to provoke the worst that Kafka's clients and our own
+//! bugs can do. The programs themselves step in nowhere.
 
 use crate::kafka::{Consumer, Partition};
 

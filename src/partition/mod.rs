@@ -1,4 +1,4 @@
-//! One partition: its worker, on a thread of its own, and what becomes of each batch.
+//! One partition: its worker, on an OS thread of its own, and what becomes of each batch.
 //!
 //! [`worker`] has the loop: READ FIRST.
 

@@ -1,6 +1,6 @@
-//! A worker's offsets: committing what is finished, and what is done where the log does not go on as it should.
+//! A worker's offsets: it commits what is finished, and acts where the log does not go on as it should.
 //!
-//! Which offset is next is `pipeline::commit`'s to compute; here it is stored, sent, and told.
+//! `delivery/commit.rs` computes which offset is next; here it is stored, sent and logged.
 
 use std::time::{Duration, Instant};
 

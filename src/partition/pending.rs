@@ -1,10 +1,10 @@
-//! Messages that are done but for what Kafka has to acknowledge: their rows are written, and what they publish, or their
-//! dead letters, is on its way.
+//! Messages that are done except for Kafka's acknowledgements: their rows are written, and what they publish, or
+//! their dead letters, is on its way.
 //!
-//! The worker goes on meanwhile, for as long as all goes well: a worker that waited for each batch would have the brokers
-//! answer one small request after another. Offsets follow the acknowledgements, in the order of the messages. It waits
-//! where there is nothing else to do, where so much is pending that a crash would repeat too much, where anything fails,
-//! and before anything that must not overtake a dead letter.
+//! The worker goes on meanwhile, as long as all goes well: if it waited after each batch, the brokers would answer
+//! one small request after another. Offsets follow the acknowledgements, in the order of the messages. The worker
+//! waits where there is nothing else to do, where so much is pending that a crash would repeat too much, where
+//! anything fails, and before anything that must not overtake a dead letter.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;

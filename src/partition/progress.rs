@@ -1,4 +1,4 @@
-//! What others may know of a worker while it runs.
+//! What other threads may know of a worker while it runs.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};

@@ -1,12 +1,12 @@
-//! READ FIRST: one partition's loop, on a thread of its own.
+//! READ FIRST: one partition's loop, on an OS thread of its own.
 //!
-//! intake → decode → map → plan → write → publish → commit, one batch after another, each step on this thread. A batch is
-//! whatever is in the partition's queue, up to the caps: at low load a message is written alone and at once, at
-//! high load batches fill by themselves. The worker blocks on the database; a blocked worker does not take from
-//! its queue; a full queue stops its fetches. That is the whole of back-pressure.
+//! intake → decode → map → plan → write → publish → commit, one batch after another, each step on this thread.
+//! A batch is whatever is in the partition's queue, up to the caps: at low load a message is written alone and at
+//! once, at high load batches fill by themselves. The worker blocks on the database. A blocked worker does not take
+//! from its queue. A full queue stops its fetches. That is all of back-pressure.
 //!
-//! What must stay true here: an offset is committed only when everything below it is finished; the queue is read
-//! by nobody else; and every wait sees the stop flag or has a deadline.
+//! What must stay true here: an offset is committed only when everything below it is finished; nobody else reads the
+//! queue; and every wait sees the stop flag or has a deadline.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};

@@ -1,7 +1,9 @@
-//! Who owns which partition: one worker thread each, started at assign, joined before the partition is given back.
+//! Who owns which partition: one worker thread for each, started at assign, joined before the partition is given
+//! back.
 //!
-//! The one place that spawns workers. [`Workers::assign`] and [`Workers::revoke`] run on the main thread, inside
-//! librdkafka's rebalance callback; nothing in them waits for what only that thread's `poll` serves.
+//! This is the only place that spawns workers. [`Workers::assign`] and [`Workers::revoke`] run on the main thread,
+//! inside librdkafka's rebalance callback. Nothing in them may wait for something that only the main thread's `poll`
+//! serves.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,9 +1,8 @@
-//! The last part of the start: from joining the group until the first assignment is read, as long as `run.start_timeout`
-//! allows.
+//! The last part of the start: from joining the group until the first assignment is read, within `run.start_timeout`.
 //!
-//! Runs on the main thread. What counts is Kafka's silence: a coordinator that is not connected, topic ids that nobody gives.
-//! Waiting for the other members of the group does not, however long it takes: Kafka is there, and a restart would only make
-//! the group share out once more.
+//! Runs on the main thread. The time counts while Kafka is silent: the coordinator is not connected, or nobody gives
+//! the topic ids. It does not count while the group waits for its other members, however long that takes: Kafka is
+//! there, and a restart would only make the group rebalance once more.
 
 use std::time::{Duration, Instant};
 

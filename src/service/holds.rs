@@ -1,6 +1,6 @@
-//! Partitions that are held, told again and again: nothing moves them but a person.
+//! Logs the partitions that are held, again and again: only a person can release them.
 //!
-//! Called by the main thread with each poll. A worker tells its own hold once, when it begins (`partition/held.rs`).
+//! The main thread calls it with each poll. A worker logs its own hold once, when it begins (`partition/held.rs`).
 
 use std::time::{Duration, Instant};
 

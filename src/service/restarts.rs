@@ -1,5 +1,5 @@
-//! Partitions that stay this process's own and are begun once more: where a message went past its worker, and where a
-//! worker asks to go on elsewhere. Runs on the main thread, outside of librdkafka's callbacks.
+//! Partitions that this process keeps and begins again: because a message went past its worker, or because a worker
+//! asks to go on elsewhere. Runs on the main thread, outside of librdkafka's callbacks.
 
 use std::collections::HashMap;
 use std::sync::Arc;

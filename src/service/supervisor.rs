@@ -1,6 +1,6 @@
-//! The main thread: starts the service, polls for callbacks, tells how it goes, and ends it in order.
+//! The main thread: starts the service, polls for callbacks, logs its progress, and ends it in order.
 //!
-//! Takes no message. Only its `poll` keeps the group membership, so a blocked database never costs a partition.
+//! It takes no message. Only its `poll` keeps the group membership, so a blocked database never costs a partition.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-//! The watchdog: a partition that has messages and makes no progress, though nothing excuses it.
+//! The watchdog finds a partition that has messages and makes no progress, though nothing excuses it.
 //!
-//! Kafka never notices a stuck worker, since only the main thread's `poll` keeps the membership. So the main thread looks
-//! itself, once a second. What excuses a partition: it is held at a message, its leader is not reached, it waits at a namespace or for a database
-//! that is known to be away, or no broker is reached. Time counts only while there is no excuse, and begins anew
-//! with every step forward.
+//! Kafka never notices a stuck worker, since only the main thread's `poll` keeps the membership. So the main thread
+//! looks itself, once a second. A partition is excused while it is held at a message, while its leader is not
+//! reached, while it waits at a namespace or for a database that is known to be away, and while no broker is reached.
+//! Time counts only while there is no excuse, and begins anew with every step forward.
 //!
 //! Depends only on its arguments, and only decides. The supervisor acts (`run.stall_action`).
 

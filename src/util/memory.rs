@@ -75,7 +75,7 @@ pub struct MemoryPlan {
     pub pin_bytes: u64,
     /// The cap of a batch's payload: `run.batch_bytes_max`, or less where many partitions share the memory.
     pub batch_bytes: u64,
-    /// What may be in the producer's queue, by our own count (`broker::producer`); 0 where nothing is produced.
+    /// What may be in the producer's queue, by our own count (`kafka::producer`); 0 where nothing is produced.
     pub producer_queue_bytes: u64,
     /// What all of it can come to.
     pub bound_bytes: u64,

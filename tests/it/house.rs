@@ -173,7 +173,7 @@ struct Document {
 fn documents() -> Vec<Document> {
     let mut paths = files(&root().join("docs"), "md");
     paths.extend(
-        ["README.md", "CHANGELOG.md"]
+        ["README.md", "CHANGELOG.md", "tests/README.md"]
             .map(|name| root().join(name))
             .into_iter()
             .filter(|path| path.exists()),

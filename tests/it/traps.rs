@@ -14,7 +14,7 @@
 //! | the client's circuit breaker | `calls::many_failing_rows_do_not_shut_a_node_out` |
 //! | a filter makes a write conditional, and must hold where its bin is no integer | `guards::a_replay_and_an_older_message_are_refused_and_a_newer_one_is_taken`, `guards::the_filter_holds_where_the_bin_is_absent_or_no_integer` |
 //! | an outcome in doubt | `late::what_is_guarded_is_applied_once_however_its_answer_is_lost`, `late::an_unknown_outcome_of_what_cannot_be_repeated_is_the_configurations_to_judge`, `service::what_cannot_be_repeated_and_may_be_applied_holds_its_partition` |
-//! | what each result code means | `pipeline::disposition` (`the_documented_table_is_the_one_in_the_code`), and `outcomes::a_closed_namespace_holds_its_own_rows_and_probes_until_it_opens`, `outcomes::busy_records_delay_their_own_rows_only`, `outcomes::what_is_not_known_holds_its_record_and_is_told`, `service::a_user_who_may_not_write_any_more_ends_the_service` |
+//! | what each result code means | `delivery::row_outcomes` (`the_documented_table_is_the_one_in_the_code`), and `outcomes::a_closed_namespace_holds_its_own_rows_and_probes_until_it_opens`, `outcomes::busy_records_delay_their_own_rows_only`, `outcomes::what_is_not_known_holds_its_record_and_is_told`, `service::a_user_who_may_not_write_any_more_ends_the_service` |
 //! | names of sets are never freed | `outcomes::a_set_from_the_message_is_one_of_those_that_are_allowed` |
 //! | 0 seconds are the namespace's default; a life where nothing ends is refused with 22 | `outcomes::a_life_from_the_message_is_one_that_the_server_knows`, `outcomes::a_closed_namespace_holds_its_own_rows_and_probes_until_it_opens` |
 //! | a batch in flight must not be cancelled | `calls::a_call_under_way_is_waited_for_and_believed_also_after_a_stop`, `late::a_time_out_bounds_the_call_and_the_row_is_asked_again` |
@@ -30,13 +30,13 @@
 //! | one bad row, or an error of the call, spoils them all | `calls::a_message_that_says_nothing_of_its_record_spoils_no_other`, `calls::a_row_that_is_refused_for_itself_spoils_no_other`, `calls::an_error_of_the_whole_call_rejects_no_row` |
 //! | rows without a code may have been applied | `calls::rows_of_a_batch_that_ended_early_are_in_doubt` |
 //! | an original lands after its retry and after newer writes | `late::a_guarded_counter_does_not_move_when_its_original_lands_after_its_retry_and_after_newer_writes`, `late::a_guarded_create_and_delete_do_not_take_effect_late`, `late::an_unguarded_put_lands_late_unless_it_has_a_version` |
-//! | one row is not always the same as one after another | `outcomes::what_travels_together_ends_as_one_after_another`, `pipeline::plan` (its tests), `outcomes::a_sum_wraps_as_one_by_one_and_a_float_on_an_integer_is_rejected_alone` |
-//! | a row takes 32,768 operations | `pipeline::plan`: `a_row_has_a_cap_on_its_operations` |
+//! | one row is not always the same as one after another | `outcomes::what_travels_together_ends_as_one_after_another`, `delivery::plan` (its tests), `outcomes::a_sum_wraps_as_one_by_one_and_a_float_on_an_integer_is_rejected_alone` |
+//! | a row takes 32,768 operations | `delivery::plan`: `a_row_has_a_cap_on_its_operations` |
 //! | `info` asks any node | `calls::nothing_is_asked_of_a_node_by_chance_that_another_would_answer_otherwise` |
 //!
 //! | the guard | test |
 //! |---|---|
-//! | its bin is of group, topic, partition and epoch; two services or topics on one record | `guards::a_guard_is_of_its_group_topic_partition_and_epoch_alone`, `service::several_topics_and_several_groups_write_one_record`, `pipeline::guard`: `the_name_of_a_guard_is_a_stored_format` |
+//! | its bin is of group, topic, partition and epoch; two services or topics on one record | `guards::a_guard_is_of_its_group_topic_partition_and_epoch_alone`, `service::several_topics_and_several_groups_write_one_record`, `delivery::guard`: `the_name_of_a_guard_is_a_stored_format` |
 //! | its value tells two rows of one message apart | `guards::two_rows_of_one_message_on_one_record_are_both_taken_and_both_refused_when_it_comes_again`, `guards::the_second_of_two_rows_is_taken_when_only_the_first_was` |
 //! | absent, no integer, or less than the first; the last is stored | `guards::the_filter_holds_where_the_bin_is_absent_or_no_integer`, `guards::a_merged_row_compares_with_its_first_and_stores_its_last` |
 //! | 27 on a merged row: read once, the rest as one row | `guards::a_merged_row_that_is_refused_reads_the_guard_once_and_sends_the_rest_as_one_row` |
@@ -93,7 +93,7 @@ fn the_tables_name_every_test() {
     }
     for named in head
         .split('`')
-        .filter(|quoted| quoted.contains("::") && !quoted.starts_with("pipeline::"))
+        .filter(|quoted| quoted.contains("::") && !quoted.starts_with("delivery::"))
     {
         assert!(tests.iter().any(|test| test == named), "there is no {named}");
     }
