@@ -518,6 +518,7 @@ pub fn named(reason: &str) -> String {
     let address = name.split_once("://").map_or(name, |(_, address)| address);
     let broker = address
         .rsplit_once('/')
+        .filter(|(address, _)| !address.contains(char::is_whitespace))
         .and_then(|(address, id)| Some((address, id.parse::<i32>().ok()?)));
     match broker {
         Some((address, id)) => format!("broker {id} at {address}: {}", plain(rest)),
@@ -700,6 +701,10 @@ mod tests {
                 "kafka:9092/bootstrap: Failed to resolve 'kafka:9092': x",
             ),
             ("2/2 brokers are down", "2/2 brokers are down"),
+            (
+                "Failed to acquire idempotence PID from broker 127.0.0.1:9092/1: Broker: Coordinator load in progress: retrying",
+                "Failed to acquire idempotence PID from broker 127.0.0.1:9092/1: Broker: Coordinator load in progress: retrying",
+            ),
         ] {
             assert_eq!(named(reason), told);
         }

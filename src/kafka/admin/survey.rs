@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString, c_char};
 use std::fmt;
-use std::ptr;
 use std::time::{Duration, Instant};
+use std::{ptr, thread};
 
 use parking_lot::Mutex;
 use rdkafka::bindings as sys;
@@ -35,6 +35,8 @@ use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two questions to a coordinator that is not ready.
+const NOT_READY_PAUSE: Duration = Duration::from_millis(200);
 /// Of a question that may stay open.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Between a request that failed and the next one, in which events are taken.
@@ -282,7 +284,15 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     let mut group = describe_group(&client, &kafka.group).unwrap_or_default();
     // A question that is refused is asked again until its time is over.
     let of = &topics[..kafka.topics.len()];
-    let asked = (!group.is_refused).then(|| partitions(&client, of, &brokers, &answers.answering));
+    let until = Instant::now() + REQUEST_TIMEOUT;
+    let asked = (!group.is_refused).then(|| {
+        loop {
+            match partitions(&client, of, &brokers, &answers.answering) {
+                Err(error) if is_not_ready(&error) && Instant::now() < until => thread::sleep(NOT_READY_PAUSE),
+                done => return done,
+            }
+        }
+    });
     let partitions = match asked {
         Some(Ok(partitions)) => partitions,
         Some(Err(error)) => {
@@ -302,6 +312,18 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
         partitions,
         group,
     })
+}
+
+/// Whether the group's coordinator is still being made, as after the first question to a new cluster. It passes by itself.
+fn is_not_ready(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+        )
+    )
 }
 
 fn other_cluster(why: &str) -> ProbeError {
