@@ -1,7 +1,7 @@
 //! Every key that the file may hold, with its kind, limits and default.
 //!
 //! The one table: the reader takes defaults and limits from here and holds unknown keys against it, and a test holds
-//! `docs/CONFIGURATION.md` against it. `later` names the words of the language that this version does not have
+//! the pages of `docs/reference` against it. `later` names the words of the language that this version does not have
 //! yet: they are refused by name, never ignored.
 
 /// The keys of one table of the file.

@@ -28,6 +28,8 @@ pub(crate) mod routes;
 mod reject;
 // The other sections, and what holds between them.
 mod sections;
+// What the pages of docs/reference say of each key.
+pub mod pages;
 // The JSON Schema of the file, for editors.
 pub mod schema;
 

@@ -1,7 +1,7 @@
 //! The configuration as a JSON Schema (2020-12), for editors that complete and check a file as it is written.
 //!
 //! Made from [`keys`], the table that the reader itself goes by; what a key means and which must be there is taken from
-//! `docs/CONFIGURATION.md`, which a test holds against that table. Says what a file looks like. What takes the program
+//! the [`pages`] of `docs/reference`, which a test holds against that table. Says what a file looks like. What takes the program
 //! to know (references that hold nothing, words that contradict each other, what librdkafka makes of a property) is
 //! `penstock check`'s to say: the schema refuses less, and nothing that is right.
 
@@ -10,13 +10,11 @@ use serde_json::{Map, Value, json};
 use super::keys::{self, Key, Kind, Section};
 use super::model::As;
 use super::names;
+use super::pages;
 use crate::config::kafka::properties;
 use crate::config::routes::operations::KEPT_MAX;
 use crate::config::values::expressions::{self, Place};
 use crate::config::values::units;
-
-/// What the keys mean.
-const DOCUMENT: &str = include_str!("../../docs/CONFIGURATION.md");
 
 /// A whole value that stands elsewhere.
 const REFERENCE: &str = r"\$\{(env|file):[^{}$]+\}";
@@ -348,36 +346,37 @@ fn bin_name() -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": names::BIN_BYTES_MAX })
 }
 
-// ---- what the document says
+// ---- what the pages say
 
-/// A key's row in the document.
+/// What the pages say of a key, in plain words.
 struct Row {
     is_required: bool,
     values: String,
     meaning: String,
+    more: String,
 }
 
-/// The row of the key below the heading that names the section.
+/// What the pages say of the key of this section.
 fn row(section: &Section, key: &str) -> Option<Row> {
-    let title = format!("`{}`", section.title);
-    let mut lines = DOCUMENT.lines();
-    lines.find(|line| line.starts_with("## ") && line.contains(&title))?;
-    let begin = format!("| `{key}` |");
-    let line = lines
-        .take_while(|line| !line.starts_with("## "))
-        .find(|line| line.starts_with(&begin))?;
-    let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-    let [_, _, default, values, meaning] = cells.as_slice() else {
-        return None;
-    };
+    let row = pages::row(pages::part(section.title)?, key)?;
     Some(Row {
-        is_required: *default == "required",
-        values: without_links(values),
-        meaning: without_links(meaning),
+        is_required: row.default == "required",
+        values: if is_link(&row.values) {
+            String::new()
+        } else {
+            without_links(&row.values)
+        },
+        meaning: without_links(&row.meaning),
+        more: without_links(&row.more),
     })
 }
 
-/// `[words](where)` as `words`: the document's places mean nothing in an editor.
+/// Whether the text is one link and nothing else: the place means nothing in an editor.
+fn is_link(text: &str) -> bool {
+    text.starts_with('[') && text.ends_with(')') && text.matches("](").count() == 1
+}
+
+/// `[words](where)` as `words`: the places of the pages mean nothing in an editor.
 fn without_links(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;
@@ -408,10 +407,14 @@ fn described(mut schema: Value, description: &str) -> Value {
 fn annotated(mut schema: Value, key: &Key, row: Option<&Row>) -> Value {
     if let Some(row) = row {
         let values = match row.values.as_str() {
-            "below" | "the same" | "–" => String::new(),
+            "" | "the same" | "–" => String::new(),
             values => format!(" ({values})"),
         };
-        schema = described(schema, &format!("{}{values}", row.meaning));
+        let mut description = format!("{}{values}", row.meaning);
+        if !row.more.is_empty() {
+            description = format!("{description}. {}", row.more);
+        }
+        schema = described(schema, &description);
     }
     // As TOML writes a string, number or boolean, so does JSON.
     let default = key

@@ -1,11 +1,22 @@
-//! `docs/CONFIGURATION.md` against the code: every key, default, limit and refusal is told, and every example works.
+//! The pages of `docs/reference` against the code: they name every key, default, limit and refusal, and every example
+//! works.
+
+use std::collections::BTreeSet;
 
 use crate::support::schema;
 use penstock::config::kafka::properties;
 use penstock::config::keys::{self, Key, Kind, Section};
-use penstock::config::{self, Outside};
+use penstock::config::{self, Outside, pages};
 
-const DOCUMENT: &str = include_str!("../../docs/CONFIGURATION.md");
+/// Pages of docs/reference that do not describe the configuration.
+const OTHER_PAGES: [&str; 6] = [
+    "commands.md",
+    "decode.md",
+    "delivery-reports.md",
+    "exit-codes.md",
+    "result-codes.md",
+    "try-and-test.md",
+];
 
 /// Every reference of an example holds something.
 struct Anything;
@@ -20,28 +31,21 @@ impl Outside for Anything {
     }
 }
 
-/// The text below the heading that names `title`, up to the next heading.
 fn part(title: &str) -> &'static str {
-    let heading = DOCUMENT
-        .lines()
-        .find(|line| line.starts_with('#') && line.contains(&format!("`{title}`")));
-    let Some(heading) = heading else {
-        panic!("no heading names `{title}`");
-    };
-    let (_, below) = DOCUMENT.split_once(&format!("{heading}\n")).unwrap_or_default();
-    below.find("\n## ").map_or(below, |end| &below[..end])
+    pages::part(title).unwrap_or_else(|| panic!("no heading names `{title}`"))
 }
 
-/// The cells of the row that begins with `name`.
-fn row(part: &str, title: &str, name: &str) -> Vec<String> {
-    let begin = format!("| `{name}` |");
-    let Some(row) = part.lines().find(|line| line.starts_with(&begin)) else {
-        panic!("`{name}` has no row under `{title}`");
-    };
-    row.trim_matches('|')
-        .split(" | ")
-        .map(|cell| cell.trim().to_owned())
+/// The blocks of TOML on all pages.
+fn examples() -> Vec<&'static str> {
+    pages::PAGES
+        .iter()
+        .flat_map(|(_, text)| text.split("```toml\n").skip(1))
+        .filter_map(|rest| rest.split("```").next())
         .collect()
+}
+
+fn is_told(words: &str) -> bool {
+    pages::PAGES.iter().any(|(_, text)| text.contains(words))
 }
 
 fn limits(kind: Kind) -> Vec<String> {
@@ -72,28 +76,52 @@ fn type_name(kind: Kind) -> &'static str {
 }
 
 fn check_key(part: &str, section: &Section, key: &Key) {
-    let cells = row(part, section.title, key.name);
     let name = format!("{} {}", section.title, key.name);
-    assert_eq!(cells.len(), 5, "{name}: key, type, default, values, meaning: {cells:?}");
+    let row = pages::row(part, key.name)
+        .unwrap_or_else(|| panic!("{name} has no row of key, type, default, values, meaning"));
     assert!(
-        cells[1].contains(type_name(key.kind)),
+        row.kind.contains(type_name(key.kind)),
         "{name} is a {}, not {}",
         type_name(key.kind),
-        cells[1]
+        row.kind
     );
     let default = key.default_written().map(|default| format!("`{default}`"));
     match default {
-        Some(default) => assert_eq!(cells[2], default, "the default of {name}"),
+        Some(default) => assert_eq!(row.default, default, "the default of {name}"),
         None => assert!(
-            !cells[2].contains('`'),
-            "{name} has no default, the document says {}",
-            cells[2]
+            !row.default.contains('`'),
+            "{name} has no default, the page says {}",
+            row.default
         ),
     }
     for limit in limits(key.kind) {
-        assert!(cells[3].contains(&limit), "{name}: {limit} is not among {}", cells[3]);
+        assert!(
+            row.values.contains(&limit) || row.more.contains(&limit),
+            "{name}: {limit} is not among {}, nor in {}",
+            row.values,
+            row.more
+        );
     }
-    assert!(cells[4].len() > 10, "{name} has no meaning");
+    assert!(row.meaning.len() > 10, "{name} has no meaning");
+}
+
+#[test]
+fn every_page_of_the_reference_is_read() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference");
+    let there: BTreeSet<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !OTHER_PAGES.contains(&name.as_str()))
+        .collect();
+    let read: BTreeSet<String> = pages::PAGES
+        .iter()
+        .map(|(name, _)| (*name).to_owned())
+        .filter(|name| !name.starts_with("../"))
+        .collect();
+    assert_eq!(
+        there, read,
+        "the pages in docs/reference, and those in src/config/pages.rs"
+    );
 }
 
 #[test]
@@ -109,11 +137,7 @@ fn every_key_is_told_with_its_default_and_limits() {
 #[test]
 fn no_key_is_told_that_is_not_known() {
     for section in keys::ALL {
-        for line in part(section.title)
-            .lines()
-            .filter(|line| line.starts_with("| `") && line.matches(" | ").count() == 4)
-        {
-            let name = line.trim_start_matches("| `").split('`').next().unwrap_or_default();
+        for name in pages::keys_of(part(section.title)) {
             assert!(
                 section.keys.iter().any(|key| key.name == name),
                 "{} knows no `{name}`",
@@ -150,20 +174,20 @@ fn words_for_later_are_told() {
 
 #[test]
 fn every_refused_property_is_told_with_its_reason() {
-    for refused in properties::REFUSED {
-        let names: Vec<String> = refused.names.iter().map(|name| format!("`{name}`")).collect();
-        let row = format!("| {} | {} | {} |", names.join(", "), refused.reason, refused.cure);
-        assert!(DOCUMENT.lines().any(|line| line == row), "this row is missing:\n{row}");
-    }
-    let rows = part("[kafka.properties]")
-        .lines()
-        .filter(|line| line.matches(" | ").count() == 2)
-        .count();
-    assert_eq!(
-        rows,
-        properties::REFUSED.len() + 1,
-        "rows of properties that are not refused"
+    let told = pages::items(part("[kafka.properties]"));
+    let (_, told) = told.split_at(
+        told.iter()
+            .position(|item| item.starts_with("`bootstrap.servers`"))
+            .unwrap(),
     );
+    let refused: Vec<String> = properties::REFUSED
+        .iter()
+        .map(|refused| {
+            let names: Vec<String> = refused.names.iter().map(|name| format!("`{name}`")).collect();
+            format!("{}: {}. Instead: {}.", names.join(", "), refused.reason, refused.cure)
+        })
+        .collect();
+    assert_eq!(told, refused);
 }
 
 const SECTIONS: [(&str, &str); 3] = [
@@ -217,11 +241,7 @@ fn check_example(example: &str) {
 #[test]
 fn every_example_is_read() {
     let mut whole = 0;
-    let blocks: Vec<&str> = DOCUMENT
-        .split("```toml\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next())
-        .collect();
+    let blocks = examples();
     for block in &blocks {
         check_example(block);
         if SECTIONS.iter().all(|(header, _)| block.contains(header)) {
@@ -241,23 +261,18 @@ fn every_example_is_read() {
 /// Whether an example sets this key, on a line of its own or inside of `{ … }`.
 fn is_in_an_example(key: &Key) -> bool {
     let name = key.name;
-    DOCUMENT
-        .split("```toml\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next())
-        .flat_map(str::lines)
-        .any(|line| {
-            let line = line.trim();
-            let section = line.trim_matches(['[', ']']);
-            let headed = line.starts_with('[') && section.split('.').any(|part| part == name);
-            let inside = ["{ ", ", "]
-                .iter()
-                .any(|before| line.contains(&format!("{before}{name} = ")));
-            let alone = line
-                .strip_prefix(name)
-                .is_some_and(|rest| rest.trim_start().starts_with('='));
-            headed || inside || alone
-        })
+    examples().into_iter().flat_map(str::lines).any(|line| {
+        let line = line.trim();
+        let section = line.trim_matches(['[', ']']);
+        let headed = line.starts_with('[') && section.split('.').any(|part| part == name);
+        let inside = ["{ ", ", "]
+            .iter()
+            .any(|before| line.contains(&format!("{before}{name} = ")));
+        let alone = line
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.trim_start().starts_with('='));
+        headed || inside || alone
+    })
 }
 
 #[test]
@@ -274,10 +289,7 @@ fn every_key_has_an_example() {
 #[test]
 fn every_named_type_and_metadata_is_told() {
     for name in keys::AS {
-        assert!(
-            DOCUMENT.contains(&format!("| `\"{name}\"` |")),
-            "as = \"{name}\" has no row"
-        );
+        assert!(is_told(&format!("| `\"{name}\"` |")), "as = \"{name}\" has no row");
     }
     for name in [
         "@key",
@@ -290,6 +302,6 @@ fn every_named_type_and_metadata_is_told() {
         "@item",
         "@index",
     ] {
-        assert!(DOCUMENT.contains(&format!("`\"{name}\"`")), "{name} is not told");
+        assert!(is_told(&format!("`\"{name}\"`")), "{name} is not told");
     }
 }
