@@ -1,4 +1,4 @@
-//! Penstock leads Kafka topics into Aerospike: messages in, records out, offsets committed after the writes.
+//! Penstock writes Kafka messages to Aerospike, one OS thread per partition, and commits offsets after the writes.
 //!
 //! Each module uses only those below it in this list; [`partition::worker`] is the one to read first.
 //!

@@ -18,7 +18,7 @@ use super::chain;
 
 /// Without a node for so long, a client is made anew; and again after as long.
 const LOST_MAX: Duration = Duration::from_secs(5);
-/// So many addresses are remembered: more than a cluster has nodes, mostly.
+/// How many addresses are remembered: more than most clusters have nodes.
 const KNOWN_MAX: usize = 64;
 /// Between two looks at where the nodes are.
 const REMEMBER_INTERVAL: Duration = Duration::from_secs(1);

@@ -9,8 +9,8 @@ use log::{error, info, warn};
 use parking_lot::Mutex;
 
 use crate::delivery::result_codes::meaning;
+use crate::util::throttle::{LINES, Throttle};
 
-const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// A namespace is open again when it has refused nothing for so long: longer than the longest pause of a refused row.
 const QUIET_MIN: Duration = Duration::from_secs(11);
 
@@ -25,7 +25,7 @@ pub struct Health {
 #[derive(Debug, Default)]
 struct State {
     outage: Option<Outage>,
-    last_line: Option<Instant>,
+    lines: Throttle,
     /// Told, by kind and namespace: when last, and since when.
     troubles: Vec<(Trouble, String, Told)>,
 }
@@ -33,8 +33,7 @@ struct State {
 #[derive(Debug)]
 struct Told {
     since: Instant,
-    /// The last line.
-    told: Instant,
+    lines: Throttle,
     /// The last answer of this kind.
     seen: Instant,
     /// A row of the namespace was written since.
@@ -65,7 +64,7 @@ impl Health {
     pub fn failed(&self, began: Instant, rows: usize, rows_failed: usize, reason: &str) {
         let mut state = self.state.lock();
         let now = Instant::now();
-        let quiet = state.last_line.is_none_or(|at| now.duration_since(at) >= LINE_INTERVAL);
+        let is_due = state.lines.pass_at(now).is_some();
         let outage = state.outage.get_or_insert(Outage {
             since: began,
             last: now,
@@ -76,7 +75,7 @@ impl Health {
         outage.last = now;
         outage.calls_failed += 1;
         outage.rows_failed += rows_failed as u64;
-        if quiet {
+        if is_due {
             outage.announced = true;
             warn!(
                 "aerospike: writes fail, sending again until they succeed; nothing is lost, consumption waits \
@@ -87,7 +86,6 @@ impl Health {
             );
             outage.calls_failed = 0;
             outage.rows_failed = 0;
-            state.last_line = Some(now);
         }
     }
 
@@ -156,16 +154,15 @@ impl Health {
             Some((_, _, told)) => {
                 told.seen = now;
                 told.taken = false;
-                if now.duration_since(told.told) < LINE_INTERVAL {
+                if told.lines.pass_at(now).is_none() {
                     return;
                 }
-                told.told = now;
                 told.since
             }
             None => {
                 let told = Told {
                     since: now,
-                    told: now,
+                    lines: Throttle::after(LINES),
                     seen: now,
                     taken: false,
                 };

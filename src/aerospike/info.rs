@@ -17,7 +17,7 @@ const NO_RECORD: u8 = 2;
 
 /// Aerospike counts seconds from the start of 2010, UTC.
 const EPOCH_2010_S: i64 = 1_262_304_000;
-/// So often a node is asked for before it is given up: chance leaves one out of so many no longer than this.
+/// How often the client is asked for a node before it is given up: by chance it leaves one out for no longer than this.
 const ATTEMPTS_EACH: usize = 40;
 
 /// What one node says.

@@ -15,11 +15,11 @@ use super::ask::{Answers, Login, Silence, Stranger, ask};
 
 /// Partitions of every namespace.
 const PARTITIONS: usize = 4096;
-/// So many addresses are named, of one node.
+/// How many addresses of one node a line names at most.
 const ADDRESSES_MAX: usize = 3;
-/// So many nodes are named.
+/// How many nodes a line names at most.
 const NODES_MAX: usize = 5;
-/// So many addresses are asked at once.
+/// How many addresses are asked at once.
 const ASKED_AT_ONCE: usize = 16;
 const QUESTIONS: [&str; 5] = ["node", "peers-clear-std", "peers-clear-alt", "statistics", "replicas"];
 
@@ -56,7 +56,7 @@ pub struct Gaps {
     pub reached: usize,
     pub size: usize,
     pub nodes: Vec<Unreached>,
-    /// So many more nodes are in the cluster that announce no address to anybody without TLS.
+    /// How many more nodes of the cluster announce no address to clients without TLS.
     pub nameless: usize,
     /// Namespaces, and how many of their partitions no reached node has.
     pub holes: Vec<(String, usize)>,

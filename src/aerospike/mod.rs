@@ -31,6 +31,7 @@ use crate::config::model::Aerospike;
 use crate::delivery::result_codes::Told;
 use crate::observe::counters::Counters;
 use crate::util::stop::Stop;
+use crate::util::throttle::Throttle;
 use ask::{Login, Stranger};
 use connection::Connection;
 use health::Health;
@@ -50,10 +51,8 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 const LOOK_MIN: Duration = Duration::from_secs(3);
 /// Between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// Between two lines that say that the cluster is not reachable yet.
-const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// So many addresses of the configuration are named in a reason.
+/// How many addresses of the configuration a reason names at most.
 const SEEDS_MAX: usize = 3;
 
 /// Why an attempt to connect failed, and what cures it.
@@ -199,7 +198,7 @@ impl Store {
     ) -> Result<Store, ConnectError> {
         let started = Instant::now();
         let deadline = options.start_timeout.map(|limit| started + limit);
-        let mut last_line: Option<Instant> = None;
+        let mut lines = Throttle::default();
         let asking = Asking {
             login: Login::of(config),
             use_services_alternate: config.use_services_alternate,
@@ -223,13 +222,12 @@ impl Store {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(ConnectError::Unreachable(failure));
             }
-            if last_line.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
+            if lines.pass().is_some() {
                 warn!(
                     "aerospike: waiting for the cluster hosts={} waited={:.0?} reason=\"{failure}\"",
                     config.hosts,
                     started.elapsed()
                 );
-                last_line = Some(Instant::now());
             }
             if stop.wait(RETRY_INTERVAL) {
                 return Err(ConnectError::Stopped);
@@ -270,7 +268,7 @@ impl Store {
         self.connection.client()
     }
 
-    /// So many nodes are remembered, to be looked for when all are lost.
+    /// How many nodes are remembered, to look for when all are lost.
     pub fn remembers(&self) -> usize {
         self.connection.remembers()
     }

@@ -10,7 +10,7 @@ use crate::util::exit::Exit;
 
 /// Prints it.
 pub(super) fn completions(shell: Shell) -> Exit {
-    // In memory first: a pipe that is closed early is nobody's panic.
+    // In memory first: a pipe that is closed early must not cause a panic.
     let mut script = Vec::new();
     generate(shell, &mut Arguments::command(), "penstock", &mut script);
     let _ = io::stdout().lock().write_all(&script);

@@ -861,7 +861,7 @@ impl TimeUnit {
     }
 
     /// The one in which this number is an instant between 2001-09-09 and 2286-11-20, which is true of one unit at most.
-    /// The greatest integer of 64 bits is nobody's time.
+    /// The greatest 64-bit integer is not a time.
     pub fn of_look(number: i64) -> Option<TimeUnit> {
         match number {
             1_000_000_000..10_000_000_000 => Some(TimeUnit::Seconds),

@@ -27,7 +27,9 @@ use log::{info, warn};
 use parking_lot::Mutex;
 
 use crate::observe::counters::Counters;
+use crate::util::backoff::Backoff;
 use crate::util::stop::Stop;
+use crate::util::throttle::Throttle;
 
 /// Rows with which a closed database is tried, and from which it is opened again: enough to reach every node of a small
 /// cluster.
@@ -36,8 +38,8 @@ const PROBE_ROWS: usize = 16;
 const ROWS_MIN: f64 = 16.0;
 /// Between two tries of a closed database, first and at most: with a write time-out's wait for an answer, what was healed
 /// is found within seconds.
-const PROBE_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-/// So many calls without an answer to any, and it is closed; one is enough where no other is under way.
+const PROBE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1)).half_certain();
+/// The gate closes after this many unanswered calls in a row; after one where no other call is in flight.
 const MISSES_MAX: u32 = 3;
 /// Above the point where it was cut, the limit grows by this part of its most in the time of one call.
 const STEPS: f64 = 50.0;
@@ -47,8 +49,6 @@ const BURST: Duration = Duration::from_millis(100);
 const TOLD_BELOW: f64 = 0.5;
 /// Between two looks at anything else of who waits long.
 const GLANCE: Duration = Duration::from_secs(5);
-/// Between two lines about a limit.
-const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// A database that was closed for less was not worth a line.
 const TOLD_AFTER: Duration = Duration::from_secs(1);
 
@@ -156,7 +156,7 @@ struct State {
     gate: Gate,
     since: Instant,
     told_limited: bool,
-    told_limited_at: Option<Instant>,
+    limited_lines: Throttle,
 }
 
 struct Closed {
@@ -244,7 +244,7 @@ impl Pressure {
                 gate: Gate::Open,
                 since: now,
                 told_limited: false,
-                told_limited_at: None,
+                limited_lines: Throttle::default(),
             }),
         };
         pressure.publish(&pressure.state.lock());
@@ -432,7 +432,7 @@ impl Pressure {
             if closed.probing && began >= closed.probe_at {
                 closed.probing = false;
                 closed.failures += 1;
-                closed.probe_at = now + pause(closed.failures);
+                closed.probe_at = now + PROBE.pause(closed.failures);
             }
             return;
         }
@@ -441,7 +441,7 @@ impl Pressure {
         if !answered_since && (state.misses >= MISSES_MAX || state.in_flight == 0) {
             state.closed = Some(Closed {
                 since: began,
-                probe_at: now + pause(0),
+                probe_at: now + PROBE.pause(0),
                 failures: 0,
                 probing: false,
                 told: false,
@@ -524,14 +524,10 @@ impl Pressure {
                 closed.since.elapsed()
             );
         }
-        let is_quiet = state
-            .told_limited_at
-            .is_none_or(|at| now.saturating_duration_since(at) >= LINE_INTERVAL);
         // Opening after it was closed is one way up, and told already.
         let is_cut = state.limit < self.rows_max as f64 * TOLD_BELOW && state.cause != Cause::NoAnswer;
-        if gate == Gate::Limited && is_cut && !state.told_limited && is_quiet {
+        if gate == Gate::Limited && is_cut && !state.told_limited && state.limited_lines.pass_at(now).is_some() {
             state.told_limited = true;
-            state.told_limited_at = Some(now);
             warn!(
                 "pressure: limited, {} rows at once instead of {}: {}; it grows again with what the database takes",
                 limit_rows(state.limit),
@@ -587,13 +583,6 @@ impl Pressure {
 fn limit_rows(limit: f64) -> usize {
     // Between 1 and `rows_max`, by `cut` and `answered`.
     (limit as usize).max(1)
-}
-
-/// With jitter, so that a hundred processes do not try in one instant.
-fn pause(failures: u32) -> Duration {
-    let (first, longest) = PROBE_PAUSES;
-    let ceiling = first.saturating_mul(1 << failures.min(16)).min(longest);
-    ceiling.mul_f64(0.5 + 0.5 * fastrand::f64())
 }
 
 #[cfg(test)]

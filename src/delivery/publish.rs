@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 
 use crate::delivery::report_outcomes::{Meaning, meaning};
 use crate::output::publication::{Outgoing, Publication};
+use crate::util::backoff::Backoff;
 use crate::util::exit::Exit;
 use crate::util::stop::{GLANCE, Stop, StopKind};
 
@@ -59,7 +60,7 @@ struct Inbox {
     reports: Vec<(Place, Result<(), Failure>)>,
     /// One of them is a failure.
     failed: bool,
-    /// So many are worth a look; `None`: nobody waits for them.
+    /// How many reports wake the waiter; `None`: nobody waits.
     wanted: Option<usize>,
     /// There is room again for a message that had none.
     room: bool,
@@ -286,11 +287,10 @@ impl std::error::Error for PublishFatal {}
 const ENTRY_BYTES: u64 = 256;
 /// A worker goes on without a report for so long.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
-/// The first pause after a failure, and the longest.
-type Pauses = (Duration, Duration);
-const BROKERS: Pauses = (Duration::from_millis(100), Duration::from_secs(5));
+/// After a failure of the brokers or the network.
+const BROKERS: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 /// After what was nobody's fault.
-const PURGED: Pauses = (Duration::from_millis(5), Duration::from_secs(1));
+const PURGED: Backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
 /// Between two looks at a topic that another worker has for itself.
 const BUSY: Duration = Duration::from_millis(10);
 /// Between two attempts to take back what is under way, when leaving.
@@ -336,7 +336,7 @@ struct Lane {
     failed: Option<usize>,
     /// What the failures since the last beginning ask for.
     trouble: Trouble,
-    /// So many may be under way: all, until the topic refuses a message in the company of others.
+    /// How many may be in flight at once: all, until the topic refuses a message that was sent with others.
     window: usize,
     /// One at a time, with nobody else's beside it.
     alone: bool,
@@ -408,11 +408,9 @@ impl Lane {
             self.window = (self.peak / 2).max(1);
             self.alone |= self.peak <= 1;
         }
-        let (first, longest) = if brokers { BROKERS } else { PURGED };
-        let ceiling = first.saturating_mul(1 << self.failures.min(16)).min(longest);
+        let backoff = if brokers { BROKERS } else { PURGED };
+        self.pause_until = Some(Instant::now() + backoff.pause(self.failures));
         self.failures += 1;
-        // Full jitter, so that a thousand workers do not come back in one instant.
-        self.pause_until = Some(Instant::now() + ceiling.mul_f64(0.1 + 0.9 * fastrand::f64()));
         self.is_failing = brokers;
         self.next = failed;
         self.failed = None;
@@ -456,7 +454,7 @@ impl Outbox {
         });
     }
 
-    /// So many were pushed: the number of the next one.
+    /// How many were pushed: the number of the next one.
     pub fn pushed(&self) -> u64 {
         self.stored_below + self.stored.len() as u64
     }
@@ -733,8 +731,8 @@ impl Outbox {
     }
 
     /// Leaves nothing behind that could be stored later, as far as that can be: the partition's next owner publishes the
-    /// same again, and a late one of ours must not come behind it. What is not stored by then never is to be: it is for
-    /// whoever begins at its offset.
+    /// same again, and a late one of ours must not come behind it. Unconfirmed messages are
+    /// abandoned: the partition's next owner publishes them again.
     pub fn leave(&mut self, calls: &PublishCalls<'_>) {
         self.has_failed = true;
         calls.publisher.withdraw(&self.reports);

@@ -4,19 +4,16 @@
 //! the limits stop the service before a topic has gone through it into the dead letters, or into nothing.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use crate::config::model::Reject;
-
-/// Between two lines that tell a reject for one reason.
-const LINE_INTERVAL: Duration = Duration::from_secs(10);
+use crate::util::throttle::Throttle;
 
 /// What workers share of rejects.
 #[derive(Debug)]
 pub struct Rejects {
-    /// Of so many messages, this part may be rejected.
+    /// How large a share of the last messages may be rejected.
     share: Option<Share>,
     consecutive_max: Option<u32>,
     window: Mutex<Window>,
@@ -41,9 +38,7 @@ struct Window {
 #[derive(Debug, Default)]
 struct Told {
     count: u64,
-    last: Option<Instant>,
-    /// Since the last line.
-    untold: u64,
+    lines: Throttle,
 }
 
 /// Why it has been too many.
@@ -104,7 +99,7 @@ impl Rejects {
         (all_rejected >= rejected_max).then_some(TooMany::Share { percent, of })
     }
 
-    /// So many messages of a batch are finished, of which so many were rejected.
+    /// Notes the messages of a batch that are finished, and how many of them were rejected.
     pub fn finished(&self, messages: u64, rejected: u64) {
         let Some(share) = self.share else { return };
         let mut window = self.window.lock();
@@ -129,12 +124,7 @@ impl Rejects {
     pub fn tell(&self, reason: &'static str) -> Option<u64> {
         let mut reasons = self.reasons.lock();
         let told = reasons.entry(reason).or_default();
-        if told.last.is_some_and(|last| last.elapsed() < LINE_INTERVAL) {
-            told.untold += 1;
-            return None;
-        }
-        told.last = Some(Instant::now());
-        Some(std::mem::take(&mut told.untold))
+        told.lines.pass()
     }
 
     /// How many so far, for each reason.

@@ -17,6 +17,7 @@ use crate::delivery::row_outcomes::{
     refuses_all,
 };
 use crate::output::row::RowRules;
+use crate::util::backoff::Backoff;
 use crate::util::stop::{GLANCE, Stop};
 
 /// What the database said of one row.
@@ -218,29 +219,25 @@ impl Lane {
     }
 }
 
-/// A pause that grows from failure to failure: exponential, with full jitter, so that a thousand workers do not come back
-/// in one instant.
+/// A pause that grows from failure to failure.
 #[derive(Debug, Default)]
 struct Wait {
     until: Option<Instant>,
     failures: u32,
 }
 
-/// The first pause and the longest.
-type Pauses = (Duration, Duration);
 /// After a failure of some of a call's rows. Where nobody is answered `pressure` makes all wait; this is for the part of
 /// a cluster that is away or overloaded while the rest is well.
-const DATABASE: Pauses = (Duration::from_millis(50), Duration::from_secs(1));
+const DATABASE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 /// A busy record is free again in milliseconds.
-const BUSY: Pauses = (Duration::from_millis(5), Duration::from_secs(1));
+const BUSY: Backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
 /// What a person must act on first.
-const HELD: Pauses = (Duration::from_millis(500), Duration::from_secs(10));
+const HELD: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
 
 impl Wait {
-    fn failed(&mut self, (first, longest): Pauses) {
-        let ceiling = first.saturating_mul(1 << self.failures.min(16)).min(longest);
+    fn failed(&mut self, backoff: Backoff) {
+        self.until = Some(Instant::now() + backoff.pause(self.failures));
         self.failures += 1;
-        self.until = Some(Instant::now() + ceiling.mul_f64(0.1 + 0.9 * fastrand::f64()));
     }
 
     fn is_over(&self, now: Instant) -> bool {

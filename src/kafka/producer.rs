@@ -39,12 +39,13 @@ use crate::output::publication::Outgoing;
 use crate::util::memory::{MemoryPlan, PRODUCED_MESSAGE_BYTES};
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
+use crate::util::throttle::Throttle;
 
 /// How long the thread waits for reports before it looks whether it is to end.
 const POLL_WAIT: Duration = Duration::from_millis(100);
 /// A topic that has messages under way, and stores none for so long, takes none.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
-/// So long after its last failure a topic counts as failing while nothing is under way: longer than any pause.
+/// How long after its last failure a topic still counts as failing while nothing is in flight: longer than any pause.
 const FAILING_FOR: Duration = Duration::from_secs(12);
 /// Between two lines that a topic refuses batches for their size.
 const SIZE_LINE_INTERVAL: Duration = Duration::from_secs(600);
@@ -52,7 +53,7 @@ const SIZE_LINE_INTERVAL: Duration = Duration::from_secs(600);
 const MESSAGE_BYTES_MAX: u64 = 1_000_000_000;
 /// One request for metadata.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
-/// So often a topic is asked for at the start, before it is left to the messages.
+/// How often a topic is asked for at the start, before the first message has to find out.
 const METADATA_ATTEMPTS: usize = 3;
 
 /// librdkafka's settings for the producer: the user's, between our defaults and what delivery rests on.
@@ -444,7 +445,7 @@ struct TopicFlow {
     /// When a message was last stored, or the first of those under way was sent.
     heard: Instant,
     trouble: Option<Trouble>,
-    size_told: Option<Instant>,
+    size_lines: Throttle,
 }
 
 #[derive(Debug)]
@@ -630,7 +631,7 @@ impl TopicFlow {
             reserved: None,
             heard: Instant::now(),
             trouble: None,
-            size_told: None,
+            size_lines: Throttle::new(SIZE_LINE_INTERVAL),
         }
     }
 
@@ -646,16 +647,9 @@ impl TopicFlow {
         match meaning {
             Meaning::Retry | Meaning::Unknown => {}
             Meaning::TooLarge if !alone => {
-                let is_due = self
-                    .size_told
-                    .is_none_or(|told| now.saturating_duration_since(told) >= SIZE_LINE_INTERVAL);
-                if !is_due {
-                    return None;
-                }
-                self.size_told = Some(now);
-                return Some(Edge::Size);
+                return self.size_lines.pass_at(now).map(|_| Edge::Size);
             }
-            // Told by whom it concerns.
+            // The worker that sent the message logs it.
             _ => return None,
         }
         let why = failure.why.clone();

@@ -66,7 +66,7 @@ pub enum State {
     RecordHeld,
     /// A topic that is produced to takes no messages, for so long.
     WaitingForTopic(String, Duration),
-    /// So many partitions make no progress, and nothing excuses them.
+    /// How many partitions make no progress although nothing excuses them.
     Stalled(usize),
     /// A partition waits at a rejected message.
     Held,

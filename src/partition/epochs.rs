@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 
-/// So many are remembered: epochs that begin within what is handed over and not committed.
+/// How many epochs are remembered: those that begin within what is read and not yet committed.
 const KEPT_MAX: usize = 64;
 
 /// From which offset on which epoch.

@@ -26,7 +26,7 @@ pub(super) struct Fetching<'w> {
     consumer: &'w Consumer,
     partition: &'w Partition,
     is_paused: Cell<bool>,
-    /// So often a resumption is sent again when nothing comes.
+    /// How often a resume is sent again when no message comes.
     resume_again: Cell<u8>,
     /// Payload bytes taken from the queue so far.
     bytes_taken: Cell<u64>,
@@ -62,7 +62,7 @@ impl<'w> Fetching<'w> {
         }
     }
 
-    /// So much was taken from the queue.
+    /// How many bytes were taken from the queue.
     pub fn took(&self, bytes: u64) {
         self.bytes_taken.set(self.bytes_taken.get() + bytes);
         self.shared.bytes_taken.fetch_add(bytes, Relaxed);

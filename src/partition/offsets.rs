@@ -15,11 +15,12 @@ use crate::kafka::Partition;
 use crate::kafka::consumer::commits::{commit_by, refuses_epoch, send};
 use crate::kafka::consumer::{cut, epoch, origin};
 use crate::partition::gone::{Case, Found, decide};
-use crate::partition::worker::{WARN_INTERVAL, Worker, WorkerEnd};
+use crate::partition::worker::{Worker, WorkerEnd};
 use crate::util::exit::Exit;
 use crate::util::stop::StopKind;
+use crate::util::throttle::Throttle;
 
-/// So often it is tried to read where a log was cut, beside the times that a broker was not there; and the pause between.
+/// How many failed reads of where a log was cut end the search (a broker that is away does not count), and the pause between.
 const CUT_ATTEMPTS: u32 = 3;
 const CUT_PAUSE: Duration = Duration::from_secs(1);
 /// librdkafka's own threads answer.
@@ -274,19 +275,18 @@ impl Worker<'_> {
     fn cut(&self, next: i64, epoch: i32) -> Result<Option<i64>, WorkerEnd> {
         let Partition { topic, number } = self.partition;
         let mut unreadable = 0;
-        let mut told: Option<Instant> = None;
+        let mut lines = Throttle::default();
         loop {
             match cut::find(&self.shared.kafka, topic, *number, next, epoch, self.stop) {
                 Ok(Some(cut)) => return Ok(Some(cut)),
                 Ok(None) => return Err(WorkerEnd::Stopped),
                 Err(error) => {
                     unreadable += u32::from(!cut::passes(&error));
-                    if told.is_none_or(|at| at.elapsed() >= WARN_INTERVAL) {
+                    if lines.pass().is_some() {
                         warn!(
                             "kafka: where the log was cut cannot be read, nothing is read before {} error=\"{error}\"",
                             self.partition
                         );
-                        told = Some(Instant::now());
                     }
                 }
             }

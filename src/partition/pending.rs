@@ -27,7 +27,7 @@ use crate::util::stop::{Stop, StopKind};
 /// costs a broker about as much as one with a hundred, and dead letters are few.
 const GATHER_MESSAGES: Duration = Duration::from_millis(50);
 const GATHER_LETTERS: Duration = Duration::from_millis(500);
-/// So many messages may be pending: a crash repeats them, as it repeats what was written since the last commit.
+/// How many messages may be pending at most: a crash repeats them, like everything since the last commit.
 const PENDING_MAX: u64 = 50_000;
 
 /// What is pending of a worker.
@@ -196,7 +196,7 @@ impl Worker<'_> {
         );
     }
 
-    /// So many messages are given back: they come again, here or elsewhere.
+    /// Counts messages that are given back: Kafka delivers them again, here or to another member.
     pub(super) fn give_back(&self, messages: usize) {
         self.shared.counters.messages_in_hand.add(-signed(messages));
         self.shared.counters.messages_returned.add(messages as u64);

@@ -74,7 +74,7 @@ impl Progress {
         self.end.store(end, Relaxed);
     }
 
-    /// So many messages more are in hand.
+    /// Notes that the worker has taken `messages` more.
     pub fn taken(&self, messages: u64) {
         self.taken.fetch_add(messages, Relaxed);
         if messages > 0 {

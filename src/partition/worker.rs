@@ -43,15 +43,13 @@ use crate::rules::code::{Checked, TopicProcessor};
 use crate::util::exit::Exit;
 use crate::util::memory::MemoryPlan;
 use crate::util::stop::{Stop, StopKind};
+use crate::util::throttle::Throttle;
 
 /// How long an idle worker waits for a message before it looks at the stop flag and the commit interval.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 
 /// With messages that wait for acknowledgements: then those are waited for.
 const DRY_WAIT: Duration = Duration::from_millis(5);
-
-/// Between two warnings of one worker that fetching fails.
-pub(super) const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Messages taken at once, in batches of rows: where many of them concern one record they travel as one row, and a
 /// batch can hold more of them than it has rows.
@@ -101,7 +99,7 @@ impl Shared {
         self.batch_bytes_max.load(Relaxed)
     }
 
-    /// So many partitions are assigned now.
+    /// Sizes the batches for the number of partitions that are assigned now.
     pub fn assigned(&self, partitions: usize) {
         let planned = self.memory.partitions;
         let partitions = partitions as u64;
@@ -188,7 +186,7 @@ pub fn run(
         carried: None,
         unreadable: None,
         gone: false,
-        fetch_warned: None,
+        fetch_lines: Throttle::default(),
         unverified: None,
         consecutive_rejects: 0,
     };
@@ -238,10 +236,10 @@ pub(super) struct Worker<'w> {
     pub(super) unreadable: Option<KafkaError>,
     /// The offset that is next is not in the log, and librdkafka has ended fetching.
     pub(super) gone: bool,
-    pub(super) fetch_warned: Option<Instant>,
+    pub(super) fetch_lines: Throttle,
     /// The epoch of what was read before `begun_at`, until the first message shows that it is of the same leader.
     pub(super) unverified: Option<i32>,
-    /// The last so many messages were rejected.
+    /// How many messages in a row were rejected.
     pub(super) consecutive_rejects: u32,
 }
 
@@ -437,9 +435,8 @@ impl<'w> Worker<'w> {
             Some(RDKafkaErrorCode::AutoOffsetReset) => self.gone = true,
             // It goes on by itself, or with the next rebalance.
             _ => {
-                if self.fetch_warned.is_none_or(|at| at.elapsed() >= WARN_INTERVAL) {
+                if self.fetch_lines.pass().is_some() {
                     warn!("kafka: fetching fails, it is tried again {partition} error=\"{error}\"");
-                    self.fetch_warned = Some(Instant::now());
                 }
                 self.stop.wait(IDLE_WAIT);
             }

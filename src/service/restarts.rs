@@ -14,7 +14,7 @@ use crate::util::exit::Exit;
 
 /// Between two restarts of a partition that its workers ask for.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// So many strays of a partition, each after a restart, within [`STRAYS_WITHIN`] are worth a new process.
+/// More strays of one partition within [`STRAYS_WITHIN`], each after a restart, end the process.
 const STRAYS_MAX: u32 = 5;
 const STRAYS_WITHIN: Duration = Duration::from_secs(60);
 

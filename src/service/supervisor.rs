@@ -803,7 +803,7 @@ fn give_back(consumer: &Consumer, deadline: Instant) {
     consumer.unsubscribe();
     let has_partitions = || consumer.assignment().is_ok_and(|partitions| partitions.count() > 0);
     while has_partitions() && Instant::now() < deadline {
-        // A message here is nobody's: it is delivered to the next owner.
+        // Nobody here reads this message: Kafka delivers it to the next owner.
         drop(consumer.poll(GIVE_BACK_WAIT));
     }
 }

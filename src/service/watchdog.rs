@@ -5,7 +5,7 @@
 //! that is known to be away, or no broker is reached. Time counts only while there is no excuse, and begins anew
 //! with every step forward.
 //!
-//! Pure but for what it is handed: decides only. What is done about it (`run.stall_action`) is the supervisor's matter.
+//! Depends only on its arguments, and only decides. The supervisor acts (`run.stall_action`).
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -4,6 +4,9 @@
 pub mod stop;
 // `run.start_timeout`: one clock for the whole start.
 pub mod start_limit;
+// Pauses that grow, lines that do not flood.
+pub mod backoff;
+pub mod throttle;
 // Exit codes.
 pub mod exit;
 // The memory bound.

@@ -3457,7 +3457,7 @@ fn computed_values_are_checked() {
             "bins.a.expr",
             "no function .lower()",
             "b.lower()",
-            "functions",
+            "write x.lowerAscii()",
         ),
         (
             "bins = { a = { expr = \"1 + 1\" } }",

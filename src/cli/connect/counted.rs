@@ -15,7 +15,7 @@ use crate::output::Output;
 use crate::processor::Processor as _;
 use crate::rules::mapping::Mapping;
 
-/// So many of the newest messages of a partition are looked at, and so many rows of each.
+/// How many of the newest messages of a partition are looked at, and how many rows of each.
 const MESSAGES_MAX: i64 = 4;
 const ROWS_MAX: usize = 8;
 

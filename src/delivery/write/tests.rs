@@ -631,12 +631,12 @@ fn a_pause_grows_to_its_cap_and_is_never_nothing() {
         wait.failed(DATABASE);
         let pause = wait.until.unwrap() - before;
         assert!(
-            pause >= DATABASE.0 / 10 && pause <= DATABASE.1 + Duration::from_secs(1),
+            pause >= DATABASE.first / 10 && pause <= DATABASE.longest + Duration::from_secs(1),
             "{pause:?}"
         );
         longest = longest.max(pause);
     }
-    assert!(longest > DATABASE.1 / 2, "{longest:?}");
+    assert!(longest > DATABASE.longest / 2, "{longest:?}");
 }
 
 proptest! {

@@ -44,9 +44,9 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two looks at the stop flag.
 const GLANCE: Duration = Duration::from_millis(50);
-/// Of so many brokers that do not answer the addresses are looked at.
+/// How many silent brokers have their addresses looked at.
 const LOOKED_AT_MAX: usize = 32;
-/// So many of them are named in one line.
+/// How many of them one line names.
 const NAMED_MAX: usize = 3;
 
 /// What is wrong with an address, seen from here.

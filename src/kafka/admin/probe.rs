@@ -21,9 +21,9 @@ use crate::kafka::log::tell_error;
 use crate::kafka::log::tell_line;
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
+use crate::util::throttle::Throttle;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
-const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What Kafka said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +133,7 @@ fn until_ready(
     stop: &Stop,
 ) -> Result<ClusterView, ProbeError> {
     let started = Instant::now();
-    let mut last_line: Option<Instant> = None;
+    let mut lines = Throttle::default();
     let mut absent = BTreeSet::new();
     let mut advertised = None;
     loop {
@@ -188,21 +188,21 @@ fn until_ready(
                 let (ProbeError::Unreachable(why) | ProbeError::Advertised(why)) = &error else {
                     return Err(error);
                 };
-                let mut is_news = last_line.is_none_or(|at| at.elapsed() >= LINE_INTERVAL);
+                let mut is_told = lines.is_due(Instant::now());
                 if let ProbeError::Advertised(why) = &error {
                     // What was told before is not the reason.
-                    is_news |= advertised.is_none();
+                    is_told |= advertised.is_none();
                     advertised = Some(why.clone());
                     // This one may never ask the hosts of the configuration again.
                     leave_behind(std::mem::replace(consumer, client(kafka, diagnosis)?));
                 }
-                if is_news {
+                if is_told {
                     warn!(
                         "kafka: waiting brokers={} waited={:.0?} reason=\"{why}\"",
                         kafka.brokers,
                         started.elapsed()
                     );
-                    last_line = Some(Instant::now());
+                    lines.pass_anyway();
                 }
             }
         }

@@ -116,7 +116,7 @@ impl PartitionSurvey {
 pub struct GroupSurvey {
     /// The user's rights; `None`: not told.
     pub rights: Option<Vec<Right>>,
-    /// So many members are in it; `None`: not told.
+    /// How many members it has; `None`: not told.
     pub members: Option<usize>,
     /// Why its offsets could not be asked for.
     pub failure: Option<String>,
@@ -129,7 +129,7 @@ pub struct GroupSurvey {
 pub struct KafkaSurvey {
     /// As Kafka calls its cluster.
     pub cluster_id: Option<String>,
-    /// So many brokers are known.
+    /// How many brokers are known.
     pub brokers: usize,
     /// Those that do not answer at the addresses that they give.
     pub unreached: Vec<Unreached>,

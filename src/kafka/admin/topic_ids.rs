@@ -31,6 +31,7 @@ use crate::kafka::connection_config;
 use crate::kafka::ffi::serve;
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::{Stop, StopKind};
+use crate::util::throttle::Throttle;
 
 /// How long a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,11 +43,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 const GLANCE: Duration = Duration::from_millis(50);
 /// An id that takes longer is worth a warning.
 const WARN_AFTER: Duration = Duration::from_secs(1);
-/// Between two such warnings.
-const WARN_INTERVAL: Duration = Duration::from_secs(10);
 /// Between two reads of the thread that looks on: how long a topic that was created again stays unnoticed.
 pub const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// So many replaced ids of a topic are remembered.
+/// How many replaced ids of a topic are remembered.
 const FORMER_MAX: usize = 16;
 
 /// Why there is no id.
@@ -97,7 +96,7 @@ struct State {
     /// After a failure, not before this.
     next_request: Option<Instant>,
     topics: HashMap<Arc<str>, Known>,
-    warned: Option<Instant>,
+    lines: Throttle,
     /// The broker gives no ids; told once.
     told_none: bool,
 }
@@ -191,9 +190,8 @@ impl TopicIds {
             }
             if let Some(why) = why
                 && started.elapsed() >= WARN_AFTER
-                && state.warned.is_none_or(|at| at.elapsed() >= WARN_INTERVAL)
+                && state.lines.pass().is_some()
             {
-                state.warned = Some(Instant::now());
                 warn!(
                     "kafka: waiting for the topic's id, nothing of it is read before topic={topic} waited={:.0?} \
                      reason=\"{why}\"",

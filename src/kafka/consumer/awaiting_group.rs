@@ -16,11 +16,10 @@ use rdkafka::consumer::Consumer as _;
 use crate::config::model::Config;
 use crate::kafka::Consumer;
 use crate::kafka::admin::topic_ids::TopicIds;
+use crate::util::throttle::Throttle;
 
 /// A group that has not answered for so long waits for somebody: live members join again within a heartbeat or two.
 const WORTH_TELLING: Duration = Duration::from_secs(5);
-/// Between two lines.
-const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// With `group.protocol = "consumer"` the brokers answer at once, and give nothing. After this a member that is gone is
 /// missed, with their default, and whoever has nothing then is one too many.
 const NOTHING_GIVEN_MAX: Duration = Duration::from_secs(60);
@@ -110,14 +109,14 @@ impl AwaitingGroup {
 struct Pace {
     /// Since then there are no partitions.
     waits_since: Instant,
-    told: Option<Instant>,
+    lines: Throttle,
 }
 
 impl Pace {
     fn new(now: Instant) -> Pace {
         Pace {
             waits_since: now,
-            told: None,
+            lines: Throttle::default(),
         }
     }
 
@@ -126,15 +125,9 @@ impl Pace {
         if partitions > 0 {
             *self = Pace::new(now);
         }
-        let is_due = partitions == 0
+        partitions == 0
             && unanswered.is_some_and(|unanswered| unanswered + WORTH_TELLING / 10 >= WORTH_TELLING)
-            && self
-                .told
-                .is_none_or(|told| now.saturating_duration_since(told) >= LINE_INTERVAL);
-        if is_due {
-            self.told = Some(now);
-        }
-        is_due
+            && self.lines.pass_at(now).is_some()
     }
 }
 

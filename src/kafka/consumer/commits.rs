@@ -21,11 +21,11 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::kafka::ffi::Owned;
 use crate::kafka::{Consumer, Partition};
+use crate::util::throttle::Throttle;
 
-const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// Between two attempts while the group shares out its partitions: it takes no commit for a moment then.
 const PAUSE: Duration = Duration::from_millis(100);
-/// So long such attempts are made: where it is this member that the others wait for, no longer wait would help.
+/// How long such attempts go on. If the other members wait for this one, a longer wait would not help.
 const ATTEMPTS_MAX: Duration = Duration::from_secs(2);
 
 type Queue = Owned<sys::rd_kafka_queue_t>;
@@ -135,42 +135,28 @@ fn result(code: sys::rd_kafka_resp_err_t) -> KafkaResult<()> {
 /// Tells of commits that fail: at once, and then every 10 seconds, of all partitions together.
 #[derive(Debug, Default)]
 pub struct FailedCommits {
-    told: Mutex<Told>,
-    /// When a worker's last one was told.
-    last_told: Mutex<Option<Instant>>,
-}
-
-#[derive(Debug, Default)]
-struct Told {
-    last: Option<Instant>,
-    untold: u64,
+    lines: Mutex<Throttle>,
+    /// Of workers' last ones.
+    last_lines: Mutex<Throttle>,
 }
 
 impl FailedCommits {
     pub fn failed(&self, partition: &Partition, error: &KafkaError) {
-        let mut told = self.told.lock();
-        told.untold += 1;
-        if told.last.is_some_and(|last| last.elapsed() < LINE_INTERVAL) {
+        let Some(others) = self.lines.lock().pass() else {
             return;
-        }
+        };
         warn!(
             "kafka: a commit failed, it is sent again; nothing is lost {partition} failed={} error=\"{error}\"",
-            told.untold
+            others + 1
         );
-        *told = Told {
-            last: Some(Instant::now()),
-            untold: 0,
-        };
     }
 
     /// A worker leaves without the answer to its last commit. Many do so together.
     pub fn last_failed(&self, partition: &Partition, next: i64, error: &KafkaError) {
-        let mut told = self.last_told.lock();
-        if told.is_some_and(|told| told.elapsed() < LINE_INTERVAL) {
+        if self.last_lines.lock().pass().is_none() {
             debug!("kafka: the last commit failed {partition} next={next} error=\"{error}\"");
             return;
         }
-        *told = Some(Instant::now());
         warn!(
             "kafka: the last commit failed; messages since the commit before are delivered again {partition} next={next} \
              error=\"{error}\" (of other partitions it is told at DEBUG)"

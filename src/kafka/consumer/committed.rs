@@ -20,13 +20,12 @@ use crate::kafka::consumer::epoch;
 use crate::kafka::{Consumer, Partition};
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
+use crate::util::throttle::{LINES, Throttle};
 
 /// Each request.
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// Between a request that failed and the next one.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Between two warnings.
-const WARN_INTERVAL: Duration = Duration::from_secs(10);
 /// After this it is better to start anew: other members wait for this one.
 const GIVE_UP: Duration = Duration::from_secs(60);
 
@@ -74,7 +73,7 @@ pub fn look_up(
         return Ok(Some(HashMap::new()));
     }
     let started = Instant::now();
-    let mut warned = started;
+    let mut lines = Throttle::after(LINES);
     loop {
         let error = match ask(consumer, partitions, limit) {
             Ok(committed) => return Ok(Some(committed)),
@@ -84,12 +83,11 @@ pub fn look_up(
             return Err(LookUpError::Refused(error));
         }
         let is_over = limit.is_over() || started.elapsed() >= GIVE_UP;
-        if is_over || warned.elapsed() >= WARN_INTERVAL {
+        if is_over || lines.pass().is_some() {
             let why = why(consumer, partitions, &error, limit, stop);
             if is_over {
                 return Err(LookUpError::TooLate(why));
             }
-            warned = Instant::now();
             warn!(
                 "kafka: waiting for the group's offsets, nothing is read before waited={:.0?} \
                  reason=\"{why}\"",

@@ -335,8 +335,13 @@ impl ClientContext for Context {
         // Its messages would be written, and its offsets committed, as those of the first one.
         if advertised::is_other_cluster(message) {
             let complaint = Complaint::other_cluster(message);
-            self.readers
-                .fatal(Exit::Configuration, format_args!("kafka: {complaint}"));
+            // One that was read until now was made anew, as far as anybody knows here: whoever starts next finds out.
+            let exit = if self.is_assigned.load(Relaxed) {
+                Exit::Restart
+            } else {
+                Exit::Configuration
+            };
+            self.readers.fatal(exit, format_args!("kafka: {complaint}"));
         }
     }
 

@@ -29,13 +29,12 @@ use crate::kafka::log::tell_error;
 use crate::kafka::log::tell_line;
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
+use crate::util::throttle::{LINES, Throttle};
 
 /// Each request.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Between an attempt that failed and the next one.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Between two warnings.
-const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
 struct Outside;
 
@@ -88,7 +87,7 @@ pub fn begin_at_end(
     let client: BaseConsumer<Outside> = config.create_with_context(Outside).map_err(LatestError::Refused)?;
     let names: Vec<&str> = topics.iter().map(|topic| topic.name).collect();
     let started = Instant::now();
-    let mut warned = started;
+    let mut lines = Throttle::after(LINES);
     loop {
         let error = match attempt(&client, topics, ids, limit) {
             Ok(()) => return Ok(true),
@@ -96,12 +95,11 @@ pub fn begin_at_end(
             Err(error) => error,
         };
         let is_over = limit.is_over();
-        if is_over || warned.elapsed() >= WARN_INTERVAL {
+        if is_over || lines.pass().is_some() {
             let why = advertised::why(&client, &names, limit, stop).unwrap_or_else(|| error.to_string());
             if is_over {
                 return Err(LatestError::TooLate(why));
             }
-            warned = Instant::now();
             warn!(
                 "kafka: waiting for the group's offsets, to begin at the end (kafka.start = \"latest\") waited={:.0?} \
                  reason=\"{why}\"",

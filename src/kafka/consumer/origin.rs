@@ -16,13 +16,12 @@ use crate::kafka::admin::topic_ids::{ReadError, TopicIds};
 use crate::kafka::consumer::committed::Committed;
 use crate::kafka::{Consumer, Partition};
 use crate::util::stop::Stop;
+use crate::util::throttle::{LINES, Throttle};
 
 /// Each request.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Between a request that failed and the next one.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What takes longer is worth a warning, and another one after that.
-const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Where fetching begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +168,7 @@ pub fn confirm(ids: &TopicIds, partition: &Partition, topic_id: TopicId, stop: &
 
 /// The service starts anew when the main thread sees the topic's new id.
 fn wait_for_stop(stop: &Stop) -> NoOrigin {
-    while !stop.wait(WARN_INTERVAL) {}
+    while !stop.wait(LINES) {}
     NoOrigin::Stopped
 }
 
@@ -191,15 +190,14 @@ fn insist<T>(
     mut attempt: impl FnMut() -> Result<T, KafkaError>,
 ) -> Result<T, NoOrigin> {
     let started = Instant::now();
-    let mut warned = started;
+    let mut lines = Throttle::after(LINES);
     loop {
         if stop.requested() {
             return Err(NoOrigin::Stopped);
         }
         match attempt() {
             Ok(done) => return Ok(done),
-            Err(error) if warned.elapsed() >= WARN_INTERVAL => {
-                warned = Instant::now();
+            Err(error) if lines.pass().is_some() => {
                 warn!(
                     "kafka: waiting for {what}, nothing is read before {partition} waited={:.0?} error=\"{error}\"",
                     started.elapsed()

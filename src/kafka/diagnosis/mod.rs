@@ -26,11 +26,11 @@ use crate::kafka::diagnosis::symptoms::Symptom;
 use crate::util::exit::Exit;
 use crate::util::stop::Stop;
 
-/// So often the ports are asked while nobody answers.
+/// Between two looks at the ports while no broker answers.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
-/// So long their answers are waited for; host names may take longer to look up.
+/// How long a look waits for their answers; a host name may take longer to resolve.
 const LOOK_MAX: Duration = Duration::from_secs(5);
-/// So much longer than its deadline a look may take, or it would see nothing.
+/// A look may pass its deadline by this much, or it would see nothing.
 const LATE_MAX: Duration = Duration::from_secs(1);
 /// How soon a stop is seen meanwhile.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -47,14 +47,28 @@ pub struct Complaint {
 impl Complaint {
     /// Brokers of two clusters answer. `why`: our words, or librdkafka's line.
     pub fn other_cluster(why: &str) -> Complaint {
-        let why = why.strip_prefix("[thrd:main]: ").unwrap_or(why);
-        let why = why.split(": a client must not").next().unwrap_or(why);
         Complaint {
-            found: format!("brokers of two clusters answer: {why}"),
+            found: format!("brokers of two clusters answer: {}", in_our_words(why)),
             cure: OTHER_CLUSTER_CURE.to_owned(),
             exit: Some(Exit::Configuration),
         }
     }
+}
+
+/// What librdkafka says of a broker of another cluster, shorter; anything else as it is.
+fn in_our_words(line: &str) -> String {
+    let read = || {
+        let (_, rest) = line.split_once("Broker ")?;
+        let (broker, rest) = rest.split_once(" reports different ClusterId \"")?;
+        let (other, rest) = rest.split_once("\" than previously known \"")?;
+        let (first, _) = rest.split_once('"')?;
+        let (address, number) = broker.rsplit_once('/')?;
+        Some(format!(
+            "at {address}, which is broker {number}'s address, one of the cluster {other} answers, and those before \
+             were of {first}"
+        ))
+    };
+    read().unwrap_or_else(|| line.to_owned())
 }
 
 impl fmt::Display for Complaint {
@@ -304,6 +318,16 @@ fn misfit(listener: &Listener, client: Security, mechanism: Option<&str>) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_broker_of_another_cluster_is_named_with_its_address() {
+        let line = "[thrd:main]: Broker 10.0.0.7:9092/3 reports different ClusterId \"B\" than previously known \"A\": a \
+                    client must not be simultaneously connected to multiple clusters";
+        let complaint = Complaint::other_cluster(line).to_string();
+        let told =
+            "at 10.0.0.7:9092, which is broker 3's address, one of the cluster B answers, and those before were of A";
+        assert!(complaint.contains(told), "{complaint}");
+    }
 
     fn diagnosis(addresses: &[&str], protocol: &str) -> Diagnosis {
         Diagnosis {

@@ -7,28 +7,13 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+use super::numbers::{CastFailure, HALF_PAIR, integer_of, unheld};
 use super::time;
 use crate::config::model::{As, TimeUnit};
+use crate::message::DecodeErrorKind;
 use crate::message::Reason;
-use crate::message::{DecodeErrorKind, Syntax};
 use crate::output::value::{Unheld, Value};
 use crate::rules::decode::{self, PathTree, PathTreeBuilder};
-
-/// Why a cast failed: the reason, and words for it that hold no data.
-pub(super) type CastFailure = (Reason, &'static str);
-
-const HALF_PAIR: CastFailure = (
-    Reason::Payload(DecodeErrorKind::NotJson(Syntax::LoneSurrogate)),
-    "a string with half of a surrogate pair, which is no text",
-);
-
-pub(super) fn unheld(what: Unheld) -> CastFailure {
-    match what {
-        Unheld::Integer => (Reason::IntegerRange, "an integer outside of 64 bits"),
-        Unheld::Float => (Reason::FloatRange, "a number outside of a 64-bit float"),
-        Unheld::HalfPair => HALF_PAIR,
-    }
-}
 
 /// `value` as `cast`. JSON null stays null whatever is asked for: it removes a bin.
 pub(super) fn cast<'m>(value: Value<'m>, cast: As) -> Result<Value<'m>, CastFailure> {
@@ -92,43 +77,6 @@ fn string<'m>(value: Value<'m>) -> Result<Value<'m>, CastFailure> {
         Value::Null | Value::List(_) => return Err((Reason::FieldType, "an array, not a string")),
         Value::Map(_) => return Err((Reason::FieldType, "an object, not a string")),
     }))
-}
-
-pub(super) fn integer_of(value: &Value<'_>) -> Result<i64, CastFailure> {
-    match value {
-        Value::Int(n) => Ok(*n),
-        Value::Unheld { what, .. } => Err(unheld(*what)),
-        Value::Float(n) => whole(*n).ok_or_else(|| {
-            if n.fract() == 0.0 {
-                unheld(Unheld::Integer)
-            } else {
-                (Reason::FieldType, "a number with a fraction")
-            }
-        }),
-        Value::Str(text) => text
-            .parse()
-            .map_err(|_| no_integer(text, "a string that is no 64-bit integer")),
-        _ => Err((Reason::FieldType, "not an integer")),
-    }
-}
-
-/// Of a string that is no `i64`: one of too many digits is rejected as the number would be.
-#[cold]
-pub(super) fn no_integer(text: &str, why: &'static str) -> CastFailure {
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        unheld(Unheld::Integer)
-    } else {
-        (Reason::FieldType, why)
-    }
-}
-
-/// `n` as an integer where it is exactly one inside `i64`.
-pub(super) fn whole(n: f64) -> Option<i64> {
-    // -2^63 and 2^63 are exact in f64; the upper bound is outside of i64.
-    let inside = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&n);
-    #[expect(clippy::cast_possible_truncation, reason = "inside the range and without a fraction")]
-    (inside && n.fract() == 0.0).then_some(n as i64)
 }
 
 fn float(value: Value<'_>) -> Result<f64, CastFailure> {

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::cast::{CastFailure, cast};
+use super::cast::cast;
 use super::compile::{
     ActionRule, BinRule, CompiledWrite, MissingRule, NameRule, NamedTargets, OperationKindRule, OperationRule,
     PartRule, PastRule, Place, Rule, TargetRule, TtlRule, TypedRule, WhenRule,
 };
 use super::keep::{self, Keeps, NotHeld};
+use super::numbers::CastFailure;
 use super::tally::{RuleKind, Tally};
 use super::time::{self, Life};
 use super::{Message, Reason, Rejection, explain};

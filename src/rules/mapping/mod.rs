@@ -10,6 +10,7 @@
 mod keep;
 mod explain;
 mod cast;
+mod numbers;
 mod time;
 mod guarding;
 mod compile;

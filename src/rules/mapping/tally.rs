@@ -46,11 +46,11 @@ pub struct RuleCount {
     pub what: String,
     /// A condition that differs from element to element of `each`, and is asked for each of them.
     pub is_of_element: bool,
-    /// So often a condition held.
+    /// How often the condition held.
     pub holds: u64,
-    /// So often it did not.
+    /// How often it did not.
     pub fails: u64,
-    /// So often it could not be computed.
+    /// How often it could not be computed.
     pub uncomputed: u64,
     /// Records of a write, messages of a publish. Those of a rejected message are not counted: it makes none.
     pub made: u64,

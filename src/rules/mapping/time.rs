@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
 use super::Reason;
-use super::cast::{CastFailure, no_integer, unheld, whole};
+use super::numbers::{CastFailure, no_integer, unheld, whole};
 use crate::config::model::TimeUnit;
 use crate::config::routes::ttl;
 use crate::config::values::instant::Instant;
@@ -87,7 +87,7 @@ pub(super) fn instant(value: &Value<'_>, unit: Option<TimeUnit>) -> Result<Insta
 pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_ms: i64) -> Result<Life, CastFailure> {
     // Rounded up: a record does not end before its time.
     let read = match (unit, value) {
-        (None, value) => Read::Number(super::cast::integer_of(value).map_err(|failure| of_a_time(value, failure))?),
+        (None, value) => Read::Number(super::numbers::integer_of(value).map_err(|failure| of_a_time(value, failure))?),
         (Some(_), value) => read(value, Rounded::Up)?,
     };
     let (number, unit) = match (read, unit) {

@@ -1,0 +1,100 @@
+//! Lines that must not flood a log: one at once, then one in a while, with a count of those that were held back.
+
+use std::time::{Duration, Instant};
+
+/// How long most lines are held back after one of their kind.
+pub const LINES: Duration = Duration::from_secs(10);
+
+/// Lets one through, and then none for `every`.
+#[derive(Debug, Clone)]
+pub struct Throttle {
+    every: Duration,
+    last: Option<Instant>,
+    held_back: u64,
+}
+
+impl Throttle {
+    /// The first one passes at once.
+    pub const fn new(every: Duration) -> Self {
+        Throttle {
+            every,
+            last: None,
+            held_back: 0,
+        }
+    }
+
+    /// The first one passes after `every`: what takes no longer is not worth a line.
+    pub fn after(every: Duration) -> Self {
+        Throttle {
+            last: Some(Instant::now()),
+            ..Self::new(every)
+        }
+    }
+
+    /// Whether one may pass at `now`. Nothing is noted: [`pass`](Self::pass) is called when the line is written.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.last
+            .is_none_or(|last| now.saturating_duration_since(last) >= self.every)
+    }
+
+    /// Lets one pass, if it may. `Some`: how many were held back since the last one that passed.
+    pub fn pass(&mut self) -> Option<u64> {
+        self.pass_at(Instant::now())
+    }
+
+    /// The same at `now`.
+    pub fn pass_at(&mut self, now: Instant) -> Option<u64> {
+        if !self.is_due(now) {
+            self.held_back += 1;
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.held_back))
+    }
+
+    /// One passes whether it is due or not: it is news.
+    pub fn pass_anyway(&mut self) {
+        self.last = Some(Instant::now());
+        self.held_back = 0;
+    }
+}
+
+impl Default for Throttle {
+    /// One each [`LINES`].
+    fn default() -> Self {
+        Self::new(LINES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_passes_at_once_and_then_one_in_a_while_with_the_count_of_the_others() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut throttle = Throttle::default();
+        assert_eq!(throttle.pass_at(begin), Some(0));
+        assert_eq!(throttle.pass_at(at(1)), None);
+        assert_eq!(throttle.pass_at(at(9)), None);
+        assert!(!throttle.is_due(at(9)) && throttle.is_due(at(10)));
+        assert_eq!(throttle.pass_at(at(10)), Some(2));
+        assert_eq!(throttle.pass_at(at(20)), Some(0));
+    }
+
+    #[test]
+    fn what_takes_no_longer_is_not_worth_a_line() {
+        let begin = Instant::now();
+        let mut throttle = Throttle::after(LINES);
+        assert_eq!(throttle.pass_at(begin), None);
+        assert_eq!(throttle.pass_at(begin + 2 * LINES), Some(1));
+    }
+
+    #[test]
+    fn news_pass_and_put_the_next_one_off() {
+        let mut throttle = Throttle::default();
+        throttle.pass_anyway();
+        assert_eq!(throttle.pass(), None);
+    }
+}
