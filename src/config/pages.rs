@@ -21,9 +21,14 @@ pub const PAGES: &[Page] = &[
         include_str!("../../docs/reference/kafka-properties.md"),
     ),
     ("offset-gone.md", include_str!("../../docs/reference/offset-gone.md")),
+    ("routes.md", include_str!("../../docs/reference/routes.md")),
+    ("writes.md", include_str!("../../docs/reference/writes.md")),
+    ("operations.md", include_str!("../../docs/reference/operations.md")),
+    ("lifetimes.md", include_str!("../../docs/reference/lifetimes.md")),
+    ("values.md", include_str!("../../docs/reference/values.md")),
+    ("conditions.md", include_str!("../../docs/reference/conditions.md")),
+    ("guards.md", include_str!("../../docs/reference/guards.md")),
     ("dead-letters.md", include_str!("../../docs/reference/dead-letters.md")),
-    // What has not moved to a page yet.
-    ("../CONFIGURATION.md", include_str!("../../docs/CONFIGURATION.md")),
 ];
 
 /// What a page says of a key.

@@ -3068,7 +3068,7 @@ fn values_are_checked() {
             "",
             "no path or template",
             "the value of ${env:SECRET}",
-            "Values",
+            "docs/reference/values.md",
         ),
         (
             "[1]",
@@ -3415,7 +3415,7 @@ fn conditions_are_checked_with_the_column_in_them() {
             "when",
             "what the reference holds is no CEL",
             "${env:SECRET}",
-            "Conditions",
+            "docs/reference/conditions.md",
         ),
     ] {
         let at = if line.contains('\n') { 3 } else { 2 };

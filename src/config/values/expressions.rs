@@ -238,7 +238,7 @@ pub fn parsed<T>(node: &Node<'_>, text: &Text, result: Result<T, Bad>) -> Option
         Err(_) if text.from_outside => {
             node.fault(
                 "what the reference holds is no path or template",
-                "see \"Values\" in docs/CONFIGURATION.md",
+                "see docs/reference/values.md",
             );
             None
         }

@@ -96,7 +96,7 @@ pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_m
             return Err((
                 Reason::TtlRange,
                 "no time at which a record could end: it is before 2001, as the zero time of Go and .NET is; if it stands for \
-                 \"never\", see \"Lives from the message\" in docs/CONFIGURATION.md",
+                 \"never\", see docs/reference/lifetimes.md",
             ));
         }
         (Read::Instant(instant), _) => {
@@ -142,7 +142,7 @@ pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_m
             }
             _ if unit.instant(number).is_none_or(|end| end < Instant::OF_1900) => {
                 "no time at which a record could end: it is before 1900, as the zero time of Go and .NET is; if it stands for \
-                 \"never\", see \"Lives from the message\" in docs/CONFIGURATION.md"
+                 \"never\", see docs/reference/lifetimes.md"
             }
             _ => {
                 "no time at which a record could end: it is before 2001 in the unit that `as` says; if it is a length of \
@@ -198,8 +198,8 @@ fn until(ends_ms: i64, now_ms: i64) -> Result<Life, CastFailure> {
         Ok(life) if seconds <= TTL_SECONDS_MAX => Ok(Life::Lasts(RowTtl::Seconds(life))),
         _ => Err((
             Reason::TtlRange,
-            "more than 10 years away, the longest life that Aerospike takes; if it stands for \"never\", see \"Lives from the \
-             message\" in docs/CONFIGURATION.md",
+            "more than 10 years away, the longest life that Aerospike takes; if it stands for \"never\", see \
+             docs/reference/lifetimes.md",
         )),
     }
 }

@@ -160,7 +160,7 @@ fn a_text_before_2001_is_no_end_of_a_life_and_deletes_nothing() {
                 let said = ttl_rejection(&ttl, exp);
                 assert!(said.contains("it is before") && !said.contains("0001"), "{said}");
                 assert_eq!(
-                    said.contains("docs/CONFIGURATION.md"),
+                    said.contains("docs/reference/lifetimes.md"),
                     exp.starts_with('"') || unit == "epoch_s",
                     "{said}"
                 );

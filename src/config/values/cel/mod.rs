@@ -170,7 +170,7 @@ pub fn expression(node: &Node<'_>, scope: Scope<'_>) -> Option<Cel> {
         Err(_) if text.from_outside => {
             node.fault(
                 "what the reference holds is no CEL expression that this file can have",
-                "see \"Conditions\" in docs/CONFIGURATION.md",
+                "see docs/reference/conditions.md",
             );
             None
         }
