@@ -278,6 +278,35 @@ fn every_link_between_documents_leads_somewhere() {
     assert_none("links to nowhere", &faults);
 }
 
+/// A page has one purpose; a longer one has two. A line fits a terminal beside another one.
+#[test]
+fn pages_and_their_lines_are_short() {
+    const LINES_MAX: usize = 250;
+    const README_LINES_MAX: usize = 200;
+    const LINE_MAX: usize = 120;
+    let mut faults = Vec::new();
+    for document in documents() {
+        let name = document.name();
+        let lines_max = match name.as_str() {
+            "README.md" => README_LINES_MAX,
+            // It only grows.
+            "CHANGELOG.md" => usize::MAX,
+            _ => LINES_MAX,
+        };
+        let lines = document.text.lines().count();
+        if lines > lines_max {
+            faults.push(format!("{name}: {lines} lines, at most {lines_max}"));
+        }
+        for (number, line) in (1..).zip(document.text.lines()) {
+            let characters = line.chars().count();
+            if characters > LINE_MAX {
+                faults.push(format!("{name}:{number}: {characters} characters, at most {LINE_MAX}"));
+            }
+        }
+    }
+    assert_none("long pages and lines", &faults);
+}
+
 /// Folders in which everything that a document names must exist.
 const FOLDERS: [&str; 7] = [
     "src/",
