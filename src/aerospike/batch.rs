@@ -6,13 +6,13 @@ use aerospike::{AdminPolicy, BatchOperation, BatchPolicy, BatchRecord, Error, Er
 
 use super::health::Trouble;
 use super::{Store, chain, request};
-use crate::delivery::plan::Outgoing;
+use crate::delivery::plan::OutgoingRow;
 use crate::delivery::result_codes::Told;
-use crate::delivery::row_outcomes::{Disposition, Failure, NOT_AUTHENTICATED, NOT_FOUND, refuses_all};
+use crate::delivery::row_outcomes::{CallFailure, Disposition, NOT_AUTHENTICATED, NOT_FOUND, refuses_all};
 use crate::delivery::write::{Answer, Held, RowWriter};
 
 impl RowWriter for Store {
-    fn write(&self, rows: &[Outgoing<'_>]) -> Vec<Answer> {
+    fn write(&self, rows: &[OutgoingRow<'_>]) -> Vec<Answer> {
         let mut operations = request::write(rows);
         let started = Instant::now();
         // `Ok` says nothing about the rows, and `Err` may have destroyed them: only a row's own code counts.
@@ -44,7 +44,7 @@ impl RowWriter for Store {
         answers
     }
 
-    fn held(&self, rows: &[Outgoing<'_>]) -> Vec<Option<Held>> {
+    fn held(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Held>> {
         let mut operations: Vec<BatchOperation> = rows.iter().map(request::read_conditions).collect();
         let started = Instant::now();
         let client = self.client();
@@ -107,7 +107,7 @@ impl Store {
             }
         }
         // A row without an answer shares another one's reason, where there is one: the header that ended the batch.
-        let weight = |(kind, rows, _): &(Kind, usize, _)| (*kind != Kind::Failure(Failure::Unanswered), *rows);
+        let weight = |(kind, rows, _): &(Kind, usize, _)| (*kind != Kind::Failure(CallFailure::Unanswered), *rows);
         let Some((kind, _, error)) = kinds.into_iter().max_by_key(weight) else {
             return call.map_or_else(|| "unknown".into(), |error| chain(error));
         };
@@ -128,7 +128,7 @@ impl Store {
     }
 
     /// Counts what a call left open, and says what an operator must know of it.
-    fn report(&self, started: Instant, rows: &[Outgoing<'_>], answers: &[Answer], reason: impl Fn() -> String) {
+    fn report(&self, started: Instant, rows: &[OutgoingRow<'_>], answers: &[Answer], reason: impl Fn() -> String) {
         let mut open = 0;
         let mut troubled = false;
         let mut too_big = false;
@@ -180,7 +180,7 @@ impl Store {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Code(u8),
-    Failure(Failure),
+    Failure(CallFailure),
 }
 
 /// The record's partition has no node that may take writes.
@@ -196,13 +196,13 @@ fn is_batch_refused(record: &BatchRecord) -> bool {
 
 /// Why nothing of a call was sent: the client knew a node for none of its rows, and put a placeholder in the place of
 /// each (`aerospike-core` 3.0.0, `batch_executor.rs`).
-fn unroutable(record: &BatchRecord, call: Option<&Error>) -> Option<Failure> {
+fn unroutable(record: &BatchRecord, call: Option<&Error>) -> Option<CallFailure> {
     if !record.key.namespace().is_empty() {
         return None;
     }
     match call?.kind() {
-        ErrorKind::InvalidNamespace => Some(Failure::NoNamespace),
-        ErrorKind::InvalidNode => Some(Failure::NoNode),
+        ErrorKind::InvalidNamespace => Some(CallFailure::NoNamespace),
+        ErrorKind::InvalidNode => Some(CallFailure::NoNode),
         _ => None,
     }
 }
@@ -218,7 +218,7 @@ pub(super) fn answer(record: &BatchRecord, call: Option<&Error>, nothing_applied
         return match record.result_code() {
             Some(code) => Answer::Code(u8::from(code)),
             None => Answer::Failed {
-                failure: Failure::Unanswered,
+                failure: CallFailure::Unanswered,
                 // The client does not call it in doubt; a batch that ended early may have applied it.
                 in_doubt: !nothing_applied,
             },
@@ -228,18 +228,18 @@ pub(super) fn answer(record: &BatchRecord, call: Option<&Error>, nothing_applied
         return Answer::Code(u8::from(code));
     }
     // With no retries, whatever failed is called a time-out: the cause is further in.
-    let mut failure = Failure::TimedOut;
+    let mut failure = CallFailure::TimedOut;
     let mut cause = Some(error);
     while let Some(error) = cause {
         failure = match error.kind() {
-            ErrorKind::Connection | ErrorKind::Io(_) | ErrorKind::ParseAddr(_) => Failure::Connection,
+            ErrorKind::Connection | ErrorKind::Io(_) | ErrorKind::ParseAddr(_) => CallFailure::Connection,
             ErrorKind::ConnectionPoolEmpty | ErrorKind::NoMoreConnections | ErrorKind::MaxErrorRate => {
-                Failure::NoConnection
+                CallFailure::NoConnection
             }
-            ErrorKind::InvalidNode => Failure::NoNode,
-            ErrorKind::InvalidNamespace => Failure::NoNamespace,
-            ErrorKind::InvalidArgument | ErrorKind::Client => Failure::Unsendable,
-            ErrorKind::BadResponse | ErrorKind::StreamTerminated | ErrorKind::InvalidUtf8(_) => Failure::BadAnswer,
+            ErrorKind::InvalidNode => CallFailure::NoNode,
+            ErrorKind::InvalidNamespace => CallFailure::NoNamespace,
+            ErrorKind::InvalidArgument | ErrorKind::Client => CallFailure::Unsendable,
+            ErrorKind::BadResponse | ErrorKind::StreamTerminated | ErrorKind::InvalidUtf8(_) => CallFailure::BadAnswer,
             _ => failure,
         };
         cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
@@ -251,7 +251,7 @@ pub(super) fn answer(record: &BatchRecord, call: Option<&Error>, nothing_applied
     }
 }
 
-fn held(row: &Outgoing<'_>, record: &BatchRecord) -> Option<Held> {
+fn held(row: &OutgoingRow<'_>, record: &BatchRecord) -> Option<Held> {
     let bins = match (&record.record, record.result_code().map(u8::from)) {
         (Some(record), Some(0)) => &record.bins,
         // It ended meanwhile, and its guard with it.

@@ -10,7 +10,7 @@ use aerospike::expressions::{self as exp, Expression};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::delivery::plan::{Condition, Outgoing};
+use crate::delivery::plan::{Condition, OutgoingRow};
 
 /// The particle type of an integer, as `bin_type` says it.
 const INTEGER: i64 = 1;
@@ -35,7 +35,7 @@ thread_local! {
 }
 
 /// The filter of a row; `None` where it has no condition.
-pub(super) fn filter(row: &Outgoing<'_>) -> Option<Expression> {
+pub(super) fn filter(row: &OutgoingRow<'_>) -> Option<Expression> {
     match &row.conditions {
         [None, None] => None,
         [Some(one), None] | [None, Some(one)] => Some(holds(one)),

@@ -14,7 +14,7 @@ use aerospike::{
 
 use super::condition::filter;
 use crate::config::model::Mode;
-use crate::delivery::plan::{Outgoing, OutgoingAction, OutgoingOp};
+use crate::delivery::plan::{OutgoingAction, OutgoingOp, OutgoingRow};
 use crate::output::row::{Number, Op, RecordKey, RowTtl};
 use crate::output::value::Value;
 
@@ -62,12 +62,12 @@ fn set(text: &mut String, new: &str) {
 }
 
 /// The rows of a call, which write.
-pub(super) fn write(rows: &[Outgoing<'_>]) -> Vec<BatchOperation> {
+pub(super) fn write(rows: &[OutgoingRow<'_>]) -> Vec<BatchOperation> {
     let mut lent = Lent::new();
     rows.iter().map(|row| write_row(row, &mut lent)).collect()
 }
 
-fn write_row(row: &Outgoing<'_>, lent: &mut Lent) -> BatchOperation {
+fn write_row(row: &OutgoingRow<'_>, lent: &mut Lent) -> BatchOperation {
     let filter = filter(row);
     let ops = match &row.action {
         OutgoingAction::Delete => {
@@ -101,7 +101,7 @@ fn write_row(row: &Outgoing<'_>, lent: &mut Lent) -> BatchOperation {
 }
 
 /// One row that reads the bins of `row`'s conditions.
-pub(super) fn read_conditions(row: &Outgoing<'_>) -> BatchOperation {
+pub(super) fn read_conditions(row: &OutgoingRow<'_>) -> BatchOperation {
     let bins = row
         .conditions
         .iter()
@@ -127,7 +127,7 @@ pub(super) fn probes(namespaces: &[String], rows: usize) -> Vec<BatchOperation> 
         .collect()
 }
 
-fn key(row: &Outgoing<'_>) -> Key {
+fn key(row: &OutgoingRow<'_>) -> Key {
     let user_key = row.target.send_key.then(|| match row.key {
         RecordKey::String(text) => ClientValue::String(text.to_string()),
         RecordKey::Integer(n) => ClientValue::Int(*n),

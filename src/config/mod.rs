@@ -6,7 +6,7 @@
 //!
 //! The way of a file: `reader` and `table` walk the TOML with its lines, resolve references through `references` and hold
 //! names against [`keys`]; `sections`, `route` and `write` say what each key must be; `units`, `names`, `grammar` and `values` know
-//! the small languages in strings; [`kafka_properties`] decides what librdkafka may be told.
+//! the small languages in strings; [`kafka::properties`] decides what librdkafka may be told.
 
 // The checked values: what the rest of the program sees.
 pub mod model;

@@ -63,7 +63,7 @@ struct Unit {
 
 /// All units of one record, in order.
 #[derive(Debug)]
-struct Lane {
+struct RecordRows {
     first: u32,
     last: u32,
 }
@@ -73,7 +73,7 @@ struct Lane {
 pub struct Plan<'m> {
     rows: Vec<PlannedRow<'m>>,
     units: Vec<Unit>,
-    lanes: Vec<Lane>,
+    lanes: Vec<RecordRows>,
     bytes: usize,
     lane_of: HashMap<RecordId<'m>, u32, BuildHasherDefault<DigestHasher>>,
 }
@@ -160,7 +160,7 @@ impl<'m> Plan<'m> {
             namespace: &target.namespace,
         };
         let record = *self.lane_of.entry(id).or_insert_with(|| {
-            self.lanes.push(Lane {
+            self.lanes.push(RecordRows {
                 first: NONE,
                 last: NONE,
             });
@@ -315,7 +315,7 @@ impl<'m> Plan<'m> {
         create: bool,
         is_passed_over: impl Fn(usize) -> bool,
         guard: &'p Guard,
-    ) -> Outgoing<'p> {
+    ) -> OutgoingRow<'p> {
         let first = &self.rows[position.row as usize];
         let rules = first.row.rules;
         let mut newest = first.row.newer;
@@ -397,7 +397,7 @@ impl<'m> Plan<'m> {
             (false, _) if only_removes && rules.mode == Mode::Update => (Mode::UpdateOnly, ttl),
             (false, _) => (rules.mode, ttl),
         };
-        Outgoing {
+        OutgoingRow {
             target: first.row.target,
             key: &first.row.key,
             digest: first.digest,
@@ -456,7 +456,7 @@ pub enum Taken {
 
 /// One row as it is sent.
 #[derive(Debug)]
-pub struct Outgoing<'p> {
+pub struct OutgoingRow<'p> {
     pub target: &'p Target,
     pub key: &'p RecordKey<'p>,
     pub digest: Digest,
@@ -514,7 +514,7 @@ impl OutgoingOp<'_> {
     }
 }
 
-impl Outgoing<'_> {
+impl OutgoingRow<'_> {
     pub fn is_conditional(&self) -> bool {
         self.conditions.iter().any(Option::is_some)
     }

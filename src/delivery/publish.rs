@@ -20,14 +20,14 @@ use log::warn;
 use parking_lot::Mutex;
 
 use crate::delivery::report_outcomes::{Meaning, meaning};
-use crate::output::publication::{Outgoing, Publication};
+use crate::output::publication::{OutgoingMessage, Publication};
 use crate::util::backoff::Backoff;
 use crate::util::exit::Exit;
 use crate::util::stop::{GLANCE, Stop, StopKind};
 
 /// Why a message is not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct SendFailure {
     /// librdkafka's number for it (`rd_kafka_resp_err_t`).
     pub code: i32,
     /// Its words for it.
@@ -57,7 +57,7 @@ pub struct Reports {
 
 #[derive(Debug, Default)]
 struct Inbox {
-    reports: Vec<(Place, Result<(), Failure>)>,
+    reports: Vec<(Place, Result<(), SendFailure>)>,
     /// One of them is a failure.
     failed: bool,
     /// How many reports wake the waiter; `None`: nobody waits.
@@ -82,7 +82,7 @@ impl Reports {
     }
 
     /// A message has its report. Called by the publisher, from any thread, once for each message that it took.
-    pub fn report(&self, place: Place, result: Result<(), Failure>) {
+    pub fn report(&self, place: Place, result: Result<(), SendFailure>) {
         let wakes = {
             let mut inbox = self.inbox.lock();
             inbox.failed |= result.is_err();
@@ -115,7 +115,7 @@ impl Reports {
         self.stop.wake();
     }
 
-    fn take(&self) -> Vec<(Place, Result<(), Failure>)> {
+    fn take(&self) -> Vec<(Place, Result<(), SendFailure>)> {
         let mut inbox = self.inbox.lock();
         inbox.failed = false;
         inbox.room = false;
@@ -140,7 +140,7 @@ pub enum Unsent {
     /// It could never be taken: the limit in bytes, and what sets it.
     TooLarge { limit_bytes: u64, limit: &'static str },
     /// The same as a delivery report that says so.
-    Failed(Failure),
+    Failed(SendFailure),
     /// The producer cannot go on.
     Fatal(String),
 }
@@ -159,7 +159,7 @@ pub trait Publisher: Send + Sync {
     fn send(
         &self,
         topic: &str,
-        message: &Outgoing,
+        message: &OutgoingMessage,
         place: Place,
         reports: &Arc<Reports>,
         alone: bool,
@@ -305,7 +305,7 @@ const LEAVE_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Outbox {
     reports: Arc<Reports>,
-    lanes: Vec<Lane>,
+    lanes: Vec<TopicLane>,
     /// For each number from `stored_below` on: whether that message is stored, and all before it in its topic.
     stored: VecDeque<bool>,
     stored_below: u64,
@@ -320,7 +320,7 @@ pub struct Outbox {
 
 /// One topic's messages.
 #[derive(Debug)]
-struct Lane {
+struct TopicLane {
     topic: String,
     /// Those that are not stored, or behind one that is not.
     messages: VecDeque<Entry>,
@@ -348,7 +348,7 @@ struct Lane {
 
 #[derive(Debug)]
 struct Entry {
-    message: Outgoing,
+    message: OutgoingMessage,
     /// Of the message that it was made of.
     offset: i64,
     number: u64,
@@ -363,9 +363,9 @@ struct Trouble {
     company: bool,
 }
 
-impl Lane {
-    fn new(topic: &str) -> Lane {
-        Lane {
+impl TopicLane {
+    fn new(topic: &str) -> TopicLane {
+        TopicLane {
             topic: topic.to_owned(),
             messages: VecDeque::new(),
             first: 0,
@@ -438,12 +438,12 @@ impl Outbox {
         let lane = match self.lanes.iter().position(|lane| lane.topic == publication.topic) {
             Some(lane) => lane,
             None => {
-                self.lanes.push(Lane::new(publication.topic));
+                self.lanes.push(TopicLane::new(publication.topic));
                 self.lanes.len() - 1
             }
         };
         let number = self.pushed();
-        let message = Outgoing::from(publication);
+        let message = OutgoingMessage::from(publication);
         self.bytes += message.weight() + ENTRY_BYTES;
         self.stored.push_back(false);
         self.lanes[lane].messages.push_back(Entry {
@@ -487,12 +487,12 @@ impl Outbox {
     pub fn advance(&mut self, send: bool, calls: &PublishCalls<'_>) -> Result<bool, PublishFatal> {
         let advanced = self.hear(calls).and_then(|()| {
             let is_silent = self.under_way() > 0 && self.heard.elapsed() >= SILENT_AFTER;
-            let mut is_well = !is_silent && self.lanes.iter().all(Lane::is_well);
+            let mut is_well = !is_silent && self.lanes.iter().all(TopicLane::is_well);
             if send && is_well {
                 for lane in 0..self.lanes.len() {
                     is_well &= matches!(self.send(lane, false, calls)?, Sending::Nothing | Sending::UnderWay);
                 }
-                is_well &= self.lanes.iter().all(Lane::is_well);
+                is_well &= self.lanes.iter().all(TopicLane::is_well);
             }
             Ok(is_well)
         });
@@ -564,7 +564,7 @@ impl Outbox {
 
     /// How many reports are worth a look: all that `until` needs, unless the next message waits for one of them.
     fn wanted(&self, until: u64) -> usize {
-        let waits = |lane: &Lane| lane.under_way > 0 && lane.next < lane.end() && lane.failed.is_none();
+        let waits = |lane: &TopicLane| lane.under_way > 0 && lane.next < lane.end() && lane.failed.is_none();
         if self.lanes.iter().any(waits) {
             return 1;
         }
@@ -654,7 +654,7 @@ impl Outbox {
     fn reported(
         &mut self,
         place: Place,
-        result: Result<(), Failure>,
+        result: Result<(), SendFailure>,
         calls: &PublishCalls<'_>,
     ) -> Result<(), PublishFatal> {
         let lane = &mut self.lanes[place.lane];

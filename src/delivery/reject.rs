@@ -93,7 +93,7 @@ const OWN_HEADERS_MAX: usize = 16;
 
 /// What dead letters of one worker have in common.
 #[derive(Debug, Clone, Copy)]
-pub struct Origin<'m, 'o> {
+pub struct MessageOrigin<'m, 'o> {
     pub group: &'m str,
     /// Of the source topic, as Kafka writes it; `None` where the brokers have none.
     pub topic_id: Option<&'o str>,
@@ -108,7 +108,7 @@ pub fn dead_letter<'m>(
     index: usize,
     message: &Message<'m>,
     rejected: &Rejected,
-    origin: Origin<'m, '_>,
+    origin: MessageOrigin<'m, '_>,
 ) -> Publication<'m> {
     let own = message.headers.iter();
     let mut headers: Vec<Header<'m>> = Vec::with_capacity(own.len() + OWN_HEADERS_MAX);

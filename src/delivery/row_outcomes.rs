@@ -121,7 +121,7 @@ pub fn may_be_applied(code: u8) -> bool {
 
 /// Why a row has no answer of the server's: by the cause, not by what the client makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
+pub enum CallFailure {
     /// No answer within `run.write_timeout`.
     TimedOut,
     /// The connection was refused, reset or lost.
@@ -140,36 +140,36 @@ pub enum Failure {
     Unanswered,
 }
 
-impl Failure {
-    pub const ALL: [Failure; 8] = [
-        Failure::TimedOut,
-        Failure::Connection,
-        Failure::NoConnection,
-        Failure::NoNode,
-        Failure::NoNamespace,
-        Failure::Unsendable,
-        Failure::BadAnswer,
-        Failure::Unanswered,
+impl CallFailure {
+    pub const ALL: [CallFailure; 8] = [
+        CallFailure::TimedOut,
+        CallFailure::Connection,
+        CallFailure::NoConnection,
+        CallFailure::NoNode,
+        CallFailure::NoNamespace,
+        CallFailure::Unsendable,
+        CallFailure::BadAnswer,
+        CallFailure::Unanswered,
     ];
 
     /// As the documentation and the log call it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Failure::TimedOut => "time-out",
-            Failure::Connection => "connection lost or refused",
-            Failure::NoConnection => "no connection in the pool",
-            Failure::NoNode => "no node for the record",
-            Failure::NoNamespace => "namespace not in the cluster map",
-            Failure::Unsendable => "request cannot be made",
-            Failure::BadAnswer => "answer cannot be read",
-            Failure::Unanswered => "no answer for the row",
+            CallFailure::TimedOut => "time-out",
+            CallFailure::Connection => "connection lost or refused",
+            CallFailure::NoConnection => "no connection in the pool",
+            CallFailure::NoNode => "no node for the record",
+            CallFailure::NoNamespace => "namespace not in the cluster map",
+            CallFailure::Unsendable => "request cannot be made",
+            CallFailure::BadAnswer => "answer cannot be read",
+            CallFailure::Unanswered => "no answer for the row",
         }
     }
 
     pub fn disposition(self) -> Disposition {
         match self {
-            Failure::NoNamespace => Disposition::NoNamespace,
-            Failure::Unsendable => Disposition::Reject,
+            CallFailure::NoNamespace => Disposition::NoNamespace,
+            CallFailure::Unsendable => Disposition::Reject,
             _ => Disposition::Retry,
         }
     }
@@ -214,7 +214,7 @@ mod tests {
             };
             if codes == "any other" {
                 others = Some((what, applied));
-            } else if let Some(failure) = Failure::ALL.into_iter().find(|f| f.as_str() == codes) {
+            } else if let Some(failure) = CallFailure::ALL.into_iter().find(|f| f.as_str() == codes) {
                 assert_eq!(failure.disposition().as_str(), what, "{line}");
                 failures += 1;
             } else {
@@ -227,7 +227,11 @@ mod tests {
                 }
             }
         }
-        assert_eq!(failures, Failure::ALL.len(), "every failure of the client has its line");
+        assert_eq!(
+            failures,
+            CallFailure::ALL.len(),
+            "every failure of the client has its line"
+        );
         for code in 0..=255u8 {
             let (what, applied) = documented[usize::from(code)].or(others).unwrap();
             assert_eq!(disposition(code).as_str(), what, "code {code}");

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use crate::config::model::{InDoubt, Mode, OnConflict};
 use crate::delivery::guard::Guard;
-use crate::delivery::plan::{Outgoing, Plan, Position, Taken};
+use crate::delivery::plan::{OutgoingRow, Plan, Position, Taken};
 use crate::delivery::pressure::{Outcome, Permit, Pressure};
 use crate::delivery::row_outcomes::{
-    Disposition, EXISTS, FILTERED_OUT, Failure, NOT_FOUND, PARAMETER, disposition, is_overload, may_be_applied,
+    CallFailure, Disposition, EXISTS, FILTERED_OUT, NOT_FOUND, PARAMETER, disposition, is_overload, may_be_applied,
     refuses_all,
 };
 use crate::output::row::RowRules;
@@ -27,7 +27,7 @@ pub enum Answer {
     Code(u8),
     /// It has none.
     Failed {
-        failure: Failure,
+        failure: CallFailure,
         /// It may have been applied all the same.
         in_doubt: bool,
     },
@@ -56,10 +56,10 @@ pub type Held = [Option<i64>; 2];
 pub trait RowWriter {
     /// Makes one call with these rows, each for a different record, and gives one answer a row, in their order.
     /// Blocks for a bounded time.
-    fn write(&self, rows: &[Outgoing<'_>]) -> Vec<Answer>;
+    fn write(&self, rows: &[OutgoingRow<'_>]) -> Vec<Answer>;
 
     /// What the records of these rows hold in the bins of the rows' conditions; `None` where it cannot be read now.
-    fn held(&self, rows: &[Outgoing<'_>]) -> Vec<Option<Held>>;
+    fn held(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Held>>;
 
     /// Rows in one call, at most, as far as the database lets us.
     fn rows_max(&self) -> usize;
@@ -186,7 +186,7 @@ pub fn write(plan: &Plan<'_>, limits: &Limits, guard: &Guard, calls: &Calls<'_>)
 
 /// One record on its way.
 #[derive(Debug)]
-struct Lane {
+struct RecordLane {
     /// The first row that is not done; `None`: all are.
     position: Option<Position>,
     /// What stands next goes out message by message: together it was refused.
@@ -204,9 +204,9 @@ struct Lane {
     in_doubt: bool,
 }
 
-impl Lane {
+impl RecordLane {
     fn at(position: Option<Position>) -> Self {
-        Lane {
+        RecordLane {
             position,
             by_message: false,
             alone: false,
@@ -256,7 +256,7 @@ struct Writing<'p, 'm> {
     plan: &'p Plan<'m>,
     guard: &'p Guard,
     writer: &'p dyn RowWriter,
-    lanes: Vec<Lane>,
+    lanes: Vec<RecordLane>,
     /// Lanes that are neither done nor held, in their order.
     unfinished: Vec<usize>,
     /// Before this nothing is sent.
@@ -277,7 +277,7 @@ impl<'p, 'm> Writing<'p, 'm> {
             guard,
             writer,
             lanes: (0..plan.records())
-                .map(|record| Lane::at(Some(plan.begin(record))))
+                .map(|record| RecordLane::at(Some(plan.begin(record))))
                 .collect(),
             unfinished: (0..plan.records()).collect(),
             resume: Wait::default(),
@@ -389,8 +389,8 @@ impl<'p, 'm> Writing<'p, 'm> {
         Some(&self.plan.row(position.row()).row.target.namespace)
     }
 
-    fn compose(&self, lane: usize) -> Option<Outgoing<'p>> {
-        let Lane {
+    fn compose(&self, lane: usize) -> Option<OutgoingRow<'p>> {
+        let RecordLane {
             position,
             by_message,
             create,
@@ -409,7 +409,7 @@ impl<'p, 'm> Writing<'p, 'm> {
     }
 
     fn call(&mut self, call: &[usize], permit: Permit<'_>, stop: &Stop) -> Result<(), Fatal> {
-        let rows: Vec<Outgoing<'p>> = call.iter().filter_map(|lane| self.compose(*lane)).collect();
+        let rows: Vec<OutgoingRow<'p>> = call.iter().filter_map(|lane| self.compose(*lane)).collect();
         for lane in call {
             self.lanes[*lane].attempts += 1;
         }
@@ -454,7 +454,7 @@ impl<'p, 'm> Writing<'p, 'm> {
         Ok(())
     }
 
-    fn wish(&mut self, lane: usize, row: &Outgoing<'p>, answer: Answer, company: Company) -> Result<Wish, Fatal> {
+    fn wish(&mut self, lane: usize, row: &OutgoingRow<'p>, answer: Answer, company: Company) -> Result<Wish, Fatal> {
         let Some(position) = self.lanes[lane].position else {
             return Ok(Wish::Nothing);
         };
@@ -581,7 +581,7 @@ impl<'p, 'm> Writing<'p, 'm> {
     }
 
     /// What was sent of a lane is applied.
-    fn done(&mut self, lane: usize, row: &Outgoing<'_>) {
+    fn done(&mut self, lane: usize, row: &OutgoingRow<'_>) {
         let rows = self.stretch(lane).count() as u64;
         let stale = row.stale as u64;
         self.tally.stale += stale;
@@ -614,7 +614,7 @@ impl<'p, 'm> Writing<'p, 'm> {
 
     /// Nothing later goes to this record: were the row sent again behind it, a guard would take it for applied.
     fn refuse(&mut self, lane: usize, refusal: Refusal) {
-        let Lane { attempts, in_doubt, .. } = self.lanes[lane];
+        let RecordLane { attempts, in_doubt, .. } = self.lanes[lane];
         let refused = self.stretch(lane).map(|row| Refused {
             row,
             refusal,
@@ -630,9 +630,9 @@ impl<'p, 'm> Writing<'p, 'm> {
         let lane = &mut self.lanes[lane];
         let Some(position) = lane.position else { return };
         let behind = self.plan.behind(position, lane.by_message);
-        *lane = Lane {
+        *lane = RecordLane {
             by_message: lane.by_message && behind.is_some_and(|behind| behind.is_in_unit_of(position)),
-            ..Lane::at(behind)
+            ..RecordLane::at(behind)
         };
     }
 
@@ -655,7 +655,7 @@ impl<'p, 'm> Writing<'p, 'm> {
 
     /// Records that say that they have at least the first of a merged row's parts: what they have is done, and the rest
     /// goes out as one row. `true`: not all could be read.
-    fn read(&mut self, call: &[usize], rows: Vec<Outgoing<'_>>, places: &[usize]) -> bool {
+    fn read(&mut self, call: &[usize], rows: Vec<OutgoingRow<'_>>, places: &[usize]) -> bool {
         let mut unread = false;
         let mut wanted = Vec::with_capacity(places.len());
         let mut lanes = Vec::with_capacity(places.len());
@@ -727,7 +727,7 @@ pub(crate) fn outcome(answers: &[Answer]) -> Outcome {
                 outcome.overloaded += usize::from(is_overload(code));
             }
             Answer::Failed {
-                failure: Failure::Unsendable,
+                failure: CallFailure::Unsendable,
                 ..
             } => outcome.answered += 1,
             Answer::Failed { .. } => outcome.unanswered += 1,
@@ -747,7 +747,7 @@ struct Company {
 
 /// Whether a row that may have been applied may simply be sent again: a condition that lets its own version pass does not
 /// keep a second attempt off.
-fn safe_to_repeat(rules: &RowRules, row: &Outgoing<'_>) -> bool {
+fn safe_to_repeat(rules: &RowRules, row: &OutgoingRow<'_>) -> bool {
     let [guard, newer] = row.conditions;
     rules.repeatable || guard.is_some() || newer.is_some_and(|newer| !newer.or_equal)
 }

@@ -32,10 +32,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext
 use super::connection_config_of;
 use super::log::tell_error;
 use crate::config::model::Kafka;
-use crate::delivery::publish::{Failure, Place, Publisher, Reports, Unsent};
+use crate::delivery::publish::{Place, Publisher, Reports, SendFailure, Unsent};
 use crate::delivery::report_outcomes::{Meaning, meaning};
 use crate::kafka::log::tell_line;
-use crate::output::publication::Outgoing;
+use crate::output::publication::OutgoingMessage;
 use crate::util::memory::{MemoryPlan, PRODUCED_MESSAGE_BYTES};
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
@@ -281,7 +281,7 @@ impl Producer {
         match self.client.client().fatal_error() {
             // Numbers for an idempotent producer are not given to everybody.
             Some((code, why)) if meaning(code as i32) == Meaning::Unauthorized => {
-                Unsent::Failed(Failure { code: code as i32, why })
+                Unsent::Failed(SendFailure { code: code as i32, why })
             }
             Some((code, why)) => Unsent::Fatal(format!("{code}: {why}")),
             None => Unsent::Fatal("no reason is given".to_owned()),
@@ -293,7 +293,7 @@ impl Publisher for Producer {
     fn send(
         &self,
         topic: &str,
-        message: &Outgoing,
+        message: &OutgoingMessage,
         place: Place,
         reports: &Arc<Reports>,
         alone: bool,
@@ -330,7 +330,7 @@ impl Publisher for Producer {
             },
             Some(RDKafkaErrorCode::Fatal) => self.fatal(),
             // Not a name that the client can pass on.
-            _ => Unsent::Failed(Failure {
+            _ => Unsent::Failed(SendFailure {
                 code: code.map_or(RDKafkaErrorCode::InvalidTopic as i32, |code| code as i32),
                 why: code.map_or_else(|| error.to_string(), |code| code.to_string()),
             }),
@@ -386,7 +386,7 @@ impl ProducerContext for Callbacks {
             Ok(message) => (message, Ok(())),
             Err((error, message)) => {
                 let code = error.rdkafka_error_code();
-                let failure = Failure {
+                let failure = SendFailure {
                     code: code.map_or(RDKafkaErrorCode::Unknown as i32, |code| code as i32),
                     why: code.map_or_else(|| error.to_string(), |code| code.to_string()),
                 };
@@ -411,7 +411,7 @@ impl ProducerContext for Callbacks {
 /// How a message left the queue.
 enum Left<'f> {
     Stored,
-    Failed(&'f Failure),
+    Failed(&'f SendFailure),
     /// It never was in it.
     Unsent,
 }
@@ -642,7 +642,7 @@ impl TopicFlow {
             .is_some_and(|trouble| self.under_way > 0 || now.saturating_duration_since(trouble.last) < FAILING_FOR)
     }
 
-    fn failed(&mut self, failure: &Failure, alone: bool, now: Instant) -> Option<Edge> {
+    fn failed(&mut self, failure: &SendFailure, alone: bool, now: Instant) -> Option<Edge> {
         let meaning = meaning(failure.code);
         match meaning {
             Meaning::Retry | Meaning::Unknown => {}
@@ -734,7 +734,7 @@ mod tests {
         let memory = crate::util::memory::plan(256 << 20, 1 << 20, 1, 1, true).unwrap();
         let producer = Producer::new(&config.kafka, &memory).unwrap();
         let client = Arc::downgrade(&producer.client);
-        let message = Outgoing::from(&Publication {
+        let message = OutgoingMessage::from(&Publication {
             message: 0,
             topic: "t",
             key: None,
@@ -872,7 +872,7 @@ mod tests {
         let flow = Flow::new(1000, 1);
         let worker = reports();
         enter(&flow, "t", 10, &worker).unwrap();
-        let failure = Failure {
+        let failure = SendFailure {
             code: RDKafkaErrorCode::UnknownTopic as i32,
             why: "unknown topic".into(),
         };
@@ -887,7 +887,7 @@ mod tests {
         let flow = Flow::new(1000, 1);
         let worker = reports();
         enter(&flow, "t", 10, &worker).unwrap();
-        let failure = Failure {
+        let failure = SendFailure {
             code: RDKafkaErrorCode::PurgeQueue as i32,
             why: "purged".into(),
         };

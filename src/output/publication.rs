@@ -38,7 +38,7 @@ impl Publication<'_> {
 /// is few pieces in memory. (Thousands of small ones that outlive their batch tear the heap apart, and all else that is
 /// allocated becomes slower for it: measured, `docs/benchmarks/README.md`.)
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outgoing {
+pub struct OutgoingMessage {
     /// Key, payload, and each header's value, one behind another.
     bytes: Vec<u8>,
     /// Each header's name, one behind another.
@@ -50,7 +50,7 @@ pub struct Outgoing {
     timestamp_ms: Option<i64>,
 }
 
-impl Outgoing {
+impl OutgoingMessage {
     /// What it weighs: key, payload and headers, in bytes.
     pub fn weight(&self) -> u64 {
         (self.bytes.len() + self.names.len()) as u64
@@ -88,7 +88,7 @@ impl Outgoing {
     }
 }
 
-impl From<&Publication<'_>> for Outgoing {
+impl From<&Publication<'_>> for OutgoingMessage {
     fn from(publication: &Publication<'_>) -> Self {
         let names: usize = publication.headers.iter().map(|(name, _)| name.len()).sum();
         let length = usize::try_from(publication.bytes()).unwrap_or_default() - names;
@@ -105,7 +105,7 @@ impl From<&Publication<'_>> for Outgoing {
             bytes.extend_from_slice(value.as_deref().unwrap_or_default());
             headers.push((name.len(), value.as_ref().map(|value| value.len())));
         }
-        Outgoing {
+        OutgoingMessage {
             bytes,
             names,
             key,
@@ -146,7 +146,7 @@ mod tests {
                 headers: headers.clone(),
                 timestamp_ms: Some(7),
             };
-            let outgoing = Outgoing::from(&publication);
+            let outgoing = OutgoingMessage::from(&publication);
             assert_eq!(outgoing.weight(), publication.bytes());
             assert_eq!(
                 (outgoing.key(), outgoing.payload()),

@@ -14,7 +14,7 @@ use crate::aerospike::refusal::Refusal as WhoAsks;
 use crate::config::model::{InDoubt, RejectAction};
 use crate::delivery::guard::{OFFSET_END, mark};
 use crate::delivery::plan::Plan;
-use crate::delivery::reject::{NotDone, Origin, Rejected, RowsNotDone, dead_letter};
+use crate::delivery::reject::{MessageOrigin, NotDone, Rejected, RowsNotDone, dead_letter};
 use crate::delivery::reject_limit::TooMany;
 use crate::delivery::write::{Calls, Fatal, Limits, Refusal, Refused, Tally, WriteEnd, Written, write};
 use crate::kafka::view;
@@ -508,7 +508,7 @@ impl<'w> Worker<'w> {
             return None;
         };
         let topic_id = self.topic_id.to_string();
-        let origin = Origin {
+        let origin = MessageOrigin {
             group: &self.shared.group,
             topic_id: (!self.topic_id.is_none()).then_some(topic_id.as_str()),
             now_ms,

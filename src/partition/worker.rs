@@ -28,7 +28,7 @@ use crate::delivery::write::RowWriter;
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::admin::topic_ids::TopicIds;
 use crate::kafka::consumer::epoch;
-use crate::kafka::consumer::origin::{self, From, NoOrigin, Start};
+use crate::kafka::consumer::origin::{self, NoOrigin, PartitionStart, StartOffset};
 use crate::kafka::{Consumer, Context, Partition};
 use crate::message::Rejection;
 use crate::observe::counters::Counters;
@@ -155,7 +155,7 @@ pub fn run(
     consumer: &Consumer,
     partition: &Partition,
     queue: &PartitionQueue<Context>,
-    start: &Start,
+    start: &PartitionStart,
     stop: &Stop,
     progress: &Progress,
 ) -> WorkerEnd {
@@ -174,8 +174,8 @@ pub fn run(
         progress,
         topic_id: TopicId::NONE,
         begun_at: match start.from {
-            From::Offset(offset) => Some(offset),
-            From::Oldest => None,
+            StartOffset::Offset(offset) => Some(offset),
+            StartOffset::Oldest => None,
         },
         tracker: start.begin.map_or_else(OffsetTracker::new, OffsetTracker::starting_at),
         epochs: Epochs::default(),
@@ -245,7 +245,7 @@ pub(super) struct Worker<'w> {
 
 impl<'w> Worker<'w> {
     /// Which topic it is that bears this name now.
-    fn identify(&mut self, start: &Start) -> Result<(), WorkerEnd> {
+    fn identify(&mut self, start: &PartitionStart) -> Result<(), WorkerEnd> {
         match origin::find(&self.shared.topic_ids, self.partition, start, self.stop) {
             Ok(origin) => {
                 self.topic_id = origin.topic_id;

@@ -22,7 +22,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use crate::kafka::consumer::commits::refuses_epoch;
 use crate::kafka::consumer::committed::Committed;
 use crate::kafka::consumer::context::Readers;
-use crate::kafka::consumer::origin::{From, Start};
+use crate::kafka::consumer::origin::{PartitionStart, StartOffset};
 use crate::kafka::{Consumer, Partition};
 use crate::partition::progress::{Held, Progress};
 use crate::partition::worker::{self, Shared, WorkerEnd};
@@ -79,7 +79,7 @@ impl Workers {
         partition: &Partition,
         at: Option<i64>,
         at_most: i64,
-    ) -> KafkaResult<Option<From>> {
+    ) -> KafkaResult<Option<StartOffset>> {
         let whole = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Eager);
         let (handle, others) = {
             let mut running = self.running.lock();
@@ -113,7 +113,7 @@ impl Workers {
         }
         for (partition, from) in &froms {
             let topic_id = self.shared.topic_ids.known(&partition.topic);
-            self.start(consumer, partition, Start::again(*from, topic_id));
+            self.start(consumer, partition, PartitionStart::again(*from, topic_id));
         }
         if whole {
             consumer.assign(&list)?;
@@ -132,7 +132,7 @@ impl Workers {
             .collect()
     }
 
-    fn start(&self, consumer: &Arc<Consumer>, partition: &Partition, start: Start) {
+    fn start(&self, consumer: &Arc<Consumer>, partition: &Partition, start: PartitionStart) {
         let Some(queue) = consumer.split_partition_queue(&partition.topic, partition.number) else {
             self.fatal(
                 Exit::Restart,
@@ -287,7 +287,11 @@ impl Readers for Workers {
     fn assign(&self, consumer: &Arc<Consumer>, partitions: &[Partition], committed: &HashMap<Partition, Committed>) {
         for partition in partitions {
             let topic_id = self.shared.topic_ids.known(&partition.topic);
-            self.start(consumer, partition, Start::at(committed.get(partition), topic_id));
+            self.start(
+                consumer,
+                partition,
+                PartitionStart::at(committed.get(partition), topic_id),
+            );
         }
         self.counted();
     }
@@ -334,10 +338,10 @@ impl Readers for Workers {
 
 /// Where a partition is begun again: where its worker asked for, or at the first offset that it has not finished. Without
 /// either it was begun at the oldest message, and has finished nothing.
-fn begin(asked: Option<i64>, unfinished: Option<i64>, at_most: i64) -> From {
+fn begin(asked: Option<i64>, unfinished: Option<i64>, at_most: i64) -> StartOffset {
     asked
         .or(unfinished)
-        .map_or(From::Oldest, |offset| From::Offset(offset.min(at_most)))
+        .map_or(StartOffset::Oldest, |offset| StartOffset::Offset(offset.min(at_most)))
 }
 
 /// Tells all to stop, then joins each; `false` when the deadline passed first (the rest is left running).
@@ -378,10 +382,10 @@ mod tests {
     #[test]
     fn a_partition_is_never_begun_again_behind_what_is_unfinished() {
         // A stray below what its worker has finished: that one went past it.
-        assert_eq!(begin(None, Some(120), 100), From::Offset(100));
-        assert_eq!(begin(None, Some(80), 100), From::Offset(80));
-        assert_eq!(begin(None, None, 100), From::Oldest);
-        assert_eq!(begin(Some(500), Some(20), i64::MAX), From::Offset(500));
+        assert_eq!(begin(None, Some(120), 100), StartOffset::Offset(100));
+        assert_eq!(begin(None, Some(80), 100), StartOffset::Offset(80));
+        assert_eq!(begin(None, None, 100), StartOffset::Oldest);
+        assert_eq!(begin(Some(500), Some(20), i64::MAX), StartOffset::Offset(500));
     }
 
     #[test]

@@ -57,14 +57,14 @@ const EVENTS_MAX: usize = 4096;
 
 /// Why the service did not start, or could not go on.
 #[derive(Debug)]
-struct Failure {
+struct StartFailure {
     exit: Exit,
     why: String,
 }
 
-impl Failure {
+impl StartFailure {
     fn new(exit: Exit, why: impl fmt::Display) -> Self {
-        Failure {
+        StartFailure {
             exit,
             why: why.to_string(),
         }
@@ -168,7 +168,7 @@ fn start(
     counters: &Arc<Counters>,
     hooks: &Arc<dyn Hooks>,
     first: bool,
-) -> Result<Option<Service>, Failure> {
+) -> Result<Option<Service>, StartFailure> {
     let run = &config.run;
     let produced = produced_topics(config, processors)?;
 
@@ -183,7 +183,7 @@ fn start(
                 ProbeError::Listener(complaint) => complaint.exit.unwrap_or(Exit::Unreachable),
                 ProbeError::Unreachable(_) | ProbeError::Advertised(_) | ProbeError::Stopped => Exit::Unreachable,
             };
-            return Err(Failure::new(exit, error));
+            return Err(StartFailure::new(exit, error));
         }
     };
     info!(
@@ -215,7 +215,7 @@ fn start(
         view.brokers,
         !produced.is_empty(),
     )
-    .map_err(|e| Failure::new(Exit::Configuration, e))?;
+    .map_err(|e| StartFailure::new(Exit::Configuration, e))?;
     info!("memory: {memory}");
     counters
         .memory_bound_bytes
@@ -238,7 +238,7 @@ fn start(
                 ConnectError::NoNamespace { .. } | ConnectError::NotAerospike(_) => Exit::Configuration,
                 ConnectError::Unreachable(_) | ConnectError::Stopped => Exit::Unreachable,
             };
-            return Err(Failure::new(exit, error));
+            return Err(StartFailure::new(exit, error));
         }
     };
 
@@ -250,7 +250,7 @@ fn start(
         return Ok(None);
     }
     let looking = TopicIds::look_on(topic_ids.clone())
-        .map_err(|e| Failure::new(Exit::Restart, format!("cannot start a thread error=\"{e}\"")))?;
+        .map_err(|e| StartFailure::new(Exit::Restart, format!("cannot start a thread error=\"{e}\"")))?;
     let pressure = Arc::new(Pressure::new(
         run.rows_in_flight_max,
         run.rows_per_second_max,
@@ -285,7 +285,7 @@ fn start(
     let context = Context::new(workers.clone(), counters.clone(), stop.clone());
     let consumer: Consumer = consumer_config(&config.kafka, &memory)
         .create_with_context(context)
-        .map_err(|e| Failure::new(Exit::Configuration, format!("kafka client settings are refused: {e}")))?;
+        .map_err(|e| StartFailure::new(Exit::Configuration, format!("kafka client settings are refused: {e}")))?;
     let consumer = Arc::new(consumer);
     consumer.context().set_consumer(&consumer);
     if !reach_coordinator(config, &view, &consumer, &limit, stop)? {
@@ -296,7 +296,7 @@ fn start(
     let topics: Vec<&str> = config.kafka.topics.iter().map(String::as_str).collect();
     consumer
         .subscribe(&topics)
-        .map_err(|e| Failure::new(Exit::Configuration, format!("kafka: cannot subscribe: {e}")))?;
+        .map_err(|e| StartFailure::new(Exit::Configuration, format!("kafka: cannot subscribe: {e}")))?;
     info!(
         "kafka: joining group={} topics={}",
         config.kafka.group,
@@ -326,7 +326,7 @@ fn reach_coordinator(
     consumer: &Consumer,
     limit: &StartLimit,
     stop: &Stop,
-) -> Result<bool, Failure> {
+) -> Result<bool, StartFailure> {
     let Some(topic) = config.kafka.topics.iter().find(|topic| !view.absent.contains(topic)) else {
         return Ok(true);
     };
@@ -336,14 +336,14 @@ fn reach_coordinator(
     };
     match look_up(consumer, &[partition], limit, stop) {
         Ok(committed) => Ok(committed.is_some()),
-        Err(LookUpError::Refused(error)) => Err(Failure::new(
+        Err(LookUpError::Refused(error)) => Err(StartFailure::new(
             Exit::Credentials,
             format!("kafka: access is refused error=\"{error}\"; grant the user READ on the topics and the group"),
         )),
         Err(LookUpError::TooLate(why)) => Err(if limit.is_over() {
             too_late(&format!("the group's coordinator gives no offsets: {why}"))
         } else {
-            Failure::new(
+            StartFailure::new(
                 Exit::Restart,
                 format!("kafka: the group's coordinator gives no offsets: {why}"),
             )
@@ -351,15 +351,15 @@ fn reach_coordinator(
     }
 }
 
-fn too_late(why: &str) -> Failure {
-    Failure::new(
+fn too_late(why: &str) -> StartFailure {
+    StartFailure::new(
         Exit::Unreachable,
         format!("kafka was not ready within run.start_timeout: {why}"),
     )
 }
 
 /// What is produced to, by the processors and for dead letters. Nothing that is produced is to be read again.
-fn produced_topics(config: &Config, processors: &Checked) -> Result<Vec<String>, Failure> {
+fn produced_topics(config: &Config, processors: &Checked) -> Result<Vec<String>, StartFailure> {
     let mut topics = processors.produced_topics();
     if let RejectAction::DeadLetter { topic, .. } = &config.reject.action
         && !topics.contains(topic)
@@ -368,7 +368,7 @@ fn produced_topics(config: &Config, processors: &Checked) -> Result<Vec<String>,
     }
     match topics.iter().find(|topic| config.kafka.topics.contains(topic)) {
         None => Ok(topics),
-        Some(topic) => Err(Failure::new(
+        Some(topic) => Err(StartFailure::new(
             Exit::Configuration,
             format!(
                 "the topic {topic} is produced to and among kafka.topics: what is produced would be read again, without end"
@@ -384,7 +384,7 @@ fn producer(
     produced: &[String],
     limit: &StartLimit,
     stop: &Stop,
-) -> Result<Option<Arc<Producer>>, Failure> {
+) -> Result<Option<Arc<Producer>>, StartFailure> {
     if produced.is_empty() {
         return Ok(None);
     }
@@ -393,7 +393,7 @@ fn producer(
             ProducerError::Configuration(_) => Exit::Configuration,
             ProducerError::Thread(_) => Exit::Restart,
         };
-        Failure::new(exit, error)
+        StartFailure::new(exit, error)
     })?;
     producer.check_topics(produced.iter().map(String::as_str), limit, stop);
     Ok(Some(Arc::new(producer)))
@@ -406,7 +406,7 @@ fn begin_latest(
     ids: &TopicIds,
     limit: &StartLimit,
     stop: &Stop,
-) -> Result<bool, Failure> {
+) -> Result<bool, StartFailure> {
     let topics = config.kafka.topics.iter().filter(|topic| !view.absent.contains(topic));
     let topics: Vec<Present<'_>> = topics
         .map(|name| Present {
@@ -424,7 +424,7 @@ fn begin_latest(
             } else {
                 Exit::Configuration
             };
-            Failure::new(
+            StartFailure::new(
                 exit,
                 format!("kafka: cannot begin at the end (kafka.start = \"latest\") error=\"{error}\""),
             )
@@ -439,9 +439,9 @@ fn topic_ids(
     view: &ClusterView,
     limit: &StartLimit,
     stop: &Stop,
-) -> Result<Option<Arc<TopicIds>>, Failure> {
+) -> Result<Option<Arc<TopicIds>>, StartFailure> {
     let ids = TopicIds::new(&config.kafka)
-        .map_err(|e| Failure::new(Exit::Configuration, format!("kafka client settings are refused: {e}")))?;
+        .map_err(|e| StartFailure::new(Exit::Configuration, format!("kafka client settings are refused: {e}")))?;
     if let Some(broker) = view.answering {
         ids.prefer(broker);
     }
@@ -452,7 +452,7 @@ fn topic_ids(
             Err(ReadError::Stopped) => return Ok(None),
             Err(ReadError::TooLate(why)) => return Err(too_late(&format!("no id of the topic {topic}: {why}"))),
             Err(error @ ReadError::Refused(_)) => {
-                return Err(Failure::new(
+                return Err(StartFailure::new(
                     Exit::Credentials,
                     format!("{error}; grant the user READ on the topic {topic}"),
                 ));

@@ -28,7 +28,7 @@ mod json_conformance;
 
 // The write path, and what goes wrong silently on it.
 mod pressure;
-mod traps;
+mod write_path;
 mod write_property;
 
 // The whole service.
@@ -52,4 +52,4 @@ mod try_rejections;
 
 // The layout of the sources, and the rules of the house.
 mod layout;
-mod house;
+mod repository;

@@ -23,7 +23,7 @@ mod load;
 // Members of one group, as programs.
 mod fleet;
 // One service with a backlog, and how long a state lasts.
-mod stage;
+mod scenario;
 // The scenarios.
 mod kills;
 mod members;

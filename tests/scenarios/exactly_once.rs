@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::support::Kafka;
-use crate::support::ordeal::{Ordeal, Scale, Source, Watched as _, partition_of};
+use crate::support::interrupted::{Interrupted, Scale, Source, Watched as _, partition_of};
 use crate::support::simulator;
 use aerospike::{Key, Value};
 use fastrand::Rng;
@@ -125,7 +125,7 @@ struct Ledger {
     guard_bins: usize,
 }
 
-fn ledger(ordeal: &Ordeal, expected: &Counts) -> Ledger {
+fn ledger(interrupted: &Interrupted, expected: &Counts) -> Ledger {
     let mut ledger = Ledger {
         records: expected.len(),
         exact: 0,
@@ -140,9 +140,9 @@ fn ledger(ordeal: &Ordeal, expected: &Counts) -> Ledger {
             .filter(|(of, _)| *of == set)
             .map(|(_, key)| key.clone())
             .collect();
-        let stored: i64 = ordeal.sim.say(&format!("count test {set}")).parse().unwrap();
+        let stored: i64 = interrupted.sim.say(&format!("count test {set}")).parse().unwrap();
         ledger.unexpected += stored - i64::try_from(keys.len()).unwrap();
-        for (key, bins) in keys.iter().zip(ordeal.read(set, &keys)) {
+        for (key, bins) in keys.iter().zip(interrupted.read(set, &keys)) {
             let bins = bins.unwrap_or_default();
             let int = |name: &str| match bins.get(name) {
                 None => 0,
@@ -171,7 +171,7 @@ fn run(name: &str, scale: &Scale, routes: &str) -> Ledger {
     let kafka = Kafka::real();
     let mut source = Source::new(&kafka, "exactly-once", PARTITIONS);
     let expected = produce(&mut source, scale.messages, &mut rng);
-    let mut ordeal = Ordeal::new(&kafka, source, scale.seed, RUN, routes);
+    let mut interrupted = Interrupted::new(&kafka, source, scale.seed, RUN, routes);
     let (refused_seed, refused_records) = seed_of_refused(&expected, &mut rng);
     let refuse = format!("records 12 {REFUSED_RECORDS_PERCENT}% {refused_seed}");
     println!(
@@ -185,60 +185,60 @@ fn run(name: &str, scale: &Scale, routes: &str) -> Ledger {
     for phase in 0..scale.kills {
         // At a random place in each stretch, and none at the very end.
         let part = 0.05 + 0.75 * (phase as f64 + rng.f64()) / scale.kills as f64;
-        let target = (ordeal.total() as f64 * part) as i64;
+        let target = (interrupted.total() as f64 * part) as i64;
         let refusing = phase % 3 == 1;
         let lifted = phase % 3 == 2;
         if phase == 0 || refusing || lifted {
-            late += release(&ordeal);
-            ordeal.say(&FAULTS);
+            late += release(&interrupted);
+            interrupted.say(&FAULTS);
         }
         if refusing {
-            ordeal.say(&[&refuse]);
+            interrupted.say(&[&refuse]);
         }
-        ordeal.start();
-        let rows = ordeal.rows_sent();
+        interrupted.start();
+        let rows = interrupted.rows_sent();
         // The process before this one is dead, and now its writes arrive.
-        ordeal.wait("rows", |seen| seen.rows > rows);
-        late += release(&ordeal);
-        let enough = |ordeal: &mut Ordeal| {
-            let ends = ordeal.ends.clone();
-            ordeal.wait("the moment of the kill", |seen| {
+        interrupted.wait("rows", |seen| seen.rows > rows);
+        late += release(&interrupted);
+        let enough = |interrupted: &mut Interrupted| {
+            let ends = interrupted.ends.clone();
+            interrupted.wait("the moment of the kill", |seen| {
                 let held = !refusing || !seen.held.is_empty();
                 held && (seen.messages() >= target || seen.is_stuck_or_done(&ends))
             })
         };
-        enough(&mut ordeal);
+        enough(&mut interrupted);
         if refusing && phase % 2 == 1 {
             // The exit code says that a partition is held; started again it is held at the same message.
-            assert!(ordeal.stop(), "no partition was held at the end");
-            ordeal.start();
-            enough(&mut ordeal);
+            assert!(interrupted.stop(), "no partition was held at the end");
+            interrupted.start();
+            enough(&mut interrupted);
         }
         // Away from the moment of a commit.
-        let ends = ordeal.ends.clone();
-        let rows = ordeal.rows_sent() + rng.u64(1..3000);
-        let last = ordeal.wait("more rows", |seen| seen.rows >= rows || seen.is_stuck_or_done(&ends));
+        let ends = interrupted.ends.clone();
+        let rows = interrupted.rows_sent() + rng.u64(1..3000);
+        let last = interrupted.wait("more rows", |seen| seen.rows >= rows || seen.is_stuck_or_done(&ends));
         assert!(
-            last.messages() < ordeal.total(),
+            last.messages() < interrupted.total(),
             "the kill comes after the last message"
         );
-        ordeal.kill();
+        interrupted.kill();
         if refusing {
-            late += release(&ordeal);
-            hold_all(&mut ordeal);
+            late += release(&interrupted);
+            hold_all(&mut interrupted);
         }
     }
-    late += release(&ordeal);
-    ordeal.say(&FAULTS);
-    ordeal.start();
-    ordeal.drain();
-    late += release(&ordeal);
-    ordeal.say(&["clear"]);
+    late += release(&interrupted);
+    interrupted.say(&FAULTS);
+    interrupted.start();
+    interrupted.drain();
+    late += release(&interrupted);
+    interrupted.say(&["clear"]);
 
-    let ledger = ledger(&ordeal, &expected);
-    let (happened, results) = (&ordeal.happened, ordeal.results());
+    let ledger = ledger(&interrupted, &expected);
+    let (happened, results) = (&interrupted.happened, interrupted.results());
     let result = |code: u8| results.get(&code).copied().unwrap_or(0);
-    let sent = ordeal.rows_sent();
+    let sent = interrupted.rows_sent();
     println!(
         "  messages     {} on {} keys, {PARTITIONS} partitions; two rows each\n\
          \x20 ends         {} kills, {} orderly with exit code 65, {} with 0\n\
@@ -268,7 +268,11 @@ fn run(name: &str, scale: &Scale, routes: &str) -> Ledger {
         began.elapsed()
     );
     assert_eq!(happened.kills, scale.kills);
-    assert_eq!(ordeal.sim.stat("duplicate_rows"), 0, "a batch named a record twice");
+    assert_eq!(
+        interrupted.sim.stat("duplicate_rows"),
+        0,
+        "a batch named a record twice"
+    );
     assert_eq!(ledger.unexpected, 0, "records that no message asked for");
     assert_eq!(ledger.lost, 0, "messages that were not counted");
     if scale.kills > 1 {
@@ -279,22 +283,22 @@ fn run(name: &str, scale: &Scale, routes: &str) -> Ledger {
 
 /// In mid-stream so many rows are refused that each partition is held at once, with records of which one message is
 /// refused and others, before it and behind it, are not. The exit code says so.
-fn hold_all(ordeal: &mut Ordeal) {
-    ordeal.say(&FAULTS);
-    let before = ordeal.look().messages();
-    ordeal.start();
-    let ends = ordeal.ends.clone();
+fn hold_all(interrupted: &mut Interrupted) {
+    interrupted.say(&FAULTS);
+    let before = interrupted.look().messages();
+    interrupted.start();
+    let ends = interrupted.ends.clone();
     // Not where everything has been written before, and comes again.
-    ordeal.wait("new messages", |seen| {
+    interrupted.wait("new messages", |seen| {
         seen.messages() > before || seen.is_stuck_or_done(&ends)
     });
-    ordeal.say(&["rows 12 60%"]);
-    ordeal.wait("every partition to be held", |seen| seen.is_stuck_or_done(&ends));
-    assert!(ordeal.stop(), "no partition was held at the end");
+    interrupted.say(&["rows 12 60%"]);
+    interrupted.wait("every partition to be held", |seen| seen.is_stuck_or_done(&ends));
+    assert!(interrupted.stop(), "no partition was held at the end");
 }
 
-fn release(ordeal: &Ordeal) -> u64 {
-    ordeal.sim.say("release-late").parse().unwrap()
+fn release(interrupted: &Interrupted) -> u64 {
+    interrupted.sim.say("release-late").parse().unwrap()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::support::Kafka;
-use crate::support::ordeal::{Ordeal, Scale, Source, Watched as _, partition_of};
+use crate::support::interrupted::{Interrupted, Scale, Source, Watched as _, partition_of};
 use aerospike::Value;
 use fastrand::Rng;
 
@@ -143,14 +143,14 @@ struct Ledger {
     unexpected: i64,
 }
 
-fn ledger(ordeal: &Ordeal, expected: &Expected) -> Ledger {
+fn ledger(interrupted: &Interrupted, expected: &Expected) -> Ledger {
     let mut ledger = Ledger::default();
     for set in ["last", "windows"] {
         let expected: Vec<_> = expected.iter().filter(|((of, _), _)| *of == set).collect();
         let keys: Vec<String> = expected.iter().map(|((_, key), _)| key.clone()).collect();
-        let stored: i64 = ordeal.sim.say(&format!("count test {set}")).parse().unwrap();
+        let stored: i64 = interrupted.sim.say(&format!("count test {set}")).parse().unwrap();
         ledger.unexpected += stored - i64::try_from(keys.len()).unwrap();
-        for ((_, (n, text)), bins) in expected.iter().zip(ordeal.read(set, &keys)) {
+        for ((_, (n, text)), bins) in expected.iter().zip(interrupted.read(set, &keys)) {
             let bins = bins.unwrap_or_default();
             match (bins.get("n"), bins.get("text")) {
                 (Some(Value::Int(found)), Some(Value::String(there))) if found == n && there == text => {
@@ -175,7 +175,7 @@ fn run(
     faults: &[&str],
     rows_a_message: u64,
     produce: impl FnOnce(&mut Source, u64, &mut Rng) -> Expected,
-) -> Ordeal {
+) -> Interrupted {
     let began = Instant::now();
     let scale = Scale::from_env(200_000, 1);
     let mut rng = Rng::with_seed(scale.seed);
@@ -185,37 +185,37 @@ fn run(
     println!("\n{name}: seed={} messages={}", scale.seed, scale.messages);
     let write_timeout = if faults.is_empty() { "5s" } else { "200ms" };
     let run = format!("batch_rows_max = 40\nwrite_timeout = \"{write_timeout}\"\nshutdown_grace = \"30s\"");
-    let mut ordeal = Ordeal::new(&kafka, source, scale.seed, &run, routes);
-    ordeal.say(&ROW_ERRORS);
-    ordeal.say(faults);
-    let total = ordeal.total() as f64;
-    let ends = ordeal.ends.clone();
+    let mut interrupted = Interrupted::new(&kafka, source, scale.seed, &run, routes);
+    interrupted.say(&ROW_ERRORS);
+    interrupted.say(faults);
+    let total = interrupted.total() as f64;
+    let ends = interrupted.ends.clone();
 
     for (from, to, kill) in [(0.1, 0.4, true), (0.5, 0.8, false)] {
-        ordeal.start();
+        interrupted.start();
         let target = (total * (from + (to - from) * rng.f64())) as i64;
-        let seen = ordeal.wait("the moment of the signal", |seen| {
+        let seen = interrupted.wait("the moment of the signal", |seen| {
             seen.messages() >= target || seen.is_stuck_or_done(&ends)
         });
         assert!(
-            seen.messages() < ordeal.total(),
+            seen.messages() < interrupted.total(),
             "the signal comes after the last message"
         );
         if kill {
-            ordeal.kill();
+            interrupted.kill();
         } else {
-            ordeal.stop();
+            interrupted.stop();
         }
         // What was held back on its way arrives when others write.
-        ordeal.sim.say("release-late");
+        interrupted.sim.say("release-late");
     }
-    ordeal.start();
-    ordeal.drain();
-    ordeal.sim.say("release-late");
-    ordeal.say(&["clear"]);
+    interrupted.start();
+    interrupted.drain();
+    interrupted.sim.say("release-late");
+    interrupted.say(&["clear"]);
 
-    let found = ledger(&ordeal, &expected);
-    let (happened, results) = (&ordeal.happened, ordeal.results());
+    let found = ledger(&interrupted, &expected);
+    let (happened, results) = (&interrupted.happened, interrupted.results());
     let result = |code: u8| results.get(&code).copied().unwrap_or(0);
     println!(
         "  messages     {} on {KEYS} keys, {PARTITIONS} partitions\n\
@@ -228,7 +228,7 @@ fn run(
         happened.stops + happened.stops_held,
         happened.stops_held,
         rows_a_message * scale.messages,
-        ordeal.rows_sent(),
+        interrupted.rows_sent(),
         result(14),
         result(18),
         result(9),
@@ -241,7 +241,11 @@ fn run(
         found.unexpected,
         began.elapsed()
     );
-    assert_eq!(ordeal.sim.stat("duplicate_rows"), 0, "a batch named a record twice");
+    assert_eq!(
+        interrupted.sim.stat("duplicate_rows"),
+        0,
+        "a batch named a record twice"
+    );
     for code in [9, 12, 14, 18] {
         assert!(result(code) > 0, "no row was answered with {code}");
     }
@@ -250,7 +254,7 @@ fn run(
         ..Ledger::default()
     };
     assert_eq!(found, all_exact, "records, and the messages they must end with");
-    ordeal
+    interrupted
 }
 
 #[test]
@@ -263,7 +267,10 @@ fn every_record_ends_with_its_last_message() {
 #[test]
 #[ignore = "needs a Kafka broker: make test-order"]
 fn with_newer_every_record_ends_with_its_greatest_version() {
-    let ordeal = run("newer", NEWEST, &LATE, 2, produce_in_any_order);
-    assert!(ordeal.results()[&27] > 0, "no older version came after a newer one");
+    let interrupted = run("newer", NEWEST, &LATE, 2, produce_in_any_order);
+    assert!(
+        interrupted.results()[&27] > 0,
+        "no older version came after a newer one"
+    );
     println!("  balanced: every record is its greatest version");
 }

@@ -11,7 +11,7 @@
 pub mod advertising;
 pub mod connect;
 pub mod lines;
-pub mod ordeal;
+pub mod interrupted;
 pub mod process;
 pub mod provoke;
 pub mod publishing;

@@ -1,7 +1,7 @@
 //! What a syntax error says, and what it puts in doubt.
 //!
 //! What the parser says of its errors is in its own terms, and behind the first one it guesses how to go on. So a file that it
-//! refuses is gone through once more ([`crate::config::file::scan`]), for the mistake that the author made; the parser's words are for what
+//! refuses is gone through once more (`scan`), for the mistake that the author made; the parser's words are for what
 //! is not found so. Faults that rest on the parser's guess are not told.
 
 use std::ops::Range;
@@ -142,7 +142,7 @@ fn fault_of(slip: &Slip, line: usize) -> Fault {
     }
 }
 
-/// What the parser says that [`crate::config::file::scan`] does not see. Its own words are for what nobody is known to write.
+/// What the parser says that `scan` does not see. Its own words are for what nobody is known to write.
 fn unseen_fault(context: &Context<'_>, error: &toml::de::Error, statements: &[(String, usize)], line: usize) -> Fault {
     let message = error.message();
     let fault = |line, key: String, problem: &str, cure: String| Fault {

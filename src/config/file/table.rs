@@ -1,6 +1,6 @@
 //! Tables of the file: their keys with limits and defaults, and the refusal of keys that are not known.
 //!
-//! What a key may be stands in [`crate::config::keys`]; what it means, in [`crate::config::sections`] and [`crate::config::routes::route`].
+//! What a key may be stands in [`crate::config::keys`]; what it means, in `config::sections` and `config::routes::route`.
 
 use std::time::Duration;
 

@@ -81,7 +81,7 @@ impl<F: Fn(usize, &str, bool) -> Fate + Send + Sync> Publisher for MadeUp<F> {
     fn send(
         &self,
         _topic: &str,
-        message: &Outgoing,
+        message: &OutgoingMessage,
         place: Place,
         reports: &Arc<Reports>,
         alone: bool,
@@ -90,7 +90,7 @@ impl<F: Fn(usize, &str, bool) -> Fate + Send + Sync> Publisher for MadeUp<F> {
         let mut state = self.state.lock();
         let attempt = state.attempts;
         state.attempts += 1;
-        let failure = |code| Failure {
+        let failure = |code| SendFailure {
             code,
             why: "made up".into(),
         };
@@ -125,7 +125,7 @@ impl<F: Fn(usize, &str, bool) -> Fate + Send + Sync> Publisher for MadeUp<F> {
         let mut state = self.state.lock();
         state.purges += 1;
         for (place, reports) in std::mem::take(&mut state.lying) {
-            let purged = Failure {
+            let purged = SendFailure {
                 code: -152,
                 why: "purged".into(),
             };

@@ -16,15 +16,15 @@ use crate::util::stop::StopKind;
 
 const OK: Answer = Answer::Code(0);
 const LOST: Answer = Answer::Failed {
-    failure: Failure::TimedOut,
+    failure: CallFailure::TimedOut,
     in_doubt: true,
 };
 const UNSENT: Answer = Answer::Failed {
-    failure: Failure::NoNode,
+    failure: CallFailure::NoNode,
     in_doubt: false,
 };
 const UNSENDABLE: Answer = Answer::Failed {
-    failure: Failure::Unsendable,
+    failure: CallFailure::Unsendable,
     in_doubt: false,
 };
 
@@ -69,7 +69,7 @@ fn calls<'c>(script: &'c Script, pressure: &'c Pressure, stop: &'c Stop) -> Call
     }
 }
 
-fn key(row: &Outgoing<'_>) -> i64 {
+fn key(row: &OutgoingRow<'_>) -> i64 {
     match row.key {
         RecordKey::Integer(n) => *n,
         _ => panic!("integer keys only"),
@@ -77,7 +77,7 @@ fn key(row: &Outgoing<'_>) -> i64 {
 }
 
 impl RowWriter for Script {
-    fn write(&self, rows: &[Outgoing<'_>]) -> Vec<Answer> {
+    fn write(&self, rows: &[OutgoingRow<'_>]) -> Vec<Answer> {
         let mut call = Call::new();
         for row in rows {
             let ops = match &row.action {
@@ -100,7 +100,7 @@ impl RowWriter for Script {
             .collect()
     }
 
-    fn held(&self, rows: &[Outgoing<'_>]) -> Vec<Option<Held>> {
+    fn held(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Held>> {
         self.reads.borrow_mut().push(rows.iter().map(key).collect());
         rows.iter()
             .map(|row| self.held.get(&key(row)).copied().unwrap_or(Some([None, None])))
@@ -400,7 +400,7 @@ fn an_unknown_outcome_of_what_cannot_be_repeated_is_the_configurations_to_judge(
     check(&written, &[], &[]);
     // An early end is stamped on the first row of a batch, which may have been applied.
     let unanswered = Answer::Failed {
-        failure: Failure::Unanswered,
+        failure: CallFailure::Unanswered,
         in_doubt: true,
     };
     let answers: [(i64, &[Answer]); 2] = [(1, &[Answer::Code(4)]), (2, &[unanswered])];
@@ -672,8 +672,8 @@ fn what_answers_say_of_the_database_itself() {
     let answers = [
         Answer::Code(0),
         Answer::Code(overload),
-        failed(Failure::TimedOut),
-        failed(Failure::Unsendable),
+        failed(CallFailure::TimedOut),
+        failed(CallFailure::Unsendable),
     ];
     let expected = Outcome {
         answered: 3,
@@ -686,6 +686,6 @@ fn what_answers_say_of_the_database_itself() {
         answered: 2,
         ..Outcome::default()
     };
-    let answers = [Answer::Code(halve), failed(Failure::Unanswered)];
+    let answers = [Answer::Code(halve), failed(CallFailure::Unanswered)];
     assert_eq!(outcome(&answers), expected, "the others were not looked at");
 }

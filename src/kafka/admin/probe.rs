@@ -160,27 +160,27 @@ fn until_ready(
         // A broker of the configuration has said where they all are, and nobody answers there.
         let security = Security::of(kafka.consumer_property("security.protocol"));
         let failure = match failure {
-            Failure::NoAnswer(error) => {
+            ProbeFailure::NoAnswer(error) => {
                 let learned = Brokers::learned(&consumer.context().learned, security);
                 match learned.look_over(limit, stop).as_slice() {
-                    [] => Failure::NoAnswer(error),
-                    unreached => Failure::NotYet(ProbeError::Advertised(advertised::line(unreached))),
+                    [] => ProbeFailure::NoAnswer(error),
+                    unreached => ProbeFailure::NotYet(ProbeError::Advertised(advertised::line(unreached))),
                 }
             }
             failure => failure,
         };
         let complaint = match failure {
-            Failure::NoAnswer(_) => diagnosis.look(limit.left().map(|left| Instant::now() + left), stop),
-            Failure::Refused(_) | Failure::NotYet(_) => None,
+            ProbeFailure::NoAnswer(_) => diagnosis.look(limit.left().map(|left| Instant::now() + left), stop),
+            ProbeFailure::Refused(_) | ProbeFailure::NotYet(_) => None,
         };
         let failure = match complaint {
             Some(complaint) if complaint.exit.is_some() => return Err(ProbeError::Listener(complaint)),
-            Some(complaint) => Failure::not_yet(complaint),
+            Some(complaint) => ProbeFailure::not_yet(complaint),
             None => failure,
         };
         match failure {
-            Failure::Refused(why) => return Err(ProbeError::Credentials(why)),
-            Failure::NotYet(error) | Failure::NoAnswer(error) => {
+            ProbeFailure::Refused(why) => return Err(ProbeError::Credentials(why)),
+            ProbeFailure::NotYet(error) | ProbeFailure::NoAnswer(error) => {
                 if limit.is_over() {
                     // The last attempt had little time.
                     return Err(advertised.map_or(error, ProbeError::Advertised));
@@ -244,7 +244,7 @@ fn leave_behind(client: BaseConsumer<ProbeContext>) {
     }
 }
 
-enum Failure {
+enum ProbeFailure {
     Refused(String),
     /// What it is if it stays so.
     NotYet(ProbeError),
@@ -252,9 +252,9 @@ enum Failure {
     NoAnswer(ProbeError),
 }
 
-impl Failure {
-    fn not_yet(why: impl fmt::Display) -> Failure {
-        Failure::NotYet(ProbeError::Unreachable(why.to_string()))
+impl ProbeFailure {
+    fn not_yet(why: impl fmt::Display) -> ProbeFailure {
+        ProbeFailure::NotYet(ProbeError::Unreachable(why.to_string()))
     }
 }
 
@@ -265,7 +265,7 @@ fn ask(
     limit: &StartLimit,
     stop: &Stop,
     absent: &mut BTreeSet<String>,
-) -> Result<ClusterView, Failure> {
+) -> Result<ClusterView, ProbeFailure> {
     let mut view = ClusterView {
         brokers: 0,
         partitions: 0,
@@ -282,13 +282,13 @@ fn ask(
             Err(error) => {
                 // For a topic behind the first one: the brokers that were told of with that one.
                 let answers = brokers.ask(consumer, &brokers.all(), &topics, limit, stop);
-                let no_answer = || Failure::NoAnswer(ProbeError::Unreachable(error.to_string()));
+                let no_answer = || ProbeFailure::NoAnswer(ProbeError::Unreachable(error.to_string()));
                 return Err(none_reached(&answers).unwrap_or_else(no_answer));
             }
         };
         brokers.take(&metadata);
         let Some(details) = metadata.topics().iter().find(|t| t.name() == topic) else {
-            return Err(Failure::not_yet(format_args!(
+            return Err(ProbeFailure::not_yet(format_args!(
                 "topic {topic} is not in the brokers' answer"
             )));
         };
@@ -306,14 +306,14 @@ fn ask(
             Some(code) => {
                 let why = format!("topic {topic}: {code}");
                 return Err(match code {
-                    RDKafkaErrorCode::TopicAuthorizationFailed => Failure::Refused(why),
-                    _ => Failure::not_yet(why),
+                    RDKafkaErrorCode::TopicAuthorizationFailed => ProbeFailure::Refused(why),
+                    _ => ProbeFailure::not_yet(why),
                 });
             }
         }
     }
     if view.absent.len() == kafka.topics.len() {
-        return Err(Failure::not_yet(format_args!(
+        return Err(ProbeFailure::not_yet(format_args!(
             "no such topic: {}",
             view.absent.join(", ")
         )));
@@ -329,7 +329,7 @@ fn ask(
     Ok(view)
 }
 
-fn none_reached(answers: &Answers) -> Option<Failure> {
+fn none_reached(answers: &Answers) -> Option<ProbeFailure> {
     let is_none = answers.answering.is_empty() && !answers.unreached.is_empty();
-    is_none.then(|| Failure::NotYet(ProbeError::Advertised(advertised::line(&answers.unreached))))
+    is_none.then(|| ProbeFailure::NotYet(ProbeError::Advertised(advertised::line(&answers.unreached))))
 }

@@ -21,7 +21,7 @@ use crate::kafka::admin::advertised;
 use crate::kafka::consumer::commits::FailedCommits;
 use crate::kafka::consumer::committed::{Committed, LookUpError, look_up};
 use crate::kafka::consumer::leaders::{Leaders, Waiting};
-use crate::kafka::consumer::origin::Start;
+use crate::kafka::consumer::origin::PartitionStart;
 use crate::kafka::diagnosis::Complaint;
 use crate::kafka::log::tell_error;
 use crate::kafka::log::tell_line;
@@ -405,7 +405,7 @@ fn give_beginnings(list: &TopicPartitionList, committed: &HashMap<Partition, Com
             topic: element.topic().into(),
             number: element.partition(),
         };
-        let start = Start::at(committed.get(&partition), None);
+        let start = PartitionStart::at(committed.get(&partition), None);
         element.set_offset(start.from.offset())?;
     }
     Ok(())

@@ -25,35 +25,35 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Where fetching begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub enum StartOffset {
     Offset(i64),
     /// At the oldest message that is kept.
     Oldest,
 }
 
-impl From {
+impl StartOffset {
     /// What the consumer is told.
     pub fn offset(self) -> Offset {
         match self {
-            From::Offset(offset) => Offset::Offset(offset),
-            From::Oldest => Offset::Beginning,
+            StartOffset::Offset(offset) => Offset::Offset(offset),
+            StartOffset::Oldest => Offset::Beginning,
         }
     }
 }
 
-impl std::fmt::Display for From {
+impl std::fmt::Display for StartOffset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            From::Offset(offset) => offset.fmt(f),
-            From::Oldest => f.write_str("oldest"),
+            StartOffset::Offset(offset) => offset.fmt(f),
+            StartOffset::Oldest => f.write_str("oldest"),
         }
     }
 }
 
 /// What is known of a partition when its worker is started.
 #[derive(Debug, Clone)]
-pub struct Start {
-    pub from: From,
+pub struct PartitionStart {
+    pub from: StartOffset,
     /// Where it begins if that is not what the group's offset says, to be committed before the first message.
     pub begin: Option<i64>,
     /// What was committed with the group's offset.
@@ -64,11 +64,11 @@ pub struct Start {
     pub topic_id: Option<TopicId>,
 }
 
-impl Start {
+impl PartitionStart {
     /// At the group's offset; where it has none, at the oldest message.
     pub fn at(committed: Option<&Committed>, topic_id: Option<TopicId>) -> Self {
-        Start {
-            from: committed.map_or(From::Oldest, |committed| From::Offset(committed.offset)),
+        PartitionStart {
+            from: committed.map_or(StartOffset::Oldest, |committed| StartOffset::Offset(committed.offset)),
             begin: None,
             tag: committed.map_or_else(String::new, |committed| committed.tag.clone()),
             epoch: committed.and_then(|committed| committed.epoch),
@@ -77,12 +77,12 @@ impl Start {
     }
 
     /// Begun once more, elsewhere than the group's offset says.
-    pub fn again(from: From, topic_id: Option<TopicId>) -> Self {
-        Start {
+    pub fn again(from: StartOffset, topic_id: Option<TopicId>) -> Self {
+        PartitionStart {
             from,
             begin: match from {
-                From::Offset(offset) => Some(offset),
-                From::Oldest => None,
+                StartOffset::Offset(offset) => Some(offset),
+                StartOffset::Oldest => None,
             },
             tag: String::new(),
             epoch: None,
@@ -111,7 +111,7 @@ pub enum NoOrigin {
     Former,
 }
 
-impl std::convert::From<ReadError> for NoOrigin {
+impl From<ReadError> for NoOrigin {
     fn from(error: ReadError) -> Self {
         match error {
             // A worker's wait has no limit of its own; the main thread looks at it.
@@ -128,7 +128,7 @@ impl std::convert::From<ReadError> for NoOrigin {
 ///
 /// # Errors
 /// See [`NoOrigin`].
-pub fn find(ids: &TopicIds, partition: &Partition, start: &Start, stop: &Stop) -> Result<Origin, NoOrigin> {
+pub fn find(ids: &TopicIds, partition: &Partition, start: &PartitionStart, stop: &Stop) -> Result<Origin, NoOrigin> {
     let topic_id = ids.read(&partition.topic, Instant::now(), stop)?;
     if start
         .topic_id

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use aerospike::ResultCode;
 use penstock::aerospike::Store;
-use penstock::delivery::plan::Outgoing;
+use penstock::delivery::plan::OutgoingRow;
 use penstock::delivery::row_outcomes::{Disposition, Failure};
 use penstock::delivery::write::{Answer, Held, RowWriter};
 use penstock::util::stop::{Stop, StopKind};
@@ -88,7 +88,7 @@ impl<'s> Chaos<'s> {
     }
 
     /// Arms the simulator for one call.
-    fn arm(&self, rows: &[Outgoing<'_>]) {
+    fn arm(&self, rows: &[OutgoingRow<'_>]) {
         let faults = self.simulator.faults();
         if self.one_in(4) {
             faults.busy(Share::Fraction(0.4));
@@ -132,7 +132,7 @@ impl<'s> Chaos<'s> {
 }
 
 /// Whether the record itself refuses the row if it has it already.
-fn is_refused_again(row: &Outgoing<'_>) -> bool {
+fn is_refused_again(row: &OutgoingRow<'_>) -> bool {
     let [guard, newer] = row.conditions;
     guard.is_some() || newer.is_some_and(|newer| !newer.or_equal)
 }
@@ -143,7 +143,7 @@ const LOST: Answer = Answer::Failed {
 };
 
 impl RowWriter for Chaos<'_> {
-    fn write(&self, rows: &[Outgoing<'_>]) -> Vec<Answer> {
+    fn write(&self, rows: &[OutgoingRow<'_>]) -> Vec<Answer> {
         self.calls.set(self.calls.get() + 1);
         assert!(self.calls.get() < CALLS_MAX, "so many calls lead nowhere");
         assert!(self.begun.elapsed() < PATIENCE, "a record waits for ever: {rows:#?}");
@@ -173,7 +173,7 @@ impl RowWriter for Chaos<'_> {
         answers
     }
 
-    fn held(&self, rows: &[Outgoing<'_>]) -> Vec<Option<Held>> {
+    fn held(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Held>> {
         if self.crashed() {
             return vec![None; rows.len()];
         }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use rdkafka::mocking::MockCoordinator;
 
 use super::fleet::Fleet;
-use super::stage::{CPU_MAX, PARTITIONS, RECOVERED, Stage, WINDOW, away, outage};
+use super::scenario::{CPU_MAX, PARTITIONS, RECOVERED, Scenario, WINDOW, away, outage};
 use crate::support::Kafka;
-use crate::support::ordeal::{Scale, Watched as _};
+use crate::support::interrupted::{Scale, Watched as _};
 
 /// A real broker wants sessions of 6 seconds and more.
 const REAL: &str = "session.timeout.ms = 6000\nheartbeat.interval.ms = 500\nmax.poll.interval.ms = 6000";
@@ -84,43 +84,43 @@ enum Meanwhile {
 
 /// From a stream to a state, through it, and back.
 fn runs_through(
-    mut stage: Stage,
+    mut scenario: Scenario,
     lasts: Duration,
     meanwhile: Meanwhile,
     begin: impl FnOnce(&Fleet),
     end: impl FnOnce(&Fleet),
 ) {
     let began = Instant::now();
-    let ends = stage.messages.ends.clone();
-    let before = stage.fleet.rate(WINDOW, &ends);
-    let log = stage.fleet.log(0).lines().count();
-    let rebalances = stage.fleet.rebalances();
-    begin(&stage.fleet);
+    let ends = scenario.messages.ends.clone();
+    let before = scenario.fleet.rate(WINDOW, &ends);
+    let log = scenario.fleet.log(0).lines().count();
+    let rebalances = scenario.fleet.rebalances();
+    begin(&scenario.fleet);
     let since = Instant::now();
     let mut half = None;
     // Nothing is asked of the brokers here: they may not answer.
     while since.elapsed() < lasts {
         // Not a wait for anything: how long the state lasts.
         thread::sleep(Duration::from_millis(200));
-        assert!(stage.fleet.all_run(), "it ended: {}", stage.fleet.tell());
+        assert!(scenario.fleet.all_run(), "it ended: {}", scenario.fleet.tell());
         if half.is_none() && since.elapsed() > lasts / 2 {
-            half = Some((stage.fleet.usage(0).cpu, Instant::now(), stage.fleet.rows_sent()));
+            half = Some((scenario.fleet.usage(0).cpu, Instant::now(), scenario.fleet.rows_sent()));
         }
     }
     let (cpu, at, rows) = half.unwrap();
     let took = at.elapsed().as_secs_f64();
-    let cpu = (stage.fleet.usage(0).cpu - cpu).as_secs_f64() / took;
-    let rows = (stage.fleet.rows_sent() - rows) as f64 / took;
-    let said: Vec<String> = stage.fleet.log(0).lines().skip(log).map(str::to_owned).collect();
-    end(&stage.fleet);
+    let cpu = (scenario.fleet.usage(0).cpu - cpu).as_secs_f64() / took;
+    let rows = (scenario.fleet.rows_sent() - rows) as f64 / took;
+    let said: Vec<String> = scenario.fleet.log(0).lines().skip(log).map(str::to_owned).collect();
+    end(&scenario.fleet);
 
     let healed = Instant::now();
-    let recovery = stage.fleet.recovery(healed, RECOVERED * before, RECOVERY_MAX, &ends);
-    stage.fleet.say(&["delay 0ms"]);
-    stage.fleet.drain(&ends);
-    let rebalances = stage.fleet.rebalances() - rebalances;
-    let peak_mib = stage.fleet.usage(0).peak_mib;
-    stage.fleet.stop(0);
+    let recovery = scenario.fleet.recovery(healed, RECOVERED * before, RECOVERY_MAX, &ends);
+    scenario.fleet.say(&["delay 0ms"]);
+    scenario.fleet.drain(&ends);
+    let rebalances = scenario.fleet.rebalances() - rebalances;
+    let peak_mib = scenario.fleet.usage(0).peak_mib;
+    scenario.fleet.stop(0);
     println!(
         "  lasted       {lasts:.0?}; in its second half {rows:.0} rows/s, {:.1} % of a core\n\
          \x20 rebalances   {rebalances}\n\
@@ -128,18 +128,18 @@ fn runs_through(
          \x20 log          {} lines meanwhile\n\
          \x20 rate         {before:.0} messages/s before, {:.0} ({:.2} of it) from {:.1?} after its end; flows from {:.1?}",
         100.0 * cpu,
-        stage.bound_mib,
+        scenario.bound_mib,
         said.len(),
         recovery.rate,
         recovery.rate / before,
         recovery.after,
         recovery.flows,
     );
-    let ledger = stage.messages.ledger(&stage.fleet);
+    let ledger = scenario.messages.ledger(&scenario.fleet);
     ledger.tell();
     println!("  took         {:.1?}", began.elapsed());
     ledger.assert_balances();
-    stage.assert_memory(peak_mib);
+    scenario.assert_memory(peak_mib);
     let lines_max = LINES_AT_ONCE + LINES_EACH_10_S * usize::try_from(lasts.as_secs()).unwrap() / 10;
     assert!(
         said.len() <= lines_max,
@@ -153,35 +153,41 @@ fn runs_through(
     assert!(
         recovery.rate >= RECOVERED * before,
         "{recovery:?} where {before:.0} messages/s had been: {}",
-        stage.fleet.tell()
+        scenario.fleet.tell()
     );
 }
 
-fn real(name: &str) -> Stage {
+fn real(name: &str) -> Scenario {
     let scale = Scale::from_env(MESSAGES, 0);
     println!("\nbroker, {name}: seed={}", scale.seed);
-    Stage::new(&Kafka::real(), &scale, BYTES, "1", REAL)
+    Scenario::new(&Kafka::real(), &scale, BYTES, "1", REAL)
 }
 
-fn mock(name: &str, kafka: &Kafka) -> Stage {
+fn mock(name: &str, kafka: &Kafka) -> Scenario {
     let scale = Scale::from_env(MOCK_MESSAGES, 0);
     println!("\nbrokers, {name}: seed={}", scale.seed);
-    Stage::new(kafka, &scale, MOCK_BYTES, "1", MOCK)
+    Scenario::new(kafka, &scale, MOCK_BYTES, "1", MOCK)
 }
 
 #[test]
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn a_broker_that_is_restarted_is_waited_for() {
-    let (stage, broker) = (real("restarted"), Broker);
-    runs_through(stage, outage(), Meanwhile::Waits, |_| broker.stop(), |_| broker.start());
+    let (scenario, broker) = (real("restarted"), Broker);
+    runs_through(
+        scenario,
+        outage(),
+        Meanwhile::Waits,
+        |_| broker.stop(),
+        |_| broker.start(),
+    );
 }
 
 #[test]
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn a_broker_that_is_silent_for_long_is_waited_for() {
-    let (stage, broker) = (real("silent for long"), Broker);
+    let (scenario, broker) = (real("silent for long"), Broker);
     runs_through(
-        stage,
+        scenario,
         away(),
         Meanwhile::Waits,
         |_| broker.signal("STOP"),
@@ -192,15 +198,21 @@ fn a_broker_that_is_silent_for_long_is_waited_for() {
 #[test]
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn a_broker_that_is_gone_for_long_is_waited_for() {
-    let (stage, broker) = (real("gone for long"), Broker);
-    runs_through(stage, away(), Meanwhile::Waits, |_| broker.stop(), |_| broker.start());
+    let (scenario, broker) = (real("gone for long"), Broker);
+    runs_through(
+        scenario,
+        away(),
+        Meanwhile::Waits,
+        |_| broker.stop(),
+        |_| broker.start(),
+    );
 }
 
 #[test]
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn a_coordinator_that_moves_is_followed() {
     let kafka = Kafka::mock_of(MOCK_BROKERS);
-    let stage = mock("coordinator moved", &kafka);
+    let scenario = mock("coordinator moved", &kafka);
     let to = |broker| {
         let kafka = &kafka;
         move |fleet: &Fleet| {
@@ -208,14 +220,14 @@ fn a_coordinator_that_moves_is_followed() {
             kafka.cluster().coordinator(group, broker).unwrap();
         }
     };
-    runs_through(stage, outage(), Meanwhile::Flows, to(2), to(3));
+    runs_through(scenario, outage(), Meanwhile::Flows, to(2), to(3));
 }
 
 #[test]
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn leaders_of_partitions_that_move_are_followed() {
     let kafka = Kafka::mock_of(MOCK_BROKERS);
-    let stage = mock("leaders moved", &kafka);
+    let scenario = mock("leaders moved", &kafka);
     let by = |steps: i32| {
         let kafka = &kafka;
         move |fleet: &Fleet| {
@@ -228,19 +240,19 @@ fn leaders_of_partitions_that_move_are_followed() {
             }
         }
     };
-    runs_through(stage, outage(), Meanwhile::Flows, by(1), by(2));
+    runs_through(scenario, outage(), Meanwhile::Flows, by(1), by(2));
 }
 
 #[test]
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn one_of_several_brokers_that_is_gone_holds_no_partition_of_the_others_up() {
     let kafka = Kafka::mock_of(MOCK_BROKERS);
-    let stage = mock("one of three gone", &kafka);
+    let scenario = mock("one of three gone", &kafka);
     // Not the one whose group it is.
-    let group = MockCoordinator::Group(stage.fleet.group.clone());
+    let group = MockCoordinator::Group(scenario.fleet.group.clone());
     kafka.cluster().coordinator(group, 1).unwrap();
     runs_through(
-        stage,
+        scenario,
         outage(),
         Meanwhile::Flows,
         |_| kafka.cluster().broker_down(2).unwrap(),
@@ -252,13 +264,13 @@ fn one_of_several_brokers_that_is_gone_holds_no_partition_of_the_others_up() {
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn slow_brokers_are_read_at_their_pace() {
     let kafka = Kafka::mock_of(MOCK_BROKERS);
-    let stage = mock("slow, 300 ms", &kafka);
+    let scenario = mock("slow, 300 ms", &kafka);
     let slow = |delay| {
         let kafka = &kafka;
         move |_: &Fleet| kafka.cluster().broker_round_trip_time(-1, delay).unwrap()
     };
     runs_through(
-        stage,
+        scenario,
         outage(),
         Meanwhile::Flows,
         slow(Duration::from_millis(300)),
@@ -270,9 +282,9 @@ fn slow_brokers_are_read_at_their_pace() {
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn commits_that_are_refused_are_sent_again() {
     let kafka = Kafka::mock_of(MOCK_BROKERS);
-    let stage = mock("commits refused", &kafka);
+    let scenario = mock("commits refused", &kafka);
     runs_through(
-        stage,
+        scenario,
         outage(),
         Meanwhile::Flows,
         |_| kafka.refuse_commits(true),

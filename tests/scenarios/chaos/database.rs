@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use aerospike::Key;
 
 use super::load::Messages;
-use super::stage::{CPU_MAX, RECOVERED, Stage, WINDOW, away, outage};
-use crate::support::ordeal::{Scale, Watched as _};
+use super::scenario::{CPU_MAX, RECOVERED, Scenario, WINDOW, away, outage};
+use crate::support::interrupted::{Scale, Watched as _};
 use crate::support::{Kafka, simulator};
 
 const BYTES: usize = 560;
@@ -67,36 +67,36 @@ impl State {
 }
 
 /// With a backlog that outlasts the state, should messages flow in it.
-fn stage(name: &str, nodes: &str, flows: Duration) -> Stage {
+fn scenario(name: &str, nodes: &str, flows: Duration) -> Scenario {
     let scale = Scale::from_env(10_000 * (20 + flows.as_secs()), 0);
     println!("\ndatabase, {name}: seed={}", scale.seed);
-    Stage::new(&Kafka::real(), &scale, BYTES, nodes, CONSUMER)
+    Scenario::new(&Kafka::real(), &scale, BYTES, nodes, CONSUMER)
 }
 
-fn say(stage: &Stage, commands: &[String]) {
+fn say(scenario: &Scenario, commands: &[String]) {
     for command in commands {
-        stage.fleet.sim.say(command);
+        scenario.fleet.sim.say(command);
     }
 }
 
 /// Fails unless everything from these offsets to the committed ones is in the database; and returns how many messages
 /// those are. Nothing moves meanwhile.
-fn assert_committed_is_written(stage: &mut Stage, state: &State, from: &[i64]) -> usize {
-    stage.fleet.freeze(0);
+fn assert_committed_is_written(scenario: &mut Scenario, state: &State, from: &[i64]) -> usize {
+    scenario.fleet.freeze(0);
     if state.hinders_readers {
-        say(stage, &state.end);
+        say(scenario, &state.end);
     }
     // Quickly: it is a member only as long as its session.
-    stage.fleet.say(&["delay 0ms"]);
-    let ids = Messages::ids_between(from, &stage.fleet.committed());
-    let found = stage.fleet.read_as("all", &ids, |_| ());
+    scenario.fleet.say(&["delay 0ms"]);
+    let ids = Messages::ids_between(from, &scenario.fleet.committed());
+    let found = scenario.fleet.read_as("all", &ids, |_| ());
     let missing = found.iter().filter(|there| there.is_none()).count();
     assert_eq!(missing, 0, "committed, of {}, and not in the database", ids.len());
-    stage.fleet.say(&["delay 20ms"]);
+    scenario.fleet.say(&["delay 20ms"]);
     if state.hinders_readers {
-        say(stage, &state.begin);
+        say(scenario, &state.begin);
     }
-    stage.fleet.wake(0);
+    scenario.fleet.wake(0);
     ids.len()
 }
 
@@ -106,45 +106,45 @@ fn runs_through(state: &State) {
         Meanwhile::Flows => state.lasts,
         Meanwhile::Waits => Duration::ZERO,
     };
-    let mut stage = stage(state.name, state.nodes, flows);
-    let ends = stage.messages.ends.clone();
-    let before = stage.fleet.rate(WINDOW, &ends);
+    let mut scenario = scenario(state.name, state.nodes, flows);
+    let ends = scenario.messages.ends.clone();
+    let before = scenario.fleet.rate(WINDOW, &ends);
 
-    say(&stage, &state.begin);
-    let log = stage.fleet.log(0).lines().count();
+    say(&scenario, &state.begin);
+    let log = scenario.fleet.log(0).lines().count();
     // What was acknowledged before is committed, and queues fill.
     thread::sleep(Duration::from_secs(3));
     // Records that the database has lost are not the service's to bring back.
     let from = match state.forgets {
-        true => stage.fleet.committed(),
+        true => scenario.fleet.committed(),
         false => vec![0; ends.len()],
     };
-    let first = stage.fleet.usage(0);
+    let first = scenario.fleet.usage(0);
     let since = Instant::now();
-    let rebalances = stage.fleet.rebalances();
-    let flowed = stage.fleet.look().messages();
+    let rebalances = scenario.fleet.rebalances();
+    let flowed = scenario.fleet.look().messages();
     while since.elapsed() < state.lasts {
         // Not a wait for anything: how long the state lasts.
         thread::sleep(Duration::from_millis(200));
-        assert!(stage.fleet.all_run(), "it ended: {}", stage.fleet.tell());
+        assert!(scenario.fleet.all_run(), "it ended: {}", scenario.fleet.tell());
     }
-    let last = stage.fleet.usage(0);
+    let last = scenario.fleet.usage(0);
     let cpu = (last.cpu - first.cpu).as_secs_f64() / since.elapsed().as_secs_f64();
-    let flowed = stage.fleet.look().messages() - flowed;
+    let flowed = scenario.fleet.look().messages() - flowed;
     let during = flowed as f64 / since.elapsed().as_secs_f64();
-    let checked = assert_committed_is_written(&mut stage, state, &from);
-    let said: Vec<String> = stage.fleet.log(0).lines().skip(log).map(str::to_owned).collect();
+    let checked = assert_committed_is_written(&mut scenario, state, &from);
+    let said: Vec<String> = scenario.fleet.log(0).lines().skip(log).map(str::to_owned).collect();
 
-    say(&stage, &state.end);
+    say(&scenario, &state.end);
     let healed = Instant::now();
-    let recovery = stage
+    let recovery = scenario
         .fleet
         .recovery(healed, RECOVERED * before, state.recovery_max, &ends);
-    stage.fleet.say(&["delay 0ms"]);
-    stage.fleet.drain(&ends);
-    let rebalanced = stage.fleet.rebalances() - rebalances;
-    let peak_mib = stage.fleet.usage(0).peak_mib;
-    stage.fleet.stop(0);
+    scenario.fleet.say(&["delay 0ms"]);
+    scenario.fleet.drain(&ends);
+    let rebalanced = scenario.fleet.rebalances() - rebalances;
+    let peak_mib = scenario.fleet.usage(0).peak_mib;
+    scenario.fleet.stop(0);
 
     println!(
         "  lasted       {:.0?}, {during:.0} messages/s meanwhile, {rebalanced} rebalances\n\
@@ -154,7 +154,7 @@ fn runs_through(state: &State) {
          \x20 log          {} lines meanwhile\n\
          \x20 rate         {before:.0} messages/s before, {:.0} ({:.2} of it) from {:.1?} after its end; flows from {:.1?}",
         state.lasts,
-        stage.bound_mib,
+        scenario.bound_mib,
         100.0 * cpu,
         said.len(),
         recovery.rate,
@@ -162,12 +162,12 @@ fn runs_through(state: &State) {
         recovery.after,
         recovery.flows,
     );
-    let ledger = stage.messages.ledger(&stage.fleet);
+    let ledger = scenario.messages.ledger(&scenario.fleet);
     ledger.tell();
     if state.forgets {
         // What it forgot was written before.
         let ids = Messages::ids_between(&from, &ends);
-        let found = stage.fleet.read_as("all", &ids, |_| ());
+        let found = scenario.fleet.read_as("all", &ids, |_| ());
         let lost = found.iter().filter(|there| there.is_none()).count();
         println!(
             "  forgotten    {} messages by the database; of {} behind them {lost} are lost",
@@ -181,8 +181,8 @@ fn runs_through(state: &State) {
     }
     println!("  took         {:.1?}", began.elapsed());
     let tell = || said.join("\n");
-    assert_eq!(rebalanced, 0, "{}", stage.fleet.tell());
-    stage.assert_memory(peak_mib);
+    assert_eq!(rebalanced, 0, "{}", scenario.fleet.tell());
+    scenario.assert_memory(peak_mib);
     let lines_max = LINES_AT_ONCE + LINES_EACH_10_S * usize::try_from(state.lasts.as_secs()).unwrap() / 10;
     assert!(said.len() <= lines_max, "more than {lines_max} lines: {}", tell());
     assert!(
@@ -319,9 +319,9 @@ fn a_node_that_comes_back_empty_gets_everything_that_is_not_committed() {
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn a_hot_key_holds_no_other_partition_up() {
     let began = Instant::now();
-    let mut stage = stage("a hot key", "1", 2 * WINDOW);
-    let ends = stage.messages.ends.clone();
-    let (seed, partition) = seed_of_one_record(&stage.messages);
+    let mut scenario = scenario("a hot key", "1", 2 * WINDOW);
+    let ends = scenario.messages.ends.clone();
+    let (seed, partition) = seed_of_one_record(&scenario.messages);
     let others = |from: &[i64], to: &[i64]| -> i64 {
         (0..)
             .zip(from.iter().zip(to))
@@ -329,35 +329,39 @@ fn a_hot_key_holds_no_other_partition_up() {
             .map(|(_, (from, to))| to - from)
             .sum()
     };
-    let rate = |stage: &mut Stage| {
-        let (from, since) = (stage.fleet.committed(), Instant::now());
+    let rate = |scenario: &mut Scenario| {
+        let (from, since) = (scenario.fleet.committed(), Instant::now());
         while since.elapsed() < WINDOW {
             // Not a wait for anything: how long the rate is measured.
             thread::sleep(Duration::from_millis(200));
-            assert!(stage.fleet.all_run(), "it ended: {}", stage.fleet.tell());
+            assert!(scenario.fleet.all_run(), "it ended: {}", scenario.fleet.tell());
         }
-        others(&from, &stage.fleet.committed()) as f64 / since.elapsed().as_secs_f64()
+        others(&from, &scenario.fleet.committed()) as f64 / since.elapsed().as_secs_f64()
     };
-    stage.fleet.wait("a stream of messages", |seen| seen.messages() > 5000);
-    let before = rate(&mut stage);
-    stage.fleet.say(&[&format!("records 14 {HOT_SHARE_PERCENT}% {seed}")]);
-    let log = stage.fleet.log(0).lines().count();
+    scenario
+        .fleet
+        .wait("a stream of messages", |seen| seen.messages() > 5000);
+    let before = rate(&mut scenario);
+    scenario
+        .fleet
+        .say(&[&format!("records 14 {HOT_SHARE_PERCENT}% {seed}")]);
+    let log = scenario.fleet.log(0).lines().count();
     let place = usize::try_from(partition).unwrap();
-    let mut stuck = stage.fleet.committed()[place];
+    let mut stuck = scenario.fleet.committed()[place];
     let mut since = Instant::now();
-    stage.fleet.wait("its partition to be held up", |seen| {
+    scenario.fleet.wait("its partition to be held up", |seen| {
         if seen.committed[place] != stuck {
             (stuck, since) = (seen.committed[place], Instant::now());
         }
         since.elapsed() > Duration::from_secs(1)
     });
-    let during = rate(&mut stage);
-    assert_eq!(stage.fleet.committed()[place], stuck, "its partition went on");
-    let lines = stage.fleet.log(0).lines().count() - log;
-    stage.fleet.say(&["clear"]);
-    stage.fleet.drain(&ends);
-    stage.fleet.stop(0);
-    let ledger = stage.messages.ledger(&stage.fleet);
+    let during = rate(&mut scenario);
+    assert_eq!(scenario.fleet.committed()[place], stuck, "its partition went on");
+    let lines = scenario.fleet.log(0).lines().count() - log;
+    scenario.fleet.say(&["clear"]);
+    scenario.fleet.drain(&ends);
+    scenario.fleet.stop(0);
+    let ledger = scenario.messages.ledger(&scenario.fleet);
     println!(
         "  partition    {partition} is held up at {stuck} by one record\n\
          \x20 others       {before:.0} messages/s before, {during:.0} ({:.2} of it) meanwhile\n\
@@ -367,7 +371,7 @@ fn a_hot_key_holds_no_other_partition_up() {
     ledger.tell();
     println!("  took         {:.1?}", began.elapsed());
     ledger.assert_balances();
-    assert!(lines <= LINES_AT_ONCE, "{}", stage.fleet.tell());
+    assert!(lines <= LINES_AT_ONCE, "{}", scenario.fleet.tell());
     assert!(
         during >= RECOVERED * before,
         "{during:.0} where {before:.0} messages/s had been"

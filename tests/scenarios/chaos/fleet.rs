@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
-use crate::support::ordeal::{Scene, Watched, tail};
+use crate::support::interrupted::{Scene, Watched, tail};
 use crate::support::process::{Program, SimProgram, penstock};
 use crate::support::{Setup, Topic};
 

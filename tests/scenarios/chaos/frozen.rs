@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::fleet::Fleet;
 use super::load::{Ledger, Messages, ROUTES};
-use crate::support::ordeal::{Scale, Source, Watched as _};
+use crate::support::interrupted::{Scale, Source, Watched as _};
 use crate::support::process::SimProgram;
 use crate::support::{Kafka, Setup, wait_until};
 
@@ -42,7 +42,7 @@ impl Late {
     }
 }
 
-struct Ordeal {
+struct Interrupted {
     fleet: Fleet,
     source: Source,
     messages: Messages,
@@ -50,8 +50,8 @@ struct Ordeal {
     stretch: u64,
 }
 
-impl Ordeal {
-    fn new(scale: &Scale, routes: &str) -> Ordeal {
+impl Interrupted {
+    fn new(scale: &Scale, routes: &str) -> Interrupted {
         let kafka = Kafka::real();
         let source = Source::new(&kafka, "frozen", PARTITIONS);
         let sim = SimProgram::start(&["--seed", &scale.seed.to_string()]);
@@ -59,7 +59,7 @@ impl Ordeal {
             .run(RUN)
             .consumer(SESSION)
             .routes(routes);
-        Ordeal {
+        Interrupted {
             fleet: Fleet::new(sim, source.topic.clone(), &setup, 2),
             source,
             messages: Messages::new(scale.seed, KEYS, PARTITIONS, 100),
@@ -140,8 +140,8 @@ impl Ordeal {
         self.fleet.freeze(FROZEN);
         self.fleet.say(&["late 0"]);
         self.take_over();
-        let late = self.late(|ordeal| {
-            let released: u64 = ordeal.fleet.sim.say("release-late").parse().unwrap();
+        let late = self.late(|interrupted| {
+            let released: u64 = interrupted.fleet.sim.say("release-late").parse().unwrap();
             assert_eq!(released, workers, "calls that were on their way");
         });
         self.wake();
@@ -172,19 +172,19 @@ fn run(name: &str, routes: &str) -> [Late; 2] {
     let began = Instant::now();
     let scale = Scale::from_env(200_000, 0);
     println!("\n{name}: seed={}", scale.seed);
-    let mut ordeal = Ordeal::new(&scale, routes);
-    let on_their_way = ordeal.frozen_with_calls_on_their_way();
+    let mut interrupted = Interrupted::new(&scale, routes);
+    let on_their_way = interrupted.frozen_with_calls_on_their_way();
     on_their_way.tell("calls on their way:");
-    let between = ordeal.frozen_between_two_attempts();
+    let between = interrupted.frozen_between_two_attempts();
     between.tell("woken between two attempts:");
 
     // Both go on as if nothing had been.
-    let Ordeal {
+    let Interrupted {
         mut fleet,
         mut source,
         mut messages,
         stretch,
-    } = ordeal;
+    } = interrupted;
     messages.send(&mut source, stretch);
     source.flush();
     fleet.drain(&messages.ends);

@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use super::load::{Messages, ROUTES};
 use crate::support::Kafka;
-use crate::support::ordeal::{Ordeal, Scale, Source, Watched as _, number};
+use crate::support::interrupted::{Interrupted, Scale, Source, Watched as _, number};
 
 const PARTITIONS: i32 = 8;
 const KEYS: usize = 500;
@@ -28,43 +28,43 @@ fn nothing_is_lost_and_every_key_is_its_last_message_after_kills_at_random_momen
     let mut messages = Messages::new(scale.seed, KEYS, PARTITIONS, 100);
     messages.send(&mut source, scale.messages);
     // Often, and not so often that the broker lags behind: a commit that came too early is then found.
-    let mut ordeal = Ordeal::committing("100ms", &kafka, source, scale.seed, RUN, ROUTES);
-    ordeal.say(&FAULTS);
+    let mut interrupted = Interrupted::committing("100ms", &kafka, source, scale.seed, RUN, ROUTES);
+    interrupted.say(&FAULTS);
 
     let mut early = 0;
     for kill in 0..scale.kills {
-        ordeal.start();
+        interrupted.start();
         if rng.u8(..8) == 0 {
             // Before anything is written, or just then.
             early += 1;
-            ordeal.wait_for_line(&["kafka: assigned"]);
+            interrupted.wait_for_line(&["kafka: assigned"]);
         } else {
             // At a random place in each stretch, and none at the very end; away from the moment of a commit.
             let part = 0.9 * (kill as f64 + rng.f64()) / scale.kills as f64;
-            let target = (ordeal.total() as f64 * part) as i64;
-            ordeal.wait("the moment of the kill", |seen| seen.messages() >= target);
-            let rows = ordeal.rows_sent() + rng.u64(1..2000);
-            ordeal.wait("more rows", |seen| seen.rows >= rows);
+            let target = (interrupted.total() as f64 * part) as i64;
+            interrupted.wait("the moment of the kill", |seen| seen.messages() >= target);
+            let rows = interrupted.rows_sent() + rng.u64(1..2000);
+            interrupted.wait("more rows", |seen| seen.rows >= rows);
         }
         assert!(
-            ordeal.look().messages() < ordeal.total(),
+            interrupted.look().messages() < interrupted.total(),
             "the kill comes after the last message"
         );
-        ordeal.kill();
+        interrupted.kill();
     }
-    ordeal.start();
-    ordeal.drain();
-    ordeal.say(&["clear"]);
+    interrupted.start();
+    interrupted.drain();
+    interrupted.say(&["clear"]);
 
-    let ledger = messages.ledger(&ordeal);
+    let ledger = messages.ledger(&interrupted);
     println!("\nkills: seed={} took {:.1?}", scale.seed, began.elapsed());
     println!(
         "  kills        {}, of which {early} as soon as partitions were assigned\n\
          \x20 rebalances   {} assignments",
-        ordeal.happened.kills, ordeal.happened.assigned
+        interrupted.happened.kills, interrupted.happened.assigned
     );
     ledger.tell();
-    assert_eq!(ordeal.happened.kills, scale.kills);
+    assert_eq!(interrupted.happened.kills, scale.kills);
     ledger.assert_balances();
     assert!(
         scale.kills < 10 || ledger.repeated_puts > 0,

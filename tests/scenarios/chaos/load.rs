@@ -6,7 +6,7 @@
 
 use fastrand::Rng;
 
-use crate::support::ordeal::{Scene, Source, partition_of};
+use crate::support::interrupted::{Scene, Source, partition_of};
 
 /// Three records a message: its own (put, so a repetition does no harm, and shows in the record's generation), its
 /// key's last, and its key's count (guarded, since a repetition would be counted).

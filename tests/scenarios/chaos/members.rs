@@ -9,7 +9,7 @@ use fastrand::Rng;
 
 use super::fleet::Fleet;
 use super::load::{Messages, ROUTES};
-use crate::support::ordeal::{Scale, Source, Watched as _, number};
+use crate::support::interrupted::{Scale, Source, Watched as _, number};
 use crate::support::process::SimProgram;
 use crate::support::{Kafka, Setup};
 

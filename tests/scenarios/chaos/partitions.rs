@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::fleet::Fleet;
 use super::load::{Messages, ROUTES};
-use crate::support::ordeal::{Scale, Source, Watched as _, number};
+use crate::support::interrupted::{Scale, Source, Watched as _, number};
 use crate::support::process::SimProgram;
 use crate::support::{DEADLINE, Kafka, Setup, wait_until};
 

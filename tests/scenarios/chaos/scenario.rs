@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fleet::Fleet;
 use super::load::{Messages, ROUTES};
-use crate::support::ordeal::{Scale, Source, number};
+use crate::support::interrupted::{Scale, Source, number};
 use crate::support::process::SimProgram;
 use crate::support::{Kafka, Setup};
 
@@ -21,15 +21,15 @@ pub const CPU_MAX: f64 = 0.05;
 /// Of the bound, in resident memory.
 pub const MEMORY_MAX: f64 = 1.1;
 
-pub struct Stage {
+pub struct Scenario {
     pub fleet: Fleet,
     pub messages: Messages,
     pub bound_mib: u64,
 }
 
-impl Stage {
+impl Scenario {
     /// A backlog of messages of so many bytes, a database of so many nodes, and the service.
-    pub fn new(kafka: &Kafka, scale: &Scale, bytes: usize, nodes: &str, consumer: &str) -> Stage {
+    pub fn new(kafka: &Kafka, scale: &Scale, bytes: usize, nodes: &str, consumer: &str) -> Scenario {
         let mut source = Source::new(kafka, "state", PARTITIONS);
         let mut messages = Messages::new(scale.seed, KEYS, PARTITIONS, bytes);
         messages.send(&mut source, scale.messages);
@@ -44,7 +44,7 @@ impl Stage {
         fleet.say(&["delay 20ms"]);
         fleet.start(0);
         let bound_mib = fleet.bound_mib(0);
-        Stage {
+        Scenario {
             fleet,
             messages,
             bound_mib,

@@ -1,5 +1,5 @@
-//! The rules of the house, as far as a program can see them: no async code of our own, every file says what it is, and
-//! documents name only what exists.
+//! The rules of the repository, as far as a program can see them: no async code of our own, every file says what it is,
+//! and documents name only what exists.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -306,7 +306,7 @@ pub fn tail(output: &str) -> String {
 }
 
 /// A topic with all its messages, a simulator, and one service between them, a static member of its group.
-pub struct Ordeal {
+pub struct Interrupted {
     scene: Scene,
     pub ends: Vec<i64>,
     pub happened: Happened,
@@ -314,7 +314,7 @@ pub struct Ordeal {
     service: Option<Program>,
 }
 
-impl Deref for Ordeal {
+impl Deref for Interrupted {
     type Target = Scene;
 
     fn deref(&self) -> &Scene {
@@ -322,9 +322,9 @@ impl Deref for Ordeal {
     }
 }
 
-impl Ordeal {
+impl Interrupted {
     /// The service is not started. `run`: lines of `[run]`.
-    pub fn new(kafka: &Kafka, source: Source, seed: u64, run: &str, routes: &str) -> Ordeal {
+    pub fn new(kafka: &Kafka, source: Source, seed: u64, run: &str, routes: &str) -> Interrupted {
         Self::committing("200ms", kafka, source, seed, run, routes)
     }
 
@@ -336,7 +336,7 @@ impl Ordeal {
         seed: u64,
         run: &str,
         routes: &str,
-    ) -> Ordeal {
+    ) -> Interrupted {
         let (topic, ends) = source.finish();
         let sim = SimProgram::start(&["--seed", &seed.to_string()]);
         // A static member that is killed has its partitions again as soon as it is back.
@@ -351,7 +351,7 @@ impl Ordeal {
         setup.commit_interval = interval;
         let file = NamedTempFile::with_suffix(".toml").unwrap();
         std::fs::write(file.path(), setup.text()).unwrap();
-        Ordeal {
+        Interrupted {
             scene: Scene::new(sim, topic, &setup.group),
             ends,
             happened: Happened::default(),
@@ -425,7 +425,7 @@ impl Ordeal {
     }
 }
 
-impl Watched for Ordeal {
+impl Watched for Interrupted {
     type Seen = Seen;
 
     fn look(&self) -> Seen {

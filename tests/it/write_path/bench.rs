@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use penstock::aerospike::{Store, StoreOptions};
 use penstock::config;
 use penstock::delivery::guard::{Guard, GuardIdentity, mark};
-use penstock::delivery::plan::{Outgoing, Plan};
+use penstock::delivery::plan::{OutgoingRow, Plan};
 use penstock::delivery::pressure::Pressure;
 use penstock::delivery::write::{Answer, Calls, Held, Limits, Refusal, RowWriter, Tally, WriteEnd, write};
 use penstock::message::{Message, Rejection};
@@ -344,10 +344,10 @@ impl<'s> Spy<'s> {
 }
 
 impl RowWriter for Spy<'_> {
-    fn write(&self, rows: &[Outgoing<'_>]) -> Vec<Answer> {
+    fn write(&self, rows: &[OutgoingRow<'_>]) -> Vec<Answer> {
         let answers = self.store.write(rows);
         assert!(self.began.elapsed() < DEADLINE, "it goes on for ever: {answers:?}");
-        let key = |row: &Outgoing<'_>| match row.key {
+        let key = |row: &OutgoingRow<'_>| match row.key {
             RecordKey::String(key) => key.to_string(),
             other => format!("{other:?}"),
         };
@@ -358,7 +358,7 @@ impl RowWriter for Spy<'_> {
         answers
     }
 
-    fn held(&self, rows: &[Outgoing<'_>]) -> Vec<Option<Held>> {
+    fn held(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Held>> {
         self.reads.lock().push(rows.len());
         self.store.held(rows)
     }

@@ -2,8 +2,8 @@
 //! guard the test that fails where its handling is taken out.
 //!
 //! Each at the cheapest level that exercises it: rules, plan and write loop against a store that is connected to a
-//! simulator (`traps/bench.rs`); the whole service where offsets, exit codes or several services are part of the claim
-//! (`traps/service.rs`). What another test is the test of already is named here and not repeated.
+//! simulator (`write_path/bench.rs`); the whole service where offsets, exit codes or several services are part of the claim
+//! (`write_path/service.rs`). What another test is the test of already is named here and not repeated.
 //!
 //! | trap | test |
 //! |---|---|
@@ -18,7 +18,7 @@
 //! | names of sets are never freed | `outcomes::a_set_from_the_message_is_one_of_those_that_are_allowed` |
 //! | 0 seconds are the namespace's default; a life where nothing ends is refused with 22 | `outcomes::a_life_from_the_message_is_one_that_the_server_knows`, `outcomes::a_closed_namespace_holds_its_own_rows_and_probes_until_it_opens` |
 //! | a batch in flight must not be cancelled | `calls::a_call_under_way_is_waited_for_and_believed_also_after_a_stop`, `late::a_time_out_bounds_the_call_and_the_row_is_asked_again` |
-//! | the client needs its runtime chosen, and no code of ours is async | `tests/it/house.rs`: `no_code_of_ours_is_async`, `no_direct_dependency_is_an_async_runtime` |
+//! | the client needs its runtime chosen, and no code of ours is async | `tests/it/repository.rs`: `no_code_of_ours_is_async`, `no_direct_dependency_is_an_async_runtime` |
 //! | a batch of one row a node gains nothing | `calls::a_batch_is_one_message_to_each_node`, `outcomes::fewer_rows_are_sent_than_operations_asked_for` |
 //! | a call waits for the slowest of its nodes; a connection that is refused looks like a time-out | `calls::a_node_that_is_gone_holds_up_its_own_rows_until_the_others_have_them` |
 //! | without a node the rows come back as placeholders, at once | `calls::a_cluster_that_is_away_loses_no_row_and_is_not_asked_in_a_hot_loop` |
@@ -76,13 +76,13 @@ mod service;
 #[test]
 fn the_tables_name_every_test() {
     let files = [
-        ("calls", include_str!("traps/calls.rs")),
-        ("late", include_str!("traps/late.rs")),
-        ("guards", include_str!("traps/guards.rs")),
-        ("outcomes", include_str!("traps/outcomes.rs")),
-        ("service", include_str!("traps/service.rs")),
+        ("calls", include_str!("write_path/calls.rs")),
+        ("late", include_str!("write_path/late.rs")),
+        ("guards", include_str!("write_path/guards.rs")),
+        ("outcomes", include_str!("write_path/outcomes.rs")),
+        ("service", include_str!("write_path/service.rs")),
     ];
-    let (head, _) = include_str!("traps.rs").split_once("\n\n").unwrap();
+    let (head, _) = include_str!("write_path.rs").split_once("\n\n").unwrap();
     let mut tests = Vec::new();
     for (module, text) in files {
         let functions = text.split("#[test]\nfn ").skip(1);
