@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aerospike::AdminPolicy;
-use penstock::delivery::row_outcomes::Failure;
+use penstock::delivery::row_outcomes::CallFailure;
 use penstock::delivery::write::{Answer, Fatal, Refusal, WriteEnd};
 use penstock::util::stop::{Stop, StopKind};
 use penstock_sim::{Digest, EarlyEnd, Join, Leave, Share, SimConfig, Simulator, Value};
@@ -62,7 +62,7 @@ fn of_a_batch_that_is_refused_whole_no_row_is_taken_for_written_nor_for_doubtful
         assert_eq!(first.len(), 20);
         assert_eq!(first[0], Answer::Code(code), "stamped with it: {first:?}");
         let silent = Answer::Failed {
-            failure: Failure::Unanswered,
+            failure: CallFailure::Unanswered,
             in_doubt: false,
         };
         assert!(first[1..].iter().all(|answer| *answer == silent), "{code}: {first:?}");
@@ -324,7 +324,7 @@ fn a_cluster_that_is_away_loses_no_row_and_is_not_asked_in_a_hot_loop() {
                 panic!("{done:?}")
             };
             assert!(
-                !in_doubt && matches!(failure, Failure::NoNode | Failure::NoNamespace),
+                !in_doubt && matches!(failure, CallFailure::NoNode | CallFailure::NoNamespace),
                 "{done:?}"
             );
         }
@@ -368,10 +368,10 @@ fn what_failed_is_told_by_its_cause() {
         };
         let bench = Make::impatient().bench(rules);
         bench.sim.faults().lose(Share::Next(1));
-        assert_eq!(first(&bench), failed(Failure::TimedOut));
+        assert_eq!(first(&bench), failed(CallFailure::TimedOut));
         let bench = Bench::new(rules);
         bench.sim.faults().reset_next(1);
-        assert_eq!(first(&bench), failed(Failure::Connection));
+        assert_eq!(first(&bench), failed(CallFailure::Connection));
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use aerospike::ResultCode;
 use penstock::aerospike::Store;
 use penstock::delivery::plan::OutgoingRow;
-use penstock::delivery::row_outcomes::{Disposition, Failure};
+use penstock::delivery::row_outcomes::{CallFailure, Disposition};
 use penstock::delivery::write::{Answer, Held, RowWriter};
 use penstock::util::stop::{Stop, StopKind};
 use penstock_sim::{EarlyEnd, Share, Simulator};
@@ -138,7 +138,7 @@ fn is_refused_again(row: &OutgoingRow<'_>) -> bool {
 }
 
 const LOST: Answer = Answer::Failed {
-    failure: Failure::Connection,
+    failure: CallFailure::Connection,
     in_doubt: true,
 };
 
