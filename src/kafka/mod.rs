@@ -1,7 +1,7 @@
 //! Kafka's side: the client's settings, its callbacks, and what is asked of the brokers at start.
 //!
-//! With `worker` and `rebalance` the only code that knows the `rdkafka` crate. Commits no offset and reads no
-//! message: workers do.
+//! Beside `partition` and `service`, this is the only code that knows the `rdkafka` crate. It commits no offset and reads
+//! no message: workers do.
 
 // The group's consumer.
 pub mod consumer;

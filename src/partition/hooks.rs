@@ -1,5 +1,5 @@
 //! Two places of a running service where a test may step in, to provoke the worst that Kafka's clients and our own
-//! bugs can do. The programs themselves step in nowhere.
+//! bugs can do. The programs use [`NoHooks`].
 
 use crate::kafka::{Consumer, Partition};
 
@@ -12,7 +12,7 @@ pub trait Hooks: Send + Sync {
     fn batch_in_hand(&self, _partition: &Partition) {}
 }
 
-/// Steps in nowhere.
+/// Does nothing: what the programs use.
 #[derive(Debug, Clone, Copy)]
 pub struct NoHooks;
 

@@ -1,11 +1,12 @@
-//! Lines that must not flood a log: one at once, then one in a while, with a count of those that were held back.
+//! Keeps repeated lines from flooding a log: the first passes at once, later ones at an interval, with a count of those
+//! that were held back.
 
 use std::time::{Duration, Instant};
 
-/// How long most lines are held back after one of their kind.
+/// The interval of most lines.
 pub const LINES: Duration = Duration::from_secs(10);
 
-/// Lets one through, and then none for `every`.
+/// Lets one line pass, and then none for `every`.
 #[derive(Debug, Clone)]
 pub struct Throttle {
     every: Duration,
@@ -23,7 +24,7 @@ impl Throttle {
         }
     }
 
-    /// The first one passes after `every`: what takes no longer is not worth a line.
+    /// The first line passes after `every`: a shorter wait is not worth a line.
     pub fn after(every: Duration) -> Self {
         Throttle {
             last: Some(Instant::now()),
@@ -31,13 +32,13 @@ impl Throttle {
         }
     }
 
-    /// Whether one may pass at `now`. Nothing is noted: [`pass`](Self::pass) is called when the line is written.
+    /// Whether a line may pass at `now`. It changes nothing: call [`pass`](Self::pass) when you write the line.
     pub fn is_due(&self, now: Instant) -> bool {
         self.last
             .is_none_or(|last| now.saturating_duration_since(last) >= self.every)
     }
 
-    /// Lets one pass, if it may. `Some`: how many were held back since the last one that passed.
+    /// Lets a line pass if one is due. `Some`: how many were held back since the last one that passed.
     pub fn pass(&mut self) -> Option<u64> {
         self.pass_at(Instant::now())
     }
@@ -52,7 +53,7 @@ impl Throttle {
         Some(std::mem::take(&mut self.held_back))
     }
 
-    /// One passes whether it is due or not: it is news.
+    /// Lets a line pass although none is due, because it says something new. The interval begins again.
     pub fn pass_anyway(&mut self) {
         self.last = Some(Instant::now());
         self.held_back = 0;
@@ -60,7 +61,7 @@ impl Throttle {
 }
 
 impl Default for Throttle {
-    /// One each [`LINES`].
+    /// One line each [`LINES`].
     fn default() -> Self {
         Self::new(LINES)
     }

@@ -52,16 +52,9 @@ fn call(arguments: &[&str], stdin: &str) -> Called {
 
 /// The configurations in examples/, from the root of the project.
 fn examples() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let mut examples: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .map(|path| Path::new("examples").join(path.file_name().unwrap()))
-        .collect();
-    examples.sort();
-    assert!(!examples.is_empty(), "no example");
-    examples
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let from_root = |path: PathBuf| path.strip_prefix(root).unwrap().to_path_buf();
+    crate::support::examples().into_iter().map(from_root).collect()
 }
 
 const COMMANDS: [&str; 6] = ["run", "check", "try", "test", "schema", "completions"];

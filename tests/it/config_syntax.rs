@@ -1,6 +1,7 @@
 //! What is said of a file that is no TOML, and of values that stand as another type than the one that is wanted: the line of
 //! the mistake, its name, and what to write.
 
+use crate::support::examples;
 use penstock::config::{self, Faults};
 
 fn faults(text: &str) -> Faults {
@@ -769,10 +770,8 @@ fn any_piece_of_a_file_is_gone_through() {
 
 #[test]
 fn one_character_that_is_missing_in_an_example_is_one_fault_on_its_line() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut tried = 0;
-    for file in files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
+    for file in examples() {
         let text = std::fs::read_to_string(&file).unwrap();
         for (number, line) in (1..).zip(text.lines()) {
             let start = line.as_ptr() as usize - text.as_ptr() as usize;

@@ -3,6 +3,7 @@
 
 use std::process::Command;
 
+use crate::support::examples;
 use penstock::config::{self, Faults};
 
 const KAFKA: &str = "[kafka]\nbrokers = \"k:9092\"\ntopics = [\"events\"]\n";
@@ -538,10 +539,8 @@ fn no_text_of_the_parser_is_shown() {
 /// fault is at the line of the slip or, of what is not closed, where it opens.
 #[test]
 fn one_character_too_many_in_an_example_is_told_in_our_words() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut tried = 0;
-    for file in files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
+    for file in examples() {
         let text = std::fs::read_to_string(&file).unwrap();
         for (number, line) in (1..).zip(text.lines()) {
             let start = line.as_ptr() as usize - text.as_ptr() as usize;

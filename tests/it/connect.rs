@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::support::connect::{COUNTED, assert_line, check, the_newest_messages_of_a_topic_are_tried, write};
 use crate::support::process::{SimProgram, penstock, run, run_service};
-use crate::support::{Kafka, Setup, Stream, unique, wait_until};
+use crate::support::{Kafka, Setup, Stream, examples, unique, wait_until};
 use penstock::config;
 use penstock_sim::{NamespaceConfig, SimConfig, Simulator};
 
@@ -109,11 +109,7 @@ fn nothing_stands_in_the_way_of_the_examples() {
     let sim = simulator(|_| {});
     let mut topics = BTreeSet::new();
     let mut checked = 0;
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "toml") {
-            continue;
-        }
+    for path in examples() {
         let text = std::fs::read_to_string(&path).unwrap();
         let config = config::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
         let produced = config.produced_topics().into_iter().map(str::to_owned);

@@ -19,6 +19,7 @@ pub mod schema;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -63,6 +64,19 @@ pub fn unique(name: &str) -> String {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     format!("{name}-{:x}-{nanos:x}-{number}", std::process::id())
+}
+
+/// The configurations in examples/, in alphabetical order.
+pub fn examples() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut examples: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    examples.sort();
+    assert!(!examples.is_empty(), "no example");
+    examples
 }
 
 /// Waits until `reached` holds of what `observe` sees, and returns that.
