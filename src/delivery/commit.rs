@@ -1,17 +1,17 @@
-//! Commit: which offset of a partition is next. The only place that computes it.
+//! Commit: computes the next offset of a partition. This is the only place that does.
 //!
-//! Pure: the worker tells it what it was handed and what is finished, and asks what may be committed. It asserts
-//! that the next offset never goes back and never passes a message that was handed over and is unfinished. A gap
-//! in the numbers is Kafka's right (compaction, transaction markers) and no hole.
+//! It is pure: the worker tells it which messages were taken from the queue and which are finished, and asks which
+//! offset to commit. It asserts that the next offset never goes back and never passes an unfinished message. A gap in
+//! the offsets is not an unfinished message: Kafka leaves gaps (compaction, transaction markers).
 
 /// The progress of one partition during one assignment. An offset reset starts a new tracker.
 #[derive(Debug, Default)]
 pub struct OffsetTracker {
-    /// The last message taken from the queue.
+    /// The offset of the last message taken from the queue.
     handed_over: Option<i64>,
-    /// All messages below it are finished.
+    /// All messages below this offset are finished.
     next: Option<i64>,
-    /// The highest offset that a commit was asked for.
+    /// The highest offset for which a commit was sent.
     committed: Option<i64>,
 }
 
@@ -20,7 +20,7 @@ impl OffsetTracker {
         Self::default()
     }
 
-    /// An assignment that begins at `offset`, which is to be committed before any message comes.
+    /// An assignment that begins at `offset`. That offset is committed before any message arrives.
     pub fn starting_at(offset: i64) -> Self {
         Self {
             next: Some(offset),
@@ -28,16 +28,16 @@ impl OffsetTracker {
         }
     }
 
-    /// Whether `offset` is not above the last message: the partition was truncated, or its topic created again. What
-    /// was known of it is void then, and a new tracker begins.
+    /// Whether `offset` is not above the last message. Then the partition was truncated, or its topic was created
+    /// again. The old progress is void, and the caller starts a new tracker.
     pub fn goes_back(&self, offset: i64) -> bool {
         self.handed_over.is_some_and(|last| offset <= last)
     }
 
     /// A message was taken from the queue.
     ///
-    /// # Panics
-    /// When it is not above every message before it: Kafka's order within a partition is what all else rests on.
+    /// # Panics If the offset is not above all offsets before it. Everything relies on Kafka's order within a
+    /// partition.
     pub fn handed_over(&mut self, offset: i64) {
         assert!(
             self.handed_over.is_none_or(|last| offset > last),
@@ -47,10 +47,10 @@ impl OffsetTracker {
         self.handed_over = Some(offset);
     }
 
-    /// Everything handed over below `next` is finished, and nothing at or above it.
+    /// Every message taken from the queue with an offset below `next` is finished; none at or above it is.
     ///
     /// # Panics
-    /// When the next offset would go back.
+    /// If the next offset would go back.
     pub fn finished_below(&mut self, next: i64) {
         assert!(
             self.next.is_none_or(|before| next >= before),
@@ -65,14 +65,13 @@ impl OffsetTracker {
         self.next = Some(next);
     }
 
-    /// Everything handed over is finished, and the consumer stands at `position`, which may lie beyond the last
-    /// message: behind what was compacted away, or behind the markers of a transaction.
+    /// All messages taken from the queue are finished, and the consumer is at `position`. The position may lie beyond
+    /// the last message: behind compacted messages, or behind the markers of a transaction.
     ///
-    /// Before the first message it says nothing: the position may still be that of an earlier assignment, which was
-    /// handed messages that it did not finish.
+    /// Does nothing before the first message. The position may then still be that of an earlier assignment, which took
+    /// messages and did not finish them.
     ///
-    /// # Panics
-    /// When a message that was handed over is unfinished.
+    /// # Panics If a message that was taken from the queue is unfinished.
     pub fn all_finished_at(&mut self, position: i64) {
         let Some(last) = self.handed_over else { return };
         assert!(
@@ -84,7 +83,7 @@ impl OffsetTracker {
         }
     }
 
-    /// The next offset, where it is known and no commit was asked for it yet.
+    /// The next offset, if it is known and no commit was sent for it yet.
     pub fn due(&self) -> Option<i64> {
         self.next
             .filter(|next| self.committed.is_none_or(|committed| *next > committed))
@@ -95,7 +94,7 @@ impl OffsetTracker {
         self.committed = Some(offset);
     }
 
-    /// A commit was refused or lost: what it held is due again.
+    /// A commit was refused or lost: its offset is due again.
     pub fn commit_failed(&mut self) {
         self.committed = None;
     }
@@ -105,7 +104,7 @@ impl OffsetTracker {
         self.next
     }
 
-    /// Whether every message handed over is finished.
+    /// Whether every message taken from the queue is finished.
     pub fn is_clear(&self) -> bool {
         match (self.handed_over, self.next) {
             (None, _) => true,

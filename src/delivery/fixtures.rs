@@ -1,4 +1,4 @@
-//! What the tests of `plan` and `write` have in common: rules, a target, a guard, and rows of them.
+//! What the tests of `plan` and `write` share: rules, a target, a guard, and rows.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::output::value::Value;
 /// A plain write of bins.
 pub const RULES: RowRules = RowRules::UPDATE;
 
-/// What a replay would show in.
+/// Rules of a guarded row: a replay of it would be visible.
 pub fn guarded() -> RowRules {
     RowRules::guarded()
 }
@@ -37,7 +37,7 @@ pub fn guard() -> Guard {
     })
 }
 
-/// The first row of its message, unversioned.
+/// The first row of its message, without a version.
 pub fn row<'m>(rules: &'m RowRules, target: &'m Arc<Target>, message: usize, key: i64, ops: Vec<Op<'m>>) -> Row<'m> {
     Row {
         message,
@@ -58,7 +58,7 @@ pub fn list_append(value: i64) -> Op<'static> {
     }
 }
 
-/// For one worker, with room for all that it has.
+/// A pressure for one worker, with room for all its rows.
 pub fn pressure() -> Pressure {
     Pressure::new(4000, None, Arc::new(Counters::new()))
 }

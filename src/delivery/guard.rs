@@ -1,37 +1,38 @@
-//! The guard: what a record itself knows of the messages that it has taken.
+//! The guard: a bin in which a record stores how far a partition's messages are applied to it.
 //!
-//! Kafka redelivers; a repeated `add` counts twice; a former owner of the partition wakes up and writes old values. A
-//! guarded row therefore carries a bin of its partition's own, and a condition that the server checks in the same
-//! atomic step: the bin is not an integer (or not there), or less than the *first* mark in the row. The row stores
-//! the *last*. 27 then means: at least the first is applied.
+//! Kafka redelivers messages, and a repeated `add` counts twice. A former owner of the partition can wake up and write
+//! old values. So a guarded row writes a bin that belongs to its partition, and carries a condition that the server
+//! checks in the same atomic step. The condition holds if the bin is missing, is not an integer, or is less than the
+//! *first* mark in the row. The row stores the *last* mark. So result code 27 means that at least the first mark is
+//! already applied.
 //!
-//! A stored format, read by later versions: the bin's name is `~` and the first 14 characters of the base64url form of
-//! RIPEMD-160 over `penstock-guard-1` and the fields below, each with its length in front; its value is
-//! offset × 65,536 + the row's place among the rows of its message.
+//! This is a stored format, and later versions read it. The bin's name is `~` and the first 14 characters of the
+//! base64url form of RIPEMD-160 over `penstock-guard-1` and the fields below, each preceded by its length. The value is
+//! offset × 65,536 + the row's number among the rows of its message.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ripemd::{Digest as _, Ripemd160};
 
-/// The version of the format, part of every name: another format has other bins.
+/// The version of the format. It is part of every name, so another format uses other bins.
 const FORMAT: &str = "penstock-guard-1";
-/// Characters behind the `~`: with it, the longest name that a bin can have.
+/// Characters after the `~`. Together they are the longest name that a bin can have.
 const NAME_CHARACTERS: usize = 14;
-/// Rows of one message that are told apart.
+/// Number of rows of one message that a mark can tell apart.
 const ROWS: i64 = 1 << 16;
 
-/// The first offset that no mark can hold: 140 million million messages in one partition.
+/// The first offset that does not fit a mark: about 140 million million messages in one partition.
 pub const OFFSET_END: i64 = i64::MAX / ROWS;
 
-/// Whose messages a guard counts. Two services, two topics, a topic deleted and created again, a deliberate re-run:
-/// different guards, or they would refuse each other's writes.
+/// Whose messages a guard counts. Another service, another topic, a topic that was deleted and created again, or a
+/// deliberate re-run each need a guard of their own. With a shared guard they would refuse each other's writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuardIdentity<'a> {
     /// The consumer group.
     pub group: &'a str,
-    /// Kafka's id of the topic: a topic of the same name, made anew, has another.
+    /// Kafka's id of the topic. A topic that is created again under the same name has another id.
     pub topic_id: [u8; 16],
-    /// The topic's name; only where the broker gives no id does it stand for it.
+    /// The topic's name. It is used only if the broker gives no id.
     pub topic: &'a str,
     pub partition: i32,
     /// `run.guard_epoch`.
@@ -54,7 +55,7 @@ impl Guard {
         field(FORMAT.as_bytes());
         field(identity.group.as_bytes());
         field(&identity.topic_id);
-        // A topic that has an id may not be renamed, but the name adds nothing to it.
+        // The name adds nothing when there is an id, and an id survives a rename.
         let name = if identity.topic_id == [0; 16] {
             identity.topic
         } else {
@@ -75,7 +76,7 @@ impl Guard {
     }
 }
 
-/// What a guard stores of one row: greater for every later row of the partition. `None` for an offset from
+/// What a guard stores for one row. It is greater for every later row of the partition. `None` for an offset from
 /// [`OFFSET_END`] on.
 pub fn mark(offset: i64, number: u16) -> Option<i64> {
     (0..OFFSET_END)
@@ -98,7 +99,7 @@ mod tests {
         epoch: 0,
     };
 
-    /// Stored in records: it may never change.
+    /// The name is stored in records: it may never change.
     #[test]
     fn the_name_of_a_guard_is_a_stored_format() {
         assert_eq!(Guard::new(&IDENTITY).bin(), "~GovjZ0RuTKcRts");
@@ -134,7 +135,7 @@ mod tests {
         ];
         let names: HashSet<String> = identities.iter().map(|i| Guard::new(i).bin().to_owned()).collect();
         assert_eq!(names.len(), identities.len());
-        // A topic with an id is known by it, whatever it is called.
+        // A topic with an id is identified by the id, whatever its name.
         let renamed = GuardIdentity {
             topic: "other",
             ..IDENTITY

@@ -1,13 +1,15 @@
-//! Plan: the rows of a batch by record, and which of them travel as one.
+//! Plan: groups the rows of a batch by record and decides which of them travel as one.
 //!
-//! The rows of one batch call are not ordered among themselves: two on one record race (the server runs a batch's
-//! rows in parallel unless it runs it inline). So a call holds a record at most once. What several messages ask of one
-//! record is merged, in message order, into a *unit*, which is sent as one row, where the result is exactly that of
-//! applying them one after another; what cannot be merged begins the record's next unit, sent when the one before it
-//! is answered. The plan is kept until all of its rows are; what is sent of it is composed anew for each call
-//! (`Plan::compose`), since a retry may need only a part of a unit.
+//! The order of the rows within one batch call is undefined: the server runs them in parallel unless it runs the batch
+//! inline. So two rows on one record would race, and a call holds each record at most once. The rows of several
+//! messages on one record are merged, in message order, into a *unit*. A unit is sent as one row. Rows are merged only
+//! if the result is exactly the same as applying them one after another. A row that cannot be merged begins the
+//! record's next unit. That unit is sent when the previous one is answered.
 //!
-//! Pure: no clock, no client type.
+//! The plan is kept until all its rows are answered. What is sent is composed anew for each call (`Plan::compose`),
+//! since a retry may need only a part of a unit.
+//!
+//! It is pure: no clock, no client type.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -19,27 +21,27 @@ use crate::delivery::guard::Guard;
 use crate::delivery::row_outcomes::{EXISTS, FILTERED_OUT, NOT_FOUND};
 use crate::output::row::{Number, Op, RecordKey, Row, RowAction, RowTtl, Target};
 
-/// What the server addresses a record by, inside its namespace.
+/// Identifies a record inside its namespace.
 pub type Digest = [u8; 20];
 
-/// Operations in one row, at most; the server takes 32,768.
+/// At most this many operations in one row. The server's limit is 32,768.
 const UNIT_OPS_MAX: usize = 1000;
 
-/// No row, no unit: the end of a chain.
+/// The end of a chain: no further row or unit.
 const NONE: u32 = u32::MAX;
 
-/// A row with what places it.
+/// A row and its place in the plan.
 #[derive(Debug)]
 pub struct PlannedRow<'m> {
     pub row: Row<'m>,
     pub digest: Digest,
-    /// What a guard stores of it ([`crate::delivery::guard::mark`]); only looked at where it is guarded.
+    /// What a guard stores for this row ([`crate::delivery::guard::mark`]). Read only if the row is guarded.
     pub mark: i64,
-    /// The last row before it on this record that is of the same message, with the same version.
+    /// The previous row of the same message on this record, if it has the same version; otherwise `NONE`.
     continues: u32,
-    /// There is a row that continues this one.
+    /// Whether a later row continues this one.
     continued: bool,
-    /// About what it weighs in memory and in a request.
+    /// Estimated size in bytes, in memory and in a request.
     pub bytes: usize,
     /// The next row of its unit.
     next: u32,
@@ -53,9 +55,9 @@ struct Unit {
     first: u32,
     last: u32,
     ops: usize,
-    /// Some bin is taken away: the record may end in between.
+    /// Whether an operation removes a bin. If so, the record may end within the unit.
     removes: bool,
-    /// Each of its rows only takes bins away: none of them makes the record.
+    /// Whether all its rows only remove bins. If so, none of them creates the record.
     only_removes: bool,
     /// The next unit of its record.
     next: u32,
@@ -68,7 +70,7 @@ struct RecordRows {
     last: u32,
 }
 
-/// What a batch asks for, by record. Filled message by message, in their order.
+/// The rows of a batch by record. They are added message by message, in message order.
 #[derive(Debug, Default)]
 pub struct Plan<'m> {
     rows: Vec<PlannedRow<'m>>,
@@ -90,7 +92,7 @@ impl Hash for RecordId<'_> {
     }
 }
 
-/// A digest is a hash already.
+/// Uses the digest as the hash: it is one already.
 #[derive(Debug, Default)]
 struct DigestHasher(u64);
 
@@ -106,7 +108,7 @@ impl Hasher for DigestHasher {
     }
 }
 
-/// Where one record stands: a row, and the unit that it is in.
+/// The next thing to send for one record: a row, and the unit that holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     unit: u32,
@@ -119,7 +121,7 @@ impl Position {
         self.row as usize
     }
 
-    /// The same unit, at another of its rows.
+    /// The same unit, but at row number `row`.
     pub(super) fn at(self, row: usize) -> Position {
         Position {
             row: index(row),
@@ -143,7 +145,7 @@ impl<'m> Plan<'m> {
         }
     }
 
-    /// Adds a row behind all that were added before. `mark`: what a guard stores of it.
+    /// Adds a row after all earlier ones. `mark`: what a guard stores for it.
     pub fn push(&mut self, row: Row<'m>, mark: i64) {
         let target: &'m Target = row.target;
         let bytes = row.bytes();
@@ -221,32 +223,32 @@ impl<'m> Plan<'m> {
         });
     }
 
-    /// Rows added so far.
+    /// Number of rows added so far.
     pub fn rows(&self) -> usize {
         self.rows.len()
     }
 
-    /// About what they weigh in memory and in requests.
+    /// Estimated size of all rows in bytes, in memory and in requests.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Records that they concern.
+    /// Number of records that the rows are for.
     pub fn records(&self) -> usize {
         self.lanes.len()
     }
 
-    /// The message of a row: its place in the batch.
+    /// The message of a row, as its index in the batch.
     pub fn message(&self, row: usize) -> usize {
         self.rows[row].row.message
     }
 
-    /// Which record a row is for, by its number among those of the plan.
+    /// The record of a row, as its number in the plan.
     pub fn record(&self, row: usize) -> usize {
         self.rows[row].record as usize
     }
 
-    /// A plan of some of its rows, in their order.
+    /// A plan with only these rows, in their order.
     pub fn only(&self, rows: &[usize]) -> Plan<'m> {
         let mut plan = Plan::with_capacity(rows.len());
         for row in rows {
@@ -256,7 +258,7 @@ impl<'m> Plan<'m> {
         plan
     }
 
-    /// The first row of a record.
+    /// The position of a record's first row.
     pub(super) fn begin(&self, record: usize) -> Position {
         let unit = self.lanes[record].first;
         Position {
@@ -265,7 +267,7 @@ impl<'m> Plan<'m> {
         }
     }
 
-    /// The place behind the stretch that begins at `position`; `None` at the record's end.
+    /// The position after the stretch that begins at `position`. `None` at the end of the record.
     pub(super) fn behind(&self, position: Position, by_message: bool) -> Option<Position> {
         let last = self.stretch(position, by_message).last()?;
         let row = self.rows[last].next;
@@ -277,7 +279,7 @@ impl<'m> Plan<'m> {
         Some(Position { unit, row })
     }
 
-    /// The numbers of the rows from `first` on, to the end of its unit.
+    /// The numbers of the rows from `first` to the end of its unit.
     fn chain(&self, first: u32) -> impl Iterator<Item = usize> + Clone + '_ {
         std::iter::successors(Some(first), |row| {
             let next = self.rows[*row as usize].next;
@@ -286,7 +288,7 @@ impl<'m> Plan<'m> {
         .map(|row| row as usize)
     }
 
-    /// The numbers of the rows from `position` on, to the end of its unit or only of its message.
+    /// The numbers of the rows from `position` to the end of its unit. With `by_message`, only those of its message.
     pub(super) fn stretch(&self, position: Position, by_message: bool) -> impl Iterator<Item = usize> + Clone + '_ {
         let message = self.rows[position.row as usize].row.message;
         self.chain(position.row)
@@ -305,9 +307,11 @@ impl<'m> Plan<'m> {
         &self.rows[row]
     }
 
-    /// What is sent for the rows of a stretch: one row whose result is that of applying them one after another.
-    /// `create`: the second try of rows whose ttl counts only where they make the record. `is_passed_over`: this row was
-    /// stale.
+    /// Makes the one row that is sent for a stretch. Its result is the same as applying the rows of the stretch one
+    /// after another.
+    ///
+    /// `create`: this is the second attempt of rows whose ttl counts only if they create the record. `is_passed_over`:
+    /// whether the given row was stale.
     pub(super) fn compose<'p>(
         &'p self,
         position: Position,
@@ -329,7 +333,8 @@ impl<'m> Plan<'m> {
         for number in self.stretch(position, by_message) {
             let planned = &self.rows[number];
             let row = &planned.row;
-            // Not newer than what comes before it in this very row: refused, were it sent alone.
+            // Its version is not newer than an earlier one in the same stretch. If it were sent alone, it would be
+            // refused.
             if row.newer < newest || (row.newer == newest && row.newer.is_some() && row.message != newest_message) {
                 stale += 1;
                 if planned.continued {
@@ -347,7 +352,7 @@ impl<'m> Plan<'m> {
                 if rules.mode == Mode::Replace {
                     ops.clear();
                 }
-                // A row's own operations are in order, and each says something.
+                // One row's own operations are already in order, and none of them is redundant.
                 if ops.is_empty() {
                     ops.reserve(own.len() + 2);
                     ops.extend(own.iter().map(OutgoingOp::Op));
@@ -371,7 +376,7 @@ impl<'m> Plan<'m> {
         };
         let stores = guard_condition.is_some() || newer_condition.is_some();
         if !stores {
-            // What is set and taken away again makes no record either, unless something of the row stays in it.
+            // A bin that is set and then removed creates no record, unless another operation of the row leaves a bin.
             only_removes = ops.iter().all(OutgoingOp::removes);
         }
         let may_end = !stores && ops.iter().any(OutgoingOp::removes);
@@ -379,7 +384,8 @@ impl<'m> Plan<'m> {
             RowAction::Touch => OutgoingAction::Touch,
             RowAction::Delete => OutgoingAction::Delete,
             RowAction::Write(_) => {
-                // Its version is worth a record: or an older message, from another partition, would find none.
+                // A row with a version must create a record. Otherwise an older message of another partition would find
+                // none.
                 only_removes &= newer_condition.is_none();
                 if let (Some(condition), Some(value)) = (&newer_condition, newest) {
                     ops.push(OutgoingOp::Store(condition.bin, value));
@@ -393,7 +399,7 @@ impl<'m> Plan<'m> {
         let (exists, ttl) = match (rules.ttl_on_create, create) {
             (true, false) => (Mode::UpdateOnly, RowTtl::Keep),
             (true, true) => (Mode::Create, ttl),
-            // A row that only removes makes no record, also where it leaves a guard.
+            // A row that only removes bins creates no record, even if it stores a guard.
             (false, _) if only_removes && rules.mode == Mode::Update => (Mode::UpdateOnly, ttl),
             (false, _) => (rules.mode, ttl),
         };
@@ -412,18 +418,18 @@ impl<'m> Plan<'m> {
         }
     }
 
-    /// Whether the version of a row may be the one that its own message has brought to the record.
+    /// Whether this row may meet, in the record, the version that an earlier row of its own message stored.
     fn continues(&self, row: &PlannedRow<'_>, is_passed_over: impl Fn(usize) -> bool) -> bool {
         row.continues != NONE && !is_passed_over(row.continues as usize)
     }
 
-    /// Whether a later row of the message looks at whether this one was applied.
+    /// Whether a later row of the same message depends on whether this one was applied.
     pub(super) fn is_continued(&self, row: usize) -> bool {
         self.rows[row].continued
     }
 
-    /// Which rows of a stretch a record has taken already, or has passed, by what it holds in the bins of the
-    /// conditions: they are done. `is_passed_over`: this row was stale.
+    /// Whether a row is already done, given what the record holds in the bins of the conditions. The record may have
+    /// the row already, or a newer version. `is_passed_over`: whether the given row was stale.
     pub(super) fn taken(
         &self,
         row: usize,
@@ -445,10 +451,10 @@ impl<'m> Plan<'m> {
     }
 }
 
-/// Why a row need not be applied any more.
+/// Why a row does not need to be applied any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// Its guard says that the record has it.
+    /// The guard shows that the record has it.
     Guarded,
     /// The record has a newer version.
     Stale,
@@ -463,19 +469,19 @@ pub struct OutgoingRow<'p> {
     pub action: OutgoingAction<'p>,
     pub exists: Mode,
     pub ttl: RowTtl,
-    /// All must hold where there is a record: its guard's, and its version's.
+    /// Conditions of the guard and of the version. If there is a record, all of them must hold.
     pub conditions: [Option<Condition<'p>>; 2],
-    /// It only takes away, or only touches: on a record that is not there, there is nothing to do.
+    /// The row only removes bins or only touches. If there is no record, there is nothing to do.
     pub only_removes: bool,
-    /// It takes bins away and leaves none of its own: where there is no record, it may make none.
+    /// The row removes bins and stores neither guard nor version. If there is no record, it may create none.
     pub may_end: bool,
-    /// Rows among its stretch that a newer one in it makes stale: not in `action`.
+    /// Number of rows in the stretch that are stale because of a newer one in it. They are not in `action`.
     pub stale: usize,
-    /// Those of them that a later row continues.
+    /// Those of the stale rows that a later row continues.
     pub passed_over: Vec<usize>,
 }
 
-/// Holds where the bin is not there, is not an integer, or is below.
+/// Holds if the bin is missing, is not an integer, or is less than `below` (with `or_equal`: or equal to it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Condition<'p> {
     pub bin: &'p str,
@@ -483,7 +489,7 @@ pub struct Condition<'p> {
     pub or_equal: bool,
 }
 
-/// What is sent to be done.
+/// The operation on the record, as it is sent.
 #[derive(Debug, PartialEq)]
 pub enum OutgoingAction<'p> {
     Write(Vec<OutgoingOp<'p>>),
@@ -495,9 +501,9 @@ pub enum OutgoingAction<'p> {
 #[derive(Debug, PartialEq)]
 pub enum OutgoingOp<'p> {
     Op(&'p Op<'p>),
-    /// Several integer `add`s in one.
+    /// Several integer `add`s, summed.
     Sum(&'p str, i64),
-    /// The guard, or the version.
+    /// Stores the guard's mark or the version.
     Store(&'p str, i64),
 }
 
@@ -519,7 +525,7 @@ impl OutgoingRow<'_> {
         self.conditions.iter().any(Option::is_some)
     }
 
-    /// Whether this code, of those that depend on what was asked, is one that it asked for.
+    /// Whether the row expects this code. Only for codes whose meaning depends on the request.
     pub fn answers_with(&self, code: u8) -> bool {
         match code {
             FILTERED_OUT => self.is_conditional(),
@@ -530,17 +536,22 @@ impl OutgoingRow<'_> {
     }
 }
 
-/// Whether `row` can travel in the unit that ends with `last`, with the result of applying them one after another.
+/// Whether `row` can join the unit that ends with `last`. The result must be the same as applying the rows one after
+/// another.
 ///
-/// Not: a deletion and anything else (a write behind it would keep the old record's life, and a deletion of a missing
-/// record answers 2); a touch (on a missing record it answers 2 and undoes the whole row); `create` and `update_only`
-/// (what the second finds is what the first left); a write that keeps the record's life behind one that may have
-/// ended the record, or may not have made it; rows under different conditions or policies.
+/// These rows are not merged:
+///
+/// - A deletion with anything else. A write after it would keep the old record's ttl, and a deletion of a missing
+///   record answers 2.
+/// - A touch. On a missing record it answers 2 and undoes the whole row.
+/// - `create` and `update_only`. What the second row finds is what the first one left.
+/// - A write that keeps the record's ttl, after one that may have ended the record or may not have created it.
+/// - Rows with different conditions or policies.
 fn joins(unit: &Unit, last: &Row<'_>, row: &Row<'_>) -> bool {
     let (ours, theirs) = (last.rules, row.rules);
     let same_target = std::ptr::eq(&**last.target, &**row.target) || last.target == row.target;
     let same_conditions = ours.guarded == theirs.guarded && ours.newer_bin == theirs.newer_bin;
-    // What is said of a row's repetition is said by its first part: it must hold of all.
+    // `in_doubt` and `repeatable` of a merged row are read from its first part. So they must be the same for all parts.
     let same_doubt = ours.in_doubt == theirs.in_doubt && (ours.guarded || ours.repeatable == theirs.repeatable);
     if !(same_target && same_conditions && same_doubt && ours.ttl_on_create == theirs.ttl_on_create) {
         return false;
@@ -548,7 +559,7 @@ fn joins(unit: &Unit, last: &Row<'_>, row: &Row<'_>) -> bool {
     match (&last.action, &row.action) {
         (RowAction::Delete, RowAction::Delete) => true,
         (RowAction::Write(_), RowAction::Write(_)) => match (ours.mode, theirs.mode) {
-            // The last one is the record; those before it are gone without a trace.
+            // The record is what the last one writes; nothing of the earlier ones remains.
             (Mode::Replace, Mode::Replace) => true,
             (Mode::Update, Mode::Update) => {
                 let stores = ours.guarded || ours.newer_bin.is_some();
@@ -563,14 +574,14 @@ fn joins(unit: &Unit, last: &Row<'_>, row: &Row<'_>) -> bool {
     }
 }
 
-/// Adds an operation behind others, in as few as say the same: the operations of one bin stay in order, and of two
-/// bins the order does not show.
+/// Adds an operation after the others and folds it into an earlier one if possible. Operations on one bin keep their
+/// order; the order between two bins is not visible.
 fn append<'p>(ops: &mut Vec<OutgoingOp<'p>>, op: &'p Op<'p>) {
     let last = ops.iter_mut().rev().find(|last| last.bin() == op.bin());
     match (last, op) {
-        // Setting a bin twice is setting it to the second value.
+        // Two writes of one bin have the same result as the second alone.
         (Some(last @ OutgoingOp::Op(Op::Put { .. })), Op::Put { .. }) => *last = OutgoingOp::Op(op),
-        // The server's addition wraps, as this one does. (A float's rounds: it is not folded.)
+        // The server's integer addition wraps, as this one does. Float addition rounds, so floats are not folded.
         (
             Some(last),
             Op::Add {
@@ -590,13 +601,13 @@ fn append<'p>(ops: &mut Vec<OutgoingOp<'p>>, op: &'p Op<'p>) {
     }
 }
 
-/// A place in a list as the plan keeps it; no batch comes near the bound.
+/// An index into a list of the plan. No batch comes near the limit.
 fn index(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(NONE)
 }
 
-/// RIPEMD-160 over the set's name, the key's particle type and its bytes, as every Aerospike client computes it
-/// (`aerospike-core` 3.0.0, `key.rs`).
+/// The digest of a key: RIPEMD-160 over the set's name, the key's particle type and its bytes. Every Aerospike client
+/// computes it so (`aerospike-core` 3.0.0, `key.rs`).
 pub fn digest(set: &str, key: &RecordKey<'_>) -> Digest {
     /// Particle types of the wire protocol.
     const INTEGER: u8 = 1;

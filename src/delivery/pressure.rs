@@ -1,21 +1,21 @@
-//! Pressure: how many rows may be on their way to the database at once, over all workers.
+//! Pressure: limits how many rows of all workers may be in flight to the database.
 //!
-//! Whoever makes a call asks first ([`Pressure::enter`]) and says afterwards what came of it ([`Permit::done`]). Three
-//! states follow from that:
+//! A caller asks before each call ([`Pressure::enter`]) and reports the outcome afterwards ([`Permit::done`]). There
+//! are three states:
 //!
-//! - **open**: as many rows as `run.rows_in_flight_max`;
-//! - **limited**: fewer. The limit shrinks with the share of rows that were overload or ran out of time, once for the
-//!   calls that were under way together, and grows with every row that is taken: by doubling up to where it was cut, by
-//!   small steps from there;
-//! - **closed**: nobody was answered. All wait but one, who tries with a few rows and growing pauses; the first answer
-//!   opens again, from a few rows on.
+//! - **open**: up to `run.rows_in_flight_max` rows;
+//! - **limited**: fewer. The limit shrinks by the share of rows that met an overload or timed out. Calls that were in
+//!   flight together shrink it once. It grows with every row that the database takes: it doubles up to the point where
+//!   it was cut, and grows in small steps from there;
+//! - **closed**: the database answers nobody. One caller probes with a few rows and growing pauses, and all others
+//!   wait. The first answer opens the gate again, starting from a few rows.
 //!
-//! So a slow database is not beaten by hundreds of blocked threads, and one that comes back is not flooded. Turns are
-//! taken in the order in which they were asked for. A wait costs next to nothing: who waits is woken for its turn, by its
-//! stop flag, by the timer that only the first waiter sets, and every few seconds for what else it has to look at.
+//! So hundreds of blocked threads do not hammer a slow database, and a recovered one is not flooded. Turns are granted
+//! in the order in which callers asked. Waiting is cheap: a waiter wakes up for its turn, for its stop flag, for the
+//! timer that only the first waiter sets, and every few seconds to call `meanwhile`.
 //!
-//! Runs on the workers' threads. Knows nothing of rows but their number, and nothing of records: a busy record and a
-//! namespace that is closed are the matter of `delivery::write`.
+//! This runs on the workers' threads. It knows only how many rows there are and nothing of records. Busy records and
+//! closed namespaces are handled in `delivery::write`.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -31,40 +31,40 @@ use crate::util::backoff::Backoff;
 use crate::util::stop::Stop;
 use crate::util::throttle::Throttle;
 
-/// Rows with which a closed database is tried, and from which it is opened again: enough to reach every node of a small
+/// Rows in a probe of a closed database, and the limit when it opens again. Enough to reach every node of a small
 /// cluster.
 const PROBE_ROWS: usize = 16;
-/// The limit shrinks to this at the least.
+/// The limit never shrinks below this.
 const ROWS_MIN: f64 = 16.0;
-/// Between two tries of a closed database, first and at most: with a write time-out's wait for an answer, what was healed
-/// is found within seconds.
+/// First and longest pause between two probes of a closed database. Even with a write time-out per probe, a recovery is
+/// noticed within seconds.
 const PROBE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1)).half_certain();
-/// The gate closes after this many unanswered calls in a row; after one where no other call is in flight.
+/// The gate closes after this many consecutive unanswered calls. One is enough if no other call is in flight.
 const MISSES_MAX: u32 = 3;
-/// Above the point where it was cut, the limit grows by this part of its most in the time of one call.
+/// Above the point where it was cut, the limit grows by 1/`STEPS` of `rows_max` in the time of one call.
 const STEPS: f64 = 50.0;
-/// `run.rows_per_second_max` is kept over stretches of this.
+/// `run.rows_per_second_max` is enforced over intervals of this length.
 const BURST: Duration = Duration::from_millis(100);
-/// A limit below this part of the most is worth a line.
+/// The state "limited" is logged only if the limit is below this share of `rows_max`.
 const TOLD_BELOW: f64 = 0.5;
-/// Between two looks at anything else of who waits long.
+/// Interval at which a waiter calls `meanwhile`.
 const GLANCE: Duration = Duration::from_secs(5);
-/// A database that was closed for less was not worth a line.
+/// A gate that was closed for less than this is not logged.
 const TOLD_AFTER: Duration = Duration::from_secs(1);
 
-/// What may be asked of the database now.
+/// How many rows may be sent to the database now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gate {
-    /// All that `run.rows_in_flight_max` allows.
+    /// Up to `run.rows_in_flight_max`.
     Open,
-    /// Less: it was overloaded, or did not answer in time.
+    /// Fewer: the database was overloaded or did not answer in time.
     Limited,
-    /// Nothing but a try from time to time: it does not answer.
+    /// None except for a probe from time to time: the database does not answer.
     Closed,
 }
 
 impl Gate {
-    /// As the log and the metrics call it.
+    /// Its name in the log and the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Gate::Open => "open",
@@ -96,24 +96,24 @@ impl Cause {
 #[derive(Debug, Clone, Copy)]
 pub struct View {
     pub gate: Gate,
-    /// How long it has been in this state.
+    /// Time since the gate entered this state.
     pub since: Duration,
-    /// Rows that may be on their way at once; 0 while closed.
+    /// Rows that may be in flight at once; 0 while closed.
     pub limit_rows: usize,
-    /// Rows on their way.
+    /// Rows in flight.
     pub in_flight_rows: usize,
-    /// Calls that wait for their turn.
+    /// Calls that wait for a turn.
     pub waiting: usize,
 }
 
-/// What came of the rows of a call.
+/// The outcome of the rows of one call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The server, or the client before it sent anything, said what becomes of them.
+    /// Rows whose fate is known: the server answered, or the client failed before it sent them.
     pub answered: usize,
-    /// Of those: the server had no room or no time for them.
+    /// Of those: rows for which the server had no room or no time.
     pub overloaded: usize,
-    /// Nobody said anything.
+    /// Rows without any answer.
     pub unanswered: usize,
 }
 
@@ -137,22 +137,22 @@ impl fmt::Debug for Pressure {
 
 struct State {
     limit: f64,
-    /// Below it the limit doubles, above it grows by small steps.
+    /// Below this value the limit doubles; above it the limit grows in small steps.
     threshold: f64,
     in_flight: usize,
     waiting: VecDeque<Arc<Waiter>>,
     closed: Option<Closed>,
-    /// Calls without an answer since the last answer.
+    /// Unanswered calls since the last answer.
     misses: u32,
     /// When the last answer came.
     answered: Option<Instant>,
-    /// When the limit was last cut: of calls that were under way then, no other cuts it again.
+    /// When the limit was last cut. Calls that began before that do not cut it again.
     cut: Option<Instant>,
     cause: Cause,
-    /// Rows that may be sent now under `rows_per_second`; below zero they were sent ahead.
+    /// Rows that may be sent now under `rows_per_second`. Negative: more were sent than it allows so far.
     allowance: f64,
     allowance_at: Instant,
-    /// Since when the gate is what it is.
+    /// The current state, and since when.
     gate: Gate,
     since: Instant,
     told_limited: bool,
@@ -161,22 +161,22 @@ struct State {
 
 struct Closed {
     since: Instant,
-    /// Before this nobody tries.
+    /// Nobody probes before this.
     probe_at: Instant,
-    /// Tries that failed.
+    /// Number of failed probes.
     failures: u32,
-    /// Somebody tries.
+    /// A probe is in flight.
     probing: bool,
     told: bool,
 }
 
-/// Who waits for a turn.
+/// A caller that waits for a turn.
 struct Waiter {
     stop: Stop,
     rows: usize,
     /// Rows that were granted; 0: none yet.
     granted: AtomicUsize,
-    /// Somebody wants it to look again.
+    /// The waiter must wake up and look again.
     nudged: AtomicBool,
 }
 
@@ -192,7 +192,7 @@ impl Waiter {
     }
 }
 
-/// A turn. To be given back with what came of it; dropped, it says nothing of the database.
+/// A turn. The caller returns it with [`Permit::done`]. If it is only dropped, it reports nothing about the database.
 #[must_use]
 #[derive(Debug)]
 pub struct Permit<'p> {
@@ -203,7 +203,7 @@ pub struct Permit<'p> {
 }
 
 impl Permit<'_> {
-    /// How many rows the call may have.
+    /// How many rows the call may send.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -221,7 +221,7 @@ impl Drop for Permit<'_> {
 }
 
 impl Pressure {
-    /// `rows_max`: rows on their way at once, at most. `rows_per_second`: `None` for no limit.
+    /// `rows_max`: how many rows may be in flight at once. `rows_per_second`: `None` for no limit.
     pub fn new(rows_max: usize, rows_per_second: Option<u32>, counters: Arc<Counters>) -> Self {
         let rows_max = rows_max.max(1);
         let now = Instant::now();
@@ -251,8 +251,10 @@ impl Pressure {
         pressure
     }
 
-    /// Waits for a turn to send `rows` rows, or fewer. `None`: told to stop first, and either the database is closed or
-    /// it is `last` (how long after the stop a turn is still waited for). `meanwhile` is called every few seconds of it.
+    /// Waits for a turn to send `rows` rows, or fewer.
+    ///
+    /// Returns `None` if the stop flag is raised first and either the database is closed or `last` has passed since the
+    /// stop. Calls `meanwhile` every few seconds while it waits.
     pub fn enter(&self, rows: usize, stop: &Stop, last: Duration, meanwhile: &dyn Fn()) -> Option<Permit<'_>> {
         let rows = rows.max(1);
         let waiter = {
@@ -269,7 +271,7 @@ impl Pressure {
                 stop: stop.clone(),
                 rows,
                 granted: AtomicUsize::new(0),
-                // It looks at the alarm first.
+                // The waiter first checks whether it must set the timer.
                 nudged: AtomicBool::new(true),
             });
             state.waiting.push_back(waiter.clone());
@@ -310,7 +312,8 @@ impl Pressure {
         }
     }
 
-    /// A turn, where there is one now and nobody else has or wants one: for who only looks whether the database is back.
+    /// A turn, if one is free now and no other call is in flight or waiting. For the lookout, which only checks whether
+    /// the database is back.
     pub fn try_enter(&self, rows: usize) -> Option<Permit<'_>> {
         let mut state = self.state.lock();
         if !state.waiting.is_empty() || state.in_flight > 0 {
@@ -329,7 +332,7 @@ impl Pressure {
         }
     }
 
-    /// Takes a turn if there is one now: how many rows it may have.
+    /// Takes a turn if one is free now. Returns how many rows it may send.
     fn take(&self, state: &mut State, rows: usize, now: Instant) -> Option<usize> {
         self.refill(state, now);
         if self.rows_per_second.is_some() && state.allowance <= 0.0 {
@@ -357,7 +360,8 @@ impl Pressure {
         Some(granted)
     }
 
-    /// Lets in whoever may go, in their order. Who stands in front then sets its alarm, where there is one to set.
+    /// Grants turns to the waiters, in their order, as far as possible. The first one left then sets its timer, if
+    /// there is a time to wait for.
     fn admit(&self, state: &mut State, now: Instant) {
         while let Some(front) = state.waiting.front().cloned() {
             match self.take(state, front.rows, now) {
@@ -382,7 +386,7 @@ impl Pressure {
             .set(i64::try_from(rows).unwrap_or(i64::MAX));
     }
 
-    /// When it is worth while to look again though nobody has left; `None`: when somebody leaves.
+    /// When to look again even if no call finishes. `None`: only a call that finishes can free a turn.
     fn next_turn(&self, state: &State, now: Instant) -> Option<Instant> {
         let allowed = self
             .rows_per_second
@@ -412,7 +416,7 @@ impl Pressure {
         match outcome {
             Some(outcome) if outcome.answered == 0 && outcome.unanswered > 0 => self.missed(&mut state, began, now),
             Some(outcome) => self.answered(&mut state, outcome, began, now),
-            // It says nothing of the database; if it was the one that tries, another one does.
+            // The call says nothing about the database. If it was the probe, another caller probes.
             None => {
                 if let Some(closed) = &mut state.closed
                     && began >= closed.probe_at
@@ -425,10 +429,10 @@ impl Pressure {
         self.admit(&mut state, now);
     }
 
-    /// A call was answered to no row of it.
+    /// A call got no answer for any of its rows.
     fn missed(&self, state: &mut State, began: Instant, now: Instant) {
         if let Some(closed) = &mut state.closed {
-            // Calls that were under way when it closed say nothing new.
+            // Calls that were in flight when the gate closed say nothing new.
             if closed.probing && began >= closed.probe_at {
                 closed.probing = false;
                 closed.failures += 1;
@@ -447,7 +451,7 @@ impl Pressure {
                 told: false,
             });
             state.cause = Cause::NoAnswer;
-            // Who was told to stop waits for nothing any more.
+            // A waiter that was told to stop must not wait any longer.
             for waiter in &state.waiting {
                 waiter.nudge();
             }
@@ -456,7 +460,7 @@ impl Pressure {
         }
     }
 
-    /// The server was there.
+    /// The database answered.
     fn answered(&self, state: &mut State, outcome: Outcome, began: Instant, now: Instant) {
         state.misses = 0;
         state.answered = Some(now);
@@ -492,7 +496,7 @@ impl Pressure {
     }
 
     fn cut(&self, state: &mut State, cause: Cause, factor: f64, began: Instant, now: Instant) {
-        // One cut for all that was under way together.
+        // Calls that were in flight together cut the limit once.
         if state.cut.is_some_and(|cut| began < cut) {
             return;
         }
@@ -502,7 +506,7 @@ impl Pressure {
         state.cause = cause;
     }
 
-    /// Notes in which state it is now, and says what an operator must know.
+    /// Updates the state, and logs what an operator must know.
     fn settle(&self, state: &mut State, now: Instant) {
         let gate = match &state.closed {
             Some(_) => Gate::Closed,
@@ -524,7 +528,7 @@ impl Pressure {
                 closed.since.elapsed()
             );
         }
-        // Opening after it was closed is one way up, and told already.
+        // Reopening after "closed" passes through "limited". It is logged already.
         let is_cut = state.limit < self.rows_max as f64 * TOLD_BELOW && state.cause != Cause::NoAnswer;
         if gate == Gate::Limited && is_cut && !state.told_limited && state.limited_lines.pass_at(now).is_some() {
             state.told_limited = true;
@@ -558,7 +562,7 @@ impl Pressure {
         });
     }
 
-    /// What it is like now.
+    /// The current state.
     pub fn view(&self) -> View {
         let state = self.state.lock();
         View {
@@ -579,9 +583,9 @@ impl Pressure {
     }
 }
 
-/// Whole rows, and one at the least.
+/// The limit in whole rows, at least one.
 fn limit_rows(limit: f64) -> usize {
-    // Between 1 and `rows_max`, by `cut` and `answered`.
+    // `cut` and `answered` keep it between 1 and `rows_max`.
     (limit as usize).max(1)
 }
 

@@ -1,14 +1,16 @@
-//! Publish: what messages ask to be produced, brought to its topics, for as long as it takes.
+//! Publish: sends the messages that a batch produces to their topics, and retries for as long as necessary.
 //!
-//! A worker pushes into its [`Outbox`] what a batch asks for when the batch's rows are done, and goes on: the next batch is
-//! written while reports come. It blocks where something waits for a report, where the outbox is full, and where anything
-//! goes wrong, until every message has a delivery report that says that it is stored: that is the back-pressure, as with
-//! the database. A message that fails takes everything behind it in its topic along: all of that is sent again, in order,
-//! when nothing of it is under way any more, so a key's last message stays its last. Duplicates come of that; at least once
-//! is what publishing promises. What a report means is [`mod@crate::delivery::report_outcomes`]'s to say.
+//! When the rows of a batch are done, the worker pushes its messages into its [`Outbox`] and goes on. It writes the
+//! next batch while delivery reports arrive. The worker blocks in three cases: something waits for a report, the outbox
+//! is full, or something goes wrong. It then blocks until every message has a delivery report that says "stored". That
+//! is the back-pressure, as for the database.
 //!
-//! Does not know the Kafka client ([`Publisher`] does), commits nothing, and logs nothing but what it leaves behind: a
-//! topic that takes no messages is told by the publisher, once for all workers.
+//! If a message fails, all messages after it in its topic are sent again, in order, once none of them is in flight any
+//! more. So the last message of a key stays the last. This can cause duplicates: publishing promises at least once.
+//! [`mod@crate::delivery::report_outcomes`] decides what a report means.
+//!
+//! This module does not know the Kafka client ([`Publisher`] does) and commits nothing. It logs only what it leaves
+//! behind. The publisher logs a topic that takes no messages, once for all workers.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,16 +27,16 @@ use crate::util::backoff::Backoff;
 use crate::util::exit::Exit;
 use crate::util::stop::{GLANCE, Stop, StopKind};
 
-/// Why a message is not stored.
+/// Why a message was not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendFailure {
-    /// librdkafka's number for it (`rd_kafka_resp_err_t`).
+    /// librdkafka's error code (`rd_kafka_resp_err_t`).
     pub code: i32,
-    /// Its words for it.
+    /// librdkafka's text for it.
     pub why: String,
 }
 
-/// Which of a call's messages: the lane and the position in it.
+/// Identifies a message of an outbox: its lane and its position in the lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     lane: usize,
@@ -46,11 +48,12 @@ impl Place {
     pub const FIRST: Place = Place { lane: 0, position: 0 };
 }
 
-/// Where the delivery reports of one call arrive, from the publisher's thread. Wakes the worker when it is worth it.
+/// Receives the delivery reports of one outbox, from the publisher's thread. Wakes the worker when there is enough to
+/// do.
 #[derive(Debug)]
 pub struct Reports {
     stop: Stop,
-    /// What the publisher holds for this call: its own count, under its own lock.
+    /// Bytes that the publisher's queue holds for this outbox. The publisher counts them, under its own lock.
     queued_bytes: AtomicU64,
     inbox: Mutex<Inbox>,
 }
@@ -58,11 +61,11 @@ pub struct Reports {
 #[derive(Debug, Default)]
 struct Inbox {
     reports: Vec<(Place, Result<(), SendFailure>)>,
-    /// One of them is a failure.
+    /// Whether one of the reports is a failure.
     failed: bool,
-    /// How many reports wake the waiter; `None`: nobody waits.
+    /// How many reports wake the waiter. `None`: nobody waits.
     wanted: Option<usize>,
-    /// There is room again for a message that had none.
+    /// The publisher has room again for a message that did not fit.
     room: bool,
 }
 
@@ -81,7 +84,8 @@ impl Reports {
         })
     }
 
-    /// A message has its report. Called by the publisher, from any thread, once for each message that it took.
+    /// Stores the report of a message. The publisher calls this exactly once for each message that it took, from any
+    /// thread.
     pub fn report(&self, place: Place, result: Result<(), SendFailure>) {
         let wakes = {
             let mut inbox = self.inbox.lock();
@@ -94,22 +98,22 @@ impl Reports {
         }
     }
 
-    /// What of this call is in the publisher's queue, in bytes, as it has counted.
+    /// Bytes that the publisher's queue holds for this outbox, as the publisher has counted them.
     pub fn queued_bytes(&self) -> u64 {
         self.queued_bytes.load(Relaxed)
     }
 
-    /// The publisher has taken so many bytes more.
+    /// The publisher took this many bytes into its queue.
     pub fn add_queued(&self, bytes: u64) {
         self.queued_bytes.fetch_add(bytes, Relaxed);
     }
 
-    /// And given back so many.
+    /// The publisher's queue released this many bytes.
     pub fn sub_queued(&self, bytes: u64) {
         self.queued_bytes.fetch_sub(bytes, Relaxed);
     }
 
-    /// There may be room again for a message that was answered [`Unsent::NoRoom`].
+    /// The publisher may have room again for a message that it answered with [`Unsent::NoRoom`].
     pub fn room(&self) {
         self.inbox.lock().room = true;
         self.stop.wake();
@@ -122,7 +126,8 @@ impl Reports {
         std::mem::take(&mut inbox.reports)
     }
 
-    /// Waits for so many reports, a failure, room, the stop flag (unless it was `seen` raised), or until `deadline`.
+    /// Waits until `wanted` reports have arrived, one is a failure, there is room again, the stop flag is raised
+    /// (unless the caller has already `seen` it raised), or `deadline` has passed.
     fn wait(&self, wanted: usize, seen: bool, deadline: Instant) {
         self.inbox.lock().wanted = Some(wanted);
         self.stop.wait_for(seen, || self.inbox.lock().is_worth_it(), deadline);
@@ -130,29 +135,29 @@ impl Reports {
     }
 }
 
-/// Why a message was not taken.
+/// Why the publisher did not take a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unsent {
-    /// The queue is full; [`Reports::room`] will tell when it is not.
+    /// The queue is full. [`Reports::room`] tells when it has room again.
     NoRoom,
-    /// Another worker has the topic for itself for a moment, or this one must wait until nobody else's are under way.
+    /// Another worker uses the topic alone for a moment, or this one must wait until no other messages are in flight.
     Busy,
-    /// It could never be taken: the limit in bytes, and what sets it.
+    /// The publisher can never take it. The limit in bytes, and the setting that defines it.
     TooLarge { limit_bytes: u64, limit: &'static str },
-    /// The same as a delivery report that says so.
+    /// The same failure as in a delivery report.
     Failed(SendFailure),
-    /// The producer cannot go on.
+    /// The producer has failed for good.
     Fatal(String),
 }
 
-/// What produces: the broker's side, or a test.
+/// Produces messages: the Kafka producer, or a test.
 pub trait Publisher: Send + Sync {
-    /// Takes a copy of this message to be produced, or says why not. Does not block. A message that is taken is reported
-    /// to `reports` exactly once, with this place; messages of one topic and key are stored in the order in which they
-    /// are taken, as far as they are stored.
+    /// Takes a copy of the message to produce it, or says why not. Does not block. Each message taken is reported to
+    /// `reports` exactly once, with this `place`. Messages of one topic and key that are stored are stored in the order
+    /// in which they were taken.
     ///
-    /// `alone`: only when nothing else of its topic is under way, of any worker, and nothing is taken beside it until it
-    /// is reported: a refusal is then its own.
+    /// `alone`: take the message only if no other message of its topic is in flight, of any worker. Take no other one
+    /// until it is reported. So a refusal is caused by this message.
     ///
     /// # Errors
     /// See [`Unsent`].
@@ -165,11 +170,11 @@ pub trait Publisher: Send + Sync {
         alone: bool,
     ) -> Result<(), Unsent>;
 
-    /// This call waits neither for room nor for a topic any more, until it sends again.
+    /// This outbox no longer waits for room or for a topic, until it sends again.
     fn withdraw(&self, reports: &Arc<Reports>);
 
-    /// Takes back what is not stored yet, of all workers: each such message is reported soon. What is on its way to a
-    /// broker cannot be called back, only no longer be waited for.
+    /// Removes from the queue all messages that are not stored yet, of all workers. Each of them is reported soon. A
+    /// message on its way to a broker cannot be called back; we can only stop waiting for it.
     fn purge(&self);
 }
 
@@ -178,20 +183,20 @@ pub trait Publisher: Send + Sync {
 pub struct PublishCalls<'c> {
     pub publisher: &'c dyn Publisher,
     pub stop: &'c Stop,
-    /// How long after a stop reports are still waited for.
+    /// How long after a stop to wait for reports.
     pub finish_max: Duration,
-    /// The worker ends for a reason of its own, since then: the same as a stop.
+    /// If the worker ends for its own reason: since when. It has the same effect as a stop.
     pub ends_since: Option<Instant>,
-    /// Called at least every [`GLANCE`] while waiting: time passes for the partition.
+    /// Called at least every [`GLANCE`] while waiting, so that the partition's other duties go on.
     pub meanwhile: &'c dyn Fn(),
 }
 
 /// How waiting for what was published ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublishEnd {
-    /// All that was waited for is stored.
+    /// All messages waited for are stored.
     Finished,
-    /// Told to stop first.
+    /// The stop flag was raised first.
     Stopped,
     Fatal(PublishFatal),
 }
@@ -199,7 +204,7 @@ pub enum PublishEnd {
 /// Why the service cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublishFatal {
-    /// The offset of the message that it was made of, what it weighs with key and headers, and what refuses it.
+    /// The offset of the source message, the bytes of the message with key and headers, and the limit that refuses it.
     TooLarge {
         offset: i64,
         topic: String,
@@ -208,23 +213,23 @@ pub enum PublishFatal {
     },
     /// The user may not write there.
     Unauthorized { topic: String, why: String },
-    /// The topic refuses the message for what it is.
+    /// The topic refuses the message because of its content.
     Refused { offset: i64, topic: String, why: String },
     /// The producer has failed for good.
     Producer { why: String },
 }
 
-/// What a message is too large for.
+/// The limit that a message exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// The topic's own limit.
     Topic,
-    /// One of this process, in bytes, and what sets it.
+    /// A limit of this process, in bytes, and the setting that defines it.
     Own { bytes: u64, set_by: &'static str },
 }
 
 impl PublishFatal {
-    /// The offset of the message, where it is one message's doing.
+    /// The offset of the source message, if one message is the cause.
     pub fn offset(&self) -> Option<i64> {
         match self {
             PublishFatal::TooLarge { offset, .. } | PublishFatal::Refused { offset, .. } => Some(*offset),
@@ -232,12 +237,12 @@ impl PublishFatal {
         }
     }
 
-    /// The exit code that it ends the service with.
+    /// The exit code with which the service ends.
     pub fn exit(&self) -> Exit {
         match self {
             PublishFatal::TooLarge { .. } | PublishFatal::Refused { .. } => Exit::Rejected,
             PublishFatal::Unauthorized { .. } => Exit::Credentials,
-            // With a new producer it goes on.
+            // A new producer can go on.
             PublishFatal::Producer { .. } => Exit::Restart,
         }
     }
@@ -283,65 +288,67 @@ impl fmt::Display for PublishFatal {
 
 impl std::error::Error for PublishFatal {}
 
-/// What is kept of a message beside key, payload and headers, here and by the worker.
+/// Bytes kept per message besides key, payload and headers, here and by the worker.
 const ENTRY_BYTES: u64 = 256;
-/// A worker goes on without a report for so long.
+/// A worker goes on without a report for this long.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
-/// After a failure of the brokers or the network.
+/// Backoff after a failure of the brokers or the network.
 const BROKERS: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-/// After what was nobody's fault.
+/// Backoff after a failure that nothing caused, such as a purge by another worker.
 const PURGED: Backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
-/// Between two looks at a topic that another worker has for itself.
+/// Interval between two tries while another worker uses the topic alone.
 const BUSY: Duration = Duration::from_millis(10);
-/// Between two attempts to take back what is under way, when leaving.
+/// Interval between two purges while leaving.
 const PURGE_INTERVAL: Duration = Duration::from_millis(100);
-/// How long a worker that leaves waits to know what became of its messages. The client's threads answer at once unless
-/// they look up a host name.
+/// How long a leaving worker waits for the reports of its messages. The client's threads answer at once unless they
+/// resolve a host name.
 const LEAVE_MAX: Duration = Duration::from_secs(1);
 
-/// What a worker has to publish and does not know to be stored yet.
+/// The messages that a worker has to publish and that are not confirmed yet.
 ///
-/// Messages of one topic go out in the order in which they were pushed. Each has a number, from 0 on, over all topics.
+/// Messages of one topic are sent in the order in which they were pushed. Each message has a number, counted from 0
+/// over all topics.
 #[derive(Debug)]
 pub struct Outbox {
     reports: Arc<Reports>,
     lanes: Vec<TopicLane>,
-    /// For each number from `stored_below` on: whether that message is stored, and all before it in its topic.
+    /// For each number from `stored_below` on: whether that message is stored, and all earlier ones of its topic too.
     stored: VecDeque<bool>,
     stored_below: u64,
-    /// What all of it takes.
+    /// Memory of all messages in bytes.
     bytes: u64,
     resent: u64,
-    /// When a message was last stored, or the first of those under way was sent.
+    /// When a message was last stored, or when the first of those in flight was sent.
     heard: Instant,
     /// Nothing is sent any more.
     has_failed: bool,
 }
 
-/// One topic's messages.
+/// The messages of one topic.
 #[derive(Debug)]
 struct TopicLane {
     topic: String,
-    /// Those that are not stored, or behind one that is not.
+    /// Messages that are not stored, and those behind one that is not stored.
     messages: VecDeque<Entry>,
-    /// The position of the first of them: so many were stored before.
+    /// The position of the first message in `messages`. So many were stored before it.
     first: usize,
-    /// The position of the next one to be sent.
+    /// The position of the next message to send.
     next: usize,
-    /// Sent and not reported.
+    /// Sent but not reported yet.
     under_way: usize,
-    /// The most of them since the last beginning.
+    /// The largest value of `under_way` since the lane last began again.
     peak: usize,
-    /// The first position that failed. Nothing is sent until all that is under way is reported.
+    /// The lowest position that failed. Nothing is sent until all messages in flight are reported.
     failed: Option<usize>,
-    /// What the failures since the last beginning ask for.
+    /// What the failures since the lane last began again require.
     trouble: Trouble,
-    /// How many may be in flight at once: all, until the topic refuses a message that was sent with others.
+    /// How many messages may be in flight at once. Unlimited until the topic refuses a message that was sent with
+    /// others.
     window: usize,
-    /// One at a time, with nobody else's beside it.
+    /// Send one message at a time, and no other worker's beside it.
     alone: bool,
     failures: u32,
-    /// The brokers failed it, and have taken nothing of it since.
+    /// The brokers failed this topic, and have stored none of its messages since.
     is_failing: bool,
     pause_until: Option<Instant>,
 }
@@ -349,7 +356,7 @@ struct TopicLane {
 #[derive(Debug)]
 struct Entry {
     message: OutgoingMessage,
-    /// Of the message that it was made of.
+    /// The offset of the source message.
     offset: i64,
     number: u64,
     is_stored: bool,
@@ -357,9 +364,9 @@ struct Entry {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Trouble {
-    /// A pause, since the brokers are not well.
+    /// Pause: the brokers have a problem.
     brokers: bool,
-    /// Fewer at once: a message was refused in the company of others.
+    /// Send fewer at once: a message that was sent with others was refused.
     company: bool,
 }
 
@@ -386,25 +393,26 @@ impl TopicLane {
         self.first + self.messages.len()
     }
 
-    /// Everything is stored. (What is stored is let go of with the report of the first.)
+    /// Whether everything is stored. Stored messages leave the lane when the first one is reported.
     fn is_finished(&self) -> bool {
         self.messages.is_empty()
     }
 
-    /// Whether all that was sent is on its way, and what is sent next follows it.
+    /// Whether all sent messages are in flight without a failure, and the next ones can follow.
     fn is_well(&self) -> bool {
         self.failed.is_none() && self.pause_until.is_none() && self.window == usize::MAX
     }
 
-    /// Nothing is under way any more, and something has failed: from there on it is sent again, after a pause.
+    /// Sends again from the failed message on, after a pause. Called when a message has failed and none is in flight
+    /// any more.
     fn begin_again(&mut self, failed: usize) {
-        // What was stored behind the one that failed is sent again behind it.
+        // Messages stored after the failed one are sent again after it.
         for entry in self.messages.range_mut(failed - self.first..self.next - self.first) {
             entry.is_stored = false;
         }
         let Trouble { brokers, company } = std::mem::take(&mut self.trouble);
         if company {
-            // Any of those that went together may be why, or all of them together.
+            // Any of the messages that were sent together may be the cause, or all of them together.
             self.window = (self.peak / 2).max(1);
             self.alone |= self.peak <= 1;
         }
@@ -419,7 +427,7 @@ impl TopicLane {
 }
 
 impl Outbox {
-    /// Empty. `stop`: that of the worker, which the reports wake.
+    /// An empty outbox. `stop`: the worker's stop flag, through which reports wake the worker.
     pub fn new(stop: &Stop) -> Outbox {
         Outbox {
             reports: Reports::new(stop),
@@ -433,7 +441,7 @@ impl Outbox {
         }
     }
 
-    /// One more, of the message at `offset`. Sends nothing yet.
+    /// Adds a message made from the message at `offset`. Sends nothing yet.
     pub fn push(&mut self, offset: i64, publication: &Publication<'_>) {
         let lane = match self.lanes.iter().position(|lane| lane.topic == publication.topic) {
             Some(lane) => lane,
@@ -454,36 +462,36 @@ impl Outbox {
         });
     }
 
-    /// How many were pushed: the number of the next one.
+    /// How many messages were pushed. This is the number of the next one.
     pub fn pushed(&self) -> u64 {
         self.stored_below + self.stored.len() as u64
     }
 
-    /// All below this number are stored for certain, and nothing before them was stored behind them.
+    /// All messages below this number are stored, in the right order.
     pub fn stored_below(&self) -> u64 {
         self.stored_below
     }
 
-    /// Everything is stored.
+    /// Whether everything is stored.
     pub fn is_empty(&self) -> bool {
         self.stored.is_empty()
     }
 
-    /// What is not known to be stored, in bytes of memory.
+    /// Bytes of memory that the unconfirmed messages use.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Messages that were sent once more, since the last time this was asked.
+    /// How many messages were sent again since the last call.
     pub fn take_resent(&mut self) -> u64 {
         std::mem::take(&mut self.resent)
     }
 
-    /// Hears what was reported and, if `send`, sends what may be sent; does not block. `Ok(false)`: all is not well,
-    /// something failed, has no room, or is not reported for a second: time to [`settle`](Outbox::settle).
+    /// Takes the reports that have arrived and, if `send`, sends what may be sent. Does not block. `Ok(false)`:
+    /// something failed, has no room, or was not reported for a second. The worker must then call
+    /// [`settle`](Outbox::settle).
     ///
-    /// # Errors
-    /// When the service cannot go on. Nothing is sent any more then.
+    /// # Errors If the service cannot go on. Nothing is sent any more then.
     pub fn advance(&mut self, send: bool, calls: &PublishCalls<'_>) -> Result<bool, PublishFatal> {
         let advanced = self.hear(calls).and_then(|()| {
             let is_silent = self.under_way() > 0 && self.heard.elapsed() >= SILENT_AFTER;
@@ -500,10 +508,11 @@ impl Outbox {
         advanced
     }
 
-    /// Blocks until all below the number `until` are stored, for as long as it takes. Sends all that there is.
+    /// Blocks until all messages below the number `until` are stored, for as long as it takes. Sends everything.
     ///
-    /// A stop flag that is up lets what was not sent be sent, nothing that the brokers failed be sent again, and reports be
-    /// waited for until `finish_max` after it; a partition that is lost ([`StopKind::Abandon`]) ends it at once.
+    /// After a stop, messages that were not sent yet are still sent. Messages that the brokers failed are not sent
+    /// again, and reports are awaited until `finish_max` after the stop. If the partition is lost
+    /// ([`StopKind::Abandon`]), this ends at once.
     pub fn settle(&mut self, until: u64, calls: &PublishCalls<'_>) -> PublishEnd {
         let end = self.run(until, calls);
         self.has_failed |= matches!(end, PublishEnd::Fatal(_));
@@ -538,7 +547,7 @@ impl Outbox {
                     Ok(Sending::UnderWay) => moves = true,
                     Ok(Sending::NoRoom) => {
                         moves = true;
-                        // What is in front of it is told first.
+                        // The messages before it must be reported first.
                         break;
                     }
                     Ok(Sending::Pause(until)) => {
@@ -549,7 +558,7 @@ impl Outbox {
                     Err(fatal) => return PublishEnd::Fatal(fatal),
                 }
             }
-            // What is left the brokers have failed.
+            // The messages that are left have failed at the brokers.
             if !moves && stopped_at.is_some() && self.under_way() == 0 {
                 return PublishEnd::Stopped;
             }
@@ -562,7 +571,7 @@ impl Outbox {
         self.lanes.iter().map(|lane| lane.under_way).sum()
     }
 
-    /// How many reports are worth a look: all that `until` needs, unless the next message waits for one of them.
+    /// How many reports to wait for: all that `until` needs, or one if the next message can be sent after any report.
     fn wanted(&self, until: u64) -> usize {
         let waits = |lane: &TopicLane| lane.under_way > 0 && lane.next < lane.end() && lane.failed.is_none();
         if self.lanes.iter().any(waits) {
@@ -628,7 +637,8 @@ impl Outbox {
                     });
                 }
                 Err(Unsent::Failed(failure)) => {
-                    // It was never under way: what was is waited for as after any failure.
+                    // The publisher did not take it. It is handled like any other failure: those in flight are reported
+                    // first.
                     lane.next += 1;
                     lane.under_way += 1;
                     self.reported(place, Err(failure), calls)?;
@@ -640,7 +650,7 @@ impl Outbox {
         Ok(Sending::UnderWay)
     }
 
-    /// Takes what was reported. The first error counts.
+    /// Takes the reports. Returns the first error.
     fn hear(&mut self, calls: &PublishCalls<'_>) -> Result<(), PublishFatal> {
         let mut heard = Ok(());
         for (place, result) in self.reports.take() {
@@ -671,13 +681,13 @@ impl Outbox {
             Err(failure) => failure,
         };
         if lane.failed.is_none() {
-            // It sends nothing for a while, and is in nobody's way meanwhile.
+            // The lane sends nothing for a while, and must not block others meanwhile.
             calls.publisher.withdraw(&self.reports);
         }
         lane.failed = Some(lane.failed.map_or(place.position, |before| before.min(place.position)));
         let (offset, topic) = (entry.offset, || lane.topic.clone());
         match meaning(failure.code) {
-            // A report without an error does not come here.
+            // `Stored` does not occur here: the report has an error.
             Meaning::Stored | Meaning::Again => {}
             Meaning::Retry | Meaning::Unknown => lane.trouble.brokers = true,
             Meaning::TooLarge | Meaning::Refused if !lane.alone => lane.trouble.company = true,
@@ -707,7 +717,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Of what is stored, with all before it in its topic. Behind a failure it is kept: it is sent again then.
+    /// Removes messages that are stored together with all earlier ones of their topic. A message stored after a failed
+    /// one is kept, because it is sent again.
     fn let_go(&mut self) {
         for lane in &mut self.lanes {
             while lane.messages.front().is_some_and(|entry| entry.is_stored)
@@ -720,7 +731,7 @@ impl Outbox {
                 }
             }
             if lane.messages.is_empty() {
-                // What went wrong is over.
+                // The trouble is over.
                 (lane.window, lane.alone, lane.peak) = (usize::MAX, false, 0);
             }
         }
@@ -730,9 +741,8 @@ impl Outbox {
         }
     }
 
-    /// Leaves nothing behind that could be stored later, as far as that can be: the partition's next owner publishes the
-    /// same again, and a late one of ours must not come behind it. Unconfirmed messages are
-    /// abandoned: the partition's next owner publishes them again.
+    /// Abandons the unconfirmed messages: the partition's next owner publishes them again. Purges them as far as
+    /// possible, so that none of them is stored after the next owner's.
     pub fn leave(&mut self, calls: &PublishCalls<'_>) {
         self.has_failed = true;
         calls.publisher.withdraw(&self.reports);
@@ -774,13 +784,13 @@ impl Outbox {
 }
 
 enum Sending {
-    /// Nothing of it is left, or what is left has failed and is not sent again.
+    /// Nothing is left, or what is left has failed and is not sent again.
     Nothing,
-    /// Reports are to come.
+    /// Reports are still to come.
     UnderWay,
-    /// It waits for room.
+    /// The next message waits for room.
     NoRoom,
-    /// Nothing before this.
+    /// Nothing is sent before this time.
     Pause(Instant),
 }
 

@@ -1,7 +1,7 @@
-//! Reject: what is known of a message that is not done as it asks, and the dead letter that is made of it.
+//! Reject: what is known of a rejected message, and the dead letter that is made from it.
 //!
-//! Pure. What becomes of a rejected message is `[reject]`'s to say and the worker's to do; when it has been too many is
-//! [`crate::delivery::reject_limit`]'.
+//! It is pure. `[reject]` configures what happens to a rejected message, and the worker does it.
+//! [`crate::delivery::reject_limit`] decides when there are too many.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -17,34 +17,34 @@ use crate::output::publication::{Header, Publication};
 pub struct Rejected {
     pub rejection: Rejection,
     pub rows_not_done: RowsNotDone,
-    /// How often its refused row was sent.
+    /// In how many calls the refused row was sent.
     pub attempts: u32,
-    /// Its refused row may be applied all the same.
+    /// The refused row may have been applied all the same.
     pub in_doubt: bool,
 }
 
-/// What a rejected message leaves undone.
+/// The rows of a rejected message that were not written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowsNotDone {
-    /// Nothing of it was written.
+    /// All of them: nothing was written.
     All,
-    /// These; the others are.
+    /// These rows; the others were written.
     These(Vec<NotDone>),
 }
 
-/// A row that is not done.
+/// A row that was not written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotDone {
     /// Its number among the rows of its message, from 0.
     pub row: u16,
-    /// The line of its write.
+    /// The line of its write in the configuration file.
     pub line: usize,
     pub namespace: String,
     pub set: String,
 }
 
 impl From<Rejection> for Rejected {
-    /// Nothing of it was written.
+    /// Nothing of the message was written.
     fn from(rejection: Rejection) -> Self {
         Rejected {
             rejection,
@@ -55,7 +55,7 @@ impl From<Rejection> for Rejected {
     }
 }
 
-/// Rows told of one message, at most: a message of 10,000 would not fit its dead letter.
+/// At most this many rows are listed in a dead letter. A list of 10,000 would not fit into it.
 const ROWS_TOLD_MAX: usize = 100;
 
 impl RowsNotDone {
@@ -74,7 +74,7 @@ impl RowsNotDone {
                 set,
             } = each;
             let [namespace, set] = [namespace, set].map(|name| serde_json::Value::from(name.as_str()));
-            // A String takes everything.
+            // Writing to a String cannot fail.
             let _ = write!(
                 json,
                 "{comma}{{\"row\":{row},\"line\":{line},\"namespace\":{namespace},\"set\":{set}}}"
@@ -88,20 +88,20 @@ impl RowsNotDone {
     }
 }
 
-/// What a dead letter has beside its message's, at most.
+/// At most this many headers of our own, beside those of the rejected message.
 const OWN_HEADERS_MAX: usize = 16;
 
-/// What dead letters of one worker have in common.
+/// What the dead letters of one worker have in common.
 #[derive(Debug, Clone, Copy)]
 pub struct MessageOrigin<'m, 'o> {
     pub group: &'m str,
-    /// Of the source topic, as Kafka writes it; `None` where the brokers have none.
+    /// The id of the source topic, as Kafka writes it. `None` if the brokers have none.
     pub topic_id: Option<&'o str>,
     /// Milliseconds since the epoch.
     pub now_ms: i64,
 }
 
-/// The dead letter of a message, which has all of its headers. `index`: the message's place in the batch.
+/// Makes the dead letter of a message. It has all headers of the message. `index`: the message's place in the batch.
 pub fn dead_letter<'m>(
     topic: &'m str,
     names: DeadLetterHeaders,

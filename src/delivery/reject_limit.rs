@@ -1,7 +1,7 @@
-//! Rejects over all partitions: when it has been too many, how many for which reason, and when one was told.
+//! Limits on rejected messages over all partitions, a count per reason, and the throttle of their log lines.
 //!
-//! Shared by the workers; the lock is held for no I/O. A bad deploy, of a producer or of the rules, rejects every message:
-//! the limits stop the service before a topic has gone through it into the dead letters, or into nothing.
+//! The workers share it, and no lock is held during I/O. A bad deployment of a producer or of the rules rejects every
+//! message. The limits stop the service before a whole topic has become dead letters or was dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,10 +10,10 @@ use parking_lot::Mutex;
 use crate::config::model::Reject;
 use crate::util::throttle::Throttle;
 
-/// What workers share of rejects.
+/// What the workers share about rejected messages.
 #[derive(Debug)]
 pub struct Rejects {
-    /// How large a share of the last messages may be rejected.
+    /// The maximum share of the last messages that may be rejected.
     share: Option<Share>,
     consecutive_max: Option<u32>,
     window: Mutex<Window>,
@@ -29,7 +29,7 @@ struct Share {
 /// The last messages, batch by batch.
 #[derive(Debug, Default)]
 struct Window {
-    /// (messages, rejected ones)
+    /// (number of messages, number of rejected ones)
     batches: VecDeque<(u64, u64)>,
     messages: u64,
     rejected: u64,
@@ -41,7 +41,7 @@ struct Told {
     lines: Throttle,
 }
 
-/// Why it has been too many.
+/// The limit that was exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TooMany {
     /// `reject.percent_max` of `reject.percent_of`.
@@ -76,8 +76,9 @@ impl Rejects {
         }
     }
 
-    /// Whether one more is too many: the last of `messages` that are not [`finished`](Rejects::finished) yet, of which
-    /// `rejected` are rejected beside it, the last `consecutive` one after another.
+    /// Checks whether one more rejection is too many. The counts are of messages that are not
+    /// [`finished`](Rejects::finished) yet: `messages` in total, `rejected` rejected ones without this one, and
+    /// `consecutive` rejections in a row.
     pub fn one_more(&self, messages: u64, rejected: u64, consecutive: u32) -> Option<TooMany> {
         if let Some(max) = self.consecutive_max
             && consecutive >= max
@@ -87,7 +88,7 @@ impl Rejects {
         let Share { of, percent } = self.share?;
         let window = self.window.lock();
         let (mut all, mut all_rejected) = (window.messages + messages, window.rejected + rejected);
-        // What they push out of the window.
+        // The new messages push the oldest batches out of the window.
         for (messages, rejected) in &window.batches {
             if all - messages < of {
                 break;
@@ -99,7 +100,7 @@ impl Rejects {
         (all_rejected >= rejected_max).then_some(TooMany::Share { percent, of })
     }
 
-    /// Notes the messages of a batch that are finished, and how many of them were rejected.
+    /// Adds a finished batch: its messages, and how many of them were rejected.
     pub fn finished(&self, messages: u64, rejected: u64) {
         let Some(share) = self.share else { return };
         let mut window = self.window.lock();
@@ -115,19 +116,19 @@ impl Rejects {
         }
     }
 
-    /// Counts one.
+    /// Counts a rejection.
     pub fn count(&self, reason: &'static str) {
         self.reasons.lock().entry(reason).or_default().count += 1;
     }
 
-    /// Whether one is to be told. `Some`: how many of its reason were not told since the last line.
+    /// Whether to log a rejection. `Some`: how many of the same reason were not logged since the last line.
     pub fn tell(&self, reason: &'static str) -> Option<u64> {
         let mut reasons = self.reasons.lock();
         let told = reasons.entry(reason).or_default();
         told.lines.pass()
     }
 
-    /// How many so far, for each reason.
+    /// The number of rejections so far, by reason.
     pub fn by_reason(&self) -> Vec<(&'static str, u64)> {
         let reasons = self.reasons.lock();
         let counted = reasons.iter().filter(|(_, told)| told.count > 0);
@@ -154,7 +155,7 @@ mod tests {
     fn so_many_of_the_last_messages_may_be_rejected_and_no_more() {
         let rejects = rejects(10, 100, 0);
         let too_many = Some(TooMany::Share { percent: 10, of: 100 });
-        // At the beginning the last 100 are fewer, and the limit is the same number.
+        // At the beginning fewer than 100 messages are known. The limit is the same number of rejections.
         assert_eq!(rejects.one_more(10, 9, 9), None);
         assert_eq!(rejects.one_more(11, 10, 10), too_many);
         rejects.finished(50, 9);
@@ -162,11 +163,11 @@ mod tests {
         assert_eq!(rejects.one_more(2, 1, 1), too_many);
         rejects.finished(1, 1);
         assert_eq!(rejects.one_more(1, 0, 0), too_many);
-        // 100 more, and those are forgotten; so they are by what is not finished yet.
+        // 100 more messages push the old ones out, even if they are not finished yet.
         assert_eq!(rejects.one_more(101, 9, 0), None);
         rejects.finished(100, 0);
         assert_eq!(rejects.one_more(10, 9, 0), None);
-        // Of more messages than the window has, the same part.
+        // If there are more messages than the window holds, the same percentage applies.
         assert_eq!(rejects.one_more(1000, 99, 0), None);
         assert_eq!(rejects.one_more(1000, 100, 0), too_many);
     }

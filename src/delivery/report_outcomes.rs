@@ -1,24 +1,25 @@
-//! What a delivery report means for the message that it reports: the one table, over every code of the brokers and of
-//! librdkafka. It stands in `docs/reference/delivery-reports.md` too, and a test holds the two against each other.
+//! The table of what a delivery report means for its message, for every code of the brokers and of librdkafka.
+//! `docs/reference/delivery-reports.md` has the same table, and a test compares the two.
 //!
-//! The numbers are those of `rd_kafka_resp_err_t` (librdkafka 2.12.1, `rdkafka.h`): the protocol's own from 0 on, the
-//! client's below. What we do not know is sent again and said aloud: a message waits rather than being lost.
+//! The numbers are those of `rd_kafka_resp_err_t` (librdkafka 2.12.1, `rdkafka.h`): the protocol's codes from 0 on, the
+//! client's below 0. A message with an unknown code is sent again, and an ERROR line names the code. So a message waits
+//! rather than being lost.
 
 /// What a report means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
-    /// All replicas that must have it have it.
+    /// Stored on all replicas that must have it.
     Stored,
-    /// Nothing is wrong with topic or message: sent again at once.
+    /// Neither topic nor message has a problem: sent again at once.
     Again,
-    /// The brokers or the network, not the message: sent again, with growing pauses.
+    /// The brokers or the network have a problem, not the message: sent again, with growing pauses.
     Retry,
-    /// Not known for a message: the same, and an ERROR line names the code.
+    /// The code has no known meaning for a message: handled like `Retry`, and an ERROR line names the code.
     Unknown,
-    /// Too large for its topic. Believed of a message that was alone in its request: brokers judge a request's messages
-    /// of one partition together.
+    /// Too large for its topic. Believed only if the message was alone in its request: brokers accept or refuse all
+    /// messages of a request for one partition together.
     TooLarge,
-    /// The topic refuses the message for what it is. Believed of one that was alone.
+    /// The topic refuses the message because of its content. Believed only if the message was alone in its request.
     Refused,
     /// The user may not write there.
     Unauthorized,
@@ -27,7 +28,7 @@ pub enum Meaning {
 }
 
 impl Meaning {
-    /// As the documentation calls it.
+    /// Its name in the documentation.
     pub fn as_str(self) -> &'static str {
         match self {
             Meaning::Stored => "done",
@@ -45,8 +46,8 @@ impl Meaning {
 pub fn meaning(code: i32) -> Meaning {
     match code {
         0 => Meaning::Stored,
-        // Purged in flight and from the queue (a worker has left), to be retried, refused with another message of its
-        // request.
+        // Purged in flight or from the queue (a worker has left), to be retried, refused because of another message of
+        // its request.
         -151 | -152 | -153 | -138 => Meaning::Again,
         // Of the client: answer unreadable, broker going away, generic failure, transport, host name, timed out in the
         // queue and in flight, unknown partition, unknown topic, no broker, TLS, queue full, authentication.
@@ -56,7 +57,7 @@ pub fn meaning(code: i32) -> Meaning {
         // Of the brokers: checksum, unknown topic, leader moves, time-out, broker and replica away, network, too few
         // replicas (before and after the append), storage.
         2 | 3 | 5 | 6 | 7 | 8 | 9 | 13 | 19 | 20 | 56 | 57 => Meaning::Retry,
-        // The producer's numbers: librdkafka has begun a new epoch of them.
+        // The producer's sequence numbers: librdkafka has begun a new epoch.
         45 | 46 | 47 | 59 => Meaning::Retry,
         // SASL, listener, leader epochs, broker epoch, quota, topic id.
         58 | 72 | 74 | 75 | 77 | 89 | 100 => Meaning::Retry,
@@ -76,7 +77,7 @@ mod tests {
 
     const DOCUMENT: &str = include_str!("../../docs/reference/delivery-reports.md");
 
-    /// Every number that librdkafka has, and some beyond, stands in the documentation with what we do of it.
+    /// The documentation lists every number that librdkafka defines, and some beyond, with what we do.
     #[test]
     fn the_documented_table_is_the_one_in_the_code() {
         let (_, table) = DOCUMENT.split_once("<!-- delivery codes -->").unwrap();
@@ -103,7 +104,7 @@ mod tests {
         }
     }
 
-    /// What librdkafka retries by itself reaches us only when it has given up on its own account, and never as the end.
+    /// librdkafka retries these codes itself. They reach us only when it has given up, and never end the service.
     #[test]
     fn what_librdkafka_itself_calls_retriable_is_never_the_end() {
         for code in [-195, -185, -166, 3, 5, 6, 7, 13, 19, 20, 56] {

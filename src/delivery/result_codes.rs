@@ -1,12 +1,12 @@
-//! What each result code of the server means, in words: for log lines, dead letters and commands. What is done about a
-//! code is [`mod@crate::delivery::row_outcomes`]'s to say.
+//! The words for each result code of the server, for log lines, dead letters and commands.
+//! [`mod@crate::delivery::row_outcomes`] decides what to do about a code.
 //!
-//! The numbers are those of the server (`as/include/base/proto.h`, 8.1.2.0). `docs/reference/result-codes.md` has
-//! the same words for every code that can answer a write; a test holds the two against each other.
+//! The numbers are those of the server (`as/include/base/proto.h`, 8.1.2.0). `docs/reference/result-codes.md` has the
+//! same words for every code that can answer a write, and a test compares the two.
 
 use std::fmt;
 
-/// A code as people read it: its number and its words.
+/// A result code as people read it: its number and its words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told(pub u8);
 
@@ -16,7 +16,7 @@ impl fmt::Display for Told {
     }
 }
 
-/// The words for a code; `None`: the server has no such code, or a later version has it.
+/// The words for a code. `None`: the server has no such code, or only a later version has it.
 pub fn meaning(code: u8) -> Option<&'static str> {
     Some(match code {
         0 => "written",

@@ -1,30 +1,32 @@
-//! What an answer means for the row that it answers: the one table, over every code of the server and every failure
-//! of the client. It stands in `docs/reference/result-codes.md` too, and a test holds the two against each other.
+//! The table of what an answer means for its row, for every code of the server and every failure of the client.
+//! `docs/reference/result-codes.md` has the same table, and a test compares the two.
 //!
-//! The codes are those of the server (`proto.h`, 8.1), by the names that the `aerospike` crate has for them. What we do
-//! not know is sent again and said aloud: it holds its record, and so its partition, rather than being lost.
-//! Three codes depend on what was asked, and `write` looks at them first: 2 (no such record), 5 (the record
-//! exists), 27 (a condition does not hold). Where they come unasked for they are unknown.
+//! The codes are those of the server (`proto.h`, 8.1), with the names that the `aerospike` crate gives them. A row with
+//! an unknown code is sent again, and an ERROR line names the code. The row then holds up its record, and so its
+//! partition, rather than being lost.
+//!
+//! Three codes depend on the request, and `write` handles them first: 2 (no such record), 5 (the record exists), 27 (a
+//! condition does not hold). If they come for a row that did not ask for them, they count as unknown.
 
-/// Codes by which a server refuses who asks: wrong user or password, not allowed. Not among them is 66, an expired
-/// session: the client logs in again by itself; and 80, which a node that restarts may answer for a moment
-/// (at start it is a refusal).
+/// Codes with which a server refuses the user: wrong user or password, or not allowed. Two codes are not in the list:
+/// 66, an expired session, because the client logs in again by itself; and 80, because a restarting node may answer it
+/// for a moment (at start it is a refusal).
 pub const CREDENTIALS: [u8; 8] = [60, 61, 62, 63, 64, 65, 81, 82];
 /// Not authenticated.
 pub const NOT_AUTHENTICATED: u8 = 80;
 /// No such record.
 pub const NOT_FOUND: u8 = 2;
-/// A request that the server cannot make sense of; also how it ends a batch early.
+/// A request that the server does not understand. The server also uses it to end a batch early.
 pub const PARAMETER: u8 = 4;
 /// The record exists.
 pub const EXISTS: u8 = 5;
 /// A condition does not hold.
 pub const FILTERED_OUT: u8 = 27;
-/// The whole batch is refused, and nothing of it was applied: batches off, too many rows, queues full.
+/// The whole batch is refused, and no row of it was applied: batches are disabled, too many rows, queues full.
 pub const BATCH_REFUSED: [u8; 3] = [150, 151, 152];
 
-/// Whether a whole batch that is answered so was refused before anything of it was applied: for what it is, or for who
-/// asks.
+/// Whether a batch with this code was refused as a whole, before any row was applied: because of the batch itself, or
+/// because of the user.
 pub fn refuses_all(code: u8) -> bool {
     /// The client logs in again.
     const SESSION_EXPIRED: u8 = 66;
@@ -32,36 +34,38 @@ pub fn refuses_all(code: u8) -> bool {
     BATCH_REFUSED.contains(&code) || is_of_asker || is_login(code)
 }
 
-/// Whether a code is about how a login is made, and not whose it is.
+/// Whether a code says that the login request itself is wrong, rather than the user or the password.
 fn is_login(code: u8) -> bool {
     matches!(code, 51..=56 | 90..=94)
 }
 
-/// What an answer means.
+/// What an answer means for its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
     /// The row is applied.
     Done,
-    /// The database or the network, not the row: sent again, this worker's other rows with it.
+    /// The database or the network has a problem, not the row: sent again, and this worker's other rows wait too.
     Retry,
     /// The batch is sent again in halves.
     Halve,
     /// The record is busy: sent again, while other records go on.
     RetryRecord,
-    /// The row is refused for what it is, and would be again. Believed of a row that was alone in its call.
+    /// The row is refused because of its content, and would be refused again. Believed only if the row was alone in its
+    /// call.
     Reject,
-    /// The record waits, and is tried again, slower; an ERROR line names the code. What we do not know.
+    /// An unknown code: the record is retried, more slowly, and an ERROR line names the code.
     HoldRecord,
-    /// All rows for its namespace wait, and one is tried again, until an operator has acted.
+    /// All rows for the namespace wait, and one row is tried again, until an operator has acted.
     HoldNamespace,
-    /// Either the cluster is not there yet or the namespace is not in it: asked, and the end if it is not.
+    /// Either the cluster is not ready or the namespace does not exist. The worker asks the nodes, and the service ends
+    /// if it does not exist.
     NoNamespace,
-    /// Nobody's rows can be written with these credentials: the end.
+    /// Nobody can write rows with these credentials: the service ends.
     Credentials,
 }
 
 impl Disposition {
-    /// As the documentation calls it.
+    /// Its name in the documentation.
     pub fn as_str(self) -> &'static str {
         match self {
             Disposition::Done => "done",
@@ -81,18 +85,17 @@ impl Disposition {
 pub fn disposition(code: u8) -> Disposition {
     match code {
         0 => Disposition::Done,
-        // Parameter, bin type, record too big, key mismatch (the stored key is another), bin name, element not found,
+        // Parameter, bin type, record too big, key mismatch (the stored key differs), bin name, element not found,
         // element exists, operation not applicable.
         4 | 12 | 13 | 19 | 21 | 23 | 24 | 26 => Disposition::Reject,
         // Cluster key mismatch, time-out, partition unavailable, device overload, lost conflict, expired session, not
-        // authenticated, quota exceeded, batches disabled, batch queues full. Of a login that the cluster cannot make sense of
-        // (security switched on or off while the service runs) a connection can be the cause: whether it stays so, the
-        // lookout finds.
+        // authenticated, quota exceeded, batches disabled, batch queues full. Login codes can come from a connection,
+        // if security was switched on or off while the service runs. The lookout finds out whether they persist.
         7 | 9 | 11 | 18 | 28 | 66 | NOT_AUTHENTICATED | 83 | 150 | 152 => Disposition::Retry,
         code if is_login(code) => Disposition::Retry,
-        // Key busy, key busy with XDR, record in somebody's transaction.
+        // Key busy, key busy with XDR, record in another client's transaction.
         14 | 32 | 120 => Disposition::RetryRecord,
-        // Out of space or stop-writes; never and not now allowed in this namespace (clock skew, set limit, ttl without
+        // Out of space or stop-writes; never or not now allowed in this namespace (clock skew, set limit, ttl without
         // nsup, XDR filter).
         8 | 10 | 22 => Disposition::HoldNamespace,
         20 => Disposition::NoNamespace,
@@ -102,24 +105,24 @@ pub fn disposition(code: u8) -> Disposition {
     }
 }
 
-/// Whether a server that answers so has too much to do: fewer rows at once are its cure. Its own time-out, the write
-/// queue of a device, a quota, the queues of batches.
+/// Whether the code means that the server is overloaded, so that sending fewer rows helps: its own time-out, a device's
+/// write queue, a quota, the batch queues.
 pub fn is_overload(code: u8) -> bool {
     matches!(code, 9 | 18 | 83 | 152)
 }
 
-/// Whether a row that was answered so may have been applied all the same.
+/// Whether a row with this code may have been applied all the same.
 pub fn may_be_applied(code: u8) -> bool {
     match disposition(code) {
         Disposition::Done => true,
-        // A server's time-out may come after the write on the master. What we do not know may be anything.
+        // A server's time-out may come after the write on the master. With an unknown code anything may have happened.
         Disposition::Retry => code == 9,
         Disposition::HoldRecord => ![NOT_FOUND, EXISTS, FILTERED_OUT].contains(&code),
         _ => false,
     }
 }
 
-/// Why a row has no answer of the server's: by the cause, not by what the client makes of it.
+/// Why a row has no answer from the server. Named by the cause, not by the client's error type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallFailure {
     /// No answer within `run.write_timeout`.
@@ -130,13 +133,13 @@ pub enum CallFailure {
     NoConnection,
     /// The client knows no node for the record's partition.
     NoNode,
-    /// The client's map of the cluster does not have the namespace.
+    /// The client's map of the cluster does not contain the namespace.
     NoNamespace,
-    /// The client cannot make a request of it.
+    /// The client cannot build a request from the row.
     Unsendable,
-    /// An answer that the client cannot read.
+    /// The client cannot read the answer.
     BadAnswer,
-    /// The call ended without a word on this row.
+    /// The call ended without an answer for this row.
     Unanswered,
 }
 
@@ -152,7 +155,7 @@ impl CallFailure {
         CallFailure::Unanswered,
     ];
 
-    /// As the documentation and the log call it.
+    /// Its name in the documentation and the log.
     pub fn as_str(self) -> &'static str {
         match self {
             CallFailure::TimedOut => "time-out",
@@ -186,7 +189,7 @@ mod tests {
         line.trim().trim_matches('|').split('|').map(str::trim).collect()
     }
 
-    /// Every number from 0 to 255 and every failure of the client stands in the documentation with what we do about it.
+    /// The documentation lists every number from 0 to 255 and every failure of the client, with what we do about it.
     #[test]
     fn the_documented_table_is_the_one_in_the_code() {
         let (_, table) = DOCUMENT.split_once("<!-- result codes -->").unwrap();
@@ -194,7 +197,7 @@ mod tests {
         let mut documented = [None; 256];
         let mut others = None;
         let mut failures = 0;
-        // Each disposition has tables of its own, below the line that names it.
+        // Each disposition has its own tables, below the line that names it.
         let mut named = None;
         for line in table.lines() {
             if let Some(rest) = line.strip_prefix("What is done: **") {

@@ -1,10 +1,12 @@
-//! Write: what the plan asks for, brought to the database, for as long as it takes.
+//! Write: sends the rows of a plan to the database, and retries for as long as necessary.
 //!
-//! Runs on the partition's own thread and blocks it: that is the back-pressure. Each record is a lane of its own: its
-//! rows go out in their order, the next when the one before it is answered; lanes whose turn it is share calls. A
-//! row is done when its own result says so; only rows that are not are sent again, with growing back-off; a busy record
-//! delays only itself, a closed namespace only its own; and the stop flag ends every wait at once. What an answer means
-//! is [`mod@crate::delivery::row_outcomes`]'s to say; three codes depend on what was asked, and are looked at here.
+//! Runs on the partition's own thread and blocks it. That is the back-pressure. Each record has a lane: its rows are
+//! sent in order, each one after the previous one is answered. Lanes that are ready share calls. A row is done when its
+//! own result says so. Only the other rows are sent again, with a growing backoff. A busy record delays only itself, a
+//! closed namespace only its own rows. The stop flag ends every wait at once.
+//!
+//! [`mod@crate::delivery::row_outcomes`] decides what an answer means. Three codes depend on the request and are
+//! handled here.
 
 use std::time::{Duration, Instant};
 
@@ -20,15 +22,15 @@ use crate::output::row::RowRules;
 use crate::util::backoff::Backoff;
 use crate::util::stop::{GLANCE, Stop};
 
-/// What the database said of one row.
+/// The database's answer for one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// The server's own result code for this row.
+    /// The server's result code for this row.
     Code(u8),
-    /// It has none.
+    /// There is no code.
     Failed {
         failure: CallFailure,
-        /// It may have been applied all the same.
+        /// The row may have been applied all the same.
         in_doubt: bool,
     },
 }
@@ -49,44 +51,46 @@ impl Answer {
     }
 }
 
-/// What a record holds in the bins of its conditions, the guard's first. `None`: not there, or not an integer.
+/// What a record holds in the bins of its conditions: first the guard, then the version. `None`: no such bin, or not an
+/// integer.
 pub type Held = [Option<i64>; 2];
 
-/// What makes calls: the store, or a test.
+/// Makes the calls: the store, or a test.
 pub trait RowWriter {
-    /// Makes one call with these rows, each for a different record, and gives one answer a row, in their order.
-    /// Blocks for a bounded time.
+    /// Makes one call with these rows, each for a different record. Returns one answer per row, in the order of the
+    /// rows. Blocks for a bounded time.
     fn write(&self, rows: &[OutgoingRow<'_>]) -> Vec<Answer>;
 
-    /// What the records of these rows hold in the bins of the rows' conditions; `None` where it cannot be read now.
+    /// Reads what the records of these rows hold in the bins of the rows' conditions. `None` for a record that cannot
+    /// be read now.
     fn held(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Held>>;
 
-    /// Rows in one call, at most, as far as the database lets us.
+    /// The most rows in one call that the database allows.
     fn rows_max(&self) -> usize;
 
-    /// Whether a node that can be reached says that it does not have this namespace.
+    /// Whether a reachable node says that it does not have this namespace.
     fn lacks_namespace(&self, namespace: &str) -> bool;
 }
 
 /// Why the service cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fatal {
-    /// The user or password is refused, or may not write here: the code.
+    /// User or password are refused, or the user may not write here. The server's code.
     Credentials(u8),
-    /// The cluster is there and does not have it.
+    /// The cluster is reachable and does not have this namespace.
     NoNamespace(String),
 }
 
 /// Why a row will not be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refusal {
-    /// The database refuses it for what it is.
+    /// The database refuses it because of its content.
     Code(u8),
     /// The client cannot send it.
     Unsendable,
-    /// The record is there (`mode = "create"`), or is not (`"update_only"`): the server's code.
+    /// The record exists (`mode = "create"`) or does not exist (`"update_only"`). The server's code.
     Conflict(u8),
-    /// It may have been applied, may not be repeated, and its `in_doubt` says so.
+    /// It may have been applied, must not be repeated, and its `in_doubt` says to reject it.
     InDoubt,
 }
 
@@ -98,22 +102,22 @@ pub struct Refused {
     pub refusal: Refusal,
     /// In how many calls it was sent.
     pub attempts: u32,
-    /// It may be applied all the same, by one of them.
+    /// One of those calls may have applied it all the same.
     pub in_doubt: bool,
 }
 
-/// Rows by what became of them.
+/// Number of rows by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Applied.
     pub written: u64,
-    /// Of those: applied in one row with others of their record.
+    /// Of those: applied in one row together with others of their record.
     pub merged: u64,
     /// Not applied: the record has a newer version.
     pub stale: u64,
-    /// Not applied again: the record's guard says that it has them.
+    /// Not applied again: the record's guard shows that they were applied.
     pub guard_refused: u64,
-    /// Not applied: `mode` and the record contradict each other, and `on_conflict` says to ignore it.
+    /// Not applied: `mode` contradicts the record's state, and `on_conflict` says to ignore that.
     pub ignored: u64,
 }
 
@@ -121,9 +125,9 @@ pub struct Tally {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Written {
     pub end: WriteEnd,
-    /// Rows that are refused. Later rows of their records are not sent: they are among `open`.
+    /// Refused rows. Later rows of their records are not sent and are in `open`.
     pub refused: Vec<Refused>,
-    /// Rows that are not done, and not refused.
+    /// Rows that are neither done nor refused.
     pub open: Vec<usize>,
     pub tally: Tally,
 }
@@ -131,21 +135,21 @@ pub struct Written {
 /// Why the writing ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteEnd {
-    /// Every record is done, or stopped at a refused row.
+    /// Every record is done or stopped at a refused row.
     Finished,
-    /// Told to stop first.
+    /// The stop flag was raised first.
     Stopped,
     Fatal(Fatal),
 }
 
-/// What a call may hold, and how long calls are made.
+/// Limits of calls.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Rows in one call, at most.
     pub rows: usize,
-    /// What the rows of one call weigh, about and at most; a single row may weigh more.
+    /// Estimated bytes of the rows in one call, at most. A single row may exceed it.
     pub bytes: usize,
-    /// How long after a stop calls still begin.
+    /// How long after a stop calls may still begin.
     pub finish_max: Duration,
 }
 
@@ -153,19 +157,19 @@ pub struct Limits {
 #[derive(Clone, Copy)]
 pub struct Calls<'c> {
     pub writer: &'c dyn RowWriter,
-    /// Asked before each call.
+    /// Asked for a turn before each call.
     pub pressure: &'c Pressure,
     pub stop: &'c Stop,
-    /// Called before each call, every [`GLANCE`] of a pause, and every few seconds of a wait for a turn: time passes for
-    /// the partition, and others go on.
+    /// Called before each call, every [`GLANCE`] of a pause, and every few seconds while waiting for a turn, so that
+    /// the partition's other duties go on.
     pub meanwhile: &'c dyn Fn(),
 }
 
-/// Writes all of `plan`.
+/// Writes all rows of `plan`.
 ///
-/// A stop flag that is up lets a call be made once and not again, and calls begin only for `finish_max` after it: a
-/// healthy database finishes the batch in hand, a sick one, or a batch of a thousand calls, does not hold up the end.
-/// With the call under way, a worker leaves within `finish_max` and two write time-outs.
+/// After a stop, a row is sent once but not retried, and calls begin only until `finish_max` after the stop. So a
+/// healthy database finishes the current batch. A sick database, or a batch of a thousand calls, does not delay the
+/// end. Including the call in flight, a worker leaves within `finish_max` and two write time-outs.
 pub fn write(plan: &Plan<'_>, limits: &Limits, guard: &Guard, calls: &Calls<'_>) -> Written {
     let mut writing = Writing::new(plan, guard, calls.writer);
     let end = writing.run(limits, calls);
@@ -184,23 +188,24 @@ pub fn write(plan: &Plan<'_>, limits: &Limits, guard: &Guard, calls: &Calls<'_>)
     }
 }
 
-/// One record on its way.
+/// The state of one record.
 #[derive(Debug)]
 struct RecordLane {
-    /// The first row that is not done; `None`: all are.
+    /// The first row that is not done. `None`: all are done.
     position: Option<Position>,
-    /// What stands next goes out message by message: together it was refused.
+    /// The next rows are sent message by message, because the merged row was refused.
     by_message: bool,
-    /// It goes out alone: in company it was refused, and that may have been another's fault.
+    /// The next row is sent in a call of its own. It was refused together with others, and another row may have been
+    /// the cause.
     alone: bool,
-    /// The second try of a row whose ttl counts only where it makes the record.
+    /// This is the second attempt of a row whose ttl applies only if it creates the record.
     create: bool,
     wait: Wait,
-    /// A row of it is refused: nothing behind it is sent.
+    /// A row of this record was refused: no later row is sent.
     held: bool,
-    /// Calls that held what stands next.
+    /// Number of calls that contained the next row.
     attempts: u32,
-    /// One of them may have applied it.
+    /// One of these calls may have applied it.
     in_doubt: bool,
 }
 
@@ -219,19 +224,19 @@ impl RecordLane {
     }
 }
 
-/// A pause that grows from failure to failure.
+/// A pause that grows with each failure.
 #[derive(Debug, Default)]
 struct Wait {
     until: Option<Instant>,
     failures: u32,
 }
 
-/// After a failure of some of a call's rows. Where nobody is answered `pressure` makes all wait; this is for the part of
-/// a cluster that is away or overloaded while the rest is well.
+/// Backoff after a failure of some rows of a call. If no row is answered, `pressure` makes all workers wait. This one
+/// is for a cluster of which a part is away or overloaded.
 const DATABASE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
-/// A busy record is free again in milliseconds.
+/// Backoff for a busy record. It is usually free again within milliseconds.
 const BUSY: Backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
-/// What a person must act on first.
+/// Backoff for a problem that a person must solve.
 const HELD: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
 
 impl Wait {
@@ -245,7 +250,7 @@ impl Wait {
     }
 }
 
-/// A namespace that takes nothing now.
+/// A namespace that accepts no writes now.
 #[derive(Debug)]
 struct Closed<'p> {
     namespace: &'p str,
@@ -259,13 +264,13 @@ struct Writing<'p, 'm> {
     lanes: Vec<RecordLane>,
     /// Lanes that are neither done nor held, in their order.
     unfinished: Vec<usize>,
-    /// Before this nothing is sent.
+    /// Nothing is sent before this.
     resume: Wait,
     namespaces: Vec<Closed<'p>>,
     refused: Vec<Refused>,
-    /// Rows that were stale, of those that later ones continue.
+    /// Stale rows that a later row continues.
     passed_over: Vec<usize>,
-    /// The namespace that was asked for in this call, and not found missing.
+    /// The namespace that was looked up in this call and is not missing.
     present: Option<&'p str>,
     tally: Tally,
 }
@@ -325,7 +330,7 @@ impl<'p, 'm> Writing<'p, 'm> {
         }
     }
 
-    /// The lanes whose turn it is, or when the next one's is.
+    /// The lanes that are ready, or the time when the next one is.
     fn next_call(&self, rows_max: usize, bytes_max: usize) -> Next {
         let now = Instant::now();
         if let Some(until) = self.resume.until.filter(|until| *until > now) {
@@ -341,7 +346,7 @@ impl<'p, 'm> Writing<'p, 'm> {
             if until.is_none()
                 && let Some(closed) = self.closed(number)
             {
-                // One row tries the door for all.
+                // One row per namespace is tried, for all its rows.
                 until = closed.wait.until.filter(|until| *until > now);
                 if until.is_none() {
                     let namespace = closed.namespace;
@@ -403,7 +408,7 @@ impl<'p, 'm> Writing<'p, 'm> {
         Some(row)
     }
 
-    /// About what a lane's next row weighs.
+    /// Estimated bytes of a lane's next row.
     fn bytes(&self, lane: usize) -> usize {
         self.stretch(lane).map(|row| self.plan.row(row).bytes).sum()
     }
@@ -441,7 +446,7 @@ impl<'p, 'm> Writing<'p, 'm> {
             }
         }
         if !to_read.is_empty() {
-            // After a stop there is no time for another call: what these rows still ask is for the next owner.
+            // After a stop there is no time for another call. The next owner handles what these rows still need.
             retry |= stop.requested() || self.read(call, rows, &to_read);
         }
         // A batch that was too big for the server is sent again at once, in smaller ones.
@@ -463,7 +468,7 @@ impl<'p, 'm> Writing<'p, 'm> {
             Answer::Code(FILTERED_OUT) if row.is_conditional() => {
                 let single = self.stretch(lane).nth(1).is_none();
                 match row.conditions {
-                    // At least the first row is applied, and there is no other.
+                    // At least the first mark is applied, and the row has only one.
                     [Some(_), None] if single => self.tally.guard_refused += 1,
                     [None, Some(_)] if single => self.tally.stale += 1,
                     _ => return Ok(Wish::Read),
@@ -483,7 +488,7 @@ impl<'p, 'm> Writing<'p, 'm> {
                 }
                 return Ok(Wish::Nothing);
             }
-            // What it would have set it has taken away again.
+            // The row has removed again what it set, so it creates no record.
             Answer::Code(NOT_FOUND) if row.may_end => {
                 self.done(lane, row);
                 return Ok(Wish::Nothing);
@@ -492,7 +497,8 @@ impl<'p, 'm> Writing<'p, 'm> {
                 if rules.ttl_on_create {
                     self.lanes[lane].create = false;
                 } else if rules.guarded {
-                    // Its own earlier attempt answers the same, before the condition is looked at.
+                    // An earlier attempt of this row gets the same answer: the server checks for existence before the
+                    // condition.
                     return Ok(Wish::Read);
                 } else {
                     self.conflict(lane, EXISTS);
@@ -506,7 +512,8 @@ impl<'p, 'm> Writing<'p, 'm> {
             self.done(lane, row);
             return Ok(Wish::Nothing);
         }
-        // The code with which a whole batch ends early is stamped on its first row, over the row's own success.
+        // If the server ends a whole batch early, it writes the code over the result of the first row, even if that row
+        // succeeded.
         let stamped = match answer {
             Answer::Code(PARAMETER) => !company.alone,
             Answer::Code(code) => company.ended_early && !company.alone && !refuses_all(code),
@@ -530,7 +537,7 @@ impl<'p, 'm> Writing<'p, 'm> {
             }
             Disposition::NoNamespace => {
                 let namespace = row.target.namespace.as_str();
-                // Once for a call, which may have hundreds of such rows.
+                // Looked up once per call: a call may have hundreds of such rows.
                 if self.present != Some(namespace) {
                     if self.writer.lacks_namespace(namespace) {
                         return Err(Fatal::NoNamespace(namespace.to_owned()));
@@ -580,7 +587,7 @@ impl<'p, 'm> Writing<'p, 'm> {
         messages.any(|message| Some(message) != first)
     }
 
-    /// What was sent of a lane is applied.
+    /// Everything that was sent of a lane is applied.
     fn done(&mut self, lane: usize, row: &OutgoingRow<'_>) {
         let rows = self.stretch(lane).count() as u64;
         let stale = row.stale as u64;
@@ -591,8 +598,9 @@ impl<'p, 'm> Writing<'p, 'm> {
         self.advance(lane);
     }
 
-    /// These rows were stale. A version that equals theirs is then another message's, for the rows that continue them too.
-    /// Only of guarded rows: of others nobody knows whether an earlier delivery of the message has brought it.
+    /// These rows were stale. So if the record has their version, another message brought it; this matters for the rows
+    /// that continue them. Only guarded rows are noted: for others, an earlier delivery of the same message may have
+    /// brought it.
     fn pass_over(&mut self, rows: &[usize]) {
         let plan = self.plan;
         let guarded = rows.iter().filter(|row| plan.row(**row).row.rules.guarded);
@@ -612,7 +620,8 @@ impl<'p, 'm> Writing<'p, 'm> {
         }
     }
 
-    /// Nothing later goes to this record: were the row sent again behind it, a guard would take it for applied.
+    /// No later row of this record is sent. Otherwise a guard would take the refused row for applied if it were sent
+    /// again.
     fn refuse(&mut self, lane: usize, refusal: Refusal) {
         let RecordLane { attempts, in_doubt, .. } = self.lanes[lane];
         let refused = self.stretch(lane).map(|row| Refused {
@@ -647,14 +656,14 @@ impl<'p, 'm> Writing<'p, 'm> {
             self.namespaces.len() - 1
         });
         let wait = &mut self.namespaces[place].wait;
-        // Once for a whole call.
+        // Once per call.
         if wait.is_over(Instant::now()) {
             wait.failed(HELD);
         }
     }
 
-    /// Records that say that they have at least the first of a merged row's parts: what they have is done, and the rest
-    /// goes out as one row. `true`: not all could be read.
+    /// For rows whose records say that at least the first part of the merged row is applied: reads the records. Parts
+    /// that a record has are done, and the rest is sent as one row. Returns `true` if some records could not be read.
     fn read(&mut self, call: &[usize], rows: Vec<OutgoingRow<'_>>, places: &[usize]) -> bool {
         let mut unread = false;
         let mut wanted = Vec::with_capacity(places.len());
@@ -676,7 +685,7 @@ impl<'p, 'm> Writing<'p, 'm> {
             let mut taken: Vec<Taken> = Vec::new();
             let mut passed_over: Vec<usize> = Vec::new();
             for row in self.stretch(lane) {
-                // What travels in one row is stale together: within it, that holds of rows without a guard too.
+                // Parts of one row are stale together. Within one row this is true without a guard too.
                 let is_passed_over = |row| passed_over.contains(&row) || self.passed_over.contains(&row);
                 let Some(why) = plan.taken(row, guard, newer, is_passed_over) else {
                     break;
@@ -700,9 +709,9 @@ impl<'p, 'm> Writing<'p, 'm> {
                 (Some(open), Some(position)) if !taken.is_empty() => {
                     lane_now.position = Some(position.at(open));
                 }
-                // It is there, and not by this message's doing.
+                // The record exists, and this message did not create it.
                 _ if row.exists == Mode::Create => self.conflict(lane, EXISTS),
-                // The record is another since: the row is simply sent again.
+                // The record has changed since: the row is simply sent again.
                 _ => lane_now.wait.failed(BUSY),
             }
         }
@@ -710,9 +719,9 @@ impl<'p, 'm> Writing<'p, 'm> {
     }
 }
 
-/// What a call's answers say of the database itself.
+/// What the answers of a call say about the database itself.
 pub(crate) fn outcome(answers: &[Answer]) -> Outcome {
-    // Its other rows have no answer, and nothing is wrong with the database.
+    // The other rows have no answer, but nothing is wrong with the database.
     if answers.iter().any(|answer| answer.disposition() == Disposition::Halve) {
         return Outcome {
             answered: answers.len(),
@@ -736,28 +745,28 @@ pub(crate) fn outcome(answers: &[Answer]) -> Outcome {
     outcome
 }
 
-/// Who was in a call.
+/// What else was in the call of a row.
 #[derive(Debug, Clone, Copy)]
 struct Company {
-    /// One row.
+    /// The call had only this row.
     alone: bool,
-    /// There are rows without a code that may have been applied: the code of another may not be its own.
+    /// Some rows have no code and may have been applied. So a code may not belong to the row that has it.
     ended_early: bool,
 }
 
-/// Whether a row that may have been applied may simply be sent again: a condition that lets its own version pass does not
-/// keep a second attempt off.
+/// Whether a row that may have been applied can simply be sent again. A condition that also accepts the row's own
+/// version does not stop a second attempt.
 fn safe_to_repeat(rules: &RowRules, row: &OutgoingRow<'_>) -> bool {
     let [guard, newer] = row.conditions;
     rules.repeatable || guard.is_some() || newer.is_some_and(|newer| !newer.or_equal)
 }
 
-/// What a row's answer asks of the loop.
+/// What the loop must do after a row's answer.
 enum Wish {
     Nothing,
-    /// The database is not well: pause before anything else is sent.
+    /// The database has a problem: pause before anything else is sent.
     Retry,
-    /// Look at what the record has of it.
+    /// Read what the record has of the row.
     Read,
 }
 

@@ -1,4 +1,4 @@
-//! Tables of what merges and what it becomes; that no call holds a record twice is `write`'s test.
+//! Tables of which rows are merged and what is sent. That no call holds a record twice is tested in `write`.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ fn of(mode: Mode) -> RowRules {
     RowRules { mode, ..RULES }
 }
 
-/// What one message asks of the one record, in few words.
+/// What one message asks of the record, in short form.
 #[derive(Clone)]
 struct Ask {
     rules: RowRules,
@@ -123,7 +123,7 @@ fn show(op: &OutgoingOp<'_>) -> String {
     }
 }
 
-/// The rows that are sent for these, one after another, to one record, were all answered with success.
+/// Checks which rows are sent for `asks`, all on one record, when each row succeeds.
 #[track_caller]
 fn check(asks: &[Ask], expected: &[&str]) {
     let target = target("test");
@@ -199,7 +199,7 @@ fn what_several_messages_ask_travels_as_one_row_in_their_order() {
         &["a=2 b=1 c=3"],
     );
     check(&[ask(RULES, &[put("a", 1)]), ask(RULES, &[null("a")])], &["a=null"]);
-    // What may be refused for what is there keeps its place.
+    // An operation that may be refused because of the bin's content is not folded.
     check(
         &[
             ask(RULES, &[put("a", 1)]),
@@ -229,7 +229,7 @@ fn integer_sums_are_folded_as_the_server_adds_them() {
         &[ask(RULES, &[add("n", i64::MAX)]), ask(RULES, &[add("n", 1)])],
         &["n+=-9223372036854775808"],
     );
-    // A float's sum depends on the order of its roundings.
+    // A float sum depends on the order of the roundings.
     check(
         &[ask(RULES, &[add_float("n", 0.1)]), ask(RULES, &[add_float("n", 0.2)])],
         &["n+=0.1 n+=0.2"],
@@ -250,7 +250,7 @@ fn a_guarded_row_is_compared_with_its_first_mark_and_stores_its_last() {
         ],
         &["n+=3 ~=131072 if ~<0"],
     );
-    // A deletion carries the condition; what it would store goes with the record.
+    // A deletion carries the condition. It stores no mark, because the record is gone.
     check(
         &[
             ask(guarded(), &[add("n", 1)]),
@@ -258,7 +258,7 @@ fn a_guarded_row_is_compared_with_its_first_mark_and_stores_its_last() {
         ],
         &["n+=1 ~=0 if ~<0", "delete if ~<65536"],
     );
-    // A way past the guard is no company.
+    // An unguarded row is not merged with a guarded one.
     check(
         &[ask(guarded(), &[add("n", 1)]), ask(RULES, &[put("a", 1)])],
         &["n+=1 ~=0 if ~<0", "a=1"],
@@ -269,7 +269,7 @@ fn a_guarded_row_is_compared_with_its_first_mark_and_stores_its_last() {
 fn a_deletion_travels_with_deletions_only() {
     let delete = || ask(RULES, &[]).action(RowAction::Delete);
     check(&[delete(), delete()], &["delete"]);
-    // [delete, put ttl=keep] in one row keeps the old life; [put, delete] on a missing record answers 2.
+    // In one row, [delete, put ttl=keep] would keep the old ttl, and [put, delete] on a missing record would answer 2.
     check(
         &[delete(), ask(RULES, &[put("a", 1)]).ttl(RowTtl::Keep)],
         &["delete", "a=1 keep"],
@@ -279,7 +279,7 @@ fn a_deletion_travels_with_deletions_only() {
 
 #[test]
 fn a_touch_travels_alone() {
-    // [put, touch] on a missing record answers 2 and writes nothing.
+    // In one row, [put, touch] on a missing record answers 2 and writes nothing.
     let touch = || ask(RULES, &[]).action(RowAction::Touch);
     check(
         &[ask(RULES, &[put("a", 1)]), touch(), touch()],
@@ -294,7 +294,7 @@ fn the_last_life_that_is_asked_for_counts() {
     check(&[with(RowTtl::Keep), with(RowTtl::Never)], &["a=1 never"]);
     check(&[with(RowTtl::Seconds(9)), with(RowTtl::NamespaceDefault)], &["a=1"]);
     check(&[with(RowTtl::Keep), with(RowTtl::Keep)], &["a=1 keep"]);
-    // Were the record to end at the null, the second write would make it anew.
+    // If the null ended the record, the second write would create it again.
     check(&[ask(RULES, &[null("a")]), with(RowTtl::Keep)], &["a=null", "a=1 keep"]);
     let on_create = RowRules {
         ttl_on_create: true,
@@ -340,7 +340,7 @@ fn create_and_update_only_see_what_came_before_them() {
 fn a_version_that_is_not_newer_than_one_before_it_is_left_out() {
     let at = |version, value| ask(versioned(), &[put("a", value)]).newer(version);
     check(&[at(5, 1), at(3, 2), at(7, 3), at(7, 4)], &["a=3 v:=7 if v<5 stale 2"]);
-    // Two rows of one message have one version, and both count.
+    // Two rows of one message have the same version, and both are applied.
     check(
         &[
             at(5, 1).message(0),
@@ -348,7 +348,7 @@ fn a_version_that_is_not_newer_than_one_before_it_is_left_out() {
         ],
         &["a=1 b=2 v:=5 if v<5"],
     );
-    // Also where the second cannot join the first.
+    // This also holds if the second row cannot join the first.
     check(
         &[
             at(5, 1).message(0),
@@ -356,7 +356,7 @@ fn a_version_that_is_not_newer_than_one_before_it_is_left_out() {
         ],
         &["a=1 v:=5 if v<5", "delete if v<=5"],
     );
-    // Also with another row of the message in between.
+    // It also holds with another row of the message in between.
     check(
         &[
             at(5, 1).message(0),
@@ -378,7 +378,7 @@ fn a_guard_does_not_count_what_was_stale() {
     check(&[at(5), at(3)], &["a=5 v:=5 ~=0 if ~<0 if v<5 stale 1"]);
 }
 
-/// Whether what is sent for these together must find a record, and whether it may leave none.
+/// Returns the mode of the row that is sent for these (must it find a record?), and whether it may leave no record.
 fn ends(rules: &RowRules, rows: &[&[Op<'static>]]) -> (Mode, bool) {
     let target = target("test");
     let guard = guard();
@@ -408,7 +408,7 @@ fn ends(rules: &RowRules, rows: &[&[Op<'static>]]) -> (Mode, bool) {
 fn what_only_removes_makes_no_record_for_its_guard() {
     assert_eq!(ends(&guarded(), &[&[null("a")]]), (Mode::UpdateOnly, false));
     assert_eq!(ends(&guarded(), &[&[null("a"), put("b", 1)]]), (Mode::Update, false));
-    // One after another, the first would make it, and its guard, or its version, would stay.
+    // Applied one after another, the first would create the record, and its guard or version would stay in it.
     for rules in [guarded(), versioned()] {
         assert_eq!(ends(&rules, &[&[put("a", 1)], &[null("a")]]), (Mode::Update, false));
     }
@@ -431,7 +431,7 @@ fn what_only_removes_is_not_followed_by_what_needs_the_record_that_it_does_not_m
         ],
         &["a=null ~=0 9s if ~<0", "a=1 ~=65536 keep if ~<65536"],
     );
-    // A version makes a record, also for what only removes: it keeps older ones away.
+    // A version creates a record even if the row only removes bins. It keeps older messages away.
     check(
         &[
             ask(versioned(), &[null("a")]).newer(5),

@@ -1,4 +1,4 @@
-//! The gate, with calls that are made up; where time counts it is handed in.
+//! Tests of the gate with made-up calls. Where time matters, the test passes it in.
 
 use std::sync::mpsc;
 use std::thread;
@@ -28,7 +28,7 @@ fn enter(pressure: &Pressure, rows: usize) -> Permit<'_> {
         .expect("nobody stops it")
 }
 
-/// A turn at this moment, if there is one.
+/// A turn at this moment, if one is free.
 fn take(pressure: &Pressure, rows: usize, now: Instant) -> Option<usize> {
     pressure.take(&mut pressure.state.lock(), rows, now)
 }
@@ -156,7 +156,7 @@ fn the_first_answer_opens_it_gently_and_it_is_whole_again_within_few_calls() {
         enter(&pressure, 200).done(LOST(200));
     }
     assert!(pressure.is_closed());
-    // Not only the try can bring it.
+    // An answer to any call opens the gate, not only an answer to the probe.
     late.done(TAKEN(200));
     assert_eq!(pressure.view().limit_rows, PROBE_ROWS);
     let mut rows_sent = 0;
@@ -214,7 +214,7 @@ fn a_stop_ends_the_wait_at_a_closed_gate_at_once() {
     assert!(probe.is_some());
     let stop = Stop::new();
     thread::scope(|scope| {
-        // Nobody will give it a turn: the one that tries never comes back.
+        // Nobody will give it a turn: the probe never returns.
         let waits = scope.spawn(|| pressure.enter(10, &stop, Duration::from_secs(3600), &|| {}).is_none());
         waiting(&pressure, 1);
         stop.request(StopKind::Drain);
@@ -304,7 +304,7 @@ fn who_waits_for_its_rows_a_second_is_woken_by_the_clock() {
         let permit = enter(&pressure, 100);
         permit.done(TAKEN(100));
     }
-    // Two calls ahead of the third, of 100 rows each, are a fifth of a second, less what a burst may have.
+    // Two calls of 100 rows come before the third: a fifth of a second, less what a burst allows.
     assert!(began.elapsed() >= Duration::from_millis(90), "{:?}", began.elapsed());
 }
 

@@ -1,4 +1,4 @@
-//! The stage against a publisher that is made up: what is sent again, in which order, and what counts as done.
+//! Tests of the stage with a made-up publisher: what is sent again, in which order, and what counts as done.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,14 +16,14 @@ const TOPIC: &str = "t";
 enum Fate {
     Store,
     Fail(i32),
-    /// It lies in the queue until that is purged.
+    /// It stays in the queue until the queue is purged.
     Lie,
     NoRoom,
     Busy,
     Refuse,
 }
 
-/// Decides by the attempt's number, the payload, and whether it was to be alone.
+/// Decides by the number of the attempt, the payload, and whether the message was sent alone.
 struct MadeUp<F> {
     fate: F,
     state: Mutex<State>,
@@ -153,7 +153,7 @@ fn nothing_to_publish_is_done_at_once() {
 
 #[test]
 fn what_comes_behind_a_failure_is_sent_again_behind_it() {
-    // The second fails once; the third is stored before that is known.
+    // The second message fails once. The third is stored before that is known.
     let publisher = MadeUp::new(|attempt, _, _| if attempt == 1 { Fate::Fail(-192) } else { Fate::Store });
     let published = publisher.publish(&["a", "b", "c"], &Stop::new());
     assert_eq!(
@@ -172,7 +172,7 @@ fn another_topic_is_not_sent_again() {
     assert_eq!(publisher.stored(), ["b", "a"]);
 }
 
-/// Every code that means so is tried until it is taken.
+/// Every such code is retried until the message is stored.
 #[test]
 fn what_may_pass_is_tried_until_it_does() {
     for code in [-152, -151, -153, -138, -192, -190, 3, 7, 19, 13, 47, 500] {
@@ -204,7 +204,7 @@ fn a_full_queue_and_a_busy_topic_are_waited_for() {
 
 #[test]
 fn a_message_that_is_refused_alone_is_named() {
-    // In company the whole request is refused for it.
+    // When it is sent with others, the whole request is refused because of it.
     for code in [10, 18, 4, 87, 44, 32] {
         let publisher = MadeUp::new(move |_, payload, alone| match payload {
             "bad" => Fate::Fail(code),
@@ -225,7 +225,7 @@ fn a_message_that_is_refused_alone_is_named() {
 
 #[test]
 fn a_batch_that_is_too_large_goes_in_parts() {
-    // So many at once are too many.
+    // The first eight attempts are refused: too many messages at once.
     let publisher = MadeUp::new(|attempt, _, _| if attempt < 8 { Fate::Fail(10) } else { Fate::Store });
     let payloads = ["a", "b", "c", "d", "e", "f", "g", "h"];
     let published = publisher.publish(&payloads, &Stop::new());
@@ -236,7 +236,7 @@ fn a_batch_that_is_too_large_goes_in_parts() {
 
 #[test]
 fn a_refusal_that_follows_another_reports_failure_is_still_narrowed_down() {
-    // The first of a request is reported as refused with another one.
+    // The first message of a request is reported as refused because of another one.
     let publisher = MadeUp::new(|attempt, payload, _| match payload {
         "a" if attempt > 0 => Fate::Store,
         "a" => Fate::Fail(-138),
@@ -292,14 +292,14 @@ fn what_is_gathered_is_not_sent_before_it_is_to_be() {
         outbox.push(1, &publication(1, TOPIC, "b"));
         assert_eq!(outbox.bytes(), 2 * (3 + 1 + ENTRY_BYTES));
         assert_eq!(outbox.advance(true, calls), Ok(true));
-        // It hears of what it has sent with the next call.
+        // The reports arrive with the next call.
         assert_eq!(outbox.advance(false, calls), Ok(true));
         assert_eq!((outbox.stored_below(), outbox.bytes(), outbox.is_empty()), (2, 0, true));
     });
     assert_eq!(publisher.stored(), ["a", "b"]);
 }
 
-/// The worker goes on with later messages while earlier ones are under way, and one of those fails then.
+/// The worker goes on with later messages while earlier ones are in flight. Then an earlier one fails.
 #[test]
 fn what_was_pushed_behind_a_failure_goes_out_behind_it() {
     let publisher = MadeUp::new(|attempt, _, _| if attempt == 0 { Fate::Fail(-192) } else { Fate::Store });
@@ -308,7 +308,7 @@ fn what_was_pushed_behind_a_failure_goes_out_behind_it() {
         outbox.push(1, &publication(1, TOPIC, "b"));
         assert_eq!(outbox.advance(true, calls), Ok(true));
         outbox.push(2, &publication(2, TOPIC, "c"));
-        // All is not well, and nothing is sent behind what failed.
+        // `Ok(false)`, and nothing is sent behind the failed message.
         assert_eq!(outbox.advance(true, calls), Ok(false));
         assert_eq!(publisher.stored(), ["b"]);
         assert_eq!(outbox.stored_below(), 0);
@@ -318,7 +318,7 @@ fn what_was_pushed_behind_a_failure_goes_out_behind_it() {
     assert_eq!(publisher.stored(), ["b", "a", "b", "c"]);
 }
 
-/// Its offset is not done before all before it are: their topics answer as they like.
+/// An offset is not done before all earlier ones are. The topics may answer in any order.
 #[test]
 fn numbers_count_as_stored_in_their_order_whichever_topic_answers_first() {
     let publisher = MadeUp::new(|_, payload, _| if payload == "a" { Fate::Lie } else { Fate::Store });
@@ -347,7 +347,7 @@ fn a_part_can_be_waited_for() {
     });
 }
 
-/// Without a failure: librdkafka does not report a message that waits.
+/// There is no failure: librdkafka does not report a message that waits.
 #[test]
 fn a_topic_that_is_not_heard_of_is_waited_for_after_a_second() {
     let publisher = MadeUp::new(|_, _, _| Fate::Lie);
@@ -361,7 +361,7 @@ fn a_topic_that_is_not_heard_of_is_waited_for_after_a_second() {
     });
 }
 
-/// A worker that ends for its own reasons waits as long as one that is stopped.
+/// A worker that ends for its own reason waits as long as one that is stopped.
 #[test]
 fn an_end_is_as_a_stop() {
     let publisher = MadeUp::new(|_, _, _| Fate::Fail(-188));
@@ -398,7 +398,7 @@ fn a_stop_lets_what_was_not_sent_be_sent_and_nothing_that_failed_be_sent_again()
     let published = publisher.publish(&["a", "b"], &stop);
     assert_eq!((published.end, published.done), (PublishEnd::Finished, 2));
 
-    // Another worker's purge is no failure.
+    // A purge by another worker is not a failure.
     let publisher = MadeUp::new(|attempt, _, _| if attempt == 0 { Fate::Fail(-152) } else { Fate::Store });
     let published = publisher.publish(&["a", "b"], &stop);
     assert_eq!((published.end, published.done), (PublishEnd::Finished, 2));
@@ -419,10 +419,10 @@ fn a_lost_partition_ends_it_at_once() {
     assert_eq!(publisher.state.lock().attempts, 0);
 }
 
-/// What was stored behind a message that failed is not done once that is sent again: it would come before it.
+/// A message stored after a failed one is not done when the failed one is sent again: it would come before it.
 #[test]
 fn done_never_counts_a_message_whose_order_is_still_open() {
-    // "a" fails, "b" is stored, "a" is stored at its second attempt, and then nothing more is.
+    // "a" fails, "b" is stored, "a" is stored at its second attempt. Nothing is stored after that.
     let publisher = MadeUp::new(|attempt, _, _| match attempt {
         0 => Fate::Fail(-192),
         1 | 2 => Fate::Store,
@@ -434,7 +434,7 @@ fn done_never_counts_a_message_whose_order_is_still_open() {
     assert_eq!((published.end, published.done), (PublishEnd::Stopped, 1));
 }
 
-/// Publishes "a" and "b", and stops when the fourth attempt was made.
+/// Publishes "a" and "b", and stops after the fourth attempt.
 fn thread_scope<F: Fn(usize, &str, bool) -> Fate + Send + Sync>(publisher: &MadeUp<F>, stop: &Stop) -> Published {
     std::thread::scope(|scope| {
         let publishing = scope.spawn(|| publisher.publish(&["a", "b"], stop));

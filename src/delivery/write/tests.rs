@@ -1,4 +1,4 @@
-//! The loop against a database that answers from a script.
+//! Tests of the loop with a database that answers from a script.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -34,10 +34,10 @@ const LIMITS: Limits = Limits {
     finish_max: Duration::from_secs(2),
 };
 
-/// A call as the script saw it: for each row its key and the operations in it.
+/// A call as the script saw it: for each row, its key and its number of operations.
 type Call = Vec<(i64, usize)>;
 
-/// Answers from a script: for each record key its answers in order, then success. Remembers the calls.
+/// Answers from a script: for each record key, its answers in order, then success. Records the calls.
 #[derive(Default)]
 struct Script {
     answers: RefCell<HashMap<i64, Vec<Answer>>>,
@@ -116,7 +116,7 @@ impl RowWriter for Script {
     }
 }
 
-/// One message a row; each appends to a list of its record, so that a merged row shows its length.
+/// Writes one row per message. Each row appends to a list of its record, so a merged row has several operations.
 fn run(rules: &RowRules, keys: &[i64], script: Script) -> (Written, Script) {
     run_in(
         rules,
@@ -398,7 +398,7 @@ fn an_unknown_outcome_of_what_cannot_be_repeated_is_the_configurations_to_judge(
     }
     let (written, _) = run(&unguarded(InDoubt::Retry), &[1], script(&[(1, &[LOST])]));
     check(&written, &[], &[]);
-    // An early end is stamped on the first row of a batch, which may have been applied.
+    // The code of an early end is written over the first row of a batch, which may have been applied.
     let unanswered = Answer::Failed {
         failure: CallFailure::Unanswered,
         in_doubt: true,
@@ -424,13 +424,13 @@ fn what_is_set_and_taken_away_again_is_done_where_it_makes_no_record() {
     for (message, op) in [once, null].into_iter().enumerate() {
         plan.push(row(&RULES, &target, message, 1, vec![op]), 0);
     }
-    // Or it would be asked again for ever.
+    // Otherwise the row would be sent for ever.
     let script = script(&[(1, &[Answer::Code(2), Answer::Code(2)])]);
     let written = write(&plan, &LIMITS, &guard, &calls(&script, &pressure(), &Stop::new()));
     assert_eq!((written.tally.written, script.calls.borrow().len()), (2, 1));
 }
 
-/// Two rows of one message on one record, with one version.
+/// Two rows of one message on one record, with the same version.
 fn run_continued(rules: &[RowRules; 2], script: Script) -> (Written, Script) {
     let target = target("test");
     let guard = guard();
@@ -459,7 +459,7 @@ fn a_row_behind_a_stale_one_of_its_message_is_stale_too() {
         stale: 2,
         ..Tally::default()
     };
-    // Another message has brought the same version: in one row, and in two.
+    // Another message brought the same version: both rows in one unit, and in two.
     let together = [versioned(Mode::Update, false), versioned(Mode::Update, false)];
     let apart = [versioned(Mode::UpdateOnly, true), versioned(Mode::Update, true)];
     for rules in [together, apart] {
@@ -468,7 +468,8 @@ fn a_row_behind_a_stale_one_of_its_message_is_stale_too() {
         let (written, _) = run_continued(&rules, taken);
         assert_eq!(written.tally, stale);
     }
-    // Without a guard it may have been an earlier delivery of this message: the second row is not to be lost.
+    // Without a guard, an earlier delivery of this message may have brought the version. The second row must not be
+    // lost.
     let apart = [versioned(Mode::UpdateOnly, false), versioned(Mode::Update, false)];
     let (written, _) = run_continued(&apart, script(&[(1, &[Answer::Code(27)])]));
     assert_eq!((written.tally.stale, written.tally.written), (1, 1));
@@ -517,8 +518,8 @@ fn a_batch_that_is_too_big_goes_out_in_smaller_ones() {
     assert!(script.calls.borrow().iter().all(|call| call.len() == 1));
 }
 
-/// What stands after one call that takes these rows and gets these answers: the pause of all, those of the lanes, and the
-/// closed namespaces.
+/// The state after one call with these rows and answers: whether everything pauses, which lanes wait, and how many
+/// namespaces are closed.
 fn after_one_call(answers: &[(i64, &[Answer])]) -> (bool, Vec<bool>, usize) {
     let target = target("test");
     let guard = guard();
@@ -544,7 +545,7 @@ fn after_one_call(answers: &[(i64, &[Answer])]) -> (bool, Vec<bool>, usize) {
             lane.wait.until = Some(far);
         }
     }
-    // Those that do not wait go out, whatever the others do.
+    // The lanes that do not wait are sent, whatever the others do.
     let unfinished = (0..2).filter(|lane| writing.lanes[*lane].position.is_some() && !waits[*lane]);
     let unfinished: Vec<usize> = unfinished.collect();
     writing
@@ -562,9 +563,9 @@ fn after_one_call(answers: &[(i64, &[Answer])]) -> (bool, Vec<bool>, usize) {
 #[test]
 fn who_waits_after_a_failure_is_who_failed() {
     let ok: &[Answer] = &[OK];
-    // The database: everything.
+    // The database has a problem: everything waits.
     assert_eq!(after_one_call(&[(1, &[LOST]), (2, ok)]), (true, vec![false, false], 0));
-    // A busy record: itself.
+    // A busy record: only it waits.
     assert_eq!(
         after_one_call(&[(1, &[Answer::Code(14)]), (2, ok)]),
         (false, vec![true, false], 0)
@@ -573,17 +574,17 @@ fn who_waits_after_a_failure_is_who_failed() {
         after_one_call(&[(1, &[Answer::Code(14)]), (2, &[Answer::Code(12)])]),
         (false, vec![true, false], 0)
     );
-    // An unknown code: its record.
+    // An unknown code: only its record waits.
     assert_eq!(
         after_one_call(&[(1, &[Answer::Code(99)]), (2, ok)]),
         (false, vec![true, false], 0)
     );
-    // A namespace: its rows, and the door is watched.
+    // A namespace: its rows wait, and one of them is tried.
     assert_eq!(
         after_one_call(&[(1, &[Answer::Code(22)]), (2, &[Answer::Code(8)])]),
         (false, vec![true, true], 1)
     );
-    // A batch that was too big: nobody, though its other rows have no answer.
+    // A batch that was too big: nothing waits, though its other rows have no answer.
     assert_eq!(
         after_one_call(&[(1, &[Answer::Code(151)]), (2, &[UNSENT])]),
         (false, vec![false, false], 0)
@@ -640,8 +641,8 @@ fn a_pause_grows_to_its_cap_and_is_never_nothing() {
 }
 
 proptest! {
-    /// Whatever the keys and however the database fails: every row is done, each record's in order, and no call holds a
-    /// record twice (asserted by the script).
+    /// For any keys and any failures: every row is done, each record's rows are in order, and no call holds a record
+    /// twice (the script asserts this).
     #[test]
     fn every_row_is_written_whatever_fails(
         keys in proptest::collection::vec(0i64..6, 1..40),
