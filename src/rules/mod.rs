@@ -1,7 +1,7 @@
 //! What the rules make of a message: rows and messages to publish, or a rejection. Pure: no clock, no lock, no client.
 //!
-//! [`decode`] reads the fields that are asked for; [`conditions`] evaluates the conditions over them; [`mapping`] makes rows
-//! of them. Rules in code take the place of all three, and [`code`] looks at what they ask for.
+//! [`decode`] reads the fields that are asked for, [`conditions`] evaluates the conditions over them, and [`mapping`]
+//! makes the rows. A processor in code replaces all three, and [`code`] checks what it asks for.
 
 pub mod decode;
 pub mod conditions;

@@ -1,9 +1,10 @@
-//! The processors of a service, of rules in a file or in code, and what keeps the service whole whatever code does.
+//! The processors of a service, from a file or in code, and the checks that protect the service from a processor's
+//! code.
 //!
-//! Code of a user is input, as a message is. What a processor says of itself is asked once, at the start, and checked
-//! ([`Processors::check`]); what it asks for a message is looked at before anything of it is done (`vetting`), and rejects
-//! the message where it cannot be done. So does a panic in it. What can still stop a partition is code that does not come
-//! back: the watchdog tells that (`run.stall_after`).
+//! A user's code is input, like a message. What a processor declares about itself is read once, at the start, and
+//! checked ([`Processors::check`]). What it asks for in a message is checked before any of it is done (`vetting`). If
+//! it cannot be done, the message is rejected. A panic in the code rejects the message too. Only code that does not
+//! return can still stop a partition; the watchdog reports that (`run.stall_after`).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,22 +26,22 @@ pub use vetting::{OPERATIONS_MAX, PUBLICATIONS_MAX, ROW_BYTES_MAX, TTL_SECONDS_M
 #[derive(Clone, Default)]
 pub struct Processors(HashMap<String, Given>);
 
-/// A processor, and where it is from.
+/// A processor and its origin.
 #[derive(Clone)]
 struct Given {
     processor: Arc<dyn Processor>,
-    /// It was made of a file, which is checked already.
+    /// It was made from a file, which is checked already.
     is_of_file: bool,
 }
 
 impl Processors {
-    /// One for all topics.
+    /// The same processor for all topics.
     pub fn same_for(topics: &[String], processor: &Arc<dyn Processor>) -> Processors {
         topics.iter().map(|topic| (topic.clone(), processor.clone())).collect()
     }
 }
 
-/// Each topic with its own.
+/// A processor for each topic.
 impl FromIterator<(String, Arc<dyn Processor>)> for Processors {
     fn from_iter<T: IntoIterator<Item = (String, Arc<dyn Processor>)>>(processors: T) -> Self {
         let given = |processor| Given {
@@ -70,11 +71,10 @@ impl fmt::Debug for Processors {
 }
 
 impl TopicProcessor {
-    /// Judges and maps one message. What it asks for is in `output` then; of one that is rejected, nothing. `scratch`: for
-    /// code to be given, empty before and after.
+    /// Evaluates and maps one message. Puts what the message asks for into `output`, or nothing if the message is
+    /// rejected. `scratch`: a buffer for processors in code, empty before and after.
     ///
-    /// # Errors
-    /// Why the message is rejected.
+    /// # Errors The reason why the message is rejected.
     pub fn process<'m>(
         &'m self,
         message: &Message<'m>,
@@ -85,7 +85,7 @@ impl TopicProcessor {
         if self.is_of_file {
             return self.processor.process(message, now_ms, output);
         }
-        // On its own: what earlier messages of the batch ask for is out of its reach.
+        // The processor writes to a buffer of its own, so it cannot reach the output of earlier messages of the batch.
         scratch.begin(0);
         let verdict = self.judge(message, now_ms, scratch);
         match verdict {
@@ -96,13 +96,14 @@ impl TopicProcessor {
     }
 
     fn judge<'m>(&'m self, message: &Message<'m>, now_ms: i64, output: &mut Output<'m>) -> Result<Verdict, Rejection> {
-        // A panic is this message's: the next one finds the processor as it is, and is judged by itself. (A lock that was
-        // held is poisoned, and each message is rejected then, up to the limits of `[reject]`.)
+        // A panic rejects only this message; the next one is processed as usual. (A lock that was held is poisoned.
+        // Then every message is rejected, up to the limits of `[reject]`.)
         let process = AssertUnwindSafe(|| self.processor.process(message, now_ms, output));
         match catch_unwind(process) {
             Ok(Ok(verdict)) => vetting::vet(self.promised(), verdict, output).map(|()| verdict),
             Ok(Err(rejection)) => Err(vetting::told(rejection)),
-            // What it says may have been made of the message: it is on standard error, with the place, and not here.
+            // The text of a panic may contain data of the message. So it goes to standard error, with the source line,
+            // and not into the rejection.
             Err(_) => Err(Rejection::new(
                 Reason::ProcessorPanic,
                 "the processor panicked over it; standard error says where",

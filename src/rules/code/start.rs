@@ -1,6 +1,7 @@
-//! What processors say of themselves: asked once, at the start, on the main thread, and checked.
+//! What processors declare about themselves: read once, at the start, on the main thread, and checked.
 //!
-//! An answer that changes later changes nothing. A fault in any of them is the program's, and it does not start (78).
+//! If an answer changes later, that has no effect. A fault in one of them is a bug of the program, which then does not
+//! start (78).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,7 +18,7 @@ use crate::rules::code::{Given, Processors};
 #[derive(Clone, Default)]
 pub struct Checked(HashMap<String, Arc<TopicProcessor>>);
 
-/// The processor of a topic, and what it has said of itself.
+/// The processor of a topic, and what it declares about itself.
 pub struct TopicProcessor {
     pub(super) processor: Arc<dyn Processor>,
     pub(super) is_of_file: bool,
@@ -28,7 +29,7 @@ pub struct TopicProcessor {
     produced_topics: Vec<String>,
 }
 
-/// All that is wrong with what processors say of themselves.
+/// All faults in what processors declare about themselves.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused(Vec<String>);
 
@@ -41,10 +42,9 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 impl Processors {
-    /// Asks each processor what it says of itself. `topics`: those that are consumed.
+    /// Asks each processor what it declares about itself. `topics`: the topics that are consumed.
     ///
-    /// # Errors
-    /// Everything that cannot be, and what would do.
+    /// # Errors All faults, and how to fix each.
     pub fn check(&self, topics: &[String]) -> Result<Checked, Refused> {
         let mut faults = Vec::new();
         let mut checked = HashMap::with_capacity(self.0.len());
@@ -72,7 +72,7 @@ impl Processors {
         for topic in unread {
             faults.push(format!("there is one for {topic:?}, which is not among kafka.topics"));
         }
-        // One processor for many topics has each fault once.
+        // If one processor serves many topics, each of its faults is listed once.
         let mut told: Vec<String> = Vec::new();
         for fault in faults {
             if !told.contains(&fault) {
@@ -88,12 +88,12 @@ impl Processors {
 }
 
 impl Checked {
-    /// That of a topic.
+    /// The processor of a topic.
     pub fn topic(&self, topic: &str) -> Option<&TopicProcessor> {
         self.0.get(topic).map(|processor| &**processor)
     }
 
-    /// The namespaces of all of them, each once.
+    /// The namespaces of all processors, without duplicates.
     pub fn namespaces(&self) -> Vec<String> {
         each_once(
             self.0
@@ -102,7 +102,7 @@ impl Checked {
         )
     }
 
-    /// The topics that any of them produces to, each once.
+    /// The topics to which any processor produces, without duplicates.
     pub fn produced_topics(&self) -> Vec<String> {
         each_once(
             self.0
@@ -165,12 +165,12 @@ impl TopicProcessor {
         }
     }
 
-    /// Whether headers are looked at.
+    /// Whether the processor reads headers.
     pub fn wants_headers(&self) -> bool {
         self.wants_headers
     }
 
-    /// How many rows a plain message makes: 1 at least.
+    /// How many rows a typical message makes: at least 1.
     pub fn rows_per_message(&self) -> usize {
         self.rows_per_message
     }

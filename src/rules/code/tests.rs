@@ -1,4 +1,4 @@
-//! What processors say of themselves, and what their code can reach.
+//! What processors declare about themselves, and what their code can reach.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -6,12 +6,12 @@ use super::*;
 use crate::output::publication::Publication;
 use crate::output::row::{RecordKey, Row, RowAction, RowRules, RowTtl, Target};
 
-/// Says of itself what a test has it say.
+/// Declares what the test gives it.
 struct Says {
     rows: usize,
     namespaces: Vec<&'static str>,
     produced: Vec<&'static str>,
-    /// So often it was asked.
+    /// How often it was asked.
     asked: AtomicUsize,
     target: Arc<Target>,
 }
@@ -46,7 +46,7 @@ impl Processor for Says {
         match message.key {
             Some(b"panic") => panic!("the payload is secret"),
             Some(b"reject") => return Err(Rejection::new(Reason::Processor("no_user"), "none")),
-            // As rows are of other messages, and of other places.
+            // Rows that claim to belong to other messages, at other places.
             Some(b"elsewhere") => {
                 output.begin(900);
                 output.rows.push(Row {
@@ -89,7 +89,7 @@ impl Processor for Says {
     }
 
     fn rows_per_message(&self) -> usize {
-        // Another answer each time.
+        // Answers differently each time.
         self.rows + self.asked.fetch_add(1, Relaxed)
     }
 
@@ -236,7 +236,7 @@ fn a_message_that_is_rejected_counts_nothing() {
         let _ = processor.process(&message(key.as_bytes()), 0, &mut output, &mut scratch);
         assert_eq!(counted(&output), [0, 0, 0], "{key}");
     }
-    // Nonsense is bounded: a sum of it stays one.
+    // A nonsensical count is capped, and so is the sum of such counts.
     for _ in 0..2 {
         output.begin(0);
         let _ = processor.process(&message(b"count"), 0, &mut output, &mut scratch);

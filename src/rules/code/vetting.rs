@@ -1,9 +1,10 @@
-//! What a processor in code asks for, looked at before anything of it is done.
+//! Checks what a processor in code asks for, before any of it is done.
 //!
-//! Code of a user is input: what cannot be done rejects the message, with a reason that names it, and never ends the
-//! service. The rules of a file are checked when the file is read, and do not come here.
+//! A user's code is input. If something cannot be done, the message is rejected with a reason that names it; the
+//! service never ends because of it. The rules of a file are checked when the file is read and do not come here.
 //!
-//! Runs on the partition's thread, between `process` and `plan`. Pure. Tells names of bins and topics, never values.
+//! Runs on the partition's thread, between `process` and `plan`. It is pure. Its texts contain names of bins and
+//! topics, never values.
 
 use crate::config::model::{Mode, OnConflict};
 use crate::config::names;
@@ -14,20 +15,20 @@ use crate::output::value::Value;
 use crate::output::{Output, ROWS_MAX, Verdict};
 use crate::rules::decode::DEPTH_MAX;
 
-/// Publications of one message, at most: as many as rows.
+/// At most this many publications per message, the same limit as for rows.
 pub const PUBLICATIONS_MAX: usize = ROWS_MAX;
-/// Operations of one row, at most: the server takes 32,768, and the guard and the version are two.
+/// At most this many operations per row. The server's limit is 32,768; the guard and the version need two.
 pub const OPERATIONS_MAX: usize = 32_766;
-/// What one row may weigh ([`Row::bytes`]): four times the largest record that Aerospike can be set to take (8 MiB). A
-/// server closes the connection on a request of 128 MiB, and would again.
+/// Maximum size of a row in bytes ([`Row::bytes`]): four times the largest record that Aerospike can be configured for
+/// (8 MiB). A server closes the connection on a request of 128 MiB, and on each retry of it.
 pub const ROW_BYTES_MAX: usize = 32 << 20;
-/// Aerospike's limit for a record's life: 10 years.
+/// Aerospike's limit for a record's ttl: 10 years.
 pub const TTL_SECONDS_MAX: u32 = 10 * 365 * 24 * 3600;
-/// The longest word of a reason, and the longest detail, in bytes: they are log lines and headers.
+/// The longest reason word and the longest detail, in bytes. They become log lines and headers.
 const WORD_BYTES_MAX: usize = 40;
 const DETAIL_BYTES_MAX: usize = 1000;
 
-/// What a processor has said of itself, once, at the start.
+/// What a processor has declared about itself, once, at the start.
 #[derive(Debug, Clone, Copy)]
 pub struct Promised<'p> {
     pub namespaces: &'p [String],
@@ -35,10 +36,9 @@ pub struct Promised<'p> {
     pub is_guarded: bool,
 }
 
-/// Whether what one message asks for can be done.
+/// Checks whether what one message asks for can be done.
 ///
-/// # Errors
-/// The first thing that cannot.
+/// # Errors The first thing that cannot be done.
 pub fn vet(promised: Promised<'_>, verdict: Verdict, output: &Output<'_>) -> Result<(), Rejection> {
     let (rows, publications) = (output.rows.len(), output.publications.len());
     if verdict == Verdict::Filtered && rows + publications > 0 {
@@ -64,7 +64,7 @@ pub fn vet(promised: Promised<'_>, verdict: Verdict, output: &Output<'_>) -> Res
     Ok(())
 }
 
-/// What a processor's own rejection says, as it can be told.
+/// Limits the rejection that a processor returned, so that it can be logged and sent.
 pub fn told(rejection: Rejection) -> Rejection {
     let Rejection { reason, mut detail } = rejection;
     if detail.len() > DETAIL_BYTES_MAX {
@@ -84,14 +84,14 @@ pub fn told(rejection: Rejection) -> Rejection {
         return Rejection::new(Reason::ProcessorOutput, why);
     }
     if reason.stage() == Stage::Write {
-        // It would say that the database was asked.
+        // Such a reason would say that the database was asked.
         let why = format!("the reason `{word}` is the database's: use Reason::Processor; its detail: {detail}");
         return Rejection::new(Reason::ProcessorOutput, why);
     }
     Rejection { reason, detail }
 }
 
-/// Empties an output. However deep its values are: dropped as they are, those would take the stack with them.
+/// Empties an output. Takes nested values apart in a loop, because dropping a very deep value would overflow the stack.
 pub fn discard(output: &mut Output<'_>) {
     for row in output.rows.drain(..) {
         if let RowAction::Write(ops) = row.action {
@@ -99,7 +99,7 @@ pub fn discard(output: &mut Output<'_>) {
         }
     }
     output.publications.clear();
-    // Nothing of a message that is rejected is counted.
+    // Nothing of a rejected message is counted.
     output.condition_errors_ignored = 0;
     output.ttl_past_skipped = 0;
     output.ttl_past_deleted = 0;
@@ -169,7 +169,7 @@ fn vet_row(promised: Promised<'_>, row: &Row<'_>) -> Result<(), String> {
         RowAction::Delete => {}
         RowAction::Write(ops) => vet_write(row, ops)?,
     }
-    // Of any action: the key can go along (`send_key`).
+    // For any action: the key can be sent along (`send_key`).
     let weight = row.bytes().saturating_add(key_bytes(&row.key));
     if weight > ROW_BYTES_MAX {
         return Err(format!(
@@ -301,7 +301,7 @@ fn vet_number(number: Number) -> Result<(), String> {
 
 const NOT_FINITE: &str = "a number that is not finite (NaN, infinity)";
 
-/// `left`: so many lists and maps may be inside one another.
+/// `left`: how many levels of lists and maps are still allowed.
 fn vet_value(value: &Value<'_>, left: u32) -> Result<(), String> {
     match value {
         Value::Float(number) if !number.is_finite() => Err(NOT_FINITE.to_owned()),
@@ -329,7 +329,7 @@ fn word(op: &Op<'_>) -> &'static str {
     }
 }
 
-/// A name as it can be told: the beginning of a long one.
+/// A name for a text. A long name is shortened to its beginning.
 fn shown(name: &str) -> String {
     const CHARACTERS_MAX: usize = 40;
     let begin: String = name.chars().take(CHARACTERS_MAX).collect();

@@ -1,5 +1,5 @@
-//! Why an expression cannot be computed, in words that a log and a dead letter may hold: the crate's own quote values of the
-//! message.
+//! The texts that say why an expression cannot be computed. They may appear in a log and a dead letter. The crate's own
+//! texts may not: they quote values of the message.
 
 use cel::ExecutionError;
 use cel::common::value::Val;
@@ -10,12 +10,12 @@ use super::{Facts, Rule};
 use crate::config::values::cel::{READ, What};
 use crate::output::value::Value;
 
-/// The name of a value's type, as CEL's users know it.
+/// The name of a value's type, as users of CEL know it.
 pub(super) fn type_of(value: &dyn Val) -> &'static str {
     known(value.get_type().name())
 }
 
-/// Names of types are ours to repeat; anything else may be a value.
+/// Only known type names are repeated; any other text may be a value.
 fn known(name: &str) -> &'static str {
     match name {
         "bool" => "bool",
@@ -41,7 +41,7 @@ fn of_value(kind: ValueType) -> &'static str {
     known(&kind.to_string())
 }
 
-/// The cause of `error` as the evaluation of `rule` ended with it.
+/// The text for `error`, with which the evaluation of `rule` ended.
 pub(super) fn text(rule: &Rule, facts: &Facts<'_, '_>, error: &ExecutionError) -> String {
     match error {
         ExecutionError::UndeclaredReference(name) => match name.strip_prefix(READ) {
@@ -105,7 +105,7 @@ fn unread(rule: &Rule, facts: &Facts<'_, '_>, number: usize) -> String {
     let written = &read.written;
     match &read.what {
         What::Has(_) => format!("{written}: what should have the field is missing, or no object"),
-        // It is there, and no type of CEL holds it.
+        // The field is there, but no type of CEL can hold it.
         _ if facts.field(*place).is_some() => match facts.field(*place) {
             Some(Value::Unheld { what, .. }) => format!("{written} is {what}"),
             _ => format!("{written} is nothing that can be computed with"),

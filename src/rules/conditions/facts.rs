@@ -1,4 +1,4 @@
-//! What a message offers to an expression: reads resolved, values turned into CEL's and back.
+//! What a message provides to an expression: resolves reads, and converts values to CEL's and back.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -19,14 +19,14 @@ static TRUE: CelBool = CelBool::TRUE;
 static FALSE: CelBool = CelBool::FALSE;
 static NULL: CelNull = CelNull;
 
-/// All that a message offers.
+/// All that a message provides to expressions.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'c, 'm> {
     pub message: &'c Message<'m>,
     pub fields: &'c Fields<'m>,
-    /// By the numbers that rules have.
+    /// Indexed by the header numbers in the rules.
     pub header_names: &'c [String],
-    /// The element of `each` at which it is, with its number.
+    /// The current element of `each`, with its number.
     pub element: Option<(&'c Items<'c, 'm>, usize)>,
 }
 
@@ -47,7 +47,7 @@ impl VariableResolver for Resolver<'_, '_> {
     }
 }
 
-/// The number behind the sign of a read or constant: digits, as the configuration wrote them.
+/// The number after the prefix of a read or constant. It has digits only, because the configuration wrote it.
 pub(super) fn number(digits: &str) -> usize {
     digits
         .bytes()
@@ -55,7 +55,7 @@ pub(super) fn number(digits: &str) -> usize {
 }
 
 impl<'m> Facts<'_, 'm> {
-    /// `None`: there is no such, or nothing that CEL can hold.
+    /// `None`: there is no such value, or CEL cannot hold it.
     fn read(&self, place: Place) -> Option<CowVal<'_, '_>> {
         let message = self.message;
         match place {
@@ -75,7 +75,7 @@ impl<'m> Facts<'_, 'm> {
                     };
                     (CelMapKey::from(*name), value)
                 });
-                // The last of a name stays.
+                // If a name occurs several times, the last one counts.
                 Some(CowVal::owned(CelMap::from(headers.collect::<HashMap<_, _>>())))
             }
             Place::Has { parent, field } => {
@@ -109,7 +109,7 @@ impl<'m> Facts<'_, 'm> {
     }
 }
 
-/// Whether a field is there; nothing where its parent is none that could have it.
+/// Whether a field is present. `None` if its parent is not an object.
 fn has(parent: Option<Shape>, is_there: bool) -> Option<CowVal<'static, 'static>> {
     (parent == Some(Shape::Object)).then(|| boolean(is_there))
 }
@@ -122,7 +122,7 @@ fn integer<'b>(value: i64) -> CowVal<'b, 'b> {
     CowVal::owned(CelInt::from(value))
 }
 
-/// Kafka's bytes: a string where they are UTF-8, bytes otherwise.
+/// Converts bytes of Kafka: to a string if they are UTF-8, otherwise to bytes.
 fn raw(bytes: &[u8]) -> CowVal<'_, '_> {
     match std::str::from_utf8(bytes) {
         Ok(text) => CowVal::owned(CelString::from(text)),
@@ -130,8 +130,9 @@ fn raw(bytes: &[u8]) -> CowVal<'_, '_> {
     }
 }
 
-/// A part of a list or map that no type of CEL holds: it is equal to what is written alike, and nothing can be computed with it. What
-/// does not look at it can be computed all the same (`size(items)`), and can pass it on (`items`).
+/// A part of a list or map that no type of CEL can hold. It equals a value that is written the same way, and nothing
+/// can be computed with it. An expression that does not look at it still works (`size(items)`) and can pass it on
+/// (`items`).
 #[derive(Debug, Clone)]
 struct Beyond {
     what: Unheld,
@@ -169,7 +170,7 @@ impl Val for Beyond {
 
 impl StaticVal for Beyond {}
 
-/// A field as CEL has it; nothing for what no type of CEL holds.
+/// A field as a CEL value. `None` if no type of CEL can hold it.
 fn value<'b>(value: &'b Value<'_>) -> Option<CowVal<'b, 'b>> {
     Some(match value {
         Value::Null => CowVal::Borrowed(&NULL),
@@ -181,7 +182,7 @@ fn value<'b>(value: &'b Value<'_>) -> Option<CowVal<'b, 'b>> {
     })
 }
 
-/// An integer that has no sign to spare.
+/// An integer that is too large for `i64` but fits `u64`.
 fn unsigned(what: Unheld, text: &str) -> Option<CelUInt> {
     let value = (what == Unheld::Integer).then(|| text.parse::<u64>().ok())??;
     Some(CelUInt::from(value))
@@ -213,10 +214,9 @@ fn boxed<'b>(value: &'b Value<'_>) -> Box<dyn Val + 'b> {
     }
 }
 
-/// CEL's value as ours. What of it no bin can hold is judged where it is kept.
+/// Converts a CEL value to ours. It may contain parts that no bin can hold; they are checked where the value is kept.
 ///
-/// # Errors
-/// For what neither a record nor JSON can hold.
+/// # Errors If neither a record nor JSON can hold it.
 pub(super) fn ours(value: &dyn Val) -> Result<Value<'static>, &'static str> {
     const OTHER: &str = "it is of a type that no record can hold";
     Ok(match value.get_type().kind() {
@@ -257,7 +257,7 @@ pub(super) fn ours(value: &dyn Val) -> Result<Value<'static>, &'static str> {
             });
             let mut members: Vec<(std::borrow::Cow<'static, str>, Value<'static>)> =
                 members.collect::<Result<_, _>>()?;
-            // CEL's map has no order: the same value is the same record.
+            // CEL's map has no order. Members are sorted, so that the same value gives the same record.
             members.sort_by(|(left, _), (right, _)| left.cmp(right));
             Value::Map(members)
         }
@@ -273,7 +273,7 @@ pub(super) fn ours(value: &dyn Val) -> Result<Value<'static>, &'static str> {
     })
 }
 
-/// `value` without what it borrows.
+/// A copy of `value` that borrows nothing, if it is a [`Value::Unheld`].
 pub(super) fn unheld(value: &Value<'_>) -> Option<Value<'static>> {
     match value {
         Value::Unheld { what, text } => Some(Value::Unheld {

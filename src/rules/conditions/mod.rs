@@ -1,12 +1,13 @@
-//! Judge: conditions and computed values, over the fields that decode kept.
+//! Conditions and computed values, evaluated over the fields that decode kept.
 //!
-//! At start a [`Cel`] of the configuration becomes a [`Rule`]: each of its reads is a numbered field of the message
-//! ([`Rule::compile`]). Per message, comparisons of fields with constants are answered at once (`short`); what is left the
-//! crate `cel` evaluates in one shared context: a read is resolved when it is asked for (`facts`), so nothing is set up for
-//! what is not looked at, and strings are borrowed from the message. Arithmetic and comparisons are ours where the crate's
-//! would fail or cost too much (`operators`); why something cannot be computed is told without the message's data (`cause`).
+//! At start each [`Cel`] of the configuration is compiled into a [`Rule`], in which each read is a numbered field of
+//! the message ([`Rule::compile`]). Per message, comparisons of fields with constants are answered directly (`short`).
+//! The crate `cel` evaluates everything else, in one shared context. A read is resolved only when the expression asks
+//! for it (`facts`), so unused reads cost nothing, and strings are borrowed from the message. We replace the crate's
+//! arithmetic and comparisons where they would fail or cost too much (`operators`). The texts of errors contain nothing
+//! of the message (`cause`).
 //!
-//! Pure. What follows from a condition is decided in [`crate::rules::mapping`].
+//! It is pure. [`crate::rules::mapping`] decides what follows from a condition.
 
 mod cause;
 mod facts;
@@ -28,19 +29,19 @@ use crate::rules::decode::{EachId, ItemShapeId, ItemSlotId, PathTreeBuilder, Sha
 pub use facts::Facts;
 use facts::Resolver;
 
-/// A condition or a computed value, compiled.
+/// A compiled condition or computed value.
 #[derive(Debug)]
 pub struct Rule {
     program: Arc<Program>,
-    /// By the numbers of the program.
+    /// Indexed by the program's read numbers.
     reads: Vec<Place>,
-    /// Of a condition, what needs no evaluator.
+    /// The part of a condition that needs no evaluator.
     short: Option<short::Test>,
     written: String,
     line: usize,
 }
 
-/// Where a read is found, numbered.
+/// Where a read finds its value, as a number.
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Slot(SlotId),
@@ -58,27 +59,26 @@ enum Place {
     HasHeader(usize),
 }
 
-/// What rules ask of a message, collected while they are compiled.
+/// Collects what rules read of a message, while they are compiled.
 pub struct Asked<'a> {
     /// The paths in the payload.
     pub payload: &'a mut PathTreeBuilder,
-    /// The names of headers; the place is the header's number.
+    /// The names of headers. The index is the header's number.
     pub headers: &'a mut Vec<String>,
-    /// Headers are asked for whatever they are called.
+    /// Some rule reads all headers, whatever their names.
     pub all_headers: &'a mut bool,
     /// The array of the write's `each`.
     pub element: Option<EachId>,
 }
 
-/// A read that the configuration's checks should have refused: our bug.
+/// A read that the configuration's checks should have refused: a bug of ours.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NoPlace;
 
 impl Rule {
-    /// Numbers what `cel` reads.
+    /// Compiles `cel`: gives a number to each of its reads.
     ///
-    /// # Errors
-    /// Where an element is read outside of `each`.
+    /// # Errors If an element is read outside of `each`.
     pub fn compile(cel: &Cel, asked: &mut Asked<'_>) -> Result<Rule, NoPlace> {
         let reads = cel.program.reads.iter().map(|read| asked.place(&read.what));
         let reads = reads.collect::<Result<Vec<_>, _>>()?;
@@ -93,8 +93,8 @@ impl Rule {
 
     /// Whether the condition holds.
     ///
-    /// # Errors
-    /// Why it cannot be computed, or is neither true nor false; nothing of the message is in the text.
+    /// # Errors Why it cannot be computed, or that it is neither true nor false. The text contains nothing of the
+    /// message.
     pub fn holds(&self, facts: &Facts<'_, '_>) -> Result<bool, String> {
         match self.short.as_ref().and_then(|short| short.holds(facts)) {
             Some(holds) => Ok(holds),
@@ -102,7 +102,7 @@ impl Rule {
         }
     }
 
-    /// As the crate has it.
+    /// The answer of the crate's evaluator.
     fn evaluated(&self, facts: &Facts<'_, '_>) -> Result<bool, String> {
         let resolver = Resolver { rule: self, facts };
         let mut context = operators::CONTEXT.new_inner_scope();
@@ -116,17 +116,16 @@ impl Rule {
         }
     }
 
-    /// What the expression gives. It may hold [`Value::Unheld`].
+    /// The value of the expression. It may contain [`Value::Unheld`].
     ///
-    /// # Errors
-    /// As in [`Rule::holds`], and for what neither a record nor JSON can hold.
+    /// # Errors As for [`Rule::holds`], and if neither a record nor JSON can hold the value.
     pub fn value(&self, facts: &Facts<'_, '_>) -> Result<Value<'static>, String> {
         let resolver = Resolver { rule: self, facts };
         let mut context = operators::CONTEXT.new_inner_scope();
         context.set_variable_resolver(&resolver);
         match CelValue::resolve_val(&self.program.expression, &context) {
             Ok(value) => facts::ours(&*value).map_err(str::to_owned),
-            // A field that is passed on as it is need not be one that CEL can hold.
+            // A field that is passed on unchanged may be a value that CEL cannot hold.
             Err(error) => match self
                 .field()
                 .and_then(|place| facts.field(place))
@@ -138,7 +137,7 @@ impl Rule {
         }
     }
 
-    /// Where the whole expression is one read.
+    /// The place of the read, if the whole expression is one read.
     fn field(&self) -> Option<Place> {
         match &self.program.expression.expr {
             Expr::Ident(name) => self.reads.get(facts::number(name.strip_prefix(READ)?)).copied(),
@@ -146,13 +145,13 @@ impl Rule {
         }
     }
 
-    /// The path of the field where the expression is that and no more, as the file has it.
+    /// The path of the field as written in the file, if the expression is only that field.
     pub fn field_written(&self) -> Option<&str> {
         self.field()?;
         self.program.reads.first().map(|read| read.written.as_str())
     }
 
-    /// As the file has it, in one line that is not too long.
+    /// The expression as written in the file, in one line of limited length.
     pub fn written(&self) -> &str {
         &self.written
     }
@@ -162,12 +161,12 @@ impl Rule {
         self.line
     }
 
-    /// Whether it can be judged where there is no payload.
+    /// Whether it reads the payload. If not, it can be evaluated for a message without payload.
     pub fn reads_payload(&self) -> bool {
         self.program.reads_payload()
     }
 
-    /// Whether it differs from element to element.
+    /// Whether it reads the current element of `each`.
     pub fn reads_element(&self) -> bool {
         self.program.reads_element()
     }
@@ -216,7 +215,7 @@ impl Asked<'_> {
     }
 }
 
-/// A longer expression is cut where it is told: its line is, too.
+/// A longer expression is cut in texts. The text also names its line.
 const WRITTEN_CHARS_MAX: usize = 200;
 
 fn in_a_line(written: &str) -> String {
@@ -232,7 +231,7 @@ fn parent(path: &Path) -> Result<&[Segment], NoPlace> {
     path.split_last().map(|(_, parent)| parent).ok_or(NoPlace)
 }
 
-/// For the test of the table of functions: what `program`, whose reads are all `"1"`, comes to.
+/// For the test of the table of functions: the value of `program` if all its reads are `"1"`.
 #[cfg(test)]
 pub(crate) fn check_function(program: Program) -> String {
     tests::of_ones(program)

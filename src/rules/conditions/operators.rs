@@ -1,9 +1,10 @@
-//! The one context that expressions are evaluated in: the functions of the language, and the operators that are ours.
+//! The context in which all expressions are evaluated: the functions of the language, and our own operators.
 //!
-//! Arithmetic: CEL refuses `2.5 * 3`, and whether a number in JSON has a fraction is up to the producer's
-//! library (`3` may have been `3.0`). So of an integer and a double the integer becomes a double; two of a kind are the crate's
-//! business, overflow and division by zero included. Comparisons are the crate's comparisons: only its interpreter
-//! prepares an error, half a dozen allocations, for each that goes well.
+//! Arithmetic: CEL refuses `2.5 * 3`. But whether a JSON number has a fraction depends on the producer's library (`3`
+//! may have been `3.0`). So if one operand is an integer and the other a double, the integer is converted to a double.
+//! Two operands of one kind are left to the crate, including overflow and division by zero. Comparisons give the same
+//! results as the crate's. They are our own because the crate's interpreter prepares an error, with half a dozen
+//! allocations, for each comparison that succeeds.
 
 use std::cmp::Ordering;
 use std::sync::{Arc, LazyLock};
@@ -16,7 +17,7 @@ use cel::{Context, DeclarationError, Env, ExecutionError, extensions};
 
 use crate::config::values::cel::Pattern;
 
-/// Made once, at the first condition; it holds no variable.
+/// Created once, at the first condition. It holds no variable.
 pub(super) static CONTEXT: LazyLock<Context<'static, 'static>> = LazyLock::new(|| Context::with_env(Arc::new(env())));
 
 #[allow(
@@ -48,7 +49,7 @@ fn declare(env: &mut Env) -> Result<(), DeclarationError> {
         env.add_overload(name, name, vec![DYN_TYPE, DYN_TYPE], function)?;
     }
     env.add_overload("$keys", "$keys", vec![DYN_TYPE], keys)?;
-    // Doubles only, in the crate.
+    // The crate has these for doubles only.
     for name in ["math.ceil", "math.floor", "math.round", "math.trunc"] {
         env.add_overload(name, &format!("{name}(int)"), vec![INT_TYPE], to_double)?;
         env.add_overload(name, &format!("{name}(uint)"), vec![UINT_TYPE], to_double)?;
@@ -145,7 +146,7 @@ fn to_double<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Execut
     }
 }
 
-/// What `map` and `filter` go over: the keys of a map in an order, of which the crate's map has none.
+/// What `map` and `filter` iterate over. For a map: its keys, sorted, because the crate's map has no order.
 fn keys<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let Some(range) = args.pop() else {
         return Err(no_overload("map", &args));

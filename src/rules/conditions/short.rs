@@ -1,9 +1,9 @@
-//! The short way: most conditions compare fields with constants, and an evaluator of a whole language takes longer for that than
-//! decode for the message.
+//! The short way. Most conditions compare fields with constants. For these, an evaluator of a whole language takes
+//! longer than decoding the message.
 //!
-//! What it is sure of it answers, and the rest is asked of the crate: of anything but plain values, of what it does not know,
-//! of all that cannot be computed it has no opinion, and the crate evaluates the whole condition anew. So the crate stays the
-//! one definition of the language (a property test holds both against each other), and the one source of errors.
+//! It answers only when it is sure; otherwise the crate evaluates the whole condition. It gives no answer for values
+//! that are not plain, for unknown functions, and for anything that cannot be computed. So the crate remains the only
+//! definition of the language (a property test compares the two) and the only source of errors.
 
 use std::cmp::Ordering;
 
@@ -26,12 +26,12 @@ pub(super) enum Test {
     Not(Box<Test>),
     /// Condition, then, else.
     Choice(Box<(Test, Test, Test)>),
-    /// A boolean as it stands.
+    /// A boolean by itself.
     Plain(Operand),
     Equal(Operand, Operand),
-    /// The left side's order to the right one.
+    /// The comparison of the left side with the right side.
     Order(Operand, fn(Ordering) -> bool, Operand),
-    /// Among constants.
+    /// Whether the operand is one of these constants.
     In(Operand, Vec<Operand>),
     Has(Place),
     StartsWith(Operand, String),
@@ -41,7 +41,7 @@ pub(super) enum Test {
     Unknown,
 }
 
-/// What is compared.
+/// An operand of a comparison.
 #[derive(Debug)]
 pub(super) enum Operand {
     Place(Place),
@@ -63,7 +63,7 @@ enum Plain<'a> {
     Str(&'a str),
 }
 
-/// What can be answered of `program`; nothing: none of it.
+/// The part of `program` that can be answered here. `None`: no part of it.
 pub(super) fn compile(program: &Program, reads: &[Place]) -> Option<Test> {
     let compiler = Compiler { program, reads };
     Some(compiler.test(&program.expression)).filter(|test| !matches!(test, Test::Unknown))
@@ -195,10 +195,10 @@ fn constant(value: &dyn Val) -> Option<Operand> {
 }
 
 impl Test {
-    /// `None`: the crate is to be asked.
+    /// `None`: the crate must evaluate the condition.
     pub fn holds(&self, facts: &Facts<'_, '_>) -> Option<bool> {
         match self {
-            // One side is enough where it decides, whatever the other is.
+            // One side is enough if it decides the result, even if the other one is unknown.
             Test::And(both) => match both.0.holds(facts) {
                 Some(false) => Some(false),
                 Some(true) => both.1.holds(facts),
@@ -311,7 +311,7 @@ fn has(place: Place, facts: &Facts<'_, '_>) -> Option<bool> {
     }
 }
 
-/// An integer that a float holds exactly: there all ways to compare the two agree.
+/// Converts an integer that a float holds exactly. For these, all ways to compare an integer with a float agree.
 fn exact(value: i64) -> Option<f64> {
     const EXACT: u64 = 1 << 53;
     #[allow(clippy::cast_precision_loss, reason = "exact in this range")]
@@ -324,7 +324,7 @@ fn equal(left: Plain<'_>, right: Plain<'_>) -> Option<bool> {
         (Plain::Int(_) | Plain::Float(_), Plain::Int(_) | Plain::Float(_)) => order(left, right).map(Ordering::is_eq),
         (Plain::Bool(left), Plain::Bool(right)) => Some(left == right),
         (Plain::Str(left), Plain::Str(right)) => Some(left == right),
-        // Two kinds are never equal.
+        // Values of two different kinds are never equal.
         _ => Some(false),
     }
 }

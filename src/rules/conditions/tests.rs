@@ -1,5 +1,5 @@
-//! Expressions over messages: what comes of them, and what is said of those that cannot be computed. Random expressions over
-//! random messages are held against the crate's own evaluation, with the whole message in its variables.
+//! Expressions over messages: their values, and the texts for those that cannot be computed. Random expressions over
+//! random messages are compared with the crate's own evaluation, which gets the whole message as variables.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ fn cel(program: cel::Program) -> Cel {
     }
 }
 
-/// `with` takes the rule and the message; the elements of the field `items` are those of `each`.
+/// Calls `with` with the rule and the message. The elements of `each` are those of the field `items`.
 fn with<T>(program: cel::Program, message: &Message<'_>, with: impl Fn(&Rule, &Facts<'_, '_>) -> T) -> T {
     let mut payload = PathTreeBuilder::new();
     let mut headers = Vec::new();
@@ -72,7 +72,7 @@ pub fn of_ones(program: cel::Program) -> String {
     with(program, &message, |rule, facts| format!("{:?}", rule.value(facts)))
 }
 
-/// The value, as JSON; or why there is none.
+/// The value as JSON, or the reason why there is none.
 fn value(text: &str, payload: &str) -> String {
     let message = message(payload);
     match with(program(text), &message, Rule::value) {
@@ -123,7 +123,7 @@ fn fields_metadata_and_elements_are_read() {
         ("meta.headers[meta.topic == 't' ? 'h' : 'x']", "\"last\""),
         ("has(meta.headers.h) && !has(meta.headers.x)", "true"),
         ("msg.meta", "1"),
-        // No int, and no less a number.
+        // Outside of `int`, but still numbers.
         ("big > 9223372036854775807", "true"),
         ("big == 18446744073709551615u", "true"),
     ] {
@@ -149,7 +149,7 @@ fn a_field_is_asked_for_in_an_object_only() {
         ("has(msg.type)", r#"{"kind":1}"#, "false"),
         ("has(user.id)", r#"{"user":{"id":1}}"#, "true"),
         ("has(user.id)", r#"{"user":{}}"#, "false"),
-        // A producer that renames `user` must not make everything false.
+        // A producer that renames `user` must not make every condition false.
         (
             "has(user.id)",
             r#"{"usr":{"id":1}}"#,
@@ -339,7 +339,7 @@ fn a_condition_is_true_or_false_and_nothing_else() {
         holds("a", r#"{"a":"yes"}"#),
         Err("it is of type string, not true or false".to_owned())
     );
-    // One side is enough, whatever the other is.
+    // One side is enough, even if the other cannot be computed.
     assert_eq!(holds("a == 1 || b == 2", r#"{"b":2}"#), Ok(true));
     assert_eq!(holds("a == 1 && b == 2", r#"{"b":1}"#), Ok(false));
     assert_eq!(
@@ -374,7 +374,7 @@ fn functions_of_the_language_work_on_fields() {
             "true",
         ),
         ("e.map(x, [1])", "[[1],[1]]"),
-        // The order of a list does not hang on chance: the same message comes again.
+        // The order of a list must not be random: the same message may come again.
         (
             "{'c': 1, 'a': 2, 'b': 3, 'e': 4, 'd': 5}.map(k, k)",
             "[\"a\",\"b\",\"c\",\"d\",\"e\"]",
@@ -408,13 +408,13 @@ fn the_deepest_expression_runs_on_a_worker_s_stack() {
         assert_eq!(value(&text, r#"{"a":1}"#), "40");
         assert_eq!(value(&deep, r#"{"a":[1]}"#), "true");
     };
-    // The least that a thread of Rust has.
+    // The smallest stack that a thread of Rust has.
     let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap();
     thread.join().unwrap();
 }
 
 mod oracle {
-    //! The crate by itself, with every top field a variable.
+    //! The crate by itself, with every top-level field as a variable.
 
     use ::cel::{Context, Program, Value as Theirs};
     use proptest::prelude::*;
@@ -422,7 +422,7 @@ mod oracle {
     use super::{Rule, cel, message, shown, with};
     use crate::config::values::cel::Scope;
 
-    /// What the crate makes of `text`; `Err`: it cannot be computed.
+    /// The crate's value of `text`. `Err`: it cannot be computed.
     fn theirs(text: &str, payload: &serde_json::Value) -> Result<String, String> {
         let program = Program::compile(text).map_err(|error| error.to_string())?;
         let mut context = Context::default();
@@ -502,7 +502,7 @@ mod oracle {
             .prop_map(|members| serde_json::Value::Object(members.into_iter().collect()))
     }
 
-    /// What is at the edge of its type. The text is looked for in causes.
+    /// Values at the limits of their types. The tests check that causes do not contain these texts.
     const NASTY: &[&str] = &[
         "0",
         "1",
@@ -546,7 +546,7 @@ mod oracle {
         "{\"rkseq\":1}",
     ];
 
-    /// An expression in which `arithmetic` may stand: there ours takes mixed numbers, and theirs refuses them.
+    /// A random expression. `arithmetic`: it may contain mixed arithmetic, which we accept and the crate refuses.
     fn expression(arithmetic: bool) -> BoxedStrategy<String> {
         let leaf = prop_oneof![
             prop::sample::select(
@@ -591,7 +591,7 @@ mod oracle {
                 1 => (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
                 1 => (inner.clone(), prop::sample::select(&["all", "exists", "filter", "map", "exists_one"][..]))
                     .prop_map(|(body, name)| match name {
-                        // Over an object the crate's own has no order.
+                        // For an object, the crate's own `map` and `filter` have no order.
                         "map" | "filter" => format!("(type(l) == list && l.{name}(a, {body}) == [1])"),
                         _ => format!("l.{name}(a, {body})"),
                     }),
@@ -608,7 +608,7 @@ mod oracle {
         .boxed()
     }
 
-    /// What conditions are mostly made of.
+    /// A typical condition.
     fn condition() -> BoxedStrategy<String> {
         let field = || prop::sample::select(&["a", "b", "user.a", "user.b", "l", "l[0]", "msg['user'].a"][..]);
         let constant = prop::sample::select(&["1", "0", "2", "0.5", "2.0", "'a'", "'ab'", "''", "true", "null"][..]);
@@ -636,7 +636,7 @@ mod oracle {
 
     fn ours(text: &str, payload: &str) -> Option<Result<String, String>> {
         let scope = Scope { root: &[], each: false };
-        // What is refused at the start is no case.
+        // An expression that is refused at the start is skipped.
         let program = cel::parse(text, scope).ok()?;
         let value = with(program, &message(payload), Rule::value);
         Some(value.map(|value| shown(&value)))
@@ -647,7 +647,7 @@ mod oracle {
 
         #[test]
         fn an_expression_is_what_the_crate_says(text in expression(false), document in document()) {
-            // The crate's own is not compiled in.
+            // The crate's own `matches` is not compiled in.
             prop_assume!(!text.contains("matches"));
             let payload = document.to_string();
             if let Some(ours) = ours(&text, &payload) {
@@ -656,7 +656,7 @@ mod oracle {
             }
         }
 
-        /// A message is not to bring a worker down, whatever stands in it.
+        /// No message may crash a worker, whatever it contains.
         #[test]
         fn no_function_panics(
             function in prop::sample::select(cel::FUNCTIONS),
@@ -664,7 +664,7 @@ mod oracle {
         ) {
             let names = ["a", "b", "c", "d"];
             let count = function.arguments.len();
-            // A timestamp or duration is none of JSON's: made of what there is.
+            // JSON has no timestamp or duration, so they are made from strings.
             let argument = |place: usize| match function.arguments[place].to_string().as_str() {
                 "timestamp" => format!("timestamp({})", names[place]),
                 "duration" => format!("duration({})", names[place]),

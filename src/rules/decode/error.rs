@@ -1,7 +1,7 @@
-//! Why a payload was refused: a kind that metrics can count, and the byte where it was seen.
+//! Why a payload was refused: a kind that metrics can count, and the byte at which the fault was found.
 //!
-//! Never carries payload text: an error ends up in logs and dead-letter headers, payloads do not. The one
-//! exception is a single offending byte, printed in hex.
+//! It never contains payload text, because errors end up in logs and dead-letter headers, and payloads must not. The
+//! one exception is the single offending byte, printed in hex.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use crate::message::DecodeErrorKind;
 pub struct DecodeError {
     /// What is wrong.
     pub kind: DecodeErrorKind,
-    /// The offset in the payload, in bytes from 0, of the first byte that cannot be right. The payload's
-    /// length where it ends too early.
+    /// The offset in the payload, in bytes from 0, of the first byte that cannot be right. If the payload ends too
+    /// early: its length.
     pub at: usize,
 }
 

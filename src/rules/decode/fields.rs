@@ -1,12 +1,12 @@
-//! What one message held of what was asked for.
+//! The fields that decode kept of one message.
 //!
-//! Made anew for every message: one allocation for all slots, none for a tree without slots, and one more for
-//! each array taken element by element. Filled by `walk`, read by judge and map.
+//! Created for every message: one allocation for all slots, none for a tree without slots, and one more for each array
+//! that is read element by element. Filled by `walk`; conditions and mapping read it.
 
 use super::tree::{EachId, ItemShapeId, ItemSlotId, PathTree, ShapeId, SlotId};
 use crate::output::value::Value;
 
-/// The fields of one message, by slot. `'m` is the life of its payload.
+/// The fields of one message, by slot. `'m` is the lifetime of its payload.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fields<'m> {
     pub(super) slots: Vec<Option<Value<'m>>>,
@@ -14,7 +14,7 @@ pub struct Fields<'m> {
     pub(super) has_unheld: bool,
 }
 
-/// What stands at a path of which no more is asked for.
+/// The type of the value at a path, if only its type is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// A JSON object.
@@ -39,12 +39,12 @@ impl Shape {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct EachFields<'m> {
     pub found: Found,
-    /// Slot after slot, element after element.
+    /// Ordered by element, then by slot.
     pub items: Vec<Option<Value<'m>>>,
     pub slots: usize,
 }
 
-/// What stood where an array was asked for.
+/// What was found where an array was asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Found {
     Missing,
@@ -53,20 +53,20 @@ pub(super) enum Found {
     Array { len: usize },
 }
 
-/// An array asked for element by element, as the message had it.
+/// An array that is asked for element by element, as the message has it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Elements<'f, 'm> {
-    /// Not in the message, or below something that is not what the path says.
+    /// Not in the message, or the path does not lead there because a parent has another type.
     Missing,
     /// JSON null.
     Null,
-    /// With the type's name, as [`Value::type_name`] has it.
+    /// The name of its type, as in [`Value::type_name`].
     NotAnArray(&'static str),
     /// An array.
     Items(Items<'f, 'm>),
 }
 
-/// The elements of an array, from 0.
+/// The elements of an array, numbered from 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Items<'f, 'm> {
     len: usize,
@@ -90,7 +90,7 @@ impl<'m> Fields<'m> {
         }
     }
 
-    /// Whether a [`Value::Unheld`] may be among them; if not, nobody has to look for one.
+    /// Whether there may be a [`Value::Unheld`] among the fields. If not, nobody has to look for one.
     #[inline]
     pub fn has_unheld(&self) -> bool {
         self.has_unheld
@@ -113,7 +113,7 @@ impl<'m> Fields<'m> {
         self.slots[slot.0 as usize].take()
     }
 
-    /// The elements of an array asked for one by one, or what stood in its place.
+    /// The elements of an array that is asked for element by element, or what was found in its place.
     pub fn each(&self, each: EachId) -> Elements<'_, 'm> {
         let fields = &self.each[each.0 as usize];
         match fields.found {
@@ -137,12 +137,12 @@ impl EachFields<'_> {
 }
 
 impl<'f, 'm> Items<'f, 'm> {
-    /// How many elements the array has, those beyond the limit included.
+    /// The number of elements in the array, including those beyond the limit.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// The array has no element at all.
+    /// Whether the array has no element.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -153,7 +153,7 @@ impl<'f, 'm> Items<'f, 'm> {
         let place = index.checked_mul(self.fields.slots)?.checked_add(slot.slot as usize)?;
         self.fields.items.get(place)?.as_ref()
     }
-    /// What stands in element `index`. `None`: missing there, or an element beyond the array or its limit.
+    /// The shape of the value in element `index`. `None`: missing there, or an element beyond the array or its limit.
     pub fn shape(&self, index: usize, shape: ItemShapeId) -> Option<Shape> {
         self.get(index, shape.0).map(Shape::of)
     }

@@ -1,22 +1,23 @@
-//! Decode: the second stage of a message's way, after intake and before judge. One pass over a JSON payload
-//! that keeps the fields the configuration asks for and nothing else.
+//! Decode: the stage after intake and before the conditions. It reads a JSON payload in one pass and keeps only the
+//! fields that the configuration asks for.
 //!
-//! Runs on the partition's worker thread; pure: no clock, no lock, no client type. Our own parser, because
-//! the whole service spends less on a message than a tree of its values costs (`benches/decode.rs`).
+//! It runs on the partition's worker thread and is pure: no clock, no lock, no client type. We have our own parser
+//! because the whole service spends less time on a message than building a tree of its values would take
+//! (`benches/decode.rs`).
 //!
 //! What always holds:
 //!
-//! - A payload is accepted only if all of it is valid: UTF-8, grammar, escapes, and at most [`DEPTH_MAX`] containers
-//!   inside one another, in the parts nobody asked for too. There is no early exit.
-//! - What the grammar allows and no record can hold (a number out of range, half of a surrogate pair) is kept as it is
-//!   written, a [`Value::Unheld`](crate::output::value::Value::Unheld): who keeps it judges it. What is asked for never
-//!   decides whether a payload is accepted.
-//! - The last of several equal names in one object counts, with everything below it.
-//! - Nothing is allocated for what is skipped, nor for a string without escapes.
-//! - No input panics, and none recurses deeper than [`DEPTH_MAX`].
+//! - A payload is accepted only if all of it is valid: UTF-8, grammar, escapes, and at most [`DEPTH_MAX`] nested
+//!   containers. This includes the parts that nobody asked for. There is no early exit.
+//! - Some values are valid JSON but fit no record: a number out of range, half of a surrogate pair. They are kept as
+//!   they are written, as a [`Value::Unheld`](crate::output::value::Value::Unheld), and the code that keeps the value
+//!   decides about it. What is asked for never decides whether a payload is accepted.
+//! - If a name occurs several times in one object, the last one counts, with everything below it.
+//! - Nothing is allocated for skipped values or for strings without escapes.
+//! - No input causes a panic or a recursion deeper than [`DEPTH_MAX`].
 //!
-//! It deliberately does not convert (`as = …` is map's), does not know which route asked for a field, and
-//! does not look at keys, headers or tombstones. What each JSON value becomes: `docs/reference/decode.md`.
+//! It deliberately does not convert values (mapping does, with `as = …`), does not know which route asked for a field,
+//! and does not look at keys, headers or tombstones. `docs/reference/decode.md` says what each JSON value becomes.
 
 mod error;
 mod tree;
@@ -34,13 +35,12 @@ pub use error::DecodeError;
 pub use fields::{Elements, Fields, Items, Shape};
 pub use tree::{EachId, ItemShapeId, ItemSlotId, PathTree, PathTreeBuilder, ShapeId, SlotId};
 
-/// U+FEFF in UTF-8. RFC 8259 forbids to write it in front of a JSON text and allows to read past it.
+/// U+FEFF in UTF-8. RFC 8259 forbids writing it before a JSON text and allows a reader to skip it.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads `payload` once, to its last byte, and returns what `tree` asks for.
+/// Reads the whole `payload` once and returns the fields that `tree` asks for.
 ///
-/// The fields borrow from the payload. An error says what is wrong with the message, for good: the same
-/// bytes fail again however often they are tried.
+/// The fields borrow from the payload. An error is permanent: the same bytes fail again on every attempt.
 pub fn decode<'m>(tree: &PathTree, payload: &'m [u8]) -> Result<Fields<'m>, DecodeError> {
     if payload.is_empty() {
         return Err(DecodeError {
@@ -48,8 +48,8 @@ pub fn decode<'m>(tree: &PathTree, payload: &'m [u8]) -> Result<Fields<'m>, Deco
             at: 0,
         });
     }
-    // Whole and first: from here on every slice between two ASCII bytes is text, and no byte of a skipped
-    // string needs another look.
+    // Checked for the whole payload first. From here on every slice between two ASCII bytes is valid text, and skipped
+    // strings need no further check.
     let text = match std::str::from_utf8(payload) {
         Ok(text) => text,
         Err(error) => {

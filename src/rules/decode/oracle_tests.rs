@@ -1,8 +1,8 @@
-//! Random JSON text, random paths: decode against serde_json.
+//! Compares decode with serde_json on random JSON text and random paths.
 //!
-//! The *text* is random, not a tree of serde_json's: a tree cannot hold equal names, escapes, white space or
-//! the ways to write a number. Where the two differ on purpose (`docs/reference/decode.md`) the document that the text
-//! came from says what is right.
+//! The *text* is random, not a tree of serde_json values. A tree cannot have duplicate names, escapes, white space or
+//! different notations of a number. Where the two differ on purpose (`docs/reference/decode.md`), the document from
+//! which the text was made defines the right result.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -12,20 +12,20 @@ use crate::config::model::{Path, Segment};
 use crate::output::value::{Unheld, Value as Ours};
 use crate::rules::decode::*;
 
-/// A JSON document as it is written: numbers as text, names as often as they stand there.
+/// A JSON document as it is written: numbers as text, and duplicate names kept.
 #[derive(Debug, Clone)]
 enum Document {
     Null,
     Bool(bool),
     Number(String),
     Str(String),
-    /// A string with half of a surrogate pair, as it is written between its quotes.
+    /// A string with half of a surrogate pair, as written between its quotes.
     Half(String),
     Array(Vec<Document>),
     Object(Vec<(String, Document)>),
 }
 
-/// Few names, so that paths meet them and objects hold them twice.
+/// Only a few names, so that paths match them and objects contain them twice.
 const NAMES: &[&str] = &[
     "a",
     "b",
@@ -57,7 +57,7 @@ fn half() -> impl Strategy<Value = String> {
     (before, prop::sample::select(HALVES), after).prop_map(|(before, half, after)| format!("{before}{half}{after}"))
 }
 
-/// None of them makes a pair with what stands before or after it.
+/// None of them forms a pair with its neighbours.
 const HALVES: &[&str] = &[
     "\\ud800",
     "\\uDBFF",
@@ -112,14 +112,14 @@ fn path(segments_min: usize) -> impl Strategy<Value = Path> {
 #[derive(Debug, Clone)]
 struct Asked {
     paths: Vec<Path>,
-    /// Paths of which the shape is asked for.
+    /// Paths for which only the shape is asked for.
     shapes: Vec<Path>,
-    /// Of each path in elements the shape is asked for, too.
+    /// Arrays, with paths into their elements. The shape of each of these paths is asked for too.
     arrays: Vec<(Path, Vec<Path>)>,
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
-    // The empty path asks for everything and so hides what walking does: in a part of the cases only.
+    // The empty path asks for everything, which hides errors of the walk. So only some cases have it.
     let paths = prop_oneof![4 => vec(path(1), 0..16), 1 => vec(path(0), 0..6)];
     (paths, vec(path(0), 0..4), vec((path(0), vec(path(0), 0..4)), 0..3)).prop_map(|(paths, shapes, arrays)| Asked {
         paths,
@@ -129,7 +129,8 @@ fn asked() -> impl Strategy<Value = Asked> {
 }
 
 impl Asked {
-    /// Random paths meet little of a random document: `picks` are ways through it, down to where each ends.
+    /// Adds paths that exist in the document: random paths rarely match one. Each of `picks` chooses a way into it and
+    /// where it ends.
     fn also(mut self, document: &Document, picks: &[u64]) -> Asked {
         for pick in picks {
             let mut path = Path::new();
@@ -162,7 +163,7 @@ impl Asked {
     }
 }
 
-/// `Asked` in a tree, with its numbers.
+/// The tree for `Asked`, with the numbers of its paths.
 struct Tree {
     tree: PathTree,
     slots: Vec<SlotId>,
@@ -199,12 +200,12 @@ impl Asked {
     }
 }
 
-/// Writes a document with white space and escapes that `seed` chooses.
+/// Writes a document. `seed` chooses white space and escapes.
 struct Writer {
     out: String,
     seed: u64,
-    /// For serde_json, which refuses numbers beyond `f64` and half pairs wherever they stand, and reads integers beyond 64
-    /// bits as floats: a string in their place that names them.
+    /// For serde_json: it refuses numbers beyond `f64` and half pairs everywhere, and reads integers beyond 64 bits as
+    /// floats. A string that names the value replaces each of these.
     tame: bool,
 }
 
@@ -335,7 +336,7 @@ fn is_float(text: &str) -> bool {
     text.contains(['.', 'e', 'E'])
 }
 
-/// What no record can hold of a number.
+/// Whether no record can hold a number, and why.
 fn unheld_number(text: &str) -> Option<Unheld> {
     if is_float(text) {
         text.parse::<f64>().unwrap().is_infinite().then_some(Unheld::Float)
@@ -344,7 +345,7 @@ fn unheld_number(text: &str) -> Option<Unheld> {
     }
 }
 
-/// No string of a document begins so: the strategies make strings with it, and never with what follows it here.
+/// No string of a document begins with this text: the strategies can create its beginning, but never all of it.
 const MARK: &str = "\u{1}\u{2}unheld ";
 
 fn named(what: Unheld, text: &str) -> String {
@@ -395,7 +396,7 @@ fn same(ours: &Ours<'_>, theirs: &Theirs) -> bool {
             ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| same(ours, theirs))
         }
         (Ours::Map(ours), Theirs::Object(theirs)) => {
-            // Equal lengths and every name of ours among theirs: each name once.
+            // The lengths are equal and every name of ours is in theirs, so each name occurs once.
             let names: std::collections::HashSet<&str> = ours.iter().map(|(name, _)| &**name).collect();
             names.len() == ours.len()
                 && ours.len() == theirs.len()
@@ -407,7 +408,7 @@ fn same(ours: &Ours<'_>, theirs: &Theirs) -> bool {
     }
 }
 
-/// serde_json may round the last bit of a float wrongly (it has a feature for not doing so).
+/// serde_json may round the last bit of a float wrongly (it has a feature that avoids this).
 fn near(ours: f64, theirs: &serde_json::Number) -> bool {
     let theirs = theirs.as_f64().unwrap();
     ours.to_bits().abs_diff(theirs.to_bits()) <= 2
@@ -470,8 +471,8 @@ fn check_elements(fields: &Fields<'_>, each: EachId, slots: &[ItemSlots], items:
     }
 }
 
-/// Without a byte order mark in front, and with a whole character for each half of a pair: both are accepted here, and not
-/// by serde_json.
+/// The payload without a byte order mark, and with a whole character for each half of a pair. Decode accepts both;
+/// serde_json does not.
 fn tamed(payload: &[u8]) -> Vec<u8> {
     let payload = payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(payload);
     let unit = |at: usize| -> Option<u32> {
@@ -498,7 +499,7 @@ fn tamed(payload: &[u8]) -> Vec<u8> {
     tamed
 }
 
-/// Both accept `payload`, or both refuse it; and what is asked for does not matter.
+/// Checks that both accept `payload` or both refuse it, and that the paths asked for make no difference.
 fn check_acceptance(payload: &[u8], asked: &Asked) {
     let nothing = decode(&PathTreeBuilder::new().build(), payload).map(|_| ());
     let whole = Asked {
@@ -512,7 +513,7 @@ fn check_acceptance(payload: &[u8], asked: &Asked) {
     }
     match serde_json::from_slice::<Theirs>(&tamed(payload)) {
         Ok(_) => assert_eq!(nothing, Ok(())),
-        // Beyond f64: we take it, and they do not read on.
+        // A number beyond f64: we accept it, and serde_json stops there.
         Err(error) if error.to_string().starts_with("number out of range") => {}
         Err(error) => assert!(nothing.is_err(), "they say: {error}"),
     }
@@ -552,7 +553,7 @@ fn apply(edit: &Edit, payload: &mut Vec<u8>) {
     }
 }
 
-/// What JSON is made of, and what looks like it.
+/// Tokens of JSON, and texts that look like them.
 const TOKENS: &[&str] = &[
     "{",
     "}",
@@ -674,7 +675,7 @@ proptest! {
                 prop_assert_eq!(error.kind, DecodeErrorKind::TooDeep);
             }
         }
-        // One level more than serde_json.
+        // We allow one level more than serde_json.
         let theirs = serde_json::from_str::<Theirs>(&text);
         prop_assert_eq!(theirs.is_ok(), objects.len() < DEPTH_MAX as usize);
     }

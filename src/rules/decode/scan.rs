@@ -1,28 +1,28 @@
-//! The bytes of a payload as tokens: white space, strings, numbers, and whole values skipped.
+//! Splits the bytes of a payload into tokens: white space, strings, numbers, and whole values to skip.
 //!
-//! Validates everything it passes and builds nothing, except a string's text when asked. Knows nothing of
-//! paths; `walk` decides what is skipped and what is kept. The payload is known to be UTF-8 here.
+//! It validates everything that it passes and builds nothing, except a string's text on request. It knows nothing of
+//! paths; `walk` decides what to skip and what to keep. The payload is valid UTF-8 here.
 
 use std::borrow::Cow;
 
 use super::DecodeError;
 use crate::message::{DEPTH_MAX, DecodeErrorKind, Syntax};
 
-/// A place in the payload, moving forward.
+/// A position in the payload, which moves forward.
 #[derive(Debug, Clone)]
 pub(super) struct Scanner<'m> {
     pub text: &'m str,
     pub bytes: &'m [u8],
     pub pos: usize,
-    /// Something that no record can hold was built.
+    /// A value was built that no record can hold.
     pub has_unheld: bool,
 }
 
-/// What a string says is no text: half of a surrogate pair is in it.
+/// The content of a string is not text: it contains half of a surrogate pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HalfPair;
 
-/// A string between its quotes, as it is written.
+/// A string as it is written, without its quotes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RawString {
     pub start: usize,
@@ -34,19 +34,19 @@ pub(super) struct RawString {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RawNumber<'m> {
     pub text: &'m str,
-    /// It has a fraction or an exponent.
+    /// Whether it has a fraction or an exponent.
     pub float: bool,
 }
 
-/// How many bytes of a string are looked at together.
+/// Number of bytes of a string that are checked at once.
 const CHUNK: usize = 16;
 
-/// Where the run of plain string bytes at the front of `chunk` ends: the place of its first quote, backslash or
+/// The length of the run of plain string bytes at the start of `chunk`: the index of the first quote, backslash or
 /// control character, or `CHUNK`.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn plain_run(chunk: &[u8; CHUNK]) -> usize {
-    // SAFETY: it needs SSE2 only, which every x86-64 processor has.
+    // SAFETY: this needs only SSE2, which every x86-64 processor has.
     let stops = unsafe { string_stops_sse2(chunk) };
     (stops | 1 << CHUNK).trailing_zeros() as usize
 }
@@ -68,7 +68,7 @@ fn string_stops_sse2(chunk: &[u8; CHUNK]) -> u32 {
 #[cfg(not(target_arch = "x86_64"))]
 use plain_run_portable as plain_run;
 
-/// The same on other processors, eight bytes in a register.
+/// The same for other processors, with eight bytes per register.
 #[cfg(any(test, not(target_arch = "x86_64")))]
 #[inline(always)]
 fn plain_run_portable(chunk: &[u8; CHUNK]) -> usize {
@@ -80,8 +80,8 @@ fn plain_run_portable(chunk: &[u8; CHUNK]) -> usize {
     }
 }
 
-/// The high bit of the first byte that ends a run of plain string bytes. Bytes after it may be marked
-/// wrongly (borrows), so only the lowest bit counts.
+/// The high bit of the first byte that ends a run of plain string bytes. Bytes after it may be marked wrongly
+/// (borrows), so only the lowest bit counts.
 #[cfg(any(test, not(target_arch = "x86_64")))]
 #[inline(always)]
 fn string_stops(bytes: u64) -> u64 {
@@ -95,7 +95,7 @@ fn string_stops(bytes: u64) -> u64 {
     (quotes | backslashes | controls) & HIGHS
 }
 
-/// The bytes as two numbers, the first byte lowest.
+/// The bytes as two numbers, with the first byte lowest.
 #[inline(always)]
 fn halves(chunk: &[u8; CHUNK]) -> (u64, u64) {
     let both = u128::from_le_bytes(*chunk);
@@ -112,13 +112,13 @@ impl<'m> Scanner<'m> {
         }
     }
 
-    /// The next byte; 0, which fits nowhere outside a string, at the end.
+    /// The next byte. At the end: 0, which is not valid anywhere outside a string.
     #[inline(always)]
     pub fn peek(&self) -> u8 {
         self.bytes.get(self.pos).copied().unwrap_or(0)
     }
 
-    /// Passes white space and returns the byte after it.
+    /// Skips white space and returns the byte after it.
     #[inline(always)]
     pub fn peek_token(&mut self) -> u8 {
         let byte = self.peek();
@@ -132,7 +132,7 @@ impl<'m> Scanner<'m> {
         self.peek()
     }
 
-    /// What stands here fits nothing.
+    /// The error for a byte that is not valid here.
     #[cold]
     pub fn unexpected(&self) -> DecodeError {
         match self.bytes.get(self.pos) {
@@ -141,7 +141,7 @@ impl<'m> Scanner<'m> {
         }
     }
 
-    /// As `unexpected`, inside what `syntax` names.
+    /// Like `unexpected`, but inside the token that `syntax` names.
     #[cold]
     fn malformed(&self, syntax: Syntax) -> DecodeError {
         self.syntax(if self.pos < self.bytes.len() {
@@ -170,7 +170,7 @@ impl<'m> Scanner<'m> {
         Ok(())
     }
 
-    /// Passes the bracket that opens a container inside `depth` others. Returns the depth within.
+    /// Passes the opening bracket of a container inside `depth` others. Returns the new depth.
     #[inline(always)]
     pub fn enter(&mut self, depth: u32) -> Result<u32, DecodeError> {
         if depth >= DEPTH_MAX {
@@ -191,7 +191,7 @@ impl<'m> Scanner<'m> {
         Ok(name)
     }
 
-    /// Passes a string, its opening quote at the place.
+    /// Passes a string. The position must be at its opening quote.
     #[inline(always)]
     pub fn string(&mut self) -> Result<RawString, DecodeError> {
         let start = self.pos + 1;
@@ -214,7 +214,7 @@ impl<'m> Scanner<'m> {
         self.string_slow(start, at)
     }
 
-    /// A string with escapes, or in the last bytes of the payload, from `at` on.
+    /// Passes a string with escapes, or one in the last bytes of the payload, from `at` on.
     fn string_slow(&mut self, start: usize, at: usize) -> Result<RawString, DecodeError> {
         let mut escaped = false;
         self.pos = at;
@@ -238,7 +238,7 @@ impl<'m> Scanner<'m> {
         }
     }
 
-    /// Passes an escape, its backslash at the place, and returns what it stands for; nothing for half of a surrogate
+    /// Passes an escape and returns its character. The position must be at the backslash. `None`: half of a surrogate
     /// pair.
     fn escape(&mut self) -> Result<Option<char>, DecodeError> {
         self.pos += 1;
@@ -258,7 +258,7 @@ impl<'m> Scanner<'m> {
         Ok(Some(plain))
     }
 
-    /// The rest of a `\u` escape, or of two that make a surrogate pair; the `u` is at the place.
+    /// Passes the rest of a `\u` escape, or of two that form a surrogate pair. The position must be at the `u`.
     fn unicode_escape(&mut self) -> Result<Option<char>, DecodeError> {
         self.pos += 1;
         let first = self.hex4()?;
@@ -268,7 +268,7 @@ impl<'m> Scanner<'m> {
                 self.pos += 2;
                 match self.hex4()? {
                     second @ 0xdc00..=0xdfff => 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00),
-                    // An escape of its own, and perhaps the first of a pair.
+                    // A separate escape, which may itself begin a pair.
                     _ => {
                         self.pos = second;
                         first
@@ -277,7 +277,7 @@ impl<'m> Scanner<'m> {
             }
             _ => first,
         };
-        // No character has a surrogate's number.
+        // A lone surrogate is not a character, so this gives `None`.
         Ok(char::from_u32(code))
     }
 
@@ -293,7 +293,7 @@ impl<'m> Scanner<'m> {
         Ok(code)
     }
 
-    /// What a string says, borrowed unless it has escapes.
+    /// The content of a string. Borrowed unless it has escapes.
     #[inline]
     pub fn unescaped(&self, raw: RawString) -> Result<Cow<'m, str>, HalfPair> {
         if raw.escaped {
@@ -309,7 +309,7 @@ impl<'m> Scanner<'m> {
     }
 
     fn unescape(&self, raw: RawString) -> Result<Cow<'m, str>, HalfPair> {
-        // No escape is shorter than what it stands for: this never grows.
+        // An escape is never shorter than its character, so this never grows.
         let mut out = String::with_capacity(raw.end - raw.start);
         let mut scanner = Scanner {
             text: self.text,
@@ -321,7 +321,7 @@ impl<'m> Scanner<'m> {
         while scanner.pos < raw.end {
             if scanner.bytes[scanner.pos] == b'\\' {
                 out.push_str(&self.text[plain..scanner.pos]);
-                // It was passed before: it is whole.
+                // The escape was validated when the string was passed.
                 out.push(scanner.escape().ok().flatten().ok_or(HalfPair)?);
                 plain = scanner.pos;
             } else {
@@ -332,7 +332,7 @@ impl<'m> Scanner<'m> {
         Ok(Cow::Owned(out))
     }
 
-    /// Passes a number; a minus or a digit is at the place.
+    /// Passes a number. The position must be at a minus or a digit.
     #[inline]
     pub fn number(&mut self) -> Result<RawNumber<'m>, DecodeError> {
         let start = self.pos;
@@ -343,7 +343,7 @@ impl<'m> Scanner<'m> {
         })
     }
 
-    /// Passes a number and says whether it has a fraction or an exponent.
+    /// Passes a number and returns whether it has a fraction or an exponent.
     #[inline(always)]
     fn skip_number(&mut self) -> Result<bool, DecodeError> {
         if self.peek() == b'-' {
@@ -387,7 +387,7 @@ impl<'m> Scanner<'m> {
         Ok(())
     }
 
-    /// Passes `true`, `false` or `null`; its first letter is at the place.
+    /// Passes `true`, `false` or `null`. The position must be at its first letter.
     #[inline(always)]
     pub fn literal(&mut self, word: &str) -> Result<(), DecodeError> {
         if self.bytes[self.pos..].starts_with(word.as_bytes()) {
@@ -408,9 +408,9 @@ impl<'m> Scanner<'m> {
         self.malformed(Syntax::BadLiteral)
     }
 
-    /// Passes a whole value inside `depth` containers, white space before it included.
+    /// Passes a whole value inside `depth` containers, including the white space before it.
     ///
-    /// A loop, not a recursion: one bit of `objects` for each open container says which kind it is.
+    /// It is a loop, not a recursion: for each open container one bit of `objects` says which kind it is.
     pub fn skip(&mut self, depth: u32) -> Result<(), DecodeError> {
         let mut objects: u128 = 0;
         let mut open = depth;
@@ -483,7 +483,8 @@ mod tests {
             let chunk: [u8; CHUNK] = std::array::from_fn(|_| {
                 seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 let byte = (seed >> 24) as u8;
-                // Mostly plain bytes, or no run gets far; of all kinds, those next to a stop among them.
+                // Mostly plain bytes, otherwise no run gets long. All kinds occur, including the neighbours of a stop
+                // byte.
                 if round % 4 > 0 && stops(byte) {
                     byte | 0x21 | 0x80
                 } else {

@@ -1,4 +1,4 @@
-//! What decode keeps and refuses, case by case: (payload, path, expected).
+//! Tables of what decode keeps and refuses: (payload, path, expected).
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use crate::message::Syntax;
 use crate::output::value::{Unheld, Value};
 use crate::rules::decode::*;
 
-/// `a.b[0].c` as segments; no quoting.
+/// `a.b[0].c` as segments. Supports no quoting.
 fn path(written: &str) -> Vec<Segment> {
     let mut segments = Vec::new();
     for part in written.split(['.', '[']).filter(|part| !part.is_empty()) {
@@ -166,7 +166,7 @@ fn integers_beyond_64_bits_are_kept_as_they_are_written_at_any_depth() {
         "",
         Some(map(&[("a", map(&[("b", big(digits))]))])),
     );
-    // Asked for whole and by itself: the same.
+    // Asked for as part of the whole and by itself: the same value.
     let values = values("{\"a\":9223372036854775808}", &["", "a"]).unwrap();
     assert_eq!(values, [Some(map(&[("a", big(digits))])), Some(big(digits))]);
 }
@@ -193,7 +193,7 @@ fn what_no_record_can_hold_is_told_only_if_something_asked_for_it() {
         &[""],
         false,
     );
-    // The last of equal names counts; that there was one before may still be told.
+    // The last of two equal names counts. `has_unheld` may still be true because of the first.
     check("{\"a\":1e999,\"a\":2}", "", Some(map(&[("a", Value::Int(2))])));
     check("{\"a\":1e999,\"a\":2}", "a", Some(Value::Int(2)));
 }
@@ -256,7 +256,7 @@ fn escapes_become_what_they_stand_for() {
     check(r#""\u0000x\u00e4\u20AC\uD83D\ude00.""#, "", Some(text("\0xä€😀.")));
     check(r#""ä\u00e4ä\\""#, "", Some(text("ää\u{e4}\\")));
     check(r#""\ud7ff\ue000\uffff""#, "", Some(text("\u{d7ff}\u{e000}\u{ffff}")));
-    // At every place relative to the chunks that strings are scanned in.
+    // At every position relative to the chunks in which strings are scanned.
     for before in 0..20 {
         let plain = "x".repeat(before);
         check(
@@ -278,19 +278,19 @@ fn half_a_surrogate_pair_is_kept_as_it_is_written() {
         r"\ud800\ud800",
         r"\udfff\ud800",
         r"\ud83dx\ude00",
-        // The second begins a pair.
+        // The second half begins a pair.
         r"\ud83d\ud83d\ude00",
     ] {
         let payload = format!("{{\"a\":\"{lone}\",\"{lone}\":1,\"b\":2}}");
         let half = unheld(Unheld::HalfPair, lone);
         check(&payload, "a", Some(half.clone()));
         check(&payload, "b", Some(Value::Int(2)));
-        // A name that is no text makes its value one that cannot be kept, and no path has it.
+        // A name that is not text turns its value into one that cannot be kept, and no path matches it.
         let members = [("a", half.clone()), (lone, half), ("b", Value::Int(2))];
         check(&payload, "", Some(map(&members)));
         check_has_unheld(&payload, &["b"], false);
     }
-    // The grammar of what is behind the first half still counts.
+    // The text after the first half must still be valid JSON.
     for (cut, at) in [(r"\ud800\u", 14), (r"\ud800\u12", 16), (r"\ud800\x", 13)] {
         let payload = format!("{{\"a\":\"{cut}\"}}");
         for paths in [&[][..], &["a"], &[""]] {
@@ -316,7 +316,7 @@ fn a_byte_order_mark_is_read_past_unless_the_tree_refuses_it() {
     let error = decode(&refusing, payload).unwrap_err();
     assert_eq!(error.kind, DecodeErrorKind::NotJson(Syntax::UnexpectedByte(0xef)));
     assert_eq!(error.at, 0);
-    // Places are those of the payload.
+    // Positions count from the start of the payload.
     let error = decode(&reading, "\u{feff}{]".as_bytes()).unwrap_err();
     assert_eq!(
         (error.kind, error.at),
@@ -355,7 +355,7 @@ fn names_are_told_apart_by_every_byte() {
         "äöüäöüäöü",
         "日本語日本語日本語",
     ];
-    // Asked for all at once (the table) and one at a time (the scan), each with the others present.
+    // All asked for at once (uses the table) and one at a time (uses the scan), each with the others present.
     let members: Vec<String> = names
         .iter()
         .enumerate()
@@ -471,7 +471,7 @@ fn a_shape_says_what_stands_there_and_keeps_nothing() {
         (r#"{"user":[{"id":1}]}"#, Some(Shape::Array)),
         (r#"{"user":null}"#, Some(Shape::Scalar)),
         (r#"{"user":"x"}"#, Some(Shape::Scalar)),
-        // Nothing of it is kept, so nothing is judged that only a kept value must be.
+        // Nothing of the value is kept, so a check that only applies to kept values is not made.
         (r#"{"user":1e999}"#, Some(Shape::Scalar)),
         (r#"{"user":1,"user":{}}"#, Some(Shape::Object)),
         (r#"{"uses":{}}"#, None),
@@ -523,7 +523,7 @@ fn what_is_not_an_array_says_so() {
     let each = builder.each(&path("a"));
     builder.item_slot(each, &path("x"));
     let tree = builder.build();
-    // The same, with the whole value asked for too.
+    // The same, but the whole value is asked for too.
     builder = PathTreeBuilder::new();
     let both = builder.each(&path("a"));
     builder.slot(&path("a"));
@@ -649,7 +649,7 @@ fn depth_is_bounded_in_what_is_kept_walked_and_skipped() {
         check_error(&objects(129), paths, DecodeErrorKind::TooDeep, 128 * 5);
         check_error(&"[".repeat(100_000), paths, DecodeErrorKind::TooDeep, 128);
     }
-    // Elements of an array count as inside it.
+    // The elements of an array count as one level deeper.
     let mut builder = PathTreeBuilder::new();
     let each = builder.each(&[]);
     builder.item_slot(each, &[]);

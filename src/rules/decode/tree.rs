@@ -1,36 +1,36 @@
-//! The tree of paths that the configuration asks for, built once at start and shared by all workers.
+//! The tree of all paths that the configuration asks for. Built once at start and shared by all workers.
 //!
-//! Numbers every path, so that later stages look nothing up by name. Knows nothing of payloads; `walk`
-//! follows it while it reads.
+//! Every path has a number, so later stages look up nothing by name. The tree knows nothing of payloads; `walk` follows
+//! it while it reads.
 
 use std::collections::HashMap;
 
 use crate::config::model::{Path, Segment};
 
-/// A path of the message, by its number.
+/// The number of a path in the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SlotId(pub(super) u32);
 
-/// A path of which only the shape is asked for, by its number.
+/// The number of a path for which only the shape is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ShapeId(pub(super) u32);
 
-/// A path inside each element of one array of which only the shape is asked for, by its number.
+/// The number of a path inside each element of an array, for which only the shape is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ItemShapeId(pub(super) ItemSlotId);
 
-/// An array whose elements are taken one by one, by its number.
+/// The number of an array whose elements are read one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EachId(pub(super) u32);
 
-/// A path inside each element of one such array, by its number.
+/// The number of a path inside each element of such an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ItemSlotId {
     pub(super) each: u32,
     pub(super) slot: u32,
 }
 
-/// Everything that is asked of a message. Immutable; no per-message state.
+/// Everything that is asked of a message. Immutable; it has no state per message.
 #[derive(Debug)]
 pub struct PathTree {
     pub(super) main: Nodes,
@@ -40,7 +40,7 @@ pub struct PathTree {
 }
 
 impl PathTree {
-    /// Whether it asks for fields by name at the top of the message, and so for an object.
+    /// Whether it asks for fields by name at the top level. If so, the message should be an object.
     pub fn asks_for_an_object(&self) -> bool {
         let top = self.main.node(0);
         !top.names.entries.is_empty() && top.indexes.is_empty() && top.each.is_none()
@@ -51,11 +51,11 @@ impl PathTree {
 #[derive(Debug)]
 pub(super) struct ItemTree {
     pub nodes: Nodes,
-    /// Elements beyond this number are validated and counted, and not kept.
+    /// Elements beyond this number are validated and counted, but not kept.
     pub limit: usize,
 }
 
-/// A tree of nodes in one vector: the root is first, a parent stands before its children.
+/// A tree of nodes in one vector: the root is first, and each parent comes before its children.
 #[derive(Debug)]
 pub(super) struct Nodes {
     pub nodes: Vec<Node>,
@@ -67,8 +67,8 @@ pub(super) struct Nodes {
 pub(super) struct Node {
     /// The whole value is asked for.
     pub slot: Option<u32>,
-    /// Whether it is there is asked for, and whether it is an object: kept in a slot of its own, as a value without
-    /// content.
+    /// Whether the value is present and whether it is an object are asked for. The answer is kept in a separate slot,
+    /// as a value without content.
     pub shape: Option<u32>,
     /// Its elements are asked for one by one.
     pub each: Option<u32>,
@@ -76,13 +76,13 @@ pub(super) struct Node {
     pub names: Names,
     /// What is asked for inside it, if it is an array: (index, node), ascending.
     pub indexes: Vec<(usize, u32)>,
-    /// All slots and arrays below it, its own excepted: what a second value under the same name undoes.
+    /// All slots and arrays below it, without its own. They are cleared when a second value under the same name comes.
     pub slots_below: Vec<u32>,
     pub each_below: Vec<u32>,
 }
 
 impl Node {
-    /// Nothing is asked for inside it.
+    /// Whether nothing is asked for inside it.
     pub fn is_leaf(&self) -> bool {
         self.names.entries.is_empty() && self.indexes.is_empty()
     }
@@ -92,7 +92,8 @@ impl Node {
 #[derive(Debug, Default)]
 pub(super) struct Names {
     pub entries: Vec<Name>,
-    /// Open addressing over `entries` (number + 1; 0 is free); empty while a scan of the entries is faster.
+    /// A hash table with open addressing over `entries` (number + 1; 0 is free). Empty while scanning the entries is
+    /// faster.
     table: Vec<u32>,
 }
 
@@ -103,17 +104,17 @@ pub(super) struct Name {
     pub node: u32,
 }
 
-/// What tells names apart without a call to memcmp: up to 16 bytes it is the name itself.
+/// Compares names without a call to memcmp. For a name of at most 16 bytes it is the name itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NameKey {
     len: usize,
-    /// The first 8 bytes, zeros after a shorter name.
+    /// The first 8 bytes, padded with zeros.
     head: u64,
-    /// The last 8 bytes of a name longer than 8; else 0.
+    /// The last 8 bytes of a name longer than 8 bytes, otherwise 0.
     tail: u64,
 }
 
-/// Up to this many names in one object a scan over their keys beats the table.
+/// Up to this many names in one object, a scan over their keys is faster than the table.
 const SCAN_MAX: usize = 12;
 
 impl NameKey {
@@ -121,7 +122,7 @@ impl NameKey {
     #[inline]
     pub fn new(bytes: &[u8], start: usize, end: usize) -> NameKey {
         let len = end - start;
-        // Reads past the name, not past the payload: one load and a mask instead of a loop.
+        // Reads beyond the name, but not beyond the payload: one load and a mask instead of a loop.
         let head = match bytes.get(start..).and_then(|rest| rest.first_chunk::<8>()) {
             Some(chunk) => u64::from_le_bytes(*chunk),
             None => short_head(&bytes[start..end]),
@@ -149,7 +150,7 @@ impl NameKey {
     }
 }
 
-/// The head of a name in the last 8 bytes of a payload.
+/// The head of a name that lies in the last 8 bytes of a payload.
 #[cold]
 fn short_head(name: &[u8]) -> u64 {
     name.iter()
@@ -159,7 +160,7 @@ fn short_head(name: &[u8]) -> u64 {
 }
 
 impl Names {
-    /// The number of the entry named `bytes[start..end]` (unescaped text).
+    /// The number of the entry with the name `bytes[start..end]` (unescaped text).
     #[inline]
     pub fn find(&self, bytes: &[u8], start: usize, end: usize) -> Option<usize> {
         let key = NameKey::new(bytes, start, end);
@@ -191,7 +192,7 @@ impl Names {
         if self.entries.len() <= SCAN_MAX {
             return;
         }
-        // At most a quarter full: a name that is not asked for, the usual case, ends at the first look.
+        // At most a quarter full. So a lookup of a name that is not asked for, the usual case, ends at the first probe.
         let mask = (self.entries.len() * 4).next_power_of_two() - 1;
         self.table = vec![0; mask + 1];
         for (number, entry) in self.entries.iter().enumerate() {
@@ -224,7 +225,7 @@ impl Nodes {
         &self.nodes[number as usize]
     }
 
-    /// The node at `path`, made if it is new.
+    /// The node at `path`. Creates it if it is new.
     fn at(&mut self, path: &[Segment]) -> &mut Node {
         let mut here = 0;
         for segment in path {
@@ -272,7 +273,8 @@ impl Nodes {
         shape
     }
 
-    /// The tables, and what is below each node: children stand after their parent, so from the end.
+    /// Builds the tables and the lists of what is below each node. Goes backwards, because children come after their
+    /// parent.
     fn finish(&mut self) {
         for number in (0..self.nodes.len()).rev() {
             let mut slots = Vec::new();
@@ -292,7 +294,7 @@ impl Nodes {
     }
 }
 
-/// Collects the paths. The same path is the same number, however often it is asked for.
+/// Collects the paths. The same path always has the same number.
 #[derive(Debug)]
 pub struct PathTreeBuilder {
     main: Nodes,
@@ -309,7 +311,7 @@ impl Default for PathTreeBuilder {
 }
 
 impl PathTreeBuilder {
-    /// Nothing asked for yet.
+    /// A builder that asks for nothing yet.
     pub fn new() -> PathTreeBuilder {
         PathTreeBuilder {
             main: Nodes::new(),
@@ -320,7 +322,7 @@ impl PathTreeBuilder {
         }
     }
 
-    /// Refuses a payload that begins with a byte order mark, which is read past otherwise.
+    /// Refuses a payload that begins with a byte order mark. Without this call, the mark is skipped.
     pub fn refuse_byte_order_mark(&mut self) {
         self.refuses_mark = true;
     }
@@ -348,8 +350,9 @@ impl PathTreeBuilder {
         EachId(number)
     }
 
-    /// Keeps at most `elements` of the array: the others are validated and counted only, so that one message
-    /// cannot take memory without bound. The highest limit given for an array holds; none given, no limit.
+    /// Keeps at most `elements` of the array, so that one message cannot use unlimited memory. The others are only
+    /// validated and counted. If several limits are given for an array, the highest one applies; without any, there is
+    /// no limit.
     pub fn each_limit(&mut self, each: EachId, elements: usize) {
         let limit = &mut self.limits[each.0 as usize];
         *limit = Some(limit.map_or(elements, |before| before.max(elements)));
@@ -371,7 +374,7 @@ impl PathTreeBuilder {
         })
     }
 
-    /// The tree of all that was asked for; its numbers are those handed out.
+    /// Builds the tree of everything that was asked for. The numbers handed out stay valid.
     pub fn build(mut self) -> PathTree {
         self.main.finish();
         let trees = self.each.into_iter().zip(self.limits);
@@ -390,7 +393,7 @@ impl PathTreeBuilder {
     }
 }
 
-/// Numbers of nodes and slots: a configuration with 4 billion paths is our own bug.
+/// Converts a number of a node or slot. A configuration with 4 billion paths would be a bug of ours.
 #[allow(clippy::expect_used, reason = "runs at start, over the configuration")]
 fn number_u32(number: usize) -> u32 {
     u32::try_from(number).expect("fewer than 2^32 paths")

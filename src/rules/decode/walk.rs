@@ -1,9 +1,9 @@
-//! The one pass: follows the tree of paths through a payload, keeps what is asked for, skips the rest.
+//! The one pass: follows the tree of paths through a payload, keeps what is asked for and skips the rest.
 //!
-//! Recursive along the containers it goes into, each of which passes `Scanner::enter` and so counts against
-//! `DEPTH_MAX`. Two cases look at a value twice, both only where a configuration asks for a value and for
-//! something inside it: a whole value is then built and its parts copied out of it, and an array asked for
-//! both element by element and by index is read two times.
+//! It recurses into containers; each of them passes `Scanner::enter` and so counts against `DEPTH_MAX`. A value is
+//! looked at twice only if a configuration asks for a value and for something inside it. There are two such cases: a
+//! whole value is built first and its parts are copied out of it, and an array that is asked for both by element and by
+//! index is read twice.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -41,7 +41,7 @@ pub(super) fn message<'m>(
 /// Where found values go: the slots of the message, or those of one element of an array.
 struct Out<'a, 'm> {
     nodes: &'a Nodes,
-    /// What is asked of arrays' elements; empty inside an element.
+    /// What is asked of the elements of arrays. Empty inside an element.
     items: &'a [ItemTree],
     slots: &'a mut [Option<Value<'m>>],
     each: &'a mut [EachFields<'m>],
@@ -52,7 +52,7 @@ impl<'m> Out<'_, 'm> {
     fn walk(&mut self, scanner: &mut Scanner<'m>, node: &Node, depth: u32) -> Result<(), DecodeError> {
         let first = scanner.peek_token();
         if let Some(shape) = node.shape {
-            // Of what is no value the first byte is told below.
+            // If the first byte does not begin a value, that is reported below.
             self.slots[shape as usize] = Some(match first {
                 b'{' => Value::Map(Vec::new()),
                 b'[' => Value::List(Vec::new()),
@@ -88,13 +88,13 @@ impl<'m> Out<'_, 'm> {
             scanner.pos += 1;
             return Ok(());
         }
-        // Which of the names were there already, by bit. From the 64th on they share one: undoing what was
-        // never done costs time only.
+        // A bit for each name that was seen already. From the 64th name on they share one bit. Clearing a slot that was
+        // never filled only costs time.
         let mut seen: u64 = 0;
         loop {
             let name = scanner.name()?;
             let found = if name.escaped {
-                // A name that is no text is none that a path has.
+                // A name that is not text matches no path.
                 let name = scanner.unescaped(name).ok();
                 name.and_then(|name| node.names.find(name.as_bytes(), 0, name.len()))
             } else {
@@ -144,7 +144,7 @@ impl<'m> Out<'_, 'm> {
         Ok(())
     }
 
-    /// Reads a value of which the elements are asked for, if it is an array.
+    /// Reads a value whose elements are asked for, if it is an array.
     fn elements(&mut self, scanner: &mut Scanner<'m>, each: u32, depth: u32) -> Result<(), DecodeError> {
         let tree = &self.items[each as usize];
         let out = &mut self.each[each as usize];
@@ -188,7 +188,7 @@ impl<'m> Out<'_, 'm> {
         Ok(())
     }
 
-    /// Forgets what an earlier value under the same name left: the last one counts.
+    /// Clears what an earlier value under the same name left: the last value counts.
     #[cold]
     fn undo(&mut self, node: &Node) {
         for slot in node.slot.iter().chain(&node.shape).chain(&node.slots_below) {
@@ -199,10 +199,10 @@ impl<'m> Out<'_, 'm> {
         }
     }
 
-    /// Fills what is asked for inside the value in `slot`, which was asked for whole.
+    /// Fills what is asked for inside the value in `slot`, if the whole value was asked for too.
     #[cold]
     fn copy_from(&mut self, node: &Node, slot: u32) {
-        // Out of its slot meanwhile: the others are filled from it.
+        // The value leaves its slot meanwhile, so that the other slots can be filled from it.
         let Some(value) = self.slots[slot as usize].take() else {
             return;
         };
@@ -271,7 +271,7 @@ impl<'m> Out<'_, 'm> {
 }
 
 impl<'m> EachFields<'m> {
-    /// Room for one more element.
+    /// Makes room for one more element.
     fn element<'a>(&'a mut self, tree: &'a ItemTree) -> Out<'a, 'm> {
         let start = self.items.len();
         self.items.resize_with(start + self.slots, || None);
@@ -284,10 +284,10 @@ impl<'m> EachFields<'m> {
     }
 }
 
-/// Reads a value and keeps all of it, in `out`.
+/// Reads a value and keeps all of it in `out`.
 ///
-/// Writes to its place instead of returning it: moving 32 bytes through a `Result`, piece by piece on the way
-/// in and whole on the way out, stalls the processor: a seventh of all decoding, by the profile.
+/// It writes in place instead of returning the value. A `Result` would move 32 bytes, piece by piece when stored and
+/// whole when read, and that stalls the processor: a seventh of all decoding time in the profile.
 #[inline]
 fn build<'m>(scanner: &mut Scanner<'m>, depth: u32, out: &mut Value<'m>) -> Result<(), DecodeError> {
     match scanner.peek_token() {
@@ -321,7 +321,7 @@ fn build<'m>(scanner: &mut Scanner<'m>, depth: u32, out: &mut Value<'m>) -> Resu
 fn build_number<'m>(scanner: &mut Scanner<'m>, out: &mut Value<'m>) -> Result<(), DecodeError> {
     let number = scanner.number()?;
     *out = if number.float {
-        // The standard library's parser rounds correctly; it cannot fail on JSON's grammar, only overflow.
+        // The standard library's parser rounds correctly. On a number that is valid JSON it cannot fail, only overflow.
         match number.text.parse::<f64>() {
             Ok(float) if float.is_finite() => Value::Float(float),
             _ => unheld(scanner, Unheld::Float, Cow::Borrowed(number.text)),
@@ -398,8 +398,8 @@ fn build_map<'m>(scanner: &mut Scanner<'m>, depth: u32, out: &mut Value<'m>) -> 
     Ok(())
 }
 
-/// Up to this many members are compared each with each; more are sorted, or a message with 100,000 names
-/// would cost billions of comparisons.
+/// Up to this many members are compared pairwise. More are sorted, otherwise a message with 100,000 names would need
+/// billions of comparisons.
 const PAIRS_MAX: usize = 16;
 
 fn has_duplicates(members: &[(Cow<'_, str>, Value<'_>)]) -> bool {
@@ -418,7 +418,7 @@ fn has_duplicates(members: &[(Cow<'_, str>, Value<'_>)]) -> bool {
     names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-/// Each name once: at its first place, with its last value.
+/// Keeps each name once: at its first place, with its last value.
 #[cold]
 fn without_duplicates<'m>(members: Vec<(Cow<'m, str>, Value<'m>)>) -> Vec<(Cow<'m, str>, Value<'m>)> {
     let mut places: HashMap<Cow<'m, str>, usize> = HashMap::with_capacity(members.len());

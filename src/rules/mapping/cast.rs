@@ -1,6 +1,6 @@
-//! `as = …`: a value read as a type, or the reason why it cannot be.
+//! `as = …`: converts a value to a type, or says why it cannot be converted.
 //!
-//! Nothing is rounded, cut or guessed: what is not exactly a value of the type rejects the message.
+//! Nothing is rounded, cut or guessed. If a value is not exactly a value of the type, the message is rejected.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use crate::message::Reason;
 use crate::output::value::{Unheld, Value};
 use crate::rules::decode::{self, PathTree, PathTreeBuilder};
 
-/// `value` as `cast`. JSON null stays null whatever is asked for: it removes a bin.
+/// Converts `value` to `cast`. JSON null stays null for every type: it removes a bin.
 pub(super) fn cast<'m>(value: Value<'m>, cast: As) -> Result<Value<'m>, CastFailure> {
     match value {
         Value::Null => return Ok(value),
@@ -37,7 +37,7 @@ pub(super) fn cast<'m>(value: Value<'m>, cast: As) -> Result<Value<'m>, CastFail
         As::Json => match value {
             Value::Str(text) => json(text.as_bytes()),
             Value::Bytes(bytes) => json(&bytes),
-            // Already what a JSON text would have said.
+            // It is already the value that a JSON text would give.
             other => Ok(other),
         },
         As::Base64 => match value {
@@ -83,7 +83,7 @@ fn float(value: Value<'_>) -> Result<f64, CastFailure> {
     let parsed = |text: &str| {
         match text.parse::<f64>() {
             Ok(n) if n.is_finite() => Ok(n),
-            // Rejected as the number would be, and not as the words for what is none.
+            // Rejected like a number that is out of range, unlike words such as "inf".
             Ok(_) if text.bytes().any(|byte| byte.is_ascii_digit()) => Err(unheld(Unheld::Float)),
             _ => Err((Reason::FieldType, "a text that is no finite number")),
         }
@@ -92,7 +92,7 @@ fn float(value: Value<'_>) -> Result<f64, CastFailure> {
         Value::Float(n) => Ok(n),
         #[expect(clippy::cast_precision_loss, reason = "asked for: a float has 53 bits")]
         Value::Int(n) => Ok(n as f64),
-        // An integer of some 300 digits has no float either.
+        // An integer of some 300 digits does not fit a float either.
         Value::Unheld { text, .. } => parsed(&text).map_err(|_| unheld(Unheld::Float)),
         Value::Str(text) => parsed(&text),
         _ => Err((Reason::FieldType, "not a number")),
@@ -112,9 +112,9 @@ fn hex(text: &[u8]) -> Result<Vec<u8>, CastFailure> {
         .ok_or((Reason::FieldType, "not hexadecimal"))
 }
 
-/// A JSON text inside a value. Owned, since the text may live in an unescaped copy.
+/// Parses a JSON text inside a value. The result is owned, because the text may be an unescaped copy.
 fn json(text: &[u8]) -> Result<Value<'static>, CastFailure> {
-    // One slot: the whole value. Built anew, since an embedded JSON text is rare and the tree is two words.
+    // One slot: the whole value. Built each time, because an embedded JSON text is rare and the tree is tiny.
     let mut builder = PathTreeBuilder::default();
     let whole = builder.slot(&[]);
     let tree: PathTree = builder.build();

@@ -1,4 +1,4 @@
-//! The rules of the configuration, compiled: every path becomes a numbered slot of one tree a topic.
+//! Compiles the rules of the configuration: every path becomes a numbered slot, in one tree per topic.
 //!
 //! Runs once at start. Knows nothing of messages.
 
@@ -19,7 +19,7 @@ use crate::output::value::Value;
 use crate::rules::conditions::{self, Asked, NoPlace};
 use crate::rules::decode::{EachId, ItemSlotId, PathTreeBuilder, SlotId};
 
-/// A rule that the checks of the configuration let through and that cannot be compiled: our bug, not the user's.
+/// A rule that passed the checks of the configuration but cannot be compiled: our bug, not the user's.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CompileError(String);
 
@@ -40,7 +40,7 @@ pub(super) struct CompiledRoute {
 }
 
 impl CompiledRoute {
-    /// The line of a rule that does not say what a tombstone means.
+    /// The line of a rule that does not say what to do with a tombstone.
     pub fn rejects_tombstones(&self) -> Option<usize> {
         let writes = self.writes.iter().map(|write| (write.tombstone, write.rules.line));
         let publishes = self.publishes.iter().map(|publish| (publish.tombstone, publish.line));
@@ -61,11 +61,11 @@ pub(super) struct CompiledPublish {
     pub line: usize,
     pub when: Option<WhenRule>,
     pub topic: String,
-    /// `None`: the message's own, as it came.
+    /// `None`: the message's own key, unchanged.
     pub key: Option<TypedRule>,
     pub forward_headers: bool,
     pub headers: Vec<(String, TypedRule)>,
-    /// `None`: as it came.
+    /// `None`: the message's own payload, unchanged.
     pub payload: Option<TypedRule>,
     pub tombstone: Tombstone,
 }
@@ -81,7 +81,7 @@ pub(super) struct CompiledWrite {
     pub each: Option<EachRule>,
     pub action: ActionRule,
     pub tombstone: Tombstone,
-    /// What a deletion by a tombstone follows; `rules` for everything else.
+    /// The rules for a deletion by a tombstone. Everything else follows `rules`.
     pub deletion: RowRules,
     pub newer: Option<TypedRule>,
     pub ttl: TtlRule,
@@ -98,12 +98,12 @@ pub(super) enum TargetRule {
 pub(super) struct NamedTargets {
     pub namespace: NameRule,
     pub set: NameRule,
-    /// By namespace, then by set: one for each pair of allowed names.
+    /// By namespace, then by set: one target for each pair of allowed names.
     pub targets: HashMap<String, HashMap<String, Arc<Target>>>,
 }
 
 impl TargetRule {
-    /// Every target it can name.
+    /// All targets that it can name.
     pub fn all(&self) -> Vec<&Arc<Target>> {
         match self {
             TargetRule::Fixed(target) => vec![target],
@@ -165,31 +165,32 @@ pub(super) enum BinRule {
         place: Place,
         except: Vec<String>,
         rename: Vec<(String, String)>,
-        /// Bins that operations of the same write, or its version, own: a field of such a name is not written.
+        /// Bins that belong to operations of the same write, or to its version. A field with such a name is not
+        /// written.
         owned: Vec<String>,
         long_names: LongNames,
         keeps: Keeps,
         line: usize,
-        /// As the file has it.
+        /// As written in the file.
         written: String,
         at: Box<At>,
     },
 }
 
-/// Where in a message a value comes from, for those who look for it.
+/// Where in a message a value comes from, for error texts.
 #[derive(Debug)]
 pub(super) struct At {
-    /// The array, where it comes from its elements.
+    /// The array, if the value comes from its elements.
     each: Option<String>,
     path: String,
-    /// The same, where it is a path in the payload.
+    /// Its segments, if it is a path in the payload.
     pub segments: Option<Path>,
-    /// The same, where it is a path in the message's key.
+    /// Its segments, if it is a path in the message's key.
     pub key_segments: Option<Path>,
 }
 
 impl At {
-    /// The path of what stands `below` it (`.id`, `[3]`), in an element of this number.
+    /// The path of the value `below` it (`.id`, `[3]`), in the element with this number.
     pub fn shown(&self, element: Option<usize>, below: &str) -> String {
         let mut path = String::new();
         if let Some(each) = &self.each {
@@ -215,7 +216,7 @@ impl At {
         path
     }
 
-    /// It is the message itself.
+    /// Whether it is the message itself.
     pub fn is_payload(&self) -> bool {
         self.each.is_none() && self.path.is_empty()
     }
@@ -224,22 +225,22 @@ impl At {
 #[derive(Debug)]
 pub(super) enum TtlRule {
     Fixed(RowTtl),
-    /// Not cast: what it is rounded to is another question than for a bin.
+    /// Not cast: it is rounded in another way than for a bin.
     Field {
         rule: Box<TypedRule>,
-        /// It is the instant of the record's end; nothing: seconds.
+        /// The field is the time at which the record ends, in this unit. `None`: it is a number of seconds.
         unit: Option<TimeUnit>,
-        /// 0, -1 and -2 are Aerospike's words.
+        /// Whether 0, -1 and -2 have Aerospike's meanings.
         words: bool,
     },
 }
 
-/// What a life that is over does.
+/// What to do if the ttl has already ended.
 #[derive(Debug)]
 pub(super) enum PastRule {
     Reject,
     Skip,
-    /// By these rules.
+    /// Deletes the record by these rules.
     Delete(Box<RowRules>),
 }
 
@@ -282,7 +283,7 @@ pub(super) enum PartRule {
     },
 }
 
-/// A place in the message, numbered.
+/// A place in the message, as a number.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place {
     Slot(SlotId),
@@ -301,8 +302,7 @@ pub(super) enum Place {
 impl Mapping {
     /// Compiles all routes.
     ///
-    /// # Errors
-    /// Only for what the configuration's own checks should have refused.
+    /// # Errors Only for faults that the configuration's own checks should have refused.
     pub fn compile(config: &Config) -> Result<Mapping, CompileError> {
         let mut topics = HashMap::new();
         for topic in &config.kafka.topics {
@@ -345,7 +345,7 @@ struct Compiler {
     key: Option<PathTreeBuilder>,
     headers: Vec<String>,
     all_headers: bool,
-    /// The path of the `each` of the write that is compiled.
+    /// The path of `each` of the write that is being compiled.
     each: String,
 }
 
@@ -411,7 +411,7 @@ impl Compiler {
     fn write(&mut self, write: &Write, guard: &Guarding<'_>) -> Result<CompiledWrite, CompileError> {
         let each = write.each.as_ref().map(|each| {
             let id = self.payload.each(&each.path);
-            // A message with more elements is rejected; there is no need to hold them all to find that out.
+            // A message with more elements is rejected. Decode need not keep them all to find that out.
             self.payload.each_limit(id, each.max);
             self.each = display_path(&each.path);
             EachRule {
@@ -456,7 +456,7 @@ impl Compiler {
             repeatable: true,
             ..rules.clone()
         };
-        // A message has its version also where its record's life is over.
+        // A message whose ttl has ended still has its version.
         let past = RowRules {
             newer_bin: rules.newer_bin.clone(),
             ..deletion.clone()
@@ -595,12 +595,12 @@ impl Compiler {
         })
     }
 
-    /// A value that what asks for it judges.
+    /// A value that is checked by whatever uses it.
     fn typed(&mut self, typed: &Typed, element: Option<EachId>) -> Result<TypedRule, CompileError> {
         self.value(typed, element, Keeps::ByPlace)
     }
 
-    /// A value that a bin keeps as it is.
+    /// A value that a bin keeps unchanged.
     fn kept(&mut self, typed: &Typed, element: Option<EachId>) -> Result<TypedRule, CompileError> {
         self.value(typed, element, Keeps::Record(typed.big_numbers))
     }
@@ -693,7 +693,7 @@ impl Compiler {
             Part::Source(source) => PartRule::Place(self.place(source, element)?),
             Part::Time { source, unit, format } => PartRule::Time {
                 place: self.place(source, element)?,
-                // The message's own timestamp is in milliseconds, also where it is near 1970.
+                // The message's own timestamp is always in milliseconds, even near 1970.
                 unit: match source {
                     Source::Timestamp => Some(TimeUnit::Milliseconds),
                     _ => *unit,

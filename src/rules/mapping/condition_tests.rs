@@ -1,11 +1,12 @@
-//! Conditions of routes, writes and publishes, and computed values: which rows are made, what is filtered, what rejects.
+//! Conditions of routes, writes and publishes, and computed values: which rows are made, and which messages are
+//! filtered or rejected.
 
 use crate::config;
 use crate::output::row::{Number, Op, RecordKey, RowAction};
 use crate::output::value::Value;
 use crate::rules::mapping::*;
 
-/// A configuration whose routes these are.
+/// A configuration with these routes.
 fn mapping(routes: &str) -> Mapping {
     let text = format!(
         "[kafka]\nbrokers = \"b:9092\"\ntopics = [\"t\"]\n[aerospike]\nhosts = \"h:3000\"\nnamespace = \"test\"\n{routes}\n"
@@ -26,8 +27,8 @@ fn message(payload: Option<&str>) -> Message<'_> {
     }
 }
 
-/// What comes of a message: the keys of its rows with their bins, `filtered`, or the rejection; then how many conditions
-/// were taken for false.
+/// The outcome of a message: the keys of its rows with their bins, `filtered`, or the rejection. Then the number of
+/// conditions that counted as false because of an error.
 fn outcome(routes: &str, payload: Option<&str>) -> String {
     let mapping = mapping(routes);
     let message = message(payload);
@@ -102,7 +103,7 @@ fn a_route_whose_when_is_false_asks_nothing() {
         &[
             (r#"{"id":"k","type":"x"}"#, "k b=1"),
             (r#"{"id":"k","type":"heartbeat"}"#, "filtered"),
-            // What it asks for is not looked at then.
+            // The other rules are not evaluated then.
             (r#"{"type":"heartbeat"}"#, "filtered"),
             (
                 r#"{"id":"k","kind":"x"}"#,
@@ -204,7 +205,7 @@ fn a_condition_that_names_the_element_is_judged_for_each() {
         ("when = \"item.q > 2\"", "k-1 q=5 | k-2 q=7"),
         ("when = \"index == 0 || item.q == n + 6\"", "k-0 q=1 | k-2 q=7"),
         ("when = \"item.q > 9\"", "filtered"),
-        // Of the message alone: judged once, before the array is looked at.
+        // It reads only the message, so it is evaluated once, before the array.
         ("when = \"n == 1\"", "k-0 q=1 | k-1 q=5 | k-2 q=7"),
         ("when = \"n == 2\"", "filtered"),
         ("when = \"item.x > 2\"\nwhen_error = \"false\"", "filtered (3 ignored)"),

@@ -1,4 +1,4 @@
-//! One message through the compiled rules: places are looked up, values typed, rows made.
+//! Applies the compiled rules to one message: looks up places, converts values, makes rows.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -27,16 +27,16 @@ use crate::rules::decode::{Fields, Items};
 /// Aerospike's limit for the name of a bin, in bytes.
 const BIN_NAME_BYTES_MAX: usize = 15;
 
-/// All that a message offers to the rules.
+/// All that a message provides to the rules.
 pub(super) struct Context<'c, 'm> {
     pub message: &'c Message<'m>,
-    /// What was decoded.
+    /// The text that was decoded.
     pub text: &'m [u8],
     pub fields: &'c Fields<'m>,
     pub key_fields: Option<&'c Fields<'m>>,
     pub header_names: &'m [String],
     pub now_ms: i64,
-    /// Counts what the conditions say; nobody, in a running service.
+    /// Counts the results of the conditions. `None` in a running service.
     pub tally: Option<&'c Tally>,
 }
 
@@ -48,7 +48,8 @@ pub(super) struct Element<'c, 'm> {
 }
 
 impl<'m> Context<'_, 'm> {
-    /// Whether `when` lets the message, or the element, through. A message without payload passes a condition that needs one.
+    /// Whether `when` lets the message, or the element, through. A message without payload passes a condition that
+    /// reads the payload.
     pub fn passes(
         &self,
         when: Option<&WhenRule>,
@@ -75,7 +76,7 @@ impl<'m> Context<'_, 'm> {
         }
     }
 
-    /// Rejects a message that does not fulfil what its route requires.
+    /// Rejects a message that does not meet the `require` conditions of its route.
     pub fn require(&self, conditions: &[conditions::Rule]) -> Result<(), Rejection> {
         for condition in conditions.iter().filter(|each| self.can_judge(each)) {
             let holds = condition.holds(&self.facts(None));
@@ -108,7 +109,7 @@ impl<'m> Context<'_, 'm> {
         }
     }
 
-    /// Makes the row of one write (of one element) and adds it, if there is anything to write.
+    /// Makes the row of one write (for one element) and adds it, if there is something to write.
     pub fn row(
         &self,
         write: &'m CompiledWrite,
@@ -158,19 +159,19 @@ impl<'m> Context<'_, 'm> {
                     self.bin(rule, element, &mut ops)?;
                 }
                 if matches!(write.rules.mode, Mode::Replace | Mode::Create) {
-                    // There is nothing to remove from a record made anew, and the server refuses to (4).
+                    // A new record has nothing to remove, and the server refuses such an operation (4).
                     let nulls = !ops.is_empty();
                     ops.retain(|op| !op.removes());
                     if write.rules.mode == Mode::Replace && nulls && ops.is_empty() {
-                        // Replaced by a record without bins: there is no such record.
+                        // The record would be replaced by one without bins. There is no such record, so it is deleted.
                         return self.push(&write.rules, target, key, RowAction::Delete, ttl, newer, output);
                     }
                 }
                 for rule in operations {
                     self.operation(rule, element, &mut ops)?;
                 }
-                // Every bin is left as it is: nothing to write. (The server refuses a row without operations, and
-                // the client lets it spoil the whole batch.)
+                // Every bin stays as it is: nothing to write. (The server refuses a row without operations, and in the
+                // client such a row breaks the whole batch.)
                 if ops.is_empty() {
                     return Ok(());
                 }
@@ -180,7 +181,7 @@ impl<'m> Context<'_, 'm> {
         self.push(&write.rules, target, key, action, ttl, newer, output)
     }
 
-    /// What a tombstone does where it deletes.
+    /// The deletion that a tombstone causes.
     pub fn deletion(&self, write: &'m CompiledWrite, output: &mut Output<'m>) -> Result<(), Rejection> {
         let Some(key) = self.key(&write.key, None)? else {
             return Ok(());
@@ -219,7 +220,7 @@ impl<'m> Context<'_, 'm> {
         })
     }
 
-    /// `None`: no record is to be written (`missing = "skip"`).
+    /// `None`: write no record (`missing = "skip"`).
     fn target(
         &self,
         rule: &'m TargetRule,
@@ -259,7 +260,7 @@ impl<'m> Context<'_, 'm> {
         }
     }
 
-    /// `None`: no record is to be written (`missing = "skip"`).
+    /// `None`: write no record (`missing = "skip"`).
     fn version(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<i64>, Rejection> {
         let operand = self.operand(rule, element).map_err(|mut rejection| {
             let is_time =
@@ -287,7 +288,7 @@ impl<'m> Context<'_, 'm> {
         }
     }
 
-    /// A value that an operation cannot do without. `None`: the operation is left out (`missing = "skip"`).
+    /// A value that an operation needs. `None`: leave the operation out (`missing = "skip"`).
     fn operand(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<Value<'m>>, Rejection> {
         match self.operand_or_unheld(rule, element)? {
             Some(Value::Unheld { what, .. }) => Err(unheld_operand(rule, what)),
@@ -326,7 +327,7 @@ impl<'m> Context<'_, 'm> {
         }
     }
 
-    /// The key of a map's entry: a string, or an integer where it is one.
+    /// The key of a map entry: a string or an integer.
     fn map_key(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<Value<'m>>, Rejection> {
         match self.operand(rule, element)? {
             None => Ok(None),
@@ -370,7 +371,7 @@ impl<'m> Context<'_, 'm> {
                 (Some(key), Some(by)) => Some(Op::MapAdd { bin, key, by }),
                 _ => None,
             },
-            // Behind the operation that makes the bin grow; where that is left out there is nothing to trim.
+            // It follows the operation that makes the bin grow. If that one is left out, there is nothing to trim.
             OperationKindRule::KeepLast { count, map } => {
                 ops.last().is_some_and(|op| op.bin() == bin).then_some(Op::KeepLast {
                     bin,
@@ -454,7 +455,7 @@ impl<'m> Context<'_, 'm> {
                             Ok(true) => {}
                             Ok(false) => continue,
                             Err(refused) => {
-                                // Of two fields that want one bin no word for numbers would do.
+                                // If two fields want the same bin, no setting for numbers would help.
                                 let other = rename.iter().find(|(_, to)| *to == field);
                                 let is_wanted = |from: &str| {
                                     members.as_slice().iter().any(|(other, _)| other == from)
@@ -484,7 +485,8 @@ impl<'m> Context<'_, 'm> {
                         }
                     }
                     let taken = put(ops, renamed.map_or(field, Cow::Borrowed), value);
-                    // A name stands once in an object, and a bin once in `rename`: one of the two is renamed.
+                    // A name occurs once in an object, and a bin once in `rename`. So one of the two fields was
+                    // renamed.
                     if let Some(bin) = taken.and_then(|at| ops.get(at)).map(Op::bin)
                         && let Some((from, _)) = rename.iter().find(|(_, to)| to == bin)
                     {
@@ -496,7 +498,7 @@ impl<'m> Context<'_, 'm> {
         Ok(())
     }
 
-    /// `None`: no record is to be written (`missing = "skip"`).
+    /// `None`: write no record (`missing = "skip"`).
     fn key(&self, rule: &'m TypedRule, element: Option<Element<'_, 'm>>) -> Result<Option<RecordKey<'m>>, Rejection> {
         let value = match (self.typed(rule, element)?, &rule.missing) {
             (Some(Value::Null) | None, MissingRule::Skip) => return Ok(None),
@@ -544,7 +546,7 @@ impl<'m> Context<'_, 'm> {
         Ok(Some(key))
     }
 
-    /// `None`: no record is to be written (`missing = "skip"`).
+    /// `None`: write no record (`missing = "skip"`).
     fn life(&self, rule: &'m TtlRule, element: Option<Element<'_, 'm>>) -> Result<Option<Life>, Rejection> {
         let (rule, unit, words) = match rule {
             TtlRule::Fixed(ttl) => return Ok(Some(Life::Lasts(*ttl))),
@@ -558,7 +560,7 @@ impl<'m> Context<'_, 'm> {
             }
             (Some(value), _) => value,
         };
-        // The message's own timestamp is in milliseconds, whatever a number of the payload would be in.
+        // The message's own timestamp is in milliseconds, whatever unit a number of the payload would have.
         let unit = match rule.rule {
             Rule::Place(Place::Timestamp) => unit.map(|_| TimeUnit::Milliseconds),
             _ => unit,
@@ -568,7 +570,7 @@ impl<'m> Context<'_, 'm> {
             .map_err(|(reason, why)| rejection(reason, rule, why))
     }
 
-    /// The value of an expression, typed; `None` when it is missing and nothing stands for it.
+    /// The converted value of an expression. `None` if it is missing and has no default.
     pub(super) fn typed(
         &self,
         rule: &'m TypedRule,
@@ -609,7 +611,7 @@ impl<'m> Context<'_, 'm> {
                 let why = "a string that looks like a time, no integer; cure: as = \"epoch_ms\" or another epoch word";
                 return Err(rejection(Reason::FieldType, rule, why));
             }
-            // An instant whose unit is known: it becomes one of the unit asked for.
+            // A time with a known unit is converted to the requested unit.
             (Some(Value::Int(ms)), Some(to))
                 if to.unit().is_some() && matches!(rule.rule, Rule::Place(Place::Timestamp)) =>
             {
@@ -620,7 +622,8 @@ impl<'m> Context<'_, 'm> {
             (value, _) => value,
         };
         let value = match value {
-            // An embedded text is decoded by itself, and what is computed may be larger than what it is computed of.
+            // An embedded text is decoded separately, and a computed value may be larger than its operands. So both are
+            // checked again.
             Some(value) if self.has_unheld() || rule.cast == Some(As::Json) || matches!(rule.rule, Rule::Cel(_)) => {
                 Self::held(value, rule, element)?
             }
@@ -632,12 +635,12 @@ impl<'m> Context<'_, 'm> {
         }
     }
 
-    /// Whether there may be something in the message that no record can hold.
+    /// Whether the message may contain a value that no record can hold.
     fn has_unheld(&self) -> bool {
         self.fields.has_unheld() || self.key_fields.is_some_and(Fields::has_unheld)
     }
 
-    /// What of a value can be kept.
+    /// The part of a value that can be kept.
     fn held(
         mut value: Value<'m>,
         rule: &TypedRule,
@@ -661,7 +664,7 @@ impl<'m> Context<'_, 'm> {
             format!("{written} (line {line}): {path}")
         };
         let can_be_string = below.is_empty() && rule.cast.is_none() && rule.keeps == Keeps::Record(BigNumbers::Reject);
-        // `big_numbers` does not stand beside `expr`.
+        // `big_numbers` cannot be combined with `expr`.
         let is_computed = matches!(rule.rule, Rule::Cel(_));
         let cure = match what {
             Unheld::HalfPair => HALF_PAIR_CURE,
@@ -678,7 +681,7 @@ impl<'m> Context<'_, 'm> {
         Rejection::new(keep::reason(what), detail)
     }
 
-    /// Of a value that should be there.
+    /// The rejection for a missing value that is required.
     #[cold]
     pub(super) fn missing(
         &self,
@@ -706,7 +709,7 @@ impl<'m> Context<'_, 'm> {
         rejection
     }
 
-    /// `None` when a part is missing or null: the whole template is missing then.
+    /// `None` if a part is missing or null: then the whole template is missing.
     fn template(
         &self,
         parts: &'m [PartRule],
@@ -748,7 +751,7 @@ impl<'m> Context<'_, 'm> {
                     ..
                 } => return Err(unheld_operand(rule, what)),
                 Value::Bool(b) => text.push_str(if b { "true" } else { "false" }),
-                // 1.0 and 1.00 are one number and two texts: nothing that a key should hang on.
+                // 1.0 and 1.00 are the same number but different texts. A key must not depend on that.
                 other => {
                     let cure = match other {
                         Value::Float(_) | Value::Unheld { .. } => "; cure: an `expr` with string(…) around the number",
@@ -789,7 +792,8 @@ impl<'m> Context<'_, 'm> {
     }
 }
 
-/// One value a bin: a later rule for the same name replaces an earlier one, whose place is told.
+/// One value per bin: a later rule for the same bin replaces an earlier one. Then it returns the place of the earlier
+/// one.
 fn put<'m>(ops: &mut Vec<Op<'m>>, bin: Cow<'m, str>, value: Value<'m>) -> Option<usize> {
     let taken = ops.iter().position(|op| op.bin() == bin);
     match taken.and_then(|at| ops.get_mut(at)) {
@@ -799,7 +803,7 @@ fn put<'m>(ops: &mut Vec<Op<'m>>, bin: Cow<'m, str>, value: Value<'m>) -> Option
     taken
 }
 
-/// A field that is renamed has the name of another.
+/// A field is renamed to the name of another field.
 #[cold]
 fn one_bin(written: &str, line: usize, from: &str, bin: &str) -> Rejection {
     let (from, bin) = (keep::shown(from), keep::shown(bin));
@@ -813,7 +817,7 @@ fn one_bin(written: &str, line: usize, from: &str, bin: &str) -> Rejection {
 
 const HALF_PAIR_CURE: &str = "leave the field out, or have the producer write whole characters";
 
-/// Of a value that is needed, and that nothing stands for.
+/// The rejection for a required value that no record can hold.
 #[cold]
 pub(super) fn unheld_operand(rule: &TypedRule, what: Unheld) -> Rejection {
     match what {
@@ -822,10 +826,10 @@ pub(super) fn unheld_operand(rule: &TypedRule, what: Unheld) -> Rejection {
     }
 }
 
-/// Of a value that is not of the type that `as` says.
+/// The rejection for a value that is not of the type in `as`.
 #[cold]
 fn uncast(rule: &TypedRule, to: As, (reason, why): CastFailure) -> Rejection {
-    // A key, a ttl or a number to add cannot be of any type.
+    // A key, a ttl or a number to add cannot have any other type.
     let is_kept = matches!(rule.keeps, Keeps::Record(_) | Keeps::Json);
     let cure = match (reason, to) {
         (Reason::IntegerRange, As::Integer) if is_kept => "; cure: as = \"string\" or \"float\"",
@@ -838,7 +842,7 @@ fn uncast(rule: &TypedRule, to: As, (reason, why): CastFailure) -> Rejection {
     rejection(reason, rule, &format!("{why}{cure}"))
 }
 
-/// The words that help.
+/// The settings that would help.
 fn big_cure(keeps: Keeps, refused: &NotHeld) -> &'static str {
     if refused.has_float && keeps != Keeps::Record(BigNumbers::Float) {
         "big_numbers = \"string\", \"float\" or \"skip\""
@@ -847,7 +851,7 @@ fn big_cure(keeps: Keeps, refused: &NotHeld) -> &'static str {
     }
 }
 
-/// Why a field cannot be a bin under its own name, and what would do.
+/// Why a field cannot be a bin under its own name, and how to fix it.
 #[cold]
 fn no_bin(name: &str, path: &str) -> String {
     let why = if name.len() > BIN_NAME_BYTES_MAX {
@@ -870,7 +874,7 @@ fn integer(n: usize) -> Value<'static> {
     Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
 }
 
-/// Kafka's bytes: a string where they are UTF-8, bytes otherwise.
+/// Converts bytes of Kafka: to a string if they are UTF-8, otherwise to bytes.
 fn text_or_bytes(bytes: &[u8]) -> Value<'_> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Value::Str(Cow::Borrowed(text)),
@@ -878,7 +882,7 @@ fn text_or_bytes(bytes: &[u8]) -> Value<'_> {
     }
 }
 
-/// Of a name that the message gives.
+/// The rejection for a name from the message that is not allowed.
 #[cold]
 fn not_allowed(word: &str, rule: &NameRule) -> Rejection {
     let place = match rule {

@@ -1,8 +1,8 @@
-//! What else there is to say of a message that is rejected: what its payload looks like, and what stands where a field
-//! should be. With the cure, where there is one.
+//! Explains a rejected message: what its payload looks like, and what was found where a field should be. Adds the cure,
+//! if there is one.
 //!
-//! Runs for rejected messages only. Says nothing of a message but types, names of the configuration's paths and of known
-//! formats.
+//! Runs for rejected messages only. Its texts contain only types, paths of the configuration and names of known
+//! formats, nothing else of a message.
 
 use super::compile::display_path;
 use super::{Reason, Rejection};
@@ -27,7 +27,7 @@ const NOT_COMPRESSED: &str =
 const REGISTRY_JSON: &str =
     "have the producer use the registry's JSON Schema serializer, and set kafka.format = \"json_sr\"";
 
-/// What a payload looks like, and what would do.
+/// What a payload looks like, and the cure.
 type Guess = (&'static str, &'static str);
 
 /// The JSON text of a payload.
@@ -57,7 +57,7 @@ fn no_prefix(payload: &[u8]) -> Rejection {
     Rejection::new(Reason::NoRegistryPrefix, detail)
 }
 
-/// Why `payload` cannot be read; `error` is of its text.
+/// Why `payload` cannot be read. `error` refers to its text.
 #[cold]
 pub(super) fn undecodable(mut error: DecodeError, payload: &[u8], format: Format, refuses_mark: bool) -> Rejection {
     let text_at = match format {
@@ -80,7 +80,7 @@ pub(super) fn undecodable(mut error: DecodeError, payload: &[u8], format: Format
     rejection
 }
 
-/// The same of a message key.
+/// The same for a message key.
 #[cold]
 pub(super) fn undecodable_key(error: DecodeError, key: &[u8]) -> Rejection {
     let looks = match key {
@@ -89,13 +89,13 @@ pub(super) fn undecodable_key(error: DecodeError, key: &[u8]) -> Rejection {
              the key as plain JSON"
                 .to_owned()
         }
-        // As many bytes as Kafka's LongSerializer and IntegerSerializer write.
+        // The sizes that Kafka's LongSerializer and IntegerSerializer write.
         [0, 0, 0, 0, _, _, _, _] => looks_like(Some((
             "a number of 8 bytes, or Avro or Protobuf behind the 5 bytes of a schema registry",
             KEY_JSON,
         ))),
         [0, _, _, _] => looks_like(Some(("a number of 4 bytes", KEY_JSON))),
-        // Other words of the configuration than those for payloads do not help.
+        // Settings that are for payloads do not help for a key.
         _ => looks_like(guess(key).or_else(|| slip(key, error)).map(|(what, cure)| match cure {
             cure if cure.contains("kafka.format") => (what, KEY_JSON),
             cure => (what, cure),
@@ -113,7 +113,7 @@ fn looks_like(guess: Option<Guess>) -> String {
     }
 }
 
-/// By how it begins.
+/// Guesses the format from the first bytes.
 fn guess(payload: &[u8]) -> Option<Guess> {
     const MAGIC: &[(&[u8], Guess)] = &[
         (b"\xff\xfe\x00\x00", ("UTF-32", UTF_8)),
@@ -166,7 +166,7 @@ fn guess(payload: &[u8]) -> Option<Guess> {
             "JSON behind a zero byte and an 8-byte schema id (Apicurio)",
             "have its serializer write ids of 4 bytes, and set kafka.format = \"json_sr\"",
         )),
-        // The id is below 16,777,216 wherever registries count from 1.
+        // The id is below 16,777,216 in all registries that count from 1.
         [0, 0, _, _, _, _, ..] => Some((
             "Avro or Protobuf behind the 5 bytes of a schema registry",
             REGISTRY_JSON,
@@ -186,7 +186,7 @@ fn guess(payload: &[u8]) -> Option<Guess> {
     }
 }
 
-/// Of what stands behind a schema id.
+/// Guesses the format of the bytes after a schema id.
 fn guess_behind_prefix(text: &[u8]) -> Option<Guess> {
     match text {
         [_, _, _, _, json @ ..] if !begins_as_json(text) && begins_as_json(json) => Some((
@@ -194,7 +194,7 @@ fn guess_behind_prefix(text: &[u8]) -> Option<Guess> {
             "have its serializer write ids of 4 bytes",
         )),
         _ if begins_as_json(text) => None,
-        // What has a magic number of its own, or is a text that went wrong.
+        // Bytes with a magic number of their own, or a text with a mistake.
         [first, ..] if *first != 0 && guess(text).is_some() => guess(text),
         [first, ..] if std::str::from_utf8(text).is_err() || *first < b' ' => Some((
             "Avro or Protobuf behind the schema id",
@@ -204,7 +204,7 @@ fn guess_behind_prefix(text: &[u8]) -> Option<Guess> {
     }
 }
 
-/// Its own length in front, a zero byte behind.
+/// Its own length at the start, and a zero byte at the end.
 fn is_bson(payload: &[u8]) -> bool {
     let length = payload.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes));
     length.is_some_and(|length| usize::try_from(length) == Ok(payload.len()))
@@ -225,7 +225,7 @@ fn is_raw_snappy(payload: &[u8]) -> bool {
     matches!(literal, [b'{' | b'[', b'"' | b'{' | b'[' | b' ' | b'\n', ..])
 }
 
-/// A mistake that is made often, at the place where `error` was seen.
+/// A frequent mistake at the position of `error`.
 fn slip(text: &[u8], error: DecodeError) -> Option<Guess> {
     let at = text.get(error.at..).unwrap_or_default();
     let before = text.get(..error.at).unwrap_or_default();
@@ -281,7 +281,7 @@ fn slip(text: &[u8], error: DecodeError) -> Option<Guess> {
             let is_name = before.trim_ascii_end().ends_with(b"{") || before.trim_ascii_end().ends_with(b",");
             let is_name = is_name && behind.len() < at.len();
             let begins = |words: &[&str]| words.iter().any(|word| at.starts_with(word.as_bytes()));
-            // Of a word that begins as JSON's own the place is inside it.
+            // For a word that begins like a word of JSON, the position is inside the word.
             let inside = at.starts_with(b"an") && before.ends_with(b"n");
             if is_name && behind.trim_ascii_start().starts_with(b":") {
                 Some((
@@ -322,7 +322,7 @@ fn ends_inside_a_character(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_err_and(|error| error.error_len().is_none())
 }
 
-/// The whole of it.
+/// Whether the whole text is an object or array.
 fn is_object_or_array(text: &[u8]) -> bool {
     matches!(text, [b'{' | b'[', ..]) && decode::decode(&PathTreeBuilder::new().build(), text).is_ok()
 }
@@ -331,7 +331,7 @@ fn without_mark_and_space(text: &[u8]) -> &[u8] {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii_start()
 }
 
-/// As an object or array does, or as a whole JSON text.
+/// Whether the text begins like an object or array, or is a whole JSON text.
 fn begins_as_json(text: &[u8]) -> bool {
     match without_mark_and_space(text) {
         [b'{', rest @ ..] => matches!(rest.trim_ascii_start(), [] | [b'"' | b'}', ..]),
@@ -341,7 +341,7 @@ fn begins_as_json(text: &[u8]) -> bool {
     }
 }
 
-/// What the whole of `text` is, if it is no object.
+/// The type of `text` as a whole, if it is not an object.
 #[cold]
 pub(super) fn no_object(text: &[u8]) -> Option<&'static str> {
     Some(match without_mark_and_space(text).first()? {
@@ -372,7 +372,7 @@ fn holds_json(text: &[u8], path: &[Segment]) -> bool {
     }
 }
 
-/// Why nothing is found at `path`, if it is for something in front of its last step: `: after is null, not an object`.
+/// Why nothing is found at `path`, if the cause is a step before the last one: `: after is null, not an object`.
 #[cold]
 pub(super) fn why_missing(text: &[u8], path: &Path) -> String {
     let why = missing_in(text, path, "the payload", "");
@@ -384,7 +384,7 @@ pub(super) fn why_missing(text: &[u8], path: &Path) -> String {
     }
 }
 
-/// The usual envelope that has the path inside of it.
+/// The usual envelope that contains the path.
 fn wrapper_of(text: &[u8], path: &Path) -> Option<(&'static str, String)> {
     // Kafka Connect with schemas, Debezium, CloudEvents, EventBridge and the envelopes of many others.
     const WRAPPERS: [&str; 8] = [
@@ -402,7 +402,7 @@ fn wrapper_of(text: &[u8], path: &Path) -> Option<(&'static str, String)> {
     found.next().map(|(wrapper, whole, _)| (wrapper, display_path(&whole)))
 }
 
-/// The same of the message's key.
+/// The same for the message's key.
 #[cold]
 pub(super) fn why_missing_in_key(key: Option<&[u8]>, path: &Path) -> String {
     match key {
@@ -411,7 +411,7 @@ pub(super) fn why_missing_in_key(key: Option<&[u8]>, path: &Path) -> String {
     }
 }
 
-/// `whole`: what `text` is; `prefix`: how its paths begin in the file.
+/// `whole`: what `text` is. `prefix`: how its paths begin in the file.
 fn missing_in(text: &[u8], path: &Path, whole: &str, prefix: &str) -> String {
     for (before, step) in path.iter().enumerate() {
         let parent = path.get(..before).unwrap_or_default();
@@ -419,7 +419,7 @@ fn missing_in(text: &[u8], path: &Path, whole: &str, prefix: &str) -> String {
             Segment::Name(_) => "object",
             Segment::Index(_) => "array",
         };
-        // Tells the type of what is there, and keeps nothing of it.
+        // Reads only the type of the value and keeps nothing of it.
         let mut builder = PathTreeBuilder::new();
         let each = builder.each(parent);
         builder.each_limit(each, 0);

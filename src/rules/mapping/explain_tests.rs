@@ -1,4 +1,5 @@
-//! What a rejection says beside its reason: what the payload looks like, what stands where a field should be, and the cure.
+//! What a rejection says besides its reason: what the payload looks like, what was found where a field should be, and
+//! the cure.
 
 use super::kept_tests::{outcome, outcome_of};
 
@@ -226,7 +227,7 @@ fn a_payload_that_is_no_json_says_what_it_looks_like_and_what_would_do() {
     ] {
         check("", &payload, &format!("; it looks like {what}: {cure}"));
     }
-    // What looks like nothing says where it went wrong, and no more.
+    // A payload that looks like nothing known only gets the position of the fault.
     for (payload, expected) in [
         (
             &b"{\"id\": }"[..],
@@ -342,7 +343,7 @@ fn a_payload_that_is_no_object_says_what_it_is() {
         let expected =
             format!("key_missing: user.id (line 11) is missing, and so no key: the payload is {what}, not an object");
         assert_eq!(outcome("", WRITE, payload.as_bytes()), expected, "{payload}");
-        // A condition that reads a field, and bins of all fields.
+        // A condition that reads a field, and bins from all fields.
         let when = "[[route.write]]\nset = \"s\"\nkey = \"@key\"\nwhen = \"n == 1\"\nbins = { b = 1 }\n";
         let expected = format!(
             "condition_error: when \"n == 1\" (line 12) cannot be computed: no such field: n; the payload is {what}, not an object"
@@ -354,7 +355,7 @@ fn a_payload_that_is_no_object_says_what_it_is() {
             assert_eq!(outcome("", all, payload.as_bytes()), expected, "{payload}");
         }
     }
-    // Whoever reads an array has not taken it for an object.
+    // A configuration that reads an array does not expect an object.
     let array = "[[route.write]]\nset = \"s\"\nkey = \"[0].id\"\nbins = { b = 1 }\n";
     assert_eq!(outcome("", array, b"[{\"id\":\"a\"}]"), "s/\"a\" b=1");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Which writes of a topic are guarded, where the configuration does not say.
+//! Decides which writes of a topic are guarded if the configuration does not say.
 
 use crate::config::model::{Action, Mode, OnConflict, OperationKind, TtlPast, Write};
 
@@ -7,18 +7,18 @@ use crate::config::model::{Action, Mode, OnConflict, OperationKind, TtlPast, Wri
 pub enum GuardReason {
     /// `guard = true`.
     AskedFor,
-    /// What it does, done again, would show.
+    /// Applying it again would change the result.
     Replay,
-    /// It would be refused as a conflict with itself.
+    /// A repeat would be refused as a conflict with itself.
     Conflict,
-    /// Come again when the life that it says is over, it would delete what newer messages wrote.
+    /// If the message comes again after its ttl has ended, it would delete what newer messages wrote.
     Past,
     /// Another write of its topic guards records of its set.
     Company,
 }
 
 impl GuardReason {
-    /// For people.
+    /// The text for people.
     pub fn as_str(self) -> &'static str {
         match self {
             GuardReason::AskedFor => "guard = true",
@@ -30,10 +30,10 @@ impl GuardReason {
     }
 }
 
-/// The writes of one topic, as far as guards go.
+/// The writes of one topic, as far as guards are concerned.
 #[derive(Debug)]
 pub(super) struct Guarding<'c> {
-    /// Writes that are guarded for themselves.
+    /// Writes that are guarded for their own reasons.
     guarded: Vec<&'c Write>,
 }
 
@@ -48,9 +48,9 @@ impl<'c> Guarding<'c> {
         }
     }
 
-    /// Why the rows of `write` are guarded, if they are: it asks for it, or a replay would do harm, or it is in company:
-    /// where another write of the topic guards its records, writes that are not are a way past the guard, and
-    /// cannot be merged with those that are.
+    /// Why the rows of `write` are guarded, if they are. There are three reasons: the configuration asks for it; a
+    /// replay would do harm; or another write of the topic guards the same records. In the last case, unguarded rows
+    /// would bypass the guard and could not be merged with guarded ones.
     pub fn of(&self, write: &Write) -> Option<GuardReason> {
         if self.guarded.iter().any(|guarded| std::ptr::eq(*guarded, write)) {
             return Some(match write.guard {
@@ -64,12 +64,12 @@ impl<'c> Guarding<'c> {
         (can && write.guard.is_none() && self.is_in_company(write)).then_some(GuardReason::Company)
     }
 
-    /// Whether it takes along the guards, and the counters, of records that another write guards.
+    /// Whether it removes the guards and counters of records that another write guards.
     pub fn takes_guards_along(&self, write: &Write) -> bool {
         write.mode == Mode::Replace && self.is_in_company(write)
     }
 
-    /// The same for what a tombstone does: it only deletes, whatever the write does otherwise.
+    /// The same for a tombstone: it only deletes, whatever the write does otherwise.
     pub fn guards_deletion(&self, write: &Write) -> bool {
         write.guard != Some(false) && self.is_in_company(write)
     }
@@ -83,7 +83,7 @@ impl<'c> Guarding<'c> {
     }
 }
 
-/// Whether a second application of the same row would show, or be refused.
+/// Whether applying the same row a second time would change the result or be refused.
 fn needs_guard(write: &Write) -> bool {
     conflict_rejects(write) || !only_sets(write) || deletes_past(write)
 }
@@ -92,19 +92,20 @@ fn conflict_rejects(write: &Write) -> bool {
     matches!(write.mode, Mode::Create | Mode::UpdateOnly) && write.on_conflict == OnConflict::Reject
 }
 
-/// Whether a message that comes again can delete its record, and no version refuses it. (A replacement carries no guard, and
-/// is the whole record: those behind it make it again.)
+/// Whether a repeated message can delete its record without a version that refuses it. (A replacement carries no guard.
+/// It is the whole record, so the messages after it create it again.)
 fn deletes_past(write: &Write) -> bool {
     write.ttl_past == TtlPast::Delete && write.newer.is_none() && write.mode != Mode::Replace
 }
 
-/// Whether rows of it, sent twice, do and answer what they do once. (A creation finds itself; an update does not.)
+/// Whether sending its rows twice has the same effect and the same answer as once. (A repeated creation conflicts with
+/// itself; a repeated update does not.)
 pub(super) fn is_repeatable(write: &Write) -> bool {
     let finds_itself = write.mode == Mode::Create && write.on_conflict == OnConflict::Reject;
     only_sets(write) && !finds_itself
 }
 
-/// Whether what it does to the bins is the same, done twice.
+/// Whether applying it to the bins twice has the same result as once.
 fn only_sets(write: &Write) -> bool {
     let Action::Write { operations, .. } = &write.action else {
         return true;

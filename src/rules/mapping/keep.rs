@@ -1,7 +1,8 @@
-//! What of a value a record can hold: the one place that judges numbers out of range and strings that are no text.
+//! Decides what part of a value a record can hold. This is the only place that handles numbers out of range and strings
+//! that are not text.
 //!
-//! Decode keeps them as they are written, because it does not know what becomes of a value. Here it is known: a rule
-//! puts the value into a bin. A message without such values never comes here ([`Fields::has_unheld`]).
+//! Decode keeps such values as they are written, because it does not know what they are used for. Here a rule puts the
+//! value into a bin. A message without such values never comes here ([`Fields::has_unheld`]).
 //!
 //! [`Fields::has_unheld`]: crate::rules::decode::Fields::has_unheld
 
@@ -13,31 +14,31 @@ use crate::config::model::BigNumbers;
 use crate::message::{DecodeErrorKind, Syntax};
 use crate::output::value::{Unheld, Value};
 
-/// What is made of a value that is kept.
+/// What a value is kept for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keeps {
-    /// What asks for it judges it: a key, a ttl, a number to add.
+    /// Whatever uses it checks it: a key, a ttl, a number to add.
     ByPlace,
-    /// JSON again, which holds every number.
+    /// JSON again, which can hold every number.
     Json,
     /// A record.
     Record(BigNumbers),
 }
 
-/// A value that cannot be kept, and where in what should be kept it stands.
+/// A value that cannot be kept, and its place in the value that should be kept.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotHeld {
     pub what: Unheld,
-    /// `.items[3].id`; empty: the value itself.
+    /// `.items[3].id`. Empty: the value itself.
     pub below: String,
-    /// There is a float near it.
+    /// Whether a float could hold the number approximately.
     pub has_float: bool,
 }
 
-/// Names of a message can be as long as the message.
+/// Maximum length of a path in a text. Names in a message can be as long as the message.
 const PATH_BYTES_MAX: usize = 200;
 
-/// Makes of `value` what can be kept. `false`: nothing of it is.
+/// Changes `value` to what can be kept. `false`: keep nothing.
 pub(super) fn hold(value: &mut Value<'_>, keeps: Keeps) -> Result<bool, NotHeld> {
     let is_record = match keeps {
         Keeps::ByPlace => return Ok(true),
@@ -109,7 +110,7 @@ impl NotHeld {
     }
 }
 
-/// Why a message is rejected that has such a value where it is kept.
+/// The rejection reason for such a value where it is kept.
 pub(super) fn reason(what: Unheld) -> Reason {
     match what {
         Unheld::Integer => Reason::IntegerRange,
@@ -118,7 +119,7 @@ pub(super) fn reason(what: Unheld) -> Reason {
     }
 }
 
-/// A name of the message as a path has it: in quotes if it is no plain one, cut if it is long.
+/// A name of the message as a path shows it: quoted if it has special characters, cut if it is long.
 pub(super) fn shown(name: &str) -> Cow<'_, str> {
     const CHARS_MAX: usize = 64;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '$');
@@ -224,7 +225,7 @@ mod tests {
             let NotHeld { what, below, .. } = refused(what, text, keeps);
             assert_eq!((what, below.as_str()), (expected, ".a[1]"), "{text} {keeps:?}");
         }
-        // An integer that is beyond a float, too.
+        // The same for an integer beyond the range of a float.
         let digits = "9".repeat(400);
         assert_eq!(
             refused(Unheld::Integer, &digits, record(BigNumbers::Float)).what,

@@ -1,4 +1,5 @@
-//! Values that no record can hold: nobody who does not keep them minds, and who keeps them says where they stand.
+//! Values that no record can hold. They reject nothing if no rule keeps them; if one does, the rejection names their
+//! place.
 
 use super::tests::show;
 use crate::config;
@@ -6,7 +7,8 @@ use crate::rules::mapping::*;
 
 const NOW_MS: i64 = 1_800_000_000_000;
 
-/// A message, with a key that is JSON, through writes and publishes: its rows and publications, or the whole rejection.
+/// Sends a message, with a JSON key, through writes and publishes. Returns its rows and publications, or the whole
+/// rejection.
 pub(super) fn outcome(kafka: &str, route: &str, payload: &[u8]) -> String {
     let key = br#"{"id": "k1", "big": 18446744073709551615}"#;
     outcome_of(kafka, route, Some(key), payload)
@@ -62,7 +64,7 @@ fn check(rules: &str, payload: &str, expected: &str) {
     assert_eq!(told, expected, "\n{rules}\n{payload}");
 }
 
-/// What JSON can say and no bin can hold.
+/// Values that JSON can express and no bin can hold.
 const UNHELD: &[&str] = &[
     "9223372036854775808",
     "-9223372036854775809",
@@ -109,7 +111,7 @@ fn a_value_that_nobody_keeps_rejects_nothing() {
             let told = told.replace(" newer 1", "");
             assert_eq!(told, format!("s/\"b\" {expected}"), "\n{rules}\n{payload}");
         }
-        // Of an element: what of it is not kept, and elements that are not taken.
+        // In elements: parts that are not kept, and elements that are not used.
         for rules in [
             "each = \"items\"\nbins = { path = \"@item.*\", except = [\"trace\"] }",
             "each = \"items\"\nbins = [\"@item.sku\"]",
@@ -140,7 +142,7 @@ fn a_value_that_nobody_keeps_rejects_nothing() {
 #[test]
 fn a_whole_object_that_one_rule_keeps_does_not_mind_what_another_takes_out_of_it() {
     let payload = r#"{"id":"b","after":{"id":18446744073709551615,"n":1},"op":"c"}"#;
-    // As examples/debezium.toml has it.
+    // As in examples/debezium.toml.
     check(
         r#"bins = { path = "after.*", except = ["id"] }"#,
         payload,
@@ -158,7 +160,7 @@ fn a_whole_object_that_one_rule_keeps_does_not_mind_what_another_takes_out_of_it
 fn what_is_kept_is_refused_with_the_path_of_the_field_and_a_cure() {
     let payload = r#"{"id":"b","trace":18446744073709551615,"after":{"items":[0,1,2,{"id":1e999,"odd name":{"x":9223372036854775808}}]}}"#;
     let words = r#"big_numbers = "string", "float" or "skip""#;
-    // What is beyond a float is not helped by one.
+    // A float does not help if the number does not fit a float.
     let few = r#"big_numbers = "string" or "skip""#;
     for (rules, expected) in [
         (
@@ -296,7 +298,7 @@ fn what_becomes_of_a_big_number_that_is_kept_can_be_chosen() {
             r#"bins = { a = { path = "a", big_numbers = "float" }, b = { path = "b", big_numbers = "string" } }"#,
             "a=1.8446744073709552e19 b={c:[1,'1e999',2],d:'-9223372036854775809',e:5}".to_owned(),
         ),
-        // Left out, it is as if it were not there.
+        // If it is left out, it counts as missing.
         (
             r#"bins = { x = { path = "a", big_numbers = "skip" }, e = "b.e", d = { path = "a", big_numbers = "skip", default = 7 } }"#,
             "e=5 d=7".to_owned(),
@@ -321,7 +323,7 @@ fn what_becomes_of_a_big_number_that_is_kept_can_be_chosen() {
         payload,
         "field_missing: { path = \"a\", big_numbers = \"skip\", missing = \"reject\" } (line 12) is left out by big_numbers = \"skip\"; cure: missing = \"skip\", or another word for big_numbers",
     );
-    // An operation cannot do without its value.
+    // An operation needs its value.
     let append = |value: &str| format!("list_append = {{ l = {value} }}");
     check(
         &append(r#"{ path = "a", big_numbers = "skip" }"#),
@@ -359,7 +361,7 @@ fn what_is_published_as_json_keeps_every_number_as_it_stands() {
     ] {
         assert_eq!(outcome("", &format!("{publish}{rules}"), payload.as_bytes()), expected);
     }
-    // Also what is computed, as long as CEL can hold it.
+    // This also holds for computed values, as long as CEL can hold them.
     for (rules, expected) in [
         ("payload = { expr = \"a\" }", "18446744073709551615"),
         ("payload = { expr = \"b[0]\" }", "1e999"),
@@ -480,7 +482,7 @@ fn two_fields_that_want_one_bin_reject_the_message_with_both_names() {
         payload,
         "s/\"a\" id='a' o=1",
     );
-    // Each takes the other's name.
+    // Each field takes the other one's name.
     check(
         r#"bins = { path = "*", rename = { zz = "o", o = "zz" } }"#,
         r#"{"id":"a","o":7,"zz":1}"#,

@@ -1,11 +1,11 @@
-//! Map: a decoded message becomes the rows it asks for.
+//! Map: turns a decoded message into the rows that it asks for.
 //!
-//! At start the checked configuration is compiled, once, into a [`Mapping`]: the tree of paths that any rule asks
-//! for, and rules over numbered fields (`compile`). Per message no name is looked up twice, and a value is
-//! borrowed from the payload wherever it can be (`eval`, `cast`). Pure: no clock (the caller gives the
-//! time), no lock, no client type.
+//! At start the checked configuration is compiled once into a [`Mapping`] (`compile`): the tree of paths that the rules
+//! read, and rules over numbered fields. Per message no name is looked up twice, and values are borrowed from the
+//! payload wherever possible (`eval`, `cast`). It is pure: no clock (the caller passes the time), no lock, no client
+//! type.
 //!
-//! All rules judge and map a message before anything of it is written; one rejection rejects the whole message.
+//! All rules evaluate and map a message before any of it is written. One rejection rejects the whole message.
 
 mod keep;
 mod explain;
@@ -16,7 +16,7 @@ mod guarding;
 mod compile;
 mod eval;
 mod publishing;
-// What each rule made of the messages, for `penstock try`.
+// Counts what each rule did with the messages, for `penstock try`.
 pub mod tally;
 
 use std::cell::OnceCell;
@@ -40,24 +40,24 @@ impl From<DecodeError> for Rejection {
     }
 }
 
-/// The configuration's rules, compiled: one [`TopicMapping`] a topic.
+/// The compiled rules of the configuration: one [`TopicMapping`] per topic.
 #[derive(Debug)]
 pub struct Mapping {
     topics: HashMap<String, TopicMapping>,
 }
 
 impl Mapping {
-    /// The rules for one topic; `None` when no route takes it.
+    /// The rules for one topic. `None` if no route reads the topic.
     pub fn topic(&self, topic: &str) -> Option<&TopicMapping> {
         self.topics.get(topic)
     }
 
-    /// The topics with their rules, each its own.
+    /// The topics, each with its own rules.
     pub fn into_topics(self) -> impl Iterator<Item = (String, TopicMapping)> {
         self.topics.into_iter()
     }
 
-    /// The topics, in alphabetical order, with their rules.
+    /// The topics with their rules, in alphabetical order.
     pub fn topics(&self) -> Vec<(&str, &TopicMapping)> {
         let mut topics: Vec<_> = self.topics.iter().map(|(name, rules)| (name.as_str(), rules)).collect();
         topics.sort_by_key(|(name, _)| *name);
@@ -73,27 +73,27 @@ impl Mapping {
 /// Whether a write is guarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriteGuard {
-    /// Where the write begins in the file.
+    /// The line where the write begins in the file.
     pub line: usize,
     /// Why it is guarded, if it is.
     pub reason: Option<GuardReason>,
-    /// It replaces records that another write guards, and so ends their guards and counters.
+    /// It replaces records that another write guards, and so removes their guards and counters.
     pub takes_guards_along: bool,
 }
 
-/// All rules that take one topic, over one decode pass.
+/// All rules for one topic. They share one decode pass.
 #[derive(Debug)]
 pub struct TopicMapping {
     format: Format,
     refuses_mark: bool,
     tree: PathTree,
-    /// `None` when no rule reads the message key as JSON.
+    /// `None` if no rule reads the message key as JSON.
     key_tree: Option<PathTree>,
-    /// The names that rules ask for; the index is the header's number.
+    /// The header names that rules read. The index is the header's number.
     header_names: Vec<String>,
-    /// Some condition or value looks at headers whatever they are called.
+    /// Some condition or value reads all headers, whatever their names.
     all_headers: bool,
-    /// Some publish passes the message's headers on.
+    /// Some publish forwards the message's headers.
     forwards_headers: bool,
     /// In the order of the file.
     routes: Vec<CompiledRoute>,
@@ -104,7 +104,7 @@ impl TopicMapping {
         self.routes.iter().flat_map(|route| &route.writes)
     }
 
-    /// For each write, in the order of the file, what there is to say of guards.
+    /// For each write, in the order of the file: whether and why it is guarded.
     pub fn guards(&self) -> impl Iterator<Item = WriteGuard> + '_ {
         self.writes().map(|write| WriteGuard {
             line: write.rules.line,
@@ -113,7 +113,7 @@ impl TopicMapping {
         })
     }
 
-    /// `tally`: counts what each rule says, for whoever wants to know.
+    /// `tally`: counts the results of each rule, if given.
     fn apply<'m>(
         &'m self,
         message: &Message<'m>,
@@ -132,7 +132,7 @@ impl TopicMapping {
                         ),
                     ));
                 }
-                // Keys of deletions come from the message's key and headers: nothing is asked of this.
+                // Keys of deletions come from the message's key and headers, so nothing is read from this payload.
                 b"null".as_slice()
             }
             (Some(payload), format) => explain::text(payload, format)?,
@@ -144,7 +144,7 @@ impl TopicMapping {
                 return Err(explain::undecodable(error, payload, self.format, self.refuses_mark));
             }
         };
-        // Read for the first route that takes the message: of one that is filtered the key may be anything.
+        // Read only when the first route takes the message. The key of a filtered message may be anything.
         let key_fields: OnceCell<Option<Fields<'m>>> = OnceCell::new();
         let mut context = eval::Context {
             message,
@@ -210,7 +210,7 @@ impl TopicMapping {
         })
     }
 
-    /// Says of a payload that is no object why nothing is found in it.
+    /// If the payload is not an object, adds that to the rejection, as the reason why a field was not found.
     #[cold]
     fn explain(&self, rejection: &mut Rejection, message: &Message<'_>) {
         let is_of_a_field = matches!(rejection.reason, Reason::ConditionError | Reason::ExpressionError);
@@ -227,7 +227,7 @@ impl TopicMapping {
         }
     }
 
-    /// `None`: no rule reads the key as JSON, or there is none.
+    /// `None`: no rule reads the key as JSON, or the message has no key.
     fn key_fields<'m>(&self, message: &Message<'m>) -> Result<Option<Fields<'m>>, Rejection> {
         let (Some(tree), Some(key)) = (&self.key_tree, message.key) else {
             return Ok(None);
@@ -238,7 +238,7 @@ impl TopicMapping {
         }
     }
 
-    /// Whether the condition of the write lets anything through.
+    /// Returns whether the condition of the write lets anything through.
     fn apply_each<'m>(
         &'m self,
         context: &eval::Context<'_, 'm>,
@@ -251,7 +251,7 @@ impl TopicMapping {
             return Ok(false);
         }
         let elements = match context.fields.each(each.id) {
-            // null says "none", as an empty array does; a field that is not there may have been renamed.
+            // null means "none", like an empty array. A missing field may have been renamed.
             decode::Elements::Null => return Ok(true),
             decode::Elements::Missing => {
                 return Err(Rejection::new(
@@ -321,7 +321,7 @@ impl Processor for TopicMapping {
         self.forwards_headers || self.all_headers || !self.header_names.is_empty()
     }
 
-    /// `each` counted as one.
+    /// `each` counts as one row.
     fn rows_per_message(&self) -> usize {
         self.writes().count().max(1)
     }

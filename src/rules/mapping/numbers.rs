@@ -1,9 +1,9 @@
-//! Integers of a message, exactly or not at all, and the words for what is none.
+//! Reads integers of a message, exactly or not at all, and has the texts for values that are not integers.
 
 use crate::message::{DecodeErrorKind, Reason, Syntax};
 use crate::output::value::{Unheld, Value};
 
-/// Why a cast failed: the reason, and words for it that hold no data.
+/// Why a cast failed: the reason, and a text without data.
 pub(super) type CastFailure = (Reason, &'static str);
 
 pub(super) const HALF_PAIR: CastFailure = (
@@ -37,7 +37,7 @@ pub(super) fn integer_of(value: &Value<'_>) -> Result<i64, CastFailure> {
     }
 }
 
-/// Of a string that is no `i64`: one of too many digits is rejected as the number would be.
+/// For a string that is not an `i64`. One with too many digits is rejected like the number would be.
 #[cold]
 pub(super) fn no_integer(text: &str, why: &'static str) -> CastFailure {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -48,9 +48,9 @@ pub(super) fn no_integer(text: &str, why: &'static str) -> CastFailure {
     }
 }
 
-/// `n` as an integer where it is exactly one inside `i64`.
+/// `n` as an integer, if it is exactly an integer in the range of `i64`.
 pub(super) fn whole(n: f64) -> Option<i64> {
-    // -2^63 and 2^63 are exact in f64; the upper bound is outside of i64.
+    // -2^63 and 2^63 are exact in f64. The upper bound is outside of i64.
     let inside = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&n);
     #[expect(clippy::cast_possible_truncation, reason = "inside the range and without a fraction")]
     (inside && n.fract() == 0.0).then_some(n as i64)

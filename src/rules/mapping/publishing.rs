@@ -1,4 +1,4 @@
-//! One message through a compiled publish: key, headers and payload of what is produced.
+//! Applies a compiled publish to one message: makes key, headers and payload of the produced message.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::output::value::{Unheld, Value};
 type Bytes<'m> = Cow<'m, [u8]>;
 
 impl<'m> Context<'_, 'm> {
-    /// Adds what one publish makes of the message, if anything.
+    /// Adds the message that one publish makes, if any.
     pub fn publication(&self, publish: &'m CompiledPublish, output: &mut Output<'m>) -> Result<(), Rejection> {
         let message = self.message;
         let key = match &publish.key {
@@ -23,7 +23,7 @@ impl<'m> Context<'_, 'm> {
             },
         };
         let payload = match (&publish.payload, message.payload) {
-            // A tombstone stays one, whatever a payload would be made of.
+            // A tombstone stays a tombstone, even if the rule defines a payload.
             (_, None) => None,
             (None, Some(payload)) => Some(Cow::Borrowed(payload)),
             (Some(rule), Some(_)) => match self.published_payload(rule)? {
@@ -58,7 +58,7 @@ impl<'m> Context<'_, 'm> {
         Ok(())
     }
 
-    /// `None`: nothing is to be produced (`missing = "skip"`).
+    /// `None`: produce nothing (`missing = "skip"`).
     fn published_key(&self, rule: &'m TypedRule) -> Result<Option<Bytes<'m>>, Rejection> {
         match self.operand_or_unheld(rule, None)? {
             None => Ok(None),
@@ -66,7 +66,7 @@ impl<'m> Context<'_, 'm> {
         }
     }
 
-    /// `None`: nothing is to be produced (`missing = "skip"`).
+    /// `None`: produce nothing (`missing = "skip"`).
     fn published_payload(&self, rule: &'m TypedRule) -> Result<Option<Bytes<'m>>, Rejection> {
         let value = match (self.typed(rule, None)?, &rule.missing) {
             (None, MissingRule::Skip) => return Ok(None),
@@ -79,7 +79,7 @@ impl<'m> Context<'_, 'm> {
     }
 }
 
-/// A key's or header's bytes: a string as it is, a number or boolean as JSON has it, bytes as they are.
+/// The bytes of a key or header: a string unchanged, a number or boolean as in JSON, bytes unchanged.
 fn text<'m>(value: Value<'m>, rule: &TypedRule) -> Result<Bytes<'m>, Rejection> {
     Ok(match value {
         Value::Str(Cow::Borrowed(text)) => Cow::Borrowed(text.as_bytes()),
@@ -106,14 +106,14 @@ fn text<'m>(value: Value<'m>, rule: &TypedRule) -> Result<Bytes<'m>, Rejection> 
     })
 }
 
-/// A value as JSON. Bytes become base64, as `as = "base64"` reads them.
+/// Writes a value as JSON. Bytes become base64, as `as = "base64"` reads them.
 fn write_json(value: &Value<'_>, json: &mut Vec<u8>) {
     use std::io::Write as _;
 
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 
-    // A Vec takes everything.
+    // Writing to a Vec cannot fail.
     match value {
         Value::Null => json.extend_from_slice(b"null"),
         Value::Bool(true) => json.extend_from_slice(b"true"),
@@ -124,7 +124,7 @@ fn write_json(value: &Value<'_>, json: &mut Vec<u8>) {
         // Half of a surrogate pair never comes here: `keep` refuses it.
         Value::Unheld { text, .. } => json.extend_from_slice(text.as_bytes()),
         Value::Float(n) => {
-            // Never infinite, and never not a number: JSON has none of them, and no cast makes one.
+            // Never infinite or NaN: JSON has neither, and no cast creates one.
             let _ = serde_json::to_writer(json, n);
         }
         Value::Str(text) => {

@@ -1,7 +1,7 @@
-//! How often each rule let messages through, and what it made of them: for `penstock try`.
+//! Counts how often each rule let messages through and how many records or messages it made, for `penstock try`.
 //!
-//! Filled while messages are judged and mapped, by those who ask for it; a running service does not. A rule is known by its
-//! line, so that the rules of one route count together for all its topics.
+//! It is filled while messages are evaluated and mapped, if the caller asks for it; a running service does not. A rule
+//! is identified by its line, so the counts of a route's rules include all its topics.
 
 use std::cell::RefCell;
 
@@ -10,7 +10,7 @@ use super::{Mapping, Message, Rejection, TopicMapping};
 use crate::output::{Output, Verdict};
 use crate::rules::conditions;
 
-/// What is counted.
+/// The kind of a counted rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuleKind {
     When,
@@ -20,7 +20,7 @@ pub enum RuleKind {
 }
 
 impl RuleKind {
-    /// As the configuration calls it.
+    /// Its name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             RuleKind::When => "when",
@@ -30,7 +30,7 @@ impl RuleKind {
         }
     }
 
-    /// Whether it lets messages through, and makes nothing.
+    /// Whether it only lets messages through and makes nothing.
     pub fn is_condition(self) -> bool {
         matches!(self, RuleKind::When | RuleKind::Require)
     }
@@ -40,11 +40,11 @@ impl RuleKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleCount {
     pub kind: RuleKind,
-    /// In the file.
+    /// Its line in the file.
     pub line: usize,
-    /// A condition as it is written; namespace and set of a write that names one; the topic of a publish.
+    /// A condition as it is written; the namespace and set of a write that names one; the topic of a publish.
     pub what: String,
-    /// A condition that differs from element to element of `each`, and is asked for each of them.
+    /// A condition that reads the element of `each`, and so is evaluated for each element.
     pub is_of_element: bool,
     /// How often the condition held.
     pub holds: u64,
@@ -52,7 +52,7 @@ pub struct RuleCount {
     pub fails: u64,
     /// How often it could not be computed.
     pub uncomputed: u64,
-    /// Records of a write, messages of a publish. Those of a rejected message are not counted: it makes none.
+    /// Records of a write, or messages of a publish. A rejected message makes none, so it counts nothing.
     pub made: u64,
 }
 
@@ -60,12 +60,12 @@ pub struct RuleCount {
 #[derive(Debug, Default)]
 pub struct Tally {
     rules: RefCell<Vec<RuleCount>>,
-    /// Of the message that is at it: the rule's place, and how many.
+    /// For the current message: the index of the rule, and how many it made.
     made: RefCell<Vec<(usize, u64)>>,
 }
 
 impl Tally {
-    /// Every rule of the file, in its order, with nothing counted.
+    /// All rules of the file, in order, with zero counts.
     pub fn new(mapping: &Mapping) -> Tally {
         let tally = Tally::default();
         for (_, rules) in mapping.topics() {
@@ -98,12 +98,12 @@ impl Tally {
         tally
     }
 
-    /// In the order of the file.
+    /// The rules in the order of the file.
     pub fn rules(&self) -> Vec<RuleCount> {
         self.rules.borrow().clone()
     }
 
-    /// Several conditions can stand on one line; of writes and publishes there is one.
+    /// The index of a rule. Several conditions can be on one line, but only one write or publish.
     fn place(&self, kind: RuleKind, line: usize, what: &str) -> usize {
         let mut rules = self.rules.borrow_mut();
         let is_it =
@@ -123,7 +123,7 @@ impl Tally {
         })
     }
 
-    /// `holds`: `None` where it could not be computed.
+    /// `holds`: `None` if the condition could not be computed.
     pub(super) fn judged(&self, kind: RuleKind, condition: &conditions::Rule, holds: Option<bool>) {
         let place = self.place(kind, condition.line(), condition.written());
         let rule = &mut self.rules.borrow_mut()[place];
@@ -152,11 +152,10 @@ impl Tally {
 }
 
 impl TopicMapping {
-    /// Judges and maps a message as [`process`](crate::processor::Processor::process) does, and counts what each rule said
-    /// to it.
+    /// Evaluates and maps a message like [`process`](crate::processor::Processor::process), and counts the results of
+    /// each rule.
     ///
-    /// # Errors
-    /// As `process`.
+    /// # Errors As for `process`.
     pub fn process_counted<'m>(
         &'m self,
         message: &Message<'m>,

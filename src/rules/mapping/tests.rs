@@ -1,4 +1,4 @@
-//! Tables: one rule of the configuration, one message, what comes of it.
+//! Tables: a rule of the configuration, a message, and the outcome.
 
 use crate::config;
 use crate::output::row::{Number, Op, RecordKey, Row, RowAction, RowTtl};

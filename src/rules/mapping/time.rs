@@ -1,7 +1,7 @@
-//! Times of a message: read in the unit that the configuration says, and what is left of a life until one.
+//! Reads times of a message in the configured unit, and computes the ttl that remains until a time.
 //!
-//! No clock: whoever asks gives the time. A unit is never guessed where it is said; a number that is no time in it, or no
-//! end of a life, is rejected, and the rejection says in which unit it would be one.
+//! It has no clock: the caller passes the time. A configured unit is never guessed. A number that is not a valid time
+//! in the unit, or not a valid end of a record, is rejected. The rejection says in which unit it would be valid.
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
@@ -14,21 +14,21 @@ use crate::config::values::instant::Instant;
 use crate::output::row::RowTtl;
 use crate::output::value::{Unheld, Value};
 
-/// Aerospike's limit for a record's life (10 years), in seconds.
+/// Aerospike's limit for a record's ttl (10 years), in seconds.
 const TTL_SECONDS_MAX: i64 = 10 * 365 * 24 * 3600;
-/// A number whose unit is not said is read as milliseconds at or above this, below as seconds (1973 in milliseconds, 5138
-/// in seconds).
+/// A number without a configured unit counts as milliseconds from this value on, and as seconds below it (1973 in
+/// milliseconds, 5138 in seconds).
 const EPOCH_MS_FROM: u64 = 100_000_000_000;
 
-/// What a message says of its record's life.
+/// The ttl that a message sets for its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Life {
     Lasts(RowTtl),
-    /// It has ended.
+    /// The ttl has already ended.
     Over,
 }
 
-/// A value as a number of `unit` since 1970: a number is taken as such, a string as RFC 3339 or a number.
+/// A value as a number of `unit` since 1970. A number is taken unchanged; a string is read as RFC 3339 or as a number.
 pub(super) fn epoch(value: &Value<'_>, unit: TimeUnit) -> Result<i64, CastFailure> {
     match read(value, Rounded::Down)? {
         Read::Instant(instant) => unit
@@ -43,7 +43,7 @@ pub(super) fn epoch(value: &Value<'_>, unit: TimeUnit) -> Result<i64, CastFailur
     }
 }
 
-/// Milliseconds since 1970 as a number of `unit`.
+/// Converts milliseconds since 1970 to a number of `unit`.
 pub(super) fn from_ms(ms: i64, unit: Option<TimeUnit>) -> Result<i64, CastFailure> {
     let unit = unit.unwrap_or(TimeUnit::Milliseconds);
     TimeUnit::Milliseconds
@@ -52,7 +52,7 @@ pub(super) fn from_ms(ms: i64, unit: Option<TimeUnit>) -> Result<i64, CastFailur
         .ok_or((Reason::FieldType, "a time outside of the calendar"))
 }
 
-/// A time for a template. Without a unit a number is milliseconds or seconds, by its size.
+/// A time for a template. A number without a unit is milliseconds or seconds, depending on its size.
 pub(super) fn instant(value: &Value<'_>, unit: Option<TimeUnit>) -> Result<Instant, CastFailure> {
     let number = match read(value, Rounded::Down)? {
         Read::Instant(instant) => return Ok(instant),
@@ -83,15 +83,16 @@ pub(super) fn instant(value: &Value<'_>, unit: Option<TimeUnit>) -> Result<Insta
     })
 }
 
-/// What is left of a life: seconds, or with a `unit` the instant of its end. `words`: 0, -1 and -2 are Aerospike's.
+/// The ttl from a value: a number of seconds or, with a `unit`, the time at which the record ends. `words`: 0, -1 and
+/// -2 have Aerospike's meanings.
 pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_ms: i64) -> Result<Life, CastFailure> {
-    // Rounded up: a record does not end before its time.
+    // Rounded up: a record must not end too early.
     let read = match (unit, value) {
         (None, value) => Read::Number(super::numbers::integer_of(value).map_err(|failure| of_a_time(value, failure))?),
         (Some(_), value) => read(value, Rounded::Up)?,
     };
     let (number, unit) = match (read, unit) {
-        // Whatever is meant by it: nothing is deleted or left out for it.
+        // Whatever such a value means, it must not cause a deletion or a skipped record.
         (Read::Instant(instant), _) if instant < Instant::ENDS_FROM => {
             return Err((
                 Reason::TtlRange,
@@ -110,7 +111,7 @@ pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_m
         0 if words => return Ok(Life::Lasts(RowTtl::NamespaceDefault)),
         -1 if words => return Ok(Life::Lasts(RowTtl::Never)),
         -2 if words => return Ok(Life::Lasts(RowTtl::Keep)),
-        // Whatever `ttl_past` says: who means "never" by it does not want the record deleted.
+        // This ignores `ttl_past`: if a producer means "never" by it, the record must not be deleted.
         -2..=0 => {
             return Err((
                 Reason::TtlRange,
@@ -128,7 +129,7 @@ pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_m
             _ => Err((Reason::TtlRange, "a ttl outside of 1 second to 10 years")),
         };
     };
-    // No record ends in 1970 or in the year 55841: nothing is deleted or left out for a unit that is wrong.
+    // No record ends in 1970 or in the year 55841. A wrong unit must not cause a deletion or a skipped record.
     if let Some(looks) = looks
         && looks != unit
     {
@@ -161,7 +162,7 @@ pub(super) fn life(value: &Value<'_>, unit: Option<TimeUnit>, words: bool, now_m
     until(ends_ms, now_ms)
 }
 
-/// A string that is no number of seconds may be a time, of which `as` would say so.
+/// A string that is not a number of seconds may be a time. Then the text says which `as` reads it.
 #[cold]
 fn of_a_time(value: &Value<'_>, failure: CastFailure) -> CastFailure {
     let Value::Str(text) = value else {
@@ -205,12 +206,12 @@ fn until(ends_ms: i64, now_ms: i64) -> Result<Life, CastFailure> {
 }
 
 enum Read {
-    /// RFC 3339: its unit is no question.
+    /// RFC 3339, which needs no unit.
     Instant(Instant),
     Number(i64),
 }
 
-/// What becomes of a fraction.
+/// How to round a fraction.
 #[derive(Clone, Copy)]
 enum Rounded {
     Down,
@@ -237,7 +238,7 @@ fn read(value: &Value<'_>, rounded: Rounded) -> Result<Read, CastFailure> {
     }
 }
 
-/// A number with a fraction, as a string: digits, a point, digits.
+/// A number with a fraction, in a string: digits, a point, digits.
 fn decimal(text: &str, rounded: Rounded) -> Option<i64> {
     let (number, fraction) = text.split_once('.')?;
     let digits = number.strip_prefix('-').unwrap_or(number);
@@ -250,7 +251,7 @@ fn decimal(text: &str, rounded: Rounded) -> Option<i64> {
     number_whole.checked_add(i64::from(is_up))
 }
 
-/// Of a string that is neither RFC 3339 nor a number.
+/// For a string that is neither RFC 3339 nor a number.
 #[cold]
 fn no_time(text: &str) -> CastFailure {
     if text.parse::<DateTime>().is_ok() {
@@ -269,9 +270,9 @@ fn no_time(text: &str) -> CastFailure {
     }
 }
 
-/// `30d`, `1h 30m`, `PT1H`.
+/// Whether the text is a length of time: `30d`, `1h 30m`, `PT1H`.
 fn is_length(text: &str) -> bool {
-    // A number alone is told by its digits.
+    // A plain number is checked by its digits.
     text.contains(|c: char| c.is_ascii_alphabetic())
         && (ttl::length(text).is_some() || text.parse::<SignedDuration>().is_ok())
 }

@@ -1,10 +1,10 @@
-//! Times and lives: one value of a message, what it is read as, and what becomes of a record whose life is over.
+//! Times and ttls: how one value of a message is read, and what becomes of a record whose ttl has ended.
 
 use super::tests::{NOW_MS, check, mapping, message};
 use crate::output::row::RowAction;
 use crate::rules::mapping::*;
 
-/// A write with this `ttl`, and more words; a message with this `exp`; what comes of it.
+/// Checks the outcome of a write with this `ttl` (and more settings) and a message with this `exp`.
 #[track_caller]
 fn check_ttl(ttl: &str, exp: &str, expected: &str) {
     check(
@@ -31,7 +31,7 @@ fn ttl_rejection(ttl: &str, exp: &str) -> String {
 
 #[test]
 fn a_life_is_an_instant_in_the_unit_that_is_said() {
-    // Now is 1,800,000,000,000 ms; each ends a minute later, or a little more.
+    // The current time is 1,800,000,000,000 ms. Each case ends a minute later, or slightly more.
     let cases = [
         ("epoch_s", "1800000060", "60s"),
         ("epoch_s", "1800000059.1", "60s"),
@@ -58,7 +58,7 @@ fn a_life_that_is_over_is_rejected_left_out_or_deleted() {
         ("1799999999999", "epoch_ms"),
         ("1799999999999999", "epoch_us"),
         ("\"2001-01-01T00:00:00Z\"", "epoch_ms"),
-        // The first instant at which a record could end.
+        // The first time at which a record could end.
         ("978307200", "epoch_s"),
         ("978307200000000000", "epoch_ns"),
     ] {
@@ -167,7 +167,7 @@ fn a_text_before_2001_is_no_end_of_a_life_and_deletes_nothing() {
             }
         }
     }
-    // As the documents say.
+    // The expression from the documentation.
     let never = "{ expr = \"exp.startsWith('0001') || exp.startsWith('9999') ? '-1' : exp\", as = \"epoch_s\" }\nttl_words = \"aerospike\"";
     check_ttl(never, "\"0001-01-01T00:00:00Z\"", "/\"k\" never b=1");
     check_ttl(never, "\"9999-12-31T23:59:59Z\"", "/\"k\" never b=1");
@@ -240,7 +240,7 @@ fn a_time_where_an_integer_is_said_names_the_words_that_read_it() {
             "bins = [\"id\"]\nnewer = { path = \"ts\", bin = \"_v\" }",
             Some("write as = \"epoch_ms\""),
         ),
-        // No epoch word can stand there.
+        // No epoch word is allowed there.
         ("add = { b = { path = \"ts\", as = \"integer\" } }", None),
         ("bins = { b = { path = \"no\", as = \"integer\" } }", None),
         ("bins = [\"id\"]\nnewer = { path = \"no\", bin = \"_v\" }", None),
@@ -294,7 +294,7 @@ fn aerospikes_words_for_a_life_are_taken_where_the_file_says_so() {
             "rejected ttl_range",
         );
     }
-    // "Never" is not "over": whoever deletes what is over keeps what has no end.
+    // "Never" is not "over": a configuration that deletes records whose ttl has ended must keep records without an end.
     let deletes = "{ path = \"exp\", as = \"epoch_s\" }\nttl_past = \"delete\"";
     check_ttl(deletes, "-1", "rejected ttl_range");
     check_ttl(deletes, "0", "rejected ttl_range");
@@ -315,7 +315,7 @@ fn aerospikes_words_for_a_life_are_taken_where_the_file_says_so() {
 fn a_deletion_for_the_end_of_a_life_carries_the_guard_and_the_version_of_its_write() {
     let deletes = "key = \"id\"\nttl = { path = \"exp\", as = \"epoch_s\" }\nttl_past = \"delete\"\n";
     let cases = [
-        // Come again, it would delete what newer messages wrote.
+        // A repeat would delete what newer messages wrote.
         ("bins = { b = 1 }", true, None),
         ("bins = { b = 1 }\nguard = false", false, None),
         ("add = { n = 1 }", true, None),
@@ -382,7 +382,7 @@ fn bins_hold_an_instant_in_the_unit_that_is_said() {
             &format!("/\"k\" b={expected}"),
         );
     }
-    // Outside of the calendar it is no time in this unit, and is one in another.
+    // Outside of the calendar it is not a valid time in this unit, but it is in another one.
     for (unit, ts, looks) in [
         ("epoch_s", "1700000000000", "epoch_ms"),
         ("epoch_ms", "1700000000000000", "epoch_us"),
@@ -395,7 +395,7 @@ fn bins_hold_an_instant_in_the_unit_that_is_said() {
             "{said}"
         );
     }
-    // The timestamp of the message is in milliseconds: it becomes what is asked for.
+    // The timestamp of the message is in milliseconds and is converted to the requested unit.
     for (unit, expected) in [
         ("epoch_s", "1700000000"),
         ("epoch_ms", "1700000000123"),
@@ -461,7 +461,7 @@ fn templates_write_a_time_in_the_unit_that_is_said() {
         ("{ts as epoch_ms:%Y%m%d}", "1700000000000", "20231114"),
         ("{ts as epoch_us:%Y%m%d}", "1700000000000000", "20231114"),
         ("{ts as epoch_ns:%Y%m%d}", "1700000000000000000", "20231114"),
-        // Said is said, also near 1970.
+        // A configured unit is used as it is, even near 1970.
         ("{ts as epoch_ms:%Y%m%d}", "86400000", "19700102"),
         ("{@timestamp:%Y%m%d}", "0", "20231114"),
         ("{@timestamp as epoch_ms:%F}", "0", "2023-11-14"),
@@ -487,7 +487,7 @@ fn templates_write_a_time_in_the_unit_that_is_said() {
 fn the_longest_life_is_ten_years_and_not_a_second_more() {
     check_ttl("{ path = \"exp\" }", "315360000", "/\"k\" 315360000s b=1");
     check_ttl("{ path = \"exp\" }", "315360001", "rejected ttl_range");
-    // From now on, 1,800,000,000 s.
+    // Counted from now, 1,800,000,000 s.
     let until = "{ path = \"exp\", as = \"epoch_s\" }";
     check_ttl(until, "2115360000", "/\"k\" 315360000s b=1");
     check_ttl(until, "2115360001", "rejected ttl_range");

@@ -1,4 +1,4 @@
-//! Everything that code can ask for and cannot be done, by a table.
+//! A table of everything that code can ask for and that cannot be done.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::output::row::{RowRules, Target};
 use crate::output::value::Unheld;
 use crate::rules::code::vetting::*;
 
-/// A row as a test asks for it, from one that can be done.
+/// A row of a test, based on one that can be done.
 struct Asked {
     rules: RowRules,
     target: Target,
@@ -55,7 +55,7 @@ impl Asked {
         Asked { rules, ..self }
     }
 
-    /// What is said of it: nothing where it can be done.
+    /// The text of the rejection; empty if the row can be done.
     fn told(self) -> String {
         let rules = self.rules;
         let target = Arc::new(self.target);
@@ -78,7 +78,7 @@ impl Asked {
 const NAMESPACES: &[&str] = &["test"];
 
 fn promised(is_guarded: bool) -> Promised<'static> {
-    // Leaked: what a test promises lives as long as it.
+    // Leaked, so that it lives as long as the test.
     let owned = |names: &[&str]| -> &'static [String] {
         names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().leak()
     };
@@ -93,7 +93,7 @@ fn nested(depth: usize) -> Value<'static> {
     (0..depth).fold(Value::Int(1), |inner, _| Value::List(vec![inner]))
 }
 
-/// Everything that a row can be told to do and cannot, with a part of what is said of it.
+/// All requests of a row that cannot be done, each with a part of its rejection text.
 #[test]
 fn what_cannot_be_done_is_named() {
     let mode = |mode| RowRules {
@@ -146,7 +146,7 @@ fn what_cannot_be_done_is_named() {
         (key(RecordKey::Bytes(Cow::Borrowed(b""))), "its key is empty"),
         (key(RecordKey::String(Cow::Owned(huge() + "x"))), "it weighs"),
         (ttl(RowTtl::Seconds(0)), "a ttl of 0 seconds"),
-        // -1 and -2 of a signed number, which Aerospike would take for other things.
+        // -1 and -2 as unsigned numbers. Aerospike has other meanings for them.
         (ttl(RowTtl::Seconds(u32::MAX)), "a ttl of 4294967295 seconds"),
         (ttl(RowTtl::Seconds(u32::MAX - 1)), "a ttl of 4294967294 seconds"),
         (ttl(RowTtl::Seconds(TTL_SECONDS_MAX + 1)), "a ttl of 315360001 seconds"),
@@ -205,7 +205,7 @@ fn what_cannot_be_done_is_named() {
             Asked::op(put("n", nested(129))),
             "more than 128 lists and maps inside one another",
         ),
-        // Deeper than any stack: looked at, and dropped.
+        // Deeper than any stack: it must be checked and dropped without recursion.
         (Asked::op(put("n", nested(1_000_000))), "more than 128 lists and maps"),
         (Asked::op(put("n", Value::Str(Cow::Owned(huge())))), "it weighs"),
         (
@@ -431,7 +431,7 @@ fn what_can_be_done_is_let_through() {
             key: Value::Int(1),
             value: Value::Null,
         }),
-        // Repeated it finds its record, and is done.
+        // A repeat finds its own record and counts as done.
         Asked::default().rules(RowRules {
             mode: Mode::Create,
             on_conflict: OnConflict::Ignore,
