@@ -1,13 +1,13 @@
-//! What messages ask for: rows of records, and messages to be produced. Filled by whatever judges and maps
-//! ([`crate::processor`]), taken by the worker.
+//! What messages ask for: rows of records, and messages to produce. A processor ([`crate::processor`]) fills it and the
+//! worker takes it.
 //!
-//! Plain data, borrowed from the messages and the rules. A message that is rejected leaves nothing in it.
+//! It is plain data, borrowed from the messages and the rules. A rejected message leaves nothing in it.
 
 // What a bin holds.
 pub mod value;
-// A row: a record and what is done to it.
+// A row: a record and the operations on it.
 pub mod row;
-// A message to be produced.
+// A message to produce.
 pub mod publication;
 
 use std::sync::Arc;
@@ -15,47 +15,47 @@ use std::sync::Arc;
 use crate::output::publication::Publication;
 use crate::output::row::{RecordKey, Row, RowAction, RowRules, RowTtl, Target};
 
-/// What the rules say of a message that is not rejected.
+/// The result of the rules for a message that is not rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// A write or a publish takes it, whether it comes to a row or not.
+    /// A write or a publish applies to the message, even if it makes no row.
     Kept,
-    /// The conditions leave nothing that takes it.
+    /// No write or publish applies, because of the conditions.
     Filtered,
 }
 
-/// What the messages of a batch ask for, message after message.
+/// What the messages of a batch ask for, one message after another.
 #[derive(Debug, Default)]
 pub struct Output<'m> {
-    /// Those of one message together, in the order of the rules.
+    /// Rows of one message are together, in the order of the rules.
     pub rows: Vec<Row<'m>>,
-    /// Those of one message together, in the order of the rules.
+    /// Publications of one message are together, in the order of the rules.
     pub publications: Vec<Publication<'m>>,
     /// Conditions that could not be computed and count as false (`when_error = "false"`).
     pub condition_errors_ignored: u64,
-    /// Records that are left out because their life is over (`ttl_past = "skip"`).
+    /// Records skipped because their ttl has ended (`ttl_past = "skip"`).
     pub ttl_past_skipped: u64,
-    /// Rows that delete their record because its life is over (`ttl_past = "delete"`).
+    /// Rows that delete their record because its ttl has ended (`ttl_past = "delete"`).
     pub ttl_past_deleted: u64,
-    /// The message's place in the batch.
+    /// The current message's place in the batch.
     message: usize,
     first_row: usize,
     first_publication: usize,
     first_condition_error: u64,
-    /// Skipped, deleted.
+    /// Counts of skipped and deleted records before the current message.
     first_ttl_past: [u64; 2],
-    /// The message has asked for a row too many, and whoever did so may not have looked at the error.
+    /// The current message asked for too many rows. The processor may have ignored the error.
     is_overfull: bool,
 }
 
-/// A row that a message asks for, beside its rules.
+/// A row that a message asks for, without its rules.
 #[derive(Debug, Clone)]
 pub struct RowParts<'m> {
     pub target: &'m Arc<Target>,
     pub key: RecordKey<'m>,
     pub action: RowAction<'m>,
     pub ttl: RowTtl,
-    /// The message's version of the record; `Some` exactly where the rules name a bin for it.
+    /// The message's version of the record. `Some` exactly if the rules name a bin for it.
     pub newer: Option<i64>,
 }
 
@@ -63,11 +63,11 @@ pub struct RowParts<'m> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooManyRows;
 
-/// A row's place among its message's rows must fit a guard.
+/// Maximum number of rows per message: the number of a row must fit into a guard.
 pub const ROWS_MAX: usize = 1 << 16;
 
 impl<'m> Output<'m> {
-    /// What follows is asked for by the message at this place of the batch.
+    /// Begins the message at this place of the batch. All further requests are for it.
     pub fn begin(&mut self, message: usize) {
         self.message = message;
         self.first_row = self.rows.len();
@@ -77,15 +77,14 @@ impl<'m> Output<'m> {
         self.is_overfull = false;
     }
 
-    /// The place of the message that is at it.
+    /// The current message's place in the batch.
     pub fn message(&self) -> usize {
         self.message
     }
 
     /// Adds a row.
     ///
-    /// # Errors
-    /// When the message has [`ROWS_MAX`] already.
+    /// # Errors If the message already has [`ROWS_MAX`] rows.
     pub fn write(&mut self, rules: &'m RowRules, parts: RowParts<'m>) -> Result<(), TooManyRows> {
         let number = u16::try_from(self.rows.len() - self.first_row).map_err(|_| {
             self.is_overfull = true;
@@ -111,7 +110,7 @@ impl<'m> Output<'m> {
         Ok(())
     }
 
-    /// Adds a message to be produced.
+    /// Adds a message to produce.
     pub fn publish(&mut self, publication: Publication<'m>) {
         self.publications.push(Publication {
             message: self.message,
@@ -119,7 +118,7 @@ impl<'m> Output<'m> {
         });
     }
 
-    /// Takes back what the message at it has asked for so far.
+    /// Removes everything that the current message has asked for so far.
     pub fn take_back(&mut self) {
         self.rows.truncate(self.first_row);
         self.publications.truncate(self.first_publication);
@@ -128,15 +127,15 @@ impl<'m> Output<'m> {
         self.is_overfull = false;
     }
 
-    /// Whether a row of the message at it was refused, for being one too many.
+    /// Whether a row of the current message was refused because there were too many.
     pub(crate) fn is_overfull(&self) -> bool {
         self.is_overfull
     }
 
-    /// Moves here what another one was given for one message: all of it is the message's that this one is at. There are no
-    /// more than [`ROWS_MAX`] rows.
+    /// Moves the contents of `other` here and assigns all of it to the current message. `other` must have at most
+    /// [`ROWS_MAX`] rows.
     pub(crate) fn take_over(&mut self, other: &mut Output<'m>) {
-        // Code can write anything there, and a message has no more than so many rows.
+        // Code can write any number there, but a message has at most so many rows.
         let counted = |count: &mut u64| std::mem::take(count).min(ROWS_MAX as u64);
         self.condition_errors_ignored += counted(&mut other.condition_errors_ignored);
         self.ttl_past_skipped += counted(&mut other.ttl_past_skipped);

@@ -1,32 +1,32 @@
-//! What a message of a batch asks to be produced: the form in which `map` hands it to `publish`.
+//! A message that a message of the batch asks to produce: `map` makes it, `publish` takes it.
 //!
-//! Made and read on the partition's own thread; pure data, which borrows from the batch until it is pushed into the worker's
-//! outbox. What becomes of it is `publish`'s.
+//! It is created and read on the partition's own thread. It is pure data and borrows from the batch until it is pushed
+//! into the worker's outbox. `publish` decides what happens to it.
 
 use std::borrow::Cow;
 
-/// A header's name, and its value, if it has one.
+/// A header: its name, and its value if it has one.
 pub type Header<'m> = (Cow<'m, str>, Option<Cow<'m, [u8]>>);
 
-/// One message that a message of the batch asks to be produced.
+/// A message to produce, made from one message of the batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publication<'m> {
-    /// The message's place in the batch.
+    /// The source message's place in the batch.
     pub message: usize,
-    /// The topic to be produced to.
+    /// The topic to produce to.
     pub topic: &'m str,
-    /// Chooses the partition, and with it the order; `None`: the producer chooses a partition.
+    /// Determines the partition, and so the order. `None`: the producer chooses a partition.
     pub key: Option<Cow<'m, [u8]>>,
     /// `None`: a tombstone.
     pub payload: Option<Cow<'m, [u8]>>,
-    /// In their order; a name may stand more than once.
+    /// In order. A name may occur more than once.
     pub headers: Vec<Header<'m>>,
-    /// Milliseconds since the epoch; `None`: the time at which it is produced.
+    /// Milliseconds since the epoch. `None`: the time when it is produced.
     pub timestamp_ms: Option<i64>,
 }
 
 impl Publication<'_> {
-    /// What it weighs: key, payload and headers, in bytes.
+    /// Its size: key, payload and headers, in bytes.
     pub fn bytes(&self) -> u64 {
         let of = |bytes: &Option<Cow<'_, [u8]>>| bytes.as_ref().map_or(0, |bytes| bytes.len());
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + of(value)).sum();
@@ -34,16 +34,16 @@ impl Publication<'_> {
     }
 }
 
-/// A message that waits to be produced or for its delivery report, when the batch may be gone: it borrows from nobody, and
-/// is few pieces in memory. (Thousands of small ones that outlive their batch tear the heap apart, and all else that is
-/// allocated becomes slower for it: measured, `docs/benchmarks/README.md`.)
+/// A message that waits to be produced or for its delivery report, possibly after the end of its batch. So it owns its
+/// bytes, in few allocations. (Thousands of small allocations that outlive their batch fragment the heap and slow down
+/// all other allocations: measured, `docs/benchmarks/README.md`.)
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutgoingMessage {
-    /// Key, payload, and each header's value, one behind another.
+    /// The key, the payload, and each header's value, one after another.
     bytes: Vec<u8>,
-    /// Each header's name, one behind another.
+    /// The headers' names, one after another.
     names: String,
-    /// How long each is.
+    /// The length of each part in bytes.
     key: Option<usize>,
     payload: Option<usize>,
     headers: Vec<(usize, Option<usize>)>,
@@ -51,7 +51,7 @@ pub struct OutgoingMessage {
 }
 
 impl OutgoingMessage {
-    /// What it weighs: key, payload and headers, in bytes.
+    /// Its size: key, payload and headers, in bytes.
     pub fn weight(&self) -> u64 {
         (self.bytes.len() + self.names.len()) as u64
     }
@@ -67,7 +67,7 @@ impl OutgoingMessage {
         self.payload.map(|length| &self.bytes[begin..begin + length])
     }
 
-    /// In their order.
+    /// The headers, in order.
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, Option<&[u8]>)> {
         let mut name_begin = 0;
         let mut begin = self.key.unwrap_or_default() + self.payload.unwrap_or_default();
@@ -82,7 +82,7 @@ impl OutgoingMessage {
         })
     }
 
-    /// Milliseconds since the epoch; `None`: the time at which it is produced.
+    /// Milliseconds since the epoch. `None`: the time when it is produced.
     pub fn timestamp_ms(&self) -> Option<i64> {
         self.timestamp_ms
     }

@@ -1,4 +1,4 @@
-//! The row: what one message asks of one record. Made by `map`, ordered and merged by `plan`, sent by `write`.
+//! The row: what one message asks of one record. `map` creates it, `plan` orders and merges it, `write` sends it.
 //!
 //! Plain data, borrowed from the message and the configuration. No client type.
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::config::model::{InDoubt, Mode, OnConflict};
 use crate::output::value::Value;
 
-/// A record's key, before it is Aerospike's.
+/// A record's key, before it is converted to the client's type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RecordKey<'m> {
     String(Cow<'m, str>),
@@ -16,48 +16,48 @@ pub enum RecordKey<'m> {
     Bytes(Cow<'m, [u8]>),
 }
 
-/// The life of a record, as one row asks for it.
+/// The ttl of a record that a row sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowTtl {
-    /// The namespace's own.
+    /// The namespace's default.
     NamespaceDefault,
     Never,
-    /// As the record has it; the namespace's own where the row makes the record.
+    /// The record's present ttl. If the row creates the record: the namespace's default.
     Keep,
     Seconds(u32),
 }
 
-/// Where a row goes.
+/// The namespace and set of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     pub namespace: String,
     /// Empty: no set.
     pub set: String,
-    /// Store the key beside the digest.
+    /// Whether to store the key in addition to the digest.
     pub send_key: bool,
 }
 
-/// What the configuration says of all rows of one write.
+/// The settings that apply to all rows of one write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowRules {
-    /// The line of the write in the file; 0: it stands in none.
+    /// The line of the write in the file; 0 if it is not from a file.
     pub line: usize,
     pub mode: Mode,
     pub on_conflict: OnConflict,
-    /// The record itself refuses what it has already taken.
+    /// The record refuses rows that it has already applied, by its guard.
     pub guarded: bool,
-    /// The bin that keeps the version, where rows carry one ([`Row::newer`]).
+    /// The bin that stores the version, if rows have one ([`Row::newer`]).
     pub newer_bin: Option<String>,
-    /// The row's ttl counts only where it makes the record.
+    /// The row's ttl applies only if the row creates the record.
     pub ttl_on_create: bool,
-    /// Sent twice, it does what it does once.
+    /// Sending a row twice has the same effect as once.
     pub repeatable: bool,
-    /// What an unknown outcome means where it is neither guarded, nor versioned, nor repeatable.
+    /// What to do after an unknown outcome, if the row is not guarded, versioned or repeatable.
     pub in_doubt: InDoubt,
 }
 
 impl RowRules {
-    /// Rows that make or change a record, and can be sent twice: they set bins.
+    /// Rules for rows that create or change a record and can be sent twice: they set bins.
     pub const UPDATE: RowRules = RowRules {
         line: 0,
         mode: Mode::Update,
@@ -69,7 +69,7 @@ impl RowRules {
         in_doubt: InDoubt::Retry,
     };
 
-    /// Rows that count or append: the record refuses a message that it has taken already.
+    /// Rules for rows that count or append: the record refuses a message that it has already applied.
     pub fn guarded() -> RowRules {
         RowRules {
             guarded: true,
@@ -80,7 +80,7 @@ impl RowRules {
 }
 
 impl Target {
-    /// A set, whose records do not store their keys beside the digest.
+    /// A set whose records do not store their keys.
     pub fn new(namespace: impl Into<String>, set: impl Into<String>) -> Target {
         Target {
             namespace: namespace.into(),
@@ -95,20 +95,20 @@ impl Target {
 pub struct Row<'m> {
     /// The message's place in the batch.
     pub message: usize,
-    /// The row's place among the rows of its message.
+    /// The row's number among the rows of its message.
     pub number: u16,
     pub rules: &'m RowRules,
     pub target: &'m Arc<Target>,
     pub key: RecordKey<'m>,
     pub action: RowAction<'m>,
     pub ttl: RowTtl,
-    /// The message's version of the record. `Some` exactly where the rules name a bin for it.
+    /// The message's version of the record. `Some` exactly if the rules name a bin for it.
     pub newer: Option<i64>,
 }
 
 impl Row<'_> {
-    /// About what it weighs in memory and in a request, of which most is its values: a number in a list is two bytes in
-    /// the message and some sixty here.
+    /// Its estimated size in bytes, in memory and in a request. Most of it is the values: a number in a list takes two
+    /// bytes in the message and about sixty here.
     pub fn bytes(&self) -> usize {
         const ROW: usize = 256;
         let ops = match &self.action {
@@ -122,15 +122,15 @@ impl Row<'_> {
 /// What a row does to its record.
 #[derive(Debug, Clone)]
 pub enum RowAction<'m> {
-    /// In this order; never empty.
+    /// The operations, in this order; never empty.
     Write(Vec<Op<'m>>),
-    /// Only the record's life begins anew.
+    /// Only resets the record's ttl.
     Touch,
     Delete,
 }
 
 impl RowAction<'_> {
-    /// Whether it makes nothing: where there is no record, there is nothing to do.
+    /// Whether it creates nothing: if there is no record, there is nothing to do.
     pub fn only_removes(&self) -> bool {
         match self {
             RowAction::Write(ops) => ops.iter().all(Op::removes),
@@ -139,7 +139,7 @@ impl RowAction<'_> {
     }
 }
 
-/// What `add` counts by. The type is the bin's, from its first value on.
+/// The increment of `add`. The first value determines the type of the bin.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
     Int(i64),
@@ -154,7 +154,7 @@ pub enum Op<'m> {
         bin: Cow<'m, str>,
         value: Value<'m>,
     },
-    /// Set where the bin is not there. Never null.
+    /// Sets the bin only if it does not exist. Never null.
     Once {
         bin: &'m str,
         value: Value<'m>,
@@ -163,12 +163,12 @@ pub enum Op<'m> {
         bin: &'m str,
         by: Number,
     },
-    /// A string or bytes.
+    /// The value is a string or bytes.
     Append {
         bin: &'m str,
         value: Value<'m>,
     },
-    /// A string or bytes.
+    /// The value is a string or bytes.
     Prepend {
         bin: &'m str,
         value: Value<'m>,
@@ -189,7 +189,7 @@ pub enum Op<'m> {
         key: Value<'m>,
         by: Number,
     },
-    /// Of a list the last `count` elements stay, of a map the `count` greatest keys.
+    /// Keeps the last `count` elements of a list, or the `count` greatest keys of a map.
     KeepLast {
         bin: &'m str,
         count: u32,
@@ -226,7 +226,7 @@ impl Op<'_> {
         }
     }
 
-    /// Whether it takes the bin away.
+    /// Whether it removes the bin.
     pub fn removes(&self) -> bool {
         matches!(self, Op::Put { value: Value::Null, .. })
     }

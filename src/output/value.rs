@@ -1,13 +1,13 @@
-//! The values that travel from the payload to the plan: what JSON, a constant, or metadata became.
+//! The values that pass from the payload to the plan. They come from JSON, from a constant or from metadata.
 //!
-//! Borrowed from the message wherever the bytes can be used as they stand, so that a batch in flight costs
-//! no copy of its strings. Knows nothing of the Aerospike client: `aerospike` turns these into client values,
-//! anew for every call.
+//! A value borrows from the message if it can use the bytes unchanged, so a batch in flight needs no copy of its
+//! strings. This module knows nothing of the Aerospike client: `aerospike` converts the values to client values for
+//! every call.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// One value on its way into a record. `'m` is the life of the message it borrows from.
+/// A value for a record. `'m` is the lifetime of the message from which it borrows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'m> {
     /// JSON `null`. As a bin it removes the bin; inside a list or map it is Aerospike's nil.
@@ -18,32 +18,32 @@ pub enum Value<'m> {
     Int(i64),
     /// A JSON number with a fraction or an exponent.
     Float(f64),
-    /// A string; owned only where the JSON text held an escape, or where a template built it.
+    /// A string. Owned only if the JSON text has an escape, or if a template built it.
     Str(Cow<'m, str>),
     /// Bytes, from `as = "base64"`, `as = "hex"` or raw Kafka data.
     Bytes(Cow<'m, [u8]>),
     /// A JSON array.
     List(Vec<Value<'m>>),
-    /// A JSON object, in the order of the text, each name once (the last one counted).
+    /// A JSON object, in the order of the text. Each name occurs once, with its last value.
     Map(Vec<(Cow<'m, str>, Value<'m>)>),
-    /// What JSON can say and no bin can hold, as it was written. Decode keeps it, so that it is judged only where
-    /// somebody keeps it (`map::keep`): nothing of it reaches a row.
+    /// A value that JSON can express but no bin can hold, as it was written. Decode keeps it, and it is checked only if
+    /// a rule keeps it (`map::keep`). It never reaches a row.
     Unheld {
-        /// What it is.
+        /// What kind of value it is.
         what: Unheld,
-        /// A number's text; what stands between a string's quotes.
+        /// The text of a number, or the text between a string's quotes.
         text: Cow<'m, str>,
     },
 }
 
-/// What JSON can say and no bin can hold.
+/// Kinds of values that JSON can express but no bin can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unheld {
     /// An integer outside `i64`.
     Integer,
     /// A number with a fraction or exponent that is outside `f64`.
     Float,
-    /// A string, or the value under a name, with half of a surrogate pair: JSON's grammar lets it pass, and it is no
+    /// A string with half of a surrogate pair, or the value of a name with one. JSON's grammar allows it, but it is not
     /// text.
     HalfPair,
 }
@@ -59,9 +59,9 @@ impl fmt::Display for Unheld {
 }
 
 impl Value<'_> {
-    /// About what it weighs in memory, here and as the client's value beside it.
+    /// Its estimated size in memory, together with the client's value made from it.
     pub fn bytes(&self) -> usize {
-        /// Ours and the client's, without what they point to.
+        /// Our value and the client's, without the data to which they point.
         const VALUE: usize = 96;
         VALUE
             + match self {
@@ -77,7 +77,7 @@ impl Value<'_> {
             }
     }
 
-    /// The word for this value's type, as messages to the user name it.
+    /// The name of this value's type, as in texts for users.
     pub fn type_name(&self) -> &'static str {
         match self {
             Value::Null => "null",
