@@ -1,7 +1,7 @@
-//! The counters. Their names are those of the metrics they become, fixed from the first one on.
+//! The counters. They have the names of the future metrics. A name never changes.
 //!
-//! Workers add to them once a batch, so plain atomics do. `consumed = written + filtered + dead-lettered + dropped +
-//! held + returned + in hand` at any moment that no batch is between two lines of a worker.
+//! Workers add to them once per batch, so plain atomics are fast enough. At any moment when no worker is in the middle
+//! of an update: `consumed = written + filtered + dead-lettered + dropped + held + returned + in hand`.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 
-/// One number that only grows.
+/// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -23,7 +23,7 @@ impl Counter {
     }
 }
 
-/// One number that goes up and down.
+/// A number that goes up and down.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicI64);
 
@@ -46,7 +46,7 @@ impl Gauge {
 pub struct Counters {
     /// `penstock_messages_consumed_total`: taken from a partition's queue.
     pub messages_consumed: Counter,
-    /// `penstock_messages_written_total`: every row of it acknowledged (also when it had none).
+    /// `penstock_messages_written_total`: all rows acknowledged (also if the message had none).
     pub messages_written: Counter,
     /// `penstock_messages_filtered_total`.
     pub messages_filtered: Counter,
@@ -56,36 +56,38 @@ pub struct Counters {
     pub messages_dead_lettered: Counter,
     /// `penstock_messages_dropped_total`: by a policy of the configuration.
     pub messages_dropped: Counter,
-    /// `penstock_messages_held_total`: each holds its partition, or has stopped the service.
+    /// `penstock_messages_held_total`: each one holds its partition or has stopped the service.
     pub messages_held: Counter,
-    /// `penstock_messages_published_total`: acknowledged by the topics they were produced to; dead letters are not among them.
+    /// `penstock_messages_published_total`: acknowledged by their topics. Does not include dead letters.
     pub messages_published: Counter,
-    /// `penstock_messages_published_again_total`: sent to a topic once more.
+    /// `penstock_messages_published_again_total`: sent to a topic again.
     pub messages_published_again: Counter,
-    /// `penstock_condition_errors_ignored_total`: conditions that could not be computed and count as false
+    /// `penstock_condition_errors_ignored_total`: conditions that could not be computed and counted as false
     /// (`when_error = "false"`).
     pub condition_errors_ignored: Counter,
-    /// `penstock_ttl_past_skipped_total`: records left out because their life was over (`ttl_past = "skip"`).
+    /// `penstock_ttl_past_skipped_total`: records skipped because their ttl had ended (`ttl_past = "skip"`).
     pub ttl_past_skipped: Counter,
-    /// `penstock_ttl_past_deleted_total`: rows that delete a record because its life was over (`ttl_past = "delete"`).
+    /// `penstock_ttl_past_deleted_total`: rows that delete a record because its ttl had ended (`ttl_past = "delete"`).
     pub ttl_past_deleted: Counter,
-    /// Taken from a queue and neither finished nor given back.
+    /// Taken from a queue, but neither finished nor returned.
     pub messages_in_hand: Gauge,
-    /// Taken, unfinished when their worker ended: delivered again to the partition's next owner.
+    /// Taken, but not finished when their worker ended. The partition's next owner gets them again.
     pub messages_returned: Counter,
-    /// Messages that came to the main queue instead of their partition's: the partition is begun again before them.
+    /// Messages that arrived in the main queue instead of their partition's queue. The partition is restarted at the
+    /// first of them.
     pub messages_stray: Counter,
     /// `penstock_rows_sent_total`: rows in batch calls, retries included.
     pub rows_sent: Counter,
     /// `penstock_rows_written_total`: rows that messages asked for and that are applied.
     pub rows_written: Counter,
-    /// `penstock_rows_merged_total`: of those, the rows that went along in another row of their record.
+    /// `penstock_rows_merged_total`: those of them that were sent as part of another row of their record.
     pub rows_merged: Counter,
-    /// `penstock_rows_stale_total`: not applied, the record has a newer version.
+    /// `penstock_rows_stale_total`: not applied, because the record has a newer version.
     pub rows_stale: Counter,
-    /// `penstock_rows_guard_refused_total`: not applied again, the record's guard says that it has them.
+    /// `penstock_rows_guard_refused_total`: not applied again, because the record's guard shows that they were applied.
     pub rows_guard_refused: Counter,
-    /// `penstock_rows_ignored_total`: not applied, `mode` and the record contradict each other and `on_conflict` says so.
+    /// `penstock_rows_ignored_total`: not applied, because `mode` contradicts the record and `on_conflict` says to
+    /// ignore that.
     pub rows_ignored: Counter,
     /// `penstock_rows_retried_total`: rows that were unresolved after a call.
     pub rows_retried: Counter,
@@ -93,21 +95,21 @@ pub struct Counters {
     pub batches: Counter,
     /// `penstock_rebalances_total`: assignments and revocations.
     pub rebalances: Counter,
-    /// `penstock_offsets_lost_total`: offsets that were to be read and are below the log's start.
+    /// `penstock_offsets_lost_total`: offsets that had to be read but are below the start of the log.
     pub offsets_lost: Counter,
     /// `penstock_partitions_assigned`.
     pub partitions_assigned: Gauge,
-    /// `penstock_consumer_lag_messages`, over the assigned partitions; -1 while nobody knows it.
+    /// `penstock_consumer_lag_messages`, over the assigned partitions; -1 while it is unknown.
     pub consumer_lag: Gauge,
     /// `penstock_memory_bound_bytes`; 0 before it is computed.
     pub memory_bound_bytes: Gauge,
-    /// Fetching ended for a partition that waits or falls behind.
+    /// How often fetching was stopped for a partition that waits or falls behind.
     pub pauses: Counter,
     /// `penstock_pressure_state`: 0 open, 1 limited, 2 closed.
     pub pressure_state: Gauge,
-    /// `penstock_pressure_limit_rows`: rows that may be on their way to the database at once; 0 while it is closed.
+    /// `penstock_pressure_limit_rows`: rows that may be in flight to the database at once; 0 while it is closed.
     pub pressure_limit_rows: Gauge,
-    /// Rows on their way to the database.
+    /// Rows in flight to the database.
     pub rows_in_flight: Gauge,
     /// Commits that Kafka refused or that could not be sent.
     pub commit_errors: Counter,
@@ -117,7 +119,7 @@ pub struct Counters {
     batch_write_us: Mutex<Histogram<u64>>,
 }
 
-/// A distribution, read once.
+/// A snapshot of a distribution.
 #[derive(Debug, Clone, Copy)]
 pub struct Distribution {
     pub p50: u64,
@@ -168,7 +170,8 @@ impl Default for Counters {
     }
 }
 
-/// Up to an hour in microseconds, with two significant digits: an error of 0.5 % is far below what a batch varies.
+/// Up to an hour in microseconds, with two significant digits. The error of 0.5 % is far below the variation between
+/// batches.
 #[expect(
     clippy::expect_used,
     reason = "constant bounds, and every test that makes counters checks them"
@@ -182,7 +185,7 @@ impl Counters {
         Self::default()
     }
 
-    /// What was done so far, and what is left to the next owner of the partitions, on a line.
+    /// One line with everything done so far, and with what is left to the next owner of the partitions.
     pub fn account(&self) -> String {
         format!(
             "consumed={} written={} filtered={} dead_lettered={} dropped={} rejected={} returned={} published={} rows={} merged={} guard_refused={} stale={} ignored={} sent={} ttl_past_skipped={} ttl_past_deleted={} condition_errors_ignored={}",

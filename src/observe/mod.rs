@@ -1,6 +1,6 @@
-//! What operators see of the service: its counters, and the progress line that is made of them.
+//! What operators see of the service: its counters, and the progress line made from them.
 //!
-//! Knows nothing of Kafka or Aerospike; the other parts count here.
+//! Knows nothing of Kafka or Aerospike. The other modules count here.
 
 pub mod counters;
 pub mod progress;

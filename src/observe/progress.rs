@@ -1,12 +1,13 @@
-//! The line that says every 10 seconds how the service goes: its keys, and how they are written.
+//! The progress line, logged every 10 seconds: its keys and their format.
 //!
-//! Plain numbers in, one line out; the main thread (`supervisor.rs`) gathers them. `docs/guide/progress-line.md`
-//! explains every key and every state; a test holds its glossary to [`KEYS`] and [`STATES`].
+//! Plain numbers go in and one line comes out. The main thread (`supervisor.rs`) collects the numbers.
+//! `docs/guide/progress-line.md` explains every key and every state; a test compares its glossary with [`KEYS`] and
+//! [`STATES`].
 
 use std::fmt;
 use std::time::Duration;
 
-/// The keys of the line, in its order. A key among [`OPTIONAL`] is left out while its number is 0.
+/// The keys of the line, in order. A key in [`OPTIONAL`] is left out while its number is 0.
 pub const KEYS: [&str; 21] = [
     "messages/s",
     "rows/s",
@@ -31,7 +32,7 @@ pub const KEYS: [&str; 21] = [
     "state",
 ];
 
-/// Keys that stand on the line only where there is something to say.
+/// Keys that appear only if their number is not 0.
 pub const OPTIONAL: [&str; 7] = [
     "refused/s",
     "stale",
@@ -42,7 +43,7 @@ pub const OPTIONAL: [&str; 7] = [
     "behind_open_transaction",
 ];
 
-/// Every word that `state=` can begin with.
+/// All words with which `state=` can begin.
 pub const STATES: [&str; 9] = [
     "ok",
     "no-partitions",
@@ -55,24 +56,24 @@ pub const STATES: [&str; 9] = [
     "namespace-closed",
 ];
 
-/// What the service does, or waits for. Of several the first in this order counts, `Ok` last.
+/// What the service does or waits for. If several apply, the first one in this order counts, and `Ok` last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// These namespaces refuse rows.
     NamespaceClosed(Vec<String>),
-    /// Writes fail, for so long.
+    /// Writes fail, since this long.
     WaitingForAerospike(Duration),
-    /// A record waits because of an answer that is not expected.
+    /// A record waits because of an unexpected answer.
     RecordHeld,
-    /// A topic that is produced to takes no messages, for so long.
+    /// An output topic accepts no messages, since this long.
     WaitingForTopic(String, Duration),
-    /// How many partitions make no progress although nothing excuses them.
+    /// How many partitions make no progress without a known cause.
     Stalled(usize),
     /// A partition waits at a rejected message.
     Held,
-    /// No broker is reached.
+    /// No broker can be reached.
     WaitingForKafka,
-    /// The group has given this process no partition.
+    /// The group has assigned no partition to this process.
     NoPartitions,
     Ok,
 }
@@ -107,17 +108,17 @@ impl fmt::Display for State {
     }
 }
 
-/// How the service goes, at one moment.
+/// The state of the service at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
-    /// Messages taken from Kafka, a second, since the line before.
+    /// Messages taken from Kafka per second, since the previous line.
     pub messages_per_s: f64,
-    /// Rows applied, a second, since the line before.
+    /// Rows applied per second, since the previous line.
     pub rows_per_s: f64,
-    /// Rows refused by guards, a second, since the line before.
+    /// Rows refused by guards per second, since the previous line.
     pub refused_per_s: f64,
     pub totals: Totals,
-    /// `None`: nobody knows.
+    /// `None`: unknown.
     pub lag: Option<u64>,
     pub behind_open_transaction: u64,
     pub partitions: i64,
@@ -130,7 +131,7 @@ pub struct Progress {
     pub state: State,
 }
 
-/// Since the process began.
+/// Totals since the process began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     pub consumed: u64,
@@ -149,7 +150,7 @@ pub struct Totals {
 }
 
 impl Progress {
-    /// Each key with what stands behind it, in the order of [`KEYS`].
+    /// The value of each key, in the order of [`KEYS`].
     fn values(&self) -> [String; KEYS.len()] {
         const MIB: u64 = 1024 * 1024;
         let totals = &self.totals;
