@@ -1,26 +1,26 @@
-//! The exit codes, as supervisors see them (`docs/reference/exit-codes.md` in one enum).
+//! The exit codes that supervisors see (`docs/reference/exit-codes.md` as an enum).
 
 use std::process::ExitCode;
 
-/// How the process ends. The numbers follow `sysexits.h` where it has one.
-/// Supervisors should not restart after 64, 65, 77 and 78: a person must act first.
+/// How the process ends. The numbers follow `sysexits.h` if it defines one. Supervisors should not restart after 64,
+/// 65, 77 and 78: a person must act first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// It was asked to stop, and did so in order.
+    /// It was asked to stop and ended in order.
     Stopped = 0,
-    /// `try`, `test` or `check --connect` found something.
+    /// `try`, `test` or `check --connect` found a problem.
     Found = 1,
     /// The command line is wrong.
     Usage = 64,
-    /// A message was rejected and holds its partition, or an offset that was to be read is gone and
-    /// `kafka.offset_gone` says stop; everything else was finished.
+    /// A message was rejected and holds its partition, or an offset that had to be read is gone and `kafka.offset_gone`
+    /// says stop. Everything else was finished.
     Rejected = 65,
     /// Kafka or Aerospike could not be reached within `run.start_timeout`.
     Unreachable = 69,
     /// A bug of ours: a worker panicked, or an invariant broke.
     Panic = 70,
-    /// The orderly end took longer than `run.shutdown_grace`, or the state cannot go on: restart it.
+    /// The orderly end took longer than `run.shutdown_grace`, or the process cannot continue in its state: restart it.
     Restart = 75,
     /// Kafka or Aerospike refused the credentials or the authorisation.
     Credentials = 77,
@@ -42,7 +42,8 @@ impl Exit {
         Exit::Configuration,
     ];
 
-    /// The one that a supervisor must be told of two: what a person must act on before what a restart cures.
+    /// The more important of two codes for a supervisor: a problem that a person must solve comes before one that a
+    /// restart solves.
     pub fn or_worse(self, other: Exit) -> Exit {
         let rank = |exit: Exit| match exit {
             Exit::Stopped => 0,

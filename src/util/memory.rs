@@ -1,11 +1,16 @@
-//! The memory bound: what the process may hold, computed before anything is started, from settings alone.
+//! The memory bound: how much memory the process may use, computed from settings alone, before anything is started.
 //!
-//! bound = process + answers kept by one message + brokers × one answer + producer queue × copies + partitions × (thread + queue + one fetch, unpacked + batch × copies), where a
-//! queue is bounded twice: by the bytes of its messages and by their number, since librdkafka keeps some 360 bytes of its
-//! own for each (measured: 4,000,000 queued messages of 33 bytes were 1,390 MiB; its cap in bytes counts payloads only).
-//! The caps are fixed when the Kafka client is made, so the bound is decided then: refused at the start if the
-//! settings cannot hold, and never later. More partitions than it was sized for get smaller batches
-//! ([`MemoryPlan::batch_bytes_for`]): a member that refused them would hand its fate to the next one.
+//! bound = process + answers kept by one message + brokers × one answer + producer queue × copies + partitions ×
+//! (thread + queue + one fetch, unpacked + batch × copies)
+//!
+//! A queue is limited twice: by the bytes of its messages and by their number, since librdkafka keeps some 360 bytes of
+//! its own for each (measured: 4,000,000 queued messages of 33 bytes were 1,390 MiB; its limit in bytes counts payloads
+//! only).
+//!
+//! The limits are fixed when the Kafka client is created. So settings that do not fit are refused at the start and
+//! never later. If more partitions are assigned than planned for, batches get smaller
+//! ([`MemoryPlan::batch_bytes_for`]). A member that refused partitions would only pass the problem on to the next
+//! member.
 
 use std::fmt;
 use std::fs;
@@ -15,74 +20,75 @@ use std::time::Duration;
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
-/// The program, librdkafka's and the Aerospike client's own state, allocator slack.
+/// The program, the state of librdkafka and of the Aerospike client, allocator slack.
 const PROCESS_BYTES: u64 = 64 * MIB;
-/// A worker's stack as far as it is used, its connection to the database, librdkafka's state of the partition.
+/// The used part of a worker's stack, its connection to the database, librdkafka's state of the partition.
 const THREAD_BYTES: u64 = 128 * KIB;
-/// What librdkafka keeps for each message in a queue, beside its payload.
+/// What librdkafka keeps for each queued message, in addition to its payload.
 const MESSAGE_BYTES: u64 = 400;
-/// A fetch becomes larger in memory than it was on its way: it is unpacked whole if it was compressed, and each message
-/// gets its [`MESSAGE_BYTES`].
+/// A fetch needs more memory than its bytes on the network: it is decompressed as a whole, and each message gets its
+/// [`MESSAGE_BYTES`].
 const UNPACKED: u64 = 6;
-/// A batch exists as messages, as rows, as client rows, and in the connection's send and answer buffers.
+/// A batch exists as messages, as rows, as client rows, and in the connection's send and receive buffers.
 const BATCH_COPIES: u64 = 4;
-/// More than this in a partition's queue makes nothing faster.
+/// A larger queue per partition makes nothing faster.
 const QUEUE_BYTES_MAX: u64 = 8 * MIB;
 const QUEUE_BYTES_MIN: u64 = 64 * KIB;
 const FETCH_PARTITION_BYTES_MAX: u64 = 512 * KIB;
 const FETCH_PARTITION_BYTES_MIN: u64 = 32 * KIB;
-/// One answer of one broker, over all partitions.
+/// One answer of one broker, for all partitions.
 const FETCH_BYTES_MAX: u64 = 4 * MIB;
-/// A message that waits keeps the whole answer in which it came, and with it what is long read of other partitions: so
-/// many bytes may be read elsewhere before a partition that falls behind lets go of its queue (`worker`), and about as
-/// many again before that takes effect.
+/// A waiting message keeps in memory the whole answer in which it came, including messages of other partitions that
+/// were read long ago. So many bytes may be read of other partitions before a partition that falls behind gives up its
+/// queue (`worker`). About as many more may be read before that takes effect.
 const PIN_BYTES_MAX: u64 = 16 * MIB;
 const PIN_BYTES_MIN: u64 = 2 * MIB;
 const PINS: u64 = 4;
-/// What librdkafka keeps for each message that is to be produced, beside key, payload and headers; and we.
+/// What librdkafka and we keep for each message to produce, in addition to key, payload and headers.
 pub const PRODUCED_MESSAGE_BYTES: u64 = 512;
 /// The producer's queue.
 const PRODUCER_QUEUE_BYTES_MAX: u64 = 64 * MIB;
 const PRODUCER_QUEUE_BYTES_MIN: u64 = MIB;
-/// A message that is produced exists in the queue, again in the request that carries it, compressed or not, and in the
-/// outbox of its worker, which may have to send it again.
+/// A message to produce exists three times: in the queue, in the request that carries it (compressed or not), and in
+/// the worker's outbox, which may have to send it again.
 const PRODUCER_COPIES: u64 = 3;
-/// Below this share a partition cannot hold a queue, a fetch and a batch.
+/// With a smaller share, a partition cannot hold a queue, a fetch and a batch.
 const SHARE_BYTES_MIN: u64 = 768 * KIB;
-/// What one partition may be read at, at most: how long a full queue can be left alone follows from it.
+/// The highest rate at which one partition is read. It determines how long a full queue needs no fetch.
 const BYTES_PER_SECOND: u64 = 100 * MIB;
 const MESSAGES_PER_SECOND: u64 = 300_000;
-/// Where the process may have less than the default of `run.memory`, it takes this part of it.
+/// If the process may have less memory than the default of `run.memory`, it uses this fraction of it.
 const PART_OF_LIMIT: (u64, u64) = (7, 10);
 
-/// The caps that keep the process inside its bound.
+/// The limits that keep the process within its memory bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryPlan {
-    /// What it was sized for.
+    /// The number of partitions for which it was computed.
     pub partitions: u64,
     pub brokers: u64,
-    /// librdkafka's `queued.max.messages.kbytes`, in bytes; it applies to each partition.
+    /// librdkafka's `queued.max.messages.kbytes`, in bytes. It applies to each partition.
     pub queue_bytes: u64,
-    /// librdkafka's `queued.min.messages`: at so many a partition is not fetched.
+    /// librdkafka's `queued.min.messages`: a partition with this many queued messages is not fetched.
     pub queue_messages: u64,
-    /// `fetch.queue.backoff.ms`: how long a partition whose queue is at a cap is not looked at.
+    /// `fetch.queue.backoff.ms`: how long librdkafka waits before it checks a partition with a full queue again.
     pub queue_backoff: Duration,
     /// `max.partition.fetch.bytes`.
     pub fetch_partition_bytes: u64,
     /// `fetch.max.bytes`.
     pub fetch_bytes: u64,
-    /// What may be read of other partitions while one falls behind with its queue full.
+    /// How many bytes may be read of other partitions while a partition with a full queue falls behind.
     pub pin_bytes: u64,
-    /// The cap of a batch's payload: `run.batch_bytes_max`, or less where many partitions share the memory.
+    /// The limit of a batch's payload: `run.batch_bytes_max`, or less if many partitions share the memory.
     pub batch_bytes: u64,
-    /// What may be in the producer's queue, by our own count (`kafka::producer`); 0 where nothing is produced.
+    /// The limit of the producer's queue, by our own count (`kafka::producer`); 0 if nothing is produced.
     pub producer_queue_bytes: u64,
-    /// What all of it can come to.
+    /// The most memory that all of it can use.
     pub bound_bytes: u64,
 }
 
 impl MemoryPlan {
-    /// The cap of a batch's payload where so many partitions are assigned: less than planned where they are more.
+    /// The limit of a batch's payload for this many assigned partitions. Less than planned if there are more partitions
+    /// than planned.
     pub fn batch_bytes_for(&self, partitions: u64) -> u64 {
         if partitions <= self.partitions {
             return self.batch_bytes;
@@ -91,10 +97,10 @@ impl MemoryPlan {
     }
 }
 
-/// A batch is at least about a message.
+/// A batch has at least about one message.
 const BATCH_BYTES_MIN: u64 = 4 * KIB;
 
-/// `run.memory` cannot hold that many partitions.
+/// `run.memory` is too small for this many partitions.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooSmall {
     memory_bytes: u64,
@@ -116,11 +122,10 @@ impl fmt::Display for TooSmall {
 
 impl std::error::Error for TooSmall {}
 
-/// Sizes the caps for `partitions` partitions over `brokers` brokers within `memory_bytes`. `produces`: the service has a
-/// producer.
+/// Computes the limits for `partitions` partitions and `brokers` brokers within `memory_bytes`. `produces`: whether the
+/// service has a producer.
 ///
-/// # Errors
-/// When the memory is too small for that many partitions.
+/// # Errors If the memory is too small for this many partitions.
 pub fn plan(
     memory_bytes: u64,
     batch_bytes_max: u64,
@@ -130,7 +135,7 @@ pub fn plan(
 ) -> Result<MemoryPlan, TooSmall> {
     let partitions = partitions.max(1) as u64;
     let brokers = brokers.max(1) as u64;
-    // Room for the brokers' answers: at most a quarter of the memory.
+    // Space for the brokers' answers: at most a quarter of the memory.
     let fetch_bytes = (memory_bytes / 4 / brokers).clamp(MIB, FETCH_BYTES_MAX);
     let pin_bytes = pin_bytes(memory_bytes);
     let producer_queue_bytes = producer_queue_bytes(memory_bytes, produces);
@@ -144,13 +149,14 @@ pub fn plan(
         });
     }
     let share = share - THREAD_BYTES;
-    // A batch of 200 messages of half a KiB, and a fetch that makes one, still fit where 256 partitions share 512 MiB
-    // (measured: with fetches of half as much batches were of 113 rows, and a message took 1.3 times the CPU).
+    // With these shares, a batch of 200 messages of half a KiB and a fetch that makes one still fit if 256 partitions
+    // share 512 MiB. (Measured: with fetches of half that size, batches had 113 rows, and a message took 1.3 times the
+    // CPU.)
     let batch_bytes = batch_bytes_max.min(share * 3 / 10 / BATCH_COPIES);
     let fetch_partition_bytes =
         (share * 9 / 20 / UNPACKED / KIB * KIB).clamp(FETCH_PARTITION_BYTES_MIN, FETCH_PARTITION_BYTES_MAX);
     let left = share - BATCH_COPIES * batch_bytes - UNPACKED * fetch_partition_bytes;
-    // Half for payloads, half for what librdkafka keeps beside them.
+    // Half for payloads, half for what librdkafka keeps for each message.
     let queue_bytes = (left / 2 / KIB * KIB).clamp(QUEUE_BYTES_MIN, QUEUE_BYTES_MAX);
     let queue_messages = queue_bytes / MESSAGE_BYTES;
     let in_queue = 2 * queue_bytes;
@@ -183,7 +189,7 @@ fn pin_bytes(memory_bytes: u64) -> u64 {
     (memory_bytes / 32).clamp(PIN_BYTES_MIN, PIN_BYTES_MAX)
 }
 
-/// Half of a full queue is still there when it is looked at again, however fast it is read.
+/// Short enough that half of a full queue is left at the next check, even at the highest rate.
 fn queue_backoff(bytes: u64, messages: u64) -> Duration {
     const SHORTEST_MS: u64 = 10;
     const LONGEST_MS: u64 = 100;
@@ -191,7 +197,8 @@ fn queue_backoff(bytes: u64, messages: u64) -> Duration {
     Duration::from_millis(ms.clamp(SHORTEST_MS, LONGEST_MS))
 }
 
-/// The least memory that holds so many partitions. What the brokers' answers take grows with the memory, up to its cap.
+/// The least memory for this many partitions. The space for the brokers' answers grows with the memory, up to its
+/// limit.
 fn needed_bytes(partitions: u64, brokers: u64, produces: bool) -> u64 {
     let mut needed = 0;
     loop {
@@ -232,8 +239,9 @@ impl fmt::Display for MemoryPlan {
     }
 }
 
-/// The memory that the process may have: what its control group and those above it allow, and what the machine has;
-/// `None` where nobody says. (`/proc/self/cgroup`; `memory.max` of version 2, `memory.limit_in_bytes` of version 1.)
+/// The memory that the process may have: the least of the limits of its control group, of the groups above it, and of
+/// the machine. `None` if nothing tells. (`/proc/self/cgroup`; `memory.max` in version 2, `memory.limit_in_bytes` in
+/// version 1.)
 pub fn limit_bytes() -> Option<u64> {
     limit_bytes_under(Path::new("/"))
 }
@@ -254,13 +262,13 @@ fn limit_bytes_under(root: &Path) -> Option<u64> {
         } else {
             continue;
         };
-        // In a container the path may be that of the host, and the tree begins at the container's own group.
+        // In a container the path may be that of the host, while the tree begins at the container's own group.
         let group = Path::new(group.trim_start_matches('/'));
         limits.extend(
             group
                 .ancestors()
                 .filter_map(|group| read(root.join(tree).join(group).join(file)))
-                // "max" is no number and no limit.
+                // "max" is not a number and means no limit.
                 .filter_map(|text| text.trim().parse::<u64>().ok()),
         );
     }
@@ -268,19 +276,19 @@ fn limit_bytes_under(root: &Path) -> Option<u64> {
     limits.into_iter().chain(machine).min()
 }
 
-/// The bound where the file does not say it: the default, and at most 70 % of what the process may have.
+/// The bound if the file does not set it: the default, but at most 70 % of the available memory.
 pub fn default_bytes(default_bytes: u64, limit_bytes: Option<u64>) -> u64 {
     let (part, of) = PART_OF_LIMIT;
     limit_bytes.map_or(default_bytes, |limit| default_bytes.min(limit / of * part))
 }
 
-/// A line of `/proc`'s files, in bytes.
+/// The value of a line in a file of `/proc`, in bytes.
 fn kib_of(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * KIB)
 }
 
-/// The resident memory of this process, in bytes; `None` where `/proc` has none.
+/// The resident memory of this process, in bytes. `None` if `/proc` does not have it.
 pub fn resident_bytes() -> Option<u64> {
     kib_of(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
 }
@@ -357,7 +365,7 @@ mod tests {
         assert_eq!(plan.batch_bytes_for(u64::MAX / MIB / 16), BATCH_BYTES_MIN);
     }
 
-    /// What a process finds of its control groups, as files under a root.
+    /// The limit found with these files of control groups, under a temporary root.
     fn limit(files: &[(&str, &str)]) -> Option<u64> {
         let root = tempfile::tempdir().unwrap();
         for (name, text) in files {
@@ -388,7 +396,7 @@ mod tests {
             limit(&[host, machine, ("sys/fs/cgroup/memory.max", "536870912\n")]),
             Some(512 << 20)
         );
-        // Of version 1.
+        // A container of version 1.
         let first = ("proc/self/cgroup", "7:cpu,cpuacct:/x\n5:memory:/docker/0123\n");
         let no_limit = (
             "sys/fs/cgroup/memory/docker/0123/memory.limit_in_bytes",

@@ -1,10 +1,10 @@
-//! What every part of a service may need, and what knows none of them.
+//! Tools that every part of a service may use. They depend on none of the parts.
 
-// The stop flag, the waits that see it, and the signals that raise it.
+// The stop flag, waits that watch it, and the signals that raise it.
 pub mod stop;
-// `run.start_timeout`: one clock for the whole start.
+// `run.start_timeout`: one time limit for the whole start.
 pub mod start_limit;
-// Pauses that grow, lines that do not flood.
+// Growing pauses, and a limit on repeated log lines.
 pub mod backoff;
 pub mod throttle;
 // Exit codes.

@@ -1,16 +1,15 @@
-//! `run.start_timeout`: one clock for everything that is waited for before the first message.
+//! `run.start_timeout`: one time limit for everything that the service waits for before the first message.
 //!
-//! Each wait makes at least one attempt, however late it begins. What happens when the time is over is the waiter's
-//! matter.
+//! Each wait makes at least one attempt, however late it begins. The waiter decides what happens when the time is over.
 
 use std::time::{Duration, Instant};
 
-/// The least that one attempt gets, where the time is over or nearly so.
+/// An attempt gets at least this much time, even if little or no time is left.
 const ATTEMPT_MIN: Duration = Duration::from_millis(500);
-/// The least that is left to what comes later.
+/// Later steps get at least this much time.
 const REST_MIN: Duration = Duration::from_secs(1);
 
-/// The time that the start may take. Copies share the clock.
+/// The time limit of the start. Copies share the clock.
 #[derive(Debug, Clone, Copy)]
 pub struct StartLimit {
     began: Instant,
@@ -18,7 +17,7 @@ pub struct StartLimit {
 }
 
 impl StartLimit {
-    /// From now on. `None`: no limit.
+    /// Starts now. `None`: no limit.
     pub fn new(limit: Option<Duration>) -> Self {
         StartLimit {
             began: Instant::now(),
@@ -35,12 +34,12 @@ impl StartLimit {
         self.limit.is_some_and(|limit| self.began.elapsed() >= limit)
     }
 
-    /// What is left of it; `None`: there is no limit.
+    /// The time that is left. `None`: there is no limit.
     pub fn left(&self) -> Option<Duration> {
         self.limit.map(|limit| limit.saturating_sub(self.began.elapsed()))
     }
 
-    /// The limit for a clock that is stopped now and begins later.
+    /// The limit for a new clock that starts later, with the time that is left now.
     pub fn rest(&self) -> Option<Duration> {
         self.left().map(|left| left.max(REST_MIN))
     }

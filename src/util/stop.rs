@@ -1,11 +1,10 @@
-//! The way to an end: the stop flag that every wait looks at, and the signals that raise it.
+//! How the process ends: the stop flag that every wait watches, and the signals that raise it.
 //!
-//! A [`Stop`] is raised once and never lowered. Whoever waits, waits on it ([`Stop::wait`]) and is woken at
-//! once. The first SIGINT, SIGTERM or SIGHUP asks for an orderly end; the second leaves on the spot with
-//! 128 + its number, whatever the process is doing (nothing is committed that was not written: a commit
-//! follows a write, so what is cut off is delivered again).
+//! A [`Stop`] is raised once and never lowered. A thread that waits uses [`Stop::wait`] and is woken at once. The first
+//! SIGINT, SIGTERM or SIGHUP asks for an orderly end. The second ends the process at once with 128 + its number,
+//! whatever the process is doing. That is safe: a commit follows its writes, so whatever is cut off is delivered again.
 //!
-//! `signal-hook` rather than `ctrlc`, because only the number of the signal tells exit code 130 from 143.
+//! We use `signal-hook` and not `ctrlc`, because exit codes 130 and 143 differ by the number of the signal.
 
 use std::io;
 use std::sync::Arc;
@@ -19,19 +18,19 @@ use signal_hook::iterator::Signals;
 
 use crate::util::exit::Exit;
 
-/// The longest that a worker waits for something before it looks up: at the stop flag, and at what time brings.
+/// The longest time that a worker waits before it checks the stop flag and its periodic duties.
 pub const GLANCE: Duration = Duration::from_millis(250);
 
 /// What a stopped worker does with what it has written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopKind {
-    /// End the batch in hand, commit synchronously, leave.
+    /// Finish the current batch, commit synchronously, leave.
     Drain,
-    /// Leave without a commit: the partition is another member's already.
+    /// Leave without a commit: another member already owns the partition.
     Abandon,
 }
 
-/// A flag that is raised once, with everybody who waits on it woken. Cheap to clone; clones share it.
+/// A flag that is raised once and then wakes all waiters. Cheap to clone; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<(Mutex<Option<Raised>>, Condvar)>);
 
@@ -46,7 +45,7 @@ impl Stop {
         Self::default()
     }
 
-    /// Raises the flag. `Abandon` after `Drain` wins; nothing lowers it.
+    /// Raises the flag. `Abandon` overrides `Drain`; nothing lowers the flag.
     pub fn request(&self, kind: StopKind) {
         let mut state = self.0.0.lock();
         *state = Some(match *state {
@@ -70,7 +69,7 @@ impl Stop {
         self.0.0.lock().map(|raised| raised.kind)
     }
 
-    /// A flag that was raised so long ago.
+    /// A flag that was raised this long ago.
     #[cfg(test)]
     pub fn requested_before(age: Duration) -> Stop {
         let at = Instant::now().checked_sub(age).unwrap();
@@ -81,13 +80,13 @@ impl Stop {
         Stop(Arc::new((Mutex::new(Some(raised)), Condvar::new())))
     }
 
-    /// When the flag was first raised, if it is.
+    /// When the flag was first raised, if it was.
     pub fn requested_at(&self) -> Option<Instant> {
         self.0.0.lock().map(|raised| raised.at)
     }
 
-    /// Waits until `is_woken`, until the flag is raised (unless the caller has `seen` it raised), or until `deadline`
-    /// has passed. Whoever makes `is_woken` true calls [`Stop::wake`] afterwards.
+    /// Waits until `is_woken` returns true, the flag is raised (unless the caller has already `seen` it raised), or
+    /// `deadline` has passed. Code that makes `is_woken` true must call [`Stop::wake`] afterwards.
     pub fn wait_for(&self, seen: bool, is_woken: impl Fn() -> bool, deadline: Instant) {
         let mut state = self.0.0.lock();
         while !is_woken() && (seen || state.is_none()) {
@@ -97,13 +96,13 @@ impl Stop {
         }
     }
 
-    /// Lets whoever waits look again at what it waits for.
+    /// Wakes the waiters so that they check their conditions again.
     pub fn wake(&self) {
         let _state = self.0.0.lock();
         self.0.1.notify_all();
     }
 
-    /// Waits until the flag is raised or `timeout` has passed; `true` if raised.
+    /// Waits until the flag is raised or `timeout` has passed. Returns whether the flag is raised.
     pub fn wait(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let mut state = self.0.0.lock();
@@ -116,10 +115,9 @@ impl Stop {
     }
 }
 
-/// Installs the handlers. The thread that serves them lives as long as the process.
+/// Installs the signal handlers. Their thread lives as long as the process.
 ///
-/// # Errors
-/// When the operating system refuses a handler or the thread.
+/// # Errors If the operating system refuses a handler or the thread.
 pub fn stop_on_signals(stop: Stop) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     thread::Builder::new().name("signals".into()).spawn(move || {
@@ -138,7 +136,7 @@ pub fn stop_on_signals(stop: Stop) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends the process on the spot, with no destructor run: for where going on would be worse than a restart.
+/// Ends the process at once without running destructors. For cases in which continuing would be worse than a restart.
 pub fn leave_now(exit: Exit) -> ! {
     signal_hook::low_level::exit(i32::from(exit.code()))
 }
