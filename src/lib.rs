@@ -66,8 +66,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`service::supervisor::run`] runs a configuration as the binary does. Rules that the file cannot express are written
-//! in Rust: a [`processor::Processor`] replaces the routes, and everything else stays as it is
+//! [`service::supervisor::run`] runs a configuration as the binary does. Write rules that the file cannot express in
+//! Rust: a [`processor::Processor`] replaces the routes, and everything else stays the same
 //! (`examples/processor/main.rs` is one, with the same rules in a file beside it).
 
 // The command line.
@@ -81,13 +81,13 @@ pub mod delivery;
 // The two clients: all calls to Kafka and Aerospike.
 pub mod kafka;
 pub mod aerospike;
-// What a message becomes by the rules.
+// What the rules make of a message.
 pub mod rules;
 pub mod processor;
 pub mod output;
-// What the file may say → checked values.
+// Turns the file into checked values.
 pub mod config;
 pub mod message;
-// What everything may use.
+// Used by all other modules.
 pub mod observe;
 pub mod util;

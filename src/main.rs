@@ -1,8 +1,8 @@
-//! The binary: a thin use of the library.
+//! The binary: calls the library and nothing else.
 
 use std::process::ExitCode;
 
-/// For librdkafka, too, where the platform lets it: `docs/architecture/decisions-memory-and-speed.md`.
+/// Serves librdkafka too, if the platform allows it: `docs/architecture/decisions-memory-and-speed.md`.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -1,17 +1,17 @@
-//! A message of Kafka, and why one is rejected: the words that every other part speaks of.
+//! A message of Kafka, and the reasons for a rejection. Every other part uses these words.
 
 use std::fmt;
 
-/// How many arrays and objects may stand inside one another in a payload, skipped or not.
+/// At most this many arrays and objects may be nested in a payload, in skipped parts too.
 pub const DEPTH_MAX: u32 = 128;
 
-/// One message as the stages see it: Kafka's words, borrowed.
+/// One message as the stages see it, in Kafka's terms. It borrows its bytes.
 #[derive(Debug, Clone)]
 pub struct Message<'m> {
     pub topic: &'m str,
     pub partition: i32,
     pub offset: i64,
-    /// Milliseconds since the epoch; `None` where the topic has none.
+    /// Milliseconds since the epoch. `None` if the message has no timestamp.
     pub timestamp_ms: Option<i64>,
     pub key: Option<&'m [u8]>,
     /// `None` is a tombstone.
@@ -20,63 +20,63 @@ pub struct Message<'m> {
     pub headers: Vec<(&'m str, Option<&'m [u8]>)>,
 }
 
-/// Why a message cannot become records. Stable words: they are metric labels.
+/// Why a message cannot become records. The words are stable: they are metric labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// From the decode stage: see [`DecodeErrorKind::reason`].
     Payload(DecodeErrorKind),
-    /// The message key is asked for as JSON and is none.
+    /// A rule reads the message key as JSON, but it is not JSON.
     KeyNotJson,
-    /// No payload, and nothing says what a tombstone means.
+    /// No payload, and no rule says what to do with a tombstone.
     Tombstone,
-    /// `format = "json_sr"` and no registry prefix.
+    /// `format = "json_sr"`, but there is no registry prefix.
     NoRegistryPrefix,
     KeyMissing,
     KeyNull,
     KeyEmpty,
-    /// A boolean, float, array or object where a key must be.
+    /// A boolean, float, array or object that is needed as a key.
     KeyType,
-    /// A field with `missing = "reject"`, or one that `ttl` or `each` needs.
+    /// A missing field that has `missing = "reject"` or that `ttl` or `each` needs.
     FieldMissing,
-    /// A value that cannot be read as the type asked for.
+    /// A value that cannot be converted to the requested type.
     FieldType,
-    /// An integer outside `i64`, where one is asked for or a bin would keep it.
+    /// An integer outside of `i64`, where an integer is required or a bin would keep it.
     IntegerRange,
-    /// A number outside `f64`, likewise.
+    /// The same for a number outside of `f64`.
     FloatRange,
-    /// `each` over something that is no array.
+    /// `each` over a value that is not an array.
     EachType,
     /// More elements than `each_max`.
     EachTooMany,
-    /// A field name of over 15 bytes that would become a bin, or two fields that would become one.
+    /// A field name of more than 15 bytes that would become a bin, or two fields that would become the same bin.
     BinName,
-    /// A life outside of 1 second to 10 years, or an instant in another unit than the one said.
+    /// A ttl outside of 1 second to 10 years, or a time in another unit than the configured one.
     TtlRange,
-    /// A life that is over, with `ttl_past = "reject"`.
+    /// A ttl that has ended, with `ttl_past = "reject"`.
     TtlPast,
     /// More rows than a guard can tell apart.
     TooManyRows,
-    /// A namespace or set from the message that is not among those allowed.
+    /// A namespace or set from the message that is not in the list of allowed names.
     NameNotAllowed,
-    /// A version that is no integer.
+    /// A version that is not an integer.
     VersionType,
     /// A condition of `require` that does not hold.
     Require,
     /// A condition that cannot be computed.
     ConditionError,
-    /// A computed value that cannot be computed, or held.
+    /// An expression that cannot be computed, or whose value no record can hold.
     ExpressionError,
-    /// `mode` and the record contradict each other: it is there, or is not.
+    /// `mode` contradicts the record: it exists, or it does not.
     Conflict,
-    /// A write that cannot be repeated may have been applied, or not.
+    /// A write that must not be repeated has an unknown outcome.
     InDoubt,
-    /// The database client cannot send a row of it.
+    /// The database client cannot send one of its rows.
     Unsendable,
-    /// The database refused a row of it for what it is.
+    /// The database refused one of its rows because of the row's content.
     Database(u8),
-    /// A processor's own: a word like the others, not a sentence, and nothing of the message.
+    /// A processor's own reason: a word like the others, not a sentence, without data of the message.
     Processor(&'static str),
-    /// A processor in code asks for what cannot be done.
+    /// A processor in code asks for something that cannot be done.
     ProcessorOutput,
     /// A processor in code panicked over the message.
     ProcessorPanic,
@@ -120,11 +120,11 @@ impl Reason {
     }
 }
 
-/// A message that cannot become records: the reason, and where, without any of its data.
+/// Why and where a message was rejected, without any of its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     pub reason: Reason,
-    /// What exactly, naming the rule of the configuration; never payload.
+    /// The exact cause. It names the rule of the configuration and never contains payload.
     pub detail: String,
 }
 
@@ -135,7 +135,7 @@ impl fmt::Display for Rejection {
 }
 
 impl Rejection {
-    /// `detail` is for logs and dead letters: it names the rule, and nothing of the message.
+    /// `detail` appears in logs and dead letters: it names the rule and contains nothing of the message.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Rejection {
             reason,
@@ -144,25 +144,25 @@ impl Rejection {
     }
 }
 
-/// What is wrong with a payload: one kind, one reason in the metrics.
+/// What is wrong with a payload. Each kind is one reason in the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecodeErrorKind {
-    /// No byte at all. (A payload of white space only is `NotJson`: it ends too early.)
+    /// No bytes. (A payload of white space only is `NotJson`: it ends too early.)
     Empty,
-    /// Not UTF-8, wherever: overlong forms and encoded surrogates are none.
+    /// Not UTF-8 somewhere. Overlong forms and encoded surrogates are not UTF-8.
     NotUtf8,
-    /// Against the grammar of RFC 8259.
+    /// Violates the grammar of RFC 8259.
     NotJson(Syntax),
     /// Something other than white space after the value.
     TrailingBytes,
-    /// More than [`DEPTH_MAX`] containers inside one another.
+    /// More than [`DEPTH_MAX`] nested containers.
     TooDeep,
 }
 
 /// How a payload breaks the grammar of RFC 8259.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Syntax {
-    /// A byte that cannot stand there.
+    /// A byte that is not allowed there.
     UnexpectedByte(u8),
     /// The payload ends inside the value, or before it.
     UnexpectedEnd,
@@ -170,17 +170,17 @@ pub enum Syntax {
     BadLiteral,
     /// A minus, a point or an exponent without digits, or a zero before other digits.
     BadNumber,
-    /// A backslash followed by what JSON does not know, or `\u` without four hex digits.
+    /// A backslash followed by a character that JSON does not allow there, or `\u` without four hex digits.
     BadEscape,
-    /// Half of a `\u` surrogate pair: no text at all, though RFC 8259's grammar lets it pass. Decode never says so:
-    /// it is judged where the string is kept.
+    /// Half of a `\u` surrogate pair. It is not text, though RFC 8259's grammar allows it. Decode never reports it: the
+    /// check is made where the string is kept.
     LoneSurrogate,
     /// A byte below 0x20 inside a string.
     ControlCharacter(u8),
 }
 
 impl DecodeErrorKind {
-    /// The word that metrics and dead letters carry. Stable: dashboards are built on it.
+    /// The word in metrics and dead letters. It is stable, because dashboards use it.
     pub fn reason(&self) -> &'static str {
         match self {
             DecodeErrorKind::Empty => "empty_payload",
@@ -222,16 +222,16 @@ impl fmt::Display for Syntax {
     }
 }
 
-/// Where on its way a message was rejected.
+/// The stage in which a message was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Payload or key cannot be read.
     Decode,
-    /// A condition.
+    /// A condition does not hold or cannot be computed.
     Judge,
-    /// The rules cannot make records of it.
+    /// The rules cannot make records of the message.
     Map,
-    /// The database refuses a row of it.
+    /// The database refuses a row of the message.
     Write,
 }
 
@@ -245,7 +245,7 @@ impl Stage {
         }
     }
 
-    /// The nearest of Kafka Connect's (`org.apache.kafka.connect.runtime.errors.Stage`).
+    /// The nearest stage of Kafka Connect (`org.apache.kafka.connect.runtime.errors.Stage`).
     pub(crate) fn of_connect(self) -> &'static str {
         match self {
             Stage::Decode => "VALUE_CONVERTER",
@@ -256,7 +256,7 @@ impl Stage {
 }
 
 impl Reason {
-    /// Where a message is rejected for it.
+    /// The stage in which a message is rejected for this reason.
     pub fn stage(self) -> Stage {
         match self {
             Reason::Payload(_) | Reason::KeyNotJson | Reason::NoRegistryPrefix => Stage::Decode,
@@ -286,7 +286,7 @@ impl Reason {
         }
     }
 
-    /// The database's result code, where it is the reason.
+    /// The database's result code, if it is the reason.
     pub fn code(self) -> Option<u8> {
         match self {
             Reason::Database(code) => Some(code),
