@@ -24,8 +24,9 @@ pub trait Processor: Send + Sync {
     /// row or publication it is and why. Examples: a namespace or a topic that is not named below, a name that is too
     /// long, a row without operations, a number that is not finite. A panic rejects the message with `processor_panic`.
     ///
-    /// # Errors A rejection. Then nothing of the message is done, even if it was added to `output` before. `[reject]`
-    /// says what happens to the message.
+    /// # Errors
+    /// A rejection. Then nothing of the message is done, even if it was added to `output` before. `[reject]` says what
+    /// happens to the message.
     fn process<'m>(&'m self, message: &Message<'m>, now_ms: i64, output: &mut Output<'m>)
     -> Result<Verdict, Rejection>;
 

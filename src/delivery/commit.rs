@@ -36,8 +36,8 @@ impl OffsetTracker {
 
     /// A message was taken from the queue.
     ///
-    /// # Panics If the offset is not above all offsets before it. Everything relies on Kafka's order within a
-    /// partition.
+    /// # Panics
+    /// If the offset is not above all offsets before it. Everything relies on Kafka's order within a partition.
     pub fn handed_over(&mut self, offset: i64) {
         assert!(
             self.handed_over.is_none_or(|last| offset > last),
@@ -71,7 +71,8 @@ impl OffsetTracker {
     /// Does nothing before the first message. The position may then still be that of an earlier assignment, which took
     /// messages and did not finish them.
     ///
-    /// # Panics If a message that was taken from the queue is unfinished.
+    /// # Panics
+    /// If a message that was taken from the queue is unfinished.
     pub fn all_finished_at(&mut self, position: i64) {
         let Some(last) = self.handed_over else { return };
         assert!(

@@ -491,7 +491,8 @@ impl Outbox {
     /// something failed, has no room, or was not reported for a second. The worker must then call
     /// [`settle`](Outbox::settle).
     ///
-    /// # Errors If the service cannot go on. Nothing is sent any more then.
+    /// # Errors
+    /// If the service cannot go on. Nothing is sent any more then.
     pub fn advance(&mut self, send: bool, calls: &PublishCalls<'_>) -> Result<bool, PublishFatal> {
         let advanced = self.hear(calls).and_then(|()| {
             let is_silent = self.under_way() > 0 && self.heard.elapsed() >= SILENT_AFTER;

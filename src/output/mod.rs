@@ -84,7 +84,8 @@ impl<'m> Output<'m> {
 
     /// Adds a row.
     ///
-    /// # Errors If the message already has [`ROWS_MAX`] rows.
+    /// # Errors
+    /// If the message already has [`ROWS_MAX`] rows.
     pub fn write(&mut self, rules: &'m RowRules, parts: RowParts<'m>) -> Result<(), TooManyRows> {
         let number = u16::try_from(self.rows.len() - self.first_row).map_err(|_| {
             self.is_overfull = true;

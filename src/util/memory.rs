@@ -125,7 +125,8 @@ impl std::error::Error for TooSmall {}
 /// Computes the limits for `partitions` partitions and `brokers` brokers within `memory_bytes`. `produces`: whether the
 /// service has a producer.
 ///
-/// # Errors If the memory is too small for this many partitions.
+/// # Errors
+/// If the memory is too small for this many partitions.
 pub fn plan(
     memory_bytes: u64,
     batch_bytes_max: u64,

@@ -117,7 +117,8 @@ impl Stop {
 
 /// Installs the signal handlers. Their thread lives as long as the process.
 ///
-/// # Errors If the operating system refuses a handler or the thread.
+/// # Errors
+/// If the operating system refuses a handler or the thread.
 pub fn stop_on_signals(stop: Stop) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     thread::Builder::new().name("signals".into()).spawn(move || {

@@ -74,7 +74,8 @@ impl TopicProcessor {
     /// Evaluates and maps one message. Puts what the message asks for into `output`, or nothing if the message is
     /// rejected. `scratch`: a buffer for processors in code, empty before and after.
     ///
-    /// # Errors The reason why the message is rejected.
+    /// # Errors
+    /// The reason why the message is rejected.
     pub fn process<'m>(
         &'m self,
         message: &Message<'m>,

@@ -44,7 +44,8 @@ impl std::error::Error for Refused {}
 impl Processors {
     /// Asks each processor what it declares about itself. `topics`: the topics that are consumed.
     ///
-    /// # Errors All faults, and how to fix each.
+    /// # Errors
+    /// All faults, and how to fix each.
     pub fn check(&self, topics: &[String]) -> Result<Checked, Refused> {
         let mut faults = Vec::new();
         let mut checked = HashMap::with_capacity(self.0.len());

@@ -38,7 +38,8 @@ pub struct Promised<'p> {
 
 /// Checks whether what one message asks for can be done.
 ///
-/// # Errors The first thing that cannot be done.
+/// # Errors
+/// The first thing that cannot be done.
 pub fn vet(promised: Promised<'_>, verdict: Verdict, output: &Output<'_>) -> Result<(), Rejection> {
     let (rows, publications) = (output.rows.len(), output.publications.len());
     if verdict == Verdict::Filtered && rows + publications > 0 {

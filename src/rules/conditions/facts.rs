@@ -216,7 +216,8 @@ fn boxed<'b>(value: &'b Value<'_>) -> Box<dyn Val + 'b> {
 
 /// Converts a CEL value to ours. It may contain parts that no bin can hold; they are checked where the value is kept.
 ///
-/// # Errors If neither a record nor JSON can hold it.
+/// # Errors
+/// If neither a record nor JSON can hold it.
 pub(super) fn ours(value: &dyn Val) -> Result<Value<'static>, &'static str> {
     const OTHER: &str = "it is of a type that no record can hold";
     Ok(match value.get_type().kind() {

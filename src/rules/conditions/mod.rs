@@ -78,7 +78,8 @@ pub struct NoPlace;
 impl Rule {
     /// Compiles `cel`: gives a number to each of its reads.
     ///
-    /// # Errors If an element is read outside of `each`.
+    /// # Errors
+    /// If an element is read outside of `each`.
     pub fn compile(cel: &Cel, asked: &mut Asked<'_>) -> Result<Rule, NoPlace> {
         let reads = cel.program.reads.iter().map(|read| asked.place(&read.what));
         let reads = reads.collect::<Result<Vec<_>, _>>()?;
@@ -93,8 +94,8 @@ impl Rule {
 
     /// Whether the condition holds.
     ///
-    /// # Errors Why it cannot be computed, or that it is neither true nor false. The text contains nothing of the
-    /// message.
+    /// # Errors
+    /// Why it cannot be computed, or that it is neither true nor false. The text contains nothing of the message.
     pub fn holds(&self, facts: &Facts<'_, '_>) -> Result<bool, String> {
         match self.short.as_ref().and_then(|short| short.holds(facts)) {
             Some(holds) => Ok(holds),
@@ -118,7 +119,8 @@ impl Rule {
 
     /// The value of the expression. It may contain [`Value::Unheld`].
     ///
-    /// # Errors As for [`Rule::holds`], and if neither a record nor JSON can hold the value.
+    /// # Errors
+    /// As for [`Rule::holds`], and if neither a record nor JSON can hold the value.
     pub fn value(&self, facts: &Facts<'_, '_>) -> Result<Value<'static>, String> {
         let resolver = Resolver { rule: self, facts };
         let mut context = operators::CONTEXT.new_inner_scope();

@@ -302,7 +302,8 @@ pub(super) enum Place {
 impl Mapping {
     /// Compiles all routes.
     ///
-    /// # Errors Only for faults that the configuration's own checks should have refused.
+    /// # Errors
+    /// Only for faults that the configuration's own checks should have refused.
     pub fn compile(config: &Config) -> Result<Mapping, CompileError> {
         let mut topics = HashMap::new();
         for topic in &config.kafka.topics {

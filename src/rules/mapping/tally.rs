@@ -155,7 +155,8 @@ impl TopicMapping {
     /// Evaluates and maps a message like [`process`](crate::processor::Processor::process), and counts the results of
     /// each rule.
     ///
-    /// # Errors As for `process`.
+    /// # Errors
+    /// As for `process`.
     pub fn process_counted<'m>(
         &'m self,
         message: &Message<'m>,
