@@ -1,5 +1,5 @@
-//! What a configuration does that its author may not want, as far as it shows without asking anybody. `penstock check`
-//! says it, with `--connect` and without.
+//! Advice: settings that are valid but probably not what the author wants, found without asking a server. `penstock
+//! check` prints it, with and without `--connect`.
 
 use crate::config::model::{
     Action, Bin, Config, Constant, Expr, Name, OperationKind, Part, Path, Publish, Route, Segment, Source, Ttl, Typed,
@@ -8,7 +8,7 @@ use crate::config::model::{
 use crate::config::values::cel::What;
 use crate::rules::mapping::{Mapping, display_path};
 
-/// One thing to think about: what it is about, what was found, and what to do.
+/// One piece of advice: the thing it is about, what was found, and the cure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Advice {
     pub thing: String,
@@ -16,7 +16,7 @@ pub(super) struct Advice {
     pub cure: String,
 }
 
-/// All there is to say, in the order of the file. What several writes share is said once.
+/// All advice, in the order of the file. Advice that several writes share is given once.
 pub(super) fn advice(config: &Config, mapping: &Mapping) -> Vec<Advice> {
     let mut found: Vec<(Vec<usize>, String, String)> = Vec::new();
     let writes = config
@@ -65,7 +65,7 @@ fn the_writes(lines: &[usize]) -> String {
     }
 }
 
-/// Two partitions may write one record.
+/// Two partitions may write the same record.
 fn shared_records(write: &Write, mapping: &Mapping) -> Option<(String, String)> {
     let is_guarded = mapping
         .topics()
@@ -120,7 +120,8 @@ fn growing_bins(write: &Write) -> Vec<(String, String)> {
     found
 }
 
-/// `except` and `rename` name fields of one object; what looks like a path or a pattern is a name, too, and a rare one.
+/// `except` and `rename` name fields of one object. A name that looks like a path or a pattern is a valid but unusual
+/// field name.
 fn names_of_no_field(write: &Write) -> Vec<(String, String)> {
     let Action::Write { bins, .. } = &write.action else {
         return Vec::new();
@@ -157,7 +158,7 @@ fn names_of_no_field(write: &Write) -> Vec<(String, String)> {
     found
 }
 
-/// The values of a write that keep the type of what they find.
+/// The values of a write that keep the type of the field.
 fn kept(write: &Write) -> Vec<&Typed> {
     let Action::Write { bins, operations } = &write.action else {
         return Vec::new();
@@ -175,7 +176,7 @@ fn kept(write: &Write) -> Vec<&Typed> {
     bins.chain(operations).collect()
 }
 
-/// Fields in braces: a template makes a string of what it finds, and two braces are text.
+/// Fields in braces. A template turns the field into a string, and two braces are text.
 fn in_braces(values: &[&Typed]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for value in values {
@@ -185,7 +186,7 @@ fn in_braces(values: &[&Typed]) -> Vec<(String, String)> {
                 found.extend(in_braces(&members));
             }
             Expr::Template(parts) if value.cast.is_none() => {
-                // As the file has it, also inside of a table: `{ path = "{user.id}" }`.
+                // As written in the file, also inside a table: `{ path = "{user.id}" }`.
                 let written = &value.written;
                 let from = written
                     .find("\"{")
@@ -236,7 +237,7 @@ fn in_braces(values: &[&Typed]) -> Vec<(String, String)> {
     told
 }
 
-/// All values of a write that may have a path.
+/// All values of a write that may contain a path.
 fn values(write: &Write) -> Vec<&Typed> {
     let mut values = vec![&write.key];
     for name in [&write.namespace, &write.set] {
@@ -274,13 +275,13 @@ fn published(publish: &Publish) -> Vec<&Typed> {
     publish.key.iter().chain(&publish.payload).chain(headers).collect()
 }
 
-/// Paths in the way of another language, which name fields here.
+/// Paths written in the syntax of another language, which are names of fields here.
 fn misread_paths<'a>(
     route: &Route,
     arrays: impl Iterator<Item = &'a Path>,
     values: &[&Typed],
 ) -> Vec<(String, String)> {
-    // Said once, of the root: it stands in front of all others.
+    // Reported once, for the root: it is the prefix of all others.
     if let Some(found) = misread(&route.root, "", "") {
         return vec![found];
     }
@@ -313,10 +314,10 @@ fn in_value(value: &Typed, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// `written`: where a name stands in quotes its author means it.
+/// `written`: the text in the file. If a name is quoted there, the author means it as a name.
 fn misread(path: &Path, prefix: &str, written: &str) -> Option<(String, String)> {
     let is_meant = |name: &str| written.contains(&format!("\"{name}\""));
-    // A longer one is a year, or an id.
+    // A longer number is a year or an id.
     let index = |name: &str| {
         name.parse::<usize>()
             .ok()
@@ -355,16 +356,17 @@ fn misread(path: &Path, prefix: &str, written: &str) -> Option<(String, String)>
     ))
 }
 
-/// Whether all messages that make one record are of one partition: its key is the message's, or names the partition.
+/// Whether all messages for one record come from one partition: the record's key is the message's key, or contains the
+/// partition.
 fn comes_of_one_partition(key: &Typed) -> bool {
-    // As it is, it tells the partition, whatever stands beside it.
+    // If it is used unchanged, it identifies the partition, whatever else is in the key.
     let tells = |source: &Source| matches!(source, Source::Partition | Source::Key | Source::KeyPath(_));
     match &key.expr {
         Expr::Source(source) => tells(source),
         Expr::Template(parts) => parts
             .iter()
             .any(|part| matches!(part, Part::Source(source) if tells(source))),
-        // What is computed of it may be the same for several; of nothing else it can be no more than of those.
+        // A computed value may be the same for several partitions. But if it reads nothing else, it is accepted.
         Expr::Cel(cel) => {
             let reads = &cel.program.reads;
             !reads.is_empty()
@@ -382,7 +384,7 @@ mod tests {
     use super::*;
     use crate::config;
 
-    /// Whether the key of a write comes of one partition.
+    /// Whether the messages for the key of a write come from one partition.
     fn of_one_partition(key: &str) -> bool {
         let text = format!(
             "[kafka]\nbrokers = \"k\"\ntopics = [\"t\"]\n[aerospike]\nhosts = \"a\"\nnamespace = \"n\"\n[[route]]\n\
@@ -392,7 +394,7 @@ mod tests {
         comes_of_one_partition(&config.routes[0].writes[0].key)
     }
 
-    /// What is told of a configuration with these lines in its write.
+    /// The advice for a configuration with these lines in its route.
     fn told(lines: &str) -> Vec<String> {
         let text = format!(
             "[kafka]\nbrokers = \"k\"\ntopics = [\"t\"]\n[aerospike]\nhosts = \"a\"\nnamespace = \"n\"\n[[route]]\n\

@@ -1,5 +1,5 @@
-//! `penstock check`: everything that is wrong with a configuration, without asking anybody; with `--connect` what the services say
-//! to it, too.
+//! `penstock check`: lists everything that is wrong with a configuration, without asking a server. With `--connect` it
+//! also asks Kafka and Aerospike.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::{connect, load_to_connect, shown};
 use crate::rules::mapping::Mapping;
 use crate::util::exit::Exit;
 
-/// Says what is wrong with `file`, or that nothing is and what there is to know of it.
+/// Prints what is wrong with `file`. If nothing is wrong, prints a summary and advice.
 pub(super) fn check(file: &Path, connect: bool) -> Exit {
     match load_to_connect(file) {
         Some(config) => {
@@ -32,7 +32,7 @@ pub(super) fn check(file: &Path, connect: bool) -> Exit {
             for line in guards(&config) {
                 let _ = writeln!(io::stdout().lock(), "{line}");
             }
-            // A rule that cannot be compiled is told by whoever runs it.
+            // If a rule cannot be compiled, the command that runs it reports that.
             let mapping = Mapping::compile(&config).ok();
             let advice = mapping.map(|mapping| advice(&config, &mapping)).unwrap_or_default();
             for Advice { thing, found, cure } in &advice {

@@ -1,4 +1,4 @@
-//! `penstock completions`: a script that teaches a shell this command line, on standard output.
+//! `penstock completions`: prints the completion script for a shell.
 
 use std::io::{self, Write as _};
 
@@ -8,9 +8,9 @@ use clap_complete::{Shell, generate};
 use super::Arguments;
 use crate::util::exit::Exit;
 
-/// Prints it.
+/// Prints the script.
 pub(super) fn completions(shell: Shell) -> Exit {
-    // In memory first: a pipe that is closed early must not cause a panic.
+    // Written to memory first: a pipe that is closed early must not cause a panic.
     let mut script = Vec::new();
     generate(shell, &mut Arguments::command(), "penstock", &mut script);
     let _ = io::stdout().lock().write_all(&script);

@@ -1,6 +1,7 @@
-//! `penstock check --connect`: what would go wrong, as Kafka and Aerospike tell it.
+//! `penstock check --connect`: asks Kafka and Aerospike what would go wrong.
 //!
-//! Asks only: joins no group, commits, produces and writes nothing. What only a write can show is said to be open.
+//! It only asks: it joins no group, and commits, produces and writes nothing. What only a write can show is listed as
+//! open.
 
 mod counted;
 
@@ -24,18 +25,19 @@ use crate::rules::mapping::Mapping;
 use crate::util::exit::Exit;
 use crate::util::stop::Stop;
 
-/// How long is waited for Kafka and for Aerospike, where `run.start_timeout` does not say.
+/// How long to wait for Kafka and for Aerospike if `run.start_timeout` is not set.
 const REACH_TIMEOUT: Duration = Duration::from_secs(10);
-/// Clocks that are further apart make ttls wrong that a person would notice.
+/// A larger difference between clocks makes ttls wrong by an amount that people notice.
 const SKEW_MAX_S: i64 = 2;
-/// The least version whose batches write.
+/// The lowest major version that supports batch writes.
 const BUILD_MIN: u32 = 6;
-/// Kafka's default for `message.max.bytes`, about.
+/// About Kafka's default for `message.max.bytes`.
 const MESSAGE_BYTES: i64 = 1 << 20;
-/// At most this many partitions are sampled: their next message is looked at.
+/// At most this many partitions are sampled: their next message is read.
 const LOOKED_AT_MAX: usize = 32;
 
-/// Asks both, says what it finds, and how it ends. `warnings`: so many were told before, of the configuration alone.
+/// Asks Kafka and Aerospike, prints the findings, and returns the exit code. `warnings`: the number of warnings that
+/// were already printed for the configuration alone.
 pub(super) fn connect(config: &Config, warnings: usize) -> Exit {
     let mapping = match Mapping::compile(config) {
         Ok(mapping) => mapping,
@@ -52,7 +54,7 @@ pub(super) fn connect(config: &Config, warnings: usize) -> Exit {
     let writes: Vec<&Write> = config.routes.iter().flat_map(|route| &route.writes).collect();
     let timeout = config.run.start_timeout.unwrap_or(REACH_TIMEOUT);
     let kafka = kafka(config, &mapping, timeout, &mut report);
-    // Also where no rule writes: the service reaches for it at its start.
+    // Also if no rule writes: the service connects to it at the start.
     let store = aerospike(config, &writes, timeout, &mut report);
     if let (Some(kafka), Some(store)) = (&kafka, &store) {
         applied(config, &mapping, kafka, store, &mut report);
@@ -61,11 +63,11 @@ pub(super) fn connect(config: &Config, warnings: usize) -> Exit {
     report.end()
 }
 
-/// What was found, told at once.
+/// The findings. Each is printed at once.
 struct Report {
     colours: Colours,
     exit: Exit,
-    /// Of ok, warnings, errors.
+    /// Number of ok lines, warnings and errors.
     counts: [usize; 3],
 }
 
@@ -89,7 +91,7 @@ impl Report {
         self.fatal(Exit::Found, thing, found, cure);
     }
 
-    /// An error with an exit code of its own.
+    /// Reports an error with its own exit code.
     fn fatal(&mut self, exit: Exit, thing: &str, found: &str, cure: &str) {
         self.exit = self.exit.or_worse(exit);
         self.tell(Kind::Error, thing, found, cure);
@@ -124,7 +126,7 @@ fn kafka(config: &Config, mapping: &Mapping, timeout: Duration, report: &mut Rep
                 ProbeError::Listener(complaint) => {
                     let (exit, found) = match complaint.exit {
                         Some(exit) => (exit, complaint.found),
-                        // It may yet answer.
+                        // It may still answer later.
                         None => (
                             Exit::Unreachable,
                             format!("not reached within {timeout:?}: {}", complaint.found),
@@ -202,7 +204,7 @@ fn kafka(config: &Config, mapping: &Mapping, timeout: Duration, report: &mut Rep
             TopicState::Failed(why) => report.error(&thing, why, "look at the brokers"),
         }
     }
-    // With no broker that answers there was nobody to ask.
+    // No broker answered, so there is nothing to report.
     if found.topics.is_empty() {
         return None;
     }
@@ -329,7 +331,7 @@ fn aerospike(config: &Config, writes: &[&Write], timeout: Duration, report: &mut
         write_timeout: config.run.write_timeout,
         workers: 1,
         start_timeout: Some(timeout),
-        // Looked at below, one by one.
+        // They are checked below, one by one.
         namespaces: Vec::new(),
         whole: false,
     };
@@ -413,7 +415,7 @@ fn aerospike(config: &Config, writes: &[&Write], timeout: Duration, report: &mut
     Some(store)
 }
 
-/// Whether the client has all nodes that are in the cluster, and they all partitions.
+/// Whether the client has reached all nodes of the cluster, and the nodes have all partitions.
 fn members(store: &Store, namespaces: &[String], report: &mut Report) {
     let found = store.gaps(namespaces);
     if found.is_security_off {
@@ -478,7 +480,7 @@ fn node_of(node: &NodeInfo, writes: &[&Write], report: &mut Report) {
     }
 }
 
-/// Some message lets it delete its record.
+/// Whether some message can make this write delete its record.
 fn deletes(write: &Write) -> bool {
     matches!(write.action, Action::Delete) || write.tombstone == Tombstone::Delete || write.ttl_past == TtlPast::Delete
 }
@@ -509,7 +511,7 @@ fn deletions(nodes: &[NodeInfo], writes: &[&Write], report: &mut Report) {
     );
 }
 
-/// A ttl that is the moment of a record's end.
+/// Whether the ttl is the time at which the record ends.
 fn is_instant(ttl: &Ttl) -> bool {
     matches!(ttl, Ttl::Field(typed) if typed.cast.is_some_and(|cast| cast.unit().is_some()))
 }
@@ -690,8 +692,8 @@ fn roles(store: &Store, user: &str, report: &mut Report) {
 
 // ---- guards
 
-/// The message at each committed offset: whether its records say that it is applied already. After a crash that is meant,
-/// for the messages of the last moments; an offset that was put back is not.
+/// Reads the message at each committed offset and checks whether its records say that it is applied already. After a
+/// crash this is normal for the last messages. After a manual reset of the offset it is not.
 fn applied(config: &Config, mapping: &Mapping, found: &KafkaSurvey, store: &Store, report: &mut Report) {
     let mut looked_at = 0;
     for topic in &config.kafka.topics {
@@ -731,7 +733,7 @@ fn applied(config: &Config, mapping: &Mapping, found: &KafkaSurvey, store: &Stor
             }
             let guarded = output.rows.iter().filter(|row| row.rules.guarded);
             let held = guarded.filter_map(|row| store.integer(row.target, &row.key, guard.bin()).ok()?);
-            // A guard's value is the offset and the row's place among its message's rows.
+            // A guard's value is the offset and the row's number among its message's rows.
             if let Some(last) = held.map(|mark| mark >> 16).max().filter(|last| *last >= message.offset) {
                 report.warning(
                     &thing(message.partition),

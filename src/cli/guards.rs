@@ -1,11 +1,11 @@
-//! What is said of a configuration's guards: by `check` before anything runs, and by `run` in its log.
+//! Describes the guards of a configuration. `check` prints it, and `run` logs it.
 
 use crate::config::model::{Action, Config, OperationKind};
 use crate::rules::mapping::{GuardReason, Mapping};
 
-/// Which writes are guarded, why, and what that costs.
+/// Which writes are guarded, why, and what it costs.
 pub(super) fn guards(config: &Config) -> Vec<String> {
-    // A rule that cannot be compiled is told by whoever runs it.
+    // If a rule cannot be compiled, the command that runs it reports that.
     let Ok(mapping) = Mapping::compile(config) else {
         return Vec::new();
     };
@@ -36,7 +36,7 @@ pub(super) fn guards(config: &Config) -> Vec<String> {
     lines
 }
 
-/// The operations of a write that do harm when they are done twice, where they are why it is guarded.
+/// The operations of a write that do harm when repeated, if they are the reason why it is guarded.
 fn not_idempotent(config: &Config, line: usize, reason: GuardReason) -> String {
     let mut writes = config.routes.iter().flat_map(|route| &route.writes);
     let Some(Action::Write { operations, .. }) = writes.find(|write| write.line == line).map(|write| &write.action)

@@ -1,9 +1,9 @@
-//! JSON as `try` and `test` write it: the members of an object in an order that a person reads them in, and a payload with
-//! the very bytes that it has.
+//! The JSON that `try` and `test` write: the members of an object are in an order that is easy to read, and a payload
+//! keeps its exact bytes.
 
 use serde_json::Value;
 
-/// The members that are known, in the order in which they are written; others come behind, by their names.
+/// The known members, in the order in which they are written. Others follow, sorted by name.
 #[rustfmt::skip] // by what they are of
 const ORDER: &[&str] = &[
     "name", "now", "message", "verdict", "reason", "detail", "records", "publishes", // of a case
@@ -12,10 +12,10 @@ const ORDER: &[&str] = &[
     "bins", "once", "add", "append", "prepend", "list_append", "map_put", "map_add", "keep_last", "remove", // of a write
     "touch", "delete", "mode", "on_conflict", "newer", "ttl", "ttl_on", "send_key", "guarded",
 ];
-/// A value that fits into this many columns stands on one line.
+/// A value that fits into this many columns is written on one line.
 const COLUMNS: usize = 100;
 
-/// An object of members that are JSON already.
+/// An object. The values of `members` are JSON already.
 pub(super) fn object(members: &[(&str, String)]) -> String {
     let members: Vec<String> = members
         .iter()
@@ -41,7 +41,7 @@ pub(super) fn line(value: &Value) -> String {
     }
 }
 
-/// The value on as many lines as make it readable.
+/// The value on as many lines as it needs to be readable.
 pub(super) fn lines(value: &Value) -> String {
     let mut text = String::new();
     write_lines(value, 0, &mut text);
@@ -80,7 +80,7 @@ fn write_lines(value: &Value, depth: usize, text: &mut String) {
     }
 }
 
-/// On one line, with room between the words.
+/// The value on one line, with spaces.
 fn spaced(value: &Value) -> String {
     match value {
         Value::Object(members) if members.is_empty() => "{}".to_owned(),
@@ -110,9 +110,9 @@ pub(super) fn ordered(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
     members.into_iter()
 }
 
-/// The lines of both texts: `-` before those of the first alone, `+` before those of the second alone.
+/// Compares two texts by line: `-` marks lines only in the first, `+` lines only in the second.
 pub(super) fn difference(expected: &str, actual: &str) -> Vec<(char, String)> {
-    /// Comparing each line with each takes memory for as many numbers: beyond that, both are shown whole.
+    /// The comparison needs a number in memory for each pair of lines. Beyond this many, both texts are shown whole.
     const COMPARISONS_MAX: usize = 4_000_000;
     let (expected, actual): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), actual.lines().collect());
     if expected.len().saturating_mul(actual.len()) > COMPARISONS_MAX {
@@ -120,7 +120,7 @@ pub(super) fn difference(expected: &str, actual: &str) -> Vec<(char, String)> {
         let actual = actual.iter().map(|line| ('+', (*line).to_owned()));
         return expected.chain(actual).collect();
     }
-    // How many lines the ends of both, from here on, have in common.
+    // `common[i][j]`: how many lines the rests of both texts from `i` and `j` on have in common.
     let mut common = vec![vec![0u32; actual.len() + 1]; expected.len() + 1];
     for (i, left) in expected.iter().enumerate().rev() {
         for (j, right) in actual.iter().enumerate().rev() {

@@ -1,6 +1,6 @@
-//! Messages that do not come from Kafka: from lines of a file, from fixtures; and how a message is written.
+//! Messages that do not come from Kafka but from lines of a file or from fixtures, and how a message is written.
 //!
-//! The form of an envelope is public: `docs/reference/try-and-test.md` describes it, fixtures of others hold it.
+//! The format of an envelope is public: `docs/reference/try-and-test.md` describes it, and users' fixtures contain it.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use super::json::object;
 use crate::config::model::{Config, Format};
 use crate::message::Message;
 
-/// A name and a value, which may be none.
+/// A name and an optional value.
 type Header = (String, Option<Vec<u8>>);
 
-/// A message, with bytes of its own.
+/// A message that owns its bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct OwnedMessage {
     /// One of `kafka.topics`.
@@ -27,18 +27,18 @@ pub(super) struct OwnedMessage {
     pub offset: i64,
     /// Milliseconds since the epoch.
     pub timestamp_ms: Option<i64>,
-    /// As it is.
+    /// The raw bytes of the key.
     pub key: Option<Vec<u8>>,
     /// `None` is a tombstone.
     pub payload: Option<Vec<u8>>,
-    /// In their order.
+    /// The headers, in order.
     pub headers: Vec<Header>,
 }
 
-/// What a message has that does not say.
+/// The values for what a message leaves out.
 #[derive(Debug, Clone)]
 pub(super) struct Defaults {
-    /// `None`: it must say.
+    /// `None`: the message must name its topic.
     pub topic: Option<String>,
     pub offset: i64,
     pub timestamp_ms: i64,
@@ -64,8 +64,8 @@ impl Defaults {
         told.ok_or_else(|| "the configuration has several topics: say which one this is of".to_owned())
     }
 
-    /// A JSON text as the producers of this format send it: for a schema registry behind a prefix, whose schema nobody
-    /// here looks at.
+    /// Turns a JSON text into the payload that producers of this format send. For a schema registry it adds a prefix;
+    /// nobody here reads the schema.
     fn payload(&self, text: &[u8]) -> Vec<u8> {
         match self.format {
             Format::JsonSchemaRegistry if text.first() != Some(&0) => [&[0; 5], text].concat(),
@@ -77,7 +77,7 @@ impl Defaults {
 type Members = BTreeMap<String, Box<RawValue>>;
 
 impl OwnedMessage {
-    /// A message that is nothing but its payload.
+    /// A message that has only a payload.
     pub(super) fn bare(payload: &[u8], defaults: &Defaults) -> Result<OwnedMessage, String> {
         Ok(OwnedMessage {
             topic: defaults.topic()?,
@@ -90,7 +90,7 @@ impl OwnedMessage {
         })
     }
 
-    /// A message in its envelope: `{"topic": …, "key": …, "payload": …}`.
+    /// Reads a message from its envelope: `{"topic": …, "key": …, "payload": …}`.
     pub(super) fn from_envelope(text: &str, defaults: &Defaults) -> Result<OwnedMessage, String> {
         let members: Members =
             serde_json::from_str(text).map_err(|error| format!("a message is a JSON object: {error}"))?;
@@ -142,7 +142,7 @@ impl OwnedMessage {
         Ok(message)
     }
 
-    /// A copy of one that is of somebody else's memory.
+    /// Copies a borrowed message.
     pub(super) fn of(message: &Message<'_>) -> OwnedMessage {
         OwnedMessage {
             topic: message.topic.to_owned(),
@@ -159,7 +159,7 @@ impl OwnedMessage {
         }
     }
 
-    /// As the rules see it.
+    /// The message as the rules see it.
     pub(super) fn view(&self) -> Message<'_> {
         Message {
             topic: &self.topic,
@@ -176,7 +176,7 @@ impl OwnedMessage {
         }
     }
 
-    /// Its envelope, on one line.
+    /// The envelope of the message, on one line.
     pub(super) fn envelope(&self, format: Format) -> String {
         let mut members = vec![
             ("topic", Value::from(self.topic.as_str()).to_string()),
@@ -200,7 +200,7 @@ impl OwnedMessage {
     }
 }
 
-/// The member that holds a payload, and its value.
+/// The name of the member that holds a payload, and its value.
 fn payload(payload: Option<&[u8]>, format: Format) -> (&'static str, String) {
     let Some(payload) = payload else {
         return ("payload", "null".to_owned());
@@ -209,7 +209,7 @@ fn payload(payload: Option<&[u8]>, format: Format) -> (&'static str, String) {
         (Format::JsonSchemaRegistry, [0, _, _, _, _, text @ ..]) => text,
         _ => payload,
     };
-    // Its very bytes, where they are one JSON text on one line. Its null would be read as no payload.
+    // Uses the exact bytes if they are one JSON text on one line, except null, which would be read as "no payload".
     let one_line = std::str::from_utf8(text)
         .ok()
         .filter(|text| !text.contains(['\n', '\r']));
@@ -225,7 +225,7 @@ fn payload(payload: Option<&[u8]>, format: Format) -> (&'static str, String) {
     }
 }
 
-/// Headers as an object, or as pairs where a name stands twice. A value that is no text is `{"base64": …}`.
+/// Headers as an object, or as pairs if a name occurs twice. A value that is not text becomes `{"base64": …}`.
 pub(super) fn headers_json<'h>(headers: impl Iterator<Item = (&'h str, Option<&'h [u8]>)>) -> Value {
     let headers: Vec<(&str, Value)> = headers
         .map(|(name, value)| {
@@ -255,7 +255,7 @@ pub(super) fn headers_json<'h>(headers: impl Iterator<Item = (&'h str, Option<&'
     }
 }
 
-/// Bytes that are no text.
+/// Bytes that are not text.
 pub(super) fn bytes_json(bytes: &[u8]) -> Value {
     serde_json::json!({ "base64": STANDARD.encode(bytes) })
 }
@@ -283,7 +283,7 @@ fn base64(name: &str, value: &str) -> Result<Vec<u8>, String> {
         .map_err(|error| format!("\"{name}\" is base64: {error}"))
 }
 
-/// Milliseconds since the epoch, or RFC 3339; null: none.
+/// Milliseconds since the epoch, or RFC 3339. null gives `None`.
 pub(super) fn instant(name: &str, value: &str) -> Result<Option<i64>, String> {
     let refused = || format!("\"{name}\" is milliseconds since 1970, or RFC 3339");
     match parsed(name, value)? {
@@ -297,7 +297,7 @@ pub(super) fn instant(name: &str, value: &str) -> Result<Option<i64>, String> {
     }
 }
 
-/// A string as it is; anything else as the JSON text that it is; null: nothing.
+/// A string gives its text, null gives nothing, and any other value gives its JSON text.
 fn plain(value: &str) -> Option<Vec<u8>> {
     match serde_json::from_str(value) {
         Ok(Value::Null) => None,
@@ -306,7 +306,7 @@ fn plain(value: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// `{"name": "value"}`, or `[["name", "value"]]` where a name stands twice.
+/// Reads `{"name": "value"}`, or `[["name", "value"]]` if a name occurs twice.
 fn headers(value: &str) -> Result<Vec<Header>, String> {
     let refused = "\"headers\" is {\"name\": \"value\"}, or [[\"name\", \"value\"]] where a name stands twice";
     let pairs: Vec<(String, Value)> = match parsed("headers", value)? {
@@ -442,11 +442,11 @@ mod tests {
                 envelope
             };
             let mut read = OwnedMessage::from_envelope(&said, &defaults(Format::Json)).unwrap();
-            // Their order is kept where a name stands twice.
+            // The order of headers with the same name is kept.
             let of_name = |header: &Header| header.0.clone();
             message.headers.sort_by_key(of_name);
             read.headers.sort_by_key(of_name);
-            // White space around a JSON text is none of it.
+            // White space around a JSON text does not belong to it.
             let trimmed = |payload: &mut Option<Vec<u8>>| {
                 if let Some(bytes) = payload
                     && serde_json::from_slice::<Value>(bytes).is_ok()

@@ -1,33 +1,34 @@
-//! The command line: what was asked for, and the exit code that answers it.
+//! The command line: the arguments, and the exit code.
 //!
-//! Here stand the arguments and what the commands share; each command has a file. Results go to standard output, what is
-//! wrong with the call or the configuration to standard error, and so does the log. Nothing is coloured but on a terminal.
+//! This file has the arguments and what the commands share; each command has a file of its own. Results go to standard
+//! output. The log, and errors of the call or the configuration, go to standard error. Colours appear only on a
+//! terminal.
 
 // `penstock run`: the service.
 mod run;
 // `penstock check`: what is wrong with a configuration.
 mod check;
-// `penstock check --connect`: what Kafka and Aerospike say to it.
+// `penstock check --connect`: asks Kafka and Aerospike about it.
 mod connect;
 // `penstock try`: what messages would cause.
 mod try_;
-// `penstock test`: what they are to cause.
+// `penstock test`: compares that with what is expected.
 mod test;
 // `penstock schema`: the configuration's JSON Schema.
 mod schema;
-// `penstock completions`: what a shell needs.
+// `penstock completions`: completions for a shell.
 mod completions;
-// What a configuration does that its author may not want.
+// Settings that are probably not what the author wants.
 mod advice;
-// What is said of a configuration's guards, by more than one command.
+// The description of a configuration's guards, for several commands.
 mod guards;
 // Messages that do not come from Kafka.
 mod message;
 // What a message would cause, by the rules alone.
 mod outcome;
-// What all messages together came to, by rule.
+// The totals of all messages, by rule.
 mod totals;
-// JSON for people, and the difference of two.
+// JSON for people, and the difference of two JSON texts.
 mod json;
 // Colours.
 mod terminal;
@@ -149,13 +150,13 @@ taplo find it by the first line of the configuration:
     },
 }
 
-/// Runs the command of this process's arguments.
+/// Runs the command in this process's arguments.
 pub fn main() -> Exit {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Stopped };
-            // Where it cannot be shown, the exit code still tells.
+            // If it cannot be printed, the exit code still tells.
             let _ = error.print();
             return exit;
         }
@@ -173,8 +174,8 @@ pub fn main() -> Exit {
 }
 
 fn start_log(is_service: bool) {
-    // The client calls every attempt that it will repeat an error; what it means for us, `aerospike` says. What a command
-    // finds, it says itself.
+    // The client logs every failed attempt as an error, even if it repeats the attempt; our module `aerospike` logs
+    // what matters. The other commands report their findings themselves.
     let shown = if is_service {
         "info,aerospike_core=off"
     } else {
@@ -184,12 +185,12 @@ fn start_log(is_service: bool) {
     env_logger::Builder::from_env(filter).format_timestamp_millis().init();
 }
 
-/// Whether this argument stands for standard input.
+/// Whether this argument means standard input.
 fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-/// What a person calls this argument.
+/// The name of this file in texts for people.
 fn shown(file: &Path) -> String {
     if is_stdin(file) {
         "standard input".to_owned()
@@ -198,13 +199,13 @@ fn shown(file: &Path) -> String {
     }
 }
 
-/// Says what is wrong with the call.
+/// Prints what is wrong with the call.
 fn refuse(problem: &str) -> Exit {
     let _ = writeln!(io::stderr().lock(), "{problem}");
     Exit::Usage
 }
 
-/// As [`load`], for whoever is to connect with it: the files of TLS have to be there.
+/// Like [`load`], for commands that connect: the TLS files must exist.
 fn load_to_connect(file: &Path) -> Option<Config> {
     let config = load(file)?;
     let faults = config::kafka::tls_files::look(&config.kafka);
@@ -219,7 +220,7 @@ fn load_to_connect(file: &Path) -> Option<Config> {
     None
 }
 
-/// The configuration in `file`, or its faults told.
+/// The configuration in `file`. If it has faults, prints them.
 fn load(file: &Path) -> Option<Config> {
     let loaded = if is_stdin(file) {
         config::load_from(io::stdin().lock(), &shown(file))

@@ -1,8 +1,9 @@
-//! What a message would cause, by the rules alone: a verdict, records, messages to be produced; as JSON and for a person.
+//! What a message would cause, by the rules alone: a verdict, records, messages to produce. Written as JSON or for a
+//! person.
 //!
-//! The JSON is public: `docs/reference/try-and-test.md` describes it, and fixtures hold it. A record says what is done
-//! to it with the words of the configuration; a word that would say what holds anyway is left out. Knows nothing of the
-//! database: whether a `create` finds its record there shows only when it runs.
+//! The JSON is public: `docs/reference/try-and-test.md` describes it, and fixtures contain it. A record describes its
+//! operations with the words of the configuration, and leaves out defaults. This module knows nothing of the database:
+//! whether a `create` finds its record shows only when the service runs.
 
 use std::fmt::Write as _;
 
@@ -20,27 +21,27 @@ use crate::output::{Output, Verdict};
 use crate::rules::mapping::Mapping;
 use crate::rules::mapping::tally::Tally;
 
-/// What the lives that are over did: left out, deleted.
+/// Names of the counts of records whose ttl has ended: skipped and deleted.
 pub(super) const PAST: [&str; 2] = ["ttl_past_skipped", "ttl_past_deleted"];
 
-/// What becomes of one message.
+/// The outcome of one message.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Outcome {
     pub verdict: &'static str,
-    /// The reason's word, and the rule that it is of.
+    /// The word of the reason, and the detail with its rule.
     pub rejection: Option<(&'static str, String)>,
     /// In the order in which they are written, each with the line of its rule.
     pub records: Vec<(usize, Value)>,
     pub publishes: Vec<Value>,
-    /// Records whose life is over: left out, and deleted.
+    /// Number of records whose ttl has ended: skipped, deleted.
     pub ttl_past: [u64; 2],
 }
 
 impl Outcome {
-    /// Judges and maps the message as the service does, and counts what each rule says.
+    /// Evaluates and maps the message as the service does, and counts the results of each rule.
     ///
     /// # Errors
-    /// When no route takes its topic.
+    /// If no route reads its topic.
     pub fn of(mapping: &Mapping, message: &OwnedMessage, now_ms: i64, tally: &Tally) -> Result<Outcome, String> {
         let Some(rules) = mapping.topic(&message.topic) else {
             return Err(format!("the configuration reads no topic \"{}\"", message.topic));
@@ -70,7 +71,7 @@ impl Outcome {
         })
     }
 
-    /// What is compared with what a fixture expects.
+    /// The part that is compared with a fixture.
     pub fn compared(&self) -> Value {
         let mut case = Map::new();
         case.insert("verdict".to_owned(), self.verdict.into());
@@ -83,7 +84,7 @@ impl Outcome {
         Value::Object(case)
     }
 
-    /// One line: the message and what becomes of it. It is a fixture, too.
+    /// One line with the message and its outcome. The line is also a fixture.
     pub fn json(&self, message: &OwnedMessage, now_ms: i64, format: Format) -> String {
         let mut members = vec![
             ("now", now_ms.to_string()),
@@ -153,7 +154,7 @@ impl Outcome {
     }
 }
 
-/// A line for each member but those told already.
+/// A line for each member that was not printed before (`told`).
 fn members(of: &Value, told: &[&str], text: &mut String) {
     let mut rest = of.clone();
     if let Value::Object(members) = &mut rest {
@@ -220,8 +221,8 @@ fn record(row: &Row<'_>) -> Value {
     Value::Object(record)
 }
 
-/// By the word of the configuration, what it does to each bin. A row names a bin but once, and once more to trim it: which
-/// word comes first makes no difference.
+/// The operations, grouped by the configuration's words, with their bins. A row has one operation per bin, and possibly
+/// one that trims it, so the order of the words does not matter.
 fn operations(ops: &[Op<'_>]) -> Vec<(&'static str, Value)> {
     let mut words: Vec<(&'static str, Map<String, Value>)> = Vec::new();
     let mut say = |word: &'static str, bin: &str, value: Value| {

@@ -14,9 +14,9 @@ use crate::service::supervisor;
 use crate::util::exit::Exit;
 use crate::util::stop::{Stop, leave_now, stop_on_signals};
 
-/// Runs it until it is told to stop.
+/// Runs the service until it is told to stop.
 pub(super) fn run(file: &Path) -> Exit {
-    // Before anything else: a stop that comes early is a stop.
+    // This comes first, so that an early stop is not missed.
     let stop = Stop::new();
     if let Err(error) = stop_on_signals(stop.clone()) {
         error!("cannot install the signal handlers error=\"{error}\"");
@@ -38,10 +38,10 @@ pub(super) fn run(file: &Path) -> Exit {
         info!("{line}");
     }
     let counters = Arc::new(Counters::new());
-    // The panic itself was printed by the panic hook.
+    // The panic hook has already printed the panic.
     let exit = catch_unwind(AssertUnwindSafe(|| supervisor::run(&config, &stop, &counters))).unwrap_or(Exit::Panic);
     info!("exit code={} meaning={exit:?}", exit.code());
-    // Threads of the clients may still run, and must not meet exit handlers that take away what they use.
+    // Threads of the clients may still run. Exit handlers would remove data that these threads use.
     leave_now(exit)
 }
 
@@ -75,7 +75,8 @@ fn reject(reject: &Reject) -> String {
     }
 }
 
-/// What the service will do, without secrets: values of librdkafka properties are not shown, since any may be one.
+/// The settings of the service, without secrets. Values of librdkafka properties are not shown, since any of them may
+/// be a secret.
 fn effective_settings(config: &Config) -> Vec<String> {
     let run = &config.run;
     let kafka = &config.kafka;

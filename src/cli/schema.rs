@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use crate::config::schema;
 use crate::util::exit::Exit;
 
-/// Prints it.
+/// Prints the schema.
 pub(super) fn schema() -> Exit {
     let _ = writeln!(io::stdout().lock(), "{:#}", schema::schema());
     Exit::Stopped

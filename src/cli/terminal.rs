@@ -1,9 +1,9 @@
-//! How things are told on standard output: findings, and colours on a terminal, and nowhere else.
+//! How findings are printed on standard output. Colours are used only on a terminal.
 
 use std::fmt;
 use std::io::IsTerminal as _;
 
-/// How a word is meant.
+/// The meaning of a word, which determines its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tone {
     Good,
@@ -12,18 +12,18 @@ pub(super) enum Tone {
     Aside,
 }
 
-/// Whether what goes to standard output is coloured.
+/// Whether standard output is coloured.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Colours(bool);
 
 impl Colours {
-    /// Coloured where a person looks at it, and did not ask for none (`NO_COLOR`).
+    /// Coloured on a terminal, unless the user wants no colours (`NO_COLOR`).
     pub fn of_stdout() -> Colours {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Colours(std::io::stdout().is_terminal() && !unwanted)
     }
 
-    /// The text in its colour.
+    /// The text in the colour of its tone.
     pub fn paint(self, tone: Tone, text: impl fmt::Display) -> String {
         let code = match tone {
             Tone::Good => 32,
@@ -39,7 +39,7 @@ impl Colours {
     }
 }
 
-/// What a finding is.
+/// The kind of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Ok,
@@ -47,7 +47,7 @@ pub(super) enum Kind {
     Error,
 }
 
-/// A line for what was found of a thing, and one for what to do about it, unless that is empty.
+/// A line that says what was found, and a line with the cure, if there is one.
 pub(super) fn finding(colours: Colours, kind: Kind, thing: &str, found: &str, cure: &str) -> String {
     let (tone, word) = match kind {
         Kind::Ok => (Tone::Good, "ok"),

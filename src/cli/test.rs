@@ -1,6 +1,7 @@
-//! `penstock test`: fixtures beside a configuration, each a message with what the rules are to make of it.
+//! `penstock test`: checks a configuration with fixtures. Each fixture is a message and the expected result of the
+//! rules.
 //!
-//! A fixture has the form of a line of `try --json`, and a name. What it leaves out is what most messages have.
+//! A fixture has the form of a line of `try --json`, plus a name. What it leaves out has a usual default.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
@@ -21,9 +22,9 @@ use crate::rules::mapping::Mapping;
 use crate::rules::mapping::tally::Tally;
 use crate::util::exit::Exit;
 
-/// A larger file is refused.
+/// A larger file of fixtures is refused.
 const FIXTURES_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// The time of a case that tells none: 2026-01-01T00:00:00Z.
+/// The time of a case that sets none: 2026-01-01T00:00:00Z.
 const NOW_MS: i64 = 1_767_225_600_000;
 
 #[derive(Debug, Args)]
@@ -39,7 +40,7 @@ pub(super) struct Test {
     update: bool,
 }
 
-/// Holds the configurations against their fixtures.
+/// Compares the configurations with their fixtures.
 pub(super) fn test(arguments: &Test) -> Exit {
     if arguments.fixtures.is_some() && arguments.files.len() > 1 {
         return refuse("--fixtures is for one FILE");
@@ -182,19 +183,19 @@ fn read(fixtures: &Path) -> io::Result<String> {
 }
 
 struct Case {
-    /// Where it begins, from 1.
+    /// The line where it begins, from 1.
     line: usize,
     name: String,
     message: OwnedMessage,
     now_ms: i64,
-    /// As they stand in the file.
+    /// The members as written in the file.
     written: Vec<(&'static str, String)>,
     /// In the form of [`Outcome::compared`].
     expected: Value,
 }
 
 impl Case {
-    /// The case with what is to be expected from now on. What it leaves out, it goes on leaving out.
+    /// The text of the case with new expectations. Members that it left out stay left out.
     fn written(&self, actual: &Value) -> String {
         let written = self.written.iter().map(|(name, value)| (*name, value.clone()));
         let expected = ["verdict", "reason", "records", "publishes"].iter().filter_map(|name| {
@@ -212,10 +213,10 @@ impl Case {
 
 type Members = BTreeMap<String, Box<RawValue>>;
 
-/// All cases: an array of them, or one after another. An error has its line.
+/// All cases of a file: an array, or one after another. An error has its line.
 fn cases(text: &str, config: &Config) -> Result<Vec<Case>, (usize, String)> {
     let line_of = |part: &RawValue| {
-        // A part of the text itself.
+        // `part` is a slice of `text`, so its address gives its position.
         let at = (part.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
         1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
     };
@@ -230,7 +231,7 @@ fn cases(text: &str, config: &Config) -> Result<Vec<Case>, (usize, String)> {
             parts.push(part);
         }
     }
-    // What `try --json` says of all messages is no case.
+    // The totals line of `try --json` is not a case.
     parts.retain(|part| !totals::is_totals(part.get()));
     let numbered = (1..).zip(parts);
     numbered

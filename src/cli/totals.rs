@@ -1,6 +1,6 @@
-//! What all messages together came to, by rule: the end of what `penstock try` says.
+//! The totals of all messages, by rule: the end of `penstock try`'s output.
 //!
-//! A condition that is mistyped rejects nothing and makes nothing; it shows only here.
+//! A condition with a typing error rejects nothing and makes nothing. It shows only here.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,11 +11,11 @@ use super::json;
 use super::terminal::{Colours, Tone};
 use crate::rules::mapping::tally::{RuleCount, RuleKind};
 
-/// Over all messages.
+/// Totals over all messages.
 pub(super) struct Totals<'t> {
     /// Kept, filtered, rejected.
     pub counts: [u64; 3],
-    /// Why messages were rejected.
+    /// Number of rejections by reason.
     pub reasons: &'t BTreeMap<&'static str, u64>,
     /// In the order of the file.
     pub rules: &'t [RuleCount],
@@ -26,7 +26,7 @@ impl Totals<'_> {
         self.counts.iter().sum()
     }
 
-    /// For a person: a line, and where there are several messages one for each rule.
+    /// For a person: one line and, if there are several messages, one line per rule.
     pub fn text(&self, colours: Colours) -> String {
         let [kept, filtered, rejected] = self.counts;
         let tone = if rejected > 0 { Tone::Bad } else { Tone::Good };
@@ -60,7 +60,7 @@ impl Totals<'_> {
         text
     }
 
-    /// One line, or nothing where there is one message.
+    /// One line. Empty if there is only one message.
     pub fn json(&self) -> String {
         if self.messages() < 2 {
             return String::new();
@@ -79,13 +79,13 @@ impl Totals<'_> {
     }
 }
 
-/// Whether a line of JSON is one of totals, and not of a message.
+/// Whether a line of JSON contains totals rather than a message.
 pub(super) fn is_totals(line: &str) -> bool {
     line.trim_start().starts_with("{\"totals\":")
         && serde_json::from_str::<Value>(line).is_ok_and(|value| value.as_object().is_some_and(|all| all.len() == 1))
 }
 
-/// A rule that nothing came through: the first one to look at.
+/// Whether a rule let nothing through or made nothing. Look at such a rule first.
 fn has_done_nothing(rule: &RuleCount) -> bool {
     match rule.kind {
         RuleKind::When | RuleKind::Require => rule.holds == 0,

@@ -1,7 +1,7 @@
-//! `penstock try`: what messages would cause, without causing it.
+//! `penstock try`: shows what messages would cause, without doing it.
 //!
-//! Messages come from a file, from standard input or from the end of a topic; none is written, produced or committed, and
-//! no group is joined.
+//! Messages come from a file, from standard input or from the end of a topic. Nothing is written, produced or
+//! committed, and no group is joined.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, IsTerminal as _, Write as _};
@@ -28,7 +28,7 @@ use crate::util::exit::Exit;
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 
-/// How long Kafka may be unreachable, where `run.start_timeout` does not say.
+/// How long Kafka may be unreachable if `run.start_timeout` is not set.
 const REACH_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
@@ -128,16 +128,16 @@ struct Trial<'t> {
     colours: Colours,
     /// Kept, filtered, rejected.
     counts: [u64; 3],
-    /// Why they are rejected.
+    /// Number of rejections by reason.
     reasons: BTreeMap<&'static str, u64>,
-    /// What each rule says.
+    /// The results of each rule.
     tally: Tally,
-    /// Nobody reads what is written.
+    /// Nobody reads the output any more.
     is_over: bool,
 }
 
 impl Trial<'_> {
-    /// `Some`: it ended early.
+    /// `Some`: it ended early, with this exit code.
     fn lines(&mut self, arguments: &Try, input: &PathBuf) -> Option<Exit> {
         let reader: Box<dyn BufRead> = if is_stdin(input) {
             if io::stdin().is_terminal() {
@@ -192,7 +192,7 @@ impl Trial<'_> {
         None
     }
 
-    /// `Some`: it ended early.
+    /// `Some`: it ended early, with this exit code.
     fn topics(&mut self, arguments: &Try, count: u32) -> Option<Exit> {
         let kafka = &self.config.kafka;
         let timeout = self.config.run.start_timeout.unwrap_or(REACH_TIMEOUT);
@@ -240,7 +240,7 @@ impl Trial<'_> {
         None
     }
 
-    /// Why it is rejected, if it is.
+    /// Returns the reason if the message is rejected.
     fn message(&mut self, message: &OwnedMessage) -> Result<Option<&'static str>, String> {
         let outcome = Outcome::of(self.mapping, message, self.now_ms, &self.tally)?;
         let rejection = outcome.rejection.as_ref().map(|(reason, _)| *reason);
@@ -279,10 +279,10 @@ impl Trial<'_> {
     }
 }
 
-/// A message in its envelope, or what `--json` said of one.
+/// Reads a message from an envelope or from a line of `--json`.
 fn enveloped(line: &[u8], defaults: &Defaults) -> Result<OwnedMessage, String> {
     let text = std::str::from_utf8(line).map_err(|_| "an envelope is UTF-8".to_owned())?;
-    // A file can begin with a byte order mark, as a payload can.
+    // A file may begin with a byte order mark, like a payload.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let members: Option<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(text).ok();
     match members.as_ref().and_then(|members| members.get("message")) {
@@ -304,7 +304,7 @@ fn hint(reason: &str, line: &[u8], is_first: bool, defaults: &Defaults) -> Optio
     (is_envelope && enveloped(line, defaults).is_ok()).then_some("this looks like an envelope, which --envelope reads")
 }
 
-/// Those with the greatest timestamps, in the order of these.
+/// Keeps the messages with the greatest timestamps, in the order of their timestamps.
 fn keep_newest(messages: &mut Vec<OwnedMessage>, count: usize) {
     messages.sort_by_key(|message| (message.timestamp_ms, message.partition, message.offset));
     messages.drain(..messages.len().saturating_sub(count));

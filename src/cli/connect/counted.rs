@@ -1,7 +1,9 @@
-//! What another group has counted: guards carry the name of the group, so a group that is new counts everything again.
+//! Finds records that another group has counted. A guard's name depends on the group, so a new group counts everything
+//! again.
 //!
-//! Nobody scans a set for that. Some of the newest messages are put through the rules, and the records that they would
-//! write are read: a bin that is called as guards are, and is none of this group's own, is another's.
+//! A scan of the set would be too expensive. Instead, some of the newest messages are passed through the rules, and the
+//! records that they would write are read. A bin with the name of a guard that is not this group's belongs to another
+//! group.
 
 use std::collections::BTreeSet;
 
@@ -15,11 +17,12 @@ use crate::output::Output;
 use crate::processor::Processor as _;
 use crate::rules::mapping::Mapping;
 
-/// How many of the newest messages of a partition are looked at, and how many rows of each.
+/// How many of the newest messages of a partition are read, and how many rows of each are checked.
 const MESSAGES_MAX: i64 = 4;
 const ROWS_MAX: usize = 8;
 
-/// Says of each topic of which the group has no offset whether records of its newest messages have guards of others.
+/// For each topic without a committed offset of the group: reports whether the records of its newest messages have
+/// guards of other groups.
 pub(super) fn counted(config: &Config, mapping: &Mapping, found: &KafkaSurvey, store: &Store, report: &mut Report) {
     let own = own_guards(config, found);
     let mut looked_at = 0;
@@ -83,7 +86,7 @@ pub(super) fn counted(config: &Config, mapping: &Mapping, found: &KafkaSurvey, s
     }
 }
 
-/// The names of this group's guards, of all its topics: several may write the same sets.
+/// The names of this group's guards for all topics: several topics may write the same sets.
 fn own_guards(config: &Config, found: &KafkaSurvey) -> BTreeSet<String> {
     let guard = |topic: &str, partition| {
         Guard::new(&GuardIdentity {
