@@ -1,11 +1,12 @@
-//! Info questions to an address of our choice, on a blocking connection of our own.
+//! Info questions to a chosen address, on our own blocking connection.
 //!
-//! The client asks a node of its own choice, and of what it could not do it keeps a text. Of a server that refuses the whole
-//! question (`ERROR:80:not authenticated`, one line without a name: `thr_info.c`, `authenticate`) it says "Missing node name",
-//! and of a node that others announce and it cannot reach, nothing. So who has to say *why* asks here.
+//! The client chooses the node that it asks, and keeps only a text about what failed. If a server refuses the whole
+//! question (`ERROR:80:not authenticated`, one line without a name: `thr_info.c`, `authenticate`), the client says
+//! "Missing node name". If it cannot reach a node that others announce, it says nothing. So code that must say *why*
+//! asks here.
 //!
-//! A connection lives for one question. Each step has a time-out; looking a name up has none, so whoever must not wait asks
-//! on a thread that can be left behind.
+//! A connection lives for one question. Each step has a time-out, except the lookup of a host name. A caller that must
+//! not wait therefore asks on a thread that it can leave behind.
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
@@ -15,11 +16,12 @@ use std::time::Duration;
 use crate::config::model::Aerospike;
 use crate::delivery::result_codes::Told;
 
-/// Bounds each step: connecting, each read and write.
+/// Time-out of each step: connecting, each read and each write.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(1);
-/// Security is not switched on in the server's configuration: the connection goes on without a login, as the client's does.
+/// Security is not switched on in the server's configuration. The connection continues without a login, like the
+/// client's.
 const SECURITY_OFF: u8 = 52;
-/// An answer is smaller.
+/// A valid answer is smaller than this.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 const FRAME_HEADER_BYTES: usize = 8;
 const VERSION: u8 = 2;
@@ -35,7 +37,7 @@ const SALT: [u8; 16] = [
 ];
 const COST: u32 = 10;
 
-/// Who asks.
+/// The user that asks.
 #[derive(Clone)]
 pub struct Login {
     user: String,
@@ -43,7 +45,7 @@ pub struct Login {
 }
 
 impl Login {
-    /// `None`: nobody in particular. Takes some 50 ms, for the hash of the password.
+    /// `None`: no user is configured. Takes some 50 ms, for the hash of the password.
     pub fn of(config: &Aerospike) -> Option<Login> {
         let (user, password) = config.credentials.as_ref()?;
         let hash = bcrypt::hash_with_salt(&password.0, COST, SALT).ok()?;
@@ -54,11 +56,11 @@ impl Login {
     }
 }
 
-/// What was answered, by what was asked for.
+/// The answers, by the names that were asked for.
 #[derive(Debug, Default)]
 pub struct Answers {
     lines: Vec<(String, String)>,
-    /// A login was sent, and the server has security switched off.
+    /// A login was sent, but the server has security switched off.
     pub is_security_off: bool,
 }
 
@@ -74,20 +76,20 @@ impl Answers {
         }
     }
 
-    /// Empty where it was not answered.
+    /// The answer to `name`; empty if there is none.
     pub fn get(&self, name: &str) -> &str {
         let found = self.lines.iter().find(|(asked, _)| asked == name);
         found.map_or("", |(_, answer)| answer.as_str())
     }
 }
 
-/// What answers in place of an Aerospike server, by its first bytes.
+/// What answers in place of an Aerospike server. Recognised by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stranger {
     Web,
     Ssh,
     Redis,
-    /// Of whatever server.
+    /// TLS, of any kind of server.
     Tls,
     Unknown,
 }
@@ -98,13 +100,13 @@ impl Stranger {
             [b'H', b'T', b'T', b'P', ..] => Stranger::Web,
             [b'S', b'S', b'H', b'-', ..] => Stranger::Ssh,
             [b'-', b'E', b'R', b'R', ..] | [b'-', b'N', b'O', b'A', b'U', b'T', b'H', ..] => Stranger::Redis,
-            // An alert.
+            // A TLS alert.
             [0x15, 0x03, 0..=4, ..] => Stranger::Tls,
             _ => Stranger::Unknown,
         }
     }
 
-    /// As the end of "is no Aerospike node".
+    /// Completes a text that begins with "is no Aerospike node".
     pub fn what(self) -> &'static str {
         match self {
             Stranger::Web => "a web server answers",
@@ -119,20 +121,20 @@ impl Stranger {
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Silence {
-    /// The name of the host has no address.
+    /// The host name has no address.
     Unresolved,
     Connect(io::Error),
-    /// It was connected, and did not answer.
+    /// The connection was made, but there was no answer.
     Unanswered(io::Error),
-    /// What answers is no Aerospike server, or speaks TLS.
+    /// Another kind of server answers, or the server speaks TLS.
     Strange(Stranger),
-    /// The server refuses who asks, with this code.
+    /// The server refuses the user, with this code.
     Refused(u8),
 }
 
 impl Silence {
-    /// How much it tells beside what another address of the same name said: who refuses us is an Aerospike server, and what
-    /// answers tells more than what does not.
+    /// How informative this is, compared with the failure at another address of the same name. A server that refuses us
+    /// is an Aerospike server; and an unexpected answer tells more than none.
     fn tells(&self) -> u8 {
         match self {
             Silence::Unresolved | Silence::Connect(_) => 0,
@@ -143,7 +145,7 @@ impl Silence {
     }
 }
 
-/// As the end of a sentence that begins with the address.
+/// Completes a sentence that begins with the address.
 impl fmt::Display for Silence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let timed_out = |error: &io::Error| matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
@@ -170,7 +172,7 @@ impl fmt::Display for Silence {
     }
 }
 
-/// Asks one address (`name:port`), each of its IP addresses in turn until one answers.
+/// Asks one address (`name:port`). Tries its IP addresses in turn until one answers.
 pub fn ask(address: &str, login: Option<&Login>, names: &[&str]) -> Result<Answers, Silence> {
     let found: Vec<SocketAddr> = match address.to_socket_addrs() {
         Ok(found) => found.collect(),
@@ -222,7 +224,7 @@ fn ask_one(addr: SocketAddr, login: Option<&Login>, names: &[&str]) -> Result<An
     })
 }
 
-/// The result code.
+/// Logs in. Returns the result code.
 fn log_in(stream: &mut TcpStream, login: &Login) -> Result<u8, Silence> {
     let mut body = vec![0; LOGIN_HEADER_BYTES];
     (body[2], body[3]) = (LOGIN, 2);
@@ -243,7 +245,7 @@ fn exchange(stream: &mut TcpStream, kind: u8, body: &[u8]) -> Result<Vec<u8>, Si
     request.extend_from_slice(body);
     stream.write_all(&request).map_err(Silence::Unanswered)?;
     let mut header = [0; FRAME_HEADER_BYTES];
-    // Others may answer less than a header.
+    // Other servers may answer less than a header.
     let mut taken = 0;
     while taken < header.len() {
         let error = match stream.read(&mut header[taken..]) {
@@ -277,15 +279,16 @@ fn exchange(stream: &mut TcpStream, kind: u8, body: &[u8]) -> Result<Vec<u8>, Si
     Ok(answer)
 }
 
-/// The code by which a server refuses all of a question: in place of the names (8.1), or as the answer to each (its
-/// `append_security_error`). 9 there is a server that was too slow (`run_info`), and no refusal of who asks.
+/// The code with which a server refuses a whole question. It comes in place of the names (8.1), or as the answer to
+/// each name (its `append_security_error`). There, 9 means that the server was too slow (`run_info`) and is not a
+/// refusal.
 fn refusal(text: &str) -> Option<u8> {
     let first = text.lines().next()?;
     let answer = first.split_once('\t').map_or(first, |(_, answer)| answer);
     error_code(answer).filter(|code| (50..100).contains(code))
 }
 
-/// The code of an answer as `ERROR:80:not authenticated`, or `FAIL:80…` of older servers.
+/// The code in an answer such as `ERROR:80:not authenticated`, or `FAIL:80…` of older servers.
 pub fn error_code(answer: &str) -> Option<u8> {
     let (word, rest) = answer.split_once([':', '='])?;
     if !word.eq_ignore_ascii_case("error") && !word.eq_ignore_ascii_case("fail") {
@@ -294,14 +297,14 @@ pub fn error_code(answer: &str) -> Option<u8> {
     rest.split([':', '=']).next()?.trim().parse().ok()
 }
 
-/// What tests ask.
+/// Fake servers for tests.
 #[cfg(test)]
 pub(super) mod fakes {
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
     use std::thread;
 
-    /// A message of kind `kind`.
+    /// A frame of kind `kind`.
     pub fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
         let mut frame = (body.len() as u64).to_be_bytes().to_vec();
         (frame[0], frame[1]) = (super::VERSION, kind);
@@ -309,8 +312,8 @@ pub(super) mod fakes {
         frame
     }
 
-    /// Where questions are answered so: the first of each connection with the first of these, and so on, and then the
-    /// connection is closed.
+    /// The address of a server with these answers. In each connection it answers the first question with the first of
+    /// them, and so on. Then it closes the connection.
     pub fn port(answers: &[Vec<u8>]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -333,13 +336,13 @@ pub(super) mod fakes {
         address
     }
 
-    /// A node that tells this, whatever it is asked.
+    /// A node that gives these answers to any question.
     pub fn node(lines: &[(&str, &str)]) -> String {
         let text: String = lines.iter().map(|(name, value)| format!("{name}\t{value}\n")).collect();
         port(&[frame(super::INFO, text.as_bytes())])
     }
 
-    /// Nobody listens there.
+    /// An address at which nobody listens.
     pub fn nobody() -> String {
         TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -404,9 +407,9 @@ mod tests {
             (b"-ERR unknown command\r\n", Stranger::Redis),
             (b"-NOAUTH Authentication required.\r\n", Stranger::Redis),
             (b"SSH-2.0-OpenSSH_9.2\r\n", Stranger::Ssh),
-            // A record's answer, no info's.
+            // The answer to a record request, not to an info request.
             (&fakes::frame(3, b""), Stranger::Unknown),
-            // More than any answer has.
+            // Longer than any valid answer.
             (b"\x02\x01\x00\x00\x01\x10\x00\x00", Stranger::Unknown),
         ] {
             let silence = first(bytes);

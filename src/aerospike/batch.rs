@@ -1,4 +1,4 @@
-//! One batch call: rows go out, and each gets the answer that is its own.
+//! One batch call: sends rows and gives each row its own answer.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ impl RowWriter for Store {
     fn write(&self, rows: &[OutgoingRow<'_>]) -> Vec<Answer> {
         let mut operations = request::write(rows);
         let started = Instant::now();
-        // `Ok` says nothing about the rows, and `Err` may have destroyed them: only a row's own code counts.
+        // `Ok` says nothing about the rows, and `Err` may have destroyed them. So only a row's own code counts.
         let client = self.client();
         let nodes = client.nodes().len();
         let call = client.batch(self.policy(nodes), &mut operations);
@@ -24,7 +24,7 @@ impl RowWriter for Store {
         let refused = operations
             .iter()
             .any(|operation| is_batch_refused(operation.batch_record()));
-        // With several nodes nobody says which rows went where.
+        // With several nodes, it is unknown which rows went to which node.
         let nothing_applied = refused && nodes == 1;
         let answers: Vec<Answer> = operations
             .iter()
@@ -72,7 +72,7 @@ impl RowWriter for Store {
     fn lacks_namespace(&self, namespace: &str) -> bool {
         let policy = AdminPolicy::default();
         match self.client().info(&policy, &["namespaces"]) {
-            // Not reachable: it may well have it.
+            // Not reachable: the namespace may exist.
             Err(_) => false,
             Ok(answer) => answer
                 .get("namespaces")
@@ -82,7 +82,7 @@ impl RowWriter for Store {
 }
 
 impl Store {
-    /// Nodes come and go: which policy fits is decided at each call.
+    /// Nodes come and go, so the policy is chosen for each call.
     pub(super) fn policy(&self, nodes: usize) -> &BatchPolicy {
         if nodes == 1 {
             &self.batch_policy_one_node
@@ -91,7 +91,7 @@ impl Store {
         }
     }
 
-    /// Why rows of a call are open: what most of those rows that wait for the database were answered. Rows that merely were in
+    /// Why rows of a call are open: the most frequent answer among the rows that wait for the database. Other rows of
     /// the call have answers of their own, which explain nothing.
     fn why<'r>(&self, rows: impl Iterator<Item = (&'r BatchRecord, Answer)>, call: Option<&Error>) -> String {
         let waits = |answer: Answer| matches!(answer.disposition(), Disposition::Retry | Disposition::NoNamespace);
@@ -106,7 +106,8 @@ impl Store {
                 None => kinds.push((kind, 1, record.error())),
             }
         }
-        // A row without an answer shares another one's reason, where there is one: the header that ended the batch.
+        // A row without an answer usually has the same cause as another row: the header that ended the batch. So an
+        // answered row is preferred.
         let weight = |(kind, rows, _): &(Kind, usize, _)| (*kind != Kind::Failure(CallFailure::Unanswered), *rows);
         let Some((kind, _, error)) = kinds.into_iter().max_by_key(weight) else {
             return call.map_or_else(|| "unknown".into(), |error| chain(error));
@@ -114,7 +115,7 @@ impl Store {
         let (reason, is_far) = match kind {
             Kind::Code(code) => (Told(code).to_string(), matches!(code, UNAVAILABLE | NOT_AUTHENTICATED)),
             Kind::Failure(failure) => {
-                // What another row was answered can stand in the call's error.
+                // The call's error may contain the answer of another row.
                 let of_client = |error: &&Error| error.server_result_code().is_none();
                 let error = error.or(call).filter(of_client).map(|error| chain(error));
                 let error = error.map(|error| format!(": {error}")).unwrap_or_default();
@@ -127,7 +128,7 @@ impl Store {
         }
     }
 
-    /// Counts what a call left open, and says what an operator must know of it.
+    /// Counts the rows that a call left open, and logs what an operator must know.
     fn report(&self, started: Instant, rows: &[OutgoingRow<'_>], answers: &[Answer], reason: impl Fn() -> String) {
         let mut open = 0;
         let mut troubled = false;
@@ -147,7 +148,7 @@ impl Store {
                 }
                 Disposition::RetryRecord => open += 1,
                 Disposition::HoldRecord => {
-                    // What depends on what was asked is not the database's trouble.
+                    // A code that depends on the request is not a problem of the database.
                     if let Answer::Code(code) = *answer
                         && !row.answers_with(code)
                     {
@@ -165,7 +166,7 @@ impl Store {
         }
         self.counters.rows_retried.add(open as u64);
         if too_big {
-            // Its other rows have no answer, and nothing is wrong with the database.
+            // The other rows have no answer, but nothing is wrong with the database.
             self.limit.refused(rows.len());
         } else if troubled {
             self.health.failed(started, rows.len(), open, &reason());
@@ -183,7 +184,7 @@ enum Kind {
     Failure(CallFailure),
 }
 
-/// The record's partition has no node that may take writes.
+/// The record's partition has no node that accepts writes.
 const UNAVAILABLE: u8 = 11;
 
 fn is_batch_refused(record: &BatchRecord) -> bool {
@@ -194,8 +195,8 @@ fn is_batch_refused(record: &BatchRecord) -> bool {
         .is_some_and(refuses_all)
 }
 
-/// Why nothing of a call was sent: the client knew a node for none of its rows, and put a placeholder in the place of
-/// each (`aerospike-core` 3.0.0, `batch_executor.rs`).
+/// Why no row of a call was sent. The client knew no node for any of the rows and replaced each row with a placeholder
+/// (`aerospike-core` 3.0.0, `batch_executor.rs`).
 fn unroutable(record: &BatchRecord, call: Option<&Error>) -> Option<CallFailure> {
     if !record.key.namespace().is_empty() {
         return None;
@@ -219,7 +220,7 @@ pub(super) fn answer(record: &BatchRecord, call: Option<&Error>, nothing_applied
             Some(code) => Answer::Code(u8::from(code)),
             None => Answer::Failed {
                 failure: CallFailure::Unanswered,
-                // The client does not call it in doubt; a batch that ended early may have applied it.
+                // The client does not mark it as in doubt, but a batch that ended early may have applied it.
                 in_doubt: !nothing_applied,
             },
         };
@@ -227,7 +228,7 @@ pub(super) fn answer(record: &BatchRecord, call: Option<&Error>, nothing_applied
     if let Some(code) = error.server_result_code() {
         return Answer::Code(u8::from(code));
     }
-    // With no retries, whatever failed is called a time-out: the cause is further in.
+    // Without retries, the client reports every failure as a time-out. The cause is deeper in the error.
     let mut failure = CallFailure::TimedOut;
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -246,7 +247,7 @@ pub(super) fn answer(record: &BatchRecord, call: Option<&Error>, nothing_applied
     }
     Answer::Failed {
         failure,
-        // The client knows whether a request left it.
+        // The client knows whether it sent the request.
         in_doubt: record.in_doubt(),
     }
 }
@@ -254,7 +255,7 @@ pub(super) fn answer(record: &BatchRecord, call: Option<&Error>, nothing_applied
 fn held(row: &OutgoingRow<'_>, record: &BatchRecord) -> Option<Held> {
     let bins = match (&record.record, record.result_code().map(u8::from)) {
         (Some(record), Some(0)) => &record.bins,
-        // It ended meanwhile, and its guard with it.
+        // The record no longer exists, and its guard neither.
         (_, Some(NOT_FOUND)) => return Some([None, None]),
         _ => return None,
     };

@@ -1,8 +1,8 @@
-//! Conditions as the client sends them: a filter expression of the server's.
+//! Conditions in the form that the client sends: a filter expression of the server.
 //!
-//! Built for every guarded row, and but for one number always the same: the client packs each once for a
-//! thread, and the number is put in its place. (Measured: the client's own tree of a condition, built, copied, packed and
-//! dropped for each row, was a fifth of a guarded row's CPU.)
+//! One is built for every guarded row, and only one number in it differs. So each thread lets the client pack each
+//! condition once, and then only replaces the number. (Measured: building, copying, packing and dropping the client's
+//! own tree of a condition for each row was a fifth of a guarded row's CPU.)
 
 use std::cell::RefCell;
 
@@ -12,21 +12,21 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::delivery::plan::{Condition, OutgoingRow};
 
-/// The particle type of an integer, as `bin_type` says it.
+/// The particle type of an integer, as the expression `bin_type` returns it.
 const INTEGER: i64 = 1;
-/// Stands for the number; its eight bytes are found in the packed form.
+/// Stands for the number. Its eight bytes are searched in the packed form.
 const PLACEHOLDER: i64 = i64::MIN + 0x0123_4567_89ab_cdef;
-/// A MessagePack integer of eight bytes, and those of the placeholder.
+/// The MessagePack marker of an eight-byte integer. The bytes of the placeholder follow it.
 const INT64: u8 = 0xd3;
-/// Packed forms that a thread keeps; a worker has one guard and few bins of versions.
+/// How many packed forms a thread keeps. A worker has one guard and only a few version bins.
 const KEPT_MAX: usize = 16;
 
-/// A condition, packed up to its number.
+/// A packed condition in which only the number must be replaced.
 struct Packed {
     bin: String,
     or_equal: bool,
     bytes: Vec<u8>,
-    /// Where the number's eight bytes begin.
+    /// Where the eight bytes of the number begin.
     number: usize,
 }
 
@@ -34,7 +34,7 @@ thread_local! {
     static PACKED: RefCell<Vec<Packed>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The filter of a row; `None` where it has no condition.
+/// The filter of a row. `None` if the row has no condition.
 pub(super) fn filter(row: &OutgoingRow<'_>) -> Option<Expression> {
     match &row.conditions {
         [None, None] => None,
@@ -68,7 +68,7 @@ fn holds(condition: &Condition<'_>) -> Expression {
     })
 }
 
-/// `None` where the client packs it in a form without the placeholder.
+/// `None` if the client packs it in a form that does not contain the placeholder.
 fn pack(condition: &Condition<'_>) -> Option<Packed> {
     let bytes = STANDARD
         .decode(expression(condition, PLACEHOLDER).base64().ok()?)
@@ -84,7 +84,7 @@ fn pack(condition: &Condition<'_>) -> Option<Packed> {
     })
 }
 
-/// Measured on a real server: this form also holds where the bin is absent or of another type.
+/// Measured on a real server: this form also holds if the bin is missing or has another type.
 fn expression(condition: &Condition<'_>, below: i64) -> Expression {
     let stored = exp::int_bin(condition.bin);
     let bound = exp::int_val(below);
@@ -102,7 +102,7 @@ fn expression(condition: &Condition<'_>, below: i64) -> Expression {
 mod tests {
     use super::*;
 
-    /// The packed form is the client's own wherever the client, too, takes eight bytes for the number.
+    /// The packed form equals the client's own, if the client also uses eight bytes for the number.
     #[test]
     fn a_packed_condition_is_what_the_client_makes_of_it() {
         for bin in ["~abcdefghij-_12", "v"] {

@@ -1,10 +1,10 @@
-//! The client in use, and its successor where it has lost the cluster.
+//! The client in use, and its replacement if it has lost the cluster.
 //!
-//! A client follows nodes that come and go as long as it knows one that is there. When all are gone it looks for
-//! `aerospike.hosts` and for the nodes that it knew when it was made, and for no others (`aerospike-core` 3.0.0,
-//! `cluster/mod.rs`: `seed_nodes`, and `merge_seeds`, which is called once): nodes that joined since, and are the first to be
-//! back, it never finds. So where each node was is remembered, and a client without a node is replaced by one that looks
-//! there too, again and again.
+//! A client follows nodes that come and go as long as it knows at least one live node. If all are gone, it looks only
+//! for `aerospike.hosts` and for the nodes that it knew when it was created (`aerospike-core` 3.0.0, `cluster/mod.rs`:
+//! `seed_nodes`, and `merge_seeds`, which is called once). It never finds a node that joined later, even if that node
+//! is the first one to come back. So we remember the address of each node. A client without a node is replaced by one
+//! that looks at these addresses too, again and again.
 
 use std::sync::Arc;
 use std::thread;
@@ -16,11 +16,11 @@ use parking_lot::{Mutex, RwLock};
 
 use super::chain;
 
-/// Without a node for so long, a client is made anew; and again after as long.
+/// After this time without a node, a new client is created; and again after the same time.
 const LOST_MAX: Duration = Duration::from_secs(5);
-/// How many addresses are remembered: more than most clusters have nodes.
+/// How many addresses are remembered. Most clusters have fewer nodes.
 const KNOWN_MAX: usize = 64;
-/// Between two looks at where the nodes are.
+/// Interval between two updates of the nodes' addresses.
 const REMEMBER_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Connection {
@@ -32,11 +32,11 @@ pub(super) struct Connection {
 
 #[derive(Default)]
 struct State {
-    /// Since when the client has no node, or was last tried to be replaced.
+    /// Since when the client has no node, or when its replacement was last attempted.
     lost: Option<Instant>,
-    /// A new one is being made.
+    /// A new client is being created.
     is_making: bool,
-    /// Where nodes were, those seen last in front, and when that was looked at.
+    /// Known addresses of nodes, the latest ones first, and when they were updated.
     known: Vec<String>,
     known_at: Option<Instant>,
     is_closed: bool,
@@ -56,7 +56,7 @@ impl Connection {
         self.client.read().clone()
     }
 
-    /// To be called now and then while calls are answered: where the nodes are now.
+    /// Remembers where the nodes are now. Called from time to time while calls are answered.
     pub fn remember_nodes(&self) {
         let mut state = self.state.lock();
         let now = Instant::now();
@@ -69,7 +69,7 @@ impl Connection {
         state.known_at = Some(now);
         let nodes = self.client().nodes();
         let mut known: Vec<String> = nodes.iter().map(|node| node.address().to_owned()).collect();
-        // Nodes may go one by one, and the first to be back need not be the last that was there.
+        // Nodes may go one by one, and the first one to come back need not be the last one that was there.
         for before in std::mem::take(&mut state.known) {
             if known.len() < KNOWN_MAX && !known.contains(&before) {
                 known.push(before);
@@ -78,7 +78,7 @@ impl Connection {
         state.known = known;
     }
 
-    /// Where nodes are, or without one, where they were and `aerospike.hosts`.
+    /// The addresses of the nodes. Without a node: `aerospike.hosts` and the remembered addresses.
     pub fn addresses(&self) -> Vec<String> {
         let nodes = self.client().nodes();
         if !nodes.is_empty() {
@@ -94,7 +94,7 @@ impl Connection {
         self.state.lock().known.len()
     }
 
-    /// To be called when a call was answered for none of its rows. Does not wait for the new client.
+    /// Called after a call in which no row was answered. Does not wait for the new client.
     pub fn look_for_cluster(self: &Arc<Self>) {
         if !self.client().nodes().is_empty() {
             self.state.lock().lost = None;
@@ -130,26 +130,26 @@ impl Connection {
         let mut state = self.state.lock();
         state.is_making = false;
         match made {
-            // The old one has found its nodes meanwhile, or nobody wants any.
+            // The old client has found its nodes meanwhile, or the connection is closed.
             Ok(client) if state.is_closed || !self.client().nodes().is_empty() => close(&client),
             Ok(client) => {
                 info!("aerospike: the cluster is found again nodes={}", client.nodes().len());
                 let before = std::mem::replace(&mut *self.client.write(), Arc::new(client));
-                // Calls under way keep it until they end.
+                // Calls in flight keep the old client until they end.
                 close(&before);
             }
             Err(why) => debug!("aerospike: not found error=\"{why}\""),
         }
     }
 
-    /// No client is made any more.
+    /// After this, no new client is created.
     pub fn close(&self) {
         self.state.lock().is_closed = true;
         close(&self.client());
     }
 }
 
-/// Open it would tend its cluster for ever.
+/// A client that is not closed keeps polling its cluster for ever.
 fn close(client: &Client) {
     if let Err(error) = client.close() {
         debug!("aerospike: closing the client failed error=\"{}\"", chain(&error));

@@ -1,6 +1,6 @@
-//! What operators are told of the database: its state at the edges, and a line every 10 seconds while it is bad.
+//! Logs the state of the database for operators: when it changes, and every 10 seconds while it is bad.
 //!
-//! Shared by all workers, so that hundreds of blocked partitions make a few lines and not thousands.
+//! All workers share it. So hundreds of blocked partitions write only a few lines.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -11,14 +11,15 @@ use parking_lot::Mutex;
 use crate::delivery::result_codes::meaning;
 use crate::util::throttle::{LINES, Throttle};
 
-/// A namespace is open again when it has refused nothing for so long: longer than the longest pause of a refused row.
+/// A namespace counts as open again when it has refused nothing for this time. It is longer than the longest pause of a
+/// refused row.
 const QUIET_MIN: Duration = Duration::from_secs(11);
 
-/// Whether writes succeed, and since when not.
+/// Whether writes succeed; and if not, since when.
 #[derive(Debug, Default)]
 pub struct Health {
     state: Mutex<State>,
-    /// Some namespace has been closed: looked at without the lock, for every row that is written.
+    /// Some namespace is closed. Read without the lock, for every row that is written.
     any_closed: AtomicBool,
 }
 
@@ -26,7 +27,7 @@ pub struct Health {
 struct State {
     outage: Option<Outage>,
     lines: Throttle,
-    /// Told, by kind and namespace: when last, and since when.
+    /// Problems that were logged, by kind and namespace.
     troubles: Vec<(Trouble, String, Told)>,
 }
 
@@ -34,25 +35,25 @@ struct State {
 struct Told {
     since: Instant,
     lines: Throttle,
-    /// The last answer of this kind.
+    /// When the last answer of this kind came.
     seen: Instant,
     /// A row of the namespace was written since.
     taken: bool,
 }
 
-/// What a person must look at.
+/// A problem that a person must look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
-    /// A namespace takes nothing now: the code.
+    /// A namespace accepts no writes now. The code.
     NamespaceClosed(u8),
-    /// A code that this version does not know for a write.
+    /// A code that this version does not expect for a write.
     UnknownCode(u8),
 }
 
 #[derive(Debug)]
 struct Outage {
     since: Instant,
-    /// The last call that failed.
+    /// When the last call failed.
     last: Instant,
     announced: bool,
     calls_failed: u64,
@@ -60,7 +61,7 @@ struct Outage {
 }
 
 impl Health {
-    /// A call that began at `began` left `rows_failed` of `rows` rows unresolved, for `reason`.
+    /// A call that began at `began` left `rows_failed` of its `rows` rows unresolved, because of `reason`.
     pub fn failed(&self, began: Instant, rows: usize, rows_failed: usize, reason: &str) {
         let mut state = self.state.lock();
         let now = Instant::now();
@@ -89,7 +90,7 @@ impl Health {
         }
     }
 
-    /// A call succeeded to its last row.
+    /// A call succeeded for all its rows.
     pub fn succeeded(&self) {
         let mut state = self.state.lock();
         if let Some(outage) = state.outage.take()
@@ -99,7 +100,7 @@ impl Health {
         }
     }
 
-    /// Nobody has rows any more that failed, and a read is answered.
+    /// A read was answered, and no worker has rows left that failed.
     pub fn answers_again(&self) {
         let mut state = self.state.lock();
         if let Some(outage) = state.outage.take()
@@ -112,13 +113,13 @@ impl Health {
         }
     }
 
-    /// `Some` while writes fail: how long ago the last one did.
+    /// `Some` while writes fail: the time since the last failure.
     pub fn last_failed(&self) -> Option<Duration> {
         self.state.lock().outage.as_ref().map(|outage| outage.last.elapsed())
     }
 
-    /// Forgets namespaces that have refused no row for so long beside the longest pause of a refused row: those who had rows for
-    /// them are gone. Not to be called while calls wait for the database.
+    /// Forgets namespaces that have refused no row for `quiet` plus the longest pause of a refused row: no worker has
+    /// rows for them any more. Must not be called while calls wait for the database.
     pub fn forget_closed(&self, quiet: Duration) {
         if self.any_closed.load(Relaxed) {
             self.forget_closed_at(Instant::now(), quiet);
@@ -142,7 +143,7 @@ impl Health {
         self.settle(&mut state, now);
     }
 
-    /// A row for `namespace` was answered in a way that a person must look at; said at once, and every 10 seconds.
+    /// A row for `namespace` got an answer that a person must look at. Logs it at once and then every 10 seconds.
     pub fn trouble(&self, trouble: &Trouble, namespace: &str) {
         let mut state = self.state.lock();
         let now = Instant::now();
@@ -190,15 +191,15 @@ impl Health {
                  again, and its partition with it partition={} namespace={namespace} code={code} meaning=\"{}\" \
                  since={since:.0}s cure=\"look at the server's log; to pass over the message, stop the service and set the group's offset \
                  of this partition behind the committed one\"",
-                // A worker's thread is called after its partition.
+                // A worker's thread has the name of its partition.
                 std::thread::current().name().unwrap_or("?"),
                 meaning(*code).unwrap_or("unknown"),
             ),
         }
     }
 
-    /// A row for `namespace` was written. The namespace counts as open when none was refused for longer than a refused
-    /// row pauses: it may take some rows and refuse others (those with a ttl, those of one set).
+    /// A row for `namespace` was written. The namespace counts as open when it has refused no row for longer than a
+    /// refused row pauses. It may accept some rows and refuse others (those with a ttl, those of one set).
     pub fn taken(&self, namespace: &str) {
         if !self.any_closed.load(Relaxed) {
             return;
@@ -210,7 +211,7 @@ impl Health {
         self.settle(&mut state, Instant::now());
     }
 
-    /// How many kinds of answers that are not expected hold records now.
+    /// How many kinds of unexpected answers hold records now.
     pub fn unexpected(&self) -> usize {
         self.unexpected_at(Instant::now())
     }
@@ -240,7 +241,7 @@ impl Health {
         closed.map(|(_, namespace, _)| namespace.clone()).collect()
     }
 
-    /// Forgets the namespaces that have taken rows and refused none for long enough.
+    /// Forgets the namespaces that have accepted rows and refused none for long enough.
     fn settle(&self, state: &mut State, now: Instant) {
         state.troubles.retain(|(trouble, namespace, told)| {
             let is_quiet = now.saturating_duration_since(told.seen) > QUIET_MIN;
@@ -256,7 +257,7 @@ impl Health {
         self.any_closed.store(state.troubles.iter().any(closed), Relaxed);
     }
 
-    /// `Some` while writes fail: for how long.
+    /// `Some` while writes fail: the time since the first failure.
     pub fn failing_for(&self) -> Option<Duration> {
         self.state.lock().outage.as_ref().map(|outage| outage.since.elapsed())
     }

@@ -1,7 +1,7 @@
-//! What a cluster says of itself, for `check --connect`: editions, namespaces and their settings, clocks, roles.
+//! What a cluster tells about itself, for `check --connect`: editions, namespaces and their settings, clocks, roles.
 //!
-//! Asks only; no record is read or written. The client asks a node of its own choice, so it is asked until every node
-//! that it knows has answered.
+//! It only asks; it reads and writes no record. The client chooses the node that it asks, so it is asked until every
+//! node that it knows has answered.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,28 +17,29 @@ const NO_RECORD: u8 = 2;
 
 /// Aerospike counts seconds from the start of 2010, UTC.
 const EPOCH_2010_S: i64 = 1_262_304_000;
-/// How often the client is asked for a node before it is given up: by chance it leaves one out for no longer than this.
+/// How often the client is asked for each node before we give up. By chance, it may skip a node for a while, but hardly
+/// this often.
 const ATTEMPTS_EACH: usize = 40;
 
-/// What one node says.
+/// What one node tells.
 #[derive(Debug, Clone, Default)]
 pub struct NodeInfo {
     /// Its name in the cluster.
     pub name: String,
-    /// As `8.1.2.0`.
+    /// For example `8.1.2.0`.
     pub build: String,
-    /// As `Aerospike Community Edition`.
+    /// For example `Aerospike Community Edition`.
     pub edition: String,
-    /// Of those that were asked for; `None`: the node has no such namespace.
+    /// The namespaces asked for. `None`: the node does not have the namespace.
     pub namespaces: BTreeMap<String, Option<Settings>>,
-    /// Of the node as a whole.
+    /// Statistics of the whole node.
     pub statistics: Settings,
-    /// Our clock when it answered, in milliseconds since the epoch.
+    /// Our clock when the node answered, in milliseconds since the epoch.
     pub at_ms: i64,
 }
 
 impl NodeInfo {
-    /// By how much the node's clock is ahead of ours, in seconds, as one of its namespaces tells it.
+    /// How far the node's clock is ahead of ours, in seconds. Taken from one of its namespaces.
     pub fn clock_ahead_s(&self) -> Option<i64> {
         let told = self.namespaces.values().flatten();
         let time = told.filter_map(|settings| settings.number("current_time")).next()?;
@@ -46,7 +47,7 @@ impl NodeInfo {
     }
 }
 
-/// Names with values, as an info command answers them.
+/// Names and values from the answer of an info command.
 #[derive(Debug, Clone, Default)]
 pub struct Settings(BTreeMap<String, String>);
 
@@ -56,38 +57,38 @@ impl Settings {
         Settings(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
-    /// As it was answered.
+    /// The value as it was answered.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// A whole number.
+    /// The value as an integer.
     pub fn number(&self, name: &str) -> Option<i64> {
         self.get(name)?.parse().ok()
     }
 
-    /// Whether it is there and true.
+    /// Whether the value is `true`.
     pub fn is_true(&self, name: &str) -> bool {
         self.get(name) == Some("true")
     }
 }
 
-/// Who we are to the cluster.
+/// What the user may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
-    /// A record can be asked for.
+    /// The user may read a record.
     Granted,
-    /// With the server's words; whether writes are granted is not known.
+    /// Reading is refused, with the server's words. Whether writes are allowed is unknown.
     NoReads(String),
-    /// It cannot be told now.
+    /// It cannot be found out now.
     Unknown(String),
 }
 
 impl Store {
-    /// What every node says, by its name; nodes that did not answer are left out.
+    /// What each node tells, sorted by name. Nodes that did not answer are left out.
     ///
     /// # Errors
-    /// When none answers.
+    /// If no node answers.
     pub fn survey(&self, namespaces: &[String]) -> Result<Vec<NodeInfo>, String> {
         let client = self.client();
         let known = client.node_names();
@@ -108,7 +109,7 @@ impl Store {
                 }
             };
             let get = |name: &str| answer.get(name).cloned().unwrap_or_default();
-            // It refuses the whole question, in one line without names.
+            // The node refuses the whole question, in one line without names.
             if get("node").is_empty() {
                 let code = answer.keys().find_map(|line| error_code(line));
                 failure = code.map_or_else(|| "an answer without names".to_owned(), |code| Told(code).to_string());
@@ -135,8 +136,8 @@ impl Store {
         Ok(found.into_values().collect())
     }
 
-    /// Whether a record of the namespace can be asked for, as the start does it: an authorisation that is refused shows
-    /// there. Whether the user may write shows with the first write alone.
+    /// Whether the user may read a record of the namespace. This is the check that the start makes: it shows a refused
+    /// authorisation. Only the first write shows whether the user may write.
     pub fn access(&self, namespace: &str) -> Access {
         const ROLE_VIOLATION: u8 = 81;
         let key = Key::with_digest(namespace, "", None, [0; 20]);
@@ -150,10 +151,10 @@ impl Store {
         }
     }
 
-    /// The integer that a bin of a record holds; nothing where there is no such record, or something else is in it.
+    /// The integer in a bin of a record. `None` if the record does not exist or the bin holds something else.
     ///
     /// # Errors
-    /// The cluster's words, or the client's.
+    /// The server's words, or the client's.
     pub fn integer(&self, target: &Target, key: &RecordKey<'_>, bin: &str) -> Result<Option<i64>, String> {
         let key = client_key(target, key)?;
         match self.client().get(&self.read_policy(), &key, [bin]) {
@@ -166,10 +167,10 @@ impl Store {
         }
     }
 
-    /// The names of a record's bins; none where there is no such record.
+    /// The names of a record's bins. Empty if the record does not exist.
     ///
     /// # Errors
-    /// The cluster's words, or the client's.
+    /// The server's words, or the client's.
     pub fn bins(&self, target: &Target, key: &RecordKey<'_>) -> Result<Vec<String>, String> {
         let key = client_key(target, key)?;
         match self.client().get(&self.read_policy(), &key, Bins::All) {
@@ -179,7 +180,7 @@ impl Store {
         }
     }
 
-    /// The roles of this user, where the cluster has security and tells.
+    /// The roles of this user, if the cluster has security and tells them.
     ///
     /// # Errors
     /// The cluster's words.
@@ -192,7 +193,7 @@ impl Store {
     }
 }
 
-/// What the server answered in words; else the client's.
+/// The words for the server's code; without a code, the client's text.
 fn words(error: &aerospike::Error) -> String {
     match error.server_result_code() {
         Some(code) => Told(code.into()).to_string(),

@@ -1,8 +1,8 @@
-//! How many rows the server takes in one batch, found out by being refused (151).
+//! The number of rows that the server accepts in one batch, found by its refusals (151).
 //!
-//! `batch-max-requests` can be changed while the server runs, and differs from node to node while it is: so the limit
-//! halves at every refusal, and is tried again at twice its size when it has held for a minute. A refused
-//! batch is refused whole, and costs one call.
+//! `batch-max-requests` can be changed while the server runs, and then differs between nodes for a while. So the limit
+//! is halved at each refusal. When it has held for a minute, twice its size is tried. A refused batch is refused as a
+//! whole and costs one call.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use log::{debug, warn};
 use parking_lot::Mutex;
 
-/// How long a limit holds before twice as much is tried.
+/// How long a limit must hold before twice its size is tried.
 const HELD_MIN: Duration = Duration::from_secs(60);
-/// More than any batch has (`run.batch_rows_max` is at most 5,000): no limit.
+/// More rows than any batch has (`run.batch_rows_max` is at most 5,000): no limit.
 const UNLIMITED_FROM: usize = 10_000;
 
-/// Rows in one call, at most. Shared by all workers.
+/// The most rows in one call. Shared by all workers.
 #[derive(Debug)]
 pub(super) struct BatchLimit {
     rows: AtomicUsize,
@@ -26,7 +26,7 @@ pub(super) struct BatchLimit {
 struct State {
     /// When the limit was last changed.
     changed: Option<Instant>,
-    /// The smallest size that was said to be refused.
+    /// The smallest refused size that was logged.
     told: Option<usize>,
 }
 
@@ -44,7 +44,7 @@ impl BatchLimit {
         self.rows.load(Relaxed)
     }
 
-    /// A call of so many rows was too big.
+    /// A call with this many rows was too big.
     pub fn refused(&self, rows: usize) {
         let mut state = self.state.lock();
         let halved = (rows / 2).max(1);
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(limit.rows(), usize::MAX);
         limit.refused(200);
         assert_eq!(limit.rows(), 100);
-        // Another worker's call, sent before the limit was known.
+        // A call of another worker, sent before the limit was known.
         limit.refused(200);
         assert_eq!(limit.rows(), 100);
         limit.refused(100);

@@ -1,12 +1,13 @@
-//! Looks whether a database that went away is back, and why it is away, while nobody else does.
+//! The lookout: finds out whether a lost database is back, and why it is away, when no worker does.
 //!
-//! Workers find out by sending their rows again. But the worker whose rows failed can be revoked before they succeed, and the
-//! others may have nothing to write: then nobody asks any more, and what was seen last would be told for ever. So while writes
-//! fail, and nobody tries, a read is tried. And while writes fail the nodes are asked what they say of each other and of us:
-//! nodes that are not reached are named in the reason, and a login that is refused for good ends the service.
+//! Normally the workers find out by retrying their rows. But the worker whose rows failed can be revoked before they
+//! succeed, and the others may have nothing to write. Then nobody asks any more, and the last state would be reported
+//! for ever. So while writes fail and no worker retries, the lookout tries a read. While writes fail, it also asks the
+//! nodes about each other and about our login. The log then names nodes that are not reached. A login that is refused
+//! permanently ends the service.
 //!
-//! The main thread calls [`Store::look_out`] again and again and never waits in it: the looking happens on a thread of its own,
-//! one at a time, each bounded by time-outs.
+//! The main thread calls [`Store::look_out`] again and again and never waits in it. A look runs on a thread of its own,
+//! one at a time, and has time-outs.
 
 use std::sync::Arc;
 use std::thread;
@@ -24,13 +25,14 @@ use crate::delivery::pressure::{Gate, Pressure};
 use crate::delivery::row_outcomes::Disposition;
 use crate::delivery::write::{Answer, outcome};
 
-/// Between two looks.
+/// Interval between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// Nobody tries any more when the last call failed so long ago and none is under way: longer than a worker pauses.
+/// No worker retries any more if the last call failed this long ago and none is in flight. Longer than a worker pauses.
 const QUIET_MIN: Duration = Duration::from_secs(3);
-/// Rows that are read, at most.
+/// At most this many rows are read.
 const PROBES: usize = 64;
-/// Every node that answers refuses us for so long, and in so many looks: a node that starts anew may do so for a moment.
+/// A login counts as refused permanently after this time and this many looks in which every node that answers refuses
+/// it. A node that restarts may refuse it for a moment.
 const REFUSED_MIN: Duration = Duration::from_secs(6);
 const REFUSED_LOOKS: u32 = 3;
 
@@ -45,13 +47,13 @@ struct State {
     looked: Option<Instant>,
     /// Why the database is away, in words.
     told: Option<String>,
-    /// All that answer refuse us, since then, in so many looks.
+    /// Since when all nodes that answer refuse us, and in how many looks.
     refused: Option<(Instant, u32)>,
-    /// For good.
+    /// The login is refused permanently.
     refusal: Option<Refusal>,
 }
 
-/// Somebody looks. Ended also by a panic, or nobody would look any more.
+/// Marks that a look is running. Its drop ends the look, also after a panic; otherwise there would be no further look.
 struct Looking<'l>(&'l Lookout);
 
 impl Drop for Looking<'_> {
@@ -61,12 +63,13 @@ impl Drop for Looking<'_> {
 }
 
 impl Lookout {
-    /// Why the database is away, where that was found.
+    /// Why the database is away, if that was found out.
     pub fn told(&self) -> Option<String> {
         self.state.lock().told.clone()
     }
 
-    /// Whether it is time to look, and nobody does; if so, somebody does from now on ([`Looking`] ends it).
+    /// Whether to look now: it is time, and no look is running. If so, a look counts as running until its [`Looking`]
+    /// is dropped.
     fn begins(&self, now: Instant) -> bool {
         let mut state = self.state.lock();
         let is_early = state
@@ -80,7 +83,7 @@ impl Lookout {
         true
     }
 
-    /// Nothing fails any more: what was found counts no longer.
+    /// Nothing fails any more: clears what was found.
     fn is_over(&self) {
         let mut state = self.state.lock();
         (state.told, state.refused) = (None, None);
@@ -114,12 +117,12 @@ impl Lookout {
 }
 
 impl Store {
-    /// To be called again and again while the service runs. Does not wait.
+    /// Called again and again while the service runs. Does not wait.
     pub fn look_out(self: &Arc<Self>, pressure: &Arc<Pressure>) {
         let failing = self.health.last_failed();
         let is_closed = pressure.view().gate == Gate::Closed;
         if failing.is_none() && !is_closed {
-            // Two calls, each of two write time-outs, are the longest that a refused row takes beside its pause.
+            // A refused row needs at most two calls, each of two write time-outs, besides its pause.
             self.health.forget_closed(4 * self.write_timeout());
             self.lookout.is_over();
             return;
@@ -144,12 +147,13 @@ impl Store {
         }
     }
 
-    /// The cluster refuses who asks, and has done so for longer than a node takes that starts anew: the end.
+    /// Why the cluster refuses the user permanently: it has done so for longer than a restarting node would. The
+    /// service ends.
     pub fn refusal(&self) -> Option<Refusal> {
         self.lookout.state.lock().refusal
     }
 
-    /// Whether all of some rows are read, of every namespace that is written to.
+    /// Reads some rows of every namespace that is written to. Returns whether all reads were answered.
     fn is_back(&self, pressure: &Pressure) -> bool {
         let Some(permit) = pressure.try_enter(PROBES) else {
             return false;

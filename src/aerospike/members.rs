@@ -1,9 +1,11 @@
-//! Whether all nodes that are in the cluster are reached: what the nodes say of each other, beside what the client has.
+//! Whether all nodes of the cluster are reached: compares what the nodes say of each other with the nodes that the
+//! client has.
 //!
-//! A node announces an address of its own (`access-address`), and clients take it from the others (`peers-clear-std`, or
-//! `peers-clear-alt` with `aerospike.use_services_alternate`). Behind Docker or a NAT it may lead nowhere. The client then goes
-//! on with the nodes that it has (`aerospike-core` 3.0.0, `cluster/mod.rs`, `seed_nodes`), and has no node for the others'
-//! partitions. Asked here are the nodes that are reached; why another one is not shows where it is said to be.
+//! A node announces its own address (`access-address`), and clients get it from the other nodes (`peers-clear-std`, or
+//! `peers-clear-alt` with `aerospike.use_services_alternate`). Behind Docker or a NAT this address may be unreachable.
+//! Then the client continues with the nodes that it has (`aerospike-core` 3.0.0, `cluster/mod.rs`, `seed_nodes`), and
+//! has no node for the partitions of the others. This module asks the nodes that are reached. It then connects to the
+//! announced addresses of the others, to find out why they are not reached.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -13,64 +15,64 @@ use base64::Engine as _;
 
 use super::ask::{Answers, Login, Silence, Stranger, ask};
 
-/// Partitions of every namespace.
+/// Number of partitions in every namespace.
 const PARTITIONS: usize = 4096;
-/// How many addresses of one node a line names at most.
+/// A line names at most this many addresses of one node.
 const ADDRESSES_MAX: usize = 3;
-/// How many nodes a line names at most.
+/// A line names at most this many nodes.
 const NODES_MAX: usize = 5;
-/// How many addresses are asked at once.
+/// At most this many addresses are asked at once.
 const ASKED_AT_ONCE: usize = 16;
 const QUESTIONS: [&str; 5] = ["node", "peers-clear-std", "peers-clear-alt", "statistics", "replicas"];
 
-/// Who asks, and what for.
+/// The login and the options of a look.
 #[derive(Clone)]
 pub struct Asking {
     pub login: Option<Login>,
     pub use_services_alternate: bool,
-    /// Each partition of these is to have a node.
+    /// Each partition of these namespaces must have a node.
     pub namespaces: Vec<String>,
 }
 
-/// What was found.
+/// The result of a look.
 #[derive(Debug, Default)]
 pub struct Look {
-    /// Nodes that answered.
+    /// Number of nodes that answered.
     pub answered: usize,
-    /// Codes by which asked nodes refused us.
+    /// The codes with which asked nodes refused us.
     pub refusals: Vec<u8>,
-    /// Asked addresses where no Aerospike node answers, but something else.
+    /// Asked addresses at which something other than an Aerospike node answers.
     pub strangers: Vec<(String, Stranger)>,
-    /// Asked addresses where nobody answers, and why.
+    /// Asked addresses that do not answer, and why.
     pub silent: Vec<(String, String)>,
-    /// A login was sent, and a server has security switched off.
+    /// A login was sent, but a server has security switched off.
     pub is_security_off: bool,
     pub gaps: Gaps,
 }
 
-/// What keeps the connection from being whole.
+/// The gaps in the connection to the cluster.
 #[derive(Debug, Default)]
 pub struct Gaps {
     pub use_services_alternate: bool,
-    /// Nodes that were reached, and that are in the cluster.
+    /// Number of nodes that are reached, and of nodes in the cluster.
     pub reached: usize,
     pub size: usize,
     pub nodes: Vec<Unreached>,
-    /// How many more nodes of the cluster announce no address to clients without TLS.
+    /// How many other nodes of the cluster announce no address to clients without TLS.
     pub nameless: usize,
-    /// Namespaces, and how many of their partitions no reached node has.
+    /// Namespaces, with the number of partitions that no reached node has.
     pub holes: Vec<(String, usize)>,
 }
 
-/// A node that is in the cluster and not reached.
+/// A node of the cluster that is not reached.
 #[derive(Debug)]
 pub struct Unreached {
     pub name: String,
-    /// Where it says it is, and why it is not reached there.
+    /// The addresses that it announces, and why it is not reached there.
     pub addresses: Vec<(String, String)>,
-    /// It does answer at one of them.
+    /// The node answers at one of them.
     pub is_there: bool,
-    /// Its addresses of the other kind: alternate ones, or with `use_services_alternate` the ordinary ones.
+    /// Its addresses of the other kind: alternate ones or, with `use_services_alternate`, ordinary ones.
     pub others: Vec<String>,
 }
 
@@ -79,7 +81,7 @@ impl Gaps {
         self.nodes.is_empty() && self.nameless == 0 && self.holes.is_empty()
     }
 
-    /// The same one by one: of each node that is not reached, and of the rest.
+    /// Splits it: one for each node that is not reached, and one for the rest.
     pub fn each(self) -> Vec<Gaps> {
         let of = |nodes| Gaps {
             use_services_alternate: self.use_services_alternate,
@@ -107,7 +109,7 @@ impl Gaps {
         if self.nodes.is_empty() {
             return "look at the cluster: its nodes have to be up and agree".to_owned();
         }
-        // Where a node answers, nothing of its own is to be corrected.
+        // If a node answers, its own address needs no correction.
         let wrong: Vec<&Unreached> = self.nodes.iter().filter(|node| !node.is_there).collect();
         if wrong.is_empty() {
             return "its address is right: wait, and correct those of the other nodes if there are wrong ones"
@@ -152,7 +154,7 @@ fn listed<'s>(mut words: impl Iterator<Item = &'s str>, most: usize) -> String {
 }
 
 impl Unreached {
-    /// What it says, and why that does not do.
+    /// What the node announces, and why that does not work.
     pub fn why(&self, use_services_alternate: bool) -> String {
         match self.addresses.as_slice() {
             [] if use_services_alternate => format!("node {} announces no alternate address", self.name),
@@ -169,7 +171,7 @@ impl Unreached {
     }
 }
 
-/// Without the cure.
+/// The text without the cure.
 impl fmt::Display for Gaps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unreached = self.nodes.len() + self.nameless;
@@ -197,9 +199,9 @@ impl fmt::Display for Gaps {
     }
 }
 
-/// Asks the nodes at these addresses about their cluster, and goes to the addresses of those that are not among them. The
-/// nodes with these names count as reached, whether they answer now or not. Blocks: mostly for milliseconds, for some seconds
-/// where an address does not answer.
+/// Asks the nodes at `addresses` about their cluster, and connects to the addresses of nodes that are not among them.
+/// Nodes with these `names` count as reached, whether they answer now or not. Blocks: mostly for milliseconds, but for
+/// some seconds if an address does not answer.
 pub fn look(addresses: &[String], names: &[String], asking: &Asking) -> Look {
     let mut found = Look {
         gaps: Gaps {
@@ -267,7 +269,7 @@ pub fn look(addresses: &[String], names: &[String], asking: &Asking) -> Look {
             others,
         });
     }
-    // What a node has that is silent now is not known.
+    // The partitions of a node that is silent now are unknown.
     found.gaps.size = found.gaps.reached + found.gaps.nodes.len() + found.gaps.nameless;
     if found.gaps.is_whole() && told.len() == reached.len() {
         found.gaps.holes = holes(&told, &asking.namespaces);
@@ -289,7 +291,7 @@ fn ask_each(addresses: &[String], login: Option<&Login>, names: &[&str]) -> Vec<
     let mut answers = Vec::with_capacity(addresses.len());
     for some in addresses.chunks(ASKED_AT_ONCE) {
         thread::scope(|scope| {
-            // All are begun before the first is waited for.
+            // All are started before the first one is awaited.
             let mut asked = Vec::with_capacity(some.len());
             for address in some {
                 let thread = thread::Builder::new().name("aerospike-ask".into());
@@ -309,8 +311,8 @@ fn cluster_size(statistics: &str) -> Option<usize> {
     statistics.split(';').find_map(value)
 }
 
-/// Names and addresses of `generation,default port,[[name,tls name,[address,…]],…]` (`service_list.c`, `build_peers`). What is
-/// not of this form is left out.
+/// The names and addresses in `generation,default port,[[name,tls name,[address,…]],…]` (`service_list.c`,
+/// `build_peers`). Parts in another form are left out.
 fn parse_peers(text: &str) -> Vec<(String, Vec<String>)> {
     let mut parts = text.splitn(3, ',');
     let (Some(_), Some(port), Some(list)) = (parts.next(), parts.next(), parts.next()) else {
@@ -346,7 +348,7 @@ fn inside(text: &str) -> Option<&str> {
     text.strip_prefix('[')?.strip_suffix(']')
 }
 
-/// At the commas that no bracket holds.
+/// Splits at the commas outside of brackets.
 fn split(text: &str) -> Vec<&str> {
     let (mut parts, mut depth, mut start) = (Vec::new(), 0i32, 0);
     for (at, character) in text.char_indices() {
@@ -366,8 +368,8 @@ fn split(text: &str) -> Vec<&str> {
     parts
 }
 
-/// Per namespace how many partitions none of these nodes is master of (`replicas`: `name:regime,copies,bitmap,…;…`, the first
-/// bitmap is the masters'). A namespace that no node has is not looked at here.
+/// For each namespace, how many partitions have none of these nodes as master (`replicas`:
+/// `name:regime,copies,bitmap,…;…`; the first bitmap is for masters). A namespace that no node has is skipped.
 fn holes(told: &[Answers], namespaces: &[String]) -> Vec<(String, usize)> {
     let mut found = Vec::new();
     for namespace in namespaces {
@@ -533,7 +535,7 @@ mod tests {
         }
     }
 
-    /// A node with these peers (ordinary and alternate), in a cluster of so many.
+    /// A node with these peers (ordinary and alternate), in a cluster of `size` nodes.
     fn node(name: &str, peers: [&str; 2], size: usize, masters: u8) -> String {
         let bitmap = base64::engine::general_purpose::STANDARD.encode([masters; PARTITIONS / 8]);
         fakes::node(&[

@@ -1,9 +1,8 @@
 //! The database's side: the only code that knows the `aerospike` crate.
 //!
-//! [`Store::connect`] waits for the cluster where the main thread can leave it; [`Store`] turns planned rows into
-//! one batch call (`request`, `batch`) and gives each row the answer that is its own. It retries nothing:
-//! `delivery::write` does. A client that has lost its cluster is replaced (`connection`). [`health`] logs the database's
-//! state for operators.
+//! [`Store::connect`] waits for the cluster in a way that the main thread can leave. [`Store`] turns planned rows into
+//! one batch call (`request`, `batch`) and gives each row its own answer. It retries nothing: `delivery::write` does. A
+//! client that has lost its cluster is replaced (`connection`). [`health`] logs the database's state for operators.
 
 mod ask;
 mod batch;
@@ -53,10 +52,10 @@ const LOOK_MIN: Duration = Duration::from_secs(3);
 /// Between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many addresses of the configuration a reason names at most.
+/// A reason names at most this many addresses of the configuration.
 const SEEDS_MAX: usize = 3;
 
-/// Why an attempt to connect failed, and what cures it.
+/// Why an attempt to connect failed, and the cure.
 #[derive(Debug)]
 pub struct Failed {
     pub why: String,
@@ -117,15 +116,15 @@ impl fmt::Display for Failed {
 /// Why there is no connection.
 #[derive(Debug)]
 pub enum ConnectError {
-    /// The cluster refuses who asks.
+    /// The cluster refuses the user.
     Credentials(Refusal),
-    /// A namespace that the configuration writes to is not on the cluster.
+    /// The cluster does not have a namespace that the configuration writes to.
     NoNamespace { missing: String, present: String },
-    /// At each address something else answers.
+    /// Something else answers at each address.
     NotAerospike(Failed),
     /// Not reachable within `run.start_timeout`.
     Unreachable(Failed),
-    /// Told to stop first.
+    /// The stop flag was raised first.
     Stopped,
 }
 
@@ -148,18 +147,18 @@ impl fmt::Display for ConnectError {
 
 impl std::error::Error for ConnectError {}
 
-/// What the connection needs to know beside `[aerospike]`.
+/// Options of the connection besides `[aerospike]`.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// Bounds one batch call.
+    /// Time-out of one batch call.
     pub write_timeout: Duration,
-    /// How many threads call at once: sizes the connection pool.
+    /// How many threads call at once. Sets the size of the connection pool.
     pub workers: usize,
     /// `None`: wait for ever.
     pub start_timeout: Option<Duration>,
     /// Every namespace that a rule writes to.
     pub namespaces: Vec<String>,
-    /// Wait until every node that is in the cluster is reached; else that is [`Store::gaps`]' to say.
+    /// Wait until every node of the cluster is reached. If false, [`Store::gaps`] tells which are not.
     pub whole: bool,
 }
 
@@ -168,7 +167,7 @@ pub struct Store {
     connection: Arc<Connection>,
     /// For a cluster of several nodes.
     batch_policy: BatchPolicy,
-    /// For a cluster of one node: all work of a call then stays on the calling thread.
+    /// For a cluster of one node: a call does all its work on the calling thread.
     batch_policy_one_node: BatchPolicy,
     limit: BatchLimit,
     counters: Arc<Counters>,
@@ -244,7 +243,7 @@ impl Store {
         counters: Arc<Counters>,
     ) -> Store {
         let timeout_ms = u32::try_from(options.write_timeout.as_millis()).unwrap_or(u32::MAX);
-        // Not `BatchPolicy::default()`, which is a read policy with retries of its own.
+        // Not `BatchPolicy::default()`: that is a read policy with retries.
         let mut batch_policy = BatchPolicy::write_default();
         batch_policy.base_policy.total_timeout = timeout_ms;
         batch_policy.base_policy.socket_timeout = timeout_ms;
@@ -263,13 +262,13 @@ impl Store {
         }
     }
 
-    /// The client in use now: for each call, and for reading back (the demo, the tests). Where it has lost the cluster
+    /// The client in use now, for each call and for reading back (the demo, the tests). If it loses the cluster,
     /// another one takes its place.
     pub fn client(&self) -> Arc<Client> {
         self.connection.client()
     }
 
-    /// How many nodes are remembered, to look for when all are lost.
+    /// How many node addresses are remembered for the case that all nodes are lost.
     pub fn remembers(&self) -> usize {
         self.connection.remembers()
     }
@@ -278,14 +277,15 @@ impl Store {
         Duration::from_millis(self.batch_policy.base_policy.total_timeout.into())
     }
 
-    /// The policy for [`Self::client`]'s reads, bounded by the write time-out.
+    /// The policy for reads with [`Self::client`], bounded by the write time-out.
     pub fn read_policy(&self) -> ReadPolicy {
         let mut policy = ReadPolicy::default();
         policy.base_policy.total_timeout = self.batch_policy.base_policy.total_timeout;
         policy
     }
 
-    /// What the nodes say of each other, beside what is reached. Blocks for some seconds where an address does not answer.
+    /// What the nodes say of each other, compared with the nodes that are reached. Blocks for some seconds if an
+    /// address does not answer.
     pub fn gaps(&self, namespaces: &[String]) -> Look {
         let (addresses, names) = nodes_of(&self.client());
         let asking = Asking {
@@ -295,7 +295,7 @@ impl Store {
         look(&addresses, &names, &asking)
     }
 
-    /// What the database is like, for the progress line.
+    /// The state of the database, for the progress line.
     pub fn health(&self) -> &Health {
         &self.health
     }
@@ -307,7 +307,7 @@ impl Drop for Store {
     }
 }
 
-/// One attempt: `Client::new` has no bound.
+/// One attempt to connect. `Client::new` itself has no time limit.
 fn attempt(
     config: &Aerospike,
     options: &StoreOptions,
@@ -321,7 +321,7 @@ fn attempt(
         deadline.clamp(Instant::now() + ATTEMPT_MIN, longest)
     });
     let connect = move || Client::new(&policy, &hosts).map_err(|e| chain(&e));
-    // Nobody waits for it any more; open, it would tend the cluster for ever.
+    // Nobody waits for this client any more. If it stayed open, it would poll the cluster for ever.
     let late = |made: Result<Client, String>| {
         if let Ok(client) = made {
             let _ = client.close();
@@ -335,17 +335,17 @@ fn attempt(
     }
 }
 
-/// What came of something that was done on a thread of its own.
+/// The result of work on a thread of its own.
 enum Apart<T> {
     Done(T),
-    /// Not until then.
+    /// Not done before `until`.
     Late,
     Stopped,
     Failed(String),
 }
 
-/// Does something on a thread of its own, which is left behind at the stop or `until` then: it has no bound. What comes of it
-/// later is `late`'s.
+/// Does `act` on a thread of its own, because it has no time limit. The thread is left behind at the stop or at
+/// `until`. A later result goes to `late`.
 fn apart<T: Send + 'static>(
     act: impl FnOnce() -> T + Send + 'static,
     late: impl FnOnce(T) + Send + 'static,
@@ -372,7 +372,7 @@ fn apart<T: Send + 'static>(
     }
 }
 
-/// Asks about the cluster where a stop need not wait for it. `None`: it took too long.
+/// Asks about the cluster on a thread of its own, so that a stop need not wait for it. `None`: it took too long.
 fn look_apart(
     addresses: Vec<String>,
     names: Vec<String>,
@@ -390,7 +390,7 @@ fn look_apart(
     }
 }
 
-/// Why the client has no connection, in better words than its own where there are some.
+/// Why the client has no connection, in clearer words than its own if possible.
 fn why_not_connected(
     why: &str,
     config: &Aerospike,
@@ -447,8 +447,8 @@ fn client_policy(config: &Aerospike, options: &StoreOptions) -> ClientPolicy {
     }
     policy.cluster_name.clone_from(&config.cluster_name);
     policy.use_services_alternate = config.use_services_alternate;
-    // The client's circuit breaker rejects in microseconds without sending, and counts KEY_BUSY: the back-off of
-    // the write loop is the breaker here.
+    // The client's circuit breaker rejects calls within microseconds without sending them, and it counts KEY_BUSY. The
+    // backoff of the write loop replaces it.
     policy.max_error_rate = 0;
     policy.max_conns_per_node = options.workers.saturating_add(16).max(64);
     policy.application_id = Some("penstock".into());
@@ -487,8 +487,8 @@ fn check_cluster(
     Ok(())
 }
 
-/// What was found, if every node is reached. `None`: that took too long, as it does where an address or a name server does
-/// not answer; a node may stand behind it.
+/// The result of a look, if every node is reached. `None` as argument: the look took too long, as it does if an address
+/// or a name server does not answer. There may be a node at that address.
 fn whole(found: Option<Look>) -> Result<Look, Failed> {
     match found {
         Some(found) if found.gaps.is_whole() => Ok(found),
@@ -502,15 +502,15 @@ fn whole(found: Option<Look>) -> Result<Look, Failed> {
     }
 }
 
-/// Addresses and names of the nodes that the client has.
+/// The addresses and names of the nodes that the client has.
 fn nodes_of(client: &Client) -> (Vec<String>, Vec<String>) {
     let nodes = client.nodes();
     let of = |node: &Arc<aerospike::Node>| (node.address().to_owned(), node.name().to_owned());
     nodes.iter().map(of).unzip()
 }
 
-/// Asks for a record, since a cluster can answer who it is and still let nobody at its data. Whether the user may
-/// *write* shows with the first write: a role may well allow that and no reading.
+/// Reads a record, since a cluster may answer questions about itself and still refuse access to its data. Only the
+/// first write shows whether the user may *write*: a role may allow writing without reading.
 fn check_login(client: &Client, namespace: &str, has_user: bool) -> Result<(), ClusterCheck> {
     const ROLE_VIOLATION: u8 = 81;
     let key = Key::with_digest(namespace, "", None, [0; 20]);
@@ -532,7 +532,7 @@ fn check_namespaces(client: &Client, wanted: &[String], has_user: bool) -> Resul
     let answer = client
         .info(&AdminPolicy::default(), &["namespaces"])
         .map_err(|e| ClusterCheck::Failed(Failed::of(chain(&e))))?;
-    // A refusal stands in place of the names, or as their answer.
+    // A refusal comes in place of the names, or as the answer to them.
     if let Some(code) = answer
         .iter()
         .flat_map(|(name, value)| [name, value])

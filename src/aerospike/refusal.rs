@@ -1,23 +1,24 @@
-//! A cluster that refuses who asks: what its code says about user, password and rights, and what cures it.
+//! A cluster that refuses the user: what the code says about user, password and rights, and the cure.
 //!
-//! The code comes as the answer to a login, as a row's own, as a header that stands for a whole batch, and as text in an info
-//! answer (`ERROR:80:not authenticated`). Whichever way, it means the same.
+//! The code can come as the answer to a login, as a row's own code, as a header for a whole batch, or as text in an
+//! info answer (`ERROR:80:not authenticated`). It always means the same.
 
 use std::fmt;
 
 use crate::delivery::result_codes::Told;
 use crate::delivery::row_outcomes::{CREDENTIALS, NOT_AUTHENTICATED};
 
-/// Who asks is refused, and waiting does not help: the code.
+/// The user is refused, and waiting does not help. The code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
     pub code: u8,
-    /// The configuration names a user.
+    /// Whether the configuration names a user.
     pub has_user: bool,
 }
 
-/// Whether a code refuses who asks, at start or for a while; a moment of it is no refusal (a node that starts anew). 52 is none:
-/// the server has security switched off, and the client goes on without a login. 66 and 83 pass.
+/// Whether a code refuses the user. It counts at the start, or if it lasts for a while; a restarting node may answer it
+/// for a moment. 52 is not a refusal: the server has security switched off, and the client continues without a login.
+/// 66 and 83 are temporary.
 pub fn is_refusal(code: u8) -> bool {
     matches!(code, 51 | 53..=56 | NOT_AUTHENTICATED | 90..=94) || CREDENTIALS.contains(&code)
 }
@@ -52,17 +53,18 @@ impl Refusal {
     }
 }
 
-/// Without the cure.
+/// The text without the cure.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.what(), Told(self.code))
     }
 }
 
-/// The code for which a connection failed, if it refuses who asks.
+/// The code for which a connection failed, if it refuses the user.
 ///
-/// `Client::new` keeps no error of its seeds but their text (`cluster/mod.rs`, `format_init_error`), where a server code stands
-/// as `Error 65, …`: the one place where a decision hangs on a text, pinned by a test with a simulator that refuses a password.
+/// `Client::new` keeps only the text of its seeds' errors (`cluster/mod.rs`, `format_init_error`), in which a server
+/// code appears as `Error 65, …`. This is the only place where a decision depends on a text. A test with a simulator
+/// that refuses a password checks it.
 pub fn in_text(failure: &str) -> Option<u8> {
     let codes = failure.match_indices("Error ").filter_map(|(at, found)| {
         let rest = &failure[at + found.len()..];

@@ -1,6 +1,6 @@
-//! A row as the client sends it: its operations, its policy and its condition.
+//! A row in the client's form: its operations, its policy and its condition.
 //!
-//! Built anew for each call: a call that fails can hand back placeholders instead of the client's rows.
+//! Built again for each call: a failed call may return placeholders instead of the client's rows.
 
 use aerospike::expressions::{self as exp, Expression};
 use aerospike::operations::exp::{ExpWriteFlags, write_exp};
@@ -18,13 +18,13 @@ use crate::delivery::plan::{OutgoingAction, OutgoingOp, OutgoingRow};
 use crate::output::row::{Number, Op, RecordKey, RowTtl};
 use crate::output::value::Value;
 
-/// Maps that the service makes are ordered by key: an entry is found without a search, and "the greatest keys" needs
-/// no sorting.
+/// Maps that the service creates are ordered by key. So an entry is found without a search, and "the greatest keys"
+/// needs no sorting.
 const MAPS: MapPolicy = MapPolicy::new(MapOrder::KeyOrdered, MapWriteFlags::DEFAULT);
 
-/// What is lent to the client for each operation on a bin. It takes a bin by reference and copies it
-/// (`aerospike-core` 3.0.0, `operations/scalar.rs`): the names and the texts of all rows of a call are written into the
-/// same memory, and only its copies are allocated.
+/// Bins that are lent to the client for each operation. The client takes a bin by reference and copies it
+/// (`aerospike-core` 3.0.0, `operations/scalar.rs`). So the names and texts of all rows of a call are written into the
+/// same memory, and only the client's copies are allocated.
 struct Lent {
     text: Bin,
     other: Bin,
@@ -61,7 +61,7 @@ fn set(text: &mut String, new: &str) {
     text.push_str(new);
 }
 
-/// The rows of a call, which write.
+/// The write operations for the rows of a call.
 pub(super) fn write(rows: &[OutgoingRow<'_>]) -> Vec<BatchOperation> {
     let mut lent = Lent::new();
     rows.iter().map(|row| write_row(row, &mut lent)).collect()
@@ -100,7 +100,7 @@ fn write_row(row: &OutgoingRow<'_>, lent: &mut Lent) -> BatchOperation {
     BatchOperation::write(&policy, key(row), ops)
 }
 
-/// One row that reads the bins of `row`'s conditions.
+/// An operation that reads the bins of `row`'s conditions.
 pub(super) fn read_conditions(row: &OutgoingRow<'_>) -> BatchOperation {
     let bins = row
         .conditions
@@ -110,8 +110,8 @@ pub(super) fn read_conditions(row: &OutgoingRow<'_>) -> BatchOperation {
     BatchOperation::read(&BatchReadPolicy::default(), key(row), Bins::Some(bins.collect()))
 }
 
-/// Rows that read nothing but whether a record is there, in turn of these namespaces and of any partition: whether the
-/// database answers.
+/// Operations that only read whether a record exists, to find out whether the database answers. They go through the
+/// namespaces in turn and use random digests, so they reach any partition.
 pub(super) fn probes(namespaces: &[String], rows: usize) -> Vec<BatchOperation> {
     let policy = BatchReadPolicy::default();
     let probe = |namespace: &String| {
@@ -150,7 +150,7 @@ fn operation(op: &OutgoingOp<'_>, lent: &mut Lent) -> Operation {
     match op {
         Op::Put { bin, value } => operations::put(lent.bin(bin, value)),
         Op::Once { bin, value } => {
-            // Alone among the operations that can be told not to fail where the bin is there.
+            // The only operation that can be told not to fail if the bin exists.
             let flags = ExpWriteFlags::CREATE_ONLY | ExpWriteFlags::POLICY_NO_FAIL;
             write_exp(*bin, literal(value), flags)
         }
@@ -178,7 +178,7 @@ fn number(number: Number) -> ClientValue {
     }
 }
 
-/// A value as an expression that stands for itself.
+/// The expression for a constant value.
 fn literal(value: &Value<'_>) -> Expression {
     match client_value(value) {
         ClientValue::Bool(b) => exp::bool_val(b),
@@ -188,19 +188,19 @@ fn literal(value: &Value<'_>) -> Expression {
         ClientValue::Blob(bytes) => exp::blob_val(bytes),
         ClientValue::List(items) => exp::list_val(items),
         ClientValue::OrderedMap(members) => exp::map_val(members),
-        // There is no other: `client_value` makes these, and null is never set once.
+        // Not reached: `client_value` makes only the types above, and null is never set once.
         _ => exp::nil(),
     }
 }
 
-/// Our value as the client's. A map is sent in the order of the text; the server keeps it unordered.
+/// Converts our value to the client's. A map is sent in the order of the text; the server stores it unordered.
 fn client_value(value: &Value<'_>) -> ClientValue {
     match value {
         Value::Null => ClientValue::Nil,
         Value::Bool(b) => ClientValue::Bool(*b),
         Value::Int(n) => ClientValue::Int(*n),
         Value::Float(n) => ClientValue::Float(FloatValue::from(*n)),
-        // `map` lets none through; its digits are the nearest thing that loses nothing.
+        // Not reached: `map` lets none through. The digits would lose nothing.
         Value::Unheld { text, .. } => ClientValue::String(text.clone().into_owned()),
         Value::Str(text) => ClientValue::String(text.to_string()),
         Value::Bytes(bytes) => ClientValue::Blob(bytes.to_vec()),
