@@ -79,7 +79,7 @@ impl Health {
         if is_due {
             outage.announced = true;
             warn!(
-                "aerospike: writes fail, sending again until they succeed; nothing is lost, consumption waits \
+                "aerospike: writes fail, retrying; nothing is lost, consumption is paused \
                  reason=\"{reason}\" rows={rows_failed}/{rows} calls_failed={} rows_failed={} since={:.1?}",
                 outage.calls_failed,
                 outage.rows_failed,
@@ -107,7 +107,7 @@ impl Health {
             && outage.announced
         {
             info!(
-                "aerospike: answers again, and no row waits for it: what failed is its partitions' next owner's after={:.1?}",
+                "aerospike: answers again, and no row waits for it; the partitions' next owners write the failed rows after={:.1?}",
                 outage.since.elapsed()
             );
         }
@@ -133,7 +133,7 @@ impl Health {
             let is_left = is_closed && now.saturating_duration_since(told.seen) > QUIET_MIN + quiet;
             if is_left {
                 info!(
-                    "aerospike: no row waits for the namespace any more: whether it takes writes again shows with the next one \
+                    "aerospike: no row waits for the namespace any more; the next one will show whether it takes writes again \
                      namespace={namespace} last_refused={:.0?}",
                     now.saturating_duration_since(told.seen)
                 );
@@ -176,8 +176,8 @@ impl Health {
             Trouble::NamespaceClosed(code) => {
                 self.any_closed.store(true, Relaxed);
                 error!(
-                    "aerospike: the namespace takes no such writes now, they wait and one is tried again from time to \
-                     time namespace={namespace} code={code} meaning=\"{}\" since={since:.0}s cure=\"{}\"",
+                    "aerospike: the namespace refuses these writes now; they wait, and one is retried from time to time \
+                     namespace={namespace} code={code} meaning=\"{}\" since={since:.0}s cure=\"{}\"",
                     meaning(*code).unwrap_or("unknown"),
                     match code {
                         8 => "make room, or raise the limit",
@@ -187,8 +187,8 @@ impl Health {
                 );
             }
             Trouble::UnknownCode(code) => error!(
-                "aerospike: a row is answered with a code that this version does not expect, its record waits and is tried \
-                 again, and its partition with it partition={} namespace={namespace} code={code} meaning=\"{}\" \
+                "aerospike: unexpected result code for a row; the row is retried, and its record and partition wait \
+                 partition={} namespace={namespace} code={code} meaning=\"{}\" \
                  since={since:.0}s cure=\"look at the server's log; to pass over the message, stop the service and set the group's offset \
                  of this partition behind the committed one\"",
                 // A worker's thread has the name of its partition.

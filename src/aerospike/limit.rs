@@ -57,7 +57,7 @@ impl BatchLimit {
             state.told = Some(rows);
             warn!(
                 "aerospike: the server refuses batches of {rows} rows (151, its batch-max-requests), {halved} are sent at \
-                 once; lower run.batch_rows_max to be rid of this line"
+                 once; lower run.batch_rows_max to avoid this line"
             );
         } else {
             debug!("aerospike: batches of {rows} rows are still refused, {halved} are sent at once");

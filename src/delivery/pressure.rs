@@ -523,8 +523,8 @@ impl Pressure {
         {
             closed.told = true;
             warn!(
-                "pressure: closed, the database does not answer: all workers wait but one, who tries again \
-                 from time to time; nothing is lost, consumption waits since={:.1?}",
+                "pressure: closed, the database does not answer; one worker probes it from time to time, the others \
+                 wait; nothing is lost, consumption is paused since={:.1?}",
                 closed.since.elapsed()
             );
         }
@@ -533,7 +533,7 @@ impl Pressure {
         if gate == Gate::Limited && is_cut && !state.told_limited && state.limited_lines.pass_at(now).is_some() {
             state.told_limited = true;
             warn!(
-                "pressure: limited, {} rows at once instead of {}: {}; it grows again with what the database takes",
+                "pressure: limited, {} rows at once instead of {}: {}; the limit grows again as the database takes rows",
                 limit_rows(state.limit),
                 self.rows_max,
                 state.cause.as_str()

@@ -761,7 +761,7 @@ impl Outbox {
             let now = Instant::now();
             if now >= deadline {
                 warn!(
-                    "publish: leaving without a report of messages that may yet be stored messages={under_way} topics={}",
+                    "publish: leaving without a report for some messages; they may still be stored messages={under_way} topics={}",
                     self.topics_under_way()
                 );
                 break;
