@@ -1,9 +1,9 @@
-//! Logins. Without a user configured it answers as the community edition does (`security_ce.c`: 51, and the connection
-//! goes on), or as an enterprise edition whose configuration has no security (52); with one it asks every connection for a
-//! login or a session token, as the enterprise edition does.
+//! Logins. Without a configured user it answers like the community edition (`security_ce.c`: 51, and the connection
+//! continues), or like an enterprise edition without security in its configuration (52). With a user it requires a
+//! login or a session token on every connection, like the enterprise edition.
 //!
-//! One user, who may do everything: no roles, no administration (54). Who it is can change while it serves, logins can be
-//! refused with any code, and all sessions be ended: what happens where a password is changed or a user dropped.
+//! There is one user with all rights: no roles, no administration (54). The user can be changed at run time, logins can
+//! be refused with any code, and all sessions can be ended. So tests can simulate a changed password or a dropped user.
 
 use parking_lot::RwLock;
 
@@ -23,18 +23,18 @@ const SALT: [u8; 16] = [
 ];
 const COST: u32 = 10;
 
-/// Who may speak.
+/// Who may log in.
 pub struct Auth {
     state: RwLock<State>,
 }
 
 struct State {
     user: Option<User>,
-    /// What a login is answered where there is no user.
+    /// The answer to a login if there is no user.
     without: u8,
-    /// What every login is answered.
+    /// The answer to every login, if set.
     refused: Option<u8>,
-    /// Sessions of former times are over.
+    /// The era of sessions. Sessions of earlier eras are over.
     time: u64,
     seed: u64,
 }
@@ -61,14 +61,14 @@ impl User {
     }
 }
 
-/// Whether a connection has logged in: when.
+/// The era in which a connection logged in, if it did.
 #[derive(Clone, Default)]
 pub struct Session {
     since: Option<u64>,
 }
 
 impl Auth {
-    /// `without`: what a login is answered where there is no user.
+    /// `without`: the answer to a login if there is no user.
     pub fn new(user: Option<(&str, &str)>, without: u8, seed: u64) -> std::io::Result<Self> {
         let user = user
             .map(|(name, password)| User::new(name, password, seed))
@@ -84,7 +84,7 @@ impl Auth {
         })
     }
 
-    /// From now on this is the user, and all sessions are over.
+    /// Sets the user and ends all sessions.
     pub fn set_user(&self, name: &str, password: &str) -> std::io::Result<()> {
         let seed = self.state.read().seed.wrapping_add(1);
         let user = User::new(name, password, seed)?;
@@ -94,23 +94,23 @@ impl Auth {
         Ok(())
     }
 
-    /// From now on there is no security, and a login is answered with this code.
+    /// Switches security off. A login is then answered with this code.
     pub fn remove_user(&self, without: u8) {
         let state = &mut *self.state.write();
         (state.user, state.without) = (None, without);
     }
 
-    /// From now on every login and every session token is refused with this code, or with `None` looked at again.
+    /// Refuses every login and every session token with this code. `None` checks them again.
     pub fn refuse(&self, code: Option<u8>) {
         self.state.write().refused = code;
     }
 
-    /// All connections have to log in anew.
+    /// Ends all sessions: all connections must log in again.
     pub fn end_sessions(&self) {
         self.state.write().time += 1;
     }
 
-    /// The code with which a connection is refused that has not logged in (`as_security_check_auth`).
+    /// The code with which a connection without a login is refused (`as_security_check_auth`).
     pub fn check(&self, session: &Session) -> Result<(), u8> {
         let state = self.state.read();
         if state.user.is_none() || session.since == Some(state.time) {

@@ -1,7 +1,8 @@
-//! A batch: its rows one after another, their answers in frames, and the last frame that closes them.
+//! A batch: runs its rows one after another, and puts their answers into frames, followed by the frame that ends the
+//! batch.
 //!
-//! Follows `as_batch_queue_task` of the server (8.1.2.0). The server hands rows to its threads unless the batch runs
-//! inline, so rows on one key run in any order and may find the key busy: here they are shuffled.
+//! It follows `as_batch_queue_task` of the server (8.1.2.0). Unless the batch runs inline, the server distributes the
+//! rows to its threads. So rows on one key run in any order and may find the key busy. Here they are shuffled.
 
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
@@ -14,12 +15,12 @@ use super::stats::Kinds;
 use super::store::{DigestHasher, DigestMap};
 use super::wire::{self, AnswerHeader, code};
 
-/// The server sends what has gathered when it passes this.
+/// The server sends a frame when the answers in it exceed this size.
 const ANSWER_FRAME_BYTES: usize = 128 * 1024;
-/// One in so many rows that race on a key finds it busy.
+/// Of the rows that race on a key, one in this many finds it busy.
 const BUSY_ONE_IN: usize = 16;
 
-/// Kept from batch to batch of a connection, so that looking for keys named twice allocates nothing.
+/// Reused for all batches of a connection, so that the search for duplicate keys allocates nothing.
 #[derive(Default)]
 pub struct Scratch {
     seen: HashSet<Digest, BuildHasherDefault<DigestHasher>>,
@@ -37,7 +38,7 @@ fn refuse(engine: &Engine, code: u8, out: &mut Vec<u8>) {
     );
 }
 
-/// Runs the batch and puts its whole answer at the end of `out`.
+/// Runs the batch and appends its whole answer to `out`.
 pub fn run(engine: &Engine, batch: &Batch<'_>, scratch: &mut Scratch, world: World, out: &mut Vec<u8>) {
     let counters = &engine.counters;
     counters.batches.fetch_add(1, Ordering::Relaxed);
@@ -110,8 +111,8 @@ pub fn run(engine: &Engine, batch: &Batch<'_>, scratch: &mut Scratch, world: Wor
         }
     }
     match frame {
-        // What had not gathered to a frame when the batch broke off is never sent (`as_batch_send_response` looks at the
-        // code first): these rows were applied, and nobody is told.
+        // If the batch ends early, the server never sends the answers that do not fill a frame yet
+        // (`as_batch_send_response` checks the code first). These rows were applied, but their answers are lost.
         Some(start) if !complete => out.truncate(start),
         Some(start) => wire::end_frame(out, start),
         None => {}
@@ -140,14 +141,14 @@ pub fn writes(row: &Row<'_>) -> bool {
     row.info2 & wire::INFO2_WRITE != 0
 }
 
-/// Shuffles the rows of each key that is named more than once, among the places they have, and lets some find it busy.
+/// Shuffles the rows of each key that occurs more than once, within their places, and makes some find the key busy.
 fn race(engine: &Engine, rows: &mut [RowRef], struck: &mut Vec<Option<u8>>) {
     let mut places: DigestMap<Vec<usize>> = DigestMap::default();
     for (at, row) in rows.iter().enumerate() {
         places.entry(row.digest).or_default().push(at);
     }
     struck.resize(rows.len(), None);
-    // In the order of the batch, not of the map: the same seed draws the same race again.
+    // In the order of the batch, not of the map, so that the same seed gives the same race.
     let mut groups: Vec<Vec<usize>> = places.into_values().filter(|places| places.len() > 1).collect();
     groups.sort();
     engine.faults.random(|random| {

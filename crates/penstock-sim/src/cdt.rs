@@ -1,9 +1,9 @@
-//! Lists and maps inside bins: the operations on them that the service sends, and a few that tests read with.
+//! Lists and maps inside bins: the operations that the service sends, and a few with which tests read.
 //!
-//! A bin's list or map is unpacked, changed and packed again. What both have in common stands here: calls and their
-//! arguments (the table in `cdt.c`), ranges of indexes, what an operation answers with. Not there: contexts (operations
-//! on nested containers), ranks, intervals and relative ranges; they answer 16, which the server does not, so that a
-//! gap is seen as one.
+//! A bin's list or map is unpacked, changed and packed again. This file has the common parts: calls and their arguments
+//! (the table in `cdt.c`), ranges of indexes, and the kinds of answers. Not implemented: contexts (operations on nested
+//! containers), ranks, intervals and relative ranges. They answer 16, which the server never does, so a missing feature
+//! is recognised.
 
 mod list;
 mod map;
@@ -14,7 +14,7 @@ use super::msgpack::{self, Value};
 use super::store::Particle;
 use super::wire::code;
 
-/// What an operation leaves: the bin's new value (`None`: as it was) and the result, where it has one.
+/// The effect of an operation: the bin's new value (`None`: unchanged) and the result, if any.
 #[derive(Debug, Default)]
 pub struct Changed {
     pub value: Option<Particle>,
@@ -28,7 +28,7 @@ fn changed(value: &Value, result: Option<Value>) -> Changed {
     }
 }
 
-/// The first number of a map operation; lists have those below.
+/// The first number of a map operation. Lower numbers are for lists.
 const FIRST_MAP_OPERATION: i64 = 64;
 /// The first item of an operation on a nested container.
 const CONTEXT: i64 = 0xff;
@@ -63,7 +63,7 @@ struct Call {
     args: Vec<Value>,
 }
 
-/// What an argument must be.
+/// The required type of an argument.
 #[derive(Clone, Copy, PartialEq)]
 enum Param {
     /// An integer.
@@ -92,7 +92,7 @@ impl Call {
         }
     }
 
-    /// The arguments must be these, of which the last `optional` may be left out (`cdt_process_state_get_params`).
+    /// Checks the types of the arguments. The last `optional` ones may be missing (`cdt_process_state_get_params`).
     fn expect(&self, optional: usize, params: &[Param]) -> Result<(), u8> {
         let counts = params.len() - optional..=params.len();
         let fits = |(param, arg): (&Param, &Value)| match (param, arg) {
@@ -124,13 +124,13 @@ impl Call {
         }
     }
 
-    /// A range of `len` indexes from the arguments `at` (index) and behind it (count).
+    /// A range of indexes in `len` elements. The argument at `at` is the index, the next one the count.
     fn range(&self, at: usize, len: usize) -> Result<Range<usize>, u8> {
         Ok(range(len, self.int(at)?, self.int_or(at + 1, i64::MAX)?))
     }
 }
 
-/// An index that must be inside; negative ones count from the end.
+/// An index that must exist. Negative indexes count from the end.
 fn index(len: usize, at: i64) -> Result<usize, u8> {
     let at = if at < 0 { at.saturating_add(len as i64) } else { at };
     usize::try_from(at)
@@ -139,8 +139,8 @@ fn index(len: usize, at: i64) -> Result<usize, u8> {
         .ok_or(code::OP_NOT_APPLICABLE)
 }
 
-/// A range of indexes, cut to what is there, never an error (`calc_index_count_multi`). An index before the first
-/// element counts what it is outside against the count: the last five of three are all three.
+/// A range of indexes, cut to the existing elements; never an error (`calc_index_count_multi`). If the index is before
+/// the first element, the missing elements count too: the last five of three elements are all three.
 fn range(len: usize, at: i64, count: i64) -> Range<usize> {
     let len = len as i64;
     let from = if at < 0 { at.saturating_add(len) } else { at };
@@ -149,10 +149,10 @@ fn range(len: usize, at: i64, count: i64) -> Range<usize> {
     from as usize..to.max(from) as usize
 }
 
-/// What an operation is to answer with.
+/// The result that an operation must return.
 struct Returns {
     kind: i64,
-    /// It is the elements outside the range that are meant: to be answered with, and to be removed.
+    /// The operation selects the elements outside of the range, for the result and for removal.
     inverted: bool,
 }
 
@@ -175,7 +175,7 @@ impl Returns {
         }
     }
 
-    /// What is meant, by its index, and what is not.
+    /// Splits the items into the selected ones, with their indexes, and the others.
     fn divide<T>(&self, items: Vec<T>, range: &Range<usize>) -> (Vec<(usize, T)>, Vec<T>) {
         let (meant, others): (Vec<_>, Vec<_>) = items
             .into_iter()
@@ -184,7 +184,7 @@ impl Returns {
         (meant, others.into_iter().map(|(_, item)| item).collect())
     }
 
-    /// The answer where it is not of the elements themselves; `None`: it is.
+    /// The result, if it is about indexes or counts. `None`: the result contains the elements themselves.
     fn of_indexes<T>(&self, meant: &[(usize, T)], len: usize) -> Option<Option<Value>> {
         let indexes = |index: &dyn Fn(usize) -> usize| {
             let index = |(at, _): &(usize, T)| Value::Int(index(*at) as i64);
@@ -201,7 +201,7 @@ impl Returns {
     }
 }
 
-/// What an increment adds: 1 where it is left out. The error is a result code.
+/// The amount of an increment: 1 if it is missing. The error is a result code.
 fn delta(call: &Call, at: usize) -> Result<Value, u8> {
     match call.args.get(at) {
         None | Some(Value::Nil) => Ok(Value::Int(1)),
@@ -210,7 +210,8 @@ fn delta(call: &Call, at: usize) -> Result<Value, u8> {
     }
 }
 
-/// An element keeps its type; one that is no number is a parameter error, not one of types (`cdt_calc_delta_add`).
+/// The element keeps its type. If it is not a number, that is a parameter error, not a type error
+/// (`cdt_calc_delta_add`).
 fn add(value: &Value, by: &Value) -> Result<Value, u8> {
     match (value, by) {
         (Value::Int(a), Value::Int(b)) => Ok(Value::Int(a.wrapping_add(*b))),
@@ -459,7 +460,7 @@ mod tests {
         }
     }
 
-    /// What is left of `len` elements and what is answered, `[operation, return type, index, count]`.
+    /// Calls `[operation, return type, index, count]` on `len` elements. Returns what is left and the answer.
     fn take(operation: i64, len: i64, returns: i64, index: i64, count: i64) -> (Vec<i64>, Value) {
         let elements = 0..len;
         let start = match operation {
@@ -487,13 +488,13 @@ mod tests {
             assert_eq!(take(5, INVERTED | 1, 1, 2), (vec![1, 2], ints(&[0, 3, 4])));
             assert_eq!(take(5, INVERTED | 2, 1, 2), (vec![1, 2], ints(&[4, 1, 0])));
             assert_eq!(take(5, INVERTED | 13, 1, 2), (vec![1, 2], Value::Bool(true)));
-            // The last three, of more, as many, fewer and none.
+            // The last three elements: of more than three, of three, of fewer and of none.
             for len in 0..6 {
                 let kept: Vec<i64> = ((len - 3).max(0)..len).collect();
                 let removed = Value::Int((len - 3).max(0));
                 assert_eq!(take(len, INVERTED | 5, -3, 3), (kept, removed), "{len} of {operation}");
             }
-            // A range with nothing in it: everything is outside.
+            // An empty range: all elements are outside of it.
             assert_eq!(take(3, INVERTED, 9, 2), (vec![], Value::Nil));
             assert_eq!(take(3, INVERTED, -9, 2), (vec![], Value::Nil));
             assert_eq!(take(3, 5, -9, 2), (vec![0, 1, 2], Value::Int(0)));

@@ -1,10 +1,11 @@
-//! Who is in the cluster, and which node has which partition: the partition map that all nodes agree on, and when it
-//! changes.
+//! The members of the cluster, and the partition map: which node has which partition, and when that changes. All nodes
+//! agree on it.
 //!
-//! As an AP namespace of the server (8.1.2.0) whose migrations take no time: each of the 4096 partitions has a master and,
-//! with two nodes or more, one replica. A partition's nodes stand in an order that is its own, of which those in the
-//! cluster count: when a node leaves, only its partitions move, evenly to the others, and when it joins it has the
-//! same ones again. Knows nothing of sockets and records; a change that is due later is made by whoever asks next.
+//! It models an AP namespace of the server (8.1.2.0) whose migrations take no time. Each of the 4096 partitions has a
+//! master and, with at least two nodes, one replica. Each partition has its own order of all nodes, and uses the first
+//! ones that are in the cluster. When a node leaves, only its partitions move, evenly to the other nodes; when it joins
+//! again, it gets the same ones. This module knows nothing of sockets and records. A change that is due later is made
+//! by the next caller after that time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,26 +14,26 @@ use parking_lot::RwLock;
 
 use super::message::Digest;
 
-/// Of every namespace.
+/// The number of partitions in every namespace.
 pub const PARTITIONS: usize = 4096;
-/// Copies of a record, where there are nodes enough.
+/// Copies of a record, if there are enough nodes.
 pub const REPLICATION_FACTOR: usize = 2;
 const NOBODY: usize = usize::MAX;
 
-/// A bit for each partition.
+/// One bit per partition.
 pub type Bitmap = [u8; PARTITIONS / 8];
 
-/// The partition a record is in (`as_partition_getid`).
+/// The partition of a record (`as_partition_getid`).
 pub fn partition(digest: &Digest) -> usize {
     usize::from(u16::from_le_bytes([digest[0], digest[1]])) % PARTITIONS
 }
 
-/// What the nodes agree on at a time. Nodes are numbered.
+/// The state on which the nodes agree at one time. Nodes are numbered.
 pub struct View {
-    /// How often it changed.
+    /// Number of changes.
     pub generation: u64,
     is_member: Vec<bool>,
-    /// Per partition its master and its replica.
+    /// For each partition, its master and its replica.
     owners: Vec<[usize; REPLICATION_FACTOR]>,
 }
 
@@ -60,12 +61,12 @@ impl View {
         (0..self.is_member.len()).filter(|node| self.is_member[*node])
     }
 
-    /// Copies that there are of each record.
+    /// The number of copies of each record.
     pub fn replication_factor(&self) -> usize {
         self.members().count().clamp(1, REPLICATION_FACTOR)
     }
 
-    /// Whether it is the one node there is.
+    /// Whether it is the only node.
     pub fn is_alone(&self, node: usize) -> bool {
         self.members().eq([node])
     }
@@ -91,13 +92,13 @@ impl View {
         bitmap
     }
 
-    /// Of how many partitions a node is master.
+    /// The number of partitions of which a node is master.
     pub fn mastered(&self, node: usize) -> usize {
         self.owners.iter().filter(|[master, _]| *master == node).count()
     }
 }
 
-/// All nodes in the order in which they are to have a partition. Every order there is has its share of the partitions.
+/// All nodes in this partition's order. All possible orders occur equally often.
 fn succession(partition: usize, nodes: usize) -> impl Iterator<Item = usize> {
     let mut left: Vec<usize> = (0..nodes).collect();
     let mut number = partition;
@@ -109,14 +110,14 @@ fn succession(partition: usize, nodes: usize) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The view, and how it goes on.
+/// The current view and its planned changes.
 pub struct Cluster {
     state: RwLock<State>,
 }
 
 struct State {
     view: Arc<View>,
-    /// Which node is to be in the cluster or not, and from when.
+    /// The planned changes: which node joins or leaves, and when.
     due: Vec<Change>,
 }
 
@@ -137,7 +138,7 @@ impl State {
 }
 
 impl Cluster {
-    /// All nodes are in it.
+    /// A cluster with all nodes.
     pub fn new(nodes: usize) -> Self {
         let state = State {
             view: Arc::new(View::new(0, vec![true; nodes])),
@@ -148,7 +149,7 @@ impl Cluster {
         }
     }
 
-    /// What holds now.
+    /// The current view.
     pub fn view(&self) -> Arc<View> {
         {
             let state = self.state.read();
@@ -164,19 +165,19 @@ impl Cluster {
         state.view.clone()
     }
 
-    /// What is due for a node later happens now.
+    /// Makes the planned change of a node now.
     pub fn settle(&self, node: usize) {
         let state = &mut *self.state.write();
         let due: Vec<Change> = state.due.extract_if(.., |change| change.node == node).collect();
         due.iter().for_each(|change| state.apply(change));
     }
 
-    /// A node is in the cluster, or not, in a while. In place of what was to become of it.
+    /// Plans that a node joins or leaves after this time. Replaces an earlier plan for this node.
     pub fn change(&self, node: usize, is_member: bool, after: Duration) {
         let state = &mut *self.state.write();
         state.due.retain(|change| change.node != node);
         let now = Instant::now();
-        // What is too far away to be said comes in a year.
+        // A time that is too large happens in a year.
         let at = now.checked_add(after).unwrap_or(now + Duration::from_secs(31_536_000));
         let change = Change { at, node, is_member };
         if after.is_zero() {

@@ -1,6 +1,6 @@
-//! The control port: faults and questions as lines of text, for a simulator in another process.
+//! The control port: accepts faults and questions as lines of text, for a simulator in another process.
 //!
-//! One line in, one line out: `ok`, an answer, or `error: …`. Bound to loopback by whoever starts it; no login.
+//! One line in, one line out: `ok`, an answer, or `error: …`. The caller must bind it to loopback; it has no login.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ use super::random::Share;
 use super::stats::Stats;
 use super::wire::code;
 
-/// What can be said to the control port, a command a line.
+/// The commands of the control port, one per line.
 pub const COMMANDS: &str = "\
 delay 50ms             each message and info request waits so long; `delay 0ms` ends it
 stall [applied]        read, never answer; with `applied` what arrives takes effect nonetheless
@@ -59,7 +59,7 @@ help                   this";
 const COMMAND_BYTES_MAX: u64 = 4096;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Says one command to the control port at `addr` and returns the answer.
+/// Sends one command to the control port at `addr` and returns the answer.
 pub fn command(addr: SocketAddr, command: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&addr, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
@@ -87,7 +87,7 @@ pub(super) fn converse(nodes: &Nodes, mut stream: TcpStream) {
 }
 
 fn obey(nodes: &Nodes, line: &str) -> Result<String, String> {
-    // What is not one node's is the same whichever is asked.
+    // Anything that does not belong to one node is the same at every node.
     let engine = &nodes.engines[0];
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
@@ -139,7 +139,7 @@ fn obey(nodes: &Nodes, line: &str) -> Result<String, String> {
     Ok("ok".to_owned())
 }
 
-/// The commands that can be given for one node or for all of them.
+/// The commands that can be given for one node or for all.
 fn obey_fault(faults: &Faults, words: &[&str], line: &str) -> Result<String, String> {
     match words {
         ["delay", delay] => faults.delay(duration(delay)?),

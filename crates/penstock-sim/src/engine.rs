@@ -1,6 +1,6 @@
-//! From a frame to its answer: info, login, single message or batch. What all connections share stands here.
+//! Turns a frame into its answer: info, login, single message or batch. Also holds what all connections share.
 //!
-//! Does no input or output: `server` reads frames, asks `faults`, and writes what comes from here.
+//! Does no I/O: `server` reads frames, asks `faults`, and writes the answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,15 +19,15 @@ use super::store::Store;
 use super::wire::{self, AnswerHeader, FrameHeader, code};
 use super::{Node, SimConfig};
 
-/// What waits for an answer of a node that is gone is given up after so long (`transaction-max-ms`).
+/// How long a request waits for the answer of a node that is gone (`transaction-max-ms`).
 const PROXY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One node. What stands behind an `Arc` it shares with the others.
+/// One node. The nodes share everything that is in an `Arc`.
 pub struct Engine {
     pub config: Arc<SimConfig>,
     pub node: Node,
     pub cluster: Arc<Cluster>,
-    /// All nodes' presences, by their number.
+    /// The presence of each node, by its number.
     pub presences: Vec<Arc<Presence>>,
     pub store: Arc<Store>,
     pub faults: NodeFaults,
@@ -37,7 +37,7 @@ pub struct Engine {
     pub batch_rows_max: Arc<AtomicU32>,
 }
 
-/// What one connection carries from frame to frame.
+/// The state of a connection between frames.
 #[derive(Default)]
 pub struct Conversation {
     session: Session,
@@ -45,7 +45,7 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Another one of the same login, for a message that takes effect apart from the rest.
+    /// A copy with the same login, for a message that takes effect separately.
     pub fn apart(&self) -> Self {
         Conversation {
             session: self.session.clone(),
@@ -55,8 +55,8 @@ impl Conversation {
 }
 
 impl Engine {
-    /// Puts the answer to a frame at the end of `out`. `false`: the frame is none the server knows, and the connection
-    /// is to be closed.
+    /// Appends the answer of a frame to `out`. `false`: the server does not know this kind of frame, and the connection
+    /// must be closed.
     pub fn answer(&self, header: FrameHeader, body: &[u8], conversation: &mut Conversation, out: &mut Vec<u8>) -> bool {
         match header.kind {
             wire::PROTO_INFO => info::answer(self, self.auth.check(&conversation.session), body, out),
@@ -67,29 +67,30 @@ impl Engine {
         true
     }
 
-    /// For each row, given whether it writes and which record, the code it is refused with; empty where none is. A row
-    /// without one may be run, here or, as the store is one, on behalf of the node that has it.
+    /// Returns for each row the code that refuses it; empty if no row is refused. The input is, for each row, whether
+    /// it writes, and its record. A row without a code may be run: here, or for the node that has it, since all nodes
+    /// share one store.
     pub fn strike<'d>(&self, rows: impl Iterator<Item = (bool, &'d Digest)> + Clone) -> Vec<Option<u8>> {
         let astray = self.find_astray(rows.clone());
         faults::first_codes(astray, self.faults.strike_rows(rows))
     }
 
-    /// What becomes of rows that this node does not have (`as_tsvc_process_transaction`). It passes them on to their
-    /// master; what that one never answers, as it is gone and nobody has noticed, times out (`proxy_timeout_reduce_fn`).
+    /// The outcome of rows that this node does not have (`as_tsvc_process_transaction`). The node forwards them to
+    /// their master. If the master is gone and nobody has noticed yet, they time out (`proxy_timeout_reduce_fn`).
     fn find_astray<'d>(&self, rows: impl Iterator<Item = (bool, &'d Digest)>) -> Vec<Option<u8>> {
         let (view, this) = (self.cluster.view(), self.node.number);
         if view.is_alone(this) {
             return Vec::new();
         }
         if !view.is_member(this) {
-            // Its first partition balance is not resolved.
+            // Its first partition balance is not complete.
             return rows.map(|_| Some(code::UNAVAILABLE)).collect();
         }
         let (mut unowned, mut proxied, mut unanswered) = (0, 0, false);
         let refused = self.faults.unowned();
         let astray = rows.map(|(writes, digest)| {
             let master = view.master(digest)?;
-            // A replica that has everything may be read from (`find_best_node`).
+            // A replica with all data may be read from (`find_best_node`).
             if master == this || (!writes && view.has(this, digest)) {
                 return None;
             }
@@ -198,7 +199,7 @@ mod tests {
         }
     }
 
-    /// The requests a real client sent, from the recording.
+    /// The recorded requests of a real client.
     fn requests() -> Vec<Vec<u8>> {
         let transcript = include_str!("../tests/data/aerospike-transcript.txt");
         let hex = transcript
@@ -224,7 +225,7 @@ mod tests {
         out
     }
 
-    /// Frames that fill the answer exactly.
+    /// Checks that the answer consists of whole frames.
     fn assert_framed(mut answer: &[u8]) {
         while let Some((head, rest)) = answer.split_first_chunk::<8>() {
             let bytes = wire::frame_header(*head).bytes as usize;

@@ -1,8 +1,9 @@
-//! One row against the store: checks in the server's order, operations on a copy of the bins, then all or nothing
-//! under the lock of the record's shard; and the row's answer.
+//! Runs one row against the store. It checks in the server's order and applies the operations to a copy of the bins.
+//! The change is stored completely or not at all, under the lock of the record's shard. Then it writes the row's
+//! answer.
 //!
-//! Follows `write_master`, `read_local` and `drop_master` of the server (8.1.2.0, `as/src/transaction`). Not there:
-//! strong consistency, transactions, replication, durable deletes (25, as the community edition answers).
+//! It follows `write_master`, `read_local` and `drop_master` of the server (8.1.2.0, `as/src/transaction`). Not
+//! implemented: strong consistency, transactions, replication, durable deletes (25, as the community edition answers).
 
 use std::collections::hash_map::Entry;
 use std::sync::atomic::Ordering;
@@ -18,17 +19,17 @@ const TTL_DEFAULT: u32 = 0;
 const TTL_NEVER: u32 = 0xffff_ffff;
 const TTL_KEEP: u32 = 0xffff_fffe;
 const TTL_SECONDS_MAX: u32 = 10 * 365 * 24 * 60 * 60;
-/// What the server stores of every record beside its bins: its header, and the mark behind it (`flat.h`).
+/// What the server stores for each record in addition to its bins: the header, and the mark after it (`flat.h`).
 const RECORD_OVERHEAD_BYTES: usize = 35 + 4;
 
-/// What a row may see of the world.
+/// What a row may know of its environment.
 #[derive(Clone, Copy)]
 pub struct World {
     pub now: u32,
     pub stop_writes: bool,
 }
 
-/// The row's outcome, for its header.
+/// The outcome of a row, for its header.
 #[derive(Debug, Clone, Copy, Default)]
 struct Done {
     code: u8,
@@ -55,8 +56,8 @@ impl Done {
     }
 }
 
-/// Does what the row asks for and puts its answer at the end of `out`: a header with the row's `index`, and operations.
-/// Returns the result code.
+/// Runs the row and appends its answer to `out`: a header with the row's `index`, and operations. Returns the result
+/// code.
 pub fn row(namespace: &Namespace, digest: &Digest, row: &Row<'_>, index: u32, world: World, out: &mut Vec<u8>) -> u8 {
     let start = out.len();
     out.resize(start + MESSAGE_HEADER_BYTES, 0);
@@ -98,7 +99,7 @@ fn put_op(out: &mut Vec<u8>, code: u8, name: &[u8], value: Option<&Particle>) {
     }
 }
 
-/// `set_name_check`: a read or delete may leave its set's name out, but not name another.
+/// `set_name_check`: a read or delete may leave out the set's name, but must not name another set.
 fn set_fits(namespace: &Namespace, row: &Row<'_>, record: &Record) -> bool {
     row.set.is_empty() || namespace.find_set(row.set) == Some(record.set)
 }
@@ -122,7 +123,7 @@ fn generation_fits(row: &Row<'_>, generation: u16) -> bool {
     row.info2 & wire::INFO2_GENERATION_GT == 0 || row.generation > u32::from(generation)
 }
 
-/// A key that came with the message must be the one that is stored.
+/// A key in the message must equal the stored one.
 fn key_fits(row: &Row<'_>, record: &Record) -> bool {
     match (row.key, &record.key) {
         (Some(sent), Some(stored)) => sent == &**stored,
@@ -198,7 +199,7 @@ fn put_all(bins: &[Bin], out: &mut Vec<u8>) -> u16 {
     bins.len() as u16
 }
 
-/// A delete answers without metadata, whatever becomes of it (`drop_master`).
+/// A delete always answers without metadata (`drop_master`).
 fn delete(namespace: &Namespace, digest: &Digest, row: &Row<'_>, world: World) -> Done {
     if row.info2 & wire::INFO2_DURABLE_DELETE != 0 {
         return Done::refused(code::ENTERPRISE_ONLY);
@@ -229,7 +230,7 @@ fn delete(namespace: &Namespace, digest: &Digest, row: &Row<'_>, world: World) -
     }
 }
 
-/// What the row's flags and operations say together, before any record is looked at.
+/// The meaning of the row's flags and operations together, before any record is read.
 struct Policies {
     must_not_create: bool,
     replace: bool,
@@ -267,7 +268,7 @@ fn policies(row: &Row<'_>) -> Result<Policies, u8> {
             (reads, answers) = (true, true);
         } else {
             let puts = operation.code == op::WRITE && operation.particle != particle::NULL;
-            // The server lets an expression write pass here.
+            // The server allows an expression write here.
             if replace && !puts && operation.code != op::EXP_MODIFY {
                 return Err(code::PARAMETER);
             }
@@ -305,7 +306,7 @@ fn write(namespace: &Namespace, digest: &Digest, row: &Row<'_>, world: World, ou
     }
     let (record, done) = match apply(namespace, &config, row, existing, &policies, world, out) {
         Ok(applied) => applied,
-        // An error answers with the metadata of the record as it is.
+        // An error answers with the metadata of the unchanged record.
         Err(code) => return existing.map_or(Done::refused(code), |record| Done::of(code, record)),
     };
     match (record, entry) {
@@ -325,7 +326,7 @@ fn write(namespace: &Namespace, digest: &Digest, row: &Row<'_>, world: World, ou
     done
 }
 
-/// The record as it is to be stored (`None`: its last bin is gone) and the row's answer. The error is a result code.
+/// Returns the record to store (`None`: its last bin is gone) and the row's answer. The error is a result code.
 fn apply(
     namespace: &Namespace,
     config: &NamespaceConfig,
@@ -347,7 +348,7 @@ fn apply(
         Some(_) => return Err(code::PARAMETER),
     };
     if let Some(record) = existing {
-        // A filter is not even looked at where the record is created.
+        // When the record is created, the filter is not evaluated.
         if !passes(row, record, world)? {
             return Err(code::FILTERED_OUT);
         }
@@ -458,8 +459,8 @@ fn void_time(config: &NamespaceConfig, ttl: u32, existing: Option<&Record>, now:
     Ok(now.saturating_add(seconds))
 }
 
-/// The record's size as the server compares it with `max-record-size`: the one it has in storage, also in memory
-/// (`as_flat_record_size`, and `*_flat_size` of the particles).
+/// The record's size that the server compares with `max-record-size`. It is the size in storage, even for a namespace
+/// in memory (`as_flat_record_size`, and `*_flat_size` of the particles).
 fn record_bytes(record: &Record, set: &[u8]) -> usize {
     let void_time = if record.void_time == 0 { 0 } else { 4 };
     let set = if set.is_empty() { 0 } else { 1 + set.len() };

@@ -1,11 +1,11 @@
-//! Filter expressions and expression writes: the part of the language that comparisons of bins, their types and
-//! constants need. Evaluated straight from the message's bytes, always to the end, so that a malformed expression is
-//! refused whatever the record holds, as the server refuses it when it builds it.
+//! Filter expressions and expression writes: the part of the language for comparing bins, their types and constants. An
+//! expression is evaluated directly from the message's bytes and always to its end. So a malformed expression is
+//! refused whatever the record holds; the server refuses it when it builds it.
 //!
-//! Follows `exp.c`, and for operations `expop.c` (8.1.2.0): a bin that is absent or of another type is *unknown*, unknown spreads, `or` and `and`
-//! ignore it where another operand decides, and a record passes only where the whole is true. Lists and maps
-//! stand there as constants and bins, to be stored and compared. Not there: regular expressions, geo, operations on
-//! lists and maps, variables, metadata beyond ttl. They answer 16.
+//! It follows `exp.c` and, for operations, `expop.c` (8.1.2.0). A bin that is missing or of another type is *unknown*.
+//! Unknown spreads through an expression; `or` and `and` ignore it if another operand decides. A record passes only if
+//! the whole is true. Lists and maps are supported as constants and bins, to be stored and compared. Not implemented:
+//! regular expressions, geo, operations on lists and maps, variables, metadata other than ttl. They answer 16.
 
 use super::msgpack;
 use super::store::{Bin, Particle, particle};
@@ -38,14 +38,14 @@ mod call {
     pub const QUOTE: i64 = 126;
 }
 
-/// What an expression may look at, beside the bins of its own record.
+/// What an expression may read, in addition to the bins of its record.
 pub struct Context<'a> {
     pub bins: &'a [Bin],
     pub void_time: u32,
     pub now: u32,
 }
 
-/// A value with the type it has even while unknown.
+/// A value. It has a type even if it is unknown.
 #[derive(Debug, Clone, PartialEq)]
 enum Term<'a> {
     Nil,
@@ -54,7 +54,7 @@ enum Term<'a> {
     Float(f64),
     /// A string, blob, list, map or other particle with bytes.
     Bytes(u8, &'a [u8]),
-    /// Of a type, but without a value.
+    /// Has a type, but no value.
     Unknown(Type),
 }
 
@@ -65,7 +65,7 @@ enum Type {
     Int,
     Float,
     Bytes(u8),
-    /// The `unknown` expression fits everywhere.
+    /// The type of the `unknown` expression, which fits everywhere.
     Any,
 }
 
@@ -92,7 +92,7 @@ pub fn matches(expression: &[u8], context: &Context<'_>) -> Result<bool, u8> {
     Ok(term == Term::Bool(true))
 }
 
-/// What an expression write does to its bin.
+/// The effect of an expression write on its bin.
 #[derive(Debug)]
 pub enum Write {
     Keep,
@@ -107,7 +107,7 @@ const WRITE_POLICY_NO_FAIL: i64 = 1 << 3;
 const EVAL_NO_FAIL: i64 = 1 << 4;
 const WRITE_FLAGS: i64 = (1 << 5) - 1;
 
-/// An expression write, `[expression, flags]`, as `as_exp_modify_tr` does it.
+/// Evaluates an expression write, `[expression, flags]`, like `as_exp_modify_tr`.
 pub fn write(bins: &[Bin], name: &[u8], payload: &[u8], context: &Context<'_>) -> Result<Write, u8> {
     let context = Context { bins, ..*context };
     let (term, flags) = operation(payload, WRITE_FLAGS, &context)?;
@@ -130,12 +130,12 @@ pub fn write(bins: &[Bin], name: &[u8], payload: &[u8], context: &Context<'_>) -
         None if !matches!(term, Term::Nil) => refused(code::OP_NOT_APPLICABLE, EVAL_NO_FAIL),
         None if !exists => Ok(Write::Keep),
         None if flags & WRITE_ALLOW_DELETE != 0 => Ok(Write::Remove),
-        // The server means to ask for `POLICY_NO_FAIL`, and pardons for any flag (`flags && … != 0`).
+        // The server intends to check for `POLICY_NO_FAIL`, but any flag has this effect (`flags && … != 0`).
         None => refused(code::OP_NOT_APPLICABLE, WRITE_FLAGS),
     }
 }
 
-/// An expression read: `[expression, flags]`.
+/// Evaluates an expression read, `[expression, flags]`.
 pub fn read(bins: &[Bin], payload: &[u8], context: &Context<'_>) -> Result<Option<Particle>, u8> {
     let (term, flags) = operation(payload, EVAL_NO_FAIL, &Context { bins, ..*context })?;
     match to_particle(&term)? {
@@ -145,7 +145,7 @@ pub fn read(bins: &[Bin], payload: &[u8], context: &Context<'_>) -> Result<Optio
     }
 }
 
-/// The expression and its flags, which may be left out (`as_exp_op_parse`).
+/// The expression and its optional flags (`as_exp_op_parse`).
 fn operation<'a>(payload: &'a [u8], known_flags: i64, context: &Context<'a>) -> Result<(Term<'a>, i64), u8> {
     let mut reader = Reader::new(payload);
     let items = array(&mut reader)?;
@@ -160,7 +160,7 @@ fn operation<'a>(payload: &'a [u8], known_flags: i64, context: &Context<'a>) -> 
     Ok((term, flags))
 }
 
-/// What a bin holds of it; `None`: nothing can. The error is a result code.
+/// The particle to store for a value. `None`: no bin can hold it. The error is a result code.
 fn to_particle(term: &Term<'_>) -> Result<Option<Particle>, u8> {
     Ok(Some(match term {
         Term::Bool(value) => Particle::Bool(*value),
@@ -187,7 +187,7 @@ fn int(reader: &mut Reader<'_>) -> Result<i64, u8> {
     }
 }
 
-/// A constant. Strings carry their particle type as first byte.
+/// A constant. In a string, the first byte is the particle type.
 fn scalar<'a>(reader: &mut Reader<'a>) -> Result<Term<'a>, u8> {
     scalar_or_none(reader).ok_or(code::PARAMETER)
 }
@@ -219,7 +219,7 @@ fn scalar_or_none<'a>(reader: &mut Reader<'a>) -> Option<Term<'a>> {
     })
 }
 
-/// The bytes of a list or map that stands here as it is.
+/// The bytes of a list or map literal.
 fn container<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
     let before = reader.rest();
     msgpack::read(reader)?;
@@ -339,7 +339,7 @@ fn eval<'a>(reader: &mut Reader<'a>, context: &Context<'a>, depth: usize) -> Res
 }
 
 fn read_bin<'a>(kind: i64, particle: Option<&'a Particle>) -> Result<Term<'a>, u8> {
-    // The numbers of expression types are not those of particles.
+    // The numbers of expression types differ from those of particles.
     let kind = match kind {
         1 => Type::Bool,
         2 => Type::Int,

@@ -1,8 +1,9 @@
-//! What goes wrong on command, while connections are open: delays, stalls, refusals, resets, silence after applying,
-//! messages that are lost or take effect late, batches that end early, result codes for rows and for whole batches,
-//! stop-writes, rows that nobody passes on.
+//! Faults on command, while connections are open: delays, stalls, refusals, resets, silence after applying, messages
+//! that are lost or take effect late, batches that end early, result codes for rows and for whole batches, stop-writes,
+//! and rows that are not forwarded.
 //!
-//! Decides only; the connection threads (`server`) and `batch` act on it. One lock, taken once a message.
+//! This module only decides; the connection threads (`server`) and `batch` act on it. It takes one lock, once per
+//! message.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,30 +17,30 @@ use super::random::{Random, Share, Strikes};
 use super::server::Connections;
 use super::wire::code;
 
-/// What becomes of a message that arrives during a stall. None is ever answered.
+/// What happens to a message that arrives during a stall. It is never answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stalled {
     /// It has no effect.
     Dropped,
-    /// It takes effect, and nobody is told.
+    /// It takes effect, but is not answered.
     Applied,
 }
 
 /// How a batch ends early.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EarlyEnd {
-    /// So many rows are answered, in the order of the batch (of their race, where rows race).
+    /// This many rows are answered, in the order of the batch (or of their race, if rows race).
     pub rows_answered: usize,
-    /// This part of the rows behind them is applied all the same, 0.0 to 1.0, drawn for each row; none is answered.
+    /// The share of the remaining rows that are applied without an answer, 0.0 to 1.0. Drawn for each row.
     pub applied: f64,
     /// The code of the header that closes the batch.
     pub code: u8,
 }
 
-/// A handle on the faults of a running simulator; clones share them.
+/// A handle for the faults of a running simulator. Clones share the faults.
 ///
-/// Faults of messages (`silence`, `lose`, `late`, `late_after`, `slow_answers`, `end_batches`) have one share each: a
-/// later call replaces it, `Share::Next(0)` ends it. Result codes (`fail_rows`, `fail_reads`, `fail_batches`,
+/// Each fault of messages (`silence`, `lose`, `late`, `late_after`, `slow_answers`, `end_batches`) has one share: a
+/// later call replaces it, and `Share::Next(0)` ends it. Result codes (`fail_rows`, `fail_reads`, `fail_batches`,
 /// `refuse_records`) add up until `clear`.
 #[derive(Clone)]
 pub struct Faults {
@@ -48,14 +49,14 @@ pub struct Faults {
 
 struct State {
     settings: Mutex<Settings>,
-    /// Wakes those who wait out a delay when something is changed, and at the end.
+    /// Wakes those who wait out a delay when a fault changes, and at the end.
     changed: Condvar,
     stopped: AtomicBool,
-    /// Of each node that it strikes.
+    /// The connections of each node that the faults affect.
     connections: Vec<Connections>,
 }
 
-/// A message that is to take effect later.
+/// A message that takes effect later.
 pub type Held = Box<dyn FnOnce() + Send>;
 
 struct Settings {
@@ -77,7 +78,7 @@ struct Settings {
     stop_writes: bool,
     held: VecDeque<Held>,
     random: Random,
-    /// How often everything was cleared: who waits looks whether it was since.
+    /// How often everything was cleared. A waiter checks whether that happened meanwhile.
     clears: u64,
 }
 
@@ -122,7 +123,7 @@ impl Settings {
         }
     }
 
-    /// What the faults of messages make of this one; the first that strikes decides.
+    /// Decides what the message faults do with this message. The first fault that applies decides.
     fn draw(&mut self) -> Verdict {
         if self.reset > 0 {
             self.reset -= 1;
@@ -145,17 +146,17 @@ impl Settings {
     }
 }
 
-/// What is to be done with a frame.
+/// What to do with a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Answer,
-    /// Apply it, and answer so much later.
+    /// Apply it, and answer after this time.
     AnswerAfter(Duration),
-    /// Apply it, and say nothing.
+    /// Apply it without an answer.
     Apply,
-    /// Apply it so much later, and say nothing.
+    /// Apply it after this time, without an answer.
     ApplyAfter(Duration),
-    /// Keep it until it is released, and say nothing.
+    /// Keep it until it is released, without an answer.
     Hold,
     /// Neither apply nor answer it.
     Drop,
@@ -179,22 +180,23 @@ impl Faults {
         self.state.changed.notify_all();
     }
 
-    /// Each message and info request waits so long before it is applied. Zero ends it, for those that wait too.
+    /// Each message and info request waits for this time before it is applied. Zero ends the delay, also for those that
+    /// wait now.
     pub fn delay(&self, delay: Duration) {
         self.change(|settings| settings.delay = delay);
     }
 
-    /// Accept and read, never answer: messages, info, logins.
+    /// Accepts and reads, but never answers: messages, info, logins.
     pub fn stall(&self, what: Stalled) {
         self.change(|settings| settings.stall = Some(what));
     }
 
-    /// Ends a stall. What was stalled stays unanswered.
+    /// Ends a stall. Stalled messages stay unanswered.
     pub fn unstall(&self) {
         self.change(|settings| settings.stall = None);
     }
 
-    /// Closes all connections, and new ones at once, until told otherwise.
+    /// Closes all connections, and new ones at once, until it is set to `false`.
     pub fn refuse(&self, refuse: bool) {
         self.change(|settings| settings.refuse = refuse);
         if refuse {
@@ -202,22 +204,22 @@ impl Faults {
         }
     }
 
-    /// Closes all connections once; clients may come back.
+    /// Closes all connections once. Clients may reconnect.
     pub fn close_connections(&self) {
         self.state.connections.iter().for_each(Connections::close_all);
     }
 
-    /// The next so many messages are applied, half their answer is sent, and the connection is closed.
+    /// The next `messages` messages are applied, half of each answer is sent, and the connection is closed.
     pub fn reset_next(&self, messages: u64) {
         self.change(|settings| settings.reset = messages);
     }
 
-    /// The next so many messages are applied and not answered.
+    /// The next `messages` messages are applied but not answered.
     pub fn silence_next(&self, messages: u64) {
         self.silence(Share::Next(messages));
     }
 
-    /// A share of the messages, reads among them, is applied and never answered.
+    /// A share of the messages, including reads, is applied but never answered.
     pub fn silence(&self, share: Share) {
         self.change(|settings| settings.silence = Strikes::only(share, ()));
     }
@@ -227,29 +229,29 @@ impl Faults {
         self.change(|settings| settings.lose = Strikes::only(share, ()));
     }
 
-    /// The next so many messages are not answered, and held back until `release_late`.
+    /// The next `messages` messages are not answered, and held back until `release_late`.
     pub fn late_next(&self, messages: u64) {
         self.late(Share::Next(messages));
     }
 
-    /// A share of the messages, reads among them, is not answered, and held back until `release_late`: so an original
-    /// takes effect after its retry, and after newer writes. What is held does not hold its connection up.
+    /// A share of the messages, including reads, is not answered and held back until `release_late`. So an original
+    /// takes effect after its retry and after newer writes. A held message does not block its connection.
     pub fn late(&self, share: Share) {
         self.change(|settings| settings.late = Strikes::only(share, ()));
     }
 
-    /// A share of the messages is not answered, and takes effect so much later, whatever else has happened by then. Its
-    /// connection waits with it; a client that gave up has closed that.
+    /// A share of the messages is not answered and takes effect after this time, whatever happens meanwhile. Its
+    /// connection waits with it; a client that gives up closes the connection.
     pub fn late_after(&self, share: Share, after: Duration) {
         self.change(|settings| settings.late_after = Strikes::only(share, after));
     }
 
-    /// Lets everything that `late` held back take effect, in the order it arrived, and says how many messages those
-    /// were. It has happened when this returns. Faults of rows and batches strike them as they are now.
+    /// Applies everything that `late` held back, in the order of arrival, and returns the number of messages. All are
+    /// applied when this returns. The current faults of rows and batches apply to them.
     pub fn release_late(&self) -> usize {
         let held = std::mem::take(&mut self.state.settings.lock().held);
         let messages = held.len();
-        // Not under the lock: each asks for its own faults.
+        // Not under the lock: each message checks its own faults.
         held.into_iter().for_each(|apply| apply());
         messages
     }
@@ -264,62 +266,62 @@ impl Faults {
         self.change(|settings| settings.slow_answers = Strikes::only(share, longest));
     }
 
-    /// A share of the batches ends early: rows without an answer, of which some were applied.
+    /// A share of the batches ends early: some rows have no answer, and some of those were applied.
     pub fn end_batches(&self, share: Share, end: EarlyEnd) {
         self.change(|settings| settings.early = Strikes::only(share, end));
     }
 
-    /// Rows that write, and single writes, are refused with `code` and not applied. Shares add up in the order given;
-    /// the first that strikes decides.
+    /// Refuses rows that write, and single writes, with `code`. They are not applied. Shares add up in the order of the
+    /// calls; the first one that applies decides.
     pub fn fail_rows(&self, code: u8, share: Share) {
         self.change(|settings| settings.rows.add(share, code));
     }
 
-    /// Rows that write, and single writes, find their record busy (14), as where many calls write one record at a time.
+    /// Rows that write, and single writes, find their record busy (14), as if many calls wrote one record at a time.
     pub fn busy(&self, share: Share) {
         self.fail_rows(code::KEY_BUSY, share);
     }
 
-    /// Every row that writes to one of this part of all records, 0.0 to 1.0, is refused with `code`, and single writes
-    /// too, until `clear`. Which records, the seed and their digest decide: the same at every attempt and in every run.
+    /// Refuses every row and single write to this share of all records (0.0 to 1.0) with `code`, until `clear`. The
+    /// seed and the digest decide which records: the same ones at every attempt and in every run.
     pub fn refuse_records(&self, code: u8, share: f64, seed: u64) {
         self.change(|settings| settings.records.push(RefusedRecords { code, share, seed }));
     }
 
-    /// Whether `refuse_records`, as it is set now, strikes a record.
+    /// Whether `refuse_records`, as it is set now, refuses a record.
     pub fn refuses_record(&self, digest: &Digest) -> bool {
         refused_record(&self.state.settings.lock(), digest).is_some()
     }
 
-    /// The same as `fail_rows` for rows and single messages that only read.
+    /// Like `fail_rows`, for rows and single messages that only read.
     pub fn fail_reads(&self, code: u8, share: Share) {
         self.change(|settings| settings.reads.add(share, code));
     }
 
-    /// Batches are refused whole: one header with `code`, no row applied.
+    /// Refuses whole batches: one header with `code`, and no row is applied.
     pub fn fail_batches(&self, code: u8, share: Share) {
         self.change(|settings| settings.batches.add(share, code));
     }
 
-    /// Rows at a node that does not have their partition are refused with `code` (11, as while the cluster changes), or,
-    /// with `None`, passed on to their master again.
+    /// A node refuses rows of partitions that it does not have with `code` (11, as while the cluster changes). `None`:
+    /// it forwards them to their master again.
     pub fn refuse_unowned(&self, code: Option<u8>) {
         self.change(|settings| settings.unowned = code);
     }
 
-    /// Writes answer 8, and `namespace/<name>` says `stop_writes=true`, in every namespace. Deletes still work, as on
+    /// In every namespace, writes answer 8 and `namespace/<name>` says `stop_writes=true`. Deletes still work, as on
     /// the server.
     pub fn stop_writes(&self, stop: bool) {
         self.change(|settings| settings.stop_writes = stop);
     }
 
-    /// Starts the generator anew, so that the same shares strike the same rows again.
+    /// Restarts the random generator, so that the same shares affect the same rows again.
     pub fn seed(&self, seed: u64) {
         self.change(|settings| settings.random = Random::new(seed));
     }
 
-    /// Ends every fault. What is held back late, or waits to be applied late, never takes effect; what is to be
-    /// answered slowly is answered now.
+    /// Ends every fault. Messages that are held back, or that wait to be applied, never take effect. Slow answers are
+    /// sent now.
     pub fn clear(&self) {
         self.change(|settings| {
             let random = std::mem::replace(&mut settings.random, Random::new(0));
@@ -327,7 +329,7 @@ impl Faults {
         });
     }
 
-    /// Forgets what is held back late, as a server that is restarted does.
+    /// Drops the messages that are held back, like a server that restarts.
     pub(super) fn forget_late(&self) {
         self.change(|settings| settings.held.clear());
     }
@@ -344,10 +346,10 @@ impl Faults {
         self.state.settings.lock().stop_writes
     }
 
-    /// Ends all waits, for good.
+    /// Ends all waits permanently.
     fn stop(&self) {
         self.state.stopped.store(true, Ordering::SeqCst);
-        // Under the lock, so that nobody is between looking at the flag and waiting.
+        // Under the lock, so that no thread is between checking the flag and waiting.
         self.state.settings.lock().held.clear();
         self.state.changed.notify_all();
     }
@@ -357,7 +359,7 @@ impl Faults {
         self.state.settings.lock().held.push_back(apply);
     }
 
-    /// Waits so long. `false`: everything was cleared before, or the end came.
+    /// Waits for this time. `false`: everything was cleared meanwhile, or the end came.
     pub(super) fn wait(&self, how_long: Duration) -> bool {
         let until = Instant::now().checked_add(how_long);
         let mut settings = self.state.settings.lock();
@@ -374,7 +376,7 @@ impl Faults {
         }
     }
 
-    /// Waits out the delay and says what to do with a frame that arrived.
+    /// Waits out the delay and decides what to do with a frame that arrived.
     fn judge(&self, is_message: bool) -> Verdict {
         let arrived = Instant::now();
         let mut settings = self.state.settings.lock();
@@ -395,14 +397,14 @@ impl Faults {
         }
     }
 
-    /// The code that strikes this whole batch.
+    /// The code that refuses this whole batch.
     fn strike_batch(&self) -> Option<u8> {
         let settings = &mut *self.state.settings.lock();
         settings.batches.draw(&mut settings.random)
     }
 
-    /// How this batch ends early, if it does, and for each of its rows whether it is applied unanswered where it stands
-    /// behind that end.
+    /// How this batch ends early, if it does. Also returns for each row whether it is applied if it comes after that
+    /// end.
     fn strike_end(&self, rows: usize) -> Option<(EarlyEnd, Vec<bool>)> {
         let settings = &mut *self.state.settings.lock();
         let end = settings.early.draw(&mut settings.random)?;
@@ -410,7 +412,8 @@ impl Faults {
         Some((end, applied.collect()))
     }
 
-    /// For each row, given whether it writes and which record, the code that strikes it; empty where no fault is set.
+    /// The code that refuses each row; empty if no fault is set. The input is, for each row, whether it writes, and its
+    /// record.
     fn strike_rows<'d>(&self, rows: impl Iterator<Item = (bool, &'d Digest)>) -> Vec<Option<u8>> {
         let settings = &mut *self.state.settings.lock();
         if settings.rows.is_empty() && settings.reads.is_empty() && settings.records.is_empty() {
@@ -428,8 +431,8 @@ impl Faults {
     }
 }
 
-/// What strikes at one node: the faults of the whole cluster, and behind them its own. Of several nodes, that is; one
-/// node has the cluster's.
+/// The faults at one node: first those of the whole cluster, then the node's own. If there is only one node, it has
+/// only the cluster's.
 pub struct NodeFaults {
     cluster: Faults,
     own: Option<Faults>,
@@ -444,7 +447,7 @@ impl NodeFaults {
         &self.cluster
     }
 
-    /// The ones of this node alone, where it is not alone.
+    /// The faults of this node alone. If there is only one node: the cluster's.
     pub fn own(&self) -> &Faults {
         self.own.as_ref().unwrap_or(&self.cluster)
     }
@@ -469,7 +472,7 @@ impl NodeFaults {
         self.each().find_map(Faults::unowned)
     }
 
-    /// Waits out the delays and says what to do with a frame that arrived, and whose word that is.
+    /// Waits out the delays and decides what to do with a frame that arrived. Also returns the faults that decided.
     pub fn judge(&self, is_message: bool) -> (Verdict, &Faults) {
         let verdict = self.cluster.judge(is_message);
         match &self.own {
@@ -478,18 +481,19 @@ impl NodeFaults {
         }
     }
 
-    /// The code that strikes this whole batch.
+    /// The code that refuses this whole batch.
     pub fn strike_batch(&self) -> Option<u8> {
         self.each().find_map(Faults::strike_batch)
     }
 
-    /// How this batch ends early, if it does, and for each of its rows whether it is applied unanswered where it stands
-    /// behind that end.
+    /// How this batch ends early, if it does. Also returns for each row whether it is applied if it comes after that
+    /// end.
     pub fn strike_end(&self, rows: usize) -> Option<(EarlyEnd, Vec<bool>)> {
         self.each().find_map(|faults| faults.strike_end(rows))
     }
 
-    /// For each row, given whether it writes and which record, the code that strikes it; empty where no fault is set.
+    /// The code that refuses each row; empty if no fault is set. The input is, for each row, whether it writes, and its
+    /// record.
     pub fn strike_rows<'d>(&self, rows: impl Iterator<Item = (bool, &'d Digest)> + Clone) -> Vec<Option<u8>> {
         match &self.own {
             None => self.cluster.strike_rows(rows),
@@ -502,7 +506,7 @@ impl NodeFaults {
     }
 }
 
-/// Per row the first code there is. Either side may be empty: no row of it has one.
+/// For each row, the first code of the two. A side may be empty: then it has no code for any row.
 pub fn first_codes(mut first: Vec<Option<u8>>, second: Vec<Option<u8>>) -> Vec<Option<u8>> {
     if first.is_empty() {
         return second;

@@ -1,9 +1,9 @@
-//! The info protocol: names in, `name<TAB>value` lines out. What a client asks to know a cluster, and what a preflight
-//! asks about a namespace.
+//! The info protocol: names in, `name<TAB>value` lines out. It answers what a client asks to learn about a cluster, and
+//! what a check asks about a namespace.
 //!
-//! Values are those of a community server 8.1.2.0, cut to what somebody reads. Unknown names answer as `thr_info.c`
-//! does. Histograms, most statistics and every other setting are not there; settings that can be changed are all nodes'
-//! together.
+//! Values are those of a community server 8.1.2.0, reduced to what is read. Unknown names are answered as in
+//! `thr_info.c`. Histograms, most statistics and all other settings are missing. Settings that can be changed are
+//! shared by all nodes.
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
@@ -21,7 +21,7 @@ const FEATURES: &str = "batch-any;batch-index;blob-bits;cdt-index;cdt-list;cdt-m
                         peers;pipelining;pquery;pscans;query-show;relaxed-sc;replicas;replicas-all;replicas-master;\
                         replicas-max;truncate-namespace;udf";
 
-/// Answers every name of a request; or, of a connection that may not ask, none: one line without a name
+/// Answers every name of a request. For a connection that may not ask: answers with one line without a name
 /// (`thr_info.c`, `authenticate`, `append_security_error`).
 pub fn answer(engine: &Engine, allowed: Result<(), u8>, body: &[u8], out: &mut Vec<u8>) {
     let start = wire::begin_frame(out, wire::PROTO_INFO);
@@ -35,9 +35,9 @@ pub fn answer(engine: &Engine, allowed: Result<(), u8>, body: &[u8], out: &mut V
         return;
     }
     let text = String::from_utf8_lossy(body);
-    // One for the whole request: a map and its generation belong together.
+    // One view for the whole request: a map and its generation belong together.
     let view = engine.cluster.view();
-    // A name ends with its newline; what has none is not looked at.
+    // A name ends with a newline. Text without one is ignored.
     for name in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
         out.extend_from_slice(name.as_bytes());
         out.push(b'\t');
@@ -61,7 +61,7 @@ fn value(engine: &Engine, view: &View, name: &str) -> String {
         "edition" => "Aerospike Community Edition".to_owned(),
         "version" => format!("Aerospike Community Edition build {BUILD}"),
         "features" => FEATURES.to_owned(),
-        // Clients take a node that says -1 for one that is not ready.
+        // Clients treat a node that answers -1 as not ready.
         "partition-generation" if !view.is_member(engine.node.number) => "-1".to_owned(),
         "partition-generation" => generation(engine, view).to_string(),
         "peers-generation" => peers_generation(engine, view).to_string(),
@@ -93,23 +93,23 @@ fn value(engine: &Engine, view: &View, name: &str) -> String {
     }
 }
 
-/// A node counts from when it joined.
+/// The generation counts from when the node joined.
 fn generation(engine: &Engine, view: &View) -> u64 {
     engine.node.presence.generation(view.generation)
 }
 
-/// Of what peers say of themselves: of who is in the cluster, and of where they say they are.
+/// Changes with the members of the cluster and with the addresses that they announce.
 fn peers_generation(engine: &Engine, view: &View) -> u64 {
     let announcements: u64 = engine.presences.iter().map(|presence| presence.announcements()).sum();
     generation(engine, view) + announcements
 }
 
-/// Generation, default port, and per peer its name, its TLS name, and its addresses; a peer without an address of the kind is
-/// left out (`service_list.c`, `build_peers`).
+/// Generation, default port, and for each peer its name, its TLS name and its addresses. A peer without an address of
+/// this kind is left out (`service_list.c`, `build_peers`).
 fn peers(engine: &Engine, view: &View, announced: impl Fn(&Presence) -> String) -> String {
     const DEFAULT_PORT: u16 = 3000;
     let this = engine.node.number;
-    // One that is not in the cluster yet knows of nobody.
+    // A node that is not in the cluster yet knows no peers.
     let peers = view.members().filter(|node| *node != this && view.is_member(this));
     let peers: Vec<String> = peers
         .filter_map(|node| {
@@ -130,7 +130,8 @@ fn peers(engine: &Engine, view: &View, announced: impl Fn(&Presence) -> String) 
     )
 }
 
-/// Per namespace: regime, replication factor, and for each copy the bitmap of partitions of which this node has that one.
+/// For each namespace: regime, replication factor, and for each copy the bitmap of the partitions for which this node
+/// has that copy.
 fn replicas(engine: &Engine, view: &View) -> String {
     let mut maps = String::new();
     for copy in 0..view.replication_factor() {
@@ -150,7 +151,7 @@ fn replicas(engine: &Engine, view: &View) -> String {
     entries.join(";")
 }
 
-/// A namespace's records at this node, by whether it is their master.
+/// The number of a namespace's records at this node: as master, and as replica.
 fn objects(engine: &Engine, view: &View, namespace: &Namespace) -> (u64, u64) {
     let this = engine.node.number;
     if view.mastered(this) == PARTITIONS {
@@ -191,7 +192,7 @@ fn namespace(engine: &Engine, view: &View, namespace: &Namespace) -> String {
     )
 }
 
-/// The beginning of what a server says, which is of its cluster (`info_get_stats`). Its nodes' clocks are one.
+/// The first statistics of a server, which are about its cluster (`info_get_stats`). All nodes have the same clock.
 fn statistics(view: &View) -> String {
     format!(
         "failed_best_practices=false;cluster_size={};cluster_integrity=true;cluster_is_member=true;\
@@ -238,7 +239,7 @@ fn sets(engine: &Engine, view: &View, params: &str) -> String {
     text
 }
 
-/// Of the service only `batch-max-requests` can be set, of a namespace what its configuration here has.
+/// Of the service only `batch-max-requests` can be set; of a namespace, the settings in its configuration here.
 fn set_config(engine: &Engine, params: &str) -> String {
     let bad = || "ERROR:4:bad parameter".to_owned();
     let params: Option<Vec<(&str, &str)>> = params.split(';').map(|param| param.split_once('=')).collect();

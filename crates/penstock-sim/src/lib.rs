@@ -1,16 +1,16 @@
-//! An Aerospike server in the process, for the demo and the tests: the server's side of the wire protocol, in memory,
-//! on a loopback port, in a millisecond, with faults on command.
+//! An Aerospike server in the process, for the demo and the tests. It has the server's side of the wire protocol, in
+//! memory, on a loopback port. It starts in a millisecond and has faults on command.
 //!
-//! A test double: the service never runs on it. It answers as a real server answered in
-//! `tests/data/aerospike-transcript.txt` (`tests/sim/golden.rs` compares byte by byte), and where that is silent as the
-//! server's source does (community edition 8.1.2.0). One node, which owns every partition, or up to three, which share
-//! them out, pass rows on to each other, leave and come back. Blocking threads and sockets; nothing in it is async, and
-//! it uses nothing of the client that it is made for, and nothing of Penstock.
+//! It is a test double: the service never runs on it. It answers as a real server answered in
+//! `tests/data/aerospike-transcript.txt` (`tests/sim/golden.rs` compares byte by byte). What is not recorded there
+//! follows the server's source (community edition 8.1.2.0). It has one node, which owns every partition, or up to
+//! three. These share the partitions, forward rows to each other, leave and come back. It uses blocking threads and
+//! sockets and no async code. It uses nothing of the client for which it is made, and nothing of Penstock.
 //!
-//! Several nodes are several addresses with one store behind them: copies and migrations take no time and are never
-//! out of date. There are no split clusters and no versions of a record to be resolved.
+//! Several nodes are several addresses with one shared store: copies and migrations take no time and are never out of
+//! date. There are no split clusters and no conflicting versions of a record.
 //!
-//! It does not do queries, scans, UDFs, transactions, TLS, compression, secondary indexes, or writing to disk.
+//! Not implemented: queries, scans, UDFs, transactions, TLS, compression, secondary indexes, writing to disk.
 //!
 //! ```no_run
 //! use penstock_sim::{Share, SimConfig, Simulator};
@@ -30,7 +30,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
-// In reading order: bytes, what they ask for, records, what is done to them, who does it.
+// In reading order: bytes, what they ask for, records, operations on them, and who does it.
 mod wire;
 mod message;
 mod msgpack;
@@ -77,39 +77,38 @@ use server::{Connections, Listener};
 use stats::Counters;
 use store::{Record, Store};
 
-/// The most nodes a cluster has.
+/// The maximum number of nodes in a cluster.
 pub const NODES_MAX: usize = 3;
 
 /// How a simulator starts.
 #[derive(Debug, Clone)]
 pub struct SimConfig {
-    /// Where the first node listens, and the others at the ports that follow. Port 0 takes free ones.
+    /// The address of the first node; the other nodes use the ports that follow. Port 0 chooses free ports.
     pub listen: SocketAddr,
-    /// How many nodes the cluster has, 1 to [`NODES_MAX`].
+    /// The number of nodes in the cluster, 1 to [`NODES_MAX`].
     pub nodes: usize,
-    /// Where control commands are heard, if anywhere (`control_command` says what they look like).
+    /// The address of the control port, if any (`control_command` describes the commands).
     pub control: Option<SocketAddr>,
-    /// What the first node calls itself. The others are called B2 and C3.
+    /// The name of the first node. The others have the names B2 and C3.
     pub node_name: String,
-    /// What its cluster is called.
+    /// The name of the cluster.
     pub cluster_name: String,
-    /// The namespaces it has.
+    /// The namespaces.
     pub namespaces: Vec<NamespaceConfig>,
-    /// Rows of one batch on one key run in their order, as in a namespace in memory that allows it. Else they race.
+    /// Rows of one batch on one key run in order, as in a namespace in memory that allows it. Otherwise they race.
     pub inline: bool,
     /// `batch-max-requests`; 0: no limit.
     pub batch_rows_max: u32,
-    /// User and password that connections must log in with; without them there is no security, as in the community
-    /// edition.
+    /// User and password that connections must log in with. `None`: no security, as in the community edition.
     pub login: Option<(String, String)>,
-    /// What a login is answered where there is no security: 51 by the community edition, 52 by an enterprise edition that is
-    /// configured so.
+    /// The answer to a login if there is no security: 51 by the community edition, 52 by an enterprise edition without
+    /// security.
     pub security_off: u8,
-    /// Nodes by name, and where they say they are (`host:port`, at commas) in place of where they listen.
+    /// Names of nodes, with the addresses that they announce (`host:port`, separated by commas) instead of their own.
     pub announce: Vec<(String, String)>,
-    /// The same of their alternate addresses; by default they have none.
+    /// The same for their alternate addresses. By default they have none.
     pub announce_alternate: Vec<(String, String)>,
-    /// Where races and shares start from.
+    /// The seed of races and shares.
     pub seed: u64,
 }
 
@@ -149,9 +148,9 @@ impl SimConfig {
     }
 }
 
-/// Who answers: one node of the cluster.
+/// One node of the cluster, for its answers.
 pub struct Node {
-    /// Its place among all.
+    /// Its number among all nodes.
     number: usize,
     name: String,
     presence: Arc<Presence>,
@@ -159,16 +158,16 @@ pub struct Node {
 
 /// A running simulator. Dropping it closes its sockets and joins its threads.
 pub struct Simulator {
-    // Control first: nothing may change what is being taken down.
+    // Control first: nothing may be changed while the rest is shut down.
     control: Option<Listener>,
     nodes: Arc<Nodes>,
-    /// Of the whole cluster.
+    /// The faults of the whole cluster.
     faults: Faults,
     store: Arc<Store>,
 }
 
 impl Simulator {
-    /// Listens and serves. Fails where an address cannot be had.
+    /// Starts to listen and serve. Fails if an address is not available.
     pub fn start(config: SimConfig) -> io::Result<Self> {
         if !(1..=NODES_MAX).contains(&config.nodes) {
             let fault = format!("{} nodes: there can be 1 to {NODES_MAX}", config.nodes);
@@ -246,7 +245,7 @@ impl Simulator {
         })
     }
 
-    /// Where clients connect: the first node's address.
+    /// The address for clients: the first node's.
     pub fn addr(&self) -> SocketAddr {
         self.node(0).addr()
     }
@@ -260,42 +259,42 @@ impl Simulator {
     /// One of the nodes, from 0.
     ///
     /// # Panics
-    /// Where there are not so many.
+    /// If there is no such node.
     pub fn node(&self, number: usize) -> SimNode {
         SimNode::new(self.nodes.clone(), number)
     }
 
-    /// Where control commands are heard.
+    /// The address of the control port.
     pub fn control_addr(&self) -> Option<SocketAddr> {
         self.control.as_ref().map(Listener::addr)
     }
 
-    /// What is to go wrong, at whichever node; may be kept and used from any thread.
+    /// The faults of the whole cluster. The handle may be kept and used from any thread.
     pub fn faults(&self) -> Faults {
         self.faults.clone()
     }
 
-    /// From now on clients must log in as this user, and all sessions are over. The error: no such password can be.
+    /// Sets the user that clients must log in as, and ends all sessions. The error: the password is not possible.
     pub fn set_user(&self, name: &str, password: &str) -> io::Result<()> {
         self.nodes.engines[0].auth.set_user(name, password)
     }
 
-    /// From now on every login is refused with this code; `None`: no longer.
+    /// Refuses every login with this code. `None`: accepts logins again.
     pub fn refuse_logins(&self, code: Option<u8>) {
         self.nodes.engines[0].auth.refuse(code);
     }
 
-    /// All connections have to log in anew.
+    /// Ends all sessions: all connections must log in again.
     pub fn end_sessions(&self) {
         self.nodes.engines[0].auth.end_sessions();
     }
 
-    /// What was counted so far, at all nodes together.
+    /// The counts so far, of all nodes together.
     pub fn stats(&self) -> Stats {
         self.nodes.stats()
     }
 
-    /// The live records of a set, by digest. The empty name is the records without a set.
+    /// The live records of a set, by digest. The empty name means the records without a set.
     pub fn records(&self, namespace: &str, set: &str) -> BTreeMap<Digest, RecordView> {
         let mut records = BTreeMap::new();
         let Some(namespace) = self.store.namespace(namespace.as_bytes()) else {
@@ -325,8 +324,8 @@ impl Simulator {
             .map(|record| RecordView::new(record, now))
     }
 
-    /// Stores a record as it is, past every limit and fault: these bins and no others, without a ttl or a user key. For
-    /// states that a client cannot make, or not as fast. The error says what no server could hold.
+    /// Stores a record with exactly these bins, without a ttl or a user key. Ignores all limits and faults. For states
+    /// that a client cannot create, or not as fast. The error says what no server could hold.
     pub fn put<'k>(
         &self,
         namespace: &str,
@@ -355,13 +354,14 @@ impl Simulator {
         Ok(())
     }
 
-    /// Takes a record away, as an eviction does. `false`: it was not there.
+    /// Removes a record, as an eviction does. `false`: there was none.
     pub fn remove<'k>(&self, namespace: &str, set: &str, key: impl Into<RecordKey<'k>>) -> bool {
         let digest = key.into().digest(set);
         self.find(namespace).is_ok_and(|namespace| namespace.remove(&digest))
     }
 
-    /// Changes a namespace's settings while it serves; all but its name can be. The error: there is no such namespace.
+    /// Changes a namespace's settings at run time; everything but its name can be changed. The error: there is no such
+    /// namespace.
     pub fn configure(&self, namespace: &str, change: impl FnOnce(&mut NamespaceConfig)) -> Result<(), String> {
         change(&mut self.find(namespace)?.config.write());
         Ok(())
@@ -372,12 +372,12 @@ impl Simulator {
         found.ok_or_else(|| format!("no namespace {namespace:?}"))
     }
 
-    /// Forgets every record, as servers in memory do that are all restarted: connections are closed, too.
+    /// Forgets every record and closes all connections, as if all servers were in memory and restarted.
     pub fn restart_empty(&self) {
         self.nodes.restart_empty();
     }
 
-    /// Lets so many seconds pass for the records' times to live.
+    /// Moves the clock forward by `seconds`, for the ttls of records.
     pub fn advance_clock(&self, seconds: i64) {
         self.store.advance_clock(seconds);
     }
@@ -390,7 +390,7 @@ impl Drop for Simulator {
     }
 }
 
-/// The listening sockets of all nodes.
+/// Opens the listening sockets of all nodes.
 fn bind(config: &SimConfig) -> io::Result<Vec<TcpListener>> {
     let listener = |number: usize| {
         let mut addr = config.listen;
@@ -403,16 +403,16 @@ fn bind(config: &SimConfig) -> io::Result<Vec<TcpListener>> {
     (0..config.nodes).map(listener).collect()
 }
 
-/// A record as tests look at it.
+/// A record for tests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordView {
     /// The bins by name.
     pub bins: BTreeMap<String, Value>,
     /// How often it was written, from 1.
     pub generation: u32,
-    /// Seconds it has left; `None`: for ever.
+    /// The seconds left. `None`: it never expires.
     pub ttl: Option<u32>,
-    /// The user key, where it was sent.
+    /// The user key, if it was sent.
     pub key: Option<Value>,
 }
 
@@ -458,7 +458,7 @@ impl RecordView {
     }
 }
 
-/// How a record is asked for.
+/// How to address a record.
 #[derive(Debug, Clone, Copy)]
 pub enum RecordKey<'a> {
     /// By an integer key.

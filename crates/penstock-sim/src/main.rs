@@ -1,9 +1,9 @@
-//! The simulator as a program of its own, so that the service can be killed and the data stay: `penstock-sim` serves
-//! until SIGTERM or SIGINT, `penstock-sim ctl` talks to the control port of one that serves.
+//! The simulator as a program of its own, so that the service can be killed while the data stays. `penstock-sim` serves
+//! until SIGTERM or SIGINT; `penstock-sim ctl` talks to the control port of a running one.
 //!
-//! Only arguments and signals stand here; everything else is `penstock_sim`.
+//! This file has only arguments and signals; everything else is in `penstock_sim`.
 
-// A command line tool speaks to its user.
+// A command line tool prints to its user.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::error::Error;
@@ -42,9 +42,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Says one command to the control port of a running simulator, and prints its answer.
+    /// Send one command to the control port of a running simulator, and print the answer.
     Ctl {
-        /// The control address it printed when it started.
+        /// The control address that the simulator printed at its start.
         addr: SocketAddr,
         /// The command (`help` lists them).
         #[arg(required = true, trailing_var_arg = true)]
@@ -54,22 +54,22 @@ enum Command {
 
 #[derive(Args)]
 struct Serve {
-    /// Where clients connect, the first node's address; the others take the ports that follow. Port 0 takes free ones.
+    /// Address of the first node; the others use the ports that follow. Port 0 chooses free ports.
     #[arg(long, default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
-    /// How many nodes the cluster has, 1 to 3.
+    /// Number of nodes in the cluster, 1 to 3.
     #[arg(long, default_value_t = 1)]
     nodes: usize,
-    /// Where control commands are heard.
+    /// Address of the control port.
     #[arg(long, default_value = "127.0.0.1:0")]
     control: SocketAddr,
-    /// The namespaces it has.
+    /// Names of the namespaces.
     #[arg(long, value_delimiter = ',', default_value = "test")]
     namespaces: Vec<String>,
-    /// Rows of one batch on one key run in order instead of racing.
+    /// Run the rows of one batch on one key in order instead of letting them race.
     #[arg(long)]
     inline: bool,
-    /// Largest number of rows in a batch; 0: no limit.
+    /// Maximum number of rows in a batch; 0: no limit.
     #[arg(long, default_value_t = 0)]
     batch_rows_max: u32,
     /// User that clients must log in as.
@@ -78,16 +78,16 @@ struct Serve {
     /// That user's password.
     #[arg(long, requires = "user")]
     password: Option<String>,
-    /// What a login is answered without --user: 51 as by the community edition, 52 as by an enterprise edition without security.
+    /// Answer to a login without --user: 51 like the community edition, 52 like an enterprise edition without security.
     #[arg(long, default_value_t = 51, conflicts_with = "user")]
     security_off: u8,
-    /// Where a node says it is, in place of where it listens: NODE=HOST:PORT, as B2=10.0.0.2:3000. Can be given again.
+    /// Address that a node announces instead of its own: NODE=HOST:PORT, e.g. B2=10.0.0.2:3000. May be repeated.
     #[arg(long, value_parser = announcement)]
     announce: Vec<(String, String)>,
-    /// The same of a node's alternate address; by default it has none.
+    /// The same for a node's alternate address; by default it has none.
     #[arg(long, value_parser = announcement)]
     announce_alternate: Vec<(String, String)>,
-    /// Where shares and races start from.
+    /// Seed of shares and races.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -120,7 +120,7 @@ fn ctl(addr: SocketAddr, words: &[String]) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn serve(serve: Serve) -> Result<(), Box<dyn Error>> {
-    // Before anything listens: a signal that comes early must end it, too.
+    // Before anything listens, so that an early signal ends it too.
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let config = SimConfig {
         listen: serve.listen,

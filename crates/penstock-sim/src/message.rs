@@ -1,14 +1,14 @@
-//! What a message asks for: one record's operations, or a batch of rows. Parses and checks lengths; borrows from the
-//! frame and allocates nothing per operation.
+//! Parses a message: one record's operations, or a batch of rows. Checks lengths, borrows from the frame and allocates
+//! nothing per operation.
 //!
-//! Decides nothing: whether a row may be applied is `execute`'s business.
+//! It decides nothing: `execute` decides whether a row may be applied.
 
 use super::wire::{Reader, code, field};
 
-/// What names a record: the hash of its set and user key.
+/// Identifies a record: the hash of its set and user key.
 pub type Digest = [u8; 20];
 
-/// One operation on one bin, as it stands in the frame.
+/// One operation on one bin, as it is in the frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Op<'a> {
     pub code: u8,
@@ -17,7 +17,7 @@ pub struct Op<'a> {
     pub value: &'a [u8],
 }
 
-/// The operations of a row: bytes that `parse` has walked once, so that iterating cannot fail.
+/// The operations of a row, as bytes that `parse` has already checked, so iterating cannot fail.
 #[derive(Clone, Copy, Default)]
 pub struct Ops<'a> {
     bytes: &'a [u8],
@@ -56,8 +56,8 @@ fn next_op<'a>(reader: &mut Reader<'a>) -> Option<Op<'a>> {
     })
 }
 
-/// What is to be done to one record: a single message, or one row of a batch (rows that repeat the previous row's
-/// header share it).
+/// The operations on one record: a single message, or one row of a batch (a row that repeats the previous row's header
+/// shares it).
 #[derive(Clone, Copy, Default)]
 pub struct Row<'a> {
     pub info1: u8,
@@ -67,7 +67,7 @@ pub struct Row<'a> {
     pub ttl: u32,
     pub namespace: &'a [u8],
     pub set: &'a [u8],
-    /// The user key with its particle type in front, where the client sent it (`send_key`).
+    /// The user key, after its particle type, if the client sent it (`send_key`).
     pub key: Option<&'a [u8]>,
     pub filter: Option<&'a [u8]>,
     pub ops: Ops<'a>,
@@ -115,14 +115,14 @@ fn parse_fields<'a>(reader: &mut Reader<'a>, count: u16) -> Option<Fields<'a>> {
             field::DIGEST => fields.digest = Some(data.try_into().ok()?),
             field::FILTER => fields.filter = Some(data),
             field::BATCH | field::BATCH_WITH_SET => fields.batch = Some(data),
-            // The server ignores what it does not know, too.
+            // The server ignores unknown fields too.
             _ => {}
         }
     }
     Some(fields)
 }
 
-/// Reads a message's body. The error is the result code to answer.
+/// Reads a message's body. The error is the result code for the answer.
 pub fn parse(body: &[u8]) -> Result<Message<'_>, u8> {
     parse_body(body).ok_or(code::PARAMETER)
 }
@@ -146,7 +146,7 @@ fn parse_body(body: &[u8]) -> Option<Message<'_>> {
     if let Some(batch) = fields.batch {
         let mut rows = Reader::new(batch);
         let rows_claimed = rows.u32()?;
-        // The flags say whether the rows may run inline; the simulator is told so by its own configuration.
+        // The flags say whether the rows may run inline. The simulator uses its own configuration instead.
         rows.u8()?;
         return Some(Message::Batch(Batch {
             rows_claimed,
@@ -171,7 +171,7 @@ fn parse_body(body: &[u8]) -> Option<Message<'_>> {
     Some(Message::Single(fields.digest?, row))
 }
 
-/// One row of a batch: the number the client gave it, its record, and which of the batch's headers it has.
+/// One row of a batch: the client's number for it, its record, and the index of its header among the batch's headers.
 #[derive(Debug, Clone, Copy)]
 pub struct RowRef {
     pub index: u32,
@@ -184,12 +184,12 @@ const ROW_INFO: u8 = 0x02;
 const ROW_GENERATION: u8 = 0x04;
 const ROW_TTL: u8 = 0x08;
 const ROW_INFO4: u8 = 0x10;
-/// What a batch keeps of its parent's `info3` for rows without flags of their own (strong consistency reads).
+/// The bits of its parent's `info3` that a batch uses for rows without flags of their own (strong consistency reads).
 const INFO3_READ_MODE: u8 = 0xc0;
 
 impl<'a> Batch<'a> {
-    /// Reads the rows into `headers` and `rows`. `false`: the bytes ended early or made no sense, and the rows read so
-    /// far are those before that point; the server applies them and refuses the rest with 4 (`batch.c`, `TranEnd`).
+    /// Reads the rows into `headers` and `rows`. `false`: the bytes ended early or were not valid. Then the rows read
+    /// so far are those before that point; the server applies them and refuses the rest with 4 (`batch.c`, `TranEnd`).
     pub fn read_rows(&self, headers: &mut Vec<Row<'a>>, rows: &mut Vec<RowRef>) -> bool {
         let mut reader = self.rows;
         for _ in 0..self.rows_claimed {
@@ -207,7 +207,7 @@ impl<'a> Batch<'a> {
         let flags = reader.u8()?;
         if flags & ROW_REPEAT != 0 {
             let header = headers.len().checked_sub(1)?;
-            // A repeated key would be another record's ("batch must not repeat key").
+            // A repeated key would be the key of another record ("batch must not repeat key").
             return headers[header]
                 .key
                 .is_none()

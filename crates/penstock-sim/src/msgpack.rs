@@ -1,19 +1,19 @@
-//! The values inside lists and maps: Aerospike's dialect of msgpack, read into a tree and written back in the
-//! canonical form the server stores (map entries in key order).
+//! The values inside lists and maps. They are in Aerospike's dialect of msgpack. This module reads them into a tree and
+//! writes them in the canonical form that the server stores (map entries in key order).
 //!
-//! Every string in it carries its particle type as first byte. Does not know operations: those are `cdt`.
+//! The first byte of every string is its particle type. Operations are in `cdt`.
 
 use std::cmp::Ordering;
 
 use super::wire::Reader;
 
-/// Nesting beyond this is refused, so that a hostile message cannot exhaust a thread's stack.
+/// Deeper nesting is refused, so that a hostile message cannot exhaust a thread's stack.
 pub const DEPTH_MAX: usize = 64;
 
 const PARTICLE_STRING: u8 = 3;
 const PARTICLE_BLOB: u8 = 4;
 
-/// A value as the simulator shows it to tests, and as elements of lists and maps.
+/// A value, as tests see it, and as an element of lists and maps.
 #[derive(Debug, Clone)]
 pub enum Value {
     /// No value; only inside lists and maps.
@@ -28,19 +28,19 @@ pub enum Value {
     Str(String),
     /// Bytes.
     Blob(Vec<u8>),
-    /// A list in the order of its items.
+    /// A list, in the order of its items.
     List(Vec<Value>),
-    /// A map without an order attribute; the server keeps it in key order all the same.
+    /// A map without an order attribute. The server still keeps it in key order.
     Map(Vec<(Value, Value)>),
-    /// A list that keeps itself sorted, with its order flags.
+    /// A list that the server keeps sorted, with its order flags.
     OrderedList(u8, Vec<Value>),
     /// A map with an order attribute (1 by key, 3 by key and value), in key order.
     OrderedMap(u8, Vec<(Value, Value)>),
-    /// A four-byte float, which only ever stands inside a list or map.
+    /// A four-byte float. It occurs only inside a list or map.
     Float32(f32),
     /// Any other particle (GeoJSON, HyperLogLog, a string that is not UTF-8), by its type.
     Particle(u8, Vec<u8>),
-    /// A msgpack extension: wildcard and infinity, as operands only.
+    /// A msgpack extension: wildcard and infinity. Only as operands.
     Extension(u8, Vec<u8>),
 }
 
@@ -77,7 +77,7 @@ impl Value {
         }
     }
 
-    /// Whether the server takes it into a bin: no wildcard or infinity, and map keys are integers, strings or blobs
+    /// Whether the server accepts it in a bin: no wildcard or infinity, and map keys must be integers, strings or blobs
     /// (`cdt_untrusted_get_size`, `map_is_key`).
     pub(super) fn is_storable(&self) -> bool {
         match self {
@@ -192,7 +192,7 @@ impl From<Vec<Value>> for Value {
     }
 }
 
-/// What a particle's bytes are as a value: strings and blobs by their type.
+/// The value of a particle's bytes: a string or blob, by its type.
 pub fn from_particle(kind: u8, bytes: &[u8]) -> Value {
     match kind {
         PARTICLE_STRING => match std::str::from_utf8(bytes) {
@@ -204,12 +204,12 @@ pub fn from_particle(kind: u8, bytes: &[u8]) -> Value {
     }
 }
 
-/// Reads one value; `None` when the bytes are no value.
+/// Reads one value. `None` if the bytes are not a value.
 pub fn read(reader: &mut Reader<'_>) -> Option<Value> {
     read_nested(reader, DEPTH_MAX)
 }
 
-/// Reads a value that must fill `bytes`.
+/// Reads a value that must use all of `bytes`.
 pub fn read_all(bytes: &[u8]) -> Option<Value> {
     let mut reader = Reader::new(bytes);
     let value = read(&mut reader)?;
@@ -257,7 +257,7 @@ fn read_nested(reader: &mut Reader<'_>, depth: usize) -> Option<Value> {
         0xcc => Value::Int(i64::from(reader.u8()?)),
         0xcd => Value::Int(i64::from(reader.u16()?)),
         0xce => Value::Int(i64::from(reader.u32()?)),
-        // Beyond i64 the server's integers wrap.
+        // Beyond i64, the server's integers wrap.
         0xcf => Value::Int(reader.u64()? as i64),
         0xd0 => Value::Int(i64::from(reader.u8()? as i8)),
         0xd1 => Value::Int(i64::from(reader.u16()? as i16)),
@@ -298,7 +298,7 @@ fn read_extension(reader: &mut Reader<'_>, len: usize) -> Option<Value> {
 
 fn read_list(reader: &mut Reader<'_>, len: usize, depth: usize) -> Option<Value> {
     let depth = depth.checked_sub(1)?;
-    // Each item takes at least a byte: a length that lies allocates nothing.
+    // Each item takes at least one byte, so a false length cannot cause a large allocation.
     let mut items = Vec::with_capacity(len.min(reader.rest().len()));
     let mut order = None;
     for at in 0..len {
@@ -336,7 +336,7 @@ fn read_map(reader: &mut Reader<'_>, len: usize, depth: usize) -> Option<Value> 
     })
 }
 
-/// Key order, and of entries with one key the last: how the server keeps a map whatever its order attribute.
+/// Sorts by key and keeps the last entry of each key. The server keeps every map so, whatever its order attribute.
 fn canonical(entries: &mut Vec<(Value, Value)>) {
     if entries.windows(2).all(|pair| pair[0].0 < pair[1].0) {
         return;
@@ -401,7 +401,7 @@ fn write_entries(out: &mut Vec<u8>, entries: &[(Value, Value)]) {
     }
 }
 
-/// `small` is the marker that holds lengths up to 15 in itself, `wide` the one with two bytes; four bytes follow it.
+/// `small`: the marker that contains lengths up to 15. `wide`: the marker with two length bytes; the next one has four.
 fn write_length(out: &mut Vec<u8>, len: usize, small: u8, wide: u8) {
     if len < 16 {
         out.push(small | len as u8);

@@ -1,9 +1,9 @@
-//! The nodes as things that come and go: each one's address, connections and faults; leaving, joining, and what becomes
-//! of the records meanwhile.
+//! The nodes of the cluster, which can leave and join: each one's address, connections and faults, and what happens to
+//! the records meanwhile.
 //!
-//! All nodes share one store, as if every record were copied the moment it is written and migrated the moment a node
-//! joins: a record survives its node unless it is told otherwise (`Leave::lossy`), and no read ever sees an old copy.
-//! Called from tests and the control port; the connection threads only look at a node's [`Presence`].
+//! All nodes share one store, as if every record were copied at once when it is written and migrated at once when a
+//! node joins. So a record survives its node unless `Leave::lossy` is set, and no read ever sees an old copy. Tests and
+//! the control port call this module; the connection threads only read a node's [`Presence`].
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -19,19 +19,19 @@ use super::faults::Faults;
 use super::server::{self, Connections, Listener, Threads};
 use super::stats::Stats;
 
-/// The other nodes' heartbeats are missed for so long before they go on without one: 10 intervals of 150 ms
+/// How long the other nodes miss heartbeats before they continue without a node: 10 intervals of 150 ms
 /// (`heartbeat.interval`, `heartbeat.timeout`).
 const UNNOTICED: Duration = Duration::from_millis(1500);
 
-/// How a node leaves. The default: its process dies, and the others have its records.
+/// How a node leaves. By default its process dies, and the other nodes have its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leave {
-    /// What its clients meet from now on.
+    /// What its clients experience from now on.
     pub gone: Gone,
-    /// So long the others have not noticed, or until `settle`: their partition map names it, and what they pass on to it
-    /// times out. Zero: it left in order.
+    /// How long (or until `settle`) the other nodes do not notice: their partition map still names it, and rows that
+    /// they forward to it time out. Zero: it left in order.
     pub unnoticed: Duration,
-    /// The records it was master of are gone, too, as with one copy of each and a node that comes back empty.
+    /// The records of which it was master are lost too, as with one copy per record and a node that comes back empty.
     pub lossy: bool,
 }
 
@@ -45,48 +45,47 @@ impl Default for Leave {
     }
 }
 
-/// How a node comes back. The default: at once, where it was.
+/// How a node comes back. By default at once, at the same address.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Join {
-    /// So long it is not in the cluster yet, or until `settle`: it answers rows with 11, and clients do not take it for one
-    /// of the cluster.
+    /// How long (or until `settle`) it is not in the cluster yet: it answers rows with 11, and clients do not use it.
     pub after: Duration,
-    /// At another port.
+    /// Comes back at another port.
     pub elsewhere: bool,
 }
 
-/// What clients meet where a node was.
+/// What clients experience at the address of a node that left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gone {
-    /// A machine without its process: connections are closed, new ones refused.
+    /// A machine without its process: connections are closed, and new ones are refused.
     Refusing,
-    /// No machine: connections stay open, and nothing is answered. New ones are still accepted, by the system, and not
+    /// No machine: connections stay open but are never answered. The system still accepts new ones, but they are not
     /// answered either.
     Silent,
 }
 
-/// Whether a node is there, for its connection threads.
+/// Whether a node is present, for its connection threads.
 pub struct Presence {
     addr: Mutex<SocketAddr>,
     announced: Mutex<Announced>,
-    /// How often it left and came back, and in the last bit whether it is away.
+    /// How often it left and came back. The last bit says whether it is away.
     turns: AtomicU64,
-    /// The generation of the partition map when it joined: a node counts its own.
+    /// The generation of the partition map when it joined. Each node counts its own generations.
     generation_joined: AtomicU64,
 }
 
-/// Where a node says it is (`access-address`, `alternate-access-address`).
+/// The addresses that a node announces (`access-address`, `alternate-access-address`).
 #[derive(Default)]
 struct Announced {
-    /// `None`: where it listens.
+    /// `None`: the address at which it listens.
     ordinary: Option<String>,
-    /// Empty: nowhere else, as by default.
+    /// Empty: no alternate address, as by default.
     alternate: String,
-    /// How often that changed.
+    /// How often the announcement changed.
     changes: u64,
 }
 
-/// The life of a node that a message arrived in.
+/// A life of a node, between joining and leaving, in which a message arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Life(u64);
 
@@ -100,35 +99,35 @@ impl Presence {
         }
     }
 
-    /// Where it listens, or did.
+    /// The address at which it listens, or did.
     pub fn addr(&self) -> SocketAddr {
         *self.addr.lock()
     }
 
-    /// Where it says it is, at commas.
+    /// The addresses that it announces, separated by commas.
     pub fn announced(&self) -> String {
         let announced = self.announced.lock().ordinary.clone();
         announced.unwrap_or_else(|| self.addr().to_string())
     }
 
-    /// The same of its alternate addresses; empty: it has none.
+    /// Its alternate addresses. Empty: it has none.
     pub fn announced_alternate(&self) -> String {
         self.announced.lock().alternate.clone()
     }
 
-    /// How often what it says changed.
+    /// How often its announcement changed.
     pub fn announcements(&self) -> u64 {
         self.announced.lock().changes
     }
 
-    /// From now on it says that it is there; `None`: where it listens.
+    /// Announces these addresses from now on. `None`: the address at which it listens.
     pub fn announce(&self, addresses: Option<&str>) {
         let announced = &mut *self.announced.lock();
         announced.ordinary = addresses.map(str::to_owned);
         announced.changes += 1;
     }
 
-    /// The same of its alternate addresses.
+    /// Announces these alternate addresses from now on.
     pub fn announce_alternate(&self, addresses: &str) {
         let announced = &mut *self.announced.lock();
         addresses.clone_into(&mut announced.alternate);
@@ -143,7 +142,7 @@ impl Presence {
         Life(self.turns.load(Ordering::SeqCst))
     }
 
-    /// Whether a node has not left since.
+    /// Whether the node has not left since the beginning of this life.
     pub fn is_still(&self, life: Life) -> bool {
         self.is_here() && self.life() == life
     }
@@ -157,11 +156,11 @@ impl Presence {
     }
 }
 
-/// Where a node listens. Locked while it leaves or joins, over opening and closing sockets too: who asks for both at once
-/// gets one after the other.
+/// The listening socket of a node. Locked while the node leaves or joins, including the opening and closing of sockets.
+/// So a leave and a join at the same time run one after the other.
 struct Door {
     listener: Option<Listener>,
-    /// Has the port while nobody listens: bound, so that it is no other program's, and refusing.
+    /// Holds the port while nobody listens: bound, so that no other program gets it, and connections are refused.
     kept: Option<Socket>,
     /// Connections of former lives. They may be waiting out a fault; joined at the end.
     former: Vec<Threads>,
@@ -175,7 +174,7 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Lets each engine's node listen.
+    /// Starts to listen for each engine's node.
     pub fn start(
         engines: Vec<Arc<Engine>>,
         sockets: Vec<TcpListener>,
@@ -209,7 +208,7 @@ impl Nodes {
         {
             // Its connections are closed with it.
             door.former.push(listener.stop());
-            // If not, the port is merely not kept.
+            // If this fails, the port is not held; that is all.
             door.kept = keep(engine.node.presence.addr()).ok();
         }
         engine.faults.own().forget_late();
@@ -229,7 +228,7 @@ impl Nodes {
         let mut addr = node.presence.addr();
         if how.elsewhere {
             addr.set_port(0);
-            // Of a silent one it is still there; its connections are closed with it.
+            // A silent node still has its listener; its connections are closed with it.
             if let Some(listener) = door.listener.take() {
                 door.former.push(listener.stop());
             }
@@ -243,7 +242,7 @@ impl Nodes {
         }
         let cluster = &engine.cluster;
         if !self.engines.iter().any(|engine| engine.node.presence.is_here()) {
-            // Nobody is there who could hold others for members.
+            // No node is present that could regard others as members.
             (0..self.engines.len()).for_each(|other| cluster.change(other, false, Duration::ZERO));
         }
         cluster.change(number, false, Duration::ZERO);
@@ -252,7 +251,8 @@ impl Nodes {
             .store(cluster.view().generation + 1, Ordering::SeqCst);
         cluster.change(number, true, how.after);
         node.presence.turn();
-        // What it was silent to must connect anew. After the turn, so that nothing is accepted into the former life.
+        // Clients of a silent node must reconnect. This is done after the turn, so that no connection is accepted into
+        // the former life.
         self.connections[number].close_all();
         if let Some(socket) = socket {
             door.kept = None;
@@ -261,7 +261,7 @@ impl Nodes {
         Ok(())
     }
 
-    /// What was counted at all nodes together.
+    /// The counts of all nodes together.
     pub fn stats(&self) -> Stats {
         let stats = self.engines.iter().map(|engine| engine.counters.snapshot());
         stats.fold(Stats::default(), Stats::plus)
@@ -295,7 +295,7 @@ fn listen(engine: &Arc<Engine>, socket: TcpListener, connections: Connections) -
     Listener::serve(socket, "sim", connections, accept, handler)
 }
 
-/// A socket that is bound and does not listen: the system refuses who connects. `SO_REUSEADDR`, so that a listener can be
+/// A socket that is bound but does not listen: the system refuses connections. `SO_REUSEADDR` allows a listener to be
 /// bound beside it.
 fn keep(addr: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
@@ -304,7 +304,7 @@ fn keep(addr: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// One node of a running simulator. A handle: it keeps nothing alive but itself.
+/// A handle for one node of a running simulator.
 #[derive(Clone)]
 pub struct SimNode {
     nodes: Arc<Nodes>,
@@ -321,43 +321,43 @@ impl SimNode {
         &self.nodes.engines[self.number]
     }
 
-    /// What it calls itself.
+    /// The name of the node.
     pub fn name(&self) -> &str {
         &self.engine().node.name
     }
 
-    /// Where clients connect to it.
+    /// The address for clients.
     pub fn addr(&self) -> SocketAddr {
         self.engine().node.presence.addr()
     }
 
-    /// From now on it says that it is at these addresses (`host:port`, at commas), which need not be so; `None`: where it
-    /// listens.
+    /// Announces these addresses from now on (`host:port`, separated by commas), which may be wrong. `None`: the
+    /// address at which it listens.
     pub fn announce(&self, addresses: Option<&str>) {
         self.engine().node.presence.announce(addresses);
     }
 
-    /// The same of its alternate addresses; empty: it has none.
+    /// Announces these alternate addresses from now on. Empty: none.
     pub fn announce_alternate(&self, addresses: &str) {
         self.engine().node.presence.announce_alternate(addresses);
     }
 
-    /// What is to go wrong at this node alone. Where a fault of the whole cluster strikes, its own is not asked.
+    /// The faults of this node alone. They are used only if no fault of the whole cluster applies.
     pub fn faults(&self) -> Faults {
         self.engine().faults.own().clone()
     }
 
-    /// What was counted at this node so far.
+    /// The counts of this node so far.
     pub fn stats(&self) -> Stats {
         self.engine().counters.snapshot()
     }
 
-    /// Whether it has not left.
+    /// Whether it is present.
     pub fn is_here(&self) -> bool {
         self.engine().node.presence.is_here()
     }
 
-    /// Of how many of the 4096 partitions it is master.
+    /// The number of the 4096 partitions of which it is master.
     pub fn partitions(&self) -> usize {
         self.engine().cluster.view().mastered(self.number)
     }
@@ -367,17 +367,17 @@ impl SimNode {
         self.engine().cluster.view().master(digest) == Some(self.number)
     }
 
-    /// It is gone. The error: it is already.
+    /// Makes it leave. The error: it has already left.
     pub fn leave(&self, how: Leave) -> io::Result<()> {
         self.nodes.leave(self.number, how)
     }
 
-    /// The others notice now that it is gone, or take it into the cluster now.
+    /// Ends the waiting time now: the others notice that it left, or accept it into the cluster.
     pub fn settle(&self) {
         self.engine().cluster.settle(self.number);
     }
 
-    /// It is back. The error: it is here, or its port is taken.
+    /// Brings it back. The error: it is present, or its port is taken.
     pub fn join(&self, how: Join) -> io::Result<()> {
         self.nodes.join(self.number, how)
     }

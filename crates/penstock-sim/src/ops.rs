@@ -1,8 +1,9 @@
-//! What one operation does to the bins of one record: put, null put, add, append, prepend, and the way to lists, maps
-//! and expressions. Works on a copy of the bins; whoever calls keeps or drops it.
+//! The effect of one operation on the bins of one record: put, null put, add, append, prepend, and the calls to lists,
+//! maps and expressions. It works on a copy of the bins; the caller keeps or drops the copy.
 //!
-//! Follows `write_master_bin_ops_loop` and `as_bin_particle_modify_from_client` of the server (8.1.2.0). Bit, HyperLogLog
-//! and string operations are not there: they answer 16, which the server does not, so that a gap is seen as one.
+//! It follows `write_master_bin_ops_loop` and `as_bin_particle_modify_from_client` of the server (8.1.2.0). Bit,
+//! HyperLogLog and string operations are not implemented: they answer 16, which the server never does, so a missing
+//! feature is recognised.
 
 use std::sync::Arc;
 
@@ -33,18 +34,18 @@ fn remove(bins: &mut Vec<Bin>, name: &[u8]) {
     bins.retain(|bin| bin.name.as_bytes() != name);
 }
 
-/// What an operation answers, beside its effect.
+/// The answer of an operation, in addition to its effect.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Nothing, or an empty result where the message asked for one per operation.
+    /// Nothing, or an empty result if the message asked for a result per operation.
     Silent,
-    /// A result of its own.
+    /// A result.
     Result(Particle),
-    /// Touch: no result even where each operation was asked for one.
+    /// Touch: no result, even if the message asked for a result per operation.
     None,
 }
 
-/// Applies a write. The error is a result code; `bins` are then worth nothing.
+/// Applies a write. The error is a result code; then `bins` must not be used any more.
 pub fn modify(bins: &mut Vec<Bin>, operation: &Op<'_>, context: &Context<'_>) -> Result<Outcome, u8> {
     match operation.code {
         op::TOUCH => Ok(Outcome::None),
@@ -110,7 +111,7 @@ fn concat(kind: u8, other: u8, first: &[u8], second: &[u8]) -> Result<Particle, 
     Ok(Particle::Bytes(kind, Arc::from([first, second].concat())))
 }
 
-/// Answers a read of one bin; `None`: there is nothing to answer.
+/// Answers a read of one bin. `None`: there is nothing to answer.
 pub fn read(bins: &[Bin], operation: &Op<'_>, context: &Context<'_>) -> Result<Option<Particle>, u8> {
     match operation.code {
         op::READ => Ok(find(bins, operation.name).cloned()),

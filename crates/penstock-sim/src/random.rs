@@ -1,17 +1,17 @@
-//! Chance that can be repeated: a seeded generator, and shares of what happens drawn from it.
+//! Repeatable chance: a seeded generator, and shares of events drawn from it.
 //!
-//! Knows nothing of what a share strikes: that is `faults`.
+//! It does not know what a share affects: `faults` does.
 
-/// Which rows, messages or batches a fault strikes.
+/// The rows, messages or batches that a fault affects.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Share {
-    /// This part of them, 0.0 to 1.0, drawn from the seeded generator.
+    /// This share of them, 0.0 to 1.0, drawn from the seeded generator.
     Fraction(f64),
-    /// The next so many, then none.
+    /// This many of the next ones, then none.
     Next(u64),
 }
 
-/// What strikes, each with its share.
+/// Faults, each with its share.
 pub struct Strikes<T>(Vec<(Share, T)>);
 
 impl<T> Default for Strikes<T> {
@@ -21,7 +21,7 @@ impl<T> Default for Strikes<T> {
 }
 
 impl<T: Copy> Strikes<T> {
-    /// Only this one.
+    /// Only this fault.
     pub fn only(share: Share, what: T) -> Self {
         let mut strikes = Strikes::default();
         strikes.add(share, what);
@@ -37,7 +37,7 @@ impl<T: Copy> Strikes<T> {
         self.0.is_empty()
     }
 
-    /// What strikes now: the first whose share does, in the order they were added.
+    /// The fault that applies now: the first one whose share does, in the order in which they were added.
     pub fn draw(&mut self, random: &mut Random) -> Option<T> {
         let mut struck = None;
         for (share, what) in &mut self.0 {
@@ -62,7 +62,7 @@ impl<T: Copy> Strikes<T> {
     }
 }
 
-/// A small seeded generator (splitmix64): what a run drew, the next run with its seed draws again.
+/// A small seeded generator (splitmix64). Two runs with the same seed draw the same numbers.
 pub struct Random(u64);
 
 impl Random {
@@ -78,12 +78,12 @@ impl Random {
         word ^ (word >> 31)
     }
 
-    /// In 0.0..1.0.
+    /// A number in 0.0..1.0.
     pub fn fraction(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// In 0..bound, for a bound above 0.
+    /// A number in 0..bound. `bound` must be above 0.
     pub fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }

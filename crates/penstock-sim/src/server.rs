@@ -1,6 +1,7 @@
-//! Sockets and threads: an accept loop for each listener, one thread a connection, everything joined at the end.
+//! Sockets and threads: an accept loop for each listener and one thread per connection. All threads are joined at the
+//! end.
 //!
-//! Reads frames into one buffer a connection and writes each answer with one call. Knows nothing of what frames mean.
+//! Reads frames into one buffer per connection and writes each answer with one call. Knows nothing of what frames mean.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -17,7 +18,7 @@ use super::engine::{Conversation, Engine};
 use super::faults::{Faults, Verdict};
 use super::wire::{self, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHeader, PROTO_MESSAGE};
 
-/// The open connections of a listener, so that they can be closed from elsewhere.
+/// The open connections of a listener, so that another thread can close them.
 #[derive(Clone, Default)]
 pub struct Connections {
     open: Arc<Mutex<HashMap<u64, TcpStream>>>,
@@ -34,13 +35,13 @@ impl Connections {
 
     pub fn close_all(&self) {
         for stream in self.open.lock().values() {
-            // One that the other side has closed cannot be shut down again; it ends all the same.
+            // A connection that the other side has closed cannot be shut down again. It ends anyway.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 }
 
-/// A connection's place among the open ones, until dropped.
+/// Registers a connection among the open ones until it is dropped.
 struct Registered(Connections, u64);
 
 impl Drop for Registered {
@@ -51,14 +52,14 @@ impl Drop for Registered {
 
 type Handler = Arc<dyn Fn(TcpStream) + Send + Sync>;
 
-/// Connection threads. Dropping them waits for their end.
+/// Connection threads. Dropping them waits until they end.
 #[derive(Default)]
 pub struct Threads(Vec<JoinHandle<()>>);
 
 impl Drop for Threads {
     fn drop(&mut self) {
         for thread in self.0.drain(..) {
-            // A panic has been printed by its thread; there is nothing to add here.
+            // The thread has already printed its panic; there is nothing to add here.
             let _ = thread.join();
         }
     }
@@ -72,7 +73,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// `accept` says whether a new connection is served or closed at once.
+    /// `accept` decides whether a new connection is served or closed at once.
     pub fn serve(
         listener: TcpListener,
         name: &'static str,
@@ -100,7 +101,7 @@ impl Listener {
         self.addr
     }
 
-    /// Listens no more, and closes all connections. Their threads end when they have noticed.
+    /// Stops listening and closes all connections. Their threads end when they notice.
     pub fn stop(mut self) -> Threads {
         self.end()
     }
@@ -110,10 +111,10 @@ impl Listener {
             return Threads::default();
         };
         self.stopping.store(true, Ordering::SeqCst);
-        // The accept loop waits for a connection: this is the one that wakes it. The loop closes the others.
+        // The accept loop waits for a connection; this one wakes it. The loop closes the others.
         let woken = TcpStream::connect_timeout(&self.addr, Duration::from_secs(1));
         if woken.is_ok() || acceptor.is_finished() {
-            // A panic has been printed by its thread; there is nothing to add here.
+            // The thread has already printed its panic; there is nothing to add here.
             return acceptor.join().unwrap_or_default();
         }
         Threads::default()
@@ -126,7 +127,7 @@ impl Drop for Listener {
     }
 }
 
-/// Returns what is left to be joined.
+/// Returns the threads that must still be joined.
 fn accept_loop(
     listener: TcpListener,
     name: &str,
@@ -146,7 +147,7 @@ fn accept_loop(
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of file descriptors, mostly: without a pause this would be a hot loop.
+                // Usually there are no file descriptors left. Without a pause, this would be a busy loop.
                 log::warn!("{name}: cannot accept a connection: {error}");
                 thread::sleep(Duration::from_millis(10));
                 continue;
@@ -154,7 +155,7 @@ fn accept_loop(
         };
         let Ok(copy) = stream.try_clone() else { continue };
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        // Registered before it is asked for, so that a refusal that begins now closes it.
+        // Registered before `accept` is asked, so that a refusal that begins now closes it.
         connections.add(id, copy);
         if !accept() {
             connections.remove(id);
@@ -162,7 +163,7 @@ fn accept_loop(
         }
         let (handler, registry) = (handler.clone(), connections.clone());
         let spawned = thread::Builder::new().name(format!("{name}-conn")).spawn(move || {
-            // Dropped after the stream, and by a panic, too: the other half of the socket must not stay open.
+            // Dropped after the stream, and also by a panic: the other half of the socket must not stay open.
             let _registered = Registered(registry, id);
             handler(stream);
         });
@@ -182,14 +183,14 @@ fn accept_loop(
 /// Serves one connection until either side ends it.
 pub fn converse(engine: &Arc<Engine>, mut stream: TcpStream) {
     engine.counters.connections.fetch_add(1, Ordering::Relaxed);
-    // Answers are whole: nothing is gained by waiting for more.
+    // Answers are written completely, so there is nothing to gain by waiting for more.
     let _ = stream.set_nodelay(true);
     let mut frames = Frames::default();
     let mut conversation = Conversation::default();
     let mut out = Vec::new();
     let presence = &engine.node.presence;
     let life = presence.life();
-    // Errors are the client's leaving, or our closing the socket: both end the conversation and nothing else.
+    // An error means that the client left or that we closed the socket. Both only end the conversation.
     while let Ok(Some((header, body))) = frames.next(&mut stream) {
         let (verdict, faults) = engine.faults.judge(header.kind == PROTO_MESSAGE);
         match verdict {
@@ -198,11 +199,11 @@ pub fn converse(engine: &Arc<Engine>, mut stream: TcpStream) {
                 hold(engine, faults, header, &frames.buffer[body], &conversation);
                 continue;
             }
-            // Cleared, or stopped: it never takes effect.
+            // Cleared or stopped meanwhile: it never takes effect.
             Verdict::ApplyAfter(after) if !faults.wait(after) => continue,
             _ => {}
         }
-        // A node that has left says nothing; where it refuses, the connection is closed, too.
+        // A node that has left answers nothing. If it refuses, the connection is closed too.
         if !presence.is_still(life) {
             continue;
         }
@@ -233,11 +234,11 @@ pub fn converse(engine: &Arc<Engine>, mut stream: TcpStream) {
     let _ = stream.shutdown(Shutdown::Both);
 }
 
-/// Keeps a message until it is released; the connection goes on without it.
+/// Keeps a message until it is released. The connection continues without it.
 fn hold(engine: &Arc<Engine>, faults: &Faults, header: FrameHeader, body: &[u8], conversation: &Conversation) {
     let (body, mut conversation) = (body.to_vec(), conversation.apart());
     let life = engine.node.presence.life();
-    // Weak: the engine holds the faults, and they hold this.
+    // Weak, because the engine owns the faults, and the faults own this.
     let later = Arc::downgrade(engine);
     faults.hold(Box::new(move || {
         if let Some(engine) = later.upgrade()
@@ -249,20 +250,20 @@ fn hold(engine: &Arc<Engine>, faults: &Faults, header: FrameHeader, body: &[u8],
 }
 
 const READ_BYTES: usize = 64 * 1024;
-/// A buffer that grew past this for one frame is given back after it.
+/// A buffer that grew beyond this for one frame is freed afterwards.
 const KEPT_BYTES: usize = 8 << 20;
 
-/// Frames out of a byte stream, through one buffer.
+/// Splits a byte stream into frames, with one buffer.
 #[derive(Default)]
 struct Frames {
     buffer: Vec<u8>,
-    /// What of the buffer is read and not yet handed out.
+    /// The part of the buffer that is read but not returned yet.
     pending: Range<usize>,
 }
 
 impl Frames {
-    /// The next frame: its header, and where in the buffer its body is. `None`: the stream ended, or the frame is none
-    /// that may be read.
+    /// The next frame: its header, and the range of its body in the buffer. `None`: the stream ended, or the frame is
+    /// not allowed.
     fn next(&mut self, stream: &mut impl Read) -> io::Result<Option<(FrameHeader, Range<usize>)>> {
         if !self.fill(stream, FRAME_HEADER_BYTES)? {
             return Ok(None);
@@ -286,7 +287,7 @@ impl Frames {
         Ok(Some((header, body)))
     }
 
-    /// Reads until so many bytes are pending. `false`: the stream ended before.
+    /// Reads until `wanted` bytes are pending. `false`: the stream ended first.
     fn fill(&mut self, stream: &mut impl Read, wanted: usize) -> io::Result<bool> {
         while self.pending.len() < wanted {
             if self.pending.start > 0 && self.pending.start + wanted > self.buffer.len() {
@@ -294,8 +295,8 @@ impl Frames {
                 self.pending = 0..self.pending.len();
             }
             if self.pending.len() == self.buffer.len() {
-                // What a header claims is believed when so much of it has arrived, and zeroed memory is not touched before
-                // the rest does.
+                // The buffer grows to the claimed length only when a full buffer of data has arrived. The new zeroed
+                // memory is not touched before its data arrives.
                 let mut larger = vec![0; if self.buffer.is_empty() { READ_BYTES } else { wanted }];
                 larger[..self.pending.len()].copy_from_slice(&self.buffer);
                 self.buffer = larger;
@@ -321,7 +322,7 @@ impl Frames {
 mod tests {
     use super::*;
 
-    /// Hands out its bytes so many at a time.
+    /// Returns its bytes in pieces of this size.
     struct Drip(Vec<u8>, usize);
 
     impl Read for Drip {

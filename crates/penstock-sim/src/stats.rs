@@ -1,6 +1,6 @@
-//! What the simulator counted, for assertions: messages, batches, rows, result codes, keys named twice in one batch.
+//! The simulator's counts, for assertions: messages, batches, rows, result codes, duplicate keys in one batch.
 //!
-//! Counts what arrived and what was answered or would have been; knows nothing of faults.
+//! It counts what arrived and what was answered or would have been. It knows nothing of faults.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,31 +11,32 @@ use super::wire;
 /// A snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Messages that were applied or refused, single and batch; not info, not what a stall dropped.
+    /// Messages that were applied or refused, single ones and batches. Not counted: info, and messages dropped by a
+    /// stall.
     pub messages: u64,
     /// Batches, refused or not.
     pub batches: u64,
-    /// Batches refused whole, with one header.
+    /// Batches that were refused as a whole, with one header.
     pub batches_refused: u64,
     /// Rows in batches.
     pub rows: u64,
-    /// The most rows one batch had.
+    /// The number of rows in the largest batch.
     pub biggest_batch: u64,
-    /// Messages on one record.
+    /// Messages for one record.
     pub singles: u64,
     /// Rows and single messages that only read.
     pub reads: u64,
     /// Rows and single messages that write operations.
     pub writes: u64,
-    /// Rows and single messages that delete their record whole. An operation that deletes is a write.
+    /// Rows and single messages that delete a whole record. An operation that deletes counts as a write.
     pub deletes: u64,
-    /// Of the writes and deletes, those with a filter.
+    /// The writes and deletes with a filter.
     pub filtered: u64,
-    /// Rows on a key that an earlier row of the same batch has named.
+    /// Rows on a key that an earlier row of the same batch has.
     pub duplicate_rows: u64,
     /// Rows and single messages that arrived at a node without their partition.
     pub unowned: u64,
-    /// Of these, those it passed on to their master.
+    /// Those of them that the node forwarded to their master.
     pub proxied: u64,
     /// Rows and single messages by result code.
     pub results: BTreeMap<u8, u64>,
@@ -44,12 +45,12 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// How often a result code was given to a row or single message.
+    /// How often a row or single message got this result code.
     pub fn result(&self, code: u8) -> u64 {
         self.results.get(&code).copied().unwrap_or(0)
     }
 
-    /// Together with another node's.
+    /// Adds the counts of another node.
     pub(super) fn plus(mut self, other: Stats) -> Stats {
         for (code, times) in other.results {
             *self.results.entry(code).or_default() += times;
@@ -74,7 +75,7 @@ impl Stats {
     }
 }
 
-/// How many rows of each kind.
+/// The number of rows of each kind.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Kinds {
     reads: u64,

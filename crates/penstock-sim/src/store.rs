@@ -1,7 +1,7 @@
-//! The records: namespaces, their sets, and per namespace one map by digest in shards, each behind its own lock.
+//! The records: namespaces with their sets. Each namespace has one map by digest, split into shards with a lock each.
 //!
-//! A row is atomic because it runs under its shard's lock (`execute`). Holds no policy: what may be written, and how
-//! an operation changes a bin, is `execute` and `ops`.
+//! A row is atomic because it runs under its shard's lock (`execute`). This module has no policy: `execute` and `ops`
+//! decide what may be written and how an operation changes a bin.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -15,10 +15,10 @@ use super::message::Digest;
 use super::msgpack::{self, Value};
 use super::wire::code;
 
-/// Bin names have at most 15 bytes.
+/// Maximum length of a bin name.
 pub const BIN_NAME_BYTES_MAX: usize = 15;
 const SET_NAME_BYTES_MAX: usize = 63;
-/// Set names of a namespace are never freed; the server has room for 4095.
+/// Set names of a namespace are never removed. The server has room for 4095.
 const SETS_MAX: usize = 4095;
 const SHARDS: usize = 256;
 /// Void times count seconds from the start of 2010, UTC.
@@ -38,7 +38,7 @@ pub mod particle {
     pub const GEOJSON: u8 = 23;
 }
 
-/// A bin's value. Bytes are shared: a row works on a copy of the bins that costs no copy of their bytes.
+/// A bin's value. Bytes are shared, so a copy of the bins does not copy their bytes.
 #[derive(Debug, Clone)]
 pub enum Particle {
     Integer(i64),
@@ -83,7 +83,8 @@ impl Particle {
                 Ok(Particle::Bytes(kind, bytes.into()))
             }
             particle::LIST | particle::MAP => {
-                // Unlike every other particle's, the size of these is an unknown error (`list_size_from_wire`).
+                // If the size of these is wrong, the result is "unknown", unlike for every other particle
+                // (`list_size_from_wire`).
                 let value = msgpack::read_all(bytes)
                     .filter(Value::is_storable)
                     .ok_or(code::UNKNOWN)?;
@@ -96,7 +97,7 @@ impl Particle {
         }
     }
 
-    /// A value as a particle; nil has none and stays a null particle, which no bin holds.
+    /// The particle of a value. Nil becomes a null particle, which no bin can hold.
     pub fn from_value(value: &Value) -> Self {
         match value {
             Value::Nil => Particle::Bytes(particle::NULL, Arc::from([])),
@@ -151,7 +152,8 @@ impl Particle {
     }
 }
 
-/// A bin's name, in place: most records would otherwise be more names than values.
+/// A bin's name, stored inline. As separate allocations, the names would take more memory than the values in most
+/// records.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BinName {
     len: u8,
@@ -159,7 +161,7 @@ pub struct BinName {
 }
 
 impl BinName {
-    /// `None` over 15 bytes or with a zero byte in it (`as_bin_name_check`).
+    /// `None` if the name has more than 15 bytes or contains a zero byte (`as_bin_name_check`).
     pub fn new(name: &[u8]) -> Option<Self> {
         let mut bytes = [0; BIN_NAME_BYTES_MAX];
         bytes.get_mut(..name.len())?.copy_from_slice(name);
@@ -185,9 +187,9 @@ pub struct Bin {
 pub struct Record {
     pub set: u16,
     pub generation: u16,
-    /// 0: never.
+    /// 0: never expires.
     pub void_time: u32,
-    /// The user key with its particle type in front, where it was sent.
+    /// The user key, after its particle type, if it was sent.
     pub key: Option<Box<[u8]>>,
     pub bins: Vec<Bin>,
 }
@@ -197,13 +199,13 @@ impl Record {
         self.void_time != 0 && self.void_time <= now
     }
 
-    /// The generation of a record written over another one, or over none: 16 bits, and never 0.
+    /// The generation of a new version of a record: 16 bits, never 0.
     pub fn next_generation(existing: Option<&Record>) -> u16 {
         existing.map_or(1, |record| record.generation.checked_add(1).unwrap_or(1))
     }
 }
 
-/// Digests are hashes already: eight of their bytes are as good as any hash of them.
+/// A digest is a hash already, so eight of its bytes are used as the hash.
 #[derive(Default)]
 pub struct DigestHasher(u64);
 
@@ -223,28 +225,28 @@ impl Hasher for DigestHasher {
 
 pub type DigestMap<V> = HashMap<Digest, V, BuildHasherDefault<DigestHasher>>;
 
-/// What a namespace is told at start. `penstock-sim` leaves all but the name at its default; it
-/// can be changed later (`Simulator::configure`, the control command `namespace`, `set-config` over the info protocol).
+/// The settings of a namespace at the start. `penstock-sim` leaves all but the name at the default. They can be changed
+/// later (`Simulator::configure`, the control command `namespace`, `set-config` over the info protocol).
 #[derive(Debug, Clone)]
 pub struct NamespaceConfig {
-    /// What messages call it.
+    /// Its name in messages.
     pub name: String,
-    /// `memory` or `device`: only what `namespace/<name>` reports.
+    /// `memory` or `device`. Only `namespace/<name>` reports it.
     pub storage_engine: String,
-    /// Seconds a record lives that is written with the namespace's default; 0: for ever.
+    /// The ttl in seconds of a record that is written with the namespace's default; 0: it never expires.
     pub default_ttl: u32,
-    /// 0: nothing expires, and a record with a ttl is refused with 22, as the server does.
+    /// 0: nothing expires, and a record with a ttl is refused with 22, as on the server.
     pub nsup_period: u32,
-    /// Takes records with a ttl although nothing expires.
+    /// Accepts records with a ttl although nothing expires.
     pub allow_ttl_without_nsup: bool,
     /// Larger records are refused with 13.
     pub max_record_bytes: usize,
-    /// Writes answer 8, as where the namespace has passed one of its thresholds. Deletes still work.
+    /// Writes answer 8, as if the namespace had exceeded one of its thresholds. Deletes still work.
     pub stop_writes: bool,
 }
 
 impl NamespaceConfig {
-    /// In memory, nothing expires by default, records of up to 1 MiB.
+    /// A namespace in memory, in which nothing expires by default, for records of up to 1 MiB.
     pub fn new(name: impl Into<String>) -> Self {
         NamespaceConfig {
             name: name.into(),
@@ -257,7 +259,7 @@ impl NamespaceConfig {
         }
     }
 
-    /// Changes a setting by the name the server's configuration has for it. The error says what would do.
+    /// Changes a setting by its name in the server's configuration. The error says what is allowed.
     pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         fn parse<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, String> {
             value.parse().map_err(|_| format!("not a value of {name}: {value:?}"))
@@ -266,12 +268,12 @@ impl NamespaceConfig {
             "default-ttl" => self.default_ttl = parse(name, value)?,
             "nsup-period" => self.nsup_period = parse(name, value)?,
             "allow-ttl-without-nsup" => self.allow_ttl_without_nsup = parse(name, value)?,
-            // The server's bounds (`cfg_info.c`).
+            // The server's limits (`cfg_info.c`).
             "max-record-size" => match parse(name, value)? {
                 bytes @ 64..=0x80_0000 => self.max_record_bytes = bytes,
                 _ => return Err(format!("max-record-size must be between 64 and 8388608: {value:?}")),
             },
-            // No setting of the server's, where it comes of thresholds.
+            // Not a setting of the server, where thresholds cause it.
             "stop-writes" => self.stop_writes = parse(name, value)?,
             _ => {
                 return Err(format!(
@@ -292,11 +294,11 @@ impl From<&str> for NamespaceConfig {
 
 pub struct Namespace {
     pub name: String,
-    /// What can be changed while it serves.
+    /// The settings that can be changed at run time.
     pub config: RwLock<NamespaceConfig>,
     sets: RwLock<Sets>,
     shards: Vec<Mutex<DigestMap<Record>>>,
-    /// Live and expired records together.
+    /// The number of live and expired records.
     pub objects: AtomicU64,
 }
 
@@ -317,12 +319,12 @@ impl Namespace {
         }
     }
 
-    /// The shard a record lives in. Its bytes are not those that partitions or hashing use.
+    /// The shard of a record. It is chosen by another byte of the digest than partitions and hashing use.
     pub fn shard(&self, digest: &Digest) -> MutexGuard<'_, DigestMap<Record>> {
         self.shards[usize::from(digest[4])].lock()
     }
 
-    /// The number of a set, made on first use. 0 is no set. The error is a result code.
+    /// The number of a set, created on first use. 0 means no set. The error is a result code.
     pub fn set_id(&self, name: &[u8]) -> Result<u16, u8> {
         if name.is_empty() {
             return Ok(0);
@@ -346,7 +348,7 @@ impl Namespace {
         Ok(id)
     }
 
-    /// The number of a set that is there.
+    /// The number of an existing set.
     pub fn find_set(&self, name: &[u8]) -> Option<u16> {
         if name.is_empty() {
             Some(0)
@@ -359,14 +361,14 @@ impl Namespace {
         self.sets.read().names.clone()
     }
 
-    /// Calls `visit` for each stored record, a shard at a time.
+    /// Calls `visit` for each stored record, one shard at a time.
     pub fn for_each(&self, mut visit: impl FnMut(&Digest, &Record)) {
         for shard in &self.shards {
             shard.lock().iter().for_each(|(digest, record)| visit(digest, record));
         }
     }
 
-    /// Stores a record in place of what is there.
+    /// Stores a record and replaces an existing one.
     pub fn insert(&self, digest: &Digest, set: u16, bins: Vec<Bin>) {
         let mut shard = self.shard(digest);
         let before = shard.get(digest);
@@ -382,7 +384,7 @@ impl Namespace {
         }
     }
 
-    /// Takes a record away. `false`: it was not there.
+    /// Removes a record. `false`: there was none.
     pub fn remove(&self, digest: &Digest) -> bool {
         let removed = self.shard(digest).remove(digest).is_some();
         self.objects.fetch_sub(u64::from(removed), Ordering::Relaxed);
@@ -406,7 +408,7 @@ impl Namespace {
     }
 }
 
-/// All namespaces and the clock their records expire by.
+/// All namespaces, and the clock by which records expire.
 pub struct Store {
     namespaces: Vec<Namespace>,
     clock_offset_seconds: AtomicI64,
@@ -447,7 +449,7 @@ impl Store {
         self.namespaces.iter().for_each(Namespace::clear);
     }
 
-    /// Forgets the records that are not to be kept.
+    /// Keeps only the records for which `keep` returns true.
     pub fn retain(&self, keep: impl Fn(&Digest) -> bool) {
         self.namespaces.iter().for_each(|namespace| namespace.retain(&keep));
     }

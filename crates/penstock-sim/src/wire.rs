@@ -1,10 +1,10 @@
-//! Bytes on the wire: frame headers, the 22-byte message header, result codes and flags, and a reader that never
-//! passes the end of what it was given.
+//! Bytes on the wire: frame headers, the 22-byte message header, result codes and flags, and a reader that never reads
+//! beyond its bytes.
 //!
-//! Knows no meaning: what a message asks for is `message`, what a row does is `execute`. Names of flags and codes
-//! are those of the server (`as/include/base/proto.h`, community edition 8.1.2.0).
+//! It knows no meaning: `message` knows what a message asks for, and `execute` what a row does. Names of flags and
+//! codes are those of the server (`as/include/base/proto.h`, community edition 8.1.2.0).
 
-/// A request frame larger than this closes its connection (the server's own `PROTO_SIZE_MAX`).
+/// A larger request frame closes its connection (the server's own `PROTO_SIZE_MAX`).
 pub const FRAME_BYTES_MAX: usize = 128 << 20;
 pub const FRAME_HEADER_BYTES: usize = 8;
 pub const MESSAGE_HEADER_BYTES: usize = 22;
@@ -91,7 +91,7 @@ pub mod code {
     pub const BATCH_MAX_REQUESTS: u8 = 151;
 }
 
-/// Reads forward over bytes from the network; `None` where they end too early.
+/// Reads forward through bytes from the network. `None` if they end too early.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What the eight bytes before every frame say.
+/// The contents of the eight bytes before every frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHeader {
     pub version: u8,
@@ -157,7 +157,7 @@ pub fn frame_header(bytes: [u8; FRAME_HEADER_BYTES]) -> FrameHeader {
     }
 }
 
-/// Opens a frame at the end of `out`; `end_frame` writes its length. Returns where it starts.
+/// Begins a frame at the end of `out`; `end_frame` writes its length. Returns where it starts.
 pub fn begin_frame(out: &mut Vec<u8>, kind: u8) -> usize {
     let start = out.len();
     out.extend_from_slice(&[PROTO_VERSION, kind, 0, 0, 0, 0, 0, 0]);
@@ -169,8 +169,8 @@ pub fn end_frame(out: &mut [u8], start: usize) {
     out[start + 2..start + 8].copy_from_slice(&bytes.to_be_bytes()[2..]);
 }
 
-/// The 22-byte header of an answer. `index` is the row's number in its batch (the server puts it where a request
-/// has its time-out); 0 elsewhere.
+/// The 22-byte header of an answer. `index` is the row's number in its batch (the server puts it where a request has
+/// its time-out), otherwise 0.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AnswerHeader {
     pub info3: u8,
@@ -195,7 +195,7 @@ impl AnswerHeader {
     }
 }
 
-/// A whole frame that holds one header and nothing else.
+/// Writes a frame that contains only one header.
 pub fn put_header_frame(out: &mut Vec<u8>, header: AnswerHeader) {
     let start = begin_frame(out, PROTO_MESSAGE);
     out.extend_from_slice(&header.bytes());

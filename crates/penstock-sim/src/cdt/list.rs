@@ -29,7 +29,7 @@ const INSERT_BOUNDED: i64 = 2;
 const NO_FAIL: i64 = 4;
 const PARTIAL: i64 = 8;
 
-/// A list, taken apart.
+/// An unpacked list.
 struct List {
     order: u8,
     items: Vec<Value>,
@@ -73,7 +73,7 @@ fn expect(call: &Call) -> Result<(), u8> {
         INSERT | INSERT_ITEMS | SET => call.expect(1, &[Index, Stored, Unsigned]),
         POP | REMOVE | GET => call.expect(0, &[Index]),
         POP_RANGE | REMOVE_RANGE | GET_RANGE => call.expect(1, &[Index, Unsigned]),
-        // The table has no optional argument here, unlike everywhere else.
+        // Unlike all other operations, this one has no optional argument in the table.
         TRIM => call.expect(0, &[Index, Unsigned]),
         CLEAR | SIZE => call.expect(0, &[]),
         INCREMENT => call.expect(3, &[Index, Value, Unsigned, Unsigned]),
@@ -97,7 +97,7 @@ pub fn read(existing: Option<&Particle>, call: &Call) -> Result<Option<Value>, u
     })
 }
 
-/// Takes a range out, and answers what the call asks for.
+/// Removes a range and returns what the call asks for.
 fn take(list: &mut List, call: &Call) -> Result<Option<Value>, u8> {
     let len = list.items.len();
     let (returns, range) = (Returns::new(call.int(0)?), call.range(1, len)?);
@@ -121,7 +121,7 @@ pub fn modify(existing: Option<&Particle>, call: &Call) -> Result<Changed, u8> {
         SET_TYPE | APPEND | APPEND_ITEMS | INSERT | INSERT_ITEMS | SET | INCREMENT
     );
     let Some(mut list) = List::of(existing)?.or_else(|| creates.then(List::new)) else {
-        // Nothing there to take from: the server leaves the bin out, answers without a result, and reads no arguments.
+        // There is nothing to remove from: the server creates no bin, returns no result and reads no arguments.
         return Ok(Changed::default());
     };
     expect(call)?;
@@ -158,7 +158,7 @@ pub fn modify(existing: Option<&Particle>, call: &Call) -> Result<Changed, u8> {
         REMOVE_RANGE => Some(Value::Int(list.items.drain(call.range(0, len)?).count() as i64)),
         REMOVE_BY_INDEX_RANGE => take(&mut list, call)?,
         TRIM => {
-            // A removal by index range, inverted, that answers how many it removed.
+            // Like an inverted removal by index range that returns the number of removed elements.
             let range = call.range(0, len)?;
             list.items.truncate(range.end);
             list.items.drain(..range.start);
@@ -199,7 +199,7 @@ fn set(items: &mut Vec<Value>, at: i64, value: Value, flags: i64) -> Result<(), 
     Ok(())
 }
 
-/// Fills a list with nil up to `at`, unless that is forbidden.
+/// Fills a list with nil up to `at`, unless the flags forbid it.
 fn pad(items: &mut Vec<Value>, at: i64, flags: i64) -> Result<(), u8> {
     let Ok(wanted) = usize::try_from(at) else { return Ok(()) };
     if wanted > items.len() {
@@ -211,8 +211,7 @@ fn pad(items: &mut Vec<Value>, at: i64, flags: i64) -> Result<(), u8> {
     Ok(())
 }
 
-/// `order_at`: where the call's arguments hold the order of a list to be created, with flags behind it. Without it there
-/// are flags alone.
+/// `order_at`: the argument with the order of a new list, followed by the flags. Without it there are only flags.
 fn insert(target: &mut List, at: i64, items: &[Value], call: &Call, order_at: Option<usize>) -> Result<(), u8> {
     let flags = match order_at {
         Some(order_at) => {

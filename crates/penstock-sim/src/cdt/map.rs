@@ -22,7 +22,7 @@ const NO_FAIL: i64 = 4;
 const PARTIAL: i64 = 8;
 const GET_BY_INDEX_RANGE: i64 = 104;
 
-/// A map, taken apart: its entries in key order, whatever its order attribute.
+/// An unpacked map: its entries in key order, whatever its order attribute.
 struct Map {
     order: u8,
     items: Vec<(Value, Value)>,
@@ -98,7 +98,7 @@ fn one(kind: i64, found: Option<&(Value, Value)>) -> Result<Option<Value>, u8> {
     }
 }
 
-/// Takes a range of indexes out, in key order, and answers what the call asks for.
+/// Removes a range of indexes, in key order, and returns what the call asks for.
 fn take(map: &mut Map, call: &Call) -> Result<Option<Value>, u8> {
     let len = map.items.len();
     let (returns, range) = (Returns::new(call.int(0)?), call.range(1, len)?);
@@ -126,8 +126,8 @@ fn key(value: &Value) -> Result<&Value, u8> {
 }
 
 pub fn modify(existing: Option<&Particle>, call: &Call) -> Result<Changed, u8> {
-    // Where the order of a map to be created stands among the arguments. They go by position (`cdt.c`): a client that
-    // leaves a nil value out has its order taken for the value.
+    // The argument with the order of a new map. Arguments are identified by position (`cdt.c`): if a client leaves out
+    // a nil value, its order is taken for the value.
     let order_at = match call.what {
         SET_TYPE => Some(0),
         PUT_ITEMS => Some(1),
@@ -146,7 +146,7 @@ pub fn modify(existing: Option<&Particle>, call: &Call) -> Result<Changed, u8> {
                 items: Vec::new(),
             }
         }
-        // Nothing there to take from: no bin, no result, and no argument is read.
+        // There is nothing to remove from: no bin, no result, and no argument is read.
         (None, None) => return Ok(Changed::default()),
     };
     let result = match call.what {
