@@ -1,4 +1,4 @@
-//! Kafka for the demo: the mock cluster in this process, or a real one, with topics of this run's own.
+//! Kafka for the demo: the mock cluster in this process, or a real one. Each run has its own topics.
 
 use std::error::Error;
 use std::fmt;
@@ -26,7 +26,7 @@ use crate::service;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct Broker {
-    // Dropped last: it is the broker.
+    // Dropped last, because it is the broker.
     mock: Option<MockCluster<'static, rdkafka::producer::DefaultProducerContext>>,
     address: String,
     topic: String,
@@ -90,7 +90,7 @@ impl Broker {
             .set("linger.ms", "5")
             .set("acks", "all")
             .set("enable.idempotence", "true")
-            // Fewer, larger sets of messages: the mock broker keeps a bounded number of them.
+            // Fewer, larger sets of messages, because the mock broker keeps only a limited number of sets.
             .set("batch.num.messages", "10000")
             .set("queue.buffering.max.messages", "20000")
             .create_with_context(Deliveries { failed: failed.clone() })?;
@@ -102,7 +102,7 @@ impl Broker {
         })
     }
 
-    /// The group's committed offsets and the partitions' ends, each added up.
+    /// The sum of the group's committed offsets, and the sum of the partitions' end offsets.
     pub fn committed(&self, group: &str) -> Result<(i64, i64), Box<dyn Error>> {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", &self.address)
@@ -125,7 +125,7 @@ impl Broker {
 fn create_topic(address: &str, topic: &str, partitions: i32) -> Result<(), Box<dyn Error>> {
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", address).create()?;
     let topics = [NewTopic::new(topic, partitions, TopicReplication::Fixed(1))];
-    // rdkafka's admin calls are futures; this one is simply waited for.
+    // rdkafka's admin calls are futures; we simply wait for this one.
     for result in
         futures_executor::block_on(admin.create_topics(&topics, &AdminOptions::new().operation_timeout(Some(TIMEOUT))))?
     {
@@ -170,7 +170,7 @@ pub struct EventProducer {
 }
 
 impl EventProducer {
-    /// Produces all messages, at most `lead_max` ahead of what is done with.
+    /// Produces all messages. It is at most `lead_max` messages ahead of the finished ones.
     pub fn produce(
         &self,
         seed: u64,
@@ -217,7 +217,7 @@ impl EventProducer {
     }
 }
 
-/// All events of a user in one partition (FNV-1a).
+/// The partition of a key: all events of a user are in one partition (FNV-1a).
 pub fn partition_of(key: &str, partitions: i32) -> i32 {
     let hash = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)

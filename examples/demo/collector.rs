@@ -1,8 +1,8 @@
-//! What comes out in Kafka: the topic of purchases and that of dead letters, read while the service runs, since a partition
-//! of the broker in the process keeps no more than 5 MiB.
+//! Reads the results in Kafka: the topic of purchases and the topic of dead letters. It reads while the service runs,
+//! since a partition of the in-process broker keeps at most 5 MiB.
 //!
-//! A thread with a consumer of its own, which is in no group: it is given all partitions from their beginning. Each
-//! purchase is held against its event as it comes, so that nothing piles up; the dead letters are few and kept.
+//! A thread with its own consumer, which is in no group: all partitions are assigned to it from their beginning. Each
+//! purchase is compared with its event at once, so nothing piles up. The dead letters are few and are kept.
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
@@ -19,17 +19,17 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use crate::messages::{Messages, sequence_of};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// When the service has stopped, everything it produced must be read within this.
+/// After the service has stopped, everything that it produced must be read within this time.
 const DEADLINE: Duration = Duration::from_secs(120);
 const PACE: Duration = Duration::from_millis(100);
 
-/// What is to be read.
+/// The topics to read.
 #[derive(Debug, Clone)]
 pub struct Topics {
     pub brokers: String,
     pub purchases: String,
     pub dead: String,
-    /// Of the topic of purchases; the other one has 1.
+    /// Number of partitions of the topic of purchases. The other topic has 1.
     pub partitions: i32,
 }
 
@@ -40,14 +40,14 @@ pub struct Collected {
     pub letters: Vec<Letter>,
 }
 
-/// What was in the topic of purchases.
+/// The contents of the topic of purchases.
 #[derive(Debug, Default)]
 pub struct Purchases {
-    /// How often each came, by its event's sequence number.
+    /// How often each purchase came, by its event's sequence number.
     pub seen: Vec<u8>,
-    /// Messages that no event asked for, or that are not byte for byte what it was, under its key.
+    /// Messages that no event asked for, or that differ from it in key or bytes.
     pub wrong: u64,
-    /// Came before a user's purchase that was sent before it.
+    /// Purchases that came before an earlier purchase of the same user.
     pub out_of_order: u64,
     last: HashMap<String, u64>,
 }
@@ -104,7 +104,7 @@ impl Letter {
     }
 }
 
-/// Reads until it is told that nothing more comes.
+/// Reads until it is told that no more messages will come.
 pub struct Collector {
     ended: Arc<AtomicBool>,
     thread: JoinHandle<Result<Collected, String>>,
@@ -122,7 +122,7 @@ impl Collector {
         Ok(Collector { ended, thread })
     }
 
-    /// Nothing more is produced: reads what is there to its end.
+    /// No more messages will be produced: reads the rest to the end.
     pub fn finish(self) -> Result<Collected, Box<dyn Error>> {
         self.ended.store(true, Relaxed);
         let collected = self.thread.join().map_err(|_| "the collector panicked")?;
@@ -133,7 +133,7 @@ impl Collector {
 fn collect(topics: &Topics, seed: u64, messages: u64, ended: &AtomicBool) -> Result<Collected, Box<dyn Error>> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &topics.brokers)
-        // librdkafka assigns nothing without the name of a group; nobody joins it.
+        // librdkafka requires the name of a group to assign partitions; nobody joins this group.
         .set("group.id", format!("{}-collector", topics.dead))
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "earliest")
@@ -149,7 +149,7 @@ fn collect(topics: &Topics, seed: u64, messages: u64, ended: &AtomicBool) -> Res
     while !ended.load(Relaxed) {
         match consumer.poll(PACE) {
             Some(Ok(message)) => reading.read(&message),
-            // It goes on by itself, and what stays unread shows below.
+            // The consumer recovers by itself, and unread messages are detected below.
             Some(Err(error)) => log::debug!("collector: {error}"),
             None => {}
         }
@@ -206,7 +206,7 @@ impl<'t> Reading<'t> {
             self.collected.letters.push(Letter::new(message));
         }
         let partition = message.partition();
-        // The names of the map are those of `topics`.
+        // The keys of the map borrow the names in `topics`.
         let topic = [&self.topics.purchases, &self.topics.dead]
             .into_iter()
             .find(|topic| *topic == message.topic());

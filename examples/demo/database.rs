@@ -1,5 +1,5 @@
-//! Aerospike for the demo: the simulator, in a process of its own so that its records are not counted as the service's
-//! memory, or a real cluster, of which no fault is asked.
+//! Aerospike for the demo: either a real cluster, to which no fault is applied, or the simulator. The simulator runs in
+//! its own process, so that its records are not counted as the service's memory.
 
 use std::error::Error;
 use std::io::{self, BufRead as _, BufReader, Read as _};
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use penstock_sim::{SimConfig, Simulator, control_command};
 
-/// The argument that makes this program the simulator.
+/// The argument with which this program runs as the simulator.
 pub const SIMULATOR_ARGUMENT: &str = "--simulator";
 
 pub enum Database {
@@ -60,7 +60,7 @@ impl Database {
         matches!(self, Database::Simulated { .. })
     }
 
-    /// Accepts and reads, and answers nothing, until [`Self::speak`].
+    /// Accepts and reads, but answers nothing until [`Self::speak`].
     pub fn fall_silent(&self) -> io::Result<()> {
         self.tell("stall")
     }
@@ -83,14 +83,14 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         if let Database::Simulated { child, .. } = self {
-            // It ends with its standard input, which ends with this process if not here.
+            // The simulator ends with its standard input; that ends with this process at the latest.
             drop(child.stdin.take());
             let _ = child.wait();
         }
     }
 }
 
-/// This process as the simulator: says where it listens, and ends when its standard input does.
+/// Runs this process as the simulator. Prints its addresses, and ends when its standard input ends.
 pub fn run_simulator() -> io::Result<()> {
     let simulator = Simulator::start(SimConfig {
         control: Some(SocketAddr::from(([127, 0, 0, 1], 0))),

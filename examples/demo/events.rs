@@ -1,11 +1,11 @@
 //! Realistic events for the demo and for measurements: nested JSON of some 560 bytes, the same for the same seed.
 //!
-//! A shop's click stream: seven types of event by 10,000 users, with what real payloads have and toy ones lack (escapes
-//! and non-ASCII text in names, nulls, floats, arrays of objects, fields that only some types have). Beside each event
-//! the generator returns what it says, as plain values, so that a ledger can tell which records must come out of it
-//! without parsing the JSON that is under test.
+//! They form a shop's click stream: seven types of event by 10,000 users. They have what real payloads have and toy
+//! payloads lack (escapes and non-ASCII text in names, nulls, floats, arrays of objects, fields that only some types
+//! have). The generator also returns the values of each event. So a ledger can compute the expected records without
+//! parsing the JSON that is under test.
 //!
-//! Knows nothing of Kafka, of Aerospike, or of the clock: an event's time follows from its sequence number.
+//! It knows nothing of Kafka, of Aerospike, or of the clock: the sequence number determines an event's time.
 
 use std::fmt::Write as _;
 
@@ -25,22 +25,22 @@ pub const FIRST_TS_MS: i64 = 1_767_225_600_000;
 /// Milliseconds between an event and the next.
 pub const STEP_MS: i64 = 5;
 
-/// What happened, as the field `type` names it.
+/// The type of an event, as in the field `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EventType {
-    /// A page was looked at: the most frequent event.
+    /// A page was viewed: the most frequent event.
     PageView,
-    /// Something was searched for; has `search`.
+    /// A search; has `search`.
     Search,
     /// A product went into the cart; has `product`.
     AddToCart,
     /// An order; has `amount` and `items`.
     Purchase,
-    /// Money went back; has `amount`, below zero.
+    /// A refund; has `amount`, below zero.
     Refund,
     /// A user signed in.
     Login,
-    /// A device says that it is there: what a filter drops.
+    /// A sign of life from a device. A filter drops it.
     Heartbeat,
 }
 
@@ -72,7 +72,7 @@ impl EventType {
     }
 }
 
-/// What an event says, as values: enough to compute the user's record and the event's own.
+/// The values of an event: enough to compute the user's record and the event's own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventFacts {
     /// The Kafka key: the user's id.
@@ -91,22 +91,22 @@ pub struct EventFacts {
     pub os: &'static str,
     /// `ts`, in epoch milliseconds.
     pub ts_ms: i64,
-    /// `amount` in cents, where the event has one; in the JSON it is in units with two decimals.
+    /// `amount` in cents, if the event has one. In the JSON it is in units with two decimals.
     pub amount_cents: Option<i64>,
-    /// How many elements `items` has; 0 where there is none.
+    /// Number of elements in `items`; 0 if there are none.
     pub items: usize,
 }
 
 impl EventFacts {
-    /// `amount` as a parser of the JSON has to read it.
+    /// `amount` as a parser must read it from the JSON.
     pub fn amount(&self) -> Option<f64> {
-        // Below 2^53 cents the division rounds as the parser of "12.34" does: both to the nearest.
+        // Below 2^53 cents, the division rounds like the parser of "12.34": both to the nearest.
         self.amount_cents.map(|cents| cents as f64 / 100.0)
     }
 }
 
-/// Makes events. All of an event follows from the seed and its sequence number, so they can be made in any order, on
-/// any thread, and made again; the generator keeps no more than its buffers.
+/// Generates events. The seed and the sequence number determine the whole event. So events can be generated in any
+/// order, on any thread, and again; the generator keeps only its buffers.
 #[derive(Clone, Debug)]
 pub struct EventGenerator {
     seed: u64,
@@ -114,7 +114,7 @@ pub struct EventGenerator {
 }
 
 impl EventGenerator {
-    /// A generator whose events are those of every other with this seed.
+    /// A generator. All generators with this seed make the same events.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -122,8 +122,8 @@ impl EventGenerator {
         }
     }
 
-    /// Writes the event with this sequence number as JSON to `out`, which is cleared first, and returns what it says.
-    /// Sequence numbers count from 0; ids stay of one length below 2^32.
+    /// Clears `out`, writes the event with this sequence number to it as JSON, and returns its values. Sequence numbers
+    /// count from 0; the ids of numbers below 2^32 have the same length.
     pub fn event(&mut self, sequence: u64, out: &mut Vec<u8>) -> EventFacts {
         let mut random = SplitMix64::at(self.seed, sequence);
         let user = User::new(self.seed, random.below(USERS));
@@ -177,7 +177,7 @@ impl EventGenerator {
 
 // ---- parts of an event
 
-/// What stays the same in all events of a user: it follows from the seed and the user's number.
+/// The part that is the same in all events of a user. The seed and the user's number determine it.
 struct User {
     id: String,
     place: Place,
@@ -188,7 +188,7 @@ struct User {
 
 impl User {
     fn new(seed: u64, number: u64) -> Self {
-        // Another stream than that of the events, whose numbers start at 0 too.
+        // A different random stream from that of the events, whose numbers also start at 0.
         let mut random = SplitMix64::at(!seed, number);
         Self {
             id: format!("u{number:05}"),
@@ -199,7 +199,7 @@ impl User {
         }
     }
 
-    /// The user with address, or what a device knows of its user.
+    /// The user with the address, or the short form that a device knows.
     fn put(&self, text: &mut String, is_brief: bool) {
         let Place { country, city } = self.place;
         put!(
@@ -300,7 +300,7 @@ fn put_cart(text: &mut String, random: &mut SplitMix64) {
     );
 }
 
-/// What the facts say of an order; nothing for events that are none.
+/// The facts about an order; empty for other events.
 #[derive(Default)]
 struct Order {
     amount_cents: Option<i64>,
@@ -326,7 +326,7 @@ fn put_order(text: &mut String, is_refund: bool, random: &mut SplitMix64) -> Ord
     }
 }
 
-/// One product with its quantity; returns price times quantity, in cents.
+/// Writes one product with its quantity. Returns price times quantity, in cents.
 fn put_product(text: &mut String, random: &mut SplitMix64) -> i64 {
     let price_cents = random.from(99, 49_999).cast_signed();
     let quantity = random.from(1, 3).cast_signed();
@@ -342,7 +342,7 @@ fn put_product(text: &mut String, random: &mut SplitMix64) -> i64 {
     price_cents * quantity
 }
 
-/// A heartbeat's own part: longer than its device would send, so that a filtered message costs what others cost.
+/// A heartbeat's own part. It is longer than a real device's, so that a filtered message costs as much as others.
 fn put_state(text: &mut String, random: &mut SplitMix64) {
     put!(
         text,
@@ -397,7 +397,8 @@ fn put_cents(text: &mut String, cents: i64) {
     put!(text, "{sign}{}.{:02}", cents.abs() / 100, cents.abs() % 100);
 }
 
-/// `2026-01-01T00:00:00.000Z`. Days to a date by the algorithm of Howard Hinnant (days in eras of 400 years).
+/// `2026-01-01T00:00:00.000Z`. Converts days to a date with the algorithm of Howard Hinnant (days in eras of 400
+/// years).
 fn put_rfc3339(text: &mut String, ts_ms: i64) {
     let (days, ms_of_day) = (ts_ms.div_euclid(86_400_000), ts_ms.rem_euclid(86_400_000));
     let shifted = days + 719_468;
@@ -428,8 +429,8 @@ struct SplitMix64 {
 }
 
 impl SplitMix64 {
-    /// The stream of one number under one seed. Both go through the mixing function, or the streams of two neighbours
-    /// would be one stream, shifted.
+    /// The stream for one number and one seed. Both pass through the mixing function. Otherwise the streams of two
+    /// adjacent numbers would be the same stream, shifted.
     fn at(seed: u64, number: u64) -> Self {
         let mut of_seed = Self { state: seed };
         let mut of_number = Self {
@@ -448,7 +449,7 @@ impl SplitMix64 {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 to `bound` − 1: the high half of a product, which is as even as the bounds here need.
+    /// A number from 0 to `bound` − 1: the high half of a product, which is even enough for the bounds here.
     fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
@@ -461,7 +462,7 @@ impl SplitMix64 {
         self.below(100) < percent
     }
 
-    /// From 0 to below 1.
+    /// A number from 0 to below 1.
     fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
@@ -598,7 +599,7 @@ mod tests {
     use serde_json::Value;
     use std::collections::{HashMap, HashSet};
 
-    /// Calls `check` with each of the first events of a seed: bytes, parsed, facts.
+    /// Calls `check` with each of the first events of a seed: bytes, parsed JSON, facts.
     fn for_each_event(count: u64, mut check: impl FnMut(&[u8], &Value, &EventFacts)) {
         let mut generator = EventGenerator::new(42);
         let mut out = Vec::new();
@@ -679,7 +680,7 @@ mod tests {
 
     #[test]
     fn the_format_of_seed_42_stays_as_it_is() {
-        // Figures measured with these events are compared over time: whoever changes an event changes this on purpose.
+        // Measurements with these events are compared over time. So a change of an event must be deliberate.
         let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
         for_each_event(1_000, |out, _, _| {
             for &byte in out {

@@ -1,7 +1,7 @@
-//! The ledger: what must have become of each message, what the events say must be in the database and in the topics, and
-//! what is there.
+//! The ledger: compares what must have become of each message, what the events require in the database and in the
+//! topics, and what is there.
 //!
-//! The messages are made anew from their seed; nothing of the service is used to compute what is expected.
+//! The messages are generated again from their seed. Nothing of the service is used to compute what is expected.
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
@@ -18,13 +18,13 @@ use crate::service::Settings;
 
 const BATCH: usize = 1000;
 
-/// What must become of the messages.
+/// The expected outcome of the messages.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Expected {
     pub written: u64,
     pub filtered: u64,
     pub published: u64,
-    /// By reason.
+    /// Number of dead letters by reason.
     pub dead_lettered: BTreeMap<&'static str, u64>,
 }
 
@@ -34,18 +34,18 @@ impl Expected {
     }
 }
 
-/// One kind of thing, as expected and as found.
+/// Counts of one kind of thing, expected and found.
 #[derive(Debug, Default)]
 pub struct Sums {
     pub expected: u64,
     pub found: u64,
-    /// Expected, and not there.
+    /// Expected, but not found.
     pub missing: u64,
-    /// There, and not what it must be.
+    /// Found, but with wrong contents.
     pub wrong: u64,
-    /// Nobody asked for it.
+    /// Found, but not expected.
     pub unexpected: u64,
-    /// There more than once: delivered again, as at least once has it.
+    /// Found more than once: delivered again, which "at least once" allows.
     pub again: u64,
 }
 
@@ -58,10 +58,10 @@ impl Sums {
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub expected: Expected,
-    /// Unexpected ones as far as the database counts its sets.
+    /// Unexpected ones are counted only as far as the database counts its sets.
     pub records: Sums,
     pub purchases: Sums,
-    /// Purchases that came before one of the same user that was sent earlier.
+    /// Purchases that came before an earlier purchase of the same user.
     pub out_of_order: u64,
     pub letters: Sums,
 }
@@ -75,7 +75,7 @@ impl Ledger {
     }
 }
 
-/// Reads back the record of every user and of every event, and holds what was collected against the messages.
+/// Reads back the record of every user and of every event, and compares the collected messages with the expected ones.
 pub fn check(
     settings: &Settings,
     seed: u64,
@@ -96,7 +96,7 @@ pub fn check(
     for sequence in 0..messages {
         let sent = made.message(sequence);
         let partition = partition_of(&sent.facts.key, partitions);
-        // The topic is this run's own, and its only producer sends in this order.
+        // The topic belongs to this run, and its only producer sends in this order.
         let next = &mut offsets[usize::try_from(partition)?];
         let offset = *next;
         *next += 1;
@@ -152,7 +152,7 @@ pub fn check(
     Ok(ledger)
 }
 
-/// Holds the dead letters against the broken messages, by where these stood.
+/// Compares the dead letters with the broken messages, by their partitions and offsets.
 fn dead_letters(
     found: &[Letter],
     topic: &str,
@@ -245,7 +245,7 @@ fn is(record: &Record, bin: &str, expected: &Value) -> bool {
     record.bins.get(bin) == Some(expected)
 }
 
-/// How many records the sets hold, as the node counts them.
+/// How many records the sets hold, according to the node.
 fn objects(client: &Client, sets: &[&str]) -> Result<u64, Box<dyn Error>> {
     let answer = client.info(&aerospike::AdminPolicy::default(), &["sets/test"])?;
     let text = answer.get("sets/test").map(String::as_str).unwrap_or_default();

@@ -1,11 +1,11 @@
-//! The whole way in one command: events into Kafka, the service, records out of Aerospike, purchases and dead letters out of
-//! Kafka, and a ledger of all of it.
+//! Everything in one command: events into Kafka, the service, records out of Aerospike, purchases and dead letters out
+//! of Kafka, and a ledger of all of it.
 //!
-//! Runs the very pipeline the binary runs (`supervisor::run`, from a configuration text), with a broker and a database
-//! in this process, or with real ones (`--kafka`, `AEROSPIKE_HOSTS`). Heartbeats are filtered, purchases go on to a topic,
-//! and one event of a thousand is broken, which makes it a dead letter. In the middle the database goes silent for ten
-//! seconds; what that does is measured and printed. At the end every record is read back, and it and every message that
-//! was published is compared with what the events said. Anything missing or wrong: exit code 1.
+//! It runs the same pipeline as the binary (`supervisor::run`, from a configuration text), with a broker and a database
+//! in this process or with real ones (`--kafka`, `AEROSPIKE_HOSTS`). Heartbeats are filtered, purchases are forwarded
+//! to a topic, and one event in a thousand is broken and becomes a dead letter. In the middle, the database is silent
+//! for ten seconds; the effect is measured and printed. At the end, every record and every published message is
+//! compared with the events. If anything is missing or wrong, the exit code is 1.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for a terminal
 
@@ -72,14 +72,15 @@ struct Arguments {
     seed: u64,
 }
 
-/// How far the producer may be ahead in the process: the mock broker keeps little and drops the oldest silently.
+/// How far the producer may be ahead with the in-process broker. It keeps few messages and silently drops the oldest
+/// ones.
 const LEAD_MAX_IN_PROCESS: u64 = 30_000;
-/// Without progress for so long, outside of the stall, the demo has failed.
+/// The demo has failed if there is no progress for this time outside of the silence.
 const PROGRESS_DEADLINE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    // Warnings of broken messages and of the silence would tear the table apart, which counts them: RUST_LOG=warn shows
-    // them.
+    // Warnings about broken messages and about the silence would break the table, which counts them anyway.
+    // RUST_LOG=warn shows them.
     env_logger::Builder::from_env(
         env_logger::Env::default().default_filter_or("error,librdkafka=off,aerospike_core=off,aerospike=off"),
     )
@@ -142,7 +143,7 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         topic: broker.topic().to_string(),
         group: format!("{}-demo", broker.topic()),
         aerospike: database.hosts().to_string(),
-        // A real cluster is shared: sets of this run's own.
+        // A real cluster is shared, so this run uses its own sets.
         set_prefix: if database.is_simulated() {
             String::new()
         } else {
@@ -152,7 +153,7 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         topics: Some(broker.produced_topics()),
     };
 
-    // On a real broker everything is produced first, so that the rate is the service's alone.
+    // On a real broker everything is produced first, so that the rate is that of the service alone.
     let produced = Arc::new(AtomicU64::new(0));
     let counters = Arc::new(Counters::new());
     let lead_max = if broker.is_real() {
@@ -204,7 +205,7 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         if progress.1.elapsed() > PROGRESS_DEADLINE {
             return Err(format!("no progress for {PROGRESS_DEADLINE:?} at {done} of {messages}").into());
         }
-        // Nothing to be seen before the group has given out its partitions.
+        // There is nothing to see before the group has assigned its partitions.
         if !has_begun && counters.messages_consumed.get() > 0 {
             println!("{}", report::head());
             (has_begun, last_line) = (true, Instant::now());
@@ -263,7 +264,7 @@ fn join_producer(
     }
 }
 
-/// The same build, the same messages, side by side: batches of one row against batches as configured.
+/// Compares batches of one row with batches as configured, with the same build and the same messages.
 fn compare_batches(settings: &Settings, messages: u64) -> Result<(), Box<dyn Error>> {
     const RATIO_MIN: f64 = 3.0;
     let limit = messages.min(100_000);
@@ -282,7 +283,7 @@ fn compare_batches(settings: &Settings, messages: u64) -> Result<(), Box<dyn Err
             group: format!("{}-{name}-{}", settings.topic, rates.len()),
             set_prefix: format!("{}ratio-", settings.set_prefix),
             batch_rows_max,
-            // What is collected is the main run's alone.
+            // Only the main run's output is collected.
             topics: None,
             ..settings.clone()
         };

@@ -1,44 +1,45 @@
-//! What the demo sends: the generator's events, every thousandth of them broken, and what must become of each.
+//! The messages that the demo sends: the generator's events, every thousandth of them broken, and the expected outcome
+//! of each.
 //!
-//! The events are broken here and not in the generator, whose output for a seed stays as it is. What a message must come
-//! to is said from its facts and from how it was broken; nothing of the service is asked.
+//! The events are broken here and not in the generator, so that its output for a seed never changes. The expected
+//! outcome is computed from the facts and the breakage, without the service.
 
 use crate::events::{EventFacts, EventGenerator, EventType};
 
-/// One of so many events is broken.
+/// One event in this many is broken.
 pub const BROKEN_EVERY: u64 = 1_000;
 
-/// What must become of a message.
+/// The expected outcome of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// Two records say so.
+    /// It makes two records.
     Written,
-    /// The route does not take it.
+    /// The route filters it.
     Filtered,
-    /// For this reason.
+    /// It becomes a dead letter for this reason.
     DeadLettered(&'static str),
 }
 
 /// How an event is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Breakage {
-    /// It ends in its second field.
+    /// It ends within its second field.
     CutOff,
-    /// A byte of its id is one that UTF-8 does not have.
+    /// A byte of its id is not valid in UTF-8.
     NotUtf8,
     /// There is one bracket too many.
     TrailingBytes,
-    /// 200 arrays inside one another.
+    /// 200 nested arrays.
     TooDeep,
     /// It has no bytes.
     Empty,
-    /// It has no payload at all.
+    /// It has no payload.
     Tombstone,
     /// `user.id` is `true`.
     UserIdType,
     /// There is no `user.id`.
     UserIdMissing,
-    /// `ts` is below zero, which the route's `require` does not let pass.
+    /// `ts` is below zero, which the route's `require` rejects.
     BeforeTime,
 }
 
@@ -57,11 +58,11 @@ const BREAKAGES: [Breakage; 9] = [
 impl Breakage {
     fn of(sequence: u64) -> Option<Breakage> {
         let (round, place) = (sequence / BROKEN_EVERY, sequence % BROKEN_EVERY);
-        // Not the first of all: a run of few messages begins with sound ones.
+        // Not the first message, so that a short run begins with valid ones.
         (place == BROKEN_EVERY / 2).then(|| BREAKAGES[(round % BREAKAGES.len() as u64) as usize])
     }
 
-    /// Why it is rejected.
+    /// The reason for which it is rejected.
     fn reason(self) -> &'static str {
         match self {
             Breakage::CutOff => "not_json",
@@ -76,8 +77,8 @@ impl Breakage {
         }
     }
 
-    /// Whether it can still be told of what type the event is: a heartbeat is filtered then, and nobody sees that it is
-    /// broken.
+    /// Whether the type of the event can still be read. If it can, a broken heartbeat is filtered, and nobody notices
+    /// that it is broken.
     fn leaves_the_type(self) -> bool {
         matches!(
             self,
@@ -105,7 +106,7 @@ impl Breakage {
     }
 }
 
-/// The first `old` of a payload becomes `new`.
+/// Replaces the first `old` of a payload with `new`.
 fn replace(payload: &mut Vec<u8>, old: &str, new: &str) {
     let place = payload.windows(old.len()).position(|window| window == old.as_bytes());
     if let Some(at) = place {
@@ -116,20 +117,20 @@ fn replace(payload: &mut Vec<u8>, old: &str, new: &str) {
 /// One message as it is sent.
 #[derive(Debug)]
 pub struct Sent<'a> {
-    /// Of the event before it was broken; the key is as it says in any case.
+    /// The facts of the event before it was broken. The key always follows them.
     pub facts: EventFacts,
     pub payload: Option<&'a [u8]>,
     pub fate: Fate,
 }
 
 impl Sent<'_> {
-    /// Whether it must be produced to the topic of purchases.
+    /// Whether it must be published to the topic of purchases.
     pub fn is_published(&self) -> bool {
         self.fate == Fate::Written && self.facts.event_type == EventType::Purchase
     }
 }
 
-/// Makes messages, in any order; all of one follows from the seed and its sequence number.
+/// Generates messages in any order. The seed and the sequence number determine the whole message.
 #[derive(Debug)]
 pub struct Messages {
     generator: EventGenerator,
@@ -164,7 +165,7 @@ impl Messages {
     }
 }
 
-/// The sequence number that an event's id ends with; `None` where this is none of our events.
+/// The sequence number at the end of an event's id. `None` if it is not one of our events.
 pub fn sequence_of(payload: &[u8]) -> Option<u64> {
     let digits = payload.strip_prefix(br#"{"id":""#)?.get(16..24)?;
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()

@@ -1,6 +1,6 @@
-//! What the demo says, as lines of at most 80 columns: a table while it runs, and the account at its end.
+//! The demo's output in lines of at most 80 columns: a table while it runs, and the account at the end.
 //!
-//! Numbers in, text out; prints nothing.
+//! Takes numbers and returns text; prints nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::stall::StallReport;
 
 const MIB: u64 = 1024 * 1024;
 
-/// What is to come.
+/// The introduction.
 pub fn intro(messages: u64, partitions: i32, silence_s: u64) -> Vec<String> {
     let mut lines = vec![
         format!("penstock demo: {messages} events on {partitions} partitions."),
@@ -28,7 +28,7 @@ pub fn intro(messages: u64, partitions: i32, silence_s: u64) -> Vec<String> {
     lines
 }
 
-/// The head of the table.
+/// The header of the table.
 pub fn head() -> String {
     row_of(
         [
@@ -57,14 +57,14 @@ pub struct Row {
     pub rate: f64,
     pub waiting: u64,
     pub resident_bytes: u64,
-    /// How long the database is still silent.
+    /// How long the database will still be silent.
     pub silent_for: Option<Duration>,
 }
 
 impl Row {
     pub fn text(&self) -> String {
         let database = match self.silent_for {
-            // Counted down: the last second is told as one.
+            // A countdown: the last second is shown as 1.
             Some(left) => format!("silent {:.0}s", left.as_secs_f64().ceil()),
             None => "ok".to_owned(),
         };
@@ -90,10 +90,10 @@ fn row_of([time, written, filtered, dead, published, rate, waiting, memory]: [St
     )
 }
 
-/// All that is told at the end.
+/// Everything that is printed at the end.
 pub struct Outcome<'a> {
     pub messages: u64,
-    /// Messages and rows a second, without the silence.
+    /// Messages and rows per second, without the silence.
     pub rates: (f64, f64),
     pub stall: Option<StallReport>,
     pub counters: &'a Counters,
@@ -105,7 +105,7 @@ pub struct Outcome<'a> {
     pub is_real_broker: bool,
 }
 
-/// The account; `true` when everything balances.
+/// The account, and whether everything balances.
 pub fn account(outcome: &Outcome<'_>) -> (Vec<String>, bool) {
     let Outcome {
         messages,
@@ -196,7 +196,7 @@ fn silence(stall: Option<&StallReport>) -> Vec<String> {
     ]
 }
 
-/// What became of the messages, as the service counts and as the events say; `true` where both agree.
+/// The outcome of the messages, as counted by the service and as computed from the events. Returns whether both agree.
 fn counted(messages: u64, counters: &Counters, ledger: &Ledger, lines: &mut Vec<String>) -> bool {
     let Ledger {
         expected,
@@ -268,7 +268,7 @@ fn counted(messages: u64, counters: &Counters, ledger: &Ledger, lines: &mut Vec<
     counts.iter().all(|(_, counted, expected, _)| counted == expected) && rest == [0; 4]
 }
 
-/// What to do next, with the program that was built together with this one.
+/// Suggests what to do next, with the program that was built together with this one.
 pub fn try_next(demo: Option<&Path>, from: Option<&Path>) -> Vec<String> {
     let program = program(demo, from);
     let program = program.display();
@@ -283,7 +283,7 @@ pub fn try_next(demo: Option<&Path>, from: Option<&Path>) -> Vec<String> {
     ]
 }
 
-/// `target/release/penstock`, as it is called from the folder that the demo was started in. `demo`:
+/// `target/release/penstock`, as called from the folder in which the demo was started. `demo`:
 /// `target/release/examples/demo`.
 fn program(demo: Option<&Path>, from: Option<&Path>) -> PathBuf {
     let beside = demo.and_then(|demo| Some(demo.parent()?.parent()?.join("penstock")));
@@ -325,7 +325,7 @@ mod tests {
         assert!(row.text().ends_with("  silent 1s"), "{}", row.text());
         row.silent_for = None;
         assert!(row.text().ends_with("  ok"), "{}", row.text());
-        // What belongs to a column ends where its head ends.
+        // A value of a column ends where its header ends.
         let end = |text: &str, word: &str| text.find(word).unwrap() + word.len();
         assert_eq!(end(&head(), "published"), end(&row.text(), "999999999"));
     }

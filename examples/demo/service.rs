@@ -1,4 +1,4 @@
-//! The service as the binary runs it, on a thread: a configuration text, the supervisor, a stop flag.
+//! Runs the service like the binary, on a thread: a configuration text, the supervisor, a stop flag.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use penstock::util::stop::{Stop, StopKind};
 
 use crate::collector::Topics;
 
-/// What differs from run to run.
+/// The settings that differ between runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub brokers: String,
@@ -22,11 +22,11 @@ pub struct Settings {
     pub aerospike: String,
     pub set_prefix: String,
     pub batch_rows_max: usize,
-    /// Where purchases and dead letters go; `None`: nothing is published, and broken messages are dropped.
+    /// The topics for purchases and dead letters. `None`: nothing is published, and broken messages are dropped.
     pub topics: Option<Topics>,
 }
 
-/// Messages that are done with, whatever became of them.
+/// Number of finished messages, whatever their outcome.
 pub fn done(counters: &Counters) -> u64 {
     counters.messages_written.get()
         + counters.messages_filtered.get()
@@ -134,7 +134,7 @@ impl Service {
     }
 }
 
-/// Messages a second over the first `limit` messages of the topic.
+/// Messages per second over the first `limit` messages of the topic.
 pub fn rate(settings: &Settings, limit: u64) -> Result<f64, Box<dyn Error>> {
     let counters = Arc::new(Counters::new());
     let service = Service::start(settings, counters.clone())?;

@@ -1,4 +1,4 @@
-//! The silence in the middle, and what the service does meanwhile: measured, not told.
+//! The silence in the middle: measures what the service does meanwhile.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,19 +9,19 @@ use penstock::util::memory::resident_bytes;
 use crate::database::Database;
 use crate::service;
 
-/// Growth of resident memory that is still "flat": the in-process broker and the threads' own noise.
+/// Resident memory may grow by this much and still count as "flat": the in-process broker and the threads' own noise.
 const FLAT_BYTES: i64 = 32 * 1024 * 1024;
-/// What was under way when the database fell silent settles within this.
+/// What was in flight when the database became silent settles within this time.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Starts and ends the silence, and reads the counters around it.
+/// Starts and ends the silence, and reads the counters before and after it.
 pub struct Watch<'a> {
     counters: &'a Counters,
     database: &'a Database,
     messages: u64,
     stall_for: Duration,
     started: Instant,
-    /// When the first message was written: joining a group takes seconds, and is not the service's rate.
+    /// When the first message was written. Joining a group takes seconds and does not belong to the service's rate.
     first: Option<Instant>,
     finished: Option<Instant>,
     phase: Phase,
@@ -47,23 +47,24 @@ struct Mark {
     resident: u64,
 }
 
-/// What was measured.
+/// The measured values.
 #[derive(Clone)]
 pub struct StallReport {
     /// How long the database was silent.
     pub lasted: Duration,
     /// Messages taken from Kafka between the first second and the end of the silence.
     pub consumed: u64,
-    /// Resident memory, in bytes, over the same time.
+    /// Growth of resident memory over the same time, in bytes.
     pub memory_growth: i64,
-    /// From the beginning to the end of the silence.
+    /// Number of rebalances from the beginning to the end of the silence.
     pub rebalances: u64,
-    /// From the end of the silence to the next write.
+    /// The time from the end of the silence to the next write.
     pub caught_up_after: Option<Duration>,
 }
 
 impl StallReport {
-    /// Consumption stopped, memory stayed flat, nobody was thrown out of the group, and it went on.
+    /// Whether consumption stopped, memory stayed flat, no member lost its place in the group, and the service went on
+    /// afterwards.
     pub fn is_right(&self) -> bool {
         self.consumed == 0 && self.memory_growth < FLAT_BYTES && self.rebalances == 0 && self.caught_up_after.is_some()
     }
@@ -83,7 +84,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// To be called often: moves from one phase to the next when it is time.
+    /// Enters the next phase when it is time. Must be called often.
     pub fn observe(&mut self) -> io::Result<()> {
         if self.first.is_none() && self.counters.messages_written.get() > 0 {
             self.first = Some(Instant::now());
@@ -147,7 +148,7 @@ impl<'a> Watch<'a> {
         matches!(self.phase, Phase::Silent { .. })
     }
 
-    /// How long the database is still silent; `None`: it is not.
+    /// How long the database will still be silent. `None`: it is not silent.
     pub fn silent_for(&self) -> Option<Duration> {
         match self.phase {
             Phase::Silent { since, .. } => Some(self.stall_for.saturating_sub(since.elapsed())),
@@ -155,7 +156,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// All is done.
+    /// All messages are finished.
     pub fn finish(&mut self) -> io::Result<()> {
         self.observe()?;
         self.finished = Some(Instant::now());
@@ -173,7 +174,8 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// `count` a second from the first write to the last, without the silence and the time until the first write after it.
+    /// `count` per second from the first write to the last, without the silence and the time until the first write
+    /// after it.
     pub fn rate(&self, count: u64) -> f64 {
         let whole = self.finished.unwrap_or_else(Instant::now) - self.first.unwrap_or(self.started);
         let lost = self

@@ -1,13 +1,14 @@
-//! Rules in code: a [`Processor`] in place of the file's routes.
+//! Rules in code: a [`Processor`] instead of the file's routes.
 //!
-//! It does what the `[[route]]` in `SAME_IN_A_FILE` below does, which its test holds it against; code is for what the file
-//! has no words for. Everything else is the service's: batches, retries, guards, back-pressure, commits, dead letters.
+//! It does the same as the `[[route]]` in `SAME_IN_A_FILE` below, and its test compares the two. Use code for rules
+//! that the file cannot express. The service does everything else: batches, retries, guards, back-pressure, commits,
+//! dead letters.
 //!
 //! ```sh
 //! cargo run --release --example processor -- examples/processor/settings.toml
 //! ```
 //!
-//! A program of your own is this file with these lines in its Cargo.toml:
+//! Your own program is this file, with these lines in its Cargo.toml:
 //!
 //! ```toml
 //! [dependencies]
@@ -18,16 +19,16 @@
 //! tikv-jemallocator = { version = "0.7", features = ["unprefixed_malloc_on_supported_platforms"] }
 //! ```
 //!
-//! A library chooses no allocator. To have the one that Penstock's own programs have, also for librdkafka:
+//! A library chooses no allocator. To use the same one as Penstock's own programs, also for librdkafka:
 //!
 //! ```ignore
 //! #[global_allocator]
 //! static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 //! ```
 //!
-//! The rules of rows are made of [`RowRules::UPDATE`] (rows that set) and [`RowRules::guarded`] (rows that count). What a
-//! message may ask for ends at `ROWS_MAX` rows, `PUBLICATIONS_MAX`, `OPERATIONS_MAX`, `ROW_BYTES_MAX`, `TTL_SECONDS_MAX` and
-//! `DEPTH_MAX`; what goes beyond rejects the message. `docs/guide/processors.md` says all of this at length.
+//! Make the rules of rows from [`RowRules::UPDATE`] (rows that set) and [`RowRules::guarded`] (rows that count). The
+//! limits of a message are `ROWS_MAX`, `PUBLICATIONS_MAX`, `OPERATIONS_MAX`, `ROW_BYTES_MAX`, `TTL_SECONDS_MAX` and
+//! `DEPTH_MAX`; a message that exceeds one is rejected. `docs/guide/processors.md` explains all of this.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -47,7 +48,7 @@ use penstock::service::supervisor;
 use penstock::util::exit::Exit;
 use penstock::util::stop::{Stop, leave_now, stop_on_signals};
 
-/// The same rules as the file would have them.
+/// The same rules in a file.
 #[cfg(test)]
 const SAME_IN_A_FILE: &str = r#"
 [kafka]
@@ -73,7 +74,7 @@ tombstone = "ignore"
   key = "user"
 "#;
 
-/// Who has spent how much, and a copy of each purchase in a topic of its own.
+/// How much each user has spent, and a copy of each purchase in a separate topic.
 struct Purchases {
     users: Arc<Target>,
     counts: RowRules,
@@ -83,7 +84,7 @@ impl Purchases {
     fn new(namespace: &str) -> Self {
         Purchases {
             users: Arc::new(Target::new(namespace, "users")),
-            // It adds: a message that Kafka delivers again must not count again.
+            // It adds, so a message that Kafka delivers again must not count twice.
             counts: RowRules::guarded(),
         }
     }
@@ -99,7 +100,7 @@ impl Processor for Purchases {
         let Some(payload) = message.payload else {
             return Ok(Verdict::Kept);
         };
-        // Any parser will do; strings that it copies are owned by the output then.
+        // You can use any parser. Strings that it copies are then owned by the output.
         let event: serde_json::Value = serde_json::from_slice(payload)
             .map_err(|error| Rejection::new(Reason::Processor("not_json"), format!("line {}", error.line())))?;
         let user = event["user"].as_str().filter(|user| !user.is_empty()).ok_or_else(|| {
@@ -178,7 +179,7 @@ fn main() -> ExitCode {
     let purchases: Arc<dyn Processor> = Arc::new(Purchases::new(&config.aerospike.namespace));
     let processors = Processors::same_for(&config.kafka.topics, &purchases);
     let exit = supervisor::run_with(&config, &processors, &stop, &Arc::new(Counters::new()));
-    // Threads of the clients may still run, and must not meet exit handlers that take away what they use.
+    // Threads of the clients may still run. Exit handlers would remove data that these threads use.
     leave_now(exit)
 }
 
@@ -200,7 +201,7 @@ mod tests {
         }
     }
 
-    /// What a processor makes of a message, without the lines that only a file has.
+    /// The output of a processor for a message, without the line numbers that only a file has.
     fn made(processor: &dyn Processor, payload: Option<&str>) -> Option<String> {
         let message = message(payload);
         let mut output = Output::default();

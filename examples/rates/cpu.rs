@@ -1,22 +1,23 @@
-//! Who takes the CPU time: the threads of a service and of its simulator, by name, and everything else on the machine.
+//! CPU time by thread name: of the threads of a service and of its simulator, and of everything else on the machine.
 //!
-//! A rate on a shared machine says that something is slow, and not what. Linux only; elsewhere nothing is found.
+//! On a shared machine, a rate shows that something is slow, but not what. Works on Linux only; elsewhere nothing is
+//! found.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-/// Of `/proc/stat`: 100 ticks a second on every Linux of today.
+/// The unit of `/proc/stat`: 100 ticks per second on every current Linux.
 const TICK_NS: u64 = 10_000_000;
 
-/// CPU time since the start of each, in nanoseconds, by name.
+/// CPU time since each thread's start, in nanoseconds, by name.
 #[derive(Debug, Clone, Default)]
 pub struct CpuTimes(BTreeMap<String, u64>);
 
-/// CPU time between two moments, in microseconds a message, by name.
+/// CPU time between two moments, in microseconds per message, by name.
 pub type CpuShares = BTreeMap<String, f64>;
 
 impl CpuTimes {
-    /// Of the threads of these processes, as it is now.
+    /// The present times of the threads of these processes.
     pub fn now(processes: &[(&'static str, u32)]) -> CpuTimes {
         let mut times = BTreeMap::new();
         for (name, process) in processes {
@@ -27,7 +28,7 @@ impl CpuTimes {
         CpuTimes(times)
     }
 
-    /// What was taken since `earlier`, for each of so many messages. A thread that has ended meanwhile counts as nothing.
+    /// The time used since `earlier`, divided by `messages`. A thread that has ended meanwhile counts as 0.
     pub fn since(&self, earlier: &CpuTimes, messages: f64) -> CpuShares {
         let share = |(name, time): (&String, &u64)| {
             let taken = time.saturating_sub(earlier.0.get(name).copied().unwrap_or(0));
@@ -37,13 +38,13 @@ impl CpuTimes {
     }
 }
 
-/// CPU time of everything but these processes, in nanoseconds.
+/// CPU time of everything except these processes, in nanoseconds.
 pub fn elsewhere_ns(processes: &[(&'static str, u32)]) -> u64 {
     let own: u64 = CpuTimes::now(processes).0.values().sum();
     machine_ns().saturating_sub(own)
 }
 
-/// Names and times of a process's threads. Threads whose names differ in numbers alone are told together.
+/// Names and times of a process's threads. Threads whose names differ only in numbers are added up.
 fn threads(process: u32) -> Vec<(String, u64)> {
     let tasks = fs::read_dir(format!("/proc/{process}/task"));
     let tasks = tasks.into_iter().flatten().flatten();

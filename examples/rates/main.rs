@@ -1,16 +1,17 @@
-//! Rates side by side: the whole service over messages of a real broker, again and again in one run.
+//! Compares rates: runs the whole service over messages of a real broker, again and again in one run.
 //!
-//! Two comparisons: what guards cost and what merging gains (`rules`: the same messages, the rules alone changed), and what
-//! messages cost that become dead letters (`poison`: the same rules, one message of a hundred changed). `make rates` starts
-//! the broker. The simulator is a process of its own; both share the machine with the service, so only the ratios
-//! count. A ratio below its bound, or an account that does not come out: exit code 1.
+//! There are two comparisons. `rules`: the cost of guards and the gain of merging, with the same messages and different
+//! rules. `poison`: the cost of messages that become dead letters, with the same rules and one message in a hundred
+//! changed. `make rates` starts the broker. The simulator is a process of its own. Both share the machine with the
+//! service, so only the ratios matter. If a ratio is below its limit, or the account does not balance, the exit code is
+//! 1.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for a terminal
 
 #[path = "../demo/database.rs"]
 #[allow(dead_code)] // the demo's faults
 mod database;
-// What both have in common: messages, the service that takes them, and who took the CPU time of it.
+// What both share: messages, the service that consumes them, and its CPU time by thread.
 mod cpu;
 mod messages;
 mod service;
@@ -68,7 +69,7 @@ enum Comparison {
 }
 
 fn main() -> ExitCode {
-    // A line for each reason of a dead letter would tear the tables apart.
+    // A log line for each reason of a dead letter would break the tables.
     env_logger::Builder::from_env(
         env_logger::Env::default().default_filter_or(
             "warn,penstock::partition::pending=error,librdkafka=off,aerospike_core=off,aerospike=off",

@@ -13,7 +13,7 @@ pub const PARTITIONS: i32 = 8;
 const HOT_KEYS: u64 = 100;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A topic whose messages may have so many bytes.
+/// Creates a topic with this maximum message size in bytes.
 pub fn create_topic(
     brokers: &str,
     topic: &str,
@@ -29,23 +29,23 @@ pub fn create_topic(
     Ok(())
 }
 
-/// One of so many.
+/// One of 100 keys.
 pub fn hot(id: u64) -> u64 {
     id * 2_654_435_761 % HOT_KEYS
 }
 
-/// All partitions have as many messages, and a key's are in one.
+/// All partitions have the same number of messages, and all messages of a key are in one partition.
 fn partition(id: u64) -> i32 {
     i32::try_from(hot(id)).map_or(0, |hot| hot % PARTITIONS)
 }
 
-/// Letters and digits that hardly compress: the same for the same `seed`.
+/// Letters and digits that hardly compress. The same `seed` gives the same text.
 pub fn filler(seed: u64, length: usize) -> String {
     let mut random = fastrand::Rng::with_seed(seed);
     std::iter::repeat_with(|| random.alphanumeric()).take(length).collect()
 }
 
-/// A message of about 560 bytes; `id` is its own, `hot` one of 100.
+/// A message of about 560 bytes. `id` is unique, `hot` is one of 100.
 pub fn payload(id: u64) -> String {
     let padding = filler(id, 440);
     format!(
@@ -55,7 +55,7 @@ pub fn payload(id: u64) -> String {
     )
 }
 
-/// Produces `messages` messages, as `make` has them from their number.
+/// Produces `messages` messages. `make` makes each one from its number.
 pub fn produce(
     brokers: &str,
     topic: &str,
@@ -66,7 +66,7 @@ pub fn produce(
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("enable.idempotence", "true")
-        // Batches are full: how large they are is not a matter of how fast the broker is, and alike in all topics.
+        // Batches are full, so their size does not depend on the broker's speed and is the same in all topics.
         .set("linger.ms", "1000")
         .set("message.max.bytes", message_bytes_max.to_string())
         .create()?;

@@ -1,6 +1,7 @@
-//! What poison costs: messages of which one in a hundred cannot become a record, against as many clean ones, with the same
-//! rules. The poisoned ones become dead letters, acknowledged before their offset moves; the others must go on at 0.95 of
-//! the rate at least, and every message must be accounted for, each dead letter with its reason.
+//! The cost of poison: compares messages of which one in a hundred cannot become a record with the same number of clean
+//! ones, with the same rules. The poisoned ones become dead letters, which are acknowledged before their offset moves.
+//! The others must reach at least 0.95 of the rate. Every message must be accounted for, and each dead letter must have
+//! its reason.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::error::Error;
@@ -16,22 +17,22 @@ use crate::messages::{self, PARTITIONS};
 use crate::service::{self, Run, Service};
 
 const RATIO_MIN: f64 = 0.95;
-/// With fewer messages or pairs the noise of the machine is larger than the bound.
+/// With fewer messages or pairs, the noise of the machine is larger than the limit.
 const STRICT_FROM_MESSAGES: u64 = 600_000;
 const STRICT_FROM_PAIRS: u32 = 4;
-/// And with this share of poison.
+/// The limit also applies only to this share of poison.
 const STRICT_POISONED_OF: u64 = 100;
-/// Of 600,000 messages they are a twentieth of the bytes.
+/// In 600,000 messages, these make up a twentieth of the bytes.
 const STRICT_HUGE: u64 = 3;
 const HUGE_BYTES: usize = 5_000_000;
-/// So many of them before anything is counted.
+/// How many of them are sent before anything is counted.
 const WARM_HUGE: u64 = 32;
-/// What both topics take.
+/// The maximum message size of both topics.
 const MESSAGE_BYTES_MAX: usize = 6 << 20;
-/// Dead letters are few, and of one partition they go together in one request: the client makes one for each partition, and
-/// a broker answers those of a connection one after another.
+/// Dead letters are few. With one partition, they go together in one request: the client makes one request per
+/// partition, and a broker answers the requests of a connection one after another.
 const DEAD_PARTITIONS: i32 = 1;
-/// Who takes less is not told.
+/// A thread with less CPU time per message is not listed.
 const CPU_US_MIN: f64 = 0.01;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -43,9 +44,9 @@ const RULES: &str = "set = \"s\"\nkey = \"id\"\nbins = { a = \"a\", b = { path =
 #[derive(Debug, Clone, Copy)]
 pub struct Mix {
     pub messages: u64,
-    /// One of so many is.
+    /// One message in this many is poisoned.
     pub poisoned_of: u64,
-    /// So many of those, in the whole run, are very large. The clean messages have as many as large ones.
+    /// How many of those, in the whole run, are very large. The clean topic has the same number of large messages.
     pub huge: u64,
 }
 
@@ -53,11 +54,11 @@ impl Mix {
     /// What is wrong with a message, by its number.
     fn poison(self, id: u64) -> Option<Poison> {
         let (number, all) = (id / self.poisoned_of, self.messages / self.poisoned_of);
-        // Another place in each hundred, or all of them would have one key and be in one partition.
+        // A different place in each hundred. Otherwise all of them would have one key and be in one partition.
         if id % self.poisoned_of != number * 37 % self.poisoned_of {
             return None;
         }
-        // Not all of them in one partition.
+        // So that not all of them are in one partition.
         let is_huge = (1..=self.huge).any(|nth| number == all * nth / (self.huge + 1) + nth);
         Some(match is_huge {
             true => Poison::Huge,
@@ -72,7 +73,8 @@ impl Mix {
         }
     }
 
-    /// As large as the poisoned one, where that is: what is large is slow, poison or not. Here it is in what is skipped.
+    /// As large as the poisoned one, if that is large: a large message is slow, poisoned or not. Here the bytes are in
+    /// a field that is skipped.
     fn clean(self, id: u64) -> Vec<u8> {
         let clean = messages::payload(id);
         let clean = match self.poison(id) {
@@ -86,7 +88,7 @@ impl Mix {
         clean.into_bytes()
     }
 
-    /// How many of each are among the messages.
+    /// The number of messages with each kind of poison.
     fn kinds(self) -> BTreeMap<Poison, u64> {
         let mut kinds = BTreeMap::new();
         for poison in (0..self.messages).filter_map(|id| self.poison(id)) {
@@ -111,7 +113,7 @@ enum Poison {
     Huge,
 }
 
-/// Those that come in turn.
+/// The kinds that are used in turn.
 const SMALL: [Poison; 9] = [
     Poison::NotUtf8,
     Poison::CutOff,
@@ -151,7 +153,7 @@ impl Poison {
             Poison::LongNumber => "integer_range",
             Poison::KeyType => "key_type",
             Poison::FieldType => "field_type",
-            // Larger than a record may be: only the database can say so.
+            // Larger than a record may be; only the database can detect it.
             Poison::Huge => "database",
         }
     }
@@ -180,10 +182,11 @@ impl Poison {
     }
 }
 
-/// Prints the comparison; whether poison costs no more than it may. `pairs`: how often both are run, by turns.
+/// Prints the comparison. Returns whether poison costs no more than allowed. `pairs`: how often each topic is run, in
+/// turns.
 pub fn compare(brokers: &str, mix: Mix, pairs: u32) -> Result<bool, Box<dyn Error>> {
     let messages = mix.messages;
-    // Threads are called by the first letters of their topic: those of both alike.
+    // A thread's name has the first letters of its topic. They are the same for both topics.
     let topics = ["clean", "poisoned"].map(|name| format!("rates-{:08x}-{name}", std::process::id()));
     for topic in &topics {
         messages::create_topic(brokers, topic, PARTITIONS, MESSAGE_BYTES_MAX)?;
@@ -260,7 +263,7 @@ pub fn compare(brokers: &str, mix: Mix, pairs: u32) -> Result<bool, Box<dyn Erro
     Ok(!is_strict || ratio >= RATIO_MIN)
 }
 
-/// Who took the CPU time of the clean runs and of the poisoned ones.
+/// Prints the CPU time of the clean and of the poisoned runs, by thread.
 fn tell_shares(cpu_shares: &[CpuShares; 2]) {
     println!(
         "\n{:<32} {:>10} {:>10} {:>10}",
@@ -275,7 +278,7 @@ fn tell_shares(cpu_shares: &[CpuShares; 2]) {
     }
 }
 
-/// Of the mean of these.
+/// The standard error of the mean of these.
 fn standard_error(ratios: &[f64]) -> f64 {
     let count = ratios.len() as f64;
     let mean = ratios.iter().sum::<f64>() / count;
@@ -283,8 +286,8 @@ fn standard_error(ratios: &[f64]) -> f64 {
     (squares / (count - 1.0).max(1.0) / count).sqrt()
 }
 
-/// Not counted: the broker compiles what it does often, and each of its threads takes memory for as large a message as it
-/// has seen; and it has stored no dead letter before. Nothing but poison, so that it has stored many.
+/// A run that is not counted. It lets the broker compile what it does often, lets each of its threads allocate memory
+/// for the largest message, and lets it store dead letters. All messages are poisoned, so it stores many.
 fn warm_up(brokers: &str, messages: u64) -> Result<(), Box<dyn Error>> {
     let [topic, dead] = ["warm", "warm-dead"].map(|name| format!("rates-{name}-{:x}", std::process::id()));
     messages::create_topic(brokers, &topic, PARTITIONS, MESSAGE_BYTES_MAX)?;
@@ -298,13 +301,13 @@ fn warm_up(brokers: &str, messages: u64) -> Result<(), Box<dyn Error>> {
         };
         poison.apply(id, messages::payload(id))
     })?;
-    // The limits of rejects would stop it.
+    // The limits of rejected messages would stop it.
     let limits = "percent_max = 0\nconsecutive_max = 0";
     service::by_turns(vec![start(brokers, &topic, &dead, messages, limits)?])?;
     Ok(())
 }
 
-/// `limits`: those of `[reject]`, where they are not the defaults.
+/// `limits`: settings of `[reject]` that differ from the defaults.
 fn start(brokers: &str, topic: &str, dead: &str, messages: u64, limits: &str) -> Result<Service, Box<dyn Error>> {
     let rest = format!(
         "[[route]]\n[[route.write]]\n{RULES}\n[reject]\naction = \"dead_letter\"\ntopic = \"{dead}\"\n{limits}"
@@ -317,7 +320,7 @@ fn reasons(kinds: &BTreeMap<Poison, u64>) -> BTreeMap<String, u64> {
     reasons.collect()
 }
 
-/// Fails unless what was consumed is accounted for to the last message.
+/// Fails unless every consumed message is accounted for.
 fn account(run: &Run, messages: u64, expected: &BTreeMap<String, u64>) -> Result<(), Box<dyn Error>> {
     let dead: u64 = expected.values().sum();
     let totals = ["consumed", "written", "dead_lettered"].map(|name| run.totals.get(name));
@@ -327,11 +330,11 @@ fn account(run: &Run, messages: u64, expected: &BTreeMap<String, u64>) -> Result
     Ok(())
 }
 
-/// Fails unless the topic of dead letters holds those, each once, and nothing else.
+/// Fails unless the topic of dead letters contains each expected one once, and nothing else.
 fn letters(brokers: &str, dead: &str, source: &str, expected: &BTreeMap<String, u64>) -> Result<(), Box<dyn Error>> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
-        // librdkafka assigns nothing without the name of a group; nobody joins it.
+        // librdkafka requires the name of a group to assign partitions; nobody joins this group.
         .set("group.id", format!("{dead}-reader"))
         .set("enable.auto.commit", "false")
         .create()?;

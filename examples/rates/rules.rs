@@ -1,5 +1,5 @@
-//! What guards cost and what merging gains: the same messages, with the rules alone changed. Messages on 100 keys must be
-//! taken at least 1.5 times as fast as messages on distinct keys.
+//! The cost of guards and the gain of merging: the same messages with different rules. Messages on 100 keys must be
+//! consumed at least 1.5 times as fast as messages on distinct keys.
 
 use std::error::Error;
 
@@ -9,7 +9,7 @@ use crate::service::{self, Service};
 const HOT_RATIO_MIN: f64 = 1.5;
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
-/// One set of rules: a name, and the write.
+/// The sets of rules: a name, and the write.
 const RULES: [(&str, &str); 5] = [
     (
         "distinct keys",
@@ -33,14 +33,14 @@ const RULES: [(&str, &str); 5] = [
     ),
 ];
 
-/// Over all rounds.
+/// The sums over all rounds.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sum {
     messages_per_second: f64,
     cpu_us: f64,
 }
 
-/// Prints the comparison; whether merging gains what it must.
+/// Prints the comparison. Returns whether merging gains as much as it must.
 pub fn compare(brokers: &str, count: u64, rounds: u32) -> Result<bool, Box<dyn Error>> {
     let topic = format!("rates-{:x}", std::process::id());
     messages::create_topic(brokers, &topic, messages::PARTITIONS, MESSAGE_BYTES_MAX)?;

@@ -1,8 +1,9 @@
-//! The service over the messages of a topic, as a process of its own, so that it can be stopped and continued.
+//! The service over the messages of a topic, in a process of its own, so that it can be stopped and continued.
 //!
-//! Two that are compared run by turns, a slice of time each: a machine that is shared is faster now and slower then, by a
-//! fifth within seconds, and both see as much of either. The one whose turn it is not is stopped (SIGSTOP), and its time
-//! stands still. What the broker owes to one it does in the turn of that one, but for what is on its way at the end of it.
+//! Two services that are compared run in turns, a slice of time each. The speed of a shared machine changes by a fifth
+//! within seconds; so both experience the same changes. The service whose turn it is not is stopped (SIGSTOP), and its
+//! time does not count. What the broker does for a service falls into that service's turn, except for requests in
+//! flight at the end of the turn.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
@@ -22,29 +23,29 @@ use penstock::util::stop::{Stop, StopKind};
 use crate::cpu::{self, CpuShares, CpuTimes};
 use crate::database::Database;
 
-/// The argument that makes this program the service.
+/// The argument with which this program runs as the service.
 const SERVICE_ARGUMENT: &str = "--service";
-/// Long against what is on its way when a turn ends (a large message is a tenth of a second), short against how long the
-/// machine stays fast or slow.
+/// Long compared with what is in flight when a turn ends (a large message takes a tenth of a second), and short
+/// compared with the time for which the machine stays fast or slow.
 const SLICE: Duration = Duration::from_millis(400);
 const DEADLINE: Duration = Duration::from_secs(300);
-/// Behind the start: a producer is given its number by the broker, and caches are cold. Before the end: one partition's is
-/// later than others'.
+/// Counting begins after the start, because a producer must first get its id from the broker, and caches are cold. It
+/// ends before the end, because some partitions finish later than others.
 const BEGIN_PERCENT: u64 = 10;
 const END_PERCENT: u64 = 95;
 
-/// What one run came to.
+/// The results of one run.
 #[derive(Debug)]
 pub struct Run {
     pub messages_per_second: f64,
-    /// Of the service's process, a message.
+    /// CPU time of the service's process per message.
     pub cpu_us: f64,
-    /// Of who takes it.
+    /// CPU time by thread.
     pub cpu_shares: CpuShares,
     pub totals: Totals,
 }
 
-/// The counters at the end: those of [`Counters::account`], by its names.
+/// The counters at the end: those of [`Counters::account`], by their names.
 #[derive(Debug, Clone, Default)]
 pub struct Totals(BTreeMap<String, u64>);
 
@@ -65,8 +66,8 @@ impl Totals {
 
 // ---- the process of the service
 
-/// This process as the service: reads its configuration from standard input, takes all messages of a topic that nobody else
-/// produces to, and says on standard output when what is counted begins and ends.
+/// Runs this process as the service. Reads its configuration from standard input and consumes all messages of a topic
+/// to which nobody else produces. Prints when counting begins and ends.
 pub fn run_service(messages: u64) -> Result<(), Box<dyn Error>> {
     let mut text = String::new();
     io::stdin().lock().read_to_string(&mut text)?;
@@ -87,7 +88,7 @@ pub fn run_service(messages: u64) -> Result<(), Box<dyn Error>> {
         }
         Ok(of(&counters))
     };
-    // What is taken at both ends, and not what is done: that comes in pieces, with the acknowledgements.
+    // At both ends, consumed messages are counted, not finished ones: those come in bursts, with the acknowledgements.
     println!("begin {}", wait_for(messages * BEGIN_PERCENT / 100, consumed)?);
     println!("end {}", wait_for(messages * END_PERCENT / 100, consumed)?);
     wait_for(messages, done)?;
@@ -104,35 +105,35 @@ fn consumed(counters: &Counters) -> u64 {
     counters.messages_consumed.get()
 }
 
-/// Messages that are done with, whatever became of them.
+/// Number of finished messages, whatever their outcome.
 fn done(counters: &Counters) -> u64 {
     counters.messages_written.get() + counters.messages_filtered.get() + counters.messages_dead_lettered.get()
 }
 
 // ---- and the one that watches it
 
-/// The service with its database, and what is known of it.
+/// The service with its database, and its measurements.
 pub struct Service {
     child: Child,
     said: Receiver<(Instant, String)>,
     database: Database,
     begun: Option<Mark>,
     ended: Option<Mark>,
-    /// The time of its own turns between the two.
+    /// The time of its own turns between the two marks.
     taken: Duration,
-    /// What others than the services and their simulators took of the CPUs meanwhile.
+    /// CPU time of everything else meanwhile, without the services and their simulators.
     rest_ns: u64,
     totals: Option<Totals>,
 }
 
-/// How far it was at one of the ends.
+/// How far it was at one of the marks.
 struct Mark {
     messages: u64,
     times: CpuTimes,
 }
 
 impl Service {
-    /// Starts it, with an empty database. `rest`: the configuration behind the addresses and the group.
+    /// Starts the service with an empty database. `rest`: the configuration after the addresses and the group.
     pub fn start(brokers: &str, topic: &str, group: &str, messages: u64, rest: &str) -> Result<Self, Box<dyn Error>> {
         let database = Database::start(None)?;
         let text = format!(
@@ -221,7 +222,8 @@ impl Service {
         })
     }
 
-    /// Its turn: until the slice is over, or it is done. `elsewhere_ns`: what others have taken of the CPUs by now.
+    /// Runs one turn, until the slice is over or the service is done. `elsewhere_ns`: the CPU time of everything else
+    /// so far.
     fn turn(&mut self, slice: Duration, elsewhere_ns: impl Fn() -> u64) -> Result<(), Box<dyn Error>> {
         let over = Instant::now() + slice;
         let (mut since, mut rest_before) = (Instant::now(), elsewhere_ns());
@@ -269,13 +271,13 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // A stopped one, too.
+        // Also if it is stopped by SIGSTOP.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Lets them run by turns, in this order, until all are done.
+/// Lets the services run in turns, in this order, until all are done.
 pub fn by_turns(mut services: Vec<Service>) -> Result<Vec<Run>, Box<dyn Error>> {
     let processes: Vec<(&str, u32)> = services.iter().flat_map(Service::processes).collect();
     for waiting in services.iter().skip(1) {
@@ -285,7 +287,7 @@ pub fn by_turns(mut services: Vec<Service>) -> Result<Vec<Run>, Box<dyn Error>> 
     while let Some(turn) = open.pop_front() {
         let service = &mut services[turn];
         service.signal("CONT")?;
-        // One that is alone has all the time.
+        // The last one left gets all the time.
         let slice = if open.is_empty() { DEADLINE } else { SLICE };
         service.turn(slice, || cpu::elsewhere_ns(&processes))?;
         if service.totals.is_none() {
