@@ -1,13 +1,14 @@
-//! What decoding costs, against serde_json, in one run: `cargo bench --bench decode`.
+//! Compares the cost of decoding with serde_json, in one run: `cargo bench --bench decode`.
 //!
-//! Realistic nested events of some 560 bytes, of several types, with 10 fields asked for. Each round runs every
-//! contestant over the same few messages, one after the other; the figures are medians of many rounds. A turn is
-//! shorter than a time slice, so that on a busy machine most turns are not interrupted and the medians hold. Ends with exit code 1 if decode and the access to its fields cost more than
-//! `LIMIT_PERCENT` of a `serde_json::Value` (whose fields are not even looked at).
+//! The events are realistic, nested, of several types and some 560 bytes; 10 fields are asked for. Each round runs
+//! every contestant over the same few messages, one after the other. The results are medians of many rounds. A turn is
+//! shorter than a time slice, so even on a busy machine most turns are not interrupted, and the medians are reliable.
+//! The exit code is 1 if decode and the access to its fields cost more than `LIMIT_PERCENT` of a `serde_json::Value`
+//! (whose fields are not even read).
 //!
 //! `PENSTOCK_BENCH_ROUNDS` changes the number of rounds.
 
-// It prints its figures, and can only stop where its own events are not JSON.
+// It prints its results, and panics only if its own events are not JSON.
 #![allow(clippy::print_stdout, clippy::expect_used)]
 
 mod events;
@@ -24,10 +25,10 @@ use serde::de::IgnoredAny;
 
 const LIMIT_PERCENT: f64 = 40.0;
 const MESSAGES: usize = 4_000;
-/// Of these, in one turn: less than a millisecond.
+/// Messages per turn. A turn takes less than a millisecond.
 const TURN: usize = 200;
 
-/// What is asked of each event; not every type has every field.
+/// The fields that are asked for. Not every type of event has every field.
 const PATHS: [&[&str]; 10] = [
     &["type"],
     &["ts"],
@@ -42,7 +43,7 @@ const PATHS: [&[&str]; 10] = [
 ];
 
 fn main() -> ExitCode {
-    // `cargo test --benches` runs this too, unoptimised: then it only shows that it works.
+    // `cargo test --benches` also runs this, unoptimised. Then it only shows that it works.
     let testing = std::env::args().any(|arg| arg == "--test") || cfg!(debug_assertions);
     let rounds = std::env::var("PENSTOCK_BENCH_ROUNDS")
         .ok()
@@ -132,7 +133,7 @@ fn tree_of_nothing() -> (PathTree, Vec<SlotId>) {
     tree(&[])
 }
 
-/// Decodes a payload and looks at every field, as mapping does.
+/// Decodes a payload and reads every field, as mapping does.
 fn read(tree: &PathTree, slots: &[SlotId], payload: &[u8]) -> u64 {
     let fields = decode(tree, payload).expect("valid JSON");
     let mut sum = 0;

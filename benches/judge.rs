@@ -1,13 +1,13 @@
-//! What conditions cost, in one run: `cargo bench --bench judge`.
+//! Measures the cost of conditions, in one run: `cargo bench --bench judge`.
 //!
-//! The same events as in `benches/decode.rs`, decoded, judged and mapped by rules that differ in their conditions only.
-//! Each round runs every contestant over the same few messages, one after the other; the figures are medians of many
-//! rounds. Ends with exit code 1 if a condition of three comparisons adds more than `LIMIT_PERCENT` to a message decoded and
-//! mapped without.
+//! The events are those of `benches/decode.rs`. They are decoded, judged and mapped by rules that differ only in their
+//! conditions. Each round runs every contestant over the same few messages, one after the other. The results are
+//! medians of many rounds. The exit code is 1 if a condition with three comparisons adds more than `LIMIT_PERCENT` to
+//! the cost of decoding and mapping a message without it.
 //!
 //! `PENSTOCK_BENCH_ROUNDS` changes the number of rounds.
 
-// It prints its figures, and can only stop where its own rules or events are faulty.
+// It prints its results, and panics only if its own rules or events are wrong.
 #![allow(clippy::print_stdout, clippy::expect_used)]
 
 mod events;
@@ -25,7 +25,7 @@ use penstock::rules::mapping::Mapping;
 
 const LIMIT_PERCENT: f64 = 60.0;
 const MESSAGES: usize = 4_000;
-/// Of these, in one turn: less than a millisecond.
+/// Messages per turn. A turn takes less than a millisecond.
 const TURN: usize = 200;
 
 const THREE: &str = "when = \"type != 'heartbeat' && schema >= 3 && user.country != 'XX'\"";
@@ -65,7 +65,7 @@ fn mapping(route: &str, write: &str) -> Mapping {
 }
 
 fn main() -> ExitCode {
-    // `cargo test --benches` runs this too, unoptimised: then it only shows that it works.
+    // `cargo test --benches` also runs this, unoptimised. Then it only shows that it works.
     let testing = std::env::args().any(|arg| arg == "--test") || cfg!(debug_assertions);
     let rounds = std::env::var("PENSTOCK_BENCH_ROUNDS")
         .ok()

@@ -1,12 +1,12 @@
-//! What the benchmarks have in common: realistic nested events of some 560 bytes, of four types, and medians.
+//! What the benchmarks share: realistic nested events of some 560 bytes, of four types, and medians.
 
-/// The one in the middle.
+/// The median.
 pub fn median(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-/// A cheap stream of numbers, the same in every run.
+/// A cheap sequence of numbers, the same in every run.
 fn mixed(number: usize) -> u64 {
     let mut x = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x ^= x >> 31;
@@ -14,7 +14,7 @@ fn mixed(number: usize) -> u64 {
     x ^ (x >> 29)
 }
 
-/// One event: view, click, purchase or search, with what such events carry.
+/// One event: view, click, purchase or search, with typical fields.
 pub fn event(number: usize) -> String {
     let x = mixed(number);
     let country = ["DE", "FR", "US", "BR", "JP"][(x % 5) as usize];
