@@ -8,18 +8,18 @@
 #   scripts/kafka.sh env                the line for `eval`, exported
 #   scripts/kafka.sh topic NAME PARTITIONS [key=value…]
 #
-# Beside the plain listener it has one with a login (LOGIN: SASL PLAIN, user "me", password "right") and one with TLS (TLS:
-# .cache/kafka/tls/ca.pem), on ports that $KAFKA_DIR/server.properties names.
+# In addition to the plain listener it has one with a login (LOGIN: SASL PLAIN, user "me", password "right") and one with
+# TLS (TLS: .cache/kafka/tls/ca.pem). $KAFKA_DIR/server.properties names their ports.
 #
-# Each start has fresh data on fresh ports. With --keep it is the same broker again, same data and port: for tests in
-# which a broker goes away and comes back.
+# Each start has fresh data on fresh ports. With --keep it is the same broker again, with the same data and port. This is
+# for tests in which a broker goes away and comes back.
 #
-# KAFKA_DIR   where this instance lives (.cache/kafka/broker); another directory is another broker
+# KAFKA_DIR   directory of this instance (.cache/kafka/broker); another directory is another broker
 # KAFKA_PORT  the broker's port (a free one); if it is taken the start fails
-# KAFKA_ADVERTISED  the address that the broker gives of itself, HOST:PORT, where it is not its own (also with --keep): for
-#             tests in which nobody reaches it there
+# KAFKA_ADVERTISED  the address HOST:PORT that the broker announces, if it differs from its own (also with --keep): for
+#             tests in which nobody reaches the broker there
 # KAFKA_HEAP  the JVM's heap, "-Xms256m -Xmx768m"
-# KAFKA_START_TIMEOUT  seconds until a start has failed (60)
+# KAFKA_START_TIMEOUT  a start has failed after this many seconds (60)
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -46,7 +46,7 @@ fail() {
   exit 1
 }
 
-# Runs a command until it succeeds, for so many seconds; checks ten times a second.
+# Runs a command until it succeeds, for at most $1 seconds. Tries it ten times a second.
 wait_until() {
   local deadline_s=$((SECONDS + $1))
   shift
@@ -66,8 +66,8 @@ command_line() {
   fi
 }
 
-# Whether a process is this instance's broker. A pid file outlives a machine's restart and its number goes to somebody
-# else, so the command line has to name both the broker's class and this instance's configuration.
+# Whether a process is this instance's broker. A pid file survives a restart of the machine, and its number is reused by
+# another process. So the command line must name both the broker's class and this instance's configuration.
 is_ours() {
   local line
   [[ -n $1 ]] || return 1
@@ -75,7 +75,7 @@ is_ours() {
   [[ $line == *" kafka.Kafka $config "* || $line == *" kafka.Kafka $config" ]]
 }
 
-# Sets `pid` to the running broker's, or to nothing.
+# Sets `pid` to that of the running broker, or to nothing.
 find_pid() {
   pid=''
   if [[ -s $pid_file ]]; then
@@ -90,14 +90,14 @@ is_gone() {
 
 # ---- whether it answers
 
-# The broker's port as the configuration of the last start says it.
+# The broker's port in the configuration of the last start.
 configured_port() {
   [[ -r $config ]] || return 0
   sed -n 's/^listeners=BROKER:\/\/127\.0\.0\.1:\([0-9]*\),.*/\1/p' "$config"
 }
 
-# Asks for ApiVersions (version 0, correlation id 7, no client id) as any client does first, and looks for the 7 in the
-# answer: an open port alone may be anybody's, and a broker opens its port before it serves it.
+# Asks for ApiVersions (version 0, correlation id 7, no client id), as any client does first, and looks for the 7 in the
+# answer. An open port alone may belong to any program, and a broker opens its port before it serves it.
 answers() {
   local answer
   answer=$(
@@ -122,7 +122,7 @@ print_brokers() {
 
 # ---- start
 
-# The jars, by Maven, once for all instances and again when the pom changes.
+# Fetches the jars with Maven, once for all instances, and again when the pom changes.
 fetch_jars() {
   cmp -s "$root/scripts/kafka/pom.xml" "$jars/pom.xml" && return
   echo "kafka: fetching the broker's jars" >&2
@@ -136,12 +136,12 @@ fetch_jars() {
     fail "Maven could not fetch the broker's jars (scripts/kafka/pom.xml)"
   }
   cp "$root/scripts/kafka/pom.xml" "$fresh/pom.xml"
-  # Complete or not there at all, whenever this is interrupted.
+  # The directory is complete or missing, whenever this is interrupted.
   rm -rf "$jars"
   mv "$fresh" "$jars"
 }
 
-# A key and a certificate for 127.0.0.1, once for all instances: in broker.p12 for the broker, in ca.pem for clients.
+# Makes a key and a certificate for 127.0.0.1, once for all instances: broker.p12 for the broker, ca.pem for clients.
 make_certificate() {
   [[ -s $tls/ca.pem ]] && return
   local keytool fresh
@@ -166,8 +166,8 @@ port_is_free() {
   ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# A port that nothing listens on, below the range from which the system takes the ports of outgoing connections. That
-# somebody takes it before the broker does is possible, and handled where the broker is started.
+# A port on which nothing listens, below the range from which the system takes the ports of outgoing connections. Another
+# program may take it before the broker does; the start of the broker handles that.
 free_port() {
   local candidate
   for _ in {1..50}; do
@@ -188,7 +188,7 @@ run_java() {
     "${heap[@]}" "$main_class" "$@"
 }
 
-# Data and configuration of a new broker.
+# Creates the data and the configuration of a new broker.
 prepare() {
   local controller_port login_port tls_port cluster_id listeners
   rm -rf "$dir/data" "$dir/logs" "$config"
@@ -207,11 +207,11 @@ prepare() {
     echo "controller.quorum.voters=1@127.0.0.1:$controller_port"
     echo "log.dirs=$dir/data"
   } >"$config"
-  # 16 random bytes in the base64 of URLs: what the broker's own random-uuid prints, without another JVM. A leading
-  # dash would be an option, as in one of 64 it is.
+  # 16 random bytes in URL-safe base64, as the broker's own random-uuid prints, but without starting a JVM. A leading dash,
+  # which one id in 64 has, would be taken for an option.
   cluster_id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
   cluster_id=${cluster_id/#-/A}
-  # C1 only: this JVM lives for a second.
+  # Only the C1 compiler: this JVM runs for a second.
   heap=(-Xmx128m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
   run_java kafka.tools.StorageTool format --config "$config" --cluster-id "$cluster_id" \
     >"$dir/logs/format.log" 2>&1 </dev/null || {
@@ -220,19 +220,19 @@ prepare() {
   }
 }
 
-# What the broker says that its address is.
+# Sets the address that the broker announces.
 advertise() {
   local address=${KAFKA_ADVERTISED:-127.0.0.1:$port}
   sed -i "s|^advertised\.listeners=BROKER://[^,]*|advertised.listeners=BROKER://$address|" "$config"
 }
 
-# Starts the broker and waits for it. 0: it answers. 1: it died or did not come up; the reason is in the logs.
+# Starts the broker and waits for it. 0: it answers. 1: it died or did not start; the logs have the reason.
 launch() {
   advertise
   rm -f "$dir/logs/server.log"
   read -ra heap <<<"${KAFKA_HEAP:--Xms256m -Xmx768m}"
-  # setsid: a Ctrl-C in the terminal is for the one who waits for the broker, who then stops it in order. The lock's
-  # descriptor must not live on in the broker.
+  # setsid: a Ctrl-C in the terminal must reach only the process that waits for the broker and then stops it in order. The
+  # broker must not inherit the lock's file descriptor.
   (
     cd "$dir"
     exec setsid "$java" -cp "$jars/*" -Dkafka.logs.dir="$dir/logs" \
@@ -241,7 +241,7 @@ launch() {
   ) </dev/null >"$dir/logs/stdout.log" 2>&1 9>&- &
   pid=$!
   echo "$pid" >"$pid_file"
-  # Between fork and exec it is still this script by its command line.
+  # Between fork and exec, its command line is still that of this script.
   wait_until 5 is_ours "$pid" || return 1
   wait_until "$start_timeout_s" is_started_or_gone || true
   is_ours "$pid" && is_started
@@ -264,14 +264,14 @@ start() {
     *) usage ;;
   esac
 
-  # Two starts at once would be two brokers on one directory.
+  # Two starts at once would give two brokers in one directory.
   exec 9>"$dir/lock"
   flock -w $((start_timeout_s + stop_timeout_s)) 9 || fail "another start or stop of $dir does not end"
 
   find_pid
   if [[ -n $pid ]]; then
     port=$(configured_port)
-    # It may still be starting, after a start that was interrupted.
+    # It may still be starting, after an interrupted start.
     if wait_until "$start_timeout_s" is_started_or_gone && is_ours "$pid"; then
       print_brokers "$port"
       return
@@ -293,7 +293,7 @@ start() {
     for attempt in 1 2 3; do
       prepare
       launch && print_brokers "$port" && return
-      # The only failure that other ports would cure.
+      # The only failure that other ports can solve.
       grep -qsi 'address already in use' "$dir/logs/server.log" "$dir/logs/stdout.log" || break
       [[ -z ${KAFKA_PORT:-} ]] || break
       echo "kafka: a port was taken meanwhile (attempt $attempt)" >&2
@@ -307,7 +307,7 @@ start() {
 
 # ---- stop
 
-# Ends this instance's broker, if there is one: in order, and after the time-out by force.
+# Ends this instance's broker, if there is one: in order, or by force after the time-out.
 stop_broker() {
   find_pid
   if [[ -n $pid ]]; then
@@ -329,7 +329,7 @@ stop() {
 
 # ---- the rest
 
-# Sets `port`, or exits: no broker of ours answers.
+# Sets `port`, or exits if our broker does not answer.
 need_running() {
   find_pid
   port=$(configured_port)
@@ -347,7 +347,7 @@ topic() {
   for setting in "$@"; do
     arguments+=(--config "$setting")
   done
-  # Its own log directory: what the tool logs would empty the broker's file.
+  # The tool needs its own log directory; otherwise its log would empty the broker's file.
   heap=(-Dkafka.logs.dir="$dir/logs/tools" -Xmx128m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
   run_java org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$port" --create --if-not-exists \
     --topic "$name" --partitions "$partitions" --replication-factor 1 ${arguments[@]+"${arguments[@]}"}

@@ -1,11 +1,11 @@
 # Functions that more than one script uses. Sourced, never run.
 # shellcheck shell=bash
 
-# The Java a Kafka 4 broker needs at least.
+# The lowest Java version for a Kafka 4 broker.
 JAVA_VERSION_MIN=17
 
-# Prints the major version of the Java at $1, or nothing. The `release` file beside it is read where there is one:
-# starting a JVM to ask takes 50 to 200 ms.
+# Prints the major version of the Java at $1, or nothing. Reads the `release` file beside it if there is one: starting a
+# JVM takes 50 to 200 ms.
 java_major() {
   local home version=''
   home=$(dirname "$(dirname "$(readlink -f "$1")")")
@@ -18,8 +18,8 @@ java_major() {
   printf '%s' "$version"
 }
 
-# Prints the path of a Java that is new enough, or fails. JAVA_HOME comes first, then the one on the PATH, then those
-# of distributions, which keep an old default beside a newer one.
+# Prints the path of a Java that is new enough, or fails. JAVA_HOME comes first, then the one on the PATH, then those of
+# distributions, which may keep an old default beside a newer one.
 find_java() {
   local java major
   for java in "${JAVA_HOME:-}/bin/java" "$(command -v java || true)" /usr/lib/jvm/*/bin/java; do

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Makes sure that the system packages of the build are there: `setup.sh`, and with `kafka` also those of the broker.
+# Installs missing system packages for the build: `setup.sh`, and with `kafka` also those for the broker.
 #
-# A Rust toolchain and a C compiler are taken for granted. What comes on top is librdkafka's: it is compiled from the
-# sources its crate carries, its build wants make and a C++ compiler (for a C++ wrapper we do not use, which its `make`
-# builds all the same), and TLS comes from the system's OpenSSL, found by pkg-config.
+# A Rust toolchain and a C compiler must be there already. The other packages are for librdkafka. It is compiled from the
+# sources in its crate, and its build needs make and a C++ compiler (for a C++ wrapper that we do not use but its `make`
+# builds anyway). TLS comes from the system's OpenSSL, found by pkg-config.
 #
-# Each need is tested by itself, not by package, so a machine that meets it in another way is left alone. Silent when
-# nothing is missing, and quick enough (some 20 ms) to stand before every other target.
+# Each need is tested by itself, not by package, so a machine that meets it in another way is not changed. Silent when
+# nothing is missing, and fast enough (some 20 ms) to run before every other target.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
@@ -38,13 +38,13 @@ esac
 missing_packages() {
   local wanted=()
   has "${CC:-cc}" || has gcc || has clang || wanted+=(gcc)
-  # A compiler without the C library's headers and start files: gcc only recommends them.
+  # A compiler may lack the C library's headers and start files: gcc only recommends that package.
   if has cc && [[ $(cc -print-file-name=crt1.o) == crt1.o && $(uname -s) == Linux ]]; then
     wanted+=(libc6-dev)
   fi
   { [[ -n ${CXX:-} ]] && has "$CXX"; } || has g++ || has clang++ || has c++ || wanted+=(g++)
   has make || wanted+=(make)
-  # OPENSSL_DIR and its like tell openssl-sys where to look without pkg-config.
+  # OPENSSL_DIR and similar variables tell openssl-sys where to look without pkg-config.
   if [[ -z ${OPENSSL_DIR:-}${OPENSSL_LIB_DIR:-} ]]; then
     has "${PKG_CONFIG:-pkg-config}" || wanted+=(pkg-config)
     "${PKG_CONFIG:-pkg-config}" --exists openssl 2>/dev/null || wanted+=(libssl-dev)
@@ -58,7 +58,7 @@ missing_packages() {
   echo "${wanted[*]-}"
 }
 
-# Distributions differ in which Java they carry; the newest of those that are old enough to be everywhere.
+# Distributions carry different versions of Java. Chooses the newest one that is common enough.
 java_package() {
   local package
   for package in openjdk-21-jre-headless openjdk-17-jre-headless; do
@@ -87,7 +87,7 @@ else
 fi
 
 apt() {
-  # Another apt may be at work, on a machine that has just started: wait for its lock, with a bound.
+  # Another apt may be running on a machine that has just started: wait for its lock, for a limited time.
   ${privilege[@]+"${privilege[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
     -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 "$@" </dev/null
 }
@@ -107,8 +107,8 @@ install_missing() {
   apt install --no-install-recommends "${names[@]}" >>"$log" 2>&1
 }
 
-# A fresh system or container has no package lists at all; one that was not updated for long has lists whose files are
-# gone from the mirror, which shows only when the install fails.
+# A fresh system or container has no package lists. If the lists are old, their files may be gone from the mirror, which
+# shows only when the install fails.
 if compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null; then
   install_missing || { update && install_missing; } || { tail -n 15 "$log" >&2 && fail "apt-get could not install: $packages"; }
 else

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs a command with a Kafka broker of its own: `with-kafka.sh COMMAND…`. The broker's address is in KAFKA_BROKERS, and
-# stands for @KAFKA_BROKERS@ in the arguments; KAFKA_JAVA is the Java that it runs on. The broker is stopped however this ends; the exit code is the command's.
+# Runs a command with its own Kafka broker: `with-kafka.sh COMMAND…`. The broker's address is in KAFKA_BROKERS and replaces
+# @KAFKA_BROKERS@ in the arguments; KAFKA_JAVA is the broker's Java. The broker is always stopped at the end. The exit
+# code is that of the command.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
@@ -11,14 +12,14 @@ if (($# == 0)); then
   exit 64
 fi
 
-# Not the instance of `kafka.sh start`: that one may be somebody's, with data they still look at.
+# Not the instance of `kafka.sh start`: somebody may still use that one and its data.
 mkdir -p .cache/kafka
 KAFKA_DIR=$(mktemp -d "$PWD/.cache/kafka/run.XXXXXX")
 export KAFKA_DIR
 
 clean_up() {
   status=$?
-  # A second Ctrl-C must not leave the broker behind.
+  # A second Ctrl-C must not prevent the clean-up.
   trap '' INT TERM HUP
   scripts/kafka.sh stop || true
   if ((status == 0)); then
@@ -38,7 +39,7 @@ trap 'exit 143' TERM
 line=$(scripts/kafka.sh start | tail -n 1)
 export "${line?}"
 echo "with-kafka: $line" >&2
-# For whoever runs Kafka's own tools beside it.
+# For commands that run Kafka's own tools.
 KAFKA_JAVA=$(find_java)
 export KAFKA_JAVA
 
