@@ -1,25 +1,27 @@
-# Everything a developer or CI runs. `make` alone explains; what CI runs is `make check`, no more and no less.
+# Everything that a developer or CI runs. `make` alone lists the targets. CI runs exactly `make check`.
 
 CARGO ?= cargo
-# Passed on to the demo: make demo ARGS="--messages 1000000"
+# Arguments for the demo: make demo ARGS="--messages 1000000"
 ARGS ?=
 
-# The Cargo profile of the tests, of clippy and of the documentation; and of what is measured or runs for minutes.
+# The Cargo profile for tests, clippy and documentation; and the one for programs that are measured or run for
+# minutes.
 PROFILE ?= dev
 FAST ?= release
-# Tests of one program that run at once. Most of them wait most of the time.
+# How many tests of one program run at once. Most of them wait most of the time.
 TEST_THREADS ?= 8
 LIVE_THREADS ?= 4
 
-# Builds with one profile have a target each that needs the tests' dependencies (they add features to what we depend on): so
-# the library and all that it needs are compiled once, whatever is built first.
+# All builds with one profile include a target that needs the tests' dependencies (these add features to our
+# dependencies). So the library and its dependencies are compiled once, whatever is built first.
 SHARED := --locked
-# Tests start these programs: penstock, and the simulator (crates/penstock-sim).
+# Programs that tests start: penstock, and the simulator (crates/penstock-sim).
 PROGRAMS := --workspace --bins
 
 .DEFAULT_GOAL := help
 
-# What needs clean-up (a broker) is a script with a trap. Whatever runs beside a broker is compiled before it starts.
+# Whatever needs clean-up (a broker) is a script with a trap. Programs that run beside a broker are compiled before
+# it starts.
 
 .PHONY: help
 help: ## this list
@@ -70,7 +72,8 @@ test-order: setup ## records end with their last message, or greatest version: r
 	@scripts/with-kafka.sh $(CARGO) test --profile $(FAST) $(SHARED) --test scenarios -- \
 		--ignored --nocapture --test-threads=1 order::
 
-# Shorter, and only what CI runs. What of it: all scenarios, or those of the named modules of tests/scenarios/chaos.
+# SHORT runs shorter scenarios, and only those that CI runs. ONLY: all scenarios, or those of the named modules of
+# tests/scenarios/chaos.
 ifdef SHORT
 test-chaos: export KILLS := $(or $(KILLS),10)
 test-chaos: export MEMBERS_S := $(or $(MEMBERS_S),20)
@@ -106,12 +109,12 @@ lint: setup ## format and clippy, warnings denied
 	$(CARGO) clippy --locked --workspace --profile $(PROFILE) --all-targets --all-features -- -D warnings
 
 .PHONY: doc
-# With private items: the pages are for those who work on the code, and a module's text names the parts inside it.
+# With private items: these pages are for developers, and the text of a module names its private parts.
 doc: setup ## the crate's documentation, warnings denied
 	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --workspace --profile $(PROFILE) --no-deps --all-features --document-private-items
 
 .PHONY: check
-# One profile for all of it: nothing is compiled twice.
+# The same profile for everything, so nothing is compiled twice.
 check: export PROFILE := ci
 check: export FAST := ci
 check: ## everything CI runs: lint, test, doc, bench, test-kafka, and short runs of rates, test-exactly-once, test-order and test-chaos
