@@ -61,13 +61,13 @@ struct Arguments {
     /// How long the database goes silent; 0: not at all.
     #[arg(long, default_value_t = 10)]
     stall_seconds: u64,
-    /// Rows a batch.
+    /// Maximum number of rows per batch.
     #[arg(long, default_value_t = 200)]
     batch_rows_max: usize,
-    /// Be the simulator (what the demo starts as a process of its own).
+    /// Run as the simulator (the demo starts this as a process of its own).
     #[arg(long, hide = true)]
     simulator: bool,
-    /// Of the events.
+    /// Seed of the events.
     #[arg(long, default_value_t = 42)]
     seed: u64,
 }

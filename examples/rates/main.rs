@@ -35,29 +35,29 @@ struct Arguments {
     /// Brokers of a real Kafka.
     #[arg(long, value_name = "HOST:PORT")]
     kafka: Option<String>,
-    /// How many messages; twice as many to compare clean and poisoned ones.
+    /// Number of messages; twice as many to compare clean and poisoned ones.
     #[arg(long, default_value_t = 300_000)]
     messages: u64,
     /// How often each set of rules is run.
     #[arg(long, default_value_t = 2)]
     rounds: u32,
-    /// How often clean and poisoned messages are run, by turns.
+    /// How often clean and poisoned messages are run, in turns.
     #[arg(long, default_value_t = 16)]
     pairs: u32,
-    /// One of so many messages is poisoned; what poison may cost is asked for at one of 100.
+    /// One message in this many is poisoned; the limit for the cost of poison applies only at 100.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     poisoned_of: u64,
-    /// So many of the poisoned ones have 5 MB, and as many clean ones; at one of 100 and three of them what poison may cost
-    /// is asked for.
+    /// Number of poisoned messages of 5 MB, and of clean ones of that size; the limit for the cost of poison applies only
+    /// at 3.
     #[arg(long, default_value_t = 3)]
     huge: u64,
     /// Only this comparison.
     #[arg(long)]
     only: Option<Comparison>,
-    /// Be the simulator (what this program starts as a process of its own).
+    /// Run as the simulator (this program starts it as a process of its own).
     #[arg(long, hide = true)]
     simulator: bool,
-    /// Be the service (what this program starts as a process of its own).
+    /// Run as the service (this program starts it as a process of its own).
     #[arg(long, hide = true)]
     service: bool,
 }

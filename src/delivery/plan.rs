@@ -6,7 +6,7 @@
 //! if the result is exactly the same as applying them one after another. A row that cannot be merged begins the
 //! record's next unit. That unit is sent when the previous one is answered.
 //!
-//! The plan is kept until all its rows are answered. What is sent is composed anew for each call (`Plan::compose`),
+//! The plan is kept until all its rows are answered. What is sent is composed for each call (`Plan::compose`),
 //! since a retry may need only a part of a unit.
 //!
 //! It is pure: no clock, no client type.
