@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::support::schema;
-use penstock::config::kafka::properties;
+use penstock::config::kafka::settable;
 use penstock::config::keys::{self, Key, Kind, Section};
 use penstock::config::{self, Outside, pages};
 
@@ -180,7 +180,7 @@ fn every_refused_property_is_told_with_its_reason() {
             .position(|item| item.starts_with("`bootstrap.servers`"))
             .unwrap(),
     );
-    let refused: Vec<String> = properties::REFUSED
+    let refused: Vec<String> = settable::REFUSED
         .iter()
         .map(|refused| {
             let names: Vec<String> = refused.names.iter().map(|name| format!("`{name}`")).collect();

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use crate::config::addresses::{address_may_hold_login, may_hold_login};
-use crate::config::file::reader::{joined, quoted};
+use crate::config::file::wording::{joined, quoted};
 use crate::config::keys::{self, Kind};
 
 /// A mistake.

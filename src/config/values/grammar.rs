@@ -3,9 +3,9 @@
 //! Pure: text in, [`Expr`] or what is wrong with it out. A string that holds a brace is a template, one that begins with
 //! `@` is metadata, anything else is a path. Numbers, tables and the rest of a value are [`crate::config::values::expressions`]' matter.
 
-use crate::config::file::reader::{did_you_mean, quoted};
+use crate::config::file::wording::{did_you_mean, quoted};
 use crate::config::model::{Constant, Expr, Part, Path, Segment, Source, TimeUnit};
-use crate::config::values::expressions;
+use crate::config::values::type_names;
 
 /// What a text is not, and what would do. Both may quote the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,7 +179,7 @@ fn no_time(source: &Source) -> Option<&'static str> {
 
 /// The unit that others call by this word.
 fn meant_unit(word: &str) -> Option<TimeUnit> {
-    let meant = expressions::meant_by(&word.to_ascii_lowercase())?;
+    let meant = type_names::meant_by(&word.to_ascii_lowercase())?;
     TimeUnit::ALL.into_iter().find(|unit| unit.word() == meant)
 }
 

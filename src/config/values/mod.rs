@@ -4,6 +4,10 @@
 pub mod instant;
 // `"10s"`, `"512MiB"`.
 pub mod units;
+// The names of types.
+pub mod type_names;
+// What somebody means who writes a ttl in another way.
+pub mod ttl_hints;
 // The strings of value expressions: paths, metadata, templates.
 pub mod grammar;
 // Value expressions: strings, constants and tables.

@@ -16,8 +16,7 @@ use cel::common::value::Val;
 use cel::parser::Expression;
 use cel::parser::{ParseErrors, Parser};
 
-use crate::config::file::reader::{Node, all};
-use crate::config::file::table::Table;
+use crate::config::file::reader::{Node, Table, all};
 use crate::config::model::{Cel, Source, When};
 pub use crate::config::values::grammar::Scope;
 pub use kinds::Kinds;

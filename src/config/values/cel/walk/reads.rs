@@ -7,7 +7,7 @@ use cel::parser::Expression;
 use super::super::kinds::Kinds;
 use super::super::{CONSTANT, READ, Read, What};
 use super::{Walk, ided};
-use crate::config::file::reader::did_you_mean;
+use crate::config::file::wording::did_you_mean;
 use crate::config::model::{Path, Segment, Source};
 
 const META: &[&str] = &["key", "topic", "partition", "offset", "timestamp", "headers"];
