@@ -7,10 +7,9 @@ use toml::de::DeValue;
 
 use crate::config::file::reader::Node;
 use crate::config::file::wording::{nearest, quoted};
-use crate::config::model::{As, Constant, Missing, TimeUnit, Ttl};
+use crate::config::model::{As, Constant, Instant, Missing, TimeUnit, Ttl};
 use crate::config::values::expressions::{self, Place};
 use crate::config::values::grammar::{self, Scope};
-use crate::config::values::instant::Instant;
 use crate::config::values::ttl_hints;
 use crate::config::values::units;
 

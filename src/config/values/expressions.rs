@@ -9,10 +9,9 @@ use toml::de::DeValue;
 use crate::config::file::reader::{Node, Table, Text, all};
 use crate::config::file::wording::quoted;
 use crate::config::keys;
-use crate::config::model::{As, BigNumbers, Constant, Expr, Missing, Typed};
-use crate::config::values::cel::{self, Kinds};
+use crate::config::model::{As, BigNumbers, Constant, Expr, Instant, Kinds, Missing, Typed};
+use crate::config::values::cel;
 use crate::config::values::grammar::{self, Bad, Scope};
-use crate::config::values::instant::Instant;
 use crate::config::values::ttl_hints;
 use crate::config::values::type_names::{as_named, meant_by, name_of};
 

@@ -1,7 +1,5 @@
 //! The small languages in values: durations and sizes, paths and templates, CEL.
 
-// RFC 3339, to the last second of the calendar.
-pub mod instant;
 // `"10s"`, `"512MiB"`.
 pub mod units;
 // The names of types.

@@ -8,8 +8,7 @@ use jiff::civil::DateTime;
 
 use super::Reason;
 use super::numbers::{CastFailure, no_integer, unheld, whole};
-use crate::config::model::TimeUnit;
-use crate::config::values::instant::Instant;
+use crate::config::model::{Instant, TimeUnit};
 use crate::config::values::ttl_hints;
 use crate::output::row::RowTtl;
 use crate::output::value::{Unheld, Value};
