@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::support::schema;
 use penstock::config::kafka::settable;
 use penstock::config::keys::{self, Key, Kind, Section};
+use penstock::config::values::grammar;
 use penstock::config::{self, Outside, pages};
 
 /// Pages of docs/reference that do not describe the configuration.
@@ -291,17 +292,7 @@ fn every_named_type_and_metadata_is_told() {
     for name in keys::AS {
         assert!(is_told(&format!("| `\"{name}\"` |")), "as = \"{name}\" has no row");
     }
-    for name in [
-        "@key",
-        "@value",
-        "@topic",
-        "@partition",
-        "@offset",
-        "@timestamp",
-        "@header.NAME",
-        "@item",
-        "@index",
-    ] {
+    for name in grammar::METADATA {
         assert!(is_told(&format!("`\"{name}\"`")), "{name} is not told");
     }
 }
