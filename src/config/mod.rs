@@ -4,9 +4,10 @@
 //! thread, once, before anything else starts. Reads the file and what its `${env:…}` and `${file:…}` name; talks to no
 //! service: whether the brokers answer, the topics exist or the namespace takes a ttl is for the start to find out.
 //!
-//! The way of a file: `document` walks the TOML with its lines, `reader` and `table` resolve references through `references` and hold
-//! names against [`keys`]; `sections`, `route` and `write` say what each key must be; `units`, `names`, `grammar` and `values` know
-//! the small languages in strings; [`kafka::properties`] decides what librdkafka may be told.
+//! The way of a file: `document` parses the TOML, `reader` keeps places and faults and resolves references through
+//! `references`, `unknown` and `table` hold names and values against [`keys`]; `sections`, `route` and `write` say what each
+//! key must be; `units`, `names`, `grammar` and `expressions` know the small languages in strings; [`kafka::settable`]
+//! decides what librdkafka may be told. Nobody here is used by [`model`].
 
 // The checked values: what the rest of the program sees.
 pub mod model;

@@ -153,7 +153,8 @@ pub enum Ttl {
     Keep,
     /// A duration from the write on, in seconds, 1 second to 10 years.
     Seconds(u32),
-    /// From the message: seconds, or where its `as` has a unit ([`As::unit`]) the instant at which the record ends.
+    /// From the message: seconds, or where its `as` has a unit ([`unit`](super::As::unit)) the instant at which the record
+    /// ends.
     Field(Typed),
 }
 

@@ -1,12 +1,13 @@
 //! The strings of value expressions: paths, metadata and templates.
 //!
 //! Pure: text in, [`Expr`] or what is wrong with it out. A string that holds a brace is a template, one that begins with
-//! `@` is metadata, anything else is a path. Numbers, tables and the rest of a value are [`crate::config::values::expressions`]' matter.
+//! `@` is metadata, anything else is a path. Numbers, tables and the rest of a value are for
+//! [`crate::config::values::expressions`].
 
 // Where a string stands, and what is wrong with one.
 mod scope;
 // Paths and metadata.
-mod path;
+mod paths;
 // Times in templates.
 mod time_format;
 // Templates.
@@ -14,11 +15,11 @@ mod template;
 
 use crate::config::file::wording::quoted;
 use crate::config::model::{Expr, Part, Path, Source};
-use path::{Cursor, PATH_CURE};
+use paths::{Cursor, PATH_CURE};
 use scope::bad;
 use template::template;
 
-pub use path::METADATA;
+pub use paths::METADATA;
 pub use scope::{Bad, Scope};
 
 /// Any string where a value stands.

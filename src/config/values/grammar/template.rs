@@ -2,7 +2,7 @@
 
 use crate::config::file::wording::quoted;
 use crate::config::model::{Constant, Expr, Part, Source};
-use crate::config::values::grammar::path::Cursor;
+use crate::config::values::grammar::paths::Cursor;
 use crate::config::values::grammar::scope::{Bad, Scope, bad};
 use crate::config::values::grammar::time_format::{check_time, meant_unit, no_time, right_time, unit};
 
