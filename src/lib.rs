@@ -2,8 +2,8 @@
 //!
 //! Messages come in, records go out, and an offset is committed only after its writes.
 //!
-//! Read [`partition::worker`] first. In the list of modules at the end of this file, each uses only those below it
-//! (`tests/it/layout.rs`). `docs/architecture/overview.md` has the map.
+//! Read [`partition::worker`] first. In the list of modules at the end of this file, each uses only those below it,
+//! and no two files use each other (`tests/it/layout.rs`). `docs/architecture/overview.md` has the map.
 //!
 //! | to learn | read |
 //! |---|---|

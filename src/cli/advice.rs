@@ -3,9 +3,8 @@
 
 use crate::config::model::{
     Action, Bin, Config, Constant, Expr, Name, OperationKind, Part, Path, Publish, Route, Segment, Source, Ttl, Typed,
-    Write,
+    What, Write,
 };
-use crate::config::values::cel::What;
 use crate::rules::mapping::{Mapping, display_path};
 
 /// One piece of advice: the thing it is about, what was found, and the cure.

@@ -4,9 +4,10 @@
 //! thread, once, before anything else starts. Reads the file and what its `${env:…}` and `${file:…}` name; talks to no
 //! service: whether the brokers answer, the topics exist or the namespace takes a ttl is for the start to find out.
 //!
-//! The way of a file: `reader` and `table` walk the TOML with its lines, resolve references through `references` and hold
-//! names against [`keys`]; `sections`, `route` and `write` say what each key must be; `units`, `names`, `grammar` and `values` know
-//! the small languages in strings; [`kafka::properties`] decides what librdkafka may be told.
+//! The way of a file: `document` parses the TOML, `reader` keeps places and faults and resolves references through
+//! `references`, `unknown` and `table` hold names and values against [`keys`]; `sections`, `route` and `write` say what each
+//! key must be; `units`, `names`, `grammar` and `expressions` know the small languages in strings; [`kafka::settable`]
+//! decides what librdkafka may be told. Nobody here is used by [`model`].
 
 // The checked values: what the rest of the program sees.
 pub mod model;
@@ -44,7 +45,7 @@ pub use model::Config;
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// What makes checked values of a file's top level.
-type Sections = fn(&file::table::Table<'_>) -> Option<Config>;
+type Sections = fn(&file::reader::Table<'_>) -> Option<Config>;
 
 /// Reads and checks the configuration at `path`. A relative `${file:…}` is looked up beside it.
 pub fn load(path: &Path) -> Result<Config, Faults> {
@@ -94,7 +95,7 @@ pub fn parse_with(text: &str, file_name: &str, outside: &dyn Outside) -> Result<
 }
 
 fn checked(text: &str, file_name: &str, outside: &dyn Outside, sections: Sections) -> Result<Config, Faults> {
-    let (config, faults) = file::reader::with_document(text, outside, sections);
+    let (config, faults) = file::document::with_document(text, outside, sections);
     match config {
         Some(config) if faults.is_empty() => Ok(config),
         _ => Err(Faults {

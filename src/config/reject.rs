@@ -1,8 +1,7 @@
 //! `[reject]`: what becomes of a message that is rejected, and when it has been too many.
 
 use super::model::{DeadLetterHeaders, Reject, RejectAction};
-use crate::config::file::reader::{Node, Text};
-use crate::config::file::table::Table;
+use crate::config::file::reader::{Node, Table, Text};
 use crate::config::routes::publish::produced_topic;
 
 /// The section; `consumed` are `kafka.topics`.

@@ -11,9 +11,10 @@ use super::keys::{self, Key, Kind, Section};
 use super::model::As;
 use super::names;
 use super::pages;
-use crate::config::kafka::properties;
+use crate::config::kafka::settable;
 use crate::config::routes::operations::KEPT_MAX;
-use crate::config::values::expressions::{self, Place};
+use crate::config::values::expressions::Place;
+use crate::config::values::type_names;
 use crate::config::values::units;
 
 /// A whole value that stands elsewhere.
@@ -170,7 +171,7 @@ fn whole(pattern: &str) -> String {
 /// Names may stand in quotes, with dots, or without, as tables in tables.
 fn librdkafka(is_producer: bool) -> Value {
     let mut patterns = Map::new();
-    for refused in properties::REFUSED {
+    for refused in settable::REFUSED {
         for name in refused.names {
             if is_producer && *name == "message.max.bytes" {
                 continue;
@@ -301,7 +302,7 @@ fn computed(place: Place) -> Value {
 fn types(place: Place) -> Value {
     let types: Vec<&str> = match place.allowed() {
         None => keys::AS.to_vec(),
-        Some(allowed) => allowed.iter().map(|each: &As| expressions::name_of(*each)).collect(),
+        Some(allowed) => allowed.iter().map(|each: &As| type_names::name_of(*each)).collect(),
     };
     or_reference(&json!({ "enum": types }))
 }

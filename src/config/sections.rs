@@ -12,9 +12,9 @@ use super::model::{
 };
 use super::names;
 use super::reject;
-use crate::config::file::reader::{Node, Text, nearest};
+use crate::config::file::reader::{Node, Table, Text};
 use crate::config::file::synonyms;
-use crate::config::file::table::Table;
+use crate::config::file::wording::nearest;
 use crate::config::kafka::foreign::misread_brokers;
 use crate::config::kafka::properties;
 use crate::config::routes::route;

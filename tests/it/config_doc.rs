@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use crate::support::schema;
-use penstock::config::kafka::properties;
+use penstock::config::kafka::settable;
 use penstock::config::keys::{self, Key, Kind, Section};
+use penstock::config::values::grammar;
 use penstock::config::{self, Outside, pages};
 
 /// Pages of docs/reference that do not describe the configuration.
@@ -180,7 +181,7 @@ fn every_refused_property_is_told_with_its_reason() {
             .position(|item| item.starts_with("`bootstrap.servers`"))
             .unwrap(),
     );
-    let refused: Vec<String> = properties::REFUSED
+    let refused: Vec<String> = settable::REFUSED
         .iter()
         .map(|refused| {
             let names: Vec<String> = refused.names.iter().map(|name| format!("`{name}`")).collect();
@@ -291,17 +292,7 @@ fn every_named_type_and_metadata_is_told() {
     for name in keys::AS {
         assert!(is_told(&format!("| `\"{name}\"` |")), "as = \"{name}\" has no row");
     }
-    for name in [
-        "@key",
-        "@value",
-        "@topic",
-        "@partition",
-        "@offset",
-        "@timestamp",
-        "@header.NAME",
-        "@item",
-        "@index",
-    ] {
+    for name in grammar::METADATA {
         assert!(is_told(&format!("`\"{name}\"`")), "{name} is not told");
     }
 }

@@ -755,7 +755,7 @@ fn with_property(section: &str, line: &str) -> String {
 
 #[test]
 fn every_refused_property_says_why() {
-    for refused in config::kafka::properties::REFUSED {
+    for refused in config::kafka::settable::REFUSED {
         for pattern in refused.names {
             let name = match pattern.strip_prefix('*') {
                 Some(end) => format!("rebalance{end}"),

@@ -6,9 +6,8 @@ use std::time::Duration;
 use penstock::config::model::{
     Action, BigNumbers, Bin, ByteOrderMark, Cel, Expr, Format, InDoubt, LongNames, Missing, Mode, Name, OnConflict,
     Operation, OperationKind, Part, Path, RejectAction, Segment, Source, StallAction, Start, Tombstone, Ttl, TtlOn,
-    Typed, Write,
+    Typed, What, Write,
 };
-use penstock::config::values::cel::What;
 use penstock::config::{self, Config, Outside};
 use proptest::prelude::*;
 

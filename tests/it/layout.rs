@@ -1,10 +1,15 @@
-//! The layout of `src`: which module may use which, so that a reader need not know those above to change one.
+//! The layout of `src`: which module may use which, so that a reader need not know those above to change one, and need
+//! not know all of a circle to change one file.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod modules;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// The modules of `src` from the top down. Each may use those in the lines below its own, and nothing else.
+use modules::{Arrows, arrows, is_inside, module_of};
+
+/// The folders of `src` from the top down. Each may use those in the lines below its own, and nothing else.
 const LAYERS: [&[&str]; 11] = [
     &["cli"],
     &["service"],
@@ -24,59 +29,49 @@ const LAYERS: [&[&str]; 11] = [
 /// Programs and the crate's own page: they stand above everything.
 const ROOTS: [&str; 2] = ["lib", "main"];
 
-fn sources() -> Vec<PathBuf> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+/// Circles that are still there. Break one, and remove its line.
+const KNOWN_CIRCLES: &[&[&str]] = &[&[
+    "partition::batch",
+    "partition::fetching",
+    "partition::held",
+    "partition::offsets",
+    "partition::pending",
+    "partition::worker",
+]];
+
+/// The files of `src` by module, without the roots.
+fn sources() -> BTreeMap<String, String> {
+    fn walk(folder: &Path, top: &Path, found: &mut BTreeMap<String, String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") && !is_of_tests(&path) {
-                found.push(path);
+                walk(&path, top, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let module = module_of(path.strip_prefix(top).unwrap().to_str().unwrap());
+                found.insert(module, fs::read_to_string(&path).unwrap());
             }
         }
     }
-    let mut found = Vec::new();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
-    found.sort();
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = BTreeMap::new();
+    walk(&top, &top, &mut found);
+    found.retain(|module, _| !ROOTS.contains(&module.as_str()));
     found
 }
 
-/// Tests may look up: at what is made of what they test.
-fn is_of_tests(path: &Path) -> bool {
-    let stem = path.file_stem().unwrap().to_str().unwrap();
-    stem == "tests" || stem.ends_with("_tests")
+/// The folder of `src` that a module stands in.
+fn folder(module: &str) -> &str {
+    module.split("::").next().unwrap()
 }
 
-/// The module that a file belongs to: the first part of its path in `src`.
-fn module(path: &Path) -> String {
-    let inside = path
-        .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
-        .unwrap();
-    let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
-    first.trim_end_matches(".rs").to_owned()
-}
-
-/// The modules that a source names by `crate::`, in `use` lines and elsewhere. Comments do not count.
-fn named(text: &str) -> BTreeSet<String> {
-    let code: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap()).collect();
-    let code = code.join("\n");
-    let mut names = BTreeSet::new();
-    for after in code.split("crate::").skip(1) {
-        let (group, rest) = match after.strip_prefix('{') {
-            Some(rest) => (true, rest),
-            None => (false, after),
-        };
-        let end = if group { rest.find('}').unwrap() } else { rest.len() };
-        for item in rest[..end].split(',').take(if group { usize::MAX } else { 1 }) {
-            let name: String = item
-                .trim()
-                .chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
-                .collect();
-            names.insert(name);
-        }
+/// Which folder uses which.
+fn between_folders(arrows: &Arrows) -> BTreeMap<String, BTreeSet<String>> {
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (from, to) in arrows {
+        let to = to.keys().map(|to| folder(to).to_owned());
+        uses.entry(folder(from).to_owned()).or_default().extend(to);
     }
-    names
+    uses
 }
 
 fn layer_of(module: &str) -> Option<usize> {
@@ -103,16 +98,119 @@ fn faults(uses: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     faults
 }
 
-#[test]
-fn a_module_uses_only_those_below_it() {
-    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for path in sources() {
-        let module = module(&path);
-        if !ROOTS.contains(&module.as_str()) {
-            let names = named(&fs::read_to_string(&path).unwrap());
-            uses.entry(module).or_default().extend(names);
+/// The modules among `these` that `from` uses, directly or through others of them.
+fn reached<'a>(arrows: &'a Arrows, these: &BTreeSet<&str>, from: &'a str) -> BTreeSet<&'a str> {
+    let mut reached = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(module) = open.pop() {
+        let next = arrows.get(module).into_iter().flat_map(BTreeMap::keys);
+        open.extend(
+            next.map(String::as_str)
+                .filter(|to| these.contains(to) && reached.insert(*to)),
+        );
+    }
+    reached
+}
+
+/// The modules among `these` that use each other, directly or through others of them.
+///
+/// A folder's own file and its parts may: the file declares the parts and calls them, and they use its types. To a reader
+/// they are one thing. The parts among themselves may not, nor a part and a module elsewhere.
+fn circles(arrows: &Arrows, these: &BTreeSet<&str>) -> Vec<Vec<String>> {
+    let reached: BTreeMap<&str, BTreeSet<&str>> =
+        these.iter().map(|from| (*from, reached(arrows, these, from))).collect();
+    let mut circles = Vec::new();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    for (from, to) in &reached {
+        let circle: BTreeSet<&str> = to
+            .iter()
+            .copied()
+            .filter(|other| reached[other].contains(from))
+            .collect();
+        if circle.is_empty() || !seen.insert(from) {
+            continue;
+        }
+        seen.extend(&circle);
+        let whole = circle
+            .iter()
+            .find(|whole| circle.iter().all(|part| part == *whole || is_inside(part, whole)));
+        match whole {
+            Some(whole) => {
+                let parts = circle.iter().copied().filter(|part| part != whole).collect();
+                circles.extend(self::circles(arrows, &parts));
+            }
+            None => circles.push(circle.into_iter().map(str::to_owned).collect()),
         }
     }
+    circles
+}
+
+/// The shortest way from `start` back to it, through others of its circle.
+fn around<'a>(arrows: &'a Arrows, circle: &[String], start: &'a String) -> Vec<&'a String> {
+    let mut ways = VecDeque::from([vec![start]]);
+    let mut seen = BTreeSet::new();
+    while let Some(way) = ways.pop_front() {
+        for to in arrows[*way.last().unwrap()].keys().filter(|to| circle.contains(to)) {
+            let longer: Vec<&String> = way.iter().copied().chain([to]).collect();
+            if to == start {
+                return longer;
+            }
+            if seen.insert(to) {
+                ways.push_back(longer);
+            }
+        }
+    }
+    panic!("{start} is in no circle of {circle:?}");
+}
+
+/// The shortest way around, with the names that each takes from the next.
+fn way_around(arrows: &Arrows, circle: &[String]) -> String {
+    let shortest = circle
+        .iter()
+        .map(|start| around(arrows, circle, start))
+        .min_by_key(Vec::len)
+        .unwrap();
+    let mut told = shortest[0].clone();
+    for pair in shortest.windows(2) {
+        let names: Vec<&str> = arrows[pair[0]][pair[1]].iter().map(String::as_str).collect();
+        told.push_str(&format!("\n    -> {} ({})", pair[1], names.join(", ")));
+    }
+    told
+}
+
+/// What is wrong with the circles, given those that are known.
+fn circle_faults(arrows: &Arrows, known: &[&[&str]]) -> Vec<String> {
+    let all = arrows.keys().map(String::as_str).collect();
+    let circles = circles(arrows, &all);
+    let new = circles
+        .iter()
+        .filter(|circle| !known.contains(&refs(circle).as_slice()));
+    let new = new.map(|circle| {
+        format!(
+            "these modules use each other: {}\n  {}\n  move what two of them need into a file below both",
+            circle.join(", "),
+            way_around(arrows, circle)
+        )
+    });
+    let gone = known
+        .iter()
+        .filter(|known| !circles.iter().any(|circle| refs(circle) == **known));
+    let gone = gone.map(|known| {
+        format!(
+            "no longer a circle: {}\n  remove it from KNOWN_CIRCLES, in tests/it/layout.rs",
+            known.join(", ")
+        )
+    });
+    new.chain(gone).collect()
+}
+
+fn refs(circle: &[String]) -> Vec<&str> {
+    circle.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn a_module_uses_only_those_below_it() {
+    let uses = between_folders(&arrows(&sources()));
     let all: usize = LAYERS.iter().map(|layer| layer.len()).sum();
     assert_eq!(uses.len(), all, "modules of src: {:?}", uses.keys());
     let arrows: usize = uses.values().map(BTreeSet::len).sum();
@@ -122,21 +220,139 @@ fn a_module_uses_only_those_below_it() {
 }
 
 #[test]
+fn no_two_modules_use_each_other() {
+    let arrows = arrows(&sources());
+    let count: usize = arrows.values().map(BTreeMap::len).sum();
+    assert!(count > 3 * arrows.len(), "not the arrows of the sources: {arrows:?}");
+    let faults = circle_faults(&arrows, KNOWN_CIRCLES);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// A tree of made-up files, each with its text.
+fn tree(files: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let files = files.iter().map(|(path, text)| (module_of(path), (*text).to_owned()));
+    files.collect()
+}
+
+/// `from -> to (names)`, each on a line.
+fn told(arrows: &Arrows) -> Vec<String> {
+    let each = arrows.iter().flat_map(|(from, uses)| {
+        uses.iter().map(move |(to, names)| {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            format!("{from} -> {to} ({})", names.join(", "))
+        })
+    });
+    each.collect()
+}
+
+#[test]
 fn an_arrow_that_points_up_is_found() {
-    let names = named(
-        "use crate::util::stop::Stop;\n// crate::cli\nuse crate::{service::x, kafka};\nlet a = crate::delivery::b();",
-    );
+    let files = tree(&[
+        (
+            "partition.rs",
+            "use crate::util::stop::Stop;\n// crate::cli\nuse crate::{service::x, kafka};\nlet a = crate::delivery::b();",
+        ),
+        ("util/stop.rs", ""),
+        ("service.rs", ""),
+        ("kafka.rs", ""),
+        ("delivery.rs", ""),
+        ("cli.rs", ""),
+        ("elsewhere.rs", ""),
+    ]);
+    let uses = between_folders(&arrows(&files));
     let expected = ["delivery", "kafka", "service", "util"];
-    assert_eq!(names, expected.map(str::to_owned).into());
-    let uses = [
-        ("partition".to_owned(), names),
-        ("elsewhere".to_owned(), BTreeSet::new()),
-    ];
+    assert_eq!(uses["partition"], expected.map(str::to_owned).into());
     assert_eq!(
-        faults(&uses.into()),
+        faults(&uses),
         [
             "elsewhere: no layer has it; give it one, in tests/it/layout.rs",
             "partition uses service, which does not stand below it",
+        ]
+    );
+}
+
+#[test]
+fn names_are_found_in_use_lines_and_in_the_code() {
+    let files = tree(&[
+        (
+            "a/mod.rs",
+            "mod part;\nmod deep;\npub use part::Part;\npub use crate::b::Passed as Other;\n\
+             #[derive(Debug)]\nfn f() -> part::Size { part::of::<crate::c::Kind>(1) }\n",
+        ),
+        (
+            "a/part.rs",
+            "use super::Shape;\nuse super::super::b::{self, x::{One, Two as Three,}, y};\n",
+        ),
+        (
+            "a/deep/mod.rs",
+            "use crate::a::Part;\npub(in crate::d) fn f() { use crate::d; b::f(); d::inner::call('{', \"crate::e\") }\n\
+             mod inline { use super::super::Shape; fn g() -> super::Own { x.b::<u8>() } }\n",
+        ),
+        ("b/mod.rs", "use crate::a::Other;\nfn f(text: &'static str) {}\n"),
+        ("b/x.rs", ""),
+        (
+            "b/y.rs",
+            "use std::fmt;\nuse ::c::Kind;\nfn f() -> Vec::<u8>::c { c::g() }\n",
+        ),
+        (
+            "c.rs",
+            "/* crate::b /* crate::a */ crate::b */ // crate::b\nconst A: &str = r#\"crate::b \"{\"#;\n\
+             #[cfg(test)]\nuse crate::b;\n#[cfg(test)]\nmod tests { use crate::b::f; fn g() { crate::a::f() } }\n\
+             #[cfg(test)]\n#[path = \"x\"]\nmod fixtures;\nuse crate::d::inner::{\n    Last,\n};\n",
+        ),
+        ("c/fixtures.rs", "use crate::a;\n"),
+        ("d/mod.rs", ""),
+        ("d/inner.rs", ""),
+    ]);
+    assert_eq!(
+        told(&arrows(&files)),
+        [
+            "a -> a::part (Size, of)",
+            "a -> b (Passed)",
+            "a -> c (Kind)",
+            "a::deep -> a (Shape)",
+            "a::deep -> a::part (Part)",
+            "a::deep -> d (d)",
+            "a::deep -> d::inner (call)",
+            "a::part -> a (Shape)",
+            "a::part -> b (b)",
+            "a::part -> b::x (One, Two)",
+            "a::part -> b::y (y)",
+            "c -> d::inner (Last)",
+        ]
+    );
+}
+
+#[test]
+fn a_circle_is_told_with_the_names_that_make_it() {
+    let files = tree(&[
+        // A circle of three, and a longer one around it.
+        ("a.rs", "use crate::b::{Two, One};\n"),
+        ("b.rs", "use crate::c::f;\n"),
+        ("c.rs", "use crate::a::X;\nuse crate::d;\n"),
+        ("d.rs", "fn f() { crate::e::g() }\n"),
+        ("e.rs", "use crate::a;\n"),
+        // A folder's own file and its parts are one thing; two of its parts that use each other are none.
+        ("fine/mod.rs", "mod part;\nfn f() { part::f() }\n"),
+        ("fine/part.rs", "use super::Shape;\n"),
+        ("parts/mod.rs", "mod one;\nmod other;\nfn f() { one::f() }\n"),
+        ("parts/one.rs", "use super::Shape;\nuse super::other::Other;\n"),
+        ("parts/other.rs", "use super::one::One;\n"),
+        // Nor are a part and who stands outside.
+        ("outer/mod.rs", "use crate::outside::f;\n"),
+        ("outer/part.rs", "use super::Shape;\n"),
+        ("outside.rs", "use crate::outer::part;\n"),
+    ]);
+    let arrows = arrows(&files);
+    let known: &[&[&str]] = &[&["parts::one", "parts::other"], &["gone::one", "gone::other"]];
+    assert_eq!(
+        circle_faults(&arrows, known),
+        [
+            "these modules use each other: a, b, c, d, e\n  a\n    -> b (One, Two)\n    -> c (f)\n    -> a (X)\n  \
+             move what two of them need into a file below both",
+            "these modules use each other: outer, outer::part, outside\n  outer\n    -> outside (f)\n    \
+             -> outer::part (part)\n    -> outer (Shape)\n  move what two of them need into a file below both",
+            "no longer a circle: gone::one, gone::other\n  remove it from KNOWN_CIRCLES, in tests/it/layout.rs",
         ]
     );
 }

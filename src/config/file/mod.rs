@@ -2,10 +2,16 @@
 
 // What is wrong with a file, for its author.
 pub mod fault;
-// The walk through the TOML: places, lines, faults.
+// A whole file: parsed, checked, and its faults in order.
+pub mod document;
+// Values and tables with their places, lines and faults.
 pub mod reader;
-// Tables: keys with limits and defaults.
+// How the keys of a table are read, with limits and defaults.
 pub mod table;
+// The refusal of keys that are not known.
+mod unknown;
+// How a fault shows names and values.
+pub mod wording;
 // What a key that is not known was meant to be.
 pub mod synonyms;
 // `${env:NAME}` and `${file:path}`.

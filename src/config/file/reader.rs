@@ -1,7 +1,7 @@
-//! Walks the TOML of one file: what stands where, on which line, and what is wrong with it.
+//! The values of one file with their places: what stands where, on which line, and what is wrong with it.
 //!
-//! [`Context`] collects the faults, [`Node`] is a value with its place; tables are [`crate::config::file::table`]'s. Knows TOML, not what
-//! any key means.
+//! [`Context`] collects the faults, [`Node`] is a value with its place, and [`Table`] has nodes by name. Knows TOML, not
+//! what any key means: how the keys of a table are read is in `table`.
 
 use std::cell::RefCell;
 
@@ -11,21 +11,17 @@ use toml::de::{DeTable, DeValue};
 use crate::config::addresses::may_hold_login;
 use crate::config::file::fault::Fault;
 use crate::config::file::references::{self, Outside};
-use crate::config::file::syntax::Syntax;
-use crate::config::file::table::Table;
-use crate::config::keys::{self, Section};
-
-/// Longer values are cut when a fault shows them.
-const SHOWN_CHARS_MAX: usize = 80;
+use crate::config::file::wording::{cut, joined, listed, quoted};
+use crate::config::keys::Section;
 
 /// One file, with what is wrong with it so far.
 pub struct Context<'a> {
     pub text: &'a str,
     /// Where each line begins, from the first.
     pub line_starts: Vec<usize>,
-    outside: &'a dyn Outside,
-    noted: RefCell<Vec<Noted>>,
-    found: RefCell<Vec<Absent>>,
+    pub(super) outside: &'a dyn Outside,
+    pub(super) noted: RefCell<Vec<Noted>>,
+    pub(super) found: RefCell<Vec<Absent>>,
 }
 
 /// A key that is not there: its section's title, and its name.
@@ -34,62 +30,12 @@ pub type Absent = (&'static str, &'static str);
 /// All keys of a section.
 pub const ALL: &str = "*";
 
-struct Noted {
-    fault: Fault,
+pub(super) struct Noted {
+    pub(super) fault: Fault,
     /// Where in the text, for the order.
-    at: usize,
+    pub(super) at: usize,
     /// Something is not there: not to be believed if the file has syntax errors, or if it was found under another name.
-    absent: Option<(&'static str, String)>,
-}
-
-/// Parses `text` and gives its top table to `check`. The faults are in the order of the file, each once.
-pub fn with_document<'t, T>(
-    text: &'t str,
-    outside: &'t dyn Outside,
-    check: impl FnOnce(&Table<'_>) -> T,
-) -> (T, Vec<Fault>) {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let (document, errors) = DeTable::parse_recoverable(text);
-    let line_starts = std::iter::once(0)
-        .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-        .collect();
-    let context = Context {
-        text,
-        line_starts,
-        outside,
-        noted: RefCell::default(),
-        found: RefCell::default(),
-    };
-    let checked = check(&Table::new(
-        &context,
-        String::new(),
-        0,
-        Some(document.get_ref()),
-        &keys::TOP,
-    ));
-    let syntax = Syntax::new(&context, &errors);
-    let mut noted = std::mem::take(&mut *context.noted.borrow_mut());
-    noted.sort_by_key(|noted| noted.at);
-    let found = context.found.borrow();
-    let is_found = |(section, name): &(&str, String)| {
-        let mut all = found.iter();
-        all.any(|(of, each)| of == section && (each == name || *each == ALL))
-    };
-    let mut faults: Vec<Fault> = Vec::new();
-    for Noted { fault, absent, .. } in noted {
-        // What a key does wrong beside another is of no use before it is right by itself.
-        let is_told = faults.iter().any(|told| {
-            let is_same = told.line == fault.line && told.key == fault.key;
-            is_same && (told.found.is_none() || told.found == fault.found)
-        });
-        let excused = absent.as_ref().is_some_and(is_found);
-        if !is_told && !excused && !syntax.doubts(&fault, absent.is_some()) {
-            faults.push(fault);
-        }
-    }
-    syntax.tell_beside(&mut faults);
-    faults.sort_by_key(|fault| fault.line);
-    (checked, faults)
+    pub(super) absent: Option<(&'static str, String)>,
 }
 
 impl<'a> Context<'a> {
@@ -300,13 +246,6 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The table here, with its unknown keys refused.
-    pub fn table(&self, section: &'static Section) -> Option<Table<'a>> {
-        let table = self.open_table(section)?;
-        table.refuse_unknown();
-        Some(table)
-    }
-
     /// The table here, whose keys are the user's own.
     pub fn open_table(&self, section: &'static Section) -> Option<Table<'a>> {
         let DeValue::Table(table) = self.value.get_ref() else {
@@ -361,6 +300,56 @@ impl<'a> Node<'a> {
     }
 }
 
+/// A table of the file, or one that is not written: then all its keys are absent.
+pub struct Table<'a> {
+    pub context: &'a Context<'a>,
+    pub key: String,
+    /// Where in the text it begins.
+    pub at: usize,
+    pub section: &'static Section,
+    /// In the order of the file.
+    pub nodes: Vec<(&'a str, Node<'a>)>,
+}
+
+impl<'a> Table<'a> {
+    pub fn new(
+        context: &'a Context<'a>,
+        key: String,
+        at: usize,
+        table: Option<&'a DeTable<'a>>,
+        section: &'static Section,
+    ) -> Self {
+        let mut nodes: Vec<(&str, Node<'_>)> = Vec::new();
+        for (name, value) in table.into_iter().flat_map(|table| table.iter()) {
+            let key = joined(&key, name.get_ref());
+            let node = Node {
+                context,
+                key,
+                at: name.span().start,
+                value,
+                hidden: false,
+            };
+            nodes.push((name.get_ref(), node));
+        }
+        nodes.sort_by_key(|(_, node)| node.at);
+        Self {
+            context,
+            key,
+            at,
+            section,
+            nodes,
+        }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Node<'a>> {
+        self.nodes.iter().find(|(each, _)| *each == name).map(|(_, node)| node)
+    }
+
+    pub fn line(&self) -> usize {
+        self.context.line(self.at)
+    }
+}
+
 /// All of `parts`, or nothing if one is faulty. Unlike `collect` it reads them all, so that every fault is noted.
 pub fn all<T>(parts: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
     let mut read = Some(Vec::new());
@@ -375,60 +364,4 @@ pub fn all<T>(parts: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
         }
     }
     read
-}
-
-/// The nearest known name as a cure, or all of them.
-pub fn did_you_mean(name: &str, known: &[&str], all: &str) -> String {
-    match nearest(name, known) {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => format!("{all}: {}", known.join(", ")),
-    }
-}
-
-/// The known name that this one is, mistyped.
-pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let name: String = name.chars().take(SHOWN_CHARS_MAX).collect();
-    let distance = |each: &&str| strsim::damerau_levenshtein(&name, each);
-    let nearest = known.iter().copied().min_by_key(distance)?;
-    (distance(&nearest) <= (name.chars().count() / 3).clamp(1, 3)).then_some(nearest)
-}
-
-/// `text` in quotes, escaped, cut to a readable length.
-pub fn quoted(text: &str) -> String {
-    format!("{:?}", cut(text))
-}
-
-/// The parts of a list that stands in one string, each in quotes; the whole where it is no list of names.
-fn listed(text: &str) -> String {
-    let is_name = |part: &&str| {
-        part.chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
-    };
-    let parts: Vec<&str> = text.split([',', ';', ' ']).filter(|part| !part.is_empty()).collect();
-    if parts.is_empty() || text.chars().count() > SHOWN_CHARS_MAX || !parts.iter().all(is_name) {
-        return quoted(text);
-    }
-    parts.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
-}
-
-fn cut(text: &str) -> String {
-    let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    shown
-}
-
-/// `parent.name`, the name in quotes if it is not a bare key.
-pub fn joined(parent: &str, name: &str) -> String {
-    let bare = !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-    let name = if bare { name.to_owned() } else { quoted(name) };
-    if parent.is_empty() {
-        name
-    } else {
-        format!("{parent}.{name}")
-    }
 }

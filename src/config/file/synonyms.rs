@@ -4,7 +4,7 @@
 //! Most people who write a configuration have written one for another client before. Pure: a section and a name in, what
 //! is meant out.
 
-use crate::config::file::reader::nearest;
+use crate::config::file::wording::nearest;
 use crate::config::keys::{self, Section};
 
 /// What a name that a section does not know was meant to be.

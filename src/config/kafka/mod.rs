@@ -1,6 +1,8 @@
 //! librdkafka's properties: which may be set, to what, and what they say together.
 
 // Which librdkafka properties may be set, and why not the others.
+pub mod settable;
+// The properties that are set.
 pub mod properties;
 // What integers, booleans and names of librdkafka's properties are.
 pub mod types;

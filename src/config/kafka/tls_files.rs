@@ -8,7 +8,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::config::file::fault::Fault;
-use crate::config::file::reader::quoted;
+use crate::config::file::wording::quoted;
 use crate::config::kafka::together;
 use crate::config::model::{Kafka, TlsProperty};
 

@@ -4,7 +4,7 @@
 //! (`rdkafka_conf.c`, `rd_kafka_anyconf_set_prop`). So values are held against this table before it sees them. The table
 //! is librdkafka 2.12.1's own `rd_kafka_conf_properties_show`; a test holds the one against the other.
 
-use crate::config::file::reader::did_you_mean;
+use crate::config::file::wording::did_you_mean;
 
 /// What a property takes.
 #[derive(Debug, Clone, Copy, PartialEq)]

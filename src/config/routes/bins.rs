@@ -2,7 +2,8 @@
 
 use toml::de::DeValue;
 
-use crate::config::file::reader::{Node, quoted};
+use crate::config::file::reader::Node;
+use crate::config::file::wording::quoted;
 use crate::config::keys;
 use crate::config::model::{BigNumbers, Bin, Expr, LongNames, Missing, Path, Segment, Source, Typed};
 use crate::config::names;

@@ -3,7 +3,7 @@
 //! Each word alone was read before; here only what it says beside another is judged. A word that is faulty by itself is
 //! told where it is read, and contradicts nothing.
 
-use crate::config::file::table::Table;
+use crate::config::file::reader::Table;
 use crate::config::keys;
 use crate::config::model::{As, Expr, Mode, Name, OnConflict, Part, Source, Tombstone, Ttl, TtlOn, TtlPast, Typed};
 use crate::config::routes::operations::Placed;

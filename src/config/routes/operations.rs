@@ -5,8 +5,8 @@
 
 use toml::de::DeValue;
 
-use crate::config::file::reader::Node;
-use crate::config::file::table::{Table, whole};
+use crate::config::file::reader::{Node, Table};
+use crate::config::file::table::whole;
 use crate::config::keys;
 use crate::config::model::{BigNumbers, Constant, Expr, Missing, Operation, OperationKind, Typed};
 use crate::config::names;

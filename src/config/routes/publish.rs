@@ -1,7 +1,6 @@
 //! `[[route.publish]]`: what a message of the route becomes in another topic.
 
-use crate::config::file::reader::{Node, Text, all};
-use crate::config::file::table::Table;
+use crate::config::file::reader::{Node, Table, Text, all};
 use crate::config::keys;
 use crate::config::model::{Expr, Publish, Segment, Source, Tombstone, Typed};
 use crate::config::names;

@@ -2,8 +2,8 @@
 
 use toml::de::DeValue;
 
-use crate::config::file::reader::{Node, Text, did_you_mean};
-use crate::config::file::table::Table;
+use crate::config::file::reader::{Node, Table, Text};
+use crate::config::file::wording::did_you_mean;
 use crate::config::keys;
 use crate::config::model::{Path, Route, Tombstone};
 use crate::config::routes::publish;

@@ -5,8 +5,7 @@
 
 use toml::de::DeValue;
 
-use crate::config::file::reader::Node;
-use crate::config::file::table::Table;
+use crate::config::file::reader::{Node, Table};
 use crate::config::keys;
 use crate::config::model::{
     Action, BigNumbers, Constant, Each, Expr, InDoubt, Missing, Mode, Name, Newer, OnConflict, Segment, Tombstone, Ttl,
@@ -20,6 +19,7 @@ use crate::config::routes::ttl;
 use crate::config::values::cel;
 use crate::config::values::expressions::{self, Place};
 use crate::config::values::grammar::{self, Scope};
+use crate::config::values::type_names;
 
 /// The write at `table`; `namespace` and `tombstone` are what it has if it does not say.
 pub fn write(table: &Table<'_>, root: &[Segment], namespace: &str, tombstone: Tombstone) -> Option<Write> {
@@ -318,8 +318,8 @@ fn newer(node: &Node<'_>, scope: Scope<'_>) -> Option<Newer> {
         path.fault("a version is an integer, a template is a string", cure);
     }
     let cast = table
-        .choice_of("as", None, expressions::meant_by)
-        .map(expressions::as_named);
+        .choice_of("as", None, type_names::meant_by)
+        .map(type_names::as_named);
     let missing = match table.get("missing") {
         None => Some(Missing::AsPlace),
         Some(_) => table.choice("missing").map(|word| match word {

@@ -6,14 +6,14 @@ use std::borrow::Cow;
 
 use toml::de::DeValue;
 
-use crate::config::file::reader::{Node, Text, all, quoted};
-use crate::config::file::table::Table;
+use crate::config::file::reader::{Node, Table, Text, all};
+use crate::config::file::wording::quoted;
 use crate::config::keys;
-use crate::config::model::{As, BigNumbers, Constant, Expr, Missing, Typed};
-use crate::config::routes::ttl;
-use crate::config::values::cel::{self, Kinds};
+use crate::config::model::{As, BigNumbers, Constant, Expr, Instant, Kinds, Missing, Typed};
+use crate::config::values::cel;
 use crate::config::values::grammar::{self, Bad, Scope};
-use crate::config::values::instant::Instant;
+use crate::config::values::ttl_hints;
+use crate::config::values::type_names::{as_named, meant_by, name_of};
 
 /// What a value is for: it decides the types and the defaults it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -402,7 +402,7 @@ fn cast(table: &Table<'_>, place: Place) -> Option<Option<As>> {
     if place == Place::Ttl
         && let Some(node) = table.get("as")
         && let DeValue::String(word) = node.value()
-        && let Some(cure) = ttl::instead_of_type(table, word)
+        && let Some(cure) = ttl_hints::instead_of_type(table, word)
     {
         node.fault("is none of the values it can have", cure);
         return None;
@@ -498,7 +498,7 @@ fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant,
         return Ok(value);
     };
     let of_a_life = match &value {
-        Constant::String(text) if place == Place::Ttl => ttl::default_meant(text, cast),
+        Constant::String(text) if place == Place::Ttl => ttl_hints::default_meant(text, cast),
         _ => None,
     };
     let cure = match (cast, value) {
@@ -573,82 +573,5 @@ fn constant(node: &Node<'_>) -> Option<Constant> {
                 .map(|(name, node)| Some(((*name).to_owned(), constant(node)?)));
             all(fields).map(Constant::Map)
         }
-    }
-}
-
-const NAMES: &[(&str, As)] = &[
-    ("string", As::String),
-    ("integer", As::Integer),
-    ("float", As::Float),
-    ("bool", As::Bool),
-    ("json", As::Json),
-    ("base64", As::Base64),
-    ("hex", As::Hex),
-    ("epoch_s", As::EpochS),
-    ("epoch_ms", As::EpochMs),
-    ("epoch_us", As::EpochUs),
-    ("epoch_ns", As::EpochNs),
-];
-
-/// The name of the type that others call by this word, which is in small letters.
-pub fn meant_by(word: &str) -> Option<&'static str> {
-    let word = word.replace(['_', '-', ' '], "");
-    let unit = ["epoch", "unix"].iter().find_map(|prefix| word.strip_prefix(prefix));
-    match unit.unwrap_or(&word) {
-        "" if unit.is_some() => Some("epoch_s"),
-        "s" | "sec" | "secs" | "second" | "seconds" => Some("epoch_s"),
-        "ms" | "milli" | "millis" | "millisecond" | "milliseconds" => Some("epoch_ms"),
-        "us" | "µs" | "micro" | "micros" | "microsecond" | "microseconds" => Some("epoch_us"),
-        "ns" | "nano" | "nanos" | "nanosecond" | "nanoseconds" => Some("epoch_ns"),
-        "int" | "int32" | "int64" | "i32" | "i64" | "uint" | "long" | "bigint" | "short" => Some("integer"),
-        "float32" | "float64" | "f32" | "f64" | "double" | "decimal" | "real" => Some("float"),
-        "boolean" => Some("bool"),
-        "str" | "text" | "varchar" | "char" => Some("string"),
-        "b64" => Some("base64"),
-        "hexadecimal" => Some("hex"),
-        _ => None,
-    }
-}
-
-pub fn as_named(name: &str) -> As {
-    NAMES
-        .iter()
-        .find(|(each, _)| *each == name)
-        .map_or(As::String, |(_, cast)| *cast)
-}
-
-pub fn name_of(cast: As) -> &'static str {
-    NAMES
-        .iter()
-        .find(|(_, each)| *each == cast)
-        .map_or("string", |(name, _)| name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_others_call_a_type_is_one_of_the_names() {
-        for (word, name) in [
-            ("int", "integer"),
-            ("epoch", "epoch_s"),
-            ("unix", "epoch_s"),
-            ("seconds", "epoch_s"),
-            ("unix_ms", "epoch_ms"),
-            ("epoch_millis", "epoch_ms"),
-            ("double", "float"),
-        ] {
-            assert_eq!(meant_by(word), Some(name), "{word}");
-            assert!(keys::AS.contains(&name));
-        }
-        assert_eq!(meant_by(""), None);
-        assert_eq!(meant_by("thing"), None);
-    }
-
-    #[test]
-    fn the_names_of_types_are_the_table_of_keys() {
-        let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, keys::AS);
     }
 }

@@ -1,9 +1,11 @@
 //! The small languages in values: durations and sizes, paths and templates, CEL.
 
-// RFC 3339, to the last second of the calendar.
-pub mod instant;
 // `"10s"`, `"512MiB"`.
 pub mod units;
+// The names of types.
+pub mod type_names;
+// What somebody means who writes a ttl in another way.
+pub mod ttl_hints;
 // The strings of value expressions: paths, metadata, templates.
 pub mod grammar;
 // Value expressions: strings, constants and tables.

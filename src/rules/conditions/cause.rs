@@ -7,7 +7,7 @@ use cel::objects::ValueType;
 
 use super::facts::number;
 use super::{Facts, Rule};
-use crate::config::values::cel::{READ, What};
+use crate::config::model::{READ, What};
 use crate::output::value::Value;
 
 /// The name of a value's type, as users of CEL know it.

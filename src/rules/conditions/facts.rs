@@ -10,7 +10,7 @@ use cel::common::value::{CowVal, StaticVal, Val};
 use cel::context::VariableResolver;
 
 use super::{Place, Rule};
-use crate::config::values::cel::{CONSTANT, READ};
+use crate::config::model::{CONSTANT, READ};
 use crate::message::Message;
 use crate::output::value::{Unheld, Value};
 use crate::rules::decode::{Fields, Items, Shape};

@@ -22,8 +22,7 @@ use cel::Value as CelValue;
 use cel::common::ast::Expr;
 use cel::common::types::CelBool;
 
-use crate::config::model::{Cel, Path, Segment, Source};
-use crate::config::values::cel::{Program, READ, What};
+use crate::config::model::{Cel, Path, Program, READ, Segment, Source, What};
 use crate::output::value::Value;
 use crate::rules::decode::{EachId, ItemShapeId, ItemSlotId, PathTreeBuilder, ShapeId, SlotId};
 pub use facts::Facts;

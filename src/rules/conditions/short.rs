@@ -14,7 +14,8 @@ use cel::parser::Expression;
 
 use super::facts::number;
 use super::{Facts, Place};
-use crate::config::values::cel::{CONSTANT, Pattern, Program, READ};
+use crate::config::model::{CONSTANT, Program, READ};
+use crate::config::values::cel::Pattern;
 use crate::output::value::Value;
 use crate::rules::decode::Shape;
 

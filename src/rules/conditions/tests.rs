@@ -27,7 +27,7 @@ fn message(payload: &str) -> Message<'_> {
     }
 }
 
-fn cel(program: cel::Program) -> Cel {
+fn cel(program: Program) -> Cel {
     Cel {
         written: "x".into(),
         line: 1,
@@ -36,7 +36,7 @@ fn cel(program: cel::Program) -> Cel {
 }
 
 /// Calls `with` with the rule and the message. The elements of `each` are those of the field `items`.
-fn with<T>(program: cel::Program, message: &Message<'_>, with: impl Fn(&Rule, &Facts<'_, '_>) -> T) -> T {
+fn with<T>(program: Program, message: &Message<'_>, with: impl Fn(&Rule, &Facts<'_, '_>) -> T) -> T {
     let mut payload = PathTreeBuilder::new();
     let mut headers = Vec::new();
     let each = payload.each(&[Segment::Name("items".into())]);
@@ -62,12 +62,12 @@ fn with<T>(program: cel::Program, message: &Message<'_>, with: impl Fn(&Rule, &F
     with(&rule, &facts)
 }
 
-fn program(text: &str) -> cel::Program {
+fn program(text: &str) -> Program {
     let scope = Scope { root: &[], each: true };
     cel::parse(text, scope).unwrap_or_else(|faults| panic!("{text}: {faults:?}"))
 }
 
-pub fn of_ones(program: cel::Program) -> String {
+pub fn of_ones(program: Program) -> String {
     let message = message(r#"{"a": "1"}"#);
     with(program, &message, |rule, facts| format!("{:?}", rule.value(facts)))
 }

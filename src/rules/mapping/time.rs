@@ -8,9 +8,8 @@ use jiff::civil::DateTime;
 
 use super::Reason;
 use super::numbers::{CastFailure, no_integer, unheld, whole};
-use crate::config::model::TimeUnit;
-use crate::config::routes::ttl;
-use crate::config::values::instant::Instant;
+use crate::config::model::{Instant, TimeUnit};
+use crate::config::values::ttl_hints;
 use crate::output::row::RowTtl;
 use crate::output::value::{Unheld, Value};
 
@@ -274,7 +273,7 @@ fn no_time(text: &str) -> CastFailure {
 fn is_length(text: &str) -> bool {
     // A plain number is checked by its digits.
     text.contains(|c: char| c.is_ascii_alphabetic())
-        && (ttl::length(text).is_some() || text.parse::<SignedDuration>().is_ok())
+        && (ttl_hints::length(text).is_some() || text.parse::<SignedDuration>().is_ok())
 }
 
 fn not_in_unit(looks: TimeUnit) -> &'static str {

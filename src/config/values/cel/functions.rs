@@ -3,7 +3,7 @@
 //! The crate resolves a call when it is made; this table lets a misspelt or misused one be told at the start. A test holds it
 //! against the crate: what stands here can be called.
 
-use super::kinds::Kinds;
+use crate::config::model::Kinds;
 
 /// One way to call a function.
 #[derive(Debug, Clone)]

@@ -6,22 +6,19 @@
 //! evaluated by [`crate::rules::conditions`]. Nothing here sees a message.
 
 mod functions;
-mod kinds;
+mod operators;
 mod pattern;
 mod walk;
 
 use std::sync::Arc;
 
-use cel::common::value::Val;
-use cel::parser::Expression;
 use cel::parser::{ParseErrors, Parser};
 
-use crate::config::file::reader::{Node, all};
-use crate::config::file::table::Table;
-use crate::config::model::{Cel, Source, When};
+use crate::config::file::reader::{Node, Table, all};
+use crate::config::model::{Cel, Kinds, Program, When};
 pub use crate::config::values::grammar::Scope;
-pub use kinds::Kinds;
 pub use pattern::Pattern;
+pub use walk::Bad;
 
 /// A longer expression is refused: nobody can read it, and the parser recurses along it.
 const BYTES_MAX: usize = 4096;
@@ -31,78 +28,6 @@ const NESTED_MAX: u16 = 32;
 
 /// Of the thread that parses; touched only as far as it is needed.
 const STACK_BYTES: usize = 64 * 1024 * 1024;
-
-/// Before a number, what stands for a read in [`Program::expression`]. No name of CEL has it.
-pub const READ: char = '$';
-/// Before a number, what stands for a constant.
-pub const CONSTANT: char = '#';
-
-/// An expression, ready to be evaluated: its reads and its constant lists are numbered names.
-#[derive(Debug)]
-pub struct Program {
-    /// With a name such as `$0` for each read, `#0` for each constant, and `$add` and its kin for some operators.
-    pub expression: Expression,
-    /// By number.
-    pub reads: Vec<Read>,
-    /// By number.
-    pub constants: Vec<Box<dyn Val>>,
-    /// The strings of the expression: what an error may repeat.
-    pub names: Vec<String>,
-    /// What it can be.
-    pub kinds: Kinds,
-}
-
-/// What an expression reads of a message.
-#[derive(Debug, Clone)]
-pub struct Read {
-    pub what: What,
-    /// As the expression has it.
-    pub written: String,
-}
-
-/// See [`Read`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
-    /// A value.
-    Value(Source),
-    /// Whether a field is there, whose parent must be: `Source::Path` or `Source::Item`, never empty.
-    Has(Source),
-    /// All headers, the last of each name.
-    Headers,
-    /// Whether there is a header of that name.
-    HasHeader(String),
-}
-
-impl Program {
-    /// Whether anything of the payload is read: a message without one cannot answer.
-    pub fn reads_payload(&self) -> bool {
-        self.reads.iter().any(|read| match &read.what {
-            What::Value(source) | What::Has(source) => {
-                matches!(source, Source::Path(_) | Source::Item(_) | Source::Index)
-            }
-            What::Headers | What::HasHeader(_) => false,
-        })
-    }
-
-    /// Whether the element of `each` is read.
-    pub fn reads_element(&self) -> bool {
-        self.reads.iter().any(|read| {
-            matches!(
-                &read.what,
-                What::Value(Source::Item(_) | Source::Index) | What::Has(Source::Item(_))
-            )
-        })
-    }
-}
-
-/// A fault in an expression.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Bad {
-    /// Line and column in the expression, from 1; nothing: all of it.
-    pub at: Option<(usize, usize)>,
-    pub problem: String,
-    pub cure: String,
-}
 
 /// `when` and `when_error` of a table. `Some(None)`: not written; `None`, and its faults noted: faulty.
 pub fn when(table: &Table<'_>, scope: Scope<'_>) -> Option<Option<When>> {

@@ -1,6 +1,6 @@
 //! Expressions as they are written: what is read of them, and what is told of faulty ones.
 
-use crate::config::model::Segment;
+use crate::config::model::{Segment, Source, What};
 use crate::config::values::cel::*;
 
 fn scope(root: &[Segment]) -> Scope<'_> {

@@ -10,8 +10,8 @@ use cel::common::types::{CelList, CelType};
 use cel::common::value::Val;
 use cel::parser::Expression;
 
-use super::kinds::{self, Kinds};
-use super::{Bad, CONSTANT, Program, Read};
+use super::operators;
+use crate::config::model::{CONSTANT, Kinds, Program, Read};
 use crate::config::values::grammar::Scope;
 
 /// Deeper expressions are refused: evaluating one recurses, on a worker's stack (2 MiB; 38 KiB a level in a debug build).
@@ -30,6 +30,15 @@ const TYPES: &[&str] = &[
     "null_type",
     "type",
 ];
+
+/// A fault in an expression.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Bad {
+    /// Line and column in the expression, from 1; nothing: all of it.
+    pub at: Option<(usize, usize)>,
+    pub problem: String,
+    pub cure: String,
+}
 
 /// Checks `expression` and numbers its reads.
 pub(super) fn check(expression: Expression, source: &SourceInfo, scope: Scope<'_>) -> Result<Program, Vec<Bad>> {
@@ -345,7 +354,7 @@ impl Walk<'_> {
         let hyphenated = args.iter().find_map(hyphenated).filter(|_| self.scope.root.is_empty());
         let (args, kinds) = self.arguments(args);
         let (left, right) = (kinds[0], kinds[1]);
-        let result = kinds::binary(&name, left, right);
+        let result = operators::binary(&name, left, right);
         if result.is_none() {
             let sign = symbol(&name).map_or("", |(sign, _)| sign);
             // What is subtracted and compared with a text is no difference.

@@ -5,9 +5,9 @@ use cel::parser::Expression;
 
 use super::super::Pattern;
 use super::super::functions::{self, Function};
-use super::super::kinds::Kinds;
 use super::{Walk, call, ided};
-use crate::config::file::reader::did_you_mean;
+use crate::config::file::wording::did_you_mean;
+use crate::config::model::Kinds;
 
 impl Walk<'_> {
     pub(super) fn function(&mut self, id: u64, it: CallExpr) -> (Expression, Kinds) {

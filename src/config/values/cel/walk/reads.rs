@@ -4,11 +4,9 @@ use cel::common::ast::operators as op;
 use cel::common::ast::{Expr, LiteralValue, SelectExpr};
 use cel::parser::Expression;
 
-use super::super::kinds::Kinds;
-use super::super::{CONSTANT, READ, Read, What};
 use super::{Walk, ided};
-use crate::config::file::reader::did_you_mean;
-use crate::config::model::{Path, Segment, Source};
+use crate::config::file::wording::did_you_mean;
+use crate::config::model::{CONSTANT, Kinds, Path, READ, Read, Segment, Source, What};
 
 const META: &[&str] = &["key", "topic", "partition", "offset", "timestamp", "headers"];
 

@@ -1,0 +1,60 @@
+//! Where a file that is no TOML goes wrong, as its author would say it: which bracket is open, which quote is missing.
+//!
+//! Read only for a file that the parser has refused: the parser sees a fault where it can go no further, which may be many
+//! lines behind the mistake, and what it says behind its first guess is of no use. Goes through the file statement by
+//! statement, and stops at the first mistake that puts the rest in doubt. Shows no value that may be a secret.
+
+// A place in the text, white space and comments.
+mod cursor;
+// `[kafka]`.
+mod header;
+// `key = value`.
+mod statement;
+// Values that hold others.
+mod value;
+// Strings.
+mod string;
+// Numbers, booleans, and text without quotes.
+mod scalar;
+// What should stand in the place of text without quotes.
+mod unquoted;
+// What is known of a key by its name.
+mod known;
+
+use cursor::{Scan, Stop};
+use header::bracketed;
+
+pub use cursor::{Reach, Scanned, Slip};
+
+/// Goes through `text`.
+pub fn scan(text: &str) -> Scanned {
+    let mut scan = Scan::new(text, 0);
+    if let Err(slip) = scan.file() {
+        scan.scanned.slips.push(*slip);
+    }
+    scan.scanned
+}
+
+impl Scan<'_> {
+    fn file(&mut self) -> Result<(), Stop> {
+        self.blank()?;
+        let line = self.text.get(self.at..self.line_end()).unwrap_or_default();
+        if self.peek() == Some('{') && bracketed(line.trim_end()).is_none() {
+            return Err(self.slip(
+                self.at,
+                "",
+                "this looks like JSON, and the file is TOML",
+                "write sections and keys, e.g. [kafka] and on a line below it brokers = \"127.0.0.1:9092\"",
+                Reach::Rest,
+            ));
+        }
+        loop {
+            self.blank()?;
+            match self.peek() {
+                None => return Ok(()),
+                Some('[') => self.header()?,
+                Some(_) => self.statement()?,
+            }
+        }
+    }
+}
