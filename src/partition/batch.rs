@@ -6,9 +6,9 @@
 //! anything later goes to that record.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::{debug, error};
-use rdkafka::message::{BorrowedMessage, Message as _};
 
 use crate::aerospike::refusal::Refusal as WhoAsks;
 use crate::config::model::{InDoubt, RejectAction};
@@ -17,21 +17,25 @@ use crate::delivery::plan::Plan;
 use crate::delivery::reject::{MessageOrigin, NotDone, Rejected, RowsNotDone, dead_letter};
 use crate::delivery::reject_limit::TooMany;
 use crate::delivery::write::{Calls, Fatal, Limits, Refusal, Refused, Tally, WriteEnd, Written, write};
-use crate::kafka::view;
+use crate::kafka::consumer::source::{Source, SourceMessage};
 use crate::message::{Reason, Rejection};
+use crate::observe::counters::Counters;
 use crate::output::publication::Publication;
 use crate::output::{Output, Verdict};
-use crate::partition::held::rejection_of;
-use crate::partition::worker::{BATCHES_IN_HAND, BatchEnd, WEIGHT, Worker, WorkerEnd, now_ms};
+use crate::partition::ends::{BatchEnd, Broken};
+use crate::partition::env::Env;
+use crate::partition::held::{rejection_of, stops_at};
+use crate::partition::offsets::Offsets;
+use crate::partition::pending::{Fate, Pending};
 use crate::util::exit::Exit;
 
-/// What becomes of a message.
-pub(super) enum Fate {
-    Kept,
-    Filtered,
-    /// By its own fault.
-    Rejected(Box<Rejected>),
-}
+/// Messages taken at once, in batches of rows: where many of them concern one record they travel as one row, and a
+/// batch can hold more of them than it has rows.
+pub(super) const BATCHES_IN_HAND: usize = 5;
+
+/// What the rows of a batch may weigh (`Row::bytes`), in `batch_bytes_max`s, before no further message is mapped, and
+/// what those of one call may: JSON can become much more in memory than it is as text.
+const WEIGHT: usize = 4;
 
 /// The message that ends the batch: nothing at or behind it is committed.
 struct Cut {
@@ -50,8 +54,8 @@ enum CutBy {
 }
 
 /// The messages that were taken, and what they ask for.
-struct Batch<'m> {
-    messages: &'m [BorrowedMessage<'m>],
+struct Batch<'m, M> {
+    messages: &'m [M],
     /// One for each message that was judged.
     fates: Vec<Fate>,
     plan: Plan<'m>,
@@ -72,9 +76,9 @@ struct Batch<'m> {
     cut: Option<Cut>,
 }
 
-impl<'m> Batch<'m> {
+impl<'m, M: SourceMessage> Batch<'m, M> {
     /// Nothing is judged yet; the last `consecutive` messages were rejected.
-    fn new(messages: &'m [BorrowedMessage<'m>], consecutive: u32) -> Self {
+    fn new(messages: &'m [M], consecutive: u32) -> Self {
         Batch {
             messages,
             fates: Vec::with_capacity(messages.len()),
@@ -109,144 +113,37 @@ impl<'m> Batch<'m> {
     fn end(&self) -> usize {
         self.cut.as_ref().map_or(self.fates.len(), |cut| cut.message)
     }
-}
-
-/// How a stage ended, where it did not go through.
-pub(super) enum Broken {
-    Stopped,
-    Fatal(Exit),
-}
-
-impl From<Broken> for WorkerEnd {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::Stopped => WorkerEnd::Stopped,
-            Broken::Fatal(exit) => WorkerEnd::Fatal(exit),
-        }
-    }
-}
-
-impl<'w> Worker<'w> {
-    /// Brings `messages` to their end, or as many of them as make a batch of rows (an `each` can make many of one); says how
-    /// many are dealt with. After any end but `Finished` that is all of them: the rest is given back.
-    pub(super) fn batch<'m>(&mut self, messages: &'m [BorrowedMessage<'m>]) -> (usize, BatchEnd)
-    where
-        'w: 'm,
-    {
-        let mut batch = Batch::new(messages, self.consecutive_rejects);
-        self.judge(&mut batch);
-        let written = self.write_rows(&mut batch);
-        // A wait may have ended fetching, and the queue would stay empty.
-        self.fetching.resume();
-        let counters = &self.shared.counters;
-        counters.condition_errors_ignored.add(batch.condition_errors_ignored);
-        counters.ttl_past_skipped.add(batch.ttl_past_skipped);
-        counters.ttl_past_deleted.add(batch.ttl_past_deleted);
-        let Batch {
-            mut fates,
-            mut publications,
-            letters,
-            holds_records,
-            cut,
-            plan,
-            ..
-        } = batch;
-        drop(plan);
-        let taken = fates.len();
-        // What stands before the first message that is not written can be finished.
-        let end = cut.as_ref().map_or(taken, |cut| cut.message);
-        let finished = match &written {
-            Ok(()) => end,
-            Err((open, Broken::Stopped)) => open.map_or(end, |open| open.min(end)),
-            Err((_, Broken::Fatal(_))) => 0,
-        };
-        let mut behind = fates.split_off(finished).into_iter();
-        publications.extend(letters);
-        publications.retain(|publication| publication.message < finished);
-        publications.sort_by_key(|publication| publication.message);
-        self.hand_over(messages, fates, publications);
-        debug!(
-            "worker: batch {} messages={taken} finished={finished} next={:?}",
-            self.partition,
-            self.tracker.next()
-        );
-        let settled = match written {
-            Err((_, broken)) => Err(broken),
-            // Nothing later goes to a record that holds a dead letter, and a person reads of a state that stands still.
-            Ok(()) if holds_records || cut.is_some() => self.settle(),
-            Ok(()) => self.publish_on(),
-        };
-        let rest = messages.len() - finished;
-        match (settled, cut) {
-            (Err(broken), _) => {
-                self.give_back(rest);
-                (messages.len(), BatchEnd::Broken(broken))
-            }
-            (Ok(()), Some(cut)) => {
-                let Some(Fate::Rejected(rejected)) = behind.next() else {
-                    unreachable!("a batch is cut at a rejected message");
-                };
-                (
-                    messages.len(),
-                    self.end_at(&messages[cut.message], &rejected.rejection, &cut.why, rest),
-                )
-            }
-            (Ok(()), None) => (taken, BatchEnd::Finished),
-        }
-    }
-
-    /// At the first of the last `rest` messages, which is rejected; the others are given back.
-    fn end_at(&self, message: &BorrowedMessage<'_>, rejection: &Rejection, why: &CutBy, rest: usize) -> BatchEnd {
-        let counters = &self.shared.counters;
-        counters.messages_rejected.add(1);
-        counters.messages_held.add(1);
-        counters.messages_in_hand.add(-1);
-        self.give_back(rest - 1);
-        self.shared.rejects.count(rejection.reason.as_str());
-        let offset = message.offset();
-        match why {
-            CutBy::Hold => BatchEnd::Held {
-                offset,
-                rejection: rejection.clone(),
-            },
-            CutBy::Stop => self.stops_at(offset, rejection, None),
-            CutBy::TooMany(too_many) => self.stops_at(offset, rejection, Some(*too_many)),
-        }
-    }
 
     /// All that can be said without the database of the next messages, as many as make a batch of rows.
-    fn judge<'m>(&self, batch: &mut Batch<'m>)
-    where
-        'w: 'm,
-    {
-        let rows_max = self.shared.batch_rows_max;
-        let bytes_max = (WEIGHT * self.shared.batch_bytes_max()) as u64;
-        let messages = batch.messages;
-        let rows = messages.len().min(rows_max) * self.processor.rows_per_message();
+    fn judge<'w: 'm, S: Source<Message<'w> = M> + 'w>(&mut self, env: &Env<'w, S>) {
+        let rows_max = env.shared.sizes.batch_rows_max;
+        let bytes_max = (WEIGHT * env.shared.sizes.batch_bytes_max()) as u64;
+        let messages = self.messages;
+        let rows = messages.len().min(rows_max) * env.processor.rows_per_message();
         let mut plan = Plan::with_capacity(rows.min(BATCHES_IN_HAND * rows_max));
         let (mut output, mut scratch) = (Output::default(), Output::default());
         let now_ms = now_ms();
-        let wants_headers = self.processor.wants_headers();
+        let wants_headers = env.processor.wants_headers();
         for (index, message) in messages.iter().enumerate() {
             let full = plan.records() >= rows_max
                 || plan.rows() >= BATCHES_IN_HAND * rows_max
-                || plan.bytes() as u64 + batch.published_bytes >= bytes_max;
+                || plan.bytes() as u64 + self.published_bytes >= bytes_max;
             // One at the least: what is large is taken alone.
             if full && index > 0 {
                 break;
             }
             output.begin(index);
             let publications = output.publications.len();
-            let judged = self
+            let judged = env
                 .processor
-                .process(&view(message, wants_headers), now_ms, &mut output, &mut scratch)
-                .and_then(|verdict| self.plan(message.offset(), &mut output, &mut plan).map(|()| verdict));
+                .process(&message.view(wants_headers), now_ms, &mut output, &mut scratch)
+                .and_then(|verdict| add_rows(message.offset(), &mut output, &mut plan).map(|()| verdict));
             match judged {
                 Ok(verdict) => {
-                    batch.consecutive = 0;
+                    self.consecutive = 0;
                     let made = &output.publications[publications..];
-                    batch.published_bytes += made.iter().map(Publication::bytes).sum::<u64>();
-                    batch.fates.push(match verdict {
+                    self.published_bytes += made.iter().map(Publication::bytes).sum::<u64>();
+                    self.fates.push(match verdict {
                         Verdict::Kept => Fate::Kept,
                         Verdict::Filtered => Fate::Filtered,
                     });
@@ -256,110 +153,93 @@ impl<'w> Worker<'w> {
                     let rejected = Box::new(Rejected::from(rejection));
                     let messages = (index + 1) as u64;
                     let too_many = || {
-                        self.shared
-                            .rejects
-                            .one_more(messages, batch.rejected, batch.consecutive)
+                        env.shared
+                            .rejecting
+                            .counts
+                            .one_more(messages, self.rejected, self.consecutive)
                     };
-                    let cut = match &self.shared.reject {
+                    let cut = match &env.shared.rejecting.action {
                         RejectAction::Hold => Some(CutBy::Hold),
                         RejectAction::Stop => Some(CutBy::Stop),
                         RejectAction::Drop | RejectAction::DeadLetter { .. } => too_many().map(CutBy::TooMany),
                     };
-                    batch.rejected += 1;
-                    batch.consecutive += 1;
+                    self.rejected += 1;
+                    self.consecutive += 1;
                     if cut.is_none()
-                        && let Some(letter) = self.letter(index, message, &rejected, now_ms)
+                        && let Some(letter) = letter(env, index, message, &rejected, now_ms)
                     {
-                        batch.add_letter(letter);
+                        self.add_letter(letter);
                     }
-                    batch.fates.push(Fate::Rejected(rejected));
+                    self.fates.push(Fate::Rejected(rejected));
                     // Nothing behind it is mapped, and so written: when the rule is corrected it comes again, and a later
                     // message on its record would make a guard take it for applied.
                     if let Some(why) = cut {
-                        batch.cut_at(index, why);
+                        self.cut_at(index, why);
                         break;
                     }
                 }
             }
         }
-        batch.condition_errors_ignored += output.condition_errors_ignored;
-        batch.ttl_past_skipped += output.ttl_past_skipped;
-        batch.ttl_past_deleted += output.ttl_past_deleted;
-        batch.publications = output.publications;
-        batch.plan = plan;
-    }
-
-    /// Moves a message's rows into the plan.
-    fn plan<'m>(&self, offset: i64, output: &mut Output<'m>, plan: &mut Plan<'m>) -> Result<(), Rejection> {
-        if output
-            .rows
-            .iter()
-            .any(|row| row.rules.guarded && mark(offset, row.number).is_none())
-        {
-            return Err(Rejection::new(
-                Reason::TooManyRows,
-                format!("guards can tell apart the messages below offset {OFFSET_END}, and this one is not"),
-            ));
-        }
-        for row in output.rows.drain(..) {
-            // Only looked at where the row is guarded.
-            let mark = mark(offset, row.number).unwrap_or_default();
-            plan.push(row, mark);
-        }
-        Ok(())
+        self.condition_errors_ignored += output.condition_errors_ignored;
+        self.ttl_past_skipped += output.ttl_past_skipped;
+        self.ttl_past_deleted += output.ttl_past_deleted;
+        self.publications = output.publications;
+        self.plan = plan;
     }
 
     /// Writes all rows before the cut. A row that the database refuses holds its record until what becomes of its message
     /// is done; then the record's later rows are written. `Err`: the first message that is not written, where one is
     /// not, and why.
-    fn write_rows<'m>(&mut self, batch: &mut Batch<'m>) -> Result<(), (Option<usize>, Broken)>
-    where
-        'w: 'm,
-    {
-        let written = self.write(&batch.plan);
+    fn write_rows<'w: 'm, S: Source<Message<'w> = M> + 'w>(
+        &mut self,
+        env: &Env<'w, S>,
+        pending: &mut Pending,
+        offsets: &mut Offsets,
+    ) -> Result<(), (Option<usize>, Broken)> {
+        let written = write_plan(env, &self.plan);
         let Written { end, refused, open, .. } = written;
         let first = open
             .iter()
             .copied()
             .chain(refused.iter().map(|refused| refused.row))
-            .map(|row| batch.plan.message(row))
+            .map(|row| self.plan.message(row))
             .min();
         match end {
             WriteEnd::Finished if refused.is_empty() => return Ok(()),
             WriteEnd::Finished => {}
-            end => return Err((first, self.broken(end))),
+            end => return Err((first, broken(end))),
         }
-        self.go_on_behind(batch, refused, open)
+        self.go_on_behind(env, pending, offsets, refused, open)
     }
 
     /// What is left to do where rows are refused.
-    fn go_on_behind<'m>(
+    fn go_on_behind<'w: 'm, S: Source<Message<'w> = M> + 'w>(
         &mut self,
-        batch: &mut Batch<'m>,
+        env: &Env<'w, S>,
+        pending: &mut Pending,
+        offsets: &mut Offsets,
         refused: Vec<Refused>,
         mut open: Vec<usize>,
-    ) -> Result<(), (Option<usize>, Broken)>
-    where
-        'w: 'm,
-    {
+    ) -> Result<(), (Option<usize>, Broken)> {
         // By record: the last message that holds it.
         let mut holders: HashMap<usize, usize> = HashMap::new();
-        self.refuse(batch, &refused, &mut open, &mut holders);
+        self.refuse(env, pending, &refused, &mut open, &mut holders);
         loop {
-            let end = batch.end();
-            open.retain(|row| batch.plan.message(*row) < end);
-            let Some(first_open) = open.iter().map(|row| batch.plan.message(*row)).min() else {
+            let end = self.end();
+            open.retain(|row| self.plan.message(*row) < end);
+            let Some(first_open) = open.iter().map(|row| self.plan.message(*row)).min() else {
                 return Ok(());
             };
             // In the order of the messages: a record's own dead letters are among them, since its open rows are later.
-            let due = batch.letters.partition_point(|letter| letter.message < first_open);
+            let due = self.letters.partition_point(|letter| letter.message < first_open);
             if due > 0 {
-                let due = batch.letters.drain(..due).collect();
-                self.publish_first(batch.messages, due)
+                let due = self.letters.drain(..due).collect();
+                pending
+                    .publish_first(env, offsets, self.messages, due)
                     .map_err(|broken| (Some(first_open), broken))?;
             }
             let is_held = |row: &usize| {
-                let holder = holders.get(&batch.plan.record(*row));
+                let holder = holders.get(&self.plan.record(*row));
                 holder.is_some_and(|holder| *holder >= first_open)
             };
             let mut rows: Vec<usize> = open.iter().copied().filter(|row| !is_held(row)).collect();
@@ -370,7 +250,7 @@ impl<'w> Worker<'w> {
                 refused,
                 open: still_open,
                 ..
-            } = self.write(&batch.plan.only(&rows));
+            } = write_plan(env, &self.plan.only(&rows));
             let refused: Vec<Refused> = refused
                 .into_iter()
                 .map(|refused| Refused {
@@ -381,26 +261,25 @@ impl<'w> Worker<'w> {
             open.extend(still_open.into_iter().map(|row| rows[row]));
             if end != WriteEnd::Finished {
                 let unwritten = open.iter().copied().chain(refused.iter().map(|refused| refused.row));
-                let first = unwritten.map(|row| batch.plan.message(row)).min();
-                return Err((first, self.broken(end)));
+                let first = unwritten.map(|row| self.plan.message(row)).min();
+                return Err((first, broken(end)));
             }
-            self.refuse(batch, &refused, &mut open, &mut holders);
+            self.refuse(env, pending, &refused, &mut open, &mut holders);
         }
     }
 
     /// Their messages are rejected: what of them is not written yet never is on the records that refused them, and each
     /// gets what `[reject]` says.
-    fn refuse<'m>(
-        &self,
-        batch: &mut Batch<'m>,
+    fn refuse<'w: 'm, S: Source<Message<'w> = M> + 'w>(
+        &mut self,
+        env: &Env<'w, S>,
+        pending: &Pending,
         refused: &[Refused],
         open: &mut Vec<usize>,
         holders: &mut HashMap<usize, usize>,
-    ) where
-        'w: 'm,
-    {
-        batch.holds_records = true;
-        let plan = &batch.plan;
+    ) {
+        self.holds_records = true;
+        let plan = &self.plan;
         // The refused rows of a message, and with them those that are not sent for their sake.
         let mut by_message: BTreeMap<usize, (Vec<Refused>, Vec<usize>)> = BTreeMap::new();
         for each in refused {
@@ -421,7 +300,7 @@ impl<'w> Worker<'w> {
         for (message, (refused, mut rows)) in by_message {
             rows.sort_unstable();
             let not_done = rows.iter().map(|row| {
-                let row = &batch.plan.row(*row).row;
+                let row = &self.plan.row(*row).row;
                 NotDone {
                     row: row.number,
                     line: row.rules.line,
@@ -433,137 +312,264 @@ impl<'w> Worker<'w> {
             let first = refused[0];
             let in_doubt = refused.iter().any(|each| each.in_doubt);
             let waits = refused.iter().any(|each| {
-                let rules = batch.plan.row(each.row).row.rules;
+                let rules = self.plan.row(each.row).row.rules;
                 each.refusal == Refusal::InDoubt && rules.in_doubt == InDoubt::Hold
             });
             // Another record refused it before.
-            if let Fate::Rejected(before) = &mut batch.fates[message] {
+            if let Fate::Rejected(before) = &mut self.fates[message] {
                 if let RowsNotDone::These(rows) = &mut before.rows_not_done {
                     rows.append(&mut not_done);
                     rows.sort_unstable_by_key(|row| row.row);
                 }
                 before.in_doubt |= in_doubt;
             } else {
-                batch.publications.retain(|publication| publication.message != message);
-                batch.fates[message] = Fate::Rejected(Box::new(Rejected {
+                self.publications.retain(|publication| publication.message != message);
+                self.fates[message] = Fate::Rejected(Box::new(Rejected {
                     rejection: rejection_of(first.refusal),
                     rows_not_done: RowsNotDone::These(not_done),
                     attempts: first.attempts,
                     in_doubt,
                 }));
             }
-            match &self.shared.reject {
-                _ if waits => batch.cut_at(message, CutBy::Hold),
-                RejectAction::Hold => batch.cut_at(message, CutBy::Hold),
-                RejectAction::Stop => batch.cut_at(message, CutBy::Stop),
+            match &env.shared.rejecting.action {
+                _ if waits => self.cut_at(message, CutBy::Hold),
+                RejectAction::Hold => self.cut_at(message, CutBy::Hold),
+                RejectAction::Stop => self.cut_at(message, CutBy::Stop),
                 RejectAction::Drop => {}
                 RejectAction::DeadLetter { .. } => {
-                    let Fate::Rejected(rejected) = &batch.fates[message] else {
+                    let Fate::Rejected(rejected) = &self.fates[message] else {
                         continue;
                     };
-                    let letter = self.letter(message, &batch.messages[message], rejected, now_ms());
-                    batch.letters.retain(|letter| letter.message != message);
+                    let letter = letter(env, message, &self.messages[message], rejected, now_ms());
+                    self.letters.retain(|letter| letter.message != message);
                     if let Some(letter) = letter {
-                        batch.add_letter(letter);
+                        self.add_letter(letter);
                     }
                 }
             }
         }
-        self.cut_where_too_many(batch);
+        self.cut_where_too_many(env, pending);
     }
 
     /// Before anything of it is published: at the first message that the database has rejected and that is one too many the
     /// service stops. Its record holds what is behind it; behind what the rules rejected other rows are written already, so
     /// those go their way.
-    fn cut_where_too_many(&self, batch: &mut Batch<'_>) {
-        let (mut rejected, mut consecutive) = (0, self.consecutive_rejects);
-        for index in 0..batch.end() {
-            let Fate::Rejected(of) = &batch.fates[index] else {
+    fn cut_where_too_many<'w, S: Source>(&mut self, env: &Env<'w, S>, pending: &Pending) {
+        let (mut rejected, mut consecutive) = (0, pending.consecutive_rejects());
+        for index in 0..self.end() {
+            let Fate::Rejected(of) = &self.fates[index] else {
                 consecutive = 0;
                 continue;
             };
             let is_held = matches!(of.rows_not_done, RowsNotDone::These(_));
-            let one_more = || self.shared.rejects.one_more(index as u64 + 1, rejected, consecutive);
+            let one_more = || {
+                env.shared
+                    .rejecting
+                    .counts
+                    .one_more(index as u64 + 1, rejected, consecutive)
+            };
             if is_held && let Some(too_many) = one_more() {
-                batch.cut_at(index, CutBy::TooMany(too_many));
+                self.cut_at(index, CutBy::TooMany(too_many));
                 return;
             }
             rejected += 1;
             consecutive += 1;
         }
-        (batch.rejected, batch.consecutive) = (rejected, consecutive);
+        (self.rejected, self.consecutive) = (rejected, consecutive);
     }
+}
 
-    fn letter<'m>(
-        &self,
-        index: usize,
-        message: &'m BorrowedMessage<'m>,
-        rejected: &Rejected,
-        now_ms: i64,
-    ) -> Option<Publication<'m>>
-    where
-        'w: 'm,
+/// Brings `messages` to their end, or as many of them as make a batch of rows (an `each` can make many of one); says how
+/// many are dealt with. After any end but `Finished` that is all of them: the rest is given back.
+pub(super) fn bring<'m, 'w: 'm, S: Source>(
+    env: &Env<'w, S>,
+    pending: &mut Pending,
+    offsets: &mut Offsets,
+    messages: &'m [S::Message<'w>],
+) -> (usize, BatchEnd) {
+    let mut batch = Batch::new(messages, pending.consecutive_rejects());
+    batch.judge(env);
+    let written = batch.write_rows(env, pending, offsets);
+    // A wait may have ended fetching, and the queue would stay empty.
+    env.fetching.resume();
+    let counters = &env.shared.counters;
+    counters.condition_errors_ignored.add(batch.condition_errors_ignored);
+    counters.ttl_past_skipped.add(batch.ttl_past_skipped);
+    counters.ttl_past_deleted.add(batch.ttl_past_deleted);
+    let Batch {
+        mut fates,
+        mut publications,
+        letters,
+        holds_records,
+        cut,
+        plan,
+        ..
+    } = batch;
+    drop(plan);
+    let taken = fates.len();
+    // What stands before the first message that is not written can be finished.
+    let end = cut.as_ref().map_or(taken, |cut| cut.message);
+    let finished = match &written {
+        Ok(()) => end,
+        Err((open, Broken::Stopped)) => open.map_or(end, |open| open.min(end)),
+        Err((_, Broken::Fatal(_))) => 0,
+    };
+    let mut behind = fates.split_off(finished).into_iter();
+    publications.extend(letters);
+    publications.retain(|publication| publication.message < finished);
+    publications.sort_by_key(|publication| publication.message);
+    pending.hand_over(env, offsets, messages, fates, publications);
+    debug!(
+        "worker: batch {} messages={taken} finished={finished} next={:?}",
+        env.partition(),
+        offsets.finished()
+    );
+    let settled = match written {
+        Err((_, broken)) => Err(broken),
+        // Nothing later goes to a record that holds a dead letter, and a person reads of a state that stands still.
+        Ok(()) if holds_records || cut.is_some() => pending.settle(env, offsets),
+        Ok(()) => pending.publish_on(env, offsets),
+    };
+    let rest = messages.len() - finished;
+    match (settled, cut) {
+        (Err(broken), _) => {
+            env.give_back(rest);
+            (messages.len(), BatchEnd::Broken(broken))
+        }
+        (Ok(()), Some(cut)) => {
+            let Some(Fate::Rejected(rejected)) = behind.next() else {
+                unreachable!("a batch is cut at a rejected message");
+            };
+            (
+                messages.len(),
+                end_at(env, &messages[cut.message], &rejected.rejection, &cut.why, rest),
+            )
+        }
+        (Ok(()), None) => (taken, BatchEnd::Finished),
+    }
+}
+
+/// At the first of the last `rest` messages, which is rejected; the others are given back.
+fn end_at<S: Source>(
+    env: &Env<'_, S>,
+    message: &impl SourceMessage,
+    rejection: &Rejection,
+    why: &CutBy,
+    rest: usize,
+) -> BatchEnd {
+    let counters = &env.shared.counters;
+    counters.messages_rejected.add(1);
+    counters.messages_held.add(1);
+    counters.messages_in_hand.add(-1);
+    env.give_back(rest - 1);
+    env.shared.rejecting.counts.count(rejection.reason.as_str());
+    let offset = message.offset();
+    let too_many = match why {
+        CutBy::Hold => {
+            return BatchEnd::Held {
+                offset,
+                rejection: rejection.clone(),
+            };
+        }
+        CutBy::Stop => None,
+        CutBy::TooMany(too_many) => Some(*too_many),
+    };
+    stops_at(&env.shared.group, env.partition(), offset, rejection, too_many);
+    BatchEnd::Broken(Broken::Fatal(Exit::Rejected))
+}
+
+/// Moves a message's rows into the plan.
+fn add_rows<'m>(offset: i64, output: &mut Output<'m>, plan: &mut Plan<'m>) -> Result<(), Rejection> {
+    if output
+        .rows
+        .iter()
+        .any(|row| row.rules.guarded && mark(offset, row.number).is_none())
     {
-        let RejectAction::DeadLetter { topic, headers } = &self.shared.reject else {
-            return None;
-        };
-        let topic_id = self.topic_id.to_string();
-        let origin = MessageOrigin {
-            group: &self.shared.group,
-            topic_id: (!self.topic_id.is_none()).then_some(topic_id.as_str()),
-            now_ms,
-        };
-        Some(dead_letter(
-            topic,
-            *headers,
-            index,
-            &view(message, true),
-            rejected,
-            origin,
-        ))
+        return Err(Rejection::new(
+            Reason::TooManyRows,
+            format!("guards can tell apart the messages below offset {OFFSET_END}, and this one is not"),
+        ));
     }
-
-    fn write(&self, plan: &Plan<'_>) -> Written {
-        let limits = Limits {
-            rows: self.shared.batch_rows_max,
-            bytes: WEIGHT * self.shared.batch_bytes_max(),
-            finish_max: self.shared.finish_max,
-        };
-        let calls = Calls {
-            writer: &*self.shared.writer,
-            pressure: &self.shared.pressure,
-            stop: self.stop,
-            meanwhile: &|| self.fetching.pass_time(),
-        };
-        let written = write(plan, &limits, &self.guard, &calls);
-        self.count(&written.tally);
-        written
+    for row in output.rows.drain(..) {
+        // Only looked at where the row is guarded.
+        let mark = mark(offset, row.number).unwrap_or_default();
+        plan.push(row, mark);
     }
+    Ok(())
+}
 
-    fn broken(&self, end: WriteEnd) -> Broken {
-        match end {
-            WriteEnd::Finished | WriteEnd::Stopped => Broken::Stopped,
-            WriteEnd::Fatal(Fatal::Credentials(code)) => {
-                let refusal = WhoAsks { code, has_user: true };
-                error!("aerospike: {refusal} code={code}; {}", refusal.cure());
-                Broken::Fatal(Exit::Credentials)
-            }
-            WriteEnd::Fatal(Fatal::NoNamespace(namespace)) => {
-                error!(
-                    "aerospike: the cluster has no namespace \"{namespace}\" any more; correct aerospike.namespace or the \
-                     write's namespace"
-                );
-                Broken::Fatal(Exit::Configuration)
-            }
+/// The dead letter of a message, where there are dead letters.
+fn letter<'m, 'w: 'm, S: Source>(
+    env: &Env<'w, S>,
+    index: usize,
+    message: &'m impl SourceMessage,
+    rejected: &Rejected,
+    now_ms: i64,
+) -> Option<Publication<'m>> {
+    let RejectAction::DeadLetter { topic, headers } = &env.shared.rejecting.action else {
+        return None;
+    };
+    let topic_id = env.topic_id.to_string();
+    let origin = MessageOrigin {
+        group: &env.shared.group.name,
+        topic_id: (!env.topic_id.is_none()).then_some(topic_id.as_str()),
+        now_ms,
+    };
+    Some(dead_letter(
+        topic,
+        *headers,
+        index,
+        &message.view(true),
+        rejected,
+        origin,
+    ))
+}
+
+fn write_plan<S: Source>(env: &Env<'_, S>, plan: &Plan<'_>) -> Written {
+    let limits = Limits {
+        rows: env.shared.sizes.batch_rows_max,
+        bytes: WEIGHT * env.shared.sizes.batch_bytes_max(),
+        finish_max: env.shared.times.finish_max,
+    };
+    let calls = Calls {
+        writer: &*env.shared.writer,
+        pressure: &env.shared.pressure,
+        stop: env.stop,
+        meanwhile: &|| env.fetching.pass_time(),
+    };
+    let written = write(plan, &limits, &env.guard, &calls);
+    count(&env.shared.counters, &written.tally);
+    written
+}
+
+fn broken(end: WriteEnd) -> Broken {
+    match end {
+        WriteEnd::Finished | WriteEnd::Stopped => Broken::Stopped,
+        WriteEnd::Fatal(Fatal::Credentials(code)) => {
+            let refusal = WhoAsks { code, has_user: true };
+            error!("aerospike: {refusal} code={code}; {}", refusal.cure());
+            Broken::Fatal(Exit::Credentials)
+        }
+        WriteEnd::Fatal(Fatal::NoNamespace(namespace)) => {
+            error!(
+                "aerospike: the cluster has no namespace \"{namespace}\" any more; correct aerospike.namespace or the \
+                 write's namespace"
+            );
+            Broken::Fatal(Exit::Configuration)
         }
     }
+}
 
-    fn count(&self, tally: &Tally) {
-        let counters = &self.shared.counters;
-        counters.rows_written.add(tally.written);
-        counters.rows_merged.add(tally.merged);
-        counters.rows_stale.add(tally.stale);
-        counters.rows_guard_refused.add(tally.guard_refused);
-        counters.rows_ignored.add(tally.ignored);
-    }
+fn count(counters: &Counters, tally: &Tally) {
+    counters.rows_written.add(tally.written);
+    counters.rows_merged.add(tally.merged);
+    counters.rows_stale.add(tally.stale);
+    counters.rows_guard_refused.add(tally.guard_refused);
+    counters.rows_ignored.add(tally.ignored);
+}
+
+/// Milliseconds since the epoch; a clock before 1970 reads as 0.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

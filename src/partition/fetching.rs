@@ -10,22 +10,18 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use log::{debug, warn};
-use rdkafka::consumer::Consumer as _;
 
-use crate::kafka::{Consumer, Partition};
+use crate::kafka::consumer::source::Source;
 use crate::partition::progress::Progress;
-use crate::partition::worker::Shared;
+use crate::partition::shared::Shared;
 
 /// Between two questions for the end of a log that is not fetched.
 const END_INTERVAL: Duration = Duration::from_secs(5);
-/// A stop waits for it.
-const END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Fetching for one partition.
-pub(super) struct Fetching<'w> {
+pub(super) struct Fetching<'w, S> {
     shared: &'w Shared,
-    consumer: &'w Consumer,
-    partition: &'w Partition,
+    source: &'w S,
     is_paused: Cell<bool>,
     /// How often a resume is sent again when no message comes.
     resume_again: Cell<u8>,
@@ -45,18 +41,17 @@ struct Stand {
     all: u64,
 }
 
-impl<'w> Fetching<'w> {
-    pub fn new(shared: &'w Shared, consumer: &'w Consumer, partition: &'w Partition, progress: &'w Progress) -> Self {
+impl<'w, S: Source> Fetching<'w, S> {
+    pub fn new(shared: &'w Shared, source: &'w S, progress: &'w Progress) -> Self {
         Fetching {
             shared,
-            consumer,
-            partition,
+            source,
             is_paused: Cell::new(false),
             resume_again: Cell::new(0),
             bytes_taken: Cell::new(0),
             dry: Cell::new(Stand {
                 own: 0,
-                all: shared.bytes_taken.load(Relaxed),
+                all: shared.sizes.bytes_taken.load(Relaxed),
             }),
             progress,
             looked: Cell::new(Instant::now()),
@@ -66,25 +61,22 @@ impl<'w> Fetching<'w> {
     /// How many bytes were taken from the queue.
     pub fn took(&self, bytes: u64) {
         self.bytes_taken.set(self.bytes_taken.get() + bytes);
-        self.shared.bytes_taken.fetch_add(bytes, Relaxed);
+        self.shared.sizes.bytes_taken.fetch_add(bytes, Relaxed);
         self.looked.set(Instant::now());
         self.progress.set_end(-1);
     }
 
     /// Asks for the end of the log, now and then: a partition that is not fetched does not hear of it, and its lag would
-    /// stand still while it grows. To be called in long waits; may take [`END_TIMEOUT`].
+    /// stand still while it grows. To be called in long waits; may take half a second ([`Source::log_end`]).
     pub fn look_at_end(&self) {
         if self.looked.get().elapsed() < END_INTERVAL {
             return;
         }
-        let ends = self
-            .consumer
-            .fetch_watermarks(&self.partition.topic, self.partition.number, END_TIMEOUT);
-        match ends {
-            Ok((_, end)) => self.progress.set_end(end),
+        match self.source.log_end() {
+            Ok(end) => self.progress.set_end(end),
             Err(error) => debug!(
                 "kafka: the end of the log is not told {} error=\"{error}\"",
-                self.partition
+                self.source.partition()
             ),
         }
         self.looked.set(Instant::now());
@@ -102,7 +94,7 @@ impl<'w> Fetching<'w> {
     fn stand(&self) -> Stand {
         Stand {
             own: self.bytes_taken.get(),
-            all: self.shared.bytes_taken.load(Relaxed),
+            all: self.shared.sizes.bytes_taken.load(Relaxed),
         }
     }
 
@@ -113,7 +105,7 @@ impl<'w> Fetching<'w> {
     pub fn falls_behind(&self) -> bool {
         let (now, dry) = (self.stand(), self.dry.get());
         let all = now.all.saturating_sub(dry.all);
-        if self.is_paused.get() || all < self.shared.memory.pin_bytes {
+        if self.is_paused.get() || all < self.shared.sizes.memory.pin_bytes {
             return false;
         }
         let partitions = u64::try_from(self.shared.counters.partitions_assigned.get()).unwrap_or(0);
@@ -137,11 +129,11 @@ impl<'w> Fetching<'w> {
             return;
         }
         self.shared.counters.pauses.add(1);
-        debug!("worker: fetching paused, others go on {}", self.partition);
-        if let Err(error) = self.consumer.pause(&self.partition.list()) {
+        debug!("worker: fetching paused, others go on {}", self.source.partition());
+        if let Err(error) = self.source.pause() {
             warn!(
                 "kafka: fetching for a partition that waits goes on {} error=\"{error}\"",
-                self.partition
+                self.source.partition()
             );
         }
     }
@@ -158,8 +150,11 @@ impl<'w> Fetching<'w> {
     }
 
     fn send_resume(&self) {
-        if let Err(error) = self.consumer.resume(&self.partition.list()) {
-            warn!("kafka: fetching stays paused {} error=\"{error}\"", self.partition);
+        if let Err(error) = self.source.resume() {
+            warn!(
+                "kafka: fetching stays paused {} error=\"{error}\"",
+                self.source.partition()
+            );
         }
     }
 }

@@ -2,13 +2,23 @@
 //!
 //! Below the log, messages were deleted before they were read. Beyond it the log was cut (an unclean leader election,
 //! a disk that was lost): at offsets that were read before, it holds other messages. The decision here depends only
-//! on its arguments; `offsets.rs` carries it out.
+//! on its arguments; [`act`] finds out, tells and carries it out.
+
+use log::{error, warn};
 
 use crate::config::model::{BelowLog, BeyondLog, OffsetGone};
+use crate::kafka::Partition;
+use crate::kafka::consumer::origin::NoOrigin;
+use crate::kafka::consumer::source::Source;
+use crate::partition::ends::WorkerEnd;
+use crate::partition::env::Env;
+use crate::partition::offsets::Offsets;
+use crate::partition::progress::Progress;
+use crate::util::exit::Exit;
 
 /// What is known.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Found {
+struct Found {
     /// The first offset that was not read.
     pub next: i64,
     /// The oldest offset of the log, and its end.
@@ -22,13 +32,13 @@ pub(super) struct Found {
 
 /// What it is, and where reading goes on; `None`: nowhere, the service stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Decision {
+struct Decision {
     pub case: Case,
     pub to: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Case {
+enum Case {
     /// The log begins behind what is next.
     Below,
     /// It was cut.
@@ -37,7 +47,7 @@ pub(super) enum Case {
     There,
 }
 
-pub(super) fn decide(found: Found, policy: OffsetGone) -> Decision {
+fn decide(found: Found, policy: OffsetGone) -> Decision {
     let Found {
         next,
         oldest,
@@ -66,6 +76,149 @@ pub(super) fn decide(found: Found, policy: OffsetGone) -> Decision {
         BeyondLog::End => Some(cut.unwrap_or(end)),
     };
     Decision { case: Case::Beyond, to }
+}
+
+/// What was to be read next is not in the log, and everything before it is finished. Told in any case; then the
+/// configuration decides.
+pub(super) fn act<S: Source>(env: &Env<'_, S>, offsets: &Offsets) -> WorkerEnd {
+    match find_out(env, offsets) {
+        Ok(end) => end,
+        Err(why) => no_origin(env.partition(), &why),
+    }
+}
+
+fn find_out<S: Source>(env: &Env<'_, S>, offsets: &Offsets) -> Result<WorkerEnd, NoOrigin> {
+    let (source, partition) = (env.source, env.partition());
+    // A topic that was created again has another log.
+    source.confirm(env.topic_id, env.stop)?;
+    let (oldest, end) = source.log_ends(env.stop)?;
+    let Some(next) = offsets.next() else {
+        warn!("kafka: the oldest message went before it was read, it is begun again {partition} oldest={oldest}");
+        return Ok(again(env.progress, oldest));
+    };
+    let cut = match offsets.epoch_up_to(next) {
+        Some(epoch) if next >= oldest => source.find_cut(next, epoch, env.stop)?,
+        _ => None,
+    };
+    let found = Found {
+        next,
+        oldest,
+        end,
+        cut,
+        is_guarded: env.processor.is_guarded(),
+    };
+    let decision = decide(found, env.shared.offset_gone);
+    match decision.case {
+        Case::Below => {
+            // With what is there and is not read either.
+            let lost = decision.to.unwrap_or(oldest) - next;
+            env.shared.counters.offsets_lost.add(lost.unsigned_abs());
+            tell_below(partition, found, decision.to);
+        }
+        Case::Beyond => tell_beyond(partition, found, decision.to),
+        Case::There => warn!(
+            "kafka: a broker said that the next offset is not in the log, and it is: begun again there {partition} \
+             next={next} oldest={oldest} end={end}"
+        ),
+    }
+    Ok(match decision.to {
+        Some(to) => again(env.progress, to),
+        None => WorkerEnd::Fatal(Exit::Rejected),
+    })
+}
+
+/// Another worker is to begin at `offset`: only the main thread can move fetching that has ended.
+pub(super) fn again(progress: &Progress, offset: i64) -> WorkerEnd {
+    progress.set_again(offset);
+    WorkerEnd::Again
+}
+
+/// How a worker ends that does not learn which topic it reads, or how far its log goes.
+pub(super) fn no_origin(partition: &Partition, why: &NoOrigin) -> WorkerEnd {
+    match why {
+        NoOrigin::Refused(why) => {
+            error!("kafka refuses to describe the topic: {why}; grant the user READ on the topic {partition}");
+            WorkerEnd::Fatal(Exit::Credentials)
+        }
+        NoOrigin::Stopped | NoOrigin::Former => WorkerEnd::Stopped,
+    }
+}
+
+fn tell_below(partition: &Partition, found: Found, to: Option<i64>) {
+    let Found { next, oldest, end, .. } = found;
+    let count = to.unwrap_or(oldest) - next;
+    let (done, cure) = match to {
+        None => (
+            "the service stops, and nothing is committed past this",
+            format!(
+                "look for what is missing elsewhere; then, to go on at the oldest message, set the group's offset of \
+                 this partition to {oldest} (kafka-consumer-groups.sh --reset-offsets --to-offset), or \
+                 kafka.offset_gone = \"earliest\", and start it"
+            ),
+        ),
+        Some(to) => (
+            if to == oldest {
+                "reading goes on at the oldest message"
+            } else {
+                "reading goes on at the end of the log, and what is there is not read either"
+            },
+            "look for what is missing elsewhere; let the topic keep its messages for longer than an outage lasts"
+                .into(),
+        ),
+    };
+    error!(
+        "kafka: messages are gone before they were read; {done} {partition} from={next} to={} gone={count} end={end} \
+         cure=\"{cure}\"",
+        to.unwrap_or(oldest)
+    );
+}
+
+fn tell_beyond(partition: &Partition, found: Found, to: Option<i64>) {
+    let Found {
+        next,
+        oldest,
+        end,
+        cut,
+        is_guarded,
+    } = found;
+    let done = match (to, cut) {
+        (None, _) => "the service stops, and nothing is committed".to_owned(),
+        (Some(to), Some(_)) => format!("reading goes on where it was cut, at {to}"),
+        (Some(to), None) if to == oldest => {
+            format!("where is not known; reading goes on at the oldest message, {to}, and all is read again")
+        }
+        (Some(to), None) => format!(
+            "where is not known; reading goes on at the end of the log, {to}, and what is new below it is not read"
+        ),
+    };
+    let go_on = match (to, cut) {
+        (Some(_), _) => String::new(),
+        (None, Some(cut)) => {
+            format!("; to go on where it was cut, set the group's offset of this partition to {cut}")
+        }
+        (None, None) => format!(
+            "; where it was cut is not known: set the group's offset of this partition to {oldest} (all that is there \
+             is read again) or to {end} (nothing of it is), or to where its messages are new"
+        ),
+    };
+    let by = if to.is_none() {
+        " (kafka-consumer-groups.sh --reset-offsets --to-offset), and start the service"
+    } else {
+        ""
+    };
+    // New messages have the offsets of others that the guards have counted.
+    let guards = if is_guarded {
+        "; guards take other messages at offsets that were read before for applied: set run.guard_epoch to another \
+         number before the start"
+    } else {
+        ""
+    };
+    error!(
+        "kafka: the log was cut below what was read of it, or the group's offset was set beyond its end; {done} \
+         {partition} from={next} cut={} oldest={oldest} end={end} cure=\"an unclean leader election does this, or a \
+         broker that lost its disk: records may have what the log has no longer{go_on}{by}{guards}\"",
+        cut.map_or_else(|| "unknown".to_owned(), |cut| cut.to_string()),
+    );
 }
 
 #[cfg(test)]

@@ -7,67 +7,66 @@ use crate::delivery::reject_limit::TooMany;
 use crate::delivery::result_codes::Told;
 use crate::delivery::row_outcomes::NOT_FOUND;
 use crate::delivery::write::Refusal;
+use crate::kafka::Partition;
 use crate::message::{Reason, Rejection};
-use crate::partition::batch::Broken;
-use crate::partition::worker::{BatchEnd, Worker};
-use crate::util::exit::Exit;
+use crate::partition::shared::Group;
 
-impl Worker<'_> {
-    pub(super) fn hold_unreadable(&mut self, error: &KafkaError) {
-        let next = self.tracker.next();
-        let why = format!(
-            "{} next={next:?} reason=unreadable error=\"{error}\" cure=\"look at the broker's disk and at check.crcs; or, \
-             to skip it, stop the service, set the group's offset of this partition behind it (kafka-consumer-groups.sh \
-             --reset-offsets) and start it\"",
-            self.partition,
-        );
-        error!("kafka: a part of the log cannot be read, its partition is held; the other partitions go on {why}");
-        self.set_held(why);
-    }
+/// Why a partition is held where Kafka's log cannot be read. `next`: the first offset that is not finished.
+pub(super) fn unreadable(partition: &Partition, next: Option<i64>, error: &KafkaError) -> String {
+    let why = format!(
+        "{partition} next={next:?} reason=unreadable error=\"{error}\" cure=\"look at the broker's disk and at \
+         check.crcs; or, to skip it, stop the service, set the group's offset of this partition behind it \
+         (kafka-consumer-groups.sh --reset-offsets) and start it\"",
+    );
+    error!("kafka: a part of the log cannot be read, its partition is held; the other partitions go on {why}");
+    why
+}
 
-    /// Told here once; `holds.rs` repeats it for as long as it lasts.
-    pub(super) fn hold(&mut self, offset: i64, rejection: &Rejection) {
-        let why = format!(
-            "{} offset={offset} reason={} detail={:?} cure=\"correct the rule and restart; or, to skip this message, stop \
-             the service, run {} and start it; or let such messages be dead letters (reject.action)\"",
-            self.partition,
-            rejection.reason.as_str(),
-            rejection.detail,
-            self.skipping(offset),
-        );
-        error!("message rejected, its partition is held; the other partitions go on {why}");
-        self.set_held(why);
-    }
+/// Why a partition is held at a rejected message. Told here once; `service/holds.rs` repeats it for as long as it lasts.
+pub(super) fn rejected(group: &Group, partition: &Partition, offset: i64, rejection: &Rejection) -> String {
+    let why = format!(
+        "{partition} offset={offset} reason={} detail={:?} cure=\"correct the rule and restart; or, to skip this message, \
+         stop the service, run {} and start it; or let such messages be dead letters (reject.action)\"",
+        rejection.reason.as_str(),
+        rejection.detail,
+        skipping(group, partition, offset),
+    );
+    error!("message rejected, its partition is held; the other partitions go on {why}");
+    why
+}
 
-    /// The service stops at this message; nothing at or behind it is committed.
-    pub(super) fn stops_at(&self, offset: i64, rejection: &Rejection, too_many: Option<TooMany>) -> BatchEnd {
-        let why = match too_many {
-            None => "reject.action is stop".to_owned(),
-            Some(too_many) => too_many.to_string(),
-        };
-        error!(
-            "message rejected, and the service stops: {why} {} offset={offset} reason={} detail={:?} cure=\"correct the \
-             rule, or what produces the messages, and start the service: it goes on at this message; to skip it, run {} \
-             before\"",
-            self.partition,
-            rejection.reason.as_str(),
-            rejection.detail,
-            self.skipping(offset),
-        );
-        BatchEnd::Broken(Broken::Fatal(Exit::Rejected))
-    }
+/// The service stops at this message; nothing at or behind it is committed.
+pub(super) fn stops_at(
+    group: &Group,
+    partition: &Partition,
+    offset: i64,
+    rejection: &Rejection,
+    too_many: Option<TooMany>,
+) {
+    let why = match too_many {
+        None => "reject.action is stop".to_owned(),
+        Some(too_many) => too_many.to_string(),
+    };
+    error!(
+        "message rejected, and the service stops: {why} {partition} offset={offset} reason={} detail={:?} cure=\"correct \
+         the rule, or what produces the messages, and start the service: it goes on at this message; to skip it, run {} \
+         before\"",
+        rejection.reason.as_str(),
+        rejection.detail,
+        skipping(group, partition, offset),
+    );
+}
 
-    /// The command that sets the group's offset behind a message. Only a group without members takes it.
-    fn skipping(&self, offset: i64) -> String {
-        format!(
-            "kafka-consumer-groups.sh --bootstrap-server {} --group {} --topic {}:{} --reset-offsets --to-offset {} --execute",
-            self.shared.brokers,
-            self.shared.group,
-            self.partition.topic,
-            self.partition.number,
-            offset + 1
-        )
-    }
+/// The command that sets the group's offset behind a message. Only a group without members takes it.
+fn skipping(group: &Group, partition: &Partition, offset: i64) -> String {
+    format!(
+        "kafka-consumer-groups.sh --bootstrap-server {} --group {} --topic {}:{} --reset-offsets --to-offset {} --execute",
+        group.brokers,
+        group.name,
+        partition.topic,
+        partition.number,
+        offset + 1
+    )
 }
 
 /// Why a message is rejected whose row will not be written.

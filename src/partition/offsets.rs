@@ -1,169 +1,135 @@
-//! A worker's offsets: it commits what is finished, and acts where the log does not go on as it should.
+//! A worker's offsets: what was taken, what is finished, and what is committed of it.
 //!
-//! `delivery/commit.rs` computes which offset is next; here it is stored, sent and logged.
+//! `delivery/commit.rs` computes which offset is next; here it is sent and logged, with the leader epoch that goes
+//! with it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use log::{debug, error, trace, warn};
-use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::error::KafkaResult;
-use rdkafka::message::{BorrowedMessage, Message as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::delivery::commit::OffsetTracker;
 use crate::kafka::Partition;
-use crate::kafka::consumer::commits::{commit_by, refuses_epoch, send};
-use crate::kafka::consumer::{cut, epoch, origin};
-use crate::partition::gone::{Case, Found, decide};
-use crate::partition::worker::{Worker, WorkerEnd};
-use crate::util::exit::Exit;
+use crate::kafka::consumer::origin::{Origin, PartitionStart, StartOffset};
+use crate::kafka::consumer::source::{Commit, CommitFailure, Source, SourceMessage};
+use crate::partition::ends::CommitEnd;
+use crate::partition::env::Env;
+use crate::partition::epochs::Epochs;
 use crate::util::stop::StopKind;
-use crate::util::throttle::Throttle;
 
-/// How many failed reads of where a log was cut end the search (a broker that is away does not count), and the pause between.
-const CUT_ATTEMPTS: u32 = 3;
-const CUT_PAUSE: Duration = Duration::from_secs(1);
-/// librdkafka's own threads answer.
-const VERIFY_TIMEOUT: Duration = Duration::from_secs(2);
-
-pub(super) enum Commit {
-    NotDue,
-    Sent,
-    /// The partition was taken away: what we know of it is void.
-    Lost,
+pub(super) struct Offsets {
+    tracker: OffsetTracker,
+    epochs: Epochs,
+    /// Where fetching began; `None`: at the oldest message.
+    begun_at: Option<i64>,
+    /// The epoch of what was read before `begun_at`, until the first message shows that it is of the same leader.
+    unverified: Option<i32>,
+    /// The metadata of each commit.
+    tag: String,
+    last_commit: Instant,
+    /// The partition is held: the consumer may stand behind what it is held at.
+    is_held: bool,
 }
 
-impl Worker<'_> {
-    pub(super) fn commit_if_due(&mut self) -> Commit {
-        if self.last_commit.elapsed() < self.shared.commit_interval || self.stop.kind() == Some(StopKind::Abandon) {
-            return Commit::NotDue;
-        }
-        self.last_commit = Instant::now();
-        self.commit(CommitMode::Async)
-    }
-
-    /// Commits the next offset. `Sync` waits for the coordinator's answer, and sends also what an asynchronous
-    /// commit may have sent already: only an answer makes sure of it.
-    pub(super) fn commit(&mut self, mode: CommitMode) -> Commit {
-        if self.progress.take_commit_failed() {
-            self.tracker.commit_failed();
-        }
-        if self.tracker.is_clear()
-            && !self.held
-            && let Some((position, epoch)) = self.position()
-        {
-            self.tracker.all_finished_at(position);
-            // Where it was believed.
-            if self.tracker.next() == Some(position)
-                && let Some(epoch) = epoch
-            {
-                self.epochs.stands_at(position, epoch);
-            }
-        }
-        if let Some(next) = self.tracker.next() {
-            self.progress.set_next(next);
-        }
-        let next = match mode {
-            CommitMode::Async => self.tracker.due(),
-            CommitMode::Sync => self.tracker.next(),
-        };
-        let Some(next) = next else { return Commit::NotDue };
-        let partition = self.partition;
-        let offsets = match self.offsets(next) {
-            Ok(offsets) => offsets,
-            Err(error) => {
-                error!("kafka: an offset that cannot be committed {partition} next={next} error=\"{error}\"");
-                return Commit::NotDue;
-            }
-        };
-        // The fence: an explicit commit is accepted from anybody, storing an offset only from the owner.
-        if let Err(error) = self.consumer.store_offsets(&offsets) {
-            warn!(
-                "kafka: the partition is no longer ours, nothing is committed {partition} next={next} error=\"{error}\""
-            );
-            return Commit::Lost;
-        }
-        let sent = match mode {
-            CommitMode::Async => send(self.consumer, &offsets),
-            CommitMode::Sync => commit_by(self.consumer, &offsets, self.commit_deadline()).or_else(|error| {
-                if !refuses_epoch(&error) || self.progress.is_epoch_refused() {
-                    return Err(error);
-                }
-                self.progress.set_epoch_refused();
-                commit_by(self.consumer, &self.offsets(next)?, self.commit_deadline())
-            }),
-        };
-        match sent {
-            Ok(()) => {
-                trace!("kafka: commit {partition} next={next} mode={mode:?}");
-                self.tracker.committed(next);
-            }
-            Err(error) => {
-                self.shared.counters.commit_errors.add(1);
-                match mode {
-                    CommitMode::Async => warn!("kafka: commit not sent, tried again {partition} error=\"{error}\""),
-                    CommitMode::Sync => {
-                        self.consumer
-                            .context()
-                            .failed_commits()
-                            .last_failed(partition, next, &error);
-                    }
-                }
-            }
-        }
-        if matches!(mode, CommitMode::Sync) {
-            debug!("worker: left {partition} committed={next}");
-        }
-        Commit::Sent
-    }
-
-    /// What is committed: the next offset, the topic's id, and the leader epoch of the message before it, unless the
-    /// coordinator refuses that.
-    fn offsets(&self, next: i64) -> KafkaResult<TopicPartitionList> {
-        let partition = self.partition;
-        let mut offsets = TopicPartitionList::with_capacity(1);
-        offsets.add_partition_offset(&partition.topic, partition.number, Offset::Offset(next))?;
-        if let Some(mut element) = offsets.find_partition(&partition.topic, partition.number)
-            && !self.offset_tag.is_empty()
-        {
-            element.set_metadata(&self.offset_tag);
-        }
-        if let Some(of) = self.epochs.up_to(next)
-            && !self.progress.is_epoch_refused()
-        {
-            epoch::set(&mut offsets, of);
-        }
-        Ok(offsets)
-    }
-
-    /// Nothing is written any more, so the partition may be given back without the answer: in time, before the main
-    /// thread loses its patience.
-    fn commit_deadline(&self) -> Instant {
-        self.stop.requested_at().unwrap_or_else(Instant::now) + self.shared.commit_max
-    }
-
-    /// Where the consumer stands: behind the last message it was handed, and behind the gaps that follow it
-    /// (transaction markers move it too). With the leader epoch of what moved it there last.
-    fn position(&self) -> Option<(i64, Option<i32>)> {
-        let Partition { topic, number } = self.partition;
-        let positions = self.consumer.position().ok()?;
-        let epochs = epoch::of_list(&positions);
-        let elements = positions.elements();
-        let mut found = elements.iter().zip(epochs);
-        let (element, epoch) =
-            found.find(|(element, _)| element.topic() == &**topic && element.partition() == *number)?;
-        match element.offset() {
-            Offset::Offset(offset) => Some((offset, epoch)),
-            _ => None,
+impl Offsets {
+    pub fn new(start: &PartitionStart) -> Offsets {
+        Offsets {
+            tracker: start.begin.map_or_else(OffsetTracker::new, OffsetTracker::starting_at),
+            epochs: Epochs::default(),
+            begun_at: match start.from {
+                StartOffset::Offset(offset) => Some(offset),
+                StartOffset::Oldest => None,
+            },
+            unverified: None,
+            tag: String::new(),
+            last_commit: Instant::now(),
+            is_held: false,
         }
     }
 
-    /// Whether the first message that comes was written by a later leader than what was read before it.
-    pub(super) fn is_of_another_leader(&mut self, first: &BorrowedMessage<'_>) -> bool {
+    /// It is known which topic this is.
+    pub fn identified(&mut self, origin: Origin) {
+        self.tag = origin.tag;
+        if let Some(offset) = self.begun_at {
+            self.epochs = Epochs::starting_at(offset, origin.epoch);
+            self.unverified = origin.epoch;
+        }
+    }
+
+    /// What is known is of another log: nothing is committed.
+    pub fn forget(&mut self) {
+        (self.tracker, self.begun_at) = (OffsetTracker::new(), None);
+    }
+
+    /// Nothing moves any more until a person acts.
+    pub fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// The first offset that is not finished, where it is known.
+    pub fn next(&self) -> Option<i64> {
+        self.tracker.next().or(self.begun_at)
+    }
+
+    /// The same, without where fetching began: `None` until a message is finished.
+    pub fn finished(&self) -> Option<i64> {
+        self.tracker.next()
+    }
+
+    /// The latest leader epoch up to `next`, where one is known.
+    pub fn epoch_up_to(&self, next: i64) -> Option<i32> {
+        self.epochs.up_to(next)
+    }
+
+    /// Whether `offset` is not above the last message that was taken.
+    pub fn goes_back(&self, offset: i64) -> bool {
+        self.tracker.goes_back(offset)
+    }
+
+    /// Everything before it is finished, and the log went back to `offset`: what was known is void.
+    pub fn begin_anew_at(&mut self, offset: i64) {
+        (self.tracker, self.begun_at) = (OffsetTracker::new(), Some(offset));
+        self.epochs = Epochs::default();
+    }
+
+    /// The same where the stop comes first: the next owner is to begin there, so it is committed.
+    pub fn leave_at(&mut self, offset: i64) {
+        self.tracker = OffsetTracker::starting_at(offset);
+    }
+
+    /// A message was taken. `true` where it is the first, and where it was begun was not known.
+    ///
+    /// # Panics
+    /// When it is not above every message before it.
+    pub fn take(&mut self, offset: i64) -> bool {
+        self.tracker.handed_over(offset);
+        let is_beginning = self.next().is_none();
+        if is_beginning {
+            self.begun_at = Some(offset);
+        }
+        is_beginning
+    }
+
+    /// These were taken, one behind another.
+    pub fn taken<M: SourceMessage>(&mut self, messages: &[M]) {
+        self.epochs
+            .handed_over(messages, SourceMessage::offset, SourceMessage::leader_epoch);
+    }
+
+    /// Everything that was taken below `next` is finished, and nothing at or above it.
+    ///
+    /// # Panics
+    /// When the next offset would go back, or beyond what was taken.
+    pub fn finished_below(&mut self, next: i64) {
+        self.tracker.finished_below(next);
+    }
+
+    /// Whether the first message that comes was written by a later leader than what was read before it. Asked of each
+    /// message; `true` for the first at most.
+    pub fn is_of_another_leader(&mut self, first: &impl SourceMessage) -> bool {
         let Some(before) = self.unverified.take() else {
             return false;
         };
-        let is_later = epoch::of_message(first).is_some_and(|of| of > before);
+        let is_later = first.leader_epoch().is_some_and(|of| of > before);
         if is_later {
             self.unverified = Some(before);
         }
@@ -173,25 +139,12 @@ impl Worker<'_> {
     /// Has librdkafka ask the brokers whether the log has what was read before the first message, by its epoch: it may have
     /// been cut while nobody read it, and have grown past the group's offset since. librdkafka asks by itself only when
     /// the leader changes while it fetches. If it was cut, the offset is gone (`offset_gone`). `false`: it is not asked.
-    pub(super) fn verify(&mut self) -> bool {
+    pub fn verify(&mut self, source: &impl Source) -> bool {
         let (Some(epoch), Some(begun_at)) = (self.unverified.take(), self.begun_at) else {
             return false;
         };
-        let partition = self.partition;
-        let mut begin = TopicPartitionList::with_capacity(1);
-        let sought = begin
-            .add_partition_offset(&partition.topic, partition.number, Offset::Offset(begun_at))
-            .and_then(|()| {
-                epoch::set(&mut begin, epoch);
-                self.consumer.seek_partitions(begin, VERIFY_TIMEOUT)
-            })
-            .and_then(|list| {
-                for element in list.elements() {
-                    element.error()?;
-                }
-                Ok(())
-            });
-        match sought {
+        let partition = source.partition();
+        match source.seek(begun_at, epoch) {
             Ok(()) => {
                 debug!("kafka: a new leader, the log is verified {partition} offset={begun_at} epoch={epoch}");
                 true
@@ -206,176 +159,129 @@ impl Worker<'_> {
         }
     }
 
-    /// A truncated log gives offsets anew, to other messages; guards know messages by their offsets.
-    pub(super) fn went_back(&self, to: i64) {
-        let (partition, from) = (self.partition, self.tracker.next());
-        if self.processor.is_guarded() && from.is_some_and(|from| to < from - 1) {
-            error!(
-                "kafka: offsets went back, reading on from there; what this partition now holds at offsets that were read \
-                 before is taken for applied by the guards {partition} from={from:?} to={to} cure=\"if the log was truncated \
-                 (an unclean leader election), stop the service, set run.guard_epoch to another number, and set the \
-                 group's offsets to where the log is new\""
-            );
-        } else {
+    pub fn commit_if_due<S: Source>(&mut self, env: &Env<'_, S>) -> CommitEnd {
+        let interval = env.shared.times.commit_interval;
+        if self.last_commit.elapsed() < interval || env.stop.kind() == Some(StopKind::Abandon) {
+            return CommitEnd::NotDue;
+        }
+        self.last_commit = Instant::now();
+        self.advance(env);
+        let Some(next) = self.tracker.due() else {
+            return CommitEnd::NotDue;
+        };
+        let sent = env.source.send_commit(self.commit(next, env));
+        self.sent(env, next, sent, |error| {
             warn!(
-                "kafka: offsets went back, reading on from there: the partition was truncated, its topic created again, \
-                 or (by one) a rebalance came in between {partition} from={from:?} to={to}"
+                "kafka: commit not sent, tried again {} error=\"{error}\"",
+                env.partition()
             );
-        }
-    }
-
-    /// The log went back and the stop came first: the next owner begins where it went back to.
-    pub(super) fn adopt_carried(&mut self) {
-        if let Some(message) = self.carried.take() {
-            self.tracker = OffsetTracker::starting_at(message.offset());
-            self.progress.set_next(message.offset());
-        }
-    }
-
-    /// What was to be read next is not in the log, and everything before it is finished. Told in any case; then the
-    /// configuration decides.
-    pub(super) fn offset_gone(&mut self) -> Result<WorkerEnd, WorkerEnd> {
-        let partition = self.partition;
-        // A topic that was created again has another log.
-        origin::confirm(&self.shared.topic_ids, partition, self.topic_id, self.stop)
-            .map_err(|why| self.no_origin(&why))?;
-        let (oldest, end) = self.log_ends()?;
-        let Some(next) = self.next() else {
-            warn!("kafka: the oldest message went before it was read, it is begun again {partition} oldest={oldest}");
-            return Ok(self.again(oldest));
-        };
-        let cut = match self.epochs.up_to(next) {
-            Some(epoch) if next >= oldest => self.cut(next, epoch)?,
-            _ => None,
-        };
-        let found = Found {
-            next,
-            oldest,
-            end,
-            cut,
-            is_guarded: self.processor.is_guarded(),
-        };
-        let decision = decide(found, self.shared.offset_gone);
-        match decision.case {
-            Case::Below => self.tell_below(found, decision.to),
-            Case::Beyond => self.tell_beyond(found, decision.to),
-            Case::There => warn!(
-                "kafka: a broker said that the next offset is not in the log, and it is: begun again there {partition} \
-                 next={next} oldest={oldest} end={end}"
-            ),
-        }
-        Ok(match decision.to {
-            Some(to) => self.again(to),
-            None => WorkerEnd::Fatal(Exit::Rejected),
         })
     }
 
-    /// Where the log was cut; `None` where that cannot be read. A broker that is not there is waited for: what is said of
-    /// the log without it would end the service.
-    fn cut(&self, next: i64, epoch: i32) -> Result<Option<i64>, WorkerEnd> {
-        let Partition { topic, number } = self.partition;
-        let mut unreadable = 0;
-        let mut lines = Throttle::default();
-        loop {
-            match cut::find(&self.shared.kafka, topic, *number, next, epoch, self.stop) {
-                Ok(Some(cut)) => return Ok(Some(cut)),
-                Ok(None) => return Err(WorkerEnd::Stopped),
-                Err(error) => {
-                    unreadable += u32::from(!cut::passes(&error));
-                    if lines.pass().is_some() {
-                        warn!(
-                            "kafka: where the log was cut cannot be read, nothing is read before {} error=\"{error}\"",
-                            self.partition
-                        );
-                    }
-                }
+    /// The worker ends. Waits for the coordinator's answer, and sends also what may have been sent already: only an answer
+    /// makes sure of it.
+    pub fn commit_last<S: Source>(&mut self, env: &Env<'_, S>) -> CommitEnd {
+        self.advance(env);
+        let Some(next) = self.tracker.next() else {
+            return CommitEnd::NotDue;
+        };
+        // Nothing is written any more, so the partition may be given back without the answer: in time, before the main
+        // thread loses its patience.
+        let deadline = || env.stop.requested_at().unwrap_or_else(Instant::now) + env.shared.times.commit_max;
+        let commit = |offsets: &Offsets| env.source.commit_by(offsets.commit(next, env), deadline());
+        let sent = match commit(self) {
+            Err(CommitFailure::Epoch(_)) if !env.progress.is_epoch_refused() => {
+                env.progress.set_epoch_refused();
+                commit(self)
             }
-            if unreadable >= CUT_ATTEMPTS {
-                return Ok(None);
+            sent => sent,
+        };
+        let end = self.sent(env, next, sent, |error| env.source.last_commit_failed(next, error));
+        if end == CommitEnd::Sent {
+            debug!("worker: left {} committed={next}", env.partition());
+        }
+        end
+    }
+
+    /// Moves to what can be committed now.
+    fn advance<S: Source>(&mut self, env: &Env<'_, S>) {
+        if env.progress.take_commit_failed() {
+            self.tracker.commit_failed();
+        }
+        if self.tracker.is_clear()
+            && !self.is_held
+            && let Some((position, epoch)) = env.source.position()
+        {
+            self.tracker.all_finished_at(position);
+            // Where it was believed.
+            if self.tracker.next() == Some(position)
+                && let Some(epoch) = epoch
+            {
+                self.epochs.stands_at(position, epoch);
             }
-            if self.stop.wait(CUT_PAUSE) {
-                return Err(WorkerEnd::Stopped);
-            }
+        }
+        if let Some(next) = self.tracker.next() {
+            env.progress.set_next(next);
         }
     }
 
-    fn tell_below(&self, found: Found, to: Option<i64>) {
-        let (partition, Found { next, oldest, end, .. }) = (self.partition, found);
-        // With what is there and is not read either.
-        let count = to.unwrap_or(oldest) - next;
-        self.shared.counters.offsets_lost.add(count.unsigned_abs());
-        let (done, cure) = match to {
-            None => (
-                "the service stops, and nothing is committed past this",
-                format!(
-                    "look for what is missing elsewhere; then, to go on at the oldest message, set the group's offset of \
-                     this partition to {oldest} (kafka-consumer-groups.sh --reset-offsets --to-offset), or \
-                     kafka.offset_gone = \"earliest\", and start it"
-                ),
-            ),
-            Some(to) => (
-                if to == oldest {
-                    "reading goes on at the oldest message"
-                } else {
-                    "reading goes on at the end of the log, and what is there is not read either"
-                },
-                "look for what is missing elsewhere; let the topic keep its messages for longer than an outage lasts"
-                    .into(),
-            ),
-        };
-        error!(
-            "kafka: messages are gone before they were read; {done} {partition} from={next} to={} gone={count} end={end} \
-             cure=\"{cure}\"",
-            to.unwrap_or(oldest)
-        );
+    /// The next offset, the topic's id, and the leader epoch up to there, unless the coordinator refuses that.
+    fn commit<S: Source>(&self, next: i64, env: &Env<'_, S>) -> Commit<'_> {
+        Commit {
+            next,
+            tag: &self.tag,
+            epoch: self.epochs.up_to(next).filter(|_| !env.progress.is_epoch_refused()),
+        }
     }
 
-    fn tell_beyond(&self, found: Found, to: Option<i64>) {
-        let Found {
-            next,
-            oldest,
-            end,
-            cut,
-            is_guarded,
-        } = found;
-        let partition = self.partition;
-        let done = match (to, cut) {
-            (None, _) => "the service stops, and nothing is committed".to_owned(),
-            (Some(to), Some(_)) => format!("reading goes on where it was cut, at {to}"),
-            (Some(to), None) if to == oldest => {
-                format!("where is not known; reading goes on at the oldest message, {to}, and all is read again")
+    fn sent<S: Source>(
+        &mut self,
+        env: &Env<'_, S>,
+        next: i64,
+        sent: Result<(), CommitFailure>,
+        tell: impl FnOnce(&rdkafka::error::KafkaError),
+    ) -> CommitEnd {
+        let partition = env.partition();
+        match sent {
+            Ok(()) => {
+                trace!("kafka: commit {partition} next={next}");
+                self.tracker.committed(next);
+                CommitEnd::Sent
             }
-            (Some(to), None) => format!(
-                "where is not known; reading goes on at the end of the log, {to}, and what is new below it is not read"
-            ),
-        };
-        let go_on = match (to, cut) {
-            (Some(_), _) => String::new(),
-            (None, Some(cut)) => {
-                format!("; to go on where it was cut, set the group's offset of this partition to {cut}")
+            Err(CommitFailure::Invalid(error)) => {
+                error!("kafka: an offset that cannot be committed {partition} next={next} error=\"{error}\"");
+                CommitEnd::NotDue
             }
-            (None, None) => format!(
-                "; where it was cut is not known: set the group's offset of this partition to {oldest} (all that is there \
-                 is read again) or to {end} (nothing of it is), or to where its messages are new"
-            ),
-        };
-        let by = if to.is_none() {
-            " (kafka-consumer-groups.sh --reset-offsets --to-offset), and start the service"
-        } else {
-            ""
-        };
-        // New messages have the offsets of others that the guards have counted.
-        let guards = if is_guarded {
-            "; guards take other messages at offsets that were read before for applied: set run.guard_epoch to another \
-             number before the start"
-        } else {
-            ""
-        };
+            Err(CommitFailure::NotOurs(error)) => {
+                warn!(
+                    "kafka: the partition is no longer ours, nothing is committed {partition} next={next} \
+                     error=\"{error}\""
+                );
+                CommitEnd::Lost
+            }
+            Err(CommitFailure::Epoch(error) | CommitFailure::Failed(error)) => {
+                env.shared.counters.commit_errors.add(1);
+                tell(&error);
+                CommitEnd::Sent
+            }
+        }
+    }
+}
+
+/// A truncated log gives offsets anew, to other messages; guards know messages by their offsets. `from`: the first offset
+/// that was not finished.
+pub(super) fn tell_went_back(partition: &Partition, is_guarded: bool, from: Option<i64>, to: i64) {
+    if is_guarded && from.is_some_and(|from| to < from - 1) {
         error!(
-            "kafka: the log was cut below what was read of it, or the group's offset was set beyond its end; {done} \
-             {partition} from={next} cut={} oldest={oldest} end={end} cure=\"an unclean leader election does this, or a \
-             broker that lost its disk: records may have what the log has no longer{go_on}{by}{guards}\"",
-            cut.map_or_else(|| "unknown".to_owned(), |cut| cut.to_string()),
+            "kafka: offsets went back, reading on from there; what this partition now holds at offsets that were read \
+             before is taken for applied by the guards {partition} from={from:?} to={to} cure=\"if the log was truncated \
+             (an unclean leader election), stop the service, set run.guard_epoch to another number, and set the \
+             group's offsets to where the log is new\""
+        );
+    } else {
+        warn!(
+            "kafka: offsets went back, reading on from there: the partition was truncated, its topic created again, \
+             or (by one) a rebalance came in between {partition} from={from:?} to={to}"
         );
     }
 }

@@ -11,15 +11,16 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use log::{debug, error, warn};
-use rdkafka::message::{BorrowedMessage, Message as _};
 
 use crate::config::model::RejectAction;
 use crate::delivery::publish::{Outbox, PublishCalls, PublishEnd, PublishFatal};
 use crate::delivery::reject::Rejected;
+use crate::kafka::consumer::source::{Source, SourceMessage};
 use crate::message::Rejection;
 use crate::output::publication::Publication;
-use crate::partition::batch::{Broken, Fate};
-use crate::partition::worker::{Shared, Worker, WorkerEnd, signed};
+use crate::partition::ends::{Broken, WorkerEnd};
+use crate::partition::env::Env;
+use crate::partition::offsets::Offsets;
 use crate::util::exit::Exit;
 use crate::util::stop::{Stop, StopKind};
 
@@ -30,6 +31,14 @@ const GATHER_LETTERS: Duration = Duration::from_millis(500);
 /// How many messages may be pending at most: a crash repeats them, like everything since the last commit.
 const PENDING_MAX: u64 = 50_000;
 
+/// What becomes of a message.
+pub(super) enum Fate {
+    Kept,
+    Filtered,
+    /// By its own fault.
+    Rejected(Box<Rejected>),
+}
+
 /// What is pending of a worker.
 pub(super) struct Pending {
     outbox: Outbox,
@@ -39,6 +48,8 @@ pub(super) struct Pending {
     messages: u64,
     /// When what is gathered is sent.
     send_at: Option<Instant>,
+    /// How many messages in a row were rejected, up to the last one that was handed over.
+    consecutive_rejects: u32,
 }
 
 /// One message that publishes or is rejected, or some that do not, one after another.
@@ -64,6 +75,7 @@ impl Pending {
             parts: VecDeque::new(),
             messages: 0,
             send_at: None,
+            consecutive_rejects: 0,
         }
     }
 
@@ -98,21 +110,19 @@ impl Pending {
         self.messages -= part.messages;
         Some(part)
     }
-}
 
-impl Shared {
-    /// What one worker keeps of what it has published, in bytes: as much as it may have in the producer's queue.
-    fn pending_bytes_max(&self) -> u64 {
-        (self.batch_bytes_max() as u64).min(self.memory.producer_queue_bytes / self.memory.partitions.max(1))
+    /// How many messages in a row were rejected, up to the last one that was handed over.
+    pub fn consecutive_rejects(&self) -> u32 {
+        self.consecutive_rejects
     }
-}
 
-impl Worker<'_> {
     /// Messages whose rows are written: what they publish follows, and then their offsets. `publications`: in the order of
     /// the messages.
-    pub(super) fn hand_over(
+    pub fn hand_over<S: Source>(
         &mut self,
-        messages: &[BorrowedMessage<'_>],
+        env: &Env<'_, S>,
+        offsets: &mut Offsets,
+        messages: &[impl SourceMessage],
         fates: Vec<Fate>,
         publications: Vec<Publication<'_>>,
     ) {
@@ -124,11 +134,11 @@ impl Worker<'_> {
             let waits = is_rejected || publications.peek().is_some_and(|next| next.message == index);
             if waits && part.messages > 0 {
                 // What came before it does not wait for it.
-                self.pending.end_part(&mut part, message.offset());
+                self.end_part(&mut part, message.offset());
             }
             let gather = if is_rejected { GATHER_LETTERS } else { GATHER_MESSAGES };
             while let Some(publication) = publications.next_if(|next| next.message == index) {
-                self.pending.push(message.offset(), &publication, gather);
+                self.push(message.offset(), &publication, gather);
                 part.published += u64::from(!is_rejected);
             }
             part.messages += 1;
@@ -137,33 +147,33 @@ impl Worker<'_> {
                 Fate::Kept => part.written += 1,
                 Fate::Filtered => part.filtered += 1,
                 Fate::Rejected(of) => {
-                    self.tell(message.offset(), &of);
+                    tell(env, message.offset(), &of);
                     part.rejected = Some(of.rejection.reason.as_str());
                     rejected += 1;
                 }
             }
             if waits || index as u64 + 1 == all {
                 let next = messages.get(index + 1);
-                let next = next.map_or(message.offset() + 1, BorrowedMessage::offset);
-                self.pending.end_part(&mut part, next);
+                let next = next.map_or(message.offset() + 1, SourceMessage::offset);
+                self.end_part(&mut part, next);
             }
         }
-        self.shared.rejects.finished(all, rejected);
-        self.collect();
+        env.shared.rejecting.counts.finished(all, rejected);
+        self.collect(env, offsets);
     }
 
     /// Finishes what is acknowledged.
-    fn collect(&mut self) {
-        let counters = &self.shared.counters;
+    fn collect<S: Source>(&mut self, env: &Env<'_, S>, offsets: &mut Offsets) {
+        let counters = &env.shared.counters;
         let mut next = None;
-        while let Some(part) = self.pending.take() {
+        while let Some(part) = self.take() {
             counters.messages_written.add(part.written);
             counters.messages_filtered.add(part.filtered);
             counters.messages_published.add(part.published);
             if let Some(reason) = part.rejected {
-                self.shared.rejects.count(reason);
+                env.shared.rejecting.counts.count(reason);
                 counters.messages_rejected.add(1);
-                match &self.shared.reject {
+                match &env.shared.rejecting.action {
                     RejectAction::DeadLetter { .. } => counters.messages_dead_lettered.add(1),
                     _ => counters.messages_dropped.add(1),
                 }
@@ -174,168 +184,160 @@ impl Worker<'_> {
             next = Some(part.next);
         }
         if let Some(next) = next {
-            self.tracker.finished_below(next);
-            self.progress.set_next(next);
+            offsets.finished_below(next);
+            env.progress.set_next(next);
         }
-    }
-
-    /// A message was rejected and is left behind: told once in a while for each reason.
-    fn tell(&self, offset: i64, rejected: &Rejected) {
-        let Rejection { reason, detail } = &rejected.rejection;
-        let Some(untold) = self.shared.rejects.tell(reason.as_str()) else {
-            return;
-        };
-        let what = match &self.shared.reject {
-            RejectAction::DeadLetter { topic, .. } => Cow::Owned(format!("a dead letter goes to {topic}")),
-            _ => Cow::Borrowed("dropped"),
-        };
-        warn!(
-            "message rejected, {what} {} offset={offset} reason={} detail={detail:?} not_told_since={untold}",
-            self.partition,
-            reason.as_str(),
-        );
-    }
-
-    /// Counts messages that are given back: Kafka delivers them again, here or to another member.
-    pub(super) fn give_back(&self, messages: usize) {
-        self.shared.counters.messages_in_hand.add(-signed(messages));
-        self.shared.counters.messages_returned.add(messages as u64);
     }
 
     /// Sends what is to be sent by now and hears what is acknowledged. Waits only where too much is pending, or something
     /// does not go as it should.
-    pub(super) fn publish_on(&mut self) -> Result<(), Broken> {
-        let bytes_max = self.shared.pending_bytes_max();
-        let pending = &self.pending;
-        if pending.is_empty() {
+    pub fn publish_on<S: Source>(&mut self, env: &Env<'_, S>, offsets: &mut Offsets) -> Result<(), Broken> {
+        let bytes_max = env.shared.sizes.pending_bytes_max();
+        if self.is_empty() {
             return Ok(());
         }
-        let is_due = pending.send_at.is_some_and(|at| at <= Instant::now())
-            || pending.outbox.bytes() >= bytes_max / 2
-            || pending.messages >= PENDING_MAX / 2;
-        if !self.advance(is_due)? {
-            return self.settle();
+        let is_due = self.send_at.is_some_and(|at| at <= Instant::now())
+            || self.outbox.bytes() >= bytes_max / 2
+            || self.messages >= PENDING_MAX / 2;
+        if !self.advance(env, offsets, is_due)? {
+            return self.settle(env, offsets);
         }
-        while self.pending.outbox.bytes() >= bytes_max || self.pending.messages >= PENDING_MAX {
+        while self.outbox.bytes() >= bytes_max || self.messages >= PENDING_MAX {
             // Half of it: reports go on coming for the rest.
-            let Some(half) = self.pending.parts.get((self.pending.parts.len().max(1) - 1) / 2) else {
+            let Some(half) = self.parts.get((self.parts.len().max(1) - 1) / 2) else {
                 break;
             };
-            self.settle_below(half.number)?;
+            self.settle_below(env, offsets, half.number)?;
         }
         Ok(())
     }
 
     /// Waits until nothing is pending.
-    pub(super) fn settle(&mut self) -> Result<(), Broken> {
-        self.settle_below(self.pending.outbox.pushed())
+    pub fn settle<S: Source>(&mut self, env: &Env<'_, S>, offsets: &mut Offsets) -> Result<(), Broken> {
+        self.settle_below(env, offsets, self.outbox.pushed())
     }
 
-    fn settle_below(&mut self, number: u64) -> Result<(), Broken> {
-        if self.pending.is_empty() {
+    fn settle_below<S: Source>(&mut self, env: &Env<'_, S>, offsets: &mut Offsets, number: u64) -> Result<(), Broken> {
+        if self.is_empty() {
             return Ok(());
         }
-        self.pending.send_at = None;
-        let end = self.with_outbox(None, |outbox, calls| outbox.settle(number, calls));
+        self.send_at = None;
+        let end = self.with_outbox(env, offsets, None, |outbox, calls| outbox.settle(number, calls));
         // The wait may have ended fetching, and the queue would stay empty.
-        self.fetching.resume();
+        env.fetching.resume();
         match end {
             PublishEnd::Finished => Ok(()),
             PublishEnd::Stopped => Err(Broken::Stopped),
-            PublishEnd::Fatal(fatal) => Err(Broken::Fatal(self.publish_fatal(&fatal))),
+            PublishEnd::Fatal(fatal) => Err(Broken::Fatal(publish_fatal(env, &fatal))),
         }
     }
 
-    fn advance(&mut self, send: bool) -> Result<bool, Broken> {
+    fn advance<S: Source>(&mut self, env: &Env<'_, S>, offsets: &mut Offsets, send: bool) -> Result<bool, Broken> {
         if send {
-            self.pending.send_at = None;
+            self.send_at = None;
         }
-        self.with_outbox(None, |outbox, calls| outbox.advance(send, calls))
-            .map_err(|fatal| Broken::Fatal(self.publish_fatal(&fatal)))
+        self.with_outbox(env, offsets, None, |outbox, calls| outbox.advance(send, calls))
+            .map_err(|fatal| Broken::Fatal(publish_fatal(env, &fatal)))
     }
 
     /// What a dead letter holds up goes on behind it: published before all else that the batch publishes.
-    pub(super) fn publish_first(
+    pub fn publish_first<S: Source>(
         &mut self,
-        messages: &[BorrowedMessage<'_>],
+        env: &Env<'_, S>,
+        offsets: &mut Offsets,
+        messages: &[impl SourceMessage],
         letters: Vec<Publication<'_>>,
     ) -> Result<(), Broken> {
         for letter in letters {
-            self.pending.outbox.push(messages[letter.message].offset(), &letter);
+            self.outbox.push(messages[letter.message].offset(), &letter);
         }
-        self.settle()
-    }
-
-    fn publish_fatal(&self, fatal: &PublishFatal) -> Exit {
-        let offset = fatal
-            .offset()
-            .map_or_else(|| "unknown".to_owned(), |offset| offset.to_string());
-        error!("kafka: {fatal} {} offset={offset}", self.partition);
-        fatal.exit()
+        self.settle(env, offsets)
     }
 
     /// Calls the outbox, and finishes what it has heard of.
-    fn with_outbox<R>(
+    fn with_outbox<S: Source, R>(
         &mut self,
+        env: &Env<'_, S>,
+        offsets: &mut Offsets,
         ends_since: Option<Instant>,
         call: impl FnOnce(&mut Outbox, &PublishCalls<'_>) -> R,
     ) -> R {
-        let Worker {
-            shared,
-            stop,
-            fetching,
-            pending,
-            ..
-        } = self;
-        let Some(publisher) = &shared.publisher else {
+        let Some(publisher) = &env.shared.publisher else {
             unreachable!(
                 "there is a producer where a topic is named to produce to, and nothing is published to another"
             );
         };
         let result = call(
-            &mut pending.outbox,
+            &mut self.outbox,
             &PublishCalls {
                 publisher: &**publisher,
-                stop,
-                finish_max: shared.finish_max,
+                stop: env.stop,
+                finish_max: env.shared.times.finish_max,
                 ends_since,
-                meanwhile: &|| fetching.pass_time(),
+                meanwhile: &|| env.fetching.pass_time(),
             },
         );
-        let counters = &shared.counters;
-        counters.messages_published_again.add(pending.outbox.take_resent());
-        self.collect();
+        let counters = &env.shared.counters;
+        counters.messages_published_again.add(self.outbox.take_resent());
+        self.collect(env, offsets);
         result
     }
 
     /// The worker ends: what is pending is waited for in time, and the rest is taken back.
-    pub(super) fn close(&mut self, end: WorkerEnd) -> WorkerEnd {
+    pub fn close<S: Source>(&mut self, env: &Env<'_, S>, offsets: &mut Offsets, end: WorkerEnd) -> WorkerEnd {
         let mut end = end;
-        let is_lost = end == WorkerEnd::Lost || self.stop.kind() == Some(StopKind::Abandon);
-        if !self.pending.is_empty() {
+        let is_lost = end == WorkerEnd::Lost || env.stop.kind() == Some(StopKind::Abandon);
+        if !self.is_empty() {
             let since = Instant::now();
             if !is_lost {
-                let settled = self.with_outbox(Some(since), |outbox, calls| outbox.settle(outbox.pushed(), calls));
+                let settled = self.with_outbox(env, offsets, Some(since), |outbox, calls| {
+                    outbox.settle(outbox.pushed(), calls)
+                });
                 if let PublishEnd::Fatal(fatal) = settled {
-                    let exit = self.publish_fatal(&fatal);
+                    let exit = publish_fatal(env, &fatal);
                     if end == WorkerEnd::Stopped {
                         end = WorkerEnd::Fatal(exit);
                     }
                 }
             }
-            if !self.pending.is_empty() {
-                self.with_outbox(Some(since), Outbox::leave);
+            if !self.is_empty() {
+                self.with_outbox(env, offsets, Some(since), Outbox::leave);
             }
         }
-        let returned = self.pending.messages;
+        let returned = self.messages;
         if returned > 0 {
             debug!(
                 "worker: leaves messages unacknowledged {} messages={returned}",
-                self.partition
+                env.partition()
             );
-            self.give_back(usize::try_from(returned).unwrap_or(usize::MAX));
+            env.give_back(usize::try_from(returned).unwrap_or(usize::MAX));
         }
-        (self.pending.parts, self.pending.messages) = (VecDeque::new(), 0);
+        (self.parts, self.messages) = (VecDeque::new(), 0);
         end
     }
+}
+
+/// A message was rejected and is left behind: told once in a while for each reason.
+fn tell<S: Source>(env: &Env<'_, S>, offset: i64, rejected: &Rejected) {
+    let Rejection { reason, detail } = &rejected.rejection;
+    let Some(untold) = env.shared.rejecting.counts.tell(reason.as_str()) else {
+        return;
+    };
+    let what = match &env.shared.rejecting.action {
+        RejectAction::DeadLetter { topic, .. } => Cow::Owned(format!("a dead letter goes to {topic}")),
+        _ => Cow::Borrowed("dropped"),
+    };
+    warn!(
+        "message rejected, {what} {} offset={offset} reason={} detail={detail:?} not_told_since={untold}",
+        env.partition(),
+        reason.as_str(),
+    );
+}
+
+fn publish_fatal<S: Source>(env: &Env<'_, S>, fatal: &PublishFatal) -> Exit {
+    let offset = fatal
+        .offset()
+        .map_or_else(|| "unknown".to_owned(), |offset| offset.to_string());
+    error!("kafka: {fatal} {} offset={offset}", env.partition());
+    fatal.exit()
 }

@@ -16,22 +16,22 @@ pub struct Held {
 #[derive(Debug)]
 pub struct Progress {
     /// The first offset that is not finished; -1 while unknown.
-    pub(crate) next: AtomicI64,
+    next: AtomicI64,
     /// Why it waits until a person acts; set at most once.
-    pub(crate) held: OnceLock<Held>,
-    pub(crate) commit_failed: AtomicBool,
+    held: OnceLock<Held>,
+    commit_failed: AtomicBool,
     /// A commit was refused for the leader epoch that it named.
     epoch_refused: AtomicBool,
     /// The end of the log as the worker has asked for it while it waits; -1: not yet.
-    pub(crate) end: AtomicI64,
+    end: AtomicI64,
     /// Messages taken so far.
-    pub(crate) taken: AtomicU64,
+    taken: AtomicU64,
     /// Some of them are neither finished nor given back.
-    pub(crate) in_hand: AtomicBool,
+    in_hand: AtomicBool,
     /// Where the partition is to be begun by another worker; -1: nowhere.
-    pub(crate) again: AtomicI64,
+    again: AtomicI64,
     /// It knows which topic it reads.
-    pub(crate) begun: AtomicBool,
+    begun: AtomicBool,
 }
 
 impl Default for Progress {
@@ -70,12 +70,42 @@ impl Progress {
         self.held.get().is_some()
     }
 
+    /// Why and since when it waits until a person acts.
+    pub fn held(&self) -> Option<&Held> {
+        self.held.get()
+    }
+
+    /// The worker knows which topic it reads.
+    pub fn is_begun(&self) -> bool {
+        self.begun.load(Relaxed)
+    }
+
+    /// Messages taken so far.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Relaxed)
+    }
+
+    /// Some messages are neither finished nor given back.
+    pub fn is_in_hand(&self) -> bool {
+        self.in_hand.load(Relaxed)
+    }
+
+    /// The end of the log, where the worker has asked for it while it waits; else -1.
+    pub fn end(&self) -> i64 {
+        self.end.load(Relaxed)
+    }
+
+    /// An asynchronous commit has failed.
+    pub fn set_commit_failed(&self) {
+        self.commit_failed.store(true, Relaxed);
+    }
+
     pub fn set_end(&self, end: i64) {
         self.end.store(end, Relaxed);
     }
 
     /// Notes that the worker has taken `messages` more.
-    pub fn taken(&self, messages: u64) {
+    pub fn took(&self, messages: u64) {
         self.taken.fetch_add(messages, Relaxed);
         if messages > 0 {
             self.in_hand.store(true, Relaxed);

@@ -8,24 +8,25 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{debug, error, warn};
 use parking_lot::Mutex;
-use rdkafka::consumer::{Consumer as _, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::kafka::consumer::commits::refuses_epoch;
 use crate::kafka::consumer::committed::Committed;
 use crate::kafka::consumer::context::Readers;
+use crate::kafka::consumer::group::{Assignment, GroupAssignment};
 use crate::kafka::consumer::origin::{PartitionStart, StartOffset};
+use crate::kafka::consumer::source::SourceOptions;
 use crate::kafka::{Consumer, Partition};
+use crate::partition::ends::WorkerEnd;
 use crate::partition::progress::{Held, Progress};
-use crate::partition::worker::{self, Shared, WorkerEnd};
+use crate::partition::shared::Shared;
+use crate::partition::worker;
 use crate::service::watchdog::{Mark, Standing};
 use crate::util::exit::Exit;
 use crate::util::stop::{Stop, StopKind, leave_now};
@@ -41,6 +42,8 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Workers {
     shared: Arc<Shared>,
+    /// For the sources of partitions.
+    options: SourceOptions,
     events: Sender<Event>,
     shutdown_grace: Duration,
     running: Mutex<HashMap<Partition, Handle>>,
@@ -55,9 +58,10 @@ struct Handle {
 }
 
 impl Workers {
-    pub fn new(shared: Arc<Shared>, events: Sender<Event>, shutdown_grace: Duration) -> Self {
+    pub fn new(shared: Arc<Shared>, options: SourceOptions, events: Sender<Event>, shutdown_grace: Duration) -> Self {
         Workers {
             shared,
+            options,
             events,
             shutdown_grace,
             running: Mutex::default(),
@@ -75,12 +79,12 @@ impl Workers {
     /// When the consumer refuses: nobody reads the partition then.
     pub fn restart(
         &self,
-        consumer: &Arc<Consumer>,
+        assignment: &impl Assignment,
         partition: &Partition,
         at: Option<i64>,
         at_most: i64,
     ) -> KafkaResult<Option<StartOffset>> {
-        let whole = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Eager);
+        let whole = assignment.is_whole();
         let (handle, others) = {
             let mut running = self.running.lock();
             let Some(handle) = running.remove(partition) else {
@@ -97,30 +101,40 @@ impl Workers {
         }
         self.join_or_leave(vec![(partition.clone(), handle)], StopKind::Abandon);
         self.join_or_leave(others, StopKind::Drain);
-        let from = begin(at, progress.next(), at_most);
+        let from = start_offset(at, progress.next(), at_most);
         let mut froms = vec![(partition.clone(), from)];
-        let from_of = |progress: &Progress| begin(progress.again(), progress.next(), i64::MAX);
+        let from_of = |progress: &Progress| start_offset(progress.again(), progress.next(), i64::MAX);
         froms.extend(
             kept.into_iter()
                 .map(|(partition, progress)| (partition, from_of(&progress))),
         );
-        let mut list = TopicPartitionList::with_capacity(froms.len());
-        for (partition, from) in &froms {
-            list.add_partition_offset(&partition.topic, partition.number, from.offset())?;
-        }
         if !whole {
-            consumer.incremental_unassign(&list)?;
+            assignment.unassign(&froms)?;
         }
         for (partition, from) in &froms {
-            let topic_id = self.shared.topic_ids.known(&partition.topic);
-            self.start(consumer, partition, PartitionStart::again(*from, topic_id));
+            let topic_id = assignment.topic_id(&partition.topic);
+            self.start(assignment, partition, PartitionStart::again(*from, topic_id));
         }
-        if whole {
-            consumer.assign(&list)?;
-        } else {
-            consumer.incremental_assign(&list)?;
-        }
+        assignment.assign(&froms)?;
         Ok(Some(from))
+    }
+
+    /// What the service asks of this consumer.
+    pub fn assignment<'a>(&'a self, consumer: &'a Arc<Consumer>) -> GroupAssignment<'a> {
+        GroupAssignment {
+            consumer,
+            options: &self.options,
+        }
+    }
+
+    /// Starts the worker of each partition, at the group's offset where it has one.
+    fn begin(&self, assignment: &impl Assignment, partitions: &[Partition], committed: &HashMap<Partition, Committed>) {
+        for partition in partitions {
+            let topic_id = assignment.topic_id(&partition.topic);
+            let start = PartitionStart::at(committed.get(partition), topic_id);
+            self.start(assignment, partition, start);
+        }
+        self.counted();
     }
 
     /// Partitions whose workers have ended so that others begin elsewhere, with where.
@@ -132,8 +146,8 @@ impl Workers {
             .collect()
     }
 
-    fn start(&self, consumer: &Arc<Consumer>, partition: &Partition, start: PartitionStart) {
-        let Some(queue) = consumer.split_partition_queue(&partition.topic, partition.number) else {
+    fn start(&self, assignment: &impl Assignment, partition: &Partition, start: PartitionStart) {
+        let Some(source) = assignment.source(partition) else {
             self.fatal(
                 Exit::Restart,
                 format_args!("kafka: cannot split the queue of {partition}"),
@@ -145,18 +159,16 @@ impl Workers {
         let (end_sender, end) = bounded(1);
         let thread = {
             let (shared, events) = (self.shared.clone(), self.events.clone());
-            let (partition, stop, progress, consumer) =
-                (partition.clone(), stop.clone(), progress.clone(), consumer.clone());
+            let (partition, stop, progress) = (partition.clone(), stop.clone(), progress.clone());
             thread::Builder::new().name(thread_name(&partition)).spawn(move || {
-                let run = || worker::run(&shared, &consumer, &partition, &queue, &start, &stop, &progress);
+                let run = || worker::run(&shared, &source, &start, &stop, &progress);
                 let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
                     error!("worker: panicked; the others drain and the service stops {partition}");
                     WorkerEnd::Fatal(Exit::Panic)
                 });
                 // The queue's handle, and with it the last reference to the consumer, goes before the end is
                 // told: an old and a new handle would share one fetch queue.
-                drop(queue);
-                drop(consumer);
+                drop(source);
                 if let WorkerEnd::Fatal(exit) = result {
                     let _ = events.try_send(Event::Fatal(exit));
                 }
@@ -228,9 +240,9 @@ impl Workers {
                 partition: partition.clone(),
                 mark: Mark {
                     next,
-                    taken: progress.taken.load(Relaxed),
+                    taken: progress.taken(),
                 },
-                has_work: progress.in_hand.load(Relaxed) || has_messages(partition, next),
+                has_work: progress.is_in_hand() || has_messages(partition, next),
                 is_held: progress.is_held(),
             }
         };
@@ -250,7 +262,7 @@ impl Workers {
     /// How many workers do not know yet which topic they read.
     pub fn unbegun(&self) -> usize {
         let running = self.running.lock();
-        let unbegun = |handle: &&Handle| !handle.progress.begun.load(Relaxed) && !handle.thread.is_finished();
+        let unbegun = |handle: &&Handle| !handle.progress.is_begun() && !handle.thread.is_finished();
         running.values().filter(unbegun).count()
     }
 
@@ -258,7 +270,7 @@ impl Workers {
     pub fn held(&self) -> Vec<(Partition, Held)> {
         let running = self.running.lock();
         let held = running.iter().filter_map(|(partition, handle)| {
-            let held = handle.progress.held.get()?.clone();
+            let held = handle.progress.held()?.clone();
             Some((partition.clone(), held))
         });
         let mut held: Vec<_> = held.collect();
@@ -278,22 +290,14 @@ impl Workers {
         counters
             .partitions_assigned
             .set(i64::try_from(partitions).unwrap_or(i64::MAX));
-        self.shared.assigned(partitions);
+        self.shared.sizes.assigned(partitions);
     }
 }
 
 impl Readers for Workers {
     /// Splits each partition's queue and starts its worker, at the group's offset where it has one.
     fn assign(&self, consumer: &Arc<Consumer>, partitions: &[Partition], committed: &HashMap<Partition, Committed>) {
-        for partition in partitions {
-            let topic_id = self.shared.topic_ids.known(&partition.topic);
-            self.start(
-                consumer,
-                partition,
-                PartitionStart::at(committed.get(partition), topic_id),
-            );
-        }
-        self.counted();
+        self.begin(&self.assignment(consumer), partitions, committed);
     }
 
     /// Stops and joins the workers of `partitions`. When this returns they have committed what they wrote (unless
@@ -315,7 +319,7 @@ impl Readers for Workers {
             if refuses_epoch(error) {
                 handle.progress.set_epoch_refused();
             }
-            handle.progress.commit_failed.store(true, Relaxed);
+            handle.progress.set_commit_failed();
         }
     }
 
@@ -324,7 +328,7 @@ impl Readers for Workers {
     fn positions(&self) -> Vec<(Partition, Option<i64>, i64)> {
         let position = |(partition, handle): (&Partition, &Handle)| {
             let progress = &handle.progress;
-            (partition.clone(), progress.next(), progress.end.load(Relaxed))
+            (partition.clone(), progress.next(), progress.end())
         };
         self.running.lock().iter().map(position).collect()
     }
@@ -338,7 +342,7 @@ impl Readers for Workers {
 
 /// Where a partition is begun again: where its worker asked for, or at the first offset that it has not finished. Without
 /// either it was begun at the oldest message, and has finished nothing.
-fn begin(asked: Option<i64>, unfinished: Option<i64>, at_most: i64) -> StartOffset {
+fn start_offset(asked: Option<i64>, unfinished: Option<i64>, at_most: i64) -> StartOffset {
     asked
         .or(unfinished)
         .map_or(StartOffset::Oldest, |offset| StartOffset::Offset(offset.min(at_most)))
@@ -382,10 +386,10 @@ mod tests {
     #[test]
     fn a_partition_is_never_begun_again_behind_what_is_unfinished() {
         // A stray below what its worker has finished: that one went past it.
-        assert_eq!(begin(None, Some(120), 100), StartOffset::Offset(100));
-        assert_eq!(begin(None, Some(80), 100), StartOffset::Offset(80));
-        assert_eq!(begin(None, None, 100), StartOffset::Oldest);
-        assert_eq!(begin(Some(500), Some(20), i64::MAX), StartOffset::Offset(500));
+        assert_eq!(start_offset(None, Some(120), 100), StartOffset::Offset(100));
+        assert_eq!(start_offset(None, Some(80), 100), StartOffset::Offset(80));
+        assert_eq!(start_offset(None, None, 100), StartOffset::Oldest);
+        assert_eq!(start_offset(Some(500), Some(20), i64::MAX), StartOffset::Offset(500));
     }
 
     #[test]

@@ -2,13 +2,13 @@
 //! asks to go on elsewhere. Runs on the main thread, outside of librdkafka's callbacks.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::{error, info, warn};
 use rdkafka::error::KafkaError;
 
-use crate::kafka::{Consumer, Partition};
+use crate::kafka::Partition;
+use crate::kafka::consumer::group::Assignment;
 use crate::service::assignment::Workers;
 use crate::util::exit::Exit;
 
@@ -32,7 +32,7 @@ struct Restarted {
 
 impl Restarts {
     /// Begins anew, elsewhere, the partitions whose workers have ended to have that done.
-    pub fn serve(&mut self, consumer: &Arc<Consumer>, workers: &Workers) -> Exit {
+    pub fn serve(&mut self, assignment: &impl Assignment, workers: &Workers) -> Exit {
         let mut exit = Exit::Stopped;
         for (partition, at) in workers.to_begin_again() {
             let last = self.0.get(&partition).map(|restarted| restarted.last);
@@ -40,14 +40,20 @@ impl Restarts {
                 continue;
             }
             self.note(&partition, false);
-            exit = exit.or_worse(begin(consumer, workers, &partition, Some(at), i64::MAX));
+            exit = exit.or_worse(begin(assignment, workers, &partition, Some(at), i64::MAX));
         }
         exit
     }
 
     /// A message of `partition` came to the main queue: a worker that goes on would act on its messages out of order,
     /// and commit past this one.
-    pub fn stray(&mut self, consumer: &Arc<Consumer>, workers: &Workers, partition: &Partition, offset: i64) -> Exit {
+    pub fn stray(
+        &mut self,
+        assignment: &impl Assignment,
+        workers: &Workers,
+        partition: &Partition,
+        offset: i64,
+    ) -> Exit {
         if !workers.has(partition) {
             warn!(
                 "kafka: a message outside of its partition's queue, whose worker is gone {partition} offset={offset}"
@@ -59,7 +65,7 @@ impl Restarts {
             error!("kafka: messages come outside of their partition's queue again and again; restarting {partition}");
             return Exit::Restart;
         }
-        begin(consumer, workers, partition, None, offset)
+        begin(assignment, workers, partition, None, offset)
     }
 
     /// How many restarts because of strays there were within the time that counts.
@@ -79,8 +85,14 @@ impl Restarts {
     }
 }
 
-fn begin(consumer: &Arc<Consumer>, workers: &Workers, partition: &Partition, at: Option<i64>, at_most: i64) -> Exit {
-    match workers.restart(consumer, partition, at, at_most) {
+fn begin(
+    assignment: &impl Assignment,
+    workers: &Workers,
+    partition: &Partition,
+    at: Option<i64>,
+    at_most: i64,
+) -> Exit {
+    match workers.restart(assignment, partition, at, at_most) {
         Ok(Some(from)) => {
             info!("kafka: begun again {partition} from={from}");
             Exit::Stopped

@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,12 +25,13 @@ use crate::kafka::consumer::committed::{LookUpError, is_refusal, look_up};
 use crate::kafka::consumer::joining;
 use crate::kafka::consumer::latest::{LatestError, Present, begin_at_end};
 use crate::kafka::consumer::leaders::LeaderLines;
+use crate::kafka::consumer::source::SourceOptions;
 use crate::kafka::producer::{Failing, Producer, ProducerError};
 use crate::kafka::{Consumer, Context, Partition, consumer_config};
 use crate::observe::counters::Counters;
 use crate::observe::progress::{Progress, State, Totals};
 use crate::partition::hooks::{Hooks, NoHooks};
-use crate::partition::worker::Shared;
+use crate::partition::shared::{Group, Rejecting, Shared, Sizes, Times};
 use crate::rules::code::{Checked, Processors};
 use crate::rules::mapping::Mapping;
 use crate::service::assignment::{Event, Workers};
@@ -258,30 +258,35 @@ fn start(
     ));
     let rejects = Arc::new(Rejects::new(&config.reject));
     let shared = Arc::new(Shared {
-        group: config.kafka.group.clone(),
-        guard_epoch: run.guard_epoch,
+        group: Group {
+            name: config.kafka.group.clone(),
+            guard_epoch: run.guard_epoch,
+            brokers: config.kafka.brokers.clone(),
+        },
         processors: processors.clone(),
         writer: store.clone(),
         pressure: pressure.clone(),
-        counters: counters.clone(),
-        topic_ids: topic_ids.clone(),
-        offset_gone: config.kafka.offset_gone,
-        kafka: config.kafka.clone(),
-        reject: config.reject.action.clone(),
-        rejects: rejects.clone(),
         publisher: producer.clone().map(|producer| producer as Arc<dyn Publisher>),
-        brokers: config.kafka.brokers.clone(),
-        batch_rows_max: run.batch_rows_max,
-        batch_bytes_max: AtomicUsize::new(usize::try_from(memory.batch_bytes).unwrap_or(usize::MAX)),
-        memory,
-        bytes_taken: AtomicU64::new(0),
-        commit_interval: run.commit_interval,
-        commit_max: run.shutdown_grace * 3 / 4,
-        finish_max: finish_max(run),
+        rejecting: Rejecting {
+            action: config.reject.action.clone(),
+            counts: rejects.clone(),
+        },
+        sizes: Sizes::new(run.batch_rows_max, memory),
+        times: Times {
+            commit_interval: run.commit_interval,
+            commit_max: run.shutdown_grace * 3 / 4,
+            finish_max: finish_max(run),
+        },
+        offset_gone: config.kafka.offset_gone,
+        counters: counters.clone(),
         hooks: hooks.clone(),
     });
+    let options = SourceOptions {
+        topic_ids: topic_ids.clone(),
+        kafka: config.kafka.clone(),
+    };
     let (sender, events) = bounded(EVENTS_MAX);
-    let workers = Arc::new(Workers::new(shared, sender, run.shutdown_grace));
+    let workers = Arc::new(Workers::new(shared, options, sender, run.shutdown_grace));
     let context = Context::new(workers.clone(), counters.clone(), stop.clone());
     let consumer: Consumer = consumer_config(&config.kafka, &memory)
         .create_with_context(context)
@@ -485,7 +490,12 @@ impl Service {
                     let offset = message.offset();
                     drop(message);
                     self.counters.messages_stray.add(1);
-                    exit = exit.or_worse(restarts.stray(&self.consumer, &self.workers, &partition, offset));
+                    exit = exit.or_worse(restarts.stray(
+                        &self.workers.assignment(&self.consumer),
+                        &self.workers,
+                        &partition,
+                        offset,
+                    ));
                 }
                 Some(Err(error)) => {
                     if let Some(fatal) = self.kafka_error(&error) {
@@ -495,7 +505,7 @@ impl Service {
             }
             self.hooks
                 .polled(&self.consumer, &|partition| self.workers.has(partition));
-            exit = exit.or_worse(restarts.serve(&self.consumer, &self.workers));
+            exit = exit.or_worse(restarts.serve(&self.workers.assignment(&self.consumer), &self.workers));
             while let Ok(Event::Fatal(fatal)) = self.events.try_recv() {
                 exit = exit.or_worse(fatal);
             }

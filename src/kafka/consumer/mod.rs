@@ -1,6 +1,8 @@
 //! The group's consumer: its callbacks, where partitions begin, and what the group has committed.
 
 pub mod context;
+pub mod group;
+pub mod source;
 pub mod awaiting_group;
 pub mod joining;
 pub mod leaders;

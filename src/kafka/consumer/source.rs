@@ -1,0 +1,364 @@
+//! What a worker asks of Kafka: [`Source`], with [`PartitionSource`] over librdkafka.
+//!
+//! The trait is all that `partition` knows of the client, so tests run a worker over a source that is made up. Every
+//! call concerns one partition. A call either returns at once, or has a time limit, or sees the stop flag.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::warn;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
+
+use crate::config::model::Kafka;
+use crate::kafka::admin::topic_id::TopicId;
+use crate::kafka::admin::topic_ids::TopicIds;
+use crate::kafka::consumer::commits::{commit_by, refuses_epoch, send};
+use crate::kafka::consumer::origin::{self, NoOrigin, Origin, PartitionStart};
+use crate::kafka::consumer::{cut, epoch};
+use crate::kafka::{Consumer, Context, Partition, view};
+use crate::message::Message;
+use crate::util::stop::Stop;
+use crate::util::throttle::Throttle;
+
+/// A stop waits for the answer about the end of a log.
+const END_TIMEOUT: Duration = Duration::from_millis(500);
+/// librdkafka's own threads answer a seek.
+const SEEK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How many failed reads of where a log was cut end the search (a broker that is away does not count), and the pause between.
+const CUT_ATTEMPTS: u32 = 3;
+const CUT_PAUSE: Duration = Duration::from_secs(1);
+
+/// A message that a worker has taken from its partition.
+pub trait SourceMessage {
+    fn offset(&self) -> i64;
+
+    /// Bytes of its key and payload.
+    fn bytes(&self) -> usize;
+
+    /// The epoch of the leader that wrote it; `None` where its format has none (before Kafka 0.11).
+    fn leader_epoch(&self) -> Option<i32>;
+
+    /// The message as the rules see it; its headers only where they are asked for.
+    fn view(&self, with_headers: bool) -> Message<'_>;
+}
+
+/// Why no message comes.
+#[derive(Debug)]
+pub enum FetchError {
+    /// The user may not read the topic, or the group.
+    Refused(KafkaError),
+    /// Kafka holds something at the next offset that cannot be read: a checksum that fails (`check.crcs`), a format that
+    /// librdkafka does not know. It is said once, and then librdkafka goes on behind it.
+    Unreadable(KafkaError),
+    /// The next offset is not in the log, and librdkafka has ended fetching. Everything fetched before came before this.
+    Gone,
+    /// It goes on by itself, or with the next rebalance.
+    Passing(KafkaError),
+}
+
+/// What is committed.
+#[derive(Debug, Clone, Copy)]
+pub struct Commit<'a> {
+    /// The next offset to be read.
+    pub next: i64,
+    /// The metadata that is stored with it; may be empty.
+    pub tag: &'a str,
+    /// The leader epoch that is stored with it.
+    pub epoch: Option<i32>,
+}
+
+/// Why nothing is committed.
+#[derive(Debug)]
+pub enum CommitFailure {
+    /// The partition is another member's.
+    NotOurs(KafkaError),
+    /// No request can be made of the offset.
+    Invalid(KafkaError),
+    /// The coordinator refuses the leader epoch that the commit names.
+    Epoch(KafkaError),
+    /// Refused for another reason, not sent, or not answered in time.
+    Failed(KafkaError),
+}
+
+/// One partition of the group's consumer, for the worker that reads it.
+pub trait Source {
+    /// A message stays in librdkafka's memory until it is dropped.
+    type Message<'s>: SourceMessage
+    where
+        Self: 's;
+
+    fn partition(&self) -> &Partition;
+
+    /// The next message; waits for it at most `wait`. `None`: there is none yet.
+    fn poll(&self, wait: Duration) -> Option<Result<Self::Message<'_>, FetchError>>;
+
+    /// Where the consumer stands: behind the last message that it handed over, and behind the gaps that follow it
+    /// (transaction markers move it too). With the leader epoch of what moved it there last.
+    fn position(&self) -> Option<(i64, Option<i32>)>;
+
+    /// Fetches anew from `offset`, and has the brokers verify that the log has what was read before it, by the leader
+    /// epoch of that.
+    ///
+    /// # Errors
+    /// When librdkafka refuses, or does not answer within two seconds.
+    fn seek(&self, offset: i64, epoch: i32) -> KafkaResult<()>;
+
+    /// Ends fetching, and lets go of what is fetched and not taken yet.
+    ///
+    /// # Errors
+    /// When the partition is not assigned.
+    fn pause(&self) -> KafkaResult<()>;
+
+    /// Fetches again, from behind the last message that was taken.
+    ///
+    /// # Errors
+    /// When the partition is not assigned.
+    fn resume(&self) -> KafkaResult<()>;
+
+    /// The end of the log, asked of its leader. Takes half a second at most.
+    ///
+    /// # Errors
+    /// When the leader does not answer in that time.
+    fn log_end(&self) -> KafkaResult<i64>;
+
+    /// Sends a commit without waiting for the answer, which goes to the consumer's context.
+    ///
+    /// # Errors
+    /// Never [`CommitFailure::Epoch`]: no answer is waited for.
+    fn send_commit(&self, commit: Commit<'_>) -> Result<(), CommitFailure>;
+
+    /// Commits, and waits for the answer until `deadline`.
+    ///
+    /// # Errors
+    /// When the commit is refused or not answered.
+    fn commit_by(&self, commit: Commit<'_>, deadline: Instant) -> Result<(), CommitFailure>;
+
+    /// Logs that the worker leaves without having committed `next`.
+    fn last_commit_failed(&self, next: i64, error: &KafkaError);
+
+    /// Which topic this is, and what of the group's offset belongs to it. Waits until Kafka answers.
+    ///
+    /// # Errors
+    /// See [`NoOrigin`].
+    fn origin(&self, start: &PartitionStart, stop: &Stop) -> Result<Origin, NoOrigin>;
+
+    /// Fails unless the topic is still the one with this id. Waits until Kafka answers.
+    ///
+    /// # Errors
+    /// See [`NoOrigin`]; never `Former`.
+    fn confirm(&self, topic_id: TopicId, stop: &Stop) -> Result<(), NoOrigin>;
+
+    /// The oldest offset of the log, and its end. Waits until Kafka answers.
+    ///
+    /// # Errors
+    /// When told to stop.
+    fn log_ends(&self, stop: &Stop) -> Result<(i64, i64), NoOrigin>;
+
+    /// Where the log was cut below `next`, of which the last message read had the leader epoch `epoch`. `None` where that
+    /// cannot be read. A broker that is not there is waited for.
+    ///
+    /// # Errors
+    /// When told to stop.
+    fn find_cut(&self, next: i64, epoch: i32, stop: &Stop) -> Result<Option<i64>, NoOrigin>;
+}
+
+/// What all sources of a consumer share.
+#[derive(Debug, Clone)]
+pub struct SourceOptions {
+    pub topic_ids: Arc<TopicIds>,
+    /// How Kafka is reached: where a log was cut is asked with a client of its own.
+    pub kafka: Kafka,
+}
+
+/// A partition's own queue, split from the group's consumer.
+pub struct PartitionSource {
+    // Dropped in this order: the queue does not outlive its consumer.
+    queue: PartitionQueue<Context>,
+    consumer: Arc<Consumer>,
+    partition: Partition,
+    options: SourceOptions,
+}
+
+impl std::fmt::Debug for PartitionSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("PartitionSource").field(&self.partition).finish()
+    }
+}
+
+impl PartitionSource {
+    /// Splits the partition's queue; `None` when librdkafka does not.
+    pub fn split(consumer: &Arc<Consumer>, partition: &Partition, options: &SourceOptions) -> Option<PartitionSource> {
+        Some(PartitionSource {
+            queue: consumer.split_partition_queue(&partition.topic, partition.number)?,
+            consumer: consumer.clone(),
+            partition: partition.clone(),
+            options: options.clone(),
+        })
+    }
+
+    /// A list of this partition with an offset.
+    fn at(&self, offset: i64) -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition_offset(&self.partition.topic, self.partition.number, Offset::Offset(offset))?;
+        Ok(list)
+    }
+
+    /// Stores the offset and gives the list that is to be sent. An explicit commit is accepted from anybody, storing an
+    /// offset only from the partition's owner: this is the fence.
+    fn store(&self, commit: Commit<'_>) -> Result<TopicPartitionList, CommitFailure> {
+        let mut offsets = self.at(commit.next).map_err(CommitFailure::Invalid)?;
+        if let Some(mut element) = offsets.find_partition(&self.partition.topic, self.partition.number)
+            && !commit.tag.is_empty()
+        {
+            element.set_metadata(commit.tag);
+        }
+        if let Some(of) = commit.epoch {
+            epoch::set(&mut offsets, of);
+        }
+        self.consumer.store_offsets(&offsets).map_err(CommitFailure::NotOurs)?;
+        Ok(offsets)
+    }
+}
+
+impl Source for PartitionSource {
+    type Message<'s> = BorrowedMessage<'s>;
+
+    fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    fn poll(&self, wait: Duration) -> Option<Result<BorrowedMessage<'_>, FetchError>> {
+        Some(self.queue.poll(wait)?.map_err(FetchError::from))
+    }
+
+    fn position(&self) -> Option<(i64, Option<i32>)> {
+        let Partition { topic, number } = &self.partition;
+        let positions = self.consumer.position().ok()?;
+        let epochs = epoch::of_list(&positions);
+        let elements = positions.elements();
+        let mut found = elements.iter().zip(epochs);
+        let (element, epoch) =
+            found.find(|(element, _)| element.topic() == &**topic && element.partition() == *number)?;
+        match element.offset() {
+            Offset::Offset(offset) => Some((offset, epoch)),
+            _ => None,
+        }
+    }
+
+    fn seek(&self, offset: i64, epoch: i32) -> KafkaResult<()> {
+        let mut list = self.at(offset)?;
+        epoch::set(&mut list, epoch);
+        let list = self.consumer.seek_partitions(list, SEEK_TIMEOUT)?;
+        list.elements().iter().try_for_each(TopicPartitionListElem::error)
+    }
+
+    fn pause(&self) -> KafkaResult<()> {
+        self.consumer.pause(&self.partition.list())
+    }
+
+    fn resume(&self) -> KafkaResult<()> {
+        self.consumer.resume(&self.partition.list())
+    }
+
+    fn log_end(&self) -> KafkaResult<i64> {
+        let Partition { topic, number } = &self.partition;
+        let (_, end) = self.consumer.fetch_watermarks(topic, *number, END_TIMEOUT)?;
+        Ok(end)
+    }
+
+    fn send_commit(&self, commit: Commit<'_>) -> Result<(), CommitFailure> {
+        let offsets = self.store(commit)?;
+        send(&self.consumer, &offsets).map_err(CommitFailure::Failed)
+    }
+
+    fn commit_by(&self, commit: Commit<'_>, deadline: Instant) -> Result<(), CommitFailure> {
+        let offsets = self.store(commit)?;
+        commit_by(&self.consumer, &offsets, deadline).map_err(|error| {
+            if refuses_epoch(&error) {
+                CommitFailure::Epoch(error)
+            } else {
+                CommitFailure::Failed(error)
+            }
+        })
+    }
+
+    fn last_commit_failed(&self, next: i64, error: &KafkaError) {
+        let failed = self.consumer.context().failed_commits();
+        failed.last_failed(&self.partition, next, error);
+    }
+
+    fn origin(&self, start: &PartitionStart, stop: &Stop) -> Result<Origin, NoOrigin> {
+        origin::find(&self.options.topic_ids, &self.partition, start, stop)
+    }
+
+    fn confirm(&self, topic_id: TopicId, stop: &Stop) -> Result<(), NoOrigin> {
+        origin::confirm(&self.options.topic_ids, &self.partition, topic_id, stop)
+    }
+
+    fn log_ends(&self, stop: &Stop) -> Result<(i64, i64), NoOrigin> {
+        origin::log_ends(&self.consumer, &self.partition, stop)
+    }
+
+    // What is said of the log without a broker that is away would end the service: that one is waited for.
+    fn find_cut(&self, next: i64, epoch: i32, stop: &Stop) -> Result<Option<i64>, NoOrigin> {
+        let Partition { topic, number } = &self.partition;
+        let mut unreadable = 0;
+        let mut lines = Throttle::default();
+        loop {
+            match cut::find(&self.options.kafka, topic, *number, next, epoch, stop) {
+                Ok(Some(cut)) => return Ok(Some(cut)),
+                Ok(None) => return Err(NoOrigin::Stopped),
+                Err(error) => {
+                    unreadable += u32::from(!cut::passes(&error));
+                    if lines.pass().is_some() {
+                        warn!(
+                            "kafka: where the log was cut cannot be read, nothing is read before {} error=\"{error}\"",
+                            self.partition
+                        );
+                    }
+                }
+            }
+            if unreadable >= CUT_ATTEMPTS {
+                return Ok(None);
+            }
+            if stop.wait(CUT_PAUSE) {
+                return Err(NoOrigin::Stopped);
+            }
+        }
+    }
+}
+
+impl SourceMessage for BorrowedMessage<'_> {
+    fn offset(&self) -> i64 {
+        rdkafka::message::Message::offset(self)
+    }
+
+    fn bytes(&self) -> usize {
+        self.payload_len() + self.key_len()
+    }
+
+    fn leader_epoch(&self) -> Option<i32> {
+        epoch::of_message(self)
+    }
+
+    fn view(&self, with_headers: bool) -> Message<'_> {
+        view(self, with_headers)
+    }
+}
+
+impl From<KafkaError> for FetchError {
+    fn from(error: KafkaError) -> Self {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => {
+                FetchError::Refused(error)
+            }
+            Some(RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::NotImplemented) => FetchError::Unreadable(error),
+            Some(RDKafkaErrorCode::AutoOffsetReset) => FetchError::Gone,
+            _ => FetchError::Passing(error),
+        }
+    }
+}
