@@ -28,5 +28,8 @@ pub mod ends;
 // Where tests step in.
 pub mod hooks;
 
+// A log, a database and rules that are made up.
+#[cfg(test)]
+pub mod made_up;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,470 @@
+//! For tests: a partition's log, a database and rules that are made up, so that workers run without Kafka.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, unbounded};
+use parking_lot::{Condvar, Mutex};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+
+use crate::config::model::{OffsetGone, Reject, RejectAction};
+use crate::delivery::plan::OutgoingRow;
+use crate::delivery::pressure::Pressure;
+use crate::delivery::reject_limit::Rejects;
+use crate::delivery::write::{Answer, Held, RowWriter};
+use crate::kafka::Partition;
+use crate::kafka::admin::topic_id::TopicId;
+use crate::kafka::consumer::origin::{NoOrigin, Origin, PartitionStart};
+use crate::kafka::consumer::source::{Commit, CommitFailure, FetchError, Source, SourceMessage};
+use crate::message::{Message, Reason, Rejection};
+use crate::observe::counters::Counters;
+use crate::output::row::{Op, RecordKey, Row, RowAction, RowRules, RowTtl, Target};
+use crate::output::value::Value;
+use crate::output::{Output, Verdict};
+use crate::partition::hooks::NoHooks;
+use crate::partition::shared::{Group, Rejecting, Shared, Sizes, Times};
+use crate::processor::Processor;
+use crate::rules::code::Processors;
+use crate::util::memory;
+use crate::util::stop::{Stop, StopKind};
+
+pub const TOPIC: &str = "events";
+pub const TOPIC_ID: TopicId = TopicId::NONE;
+/// What each commit of a worker carries.
+pub const TAG: &str = "tag";
+
+pub fn partition(number: i32) -> Partition {
+    Partition {
+        topic: TOPIC.into(),
+        number,
+    }
+}
+
+/// An error of the client, whose kind does not matter.
+pub fn kafka_error() -> KafkaError {
+    KafkaError::ConsumerCommit(RDKafkaErrorCode::BrokerTransportFailure)
+}
+
+/// What a poll of the queue finds.
+#[derive(Debug)]
+pub enum Found {
+    /// A message at this offset; what its payload says is done with it (see [`Obeys`]).
+    Message(i64, &'static str),
+    /// The same with a leader epoch.
+    Of(i32, i64, &'static str),
+    Error(FetchError),
+    /// The stop flag is raised before the next one is found.
+    Stop(StopKind),
+}
+
+/// A commit as the group has it: the offset, the leader epoch, and whether it is the worker's last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    pub next: i64,
+    pub epoch: Option<i32>,
+    pub is_last: bool,
+}
+
+/// One partition of a log. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Log(Arc<(Mutex<State>, Condvar)>);
+
+#[derive(Debug)]
+struct State {
+    queue: VecDeque<Found>,
+    /// Raised where the queue is empty, or fetching is paused, so that the worker ends.
+    stop: Stop,
+    stops_when_dry: bool,
+    stops_when_paused: bool,
+    position: Option<(i64, Option<i32>)>,
+    commits: Vec<Committed>,
+    /// How the next commits end.
+    refusals: VecDeque<CommitFailure>,
+    seeks: Vec<(i64, i32)>,
+    pauses: usize,
+    resumes: usize,
+    ends: (i64, i64),
+    cut: Option<i64>,
+    origin: Result<Origin, NoOrigin>,
+}
+
+impl Log {
+    /// A log that is found like this. The worker is told to stop when nothing more is found.
+    pub fn of(found: impl IntoIterator<Item = Found>) -> Log {
+        Log::new(found, true)
+    }
+
+    /// A log that ends, and whose worker waits for more.
+    pub fn that_goes_on(found: impl IntoIterator<Item = Found>) -> Log {
+        Log::new(found, false)
+    }
+
+    fn new(found: impl IntoIterator<Item = Found>, stops_when_dry: bool) -> Log {
+        let state = State {
+            queue: found.into_iter().collect(),
+            stop: Stop::new(),
+            stops_when_dry,
+            stops_when_paused: false,
+            position: None,
+            commits: Vec::new(),
+            refusals: VecDeque::new(),
+            seeks: Vec::new(),
+            pauses: 0,
+            resumes: 0,
+            ends: (0, 0),
+            cut: None,
+            origin: Ok(Origin {
+                topic_id: TOPIC_ID,
+                tag: TAG.to_owned(),
+                epoch: None,
+            }),
+        };
+        Log(Arc::new((Mutex::new(state), Condvar::new())))
+    }
+
+    fn with(self, change: impl FnOnce(&mut State)) -> Log {
+        change(&mut self.0.0.lock());
+        self
+    }
+
+    /// The worker is told to stop when it pauses, which it does when its partition is held.
+    pub fn stops_when_paused(self) -> Log {
+        self.with(|state| (state.stops_when_dry, state.stops_when_paused) = (false, true))
+    }
+
+    /// Where the consumer stands.
+    pub fn at(self, position: i64, epoch: Option<i32>) -> Log {
+        self.with(|state| state.position = Some((position, epoch)))
+    }
+
+    /// The next commit ends like this, those behind it well.
+    pub fn refusing(self, refusal: CommitFailure) -> Log {
+        self.with(|state| state.refusals.push_back(refusal))
+    }
+
+    /// The oldest offset and the end, and where it was cut.
+    pub fn reaching(self, ends: (i64, i64), cut: Option<i64>) -> Log {
+        self.with(|state| (state.ends, state.cut) = (ends, cut))
+    }
+
+    pub fn from_origin(self, origin: Result<Origin, NoOrigin>) -> Log {
+        self.with(|state| state.origin = origin)
+    }
+
+    /// More is found from now on.
+    pub fn append(&self, found: impl IntoIterator<Item = Found>) {
+        self.0.0.lock().queue.extend(found);
+        self.0.1.notify_all();
+    }
+
+    pub fn commits(&self) -> Vec<Committed> {
+        self.0.0.lock().commits.clone()
+    }
+
+    /// The last offset that the group has.
+    pub fn committed(&self) -> Option<i64> {
+        Some(self.0.0.lock().commits.last()?.next)
+    }
+
+    /// Which offsets the log was verified at, by which epoch.
+    pub fn seeks(&self) -> Vec<(i64, i32)> {
+        self.0.0.lock().seeks.clone()
+    }
+
+    pub fn pauses_and_resumes(&self) -> (usize, usize) {
+        let state = self.0.0.lock();
+        (state.pauses, state.resumes)
+    }
+
+    /// This log as a worker reads it.
+    pub fn source(&self, number: i32) -> MadeUpSource {
+        MadeUpSource {
+            partition: partition(number),
+            log: self.clone(),
+        }
+    }
+
+    /// The flag that its worker is to be run with.
+    pub fn stop(&self) -> Stop {
+        self.0.0.lock().stop.clone()
+    }
+}
+
+/// Reads a [`Log`].
+#[derive(Debug)]
+pub struct MadeUpSource {
+    partition: Partition,
+    log: Log,
+}
+
+#[derive(Debug)]
+pub struct MadeUpMessage {
+    offset: i64,
+    epoch: Option<i32>,
+    payload: &'static str,
+}
+
+impl SourceMessage for MadeUpMessage {
+    fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    fn bytes(&self) -> usize {
+        self.payload.len()
+    }
+
+    fn leader_epoch(&self) -> Option<i32> {
+        self.epoch
+    }
+
+    fn view(&self, _with_headers: bool) -> Message<'_> {
+        Message {
+            topic: TOPIC,
+            partition: 0,
+            offset: self.offset,
+            timestamp_ms: None,
+            key: None,
+            payload: Some(self.payload.as_bytes()),
+            headers: Vec::new(),
+        }
+    }
+}
+
+impl MadeUpSource {
+    fn commit(&self, commit: Commit<'_>, is_last: bool) -> Result<(), CommitFailure> {
+        assert_eq!(commit.tag, TAG);
+        let mut state = self.log.0.0.lock();
+        if let Some(refusal) = state.refusals.pop_front() {
+            return Err(refusal);
+        }
+        let Commit { next, epoch, .. } = commit;
+        state.commits.push(Committed { next, epoch, is_last });
+        Ok(())
+    }
+}
+
+impl Source for MadeUpSource {
+    type Message<'s> = MadeUpMessage;
+
+    fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    fn poll(&self, wait: Duration) -> Option<Result<MadeUpMessage, FetchError>> {
+        let (state, appended) = &*self.log.0;
+        let mut state = state.lock();
+        let deadline = Instant::now() + wait;
+        loop {
+            match state.queue.pop_front() {
+                Some(Found::Stop(kind)) => state.stop.request(kind),
+                Some(Found::Error(error)) => return Some(Err(error)),
+                Some(Found::Message(offset, payload)) => {
+                    let epoch = None;
+                    return Some(Ok(MadeUpMessage { offset, epoch, payload }));
+                }
+                Some(Found::Of(epoch, offset, payload)) => {
+                    let epoch = Some(epoch);
+                    return Some(Ok(MadeUpMessage { offset, epoch, payload }));
+                }
+                None if state.stops_when_dry => {
+                    state.stop.request(StopKind::Drain);
+                    return None;
+                }
+                None => {
+                    if appended.wait_until(&mut state, deadline).timed_out() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    fn position(&self) -> Option<(i64, Option<i32>)> {
+        self.log.0.0.lock().position
+    }
+
+    fn seek(&self, offset: i64, epoch: i32) -> KafkaResult<()> {
+        self.log.0.0.lock().seeks.push((offset, epoch));
+        Ok(())
+    }
+
+    fn pause(&self) -> KafkaResult<()> {
+        let mut state = self.log.0.0.lock();
+        state.pauses += 1;
+        if state.stops_when_paused {
+            state.stop.request(StopKind::Drain);
+        }
+        Ok(())
+    }
+
+    fn resume(&self) -> KafkaResult<()> {
+        self.log.0.0.lock().resumes += 1;
+        Ok(())
+    }
+
+    fn log_end(&self) -> KafkaResult<i64> {
+        Ok(self.log.0.0.lock().ends.1)
+    }
+
+    fn send_commit(&self, commit: Commit<'_>) -> Result<(), CommitFailure> {
+        self.commit(commit, false)
+    }
+
+    fn commit_by(&self, commit: Commit<'_>, _deadline: Instant) -> Result<(), CommitFailure> {
+        self.commit(commit, true)
+    }
+
+    fn last_commit_failed(&self, _next: i64, _error: &KafkaError) {}
+
+    fn origin(&self, _start: &PartitionStart, _stop: &Stop) -> Result<Origin, NoOrigin> {
+        self.log.0.0.lock().origin.clone()
+    }
+
+    fn confirm(&self, topic_id: TopicId, _stop: &Stop) -> Result<(), NoOrigin> {
+        assert_eq!(topic_id, TOPIC_ID);
+        Ok(())
+    }
+
+    fn log_ends(&self, _stop: &Stop) -> Result<(i64, i64), NoOrigin> {
+        Ok(self.log.0.0.lock().ends)
+    }
+
+    fn find_cut(&self, _next: i64, _epoch: i32, _stop: &Stop) -> Result<Option<i64>, NoOrigin> {
+        Ok(self.log.0.0.lock().cut)
+    }
+}
+
+/// A database of records whose keys are integers. Remembers the keys of each call; refuses some rows.
+#[derive(Debug)]
+pub struct Database {
+    calls: Mutex<Vec<Vec<i64>>>,
+    refused: Vec<(i64, u8)>,
+    written: Sender<i64>,
+}
+
+impl Database {
+    /// Refuses the rows of these keys with these codes. `written` hears of all others.
+    pub fn new(refused: &[(i64, u8)], written: Sender<i64>) -> Arc<Database> {
+        Arc::new(Database {
+            calls: Mutex::default(),
+            refused: refused.to_vec(),
+            written,
+        })
+    }
+
+    /// One that takes all.
+    pub fn willing() -> Arc<Database> {
+        Database::new(&[], unbounded().0)
+    }
+
+    pub fn calls(&self) -> Vec<Vec<i64>> {
+        self.calls.lock().clone()
+    }
+}
+
+impl RowWriter for Database {
+    fn write(&self, rows: &[OutgoingRow<'_>]) -> Vec<Answer> {
+        let keys = rows.iter().map(|row| match row.key {
+            RecordKey::Integer(key) => *key,
+            key => panic!("{key:?} is no integer"),
+        });
+        let keys: Vec<i64> = keys.collect();
+        let answer = |key: &i64| match self.refused.iter().find(|(of, _)| of == key) {
+            Some((_, code)) => Answer::Code(*code),
+            None => {
+                // A test that does not listen has dropped the other end.
+                let _ = self.written.send(*key);
+                Answer::Code(0)
+            }
+        };
+        let answers = keys.iter().map(answer).collect();
+        self.calls.lock().push(keys);
+        answers
+    }
+
+    fn held(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Held>> {
+        rows.iter().map(|_| None).collect()
+    }
+
+    fn rows_max(&self) -> usize {
+        usize::MAX
+    }
+
+    fn lacks_namespace(&self, _namespace: &str) -> bool {
+        false
+    }
+}
+
+/// Does what a message's payload says: `write` a record whose key is the offset, `filter`, `reject`, or `panic`.
+struct Obeys(Arc<Target>);
+
+impl Processor for Obeys {
+    fn process<'m>(&'m self, message: &Message<'m>, _: i64, output: &mut Output<'m>) -> Result<Verdict, Rejection> {
+        match message.payload {
+            Some(b"write") => {
+                output.rows.push(Row {
+                    message: 0,
+                    number: 0,
+                    rules: &RowRules::UPDATE,
+                    target: &self.0,
+                    key: RecordKey::Integer(message.offset),
+                    action: RowAction::Write(vec![Op::Put {
+                        bin: "offset".into(),
+                        value: Value::Int(message.offset),
+                    }]),
+                    ttl: RowTtl::NamespaceDefault,
+                    newer: None,
+                });
+                Ok(Verdict::Kept)
+            }
+            Some(b"filter") => Ok(Verdict::Filtered),
+            _ => Err(Rejection::new(Reason::Processor("asked_for"), "asked for")),
+        }
+    }
+
+    fn is_guarded(&self) -> bool {
+        false
+    }
+
+    fn namespaces(&self) -> Vec<String> {
+        vec!["test".to_owned()]
+    }
+}
+
+/// What workers of the made-up topic share; commits are due at once.
+pub fn shared(database: &Arc<Database>, action: RejectAction) -> Shared {
+    let processor: Arc<dyn Processor> = Arc::new(Obeys(Arc::new(Target::new("test", "users"))));
+    let topics = [TOPIC.to_owned()];
+    let counters = Arc::new(Counters::new());
+    let reject = Reject {
+        action: action.clone(),
+        percent_max: None,
+        percent_of: 1,
+        consecutive_max: None,
+    };
+    Shared {
+        group: Group {
+            name: "g".to_owned(),
+            guard_epoch: 0,
+            brokers: "localhost:9092".to_owned(),
+        },
+        processors: Processors::same_for(&topics, &processor).check(&topics).unwrap(),
+        writer: database.clone(),
+        pressure: Arc::new(Pressure::new(1000, None, counters.clone())),
+        publisher: None,
+        rejecting: Rejecting {
+            action,
+            counts: Arc::new(Rejects::new(&reject)),
+        },
+        sizes: Sizes::new(100, memory::plan(1 << 30, 1 << 20, 1, 1, false).unwrap()),
+        times: Times {
+            commit_interval: Duration::ZERO,
+            commit_max: Duration::from_secs(10),
+            finish_max: Duration::from_secs(10),
+        },
+        offset_gone: OffsetGone::default(),
+        counters,
+        hooks: Arc::new(NoHooks),
+    }
+}
