@@ -46,6 +46,18 @@ pub fn kafka_error() -> KafkaError {
     KafkaError::ConsumerCommit(RDKafkaErrorCode::BrokerTransportFailure)
 }
 
+/// Waits for another thread: until `look` finds something.
+pub fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "it did not come");
+        std::thread::yield_now();
+    }
+}
+
 /// What a poll of the queue finds.
 #[derive(Debug)]
 pub enum Found {

@@ -6,7 +6,7 @@ use crate::config::model::{BelowLog, BeyondLog, OffsetGone, RejectAction};
 use crate::kafka::consumer::origin::{NoOrigin, Origin, PartitionStart, StartOffset};
 use crate::kafka::consumer::source::{CommitFailure, FetchError};
 use crate::partition::ends::WorkerEnd;
-use crate::partition::made_up::{Committed, Database, Found, Log, TAG, TOPIC_ID, kafka_error, shared};
+use crate::partition::made_up::{Committed, Database, Found, Log, TAG, TOPIC_ID, kafka_error, shared, until};
 use crate::partition::progress::Progress;
 use crate::partition::shared::Shared;
 use crate::partition::worker;
@@ -315,13 +315,9 @@ fn a_commit_that_the_callback_says_has_failed_is_due_again() {
     let start = at_10().start;
     std::thread::scope(|scope| {
         let worker = scope.spawn(|| worker::run(&shared, &log.source(0), &start, &log.stop(), &progress));
-        while log.commits().is_empty() {
-            std::thread::yield_now();
-        }
+        until(|| log.committed());
         progress.set_commit_failed();
-        while log.commits().len() < 2 {
-            std::thread::yield_now();
-        }
+        until(|| log.commits().get(1).copied());
         log.stop().request(StopKind::Drain);
         assert_eq!(worker.join().unwrap(), WorkerEnd::Stopped);
     });

@@ -1,7 +1,7 @@
 //! Who owns which partition: one worker thread for each, started at assign, joined before the partition is given
 //! back.
 //!
-//! This is the only place that spawns workers. [`Workers::assign`] and [`Workers::revoke`] run on the main thread,
+//! This is the only place that spawns workers. [`Workers::begin`] and [`Workers::revoke`] run on the main thread,
 //! inside librdkafka's rebalance callback. Nothing in them may wait for something that only the main thread's `poll`
 //! serves.
 
@@ -16,13 +16,11 @@ use log::{debug, error, warn};
 use parking_lot::Mutex;
 use rdkafka::error::{KafkaError, KafkaResult};
 
+use crate::kafka::Partition;
 use crate::kafka::consumer::commits::refuses_epoch;
 use crate::kafka::consumer::committed::Committed;
-use crate::kafka::consumer::context::Readers;
-use crate::kafka::consumer::group::{Assignment, GroupAssignment};
+use crate::kafka::consumer::group::Assignment;
 use crate::kafka::consumer::origin::{PartitionStart, StartOffset};
-use crate::kafka::consumer::source::SourceOptions;
-use crate::kafka::{Consumer, Partition};
 use crate::partition::ends::WorkerEnd;
 use crate::partition::progress::{Held, Progress};
 use crate::partition::shared::Shared;
@@ -42,8 +40,6 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Workers {
     shared: Arc<Shared>,
-    /// For the sources of partitions.
-    options: SourceOptions,
     events: Sender<Event>,
     shutdown_grace: Duration,
     running: Mutex<HashMap<Partition, Handle>>,
@@ -58,10 +54,9 @@ struct Handle {
 }
 
 impl Workers {
-    pub fn new(shared: Arc<Shared>, options: SourceOptions, events: Sender<Event>, shutdown_grace: Duration) -> Self {
+    pub fn new(shared: Arc<Shared>, events: Sender<Event>, shutdown_grace: Duration) -> Self {
         Workers {
             shared,
-            options,
             events,
             shutdown_grace,
             running: Mutex::default(),
@@ -119,16 +114,13 @@ impl Workers {
         Ok(Some(from))
     }
 
-    /// What the service asks of this consumer.
-    pub fn assignment<'a>(&'a self, consumer: &'a Arc<Consumer>) -> GroupAssignment<'a> {
-        GroupAssignment {
-            consumer,
-            options: &self.options,
-        }
-    }
-
     /// Starts the worker of each partition, at the group's offset where it has one.
-    fn begin(&self, assignment: &impl Assignment, partitions: &[Partition], committed: &HashMap<Partition, Committed>) {
+    pub fn begin(
+        &self,
+        assignment: &impl Assignment,
+        partitions: &[Partition],
+        committed: &HashMap<Partition, Committed>,
+    ) {
         for partition in partitions {
             let topic_id = assignment.topic_id(&partition.topic);
             let start = PartitionStart::at(committed.get(partition), topic_id);
@@ -292,17 +284,10 @@ impl Workers {
             .set(i64::try_from(partitions).unwrap_or(i64::MAX));
         self.shared.sizes.assigned(partitions);
     }
-}
-
-impl Readers for Workers {
-    /// Splits each partition's queue and starts its worker, at the group's offset where it has one.
-    fn assign(&self, consumer: &Arc<Consumer>, partitions: &[Partition], committed: &HashMap<Partition, Committed>) {
-        self.begin(&self.assignment(consumer), partitions, committed);
-    }
 
     /// Stops and joins the workers of `partitions`. When this returns they have committed what they wrote (unless
     /// told to abandon it) and hold nothing of the partition.
-    fn revoke(&self, partitions: &[Partition], kind: StopKind) {
+    pub fn revoke(&self, partitions: &[Partition], kind: StopKind) {
         let handles: Vec<(Partition, Handle)> = {
             let mut running = self.running.lock();
             partitions
@@ -314,7 +299,8 @@ impl Readers for Workers {
         self.counted();
     }
 
-    fn commit_failed(&self, partition: &Partition, error: &KafkaError) {
+    /// A commit of this partition failed: what it held is due again.
+    pub fn commit_failed(&self, partition: &Partition, error: &KafkaError) {
         if let Some(handle) = self.running.lock().get(partition) {
             if refuses_epoch(error) {
                 handle.progress.set_epoch_refused();
@@ -325,7 +311,7 @@ impl Readers for Workers {
 
     /// Each worker's partition with its next offset, where it is known, and the end of its log, where the worker has
     /// asked for it (else -1).
-    fn positions(&self) -> Vec<(Partition, Option<i64>, i64)> {
+    pub fn positions(&self) -> Vec<(Partition, Option<i64>, i64)> {
         let position = |(partition, handle): (&Partition, &Handle)| {
             let progress = &handle.progress;
             (partition.clone(), progress.next(), progress.end())
@@ -334,7 +320,7 @@ impl Readers for Workers {
     }
 
     /// Ends the service.
-    fn fatal(&self, exit: Exit, why: std::fmt::Arguments<'_>) {
+    pub fn fatal(&self, exit: Exit, why: std::fmt::Arguments<'_>) {
         error!("{why}");
         let _ = self.events.try_send(Event::Fatal(exit));
     }

@@ -32,14 +32,14 @@ struct Restarted {
 
 impl Restarts {
     /// Begins anew, elsewhere, the partitions whose workers have ended to have that done.
-    pub fn serve(&mut self, assignment: &impl Assignment, workers: &Workers) -> Exit {
+    pub fn serve(&mut self, now: Instant, assignment: &impl Assignment, workers: &Workers) -> Exit {
         let mut exit = Exit::Stopped;
         for (partition, at) in workers.to_begin_again() {
             let last = self.0.get(&partition).map(|restarted| restarted.last);
-            if last.is_some_and(|last| last.elapsed() < INTERVAL) {
+            if last.is_some_and(|last| now.saturating_duration_since(last) < INTERVAL) {
                 continue;
             }
-            self.note(&partition, false);
+            self.note(now, &partition, false);
             exit = exit.or_worse(begin(assignment, workers, &partition, Some(at), i64::MAX));
         }
         exit
@@ -49,6 +49,7 @@ impl Restarts {
     /// and commit past this one.
     pub fn stray(
         &mut self,
+        now: Instant,
         assignment: &impl Assignment,
         workers: &Workers,
         partition: &Partition,
@@ -61,7 +62,7 @@ impl Restarts {
             return Exit::Stopped;
         }
         warn!("kafka: a message outside of its partition's queue; its worker begins again {partition} offset={offset}");
-        if self.note(partition, true) > STRAYS_MAX {
+        if self.note(now, partition, true) > STRAYS_MAX {
             error!("kafka: messages come outside of their partition's queue again and again; restarting {partition}");
             return Exit::Restart;
         }
@@ -69,15 +70,14 @@ impl Restarts {
     }
 
     /// How many restarts because of strays there were within the time that counts.
-    fn note(&mut self, partition: &Partition, stray: bool) -> u32 {
-        let now = Instant::now();
+    fn note(&mut self, now: Instant, partition: &Partition, stray: bool) -> u32 {
         let restarted = self.0.entry(partition.clone()).or_insert(Restarted {
             last: now,
             strays: 0,
             first: now,
         });
         restarted.last = now;
-        if restarted.first.elapsed() > STRAYS_WITHIN {
+        if now.saturating_duration_since(restarted.first) > STRAYS_WITHIN {
             (restarted.strays, restarted.first) = (0, now);
         }
         restarted.strays += u32::from(stray);
