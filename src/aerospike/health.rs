@@ -163,7 +163,7 @@ impl Health {
             None => {
                 let told = Told {
                     since: now,
-                    lines: Throttle::after(LINES),
+                    lines: Throttle::default().first_at(now + LINES),
                     seen: now,
                     taken: false,
                 };

@@ -30,8 +30,8 @@ use log::{info, warn};
 use crate::config::model::Aerospike;
 use crate::delivery::result_codes::Told;
 use crate::observe::counters::Counters;
+use crate::util::retry::{AttemptError, Retry, RetryError};
 use crate::util::stop::Stop;
-use crate::util::throttle::Throttle;
 use ask::{Login, Stranger};
 use connection::Connection;
 use health::Health;
@@ -196,42 +196,40 @@ impl Store {
         counters: Arc<Counters>,
         stop: &Stop,
     ) -> Result<Store, ConnectError> {
-        let started = Instant::now();
-        let deadline = options.start_timeout.map(|limit| started + limit);
-        let mut lines = Throttle::default();
+        let deadline = options.start_timeout.map(|limit| Instant::now() + limit);
         let asking = Asking {
             login: Login::of(config),
             use_services_alternate: config.use_services_alternate,
             namespaces: options.namespaces.clone(),
         };
-        loop {
-            let failure = match attempt(config, options, deadline, stop)? {
-                Ok(client) => match check_cluster(&client, &asking, options, deadline, stop) {
-                    Ok(()) => return Ok(Self::new(client, config, options, asking, counters)),
-                    Err(refused) => {
-                        // Or its background task goes on tending the cluster.
-                        let _ = client.close();
-                        match refused {
-                            ClusterCheck::Refused(error) => return Err(error),
-                            ClusterCheck::Failed(why) => why,
-                        }
+        let connected = Retry::new(stop, RETRY_INTERVAL).until(deadline).run(
+            || {
+                let client = match attempt(config, options, deadline, stop)? {
+                    Ok(client) => client,
+                    Err(why) => {
+                        let why = why_not_connected(&why, config, &asking, deadline, stop)?;
+                        return Err(AttemptError::Passing(why));
                     }
-                },
-                Err(why) => why_not_connected(&why, config, &asking, deadline, stop)?,
-            };
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Err(ConnectError::Unreachable(failure));
-            }
-            if lines.pass().is_some() {
+                };
+                if let Err(error) = check_cluster(&client, &asking, options, deadline, stop) {
+                    // Or its background task goes on tending the cluster.
+                    let _ = client.close();
+                    return Err(error);
+                }
+                Ok(client)
+            },
+            |failed, waited| {
                 warn!(
-                    "aerospike: waiting for the cluster hosts={} waited={:.0?} reason=\"{failure}\"",
-                    config.hosts,
-                    started.elapsed()
+                    "aerospike: waiting for the cluster hosts={} waited={waited:.0?} reason=\"{failed}\"",
+                    config.hosts
                 );
-            }
-            if stop.wait(RETRY_INTERVAL) {
-                return Err(ConnectError::Stopped);
-            }
+            },
+        );
+        match connected {
+            Ok(client) => Ok(Self::new(client, config, options, asking, counters)),
+            Err(RetryError::Stopped) => Err(ConnectError::Stopped),
+            Err(RetryError::TooLate(failed)) => Err(ConnectError::Unreachable(failed)),
+            Err(RetryError::Final(error)) => Err(error),
         }
     }
 
@@ -455,10 +453,7 @@ fn client_policy(config: &Aerospike, options: &StoreOptions) -> ClientPolicy {
     policy
 }
 
-enum ClusterCheck {
-    Refused(ConnectError),
-    Failed(Failed),
-}
+type NotConnected = AttemptError<Failed, ConnectError>;
 
 fn check_cluster(
     client: &Client,
@@ -466,7 +461,7 @@ fn check_cluster(
     options: &StoreOptions,
     deadline: Option<Instant>,
     stop: &Stop,
-) -> Result<(), ClusterCheck> {
+) -> Result<(), NotConnected> {
     let has_user = asking.login.is_some();
     check_namespaces(client, &options.namespaces, has_user)?;
     options
@@ -477,8 +472,8 @@ fn check_cluster(
         return Ok(());
     }
     let (addresses, names) = nodes_of(client);
-    let found = look_apart(addresses, names, asking, deadline, stop).map_err(ClusterCheck::Refused)?;
-    if whole(found).map_err(ClusterCheck::Failed)?.is_security_off {
+    let found = look_apart(addresses, names, asking, deadline, stop).map_err(AttemptError::Final)?;
+    if whole(found).map_err(AttemptError::Passing)?.is_security_off {
         warn!(
             "aerospike: the cluster has security switched off: aerospike.user and aerospike.password are not checked; remove \
              them, or switch security on"
@@ -511,7 +506,7 @@ fn nodes_of(client: &Client) -> (Vec<String>, Vec<String>) {
 
 /// Reads a record, since a cluster may answer questions about itself and still refuse access to its data. Only the
 /// first write shows whether the user may *write*: a role may allow writing without reading.
-fn check_login(client: &Client, namespace: &str, has_user: bool) -> Result<(), ClusterCheck> {
+fn check_login(client: &Client, namespace: &str, has_user: bool) -> Result<(), NotConnected> {
     const ROLE_VIOLATION: u8 = 81;
     let key = Key::with_digest(namespace, "", None, [0; 20]);
     let Err(error) = client.exists(&ReadPolicy::default(), &key) else {
@@ -519,19 +514,19 @@ fn check_login(client: &Client, namespace: &str, has_user: bool) -> Result<(), C
     };
     match error.server_result_code().map(u8::from) {
         Some(ROLE_VIOLATION) => Ok(()),
-        Some(code) if refusal::is_refusal(code) => Err(ClusterCheck::Refused(ConnectError::Credentials(Refusal {
+        Some(code) if refusal::is_refusal(code) => Err(AttemptError::Final(ConnectError::Credentials(Refusal {
             code,
             has_user,
         }))),
         Some(_) => Ok(()),
-        None => Err(ClusterCheck::Failed(Failed::of(chain(&error)))),
+        None => Err(AttemptError::Passing(Failed::of(chain(&error)))),
     }
 }
 
-fn check_namespaces(client: &Client, wanted: &[String], has_user: bool) -> Result<(), ClusterCheck> {
+fn check_namespaces(client: &Client, wanted: &[String], has_user: bool) -> Result<(), NotConnected> {
     let answer = client
         .info(&AdminPolicy::default(), &["namespaces"])
-        .map_err(|e| ClusterCheck::Failed(Failed::of(chain(&e))))?;
+        .map_err(|e| AttemptError::Passing(Failed::of(chain(&e))))?;
     // A refusal comes in place of the names, or as the answer to them.
     if let Some(code) = answer
         .iter()
@@ -539,8 +534,8 @@ fn check_namespaces(client: &Client, wanted: &[String], has_user: bool) -> Resul
         .find_map(|text| ask::error_code(text))
     {
         return Err(match refusal::is_refusal(code) {
-            true => ClusterCheck::Refused(ConnectError::Credentials(Refusal { code, has_user })),
-            false => ClusterCheck::Failed(Failed::of(format!("the namespaces are not told ({})", Told(code)))),
+            true => AttemptError::Final(ConnectError::Credentials(Refusal { code, has_user })),
+            false => AttemptError::Passing(Failed::of(format!("the namespaces are not told ({})", Told(code)))),
         });
     }
     let present = answer.get("namespaces").map(String::as_str).unwrap_or_default();
@@ -549,7 +544,7 @@ fn check_namespaces(client: &Client, wanted: &[String], has_user: bool) -> Resul
         .find(|name| !present.split(';').any(|p| p == name.as_str()))
     {
         None => Ok(()),
-        Some(missing) => Err(ClusterCheck::Refused(ConnectError::NoNamespace {
+        Some(missing) => Err(AttemptError::Final(ConnectError::NoNamespace {
             missing: missing.clone(),
             present: present.replace(';', ", "),
         })),

@@ -1,9 +1,6 @@
 //! What calls to librdkafka have in common, where `rdkafka` has none of its own.
 
 use std::ptr::NonNull;
-use std::time::{Duration, Instant};
-
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 
 /// A thing of librdkafka's that we own.
 pub(in crate::kafka) struct Owned<T> {
@@ -27,15 +24,5 @@ impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
         // SAFETY: owned by this alone, as `new` was promised.
         unsafe { (self.destroy)(self.as_ptr()) }
-    }
-}
-
-/// Lets the callbacks have what waits for them. `poll` returns nothing for a log line that it has handed over, as it does for
-/// an empty queue, so it is called long enough; and without any time-out it hands over nothing.
-pub(in crate::kafka) fn serve<C: ConsumerContext>(client: &BaseConsumer<C>) {
-    const LONG_ENOUGH: Duration = Duration::from_millis(64);
-    let until = Instant::now() + LONG_ENOUGH;
-    while Instant::now() < until {
-        drop(client.poll(Duration::from_millis(1)));
     }
 }

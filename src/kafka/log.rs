@@ -6,7 +6,7 @@
 //!
 //! Called by librdkafka's threads and by those that poll. Decides nothing.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use log::{Level, log_enabled};
 use parking_lot::Mutex;
@@ -15,8 +15,8 @@ use rdkafka::error::KafkaError;
 
 use crate::kafka::admin::advertised::{is_about_given, named};
 use crate::kafka::diagnosis::symptoms;
+use crate::util::throttle::Throttle;
 
-const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// Kinds that are remembered. Of more, the one that was told longest ago is forgotten, and told again when it comes.
 const KINDS_MAX: usize = 256;
 
@@ -137,8 +137,7 @@ struct Told {
 #[derive(Debug)]
 struct Kind {
     name: String,
-    last: Instant,
-    untold: u64,
+    lines: Throttle,
 }
 
 impl Told {
@@ -149,29 +148,28 @@ impl Told {
     /// How many there were since the last line, this one included; `None` while that is too fresh.
     fn due(&mut self, name: String, now: Instant) -> Option<u64> {
         if let Some(known) = self.kinds.iter_mut().find(|known| known.name == name) {
-            known.untold += 1;
-            if now.duration_since(known.last) < LINE_INTERVAL {
-                return None;
-            }
-            known.last = now;
-            return Some(std::mem::take(&mut known.untold));
+            return known.lines.pass_at(now).map(|held_back| held_back + 1);
         }
         if self.kinds.len() == KINDS_MAX
-            && let Some((oldest, _)) = self.kinds.iter().enumerate().min_by_key(|(_, known)| known.last)
+            && let Some((oldest, _)) = self
+                .kinds
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, known)| known.lines.last())
         {
             self.kinds.swap_remove(oldest);
         }
-        self.kinds.push(Kind {
-            name,
-            last: now,
-            untold: 0,
-        });
-        Some(1)
+        let mut lines = Throttle::default();
+        let held_back = lines.pass_at(now);
+        self.kinds.push(Kind { name, lines });
+        held_back.map(|held_back| held_back + 1)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

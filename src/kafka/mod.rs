@@ -11,6 +11,8 @@ pub mod producer;
 pub mod admin;
 // Why a broker is not reached.
 pub mod diagnosis;
+// What clients outside of the group have in common.
+mod client;
 // Calls that `rdkafka` does not have.
 mod ffi;
 // librdkafka's log, in our words.
@@ -21,7 +23,7 @@ use std::sync::Arc;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
-use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::topic_partition_list::{TopicPartitionList, TopicPartitionListElem};
 
 use crate::config::model::{Kafka, Secret};
 use crate::message::Message;
@@ -39,6 +41,14 @@ pub struct Partition {
 }
 
 impl Partition {
+    /// The one that an element of a list is about.
+    pub fn of(element: &TopicPartitionListElem<'_>) -> Partition {
+        Partition {
+            topic: element.topic().into(),
+            number: element.partition(),
+        }
+    }
+
     /// A list of this one.
     pub fn list(&self) -> TopicPartitionList {
         let mut list = TopicPartitionList::with_capacity(1);

@@ -9,15 +9,16 @@ use log::error;
 use crate::kafka::Partition;
 use crate::partition::progress::Held;
 use crate::service::assignment::Workers;
+use crate::util::throttle::Throttle;
 
 /// Between two reminders.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// At most this many partitions have a line of their own: they are usually held for the same reason.
 const LINES_MAX: usize = 10;
 
-/// When held partitions were last told of.
+/// When held partitions are told of again.
 #[derive(Debug, Default)]
-pub struct Holds(Option<Instant>);
+pub struct Holds(Option<Throttle>);
 
 impl Holds {
     /// Logs a reminder for each held partition, if it is time.
@@ -29,11 +30,12 @@ impl Holds {
 
     /// The lines that are due. `look`: the held partitions, and how many there are in all; asked only when it is time.
     fn due(&mut self, now: Instant, look: impl FnOnce() -> (Vec<(Partition, Held)>, usize)) -> Vec<String> {
-        let last = *self.0.get_or_insert(now);
-        if now.saturating_duration_since(last) < INTERVAL {
+        let lines = self
+            .0
+            .get_or_insert_with(|| Throttle::new(INTERVAL).first_at(now + INTERVAL));
+        if lines.pass_at(now).is_none() {
             return Vec::new();
         }
-        self.0 = Some(now);
         let (held, all) = look();
         let count = held.len();
         let mut lines: Vec<String> = held

@@ -4,9 +4,10 @@
 pub mod stop;
 // `run.start_timeout`: one time limit for the whole start.
 pub mod start_limit;
-// Growing pauses, and a limit on repeated log lines.
+// Growing pauses, a limit on repeated log lines, and trying until it works.
 pub mod backoff;
 pub mod throttle;
+pub mod retry;
 // Exit codes.
 pub mod exit;
 // The memory bound.

@@ -34,6 +34,11 @@ impl StartLimit {
         self.limit.is_some_and(|limit| self.began.elapsed() >= limit)
     }
 
+    /// When the time is over. `None`: there is no limit.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.began.checked_add(self.limit?)
+    }
+
     /// The time that is left. `None`: there is no limit.
     pub fn left(&self) -> Option<Duration> {
         self.limit.map(|limit| limit.saturating_sub(self.began.elapsed()))
@@ -68,8 +73,9 @@ mod tests {
         assert!(!long.is_over());
         assert_eq!(long.bound(5 * second), 5 * second);
         assert!(StartLimit::new(Some(3 * second)).bound(5 * second) <= 3 * second);
+        assert_eq!(long.deadline(), Some(long.began + 3600 * second));
         let none = StartLimit::none();
-        assert!(!none.is_over());
+        assert!(!none.is_over() && none.deadline().is_none());
         assert_eq!((none.left(), none.bound(5 * second)), (None, 5 * second));
     }
 

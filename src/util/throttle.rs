@@ -10,6 +10,8 @@ pub const LINES: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Throttle {
     every: Duration,
+    /// No line passes before this.
+    first_at: Option<Instant>,
     last: Option<Instant>,
     held_back: u64,
 }
@@ -19,23 +21,30 @@ impl Throttle {
     pub const fn new(every: Duration) -> Self {
         Throttle {
             every,
+            first_at: None,
             last: None,
             held_back: 0,
         }
     }
 
-    /// The first line passes after `every`: a shorter wait is not worth a line.
-    pub fn after(every: Duration) -> Self {
+    /// The first line does not pass before `at`: a shorter wait is not worth a line.
+    pub const fn first_at(self, at: Instant) -> Self {
         Throttle {
-            last: Some(Instant::now()),
-            ..Self::new(every)
+            first_at: Some(at),
+            ..self
         }
     }
 
-    /// Whether a line may pass at `now`. It changes nothing: call [`pass`](Self::pass) when you write the line.
-    pub fn is_due(&self, now: Instant) -> bool {
+    /// When the last line passed; `None`: none did.
+    pub fn last(&self) -> Option<Instant> {
         self.last
-            .is_none_or(|last| now.saturating_duration_since(last) >= self.every)
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        match self.last {
+            Some(last) => now.saturating_duration_since(last) >= self.every,
+            None => self.first_at.is_none_or(|at| now >= at),
+        }
     }
 
     /// Lets a line pass if one is due. `Some`: how many were held back since the last one that passed.
@@ -53,9 +62,9 @@ impl Throttle {
         Some(std::mem::take(&mut self.held_back))
     }
 
-    /// Lets a line pass although none is due, because it says something new. The interval begins again.
-    pub fn pass_anyway(&mut self) {
-        self.last = Some(Instant::now());
+    /// Lets a line pass at `now` although none is due, because it says something new. The interval begins again.
+    pub fn pass_anyway_at(&mut self, now: Instant) {
+        self.last = Some(now);
         self.held_back = 0;
     }
 }
@@ -79,7 +88,6 @@ mod tests {
         assert_eq!(throttle.pass_at(begin), Some(0));
         assert_eq!(throttle.pass_at(at(1)), None);
         assert_eq!(throttle.pass_at(at(9)), None);
-        assert!(!throttle.is_due(at(9)) && throttle.is_due(at(10)));
         assert_eq!(throttle.pass_at(at(10)), Some(2));
         assert_eq!(throttle.pass_at(at(20)), Some(0));
     }
@@ -87,15 +95,21 @@ mod tests {
     #[test]
     fn what_takes_no_longer_is_not_worth_a_line() {
         let begin = Instant::now();
-        let mut throttle = Throttle::after(LINES);
-        assert_eq!(throttle.pass_at(begin), None);
-        assert_eq!(throttle.pass_at(begin + 2 * LINES), Some(1));
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut throttle = Throttle::new(Duration::from_secs(60)).first_at(at(8));
+        assert_eq!(throttle.pass_at(at(7)), None);
+        assert_eq!(throttle.last(), None);
+        assert_eq!(throttle.pass_at(at(8)), Some(1));
+        assert_eq!(throttle.last(), Some(at(8)));
+        assert_eq!(throttle.pass_at(at(67)), None);
+        assert_eq!(throttle.pass_at(at(68)), Some(1));
     }
 
     #[test]
     fn news_pass_and_put_the_next_one_off() {
+        let begin = Instant::now();
         let mut throttle = Throttle::default();
-        throttle.pass_anyway();
-        assert_eq!(throttle.pass(), None);
+        throttle.pass_anyway_at(begin);
+        assert_eq!(throttle.pass_at(begin + LINES / 2), None);
     }
 }

@@ -1,6 +1,7 @@
 //! What is asked of the brokers outside of the group: whether they are reached, what topics there are, what is in them.
 
 pub mod advertised;
+mod asking;
 pub mod probe;
 pub mod survey;
 pub mod newest;

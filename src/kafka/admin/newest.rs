@@ -7,18 +7,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use log::debug;
-use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::config::model::Kafka;
+use crate::kafka::client::LogContext;
 use crate::kafka::consumer::committed::is_refusal;
-use crate::kafka::log::tell_line;
 use crate::kafka::{connection_config, view};
 use crate::message::Message;
 
@@ -53,20 +51,6 @@ impl std::error::Error for NewestError {
         Some(&self.cause)
     }
 }
-
-pub(in crate::kafka) struct Reading;
-
-impl ClientContext for Reading {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tell_line(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        debug!("kafka: {error} reason=\"{reason}\"");
-    }
-}
-
-impl ConsumerContext for Reading {}
 
 /// Hands the last `count` messages of each partition of the topic to `take`, those of a partition in their order. What
 /// comes meanwhile is left out.
@@ -121,8 +105,8 @@ pub fn spans(
     })
 }
 
-fn consumer(kafka: &Kafka) -> KafkaResult<BaseConsumer<Reading>> {
-    reading_config(kafka).create_with_context(Reading)
+fn consumer(kafka: &Kafka) -> KafkaResult<BaseConsumer<LogContext>> {
+    reading_config(kafka).create_with_context(LogContext::ErrorsAtDebug)
 }
 
 /// Settings of a client that reads by assignment.
@@ -141,7 +125,7 @@ pub(in crate::kafka) fn reading_config(kafka: &Kafka) -> ClientConfig {
 }
 
 fn read(
-    consumer: &BaseConsumer<Reading>,
+    consumer: &BaseConsumer<LogContext>,
     topic: &str,
     spans: &[Span],
     take: &mut dyn FnMut(&Message<'_>),

@@ -2,28 +2,26 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use log::{debug, warn};
-use parking_lot::Mutex;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use log::warn;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::RDKafkaErrorCode;
 
 use crate::config::kafka::together::Security;
 use crate::config::model::Kafka;
 use crate::kafka::admin::advertised::{self, Answers, Brokers, Learned, Unreached};
+use crate::kafka::admin::asking::{Asking, Errors, is_refused_login};
+use crate::kafka::client::{leave_behind, serve};
 use crate::kafka::connection_config;
-use crate::kafka::diagnosis::{Complaint, Complaints, Diagnosis};
-use crate::kafka::log::tell_error;
-use crate::kafka::log::tell_line;
+use crate::kafka::diagnosis::{Complaint, Diagnosis};
+use crate::util::retry::{AttemptError, Retry, RetryError};
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
-use crate::util::throttle::Throttle;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// Between an attempt that failed and the next one.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What Kafka said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,34 +80,6 @@ impl fmt::Display for ProbeError {
 
 impl std::error::Error for ProbeError {}
 
-struct ProbeContext {
-    complaints: Complaints,
-    learned: Learned,
-    /// What librdkafka said of a broker of another cluster.
-    other_cluster: Mutex<Option<String>>,
-}
-
-impl ClientContext for ProbeContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.complaints.hear(message);
-        if advertised::is_other_cluster(message) {
-            *self.other_cluster.lock() = Some(message.to_owned());
-        }
-        tell_line(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.complaints.hear(reason);
-        tell_error(&error, reason);
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.learned.hear(statistics);
-    }
-}
-
-impl ConsumerContext for ProbeContext {}
-
 /// Waits until Kafka answers, at least one topic is there, and a leader of its partitions is reached at the address that it
 /// gives; until the start may take no longer, or until told to stop. Joins no group.
 ///
@@ -121,146 +91,137 @@ pub fn probe(kafka: &Kafka, limit: &StartLimit, stop: &Stop) -> Result<ClusterVi
     let mut diagnosis = Diagnosis::new(kafka);
     let mut consumer = client(kafka, &diagnosis)?;
     let found = until_ready(&mut consumer, kafka, &mut diagnosis, limit, stop);
-    leave_behind(consumer);
+    leave_behind(consumer, "probe");
     found
 }
 
 fn until_ready(
-    consumer: &mut BaseConsumer<ProbeContext>,
+    consumer: &mut BaseConsumer<Asking>,
     kafka: &Kafka,
     diagnosis: &mut Diagnosis,
     limit: &StartLimit,
     stop: &Stop,
 ) -> Result<ClusterView, ProbeError> {
-    let started = Instant::now();
-    let mut lines = Throttle::default();
     let mut absent = BTreeSet::new();
+    // Of the last attempt that had its full time.
     let mut advertised = None;
-    loop {
-        let found = ask(consumer, kafka, limit, stop, &mut absent);
-        // Refused credentials come as an event, while the request itself just times out.
-        let events = events(consumer);
-        if let Some(line) = consumer.context().other_cluster.lock().take() {
-            return Err(ProbeError::Listener(Complaint::other_cluster(&line)));
+    let ready = Retry::new(stop, PAUSE).until(limit.deadline()).run(
+        || {
+            let why = match attempt(consumer, kafka, diagnosis, limit, stop, &mut absent) {
+                Err(AttemptError::Passing(NotReady::Advertised(why))) if !limit.is_over() => why,
+                ended => return ended,
+            };
+            // This one may never ask the hosts of the configuration again.
+            leave_behind(std::mem::replace(consumer, client(kafka, diagnosis)?), "probe");
+            let not_ready = NotReady::Advertised(why.clone());
+            // What was told before is not the reason.
+            Err(match advertised.replace(why) {
+                None => AttemptError::News(not_ready),
+                Some(_) => AttemptError::Passing(not_ready),
+            })
+        },
+        |not_ready, waited| {
+            warn!(
+                "kafka: waiting brokers={} waited={waited:.0?} reason=\"{}\"",
+                kafka.brokers,
+                not_ready.why()
+            );
+        },
+    );
+    ready.map_err(|ended| match (ended, advertised) {
+        (RetryError::Stopped, _) => ProbeError::Stopped,
+        (RetryError::Final(error), _) => error,
+        (RetryError::TooLate(_), Some(why)) | (RetryError::TooLate(NotReady::Advertised(why)), None) => {
+            ProbeError::Advertised(why)
         }
-        let failure = match found {
-            Ok(view) => return Ok(view),
-            Err(failure) => failure,
+        (RetryError::TooLate(NotReady::Unreachable(why)), None) => ProbeError::Unreachable(why),
+    })
+}
+
+fn attempt(
+    consumer: &BaseConsumer<Asking>,
+    kafka: &Kafka,
+    diagnosis: &mut Diagnosis,
+    limit: &StartLimit,
+    stop: &Stop,
+    absent: &mut BTreeSet<String>,
+) -> Result<ClusterView, AttemptError<NotReady, ProbeError>> {
+    let found = ask(consumer, kafka, limit, stop, absent);
+    let events = serve(consumer);
+    if let Some(complaint) = consumer.context().other_cluster() {
+        return Err(ProbeError::Listener(complaint).into());
+    }
+    let failure = match found {
+        Ok(view) => return Ok(view),
+        Err(failure) => failure,
+    };
+    if events.iter().any(is_refused_login) {
+        let refused = match diagnosis.refusal() {
+            Some(complaint) => ProbeError::Listener(complaint),
+            None => ProbeError::Credentials("authentication failed".into()),
         };
-        for event in events {
-            if let Err(KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code)) = event
-                && code == RDKafkaErrorCode::Authentication
-            {
-                return Err(diagnosis.refusal().map_or_else(
-                    || ProbeError::Credentials("authentication failed".into()),
-                    ProbeError::Listener,
-                ));
-            }
-        }
-        // A broker of the configuration has said where they all are, and nobody answers there.
-        let security = Security::of(kafka.consumer_property("security.protocol"));
-        let failure = match failure {
-            ProbeFailure::NoAnswer(error) => {
-                let learned = Brokers::learned(&consumer.context().learned, security);
-                match learned.look_over(limit, stop).as_slice() {
-                    [] => ProbeFailure::NoAnswer(error),
-                    unreached => ProbeFailure::NotYet(ProbeError::Advertised(advertised::line(unreached))),
-                }
-            }
-            failure => failure,
-        };
-        let complaint = match failure {
-            ProbeFailure::NoAnswer(_) => diagnosis.look(limit.left().map(|left| Instant::now() + left), stop),
-            ProbeFailure::Refused(_) | ProbeFailure::NotYet(_) => None,
-        };
-        let failure = match complaint {
-            Some(complaint) if complaint.exit.is_some() => return Err(ProbeError::Listener(complaint)),
-            Some(complaint) => ProbeFailure::not_yet(complaint),
-            None => failure,
-        };
-        match failure {
-            ProbeFailure::Refused(why) => return Err(ProbeError::Credentials(why)),
-            ProbeFailure::NotYet(error) | ProbeFailure::NoAnswer(error) => {
-                if limit.is_over() {
-                    // The last attempt had little time.
-                    return Err(advertised.map_or(error, ProbeError::Advertised));
-                }
-                let (ProbeError::Unreachable(why) | ProbeError::Advertised(why)) = &error else {
-                    return Err(error);
-                };
-                let mut is_told = lines.is_due(Instant::now());
-                if let ProbeError::Advertised(why) = &error {
-                    // What was told before is not the reason.
-                    is_told |= advertised.is_none();
-                    advertised = Some(why.clone());
-                    // This one may never ask the hosts of the configuration again.
-                    leave_behind(std::mem::replace(consumer, client(kafka, diagnosis)?));
-                }
-                if is_told {
-                    warn!(
-                        "kafka: waiting brokers={} waited={:.0?} reason=\"{why}\"",
-                        kafka.brokers,
-                        started.elapsed()
-                    );
-                    lines.pass_anyway();
-                }
-            }
-        }
-        if stop.wait(Duration::from_millis(200)) {
-            return Err(ProbeError::Stopped);
-        }
+        return Err(refused.into());
+    }
+    let why = match failure {
+        ProbeFailure::Refused(why) => return Err(ProbeError::Credentials(why).into()),
+        ProbeFailure::NotYet(not_ready) => return Err(AttemptError::Passing(not_ready)),
+        ProbeFailure::NoAnswer(why) => why,
+    };
+    // A broker of the configuration has said where they all are, and nobody answers there.
+    let learned = Brokers::learned(consumer.context().learned(), security(kafka));
+    let unreached = learned.look_over(limit, stop);
+    if !unreached.is_empty() {
+        return Err(AttemptError::Passing(NotReady::Advertised(advertised::line(
+            &unreached,
+        ))));
+    }
+    let complaint = diagnosis.look(limit.left().map(|left| Instant::now() + left), stop);
+    match complaint {
+        Some(complaint) if complaint.exit.is_some() => Err(ProbeError::Listener(complaint).into()),
+        Some(complaint) => Err(AttemptError::Passing(NotReady::Unreachable(complaint.to_string()))),
+        None => Err(AttemptError::Passing(NotReady::Unreachable(why))),
     }
 }
 
-fn client(kafka: &Kafka, diagnosis: &Diagnosis) -> Result<BaseConsumer<ProbeContext>, ProbeError> {
-    let context = ProbeContext {
-        complaints: diagnosis.complaints(),
-        learned: Learned::default(),
-        other_cluster: Mutex::default(),
-    };
+fn client(kafka: &Kafka, diagnosis: &Diagnosis) -> Result<BaseConsumer<Asking>, ProbeError> {
     let mut config = connection_config(kafka);
     config.set("statistics.interval.ms", Learned::INTERVAL_MS);
-    let client = config.create_with_context(context);
+    let client = config.create_with_context(Asking::new(diagnosis, Errors::Told));
     client.map_err(|e| ProbeError::Configuration(e.to_string()))
 }
 
-/// What waits for the client: log lines and errors go to its callbacks on the way.
-fn events(client: &BaseConsumer<ProbeContext>) -> Vec<KafkaResult<()>> {
-    const LONG_ENOUGH: Duration = Duration::from_millis(64);
-    let until = Instant::now() + LONG_ENOUGH;
-    let mut events = Vec::new();
-    // A line that is handed over takes no time.
-    while Instant::now() < until {
-        events.extend(client.poll(Duration::from_millis(1)).map(|event| event.map(drop)));
-    }
-    events
+/// Why Kafka is not ready yet.
+enum NotReady {
+    /// It is not reached, or has none of the topics.
+    Unreachable(String),
+    /// No leader of a partition is reached at the address that the brokers give.
+    Advertised(String),
 }
 
-/// Its drop waits for its threads, and one of them may wait for a name server.
-fn leave_behind(client: BaseConsumer<ProbeContext>) {
-    let thread = thread::Builder::new().name("drop-probe".into());
-    if let Err(error) = thread.spawn(move || drop(client)) {
-        debug!("kafka: the client of the start is dropped in place error=\"{error}\"");
+impl NotReady {
+    fn why(&self) -> &str {
+        match self {
+            NotReady::Unreachable(why) | NotReady::Advertised(why) => why,
+        }
     }
 }
 
 enum ProbeFailure {
     Refused(String),
-    /// What it is if it stays so.
-    NotYet(ProbeError),
+    NotYet(NotReady),
     /// Not from any broker.
-    NoAnswer(ProbeError),
+    NoAnswer(String),
 }
 
 impl ProbeFailure {
     fn not_yet(why: impl fmt::Display) -> ProbeFailure {
-        ProbeFailure::NotYet(ProbeError::Unreachable(why.to_string()))
+        ProbeFailure::NotYet(NotReady::Unreachable(why.to_string()))
     }
 }
 
 /// `absent`: topics that were not there at any time, grown by those that are not there now.
 fn ask(
-    consumer: &BaseConsumer<ProbeContext>,
+    consumer: &BaseConsumer<Asking>,
     kafka: &Kafka,
     limit: &StartLimit,
     stop: &Stop,
@@ -274,7 +235,7 @@ fn ask(
         answering: None,
         unreached: Vec::new(),
     };
-    let mut brokers = Brokers::new(Security::of(kafka.consumer_property("security.protocol")));
+    let mut brokers = Brokers::new(security(kafka));
     let topics: Vec<&str> = kafka.topics.iter().map(String::as_str).collect();
     for topic in &kafka.topics {
         let metadata = match consumer.fetch_metadata(Some(topic), limit.bound(REQUEST_TIMEOUT)) {
@@ -282,7 +243,7 @@ fn ask(
             Err(error) => {
                 // For a topic behind the first one: the brokers that were told of with that one.
                 let answers = brokers.ask(consumer, &brokers.all(), &topics, limit, stop);
-                let no_answer = || ProbeFailure::NoAnswer(ProbeError::Unreachable(error.to_string()));
+                let no_answer = || ProbeFailure::NoAnswer(error.to_string());
                 return Err(none_reached(&answers).unwrap_or_else(no_answer));
             }
         };
@@ -331,5 +292,9 @@ fn ask(
 
 fn none_reached(answers: &Answers) -> Option<ProbeFailure> {
     let is_none = answers.answering.is_empty() && !answers.unreached.is_empty();
-    is_none.then(|| ProbeFailure::NotYet(ProbeError::Advertised(advertised::line(&answers.unreached))))
+    is_none.then(|| ProbeFailure::NotYet(NotReady::Advertised(advertised::line(&answers.unreached))))
+}
+
+pub(super) fn security(kafka: &Kafka) -> Security {
+    Security::of(kafka.consumer_property("security.protocol"))
 }

@@ -10,27 +10,24 @@ use std::fmt;
 use std::time::{Duration, Instant};
 use std::{ptr, thread};
 
-use parking_lot::Mutex;
 use rdkafka::bindings as sys;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataPartition};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::config::kafka::together::Security;
 use crate::config::model::Kafka;
-use crate::kafka::admin::advertised::{Brokers, COORDINATOR, Learned, Unreached, is_other_cluster, named};
-use crate::kafka::admin::probe::ProbeError;
+use crate::kafka::admin::advertised::{Brokers, Learned, Unreached};
+use crate::kafka::admin::asking::{Asking, Errors, is_refused_login};
+use crate::kafka::admin::probe::{ProbeError, security};
 use crate::kafka::admin::topic_id::TopicId;
+use crate::kafka::client::serve;
 use crate::kafka::connection_config;
 use crate::kafka::consumer::committed::Committed;
 use crate::kafka::consumer::epoch;
 use crate::kafka::consumer::origin::tagged_topic;
-use crate::kafka::diagnosis::{Complaint, Complaints, Diagnosis};
-use crate::kafka::ffi::{Owned, serve};
-use crate::kafka::log::tell_line;
+use crate::kafka::diagnosis::{Complaint, Diagnosis};
+use crate::kafka::ffi::Owned;
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 
@@ -157,43 +154,6 @@ impl KafkaSurvey {
     }
 }
 
-/// With the last thing that librdkafka complained of: a request that is not answered says nothing of why.
-struct Asking {
-    complaint: Mutex<Option<String>>,
-    /// About the group's coordinator.
-    coordinator: Mutex<Option<String>>,
-    complaints: Complaints,
-    learned: Learned,
-    /// What librdkafka said of a broker of another cluster.
-    other_cluster: Mutex<Option<String>>,
-}
-
-impl ClientContext for Asking {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.complaints.hear(message);
-        if is_other_cluster(message) {
-            *self.other_cluster.lock() = Some(message.to_owned());
-        }
-        tell_line(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.complaints.hear(reason);
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            *self.complaint.lock() = Some(reason.to_owned());
-        }
-        if reason.starts_with(COORDINATOR) {
-            *self.coordinator.lock() = Some(named(reason));
-        }
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.learned.hear(statistics);
-    }
-}
-
-impl ConsumerContext for Asking {}
-
 type Client = BaseConsumer<Asking>;
 
 /// Asks about the topics of the configuration, those that it produces to among them, and about its group.
@@ -209,13 +169,7 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     config.set("statistics.interval.ms", Learned::INTERVAL_MS);
     let mut diagnosis = Diagnosis::new(kafka);
     let client: Client = config
-        .create_with_context(Asking {
-            complaint: Mutex::default(),
-            coordinator: Mutex::default(),
-            complaints: diagnosis.complaints(),
-            learned: Learned::default(),
-            other_cluster: Mutex::default(),
-        })
+        .create_with_context(Asking::new(&diagnosis, Errors::Untold))
         .map_err(|error| ProbeError::Configuration(error.to_string()))?;
     let mut brokers = Brokers::new(security(kafka));
     // Of the first answer already: where no broker is reached at its own address, there may be no second one.
@@ -238,16 +192,16 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
             && *first != other
         {
             let address = brokers.address(*id).unwrap_or_default();
-            return Err(other_cluster(&format!(
+            return Err(ProbeError::Listener(Complaint::other_cluster(&format!(
                 "kafka.brokers leads to the cluster {first}, and broker {id} of it says its address is {address}, where a \
                  broker of the cluster {other} answers"
-            )));
+            ))));
         }
     }
     // Or the client has met both by itself, and then knows the later one.
     serve(&client);
-    if let Some(line) = client.context().other_cluster.lock().take() {
-        return Err(other_cluster(&line));
+    if let Some(complaint) = client.context().other_cluster() {
+        return Err(ProbeError::Listener(complaint));
     }
     let mut states = Vec::with_capacity(names.len());
     for name in &names {
@@ -297,8 +251,7 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
         Some(Ok(partitions)) => partitions,
         Some(Err(error)) => {
             group.is_refused = crate::kafka::consumer::committed::is_refusal(&error);
-            let coordinator = client.context().coordinator.lock().take();
-            group.failure = Some(coordinator.unwrap_or_else(|| error.to_string()));
+            group.failure = Some(client.context().coordinator().unwrap_or_else(|| error.to_string()));
             Vec::new()
         }
         None => Vec::new(),
@@ -326,14 +279,6 @@ fn is_not_ready(error: &KafkaError) -> bool {
     )
 }
 
-fn other_cluster(why: &str) -> ProbeError {
-    ProbeError::Listener(Complaint::other_cluster(why))
-}
-
-fn security(kafka: &Kafka) -> Security {
-    Security::of(kafka.consumer_property("security.protocol"))
-}
-
 /// What came of the first question.
 enum Reached {
     Answer(Metadata),
@@ -358,10 +303,8 @@ fn reach(client: &Client, kafka: &Kafka, timeout: Duration, diagnosis: &mut Diag
         let until = Instant::now() + PAUSE;
         while Instant::now() < until {
             let event = client.poll(PAUSE / POLLS);
-            if let Some(Err(KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code))) = event
-                && code == RDKafkaErrorCode::Authentication
-            {
-                let complaint = client.context().complaint.lock().take();
+            if event.is_some_and(|event| is_refused_login(&event)) {
+                let complaint = client.context().complaint();
                 return Err(diagnosis.refusal().map_or_else(
                     || ProbeError::Credentials(complaint.unwrap_or_else(|| "authentication failed".into())),
                     ProbeError::Listener,
@@ -370,7 +313,7 @@ fn reach(client: &Client, kafka: &Kafka, timeout: Duration, diagnosis: &mut Diag
         }
         // Of brokers that are merely slow the next request has the answer.
         if started.elapsed() >= timeout.min(LEARNED_AFTER) {
-            let learned = Brokers::learned(&client.context().learned, security(kafka));
+            let learned = Brokers::learned(client.context().learned(), security(kafka));
             let unreached = learned.look_over(&StartLimit::none(), &Stop::new());
             let is_late = started.elapsed() >= timeout;
             let brokers = learned.len();
@@ -385,7 +328,7 @@ fn reach(client: &Client, kafka: &Kafka, timeout: Duration, diagnosis: &mut Diag
             return Err(ProbeError::Listener(complaint.clone()));
         }
         if started.elapsed() >= timeout {
-            let complaint = client.context().complaint.lock().take();
+            let complaint = client.context().complaint();
             return Err(ProbeError::Unreachable(complaint.unwrap_or(why)));
         }
     }

@@ -17,9 +17,7 @@ use std::time::{Duration, Instant};
 
 use log::{debug, warn};
 use parking_lot::{Condvar, Mutex};
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::groups::GroupMemberInfo;
 
@@ -27,8 +25,8 @@ use crate::config::model::Kafka;
 use crate::kafka::admin::advertised;
 use crate::kafka::admin::describe_topics::{Answer, Found, request, verdict, wait};
 use crate::kafka::admin::topic_id::TopicId;
+use crate::kafka::client::{LogContext, leave_behind, serve};
 use crate::kafka::connection_config;
-use crate::kafka::ffi::serve;
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::{Stop, StopKind};
 use crate::util::throttle::Throttle;
@@ -77,7 +75,7 @@ pub struct TopicIds {
     topics: Vec<Arc<str>>,
     names: Vec<CString>,
     /// `None` only while it is dropped.
-    client: Option<BaseConsumer<Quiet>>,
+    client: Option<BaseConsumer<LogContext>>,
     /// The broker that is asked. One and the same as long as it answers, so that answers do not contradict each other.
     broker: Mutex<Option<i32>>,
     /// One that is known to answer.
@@ -125,7 +123,7 @@ impl TopicIds {
     /// # Errors
     /// When librdkafka refuses the settings.
     pub fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
-        let client = connection_config(kafka).create_with_context(Quiet)?;
+        let client = connection_config(kafka).create_with_context(LogContext::AtDebug)?;
         let topics: Vec<Arc<str>> = kafka.topics.iter().map(|topic| topic.as_str().into()).collect();
         Ok(TopicIds {
             names: topics.iter().filter_map(|topic| CString::new(&**topic).ok()).collect(),
@@ -330,12 +328,12 @@ impl TopicIds {
     }
 
     /// Which brokers do not answer at the addresses that they give, if that is it.
-    fn why(&self, client: &BaseConsumer<Quiet>, limit: &StartLimit, stop: &Stop) -> Option<String> {
+    fn why(&self, client: &BaseConsumer<LogContext>, limit: &StartLimit, stop: &Stop) -> Option<String> {
         let topic = self.topics.first()?;
         advertised::why(client, &[topic], limit, stop)
     }
 
-    fn describe(&self, client: &BaseConsumer<Quiet>, limit: &StartLimit, stop: &Stop) -> Answer {
+    fn describe(&self, client: &BaseConsumer<LogContext>, limit: &StartLimit, stop: &Stop) -> Answer {
         let known = *self.broker.lock();
         let broker = match known.map_or_else(|| self.any_broker(client), Ok) {
             Ok(broker) => broker,
@@ -361,7 +359,7 @@ impl TopicIds {
 
     /// A broker that answers. Without one librdkafka would ask the controller, which need not be there. An address of the
     /// configuration has no number until it is known which broker it is: then each of them in turn.
-    fn any_broker(&self, client: &BaseConsumer<Quiet>) -> Result<i32, KafkaError> {
+    fn any_broker(&self, client: &BaseConsumer<LogContext>) -> Result<i32, KafkaError> {
         let topic = self.topics.first().map(|topic| &**topic);
         let metadata = client.fetch_metadata(topic, CONNECT_TIMEOUT)?;
         let brokers = metadata.brokers();
@@ -375,15 +373,10 @@ impl TopicIds {
     }
 }
 
-/// The client's drop waits for its threads, and one of them may wait for a name server: nobody waits for that.
 impl Drop for TopicIds {
     fn drop(&mut self) {
-        let client = self.client.take();
-        if let Err(error) = thread::Builder::new()
-            .name("drop-topic-ids".into())
-            .spawn(move || drop(client))
-        {
-            debug!("kafka: the client of topic ids is dropped in place error=\"{error}\"");
+        if let Some(client) = self.client.take() {
+            leave_behind(client, "topic-ids");
         }
     }
 }
@@ -453,23 +446,6 @@ impl Drop for Looking {
         }
     }
 }
-
-/// The group's consumer tells the same of the same brokers.
-struct Quiet;
-
-impl ClientContext for Quiet {
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        debug!(target: "librdkafka", "{facility} {message}");
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        debug!("kafka: topic ids: {error} reason=\"{reason}\"");
-    }
-
-    fn stats_raw(&self, _: &[u8]) {}
-}
-
-impl ConsumerContext for Quiet {}
 
 #[cfg(test)]
 mod tests {

@@ -18,9 +18,10 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use crate::kafka::admin::advertised;
 use crate::kafka::consumer::epoch;
 use crate::kafka::{Consumer, Partition};
+use crate::util::retry::{AttemptError, Retry, RetryError};
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
-use crate::util::throttle::{LINES, Throttle};
+use crate::util::throttle::LINES;
 
 /// Each request.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -72,31 +73,34 @@ pub fn look_up(
     if partitions.is_empty() {
         return Ok(Some(HashMap::new()));
     }
-    let started = Instant::now();
-    let mut lines = Throttle::after(LINES);
-    loop {
-        let error = match ask(consumer, partitions, limit) {
-            Ok(committed) => return Ok(Some(committed)),
-            Err(error) => error,
-        };
-        if is_refusal(&error) {
-            return Err(LookUpError::Refused(error));
-        }
-        let is_over = limit.is_over() || started.elapsed() >= GIVE_UP;
-        if is_over || lines.pass().is_some() {
-            let why = why(consumer, partitions, &error, limit, stop);
-            if is_over {
-                return Err(LookUpError::TooLate(why));
-            }
-            warn!(
-                "kafka: waiting for the group's offsets, nothing is read before waited={:.0?} \
-                 reason=\"{why}\"",
-                started.elapsed()
-            );
-        }
-        if stop.wait(PAUSE) {
-            return Ok(None);
-        }
+    let why = |error: &KafkaError| why(consumer, partitions, error, limit, stop);
+    let committed = Retry::new(stop, PAUSE)
+        .quiet_for(LINES)
+        .until(limit.deadline())
+        .until(Some(Instant::now() + GIVE_UP))
+        .run(
+            || ask(consumer, partitions, limit).map_err(passing_or_refusal),
+            |error, waited| {
+                warn!(
+                    "kafka: waiting for the group's offsets, nothing is read before waited={waited:.0?} reason=\"{}\"",
+                    why(error)
+                );
+            },
+        );
+    match committed {
+        Ok(committed) => Ok(Some(committed)),
+        Err(RetryError::Stopped) => Ok(None),
+        Err(RetryError::TooLate(error)) => Err(LookUpError::TooLate(why(&error))),
+        Err(RetryError::Final(error)) => Err(LookUpError::Refused(error)),
+    }
+}
+
+/// A refusal is final.
+pub(super) fn passing_or_refusal(error: KafkaError) -> AttemptError<KafkaError, KafkaError> {
+    if is_refusal(&error) {
+        AttemptError::Final(error)
+    } else {
+        AttemptError::Passing(error)
     }
 }
 
@@ -132,12 +136,8 @@ fn ask(
     for (element, epoch) in found.elements().iter().zip(epoch::of_list(&found)) {
         element.error()?;
         if let Offset::Offset(offset) = element.offset() {
-            let partition = Partition {
-                topic: element.topic().into(),
-                number: element.partition(),
-            };
             let tag = element.metadata().to_owned();
-            committed.insert(partition, Committed { offset, tag, epoch });
+            committed.insert(Partition::of(element), Committed { offset, tag, epoch });
         }
     }
     Ok(committed)

@@ -300,13 +300,7 @@ impl Context {
     }
 
     fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
-        list.elements()
-            .iter()
-            .map(|e| Partition {
-                topic: e.topic().into(),
-                number: e.partition(),
-            })
-            .collect()
+        list.elements().iter().map(Partition::of).collect()
     }
 }
 
@@ -384,13 +378,10 @@ impl ConsumerContext for Context {
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         // A partial failure shows only on the elements.
-        for element in offsets.elements() {
+        for element in &offsets.elements() {
             if let Some(error) = element.error().err().or_else(|| result.clone().err()) {
                 self.counters.commit_errors.add(1);
-                let partition = Partition {
-                    topic: element.topic().into(),
-                    number: element.partition(),
-                };
+                let partition = Partition::of(element);
                 self.failed_commits.failed(&partition, &error);
                 self.readers.commit_failed(&partition, &error);
             }
@@ -401,11 +392,7 @@ impl ConsumerContext for Context {
 /// Tells the consumer where each partition is begun, so that it need not ask.
 fn give_beginnings(list: &TopicPartitionList, committed: &HashMap<Partition, Committed>) -> KafkaResult<()> {
     for mut element in list.elements() {
-        let partition = Partition {
-            topic: element.topic().into(),
-            number: element.partition(),
-        };
-        let start = PartitionStart::at(committed.get(&partition), None);
+        let start = PartitionStart::at(committed.get(&Partition::of(&element)), None);
         element.set_offset(start.from.offset())?;
     }
     Ok(())

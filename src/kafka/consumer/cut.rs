@@ -15,7 +15,8 @@ use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::config::model::Kafka;
-use crate::kafka::admin::newest::{Reading, is_passing, reading_config};
+use crate::kafka::admin::newest::{is_passing, reading_config};
+use crate::kafka::client::LogContext;
 use crate::kafka::consumer::epoch;
 use crate::util::stop::Stop;
 
@@ -45,7 +46,7 @@ pub fn find(
     config.set("fetch.message.max.bytes", "65536");
     config.set("queued.max.messages.kbytes", "1024");
     config.set("fetch.wait.max.ms", "100");
-    let consumer: BaseConsumer<Reading> = config.create_with_context(Reading)?;
+    let consumer: BaseConsumer<LogContext> = config.create_with_context(LogContext::ErrorsAtDebug)?;
     let (oldest, end) = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT)?;
     let first_at = |offset: i64| first_at(&consumer, topic, partition, offset, stop);
     search(oldest, end, next, epoch, first_at)
@@ -111,7 +112,7 @@ struct First {
 }
 
 fn first_at(
-    consumer: &BaseConsumer<Reading>,
+    consumer: &BaseConsumer<LogContext>,
     topic: &str,
     partition: i32,
     offset: i64,

@@ -11,9 +11,7 @@
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -21,34 +19,20 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use crate::config::model::Kafka;
 use crate::kafka::admin::advertised;
 use crate::kafka::admin::topic_ids::TopicIds;
+use crate::kafka::client::LogContext;
 use crate::kafka::connection_config;
 use crate::kafka::consumer::commits::commit_by;
-use crate::kafka::consumer::committed::is_refusal;
+use crate::kafka::consumer::committed::passing_or_refusal;
 use crate::kafka::consumer::origin::offset_tag;
-use crate::kafka::log::tell_error;
-use crate::kafka::log::tell_line;
+use crate::util::retry::{Retry, RetryError};
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
-use crate::util::throttle::{LINES, Throttle};
+use crate::util::throttle::LINES;
 
 /// Each request.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Between an attempt that failed and the next one.
 const PAUSE: Duration = Duration::from_millis(200);
-
-struct Outside;
-
-impl ClientContext for Outside {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tell_line(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tell_error(&error, reason);
-    }
-}
-
-impl ConsumerContext for Outside {}
 
 /// A topic that is there.
 #[derive(Debug, Clone, Copy)]
@@ -84,36 +68,31 @@ pub fn begin_at_end(
     config.set("group.id", &kafka.group);
     // Of a member; this client is none.
     config.remove("group.instance.id");
-    let client: BaseConsumer<Outside> = config.create_with_context(Outside).map_err(LatestError::Refused)?;
+    let client: BaseConsumer<LogContext> = config
+        .create_with_context(LogContext::Told)
+        .map_err(LatestError::Refused)?;
     let names: Vec<&str> = topics.iter().map(|topic| topic.name).collect();
-    let started = Instant::now();
-    let mut lines = Throttle::after(LINES);
-    loop {
-        let error = match attempt(&client, topics, ids, limit) {
-            Ok(()) => return Ok(true),
-            Err(error) if is_refusal(&error) => return Err(LatestError::Refused(error)),
-            Err(error) => error,
-        };
-        let is_over = limit.is_over();
-        if is_over || lines.pass().is_some() {
-            let why = advertised::why(&client, &names, limit, stop).unwrap_or_else(|| error.to_string());
-            if is_over {
-                return Err(LatestError::TooLate(why));
-            }
+    let why = |error: &KafkaError| advertised::why(&client, &names, limit, stop).unwrap_or_else(|| error.to_string());
+    let begun = Retry::new(stop, PAUSE).quiet_for(LINES).until(limit.deadline()).run(
+        || attempt(&client, topics, ids, limit).map_err(passing_or_refusal),
+        |error, waited| {
             warn!(
-                "kafka: waiting for the group's offsets, to begin at the end (kafka.start = \"latest\") waited={:.0?} \
-                 reason=\"{why}\"",
-                started.elapsed()
+                "kafka: waiting for the group's offsets, to begin at the end (kafka.start = \"latest\") \
+                     waited={waited:.0?} reason=\"{}\"",
+                why(error)
             );
-        }
-        if stop.wait(PAUSE) {
-            return Ok(false);
-        }
+        },
+    );
+    match begun {
+        Ok(()) => Ok(true),
+        Err(RetryError::Stopped) => Ok(false),
+        Err(RetryError::TooLate(error)) => Err(LatestError::TooLate(why(&error))),
+        Err(RetryError::Final(error)) => Err(LatestError::Refused(error)),
     }
 }
 
 fn attempt(
-    client: &BaseConsumer<Outside>,
+    client: &BaseConsumer<LogContext>,
     topics: &[Present<'_>],
     ids: &TopicIds,
     limit: &StartLimit,

@@ -11,6 +11,7 @@ use log::{info, warn};
 use serde_json::Value;
 
 use crate::kafka::Partition;
+use crate::util::throttle::Throttle;
 
 /// A connection that is made anew within this is worth no line.
 const TELL_AFTER: Duration = Duration::from_secs(8);
@@ -103,7 +104,7 @@ pub struct LeaderLines {
 struct Told {
     address: String,
     since: Instant,
-    last: Option<Instant>,
+    lines: Throttle,
 }
 
 impl LeaderLines {
@@ -137,15 +138,10 @@ impl LeaderLines {
             let told = self.brokers.entry(each.broker).or_insert_with(|| Told {
                 address: each.address.clone(),
                 since: now,
-                last: None,
+                lines: Throttle::new(LINE_INTERVAL).first_at(now + TELL_AFTER),
             });
             told.address.clone_from(&each.address);
-            let is_due = match told.last {
-                None => now.duration_since(told.since) >= TELL_AFTER,
-                Some(last) => now.duration_since(last) >= LINE_INTERVAL,
-            };
-            if is_due {
-                told.last = Some(now);
+            if told.lines.pass_at(now).is_some() {
                 due.push(each);
             }
         }
@@ -157,7 +153,7 @@ impl LeaderLines {
         let mut over = Vec::new();
         self.brokers.retain(|broker, told| {
             let waits = waiting.iter().any(|each| each.broker == *broker);
-            if !waits && told.last.is_some() {
+            if !waits && told.lines.last().is_some() {
                 over.push((*broker, told.address.clone()));
             }
             waits

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use log::warn;
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::Offset;
 
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::admin::topic_ids::{ReadError, TopicIds};
 use crate::kafka::consumer::committed::Committed;
 use crate::kafka::{Consumer, Partition};
+use crate::util::retry::{AttemptError, Retry, RetryError};
 use crate::util::stop::Stop;
-use crate::util::throttle::{LINES, Throttle};
+use crate::util::throttle::LINES;
 
 /// Each request.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -111,6 +111,16 @@ pub enum NoOrigin {
     Former,
 }
 
+impl NoOrigin {
+    /// What ended a worker's wait. It has no deadline.
+    pub(super) fn of_retry<E>(ended: RetryError<E, NoOrigin>) -> NoOrigin {
+        match ended {
+            RetryError::Final(why) => why,
+            RetryError::Stopped | RetryError::TooLate(_) => NoOrigin::Stopped,
+        }
+    }
+}
+
 impl From<ReadError> for NoOrigin {
     fn from(error: ReadError) -> Self {
         match error {
@@ -177,36 +187,24 @@ fn wait_for_stop(stop: &Stop) -> NoOrigin {
 /// # Errors
 /// When told to stop.
 pub fn log_ends(consumer: &Consumer, partition: &Partition, stop: &Stop) -> Result<(i64, i64), NoOrigin> {
-    insist("the ends of the partition's log", partition, stop, || {
-        consumer.fetch_watermarks(&partition.topic, partition.number, TIMEOUT)
-    })
-}
-
-/// Until it works or the stop flag is up.
-fn insist<T>(
-    what: &str,
-    partition: &Partition,
-    stop: &Stop,
-    mut attempt: impl FnMut() -> Result<T, KafkaError>,
-) -> Result<T, NoOrigin> {
-    let started = Instant::now();
-    let mut lines = Throttle::after(LINES);
-    loop {
-        if stop.requested() {
-            return Err(NoOrigin::Stopped);
-        }
-        match attempt() {
-            Ok(done) => return Ok(done),
-            Err(error) if lines.pass().is_some() => {
-                warn!(
-                    "kafka: waiting for {what}, nothing is read before {partition} waited={:.0?} error=\"{error}\"",
-                    started.elapsed()
-                );
+    let ends = Retry::new(stop, PAUSE).quiet_for(LINES).run(
+        || {
+            // A worker that is told to stop before it begins asks nothing.
+            if stop.requested() {
+                return Err(AttemptError::Final(NoOrigin::Stopped));
             }
-            Err(_) => {}
-        }
-        stop.wait(PAUSE);
-    }
+            consumer
+                .fetch_watermarks(&partition.topic, partition.number, TIMEOUT)
+                .map_err(AttemptError::Passing)
+        },
+        |error, waited| {
+            warn!(
+                "kafka: waiting for the ends of the partition's log, nothing is read before {partition} \
+                 waited={waited:.0?} error=\"{error}\""
+            );
+        },
+    );
+    ends.map_err(NoOrigin::of_retry)
 }
 
 // A stored format: offsets that were committed with it must be understood by later releases.

@@ -21,8 +21,8 @@ use crate::kafka::consumer::origin::{self, NoOrigin, Origin, PartitionStart};
 use crate::kafka::consumer::{cut, epoch};
 use crate::kafka::{Consumer, Context, Partition, view};
 use crate::message::Message;
+use crate::util::retry::{AttemptError, Retry};
 use crate::util::stop::Stop;
-use crate::util::throttle::Throttle;
 
 /// A stop waits for the answer about the end of a log.
 const END_TIMEOUT: Duration = Duration::from_millis(500);
@@ -307,28 +307,27 @@ impl Source for PartitionSource {
     fn find_cut(&self, next: i64, epoch: i32, stop: &Stop) -> Result<Option<i64>, NoOrigin> {
         let Partition { topic, number } = &self.partition;
         let mut unreadable = 0;
-        let mut lines = Throttle::default();
-        loop {
-            match cut::find(&self.options.kafka, topic, *number, next, epoch, stop) {
-                Ok(Some(cut)) => return Ok(Some(cut)),
-                Ok(None) => return Err(NoOrigin::Stopped),
+        let found = Retry::new(stop, CUT_PAUSE).run(
+            || match cut::find(&self.options.kafka, topic, *number, next, epoch, stop) {
+                Ok(Some(cut)) => Ok(Some(cut)),
+                Ok(None) => Err(AttemptError::Final(NoOrigin::Stopped)),
                 Err(error) => {
                     unreadable += u32::from(!cut::passes(&error));
-                    if lines.pass().is_some() {
-                        warn!(
-                            "kafka: where the log was cut cannot be read, nothing is read before {} error=\"{error}\"",
-                            self.partition
-                        );
+                    if unreadable < CUT_ATTEMPTS {
+                        Err(AttemptError::Passing(error))
+                    } else {
+                        Ok(None)
                     }
                 }
-            }
-            if unreadable >= CUT_ATTEMPTS {
-                return Ok(None);
-            }
-            if stop.wait(CUT_PAUSE) {
-                return Err(NoOrigin::Stopped);
-            }
-        }
+            },
+            |error, _| {
+                warn!(
+                    "kafka: where the log was cut cannot be read, nothing is read before {} error=\"{error}\"",
+                    self.partition
+                );
+            },
+        );
+        found.map_err(NoOrigin::of_retry)
     }
 }
 
