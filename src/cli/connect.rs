@@ -16,7 +16,8 @@ use crate::config::model::{Action, BelowLog, BeyondLog, Config, Tombstone, Ttl, 
 use crate::delivery::guard::{Guard, GuardIdentity};
 use crate::kafka::admin::newest::{Span, spans};
 use crate::kafka::admin::probe::ProbeError;
-use crate::kafka::admin::survey::{KafkaSurvey, PartitionSurvey, Right, TopicState, survey};
+use crate::kafka::admin::rights::Right;
+use crate::kafka::admin::survey::{KafkaSurvey, PartitionSurvey, TopicState, survey};
 use crate::kafka::admin::topic_id::TopicId;
 use crate::observe::counters::Counters;
 use crate::output::Output;

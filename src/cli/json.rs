@@ -26,19 +26,7 @@ pub(super) fn object(members: &[(&str, String)]) -> String {
 
 /// The value on one line.
 pub(super) fn line(value: &Value) -> String {
-    match value {
-        Value::Object(_) => {
-            let members: Vec<String> = ordered(value)
-                .map(|(name, value)| format!("{}:{}", Value::from(name), line(value)))
-                .collect();
-            format!("{{{}}}", members.join(","))
-        }
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(line).collect();
-            format!("[{}]", items.join(","))
-        }
-        _ => value.to_string(),
-    }
+    on_one_line(value, "")
 }
 
 /// The value on as many lines as it needs to be readable.
@@ -49,7 +37,7 @@ pub(super) fn lines(value: &Value) -> String {
 }
 
 fn write_lines(value: &Value, depth: usize, text: &mut String) {
-    let short = spaced(value);
+    let short = on_one_line(value, " ");
     let column = text.len() - text.rfind('\n').map_or(0, |at| at + 1);
     let is_case = depth == 0 && value.is_object();
     if column + short.chars().count() <= COLUMNS && !is_case {
@@ -80,19 +68,19 @@ fn write_lines(value: &Value, depth: usize, text: &mut String) {
     }
 }
 
-/// The value on one line, with spaces.
-fn spaced(value: &Value) -> String {
+/// The value on one line. `space` stands between the words.
+fn on_one_line(value: &Value, space: &str) -> String {
     match value {
         Value::Object(members) if members.is_empty() => "{}".to_owned(),
         Value::Object(_) => {
             let members: Vec<String> = ordered(value)
-                .map(|(name, value)| format!("{}: {}", Value::from(name), spaced(value)))
+                .map(|(name, value)| format!("{}:{space}{}", Value::from(name), on_one_line(value, space)))
                 .collect();
-            format!("{{ {} }}", members.join(", "))
+            format!("{{{space}{}{space}}}", members.join(&format!(",{space}")))
         }
         Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(spaced).collect();
-            format!("[{}]", items.join(", "))
+            let items: Vec<String> = items.iter().map(|item| on_one_line(item, space)).collect();
+            format!("[{}]", items.join(&format!(",{space}")))
         }
         _ => value.to_string(),
     }

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use log::debug;
 use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 
+use crate::config::model::Kafka;
+use crate::kafka::connection_config;
 use crate::kafka::log::{tell_error, tell_line};
 
 /// Callbacks of a client that has nothing to hear: what becomes of its log and of its errors.
@@ -41,6 +43,16 @@ impl ClientContext for LogContext {
 }
 
 impl ConsumerContext for LogContext {}
+
+/// Settings of a client that asks or reads under the group's name, and does not join the group.
+pub(in crate::kafka) fn outside_config(kafka: &Kafka) -> ClientConfig {
+    let mut config = connection_config(kafka);
+    config.set("group.id", &kafka.group);
+    config.set("enable.auto.commit", "false");
+    config.set("enable.auto.offset.store", "false");
+    config.set("allow.auto.create.topics", "false");
+    config
+}
 
 /// Lets the callbacks have what waits for them, and returns the events beside. `poll` returns nothing for a log line that it
 /// has handed over, as it does for an empty queue, so it is called long enough; and without any time-out it hands over

@@ -31,7 +31,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::metadata::Metadata;
 
 use crate::config::kafka::together::Security;
-use crate::kafka::admin::describe_topics::{Described, described, request};
+use crate::kafka::admin::describe_topics::{Reply, reply, request};
 use crate::kafka::diagnosis::listener::{self, Listener, Login};
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
@@ -279,20 +279,20 @@ impl Brokers {
         let names: Vec<CString> = topics.iter().filter_map(|name| CString::new(*name).ok()).collect();
         let requests: Vec<_> = ids
             .iter()
-            .map(|id| (*id, request(client, &names, *id, timeout).ok()))
+            .map(|id| (*id, request(client, &names, *id, timeout, false).ok()))
             .collect();
         let deadline = Instant::now() + timeout;
         let mut answers = Answers::default();
         let (mut silent, mut doubtful) = (Vec::new(), Vec::new());
         for (id, request) in &requests {
             // At its own time-out librdkafka answers by itself: what is refused with a code of Kafka's is an answer, too.
-            let said = request.as_ref().map(|queue| described(queue, deadline, stop));
-            match said.unwrap_or(Described::Silent) {
-                Described::Answered => {
+            let said = request.as_ref().map(|queue| reply(queue, deadline, stop));
+            match said.unwrap_or(Reply::Silent) {
+                Reply::Answered => {
                     answers.answering.insert(*id);
                 }
-                Described::Unknown => doubtful.push(*id),
-                Described::Silent => silent.push(*id),
+                Reply::Unknown => doubtful.push(*id),
+                Reply::Silent => silent.push(*id),
             }
         }
         if !stop.requested() {

@@ -2,24 +2,21 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char};
-use std::marker::PhantomData;
-use std::ptr;
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings as sys;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 
+use crate::kafka::admin::request::{Event, NO_MEMORY, Queue, check_error, check_event, prepare};
+use crate::kafka::admin::rights::{Right, rights};
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::ffi::Owned;
 use crate::util::stop::Stop;
 
-/// How long is waited for an answer before the stop flag is looked at again.
-const GLANCE: Duration = Duration::from_millis(50);
-
 /// What a request brought of one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::kafka) enum Found {
+pub(super) enum Found {
     Id(TopicId),
     /// There is no such topic.
     Absent,
@@ -27,8 +24,16 @@ pub(in crate::kafka) enum Found {
     NotYet(String),
 }
 
+/// What a broker tells of one topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Described {
+    pub found: Found,
+    /// The user's rights; `None`: not told, or not asked for.
+    pub rights: Option<Vec<Right>>,
+}
+
 /// What a failure of the request, or of one topic in it, means.
-pub(in crate::kafka) fn verdict(code: RDKafkaErrorCode) -> Found {
+pub(super) fn verdict(code: RDKafkaErrorCode) -> Found {
     match code {
         RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
             Found::Refused(code.to_string())
@@ -42,59 +47,37 @@ pub(in crate::kafka) fn verdict(code: RDKafkaErrorCode) -> Found {
 }
 
 /// How a request ended.
-pub(in crate::kafka) enum Answer {
-    Topics(HashMap<String, Found>),
+pub(super) enum Answer {
+    Topics(HashMap<String, Described>),
     Failure(RDKafkaErrorCode),
     Stopped,
 }
 
-pub(in crate::kafka) type Queue<'c> = (Owned<sys::rd_kafka_queue_t>, PhantomData<&'c ()>);
-
-/// Asks a broker about all topics: its answer will come to the queue, which must not outlive the client.
-pub(in crate::kafka) fn request<'c, C: ConsumerContext>(
+/// Asks a broker about all topics: its answer will come to the queue.
+pub(super) fn request<'c, C: ConsumerContext>(
     client: &'c BaseConsumer<C>,
     topics: &[CString],
     broker: i32,
     timeout: Duration,
+    with_rights: bool,
 ) -> Result<Queue<'c>, RDKafkaErrorCode> {
-    const NO_MEMORY: RDKafkaErrorCode = RDKafkaErrorCode::CriticalSystemResource;
-    let native = client.client().native_ptr();
     let mut names: Vec<*const c_char> = topics.iter().map(|topic| topic.as_ptr()).collect();
     // SAFETY: `names` are as many strings as told, alive during the call, which copies them.
     let collection = unsafe { sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len()) };
     // SAFETY: just made for us.
     let collection = unsafe { Owned::new(collection, sys::rd_kafka_TopicCollection_destroy) }.ok_or(NO_MEMORY)?;
-    // SAFETY: the client is alive.
-    let options =
-        unsafe { sys::rd_kafka_AdminOptions_new(native, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS) };
-    // SAFETY: just made for us.
-    let options = unsafe { Owned::new(options, sys::rd_kafka_AdminOptions_destroy) }.ok_or(NO_MEMORY)?;
-    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the options are alive; with no buffer there is no text of an error.
-    let code =
-        unsafe { sys::rd_kafka_AdminOptions_set_request_timeout(options.as_ptr(), timeout_ms, ptr::null_mut(), 0) };
-    if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-        return Err(code.into());
-    }
-    // SAFETY: the options are alive; with no buffer there is no text of an error.
-    let code = unsafe { sys::rd_kafka_AdminOptions_set_broker(options.as_ptr(), broker, ptr::null_mut(), 0) };
-    if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-        return Err(code.into());
-    }
-    // SAFETY: the client is alive, and outlives the queue by the type of what is returned.
-    let queue = unsafe { sys::rd_kafka_queue_new(native) };
-    // SAFETY: just made for us.
-    let queue = unsafe { Owned::new(queue, sys::rd_kafka_queue_destroy) }.ok_or(NO_MEMORY)?;
+    let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+    let (options, queue) = prepare(client, operation, timeout, Some(broker), with_rights)?;
+    let native = client.client().native_ptr();
     // SAFETY: all four are alive; the call copies the names and the options, and keeps the queue by counting it. An
     // answer that comes after the queue's destruction is thrown away by librdkafka.
     unsafe { sys::rd_kafka_DescribeTopics(native, collection.as_ptr(), options.as_ptr(), queue.as_ptr()) };
-    Ok((queue, PhantomData))
+    Ok(queue)
 }
 
 /// Waits for the answer to a request of this time-out.
-pub(in crate::kafka) fn wait(queue: &Queue<'_>, timeout: Duration, stop: &Stop) -> Answer {
-    // librdkafka answers by its own time-out.
-    match event(queue, Instant::now() + timeout + Duration::from_secs(1), stop) {
+pub(super) fn wait(queue: &Queue<'_>, timeout: Duration, stop: &Stop) -> Answer {
+    match queue.answer(timeout, stop) {
         Some(event) => topics(&event).map_or_else(Answer::Failure, Answer::Topics),
         None if stop.requested() => Answer::Stopped,
         None => Answer::Failure(RDKafkaErrorCode::OperationTimedOut),
@@ -103,7 +86,7 @@ pub(in crate::kafka) fn wait(queue: &Queue<'_>, timeout: Duration, stop: &Stop) 
 
 /// Whether a broker has answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::kafka) enum Described {
+pub(super) enum Reply {
     /// Whatever it says.
     Answered,
     /// It does not know the question: an old broker, or none at all, as a KRaft controller.
@@ -113,40 +96,21 @@ pub(in crate::kafka) enum Described {
 }
 
 /// Whether the broker has answered by the deadline.
-pub(in crate::kafka) fn described(queue: &Queue<'_>, deadline: Instant, stop: &Stop) -> Described {
-    let Some(event) = event(queue, deadline, stop) else {
-        return Described::Silent;
+pub(super) fn reply(queue: &Queue<'_>, deadline: Instant, stop: &Stop) -> Reply {
+    let Some(event) = queue.event(deadline, stop) else {
+        return Reply::Silent;
     };
-    // SAFETY: the event is alive.
-    let code: RDKafkaErrorCode = unsafe { sys::rd_kafka_event_error(event.as_ptr()) }.into();
-    // What librdkafka says by itself is below zero.
-    match code {
-        RDKafkaErrorCode::UnsupportedFeature => Described::Unknown,
-        code if code as i32 >= 0 => Described::Answered,
-        _ => Described::Silent,
+    match check_event(&event) {
+        Ok(()) => Reply::Answered,
+        Err(RDKafkaErrorCode::UnsupportedFeature) => Reply::Unknown,
+        // What librdkafka says by itself is below zero.
+        Err(code) if code as i32 >= 0 => Reply::Answered,
+        Err(_) => Reply::Silent,
     }
 }
 
-/// What comes to the queue; `None`: nothing by the deadline, or told to stop.
-fn event((queue, _): &Queue<'_>, deadline: Instant, stop: &Stop) -> Option<Owned<sys::rd_kafka_event_t>> {
-    let glance_ms = i32::try_from(GLANCE.as_millis()).unwrap_or(i32::MAX);
-    loop {
-        // SAFETY: the queue is alive.
-        let event = unsafe { sys::rd_kafka_queue_poll(queue.as_ptr(), glance_ms) };
-        // SAFETY: an event is its taker's.
-        let event = unsafe { Owned::new(event, sys::rd_kafka_event_destroy) };
-        if event.is_some() || stop.requested() || Instant::now() >= deadline {
-            return event;
-        }
-    }
-}
-
-fn topics(event: &Owned<sys::rd_kafka_event_t>) -> Result<HashMap<String, Found>, RDKafkaErrorCode> {
-    // SAFETY: the event is alive.
-    let code = unsafe { sys::rd_kafka_event_error(event.as_ptr()) };
-    if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-        return Err(code.into());
-    }
+fn topics(event: &Event) -> Result<HashMap<String, Described>, RDKafkaErrorCode> {
+    check_event(event)?;
     // SAFETY: the event is alive; null if it is of another kind.
     let result = unsafe { sys::rd_kafka_event_DescribeTopics_result(event.as_ptr()) };
     if result.is_null() {
@@ -165,11 +129,11 @@ fn topics(event: &Owned<sys::rd_kafka_event_t>) -> Result<HashMap<String, Found>
     Ok(found.collect())
 }
 
-/// A topic's name, and what was found of it.
+/// A topic's name, and what is told of it.
 ///
 /// # Safety
 /// `description` is null, or of an event that is alive during the call.
-unsafe fn description(description: *const sys::rd_kafka_TopicDescription_t) -> Option<(String, Found)> {
+unsafe fn description(description: *const sys::rd_kafka_TopicDescription_t) -> Option<(String, Described)> {
     if description.is_null() {
         return None;
     }
@@ -182,23 +146,35 @@ unsafe fn description(description: *const sys::rd_kafka_TopicDescription_t) -> O
     let name = unsafe { CStr::from_ptr(name) }.to_str().ok()?.to_owned();
     // SAFETY: the description is alive.
     let error = unsafe { sys::rd_kafka_TopicDescription_error(description) };
-    if !error.is_null() {
-        // SAFETY: the error is the living description's.
-        let code = unsafe { sys::rd_kafka_error_code(error) };
-        if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Some((name, verdict(code.into())));
-        }
+    // SAFETY: the error is the living description's.
+    if let Err(code) = unsafe { check_error(error) } {
+        let found = verdict(code);
+        return Some((name, Described { found, rights: None }));
     }
     // SAFETY: the description is alive.
+    let id = unsafe { topic_id(description) };
+    let mut count = 0;
+    // SAFETY: the description is alive.
+    let operations = unsafe { sys::rd_kafka_TopicDescription_authorized_operations(description, &raw mut count) };
+    // SAFETY: as many as told, of the living description.
+    let rights = unsafe { rights(operations, count) };
+    let found = Found::Id(id);
+    Some((name, Described { found, rights }))
+}
+
+/// # Safety
+/// The description is alive during the call.
+unsafe fn topic_id(description: *const sys::rd_kafka_TopicDescription_t) -> TopicId {
+    // SAFETY: as the caller promises.
     let id = unsafe { sys::rd_kafka_TopicDescription_topic_id(description) };
     if id.is_null() {
-        return Some((name, Found::Id(TopicId::NONE)));
+        return TopicId::NONE;
     }
     // SAFETY: a part of the living description.
     let most = unsafe { sys::rd_kafka_Uuid_most_significant_bits(id) };
     // SAFETY: a part of the living description.
     let least = unsafe { sys::rd_kafka_Uuid_least_significant_bits(id) };
-    Some((name, Found::Id(TopicId::from_halves(most, least))))
+    TopicId::from_halves(most, least)
 }
 
 #[cfg(test)]

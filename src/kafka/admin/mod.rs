@@ -7,4 +7,6 @@ pub mod survey;
 pub mod newest;
 pub mod topic_id;
 pub mod topic_ids;
-pub mod describe_topics;
+mod describe_topics;
+pub mod rights;
+mod request;

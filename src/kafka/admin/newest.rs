@@ -15,9 +15,9 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::config::model::Kafka;
-use crate::kafka::client::LogContext;
+use crate::kafka::client::{LogContext, outside_config};
 use crate::kafka::consumer::committed::is_refusal;
-use crate::kafka::{connection_config, view};
+use crate::kafka::view;
 use crate::message::Message;
 
 /// Each request.
@@ -111,11 +111,7 @@ fn consumer(kafka: &Kafka) -> KafkaResult<BaseConsumer<LogContext>> {
 
 /// Settings of a client that reads by assignment.
 pub(in crate::kafka) fn reading_config(kafka: &Kafka) -> ClientConfig {
-    let mut config = connection_config(kafka);
-    config.set("group.id", &kafka.group);
-    config.set("enable.auto.commit", "false");
-    config.set("enable.auto.offset.store", "false");
-    config.set("allow.auto.create.topics", "false");
+    let mut config = outside_config(kafka);
     // The end of what can be read, where aborted transactions or compaction leave nothing at the last offset.
     config.set("enable.partition.eof", "true");
     // What was the oldest message when it was asked for may be gone already.

@@ -4,11 +4,10 @@
 //! (the authorised operations of `DescribeTopics` and `DescribeConsumerGroups`, which `rdkafka` has no call for); a
 //! broker that does not tell leaves it open.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{CStr, CString, c_char};
-use std::fmt;
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::{CStr, CString};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{ptr, thread};
 
 use rdkafka::bindings as sys;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -19,15 +18,16 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use crate::config::model::Kafka;
 use crate::kafka::admin::advertised::{Brokers, Learned, Unreached};
 use crate::kafka::admin::asking::{Asking, Errors, is_refused_login};
+use crate::kafka::admin::describe_topics::{self, Answer, Described, Found};
 use crate::kafka::admin::probe::{ProbeError, security};
+use crate::kafka::admin::request::{Event, Queue, check_error, check_event, prepare};
+use crate::kafka::admin::rights::{Right, rights};
 use crate::kafka::admin::topic_id::TopicId;
-use crate::kafka::client::serve;
-use crate::kafka::connection_config;
+use crate::kafka::client::{outside_config, serve};
 use crate::kafka::consumer::committed::Committed;
 use crate::kafka::consumer::epoch;
 use crate::kafka::consumer::origin::tagged_topic;
 use crate::kafka::diagnosis::{Complaint, Diagnosis};
-use crate::kafka::ffi::Owned;
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 
@@ -54,27 +54,6 @@ pub enum TopicState {
     Refused,
     /// With Kafka's words.
     Failed(String),
-}
-
-/// A right on a topic or on the group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Right {
-    /// To read messages, or to commit offsets.
-    Read,
-    /// To produce.
-    Write,
-    /// To see it.
-    Describe,
-}
-
-impl fmt::Display for Right {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Right::Read => "READ",
-            Right::Write => "WRITE",
-            Right::Describe => "DESCRIBE",
-        })
-    }
 }
 
 /// Of one topic.
@@ -161,11 +140,7 @@ type Client = BaseConsumer<Asking>;
 /// # Errors
 /// When no broker answers within `timeout`, or none lets us in.
 pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<KafkaSurvey, ProbeError> {
-    let mut config = connection_config(kafka);
-    config.set("group.id", &kafka.group);
-    config.set("enable.auto.commit", "false");
-    config.set("enable.auto.offset.store", "false");
-    config.set("allow.auto.create.topics", "false");
+    let mut config = outside_config(kafka);
     config.set("statistics.interval.ms", Learned::INTERVAL_MS);
     let mut diagnosis = Diagnosis::new(kafka);
     let client: Client = config
@@ -219,20 +194,18 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     }
     // A broker that does not know of rights may leave that question unanswered, and with it that of the ids.
     let describe = |with_rights| describe_topics(&client, answering, &names, with_rights);
-    let described = describe(false).unwrap_or_default();
-    let with_rights = describe(true).unwrap_or_default();
+    let (described, with_rights) = (describe(false), describe(true));
     let topics: Vec<TopicSurvey> = names
         .into_iter()
         .zip(states)
-        .map(|(name, state)| {
-            let (id, _) = described.get(name).cloned().unwrap_or_default();
-            let (_, rights) = with_rights.get(name).cloned().unwrap_or_default();
-            TopicSurvey {
-                name: name.to_owned(),
-                state,
-                rights,
-                id,
-            }
+        .map(|(name, state)| TopicSurvey {
+            name: name.to_owned(),
+            state,
+            rights: with_rights.get(name).and_then(|topic| topic.rights.clone()),
+            id: match described.get(name).map(|topic| &topic.found) {
+                Some(Found::Id(id)) if !id.is_none() => Some(*id),
+                _ => None,
+            },
         })
         .collect();
     let mut group = describe_group(&client, &kafka.group).unwrap_or_default();
@@ -399,129 +372,30 @@ fn partitions(
 
 // ---- librdkafka
 
-type Described = (Option<TopicId>, Option<Vec<Right>>);
-
-fn options(
-    client: &Client,
-    operation: sys::rd_kafka_admin_op_t,
-    rights: bool,
-) -> Option<Owned<sys::rd_kafka_AdminOptions_t>> {
-    // SAFETY: the client is alive.
-    let options = unsafe { sys::rd_kafka_AdminOptions_new(client.client().native_ptr(), operation) };
-    // SAFETY: just made for us.
-    let options = unsafe { Owned::new(options, sys::rd_kafka_AdminOptions_destroy) }?;
-    let timeout_ms = i32::try_from(DESCRIBE_TIMEOUT.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the options are alive; with no buffer there is no text of an error.
-    unsafe { sys::rd_kafka_AdminOptions_set_request_timeout(options.as_ptr(), timeout_ms, ptr::null_mut(), 0) };
-    // SAFETY: the options are alive.
-    let error =
-        unsafe { sys::rd_kafka_AdminOptions_set_include_authorized_operations(options.as_ptr(), rights.into()) };
-    // SAFETY: an error that is returned is its taker's. One that says no leaves the rights untold.
-    drop(unsafe { Owned::new(error, sys::rd_kafka_error_destroy) });
-    Some(options)
+/// What a broker tells of the topics; nothing where it does not answer.
+///
+/// `broker` is asked: without one librdkafka would ask the controller, which need not be there.
+fn describe_topics(client: &Client, broker: i32, names: &[&str], with_rights: bool) -> HashMap<String, Described> {
+    let names: Vec<CString> = names.iter().filter_map(|name| CString::new(*name).ok()).collect();
+    let Ok(queue) = describe_topics::request(client, &names, broker, DESCRIBE_TIMEOUT, with_rights) else {
+        return HashMap::new();
+    };
+    match describe_topics::wait(&queue, DESCRIBE_TIMEOUT, &Stop::new()) {
+        Answer::Topics(topics) => topics,
+        Answer::Failure(_) | Answer::Stopped => HashMap::new(),
+    }
 }
 
 /// The answer that comes to the queue, if one comes.
-fn answer(queue: &Owned<sys::rd_kafka_queue_t>) -> Option<Owned<sys::rd_kafka_event_t>> {
-    // librdkafka answers by its own time-out.
-    let wait_ms = i32::try_from(DESCRIBE_TIMEOUT.as_millis() + 1000).unwrap_or(i32::MAX);
-    // SAFETY: the queue is alive.
-    let event = unsafe { sys::rd_kafka_queue_poll(queue.as_ptr(), wait_ms) };
-    // SAFETY: an event is its taker's.
-    let event = unsafe { Owned::new(event, sys::rd_kafka_event_destroy) }?;
-    // SAFETY: the event is alive.
-    let code = unsafe { sys::rd_kafka_event_error(event.as_ptr()) };
-    (code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then_some(event)
-}
-
-fn queue(client: &Client) -> Option<Owned<sys::rd_kafka_queue_t>> {
-    // SAFETY: the client is alive, and outlives the queue in both callers.
-    let queue = unsafe { sys::rd_kafka_queue_new(client.client().native_ptr()) };
-    // SAFETY: just made for us.
-    unsafe { Owned::new(queue, sys::rd_kafka_queue_destroy) }
-}
-
-/// Id and rights of those topics that a broker describes.
-///
-/// `broker` is asked: without one librdkafka would ask the controller, which need not be there.
-fn describe_topics(
-    client: &Client,
-    broker: i32,
-    names: &[&str],
-    with_rights: bool,
-) -> Option<BTreeMap<String, Described>> {
-    let names: Vec<CString> = names.iter().filter_map(|name| CString::new(*name).ok()).collect();
-    let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
-    // SAFETY: as many strings as told, alive during the call, which copies them.
-    let topics = unsafe { sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len()) };
-    // SAFETY: just made for us.
-    let topics = unsafe { Owned::new(topics, sys::rd_kafka_TopicCollection_destroy) }?;
-    let options = options(
-        client,
-        sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
-        with_rights,
-    )?;
-    // SAFETY: the options are alive; with no buffer there is no text of an error.
-    unsafe { sys::rd_kafka_AdminOptions_set_broker(options.as_ptr(), broker, ptr::null_mut(), 0) };
-    let queue = queue(client)?;
-    let native = client.client().native_ptr();
-    // SAFETY: all four are alive; the call copies names and options, and keeps the queue by counting it.
-    unsafe { sys::rd_kafka_DescribeTopics(native, topics.as_ptr(), options.as_ptr(), queue.as_ptr()) };
-    let event = answer(&queue)?;
-    // SAFETY: the event is alive; null if it is of another kind.
-    let result = unsafe { sys::rd_kafka_event_DescribeTopics_result(event.as_ptr()) };
-    if result.is_null() {
-        return None;
-    }
-    let mut count = 0;
-    // SAFETY: the result lives as long as its event.
-    let descriptions = unsafe { sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count) };
-    if descriptions.is_null() {
-        return None;
-    }
-    // SAFETY: as many pointers as told, alive as long as the event.
-    let descriptions = unsafe { std::slice::from_raw_parts(descriptions, count) };
-    let mut found = BTreeMap::new();
-    for description in descriptions.iter().copied().filter(|each| !each.is_null()) {
-        // SAFETY: a description of the living event.
-        let name = unsafe { sys::rd_kafka_TopicDescription_name(description) };
-        if name.is_null() {
-            continue;
-        }
-        // SAFETY: a string of the living description.
-        let name = unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned();
-        // SAFETY: a description of the living event.
-        let error = unsafe { sys::rd_kafka_TopicDescription_error(description) };
-        // SAFETY: of the same description.
-        if unsafe { is_error(error) } {
-            continue;
-        }
-        let mut count = 0;
-        // SAFETY: a description of the living event.
-        let operations = unsafe { sys::rd_kafka_TopicDescription_authorized_operations(description, &raw mut count) };
-        // SAFETY: as many as told, alive as long as the event.
-        let rights = unsafe { rights(operations, count) };
-        // SAFETY: a description of the living event.
-        let id = unsafe { sys::rd_kafka_TopicDescription_topic_id(description) };
-        let id = (!id.is_null()).then(|| {
-            // SAFETY: a part of the living description.
-            let most = unsafe { sys::rd_kafka_Uuid_most_significant_bits(id) };
-            // SAFETY: a part of the living description.
-            let least = unsafe { sys::rd_kafka_Uuid_least_significant_bits(id) };
-            TopicId::from_halves(most, least)
-        });
-        found.insert(name, (id.filter(|id| !id.is_none()), rights));
-    }
-    Some(found)
+fn answer(queue: &Queue<'_>) -> Option<Event> {
+    let event = queue.answer(DESCRIBE_TIMEOUT, &Stop::new())?;
+    check_event(&event).ok().map(|()| event)
 }
 
 /// The cluster that this broker is of, if it tells.
 fn cluster_of(client: &Client, broker: i32) -> Option<String> {
     let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER;
-    let options = options(client, operation, false)?;
-    // SAFETY: the options are alive; with no buffer there is no text of an error.
-    unsafe { sys::rd_kafka_AdminOptions_set_broker(options.as_ptr(), broker, ptr::null_mut(), 0) };
-    let queue = queue(client)?;
+    let (options, queue) = prepare(client, operation, DESCRIBE_TIMEOUT, Some(broker), false).ok()?;
     let native = client.client().native_ptr();
     // SAFETY: all are alive; the call copies the options, and keeps the queue by counting it.
     unsafe { sys::rd_kafka_DescribeCluster(native, options.as_ptr(), queue.as_ptr()) };
@@ -544,12 +418,8 @@ fn cluster_of(client: &Client, broker: i32) -> Option<String> {
 fn describe_group(client: &Client, name: &str) -> Option<GroupSurvey> {
     let name = CString::new(name).ok()?;
     let mut names = [name.as_ptr()];
-    let options = options(
-        client,
-        sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
-        true,
-    )?;
-    let queue = queue(client)?;
+    let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
+    let (options, queue) = prepare(client, operation, DESCRIBE_TIMEOUT, None, true).ok()?;
     let native = client.client().native_ptr();
     // SAFETY: all are alive; the call copies the name and the options, and keeps the queue by counting it.
     unsafe { sys::rd_kafka_DescribeConsumerGroups(native, names.as_mut_ptr(), 1, options.as_ptr(), queue.as_ptr()) };
@@ -573,16 +443,16 @@ fn describe_group(client: &Client, name: &str) -> Option<GroupSurvey> {
     // SAFETY: a description of the living event.
     let error = unsafe { sys::rd_kafka_ConsumerGroupDescription_error(group) };
     // SAFETY: of the same description.
-    if unsafe { is_refusal(error) } {
-        return Some(GroupSurvey {
-            failure: Some("the user may not see it".to_owned()),
-            is_refused: true,
-            ..GroupSurvey::default()
-        });
-    }
-    // SAFETY: of the same description.
-    if unsafe { is_error(error) } {
-        return None;
+    match unsafe { check_error(error) } {
+        Ok(()) => {}
+        Err(RDKafkaErrorCode::GroupAuthorizationFailed) => {
+            return Some(GroupSurvey {
+                failure: Some("the user may not see it".to_owned()),
+                is_refused: true,
+                ..GroupSurvey::default()
+            });
+        }
+        Err(_) => return None,
     }
     let mut count = 0;
     // SAFETY: a description of the living event.
@@ -595,49 +465,4 @@ fn describe_group(client: &Client, name: &str) -> Option<GroupSurvey> {
         members: Some(members),
         ..GroupSurvey::default()
     })
-}
-
-/// # Safety
-/// `error` is null, or alive during the call.
-unsafe fn is_refusal(error: *const sys::rd_kafka_error_t) -> bool {
-    if error.is_null() {
-        return false;
-    }
-    // SAFETY: as the caller promises.
-    let code = unsafe { sys::rd_kafka_error_code(error) };
-    code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
-}
-
-/// # Safety
-/// `error` is null, or alive during the call.
-unsafe fn is_error(error: *const sys::rd_kafka_error_t) -> bool {
-    if error.is_null() {
-        return false;
-    }
-    // SAFETY: as the caller promises.
-    let code = unsafe { sys::rd_kafka_error_code(error) };
-    code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
-}
-
-/// `None`: the broker does not tell.
-///
-/// # Safety
-/// `operations` is null, or so many are there during the call.
-unsafe fn rights(operations: *const sys::rd_kafka_AclOperation_t, count: usize) -> Option<Vec<Right>> {
-    use sys::rd_kafka_AclOperation_t as Operation;
-    if operations.is_null() || count == 0 {
-        return None;
-    }
-    // As numbers: what later versions know is no value of the enumeration.
-    // SAFETY: as the caller promises; the enumeration is of this size.
-    let operations: &[u32] = unsafe { std::slice::from_raw_parts(operations.cast(), count) };
-    let all = Operation::RD_KAFKA_ACL_OPERATION_ALL as u32;
-    let is_told = |of: Operation| operations.iter().any(|each| *each == of as u32 || *each == all);
-    let known = [
-        (Right::Read, Operation::RD_KAFKA_ACL_OPERATION_READ),
-        (Right::Write, Operation::RD_KAFKA_ACL_OPERATION_WRITE),
-        (Right::Describe, Operation::RD_KAFKA_ACL_OPERATION_DESCRIBE),
-    ];
-    let rights = known.into_iter().filter(|(_, operation)| is_told(*operation));
-    Some(rights.map(|(right, _)| right).collect())
 }

@@ -321,7 +321,7 @@ impl TopicIds {
             Answer::Stopped => return None,
         };
         let of = |topic: &Arc<str>| match found.get(&**topic) {
-            Some(found) => found.clone(),
+            Some(described) => described.found.clone(),
             None => Found::NotYet("the topic is not in the broker's answer".into()),
         };
         Some(self.topics.iter().map(of).collect())
@@ -340,7 +340,7 @@ impl TopicIds {
             Err(error) => return Answer::Failure(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)),
         };
         let timeout = limit.bound(REQUEST_TIMEOUT);
-        let answer = match request(client, &self.names, broker, timeout) {
+        let answer = match request(client, &self.names, broker, timeout, false) {
             Ok(queue) => wait(&queue, timeout, stop),
             Err(code) => Answer::Failure(code),
         };

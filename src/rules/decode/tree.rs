@@ -256,21 +256,21 @@ impl Nodes {
     }
 
     fn slot(&mut self, path: &[Segment]) -> u32 {
+        self.numbered(path, |node| &mut node.slot)
+    }
+
+    fn shape(&mut self, path: &[Segment]) -> u32 {
+        self.numbered(path, |node| &mut node.shape)
+    }
+
+    /// The slot of a node of that kind, a new one if it has none.
+    fn numbered(&mut self, path: &[Segment], kind: impl FnOnce(&mut Node) -> &mut Option<u32>) -> u32 {
         let new = number_u32(self.slots);
-        let slot = *self.at(path).slot.get_or_insert(new);
+        let slot = *kind(self.at(path)).get_or_insert(new);
         if slot == new {
             self.slots += 1;
         }
         slot
-    }
-
-    fn shape(&mut self, path: &[Segment]) -> u32 {
-        let new = number_u32(self.slots);
-        let shape = *self.at(path).shape.get_or_insert(new);
-        if shape == new {
-            self.slots += 1;
-        }
-        shape
     }
 
     /// Builds the tables and the lists of what is below each node. Goes backwards, because children come after their
