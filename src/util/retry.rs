@@ -20,7 +20,7 @@ pub enum AttemptError<E, F> {
     Final(F),
 }
 
-/// `?` on what cannot be mended.
+/// Lets `?` end the attempts.
 impl<E, F> From<F> for AttemptError<E, F> {
     fn from(error: F) -> Self {
         AttemptError::Final(error)
@@ -63,7 +63,7 @@ impl<'s> Retry<'s> {
         Retry { quiet_for, ..self }
     }
 
-    /// No new attempt begins after the deadline, if there is one. Of several deadlines the earliest counts.
+    /// A failure at the deadline or later is the last one. `None`: no deadline. Of several deadlines the earliest counts.
     pub fn until(self, deadline: Option<Instant>) -> Self {
         Retry {
             deadline: self.deadline.into_iter().chain(deadline).min(),
