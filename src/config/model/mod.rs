@@ -3,8 +3,6 @@
 //! Plain data, compiled into numbered fields by [`crate::rules::mapping`]. Nothing here reads a file or talks
 //! to a service.
 
-// `[run]`.
-mod run;
 // `[kafka]`.
 mod kafka;
 // Texts that no log shows.
@@ -36,6 +34,8 @@ mod time;
 // RFC 3339, to the last second of the calendar.
 mod instant;
 
+pub use crate::config::run::{Run, StallAction};
+
 pub use aerospike::Aerospike;
 pub use bins::{Bin, LongNames};
 pub use cel::{CONSTANT, Cel, Program, READ, Read, What, When};
@@ -46,7 +46,6 @@ pub use operations::{Operation, OperationKind};
 pub use publish::Publish;
 pub use reject::{DeadLetterHeaders, Reject, RejectAction};
 pub use route::Route;
-pub use run::{Run, StallAction};
 pub use secret::Secret;
 pub use source::{Path, Segment, Source};
 pub use time::TimeUnit;
