@@ -2,12 +2,14 @@
 //!
 //! The one table: the reader takes defaults and limits from here and holds unknown keys against it, and a test holds
 //! the pages of `docs/reference` against it. `later` names the words of the language that this version does not have
-//! yet: they are refused by name, never ignored. Those of `[run]` stand in [`super::run`].
+//! yet: they are refused by name, never ignored. Those of `[run]` stand in [`super::run`],
+//! those of the operations on bins in [`super::operations`].
 
 pub use super::key::{Key, Kind, Section};
 pub use super::run::RUN;
 
 use super::key::{choice, key, with};
+use super::operations;
 
 /// Top level.
 pub const TOP: Section = Section {
@@ -73,46 +75,46 @@ pub const ROUTE: Section = Section {
 /// `[[route.write]]`.
 pub const WRITE: Section = Section {
     title: "[[route.write]]",
-    keys: &[
-        key("when", Kind::Text),
-        with("when_error", WHEN_ERROR, "reject"),
-        key("namespace", Kind::Value),
-        key("namespaces_allowed", Kind::List),
-        key("set", Kind::Value),
-        key("sets_allowed", Kind::List),
-        key("key", Kind::Value),
-        key("each", Kind::Text),
-        with("each_max", Kind::Number { min: 1, max: 10_000 }, "1000"),
-        key("bins", Kind::Value),
-        key("once", Kind::Table),
-        key("add", Kind::Table),
-        key("append", Kind::Table),
-        key("prepend", Kind::Table),
-        key("list_append", Kind::Table),
-        key("map_put", Kind::Table),
-        key("map_add", Kind::Table),
-        key("keep_last", Kind::Table),
-        key("remove", Kind::List),
-        with("touch", Kind::Flag, "false"),
-        with("delete", Kind::Flag, "false"),
-        key("tombstone", choice(TOMBSTONE, &[])),
-        with(
-            "mode",
-            choice(&["update", "replace", "create", "update_only"], &[]),
-            "update",
-        ),
-        with("on_conflict", choice(&["reject", "ignore"], &[]), "reject"),
-        key("newer", Kind::Table),
-        key("guard", Kind::Flag),
-        with("in_doubt", choice(&["retry", "reject", "hold"], &[]), "retry"),
-        with("ttl", Kind::Value, "\"default\""),
-        with("ttl_on", choice(&["write", "create"], &[]), "write"),
-        with("ttl_past", choice(&["reject", "skip", "delete"], &[]), "reject"),
-        key("ttl_words", choice(&["aerospike"], &[])),
-        with("send_key", Kind::Flag, "false"),
-    ],
+    keys: &joined::<_, { BEFORE_OPERATIONS.len() + operations::KEYS.len() + AFTER_OPERATIONS.len() }>(&[
+        BEFORE_OPERATIONS,
+        &operations::KEYS,
+        AFTER_OPERATIONS,
+    ]),
     later: &[],
 };
+
+const BEFORE_OPERATIONS: &[Key] = &[
+    key("when", Kind::Text),
+    with("when_error", WHEN_ERROR, "reject"),
+    key("namespace", Kind::Value),
+    key("namespaces_allowed", Kind::List),
+    key("set", Kind::Value),
+    key("sets_allowed", Kind::List),
+    key("key", Kind::Value),
+    key("each", Kind::Text),
+    with("each_max", Kind::Number { min: 1, max: 10_000 }, "1000"),
+    key("bins", Kind::Value),
+];
+
+const AFTER_OPERATIONS: &[Key] = &[
+    with("touch", Kind::Flag, "false"),
+    with("delete", Kind::Flag, "false"),
+    key("tombstone", choice(TOMBSTONE, &[])),
+    with(
+        "mode",
+        choice(&["update", "replace", "create", "update_only"], &[]),
+        "update",
+    ),
+    with("on_conflict", choice(&["reject", "ignore"], &[]), "reject"),
+    key("newer", Kind::Table),
+    key("guard", Kind::Flag),
+    with("in_doubt", choice(&["retry", "reject", "hold"], &[]), "retry"),
+    with("ttl", Kind::Value, "\"default\""),
+    with("ttl_on", choice(&["write", "create"], &[]), "write"),
+    with("ttl_past", choice(&["reject", "skip", "delete"], &[]), "reject"),
+    key("ttl_words", choice(&["aerospike"], &[])),
+    with("send_key", Kind::Flag, "false"),
+];
 
 /// `[[route.publish]]`.
 pub const PUBLISH: Section = Section {
@@ -193,20 +195,6 @@ pub const ALL_BINS: Section = Section {
     later: &[],
 };
 
-/// `map_put = { prefs = { key = …, value = … } }`.
-pub const MAP_PUT: Section = Section {
-    title: "an entry of map_put",
-    keys: &[key("key", Kind::Value), key("value", Kind::Value)],
-    later: &[],
-};
-
-/// `map_add = { day = { key = …, by = … } }`.
-pub const MAP_ADD: Section = Section {
-    title: "an entry of map_add",
-    keys: &[key("key", Kind::Value), with("by", Kind::Value, "1")],
-    later: &[],
-};
-
 /// `newer = { path = …, bin = … }`.
 pub const NEWER: Section = Section {
     title: "newer",
@@ -242,7 +230,13 @@ pub const AS: &[&str] = &[
 ];
 
 /// All sections, in the order of the documentation.
-pub const ALL: &[&Section] = &[
+pub const ALL: &[&Section] = &joined::<_, { BEFORE_ENTRIES.len() + operations::SECTIONS.len() + 1 }>(&[
+    BEFORE_ENTRIES,
+    &operations::SECTIONS,
+    &[&NEWER],
+]);
+
+const BEFORE_ENTRIES: &[&Section] = &[
     &TOP,
     &RUN,
     &KAFKA,
@@ -254,7 +248,21 @@ pub const ALL: &[&Section] = &[
     &REJECT,
     &VALUE,
     &ALL_BINS,
-    &MAP_PUT,
-    &MAP_ADD,
-    &NEWER,
 ];
+
+/// The three behind one another; `N` is how many that makes.
+const fn joined<T: Copy, const N: usize>(parts: &[&[T]; 3]) -> [T; N] {
+    let mut all = [parts[0][0]; N];
+    let (mut part, mut end) = (0, 0);
+    while part < parts.len() {
+        let mut at = 0;
+        while at < parts[part].len() {
+            all[end] = parts[part][at];
+            at += 1;
+            end += 1;
+        }
+        part += 1;
+    }
+    assert!(end == N);
+    all
+}

@@ -17,8 +17,6 @@ mod route;
 mod write;
 // `bins`.
 mod bins;
-// Operations on one bin.
-mod operations;
 // `[[route.publish]]`.
 mod publish;
 // Values, with their types.
@@ -35,14 +33,12 @@ mod time;
 mod instant;
 
 pub use crate::config::run::{Run, StallAction};
-
 pub use aerospike::Aerospike;
 pub use bins::{Bin, LongNames};
 pub use cel::{CONSTANT, Cel, Program, READ, Read, What, When};
 pub use instant::Instant;
 pub use kafka::{BelowLog, BeyondLog, ByteOrderMark, Format, Kafka, OffsetGone, Start, TlsProperty};
 pub use kinds::Kinds;
-pub use operations::{Operation, OperationKind};
 pub use publish::Publish;
 pub use reject::{DeadLetterHeaders, Reject, RejectAction};
 pub use route::Route;
@@ -50,7 +46,10 @@ pub use secret::Secret;
 pub use source::{Path, Segment, Source};
 pub use time::TimeUnit;
 pub use value::{As, BigNumbers, Constant, Expr, Missing, Part, Typed};
-pub use write::{Action, Each, InDoubt, Mode, Name, Newer, OnConflict, Tombstone, Ttl, TtlOn, TtlPast, Write};
+pub use write::{
+    Action, Each, InDoubt, Mode, Name, Newer, OnConflict, Operation, OperationKind, Tombstone, Ttl, TtlOn, TtlPast,
+    Write,
+};
 
 /// A whole configuration, free of faults.
 #[derive(Debug, Clone)]
