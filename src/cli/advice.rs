@@ -5,6 +5,7 @@ use crate::config::model::{
     Action, Bin, Config, Constant, Expr, Name, OperationKind, Part, Path, Publish, Route, Segment, Source, Ttl, Typed,
     What, Write,
 };
+use crate::config::operations::Operand;
 use crate::rules::mapping::{Mapping, display_path};
 
 /// One piece of advice: the thing it is about, what was found, and the cure.
@@ -93,17 +94,9 @@ fn growing_bins(write: &Write) -> Vec<(String, String)> {
     };
     let mut found = Vec::new();
     for (number, operation) in operations.iter().enumerate() {
-        let (word, cure) = match operation.what {
-            OperationKind::Append(_) => (
-                "append",
-                "write a record for each day or hour, or a list with `keep_last`",
-            ),
-            OperationKind::Prepend(_) => (
-                "prepend",
-                "write a record for each day or hour, or a list with `keep_last`",
-            ),
-            OperationKind::ListAppend(_) => ("list_append", "add `keep_last`, or write a record for each day or hour"),
-            _ => continue,
+        let descriptor = operation.what.descriptor();
+        let (word, Some(cure)) = (descriptor.word, descriptor.growth_cure) else {
+            continue;
         };
         let is_trimmed = operations
             .get(number + 1)
@@ -166,13 +159,9 @@ fn kept(write: &Write) -> Vec<&Typed> {
         Bin::One { value, .. } => Some(value),
         Bin::All { .. } => None,
     });
-    let operations = operations.iter().filter_map(|operation| match &operation.what {
-        OperationKind::Once(value) | OperationKind::ListAppend(value) | OperationKind::MapPut { value, .. } => {
-            Some(value)
-        }
-        _ => None,
-    });
-    bins.chain(operations).collect()
+    let operands = operations.iter().flat_map(|operation| operation.what.operands());
+    let kept = operands.filter(|(part, _)| part.operand == Operand::Value);
+    bins.chain(kept.map(|(_, value)| value)).collect()
 }
 
 /// Fields in braces. A template turns the field into a string, and two braces are text.
@@ -253,18 +242,8 @@ fn values(write: &Write) -> Vec<&Typed> {
             Bin::One { value, .. } => Some(value),
             Bin::All { .. } => None,
         }));
-        for operation in operations {
-            match &operation.what {
-                OperationKind::Once(value)
-                | OperationKind::Add(value)
-                | OperationKind::Append(value)
-                | OperationKind::Prepend(value)
-                | OperationKind::ListAppend(value) => values.push(value),
-                OperationKind::MapPut { key, value } => values.extend([key, value]),
-                OperationKind::MapAdd { key, by } => values.extend([key, by]),
-                OperationKind::KeepLast { .. } | OperationKind::Remove => {}
-            }
-        }
+        let operands = operations.iter().flat_map(|operation| operation.what.operands());
+        values.extend(operands.map(|(_, value)| value));
     }
     values
 }

@@ -1,6 +1,6 @@
 //! Describes the guards of a configuration. `check` prints it, and `run` logs it.
 
-use crate::config::model::{Action, Config, OperationKind};
+use crate::config::model::{Action, Config};
 use crate::rules::mapping::{GuardReason, Mapping};
 
 /// Which writes are guarded, why, and what it costs.
@@ -45,19 +45,9 @@ fn not_idempotent(config: &Config, line: usize, reason: GuardReason) -> String {
     };
     let mut words: Vec<&str> = Vec::new();
     for operation in operations.iter().filter(|_| reason == GuardReason::Replay) {
-        let word = match operation.what {
-            OperationKind::Add(_) => "add",
-            OperationKind::Append(_) => "append",
-            OperationKind::Prepend(_) => "prepend",
-            OperationKind::ListAppend(_) => "list_append",
-            OperationKind::MapAdd { .. } => "map_add",
-            OperationKind::Once(_)
-            | OperationKind::MapPut { .. }
-            | OperationKind::KeepLast { .. }
-            | OperationKind::Remove => continue,
-        };
-        if !words.contains(&word) {
-            words.push(word);
+        let descriptor = operation.what.descriptor();
+        if !descriptor.is_repeatable && !words.contains(&descriptor.word) {
+            words.push(descriptor.word);
         }
     }
     if words.is_empty() {

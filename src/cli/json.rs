@@ -3,15 +3,19 @@
 
 use serde_json::Value;
 
-/// The known members, in the order in which they are written. Others follow, sorted by name.
+use crate::config::operations;
+
+/// The known members, in the order in which they are written: the first part, the words of the operations, the second
+/// part. Others follow, sorted by name.
 #[rustfmt::skip] // by what they are of
-const ORDER: &[&str] = &[
+const ORDER: [&[&str]; 2] = [&[
     "name", "now", "message", "verdict", "reason", "detail", "records", "publishes", // of a case
     "topic", "partition", "offset", "timestamp", "namespace", "set", "key", "headers", "payload",
     "payload_text", // of a message, a record
-    "bins", "once", "add", "append", "prepend", "list_append", "map_put", "map_add", "keep_last", "remove", // of a write
+    "bins", // of a write
+], &[
     "touch", "delete", "mode", "on_conflict", "newer", "ttl", "ttl_on", "send_key", "guarded",
-];
+]];
 /// A value that fits into this many columns is written on one line.
 const COLUMNS: usize = 100;
 
@@ -93,7 +97,11 @@ pub(super) fn ordered(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
         .flatten()
         .map(|(name, value)| (name.as_str(), value))
         .collect();
-    let rank = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
+    let rank = |name: &str| {
+        let [front, back] = ORDER.map(|part| part.iter().copied());
+        let mut known = front.chain(operations::words()).chain(back);
+        known.position(|known| known == name).unwrap_or(usize::MAX)
+    };
     members.sort_by_key(|(name, _)| rank(name));
     members.into_iter()
 }

@@ -13,9 +13,10 @@ use super::json;
 use super::message::{OwnedMessage, bytes_json, headers_json};
 use super::terminal::{Colours, Tone};
 use crate::config::model::{Format, Mode, OnConflict};
+use crate::config::operations::REMOVE;
 use crate::message::Rejection;
 use crate::output::publication::Publication;
-use crate::output::row::{Number, Op, RecordKey, Row, RowAction, RowTtl};
+use crate::output::row::{Argument, Number, Op, RecordKey, Row, RowAction, RowTtl};
 use crate::output::value::Value as PipelineValue;
 use crate::output::{Output, Verdict};
 use crate::rules::mapping::Mapping;
@@ -237,30 +238,37 @@ fn operations(ops: &[Op<'_>]) -> Vec<(&'static str, Value)> {
     };
     let mut removed: Vec<Value> = Vec::new();
     for op in ops {
-        match op {
-            Op::Put {
-                bin,
-                value: PipelineValue::Null,
-            } => removed.push(bin.as_ref().into()),
-            Op::Put { bin, value } => say("bins", bin, plain(value)),
-            Op::Once { bin, value } => say("once", bin, plain(value)),
-            Op::Add { bin, by } => say("add", bin, number(*by)),
-            Op::Append { bin, value } => say("append", bin, plain(value)),
-            Op::Prepend { bin, value } => say("prepend", bin, plain(value)),
-            Op::ListAppend { bin, value } => say("list_append", bin, plain(value)),
-            Op::MapPut { bin, key, value } => say("map_put", bin, json!({ "key": plain(key), "value": plain(value) })),
-            Op::MapAdd { bin, key, by } => say("map_add", bin, json!({ "key": plain(key), "by": number(*by) })),
-            Op::KeepLast { bin, count, .. } => say("keep_last", bin, (*count).into()),
+        if op.removes() {
+            removed.push(op.bin().into());
+            continue;
         }
+        let word = op.descriptor().map_or("bins", |descriptor| descriptor.word);
+        let what = match op.arguments() {
+            [Some(("", alone)), None] => argument(alone),
+            arguments => {
+                let arguments = arguments.into_iter().flatten();
+                let members = arguments.map(|(name, each)| (name.to_owned(), argument(each)));
+                Value::Object(members.collect())
+            }
+        };
+        say(word, op.bin(), what);
     }
     let mut words: Vec<(&'static str, Value)> = words
         .into_iter()
         .map(|(word, bins)| (word, Value::Object(bins)))
         .collect();
     if !removed.is_empty() {
-        words.push(("remove", removed.into()));
+        words.push((REMOVE.word, removed.into()));
     }
     words
+}
+
+fn argument(argument: Argument<'_>) -> Value {
+    match argument {
+        Argument::Value(value) | Argument::Text(value) | Argument::MapKey(value) => plain(value),
+        Argument::Number(number) => self::number(number),
+        Argument::Count(count) => count.into(),
+    }
 }
 
 fn number(number: Number) -> Value {

@@ -8,7 +8,7 @@ use log::{error, info};
 
 use super::guards::guards;
 use super::load_to_connect;
-use crate::config::model::{self, Config, DeadLetterHeaders, Format, Name, Reject, RejectAction, StallAction, Start};
+use crate::config::model::{self, Config, DeadLetterHeaders, Format, Name, Reject, RejectAction, Start};
 use crate::observe::counters::Counters;
 use crate::service::supervisor;
 use crate::util::exit::Exit;
@@ -78,7 +78,6 @@ fn reject(reject: &Reject) -> String {
 /// The settings of the service, without secrets. Values of librdkafka properties are not shown, since any of them may
 /// be a secret.
 fn effective_settings(config: &Config) -> Vec<String> {
-    let run = &config.run;
     let kafka = &config.kafka;
     let names = |properties: &[(String, model::Secret)]| {
         properties
@@ -88,27 +87,7 @@ fn effective_settings(config: &Config) -> Vec<String> {
             .join(",")
     };
     let mut lines = vec![
-        format!(
-            "run memory={}MiB partitions_max={} batch_rows_max={} batch_bytes_max={}KiB commit_interval={:?} \
-             write_timeout={:?} shutdown_grace={:?} start_timeout={} stall_after={:?} stall_action={} \
-             rows_in_flight_max={} rows_per_second_max={} guard_epoch={}",
-            run.memory_bytes / (1024 * 1024),
-            run.partitions_max,
-            run.batch_rows_max,
-            run.batch_bytes_max / 1024,
-            run.commit_interval,
-            run.write_timeout,
-            run.shutdown_grace,
-            run.start_timeout.map_or_else(|| "none".into(), |t| format!("{t:?}")),
-            run.stall_after,
-            match run.stall_action {
-                StallAction::Report => "report",
-                StallAction::Exit => "exit",
-            },
-            run.rows_in_flight_max,
-            run.rows_per_second_max.unwrap_or(0),
-            run.guard_epoch,
-        ),
+        format!("run {}", config.run),
         format!(
             "kafka brokers={} topics={} group={} start={} offset_gone={} format={} properties=[{}]",
             kafka.brokers,

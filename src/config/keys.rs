@@ -2,91 +2,14 @@
 //!
 //! The one table: the reader takes defaults and limits from here and holds unknown keys against it, and a test holds
 //! the pages of `docs/reference` against it. `later` names the words of the language that this version does not have
-//! yet: they are refused by name, never ignored.
+//! yet: they are refused by name, never ignored. Those of `[run]` stand in [`super::run`],
+//! those of the operations on bins in [`super::operations`].
 
-/// The keys of one table of the file.
-#[derive(Debug)]
-pub struct Section {
-    /// As the documentation calls it: `[run]`, `[[route.write]]`.
-    pub title: &'static str,
-    /// In the order of the documentation.
-    pub keys: &'static [Key],
-    /// Words of the language that this version does not have.
-    pub later: &'static [&'static str],
-}
+pub use super::key::{Key, Kind, Section};
+pub use super::run::RUN;
 
-/// One key.
-#[derive(Debug)]
-pub struct Key {
-    /// As written in the file.
-    pub name: &'static str,
-    /// What its value is.
-    pub kind: Kind,
-    /// As written in the file, without quotes.
-    pub default: Option<&'static str>,
-}
-
-/// What a key's value is. Limits are included in the range, and written as in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // min and max, known and later: said above and below
-pub enum Kind {
-    /// `"10s"`.
-    Duration { min: &'static str, max: &'static str },
-    /// A duration, or `"0"` for no limit.
-    DurationOrZero { min: &'static str, max: &'static str },
-    /// `"512MiB"`.
-    Size { min: &'static str, max: &'static str },
-    /// A whole number.
-    Number { min: i64, max: i64 },
-    /// `true` or `false`.
-    Flag,
-    /// A string with rules of its own.
-    Text,
-    /// One of the known strings; those for later are refused by name.
-    Choice {
-        known: &'static [&'static str],
-        later: &'static [&'static str],
-    },
-    /// An array of strings.
-    List,
-    /// A value expression, or what stands for one in this place.
-    Value,
-    /// `[…]` or `{ … }`.
-    Table,
-    /// `[[…]]`.
-    Tables,
-}
-
-impl Key {
-    /// The default as it would stand in the file.
-    pub fn default_written(&self) -> Option<String> {
-        let default = self.default?;
-        Some(match self.kind {
-            Kind::Number { .. } | Kind::Flag | Kind::List | Kind::Value => default.to_owned(),
-            _ => format!("\"{default}\""),
-        })
-    }
-}
-
-const fn key(name: &'static str, kind: Kind) -> Key {
-    Key {
-        name,
-        kind,
-        default: None,
-    }
-}
-
-const fn with(name: &'static str, kind: Kind, default: &'static str) -> Key {
-    Key {
-        name,
-        kind,
-        default: Some(default),
-    }
-}
-
-const fn choice(known: &'static [&'static str], later: &'static [&'static str]) -> Kind {
-    Kind::Choice { known, later }
-}
+use super::key::{choice, key, with};
+use super::operations;
 
 /// Top level.
 pub const TOP: Section = Section {
@@ -97,55 +20,6 @@ pub const TOP: Section = Section {
         key("aerospike", Kind::Table),
         key("route", Kind::Tables),
         key("reject", Kind::Table),
-    ],
-    later: &[],
-};
-
-/// `[run]`.
-pub const RUN: Section = Section {
-    title: "[run]",
-    keys: &[
-        with(
-            "memory",
-            Kind::Size {
-                min: "16MiB",
-                max: "1TiB",
-            },
-            "512MiB",
-        ),
-        with("partitions_max", Kind::Number { min: 0, max: 10_000 }, "0"),
-        with("batch_rows_max", Kind::Number { min: 1, max: 5000 }, "200"),
-        with(
-            "batch_bytes_max",
-            Kind::Size {
-                min: "1KiB",
-                max: "64MiB",
-            },
-            "1MiB",
-        ),
-        with("commit_interval", Kind::Duration { min: "10ms", max: "5m" }, "1s"),
-        with("shutdown_grace", Kind::Duration { min: "20ms", max: "1h" }, "8s"),
-        with("start_timeout", Kind::DurationOrZero { min: "1s", max: "1d" }, "0"),
-        with("write_timeout", Kind::Duration { min: "10ms", max: "1m" }, "2s"),
-        with("stall_after", Kind::Duration { min: "1s", max: "1d" }, "5m"),
-        with("stall_action", choice(&["report", "exit"], &[]), "report"),
-        with("rows_in_flight_max", Kind::Number { min: 1, max: 1_000_000 }, "4000"),
-        with(
-            "rows_per_second_max",
-            Kind::Number {
-                min: 0,
-                max: 100_000_000,
-            },
-            "0",
-        ),
-        with(
-            "guard_epoch",
-            Kind::Number {
-                min: 0,
-                max: 4_294_967_295,
-            },
-            "0",
-        ),
     ],
     later: &[],
 };
@@ -201,46 +75,46 @@ pub const ROUTE: Section = Section {
 /// `[[route.write]]`.
 pub const WRITE: Section = Section {
     title: "[[route.write]]",
-    keys: &[
-        key("when", Kind::Text),
-        with("when_error", WHEN_ERROR, "reject"),
-        key("namespace", Kind::Value),
-        key("namespaces_allowed", Kind::List),
-        key("set", Kind::Value),
-        key("sets_allowed", Kind::List),
-        key("key", Kind::Value),
-        key("each", Kind::Text),
-        with("each_max", Kind::Number { min: 1, max: 10_000 }, "1000"),
-        key("bins", Kind::Value),
-        key("once", Kind::Table),
-        key("add", Kind::Table),
-        key("append", Kind::Table),
-        key("prepend", Kind::Table),
-        key("list_append", Kind::Table),
-        key("map_put", Kind::Table),
-        key("map_add", Kind::Table),
-        key("keep_last", Kind::Table),
-        key("remove", Kind::List),
-        with("touch", Kind::Flag, "false"),
-        with("delete", Kind::Flag, "false"),
-        key("tombstone", choice(TOMBSTONE, &[])),
-        with(
-            "mode",
-            choice(&["update", "replace", "create", "update_only"], &[]),
-            "update",
-        ),
-        with("on_conflict", choice(&["reject", "ignore"], &[]), "reject"),
-        key("newer", Kind::Table),
-        key("guard", Kind::Flag),
-        with("in_doubt", choice(&["retry", "reject", "hold"], &[]), "retry"),
-        with("ttl", Kind::Value, "\"default\""),
-        with("ttl_on", choice(&["write", "create"], &[]), "write"),
-        with("ttl_past", choice(&["reject", "skip", "delete"], &[]), "reject"),
-        key("ttl_words", choice(&["aerospike"], &[])),
-        with("send_key", Kind::Flag, "false"),
-    ],
+    keys: &joined::<_, { BEFORE_OPERATIONS.len() + operations::KEYS.len() + AFTER_OPERATIONS.len() }>(&[
+        BEFORE_OPERATIONS,
+        &operations::KEYS,
+        AFTER_OPERATIONS,
+    ]),
     later: &[],
 };
+
+const BEFORE_OPERATIONS: &[Key] = &[
+    key("when", Kind::Text),
+    with("when_error", WHEN_ERROR, "reject"),
+    key("namespace", Kind::Value),
+    key("namespaces_allowed", Kind::List),
+    key("set", Kind::Value),
+    key("sets_allowed", Kind::List),
+    key("key", Kind::Value),
+    key("each", Kind::Text),
+    with("each_max", Kind::Number { min: 1, max: 10_000 }, "1000"),
+    key("bins", Kind::Value),
+];
+
+const AFTER_OPERATIONS: &[Key] = &[
+    with("touch", Kind::Flag, "false"),
+    with("delete", Kind::Flag, "false"),
+    key("tombstone", choice(TOMBSTONE, &[])),
+    with(
+        "mode",
+        choice(&["update", "replace", "create", "update_only"], &[]),
+        "update",
+    ),
+    with("on_conflict", choice(&["reject", "ignore"], &[]), "reject"),
+    key("newer", Kind::Table),
+    key("guard", Kind::Flag),
+    with("in_doubt", choice(&["retry", "reject", "hold"], &[]), "retry"),
+    with("ttl", Kind::Value, "\"default\""),
+    with("ttl_on", choice(&["write", "create"], &[]), "write"),
+    with("ttl_past", choice(&["reject", "skip", "delete"], &[]), "reject"),
+    key("ttl_words", choice(&["aerospike"], &[])),
+    with("send_key", Kind::Flag, "false"),
+];
 
 /// `[[route.publish]]`.
 pub const PUBLISH: Section = Section {
@@ -321,20 +195,6 @@ pub const ALL_BINS: Section = Section {
     later: &[],
 };
 
-/// `map_put = { prefs = { key = …, value = … } }`.
-pub const MAP_PUT: Section = Section {
-    title: "an entry of map_put",
-    keys: &[key("key", Kind::Value), key("value", Kind::Value)],
-    later: &[],
-};
-
-/// `map_add = { day = { key = …, by = … } }`.
-pub const MAP_ADD: Section = Section {
-    title: "an entry of map_add",
-    keys: &[key("key", Kind::Value), with("by", Kind::Value, "1")],
-    later: &[],
-};
-
 /// `newer = { path = …, bin = … }`.
 pub const NEWER: Section = Section {
     title: "newer",
@@ -370,7 +230,13 @@ pub const AS: &[&str] = &[
 ];
 
 /// All sections, in the order of the documentation.
-pub const ALL: &[&Section] = &[
+pub const ALL: &[&Section] = &joined::<_, { BEFORE_ENTRIES.len() + operations::SECTIONS.len() + 1 }>(&[
+    BEFORE_ENTRIES,
+    &operations::SECTIONS,
+    &[&NEWER],
+]);
+
+const BEFORE_ENTRIES: &[&Section] = &[
     &TOP,
     &RUN,
     &KAFKA,
@@ -382,7 +248,21 @@ pub const ALL: &[&Section] = &[
     &REJECT,
     &VALUE,
     &ALL_BINS,
-    &MAP_PUT,
-    &MAP_ADD,
-    &NEWER,
 ];
+
+/// The three behind one another; `N` is how many that makes.
+const fn joined<T: Copy, const N: usize>(parts: &[&[T]; 3]) -> [T; N] {
+    let mut all = [parts[0][0]; N];
+    let (mut part, mut end) = (0, 0);
+    while part < parts.len() {
+        let mut at = 0;
+        while at < parts[part].len() {
+            all[end] = parts[part][at];
+            at += 1;
+            end += 1;
+        }
+        part += 1;
+    }
+    assert!(end == N);
+    all
+}

@@ -7,12 +7,18 @@
 //! The way of a file: `document` parses the TOML, `reader` keeps places and faults and resolves references through
 //! `references`, `unknown` and `table` hold names and values against [`keys`]; `sections`, `route` and `write` say what each
 //! key must be; `units`, `names`, `grammar` and `expressions` know the small languages in strings; [`kafka::settable`]
-//! decides what librdkafka may be told. Nobody here is used by [`model`].
+//! decides what librdkafka may be told. Of all these, [`model`] uses only [`run`] and the table of [`operations`].
 
 // The checked values: what the rest of the program sees.
 pub mod model;
+// What a key is, and what it was read as.
+pub mod key;
 // Every key the file may hold, with kind, limits and default: the one table.
 pub mod keys;
+// The operations of a write on bins: the one table.
+pub mod operations;
+// `[run]`: its keys and its values.
+pub mod run;
 // The file, its lines and its faults.
 pub mod file;
 // What topics, bins, sets, namespaces and hosts may be called.

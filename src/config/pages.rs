@@ -16,6 +16,7 @@ pub const PAGES: &[Page] = &[
         "configuration.md",
         include_str!("../../docs/reference/configuration.md"),
     ),
+    ("run.md", include_str!("../../docs/reference/run.md")),
     (
         "kafka-properties.md",
         include_str!("../../docs/reference/kafka-properties.md"),

@@ -12,7 +12,8 @@ use super::model::As;
 use super::names;
 use super::pages;
 use crate::config::kafka::settable;
-use crate::config::routes::operations::KEPT_MAX;
+use crate::config::operations::{self, Descriptor, Form, KEPT_MAX};
+use crate::config::routes::operations::place_of;
 use crate::config::values::expressions::Place;
 use crate::config::values::type_names;
 use crate::config::values::units;
@@ -77,6 +78,14 @@ fn section(section: &Section) -> Value {
 
 /// What the key's value looks like.
 fn shape(section: &Section, key: &Key) -> Value {
+    if section.title == keys::WRITE.title
+        && let Some(descriptor) = operations::named(key.name)
+    {
+        return operation(descriptor);
+    }
+    if let Some(operand) = operations::operand_at(section, key.name) {
+        return at(place_of(operand));
+    }
     match (section.title, key.name) {
         ("the file", "run") => self::section(&keys::RUN),
         ("the file", "kafka") => self::section(&keys::KAFKA),
@@ -102,20 +111,8 @@ fn shape(section: &Section, key: &Key) -> Value {
         ("[[route.write]]", "namespaces_allowed" | "sets_allowed") => texts(&json!({ "type": "string" })),
         ("[[route.write]]", "key") => at(Place::Key),
         ("[[route.write]]", "bins") => bins(),
-        ("[[route.write]]", "once" | "list_append") => table_of_bins(&at(Place::Bin)),
-        ("[[route.write]]", "add") => table_of_bins(&at(Place::Number)),
-        ("[[route.write]]", "append" | "prepend") => table_of_bins(&at(Place::Text)),
-        ("[[route.write]]", "map_put") => table_of_bins(&self::section(&keys::MAP_PUT)),
-        ("[[route.write]]", "map_add") => table_of_bins(&self::section(&keys::MAP_ADD)),
-        ("[[route.write]]", "keep_last") => {
-            table_of_bins(&json!({ "type": "integer", "minimum": 1, "maximum": KEPT_MAX }))
-        }
-        ("[[route.write]]", "remove") => texts(&or_reference(&bin_name())),
         ("[[route.write]]", "newer") => self::section(&keys::NEWER),
         ("[[route.write]]", "ttl") => at(Place::Ttl),
-        ("an entry of map_put" | "an entry of map_add", "key") => at(Place::MapKey),
-        ("an entry of map_put", "value") => at(Place::Bin),
-        ("an entry of map_add", "by") => at(Place::Number),
         ("all fields as bins", "path") => json!({ "type": "string", "pattern": ALL_FIELDS }),
         ("all fields as bins", "except") => {
             json!({ "type": "array", "items": { "type": "string" }, "uniqueItems": true })
@@ -318,6 +315,20 @@ fn alone(name: &str, shape: Value) -> Value {
 }
 
 // ---- bins
+
+/// What stands at the word of an operation.
+fn operation(descriptor: &Descriptor) -> Value {
+    match &descriptor.form {
+        Form::Value(shape) => {
+            let operands = shape.operands();
+            let beside = operands.first().map(|(part, ())| at(place_of(part.operand)));
+            table_of_bins(&beside.unwrap_or_default())
+        }
+        Form::Entry(_, entry) => table_of_bins(&section(&entry.section)),
+        Form::Count => table_of_bins(&json!({ "type": "integer", "minimum": 1, "maximum": KEPT_MAX })),
+        Form::Names => texts(&or_reference(&bin_name())),
+    }
+}
 
 /// `"*"`, `"after.*"`.
 const ALL_FIELDS: &str = r"^(\*|.*\.\*)$";

@@ -5,10 +5,10 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::addresses::{address_may_hold_login, misread_hosts};
+use super::key::Values;
 use super::keys;
 use super::model::{
-    Aerospike, BelowLog, BeyondLog, ByteOrderMark, Config, Format, Kafka, OffsetGone, Route, Run, Secret, StallAction,
-    Start,
+    Aerospike, BelowLog, BeyondLog, ByteOrderMark, Config, Format, Kafka, OffsetGone, Route, Run, Secret, Start,
 };
 use super::names;
 use super::reject;
@@ -70,23 +70,9 @@ fn whole(top: &Table<'_>, routes: impl Fn(&Table<'_>, &[(Node<'_>, Text)], &str)
 }
 
 fn run(table: &Table<'_>) -> Option<Run> {
-    let memory_bytes = table.size("memory");
-    let partitions_max = table.number("partitions_max");
-    let batch_rows_max = table.number("batch_rows_max");
-    let batch_bytes_max = table.size("batch_bytes_max");
-    let commit_interval = table.duration("commit_interval");
-    let shutdown_grace = table.duration("shutdown_grace");
-    let start_timeout = table.duration_or_zero("start_timeout");
-    let write_timeout = table.duration("write_timeout");
-    let stall_after = table.duration("stall_after");
-    let stall_action = table.choice("stall_action").map(|action| match action {
-        "exit" => StallAction::Exit,
-        _ => StallAction::Report,
-    });
-    let rows_in_flight_max = table.number("rows_in_flight_max");
-    let rows_per_second_max = table.number("rows_per_second_max");
-    let guard_epoch = table.number("guard_epoch");
-    if let (Some(memory), Some(batch), Some(node)) = (memory_bytes, batch_bytes_max, table.get("batch_bytes_max"))
+    let values = table.values();
+    let (memory, batch) = (values.size::<u64>("memory"), values.size::<u64>("batch_bytes_max"));
+    if let (Some(memory), Some(batch), Some(node)) = (memory, batch, table.get("batch_bytes_max"))
         && batch > memory / 2
     {
         node.fault(
@@ -94,51 +80,15 @@ fn run(table: &Table<'_>) -> Option<Run> {
             "lower it, or raise run.memory",
         );
     }
-    at_least_two_writes(
-        table,
-        "shutdown_grace",
-        shutdown_grace,
-        write_timeout,
-        "could not finish",
-    );
-    at_least_two_writes(
-        table,
-        "stall_after",
-        stall_after,
-        write_timeout,
-        "would look like a stall",
-    );
-    Some(Run {
-        memory_bytes: memory_bytes?,
-        memory_is_written: table.get("memory").is_some(),
-        partitions_max: u32::try_from(partitions_max?).ok()?,
-        batch_rows_max: batch_rows_max?,
-        batch_bytes_max: usize::try_from(batch_bytes_max?).ok()?,
-        commit_interval: commit_interval?,
-        shutdown_grace: shutdown_grace?,
-        start_timeout: start_timeout?,
-        write_timeout: write_timeout?,
-        stall_after: stall_after?,
-        stall_action: stall_action?,
-        rows_in_flight_max: rows_in_flight_max?,
-        rows_per_second_max: match u32::try_from(rows_per_second_max?).ok()? {
-            0 => None,
-            limit => Some(limit),
-        },
-        guard_epoch: u32::try_from(guard_epoch?).ok()?,
-    })
+    at_least_two_writes(table, &values, "shutdown_grace", "could not finish");
+    at_least_two_writes(table, &values, "stall_after", "would look like a stall");
+    Run::of(&values)
 }
 
 /// Notes a fault where `name` leaves no room for a write under way, which may take two time-outs. What stands behind a
 /// reference is not told.
-fn at_least_two_writes(
-    table: &Table<'_>,
-    name: &str,
-    duration: Option<Duration>,
-    write_timeout: Option<Duration>,
-    or_it: &str,
-) {
-    if let (Some(duration), Some(write)) = (duration, write_timeout)
+fn at_least_two_writes(table: &Table<'_>, values: &Values, name: &str, or_it: &str) {
+    if let (Some(duration), Some(write)) = (values.duration(name), values.duration("write_timeout"))
         && duration < 2 * write
         && let Some(node) = table.get(name).or_else(|| table.get("write_timeout"))
     {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::config::model::{InDoubt, Mode, OnConflict};
+use crate::config::operations::{self, Descriptor};
 use crate::output::value::Value;
 
 /// A record's key, before it is converted to the client's type.
@@ -197,7 +198,20 @@ pub enum Op<'m> {
     },
 }
 
-impl Op<'_> {
+/// What an operation takes along.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Argument<'o> {
+    /// What a bin can hold.
+    Value(&'o Value<'o>),
+    /// A string or bytes.
+    Text(&'o Value<'o>),
+    /// A string or an integer.
+    MapKey(&'o Value<'o>),
+    Number(Number),
+    Count(u32),
+}
+
+impl<'m> Op<'m> {
     pub fn bin(&self) -> &str {
         match self {
             Op::Put { bin, .. } => bin,
@@ -212,6 +226,38 @@ impl Op<'_> {
         }
     }
 
+    /// Its row among the operations of the configuration; `None`: it sets the bin, as `bins` does.
+    pub fn descriptor(&self) -> Option<&'static Descriptor> {
+        Some(match self {
+            Op::Put { value: Value::Null, .. } => &operations::REMOVE,
+            Op::Put { .. } => return None,
+            Op::Once { .. } => &operations::ONCE,
+            Op::Add { .. } => &operations::ADD,
+            Op::Append { .. } => &operations::APPEND,
+            Op::Prepend { .. } => &operations::PREPEND,
+            Op::ListAppend { .. } => &operations::LIST_APPEND,
+            Op::MapPut { .. } => &operations::MAP_PUT,
+            Op::MapAdd { .. } => &operations::MAP_ADD,
+            Op::KeepLast { .. } => &operations::KEEP_LAST,
+        })
+    }
+
+    /// What it takes along, each by its key in the configuration; without a key where it stands beside the bin itself.
+    pub fn arguments(&self) -> [Option<(&'static str, Argument<'_>)>; 2] {
+        let alone = |argument| [Some(("", argument)), None];
+        let two = |first, second| [Some(first), Some(second)];
+        match self {
+            Op::Put { value, .. } | Op::Once { value, .. } | Op::ListAppend { value, .. } => {
+                alone(Argument::Value(value))
+            }
+            Op::Append { value, .. } | Op::Prepend { value, .. } => alone(Argument::Text(value)),
+            Op::Add { by, .. } => alone(Argument::Number(*by)),
+            Op::MapPut { key, value, .. } => two(("key", Argument::MapKey(key)), ("value", Argument::Value(value))),
+            Op::MapAdd { key, by, .. } => two(("key", Argument::MapKey(key)), ("by", Argument::Number(*by))),
+            Op::KeepLast { count, .. } => alone(Argument::Count(*count)),
+        }
+    }
+
     fn bytes(&self) -> usize {
         const OP: usize = 96;
         OP + match self {
@@ -223,6 +269,20 @@ impl Op<'_> {
             Op::MapPut { key, value, .. } => key.bytes() + value.bytes(),
             Op::MapAdd { key, .. } => key.bytes(),
             Op::Add { .. } | Op::KeepLast { .. } => 0,
+        }
+    }
+
+    /// The values that it takes along, to be taken apart.
+    pub fn into_values(self) -> [Option<Value<'m>>; 2] {
+        match self {
+            Op::Put { value, .. }
+            | Op::Once { value, .. }
+            | Op::Append { value, .. }
+            | Op::Prepend { value, .. }
+            | Op::ListAppend { value, .. } => [Some(value), None],
+            Op::MapPut { key, value, .. } => [Some(key), Some(value)],
+            Op::MapAdd { key, .. } => [Some(key), None],
+            Op::Add { .. } | Op::KeepLast { .. } => [None, None],
         }
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::support::schema;
 use penstock::config::kafka::settable;
 use penstock::config::keys::{self, Key, Kind, Section};
+use penstock::config::operations;
 use penstock::config::values::grammar;
 use penstock::config::{self, Outside, pages};
 
@@ -133,6 +134,28 @@ fn every_key_is_told_with_its_default_and_limits() {
             check_key(part, section, key);
         }
     }
+}
+
+#[test]
+fn every_operation_is_told_with_what_it_does() {
+    let (_, page) = pages::PAGES.iter().find(|(name, _)| *name == "operations.md").unwrap();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let expected = operations::ALL.iter().map(|descriptor| {
+        let guarded = if descriptor.is_repeatable { "no" } else { "yes" };
+        let operations::Page {
+            no_bin,
+            no_field,
+            other_type,
+        } = descriptor.page;
+        let word = descriptor.word;
+        format!("| `{word}` | {guarded} | {no_bin} | {no_field} | {other_type} |")
+    });
+    let expected: Vec<String> = expected.collect();
+    assert_eq!(rows[..expected.len()], expected);
+    let order: Vec<String> = operations::words().map(|word| format!("`{word}`")).collect();
+    let order = order.join(", ");
+    let flat = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains(&order), "the page does not say the order {order}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! in a form without faults, so that lines count from its own first.
 
 use crate::support::schema;
-use penstock::config::{self, Config, Fault, Outside};
+use penstock::config::{self, Config, Fault, Outside, operations};
 
 /// An environment and files of the test's own.
 struct Fixed;
@@ -2282,7 +2282,16 @@ fn entries_of_maps_have_a_key() {
 
 #[test]
 fn what_is_kept_grows_in_the_same_write() {
-    let without = "`keep_last` without a `list_append`, `map_put` or `map_add` of this bin";
+    let growing = operations::ALL.iter().filter(|descriptor| descriptor.keeps.is_some());
+    let growing: Vec<String> = growing.map(|descriptor| format!("`{}`", descriptor.word)).collect();
+    assert!(
+        ["`list_append`", "`map_put`", "`map_add`"]
+            .iter()
+            .all(|word| growing.iter().any(|each| each == word))
+    );
+    let (last, others) = growing.split_last().unwrap();
+    let without = format!("`keep_last` without a {} or {last} of this bin", others.join(", "));
+    let without = without.as_str();
     check_lines(&[
         (
             "bins = [\"l\"]\nkeep_last = { l = 5 }",

@@ -8,6 +8,7 @@ use penstock::config::model::{
     Operation, OperationKind, Part, Path, RejectAction, Segment, Source, StallAction, Start, Tombstone, Ttl, TtlOn,
     Typed, What, Write,
 };
+use penstock::config::operations;
 use penstock::config::{self, Config, Outside};
 use proptest::prelude::*;
 
@@ -243,17 +244,47 @@ fn write(lines: &str) -> Write {
     config.routes[0].writes[0].clone()
 }
 
+/// What the rows say of operations holds, whichever there are.
+#[test]
+fn each_operation_is_read_as_its_row_says() {
+    for descriptor in operations::ALL {
+        let word = descriptor.word;
+        let (bin, _) = descriptor.example;
+        let trimmed = format!("list_append = {{ {bin} = \"x\" }}\n");
+        let before = if word == "keep_last" { trimmed.as_str() } else { "" };
+        let lines = format!("key = \"id\"\n{before}{}", descriptor.example());
+        let Action::Write { operations, .. } = write(&lines).action else {
+            panic!("{lines} does not write");
+        };
+        let last = operations.last().unwrap();
+        assert_eq!((last.bin.as_str(), last.what.descriptor().word), (bin, word));
+        let trims = format!("{lines}\nkeep_last = {{ {bin} = 1 }}");
+        let text = |lines: &str| {
+            format!(
+                "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n[aerospike]\nhosts = \"a\"\nnamespace = \"test\"\n\
+                 [[route]]\n[[route.write]]\n{lines}\n"
+            )
+        };
+        let is_taken = |lines: &str| config::parse_with(&text(lines), "penstock.toml", &Nothing).is_ok();
+        if word != "keep_last" {
+            assert_eq!(is_taken(&trims), descriptor.keeps.is_some(), "{trims}");
+            let doubtful = format!("{lines}\nin_doubt = \"hold\"");
+            assert_eq!(is_taken(&doubtful), descriptor.is_repeatable, "{doubtful}");
+        }
+        for other in ["touch = true", "delete = true", "mode = \"replace\""] {
+            assert!(!is_taken(&format!("{lines}\n{other}")), "{word} beside {other}");
+        }
+    }
+}
+
 fn told_operation(Operation { bin, what }: &Operation) -> String {
+    let word = what.descriptor().word;
+    let operands: Vec<String> = what.operands().into_iter().map(|(_, value)| told(value)).collect();
     let what = match what {
-        OperationKind::Once(value) => format!("once {}", told(value)),
-        OperationKind::Add(value) => format!("add {}", told(value)),
-        OperationKind::Append(value) => format!("append {}", told(value)),
-        OperationKind::Prepend(value) => format!("prepend {}", told(value)),
-        OperationKind::ListAppend(value) => format!("list_append {}", told(value)),
-        OperationKind::MapPut { key, value } => format!("map_put {} = {}", told(key), told(value)),
-        OperationKind::MapAdd { key, by } => format!("map_add {} + {}", told(key), told(by)),
-        OperationKind::KeepLast { count, map } => format!("keep_last {count} map={map}"),
-        OperationKind::Remove => "remove".to_owned(),
+        OperationKind::MapPut { .. } => format!("{word} {}", operands.join(" = ")),
+        OperationKind::MapAdd { .. } => format!("{word} {}", operands.join(" + ")),
+        OperationKind::KeepLast { count, map } => format!("{word} {count} map={map}"),
+        _ => [vec![word.to_owned()], operands].concat().join(" "),
     };
     format!("{bin}: {what}")
 }

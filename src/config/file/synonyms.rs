@@ -6,6 +6,7 @@
 
 use crate::config::file::wording::nearest;
 use crate::config::keys::{self, Section};
+use crate::config::operations;
 
 /// What a name that a section does not know was meant to be.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +22,8 @@ pub enum Meant {
 /// Names of ours, each with what others call it.
 type Names = &'static [(&'static str, &'static [&'static str])];
 
-/// Other names of a section's keys: lower case, words apart by `_`.
+/// Other names of a section's keys: lower case, words apart by `_`. Those of operations stand in
+/// [`crate::config::operations`].
 const NAMES: &[(&Section, Names)] = &[
     (
         &keys::TOP,
@@ -259,22 +261,6 @@ const NAMES: &[(&Section, Names)] = &[
                     "store",
                 ],
             ),
-            ("once", &["set_once", "insert_once", "put_once"]),
-            (
-                "add",
-                &["increment", "incr", "inc", "counter", "counters", "count", "sum"],
-            ),
-            (
-                "list_append",
-                &["list_push", "push", "append_list", "lists", "append_to_list"],
-            ),
-            ("map_put", &["put_map", "maps", "map_set", "set_map"]),
-            ("map_add", &["map_increment", "map_incr", "map_inc", "increment_map"]),
-            ("keep_last", &["trim", "limit", "keep", "max_size"]),
-            (
-                "remove",
-                &["unset", "delete_bins", "drop_bins", "drop", "remove_bins", "clear"],
-            ),
             ("mode", &["policy", "write_policy", "record_exists_action"]),
             ("newer", &["version", "newer_than", "if_newer"]),
             (
@@ -357,17 +343,6 @@ const NAMES: &[(&Section, Names)] = &[
                 &["exclude", "excluding", "omit", "drop", "without", "ignore", "skip"],
             ),
             ("rename", &["renames", "alias", "aliases", "map"]),
-        ],
-    ),
-    (
-        &keys::MAP_PUT,
-        &[("key", &["k", "name", "field"]), ("value", &["v", "val", "path"])],
-    ),
-    (
-        &keys::MAP_ADD,
-        &[
-            ("key", &["k", "name", "field"]),
-            ("by", &["v", "val", "value", "amount", "n", "add", "inc", "increment"]),
         ],
     ),
     (
@@ -671,6 +646,18 @@ pub fn named(section: &Section, name: &str) -> Option<&'static str> {
     of_section(section, &plain(name))
 }
 
+/// The keys of the section that other programs call something else, each with those names.
+fn other_names(section: &Section) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    let names = NAMES.iter().find(|(of, _)| is(of, section));
+    let names = names
+        .map(|(_, names)| *names)
+        .or_else(|| operations::entry(section).map(|entry| entry.other_names));
+    let names = names.into_iter().flatten().copied();
+    let has_operations = is(section, &keys::WRITE);
+    let operations = operations::ALL.iter().filter(move |_| has_operations);
+    names.chain(operations.map(|descriptor| (descriptor.word, descriptor.other_names)))
+}
+
 /// In another spelling, or by another name.
 fn of_section(section: &Section, plain: &str) -> Option<&'static str> {
     let spelled = section
@@ -679,11 +666,9 @@ fn of_section(section: &Section, plain: &str) -> Option<&'static str> {
         .map(|key| key.name)
         .find(|name| squeezed(name) == squeezed(plain));
     spelled.or_else(|| {
-        let (_, names) = NAMES.iter().find(|(of, _)| is(of, section))?;
-        names
-            .iter()
+        other_names(section)
             .find(|(_, others)| others.contains(&plain))
-            .map(|(name, _)| *name)
+            .map(|(name, _)| name)
     })
 }
 
@@ -743,16 +728,17 @@ mod tests {
 
     #[test]
     fn other_names_are_no_keys_themselves_and_name_keys_that_there_are() {
-        for (section, names) in NAMES {
-            for (key, others) in *names {
+        let sections = NAMES.iter().map(|(section, _)| *section);
+        for section in sections.chain(operations::SECTIONS) {
+            for (key, others) in other_names(section) {
                 assert!(
-                    section.keys.iter().any(|each| each.name == *key),
+                    section.keys.iter().any(|each| each.name == key),
                     "{} {key}",
                     section.title
                 );
-                for other in *others {
+                for other in others {
                     assert_eq!(plain(other), *other, "{} {other}", section.title);
-                    let twice = names.iter().filter(|(_, all)| all.contains(other)).count();
+                    let twice = other_names(section).filter(|(_, all)| all.contains(other)).count();
                     assert_eq!(twice, 1, "{} {other}", section.title);
                     let is_key = section.keys.iter().any(|each| each.name == *other);
                     assert!(!is_key, "{} {other}", section.title);

@@ -10,6 +10,7 @@ use crate::config::file::fault::Fault;
 use crate::config::file::reader::{Node, Table, Text};
 use crate::config::file::synonyms::{self, Meant};
 use crate::config::file::wording::{joined, nearest};
+use crate::config::key::{Read, Value, Values};
 use crate::config::keys::{Key, Kind, Section};
 use crate::config::values::units;
 
@@ -236,6 +237,30 @@ impl<'a> Table<'a> {
             }
         }
         None
+    }
+
+    /// All keys of the section, each by its kind. For sections of quantities, numbers, flags and words.
+    pub fn values(&self) -> Values {
+        let read = |key: &Key| match key.kind {
+            Kind::Duration { .. } => self.duration(key.name).map(Read::Duration),
+            Kind::DurationOrZero { .. } => {
+                let duration = self.duration_or_zero(key.name);
+                duration.map(|duration| Read::Duration(duration.unwrap_or_default()))
+            }
+            Kind::Size { .. } => self.size(key.name).map(Read::Size),
+            Kind::Number { .. } => self.number(key.name).map(Read::Number),
+            Kind::Flag => self.flag(key.name).map(Read::Flag),
+            Kind::Choice { .. } => self.choice(key.name).map(Read::Word),
+            Kind::Text | Kind::List | Kind::Value | Kind::Table | Kind::Tables => {
+                unreachable!("{} needs rules of its own", key.name)
+            }
+        };
+        let values = self.section.keys.iter().map(|key| Value {
+            name: key.name,
+            is_written: self.get(key.name).is_some(),
+            read: read(key),
+        });
+        Values(values.collect())
     }
 
     /// A string with its reference resolved.

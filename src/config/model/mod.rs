@@ -3,8 +3,6 @@
 //! Plain data, compiled into numbered fields by [`crate::rules::mapping`]. Nothing here reads a file or talks
 //! to a service.
 
-// `[run]`.
-mod run;
 // `[kafka]`.
 mod kafka;
 // Texts that no log shows.
@@ -19,8 +17,6 @@ mod route;
 mod write;
 // `bins`.
 mod bins;
-// Operations on one bin.
-mod operations;
 // `[[route.publish]]`.
 mod publish;
 // Values, with their types.
@@ -36,22 +32,24 @@ mod time;
 // RFC 3339, to the last second of the calendar.
 mod instant;
 
+pub use crate::config::run::{Run, StallAction};
 pub use aerospike::Aerospike;
 pub use bins::{Bin, LongNames};
 pub use cel::{CONSTANT, Cel, Program, READ, Read, What, When};
 pub use instant::Instant;
 pub use kafka::{BelowLog, BeyondLog, ByteOrderMark, Format, Kafka, OffsetGone, Start, TlsProperty};
 pub use kinds::Kinds;
-pub use operations::{Operation, OperationKind};
 pub use publish::Publish;
 pub use reject::{DeadLetterHeaders, Reject, RejectAction};
 pub use route::Route;
-pub use run::{Run, StallAction};
 pub use secret::Secret;
 pub use source::{Path, Segment, Source};
 pub use time::TimeUnit;
 pub use value::{As, BigNumbers, Constant, Expr, Missing, Part, Typed};
-pub use write::{Action, Each, InDoubt, Mode, Name, Newer, OnConflict, Tombstone, Ttl, TtlOn, TtlPast, Write};
+pub use write::{
+    Action, Each, InDoubt, Mode, Name, Newer, OnConflict, Operation, OperationKind, Tombstone, Ttl, TtlOn, TtlPast,
+    Write,
+};
 
 /// A whole configuration, free of faults.
 #[derive(Debug, Clone)]

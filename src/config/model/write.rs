@@ -2,9 +2,9 @@
 
 use crate::config::model::bins::Bin;
 use crate::config::model::cel::When;
-use crate::config::model::operations::Operation;
 use crate::config::model::source::Path;
 use crate::config::model::value::Typed;
+use crate::config::operations;
 
 /// One `[[route.write]]`: what a message of the route asks of a record, or of several.
 #[derive(Debug, Clone)]
@@ -70,6 +70,12 @@ impl Name {
         }
     }
 }
+
+/// An operation on one bin.
+pub type Operation = operations::Operation<Typed>;
+
+/// What is done to a bin.
+pub type OperationKind = operations::OperationKind<Typed>;
 
 /// What a write does to its record.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@
 use crate::config::file::reader::Table;
 use crate::config::keys;
 use crate::config::model::{As, Expr, Mode, Name, OnConflict, Part, Source, Tombstone, Ttl, TtlOn, TtlPast, Typed};
+use crate::config::operations;
 use crate::config::routes::operations::Placed;
 
 /// What a write says, as far as it is not faulty.
@@ -25,22 +26,6 @@ pub struct Words<'t, 'a> {
     pub namespace: Option<&'t Name>,
     pub set: Option<&'t Name>,
 }
-
-/// What changes a record beside `bins`.
-const OPERATIONS: &[&str] = &[
-    "once",
-    "add",
-    "append",
-    "prepend",
-    "list_append",
-    "map_put",
-    "map_add",
-    "keep_last",
-    "remove",
-];
-
-/// Those that do harm when they are done again.
-const NOT_REPEATABLE: &[&str] = &["add", "append", "prepend", "list_append", "map_add"];
 
 /// Notes a fault for all that cannot stand together.
 pub fn refuse(words: &Words<'_, '_>) {
@@ -78,14 +63,14 @@ impl Words<'_, '_> {
 
     fn refuse_nothing_to_do(&self) {
         if self.has("bins")
-            || OPERATIONS.iter().any(|word| self.has(word))
+            || operations::words().any(|word| self.has(word))
             || self.touch != Some(false)
             || self.delete != Some(false)
         {
             return;
         }
-        let words = OPERATIONS.iter().chain(&["bins", "touch", "delete"]);
-        if words.into_iter().any(|word| self.table.is_misspelt(word)) {
+        let mut words = operations::words().chain(["bins", "touch", "delete"]);
+        if words.any(|word| self.table.is_misspelt(word)) {
             return;
         }
         if self.tombstone == Some(Tombstone::Delete) && self.has("tombstone") {
@@ -96,9 +81,12 @@ impl Words<'_, '_> {
             );
             return;
         }
-        let cure = "say what is stored, e.g. bins = { country = \"user.country\" }, or write once, add, append, prepend, \
-                    list_append, map_put, map_add, remove, touch = true or delete = true";
-        self.table.fault_missing("bins", cure);
+        let alone = operations::words().filter(|word| *word != operations::KEEP_LAST.word);
+        let cure = format!(
+            "say what is stored, e.g. bins = {{ country = \"user.country\" }}, or write {}, touch = true or delete = true",
+            alone.collect::<Vec<_>>().join(", ")
+        );
+        self.table.fault_missing("bins", &cure);
     }
 
     fn refuse_beside_touch(&self) {
@@ -107,7 +95,7 @@ impl Words<'_, '_> {
             self.refuse(word, problem, format!("remove `{word}`, or `touch`"));
         };
         contradicts("bins");
-        OPERATIONS.iter().for_each(|word| contradicts(word));
+        operations::words().for_each(contradicts);
         ["mode", "on_conflict", "newer", "in_doubt"]
             .into_iter()
             .for_each(contradicts);
@@ -140,7 +128,7 @@ impl Words<'_, '_> {
             "ttl_words",
             "send_key",
         ];
-        for word in ["bins"].iter().chain(OPERATIONS).chain(&others) {
+        for word in ["bins"].into_iter().chain(operations::words()).chain(others) {
             let problem = format!("`{word}` contradicts `delete`, which leaves nothing of the record");
             self.refuse(word, problem, format!("remove `{word}`, or `delete`"));
         }
@@ -159,7 +147,7 @@ impl Words<'_, '_> {
             Mode::Create | Mode::UpdateOnly => {}
         }
         if mode == Mode::Replace {
-            for word in OPERATIONS {
+            for word in operations::words() {
                 let problem = format!("`{word}` contradicts mode = \"replace\", which leaves no bin to work on");
                 let cure = format!("remove `{word}`, or write mode = \"update\"");
                 self.refuse(word, problem, cure);
@@ -189,7 +177,9 @@ impl Words<'_, '_> {
         let conflicts = matches!(self.mode, Some(Mode::Create | Mode::UpdateOnly));
         let deletes_past =
             self.ttl_past == Some(TtlPast::Delete) && self.mode != Some(Mode::Replace) && !self.has("newer");
-        let by_default = NOT_REPEATABLE.iter().any(|word| self.has(word))
+        let by_default = operations::ALL
+            .iter()
+            .any(|each| !each.is_repeatable && self.has(each.word))
             || deletes_past
             || (conflicts && self.on_conflict == Some(OnConflict::Reject));
         let guarded = match self.table.get("guard") {
@@ -331,7 +321,11 @@ pub fn needs_payload(value: &Typed) -> bool {
 pub fn refuse_bins_named_twice(table: &Table<'_>, fixed: Vec<&str>, placed: &[Placed<'_>], newer: Option<&str>) {
     let cure = "give each a bin of its own, or keep one of them";
     let mut taken: Vec<(&str, &str)> = fixed.into_iter().map(|bin| (bin, "bins")).collect();
-    for Placed { node, word, bin, .. } in placed {
+    for Placed {
+        node, descriptor, bin, ..
+    } in placed
+    {
+        let word = descriptor.word;
         match taken.iter().find(|(each, _)| each == bin) {
             Some((_, first)) => node.fault(format!("`{first}` and `{word}` both name this bin"), cure),
             None => taken.push((bin, word)),

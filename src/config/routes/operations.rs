@@ -1,6 +1,6 @@
 //! `once`, `add`, `append` and the other operations on bins.
 //!
-//! Each word is a table of bins; what stands beside a bin is the word's own. Whether a word may stand in its write, and
+//! Which there are and what stands beside a bin is in [`crate::config::operations`]. Whether a word may stand in its write, and
 //! beside which others, is for [`crate::config::routes::contradictions`] to say.
 
 use toml::de::DeValue;
@@ -10,60 +10,58 @@ use crate::config::file::table::whole;
 use crate::config::keys;
 use crate::config::model::{BigNumbers, Constant, Expr, Missing, Operation, OperationKind, Typed};
 use crate::config::names;
+use crate::config::operations::{self, Container, Descriptor, Entry, Form, KEEP_LAST, KEPT_MAX, Operand};
 use crate::config::routes::bins::{NAME_CURE, bin_name_fault};
 use crate::config::values::expressions::{self, Place};
 use crate::config::values::grammar::Scope;
 
-pub const KEPT_MAX: i64 = 1_000_000;
-
 /// An operation with its place.
 pub struct Placed<'a> {
     pub node: Node<'a>,
-    /// The key of the write that it stands in.
-    pub word: &'static str,
+    /// Its word is the key of the write that it stands in.
+    pub descriptor: &'static Descriptor,
     pub bin: String,
     /// Nothing: it is faulty.
     what: Option<OperationKind>,
 }
 
-type Reader = fn(&Node<'_>, Scope<'_>) -> Option<OperationKind>;
-
-/// The words whose value is a table of bins, in the order in which a write does them; with an example.
-const WORDS: &[(&str, Reader, &str)] = &[
-    ("once", once, "once = { first_seen = \"ts\" }"),
-    ("add", add, "add = { events = 1 }"),
-    ("append", append, "append = { log = \"line\" }"),
-    ("prepend", prepend, "prepend = { log = \"line\" }"),
-    ("list_append", list_append, "list_append = { readings = \"value\" }"),
-    (
-        "map_put",
-        map_put,
-        "map_put = { prefs = { key = \"pref.name\", value = \"pref.value\" } }",
-    ),
-    (
-        "map_add",
-        map_add,
-        "map_add = { day = { key = \"{ts:%Y%m%d}\", by = 1 } }",
-    ),
-];
-
 /// All operations of the write at `table` but `keep_last`, in their order, those that are faulty among them.
 pub fn placed<'a>(table: &Table<'a>, scope: Scope<'_>) -> Vec<Placed<'a>> {
     let mut operations = Vec::new();
-    for (word, read, example) in WORDS {
-        let Some(node) = table.get(word) else {
+    for descriptor in operations::ALL {
+        let Some(node) = table.get(descriptor.word) else {
             continue;
         };
-        for (bin, node) in bins(node, example) {
+        let mut place = |bin: String, node, what| {
             operations.push(Placed {
-                word,
-                what: read(&node, scope),
-                bin: bin.to_owned(),
                 node,
+                descriptor,
+                bin,
+                what,
             });
+        };
+        match &descriptor.form {
+            Form::Value(shape) => {
+                for (bin, node) in bins(node, descriptor) {
+                    let what = value(&node, scope, shape);
+                    place(bin.to_owned(), node, what);
+                }
+            }
+            Form::Entry(shape, of) => {
+                for (bin, node) in bins(node, descriptor) {
+                    let what = entry(&node, scope, shape, of, descriptor);
+                    place(bin.to_owned(), node, what);
+                }
+            }
+            Form::Names => {
+                for (bin, node) in removed(node) {
+                    place(bin, node, Some(OperationKind::Remove));
+                }
+            }
+            // It stands behind another one: see `checked`.
+            Form::Count => {}
         }
     }
-    operations.extend(removes(table));
     operations
 }
 
@@ -71,11 +69,14 @@ pub fn placed<'a>(table: &Table<'a>, scope: Scope<'_>) -> Vec<Placed<'a>> {
 pub fn checked(table: &Table<'_>, placed: Vec<Placed<'_>>) -> Vec<Operation> {
     let kept = kept(table, &placed);
     let mut operations = Vec::new();
-    for Placed { word, bin, what, .. } in placed {
+    for Placed {
+        descriptor, bin, what, ..
+    } in placed
+    {
         let trim = kept.iter().find(|(each, _)| *each == bin).map(|(_, count)| {
             let what = OperationKind::KeepLast {
                 count: *count,
-                map: word != "list_append",
+                map: descriptor.keeps == Some(Container::Map),
             };
             Operation { bin: bin.clone(), what }
         });
@@ -85,17 +86,28 @@ pub fn checked(table: &Table<'_>, placed: Vec<Placed<'_>>) -> Vec<Operation> {
     operations
 }
 
-/// The bins that a word names, those whose names no bin can have among them.
-fn bins<'a>(node: &Node<'a>, example: &str) -> Vec<(&'a str, Node<'a>)> {
+/// What an operand is to the reader of values.
+pub fn place_of(operand: Operand) -> Place {
+    match operand {
+        Operand::Value => Place::Bin,
+        Operand::Number => Place::Number,
+        Operand::Text => Place::Text,
+        Operand::MapKey => Place::MapKey,
+    }
+}
+
+/// The bins that an operation names, those whose names no bin can have among them.
+fn bins<'a>(node: &Node<'a>, descriptor: &Descriptor) -> Vec<(&'a str, Node<'a>)> {
+    let cure = || format!("write e.g. {}", descriptor.example());
     if !matches!(node.value(), DeValue::Table(_)) {
-        node.fault("expected a table of bins", format!("write e.g. {example}"));
+        node.fault("expected a table of bins", cure());
         return Vec::new();
     }
     let Some(table) = node.open_table(&keys::VALUE) else {
         return Vec::new();
     };
     if table.nodes.is_empty() {
-        node.fault("needs at least one bin", format!("write e.g. {example}"));
+        node.fault("needs at least one bin", cure());
     }
     for (name, node) in &table.nodes {
         if let Err(problem) = names::bin(name) {
@@ -105,121 +117,115 @@ fn bins<'a>(node: &Node<'a>, example: &str) -> Vec<(&'a str, Node<'a>)> {
     table.nodes
 }
 
-fn once(node: &Node<'_>, scope: Scope<'_>) -> Option<OperationKind> {
-    expressions::typed(node, scope, Place::Bin).map(OperationKind::Once)
+/// An operation whose operand stands beside the bin.
+fn value(node: &Node<'_>, scope: Scope<'_>, shape: &operations::OperationKind<()>) -> Option<OperationKind> {
+    let read = shape.try_map(|part, ()| expressions::typed(node, scope, place_of(part.operand)).ok_or(()));
+    read.ok()
 }
 
-fn add(node: &Node<'_>, scope: Scope<'_>) -> Option<OperationKind> {
-    expressions::typed(node, scope, Place::Number).map(OperationKind::Add)
-}
-
-fn append(node: &Node<'_>, scope: Scope<'_>) -> Option<OperationKind> {
-    expressions::typed(node, scope, Place::Text).map(OperationKind::Append)
-}
-
-fn prepend(node: &Node<'_>, scope: Scope<'_>) -> Option<OperationKind> {
-    expressions::typed(node, scope, Place::Text).map(OperationKind::Prepend)
-}
-
-fn list_append(node: &Node<'_>, scope: Scope<'_>) -> Option<OperationKind> {
-    expressions::typed(node, scope, Place::Bin).map(OperationKind::ListAppend)
-}
-
-fn map_put(node: &Node<'_>, scope: Scope<'_>) -> Option<OperationKind> {
-    let cure = "write { key = \"pref.name\", value = \"pref.value\" }";
-    let table = entry(node, cure)?.table(&keys::MAP_PUT)?;
-    if table.nodes.is_empty() {
+/// An operation whose operands stand in a table beside the bin.
+fn entry(
+    node: &Node<'_>,
+    scope: Scope<'_>,
+    shape: &operations::OperationKind<()>,
+    entry: &'static Entry,
+    descriptor: &Descriptor,
+) -> Option<OperationKind> {
+    let cure = format!("write {}", descriptor.example.1);
+    if !matches!(node.value(), DeValue::Table(_)) {
+        node.fault(entry.needs, cure);
+        return None;
+    }
+    let table = node.table(&entry.section)?;
+    let default = |name: &str| -> Option<&'static str> {
+        let key = entry.section.keys.iter().find(|key| key.name == name);
+        key.and_then(|key| key.default)
+    };
+    let is_required = |name: &str| default(name).is_none();
+    let required = entry.section.keys.iter().filter(|key| is_required(key.name)).count();
+    if table.nodes.is_empty() && required > 1 {
         node.fault("is empty", cure);
         return None;
     }
-    let part = |name, place| {
-        let node = table.required(name, cure)?;
-        expressions::typed(node, scope, place)
-    };
-    let (key, value) = (part("key", Place::MapKey), part("value", Place::Bin));
-    Some(OperationKind::MapPut {
-        key: key?,
-        value: value?,
-    })
+    // All of them are read before one that is faulty ends it: each fault is told.
+    let read = shape.map(|part, ()| match (table.get(part.name), default(part.name)) {
+        (None, Some(default)) => Some(absent(node, default)),
+        _ => {
+            let node = table.required(part.name, &cure)?;
+            expressions::typed(node, scope, place_of(part.operand))
+        }
+    });
+    read.try_map(|_, typed| typed.clone().ok_or(())).ok()
 }
 
-fn map_add(node: &Node<'_>, scope: Scope<'_>) -> Option<OperationKind> {
-    let cure = "write { key = \"{ts:%Y%m%d}\", by = 1 }";
-    let table = entry(node, cure)?.table(&keys::MAP_ADD)?;
-    let key = table
-        .required("key", cure)
-        .and_then(|node| expressions::typed(node, scope, Place::MapKey));
-    let by = match table.get("by") {
-        None => Some(Typed {
-            expr: Expr::Constant(Constant::Int(1)),
-            cast: None,
-            missing: Missing::AsPlace,
-            big_numbers: BigNumbers::Reject,
-            line: node.line(),
-            written: "1".to_owned(),
-        }),
-        Some(node) => expressions::typed(node, scope, Place::Number),
-    };
-    Some(OperationKind::MapAdd { key: key?, by: by? })
-}
-
-/// The node again, if it is a table.
-fn entry<'n, 'a>(node: &'n Node<'a>, cure: &str) -> Option<&'n Node<'a>> {
-    if matches!(node.value(), DeValue::Table(_)) {
-        return Some(node);
+/// The default of an operand that is not written: a whole number.
+#[allow(clippy::expect_used)] // of our own table, not of the file
+fn absent(node: &Node<'_>, default: &str) -> Typed {
+    let number = default
+        .parse()
+        .expect("defaults in config::operations are whole numbers");
+    Typed {
+        expr: Expr::Constant(Constant::Int(number)),
+        cast: None,
+        missing: Missing::AsPlace,
+        big_numbers: BigNumbers::Reject,
+        line: node.line(),
+        written: default.to_owned(),
     }
-    node.fault("an entry of a map has a `key`", cure);
-    None
 }
 
-fn removes<'a>(table: &Table<'a>) -> Vec<Placed<'a>> {
-    let Some(node) = table.get("remove") else {
-        return Vec::new();
-    };
+/// The bins of `remove`, but for those that are faulty.
+fn removed<'a>(node: &Node<'a>) -> Vec<(String, Node<'a>)> {
     let Some(elements) = node.texts() else {
         return Vec::new();
     };
     if node.elements().is_some_and(|all| all.is_empty()) {
-        node.fault("needs at least one bin", "name one, e.g. remove = [\"draft\"]");
+        let cure = format!("name one, e.g. {}", operations::REMOVE.example());
+        node.fault("needs at least one bin", cure);
     }
-    let mut removes: Vec<Placed<'a>> = Vec::new();
+    let mut removed: Vec<(String, Node<'a>)> = Vec::new();
     for (node, bin) in elements {
         if let Err(problem) = names::bin(&bin.value) {
             node.fault(problem, NAME_CURE);
-        } else if removes.iter().any(|each| each.bin == bin.value) {
+        } else if removed.iter().any(|(each, _)| *each == bin.value) {
             node.fault("is named twice", "name each bin once");
         } else {
-            removes.push(Placed {
-                node,
-                word: "remove",
-                bin: bin.value,
-                what: Some(OperationKind::Remove),
-            });
+            removed.push((bin.value, node));
         }
     }
-    removes
+    removed
 }
 
 /// `keep_last`: bins with how much is kept of them.
 fn kept(table: &Table<'_>, placed: &[Placed<'_>]) -> Vec<(String, u32)> {
     let mut kept = Vec::new();
-    let Some(node) = table.get("keep_last") else {
+    let Some(node) = table.get(KEEP_LAST.word) else {
         return kept;
     };
-    for (bin, node) in bins(node, "keep_last = { readings = 1000 }") {
-        let grows = |each: &Placed<'_>| each.bin == bin && ["list_append", "map_put", "map_add"].contains(&each.word);
-        let is_misspelt = ["list_append", "map_put", "map_add"]
-            .iter()
-            .any(|word| table.is_misspelt(word));
+    let growing: Vec<&str> = operations::ALL
+        .iter()
+        .filter(|descriptor| descriptor.keeps.is_some())
+        .map(|descriptor| descriptor.word)
+        .collect();
+    for (bin, node) in bins(node, &KEEP_LAST) {
+        let grows = |each: &Placed<'_>| each.bin == bin && each.descriptor.keeps.is_some();
+        let is_misspelt = growing.iter().any(|word| table.is_misspelt(word));
         if !placed.iter().any(grows) && !is_misspelt {
-            node.fault(
-                "`keep_last` without a `list_append`, `map_put` or `map_add` of this bin",
-                "add one, or remove it",
-            );
+            let problem = format!("`keep_last` without a {} of this bin", one_of(&growing));
+            node.fault(problem, "add one, or remove it");
         }
         if let Some(count) = whole(&node, 1, KEPT_MAX) {
             kept.push((bin.to_owned(), u32::try_from(count).unwrap_or(u32::MAX)));
         }
     }
     kept
+}
+
+/// `a`, `b` or `c`.
+fn one_of(words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match words.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => words.concat(),
+    }
 }

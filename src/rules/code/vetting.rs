@@ -10,7 +10,7 @@ use crate::config::model::{Mode, OnConflict};
 use crate::config::names;
 use crate::message::{Reason, Rejection, Stage};
 use crate::output::publication::Publication;
-use crate::output::row::{Number, Op, RecordKey, Row, RowAction, RowTtl};
+use crate::output::row::{Argument, Number, Op, RecordKey, Row, RowAction, RowTtl};
 use crate::output::value::Value;
 use crate::output::{Output, ROWS_MAX, Verdict};
 use crate::rules::decode::DEPTH_MAX;
@@ -107,16 +107,7 @@ pub fn discard(output: &mut Output<'_>) {
 }
 
 fn dismantle(op: Op<'_>) {
-    let mut values = match op {
-        Op::Put { value, .. }
-        | Op::Once { value, .. }
-        | Op::Append { value, .. }
-        | Op::Prepend { value, .. }
-        | Op::ListAppend { value, .. } => vec![value],
-        Op::MapPut { key, value, .. } => vec![key, value],
-        Op::MapAdd { key, .. } => vec![key],
-        Op::Add { .. } | Op::KeepLast { .. } => return,
-    };
+    let mut values: Vec<Value<'_>> = op.into_values().into_iter().flatten().collect();
     while let Some(value) = values.pop() {
         match value {
             Value::List(items) => values.extend(items),
@@ -230,7 +221,10 @@ fn vet_write(row: &Row<'_>, ops: &[Op<'_>]) -> Result<(), String> {
         _ => {}
     }
     for op in ops {
-        vet_operation(row, op).map_err(|why| format!("{} of bin {}: {why}", word(op), shown(op.bin())))?;
+        vet_operation(row, op).map_err(|why| {
+            let word = op.descriptor().map_or("Put", |descriptor| descriptor.in_code);
+            format!("{word} of bin {}: {why}", shown(op.bin()))
+        })?;
     }
     let finds_itself = rules.mode == Mode::Create && rules.on_conflict == OnConflict::Reject;
     if rules.repeatable && !rules.guarded && rules.newer_bin.is_none() && finds_itself {
@@ -256,10 +250,7 @@ fn vet_operation(row: &Row<'_>, op: &Op<'_>) -> Result<(), String> {
     if rules.mode == Mode::Create && op.removes() {
         return Err("a record that is not there (Mode::Create) has no bin to remove".to_owned());
     }
-    let repeats = !matches!(
-        op,
-        Op::Add { .. } | Op::Append { .. } | Op::Prepend { .. } | Op::ListAppend { .. } | Op::MapAdd { .. }
-    );
+    let repeats = op.descriptor().is_none_or(|descriptor| descriptor.is_repeatable);
     if rules.repeatable && !repeats && !rules.guarded && rules.newer_bin.is_none() {
         return Err(
             "its rules say repeatable, and done twice it shows: guard it (RowRules::guarded), or say \
@@ -268,18 +259,23 @@ fn vet_operation(row: &Row<'_>, op: &Op<'_>) -> Result<(), String> {
         );
     }
     match op {
-        Op::Put { value, .. } | Op::ListAppend { value, .. } => vet_value(value, DEPTH_MAX),
         Op::Once { value: Value::Null, .. } => Err("null removes a bin: it cannot be set once".to_owned()),
-        Op::Once { value, .. } => vet_value(value, DEPTH_MAX),
-        Op::Append { value, .. } | Op::Prepend { value, .. } => match value {
-            Value::Str(_) | Value::Bytes(_) => Ok(()),
-            other => Err(format!("a string or bytes are needed, and it is {}", other.type_name())),
-        },
-        Op::MapPut { key, value, .. } => vet_map_key(key).and_then(|()| vet_value(value, DEPTH_MAX)),
-        Op::MapAdd { key, by, .. } => vet_map_key(key).and_then(|()| vet_number(*by)),
-        Op::Add { by, .. } => vet_number(*by),
-        Op::KeepLast { count: 0, .. } => Err("a count of 0 would leave nothing: 1 at least".to_owned()),
-        Op::KeepLast { .. } => Ok(()),
+        _ => {
+            let mut arguments = op.arguments().into_iter().flatten();
+            arguments.try_for_each(|(_, argument)| vet_argument(argument))
+        }
+    }
+}
+
+fn vet_argument(argument: Argument<'_>) -> Result<(), String> {
+    match argument {
+        Argument::Value(value) => vet_value(value, DEPTH_MAX),
+        Argument::Text(Value::Str(_) | Value::Bytes(_)) => Ok(()),
+        Argument::Text(other) => Err(format!("a string or bytes are needed, and it is {}", other.type_name())),
+        Argument::MapKey(key) => vet_map_key(key),
+        Argument::Number(number) => vet_number(number),
+        Argument::Count(0) => Err("a count of 0 would leave nothing: 1 at least".to_owned()),
+        Argument::Count(_) => Ok(()),
     }
 }
 
@@ -313,20 +309,6 @@ fn vet_value(value: &Value<'_>, left: u32) -> Result<(), String> {
         Value::List(items) => items.iter().try_for_each(|item| vet_value(item, left - 1)),
         Value::Map(members) => members.iter().try_for_each(|(_, value)| vet_value(value, left - 1)),
         _ => Ok(()),
-    }
-}
-
-fn word(op: &Op<'_>) -> &'static str {
-    match op {
-        Op::Put { .. } => "Put",
-        Op::Once { .. } => "Once",
-        Op::Add { .. } => "Add",
-        Op::Append { .. } => "Append",
-        Op::Prepend { .. } => "Prepend",
-        Op::ListAppend { .. } => "ListAppend",
-        Op::MapPut { .. } => "MapPut",
-        Op::MapAdd { .. } => "MapAdd",
-        Op::KeepLast { .. } => "KeepLast",
     }
 }
 

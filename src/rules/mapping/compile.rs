@@ -10,10 +10,10 @@ use super::guarding::{GuardReason, Guarding, is_repeatable};
 use super::keep::{Keeps, shown};
 use super::{Mapping, TopicMapping};
 use crate::config::model::{
-    Action, As, Bin, ByteOrderMark, Cel, Config, Constant, Expr, LongNames, Missing, Mode, Name, Operation,
-    OperationKind, Part, Path, Publish, Route, Segment, Source, TimeUnit, Tombstone, Ttl, TtlOn, TtlPast, Typed, When,
-    Write,
+    Action, As, Bin, ByteOrderMark, Cel, Config, Constant, Expr, LongNames, Missing, Mode, Name, Operation, Part, Path,
+    Publish, Route, Segment, Source, TimeUnit, Tombstone, Ttl, TtlOn, TtlPast, Typed, When, Write,
 };
+use crate::config::operations::{self, Operand};
 use crate::output::row::{RowRules, RowTtl, Target};
 use crate::output::value::Value;
 use crate::rules::conditions::{self, Asked, NoPlace};
@@ -128,24 +128,7 @@ pub(super) enum ActionRule {
     Delete,
 }
 
-#[derive(Debug)]
-pub(super) struct OperationRule {
-    pub bin: String,
-    pub what: OperationKindRule,
-}
-
-#[derive(Debug)]
-pub(super) enum OperationKindRule {
-    Once(TypedRule),
-    Add(TypedRule),
-    Append(TypedRule),
-    Prepend(TypedRule),
-    ListAppend(TypedRule),
-    MapPut { key: TypedRule, value: TypedRule },
-    MapAdd { key: TypedRule, by: TypedRule },
-    KeepLast { count: u32, map: bool },
-    Remove,
-}
+pub(super) type OperationRule = operations::Operation<TypedRule>;
 
 #[derive(Debug)]
 pub(super) struct EachRule {
@@ -530,27 +513,10 @@ impl Compiler {
     }
 
     fn operation(&mut self, operation: &Operation, element: Option<EachId>) -> Result<OperationRule, CompileError> {
-        use OperationKindRule as Rule;
-        let what = match &operation.what {
-            OperationKind::Once(value) => Rule::Once(self.kept(value, element)?),
-            OperationKind::Add(by) => Rule::Add(self.typed(by, element)?),
-            OperationKind::Append(value) => Rule::Append(self.typed(value, element)?),
-            OperationKind::Prepend(value) => Rule::Prepend(self.typed(value, element)?),
-            OperationKind::ListAppend(value) => Rule::ListAppend(self.kept(value, element)?),
-            OperationKind::MapPut { key, value } => Rule::MapPut {
-                key: self.typed(key, element)?,
-                value: self.kept(value, element)?,
-            },
-            OperationKind::MapAdd { key, by } => Rule::MapAdd {
-                key: self.typed(key, element)?,
-                by: self.typed(by, element)?,
-            },
-            OperationKind::KeepLast { count, map } => Rule::KeepLast {
-                count: *count,
-                map: *map,
-            },
-            OperationKind::Remove => Rule::Remove,
-        };
+        let what = operation.what.try_map(|part, value| match part.operand {
+            Operand::Value => self.kept(value, element),
+            Operand::Number | Operand::Text | Operand::MapKey => self.typed(value, element),
+        })?;
         Ok(OperationRule {
             bin: operation.bin.clone(),
             what,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::cast::cast;
 use super::compile::{
-    ActionRule, BinRule, CompiledWrite, MissingRule, NameRule, NamedTargets, OperationKindRule, OperationRule,
-    PartRule, PastRule, Place, Rule, TargetRule, TtlRule, TypedRule, WhenRule,
+    ActionRule, BinRule, CompiledWrite, MissingRule, NameRule, NamedTargets, OperationRule, PartRule, PastRule, Place,
+    Rule, TargetRule, TtlRule, TypedRule, WhenRule,
 };
 use super::keep::{self, Keeps, NotHeld};
 use super::numbers::CastFailure;
@@ -16,6 +16,7 @@ use super::time::{self, Life};
 use super::{Message, Reason, Rejection, explain};
 use crate::config::model::{As, BigNumbers, Instant, LongNames, Mode, TimeUnit};
 use crate::config::names;
+use crate::config::operations::OperationKind;
 use crate::message::{DecodeErrorKind, Syntax};
 use crate::output::row::{Number, Op, RecordKey, RowAction, RowRules, RowTtl, Target};
 use crate::output::value::{Unheld, Value};
@@ -347,38 +348,36 @@ impl<'m> Context<'_, 'm> {
     ) -> Result<(), Rejection> {
         let bin = rule.bin.as_str();
         let op = match &rule.what {
-            OperationKindRule::Once(rule) => match self.typed(rule, element)? {
+            OperationKind::Once(rule) => match self.typed(rule, element)? {
                 None if matches!(rule.missing, MissingRule::Reject) => {
                     return Err(self.missing(Reason::FieldMissing, rule, "missing", element));
                 }
                 None | Some(Value::Null) => None,
                 Some(value) => Some(Op::Once { bin, value }),
             },
-            OperationKindRule::Add(rule) => self.number(rule, element)?.map(|by| Op::Add { bin, by }),
-            OperationKindRule::Append(rule) => self.text(rule, element)?.map(|value| Op::Append { bin, value }),
-            OperationKindRule::Prepend(rule) => self.text(rule, element)?.map(|value| Op::Prepend { bin, value }),
-            OperationKindRule::ListAppend(rule) => {
-                self.operand(rule, element)?.map(|value| Op::ListAppend { bin, value })
-            }
-            OperationKindRule::MapPut { key, value } => {
+            OperationKind::Add(rule) => self.number(rule, element)?.map(|by| Op::Add { bin, by }),
+            OperationKind::Append(rule) => self.text(rule, element)?.map(|value| Op::Append { bin, value }),
+            OperationKind::Prepend(rule) => self.text(rule, element)?.map(|value| Op::Prepend { bin, value }),
+            OperationKind::ListAppend(rule) => self.operand(rule, element)?.map(|value| Op::ListAppend { bin, value }),
+            OperationKind::MapPut { key, value } => {
                 match (self.map_key(key, element)?, self.operand(value, element)?) {
                     (Some(key), Some(value)) => Some(Op::MapPut { bin, key, value }),
                     _ => None,
                 }
             }
-            OperationKindRule::MapAdd { key, by } => match (self.map_key(key, element)?, self.number(by, element)?) {
+            OperationKind::MapAdd { key, by } => match (self.map_key(key, element)?, self.number(by, element)?) {
                 (Some(key), Some(by)) => Some(Op::MapAdd { bin, key, by }),
                 _ => None,
             },
             // It follows the operation that makes the bin grow. If that one is left out, there is nothing to trim.
-            OperationKindRule::KeepLast { count, map } => {
+            OperationKind::KeepLast { count, map } => {
                 ops.last().is_some_and(|op| op.bin() == bin).then_some(Op::KeepLast {
                     bin,
                     count: *count,
                     map: *map,
                 })
             }
-            OperationKindRule::Remove => Some(Op::Put {
+            OperationKind::Remove => Some(Op::Put {
                 bin: Cow::Borrowed(bin),
                 value: Value::Null,
             }),

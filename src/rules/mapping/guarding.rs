@@ -1,6 +1,6 @@
 //! Decides which writes of a topic are guarded if the configuration does not say.
 
-use crate::config::model::{Action, Mode, OnConflict, OperationKind, TtlPast, Write};
+use crate::config::model::{Action, Mode, OnConflict, TtlPast, Write};
 
 /// Why a write is guarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,15 +110,7 @@ fn only_sets(write: &Write) -> bool {
     let Action::Write { operations, .. } = &write.action else {
         return true;
     };
-    operations.iter().all(|operation| match operation.what {
-        OperationKind::Once(_)
-        | OperationKind::MapPut { .. }
-        | OperationKind::KeepLast { .. }
-        | OperationKind::Remove => true,
-        OperationKind::Add(_)
-        | OperationKind::Append(_)
-        | OperationKind::Prepend(_)
-        | OperationKind::ListAppend(_)
-        | OperationKind::MapAdd { .. } => false,
-    })
+    operations
+        .iter()
+        .all(|operation| operation.what.descriptor().is_repeatable)
 }

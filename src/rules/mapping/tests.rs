@@ -1,7 +1,7 @@
 //! Tables: a rule of the configuration, a message, and the outcome.
 
 use crate::config;
-use crate::output::row::{Number, Op, RecordKey, Row, RowAction, RowTtl};
+use crate::output::row::{Argument, Number, Op, RecordKey, Row, RowAction, RowTtl};
 use crate::output::value::Value;
 use crate::rules::mapping::*;
 
@@ -71,16 +71,27 @@ pub(super) fn show(row: &Row<'_>) -> String {
 
 fn op_text(op: &Op<'_>) -> String {
     let bin = op.bin();
-    match op {
-        Op::Put { value, .. } => format!("{bin}={}", value_text(value)),
-        Op::Once { value, .. } => format!("{bin}?={}", value_text(value)),
-        Op::Add { by, .. } => format!("{bin}+={}", number_text(*by)),
-        Op::Append { value, .. } => format!("{bin}..={}", value_text(value)),
-        Op::Prepend { value, .. } => format!("{bin}=..{}", value_text(value)),
-        Op::ListAppend { value, .. } => format!("{bin}[]={}", value_text(value)),
-        Op::MapPut { key, value, .. } => format!("{bin}[{}]={}", value_text(key), value_text(value)),
-        Op::MapAdd { key, by, .. } => format!("{bin}[{}]+={}", value_text(key), number_text(*by)),
-        Op::KeepLast { count, map, .. } => format!("{bin}:last {count}{}", if *map { " keys" } else { "" }),
+    let sign = match op.descriptor().map_or("bins", |descriptor| descriptor.word) {
+        "bins" | "remove" | "map_put" => "=",
+        "once" => "?=",
+        "add" | "map_add" => "+=",
+        "append" => "..=",
+        "prepend" => "=..",
+        "list_append" => "[]=",
+        word => word,
+    };
+    let text = |argument| match argument {
+        Argument::Value(value) | Argument::Text(value) | Argument::MapKey(value) => value_text(value),
+        Argument::Number(number) => number_text(number),
+        Argument::Count(count) => count.to_string(),
+    };
+    match (op, op.arguments()) {
+        (Op::KeepLast { count, map, .. }, _) => format!("{bin}:last {count}{}", if *map { " keys" } else { "" }),
+        (_, [Some((_, key)), Some((_, value))]) => format!("{bin}[{}]{sign}{}", text(key), text(value)),
+        (_, arguments) => {
+            let arguments: Vec<String> = arguments.into_iter().flatten().map(|(_, value)| text(value)).collect();
+            format!("{bin}{sign}{}", arguments.concat())
+        }
     }
 }
 

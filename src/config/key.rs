@@ -1,0 +1,188 @@
+//! What a key of the file is: its name, its kind with limits, its default; and what the keys of one table were read as.
+//!
+//! Which keys there are stands in [`super::keys`]. Knows nothing of TOML.
+
+use std::time::Duration;
+
+/// The keys of one table of the file.
+#[derive(Debug, Clone, Copy)]
+pub struct Section {
+    /// As the documentation calls it: `[run]`, `[[route.write]]`.
+    pub title: &'static str,
+    /// In the order of the documentation.
+    pub keys: &'static [Key],
+    /// Words of the language that this version does not have.
+    pub later: &'static [&'static str],
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// As written in the file.
+    pub name: &'static str,
+    /// What its value is.
+    pub kind: Kind,
+    /// As written in the file, without quotes.
+    pub default: Option<&'static str>,
+}
+
+/// What a key's value is. Limits are included in the range, and written as in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // min and max, known and later: said above and below
+pub enum Kind {
+    /// `"10s"`.
+    Duration { min: &'static str, max: &'static str },
+    /// A duration, or `"0"` for no limit.
+    DurationOrZero { min: &'static str, max: &'static str },
+    /// `"512MiB"`.
+    Size { min: &'static str, max: &'static str },
+    /// A whole number.
+    Number { min: i64, max: i64 },
+    /// `true` or `false`.
+    Flag,
+    /// A string with rules of its own.
+    Text,
+    /// One of the known strings; those for later are refused by name.
+    Choice {
+        known: &'static [&'static str],
+        later: &'static [&'static str],
+    },
+    /// An array of strings.
+    List,
+    /// A value expression, or what stands for one in this place.
+    Value,
+    /// `[…]` or `{ … }`.
+    Table,
+    /// `[[…]]`.
+    Tables,
+}
+
+impl Key {
+    /// The default as it would stand in the file.
+    pub fn default_written(&self) -> Option<String> {
+        let default = self.default?;
+        Some(match self.kind {
+            Kind::Number { .. } | Kind::Flag | Kind::List | Kind::Value => default.to_owned(),
+            _ => format!("\"{default}\""),
+        })
+    }
+}
+
+/// A key without a default.
+pub const fn key(name: &'static str, kind: Kind) -> Key {
+    Key {
+        name,
+        kind,
+        default: None,
+    }
+}
+
+/// A key with a default.
+pub const fn with(name: &'static str, kind: Kind, default: &'static str) -> Key {
+    Key {
+        name,
+        kind,
+        default: Some(default),
+    }
+}
+
+/// One of these strings.
+pub const fn choice(known: &'static [&'static str], later: &'static [&'static str]) -> Kind {
+    Kind::Choice { known, later }
+}
+
+/// What the keys of one table were read as, with the defaults of those that are not written.
+#[derive(Debug)]
+pub struct Values(pub Vec<Value>);
+
+/// A key that was read.
+#[derive(Debug)]
+pub struct Value {
+    /// As written in the file.
+    pub name: &'static str,
+    /// It stands in the file.
+    pub is_written: bool,
+    /// Nothing: it is faulty, and that is noted.
+    pub read: Option<Read>,
+}
+
+/// What a key was read as, by its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// Zero: `"0"`.
+    Duration(Duration),
+    /// In bytes.
+    Size(u64),
+    /// A whole number.
+    Number(usize),
+    /// `true` or `false`.
+    Flag(bool),
+    /// One of the known strings.
+    Word(&'static str),
+}
+
+/// Each answers nothing for a key that is faulty.
+impl Values {
+    #[allow(clippy::expect_used)] // of our own table, not of the file
+    fn value(&self, name: &str) -> &Value {
+        let value = self.0.iter().find(|value| value.name == name);
+        value.expect("every key that is asked for stands in its section")
+    }
+
+    /// Whether the key stands in the file.
+    pub fn is_written(&self, name: &str) -> bool {
+        self.value(name).is_written
+    }
+
+    /// A duration.
+    pub fn duration(&self, name: &str) -> Option<Duration> {
+        match self.value(name).read? {
+            Read::Duration(duration) => Some(duration),
+            other => unreachable!("{name} is no duration: {other:?}"),
+        }
+    }
+
+    /// A duration; `Some(None)` for `"0"`.
+    pub fn duration_or_zero(&self, name: &str) -> Option<Option<Duration>> {
+        let duration = self.duration(name)?;
+        Some((!duration.is_zero()).then_some(duration))
+    }
+
+    /// A size in bytes.
+    pub fn size<N: TryFrom<u64>>(&self, name: &str) -> Option<N> {
+        match self.value(name).read? {
+            Read::Size(bytes) => N::try_from(bytes).ok(),
+            other => unreachable!("{name} is no size: {other:?}"),
+        }
+    }
+
+    /// A whole number.
+    pub fn number<N: TryFrom<usize>>(&self, name: &str) -> Option<N> {
+        match self.value(name).read? {
+            Read::Number(number) => N::try_from(number).ok(),
+            other => unreachable!("{name} is no number: {other:?}"),
+        }
+    }
+
+    /// A whole number; `Some(None)` for 0.
+    pub fn number_or_zero<N: TryFrom<usize> + Default + PartialEq>(&self, name: &str) -> Option<Option<N>> {
+        let number: N = self.number(name)?;
+        Some((number != N::default()).then_some(number))
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        match self.value(name).read? {
+            Read::Flag(flag) => Some(flag),
+            other => unreachable!("{name} is no flag: {other:?}"),
+        }
+    }
+
+    /// One of the known strings.
+    pub fn word(&self, name: &str) -> Option<&'static str> {
+        match self.value(name).read? {
+            Read::Word(word) => Some(word),
+            other => unreachable!("{name} is no word: {other:?}"),
+        }
+    }
+}
