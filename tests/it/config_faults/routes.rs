@@ -1,0 +1,253 @@
+//! `[[route]]` and its topics, `[[route.publish]]`, and `[reject]`.
+
+use super::{AEROSPIKE, KAFKA, check, check_each, check_file};
+
+#[test]
+fn routes_and_their_topics_are_checked() {
+    let write = "[[route.write]]\nkey = \"id\"\nbins = [\"a\"]\n";
+    let kafka = "[kafka]\nbrokers = \"k\"\ntopics = [\"events\", \"other\"]\n";
+    check_file(
+        &format!("{KAFKA}{AEROSPIKE}"),
+        &[(1, "route", "is missing", "", "[[route]]")],
+    );
+    check_file(
+        &format!("route = []\n{KAFKA}{AEROSPIKE}"),
+        &[(1, "route", "needs at least one", "an array of 0", "[[route.write]]")],
+    );
+    check_file(
+        &format!("[route]\nroot = \"\"\n{KAFKA}{AEROSPIKE}"),
+        &[(
+            1,
+            "route",
+            "expected an array of tables",
+            "a table",
+            "[[route]] with two brackets",
+        )],
+    );
+    check_file(
+        &format!("route = [5]\n{KAFKA}{AEROSPIKE}"),
+        &[
+            (1, "route[0]", "expected a table", "integer 5", "[[route]]"),
+            (8, "kafka.topics[0]", "", "", ""),
+        ][..1],
+    );
+    check(
+        "[[route]]\nroot = \"\"",
+        &[(1, "route[0].write", "is missing", "", "[[route.write]]")],
+    );
+    check(
+        "[[route]]\nwrite = []",
+        &[(
+            2,
+            "route[0].write",
+            "needs at least one",
+            "an array of 0",
+            "[[route.write]]",
+        )],
+    );
+    check(
+        "[[route]]\n[route.write]\nkey = \"id\"",
+        &[(
+            2,
+            "route[0].write",
+            "expected an array of tables",
+            "a table",
+            "[[route.write]] with two brackets",
+        )],
+    );
+    check(
+        &format!("{kafka}[[route]]\ntopics = [\"events\"]\n{write}"),
+        &[(
+            3,
+            "kafka.topics[1]",
+            "no route takes this topic",
+            "\"other\"",
+            "remove it here",
+        )],
+    );
+    for (topics, expected) in [
+        (
+            "[]",
+            (
+                2,
+                "route[0].topics",
+                "needs at least one topic",
+                "an array of 0",
+                "to take all",
+            ),
+        ),
+        (
+            "\"events\"",
+            (2, "route[0].topics", "expected an array", "\"events\"", "brackets"),
+        ),
+        (
+            "[\"events\", \"evnts\"]",
+            (
+                2,
+                "route[0].topics[1]",
+                "not among kafka.topics",
+                "\"evnts\"",
+                "`events`",
+            ),
+        ),
+        (
+            "[\"events\", \"zzz\"]",
+            (
+                2,
+                "route[0].topics[1]",
+                "not among kafka.topics",
+                "\"zzz\"",
+                "topics there: events",
+            ),
+        ),
+        (
+            "[\"events\", \"events\"]",
+            (2, "route[0].topics[1]", "named twice", "\"events\"", "once"),
+        ),
+        (
+            "[\"events\", \"${env:NUMBER}\"]",
+            (
+                2,
+                "route[0].topics[1]",
+                "not among kafka.topics",
+                "the value of ${env:NUMBER}",
+                "add it",
+            ),
+        ),
+    ] {
+        check(&format!("[[route]]\ntopics = {topics}\n{write}"), &[expected]);
+    }
+    for (root, problem, found) in [
+        ("\"a..b\"", "a path lacks a name", "\"a..b\""),
+        ("\"@value\"", "not metadata", "\"@value\""),
+        ("\"a b\"", "does not belong in a path", "\"a b\""),
+        ("5", "expected a string", "integer 5"),
+    ] {
+        check(
+            &format!("[[route]]\nroot = {root}\n{write}"),
+            &[(2, "route[0].root", problem, found, "")],
+        );
+    }
+}
+
+#[test]
+fn publishes_are_checked() {
+    let publish = |lines: &str| format!("[[route]]\n[[route.publish]]\n{lines}");
+    check_each(&[
+        (
+            &publish("key = \"id\""),
+            (
+                2,
+                "route[0].publish[0].topic",
+                "is missing",
+                "",
+                "topic = \"purchases\"",
+            ),
+        ),
+        (
+            &publish("topic = \"events\""),
+            (
+                3,
+                "route[0].publish[0].topic",
+                "read again, without end",
+                "\"events\"",
+                "name another topic",
+            ),
+        ),
+        (
+            &publish("topic = \"t\"\nkey = { object = { a = \"a\" } }"),
+            (
+                4,
+                "route[0].publish[0].key.object",
+                "cannot stand here",
+                "a table",
+                "name a field",
+            ),
+        ),
+        (
+            &publish("topic = \"t\"\nkey = { path = \"a\", as = \"json\" }"),
+            (
+                4,
+                "route[0].publish[0].key.as",
+                "a key of a message cannot be read as this",
+                "\"json\"",
+                "string",
+            ),
+        ),
+        (
+            &publish("topic = \"t\"\nheaders = { a = 2.5 }"),
+            (
+                4,
+                "route[0].publish[0].headers.a",
+                "a string or an integer",
+                "2.5",
+                "write a path",
+            ),
+        ),
+        (
+            &publish("topic = \"t\"\nkey = \"id\"\ntombstone = \"delete\""),
+            (4, "route[0].publish[0].key", "has no fields", "\"id\"", "\"@key\""),
+        ),
+        (
+            "[[route]]\nroot = \"\"",
+            (1, "route[0].write", "is missing", "", "or [[route.publish]]"),
+        ),
+    ]);
+}
+
+#[test]
+fn rejects_are_checked() {
+    let reject = |lines: &str| format!("[reject]\n{lines}");
+    check_each(&[
+        (
+            &reject("action = \"burn\""),
+            (2, "reject.action", "none of the values", "\"burn\"", "write \"hold\""),
+        ),
+        (
+            &reject("action = \"dead_letter\""),
+            (1, "reject.topic", "is missing", "", "topic = \"events.dead\""),
+        ),
+        (
+            &reject("action = \"dead_letter\"\ntopic = \"events\""),
+            (
+                3,
+                "reject.topic",
+                "read again, without end",
+                "\"events\"",
+                "name another topic",
+            ),
+        ),
+        (
+            &reject("action = \"dead_letter\"\ntopic = \"a b\""),
+            (3, "reject.topic", "", "\"a b\"", "write a topic's name"),
+        ),
+        (
+            &reject("topic = \"dead\""),
+            (
+                2,
+                "reject.topic",
+                "makes none",
+                "\"dead\"",
+                "write action = \"dead_letter\"",
+            ),
+        ),
+        (
+            &reject("action = \"drop\"\nheaders = \"connect\""),
+            (
+                3,
+                "reject.headers",
+                "makes none",
+                "\"connect\"",
+                "write action = \"dead_letter\"",
+            ),
+        ),
+        (
+            &reject("action = \"stop\"\npercent_max = 3"),
+            (3, "reject.percent_max", "nothing does", "3", "or remove `percent_max`"),
+        ),
+        (
+            &reject("action = \"drop\"\npercent_max = 101"),
+            (3, "reject.percent_max", "out of range", "101", "write 0 to 100"),
+        ),
+    ]);
+}
