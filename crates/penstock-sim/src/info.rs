@@ -218,7 +218,10 @@ fn sets(engine: &Engine, view: &View, params: &str) -> String {
             if !view.has(engine.node.number, digest) {
                 return;
             }
-            let (count, bytes) = &mut objects[usize::from(record.set)];
+            // A set that is new since the names were read is not told yet.
+            let Some((count, bytes)) = objects.get_mut(usize::from(record.set)) else {
+                return;
+            };
             *count += 1;
             *bytes += record.bins.iter().map(|bin| bin.particle.wire_bytes()).sum::<usize>();
         });

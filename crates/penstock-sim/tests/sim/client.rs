@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use aerospike::operations::{self, lists, maps};
@@ -491,6 +492,29 @@ fn a_preflight_reads_what_it_needs_of_a_namespace() {
     assert_eq!(ask("service-clear-std"), simulator.addr().to_string());
     let refusal = client.put(&write_policy(LONG_MS), &key(2), &[as_bin!("x", 1)]);
     assert_eq!(refused(refusal), Some(ResultCode::ServerMemError));
+}
+
+#[test]
+fn sets_are_told_while_new_ones_are_written_to() {
+    const SETS: usize = 2000;
+    let (_simulator, client) = start(SimConfig::default());
+    let told = || {
+        client.info(&AdminPolicy::default(), &["sets/test"]).unwrap()["sets/test"]
+            .matches("set=")
+            .count()
+    };
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for n in 0..SETS {
+                let key = as_key!("test", &format!("s{n}"), 1);
+                client.put(&write_policy(LONG_MS), &key, &[as_bin!("x", 1)]).unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            assert!(told() <= SETS);
+        }
+    });
+    assert_eq!(told(), SETS);
 }
 
 #[test]
