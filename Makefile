@@ -55,7 +55,7 @@ test: setup ## all tests that need no service
 	$(CARGO) test --profile $(PROFILE) $(SHARED) --workspace -- --test-threads=$(TEST_THREADS)
 
 .PHONY: test-kafka
-test-kafka: setup ## the tests against a real Kafka broker, started and stopped here
+test-kafka: setup ## the tests against a real Kafka broker, started and stopped here (on a real Aerospike too: AEROSPIKE_HOSTS=HOST:PORT)
 	$(CARGO) build --profile $(PROFILE) $(SHARED) $(PROGRAMS) --test live
 	@scripts/with-kafka.sh $(CARGO) test --profile $(PROFILE) $(SHARED) --test live -- \
 		--ignored --test-threads=$(LIVE_THREADS)

@@ -246,7 +246,7 @@ fn each_host_at_which_no_node_answers_is_told_with_its_reason() {
     let sim = simulator();
     let mut setup = Setup::new(&kafka, &topic, sim.addr()).run("start_timeout = \"2s\"");
     let refused = nobody();
-    setup.hosts = format!("{refused},no-such-host.invalid:3000");
+    setup.target = format!("{refused},no-such-host.invalid:3000").as_str().into();
     let told = format!(
         "no node answers: {refused}, which refuses the connection; no-such-host.invalid:3000, which does not resolve"
     );

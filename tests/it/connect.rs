@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::support::connect::{COUNTED, assert_line, check, the_newest_messages_of_a_topic_are_tried, write};
 use crate::support::process::{SimProgram, penstock, run, run_service};
-use crate::support::{Kafka, Setup, Stream, examples, unique, wait_until};
+use crate::support::{Database, Kafka, Setup, Stream, examples, unique, wait_until};
 use penstock::config;
 use penstock_sim::{NamespaceConfig, SimConfig, Simulator};
 
@@ -264,7 +264,7 @@ fn a_new_group_over_records_that_another_has_counted_is_warned() {
 
 #[test]
 fn the_newest_messages_of_a_mocks_topic_are_tried() {
-    the_newest_messages_of_a_topic_are_tried(&Kafka::mock());
+    the_newest_messages_of_a_topic_are_tried(&Kafka::mock(), &Database::simulated());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! which knows no truncation: `tests/live/cut.rs` cuts a real log.
 
 use crate::support::process::{SimProgram, run_service};
-use crate::support::{Kafka, Records as _, Service, Setup, Stream, Topic, simulator};
+use crate::support::{Kafka, Records as _, Service, Setup, Stream, Target, Topic, simulator};
 use penstock::config;
 use penstock::util::exit::Exit;
 
@@ -64,11 +64,11 @@ fn one_word_is_for_both_cases_and_a_table_has_one_for_each() {
 }
 
 /// A topic with 50 messages, and an offset of the group beyond them.
-fn beyond(kafka: &Kafka, hosts: impl ToString) -> (Topic, Stream, Setup) {
+fn beyond(kafka: &Kafka, target: impl Into<Target>) -> (Topic, Stream, Setup) {
     let topic = kafka.topic("beyond", 1);
     let mut stream = Stream::new(&topic, 5);
     stream.produce(50);
-    let setup = Setup::new(kafka, &topic, hosts);
+    let setup = Setup::new(kafka, &topic, target);
     topic.commit(&setup.group, 0, 1000);
     (topic, stream, setup)
 }

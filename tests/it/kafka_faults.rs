@@ -196,7 +196,7 @@ fn setup(brokers: &str, properties: &str, hosts: SocketAddr) -> Setup {
         topic: unique("none"),
         more_topics: Vec::new(),
         group: unique("group"),
-        hosts: hosts.to_string(),
+        target: hosts.into(),
         kafka: String::new(),
         commit_interval: "50ms",
         run: "start_timeout = \"6s\"".to_owned(),

@@ -50,6 +50,9 @@ mod cluster;
 mod connect;
 mod try_rejections;
 
+// What tests of this and of the other programs are given.
+mod database;
+
 // The layout of the sources, and the rules of the house.
 mod layout;
 mod repository;

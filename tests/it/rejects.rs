@@ -741,7 +741,7 @@ fn nothing_is_lost_while_the_topic_is_down(bytes: usize, down: impl Fn(&Kafka, &
         .replace("PLAIN", &plain.name)
         .replace("OUT", &out.name);
     let mut setup = setup.routes(&routes);
-    setup.hosts = sim.addr().to_string();
+    setup.target = sim.addr().into();
     setup.more_topics = vec![plain.name.clone()];
     // The producer's queue is a sixteenth of it: 8 MiB.
     setup.run = "memory = \"128MiB\"\nwrite_timeout = \"300ms\"\n".to_owned();

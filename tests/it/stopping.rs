@@ -134,10 +134,9 @@ fn a_service_in_a_rebalance_stops() {
     });
     let before = first.counters.rebalances.get();
     let mut other = scene.setup.clone();
-    other.hosts = scene.sim.addr().to_string();
     // Its own connection waits for the database, so it does not join before that answers: one that has another.
     let answers = simulator();
-    other.hosts = answers.addr().to_string();
+    other.target = answers.addr().into();
     let second = Service::start(&other);
     first.wait_for("a revocation", |counters| counters.rebalances.get() > before);
     first.stop().assert(Exit::Stopped);

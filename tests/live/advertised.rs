@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::support::connect::{assert_line, check};
 use crate::support::process::{penstock, run, run_service};
-use crate::support::{Kafka, Setup, Stream, Topic, simulator, unique};
+use crate::support::{Database, Kafka, Setup, Stream, Topic, unique};
 use rdkafka::ClientConfig;
 
 /// One of its own, since its address has to change; stopped when dropped.
@@ -67,8 +67,8 @@ fn a_real_broker_whose_advertised_listeners_are_wrong_is_named() {
     broker.script(&["stop"], None);
 
     assert_eq!(broker.start(Some("kafka-int.invalid:29092")), brokers);
-    let sim = simulator();
-    let mut setup = Setup::new(&Kafka::real(), &topic, sim.addr()).run("start_timeout = \"12s\"");
+    let database = Database::from_env();
+    let mut setup = Setup::new(&Kafka::real(), &topic, &database).run("start_timeout = \"12s\"");
     setup.brokers.clone_from(&brokers);
     let exited = check(&setup);
     exited.assert_code(69);

@@ -1,15 +1,15 @@
 //! The commands that ask Kafka, against a real broker.
 
 use crate::support::connect::{COUNTED, assert_line, check, the_newest_messages_of_a_topic_are_tried, write};
-use crate::support::{Kafka, Setup, Stream, simulator};
+use crate::support::{Database, Kafka, Setup, Stream};
 
 #[test]
 #[ignore = "make test-kafka"]
 fn rights_and_offsets_are_told_of_a_real_broker() {
     let kafka = Kafka::real();
     let topic = kafka.topic("check-real", 2);
-    let sim = simulator();
-    let setup = Setup::new(&kafka, &topic, sim.addr()).routes(COUNTED);
+    let database = Database::from_env();
+    let setup = Setup::new(&kafka, &topic, &database).routes(COUNTED);
     let mut stream = Stream::new(&topic, 1);
     write(&setup, &topic, &mut stream, 10);
     let exited = check(&setup);
@@ -42,5 +42,5 @@ fn rights_and_offsets_are_told_of_a_real_broker() {
 #[test]
 #[ignore = "make test-kafka"]
 fn the_newest_messages_of_a_real_topic_are_tried() {
-    the_newest_messages_of_a_topic_are_tried(&Kafka::real());
+    the_newest_messages_of_a_topic_are_tried(&Kafka::real(), &Database::from_env());
 }

@@ -7,7 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{DEADLINE, Kafka, Records as _, Service, Setup, Topic, send, simulator, unique, wait_until};
+use crate::support::{DEADLINE, Database, Kafka, Records as _, Service, Setup, Topic, send, unique, wait_until};
 use penstock::kafka::consumer::epoch;
 use penstock::util::exit::Exit;
 use rdkafka::producer::{BaseProducer, Producer as _};
@@ -109,10 +109,10 @@ fn produce(topic: &Topic, prefix: &str, messages: usize) {
     producer.flush(DEADLINE).unwrap();
 }
 
-fn written(sim: &penstock_sim::Simulator, prefix: &str, messages: usize) -> usize {
+fn written(database: &Database, prefix: &str, messages: usize) -> usize {
     let keys: Vec<String> = (0..messages).map(|n| format!("{prefix}{n}")).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    sim.ints("all", &keys).iter().flatten().count()
+    database.ints("all", &keys).iter().flatten().count()
 }
 
 const ALL_ONLY: &str = "[[route]]\n[[route.write]]\nset = \"all\"\nkey = \"id\"\nbins = [\"n\"]\n";
@@ -122,8 +122,8 @@ const ALL_ONLY: &str = "[[route]]\n[[route.write]]\nset = \"all\"\nkey = \"id\"\
 fn where_a_log_was_cut_reading_goes_on_exactly_there() {
     let broker = Broker::start();
     let topic = broker.kafka.topic("cut", 1);
-    let sim = simulator();
-    let setup = Setup::new(&broker.kafka, &topic, sim.addr())
+    let database = Database::from_env();
+    let setup = Setup::new(&broker.kafka, &topic, &database)
         .consumer("")
         .routes(ALL_ONLY);
     produce(&topic, "a", 50);
@@ -138,7 +138,7 @@ fn where_a_log_was_cut_reading_goes_on_exactly_there() {
     produce(&topic, "b", 10);
     let ended = Service::run_to_the_ends_of(&topic, &setup);
     assert_eq!(
-        (ended.counters.messages_written.get(), written(&sim, "b", 10)),
+        (ended.counters.messages_written.get(), written(&database, "b", 10)),
         (10, 10)
     );
 
@@ -147,7 +147,11 @@ fn where_a_log_was_cut_reading_goes_on_exactly_there() {
     produce(&topic, "c", 40);
     assert_eq!(topic.ends(), [Some(70)]);
     let ended = Service::run_to_the_ends_of(&topic, &setup);
-    assert_eq!(written(&sim, "c", 40), 40, "messages of the new log were passed over");
+    assert_eq!(
+        written(&database, "c", 40),
+        40,
+        "messages of the new log were passed over"
+    );
     assert_eq!(
         ended.counters.messages_written.get(),
         40,
@@ -166,7 +170,7 @@ fn where_a_log_was_cut_reading_goes_on_exactly_there() {
     let ended = service.stop();
     ended.assert(Exit::Stopped);
     assert_eq!(
-        (ended.counters.messages_written.get(), written(&sim, "f", 20)),
+        (ended.counters.messages_written.get(), written(&database, "f", 20)),
         (25, 20)
     );
 
@@ -187,9 +191,9 @@ const COUNTED: &str = "[[route]]\n[[route.write]]\nset = \"counted\"\nkey = \"id
 fn a_log_that_ends_with_the_marker_of_a_later_leader_is_not_taken_for_cut() {
     let broker = Broker::start();
     let topic = broker.kafka.topic("marker", 1);
-    let sim = simulator();
+    let database = Database::from_env();
     // Guarded: where a log was cut the service stops.
-    let setup = Setup::new(&broker.kafka, &topic, sim.addr())
+    let setup = Setup::new(&broker.kafka, &topic, &database)
         .consumer("")
         .routes(COUNTED);
     produce(&topic, "a", 10);
@@ -203,12 +207,12 @@ fn a_log_that_ends_with_the_marker_of_a_later_leader_is_not_taken_for_cut() {
     producer.flush(DEADLINE).unwrap();
     broker.restart();
     producer.abort_transaction(DEADLINE).unwrap();
-    // Ten messages, five that are aborted, and the marker.
-    assert_eq!(topic.ends(), [Some(16)]);
+    // Ten messages, five that are aborted, and the marker, which comes when the broker has answered.
+    wait_until("the marker", || topic.ends(), |ends| *ends == [Some(16)]);
     Service::run_to_the_ends_of(&topic, &setup);
 
     produce(&topic, "b", 10);
     let ended = Service::run_to_the_ends_of(&topic, &setup);
     assert_eq!(ended.counters.messages_written.get(), 10);
-    assert_eq!(sim.ints("counted", &["b0", "b9"]), [Some(1), Some(1)]);
+    assert_eq!(database.ints("counted", &["b0", "b9"]), [Some(1), Some(1)]);
 }

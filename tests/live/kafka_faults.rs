@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::connect::assert_line;
 use crate::support::process::{penstock, run, run_service};
-use crate::support::{Kafka, Setup, simulator};
+use crate::support::{Database, Kafka, Setup};
 
 const LOGIN: &str = "security.protocol = \"sasl_plaintext\"\nsasl.mechanism = \"PLAIN\"\nsasl.username = \"me\"\n\
                      sasl.password = \"right\"\n";
@@ -36,7 +36,7 @@ fn tls() -> String {
 fn each_listener_that_a_client_is_not_configured_for_names_its_cure() {
     let kafka = Kafka::real();
     let topic = kafka.topic("listeners", 1);
-    let sim = simulator();
+    let database = Database::from_env();
     let (plain, login, with_tls) = (kafka.brokers.clone(), listener("LOGIN"), listener("TLS"));
     let controller = listener("CONTROLLER");
     let cases: [(&str, &str, i32, &[&str]); 11] = [
@@ -68,7 +68,7 @@ fn each_listener_that_a_client_is_not_configured_for_names_its_cure() {
         ),
     ];
     let assert_told = |brokers: &str, properties: &str, code: i32, parts: &[&str]| {
-        let mut setup = Setup::new(&kafka, &topic, sim.addr()).consumer(properties);
+        let mut setup = Setup::new(&kafka, &topic, &database).consumer(properties);
         setup.brokers = brokers.to_owned();
         let file = setup.file();
         let exited = run(penstock().arg("check").arg(file.path()).arg("--connect"));
@@ -97,9 +97,9 @@ fn each_listener_that_a_client_is_not_configured_for_names_its_cure() {
 fn a_session_that_the_brokers_refuse_ends_the_service_with_its_cure() {
     let kafka = Kafka::real();
     let topic = kafka.topic("session", 1);
-    let sim = simulator();
+    let database = Database::from_env();
     // The broker takes a second and more.
-    let setup = Setup::new(&kafka, &topic, sim.addr())
+    let setup = Setup::new(&kafka, &topic, &database)
         .consumer("session.timeout.ms = 500\nheartbeat.interval.ms = 100\nmax.poll.interval.ms = 10000");
     let file = setup.file();
     let exited = run_service(file.path()).end();
@@ -120,10 +120,10 @@ fn a_session_that_the_brokers_refuse_ends_the_service_with_its_cure() {
 fn a_member_with_another_strategy_than_the_groups_ends_with_its_cure() {
     let kafka = Kafka::real();
     let topic = kafka.topic("strategies", 1);
-    let sim = simulator();
+    let database = Database::from_env();
     let strategy = |name: &str| format!("\"partition.assignment.strategy\" = \"{name}\"");
-    let first = Setup::new(&kafka, &topic, sim.addr()).consumer(&strategy("range"));
-    let mut second = Setup::new(&kafka, &topic, sim.addr()).consumer(&strategy("roundrobin"));
+    let first = Setup::new(&kafka, &topic, &database).consumer(&strategy("range"));
+    let mut second = Setup::new(&kafka, &topic, &database).consumer(&strategy("roundrobin"));
     second.group = first.group.clone();
     let (first_file, second_file) = (first.file(), second.file());
     let mut service = run_service(first_file.path());

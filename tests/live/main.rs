@@ -1,4 +1,5 @@
-//! The tests against a real Kafka broker: `make test-kafka`, which starts one and names it in `KAFKA_BROKERS`.
+//! The tests against a real Kafka broker: `make test-kafka`, which starts one and names it in `KAFKA_BROKERS`. Those that
+//! ask for no fault of the database run on the cluster that `AEROSPIKE_HOSTS` names, if it names one.
 
 // A test may fail by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -1,9 +1,9 @@
 //! Membership against a real Kafka broker: protocols, static members, partitions and topics that come, records that are
 //! deleted. `make test-kafka` runs them; they are ignored otherwise, as all tests here.
 
-use crate::support::process::{SimProgram, run_service};
+use crate::support::process::run_service;
 use crate::support::{
-    DEADLINE, Kafka, Service, Setup, Stream, Topic, simulator, summary, unique, wait_for, wait_until,
+    DEADLINE, Database, Kafka, Service, Setup, Stream, Target, Topic, simulator, summary, unique, wait_for, wait_until,
 };
 use penstock::util::exit::Exit;
 use penstock_sim::Stalled;
@@ -21,8 +21,8 @@ fn admin() -> AdminClient<rdkafka::client::DefaultClientContext> {
     Kafka::real().client().create().unwrap()
 }
 
-fn setup(topic: &Topic, hosts: impl ToString) -> Setup {
-    Setup::new(&Kafka::real(), topic, hosts).consumer("")
+fn setup(topic: &Topic, target: impl Into<Target>) -> Setup {
+    Setup::new(&Kafka::real(), topic, target).consumer("")
 }
 
 /// Deletes what is below `offset` in each partition.
@@ -64,7 +64,7 @@ fn given_back_while_the_database_is_silent(protocol: &str) {
     });
     // The second member has a database that answers.
     let other = simulator();
-    setup.hosts = other.addr().to_string();
+    setup.target = other.addr().into();
     let second = Service::start(&setup);
     // Past shutdown_grace the process would have ended instead.
     second.wait_for("half of the partitions", |counters| {
@@ -104,9 +104,9 @@ fn members(topic: &Topic, group: &str) -> Option<usize> {
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_member_without_partitions_leaves_the_group_when_it_stops() {
     let topic = Kafka::real().topic("spare", 1);
-    let sim = simulator();
+    let database = Database::from_env();
     // Longer than any wait here.
-    let setup = setup(&topic, sim.addr()).consumer("session.timeout.ms = 120000");
+    let setup = setup(&topic, &database).consumer("session.timeout.ms = 120000");
     let services = [Service::start(&setup), Service::start(&setup)];
     wait_until(
         "two members",
@@ -149,8 +149,8 @@ fn a_member_without_partitions_leaves_the_group_when_it_stops() {
 fn records_deleted_before_they_were_read_are_counted_and_the_rest_is_read() {
     for protocol in PROTOCOLS {
         let topic = Kafka::real().topic("deleted", 2);
-        let sim = simulator();
-        let setup = setup(&topic, sim.addr()).consumer(protocol);
+        let database = Database::from_env();
+        let setup = setup(&topic, &database).consumer(protocol);
         let mut stream = Stream::new(&topic, 5);
         stream.produce(50);
         let service = Service::start(&setup);
@@ -246,11 +246,11 @@ fn a_stray_begins_its_partition_again_with_every_protocol() {
 fn a_group_that_starts_at_the_end_reads_new_partitions_from_their_beginning() {
     for protocol in PROTOCOLS {
         let mut topic = Kafka::real().topic("grows", 2);
-        let sim = simulator();
+        let database = Database::from_env();
         let mut old = Stream::new(&topic, 5);
         old.produce(50);
         let consumer = format!("{protocol}\n\"topic.metadata.refresh.interval.ms\" = 1000");
-        let mut setup = setup(&topic, sim.addr()).consumer(&consumer);
+        let mut setup = setup(&topic, &database).consumer(&consumer);
         setup.start = "latest";
         let service = Service::start(&setup);
         service.wait_for("the partitions", |counters| counters.partitions_assigned.get() == 2);
@@ -267,7 +267,7 @@ fn a_group_that_starts_at_the_end_reads_new_partitions_from_their_beginning() {
         let ended = service.stop();
         ended.assert(Exit::Stopped);
         assert_eq!(ended.counters.messages_written.get(), new.total(), "{protocol}");
-        new.assert_ledger(&sim);
+        new.assert_ledger(&database);
     }
 }
 
@@ -275,9 +275,9 @@ fn a_group_that_starts_at_the_end_reads_new_partitions_from_their_beginning() {
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_topic_that_comes_and_goes_is_told_and_holds_up_no_other() {
     let topic = Kafka::real().topic("there", 2);
-    let sim = SimProgram::start(&[]);
+    let database = Database::from_env();
     let name = unique("later");
-    let mut setup = setup(&topic, sim.addr).consumer("\"topic.metadata.refresh.interval.ms\" = 1000");
+    let mut setup = setup(&topic, &database).consumer("\"topic.metadata.refresh.interval.ms\" = 1000");
     setup.more_topics = vec![name.clone()];
     setup.start = "latest";
     let file = setup.file();
@@ -311,7 +311,7 @@ fn a_topic_that_comes_and_goes_is_told_and_holds_up_no_other() {
     program.end().assert_code(0);
     let mut records = stream.records();
     records.extend(later_stream.records());
-    crate::support::assert_ledger(&records, &sim);
+    crate::support::assert_ledger(&records, &database);
 }
 
 // ---- static members
@@ -325,10 +325,10 @@ fn instance(id: &str) -> String {
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_static_member_that_is_started_again_within_its_session_disturbs_nobody() {
     let topic = Kafka::real().topic("static", 4);
-    let sim = simulator();
+    let database = Database::from_env();
     let mut stream = Stream::new(&topic, 5);
     stream.produce(50);
-    let setup = setup(&topic, sim.addr());
+    let setup = setup(&topic, &database);
     let first = Service::start(&setup.clone().consumer(&instance("a")));
     first.wait_for("all partitions", |counters| counters.partitions_assigned.get() == 4);
     let second = Service::start(&setup.clone().consumer(&instance("b")));
@@ -352,17 +352,17 @@ fn a_static_member_that_is_started_again_within_its_session_disturbs_nobody() {
         + ended.counters.messages_written.get()
         + second.stop().assert(Exit::Stopped).counters.messages_written.get();
     assert_eq!(written, stream.total());
-    stream.assert_ledger(&sim);
+    stream.assert_ledger(&database);
 }
 
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_static_member_whose_id_another_process_takes_ends_and_loses_nothing() {
     let topic = Kafka::real().topic("fenced", 2);
-    let sim = SimProgram::start(&[]);
+    let database = Database::from_env();
     let mut stream = Stream::new(&topic, 5);
     stream.produce(50);
-    let setup = setup(&topic, sim.addr).consumer(&instance("same"));
+    let setup = setup(&topic, &database).consumer(&instance("same"));
     let file = setup.file();
     let mut first = run_service(file.path());
     topic.wait_committed(&setup.group, &stream.ends());
@@ -373,17 +373,17 @@ fn a_static_member_whose_id_another_process_takes_ends_and_loses_nothing() {
     topic.wait_committed(&setup.group, &stream.ends());
     second.signal("TERM");
     second.end().assert_code(0);
-    stream.assert_ledger(&sim);
+    stream.assert_ledger(&database);
 }
 
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn where_the_brokers_share_out_the_second_process_of_a_static_member_ends() {
     let topic = Kafka::real().topic("unreleased", 2);
-    let sim = SimProgram::start(&[]);
+    let database = Database::from_env();
     let mut stream = Stream::new(&topic, 5);
     stream.produce(50);
-    let setup = setup(&topic, sim.addr).consumer("group.protocol = \"consumer\"\ngroup.instance.id = \"same\"");
+    let setup = setup(&topic, &database).consumer("group.protocol = \"consumer\"\ngroup.instance.id = \"same\"");
     let file = setup.file();
     let mut first = run_service(file.path());
     topic.wait_committed(&setup.group, &stream.ends());
@@ -394,5 +394,5 @@ fn where_the_brokers_share_out_the_second_process_of_a_static_member_ends() {
     topic.wait_committed(&setup.group, &stream.ends());
     first.signal("TERM");
     first.end().assert_code(0);
-    stream.assert_ledger(&sim);
+    stream.assert_ledger(&database);
 }

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::process::{SimProgram, run_service};
-use crate::support::{Kafka, Read, Sent, Service, Setup, Topic, sent, simulator, unique, wait_for, wait_until};
+use crate::support::process::run_service;
+use crate::support::{Database, Kafka, Read, Sent, Service, Setup, Target, Topic, sent, unique, wait_for, wait_until};
+use aerospike::Value;
 use penstock::util::exit::Exit;
-use penstock_sim::Value;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
 };
@@ -47,8 +47,8 @@ fn alter(kafka: &Kafka, topic: &Topic, key: &str, value: &str) {
     assert_eq!(results, [Ok(OwnedResourceSpecifier::Topic(topic.name.clone()))]);
 }
 
-fn setup(kafka: &Kafka, topic: &Topic, hosts: impl ToString, routes: &str) -> Setup {
-    Setup::new(kafka, topic, hosts).consumer("").routes(routes)
+fn setup(kafka: &Kafka, topic: &Topic, target: impl Into<Target>, routes: &str) -> Setup {
+    Setup::new(kafka, topic, target).consumer("").routes(routes)
 }
 
 const WHOLE_LIST: &str = r#"
@@ -97,11 +97,11 @@ fn the_whole_list_balances_to_the_message() {
     let topic = kafka.topic("events", 3);
     let purchases = kafka.topic("purchases", 2);
     let dead = kafka.topic("dead", 1);
-    let sim = simulator();
+    let database = Database::from_env();
     let routes = WHOLE_LIST
         .replace("PURCHASES", &purchases.name)
         .replace("DEAD", &dead.name);
-    let setup = setup(&kafka, &topic, sim.addr(), &routes);
+    let setup = setup(&kafka, &topic, &database, &routes);
 
     let mut kinds = Vec::new();
     let mut users: BTreeMap<String, (i64, f64)> = BTreeMap::new();
@@ -188,18 +188,19 @@ fn the_whole_list_balances_to_the_message() {
     assert_eq!(counters.messages_published.get(), bought as u64);
 
     // The records: each event's own, and each user's counts.
-    for (id, kind, user, _) in &kinds {
-        let record = sim.get("test", "events", id);
+    let ids: Vec<&str> = kinds.iter().map(|(id, ..)| id.as_str()).collect();
+    for ((id, kind, user, _), record) in kinds.iter().zip(database.bins("events", &ids)) {
         let written = matches!(kind, Kind::View | Kind::Purchase);
         assert_eq!(record.is_some(), written, "{id}");
         if let Some(record) = record {
-            assert_eq!(record.str("user"), Some(user.as_str()));
+            assert_eq!(record.get("user"), Some(&Value::from(user.as_str())));
         }
     }
-    for (user, (events, spend)) in &users {
-        let record = sim.get("test", "users", user).unwrap();
-        assert_eq!(record.int("events"), Some(*events), "{user}");
-        assert_eq!(record.bin("spend").and_then(Value::as_float), Some(*spend), "{user}");
+    let names: Vec<&String> = users.keys().collect();
+    for ((user, (events, spend)), record) in users.iter().zip(database.bins("users", &names)) {
+        let record = record.unwrap();
+        assert_eq!(record.get("events"), Some(&Value::from(*events)), "{user}");
+        assert_eq!(record.get("spend"), Some(&Value::from(*spend)), "{user}");
     }
 
     // The purchases: each once, as it came, a user's in order.
@@ -266,11 +267,11 @@ fn a_topic_that_refuses_the_size_of_a_dead_letter_stops_the_service_with_its_nam
     let kafka = Kafka::real();
     let topic = topic_with(&kafka, "events", &[]);
     let dead = topic_with(&kafka, "dead", &[("max.message.bytes", "2000")]);
-    let sim = SimProgram::start(&[]);
+    let database = Database::from_env();
     // Nothing that becomes less when it is compressed.
     let bad: String = std::iter::repeat_with(fastrand::alphanumeric).take(5000).collect();
     produce_one_bad(&topic, 100, &bad);
-    let setup = setup(&kafka, &topic, sim.addr, &dead_letters(&dead.name));
+    let setup = setup(&kafka, &topic, &database, &dead_letters(&dead.name));
     let file = setup.file();
     // Started again as it is, it stops at the same message.
     for _ in 0..2 {
@@ -294,10 +295,10 @@ fn a_dead_letter_fits_its_topic_by_its_compressed_size() {
     let kafka = Kafka::real();
     let topic = topic_with(&kafka, "events", &[]);
     let dead = topic_with(&kafka, "dead", &[("max.message.bytes", "2000")]);
-    let sim = SimProgram::start(&[]);
+    let database = Database::from_env();
     let bad = "x".repeat(50_000);
     produce_one_bad(&topic, 100, &bad);
-    let setup = setup(&kafka, &topic, sim.addr, &dead_letters(&dead.name));
+    let setup = setup(&kafka, &topic, &database, &dead_letters(&dead.name));
     let file = setup.file();
     let mut service = run_service(file.path());
     topic.wait_committed(&setup.group, &topic.ends());
@@ -314,9 +315,9 @@ fn a_dead_letter_waits_for_its_topic_to_be_created() {
     let kafka = Kafka::real();
     let topic = kafka.topic("events", 2);
     let dead = absent(&kafka, "dead");
-    let sim = SimProgram::start(&[]);
+    let database = Database::from_env();
     produce_one_bad(&topic, 100, "no JSON");
-    let setup = setup(&kafka, &topic, sim.addr, &dead_letters(&dead.name));
+    let setup = setup(&kafka, &topic, &database, &dead_letters(&dead.name));
     let file = setup.file();
     let mut service = run_service(file.path());
     service.wait_for_line(&["WARN", "no topic to produce to", &dead.name]);
@@ -345,12 +346,12 @@ fn a_stop_while_a_topic_takes_nothing_ends_in_time_and_the_next_start_goes_on() 
     let kafka = Kafka::real();
     let topic = topic_with(&kafka, "events", &[]);
     let out = absent(&kafka, "out");
-    let sim = SimProgram::start(&[]);
+    let database = Database::from_env();
     let payloads: Vec<String> = (0..200).map(|n| format!(r#"{{"id": "a{n}", "n": {n}}}"#)).collect();
     let messages: Vec<Sent<'_>> = payloads.iter().map(|payload| sent("k", payload)).collect();
     topic.produce(0, &messages);
     let routes = format!("{WRITE}  [[route.publish]]\n  topic = \"{}\"\n", out.name);
-    let setup = setup(&kafka, &topic, sim.addr, &routes);
+    let setup = setup(&kafka, &topic, &database, &routes);
     let file = setup.file();
     let mut service = run_service(file.path());
     service.wait_for_line(&["WARN", "publish: the topic takes no messages", &out.name]);
@@ -396,7 +397,7 @@ fn what_is_published_outlives_kills() {
     let topic = topic_with(&kafka, "events", &[]);
     let out = topic_with(&kafka, "out", &[]);
     let dead = topic_with(&kafka, "dead", &[]);
-    let sim = SimProgram::start(&[]);
+    let database = Database::from_env();
     let payloads: Vec<String> = (0..MESSAGES)
         .map(|n| match n % 100 {
             99 => format!(r#"{{"id": "a{n}", "n": "#),
@@ -409,7 +410,7 @@ fn what_is_published_outlives_kills() {
         "{WRITE}  [[route.publish]]\n  topic = \"{}\"\n[reject]\naction = \"dead_letter\"\ntopic = \"{}\"\n",
         out.name, dead.name
     );
-    let mut setup = setup(&kafka, &topic, sim.addr, &routes);
+    let mut setup = setup(&kafka, &topic, &database, &routes);
     setup.run = "batch_rows_max = 40\nrows_per_second_max = 8000\n".to_owned();
     setup.consumer = "session.timeout.ms = 6000\nheartbeat.interval.ms = 500".to_owned();
     let file = setup.file();

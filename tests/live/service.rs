@@ -2,8 +2,10 @@
 //! `KAFKA_BROKERS`, and are ignored otherwise, since `make test` needs no service.
 
 use crate::support::process::{Program, SimProgram, run_service};
-use crate::support::{DEADLINE, Kafka, Records as _, Service, Setup, Stream, Topic, assert_ledger, send, simulator};
-use crate::support::{summary, unique, wait_for, wait_until};
+use crate::support::{
+    DEADLINE, Database, Kafka, Records as _, Service, Setup, Stream, Target, Topic, assert_ledger, send,
+};
+use crate::support::{simulator, summary, unique, wait_for, wait_until};
 use penstock::util::exit::Exit;
 use penstock_sim::Simulator;
 use rdkafka::ClientConfig;
@@ -99,8 +101,8 @@ fn a_topic_nobody_created_is_not_created_by_asking() {
 // ---- the pipeline on a real broker
 
 /// A real broker wants sessions of 6 seconds and more; a group that was left can be joined again at once.
-fn setup(topic: &Topic, hosts: impl ToString) -> Setup {
-    Setup::new(&Kafka::real(), topic, hosts).consumer("")
+fn setup(topic: &Topic, target: impl Into<Target>) -> Setup {
+    Setup::new(&Kafka::real(), topic, target).consumer("")
 }
 
 #[test]
@@ -146,8 +148,8 @@ fn only_committed_transactions_become_records_and_the_offsets_pass_the_aborted_o
     }
     let messages = expected.keys().filter(|(set, _)| *set == "all").count() as u64;
 
-    let sim = simulator();
-    let setup = setup(&topic, sim.addr());
+    let database = Database::from_env();
+    let setup = setup(&topic, &database);
     let service = Service::start(&setup);
     service.wait_written(messages);
     // Markers have offsets, too: the ends lie behind messages that nobody was handed.
@@ -167,7 +169,7 @@ fn only_committed_transactions_become_records_and_the_offsets_pass_the_aborted_o
     );
     assert_eq!(ended.counters.offsets_lost.get(), 0, "a gap in the numbers is no loss");
     assert_eq!(topic.committed(&setup.group)[..2], ends[..2]);
-    assert_ledger(&expected, &sim);
+    assert_ledger(&expected, &database);
 
     // A group that was at the end is at the end again, and reads nothing twice.
     let service = Service::start(&setup);
@@ -199,8 +201,8 @@ fn messages_behind_an_open_transaction_are_told_and_are_no_lag() {
     }
     producer.flush(DEADLINE).unwrap();
 
-    let sim = simulator();
-    let file = setup(&topic, sim.addr()).file();
+    let database = Database::from_env();
+    let file = setup(&topic, &database).file();
     let mut service = run_service(file.path());
     service.wait_for_line(&[
         "progress",
@@ -221,10 +223,10 @@ fn messages_behind_an_open_transaction_are_told_and_are_no_lag() {
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_process_that_follows_a_killed_one_names_the_members_that_its_group_counts() {
     let topic = topic("killed", 1);
-    let sim = simulator();
+    let database = Database::from_env();
     let mut stream = Stream::new(&topic, 1);
     stream.produce(10);
-    let setup = setup(&topic, sim.addr()).consumer("\"session.timeout.ms\" = 20000");
+    let setup = setup(&topic, &database).consumer("\"session.timeout.ms\" = 20000");
     let file = setup.file();
     let first = run_service(file.path());
     topic.wait_committed(&setup.group, &stream.ends());
@@ -257,10 +259,10 @@ fn a_process_that_follows_a_killed_one_names_the_members_that_its_group_counts()
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_member_of_the_consumer_protocol_without_partitions_says_what_it_may_be_waiting_for() {
     let topic = topic("spare-848", 1);
-    let sim = simulator();
+    let database = Database::from_env();
     let mut stream = Stream::new(&topic, 1);
     stream.produce(10);
-    let setup = setup(&topic, sim.addr()).consumer("\"group.protocol\" = \"consumer\"");
+    let setup = setup(&topic, &database).consumer("\"group.protocol\" = \"consumer\"");
     let file = setup.file();
     let mut first = run_service(file.path());
     topic.wait_committed(&setup.group, &stream.ends());
@@ -435,12 +437,12 @@ fn kafka_consumer_groups(arguments: &str) {
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn the_way_that_the_cure_names_skips_a_rejected_message() {
     let topic = topic("skip", 2);
-    let sim = SimProgram::start(&[]);
+    let database = Database::from_env();
     let mut stream = Stream::new(&topic, 5);
     stream.produce(20);
     stream.produce_bad(1, "not JSON");
     stream.produce(20);
-    let setup = setup(&topic, sim.addr);
+    let setup = setup(&topic, &database);
     let file = setup.file();
     let mut told = String::new();
     // Started again as it is, it is held at the same message.
@@ -458,16 +460,16 @@ fn the_way_that_the_cure_names_skips_a_rejected_message() {
     topic.wait_committed(&setup.group, &stream.ends());
     service.signal("TERM");
     service.end().assert_code(0);
-    stream.assert_ledger(&sim);
+    stream.assert_ledger(&database);
 }
 
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_broker_that_refuses_the_login_ends_the_start() {
     let topic = topic("login", 1);
-    let sim = simulator();
+    let database = Database::from_env();
     // The broker's listener knows no SASL, and says so in its handshake: a refusal like that of a wrong password.
-    let setup = setup(&topic, sim.addr()).consumer(
+    let setup = setup(&topic, &database).consumer(
         "\"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanism\" = \"PLAIN\"\n\
          \"sasl.username\" = \"u\"\n\"sasl.password\" = \"p\"\n",
     );
@@ -525,8 +527,8 @@ fn recreate_at_one_blow(program: &Program, topic: &Topic) -> Stream {
 
 fn a_topic_is_created_again_under_the_program(consumer: &str) {
     let topic = topic("again", 3);
-    let sim = SimProgram::start(&[]);
-    let setup = setup(&topic, sim.addr).consumer(consumer);
+    let database = Database::from_env();
+    let setup = setup(&topic, &database).consumer(consumer);
     let file = setup.file();
     let mut old = Stream::new(&topic, 5);
     old.produce(50);
@@ -534,14 +536,18 @@ fn a_topic_is_created_again_under_the_program(consumer: &str) {
     topic.wait_committed(&setup.group, &old.ends());
     let mut new = recreate_at_one_blow(&program, &topic);
     program.wait_for_line(&["WARN", "deleted and created again", &topic.name, " id=", " was="]);
-    wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
+    wait_until(
+        "the new records",
+        || database.count("all"),
+        |count| *count >= (50 + 200) * 3,
+    );
     topic.wait_committed(&setup.group, &new.ends());
     // It goes on as before.
     new.produce(50);
     topic.wait_committed(&setup.group, &new.ends());
     program.signal("TERM");
     program.end().assert_code(0);
-    assert_ledger(&both(&old, &new), &sim);
+    assert_ledger(&both(&old, &new), &database);
 }
 
 #[test]
@@ -560,8 +566,8 @@ fn a_topic_created_again_under_the_program_is_read_from_its_beginning_where_the_
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_topic_that_is_gone_for_a_while_is_read_from_its_beginning_when_it_is_back() {
     let topic = topic("again", 3);
-    let sim = simulator();
-    let setup = setup(&topic, sim.addr()).consumer(
+    let database = Database::from_env();
+    let setup = setup(&topic, &database).consumer(
         "\"topic.metadata.refresh.interval.ms\" = 1000\n\"topic.metadata.propagation.max.ms\" = 500\n\
          \"partition.assignment.strategy\" = \"range\"",
     );
@@ -570,18 +576,22 @@ fn a_topic_that_is_gone_for_a_while_is_read_from_its_beginning_when_it_is_back()
     let service = Service::start(&setup);
     topic.wait_committed(&setup.group, &old.ends());
     let new = recreate(&topic, Duration::from_secs(4), 200);
-    wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
+    wait_until(
+        "the new records",
+        || database.count("all"),
+        |count| *count >= (50 + 200) * 3,
+    );
     topic.wait_committed(&setup.group, &new.ends());
     service.stop().assert(Exit::Stopped);
-    assert_ledger(&both(&old, &new), &sim);
+    assert_ledger(&both(&old, &new), &database);
 }
 
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_topic_created_again_while_nobody_reads_it_is_read_from_its_beginning() {
     let topic = topic("again", 3);
-    let sim = simulator();
-    let setup = setup(&topic, sim.addr());
+    let database = Database::from_env();
+    let setup = setup(&topic, &database);
     let mut old = Stream::new(&topic, 5);
     old.produce(50);
     let service = Service::start(&setup);
@@ -596,10 +606,14 @@ fn a_topic_created_again_while_nobody_reads_it_is_read_from_its_beginning() {
     topic.wait_committed(&setup.group, &old.ends());
 
     let service = Service::start(&setup);
-    wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
+    wait_until(
+        "the new records",
+        || database.count("all"),
+        |count| *count >= (50 + 200) * 3,
+    );
     topic.wait_committed(&setup.group, &new.ends());
     service.stop().assert(Exit::Stopped);
-    assert_ledger(&both(&old, &new), &sim);
+    assert_ledger(&both(&old, &new), &database);
 
     // An offset that a person sets is begun at, whatever the topic was before.
     topic.commit(&setup.group, 0, 190);
@@ -616,8 +630,8 @@ fn a_topic_created_again_while_nobody_reads_it_is_read_from_its_beginning() {
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_program_killed_soon_after_its_topic_was_created_again_loses_nothing_of_it() {
     let topic = topic("again", 3);
-    let sim = SimProgram::start(&[]);
-    let setup = setup(&topic, sim.addr).consumer("session.timeout.ms = 6000\nheartbeat.interval.ms = 500");
+    let database = Database::from_env();
+    let setup = setup(&topic, &database).consumer("session.timeout.ms = 6000\nheartbeat.interval.ms = 500");
     let file = setup.file();
     let mut old = Stream::new(&topic, 5);
     old.produce(50);
@@ -636,11 +650,15 @@ fn a_program_killed_soon_after_its_topic_was_created_again_loses_nothing_of_it()
     );
     service.signal("KILL");
     assert_eq!(service.end().status.code(), None);
-    assert!(sim.count("all") < (50 + 200) * 3, "killed too late for this test");
+    assert!(database.count("all") < (50 + 200) * 3, "killed too late for this test");
     let mut service = run_service(file.path());
-    wait_until("the new records", || sim.count("all"), |count| *count >= (50 + 200) * 3);
+    wait_until(
+        "the new records",
+        || database.count("all"),
+        |count| *count >= (50 + 200) * 3,
+    );
     topic.wait_committed(&setup.group, &new.ends());
     service.signal("TERM");
     service.end().assert_code(0);
-    assert_ledger(&both(&old, &new), &sim);
+    assert_ledger(&both(&old, &new), &database);
 }

@@ -2,7 +2,7 @@
 //! real one share.
 
 use super::process::{Exited, penstock, run, run_service};
-use super::{Kafka, Setup, Stream, Topic, simulator};
+use super::{Database, Kafka, Records as _, Setup, Stream, Topic};
 
 pub const COUNTED: &str = r#"
 [[route]]
@@ -41,10 +41,9 @@ pub fn write(setup: &Setup, topic: &Topic, stream: &mut Stream, messages: i64) {
 }
 
 /// `try --from-topic` takes the newest messages, and leaves the group's offsets and the database as they are.
-pub fn the_newest_messages_of_a_topic_are_tried(kafka: &Kafka) {
+pub fn the_newest_messages_of_a_topic_are_tried(kafka: &Kafka, database: &Database) {
     let topic = kafka.topic("try", 3);
-    let sim = simulator();
-    let setup = Setup::new(kafka, &topic, sim.addr()).routes(COUNTED);
+    let setup = Setup::new(kafka, &topic, database).routes(COUNTED);
     let file = setup.file();
     let mut stream = Stream::new(&topic, 2);
     stream.produce(20);
@@ -69,7 +68,7 @@ pub fn the_newest_messages_of_a_topic_are_tried(kafka: &Kafka) {
     }
     // Nobody's offset was moved, and nothing written.
     assert_eq!(topic.committed(&setup.group), [None, None, None]);
-    assert!(sim.records("test", "users").is_empty());
+    assert_eq!(database.count("users"), 0);
 
     stream.produce_bad(1, "no json");
     let exited = run(penstock().arg("try").arg(file.path()).args(["--from-topic", "10"]));

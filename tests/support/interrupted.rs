@@ -10,15 +10,14 @@ use std::fmt::Debug;
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
-use aerospike::{
-    BatchOperation, BatchPolicy, BatchReadPolicy, Bins, Client, ClientPolicy, Key, Record, ResultCode, Value,
-};
+use aerospike::{Client, ClientPolicy, Record, Value};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tempfile::NamedTempFile;
 
+use super::database::{bins, read_records};
 use super::process::{Program, SimProgram, penstock};
 use super::{DEADLINE, Kafka, Setup, Topic, send, unique, wait_until};
 
@@ -220,35 +219,14 @@ impl Scene {
 
     /// The bins of these records; `None` where there is no record.
     pub fn read(&self, set: &str, keys: &[String]) -> Vec<Option<HashMap<String, Value>>> {
-        self.read_as(set, keys, |record| record.bins.clone().into_iter().collect())
+        self.read_as(set, keys, bins)
     }
 
     /// What `what` makes of each of these records, read with the client that users have; `None` where there is no
     /// record.
     pub fn read_as<T>(&self, set: &str, keys: &[String], what: impl Fn(&Record) -> T) -> Vec<Option<T>> {
         let client = Client::new(&ClientPolicy::default(), &self.sim.addr.to_string()).unwrap();
-        let policy = BatchReadPolicy::default();
-        let mut found = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(1000) {
-            let mut reads: Vec<BatchOperation> = keys
-                .iter()
-                .map(|key| {
-                    let key = Key::new("test", set, key.as_str().into()).unwrap();
-                    BatchOperation::read(&policy, key, Bins::All)
-                })
-                .collect();
-            client.batch(&BatchPolicy::default(), &mut reads).unwrap();
-            for (key, read) in keys.iter().zip(&reads) {
-                let record = read.batch_record();
-                let code = record.result_code();
-                assert!(
-                    matches!(code, Some(ResultCode::Ok | ResultCode::KeyNotFoundError)),
-                    "{set}/{key} is not read: {code:?} {:?}",
-                    record.error()
-                );
-                found.push(record.record.as_ref().map(&what));
-            }
-        }
+        let found = read_records(&client, "test", set, keys, what);
         client.close().unwrap();
         found
     }

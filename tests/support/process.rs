@@ -9,9 +9,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use aerospike::{BatchOperation, BatchPolicy, BatchReadPolicy, Bins, Client, ClientPolicy, Key, Value};
+use aerospike::{Client, ClientPolicy};
 use penstock_sim::control_command;
 
+use super::database::{int_n, read_records};
 use super::{Records, wait_until};
 
 /// A running program, killed when dropped.
@@ -234,24 +235,9 @@ impl SimProgram {
 impl Records for SimProgram {
     fn ints(&self, set: &str, keys: &[&str]) -> Vec<Option<i64>> {
         let client = Client::new(&ClientPolicy::default(), &self.addr.to_string()).unwrap();
-        let policy = BatchReadPolicy::default();
-        let mut found = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(1000) {
-            let read =
-                |key: &&str| BatchOperation::read(&policy, Key::new("test", set, (*key).into()).unwrap(), Bins::All);
-            let mut reads: Vec<BatchOperation> = keys.iter().map(read).collect();
-            client.batch(&BatchPolicy::default(), &mut reads).unwrap();
-            found.extend(
-                reads
-                    .iter()
-                    .map(|read| match read.batch_record().record.as_ref()?.bins.get("n")? {
-                        Value::Int(n) => Some(*n),
-                        other => panic!("{set}: n is {other:?}"),
-                    }),
-            );
-        }
+        let found = read_records(&client, "test", set, keys, int_n);
         client.close().unwrap();
-        found
+        found.into_iter().map(Option::flatten).collect()
     }
 
     fn count(&self, set: &str) -> u64 {

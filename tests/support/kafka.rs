@@ -1,0 +1,435 @@
+//! Brokers, in this process or real ones; topics, what is sent to them and what is in them.
+
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::bindings::{
+    rd_kafka_handle_mock_cluster, rd_kafka_mock_broker_push_request_error_rtts,
+    rd_kafka_mock_group_initial_rebalance_delay_ms, rd_kafka_mock_set_apiversion,
+};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders, ToBytes};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+use super::{DEADLINE, PACE, unique, wait_until};
+
+/// Where the topics are.
+pub struct Kafka {
+    pub brokers: String,
+    /// Owns the broker in the process, if it is that.
+    mock: Option<BaseProducer>,
+}
+
+impl Kafka {
+    /// One broker in this process, whose groups do not wait for more members before their first rebalance.
+    pub fn mock() -> Kafka {
+        Self::mock_of(1)
+    }
+
+    /// The same with several brokers.
+    pub fn mock_of(brokers: i32) -> Kafka {
+        let owner: BaseProducer = ClientConfig::new()
+            .set("test.mock.num.brokers", brokers.to_string())
+            .create()
+            .unwrap();
+        let brokers = owner.client().mock_cluster().unwrap().bootstrap_servers();
+        // SAFETY: the client lives in this scope, and was created with a mock cluster.
+        let cluster = unsafe { rd_kafka_handle_mock_cluster(owner.client().native_ptr()) };
+        assert!(
+            !cluster.is_null(),
+            "a client with test.mock.num.brokers has a mock cluster"
+        );
+        // SAFETY: the cluster is that of the living client; the call sets a number under its own lock.
+        unsafe { rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 50) };
+        Kafka {
+            brokers,
+            mock: Some(owner),
+        }
+    }
+
+    /// The broker that `scripts/with-kafka.sh` started.
+    pub fn real() -> Kafka {
+        let brokers =
+            std::env::var("KAFKA_BROKERS").expect("KAFKA_BROKERS is not set: run the test by its make target");
+        Self::at(&brokers)
+    }
+
+    /// One that a test started.
+    pub fn at(brokers: &str) -> Kafka {
+        Kafka {
+            brokers: brokers.to_owned(),
+            mock: None,
+        }
+    }
+
+    pub fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers);
+        config
+    }
+
+    /// A topic that no other test uses.
+    pub fn topic(&self, name: &str, partitions: i32) -> Topic {
+        let name = unique(name);
+        match &self.mock {
+            Some(mock) => mock
+                .client()
+                .mock_cluster()
+                .unwrap()
+                .create_topic(&name, partitions, 1)
+                .unwrap(),
+            None => {
+                let admin: AdminClient<_> = self.client().create().unwrap();
+                let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+                let results = wait_for(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
+                assert_eq!(results, [Ok(name.clone())]);
+            }
+        }
+        Topic {
+            client: self.client(),
+            name,
+            partitions,
+        }
+    }
+
+    /// The mock brokers, to be commanded.
+    pub fn cluster(&self) -> MockCluster<'_, DefaultProducerContext> {
+        self.mock
+            .as_ref()
+            .expect("a mock broker")
+            .client()
+            .mock_cluster()
+            .unwrap()
+    }
+
+    /// The mock broker refuses all commits, or takes them again: what was written meanwhile is delivered again to
+    /// the next service, as after a crash. (It takes no commit from outside of a group that it knows.)
+    pub fn refuse_commits(&self, refuse: bool) {
+        const ERRORS: usize = 10_000;
+        let cluster = self.cluster();
+        cluster.clear_request_errors(RDKafkaApiKey::OffsetCommit);
+        if refuse {
+            let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_COMMIT_OFFSET_SIZE;
+            cluster.request_errors(RDKafkaApiKey::OffsetCommit, &[error; ERRORS]);
+        }
+    }
+
+    /// The mock broker says of this topic that it is not there.
+    pub fn fail_topic(&self, name: &str) {
+        self.topic_error(name, RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    }
+
+    /// And that it is.
+    pub fn heal_topic(&self, name: &str) {
+        self.topic_error(name, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+
+    fn topic_error(&self, name: &str, error: RDKafkaRespErr) {
+        let mock = self.mock.as_ref().expect("a mock broker");
+        mock.client().mock_cluster().unwrap().topic_error(name, error).unwrap();
+    }
+
+    /// The mock broker answers the next questions for a group's offsets with an error that clients do not ask again after.
+    pub fn fail_offset_fetches(&self, requests: usize) {
+        let mock = self.mock.as_ref().expect("a mock broker");
+        let errors = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN; requests];
+        mock.client()
+            .mock_cluster()
+            .unwrap()
+            .request_errors(RDKafkaApiKey::OffsetFetch, &errors);
+    }
+
+    /// The mock broker answers as one that keeps no leader epochs with committed offsets. (It always says that they have the
+    /// partition's present one, otherwise.)
+    pub fn forget_committed_epochs(&self) {
+        /// The last version of OffsetFetch whose answers have none.
+        const VERSION_MAX: i16 = 4;
+        let mock = self.mock.as_ref().expect("a mock broker");
+        // SAFETY: the client lives in this scope, and was created with a mock cluster.
+        let cluster = unsafe { rd_kafka_handle_mock_cluster(mock.client().native_ptr()) };
+        let key = RDKafkaApiKey::OffsetFetch as i16;
+        // SAFETY: the cluster is that of the living client.
+        let code = unsafe { rd_kafka_mock_set_apiversion(cluster, key, 0, VERSION_MAX) };
+        assert_eq!(code, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+
+    /// The mock broker has given this member up, and says so at its next heartbeat.
+    pub fn forget_a_member(&self) {
+        let mock = self.mock.as_ref().expect("a mock broker");
+        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
+        mock.client()
+            .mock_cluster()
+            .unwrap()
+            .request_errors(RDKafkaApiKey::Heartbeat, &[error]);
+    }
+
+    /// The mock broker answers the next commits after this time.
+    pub fn delay_commits(&self, commits: usize, delay: Duration) {
+        let mock = self.mock.as_ref().expect("a mock broker");
+        let delay_ms = i32::try_from(delay.as_millis()).unwrap();
+        for _ in 0..commits {
+            // SAFETY: the client lives in this scope, and was created with a mock cluster.
+            let cluster = unsafe { rd_kafka_handle_mock_cluster(mock.client().native_ptr()) };
+            // SAFETY: the cluster is that of the living client; one pair follows the count of one.
+            let code = unsafe {
+                rd_kafka_mock_broker_push_request_error_rtts(
+                    cluster,
+                    1,
+                    RDKafkaApiKey::OffsetCommit as i16,
+                    1,
+                    RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
+                    delay_ms,
+                )
+            };
+            assert_eq!(code, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for a future of rdkafka's admin client, the only one of its clients without a blocking form.
+pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        assert!(!left.is_zero(), "no answer from the broker within {DEADLINE:?}");
+        thread::park_timeout(left);
+    }
+}
+
+/// A topic with a fixed number of partitions.
+#[derive(Clone)]
+pub struct Topic {
+    pub client: ClientConfig,
+    pub name: String,
+    pub partitions: i32,
+}
+
+impl Topic {
+    /// The group's committed offset of each partition; `None` where it has none.
+    pub fn committed(&self, group: &str) -> Vec<Option<i64>> {
+        let committed = self.commits(group);
+        let offset = |partition| match committed.find_partition(&self.name, partition).unwrap().offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        (0..self.partitions).map(offset).collect()
+    }
+
+    /// Waits until the group's offsets are these.
+    pub fn wait_committed(&self, group: &str, offsets: &[Option<i64>]) {
+        wait_until(
+            "the offsets to be committed",
+            || self.committed(group),
+            |committed| committed == offsets,
+        );
+    }
+
+    /// The group's offsets, with what was committed with them.
+    pub fn commits(&self, group: &str) -> TopicPartitionList {
+        let consumer: BaseConsumer = self.client.clone().set("group.id", group).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&self.name, 0, self.partitions - 1);
+        // A broker that has just started finds its coordinators first.
+        wait_until(
+            "the group's offsets",
+            || consumer.committed_offsets(list.clone(), DEADLINE),
+            Result::is_ok,
+        )
+        .unwrap()
+    }
+
+    /// Sets the group's offset, as `kafka-consumer-groups.sh --reset-offsets` does while nobody is in the group.
+    pub fn commit(&self, group: &str, partition: i32, offset: i64) {
+        let consumer: BaseConsumer = self.client.clone().set("group.id", group).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.name, partition, Offset::Offset(offset))
+            .unwrap();
+        consumer.commit(&list, CommitMode::Sync).unwrap();
+    }
+
+    /// The oldest offset of each partition.
+    pub fn beginnings(&self) -> Vec<i64> {
+        let consumer: BaseConsumer = self.client.create().unwrap();
+        let beginning = |partition| consumer.fetch_watermarks(&self.name, partition, DEADLINE).unwrap().0;
+        (0..self.partitions).map(beginning).collect()
+    }
+
+    /// Sends these to one partition, each with a timestamp one above that before it; acknowledged when this returns.
+    pub fn produce(&self, partition: i32, messages: &[Sent<'_>]) {
+        let producer: BaseProducer = self
+            .client
+            .clone()
+            .set("enable.idempotence", "true")
+            .set("message.max.bytes", "10000000")
+            .create()
+            .unwrap();
+        for (number, message) in (0..).zip(messages) {
+            let mut headers = OwnedHeaders::new();
+            for (key, value) in message.headers {
+                headers = headers.insert(Header { key, value: *value });
+            }
+            let mut record = BaseRecord::<str, [u8]>::to(&self.name)
+                .partition(partition)
+                .timestamp(timestamp_ms() + number)
+                .headers(headers);
+            if let Some(key) = message.key {
+                record = record.key(key);
+            }
+            if let Some(payload) = message.payload {
+                record = record.payload(payload);
+            }
+            send_record(&producer, record);
+        }
+        producer.flush(DEADLINE).unwrap();
+    }
+
+    /// Its first `messages` messages, of all partitions, each partition's in order; fails where there are not so many in time.
+    pub fn read(&self, messages: usize) -> Vec<Read> {
+        let consumer: BaseConsumer = self.client.clone().set("group.id", unique("reader")).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            list.add_partition_offset(&self.name, partition, Offset::Beginning)
+                .unwrap();
+        }
+        consumer.assign(&list).unwrap();
+        let mut read = Vec::new();
+        wait_until(
+            "messages to be read",
+            || {
+                while read.len() < messages
+                    && let Some(Ok(message)) = consumer.poll(PACE)
+                {
+                    read.push(Read::from(&message));
+                }
+                read.len()
+            },
+            |read| *read == messages,
+        );
+        read.sort_by_key(|read| (read.partition, read.offset));
+        read
+    }
+
+    /// The end of each partition.
+    pub fn ends(&self) -> Vec<Option<i64>> {
+        let consumer: BaseConsumer = self.client.create().unwrap();
+        let end = |partition| Some(consumer.fetch_watermarks(&self.name, partition, DEADLINE).unwrap().1);
+        (0..self.partitions).map(end).collect()
+    }
+}
+
+/// A message to be sent, as it is to stand in a topic.
+#[derive(Clone, Copy)]
+pub struct Sent<'s> {
+    pub key: Option<&'s str>,
+    pub payload: Option<&'s [u8]>,
+    pub headers: &'s [(&'s str, Option<&'s [u8]>)],
+}
+
+/// With a key and a payload.
+pub fn sent<'s>(key: &'s str, payload: &'s str) -> Sent<'s> {
+    Sent {
+        key: Some(key),
+        payload: Some(payload.as_bytes()),
+        headers: &[],
+    }
+}
+
+/// The timestamp of the first message of [`Topic::produce`]: that of the test's begin, since a real broker deletes what is
+/// older than a topic's retention.
+pub fn timestamp_ms() -> i64 {
+    static BEGUN: OnceLock<i64> = OnceLock::new();
+    *BEGUN.get_or_init(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        i64::try_from(since.as_millis()).unwrap()
+    })
+}
+
+/// A message as it stands in a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    pub partition: i32,
+    pub offset: i64,
+    pub timestamp_ms: Option<i64>,
+    pub key: Option<Vec<u8>>,
+    pub payload: Option<Vec<u8>>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl From<&BorrowedMessage<'_>> for Read {
+    fn from(message: &BorrowedMessage<'_>) -> Read {
+        let headers = message.headers().map(|headers| {
+            let owned =
+                |header: rdkafka::message::Header<'_, &[u8]>| (header.key.to_owned(), header.value.map(<[u8]>::to_vec));
+            headers.iter().map(owned).collect()
+        });
+        Read {
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp_ms: message.timestamp().to_millis(),
+            key: message.key().map(<[u8]>::to_vec),
+            payload: message.payload().map(<[u8]>::to_vec),
+            headers: headers.unwrap_or_default(),
+        }
+    }
+}
+
+impl Read {
+    /// The last header of this name, as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().rev().find(|(each, _)| each == name)?;
+        Some(std::str::from_utf8(value.as_deref()?).unwrap())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(self.payload.as_deref().unwrap()).unwrap()
+    }
+
+    pub fn key_text(&self) -> &str {
+        std::str::from_utf8(self.key.as_deref().unwrap()).unwrap()
+    }
+}
+
+/// Sends one message and, where the producer is full, waits until it is not.
+pub fn send(producer: &BaseProducer, topic: &str, partition: i32, payload: &[u8]) {
+    send_record(
+        producer,
+        BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(payload),
+    );
+}
+
+fn send_record<K: ToBytes + ?Sized>(producer: &BaseProducer, mut record: BaseRecord<'_, K, [u8]>) {
+    let deadline = Instant::now() + DEADLINE;
+    while let Err((error, back)) = producer.send(record) {
+        assert_eq!(
+            error,
+            KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull),
+            "producing"
+        );
+        assert!(Instant::now() < deadline, "the producer is full for {DEADLINE:?}");
+        record = back;
+        producer.poll(PACE);
+    }
+}
