@@ -272,9 +272,7 @@ impl Topic {
 
     /// The oldest offset of each partition.
     pub fn beginnings(&self) -> Vec<i64> {
-        let consumer: BaseConsumer = self.client.create().unwrap();
-        let beginning = |partition| consumer.fetch_watermarks(&self.name, partition, DEADLINE).unwrap().0;
-        (0..self.partitions).map(beginning).collect()
+        self.watermarks().into_iter().map(|(beginning, _)| beginning).collect()
     }
 
     /// Sends these to one partition, each with a timestamp one above that before it; acknowledged when this returns.
@@ -334,9 +332,17 @@ impl Topic {
 
     /// The end of each partition.
     pub fn ends(&self) -> Vec<Option<i64>> {
+        self.watermarks().into_iter().map(|(_, end)| Some(end)).collect()
+    }
+
+    fn watermarks(&self) -> Vec<(i64, i64)> {
         let consumer: BaseConsumer = self.client.create().unwrap();
-        let end = |partition| Some(consumer.fetch_watermarks(&self.name, partition, DEADLINE).unwrap().1);
-        (0..self.partitions).map(end).collect()
+        // A broker that has just started does not lead its partitions yet.
+        let of = |partition| {
+            let fetch = || consumer.fetch_watermarks(&self.name, partition, DEADLINE);
+            wait_until("a partition's offsets", fetch, Result::is_ok).unwrap()
+        };
+        (0..self.partitions).map(of).collect()
     }
 }
 
