@@ -186,3 +186,40 @@ impl Values {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_what_it_was_read_as_and_a_faulty_one_is_nothing() {
+        let value = |name, read| Value {
+            name,
+            is_written: read != Some(Read::Size(0)),
+            read,
+        };
+        let values = Values(vec![
+            value("wait", Some(Read::Duration(Duration::from_secs(3)))),
+            value("limit", Some(Read::Duration(Duration::ZERO))),
+            value("memory", Some(Read::Size(0))),
+            value("rows", Some(Read::Number(70_000))),
+            value("none", Some(Read::Number(0))),
+            value("on", Some(Read::Flag(true))),
+            value("word", Some(Read::Word("exit"))),
+            value("faulty", None),
+        ]);
+        assert_eq!(values.duration("wait"), Some(Duration::from_secs(3)));
+        assert_eq!(values.duration_or_zero("wait"), Some(Some(Duration::from_secs(3))));
+        assert_eq!(values.duration_or_zero("limit"), Some(None));
+        assert_eq!(
+            (values.size::<u64>("memory"), values.is_written("memory")),
+            (Some(0), false)
+        );
+        assert_eq!(values.number::<u32>("rows"), Some(70_000));
+        assert_eq!(values.number::<u16>("rows"), None);
+        assert_eq!(values.number_or_zero::<u32>("rows"), Some(Some(70_000)));
+        assert_eq!(values.number_or_zero::<u32>("none"), Some(None));
+        assert_eq!((values.flag("on"), values.word("word")), (Some(true), Some("exit")));
+        assert!(values.is_written("faulty") && values.number::<u32>("faulty").is_none());
+    }
+}
