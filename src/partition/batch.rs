@@ -1,5 +1,4 @@
-//! One batch: conditions and rules are applied, rows are written, publications are handed on. Runs on the partition's
-//! thread.
+//! One batch: it is judged and mapped, written, and handed on to be published. Runs on the partition's thread.
 //!
 //! All branching between the stages is here; each stage returns what it decided about the batch. Delivery depends on
 //! this order: all of a message is judged and mapped before any of it is written. Its publications are produced after
