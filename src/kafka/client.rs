@@ -1,4 +1,4 @@
-//! What clients have in common that ask and read outside of the group.
+//! What the clients that ask and read outside of the group have in common.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use crate::config::model::Kafka;
 use crate::kafka::connection_config;
 use crate::kafka::log::{tell_error, tell_line};
 
-/// Callbacks of a client that has nothing to hear: what becomes of its log and of its errors.
+/// Callbacks of a client outside of the group. They only decide how its log lines and errors are logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::kafka) enum LogContext {
-    /// Both are logged as those of all clients.
+    /// Log lines and errors are logged like those of all clients.
     Told,
-    /// The log as that of all clients. Errors at level debug: the caller reports its own.
+    /// Log lines are logged like those of all clients. Errors are logged at level debug: the caller reports its own.
     ErrorsAtDebug,
-    /// Both at level debug: the group's consumer logs the same of the same brokers.
+    /// Both are logged at level debug: the group's consumer logs the same about the same brokers.
     AtDebug,
 }
 
@@ -44,7 +44,7 @@ impl ClientContext for LogContext {
 
 impl ConsumerContext for LogContext {}
 
-/// Settings of a client that asks or reads under the group's name, and does not join the group.
+/// Settings of a client that asks or reads with the group's name but does not join the group.
 pub(in crate::kafka) fn outside_config(kafka: &Kafka) -> ClientConfig {
     let mut config = connection_config(kafka);
     config.set("group.id", &kafka.group);
@@ -54,22 +54,22 @@ pub(in crate::kafka) fn outside_config(kafka: &Kafka) -> ClientConfig {
     config
 }
 
-/// Lets the callbacks have what waits for them, and returns the events beside. `poll` returns nothing for a log line that it
-/// has handed over, as it does for an empty queue, so it is called long enough; and without any time-out it hands over
-/// nothing.
+/// Runs the callbacks that are waiting, and returns the other events. `poll` returns nothing both after it has handed
+/// over a log line and when the queue is empty, so it is called repeatedly for a fixed time. With a time-out of zero it
+/// would hand over nothing.
 pub(in crate::kafka) fn serve<C: ConsumerContext>(client: &BaseConsumer<C>) -> Vec<KafkaResult<()>> {
     const LONG_ENOUGH: Duration = Duration::from_millis(64);
     let until = Instant::now() + LONG_ENOUGH;
     let mut events = Vec::new();
-    // A line that is handed over takes no time.
+    // Handing over a line takes almost no time.
     while Instant::now() < until {
         events.extend(client.poll(Duration::from_millis(1)).map(|event| event.map(drop)));
     }
     events
 }
 
-/// Drops the client on a thread of its own, since the drop waits for librdkafka's threads, and one of them may wait for a
-/// name server. `of`: what the client is for, at most 10 bytes.
+/// Drops the client on a separate thread. The drop waits for librdkafka's threads, and one of them may wait for a name
+/// server. `of`: what the client is for, at most 10 bytes.
 pub(in crate::kafka) fn leave_behind<C: ConsumerContext + 'static>(client: BaseConsumer<C>, of: &str) {
     let thread = thread::Builder::new().name(format!("drop-{of}"));
     if let Err(error) = thread.spawn(move || drop(client)) {

@@ -1,8 +1,8 @@
-//! What calls to librdkafka have in common, where `rdkafka` has none of its own.
+//! Helpers for direct calls to librdkafka, where `rdkafka` has no function.
 
 use std::ptr::NonNull;
 
-/// A thing of librdkafka's that we own.
+/// An object of librdkafka that we own.
 pub(in crate::kafka) struct Owned<T> {
     pointer: NonNull<T>,
     destroy: unsafe extern "C" fn(*mut T),
@@ -10,7 +10,7 @@ pub(in crate::kafka) struct Owned<T> {
 
 impl<T> Owned<T> {
     /// # Safety
-    /// `destroy` is what librdkafka names for `pointer`, and nobody else calls it.
+    /// `destroy` must be the function that librdkafka names for freeing `pointer`, and nobody else may call it.
     pub(in crate::kafka) unsafe fn new(pointer: *mut T, destroy: unsafe extern "C" fn(*mut T)) -> Option<Self> {
         NonNull::new(pointer).map(|pointer| Owned { pointer, destroy })
     }
@@ -22,7 +22,7 @@ impl<T> Owned<T> {
 
 impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
-        // SAFETY: owned by this alone, as `new` was promised.
+        // SAFETY: this value is the only owner, as the caller of `new` promised.
         unsafe { (self.destroy)(self.as_ptr()) }
     }
 }

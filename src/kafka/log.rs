@@ -1,10 +1,12 @@
-//! What librdkafka says, as our lines: each kind at once, and then every 10 seconds at most, with how often it came.
+//! Logs what librdkafka reports. Each kind is logged at once, and then at most every 10 seconds, with the number of
+//! repetitions.
 //!
-//! One place for its log and for its errors, over all clients of the process: while no broker answers, each of them says
-//! the same several times a second, and most of it twice, as a line and as an error. What differs in substance is of
-//! another kind: another broker, another address, other words. Numbers that merely count are not looked at.
+//! One place for its log lines and its errors, for all clients of the process. While no broker answers, each client
+//! reports the same several times a second, and most of it twice: as a log line and as an error. Two texts that differ
+//! in substance (another broker, another address, other words) are different kinds. Numbers that only count are
+//! ignored.
 //!
-//! Called by librdkafka's threads and by those that poll. Decides nothing.
+//! Called by librdkafka's threads and by the threads that poll. Decides nothing.
 
 use std::time::Instant;
 
@@ -17,16 +19,17 @@ use crate::kafka::admin::advertised::{is_about_given, named};
 use crate::kafka::diagnosis::symptoms;
 use crate::util::throttle::Throttle;
 
-/// Kinds that are remembered. Of more, the one that was told longest ago is forgotten, and told again when it comes.
+/// Maximum number of kinds in memory. Beyond it, the kind that was logged longest ago is forgotten; it is logged again
+/// when it next occurs.
 const KINDS_MAX: usize = 256;
 
 static TOLD: Mutex<Told> = Mutex::new(Told::new());
 
-/// Tells a line of librdkafka's log.
+/// Logs a line of librdkafka's log.
 pub fn tell_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     let level = match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-            // librdkafka calls every broken connection an error; it connects again, and nothing is lost by it.
+            // librdkafka calls every broken connection an error. But it connects again, and nothing is lost.
             Level::Warn
         }
         RDKafkaLogLevel::Warning => Level::Warn,
@@ -36,7 +39,7 @@ pub fn tell_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     if !log_enabled!(target: "librdkafka", level) {
         return;
     }
-    // Whoever asks for its debugging wants all of it.
+    // If a user turns on librdkafka's debugging, log all of it.
     if level == Level::Debug {
         log::debug!(target: "librdkafka", "{facility} {message}");
     } else if let Some(repeated) = due(message) {
@@ -45,7 +48,7 @@ pub fn tell_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
-/// Tells an error, unless librdkafka's log has just told the same.
+/// Logs an error, unless librdkafka's log has just reported the same.
 pub fn tell_error(error: &KafkaError, reason: &str) {
     if let Some(repeated) = due(reason) {
         let told = readable(reason);
@@ -53,7 +56,7 @@ pub fn tell_error(error: &KafkaError, reason: &str) {
     }
 }
 
-/// The text with the broker that it is about named as people do.
+/// The text with the broker's name in a readable form.
 fn readable(text: &str) -> String {
     match text.strip_prefix("[thrd:").and_then(|rest| rest.split_once("]: ")) {
         Some((thread, text)) => format!("[thrd:{thread}]: {}", named(text)),
@@ -65,7 +68,7 @@ fn due(text: &str) -> Option<Repeated> {
     TOLD.lock().due(kind(text), Instant::now()).map(Repeated)
 }
 
-/// ` repeated=N`, or nothing for what came once.
+/// ` repeated=N`; nothing if it occurred once.
 struct Repeated(u64);
 
 impl std::fmt::Display for Repeated {
@@ -77,13 +80,13 @@ impl std::fmt::Display for Repeated {
     }
 }
 
-/// ` cure="…"` of what is known.
+/// ` cure="…"`, if the cause is known.
 struct Cure<'t>(&'t str);
 
 impl std::fmt::Display for Cure<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match symptoms::read(self.0) {
-            // The broker has said by itself where it is; what the configuration names has answered.
+            // The broker has sent this address itself; the configured address has answered.
             Some(symptom) if is_about_given(self.0) && !symptom.cure.contains("advertised.listeners") => {
                 let cure = symptom
                     .cure
@@ -96,8 +99,8 @@ impl std::fmt::Display for Cure<'_> {
     }
 }
 
-/// The text without what differs each time: the thread in front, how long it took, and numbers that stand alone. Names
-/// of brokers and addresses stay.
+/// The text without the parts that differ each time: the thread's name at the start, the duration, and numbers that
+/// stand alone. Names of brokers and addresses stay.
 fn kind(text: &str) -> String {
     let text = match text.strip_prefix("[thrd:").and_then(|rest| rest.split_once("]: ")) {
         Some((_, text)) => text,
@@ -109,7 +112,7 @@ fn kind(text: &str) -> String {
         if !kind.is_empty() {
             kind.push(' ');
         }
-        // A word with a colon or a slash in it names a broker or an address; `2/2` counts them.
+        // A word with a colon or a slash in it is a broker's name or an address. Exception: `2/2` is a count.
         let names =
             word.trim_end_matches(':').contains([':', '/']) && word.contains(|c: char| c.is_alphabetic() || c == ':');
         if names {
@@ -145,7 +148,7 @@ impl Told {
         Told { kinds: Vec::new() }
     }
 
-    /// How many there were since the last line, this one included; `None` while that is too fresh.
+    /// How often it occurred since the last line, including now; `None` while the last line is too recent.
     fn due(&mut self, name: String, now: Instant) -> Option<u64> {
         if let Some(known) = self.kinds.iter_mut().find(|known| known.name == name) {
             return known.lines.pass_at(now).map(|held_back| held_back + 1);

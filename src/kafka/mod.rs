@@ -1,21 +1,21 @@
-//! Kafka's side: the client's settings, its callbacks, and what is asked of the brokers at start.
+//! The Kafka side: settings of the clients, their callbacks, and questions to the brokers at start.
 //!
-//! Beside `partition` and `service`, this is the only code that knows the `rdkafka` crate. It commits no offset and reads
-//! no message: workers do.
+//! Besides `partition` and `service`, this is the only code that uses the `rdkafka` crate. It commits no offset and
+//! reads no message by itself: the workers do.
 
 // The group's consumer.
 pub mod consumer;
-// What is produced.
+// The producer.
 pub mod producer;
-// What is asked of the brokers outside of the group.
+// Questions to the brokers outside of the group.
 pub mod admin;
 // Why a broker is not reached.
 pub mod diagnosis;
-// What clients outside of the group have in common.
+// What the clients outside of the group have in common.
 mod client;
-// Calls that `rdkafka` does not have.
+// Calls that `rdkafka` does not offer.
 mod ffi;
-// librdkafka's log, in our words.
+// How librdkafka's log is logged.
 pub mod log;
 
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub use consumer::context::Context;
 /// The group's consumer, with our callbacks.
 pub type Consumer = BaseConsumer<Context>;
 
-/// Partition of a topic.
+/// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Partition {
     pub topic: Arc<str>,
@@ -41,7 +41,7 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// The one that an element of a list is about.
+    /// The partition of a list's element.
     pub fn of(element: &TopicPartitionListElem<'_>) -> Partition {
         Partition {
             topic: element.topic().into(),
@@ -49,7 +49,7 @@ impl Partition {
         }
     }
 
-    /// A list of this one.
+    /// A list with only this partition.
     pub fn list(&self) -> TopicPartitionList {
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition(&self.topic, self.number);
@@ -63,7 +63,7 @@ impl std::fmt::Display for Partition {
     }
 }
 
-/// The partitions of an assignment in few words: `events:0-7, orders:0,3`.
+/// The partitions of an assignment in short form: `events:0-7, orders:0,3`.
 fn summary(partitions: &[Partition]) -> String {
     let mut sorted = partitions.to_vec();
     sorted.sort();
@@ -89,7 +89,8 @@ fn summary(partitions: &[Partition]) -> String {
     text
 }
 
-/// librdkafka's settings for the consumer: the user's, between our defaults and what delivery rests on.
+/// librdkafka's settings for the consumer. The user's settings replace our defaults; the settings that delivery depends
+/// on replace both.
 pub fn consumer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
     let mut config = connection_config(kafka);
     let has = |name: &str| kafka.consumer_property(name).is_some();
@@ -97,42 +98,44 @@ pub fn consumer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
         .consumer_property("group.protocol")
         .is_some_and(|protocol| protocol.eq_ignore_ascii_case("consumer"));
 
-    // Defaults that the user may change. The consumer protocol refuses a strategy that is set.
+    // Defaults that the user may change. With the consumer protocol, librdkafka refuses this strategy setting.
     if !next_generation && !has("partition.assignment.strategy") {
         config.set("partition.assignment.strategy", "cooperative-sticky");
     }
 
-    // Topics and partitions that appear are found with this, 300 seconds by default.
+    // New topics and partitions are found at this interval; librdkafka's default is 300 seconds.
     if !has("topic.metadata.refresh.interval.ms") {
         config.set("topic.metadata.refresh.interval.ms", "10000");
     }
 
-    // What delivery and the memory bound rest on; `[kafka.properties]` refuses these names.
+    // Delivery and the memory bound depend on these settings; `[kafka.properties]` refuses their names.
     config.set("group.id", &kafka.group);
     config.set("enable.auto.commit", "false");
     config.set("enable.auto.offset.store", "false");
     config.set("enable.partition.eof", "false");
-    // Every beginning is given (`committed`). A reset is an offset that is gone, and told to its worker, in order.
+    // Each partition is given its start offset (`committed`). So a reset only means that the next offset is not in the
+    // log. It is reported to the worker, in order.
     config.set("auto.offset.reset", "error");
     config.set("allow.auto.create.topics", "false");
     config.set("statistics.interval.ms", "5000");
     config.set("queued.max.messages.kbytes", (memory.queue_bytes / 1024).to_string());
-    // No less than what it fetches up to: it is where fetching stops (`rdkafka_fetcher.c`, `fetch_decide`). The cap in
-    // bytes counts payloads only, and each message takes as much again.
+    // Fetching stops at this number of messages (`rdkafka_fetcher.c`, `fetch_decide`), so it must not be lower. The cap
+    // in bytes counts payloads only; each message takes about as much again.
     config.set("queued.min.messages", memory.queue_messages.to_string());
-    // A queue at its cap sleeps this long, 1000 by default: with a small cap that would set the rate.
+    // How long fetching sleeps when a queue has reached its cap, 1000 by default. With a small cap, the default would
+    // limit the rate.
     config.set("fetch.queue.backoff.ms", memory.queue_backoff.as_millis().to_string());
     config.set("fetch.max.bytes", memory.fetch_bytes.to_string());
     config.set("max.partition.fetch.bytes", memory.fetch_partition_bytes.to_string());
     config
 }
 
-/// The settings that any client of ours shares: where the brokers are and how to speak to them.
+/// The settings that all our clients share: where the brokers are and how to connect to them.
 pub fn connection_config(kafka: &Kafka) -> ClientConfig {
     connection_config_of(kafka, &kafka.consumer_properties)
 }
 
-/// The same with the properties of one of the sides.
+/// The same, with the properties of the consumer or of the producer.
 fn connection_config_of(kafka: &Kafka, properties: &[(String, Secret)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("client.id", "penstock");
@@ -141,7 +144,7 @@ fn connection_config_of(kafka: &Kafka, properties: &[(String, Secret)]) -> Clien
         config.set(name, &value.0);
     }
     config.set("bootstrap.servers", &kafka.brokers);
-    // Its lines go where ours go; which of them are shown is the log's own filter (`RUST_LOG`).
+    // Its lines go to our log. The log's own filter (`RUST_LOG`) decides which are shown.
     let debug = properties.iter().any(|(name, _)| name == "debug");
     config.set_log_level(if debug {
         RDKafkaLogLevel::Debug
@@ -151,7 +154,7 @@ fn connection_config_of(kafka: &Kafka, properties: &[(String, Secret)]) -> Clien
     config
 }
 
-/// A message as the stages see it; its headers only where they are asked for.
+/// A message as the stages see it. Headers are read only if `with_headers`.
 pub fn view<'m>(message: &'m BorrowedMessage<'_>, with_headers: bool) -> Message<'m> {
     let headers = message.headers().filter(|_| with_headers);
     Message {

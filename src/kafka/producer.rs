@@ -1,17 +1,18 @@
-//! The one producer of the service, shared by all workers: what they publish goes through its queue.
+//! The only producer of the service. All workers share it: everything they publish goes through its queue.
 //!
-//! Workers send from their own threads, without blocking; delivery reports come on a thread of their own
-//! (`produce-reports`), which hands each to the worker that waits for it. The queue is bounded by our own count, of
-//! keys, headers and what librdkafka keeps beside them too: its own counts payloads alone (`rdkafka_msg.c`,
-//! `rd_kafka_msg_new0`). Topics that take nothing are told here, once for all workers. What a report means for a message,
-//! and what is sent again, `delivery::publish` decides.
+//! Workers send from their own threads, without blocking. Delivery reports come on a separate thread
+//! (`produce-reports`), which passes each to the worker that waits for it. Our own byte count bounds the queue. It
+//! includes keys, headers and librdkafka's overhead; librdkafka's own count includes only payloads (`rdkafka_msg.c`,
+//! `rd_kafka_msg_new0`). Topics that accept no messages are logged here, once for all workers. `delivery::publish`
+//! decides what a report means for a message, and what is sent again.
 //!
-//! A message stays in the queue until it is stored, refused, or purged (`message.timeout.ms` is 0): librdkafka sends it
-//! again with its number, so that a partition's messages stay in order and none is doubled. A worker that leaves with
-//! messages in the queue purges it, in-flight requests included, since librdkafka would send those again later; other
-//! workers' messages come back with it and are sent again. What is already on its way in the network, or lies in a broker
-//! that is frozen, cannot be called back: of this producer it would be refused behind newer ones, by its epoch, but not
-//! behind those of the partition's next owner in another process.
+//! A message stays in the queue until it is stored, refused, or purged (`message.timeout.ms` is 0). librdkafka resends
+//! it with its sequence number, so that a partition's messages stay in order and none is duplicated. A worker that ends
+//! while it has messages in the queue purges the queue, including requests in flight, since librdkafka would resend
+//! those later. Other workers' messages are also purged, and are sent again. A message that is already in the network,
+//! or in a broker that is frozen, cannot be called back. Behind newer messages of this producer the broker would refuse
+//! it, because of the epoch. But the broker would not refuse it behind messages of the partition's next owner in
+//! another process.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -41,22 +42,24 @@ use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 use crate::util::throttle::Throttle;
 
-/// How long the thread waits for reports before it looks whether it is to end.
+/// How long the thread waits for reports before it checks whether it must end.
 const POLL_WAIT: Duration = Duration::from_millis(100);
-/// A topic that has messages under way, and stores none for so long, takes none.
+/// If a topic has messages in flight and stores none for this long, it accepts none.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
-/// How long after its last failure a topic still counts as failing while nothing is in flight: longer than any pause.
+/// How long after its last failure a topic counts as failing if nothing is in flight. Longer than any pause between
+/// attempts.
 const FAILING_FOR: Duration = Duration::from_secs(12);
-/// Between two lines that a topic refuses batches for their size.
+/// Interval between two lines about a topic that refuses batches because of their size.
 const SIZE_LINE_INTERVAL: Duration = Duration::from_secs(600);
-/// The largest `message.max.bytes` that librdkafka takes: the topic's own limit decides then.
+/// The largest `message.max.bytes` that librdkafka accepts. So the topic's own limit decides.
 const MESSAGE_BYTES_MAX: u64 = 1_000_000_000;
-/// One request for metadata.
+/// Time-out of one request for metadata.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often a topic is asked for at the start, before the first message has to find out.
+/// How often a topic is asked for at the start. If all attempts fail, the first message finds out.
 const METADATA_ATTEMPTS: usize = 3;
 
-/// librdkafka's settings for the producer: the user's, between our defaults and what delivery rests on.
+/// librdkafka's settings for the producer. The user's settings replace our defaults; the settings that delivery depends
+/// on replace both.
 pub fn producer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
     let mut config = connection_config_of(kafka, &kafka.producer_properties);
     let mut default = |name: &str, value: &str| {
@@ -64,22 +67,23 @@ pub fn producer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
             config.set(name, value);
         }
     };
-    // Java's partition for a key.
+    // The Java client's choice of the partition for a key.
     default("partitioner", "murmur2_random");
-    // A worker waits for its batch, which is in the queue at once: waiting for more of it would only add to each batch.
+    // A worker puts its whole batch into the queue at once and waits for it. So a longer linger would only delay each
+    // batch.
     default("linger.ms", "1");
-    // A dead letter must fit where its message did, and that may have come compressed.
+    // A dead letter must fit where its message did, which may have been compressed.
     default("compression.type", "lz4");
-    // A topic that is not there is told after this, and taken up again; 30 seconds by default.
+    // After this time, a missing topic is reported, and then tried again; librdkafka's default is 30 seconds.
     default("topic.metadata.propagation.max.ms", "5000");
     default("message.max.bytes", &MESSAGE_BYTES_MAX.to_string());
 
-    // What delivery and the memory bound rest on; `[kafka.producer]` refuses these names.
+    // Delivery and the memory bound depend on these settings; `[kafka.producer]` refuses their names.
     config.set("enable.idempotence", "true");
     config.set("acks", "all");
     config.set("message.timeout.ms", "0");
     config.set("allow.auto.create.topics", "false");
-    // Never reached before our own bound, which counts more.
+    // Never reached before our own limit, which counts more.
     let queue_bytes = memory.producer_queue_bytes;
     config.set(
         "queue.buffering.max.messages",
@@ -89,17 +93,17 @@ pub fn producer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
     config
 }
 
-/// Where producing stands, for the progress line and the watchdog.
+/// A topic that accepts no messages, for the progress line and the watchdog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failing {
-    /// The topic that takes no messages; of several the one that does so for longest.
+    /// The topic; if there are several, the one that has been failing for longest.
     pub topic: String,
-    /// For how long.
+    /// How long it has been failing.
     pub since: Duration,
     pub why: String,
 }
 
-/// A topic that cannot be produced to, as far as its metadata says.
+/// A topic that cannot be produced to, according to its metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unproducible {
     pub topic: String,
@@ -115,10 +119,10 @@ pub enum WhyNot {
     Unknown(String),
 }
 
-/// The producer. When it is dropped its thread ends it: what is in the queue is purged. Nobody waits for that, since
-/// librdkafka waits for its own threads then, and those may be looking up a host name.
+/// The producer. When it is dropped, its thread ends it and purges what is in the queue. Nobody waits for that:
+/// librdkafka then waits for its own threads, and those may be looking up a host name.
 pub struct Producer {
-    /// The thread has the other reference, and looks whether it is the last.
+    /// The thread has the other reference, and checks whether it is the last one.
     client: Arc<BaseProducer<Callbacks>>,
     flow: Arc<Flow>,
     message_bytes_max: u64,
@@ -137,7 +141,7 @@ impl fmt::Debug for Producer {
 pub enum ProducerError {
     /// librdkafka refuses the settings.
     Configuration(KafkaError),
-    /// There is no thread for it.
+    /// No thread could be started.
     Thread(io::Error),
 }
 
@@ -160,10 +164,10 @@ impl std::error::Error for ProducerError {
 }
 
 impl Producer {
-    /// Makes the producer; it connects by itself, and when it must.
+    /// Creates the producer. It connects when it needs to.
     ///
     /// # Errors
-    /// When librdkafka refuses the settings, or there is no thread.
+    /// If librdkafka refuses the settings, or no thread can be started.
     pub fn new(kafka: &Kafka, memory: &MemoryPlan) -> Result<Producer, ProducerError> {
         let config = producer_config(kafka, memory);
         let message_bytes_max = config
@@ -194,23 +198,23 @@ impl Producer {
         })
     }
 
-    /// The topic that takes no messages for longest, while somebody has some for it; `None` where all goes well.
+    /// The topic that has been failing for longest, while somebody has messages for it; `None` if all is well.
     pub fn failing(&self) -> Option<Failing> {
         self.flow.failing(Instant::now())
     }
 
-    /// Messages that were stored, since the start.
+    /// Number of messages stored since the start.
     pub fn stored(&self) -> u64 {
         self.flow.stored.load(Relaxed)
     }
 
-    /// What the queue holds by our count, in bytes.
+    /// Size of the queue by our count, in bytes.
     pub fn queued_bytes(&self) -> u64 {
         self.flow.state.lock().in_use
     }
 
-    /// Which of these topics are not there, or not ours to produce to: asked of the brokers, told as WARN lines, and no
-    /// reason not to start. Blocks for some seconds at most where no broker answers, and no longer than the start may take.
+    /// Asks the brokers which of these topics do not exist or may not be produced to. Logs them as WARN; the start
+    /// continues. If no broker answers, blocks for some seconds at most, and not longer than the start's time limit.
     pub fn check_topics<'t>(
         &self,
         topics: impl IntoIterator<Item = &'t str>,
@@ -219,7 +223,7 @@ impl Producer {
     ) -> Vec<Unproducible> {
         let mut unproducible = Vec::new();
         for topic in topics {
-            // One topic was tried, however late it is.
+            // At least one topic is tried, even after the time limit.
             if stop.requested() || (limit.is_over() && !unproducible.is_empty()) {
                 break;
             }
@@ -276,10 +280,10 @@ impl Producer {
         Some(why)
     }
 
-    /// The error that librdkafka cannot go on from, as what it means for a message.
+    /// librdkafka's fatal error, as what it means for a message.
     fn fatal(&self) -> Unsent {
         match self.client.client().fatal_error() {
-            // Numbers for an idempotent producer are not given to everybody.
+            // Not every user may be an idempotent producer.
             Some((code, why)) if meaning(code as i32) == Meaning::Unauthorized => {
                 Unsent::Failed(SendFailure { code: code as i32, why })
             }
@@ -322,14 +326,14 @@ impl Publisher for Producer {
         };
         let code = error.rdkafka_error_code();
         let unsent = match code {
-            // Our own bound comes first; should it not, it is looked at again.
+            // Our own limit is reached first. If not, the worker tries again.
             Some(RDKafkaErrorCode::QueueFull) => Unsent::Busy,
             Some(RDKafkaErrorCode::MessageSizeTooLarge) => Unsent::TooLarge {
                 limit_bytes: self.message_bytes_max,
                 limit: "message.max.bytes in [kafka.producer]",
             },
             Some(RDKafkaErrorCode::Fatal) => self.fatal(),
-            // Not a name that the client can pass on.
+            // The client cannot encode this topic name.
             _ => Unsent::Failed(SendFailure {
                 code: code.map_or(RDKafkaErrorCode::InvalidTopic as i32, |code| code as i32),
                 why: code.map_or_else(|| error.to_string(), |code| code.to_string()),
@@ -349,16 +353,16 @@ impl Publisher for Producer {
     }
 
     fn purge(&self) {
-        // Blocking, it would wait for a broker thread that looks up a host name.
+        // A blocking purge would wait for a broker thread that looks up a host name.
         self.client
             .purge(PurgeConfig::default().queue().inflight().non_blocking());
     }
 }
 
-/// What librdkafka keeps for each header, beside its text (`rdkafka_header.c`), in bytes.
+/// librdkafka's overhead per header, beside its text (`rdkafka_header.c`), in bytes.
 const HEADER_BYTES: u64 = 96;
 
-/// What a message in the queue is remembered by.
+/// What is remembered about a message in the queue.
 struct Ticket {
     reports: Arc<Reports>,
     place: Place,
@@ -412,16 +416,16 @@ impl ProducerContext for Callbacks {
 enum Left<'f> {
     Stored,
     Failed(&'f SendFailure),
-    /// It never was in it.
+    /// It was never in the queue.
     Unsent,
 }
 
-/// What is in the queue and who waits for room in it, and how each topic does.
+/// What is in the queue, who waits for room in it, and the state of each topic.
 #[derive(Debug)]
 struct Flow {
     queue_bytes: u64,
-    /// What one worker may have in it, unless it is a single message: a topic that takes nothing does not keep the others'
-    /// messages out.
+    /// How much one worker may have in the queue, unless it is a single message. So a topic that accepts nothing does
+    /// not block the messages of other workers.
     share_bytes: u64,
     stored: AtomicU64,
     state: Mutex<FlowState>,
@@ -429,20 +433,20 @@ struct Flow {
 
 #[derive(Debug, Default)]
 struct FlowState {
-    /// By our count.
+    /// Bytes in the queue, by our count.
     in_use: u64,
-    /// Who had no room, in the order in which they came: a large message is not passed by for ever.
+    /// Workers that had no room, in order of arrival. So a large message does not wait for ever.
     waiting: VecDeque<Arc<Reports>>,
     topics: HashMap<String, TopicFlow>,
 }
 
 #[derive(Debug)]
 struct TopicFlow {
-    /// Messages in the queue.
+    /// Number of messages in the queue.
     under_way: usize,
-    /// Who has it for itself, or waits until nothing is under way to have it so.
+    /// The worker that has the topic for itself, or waits for that until the topic's messages have left the queue.
     reserved: Option<Arc<Reports>>,
-    /// When a message was last stored, or the first of those under way was sent.
+    /// When a message was last stored, or when the first of those in the queue was sent.
     heard: Instant,
     trouble: Option<Trouble>,
     size_lines: Throttle,
@@ -465,7 +469,7 @@ impl Flow {
         }
     }
 
-    /// Takes the room for a message, if there is some.
+    /// Takes room for a message, if there is enough.
     fn enter(&self, topic: &str, bytes: u64, reports: &Arc<Reports>, alone: bool) -> Result<(), Unsent> {
         if bytes > self.queue_bytes {
             return Err(Unsent::TooLarge {
@@ -482,7 +486,7 @@ impl Flow {
         if !topics.contains_key(topic) {
             topics.insert(topic.to_owned(), TopicFlow::new());
         }
-        // It was just put in.
+        // Was inserted just above.
         let Some(flow) = topics.get_mut(topic) else {
             return Err(Unsent::Busy);
         };
@@ -491,7 +495,7 @@ impl Flow {
             flow.reserved = Some(reports.clone());
         }
         if is_anothers || (alone && flow.under_way > 0) {
-            // Who has the topic may be waiting for room behind this one.
+            // The worker that has the topic may be waiting for room behind this one.
             waiting.retain(|each| !Arc::ptr_eq(each, reports));
             let next = waiting.front().cloned();
             drop(state);
@@ -502,7 +506,7 @@ impl Flow {
         }
         let own = reports.queued_bytes();
         if own > 0 && own + bytes > self.share_bytes {
-            // Its own reports wake it. Others may have the topic meanwhile.
+            // This worker's own reports wake it. Meanwhile others may have the topic.
             flow.reserved = None;
             return Err(Unsent::NoRoom);
         }
@@ -532,7 +536,7 @@ impl Flow {
         Ok(())
     }
 
-    /// Gives a message's room back, and tells what it says of its topic where that is new.
+    /// Returns a message's room, and logs what is new about its topic.
     fn leave(&self, topic: &str, bytes: u64, alone: bool, reports: &Arc<Reports>, left: Left<'_>) {
         let now = Instant::now();
         let mut state = self.state.lock();
@@ -579,12 +583,12 @@ impl Flow {
         }
     }
 
-    /// Finds topics that store nothing of what is under way. librdkafka does not report a message that waits.
+    /// Finds topics that store none of the messages in the queue. librdkafka does not report a message that waits.
     fn look_for_silence(&self, now: Instant) {
         let mut silent = Vec::new();
         for (topic, flow) in &mut self.state.lock().topics {
             if flow.trouble.is_some() && !flow.is_failing(now) {
-                // Who had messages for it has left; whoever has some again is told anew.
+                // The worker that had messages has left. If another one has some, the failure is logged again.
                 flow.trouble = None;
             }
             let is_silent = flow.under_way > 0 && now.saturating_duration_since(flow.heard) >= SILENT_AFTER;
@@ -635,7 +639,7 @@ impl TopicFlow {
         }
     }
 
-    /// It takes nothing, and somebody has something for it.
+    /// It accepts nothing, and somebody has messages for it.
     fn is_failing(&self, now: Instant) -> bool {
         self.trouble
             .as_ref()
@@ -681,7 +685,7 @@ impl TopicFlow {
     }
 }
 
-/// What is told of a topic.
+/// What is logged about a topic.
 enum Edge {
     Stops {
         why: String,
@@ -691,7 +695,7 @@ enum Edge {
         why: String,
     },
     Again(Trouble),
-    /// Batches are larger than it takes.
+    /// Batches are larger than the topic accepts.
     Size,
 }
 
@@ -724,7 +728,7 @@ mod tests {
     use crate::output::publication::Publication;
     use crate::util::stop::Stop;
 
-    /// With no broker there, and a message in its queue.
+    /// With no broker, and with a message in its queue.
     #[test]
     fn a_producer_that_is_dropped_is_ended_by_its_thread() {
         const TEXT: &str = "[kafka]\nbrokers = \"127.0.0.1:1\"\ntopics = [\"in\"]\ngroup = \"g\"\n\
@@ -800,7 +804,7 @@ mod tests {
         enter(&flow, "dead", 20, &first).unwrap();
     }
 
-    /// Else each of them would wait for the other.
+    /// Otherwise each of them would wait for the other.
     #[test]
     fn who_waits_for_a_topic_gives_its_turn_for_room_away() {
         let flow = Flow::new(100, 1);
@@ -840,7 +844,7 @@ mod tests {
         let (other, alone) = (reports(), reports());
         enter(&flow, "t", 10, &other).unwrap();
         assert_eq!(flow.enter("t", 10, &alone, true), Err(Unsent::Busy));
-        // Who waits to be alone is not kept waiting by newer ones.
+        // A worker that waits to be alone is not delayed by newer messages.
         assert_eq!(enter(&flow, "t", 10, &other), Err(Unsent::Busy));
         enter(&flow, "another", 10, &other).unwrap();
         flow.leave("t", 10, false, &other, Left::Stored);

@@ -1,9 +1,9 @@
-//! One batch on its way: judged and mapped, written, and handed on to be published. Runs on the partition's thread.
+//! One batch: it is judged and mapped, written, and handed on to be published. Runs on the partition's thread.
 //!
-//! The branching between the stages is here; each stage says what it made of the batch. Delivery rests on this order:
-//! all of a message is judged and mapped before anything of it is written. What it publishes is produced when its
-//! rows are done. A dead letter is acknowledged before its offset moves and, where the database refused a row, before
-//! anything later goes to that record.
+//! All branching between the stages is here; each stage returns what it decided about the batch. Delivery depends on
+//! this order: all of a message is judged and mapped before any of it is written. Its publications are produced after
+//! its rows are written. A dead letter is acknowledged before its message's offset is committed. If the database
+//! refused a row, the dead letter is also acknowledged before anything later is written to that record.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,55 +29,56 @@ use crate::partition::offsets::Offsets;
 use crate::partition::pending::{Fate, Pending};
 use crate::util::exit::Exit;
 
-/// Messages taken at once, in batches of rows: where many of them concern one record they travel as one row, and a
-/// batch can hold more of them than it has rows.
+/// How many batches of rows are taken from the queue at once. If many messages concern the same record, they are merged
+/// into one row, so a batch can hold more messages than it has rows.
 pub(super) const BATCHES_IN_HAND: usize = 5;
 
-/// What the rows of a batch may weigh (`Row::bytes`), in `batch_bytes_max`s, before no further message is mapped, and
-/// what those of one call may: JSON can become much more in memory than it is as text.
+/// Limit for the weight of rows (`Row::bytes`), as a multiple of `batch_bytes_max`: no further message is mapped when
+/// the rows of a batch reach it, and no single call exceeds it. JSON can take much more memory after decoding than as
+/// text.
 const WEIGHT: usize = 4;
 
-/// The message that ends the batch: nothing at or behind it is committed.
+/// The message that ends the batch. Neither its offset nor any later one is committed.
 struct Cut {
     message: usize,
     why: CutBy,
 }
 
-/// What ends a batch before its last message.
+/// Why the batch ends before its last message.
 enum CutBy {
-    /// Its partition is held.
+    /// The partition is held.
     Hold,
     /// The service stops.
     Stop,
-    /// The service stops: there have been too many.
+    /// The service stops: too many messages were rejected.
     TooMany(TooMany),
 }
 
-/// The messages that were taken, and what they ask for.
+/// The messages that were taken from the queue, and what is to be written and published for them.
 struct Batch<'m, M> {
     messages: &'m [M],
-    /// One for each message that was judged.
+    /// One entry for each message that was judged.
     fates: Vec<Fate>,
     plan: Plan<'m>,
-    /// What messages ask to be produced, in their order.
+    /// What the messages publish, in message order.
     publications: Vec<Publication<'m>>,
-    /// In the order of the messages; without those that are acknowledged.
+    /// Dead letters in message order, without those that are acknowledged already.
     letters: Vec<Publication<'m>>,
-    /// What both weigh.
+    /// Total size of publications and dead letters, in bytes.
     published_bytes: u64,
-    /// The database has refused a row: its record takes nothing before the dead letter is acknowledged.
+    /// The database has refused a row. Nothing more is written to that record until the dead letter is acknowledged.
     holds_records: bool,
     condition_errors_ignored: u64,
     ttl_past_skipped: u64,
     ttl_past_deleted: u64,
-    /// Rejected so far, and the last so many one after another, those before it included.
+    /// Number of messages rejected so far, and number of consecutive rejections. The latter includes earlier batches.
     rejected: u64,
     consecutive: u32,
     cut: Option<Cut>,
 }
 
 impl<'m, M: SourceMessage> Batch<'m, M> {
-    /// Nothing is judged yet; the last `consecutive` messages were rejected.
+    /// Nothing is judged yet. `consecutive`: number of consecutive rejections before this batch.
     fn new(messages: &'m [M], consecutive: u32) -> Self {
         Batch {
             messages,
@@ -102,19 +103,19 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
         self.letters.insert(place, letter);
     }
 
-    /// Cuts the batch at `message`, unless it is cut before.
+    /// Cuts the batch at `message`, unless it is already cut at an earlier message.
     fn cut_at(&mut self, message: usize, why: CutBy) {
         if self.cut.as_ref().is_none_or(|cut| message < cut.message) {
             self.cut = Some(Cut { message, why });
         }
     }
 
-    /// The messages before the cut.
+    /// Number of messages before the cut.
     fn end(&self) -> usize {
         self.cut.as_ref().map_or(self.fates.len(), |cut| cut.message)
     }
 
-    /// All that can be said without the database of the next messages, as many as make a batch of rows.
+    /// Judges and maps the next messages, without the database. Stops when the rows fill a batch.
     fn judge<'w: 'm, S: Source<Message<'w> = M> + 'w>(&mut self, env: &Env<'w, S>) {
         let rows_max = env.shared.sizes.batch_rows_max;
         let bytes_max = (WEIGHT * env.shared.sizes.batch_bytes_max()) as u64;
@@ -128,7 +129,7 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
             let full = plan.records() >= rows_max
                 || plan.rows() >= BATCHES_IN_HAND * rows_max
                 || plan.bytes() as u64 + self.published_bytes >= bytes_max;
-            // One at the least: what is large is taken alone.
+            // At least one message: a large message is taken alone.
             if full && index > 0 {
                 break;
             }
@@ -171,8 +172,9 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
                         self.add_letter(letter);
                     }
                     self.fates.push(Fate::Rejected(rejected));
-                    // Nothing behind it is mapped, and so written: when the rule is corrected it comes again, and a later
-                    // message on its record would make a guard take it for applied.
+                    // Messages behind it are not mapped, so they are not written. When the rule is corrected, this
+                    // message comes again. If a later message had been written to its record, the guard would treat
+                    // this one as already applied.
                     if let Some(why) = cut {
                         self.cut_at(index, why);
                         break;
@@ -187,9 +189,9 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
         self.plan = plan;
     }
 
-    /// Writes all rows before the cut. A row that the database refuses holds its record until what becomes of its message
-    /// is done; then the record's later rows are written. `Err`: the first message that is not written, where one is
-    /// not, and why.
+    /// Writes all rows before the cut. If the database refuses a row, no later row of that record is written until the
+    /// refused message is dealt with (for instance: its dead letter is acknowledged). `Err`: the first message that is
+    /// not written, if any, and why.
     fn write_rows<'w: 'm, S: Source<Message<'w> = M> + 'w>(
         &mut self,
         env: &Env<'w, S>,
@@ -212,7 +214,7 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
         self.go_on_behind(env, pending, offsets, refused, open)
     }
 
-    /// What is left to do where rows are refused.
+    /// Continues after rows were refused.
     fn go_on_behind<'w: 'm, S: Source<Message<'w> = M> + 'w>(
         &mut self,
         env: &Env<'w, S>,
@@ -221,7 +223,7 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
         refused: Vec<Refused>,
         mut open: Vec<usize>,
     ) -> Result<(), (Option<usize>, Broken)> {
-        // By record: the last message that holds it.
+        // For each record that is blocked: the last message that blocks it.
         let mut holders: HashMap<usize, usize> = HashMap::new();
         self.refuse(env, pending, &refused, &mut open, &mut holders);
         loop {
@@ -230,7 +232,8 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
             let Some(first_open) = open.iter().map(|row| self.plan.message(*row)).min() else {
                 return Ok(());
             };
-            // In the order of the messages: a record's own dead letters are among them, since its open rows are later.
+            // In message order. This includes all dead letters for the same record, since its open rows belong to later
+            // messages.
             let due = self.letters.partition_point(|letter| letter.message < first_open);
             if due > 0 {
                 let due = self.letters.drain(..due).collect();
@@ -268,8 +271,8 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
         }
     }
 
-    /// Their messages are rejected: what of them is not written yet never is on the records that refused them, and each
-    /// gets what `[reject]` says.
+    /// Rejects the messages of the refused rows, as `[reject]` says. Their rows that are still open are never written
+    /// to the records that refused them.
     fn refuse<'w: 'm, S: Source<Message<'w> = M> + 'w>(
         &mut self,
         env: &Env<'w, S>,
@@ -280,7 +283,7 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
     ) {
         self.holds_records = true;
         let plan = &self.plan;
-        // The refused rows of a message, and with them those that are not sent for their sake.
+        // The refused rows of each message, and its open rows that are therefore not sent.
         let mut by_message: BTreeMap<usize, (Vec<Refused>, Vec<usize>)> = BTreeMap::new();
         for each in refused {
             let message = plan.message(each.row);
@@ -315,7 +318,7 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
                 let rules = self.plan.row(each.row).row.rules;
                 each.refusal == Refusal::InDoubt && rules.in_doubt == InDoubt::Hold
             });
-            // Another record refused it before.
+            // Another record has refused this message before.
             if let Fate::Rejected(before) = &mut self.fates[message] {
                 if let RowsNotDone::These(rows) = &mut before.rows_not_done {
                     rows.append(&mut not_done);
@@ -351,9 +354,9 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
         self.cut_where_too_many(env, pending);
     }
 
-    /// Before anything of it is published: at the first message that the database has rejected and that is one too many the
-    /// service stops. Its record holds what is behind it; behind what the rules rejected other rows are written already, so
-    /// those go their way.
+    /// Runs before anything is published. Cuts the batch at the first message that the database rejected and that
+    /// exceeds a limit of `[reject]`; the service then stops. Messages that the rules rejected do not cut here: rows
+    /// behind them are already written. Behind a message that the database rejected, its record is blocked.
     fn cut_where_too_many<'w, S: Source>(&mut self, env: &Env<'w, S>, pending: &Pending) {
         let (mut rejected, mut consecutive) = (0, pending.consecutive_rejects());
         for index in 0..self.end() {
@@ -379,8 +382,8 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
     }
 }
 
-/// Brings `messages` to their end, or as many of them as make a batch of rows (an `each` can make many of one); says how
-/// many are dealt with. After any end but `Finished` that is all of them: the rest is given back.
+/// Processes `messages`, or as many as fill a batch of rows (an `each` can make many rows of one message). Returns how
+/// many were dealt with. For any result except `Finished` this is all of them: the unfinished ones are given back.
 pub(super) fn bring<'m, 'w: 'm, S: Source>(
     env: &Env<'w, S>,
     pending: &mut Pending,
@@ -390,7 +393,7 @@ pub(super) fn bring<'m, 'w: 'm, S: Source>(
     let mut batch = Batch::new(messages, pending.consecutive_rejects());
     batch.judge(env);
     let written = batch.write_rows(env, pending, offsets);
-    // A wait may have ended fetching, and the queue would stay empty.
+    // Fetching may have been paused during a wait. Without this the queue would stay empty.
     env.fetching.resume();
     let counters = &env.shared.counters;
     counters.condition_errors_ignored.add(batch.condition_errors_ignored);
@@ -407,7 +410,7 @@ pub(super) fn bring<'m, 'w: 'm, S: Source>(
     } = batch;
     drop(plan);
     let taken = fates.len();
-    // What stands before the first message that is not written can be finished.
+    // Messages before the first unwritten one can be finished.
     let end = cut.as_ref().map_or(taken, |cut| cut.message);
     let finished = match &written {
         Ok(()) => end,
@@ -426,7 +429,8 @@ pub(super) fn bring<'m, 'w: 'm, S: Source>(
     );
     let settled = match written {
         Err((_, broken)) => Err(broken),
-        // Nothing later goes to a record that holds a dead letter, and a person reads of a state that stands still.
+        // If a record waits for a dead letter, nothing later may be written to it. If the partition is held, a person
+        // must find a state that does not change any more.
         Ok(()) if holds_records || cut.is_some() => pending.settle(env, offsets),
         Ok(()) => pending.publish_on(env, offsets),
     };
@@ -449,7 +453,7 @@ pub(super) fn bring<'m, 'w: 'm, S: Source>(
     }
 }
 
-/// At the first of the last `rest` messages, which is rejected; the others are given back.
+/// Ends the batch at the rejected message, which is the first of the last `rest` messages. The others are given back.
 fn end_at<S: Source>(
     env: &Env<'_, S>,
     message: &impl SourceMessage,
@@ -491,14 +495,14 @@ fn add_rows<'m>(offset: i64, output: &mut Output<'m>, plan: &mut Plan<'m>) -> Re
         ));
     }
     for row in output.rows.drain(..) {
-        // Only looked at where the row is guarded.
+        // The mark is used only if the row is guarded.
         let mark = mark(offset, row.number).unwrap_or_default();
         plan.push(row, mark);
     }
     Ok(())
 }
 
-/// The dead letter of a message, where there are dead letters.
+/// The dead letter of a message; `None` if `reject.action` is not `dead_letter`.
 fn letter<'m, 'w: 'm, S: Source>(
     env: &Env<'w, S>,
     index: usize,
@@ -568,7 +572,7 @@ fn count(counters: &Counters, tally: &Tally) {
     counters.rows_ignored.add(tally.ignored);
 }
 
-/// Milliseconds since the epoch; a clock before 1970 reads as 0.
+/// Milliseconds since 1970. A clock that is set before 1970 gives 0.
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

@@ -1,4 +1,4 @@
-//! How a worker, a batch and a commit end.
+//! How a worker, a batch or a commit ended.
 
 use crate::message::Rejection;
 use crate::util::exit::Exit;
@@ -6,29 +6,29 @@ use crate::util::exit::Exit;
 /// How a worker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerEnd {
-    /// Told to, and left in order.
+    /// It was told to stop, and has done so in order.
     Stopped,
-    /// The partition is another member's: nothing more was committed.
+    /// The partition belongs to another member. Nothing more was committed.
     Lost,
-    /// Another worker is to begin elsewhere, as its progress says.
+    /// Another worker must start at another offset, which is in `Progress`.
     Again,
-    /// The service cannot go on.
+    /// The service cannot continue.
     Fatal(Exit),
 }
 
 /// How a batch ended.
 pub(super) enum BatchEnd {
     Finished,
-    /// The message at `offset` is rejected: nothing at or above it is committed until a person acts.
+    /// The message at `offset` is rejected. No offset at or above it is committed until a person acts.
     Held {
         offset: i64,
         rejection: Rejection,
     },
-    /// Told to stop before everything was written, or the service cannot go on.
+    /// It was told to stop before everything was written, or the service cannot continue.
     Broken(Broken),
 }
 
-/// How a stage ended, where it did not go through.
+/// Why a stage did not finish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Broken {
     Stopped,
@@ -49,6 +49,6 @@ impl From<Broken> for WorkerEnd {
 pub(super) enum CommitEnd {
     NotDue,
     Sent,
-    /// The partition was taken away: what we know of it is void.
+    /// The partition was taken away. What the worker knows of it is no longer valid.
     Lost,
 }

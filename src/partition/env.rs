@@ -1,5 +1,5 @@
-//! What surrounds a worker: its partition's source, what all workers share, the stop flag, and whom it tells of its
-//! progress. The stages of a batch borrow it; none of it changes from one batch to the next.
+//! What a worker works with: its partition's source, the state that all workers share, the stop flag, and where it
+//! reports its progress. The stages of a batch borrow it; it does not change from batch to batch.
 
 use crate::delivery::guard::Guard;
 use crate::kafka::Partition;
@@ -18,9 +18,9 @@ pub(super) struct Env<'w, S: Source> {
     pub stop: &'w Stop,
     pub progress: &'w Progress,
     pub fetching: Fetching<'w, S>,
-    /// The topic that bears this name now; found before the first batch.
+    /// Id of the topic that has this name now. Known before the first batch.
     pub topic_id: TopicId,
-    /// Made of it.
+    /// Derived from the topic's id, among others.
     pub guard: Guard,
 }
 
@@ -48,20 +48,20 @@ impl<'w, S: Source> Env<'w, S> {
         self.source.partition()
     }
 
-    /// It is known which topic this is.
+    /// Sets the topic's id, when it is known.
     pub fn identified(&mut self, topic_id: TopicId) {
         self.topic_id = topic_id;
         self.guard = self.shared.group.guard(self.partition(), topic_id);
     }
 
-    /// Counts messages that are given back: Kafka delivers them again, here or to another member.
+    /// Counts messages that are given back. Kafka delivers them again, to this member or another one.
     pub fn give_back(&self, messages: usize) {
         self.shared.counters.messages_in_hand.add(-signed(messages));
         self.shared.counters.messages_returned.add(messages as u64);
     }
 }
 
-/// A count as a signed number; none of ours comes near the bound.
+/// A count as a signed number. Our counts are far below the limit.
 pub(super) fn signed(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -1,34 +1,34 @@
-//! The leader epochs of the messages that a worker was handed. They are committed with an offset, and they tell where
-//! a log was cut (`kafka/consumer/cut.rs`).
+//! The leader epochs of the messages that a worker has taken. An epoch is committed with each offset, and shows where a
+//! log was cut (`kafka/consumer/cut.rs`).
 //!
-//! With an offset goes the latest epoch that the log is known to have had up to there, the message at the offset
-//! included. The epoch of the message before it would not do: what lies between the two and is no message to us (a
-//! transaction's marker, what was aborted or compacted away) can be a later leader's. Then the brokers say that the
-//! log of the earlier leader ends below the offset, as if it had been cut.
+//! An offset is committed with the latest epoch that the log is known to have up to and including the message at that
+//! offset. The epoch of the message before it would be wrong: between the two messages there can be entries that are
+//! not delivered (a transaction's marker, aborted or compacted messages), and a later leader may have written them. The
+//! brokers would then answer that the earlier leader's log ends below the offset, as if the log had been cut.
 //!
-//! Depends only on its arguments. An epoch begins with a new leader, so there are few, and most batches have one.
+//! Depends only on its arguments. An epoch begins with a new leader, so there are few, and most batches have only one.
 
 use std::collections::VecDeque;
 
-/// How many epochs are remembered: those that begin within what is read and not yet committed.
+/// Maximum number of epochs in memory. They cover the offsets between the last commit and the last message taken.
 const KEPT_MAX: usize = 64;
 
-/// From which offset on which epoch.
+/// Pairs of an epoch's first offset and the epoch.
 #[derive(Debug, Default)]
 pub(super) struct Epochs(VecDeque<(i64, i32)>);
 
 impl Epochs {
-    /// The message before `next` had this epoch, if it is known.
+    /// The message before `next` had this epoch, if the epoch is known.
     pub fn starting_at(next: i64, epoch: Option<i32>) -> Epochs {
         Epochs(epoch.map(|epoch| (next - 1, epoch)).into_iter().collect())
     }
 
-    /// Messages were handed over, one behind another: their offsets and epochs.
+    /// Notes the offsets and epochs of messages that were taken, in their order.
     pub fn handed_over<M>(&mut self, messages: &[M], offset: impl Fn(&M) -> i64, epoch: impl Fn(&M) -> Option<i32>) {
         let Some(last) = messages.last().and_then(&epoch) else {
             return;
         };
-        // An epoch is never lower than that before it: where the last one is the same, all are.
+        // Epochs never decrease. So if the last message has the known epoch, all have.
         if self.0.back().is_some_and(|(_, known)| *known == last) {
             return;
         }
@@ -42,7 +42,7 @@ impl Epochs {
         self.bound();
     }
 
-    /// The consumer stands at `position`; what moved it there, if it was no message, had this epoch.
+    /// The consumer's position is `position`. If something other than a message moved it there, that had this epoch.
     pub fn stands_at(&mut self, position: i64, epoch: i32) {
         if self.0.back().is_some_and(|(_, known)| *known < epoch) {
             self.0.push_back((position, epoch));
@@ -56,7 +56,7 @@ impl Epochs {
         }
     }
 
-    /// The latest epoch up to `next`, where one is known.
+    /// The latest epoch up to `next`, if one is known.
     pub fn up_to(&self, next: i64) -> Option<i32> {
         let known = self.0.iter().rev().find(|(from, _)| *from <= next);
         known.map(|(_, epoch)| *epoch)
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!((epochs.up_to(10), epochs.up_to(8)), (Some(1), None));
         hand(&mut epochs, &[(10, 1), (11, 1)]);
         hand(&mut epochs, &[(12, 1), (13, 4), (14, 4), (17, 6)]);
-        // At 17: what lies at 15 and 16 and is no message can be of the leader of 17.
+        // At 17: the entries at 15 and 16 are not messages, and the leader of 17 may have written them.
         for (next, expected) in [(12, 1), (13, 4), (14, 4), (15, 4), (16, 4), (17, 6), (18, 6), (99, 6)] {
             assert_eq!(epochs.up_to(next), Some(expected), "{next}");
         }

@@ -1,9 +1,9 @@
-//! How much a partition keeps in memory that others have read, and when it gives up its queue.
+//! Limits the memory that a partition's queue holds back, by pausing its fetching.
 //!
-//! Messages of all partitions come in one answer of a broker, and a message that waits keeps the whole answer in
-//! memory. So a partition that waits, or falls behind while others go on, gives up its queue: its fetching is paused,
-//! and begins again after the last message that was taken. Nothing else pauses a partition: back-pressure is a full
-//! queue, which stops its fetches.
+//! One answer of a broker contains messages of all partitions. A message that waits in a queue keeps the whole answer
+//! in memory. So if a partition waits, or is much slower than the others, its queue is dropped: fetching is paused, and
+//! resumes behind the last message that was taken. Nothing else pauses a partition: back-pressure is a full queue,
+//! which stops its fetches.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,7 +15,7 @@ use crate::kafka::consumer::source::Source;
 use crate::partition::progress::Progress;
 use crate::partition::shared::Shared;
 
-/// Between two questions for the end of a log that is not fetched.
+/// How often the end of the log is asked for while the partition is not fetched.
 const END_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Fetching for one partition.
@@ -23,18 +23,18 @@ pub(super) struct Fetching<'w, S> {
     shared: &'w Shared,
     source: &'w S,
     is_paused: Cell<bool>,
-    /// How often a resume is sent again when no message comes.
+    /// How many more times a resume is sent again if no message comes.
     resume_again: Cell<u8>,
     /// Payload bytes taken from the queue so far.
     bytes_taken: Cell<u64>,
-    /// Where this partition and all together stood when nothing was left in its queue.
+    /// The two byte counts at the time when the queue was last empty.
     dry: Cell<Stand>,
     progress: &'w Progress,
-    /// When something was last taken, or the end of the log last asked for.
+    /// When a message was last taken, or the end of the log was last asked for.
     looked: Cell<Instant>,
 }
 
-/// Payload bytes taken so far.
+/// Payload bytes taken so far: of this partition, and of all partitions.
 #[derive(Debug, Clone, Copy)]
 struct Stand {
     own: u64,
@@ -58,7 +58,7 @@ impl<'w, S: Source> Fetching<'w, S> {
         }
     }
 
-    /// How many bytes were taken from the queue.
+    /// Adds payload bytes that were taken from the queue.
     pub fn took(&self, bytes: u64) {
         self.bytes_taken.set(self.bytes_taken.get() + bytes);
         self.shared.sizes.bytes_taken.fetch_add(bytes, Relaxed);
@@ -66,8 +66,8 @@ impl<'w, S: Source> Fetching<'w, S> {
         self.progress.set_end(-1);
     }
 
-    /// Asks for the end of the log, now and then: a partition that is not fetched does not hear of it, and its lag would
-    /// stand still while it grows. To be called in long waits; may take half a second ([`Source::log_end`]).
+    /// Asks for the end of the log at intervals. A partition that is not fetched does not get it, so its lag would
+    /// appear constant while it grows. Called during long waits; may take half a second ([`Source::log_end`]).
     pub fn look_at_end(&self) {
         if self.looked.get().elapsed() < END_INTERVAL {
             return;
@@ -82,7 +82,7 @@ impl<'w, S: Source> Fetching<'w, S> {
         self.looked.set(Instant::now());
     }
 
-    /// Nothing is left in the queue; `nothing_came`: and nothing was there.
+    /// Notes that the queue is empty. `nothing_came`: it was also empty at the start of the intake.
     pub fn is_dry(&self, nothing_came: bool) {
         self.dry.set(self.stand());
         if nothing_came && self.resume_again.get() > 0 {
@@ -98,10 +98,11 @@ impl<'w, S: Source> Fetching<'w, S> {
         }
     }
 
-    /// Whether this partition's queue keeps much in memory that others have read: messages of all partitions come in one
-    /// answer of a broker, and one that waits keeps the whole of it. (Seen: one partition stuck at a full namespace, 300
-    /// messages a second; the others' 100,000 a second were all kept, 1.5 GB within 40 seconds.) So where the queue was
-    /// never dry while others took a good deal, and this one less than half of what is usual, its queue is let go.
+    /// Whether this partition's queue keeps much memory of answers that the other partitions have already consumed: an
+    /// answer of a broker has messages of all partitions, and one message that waits keeps all of it. (Seen: one
+    /// partition stuck at a full namespace, with 300 messages per second; the 100,000 per second of the others were all
+    /// kept, 1.5 GB within 40 seconds.) The queue is dropped if two things hold: it was never empty while the others
+    /// took many bytes, and this partition took less than half of the average.
     pub fn falls_behind(&self) -> bool {
         let (now, dry) = (self.stand(), self.dry.get());
         let all = now.all.saturating_sub(dry.all);
@@ -110,12 +111,12 @@ impl<'w, S: Source> Fetching<'w, S> {
         }
         let partitions = u64::try_from(self.shared.counters.partitions_assigned.get()).unwrap_or(0);
         let is_slow = 2 * partitions.max(1) * (now.own - dry.own) < all;
-        // It begins anew, either way.
+        // In both cases, the measurement starts again.
         self.dry.set(now);
         is_slow
     }
 
-    /// Time passes for the partition while it waits for something else.
+    /// Called while the partition waits for something else.
     pub fn pass_time(&self) {
         if self.falls_behind() {
             self.pause();
@@ -123,7 +124,7 @@ impl<'w, S: Source> Fetching<'w, S> {
         self.look_at_end();
     }
 
-    /// Ends fetching, and lets go of what is fetched and not taken yet.
+    /// Stops fetching, and drops messages that are fetched but not taken.
     pub fn pause(&self) {
         if self.is_paused.replace(true) {
             return;
@@ -138,12 +139,13 @@ impl<'w, S: Source> Fetching<'w, S> {
         }
     }
 
-    /// Fetching begins behind the last message that was taken. A pause outlives an assignment: undone before the
-    /// partition is given back, or whoever gets it next in this process would read nothing.
+    /// Resumes fetching behind the last message that was taken. A pause outlives an assignment. So call this before the
+    /// partition is given back; otherwise its next worker in this process would read nothing.
     pub fn resume(&self) {
         if self.is_paused.replace(false) {
             self.dry.set(self.stand());
-            // librdkafka drops a resumption that a rebalance overtakes (its issue 5591); one more changes nothing.
+            // librdkafka drops a resume if a rebalance comes at the same time (its issue 5591). A repeated resume does
+            // no harm.
             self.resume_again.set(3);
             self.send_resume();
         }

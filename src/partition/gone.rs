@@ -1,8 +1,8 @@
-//! The next offset is not in the log: which case it is, and what `kafka.offset_gone` says of it.
+//! The next offset is not in the log: finds out why, and does what `kafka.offset_gone` says.
 //!
-//! Below the log, messages were deleted before they were read. Beyond it the log was cut (an unclean leader election,
-//! a disk that was lost): at offsets that were read before, it holds other messages. The decision here depends only
-//! on its arguments; [`act`] finds out, tells and carries it out.
+//! Below the log: messages were deleted before they were read. Beyond the log: it was cut (an unclean leader election,
+//! a lost disk), and now has other messages at offsets that were read before. The decision depends only on its
+//! arguments; [`act`] asks Kafka, logs, and carries it out.
 
 use log::{error, warn};
 
@@ -16,7 +16,7 @@ use crate::partition::offsets::Offsets;
 use crate::partition::progress::Progress;
 use crate::util::exit::Exit;
 
-/// What is known.
+/// What is known about the log.
 #[derive(Debug, Clone, Copy)]
 struct Found {
     /// The first offset that was not read.
@@ -24,13 +24,13 @@ struct Found {
     /// The oldest offset of the log, and its end.
     pub oldest: i64,
     pub end: i64,
-    /// Where the log parts from what was read, where the leader epochs tell.
+    /// Where the log differs from what was read, if the leader epochs show it.
     pub cut: Option<i64>,
-    /// Guards take what is new at offsets that were read for applied.
+    /// There are guards. They treat new messages at offsets that were read before as already applied.
     pub is_guarded: bool,
 }
 
-/// What it is, and where reading goes on; `None`: nowhere, the service stops.
+/// The case, and where reading continues. `None`: it does not; the service stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Decision {
     pub case: Case,
@@ -39,11 +39,11 @@ struct Decision {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Case {
-    /// The log begins behind what is next.
+    /// The log begins above the next offset.
     Below,
-    /// It was cut.
+    /// The log was cut.
     Beyond,
-    /// It has all that was read: a broker said otherwise for a moment.
+    /// The log still has everything that was read. A broker said otherwise for a moment.
     There,
 }
 
@@ -78,7 +78,7 @@ fn decide(found: Found, policy: OffsetGone) -> Decision {
     Decision { case: Case::Beyond, to }
 }
 
-/// What was to be read next is not in the log, and everything before it is finished. Told in any case; then the
+/// Called when the next offset is not in the log, and everything before it is finished. Always logs it; then the
 /// configuration decides.
 pub(super) fn act<S: Source>(env: &Env<'_, S>, offsets: &Offsets) -> WorkerEnd {
     match find_out(env, offsets) {
@@ -89,7 +89,7 @@ pub(super) fn act<S: Source>(env: &Env<'_, S>, offsets: &Offsets) -> WorkerEnd {
 
 fn find_out<S: Source>(env: &Env<'_, S>, offsets: &Offsets) -> Result<WorkerEnd, NoOrigin> {
     let (source, partition) = (env.source, env.partition());
-    // A topic that was created again has another log.
+    // If the topic was created again, its log is another one.
     source.confirm(env.topic_id, env.stop)?;
     let (oldest, end) = source.log_ends(env.stop)?;
     let Some(next) = offsets.next() else {
@@ -110,7 +110,7 @@ fn find_out<S: Source>(env: &Env<'_, S>, offsets: &Offsets) -> Result<WorkerEnd,
     let decision = decide(found, env.shared.offset_gone);
     match decision.case {
         Case::Below => {
-            // With what is there and is not read either.
+            // Includes messages that still exist but are skipped.
             let lost = decision.to.unwrap_or(oldest) - next;
             env.shared.counters.offsets_lost.add(lost.unsigned_abs());
             tell_below(partition, found, decision.to);
@@ -127,13 +127,13 @@ fn find_out<S: Source>(env: &Env<'_, S>, offsets: &Offsets) -> Result<WorkerEnd,
     })
 }
 
-/// Another worker is to begin at `offset`: only the main thread can move fetching that has ended.
+/// Asks for another worker that starts at `offset`. Only the main thread can restart fetching that has ended.
 pub(super) fn again(progress: &Progress, offset: i64) -> WorkerEnd {
     progress.set_again(offset);
     WorkerEnd::Again
 }
 
-/// How a worker ends that does not learn which topic it reads, or how far its log goes.
+/// How a worker ends if it cannot find out the topic's id, or the ends of its log.
 pub(super) fn no_origin(partition: &Partition, why: &NoOrigin) -> WorkerEnd {
     match why {
         NoOrigin::Refused(why) => {
@@ -206,7 +206,7 @@ fn tell_beyond(partition: &Partition, found: Found, to: Option<i64>) {
     } else {
         ""
     };
-    // New messages have the offsets of others that the guards have counted.
+    // New messages have offsets that the guards have already counted.
     let guards = if is_guarded {
         "; guards take other messages at offsets that were read before for applied: set run.guard_epoch to another \
          number before the start"
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(beyond(LOG), [None, Some(0), Some(10), None]);
         let cut = Found { cut: Some(7), ..LOG };
         assert_eq!(beyond(cut), [Some(7), Some(7), Some(7), None]);
-        // It has grown past the offset since.
+        // Since then, the log has grown past the offset.
         let grown = Found { end: 500, ..cut };
         assert_eq!(beyond(grown), [Some(7), Some(7), Some(7), None]);
         assert_eq!(beyond(Found { cut: None, ..grown }), [None, Some(0), Some(500), None]);

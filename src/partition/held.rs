@@ -1,4 +1,4 @@
-//! What is logged of a partition that is held: the place, the reason and the cure. Payloads are never logged.
+//! Log lines for partitions that are held: place, reason and cure. They never contain payloads.
 
 use log::error;
 use rdkafka::error::KafkaError;
@@ -11,7 +11,8 @@ use crate::kafka::Partition;
 use crate::message::{Reason, Rejection};
 use crate::partition::shared::Group;
 
-/// Why a partition is held where Kafka's log cannot be read. `next`: the first offset that is not finished.
+/// Logs that a partition is held since a part of Kafka's log cannot be read, and returns the text. `next`: the first
+/// offset that is not finished.
 pub(super) fn unreadable(partition: &Partition, next: Option<i64>, error: &KafkaError) -> String {
     let why = format!(
         "{partition} next={next:?} reason=unreadable error=\"{error}\" cure=\"look at the broker's disk and at \
@@ -22,7 +23,8 @@ pub(super) fn unreadable(partition: &Partition, next: Option<i64>, error: &Kafka
     why
 }
 
-/// Why a partition is held at a rejected message. Told here once; `service/holds.rs` repeats it for as long as it lasts.
+/// Logs that a partition is held at a rejected message, and returns the text. Logged once here; `service/holds.rs`
+/// repeats it while the hold lasts.
 pub(super) fn rejected(group: &Group, partition: &Partition, offset: i64, rejection: &Rejection) -> String {
     let why = format!(
         "{partition} offset={offset} reason={} detail={:?} cure=\"correct the rule and restart; or, to skip this message, \
@@ -35,7 +37,7 @@ pub(super) fn rejected(group: &Group, partition: &Partition, offset: i64, reject
     why
 }
 
-/// The service stops at this message; nothing at or behind it is committed.
+/// Logs that the service stops at this message. Neither its offset nor any later one is committed.
 pub(super) fn stops_at(
     group: &Group,
     partition: &Partition,
@@ -57,7 +59,7 @@ pub(super) fn stops_at(
     );
 }
 
-/// The command that sets the group's offset behind a message. Only a group without members takes it.
+/// The command that sets the group's offset behind a message. Kafka accepts it only while the group has no members.
 fn skipping(group: &Group, partition: &Partition, offset: i64) -> String {
     format!(
         "kafka-consumer-groups.sh --bootstrap-server {} --group {} --topic {}:{} --reset-offsets --to-offset {} --execute",
@@ -69,7 +71,7 @@ fn skipping(group: &Group, partition: &Partition, offset: i64) -> String {
     )
 }
 
-/// Why a message is rejected whose row will not be written.
+/// The rejection of a message whose row cannot be written.
 pub(super) fn rejection_of(refusal: Refusal) -> Rejection {
     let (reason, detail) = match refusal {
         Refusal::Code(code) => (

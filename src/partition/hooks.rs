@@ -1,18 +1,18 @@
-//! Two places of a running service where a test may step in, to provoke the worst that Kafka's clients and our own
+//! Two points of a running service where a test can intervene, to provoke the worst that Kafka's clients and our own
 //! bugs can do. The programs use [`NoHooks`].
 
 use crate::kafka::{Consumer, Partition};
 
-/// What is called, and when. Each does nothing unless a test says otherwise.
+/// The hooks and when they are called. By default they do nothing.
 pub trait Hooks: Send + Sync {
-    /// On the main thread, after each poll. `reads`: whether a partition has a worker here.
+    /// Called on the main thread, after each poll. `reads`: whether a partition has a worker in this process.
     fn polled(&self, _consumer: &Consumer, _reads: &dyn Fn(&Partition) -> bool) {}
 
-    /// On a worker's thread, with at least one message in hand and none of them looked at.
+    /// Called on a worker's thread, when it has taken at least one message and judged none of them.
     fn batch_in_hand(&self, _partition: &Partition) {}
 }
 
-/// Does nothing: what the programs use.
+/// Does nothing. The programs use it.
 #[derive(Debug, Clone, Copy)]
 pub struct NoHooks;
 

@@ -1,4 +1,4 @@
-//! For tests: a partition's log, a database and rules that are made up, so that workers run without Kafka.
+//! Test doubles for a partition's log, a database and rules, so that tests run workers without Kafka.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::util::stop::{Stop, StopKind};
 
 pub const TOPIC: &str = "events";
 pub const TOPIC_ID: TopicId = TopicId::NONE;
-/// What each commit of a worker carries.
+/// The metadata of each commit.
 pub const TAG: &str = "tag";
 
 pub fn partition(number: i32) -> Partition {
@@ -41,12 +41,12 @@ pub fn partition(number: i32) -> Partition {
     }
 }
 
-/// An error of the client, whose kind does not matter.
+/// An error of the client. Its kind does not matter.
 pub fn kafka_error() -> KafkaError {
     KafkaError::ConsumerCommit(RDKafkaErrorCode::BrokerTransportFailure)
 }
 
-/// Waits for another thread: until `look` finds something.
+/// Waits for another thread: returns what `look` finds, as soon as it finds something.
 pub fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
@@ -58,19 +58,19 @@ pub fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// What a poll of the queue finds.
+/// What a poll of the queue returns.
 #[derive(Debug)]
 pub enum Found {
-    /// A message at this offset; what its payload says is done with it (see [`Obeys`]).
+    /// A message at this offset. Its payload says what the rules do with it (see [`Obeys`]).
     Message(i64, &'static str),
-    /// The same with a leader epoch.
+    /// The same, with a leader epoch.
     Of(i32, i64, &'static str),
     Error(FetchError),
-    /// The stop flag is raised before the next one is found.
+    /// Raises the stop flag before the next item.
     Stop(StopKind),
 }
 
-/// A commit as the group has it: the offset, the leader epoch, and whether it is the worker's last.
+/// A commit as the group receives it: offset, leader epoch, and whether it is the worker's last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
     pub next: i64,
@@ -78,20 +78,20 @@ pub struct Committed {
     pub is_last: bool,
 }
 
-/// One partition of a log. Clones share it.
+/// The log of one partition. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Log(Arc<(Mutex<State>, Condvar)>);
 
 #[derive(Debug)]
 struct State {
     queue: VecDeque<Found>,
-    /// Raised where the queue is empty, or fetching is paused, so that the worker ends.
+    /// Raised when the queue is empty or fetching is paused, so that the worker ends.
     stop: Stop,
     stops_when_dry: bool,
     stops_when_paused: bool,
     position: Option<(i64, Option<i32>)>,
     commits: Vec<Committed>,
-    /// How the next commits end.
+    /// Results of the next commits.
     refusals: VecDeque<CommitFailure>,
     seeks: Vec<(i64, i32)>,
     pauses: usize,
@@ -102,12 +102,12 @@ struct State {
 }
 
 impl Log {
-    /// A log that is found like this. The worker is told to stop when nothing more is found.
+    /// A log with these items. The worker is told to stop when there are no more.
     pub fn of(found: impl IntoIterator<Item = Found>) -> Log {
         Log::new(found, true)
     }
 
-    /// A log that ends, and whose worker waits for more.
+    /// A log with these items, whose worker waits for more at the end.
     pub fn that_goes_on(found: impl IntoIterator<Item = Found>) -> Log {
         Log::new(found, false)
     }
@@ -140,22 +140,22 @@ impl Log {
         self
     }
 
-    /// The worker is told to stop when it pauses, which it does when its partition is held.
+    /// Tells the worker to stop when it pauses fetching, which it does when its partition is held.
     pub fn stops_when_paused(self) -> Log {
         self.with(|state| (state.stops_when_dry, state.stops_when_paused) = (false, true))
     }
 
-    /// Where the consumer stands.
+    /// Sets the consumer's position.
     pub fn at(self, position: i64, epoch: Option<i32>) -> Log {
         self.with(|state| state.position = Some((position, epoch)))
     }
 
-    /// The next commit ends like this, those behind it well.
+    /// The next commit fails like this; later ones succeed.
     pub fn refusing(self, refusal: CommitFailure) -> Log {
         self.with(|state| state.refusals.push_back(refusal))
     }
 
-    /// The oldest offset and the end, and where it was cut.
+    /// Sets the oldest offset and the end of the log, and where it was cut.
     pub fn reaching(self, ends: (i64, i64), cut: Option<i64>) -> Log {
         self.with(|state| (state.ends, state.cut) = (ends, cut))
     }
@@ -164,7 +164,7 @@ impl Log {
         self.with(|state| state.origin = origin)
     }
 
-    /// More is found from now on.
+    /// Adds items.
     pub fn append(&self, found: impl IntoIterator<Item = Found>) {
         self.0.0.lock().queue.extend(found);
         self.0.1.notify_all();
@@ -174,12 +174,12 @@ impl Log {
         self.0.0.lock().commits.clone()
     }
 
-    /// The last offset that the group has.
+    /// The offset that the group committed last.
     pub fn committed(&self) -> Option<i64> {
         Some(self.0.0.lock().commits.last()?.next)
     }
 
-    /// Which offsets the log was verified at, by which epoch.
+    /// The offsets at which the log was verified, each with its epoch.
     pub fn seeks(&self) -> Vec<(i64, i32)> {
         self.0.0.lock().seeks.clone()
     }
@@ -189,7 +189,7 @@ impl Log {
         (state.pauses, state.resumes)
     }
 
-    /// This log as a worker reads it.
+    /// The source from which a worker reads this log.
     pub fn source(&self, number: i32) -> MadeUpSource {
         MadeUpSource {
             partition: partition(number),
@@ -197,7 +197,7 @@ impl Log {
         }
     }
 
-    /// The flag that its worker is to be run with.
+    /// The stop flag for its worker.
     pub fn stop(&self) -> Stop {
         self.0.0.lock().stop.clone()
     }
@@ -347,7 +347,7 @@ impl Source for MadeUpSource {
     }
 }
 
-/// A database of records whose keys are integers. Remembers the keys of each call; refuses some rows.
+/// A database whose records have integer keys. Remembers the keys of each call, and refuses some rows.
 #[derive(Debug)]
 pub struct Database {
     calls: Mutex<Vec<Vec<i64>>>,
@@ -356,7 +356,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// Refuses the rows of these keys with these codes. `written` hears of all others.
+    /// Refuses the rows of these keys with these codes. Sends all other keys to `written`.
     pub fn new(refused: &[(i64, u8)], written: Sender<i64>) -> Arc<Database> {
         Arc::new(Database {
             calls: Mutex::default(),
@@ -365,7 +365,7 @@ impl Database {
         })
     }
 
-    /// One that takes all.
+    /// A database that accepts everything.
     pub fn willing() -> Arc<Database> {
         Database::new(&[], unbounded().0)
     }
@@ -385,7 +385,7 @@ impl RowWriter for Database {
         let answer = |key: &i64| match self.refused.iter().find(|(of, _)| of == key) {
             Some((_, code)) => Answer::Code(*code),
             None => {
-                // A test that does not listen has dropped the other end.
+                // A test that does not listen has dropped the receiver.
                 let _ = self.written.send(*key);
                 Answer::Code(0)
             }
@@ -408,7 +408,7 @@ impl RowWriter for Database {
     }
 }
 
-/// Does what a message's payload says: `write` a record whose key is the offset, `filter`, `reject`, or `panic`.
+/// Does what a message's payload says: `write` (a record whose key is the offset), `filter`, `reject` or `panic`.
 struct Obeys(Arc<Target>);
 
 impl Processor for Obeys {
@@ -444,7 +444,7 @@ impl Processor for Obeys {
     }
 }
 
-/// What workers of the made-up topic share; commits are due at once.
+/// The shared state for workers of the made-up topic. Commits are due at once.
 pub fn shared(database: &Arc<Database>, action: RejectAction) -> Shared {
     let processor: Arc<dyn Processor> = Arc::new(Obeys(Arc::new(Target::new("test", "users"))));
     let topics = [TOPIC.to_owned()];

@@ -1,34 +1,34 @@
-//! One partition: its worker, on an OS thread of its own, and what becomes of each batch.
+//! One partition: its worker, which has its own OS thread, and what it does with each batch.
 //!
-//! [`worker`] has the loop: READ FIRST. The files stand in the order of their use: each uses only those below it.
+//! [`worker`] has the loop: READ FIRST. The files are in the order of their use: each uses only those below it.
 
 // The loop.
 pub mod worker;
-// A batch on its way.
+// One batch, from judging to publishing.
 mod batch;
-// Done, but for what Kafka acknowledges.
+// Messages that wait only for Kafka's acknowledgements.
 mod pending;
-// The log does not go on where it should.
+// The next offset is not in the log.
 mod gone;
-// Offsets: what is finished, and commits.
+// Offsets: what is finished, and what is committed.
 mod offsets;
 mod epochs;
-// What surrounds a worker.
+// What a worker works with.
 mod env;
-// What a queue may keep in memory.
+// How much memory a queue may hold back.
 mod fetching;
-// What a person is told of a partition that is held.
+// Log lines for partitions that are held.
 mod held;
 // What all workers share.
 pub mod shared;
-// What others may know of a worker.
+// What other threads can see of a worker.
 pub mod progress;
-// How a worker ends, and its batches.
+// How workers and batches end.
 pub mod ends;
-// Where tests step in.
+// Where tests can intervene.
 pub mod hooks;
 
-// A log, a database and rules that are made up.
+// Test doubles for a log, a database and rules.
 #[cfg(test)]
 pub mod made_up;
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! A worker's offsets: what was taken, what is finished, and what is committed of it.
+//! A worker's offsets: what it has taken, what is finished, and what is committed.
 //!
-//! `delivery/commit.rs` computes which offset is next; here it is sent and logged, with the leader epoch that goes
-//! with it.
+//! `delivery/commit.rs` computes the next offset. This file sends and logs the commit, with its leader epoch.
 
 use std::time::Instant;
 
@@ -19,14 +18,15 @@ use crate::util::stop::StopKind;
 pub(super) struct Offsets {
     tracker: OffsetTracker,
     epochs: Epochs,
-    /// Where fetching began; `None`: at the oldest message.
+    /// Where fetching began. `None`: at the oldest message.
     begun_at: Option<i64>,
-    /// The epoch of what was read before `begun_at`, until the first message shows that it is of the same leader.
+    /// The epoch of the messages before `begun_at`. `None` as soon as the first message shows that it has the same
+    /// leader.
     unverified: Option<i32>,
     /// The metadata of each commit.
     tag: String,
     last_commit: Instant,
-    /// The partition is held: the consumer may stand behind what it is held at.
+    /// The partition is held. The consumer's position may be above the message at which it is held.
     is_held: bool,
 }
 
@@ -46,7 +46,7 @@ impl Offsets {
         }
     }
 
-    /// It is known which topic this is.
+    /// Sets what is known of the topic.
     pub fn identified(&mut self, origin: Origin) {
         self.tag = origin.tag;
         if let Some(offset) = self.begun_at {
@@ -55,7 +55,7 @@ impl Offsets {
         }
     }
 
-    /// What is known is of another log: nothing is committed.
+    /// Discards the offsets, since they belong to another log. Nothing is committed.
     pub fn forget(&mut self) {
         (self.tracker, self.begun_at) = (OffsetTracker::new(), None);
     }
@@ -65,17 +65,17 @@ impl Offsets {
         self.is_held = true;
     }
 
-    /// The first offset that is not finished, where it is known.
+    /// The first offset that is not finished, if it is known.
     pub fn next(&self) -> Option<i64> {
         self.tracker.next().or(self.begun_at)
     }
 
-    /// The same, without where fetching began: `None` until a message is finished.
+    /// The same, but `None` until a message is finished: the offset where fetching began does not count.
     pub fn finished(&self) -> Option<i64> {
         self.tracker.next()
     }
 
-    /// The latest leader epoch up to `next`, where one is known.
+    /// The latest leader epoch up to `next`, if one is known.
     pub fn epoch_up_to(&self, next: i64) -> Option<i32> {
         self.epochs.up_to(next)
     }
@@ -85,21 +85,21 @@ impl Offsets {
         self.tracker.goes_back(offset)
     }
 
-    /// Everything before it is finished, and the log went back to `offset`: what was known is void.
+    /// The log went back to `offset`, and everything before is finished. Starts again from there.
     pub fn begin_anew_at(&mut self, offset: i64) {
         (self.tracker, self.begun_at) = (OffsetTracker::new(), Some(offset));
         self.epochs = Epochs::default();
     }
 
-    /// The same where the stop comes first: the next owner is to begin there, so it is committed.
+    /// The same, if the stop comes first. The next owner must start at `offset`, so it is committed.
     pub fn leave_at(&mut self, offset: i64) {
         self.tracker = OffsetTracker::starting_at(offset);
     }
 
-    /// A message was taken. `true` where it is the first, and where it was begun was not known.
+    /// Notes that a message was taken. Returns `true` if it is the first one and it was not known where fetching began.
     ///
     /// # Panics
-    /// When it is not above every message before it.
+    /// If its offset is not above all offsets taken before.
     pub fn take(&mut self, offset: i64) -> bool {
         self.tracker.handed_over(offset);
         let is_beginning = self.next().is_none();
@@ -109,22 +109,22 @@ impl Offsets {
         is_beginning
     }
 
-    /// These were taken, one behind another.
+    /// Notes the epochs of messages that were taken, in their order.
     pub fn taken<M: SourceMessage>(&mut self, messages: &[M]) {
         self.epochs
             .handed_over(messages, SourceMessage::offset, SourceMessage::leader_epoch);
     }
 
-    /// Everything that was taken below `next` is finished, and nothing at or above it.
+    /// Everything taken below `next` is finished, and nothing at or above it.
     ///
     /// # Panics
-    /// When the next offset would go back, or beyond what was taken.
+    /// If the next offset would decrease, or go beyond what was taken.
     pub fn finished_below(&mut self, next: i64) {
         self.tracker.finished_below(next);
     }
 
-    /// Whether the first message that comes was written by a later leader than what was read before it. Asked of each
-    /// message; `true` for the first at most.
+    /// Whether the first message was written by a later leader than the messages before it. Called for each message;
+    /// returns `true` for the first one at most.
     pub fn is_of_another_leader(&mut self, first: &impl SourceMessage) -> bool {
         let Some(before) = self.unverified.take() else {
             return false;
@@ -136,9 +136,10 @@ impl Offsets {
         is_later
     }
 
-    /// Has librdkafka ask the brokers whether the log has what was read before the first message, by its epoch: it may have
-    /// been cut while nobody read it, and have grown past the group's offset since. librdkafka asks by itself only when
-    /// the leader changes while it fetches. If it was cut, the offset is gone (`offset_gone`). `false`: it is not asked.
+    /// Asks librdkafka to check, by the epoch, that the log still has what was read before the first message. The log
+    /// may have been cut while nobody read it, and may since have grown past the group's offset. librdkafka checks by
+    /// itself only if the leader changes while it fetches. If the log was cut, the offset is reported as gone
+    /// (`offset_gone`). Returns `false` if the check is not made.
     pub fn verify(&mut self, source: &impl Source) -> bool {
         let (Some(epoch), Some(begun_at)) = (self.unverified.take(), self.begun_at) else {
             return false;
@@ -178,15 +179,15 @@ impl Offsets {
         })
     }
 
-    /// The worker ends. Waits for the coordinator's answer, and sends also what may have been sent already: only an answer
-    /// makes sure of it.
+    /// The last commit of a worker. Waits for the coordinator's answer. Sends the offset even if an earlier commit
+    /// contained it: only an answer makes sure that it is stored.
     pub fn commit_last<S: Source>(&mut self, env: &Env<'_, S>) -> CommitEnd {
         self.advance(env);
         let Some(next) = self.tracker.next() else {
             return CommitEnd::NotDue;
         };
-        // Nothing is written any more, so the partition may be given back without the answer: in time, before the main
-        // thread loses its patience.
+        // Nothing more is written, so the partition can be given back without the answer. The deadline is before the
+        // main thread stops waiting for this worker.
         let deadline = || env.stop.requested_at().unwrap_or_else(Instant::now) + env.shared.times.commit_max;
         let commit = |offsets: &Offsets| env.source.commit_by(offsets.commit(next, env), deadline());
         let sent = match commit(self) {
@@ -203,7 +204,7 @@ impl Offsets {
         end
     }
 
-    /// Moves to what can be committed now.
+    /// Advances to the offset that can be committed now.
     fn advance<S: Source>(&mut self, env: &Env<'_, S>) {
         if env.progress.take_commit_failed() {
             self.tracker.commit_failed();
@@ -213,7 +214,7 @@ impl Offsets {
             && let Some((position, epoch)) = env.source.position()
         {
             self.tracker.all_finished_at(position);
-            // Where it was believed.
+            // If the tracker accepted the position.
             if self.tracker.next() == Some(position)
                 && let Some(epoch) = epoch
             {
@@ -225,7 +226,8 @@ impl Offsets {
         }
     }
 
-    /// The next offset, the topic's id, and the leader epoch up to there, unless the coordinator refuses that.
+    /// A commit of the next offset with the topic's id, and with the leader epoch unless the coordinator refuses
+    /// epochs.
     fn commit<S: Source>(&self, next: i64, env: &Env<'_, S>) -> Commit<'_> {
         Commit {
             next,
@@ -268,8 +270,8 @@ impl Offsets {
     }
 }
 
-/// A truncated log gives offsets anew, to other messages; guards know messages by their offsets. `from`: the first offset
-/// that was not finished.
+/// Logs that the log went back. A truncated log assigns offsets again, to other messages; guards know messages only by
+/// their offsets. `from`: the first offset that was not finished.
 pub(super) fn tell_went_back(partition: &Partition, is_guarded: bool, from: Option<i64>, to: i64) {
     if is_guarded && from.is_some_and(|from| to < from - 1) {
         error!(

@@ -1,10 +1,10 @@
-//! Messages that are done except for Kafka's acknowledgements: their rows are written, and what they publish, or
-//! their dead letters, is on its way.
+//! Messages that wait only for Kafka's acknowledgements: their rows are written, and their publications or dead letters
+//! are on the way.
 //!
-//! The worker goes on meanwhile, as long as all goes well: if it waited after each batch, the brokers would answer
-//! one small request after another. Offsets follow the acknowledgements, in the order of the messages. The worker
-//! waits where there is nothing else to do, where so much is pending that a crash would repeat too much, where
-//! anything fails, and before anything that must not overtake a dead letter.
+//! The worker continues meanwhile, as long as nothing fails. If it waited after each batch, the brokers would answer
+//! one small request after another. Offsets follow the acknowledgements, in message order. The worker waits in four
+//! cases: it has nothing else to do; so much is pending that a crash would repeat too much; something fails; or the
+//! next write must not overtake a dead letter.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -24,47 +24,47 @@ use crate::partition::offsets::Offsets;
 use crate::util::exit::Exit;
 use crate::util::stop::{Stop, StopKind};
 
-/// So long messages are gathered before they are sent, while there are others to go on with: a request with one message
-/// costs a broker about as much as one with a hundred, and dead letters are few.
+/// How long messages are gathered before they are sent, while the worker has other work. A request with one message
+/// costs a broker about as much as one with a hundred. Dead letters are few, so they are gathered for longer.
 const GATHER_MESSAGES: Duration = Duration::from_millis(50);
 const GATHER_LETTERS: Duration = Duration::from_millis(500);
-/// How many messages may be pending at most: a crash repeats them, like everything since the last commit.
+/// Maximum number of pending messages. A crash repeats them, like everything since the last commit.
 const PENDING_MAX: u64 = 50_000;
 
 /// What becomes of a message.
 pub(super) enum Fate {
     Kept,
     Filtered,
-    /// By its own fault.
+    /// Rejected because of its own content.
     Rejected(Box<Rejected>),
 }
 
-/// What is pending of a worker.
+/// A worker's pending messages.
 pub(super) struct Pending {
     outbox: Outbox,
-    /// In the order of their offsets.
+    /// In order of their offsets.
     parts: VecDeque<Part>,
-    /// Their messages.
+    /// Total number of messages in `parts`.
     messages: u64,
-    /// When what is gathered is sent.
+    /// When the gathered messages are sent.
     send_at: Option<Instant>,
-    /// How many messages in a row were rejected, up to the last one that was handed over.
+    /// Number of consecutive rejections, up to the last message that was handed over.
     consecutive_rejects: u32,
 }
 
-/// One message that publishes or is rejected, or some that do not, one after another.
+/// Either one message that publishes or is rejected, or several consecutive messages that do neither.
 #[derive(Default)]
 struct Part {
-    /// The offset behind them.
+    /// The offset behind the last message of this part.
     next: i64,
-    /// They are done when all below this number of the outbox are stored.
+    /// The part is done when everything below this number in the outbox is stored.
     number: u64,
     messages: u64,
     written: u64,
     filtered: u64,
-    /// Messages that it publishes; a dead letter is none of them.
+    /// Number of messages that publish. Dead letters do not count.
     published: u64,
-    /// Why it is.
+    /// The reason, if the message is rejected.
     rejected: Option<&'static str>,
 }
 
@@ -85,7 +85,7 @@ impl Pending {
         self.send_at = Some(self.send_at.map_or(at, |before| before.min(at)));
     }
 
-    /// `next`: the offset behind it.
+    /// Ends a part. `next`: the offset behind it.
     fn end_part(&mut self, part: &mut Part, next: i64) {
         let part = Part {
             next,
@@ -100,7 +100,7 @@ impl Pending {
         self.outbox.is_empty()
     }
 
-    /// The first part of which everything is stored.
+    /// Removes and returns the first part, if everything that it publishes is stored.
     fn take(&mut self) -> Option<Part> {
         let stored_below = self.outbox.stored_below();
         if self.parts.front()?.number > stored_below {
@@ -111,13 +111,13 @@ impl Pending {
         Some(part)
     }
 
-    /// How many messages in a row were rejected, up to the last one that was handed over.
+    /// Number of consecutive rejections, up to the last message that was handed over.
     pub fn consecutive_rejects(&self) -> u32 {
         self.consecutive_rejects
     }
 
-    /// Messages whose rows are written: what they publish follows, and then their offsets. `publications`: in the order of
-    /// the messages.
+    /// Takes messages whose rows are written: publishes what they publish, then finishes their offsets. `publications`:
+    /// in message order.
     pub fn hand_over<S: Source>(
         &mut self,
         env: &Env<'_, S>,
@@ -133,7 +133,7 @@ impl Pending {
             let is_rejected = matches!(fate, Fate::Rejected(_));
             let waits = is_rejected || publications.peek().is_some_and(|next| next.message == index);
             if waits && part.messages > 0 {
-                // What came before it does not wait for it.
+                // The messages before it do not wait for it.
                 self.end_part(&mut part, message.offset());
             }
             let gather = if is_rejected { GATHER_LETTERS } else { GATHER_MESSAGES };
@@ -162,7 +162,7 @@ impl Pending {
         self.collect(env, offsets);
     }
 
-    /// Finishes what is acknowledged.
+    /// Finishes the messages that are acknowledged.
     fn collect<S: Source>(&mut self, env: &Env<'_, S>, offsets: &mut Offsets) {
         let counters = &env.shared.counters;
         let mut next = None;
@@ -189,8 +189,7 @@ impl Pending {
         }
     }
 
-    /// Sends what is to be sent by now and hears what is acknowledged. Waits only where too much is pending, or something
-    /// does not go as it should.
+    /// Sends what is due, and processes acknowledgements. Waits only if too much is pending or something fails.
     pub fn publish_on<S: Source>(&mut self, env: &Env<'_, S>, offsets: &mut Offsets) -> Result<(), Broken> {
         let bytes_max = env.shared.sizes.pending_bytes_max();
         if self.is_empty() {
@@ -203,7 +202,7 @@ impl Pending {
             return self.settle(env, offsets);
         }
         while self.outbox.bytes() >= bytes_max || self.messages >= PENDING_MAX {
-            // Half of it: reports go on coming for the rest.
+            // Waits for half of them only, so that reports keep coming for the rest.
             let Some(half) = self.parts.get((self.parts.len().max(1) - 1) / 2) else {
                 break;
             };
@@ -223,7 +222,7 @@ impl Pending {
         }
         self.send_at = None;
         let end = self.with_outbox(env, offsets, None, |outbox, calls| outbox.settle(number, calls));
-        // The wait may have ended fetching, and the queue would stay empty.
+        // Fetching may have been paused during the wait. Without this the queue would stay empty.
         env.fetching.resume();
         match end {
             PublishEnd::Finished => Ok(()),
@@ -240,7 +239,8 @@ impl Pending {
             .map_err(|fatal| Broken::Fatal(publish_fatal(env, &fatal)))
     }
 
-    /// What a dead letter holds up goes on behind it: published before all else that the batch publishes.
+    /// Publishes dead letters before everything else of the batch, and waits for them. Afterwards the rows that they
+    /// blocked can be written.
     pub fn publish_first<S: Source>(
         &mut self,
         env: &Env<'_, S>,
@@ -254,7 +254,7 @@ impl Pending {
         self.settle(env, offsets)
     }
 
-    /// Calls the outbox, and finishes what it has heard of.
+    /// Calls the outbox, then finishes the messages that it reports as acknowledged.
     fn with_outbox<S: Source, R>(
         &mut self,
         env: &Env<'_, S>,
@@ -283,7 +283,7 @@ impl Pending {
         result
     }
 
-    /// The worker ends: what is pending is waited for in time, and the rest is taken back.
+    /// The worker ends: waits for pending messages until the deadline, and gives the rest back.
     pub fn close<S: Source>(&mut self, env: &Env<'_, S>, offsets: &mut Offsets, end: WorkerEnd) -> WorkerEnd {
         let mut end = end;
         let is_lost = end == WorkerEnd::Lost || env.stop.kind() == Some(StopKind::Abandon);
@@ -317,7 +317,7 @@ impl Pending {
     }
 }
 
-/// A message was rejected and is left behind: told once in a while for each reason.
+/// Logs a rejected message that is skipped. For each reason, at most one line per interval.
 fn tell<S: Source>(env: &Env<'_, S>, offset: i64, rejected: &Rejected) {
     let Rejection { reason, detail } = &rejected.rejection;
     let Some(untold) = env.shared.rejecting.counts.tell(reason.as_str()) else {

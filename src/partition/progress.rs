@@ -1,4 +1,4 @@
-//! What other threads may know of a worker while it runs.
+//! What other threads can see of a worker while it runs.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -12,25 +12,25 @@ pub struct Held {
     pub since: Instant,
 }
 
-/// What others may know of a worker while it runs.
+/// What other threads can see of a worker while it runs.
 #[derive(Debug)]
 pub struct Progress {
-    /// The first offset that is not finished; -1 while unknown.
+    /// The first offset that is not finished; -1: not known yet.
     next: AtomicI64,
-    /// Why it waits until a person acts; set at most once.
+    /// Why the partition is held; set at most once.
     held: OnceLock<Held>,
     commit_failed: AtomicBool,
-    /// A commit was refused for the leader epoch that it named.
+    /// A commit was refused because of its leader epoch.
     epoch_refused: AtomicBool,
-    /// The end of the log as the worker has asked for it while it waits; -1: not yet.
+    /// The end of the log, as the worker asked for it during a wait; -1: not asked.
     end: AtomicI64,
     /// Messages taken so far.
     taken: AtomicU64,
-    /// Some of them are neither finished nor given back.
+    /// Some of the taken messages are neither finished nor given back.
     in_hand: AtomicBool,
-    /// Where the partition is to be begun by another worker; -1: nowhere.
+    /// Where another worker must start; -1: nowhere.
     again: AtomicI64,
-    /// It knows which topic it reads.
+    /// The worker knows which topic it reads.
     begun: AtomicBool,
 }
 
@@ -55,12 +55,12 @@ impl Progress {
         self.next.store(next, Relaxed);
     }
 
-    /// The worker knows which topic it reads, and begins.
+    /// The worker knows which topic it reads, and starts reading.
     pub fn set_begun(&self) {
         self.begun.store(true, Relaxed);
     }
 
-    /// The partition waits until a person acts; `why`: place, reason and cure, as its line in the log has them.
+    /// The partition is held. `why`: place, reason and cure, as in the log line.
     pub fn set_held(&self, why: String) {
         let since = Instant::now();
         let _ = self.held.set(Held { why, since });
@@ -70,7 +70,7 @@ impl Progress {
         self.held.get().is_some()
     }
 
-    /// Why and since when it waits until a person acts.
+    /// Why and since when the partition is held.
     pub fn held(&self) -> Option<&Held> {
         self.held.get()
     }
@@ -90,7 +90,7 @@ impl Progress {
         self.in_hand.load(Relaxed)
     }
 
-    /// The end of the log, where the worker has asked for it while it waits; else -1.
+    /// The end of the log, if the worker asked for it during a wait; else -1.
     pub fn end(&self) -> i64 {
         self.end.load(Relaxed)
     }
@@ -104,7 +104,7 @@ impl Progress {
         self.end.store(end, Relaxed);
     }
 
-    /// Notes that the worker has taken `messages` more.
+    /// Notes that the worker has taken `messages` more messages.
     pub fn took(&self, messages: u64) {
         self.taken.fetch_add(messages, Relaxed);
         if messages > 0 {
@@ -116,12 +116,12 @@ impl Progress {
         self.in_hand.store(false, Relaxed);
     }
 
-    /// Whether an asynchronous commit has failed since the last time this was asked.
+    /// Whether an asynchronous commit has failed since the last call.
     pub fn take_commit_failed(&self) -> bool {
         self.commit_failed.swap(false, Relaxed)
     }
 
-    /// A commit was refused for the leader epoch that it named.
+    /// A commit was refused because of its leader epoch.
     pub fn set_epoch_refused(&self) {
         self.epoch_refused.store(true, Relaxed);
     }
@@ -130,7 +130,7 @@ impl Progress {
         self.epoch_refused.load(Relaxed)
     }
 
-    /// The worker ends, and another one is to begin at `offset`.
+    /// The worker ends, and another one must start at `offset`.
     pub fn set_again(&self, offset: i64) {
         self.again.store(offset, Relaxed);
     }

@@ -25,14 +25,14 @@ pub struct Shared {
     pub processors: Checked,
     pub writer: Arc<dyn RowWriter + Send + Sync>,
     pub pressure: Arc<Pressure>,
-    /// Where anything is produced; `None` where nothing is.
+    /// The producer; `None` if the configuration publishes nothing and has no dead letters.
     pub publisher: Option<Arc<dyn Publisher>>,
     pub rejecting: Rejecting,
     pub sizes: Sizes,
     pub times: Times,
     pub offset_gone: OffsetGone,
     pub counters: Arc<Counters>,
-    /// Where tests step in.
+    /// Where tests can intervene.
     pub hooks: Arc<dyn Hooks>,
 }
 
@@ -41,14 +41,14 @@ pub struct Shared {
 pub struct Group {
     /// Part of the guards' names.
     pub name: String,
-    /// Part of them too (`run.guard_epoch`).
+    /// Also part of the guards' names (`run.guard_epoch`).
     pub guard_epoch: u32,
-    /// As configured: for the commands that a line in the log proposes.
+    /// As configured. Log lines use it in the commands that they propose.
     pub brokers: String,
 }
 
 impl Group {
-    /// The guard of what this partition's worker writes.
+    /// The guard for what this partition's worker writes.
     pub(super) fn guard(&self, partition: &Partition, topic_id: TopicId) -> Guard {
         Guard::new(&GuardIdentity {
             group: &self.name,
@@ -60,21 +60,21 @@ impl Group {
     }
 }
 
-/// What becomes of a rejected message.
+/// What happens to rejected messages.
 #[derive(Debug)]
 pub struct Rejecting {
     pub action: RejectAction,
     pub counts: Arc<Rejects>,
 }
 
-/// How much a worker takes at once.
+/// Limits for what a worker takes at once.
 #[derive(Debug)]
 pub struct Sizes {
     pub batch_rows_max: usize,
-    /// Less where more partitions are assigned than the memory was sized for.
+    /// Smaller than planned if more partitions are assigned than the memory was sized for.
     batch_bytes_max: AtomicUsize,
     pub memory: MemoryPlan,
-    /// Payload bytes that all workers have taken from their queues so far.
+    /// Payload bytes that all workers together have taken from their queues so far.
     pub(super) bytes_taken: AtomicU64,
 }
 
@@ -92,12 +92,13 @@ impl Sizes {
         self.batch_bytes_max.load(Relaxed)
     }
 
-    /// What one worker keeps of what it has published, in bytes: as much as it may have in the producer's queue.
+    /// Limit for the publications that one worker keeps until they are acknowledged, in bytes: its share of the
+    /// producer's queue.
     pub(super) fn pending_bytes_max(&self) -> u64 {
         (self.batch_bytes_max() as u64).min(self.memory.producer_queue_bytes / self.memory.partitions.max(1))
     }
 
-    /// Sizes the batches for the number of partitions that are assigned now.
+    /// Sets the batch size for the number of partitions that are assigned now.
     pub fn assigned(&self, partitions: usize) {
         let planned = self.memory.partitions;
         let partitions = partitions as u64;
@@ -114,13 +115,13 @@ impl Sizes {
     }
 }
 
-/// How long things take.
+/// Intervals and time limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
     pub commit_interval: Duration,
-    /// How long after a stop, or the worker's own end, the answer to the last commit is waited for.
+    /// How long after a stop, or after the worker's own end, it waits for the answer to the last commit.
     pub commit_max: Duration,
-    /// How long after a stop a batch in hand is finished, if the database is well.
+    /// How long after a stop a batch may take to finish, if the database works.
     pub finish_max: Duration,
 }
 

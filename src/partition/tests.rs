@@ -1,4 +1,4 @@
-//! The loop over a log that is made up: what is written, what is committed, and how it ends.
+//! The worker's loop over a made-up log: what is written, what is committed, and how it ends.
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
@@ -17,7 +17,7 @@ use crate::util::stop::StopKind;
 struct Ran {
     end: WorkerEnd,
     log: Log,
-    /// The keys that were written, call by call.
+    /// The keys that were written, one list per call.
     calls: Vec<Vec<i64>>,
     progress: Progress,
     shared: Shared,
@@ -30,7 +30,7 @@ struct Run {
     progress: Progress,
 }
 
-/// Begins at offset 10, as the group has it.
+/// Starts at offset 10, the group's committed offset.
 fn at_10() -> Run {
     Run {
         start: PartitionStart {
@@ -74,7 +74,7 @@ impl Run {
 }
 
 impl Ran {
-    /// How it ended, and what the group has then.
+    /// How the worker ended, and the group's offset afterwards.
     fn outcome(&self) -> (WorkerEnd, Option<i64>) {
         (self.end, self.log.committed())
     }
@@ -96,7 +96,7 @@ fn messages_are_written_in_their_order_and_the_offset_behind_the_last_is_committ
     let ran = at_10().over(&Log::of(writes([10, 11, 14])));
     assert_eq!(ran.outcome(), (WorkerEnd::Stopped, Some(15)));
     assert_eq!(ran.keys(), [10, 11, 14]);
-    // Once on the way, and once more with an answer, which alone makes sure of it.
+    // Committed once on the way, and once at the end with an answer; only an answer makes sure of it.
     let commit = |is_last| Committed {
         next: 15,
         epoch: None,
@@ -128,10 +128,10 @@ fn a_filtered_message_is_finished_and_writes_nothing() {
 
 #[test]
 fn a_gap_behind_the_last_message_is_committed_with_it() {
-    // The markers of a transaction lie at 11 and 12.
+    // The markers of a transaction are at 11 and 12.
     let ran = at_10().over(&Log::of(writes([10])).at(13, Some(4)));
     assert_eq!(ran.log.committed(), Some(13));
-    // Before the first message the position may be that of an earlier assignment.
+    // Before the first message, the position may belong to an earlier assignment.
     let ran = at_10().over(&Log::of([]).at(13, Some(4)));
     assert_eq!(ran.outcome(), (WorkerEnd::Stopped, None));
 }
@@ -197,14 +197,14 @@ fn what_cannot_be_read_holds_the_partition_behind_all_that_was() {
     let mut found = writes([10, 11]);
     found.push(Found::Error(FetchError::Unreadable(kafka_error())));
     found.extend(writes([20]));
-    // librdkafka goes on behind it, and stands there.
+    // librdkafka continues behind it, and its position is there.
     let ran = at_10().over(&Log::of(found).stops_when_paused().at(20, None));
     assert_eq!(ran.outcome(), (WorkerEnd::Stopped, Some(12)));
     assert_eq!(ran.keys(), [10, 11]);
     assert!(ran.progress.held().unwrap().why.contains("reason=unreadable"));
 }
 
-/// The end of a log of which `next` is not there.
+/// A log in which the next offset does not exist.
 fn gone(log: Log, policy: OffsetGone) -> Ran {
     log.append([Found::Of(2, 10, "write"), Found::Error(FetchError::Gone)]);
     let run = Run {
@@ -240,7 +240,7 @@ fn where_the_log_was_cut_another_worker_begins_at_the_cut() {
     };
     let ran = gone(Log::of([]).reaching((0, 7), Some(7)), policy);
     assert_eq!((ran.end, ran.progress.again()), (WorkerEnd::Again, Some(7)));
-    // Where is not known, and nothing is read twice or left out without being told to.
+    // It is not known where the log was cut. Nothing is read twice or skipped unless the configuration says so.
     let ran = gone(Log::of([]).reaching((0, 7), None), policy);
     assert_eq!(ran.end, WorkerEnd::Fatal(Exit::Rejected));
 }
@@ -273,7 +273,7 @@ fn a_first_message_of_a_later_leader_is_taken_only_when_the_log_is_verified() {
         tag: TAG.to_owned(),
         epoch: Some(4),
     };
-    // It comes twice: before the log is verified, and after.
+    // The message comes twice: before the log is verified, and after.
     let log = Log::of([Found::Of(6, 10, "write"), Found::Of(6, 10, "write")]).from_origin(Ok(origin.clone()));
     let ran = at_10().over(&log);
     assert_eq!(ran.log.seeks(), [(10, 4)]);
@@ -307,7 +307,7 @@ fn a_commit_that_failed_is_sent_again() {
 
 #[test]
 fn a_commit_that_the_callback_says_has_failed_is_due_again() {
-    // After the first batch the callback tells of the failure of its commit; nothing new is finished.
+    // After the first batch, the callback reports that its commit failed. Nothing new is finished.
     let log = Log::that_goes_on(writes([10]));
     let progress = Progress::default();
     let database = Database::willing();
@@ -328,7 +328,7 @@ fn a_commit_that_the_callback_says_has_failed_is_due_again() {
 #[test]
 fn a_last_commit_that_is_refused_for_its_epoch_is_sent_without() {
     let run = Run {
-        // No commit but the last.
+        // No commit except the last one.
         shared: Box::new(|shared| shared.times.commit_interval = std::time::Duration::MAX),
         ..at_10()
     };

@@ -1,21 +1,21 @@
-//! READ FIRST: one partition's loop, on an OS thread of its own.
+//! READ FIRST: the loop of one partition, on its own OS thread.
 //!
-//! intake → decode → map → plan → write → publish → commit, one batch after another, each step on this thread.
-//! A batch is whatever is in the partition's queue, up to the caps: at low load a message is written alone and at
-//! once, at high load batches fill by themselves. The worker blocks on the database. A blocked worker does not take
-//! from its queue. A full queue stops its fetches. That is all of back-pressure.
+//! intake → decode → map → plan → write → publish → commit, one batch after another; each step runs on this thread. A
+//! batch is what is in the partition's queue, up to the caps. At low load a message is written alone and at once; at
+//! high load batches fill by themselves. The worker blocks on the database. A blocked worker does not take from its
+//! queue. A full queue stops its fetches. That is the whole back-pressure.
 //!
-//! What must stay true here: an offset is committed only when everything below it is finished; nobody else reads the
-//! queue; and every wait sees the stop flag or has a deadline.
+//! These invariants must hold: an offset is committed only when everything below it is finished; nobody else reads the
+//! queue; every wait checks the stop flag or has a deadline.
 //!
 //! | where | what |
 //! |---|---|
-//! | here | the loop: take, bring a batch to its end, commit; and what ends it |
-//! | `batch.rs` | one batch: judged and mapped, written, handed on |
-//! | `pending.rs` | what waits for Kafka's acknowledgement |
+//! | here | the loop: take messages, process a batch, commit; and what ends the loop |
+//! | `batch.rs` | one batch: judged, mapped, written, handed to `pending.rs` |
+//! | `pending.rs` | messages that wait for Kafka's acknowledgement |
 //! | `offsets.rs` | what is finished, and commits |
-//! | `gone.rs` | the next offset is not in the log |
-//! | `env.rs`, `shared.rs` | what surrounds the worker, and what all workers share |
+//! | `gone.rs` | when the next offset is not in the log |
+//! | `env.rs`, `shared.rs` | what a worker works with, and what all workers share |
 
 use std::time::Duration;
 
@@ -36,13 +36,13 @@ use crate::util::exit::Exit;
 use crate::util::stop::{Stop, StopKind};
 use crate::util::throttle::Throttle;
 
-/// How long an idle worker waits for a message before it looks at the stop flag and the commit interval.
+/// How long an idle worker waits for a message before it checks the stop flag and the commit interval.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 
-/// How long it waits where messages wait for acknowledgements: then those are waited for.
+/// The same while messages wait for acknowledgements: the worker must process those soon.
 const DRY_WAIT: Duration = Duration::from_millis(5);
 
-/// Runs until the stop flag is raised, the partition is lost, or the service cannot go on.
+/// Runs until the stop flag is raised, the partition is lost, or the service cannot continue.
 pub fn run<S: Source>(
     shared: &Shared,
     source: &S,
@@ -80,27 +80,28 @@ struct Worker<'w, S: Source> {
     fetch_lines: Throttle,
 }
 
-/// What comes behind the messages that were taken.
+/// What follows the messages that were taken.
 enum Ahead<M> {
     /// Whatever the queue has next.
     Queue,
-    /// The log went back: this message is not above those before it. It begins a batch of its own, when they are finished.
+    /// The log went back: this message's offset is not above the earlier ones. It starts a batch of its own after the
+    /// earlier messages are finished.
     WentBack(M),
-    /// Something that cannot be read. Nothing behind it may be committed: the partition is held.
+    /// A part of the log that cannot be read. Nothing behind it may be committed: the partition is held.
     Unreadable(KafkaError),
-    /// Nothing: the next offset is not in the log, and fetching has ended.
+    /// Nothing. The next offset is not in the log, and fetching has ended.
     Gone,
 }
 
 impl<M> Ahead<M> {
-    /// Nothing more comes from the queue.
+    /// Whether the queue delivers nothing more.
     fn is_the_end(&self) -> bool {
         matches!(self, Ahead::Unreadable(_) | Ahead::Gone)
     }
 }
 
 impl<'w, S: Source> Worker<'w, S> {
-    /// Finds out which topic it is that bears this name now.
+    /// Finds out which topic has this name now.
     fn identify(&mut self, start: &PartitionStart) -> Result<(), WorkerEnd> {
         let Env { source, stop, .. } = self.env;
         let partition = source.partition();
@@ -128,9 +129,10 @@ impl<'w, S: Source> Worker<'w, S> {
         }
     }
 
-    /// One batch after another.
+    /// Processes one batch after another.
     fn read(&mut self) -> WorkerEnd {
-        // A batch takes as many of them as make a batch of rows; what `each` makes of one more is cut into calls.
+        // Take as many messages as fill `BATCHES_IN_HAND` batches of rows. If `each` makes more rows, they are divided
+        // into several calls.
         let rows_in_hand = BATCHES_IN_HAND * self.env.shared.sizes.batch_rows_max;
         let messages_max = (rows_in_hand / self.env.processor.rows_per_message()).max(1);
         let mut messages: Vec<S::Message<'w>> = Vec::with_capacity(messages_max);
@@ -156,7 +158,7 @@ impl<'w, S: Source> Worker<'w, S> {
                 }
             }
             messages.clear();
-            // There is nothing else to do, or nothing comes behind it.
+            // There is nothing else to do, or nothing follows.
             if (is_dry || self.ahead.is_the_end())
                 && let Err(broken) = self.pending.settle(&self.env, &mut self.offsets)
             {
@@ -177,7 +179,7 @@ impl<'w, S: Source> Worker<'w, S> {
         WorkerEnd::Stopped
     }
 
-    /// Nothing moves until a person acts: commits what came before, and waits for the end.
+    /// Holds the partition until a person acts: commits what came before, and waits for the stop.
     fn hold(&mut self, why: String) -> WorkerEnd {
         self.offsets.hold();
         self.env.progress.set_held(why);
@@ -192,7 +194,8 @@ impl<'w, S: Source> Worker<'w, S> {
         WorkerEnd::Stopped
     }
 
-    /// What is pending is waited for, and what is finished is committed, unless the partition is another member's.
+    /// Ends the worker: waits for pending messages and commits what is finished, unless the partition belongs to
+    /// another member.
     fn leave(mut self, end: WorkerEnd) -> WorkerEnd {
         let end = self.pending.close(&self.env, &mut self.offsets, end);
         self.env.fetching.resume();
@@ -209,11 +212,11 @@ impl<'w, S: Source> Worker<'w, S> {
         }
     }
 
-    /// Takes what is there, up to the caps. Waits only for the first message, and for no linger.
+    /// Takes what is in the queue, up to the caps. Waits only for the first message; there is no linger.
     fn intake(&mut self, messages_max: usize, messages: &mut Vec<S::Message<'w>>) -> Result<(), WorkerEnd> {
         let Env { shared, source, .. } = self.env;
         if self.env.fetching.falls_behind() {
-            // Paused and resumed it is fetched anew.
+            // Pause and resume drop the queue and fetch again.
             self.env.fetching.pause();
             self.env.fetching.resume();
         }
@@ -249,7 +252,7 @@ impl<'w, S: Source> Worker<'w, S> {
                     self.env.progress.set_next(to);
                     self.ahead = Ahead::WentBack(message);
                 }
-                // It is not taken: it comes again, if the log is the one that was read.
+                // The message is not taken. It comes again if the log is the one that was read.
                 Some(Ok(message)) if self.offsets.is_of_another_leader(&message) && self.offsets.verify(source) => {
                     break;
                 }

@@ -1,19 +1,19 @@
-//! The addresses that brokers give of themselves (`advertised.listeners`), and whether each of them answers there.
+//! The addresses that brokers announce for themselves (`advertised.listeners`), and whether each broker answers there.
 //!
-//! A client learns them from the first broker that it reaches, and from then on uses nothing else: where they cannot be
-//! reached from here, the brokers of the configuration answer and nothing is ever read. librdkafka says so in terms of its
-//! own, if at all.
+//! A client learns these addresses from the first broker that it reaches, and from then on uses only them. If they
+//! cannot be reached from here, the configured addresses answer, but nothing is ever read. librdkafka reports this in
+//! its own terms, if at all.
 //!
-//! With its first answer librdkafka 2.12.1 lets go of the addresses of the configuration, and takes them up again when it
-//! has tried all others (`metadata.recovery.strategy`): until then nobody answers at all. So what was learned from the
-//! first answer is kept, and the start asks again with a new client.
+//! With its first answer, librdkafka 2.12.1 drops the configured addresses. It uses them again only after it has tried
+//! all others (`metadata.recovery.strategy`); until then nobody answers at all. So this code keeps what it learned from
+//! the first answer, and the start asks again with a new client.
 //!
-//! librdkafka decides: a broker that answers a request is reached, whatever lies between. Only of one that does not
-//! answer the address is looked at (its name, a connection, what answers there), to say what is wrong with it. Called at the
-//! start, by `check --connect` and by whoever waits for a broker; never by a worker.
+//! librdkafka decides: a broker that answers a request is reachable, whatever is in between. Only if a broker does not
+//! answer, this code examines its address (its name, a connection, what answers there), to say what is wrong with it.
+//! Called at the start, by `check --connect` and by code that waits for a broker; never by a worker.
 //!
-//! Where the brokers' addresses lead nowhere at all, librdkafka may well get no answer that it hands on: it asks again at
-//! those addresses, and waits. So the addresses are also read from its statistics ([`Learned`]).
+//! If the announced addresses lead nowhere at all, librdkafka may never pass on an answer: it asks again at those
+//! addresses, and waits. So the addresses are also read from its statistics ([`Learned`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
@@ -36,31 +36,31 @@ use crate::kafka::diagnosis::listener::{self, Listener, Login};
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 
-/// How long the brokers have for their answers, all together.
+/// Time limit for the answers of all brokers together.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long is then looked at the addresses of those that gave none, all together.
+/// Time limit for then examining the addresses of all brokers that did not answer.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
-/// One request for metadata.
+/// Time-out of one request for metadata.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two looks at the stop flag.
+/// How often the stop flag is checked.
 const GLANCE: Duration = Duration::from_millis(50);
-/// How many silent brokers have their addresses looked at.
+/// Maximum number of silent brokers whose addresses are examined.
 const LOOKED_AT_MAX: usize = 32;
-/// How many of them one line names.
+/// Maximum number of them that one line names.
 const NAMED_MAX: usize = 3;
 
-/// What is wrong with an address, seen from here.
+/// What is wrong with an address, seen from this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
     DoesNotResolve,
     NoRoute,
     Refused,
     TimesOut,
-    /// It takes connections, and there is no answer.
+    /// It accepts connections, but does not answer.
     Silent,
-    /// Something answers there that is no listener for this client.
+    /// Something else than a listener for this client answers.
     Strange(&'static str),
-    /// In the system's words.
+    /// Another error, in the operating system's words.
     Other(String),
 }
 
@@ -99,14 +99,14 @@ impl Trouble {
     }
 }
 
-/// A broker that does not answer at the address that it gives.
+/// A broker that does not answer at the address that it announces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreached {
     pub id: i32,
     /// `host:port`.
     pub address: String,
     pub trouble: Trouble,
-    /// What it leads of the topics that were asked about: `events[0,2-3]`; empty: nothing.
+    /// The partitions that it leads, of the topics that were asked about: `events[0,2-3]`. Empty: none.
     pub leads: String,
 }
 
@@ -123,7 +123,7 @@ impl fmt::Display for Unreached {
     }
 }
 
-/// Several of them, on a line.
+/// Several unreachable brokers as the text of one line.
 pub fn line(unreached: &[Unreached]) -> String {
     let mut named: Vec<String> = unreached.iter().take(NAMED_MAX).map(ToString::to_string).collect();
     if unreached.len() > NAMED_MAX {
@@ -148,25 +148,25 @@ impl fmt::Display for Address {
     }
 }
 
-/// The cluster's brokers, and who leads what of some topics.
+/// The cluster's brokers, and the partitions of some topics that each leads.
 #[derive(Debug, Clone, Default)]
 pub struct Brokers {
     addresses: BTreeMap<i32, Address>,
-    /// Partitions by broker and topic.
+    /// Partition numbers by broker and topic.
     leads: BTreeMap<i32, BTreeMap<String, BTreeSet<i32>>>,
-    /// How the client speaks to them; `None`: nobody says, and a listener of Kafka's is not held against it.
+    /// How the client connects to them. `None`: not known; then every kind of Kafka listener is accepted.
     security: Option<Security>,
 }
 
-/// The brokers that a client knows by itself, as its last statistics name them. Shared with the client's context.
+/// The brokers that a client has learned of by itself, as in its last statistics. Shared with the client's context.
 #[derive(Debug, Clone, Default)]
 pub struct Learned(Arc<Mutex<BTreeMap<i32, Address>>>);
 
 impl Learned {
-    /// How often a client is to tell its statistics, for `statistics.interval.ms`.
+    /// How often a client must produce statistics, for `statistics.interval.ms`.
     pub const INTERVAL_MS: &str = "500";
 
-    /// To be told each of the client's statistics (librdkafka's `STATISTICS.md`).
+    /// Must be called with each of the client's statistics (librdkafka's `STATISTICS.md`).
     pub fn hear(&self, statistics: &[u8]) {
         match addresses(statistics) {
             Ok(addresses) => *self.0.lock() = addresses,
@@ -179,7 +179,7 @@ fn addresses(statistics: &[u8]) -> Result<BTreeMap<i32, Address>, serde_json::Er
     let statistics: serde_json::Value = serde_json::from_slice(statistics)?;
     let brokers = statistics.get("brokers").and_then(serde_json::Value::as_object);
     let address = |broker: &serde_json::Value| {
-        // Those with a negative number are of its own: what was configured, and the coordinator.
+        // Brokers with negative numbers are librdkafka's own entries: the configured addresses, and the coordinator.
         let id = i32::try_from(broker.get("nodeid")?.as_i64()?)
             .ok()
             .filter(|id| *id >= 0)?;
@@ -195,7 +195,7 @@ fn addresses(statistics: &[u8]) -> Result<BTreeMap<i32, Address>, serde_json::Er
         .collect())
 }
 
-/// Who answers.
+/// Which brokers answer, and which do not.
 #[derive(Debug, Clone, Default)]
 pub struct Answers {
     pub answering: BTreeSet<i32>,
@@ -203,7 +203,7 @@ pub struct Answers {
 }
 
 impl Brokers {
-    /// None yet, for a client that speaks to them so.
+    /// No brokers yet, for a client that connects in this way.
     pub fn new(security: Security) -> Brokers {
         Brokers {
             security: Some(security),
@@ -211,7 +211,7 @@ impl Brokers {
         }
     }
 
-    /// Those that a client has learned of, whoever leads what.
+    /// The brokers that a client has learned of. It is not known what they lead.
     pub fn learned(learned: &Learned, security: Security) -> Brokers {
         Brokers {
             addresses: learned.0.lock().clone(),
@@ -219,7 +219,7 @@ impl Brokers {
         }
     }
 
-    /// Adds what a broker said.
+    /// Adds the content of a broker's answer.
     pub fn take(&mut self, metadata: &Metadata) {
         for broker in metadata.brokers() {
             let address = Address {
@@ -236,7 +236,7 @@ impl Brokers {
         }
     }
 
-    /// What it says that its address is.
+    /// The address that the broker announces.
     pub fn address(&self, id: i32) -> Option<String> {
         self.addresses.get(&id).map(ToString::to_string)
     }
@@ -253,20 +253,20 @@ impl Brokers {
         self.addresses.keys().copied().collect()
     }
 
-    /// Those that lead a partition.
+    /// The brokers that lead at least one partition.
     pub fn leaders(&self) -> BTreeSet<i32> {
         self.leads.keys().copied().collect()
     }
 
-    /// Who leads a partition.
+    /// The leader of a partition.
     pub fn leader(&self, topic: &str, partition: i32) -> Option<i32> {
         let leads = |led: &BTreeMap<String, BTreeSet<i32>>| led.get(topic).is_some_and(|led| led.contains(&partition));
         let found = self.leads.iter().find(|(_, led)| leads(led));
         found.map(|(id, _)| *id)
     }
 
-    /// Asks each of these brokers at its own address, all at once, about `topics`; says what is wrong with the addresses of
-    /// those that do not answer.
+    /// Asks these brokers about `topics`, each at its own address and all at once. For those that do not answer, finds
+    /// out what is wrong with their addresses.
     pub fn ask<C: ConsumerContext>(
         &self,
         client: &BaseConsumer<C>,
@@ -285,7 +285,8 @@ impl Brokers {
         let mut answers = Answers::default();
         let (mut silent, mut doubtful) = (Vec::new(), Vec::new());
         for (id, request) in &requests {
-            // At its own time-out librdkafka answers by itself: what is refused with a code of Kafka's is an answer, too.
+            // At its own time-out, librdkafka produces an answer itself. A refusal with one of Kafka's own codes is an
+            // answer of the broker, too.
             let said = request.as_ref().map(|queue| reply(queue, deadline, stop));
             match said.unwrap_or(Reply::Silent) {
                 Reply::Answered => {
@@ -297,7 +298,7 @@ impl Brokers {
         }
         if !stop.requested() {
             let timeout = limit.bound(LOOK_TIMEOUT);
-            // That a listener is there does not say that it has answered.
+            // The existence of a listener does not mean that it has answered.
             let silent_where_fit = |found: Option<Trouble>| Some(found.unwrap_or(Trouble::Silent));
             answers.unreached = self.look_at(&silent, timeout, stop, silent_where_fit);
             let if_strange = |found: Option<Trouble>| found.filter(|found| matches!(found, Trouble::Strange(_)));
@@ -311,15 +312,15 @@ impl Brokers {
         answers
     }
 
-    /// Looks at the addresses of all of them without asking them through a client; says what is wrong with those where no
-    /// listener for this client is.
+    /// Examines the addresses of all brokers without asking them through a client. Returns those where there is no
+    /// listener for this client, and what is wrong.
     pub fn look_over(&self, limit: &StartLimit, stop: &Stop) -> Vec<Unreached> {
         let ids: Vec<i32> = self.addresses.keys().copied().collect();
         self.look_at(&ids, limit.bound(LOOK_TIMEOUT), stop, |found| found)
     }
 
-    /// What is wrong with the addresses of these brokers. `judged`: of what is found at one; `None`: a listener for this
-    /// client.
+    /// Examines the addresses of these brokers. `judged` turns what was found at an address (`None`: a listener for
+    /// this client) into what is wrong with it.
     fn look_at(
         &self,
         ids: &[i32],
@@ -327,7 +328,7 @@ impl Brokers {
         stop: &Stop,
         judged: impl Fn(Option<Trouble>) -> Option<Trouble>,
     ) -> Vec<Unreached> {
-        // Each says what it finds twice at most.
+        // Each thread sends at most two findings.
         let (sender, found) = bounded(2 * LOOKED_AT_MAX);
         let deadline = Instant::now() + timeout;
         let mut troubles: BTreeMap<i32, Option<Trouble>> = BTreeMap::new();
@@ -348,7 +349,7 @@ impl Brokers {
             Some(Unreached {
                 id: *id,
                 address: self.addresses.get(id)?.to_string(),
-                // A name server that does not answer takes longer than anybody waits.
+                // A name server that does not answer takes longer than the time limit.
                 trouble: judged(troubles.remove(id).unwrap_or(Some(Trouble::TimesOut)))?,
                 leads: self.led_by(*id),
             })
@@ -356,7 +357,7 @@ impl Brokers {
         unreached.collect()
     }
 
-    /// What a broker leads: `events[0,2-3], orders[1]`.
+    /// The partitions that a broker leads: `events[0,2-3], orders[1]`.
     pub fn led_by(&self, id: i32) -> String {
         let of_topic = |(topic, partitions): (&String, &BTreeSet<i32>)| format!("{topic}[{}]", runs(partitions));
         let led = self
@@ -367,7 +368,7 @@ impl Brokers {
     }
 }
 
-/// Numbers in runs: `0,2-3`.
+/// Numbers as ranges: `0,2-3`.
 fn runs(numbers: &BTreeSet<i32>) -> String {
     let mut runs: Vec<(i32, i32)> = Vec::new();
     for number in numbers {
@@ -386,34 +387,35 @@ fn runs(numbers: &BTreeSet<i32>) -> String {
     runs.iter().map(run).collect::<Vec<_>>().join(",")
 }
 
-/// What was found at the address of one broker.
+/// What was found at a broker's address.
 struct Finding {
     id: i32,
-    /// `None`: a listener for this client.
+    /// What is wrong; `None`: it is a listener for this client.
     trouble: Option<Trouble>,
     is_last: bool,
 }
 
-/// Looks at one address on a thread of its own, since looking up a name has no bound; `false`: there is no thread.
+/// Examines one address on a separate thread, since a name lookup has no time limit. `false`: no thread could be
+/// started.
 fn look(id: i32, address: Address, security: Option<Security>, deadline: Instant, sender: Sender<Finding>) -> bool {
     let thread = thread::Builder::new().name("look-at-broker".into()).spawn(move || {
         let tell = |trouble, is_last| {
-            // Nobody may wait for it any more.
+            // The receiver may have stopped waiting.
             let _ = sender.try_send(Finding { id, trouble, is_last });
         };
         let trouble = trouble(&address, deadline);
         let is_silent = trouble == Trouble::Silent;
         tell(Some(trouble), !is_silent);
         if is_silent {
-            // What is told meanwhile is what is known if this takes too long.
+            // The finding just sent is used if this takes too long.
             tell(misfit(&listener::look(&address.to_string()), security), true);
         }
     });
     thread.is_ok()
 }
 
-/// What is wrong with an address where something takes connections; `None`: it is a listener for this client, as far as can
-/// be seen.
+/// What is wrong with an address that accepts connections; `None`: as far as can be seen, it is a listener for this
+/// client.
 fn misfit(listener: &Listener, security: Option<Security>) -> Option<Trouble> {
     let client = security.unwrap_or(Security {
         tls: false,
@@ -457,8 +459,8 @@ fn trouble(address: &Address, deadline: Instant) -> Trouble {
     trouble
 }
 
-/// What is wrong with the addresses of the cluster's brokers, for whoever waits for one of them without an answer; `None`:
-/// all of them answer, or none can be asked.
+/// What is wrong with the addresses of the cluster's brokers. For code that waits for a broker that does not answer.
+/// `None`: all brokers answer, or none can be asked.
 pub fn why<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     topics: &[&str],
@@ -478,17 +480,17 @@ pub fn why<C: ConsumerContext>(
 /// librdkafka's name for the coordinator (`rdkafka_cgrp.c`).
 pub const COORDINATOR: &str = "GroupCoordinator";
 
-/// Whether a line of librdkafka's says that a broker is of another cluster than those before (`rdkafka_metadata.c`,
-/// `rd_kafka_parse_Metadata`): of what it answers nothing may be used.
+/// Whether a line of librdkafka's log says that a broker belongs to another cluster than the earlier ones
+/// (`rdkafka_metadata.c`, `rd_kafka_parse_Metadata`). Its answers must not be used.
 pub fn is_other_cluster(line: &str) -> bool {
     line.contains("reports different ClusterId")
 }
 
-/// What to do about it.
+/// The cure for it.
 pub const OTHER_CLUSTER_CURE: &str = "name brokers of one cluster in kafka.brokers, and correct advertised.listeners where it \
      leads to another one; after a cluster was made anew, start again";
 
-/// Whether a complaint of librdkafka's is about a broker at the address that it gives of itself.
+/// Whether a complaint of librdkafka is about a broker at the address that the broker announces.
 pub fn is_about_given(text: &str) -> bool {
     let text = match text.strip_prefix("[thrd:").and_then(|rest| rest.split_once("]: ")) {
         Some((_, text)) => text,
@@ -499,10 +501,10 @@ pub fn is_about_given(text: &str) -> bool {
         .is_some_and(|(address, id)| address.contains(':') && id.parse::<i32>().is_ok())
 }
 
-/// A complaint of librdkafka's about one broker, with the broker named as people do. Other complaints are left as they are.
+/// A complaint of librdkafka about one broker, with a readable name of the broker. Other complaints are unchanged.
 ///
-/// They begin with librdkafka's name of the broker: `host:port/1: …`, with `sasl_ssl://` in front where it is not plain
-/// (`rdkafka_broker.c`, `rd_kafka_mk_brokername`), and `GroupCoordinator: host:port: …`.
+/// Such complaints begin with librdkafka's name of the broker: `host:port/1: …`, with `sasl_ssl://` in front if it is
+/// not plain (`rdkafka_broker.c`, `rd_kafka_mk_brokername`), and `GroupCoordinator: host:port: …`.
 pub fn named(reason: &str) -> String {
     let Some((name, rest)) = reason.split_once(": ") else {
         return reason.to_owned();
@@ -526,7 +528,7 @@ pub fn named(reason: &str) -> String {
     }
 }
 
-/// A name that does not resolve is the one complaint whose cure is known for certain.
+/// A name that does not resolve is the only complaint whose cure is certain.
 fn plain(why: &str) -> String {
     if why.starts_with("Failed to resolve") {
         format!("{why}: the address that the broker gives does not resolve, correct advertised.listeners")
@@ -554,7 +556,7 @@ mod tests {
 
     #[test]
     fn an_address_is_told_by_what_is_wrong_with_it() {
-        // Reserved for this (RFC 6761).
+        // This domain is reserved for names that do not resolve (RFC 6761).
         assert_eq!(
             trouble(&address("broker.invalid", 9092), soon()),
             Trouble::DoesNotResolve

@@ -1,6 +1,6 @@
-//! Callbacks of a client that asks whether Kafka is reached: a request that is not answered says nothing of why.
+//! Callbacks of a client that asks whether Kafka is reachable. A request without an answer does not say why.
 //!
-//! They keep what librdkafka says on its threads, for whoever asks to look at.
+//! So they keep what librdkafka reports on its threads, for the code that asks.
 
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
@@ -12,11 +12,11 @@ use crate::kafka::admin::advertised::{COORDINATOR, Learned, is_other_cluster, na
 use crate::kafka::diagnosis::{Complaint, Complaints, Diagnosis};
 use crate::kafka::log::{tell_error, tell_line};
 
-/// What becomes of librdkafka's errors, beside being kept.
+/// What happens to librdkafka's errors, besides being kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Errors {
     Told,
-    /// Whoever asks reports them with its answer.
+    /// Not logged: the caller reports them with its result.
     Untold,
 }
 
@@ -24,11 +24,11 @@ pub(super) struct Asking {
     errors: Errors,
     complaints: Complaints,
     learned: Learned,
-    /// What was complained of last.
+    /// The last complaint.
     complaint: Mutex<Option<String>>,
-    /// About the group's coordinator.
+    /// The last complaint about the group's coordinator.
     coordinator: Mutex<Option<String>>,
-    /// About a broker of another cluster.
+    /// The last complaint about a broker of another cluster.
     other_cluster: Mutex<Option<String>>,
 }
 
@@ -49,17 +49,17 @@ impl Asking {
         &self.learned
     }
 
-    /// What librdkafka complained of last, since this was last asked.
+    /// librdkafka's last complaint since the previous call.
     pub fn complaint(&self) -> Option<String> {
         self.complaint.lock().take()
     }
 
-    /// The same about the group's coordinator.
+    /// The same, about the group's coordinator.
     pub fn coordinator(&self) -> Option<String> {
         self.coordinator.lock().take()
     }
 
-    /// The same about a broker of another cluster.
+    /// The same, about a broker of another cluster.
     pub fn other_cluster(&self) -> Option<Complaint> {
         let line = self.other_cluster.lock().take()?;
         Some(Complaint::other_cluster(&line))
@@ -95,7 +95,7 @@ impl ClientContext for Asking {
 
 impl ConsumerContext for Asking {}
 
-/// Whether a broker refuses the credentials: that comes as an event, while the request itself just times out.
+/// Whether a broker refuses the credentials. This comes as an event; the request itself just times out.
 pub(super) fn is_refused_login<T>(event: &KafkaResult<T>) -> bool {
     matches!(
         event,

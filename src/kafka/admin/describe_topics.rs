@@ -1,4 +1,4 @@
-//! librdkafka's `DescribeTopics`, asked of one broker: `rdkafka` has no call for it.
+//! librdkafka's `DescribeTopics` request to one broker. `rdkafka` has no call for it.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char};
@@ -14,7 +14,7 @@ use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::ffi::Owned;
 use crate::util::stop::Stop;
 
-/// What a request brought of one topic.
+/// The result of a request for one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
     Id(TopicId),
@@ -24,15 +24,15 @@ pub(super) enum Found {
     NotYet(String),
 }
 
-/// What a broker tells of one topic.
+/// What a broker says about one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Described {
     pub found: Found,
-    /// The user's rights; `None`: not told, or not asked for.
+    /// The user's rights; `None`: not in the answer, or not asked for.
     pub rights: Option<Vec<Right>>,
 }
 
-/// What a failure of the request, or of one topic in it, means.
+/// What a failure of the request, or for one topic in it, means.
 pub(super) fn verdict(code: RDKafkaErrorCode) -> Found {
     match code {
         RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
@@ -53,7 +53,7 @@ pub(super) enum Answer {
     Stopped,
 }
 
-/// Asks a broker about all topics: its answer will come to the queue.
+/// Asks a broker about all topics. Its answer comes to the queue.
 pub(super) fn request<'c, C: ConsumerContext>(
     client: &'c BaseConsumer<C>,
     topics: &[CString],
@@ -62,20 +62,20 @@ pub(super) fn request<'c, C: ConsumerContext>(
     with_rights: bool,
 ) -> Result<Queue<'c>, RDKafkaErrorCode> {
     let mut names: Vec<*const c_char> = topics.iter().map(|topic| topic.as_ptr()).collect();
-    // SAFETY: `names` are as many strings as told, alive during the call, which copies them.
+    // SAFETY: `names` has as many strings as given. They are alive during the call, which copies them.
     let collection = unsafe { sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len()) };
-    // SAFETY: just made for us.
+    // SAFETY: just created for us.
     let collection = unsafe { Owned::new(collection, sys::rd_kafka_TopicCollection_destroy) }.ok_or(NO_MEMORY)?;
     let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
     let (options, queue) = prepare(client, operation, timeout, Some(broker), with_rights)?;
     let native = client.client().native_ptr();
-    // SAFETY: all four are alive; the call copies the names and the options, and keeps the queue by counting it. An
-    // answer that comes after the queue's destruction is thrown away by librdkafka.
+    // SAFETY: all four are alive. The call copies the names and the options, and counts a reference to the queue.
+    // librdkafka discards an answer that comes after the queue's destruction.
     unsafe { sys::rd_kafka_DescribeTopics(native, collection.as_ptr(), options.as_ptr(), queue.as_ptr()) };
     Ok(queue)
 }
 
-/// Waits for the answer to a request of this time-out.
+/// Waits for the answer to a request with this time-out.
 pub(super) fn wait(queue: &Queue<'_>, timeout: Duration, stop: &Stop) -> Answer {
     match queue.answer(timeout, stop) {
         Some(event) => topics(&event).map_or_else(Answer::Failure, Answer::Topics),
@@ -87,15 +87,15 @@ pub(super) fn wait(queue: &Queue<'_>, timeout: Duration, stop: &Stop) -> Answer 
 /// Whether a broker has answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// Whatever it says.
+    /// It has answered, whatever it says.
     Answered,
-    /// It does not know the question: an old broker, or none at all, as a KRaft controller.
+    /// It does not know the request: an old broker, or not a broker, such as a KRaft controller.
     Unknown,
-    /// Not by the deadline.
+    /// It has not answered by the deadline.
     Silent,
 }
 
-/// Whether the broker has answered by the deadline.
+/// Waits until the deadline for the broker's answer.
 pub(super) fn reply(queue: &Queue<'_>, deadline: Instant, stop: &Stop) -> Reply {
     let Some(event) = queue.event(deadline, stop) else {
         return Reply::Silent;
@@ -103,7 +103,7 @@ pub(super) fn reply(queue: &Queue<'_>, deadline: Instant, stop: &Stop) -> Reply 
     match check_event(&event) {
         Ok(()) => Reply::Answered,
         Err(RDKafkaErrorCode::UnsupportedFeature) => Reply::Unknown,
-        // What librdkafka says by itself is below zero.
+        // librdkafka's own error codes are below zero.
         Err(code) if code as i32 >= 0 => Reply::Answered,
         Err(_) => Reply::Silent,
     }
@@ -111,7 +111,7 @@ pub(super) fn reply(queue: &Queue<'_>, deadline: Instant, stop: &Stop) -> Reply 
 
 fn topics(event: &Event) -> Result<HashMap<String, Described>, RDKafkaErrorCode> {
     check_event(event)?;
-    // SAFETY: the event is alive; null if it is of another kind.
+    // SAFETY: the event is alive. The result is null if the event is of another kind.
     let result = unsafe { sys::rd_kafka_event_DescribeTopics_result(event.as_ptr()) };
     if result.is_null() {
         return Err(RDKafkaErrorCode::BadMessage);
@@ -122,17 +122,17 @@ fn topics(event: &Event) -> Result<HashMap<String, Described>, RDKafkaErrorCode>
     if descriptions.is_null() || count == 0 {
         return Ok(HashMap::new());
     }
-    // SAFETY: as many pointers as told, alive as long as the event.
+    // SAFETY: there are `count` pointers, alive as long as the event.
     let descriptions = unsafe { std::slice::from_raw_parts(descriptions, count) };
-    // SAFETY: each is a description of the living event.
+    // SAFETY: each is a description in the event, which is alive.
     let found = descriptions.iter().filter_map(|each| unsafe { description(*each) });
     Ok(found.collect())
 }
 
-/// A topic's name, and what is told of it.
+/// A topic's name, and what the broker says about it.
 ///
 /// # Safety
-/// `description` is null, or of an event that is alive during the call.
+/// `description` is null, or belongs to an event that is alive during the call.
 unsafe fn description(description: *const sys::rd_kafka_TopicDescription_t) -> Option<(String, Described)> {
     if description.is_null() {
         return None;
@@ -146,7 +146,7 @@ unsafe fn description(description: *const sys::rd_kafka_TopicDescription_t) -> O
     let name = unsafe { CStr::from_ptr(name) }.to_str().ok()?.to_owned();
     // SAFETY: the description is alive.
     let error = unsafe { sys::rd_kafka_TopicDescription_error(description) };
-    // SAFETY: the error is the living description's.
+    // SAFETY: the error belongs to the description, which is alive.
     if let Err(code) = unsafe { check_error(error) } {
         let found = verdict(code);
         return Some((name, Described { found, rights: None }));
@@ -156,7 +156,7 @@ unsafe fn description(description: *const sys::rd_kafka_TopicDescription_t) -> O
     let mut count = 0;
     // SAFETY: the description is alive.
     let operations = unsafe { sys::rd_kafka_TopicDescription_authorized_operations(description, &raw mut count) };
-    // SAFETY: as many as told, of the living description.
+    // SAFETY: there are `count` operations, in the description, which is alive.
     let rights = unsafe { rights(operations, count) };
     let found = Found::Id(id);
     Some((name, Described { found, rights }))
@@ -170,9 +170,9 @@ unsafe fn topic_id(description: *const sys::rd_kafka_TopicDescription_t) -> Topi
     if id.is_null() {
         return TopicId::NONE;
     }
-    // SAFETY: a part of the living description.
+    // SAFETY: a part of the description, which is alive.
     let most = unsafe { sys::rd_kafka_Uuid_most_significant_bits(id) };
-    // SAFETY: a part of the living description.
+    // SAFETY: a part of the description, which is alive.
     let least = unsafe { sys::rd_kafka_Uuid_least_significant_bits(id) };
     TopicId::from_halves(most, least)
 }

@@ -1,4 +1,4 @@
-//! What is asked of the brokers outside of the group: whether they are reached, what topics there are, what is in them.
+//! Questions to the brokers outside of the group: whether they are reachable, which topics exist, and what is in them.
 
 pub mod advertised;
 mod asking;

@@ -1,7 +1,8 @@
-//! The newest messages of a topic, for `try`, or some others, for `check`: read by assignment, outside of the group.
+//! Reads the newest messages of a topic, for `try`, or given ranges of messages, for `check`. Reads by assignment,
+//! outside of the group.
 //!
-//! Joins no group, commits nothing, moves nobody's offset. (librdkafka wants a group's name to read anything; without a
-//! subscription it is only used to ask which broker coordinates the group.)
+//! Does not join a group, commits nothing, changes no offset. (librdkafka requires a group's name for reading. Without
+//! a subscription it only uses the name to find the group's coordinator.)
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,13 +21,13 @@ use crate::kafka::consumer::committed::is_refusal;
 use crate::kafka::view;
 use crate::message::Message;
 
-/// Each request.
+/// Time-out of each request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_WAIT: Duration = Duration::from_millis(100);
-/// Without a message or an end for so long, there is no hope for more.
+/// If neither a message nor an end of a partition comes for this long, reading fails.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 
-/// Why there are none.
+/// Why the messages could not be read.
 #[derive(Debug)]
 pub struct NewestError {
     topic: String,
@@ -34,7 +35,7 @@ pub struct NewestError {
 }
 
 impl NewestError {
-    /// Whether it is a right that is missing.
+    /// Whether the reason is a missing right.
     pub fn is_refusal(&self) -> bool {
         is_refusal(&self.cause)
     }
@@ -52,11 +53,11 @@ impl std::error::Error for NewestError {
     }
 }
 
-/// Hands the last `count` messages of each partition of the topic to `take`, those of a partition in their order. What
-/// comes meanwhile is left out.
+/// Passes the last `count` messages of each partition of the topic to `take`, in order within a partition. Messages
+/// that arrive meanwhile are left out.
 ///
 /// # Errors
-/// When a broker does not answer, or refuses.
+/// If a broker does not answer, or refuses.
 pub fn newest(kafka: &Kafka, topic: &str, count: u32, take: &mut dyn FnMut(&Message<'_>)) -> Result<(), NewestError> {
     let mut read = || {
         let consumer = consumer(kafka)?;
@@ -78,20 +79,20 @@ pub fn newest(kafka: &Kafka, topic: &str, count: u32, take: &mut dyn FnMut(&Mess
     })
 }
 
-/// Some of a partition's offsets.
+/// A range of a partition's offsets.
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
     pub partition: i32,
-    /// The first one.
+    /// The first offset.
     pub begin: i64,
-    /// Behind the last one.
+    /// The offset behind the last one.
     pub end: i64,
 }
 
-/// Hands the messages of these spans to `take`.
+/// Passes the messages of these ranges to `take`.
 ///
 /// # Errors
-/// When a broker does not answer, or refuses.
+/// If a broker does not answer, or refuses.
 pub fn spans(
     kafka: &Kafka,
     topic: &str,
@@ -112,9 +113,10 @@ fn consumer(kafka: &Kafka) -> KafkaResult<BaseConsumer<LogContext>> {
 /// Settings of a client that reads by assignment.
 pub(in crate::kafka) fn reading_config(kafka: &Kafka) -> ClientConfig {
     let mut config = outside_config(kafka);
-    // The end of what can be read, where aborted transactions or compaction leave nothing at the last offset.
+    // Reports the end of what can be read. Needed because aborted transactions or compaction may leave nothing at the
+    // last offset.
     config.set("enable.partition.eof", "true");
-    // What was the oldest message when it was asked for may be gone already.
+    // The message that was the oldest one a moment ago may be deleted by now.
     config.set("auto.offset.reset", "earliest");
     config.set("queued.max.messages.kbytes", "16384");
     config
@@ -127,7 +129,7 @@ fn read(
     take: &mut dyn FnMut(&Message<'_>),
 ) -> KafkaResult<()> {
     let mut begins = TopicPartitionList::new();
-    // Of each partition that is not read to its end: the end.
+    // For each partition that is not read to its end yet: the end.
     let mut ends: BTreeMap<i32, i64> = BTreeMap::new();
     for span in spans.iter().filter(|span| span.begin < span.end) {
         begins.add_partition_offset(topic, span.partition, Offset::Offset(span.begin))?;
@@ -142,7 +144,7 @@ fn read(
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 ends.remove(&partition);
             }
-            // Such as a broker that is not there: librdkafka goes on trying.
+            // For example, a broker is not reachable. librdkafka retries.
             Some(Err(KafkaError::MessageConsumption(code))) if is_passing(code) => continue,
             Some(Err(error)) => return Err(error),
             Some(Ok(message)) => {

@@ -1,4 +1,4 @@
-//! What is asked of Kafka before the group is joined: is it there, does it let us in, how many partitions.
+//! Questions to Kafka before the group is joined: whether it is reachable, whether it accepts us, how many partitions.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,37 +20,37 @@ use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
-/// Between an attempt that failed and the next one.
+/// Pause between a failed attempt and the next one.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What Kafka said.
+/// What Kafka answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterView {
     pub brokers: usize,
-    /// Over all configured topics that exist.
+    /// Total number of partitions of all configured topics that exist.
     pub partitions: usize,
-    /// Configured topics that are not there.
+    /// Configured topics that do not exist.
     pub absent: Vec<String>,
-    /// Configured topics that were not there when this was first asked, and are now.
+    /// Configured topics that did not exist at the first question, and exist now.
     pub appeared: Vec<String>,
-    /// A broker that answers at its own address, and leads a partition if any is led.
+    /// A broker that answers at its own address. It leads a partition, if any broker does.
     pub answering: Option<i32>,
-    /// Brokers that lead partitions, and do not answer at the addresses that they give. Others do.
+    /// Brokers that lead partitions and do not answer at the addresses that they announce. Other brokers do answer.
     pub unreached: Vec<Unreached>,
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum ProbeError {
-    /// Authentication or authorisation is refused.
+    /// Authentication or authorisation failed.
     Credentials(String),
     /// librdkafka refuses the settings.
     Configuration(String),
-    /// What answers is no listener for this client, or refuses it.
+    /// What answers is not a listener for this client, or refuses it.
     Listener(Complaint),
     /// Not reachable within `run.start_timeout`, or a topic did not appear.
     Unreachable(String),
-    /// No leader of a partition was reachable within it at the address that the brokers give. With the cure.
+    /// Within that time no leader of a partition was reachable at its announced address. With the cure.
     Advertised(String),
     Stopped,
 }
@@ -80,10 +80,10 @@ impl fmt::Display for ProbeError {
 
 impl std::error::Error for ProbeError {}
 
-/// Waits until Kafka answers, at least one topic is there, and a leader of its partitions is reached at the address that it
-/// gives; until the start may take no longer, or until told to stop. Joins no group.
+/// Waits until Kafka answers, at least one topic exists, and a leader of its partitions is reachable at the address
+/// that it announces. Ends earlier at the start's time limit or at a stop. Does not join the group.
 ///
-/// With one leader that is reached the start goes on: the other brokers' partitions wait in Kafka, and lose nothing by it.
+/// One reachable leader is enough: the other brokers' partitions wait in Kafka and lose nothing.
 ///
 /// # Errors
 /// See [`ProbeError`].
@@ -103,7 +103,7 @@ fn until_ready(
     stop: &Stop,
 ) -> Result<ClusterView, ProbeError> {
     let mut absent = BTreeSet::new();
-    // Of the last attempt that had its full time.
+    // From the last attempt that had its full time.
     let mut advertised = None;
     let ready = Retry::new(stop, PAUSE).until(limit.deadline()).run(
         || {
@@ -111,10 +111,10 @@ fn until_ready(
                 Err(AttemptError::Passing(NotReady::Advertised(why))) if !limit.is_over() => why,
                 ended => return ended,
             };
-            // This one may never ask the hosts of the configuration again.
+            // This client may never use the configured addresses again.
             leave_behind(std::mem::replace(consumer, client(kafka, diagnosis)?), "probe");
             let not_ready = NotReady::Advertised(why.clone());
-            // What was told before is not the reason.
+            // The reason that was logged before is not the current one.
             Err(match advertised.replace(why) {
                 None => AttemptError::News(not_ready),
                 Some(_) => AttemptError::Passing(not_ready),
@@ -167,7 +167,7 @@ fn attempt(
         ProbeFailure::NotYet(not_ready) => return Err(AttemptError::Passing(not_ready)),
         ProbeFailure::NoAnswer(why) => why,
     };
-    // A broker of the configuration has said where they all are, and nobody answers there.
+    // A configured broker has given the addresses of all brokers, and none answers there.
     let learned = Brokers::learned(consumer.context().learned(), security(kafka));
     let unreached = learned.look_over(limit, stop);
     if !unreached.is_empty() {
@@ -192,9 +192,9 @@ fn client(kafka: &Kafka, diagnosis: &Diagnosis) -> Result<BaseConsumer<Asking>, 
 
 /// Why Kafka is not ready yet.
 enum NotReady {
-    /// It is not reached, or has none of the topics.
+    /// It is not reachable, or none of the topics exists.
     Unreachable(String),
-    /// No leader of a partition is reached at the address that the brokers give.
+    /// No leader of a partition is reachable at the address that it announces.
     Advertised(String),
 }
 
@@ -209,7 +209,7 @@ impl NotReady {
 enum ProbeFailure {
     Refused(String),
     NotYet(NotReady),
-    /// Not from any broker.
+    /// No broker answers.
     NoAnswer(String),
 }
 
@@ -219,7 +219,7 @@ impl ProbeFailure {
     }
 }
 
-/// `absent`: topics that were not there at any time, grown by those that are not there now.
+/// `absent`: topics that were found absent at any time. This call adds those that are absent now.
 fn ask(
     consumer: &BaseConsumer<Asking>,
     kafka: &Kafka,
@@ -241,7 +241,7 @@ fn ask(
         let metadata = match consumer.fetch_metadata(Some(topic), limit.bound(REQUEST_TIMEOUT)) {
             Ok(metadata) => metadata,
             Err(error) => {
-                // For a topic behind the first one: the brokers that were told of with that one.
+                // This is not the first topic, so an earlier answer may have named the brokers.
                 let answers = brokers.ask(consumer, &brokers.all(), &topics, limit, stop);
                 let no_answer = || ProbeFailure::NoAnswer(error.to_string());
                 return Err(none_reached(&answers).unwrap_or_else(no_answer));

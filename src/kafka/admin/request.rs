@@ -1,5 +1,5 @@
-//! Requests of librdkafka's that `rdkafka` has no call for (`Describe…`): what they have in common. The answer is an event
-//! that comes to a queue.
+//! What librdkafka's requests without an `rdkafka` call (`Describe…`) have in common. The answer is an event that comes
+//! to a queue.
 
 use std::marker::PhantomData;
 use std::ptr;
@@ -12,9 +12,9 @@ use rdkafka::error::RDKafkaErrorCode;
 use crate::kafka::ffi::Owned;
 use crate::util::stop::Stop;
 
-/// How long is waited for an answer before the stop flag is looked at again.
+/// How often the stop flag is checked while waiting for an answer.
 const GLANCE: Duration = Duration::from_millis(50);
-/// librdkafka answers by the request's own time-out; this long after it nothing is expected.
+/// librdkafka answers by the request's own time-out. After this additional time, no answer is expected.
 const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) const NO_MEMORY: RDKafkaErrorCode = RDKafkaErrorCode::CriticalSystemResource;
@@ -22,7 +22,7 @@ pub(super) const NO_MEMORY: RDKafkaErrorCode = RDKafkaErrorCode::CriticalSystemR
 pub(super) type Options = Owned<sys::rd_kafka_AdminOptions_t>;
 pub(super) type Event = Owned<sys::rd_kafka_event_t>;
 
-/// Where an answer comes to. It does not outlive the client.
+/// Where an answer arrives. It does not outlive the client.
 pub(super) struct Queue<'c>(Owned<sys::rd_kafka_queue_t>, PhantomData<&'c ()>);
 
 impl Queue<'_> {
@@ -30,13 +30,13 @@ impl Queue<'_> {
         self.0.as_ptr()
     }
 
-    /// What comes to the queue; `None`: nothing by the deadline, or told to stop.
+    /// Waits for an event. `None`: nothing by the deadline, or the stop flag was raised.
     pub fn event(&self, deadline: Instant, stop: &Stop) -> Option<Event> {
         let glance_ms = i32::try_from(GLANCE.as_millis()).unwrap_or(i32::MAX);
         loop {
             // SAFETY: the queue is alive.
             let event = unsafe { sys::rd_kafka_queue_poll(self.as_ptr(), glance_ms) };
-            // SAFETY: an event is its taker's.
+            // SAFETY: whoever takes an event owns it.
             let event = unsafe { Owned::new(event, sys::rd_kafka_event_destroy) };
             if event.is_some() || stop.requested() || Instant::now() >= deadline {
                 return event;
@@ -44,14 +44,14 @@ impl Queue<'_> {
         }
     }
 
-    /// The same, for a request of this time-out that begins now.
+    /// The same, for a request that begins now and has this time-out.
     pub fn answer(&self, timeout: Duration, stop: &Stop) -> Option<Event> {
         self.event(Instant::now() + timeout + GRACE, stop)
     }
 }
 
-/// What a request is sent with. `broker`: who is asked; `None`: whom librdkafka chooses. `with_rights`: with the user's
-/// rights, where the broker tells them.
+/// Prepares the options and the queue of a request. `broker`: the broker to ask; `None`: librdkafka chooses one.
+/// `with_rights`: also ask for the user's rights, which not every broker tells.
 pub(super) fn prepare<'c, C: ConsumerContext>(
     client: &'c BaseConsumer<C>,
     operation: sys::rd_kafka_admin_op_t,
@@ -62,29 +62,29 @@ pub(super) fn prepare<'c, C: ConsumerContext>(
     let native = client.client().native_ptr();
     // SAFETY: the client is alive.
     let options = unsafe { sys::rd_kafka_AdminOptions_new(native, operation) };
-    // SAFETY: just made for us.
+    // SAFETY: just created for us.
     let options = unsafe { Owned::new(options, sys::rd_kafka_AdminOptions_destroy) }.ok_or(NO_MEMORY)?;
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the options are alive; with no buffer there is no text of an error.
+    // SAFETY: the options are alive. Without a buffer, no error text is written.
     check(unsafe { sys::rd_kafka_AdminOptions_set_request_timeout(options.as_ptr(), timeout_ms, ptr::null_mut(), 0) })?;
     if let Some(broker) = broker {
-        // SAFETY: the options are alive; with no buffer there is no text of an error.
+        // SAFETY: the options are alive. Without a buffer, no error text is written.
         check(unsafe { sys::rd_kafka_AdminOptions_set_broker(options.as_ptr(), broker, ptr::null_mut(), 0) })?;
     }
     if with_rights {
         // SAFETY: the options are alive.
         let error = unsafe { sys::rd_kafka_AdminOptions_set_include_authorized_operations(options.as_ptr(), 1) };
-        // SAFETY: an error that is returned is its taker's. One that says no leaves the rights untold.
+        // SAFETY: whoever receives a returned error owns it. If it says no, the rights are just missing.
         drop(unsafe { Owned::new(error, sys::rd_kafka_error_destroy) });
     }
-    // SAFETY: the client is alive, and outlives the queue by the queue's type.
+    // SAFETY: the client is alive, and outlives the queue because of the queue's type.
     let queue = unsafe { sys::rd_kafka_queue_new(native) };
-    // SAFETY: just made for us.
+    // SAFETY: just created for us.
     let queue = unsafe { Owned::new(queue, sys::rd_kafka_queue_destroy) }.ok_or(NO_MEMORY)?;
     Ok((options, Queue(queue, PhantomData)))
 }
 
-/// Fails if the request did.
+/// Fails if the request failed.
 pub(super) fn check_event(event: &Event) -> Result<(), RDKafkaErrorCode> {
     // SAFETY: the event is alive.
     check(unsafe { sys::rd_kafka_event_error(event.as_ptr()) })

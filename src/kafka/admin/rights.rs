@@ -1,4 +1,4 @@
-//! What a user may do with a topic or a group, as the brokers tell it.
+//! What the user may do with a topic or a group, according to the brokers.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub enum Right {
     Read,
     /// To produce.
     Write,
-    /// To see it.
+    /// To see the topic or the group.
     Describe,
 }
 
@@ -25,17 +25,17 @@ impl fmt::Display for Right {
     }
 }
 
-/// `None`: the broker does not tell.
+/// The rights in an answer; `None`: the broker does not tell.
 ///
 /// # Safety
-/// `operations` is null, or so many are there during the call.
+/// `operations` is null, or points to `count` operations during the call.
 pub(super) unsafe fn rights(operations: *const sys::rd_kafka_AclOperation_t, count: usize) -> Option<Vec<Right>> {
     use sys::rd_kafka_AclOperation_t as Operation;
     if operations.is_null() || count == 0 {
         return None;
     }
-    // As numbers: what later versions know is no value of the enumeration.
-    // SAFETY: as the caller promises; the enumeration is of this size.
+    // As numbers: an operation of a later version is not a valid value of the enumeration.
+    // SAFETY: as the caller promises; the enumeration has this size.
     let operations: &[u32] = unsafe { std::slice::from_raw_parts(operations.cast(), count) };
     let all = Operation::RD_KAFKA_ACL_OPERATION_ALL as u32;
     let is_told = |of: Operation| operations.iter().any(|each| *each == of as u32 || *each == all);

@@ -1,8 +1,8 @@
-//! What Kafka says of topics, rights and the group's offsets, for `check --connect`.
+//! What Kafka says about topics, rights and the group's offsets, for `check --connect`.
 //!
-//! Asks only: joins no group, commits nothing, produces nothing. Which rights a user has is told by the brokers themselves
-//! (the authorised operations of `DescribeTopics` and `DescribeConsumerGroups`, which `rdkafka` has no call for); a
-//! broker that does not tell leaves it open.
+//! It only asks: it joins no group, commits nothing, produces nothing. The brokers themselves tell which rights a user
+//! has (the authorised operations of `DescribeTopics` and `DescribeConsumerGroups`, for which `rdkafka` has no call).
+//! If a broker does not tell, the rights stay unknown.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{CStr, CString};
@@ -32,31 +32,31 @@ use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two questions to a coordinator that is not ready.
+/// Pause between two questions to a coordinator that is not ready.
 const NOT_READY_PAUSE: Duration = Duration::from_millis(200);
-/// Of a question that may stay open.
+/// Time-out of a question whose answer is optional.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Between a request that failed and the next one, in which events are taken.
+/// Pause between a failed request and the next one. Events are processed meanwhile.
 const PAUSE: Duration = Duration::from_millis(200);
-/// In so many parts.
+/// Number of polls in one such pause.
 const POLLS: u32 = 10;
-/// Without an answer for so long, the addresses that the brokers give are looked at.
+/// If there is no answer for this long, the announced addresses are examined.
 const LEARNED_AFTER: Duration = Duration::from_secs(3);
 
-/// What was found of a topic.
+/// State of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TopicState {
-    /// With its partitions.
+    /// It exists, with these partitions.
     Present(Vec<i32>),
-    /// There is no such topic.
+    /// It does not exist.
     Absent,
-    /// Kafka does not let us see it.
+    /// Kafka does not allow us to see it.
     Refused,
-    /// With Kafka's words.
+    /// The question failed, for this reason in Kafka's words.
     Failed(String),
 }
 
-/// Of one topic.
+/// What was found about one topic.
 #[derive(Debug, Clone)]
 pub struct TopicSurvey {
     /// Its name.
@@ -65,62 +65,63 @@ pub struct TopicSurvey {
     pub state: TopicState,
     /// The user's rights; `None`: not told.
     pub rights: Option<Vec<Right>>,
-    /// The id that it has now.
+    /// Its current id.
     pub id: Option<TopicId>,
 }
 
-/// Of one partition.
+/// What was found about one partition.
 #[derive(Debug, Clone)]
 pub struct PartitionSurvey {
-    /// Of this topic.
+    /// The name of its topic.
     pub topic: String,
     /// Its number.
     pub number: i32,
-    /// The oldest message that is there, and the offset behind the last one.
+    /// The offset of the oldest message, and the offset behind the last one.
     pub range: (i64, i64),
-    /// The group's offset.
+    /// The group's committed offset.
     pub committed: Option<Committed>,
 }
 
 impl PartitionSurvey {
-    /// The topic that the group's offset was committed for, where it says so; nothing says so but Penstock itself.
+    /// The topic that the group's offset was committed for, if the metadata says so. Only Penstock writes such
+    /// metadata.
     pub fn committed_for(&self, cluster_id: Option<&str>) -> Option<TopicId> {
         tagged_topic(&self.committed.as_ref()?.tag, cluster_id)
     }
 }
 
-/// Of the group.
+/// What was found about the group.
 #[derive(Debug, Clone, Default)]
 pub struct GroupSurvey {
     /// The user's rights; `None`: not told.
     pub rights: Option<Vec<Right>>,
-    /// How many members it has; `None`: not told.
+    /// Number of members; `None`: not told.
     pub members: Option<usize>,
-    /// Why its offsets could not be asked for.
+    /// Why its offsets could not be read.
     pub failure: Option<String>,
-    /// It was refused for want of rights.
+    /// Reading was refused because a right is missing.
     pub is_refused: bool,
 }
 
-/// All that was found.
+/// Everything that was found.
 #[derive(Debug, Clone)]
 pub struct KafkaSurvey {
-    /// As Kafka calls its cluster.
+    /// Kafka's id of the cluster.
     pub cluster_id: Option<String>,
-    /// How many brokers are known.
+    /// Number of known brokers.
     pub brokers: usize,
-    /// Those that do not answer at the addresses that they give.
+    /// Brokers that do not answer at the addresses that they announce.
     pub unreached: Vec<Unreached>,
-    /// In the order that they were asked for; none where no broker is reached at its own address.
+    /// In the order in which they were asked for. Empty if no broker is reachable at its own address.
     pub topics: Vec<TopicSurvey>,
-    /// Of the topics that are consumed.
+    /// The partitions of the consumed topics.
     pub partitions: Vec<PartitionSurvey>,
-    /// Of `kafka.group`.
+    /// The group `kafka.group`.
     pub group: GroupSurvey,
 }
 
 impl KafkaSurvey {
-    /// Nothing but where the brokers say that they are.
+    /// A survey that contains only the addresses of the brokers.
     fn of_addresses(brokers: usize, unreached: Vec<Unreached>) -> KafkaSurvey {
         KafkaSurvey {
             cluster_id: None,
@@ -135,10 +136,10 @@ impl KafkaSurvey {
 
 type Client = BaseConsumer<Asking>;
 
-/// Asks about the topics of the configuration, those that it produces to among them, and about its group.
+/// Asks about the topics of the configuration, including those that it produces to, and about its group.
 ///
 /// # Errors
-/// When no broker answers within `timeout`, or none lets us in.
+/// If no broker answers within `timeout`, or none accepts us.
 pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<KafkaSurvey, ProbeError> {
     let mut config = outside_config(kafka);
     config.set("statistics.interval.ms", Learned::INTERVAL_MS);
@@ -147,18 +148,18 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
         .create_with_context(Asking::new(&diagnosis, Errors::Untold))
         .map_err(|error| ProbeError::Configuration(error.to_string()))?;
     let mut brokers = Brokers::new(security(kafka));
-    // Of the first answer already: where no broker is reached at its own address, there may be no second one.
+    // Use the first answer already: if no broker is reachable at its own address, there may be no second one.
     match reach(&client, kafka, timeout, &mut diagnosis)? {
         Reached::Answer(metadata) => brokers.take(&metadata),
         Reached::Addresses { brokers, unreached } => return Ok(KafkaSurvey::of_addresses(brokers, unreached)),
     }
-    // Kept by the client from the first answer on.
+    // The client keeps it from the first answer on.
     let first_cluster = client.client().fetch_cluster_id(REQUEST_TIMEOUT);
     let consumed = kafka.topics.iter().map(String::as_str);
     let names: Vec<&str> = consumed.clone().chain(produced.iter().copied()).collect();
     let answers = brokers.ask(&client, &brokers.all(), &names, &StartLimit::none(), &Stop::new());
     let mut unreached = answers.unreached;
-    // What is asked of one that does not answer would wait in vain.
+    // A question to a broker that does not answer would wait in vain.
     let Some(answering) = answers.answering.first().copied() else {
         return Ok(KafkaSurvey::of_addresses(brokers.len(), unreached));
     };
@@ -173,7 +174,7 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
             ))));
         }
     }
-    // Or the client has met both by itself, and then knows the later one.
+    // The client may also have met both clusters by itself. It then knows only the later one.
     serve(&client);
     if let Some(complaint) = client.context().other_cluster() {
         return Err(ProbeError::Listener(complaint));
@@ -192,7 +193,7 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     for each in &mut unreached {
         each.leads = brokers.led_by(each.id);
     }
-    // A broker that does not know of rights may leave that question unanswered, and with it that of the ids.
+    // A broker that does not know rights may leave that question unanswered. So the ids are asked for separately.
     let describe = |with_rights| describe_topics(&client, answering, &names, with_rights);
     let (described, with_rights) = (describe(false), describe(true));
     let topics: Vec<TopicSurvey> = names
@@ -209,7 +210,7 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
         })
         .collect();
     let mut group = describe_group(&client, &kafka.group).unwrap_or_default();
-    // A question that is refused is asked again until its time is over.
+    // A refused question is asked again until its time limit.
     let of = &topics[..kafka.topics.len()];
     let until = Instant::now() + REQUEST_TIMEOUT;
     let asked = (!group.is_refused).then(|| {
@@ -240,7 +241,8 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     })
 }
 
-/// Whether the group's coordinator is still being made, as after the first question to a new cluster. It passes by itself.
+/// Whether the group's coordinator is still being set up, as after the first question to a new cluster. It passes by
+/// itself.
 fn is_not_ready(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
@@ -252,17 +254,17 @@ fn is_not_ready(error: &KafkaError) -> bool {
     )
 }
 
-/// What came of the first question.
+/// The result of the first question.
 enum Reached {
     Answer(Metadata),
-    /// A broker has said where they all are, and some are not reached there; nobody answers what is asked.
+    /// A broker has given the addresses of all brokers; some are not reachable there, and nobody answers.
     Addresses {
         brokers: usize,
         unreached: Vec<Unreached>,
     },
 }
 
-/// Waits for a broker's first answer.
+/// Waits for the first answer of a broker.
 fn reach(client: &Client, kafka: &Kafka, timeout: Duration, diagnosis: &mut Diagnosis) -> Result<Reached, ProbeError> {
     let started = Instant::now();
     let topic = kafka.topics.first().map(String::as_str);
@@ -272,7 +274,7 @@ fn reach(client: &Client, kafka: &Kafka, timeout: Duration, diagnosis: &mut Diag
             Ok(metadata) => return Ok(Reached::Answer(metadata)),
             Err(error) => error.to_string(),
         };
-        // Refused credentials come as an event, while the request itself just times out.
+        // Refused credentials come as an event; the request itself just times out.
         let until = Instant::now() + PAUSE;
         while Instant::now() < until {
             let event = client.poll(PAUSE / POLLS);
@@ -284,7 +286,7 @@ fn reach(client: &Client, kafka: &Kafka, timeout: Duration, diagnosis: &mut Diag
                 ));
             }
         }
-        // Of brokers that are merely slow the next request has the answer.
+        // If the brokers are only slow, the next request gets the answer.
         if started.elapsed() >= timeout.min(LEARNED_AFTER) {
             let learned = Brokers::learned(client.context().learned(), security(kafka));
             let unreached = learned.look_over(&StartLimit::none(), &Stop::new());
@@ -323,7 +325,7 @@ fn topic_state(metadata: &Metadata, name: &str) -> TopicState {
     }
 }
 
-/// Those whose leaders answer.
+/// The partitions whose leaders answer.
 fn partitions(
     client: &Client,
     topics: &[TopicSurvey],
@@ -347,7 +349,7 @@ fn partitions(
     }
     let mut found = Vec::new();
     let committed = client.committed_offsets(list, REQUEST_TIMEOUT);
-    // What librdkafka complained of meanwhile.
+    // Collect what librdkafka has complained about meanwhile.
     serve(client);
     let committed = committed?;
     for (element, epoch) in committed.elements().iter().zip(epoch::of_list(&committed)) {
@@ -372,9 +374,9 @@ fn partitions(
 
 // ---- librdkafka
 
-/// What a broker tells of the topics; nothing where it does not answer.
+/// What a broker says about the topics; empty if it does not answer.
 ///
-/// `broker` is asked: without one librdkafka would ask the controller, which need not be there.
+/// `broker` is named because librdkafka would otherwise ask the controller, which may not be reachable.
 fn describe_topics(client: &Client, broker: i32, names: &[&str], with_rights: bool) -> HashMap<String, Described> {
     let names: Vec<CString> = names.iter().filter_map(|name| CString::new(*name).ok()).collect();
     let Ok(queue) = describe_topics::request(client, &names, broker, DESCRIBE_TIMEOUT, with_rights) else {
@@ -386,21 +388,21 @@ fn describe_topics(client: &Client, broker: i32, names: &[&str], with_rights: bo
     }
 }
 
-/// The answer that comes to the queue, if one comes.
+/// Waits for the answer in the queue, if one comes.
 fn answer(queue: &Queue<'_>) -> Option<Event> {
     let event = queue.answer(DESCRIBE_TIMEOUT, &Stop::new())?;
     check_event(&event).ok().map(|()| event)
 }
 
-/// The cluster that this broker is of, if it tells.
+/// The cluster that this broker belongs to, if it tells.
 fn cluster_of(client: &Client, broker: i32) -> Option<String> {
     let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER;
     let (options, queue) = prepare(client, operation, DESCRIBE_TIMEOUT, Some(broker), false).ok()?;
     let native = client.client().native_ptr();
-    // SAFETY: all are alive; the call copies the options, and keeps the queue by counting it.
+    // SAFETY: all are alive. The call copies the options, and counts a reference to the queue.
     unsafe { sys::rd_kafka_DescribeCluster(native, options.as_ptr(), queue.as_ptr()) };
     let event = answer(&queue)?;
-    // SAFETY: the event is alive; null if it is of another kind.
+    // SAFETY: the event is alive. The result is null if the event is of another kind.
     let result = unsafe { sys::rd_kafka_event_DescribeCluster_result(event.as_ptr()) };
     if result.is_null() {
         return None;
@@ -410,7 +412,7 @@ fn cluster_of(client: &Client, broker: i32) -> Option<String> {
     if id.is_null() {
         return None;
     }
-    // SAFETY: a string of the living result.
+    // SAFETY: a string in the result, which is alive.
     Some(unsafe { CStr::from_ptr(id) }.to_string_lossy().into_owned())
 }
 
@@ -421,10 +423,10 @@ fn describe_group(client: &Client, name: &str) -> Option<GroupSurvey> {
     let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
     let (options, queue) = prepare(client, operation, DESCRIBE_TIMEOUT, None, true).ok()?;
     let native = client.client().native_ptr();
-    // SAFETY: all are alive; the call copies the name and the options, and keeps the queue by counting it.
+    // SAFETY: all are alive. The call copies the name and the options, and counts a reference to the queue.
     unsafe { sys::rd_kafka_DescribeConsumerGroups(native, names.as_mut_ptr(), 1, options.as_ptr(), queue.as_ptr()) };
     let event = answer(&queue)?;
-    // SAFETY: the event is alive; null if it is of another kind.
+    // SAFETY: the event is alive. The result is null if the event is of another kind.
     let result = unsafe { sys::rd_kafka_event_DescribeConsumerGroups_result(event.as_ptr()) };
     if result.is_null() {
         return None;
@@ -440,9 +442,9 @@ fn describe_group(client: &Client, name: &str) -> Option<GroupSurvey> {
     if group.is_null() {
         return None;
     }
-    // SAFETY: a description of the living event.
+    // SAFETY: a description in the event, which is alive.
     let error = unsafe { sys::rd_kafka_ConsumerGroupDescription_error(group) };
-    // SAFETY: of the same description.
+    // SAFETY: the error belongs to the same description.
     match unsafe { check_error(error) } {
         Ok(()) => {}
         Err(RDKafkaErrorCode::GroupAuthorizationFailed) => {
@@ -455,12 +457,12 @@ fn describe_group(client: &Client, name: &str) -> Option<GroupSurvey> {
         Err(_) => return None,
     }
     let mut count = 0;
-    // SAFETY: a description of the living event.
+    // SAFETY: a description in the event, which is alive.
     let operations = unsafe { sys::rd_kafka_ConsumerGroupDescription_authorized_operations(group, &raw mut count) };
-    // SAFETY: a description of the living event.
+    // SAFETY: a description in the event, which is alive.
     let members = unsafe { sys::rd_kafka_ConsumerGroupDescription_member_count(group) };
     Some(GroupSurvey {
-        // SAFETY: as many as told, alive as long as the event.
+        // SAFETY: there are `count` operations, alive as long as the event.
         rights: unsafe { rights(operations, count) },
         members: Some(members),
         ..GroupSurvey::default()

@@ -1,4 +1,4 @@
-//! The id of a topic, as the protocol and Kafka's tools write it.
+//! The id of a topic, in the form of the protocol and of Kafka's tools.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub struct TopicId([u8; 16]);
 
 impl TopicId {
-    /// Of a broker that gives no ids.
+    /// Stands for the id where a broker gives no ids.
     pub const NONE: TopicId = TopicId([0; 16]);
 
     pub fn new(bytes: [u8; 16]) -> Self {
@@ -25,7 +25,7 @@ impl TopicId {
         &self.0
     }
 
-    /// Reads what [`fmt::Display`] writes.
+    /// Parses what [`fmt::Display`] writes.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         Some(TopicId(bytes.try_into().ok()?))
@@ -39,7 +39,7 @@ impl TopicId {
     }
 }
 
-/// As Kafka's own tools print it: base64url of the 16 bytes, without padding.
+/// The form that Kafka's own tools print: base64url of the 16 bytes, without padding.
 impl fmt::Display for TopicId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn an_id_is_written_as_kafka_writes_it_and_read_again() {
-        // org.apache.kafka.common.Uuid: ONE_UUID, METADATA_TOPIC_ID, and one with both of base64url's own characters.
+        // org.apache.kafka.common.Uuid: ONE_UUID, METADATA_TOPIC_ID, and one with both special characters of base64url.
         for (most, least, text) in [
             (0, 0, "AAAAAAAAAAAAAAAAAAAAAA"),
             (0, 1, "AAAAAAAAAAAAAAAAAAAAAQ"),

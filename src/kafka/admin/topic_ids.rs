@@ -1,11 +1,11 @@
-//! Topic ids: what tells a topic from an earlier one of the same name.
+//! Topic ids. They distinguish a topic from an earlier one with the same name.
 //!
-//! Kafka gives each topic an id when it is created; its name and its offsets say nothing of a deletion in between.
-//! `rdkafka` has no call for ids, so they are asked for through librdkafka's `DescribeTopics`, with a client of its own:
-//! one request for all topics, whoever needs one, and nothing of it passes through the group's consumer.
+//! Kafka gives each topic an id when it is created. The name and the offsets do not show that a topic was deleted and
+//! created again. `rdkafka` has no call for ids, so they are read with librdkafka's `DescribeTopics`, by a separate
+//! client: one request for all topics, for everybody who needs an id. None of it goes through the group's consumer.
 //!
-//! Called by workers before their first batch and by a thread that looks on from time to time. Does not say what is
-//! done about a topic that was created again.
+//! Called by workers before their first batch, and by a thread that reads the ids at intervals. Does not decide what
+//! happens if a topic was created again.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -31,28 +31,28 @@ use crate::util::start_limit::StartLimit;
 use crate::util::stop::{Stop, StopKind};
 use crate::util::throttle::Throttle;
 
-/// How long a request may take.
+/// Time-out of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long is waited for a broker to ask, in one go.
+/// Time-out of one attempt to find a broker that can be asked.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Between a request that failed and the next one.
+/// Pause between a failed request and the next one.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long anybody here waits before looking at the stop flag again.
+/// How often waiting code checks the stop flag.
 const GLANCE: Duration = Duration::from_millis(50);
-/// An id that takes longer is worth a warning.
+/// A warning is logged if an id takes longer than this.
 const WARN_AFTER: Duration = Duration::from_secs(1);
-/// Between two reads of the thread that looks on: how long a topic that was created again stays unnoticed.
+/// Interval at which the thread reads the ids. A topic that was created again can stay unnoticed for this long.
 pub const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// How many replaced ids of a topic are remembered.
+/// How many replaced ids per topic are remembered.
 const FORMER_MAX: usize = 16;
 
 /// Why there is no id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadError {
     Stopped,
-    /// Kafka does not let us describe the topic.
+    /// Kafka does not allow us to describe the topic.
     Refused(String),
-    /// Not within `run.start_timeout`.
+    /// Not answered within `run.start_timeout`.
     TooLate(String),
 }
 
@@ -70,17 +70,17 @@ impl fmt::Display for ReadError {
 
 impl std::error::Error for ReadError {}
 
-/// The ids of the service's topics, shared by all who ask.
+/// The ids of the service's topics, shared by all who need them.
 pub struct TopicIds {
     topics: Vec<Arc<str>>,
     names: Vec<CString>,
-    /// `None` only while it is dropped.
+    /// `None` only while this is being dropped.
     client: Option<BaseConsumer<LogContext>>,
-    /// The broker that is asked. One and the same as long as it answers, so that answers do not contradict each other.
+    /// The broker that is asked. The same one as long as it answers, so that answers do not contradict each other.
     broker: Mutex<Option<i32>>,
-    /// One that is known to answer.
+    /// A broker that is known to answer.
     preferred: OnceLock<i32>,
-    /// Brokers that were chosen by turns, since none was known to answer.
+    /// How often a broker was chosen in turn because none was known to answer.
     turns: AtomicUsize,
     cluster_id: OnceLock<String>,
     state: Mutex<State>,
@@ -89,23 +89,24 @@ pub struct TopicIds {
 
 #[derive(Default)]
 struct State {
-    /// Somebody is asking the broker, for all.
+    /// Some thread is asking the broker, on behalf of all.
     asking: bool,
-    /// After a failure, not before this.
+    /// After a failure: no request before this time.
     next_request: Option<Instant>,
     topics: HashMap<Arc<str>, Known>,
     lines: Throttle,
-    /// The broker gives no ids; told once.
+    /// The broker gives no ids. Logged once.
     told_none: bool,
 }
 
 #[derive(Default)]
 struct Known {
-    /// The id, and when the request began that brought it.
+    /// The id, and when the request that returned it began.
     id: Option<(TopicId, Instant)>,
-    /// The last request's failure, and when it began.
+    /// The failure of the last request, and when that request began.
     failure: Option<(Found, Instant)>,
-    /// Ids that were replaced. They never come back; a broker that has not heard of it yet may still name one.
+    /// Ids that were replaced. They never come back, but a broker that has not heard of the change may still return
+    /// one.
     former: Vec<TopicId>,
 }
 
@@ -121,7 +122,7 @@ impl TopicIds {
     /// Connects when first asked.
     ///
     /// # Errors
-    /// When librdkafka refuses the settings.
+    /// If librdkafka refuses the settings.
     pub fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
         let client = connection_config(kafka).create_with_context(LogContext::AtDebug)?;
         let topics: Vec<Arc<str>> = kafka.topics.iter().map(|topic| topic.as_str().into()).collect();
@@ -138,21 +139,22 @@ impl TopicIds {
         })
     }
 
-    /// This broker is known to answer. To be called once.
+    /// Names a broker that is known to answer. Must be called at most once.
     pub fn prefer(&self, broker: i32) {
         let _ = self.preferred.set(broker);
     }
 
-    /// The id of the topic, as a broker gave it in answer to a request that began at `since` or later. Asks until there
-    /// is an answer or the stop flag is up.
+    /// The id of the topic, from a broker's answer to a request that began at `since` or later. Retries until there is
+    /// an answer or the stop flag is raised.
     ///
     /// # Errors
+    /// See [`ReadError`]; never `TooLate`.
     /// See [`ReadError`]; never `TooLate`.
     pub fn read(&self, topic: &str, since: Instant, stop: &Stop) -> Result<TopicId, ReadError> {
         self.read_within(topic, since, &StartLimit::none(), stop)
     }
 
-    /// The same, as long as the start may take.
+    /// The same, within the time limit of the start.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -196,7 +198,7 @@ impl TopicIds {
                     started.elapsed()
                 );
             }
-            // A topic that is not there does not hold up those that are.
+            // A topic that does not exist must not block the others.
             let failed = state.topics.get(topic).is_none_or(|known| known.failure.is_some());
             let paused = failed && state.next_request.is_some_and(|at| Instant::now() < at);
             if state.asking || paused {
@@ -210,13 +212,13 @@ impl TopicIds {
         }
     }
 
-    /// The id of the topic as it was last read; `None` before that.
+    /// The id of the topic when it was last read; `None` before that.
     pub fn known(&self, topic: &str) -> Option<TopicId> {
         let state = self.state.lock();
         state.topics.get(topic).and_then(|known| known.id).map(|(id, _)| id)
     }
 
-    /// A topic that has another id than when it was first read: its name, its id now and the one before.
+    /// A topic whose id has changed since it was first read: its name, its current id and the previous one.
     pub fn changed(&self) -> Option<(Arc<str>, TopicId, TopicId)> {
         let state = self.state.lock();
         state
@@ -225,7 +227,7 @@ impl TopicIds {
             .find_map(|(topic, known)| Some((topic.clone(), known.id?.0, *known.former.last()?)))
     }
 
-    /// Topics that are not there, by the last answer.
+    /// Topics that did not exist at the last answer.
     pub fn absent(&self) -> Vec<Arc<str>> {
         let state = self.state.lock();
         let is_absent = |known: &Known| matches!(known.failure, Some((Found::Absent, _)));
@@ -235,27 +237,27 @@ impl TopicIds {
         absent
     }
 
-    /// Whom a group counts as its members, each as client and host; `None` where the brokers do not tell. Blocks for
-    /// some seconds at most.
+    /// The members of a group, each as client and host; `None` if the brokers do not tell. Blocks for at most some
+    /// seconds.
     pub fn group_members(&self, group: &str) -> Option<Vec<String>> {
         let client = self.client.as_ref()?;
         let list = client.client().fetch_group_list(Some(group), REQUEST_TIMEOUT).ok()?;
         let found = list.groups().iter().find(|found| found.name() == group)?;
-        // A group of the next generation's protocol is not told by this request.
+        // This request does not return groups with the next generation's protocol.
         let is_told = !["", "Dead"].contains(&found.state());
         let member = |member: &GroupMemberInfo| format!("{} at {}", member.client_id(), member.client_host());
         is_told.then(|| found.members().iter().map(member).collect())
     }
 
-    /// The cluster's id, known with the first topic's; `None` of a broker that gives none.
+    /// The cluster's id, known after the first answer about topics. `None` if the broker gives none.
     pub fn cluster_id(&self) -> Option<&str> {
         self.cluster_id.get().map(String::as_str)
     }
 
-    /// Starts the thread that reads the ids anew every [`LOOK_INTERVAL`], for [`TopicIds::known`].
+    /// Starts the thread that reads the ids again every [`LOOK_INTERVAL`], for [`TopicIds::known`].
     ///
     /// # Errors
-    /// When there can be no thread.
+    /// If no thread can be started.
     pub fn look_on(ids: Arc<TopicIds>) -> std::io::Result<Looking> {
         let stop = Stop::new();
         let thread = {
@@ -272,7 +274,7 @@ impl TopicIds {
         })
     }
 
-    /// Asks once, unless somebody is asking. What fails is tried again the next time.
+    /// Sends one request, unless another thread is asking. Failures are retried at the next call.
     fn refresh(&self, stop: &Stop) {
         let mut state = self.state.lock();
         if !state.asking {
@@ -282,9 +284,9 @@ impl TopicIds {
         }
     }
 
-    /// One request, whose answer is kept for everybody. `asking` was set by the caller.
+    /// Sends one request and stores its answer for everybody. The caller has set `asking`.
     fn ask(&self, limit: &StartLimit, stop: &Stop) {
-        // Lowered also by a panic, or everybody would wait for ever.
+        // Resets `asking` even after a panic. Otherwise everybody would wait for ever.
         let _asking = Asking(self);
         let began = Instant::now();
         let Some(found) = self.request(limit, stop) else {
@@ -303,11 +305,11 @@ impl TopicIds {
         state.next_request = failed.then(|| Instant::now() + PAUSE);
     }
 
-    /// What a broker says of each topic, in the order of `topics`; `None` when told to stop.
+    /// A broker's answer for each topic, in the order of `topics`; `None` if the stop flag was raised.
     fn request(&self, limit: &StartLimit, stop: &Stop) -> Option<Vec<Found>> {
         let client = self.client.as_ref()?;
         let answer = self.describe(client, limit, stop);
-        // Its log lines and errors wait in a queue that nobody else empties.
+        // The client's log lines and errors wait in a queue. Only this call empties it.
         serve(client);
         let found = match answer {
             Answer::Topics(found) => found,
@@ -327,7 +329,7 @@ impl TopicIds {
         Some(self.topics.iter().map(of).collect())
     }
 
-    /// Which brokers do not answer at the addresses that they give, if that is it.
+    /// Which brokers do not answer at the addresses that they announce, if that is the reason.
     fn why(&self, client: &BaseConsumer<LogContext>, limit: &StartLimit, stop: &Stop) -> Option<String> {
         let topic = self.topics.first()?;
         advertised::why(client, &[topic], limit, stop)
@@ -357,8 +359,8 @@ impl TopicIds {
         answer
     }
 
-    /// A broker that answers. Without one librdkafka would ask the controller, which need not be there. An address of the
-    /// configuration has no number until it is known which broker it is: then each of them in turn.
+    /// A broker that answers. Without a broker, librdkafka would ask the controller, which may not be reachable. A
+    /// configured address has no broker number until the broker has been identified. Then each broker is tried in turn.
     fn any_broker(&self, client: &BaseConsumer<LogContext>) -> Result<i32, KafkaError> {
         let topic = self.topics.first().map(|topic| &**topic);
         let metadata = client.fetch_metadata(topic, CONNECT_TIMEOUT)?;
@@ -391,14 +393,14 @@ impl Drop for Asking<'_> {
 }
 
 impl Known {
-    /// Keeps what a request brought that began at `began`.
+    /// Stores the result of a request that began at `began`.
     fn take(&mut self, topic: &str, found: Found, began: Instant) {
         match found {
             Found::Id(id) if self.former.contains(&id) => {
                 let why = format!("a broker still names the id {id}, which was replaced");
                 self.failure = Some((Found::NotYet(why), began));
             }
-            // Of a broker that is older than others.
+            // From a broker with an older version than others.
             Found::Id(TopicId::NONE) if self.id.is_some_and(|(id, _)| !id.is_none()) => {
                 self.id = self.id.map(|(id, _)| (id, began));
                 self.failure = None;
@@ -422,7 +424,7 @@ impl Known {
     }
 }
 
-/// The thread that looks on. Ends when dropped.
+/// The thread that reads the ids. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Looking {
     stop: Stop,
@@ -430,7 +432,7 @@ pub struct Looking {
 }
 
 impl Looking {
-    /// Tells it to end, and does not wait for it.
+    /// Tells the thread to end, without waiting for it.
     pub fn request_stop(&self) {
         self.stop.request(StopKind::Abandon);
     }

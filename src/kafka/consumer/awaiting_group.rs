@@ -1,9 +1,9 @@
-//! A member that waits for its group: why it has no partitions for so long.
+//! Why a member has had no partitions for a long time: it waits for its group.
 //!
-//! The coordinator shares out the partitions when every member has joined again. It counts a process that was killed as
-//! a member until its session ends, and all others wait until then. Nobody can tell a member that is gone from one that
-//! is busy; so this says how long the group has not answered, and whom it counts. Called by the main thread with each
-//! poll; asks for the members on a thread of its own, since the answer may take seconds. Decides nothing.
+//! The coordinator assigns the partitions when every member has joined again. It counts a killed process as a member
+//! until its session ends, and all others wait until then. Nobody can distinguish a dead member from a busy one. So
+//! this code logs how long the group has not answered, and which members it counts. The main thread calls it with each
+//! poll. It asks for the members on a separate thread, since the answer may take seconds. Decides nothing.
 
 use std::sync::Arc;
 use std::thread;
@@ -18,18 +18,19 @@ use crate::kafka::Consumer;
 use crate::kafka::admin::topic_ids::TopicIds;
 use crate::util::throttle::Throttle;
 
-/// A group that has not answered for so long waits for somebody: live members join again within a heartbeat or two.
+/// Live members join again within one or two heartbeats. If the group has not answered for this long, it waits for
+/// somebody.
 const WORTH_TELLING: Duration = Duration::from_secs(5);
-/// With `group.protocol = "consumer"` the brokers answer at once, and give nothing. After this a member that is gone is
-/// missed, with their default, and whoever has nothing then is one too many.
+/// With `group.protocol = "consumer"` the brokers answer at once, but may assign nothing. After this time (with the
+/// brokers' default) the group has noticed a dead member. A member without partitions is then one too many.
 const NOTHING_GIVEN_MAX: Duration = Duration::from_secs(60);
 /// librdkafka's default for `session.timeout.ms`.
 const SESSION_DEFAULT: Duration = Duration::from_secs(45);
 
-/// Whom the group counts, each as client and host; `None`: it does not tell.
+/// The members that the group counts, each as client and host; `None`: not known.
 type Members = Option<Vec<String>>;
 
-/// What was told of the wait.
+/// Logs how long the group has not answered.
 pub struct AwaitingGroup {
     group: String,
     session: Duration,
@@ -37,7 +38,7 @@ pub struct AwaitingGroup {
     /// `group.protocol = "consumer"`.
     is_next_generation: bool,
     pace: Pace,
-    /// The members are being asked for.
+    /// The pending question for the members.
     asked: Option<Receiver<Members>>,
 }
 
@@ -56,7 +57,7 @@ impl AwaitingGroup {
         }
     }
 
-    /// Says that the group does not answer, if it is time. `partitions`: how many are read here.
+    /// Logs that the group does not answer, if it is time. `partitions`: how many are read in this process.
     pub fn tick(&mut self, consumer: &Consumer, partitions: usize, topic_ids: &Arc<TopicIds>) {
         let context = consumer.context();
         let unanswered = if self.is_next_generation {
@@ -71,7 +72,7 @@ impl AwaitingGroup {
                 Err(TryRecvError::Disconnected) => None,
             };
             self.asked = None;
-            // It may be over by now.
+            // The wait may be over by now.
             if partitions == 0 && unanswered.is_some() {
                 self.tell(members.as_deref());
             }
@@ -89,7 +90,7 @@ impl AwaitingGroup {
         }
     }
 
-    /// How long nothing was given, while that may be for a member that is gone.
+    /// How long nothing has been assigned, while a dead member may be the cause.
     fn nothing_given(&self, is_connected: bool) -> Option<Duration> {
         let waited = self.pace.waits_since.elapsed();
         (is_connected && waited <= NOTHING_GIVEN_MAX).then(|| waited.saturating_sub(WORTH_TELLING))
@@ -105,9 +106,9 @@ impl AwaitingGroup {
     }
 }
 
-/// When there is something to tell.
+/// Decides when to log.
 struct Pace {
-    /// Since then there are no partitions.
+    /// There have been no partitions since then.
     waits_since: Instant,
     lines: Throttle,
 }
@@ -120,7 +121,7 @@ impl Pace {
         }
     }
 
-    /// `unanswered`: how long the group has not answered, as far as it was seen; `None`: it has.
+    /// `unanswered`: how long the group has not answered, as far as the statistics show; `None`: it has answered.
     fn is_due(&mut self, now: Instant, partitions: usize, unanswered: Option<Duration>) -> bool {
         if partitions > 0 {
             *self = Pace::new(now);
@@ -142,7 +143,7 @@ fn ask(topic_ids: Arc<TopicIds>, group: String) -> Receiver<Members> {
     members
 }
 
-/// What is known of the wait; `None`: the group counts nobody else, so it waits for nobody.
+/// The log line. `None`: the group counts no other member, so it waits for nobody.
 fn line(members: Option<&[String]>, waited: Duration, session: Duration, is_static: bool) -> Option<String> {
     let counted = match members {
         Some([] | [_]) => return None,
@@ -176,7 +177,7 @@ mod tests {
         let begin = Instant::now();
         let mut pace = Pace::new(begin);
         let at = |seconds| begin + seconds * SECOND;
-        // The first statistics that say so may be of any moment.
+        // The first statistics that say so may have been made at any moment.
         assert!(!pace.is_due(at(5), 0, Some(Duration::ZERO)));
         assert!(pace.is_due(at(10), 0, Some(5 * SECOND)));
         assert!(!pace.is_due(at(15), 0, Some(10 * SECOND)));

@@ -1,13 +1,14 @@
-//! Commits whose outcome is known, and telling of those that fail.
+//! Commits whose result is known, and log lines for those that fail.
 //!
-//! librdkafka hands the outcome of an asynchronous `rd_kafka_commit` to `offset_commit_cb`, which rust-rdkafka 0.39 does
-//! not set: it listens to events, and there is none without a queue to answer to (`rdkafka_cgrp.c`,
-//! `rd_kafka_cgrp_propagate_commit_result`). Nobody would ever know that a commit was refused. So the consumer's own
-//! queue is named, and the outcome comes to `Context::commit_callback`, on the main thread.
+//! librdkafka passes the result of an asynchronous `rd_kafka_commit` to `offset_commit_cb`. rust-rdkafka 0.39 does not
+//! set that callback: it listens to events, and there is none without a queue for the answer (`rdkafka_cgrp.c`,
+//! `rd_kafka_cgrp_propagate_commit_result`). So nobody would learn that a commit was refused. Here the commit names the
+//! consumer's own queue, and the result comes to `Context::commit_callback`, on the main thread.
 //!
-//! A synchronous one waits without a bound while the group has no coordinator; so the answer to a worker's last commit is
-//! waited for here. A worker that has written all it will write has nothing to lose by leaving without the answer: the
-//! messages are delivered again. Should the request go out later all the same, it names nothing that is not written.
+//! A synchronous commit waits without limit while the group has no coordinator. So this code waits for the answer to a
+//! worker's last commit itself, with a deadline. A worker that has written everything loses nothing if it leaves
+//! without the answer: the messages are delivered again. If the request is sent later anyway, it contains only offsets
+//! whose messages are written.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,17 +24,17 @@ use crate::kafka::ffi::Owned;
 use crate::kafka::{Consumer, Partition};
 use crate::util::throttle::Throttle;
 
-/// Between two attempts while the group shares out its partitions: it takes no commit for a moment then.
+/// Pause between two attempts during a rebalance: the group accepts no commit for a moment then.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long such attempts go on. If the other members wait for this one, a longer wait would not help.
+/// Time limit for these attempts. If the other members wait for this one, waiting longer would not help.
 const ATTEMPTS_MAX: Duration = Duration::from_secs(2);
 
 type Queue = Owned<sys::rd_kafka_queue_t>;
 
-/// Commits these offsets; the consumer's context hears of the outcome.
+/// Commits these offsets. The result goes to the consumer's context.
 ///
 /// # Errors
-/// When the commit cannot be sent.
+/// If the commit cannot be sent.
 pub fn send(consumer: &Consumer, offsets: &TopicPartitionList) -> KafkaResult<()> {
     // SAFETY: the client is alive, and outlives the queue, which does not leave this function.
     let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
@@ -42,10 +43,10 @@ pub fn send(consumer: &Consumer, offsets: &TopicPartitionList) -> KafkaResult<()
     ask(consumer, offsets, &queue)
 }
 
-/// Commits and waits for the answer until `deadline`. Nothing of it needs `poll`.
+/// Commits and waits for the answer until `deadline`. Does not need `poll`.
 ///
 /// # Errors
-/// When the commit is refused, for any of the partitions, or not answered in time.
+/// If the commit is refused for any of the partitions, or not answered in time.
 pub fn commit_by<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     offsets: &TopicPartitionList,
@@ -69,7 +70,7 @@ fn attempt<C: ConsumerContext>(
 ) -> KafkaResult<()> {
     // SAFETY: the client is alive, and outlives the queue, which does not leave this function.
     let queue = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
-    // SAFETY: just made for us. An answer that comes after its destruction is thrown away by librdkafka.
+    // SAFETY: just created for us. librdkafka discards an answer that comes after its destruction.
     let queue = unsafe { Owned::new(queue, sys::rd_kafka_queue_destroy) }.ok_or(NO_QUEUE)?;
     ask(consumer, offsets, &queue)?;
     loop {
@@ -77,7 +78,7 @@ fn attempt<C: ConsumerContext>(
         let left_ms = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the queue is alive.
         let event = unsafe { sys::rd_kafka_queue_poll(queue.as_ptr(), left_ms) };
-        // SAFETY: an event is its taker's.
+        // SAFETY: whoever takes an event owns it.
         if let Some(event) = unsafe { Owned::new(event, sys::rd_kafka_event_destroy) } {
             return answer(&event);
         }
@@ -89,18 +90,18 @@ fn attempt<C: ConsumerContext>(
 
 const NO_QUEUE: KafkaError = KafkaError::ConsumerCommit(RDKafkaErrorCode::CriticalSystemResource);
 
-/// Asks for a commit, to be answered in the queue.
+/// Sends a commit whose answer goes to the queue.
 fn ask<C: ConsumerContext>(consumer: &BaseConsumer<C>, offsets: &TopicPartitionList, queue: &Queue) -> KafkaResult<()> {
     let client = consumer.client().native_ptr();
-    // SAFETY: all are alive; the call copies the offsets, keeps the queue by counting it, and has no callback to call.
+    // SAFETY: all are alive. The call copies the offsets, counts a reference to the queue, and has no callback to call.
     result(unsafe { sys::rd_kafka_commit_queue(client, offsets.ptr(), queue.as_ptr(), None, std::ptr::null_mut()) })
 }
 
-/// Refused as a whole, or for one of its partitions.
+/// The result: refused as a whole, or for one of its partitions.
 fn answer(event: &Owned<sys::rd_kafka_event_t>) -> KafkaResult<()> {
     // SAFETY: the event is alive.
     result(unsafe { sys::rd_kafka_event_error(event.as_ptr()) })?;
-    // SAFETY: the event is alive; null where it has none.
+    // SAFETY: the event is alive. The result is null if the event has no list.
     let list = unsafe { sys::rd_kafka_event_topic_partition_list(event.as_ptr()) };
     if list.is_null() {
         return Ok(());
@@ -110,14 +111,14 @@ fn answer(event: &Owned<sys::rd_kafka_event_t>) -> KafkaResult<()> {
     if list.elems.is_null() {
         return Ok(());
     }
-    // SAFETY: as many elements as told.
+    // SAFETY: the list has as many elements as it says.
     let elements = unsafe { std::slice::from_raw_parts(list.elems, usize::try_from(list.cnt).unwrap_or(0)) };
     elements.iter().try_for_each(|element| result(element.err))
 }
 
-/// Whether a commit was refused for the leader epoch that it named. Kafka's coordinators store the epoch unseen; others
-/// that speak its protocol (librdkafka's own mock) hold it against the partition's leader of today, which is right for a
-/// fetch and wrong for an offset: it would be refused for good.
+/// Whether a commit was refused because of the leader epoch in it. Kafka's coordinators store the epoch without
+/// checking it. Other implementations of the protocol (librdkafka's own mock) compare it with the epoch of the
+/// partition's current leader. That is right for a fetch and wrong for an offset: the commit would be refused for ever.
 pub fn refuses_epoch(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
@@ -132,11 +133,11 @@ fn result(code: sys::rd_kafka_resp_err_t) -> KafkaResult<()> {
     Ok(())
 }
 
-/// Tells of commits that fail: at once, and then every 10 seconds, of all partitions together.
+/// Logs failed commits: the first at once, then at most every 10 seconds, for all partitions together.
 #[derive(Debug, Default)]
 pub struct FailedCommits {
     lines: Mutex<Throttle>,
-    /// Of workers' last ones.
+    /// For workers' last commits.
     last_lines: Mutex<Throttle>,
 }
 
@@ -151,7 +152,7 @@ impl FailedCommits {
         );
     }
 
-    /// A worker leaves without the answer to its last commit. Many do so together.
+    /// Logs that a worker leaves without the answer to its last commit. Many workers do so at the same time.
     pub fn last_failed(&self, partition: &Partition, next: i64, error: &KafkaError) {
         if self.last_lines.lock().pass().is_none() {
             debug!("kafka: the last commit failed {partition} next={next} error=\"{error}\"");

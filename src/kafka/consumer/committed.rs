@@ -1,10 +1,10 @@
-//! The group's offsets, looked up when partitions are assigned: where each of them is begun.
+//! Looks up the group's offsets when partitions are assigned, to find where each partition starts.
 //!
-//! Runs on the main thread, inside the rebalance callback, and waits for brokers alone: nothing of it needs `poll`. The
-//! start asks once before the group is joined: whether the coordinator is reached.
-//! librdkafka's own look-up is not used. An error that it does not retry leaves a partition unread without a word; and
-//! with every beginning given, an offset reset (`auto.offset.reset = error`) means one thing only: what was to be read
-//! is not there.
+//! Runs on the main thread, inside the rebalance callback. It waits only for brokers and does not need `poll`. The
+//! start uses it once before the group is joined, to see whether the coordinator is reachable. librdkafka's own look-up
+//! is not used: after an error that it does not retry, it leaves a partition unread without reporting it. And since
+//! each partition is given its start offset, an offset reset (`auto.offset.reset = error`) has only one meaning: the
+//! next offset is not in the log.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -23,29 +23,29 @@ use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 use crate::util::throttle::LINES;
 
-/// Each request.
+/// Time-out of each request.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// Between a request that failed and the next one.
+/// Pause between a failed request and the next one.
 const PAUSE: Duration = Duration::from_millis(100);
-/// After this it is better to start anew: other members wait for this one.
+/// After this time it is better to start again: other members wait for this one.
 const GIVE_UP: Duration = Duration::from_secs(60);
 
-/// An offset of the group.
+/// A committed offset of the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
     pub offset: i64,
-    /// What was committed with it.
+    /// The metadata that was committed with it.
     pub tag: String,
-    /// The leader epoch of the message before it, where it was committed with it.
+    /// The leader epoch that was committed with it, of the message before it.
     pub epoch: Option<i32>,
 }
 
-/// Why there are no offsets.
+/// Why the offsets are not known.
 #[derive(Debug)]
 pub enum LookUpError {
     /// Kafka refuses access.
     Refused(KafkaError),
-    /// No coordinator answers for too long: the last reason.
+    /// No coordinator answered in time. The text is the last reason.
     TooLate(String),
 }
 
@@ -58,9 +58,10 @@ impl fmt::Display for LookUpError {
     }
 }
 
-/// The group's offsets of these partitions; those without one are left out. `None`: told to stop.
+/// The group's offsets of these partitions. Partitions without an offset are left out. `None`: the stop flag was
+/// raised.
 ///
-/// `limit`: while the service starts.
+/// `limit`: the time limit of the service's start.
 ///
 /// # Errors
 /// See [`LookUpError`].
@@ -95,7 +96,7 @@ pub fn look_up(
     }
 }
 
-/// A refusal is final.
+/// Classifies an error: a refusal is final.
 pub(super) fn passing_or_refusal(error: KafkaError) -> AttemptError<KafkaError, KafkaError> {
     if is_refusal(&error) {
         AttemptError::Final(error)
@@ -104,7 +105,7 @@ pub(super) fn passing_or_refusal(error: KafkaError) -> AttemptError<KafkaError, 
     }
 }
 
-/// Whether waiting does not help.
+/// Whether the error is a refusal, so that retrying does not help.
 pub fn is_refusal(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
@@ -112,7 +113,7 @@ pub fn is_refusal(error: &KafkaError) -> bool {
     )
 }
 
-/// What the coordinator's silence comes of.
+/// Why the coordinator does not answer.
 fn why(consumer: &Consumer, partitions: &[Partition], error: &KafkaError, limit: &StartLimit, stop: &Stop) -> String {
     let topics: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
     let topics: Vec<&str> = topics.into_iter().take(1).collect();

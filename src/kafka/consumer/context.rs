@@ -1,7 +1,7 @@
 //! librdkafka's callbacks. All of them run on the main thread, inside `poll`.
 //!
-//! A rebalance goes to the [`Readers`] of partitions; statistics give the partitions' ends, from which the lag is
-//! computed; commit errors are logged and handed to the worker they concern. Decides nothing itself.
+//! Rebalances go to the [`Readers`] of the partitions. Statistics give the ends of the partitions, from which the lag
+//! is computed. Commit errors are logged and passed to the worker of the partition. Decides nothing itself.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -31,125 +31,126 @@ use crate::util::exit::Exit;
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::{Stop, StopKind};
 
-/// Who reads the partitions that the group gives us. Called on the main thread, inside librdkafka's callbacks.
+/// Reads the partitions that the group assigns to this process. Called on the main thread, inside librdkafka's
+/// callbacks.
 pub trait Readers: fmt::Debug + Send + Sync {
-    /// Reads these, each from what the group has committed of it, if it has.
+    /// Starts reading these partitions, each from its committed offset if it has one.
     fn assign(&self, consumer: &Arc<Consumer>, partitions: &[Partition], committed: &HashMap<Partition, Committed>);
 
-    /// Gives these back: when this returns, nothing of theirs is written any more.
+    /// Gives these partitions back. When this returns, nothing more is written for them.
     fn revoke(&self, partitions: &[Partition], kind: StopKind);
 
     /// A commit of this partition was refused.
     fn commit_failed(&self, partition: &Partition, error: &KafkaError);
 
-    /// Each partition that is read, with its next offset, where it is known, and the end of its log, where its reader has
-    /// asked for it (else -1).
+    /// Each partition that is read, with its next offset (if known) and the end of its log (if its reader asked for it,
+    /// else -1).
     fn positions(&self) -> Vec<(Partition, Option<i64>, i64)>;
 
-    /// The service cannot go on.
+    /// The service cannot continue.
     fn fatal(&self, exit: Exit, why: fmt::Arguments<'_>);
 }
 
-/// How far the first assignment is.
+/// State of the first assignment.
 #[derive(Debug, Clone, Copy)]
 pub struct FirstAssignment {
-    /// Whether the group's coordinator is connected, by the last statistics.
+    /// Whether the group's coordinator is connected, according to the last statistics.
     pub has_coordinator: Option<bool>,
-    /// How long it may take to be read, once it has come.
+    /// How long it may take until the partitions are read, once the assignment has come.
     pub limit: Option<StartLimit>,
-    /// Its partitions have readers, if it has partitions.
+    /// The assignment is complete: its partitions, if any, have readers.
     pub is_made: bool,
 }
 
-/// What the callbacks work on.
+/// The state that the callbacks use.
 #[derive(Debug)]
 pub struct Context {
-    /// Splitting a queue needs the consumer's `Arc`, which exists only after the context is given away.
+    /// Splitting a queue needs the consumer's `Arc`, which exists only after the context is moved into the consumer.
     consumer: OnceLock<Weak<Consumer>>,
     readers: Arc<dyn Readers>,
     counters: Arc<Counters>,
     statistics: Mutex<Option<Statistics>>,
     failed_commits: FailedCommits,
     stop: Stop,
-    /// No worker is started any more.
+    /// No more workers are started.
     is_leaving: AtomicBool,
-    /// How long the first assignment may take, from when it comes.
+    /// Time limit of the first assignment, counted from when it comes.
     start_limit: OnceLock<Option<Duration>>,
-    /// From when it came.
+    /// The same limit, set when the assignment has come.
     first_assignment: OnceLock<StartLimit>,
-    /// An assignment has been made, with partitions or without.
+    /// An assignment has been made, with or without partitions.
     is_assigned: AtomicBool,
 }
 
-/// What librdkafka's statistics say (its `STATISTICS.md`), as far as it is used here.
+/// The part of librdkafka's statistics (its `STATISTICS.md`) that is used here.
 #[derive(Debug, Default)]
 struct Statistics {
     partitions: HashMap<(String, i32), PartitionEnd>,
-    /// Some broker is connected.
+    /// At least one broker is connected.
     is_connected: bool,
-    /// The group's coordinator is.
+    /// The group's coordinator is connected.
     has_coordinator: bool,
     leaders: Leaders,
-    /// The group has not answered this member, which has asked to join it.
+    /// This member has asked to join the group, and the group has not answered.
     is_joining: bool,
-    /// How long it was seen so, from one statistics to the next.
+    /// When the statistics first and last said so.
     joining: Option<(Instant, Instant)>,
 }
 
-/// How far the assigned partitions are from their ends.
+/// Distance of the assigned partitions from their ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ends {
-    /// Messages up to the last stable offsets that are not finished; `None`: nobody knows.
+    /// Number of messages up to the last stable offsets that are not finished; `None`: not known.
     pub lag: Option<u64>,
-    /// Offsets behind the last stable ones: what an open transaction keeps from being read. Also the markers with which
-    /// other transactions ended meanwhile, so it can be some more than there are messages.
+    /// Number of offsets behind the last stable ones: what an open transaction prevents from being read. Also counts
+    /// the end markers of other transactions, so it can be a little more than the number of messages.
     pub behind_open_transaction: u64,
 }
 
-/// What the statistics say of a partition. Offsets are negative while unknown.
+/// What the statistics say about a partition. Offsets are negative while unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct PartitionEnd {
-    /// The last stable offset, or the high watermark where uncommitted messages are read too.
+    /// The last stable offset; the high watermark if uncommitted messages are read too.
     end: i64,
-    /// From there to the high watermark.
+    /// Number of offsets from there to the high watermark.
     unstable: u64,
-    /// The broker that it is read from is connected. If not, its end may have moved since.
+    /// The broker that it is read from is connected. If not, the end may have moved since.
     is_reached: bool,
-    /// Messages in its queue.
+    /// Number of messages in its queue.
     queued: i64,
     /// The group's committed offset.
     committed: i64,
-    /// The next offset to be fetched.
+    /// The next offset that is fetched.
     fetch: i64,
 }
 
 impl PartitionEnd {
-    /// Messages that are not finished. `next`: the worker's next offset; `asked`: the end of the log as the worker has
-    /// asked for it while nothing is fetched, or -1. `None` while nobody knows.
+    /// Number of messages that are not finished. `next`: the worker's next offset. `asked`: the end of the log, if the
+    /// worker asked for it while nothing is fetched, or -1. `None`: not known.
     fn lag(&self, next: Option<i64>, asked: i64) -> Option<u64> {
         let heard = if self.is_reached { self.end } else { -1 };
-        // What is not fetched for a while is not heard of either.
+        // While a partition is not fetched, the statistics do not show its end either.
         let end = Some(heard.max(asked)).filter(|end| *end >= 0)?;
-        // A worker that was handed nothing yet begins at the committed offset, or where fetching began.
+        // A worker without messages yet starts at the committed offset, or where fetching began.
         let begin = || [self.committed, self.fetch].into_iter().find(|offset| *offset >= 0);
         let next = next.or_else(begin)?;
         Some(u64::try_from(end - next).unwrap_or(0))
     }
 
-    /// Whether there are messages behind what was taken, `next` being the worker's next offset: by position, since the
-    /// numbers of a log have gaps, also at its end. A partition that nobody has begun to fetch may have some.
+    /// Whether there are messages behind those that were taken. `next`: the worker's next offset. Compares positions,
+    /// since offsets have gaps, also at the end of a log. A partition whose fetching has not begun may have messages.
     fn has_messages(&self, next: Option<i64>) -> bool {
         match next {
             None if self.fetch < 0 => true,
             _ if self.queued > 0 => true,
-            // What lies between was fetched and is no message.
+            // The entries in between were fetched and are not messages.
             _ => self.end > next.unwrap_or(self.fetch).max(self.fetch),
         }
     }
 }
 
 impl Context {
-    /// `stop`: the service's.
+    /// `stop`: the stop flag of the service.
     pub fn new(readers: Arc<dyn Readers>, counters: Arc<Counters>, stop: Stop) -> Self {
         Context {
             consumer: OnceLock::new(),
@@ -165,18 +166,18 @@ impl Context {
         }
     }
 
-    /// To be called once, before the first poll.
+    /// Must be called once, before the first poll.
     pub fn set_consumer(&self, consumer: &Arc<Consumer>) {
         let first = self.consumer.set(Arc::downgrade(consumer)).is_ok();
         assert!(first, "the context has one consumer");
     }
 
-    /// How long the first assignment may take, from when it comes.
+    /// Sets the time limit of the first assignment, counted from when it comes.
     pub fn set_start_limit(&self, rest: Option<Duration>) {
         let _ = self.start_limit.set(rest);
     }
 
-    /// How far the first assignment is.
+    /// State of the first assignment.
     pub fn first_assignment(&self) -> FirstAssignment {
         FirstAssignment {
             has_coordinator: self.statistics.lock().as_ref().map(|read| read.has_coordinator),
@@ -185,7 +186,7 @@ impl Context {
         }
     }
 
-    /// Assigned partitions whose leaders are not reached, by broker.
+    /// Assigned partitions whose leaders are not connected, by broker.
     pub fn waiting_for_leaders(&self) -> Vec<Waiting> {
         let statistics = self.statistics.lock();
         let Some(statistics) = statistics.as_ref() else {
@@ -195,7 +196,7 @@ impl Context {
         statistics.leaders.waiting(assigned)
     }
 
-    /// The workers are joined, and the group is to be left: what is still assigned is read by nobody here.
+    /// The workers are joined, and the group is about to be left. Nobody in this process reads what is still assigned.
     pub fn set_leaving(&self) {
         self.is_leaving.store(true, Relaxed);
     }
@@ -204,8 +205,8 @@ impl Context {
         &self.failed_commits
     }
 
-    /// How far the assigned partitions are from their ends. Nobody knows the lag before the first statistics, without a
-    /// partition, and while one of them has not told its end or its broker is away.
+    /// Distance of the assigned partitions from their ends. The lag is unknown before the first statistics, without a
+    /// partition, and while the end of one partition is unknown or its broker is not connected.
     pub fn ends(&self) -> Ends {
         let statistics = self.statistics.lock();
         let positions = self.readers.positions();
@@ -225,7 +226,7 @@ impl Context {
         ends
     }
 
-    /// Whether a broker is reached; nobody knows before the first statistics.
+    /// Whether any broker is connected; `None` before the first statistics.
     pub fn is_connected(&self) -> Option<bool> {
         self.statistics
             .lock()
@@ -233,16 +234,16 @@ impl Context {
             .map(|statistics| statistics.is_connected)
     }
 
-    /// How long the group has not answered this member's wish to join it, from the first statistics that say so to the
-    /// last; `None`: it has, or no broker is reached.
+    /// How long the group has not answered this member's request to join, from the first statistics that say so to the
+    /// last. `None`: it has answered, or no broker is connected.
     pub fn joining_for(&self) -> Option<Duration> {
         let statistics = self.statistics.lock();
         let (first, last) = statistics.as_ref()?.joining?;
         Some(last - first)
     }
 
-    /// Whether there are messages behind what was taken, by the reader's next offset. A partition whose statistics have not
-    /// come since it was assigned is taken to have none.
+    /// Whether there are messages behind those that were taken, by the reader's next offset. `false` for a partition
+    /// without statistics since it was assigned.
     pub fn has_messages(&self, partition: &Partition, next: Option<i64>) -> bool {
         let statistics = self.statistics.lock();
         let end = statistics.as_ref().and_then(|statistics| {
@@ -253,7 +254,7 @@ impl Context {
         end.is_some_and(|end| end.has_messages(next))
     }
 
-    /// Whether the partition's leader is reached, as far as the last statistics say.
+    /// Whether the partition's leader is connected, according to the last statistics.
     pub fn is_leader_reached(&self, partition: &Partition) -> bool {
         let statistics = self.statistics.lock();
         statistics
@@ -261,11 +262,11 @@ impl Context {
             .is_none_or(|statistics| statistics.leaders.is_reached(partition))
     }
 
-    /// The queues are split here, before the assignment takes effect: no message reaches the main queue.
+    /// Splits the queues before the assignment takes effect, so that no message reaches the main queue.
     fn assign(&self, partitions: &[Partition], list: &TopicPartitionList) {
         let consumer = self.consumer.get().and_then(Weak::upgrade);
         let Some(consumer) = consumer.filter(|_| !self.is_leaving.load(Relaxed)) else {
-            // Nobody will read these partitions here.
+            // Nobody in this process will read these partitions.
             info!("kafka: an assignment came while leaving the group");
             return;
         };
@@ -326,10 +327,11 @@ impl ClientContext for Context {
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         tell_line(level, facility, message);
-        // Its messages would be written, and its offsets committed, as those of the first one.
+        // Messages of the other cluster would be written, and their offsets committed, as if they came from the first
+        // one.
         if advertised::is_other_cluster(message) {
             let complaint = Complaint::other_cluster(message);
-            // One that was read until now was made anew, as far as anybody knows here: whoever starts next finds out.
+            // The cluster was read until now, so it was probably created again. The next start finds out.
             let exit = if self.is_assigned.load(Relaxed) {
                 Exit::Restart
             } else {
@@ -341,7 +343,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
-            // Told by its worker, with what is gone.
+            // The worker logs this, with what is gone.
             Some(RDKafkaErrorCode::AutoOffsetReset) => debug!("kafka: {error} reason=\"{reason}\""),
             _ => tell_error(&error, reason),
         }
@@ -377,7 +379,7 @@ impl ConsumerContext for Context {
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        // A partial failure shows only on the elements.
+        // A partial failure is visible only in the elements.
         for element in &offsets.elements() {
             if let Some(error) = element.error().err().or_else(|| result.clone().err()) {
                 self.counters.commit_errors.add(1);
@@ -389,7 +391,7 @@ impl ConsumerContext for Context {
     }
 }
 
-/// Tells the consumer where each partition is begun, so that it need not ask.
+/// Sets the start offset of each partition in the list, so that the consumer does not look it up.
 fn give_beginnings(list: &TopicPartitionList, committed: &HashMap<Partition, Committed>) -> KafkaResult<()> {
     for mut element in list.elements() {
         let start = PartitionStart::at(committed.get(&Partition::of(&element)), None);
@@ -404,7 +406,7 @@ fn read_statistics(statistics: &[u8]) -> Result<Statistics, serde_json::Error> {
         let found = of.get(name).and_then(|found| found.as_object()).cloned();
         found.unwrap_or_default()
     };
-    // Those with a negative number are of its own: what was configured, and the coordinator.
+    // Brokers with negative numbers are librdkafka's own entries: the configured addresses, and the coordinator.
     let is_up = |broker: &serde_json::Value| {
         broker.get("nodeid").and_then(serde_json::Value::as_i64).unwrap_or(-1) >= 0
             && broker.get("state").and_then(serde_json::Value::as_str) == Some("UP")
@@ -415,7 +417,7 @@ fn read_statistics(statistics: &[u8]) -> Result<Statistics, serde_json::Error> {
         .filter(|broker| is_up(broker))
         .filter_map(|broker| broker.get("nodeid").and_then(serde_json::Value::as_i64))
         .collect();
-    // Between asking to join and having the answer (`rdkafka_cgrp.c`, `rd_kafka_cgrp_join_state_names`).
+    // Between the request to join and its answer (`rdkafka_cgrp.c`, `rd_kafka_cgrp_join_state_names`).
     let join_state = statistics
         .pointer("/cgrp/join_state")
         .and_then(serde_json::Value::as_str);
@@ -429,7 +431,7 @@ fn read_statistics(statistics: &[u8]) -> Result<Statistics, serde_json::Error> {
     for (topic, details) in entries(&statistics, "topics") {
         for (number, partition) in entries(&details, "partitions") {
             let value = |name: &str| partition.get(name).and_then(serde_json::Value::as_i64).unwrap_or(-1);
-            // "-1" is a partition of librdkafka's own, for messages that have none yet.
+            // "-1" is librdkafka's own partition for messages that have none yet.
             let Ok(number @ 0..) = number.parse::<i32>() else {
                 continue;
             };
@@ -557,7 +559,7 @@ mod tests {
         assert!(end(100, 3, 100).has_messages(Some(97)), "in the queue");
         assert!(end(100, 0, 97).has_messages(Some(97)), "at the broker");
         assert!(!end(100, 0, 100).has_messages(Some(100)));
-        // The numbers from 97 on are transaction markers, or were compacted away.
+        // The offsets from 97 on are transaction markers, or were compacted away.
         assert!(!end(100, 0, 100).has_messages(Some(97)));
         assert!(
             !end(100, 0, 100).has_messages(None),

@@ -1,9 +1,9 @@
-//! Where a log was cut: the first offset at which it has other messages than those that were read.
+//! Finds where a log was cut: the first offset at which it has other messages than those that were read.
 //!
-//! Runs on the worker's thread, when the next offset is not in the log, or in `check`. What was read last has a leader
-//! epoch; up to where the log has messages of that epoch or an earlier one, it is the log that was read (one epoch has one
-//! leader). That place is looked for by reading single messages, twice as near each time: librdkafka asks the brokers
-//! for it (`OffsetForLeaderEpoch`), but tells the answer to nobody.
+//! Runs on the worker's thread when the next offset is not in the log, or in `check`. The message that was read last
+//! has a leader epoch. As far as the log has messages of that epoch or an earlier one, it is the log that was read,
+//! since one epoch has one leader. A binary search that reads single messages finds that place. librdkafka also asks
+//! the brokers for it (`OffsetForLeaderEpoch`), but does not pass the answer on.
 //!
 //! Reads by assignment, outside of the group: nothing is committed.
 
@@ -20,17 +20,17 @@ use crate::kafka::client::LogContext;
 use crate::kafka::consumer::epoch;
 use crate::util::stop::Stop;
 
-/// A stop waits for it.
+/// Short, since a stop waits for it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 const POLL_WAIT: Duration = Duration::from_millis(50);
-/// Of one message.
+/// Time-out for reading one message.
 const READ_MAX: Duration = Duration::from_secs(10);
 
-/// Where the log parts from what was read of it: everything below `next`, the last of it with the leader epoch `epoch`.
-/// `next` itself where it does not. `None`: told to stop.
+/// Where the log differs from what was read: everything below `next`, whose last message had the leader epoch `epoch`.
+/// Returns `next` if the log was not cut, and `None` if the stop flag was raised.
 ///
 /// # Errors
-/// When a broker does not answer, or refuses.
+/// If a broker does not answer, or refuses.
 pub fn find(
     kafka: &Kafka,
     topic: &str,
@@ -40,9 +40,9 @@ pub fn find(
     stop: &Stop,
 ) -> KafkaResult<Option<i64>> {
     let mut config = reading_config(kafka);
-    // What an aborted transaction wrote says as much of the log.
+    // Messages of aborted transactions are just as good for the comparison.
     config.set("isolation.level", "read_uncommitted");
-    // One message is looked at, of all that a fetch brings.
+    // Each fetch is made for one message, so it can be small.
     config.set("fetch.message.max.bytes", "65536");
     config.set("queued.max.messages.kbytes", "1024");
     config.set("fetch.wait.max.ms", "100");
@@ -52,7 +52,7 @@ pub fn find(
     search(oldest, end, next, epoch, first_at)
 }
 
-/// Whether it may be found out later: a broker is not there, or does not lead the partition for the moment.
+/// Whether a retry may succeed: a broker is not reachable, or does not lead the partition at the moment.
 pub fn passes(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
     error.rdkafka_error_code().is_some_and(|code| {
@@ -69,11 +69,11 @@ pub fn passes(error: &KafkaError) -> bool {
     })
 }
 
-/// The least offset of `oldest` to `end`, and no more than `next`, from which on there is no message of `epoch` or an earlier
-/// one. `next` itself where the log goes on to there and holds no message between: a gap is no cut.
+/// The lowest offset from `oldest` to `end`, and at most `next`, from which on there is no message of `epoch` or an
+/// earlier epoch. Returns `next` if the log goes on to there and has no message in between: a gap is not a cut.
 ///
-/// `first_at` reads the first message at an offset or behind it: its offset and its epoch; `Some(None)` at the end of the log,
-/// `None` where it was told to stop.
+/// `first_at` reads the first message at or behind an offset, and returns its offset and epoch. `Some(None)`: the end
+/// of the log. `None`: the stop flag was raised.
 fn search<E>(
     oldest: i64,
     end: i64,
@@ -81,13 +81,13 @@ fn search<E>(
     epoch: i32,
     mut first_at: impl FnMut(i64) -> Result<Option<Option<First>>, E>,
 ) -> Result<Option<i64>, E> {
-    // What is below `same` is the log that was read; at `other` or behind it there is nothing more of it.
+    // Below `same`, the log is the one that was read. At `other` and behind it, there is nothing more of that log.
     let (mut same, mut other) = (oldest, end.min(next).max(oldest));
     while same < other {
         let middle = same + (other - same) / 2;
         match first_at(middle)? {
             None => return Ok(None),
-            // Without an epoch it is older than all that have one.
+            // A message without an epoch is older than all messages that have one.
             Some(Some(first)) if first.offset < other && first.epoch.is_none_or(|of| of <= epoch) => {
                 same = first.offset + 1;
             }
@@ -104,7 +104,7 @@ fn search<E>(
     Ok(Some(same))
 }
 
-/// A message that was read.
+/// The first message at or behind an offset.
 #[derive(Debug, Clone, Copy)]
 struct First {
     offset: i64,
@@ -127,7 +127,7 @@ fn first_at(
             return Ok(None);
         }
         match consumer.poll(POLL_WAIT) {
-            // Of an assignment before.
+            // This message belongs to the previous assignment.
             Some(Ok(message)) if message.offset() < offset => {}
             Some(Ok(message)) => {
                 return Ok(Some(Some(First {
@@ -150,7 +150,7 @@ fn first_at(
 mod tests {
     use super::*;
 
-    /// A log: the offsets that have messages, each with its epoch.
+    /// Finds the cut in a log, given as pairs of offset and epoch.
     fn cut(log: &[(i64, i32)], oldest: i64, end: i64, next: i64, epoch: i32) -> i64 {
         let first_at = |offset| {
             let first = log.iter().find(|(at, _)| *at >= offset);
@@ -174,7 +174,8 @@ mod tests {
         for (epoch, expected) in [(3, 10), (4, 10), (5, 40), (2, 0)] {
             assert_eq!(cut(&two, 0, 40, 40, epoch), expected, "epoch {epoch}");
         }
-        // As far as it was read, and as far as it goes; and what is below the oldest message was read or is gone.
+        // The result is limited by what was read and by the end of the log. What is below the oldest message was read
+        // or is gone.
         assert_eq!(cut(&two, 0, 40, 7, 3), 7);
         assert_eq!(cut(&two[..7], 0, 7, 40, 3), 7);
         assert_eq!(cut(&two[20..], 20, 40, 40, 3), 20);
@@ -184,17 +185,18 @@ mod tests {
 
     #[test]
     fn gaps_are_no_place_where_a_log_was_cut() {
-        // Compaction and markers of transactions leave some; the place behind the last message is as good as the next.
+        // Compaction and transaction markers leave gaps. The place behind the last message is as good as the next
+        // message's.
         let gaps = [(2, 1), (7, 1), (30, 2), (44, 2)];
         assert_eq!(cut(&gaps, 0, 50, 50, 1), 8);
-        // Up to the next offset there is nothing else.
+        // Up to the next offset there is no other message.
         assert_eq!(cut(&gaps, 0, 50, 50, 2), 50);
         assert_eq!(cut(&gaps, 0, 50, 48, 2), 48);
         assert_eq!(cut(&gaps, 0, 50, 30, 1), 30);
         assert_eq!(cut(&gaps, 0, 50, 31, 1), 8);
         assert_eq!(cut(&gaps, 0, 50, 51, 2), 45, "the log ends before it");
         assert_eq!(cut(&[(0, 1), (50, 1)], 0, 60, 30, 1), 30);
-        // Messages of formats that have no epoch.
+        // Messages in formats that have no epoch.
         assert_eq!(cut(&[(0, -1), (1, -1), (2, 4)], 0, 3, 3, 0), 2);
     }
 

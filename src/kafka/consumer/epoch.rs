@@ -1,24 +1,24 @@
-//! Leader epochs: how often a partition had a new leader when a message was written.
+//! Leader epochs: how many leaders a partition had had when a message was written.
 //!
-//! Each batch in a log carries the epoch of the leader that wrote it. An offset says nothing of a log that was cut and
-//! written anew (an unclean leader election, a disk that was lost); an offset with its epoch does, since one epoch has one
-//! leader. So the epoch is committed with the offset, as Kafka's own client does (KIP-320), and read with it. `rdkafka`
-//! has no call for either.
+//! Each batch in a log carries the epoch of the leader that wrote it. If a log was cut and written again (an unclean
+//! leader election, a lost disk), an offset alone does not show it. An offset with its epoch does, since one epoch has
+//! one leader. So the epoch is committed with the offset, as Kafka's own client does (KIP-320), and read with it.
+//! `rdkafka` has no call for either.
 
 use rdkafka::bindings as sys;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-/// That of a message; `None` where its format has none (before Kafka 0.11).
+/// The epoch of a message; `None` if its format has none (before Kafka 0.11).
 pub fn of_message(message: &BorrowedMessage<'_>) -> Option<i32> {
-    // SAFETY: the message is alive, and nothing of it is kept.
+    // SAFETY: the message is alive, and no pointer to it is kept.
     known(unsafe { sys::rd_kafka_message_leader_epoch(message.ptr()) })
 }
 
-/// Those of a list's elements, in its order; `None` where there is none.
+/// The epochs of a list's elements, in its order; `None` if an element has none.
 pub fn of_list(list: &TopicPartitionList) -> Vec<Option<i32>> {
     elements(list)
-        // SAFETY: an element of the living list.
+        // SAFETY: an element of a list that is alive.
         .map(|element| known(unsafe { sys::rd_kafka_topic_partition_get_leader_epoch(element) }))
         .collect()
 }
@@ -26,12 +26,12 @@ pub fn of_list(list: &TopicPartitionList) -> Vec<Option<i32>> {
 /// Gives all elements of a list this epoch.
 pub fn set(list: &mut TopicPartitionList, epoch: i32) {
     for element in elements(list) {
-        // SAFETY: an element of the living list, which nobody else has while it is borrowed mutably.
+        // SAFETY: an element of a list that is alive. It is mutably borrowed, so nobody else uses it.
         unsafe { sys::rd_kafka_topic_partition_set_leader_epoch(element, epoch) };
     }
 }
 
-/// Pointers to the elements; good as long as the list is, and none is added.
+/// Pointers to the elements. Valid while the list is alive and no element is added.
 fn elements(list: &TopicPartitionList) -> impl Iterator<Item = *mut sys::rd_kafka_topic_partition_t> {
     // SAFETY: the list is alive; two of its fields are copied.
     let (first, count) = unsafe {
@@ -43,7 +43,7 @@ fn elements(list: &TopicPartitionList) -> impl Iterator<Item = *mut sys::rd_kafk
     } else {
         usize::try_from(count).unwrap_or(0)
     };
-    // As many elements as told, one behind another.
+    // The list has as many elements as it says, one behind another.
     (0..count).map(move |number| first.wrapping_add(number))
 }
 

@@ -1,5 +1,5 @@
-//! What the service asks of the group's consumer about the partitions that are assigned to it: [`Assignment`], with
-//! [`GroupAssignment`] over librdkafka.
+//! What the service asks the group's consumer about its assigned partitions: the trait [`Assignment`], and
+//! [`GroupAssignment`], which uses librdkafka.
 
 use std::sync::Arc;
 
@@ -12,35 +12,35 @@ use crate::kafka::consumer::origin::StartOffset;
 use crate::kafka::consumer::source::{PartitionSource, Source, SourceOptions};
 use crate::kafka::{Consumer, Partition};
 
-/// The partitions that the group has given to this process.
+/// The partitions that the group has assigned to this process.
 pub trait Assignment {
     type Source: Source + Send + 'static;
 
-    /// The source of one partition; `None` when its queue cannot be split.
+    /// The source of one partition; `None` if its queue cannot be split.
     fn source(&self, partition: &Partition) -> Option<Self::Source>;
 
-    /// The topic's id as it was last read; `None` before that.
+    /// The topic's id when it was last read; `None` before that.
     fn topic_id(&self, topic: &str) -> Option<TopicId>;
 
-    /// Whether a rebalance takes all partitions (`range`, `roundrobin`): librdkafka knows no assignment of a single one
-    /// then.
+    /// Whether a rebalance takes all partitions (`range`, `roundrobin`). librdkafka then does not support the
+    /// assignment of a single one.
     fn is_whole(&self) -> bool;
 
-    /// Takes back the assignment of some partitions. Not to be called where it is whole.
+    /// Removes some partitions from the assignment. Must not be called if `is_whole`.
     ///
     /// # Errors
-    /// When librdkafka refuses.
+    /// If librdkafka refuses.
     fn unassign(&self, partitions: &[(Partition, StartOffset)]) -> KafkaResult<()>;
 
-    /// Assigns these partitions, each to be fetched from its offset: in addition to the others, or, where it is whole, in
-    /// their place.
+    /// Assigns these partitions, each fetched from its offset. They are added to the others, or replace all of them if
+    /// `is_whole`.
     ///
     /// # Errors
-    /// When librdkafka refuses.
+    /// If librdkafka refuses.
     fn assign(&self, partitions: &[(Partition, StartOffset)]) -> KafkaResult<()>;
 }
 
-/// That of the group's consumer.
+/// The assignment of the group's consumer.
 #[expect(missing_debug_implementations, reason = "the consumer has none")]
 pub struct GroupAssignment<'a> {
     pub consumer: &'a Arc<Consumer>,

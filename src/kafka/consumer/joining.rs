@@ -1,13 +1,13 @@
-//! What cannot pass by itself when the group is joined: how the service ends for it, and what would cure it.
+//! Errors of joining the group that do not pass by themselves: how the service ends, and the cure.
 //!
-//! librdkafka tries again every second, whatever the coordinator answers (`rdkafka_cgrp.c`,
+//! librdkafka retries every second, whatever the coordinator answers (`rdkafka_cgrp.c`,
 //! `rd_kafka_cgrp_handle_JoinGroup`), so the service would wait for ever. Depends only on its argument.
 
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::util::exit::Exit;
 
-/// How the service ends for this code, and the cure; `None`: it passes, or it is no matter of joining.
+/// How the service ends for this code, and the cure. `None`: the error passes, or has nothing to do with joining.
 pub fn verdict(code: RDKafkaErrorCode) -> Option<(Exit, &'static str)> {
     use RDKafkaErrorCode as Code;
     const READ: &str = "grant the user READ on the topics and the group";
@@ -25,7 +25,7 @@ pub fn verdict(code: RDKafkaErrorCode) -> Option<(Exit, &'static str)> {
             "the group's other members have no partition.assignment.strategy in common with this one, or another \
              group.protocol: set the same, or stop them first, or choose another kafka.group",
         ),
-        // librdkafka's own: the group's members agree on a strategy that this one has not.
+        // librdkafka's own code: the members agree on a strategy that this member does not have.
         Code::UnknownProtocol => (
             Exit::Configuration,
             "the group shares out by a partition.assignment.strategy that this member does not have: set the same as the \
@@ -80,7 +80,7 @@ mod tests {
             Code::RebalanceInProgress,
             Code::UnknownMemberId,
             Code::MemberIdRequired,
-            // Another member may leave.
+            // Passes, since another member may leave.
             Code::GroupMaxSizeReached,
             Code::BrokerTransportFailure,
             Code::UnknownTopicOrPartition,

@@ -1,12 +1,12 @@
-//! `start = "latest"`: where a group begins that has no offset yet.
+//! `start = "latest"`: sets where a group starts that has no offset yet.
 //!
-//! One act, before the group is joined: the ends of all partitions of the topics that are there are committed in one
-//! request. Whatever has no offset afterwards appeared later, and is read from its beginning. A look-up at each
-//! assignment could not tell a partition that another member is about to begin from one that is new, nor what a
-//! process had begun that died before it committed.
+//! It happens once, before the group is joined: the ends of all partitions of the existing topics are committed in one
+//! request. A partition without an offset afterwards is new, and is read from its beginning. A look-up at each
+//! assignment would not be enough. It could not distinguish a new partition from one that another member is about to
+//! start, or from one that a process had started before it died without a commit.
 //!
-//! A group takes a commit from outside only while nobody is in it: a refusal says that it has begun. Two processes that
-//! begin at once both commit, and both read from what was committed last.
+//! A group accepts a commit from a non-member only while it has no members: a refusal means that the group has started.
+//! If two processes start at the same time, both commit, and both read from what was committed last.
 
 use std::time::{Duration, Instant};
 
@@ -29,31 +29,31 @@ use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 use crate::util::throttle::LINES;
 
-/// Each request.
+/// Time-out of each request.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Between an attempt that failed and the next one.
+/// Pause between a failed attempt and the next one.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A topic that is there.
+/// A topic that exists.
 #[derive(Debug, Clone, Copy)]
 pub struct Present<'a> {
     pub name: &'a str,
-    /// It was not there when this process first asked.
+    /// It did not exist when this process first asked.
     pub appeared: bool,
 }
 
-/// Why the group cannot begin.
+/// Why the group cannot start.
 #[derive(Debug)]
 pub enum LatestError {
-    /// librdkafka refuses the settings, or Kafka access.
+    /// librdkafka refuses the settings, or Kafka refuses access.
     Refused(KafkaError),
-    /// Not within `run.start_timeout`: the last reason.
+    /// Not done within `run.start_timeout`. The text is the last reason.
     TooLate(String),
 }
 
-/// Commits where the group begins, if it has not begun yet. `false`: told to stop.
+/// Commits where the group starts, if it has not started yet. `false`: the stop flag was raised.
 ///
-/// The end of every partition is needed, so all of their leaders are waited for.
+/// Needs the end of every partition, so it waits for all their leaders.
 ///
 /// # Errors
 /// See [`LatestError`].
@@ -66,7 +66,7 @@ pub fn begin_at_end(
 ) -> Result<bool, LatestError> {
     let mut config = connection_config(kafka);
     config.set("group.id", &kafka.group);
-    // Of a member; this client is none.
+    // This setting is for members; this client is not one.
     config.remove("group.instance.id");
     let client: BaseConsumer<LogContext> = config
         .create_with_context(LogContext::Told)
@@ -109,7 +109,8 @@ fn attempt(
     if begins.count() == 0 {
         return Ok(());
     }
-    // After the ends: what another process committed before is seen, and what it read is not passed.
+    // This check comes after reading the ends. So it sees what another process committed before, and does not skip
+    // messages that the other process still has to read.
     for element in client
         .committed_offsets(begins.clone(), limit.bound(TIMEOUT))?
         .elements()
@@ -135,7 +136,7 @@ fn attempt(
             );
             Ok(())
         }
-        // Somebody is in the group: it has begun.
+        // The group has a member, so it has started.
         Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::UnknownMemberId)) => Ok(()),
         Err(error) => Err(error),
     }

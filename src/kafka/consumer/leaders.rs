@@ -1,8 +1,8 @@
-//! Partitions that are assigned here and whose leader is not reached: by librdkafka's statistics, told with the broker's
+//! Assigned partitions whose leader is not connected, according to librdkafka's statistics. Logged with the broker's
 //! number and address.
 //!
-//! Such a partition waits, and the others go on: Kafka keeps what is not read. Runs on the main thread. What is wrong with
-//! the address is told by the error callback, when librdkafka tries it.
+//! Such a partition waits, and the others continue: Kafka keeps what is not read. Runs on the main thread. If something
+//! is wrong with the address, the error callback logs that when librdkafka tries to connect.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -13,17 +13,17 @@ use serde_json::Value;
 use crate::kafka::Partition;
 use crate::util::throttle::Throttle;
 
-/// A connection that is made anew within this is worth no line.
+/// A connection that comes back within this time is not logged.
 const TELL_AFTER: Duration = Duration::from_secs(8);
-/// Between two lines about the same broker.
+/// Interval between two lines about the same broker.
 const LINE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Who leads what, and who of them is connected, by the last statistics.
+/// Which broker leads which partition, and which brokers are connected, according to the last statistics.
 #[derive(Debug, Default)]
 pub struct Leaders {
-    /// By number: the address, and whether it is connected.
+    /// By broker number: its address, and whether it is connected.
     brokers: HashMap<i32, (String, bool)>,
-    /// By topic and partition.
+    /// By topic and partition: the leader's number.
     leaders: HashMap<(String, i32), i32>,
 }
 
@@ -36,7 +36,7 @@ pub struct Waiting {
 }
 
 impl Leaders {
-    /// From librdkafka's statistics (its `STATISTICS.md`).
+    /// Reads librdkafka's statistics (its `STATISTICS.md`).
     pub fn read(statistics: &Value) -> Leaders {
         let number = |of: &Value, name: &str| {
             let found = of.get(name).and_then(Value::as_i64).unwrap_or(-1);
@@ -46,7 +46,7 @@ impl Leaders {
         let mut read = Leaders::default();
         for (_, broker) in entries(statistics.get("brokers")) {
             if let Some(id) = number(broker, "nodeid") {
-                // It is asked for its versions anew at times, and is connected meanwhile.
+                // In state UPDATE, librdkafka asks again for the broker's versions; the broker stays connected.
                 let is_up = matches!(text(broker, "state").as_str(), "UP" | "UPDATE");
                 read.brokers.insert(id, (text(broker, "nodename"), is_up));
             }
@@ -61,7 +61,7 @@ impl Leaders {
         read
     }
 
-    /// Whether the partition's leader is connected. Of one that nobody knows it is not said that it is not.
+    /// Whether the partition's leader is connected. `true` if the leader is not known.
     pub fn is_reached(&self, partition: &Partition) -> bool {
         self.leader(partition).is_none_or(|(_, _, is_up)| is_up)
     }
@@ -72,7 +72,7 @@ impl Leaders {
         Some((*id, address, *is_up))
     }
 
-    /// Those of these partitions whose leaders are not connected.
+    /// Which of these partitions have leaders that are not connected, by broker.
     pub fn waiting(&self, partitions: impl IntoIterator<Item = Partition>) -> Vec<Waiting> {
         let mut waiting: BTreeMap<i32, Waiting> = BTreeMap::new();
         for partition in partitions {
@@ -93,7 +93,7 @@ fn entries(of: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
     of.and_then(Value::as_object).into_iter().flatten()
 }
 
-/// What was told of brokers that are not connected.
+/// What was logged about brokers that are not connected.
 #[derive(Debug, Default)]
 pub struct LeaderLines {
     looked: Option<Instant>,
@@ -108,7 +108,8 @@ struct Told {
 }
 
 impl LeaderLines {
-    /// Tells the edges, and every minute that it lasts. `waiting` is asked for once a second.
+    /// Logs when a broker becomes unreachable, every minute while it is, and when it is back. Calls `waiting` once a
+    /// second.
     pub fn tell(&mut self, now: Instant, waiting: impl FnOnce() -> Vec<Waiting>) {
         const LOOK_INTERVAL: Duration = Duration::from_secs(1);
         if self.looked.is_some_and(|at| now.duration_since(at) < LOOK_INTERVAL) {
@@ -131,7 +132,7 @@ impl LeaderLines {
         }
     }
 
-    /// Those to be told of now.
+    /// The brokers to log now.
     fn due<'w>(&mut self, now: Instant, waiting: &'w [Waiting]) -> Vec<&'w Waiting> {
         let mut due = Vec::new();
         for each in waiting {
@@ -148,7 +149,7 @@ impl LeaderLines {
         due
     }
 
-    /// Those that were told of, and for which nothing waits any more.
+    /// The brokers that were logged and that no partition waits for any more.
     fn over(&mut self, waiting: &[Waiting]) -> Vec<(i32, String)> {
         let mut over = Vec::new();
         self.brokers.retain(|broker, told| {
@@ -208,7 +209,7 @@ mod tests {
         assert_eq!(told, [8, 68, 128]);
         assert!(lines.over(&waiting).is_empty());
         assert_eq!(lines.over(&[]), [(2, "b:29092".to_owned())]);
-        // One that was back before it was told is worth no line either.
+        // If a broker was back before it was logged, its return is not logged either.
         assert!(lines.due(began, &waiting).is_empty());
         assert!(lines.over(&[]).is_empty());
     }

@@ -1,4 +1,4 @@
-//! The group's consumer: its callbacks, where partitions begin, and what the group has committed.
+//! The group's consumer: its callbacks, the start offsets of partitions, and what the group has committed.
 
 pub mod context;
 pub mod group;

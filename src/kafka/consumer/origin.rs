@@ -1,8 +1,8 @@
-//! Which topic a partition is of, and where its worker begins.
+//! Which topic a partition belongs to, and where its worker starts.
 //!
-//! Runs on the worker's thread before its first batch. A group's offset belongs to the topic that was read when it was
-//! committed; after that topic was deleted and created again it says nothing. So every commit carries the topic's id
-//! (`offset_tag`), and an offset with the id of another topic is not begun at.
+//! Runs on the worker's thread before its first batch. A group's offset belongs to the topic that existed when it was
+//! committed. If that topic was deleted and created again, the offset means nothing. So every commit carries the
+//! topic's id (`offset_tag`), and a worker does not start at an offset that has another topic's id.
 
 use std::time::{Duration, Instant};
 
@@ -18,21 +18,21 @@ use crate::util::retry::{AttemptError, Retry, RetryError};
 use crate::util::stop::Stop;
 use crate::util::throttle::LINES;
 
-/// Each request.
+/// Time-out of each request.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Between a request that failed and the next one.
+/// Pause between a failed request and the next one.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Where fetching begins.
+/// Where fetching starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartOffset {
     Offset(i64),
-    /// At the oldest message that is kept.
+    /// At the oldest message in the log.
     Oldest,
 }
 
 impl StartOffset {
-    /// What the consumer is told.
+    /// The offset in librdkafka's form.
     pub fn offset(self) -> Offset {
         match self {
             StartOffset::Offset(offset) => Offset::Offset(offset),
@@ -50,22 +50,22 @@ impl std::fmt::Display for StartOffset {
     }
 }
 
-/// What is known of a partition when its worker is started.
+/// What is known about a partition when its worker starts.
 #[derive(Debug, Clone)]
 pub struct PartitionStart {
     pub from: StartOffset,
-    /// Where it begins if that is not what the group's offset says, to be committed before the first message.
+    /// Where it starts, if that differs from the group's offset. Committed before the first message.
     pub begin: Option<i64>,
-    /// What was committed with the group's offset.
+    /// The metadata that was committed with the group's offset.
     pub tag: String,
-    /// The leader epoch of the message before it, where it is known.
+    /// The leader epoch of the message before the group's offset, if it is known.
     pub epoch: Option<i32>,
-    /// The topic's id as it was last read before anything was fetched for this worker.
+    /// The topic's id as last read before anything was fetched for this worker.
     pub topic_id: Option<TopicId>,
 }
 
 impl PartitionStart {
-    /// At the group's offset; where it has none, at the oldest message.
+    /// Starts at the group's offset; at the oldest message if the group has none.
     pub fn at(committed: Option<&Committed>, topic_id: Option<TopicId>) -> Self {
         PartitionStart {
             from: committed.map_or(StartOffset::Oldest, |committed| StartOffset::Offset(committed.offset)),
@@ -76,7 +76,7 @@ impl PartitionStart {
         }
     }
 
-    /// Begun once more, elsewhere than the group's offset says.
+    /// Starts a second time, at another place than the group's offset.
     pub fn again(from: StartOffset, topic_id: Option<TopicId>) -> Self {
         PartitionStart {
             from,
@@ -91,28 +91,28 @@ impl PartitionStart {
     }
 }
 
-/// What its worker goes by.
+/// What the worker needs to know about its topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     pub topic_id: TopicId,
-    /// Goes with each offset that is committed; empty where there is nothing to tell.
+    /// The metadata for each commit; empty if there is nothing to say.
     pub tag: String,
-    /// The leader epoch that was committed with the group's offset, where it is of this topic.
+    /// The leader epoch that was committed with the group's offset, if it belongs to this topic.
     pub epoch: Option<i32>,
 }
 
-/// Why nothing is begun.
+/// Why the worker does not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoOrigin {
     Stopped,
-    /// Kafka does not let us describe the topic.
+    /// Kafka does not allow us to describe the topic.
     Refused(String),
-    /// The group's offset is of a former topic of this name: this one is to be begun at its oldest message.
+    /// The group's offset belongs to a former topic of this name. This one is read from its oldest message.
     Former,
 }
 
 impl NoOrigin {
-    /// What ended a worker's wait. It has no deadline.
+    /// Why a worker's wait ended. The wait has no deadline.
     pub(super) fn of_retry<E>(ended: RetryError<E, NoOrigin>) -> NoOrigin {
         match ended {
             RetryError::Final(why) => why,
@@ -124,17 +124,19 @@ impl NoOrigin {
 impl From<ReadError> for NoOrigin {
     fn from(error: ReadError) -> Self {
         match error {
-            // A worker's wait has no limit of its own; the main thread looks at it.
+            // A worker's wait has no limit of its own; the main thread watches it.
             ReadError::Stopped | ReadError::TooLate(_) => NoOrigin::Stopped,
             ReadError::Refused(why) => NoOrigin::Refused(why),
         }
     }
 }
 
-/// Finds out. Of a topic that was created again since the consumer was made nothing is read: it waits for the stop flag.
+/// Finds out which topic this is. If the topic was created again since the consumer was created, nothing is read: the
+/// worker waits for the stop flag.
 ///
-/// What is in the queue afterwards was fetched when the topic had this id, or a later one: never an earlier one. A guard
-/// with an id that is too old is seen to be void; one that is too new would hold back what comes.
+/// Everything that is in the queue afterwards was fetched when the topic had this id or a later one, never an earlier
+/// one. A guard with an old id can be recognised as invalid. A guard with an id that is too new would block the
+/// messages to come.
 ///
 /// # Errors
 /// See [`NoOrigin`].
@@ -165,7 +167,7 @@ pub fn find(ids: &TopicIds, partition: &Partition, start: &PartitionStart, stop:
     })
 }
 
-/// Fails unless the topic is still the one that was begun: what a broker says of its log may be of another.
+/// Fails unless the topic still has this id. Otherwise what a broker says about the log may be about another topic.
 ///
 /// # Errors
 /// See [`NoOrigin`]; never `Former`.
@@ -176,20 +178,20 @@ pub fn confirm(ids: &TopicIds, partition: &Partition, topic_id: TopicId, stop: &
     }
 }
 
-/// The service starts anew when the main thread sees the topic's new id.
+/// The service restarts when the main thread sees the topic's new id.
 fn wait_for_stop(stop: &Stop) -> NoOrigin {
     while !stop.wait(LINES) {}
     NoOrigin::Stopped
 }
 
-/// The oldest offset of the partition's log and its end.
+/// The oldest offset of the partition's log, and its end.
 ///
 /// # Errors
-/// When told to stop.
+/// If the stop flag was raised.
 pub fn log_ends(consumer: &Consumer, partition: &Partition, stop: &Stop) -> Result<(i64, i64), NoOrigin> {
     let ends = Retry::new(stop, PAUSE).quiet_for(LINES).run(
         || {
-            // A worker that is told to stop before it begins asks nothing.
+            // A worker that is stopped before it starts asks nothing.
             if stop.requested() {
                 return Err(AttemptError::Final(NoOrigin::Stopped));
             }
@@ -207,10 +209,10 @@ pub fn log_ends(consumer: &Consumer, partition: &Partition, stop: &Stop) -> Resu
     ends.map_err(NoOrigin::of_retry)
 }
 
-// A stored format: offsets that were committed with it must be understood by later releases.
+// A stored format: later releases must understand offsets that were committed with it.
 
-/// What is committed with an offset of the topic: `penstock topic=<id> cluster=<id>`. The cluster, because tools that
-/// carry a group's offsets to another cluster take this along, and every topic has another id there.
+/// The metadata that is committed with an offset: `penstock topic=<id> cluster=<id>`. It names the cluster because
+/// tools that copy a group's offsets to another cluster copy the metadata too, and every topic has another id there.
 pub(in crate::kafka) fn offset_tag(topic_id: TopicId, cluster_id: Option<&str>) -> String {
     match cluster_id {
         Some(cluster_id) if !topic_id.is_none() => format!("penstock topic={topic_id} cluster={cluster_id}"),
@@ -218,7 +220,7 @@ pub(in crate::kafka) fn offset_tag(topic_id: TopicId, cluster_id: Option<&str>) 
     }
 }
 
-/// The topic that an offset of this cluster belongs to; `None` where that is not said.
+/// The topic that an offset of this cluster belongs to; `None` if the metadata does not say.
 pub(in crate::kafka) fn tagged_topic(tag: &str, cluster_id: Option<&str>) -> Option<TopicId> {
     let mut words = tag.split(' ');
     let (name, topic, cluster) = (words.next()?, words.next()?, words.next()?);
@@ -228,8 +230,8 @@ pub(in crate::kafka) fn tagged_topic(tag: &str, cluster_id: Option<&str>) -> Opt
     TopicId::parse(topic.strip_prefix("topic=")?)
 }
 
-/// Whether a leader epoch that was committed with this tag says anything of this topic's log: tools that carry offsets to
-/// another cluster may take it along, and leaders are counted anew there.
+/// Whether a leader epoch that was committed with this tag is valid for this topic's log. Tools that copy offsets to
+/// another cluster may copy the epoch too, but that cluster counts its leaders from the start.
 fn is_own_epoch(tag: &str, topic_id: TopicId, cluster_id: Option<&str>) -> bool {
     tag.is_empty() || tagged_topic(tag, cluster_id) == Some(topic_id)
 }
@@ -246,7 +248,7 @@ mod tests {
         assert!(!is_own_epoch(&tag, id, Some("there")));
         assert!(!is_own_epoch(&tag, TopicId::new([8; 16]), Some("here")));
         assert!(!is_own_epoch("a note of somebody's own", id, Some("here")));
-        // Brokers that give no ids, or another program of Kafka's own client.
+        // Brokers that have no topic ids, or a program that uses Kafka's own client.
         assert!(is_own_epoch("", TopicId::NONE, None));
     }
 
@@ -259,7 +261,7 @@ mod tests {
             "penstock topic=MDEyMzQ1Njc4OWFiY2RlZg cluster=4L6g3nShT-eMCtK--X86sw"
         );
         assert_eq!(tagged_topic(&tag, Some("4L6g3nShT-eMCtK--X86sw")), Some(id));
-        // A later release may have more to say.
+        // A later release may add more words.
         assert_eq!(
             tagged_topic(&(tag + " more=1"), Some("4L6g3nShT-eMCtK--X86sw")),
             Some(id)

@@ -1,7 +1,7 @@
-//! What a worker asks of Kafka: [`Source`], with [`PartitionSource`] over librdkafka.
+//! What a worker asks of Kafka: the trait [`Source`], and [`PartitionSource`], which uses librdkafka.
 //!
-//! The trait is all that `partition` knows of the client, so tests run a worker over a source that is made up. Every
-//! call concerns one partition. A call either returns at once, or has a time limit, or sees the stop flag.
+//! `partition` knows the client only as this trait, so tests can run a worker over a made-up source. Every call
+//! concerns one partition. A call returns at once, has a time limit, or checks the stop flag.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,11 +24,12 @@ use crate::message::Message;
 use crate::util::retry::{AttemptError, Retry};
 use crate::util::stop::Stop;
 
-/// A stop waits for the answer about the end of a log.
+/// Short, since a stop waits for the answer.
 const END_TIMEOUT: Duration = Duration::from_millis(500);
 /// librdkafka's own threads answer a seek.
 const SEEK_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many failed reads of where a log was cut end the search (a broker that is away does not count), and the pause between.
+/// How many failed reads end the search for where a log was cut, and the pause between them. A broker that is not
+/// reachable does not count.
 const CUT_ATTEMPTS: u32 = 3;
 const CUT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -36,49 +37,50 @@ const CUT_PAUSE: Duration = Duration::from_secs(1);
 pub trait SourceMessage {
     fn offset(&self) -> i64;
 
-    /// Bytes of its key and payload.
+    /// Size of its key and payload, in bytes.
     fn bytes(&self) -> usize;
 
-    /// The epoch of the leader that wrote it; `None` where its format has none (before Kafka 0.11).
+    /// The epoch of the leader that wrote it; `None` if its format has none (before Kafka 0.11).
     fn leader_epoch(&self) -> Option<i32>;
 
-    /// The message as the rules see it; its headers only where they are asked for.
+    /// The message as the rules see it. Headers are read only if `with_headers`.
     fn view(&self, with_headers: bool) -> Message<'_>;
 }
 
-/// Why no message comes.
+/// Why there is no message.
 #[derive(Debug)]
 pub enum FetchError {
-    /// The user may not read the topic, or the group.
+    /// The user may not read the topic or the group.
     Refused(KafkaError),
-    /// Kafka holds something at the next offset that cannot be read: a checksum that fails (`check.crcs`), a format that
-    /// librdkafka does not know. It is said once, and then librdkafka goes on behind it.
+    /// The entry at the next offset cannot be read: its checksum is wrong (`check.crcs`), or librdkafka does not know
+    /// its format. librdkafka reports it once, and then continues behind it.
     Unreadable(KafkaError),
-    /// The next offset is not in the log, and librdkafka has ended fetching. Everything fetched before came before this.
+    /// The next offset is not in the log, and librdkafka has stopped fetching. Everything fetched earlier was delivered
+    /// before this error.
     Gone,
-    /// It goes on by itself, or with the next rebalance.
+    /// It passes by itself, or with the next rebalance.
     Passing(KafkaError),
 }
 
-/// What is committed.
+/// The content of a commit.
 #[derive(Debug, Clone, Copy)]
 pub struct Commit<'a> {
-    /// The next offset to be read.
+    /// The next offset to read.
     pub next: i64,
-    /// The metadata that is stored with it; may be empty.
+    /// The metadata that is stored with the offset; may be empty.
     pub tag: &'a str,
-    /// The leader epoch that is stored with it.
+    /// The leader epoch that is stored with the offset.
     pub epoch: Option<i32>,
 }
 
-/// Why nothing is committed.
+/// Why a commit failed.
 #[derive(Debug)]
 pub enum CommitFailure {
-    /// The partition is another member's.
+    /// The partition belongs to another member.
     NotOurs(KafkaError),
-    /// No request can be made of the offset.
+    /// The offset is not valid in a request.
     Invalid(KafkaError),
-    /// The coordinator refuses the leader epoch that the commit names.
+    /// The coordinator refuses the leader epoch in the commit.
     Epoch(KafkaError),
     /// Refused for another reason, not sent, or not answered in time.
     Failed(KafkaError),
@@ -93,54 +95,54 @@ pub trait Source {
 
     fn partition(&self) -> &Partition;
 
-    /// The next message; waits for it at most `wait`. `None`: there is none yet.
+    /// The next message. Waits at most `wait`. `None`: there is none yet.
     fn poll(&self, wait: Duration) -> Option<Result<Self::Message<'_>, FetchError>>;
 
-    /// Where the consumer stands: behind the last message that it handed over, and behind the gaps that follow it
-    /// (transaction markers move it too). With the leader epoch of what moved it there last.
+    /// The consumer's position: behind the last message that it handed over, and behind the gaps that follow it
+    /// (transaction markers also move the position). With the leader epoch of the entry that moved it last.
     fn position(&self) -> Option<(i64, Option<i32>)>;
 
-    /// Fetches anew from `offset`, and has the brokers verify that the log has what was read before it, by the leader
-    /// epoch of that.
+    /// Fetches again from `offset`, and asks the brokers to check, by the leader epoch `epoch`, that the log still has
+    /// what was read before it.
     ///
     /// # Errors
-    /// When librdkafka refuses, or does not answer within two seconds.
+    /// If librdkafka refuses, or does not answer within two seconds.
     fn seek(&self, offset: i64, epoch: i32) -> KafkaResult<()>;
 
-    /// Ends fetching, and lets go of what is fetched and not taken yet.
+    /// Stops fetching, and drops messages that are fetched but not taken.
     ///
     /// # Errors
-    /// When the partition is not assigned.
+    /// If the partition is not assigned.
     fn pause(&self) -> KafkaResult<()>;
 
     /// Fetches again, from behind the last message that was taken.
     ///
     /// # Errors
-    /// When the partition is not assigned.
+    /// If the partition is not assigned.
     fn resume(&self) -> KafkaResult<()>;
 
-    /// The end of the log, asked of its leader. Takes half a second at most.
+    /// Asks the leader for the end of the log. Takes at most half a second.
     ///
     /// # Errors
-    /// When the leader does not answer in that time.
+    /// If the leader does not answer in that time.
     fn log_end(&self) -> KafkaResult<i64>;
 
-    /// Sends a commit without waiting for the answer, which goes to the consumer's context.
+    /// Sends a commit without waiting for the answer. The answer goes to the consumer's context.
     ///
     /// # Errors
-    /// Never [`CommitFailure::Epoch`]: no answer is waited for.
+    /// Never [`CommitFailure::Epoch`], since it does not wait for the answer.
     fn send_commit(&self, commit: Commit<'_>) -> Result<(), CommitFailure>;
 
     /// Commits, and waits for the answer until `deadline`.
     ///
     /// # Errors
-    /// When the commit is refused or not answered.
+    /// If the commit is refused or not answered.
     fn commit_by(&self, commit: Commit<'_>, deadline: Instant) -> Result<(), CommitFailure>;
 
-    /// Logs that the worker leaves without having committed `next`.
+    /// Logs that the worker leaves although `next` is not committed.
     fn last_commit_failed(&self, next: i64, error: &KafkaError);
 
-    /// Which topic this is, and what of the group's offset belongs to it. Waits until Kafka answers.
+    /// Finds out which topic this is, and whether the group's offset belongs to it. Waits until Kafka answers.
     ///
     /// # Errors
     /// See [`NoOrigin`].
@@ -155,14 +157,14 @@ pub trait Source {
     /// The oldest offset of the log, and its end. Waits until Kafka answers.
     ///
     /// # Errors
-    /// When told to stop.
+    /// If the stop flag was raised.
     fn log_ends(&self, stop: &Stop) -> Result<(i64, i64), NoOrigin>;
 
-    /// Where the log was cut below `next`, of which the last message read had the leader epoch `epoch`. `None` where that
-    /// cannot be read. A broker that is not there is waited for.
+    /// Where the log was cut below `next`. `epoch` is the leader epoch of the last message that was read. `None` if
+    /// that cannot be read. Waits for a broker that is not reachable.
     ///
     /// # Errors
-    /// When told to stop.
+    /// If the stop flag was raised.
     fn find_cut(&self, next: i64, epoch: i32, stop: &Stop) -> Result<Option<i64>, NoOrigin>;
 }
 
@@ -170,11 +172,11 @@ pub trait Source {
 #[derive(Debug, Clone)]
 pub struct SourceOptions {
     pub topic_ids: Arc<TopicIds>,
-    /// How Kafka is reached: where a log was cut is asked with a client of its own.
+    /// How to reach Kafka: finding where a log was cut needs a separate client.
     pub kafka: Kafka,
 }
 
-/// A partition's own queue, split from the group's consumer.
+/// The queue of one partition, split from the group's consumer.
 pub struct PartitionSource {
     // Dropped in this order: the queue does not outlive its consumer.
     queue: PartitionQueue<Context>,
@@ -190,7 +192,7 @@ impl std::fmt::Debug for PartitionSource {
 }
 
 impl PartitionSource {
-    /// Splits the partition's queue; `None` when librdkafka does not.
+    /// Splits the partition's queue; `None` if librdkafka cannot.
     pub fn split(consumer: &Arc<Consumer>, partition: &Partition, options: &SourceOptions) -> Option<PartitionSource> {
         Some(PartitionSource {
             queue: consumer.split_partition_queue(&partition.topic, partition.number)?,
@@ -200,15 +202,15 @@ impl PartitionSource {
         })
     }
 
-    /// A list of this partition with an offset.
+    /// A list with this partition and an offset.
     fn at(&self, offset: i64) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition_offset(&self.partition.topic, self.partition.number, Offset::Offset(offset))?;
         Ok(list)
     }
 
-    /// Stores the offset and gives the list that is to be sent. An explicit commit is accepted from anybody, storing an
-    /// offset only from the partition's owner: this is the fence.
+    /// Stores the offset, and returns the list to send. Kafka accepts an explicit commit from anybody, but librdkafka
+    /// lets only the partition's owner store an offset: this is the fence.
     fn store(&self, commit: Commit<'_>) -> Result<TopicPartitionList, CommitFailure> {
         let mut offsets = self.at(commit.next).map_err(CommitFailure::Invalid)?;
         if let Some(mut element) = offsets.find_partition(&self.partition.topic, self.partition.number)
@@ -303,7 +305,7 @@ impl Source for PartitionSource {
         origin::log_ends(&self.consumer, &self.partition, stop)
     }
 
-    // What is said of the log without a broker that is away would end the service: that one is waited for.
+    // Retries while a broker is not reachable. A decision about the log without that broker could end the service.
     fn find_cut(&self, next: i64, epoch: i32, stop: &Stop) -> Result<Option<i64>, NoOrigin> {
         let Partition { topic, number } = &self.partition;
         let mut unreadable = 0;

@@ -1,27 +1,28 @@
-//! What answers at a port: a Kafka listener, of which kind, or something else.
+//! Finds out what answers at a port: what kind of Kafka listener, or something else.
 //!
-//! librdkafka tells of most mistakes only that the connection was closed. So where no broker answers, the ports of
-//! `kafka.brokers` are asked directly, by plain sockets: as a Kafka client, and if that is not understood with the first
-//! bytes of TLS, Aerospike, ZooKeeper and HTTP. Asks only what each of them answers without a login, and writes nothing.
+//! For most mistakes, librdkafka only reports that the connection was closed. So if no broker answers, this code asks
+//! the ports of `kafka.brokers` directly, over plain sockets: first as a Kafka client and, if that is not understood,
+//! with the first bytes of TLS, Aerospike, ZooKeeper and HTTP. It asks only what each of them answers without a login,
+//! and writes nothing.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// To connect, and for each answer.
+/// Time-out for connecting, and for each answer.
 const TIMEOUT: Duration = Duration::from_millis(1500);
-/// An answer is not read beyond this.
+/// Maximum length of an answer that is read.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
-/// What a port is.
+/// What answers at a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listener {
-    /// A broker's, without TLS.
+    /// A broker's listener without TLS.
     Kafka(Login),
-    /// A KRaft controller's, without TLS.
+    /// A KRaft controller's listener without TLS.
     Controller,
-    /// Anything behind TLS.
+    /// Any server behind TLS.
     Tls,
     Http,
     Aerospike,
@@ -29,27 +30,27 @@ pub enum Listener {
     Ssh,
     /// It accepts connections and answers nothing.
     Silent,
-    /// It closes connections, or answers what is none of the above.
+    /// It closes connections, or answers something else.
     Unknown,
-    /// Nobody is there: the reason.
+    /// No connection: the reason.
     Unreached(String),
     /// The host name has no address: the reason.
     Unresolved(String),
 }
 
-/// What a broker's listener says of logging in.
+/// What a broker's listener says about logging in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Login {
-    /// Nobody logs in there.
+    /// It has no login.
     None,
-    /// Everybody does, by one of these mechanisms.
+    /// It requires a login, by one of these mechanisms.
     Wanted(Vec<String>),
-    /// Not told.
+    /// It does not tell.
     Unknown,
 }
 
-/// Looks what answers at `address` (`host:port`). Blocks for a few seconds at most, and for as long as the host name is
-/// looked up.
+/// Finds out what answers at `address` (`host:port`). Blocks for a few seconds at most, plus the time of the host
+/// name's lookup.
 pub fn look(address: &str) -> Listener {
     if let Err(error) = address.to_socket_addrs() {
         return Listener::Unresolved(error.to_string());
@@ -60,7 +61,7 @@ pub fn look(address: &str) -> Listener {
     };
     let answer = ask(stream, &api_versions()).unwrap_or_default();
     if let Some(keys) = api_keys(&answer.bytes) {
-        // One that does not know the request's version names no others.
+        // A server that does not know the version of the request lists no others.
         return if keys.is_empty() || keys.contains(&METADATA) {
             Listener::Kafka(login(address))
         } else {
@@ -100,11 +101,11 @@ fn connect(address: &str) -> io::Result<TcpStream> {
 #[derive(Debug, Default)]
 struct Answer {
     bytes: Vec<u8>,
-    /// The other side has ended the connection.
+    /// The other side has closed the connection.
     is_closed: bool,
 }
 
-/// Sends `question`, and takes what comes until it is a whole frame of Kafka's, the connection ends or time is over.
+/// Sends `question` and reads the answer, until it is a whole Kafka frame, the connection ends or the time is over.
 fn ask(mut stream: TcpStream, question: &[u8]) -> io::Result<Answer> {
     let deadline = Instant::now() + TIMEOUT;
     let mut answer = Answer::default();
@@ -127,7 +128,7 @@ fn ask(mut stream: TcpStream, question: &[u8]) -> io::Result<Answer> {
                 break;
             }
         }
-        // Of what is no frame the first bytes are enough.
+        // If it is not a frame, the first bytes are enough.
         if answer.is_closed || by_answer(&answer.bytes).is_some() {
             break;
         }
@@ -135,10 +136,10 @@ fn ask(mut stream: TcpStream, question: &[u8]) -> io::Result<Answer> {
     Ok(answer)
 }
 
-/// What is told by the first bytes.
+/// What the first bytes show.
 fn by_answer(bytes: &[u8]) -> Option<Listener> {
     match bytes {
-        // A record of TLS: a handshake's or an alert.
+        // A TLS record: a handshake or an alert.
         [0x15 | 0x16, 0x03, 0x00..=0x04, ..] => Some(Listener::Tls),
         [b'H', b'T', b'T', b'P', b'/', ..] => Some(Listener::Http),
         [b'S', b'S', b'H', b'-', ..] => Some(Listener::Ssh),
@@ -163,7 +164,7 @@ const SASL_HANDSHAKE: u16 = 17;
 const API_VERSIONS: u16 = 18;
 const ILLEGAL_SASL_STATE: u16 = 34;
 
-/// A request without a client's name.
+/// A request without a client name.
 fn request(key: u16, version: u16, body: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
     payload.extend(key.to_be_bytes());
@@ -179,7 +180,7 @@ fn api_versions() -> Vec<u8> {
     request(API_VERSIONS, 0, &[])
 }
 
-/// The body of the answer to a request of ours, once it is whole.
+/// The body of the answer to one of our requests, when it is complete.
 fn frame(bytes: &[u8]) -> Option<&[u8]> {
     let (size, rest) = bytes.split_first_chunk()?;
     let payload = rest.get(..usize::try_from(u32::from_be_bytes(*size)).ok()?)?;
@@ -199,7 +200,7 @@ fn take_u32<'b>(body: &mut &'b [u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*number))
 }
 
-/// What requests the other side knows, if it answers as Kafka does; none where it does not tell.
+/// The requests that the other side supports, if it answers like Kafka. Empty if it does not tell.
 fn api_keys(bytes: &[u8]) -> Option<Vec<u16>> {
     let mut body = frame(bytes)?;
     if take_u16(&mut body)? != 0 {
@@ -216,7 +217,8 @@ fn api_keys(bytes: &[u8]) -> Option<Vec<u16>> {
         .collect()
 }
 
-/// Asks for a mechanism that nobody has: a listener with SASL says which it has, and another one that it has none.
+/// Asks for a mechanism that does not exist. A listener with SASL answers with the mechanisms that it has; another
+/// listener answers that it has none.
 fn login(address: &str) -> Login {
     let name = b"PENSTOCK-LOOKS";
     let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
@@ -250,7 +252,7 @@ fn mechanisms(bytes: &[u8]) -> Option<Login> {
 /// An info request for `build`: version 2, type 1, the length in 6 bytes.
 const AEROSPIKE: &[u8] = b"\x02\x01\x00\x00\x00\x00\x00\x06build\n";
 
-/// The first message of TLS 1.2, with a few ciphers that every server knows. Its answer is a record of TLS, if only an
+/// The first message of TLS 1.2, with a few ciphers that every server knows. The answer is a TLS record, at least an
 /// alert.
 fn client_hello() -> Vec<u8> {
     let mut hello = vec![0x03, 0x03];
@@ -290,7 +292,7 @@ mod tests {
         for length in 0..whole.len() {
             assert_eq!(api_keys(&whole[..length]), None, "{length}");
         }
-        // Another's request.
+        // The answer to another request.
         let mut other = whole;
         other[7] ^= 1;
         assert_eq!(api_keys(&other), None);

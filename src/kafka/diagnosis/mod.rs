@@ -1,11 +1,11 @@
-//! Why no broker answers: what librdkafka complained of, and what the ports themselves say, put together.
+//! Why no broker answers: combines librdkafka's complaints with what the ports themselves say.
 //!
-//! Before a broker has answered, for `run` and `check --connect`. A cause that cannot be anything else and does not pass
-//! by itself ends the wait; all others are waited for, and told.
+//! Used before any broker has answered, by `run` and `check --connect`. A cause that is certain and does not pass by
+//! itself ends the wait. All other causes are logged, and the wait continues.
 
-// What a port says by itself.
+// What a port shows when it is asked directly.
 pub mod listener;
-// What the lines of librdkafka mean.
+// What librdkafka's log lines mean.
 pub mod symptoms;
 
 use std::collections::BTreeMap;
@@ -26,26 +26,26 @@ use crate::kafka::diagnosis::symptoms::Symptom;
 use crate::util::exit::Exit;
 use crate::util::stop::Stop;
 
-/// Between two looks at the ports while no broker answers.
+/// Interval between two looks at the ports while no broker answers.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
-/// How long a look waits for their answers; a host name may take longer to resolve.
+/// Time limit for the answers in one look; a host name may take longer to resolve.
 const LOOK_MAX: Duration = Duration::from_secs(5);
-/// A look may pass its deadline by this much, or it would see nothing.
+/// A look may pass its deadline by this much. Otherwise it would have no time to see anything.
 const LATE_MAX: Duration = Duration::from_secs(1);
-/// How soon a stop is seen meanwhile.
+/// How often the stop flag is checked meanwhile.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// Why no broker answers, and what would do.
+/// Why no broker answers, and what would help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
     pub found: String,
     pub cure: String,
-    /// It does not pass by itself: how the service ends for it.
+    /// The cause does not pass by itself: how the service ends. `None`: it may pass.
     pub exit: Option<Exit>,
 }
 
 impl Complaint {
-    /// Brokers of two clusters answer. `why`: our words, or librdkafka's line.
+    /// Brokers of two clusters answer. `why`: our text, or librdkafka's line.
     pub fn other_cluster(why: &str) -> Complaint {
         Complaint {
             found: format!("brokers of two clusters answer: {}", in_our_words(why)),
@@ -55,7 +55,7 @@ impl Complaint {
     }
 }
 
-/// What librdkafka says of a broker of another cluster, shorter; anything else as it is.
+/// Shortens what librdkafka says about a broker of another cluster. Returns other lines unchanged.
 fn in_our_words(line: &str) -> String {
     let read = || {
         let (_, rest) = line.split_once("Broker ")?;
@@ -77,12 +77,12 @@ impl fmt::Display for Complaint {
     }
 }
 
-/// The last complaint of librdkafka's about each broker of the configuration. Shared with a client's context.
+/// librdkafka's last complaint about each broker of the configuration. Shared with a client's context.
 #[derive(Debug, Clone, Default)]
 pub struct Complaints(Arc<Mutex<BTreeMap<String, Symptom>>>);
 
 impl Complaints {
-    /// To be told each line and each error of the client.
+    /// Must be called with each log line and each error of the client.
     pub fn hear(&self, text: &str) {
         if let (Some(broker), Some(symptom)) = (symptoms::broker(text), symptoms::read(text)) {
             self.0.lock().insert(broker.to_owned(), symptom);
@@ -94,7 +94,7 @@ impl Complaints {
     }
 }
 
-/// Of the brokers of one configuration.
+/// Diagnosis for the brokers of one configuration.
 #[derive(Debug)]
 pub struct Diagnosis {
     addresses: Vec<String>,
@@ -119,8 +119,8 @@ impl Diagnosis {
         self.complaints.clone()
     }
 
-    /// Why nobody answers, as far as it can be told. Asks the ports where that was not done lately, which takes seconds,
-    /// but not much longer than until `deadline`.
+    /// Why nobody answers, as far as it can be found out. Asks the ports if that was not done recently. This takes
+    /// seconds, but not much longer than until `deadline`.
     pub fn look(&mut self, deadline: Option<Instant>, stop: &Stop) -> Option<Complaint> {
         if let Some((at, found)) = &self.looked
             && at.elapsed() < LOOK_INTERVAL
@@ -135,7 +135,7 @@ impl Diagnosis {
         complaint
     }
 
-    /// Why a broker has refused the client, after it did.
+    /// Why a broker has refused the client. Call it after a refusal.
     pub fn refusal(&self) -> Option<Complaint> {
         let complaints = self.complaints.0.lock();
         let (address, symptom) = complaints.iter().find(|(_, symptom)| symptom.certain.is_some())?;
@@ -154,7 +154,7 @@ impl Diagnosis {
                 let seen = listeners
                     .get(address)
                     .and_then(|listener| misfit(listener, self.security, self.mechanism.as_deref()));
-                // What the port itself says is surer than what follows from a connection that was closed.
+                // What the port itself says is more certain than what follows from a closed connection.
                 let complained = self.complaints.of(address);
                 let symptom = match (seen, complained) {
                     (Some(seen), Some(complained)) if seen.certain.is_none() && complained.certain.is_some() => {
@@ -166,7 +166,7 @@ impl Diagnosis {
                 Some((address.as_str(), symptom))
             })
             .collect();
-        // With one address that may yet answer there is something to wait for.
+        // If one address may still answer, waiting makes sense.
         let all = symptoms
             .iter()
             .map(|each| each.as_ref().and_then(|(_, symptom)| symptom.certain));
@@ -174,7 +174,7 @@ impl Diagnosis {
             .reduce(|one, other| one.zip(other).map(|(one, other)| one.or_worse(other)))
             .flatten();
         let told: Vec<(&str, Symptom)> = symptoms.into_iter().flatten().collect();
-        // The surest of them has the word.
+        // Report the most certain one.
         let (address, symptom) = told
             .iter()
             .find(|(_, symptom)| symptom.certain.is_some())
@@ -191,12 +191,12 @@ impl Diagnosis {
     }
 }
 
-/// What answers at each address, as far as it is known in time.
+/// What answers at each address, as far as it is known within the time limit.
 fn listeners(addresses: &[String], limit: Duration, stop: &Stop) -> BTreeMap<String, Listener> {
     let (sender, receiver) = bounded(addresses.len());
     for address in addresses.iter().cloned() {
         let sender = sender.clone();
-        // Nobody joins it: a name server may keep it longer than anybody waits.
+        // Nobody joins these threads: a name server may block one for longer than anybody waits.
         let started = thread::Builder::new().name("look-at-port".into()).spawn(move || {
             let found = look(&address);
             let _ = sender.send((address, found));
@@ -220,7 +220,7 @@ fn listeners(addresses: &[String], limit: Duration, stop: &Stop) -> BTreeMap<Str
     found
 }
 
-/// What is wrong between this client and this listener; nothing where they fit, as far as can be seen.
+/// Why this client and this listener do not fit together. `None`: they fit, as far as can be seen.
 fn misfit(listener: &Listener, client: Security, mechanism: Option<&str>) -> Option<Symptom> {
     const CORRECT: &str = "correct kafka.brokers: the host and port of a broker's listener";
     let symptom = |cause: String, cure: String, certain: Option<Exit>| Some(Symptom { cause, cure, certain });
@@ -268,7 +268,7 @@ fn misfit(listener: &Listener, client: Security, mechanism: Option<&str>) -> Opt
         Listener::Kafka(Login::None) if client.sasl => symptom(
             format!("the listener asks for no login, and security.protocol is {protocol}"),
             "set \"security.protocol\" = \"plaintext\" and remove sasl.*, or name the port of the listener with SASL".to_owned(),
-            // The broker refuses the login that it is sent: as any other refusal of one.
+            // The broker refuses the mechanism of the login: treated like any refused login.
             Some(Exit::Credentials),
         ),
         Listener::Kafka(Login::Wanted(offered)) if !client.sasl => symptom(
@@ -426,7 +426,7 @@ mod tests {
         complaints.hear("sasl_ssl://k:1/bootstrap: SASL authentication error: Authentication failed: Invalid username");
         let told = one.judge(&found(&[("k:1", Listener::Tls)])).unwrap();
         assert_eq!(told.exit, Some(Exit::Credentials));
-        // Of another broker than those of the configuration.
+        // About a broker that is not in the configuration.
         let other = diagnosis(&["k:1"], "plaintext");
         other
             .complaints()
@@ -446,7 +446,7 @@ mod tests {
             let told = one.judge(&found(&[("k:1", listener)])).unwrap();
             assert_eq!(told.exit, Some(Exit::Credentials), "{told}");
         }
-        // And what the port says is surer than a complaint that may be of anything.
+        // What the port says is more certain than a complaint that can have many causes.
         let one = diagnosis(&["k:1"], "sasl_plaintext");
         one.complaints().hear(complaint);
         let told = one.judge(&found(&[("k:1", Listener::Tls)])).unwrap();
@@ -474,7 +474,7 @@ mod tests {
 
     #[test]
     fn ports_that_were_asked_lately_are_not_asked_again() {
-        // Nobody could be asked there.
+        // Nobody could be asked at this address.
         let mut one = diagnosis(&["broker.invalid:9"], "plaintext");
         one.looked = Some((Instant::now(), found(&[("broker.invalid:9", Listener::Tls)])));
         let told = one.look(None, &Stop::new()).unwrap();

@@ -1,17 +1,17 @@
-//! What librdkafka's words mean for whoever reads them: the cause and its cure.
+//! What librdkafka's messages mean: the cause and its cure.
 //!
-//! The texts are those of librdkafka 2.12.1, named beside each. Depends only on its argument. What a port answers is
-//! looked at by `listener`; what follows from both is `diagnosis`'s to say.
+//! The texts are those of librdkafka 2.12.1; their source is named beside each. Depends only on its argument.
+//! `listener` finds out what a port answers; `diagnosis` combines both.
 
 use crate::util::exit::Exit;
 
-/// What a complaint tells.
+/// What a complaint means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Symptom {
     pub cause: String,
     pub cure: String,
-    /// It cannot be anything else, and does not pass by itself: how the service ends for it. Otherwise a guess that may
-    /// be wrong.
+    /// `Some`: the cause is certain and does not pass by itself; how the service ends. `None`: a guess that may be
+    /// wrong.
     pub certain: Option<Exit>,
 }
 
@@ -31,7 +31,7 @@ fn guess(cause: impl Into<String>, cure: impl Into<String>) -> Option<Symptom> {
     })
 }
 
-/// The broker that a complaint names, as `host:port`: librdkafka puts `[protocol://]host:port/number: ` in front
+/// The broker that a complaint is about, as `host:port`. librdkafka puts `[protocol://]host:port/number: ` in front
 /// (`rdkafka_broker.c`, `rd_kafka_mk_brokername`).
 pub fn broker(text: &str) -> Option<&str> {
     let text = match text.strip_prefix("[thrd:").and_then(|rest| rest.split_once("]: ")) {
@@ -44,7 +44,7 @@ pub fn broker(text: &str) -> Option<&str> {
     (address.contains(':') && !address.contains(' ')).then_some(address)
 }
 
-/// What is known of a complaint.
+/// What a complaint means, if it is known.
 pub fn read(text: &str) -> Option<Symptom> {
     login(text)
         .or_else(|| tls(text))
@@ -70,7 +70,7 @@ fn login(text: &str) -> Option<Symptom> {
         }
         if why.contains("not valid in current SASL state") {
             return certain(
-                // The broker refuses the login that it was sent: as any other refusal of one.
+                // The broker refuses the mechanism of the login: treated like any refused login.
                 Exit::Credentials,
                 "the listener asks for no login, and one is configured",
                 "set security.protocol to plaintext (ssl where it has TLS) and remove sasl.*, or name the port of the \
@@ -80,7 +80,7 @@ fn login(text: &str) -> Option<Symptom> {
         return None;
     }
     if text.contains("SASL authentication error") || text.contains("check client") && text.contains("credentials") {
-        // A connection that breaks meanwhile says nothing of the credentials.
+        // A connection that breaks at this point says nothing about the credentials.
         if text.contains("Local: ") || text.contains("Disconnected") {
             return guess(
                 "the connection ended during the login",
@@ -118,7 +118,7 @@ fn login(text: &str) -> Option<Symptom> {
     None
 }
 
-/// `rdkafka_ssl.c`, `rd_kafka_transport_ssl_handshake`; the words behind it are OpenSSL's.
+/// `rdkafka_ssl.c`, `rd_kafka_transport_ssl_handshake`; the second part of the text is OpenSSL's.
 fn tls(text: &str) -> Option<Symptom> {
     let is_handshake = text.contains("SSL handshake failed") || text.contains("Failed to verify broker certificate");
     if text.contains("certificate required") || text.contains("alert bad certificate") {
@@ -177,7 +177,7 @@ fn tls(text: &str) -> Option<Symptom> {
     None
 }
 
-/// What came instead of an answer: `rdkafka_broker.c`, `rd_kafka_recv`; `rdkafka_transport.c`,
+/// Something else came instead of an answer: `rdkafka_broker.c`, `rd_kafka_recv`; `rdkafka_transport.c`,
 /// `rd_kafka_transport_framed_recv`.
 fn answer(text: &str) -> Option<Symptom> {
     let size = ["Invalid response size ", "Invalid frame size "]
@@ -234,7 +234,7 @@ fn connection(text: &str) -> Option<Symptom> {
     None
 }
 
-/// What `joining` lets pass.
+/// Errors of the group that `joining` lets pass.
 fn group(text: &str) -> Option<Symptom> {
     if text.contains("group has reached maximum size") || text.contains("GroupMaxSizeReached") {
         return guess(
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn each_complaint_has_its_own_cure() {
-        // As librdkafka 2.12.1 wrote them to brokers and to what is none.
+        // Texts that librdkafka 2.12.1 wrote about brokers and about other servers.
         let configuration = Some(Exit::Configuration);
         for (text, cause, cure, exit) in [
             (
