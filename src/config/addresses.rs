@@ -1,10 +1,11 @@
-//! Addresses of brokers and nodes that hold what no address holds: a login, a scheme, a TLS name.
+//! Mistakes in addresses of brokers and nodes: a login, a scheme or a TLS name where only `host:port` may be.
 //!
-//! Pure: a text in, nothing or the problem and its cure out. A login is only recognized here, and never repeated.
+//! Pure: takes a text; returns nothing, or the problem and its cure. A login is only recognised here, and never
+//! repeated.
 
 use super::names;
 
-/// Whether a text, of whatever key, looks like an address with a login: `user:password@host`, `host?password=…`.
+/// Whether a text, of any key, looks like an address with a login: `user:password@host`, `host?password=…`.
 pub fn may_hold_login(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let names_secret = ["password=", "passwd=", "pwd=", "secret=", "token="]
@@ -17,7 +18,7 @@ pub fn may_hold_login(text: &str) -> bool {
     if names_secret {
         return true;
     }
-    // `{a}:{@key}` is a template of Penstock's.
+    // `{a}:{@key}` is one of Penstock's templates.
     !text.contains(char::is_whitespace)
         && !text.contains('{')
         && text.split_once(':').is_some_and(|(_, rest)| {
@@ -26,13 +27,13 @@ pub fn may_hold_login(text: &str) -> bool {
         })
 }
 
-/// The same of what is meant to be an address: more is suspicious there.
+/// The same for a text that should be an address. This check is stricter.
 pub fn address_may_hold_login(text: &str) -> bool {
     text.contains(['@', '?', '=', '&']) || may_hold_login(text)
 }
 
-/// What somebody meant whose `aerospike.hosts` is no list of hosts: the problem and the cure. `is_shown`: the cure may
-/// repeat parts of it.
+/// What the user meant with a wrong `aerospike.hosts`: the problem and the cure. `is_shown`: the cure may repeat parts
+/// of the list.
 pub fn misread_hosts(list: &str, is_shown: bool) -> Option<(String, String)> {
     const NO_TLS: &str = "TLS to Aerospike is not known to this version: name a node's port without TLS";
     let example = |hosts: &str| {
@@ -59,7 +60,7 @@ pub fn misread_hosts(list: &str, is_shown: bool) -> Option<(String, String)> {
             _ => ("an address has no scheme in front".to_owned(), cure),
         });
     }
-    // As Aerospike's tools have it: host:tls-name:port.
+    // The form of Aerospike's tools: host:tls-name:port.
     let has_tls_name = |host: &str| {
         let parts: Vec<&str> = host.trim().split(':').collect();
         parts.len() == 3

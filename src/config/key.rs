@@ -1,17 +1,18 @@
-//! What a key of the file is: its name, its kind with limits, its default; and what the keys of one table were read as.
+//! What a key of the file is: its name, its kind with limits, its default. And the values of one table's keys after
+//! reading.
 //!
-//! Which keys there are stands in [`super::keys`]. Knows nothing of TOML.
+//! The list of keys is in [`super::keys`]. Knows nothing of TOML.
 
 use std::time::Duration;
 
 /// The keys of one table of the file.
 #[derive(Debug, Clone, Copy)]
 pub struct Section {
-    /// As the documentation calls it: `[run]`, `[[route.write]]`.
+    /// The name in the documentation: `[run]`, `[[route.write]]`.
     pub title: &'static str,
     /// In the order of the documentation.
     pub keys: &'static [Key],
-    /// Words of the language that this version does not have.
+    /// Words of the language that this version does not support.
     pub later: &'static [&'static str],
 }
 
@@ -26,9 +27,9 @@ pub struct Key {
     pub default: Option<&'static str>,
 }
 
-/// What a key's value is. Limits are included in the range, and written as in the file.
+/// The kind of a key's value. Limits are inclusive, and written as in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // min and max, known and later: said above and below
+#[allow(missing_docs)] // min and max, known and later: explained above and below
 pub enum Kind {
     /// `"10s"`.
     Duration { min: &'static str, max: &'static str },
@@ -40,16 +41,16 @@ pub enum Kind {
     Number { min: i64, max: i64 },
     /// `true` or `false`.
     Flag,
-    /// A string with rules of its own.
+    /// A string with its own rules.
     Text,
-    /// One of the known strings; those for later are refused by name.
+    /// One of the known strings. Those in `later` are refused by name.
     Choice {
         known: &'static [&'static str],
         later: &'static [&'static str],
     },
     /// An array of strings.
     List,
-    /// A value expression, or what stands for one in this place.
+    /// A value expression, or what is allowed in its place.
     Value,
     /// `[…]` or `{ … }`.
     Table,
@@ -58,7 +59,7 @@ pub enum Kind {
 }
 
 impl Key {
-    /// The default as it would stand in the file.
+    /// The default in the form of the file.
     pub fn default_written(&self) -> Option<String> {
         let default = self.default?;
         Some(match self.kind {
@@ -91,7 +92,7 @@ pub const fn choice(known: &'static [&'static str], later: &'static [&'static st
     Kind::Choice { known, later }
 }
 
-/// What the keys of one table were read as, with the defaults of those that are not written.
+/// The values of one table's keys, with defaults for those that are not written.
 #[derive(Debug)]
 pub struct Values(pub Vec<Value>);
 
@@ -100,13 +101,13 @@ pub struct Values(pub Vec<Value>);
 pub struct Value {
     /// As written in the file.
     pub name: &'static str,
-    /// It stands in the file.
+    /// It is written in the file.
     pub is_written: bool,
-    /// Nothing: it is faulty, and that is noted.
+    /// `None`: it is faulty, and a fault was noted.
     pub read: Option<Read>,
 }
 
-/// What a key was read as, by its kind.
+/// The value of a key, by its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Read {
     /// Zero: `"0"`.
@@ -121,15 +122,15 @@ pub enum Read {
     Word(&'static str),
 }
 
-/// Each answers nothing for a key that is faulty.
+/// All methods return `None` for a faulty key.
 impl Values {
-    #[allow(clippy::expect_used)] // of our own table, not of the file
+    #[allow(clippy::expect_used)] // only an error in our own table fails, not one in the file
     fn value(&self, name: &str) -> &Value {
         let value = self.0.iter().find(|value| value.name == name);
         value.expect("every key that is asked for stands in its section")
     }
 
-    /// Whether the key stands in the file.
+    /// Whether the key is written in the file.
     pub fn is_written(&self, name: &str) -> bool {
         self.value(name).is_written
     }

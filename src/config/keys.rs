@@ -1,9 +1,9 @@
-//! Every key that the file may hold, with its kind, limits and default.
+//! Every key that the file may contain, with its kind, limits and default.
 //!
-//! The one table: the reader takes defaults and limits from here and holds unknown keys against it, and a test holds
-//! the pages of `docs/reference` against it. `later` names the words of the language that this version does not have
-//! yet: they are refused by name, never ignored. Those of `[run]` stand in [`super::run`],
-//! those of the operations on bins in [`super::operations`].
+//! This is the only such table. The reader takes defaults and limits from it and finds unknown keys with it, and a test
+//! compares the pages of `docs/reference` with it. `later` has the words of the language that this version does not
+//! support yet: they are refused by name, never ignored. The keys of `[run]` are in [`super::run`]; those of the
+//! operations on bins are in [`super::operations`].
 
 pub use super::key::{Key, Kind, Section};
 pub use super::run::RUN;
@@ -166,7 +166,7 @@ pub const REJECT: Section = Section {
     later: &[],
 };
 
-/// `{ path = …, as = … }` and its kin, wherever a value stands.
+/// `{ path = …, as = … }` and similar tables, in any place for a value.
 pub const VALUE: Section = Section {
     title: "a value",
     keys: &[
@@ -221,7 +221,7 @@ pub const OFFSET_GONE: Section = Section {
     later: &[],
 };
 
-/// What one word for both cases can be.
+/// The possible values if one word is used for both cases.
 pub const OFFSET_GONE_BOTH: &[&str] = &["earliest", "end", "stop"];
 
 /// The names of [`super::model::As`].
@@ -250,7 +250,7 @@ const BEFORE_ENTRIES: &[&Section] = &[
     &ALL_BINS,
 ];
 
-/// The three behind one another; `N` is how many that makes.
+/// Concatenates the three; `N` is the total length.
 const fn joined<T: Copy, const N: usize>(parts: &[&[T]; 3]) -> [T; N] {
     let mut all = [parts[0][0]; N];
     let (mut part, mut end) = (0, 0);

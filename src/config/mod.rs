@@ -1,41 +1,43 @@
-//! The configuration: what the file may say, and the checked values it becomes.
+//! The configuration: what the file may say, and the checked values that result.
 //!
-//! One TOML file in, a [`model::Config`] out, or every fault of the file at once, in its order. Runs on the main
-//! thread, once, before anything else starts. Reads the file and what its `${env:…}` and `${file:…}` name; talks to no
-//! service: whether the brokers answer, the topics exist or the namespace takes a ttl is for the start to find out.
+//! Reads one TOML file. Returns a [`model::Config`], or every fault of the file at once, in file order. Runs on the
+//! main thread, once, before anything else starts. Reads only the file and what its `${env:…}` and `${file:…}` refer
+//! to; it talks to no service. The start finds out whether the brokers answer, the topics exist or the namespace
+//! accepts a ttl.
 //!
-//! The way of a file: `document` parses the TOML, `reader` keeps places and faults and resolves references through
-//! `references`, `unknown` and `table` hold names and values against [`keys`]; `sections`, `route` and `write` say what each
-//! key must be; `units`, `names`, `grammar` and `expressions` know the small languages in strings; [`kafka::settable`]
-//! decides what librdkafka may be told. Of all these, [`model`] uses only [`run`] and the table of [`operations`].
+//! The way of a file: `document` parses the TOML. `reader` keeps places and faults, and resolves references with
+//! `references`. `unknown` and `table` check names and values against [`keys`]. `sections`, `route` and `write` say
+//! what each key must be. `units`, `names`, `grammar` and `expressions` know the small languages in strings.
+//! [`kafka::settable`] decides which properties librdkafka may be given. Of all these, [`model`] uses only [`run`] and
+//! the table of [`operations`].
 
 // The checked values: what the rest of the program sees.
 pub mod model;
-// What a key is, and what it was read as.
+// What a key is, and its value after reading.
 pub mod key;
-// Every key the file may hold, with kind, limits and default: the one table.
+// Every key of the file, with kind, limits and default.
 pub mod keys;
-// The operations of a write on bins: the one table.
+// The operations of a write on bins.
 pub mod operations;
 // `[run]`: its keys and its values.
 pub mod run;
 // The file, its lines and its faults.
 pub mod file;
-// What topics, bins, sets, namespaces and hosts may be called.
+// Rules for the names of topics, bins, sets, namespaces and hosts.
 pub mod names;
-// Addresses that hold a login, a scheme or a TLS name.
+// Mistakes in addresses: a login, a scheme or a TLS name.
 mod addresses;
 // The small languages in values.
 pub mod values;
 // librdkafka's properties.
 pub mod kafka;
-// `[[route]]` and what stands in it.
+// `[[route]]` and its contents.
 pub(crate) mod routes;
-// `[reject]`: what becomes of a message that is rejected.
+// `[reject]`: what happens to rejected messages.
 mod reject;
-// The other sections, and what holds between them.
+// The other sections, and rules between them.
 mod sections;
-// What the pages of docs/reference say of each key.
+// What the pages of docs/reference say about each key.
 pub mod pages;
 // The JSON Schema of the file, for editors.
 pub mod schema;
@@ -47,13 +49,13 @@ pub use file::fault::{Fault, Faults};
 pub use file::references::{Outside, System};
 pub use model::Config;
 
-/// A larger file is refused unread: no configuration is, and everything here has a bound.
+/// A larger file is refused without reading it. No configuration is that large, and everything here has a limit.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// What makes checked values of a file's top level.
+/// Turns a file's top level into checked values.
 type Sections = fn(&file::reader::Table<'_>) -> Option<Config>;
 
-/// Reads and checks the configuration at `path`. A relative `${file:…}` is looked up beside it.
+/// Reads and checks the configuration at `path`. A relative `${file:…}` is resolved in its folder.
 pub fn load(path: &Path) -> Result<Config, Faults> {
     load_by(path, sections::config)
 }
@@ -70,8 +72,8 @@ fn load_by(path: &Path, sections: Sections) -> Result<Config, Faults> {
     read_and_checked(text, &path.display().to_string(), &System { folder }, sections)
 }
 
-/// As [`load`], from where bytes come that are in no file, such as standard input; `file_name` is what faults call it. A
-/// relative `${file:…}` is looked up in the working directory.
+/// As [`load`], for bytes that are not in a file, such as standard input. `file_name` is the name in faults. A relative
+/// `${file:…}` is resolved in the working directory.
 pub fn load_from(reader: impl Read, file_name: &str) -> Result<Config, Faults> {
     read_and_checked(read(reader), file_name, &System::default(), sections::config)
 }
@@ -89,13 +91,13 @@ fn read_and_checked(
     checked(&text, file_name, outside, sections)
 }
 
-/// Checks the configuration in `text`; `file_name` is what faults call it. A relative `${file:…}` is looked up in the
+/// Checks the configuration in `text`. `file_name` is the name in faults. A relative `${file:…}` is resolved in the
 /// working directory.
 pub fn parse(text: &str, file_name: &str) -> Result<Config, Faults> {
     parse_with(text, file_name, &System::default())
 }
 
-/// As [`parse`], with the environment and the files that references name taken from `outside`.
+/// As [`parse`], but `outside` provides the environment and the files that references name.
 pub fn parse_with(text: &str, file_name: &str, outside: &dyn Outside) -> Result<Config, Faults> {
     checked(text, file_name, outside, sections::config)
 }
@@ -111,7 +113,7 @@ fn checked(text: &str, file_name: &str, outside: &dyn Outside, sections: Section
     }
 }
 
-/// A fault of the file as a whole.
+/// A fault of the whole file.
 fn whole(problem: String, cure: &str) -> Box<Fault> {
     Box::new(Fault {
         line: 0,
@@ -141,7 +143,7 @@ fn read(reader: impl Read) -> Result<String, Box<Fault>> {
             "name a configuration file; none needs that much",
         ));
     }
-    // Editors of Windows call it "Unicode".
+    // Windows editors call this encoding "Unicode".
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || bytes.contains(&0) {
         return Err(whole(
             "is UTF-16, or no text at all".to_owned(),

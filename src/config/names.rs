@@ -1,7 +1,7 @@
-//! What topics, bins, sets, namespaces and hosts may be called, by the rules of Kafka and Aerospike.
+//! Rules of Kafka and Aerospike for the names of topics, bins, sets, namespaces and hosts.
 //!
-//! Pure: a name in, nothing or the problem out. A problem never repeats the name: the name may have come from the
-//! environment.
+//! Pure: takes a name; returns nothing, or the problem. A problem never repeats the name, since the name may come from
+//! the environment.
 
 pub const BIN_BYTES_MAX: usize = 15;
 pub const NAMESPACE_BYTES_MAX: usize = 31;
@@ -9,7 +9,7 @@ pub const SET_BYTES_MAX: usize = 63;
 pub const TOPIC_BYTES_MAX: usize = 249;
 pub const GROUP_BYTES_MAX: usize = 255;
 
-/// A Kafka topic: `[a-zA-Z0-9._-]{1,249}`, neither `.` nor `..`.
+/// A Kafka topic: `[a-zA-Z0-9._-]{1,249}`, but not `.` or `..`.
 pub fn topic(name: &str) -> Result<(), String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.is_empty() {
@@ -30,7 +30,7 @@ pub fn topic(name: &str) -> Result<(), String> {
     }
 }
 
-/// An Aerospike bin.
+/// The name of an Aerospike bin.
 pub fn bin(name: &str) -> Result<(), String> {
     if name.is_empty() {
         Err("a bin name is empty".to_owned())
@@ -48,23 +48,23 @@ pub fn bin(name: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a bin's name is one that guards have (`delivery::guard`): `~` and 14 characters of base64url.
+/// Whether a bin's name has the form of a guard's name (`delivery::guard`): `~` and 14 characters of base64url.
 pub fn is_of_guard(name: &str) -> bool {
     let base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     name.len() == BIN_BYTES_MAX && name.strip_prefix('~').is_some_and(|rest| rest.bytes().all(base64url))
 }
 
-/// An Aerospike namespace.
+/// The name of an Aerospike namespace.
 pub fn namespace(name: &str) -> Result<(), String> {
     database_name(name, "namespace", NAMESPACE_BYTES_MAX)
 }
 
-/// An Aerospike set.
+/// The name of an Aerospike set.
 pub fn set(name: &str) -> Result<(), String> {
     database_name(name, "set", SET_BYTES_MAX)
 }
 
-/// Aerospike lists namespaces and sets in texts that `:` and `;` separate, so neither can be in a name.
+/// Aerospike lists namespaces and sets in texts with the separators `:` and `;`, so a name can contain neither.
 fn database_name(name: &str, what: &str, bytes_max: usize) -> Result<(), String> {
     if name.is_empty() {
         Err(format!("a {what} name is empty"))
@@ -97,7 +97,8 @@ pub fn group(name: &str) -> Result<(), String> {
     }
 }
 
-/// `host[:port]`, comma-separated, an IPv6 address in brackets: the same with every port told.
+/// Checks `host[:port]`, comma-separated, with IPv6 addresses in brackets. Returns the same list with a port for each
+/// host.
 pub fn hosts(list: &str, port_default: u16) -> Result<String, String> {
     let hosts: Result<Vec<String>, String> = list.split(',').map(|each| host(each.trim(), port_default)).collect();
     hosts.map(|hosts| hosts.join(","))
@@ -125,7 +126,7 @@ fn host(written: &str, port_default: u16) -> Result<String, String> {
         if host.is_empty() {
             return Err("a port stands without a host".to_owned());
         }
-        // No name of a host is: a resolver would take it for an IPv4 address.
+        // No host name consists of digits only. A resolver would take it for an IPv4 address.
         if host.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err("a number stands where the host's name or address belongs".to_owned());
         }

@@ -1,68 +1,69 @@
-//! The operations of a write on bins: the one table.
+//! The operations of a write on bins, in one table.
 //!
-//! An operation is a variant of [`OperationKind`] and a row of [`ALL`]. Everything that lists operations reads the rows:
-//! the keys of a write, the reader of the file and its faults, the schema, the pages of `docs/reference`, guards, advice,
-//! and what `try` prints. What an operation becomes on a message's way is said in one exhaustive `match` each:
-//! `output::row` (what a message asks), `rules::mapping::eval` (how it is made of a message) and `aerospike::request`
-//! (how it is sent). docs/architecture/extending.md lists the steps to add one.
+//! An operation is a variant of [`OperationKind`] and a row of [`ALL`]. Everything that lists operations reads the
+//! rows: the keys of a write, the reader of the file and its faults, the schema, the pages of `docs/reference`, guards,
+//! advice, and the output of `try`. Each step of processing an operation is one exhaustive `match`: `output::row` (the
+//! row), `rules::mapping::eval` (evaluation for a message) and `aerospike::request` (the request).
+//! docs/architecture/extending.md lists the steps to add an operation.
 
 use super::key::{Key, Kind, Section, key, with};
 
-/// An operation on one bin. `V` is what its operands are: what the file says of them, or that compiled.
+/// An operation on one bin. `V` is the type of its operands: from the file, or compiled.
 #[derive(Debug, Clone)]
 pub struct Operation<V> {
     /// 1 to 15 bytes.
     pub bin: String,
-    /// What is done.
+    /// What it does to the bin.
     pub what: OperationKind<V>,
 }
 
-/// What is done to a bin. What is missing rejects the message, unless it says `missing = "skip"`: then the operation is
-/// left out. So does null, but in [`OperationKind::Once`], where both leave the bin as it is.
+/// What an operation does to a bin. If an operand is missing, the message is rejected; with `missing = "skip"` the
+/// operation is left out. The same applies to null, except in [`OperationKind::Once`]: there, both leave the bin
+/// unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OperationKind<V> {
-    /// `once`: set, if the bin is not there.
+    /// `once`: sets the bin if it does not exist.
     Once(V),
-    /// `add`: an integer or float, as its `as` or its constant says.
+    /// `add`: adds an integer or a float; its `as` or its constant gives the type.
     Add(V),
-    /// `append`: a string or bytes behind what is there.
+    /// `append`: adds a string or bytes at the end of the bin's value.
     Append(V),
-    /// `prepend`.
+    /// `prepend`: adds a string or bytes at the start.
     Prepend(V),
-    /// `list_append`: an element behind the last one.
+    /// `list_append`: adds an element at the end of a list.
     ListAppend(V),
-    /// `map_put`: an entry set.
+    /// `map_put`: sets an entry of a map.
     MapPut {
         /// A string or integer.
         key: V,
-        /// Anything but null.
+        /// Not null.
         value: V,
     },
-    /// `map_add`: an entry counted up from 0.
+    /// `map_add`: adds to an entry of a map; a new entry starts at 0.
     MapAdd {
         /// A string or integer.
         key: V,
         /// As in `Add`.
         by: V,
     },
-    /// `keep_last`: of a list its last so many elements, of a map the so many greatest keys; runs behind the operation of
-    /// the same write that adds to the bin.
+    /// `keep_last`: keeps the last `count` elements of a list, or the `count` greatest keys of a map. Runs after the
+    /// operation of the same write that adds to the bin.
     KeepLast {
         /// At least 1.
         count: u32,
-        /// Of a map, not a list.
+        /// The bin is a map, not a list.
         map: bool,
     },
-    /// `remove`: the bin goes.
+    /// `remove`: removes the bin.
     Remove,
 }
 
-/// What an operand can be.
+/// The kind of an operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operand {
-    /// What a bin can hold.
+    /// Anything that a bin can store.
     Value,
-    /// An integer or a float, which says its type.
+    /// An integer or a float. Its type must be given.
     Number,
     /// A string or bytes.
     Text,
@@ -73,36 +74,36 @@ pub enum Operand {
 /// One operand of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    /// Its key in the table that stands beside the bin; empty for an operand that stands there itself.
+    /// Its key in the table beside the bin; empty if the operand itself is beside the bin.
     pub name: &'static str,
-    /// What it can be.
+    /// Its kind.
     pub operand: Operand,
 }
 
-/// What is known of an operation.
+/// Everything about an operation that the rest of the code needs.
 #[derive(Debug)]
 pub struct Descriptor {
-    /// The key of `[[route.write]]`.
+    /// Its key in `[[route.write]]`.
     pub word: &'static str,
-    /// The variant of `output::row::Op`, as authors of processors know it.
+    /// The variant of `output::row::Op`, the name that authors of processors use.
     pub in_code: &'static str,
-    /// What other programs call it.
+    /// Names in other programs.
     pub other_names: &'static [&'static str],
-    /// What stands in the file.
+    /// Its form in the file.
     pub form: Form,
-    /// A bin, and what stands beside it in the file.
+    /// An example: a bin, and what the file has beside it.
     pub example: (&'static str, &'static str),
-    /// Done twice, it does what it does once. A write with an operation that is not is guarded by default.
+    /// Repeating it changes nothing. A write with an operation for which this is false is guarded by default.
     pub is_repeatable: bool,
-    /// What `keep_last` can trim behind it.
+    /// What `keep_last` can trim after it.
     pub keeps: Option<Container>,
-    /// It makes the bin grow with each message; this is what helps.
+    /// What to do against a growing bin, if this operation makes the bin grow with each message.
     pub growth_cure: Option<&'static str>,
-    /// What docs/reference/operations.md says of it.
+    /// The row of docs/reference/operations.md.
     pub page: Page,
 }
 
-/// How an operation stands in the file.
+/// The form of an operation in the file.
 #[derive(Debug)]
 pub enum Form {
     /// A table of bins, each with its operand.
@@ -118,15 +119,15 @@ pub enum Form {
 /// The table beside a bin.
 #[derive(Debug)]
 pub struct Entry {
-    /// Its keys: the names of the operands.
+    /// Its keys, which are the names of the operands.
     pub section: Section,
-    /// Its keys that other programs call something else, each with those names.
+    /// Keys that have other names in other programs, each with those names.
     pub other_names: &'static [(&'static str, &'static [&'static str])],
-    /// The fault of something else in its place.
+    /// The text of the fault if something else is in its place.
     pub needs: &'static str,
 }
 
-/// What a bin can hold that grows by elements.
+/// A bin's type that grows by elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Container {
     /// A list.
@@ -138,18 +139,18 @@ pub enum Container {
 /// The row of docs/reference/operations.md.
 #[derive(Debug)]
 pub struct Page {
-    /// What happens where the bin does not exist.
+    /// What happens if the bin does not exist.
     pub no_bin: &'static str,
-    /// What happens where the message's field is missing or null.
+    /// What happens if the message's field is missing or null.
     pub no_field: &'static str,
-    /// What happens where the bin has another type.
+    /// What happens if the bin has another type.
     pub other_type: &'static str,
 }
 
-/// What `keep_last` keeps, at most.
+/// The largest value of `keep_last`.
 pub const KEPT_MAX: i64 = 1_000_000;
 
-/// All operations, in the order in which a write does them.
+/// All operations, in the order in which a write executes them.
 pub const ALL: &[&Descriptor] = &[
     &ONCE,
     &ADD,
@@ -325,7 +326,7 @@ pub const REMOVE: Descriptor = Descriptor {
 const REJECTED: &str = "the message is rejected";
 
 impl<V> OperationKind<V> {
-    /// Its row.
+    /// Its row of the table.
     pub const fn descriptor(&self) -> &'static Descriptor {
         match self {
             OperationKind::Once(_) => &ONCE,
@@ -340,10 +341,10 @@ impl<V> OperationKind<V> {
         }
     }
 
-    /// The same operation on what `make` makes of its operands, which are given in their order.
+    /// The same operation with converted operands. Calls `make` for each, in their order.
     ///
     /// # Errors
-    /// The first one of `make`.
+    /// The first error of `make`.
     pub fn try_map<'v, W, E>(
         &'v self,
         mut make: impl FnMut(Part, &'v V) -> Result<W, E>,
@@ -372,7 +373,7 @@ impl<V> OperationKind<V> {
         })
     }
 
-    /// As [`OperationKind::try_map`], where nothing can fail.
+    /// As [`OperationKind::try_map`], if nothing can fail.
     pub fn map<'v, W>(&'v self, mut make: impl FnMut(Part, &'v V) -> W) -> OperationKind<W> {
         let Ok(made) = self.try_map(|part, value| Ok::<W, std::convert::Infallible>(make(part, value)));
         made
@@ -387,7 +388,7 @@ impl<V> OperationKind<V> {
 }
 
 impl Descriptor {
-    /// As the file would have it.
+    /// An example in the form of the file.
     pub fn example(&self) -> String {
         let (word, (bin, value)) = (self.word, self.example);
         match self.form {
@@ -396,7 +397,7 @@ impl Descriptor {
         }
     }
 
-    /// What its operands are; nothing if it has none.
+    /// The operands that it needs; `None` if it has none.
     pub fn shape(&self) -> Option<&OperationKind<()>> {
         match &self.form {
             Form::Value(shape) | Form::Entry(shape, _) => Some(shape),
@@ -419,7 +420,7 @@ impl Descriptor {
     }
 }
 
-/// Their keys in `[[route.write]]`.
+/// The keys of the operations in `[[route.write]]`.
 pub const KEYS: [Key; ALL.len()] = {
     let mut keys = [ALL[0].key(); ALL.len()];
     let mut at = 0;
@@ -440,7 +441,7 @@ const SECTIONS_COUNT: usize = {
     count
 };
 
-/// The tables that stand beside their bins.
+/// The tables that are allowed beside their bins.
 pub const SECTIONS: [&Section; SECTIONS_COUNT] = {
     const NONE: &Section = &Section {
         title: "",
@@ -459,23 +460,23 @@ pub const SECTIONS: [&Section; SECTIONS_COUNT] = {
     sections
 };
 
-/// The operation of this word.
+/// The operation with this key.
 pub fn named(word: &str) -> Option<&'static Descriptor> {
     ALL.iter().copied().find(|descriptor| descriptor.word == word)
 }
 
-/// The words, in the order in which a write does them.
+/// The keys, in the order in which a write executes the operations.
 pub fn words() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|descriptor| descriptor.word)
 }
 
-/// The table beside a bin whose keys this section has.
+/// The table beside a bin that has the keys of this section.
 pub fn entry(section: &Section) -> Option<&'static Entry> {
     let mut entries = ALL.iter().filter_map(|descriptor| descriptor.entry());
     entries.find(|entry| entry.section.title == section.title)
 }
 
-/// What a key of the table beside a bin can be.
+/// The kind of operand for a key of the table beside a bin.
 pub fn operand_at(section: &Section, name: &str) -> Option<Operand> {
     let of_section = |descriptor: &&&Descriptor| {
         let entry = descriptor.entry();

@@ -1,9 +1,10 @@
-//! The pages of `docs/reference` that describe the configuration, and what they say of each key.
+//! The pages of `docs/reference` that describe the configuration, and their texts about each key.
 //!
-//! The [schema](super::schema) takes the meaning of the keys from here, and `tests/it/config_doc.rs` checks the pages
-//! against [`super::keys`]. A section's heading names its title in backticks: "`[kafka]`". Below it a table has one row
-//! for each key: key, type, default, values, meaning. What is too long for a cell stands below the table, as a list item
-//! that begins with the key in bold: "- **`memory`**: …", "- **`memory`** is …". Only knows the form of these pages, not what is right.
+//! The [schema](super::schema) takes the meaning of the keys from here, and `tests/it/config_doc.rs` compares the pages
+//! with [`super::keys`]. A section's heading has its title in backticks: "`[kafka]`". Below it, a table has one row for
+//! each key: key, type, default, values, meaning. Text that is too long for a cell is below the table, as a list item
+//! that begins with the key in bold: "- **`memory`**: …", "- **`memory`** is …". This code only knows the form of these
+//! pages, not whether they are right.
 
 use super::keys;
 
@@ -32,23 +33,23 @@ pub const PAGES: &[Page] = &[
     ("dead-letters.md", include_str!("../../docs/reference/dead-letters.md")),
 ];
 
-/// What a page says of a key.
+/// The texts of a page about a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// What its value is: `duration`.
+    /// The kind of its value: `duration`.
     pub kind: String,
-    /// As written in the file and in backticks, `required`, or words.
+    /// The default as written in the file, in backticks; or `required`; or words.
     pub default: String,
     /// Limits or words.
     pub values: String,
-    /// In a few words.
+    /// The meaning, in a few words.
     pub meaning: String,
-    /// The list item below the table, in one line. Empty if there is none.
+    /// The list item below the table, as one line. Empty if there is none.
     pub more: String,
 }
 
-/// The text below the heading that names this title, up to the next heading of its level or a higher one, or to one that
-/// names another section.
+/// The text below the heading that contains this title. It ends at the next heading of the same or a higher level, or
+/// at one that names another section.
 pub fn part(title: &str) -> Option<&'static str> {
     PAGES.iter().find_map(|(_, text)| part_of(text, title))
 }
@@ -95,7 +96,7 @@ fn headings(text: &str) -> impl Iterator<Item = Heading<'_>> {
     })
 }
 
-/// What a section's part says of this key.
+/// The row and the list item of this key in a section's part.
 pub fn row(part: &str, key: &str) -> Option<Row> {
     let begin = format!("| `{key}` |");
     let line = part.lines().find(|line| line.starts_with(&begin))?;
@@ -117,7 +118,7 @@ pub fn row(part: &str, key: &str) -> Option<Row> {
     })
 }
 
-/// The keys that have a row in a table of keys.
+/// The keys that have a row in one of the tables.
 pub fn keys_of(part: &str) -> Vec<&str> {
     part.lines()
         .filter(|line| line.starts_with("| `") && cells(line).len() == 5)
@@ -129,7 +130,7 @@ fn cells(row: &str) -> Vec<&str> {
     row.trim_matches('|').split(" | ").map(str::trim).collect()
 }
 
-/// The items of the lists, each in one line: an item goes on with the indented lines below it.
+/// The list items, each as one line. An item includes the indented lines below it.
 pub fn items(text: &str) -> Vec<String> {
     let mut items: Vec<String> = Vec::new();
     let mut is_in_item = false;

@@ -1,10 +1,10 @@
-//! `[reject]`: what becomes of a message that is rejected, and when it has been too many.
+//! `[reject]`: what happens to rejected messages, and how many are too many.
 
 use super::model::{DeadLetterHeaders, Reject, RejectAction};
 use crate::config::file::reader::{Node, Table, Text};
 use crate::config::routes::publish::produced_topic;
 
-/// The section; `consumed` are `kafka.topics`.
+/// Reads the section. `consumed`: `kafka.topics`.
 pub fn reject(table: &Table<'_>, consumed: &[(Node<'_>, Text)]) -> Option<Reject> {
     let word = table.choice("action");
     let topic = table.get("topic").map(|node| produced_topic(node, consumed));

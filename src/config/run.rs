@@ -1,7 +1,7 @@
-//! `[run]`: its keys, what they become, and how the log shows them.
+//! `[run]`: its keys, their values, and how the log shows them.
 //!
-//! A new key is a row in [`RUN`], a field of [`Run`], and a line in [`Run::of`] and in `Display`; docs/architecture/extending.md
-//! has the other places. What holds between two keys is checked in `config::sections`.
+//! A new key is a row in [`RUN`], a field of [`Run`], and a line in [`Run::of`] and in `Display`;
+//! docs/architecture/extending.md lists the other places. `config::sections` checks combinations of two keys.
 
 use std::fmt;
 use std::time::Duration;
@@ -57,50 +57,50 @@ pub const RUN: Section = Section {
     later: &[],
 };
 
-/// `[run]`: bounds and deadlines of the process.
+/// `[run]`: limits and deadlines of the process.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// The bound of the process, sized at the start for `partitions_max`.
+    /// Memory limit of the process, in bytes. At the start it is divided for `partitions_max` partitions.
     pub memory_bytes: u64,
-    /// The file says it; otherwise it is the default, and less where the process has less (`util::memory::limit_bytes`).
+    /// The file sets it. Otherwise it is the default, or less if the process has less (`util::memory::limit_bytes`).
     pub memory_is_written: bool,
-    /// 0: all partitions of the topics.
+    /// Maximum number of partitions; 0: all partitions of the topics.
     pub partitions_max: u32,
-    /// Rows in one batch write, at most.
+    /// Maximum number of rows in one batch write.
     pub batch_rows_max: usize,
-    /// Payload bytes in one batch write, at most; half of `memory_bytes` or less.
+    /// Maximum payload bytes in one batch write; at most half of `memory_bytes`.
     pub batch_bytes_max: usize,
-    /// Between two commits of a partition's offset.
+    /// Interval between two commits of a partition's offset.
     pub commit_interval: Duration,
-    /// From being told to stop to leaving; at least two `write_timeout`s.
+    /// Time from the stop request to the end; at least two `write_timeout`s.
     pub shutdown_grace: Duration,
-    /// `None`: wait for Kafka and Aerospike for ever (written `"0"`).
+    /// `None`: wait for Kafka and Aerospike without limit (written as `"0"`).
     pub start_timeout: Option<Duration>,
-    /// Of one attempt to write a batch.
+    /// Time-out of one attempt to write a batch.
     pub write_timeout: Duration,
-    /// How long a partition may make no progress though it has messages, at least two `write_timeout`s.
+    /// How long a partition that has messages may make no progress; at least two `write_timeout`s.
     pub stall_after: Duration,
-    /// What is done then.
+    /// What to do then.
     pub stall_action: StallAction,
-    /// Rows on their way to the database at once, over all partitions.
+    /// Maximum number of rows in flight to the database, over all partitions.
     pub rows_in_flight_max: usize,
-    /// Rows sent to the database in a second, over all partitions; `None`: no limit.
+    /// Maximum number of rows per second to the database, over all partitions; `None`: no limit.
     pub rows_per_second_max: Option<u32>,
-    /// Part of the guards' names: another number makes all messages count anew (a deliberate re-run).
+    /// Part of the guards' names. With another number all messages count as new (a deliberate re-run).
     pub guard_epoch: u32,
 }
 
 /// `run.stall_action`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StallAction {
-    /// An ERROR line, and the state on the progress line.
+    /// Log an ERROR line, and show the state on the progress line.
     Report,
-    /// The same, and the service ends (75), for its supervisor to start it again.
+    /// The same, and the service exits (75), so that its supervisor restarts it.
     Exit,
 }
 
 impl Run {
-    /// What the keys of [`RUN`] say. Nothing if one of them is faulty.
+    /// Takes the values of the keys of [`RUN`]. `None` if one of them is faulty.
     pub fn of(values: &Values) -> Option<Run> {
         Some(Run {
             memory_bytes: values.size("memory")?,

@@ -1,9 +1,9 @@
-//! The configuration as a JSON Schema (2020-12), for editors that complete and check a file as it is written.
+//! The configuration as a JSON Schema (2020-12), for editors that complete and check a file while it is edited.
 //!
-//! Made from [`keys`], the table that the reader itself goes by; what a key means and which must be there is taken from
-//! the [`pages`] of `docs/reference`, which a test holds against that table. Says what a file looks like. What takes the program
-//! to know (references that hold nothing, words that contradict each other, what librdkafka makes of a property) is
-//! `penstock check`'s to say: the schema refuses less, and nothing that is right.
+//! Generated from [`keys`], the table that the reader itself uses. What a key means and which keys are required comes
+//! from the [`pages`] of `docs/reference`; a test compares these with that table. The schema describes only the form of
+//! a file. `penstock check` finds what needs the program (references without a value, keys that contradict each other,
+//! librdkafka's opinion of a property). So the schema refuses less, but never refuses a valid file.
 
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ use crate::config::values::expressions::Place;
 use crate::config::values::type_names;
 use crate::config::values::units;
 
-/// A whole value that stands elsewhere.
+/// A value that is a reference to a value outside of the file.
 const REFERENCE: &str = r"\$\{(env|file):[^{}$]+\}";
 
 /// The schema of the whole file.
@@ -55,7 +55,7 @@ pub fn schema() -> Value {
     root
 }
 
-/// A table of the file whose keys are known.
+/// The schema of a table whose keys are known.
 fn section(section: &Section) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
@@ -76,7 +76,7 @@ fn section(section: &Section) -> Value {
     table
 }
 
-/// What the key's value looks like.
+/// The schema of the key's value.
 fn shape(section: &Section, key: &Key) -> Value {
     if section.title == keys::WRITE.title
         && let Some(descriptor) = operations::named(key.name)
@@ -150,7 +150,7 @@ fn texts(of: &Value) -> Value {
     json!({ "type": "array", "items": of, "minItems": 1, "uniqueItems": true })
 }
 
-/// A string in one of two forms: as the pattern has it, or a reference to such a string.
+/// A string that matches the pattern, or a reference.
 fn either(pattern: &str) -> Value {
     json!({ "type": "string", "pattern": whole(&format!("{pattern}|{REFERENCE}")) })
 }
@@ -165,7 +165,7 @@ fn whole(pattern: &str) -> String {
 
 // ---- librdkafka's properties
 
-/// Names may stand in quotes, with dots, or without, as tables in tables.
+/// The names may be in quotes, with dots, or unquoted, as tables in tables.
 fn librdkafka(is_producer: bool) -> Value {
     let mut patterns = Map::new();
     for refused in settable::REFUSED {
@@ -212,13 +212,13 @@ fn at(place: Place) -> Value {
     json!({ "$ref": format!("#/$defs/{}", definition(place)) })
 }
 
-/// What may stand in this place: exactly one of these forms.
+/// The values that are allowed in this place: exactly one of these forms.
 fn value(place: Place) -> Value {
     let path = "a path into the message (\"user.id\"), a template (\"{tenant}:{user.id}\"), or metadata (\"@key\")";
     let string = described(json!({ "type": "string" }), path);
     let mut forms = match place {
         Place::Bin | Place::Payload => vec![string, json!({ "type": ["number", "boolean"] })],
-        // A path alone does not say which type the bin gets.
+        // A path alone does not tell the type of the bin.
         Place::Number => vec![json!({ "type": "number" })],
         Place::MapKey | Place::PublishedKey | Place::Header => vec![string, json!({ "type": "integer" })],
         Place::Key | Place::Text | Place::Name => vec![string],
@@ -254,13 +254,13 @@ fn from_path(place: Place) -> Value {
             "default" => json!({ "type": ["string", "number", "boolean", "array", "object"] }),
             "missing" => by_kind(key.kind),
             "big_numbers" if place == Place::Bin => by_kind(key.kind),
-            // Forms of their own.
+            // Forms with a schema of their own.
             _ => continue,
         };
         let row = row(&keys::VALUE, key.name);
         properties.insert(key.name.to_owned(), annotated(shape, key, row.as_ref()));
     }
-    // The type of a number to add must be said.
+    // The type of a number to add is required.
     let required = if place == Place::Number {
         json!(["path", "as"])
     } else {
@@ -295,7 +295,7 @@ fn computed(place: Place) -> Value {
     json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
 }
 
-/// What `as` may be.
+/// The values that `as` may have.
 fn types(place: Place) -> Value {
     let types: Vec<&str> = match place.allowed() {
         None => keys::AS.to_vec(),
@@ -316,7 +316,7 @@ fn alone(name: &str, shape: Value) -> Value {
 
 // ---- bins
 
-/// What stands at the word of an operation.
+/// The schema of an operation's value.
 fn operation(descriptor: &Descriptor) -> Value {
     match &descriptor.form {
         Form::Value(shape) => {
@@ -348,19 +348,19 @@ fn bins() -> Value {
     ] })
 }
 
-/// A table whose keys are names of bins.
+/// A table whose keys are bin names.
 fn table_of_bins(of: &Value) -> Value {
     json!({ "type": "object", "propertyNames": bin_name(), "additionalProperties": of, "minProperties": 1 })
 }
 
-/// The limit is in bytes, and no name has fewer of them than characters.
+/// The limit is in bytes. A name never has fewer bytes than characters.
 fn bin_name() -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": names::BIN_BYTES_MAX })
 }
 
-// ---- what the pages say
+// ---- texts of the pages
 
-/// What the pages say of a key, in plain words.
+/// The texts of the pages about a key, without markup.
 struct Row {
     is_required: bool,
     values: String,
@@ -368,7 +368,7 @@ struct Row {
     more: String,
 }
 
-/// What the pages say of the key of this section.
+/// The texts of the pages about this section's key.
 fn row(section: &Section, key: &str) -> Option<Row> {
     let row = pages::row(pages::part(section.title)?, key)?;
     Some(Row {
@@ -383,12 +383,12 @@ fn row(section: &Section, key: &str) -> Option<Row> {
     })
 }
 
-/// Whether the text is one link and nothing else: the place means nothing in an editor.
+/// Whether the text is only a link. Links to the pages mean nothing in an editor.
 fn is_link(text: &str) -> bool {
     text.starts_with('[') && text.ends_with(')') && text.matches("](").count() == 1
 }
 
-/// `[words](where)` as `words`: the places of the pages mean nothing in an editor.
+/// Replaces `[words](where)` by `words`: links to the pages mean nothing in an editor.
 fn without_links(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;
@@ -428,7 +428,7 @@ fn annotated(mut schema: Value, key: &Key, row: Option<&Row>) -> Value {
         }
         schema = described(schema, &description);
     }
-    // As TOML writes a string, number or boolean, so does JSON.
+    // JSON writes a string, number or boolean as TOML does.
     let default = key
         .default_written()
         .and_then(|default| serde_json::from_str(&default).ok());

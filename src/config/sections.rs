@@ -1,4 +1,4 @@
-//! The sections of the file: `[run]`, `[kafka]`, `[aerospike]`, `[reject]`, and what holds between them.
+//! The sections of the file: `[run]`, `[kafka]`, `[aerospike]`, `[reject]`, and the rules between them.
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ use crate::config::routes::route;
 const KAFKA_PORT: u16 = 9092;
 const AEROSPIKE_PORT: u16 = 3000;
 
-/// The whole file. Nothing if a key is faulty; a fault is noted then, and perhaps others besides.
+/// Reads the whole file. `None` if a key is faulty. Then one or more faults were noted.
 pub fn config(top: &Table<'_>) -> Option<Config> {
     whole(top, route::routes)
 }
 
-/// The file of a program whose rules are code: everything but `[[route]]`.
+/// Reads the file of a program whose rules are code: everything except `[[route]]`.
 pub fn settings(top: &Table<'_>) -> Option<Config> {
     whole(top, |top, _, _| {
         if let Some(node) = top.get("route") {
@@ -85,8 +85,8 @@ fn run(table: &Table<'_>) -> Option<Run> {
     Run::of(&values)
 }
 
-/// Notes a fault where `name` leaves no room for a write under way, which may take two time-outs. What stands behind a
-/// reference is not told.
+/// Notes a fault if `name` leaves no time for a write in progress, which may take two time-outs. Does not show the
+/// content of a reference.
 fn at_least_two_writes(table: &Table<'_>, values: &Values, name: &str, or_it: &str) {
     if let (Some(duration), Some(write)) = (values.duration(name), values.duration("write_timeout"))
         && duration < 2 * write
@@ -106,7 +106,7 @@ fn at_least_two_writes(table: &Table<'_>, values: &Values, name: &str, or_it: &s
     }
 }
 
-/// As the file would have it.
+/// The duration in the form of the file.
 fn human(duration: Duration) -> String {
     let ms = duration.as_millis();
     if ms.is_multiple_of(1000) {
@@ -116,7 +116,7 @@ fn human(duration: Duration) -> String {
     }
 }
 
-/// The section, and its topics with their places.
+/// Reads the section. Also returns its topics with their places.
 fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<'a>, Text)>) {
     let brokers = table
         .required("brokers", "name the cluster, e.g. brokers = \"127.0.0.1:9092\"")
@@ -175,10 +175,10 @@ fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<
     (kafka, topics)
 }
 
-/// What an address key is told of what is no address.
+/// The texts of an address key's faults.
 struct Addresses {
     port: u16,
-    /// Where a login goes instead.
+    /// Where a login must be written instead.
     login_cure: &'static str,
     cure: &'static str,
     misread: fn(&str, bool) -> Option<(String, String)>,
@@ -198,7 +198,7 @@ const HOSTS: Addresses = Addresses {
     misread: misread_hosts,
 };
 
-/// Addresses, comma-separated. One that may hold a password is not shown, in whatever form it is written.
+/// Reads addresses, comma-separated. An address that may contain a password is never shown, whatever its form.
 fn addresses(node: &Node<'_>, told: &Addresses) -> Option<String> {
     let refuse_login = || {
         node.fault_unshown(
@@ -246,7 +246,7 @@ fn addresses(node: &Node<'_>, told: &Addresses) -> Option<String> {
     }
 }
 
-/// One word for both cases, or a table with one for each.
+/// One word for both cases, or a table with a word for each.
 fn offset_gone(node: &Node<'_>) -> Option<OffsetGone> {
     if let DeValue::Table(_) = node.value() {
         let table = node.table(&keys::OFFSET_GONE)?;

@@ -1,4 +1,4 @@
-//! A whole file: parsed, checked, and its faults in order.
+//! A whole file: parses and checks it, and returns its faults in order.
 
 use std::cell::RefCell;
 
@@ -10,7 +10,7 @@ use crate::config::file::references::Outside;
 use crate::config::file::syntax::Syntax;
 use crate::config::keys;
 
-/// Parses `text` and gives its top table to `check`. The faults are in the order of the file, each once.
+/// Parses `text` and passes its top table to `check`. The faults are in file order, each only once.
 pub fn with_document<'t, T>(
     text: &'t str,
     outside: &'t dyn Outside,
@@ -45,7 +45,7 @@ pub fn with_document<'t, T>(
     };
     let mut faults: Vec<Fault> = Vec::new();
     for Noted { fault, absent, .. } in noted {
-        // What a key does wrong beside another is of no use before it is right by itself.
+        // A fault that a key has in combination with another key is useless while the key itself is faulty.
         let is_told = faults.iter().any(|told| {
             let is_same = told.line == fault.line && told.key == fault.key;
             is_same && (told.found.is_none() || told.found == fault.found)

@@ -1,31 +1,31 @@
-//! What is wrong with a configuration file: where, what was found, and what would do.
+//! What is wrong with a configuration file: where, what was found, and what would be right.
 //!
-//! Holds text only. Whoever makes a [`Fault`] keeps secrets out of it: values that came from the environment or
+//! Contains only text. Code that creates a [`Fault`] keeps secrets out of it: values that came from the environment or
 //! another file, passwords and `sasl.*` are never in `found`, `problem` or `cure`.
 
 use std::fmt;
 
-/// All faults of one file, in its order; at least one.
+/// All faults of one file, in file order; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults {
-    /// The file as the user named it.
+    /// The file's name, as the user gave it.
     pub file: String,
-    /// In the order of the file.
+    /// In file order.
     pub faults: Vec<Fault>,
 }
 
 /// One fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// From 1; 0 when the fault is the file's as a whole.
+    /// Line number, from 1; 0 if the fault concerns the whole file.
     pub line: usize,
-    /// The key's place, as `route[0].write[1].bins.country`; empty for a syntax error.
+    /// The key with its place, such as `route[0].write[1].bins.country`; empty for a syntax error.
     pub key: String,
-    /// The value as written, a string in its quotes; nothing where the value is secret or there is none.
+    /// The value as written, a string in its quotes. `None` if it is secret or there is none.
     pub found: Option<String>,
     /// What is wrong, in lower case.
     pub problem: String,
-    /// What would do instead.
+    /// What to write instead.
     pub cure: String,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// One line a fault: `penstock.toml:14: run.memory: a size needs a unit; found integer 5; write "5MiB"`.
+/// One line per fault: `penstock.toml:14: run.memory: a size needs a unit; found integer 5; write "5MiB"`.
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, fault) in self.faults.iter().enumerate() {

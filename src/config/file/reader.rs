@@ -1,7 +1,7 @@
-//! The values of one file with their places: what stands where, on which line, and what is wrong with it.
+//! The values of one file with their places: what is where, on which line, and what is wrong with it.
 //!
-//! [`Context`] collects the faults, [`Node`] is a value with its place, and [`Table`] has nodes by name. Knows TOML, not
-//! what any key means: how the keys of a table are read is in `table`.
+//! [`Context`] collects the faults. [`Node`] is a value with its place. [`Table`] has nodes by name. Knows TOML, but
+//! not what any key means: `table` reads the keys of a table.
 
 use std::cell::RefCell;
 
@@ -14,17 +14,17 @@ use crate::config::file::references::{self, Outside};
 use crate::config::file::wording::{cut, joined, listed, quoted};
 use crate::config::keys::Section;
 
-/// One file, with what is wrong with it so far.
+/// One file, and what has been found wrong with it so far.
 pub struct Context<'a> {
     pub text: &'a str,
-    /// Where each line begins, from the first.
+    /// Byte offset of each line's start.
     pub line_starts: Vec<usize>,
     pub(super) outside: &'a dyn Outside,
     pub(super) noted: RefCell<Vec<Noted>>,
     pub(super) found: RefCell<Vec<Absent>>,
 }
 
-/// A key that is not there: its section's title, and its name.
+/// A missing key: its section's title, and its name.
 pub type Absent = (&'static str, &'static str);
 
 /// All keys of a section.
@@ -32,9 +32,10 @@ pub const ALL: &str = "*";
 
 pub(super) struct Noted {
     pub(super) fault: Fault,
-    /// Where in the text, for the order.
+    /// Byte offset in the text, for sorting.
     pub(super) at: usize,
-    /// Something is not there: not to be believed if the file has syntax errors, or if it was found under another name.
+    /// The fault is that this key is missing. Ignored if the file has syntax errors, or if the key was found under
+    /// another name.
     pub(super) absent: Option<(&'static str, String)>,
 }
 
@@ -44,36 +45,37 @@ impl<'a> Context<'a> {
         self.line_starts.partition_point(|start| *start <= at)
     }
 
-    /// How many faults there are so far.
+    /// Number of faults so far.
     pub fn faults(&self) -> usize {
         self.noted.borrow().len()
     }
 
-    /// `absent`: a key that is not there.
+    /// Notes a fault. `absent`: the missing key, if that is the fault.
     pub fn note(&self, at: usize, fault: Fault, absent: Option<(&'static str, String)>) {
         self.noted.borrow_mut().push(Noted { fault, at, absent });
     }
 
-    /// A key stands under another name or in another place, which is told: it is not told as missing too.
+    /// Notes that a key was found under another name or in another place. That is reported, so it is not reported as
+    /// missing, too.
     pub fn found(&self, keys: impl IntoIterator<Item = Absent>) {
         self.found.borrow_mut().extend(keys);
     }
 }
 
-/// A value of the file, in its place.
+/// A value of the file, with its place.
 #[derive(Clone)]
 pub struct Node<'a> {
     pub context: &'a Context<'a>,
-    /// As `route[0].write[1].set`.
+    /// For example `route[0].write[1].set`.
     pub key: String,
-    /// Where in the text it begins.
+    /// Byte offset where it begins.
     pub at: usize,
     pub value: &'a Spanned<DeValue<'a>>,
-    /// No fault shows the value.
+    /// Faults must not show the value.
     pub hidden: bool,
 }
 
-/// A string after its reference was looked up.
+/// A string after its reference was resolved.
 #[derive(Debug, Clone)]
 pub struct Text {
     pub value: String,
@@ -81,7 +83,7 @@ pub struct Text {
 }
 
 impl<'a> Node<'a> {
-    /// The same node, whose value no fault shows.
+    /// The same node, but faults do not show its value.
     pub fn hidden(&self) -> Self {
         Self {
             hidden: true,
@@ -97,22 +99,22 @@ impl<'a> Node<'a> {
         self.value.get_ref()
     }
 
-    /// Whether the value is a `${…}`, which no fault may repeat.
+    /// Whether the value is a `${…}`, which faults must not repeat.
     pub fn is_reference(&self) -> bool {
         matches!(self.value.get_ref(), DeValue::String(text) if text.starts_with("${"))
     }
 
-    /// A fault with this value as what was found.
+    /// Notes a fault that shows this value.
     pub fn fault(&self, problem: impl Into<String>, cure: impl Into<String>) {
         self.note(Some(self.shown()), problem.into(), cure.into());
     }
 
-    /// A fault of the key itself, whatever its value.
+    /// Notes a fault of the key itself, whatever its value.
     pub fn fault_unshown(&self, problem: impl Into<String>, cure: impl Into<String>) {
         self.note(None, problem.into(), cure.into());
     }
 
-    /// What should stand before this value is not there.
+    /// Notes that a key which belongs with this value is missing.
     pub fn fault_absent(&self, (section, name): Absent, problem: impl Into<String>, cure: impl Into<String>) {
         let fault = Fault {
             line: self.line(),
@@ -124,7 +126,7 @@ impl<'a> Node<'a> {
         self.context.note(self.at, fault, Some((section, name.to_owned())));
     }
 
-    /// A fault of something in the value, shown as `found`.
+    /// Notes a fault in a part of the value. The fault shows `found`.
     pub fn fault_found(&self, found: String, problem: impl Into<String>, cure: impl Into<String>) {
         self.note(Some(found), problem.into(), cure.into());
     }
@@ -144,7 +146,8 @@ impl<'a> Node<'a> {
         );
     }
 
-    /// The value as a fault shows it: a string in quotes, anything else after its type; never what a reference holds.
+    /// The value as a fault shows it: a string in quotes, anything else after its type. Never the content of a
+    /// reference.
     fn shown(&self) -> String {
         match self.value.get_ref() {
             DeValue::String(text) if text.starts_with("${") => {
@@ -161,7 +164,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The value as it stands in the file: for messages about what it did. A reference stays a reference.
+    /// The value as it is written in the file, for messages about its effect. A reference stays a reference.
     pub fn written(&self) -> String {
         match self.value.get_ref() {
             DeValue::String(text) => text.to_string(),
@@ -186,7 +189,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// How this value, which is no string, is written as one.
+    /// How to write this value, which is not a string, as a string.
     fn as_text(&self) -> String {
         let shown = |value: &DeValue<'_>| match value {
             DeValue::String(text) if !text.starts_with("${") && !may_hold_login(text) => Some(text.to_string()),
@@ -208,7 +211,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The header that begins here, if it is of a table inside this one.
+    /// The table header at this place, if it is the header of a table inside this one.
     pub fn stands_inside_header(&self) -> Option<&'a str> {
         let (before, _) = self.context.text.split_at_checked(self.at)?;
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -218,13 +221,13 @@ impl<'a> Node<'a> {
         (line.starts_with('[') && depth(line) > depth(&self.key)).then_some(line)
     }
 
-    /// Whether the value is a table in `{ … }`.
+    /// Whether the value is an inline table, `{ … }`.
     pub fn is_in_braces(&self) -> bool {
         let span = self.value.span();
         self.context.text.get(span).is_some_and(|text| text.starts_with('{'))
     }
 
-    /// `name = "…"` with the string that stands here, if a fault may show it.
+    /// `name = "…"` with the string at this place, if a fault may show it.
     pub fn as_written_at(&self, name: &str, in_brackets: bool) -> Option<String> {
         match self.value.get_ref() {
             DeValue::String(text) if !text.starts_with("${") && !self.hidden && !may_hold_login(text) => {
@@ -246,7 +249,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The table here, whose keys are the user's own.
+    /// The table at this place, whose keys the user chooses.
     pub fn open_table(&self, section: &'static Section) -> Option<Table<'a>> {
         let DeValue::Table(table) = self.value.get_ref() else {
             self.fault(
@@ -264,7 +267,7 @@ impl<'a> Node<'a> {
         ))
     }
 
-    /// The elements here.
+    /// The elements of the array at this place.
     pub fn elements(&self) -> Option<Vec<Node<'a>>> {
         let DeValue::Array(array) = self.value.get_ref() else {
             return None;
@@ -279,7 +282,7 @@ impl<'a> Node<'a> {
         Some(array.iter().enumerate().map(element).collect())
     }
 
-    /// The elements of an array of strings, those that are strings.
+    /// The elements of an array of strings. Leaves out those that are not strings.
     pub fn texts(&self) -> Option<Vec<(Node<'a>, Text)>> {
         let Some(elements) = self.elements() else {
             let cure = match self.value.get_ref() {
@@ -300,14 +303,14 @@ impl<'a> Node<'a> {
     }
 }
 
-/// A table of the file, or one that is not written: then all its keys are absent.
+/// A table of the file. If it is not in the file, all its keys are absent.
 pub struct Table<'a> {
     pub context: &'a Context<'a>,
     pub key: String,
-    /// Where in the text it begins.
+    /// Byte offset where it begins.
     pub at: usize,
     pub section: &'static Section,
-    /// In the order of the file.
+    /// In file order.
     pub nodes: Vec<(&'a str, Node<'a>)>,
 }
 
@@ -350,7 +353,8 @@ impl<'a> Table<'a> {
     }
 }
 
-/// All of `parts`, or nothing if one is faulty. Unlike `collect` it reads them all, so that every fault is noted.
+/// All of `parts`, or nothing if one is faulty. Unlike `collect`, it always reads all of them, so that every fault is
+/// noted.
 pub fn all<T>(parts: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
     let mut read = Some(Vec::new());
     for part in parts {

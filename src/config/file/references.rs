@@ -1,12 +1,12 @@
-//! `${env:NAME}` and `${file:path}`: values that the file only names.
+//! `${env:NAME}` and `${file:path}`: references to values that are not in the file.
 //!
-//! Whole values only: a reference stands for the entire string, `$${` is a literal `${`. What a reference holds is
-//! never part of an error. The environment and the file system are behind [`Outside`], so that tests set neither.
+//! Whole values only: a reference is the entire string. `$${` is a literal `${`. The content of a reference is never
+//! part of an error. The environment and the file system are behind [`Outside`], so that tests change neither.
 
 use std::io::Read;
 use std::path::PathBuf;
 
-/// Where references are looked up. An error tells why in a few words, never the contents.
+/// Where references are looked up. An error says why in a few words, and never contains the content.
 pub trait Outside {
     /// The environment variable `name`.
     fn env(&self, name: &str) -> Result<String, String>;
@@ -14,14 +14,14 @@ pub trait Outside {
     fn file(&self, path: &str) -> Result<String, String>;
 }
 
-/// The process's environment, and files relative to `folder`.
+/// The environment of the process, and files relative to `folder`.
 #[derive(Debug, Clone, Default)]
 pub struct System {
     /// Empty: the working directory.
     pub folder: PathBuf,
 }
 
-/// A secret or a name, not a document.
+/// A reference is for a secret or a name, not for a document.
 const REFERENCED_BYTES_MAX: u64 = 64 * 1024;
 
 impl Outside for System {
@@ -46,11 +46,11 @@ impl Outside for System {
     }
 }
 
-/// A string of the file after its reference was looked up.
+/// A string of the file after its reference was resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
     pub value: String,
-    /// The value came from outside and must not be shown.
+    /// The value came from outside the file and must not be shown.
     pub from_outside: bool,
 }
 
@@ -150,7 +150,7 @@ mod tests {
             ("$${env:A}", Some(("${env:A}", false))),
             ("a$${b}c$${d}", Some(("a${b}c${d}", false))),
             ("$$${x", Some(("$${x", false))),
-            // What it holds is not looked at again.
+            // References in the content are not resolved.
             ("${env:A}", Some(("${env:B}$${", true))),
             ("${file:unix}", Some(("pw", true))),
             ("${file:dos}", Some(("pw", true))),

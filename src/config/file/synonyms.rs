@@ -1,28 +1,28 @@
-//! What a key that is not known was meant to be: the same name in another spelling, what other programs call it, or a key
-//! that stands in another section.
+//! Which key was meant by an unknown one: the same name in another spelling, another program's name for it, or a key of
+//! another section.
 //!
-//! Most people who write a configuration have written one for another client before. Pure: a section and a name in, what
-//! is meant out.
+//! Most authors of a configuration have written one for another client before. Pure: takes a section and a name,
+//! returns what is meant.
 
 use crate::config::file::wording::nearest;
 use crate::config::keys::{self, Section};
 use crate::config::operations;
 
-/// What a name that a section does not know was meant to be.
+/// What was meant by a name that a section does not know.
 #[derive(Debug, Clone, Copy)]
 pub enum Meant {
     /// A key of the same section.
     Key(&'static str),
     /// A key of another section.
     Below(&'static Section, &'static str),
-    /// Nothing that the file has; this says what to do instead.
+    /// A name that has no counterpart in the file. The text says what to do instead.
     Nothing(&'static str),
 }
 
-/// Names of ours, each with what others call it.
+/// Our names, each with the names of other programs.
 type Names = &'static [(&'static str, &'static [&'static str])];
 
-/// Other names of a section's keys: lower case, words apart by `_`. Those of operations stand in
+/// Other names of a section's keys, in lower case, words separated by `_`. Those of operations are in
 /// [`crate::config::operations`].
 const NAMES: &[(&Section, Names)] = &[
     (
@@ -362,7 +362,7 @@ const NAMES: &[(&Section, Names)] = &[
     ),
 ];
 
-/// Names of what no key says.
+/// Names that have no counterpart in the file.
 const NOTHING: &[(&Section, &[&str], &str)] = &[
     (
         &keys::TOP,
@@ -446,7 +446,7 @@ const NOTHING: &[(&Section, &[&str], &str)] = &[
     ),
 ];
 
-/// What other programs call the words that a key can be.
+/// Other programs' words for the words that a key's value can be.
 const WORDS: &[(&str, Names)] = &[
     (
         "start",
@@ -560,7 +560,7 @@ const IGNORE_OR_REJECT: Names = &[
     ("delete", &["remove", "erase"]),
 ];
 
-/// The word that is meant by another one, for `key`; both in lower case.
+/// The word that is meant by another word, for `key`. Both are in lower case.
 pub fn meant_word(key: &str, word: &str) -> Option<&'static str> {
     let word = word.replace(['-', ' '], "_");
     let (_, words) = WORDS.iter().find(|(each, _)| *each == key)?;
@@ -570,7 +570,7 @@ pub fn meant_word(key: &str, word: &str) -> Option<&'static str> {
         .map(|(meant, _)| *meant)
 }
 
-/// The sections whose keys are taken for another's, in the order in which they are looked through.
+/// Sections in which a key from another section is looked for, in this order.
 const MAIN: &[&Section] = &[
     &keys::RUN,
     &keys::KAFKA,
@@ -581,7 +581,7 @@ const MAIN: &[&Section] = &[
     &keys::REJECT,
 ];
 
-/// What `name`, which `section` does not know, is meant to be.
+/// What was meant by `name`, which `section` does not know.
 pub fn meant(section: &'static Section, name: &str) -> Option<Meant> {
     let name: String = name.chars().take(80).collect();
     let plain = plain(&name);
@@ -630,7 +630,7 @@ pub fn meant(section: &'static Section, name: &str) -> Option<Meant> {
         .map(Meant::Key)
         .or_else(elsewhere)
         .or_else(|| {
-            // By their other names too, but for what is too common a word to say where it belongs.
+            // Also by their other names. But short names are too common to say where they belong.
             let top = is(section, &keys::TOP) && plain.len() > 3;
             let mut others = MAIN.iter().filter(|_| top);
             others.find_map(|of| of_section(of, &plain).map(|key| Meant::Below(of, key)))
@@ -641,12 +641,12 @@ fn is(one: &Section, other: &Section) -> bool {
     one.title == other.title
 }
 
-/// The key of the section that has this name, in whatever spelling, or one that other programs call so.
+/// The key of the section that has this name in any spelling, or that other programs call so.
 pub fn named(section: &Section, name: &str) -> Option<&'static str> {
     of_section(section, &plain(name))
 }
 
-/// The keys of the section that other programs call something else, each with those names.
+/// The section's keys that have other names in other programs, each with those names.
 fn other_names(section: &Section) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
     let names = NAMES.iter().find(|(of, _)| is(of, section));
     let names = names
@@ -658,7 +658,7 @@ fn other_names(section: &Section) -> impl Iterator<Item = (&'static str, &'stati
     names.chain(operations.map(|descriptor| (descriptor.word, descriptor.other_names)))
 }
 
-/// In another spelling, or by another name.
+/// The key that has this name in another spelling, or as another program's name.
 fn of_section(section: &Section, plain: &str) -> Option<&'static str> {
     let spelled = section
         .keys
@@ -676,7 +676,8 @@ fn squeezed(name: &str) -> String {
     name.replace('_', "")
 }
 
-/// The one key that has all the words of the name, or all of whose words the name has: `rows_per_second`, `topic_name`.
+/// The only key that contains all words of the name, or whose words are all in the name: `rows_per_second`,
+/// `topic_name`.
 fn by_words(section: &Section, plain: &str) -> Option<&'static str> {
     let words = |name: &str| -> Vec<String> {
         let words = name.split('_').filter(|word| !word.is_empty());
@@ -702,7 +703,7 @@ fn by_words(section: &Section, plain: &str) -> Option<&'static str> {
         .or_else(|| one(&|key| holds(&meant, key)))
 }
 
-/// `bootstrapServers`, `bootstrap.servers`, `BOOTSTRAP-SERVERS`: all the same.
+/// Brings spellings to one form: `bootstrapServers`, `bootstrap.servers` and `BOOTSTRAP-SERVERS` become the same.
 fn plain(name: &str) -> String {
     let mut plain = String::new();
     let mut was_lower = false;

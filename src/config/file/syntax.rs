@@ -1,8 +1,8 @@
-//! What a syntax error says, and what it puts in doubt.
+//! Syntax errors, and which other faults they make doubtful.
 //!
-//! What the parser says of its errors is in its own terms, and behind the first one it guesses how to go on. So a file that it
-//! refuses is gone through once more (`scan`), for the mistake that the author made; the parser's words are for what
-//! is not found so. Faults that rest on the parser's guess are not told.
+//! The parser describes its errors in its own terms, and after the first error it guesses how to continue. So a file
+//! that it refuses is scanned once more (`scan`), for the mistake that the author made. The parser's texts are used
+//! only for errors that the scan does not find. Faults that depend on the parser's guess are not reported.
 
 use std::ops::Range;
 
@@ -10,19 +10,19 @@ use crate::config::file::fault::Fault;
 use crate::config::file::reader::Context;
 use crate::config::file::scan::{self, Reach, Scanned, Slip};
 
-/// Syntax errors, and which other faults they make doubtful: after an error the parser guesses how to go on.
+/// Syntax errors, and which other faults they make doubtful: after an error the parser guesses how to continue.
 pub struct Syntax {
-    /// In the order of the file, one a line at most; none behind the first that puts the rest of the file in doubt.
+    /// In file order, at most one per line. Ends with the first that makes the rest of the file doubtful.
     pub faults: Vec<Fault>,
     doubtful_lines: Vec<Range<usize>>,
     absences_doubtful: bool,
     duplicates: Vec<Duplicate>,
 }
 
-/// A key or a table that stands twice.
+/// A key or a table that occurs twice.
 struct Duplicate {
     fault: Fault,
-    /// Where it stands.
+    /// The lines of both.
     lines: Vec<usize>,
 }
 
@@ -42,7 +42,7 @@ impl Syntax {
         let Scanned { slips, statements } = scan::scan(context.text);
         let lines: Vec<usize> = slips.iter().map(|slip| context.line(slip.at)).collect();
         let others = errors.iter().filter(|error| !error.message().starts_with(DUPLICATE));
-        // The parser sees a mistake at its line, or behind it; never before.
+        // The parser reports a mistake at its line or behind it, never before.
         let believed = |line: usize, mut errors: std::slice::Iter<'_, toml::de::Error>| {
             errors.any(|error| !error.message().starts_with(DUPLICATE) && line <= line_of(context, error))
         };
@@ -54,7 +54,7 @@ impl Syntax {
                 syntax.faults.push(fault_of(slip, *line));
             }
         }
-        // What was not found so is told as the parser has it, the first of it.
+        // The first error that the scan did not find is reported in the parser's terms.
         let unseen = others.clone().find(|error| {
             let line = line_of(context, error);
             lines.iter().all(|slip| *slip != line)
@@ -69,7 +69,7 @@ impl Syntax {
             let at = error.span().map_or(0, |span| span.start);
             let duplicate = duplicate(context, &statements, at);
             let line = duplicate.fault.line;
-            // The first of the two stands; nothing else is in doubt.
+            // The first of the two is valid; nothing else is in doubt.
             let is_told = syntax.faults.iter().any(|told| told.line == line);
             if !is_told && !syntax.doubts(&duplicate.fault, false) {
                 syntax.duplicates.push(duplicate);
@@ -78,8 +78,8 @@ impl Syntax {
         syntax
     }
 
-    /// Puts these faults beside those that the file has besides. Two tables of one name, one of them with a bracket too
-    /// few, are told by the one that is wrong; what stands below them, not at all.
+    /// Adds these errors to the file's other faults. If two tables have the same name and one of them has a bracket too
+    /// few, only the wrong header is reported, and nothing below it.
     pub fn tell_beside(self, faults: &mut Vec<Fault>) {
         let is_unnamed = |duplicate: &Duplicate| duplicate.fault.key.is_empty();
         let any_named = self.duplicates.iter().any(|duplicate| !is_unnamed(duplicate));
@@ -110,12 +110,12 @@ impl Syntax {
         self.doubtful_lines.push(match reach {
             Reach::Line => line..line + 1,
             Reach::Section => context.surroundings(line),
-            // What the parser makes of it may be told against an earlier key of the same section.
+            // The parser's guess may also affect an earlier key of the same section.
             Reach::Rest => context.surroundings(line).start..usize::MAX,
         });
     }
 
-    /// Whether `fault` may be the parser's guess rather than the author's.
+    /// Whether `fault` may come from the parser's guess and not from the author.
     pub fn doubts(&self, fault: &Fault, absence: bool) -> bool {
         (absence && self.absences_doubtful) || self.doubtful_lines.iter().any(|lines| lines.contains(&fault.line))
     }
@@ -127,7 +127,7 @@ fn line_of(context: &Context<'_>, error: &toml::de::Error) -> usize {
         .map_or(1, |span| context.line(span.start.min(context.text.len())))
 }
 
-/// The parser takes the text for what it is meant to be, and goes on behind it.
+/// Whether this is an error after which the parser understands the text as it was meant, and continues behind it.
 fn is_quoting(error: &toml::de::Error) -> bool {
     error.message().starts_with("string values must be quoted")
 }
@@ -142,7 +142,8 @@ fn fault_of(slip: &Slip, line: usize) -> Fault {
     }
 }
 
-/// What the parser says that `scan` does not see. Its own words are for what nobody is known to write.
+/// An error of the parser that the scan does not find. The parser's own text is used only for mistakes that nobody is
+/// known to make.
 fn unseen_fault(context: &Context<'_>, error: &toml::de::Error, statements: &[(String, usize)], line: usize) -> Fault {
     let message = error.message();
     let fault = |line, key: String, problem: &str, cure: String| Fault {
@@ -192,7 +193,7 @@ fn unseen_fault(context: &Context<'_>, error: &toml::de::Error, statements: &[(S
     fault(line, String::new(), message, cure)
 }
 
-/// A key or a table that stands twice, the second time at `at`.
+/// A key or a table that occurs twice; the second time at `at`.
 fn duplicate(context: &Context<'_>, statements: &[(String, usize)], at: usize) -> Duplicate {
     let line = context.line(at.min(context.text.len()));
     let is_table = context
@@ -202,7 +203,7 @@ fn duplicate(context: &Context<'_>, statements: &[(String, usize)], at: usize) -
     let second = statements.iter().rfind(|(_, start)| *start <= at);
     let first = second.and_then(|(key, start)| {
         let earlier = || statements.iter().filter(|(_, each)| each < start);
-        // `[route]` and `[[route]]`, whichever comes first.
+        // `[route]` and `[[route]]`, in either order.
         let bare = key.rsplit_once('[').map_or(key.as_str(), |(name, _)| name);
         let same = earlier().find(|(each, _)| each == key || (is_table && each == bare));
         // `security.protocol`, and then `security`.
@@ -254,7 +255,7 @@ fn duplicate(context: &Context<'_>, statements: &[(String, usize)], at: usize) -
 }
 
 impl Context<'_> {
-    /// The section around a line: a table header up to the next. From a broken header on, everything is doubtful.
+    /// The section around a line: from a table header to the next one. From a broken header on, everything is doubtful.
     fn surroundings(&self, line: usize) -> Range<usize> {
         let is_header = |line: &usize| {
             let start = self.line_starts.get(line - 1).copied().unwrap_or(self.text.len());

@@ -1,6 +1,7 @@
 //! Tables of the file: how their keys are read, with limits and defaults.
 //!
-//! What a key may be stands in [`crate::config::keys`]; what it means, in `config::sections` and `config::routes::route`.
+//! The possible keys are in [`crate::config::keys`]; what they mean is in `config::sections` and
+//! `config::routes::route`.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::config::keys::{Key, Kind, Section};
 use crate::config::values::units;
 
 impl<'a> Table<'a> {
-    /// The key, whose absence is a fault.
+    /// The key's value. Notes a fault if it is missing.
     pub fn required(&self, name: &str, cure: &str) -> Option<&Node<'a>> {
         let node = self.get(name);
         if node.is_none() {
@@ -24,7 +25,8 @@ impl<'a> Table<'a> {
         node
     }
 
-    /// Whether a key that is not known is `name`, mistyped: that is told, with its cure, and not a second time as missing.
+    /// Whether an unknown key is a misspelling of `name`. Then that is reported, with its cure, and `name` is not
+    /// reported as missing.
     pub fn is_misspelt(&self, name: &str) -> bool {
         let is_known = |each: &str| self.section.keys.iter().any(|key| key.name == each);
         self.nodes
@@ -33,7 +35,7 @@ impl<'a> Table<'a> {
             .any(|(each, _)| matches!(synonyms::meant(self.section, each), Some(Meant::Key(key)) if key == name))
     }
 
-    /// Whether the key is there, under whatever name.
+    /// Whether the key is in the file, under any name.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some() || self.is_misspelt(name)
     }
@@ -55,7 +57,7 @@ impl<'a> Table<'a> {
         );
     }
 
-    /// The table at `name`; an empty one if it is not there or something else.
+    /// The table at `name`; an empty one if it is missing or not a table.
     pub fn table(&self, name: &str, section: &'static Section) -> Table<'a> {
         match self.get(name).map(|node| node.table(section)) {
             Some(Some(table)) => table,
@@ -63,13 +65,13 @@ impl<'a> Table<'a> {
         }
     }
 
-    #[allow(clippy::expect_used)] // of our own table, not of the file
+    #[allow(clippy::expect_used)] // only an error in our own table fails, not one in the file
     fn key(&self, name: &str) -> &'static Key {
         let key = self.section.keys.iter().find(|key| key.name == name);
         key.expect("every key that is read stands in config::keys")
     }
 
-    /// The key as its table of keys says it; its default if absent; nothing if it is faulty.
+    /// The key's duration within its limits; its default if absent; `None` if it is faulty.
     pub fn duration(&self, name: &str) -> Option<Duration> {
         self.quantity(name).map(Duration::from_millis)
     }
@@ -84,7 +86,7 @@ impl<'a> Table<'a> {
         self.quantity(name)
     }
 
-    #[allow(clippy::expect_used)] // of our own table, not of the file
+    #[allow(clippy::expect_used)] // only an error in our own table fails, not one in the file
     fn quantity(&self, name: &str) -> Option<u64> {
         let key = self.key(name);
         let read = |text: &str| match key.kind {
@@ -143,7 +145,7 @@ impl<'a> Table<'a> {
     }
 
     /// A whole number within the key's limits; its default if absent.
-    #[allow(clippy::expect_used)] // of our own table, not of the file
+    #[allow(clippy::expect_used)] // only an error in our own table fails, not one in the file
     pub fn number(&self, name: &str) -> Option<usize> {
         let key = self.key(name);
         let Kind::Number { min, max } = key.kind else {
@@ -190,13 +192,13 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// One of the names that the key knows; its default if absent.
+    /// One of the key's possible words; its default if absent.
     pub fn choice(&self, name: &str) -> Option<&'static str> {
         self.choice_of(name, None, |_| None)
     }
 
-    /// As [`Table::choice`]. A word that is none of them is told `offered` alone, if there is such; and first the one that
-    /// is `meant` by it, or is nearest.
+    /// As [`Table::choice`]. For a wrong word, the fault lists only the words in `offered`, if given. Before them it
+    /// names the word that is `meant` or is the nearest.
     pub fn choice_of(
         &self,
         name: &str,
@@ -239,7 +241,8 @@ impl<'a> Table<'a> {
         None
     }
 
-    /// All keys of the section, each by its kind. For sections of quantities, numbers, flags and words.
+    /// All keys of the section, each read by its kind. For sections that contain only quantities, numbers, flags and
+    /// words.
     pub fn values(&self) -> Values {
         let read = |key: &Key| match key.kind {
             Kind::Duration { .. } => self.duration(key.name).map(Read::Duration),
@@ -269,7 +272,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The whole number at `node`, of `min` to `max`.
+/// The whole number at `node`, from `min` to `max`.
 pub fn whole(node: &Node<'_>, min: i64, max: i64) -> Option<usize> {
     let cure = format!("write {min} to {max}");
     let number = match node.value.get_ref() {

@@ -1,4 +1,4 @@
-//! The refusal of keys that a section does not know, each with the key that was meant.
+//! Refuses keys that a section does not know, and names the key that was meant.
 
 use toml::de::DeValue;
 
@@ -8,7 +8,7 @@ use crate::config::kafka::settable;
 use crate::config::keys::{self, Key, Kind, Section};
 
 impl<'a> Node<'a> {
-    /// The table here, with its unknown keys refused.
+    /// The table at this place. Refuses its unknown keys.
     pub fn table(&self, section: &'static Section) -> Option<Table<'a>> {
         let table = self.open_table(section)?;
         table.refuse_unknown();
@@ -54,7 +54,7 @@ impl<'a> Table<'a> {
                 self.is_found(self.section, key);
                 format!("did you mean `{key}`?")
             }
-            // `[server]` is a section, and no key called `server`.
+            // `[server]` is a section; no key of that name is meant.
             Some(Meant::Below(_, key))
                 if title == keys::TOP.title
                     && key != name
@@ -79,8 +79,9 @@ impl<'a> Table<'a> {
         node.fault_unshown(problem, cure);
     }
 
-    /// `bootstrap.servers` is a table in a table to TOML, and one name to whoever wrote it; and in `kafka.topics` below
-    /// `[kafka]` the section stands once more. Whether that is so; then it is told.
+    /// Refuses a table that is only a part of a key's name. TOML reads `bootstrap.servers` as a table in a table, but
+    /// the author means one name. And `kafka.topics` below `[kafka]` names the section a second time. Returns whether
+    /// this is such a case, and was reported.
     fn refuse_parts(&self, name: &str, node: &Node<'a>) -> bool {
         if self.section.title == keys::TOP.title || !matches!(node.value(), DeValue::Table(_)) {
             return false;
@@ -122,7 +123,7 @@ impl<'a> Table<'a> {
         !meant.is_empty()
     }
 
-    /// `group.id = "g"`, where `group` is a string.
+    /// Refuses `group.id = "g"`, where `group` is a string.
     fn refuse_dots(&self, key: &Key, node: &Node<'a>) {
         let is_plain = !matches!(key.kind, Kind::Table | Kind::Tables | Kind::Value);
         let is_dotted = matches!(node.value(), DeValue::Table(_)) && !node.is_in_braces();
@@ -149,7 +150,7 @@ impl<'a> Table<'a> {
         node.fault_unshown(problem, cure);
     }
 
-    /// `["route.write"]` and `"kafka.topics" = …`: a path that its quotes make one name of.
+    /// The key meant by `["route.write"]` or `"kafka.topics" = …`: the quotes make one name of a path.
     fn path_in_quotes(&self, name: &str) -> Option<(&'static Section, &'static str)> {
         if self.section.title != keys::TOP.title {
             return None;
@@ -160,11 +161,12 @@ impl<'a> Table<'a> {
         Some((section, key.name))
     }
 
-    /// The key stands under another name or in another place: it is not missing, nor is the section that it stands in.
+    /// Notes that the key is in the file under another name or in another place. So it is not missing, nor is its
+    /// section.
     fn is_found(&self, section: &'static Section, key: &'static str) {
         let context = self.context;
         context.found([(section.title, key)]);
-        // What is in it is not looked at.
+        // What it contains is not checked, so nothing in it is reported as missing.
         let inside = match section.title {
             "the file" => section_of(key),
             "[[route]]" if key == "write" => Some(&keys::WRITE),
@@ -199,12 +201,12 @@ fn section_of(key: &str) -> Option<&'static Section> {
     })
 }
 
-/// Whether a key is written as a header, in another's section.
+/// Whether a key is written as a header of its own.
 fn is_header(key: &str) -> bool {
     matches!(key, "write" | "publish" | "properties" | "consumer" | "producer")
 }
 
-/// How a section in a section is written.
+/// How to write a section that is inside another one.
 fn header(section: &Section, key: &str) -> String {
     match (section.title, key) {
         ("[[route]]", "write" | "publish") => format!("[[route.{key}]], below its [[route]]"),
@@ -213,7 +215,7 @@ fn header(section: &Section, key: &str) -> String {
     }
 }
 
-/// The values in the tables at `node`, with their whole names.
+/// Collects the values in the tables at `node`, with their full names.
 fn leaves_of<'a>(name: &str, node: &Node<'a>, section: &'static Section, leaves: &mut Vec<(String, Node<'a>)>) {
     match node.value() {
         DeValue::Table(_) => {

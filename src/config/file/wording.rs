@@ -1,9 +1,10 @@
-//! How a fault shows names and values: in quotes, cut to a readable length; and the known name that a mistyped one is.
+//! How a fault shows names and values: in quotes, cut to a readable length. And the known name that is nearest to a
+//! misspelt one.
 
-/// Longer values are cut when a fault shows them.
+/// Longer values are cut in faults.
 const SHOWN_CHARS_MAX: usize = 80;
 
-/// The nearest known name as a cure, or all of them.
+/// A cure that names the nearest known name, or all of them.
 pub fn did_you_mean(name: &str, known: &[&str], all: &str) -> String {
     match nearest(name, known) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
@@ -11,7 +12,7 @@ pub fn did_you_mean(name: &str, known: &[&str], all: &str) -> String {
     }
 }
 
-/// The known name that this one is, mistyped.
+/// The known name that is meant by this misspelt one.
 pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let name: String = name.chars().take(SHOWN_CHARS_MAX).collect();
     let distance = |each: &&str| strsim::damerau_levenshtein(&name, each);
@@ -24,7 +25,7 @@ pub fn quoted(text: &str) -> String {
     format!("{:?}", cut(text))
 }
 
-/// The parts of a list that stands in one string, each in quotes; the whole where it is no list of names.
+/// The parts of a list that is written as one string, each in quotes. The whole text if it is not a list of names.
 pub fn listed(text: &str) -> String {
     let is_name = |part: &&str| {
         part.chars()
@@ -45,7 +46,7 @@ pub fn cut(text: &str) -> String {
     shown
 }
 
-/// `parent.name`, the name in quotes if it is not a bare key.
+/// `parent.name`; the name is in quotes if it is not a bare key.
 pub fn joined(parent: &str, name: &str) -> String {
     let bare = !name.is_empty()
         && name

@@ -1,14 +1,15 @@
-//! What Kafka's Java clients call their properties, and brokers their listeners, told from what is merely mistyped.
+//! Names that Kafka's Java clients use for their properties, and brokers for their listeners. Not the same as misspelt
+//! names.
 //!
-//! Most people who write `[kafka.properties]` copy a `consumer.properties`. librdkafka knows many of those names, under
-//! other names or not at all.
+//! Most users who write `[kafka.properties]` copy a `consumer.properties`. librdkafka has many of those properties
+//! under other names, or not at all.
 
 use crate::config::names;
 
-/// A name of the Java clients' that librdkafka has not.
+/// Names of the Java clients that librdkafka does not have.
 #[derive(Debug)]
 pub struct Foreign {
-    /// The names; one that ends in `*` stands for all that begin so.
+    /// The names. A name that ends in `*` is a prefix.
     pub names: &'static [&'static str],
     pub reason: &'static str,
     pub cure: &'static str,
@@ -20,7 +21,7 @@ const fn foreign(names: &'static [&'static str], reason: &'static str, cure: &'s
 
 const CLASS: &str = "it names a Java class, and Penstock runs none";
 
-/// In the order in which they are looked through.
+/// In the order in which they are searched.
 pub const FOREIGN: &[Foreign] = &[
     foreign(
         &["sasl.jaas.config"],
@@ -151,7 +152,7 @@ pub const FOREIGN: &[Foreign] = &[
     ),
 ];
 
-/// What is known of a name that librdkafka has not.
+/// What is known about a name that librdkafka does not have.
 pub fn foreign_name(name: &str) -> Option<&'static Foreign> {
     let matches = |pattern: &str| match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start),
@@ -162,8 +163,8 @@ pub fn foreign_name(name: &str) -> Option<&'static Foreign> {
         .find(|foreign| foreign.names.iter().any(|pattern| matches(pattern)))
 }
 
-/// What somebody meant whose `kafka.brokers` is no list of hosts: the problem and the cure. `is_shown`: the cure may
-/// repeat parts of it.
+/// What the user meant with a wrong `kafka.brokers`: the problem and the cure. `is_shown`: the cure may repeat parts of
+/// the list.
 pub fn misread_brokers(list: &str, is_shown: bool) -> Option<(String, String)> {
     let example = |host: &str| {
         if is_shown && host.chars().count() < 80 && names::hosts(host, 1).is_ok() {
@@ -174,7 +175,7 @@ pub fn misread_brokers(list: &str, is_shown: bool) -> Option<(String, String)> {
     };
     if let Some((before, _)) = list.split_once("://") {
         let scheme = before.rsplit(',').next().unwrap_or(before).trim().to_ascii_uppercase();
-        // The same without any scheme.
+        // The same without schemes.
         let bare: Vec<&str> = list
             .split(',')
             .map(|each| each.split_once("://").map_or(each, |(_, host)| host).trim())

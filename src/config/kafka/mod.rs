@@ -1,14 +1,14 @@
-//! librdkafka's properties: which may be set, to what, and what they say together.
+//! librdkafka's properties: which may be set, to which values, and in which combinations.
 
 // Which librdkafka properties may be set, and why not the others.
 pub mod settable;
-// The properties that are set.
+// The properties that the file sets.
 pub mod properties;
-// What integers, booleans and names of librdkafka's properties are.
+// Types of librdkafka's properties: integers, booleans and names.
 pub mod types;
-// Names and addresses that are written as for Kafka's Java clients or its brokers.
+// Names and addresses in the style of Kafka's Java clients or brokers.
 pub mod foreign;
-// What librdkafka's properties say together: TLS, login, and what it refuses to start with.
+// Combinations of librdkafka's properties: TLS, login, and what it refuses to start with.
 pub mod together;
-// Whether the files of TLS are there, and what they ought to be.
+// Whether the files for TLS exist and have the right content.
 pub mod tls_files;

@@ -1,7 +1,7 @@
-//! `[kafka.properties]`, `[kafka.consumer]`, `[kafka.producer]`: the librdkafka properties that are set there.
+//! `[kafka.properties]`, `[kafka.consumer]`, `[kafka.producer]`: the librdkafka properties that the file sets.
 //!
-//! Which may be set, `settable` says. What is left goes to librdkafka 2.12.1 itself, one property at a time, for its
-//! opinion of name and value. Nothing here connects to anything.
+//! `settable` says which may be set. The rest is passed to librdkafka 2.12.1 itself, one property at a time, to check
+//! name and value. Nothing here connects to anything.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::config::kafka::types;
 use crate::config::keys;
 use crate::config::model::{Run, Secret, TlsProperty};
 
-/// What `group.protocol = consumer` leaves to the brokers: librdkafka refuses to start if one is set.
+/// Properties that `group.protocol = consumer` leaves to the brokers. librdkafka refuses to start if one is set.
 const BROKER_SIDE: &[(&str, &str)] = &[
     (
         "session.timeout.ms",
@@ -33,31 +33,31 @@ const BROKER_SIDE: &[(&str, &str)] = &[
     ("partition.assignment.strategy", "write group.remote.assignor"),
 ];
 
-/// (name, its other name): librdkafka takes whichever it is told last.
+/// Pairs of a name and its other name. librdkafka uses the one that is set last.
 const ALIASES: &[(&str, &str)] = &[
     ("sasl.mechanism", "sasl.mechanisms"),
     ("linger.ms", "queue.buffering.max.ms"),
     ("compression.type", "compression.codec"),
 ];
 
-/// The defaults of librdkafka 2.12.1, for rules between two properties.
+/// Defaults of librdkafka 2.12.1, for rules about two properties.
 const SESSION_TIMEOUT_MS: i64 = 45_000;
 const HEARTBEAT_INTERVAL_MS: i64 = 3000;
 const MAX_POLL_INTERVAL_MS: i64 = 300_000;
 
-/// What each client is told, by name.
+/// The properties of each client, by name.
 #[derive(Default)]
 pub struct Properties {
-    /// `[kafka.properties]` and over them `[kafka.consumer]`.
+    /// `[kafka.properties]`, overridden by `[kafka.consumer]`.
     pub consumer: BTreeMap<String, String>,
-    /// `[kafka.properties]` and over them `[kafka.producer]`.
+    /// `[kafka.properties]`, overridden by `[kafka.producer]`.
     pub producer: BTreeMap<String, String>,
-    /// Those of them that are TLS's.
+    /// Those that concern TLS.
     pub tls: Vec<TlsProperty>,
 }
 
 struct Property<'a> {
-    /// Its first name, if it has two.
+    /// The first name, if there are two.
     name: String,
     value: String,
     /// Faults may show the value.
@@ -65,14 +65,14 @@ struct Property<'a> {
     node: Node<'a>,
 }
 
-/// The properties of `[kafka]`, those that may be set.
+/// Reads the properties of `[kafka]`. Leaves out those that may not be set.
 pub fn read(kafka: &Table<'_>, run: Option<&Run>) -> Properties {
     let faults = kafka.context.faults();
     let both = section(kafka, "properties", Side::Both);
     let consumer = section(kafka, "consumer", Side::Consumer);
     let producer = section(kafka, "producer", Side::Producer);
     check_together(both.iter().chain(&consumer), run);
-    // What is faulty by itself would be told once more.
+    // Otherwise a property that is faulty by itself would be reported twice.
     if kafka.context.faults() == faults {
         let set = |of: &[Property<'_>], not: &[&str]| -> Set {
             let of = both.iter().filter(|each| !not.contains(&each.name.as_str())).chain(of);
@@ -145,7 +145,7 @@ fn section<'a>(kafka: &Table<'a>, name: &str, side: Side) -> Vec<Property<'a>> {
     properties
 }
 
-/// `sasl.username = "x"` without quotes is a table in a table to TOML; to librdkafka names have dots.
+/// TOML reads `sasl.username = "x"`, without quotes, as a table in a table. librdkafka's names have dots.
 fn flatten<'a>(table: &Table<'a>, prefix: &str, nodes: &mut Vec<(String, Node<'a>)>) {
     for (name, node) in &table.nodes {
         let name = if prefix.is_empty() {
@@ -232,7 +232,7 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
         Err(error) => {
             let cure = "see the property in librdkafka's CONFIGURATION.md";
             match error {
-                // What this build lacks is told without the value.
+                // If this build lacks something, the reason does not contain the value.
                 KafkaError::ClientConfig(_, why, ..) if shown || why.contains("not supported in this build") => {
                     node.fault(format!("librdkafka refuses it: {}", why.trim_end_matches('.')), cure);
                 }
@@ -263,7 +263,7 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
     })
 }
 
-/// Whether the value is never shown.
+/// Whether the value must never be shown.
 fn is_secret(name: &str) -> bool {
     (name.starts_with("sasl.") && !name.starts_with("sasl.mechanism"))
         || ["password", "passphrase", "secret", "key", ".pem", "token"]
@@ -271,7 +271,7 @@ fn is_secret(name: &str) -> bool {
             .any(|word| name.contains(word))
 }
 
-/// What holds between properties of the consumer; the later of two properties of one name counts.
+/// Checks combinations of the consumer's properties. If a property is set twice, the later one counts.
 fn check_together<'p>(consumer: impl Iterator<Item = &'p Property<'p>>, run: Option<&Run>) {
     let set: BTreeMap<&str, &Property<'_>> = consumer.map(|each| (each.name.as_str(), each)).collect();
     let number = |name: &str, default: i64| {

@@ -1,6 +1,6 @@
-//! Which librdkafka properties may be set, by their names alone.
+//! Which librdkafka properties may be set, judged by their names alone.
 //!
-//! Everything may, except what delivery, order, the bound on memory or our own callbacks rest on: those are in
+//! All may be set, except those that delivery, order, the memory bound or our own callbacks depend on. These are in
 //! [`REFUSED`], each with its reason.
 
 use crate::config::kafka::foreign::foreign_name;
@@ -20,8 +20,7 @@ const fn refused(names: &'static [&'static str], reason: &'static str, cure: &'s
     Refused { names, reason, cure }
 }
 
-/// In the order of the documentation. A name that ends in `*` stands for all that begin so, one that begins with `*`
-/// for all that end so.
+/// In the order of the documentation. A name that ends in `*` is a prefix; one that begins with `*` is a suffix.
 pub const REFUSED: &[Refused] = &[
     refused(
         &["bootstrap.servers", "metadata.broker.list"],
@@ -185,7 +184,7 @@ pub const REFUSED: &[Refused] = &[
     refused(&["test.*", "ut_*"], "it replaces the cluster by a mock", "remove it"),
 ];
 
-/// Properties of a consumer that may be set; a producer ignores them with a warning.
+/// Properties only of a consumer. They may be set; a producer ignores them with a warning.
 pub const CONSUMER_ONLY: &[&str] = &[
     "group.instance.id",
     "partition.assignment.strategy",
@@ -202,7 +201,7 @@ pub const CONSUMER_ONLY: &[&str] = &[
     "check.crcs",
 ];
 
-/// Properties of a producer that may be set; a consumer ignores them with a warning.
+/// Properties only of a producer. They may be set; a consumer ignores them with a warning.
 pub const PRODUCER_ONLY: &[&str] = &[
     "linger.ms",
     "queue.buffering.max.ms",
@@ -218,7 +217,7 @@ pub const PRODUCER_ONLY: &[&str] = &[
     "partitioner",
 ];
 
-/// Often-set properties of both, to suggest for a mistyped name.
+/// Properties of both that are often set. Suggested for a misspelt name.
 pub const COMMON: &[&str] = &[
     "client.id",
     "client.rack",
@@ -257,7 +256,7 @@ pub const COMMON: &[&str] = &[
     "debug",
 ];
 
-/// Whose table a property stands in: `[kafka.properties]` is both clients'.
+/// The table that a property is in. `[kafka.properties]` is for both clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     Both,
@@ -265,7 +264,7 @@ pub enum Side {
     Producer,
 }
 
-/// What is said of a property of librdkafka's that stands among the keys of `[kafka]`, with dots or underscores.
+/// What to say about a librdkafka property among the keys of `[kafka]`, written with dots or underscores.
 pub fn misplaced(name: &str) -> Option<(String, String)> {
     let dotted = name.replace('_', ".");
     let names = [name.to_owned(), dotted.clone(), format!("{dotted}.ms")];
@@ -289,7 +288,7 @@ pub fn misplaced(name: &str) -> Option<(String, String)> {
     })
 }
 
-/// Why a property cannot be set there, if it cannot.
+/// Why a property cannot be set in this table, if so.
 pub fn refusal(name: &str, side: Side) -> Option<&'static Refused> {
     if name == "message.max.bytes" && side == Side::Producer {
         return None;

@@ -1,7 +1,7 @@
-//! The files and texts that `ssl.*` names: whether they are there, and what they ought to be.
+//! The files and texts that `ssl.*` names: whether they exist, and whether they have the right content.
 //!
-//! Looked at by those commands that are to connect, on the machine they run on; the configuration itself is read without them.
-//! Connects to nothing. Shows names of files, and neither what is in them nor what may be a secret.
+//! Checked only by commands that connect, on the machine where they run. Reading the configuration does not need the
+//! files. Connects to nothing. Shows the names of files, but not their content, nor anything that may be a secret.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -12,10 +12,10 @@ use crate::config::file::wording::quoted;
 use crate::config::kafka::together;
 use crate::config::model::{Kafka, TlsProperty};
 
-/// More of a file is not looked at.
+/// Only this many bytes of a file are read.
 const LOOKED_AT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// What a property takes.
+/// The kind of content that a property needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum What {
     Certificate,
@@ -60,10 +60,10 @@ impl What {
     }
 }
 
-/// What is wrong with them, in the order of the file.
+/// What is wrong with the files, in file order of the configuration.
 pub fn look(kafka: &Kafka) -> Vec<Fault> {
     let mut faults: Vec<Fault> = kafka.tls.iter().filter_map(look_at).collect();
-    // The rest is OpenSSL's to judge: ciphers, passwords, whether a key goes with its certificate.
+    // OpenSSL judges the rest: ciphers, passwords, whether a key belongs to its certificate.
     if faults.is_empty() {
         let sides = [&kafka.consumer_properties, &kafka.producer_properties];
         let tried = sides.into_iter().find_map(|properties| {
@@ -76,7 +76,7 @@ pub fn look(kafka: &Kafka) -> Vec<Fault> {
     faults
 }
 
-/// librdkafka does not start with it, for this reason.
+/// librdkafka does not start with the files, for this reason.
 fn refused(kafka: &Kafka, why: &str) -> Option<Fault> {
     let is_meant = |property: &&TlsProperty| why.contains(&property.name);
     let property = kafka.tls.iter().find(is_meant).or_else(|| kafka.tls.first())?;
@@ -129,7 +129,7 @@ fn look_at(property: &TlsProperty) -> Option<Fault> {
             );
             (problem, cure)
         }
-        // librdkafka looks for the system's own.
+        // librdkafka searches for the system's own certificates.
         Some(_) if property.name == "ssl.ca.location" && value == "probe" => return None,
         Some(what) => {
             let is_folder_legal = property.name == "ssl.ca.location";
@@ -161,7 +161,7 @@ fn look_at(property: &TlsProperty) -> Option<Fault> {
     Some(fault(property, problem, cure))
 }
 
-/// What the file holds; `None`: it is not looked into.
+/// The content of the file; `None`: it is not read.
 fn read(path: &str, is_folder_legal: bool) -> Result<Option<Vec<u8>>, String> {
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
@@ -181,7 +181,7 @@ fn read(path: &str, is_folder_legal: bool) -> Result<Option<Vec<u8>>, String> {
             Err(error) => Err(unreadable(error)),
         };
     }
-    // A pipe can be read once only.
+    // A pipe can be read only once.
     if !metadata.is_file() {
         return Ok(None);
     }
@@ -193,7 +193,7 @@ fn read(path: &str, is_folder_legal: bool) -> Result<Option<Vec<u8>>, String> {
     Ok(Some(bytes))
 }
 
-/// Whether OpenSSL would find something in this folder: it opens names as `1a2b3c4d.0` only.
+/// Whether OpenSSL would find something in this folder. It opens only names such as `1a2b3c4d.0`.
 fn has_hashed(folder: &Path) -> std::io::Result<bool> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
@@ -210,7 +210,7 @@ fn has_hashed(folder: &Path) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// Labels that are told where another one is expected.
+/// Labels that a fault names if another one is expected.
 const LABELS: &[&str] = &[
     "CERTIFICATE",
     "CERTIFICATE REQUEST",

@@ -1,8 +1,8 @@
-//! What librdkafka's properties say together: whether TLS and login are asked for where they are configured, and whether
-//! librdkafka would start with them.
+//! Combinations of librdkafka's properties: whether TLS and login are switched on where they are configured, and
+//! whether librdkafka would start with them.
 //!
-//! Nothing here connects to anything: clients are created without a broker, and without TLS, whose files need not be on the
-//! machine that reads a configuration ([`crate::config::kafka::tls_files`] is for the one that connects).
+//! Connects to nothing. Clients are created without a broker, and without TLS: its files need not exist on the machine
+//! that reads a configuration ([`crate::config::kafka::tls_files`] is for the machine that connects).
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,8 @@ use crate::config::file::reader::Node;
 /// Values by name, and whether faults may show them.
 pub type Set = BTreeMap<String, (String, bool)>;
 
-/// What is left out where librdkafka is tried: judged here, or read from files when the service starts.
+/// Properties that are left out when librdkafka is tried: they are checked here, or read from files when the service
+/// starts.
 const NOT_TRIED: &[&str] = &[
     "security.",
     "sasl.",
@@ -31,8 +32,8 @@ const NOT_TRIED: &[&str] = &[
     "debug",
 ];
 
-/// Notes what is wrong with the properties of the consumer and of the producer, each name of which has its place in
-/// `nodes`. The producer's share is judged only where `own` is its own table.
+/// Notes what is wrong with the properties of the consumer and of the producer. `nodes` has the place of each name. The
+/// producer's properties are checked only if `own` says that it has a table of its own.
 pub fn check(consumer: &Set, producer: &Set, own: &[String], nodes: &[(&str, &Node<'_>)]) {
     if nodes.is_empty() {
         return;
@@ -66,7 +67,7 @@ pub fn check(consumer: &Set, producer: &Set, own: &[String], nodes: &[(&str, &No
         (producer, producer_error(producer)),
     ] {
         let Some(error) = error else { continue };
-        // librdkafka names the property that it means, and repeats no value of a secret one.
+        // librdkafka names the property that it means, and does not repeat secret values.
         let named = set.keys().find(|name| error.contains(name.as_str()));
         let shown = set
             .values()
@@ -88,7 +89,8 @@ pub fn check(consumer: &Set, producer: &Set, own: &[String], nodes: &[(&str, &No
     }
 }
 
-/// Of what librdkafka refuses together (`rdkafka_conf.c`, `rd_kafka_conf_finalize`; `rdkafka_assignor.c`).
+/// The cure for combinations that librdkafka refuses (`rdkafka_conf.c`, `rd_kafka_conf_finalize`;
+/// `rdkafka_assignor.c`).
 fn cure(error: &str) -> &'static str {
     if error.contains("`reconnect.backoff.max.ms` must be >=") {
         "raise reconnect.backoff.max.ms, 10000 by default, or lower reconnect.backoff.ms"
@@ -101,7 +103,7 @@ fn cure(error: &str) -> &'static str {
     }
 }
 
-/// How a client speaks to the brokers.
+/// How a client connects to the brokers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Security {
     pub tls: bool,
@@ -109,7 +111,7 @@ pub struct Security {
 }
 
 impl Security {
-    /// Of `security.protocol`, plaintext by default.
+    /// As `security.protocol` says; plaintext by default.
     pub fn of(protocol: Option<&str>) -> Security {
         let protocol = protocol.unwrap_or_default().to_ascii_lowercase();
         Security {
@@ -188,7 +190,7 @@ fn security(set: &Set, tell: &mut dyn FnMut(&str, String, String)) {
                 .to_owned(),
         ),
         Some("OAUTHBEARER") => {
-            // OIDC needs libcurl, which is not linked; without it tokens come from a callback of the program's alone.
+            // OIDC needs libcurl, which is not linked. Without it, tokens can only come from a callback in the program.
             let unsecured = value("enable.sasl.oauthbearer.unsecure.jwt");
             if !unsecured.is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "true" | "t" | "1")) {
                 tell(
@@ -216,7 +218,7 @@ fn security(set: &Set, tell: &mut dyn FnMut(&str, String, String)) {
     }
 }
 
-/// Says nothing of what is only tried.
+/// Logs nothing, since librdkafka is only tried.
 struct Silent;
 
 impl ClientContext for Silent {
@@ -232,7 +234,7 @@ impl ProducerContext for Silent {
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
-/// What librdkafka is tried with, if there is anything.
+/// The properties with which librdkafka is tried; `None` if there are none.
 fn tried(set: &Set) -> Option<ClientConfig> {
     let mut config = ClientConfig::new();
     let mut is_empty = true;
@@ -252,7 +254,7 @@ fn consumer_error(set: &Set) -> Option<String> {
     created.err().map(why)
 }
 
-/// Why a client with these properties would not start for its TLS, if it has any. Reads the files that they name.
+/// Why a client with these properties would not start because of its TLS settings. Reads the files that they name.
 pub fn tls_error<'p>(properties: impl Iterator<Item = (&'p str, &'p str)>) -> Option<String> {
     let mut config = ClientConfig::new();
     let mut is_tls = false;

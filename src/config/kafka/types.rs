@@ -1,22 +1,22 @@
-//! The type of each librdkafka property that is not just a text, and whether a value is of it.
+//! The type of each librdkafka property that is not plain text, and whether a value has that type.
 //!
-//! librdkafka itself reads an integer with `strtol` and takes what it could read: `10s` is 10 and `010` is 8
-//! (`rdkafka_conf.c`, `rd_kafka_anyconf_set_prop`). So values are held against this table before it sees them. The table
-//! is librdkafka 2.12.1's own `rd_kafka_conf_properties_show`; a test holds the one against the other.
+//! librdkafka itself reads an integer with `strtol` and accepts what could be read: `10s` is 10 and `010` is 8
+//! (`rdkafka_conf.c`, `rd_kafka_anyconf_set_prop`). So values are checked against this table first. The table comes
+//! from librdkafka 2.12.1's own `rd_kafka_conf_properties_show`; a test compares the two.
 
 use crate::config::file::wording::did_you_mean;
 
-/// What a property takes.
+/// The type of a property's value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
-    /// From the first to the second, both included.
+    /// From the first to the second, inclusive.
     Integer(i64, i64),
     /// The same, with a fraction.
     Float(i64, i64),
     Boolean,
-    /// One of these, in capitals or not.
+    /// One of these, in upper or lower case.
     OneOf(&'static [&'static str]),
-    /// Some of these, comma-separated, each with `+` or `-` in front or not.
+    /// Some of these, separated by commas, each optionally with `+` or `-` in front.
     Flags(&'static [&'static str]),
 }
 
@@ -130,13 +130,13 @@ pub const KINDS: &[(&str, Kind)] = &[
     ("consume.callback.max.messages", Kind::Integer(0, 1_000_000)),
 ];
 
-/// The login mechanisms of Kafka that this build has. Kerberos needs libsasl2, which is not linked.
+/// Kafka's login mechanisms that this build supports. Kerberos needs libsasl2, which is not linked.
 pub const MECHANISMS: &[&str] = &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
 
-/// The assignors of librdkafka.
+/// librdkafka's assignors.
 const ASSIGNORS: &[&str] = &["range", "roundrobin", "cooperative-sticky"];
 
-/// What is wrong with a value, and what would do.
+/// What is wrong with a value, and what would be right.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Misfit {
     pub problem: String,
@@ -150,10 +150,11 @@ fn misfit(problem: impl Into<String>, cure: impl Into<String>) -> Misfit {
     }
 }
 
-/// Holds a value against the type of its property. `is_shown`: the cure may say what the value was meant to be.
+/// Checks a value against the type of its property. `is_shown`: the cure may name the value that was meant.
 ///
 /// # Errors
-/// What is wrong with it. A property that is a text, or that librdkafka does not know, has no type here.
+/// What is wrong with the value. `Ok` for text properties and for names that librdkafka does not know: they have no
+/// type here.
 pub fn check(name: &str, value: &str, is_shown: bool) -> Result<(), Misfit> {
     if matches!(name, "sasl.mechanism" | "sasl.mechanisms") {
         return mechanism(value);
@@ -193,7 +194,7 @@ fn integer(name: &str, value: &str, (min, max): (i64, i64), is_shown: bool) -> R
     let problem = format!("expected an integer from {min} to {max}");
     let digits = value.strip_prefix('-').unwrap_or(value);
     let is_plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    // librdkafka takes 010 for 8.
+    // librdkafka reads 010 as 8.
     if is_plain && (digits.len() == 1 || !digits.starts_with('0')) {
         return match value.parse::<i64>() {
             Ok(number) if (min..=max).contains(&number) => Ok(()),
@@ -214,7 +215,7 @@ fn integer(name: &str, value: &str, (min, max): (i64, i64), is_shown: bool) -> R
     let cure = match meant(value, name).filter(|number| is_shown && (min..=max).contains(number)) {
         Some(number) => format!("write {number}{unit}: librdkafka knows no units"),
         None => {
-            // One that goes with the others' defaults.
+            // Examples that fit the defaults of the other properties.
             let example = match name {
                 "session.timeout.ms" => 45_000,
                 "heartbeat.interval.ms" => 3_000,
@@ -227,7 +228,7 @@ fn integer(name: &str, value: &str, (min, max): (i64, i64), is_shown: bool) -> R
     Err(misfit(problem, cure))
 }
 
-/// The number that somebody means who writes `10s`, `5 MB`, `10_000` or `1e3`.
+/// The number that the user means with `10s`, `5 MB`, `10_000` or `1e3`.
 fn meant(value: &str, name: &str) -> Option<i64> {
     let value = value.trim().replace('_', "");
     if value.to_ascii_lowercase().contains('e')
@@ -279,14 +280,14 @@ fn float(name: &str, value: &str, (min, max): (i64, i64), is_shown: bool) -> Res
     }
 }
 
-/// The value that somebody means who writes what other clients take, or half of it.
+/// The value that the user means with another client's value, or with half of one.
 fn meant_by(name: &str, value: &str) -> Option<&'static str> {
     let value = letters(value);
     match (name, value.as_str()) {
         // Java's way of switching it off.
         ("ssl.endpoint.identification.algorithm", "") => Some("none"),
         ("security.protocol", "tls") => Some("ssl"),
-        // A password is not to be sent in the open by a guess.
+        // A guess must not send a password unencrypted.
         ("security.protocol", "sasl" | "sasltls") => Some("sasl_ssl"),
         ("security.protocol", "plain") => Some("plaintext"),
         ("broker.address.family", "ipv4") => Some("v4"),
@@ -315,7 +316,7 @@ fn letters(text: &str) -> String {
     kept.map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// Which partitions go to whom: librdkafka's names, as they are written there. What they are together, it says itself.
+/// Checks the assignors: librdkafka's names, in exact spelling. librdkafka itself checks whether they can be combined.
 fn assignors(value: &str) -> Result<(), Misfit> {
     let mut names: Vec<&str> = value
         .split(',')
@@ -325,13 +326,13 @@ fn assignors(value: &str) -> Result<(), Misfit> {
     if !names.is_empty() && names.iter().all(|name| ASSIGNORS.contains(name)) {
         return Ok(());
     }
-    // Java names classes: org.apache.kafka.clients.consumer.CooperativeStickyAssignor.
+    // Java uses class names: org.apache.kafka.clients.consumer.CooperativeStickyAssignor.
     let known = |name: &str| {
         let name = letters(name.rsplit('.').next().unwrap_or(name));
         match name.strip_suffix("assignor").unwrap_or(&name) {
             "range" => Some("range"),
             "roundrobin" => Some("roundrobin"),
-            // Java's sticky one gives everything back first; librdkafka has only the other.
+            // Java's sticky assignor first gives all partitions back; librdkafka has only the cooperative one.
             "cooperativesticky" | "cooperative" | "sticky" => Some("cooperative-sticky"),
             _ => None,
         }
@@ -340,7 +341,7 @@ fn assignors(value: &str) -> Result<(), Misfit> {
     names = meant.unwrap_or_default();
     names.dedup();
     if names.contains(&"cooperative-sticky") {
-        // It goes with no other.
+        // It cannot be combined with others.
         names = vec!["cooperative-sticky"];
     }
     let problem = format!("expected one of: {}", ASSIGNORS.join(", "));
@@ -353,7 +354,7 @@ fn assignors(value: &str) -> Result<(), Misfit> {
 }
 
 fn mechanism(value: &str) -> Result<(), Misfit> {
-    // librdkafka compares it as it is written (`rdkafka_sasl.c`, `rd_kafka_sasl_select_provider`).
+    // librdkafka compares it case-sensitively (`rdkafka_sasl.c`, `rd_kafka_sasl_select_provider`).
     if MECHANISMS.contains(&value) {
         return Ok(());
     }
@@ -382,14 +383,14 @@ mod tests {
     use std::ffi::{CStr, c_char, c_int, c_void};
     use std::ptr;
 
-    // Of the C library, which librdkafka is linked with.
+    // Functions of the C library, which librdkafka links.
     unsafe extern "C" {
         fn open_memstream(text: *mut *mut c_char, size: *mut usize) -> *mut c_void;
         fn fclose(stream: *mut c_void) -> c_int;
         fn free(memory: *mut c_void);
     }
 
-    /// What librdkafka says of its own properties.
+    /// librdkafka's description of its own properties.
     fn shown() -> String {
         let (mut text, mut size) = (ptr::null_mut::<c_char>(), 0);
         // SAFETY: both are written when the stream is closed, and live until then.
@@ -397,9 +398,9 @@ mod tests {
         assert!(!stream.is_null());
         // SAFETY: the stream is open.
         unsafe { rdkafka::bindings::rd_kafka_conf_properties_show(stream.cast()) };
-        // SAFETY: closed once; from here on `text` is a string of ours.
+        // SAFETY: closed only once. From here on we own the string `text`.
         unsafe { fclose(stream) };
-        // SAFETY: `fclose` has ended it with a NUL.
+        // SAFETY: `fclose` has terminated it with a NUL.
         let shown = unsafe { CStr::from_ptr(text) }.to_str().unwrap().to_owned();
         // SAFETY: it was allocated for us, and is not used after this.
         unsafe { free(text.cast()) };
@@ -419,7 +420,7 @@ mod tests {
                 .map_or("", |(_, kind)| kind.trim_end_matches('*'));
             let is_text =
                 matches!(kind, "" | "pattern list" | "see dedicated API") || kind == "string" && range.is_empty();
-            // A topic's property of the same name comes later, and is not the one that is set.
+            // A topic's property of the same name comes later; it is not the one that is set.
             if !is_text {
                 theirs
                     .entry((*name).to_owned())
@@ -480,7 +481,7 @@ mod tests {
             assert_eq!(misfit.problem, "expected an integer from 1 to 3600000", "{value:?}");
             assert!(misfit.cure.contains(cure), "{value:?}: {}", misfit.cure);
         }
-        // What came from outside is not told, nor what it would be.
+        // If the value came from outside the file, neither the value nor what was meant is shown.
         let misfit = check("session.timeout.ms", "10s", false).unwrap_err();
         assert!(misfit.cure.contains("digits alone"), "{}", misfit.cure);
         let misfit = check("batch.num.messages", "1MB", true).unwrap_err();
@@ -534,7 +535,7 @@ mod tests {
         for value in ["SASL_SSL", "ssl"] {
             assert_eq!(check("security.protocol", value, true), Ok(()), "{value}");
         }
-        // librdkafka takes an empty one for no answer, and trims.
+        // librdkafka treats an empty value as not set, and trims.
         for value in ["", " ssl", "tls", "SASL-SSL"] {
             assert!(check("security.protocol", value, true).is_err(), "{value:?}");
         }

@@ -1,18 +1,18 @@
-//! `[aerospike]`: where records go.
+//! `[aerospike]`: the database that records are written to.
 
 use crate::config::model::secret::Secret;
 
 /// `[aerospike]`.
 #[derive(Debug, Clone)]
 pub struct Aerospike {
-    /// `host:port`, comma-separated: seeds of the cluster.
+    /// `host:port`, comma-separated: seed nodes of the cluster.
     pub hosts: String,
     /// The default namespace of every write.
     pub namespace: String,
     /// `user` and `password` together, or neither.
     pub credentials: Option<(String, Secret)>,
-    /// The name every node must report, if given.
+    /// The cluster name that every node must report, if given.
     pub cluster_name: Option<String>,
-    /// Ask nodes for their alternate (for example public) addresses.
+    /// Ask the nodes for their alternate (for example public) addresses.
     pub use_services_alternate: bool,
 }

@@ -1,38 +1,38 @@
-//! `bins`: what a record's bins are set to.
+//! `bins`: the values of a record's bins.
 
 use crate::config::model::source::Source;
 use crate::config::model::value::{BigNumbers, Typed};
 
-/// What writes one bin, or many.
+/// Sets one bin, or many.
 #[derive(Debug, Clone)]
 pub enum Bin {
     /// One bin with a fixed name.
     One {
         /// 1 to 15 bytes.
         name: String,
-        /// What it is set to.
+        /// Its value.
         value: Typed,
     },
-    /// Every field of the object at `source` (`"*"`: the route's root, or the top of the message).
+    /// A bin for every field of the object at `source` (`"*"`: the route's root, or the top of the message).
     All {
         /// `Source::Path` or `Source::Item`.
         source: Source,
-        /// Fields that become no bin.
+        /// Fields that are left out.
         except: Vec<String>,
-        /// (field, bin): each bin of 1 to 15 bytes and named once, no field among `except`.
+        /// Pairs of field and bin. Each bin has 1 to 15 bytes and is named once. No field is also in `except`.
         rename: Vec<(String, String)>,
-        /// Fields whose name, after `rename`, no bin can have.
+        /// What to do with a field whose name, after `rename`, is too long for a bin.
         long_names: LongNames,
-        /// Numbers in the fields that are taken, which no bin can hold.
+        /// What to do with numbers that a bin cannot store.
         big_numbers: BigNumbers,
-        /// The line in the file where `bins` stands, from 1.
+        /// Line of `bins` in the file, from 1.
         line: usize,
-        /// The path as written; a `${…}` as such.
+        /// The path as written; a `${…}` is not resolved.
         written: String,
     },
 }
 
-/// What a field name of over 15 bytes does when all fields become bins.
+/// What to do with a field name of over 15 bytes, if all fields become bins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LongNames {
     /// It rejects the message.

@@ -1,4 +1,4 @@
-//! CEL expressions, ready to be evaluated, and the conditions that are made of them.
+//! CEL expressions, ready for evaluation, and the conditions that consist of them.
 
 use std::sync::Arc;
 
@@ -8,48 +8,50 @@ use cel::parser::Expression;
 use crate::config::model::kinds::Kinds;
 use crate::config::model::source::Source;
 
-/// Before a number, what stands for a read in [`Program::expression`]. No name of CEL has it.
+/// Prefix of the name of a read in [`Program::expression`], before its number. No CEL name contains it.
 pub const READ: char = '$';
-/// Before a number, what stands for a constant.
+/// Prefix of the name of a constant, before its number.
 pub const CONSTANT: char = '#';
 
-/// A CEL expression: it names something of the message.
+/// A CEL expression. It reads at least one thing of the message.
 #[derive(Debug, Clone)]
 pub struct Cel {
-    /// As written, for reject reasons; a `${…}` as such, never what it stands for.
+    /// As written, for reject reasons. A `${…}` is not resolved.
     pub written: String,
-    /// The line in the file where it stands, from 1.
+    /// Its line in the file, from 1.
     pub line: usize,
-    /// Checked; shared by whatever is compiled of it.
+    /// The checked program. Everything that is compiled from it shares it.
     pub program: Arc<Program>,
 }
 
 /// `when`, with its `when_error`.
 #[derive(Debug, Clone)]
 pub struct When {
-    /// True: go on.
+    /// If it is true, continue.
     pub condition: Cel,
-    /// `when_error = "false"`: what cannot be computed is false, and counted. Otherwise it rejects the message.
+    /// `when_error = "false"`: if it cannot be computed, it counts as false, and a counter is increased. Otherwise the
+    /// message is rejected.
     pub error_is_false: bool,
 }
 
-/// An expression, ready to be evaluated: its reads and its constant lists are numbered names.
+/// An expression, ready for evaluation: numbered names replace its reads and its constant lists.
 #[derive(Debug)]
 pub struct Program {
-    /// With a name such as `$0` for each read, `#0` for each constant, and `$add` and its kin for some operators.
+    /// The expression. It has a name such as `$0` for each read, `#0` for each constant, and names such as `$add` for
+    /// some operators.
     pub expression: Expression,
-    /// By number.
+    /// The reads; `$N` is number N.
     pub reads: Vec<Read>,
-    /// By number.
+    /// The constants; `#N` is number N.
     pub constants: Vec<Box<dyn Val>>,
-    /// The strings of the expression: what an error may repeat.
+    /// The strings of the expression. An error message may repeat them.
     pub names: Vec<String>,
-    /// What it can be.
+    /// The kinds that the result can have.
     pub kinds: Kinds,
 }
 
 impl Program {
-    /// Whether anything of the payload is read: a message without one cannot answer.
+    /// Whether it reads the payload. If so, it has no result for a message without payload.
     pub fn reads_payload(&self) -> bool {
         self.reads.iter().any(|read| match &read.what {
             What::Value(source) | What::Has(source) => {
@@ -59,7 +61,7 @@ impl Program {
         })
     }
 
-    /// Whether the element of `each` is read.
+    /// Whether it reads the element of `each`.
     pub fn reads_element(&self) -> bool {
         self.reads.iter().any(|read| {
             matches!(
@@ -70,11 +72,11 @@ impl Program {
     }
 }
 
-/// What an expression reads of a message.
+/// One thing that an expression reads of a message.
 #[derive(Debug, Clone)]
 pub struct Read {
     pub what: What,
-    /// As the expression has it.
+    /// As written in the expression.
     pub written: String,
 }
 
@@ -83,10 +85,10 @@ pub struct Read {
 pub enum What {
     /// A value.
     Value(Source),
-    /// Whether a field is there, whose parent must be: `Source::Path` or `Source::Item`, never empty.
+    /// Whether a field exists. Its parent must exist. The path is `Source::Path` or `Source::Item`, never empty.
     Has(Source),
-    /// All headers, the last of each name.
+    /// All headers. If a name occurs several times, the last one.
     Headers,
-    /// Whether there is a header of that name.
+    /// Whether there is a header with this name.
     HasHeader(String),
 }

@@ -1,7 +1,7 @@
-//! Instants as messages and files write them: RFC 3339, to the last second of the calendar.
+//! Instants in messages and files: RFC 3339, up to the last second of the calendar.
 //!
-//! Pure. The crate `jiff` ends its own instants on 9999-12-30T22:00:00Z, so that each has a date in every time zone. Many
-//! systems write 9999-12-31T23:59:59Z for "never": it is a time, too.
+//! Pure. The last instant of the crate `jiff` is 9999-12-30T22:00:00Z, so that each instant has a date in every time
+//! zone. But many systems write 9999-12-31T23:59:59Z for "never", so that must be accepted, too.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -22,14 +22,14 @@ impl From<Timestamp> for Instant {
 }
 
 impl Instant {
-    /// No record ends before it, and what says so says something else: 2001-01-01T00:00:00Z.
+    /// 2001-01-01T00:00:00Z. No record ends before this time. An earlier value has another meaning.
     pub const ENDS_FROM: Instant = Instant(978_307_200 * NANOSECONDS);
 
-    /// What is before it is no life that is over either, but a word for none: 0001-01-01T00:00:00Z is the zero time of Go and
-    /// .NET.
+    /// A value before this time is not an expired life either, but means "no value": 0001-01-01T00:00:00Z is the zero
+    /// time of Go and .NET.
     pub const OF_1900: Instant = Instant(-2_208_988_800 * NANOSECONDS);
 
-    /// RFC 3339.
+    /// Parses RFC 3339.
     pub fn parse(text: &str) -> Option<Instant> {
         match text.parse::<Timestamp>() {
             Ok(timestamp) => Some(timestamp.into()),
@@ -37,7 +37,7 @@ impl Instant {
         }
     }
 
-    /// RFC 3339 does not say how many digits a fraction has. `jiff` takes nine.
+    /// RFC 3339 does not limit the digits of a fraction. `jiff` accepts nine.
     #[cold]
     fn with_a_long_fraction(text: &str) -> Option<Instant> {
         const DIGITS_MAX: usize = 9;
@@ -59,9 +59,9 @@ impl Instant {
         Some(Instant(since_1970(there) - offset))
     }
 
-    /// Nothing outside of the calendar (the years -9999 to 9999).
+    /// `None` outside of the calendar (the years -9999 to 9999).
     pub fn of_calendar(nanoseconds: i128) -> Option<Instant> {
-        // The last nanosecond of 9999.
+        // The last nanosecond of the year 9999.
         const LAST: i128 = 253_402_300_800 * NANOSECONDS - 1;
         let calendar = Timestamp::MIN.as_nanosecond()..=LAST;
         calendar.contains(&nanoseconds).then_some(Instant(nanoseconds))
@@ -71,10 +71,10 @@ impl Instant {
         self.0
     }
 
-    /// As `format` has it, in UTC.
+    /// Formats it with `format`, in UTC.
     ///
     /// # Errors
-    /// Beyond the year 9999, and of the last day where a conversion needs what it has not (`%s`).
+    /// Beyond the year 9999. On the calendar's last day, if a conversion needs what that day does not have (`%s`).
     pub fn formatted(self, format: &str) -> Result<String, jiff::Error> {
         if let Ok(timestamp) = Timestamp::from_nanosecond(self.0) {
             return strtime::format(format, &timestamp.to_zoned(TimeZone::UTC));

@@ -1,4 +1,4 @@
-//! `[kafka]`: where messages come from, and how they are read.
+//! `[kafka]`: which topics are read, and how.
 
 use std::fmt;
 
@@ -7,65 +7,65 @@ use crate::config::model::secret::Secret;
 /// `[kafka]`.
 #[derive(Debug, Clone)]
 pub struct Kafka {
-    /// `host:port`, comma-separated, as librdkafka's `bootstrap.servers` takes it.
+    /// `host:port`, comma-separated, in the form of librdkafka's `bootstrap.servers`.
     pub brokers: String,
-    /// At least one, each once, each a legal name.
+    /// At least one. Each is valid and occurs once.
     pub topics: Vec<String>,
     /// The consumer group.
     pub group: String,
-    /// Where the group begins that has no offset yet.
+    /// Where a group without a committed offset starts.
     pub start: Start,
-    /// What is done where the next offset is not in the log.
+    /// What to do if the next offset is not in the log.
     pub offset_gone: OffsetGone,
     /// How payloads are read.
     pub format: Format,
-    /// What a byte order mark in front of a JSON text does.
+    /// What to do with a byte order mark in front of a JSON text.
     pub byte_order_mark: ByteOrderMark,
     /// librdkafka properties of the consumer (`[kafka.properties]`, overridden by `[kafka.consumer]`).
     pub consumer_properties: Vec<(String, Secret)>,
     /// librdkafka properties of the producer (`[kafka.properties]`, overridden by `[kafka.producer]`).
     pub producer_properties: Vec<(String, Secret)>,
-    /// Those of them that are TLS's, with their places in the file.
+    /// Those of them that concern TLS, with their places in the file.
     pub tls: Vec<TlsProperty>,
 }
 
 impl Kafka {
-    /// A librdkafka property of the consumer, as the file has it.
+    /// A librdkafka property of the consumer, as written in the file.
     pub fn consumer_property(&self, name: &str) -> Option<&str> {
         let found = self.consumer_properties.iter().find(|(each, _)| each == name);
         found.map(|(_, value)| value.0.as_str())
     }
 
-    /// A librdkafka property of the producer, as the file has it.
+    /// A librdkafka property of the producer, as written in the file.
     pub fn producer_property(&self, name: &str) -> Option<&str> {
         let found = self.producer_properties.iter().find(|(each, _)| each == name);
         found.map(|(_, value)| value.0.as_str())
     }
 }
 
-/// A librdkafka property `ssl.*`, where it stands.
+/// A librdkafka property `ssl.*`, with its place in the file.
 #[derive(Debug, Clone)]
 pub struct TlsProperty {
     pub line: usize,
-    /// As `kafka.properties.ssl.ca.location`.
+    /// For example `kafka.properties.ssl.ca.location`.
     pub key: String,
     pub name: String,
     pub value: Secret,
-    /// It stands in the file itself.
+    /// Its value is in the file itself.
     pub shown: bool,
 }
 
-/// What is done where the next offset is not in the log; an ERROR line tells it in any case.
+/// What to do if the next offset is not in the log. An ERROR line always reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OffsetGone {
-    /// The log begins behind it: messages were deleted before they were read.
+    /// The log begins above it: messages were deleted before they were read.
     pub below: BelowLog,
-    /// The log ends before it, or parts from what was read: it was cut.
+    /// The log ends below it, or differs from what was read: it was cut.
     pub beyond: BeyondLog,
 }
 
 impl Default for OffsetGone {
-    /// What is deleted is gone whatever is done. Where a log was cut, reading goes on where that is known to be right.
+    /// Deleted messages are lost in any case. If a log was cut, reading continues only where that is known to be right.
     fn default() -> Self {
         OffsetGone {
             below: BelowLog::Earliest,
@@ -91,53 +91,53 @@ impl fmt::Display for OffsetGone {
     }
 }
 
-/// What is done where the log begins behind the next offset.
+/// What to do if the log begins above the next offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BelowLog {
-    /// Reading goes on at the oldest message that is left.
+    /// Reading continues at the oldest message in the log.
     Earliest,
-    /// Reading goes on at the end of the log.
+    /// Reading continues at the end of the log.
     End,
     /// The service stops.
     Stop,
 }
 
-/// What is done where the log was cut below the next offset.
+/// What to do if the log was cut below the next offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BeyondLog {
-    /// Reading goes on where the log was cut. Where that is not known, or guards would refuse what is new, the service
-    /// stops.
+    /// Reading continues where the log was cut. The service stops if that place is not known, or if guards would refuse
+    /// the new messages.
     Resume,
-    /// Reading goes on where the log was cut; where that is not known, at the oldest message.
+    /// Reading continues where the log was cut; if that place is not known, at the oldest message.
     Earliest,
-    /// The same; where that is not known, at the end of the log.
+    /// Reading continues where the log was cut; if that place is not known, at the end of the log.
     End,
     /// The service stops.
     Stop,
 }
 
-/// Where a group without a committed offset begins.
+/// Where a group without a committed offset starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// At the oldest message that is kept.
+    /// At the oldest message in the log.
     Earliest,
-    /// At the messages that come from now on.
+    /// At the messages that arrive from now on.
     Latest,
 }
 
-/// How a payload is read.
+/// How payloads are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// The payload is one JSON text.
     Json,
-    /// As `Json`, after a zero byte and a 4-byte schema id of a schema registry.
+    /// Like `Json`, but after a zero byte and a schema registry's 4-byte schema id.
     JsonSchemaRegistry,
 }
 
 /// `kafka.byte_order_mark`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByteOrderMark {
-    /// It is read past.
+    /// It is skipped.
     Skip,
     /// The message is rejected.
     Reject,

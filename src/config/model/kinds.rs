@@ -1,6 +1,6 @@
-//! What kinds of value a part of a CEL expression can have.
+//! The kinds of value that a part of a CEL expression can have.
 //!
-//! A set of kinds, not one: a field of a message can be whatever JSON has.
+//! A set of kinds instead of one, because a field of a message can have any JSON type.
 
 use std::fmt;
 
@@ -24,13 +24,13 @@ impl Kinds {
     pub const TYPE: Kinds = Kinds(1 << 11);
     pub const ANY: Kinds = Kinds((1 << 12) - 1);
     pub const NUMBER: Kinds = Kinds(Self::INT.0 | Self::UINT.0 | Self::DOUBLE.0);
-    /// What Kafka's bytes become: of a key, or a header.
+    /// What the bytes of a key or a header become.
     pub const RAW: Kinds = Kinds(Self::STRING.0 | Self::BYTES.0 | Self::NULL.0);
-    /// What a field can be. (An integer beyond `int` is a `uint`.)
+    /// What a field can be. (An integer that is too large for `int` is a `uint`.)
     pub const JSON: Kinds =
         Kinds(Self::BOOL.0 | Self::NUMBER.0 | Self::STRING.0 | Self::NULL.0 | Self::LIST.0 | Self::MAP.0);
 
-    /// As CEL calls them, each by its place.
+    /// CEL's names of the kinds, by bit number.
     const NAMES: [&'static str; 12] = [
         "bool",
         "int",
@@ -50,7 +50,7 @@ impl Kinds {
         Kinds(self.0 | other.0)
     }
 
-    /// Whether a value can be of both.
+    /// Whether the two sets have a common kind.
     pub const fn meets(self, other: Kinds) -> bool {
         self.0 & other.0 != 0
     }
@@ -59,12 +59,12 @@ impl Kinds {
         self.0 == 0
     }
 
-    /// Whether it is one kind, known for sure.
+    /// Whether it is exactly one kind.
     pub const fn is_one(self) -> bool {
         self.0.is_power_of_two()
     }
 
-    /// Each of them alone.
+    /// The kinds, one at a time.
     pub fn each(self) -> impl Iterator<Item = Kinds> {
         (0..12)
             .map(|place| Kinds(1 << place))
@@ -72,7 +72,7 @@ impl Kinds {
     }
 }
 
-/// For faults: `a field`, `int`, `string, bytes or null`.
+/// As in faults: `a field`, `int`, `string, bytes or null`.
 impl fmt::Display for Kinds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Kinds::ANY {

@@ -1,11 +1,11 @@
-//! The checked configuration: what the file said after every name, unit, range and rule was verified.
+//! The checked configuration: the content of the file after every name, unit, range and rule was verified.
 //!
-//! Plain data, compiled into numbered fields by [`crate::rules::mapping`]. Nothing here reads a file or talks
-//! to a service.
+//! Plain data. [`crate::rules::mapping`] compiles it, with numbered fields. Nothing here reads a file or talks to a
+//! service.
 
 // `[kafka]`.
 mod kafka;
-// Texts that no log shows.
+// Texts that logs do not show.
 mod secret;
 // `[aerospike]`.
 mod aerospike;
@@ -19,7 +19,7 @@ mod write;
 mod bins;
 // `[[route.publish]]`.
 mod publish;
-// Values, with their types.
+// Values and their types.
 mod value;
 // Places in a message.
 mod source;
@@ -27,9 +27,9 @@ mod source;
 mod cel;
 // Kinds of values in CEL.
 mod kinds;
-// Numbers that are instants.
+// Numbers that mean instants.
 mod time;
-// RFC 3339, to the last second of the calendar.
+// RFC 3339, up to the last second of the calendar.
 mod instant;
 
 pub use crate::config::run::{Run, StallAction};
@@ -51,24 +51,24 @@ pub use write::{
     Write,
 };
 
-/// A whole configuration, free of faults.
+/// A whole configuration without faults.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Bounds and deadlines.
+    /// Limits and deadlines.
     pub run: Run,
-    /// Where messages come from.
+    /// Which topics are read.
     pub kafka: Kafka,
-    /// Where records go.
+    /// The database that records are written to.
     pub aerospike: Aerospike,
-    /// In the order of the file; at least one, and every configured topic is taken by at least one; or none, where the
-    /// rules are code ([`crate::config::load_settings`]).
+    /// In file order. There is at least one, and every configured topic belongs to at least one. Empty if the rules are
+    /// code ([`crate::config::load_settings`]).
     pub routes: Vec<Route>,
-    /// What becomes of a message that cannot be written.
+    /// What happens to a message that cannot be written.
     pub reject: Reject,
 }
 
 impl Config {
-    /// The topics that it produces to: of publishes and dead letters, each once.
+    /// The topics that it produces to, for publishing and dead letters. Each only once.
     pub fn produced_topics(&self) -> Vec<&str> {
         let publishes = self.routes.iter().flat_map(|route| &route.publishes);
         let mut topics: Vec<&str> = publishes.map(|publish| publish.topic.as_str()).collect();

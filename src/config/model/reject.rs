@@ -1,34 +1,33 @@
-//! `[reject]`: what becomes of a message that is rejected.
+//! `[reject]`: what happens to rejected messages.
 
-/// `[reject]`: what becomes of a message that is rejected.
+/// `[reject]`: what happens to rejected messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
-    /// What is done.
+    /// What to do with a rejected message.
     pub action: RejectAction,
-    /// The service stops where more than this part of the last `percent_of` messages is rejected, in percent; `None`: no
-    /// such limit.
+    /// Limit in percent: the service stops if more than this share of the last `percent_of` messages is rejected.
+    /// `None`: no such limit.
     pub percent_max: Option<u32>,
-    /// Messages of all partitions together, the last ones.
+    /// Number of messages, over all partitions, that `percent_max` looks back.
     pub percent_of: u32,
-    /// The service stops where more messages than this are rejected one after another in one partition; `None`: no such
-    /// limit.
+    /// The service stops after more than this number of consecutive rejections in one partition. `None`: no such limit.
     pub consecutive_max: Option<u32>,
 }
 
 /// `reject.action`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RejectAction {
-    /// The partition waits, uncommitted; the others go on.
+    /// The partition waits at the message, which is not committed. The others continue.
     Hold,
-    /// The service stops; nothing is committed past the message.
+    /// The service stops. Nothing behind the message is committed.
     Stop,
-    /// It is counted, told, and left out.
+    /// It is counted, logged, and skipped.
     Drop,
-    /// It is produced to another topic, and acknowledged there before its offset moves.
+    /// It is produced to another topic. Its offset is committed after that topic has acknowledged it.
     DeadLetter {
-        /// None of `kafka.topics`.
+        /// Not one of `kafka.topics`.
         topic: String,
-        /// What the headers that say why are called.
+        /// The names of the headers that say why.
         headers: DeadLetterHeaders,
     },
 }
@@ -36,8 +35,8 @@ pub enum RejectAction {
 /// `reject.headers`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeadLetterHeaders {
-    /// `penstock.reason` and its kin.
+    /// `penstock.reason` and similar names.
     Penstock,
-    /// Those of Kafka Connect where it has one (`__connect.errors.topic`), ours for the rest.
+    /// Kafka Connect's names where it has one (`__connect.errors.topic`), ours for the rest.
     Connect,
 }

@@ -1,4 +1,4 @@
-//! `[[route]]`: which messages it takes, and what it asks for them.
+//! `[[route]]`: which messages it is for, and what it does with them.
 
 use crate::config::model::cel::{Cel, When};
 use crate::config::model::publish::Publish;
@@ -10,16 +10,17 @@ use crate::config::model::write::Write;
 pub struct Route {
     /// The line in the file where it begins, from 1.
     pub line: usize,
-    /// The topics it takes; never empty.
+    /// The topics that it is for; never empty.
     pub topics: Vec<String>,
-    /// Where bare paths start; empty: at the top of the message. Already prepended to every path of its writes.
+    /// Where bare paths start. Empty: at the top of the message. It is already in front of every path of the route's
+    /// writes.
     pub root: Path,
-    /// Where it does not hold, the route asks nothing.
+    /// If it does not hold, the route does nothing with the message.
     pub when: Option<When>,
-    /// Each must hold for what `when` lets through, or the message is rejected.
+    /// Each must hold for the messages that `when` lets through. Otherwise the message is rejected.
     pub require: Vec<Cel>,
-    /// In the order of the file.
+    /// In file order.
     pub writes: Vec<Write>,
-    /// In the order of the file; where there is none, there is a write.
+    /// In file order. If it is empty, `writes` is not.
     pub publishes: Vec<Publish>,
 }

@@ -1,4 +1,4 @@
-//! A text that no log shows.
+//! A text that logs do not show.
 
 /// A text that never appears in a log: `Debug` prints `***`.
 #[derive(Clone, PartialEq, Eq)]

@@ -3,31 +3,31 @@
 /// A place in the message or its metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// From the top of the message (the route's `root` is already in front).
+    /// From the top of the message. It already includes the route's `root`.
     Path(Path),
     /// `@item`, `@item.x`: from the element of `each`.
     Item(Path),
-    /// `@index`: the element's number, from 0.
+    /// `@index`: the number of the element, from 0.
     Index,
-    /// `@key`: the message key as it is.
+    /// `@key`: the message key, unchanged.
     Key,
     /// `@key.id`: a field of a JSON key; never empty.
     KeyPath(Path),
-    /// `@value`: the whole payload as it is.
+    /// `@value`: the whole payload, unchanged.
     Value,
-    /// `@topic`: its name.
+    /// `@topic`: the topic's name.
     Topic,
-    /// `@partition`: its number.
+    /// `@partition`: the partition's number.
     Partition,
     /// `@offset`.
     Offset,
-    /// `@timestamp`: milliseconds since the epoch, as Kafka has it.
+    /// `@timestamp`: milliseconds since 1970, as in Kafka's message.
     Timestamp,
-    /// `@header.NAME`: the last header of that name.
+    /// `@header.NAME`: the last header with that name.
     Header(String),
 }
 
-/// A path: names and array indexes. Empty: the whole.
+/// A path: names and array indexes. Empty: the whole message.
 pub type Path = Vec<Segment>;
 
 /// One step of a path.

@@ -1,8 +1,8 @@
-//! Numbers that are instants: what they count.
+//! Numbers that mean instants, and their units.
 
 use crate::config::model::instant::Instant;
 
-/// What a number of an instant counts, from 1970 on.
+/// The unit of such a number. It counts from 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeUnit {
     /// `epoch_s`.
@@ -24,7 +24,7 @@ impl TimeUnit {
         TimeUnit::Nanoseconds,
     ];
 
-    /// As the file has it.
+    /// The word in the file.
     pub fn word(self) -> &'static str {
         match self {
             TimeUnit::Seconds => "epoch_s",
@@ -34,7 +34,7 @@ impl TimeUnit {
         }
     }
 
-    /// For a sentence.
+    /// The plural, for texts.
     pub fn plural(self) -> &'static str {
         match self {
             TimeUnit::Seconds => "seconds",
@@ -44,7 +44,7 @@ impl TimeUnit {
         }
     }
 
-    /// Nanoseconds in one of it.
+    /// Number of nanoseconds in one unit.
     fn nanoseconds(self) -> i128 {
         match self {
             TimeUnit::Seconds => 1_000_000_000,
@@ -54,23 +54,24 @@ impl TimeUnit {
         }
     }
 
-    /// The instant in this unit, a fraction left out; `None` outside of 64 bits.
+    /// The instant in this unit, without its fraction; `None` if that does not fit into 64 bits.
     pub fn count(self, instant: Instant) -> Option<i64> {
         i64::try_from(instant.nanoseconds() / self.nanoseconds()).ok()
     }
 
-    /// The instant of this number; `None` outside of the calendar (the years -9999 to 9999).
+    /// The instant that this number means; `None` outside of the calendar (the years -9999 to 9999).
     pub fn instant(self, number: i64) -> Option<Instant> {
         Instant::of_calendar(i128::from(number) * self.nanoseconds())
     }
 
-    /// Whether this number is an instant before 2001. No record ends then: it is a length of time, or of another unit.
+    /// Whether this number means an instant before 2001. No record ends then, so the number is a length of time or has
+    /// another unit.
     pub fn is_before_2001(self, number: i64) -> bool {
         i128::from(number) * self.nanoseconds() < Instant::ENDS_FROM.nanoseconds()
     }
 
-    /// The one in which this number is an instant between 2001-09-09 and 2286-11-20, which is true of one unit at most.
-    /// The greatest 64-bit integer is not a time.
+    /// The unit in which this number is an instant between 2001-09-09 and 2286-11-20. That can be true for at most one
+    /// unit. The largest 64-bit integer is not a time.
     pub fn of_look(number: i64) -> Option<TimeUnit> {
         match number {
             1_000_000_000..10_000_000_000 => Some(TimeUnit::Seconds),

@@ -1,52 +1,51 @@
-//! Values: where they come from, what they are read as, and what their absence does.
+//! Values: where they come from, which type they are read as, and what happens if they are missing.
 
 use crate::config::model::cel::Cel;
 use crate::config::model::source::Source;
 use crate::config::model::time::TimeUnit;
 
-/// A value expression, with its type and what its absence does.
+/// A value expression, its type, and what happens if it is missing.
 #[derive(Debug, Clone)]
 pub struct Typed {
     /// Where the value comes from.
     pub expr: Expr,
-    /// What it is read as; nothing: as it is (in a key: a string). Only over a source, or `String` over a template.
+    /// The type it is read as. `None`: unchanged (a key: as a string). Only for a source, or `String` for a template.
     pub cast: Option<As>,
-    /// What happens if it is not there; for a template, if a part of it is not.
+    /// What happens if it is missing; for a template: if one of its parts is missing.
     pub missing: Missing,
-    /// What a number in it does that no bin can hold. Other than `Reject` only over a source, in a bin.
+    /// What to do with a number that a bin cannot store. Not `Reject` only for a source in a bin.
     pub big_numbers: BigNumbers,
-    /// The line in the file where it stands, from 1.
+    /// Its line in the file, from 1.
     pub line: usize,
-    /// Its text as written, for reject reasons; a `${…}` as such, never what it stands for.
+    /// Its text as written, for reject reasons. A `${…}` is not resolved.
     pub written: String,
 }
 
-/// What a missing field does.
+/// What happens if a field is missing.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Missing {
-    /// As the place has it: a bin is left as it is; a key, ttl, name or version rejects, and so do operations other than
-    /// `once`.
+    /// What the place prescribes. A bin stays unchanged. A missing key, ttl, name or version rejects the message; so do
+    /// operations other than `once`.
     AsPlace,
-    /// `missing = "skip"`: in a bin, the bin is left; an operation is left out; for want of a key, ttl, name or version no
+    /// `missing = "skip"`. A bin stays unchanged; an operation is left out. Without a key, ttl, name or version, no
     /// record is written.
     Skip,
     /// `missing = "reject"`.
     Reject,
-    /// `default = …`: the value itself, already of the type that `as` says; it is not read again.
+    /// `default = …`: the value itself, already of the type in `as`. It is not converted again.
     Default(Constant),
 }
 
 /// Where a value comes from.
 #[derive(Debug, Clone)]
 pub enum Expr {
-    /// From the file.
+    /// Written in the file.
     Constant(Constant),
-    /// From the message.
+    /// Taken from the message.
     Source(Source),
-    /// `"{tenant}:{user.id}"`: a string. At least one part is no literal.
+    /// `"{tenant}:{user.id}"`: a string. At least one part is not a literal.
     Template(Vec<Part>),
-    /// `{ object = { … } }`: a map, in the order of the file; not empty. Only where a bin, an element or an entry is
-    /// set.
+    /// `{ object = { … } }`: a map, in file order; not empty. Only where a bin, an element or an entry is set.
     Object(Vec<(String, Typed)>),
     /// `{ expr = "price * qty" }`.
     Cel(Cel),
@@ -72,7 +71,7 @@ pub enum Constant {
 /// One piece of a template.
 #[derive(Debug, Clone)]
 pub enum Part {
-    /// Text that stands for itself; never empty, never two in a row.
+    /// Literal text. Never empty, never two in a row.
     Literal(String),
     /// `{user.id}`.
     Source(Source),
@@ -80,28 +79,28 @@ pub enum Part {
     Time {
         /// An epoch number or an RFC 3339 string.
         source: Source,
-        /// `{ts as epoch_s:…}`; nothing: milliseconds from 100,000,000,000 on, else seconds.
+        /// `{ts as epoch_s:…}`. `None`: numbers from 100,000,000,000 on are milliseconds, smaller ones are seconds.
         unit: Option<TimeUnit>,
-        /// A strftime format that jiff can write an instant in.
+        /// A strftime format with which jiff can format an instant.
         format: String,
     },
 }
 
-/// What a number that no bin can hold does where it is kept: an integer outside of 64 bits, a number outside of a 64-bit
+/// What to do with a number that a bin cannot store: an integer outside of 64 bits, or a number outside of a 64-bit
 /// float.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BigNumbers {
-    /// It rejects the message.
+    /// The message is rejected.
     Reject,
-    /// Its text is kept instead.
+    /// Its text is stored instead.
     String,
-    /// The nearest float is kept instead; where there is none, it rejects the message.
+    /// The nearest float is stored instead. If there is none, the message is rejected.
     Float,
-    /// It is as if it were not there; in a list it is null, so that the others keep their places.
+    /// It counts as missing. In a list it becomes null, so that the other elements keep their places.
     Skip,
 }
 
-/// `as = …`: the type a value is read as.
+/// `as = …`: the type that a value is read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum As {
     /// `"string"`.
@@ -112,13 +111,13 @@ pub enum As {
     Float,
     /// `"bool"`.
     Bool,
-    /// A string (or raw bytes) that holds a JSON text: the value it says.
+    /// A string (or raw bytes) that contains a JSON text: the value of that text.
     Json,
     /// A string in base64: bytes.
     Base64,
     /// A string in hexadecimal: bytes.
     Hex,
-    /// `"epoch_s"`: an RFC 3339 string or a number of seconds: an integer, seconds since the epoch.
+    /// `"epoch_s"`: an RFC 3339 string or a number of seconds. Becomes an integer, seconds since 1970.
     EpochS,
     /// The same in milliseconds.
     EpochMs,
@@ -129,7 +128,7 @@ pub enum As {
 }
 
 impl As {
-    /// The unit, if it is an instant.
+    /// The unit, if the type is an instant.
     pub fn unit(self) -> Option<TimeUnit> {
         match self {
             As::EpochS => Some(TimeUnit::Seconds),

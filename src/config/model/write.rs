@@ -1,4 +1,4 @@
-//! `[[route.write]]`: what a message of the route asks of a record, or of several.
+//! `[[route.write]]`: what to write to one or several records for a message of the route.
 
 use crate::config::model::bins::Bin;
 use crate::config::model::cel::When;
@@ -6,44 +6,44 @@ use crate::config::model::source::Path;
 use crate::config::model::value::Typed;
 use crate::config::operations;
 
-/// One `[[route.write]]`: what a message of the route asks of a record, or of several.
+/// One `[[route.write]]`: what to write to one or several records for a message of the route.
 #[derive(Debug, Clone)]
 pub struct Write {
     /// The line in the file where it begins, from 1.
     pub line: usize,
-    /// Where it does not hold, no record is written; of `each`, none for that element if it reads the element.
+    /// If it does not hold, no record is written. If it reads the element of `each`, this applies to that element only.
     pub when: Option<When>,
-    /// Its own, or `aerospike.namespace`.
+    /// The write's own, or `aerospike.namespace`.
     pub namespace: Name,
-    /// The empty set when absent.
+    /// The empty set if not given.
     pub set: Name,
     /// The record's user key; never a constant.
     pub key: Typed,
     /// One record for each element of this array.
     pub each: Option<Each>,
-    /// What is done to the record.
+    /// What to do with the record.
     pub action: Action,
-    /// What a message without payload does here.
+    /// What to do with a message without payload.
     pub tombstone: Tombstone,
-    /// Whether the record must, may or must not be there.
+    /// Whether the record must, may or must not exist.
     pub mode: Mode,
-    /// What it means that it is there, or is not, against `mode`.
+    /// What to do if the record's existence contradicts `mode`.
     pub on_conflict: OnConflict,
-    /// Applied only if this is greater than what the record holds.
+    /// The write is applied only if this is greater than the record's version.
     pub newer: Option<Newer>,
-    /// As written; nothing: guarded where a replay would do harm.
+    /// As written. `None`: guarded if a repeated write would do harm.
     pub guard: Option<bool>,
-    /// What an unguarded write that cannot be repeated does when its outcome is unknown.
+    /// What to do if the result of an unguarded write is unknown and the write cannot be repeated.
     pub in_doubt: InDoubt,
-    /// The record's life.
+    /// How long the record lives.
     pub ttl: Ttl,
-    /// When `ttl` counts.
+    /// When `ttl` is set.
     pub ttl_on: TtlOn,
-    /// What a life that is over does; only where `ttl` is an instant.
+    /// What to do if the record's life is already over. Only if `ttl` is an instant.
     pub ttl_past: TtlPast,
-    /// 0, -1 and -2 are Aerospike's words: the namespace's default, never, and keep.
+    /// 0, -1 and -2 have Aerospike's meanings: the namespace's default, never, and keep.
     pub ttl_words: bool,
-    /// Store the user key beside the digest.
+    /// Store the user key together with the digest.
     pub send_key: bool,
 }
 
@@ -52,7 +52,7 @@ pub struct Write {
 pub enum Name {
     /// The same for all messages.
     Fixed(String),
-    /// From the message; a name that is not among `allowed` rejects it. (The server never frees a set's name.)
+    /// From the message. A name that is not in `allowed` rejects the message. (The server never frees a set's name.)
     FromMessage {
         /// A string.
         value: Box<Typed>,
@@ -62,7 +62,7 @@ pub enum Name {
 }
 
 impl Name {
-    /// Every name it can be.
+    /// All possible names.
     pub fn all(&self) -> &[String] {
         match self {
             Name::Fixed(name) => std::slice::from_ref(name),
@@ -74,47 +74,47 @@ impl Name {
 /// An operation on one bin.
 pub type Operation = operations::Operation<Typed>;
 
-/// What is done to a bin.
+/// What an operation does to a bin.
 pub type OperationKind = operations::OperationKind<Typed>;
 
 /// What a write does to its record.
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// Operations on its bins, in this order; at least one of them.
+    /// Operations on its bins, in this order; at least one of `bins` and `operations` is not empty.
     Write {
-        /// No two of one name.
+        /// No two with the same name.
         bins: Vec<Bin>,
-        /// No bin of `bins`, and no bin twice, but for the operation that a `KeepLast` trims after.
+        /// No bin of `bins`. No bin twice, except for a `KeepLast` behind the operation that it trims after.
         operations: Vec<Operation>,
     },
-    /// `touch = true`: only its life begins anew. Nothing where there is no record.
+    /// `touch = true`: only restarts the record's life. Does nothing if there is no record.
     Touch,
-    /// `delete = true`: the record ends.
+    /// `delete = true`: deletes the record.
     Delete,
 }
 
-/// `tombstone`: what a message without payload does, before anything else is looked at.
+/// `tombstone`: what to do with a message without payload. Checked before anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tombstone {
-    /// It is rejected.
+    /// The message is rejected.
     Reject,
-    /// It asks nothing of this write.
+    /// This write does nothing for it.
     Ignore,
-    /// It deletes the record. The key then comes from the message key, a header or other metadata alone, and there is
-    /// no `each`.
+    /// It deletes the record. Then the key comes only from the message key, a header or other metadata, and there is no
+    /// `each`.
     Delete,
 }
 
 /// `mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Made if it is not there; other bins stay.
+    /// Creates the record if it does not exist. Other bins stay.
     Update,
-    /// Made if it is not there; other bins go.
+    /// Creates the record if it does not exist. Other bins are removed.
     Replace,
-    /// Only if it is not there.
+    /// Only if the record does not exist.
     Create,
-    /// Only if it is there.
+    /// Only if the record exists.
     UpdateOnly,
 }
 
@@ -123,43 +123,43 @@ pub enum Mode {
 pub enum OnConflict {
     /// The message is rejected.
     Reject,
-    /// The row is done, and counted.
+    /// The row counts as done, and a counter is increased.
     Ignore,
 }
 
 /// `newer = { path = "source.lsn", bin = "_lsn" }`.
 #[derive(Debug, Clone)]
 pub struct Newer {
-    /// An integer: its `as` is `integer` or an instant. Missing or null rejects, or with `missing = "skip"` makes no
-    /// record.
+    /// An integer: its `as` is `integer` or an instant. If it is missing or null, the message is rejected; with
+    /// `missing = "skip"` no record is written.
     pub value: Typed,
-    /// Where the record keeps it: 1 to 15 bytes, no other bin of the write.
+    /// The bin in which the record stores the version: 1 to 15 bytes, not another bin of the write.
     pub bin: String,
 }
 
 /// `in_doubt`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InDoubt {
-    /// Sent again: it may be applied twice.
+    /// The write is repeated. It may be applied twice.
     Retry,
     /// The message is rejected.
     Reject,
-    /// The partition waits, whatever `[reject]` says.
+    /// The partition is held, whatever `[reject]` says.
     Hold,
 }
 
-/// The life of a record.
+/// How long a record lives.
 #[derive(Debug, Clone)]
 pub enum Ttl {
-    /// `"default"`: the namespace's own.
+    /// `"default"`: the default of the namespace.
     Default,
     /// `"never"`.
     Never,
-    /// `"keep"`: as the record has it.
+    /// `"keep"`: the record's life is not changed.
     Keep,
-    /// A duration from the write on, in seconds, 1 second to 10 years.
+    /// Seconds from the write on; from 1 second to 10 years.
     Seconds(u32),
-    /// From the message: seconds, or where its `as` has a unit ([`unit`](super::As::unit)) the instant at which the record
+    /// From the message: seconds. If its `as` has a unit ([`unit`](super::As::unit)): the instant at which the record
     /// ends.
     Field(Typed),
 }
@@ -167,18 +167,18 @@ pub enum Ttl {
 /// `ttl_on`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TtlOn {
-    /// Each write sets it.
+    /// Every write sets it.
     Write,
-    /// Only the write that makes the record; others keep what it has.
+    /// Only the write that creates the record sets it. Later writes do not change it.
     Create,
 }
 
-/// `ttl_past`: what a message asks for whose record has ended before the message is read.
+/// `ttl_past`: what to do with a message whose record's life is over before the message is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TtlPast {
     /// The message is rejected.
     Reject,
-    /// The write leaves the record out.
+    /// The record is not written.
     Skip,
     /// The record is deleted.
     Delete,
@@ -187,8 +187,8 @@ pub enum TtlPast {
 /// `each` and `each_max`.
 #[derive(Debug, Clone)]
 pub struct Each {
-    /// Where the array is, from the top of the message (the route's `root` is already in front).
+    /// The path of the array, from the top of the message. It already includes the route's `root`.
     pub path: Path,
-    /// More elements than this reject the message.
+    /// A message with more elements than this is rejected.
     pub max: usize,
 }

@@ -1,4 +1,4 @@
-//! `bins`: a table of names, an array of paths, or all fields.
+//! `bins`: a table of names, an array of paths, or all fields of an object.
 
 use toml::de::DeValue;
 
@@ -12,10 +12,10 @@ use crate::config::values::grammar::{self, Scope};
 
 const ALL_CURE: &str = "write \"*\", \"after.*\", or { path = \"after.*\", except = [\"a\"], rename = { long = \"short\" }, long_names = \"skip\", big_numbers = \"string\" }";
 
-/// For a name that no bin can have.
+/// The cure for a name that a bin cannot have.
 pub const NAME_CURE: &str = "write a name of 1 to 15 bytes, other than a guard's";
 
-/// What `bins` says; nothing, and a fault noted, if it is none.
+/// Reads `bins`. Returns nothing, and notes a fault, if it is wrong.
 pub fn bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
     match node.value() {
         DeValue::String(_) => {
@@ -44,7 +44,7 @@ pub fn bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
         }
         DeValue::Array(_) => bins_by_last_segment(node, scope),
         DeValue::Table(table) => {
-            // No path of a single bin ends like this, so a bin called `path` stays possible.
+            // The path of a single bin never ends like this. So a bin named `path` is still possible.
             let path = table
                 .iter()
                 .find(|(name, _)| name.get_ref() == "path")
@@ -78,13 +78,13 @@ pub fn bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
     }
 }
 
-/// All fields in braces: `{after.*}` for `after.*`.
+/// For all fields in braces: `after.*` is meant by `{after.*}`.
 fn meant_fields(text: &str, scope: Scope<'_>) -> Option<String> {
     let inner = text.strip_prefix('{')?.strip_suffix('}')?.trim();
     grammar::all_fields(inner, scope)?.is_ok().then(|| inner.to_owned())
 }
 
-/// `name` is none for a bin; `node` is what it would hold.
+/// Notes that `name` is not a valid bin name. `node`: the bin's value.
 pub fn bin_name_fault(node: &Node<'_>, name: &str, problem: String) {
     let cure = if name.len() > names::BIN_BYTES_MAX {
         let example = match node.value() {
@@ -98,7 +98,7 @@ pub fn bin_name_fault(node: &Node<'_>, name: &str, problem: String) {
     node.fault_found(quoted(name), problem, cure);
 }
 
-/// The initials of a long name: `country_of_residence` is `cor`.
+/// The initials of a long name: `cor` for `country_of_residence`.
 fn shortened(name: &str) -> String {
     let initials: String = name
         .split(|c: char| !c.is_ascii_alphanumeric())
@@ -191,7 +191,7 @@ fn bins_by_last_segment(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
     Some(bins)
 }
 
-/// The name of a bin that nobody named.
+/// The name of a bin that has no explicit name.
 fn own_name(source: &Source) -> Option<String> {
     let last = |path: &Path| match path.last() {
         Some(Segment::Name(name)) => Some(name.clone()),
@@ -262,7 +262,7 @@ fn all_bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
     }])
 }
 
-/// The names that are certain before any message is read.
+/// The names that are known before any message is read.
 pub fn fixed_names(bins: &[Bin]) -> Vec<&str> {
     bins.iter()
         .flat_map(|bin| match bin {

@@ -1,7 +1,7 @@
-//! Which words of a `[[route.write]]` contradict each other.
+//! Keys of a `[[route.write]]` that contradict each other.
 //!
-//! Each word alone was read before; here only what it says beside another is judged. A word that is faulty by itself is
-//! told where it is read, and contradicts nothing.
+//! Each key alone was read before; this code only checks combinations. A key that is faulty by itself is reported where
+//! it is read, and is not checked here.
 
 use crate::config::file::reader::Table;
 use crate::config::keys;
@@ -9,14 +9,14 @@ use crate::config::model::{As, Expr, Mode, Name, OnConflict, Part, Source, Tombs
 use crate::config::operations;
 use crate::config::routes::operations::Placed;
 
-/// What a write says, as far as it is not faulty.
+/// The parts of a write that are not faulty.
 pub struct Words<'t, 'a> {
     pub table: &'t Table<'a>,
     pub touch: Option<bool>,
     pub delete: Option<bool>,
     pub mode: Option<Mode>,
     pub on_conflict: Option<OnConflict>,
-    /// Nothing: faulty, or absent.
+    /// `None`: faulty, or not in the file.
     pub guard: Option<bool>,
     pub ttl: Option<&'t Ttl>,
     pub ttl_on: Option<TtlOn>,
@@ -27,10 +27,10 @@ pub struct Words<'t, 'a> {
     pub set: Option<&'t Name>,
 }
 
-/// Notes a fault for all that cannot stand together.
+/// Notes a fault for every combination that is not possible.
 pub fn refuse(words: &Words<'_, '_>) {
     words.refuse_nothing_to_do();
-    // Of a word that is faulty it is not known what it would contradict.
+    // If a key is faulty, it is not known what it contradicts.
     let (Some(touch), Some(delete)) = (words.touch, words.delete) else {
         return;
     };
@@ -54,7 +54,7 @@ impl Words<'_, '_> {
         self.table.get(word).is_some()
     }
 
-    /// A fault at the word, if it is there.
+    /// Notes a fault at the key, if it is in the file.
     fn refuse(&self, word: &str, problem: impl Into<String>, cure: impl Into<String>) {
         if let Some(node) = self.table.get(word) {
             node.fault(problem, cure);
@@ -172,7 +172,7 @@ impl Words<'_, '_> {
         }
     }
 
-    /// `in_doubt` is for a write that goes without the guard it would need.
+    /// `in_doubt` is only for a write that needs a guard but has none.
     fn refuse_doubt(&self) {
         let conflicts = matches!(self.mode, Some(Mode::Create | Mode::UpdateOnly));
         let deletes_past =
@@ -225,9 +225,9 @@ impl Words<'_, '_> {
         }
     }
 
-    /// `ttl_past` is for an instant, `ttl_words` for a number from the message.
+    /// `ttl_past` is only for an instant, `ttl_words` only for a number from the message.
     fn refuse_ttl_words(&self) {
-        // Of a faulty ttl it is not known what it is.
+        // If the ttl is faulty, it is not known which kind it is.
         let Some(ttl) = self.ttl.filter(|_| !self.table.is_misspelt("ttl")) else {
             return;
         };
@@ -267,7 +267,7 @@ impl Words<'_, '_> {
         }
     }
 
-    /// A message without payload has no fields to take the record's name from.
+    /// A message without payload has no fields from which the record's name could come.
     fn refuse_tombstone(&self) {
         if self.tombstone != Some(Tombstone::Delete) {
             return;
@@ -297,7 +297,7 @@ impl Words<'_, '_> {
     }
 }
 
-/// Whether a value is taken from the payload, which a tombstone does not have.
+/// Whether a value comes from the payload, which a tombstone does not have.
 pub fn needs_payload(value: &Typed) -> bool {
     let from_payload = |source: &Source| {
         matches!(
@@ -317,7 +317,7 @@ pub fn needs_payload(value: &Typed) -> bool {
     }
 }
 
-/// Notes a fault for each bin that two words name. `fixed` are the names that `bins` holds, `newer` that of the version.
+/// Notes a fault for each bin that is named twice. `fixed`: the names in `bins`; `newer`: the bin of the version.
 pub fn refuse_bins_named_twice(table: &Table<'_>, fixed: Vec<&str>, placed: &[Placed<'_>], newer: Option<&str>) {
     let cure = "give each a bin of its own, or keep one of them";
     let mut taken: Vec<(&str, &str)> = fixed.into_iter().map(|bin| (bin, "bins")).collect();

@@ -1,16 +1,16 @@
-//! `[[route]]` and what stands in it.
+//! `[[route]]` and its contents.
 
 // `[[route]]`.
 pub mod route;
-// `[[route.write]]`: which record, its life, and what becomes of it.
+// `[[route.write]]`: which record, how long it lives, and what is written.
 pub mod write;
 // `ttl`: how long a record lives.
 pub mod ttl;
-// `[[route.publish]]`: what goes to another topic.
+// `[[route.publish]]`: what is produced to another topic.
 pub mod publish;
-// `bins`: what a record's bins are set to.
+// `bins`: the values of a record's bins.
 pub mod bins;
 // `once`, `add`, `append` and the other operations on bins.
 pub mod operations;
-// Which words of a write contradict each other.
+// Keys of a write that contradict each other.
 pub mod contradictions;

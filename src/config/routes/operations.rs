@@ -1,7 +1,7 @@
 //! `once`, `add`, `append` and the other operations on bins.
 //!
-//! Which there are and what stands beside a bin is in [`crate::config::operations`]. Whether a word may stand in its write, and
-//! beside which others, is for [`crate::config::routes::contradictions`] to say.
+//! The operations and their form in the file are in [`crate::config::operations`]. Which keys a write may combine is
+//! checked in [`crate::config::routes::contradictions`].
 
 use toml::de::DeValue;
 
@@ -18,14 +18,14 @@ use crate::config::values::grammar::Scope;
 /// An operation with its place.
 pub struct Placed<'a> {
     pub node: Node<'a>,
-    /// Its word is the key of the write that it stands in.
+    /// Its key is the key in the write that contains it.
     pub descriptor: &'static Descriptor,
     pub bin: String,
-    /// Nothing: it is faulty.
+    /// `None`: it is faulty.
     what: Option<OperationKind>,
 }
 
-/// All operations of the write at `table` but `keep_last`, in their order, those that are faulty among them.
+/// All operations of the write at `table` except `keep_last`, in their order, including faulty ones.
 pub fn placed<'a>(table: &Table<'a>, scope: Scope<'_>) -> Vec<Placed<'a>> {
     let mut operations = Vec::new();
     for descriptor in operations::ALL {
@@ -58,14 +58,14 @@ pub fn placed<'a>(table: &Table<'a>, scope: Scope<'_>) -> Vec<Placed<'a>> {
                     place(bin, node, Some(OperationKind::Remove));
                 }
             }
-            // It stands behind another one: see `checked`.
+            // It is added behind another operation: see `checked`.
             Form::Count => {}
         }
     }
     operations
 }
 
-/// The operations as the model has them, each `keep_last` behind what it trims after.
+/// The operations in the model's form, each `keep_last` behind the operation that it trims after.
 pub fn checked(table: &Table<'_>, placed: Vec<Placed<'_>>) -> Vec<Operation> {
     let kept = kept(table, &placed);
     let mut operations = Vec::new();
@@ -86,7 +86,7 @@ pub fn checked(table: &Table<'_>, placed: Vec<Placed<'_>>) -> Vec<Operation> {
     operations
 }
 
-/// What an operand is to the reader of values.
+/// The place that an operand is for the reader of values.
 pub fn place_of(operand: Operand) -> Place {
     match operand {
         Operand::Value => Place::Bin,
@@ -96,7 +96,7 @@ pub fn place_of(operand: Operand) -> Place {
     }
 }
 
-/// The bins that an operation names, those whose names no bin can have among them.
+/// The bins that an operation names, including those with invalid names.
 fn bins<'a>(node: &Node<'a>, descriptor: &Descriptor) -> Vec<(&'a str, Node<'a>)> {
     let cure = || format!("write e.g. {}", descriptor.example());
     if !matches!(node.value(), DeValue::Table(_)) {
@@ -117,13 +117,13 @@ fn bins<'a>(node: &Node<'a>, descriptor: &Descriptor) -> Vec<(&'a str, Node<'a>)
     table.nodes
 }
 
-/// An operation whose operand stands beside the bin.
+/// Reads an operation whose operand is beside the bin.
 fn value(node: &Node<'_>, scope: Scope<'_>, shape: &operations::OperationKind<()>) -> Option<OperationKind> {
     let read = shape.try_map(|part, ()| expressions::typed(node, scope, place_of(part.operand)).ok_or(()));
     read.ok()
 }
 
-/// An operation whose operands stand in a table beside the bin.
+/// Reads an operation whose operands are in a table beside the bin.
 fn entry(
     node: &Node<'_>,
     scope: Scope<'_>,
@@ -147,7 +147,7 @@ fn entry(
         node.fault("is empty", cure);
         return None;
     }
-    // All of them are read before one that is faulty ends it: each fault is told.
+    // Read all operands before a faulty one ends it, so that each fault is reported.
     let read = shape.map(|part, ()| match (table.get(part.name), default(part.name)) {
         (None, Some(default)) => Some(absent(node, default)),
         _ => {
@@ -158,8 +158,8 @@ fn entry(
     read.try_map(|_, typed| typed.clone().ok_or(())).ok()
 }
 
-/// The default of an operand that is not written: a whole number.
-#[allow(clippy::expect_used)] // of our own table, not of the file
+/// The default of an operand that is not in the file: a whole number.
+#[allow(clippy::expect_used)] // only an error in our own table fails, not one in the file
 fn absent(node: &Node<'_>, default: &str) -> Typed {
     let number = default
         .parse()
@@ -174,7 +174,7 @@ fn absent(node: &Node<'_>, default: &str) -> Typed {
     }
 }
 
-/// The bins of `remove`, but for those that are faulty.
+/// The bins of `remove`, without the faulty ones.
 fn removed<'a>(node: &Node<'a>) -> Vec<(String, Node<'a>)> {
     let Some(elements) = node.texts() else {
         return Vec::new();
@@ -196,7 +196,7 @@ fn removed<'a>(node: &Node<'a>) -> Vec<(String, Node<'a>)> {
     removed
 }
 
-/// `keep_last`: bins with how much is kept of them.
+/// `keep_last`: bins, each with the number of elements to keep.
 fn kept(table: &Table<'_>, placed: &[Placed<'_>]) -> Vec<(String, u32)> {
     let mut kept = Vec::new();
     let Some(node) = table.get(KEEP_LAST.word) else {

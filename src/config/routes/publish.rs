@@ -1,4 +1,4 @@
-//! `[[route.publish]]`: what a message of the route becomes in another topic.
+//! `[[route.publish]]`: what is produced to another topic for a message of the route.
 
 use crate::config::file::reader::{Node, Table, Text, all};
 use crate::config::keys;
@@ -10,7 +10,7 @@ use crate::config::values::cel;
 use crate::config::values::expressions::{self, Place};
 use crate::config::values::grammar::Scope;
 
-/// The publish at `table`; `tombstone` is what it has if it does not say, `consumed` are `kafka.topics`.
+/// Reads the publish at `table`. `tombstone` is the default; `consumed` are `kafka.topics`.
 pub fn publish(
     table: &Table<'_>,
     root: &[Segment],
@@ -66,7 +66,7 @@ pub fn publish(
     })
 }
 
-/// A topic that is produced to. Were it read as well, what is produced would come back.
+/// A topic to produce to. It must not be consumed: what is produced would come back.
 pub fn produced_topic(node: &Node<'_>, consumed: &[(Node<'_>, Text)]) -> Option<String> {
     let topic = node.text()?;
     if let Err(problem) = names::topic(&topic.value) {
@@ -94,7 +94,7 @@ fn headers(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<(String, Typed)>> {
         .map(|(name, node)| Some(((*name).to_owned(), expressions::typed(node, scope, Place::Header)?))))
 }
 
-/// `Some(None)`: not written; `None`: faulty.
+/// `Some(None)`: not in the file. `None`: faulty.
 fn optional(value: Option<Option<Typed>>) -> Option<Option<Typed>> {
     match value {
         None => Some(None),
@@ -102,7 +102,7 @@ fn optional(value: Option<Option<Typed>>) -> Option<Option<Typed>> {
     }
 }
 
-/// `"@value"`, and nothing that would read it as something.
+/// Whether the payload is `"@value"` without any conversion.
 fn is_as_it_came(payload: &Typed) -> bool {
     matches!(payload.expr, Expr::Source(Source::Value)) && payload.cast.is_none()
 }

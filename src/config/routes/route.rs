@@ -1,4 +1,4 @@
-//! `[[route]]`: its topics, its root, and what its writes share.
+//! `[[route]]`: its topics, its root, and what its writes have in common.
 
 use toml::de::DeValue;
 
@@ -12,13 +12,13 @@ use crate::config::values::cel;
 use crate::config::values::expressions;
 use crate::config::values::grammar::{self, Scope};
 
-/// All routes; `topics` are the configured ones, `namespace` the default.
+/// All routes. `topics`: the configured topics; `namespace`: the default.
 pub fn routes(top: &Table<'_>, topics: &[(Node<'_>, Text)], namespace: &str) -> Vec<Route> {
     let example = "write [[route]] and below it [[route.write]] with `key` and `bins`";
     let Some(node) = top.required("route", example) else {
         return Vec::new();
     };
-    // `[[routes]]`, which is told, and below it `[[route.write]]`.
+    // The header `[[routes]]`, which is reported, and `[[route.write]]` below it.
     if matches!(node.value(), DeValue::Table(_)) && top.is_misspelt("route") {
         return Vec::new();
     }
@@ -27,7 +27,7 @@ pub fn routes(top: &Table<'_>, topics: &[(Node<'_>, Text)], namespace: &str) -> 
         .filter_map(|node| node.table(&keys::ROUTE))
         .map(|table| route(&table, topics, namespace))
         .collect();
-    // A route whose own topics are faulty may have meant any of them.
+    // A route with faulty topics may have meant any of them.
     if !routes.is_empty() && routes.iter().all(|route| !route.topics.is_empty()) {
         for (node, topic) in topics {
             if !routes.iter().any(|route| route.topics.contains(&topic.value)) {
@@ -41,11 +41,11 @@ pub fn routes(top: &Table<'_>, topics: &[(Node<'_>, Text)], namespace: &str) -> 
     routes
 }
 
-/// The tables of `[[…]]`.
+/// The tables of an array of tables, `[[…]]`.
 fn tables<'a>(node: &Node<'a>, title: &str, example: &str) -> Vec<Node<'a>> {
     match node.elements() {
         None => {
-            // `[[route.write]]` alone makes a table of `route`.
+            // `[[route.write]]` without a route makes `route` a table.
             match node.stands_inside_header() {
                 Some(header) => node.fault_absent(
                     (keys::TOP.title, "route"),
@@ -85,7 +85,7 @@ fn route(table: &Table<'_>, configured: &[(Node<'_>, Text)], namespace: &str) ->
         root: &root,
         each: false,
     };
-    // Faulty ones are noted, and the configuration with them is none.
+    // If one is faulty, a fault was noted, and there will be no configuration.
     let when = cel::when(table, scope).flatten();
     let require = cel::require(table, scope).unwrap_or_default();
     let tombstone = table.choice("tombstone").map_or(Tombstone::Reject, write::tombstone);
@@ -120,7 +120,7 @@ fn route(table: &Table<'_>, configured: &[(Node<'_>, Text)], namespace: &str) ->
     }
 }
 
-/// The route's topics: all if it names none, nothing if they are faulty.
+/// The route's topics: all if it names none, empty if they are faulty.
 fn topics(table: &Table<'_>, configured: &[(Node<'_>, Text)]) -> Vec<String> {
     let Some(node) = table.get("topics") else {
         return configured.iter().map(|(_, text)| text.value.clone()).collect();
@@ -141,7 +141,7 @@ fn topics(table: &Table<'_>, configured: &[(Node<'_>, Text)]) -> Vec<String> {
         if topics.contains(&topic.value) {
             node.fault("is named twice", "name each topic once");
         } else if configured.is_empty() {
-            // That `kafka.topics` is missing or faulty is told there.
+            // A missing or faulty `kafka.topics` is reported in its own place.
             topics.push(topic.value);
         } else if configured.iter().any(|(_, text)| text.value == topic.value) {
             topics.push(topic.value);

@@ -1,7 +1,7 @@
-//! `ttl`: how long a record lives, as the file says it, or where a message does.
+//! `ttl`: how long a record lives, given in the file or taken from the message.
 //!
-//! A life of the file is a length (`"30d"`) or a word; one of a message is a number of seconds, or with an epoch word the
-//! instant of its end. What others write for these is told in the words that are accepted.
+//! In the file, it is a length (`"30d"`) or a word. In a message, it is a number of seconds or, with an epoch word, the
+//! instant of the record's end. For other spellings, the fault says how to write them.
 
 use toml::de::DeValue;
 
@@ -16,7 +16,8 @@ use crate::config::values::units;
 /// Aerospike refuses a longer life.
 const TTL_SECONDS_MAX: u64 = 10 * 365 * 86_400;
 
-/// A life that ends later is longer than that for a lifetime of this program.
+/// In seconds since 1970, 2100-01-01. A life that ends later would be longer than `TTL_SECONDS_MAX` for decades to
+/// come.
 const ENDS_BEFORE: i64 = 4_102_444_800;
 
 const CURE: &str =
@@ -24,7 +25,7 @@ const CURE: &str =
 
 const WORDS: [&str; 3] = ["never", "keep", "default"];
 
-/// The ttl at `node`; nothing, and a fault noted, if it is none. `words`: `ttl_words` is there.
+/// Reads the ttl at `node`. Returns nothing, and notes a fault, if it is wrong. `words`: there is a `ttl_words`.
 pub fn ttl(node: &Node<'_>, scope: Scope<'_>, words: bool) -> Option<Ttl> {
     match node.value() {
         DeValue::Table(table) => {
@@ -40,7 +41,7 @@ pub fn ttl(node: &Node<'_>, scope: Scope<'_>, words: bool) -> Option<Ttl> {
             }
             let typed = expressions::typed(node, scope, Place::Ttl)?;
             let unit = typed.cast.and_then(As::unit);
-            // As the file has it.
+            // The default as written in the file.
             let found = |number: &i64| {
                 let default = table.iter().find(|(name, _)| name.get_ref() == "default");
                 match default.map(|(_, value)| value.get_ref()) {
@@ -154,7 +155,7 @@ pub fn ttl(node: &Node<'_>, scope: Scope<'_>, words: bool) -> Option<Ttl> {
     }
 }
 
-/// What to write for a ttl that is written in another way.
+/// What to write for a ttl in another spelling.
 fn meant(text: &str, scope: Scope<'_>) -> Option<String> {
     let word = text.trim().to_ascii_lowercase();
     let known = match word.as_str() {
@@ -167,14 +168,14 @@ fn meant(text: &str, scope: Scope<'_>) -> Option<String> {
         return Some(format!("write ttl = \"{known}\""));
     }
     if let Some(seconds) = ttl_hints::length(text).filter(|seconds| (1..=TTL_SECONDS_MAX).contains(seconds)) {
-        // Without a unit it may be either.
+        // A number without a unit may be seconds or days.
         let or_days = match word.parse::<u64>() {
             Ok(days) if days <= 365 => format!(" for seconds, \"{days}d\" for days"),
             _ => String::new(),
         };
         return Some(format!("write ttl = \"{}\"{or_days}", ttl_hints::shortest(seconds)));
     }
-    // `P1M`: a month has no length.
+    // `P1M`: a month has no fixed length.
     let is_path = text.parse::<jiff::Span>().is_err()
         && word.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '@' | '_' | '{' | '$'));
     let path = match grammar::value(text, scope) {

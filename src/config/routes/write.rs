@@ -1,7 +1,7 @@
-//! `[[route.write]]`: which record a write is for, how long it lives, and when it is written at all.
+//! `[[route.write]]`: which record it writes, how long the record lives, and when it writes at all.
 //!
-//! What is done to its bins is told by [`crate::config::routes::bins`] and [`crate::config::routes::operations`]; what cannot stand together, by
-//! [`crate::config::routes::contradictions`].
+//! [`crate::config::routes::bins`] and [`crate::config::routes::operations`] read what it does to the bins.
+//! [`crate::config::routes::contradictions`] checks combinations of keys.
 
 use toml::de::DeValue;
 
@@ -21,7 +21,7 @@ use crate::config::values::expressions::{self, Place};
 use crate::config::values::grammar::{self, Scope};
 use crate::config::values::type_names;
 
-/// The write at `table`; `namespace` and `tombstone` are what it has if it does not say.
+/// Reads the write at `table`. `namespace` and `tombstone` are the defaults.
 pub fn write(table: &Table<'_>, root: &[Segment], namespace: &str, tombstone: Tombstone) -> Option<Write> {
     let scope = Scope {
         root,
@@ -109,7 +109,7 @@ pub fn write(table: &Table<'_>, root: &[Segment], namespace: &str, tombstone: To
     })
 }
 
-/// As `tombstone` has it, of a route or a write.
+/// The value of the word in `tombstone`, of a route or a write.
 pub fn tombstone(word: &str) -> Tombstone {
     match word {
         "ignore" => Tombstone::Ignore,
@@ -171,13 +171,13 @@ fn each(table: &Table<'_>, root: &[Segment]) -> Option<Each> {
     Some(Each { path, max: max? })
 }
 
-/// What a namespace and a set have in common, with what differs.
+/// Namespaces and sets are read in the same way. This has what differs.
 struct Target {
     word: &'static str,
     allowed: &'static str,
     check: fn(&str) -> Result<(), String>,
     cure: &'static str,
-    /// Why one from the message needs a list.
+    /// Why a name from the message needs a list.
     why: &'static str,
     example: &'static str,
 }
@@ -200,7 +200,7 @@ const SET: Target = Target {
     example: "sets_allowed = [\"users_de\", \"users_fr\"]",
 };
 
-/// The namespace or set; `absent` if there is none in the file.
+/// Reads the namespace or set. `absent`: its name if the file has none.
 fn name(table: &Table<'_>, target: &Target, scope: Scope<'_>, absent: &str) -> Option<Name> {
     let allowed = table.get(target.allowed).map(|node| allowed(node, target));
     let Some(node) = table.get(target.word) else {
@@ -209,7 +209,7 @@ fn name(table: &Table<'_>, target: &Target, scope: Scope<'_>, absent: &str) -> O
     };
     let from_message = match node.value() {
         DeValue::Table(_) => true,
-        // A reference stands for a fixed name, whatever is in it.
+        // A reference is always a fixed name, whatever it contains.
         DeValue::String(text) => !text.starts_with("${") && (text.contains(['{', '}']) || text.starts_with('@')),
         _ => false,
     };
@@ -267,7 +267,7 @@ fn name_from_message(
     })
 }
 
-/// The list is for names from the message.
+/// Refuses the list if the name does not come from the message.
 fn refuse_allowed(table: &Table<'_>, target: &Target) {
     if let (Some(node), false) = (table.get(target.allowed), table.is_misspelt(target.word)) {
         let Target { word, allowed, .. } = target;

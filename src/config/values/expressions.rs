@@ -1,6 +1,6 @@
 //! Value expressions: a string, a constant, or a table such as `{ path = "amount", as = "float" }`.
 //!
-//! Turns what stands in the TOML into [`Typed`]. The strings' own grammar is [`crate::config::values::grammar`]'s.
+//! Converts TOML values to [`Typed`]. The grammar of the strings is in [`crate::config::values::grammar`].
 
 use std::borrow::Cow;
 
@@ -15,31 +15,31 @@ use crate::config::values::grammar::{self, Bad, Scope};
 use crate::config::values::ttl_hints;
 use crate::config::values::type_names::{as_named, meant_by, name_of};
 
-/// What a value is for: it decides the types and the defaults it may have.
+/// What a value is used for. It decides which types and defaults are possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// A bin, a field of an object in one, an element of a list or the value of an entry of a map.
+    /// A bin, a field of an object in a bin, an element of a list, or the value of a map's entry.
     Bin,
     Key,
     Ttl,
-    /// What is counted up by: it says its type, or is a constant.
+    /// A number to add. It states its type, or is a constant.
     Number,
-    /// What is put before or behind a string, or bytes.
+    /// A string or bytes to append or prepend.
     Text,
-    /// The key of an entry of a map.
+    /// The key of a map's entry.
     MapKey,
-    /// Of a set or namespace.
+    /// The name of a set or namespace.
     Name,
-    /// Of a message that is produced.
+    /// The key of a produced message.
     PublishedKey,
-    /// Of a message that is produced.
+    /// A header of a produced message.
     Header,
-    /// Of a message that is produced: JSON.
+    /// The payload of a produced message: JSON.
     Payload,
 }
 
 impl Place {
-    /// As a fault calls it.
+    /// Its name in faults.
     fn what(self) -> &'static str {
         match self {
             Place::Bin => "a bin",
@@ -55,7 +55,7 @@ impl Place {
         }
     }
 
-    /// What a value can be read as here; nothing: all.
+    /// The types that `as` may name here; `None`: all.
     pub fn allowed(self) -> Option<&'static [As]> {
         match self {
             Place::Bin | Place::Payload => None,
@@ -69,7 +69,7 @@ impl Place {
         }
     }
 
-    /// What a value is read as that does not say.
+    /// The type of a value that does not state one.
     fn implied(self) -> Option<As> {
         match self {
             Place::Bin | Place::Number | Place::Payload => None,
@@ -83,11 +83,11 @@ impl Place {
 const VALUE_CURE: &str =
     "write a path, a template, a number, true, false, { path = … }, { value = … }, { object = { … } } or { expr = … }";
 
-/// The value at `node`; nothing, and a fault noted, if it is none.
+/// Reads the value at `node`. Returns nothing, and notes a fault, if it is wrong.
 pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
     let mut big_numbers = BigNumbers::Reject;
     let (expr, cast, missing) = match node.value() {
-        // Told before it is read as a path, which a negative one is not.
+        // Must be reported before it is read as a path; a negative number is not even a path.
         DeValue::String(text) if place == Place::Number && is_number(text) => {
             let name = node.key.rsplit('.').next().unwrap_or_default();
             let cure = format!("write {name} = {}, without quotes", text.trim().trim_start_matches('+'));
@@ -112,7 +112,7 @@ pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
     if let Expr::Constant(constant) = &expr {
         refuse_constant(node, constant, place)?;
     }
-    // Where it can be but one type the model says so. A key and a ttl do not: they are told apart there.
+    // If only one type is possible, the model states it. Not for a key and a ttl, whose types are distinguished later.
     let cast = cast.or(match (&expr, place) {
         (Expr::Source(_) | Expr::Cel(_), Place::Text | Place::MapKey | Place::Name) => place.implied(),
         _ => None,
@@ -127,7 +127,7 @@ pub fn typed(node: &Node<'_>, scope: Scope<'_>, place: Place) -> Option<Typed> {
     })
 }
 
-/// Nothing, and a fault noted, for a constant that cannot stand in `place`.
+/// Notes a fault, and returns nothing, if a constant is not possible in `place`.
 fn refuse_constant(node: &Node<'_>, constant: &Constant, place: Place) -> Option<()> {
     let (problem, cure) = match (place, constant) {
         (Place::Bin | Place::Ttl | Place::Payload, _)
@@ -160,7 +160,7 @@ fn refuse_constant(node: &Node<'_>, constant: &Constant, place: Place) -> Option
     None
 }
 
-/// Nothing, and a fault noted, for a path without `as` or a template where a number has to say its type.
+/// Notes a fault, and returns nothing, for a path without `as` or a template if the place needs a number's type.
 fn refuse_untyped(node: &Node<'_>, expr: &Expr, place: Place) -> Option<()> {
     if place != Place::Number {
         return Some(());
@@ -197,7 +197,7 @@ fn refuse_untyped(node: &Node<'_>, expr: &Expr, place: Place) -> Option<()> {
     }
 }
 
-/// The path, in quotes, where `expr` is the template at `node` that is a field in braces and no more.
+/// The path in quotes, if `expr` is the template at `node` and consists only of one field in braces.
 pub fn in_braces(node: &Node<'_>, expr: &Expr) -> Option<String> {
     if node.is_reference() {
         return None;
@@ -208,7 +208,7 @@ pub fn in_braces(node: &Node<'_>, expr: &Expr) -> Option<String> {
     grammar::field_in_braces(expr, text).map(|field| quoted(&field))
 }
 
-/// Whether a text is a number as TOML writes it.
+/// Whether a text is a number in TOML's form.
 fn is_number(text: &str) -> bool {
     let digits = text.trim().trim_start_matches(['+', '-']);
     digits.starts_with(|c: char| c.is_ascii_digit())
@@ -216,7 +216,7 @@ fn is_number(text: &str) -> bool {
         && (text.trim().parse::<i64>().is_ok() || text.trim().parse::<f64>().is_ok_and(f64::is_finite))
 }
 
-/// A string as a value: resolved, then parsed.
+/// A string as a value: first resolves references, then parses it.
 pub fn expression(node: &Node<'_>, scope: Scope<'_>) -> Option<Expr> {
     if let DeValue::String(text) = node.value()
         && let Some(field) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'))
@@ -231,7 +231,7 @@ pub fn expression(node: &Node<'_>, scope: Scope<'_>) -> Option<Expr> {
     parsed(node, &text, grammar::value(&text.value, scope))
 }
 
-/// What `grammar` said of `text`, its complaint noted. What a reference holds is not quoted.
+/// Returns the result of `grammar` for `text`, or notes its complaint. Does not quote the content of a reference.
 pub fn parsed<T>(node: &Node<'_>, text: &Text, result: Result<T, Bad>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
@@ -268,7 +268,7 @@ fn from_table(
         }
         ["expr"] => from_cel(&table, scope, place),
         [] => {
-            // A word that was refused already says what is wrong.
+            // If a key was refused before, that already says what is wrong.
             if table
                 .nodes
                 .iter()
@@ -357,7 +357,7 @@ fn from_path(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr,
     Some((expr?, cast, missing))
 }
 
-/// What cannot be computed rejects: there is nothing that could be missing.
+/// If it cannot be computed, the message is rejected: there is nothing that could be missing.
 fn from_cel(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, Option<As>, Missing)> {
     let node = table.get("expr")?;
     let cel = cel::expression(node, scope);
@@ -394,7 +394,7 @@ fn from_cel(table: &Table<'_>, scope: Scope<'_>, place: Place) -> Option<(Expr, 
     Some((expr, cast, Missing::AsPlace))
 }
 
-/// `as`; nothing, and a fault noted, if it is none or the place does not take it.
+/// Reads `as`. Returns nothing, and notes a fault, if it is wrong or not possible in this place.
 fn cast(table: &Table<'_>, place: Place) -> Option<Option<As>> {
     let offered: Option<Vec<&str>> = place
         .allowed()
@@ -448,7 +448,7 @@ fn missing(table: &Table<'_>, cast: Option<As>, place: Place) -> Option<Missing>
     }
 }
 
-/// `big_numbers`, its default if absent; nothing if it is faulty.
+/// Reads `big_numbers`; its default if absent; `None` if it is faulty.
 pub fn big_numbers(table: &Table<'_>) -> Option<BigNumbers> {
     Some(match table.choice("big_numbers")? {
         "string" => BigNumbers::String,
@@ -458,7 +458,7 @@ pub fn big_numbers(table: &Table<'_>) -> Option<BigNumbers> {
     })
 }
 
-/// The `big_numbers` of a path, if there is anything for it to decide.
+/// The `big_numbers` of a path. Notes a fault if it can have no effect.
 fn kept_numbers(table: &Table<'_>, expr: &Expr, cast: Option<As>, place: Place) -> Option<BigNumbers> {
     let word = big_numbers(table)?;
     let Some(node) = table.get("big_numbers") else {
@@ -490,7 +490,7 @@ fn kept_numbers(table: &Table<'_>, expr: &Expr, cast: Option<As>, place: Place) 
     None
 }
 
-/// The default as the value it stands for, if it is of the type that the field has.
+/// The default as a value of the field's type, if it fits.
 fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant, (String, Cow<'static, str>)> {
     let cast = cast.or(place.implied());
     let value = value.clone();
@@ -508,7 +508,7 @@ fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant,
         | (As::Float, value @ Constant::Float(_))
         | (As::Bool, value @ Constant::Bool(_)) => return Ok(value),
         #[allow(clippy::cast_precision_loss)]
-        // a whole number for a float: exact up to 2^53, as in JSON
+        // A whole number for a float: exact up to 2^53, as in JSON.
         (As::Float, Constant::Int(value)) => return Ok(Constant::Float(value as f64)),
         (cast @ (As::EpochS | As::EpochMs | As::EpochUs | As::EpochNs), Constant::String(text)) => {
             let instant = Instant::parse(&text);
@@ -541,7 +541,7 @@ fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant,
     ))
 }
 
-/// A constant of the file; strings are taken as they are.
+/// A constant of the file. Strings are used unchanged.
 fn constant(node: &Node<'_>) -> Option<Constant> {
     match node.value() {
         DeValue::String(_) => Some(Constant::String(node.text()?.value)),

@@ -4,7 +4,7 @@
 pub mod units;
 // The names of types.
 pub mod type_names;
-// What somebody means who writes a ttl in another way.
+// What users mean who write a ttl in another form.
 pub mod ttl_hints;
 // The strings of value expressions: paths, metadata, templates.
 pub mod grammar;

@@ -1,4 +1,4 @@
-//! What somebody means who writes the life of a record in another way.
+//! What users mean who write the life of a record in another form.
 
 use toml::de::DeValue;
 
@@ -6,7 +6,8 @@ use crate::config::file::reader::Table;
 use crate::config::file::wording::quoted;
 use crate::config::model::As;
 
-/// A length of time as others write it, in seconds: `3600`, `30 D`, `1h30m`, `2 weeks`, `P30D`. Not months, which have none.
+/// The seconds of a length of time in another form: `3600`, `30 D`, `1h30m`, `2 weeks`, `P30D`. Not months: they have
+/// no fixed length.
 pub fn length(text: &str) -> Option<u64> {
     const UNITS: [(u64, &[&str]); 6] = [
         (1, &["", "s", "sec", "secs", "second", "seconds"]),
@@ -18,7 +19,7 @@ pub fn length(text: &str) -> Option<u64> {
     ];
     let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
     let words: Vec<&str> = text.split_whitespace().collect();
-    // Two numbers, not one.
+    // These are two numbers, not one.
     if words
         .windows(2)
         .any(|pair| matches!(pair, [one, other] if is_digit(one.chars().last()) && is_digit(other.chars().next())))
@@ -45,7 +46,7 @@ pub fn length(text: &str) -> Option<u64> {
         let end = behind.find(|c: char| c.is_ascii_digit()).unwrap_or(behind.len());
         let (unit, behind) = behind.split_at(end);
         let is_month = unit == "M" && !is_iso;
-        // A number without a unit is all there is.
+        // A number without a unit is valid only if it is the whole text.
         if is_month || (unit.is_empty() && digits < text.len()) {
             return None;
         }
@@ -57,7 +58,7 @@ pub fn length(text: &str) -> Option<u64> {
     (seconds > 0).then_some(seconds)
 }
 
-/// What to write for a default in a word or as a length.
+/// What to write for a default that is a word or a length.
 pub fn default_meant(text: &str, cast: As) -> Option<String> {
     let word = text.trim().to_ascii_lowercase();
     match word.as_str() {
@@ -69,7 +70,7 @@ pub fn default_meant(text: &str, cast: As) -> Option<String> {
     }
 }
 
-/// A length in the greatest unit that it is a whole number of.
+/// A length in the largest unit in which it is a whole number.
 pub fn shortest(seconds: u64) -> String {
     let units = [(86_400, "d"), (3600, "h"), (60, "m")];
     match units.into_iter().find(|(of, _)| seconds.is_multiple_of(*of)) {
@@ -78,7 +79,8 @@ pub fn shortest(seconds: u64) -> String {
     }
 }
 
-/// What to write where `as` is a word for a length of time: without `as` a ttl is one, in seconds. Nothing for other words.
+/// What to write if `as` is a word for a length of time. (Without `as`, a ttl is a length, in seconds.) `None` for
+/// other words.
 pub fn instead_of_type(table: &Table<'_>, word: &str) -> Option<String> {
     let word = word.trim().to_ascii_lowercase();
     let instants = "as = \"epoch_s\" or its kin is for the instant of its end";

@@ -1,4 +1,4 @@
-//! The names of types in the file (`as = "…"`), and what others call them.
+//! The names of types in the file (`as = "…"`), and their names in other programs.
 
 use crate::config::model::As;
 
@@ -16,7 +16,7 @@ const NAMES: &[(&str, As)] = &[
     ("epoch_ns", As::EpochNs),
 ];
 
-/// The name of the type that others call by this word, which is in small letters.
+/// The type that this word means in other programs. The word is in lower case.
 pub fn meant_by(word: &str) -> Option<&'static str> {
     let word = word.replace(['_', '-', ' '], "");
     let unit = ["epoch", "unix"].iter().find_map(|prefix| word.strip_prefix(prefix));

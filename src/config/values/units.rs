@@ -1,6 +1,6 @@
 //! Durations and sizes: a whole number and a unit, without a space.
 //!
-//! Pure: text in, number out. Ranges are the keys' own ([`crate::config::keys`]).
+//! Pure: takes a text, returns a number. The limits belong to the keys ([`crate::config::keys`]).
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const SIZES: &[(&str, u64)] = &[
     ("TiB", 1 << 40),
 ];
 
-/// Why a text is no quantity.
+/// Why a text is not a valid quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bad {
     NoNumber,
@@ -54,12 +54,12 @@ pub fn size(text: &str) -> Result<u64, Bad> {
     quantity(text, SIZES)
 }
 
-/// Every unit of a duration.
+/// All units of durations.
 pub fn duration_units() -> Vec<&'static str> {
     DURATIONS.iter().map(|(unit, _)| *unit).collect()
 }
 
-/// Every unit of a size.
+/// All units of sizes.
 pub fn size_units() -> Vec<&'static str> {
     SIZES.iter().map(|(unit, _)| *unit).collect()
 }

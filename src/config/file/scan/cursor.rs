@@ -1,12 +1,12 @@
-//! A place in the text, and what can be said of the characters there: white space, comments, what cannot be seen.
+//! A place in the text, and what the characters there are: white space, comments, invisible characters.
 
 use std::collections::HashMap;
 
 /// A mistake.
 pub struct Slip {
-    /// Where in the text it is mended: of what is not closed, where it opens.
+    /// Byte offset where it must be corrected. For something that is not closed: where it opens.
     pub at: usize,
-    /// As `kafka.brokers`; empty where it is not known.
+    /// For example `kafka.brokers`; empty if not known.
     pub key: String,
     pub found: Option<String>,
     pub problem: String,
@@ -14,39 +14,39 @@ pub struct Slip {
     pub reach: Reach,
 }
 
-/// How much of the file a mistake puts in doubt.
+/// How much of the file a mistake makes doubtful.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// Its line.
     Line,
     /// Its section.
     Section,
-    /// All that follows.
+    /// The rest of the file.
     Rest,
 }
 
-/// What the text says, as far as it is understood.
+/// The result of a scan, as far as the text is understood.
 pub struct Scanned {
-    /// In the order of the text; none behind the first that reaches further than its line.
+    /// In file order. Ends with the first mistake that makes more than its line doubtful.
     pub slips: Vec<Slip>,
-    /// Each key and table with the place where it stands, in the order of the text.
+    /// Each key and table with its byte offset, in file order.
     pub statements: Vec<(String, usize)>,
 }
 
-/// What stops it.
+/// The mistake that stops the scan.
 pub(super) type Stop = Box<Slip>;
 
 pub(super) struct Scan<'t> {
     pub(super) text: &'t str,
     pub(super) at: usize,
-    /// The table that keys are in, as `route[0].write[1]`.
+    /// The current table, such as `route[0].write[1]`.
     pub(super) table: String,
-    /// How many `[[x]]` there are so far, by their whole names.
+    /// How many `[[x]]` there were so far, by their full names.
     pub(super) counts: HashMap<String, usize>,
     pub(super) scanned: Scanned,
 }
 
-/// What a value stands in.
+/// What surrounds a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Within {
     Line,
@@ -119,7 +119,7 @@ impl<'t> Scan<'t> {
         self.take_while(|c| matches!(c, ' ' | '\t'));
     }
 
-    /// The line that `at` is on, from 1.
+    /// The line of `at`, from 1.
     pub(super) fn line_of(&self, at: usize) -> usize {
         1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count()
     }
@@ -129,7 +129,7 @@ impl<'t> Scan<'t> {
         self.at + rest.find(['\n', '\r']).unwrap_or(rest.len())
     }
 
-    /// Whether only white space stands before `at` on its line.
+    /// Whether there is only white space before `at` on its line.
     pub(super) fn begins_line(&self, at: usize) -> bool {
         let before = self.text.get(..at).unwrap_or_default();
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -159,7 +159,7 @@ impl<'t> Scan<'t> {
         })
     }
 
-    /// White space, line ends and comments.
+    /// Skips white space, line ends and comments.
     pub(super) fn blank(&mut self) -> Result<(), Stop> {
         loop {
             self.spaces();
@@ -186,7 +186,7 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// From a `#` to the end of its line.
+    /// Skips from a `#` to the end of its line.
     pub(super) fn comment(&mut self) {
         let end = self.line_end();
         let text = self.text.get(self.at..end).unwrap_or_default();
@@ -214,7 +214,7 @@ impl<'t> Scan<'t> {
         self.slip(at, key, problem, cure, reach)
     }
 
-    /// What begins a comment in other languages, if that is what stands here.
+    /// The beginning of a comment in another language, if the text here is one.
     pub(super) fn foreign_comment(&self) -> Option<&'static str> {
         let rest = self.rest();
         ["//", "/*", "--", "<!--", ";"]
@@ -233,7 +233,7 @@ pub(super) fn reaches_on(mut slip: Stop) -> Stop {
     slip
 }
 
-/// TOML takes a tabulator, and no other of these.
+/// Of the control characters, TOML allows only the tab.
 pub(super) fn is_control(c: char) -> bool {
     c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r')
 }

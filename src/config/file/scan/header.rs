@@ -1,4 +1,4 @@
-//! Names of tables: `[kafka]`, `[[route.write]]`.
+//! Table headers: `[kafka]`, `[[route.write]]`.
 
 use crate::config::file::scan::cursor::{Reach, Scan, Stop, is_bare, reaches_on};
 use crate::config::file::scan::unquoted::is_scalar;
@@ -85,7 +85,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// The table that the header names is the one that keys are in from here on.
+    /// From here on, keys belong to the table of this header.
     pub(super) fn enter(&mut self, path: &[String], double: bool) {
         let mut whole = String::new();
         let mut table = String::new();
@@ -113,7 +113,7 @@ fn in_brackets(name: &str, double: bool) -> String {
     }
 }
 
-/// The header that a broken one is meant to be, by the names that stand on its line.
+/// The header that was meant by a broken one, judging by the names on its line.
 pub(super) fn header_meant(line: &str, double: bool) -> Option<String> {
     let line = line.split('#').next().unwrap_or_default();
     let names: Vec<&str> = line.split(|c| !is_bare(c)).filter(|name| !name.is_empty()).collect();
@@ -133,7 +133,7 @@ pub(super) fn bracketed(line: &str) -> Option<&str> {
     (!inside.is_empty() && inside.chars().all(|c| is_bare(c) || c == '.')).then_some(inside)
 }
 
-/// `[a.b]` or `[[a.b]]` and nothing else on the line.
+/// Whether the line is `[a.b]` or `[[a.b]]` and nothing else.
 pub(super) fn is_header(text: &str) -> bool {
     let line = text.lines().next().unwrap_or_default();
     let line = line.split('#').next().unwrap_or_default().trim();

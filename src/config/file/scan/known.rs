@@ -1,8 +1,8 @@
-//! What is known of a key by its name: what its value ought to be, and whether it is a secret.
+//! What a key's name tells: the kind of its value, and whether it is a secret.
 
 use crate::config::keys::{self, Kind};
 
-/// What the value of a key ought to be, as far as the table of keys says it.
+/// The kind of a key's value, as far as the table of keys says it.
 pub(super) fn kind(key: &str) -> Option<Kind> {
     let mut plain = String::new();
     let mut is_index = false;
@@ -28,13 +28,13 @@ pub(super) fn kind(key: &str) -> Option<Kind> {
     section.keys.iter().find(|key| key.name == name).map(|key| key.kind)
 }
 
-/// Whether a text behind the value of another key is a password with its name.
+/// Whether a text behind another key's value is a password with its name.
 pub(super) fn names_secret(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     ["password", "passwd", "secret"].iter().any(|word| text.contains(word))
 }
 
-/// Passwords, and what librdkafka is told, which may be one.
+/// Whether the value is a secret: passwords, and librdkafka properties, which may be one.
 pub(super) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let parts = [

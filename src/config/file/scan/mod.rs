@@ -1,8 +1,10 @@
-//! Where a file that is no TOML goes wrong, as its author would say it: which bracket is open, which quote is missing.
+//! Where the mistake is in a file that is not valid TOML, in its author's terms: which bracket is open, which quote is
+//! missing.
 //!
-//! Read only for a file that the parser has refused: the parser sees a fault where it can go no further, which may be many
-//! lines behind the mistake, and what it says behind its first guess is of no use. Goes through the file statement by
-//! statement, and stops at the first mistake that puts the rest in doubt. Shows no value that may be a secret.
+//! Used only for a file that the parser has refused. The parser reports an error where it cannot continue, which may be
+//! many lines behind the mistake. What it reports after its first guess is useless. So this code goes through the file
+//! statement by statement, and stops at the first mistake that makes the rest doubtful. It shows no value that may be a
+//! secret.
 
 // A place in the text, white space and comments.
 mod cursor;
@@ -10,15 +12,15 @@ mod cursor;
 mod header;
 // `key = value`.
 mod statement;
-// Values that hold others.
+// Values that contain others.
 mod value;
 // Strings.
 mod string;
 // Numbers, booleans, and text without quotes.
 mod scalar;
-// What should stand in the place of text without quotes.
+// What was meant by text without quotes.
 mod unquoted;
-// What is known of a key by its name.
+// What a key's name tells.
 mod known;
 
 use cursor::{Scan, Stop};
@@ -26,7 +28,7 @@ use header::bracketed;
 
 pub use cursor::{Reach, Scanned, Slip};
 
-/// Goes through `text`.
+/// Scans `text` for mistakes.
 pub fn scan(text: &str) -> Scanned {
     let mut scan = Scan::new(text, 0);
     if let Err(slip) = scan.file() {

@@ -1,4 +1,4 @@
-//! Numbers, booleans, dates, and text that stands without its quotes.
+//! Numbers, booleans, dates, and text whose quotes are missing.
 
 use crate::config::addresses::{address_may_hold_login, may_hold_login};
 use crate::config::file::scan::cursor::{INVISIBLE, Reach, Scan, Stop, Within};
@@ -8,7 +8,7 @@ use crate::config::file::scan::unquoted::{Text, in_quotes, is_scalar, unquoted};
 use crate::config::keys::Kind;
 
 impl Scan<'_> {
-    /// A number, a boolean, a date; or text that stands without its quotes, which is noted and passed over.
+    /// A number, a boolean or a date. Text whose quotes are missing is noted and skipped.
     pub(super) fn scalar(&mut self, key: &str, written: &str, within: Within) -> Result<(), Stop> {
         let start = self.at;
         let mut token = self.take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ']' | '}' | '#'));
@@ -19,7 +19,7 @@ impl Scan<'_> {
             token = before;
             self.at = start + before.len();
         }
-        // `1,000`, `1 000`, `512 MiB`: a number, and more of the same value.
+        // `1,000`, `1 000`, `512 MiB`: a number, followed by more of the same value.
         let more = self.text.get(self.at..self.line_end()).unwrap_or_default();
         let more = more.split(" #").next().unwrap_or_default();
         let goes_on = within == Within::Line
@@ -29,7 +29,7 @@ impl Scan<'_> {
                 || is_thousands(more)
                 || (more.trim_start().starts_with(|c: char| c.is_ascii_alphabetic()) && !more.contains('=')));
         if is_scalar(token) && !goes_on {
-            // A date and its time may stand apart.
+            // There may be a space between a date and its time.
             let rest = self.rest();
             let is_time = rest.get(..4).is_some_and(|text| {
                 let text = text.as_bytes();
@@ -89,7 +89,7 @@ impl Scan<'_> {
         }
         .trim_end();
         let is_secret = is_secret(key);
-        // A password may hold what ends a value here.
+        // A password may contain characters that end a value here.
         let has_login = match key {
             "kafka.brokers" | "aerospike.hosts" => address_may_hold_login(line),
             _ => may_hold_login(line.trim()) || names_secret(line),
@@ -146,17 +146,18 @@ impl Scan<'_> {
         };
         let mut slip = self.slip(start, key, problem, cure, Reach::Line);
         slip.found = (!is_secret && !has_login).then(|| raw.chars().take(80).collect());
-        // In brackets the parser takes its quote for the beginning of a string, and misses what closes them.
+        // In brackets, the parser takes the quote in this text for the start of a string, and misses the closing
+        // bracket.
         if within != Within::Line && raw.contains(['"', '\'', '[', '{', '(', '=']) {
             slip.reach = Reach::Rest;
             return Err(slip);
         }
-        // What follows may be more of the same: the lines of a private key look like keys of the file.
+        // More of the secret may follow: the lines of a private key look like keys of the file.
         if is_secret {
             slip.reach = Reach::Section;
             return Err(slip);
         }
-        // One a line tells enough.
+        // One mistake per line is enough.
         let line = self.line_of(start);
         if self.scanned.slips.iter().all(|before| self.line_of(before.at) != line) {
             self.scanned.slips.push(*slip);
@@ -165,13 +166,13 @@ impl Scan<'_> {
     }
 }
 
-/// The key that stands behind a value without quotes.
+/// The key that follows a value without quotes, on the same line.
 fn second_key(raw: &str) -> Option<&str> {
     let places = raw.match_indices([' ', '\t', ',', ';']).map(|(at, _)| at + 1);
     places.filter_map(|at| raw.get(at..)).find_map(starts_key)
 }
 
-/// ` 000 000` behind the first digits of a number.
+/// Whether a text is groups of thousands, such as ` 000 000`, behind the first digits of a number.
 fn is_thousands(text: &str) -> bool {
     let text = text.trim_end();
     let groups = text.strip_prefix(' ').unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `key = value`: the key, what joins it to its value, and what stands behind.
+//! `key = value`: the key, the sign between key and value, and what follows the value.
 
 use crate::config::addresses::may_hold_login;
 use crate::config::file::scan::cursor::{
@@ -42,7 +42,7 @@ impl Scan<'_> {
         self.behind(&key, start)
     }
 
-    /// `key = value`; gives the whole name of the key.
+    /// Reads `key = value`; returns the full name of the key.
     pub(super) fn pair(&mut self, within: Within) -> Result<String, Stop> {
         let start = self.at;
         let path = self.path()?;
@@ -139,7 +139,7 @@ impl Scan<'_> {
         Ok(key)
     }
 
-    /// Names and dots; empty if there is none.
+    /// Reads names and dots; empty if there are none.
     pub(super) fn path(&mut self) -> Result<Vec<String>, Stop> {
         let mut path = Vec::new();
         loop {
@@ -197,7 +197,7 @@ impl Scan<'_> {
         self.slip(start, "", problem, cure, Reach::Section)
     }
 
-    /// What stands behind the value of a key, on its line.
+    /// Checks what follows a key's value on its line.
     pub(super) fn behind(&mut self, key: &str, start: usize) -> Result<(), Stop> {
         let touches = self.at;
         let before = self.text.get(..touches).and_then(|text| text.chars().next_back());
@@ -207,7 +207,7 @@ impl Scan<'_> {
         }
         let rest = self.text.get(self.at..self.line_end()).unwrap_or_default().trim_end();
         let quote = before.filter(|c| matches!(c, '"' | '\''));
-        // What a comma or semicolon separates from the value.
+        // What follows a comma or semicolon behind the value.
         let next = rest.trim_start_matches([',', ';']).trim_start();
         let is_apart = touches != self.at || next.len() < rest.len();
         let is_one_line = self.line_of(start) == self.line_of(self.at);
@@ -304,7 +304,7 @@ impl Scan<'_> {
         Err(self.slip(start, key, problem, cure, Reach::Section))
     }
 
-    /// The key that begins here, with its `=`.
+    /// The key that begins here, if a `=` follows it.
     pub(super) fn begins_key(&self) -> Option<String> {
         let mut ahead = Scan::new(self.text, self.at);
         let path = ahead.path().ok().filter(|path| !path.is_empty())?;
@@ -317,7 +317,7 @@ fn joined_all(table: &str, path: &[String]) -> String {
     path.iter().fold(table.to_owned(), |key, segment| joined(&key, segment))
 }
 
-/// The name of the key that a text begins with, if `=` comes behind it.
+/// The key's name at the start of a text, if a `=` follows it.
 pub(super) fn starts_key(text: &str) -> Option<&str> {
     let end = text.find(|c| !is_bare(c) && c != '.')?;
     let (name, rest) = text.split_at(end);
@@ -325,7 +325,7 @@ pub(super) fn starts_key(text: &str) -> Option<&str> {
     (name.starts_with(|c: char| c.is_ascii_alphabetic()) && !value.starts_with('=')).then_some(name)
 }
 
-/// What joins two values in other languages.
+/// An operator that joins two values in other languages.
 fn starts_operator(text: &str) -> Option<&str> {
     [
         "&&", "||", "==", "!=", ">=", "<=", "+", ">", "<", "?", "and ", "or ", "not ", "in ",

@@ -3,7 +3,7 @@
 use crate::config::file::scan::cursor::{Reach, Scan, Stop, is_control, is_typographic_quote};
 
 impl<'t> Scan<'t> {
-    /// A string in `"`, up to its end; gives what is in it, as it stands.
+    /// Reads a string in `"` up to its end; returns its content as written.
     pub(super) fn basic(&mut self, key: &str) -> Result<&'t str, Stop> {
         let start = self.at;
         self.take("\"");
@@ -40,13 +40,13 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// A string over several lines.
+    /// Reads a string over several lines.
     pub(super) fn long(&mut self, key: &str, quotes: &str) -> Result<(), Stop> {
         let start = self.at;
         self.take(quotes);
         loop {
             if self.take(quotes) {
-                // Up to two more belong to the text.
+                // Up to two more quotes belong to the text.
                 let quote = quotes.get(..1).unwrap_or_default();
                 while self.take(quote) {}
                 return Ok(());

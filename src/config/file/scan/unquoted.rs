@@ -1,12 +1,12 @@
-//! What should stand in the place of text without quotes.
+//! What should be written in place of text without quotes.
 
 use crate::config::file::scan::cursor::is_typographic_quote;
 
-/// What should stand in the place of text without quotes.
+/// What should be written in place of text without quotes.
 pub(super) enum Text {
     InQuotes(String),
     Word(String),
-    /// What it can be, in words.
+    /// The possible values, in words.
     OneOf(String),
     Remove,
 }
@@ -93,7 +93,7 @@ fn variable(raw: &str) -> Option<&str> {
     (is_name && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')).then_some(name)
 }
 
-/// `0XFF`, `+0x10`, `0d10`: the number.
+/// The number in `0XFF`, `+0x10`, `0d10`.
 fn with_radix(raw: &str) -> Option<i64> {
     let (sign, digits) = match raw.strip_prefix('-') {
         Some(digits) => (-1, digits),
@@ -111,13 +111,13 @@ fn with_radix(raw: &str) -> Option<i64> {
     Some(sign * number)
 }
 
-/// Whether what a comma, a space or an apostrophe separates in a number is thousands.
+/// Whether commas, spaces or apostrophes separate thousands in a number.
 fn has_thousands(raw: &str) -> bool {
     let mut groups = raw.split([',', ' ', '\'']).skip(1);
     groups.all(|group| group.split('.').next().is_some_and(|digits| digits.len() == 3))
 }
 
-/// In the quotes that need no escapes, if there are such.
+/// Uses the quotes that need no escapes, if possible.
 pub(super) fn in_quotes(text: &str) -> String {
     let cut: String = text.chars().take(80).collect();
     let text = if cut.len() < text.len() {
@@ -132,7 +132,7 @@ pub(super) fn in_quotes(text: &str) -> String {
     }
 }
 
-/// Whether a word is a number, a boolean or a date of TOML.
+/// Whether a word is one of TOML's numbers, booleans or dates.
 pub(super) fn is_scalar(word: &str) -> bool {
     if matches!(word, "true" | "false") {
         return true;

@@ -1,10 +1,10 @@
-//! Values, and what holds several of them: `[ … ]`, `{ … }`.
+//! Values, and what contains several of them: `[ … ]`, `{ … }`.
 
 use crate::config::file::scan::cursor::{Reach, Scan, Stop, Within, reaches_on};
 use crate::config::file::scan::header::is_header;
 
 impl Scan<'_> {
-    /// `written`: the key as the file has it, for the cure.
+    /// Reads a value. `written`: the key as written in the file, for the cure.
     pub(super) fn value(&mut self, key: &str, written: &str, within: Within) -> Result<(), Stop> {
         let rest = self.rest();
         if rest.starts_with("\"\"\"") {
@@ -16,7 +16,7 @@ impl Scan<'_> {
         match self.peek() {
             Some('"') => self.basic(key).map(|_| ()),
             Some('\'') => self.literal(key).map(|_| ()),
-            // The parser looks for the end of it from the mistake on, through whatever follows.
+            // From the mistake on, the parser searches for the end of the array, through everything that follows.
             Some('[') => self.array(key, written).map_err(reaches_on),
             Some('{') => self.inline(key).map_err(reaches_on),
             Some('(') => {
@@ -124,7 +124,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// What is open at `open` is not closed by `close`; something says so at the current place.
+    /// The bracket at `open` is not closed by `close`; the text at the current place shows it.
     pub(super) fn open(&self, open: usize, key: &str, close: char) -> Stop {
         let opens = if close == ']' { '[' } else { '{' };
         let (here, there) = (self.line_of(open), self.line_of(self.at));
@@ -150,7 +150,7 @@ impl Scan<'_> {
         self.slip(open, key, problem, cure, Reach::Rest)
     }
 
-    /// Whether a new table or a new key begins here: what is open was not meant to reach so far.
+    /// Whether a new table or a new key begins here. Then the open bracket was not meant to reach this far.
     pub(super) fn begins_another(&self, open: usize) -> bool {
         (self.begins_line(self.at) && is_header(self.rest()))
             || (self.begins_key().is_some() && self.line_of(open) != self.line_of(self.at))
@@ -189,7 +189,7 @@ impl Scan<'_> {
         self.slip(before, key, problem, "write `,` between them", Reach::Section)
     }
 
-    /// A comment of another language between two values. A `;` may stand for a comma.
+    /// Whether a comment of another language is between two values. A `;` may be meant as a comma.
     pub(super) fn is_comment_inside(&self) -> bool {
         match self.foreign_comment() {
             Some(";") => self.begins_line(self.at),

@@ -1,18 +1,18 @@
 //! The functions that expressions may call: names, arguments, results.
 //!
-//! The crate resolves a call when it is made; this table lets a misspelt or misused one be told at the start. A test holds it
-//! against the crate: what stands here can be called.
+//! The crate resolves a function only when it is called. With this table, misspelt or misused functions are reported at
+//! the start. A test compares the table with the crate: each function here can be called.
 
 use crate::config::model::Kinds;
 
 /// One way to call a function.
 #[derive(Debug, Clone)]
 pub struct Function {
-    /// As written, `math.` included.
+    /// As written, with `math.` if it has it.
     pub name: &'static str,
-    /// Called on its first argument: `x.f(y)`, not `f(x, y)`.
+    /// It is called on its first argument: `x.f(y)`, not `f(x, y)`.
     pub member: bool,
-    /// What each argument can be, that it is called on first.
+    /// The kinds that each argument can have, including the one that it is called on.
     pub arguments: &'static [Kinds],
     pub result: Kinds,
 }
@@ -40,7 +40,7 @@ use Kinds as K;
 const SIZED: Kinds = K::STRING.or(K::BYTES).or(K::LIST).or(K::MAP);
 const SPAN: Kinds = K::TIMESTAMP.or(K::DURATION);
 
-/// All of them, by name.
+/// All functions, by name.
 pub const ALL: &[Function] = &[
     global("bool", &[K::BOOL.or(K::STRING)], K::BOOL),
     global("bytes", &[K::BYTES.or(K::STRING)], K::BYTES),
@@ -113,7 +113,7 @@ pub const ALL: &[Function] = &[
     member("upperAscii", &[K::STRING], K::STRING),
 ];
 
-/// What stands here for a function of another language.
+/// What CEL has in place of a function of another language.
 pub(super) fn elsewhere(name: &str) -> Option<&'static str> {
     Some(match name.to_ascii_lowercase().as_str() {
         "len" | "length" | "count" | "char_length" => "write size(x)",
@@ -129,7 +129,7 @@ pub(super) fn elsewhere(name: &str) -> Option<&'static str> {
     })
 }
 
-/// What is expanded before anything is evaluated: no functions, and spelt like them.
+/// Macros. They are written like functions, but are expanded before evaluation.
 pub const MACROS: &[&str] = &["all", "exists", "exists_one", "filter", "has", "map"];
 
 /// Every way to call `name`.

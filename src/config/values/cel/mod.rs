@@ -1,9 +1,9 @@
 //! CEL: conditions and computed values, parsed and checked at the start.
 //!
-//! The crate `cel` parses; `walk` goes through what it parsed, once. It finds what the expression reads of a message,
-//! tells what can never work (unknown names, functions, arguments; kinds of values that no operator takes), and replaces each read by
-//! a number, so that per message nothing is looked up by name and only what is named is decoded. The result, a [`Program`], is
-//! evaluated by [`crate::rules::conditions`]. Nothing here sees a message.
+//! The crate `cel` parses. `walk` goes through the parsed expression once. It finds what the expression reads of a
+//! message, and reports what can never work (unknown names, functions, arguments; kinds of values that no operator
+//! accepts). It replaces each read by a number. So there is no lookup by name per message, and only the fields that are
+//! read are decoded. [`crate::rules::conditions`] evaluates the result, a [`Program`]. Nothing here sees a message.
 
 mod functions;
 mod operators;
@@ -20,16 +20,16 @@ pub use crate::config::values::grammar::Scope;
 pub use pattern::Pattern;
 pub use walk::Bad;
 
-/// A longer expression is refused: nobody can read it, and the parser recurses along it.
+/// Maximum length of an expression, in bytes. Nobody can read a longer one, and the parser recurses along it.
 const BYTES_MAX: usize = 4096;
 
-/// More parentheses and calls inside one another are refused by the parser, which recurses through a dozen rules for each.
+/// Maximum depth of parentheses and calls inside one another. The parser recurses through a dozen rules for each.
 const NESTED_MAX: u16 = 32;
 
-/// Of the thread that parses; touched only as far as it is needed.
+/// Stack size of the thread that parses. Memory is used only as far as the stack is needed.
 const STACK_BYTES: usize = 64 * 1024 * 1024;
 
-/// `when` and `when_error` of a table. `Some(None)`: not written; `None`, and its faults noted: faulty.
+/// Reads `when` and `when_error` of a table. `Some(None)`: not in the file. `None`: faulty, and faults were noted.
 pub fn when(table: &Table<'_>, scope: Scope<'_>) -> Option<Option<When>> {
     let Some(node) = table.get("when") else {
         if let (Some(node), false) = (table.get("when_error"), table.is_misspelt("when")) {
@@ -45,7 +45,7 @@ pub fn when(table: &Table<'_>, scope: Scope<'_>) -> Option<Option<When>> {
     }))
 }
 
-/// `require`: its conditions; nothing, and its faults noted, if one is faulty.
+/// Reads the conditions of `require`. Returns nothing, and notes faults, if one is faulty.
 pub fn require(table: &Table<'_>, scope: Scope<'_>) -> Option<Vec<Cel>> {
     let Some(node) = table.get("require") else {
         return Some(Vec::new());
@@ -63,7 +63,7 @@ pub fn require(table: &Table<'_>, scope: Scope<'_>) -> Option<Vec<Cel>> {
     all(elements.iter().map(|node| condition(node, scope)))
 }
 
-/// The condition at `node`; nothing, and its faults noted, if it is none.
+/// Reads the condition at `node`. Returns nothing, and notes faults, if it is wrong.
 pub fn condition(node: &Node<'_>, scope: Scope<'_>) -> Option<Cel> {
     let cel = expression(node, scope)?;
     if !cel.program.kinds.meets(Kinds::BOOL) {
@@ -76,7 +76,7 @@ pub fn condition(node: &Node<'_>, scope: Scope<'_>) -> Option<Cel> {
     Some(cel)
 }
 
-/// The expression at `node`; nothing, and its faults noted, if it is none.
+/// Reads the expression at `node`. Returns nothing, and notes faults, if it is wrong.
 pub fn expression(node: &Node<'_>, scope: Scope<'_>) -> Option<Cel> {
     let text = node.text()?;
     match parse(&text.value, scope) {
@@ -120,7 +120,7 @@ pub fn expression(node: &Node<'_>, scope: Scope<'_>) -> Option<Cel> {
     }
 }
 
-/// `text` with its fields out of their braces (`{user.id} > 0`), where it is an expression then.
+/// `text` without the braces around its fields (`{user.id} > 0`), if it is then an expression.
 fn without_braces(text: &str, scope: Scope<'_>) -> Option<String> {
     let mut meant = String::new();
     let mut rest = text;
@@ -137,7 +137,7 @@ fn without_braces(text: &str, scope: Scope<'_>) -> Option<String> {
 /// Parses and checks `text`.
 ///
 /// # Errors
-/// Its faults, in no order.
+/// Its faults, in no particular order.
 pub fn parse(text: &str, scope: Scope<'_>) -> Result<Program, Vec<Bad>> {
     let whole = |problem: &str, cure: &str| {
         vec![Bad {
@@ -155,7 +155,7 @@ pub fn parse(text: &str, scope: Scope<'_>) -> Result<Program, Vec<Bad>> {
             "make two of it: each string of `require` is one",
         ));
     }
-    // The parser recurses, and takes 180 KiB of stack for a pair of parentheses in a debug build.
+    // The parser recurses. In a debug build it takes 180 KiB of stack for a pair of parentheses.
     std::thread::scope(|threads| {
         let thread = std::thread::Builder::new()
             .name("cel".to_owned())
@@ -174,7 +174,7 @@ pub fn parse(text: &str, scope: Scope<'_>) -> Result<Program, Vec<Bad>> {
     })
 }
 
-/// The first of the parser's complaints: those behind it come of it.
+/// The first of the parser's complaints. Later ones result from it.
 fn syntax(text: &str, errors: &ParseErrors) -> Bad {
     let Some(error) = errors.errors.first() else {
         return Bad {
@@ -187,7 +187,7 @@ fn syntax(text: &str, errors: &ParseErrors) -> Bad {
         (Ok(line), Ok(column)) if line > 0 && column > 0 => Some((line, column)),
         _ => None,
     };
-    // What stands before it, and from there on.
+    // The text before the place, and the text from there on.
     let (before, rest) = at.map_or(("", ""), |(line, column)| {
         let line = text.lines().nth(line - 1).unwrap_or_default();
         let place = line.char_indices().nth(column - 1);
@@ -230,16 +230,16 @@ fn syntax(text: &str, errors: &ParseErrors) -> Bad {
     }
 }
 
-/// The word behind the first one.
+/// The second word of the text.
 fn next_word(text: &str) -> &str {
     text.split_whitespace().nth(1).unwrap_or_default()
 }
 
-/// What the parser says, in our words where we know its own.
+/// The parser's message, in our words if we know it.
 fn complaint(message: &str) -> String {
     let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
     let message = message.split(" expecting ").next().unwrap_or(message);
-    // What it quotes.
+    // The text that it quotes.
     let quoted = message.split_once('\'').and_then(|(_, rest)| rest.strip_suffix('\''));
     let quoted = quoted.map(|text| text.replace('\n', " ").trim().chars().take(40).collect::<String>());
     match quoted.as_deref() {
@@ -259,7 +259,7 @@ fn complaint(message: &str) -> String {
     }
 }
 
-/// For a test that calls them all.
+/// For a test that calls all of them.
 #[cfg(test)]
 pub(crate) use functions::ALL as FUNCTIONS;
 

@@ -1,12 +1,12 @@
-//! What CEL's operators do with kinds of values.
+//! Which kinds of values CEL's operators accept, and what they return.
 //!
-//! An operation is refused at the start if no pair of kinds that its sides can have would do.
+//! An operation is refused at the start if it works for no pair of kinds that its sides can have.
 
 use cel::common::ast::operators as op;
 
 use crate::config::model::Kinds;
 
-/// The kinds that `left operator right` can have; none: it never works.
+/// The kinds that `left operator right` can have. Empty: it never works.
 pub fn binary(operator: &str, left: Kinds, right: Kinds) -> Kinds {
     let mut result = Kinds::NONE;
     for left in left.each() {
@@ -17,7 +17,7 @@ pub fn binary(operator: &str, left: Kinds, right: Kinds) -> Kinds {
     result
 }
 
-/// The same for one kind on each side.
+/// The same, for one kind on each side.
 fn pair(operator: &str, left: Kinds, right: Kinds) -> Kinds {
     use Kinds as K;
     let is_same = left == right;
@@ -33,7 +33,7 @@ fn pair(operator: &str, left: Kinds, right: Kinds) -> Kinds {
             K::BOOL
         }
         op::MODULO if is_same && left.meets(K::INT.or(K::UINT)) => left,
-        // A JSON number is an int or a double as its text happens to be: mixed, both are doubles.
+        // A JSON number is an int or a double, depending on its text. If the two are mixed, both become doubles.
         op::ADD | op::SUBSTRACT | op::MULTIPLY | op::DIVIDE if are_numbers && has_double => K::DOUBLE,
         op::ADD | op::SUBSTRACT | op::MULTIPLY | op::DIVIDE if are_numbers && is_same => left,
         op::ADD if is_same && left.meets(joined) => left,

@@ -1,4 +1,4 @@
-//! The pattern of `matches`, compiled once: `cel`'s own `matches` compiles it for every message.
+//! The pattern of `matches`, compiled once. `cel`'s own `matches` would compile it for every message.
 
 use std::any::Any;
 
@@ -8,7 +8,7 @@ use regex::Regex;
 
 static PATTERN: Type = Type::new_unspecified_type("pattern");
 
-/// A regular expression as a value that only `$matches` takes; no name of the language reaches it.
+/// A regular expression as a value. Only `$matches` accepts it; no name of the language refers to it.
 #[derive(Debug, Clone)]
 pub struct Pattern(Regex);
 
@@ -16,7 +16,7 @@ impl Pattern {
     /// Compiles `text`.
     ///
     /// # Errors
-    /// What the crate regex says of it.
+    /// The error of the crate regex.
     pub fn new(text: &str) -> Result<Pattern, regex::Error> {
         Regex::new(text).map(Pattern)
     }

@@ -1,4 +1,4 @@
-//! Expressions as they are written: what is read of them, and what is told of faulty ones.
+//! Expressions as users write them: what they read, and the faults of wrong ones.
 
 use crate::config::model::{Segment, Source, What};
 use crate::config::values::cel::*;
@@ -7,7 +7,7 @@ fn scope(root: &[Segment]) -> Scope<'_> {
     Scope { root, each: true }
 }
 
-/// What `text` reads, as written, and its kinds.
+/// The reads of `text`, as written, and its kinds.
 fn reads(text: &str) -> (Vec<String>, String) {
     let program = parse(text, scope(&[])).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
     let reads = program.reads.iter().map(|read| read.written.clone());
@@ -33,7 +33,7 @@ fn a_way_into_the_message_is_one_read_down_to_where_it_is_computed() {
         ("user.id > 3 && user.id < 9", vec!["user.id"], "bool"),
         ("a[0].b == 1", vec!["a[0].b"], "bool"),
         ("msg['x y'].z == 1", vec!["msg[\"x y\"].z"], "bool"),
-        // From here on it is computed: the list is asked for, and the index.
+        // From here on it is computed: it reads the list and the index.
         ("a[b].c == 1", vec!["a", "b"], "bool"),
         ("a[-1] == 1", vec!["a"], "bool"),
         ("item.x == index", vec!["item.x", "index"], "bool"),
@@ -46,7 +46,7 @@ fn a_way_into_the_message_is_one_read_down_to_where_it_is_computed() {
         ),
         ("'x' in meta.headers", vec!["meta.headers"], "bool"),
         ("has(meta.headers.x)", vec!["has(meta.headers.x)"], "bool"),
-        // A variable of a macro is no field.
+        // A macro's variable is not a field.
         ("items.all(x, x.qty > 0)", vec!["items"], "bool"),
         ("items.all(type, type > 0) && type == 1", vec!["items", "type"], "bool"),
         ("items.map(x, x.qty * y)", vec!["items", "y"], "list"),
@@ -309,7 +309,7 @@ fn every_function_that_is_offered_can_be_called() {
         };
         let program = parse(&text, scope(&[])).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
         let result = crate::rules::conditions::check_function(program);
-        // Whatever it says of these arguments: it is there, and takes them.
+        // Whatever the result for these arguments: the function exists, and accepts them.
         let refused = ["is not known", "cannot take ("]
             .iter()
             .any(|text| result.contains(text));

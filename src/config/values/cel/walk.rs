@@ -1,5 +1,5 @@
-//! One walk through a parsed expression: reads are found and numbered (`reads`), what can never work is told (of calls:
-//! `calls`).
+//! One walk through a parsed expression. It finds and numbers the reads (`reads`), and reports what can never work (for
+//! calls: `calls`).
 
 mod calls;
 mod reads;
@@ -14,10 +14,10 @@ use super::operators;
 use crate::config::model::{CONSTANT, Kinds, Program, Read};
 use crate::config::values::grammar::Scope;
 
-/// Deeper expressions are refused: evaluating one recurses, on a worker's stack (2 MiB; 38 KiB a level in a debug build).
+/// Maximum depth of an expression. Evaluation recurses, on a worker's stack (2 MiB; 38 KiB per level in a debug build).
 const DEPTH_MAX: usize = 40;
 
-/// The names of types, where they can only be types: beside `type(…)`. Anywhere else they are fields.
+/// The names of types. They are types only beside `type(…)`; anywhere else they are fields.
 const TYPES: &[&str] = &[
     "bool",
     "int",
@@ -34,7 +34,7 @@ const TYPES: &[&str] = &[
 /// A fault in an expression.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Bad {
-    /// Line and column in the expression, from 1; nothing: all of it.
+    /// Line and column in the expression, from 1. `None`: the whole expression.
     pub at: Option<(usize, usize)>,
     pub problem: String,
     pub cure: String,
@@ -69,7 +69,7 @@ pub(super) fn check(expression: Expression, source: &SourceInfo, scope: Scope<'_
 struct Walk<'s> {
     scope: Scope<'s>,
     source: &'s SourceInfo,
-    /// Those of the macros around, the innermost last.
+    /// The variables of the surrounding macros, the innermost last.
     variables: Vec<(String, Kinds)>,
     depth: usize,
     reads: Vec<Read>,
@@ -150,13 +150,14 @@ impl Walk<'_> {
         }
     }
 
-    /// The name that stands for a constant from now on.
+    /// Stores a constant, and returns the name that replaces it.
     fn constant(&mut self, id: u64, value: Box<dyn Val>) -> Expression {
         self.constants.push(value);
         ided(id, Expr::Ident(format!("{CONSTANT}{}", self.constants.len() - 1)))
     }
 
-    /// A field of something computed: written as an index, which the evaluator looks up without making a name first.
+    /// A field of a computed value. It is written as an index: the evaluator looks that up without creating a name
+    /// first.
     fn select(&mut self, id: u64, select: SelectExpr) -> (Expression, Kinds) {
         let (operand, kinds) = self.expression(*select.operand);
         if !kinds.meets(Kinds::MAP) {
@@ -178,7 +179,7 @@ impl Walk<'_> {
             })
             .collect();
         match literals {
-            // Made once, not for every message.
+            // Created once instead of for every message.
             Some(literals) if !literals.is_empty() => {
                 (self.constant(id, Box::new(CelList::from(literals))), Kinds::LIST)
             }
@@ -192,13 +193,13 @@ impl Walk<'_> {
             let problem = format!("goes over a list or a map, and this is {kinds}");
             self.fault(id, problem, "name an array, e.g. items.all(item, item.qty > 0)");
         }
-        // `map` and `filter` make a list: its order must be the same when the message comes again.
+        // `map` and `filter` create a list. Its order must be the same if the message comes again.
         it.iter_range = if matches!(it.accu_init.expr, Expr::List(_)) && kinds.meets(Kinds::MAP) {
             call(id, "$keys", vec![range])
         } else {
             range
         };
-        // As it is: an empty list is how the evaluator knows that the result grows by one element a time.
+        // Do not change it: by the empty list, the evaluator knows that the result grows by one element per step.
         let accu = match &it.accu_init.expr {
             Expr::Literal(literal) => literal_kinds(literal),
             Expr::List(_) => Kinds::LIST,
@@ -280,7 +281,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Operands that must be true or false.
+    /// Checks operands that must be booleans.
     fn bools(&mut self, operator: &str, args: Vec<Expression>) -> Vec<Expression> {
         let checked = args.into_iter().map(|arg| {
             let id = arg.id;
@@ -304,7 +305,7 @@ impl Walk<'_> {
         args.into_iter().map(|arg| self.expression(arg)).unzip()
     }
 
-    /// Names of types become constants where they stand beside `type(…)`.
+    /// Replaces names of types by constants if they are beside `type(…)`.
     fn with_type_names(&mut self, mut args: Vec<Expression>) -> Vec<Expression> {
         let is_type = |arg: &Expression| matches!(&arg.expr, Expr::Call(call) if call.target.is_none() && call.func_name == "type");
         if !args.iter().any(is_type) {
@@ -329,7 +330,8 @@ impl Walk<'_> {
 
     fn binary(&mut self, id: u64, it: CallExpr) -> (Expression, Kinds) {
         let name = it.func_name;
-        // The step of `map`, `filter` and `exists_one`: their own, and known to the evaluator by its form.
+        // The step of `map`, `filter` and `exists_one`. It belongs to them, and the evaluator recognises it by its
+        // form.
         if let Some(Expr::Ident(accu)) = it.args.first().map(|arg| &arg.expr)
             && accu.starts_with('@')
         {
@@ -350,14 +352,14 @@ impl Walk<'_> {
         } else {
             it.args
         };
-        // Below a root the whole message begins elsewhere than a bare name.
+        // With a root, `msg` is not the object that bare names start at.
         let hyphenated = args.iter().find_map(hyphenated).filter(|_| self.scope.root.is_empty());
         let (args, kinds) = self.arguments(args);
         let (left, right) = (kinds[0], kinds[1]);
         let result = operators::binary(&name, left, right);
         if result.is_none() {
             let sign = symbol(&name).map_or("", |(sign, _)| sign);
-            // What is subtracted and compared with a text is no difference.
+            // If the difference is compared with a text, it was not meant as a difference.
             let is_field = left.or(right).meets(Kinds::STRING);
             let cure = |left, right| match &hyphenated {
                 Some(name) if is_field => format!("`-` subtracts; the field {name} is written msg[\"{name}\"]"),
@@ -379,7 +381,7 @@ impl Walk<'_> {
             return (Expression::default(), Kinds::ANY);
         }
         let ours = match symbol(&name) {
-            // The crate's own does, and fast.
+            // The crate's own operator works, and is fast.
             _ if is_equality => None,
             Some((_, ours)) if result == Kinds::BOOL => Some(ours),
             Some((_, ours)) if !(left.is_one() && left == right) => Some(ours),
@@ -406,7 +408,7 @@ impl Walk<'_> {
     }
 }
 
-/// The sign of an operator, and the name of ours for it.
+/// The sign of an operator, and our name for it.
 fn symbol(operator: &str) -> Option<(&'static str, &'static str)> {
     Some(match operator {
         op::ADD => ("+", "$add"),
@@ -424,7 +426,7 @@ fn symbol(operator: &str) -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// The field `a-b` that this difference of `a` and `b` may be meant for.
+/// The field `a-b`, which this difference of `a` and `b` may mean.
 fn hyphenated(expression: &Expression) -> Option<String> {
     let name = |each: &Expression| match &each.expr {
         Expr::Ident(name) => Some(name.clone()),
@@ -439,7 +441,7 @@ fn hyphenated(expression: &Expression) -> Option<String> {
     }
 }
 
-/// What would make two kinds fit.
+/// How to make two kinds fit.
 fn cure(left: Kinds, right: Kinds) -> String {
     let both = left.or(right);
     if both.meets(Kinds::TIMESTAMP) {

@@ -1,10 +1,10 @@
 //! The strings of value expressions: paths, metadata and templates.
 //!
-//! Pure: text in, [`Expr`] or what is wrong with it out. A string that holds a brace is a template, one that begins with
-//! `@` is metadata, anything else is a path. Numbers, tables and the rest of a value are for
+//! Pure: takes a text; returns an [`Expr`], or what is wrong. A string that contains a brace is a template; one that
+//! begins with `@` is metadata; anything else is a path. Numbers, tables and the other parts of a value are in
 //! [`crate::config::values::expressions`].
 
-// Where a string stands, and what is wrong with one.
+// The context of a string, and what is wrong with it.
 mod scope;
 // Paths and metadata.
 mod paths;
@@ -22,7 +22,7 @@ use template::template;
 pub use paths::METADATA;
 pub use scope::{Bad, Scope};
 
-/// Any string where a value stands.
+/// Parses any string that is a value.
 pub fn value(text: &str, scope: Scope<'_>) -> Result<Expr, Bad> {
     if text.contains(['{', '}']) {
         return template(text, scope);
@@ -34,7 +34,7 @@ pub fn value(text: &str, scope: Scope<'_>) -> Result<Expr, Bad> {
         .map_err(|bad| with_meant(bad, meant_path(text, scope)))
 }
 
-/// A path alone: `root`, `each`, `bins`.
+/// Parses a path alone: `root`, `each`, `bins`.
 pub fn path(text: &str) -> Result<Path, Bad> {
     if text.starts_with('@') {
         return bad("a path into the message is expected here, not metadata", PATH_CURE);
@@ -46,8 +46,8 @@ pub fn path(text: &str) -> Result<Path, Bad> {
     path.map_err(|bad| with_meant(bad, meant()))
 }
 
-/// The path or metadata that a text means as other languages write it: `{user.id}`, `${user.id}`, `{{ user.id }}`,
-/// `$.user.id`, `/user/id`, `user->id`, `.user.id`. Nothing if it is one already, or stays none.
+/// The path or metadata that is meant by a text in the form of other languages: `{user.id}`, `${user.id}`, `{{ user.id
+/// }}`, `$.user.id`, `/user/id`, `user->id`, `.user.id`. `None` if it is already valid, or if no valid path results.
 pub fn meant_path(text: &str, scope: Scope<'_>) -> Option<String> {
     let mut meant = text.trim();
     while let Some(inner) = meant
@@ -81,7 +81,7 @@ fn with_meant(bad: Bad, meant: Option<String>) -> Bad {
     }
 }
 
-/// What stands in the one pair of braces of a template that is a field and no more: whoever writes so may mean the field.
+/// The text in the braces of a template that consists only of one field. The author may mean the field itself.
 pub fn field_in_braces(expr: &Expr, text: &str) -> Option<String> {
     let Expr::Template(parts) = expr else {
         return None;
@@ -92,7 +92,8 @@ pub fn field_in_braces(expr: &Expr, text: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// `"*"`, `"after.*"`, `"@item.*"`: where all fields are taken from. Nothing if the text is not of this form.
+/// For `"*"`, `"after.*"`, `"@item.*"`: the object whose fields are all taken. `None` if the text does not have this
+/// form.
 pub fn all_fields(text: &str, scope: Scope<'_>) -> Option<Result<Source, Bad>> {
     if text == "*" {
         return Some(Ok(Source::Path(scope.root.to_vec())));

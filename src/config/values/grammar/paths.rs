@@ -4,7 +4,7 @@ use crate::config::file::wording::{did_you_mean, quoted};
 use crate::config::model::{Path, Segment, Source};
 use crate::config::values::grammar::scope::{Bad, Scope, bad};
 
-/// All that can be taken of a message besides its payload.
+/// Everything of a message besides its payload that a value can use.
 pub const METADATA: &[&str] = &[
     "@key",
     "@value",
@@ -19,14 +19,14 @@ pub const METADATA: &[&str] = &[
 
 pub(super) const PATH_CURE: &str = "write names and indexes, e.g. \"user.id\", \"items[0].sku\", 'a.\"odd.name\"'";
 
-/// Indexes beyond this are mistakes.
+/// A larger index is a mistake.
 const INDEX_MAX: usize = 999_999_999;
 
 fn is_bare(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-' | '$')
 }
 
-/// What is left of a string.
+/// The rest of a string that is being parsed.
 pub(super) struct Cursor<'a> {
     pub(super) rest: &'a str,
 }
@@ -136,7 +136,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// What follows `@key` or `@item`.
+    /// Parses what follows `@key` or `@item`.
     fn tail(&mut self) -> Result<Path, Bad> {
         match self.peek() {
             Some('.') => {
@@ -148,7 +148,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// At least one segment.
+    /// Parses at least one segment.
     pub(super) fn path(&mut self) -> Result<Path, Bad> {
         let mut path = Path::new();
         if self.peek() != Some('[') {
@@ -187,7 +187,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// `"…"` with `\"` and `\\`.
+    /// Parses `"…"` with `\"` and `\\`.
     fn quoted_name(&mut self) -> Result<String, Bad> {
         self.next();
         let mut name = String::new();

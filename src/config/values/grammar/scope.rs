@@ -1,20 +1,20 @@
-//! Where a string stands, and what is wrong with one.
+//! The context of a string, and what is wrong with it.
 
 use crate::config::model::Segment;
 
-/// What a text is not, and what would do. Both may quote the text.
+/// What is wrong with a text, and what would be right. Both may quote the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bad {
     pub problem: String,
     pub cure: String,
 }
 
-/// Where a value stands.
+/// The context of a value.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
-    /// Goes in front of bare paths.
+    /// Prepended to bare paths.
     pub root: &'a [Segment],
-    /// There is an `each`: `@item` and `@index` mean something.
+    /// There is an `each`, so `@item` and `@index` are allowed.
     pub each: bool,
 }
 

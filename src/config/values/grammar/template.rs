@@ -34,24 +34,24 @@ pub(super) fn template(text: &str, scope: Scope<'_>) -> Result<Expr, Bad> {
     Ok(Expr::Template(parts))
 }
 
-/// `inner`: what should stand between the braces.
+/// A field whose brace is not closed. `inner`: what should be between the braces.
 fn not_closed<T>(scope: Scope<'_>, field: &str, inner: &str) -> Result<T, Bad> {
     let meant = format!("{{{inner}}}");
     let cure = match template(&meant, scope) {
         Ok(_) => format!("write `{meant}`; `{{{{` is a literal brace"),
-        // There is more than that to it.
+        // More is wrong than the brace.
         Err(Bad { cure, .. }) => cure,
     };
     bad(format!("a template's `{{{field}` is not closed"), cure)
 }
 
-/// Whether spaces stand between a template's field and what follows it inside of the braces.
+/// Whether there are spaces between a template's field and what follows it inside the braces.
 fn is_spaced(rest: &str) -> bool {
     let trimmed = rest.trim_start();
     trimmed.len() < rest.len() && trimmed.starts_with(['}', ':'])
 }
 
-/// Spaces around `field`, of which `rest` is what follows.
+/// Refuses spaces around `field`. `rest`: what follows the field.
 fn refuse_spaces<T>(scope: Scope<'_>, field: &str, rest: &str) -> Result<T, Bad> {
     let end = rest.find(['{', '}']).unwrap_or(rest.len());
     let rest = rest.get(..end).unwrap_or_default().trim();
@@ -68,7 +68,7 @@ fn refuse_spaces<T>(scope: Scope<'_>, field: &str, rest: &str) -> Result<T, Bad>
 }
 
 impl<'a> Cursor<'a> {
-    /// After the `{` of a template, up to and with its `}`.
+    /// Parses a part of a template, from behind its `{` up to and including its `}`.
     fn part(&mut self, scope: Scope<'_>) -> Result<Part, Bad> {
         if self.rest.trim_start().starts_with('}') {
             return bad(
@@ -147,7 +147,7 @@ impl<'a> Cursor<'a> {
         )
     }
 
-    /// The time that is meant where a unit or a format stands behind a field in another way: `{ts epoch_ms:%Y}`, `{ts|%Y}`,
+    /// The time that is meant if a unit or a format follows a field in another form: `{ts epoch_ms:%Y}`, `{ts|%Y}`,
     /// `{ts AS epoch_s:%Y}`.
     fn meant_time(&self, source: &Source, field: &str) -> Option<String> {
         let (inner, _) = self.rest.split_once('}')?;
@@ -163,7 +163,8 @@ impl<'a> Cursor<'a> {
         (is_time && !inner.contains('{')).then(|| right_time(source, field, unit, format.trim()))
     }
 
-    /// Behind the `:` of a time, up to and with its `}`. `before`: the field and its unit, as they are written.
+    /// Parses a time format, from behind its `:` up to and including the `}`. `before`: the field and its unit, as
+    /// written.
     fn time_format(&mut self, scope: Scope<'_>, field: &str, before: &str) -> Result<&'a str, Bad> {
         let format = self.take_while(|c| c != '}');
         let Some((head, _)) = format.split_once('{') else {

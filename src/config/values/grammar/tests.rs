@@ -1,4 +1,4 @@
-//! Strings of value expressions as they are written, and what is said of those that are none.
+//! Strings of value expressions as users write them, and the faults of wrong ones.
 
 use super::*;
 use crate::config::model::{Constant, Segment};
@@ -115,7 +115,7 @@ fn the_root_goes_before_bare_paths_only() {
     }
 }
 
-/// A template as text that tells its parts apart.
+/// A template as a text that shows its parts.
 fn parts(text: &str) -> Option<String> {
     let shown = |source: &Source| match source {
         Source::Path(path) | Source::Item(path) => {
@@ -171,7 +171,7 @@ fn templates_are_text_and_fields() {
         ("{ts:%5}", None),
         ("{ts:%00f}", None),
         ("{ts:%Y%}", None),
-        // Nothing of the time, in UTC.
+        // These formats use nothing of the time, in UTC.
         ("{ts:%%}", None),
         ("{ts:%Q}", None),
         ("{ts:%:Q}", None),
@@ -231,10 +231,10 @@ fn a_unit_in_a_time_format_is_no_unit() {
         ("{ts:%Y as ms}", "write {ts as epoch_ms:%Y}"),
         ("{ts:%F as epoch}", "write {ts as epoch_s:%F}"),
         ("{ts:%F as string}", "write {ts as epoch_ms:%F}"),
-        // The unit of this one is known.
+        // The unit of `@timestamp` is known.
         ("{@timestamp:%Y as epoch_s}", "write {@timestamp:%Y}"),
         ("{@timestamp:as ms}", "write {@timestamp:%Y%m%d}"),
-        // What would be left takes nothing from the time.
+        // The remaining format would use nothing of the time.
         ("{ts:%Q as epoch_s}", "write {ts as epoch_s:%Y%m%d}"),
         ("{ts:%Y as epoch_s as epoch_ms}", "write {ts as epoch_s:%Y}"),
     ] {
@@ -288,7 +288,7 @@ fn what_is_not_closed_or_has_spaces_is_told_with_the_right_form() {
     }
 }
 
-/// What a cure says to write, where it says the whole template.
+/// The template that a cure says to write, if it gives a whole one.
 fn proposed(cure: &str) -> Option<String> {
     let cure = cure.replace("`{{`", "");
     let from = cure.find('{')?;

@@ -1,11 +1,11 @@
-//! Times in templates: `{ts:%Y%m%d}`, `{ts as epoch_s:%F}`; and what somebody means who writes them in another way.
+//! Times in templates: `{ts:%Y%m%d}`, `{ts as epoch_s:%F}`; and what users mean who write them in another form.
 
 use crate::config::file::wording::{did_you_mean, quoted};
 use crate::config::model::{Source, TimeUnit};
 use crate::config::values::grammar::scope::{Bad, bad};
 use crate::config::values::type_names;
 
-/// Metadata that is no time: its name. With a time format it would be rejected with every message.
+/// The name of metadata that is not a time. With a time format, every message would be rejected.
 pub(super) fn no_time(source: &Source) -> Option<&'static str> {
     match source {
         Source::Topic => Some("@topic"),
@@ -16,13 +16,13 @@ pub(super) fn no_time(source: &Source) -> Option<&'static str> {
     }
 }
 
-/// The unit that others call by this word.
+/// The unit that this word means in other programs.
 pub(super) fn meant_unit(word: &str) -> Option<TimeUnit> {
     let meant = type_names::meant_by(&word.to_ascii_lowercase())?;
     TimeUnit::ALL.into_iter().find(|unit| unit.word() == meant)
 }
 
-/// A unit that stands in a time format: as it is written, which one is meant, and the format without it.
+/// A unit inside a time format: as written, the unit that is meant, and the format without it.
 fn unit_in(format: &str) -> Option<(&str, TimeUnit, String)> {
     let named = TimeUnit::ALL.into_iter().find_map(|unit| {
         let (before, after) = format.split_once(unit.word())?;
@@ -46,7 +46,7 @@ fn unit_in(format: &str) -> Option<(&str, TimeUnit, String)> {
     Some((word, unit, format!("{before}{after}")))
 }
 
-/// A template's part with a time format as it is accepted, near to what is written: what a cure can tell.
+/// A valid part of a template with a time format, as near as possible to what is written. For cures.
 pub(super) fn right_time(source: &Source, field: &str, unit: Option<TimeUnit>, format: &str) -> String {
     if no_time(source).is_some() {
         return format!("{{{field}}}");
@@ -60,14 +60,14 @@ pub(super) fn right_time(source: &Source, field: &str, unit: Option<TimeUnit>, f
     if check_time_format(&format).is_err() {
         format = "%Y%m%d".to_owned();
     }
-    // Its unit is known.
+    // The unit of `@timestamp` is known.
     match unit.filter(|_| *source != Source::Timestamp) {
         Some(unit) => format!("{{{field} as {}:{format}}}", unit.word()),
         None => format!("{{{field}:{format}}}"),
     }
 }
 
-/// Behind ` as `: the unit of a time. `format`: what stands behind it, if anything does.
+/// Parses the unit of a time, behind ` as `. `format`: what follows it, if anything.
 pub(super) fn unit(source: &Source, field: &str, word: &str, format: Option<&str>) -> Result<TimeUnit, Bad> {
     if let Some(name) = no_time(source) {
         return bad(
@@ -96,7 +96,8 @@ pub(super) fn unit(source: &Source, field: &str, word: &str, format: Option<&str
     })
 }
 
-/// A time format with what it stands behind. A unit in it would be text of each value: it stands in front of the format.
+/// Checks a time format. It must not contain a unit, which would become text in each value: the unit belongs in front
+/// of the format.
 pub(super) fn check_time(source: &Source, field: &str, unit: Option<TimeUnit>, format: &str) -> Result<(), Bad> {
     if let Some(name) = no_time(source) {
         return bad(
@@ -119,13 +120,14 @@ pub(super) fn check_time(source: &Source, field: &str, unit: Option<TimeUnit>, f
     })
 }
 
-/// Formats one instant, so that a wrong format is found before the first message.
+/// Formats sample instants, so that a wrong format is found before the first message.
 fn check_time_format(format: &str) -> Result<(), Bad> {
     let cure = "write a strftime format, e.g. {ts:%Y%m%d%H}";
     if format.is_empty() {
         return bad("a time format is empty", cure);
     }
-    // Two instants that differ in all that a format can take: 1970-01-01T00:00:00 and 2001-06-16T17:45:36.987654321.
+    // Two instants that differ in every part that a format can use: 1970-01-01T00:00:00 and
+    // 2001-06-16T17:45:36.987654321.
     let formatted = |second, nanosecond| {
         let sample = jiff::Timestamp::new(second, nanosecond)?.to_zoned(jiff::tz::TimeZone::UTC);
         jiff::fmt::strtime::format(format, &sample)
@@ -140,7 +142,8 @@ fn check_time_format(format: &str) -> Result<(), Bad> {
     }
 }
 
-/// A format of letters, as Java, .NET and moment have them (`yyyy-MM-dd`), in strftime's way. Nothing if it has other letters.
+/// Converts a format of letters, as in Java, .NET and moment (`yyyy-MM-dd`), to strftime. `None` if it has other
+/// letters.
 fn strftime(format: &str) -> Option<String> {
     const WORDS: [(&str, &str); 13] = [
         ("yyyy", "%Y"),

@@ -1,4 +1,4 @@
-//! Calls of functions: whether there is such a one, and what it gives.
+//! Calls of functions: whether the function exists, and what it returns.
 
 use cel::common::ast::{CallExpr, Expr, LiteralValue};
 use cel::parser::Expression;
@@ -55,7 +55,7 @@ impl Walk<'_> {
         (ided(id, Expr::Call(call)), result)
     }
 
-    /// What a call gives; nothing, and a fault noted, if there is no such.
+    /// The result of a call. Returns nothing, and notes a fault, if no such function exists.
     fn overload(&mut self, id: u64, name: &str, member: bool, known: &[&Function], kinds: &[Kinds]) -> Option<Kinds> {
         let written = if member {
             format!(".{name}()")

@@ -1,4 +1,4 @@
-//! Ways into the message: what of an expression is a read, and which one.
+//! Paths into the message: which parts of an expression are reads, and of what.
 
 use cel::common::ast::operators as op;
 use cel::common::ast::{Expr, LiteralValue, SelectExpr};
@@ -10,10 +10,10 @@ use crate::config::model::{CONSTANT, Kinds, Path, READ, Read, Segment, Source, W
 
 const META: &[&str] = &["key", "topic", "partition", "offset", "timestamp", "headers"];
 
-/// A way into the message: `user.id`, `msg["a"].b`, `item.x`, `meta.headers.type`.
+/// A path into the message: `user.id`, `msg["a"].b`, `item.x`, `meta.headers.type`.
 pub(super) struct Chain {
     base: Base,
-    /// From the base on; of `Base::Message` from the top of the message.
+    /// From the base on; for `Base::Message` from the top of the message.
     path: Path,
     written: String,
 }
@@ -27,7 +27,7 @@ enum Base {
 }
 
 impl Walk<'_> {
-    /// `expression` as a way into the message, if it is one.
+    /// `expression` as a path into the message, if it is one.
     pub(super) fn chain(&self, expression: &Expression) -> Option<Chain> {
         match &expression.expr {
             Expr::Ident(name) => {
@@ -107,7 +107,7 @@ impl Walk<'_> {
         (self.numbered(id, what, written), kinds)
     }
 
-    /// What `meta.…` reads; nothing, and a fault noted, if there is no such.
+    /// What `meta.…` reads. Returns nothing, and notes a fault, if it does not exist.
     fn meta(&mut self, id: u64, path: &[Segment], written: &str) -> Option<(What, Kinds)> {
         let names: Vec<&str> = path
             .iter()
@@ -146,7 +146,7 @@ impl Walk<'_> {
         Some(found)
     }
 
-    /// The name that stands for a read from now on; the same read is the same name.
+    /// The name that replaces a read. Equal reads have the same name.
     fn numbered(&mut self, id: u64, what: What, written: String) -> Expression {
         let number = self.reads.iter().position(|read| read.what == what).unwrap_or_else(|| {
             self.reads.push(Read { what, written });
