@@ -40,16 +40,16 @@ use lookout::Lookout;
 use members::{Asking, Gaps, Look, look};
 use refusal::Refusal;
 
-/// How long one attempt to connect may take before it is reported and the next begins, beside the client's own
-/// bounds.
+/// Time-out of one attempt to connect, in addition to the client's own limits. Afterwards the failure is reported and
+/// the next attempt begins.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
-/// And how long it takes at the least, however near `run.start_timeout` is.
+/// Minimum of that time-out, however near `run.start_timeout` is.
 const ATTEMPT_MIN: Duration = Duration::from_secs(5);
-/// How long is looked for the reason, or for nodes that are not reached.
+/// Time limit for finding the reason of a failure, or nodes that are not reached.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
-/// And at the least: an address that does not answer takes two seconds.
+/// Minimum of that limit: an address that does not answer takes two seconds.
 const LOOK_MIN: Duration = Duration::from_secs(3);
-/// Between two attempts.
+/// Pause between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A reason names at most this many addresses of the configuration.
@@ -83,7 +83,7 @@ impl Failed {
         }
     }
 
-    /// Nobody answers at any of these addresses.
+    /// The failure if nobody answers at any of these addresses.
     fn silent(silent: &[(String, String)]) -> Failed {
         let mut told: Vec<String> = silent
             .iter()
@@ -154,7 +154,7 @@ pub struct StoreOptions {
     pub write_timeout: Duration,
     /// How many threads call at once. Sets the size of the connection pool.
     pub workers: usize,
-    /// `None`: wait for ever.
+    /// `None`: no time limit.
     pub start_timeout: Option<Duration>,
     /// Every namespace that a rule writes to.
     pub namespaces: Vec<String>,
@@ -185,8 +185,8 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Connects, waiting for the cluster: until it answers and accepts the credentials, until `start_timeout`, or
-    /// until told to stop. Says every 10 seconds what it is waiting for.
+    /// Connects. Waits until the cluster answers and accepts the credentials, until `start_timeout`, or until the stop
+    /// flag is raised. Logs every 10 seconds what it is waiting for.
     ///
     /// # Errors
     /// See [`ConnectError`].
@@ -212,7 +212,7 @@ impl Store {
                     }
                 };
                 if let Err(error) = check_cluster(&client, &asking, options, deadline, stop) {
-                    // Or its background task goes on tending the cluster.
+                    // Otherwise its background task would continue to poll the cluster.
                     let _ = client.close();
                     return Err(error);
                 }
@@ -342,8 +342,8 @@ enum Apart<T> {
     Failed(String),
 }
 
-/// Does `act` on a thread of its own, because it has no time limit. The thread is left behind at the stop or at
-/// `until`. A later result goes to `late`.
+/// Runs `act` on a separate thread, because it has no time limit. The caller stops waiting at a stop or at `until`; the
+/// thread goes on. A later result goes to `late`.
 fn apart<T: Send + 'static>(
     act: impl FnOnce() -> T + Send + 'static,
     late: impl FnOnce(T) + Send + 'static,

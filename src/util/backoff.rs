@@ -1,21 +1,21 @@
-//! Pauses between attempts: they double from failure to failure, with jitter, so that a thousand workers do not come back
-//! in one instant.
+//! Pauses between attempts. They double with each failure and have jitter, so that a thousand workers do not retry at
+//! the same moment.
 
 use std::time::Duration;
 
 /// How pauses grow.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
-    /// The first pause, whole.
+    /// The first pause, without jitter.
     pub first: Duration,
-    /// The longest pause, whole.
+    /// The longest pause, without jitter.
     pub longest: Duration,
-    /// The share of each pause that is not left to chance, from 0 to 1.
+    /// The share of each pause that is not random, from 0 to 1.
     certain: f64,
 }
 
 impl Backoff {
-    /// From `first` to `longest`, a tenth of each pause certain.
+    /// From `first` to `longest`. A tenth of each pause is not random.
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Backoff {
             first,
@@ -24,7 +24,7 @@ impl Backoff {
         }
     }
 
-    /// The same with half of each pause certain: where few wait, and none is to come at once.
+    /// The same, but half of each pause is not random. For few waiting threads of which none may retry at once.
     pub const fn half_certain(self) -> Self {
         Backoff { certain: 0.5, ..self }
     }

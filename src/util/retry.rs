@@ -1,8 +1,8 @@
 //! Tries until something works, the stop flag is raised, the time is over, or trying again does not help.
 //!
 //! For a thread that has nothing else to do meanwhile: the start, and a worker before it reads. A failure is logged at
-//! once, or where a short wait is not worth a line, after a while; then once in [`LINES`]. What is retried beside other
-//! work (rows, messages to produce) has its own state in `delivery`.
+//! once or, if a short wait is not worth a line, after a while; then once per [`LINES`]. Retries that happen besides
+//! other work (rows, messages to produce) keep their own state in `delivery`.
 
 use std::time::{Duration, Instant};
 
@@ -14,13 +14,13 @@ use crate::util::throttle::{LINES, Throttle};
 pub enum AttemptError<E, F> {
     /// Trying again may help.
     Passing(E),
-    /// The same, and it is not what the last line said: it is logged although no line is due.
+    /// The same, but the reason differs from the last line: it is logged although no line is due.
     News(E),
     /// Trying again does not help.
     Final(F),
 }
 
-/// Lets `?` end the attempts.
+/// Lets `?` end the attempts with a final failure.
 impl<E, F> From<F> for AttemptError<E, F> {
     fn from(error: F) -> Self {
         AttemptError::Final(error)
@@ -48,7 +48,7 @@ pub struct Retry<'s> {
 }
 
 impl<'s> Retry<'s> {
-    /// For ever, with this pause after each failure. The first failure is logged at once.
+    /// Without time limit, with this pause after each failure. The first failure is logged at once.
     pub const fn new(stop: &'s Stop, pause: Duration) -> Self {
         Retry {
             stop,
@@ -63,7 +63,8 @@ impl<'s> Retry<'s> {
         Retry { quiet_for, ..self }
     }
 
-    /// A failure at the deadline or later is the last one. `None`: no deadline. Of several deadlines the earliest counts.
+    /// A failure at the deadline or later is the last one. `None`: no deadline. If called several times, the earliest
+    /// deadline counts.
     pub fn until(self, deadline: Option<Instant>) -> Self {
         Retry {
             deadline: self.deadline.into_iter().chain(deadline).min(),
@@ -71,8 +72,8 @@ impl<'s> Retry<'s> {
         }
     }
 
-    /// Tries at least once, whatever the stop flag and the deadline say. `tell` logs a failure; it is given how long this
-    /// has lasted.
+    /// Tries at least once, whatever the stop flag and the deadline are. `tell` logs a failure; its second argument is
+    /// how long the attempts have taken so far.
     ///
     /// # Errors
     /// See [`RetryError`].
@@ -116,7 +117,7 @@ impl<'s> Retry<'s> {
     }
 }
 
-/// The time, and how it passes: tests do not sleep.
+/// The time, and waiting. Tests replace it, so that they do not sleep.
 trait Clock {
     fn now(&self) -> Instant;
     /// `true`: the stop flag is raised.
@@ -149,7 +150,7 @@ mod tests {
     struct Fake {
         began: Instant,
         now: Cell<Instant>,
-        /// The stop flag is raised then.
+        /// When the stop flag is raised.
         stop_at: Option<Duration>,
     }
 
@@ -179,8 +180,8 @@ mod tests {
         }
     }
 
-    /// How it ends, and the lines: which failure each tells, after how many seconds. The attempts are given their number,
-    /// the first one 0.
+    /// How it ends, and the lines: the number of the failure in each, and after how many seconds. The attempts get
+    /// their number, the first one 0.
     fn run(clock: &Fake, retry: &Retry<'_>, mut attempt: impl FnMut(u64) -> Attempt) -> (Ended, Vec<(u64, u64)>) {
         let mut lines = Vec::new();
         let mut count = 0;
@@ -251,7 +252,7 @@ mod tests {
         let (ended, lines) = run(&clock, &Retry::new(&stop, SECOND), |number| Err(Passing(number)));
         assert_eq!((ended, lines), (Err(RetryError::Stopped), vec![(0, 0)]));
         assert_eq!(clock.passed(), 3 * SECOND);
-        // And the real one, in a pause that nobody would wait for.
+        // The real clock, with a pause that nobody would wait for.
         stop.request(crate::util::stop::StopKind::Drain);
         let ended: Ended = Retry::new(&stop, 3600 * SECOND).run(|| Err(Passing(0)), |_, _| {});
         assert_eq!(ended, Err(RetryError::Stopped));

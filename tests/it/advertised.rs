@@ -1,5 +1,5 @@
-//! Brokers whose own address is not where they can be reached (`advertised.listeners`), and that every wait before the first
-//! message keeps `run.start_timeout`. `tests/live/advertised.rs` has a real broker with a wrong one.
+//! Brokers whose announced address (`advertised.listeners`) is not where they can be reached. And: every wait before
+//! the first message keeps `run.start_timeout`. `tests/live/advertised.rs` uses a real broker with a wrong address.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -36,7 +36,7 @@ fn setup(advertising: &Advertising, kafka: &Kafka, topic: &Topic, hosts: SocketA
     setup
 }
 
-/// Three brokers, the second of which gives an address that does not resolve; it leads the partition 1 of three.
+/// Three brokers. The second announces an address that does not resolve; it leads partition 1 of three.
 fn one_of_three() -> (Kafka, Topic, Advertising) {
     let kafka = Kafka::mock_of(3);
     let topic = kafka.topic("one-of-three", 3);
@@ -99,7 +99,8 @@ fn a_broker_that_gives_a_wrong_address_is_named_by_check() {
     assert_line(&exited, &["ok ", &topic.name, "partitions: 4"]);
 }
 
-/// A port that answers no connection, as behind a firewall: its queue of connections is full. To be held on to.
+/// A port that does not answer connections, as behind a firewall: its connection queue is full. The sockets must be
+/// kept.
 fn dropping_port() -> (u16, Vec<Socket>) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -111,14 +112,14 @@ fn dropping_port() -> (u16, Vec<Socket>) {
     for _ in 0..4 {
         let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         client.set_nonblocking(true).unwrap();
-        // It is under way, or in the queue.
+        // The connection is in progress, or in the queue.
         let _ = client.connect(&addr);
         held.push(client);
     }
     (port, held)
 }
 
-/// A server that answers whatever comes with these bytes, and closes. It ends with the process.
+/// A server that answers everything with these bytes, and closes. It ends with the process.
 fn stranger(answer: &'static [u8]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -134,7 +135,7 @@ fn stranger(answer: &'static [u8]) -> u16 {
 
 #[test]
 fn an_address_at_which_nothing_or_something_else_answers_is_named_with_what_it_is() {
-    /// The answer to the first request of ours, as a KRaft controller gives it: it knows no request for metadata (3).
+    /// A KRaft controller's answer to our first request: it does not know the request for metadata (3).
     const CONTROLLER: &[u8] = b"\0\0\0\x10\x7e\x57\0\x07\0\0\0\0\0\x01\0\x12\0\0\0\x04";
     let kafka = Kafka::mock();
     let topic = kafka.topic("advertised-strange", 2);
@@ -205,7 +206,7 @@ fn a_broker_that_gives_a_wrong_address_is_named_by_run_which_ends_in_time() {
     let advertising = Advertising::of(&kafka);
     advertising.give(1, NO_SUCH_HOST, 29092);
     let mut setup = setup(&advertising, &kafka, &topic, sim.addr(), "6s");
-    // Nobody answers for the second one: librdkafka has let go of the address of the configuration.
+    // Nobody answers questions about the second topic: librdkafka has dropped the configured address.
     setup.more_topics = vec![kafka.topic("advertised-more", 1).name];
     let file = setup.file();
     let mut service = run_service(file.path());
@@ -216,7 +217,7 @@ fn a_broker_that_gives_a_wrong_address_is_named_by_run_which_ends_in_time() {
         &exited,
         &["ERROR", "kafka was not ready within run.start_timeout", NOT_RESOLVED],
     );
-    // Nothing behind it was begun.
+    // The later steps of the start have not begun.
     assert!(!exited.output.contains("aerospike: connected"), "{}", exited.output);
 
     let exited = run(penstock().arg("try").arg(file.path()).args(["--from-topic", "1"]));
@@ -283,7 +284,7 @@ fn of_several_brokers_check_names_the_one_that_is_not_reached_and_what_it_leads(
     for other in ["broker 1 says", "broker 3 says"] {
         assert!(!exited.output.contains(other), "{}", exited.output);
     }
-    // The others are looked at as ever.
+    // The other topics are checked as usual.
     assert_line(&exited, &["ok ", "kafka group", "has offsets of 0 of 2"]);
 
     // The group's coordinator is the one that is not reached.
@@ -401,7 +402,7 @@ fn an_assignment_whose_offsets_cannot_be_looked_up_ends_the_start_in_time() {
     let kafka = Kafka::mock();
     let topic = kafka.topic("no-offsets-later", 1);
     let sim = simulator();
-    // The question before the group is joined is answered.
+    // The question before the group is joined is still answered.
     let mut errors = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN; 10_000];
     errors[0] = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
     kafka.cluster().request_errors(RDKafkaApiKey::OffsetFetch, &errors);
@@ -437,7 +438,7 @@ fn a_database_that_takes_connections_and_never_answers_ends_the_start_in_time() 
     let began = Instant::now();
     let exited = run(penstock().arg("run").arg(setup.file().path()));
     exited.assert_code(69);
-    // One attempt by itself may take 20 seconds.
+    // A single attempt may take 20 seconds.
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     assert_line(
         &exited,

@@ -1,5 +1,5 @@
-//! A cluster that refuses who asks, a cluster of which not all nodes are reached, and one that is back while nobody writes:
-//! through the programs, with simulators that behave so.
+//! A cluster that refuses the user, a cluster with nodes that are not reached, and a cluster that comes back while
+//! nobody writes. Tested with the programs, and with simulators that behave like this.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use penstock::observe::counters::Counters;
 use penstock::util::stop::Stop;
 use penstock_sim::{SimConfig, Simulator};
 
-/// Nobody listens there: the port was free a moment ago, and the system gives it to nobody so soon.
+/// An address where nobody listens. The port was free a moment ago, and the system does not assign it again so soon.
 fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
@@ -37,7 +37,7 @@ fn options(whole: bool) -> StoreOptions {
     }
 }
 
-/// What the service's own client makes of a cluster.
+/// Connects to the cluster with the service's own client.
 fn connect(sim: &Simulator, lines: &str) -> Result<Store, ConnectError> {
     let text = format!(
         "[kafka]\nbrokers = \"k\"\ntopics = [\"t\"]\n[aerospike]\nhosts = \"{}\"\nnamespace = \"test\"\n{lines}\n[[route]]\n\
@@ -53,7 +53,7 @@ fn connect(sim: &Simulator, lines: &str) -> Result<Store, ConnectError> {
     )
 }
 
-// ---- who is refused
+// ---- users that are refused
 
 const LOGIN: [&str; 4] = ["--user", "penstock", "--password", "right"];
 const USER: &str = "user = \"penstock\"\npassword = \"right\"";
@@ -63,7 +63,7 @@ fn a_cluster_that_wants_a_login_is_told_at_once_where_none_is_configured() {
     let kafka = Kafka::mock();
     let topic = kafka.topic("no-login", 1);
     let sim = SimProgram::start(&LOGIN);
-    // Without a start_timeout: nothing but the refusal ends it.
+    // There is no start_timeout, so only the refusal can end it.
     let setup = Setup::new(&kafka, &topic, sim.addr);
     let exited = run_to_its_end(&setup);
     exited.assert_code(77);
@@ -110,7 +110,7 @@ fn a_login_to_a_cluster_without_security_is_told_as_that() {
     exited.assert_code(77);
     assert_line(&exited, &["error ", "the cluster has no security", "51", cure]);
 
-    // The same of an enterprise edition, which lets everybody in.
+    // The answer of an enterprise edition that accepts everybody.
     sim.say("login none 52");
     let exited = check(&setup);
     exited.assert_code(0);
@@ -183,7 +183,7 @@ fn a_user_who_is_dropped_while_the_service_runs_ends_it_with_the_reason() {
         &["ERROR", "60: there is no such user", "correct aerospike.user"],
     );
 
-    // Nothing is lost: what was not written is not committed.
+    // Nothing is lost: what is not written is not committed.
     sim.say("login accept");
     let mut service = run_service(file.path());
     topic.wait_committed(&setup.group, &stream.ends());
@@ -237,7 +237,7 @@ fn security_that_is_switched_on_while_the_service_runs_ends_it_with_the_reason()
     );
 }
 
-// ---- hosts at which nobody is
+// ---- hosts where nobody answers
 
 #[test]
 fn each_host_at_which_no_node_answers_is_told_with_its_reason() {
@@ -351,7 +351,7 @@ fn alternate_addresses_are_proposed_where_nodes_have_them_and_missed_where_they_
     let [_, b2, c3] = sim.addrs[..] else { panic!() };
     let alternate = setup.clone().aerospike("use_services_alternate = true");
 
-    // None has any: the client has the one node that it was given.
+    // No node has an alternate address, so the client has only the node that it was given.
     let exited = check(&alternate);
     exited.assert_code(69);
     assert_line(
@@ -374,7 +374,7 @@ fn alternate_addresses_are_proposed_where_nodes_have_them_and_missed_where_they_
         ],
     );
 
-    // As in Docker: the ordinary ones lead nowhere, the alternate ones do.
+    // As in Docker: the ordinary addresses lead nowhere, the alternate ones are right.
     for (node, addr) in [("B2", b2), ("C3", c3)] {
         sim.say(&format!("announce {node} {}", nobody()));
         sim.say(&format!("announce-alternate {node} {addr}"));
@@ -434,7 +434,8 @@ fn a_node_that_comes_back_where_nobody_reaches_it_is_in_the_reason() {
     let file = setup.file();
     let mut service = run_service(file.path());
     topic.wait_committed(&setup.group, &stream.ends());
-    // Written without it, so the client has missed it: a node on loopback that it has it never looks for elsewhere.
+    // The messages are written without C3, so the client notices that C3 is gone. While it has a node on loopback, it
+    // never looks for that node elsewhere.
     sim.say("unowned 11");
     sim.say("leave C3 0ms");
     stream.produce(50);
@@ -457,7 +458,7 @@ fn a_node_that_comes_back_where_nobody_reaches_it_is_in_the_reason() {
     stream.assert_ledger(&sim);
 }
 
-// ---- the reason is the reason
+// ---- the reported reason is the right one
 
 #[test]
 fn rows_that_merely_were_in_the_call_are_not_its_reason() {
@@ -478,7 +479,7 @@ fn rows_that_merely_were_in_the_call_are_not_its_reason() {
 "#;
     let mut stream = Stream::new(&topic, 5);
     stream.produce(40);
-    // No record is there to be deleted: those rows are answered with 2, and are done.
+    // There is no record to delete: those rows are answered with 2, and are done.
     sim.say("records 18 50%");
     let setup = Setup::new(&kafka, &topic, sim.addr).routes(routes);
     let file = setup.file();
@@ -501,7 +502,7 @@ fn a_database_that_is_back_is_found_though_nobody_has_anything_to_write() {
     let store = Arc::new(connect(&sim, "").unwrap());
     let pressure = Arc::new(Pressure::new(4000, None, Arc::new(Counters::new())));
     sim.faults().refuse(true);
-    // A worker's call fails; then its partition is revoked, and the worker leaves.
+    // A worker's call fails. Then its partition is revoked, and the worker ends.
     let permit = pressure.enter(1, &Stop::new(), Duration::ZERO, &|| {}).unwrap();
     let began = Instant::now();
     permit.done(Outcome {
@@ -515,7 +516,7 @@ fn a_database_that_is_back_is_found_though_nobody_has_anything_to_write() {
         store.look_out(&pressure);
         (pressure.view().gate, store.health().failing_for().is_some())
     };
-    // While it is away, so it is told.
+    // While the database is away, the log says so.
     let until = Instant::now() + Duration::from_secs(5);
     while Instant::now() < until {
         assert_eq!(look(), (Gate::Closed, true));
@@ -562,9 +563,9 @@ fn an_outage_is_over_for_a_member_whose_failing_partition_was_taken_away() {
     sim.say("refuse");
     stream.produce(10);
     service.wait_for_line(&["pressure: closed"]);
-    // The topic is not there any more, as far as the brokers say: the group shares out nothing.
+    // The brokers say that the topic does not exist, so the group assigns no partitions.
     kafka.fail_topic(&topic.name);
-    // Its worker has left: until then it may be the one who sees that the database is back.
+    // Wait until its worker has ended. Before that, the worker itself may notice that the database is back.
     service.wait_for_line(&["progress", "partitions=0", "state=waiting-for-aerospike"]);
     sim.say("accept");
     service.wait_for_line(&["pressure: open again"]);
@@ -582,7 +583,7 @@ fn an_outage_of_some_rows_is_over_when_reads_are_answered_and_nobody_tries_any_m
     let store = Arc::new(connect(&sim, "").unwrap());
     let pressure = Arc::new(Pressure::new(4000, None, Arc::new(Counters::new())));
     store.health().failed(Instant::now(), 2, 1, "one of its rows");
-    // Whoever has rows under way is the one who says.
+    // The worker that has rows in flight logs it.
     let permit = pressure.enter(1, &Stop::new(), Duration::ZERO, &|| {}).unwrap();
     let until = Instant::now() + Duration::from_secs(6);
     while Instant::now() < until {

@@ -1,4 +1,4 @@
-//! The commands around the service, as a person or a script calls them: help, standard input, output, exit codes.
+//! All commands except the service, as a person or a script calls them: help, standard input, output, exit codes.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ impl Called {
     }
 }
 
-/// `penstock` with these arguments, and this on its standard input.
+/// Runs `penstock` with these arguments and this standard input.
 fn call(arguments: &[&str], stdin: &str) -> Called {
     let mut child = Command::new(env!("CARGO_BIN_EXE_penstock"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -40,7 +40,7 @@ fn call(arguments: &[&str], stdin: &str) -> Called {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // One that does not read it is none of our business.
+    // A program that does not read its input is fine.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let output = child.wait_with_output().unwrap();
     Called {
@@ -147,7 +147,7 @@ fn a_configuration_is_read_from_standard_input() {
     }
 }
 
-/// What does not depend on a connection is said by `check`, what several writes share once.
+/// `check` says what does not depend on a connection, and says only once what concerns several writes.
 #[test]
 fn check_warns_of_what_its_author_may_not_want() {
     let folder = tempfile::tempdir().unwrap();
@@ -184,13 +184,13 @@ start_timeout = "1s"
     ] {
         assert!(alone.out.contains(part), "no {part:?} in:\n{}", alone.out);
     }
-    // It is not said again with the connection, and counted once.
+    // With a connection it is not repeated, and is counted once.
     let connected = call(&["check", file, "--connect"], "");
     connected.assert_code(69);
     assert!(connected.out.starts_with(&alone.out), "{}", connected.out);
     assert_eq!(connected.out.matches("is not the message's key").count(), 1);
     assert!(connected.out.contains("2 error(s), 2 warning(s)"), "{}", connected.out);
-    // Something found in a line, and its cure in the next.
+    // A finding is one line, and its cure the next.
     let lines: Vec<&str> = connected.out.lines().collect();
     let at = lines
         .iter()
@@ -272,7 +272,7 @@ fn try_reads_envelopes_and_what_it_has_said_itself() {
         &first.out,
     );
     assert_eq!(again.out, first.out);
-    // A file can begin with a byte order mark.
+    // A file may begin with a byte order mark.
     let marked = call(
         &["try", PROFILE, "--envelope", "--json", "--now", "2026-01-01T00:00:00Z"],
         &format!("\u{feff}{envelope}"),
@@ -301,7 +301,8 @@ fn try_tells_a_person_what_would_be_written() {
     }
 }
 
-/// A condition with a mistyped field, one of elements, a write that nothing reaches, and one from the message's own names.
+/// A condition with a misspelt field, a condition on elements, a write that no message reaches, and names from the
+/// message.
 const MISTYPED: &str = r#"[kafka]
 brokers = "k"
 topics = ["events", "more"]
@@ -375,7 +376,7 @@ fn try_tells_by_rule_what_all_messages_came_to() {
         [
             "rejected for: field_missing 1, require 1",
             "require at line 10: false for 1, true for 3: size(id) > 0",
-            // The rejected ones make no record.
+            // Rejected messages make no record.
             "write at line 12: 2 records in test.all",
             "write at line 17: 0 records in test.bought",
             "when at line 18: false for 3, true for 0: has(msg.tpye) && msg.tpye == 'purchase'",
@@ -383,12 +384,12 @@ fn try_tells_by_rule_what_all_messages_came_to() {
             "when at line 25: false for 1 element, true for 1 element: item.qty > 0",
             "publish at line 30: 1 message to out",
             "when at line 31: false for 1, true for 1: n > 1",
-            // Of a topic that none of them is of.
+            // For a topic that no message belongs to.
             "when at line 36: asked of no message: n > 0",
             "write at line 38: 0 records",
         ]
     );
-    // A single message has said it all already.
+    // For a single message, everything has been said already.
     let called = call(
         &["try", &file, "--topic", "events"],
         r#"{"id": "a", "n": 1, "items": []}"#,
@@ -446,11 +447,11 @@ fn the_last_json_line_of_several_messages_has_the_totals() {
     ] {
         assert!(rules.contains(&rule), "no {rule} in {totals}");
     }
-    // Read again, they are no message and no case.
+    // If this output is read again, it contains neither messages nor cases.
     let again = call(&["try", &file, "--envelope", "--json"], &called.out);
     assert_eq!(again.code, Some(1), "{}", again.err);
     assert_eq!(json_lines(&again.out)[4], lines[4]);
-    // One message has a line, and no more.
+    // One message gives one line only.
     let one = call(
         &["try", &file, "--topic", "events", "--json"],
         r#"{"id": "a", "n": 1, "items": []}"#,
@@ -514,7 +515,7 @@ fn every_example_does_what_its_fixtures_say() {
     assert!(called.out.lines().all(|line| line.contains(": ok: ")), "{}", called.out);
 }
 
-/// Whoever copies one is not stopped by the first broken message.
+/// A copied example must not stop at the first broken message.
 #[test]
 fn every_example_lets_rejected_messages_be_dead_letters() {
     for example in examples() {
@@ -523,7 +524,7 @@ fn every_example_lets_rejected_messages_be_dead_letters() {
         let RejectAction::DeadLetter { topic, .. } = &config.reject.action else {
             panic!("{}: {:?}", example.display(), config.reject.action);
         };
-        // With how to make its topic.
+        // The text says how to create its topic.
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(
             topic.ends_with(".dead") && text.contains("kafka-topics.sh"),
@@ -533,7 +534,7 @@ fn every_example_lets_rejected_messages_be_dead_letters() {
     }
 }
 
-/// The profile and its fixtures in a folder of their own.
+/// The profile and its fixtures in a separate folder.
 fn profile() -> (tempfile::TempDir, String, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -564,7 +565,7 @@ fn a_fixture_that_differs_is_shown_line_by_line() {
     ] {
         assert!(called.out.contains(&part), "no {part:?} in:\n{}", called.out);
     }
-    // And is put right on demand, with all that it does not know.
+    // `--update` corrects the fixtures, and keeps fields that it does not know.
     let called = call(&["test", &file, "--update"], "");
     called.assert_code(0);
     assert_eq!(std::fs::read_to_string(&fixtures).unwrap(), text);
@@ -578,7 +579,7 @@ fn what_try_says_is_a_fixture() {
     let called = call(&["test", &file], "");
     called.assert_code(0);
     assert!(called.out.contains("ok: 3 case(s)"), "{}", called.out);
-    // From standard input, too.
+    // Also from standard input.
     call(&["test", &file, "--fixtures", "-"], &said).assert_code(0);
 }
 
@@ -708,7 +709,7 @@ fn a_life_that_is_over_is_shown_and_fixtures_fix_the_time_at_which_it_is() {
         std::fs::write(folder.path().join("lives.fixtures.json"), lines.concat()).unwrap();
         call(&["test", name], "").assert_code(0);
     }
-    // With neither word it is rejected, and so is a number in another unit, whatever the word.
+    // Without either word it is rejected. So is a number in another unit, with any word.
     std::fs::write(&file, format!("{LIVES}reject\"\n")).unwrap();
     let over = call(&["try", name, "--now", "2027-01-15T08:00:00Z"], message);
     assert!(over.assert_code(1).out.contains("rejected ttl_past:"), "{}", over.out);

@@ -1,10 +1,10 @@
-//! Conditions and computed values through the whole service: a mock broker and a simulated database at its ends. Every
-//! message is somewhere in the counters, also when a producer renames the field that a condition is about.
+//! Conditions and computed values in the whole service, between a mock broker and a simulated database. Every message
+//! appears in a counter, even if a producer renames the field of a condition.
 
 use crate::support::{Kafka, Service, Setup, Topic, sent, simulator};
 use penstock_sim::Value;
 
-/// A route with `route` among its lines; dead letters to `dead`, without a limit on their share.
+/// A route that contains the lines `route`. Dead letters go to `dead`, with no limit on their share.
 fn routes(route: &str, dead: &Topic) -> String {
     format!(
         "
@@ -34,7 +34,7 @@ percent_max = 0
 const MESSAGES: [&str; 6] = [
     r#"{"type": "heartbeat"}"#,
     r#"{"type": "order", "id": "a", "amount": 2.5, "qty": 3, "items": [{"qty": 1}, {"qty": 2}]}"#,
-    // What the rules ask for is not looked at where nothing is asked.
+    // If nothing is to be written, the rules' values are not evaluated.
     r#"{"type": "heartbeat", "id": null, "amount": "none"}"#,
     r#"{"type": "order", "id": "b", "amount": -1, "qty": 1, "items": []}"#,
     r#"{"kind": "order", "id": "c", "amount": 1, "qty": 1, "items": []}"#,
@@ -108,7 +108,7 @@ fn a_condition_that_opted_out_filters_what_it_cannot_compute_and_counts_it_apart
         counters.messages_dead_lettered.get(),
         counters.condition_errors_ignored.get(),
     );
-    // `require` has no such word: what it cannot compute is a dead letter all the same.
+    // `require` has no `when_error`: if it cannot be computed, the message becomes a dead letter.
     assert_eq!(counted, (1, 3, 2, 1));
     let line = counters.account();
     assert!(line.ends_with(" condition_errors_ignored=1"), "{line}");

@@ -1,5 +1,5 @@
-//! The commands that ask Kafka and Aerospike: `check --connect` and `try --from-topic`, with a mock broker in the test's own
-//! process and the simulator as a program. `tests/live/connect.rs` asks a real broker.
+//! The commands that ask Kafka and Aerospike: `check --connect` and `try --from-topic`. They use a mock broker in the
+//! test's process and the simulator as a program. `tests/live/connect.rs` uses a real broker.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::support::{Database, Kafka, Setup, Stream, examples, unique, wait_unti
 use penstock::config;
 use penstock_sim::{NamespaceConfig, SimConfig, Simulator};
 
-/// Keys that come of one partition, so that nothing is to be said of them.
+/// The keys of a record come from one partition, so `check` has no advice about them.
 const ROUTES: &str = r#"
 [[route]]
   [[route.write]]
@@ -42,7 +42,7 @@ fn a_configuration_that_everything_is_there_for_is_ok() {
         &["ok ", "namespace test", "nsup-period=120", "max-record-size=1048576"],
     );
     assert_line(&exited, &["0 error(s), 0 warning(s)", "nothing was written"]);
-    // Whoever only asks leaves nothing behind.
+    // A command that only asks changes nothing.
     assert!(sim.records("test", "users").is_empty());
 }
 
@@ -118,7 +118,7 @@ fn nothing_stands_in_the_way_of_the_examples() {
                 kafka.cluster().create_topic(&topic, 2, 1).unwrap();
             }
         }
-        // As they are, but for where they look.
+        // The example's text, but with the addresses of the test.
         let text = text
             .replace("127.0.0.1:9092", &kafka.brokers)
             .replace("127.0.0.1:3000", &sim.addr().to_string());
@@ -218,7 +218,7 @@ fn messages_that_are_applied_and_not_committed_are_told() {
     );
     // Asking changed nothing.
     assert_eq!(topic.committed(&setup.group), [Some(10)]);
-    // With another epoch they count anew.
+    // With another epoch, all messages count as new.
     assert!(!check(&setup.run("guard_epoch = 1")).output.contains("may be refused"));
 }
 
@@ -229,7 +229,7 @@ fn a_new_group_over_records_that_another_has_counted_is_warned() {
     let sim = simulator(|_| {});
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(COUNTED);
     let mut stream = Stream::new(&topic, 1);
-    // Nobody has counted yet.
+    // No guard has counted a message yet.
     stream.produce(10);
     assert!(!check(&setup).output.contains("is new for the topic"));
     write(&setup, &topic, &mut stream, 1);
@@ -256,7 +256,7 @@ fn a_new_group_over_records_that_another_has_counted_is_warned() {
         &check(&other),
         &[&group, &told, "messages from now on are counted twice"],
     );
-    // Of what is not guarded nothing is counted.
+    // Unguarded writes have no counts.
     let plain =
         other.routes("[[route]]\n[[route.write]]\nset = \"users\"\nkey = \"{@partition}:{key}\"\nbins = [\"n\"]\n");
     assert!(!check(&plain).output.contains("is new for the topic"));

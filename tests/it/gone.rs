@@ -1,5 +1,5 @@
-//! Offsets beyond the end of the log, and what `kafka.offset_gone` says of them and of those below it. With a mock broker,
-//! which knows no truncation: `tests/live/cut.rs` cuts a real log.
+//! Offsets beyond the end of the log, and what `kafka.offset_gone` does with them and with offsets below the log. With
+//! a mock broker, which does not truncate logs: `tests/live/cut.rs` cuts a real log.
 
 use crate::support::process::{SimProgram, run_service};
 use crate::support::{Kafka, Records as _, Service, Setup, Stream, Target, Topic, simulator};
@@ -14,7 +14,7 @@ const COUNTED: &str = r#"
   add = { n = 1 }
 "#;
 
-/// What a file's line says, as the log of `run` tells it.
+/// What `run` logs for this line of the file.
 fn said(line: &str) -> Result<String, String> {
     let text = format!(
         "[kafka]\nbrokers = \"k\"\ntopics = [\"t\"]\n{line}\n[aerospike]\nhosts = \"a\"\nnamespace = \"n\"\n\
@@ -63,7 +63,7 @@ fn one_word_is_for_both_cases_and_a_table_has_one_for_each() {
     }
 }
 
-/// A topic with 50 messages, and an offset of the group beyond them.
+/// A topic with 50 messages, and an offset of the group beyond its end.
 fn beyond(kafka: &Kafka, target: impl Into<Target>) -> (Topic, Stream, Setup) {
     let topic = kafka.topic("beyond", 1);
     let mut stream = Stream::new(&topic, 5);
@@ -146,7 +146,7 @@ fn where_nothing_tells_where_the_log_was_cut_the_word_decides() {
     }
 }
 
-/// New messages would come at offsets that their records have counted.
+/// The new messages have offsets that the guards of their records have counted.
 #[test]
 fn where_guards_would_refuse_what_is_new_the_service_stops() {
     let kafka = Kafka::mock();
@@ -172,7 +172,7 @@ fn below_the_log_reading_can_go_on_at_its_end() {
     let topic = kafka.topic("below", 1);
     let sim = simulator();
     let setup = Setup::new(&kafka, &topic, sim.addr()).kafka("offset_gone = { below = \"end\" }");
-    // So large that the mock broker keeps some hundreds of them.
+    // Messages so large that the mock broker keeps only some hundreds.
     let text = "x".repeat(10_000);
     let payloads: Vec<String> = (0..1000)
         .map(|n| format!(r#"{{"id":"{n}","key":"k","n":{n},"text":"{text}"}}"#))

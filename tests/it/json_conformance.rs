@@ -1,8 +1,8 @@
-//! Which bytes decode takes for JSON, and which it refuses: our own table, and the public JSON test suite where
+//! Which bytes the decoder accepts as JSON, and which it refuses. Uses our own table, and the public JSON test suite if
 //! `JSON_TEST_SUITE_DIR` names a directory with its files (`y_*.json`, `n_*.json`, `i_*.json`).
 //!
-//! Every case runs with nothing asked for, with the whole value asked for, and with some paths: what is
-//! skipped, built or walked is read by different code, and all must agree.
+//! Every case runs three times: no field is read, the whole value is read, and some paths are read. Different code
+//! skips, builds or walks the parts, and all must agree.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -12,7 +12,7 @@ use penstock::rules::decode::{PathTree, PathTreeBuilder, decode};
 
 type Case = (&'static str, Cow<'static, [u8]>);
 
-/// Nothing; the whole value; some paths and elements, of names and places that the cases use.
+/// No path; the whole value; some paths and elements, with names and indexes that occur in the cases.
 fn trees() -> [(&'static str, PathTree); 3] {
     let name = |name: &str| Segment::Name(name.to_owned());
     let nothing = PathTreeBuilder::new().build();
@@ -193,7 +193,7 @@ const ACCEPTED: &[(&str, &[u8])] = &[
     ("accept_last_surrogate_pair", br#"["\udbff\udfff"]"#),
     ("accept_two_surrogate_pairs", br#"["\ud83d\ude00\ud83d\ude01"]"#),
     ("accept_surrogate_pair_in_a_name", br#"{"\ud83d\ude00":1}"#),
-    // Half of a pair: the grammar lets it pass, and who keeps it judges it.
+    // Half of a pair: the grammar allows it. The code that keeps the value decides.
     ("accept_object_name_lone_surrogate", br#"{"\ud800":1}"#),
     ("accept_high_surrogate_alone", br#"["\ud800"]"#),
     ("accept_low_surrogate_alone", br#"["\udc00"]"#),
@@ -204,19 +204,19 @@ const ACCEPTED: &[(&str, &[u8])] = &[
     ("accept_high_surrogate_twice", br#"["\ud83d\ud83d\ude00"]"#),
     ("accept_surrogates_swapped", br#"["\ude00\ud83d"]"#),
     ("accept_lone_surrogate_in_skipped_part", br#"{"zzz":"\ud800"}"#),
-    // Read past.
+    // A byte order mark is skipped.
     ("accept_bom", b"\xef\xbb\xbf{}"),
 ];
 
 #[rustfmt::skip]
 const REJECTED: &[(&str, &[u8])] = &[
-    // Nothing there.
+    // Empty input.
     ("reject_empty", b""),
     ("reject_space", b" "),
     ("reject_white_space", b"\t\r\n "),
     ("reject_nul", b"\0"),
     ("reject_bom_alone", b"\xef\xbb\xbf"),
-    // What stands before or after the value.
+    // Text before or after the value.
     ("reject_utf16_little_endian_bom", b"\xff\xfe{\0}\0"),
     ("reject_utf16_big_endian", b"\0{\0}"),
     ("reject_utf16_little_endian", b"[\0]\0"),
@@ -508,7 +508,7 @@ fn every_beginning_of_a_document_is_rejected() {
     }
 }
 
-/// Runs the public suite if it is there: what it says must be accepted, rejected, or may be either.
+/// Runs the public suite if it exists. Each file says whether it must be accepted, must be rejected, or may be either.
 #[test]
 fn the_public_suite_agrees() {
     let Some(directory) = std::env::var_os("JSON_TEST_SUITE_DIR") else {
@@ -516,7 +516,7 @@ fn the_public_suite_agrees() {
         return;
     };
     let trees = trees();
-    // (accepted, rejected) of y, n and i.
+    // Numbers of accepted and rejected files: for y, n and i.
     let mut counts = [(0, 0); 3];
     let mut wrong = Vec::new();
     for entry in std::fs::read_dir(&directory).expect("JSON_TEST_SUITE_DIR is a directory") {

@@ -1,7 +1,8 @@
-//! A Kafka that cannot be used as it is configured: ports that are no broker's, listeners that want something else, groups
-//! that refuse a member. What `check`, `check --connect` and `run` say of it, how they end, and how much they log.
+//! A Kafka that cannot be used as configured: ports that do not belong to a broker, listeners that require something
+//! else, groups that refuse a member. What `check`, `check --connect` and `run` say about it, how they end, and how
+//! much they log.
 //!
-//! The ports are answered by small servers of this file's own; `tests/live/kafka_faults.rs` asks a real broker's.
+//! Small servers in this file answer the ports; `tests/live/kafka_faults.rs` uses a real broker.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,7 +18,7 @@ use crate::support::{Kafka, ROUTES, Setup, simulator, unique, wait_until};
 
 // ---- ports
 
-/// A server on a port of its own: each connection is handed to a function, which ends it by returning.
+/// A server on its own port. It passes each connection to a function; when that returns, the connection ends.
 struct Port {
     addr: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -53,7 +54,7 @@ impl Port {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Takes connections and says nothing, until the other side ends them.
+    /// Accepts connections and sends nothing, until the other side closes them.
     fn silent() -> Port {
         Port::serve(|stream| while stream.read(&mut [0; 256]).is_ok_and(|count| count > 0) {})
     }
@@ -145,7 +146,7 @@ fn kafka(stream: &mut TcpStream, keys: &[i16], mechanisms: Option<&[&str]>) {
         let mut answer = request[4..8].to_vec();
         match (number(0), mechanisms) {
             (18, _) => {
-                // An older broker, which says so of a newer request.
+                // An older broker. It refuses the newer request with an error.
                 let error: i16 = if number(2) == 0 { 0 } else { 35 };
                 answer.extend(error.to_be_bytes());
                 answer.extend(u32::try_from(keys.len()).unwrap().to_be_bytes());
@@ -217,7 +218,7 @@ fn run_to_its_end(setup: &Setup) -> Exited {
     run_service(file.path()).end()
 }
 
-/// `check --connect` and `run` end with this code, and both say all of `parts` in one line.
+/// `check --connect` and `run` end with this code, and both print one line that contains all of `parts`.
 fn assert_told(brokers: &str, properties: &str, code: i32, parts: &[&str]) {
     let sim = simulator();
     let setup = setup(brokers, properties, sim.addr());
@@ -228,7 +229,7 @@ fn assert_told(brokers: &str, properties: &str, code: i32, parts: &[&str]) {
     }
 }
 
-// ---- what answers
+// ---- what answers at the port
 
 #[test]
 fn a_client_without_tls_is_told_of_a_listener_with_tls() {
@@ -412,7 +413,7 @@ fn what_comes_again_and_again_is_a_line_each_10_seconds() {
     let exited = service.end();
     let lines = |words: &str| exited.output.lines().filter(|line| line.contains(words)).count();
     let attempts = port.connections();
-    // Few kinds, each at once and then each 10 seconds.
+    // Few kinds. Each is logged at once, and then every 10 seconds.
     assert!(lines("librdkafka") < 12, "{attempts} attempts:\n{}", exited.output);
     assert!(lines("brokers are down") < 4, "{attempts} attempts:\n{}", exited.output);
 }

@@ -1,9 +1,9 @@
-//! `[kafka.properties]`, `[kafka.consumer]`, `[kafka.producer]`: what is told of values that librdkafka would read as
-//! something else, of Java's names, and of properties that do not fit together.
+//! `[kafka.properties]`, `[kafka.consumer]`, `[kafka.producer]`: faults of values that librdkafka would misread, of
+//! Java's names, and of properties that contradict each other.
 
 use penstock::config::{self, Fault};
 
-/// The faults of a file with these lines, from line 4 on, below `[kafka.properties]`.
+/// The faults of a file with these lines below `[kafka.properties]`, from line 4 on.
 fn faults(lines: &str) -> Vec<Fault> {
     let text = format!(
         "[kafka]\nbrokers = \"k\"\ntopics = [\"t\"]\n[kafka.properties]\n{lines}\n[aerospike]\nhosts = \"a\"\n\
@@ -12,7 +12,7 @@ fn faults(lines: &str) -> Vec<Fault> {
     config::parse(&text, "penstock.toml").map_or_else(|faults| faults.faults, |_| Vec::new())
 }
 
-/// One fault and no other, of this property, that says these things.
+/// There is exactly one fault, of this property, with these texts.
 fn assert_fault(lines: &str, name: &str, problem: &str, cure: &str) {
     let faults = faults(lines);
     let [fault] = faults.as_slice() else {
@@ -222,7 +222,7 @@ fn a_login_or_tls_that_nobody_would_use_is_a_fault() {
         faults("security.protocol = \"ssl\"\nssl.ca.location = \"/not/here.pem\""),
         []
     );
-    // Of one side alone, and of the side that it is for.
+    // Properties of one client only. The fault is in that client's table.
     assert_eq!(
         faults(&format!(
             "client.id = \"c\"\n[kafka.consumer]\n{LOGIN}[kafka.producer]\n{LOGIN}"
@@ -237,7 +237,7 @@ fn a_login_or_tls_that_nobody_would_use_is_a_fault() {
     );
 }
 
-/// What `check` and `run` say of the files and texts of TLS, with these lines.
+/// What `check` and `run` report about the files and texts for TLS, with these lines.
 fn faults_of_tls(lines: &str) -> Vec<Fault> {
     let text = format!(
         "[kafka]\nbrokers = \"k\"\ntopics = [\"t\"]\n[kafka.properties]\n\"security.protocol\" = \"ssl\"\n{lines}\n[aerospike]\n\
@@ -269,7 +269,7 @@ fn a_file_of_tls_that_is_not_what_it_ought_to_be_is_told_before_a_client_is_made
         b"-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----\n",
     );
     let jks = file("store.p12", b"\xfe\xed\xfe\xed\x00");
-    // (property, file, problem, cure)
+    // Tuples of property, file, problem, cure.
     for (name, path, problem, cure) in [
         ("ssl.ca.location", &missing, "no such file", "PEM certificate"),
         ("ssl.ca.location", &itself, "a folder without", "name a file"),
@@ -303,7 +303,7 @@ fn a_file_of_tls_that_is_not_what_it_ought_to_be_is_told_before_a_client_is_made
     assert_eq!(faults_of_tls(&format!("ssl.ca.location = \"{itself}\"")), []);
 }
 
-/// The one fault, which says these things and no secret.
+/// There is exactly one fault. It has these texts and no secret.
 fn fault_of_tls(lines: &str, name: &str, problem: &str, cure: &str) -> Fault {
     let faults = faults_of_tls(lines);
     let [fault] = faults.as_slice() else {

@@ -1,5 +1,5 @@
-//! The layout of `src`: which module may use which, so that a reader need not know those above to change one, and need
-//! not know all of a circle to change one file.
+//! The layout of `src`: which module may use which. So a reader can change a module without knowing those above it, and
+//! can change a file without knowing a whole circle of files.
 
 mod modules;
 
@@ -9,12 +9,12 @@ use std::path::Path;
 
 use modules::{Arrows, arrows, is_inside, module_of};
 
-/// The folders of `src` from the top down. Each may use those in the lines below its own, and nothing else.
+/// The folders of `src` from the top down. Each may use only those in the lines below its own.
 const LAYERS: [&[&str]; 11] = [
     &["cli"],
     &["service"],
     &["partition"],
-    // The outside world: neither knows who reads partitions, nor each other.
+    // The outside world. Neither knows who reads partitions, and they do not know each other.
     &["kafka", "aerospike"],
     &["delivery"],
     &["rules"],
@@ -22,14 +22,14 @@ const LAYERS: [&[&str]; 11] = [
     &["output"],
     &["config"],
     &["message"],
-    // Everybody counts.
+    // Everybody may count and log.
     &["observe", "util"],
 ];
 
-/// Programs and the crate's own page: they stand above everything.
+/// The program, and the crate's own page. They are above everything.
 const ROOTS: [&str; 2] = ["lib", "main"];
 
-/// The files of `src` by module, without the roots.
+/// The files of `src` by module name, without the roots.
 fn sources() -> BTreeMap<String, String> {
     fn walk(folder: &Path, top: &Path, found: &mut BTreeMap<String, String>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -49,12 +49,12 @@ fn sources() -> BTreeMap<String, String> {
     found
 }
 
-/// The folder of `src` that a module stands in.
+/// The folder of `src` that contains a module.
 fn folder(module: &str) -> &str {
     module.split("::").next().unwrap()
 }
 
-/// Which folder uses which.
+/// Which folder uses which folders.
 fn between_folders(arrows: &Arrows) -> BTreeMap<String, BTreeSet<String>> {
     let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (from, to) in arrows {
@@ -68,7 +68,7 @@ fn layer_of(module: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&module))
 }
 
-/// What breaks the order: `from` names `to`, which does not stand below it.
+/// Violations of the order: `from` uses `to`, which is not below it.
 fn faults(uses: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     let mut faults = Vec::new();
     for (from, names) in uses {
@@ -88,7 +88,7 @@ fn faults(uses: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     faults
 }
 
-/// The modules among `these` that `from` uses, directly or through others of them.
+/// The modules of `these` that `from` uses, directly or through others of them.
 fn reached<'a>(arrows: &'a Arrows, these: &BTreeSet<&str>, from: &'a str) -> BTreeSet<&'a str> {
     let mut reached = BTreeSet::new();
     let mut open = vec![from];
@@ -102,10 +102,11 @@ fn reached<'a>(arrows: &'a Arrows, these: &BTreeSet<&str>, from: &'a str) -> BTr
     reached
 }
 
-/// The modules among `these` that use each other, directly or through others of them.
+/// The modules of `these` that use each other, directly or through others of them.
 ///
-/// A folder's own file and its parts may: the file declares the parts and calls them, and they use its types. To a reader
-/// they are one thing. The parts among themselves may not, nor a part and a module elsewhere.
+/// A folder's own file and its parts may use each other: the file declares and calls the parts, and they use its types.
+/// To a reader they are one thing. But the parts must not use each other in a circle, nor may a part and a module
+/// elsewhere.
 fn circles(arrows: &Arrows, these: &BTreeSet<&str>) -> Vec<Vec<String>> {
     let reached: BTreeMap<&str, BTreeSet<&str>> =
         these.iter().map(|from| (*from, reached(arrows, these, from))).collect();
@@ -135,7 +136,7 @@ fn circles(arrows: &Arrows, these: &BTreeSet<&str>) -> Vec<Vec<String>> {
     circles
 }
 
-/// The shortest way from `start` back to it, through others of its circle.
+/// The shortest way from `start` back to it through its circle.
 fn around<'a>(arrows: &'a Arrows, circle: &[String], start: &'a String) -> Vec<&'a String> {
     let mut ways = VecDeque::from([vec![start]]);
     let mut seen = BTreeSet::new();
@@ -153,7 +154,7 @@ fn around<'a>(arrows: &'a Arrows, circle: &[String], start: &'a String) -> Vec<&
     panic!("{start} is in no circle of {circle:?}");
 }
 
-/// The shortest way around, with the names that each takes from the next.
+/// The shortest way around the circle, with the names that each module uses of the next.
 fn way_around(arrows: &Arrows, circle: &[String]) -> String {
     let shortest = circle
         .iter()
@@ -207,7 +208,7 @@ fn tree(files: &[(&str, &str)]) -> BTreeMap<String, String> {
     files.collect()
 }
 
-/// `from -> to (names)`, each on a line.
+/// `from -> to (names)`, one per line.
 fn told(arrows: &Arrows) -> Vec<String> {
     let each = arrows.iter().flat_map(|(from, uses)| {
         uses.iter().map(move |(to, names)| {
@@ -305,13 +306,13 @@ fn a_circle_is_told_with_the_names_that_make_it() {
         ("c.rs", "use crate::a::X;\nuse crate::d;\n"),
         ("d.rs", "fn f() { crate::e::g() }\n"),
         ("e.rs", "use crate::a;\n"),
-        // A folder's own file and its parts are one thing; two of its parts that use each other are none.
+        // A folder's own file and its parts count as one. Two parts that use each other do not.
         ("fine/mod.rs", "mod part;\nfn f() { part::f() }\n"),
         ("fine/part.rs", "use super::Shape;\n"),
         ("parts/mod.rs", "mod one;\nmod other;\nfn f() { one::f() }\n"),
         ("parts/one.rs", "use super::Shape;\nuse super::other::Other;\n"),
         ("parts/other.rs", "use super::one::One;\n"),
-        // Nor are a part and who stands outside.
+        // A part and a module outside of the folder do not, either.
         ("outer/mod.rs", "use crate::outside::f;\n"),
         ("outer/part.rs", "use super::Shape;\n"),
         ("outside.rs", "use crate::outer::part;\n"),

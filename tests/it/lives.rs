@@ -1,5 +1,5 @@
-//! Lives that are over, through the whole service: what is left out, deleted or rejected, and counted. And what the
-//! configuration refuses of the words for it.
+//! Lives that are over, in the whole service: what is skipped, deleted or rejected, and counted. And the faults of the
+//! configuration's words for them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -37,7 +37,7 @@ fn records_whose_life_is_over_are_left_out_or_deleted_and_counted() {
         );
         let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&write(&lines));
         let ended = Service::run_to_the_ends_of(&topic, &setup);
-        // Done, like one of whose record nothing is asked: it is not filtered by a condition.
+        // It is done like a message that writes nothing. No condition has filtered it.
         assert_eq!(ended.counters.messages_written.get(), 4);
         assert_eq!(ended.counters.messages_filtered.get(), 0);
         let a = sim.get("test", "s", "a").and_then(|record| record.int("v"));
@@ -59,7 +59,7 @@ fn a_life_that_is_over_is_a_dead_letter_that_says_what_to_write() {
         0,
         &[
             sent("k", r#"{"id":"a","exp":1700000000000}"#),
-            // Seconds where milliseconds are said: it was written for one second and gone.
+            // Seconds instead of milliseconds: the record was written for one second, and is gone.
             sent("k", r#"{"id":"a","exp":4000000000}"#),
             sent("k", r#"{"id":"a","exp":0}"#),
         ],

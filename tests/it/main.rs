@@ -1,11 +1,11 @@
-//! The tests that need no service: the whole program against a broker in the process and the simulator, its parts, its
-//! configuration and its documents. `make test`.
+//! The tests that need no external service: the whole program with a broker in the process and the simulator, its
+//! parts, its configuration and its documents. `make test`.
 //!
-//! One program, because each test program links librdkafka anew. A test must not depend on what else this process does:
-//! names of topics, groups and files are random, and state of the whole process (environment, working folder) is not
-//! touched.
+//! This is one program because each test program links librdkafka again. A test must not depend on what else this
+//! process does: names of topics, groups and files are random, and tests do not change the state of the process
+//! (environment, working folder).
 
-// A test may fail by panicking, and some tell what they counted.
+// A test may fail by panicking, and some print counts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "../support/mod.rs"]
@@ -26,7 +26,7 @@ mod conditions;
 mod lives;
 mod json_conformance;
 
-// The write path, and what goes wrong silently on it.
+// The write path, and its silent failures.
 mod pressure;
 mod write_path;
 mod write_property;
@@ -53,6 +53,6 @@ mod try_rejections;
 // What tests of this and of the other programs are given.
 mod database;
 
-// The layout of the sources, and the rules of the house.
+// The layout of the sources, and the rules of the repository.
 mod layout;
 mod repository;

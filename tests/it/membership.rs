@@ -1,6 +1,6 @@
-//! Who reads which partition from where: strays, offsets that are gone, topics that come later, members that come, go
-//! and are lost. The service in the process, with a mock broker and a simulator. `tests/live/members.rs` has what needs a
-//! real broker.
+//! Which member reads which partition, and from where: stray messages, offsets that are gone, topics that appear later,
+//! members that join, leave and die. The service in the process, with a mock broker and a simulator.
+//! `tests/live/members.rs` has the tests that need a real broker.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use penstock::util::exit::Exit;
 use penstock_sim::{Simulator, Stalled};
 use rdkafka::producer::{BaseProducer, Producer as _};
 
-// ---- strays
+// ---- stray messages
 
-/// A service whose workers have a batch in hand that the database does not take, and more in their queues.
+/// A service whose workers have a batch in hand that the database does not accept, and more messages in their queues.
 fn stalled(setup: &Setup, stream: &mut Stream, sim: &Simulator) -> Service {
     let partitions = i64::from(stream.topic.partitions);
     let service = Service::start(setup);
@@ -38,7 +38,7 @@ fn a_stray_begins_its_partition_again_and_nothing_is_lost() {
     let service = stalled(&setup, &mut stream, &sim);
     service.provoke.strays(&topic.name, 0);
     service.wait_for("the stray", |counters| counters.messages_stray.get() > 0);
-    // The worker of partition 0 gives its batch back; that of partition 1 keeps its own.
+    // The worker of partition 0 gives its batch back; that of partition 1 keeps its batch.
     service.wait_for("a batch to be given back", |counters| {
         counters.messages_returned.get() > 0
     });
@@ -100,10 +100,10 @@ fn strays_that_come_again_and_again_end_the_process_to_be_started_again() {
 
 // ---- offsets that are gone
 
-/// A mock partition keeps 5 MiB.
+/// A mock partition keeps at most 5 MiB.
 const TEXT_BYTES: usize = 10_000;
 
-/// Messages from number `first` on, so large that a partition keeps a few hundred of them.
+/// Messages from number `first` on. They are so large that a partition keeps only a few hundred.
 fn produce_large(topic: &Topic, partition: i32, first: i64, messages: i64) {
     let producer: BaseProducer = topic.client.create().unwrap();
     let text = "x".repeat(TEXT_BYTES);
@@ -122,7 +122,7 @@ const ALL_ONLY: &str = r#"
   bins = ["n"]
 "#;
 
-/// The group's offset is 20, and the log begins later.
+/// The group's offset is 20, and the log begins above it.
 fn committed_and_gone(setup: &Setup, topic: &Topic) -> i64 {
     produce_large(topic, 0, 0, 20);
     let service = Service::start(setup);
@@ -151,7 +151,7 @@ fn an_offset_that_is_gone_at_the_start_is_counted_and_reading_goes_on_at_the_old
     ended.assert(Exit::Stopped);
     assert_eq!(ended.counters.offsets_lost.get(), oldest.unsigned_abs() - 20);
     assert_eq!(ended.counters.messages_written.get(), (1020 - oldest).unsigned_abs());
-    // It is not told twice.
+    // It is not reported twice.
     let service = Service::start(&setup);
     service.wait_for("the lag to be 0", |counters| counters.consumer_lag.get() == 0);
     assert_eq!(service.stop().counters.offsets_lost.get(), 0);
@@ -168,7 +168,7 @@ fn an_offset_that_is_gone_stops_the_service_where_the_configuration_says_so() {
     let oldest = committed_and_gone(&setup, &topic);
     produce_large(&topic, 1, 0, 5);
     let file = setup.file();
-    // Nothing is committed past it, so it is found again.
+    // Nothing behind it is committed, so it is found again.
     for _ in 0..2 {
         let mut program = run_service(file.path());
         let line = program.wait_for_line(&["ERROR", "gone", " partition=0 ", " from=20 "]);
@@ -185,7 +185,7 @@ fn an_offset_that_is_gone_stops_the_service_where_the_configuration_says_so() {
         assert_eq!(topic.committed(&setup.group)[0], Some(20));
     }
     assert_eq!(sim.ints("all", &[&format!("0-{oldest}")]), [None]);
-    // As the cure says.
+    // What the cure proposes.
     let setup = setup.kafka("offset_gone = \"earliest\"");
     let service = Service::start(&setup);
     topic.wait_committed(&setup.group, &[Some(1020), Some(5)]);
@@ -198,7 +198,7 @@ fn messages_that_go_during_an_outage_are_counted_and_nothing_is_passed_in_silenc
     let kafka = Kafka::mock();
     let topic = kafka.topic("outage", 1);
     let sim = simulator();
-    // Room for a hundred messages or so, while the broker keeps some five hundred.
+    // Room for about a hundred messages, while the broker keeps about five hundred.
     let setup = Setup::new(&kafka, &topic, sim.addr())
         .routes(ALL_ONLY)
         .run("memory = \"82MiB\"\nwrite_timeout = \"300ms\"");
@@ -226,7 +226,7 @@ fn messages_that_go_during_an_outage_are_counted_and_nothing_is_passed_in_silenc
     assert_eq!(sim.count("all") + lost, MESSAGES.unsigned_abs());
 }
 
-// ---- topics and partitions that come later
+// ---- topics and partitions that appear later
 
 #[test]
 fn a_topic_that_is_not_there_does_not_hold_up_the_others_and_is_read_whole_when_it_comes() {
@@ -238,7 +238,7 @@ fn a_topic_that_is_not_there_does_not_hold_up_the_others_and_is_read_whole_when_
     let mut setup = Setup::new(&kafka, &topic, sim.addr());
     setup.more_topics = vec![later.name.clone()];
     setup.consumer += "\n\"topic.metadata.refresh.interval.ms\" = 500";
-    // Whatever this says: the group has begun when it comes.
+    // The value does not matter: the group has already started when the topic appears.
     setup.start = "latest";
     let service = Service::start(&setup);
     topic.wait_committed(&setup.group, &[Some(0), Some(0)]);
@@ -307,9 +307,9 @@ fn a_group_that_starts_at_the_end_commits_all_its_beginnings_before_it_reads() {
     let before = stream.ends();
     let mut setup = Setup::new(&kafka, &topic, sim.addr());
     setup.start = "latest";
-    // No worker commits anything.
+    // The workers commit nothing.
     setup.commit_interval = "5m";
-    // Two members that begin at the same time.
+    // Two members that start at the same time.
     let services = [Service::start(&setup), Service::start(&setup)];
     for service in &services {
         service.wait_for("an assignment", |counters| counters.rebalances.get() > 0);
@@ -322,7 +322,7 @@ fn a_group_that_starts_at_the_end_commits_all_its_beginnings_before_it_reads() {
         || services.iter().map(|s| s.counters.messages_written.get()).sum::<u64>(),
         |written| *written >= stream.total() - old,
     );
-    // One after the other: the mock broker takes no commit while the group shares out its partitions.
+    // One after the other: the mock broker accepts no commit during a rebalance.
     let [first, second] = services;
     for service in [&first, &second] {
         service.wait_for("half of the partitions", |counters| {
@@ -365,7 +365,7 @@ fn a_member_without_partitions_waits_takes_over_and_stops_at_once() {
     let setup = Setup::new(&kafka, &topic, sim.addr);
     let first = Service::start(&setup);
     first.wait_written(stream.total());
-    // It may be the first one that has none now.
+    // It may be the first member that has no partition now.
     let file = setup.file();
     let mut second = run_service(file.path());
     second.wait_for_line(&["progress", "partitions="]);
@@ -397,11 +397,11 @@ fn of_a_lost_assignment_nothing_is_committed() {
     let mut stream = Stream::new(&topic, 5);
     stream.produce(100);
     let mut setup = Setup::new(&kafka, &topic, sim.addr());
-    // No commit but that with which a partition is given back.
+    // No commits except those with which a partition is given back.
     setup.commit_interval = "5m";
     let service = Service::start(&setup);
     service.wait_written(stream.total());
-    // What comes after the loss waits, so that nothing is committed when the offsets are looked at.
+    // The messages behind the loss wait, so that nothing is committed while the test reads the offsets.
     sim.faults().stall(Stalled::Dropped);
     kafka.forget_a_member();
     service.wait_for("the loss and another assignment", |counters| {
@@ -433,7 +433,7 @@ fn a_partition_is_given_back_though_its_last_commit_is_not_answered() {
     setup.commit_interval = "5m";
     let first = Service::start(&setup);
     first.wait_written(stream.total());
-    // Behind such an answer the mock broker keeps all others of its connection.
+    // The mock broker holds all later answers of a connection behind a delayed one.
     kafka.delay_commits(1, Duration::from_secs(5));
     let second = Service::start(&setup);
     // The process would have ended with 75 after shutdown_grace.
@@ -474,8 +474,8 @@ fn a_service_waits_for_the_first_of_its_topics() {
 
 // ---- commits
 
-/// Kafka's coordinators store the leader epoch that a commit names; librdkafka's mock holds it against the partition's
-/// leader of today, and refuses for good what was read before that leader. Without the epoch it is taken.
+/// Kafka's coordinators store the leader epoch of a commit. librdkafka's mock compares it with the leader's current
+/// epoch, and for ever refuses offsets that were read under an earlier leader. Without the epoch it accepts the commit.
 #[test]
 fn commits_that_are_refused_for_their_leader_epoch_are_sent_without_it() {
     let kafka = Kafka::mock();
@@ -486,7 +486,8 @@ fn commits_that_are_refused_for_their_leader_epoch_are_sent_without_it() {
     stream.produce(100);
     let service = Service::start(&setup);
     topic.wait_committed(&setup.group, &stream.ends());
-    // Kept in mind while the leaders move, so that what is committed then was written before.
+    // The messages wait while the leaders move. So the offsets that are committed afterwards belong to an earlier
+    // leader epoch.
     sim.faults().stall(Stalled::Dropped);
     stream.produce(100);
     service.wait_for("every worker to wait for the database", |counters| {

@@ -1,5 +1,5 @@
 //! The whole pipeline in the process: a mock broker, the service as the binary runs it, a simulator that fails on
-//! command. What must hold at the end: every record is what the messages ask for, and the offsets say so.
+//! command. At the end, every record must have the content that the messages ask for, and the offsets must match.
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
@@ -13,10 +13,10 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::producer::{BaseProducer, Producer as _};
 
-/// Of `Setup`'s own settings.
+/// The default of `Setup`.
 const BATCH_ROWS_MAX: u64 = 40;
 
-/// Fails unless no batch held a key twice, nor more rows than allowed.
+/// Fails if a batch contained a key twice, or more rows than allowed.
 fn assert_batches(sim: &Simulator, rows_max: u64) {
     let stats = sim.stats();
     assert!(stats.batches > 0, "{stats:?}");
@@ -46,14 +46,14 @@ fn messages_of_several_partitions_become_records_and_are_committed_to_their_ends
     assert_batches(&sim, BATCH_ROWS_MAX);
 }
 
-// ---- the database fails while messages flow, and heals
+// ---- the database fails while messages flow, and recovers
 
-/// Writes messages, lets the database fail, writes more, waits until `struck`, heals, and holds the ledger.
+/// Writes messages, lets the database fail, writes more, waits until `struck`, ends the fault, and checks the ledger.
 fn nothing_is_lost_when(fail: impl Fn(&Simulator), struck: impl Fn(&Simulator) -> bool) {
     let kafka = Kafka::mock();
     let topic = kafka.topic("faults", 3);
     let sim = simulator();
-    // Few keys: a batch holds each many times, so several calls in turn make it up.
+    // Few keys: each occurs many times in a batch, so a batch needs several calls.
     let mut stream = Stream::new(&topic, 5);
     stream.produce(300);
     let setup = Setup::new(&kafka, &topic, sim.addr());
@@ -121,7 +121,7 @@ fn nothing_is_lost_when_writes_are_stopped_for_want_of_space() {
 
 #[test]
 fn nothing_is_lost_when_whole_batches_are_refused() {
-    // 150: the server's batches are off; 152: their queues are full; 9: it gave up.
+    // 150: batches are switched off at the server. 152: its batch queues are full. 9: it gave up.
     for code in [150, 152, 9] {
         nothing_is_lost_when(
             |sim| sim.faults().fail_batches(code, Share::Fraction(0.7)),
@@ -132,7 +132,7 @@ fn nothing_is_lost_when_whole_batches_are_refused() {
 
 #[test]
 fn a_server_that_takes_smaller_batches_gets_smaller_ones() {
-    // Every batch of over 10 rows is refused whole.
+    // Every batch of more than 10 rows is refused as a whole.
     let kafka = Kafka::mock();
     let topic = kafka.topic("small-batches", 2);
     let sim = Simulator::start(SimConfig {
@@ -174,7 +174,7 @@ fn a_message_whose_record_the_database_refuses_holds_its_partition() {
     let sim = simulator_with_records_of(2000);
     let mut stream = Stream::new(&topic, 5);
     stream.produce(57);
-    // Refused with 13, record too big; the other row of the message is written, which puts can bear.
+    // Refused with 13, record too big. The other row of the message is written, which does no harm with a put.
     let big = "x".repeat(3000);
     stream.produce_bad(0, &format!(r#"{{"id":"{big}","key":"big","n":"{big}"}}"#));
     stream.produce(200);
@@ -183,7 +183,7 @@ fn a_message_whose_record_the_database_refuses_holds_its_partition() {
     assert!(sim.stats().result(13) > 0, "{:?}", sim.stats());
 }
 
-/// Runs the service until the other partitions are at their ends, and holds what is written and committed.
+/// Runs the service until the other partitions are at their ends, and checks what is written and committed.
 fn assert_partition_0_is_held_at_57(setup: &Setup, topic: &Topic, stream: &Stream, sim: &Simulator) {
     let mut ends = stream.ends();
     ends[0] = Some(57);
@@ -203,7 +203,7 @@ fn assert_partition_0_is_held_at_57(setup: &Setup, topic: &Topic, stream: &Strea
         "the stop must not pass the held message"
     );
     let ends: Vec<i64> = ends.into_iter().flatten().collect();
-    // Rows behind the held message may be written when they were in its batch; what is in front must be.
+    // Rows behind the held message may be written if they were in its batch; rows in front of it must be.
     let written = stream.records_below(&ends);
     for ((set, key), n) in &written {
         let found = sim.get("test", set, key).and_then(|record| record.int("n"));
@@ -248,7 +248,7 @@ fn a_stop_while_the_database_is_silent_ends_in_time_and_commits_only_what_is_wri
     service.wait_for("every partition to wait for the database", |c| {
         c.rows_retried.get() > 0 && c.messages_in_hand.get() >= 3
     });
-    // That it ended in time shows in the exit code: past shutdown_grace it is another.
+    // The exit code shows that it ended in time: after shutdown_grace, the code is another one.
     let ended = service.stop();
     ended.assert(Exit::Stopped);
     assert!(
@@ -275,7 +275,7 @@ fn stops_in_mid_stream_lose_nothing_and_repeat_nothing() {
     let mut stream = Stream::new(&topic, 5);
     let setup = Setup::new(&kafka, &topic, sim.addr());
     let mut written = 0;
-    // Slow enough that the stops come in mid-stream.
+    // Slow enough that the stops happen in mid-stream.
     sim.faults().delay(Duration::from_millis(10));
     for _ in 0..3 {
         stream.produce(500);
@@ -291,7 +291,7 @@ fn stops_in_mid_stream_lose_nothing_and_repeat_nothing() {
     let service = Service::start(&setup);
     service.wait_written(stream.total() - written);
     written += service.stop().assert(Exit::Stopped).counters.messages_written.get();
-    // What an orderly stop has written it has committed: no message was written a second time.
+    // An orderly stop has committed everything that was written: no message was written twice.
     assert_eq!(written, stream.total());
     assert_eq!(topic.committed(&setup.group), stream.ends());
     stream.assert_ledger(&sim);
@@ -329,7 +329,7 @@ fn a_group_that_starts_at_the_end_reads_what_comes_while_it_is_stopped() {
     let before = stream.ends();
     let mut setup = Setup::new(&kafka, &topic, sim.addr());
     setup.start = "latest";
-    // Reads nothing, and stops again: where it began is all that there is to commit.
+    // Reads nothing, and stops again. So it can only commit the offset where it started.
     let service = Service::start(&setup);
     wait_until(
         "the beginning to be committed",
@@ -349,7 +349,7 @@ fn a_group_that_starts_at_the_end_reads_what_comes_while_it_is_stopped() {
     assert_eq!(topic.committed(&setup.group), stream.ends());
 }
 
-// ---- bounds
+// ---- limits
 
 #[test]
 fn a_batch_has_at_most_batch_rows_max_rows() {
@@ -367,7 +367,7 @@ fn a_batch_has_at_most_batch_rows_max_rows() {
     assert!(sim.stats().biggest_batch > 1, "{:?}", sim.stats());
 }
 
-/// One row a message: the message by its id.
+/// One row per message, with the message's id as the key.
 const ALL_ONLY: &str = r#"
 [[route]]
   [[route.write]]
@@ -401,7 +401,7 @@ fn big_messages_make_batches_of_fewer_rows() {
     service.wait_written(MESSAGES);
     service.stop().assert(Exit::Stopped);
     assert_eq!(sim.records("test", "all").len() as u64, MESSAGES);
-    // The message that reaches the cap is the batch's last.
+    // The message that reaches the cap is the last of its batch.
     let rows_max = 64 * 1024 / TEXT_BYTES as u64 + 1;
     assert_batches(&sim, rows_max);
     assert!(sim.stats().biggest_batch > 1, "{:?}", sim.stats());
@@ -452,7 +452,7 @@ fn an_array_of_more_elements_than_a_batch_has_rows_is_written_whole() {
 
 // ---- the start
 
-/// Starts a service that must end by itself, before it joins the group.
+/// Starts a service that must end by itself before it joins the group.
 fn assert_start_fails(setup: &Setup, exit: Exit) {
     let ended = Service::start(setup).end();
     assert_eq!(ended.exit, exit, "{}", summary(&ended.counters));
@@ -531,7 +531,7 @@ fn a_topic_that_is_not_there_within_start_timeout_ends_the_start() {
     let kafka = Kafka::mock();
     let topic = kafka.topic("a-topic", 1);
     let sim = simulator();
-    // The mock broker creates what it is asked for, unless it is told to answer with an error.
+    // The mock broker creates every topic that is asked for, unless it is told to answer with an error.
     kafka.fail_topic("missing");
     let mut setup = Setup::new(&kafka, &topic, sim.addr()).run("start_timeout = \"1s\"");
     setup.topic = "missing".into();
@@ -565,7 +565,7 @@ fn a_stop_while_waiting_for_the_broker_is_obeyed_at_once() {
     let kafka = Kafka::mock();
     let topic = kafka.topic("wait-broker", 1);
     let sim = simulator();
-    // Takes connections, and never says anything.
+    // Accepts connections, and never sends anything.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut setup = Setup::new(&kafka, &topic, sim.addr());
     setup.brokers = silent.local_addr().unwrap().to_string();
@@ -576,7 +576,7 @@ fn a_stop_while_waiting_for_the_broker_is_obeyed_at_once() {
 }
 
 fn assert_stops_at_once(service: Service) {
-    /// Far above what a stop takes, and far below the time-outs that it must not wait for (20 s and more).
+    /// Far longer than a stop takes, and far shorter than the time-outs that a stop must not wait for (20 s and more).
     const AT_ONCE: Duration = Duration::from_secs(8);
     let asked = Instant::now();
     let ended = service.stop();
@@ -586,7 +586,7 @@ fn assert_stops_at_once(service: Service) {
     assert_eq!(ended.counters.rebalances.get(), 0, "{}", summary(&ended.counters));
 }
 
-// ---- what the Kafka client was built with
+// ---- features that the Kafka client was built with
 
 #[test]
 fn every_compression_of_a_topic_can_be_read() {

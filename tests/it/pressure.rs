@@ -1,6 +1,7 @@
-//! What happens to the service while its database is slow, partly stuck or away: no service but this process is needed.
+//! How the service behaves while its database is slow, partly stuck or away. Needs no service except this process.
 //!
-//! How hard the database may be pressed is tested beside `src/delivery/pressure.rs`, its longer troubles by `make test-chaos`.
+//! The limits for the pressure on the database are tested beside `src/delivery/pressure.rs`, longer outages by `make
+//! test-chaos`.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use penstock::util::exit::Exit;
 use penstock_sim::{Simulator, Stalled};
 use tempfile::NamedTempFile;
 
-/// One record a key, five keys a partition.
+/// One record per key, five keys per partition.
 const LAST: &str = r#"
 [[route]]
   [[route.write]]
@@ -23,7 +24,7 @@ const LAST: &str = r#"
 /// The key that is stuck.
 const STUCK: &str = "0-3";
 
-/// Every row for [`STUCK`] finds its record busy, and no other.
+/// Every row for [`STUCK`] finds its record busy; other rows do not.
 fn stick(sim: &Simulator, topic: &Topic) {
     let digest = |key: &str| Key::new("test", "last", key.into()).unwrap().digest();
     let others: Vec<String> = (0..topic.partitions)
@@ -49,7 +50,7 @@ fn committed(topic: &Topic, group: &str, partitions: std::ops::Range<usize>, off
     );
 }
 
-/// Messages of all partitions come in one answer of the broker, and one that waits keeps the whole of it in memory.
+/// One answer of the broker has messages of all partitions. One message that waits keeps the whole answer in memory.
 #[test]
 fn a_partition_that_is_stuck_lets_go_of_its_queue_and_loses_nothing_by_it() {
     const MESSAGES: i64 = 40_000;
@@ -58,7 +59,7 @@ fn a_partition_that_is_stuck_lets_go_of_its_queue_and_loses_nothing_by_it() {
     let sim = simulator();
     let mut stream = Stream::new(&topic, 5);
     stick(&sim, &topic);
-    // The least memory: others may read some 2 MiB.
+    // The smallest memory: the others may read about 2 MiB.
     let setup = Setup::new(&kafka, &topic, sim.addr())
         .run("memory = \"90MiB\"\nwrite_timeout = \"2s\"")
         .routes(LAST);
@@ -95,7 +96,7 @@ fn a_partition_that_makes_no_progress_is_reported_and_the_others_go_on() {
     let mut stream = Stream::new(&topic, 5);
     stream.produce(10);
     let (file, group) = stalling(&kafka, &topic, &sim, "report");
-    // 14 for every row, then for none: the database answers, and nothing moves.
+    // All rows get 14, so the database answers, but nothing moves.
     sim.say("rows 14 100%");
     let mut service = run_service(file.path());
     service.wait_for_line(&[
@@ -129,7 +130,7 @@ fn a_partition_that_makes_no_progress_ends_the_service_where_the_file_says_so() 
     assert!(exited.output.contains("stopped consumed=10"), "{}", exited.output);
 }
 
-/// While the database is known to be away, or the partition is held, nobody is stuck.
+/// While the database is known to be away, or the partition is held, it does not count as a stall.
 #[test]
 fn a_database_that_is_away_is_no_stall() {
     let kafka = Kafka::mock();
@@ -142,7 +143,7 @@ fn a_database_that_is_away_is_no_stall() {
     wait_until("records", || sim.count("last"), |count| *count == 5);
     sim.say("stall");
     stream.produce(10);
-    // So often as it takes for a stall to be seen twice over.
+    // As many lines as it takes to detect a stall twice.
     let mut lines = 0;
     wait_until(
         "lines of its state",
@@ -183,14 +184,14 @@ fn more_partitions_than_the_memory_was_sized_for_are_taken_with_smaller_batches(
     stream.assert_ledger(&sim);
 }
 
-/// A partition that is not fetched does not hear how its log grows.
+/// A partition that is not fetched does not get the end of its log.
 #[test]
 fn the_lag_grows_while_the_database_is_away() {
     let kafka = Kafka::mock();
     let topic = kafka.topic("lag", 3);
     let sim = simulator();
     let mut stream = Stream::new(&topic, 5);
-    // The least memory: queues of some thousand messages.
+    // The smallest memory: queues of some thousand messages.
     let setup = Setup::new(&kafka, &topic, sim.addr())
         .run("memory = \"90MiB\"\nwrite_timeout = \"300ms\"")
         .routes(LAST);
@@ -210,7 +211,7 @@ fn the_lag_grows_while_the_database_is_away() {
     assert_eq!(topic.committed(&setup.group), stream.ends());
 }
 
-/// Nobody is let to the database any more, and each worker says so at once when it is told to end.
+/// The gate to the database is closed, and each worker ends at once when it is told to.
 #[test]
 fn many_workers_that_wait_for_a_silent_database_leave_together() {
     const PARTITIONS: i32 = 64;
@@ -224,7 +225,7 @@ fn many_workers_that_wait_for_a_silent_database_leave_together() {
     service.wait_written(stream.total());
     sim.faults().stall(Stalled::Dropped);
     stream.produce(5);
-    // Calls that were under way when it closed have come back: no more than a try has.
+    // The calls that were in flight when the gate closed have ended: no more rows are in flight than one probe has.
     service.wait_for("the gate to close with all in hand", |counters| {
         counters.pressure_state.get() == 2
             && counters.messages_in_hand.get() == 5 * i64::from(PARTITIONS)
@@ -242,7 +243,7 @@ fn many_workers_that_wait_for_a_silent_database_leave_together() {
     assert_eq!(topic.committed(&setup.group), vec![Some(5); PARTITIONS as usize]);
 }
 
-/// As long as it likes, whatever the partitions have: so many rows in a second and no more.
+/// Whatever the partitions have, the service writes at most this number of rows per second.
 #[test]
 fn rows_a_second_are_kept_over_all_partitions() {
     const ROWS_A_SECOND: u64 = 500;
@@ -260,7 +261,7 @@ fn rows_a_second_are_kept_over_all_partitions() {
     service.stop().assert(Exit::Stopped);
     stream.assert_ledger(&sim);
     let rows = sim.stats().rows;
-    // No faster; how much slower is the machine's matter.
+    // The test checks that it is not faster; how much slower it is depends on the machine.
     let least = Duration::from_secs_f64((rows as f64 / ROWS_A_SECOND as f64 - 1.0).max(0.0));
     assert!(rows > 2000 && took >= least, "{rows} rows in {took:?}");
 }

@@ -1,5 +1,5 @@
-//! The programs as processes: signals, kills, exit codes, what is said on the way; with a mock broker in the test's
-//! own process, and the simulator as a program that outlives the service.
+//! The programs as processes: signals, kills, exit codes, and their log. With a mock broker in the test's process, and
+//! the simulator as a program that outlives the service.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ fn file(text: &str) -> NamedTempFile {
     file
 }
 
-/// Waits until so many of the messages have their records.
+/// Waits until this number of messages have their records.
 fn wait_records(sim: &SimProgram, records: u64) {
     wait_until("records", || sim.count("all"), |count| *count >= records);
 }
@@ -59,7 +59,7 @@ fn a_service_stopped_in_mid_stream_goes_on_where_it_was() {
     stream.assert_ledger(&sim);
     assert_eq!(sim.stat("duplicate_rows"), 0);
 
-    // What a person reads of all this.
+    // What a person can read in the log.
     for (part, more) in [
         ("penstock version=", env!("CARGO_PKG_VERSION")),
         ("settings: run ", "batch_rows_max=40"),
@@ -156,13 +156,13 @@ fn a_second_signal_leaves_at_once_with_its_own_code() {
         let topic = kafka.topic("second", 1);
         let sim = SimProgram::start(&[]);
         let mut stream = Stream::new(&topic, 5);
-        // A stop waits for the write in hand, here for as long as the write may take.
+        // A stop waits for the write in progress; here as long as the write may take.
         let setup = Setup::new(&kafka, &topic, sim.addr).run("write_timeout = \"30s\"\nshutdown_grace = \"60s\"");
         let file = setup.file();
         let mut service = run_service(file.path());
         stream.produce(10);
         topic.wait_committed(&setup.group, &stream.ends());
-        // What it is sent it does, and never says so: the records tell that the write is under way.
+        // The database applies what it receives, but never answers. The records show that the write is in flight.
         sim.say("stall applied");
         stream.produce(10);
         wait_records(&sim, 20);
@@ -176,12 +176,12 @@ fn a_second_signal_leaves_at_once_with_its_own_code() {
         assert!(took < Duration::from_secs(10), "it took {took:?}:\n{}", exited.output);
         let line = format!("second signal=SIG{signal}");
         assert!(exited.output.contains(&line), "no {line:?} in:\n{}", exited.output);
-        // The ten that were in hand are delivered again.
+        // The ten messages in hand are delivered again.
         assert_eq!(topic.committed(&setup.group), [Some(10)]);
     }
 }
 
-// ---- what is said, and what is not
+// ---- what is logged, and what is not
 
 #[test]
 fn a_rejected_message_is_told_with_its_place_reason_and_cure_and_nothing_secret_is_told() {
@@ -200,7 +200,7 @@ fn a_rejected_message_is_told_with_its_place_reason_and_cure_and_nothing_secret_
         Setup::new(&kafka, &topic, sim.addr).aerospike("user = \"penstock\"\npassword = \"${env:AEROSPIKE_PASSWORD}\"");
     let file = setup.file();
     let mut command = penstock();
-    // Everything that the service itself has to say.
+    // The service's complete log, at every level.
     command
         .env("RUST_LOG", "info,penstock=trace")
         .env("AEROSPIKE_PASSWORD", "aerospike-secret");
@@ -243,7 +243,7 @@ fn a_rejected_message_is_told_with_its_place_reason_and_cure_and_nothing_secret_
 
 // ---- the command line
 
-/// A whole configuration, for services that nobody starts.
+/// A whole configuration, for services that are not started.
 const GOOD: &str = r#"
 [kafka]
 brokers = "127.0.0.1:1"

@@ -1,4 +1,4 @@
-//! Rules in code: whatever a processor says and asks for, the service stays up, and tells what is wrong.
+//! Rules in code: whatever a processor returns or does, the service keeps running and reports what is wrong.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use penstock::processor::Processor;
 use penstock::rules::code::Processors;
 use penstock::util::exit::Exit;
 
-/// Does what the payload says, and says of itself what it was told to.
+/// Does what the payload says, and describes itself as it was told.
 struct Code {
     target: Arc<Target>,
     elsewhere: Arc<Target>,
@@ -89,7 +89,7 @@ impl Processor for Code {
                         ttl,
                         newer: None,
                     };
-                    // Nobody looks at the error.
+                    // It ignores the error.
                     let _ = output.write(rules, parts);
                 }
             }
@@ -227,7 +227,7 @@ fn what_code_says_of_itself_and_cannot_be_ends_the_start() {
             namespaces: vec!["a:b"],
             ..Code::new()
         },
-        // A name that could be, and that the cluster does not have.
+        // A valid name that the cluster does not have.
         Code {
             namespaces: vec!["elsewhere"],
             ..Code::new()
@@ -241,7 +241,7 @@ fn what_code_says_of_itself_and_cannot_be_ends_the_start() {
     assert_eq!(topic.committed(&setup.group), [None]);
 }
 
-/// One that says nothing of guards has them looked after.
+/// A processor that does not say whether it uses guards is treated as if it did.
 #[test]
 fn code_that_says_nothing_of_guards_is_stopped_where_they_would_refuse_what_is_new() {
     let kafka = Kafka::mock();
@@ -252,7 +252,7 @@ fn code_that_says_nothing_of_guards_is_stopped_where_they_would_refuse_what_is_n
     topic.commit(&setup.group, 0, 1000);
     let ended = Service::start_with(&setup, Code::new().for_topic(&topic.name)).end();
     ended.assert(Exit::Rejected);
-    // A promise that nothing is guarded, and reading goes on.
+    // It promises that nothing is guarded, so reading continues.
     let code = Code {
         is_guarded: false,
         ..Code::new()

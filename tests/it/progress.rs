@@ -1,5 +1,5 @@
-//! What the service says while it runs: the progress line and its glossary, a partition that is held, a group that waits
-//! for a member that was killed. The program against a mock broker and a simulator; `tests/live/service.rs` has open
+//! What the service logs while it runs: the progress line and its glossary, a partition that is held, a group that
+//! waits for a killed member. The program with a mock broker and a simulator; `tests/live/service.rs` tests open
 //! transactions.
 
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::support::{Kafka, Records as _, Setup, Stream, wait_until};
 use penstock::observe::counters::Counters;
 use penstock::observe::progress::{KEYS, OPTIONAL, STATES};
 
-/// The words of a list in docs/guide/progress-line.md, and whether each is marked as optional.
+/// The words of a list in docs/guide/progress-line.md, each with whether it is marked as optional.
 fn documented(marker: &str) -> Vec<(String, bool)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide/progress-line.md");
     let text = std::fs::read_to_string(path).unwrap();
@@ -89,7 +89,7 @@ fn a_process_that_follows_a_killed_one_says_whom_it_waits_for_and_then_what_guar
         "waited=",
         "group.instance.id",
     ]);
-    // It has read nothing yet, and knows of no lag.
+    // It has read nothing yet, so its lag is unknown.
     second.wait_for_line(&[
         "progress",
         " consumed=0 ",
@@ -137,7 +137,7 @@ fn a_partition_that_is_held_is_an_error_with_its_way_out_and_stays_on_the_progre
         " partitions=2 ",
         "state=held",
     ]);
-    // Again each minute, for as long as nobody acts.
+    // Repeated every minute until somebody acts.
     service.wait_for_line(&[
         "ERROR",
         "still held, 1 of 2 partitions",

@@ -1,7 +1,7 @@
-//! Publishing against a broker in the process: every message is acknowledged before the stage returns, whatever the
-//! brokers and the topic do meanwhile; a key keeps its order; and who leaves leaves nothing behind.
+//! Publishing to a broker in the process. Every message is acknowledged before the stage returns, whatever the brokers
+//! and the topic do meanwhile. The order of each key is kept. A worker that ends leaves no message behind.
 //!
-//! The stage and the producer alone, without the service: that is in `rejects.rs`.
+//! Only the stage and the producer, without the service: `rejects.rs` tests that.
 
 use std::borrow::Cow;
 use std::thread;
@@ -29,7 +29,7 @@ fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let (_, fields) = stat.rsplit_once(')').unwrap();
     let fields: Vec<&str> = fields.split_whitespace().collect();
-    // In hundredths of a second: user and system.
+    // User and system time, in hundredths of a second.
     let ticks: u64 = [11, 12]
         .iter()
         .map(|field| fields[*field].parse::<u64>().unwrap())
@@ -108,7 +108,7 @@ fn a_message_arrives_as_it_was_given() {
     );
 }
 
-/// What `org.apache.kafka.common.utils.Utils.murmur2` makes of these keys, as librdkafka's own test has it
+/// The results of `org.apache.kafka.common.utils.Utils.murmur2` for these keys, as in librdkafka's own test
 /// (`rdmurmur2.c`).
 #[test]
 fn a_key_goes_to_the_partition_that_a_java_producer_chooses() {
@@ -140,7 +140,7 @@ fn a_key_goes_to_the_partition_that_a_java_producer_chooses() {
     }
 }
 
-/// What librdkafka retries itself, and what it gives back.
+/// Failures that librdkafka retries itself, and failures that it reports.
 #[test]
 fn failures_that_pass_leave_everything_there_and_in_order() {
     use RDKafkaRespErr::*;
@@ -241,7 +241,7 @@ fn a_topic_that_is_away_does_not_hold_up_another_workers_topic() {
     let (away, there) = (kafka.topic("away", 3), kafka.topic("there", 3));
     kafka.fail_topic(&away.name);
     let producer = producer(&kafka, &small_memory(2), QUICK);
-    // More than its share of the queue.
+    // More than the worker's share of the queue.
     let mut publications = numbered(&away.name, 3000, "a");
     for publication in &mut publications {
         publication
@@ -423,7 +423,7 @@ fn a_topic_that_may_not_be_written_ends_it_with_its_name() {
     }
 }
 
-/// Brokers before 3.0 give numbers to an idempotent producer only where that is granted on the cluster.
+/// Brokers before 3.0 accept an idempotent producer only if the user has that right on the cluster.
 #[test]
 fn who_may_not_be_an_idempotent_producer_is_refused_as_who_may_not_write() {
     let kafka = Kafka::mock();
@@ -441,7 +441,7 @@ fn who_may_not_be_an_idempotent_producer_is_refused_as_who_may_not_write() {
     assert!(fatal.to_string().contains("IDEMPOTENT_WRITE"), "{fatal}");
 }
 
-/// The first request of a partition, out of order: librdkafka cannot tell what is stored (`rdkafka_request.c`,
+/// The first request of a partition is out of order, so librdkafka cannot tell what is stored (`rdkafka_request.c`,
 /// "sequence desynchronization").
 #[test]
 fn a_producer_that_cannot_go_on_ends_it() {
@@ -459,7 +459,7 @@ fn a_producer_that_cannot_go_on_ends_it() {
     assert_eq!(fatal.exit(), Exit::Restart);
 }
 
-/// The purge takes the other worker's messages along; it sends them again.
+/// The purge also removes the other worker's messages; that worker sends them again.
 #[test]
 fn a_worker_that_leaves_takes_nothing_from_another() {
     let kafka = Kafka::mock();
@@ -492,7 +492,7 @@ fn a_worker_that_leaves_takes_nothing_from_another() {
     }
 }
 
-/// The same where the brokers are there, slow, and requests are under way.
+/// The same while the brokers are reachable but slow, and requests are in flight.
 #[test]
 fn a_purge_of_requests_under_way_loses_nothing() {
     let kafka = Kafka::mock();
@@ -537,7 +537,7 @@ fn many_workers_share_the_producer() {
     }
 }
 
-/// How fast eight workers publish batches of 200 messages of 562 bytes, broker included.
+/// How fast eight workers publish batches of 200 messages of 562 bytes, including the broker's time.
 #[test]
 #[ignore = "a measurement: cargo test --release --locked --test it publish:: -- --ignored --nocapture --test-threads=1"]
 fn measure_linger() {
@@ -578,7 +578,8 @@ fn measure_linger() {
     }
 }
 
-/// What the process takes more with the queue full, brokers away, and while it empties, for small and large messages.
+/// How much more memory the process takes while the queue is full, the brokers are away, and the queue empties. For
+/// small and large messages.
 #[test]
 #[ignore = "a measurement: cargo test --release --locked --test it publish:: -- --ignored --nocapture --test-threads=1"]
 fn measure_full_queue() {
@@ -590,7 +591,7 @@ fn measure_full_queue() {
         assert_finished(&run(&producer, &numbered(&topic.name, 10, "first"), &Stop::new()), 10);
         kafka.cluster().broker_down(ALL).unwrap();
         let name: &'static str = topic.name.clone().leak();
-        // Borrowed, so that the batch itself takes little beside the queue.
+        // Borrowed, so that the batch itself takes little memory compared with the queue.
         let one = || Publication {
             message: 0,
             topic: name,

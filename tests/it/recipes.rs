@@ -1,4 +1,4 @@
-//! `docs/guide/recipes.md` against the program: each recipe is a whole configuration that `penstock check` accepts.
+//! Checks `docs/guide/recipes.md` with the program: each recipe is a whole configuration that `penstock check` accepts.
 
 use crate::support::schema;
 use penstock::config;

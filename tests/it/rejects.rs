@@ -1,5 +1,5 @@
-//! What becomes of messages that are rejected, and of those that are published: a mock broker and a simulated database, the
-//! whole service between them.
+//! What happens to rejected messages, and to published ones: the whole service between a mock broker and a simulated
+//! database.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const WRITE: &str = "
   bins = [\"n\", \"text\"]
 ";
 
-/// The rules, and dead letters to `dead`.
+/// The rules. Dead letters go to `dead`.
 fn dead_letters(routes: &str, dead: &Topic, more: &str) -> String {
     format!(
         "{routes}\n[reject]\naction = \"dead_letter\"\ntopic = \"{}\"\n{more}\n",
@@ -123,7 +123,7 @@ fn a_dead_letter_is_the_message_as_it_came_and_says_what_is_wrong_with_it() {
     assert_eq!(tombstone.header("penstock.reason"), Some("tombstone"));
 }
 
-/// Fails unless these, in this order, are the headers behind the message's own `own`; `*` is any text.
+/// Fails unless these headers, in this order, follow the message's `own` headers; `*` is any text.
 fn assert_headers(read: &Read, own: usize, expected: &[(&str, &str)]) {
     let found: Vec<(&str, &str)> = read.headers[own..]
         .iter()
@@ -203,8 +203,8 @@ fn a_row_that_the_database_refuses_makes_a_dead_letter_that_says_which_and_its_r
     let big = "x".repeat(3000);
     let mut messages = Vec::new();
     for n in 0..30 {
-        // Four of one user's are too big, two of them in a row.
-        // (A bin that later messages set anew would travel with their value alone.)
+        // Four messages of one user are too big, two of them in a row. (If later messages set a bin again, only the
+        // last value would be sent.)
         let text = if [3, 10, 11, 20].contains(&n) {
             format!(r#", "text": "{big}""#)
         } else {
@@ -221,7 +221,7 @@ fn a_row_that_the_database_refuses_makes_a_dead_letter_that_says_which_and_its_r
     assert_eq!(ended.counters.messages_written.get(), 26);
     let int = |set: &str, key: &str| sim.get("test", set, key).and_then(|record| record.int("n"));
     assert_eq!((int("last", "one"), int("last", "other")), (Some(28), Some(29)));
-    // Their other rows are done.
+    // Their other rows are written.
     for n in 0..30 {
         assert_eq!(int("all", &format!("m{n}")), Some(n));
     }
@@ -247,7 +247,7 @@ fn a_row_that_the_database_refuses_makes_a_dead_letter_that_says_which_and_its_r
     }
 }
 
-/// The offsets that the letters of a topic name, each where it stands for the last time.
+/// The offsets in the dead letters of a topic, each where it occurs last.
 fn last_offsets(dead: &Topic) -> Vec<i64> {
     let there = usize::try_from(dead.ends()[0].unwrap()).unwrap();
     let mut offsets: Vec<i64> = Vec::new();
@@ -268,10 +268,10 @@ fn dead_letters_of_one_key_are_in_order_whoever_rejects_them() {
     let big = "x".repeat(3000);
     let messages: Vec<String> = (0..40)
         .map(|n| match n % 8 {
-            // By the rules, by the database, and by the rules again.
+            // Rejected by the rules, by the database, and by the rules again.
             1 | 5 => "no JSON".to_owned(),
             3 | 7 => format!(r#"{{"user": "u{n}", "id": "m{n}", "n": {n}, "text": "{big}"}}"#),
-            // Behind a row that is refused.
+            // Comes behind a row that is refused.
             4 => format!(r#"{{"user": "u{}", "id": "m{n}", "n": {n}}}"#, n - 1),
             _ => format!(r#"{{"user": "u{n}", "id": "m{n}", "n": {n}}}"#),
         })
@@ -314,7 +314,7 @@ fn dead_letters_of_many_batches_are_there_once_and_in_order() {
         .collect();
     assert_eq!(there, bad);
     assert_eq!(dead.ends(), [i64::try_from(bad.len()).ok()]);
-    // Rows still go out in batches of their own size.
+    // Batches of rows still have their normal size.
     assert!(ended.counters.batch_rows().max <= 40);
 }
 
@@ -370,7 +370,7 @@ fn a_reject_stops_the_service_where_it_is_to() {
     assert!(sim.get("test", "users", "c").is_none());
 }
 
-/// Runs the service over `good` messages and then nothing but bad ones, until its limit stops it.
+/// Runs the service over `good` messages and then only bad ones, until a limit of `[reject]` stops it.
 fn stops_at_its_limit(good: usize, limit: &str, dead_letters_expected: usize) {
     let kafka = Kafka::mock();
     let topic = kafka.topic("events", 1);
@@ -388,9 +388,9 @@ fn stops_at_its_limit(good: usize, limit: &str, dead_letters_expected: usize) {
     assert_eq!(counters.messages_held.get(), 1);
     let done = i64::try_from(good + dead_letters_expected).unwrap();
     topic.wait_committed(&setup.group, &[Some(done)]);
-    // No dead letter more than those that are committed.
+    // There are exactly as many dead letters as rejected messages that are committed.
     assert_eq!(dead.ends(), [i64::try_from(dead_letters_expected).ok()]);
-    // And the next start stops at the same message, at once.
+    // The next start stops at the same message, at once.
     let ended = Service::start(&setup.clone().routes(&format!("{WRITE}[reject]\naction = \"stop\"\n"))).end();
     ended.assert(Exit::Rejected);
     topic.wait_committed(&setup.group, &[Some(done)]);
@@ -406,8 +406,8 @@ fn too_many_rejects_of_the_last_messages_stop_the_service() {
     stops_at_its_limit(1000, "consecutive_max = 0\npercent_max = 20\npercent_of = 500", 100);
 }
 
-/// A guard knows messages by their offsets: what is behind the message at which the service stops must not be applied
-/// before it, or it would be taken for applied when the rule is corrected.
+/// Guards know messages by their offsets. No message behind the one that stops the service may be applied before it:
+/// otherwise, when the rule is corrected, the guard would treat it as already applied.
 #[test]
 fn nothing_behind_the_message_at_which_a_limit_stops_the_service_is_applied() {
     let kafka = Kafka::mock();
@@ -550,11 +550,11 @@ fn while_the_dead_letter_topic_is_away_no_offset_passes_the_message_and_then_all
     kafka.fail_topic(&dead.name);
     let service = Service::start(&setup);
     topic.produce(0, &messages);
-    // Everything that can be done is done: what came before it is committed, and it is in hand.
+    // Everything possible is done: the messages before it are committed, and the message is in hand.
     service.wait_for("the dead letter to be asked for", |counters| {
         counters.messages_in_hand.get() > 0 && counters.rows_written.get() >= 70
     });
-    // The other partition goes on, and is committed: this one could be, too.
+    // The other partition continues and is committed. So this one could be committed too, if that were allowed.
     for round in 1..=5 {
         topic.produce(1, &[sent("k", r#"{"id": "b", "n": 1}"#)]);
         let committed = wait_until(
@@ -577,7 +577,8 @@ fn while_the_dead_letter_topic_is_away_no_offset_passes_the_message_and_then_all
     assert_eq!(dead.read(1)[0].header("penstock.offset"), Some("70"));
 }
 
-/// The worker goes on with the next batches while a dead letter is not acknowledged; then it is stopped, and started again.
+/// The worker continues with the next batches while a dead letter is not acknowledged. Then it is stopped, and started
+/// again.
 #[test]
 fn what_is_written_behind_a_dead_letter_that_is_not_acknowledged_comes_again_and_is_counted_so() {
     const MESSAGES: i64 = 400;
@@ -594,7 +595,7 @@ fn what_is_written_behind_a_dead_letter_that_is_not_acknowledged_comes_again_and
     let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&dead_letters(WRITE, &dead, ""));
     kafka.fail_topic(&dead.name);
     let service = Service::start(&setup);
-    // The first batch has 40 rows; the letter is not even sent before the second one is written.
+    // The first batch has 40 rows. The dead letter is not even sent before the second batch is written.
     service.wait_for("a later batch to be written", |counters| {
         counters.rows_written.get() >= 80
     });
@@ -619,13 +620,13 @@ fn nothing_later_goes_to_a_record_that_refused_a_row_before_its_dead_letter_is_a
     nothing_later_goes_to_a_record_that_refused_a_row(30, 11);
 }
 
-/// The next message of the record does not fit the batch.
+/// The next message for the record does not fit into the batch.
 #[test]
 fn nothing_of_a_later_batch_goes_to_a_record_that_refused_a_row_before_its_dead_letter_is_acknowledged() {
     nothing_later_goes_to_a_record_that_refused_a_row(90, 60);
 }
 
-/// The tenth of the messages is refused; `next` is the first behind it that is of its record.
+/// The tenth message is refused. `next`: the first later message for the same record.
 fn nothing_later_goes_to_a_record_that_refused_a_row(messages: i64, next: i64) {
     let last = messages - 1;
     let kafka = Kafka::mock();
@@ -650,7 +651,7 @@ fn nothing_later_goes_to_a_record_that_refused_a_row(messages: i64, next: i64) {
     kafka.fail_topic(&dead.name);
     let service = Service::start(&setup);
     let n_of_user = || sim.get("test", "last", "one").and_then(|record| record.int("n"));
-    // All that can be written is: the rows of other records, and those in front of the refused one.
+    // Everything possible is written: the rows of other records, and those before the refused row.
     service.wait_for("what can be written to be written", |counters| {
         counters.rows_written.get() >= 40
     });
@@ -671,9 +672,9 @@ fn nothing_later_goes_to_a_record_that_refused_a_row(messages: i64, next: i64) {
     assert_eq!(ended.counters.messages_dead_lettered.get(), 1);
 }
 
-// ---- topics that are produced to, and are down
+// ---- output topics that are not available
 
-/// Copies of `events` to OUT; `PLAIN` is only written.
+/// Copies of `events` go to OUT; `PLAIN` is only written to the database.
 const COPY: &str = r#"
 [kafka.producer]
 "socket.timeout.ms" = 1000
@@ -698,11 +699,12 @@ topics = ["PLAIN"]
   bins = ["n"]
 "#;
 
-/// Runs the service over messages of so many bytes while the topic that it publishes to is down. No offset moves of those
-/// that it cannot publish, others go on; then it is up again, and everything is there, each key's in order.
+/// Runs the service over messages of `bytes` bytes while its output topic is not available. It commits no offset of a
+/// message that it cannot publish; other partitions continue. When the topic is back, everything is there, in order for
+/// each key.
 fn nothing_is_lost_while_the_topic_is_down(bytes: usize, down: impl Fn(&Kafka, &Topic), up: impl Fn(&Kafka, &Topic)) {
     const EACH: usize = 1500;
-    // What is down is on a broker of its own.
+    // The unavailable topic is on its own broker.
     let kafka = Kafka::mock_of(2);
     let topic = kafka.topic("events", 4);
     let plain = kafka.topic("plain", 1);
@@ -768,7 +770,7 @@ fn nothing_is_lost_while_the_topic_is_down(bytes: usize, down: impl Fn(&Kafka, &
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for read in out.read(there) {
         let of_key = found.entry(read.key_text().to_owned()).or_default();
-        // Sent again it is there twice: the last one counts.
+        // A message that was sent again is there twice: its last occurrence counts.
         of_key.retain(|payload| payload != read.text());
         of_key.push(read.text().to_owned());
     }
@@ -792,7 +794,7 @@ fn a_topic_whose_broker_times_out_holds_up_its_messages_and_loses_none() {
     nothing_is_lost_while_the_topic_is_down(
         100,
         |kafka, _| {
-            // Longer than the producer waits.
+            // Longer than the producer waits for an answer.
             let late = Duration::from_secs(20);
             kafka.cluster().broker_round_trip_time(2, late).unwrap();
         },

@@ -1,5 +1,5 @@
-//! The rules of the repository, as far as a program can see them: no async code of our own, every file says what it is,
-//! and documents name only what exists.
+//! The rules of the repository that a program can check: no async code of our own, every file says what it is, and
+//! documents name only things that exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The files with this extension in a folder and the folders in it.
+/// The files with this extension in a folder and its subfolders.
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
@@ -37,7 +37,7 @@ fn assert_none(what: &str, faults: &[String]) {
 
 // ---- the code
 
-/// Crates that run futures, or are there to write them.
+/// Crates that run futures or help to write them.
 fn is_async_crate(name: &str) -> bool {
     [
         "tokio",
@@ -96,7 +96,7 @@ fn no_direct_dependency_is_an_async_runtime() {
     assert_none("async runtimes among the dependencies", &found);
 }
 
-/// `cargo run -- try …` in a fresh clone: there are two programs.
+/// `cargo run -- try …` works in a fresh clone, although there are two programs.
 #[test]
 fn cargo_run_runs_penstock() {
     let text = read(&root().join("Cargo.toml"));
@@ -107,7 +107,8 @@ fn cargo_run_runs_penstock() {
     assert!(root().join("src/main.rs").exists());
 }
 
-/// Other features, or targets without the tests' dependencies, compile the library and all that it needs once more.
+/// With other features, or without the tests' dependencies, Cargo would compile the library and all its dependencies
+/// again.
 #[test]
 fn release_builds_of_the_makefile_share_what_they_compile() {
     let makefile = read(&root().join("Makefile"));
@@ -164,7 +165,7 @@ fn every_file_opens_with_what_it_is() {
 
 // ---- the documents
 
-/// A document: where it is, and what it says.
+/// A document: its path and its text.
 struct Document {
     path: PathBuf,
     text: String,
@@ -192,7 +193,7 @@ impl Document {
         self.path.strip_prefix(root()).unwrap().display().to_string()
     }
 
-    /// Lines of code blocks, and (each alone) what stands between backticks outside of them.
+    /// The lines of code blocks, and (one by one) the texts in backticks outside of them.
     fn code(&self) -> Vec<&str> {
         let mut code = Vec::new();
         let mut in_block = false;
@@ -208,7 +209,7 @@ impl Document {
         code
     }
 
-    /// Where its links lead.
+    /// The targets of its links.
     fn links(&self) -> Vec<&str> {
         let mut links = Vec::new();
         let mut in_block = false;
@@ -222,7 +223,7 @@ impl Document {
         links
     }
 
-    /// What its headings are called in links.
+    /// The names of its headings in links.
     fn anchors(&self) -> BTreeSet<String> {
         let mut in_block = false;
         let mut anchors = BTreeSet::new();
@@ -278,7 +279,7 @@ fn every_link_between_documents_leads_somewhere() {
     assert_none("links to nowhere", &faults);
 }
 
-/// A page has one purpose; a longer one has two. A line fits a terminal beside another one.
+/// A page has one purpose; a longer page has two. A line must fit into a terminal beside another one.
 #[test]
 fn pages_and_their_lines_are_short() {
     const LINES_MAX: usize = 250;
@@ -307,7 +308,7 @@ fn pages_and_their_lines_are_short() {
     assert_none("long pages and lines", &faults);
 }
 
-/// Folders in which everything that a document names must exist.
+/// If a document names a file in one of these folders, the file must exist.
 const FOLDERS: [&str; 7] = [
     "src/",
     "tests/",
@@ -340,7 +341,7 @@ fn every_file_that_a_document_names_exists() {
                 }
             }
         }
-        // A source named by the end of its path: `commit.rs`, `util/memory.rs`.
+        // A source file, named by the end of its path: `commit.rs`, `util/memory.rs`.
         for code in document.code() {
             if code.ends_with(".rs") && !code.contains(char::is_whitespace) {
                 checked += 1;
@@ -387,7 +388,7 @@ fn every_make_target_that_a_document_names_exists() {
 
 #[test]
 fn the_documented_exit_codes_are_those_of_the_program() {
-    /// Of a second SIGINT and SIGTERM: 128 and the signal's number.
+    /// Exit codes of a second SIGINT and SIGTERM: 128 plus the signal's number.
     const SIGNALS: [u8; 2] = [130, 143];
     const PAGE: &str = "docs/reference/exit-codes.md";
     let known: BTreeSet<u8> = Exit::ALL.iter().map(|exit| exit.code()).chain(SIGNALS).collect();

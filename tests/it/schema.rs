@@ -1,7 +1,8 @@
-//! The JSON Schema that `penstock schema` prints: it takes what the program takes, and refuses what is plainly wrong.
+//! The JSON Schema that `penstock schema` prints: it accepts what the program accepts, and refuses what is clearly
+//! wrong.
 //!
-//! That it takes what is right is asked wherever a test has a file that is: here of the examples, in `config_doc.rs` of
-//! all that the pages of docs/reference show, and in the tests of the configuration of every piece without a fault.
+//! Every test with a valid file also checks that the schema accepts it: here for the examples, in `config_doc.rs` for
+//! all examples in docs/reference, and in the tests of the configuration for every text without a fault.
 
 use crate::support::schema;
 use penstock::config::{self, keys};
@@ -64,7 +65,7 @@ fn every_example_is_taken() {
         .split("```toml\n")
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
-        // Others are a part of a file.
+        // The other blocks are parts of a file.
         .filter(|block| block.contains("[kafka]"))
     {
         schema::assert_accepts(block);
@@ -84,7 +85,7 @@ fn what_is_plainly_wrong_is_refused() {
         ("key = \"user.id\"", "keys = \"user.id\""),
         ("value = \"pref.value\"", "values = \"pref.value\""),
         ("bin = \"_v\"", "bins = \"_v\""),
-        // What must be there.
+        // Required keys.
         ("brokers = \"127.0.0.1:1\"", ""),
         ("hosts = \"127.0.0.1:2\"", ""),
         ("key = \"user.id\"", ""),

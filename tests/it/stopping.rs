@@ -1,12 +1,12 @@
-//! The end of the service, from every state it can be in: in time, with what is written committed and nothing else, and
-//! a line that says what it left. `pipeline.rs` and `process.rs` have the states that show with other things.
+//! The end of the service from every possible state: in time, with everything committed that is written and nothing
+//! else, and with a line that says what is left. Other states are tested in `pipeline.rs` and `process.rs`.
 
 use crate::support::process::{SimProgram, run_service};
 use crate::support::{Kafka, Service, Setup, Stream, Topic, simulator, summary};
 use penstock::util::exit::Exit;
 use penstock_sim::{Share, Simulator, Stalled};
 
-/// A stop that takes longer than `shutdown_grace` shows in the exit code: a test needs no clock.
+/// The exit code shows whether a stop took longer than `shutdown_grace`, so the tests need no clock.
 const RUN: &str = "batch_rows_max = 40\nwrite_timeout = \"500ms\"\nshutdown_grace = \"5s\"";
 
 struct Scene {
@@ -41,7 +41,8 @@ impl Scene {
         service
     }
 
-    /// Ends it, and checks that every committed offset has its records and that the next service finishes.
+    /// Stops it, and checks that all messages below the committed offsets have their records and that the next service
+    /// finishes.
     fn stop_and_finish(self, service: Service) {
         let ended = service.stop();
         ended.assert(Exit::Stopped);
@@ -86,7 +87,7 @@ fn a_service_with_a_closed_gate_stops() {
 fn a_service_in_mid_retry_stops() {
     let mut scene = scene("stop-retry", RUN);
     let service = scene.start();
-    // The others are taken, and wait with their batch.
+    // The other rows are accepted, and wait for the rest of their batch.
     scene.sim.faults().fail_rows(18, Share::Fraction(0.5));
     scene.stream.produce(400);
     service.wait_for("rows to be sent again", |counters| counters.rows_retried.get() > 100);
@@ -114,12 +115,12 @@ fn a_service_that_waits_for_its_rows_a_second_stops() {
     scene.stream.produce(100);
     let ended = service.stop();
     ended.assert(Exit::Stopped);
-    // What takes 20 rows a second would go on for long.
+    // With 20 rows per second, it would take long.
     scene.setup = scene.setup.run(RUN);
     scene.finish(ended.counters.messages_written.get());
 }
 
-/// The main thread is inside the callback then, and waits for workers whose calls are not answered.
+/// The main thread is then inside the callback, and waits for workers whose calls are not answered.
 #[test]
 fn a_service_in_a_rebalance_stops() {
     let mut scene = scene(
@@ -134,7 +135,8 @@ fn a_service_in_a_rebalance_stops() {
     });
     let before = first.counters.rebalances.get();
     let mut other = scene.setup.clone();
-    // Its own connection waits for the database, so it does not join before that answers: one that has another.
+    // The service's own database connection waits, so it would not join before the database answers. This one has
+    // another database.
     let answers = simulator();
     other.target = answers.addr().into();
     let second = Service::start(&other);
@@ -151,7 +153,7 @@ fn a_worker_that_panics_stops_the_service_in_order_with_its_own_exit_code() {
     scene.stream.produce(100);
     let ended = service.end();
     assert_eq!(ended.exit, Exit::Panic, "{}", summary(&ended.counters));
-    // The others drained: what they wrote is committed.
+    // The other workers have drained: what they wrote is committed.
     let committed = scene.topic.committed(&scene.setup.group);
     assert_eq!(
         committed[1],
@@ -167,7 +169,8 @@ fn a_worker_that_panics_stops_the_service_in_order_with_its_own_exit_code() {
     scene.finish(written.unsigned_abs());
 }
 
-/// Nobody answers the last commit, nor that the group is left: both are waited for as long as there is time.
+/// Nobody answers the last commit or the request to leave the group. The service waits for both as long as there is
+/// time.
 #[test]
 fn a_service_whose_brokers_are_gone_says_so_and_ends_within_its_grace() {
     let kafka = Kafka::mock();
@@ -192,7 +195,7 @@ fn a_service_whose_brokers_are_gone_says_so_and_ends_within_its_grace() {
     );
 }
 
-/// Whatever it was about, its last lines are what it did, what it leaves, and the code.
+/// Whatever the reason, the last lines say what it did, what it leaves, and the exit code.
 #[test]
 fn every_end_says_in_one_line_what_it_left() {
     let kafka = Kafka::mock();

@@ -1,9 +1,10 @@
-//! What a person sees of a message that is rejected, or is not any more, with `penstock try`.
+//! What `penstock try` shows for a rejected message, and for one that is no longer rejected.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-/// What `penstock try` prints for these messages, one a line, with these lines in `[kafka]` and in the write.
+/// The output of `penstock try` for these messages, one per line. `kafka` and `write`: lines in `[kafka]` and in the
+/// write.
 fn tried(kafka: &str, write: &str, lines: &[u8], arguments: &[&str]) -> (Option<i32>, String) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     let text = format!(

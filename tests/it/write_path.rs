@@ -1,9 +1,9 @@
-//! What goes wrong silently between a Kafka consumer and an Aerospike cluster: for each trap and for each promise of the
-//! guard the test that fails where its handling is taken out.
+//! Silent failures between a Kafka consumer and an Aerospike cluster. For each trap, and for each promise of the guard,
+//! there is a test that fails if the code for it is removed.
 //!
-//! Each at the cheapest level that exercises it: rules, plan and write loop against a store that is connected to a
-//! simulator (`write_path/bench.rs`); the whole service where offsets, exit codes or several services are part of the claim
-//! (`write_path/service.rs`). What another test is the test of already is named here and not repeated.
+//! Each is tested at the cheapest level that exercises it: rules, plan and write loop with a store that is connected to
+//! a simulator (`write_path/bench.rs`); the whole service if offsets, exit codes or several services are part of the
+//! claim (`write_path/service.rs`). If another test already covers it, that test is named here and not repeated.
 //!
 //! | trap | test |
 //! |---|---|
@@ -61,18 +61,18 @@
 
 // Rules and a database, without Kafka.
 mod bench;
-// What a call says of its rows.
+// The result of a call for each of its rows.
 mod calls;
-// Unknown outcomes, late requests.
+// Unknown results, late requests.
 mod late;
 // The guard, sentence by sentence.
 mod guards;
-// What becomes of each row.
+// The result for each row.
 mod outcomes;
 // The whole service.
 mod service;
 
-/// The tables above name the tests that are here, all of them.
+/// The tables above contain every test of this folder.
 #[test]
 fn the_tables_name_every_test() {
     let files = [

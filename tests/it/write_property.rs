@@ -1,8 +1,9 @@
-//! Whatever messages ask of a few records, and however they are cut into batches, merged, refused, interrupted and sent
-//! again: the records end as if each message had been applied alone, one after another.
+//! Property: however messages for a few records are divided into batches, merged, refused, interrupted and sent again,
+//! the records end as if each message had been applied alone, one after another.
 //!
-//! The way is the real one: a configuration's text, `Mapping`, `Plan`, `write`, `Store`, a simulator whose rows race. What
-//! must come out is told by a second simulator that is sent one plain command a row ([`oracle`]).
+//! The code under test is the real one: a configuration's text, `Mapping`, `Plan`, `write`, `Store`, and a simulator
+//! that executes rows concurrently. The expected result comes from a second simulator that gets one plain command per
+//! row ([`oracle`]).
 
 mod chaos;
 mod oracle;
@@ -37,21 +38,21 @@ use chaos::{Chaos, Trouble};
 use oracle::{Oracle, Outcome, Record, Step, View, view};
 use spec::{ANY, Shape, Write};
 
-/// Where a machine that is busy is not to be seen.
+/// Time-out that a busy machine does not reach.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-// ---- what a case is
+// ---- the content of a case
 
 #[derive(Debug, Clone)]
 struct Case {
     writes: Vec<Write>,
     messages: Vec<spec::Message>,
-    /// Messages in each batch, over and over.
+    /// Number of messages in each batch; repeated from the start at its end.
     cuts: Vec<usize>,
     rows_max: usize,
     /// The offset of the first message.
     offset: i64,
-    /// What troubles are drawn from.
+    /// The seed for the faults.
     seed: u64,
 }
 
@@ -75,7 +76,7 @@ fn case(shape: Shape) -> impl Strategy<Value = Case> {
         })
 }
 
-/// Runs `check` on so many cases, or on as many as `PROPTEST_CASES` says.
+/// Runs `check` on `cases` cases, or on as many as `PROPTEST_CASES` says.
 fn hold<S: Strategy>(cases: u32, strategy: &S, check: impl Fn(S::Value)) {
     let config = RunnerConfig {
         cases: std::env::var("PROPTEST_CASES").map_or(cases, |cases| cases.parse().unwrap()),
@@ -95,7 +96,7 @@ fn hold<S: Strategy>(cases: u32, strategy: &S, check: impl Fn(S::Value)) {
     }
 }
 
-// ---- where it happens
+// ---- the environment
 
 fn simulator() -> Simulator {
     let namespace = NamespaceConfig {
@@ -110,7 +111,7 @@ fn simulator() -> Simulator {
     .unwrap()
 }
 
-/// A simulator with the service's own client, and the oracle. Cases share them, each with keys of its own.
+/// A simulator with the service's own client, and the oracle. Cases share them; each has its own keys.
 struct Bench {
     simulator: Simulator,
     store: Store,
@@ -177,11 +178,11 @@ impl Bench {
     }
 }
 
-/// A case under way.
+/// A case that is running.
 struct Running<'b> {
     bench: &'b Bench,
     number: u64,
-    /// Of each write: its line, and whether its rows are guarded.
+    /// For each write: its line, and whether its rows are guarded.
     lines: Vec<usize>,
     guarded: Vec<bool>,
     mapping: Mapping,
@@ -191,14 +192,14 @@ struct Running<'b> {
     text: String,
 }
 
-/// How a delivery went.
+/// The result of a delivery.
 #[derive(Debug, Default)]
 struct Delivered {
     /// Refused rows: their record, message and write.
     refused: Vec<(Record, usize, usize)>,
     tally: Tally,
     rows: usize,
-    /// The first message that is not done, where the delivery was stopped.
+    /// The first message that is not done, if the delivery was stopped.
     stopped_at: Option<usize>,
 }
 
@@ -239,7 +240,7 @@ impl Running<'_> {
         plan
     }
 
-    /// Sends messages in batches, as a worker does; nothing goes to a record behind a refused row. Ends where `stop` is
+    /// Sends messages in batches like a worker. Nothing is sent to a record behind a refused row. Ends when `stop` is
     /// raised.
     fn deliver(&self, messages: Range<usize>, cuts: &[usize], rows_max: usize, chaos: &Chaos<'_>) -> Delivered {
         let mut delivered = Delivered::default();
@@ -327,7 +328,7 @@ fn record(row: &Row<'_>) -> Record {
     (set, key.to_string())
 }
 
-// ---- what holds
+// ---- the properties
 
 const ONE_BIN: Shape = Shape { one_bin: true, ..ANY };
 
@@ -374,7 +375,7 @@ fn a_row_that_the_database_refuses_is_refused_and_holds_its_record_and_no_other(
                 );
                 continue;
             };
-            // What one message asks of a record may travel as one row, and is refused as one.
+            // What one message asks of a record may be sent as one row, and is then refused as one.
             assert!(
                 refused.contains(&(first.message, first.write)),
                 "{refused:?} of {}",
@@ -438,7 +439,7 @@ fn after_a_crash_guarded_messages_are_applied_exactly_once() {
             let chaos = Chaos::new(&bench.store, &bench.simulator, case.seed ^ number as u64, trouble);
             let delivered = running.deliver(from..all, &cut, case.rows_max, &chaos);
             assert_eq!(delivered.refused, []);
-            // Committed is at most what is done; the next owner may begin anywhere before.
+            // The committed offset is at most what is done. The next owner may start anywhere before it.
             from = back.index(delivered.stopped_at.unwrap_or(all) + 1);
             cut = vec![next_cut];
         }
@@ -451,7 +452,7 @@ fn after_a_crash_guarded_messages_are_applied_exactly_once() {
 #[test]
 fn guarded_messages_are_applied_exactly_once_by_a_database_that_falls_silent() {
     let bench = Bench::new(Duration::from_millis(50));
-    // What timed out may land late: a record that is gone by then would be made again.
+    // A request that timed out may arrive late: it would create a record again that is deleted by then.
     let shape = Shape {
         keeps_records: true,
         messages_max: 12,
@@ -484,7 +485,7 @@ fn of_the_versions_of_a_record_the_greatest_wins_in_whatever_order_they_come() {
             seed,
         };
         let running = bench.case(&mut case);
-        // Sent again, what was applied would be stale too.
+        // If it were sent again, an applied row would also be stale.
         let trouble = Trouble {
             lost_answers: false,
             ..Trouble::ANY

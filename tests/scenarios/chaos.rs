@@ -1,8 +1,8 @@
-//! Nothing is lost, and every key ends with its last message, whatever happens to the service, to its database and to
-//! its brokers: `make test-chaos`. A real broker, the service as processes, the simulator as a process of its own.
+//! Nothing is lost, and every key ends with its last message, whatever happens to the service, its database and its
+//! brokers: `make test-chaos`. A real broker, the service as processes, and the simulator as a separate process.
 //!
-//! Every message has an id and a number among those of its key ([`load`]); at the end of each scenario all records are
-//! read and held against what was sent, and what was counted is printed.
+//! Every message has an id and a number within its key ([`load`]). At the end of each scenario all records are read and
+//! compared with what was sent, and the counts are printed.
 //!
 //! | scenario | file |
 //! |---|---|
@@ -14,15 +14,15 @@
 //! | the states of the brokers | [`broker`] |
 //! | 256 partitions on one process | [`partitions`] |
 //!
-//! Moments are found by what can be seen from outside, never by the clock; figures are ratios of one run. Everything
-//! random is drawn from `SEED`; `KILLS`, `MESSAGES`, `MEMBERS_S`, `MAX_POLL_S`, `OUTAGE_S`, `AWAY_S` (what stands for ten
-//! minutes) and `ROUNDS` scale the scenarios.
+//! The tests find the right moments by what is visible from outside, never by the clock. Measured figures are ratios
+//! within one run. Everything random comes from `SEED`. `KILLS`, `MESSAGES`, `MEMBERS_S`, `MAX_POLL_S`, `OUTAGE_S`,
+//! `AWAY_S` (used in place of ten minutes) and `ROUNDS` scale the scenarios.
 
-// Messages with numbers, and the ledger that holds the records against them.
+// Messages with numbers, and the ledger that compares the records with them.
 mod load;
 // Members of one group, as programs.
 mod fleet;
-// One service with a backlog, and how long a state lasts.
+// One service with a backlog, and how long a fault lasts.
 mod scenario;
 // The scenarios.
 mod kills;

@@ -1,6 +1,6 @@
-//! Counters are exact, on a real broker, though the service is killed again and again while the database applies what
-//! it never answers, applies it late, and refuses some of it: `make test-exactly-once`. And the same without guards,
-//! which must count too much: or this test could not fail.
+//! Counters are exact, on a real broker, although the service is killed again and again while the database applies rows
+//! without ever answering, applies them late, or refuses them: `make test-exactly-once`. The same without guards must
+//! count too much; otherwise this test could not fail.
 //!
 //! `MESSAGES`, `KILLS` and `SEED` in the environment scale it.
 
@@ -16,11 +16,11 @@ use penstock::config::names::is_of_guard;
 
 const PARTITIONS: i32 = 8;
 const KEYS: usize = 1000;
-/// Every other message is for one of these.
+/// Every second message is for one of these keys.
 const HOT_KEYS: usize = 100;
 const GROUPS_A_PARTITION: usize = 5;
 
-/// Two rows a message: where one of them is refused, the other is written, and comes again.
+/// Two rows per message: if one of them is refused, the other is written, and comes again.
 const ROUTES: &str = r#"
 [[route]]
   [[route.write]]
@@ -34,10 +34,10 @@ const ROUTES: &str = r#"
   add = { total = { path = "amount", as = "integer" }, events = 1 }
 "#;
 
-/// Small batches: many calls are under way when the service is killed.
+/// Small batches: many calls are in flight when the service is killed.
 const RUN: &str = "batch_rows_max = 20\nwrite_timeout = \"200ms\"";
 
-/// What a counter counted, or should have.
+/// What a counter has counted, or should have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Count {
     total: i64,
@@ -46,7 +46,7 @@ struct Count {
 
 type Counts = BTreeMap<(&'static str, String), Count>;
 
-/// Writes the messages, and says what they add up to.
+/// Writes the messages, and returns their sums.
 fn produce(source: &mut Source, messages: u64, rng: &mut Rng) -> Counts {
     let mut expected = Counts::new();
     for _ in 0..messages {
@@ -69,7 +69,7 @@ fn produce(source: &mut Source, messages: u64, rng: &mut Rng) -> Counts {
     expected
 }
 
-/// A seed with which the simulator refuses a few of the counters, in several partitions, and none of the groups.
+/// A seed with which the simulator refuses a few of the counters, in several partitions, but none of the groups.
 fn seed_of_refused(expected: &Counts, rng: &mut Rng) -> (u64, usize) {
     let sim = simulator();
     let faults = sim.faults();
@@ -90,35 +90,35 @@ fn seed_of_refused(expected: &Counts, rng: &mut Rng) -> (u64, usize) {
 
 const REFUSED_RECORDS_PERCENT: f64 = 0.2;
 
-/// What goes wrong all the time, in shares of the messages to the database and of the rows in them. About one message
-/// in a hundred gets no answer in time.
+/// Permanent faults, as shares of the messages to the database and of the rows in them. About one message in a hundred
+/// gets no answer in time.
 const FAULTS: [&str; 10] = [
     "clear",
     // Slow enough that every kill comes in mid-stream.
     "delay 5ms",
     // Applied, and never answered.
     "silence 0.4%",
-    // Neither.
+    // Neither applied nor answered.
     "lose 0.1%",
     // Not answered, and applied when this test says so: under the next process, or the one after it.
     "late 0.2%",
-    // Not answered, and applied behind the time-out, and so behind the retry.
+    // Not answered, and applied after the time-out and therefore after the retry.
     "late 0.2% 400ms",
-    // Applied, and answered too late for some.
+    // Applied, and sometimes answered too late.
     "slow 0.4% 400ms",
-    // Three rows are answered, then the batch ends; of the others half are applied.
+    // Three rows are answered, then the batch ends; half of the others are applied.
     "end 9 0.2% 3 50%",
-    // Busy: tried again by itself.
+    // Busy: the write loop retries it.
     "rows 14 0.1%",
-    // Refused, in company or alone: believed the second time.
+    // Refused, in a batch or alone. A second refusal is believed.
     "rows 12 0.1%",
 ];
 
-/// What came of it.
+/// The result.
 struct Ledger {
     records: usize,
     exact: usize,
-    /// How often records counted a message too many, and too few.
+    /// How many messages the records counted too often, and too few times.
     duplicates: u64,
     lost: u64,
     unexpected: i64,
@@ -164,7 +164,7 @@ fn ledger(interrupted: &Interrupted, expected: &Counts) -> Ledger {
     ledger
 }
 
-/// Runs it all, tells the figures, and returns the ledger.
+/// Runs everything, prints the figures, and returns the ledger.
 fn run(name: &str, scale: &Scale, routes: &str) -> Ledger {
     let began = Instant::now();
     let mut rng = Rng::with_seed(scale.seed);
@@ -183,7 +183,7 @@ fn run(name: &str, scale: &Scale, routes: &str) -> Ledger {
 
     let mut late = 0;
     for phase in 0..scale.kills {
-        // At a random place in each stretch, and none at the very end.
+        // At a random place in each stretch, but not at the very end.
         let part = 0.05 + 0.75 * (phase as f64 + rng.f64()) / scale.kills as f64;
         let target = (interrupted.total() as f64 * part) as i64;
         let refusing = phase % 3 == 1;
@@ -197,7 +197,7 @@ fn run(name: &str, scale: &Scale, routes: &str) -> Ledger {
         }
         interrupted.start();
         let rows = interrupted.rows_sent();
-        // The process before this one is dead, and now its writes arrive.
+        // The previous process is dead, and now its writes arrive.
         interrupted.wait("rows", |seen| seen.rows > rows);
         late += release(&interrupted);
         let enough = |interrupted: &mut Interrupted| {
@@ -209,12 +209,12 @@ fn run(name: &str, scale: &Scale, routes: &str) -> Ledger {
         };
         enough(&mut interrupted);
         if refusing && phase % 2 == 1 {
-            // The exit code says that a partition is held; started again it is held at the same message.
+            // The exit code says that a partition is held. After a restart it is held at the same message.
             assert!(interrupted.stop(), "no partition was held at the end");
             interrupted.start();
             enough(&mut interrupted);
         }
-        // Away from the moment of a commit.
+        // Not at the moment of a commit.
         let ends = interrupted.ends.clone();
         let rows = interrupted.rows_sent() + rng.u64(1..3000);
         let last = interrupted.wait("more rows", |seen| seen.rows >= rows || seen.is_stuck_or_done(&ends));
@@ -281,14 +281,14 @@ fn run(name: &str, scale: &Scale, routes: &str) -> Ledger {
     ledger
 }
 
-/// In mid-stream so many rows are refused that each partition is held at once, with records of which one message is
-/// refused and others, before it and behind it, are not. The exit code says so.
+/// Makes the database refuse so many rows in mid-stream that each partition is held at once. There are records for
+/// which one message is refused, but others before and behind it are not. The exit code says that partitions are held.
 fn hold_all(interrupted: &mut Interrupted) {
     interrupted.say(&FAULTS);
     let before = interrupted.look().messages();
     interrupted.start();
     let ends = interrupted.ends.clone();
-    // Not where everything has been written before, and comes again.
+    // Not while messages come again that were all written before.
     interrupted.wait("new messages", |seen| {
         seen.messages() > before || seen.is_stuck_or_done(&ends)
     });

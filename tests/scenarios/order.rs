@@ -1,6 +1,6 @@
-//! Each record ends with the last of its messages, on a real broker, though rows race in the database, some are refused
-//! and sent again, and the service is started anew in mid-stream; and with `newer` with the greatest version, though its
-//! messages come in any order from all partitions: `make test-order`.
+//! Each record ends with its last message, on a real broker, although rows race in the database, some are refused and
+//! retried, and the service is restarted in mid-stream. With `newer`, it ends with the greatest version, although its
+//! messages come in any order and from all partitions. `make test-order`.
 //!
 //! `MESSAGES` and `SEED` in the environment scale it.
 
@@ -14,12 +14,12 @@ use fastrand::Rng;
 
 const PARTITIONS: i32 = 8;
 const KEYS: usize = 50;
-/// So many messages of a key have a record of their own beside the key's: order shows at each of their ends, not only at
-/// the very last.
+/// Besides the key's record, each stretch of this many messages of a key has its own record. So the order is checked at
+/// the end of each stretch, not only at the very end.
 const WINDOW: i64 = 50;
 
-/// Half of the messages replace the record and half update it: those cannot travel as one row, and have to wait for
-/// one another.
+/// Half of the messages replace the record and half update it. These cannot be merged into one row, and must wait for
+/// each other.
 const LAST: &str = r#"
 [[route]]
   [[route.write]]
@@ -54,7 +54,7 @@ const NEWEST: &str = r#"
   newer = { path = "n", bin = "n" }
 "#;
 
-/// Row errors: 14 busy, 18 overload, 9 time-out, 12 refused (in company or alone, believed the second time).
+/// Row errors: 14 busy, 18 overload, 9 time-out, 12 refused (in a batch or alone; a second refusal is believed).
 const ROW_ERRORS: [&str; 6] = [
     "clear",
     "delay 5ms",
@@ -64,18 +64,18 @@ const ROW_ERRORS: [&str; 6] = [
     "rows 12 0.1%",
 ];
 
-/// Writes that arrive behind their retry, and behind later ones; answers that get lost. A `put` alone cannot stand this:
-/// a version can.
+/// Writes that arrive after their retry, and after later ones; answers that get lost. A `put` without a version is not
+/// safe against this.
 const LATE: [&str; 4] = ["silence 0.3%", "lose 0.1%", "late 0.3%", "late 0.3% 400ms"];
 
-/// Records, each with the number and the text it must end with.
+/// Records, each with its expected final number and text.
 type Expected = BTreeMap<(&'static str, String), (i64, String)>;
 
 fn text(n: i64, rng: &mut Rng) -> String {
     format!("message {n} {}", "x".repeat(rng.usize(..40)))
 }
 
-/// Each key in one partition, its messages numbered in their order.
+/// Each key is in one partition, and its messages are numbered in order.
 fn produce_in_order(source: &mut Source, messages: u64, rng: &mut Rng) -> Expected {
     let mut expected = Expected::new();
     let mut numbers = [0; KEYS];
@@ -99,8 +99,8 @@ fn produce_in_order(source: &mut Source, messages: u64, rng: &mut Rng) -> Expect
     expected
 }
 
-/// The versions of each key out of order, each in a random partition. Of half of the keys in any order; of the others
-/// nearly in order, so that there is something newer to be lost until the end.
+/// The versions of each key are out of order, each in a random partition. For half of the keys the order is random. For
+/// the others it is nearly right, so that up to the end a newer version could be lost.
 fn produce_in_any_order(source: &mut Source, messages: u64, rng: &mut Rng) -> Expected {
     let mut expected = Expected::new();
     let last = (messages / KEYS as u64) as i64;
@@ -136,9 +136,9 @@ fn produce_in_any_order(source: &mut Source, messages: u64, rng: &mut Rng) -> Ex
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Ledger {
     exact: usize,
-    /// With the number of another message.
+    /// Records with the number of an earlier message.
     behind: usize,
-    /// Not there, or with a text that does not belong to its number.
+    /// Records that do not exist, or whose text does not belong to their number.
     wrong: usize,
     unexpected: i64,
 }
@@ -168,7 +168,8 @@ fn ledger(interrupted: &Interrupted, expected: &Expected) -> Ledger {
     ledger
 }
 
-/// A SIGKILL and a SIGTERM in mid-stream, then to the end; tells the figures, and holds the records against the messages.
+/// A SIGKILL and a SIGTERM in mid-stream, then to the end. Prints the figures, and compares the records with the
+/// messages.
 fn run(
     name: &str,
     routes: &str,
@@ -206,7 +207,7 @@ fn run(
         } else {
             interrupted.stop();
         }
-        // What was held back on its way arrives when others write.
+        // Delayed writes arrive while others write.
         interrupted.sim.say("release-late");
     }
     interrupted.start();

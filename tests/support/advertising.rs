@@ -1,9 +1,8 @@
-//! Mock brokers that give other addresses of themselves than their own, as a real one does whose `advertised.listeners` is
-//! wrong.
+//! Mock brokers that announce other addresses than their own, like a real broker whose `advertised.listeners` is wrong.
 //!
-//! Each broker stands behind a forwarder. What clients send goes through as it is; in the answers each broker's own
-//! address is replaced by the one that it is to give. All names have the nine letters of `127.0.0.1`, so that nothing else
-//! in an answer moves, whatever request it is of.
+//! Each broker is behind a forwarder. The forwarder passes on what clients send. In the answers, it replaces each
+//! broker's own address by the one to announce. All host names have nine characters like `127.0.0.1`, so that nothing
+//! else in an answer moves, whatever the request was.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -17,7 +16,7 @@ const HOST: &[u8; 9] = b"127.0.0.1";
 /// A name that no name server knows.
 pub const NO_SUCH_HOST: &str = "kafka-int";
 
-/// By the broker's own port: the host and the port that it gives.
+/// By the broker's own port: the host and the port to announce.
 type Given = Arc<Mutex<Vec<(u16, [u8; 9], u16)>>>;
 
 pub struct Advertising {
@@ -29,7 +28,7 @@ pub struct Advertising {
 }
 
 impl Advertising {
-    /// All brokers give the addresses of their forwarders, until they are told to give others.
+    /// All brokers announce the addresses of their forwarders, until they are told otherwise.
     pub fn of(kafka: &Kafka) -> Advertising {
         let own: Vec<SocketAddr> = kafka.brokers.split(',').map(|addr| addr.parse().unwrap()).collect();
         let listeners: Vec<TcpListener> = own.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
@@ -61,7 +60,7 @@ impl Advertising {
         }
     }
 
-    /// The broker of this number (from 1 on) gives this address. The host has nine letters.
+    /// The broker with this number (from 1 on) announces this address. The host has nine characters.
     pub fn give(&self, broker: usize, host: &str, port: u16) {
         let host = host.as_bytes().try_into().expect("nine letters");
         let mut given = self.given.lock().unwrap();
@@ -69,7 +68,7 @@ impl Advertising {
         given[broker - 1] = (own, host, port);
     }
 
-    /// It gives the address where it is reached.
+    /// The broker announces its right address.
     pub fn give_right(&self, broker: usize) {
         self.give(broker, "127.0.0.1", self.forwarders[broker - 1].port());
     }
@@ -79,7 +78,7 @@ impl Drop for Advertising {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
         for forwarder in &self.forwarders {
-            // So that it looks.
+            // Wakes the forwarder, so that it sees the flag.
             let _ = TcpStream::connect(forwarder);
         }
     }
@@ -99,7 +98,7 @@ fn forward(client: TcpStream, own: SocketAddr, given: &Given) {
     });
 }
 
-/// Answer by answer: four bytes of length, and so many bytes.
+/// Passes on one answer at a time: four bytes of length, and then that many bytes.
 fn answers(mut broker: &TcpStream, mut client: &TcpStream, given: &Given) -> std::io::Result<()> {
     loop {
         let mut length = [0; 4];
@@ -112,7 +111,7 @@ fn answers(mut broker: &TcpStream, mut client: &TcpStream, given: &Given) -> std
     }
 }
 
-/// A host is followed by its port, in four bytes, in every answer that has one.
+/// Replaces each address. In every answer with a host, its port follows in four bytes.
 fn replace(answer: &mut [u8], given: &[(u16, [u8; 9], u16)]) {
     const ADDRESS: usize = HOST.len() + 4;
     for at in 0..(answer.len() + 1).saturating_sub(ADDRESS) {

@@ -1,5 +1,5 @@
-//! `check --connect` and `try --from-topic` as a user runs them: what the tests against a mock broker and those against a
-//! real one share.
+//! `check --connect` and `try --from-topic` as a user runs them: shared by the tests with a mock broker and those with
+//! a real one.
 
 use super::process::{Exited, penstock, run, run_service};
 use super::{Database, Kafka, Records as _, Setup, Stream, Topic};
@@ -21,7 +21,7 @@ pub fn check(setup: &Setup) -> Exited {
 }
 
 /// # Panics
-/// Unless a finding holds all of these: its line, and the one below it with the cure.
+/// Unless one finding contains all of these, in its line or in the cure below it.
 pub fn assert_line(exited: &Exited, parts: &[&str]) {
     let findings = exited.output.replace("\n        cure: ", " cure: ");
     let found = findings
@@ -30,7 +30,7 @@ pub fn assert_line(exited: &Exited, parts: &[&str]) {
     assert!(found, "no line with {parts:?} in:\n{}", exited.output);
 }
 
-/// Lets the service write so many messages of each partition, and end.
+/// Lets the service write this number of messages of each partition, and end.
 pub fn write(setup: &Setup, topic: &Topic, stream: &mut Stream, messages: i64) {
     stream.produce(messages);
     let file = setup.file();
@@ -40,7 +40,7 @@ pub fn write(setup: &Setup, topic: &Topic, stream: &mut Stream, messages: i64) {
     service.end().assert_code(0);
 }
 
-/// `try --from-topic` takes the newest messages, and leaves the group's offsets and the database as they are.
+/// `try --from-topic` reads the newest messages, and changes neither the group's offsets nor the database.
 pub fn the_newest_messages_of_a_topic_are_tried(kafka: &Kafka, database: &Database) {
     let topic = kafka.topic("try", 3);
     let setup = Setup::new(kafka, &topic, database).routes(COUNTED);
@@ -66,7 +66,7 @@ pub fn the_newest_messages_of_a_topic_are_tried(kafka: &Kafka, database: &Databa
         assert_eq!(line["verdict"], "kept");
         assert_eq!(line["records"][0]["add"]["n"], 1);
     }
-    // Nobody's offset was moved, and nothing written.
+    // No offset was changed, and nothing written.
     assert_eq!(topic.committed(&setup.group), [None, None, None]);
     assert_eq!(database.count("users"), 0);
 

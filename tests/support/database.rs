@@ -34,12 +34,12 @@ const ATTEMPTS_EACH: usize = 40;
 /// Records in one batch read.
 const BATCH: usize = 1000;
 
-/// A simulator with the namespace `test`, in which rows of one batch on one key race.
+/// A simulator with the namespace `test`, which executes rows of one batch for the same key concurrently.
 pub fn simulator() -> Simulator {
     Simulator::start(SimConfig::default()).unwrap()
 }
 
-/// One whose records have at most so many bytes.
+/// A simulator whose records have at most `bytes_max` bytes.
 pub fn simulator_with_records_of(bytes_max: usize) -> Simulator {
     let namespace = NamespaceConfig {
         max_record_bytes: bytes_max,

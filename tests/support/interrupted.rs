@@ -1,8 +1,8 @@
-//! The service as a program that is killed and started again in mid-stream, on a real broker, while its database fails:
-//! what `make test-exactly-once`, `make test-order` and `make test-chaos` share.
+//! The service as a program that is killed and restarted in mid-stream, on a real broker, while its database fails.
+//! Shared by `make test-exactly-once`, `make test-order` and `make test-chaos`.
 //!
-//! Moments are found by what is committed and what has reached the database, never by the clock. Everything random
-//! is drawn from one seed.
+//! The tests find the right moments by what is committed and what has reached the database, never by the clock.
+//! Everything random comes from one seed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::env;
@@ -21,13 +21,13 @@ use super::database::{bins, read_records};
 use super::process::{Program, SimProgram, penstock};
 use super::{DEADLINE, Kafka, Setup, Topic, send, unique, wait_until};
 
-/// How long one wait may take although something moves.
+/// Maximum time of one wait, even if something moves.
 const WAIT_MAX: Duration = Duration::from_secs(600);
-/// The pace of observation.
+/// Interval between observations.
 const PACE: Duration = Duration::from_millis(20);
 const SIGKILL: i32 = 9;
 
-/// How much: from the environment, so that `make` can say it.
+/// How much to do: from the environment, so that `make` can set it.
 pub struct Scale {
     pub messages: u64,
     pub kills: u64,
@@ -54,7 +54,7 @@ pub fn number(name: &str, default: u64) -> u64 {
     }
 }
 
-/// The partition of a key, as a hash of it says.
+/// The partition of a key, by a hash of it.
 pub fn partition_of(key: &str, partitions: i32) -> i32 {
     // FNV-1a.
     let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -63,11 +63,11 @@ pub fn partition_of(key: &str, partitions: i32) -> i32 {
     i32::try_from(hash % u64::try_from(partitions).unwrap()).unwrap()
 }
 
-/// Writes messages to a topic of its own.
+/// Writes messages to its own topic.
 pub struct Source {
     pub topic: Topic,
     producer: BaseProducer,
-    /// Messages in each partition.
+    /// Number of messages in each partition.
     pub ends: Vec<i64>,
 }
 
@@ -88,7 +88,7 @@ impl Source {
         self.ends[usize::try_from(partition).unwrap()] += 1;
     }
 
-    /// Waits until the broker has all of them, each once.
+    /// Waits until the broker has all messages, each once.
     pub fn flush(&self) {
         self.producer.flush(DEADLINE).unwrap();
         let there: Vec<i64> = self.topic.ends().into_iter().flatten().collect();
@@ -109,9 +109,9 @@ impl Source {
 pub struct Seen {
     /// The committed offset of each partition.
     pub committed: Vec<i64>,
-    /// Partitions that the running service has said to hold.
+    /// Partitions that the running service has logged as held.
     pub held: BTreeSet<i32>,
-    /// Rows that have reached the database, so far.
+    /// Number of write rows that have reached the database so far.
     pub rows: u64,
 }
 
@@ -120,7 +120,7 @@ impl Seen {
         self.committed.iter().sum()
     }
 
-    /// Whether nothing is left to be read but in held partitions.
+    /// Whether nothing is left to read, except in held partitions.
     pub fn is_stuck_or_done(&self, ends: &[i64]) -> bool {
         (0..)
             .zip(self.committed.iter().zip(ends))
@@ -140,11 +140,12 @@ pub struct Happened {
     pub stops_held: u64,
     /// How often a partition was held, over all starts.
     pub held: u64,
-    /// The messages at which they were held, by partition and offset: after a start it can be the same again.
+    /// The messages at which partitions were held, by partition and offset. After a restart it can be the same message
+    /// again.
     pub dead_ends: BTreeSet<(i32, i64)>,
 }
 
-/// A topic, a simulator, and what a group's members leave behind between them.
+/// A topic, a simulator, and the state that a group's members leave in both.
 pub struct Scene {
     pub sim: SimProgram,
     pub topic: Topic,
@@ -155,7 +156,7 @@ pub struct Scene {
 impl Scene {
     pub fn new(sim: SimProgram, topic: Topic, group: &str) -> Scene {
         let mut client = topic.client.clone();
-        // It looks on also while a broker is away, and must see at once that it is back.
+        // This client also observes while a broker is away, and must see at once that it is back.
         client
             .set("group.id", group)
             .set("reconnect.backoff.max.ms", "200")
@@ -175,11 +176,11 @@ impl Scene {
         }
     }
 
-    /// The committed offset of each partition; 0 where there is none.
+    /// The committed offset of each partition; 0 if there is none.
     pub fn committed(&self) -> Vec<i64> {
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic.name, 0, self.topic.partitions - 1);
-        // A broker that has just started finds its coordinators first.
+        // A broker that has just started must find its coordinators first.
         let committed = wait_until(
             "the group's offsets",
             || self.watcher.committed_offsets(list.clone(), DEADLINE),
@@ -196,12 +197,12 @@ impl Scene {
             .collect()
     }
 
-    /// Rows that write which the database was sent.
+    /// Number of write rows that were sent to the database.
     pub fn rows_sent(&self) -> u64 {
         self.sim.stat("writes")
     }
 
-    /// How often the database gave each of these result codes.
+    /// How often the database returned each result code.
     pub fn results(&self) -> HashMap<u8, u64> {
         let stats = self.sim.say("stats");
         let results = stats.split_once(" results=").unwrap().1;
@@ -212,7 +213,7 @@ impl Scene {
             .collect()
     }
 
-    /// How often the database gave this one.
+    /// How often the database returned this code.
     pub fn result(&self, code: u8) -> u64 {
         self.results().get(&code).copied().unwrap_or(0)
     }
@@ -222,7 +223,7 @@ impl Scene {
         self.read_as(set, keys, bins)
     }
 
-    /// What `what` makes of each of these records, read with the client that users have; `None` where there is no
+    /// The result of `what` for each of these records, read with the client that users have; `None` if there is no
     /// record.
     pub fn read_as<T>(&self, set: &str, keys: &[String], what: impl Fn(&Record) -> T) -> Vec<Option<T>> {
         let client = Client::new(&ClientPolicy::default(), &self.sim.addr.to_string()).unwrap();
@@ -232,22 +233,23 @@ impl Scene {
     }
 }
 
-/// Programs that are at work, and what can be seen of it.
+/// Running programs, and what can be observed of them.
 pub trait Watched {
     type Seen: PartialEq + Debug;
 
     fn look(&self) -> Self::Seen;
 
-    /// Whether those that should run do.
+    /// Whether all programs that should run are running.
     fn all_run(&mut self) -> bool;
 
-    /// The state, for who reads why a wait failed.
+    /// The state, for people who read why a wait failed.
     fn tell(&self) -> String;
 
-    /// Waits until `reached` holds of what is seen, as long as something moves.
+    /// Waits until `reached` is true for what is observed, as long as something moves.
     ///
     /// # Panics
-    /// When a program has ended, when nothing moves for [`DEADLINE`], and after [`WAIT_MAX`]; with the state.
+    /// If a program has ended, if nothing moves for [`DEADLINE`], and after [`WAIT_MAX`]. The message contains the
+    /// state.
     fn wait(&mut self, what: &str, mut reached: impl FnMut(&Self::Seen) -> bool) -> Self::Seen {
         let began = Instant::now();
         let mut moved = began;
@@ -277,13 +279,13 @@ pub trait Watched {
     }
 }
 
-/// The last lines of a log, for who reads why it failed.
+/// The last lines of a log, for people who read why it failed.
 pub fn tail(output: &str) -> String {
     let lines: Vec<&str> = output.lines().collect();
     lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
-/// A topic with all its messages, a simulator, and one service between them, a static member of its group.
+/// A topic with all its messages, a simulator, and one service, which is a static member of its group.
 pub struct Interrupted {
     scene: Scene,
     pub ends: Vec<i64>,
@@ -301,12 +303,12 @@ impl Deref for Interrupted {
 }
 
 impl Interrupted {
-    /// The service is not started. `run`: lines of `[run]`.
+    /// Does not start the service. `run`: lines of `[run]`.
     pub fn new(kafka: &Kafka, source: Source, seed: u64, run: &str, routes: &str) -> Interrupted {
         Self::committing("200ms", kafka, source, seed, run, routes)
     }
 
-    /// The same, with commits so often.
+    /// The same, with this commit interval.
     pub fn committing(
         interval: &'static str,
         kafka: &Kafka,
@@ -317,7 +319,7 @@ impl Interrupted {
     ) -> Interrupted {
         let (topic, ends) = source.finish();
         let sim = SimProgram::start(&["--seed", &seed.to_string()]);
-        // A static member that is killed has its partitions again as soon as it is back.
+        // A static member that was killed gets its partitions back as soon as it is restarted.
         let consumer = format!(
             "\"group.instance.id\" = \"{}\"\n\"session.timeout.ms\" = 30000",
             unique("member")
@@ -347,7 +349,7 @@ impl Interrupted {
         self.service = Some(Program::start(penstock().arg("run").arg(self.file.path())));
     }
 
-    /// Ends the service on the spot.
+    /// Kills the service at once.
     pub fn kill(&mut self) {
         let mut service = self.service.take().expect("it runs");
         service.signal("KILL");
@@ -357,7 +359,8 @@ impl Interrupted {
         self.happened.kills += 1;
     }
 
-    /// Ends the service in order, and checks that its exit code says whether a partition was held. `true`: one was.
+    /// Stops the service in order, and checks that its exit code says whether a partition was held. Returns `true` if
+    /// one was.
     pub fn stop(&mut self) -> bool {
         let mut service = self.service.take().expect("it runs");
         service.signal("TERM");
@@ -372,7 +375,7 @@ impl Interrupted {
         held
     }
 
-    /// Counts what an ended service said, and returns how many partitions it held.
+    /// Counts what an ended service logged, and returns how many partitions it held.
     fn note(&mut self, output: &str) -> usize {
         self.happened.assigned += output.matches("kafka: assigned").count() as u64;
         let held = held(output);
@@ -381,13 +384,13 @@ impl Interrupted {
         held.len()
     }
 
-    /// Waits for a line of the running service that holds every one of `parts`.
+    /// Waits for a log line of the running service that contains all of `parts`.
     pub fn wait_for_line(&mut self, parts: &[&str]) {
         self.service.as_mut().expect("it runs").wait_for_line(parts);
     }
 
-    /// Waits until every message is committed; a service that holds a partition is stopped and started again. Then stops
-    /// it.
+    /// Waits until every message is committed. If the service holds a partition, it is stopped and restarted. Stops it
+    /// at the end.
     pub fn drain(&mut self) {
         let ends = self.ends.clone();
         loop {
@@ -425,7 +428,7 @@ impl Watched for Interrupted {
     }
 }
 
-/// The held messages that a log tells of, by partition and offset.
+/// The held messages in a log, by partition and offset.
 fn held(output: &str) -> Vec<(i32, i64)> {
     let number = |line: &str, name: &str| {
         let value = line.split_once(name).unwrap().1;

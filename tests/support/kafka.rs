@@ -22,15 +22,15 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::{DEADLINE, PACE, unique, wait_until};
 
-/// Where the topics are.
+/// The Kafka that has the topics.
 pub struct Kafka {
     pub brokers: String,
-    /// Owns the broker in the process, if it is that.
+    /// Owns the broker if it is in this process.
     mock: Option<BaseProducer>,
 }
 
 impl Kafka {
-    /// One broker in this process, whose groups do not wait for more members before their first rebalance.
+    /// One broker in this process. Its groups do not wait for more members before their first rebalance.
     pub fn mock() -> Kafka {
         Self::mock_of(1)
     }
@@ -48,7 +48,7 @@ impl Kafka {
             !cluster.is_null(),
             "a client with test.mock.num.brokers has a mock cluster"
         );
-        // SAFETY: the cluster is that of the living client; the call sets a number under its own lock.
+        // SAFETY: the cluster belongs to the client, which is alive; the call sets a number under its own lock.
         unsafe { rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 50) };
         Kafka {
             brokers,
@@ -63,7 +63,7 @@ impl Kafka {
         Self::at(&brokers)
     }
 
-    /// One that a test started.
+    /// A broker that a test started.
     pub fn at(brokers: &str) -> Kafka {
         Kafka {
             brokers: brokers.to_owned(),
@@ -101,7 +101,7 @@ impl Kafka {
         }
     }
 
-    /// The mock brokers, to be commanded.
+    /// Gives access to the mock brokers, to control them.
     pub fn cluster(&self) -> MockCluster<'_, DefaultProducerContext> {
         self.mock
             .as_ref()
@@ -111,8 +111,9 @@ impl Kafka {
             .unwrap()
     }
 
-    /// The mock broker refuses all commits, or takes them again: what was written meanwhile is delivered again to
-    /// the next service, as after a crash. (It takes no commit from outside of a group that it knows.)
+    /// Makes the mock broker refuse all commits, or accept them again. What was written meanwhile is delivered again to
+    /// the next service, as after a crash. (The mock broker accepts no commit from a non-member of a group that it
+    /// knows.)
     pub fn refuse_commits(&self, refuse: bool) {
         const ERRORS: usize = 10_000;
         let cluster = self.cluster();
@@ -123,12 +124,12 @@ impl Kafka {
         }
     }
 
-    /// The mock broker says of this topic that it is not there.
+    /// Makes the mock broker say that this topic does not exist.
     pub fn fail_topic(&self, name: &str) {
         self.topic_error(name, RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
     }
 
-    /// And that it is.
+    /// Makes the mock broker say that this topic exists.
     pub fn heal_topic(&self, name: &str) {
         self.topic_error(name, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
     }
@@ -138,7 +139,7 @@ impl Kafka {
         mock.client().mock_cluster().unwrap().topic_error(name, error).unwrap();
     }
 
-    /// The mock broker answers the next questions for a group's offsets with an error that clients do not ask again after.
+    /// The mock broker answers the next questions for a group's offsets with an error that clients do not retry.
     pub fn fail_offset_fetches(&self, requests: usize) {
         let mock = self.mock.as_ref().expect("a mock broker");
         let errors = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN; requests];
@@ -148,21 +149,21 @@ impl Kafka {
             .request_errors(RDKafkaApiKey::OffsetFetch, &errors);
     }
 
-    /// The mock broker answers as one that keeps no leader epochs with committed offsets. (It always says that they have the
-    /// partition's present one, otherwise.)
+    /// The mock broker answers like one that stores no leader epochs with committed offsets. (Otherwise it always
+    /// returns the current epoch of the partition.)
     pub fn forget_committed_epochs(&self) {
-        /// The last version of OffsetFetch whose answers have none.
+        /// The last version of OffsetFetch whose answers contain no epoch.
         const VERSION_MAX: i16 = 4;
         let mock = self.mock.as_ref().expect("a mock broker");
         // SAFETY: the client lives in this scope, and was created with a mock cluster.
         let cluster = unsafe { rd_kafka_handle_mock_cluster(mock.client().native_ptr()) };
         let key = RDKafkaApiKey::OffsetFetch as i16;
-        // SAFETY: the cluster is that of the living client.
+        // SAFETY: the cluster belongs to the client, which is alive.
         let code = unsafe { rd_kafka_mock_set_apiversion(cluster, key, 0, VERSION_MAX) };
         assert_eq!(code, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
     }
 
-    /// The mock broker has given this member up, and says so at its next heartbeat.
+    /// The mock broker has removed this member from the group, and says so at its next heartbeat.
     pub fn forget_a_member(&self) {
         let mock = self.mock.as_ref().expect("a mock broker");
         let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
@@ -172,14 +173,14 @@ impl Kafka {
             .request_errors(RDKafkaApiKey::Heartbeat, &[error]);
     }
 
-    /// The mock broker answers the next commits after this time.
+    /// The mock broker delays its answers to the next commits by this time.
     pub fn delay_commits(&self, commits: usize, delay: Duration) {
         let mock = self.mock.as_ref().expect("a mock broker");
         let delay_ms = i32::try_from(delay.as_millis()).unwrap();
         for _ in 0..commits {
             // SAFETY: the client lives in this scope, and was created with a mock cluster.
             let cluster = unsafe { rd_kafka_handle_mock_cluster(mock.client().native_ptr()) };
-            // SAFETY: the cluster is that of the living client; one pair follows the count of one.
+            // SAFETY: the cluster belongs to the client, which is alive; one pair follows the count of one.
             let code = unsafe {
                 rd_kafka_mock_broker_push_request_error_rtts(
                     cluster,
@@ -203,7 +204,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Waits for a future of rdkafka's admin client, the only one of its clients without a blocking form.
+/// Waits for a future of rdkafka's admin client. It is the only client of rdkafka without a blocking form.
 pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
@@ -228,7 +229,7 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// The group's committed offset of each partition; `None` where it has none.
+    /// The group's committed offset of each partition; `None` if it has none.
     pub fn committed(&self, group: &str) -> Vec<Option<i64>> {
         let committed = self.commits(group);
         let offset = |partition| match committed.find_partition(&self.name, partition).unwrap().offset() {
@@ -247,12 +248,12 @@ impl Topic {
         );
     }
 
-    /// The group's offsets, with what was committed with them.
+    /// The group's offsets, with the metadata of their commits.
     pub fn commits(&self, group: &str) -> TopicPartitionList {
         let consumer: BaseConsumer = self.client.clone().set("group.id", group).create().unwrap();
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.name, 0, self.partitions - 1);
-        // A broker that has just started finds its coordinators first.
+        // A broker that has just started must find its coordinators first.
         wait_until(
             "the group's offsets",
             || consumer.committed_offsets(list.clone(), DEADLINE),
@@ -261,7 +262,7 @@ impl Topic {
         .unwrap()
     }
 
-    /// Sets the group's offset, as `kafka-consumer-groups.sh --reset-offsets` does while nobody is in the group.
+    /// Sets the group's offset, as `kafka-consumer-groups.sh --reset-offsets` does while the group has no members.
     pub fn commit(&self, group: &str, partition: i32, offset: i64) {
         let consumer: BaseConsumer = self.client.clone().set("group.id", group).create().unwrap();
         let mut list = TopicPartitionList::new();
@@ -275,7 +276,8 @@ impl Topic {
         self.watermarks().into_iter().map(|(beginning, _)| beginning).collect()
     }
 
-    /// Sends these to one partition, each with a timestamp one above that before it; acknowledged when this returns.
+    /// Sends these messages to one partition, each with a timestamp that is one higher than the previous one. They are
+    /// acknowledged when this returns.
     pub fn produce(&self, partition: i32, messages: &[Sent<'_>]) {
         let producer: BaseProducer = self
             .client
@@ -304,7 +306,8 @@ impl Topic {
         producer.flush(DEADLINE).unwrap();
     }
 
-    /// Its first `messages` messages, of all partitions, each partition's in order; fails where there are not so many in time.
+    /// The first `messages` messages of all partitions, in order within each partition. Fails if there are not enough
+    /// in time.
     pub fn read(&self, messages: usize) -> Vec<Read> {
         let consumer: BaseConsumer = self.client.clone().set("group.id", unique("reader")).create().unwrap();
         let mut list = TopicPartitionList::new();
@@ -346,7 +349,7 @@ impl Topic {
     }
 }
 
-/// A message to be sent, as it is to stand in a topic.
+/// A message to send, with the content that it has in the topic.
 #[derive(Clone, Copy)]
 pub struct Sent<'s> {
     pub key: Option<&'s str>,
@@ -354,7 +357,7 @@ pub struct Sent<'s> {
     pub headers: &'s [(&'s str, Option<&'s [u8]>)],
 }
 
-/// With a key and a payload.
+/// A message with a key and a payload.
 pub fn sent<'s>(key: &'s str, payload: &'s str) -> Sent<'s> {
     Sent {
         key: Some(key),
@@ -363,8 +366,8 @@ pub fn sent<'s>(key: &'s str, payload: &'s str) -> Sent<'s> {
     }
 }
 
-/// The timestamp of the first message of [`Topic::produce`]: that of the test's begin, since a real broker deletes what is
-/// older than a topic's retention.
+/// The timestamp of the first message of [`Topic::produce`]: the start time of the test, since a real broker deletes
+/// messages that are older than a topic's retention.
 pub fn timestamp_ms() -> i64 {
     static BEGUN: OnceLock<i64> = OnceLock::new();
     *BEGUN.get_or_init(|| {
@@ -373,7 +376,7 @@ pub fn timestamp_ms() -> i64 {
     })
 }
 
-/// A message as it stands in a topic.
+/// A message as it is in a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read {
     pub partition: i32,
@@ -418,7 +421,7 @@ impl Read {
     }
 }
 
-/// Sends one message and, where the producer is full, waits until it is not.
+/// Sends one message. If the producer is full, waits until it is not.
 pub fn send(producer: &BaseProducer, topic: &str, partition: i32, payload: &[u8]) {
     send_record(
         producer,

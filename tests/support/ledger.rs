@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use penstock_sim::Simulator;
 
-/// Where records are looked up.
+/// A place from which records can be read.
 pub trait Records {
-    /// The bin `n` of each record of a set; `None` where there is no record.
+    /// The bin `n` of each record of a set; `None` if there is no record.
     fn ints(&self, set: &str, keys: &[&str]) -> Vec<Option<i64>>;
     /// How many records the set has.
     fn count(&self, set: &str) -> u64;
@@ -22,7 +22,7 @@ impl Records for Simulator {
     }
 }
 
-/// Fails unless `records` holds what is expected, and nothing else in the same sets.
+/// Fails unless `records` contains what is expected, and nothing else in the same sets.
 pub fn assert_ledger(expected: &BTreeMap<(&'static str, String), i64>, records: &impl Records) {
     let mut faults = Vec::new();
     let mut sets: BTreeMap<&str, Vec<(&str, i64)>> = BTreeMap::new();

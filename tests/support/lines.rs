@@ -1,11 +1,11 @@
-//! The log of a test program: shown with a test that fails, and gathered, for what an operator must be told.
+//! The log of a test program. It is shown if a test fails, and collected to check what an operator is told.
 
 use std::sync::{LazyLock, OnceLock};
 
 use log::{Level, Log, Metadata, Record};
 use parking_lot::Mutex;
 
-/// The log: what it said so far at WARN and ERROR, and the usual logger behind it.
+/// The logger: collects lines at WARN and ERROR, and passes all lines to the usual logger.
 pub struct Lines {
     said: Mutex<Vec<(Level, String)>>,
     usual: env_logger::Logger,
@@ -20,7 +20,7 @@ static LINES: LazyLock<Lines> = LazyLock::new(|| Lines {
 });
 
 impl Lines {
-    /// From now on; again and again is as good as once. The one logger of a test program.
+    /// Starts collecting. May be called several times. A test program has only this logger.
     pub fn gather() {
         static ONCE: OnceLock<()> = OnceLock::new();
         ONCE.get_or_init(|| {
@@ -29,7 +29,7 @@ impl Lines {
         });
     }
 
-    /// The lines of a level in which all of these words are.
+    /// The lines of a level that contain all of these words.
     pub fn with(level: Level, words: &[&str]) -> Vec<String> {
         let said = LINES.said.lock();
         let lines = said.iter().filter(|(of, _)| *of == level).map(|(_, line)| line);

@@ -37,12 +37,12 @@ pub use ledger::{Records, assert_ledger};
 pub use service::{Ended, Service, Setup, summary};
 pub use stream::{ROUTES, Stream};
 
-/// How long anything here may take, on a machine that is busy.
+/// Time limit for every wait, sufficient on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(60);
-/// The pace of observation.
+/// Interval between observations.
 const PACE: Duration = Duration::from_millis(5);
 
-/// A name that no other test, nor another run, uses.
+/// A name that no other test, and no other run, uses.
 pub fn unique(name: &str) -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
@@ -63,7 +63,7 @@ pub fn examples() -> Vec<PathBuf> {
     examples
 }
 
-/// Waits until `reached` holds of what `observe` sees, and returns that.
+/// Waits until `reached` is true for what `observe` returns, and returns that.
 ///
 /// # Panics
 /// After [`DEADLINE`], with the last observation.

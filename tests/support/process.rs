@@ -1,5 +1,4 @@
-//! Programs as processes: their lines as they come, signals, the exit; and the simulator's program with its control
-//! port.
+//! Programs as processes: their output lines, signals, their exit; and the simulator's program with its control port.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -36,12 +35,12 @@ impl Program {
         Program { child, lines, readers }
     }
 
-    /// Everything it said so far, both streams together.
+    /// Its whole output so far, of both streams.
     pub fn output(&self) -> String {
         self.lines.lock().unwrap().join("\n")
     }
 
-    /// Waits for a line that holds every one of `parts`, and returns it.
+    /// Waits for a line that contains all of `parts`, and returns it.
     pub fn wait_for_line(&mut self, parts: &[&str]) -> String {
         let find = |lines: &[String]| {
             lines
@@ -53,7 +52,8 @@ impl Program {
         wait_until(
             &format!("a line with {parts:?}"),
             || {
-                // Looked at in this order: what a program said before its end is there once its pipes are closed.
+                // Check in this order: when its pipes are closed, everything that a program wrote before its end is
+                // there.
                 ended = ended || self.readers.iter().all(JoinHandle::is_finished);
                 let lines = self.lines.lock().unwrap();
                 let found = find(&lines);
@@ -69,7 +69,7 @@ impl Program {
         .unwrap()
     }
 
-    /// Sends a signal by its name, without `SIG`.
+    /// Sends a signal, given by its name without `SIG`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("sh")
             .args(["-c", &format!("kill -{name} {}", self.child.id())])
@@ -123,14 +123,14 @@ fn collect(stream: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) -
     })
 }
 
-/// How a program ended, and all it said.
+/// How a program ended, and its whole output.
 pub struct Exited {
     pub status: ExitStatus,
     pub output: String,
 }
 
 impl Exited {
-    /// Fails unless it left with this code.
+    /// Fails unless it exited with this code.
     pub fn assert_code(&self, code: i32) -> &Exited {
         assert_eq!(
             self.status.code(),
@@ -160,7 +160,7 @@ pub fn run(command: &mut Command) -> Exited {
     Program::start(command).end()
 }
 
-/// The service's program, to be given arguments.
+/// The service's program; the caller adds arguments.
 pub fn penstock() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_penstock"));
     command.env_remove("RUST_LOG");
@@ -182,7 +182,8 @@ pub struct SimProgram {
     control: SocketAddr,
 }
 
-/// The simulator's program, which belongs to a crate of its own: beside the program that Cargo has built for this test.
+/// The path of the simulator's program. It belongs to another crate, and is beside the program that Cargo has built for
+/// this test.
 fn sim_program() -> PathBuf {
     let program = Path::new(env!("CARGO_BIN_EXE_penstock")).with_file_name("penstock-sim");
     assert!(
@@ -204,7 +205,7 @@ impl SimProgram {
             .1
             .split_once(" control=")
             .unwrap();
-        // One node is not listed again.
+        // A single node is not listed again.
         let (control, nodes) = control.split_once(" nodes=").unwrap_or((control, addr));
         SimProgram {
             addr: addr.parse().unwrap(),
@@ -214,7 +215,7 @@ impl SimProgram {
         }
     }
 
-    /// Says one command to the control port.
+    /// Sends one command to the control port.
     pub fn say(&self, command: &str) -> String {
         let answer = control_command(self.control, command).unwrap();
         assert!(!answer.starts_with("error:"), "{command}: {answer}");
@@ -231,7 +232,7 @@ impl SimProgram {
     }
 }
 
-/// Records are read with the client that users have.
+/// Reads records with the client that users have.
 impl Records for SimProgram {
     fn ints(&self, set: &str, keys: &[&str]) -> Vec<Option<i64>> {
         let client = Client::new(&ClientPolicy::default(), &self.addr.to_string()).unwrap();

@@ -1,4 +1,4 @@
-//! Makes happen in a running service what Kafka's clients, or a bug of ours, do at their worst.
+//! Triggers in a running service the worst that Kafka's clients, or a bug of ours, can do.
 
 use std::ffi::CString;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use penstock::partition::hooks::Hooks;
 use rdkafka::bindings as sys;
 use rdkafka::consumer::Consumer as _;
 
-/// What is asked for and has not happened yet. Clones share it.
+/// What was requested and has not happened yet. Clones share it.
 #[derive(Clone, Default)]
 pub struct Provoked(Arc<Mutex<Asked>>);
 
@@ -26,13 +26,13 @@ fn partition(topic: &str, number: i32) -> Partition {
 }
 
 impl Provoked {
-    /// What is in the partition's queue goes to the main queue, as after a split that came too late; what is fetched from
-    /// then on comes to the partition's queue again. To be asked for while its worker does not look into the queue.
+    /// Moves the partition's queue to the main queue, as after a split that came too late. Messages fetched later come
+    /// to the partition's queue again. Call it only while the worker does not read the queue.
     pub fn strays(&self, topic: &str, number: i32) {
         self.0.lock().unwrap().strays.push(partition(topic, number));
     }
 
-    /// The worker of this partition panics at its next batch, as a bug of ours would make it.
+    /// Makes the worker of this partition panic at its next batch, as a bug of ours would.
     pub fn panic_in(&self, topic: &str, number: i32) {
         self.0.lock().unwrap().panics.push(partition(topic, number));
     }
@@ -66,12 +66,12 @@ fn forward_and_split(consumer: &Consumer, partition: &Partition) {
     // SAFETY: the client is alive; the queue is destroyed below.
     let main = unsafe { sys::rd_kafka_queue_get_consumer(native) };
     assert!(!queue.is_null() && !main.is_null(), "the partition is assigned");
-    // SAFETY: both are alive. Forwarding moves what is in the queue.
+    // SAFETY: both are alive. Forwarding moves the content of the queue.
     unsafe { sys::rd_kafka_queue_forward(queue, main) };
-    // SAFETY: alive; without a destination the queue is on its own again.
+    // SAFETY: it is alive. Without a destination, the queue is separate again.
     unsafe { sys::rd_kafka_queue_forward(queue, std::ptr::null_mut()) };
-    // SAFETY: ours, and not used after this.
+    // SAFETY: we own it, and do not use it after this.
     unsafe { sys::rd_kafka_queue_destroy(queue) };
-    // SAFETY: ours, and not used after this.
+    // SAFETY: we own it, and do not use it after this.
     unsafe { sys::rd_kafka_queue_destroy(main) };
 }

@@ -1,4 +1,5 @@
-//! What the tests of publishing share: a producer without the service, workers that publish, and what a topic then has.
+//! What the tests of publishing share: a producer without the service, workers that publish, and the resulting content
+//! of a topic.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ mod publish_all;
 
 pub const MIB: u64 = 1024 * 1024;
 
-/// The memory that gives the producer the smallest queue, 8 MiB, shared by so many workers.
+/// The memory size that gives the producer its smallest queue, 8 MiB, shared by this number of workers.
 pub fn small_memory(workers: usize) -> MemoryPlan {
     memory::plan(128 * MIB, 64 * 1024, workers, 1, true).unwrap()
 }
@@ -43,10 +44,10 @@ pub fn producer(kafka: &Kafka, memory: &MemoryPlan, properties: &str) -> Arc<Pro
     Arc::new(Producer::new(&config.kafka, memory).unwrap())
 }
 
-/// Reconnects at once, so that a test waits for what it tests.
+/// Reconnects at once, so that a test does not wait for reconnection pauses.
 pub const QUICK: &str = "\"reconnect.backoff.ms\" = 50\n\"reconnect.backoff.max.ms\" = 100\n\"retry.backoff.ms\" = 20";
 
-/// `messages` numbered payloads over 10 keys.
+/// `messages` numbered payloads for 10 keys.
 pub fn numbered(topic: &str, messages: usize, prefix: &str) -> Vec<Publication<'static>> {
     let topic: &'static str = topic.to_owned().leak();
     (0..messages)
@@ -75,10 +76,10 @@ pub fn calls<'c>(producer: &'c Producer, stop: &'c Stop, meanwhile: &'c dyn Fn()
     }
 }
 
-/// Publishes on a thread of its own; [`Worker::end`] waits for it.
+/// Publishes on a separate thread; [`Worker::end`] waits for it.
 pub struct Worker {
     pub stop: Stop,
-    /// How often time has passed for it.
+    /// How often its wait loop has run.
     glances: Arc<AtomicU64>,
     thread: Option<thread::JoinHandle<Published>>,
 }
@@ -106,7 +107,7 @@ impl Worker {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Waits until it has looked around some times more, and waits still.
+    /// Waits until its wait loop has run a few more times and it is still waiting.
     pub fn wait_while_it_waits(&self) {
         let before = self.glances.load(Ordering::Relaxed);
         wait_until(
@@ -139,7 +140,7 @@ pub struct Stored {
     pub timestamp_ms: Option<i64>,
 }
 
-/// Everything that the topic has.
+/// All messages of the topic.
 pub fn stored(topic: &Topic) -> Vec<Stored> {
     let consumer: BaseConsumer = topic.client.clone().set("group.id", "reader").create().unwrap();
     let ends: Vec<i64> = topic.ends().into_iter().map(Option::unwrap).collect();
@@ -174,8 +175,8 @@ pub fn stored(topic: &Topic) -> Vec<Stored> {
     found
 }
 
-/// Fails unless all of them are there, and each key ends in their order: of a message that is there twice the last one
-/// counts.
+/// Fails unless all of them are there, and the messages of each key are in order. If a message is there twice, its last
+/// occurrence counts.
 pub fn assert_in_order(topic: &Topic, expected: &[Publication<'_>]) {
     let found = stored(topic);
     let mut last: BTreeMap<Vec<u8>, usize> = BTreeMap::new();

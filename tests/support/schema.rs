@@ -1,4 +1,4 @@
-//! The configuration's JSON Schema, asked about a file.
+//! Checks a file against the configuration's JSON Schema.
 
 // Each test file is a crate of its own and uses a part of it.
 #![allow(dead_code)]
@@ -12,7 +12,7 @@ use penstock::config::schema::schema;
 use serde_json::{Map, Number, Value};
 use toml::de::{DeTable, DeValue};
 
-/// What the schema has against this file; nothing: it is right.
+/// The schema's complaints about this file; empty if it is valid.
 pub fn faults(text: &str) -> Vec<String> {
     static VALIDATOR: OnceLock<Validator> = OnceLock::new();
     let validator = VALIDATOR.get_or_init(|| jsonschema::draft202012::new(&schema()).unwrap());
@@ -25,7 +25,7 @@ pub fn faults(text: &str) -> Vec<String> {
 }
 
 /// # Panics
-/// If the schema has something against this file.
+/// If the schema refuses this file.
 pub fn assert_accepts(text: &str) {
     let faults = faults(text);
     assert!(
@@ -35,7 +35,7 @@ pub fn assert_accepts(text: &str) {
     );
 }
 
-/// TOML's values as JSON's, as editors do it: dates are strings.
+/// Converts TOML values to JSON values as editors do: dates are strings.
 fn json(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::String(text.to_string()),

@@ -20,12 +20,12 @@ use super::provoke::Provoked;
 use super::stream::ROUTES;
 use super::{unique, wait_until};
 
-/// A configuration's text, part by part; what a test does not care about is set for tests.
+/// A configuration's text in parts. Parts that a test does not set have values that suit tests.
 #[derive(Clone)]
 pub struct Setup {
     pub brokers: String,
     pub topic: String,
-    /// Read beside it.
+    /// More topics to read.
     pub more_topics: Vec<String>,
     pub group: String,
     pub target: Target,
@@ -55,7 +55,7 @@ impl Setup {
             // Commits are frequent, so that tests can wait for them.
             commit_interval: "50ms",
             run: "batch_rows_max = 40\nwrite_timeout = \"300ms\"\n".into(),
-            // The mock broker lets a group that was left be joined again after this less a second.
+            // After a member has left, the mock broker lets a group be joined again after this time minus a second.
             start: "earliest",
             consumer: "session.timeout.ms = 3000\nheartbeat.interval.ms = 300".into(),
             aerospike: String::new(),
@@ -88,7 +88,7 @@ impl Setup {
         self
     }
 
-    /// The configuration in a file, which goes when this is dropped.
+    /// The configuration in a file, which is deleted when this is dropped.
     pub fn file(&self) -> NamedTempFile {
         let file = NamedTempFile::with_suffix(".toml").unwrap();
         std::fs::write(file.path(), self.text()).unwrap();
@@ -126,10 +126,10 @@ impl Setup {
     }
 }
 
-/// The service on a thread, as the binary runs it.
+/// The service on a thread, running as in the binary.
 pub struct Service {
     pub counters: Arc<Counters>,
-    /// What may be made to happen in it.
+    /// Faults that a test can trigger in it.
     pub provoke: Provoked,
     stop: Stop,
     thread: Option<JoinHandle<Exit>>,
@@ -140,7 +140,7 @@ impl Service {
         Self::start_with(setup, None)
     }
 
-    /// The same with rules in code, if there are some.
+    /// The same, with rules in code if given.
     pub fn start_with(setup: &Setup, processors: Option<Processors>) -> Service {
         Lines::gather();
         let config = config::parse(&setup.text(), "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
@@ -163,7 +163,8 @@ impl Service {
         }
     }
 
-    /// Runs it until the topic's ends are committed, and stops it; fails unless it ends so, with everything accounted for.
+    /// Runs it until the topic's ends are committed, and stops it. Fails unless it ends normally, with all messages
+    /// accounted for.
     pub fn run_to_the_ends_of(topic: &Topic, setup: &Setup) -> Ended {
         let service = Service::start(setup);
         topic.wait_committed(&setup.group, &topic.ends());
@@ -179,7 +180,7 @@ impl Service {
         });
     }
 
-    /// Waits for a condition on the counters, as long as the service runs.
+    /// Waits for a condition on the counters while the service runs.
     pub fn wait_for(&self, what: &str, reached: impl Fn(&Counters) -> bool) {
         wait_until(
             what,
@@ -197,12 +198,12 @@ impl Service {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Asks for an end, and does not wait for it.
+    /// Requests a stop, and does not wait for the end.
     pub fn request_stop(&self) {
         self.stop.request(StopKind::Drain);
     }
 
-    /// Stops it and waits for its end.
+    /// Stops it, and waits for its end.
     pub fn stop(self) -> Ended {
         self.request_stop();
         self.end()
@@ -232,12 +233,12 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Fails unless it ended so without a stray, and what it consumed is accounted for to the last message.
+    /// Fails unless it ended with this code and without stray messages, and every consumed message is accounted for.
     pub fn assert(&self, exit: Exit) -> &Ended {
         self.assert_no_stray().assert_accounted(exit)
     }
 
-    /// The same where strays were provoked.
+    /// The same for tests that provoke stray messages.
     pub fn assert_accounted(&self, exit: Exit) -> &Ended {
         assert_eq!(self.exit, exit, "{}", summary(&self.counters));
         let counters = &self.counters;
@@ -260,14 +261,14 @@ impl Ended {
         self
     }
 
-    /// Fails if a message came outside of its partition's queue.
+    /// Fails if a message came from outside of its partition's queue.
     pub fn assert_no_stray(&self) -> &Ended {
         assert_eq!(self.counters.messages_stray.get(), 0, "{}", summary(&self.counters));
         self
     }
 }
 
-/// The counters of messages and rows, on a line.
+/// The counters of messages and rows, on one line.
 pub fn summary(counters: &Counters) -> String {
     format!(
         "consumed={} written={} filtered={} dead_lettered={} dropped={} held={} returned={} in_hand={} stray={} rows_sent={} rows_written={} rows_retried={} \

@@ -8,7 +8,7 @@ use super::DEADLINE;
 use super::kafka::{Topic, send};
 use super::ledger::{Records, assert_ledger};
 
-/// The two writes of [`Stream`]'s messages: the last of each key, and every message by its own id.
+/// The two writes for [`Stream`]'s messages: the last message of each key, and every message by its own id.
 pub const ROUTES: &str = r#"
 [[route]]
   [[route.write]]
@@ -22,17 +22,17 @@ pub const ROUTES: &str = r#"
   bins = ["n"]
 "#;
 
-/// Writes numbered messages to every partition of a topic, and knows the records that must come out.
+/// Writes numbered messages to every partition of a topic, and knows the records that must result.
 pub struct Stream {
     pub topic: Topic,
     producer: BaseProducer,
-    /// Keys in each partition. Few of them: a batch then holds a key many times.
+    /// Number of keys in each partition. It is small, so that a batch contains a key many times.
     keys: i64,
-    /// Begins each id and key: records of several streams are told apart.
+    /// Prefix of each id and key, so that records of several streams can be distinguished.
     prefix: &'static str,
-    /// Messages in each partition so far.
+    /// Number of messages in each partition so far.
     sent: i64,
-    /// (partition, number) of messages that were sent, and must not become records.
+    /// Messages that were sent but must not become records, as pairs of partition and number.
     unwritten: Vec<(i32, i64)>,
 }
 
@@ -57,13 +57,13 @@ impl Stream {
         }
     }
 
-    /// The same, with ids and keys that begin with this.
+    /// The same, with this prefix for ids and keys.
     pub fn prefixed(mut self, prefix: &'static str) -> Stream {
         self.prefix = prefix;
         self
     }
 
-    /// The next `messages` of each partition, acknowledged by the broker when this returns.
+    /// Sends the next `messages` messages to each partition. The broker has acknowledged them when this returns.
     pub fn produce(&mut self, messages: i64) {
         for n in self.sent..self.sent + messages {
             for partition in 0..self.topic.partitions {
@@ -79,8 +79,8 @@ impl Stream {
         self.producer.flush(DEADLINE).unwrap();
     }
 
-    /// One message more in each partition: `payload` in this one, which must not become a record, and a usual one in
-    /// the others.
+    /// Sends one more message to each partition: `payload`, which must not become a record, to partition `bad`, and a
+    /// normal one to the others.
     pub fn produce_bad(&mut self, bad: i32, payload: &str) {
         for partition in 0..self.topic.partitions {
             let payload = if partition == bad {
@@ -111,22 +111,22 @@ impl Stream {
         format!("{}{partition}-{}", self.prefix, n % self.keys)
     }
 
-    /// Messages sent over all partitions.
+    /// Number of messages sent to all partitions.
     pub fn total(&self) -> u64 {
         u64::try_from(self.sent * i64::from(self.topic.partitions)).unwrap()
     }
 
-    /// Where each partition must end, in a topic whose messages have no gaps.
+    /// The expected end of each partition, in a topic whose messages have no gaps.
     pub fn ends(&self) -> Vec<Option<i64>> {
         vec![Some(self.sent); usize::try_from(self.topic.partitions).unwrap()]
     }
 
-    /// Every record that all messages together ask for: (set, key) and `n`.
+    /// Every record that all messages together ask for: set, key and `n`.
     pub fn records(&self) -> BTreeMap<(&'static str, String), i64> {
         self.records_below(&vec![self.sent; usize::try_from(self.topic.partitions).unwrap()])
     }
 
-    /// Those that the messages below an offset in each partition ask for, in a topic without gaps.
+    /// The records of the messages below an offset in each partition, in a topic without gaps.
     pub fn records_below(&self, ends: &[i64]) -> BTreeMap<(&'static str, String), i64> {
         let mut records = BTreeMap::new();
         for (partition, end) in (0..).zip(ends) {
@@ -140,7 +140,7 @@ impl Stream {
         records
     }
 
-    /// Fails unless the records are those that the messages ask for, all and no others.
+    /// Fails unless the records are exactly those that the messages ask for.
     pub fn assert_ledger(&self, records: &impl Records) {
         assert_ledger(&self.records(), records);
     }

@@ -114,7 +114,7 @@ impl<'a> Node<'a> {
         self.note(None, problem.into(), cure.into());
     }
 
-    /// Notes that a key which belongs with this value is missing.
+    /// Notes that a key is missing which must come before this value.
     pub fn fault_absent(&self, (section, name): Absent, problem: impl Into<String>, cure: impl Into<String>) {
         let fault = Fault {
             line: self.line(),

@@ -210,7 +210,7 @@ fn has_hashed(folder: &Path) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// Labels that a fault names if another one is expected.
+/// Labels that a fault may name, if a file has one of them instead of the expected one.
 const LABELS: &[&str] = &[
     "CERTIFICATE",
     "CERTIFICATE REQUEST",

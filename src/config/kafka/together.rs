@@ -32,8 +32,8 @@ const NOT_TRIED: &[&str] = &[
     "debug",
 ];
 
-/// Notes what is wrong with the properties of the consumer and of the producer. `nodes` has the place of each name. The
-/// producer's properties are checked only if `own` says that it has a table of its own.
+/// Notes what is wrong with the properties of the consumer and of the producer. `nodes` has the place of each name. Of
+/// the producer's properties, only those in its own table (`own`: their names) are reported.
 pub fn check(consumer: &Set, producer: &Set, own: &[String], nodes: &[(&str, &Node<'_>)]) {
     if nodes.is_empty() {
         return;

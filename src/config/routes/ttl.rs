@@ -16,8 +16,8 @@ use crate::config::values::units;
 /// Aerospike refuses a longer life.
 const TTL_SECONDS_MAX: u64 = 10 * 365 * 86_400;
 
-/// In seconds since 1970, 2100-01-01. A life that ends later would be longer than `TTL_SECONDS_MAX` for decades to
-/// come.
+/// 2100-01-01, in seconds since 1970. A life that ends later is longer than `TTL_SECONDS_MAX`, as long as this program
+/// is in use.
 const ENDS_BEFORE: i64 = 4_102_444_800;
 
 const CURE: &str =

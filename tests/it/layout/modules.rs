@@ -1,42 +1,42 @@
-//! Which module of a source tree names which: read from the text, file by file.
+//! Which module of a source tree uses which. Found in the text of the files.
 //!
-//! A module is a file. It names another one in a `use` line, or by a path in its code (`crate::kafka::log::Line`,
-//! `super::Rule`, `walk::check` of its own `mod walk`). A name that the other module only passes on by a `use` counts as
-//! named where it is defined. Comments, strings, attributes and what is under `#[cfg(test)]` do not count; calls of
-//! methods name no module.
+//! A module is a file. It uses another module if it names it in a `use` line, or by a path in its code
+//! (`crate::kafka::log::Line`, `super::Rule`, `walk::check` of its own `mod walk`). A name that the other module only
+//! re-exports counts for the module that defines it. Comments, strings, attributes and items under `#[cfg(test)]` do
+//! not count. Method calls do not name a module.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// From each module to those it names, with the names. A module that names none has an entry, too.
+/// From each module to the modules that it uses, with the names. A module that uses none also has an entry.
 pub type Arrows = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-/// One file, as far as modules go.
+/// What matters of one file.
 #[derive(Default)]
 struct Source {
     imports: Vec<Import>,
-    /// Paths in the code, each with the inline modules that it stands in.
+    /// Paths in the code, each with the inline modules around it.
     paths: Vec<(Vec<String>, Vec<String>)>,
     /// Declared under `#[cfg(test)]`.
     test_modules: Vec<String>,
 }
 
 struct Import {
-    /// What it is called from here on.
+    /// Its name in this file.
     name: String,
     path: Vec<String>,
-    /// The inline modules that it stands in.
+    /// The inline modules around it.
     inside: Vec<String>,
     /// `pub use`.
     passes_on: bool,
 }
 
-/// The module that the file at `path` is, in a folder of sources: `kafka/admin/mod.rs` is `kafka::admin`.
+/// The module of the file at `path` in a source folder: `kafka/admin/mod.rs` is `kafka::admin`.
 pub fn module_of(path: &str) -> String {
     let path = path.trim_end_matches(".rs");
     path.trim_end_matches("/mod").replace('/', "::")
 }
 
-/// What the files name. `files`: by module, see [`module_of`].
+/// Which modules the files use. `files`: texts by module, see [`module_of`].
 pub fn arrows(files: &BTreeMap<String, String>) -> Arrows {
     let read = files.iter().map(|(module, text)| (module.as_str(), Source::read(text)));
     let mut sources: BTreeMap<&str, Source> = read.collect();
@@ -56,7 +56,7 @@ pub fn arrows(files: &BTreeMap<String, String>) -> Arrows {
             else {
                 return;
             };
-            // Who passes on the names of its own parts does not use them.
+            // A module that re-exports names of its own parts does not use them.
             if to != *module && !(passes_on && is_inside(&to, module)) {
                 uses.entry(to).or_default().insert(name);
             }
@@ -71,7 +71,7 @@ pub fn arrows(files: &BTreeMap<String, String>) -> Arrows {
     arrows
 }
 
-/// Whether `module` is a part of `of`, however deep.
+/// Whether `module` is a part of `of`, at any depth.
 pub fn is_inside(module: &str, of: &str) -> bool {
     module.strip_prefix(of).is_some_and(|rest| rest.starts_with("::"))
 }
@@ -85,7 +85,7 @@ struct Tree<'t> {
 }
 
 impl Tree<'_> {
-    /// `path`, as it stands in `module`, from the top of the tree; nothing if it leads out of it.
+    /// `path` as an absolute path, as used in `module`. `None` if it leads out of the tree.
     fn absolute(&self, module: &str, inside: &[String], path: &[String]) -> Option<Vec<String>> {
         let own = || module.split("::").map(str::to_owned);
         let mut here: Vec<String> = own().chain(inside.iter().cloned()).collect();
@@ -107,7 +107,7 @@ impl Tree<'_> {
             first if self.sources.contains_key(join(module, first).as_str()) => here = own().collect(),
             first => {
                 let import = self.import(module, first)?;
-                // A crate that is called as what is taken of it: `use cel::cel`.
+                // A crate with the same name as the imported item: `use cel::cel`.
                 if import.path.first()? == first {
                     return None;
                 }
@@ -127,7 +127,7 @@ impl Tree<'_> {
             .find(|import| import.name == name)
     }
 
-    /// The module in which what stands at `path` is defined, and its name there.
+    /// The module that defines the item at `path`, and the item's name there.
     fn defined(&self, path: &[String], passed_on: usize) -> Option<(String, String)> {
         let known = |end: &usize| self.sources.contains_key(path[..*end].join("::").as_str());
         let end = (1..=path.len()).rev().find(known)?;
@@ -153,7 +153,7 @@ impl Source {
         let mut source = Source::default();
         let mut at = 0;
         let mut depth = 0;
-        // Inline modules, each with the depth that it stands at.
+        // Inline modules, each with its depth.
         let mut inline: Vec<(String, usize)> = Vec::new();
         while at < tokens.len() {
             let inside = || inline.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
@@ -190,7 +190,7 @@ impl Source {
                     inline.retain(|(_, of)| *of < depth);
                     at += 1;
                 }
-                // From another crate, or behind generic arguments.
+                // Belongs to another crate, or follows generic arguments.
                 "::" => at = read_path(&tokens, at).1,
                 first if is_name(first) && token(at + 1) == "::" && (at == 0 || token(at - 1) != ".") => {
                     let (mut path, end) = read_path(&tokens, at + 1);
@@ -204,7 +204,7 @@ impl Source {
         source
     }
 
-    /// The tree of a `use` at `at`; gives the place behind it.
+    /// Reads the tree of a `use` at `at`; returns the place behind it.
     fn read_use(
         &mut self,
         tokens: &[String],
@@ -217,7 +217,7 @@ impl Source {
         loop {
             match tokens[at].as_str() {
                 "::" => {
-                    // From another crate.
+                    // Belongs to another crate.
                     if path.is_empty() {
                         path.push(String::new());
                     }
@@ -229,7 +229,7 @@ impl Source {
                     }
                     return at + 1;
                 }
-                // Behind `{ … }`, or the end of a list with a comma behind its last name.
+                // Follows `{ … }`, or ends a list with a comma after its last name.
                 "}" | "," | ";" => return at,
                 name => {
                     let is_self = name == "self" && !path.is_empty();
@@ -257,7 +257,7 @@ impl Source {
         }
     }
 
-    /// The place behind the item at `at`, which is for tests.
+    /// The place behind the item at `at`, which is only for tests.
     fn skip_item(&mut self, tokens: &[String], mut at: usize) -> usize {
         while tokens[at] == "#" {
             at = closing(tokens, at + 1);
@@ -271,7 +271,7 @@ impl Source {
                 "{" => return closing(tokens, at),
                 "(" | "[" => at = closing(tokens, at),
                 ";" => return at + 1,
-                // A field, or the last of a block.
+                // A field, or the last item of a block.
                 "}" => return at,
                 _ => at += 1,
             }
@@ -279,7 +279,8 @@ impl Source {
     }
 }
 
-/// The names behind `::` from `at` on, and the place behind them. Generic arguments end it: what is in them comes next.
+/// The names joined by `::` from `at` on, and the place behind them. Generic arguments end the path; their content is
+/// read next.
 fn read_path(tokens: &[String], mut at: usize) -> (Vec<String>, usize) {
     let mut path = Vec::new();
     while tokens.get(at).is_some_and(|token| token == "::") {
@@ -313,7 +314,7 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// Names, `::`, and other characters one by one; no comments, white space, lifetimes, nor what strings hold.
+/// Names, `::`, and other characters one by one. Without comments, white space, lifetimes and the content of strings.
 fn tokens(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let char = |at: usize| chars.get(at).copied().unwrap_or('\0');

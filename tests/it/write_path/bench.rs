@@ -1,5 +1,5 @@
-//! Rules and a database, without Kafka: messages are mapped, planned and written as a worker does it, through a writer
-//! that remembers every call.
+//! Rules and a database, without Kafka. Messages are mapped, planned and written as in a worker, through a writer that
+//! remembers every call.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,11 +23,12 @@ use penstock_sim::{NamespaceConfig, RecordView, SimConfig, Simulator};
 use crate::support::DEADLINE;
 use crate::support::lines::Lines;
 
-/// No attempt of a test that nobody silences ever takes so long.
+/// Time-out for tests whose answers always come. No attempt takes this long.
 pub const PATIENT: Duration = Duration::from_secs(30);
-/// Where answers stay away. One that is only slow is asked again: such a test asserts nothing that this changes.
+/// Time-out for tests with missing answers. A slow answer may also cause a retry; these tests assert nothing that a
+/// retry changes.
 pub const IMPATIENT: Duration = Duration::from_millis(150);
-/// What all tests write to.
+/// The set that all tests write to.
 pub const SET: &str = "s";
 
 /// The owner of partition 0 of the topic `t`.
@@ -39,7 +40,7 @@ pub const OWNER: GuardIdentity<'static> = GuardIdentity {
     epoch: 0,
 };
 
-/// One message: its offset, and what it says.
+/// One message: its offset and its payload.
 #[derive(Debug, Clone)]
 pub struct Sent {
     pub offset: i64,
@@ -55,7 +56,7 @@ pub fn at(offset: i64, payload: impl Into<String>) -> Sent {
     }
 }
 
-/// Messages of one payload.
+/// Messages that all have the same payload.
 pub fn all(offsets: impl IntoIterator<Item = i64>, payload: &str) -> Vec<Sent> {
     offsets.into_iter().map(|offset| at(offset, payload)).collect()
 }
@@ -73,13 +74,13 @@ pub struct Bench {
     pub sim: Arc<Simulator>,
     pub store: Arc<Store>,
     pub counters: Arc<Counters>,
-    /// The time of what is written next.
+    /// The time for the next writes.
     pub now_ms: i64,
     pub pressure: Arc<Pressure>,
     mapping: Mapping,
 }
 
-/// How a bench is made.
+/// Options of a bench.
 #[derive(Clone)]
 pub struct Make {
     pub sim: SimConfig,
@@ -105,7 +106,7 @@ impl Make {
         }
     }
 
-    /// With namespaces of their own beside `test`, by which a test knows its lines in the log.
+    /// With additional namespaces beside `test`, so that a test recognises its own lines in the log.
     pub fn namespaces(names: &[&str]) -> Make {
         let names = names.iter().map(|name| NamespaceConfig::new(*name));
         Make {
@@ -127,7 +128,7 @@ impl Make {
     }
 }
 
-/// `writes`: the lines of one write, or of several, each behind its `[[route.write]]`. Their topics are `t` and `u`.
+/// `writes`: the lines of one write, or of several, each after its `[[route.write]]`. Their topics are `t` and `u`.
 fn compile(addr: &str, writes: &str) -> (config::Config, Mapping) {
     let head = match writes.trim_start().starts_with("[[") {
         true => "[[route]]\n",
@@ -169,12 +170,12 @@ impl Bench {
         }
     }
 
-    /// Another service, with other rules, on the same database.
+    /// Another service with other rules on the same database.
     pub fn beside(&self, writes: &str) -> Bench {
         Bench::on(self.sim.clone(), writes, PATIENT, 1)
     }
 
-    /// Writes these messages as one batch of the usual owner.
+    /// Writes these messages as one batch of the default owner.
     #[track_caller]
     pub fn write(&self, messages: &[Sent]) -> Done {
         self.write_as(&OWNER, messages)
@@ -244,7 +245,7 @@ impl Bench {
         }
     }
 
-    /// Why a message cannot become records.
+    /// Why a message cannot be mapped to records.
     pub fn rejection(&self, sent: &Sent) -> Option<Rejection> {
         let topic = self.mapping.topic(OWNER.topic).unwrap();
         topic.process(&message(&OWNER, sent), 0, &mut Output::default()).err()
@@ -254,7 +255,7 @@ impl Bench {
         self.sim.get("test", SET, key)
     }
 
-    /// A bin of a record; `None` where there is no record, or no such bin, or no integer in it.
+    /// An integer bin of a record. `None` if there is no record, no such bin, or no integer in it.
     pub fn int(&self, key: &str, bin: &str) -> Option<i64> {
         self.record(key)?.int(bin)
     }
@@ -279,20 +280,20 @@ fn message<'m>(owner: &GuardIdentity<'m>, sent: &'m Sent) -> Message<'m> {
     }
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug)]
 pub struct Done {
     pub end: WriteEnd,
-    /// By the offset of the message.
+    /// By offset of the message.
     pub refused: Vec<(i64, Refusal)>,
     pub open: Vec<i64>,
     pub tally: Tally,
-    /// Rows that the messages asked for.
+    /// Number of rows that the messages asked for.
     pub rows: usize,
     pub calls: Vec<Call>,
-    /// Rows in each reading of guards.
+    /// Number of rows in each read of guards.
     pub reads: Vec<usize>,
-    /// Messages that the server got meanwhile.
+    /// Number of messages that the server received meanwhile.
     pub messages: u64,
 }
 
@@ -308,7 +309,7 @@ impl Done {
         self
     }
 
-    /// Fails unless these messages' rows are refused, and these left for later.
+    /// Fails unless exactly the rows of these messages are refused, and those of `open` are left for later.
     #[track_caller]
     pub fn assert_refused(&self, refused: &[(i64, Refusal)], open: &[i64]) -> &Done {
         assert_eq!(self.end, WriteEnd::Finished, "{self:?}");
@@ -317,14 +318,14 @@ impl Done {
     }
 }
 
-/// One call: the key and the answer of each row.
+/// One call: the key and the result of each row.
 #[derive(Debug, Clone)]
 pub struct Call {
     pub keys: Vec<String>,
     pub answers: Vec<Answer>,
 }
 
-/// The store, and what passed between it and the loop.
+/// The store. Records what passes between it and the write loop.
 pub struct Spy<'s> {
     store: &'s Store,
     began: Instant,
@@ -372,7 +373,7 @@ impl RowWriter for Spy<'_> {
     }
 }
 
-/// Whatever becomes of the test: what it started ends.
+/// Stops what a test has started, even if the test fails.
 pub struct StopOnDrop<'s>(pub &'s Stop);
 
 impl Drop for StopOnDrop<'_> {

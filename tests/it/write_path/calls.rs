@@ -1,4 +1,4 @@
-//! What a call says of its rows, and what it does not say.
+//! What the result of a call says about its rows, and what it does not say.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,10 +14,11 @@ use penstock_sim::{Digest, EarlyEnd, Join, Leave, Share, SimConfig, Simulator, V
 use super::bench::{Bench, Call, IMPATIENT, Make, OWNER, PATIENT, Sent, Spy, StopOnDrop, at};
 use crate::support::wait_until;
 
-/// Cannot be repeated, and says what an unknown outcome means: so that it shows what was taken for one.
+/// It cannot be repeated, and it says what to do with an unknown result. So a test sees which rows were treated as
+/// unknown.
 const COUNT: &str = "set = \"s\"\nkey = \"id\"\nadd = { n = 1 }\nguard = false\nin_doubt = \"reject\"";
 
-/// One message for each of so many records.
+/// One message for each of `records` records.
 fn one_each(records: i64) -> Vec<Sent> {
     (0..records)
         .map(|n| at(n, format!(r#"{{"id":"k{n}","v":{n}}}"#)))
@@ -87,12 +88,12 @@ fn a_batch_that_the_server_finds_too_big_goes_out_in_halves() {
     assert_counted_once(&bench, 20);
     let sizes: Vec<usize> = done.calls.iter().map(|call| call.keys.len()).collect();
     assert_eq!(sizes, [20, 10, 5, 5, 5, 5]);
-    // It is remembered: the next batch begins with what the server takes.
+    // The limit is remembered: the next batch begins with a size that the server accepts.
     let done = bench.write(&one_each(10));
     assert_eq!(done.calls.len(), 2, "{done:?}");
 }
 
-/// Codes that the client itself would send again: of a row in company it does not, of one that is alone it may.
+/// For these codes the client itself may retry a row that is alone in its call, but not one of several rows.
 #[test]
 fn the_client_sends_nothing_again_by_itself() {
     for rows in [1, 3] {
@@ -137,12 +138,12 @@ fn only_the_rows_without_success_are_sent_again() {
     }
 }
 
-/// The client's breaker would refuse to send after a hundred errors in a second, and it counts busy records.
+/// The client's circuit breaker would refuse to send after a hundred errors in a second, and it counts busy records.
 #[test]
 fn many_failing_rows_do_not_shut_a_node_out() {
     let bench = Bench::new(COUNT);
     bench.sim.faults().busy(Share::Next(600));
-    // Alone in their calls: of those in company the client counts nothing.
+    // One row per call: for calls with several rows, the client counts nothing.
     let done = bench.write_until(&OWNER, &one_each(400), 1, &Stop::new());
     done.assert_all_done();
     assert_eq!(bench.sim.stats().result(14), 600);
@@ -155,19 +156,19 @@ fn many_failing_rows_do_not_shut_a_node_out() {
     assert_counted_once(&bench, 400);
 }
 
-/// With more workers than the client's own default has connections (256), all waiting for the database at once.
+/// With more workers than the client has connections by default (256), all waiting for the database at the same time.
 #[test]
 fn every_worker_has_a_connection() {
     const WORKERS: usize = 300;
     let bench = Make {
         workers: WORKERS,
-        // However busy the machine: the wait for all of them has the deadline.
+        // Independent of the machine's load: the wait for all of them has its own deadline.
         timeout: Duration::from_secs(600),
         ..Make::default()
     }
     .bench(COUNT);
     let messages = one_each(WORKERS as i64);
-    // Answered when the fault is cleared.
+    // They are answered when the fault is cleared.
     bench
         .sim
         .faults()
@@ -212,7 +213,7 @@ fn a_call_under_way_is_waited_for_and_believed_also_after_a_stop() {
     assert_counted_once(&bench, 3);
 }
 
-/// A store whose cluster is gone: three nodes, of which the client knew one when it was made.
+/// A store whose cluster is gone: three nodes, of which the client knew one when it was created.
 fn lost() -> (Arc<Simulator>, Bench) {
     let sim = Simulator::start(SimConfig {
         nodes: 3,
@@ -235,7 +236,7 @@ fn lost() -> (Arc<Simulator>, Bench) {
     }
     let client = bench.store.client();
     wait_until("three nodes", || client.nodes().len(), |nodes| *nodes == 3);
-    // Where they are is looked at from time to time.
+    // The store looks for the nodes at intervals.
     let mut offset = 0;
     wait_until(
         "the nodes to be remembered",
@@ -254,7 +255,7 @@ fn lost() -> (Arc<Simulator>, Bench) {
     (sim, bench)
 }
 
-/// A client that has lost all nodes looks only for those that it knew when it was made.
+/// A client that has lost all nodes searches only for those that it knew when it was created.
 #[test]
 fn a_cluster_that_comes_back_without_the_node_that_was_asked_first_is_found_again() {
     let (sim, bench) = lost();
@@ -278,7 +279,7 @@ fn a_cluster_that_comes_back_without_the_node_that_was_asked_first_is_found_agai
     );
 }
 
-/// The same where nobody has anything to write: whoever looks whether the database is back has it found.
+/// The same while nobody writes: the lookout that checks whether the database is back triggers the search.
 #[test]
 fn a_cluster_that_comes_back_without_the_node_that_was_asked_first_is_found_while_nobody_writes() {
     let (sim, bench) = lost();
@@ -294,7 +295,7 @@ fn a_cluster_that_comes_back_without_the_node_that_was_asked_first_is_found_whil
     wait_until("the outage to be over", failing, Option::is_none);
 }
 
-/// Without a node the client hands back placeholders in the place of its rows, without a word, and at once.
+/// Without a node the client at once returns placeholders in place of its rows, without an error.
 #[test]
 fn a_cluster_that_is_away_loses_no_row_and_is_not_asked_in_a_hot_loop() {
     const CALLS: usize = 8;
@@ -314,7 +315,7 @@ fn a_cluster_that_is_away_loses_no_row_and_is_not_asked_in_a_hot_loop() {
         let began = Instant::now();
         let writing = scope.spawn(|| bench.write_with(&OWNER, &messages, 100, &stop, &spy));
         wait_until("calls that fail", || spy.calls.lock().len(), |calls| *calls >= CALLS);
-        // A tenth of 50 ms, 100 ms, …: so long they take at the least.
+        // The pauses are at least a tenth of 50 ms, 100 ms, …
         let least = Duration::from_millis(5 * ((1 << (CALLS - 1)) - 1));
         assert!(began.elapsed() >= least, "{CALLS} calls in {:?}", began.elapsed());
         bench.sim.faults().refuse(false);
@@ -387,12 +388,12 @@ fn rows_of_a_batch_that_ended_early_are_in_doubt() {
         bench.sim.faults().end_batches(Share::Next(1), end);
         let done = bench.write(&one_each(5));
         assert_eq!(done.end, WriteEnd::Finished, "{code}: {done:?}");
-        // The end is stamped on the first row, which was applied.
+        // The code for the end is on the first row, although that row was applied.
         let doubtful: Vec<(i64, Refusal)> = [0, 2, 3, 4].map(|offset| (offset, Refusal::InDoubt)).into();
         assert_eq!(done.refused, doubtful, "{code}: {done:?}");
         assert_counted_once(&bench, 5);
 
-        // What can be repeated is.
+        // Rows that can be repeated are repeated.
         let bench = Bench::new("set = \"s\"\nkey = \"id\"\nadd = { n = 1 }");
         bench.sim.faults().end_batches(Share::Next(1), end);
         bench.write(&one_each(5)).assert_all_done();
@@ -421,7 +422,7 @@ fn a_row_that_is_refused_for_itself_spoils_no_other() {
     }
 }
 
-/// The client refuses a batch whole in which one row has no operation.
+/// If one row has no operation, the client refuses the whole batch.
 #[test]
 fn a_message_that_says_nothing_of_its_record_spoils_no_other() {
     let bench = Bench::new("set = \"s\"\nkey = \"id\"\nbins = [\"v\"]");
@@ -449,8 +450,8 @@ fn a_batch_is_one_message_to_each_node() {
     }
 }
 
-/// The rows of the other nodes are done with the first call, and those of the one that is gone are neither lost, nor
-/// rejected, nor taken for written, however often they are asked for.
+/// The rows of the other nodes are done with the first call. Those of the missing node are neither lost, nor rejected,
+/// nor taken for written, however often they are retried.
 #[test]
 fn a_node_that_is_gone_holds_up_its_own_rows_until_the_others_have_them() {
     const CALLS: usize = 3;
@@ -489,7 +490,7 @@ fn a_node_that_is_gone_holds_up_its_own_rows_until_the_others_have_them() {
     assert_counted_once(&bench, 60);
 }
 
-/// The client's `info` asks any node. So it may be asked only what all nodes answer alike.
+/// The client's `info` asks any node. So it may only be asked what all nodes answer in the same way.
 #[test]
 fn nothing_is_asked_of_a_node_by_chance_that_another_would_answer_otherwise() {
     let bench = on_nodes(3, PATIENT);

@@ -1,4 +1,4 @@
-//! The guard, sentence by sentence: what it is called, what it holds, what it refuses, and what it cannot do.
+//! The guard, one promise after another: its name, its value, what it refuses, and what it cannot do.
 
 use penstock::delivery::guard::{Guard, GuardIdentity, mark};
 use penstock::delivery::write::Refusal;
@@ -13,7 +13,7 @@ fn guard_bin() -> String {
     Guard::new(&OWNER).bin().to_owned()
 }
 
-// ---- what it is called and what it holds
+// ---- its name and its value
 
 #[test]
 fn a_guard_is_of_its_group_topic_partition_and_epoch_alone() {
@@ -33,7 +33,7 @@ fn a_guard_is_of_its_group_topic_partition_and_epoch_alone() {
         GuardIdentity { partition: 1, ..OWNER },
         GuardIdentity { epoch: 1, ..OWNER },
     ];
-    // The same offsets from each: none refuses another's, each its own.
+    // The same offsets from each owner: none refuses another owner's messages, each refuses its own.
     for (others, owner) in (1..).zip(&owners) {
         let done = bench.write_as(owner, &all(3..6, A));
         assert_eq!(done.assert_all_done().tally.written, 3, "{owner:?}: {done:?}");
@@ -60,11 +60,11 @@ fn a_replay_and_an_older_message_are_refused_and_a_newer_one_is_taken() {
 
 #[test]
 fn two_rows_of_one_message_on_one_record_are_both_taken_and_both_refused_when_it_comes_again() {
-    // As one row; and, since their lives begin otherwise, as two.
+    // Once as one row; and once as two, because their ttl starts differently.
     let merged = "[[route.write]]\nset = \"s\"\nkey = \"id\"\nadd = { n = 1 }\n\
                   [[route.write]]\nset = \"s\"\nkey = \"id\"\nadd = { n = 10 }";
     let apart = &format!("{merged}\nttl = \"1d\"\nttl_on = \"create\"");
-    // Of one write.
+    // From one write.
     let each =
         "each = \"items\"\nset = \"s\"\nkey = \"@item.id\"\nadd = { n = { path = \"@item.by\", as = \"integer\" } }";
     let items = r#"{"items":[{"id":"a","by":1},{"id":"a","by":10}]}"#;
@@ -133,10 +133,10 @@ fn a_merged_row_compares_with_its_first_and_stores_its_last() {
     done.assert_all_done();
     assert_eq!((done.calls.len(), done.tally.written, done.tally.merged), (1, 4, 3));
     assert_eq!(bench.int("a", &guard_bin()), mark(3, 0));
-    // Were it compared with the last, 2 and 3 would be counted again.
+    // If the row were compared with the mark of its last message, 2 and 3 would be counted again.
     bench.write(&all(2..6, A)).assert_all_done();
     assert_eq!(bench.int("a", "n"), Some(6));
-    // Were the first stored, the last of these would be counted again.
+    // If the first mark were stored, the last of these would be counted again.
     bench.write(&all([5], A)).assert_all_done();
     assert_eq!(bench.int("a", "n"), Some(6));
 }
@@ -154,7 +154,7 @@ fn a_merged_row_that_is_refused_reads_the_guard_once_and_sends_the_rest_as_one_r
     );
     assert_eq!((done.tally.guard_refused, done.tally.written), (3, 5), "{done:?}");
     assert_eq!(bench.int("a", "n"), Some(9));
-    // All of it covered: no row is left to send.
+    // All of them are covered: no row is left to send.
     let done = bench.write(&all(1..9, A));
     assert_eq!(
         (done.calls.len(), done.reads.len(), done.tally.guard_refused),
@@ -163,7 +163,7 @@ fn a_merged_row_that_is_refused_reads_the_guard_once_and_sends_the_rest_as_one_r
     );
 }
 
-/// A crash between the write and the commit: what comes again is cut otherwise.
+/// A crash between the write and the commit: the messages come again in other batches.
 #[test]
 fn redelivery_with_other_batch_boundaries_changes_nothing() {
     let rules = "set = \"s\"\nkey = \"id\"\nadd = { n = { path = \"by\", as = \"integer\" } }\n\
@@ -176,7 +176,7 @@ fn redelivery_with_other_batch_boundaries_changes_nothing() {
         .for_each(|message| _ = expected.write(std::slice::from_ref(message)));
     for (first, second) in [(60, 60), (60, 7), (7, 60), (1, 60), (13, 8)] {
         let bench = Bench::new(rules);
-        // The first part; then everything from the middle of it, from the beginning, and in pieces.
+        // The first part; then everything from its middle, from the beginning, and in pieces.
         for (stretch, size) in [(0..40, first), (25..60, second), (0..60, second), (17..60, 1)] {
             for batch in messages[stretch].chunks(size) {
                 bench.write(batch).assert_all_done();
@@ -194,7 +194,7 @@ fn several_messages_several_records_and_rows_of_which_some_are_applied() {
     let bench = Bench::new(COUNT);
     let message = |n: i64| at(n, format!(r#"{{"id":"k{}"}}"#, n % 4));
     let messages: Vec<Sent> = (0..40).map(message).collect();
-    // Some records have all, some none, some a part.
+    // Some records have all messages, some have none, some have a part.
     bench.write(&messages[..10]).assert_all_done();
     bench.write(&messages[4..5]).assert_all_done();
     bench.sim.faults().seed(2);
@@ -213,7 +213,7 @@ fn several_writes_of_a_route_and_several_routes_share_a_record() {
          [[route.write]]\nset = \"s\"\nkey = \"other\"\nadd = { n = 100 }\n\
          [[route]]\n[[route.write]]\nset = \"s\"\nkey = \"id\"\nbins = { last = \"v\" }\nlist_append = { l = \"v\" }",
     );
-    // Each record is written by several messages, and by several writes of each.
+    // Several messages write each record, with several writes each.
     let message = |n: i64| {
         at(
             n,
@@ -242,7 +242,7 @@ fn several_writes_of_a_route_and_several_routes_share_a_record() {
 fn a_create_that_finds_its_own_record_is_done_and_one_that_finds_another_is_refused() {
     let rules = "set = \"s\"\nkey = \"id\"\nbins = [\"v\"]\nmode = \"create\"";
     let bench = Bench::new(rules);
-    // Applied, and the answer lost.
+    // Applied, but the answer is lost.
     bench.sim.faults().reset_next(1);
     let done = bench.write(&[at(3, r#"{"id":"a","v":1}"#)]);
     assert_eq!(done.assert_all_done().tally.guard_refused, 1, "{done:?}");
@@ -250,7 +250,7 @@ fn a_create_that_finds_its_own_record_is_done_and_one_that_finds_another_is_refu
     // Delivered again.
     let done = bench.write(&[at(3, r#"{"id":"a","v":1}"#)]);
     assert_eq!(done.assert_all_done().tally.guard_refused, 1, "{done:?}");
-    // A later message; the same one of another partition; a record without a guard.
+    // A later message; the same message from another partition; a record without a guard.
     let conflict = Refusal::Conflict(5);
     bench
         .write(&[at(4, r#"{"id":"a","v":2}"#)])
@@ -289,7 +289,7 @@ fn a_rejected_row_holds_its_record() {
     let message = |offset, what: &str| at(offset, format!(r#"{{"id":"a",{what}}}"#));
     let messages = [
         message(5, r#""int":1"#),
-        // A float onto an integer: 12.
+        // Adding a float to an integer: 12.
         message(6, r#""by":1.5"#),
         message(7, r#""int":10"#),
         message(8, r#""int":100"#),
@@ -297,11 +297,11 @@ fn a_rejected_row_holds_its_record() {
     ];
     let done = bench.write(&messages);
     done.assert_refused(&[(6, Refusal::Code(12))], &[7, 8]);
-    // Had 7 been written, 6 would count as applied when it comes again.
+    // If 7 had been written, 6 would count as applied when it comes again.
     assert_eq!(bench.int("a", "m"), Some(1));
     assert_eq!(bench.int("a", &guard_bin()), mark(5, 0));
     assert_eq!(bench.int("b", "m"), Some(1000));
-    // A person has mended the record; all come again.
+    // A person has repaired the record; all messages come again.
     let guard = guard_bin();
     let mended = [
         ("n", Value::Float(1.0)),
@@ -318,7 +318,7 @@ fn a_rejected_row_holds_its_record() {
     assert_eq!(bench.int("b", "m"), Some(1000));
 }
 
-// ---- deletes, and what else takes a guard along
+// ---- deletes, and what else removes a guard
 
 const COUNTED_AND_DELETED: &str = "set = \"s\"\nkey = \"@key\"\nadd = { n = 1 }\ntombstone = \"delete\"";
 
@@ -333,22 +333,22 @@ fn counted(offset: i64) -> Sent {
 fn a_delete_in_a_guarded_set_carries_the_filter() {
     let bench = Bench::new(COUNTED_AND_DELETED);
     bench.write(&[counted(0), counted(1), counted(5)]).assert_all_done();
-    // It comes again, from before the last message that was written.
+    // It comes again, together with messages before the last one that was written.
     let done = bench.write(&[tombstone(3, "a")]);
     assert_eq!(done.assert_all_done().tally.guard_refused, 1, "{done:?}");
     assert_eq!(bench.int("a", "n"), Some(3));
     bench.write(&[tombstone(6, "a")]).assert_all_done();
     assert_eq!(bench.record("a"), None);
-    // And once more, where there is nothing: done.
+    // And again, when there is nothing to delete: done.
     bench.write(&[tombstone(6, "a")]).assert_all_done();
 }
 
-/// So it is documented: what takes the record or all its bins away takes its guard along.
+/// As documented: whatever removes the record or all its bins removes the guard.
 #[test]
 fn what_ends_the_record_ends_its_guard() {
     let bench = Bench::new(COUNTED_AND_DELETED);
     bench.write(&[counted(0), tombstone(1, "a")]).assert_all_done();
-    // Both come again: for a moment the record is back, and then it is gone as it should.
+    // Both come again: the record exists for a moment, and is then deleted as it should be.
     bench.write(&[counted(0)]).assert_all_done();
     assert_eq!(bench.int("a", "n"), Some(1), "a delete takes the guard along");
     bench.write(&[tombstone(1, "a")]).assert_all_done();
@@ -367,7 +367,7 @@ fn what_ends_the_record_ends_its_guard() {
     mortal.write(&[at(0, r#"{"id":"m"}"#)]).assert_all_done();
     assert_eq!(mortal.int("m", "n"), Some(1));
 
-    // A replace of another service.
+    // A replace by another service.
     let replacing = bench.beside("set = \"s\"\nkey = \"id\"\nbins = [\"v\"]\nmode = \"replace\"");
     let counting = bench.beside(COUNT);
     counting.write(&all(0..3, A)).assert_all_done();
@@ -385,16 +385,16 @@ fn a_row_that_only_removes_makes_no_record_and_leaves_its_guard_in_one() {
     assert_eq!(bench.record("a"), None, "a record of nothing but a guard");
     bench.sim.put("test", "s", "a", &[("v", Value::Int(1))]).unwrap();
     bench.write(&all([1], A)).assert_all_done();
-    // So it is with a guard: the last bin is gone and the record stays.
+    // With a guard, the record stays when its last bin is removed.
     assert_eq!(bench.bins("a"), [guard_bin()]);
-    // Without one it goes.
+    // Without a guard, it is deleted.
     let plain = bench.beside("set = \"s\"\nkey = \"id\"\nremove = [\"v\"]");
     bench.sim.put("test", "s", "b", &[("v", Value::Int(1))]).unwrap();
     plain.write(&[at(0, r#"{"id":"b"}"#)]).assert_all_done();
     assert_eq!(bench.record("b"), None);
 }
 
-// ---- who has one
+// ---- which writes have a guard
 
 #[test]
 fn what_cannot_be_repeated_is_guarded_unless_told_otherwise_and_nothing_else_is() {
@@ -433,7 +433,7 @@ fn what_cannot_be_repeated_is_guarded_unless_told_otherwise_and_nothing_else_is(
     }
 }
 
-/// An old one that comes again would undo what a newer message did.
+/// An old message that comes again would undo what a newer message did.
 #[test]
 fn the_other_writes_of_a_guarded_set_are_guarded_with_it() {
     let bench = Bench::new(
@@ -455,11 +455,11 @@ fn a_former_owner_that_wakes_up_is_refused() {
     let bench = Bench::new(COUNT);
     let former = bench.beside(COUNT);
     former.write(&all(0..5, A)).assert_all_done();
-    // Frozen with 5 to 9 in hand; the next owner has them, and more, by now.
+    // It was frozen with 5 to 9 in hand; by now, the next owner has written them and more.
     bench.write(&all(5..15, A)).assert_all_done();
     let done = former.write(&all(5..10, A));
     assert_eq!(done.assert_all_done().tally.guard_refused, 5, "{done:?}");
-    // Also where the two overlap.
+    // Also where their messages overlap.
     former.write(&all(12..17, A)).assert_all_done();
     bench.write(&all(15..20, A)).assert_all_done();
     assert_eq!(bench.int("a", "n"), Some(20));
@@ -476,7 +476,8 @@ fn a_deletion_at_the_end_of_a_life_that_comes_again_deletes_nothing_newer() {
         let mut bench = Bench::new(&format!("{WRITE}{words}"));
         bench.now_ms = 1_800_000_001_000;
         bench.write(&[first.clone(), second.clone()]).assert_all_done();
-        // A crash before the commit; when they come again, the first one's life is over, and the record's is not.
+        // A crash before the commit. When the messages come again, the first one's life is over, but the record's is
+        // not.
         bench.now_ms = 1_800_000_090_000;
         let again = bench.write(std::slice::from_ref(&first));
         assert_eq!(again.assert_all_done().tally.written, 0, "{again:?}");
@@ -491,17 +492,17 @@ fn a_deletion_at_the_end_of_a_life_that_comes_again_deletes_nothing_newer() {
             (Some(1), Some(2)),
             "{words}"
         );
-        // One that comes for the first time deletes.
+        // A message that comes for the first time deletes.
         bench
             .write(&[at(3, r#"{"id":"k","a":3,"exp":1800000080000,"v":3}"#)])
             .assert_all_done();
         assert!(bench.record("k").is_none(), "{words}");
-        // And where there is no record, it has nothing to do.
+        // If there is no record, it does nothing.
         bench
             .write(&[at(4, r#"{"id":"k","a":4,"exp":1800000080000,"v":4}"#)])
             .assert_all_done();
         assert!(bench.record("k").is_none(), "{words}");
-        // Writes around it keep their order.
+        // Writes before and behind it keep their order.
         let batch = [
             at(5, r#"{"id":"k","a":5,"exp":1800000120000,"v":5}"#),
             at(6, r#"{"id":"k","a":6,"exp":1800000080000,"v":6}"#),

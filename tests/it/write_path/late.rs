@@ -1,4 +1,4 @@
-//! Outcomes that nobody knows, and requests that take effect late: after their retry, and after newer writes.
+//! Unknown results, and requests that take effect late: after their retry, and after newer writes.
 
 use penstock::delivery::guard::{Guard, mark};
 use penstock::delivery::write::Refusal;
@@ -13,7 +13,7 @@ const COUNT: &str = "set = \"s\"\nkey = \"id\"\nadd = { n = 1 }";
 fn what_is_guarded_is_applied_once_however_its_answer_is_lost() {
     let rules =
         "set = \"s\"\nkey = \"id\"\nadd = { n = 1 }\nappend = { t = { value = \"x\" } }\nlist_append = { l = 1 }";
-    // Together, so that rows are merged; and one by one.
+    // All in one batch, so that rows are merged; and one by one.
     for size in [6, 1] {
         let bench = Make::impatient().bench(rules);
         for batch in all(0..6, A).chunks(size) {
@@ -30,14 +30,14 @@ fn what_is_guarded_is_applied_once_however_its_answer_is_lost() {
 #[test]
 fn an_unknown_outcome_of_what_cannot_be_repeated_is_the_configurations_to_judge() {
     let rules = |in_doubt| format!("{COUNT}\nguard = false\nin_doubt = \"{in_doubt}\"");
-    // So it is documented: sent again, and counted twice.
+    // As documented: sent again, and counted twice.
     let bench = Bench::new(&rules("retry"));
     bench.sim.faults().reset_next(1);
     bench.write(&all([0], A)).assert_all_done();
     assert_eq!(bench.int("a", "n"), Some(2));
     for in_doubt in ["reject", "hold"] {
         let bench = Bench::new(&rules(in_doubt));
-        // A guard's promise is not theirs, but an answer is an answer.
+        // The guard promises nothing for these rows, but an answer is an answer.
         bench.sim.faults().fail_rows(18, Share::Next(2));
         bench.write(&all([0], A)).assert_all_done();
         bench.sim.faults().reset_next(1);
@@ -77,7 +77,7 @@ fn a_guarded_create_and_delete_do_not_take_effect_late() {
     assert_eq!(bench.int("a", "n"), Some(1), "the delete came back");
 }
 
-/// So it is documented: without a guard the older value stands, until the next message of its record.
+/// As documented: without a guard the older value stays until the record's next message.
 #[test]
 fn an_unguarded_put_lands_late_unless_it_has_a_version() {
     let put = "set = \"s\"\nkey = \"id\"\nbins = [\"v\"]";

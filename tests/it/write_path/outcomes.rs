@@ -1,4 +1,4 @@
-//! What becomes of each row: modes, lives, names, codes that hold, and the counting of it all.
+//! The result for each row: modes, lives, names, codes that block a record or a namespace, and counters.
 
 use std::thread;
 
@@ -16,7 +16,7 @@ use crate::support::wait_until;
 
 // ---- merging
 
-/// Each write has its own key: a message names the writes that it means.
+/// Each write has its own key field: a message names the writes that are for it.
 const EVERYTHING: &str = r#"
 [[route.write]]
 set = "s"
@@ -68,17 +68,17 @@ fn what_travels_together_ends_as_one_after_another() {
         // A write behind a deletion must not keep the life of the old record.
         &["put v", "delete", "keep w"],
         &["put v", "delete", "first v", "first w"],
-        // A touch or a deletion of a record that the same batch makes.
+        // A touch or a deletion of a record that the same batch creates.
         &["put v", "touch"],
         &["touch", "put v"],
         &["put v", "delete"],
         &["delete", "delete"],
         &["put v", "delete", "put w", "delete", "put v"],
-        // Under replace the server takes nothing but puts.
+        // With `replace`, the server accepts only puts.
         &["put v", "replace w", "replace v", "put w"],
         &["count", "replace v", "count", "count"],
         &["create v", "create v", "delete", "create v", "touch"],
-        // A null: on a missing record there is nothing to remove.
+        // A null: if the record does not exist, there is nothing to remove.
         &["null"],
         &["put v", "null", "keep w"],
         &["first v", "null", "first w"],
@@ -113,7 +113,7 @@ fn what_travels_together_ends_as_one_after_another() {
         );
         let ttl = |record: Option<penstock_sim::RecordView>| record.and_then(|record| record.ttl);
         let (found, wanted) = (ttl(found), ttl(wanted));
-        // A second may have passed in between.
+        // A second may have passed meanwhile.
         let near = found.unwrap_or(0).abs_diff(wanted.unwrap_or(0)) <= 30;
         assert!(
             near && found.is_some() == wanted.is_some(),
@@ -282,14 +282,14 @@ fn a_life_that_counts_at_the_creation_is_set_once() {
         let record = bench.record("a").unwrap();
         assert!(record.ttl.is_some_and(|ttl| ttl <= 500), "{guard}: {record:?}");
         assert_eq!(record.int("v"), Some(3));
-        // After its end a new one begins.
+        // After its end, a new life begins.
         bench.sim.advance_clock(501);
         bench.write(&[message(4)]).assert_all_done();
         assert!(bench.record("a").unwrap().ttl.is_some_and(|ttl| ttl > 900));
     }
 }
 
-/// To the client 0 seconds are the namespace's default, and the server refuses more than 10 years.
+/// The client treats 0 seconds as the namespace's default, and the server refuses more than 10 years.
 #[test]
 fn a_life_from_the_message_is_one_that_the_server_knows() {
     let bench = Bench::new("set = \"s\"\nkey = \"id\"\nbins = [\"v\"]\nttl = { path = \"ttl\", as = \"integer\" }");
@@ -302,7 +302,7 @@ fn a_life_from_the_message_is_one_that_the_server_knows() {
         .assert_all_done();
 }
 
-// ---- codes that hold
+// ---- codes that block
 
 #[test]
 fn busy_records_delay_their_own_rows_only() {
@@ -323,7 +323,7 @@ fn busy_records_delay_their_own_rows_only() {
     let (spy, stop) = (Spy::new(&bench.store), Stop::new());
     thread::scope(|scope| {
         let _end = StopOnDrop(&stop);
-        // One row a call: were the busy ones tried first again and again, no other would ever be sent.
+        // One row per call: if the busy ones were always retried first, the others would never be sent.
         let writing = scope.spawn(|| bench.write_with(&OWNER, &messages, 1, &stop, &spy));
         let free = RECORDS as usize - busy.len();
         wait_until(
@@ -344,7 +344,7 @@ fn busy_records_delay_their_own_rows_only() {
     }
 }
 
-/// Both are told by an ERROR line that names the namespace, and the other namespace goes on.
+/// An ERROR line for each names the namespace. The other namespace continues.
 #[test]
 fn a_closed_namespace_holds_its_own_rows_and_probes_until_it_opens() {
     for (code, name) in [(8, "full-8"), (22, "refused-22")] {
@@ -358,7 +358,7 @@ fn a_closed_namespace_holds_its_own_rows_and_probes_until_it_opens() {
                 .sim
                 .configure(name, |namespace| match code {
                     8 => namespace.stop_writes = closed,
-                    // A life where nothing ends.
+                    // A ttl in a namespace where nothing expires.
                     _ => namespace.nsup_period = if closed { 0 } else { 120 },
                 })
                 .unwrap();
@@ -381,7 +381,7 @@ fn a_closed_namespace_holds_its_own_rows_and_probes_until_it_opens() {
             close(false);
             let done = writing.join().unwrap();
             done.assert_all_done();
-            // The call that found it closed was the last to hold several of its rows: one at a time tries the door.
+            // The call that found it closed was the last with several of its rows. Then one row at a time probes it.
             let refused = done.calls.iter().map(|call| {
                 let of_code = call.answers.iter().filter(|answer| **answer == Answer::Code(code));
                 of_code.count()

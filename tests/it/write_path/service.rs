@@ -1,4 +1,4 @@
-//! What the whole service makes of it: offsets, exit codes, counters, several topics and groups.
+//! The same in the whole service: offsets, exit codes, counters, several topics and groups.
 
 use penstock::util::exit::Exit;
 use penstock_sim::{NamespaceConfig, Share, SimConfig, Simulator};
@@ -9,7 +9,7 @@ use crate::support::{DEADLINE, Kafka, Service, Setup, Topic, send, simulator, su
 
 const COUNT: &str = "[[route]]\n[[route.write]]\nset = \"s\"\nkey = \"id\"\nadd = { n = 1 }";
 
-/// Messages for few records of all topics: numbered from `from` to `to`, of `keys` records.
+/// Messages `from` to `to` for all topics, for `keys` records.
 fn produce(topic: &Topic, from: i64, to: i64, keys: i64) {
     let producer: BaseProducer = topic.client.create().unwrap();
     for n in from..to {
@@ -38,7 +38,7 @@ fn counts(sim: &Simulator, keys: i64) -> Vec<Option<i64>> {
         .collect()
 }
 
-/// With a time-out that no attempt reaches, so that rows are sent once.
+/// With a time-out that no attempt reaches, so that rows are sent only once.
 fn patient(kafka: &Kafka, topic: &Topic, sim: &Simulator, rows: usize) -> Setup {
     Setup::new(kafka, topic, sim.addr())
         .run(&format!(
@@ -78,7 +78,7 @@ fn messages_that_come_again_in_other_batches_count_once_and_as_written() {
         );
         assert_eq!(counts(&sim, 4), vec![Some(50); 4]);
     }
-    // And new ones behind them.
+    // And new messages behind them.
     kafka.refuse_commits(false);
     produce(&topic, 200, 220, 4);
     let counters = run(&setup(40, &group), 183);
@@ -104,14 +104,14 @@ fn several_topics_and_several_groups_write_one_record() {
     kafka.refuse_commits(true);
     run(&setup, 80);
     assert_eq!(counts(&sim, 2), vec![Some(40); 2]);
-    // Another service with the same messages.
+    // Another service that reads the same messages.
     run(&other, 80);
     assert_eq!(counts(&sim, 2), vec![Some(80); 2]);
-    // Both have everything again.
+    // Both read everything again.
     run(&setup, 80);
     run(&other, 80);
     assert_eq!(counts(&sim, 2), vec![Some(80); 2]);
-    // A re-run that is meant.
+    // An intended re-run.
     setup.run += "\nguard_epoch = 1";
     run(&setup, 80);
     assert_eq!(counts(&sim, 2), vec![Some(120); 2]);
@@ -154,14 +154,14 @@ fn a_namespace_that_went_away_ends_the_service_and_a_cluster_that_did_does_not()
     let setup = patient(&kafka, &topic, &sim, 10).routes(routes);
     let service = Service::start(&setup);
     service.wait_written(20);
-    // Away: it waits.
+    // It is away: the service waits.
     sim.faults().refuse(true);
     produce(&topic, 20, 40, 2);
     let retried = service.counters.rows_retried.get();
     service.wait_for("rows to be tried again", |c| c.rows_retried.get() > retried + 6);
     sim.faults().refuse(false);
     service.wait_written(40);
-    // Back without it.
+    // It comes back without the namespace.
     drop(sim);
     let sim = Simulator::start(SimConfig {
         listen,

@@ -1,5 +1,5 @@
-//! The store, with a simulator that fails as a seed says: before each call it is told what is to go wrong with it, and
-//! after it that nothing is.
+//! The store, with a simulator that fails as a seed says. Before each call the simulator is told which fault to
+//! produce; after the call the fault is cleared.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ use penstock::delivery::write::{Answer, Held, RowWriter};
 use penstock::util::stop::{Stop, StopKind};
 use penstock_sim::{EarlyEnd, Share, Simulator};
 
-/// What may go wrong.
+/// The possible faults.
 #[derive(Debug, Clone, Copy)]
 pub struct Trouble {
-    /// Answers are lost although rows were applied, in calls whose rows are all guarded, or have a version.
+    /// Answers are lost although rows were applied. Only in calls whose rows are all guarded or versioned.
     pub lost_answers: bool,
-    /// Such that the caller waits for them.
+    /// Answers are missing, so that the caller waits for them.
     pub silence: bool,
-    /// The process ends in the call of this number.
+    /// The process ends in the call with this number.
     pub crash_in: Option<usize>,
 }
 
@@ -35,9 +35,9 @@ impl Trouble {
     };
 }
 
-/// Failures that the writing pauses for, in a case: each costs tens of milliseconds.
+/// Maximum number of faults per case that make the write loop pause: each costs tens of milliseconds.
 const PAUSES_MAX: u32 = 2;
-/// Far more than a case needs.
+/// Maximum number of calls, far more than a case needs.
 const CALLS_MAX: usize = 5000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -87,13 +87,13 @@ impl<'s> Chaos<'s> {
         self.trouble.crash_in.is_some_and(|last| self.calls.get() > last)
     }
 
-    /// Arms the simulator for one call.
+    /// Sets the simulator's fault for one call.
     fn arm(&self, rows: &[OutgoingRow<'_>]) {
         let faults = self.simulator.faults();
         if self.one_in(4) {
             faults.busy(Share::Fraction(0.4));
         }
-        // In company a refusal is not believed; alone it would be.
+        // A refusal is not believed if the call has several rows; for a single row it would be.
         if rows.len() > 1 && self.one_in(4) {
             let code = [12, 4, 13, 26][self.below(4)];
             faults.fail_rows(code, Share::Next(1 + self.below(rows.len().min(3)) as u64));
@@ -120,7 +120,7 @@ impl<'s> Chaos<'s> {
         }
     }
 
-    /// The client stamps the code on the first row, although that may be applied.
+    /// The client puts the code on the first row, although that row may have been applied.
     fn end_early(&self, rows_answered: usize, applied: f64) {
         let end = EarlyEnd {
             rows_answered,
@@ -131,7 +131,7 @@ impl<'s> Chaos<'s> {
     }
 }
 
-/// Whether the record itself refuses the row if it has it already.
+/// Whether the record itself refuses the row if it was applied already.
 fn is_refused_again(row: &OutgoingRow<'_>) -> bool {
     let [guard, newer] = row.conditions;
     guard.is_some() || newer.is_some_and(|newer| !newer.or_equal)
@@ -161,7 +161,7 @@ impl RowWriter for Chaos<'_> {
         let mut answers = self.store.write(rows);
         self.simulator.faults().clear();
         for (row, answer) in rows.iter().zip(&answers) {
-            // Or the record would wait, for ever.
+            // Otherwise the record would wait for ever.
             let held = answer.disposition() == Disposition::HoldRecord;
             let asked_for = matches!(answer, Answer::Code(code) if row.answers_with(*code));
             assert!(!held || asked_for, "{answer:?} to {row:#?}");

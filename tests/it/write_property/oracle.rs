@@ -1,5 +1,5 @@
-//! What must come out: messages one after another, each row a command of its own to a second simulator. Nothing is
-//! merged, nothing is guarded; versions, lives and what is set once are decided by looking at the record first.
+//! The expected result: messages one after another, each row as a separate command to a second simulator. Nothing is
+//! merged or guarded. Versions, lives and `once` are decided by reading the record first.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,23 +14,23 @@ use penstock_sim::{RecordView, Simulator, Value as Stored};
 
 use super::spec::{Cell, Kind, Message, Op, TTLS, Ttl, Type, What, Write, record_key};
 
-/// A record as two simulators are compared by it.
+/// A record in the form in which two simulators are compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     bins: BTreeMap<String, Stored>,
-    /// The life that it was given, of those there are; `None`: it has no end.
+    /// The life that it was given, of the possible ones; `None`: it never ends.
     life: Option<u32>,
     key: Option<Stored>,
 }
 
-/// Begins the names of bins that are not compared: guards, and what stands for them here.
+/// Prefix of bins that are not compared: guards, and the bin that represents them here.
 const HIDDEN: char = '~';
-/// Stands for a guard: a guarded row leaves a bin, and with it the record.
+/// Represents a guard: a guarded row leaves a bin behind, and so the record exists.
 const ANCHOR: &str = "~guarded";
 
 impl View {
-    /// Whether what was found is this. A key that is stored is no fault where none needs to be: a record that ends and is
-    /// made again by one row keeps it.
+    /// Whether the found record is as expected. A stored key is allowed where none is required: a record that ends and
+    /// is created again by the same row keeps it.
     pub fn is(expected: Option<&View>, mut found: Option<View>) -> bool {
         if let (Some(View { key: None, .. }), Some(found)) = (expected, &mut found) {
             found.key = None;
@@ -49,25 +49,25 @@ pub fn view(simulator: &Simulator, set: &str, key: &str) -> Option<View> {
     Some(View { bins, life, key })
 }
 
-/// What became of one row.
+/// The result of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Applied,
-    /// There was nothing to do, or it is not to be done.
+    /// There was nothing to do, or it must not be done.
     Done,
-    /// By the code of the database.
+    /// Refused with this code of the database.
     Refused(u8),
-    /// Behind a refused one.
+    /// It is behind a refused row.
     Held,
 }
 
-/// A row as the oracle applied it.
+/// A row, as the oracle applied it.
 #[derive(Debug, Clone)]
 pub struct Step {
     pub message: usize,
     pub write: usize,
     pub outcome: Outcome,
-    /// The record before it.
+    /// The record before this row.
     pub before: Option<View>,
 }
 
@@ -84,7 +84,7 @@ impl Oracle {
         Oracle { simulator, client }
     }
 
-    /// Applies all messages; the steps by record.
+    /// Applies all messages. Returns the steps by record.
     pub fn apply(
         &self,
         case: u64,
@@ -94,7 +94,7 @@ impl Oracle {
     ) -> BTreeMap<Record, Vec<Step>> {
         let mut steps: BTreeMap<Record, Vec<Step>> = BTreeMap::new();
         for (number, message) in messages.iter().enumerate() {
-            // Versions that this message has brought to a record itself: its next row is no older for that.
+            // Versions that this message itself has set on a record: they do not make its next row older.
             let mut brought: HashSet<(Record, &str)> = HashSet::new();
             for (place, write) in writes.iter().enumerate() {
                 let record = (write.set_name(), record_key(case, write.key_of(message)));
@@ -141,12 +141,12 @@ struct Row<'o> {
     message: &'o Message,
     record: &'o Record,
     guarded: bool,
-    /// An earlier row of its message was applied to this record with the same version.
+    /// An earlier row of the same message was applied to this record with the same version.
     again: bool,
 }
 
 impl Row<'_> {
-    /// The operations; `None`: the message asks nothing of this write.
+    /// The operations; `None`: this write does nothing for the message.
     fn ops(&self, ops: &[Op], stored: Option<&RecordView>) -> Option<Planned> {
         let mut planned = Planned::default();
         for op in ops {
@@ -165,13 +165,13 @@ impl Row<'_> {
         }
         let n = match (self.message.cells[op.cell], op.kind) {
             (Cell::Null, Kind::Put) => {
-                // Nothing of a record made anew can be removed.
+                // A record that is created anew has no bin to remove.
                 if !matches!(self.write.mode, Mode::Replace | Mode::Create) {
                     planned.removes += 1;
                     planned.rows += 1;
                     planned.ops.push(operations::put(&Bin::new(bin, Value::Nil)));
                 }
-                // Replaced by nothing but nulls, a record ends.
+                // If all new bins are null, a replaced record is deleted.
                 planned.ends |= self.write.mode == Mode::Replace;
                 return;
             }
@@ -211,7 +211,7 @@ impl Row<'_> {
         }
     }
 
-    /// Of a held record: whether there is a row at all.
+    /// For a record that is blocked: whether there is a row at all.
     fn is_one(&self) -> Option<Outcome> {
         let is_one = if self.message.tombstone {
             self.write.deletes_by_tombstone
@@ -270,7 +270,7 @@ impl Row<'_> {
         if let Some(bin) = self.write.newer {
             ops.push(operations::put(&Bin::new(bin, Value::Int(self.message.version))));
         }
-        // All that was to be set once is there.
+        // Every bin that `once` would set exists.
         if ops.is_empty() {
             ops.push(operations::touch());
         }
@@ -369,10 +369,10 @@ fn policy() -> WritePolicy {
 #[derive(Default)]
 struct Planned {
     ops: Vec<Operation>,
-    /// How many of its operations take a bin away.
+    /// How many of its operations remove a bin.
     removes: usize,
     ends: bool,
-    /// How many it has, also those that find done what they ask for.
+    /// How many operations it has, including those that have nothing to do.
     rows: usize,
     keeps: Vec<(String, usize)>,
 }

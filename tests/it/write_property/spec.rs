@@ -1,5 +1,5 @@
-//! What is generated: the writes of a configuration and the messages that they take, as plain data; rendered as TOML
-//! and JSON for the service, and read by the oracle as they are.
+//! The generated data: the writes of a configuration and the messages for them, as plain data. Rendered as TOML and
+//! JSON for the service; the oracle reads them directly.
 
 use std::fmt::Write as _;
 
@@ -8,13 +8,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;
 
-/// Values of one message, one for each operation that a configuration can have.
+/// Number of values in one message: one for each operation that a configuration can have.
 pub const CELLS: usize = WRITES_MAX * OPS_MAX;
 const WRITES_MAX: usize = 4;
 const OPS_MAX: usize = 3;
-/// The life that the namespace gives, for both simulators.
+/// The default life of the namespace, in both simulators.
 pub const DEFAULT_TTL: u32 = 4000;
-/// Lives that are told apart from one another, whatever time a case takes.
+/// Lives so different that they can be distinguished, however long a case takes.
 pub const TTLS: [u32; 5] = [1000, DEFAULT_TTL, 9000, 20_000, 30_000];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +44,11 @@ pub enum Type {
 pub struct Op {
     pub kind: Kind,
     pub of: Type,
-    /// Which of the bins that hold such a value.
+    /// Its number among the bins with this type of value.
     number: u8,
     pub keep: Option<u8>,
     pub bin: String,
-    /// Which of a message's values it takes.
+    /// The number of the message's value that it uses.
     pub cell: usize,
 }
 
@@ -72,11 +72,11 @@ pub enum Ttl {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Write {
     pub set: u8,
-    /// The key is a field of the payload; else it is the message's.
+    /// The key is a field of the payload; otherwise it is the message key.
     pub key_is_field: bool,
     pub what: What,
     pub mode: Mode,
-    /// What it means that the mode and the record contradict each other.
+    /// What to do if the mode contradicts the record's existence.
     pub conflict_rejects: bool,
     /// The bin of its version.
     pub newer: Option<&'static str>,
@@ -85,11 +85,11 @@ pub struct Write {
     pub ttl_on_create: bool,
     pub send_key: bool,
     pub deletes_by_tombstone: bool,
-    /// Begins another route.
+    /// It starts another route.
     begins_route: bool,
 }
 
-/// What a message has for one operation.
+/// A message's value for one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cell {
     Missing,
@@ -99,7 +99,7 @@ pub enum Cell {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
-    /// Of Kafka.
+    /// The message key of Kafka.
     pub key: u8,
     /// The field `k`.
     pub field_key: u8,
@@ -109,16 +109,16 @@ pub struct Message {
     pub cells: Vec<Cell>,
 }
 
-/// What kinds of sequences are generated.
+/// Restrictions on the generated sequences.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
-    /// All rows are guarded: no touch, no replacement.
+    /// All rows are guarded, so there is no touch and no replacement.
     pub all_guarded: bool,
-    /// A record, once made, stays.
+    /// A record is never deleted.
     pub keeps_records: bool,
-    /// Bins have no type of their own, and conflicts reject.
+    /// Bins have no fixed type, and conflicts reject.
     pub contradicts: bool,
-    /// All is about one bin: records come and go.
+    /// Everything concerns one bin: records are created and deleted.
     pub one_bin: bool,
     pub messages_max: usize,
 }
@@ -184,7 +184,7 @@ fn one_write() -> impl Strategy<Value = Write> {
                 (set, key_is_field, what, mode, conflict_rejects, newer, guard),
                 (ttl, ttl_on_create, send_key, deletes_by_tombstone, begins_route),
             )| Write {
-                // Most of them meet.
+                // Most writes use the same set.
                 set: set * u8::from(send_key),
                 key_is_field,
                 what,
@@ -211,7 +211,7 @@ pub fn writes(shape: Shape) -> impl Strategy<Value = Vec<Write>> {
 }
 
 impl Write {
-    /// Makes it one that the configuration may have, and the shape wants.
+    /// Changes it so that it is a valid configuration and fits the shape.
     fn fit(&mut self, number: usize, shape: Shape) {
         if shape.all_guarded {
             self.guard = Some(true);
@@ -334,7 +334,7 @@ pub fn messages(shape: Shape) -> impl Strategy<Value = Vec<Message>> {
         long_life,
         cells,
     });
-    // Two to five records: the fewer, the more of them meet.
+    // Two to five records: the fewer there are, the more rows concern the same record.
     (vec(message, 1..=shape.messages_max), 2u8..=5).prop_map(|(mut messages, keys)| {
         for message in &mut messages {
             message.key %= keys;
@@ -344,7 +344,7 @@ pub fn messages(shape: Shape) -> impl Strategy<Value = Vec<Message>> {
     })
 }
 
-/// A write that sets one bin by version.
+/// A write that sets one bin with a version.
 pub fn versioned(guard: Option<bool>) -> Write {
     let op = Op {
         kind: Kind::Put,
@@ -370,7 +370,7 @@ pub fn versioned(guard: Option<bool>) -> Write {
     }
 }
 
-/// A message of one version, with a value for it.
+/// A message with this version, and a value for it.
 pub fn message_of(version: i64, value: u8) -> Message {
     Message {
         key: 0,
@@ -382,9 +382,9 @@ pub fn message_of(version: i64, value: u8) -> Message {
     }
 }
 
-/// Whether two rows of one message carry its version to one record, and not all that the record is asked for is guarded and
-/// versioned by that bin: where another message has brought the same version, it cannot always be told whether the first row
-/// was applied, and the second one is, rather than being lost.
+/// Whether two rows of one message bring its version to the same record, while not everything for the record is guarded
+/// and versioned by that bin. If another message brought the same version, it is then not always possible to tell
+/// whether the first row was applied. In that case the second row is applied rather than lost.
 pub fn may_confuse_equal_versions(writes: &[Write], guarded: &[bool]) -> bool {
     let versioned = |place: usize| writes[place].newer.map(|bin| (writes[place].set, bin));
     let alike = |place: usize, first: usize| {
@@ -396,7 +396,7 @@ pub fn may_confuse_equal_versions(writes: &[Write], guarded: &[bool]) -> bool {
     })
 }
 
-// ---- as the service reads it
+// ---- the form that the service reads
 
 /// A configuration's text.
 pub fn config(writes: &[Write], hosts: &str) -> String {
@@ -527,12 +527,12 @@ impl Op {
     }
 
     pub fn int(n: u8) -> i64 {
-        // Sums pass the end.
+        // Sums exceed the integer's range.
         if n == 0 { i64::MAX } else { i64::from(n) - 8 }
     }
 
     pub fn float(n: u8) -> f64 {
-        // Sums depend on their order.
+        // Sums depend on the order.
         if n == 0 { 1e15 + 0.3 } else { f64::from(n) * 0.1 }
     }
 
@@ -567,7 +567,7 @@ impl Op {
     }
 }
 
-/// A message's key and payload; `case` makes the keys of a case its own.
+/// A message's key and payload. `case` makes the keys unique to a case.
 pub fn render(message: &Message, writes: &[Write], case: u64) -> (String, Option<String>) {
     let key = record_key(case, message.key);
     if message.tombstone {

@@ -1,7 +1,9 @@
-//! Scenario 5, the brokers' half: each state they can be in, once, under load. The service waits, and goes on.
+//! Scenario 5, the part for brokers: each state that they can be in, once, under load. The service waits, and then
+//! continues.
 //!
-//! What one real broker can show is shown by that of `scripts/with-kafka.sh`; what takes several, or an answer that a real one
-//! gives rarely, by the mock cluster of librdkafka, which serves the service's process like any other.
+//! What a single real broker can show is tested with that of `scripts/with-kafka.sh`. What needs several brokers, or an
+//! answer that a real one rarely gives, is tested with librdkafka's mock cluster, which serves the service's process
+//! like any other.
 
 use std::process::Command;
 use std::thread;
@@ -14,28 +16,28 @@ use super::scenario::{CPU_MAX, PARTITIONS, RECOVERED, Scenario, WINDOW, away, ou
 use crate::support::Kafka;
 use crate::support::interrupted::{Scale, Watched as _};
 
-/// A real broker wants sessions of 6 seconds and more.
+/// A real broker requires sessions of at least 6 seconds.
 const REAL: &str = "session.timeout.ms = 6000\nheartbeat.interval.ms = 500\nmax.poll.interval.ms = 6000";
 const MOCK: &str = "session.timeout.ms = 6000\nheartbeat.interval.ms = 300";
 const MOCK_BROKERS: i32 = 3;
-/// A mock partition keeps 5 MiB, and drops the oldest.
+/// A mock partition keeps at most 5 MiB, and drops the oldest messages.
 const MOCK_MESSAGES: u64 = 240_000;
 const MOCK_BYTES: usize = 100;
 const MESSAGES: u64 = 500_000;
 const BYTES: usize = 560;
-/// Lines in the log: some at the edges, some every 10 seconds.
+/// Maximum number of log lines: some when the state changes, some every 10 seconds.
 const LINES_AT_ONCE: usize = 40;
 const LINES_EACH_10_S: usize = 8;
-/// A coordinator has to be found, and what was written and could not be committed comes again first.
+/// A coordinator must be found. Messages that were written but not committed come again first.
 const RECOVERY_MAX: Duration = Duration::from_secs(40);
 
-/// The broker that all tests share; there again when this is dropped, however a test ends.
+/// The broker that all tests share. When this is dropped, the broker runs again, however a test ends.
 struct Broker;
 
 impl Broker {
     fn script(arguments: &[&str]) {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka.sh");
-        // KAFKA_DIR says which one.
+        // KAFKA_DIR says which broker.
         let status = Command::new(script).args(arguments).status().unwrap();
         assert!(status.success(), "kafka.sh {arguments:?}: {status}");
     }
@@ -44,7 +46,7 @@ impl Broker {
         Self::script(&["stop"]);
     }
 
-    /// The same again: its data, its port.
+    /// Starts the same broker again, with its data and its port.
     fn start(&self) {
         Self::script(&["start", "--keep"]);
     }
@@ -73,16 +75,16 @@ impl Drop for Broker {
     }
 }
 
-/// What the service does while the state lasts.
+/// What the service can do while the state lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meanwhile {
-    /// Messages come.
+    /// Messages are read.
     Flows,
-    /// None can come.
+    /// No messages can be read.
     Waits,
 }
 
-/// From a stream to a state, through it, and back.
+/// From a running stream into a state, through it, and back.
 fn runs_through(
     mut scenario: Scenario,
     lasts: Duration,
@@ -98,9 +100,9 @@ fn runs_through(
     begin(&scenario.fleet);
     let since = Instant::now();
     let mut half = None;
-    // Nothing is asked of the brokers here: they may not answer.
+    // Ask the brokers nothing here: they may not answer.
     while since.elapsed() < lasts {
-        // Not a wait for anything: how long the state lasts.
+        // This does not wait for a condition: it is how long the state lasts.
         thread::sleep(Duration::from_millis(200));
         assert!(scenario.fleet.all_run(), "it ended: {}", scenario.fleet.tell());
         if half.is_none() && since.elapsed() > lasts / 2 {
@@ -248,7 +250,7 @@ fn leaders_of_partitions_that_move_are_followed() {
 fn one_of_several_brokers_that_is_gone_holds_no_partition_of_the_others_up() {
     let kafka = Kafka::mock_of(MOCK_BROKERS);
     let scenario = mock("one of three gone", &kafka);
-    // Not the one whose group it is.
+    // A broker other than the group's coordinator.
     let group = MockCoordinator::Group(scenario.fleet.group.clone());
     kafka.cluster().coordinator(group, 1).unwrap();
     runs_through(

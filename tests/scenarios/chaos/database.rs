@@ -1,8 +1,8 @@
-//! Scenario 5, the database's half: each state it can be in, once, under load.
+//! Scenario 5, the part for the database: each state that it can be in, once, under load.
 //!
-//! In each of them, however long it lasts: nothing is committed that is not written, nobody is thrown out of the group,
-//! memory stays inside the bound, the log says what is going on in a few lines, and where nothing can be done nothing is done.
-//! And soon after its end everything flows as before.
+//! These hold in each state, however long it lasts: nothing is committed that is not written; nobody is removed from
+//! the group; memory stays within its limit; a few log lines say what is happening; if nothing can be done, the service
+//! uses almost no CPU. Soon after the state ends, everything flows as before.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -17,16 +17,16 @@ use crate::support::{Kafka, simulator};
 
 const BYTES: usize = 560;
 const CONSUMER: &str = "session.timeout.ms = 6000\nheartbeat.interval.ms = 500\nmax.poll.interval.ms = 6000";
-/// Lines in the log: some at the edges, some every 10 seconds.
+/// Maximum number of log lines: some when the state changes, some every 10 seconds.
 const LINES_AT_ONCE: usize = 12;
 const LINES_EACH_10_S: usize = 4;
 
-/// What can be done while it lasts.
+/// What the service can do while the state lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meanwhile {
-    /// Messages flow, at whatever rate.
+    /// Messages flow, at any rate.
     Flows,
-    /// Nothing can be written, and next to nothing is done.
+    /// Nothing can be written, and the service uses almost no CPU.
     Waits,
 }
 
@@ -37,12 +37,12 @@ struct State {
     begin: Vec<String>,
     end: Vec<String>,
     meanwhile: Meanwhile,
-    /// Readers are hindered, too: to look at the records it has to be ended for a moment.
+    /// Readers are affected, too: the state must be interrupted briefly to read the records.
     hinders_readers: bool,
-    /// A part of a line that tells the operator.
+    /// A part of the log line that tells the operator.
     says: &'static str,
     lasts: Duration,
-    /// Until when the earlier rate must be there again.
+    /// Time limit for reaching the earlier rate again.
     recovery_max: Duration,
     /// The database has lost records.
     forgets: bool,
@@ -66,7 +66,7 @@ impl State {
     }
 }
 
-/// With a backlog that outlasts the state, should messages flow in it.
+/// If messages flow during the state, the backlog is larger than what is written meanwhile.
 fn scenario(name: &str, nodes: &str, flows: Duration) -> Scenario {
     let scale = Scale::from_env(10_000 * (20 + flows.as_secs()), 0);
     println!("\ndatabase, {name}: seed={}", scale.seed);
@@ -79,14 +79,14 @@ fn say(scenario: &Scenario, commands: &[String]) {
     }
 }
 
-/// Fails unless everything from these offsets to the committed ones is in the database; and returns how many messages
-/// those are. Nothing moves meanwhile.
+/// Fails unless everything from these offsets to the committed ones is in the database. Returns the number of those
+/// messages. Nothing moves meanwhile.
 fn assert_committed_is_written(scenario: &mut Scenario, state: &State, from: &[i64]) -> usize {
     scenario.fleet.freeze(0);
     if state.hinders_readers {
         say(scenario, &state.end);
     }
-    // Quickly: it is a member only as long as its session.
+    // Must be fast: it stays a member only as long as its session.
     scenario.fleet.say(&["delay 0ms"]);
     let ids = Messages::ids_between(from, &scenario.fleet.committed());
     let found = scenario.fleet.read_as("all", &ids, |_| ());
@@ -112,9 +112,9 @@ fn runs_through(state: &State) {
 
     say(&scenario, &state.begin);
     let log = scenario.fleet.log(0).lines().count();
-    // What was acknowledged before is committed, and queues fill.
+    // Give it time to commit what was acknowledged before, and to fill its queues.
     thread::sleep(Duration::from_secs(3));
-    // Records that the database has lost are not the service's to bring back.
+    // The service cannot bring back records that the database has lost.
     let from = match state.forgets {
         true => scenario.fleet.committed(),
         false => vec![0; ends.len()],
@@ -124,7 +124,7 @@ fn runs_through(state: &State) {
     let rebalances = scenario.fleet.rebalances();
     let flowed = scenario.fleet.look().messages();
     while since.elapsed() < state.lasts {
-        // Not a wait for anything: how long the state lasts.
+        // This does not wait for a condition: it is how long the state lasts.
         thread::sleep(Duration::from_millis(200));
         assert!(scenario.fleet.all_run(), "it ended: {}", scenario.fleet.tell());
     }
@@ -165,7 +165,7 @@ fn runs_through(state: &State) {
     let ledger = scenario.messages.ledger(&scenario.fleet);
     ledger.tell();
     if state.forgets {
-        // What it forgot was written before.
+        // The lost records were written before.
         let ids = Messages::ids_between(&from, &ends);
         let found = scenario.fleet.read_as("all", &ids, |_| ());
         let lost = found.iter().filter(|there| there.is_none()).count();
@@ -236,7 +236,7 @@ fn an_overloaded_database_gets_every_row_in_the_end() {
 fn a_full_database_is_waited_for() {
     runs_through(&State {
         says: "code=8",
-        // A namespace is tried every 10 seconds at the longest.
+        // A namespace is probed at least every 10 seconds.
         recovery_max: Duration::from_secs(15),
         ..State::new("full (8)", &["stop-writes on"], &["stop-writes off"])
     });
@@ -248,7 +248,7 @@ fn a_database_that_refuses_connections_for_long_is_waited_for() {
     runs_through(&State {
         hinders_readers: true,
         says: "state=waiting-for-aerospike",
-        // Longer than every back-off, and than the client's own time-outs.
+        // Longer than every backoff, and than the client's own time-outs.
         lasts: away(),
         ..State::new("refusing connections", &["refuse"], &["accept"])
     });
@@ -314,7 +314,7 @@ fn a_node_that_comes_back_empty_gets_everything_that_is_not_committed() {
     });
 }
 
-/// A record that is always busy holds its partition, and no other.
+/// A record that is always busy holds up its partition, but no other.
 #[test]
 #[ignore = "needs a Kafka broker: make test-chaos"]
 fn a_hot_key_holds_no_other_partition_up() {
@@ -332,7 +332,7 @@ fn a_hot_key_holds_no_other_partition_up() {
     let rate = |scenario: &mut Scenario| {
         let (from, since) = (scenario.fleet.committed(), Instant::now());
         while since.elapsed() < WINDOW {
-            // Not a wait for anything: how long the rate is measured.
+            // This does not wait for a condition: it is how long the rate is measured.
             thread::sleep(Duration::from_millis(200));
             assert!(scenario.fleet.all_run(), "it ended: {}", scenario.fleet.tell());
         }
@@ -380,8 +380,7 @@ fn a_hot_key_holds_no_other_partition_up() {
 
 const HOT_SHARE_PERCENT: f64 = 0.0003;
 
-/// A seed with which the simulator refuses one record of all that there will be, that of a key's last message; and the
-/// key's partition.
+/// A seed with which the simulator refuses exactly one record, that of a key's last message; and the key's partition.
 fn seed_of_one_record(messages: &Messages) -> (u64, i32) {
     let sim = simulator();
     let faults = sim.faults();

@@ -1,4 +1,4 @@
-//! Members of one group, each a program with a log of its own; what they use of the machine, and what they said.
+//! Members of one group, each a program with its own log; the resources that they use, and their log lines.
 
 use std::fs;
 use std::ops::Deref;
@@ -17,7 +17,7 @@ const SIGTERM: i32 = 15;
 /// `USER_HZ`, the unit of times in `/proc`: 100 a second on every architecture that Linux runs on here.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A topic, a simulator, and the members of a group between them.
+/// A topic, a simulator, and the members of a group.
 pub struct Fleet {
     scene: Scene,
     members: Vec<Member>,
@@ -28,12 +28,12 @@ struct Member {
     file: NamedTempFile,
     program: Option<Program>,
     is_frozen: bool,
-    /// What its earlier programs said.
+    /// The log of its earlier programs.
     said: String,
 }
 
 impl Member {
-    /// Partitions assigned less partitions revoked, by the lines of the running program.
+    /// Partitions assigned minus partitions revoked, by the log of the running program.
     fn owned(&self) -> i64 {
         let output = self.program.as_ref().map(Program::output).unwrap_or_default();
         let partitions = |line: &str, what: &str| -> Option<i64> {
@@ -61,11 +61,11 @@ pub struct Happened {
 pub struct Seen {
     /// The committed offset of each partition.
     pub committed: Vec<i64>,
-    /// Rows that write which have reached the database, so far.
+    /// Number of write rows that have reached the database so far.
     pub rows: u64,
     /// How often partitions were assigned to a member, or taken away from one.
     pub rebalances: usize,
-    /// How many partitions each member has, as it says.
+    /// How many partitions each member has, according to its log.
     pub owned: Vec<i64>,
 }
 
@@ -75,13 +75,13 @@ impl Seen {
     }
 }
 
-/// What a program uses of the machine.
+/// The resources that a program uses.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
-    /// On all cores, since it began.
+    /// CPU time on all cores since its start.
     pub cpu: Duration,
     pub resident_mib: u64,
-    /// The most it has had.
+    /// Peak resident memory.
     pub peak_mib: u64,
 }
 
@@ -94,7 +94,7 @@ impl Deref for Fleet {
 }
 
 impl Fleet {
-    /// None is started. Each has the same configuration.
+    /// Starts no member. All have the same configuration.
     pub fn new(sim: SimProgram, topic: Topic, setup: &Setup, members: usize) -> Fleet {
         let member = || {
             let file = NamedTempFile::with_suffix(".toml").unwrap();
@@ -124,7 +124,7 @@ impl Fleet {
         self.happened.starts += 1;
     }
 
-    /// Ends a member on the spot.
+    /// Kills a member at once.
     pub fn kill(&mut self, member: usize) {
         let mut program = self.take(member);
         program.signal("KILL");
@@ -134,12 +134,12 @@ impl Fleet {
         self.happened.kills += 1;
     }
 
-    /// Ends a member in order.
+    /// Stops a member in order.
     pub fn stop(&mut self, member: usize) {
         let mut program = self.take(member);
         program.signal("TERM");
         let exited = program.end();
-        // Before its handlers are there the signal ends it on the spot: it has not begun.
+        // Before its signal handlers exist, the signal kills it at once: it has not started yet.
         let has_begun = exited.output.contains("kafka: ");
         if has_begun || exited.status.signal() != Some(SIGTERM) {
             exited.assert_code(0);
@@ -158,7 +158,7 @@ impl Fleet {
         said.push('\n');
     }
 
-    /// Stops a member's threads where they are.
+    /// Freezes a member's threads.
     pub fn freeze(&mut self, member: usize) {
         self.program(member).signal("STOP");
         self.members[member].is_frozen = true;
@@ -173,14 +173,14 @@ impl Fleet {
         self.members[member].program.as_ref().expect("it runs")
     }
 
-    /// What a member said so far, its earlier programs included.
+    /// A member's log so far, including its earlier programs.
     pub fn log(&self, member: usize) -> String {
         let member = &self.members[member];
         let now = member.program.as_ref().map(Program::output).unwrap_or_default();
         format!("{}{now}", member.said)
     }
 
-    /// How many lines of all members hold this.
+    /// How many log lines of all members contain this.
     pub fn lines(&self, part: &str) -> usize {
         (0..self.members.len())
             .map(|member| self.log(member).lines().filter(|line| line.contains(part)).count())
@@ -192,7 +192,7 @@ impl Fleet {
         self.lines("kafka: assigned") + self.lines("kafka: revoked")
     }
 
-    /// The bound on memory that a member has printed.
+    /// The memory limit that a member has logged.
     pub fn bound_mib(&mut self, member: usize) -> u64 {
         let program = self.members[member].program.as_mut().expect("it runs");
         let line = program.wait_for_line(&["memory: bound="]);
@@ -203,7 +203,7 @@ impl Fleet {
     pub fn usage(&self, member: usize) -> Usage {
         let id = self.program(member).id();
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-        // The name in parentheses may hold anything; utime and stime are the 12th and 13th behind it.
+        // The name in parentheses may contain anything; utime and stime are fields 12 and 13 behind it.
         let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
         let ticks = |field: usize| fields[field].parse::<u32>().unwrap();
         let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
@@ -223,11 +223,11 @@ impl Fleet {
         self.wait("all offsets to be committed", |seen| seen.committed == ends);
     }
 
-    /// Messages a second over at least `window`, by what is committed: from the moment of one commit to that of another,
-    /// since they come in steps.
+    /// Messages per second over at least `window`, by what is committed. Measured from one commit to another, since
+    /// offsets move in steps.
     ///
     /// # Panics
-    /// When everything is committed before: the test has too few messages.
+    /// If everything is committed before: the test has too few messages.
     pub fn rate(&mut self, window: Duration, ends: &[i64]) -> f64 {
         let first = self.look();
         let from = self.wait("a commit", |seen| seen.messages() > first.messages());
@@ -245,8 +245,8 @@ impl Fleet {
         (to.messages() - from.messages()) as f64 / took.as_secs_f64()
     }
 
-    /// When messages flow again, after `healed`, and when a window begins in which they do so at `wanted` a second; or
-    /// else the best rate of those that begin until `limit`.
+    /// When messages flow again after `healed`, and when a window begins in which they reach `wanted` per second. If no
+    /// window before `limit` does, the best rate.
     pub fn recovery(&mut self, healed: Instant, wanted: f64, limit: Duration, ends: &[i64]) -> Recovery {
         const WINDOW: Duration = Duration::from_secs(3);
         let mut best: Option<Recovery> = None;
@@ -273,7 +273,7 @@ impl Fleet {
     }
 }
 
-/// When messages flowed again, and when at which rate.
+/// When messages flowed again, and when they reached which rate.
 #[derive(Debug, Clone, Copy)]
 pub struct Recovery {
     pub flows: Duration,

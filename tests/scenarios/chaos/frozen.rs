@@ -1,8 +1,9 @@
-//! Scenario 3: a member is frozen past its session with batches in hand, its partitions are taken over, and it is woken.
+//! Scenario 3: a member is frozen past its session with batches in hand. Others take over its partitions. Then it
+//! wakes.
 //!
-//! Twice, since what it holds can reach the database late in two ways. First its calls are on their way when it is
-//! frozen, and arrive when its successor has written everything. Then it is frozen while it waits to send again what
-//! was refused, and sends it when it is woken, before it can learn that it is no member any more.
+//! This runs twice, since what the member holds can reach the database late in two ways. First, its calls are in flight
+//! when it is frozen, and arrive after its successor has written everything. Second, it is frozen while it waits to
+//! retry refused rows. It retries when it wakes, before it can learn that it is no longer a member.
 
 use std::time::Instant;
 
@@ -13,22 +14,22 @@ use crate::support::process::SimProgram;
 use crate::support::{Kafka, Setup, wait_until};
 
 const PARTITIONS: i32 = 8;
-/// Few: a batch holds most of its partition's keys, and what comes behind it writes them all again.
+/// Few keys: a batch contains most keys of its partition, and later messages write them all again.
 const KEYS: usize = 200;
 const FROZEN: usize = 0;
 const SUCCESSOR: usize = 1;
 const ALL: i64 = PARTITIONS as i64;
-/// A call that is not answered is waited for until its caller is frozen.
+/// The time-out is long enough that an unanswered call still waits when its caller is frozen.
 const RUN: &str = "batch_rows_max = 100\nwrite_timeout = \"5s\"\nshutdown_grace = \"20s\"";
 const SESSION: &str = "session.timeout.ms = 6000\nheartbeat.interval.ms = 500";
 
-/// What came of a member that was frozen.
+/// What the frozen member did late.
 struct Late {
-    /// Rows of its that reached the database when its successor had written everything, and those of them that were refused by
-    /// guards.
+    /// Its rows that reached the database after its successor had written everything, and how many of them the guards
+    /// refused.
     rows: u64,
     refused: u64,
-    /// The ledger right then.
+    /// The ledger at that moment.
     ledger: Ledger,
 }
 
@@ -46,7 +47,7 @@ struct Interrupted {
     fleet: Fleet,
     source: Source,
     messages: Messages,
-    /// Messages of each stretch.
+    /// Number of messages in each stretch.
     stretch: u64,
 }
 
@@ -67,11 +68,11 @@ impl Interrupted {
         }
     }
 
-    /// The member that will be frozen, alone with a backlog, in mid-stream.
+    /// Brings the member that will be frozen into mid-stream, alone with a backlog.
     fn flow(&mut self) {
         let fleet = &mut self.fleet;
-        // The backlog outlasts what comes before the freeze, and it is sent to a member that has all partitions: a
-        // rebalance may take as long as it likes.
+        // The backlog lasts longer than the steps before the freeze. It is sent after the member has all partitions,
+        // since a rebalance may take any time.
         fleet.say(&["delay 50ms"]);
         if !fleet.runs(FROZEN) {
             fleet.start(FROZEN);
@@ -84,7 +85,7 @@ impl Interrupted {
         fleet.wait("a stream of rows", |seen| seen.rows > rows + 2000);
     }
 
-    /// Lets another member join and write everything, while it is frozen.
+    /// Lets another member join and write everything, while the first one is frozen.
     fn take_over(&mut self) {
         let (fleet, ends) = (&mut self.fleet, &self.messages.ends);
         assert_ne!(fleet.committed(), *ends, "nothing is left for its successor");
@@ -115,7 +116,7 @@ impl Interrupted {
         );
     }
 
-    /// What reaches the database meanwhile is late.
+    /// Counts what reaches the database during `arrive`: it is late.
     fn late(&mut self, arrive: impl FnOnce(&mut Self)) -> Late {
         let (rows, refused) = (self.fleet.rows_sent(), self.fleet.result(27));
         arrive(self);
@@ -126,11 +127,11 @@ impl Interrupted {
         }
     }
 
-    /// Every worker's call is on its way when its process is frozen, and arrives behind what its successor writes.
+    /// Every worker's call is in flight when the process is frozen. It arrives after its successor's writes.
     fn frozen_with_calls_on_their_way(&mut self) -> Late {
         self.flow();
         self.fleet.say(&["late 100%"]);
-        // One of each: the next would come with a time-out.
+        // One call per worker: a second one would mean that the first has timed out.
         let workers = u64::try_from(ALL).unwrap();
         wait_until(
             "every worker to wait for an answer",
@@ -148,15 +149,15 @@ impl Interrupted {
         late
     }
 
-    /// Every row is refused when it is frozen, and sent again when it wakes.
+    /// Every row is refused when the process is frozen, and is sent again when it wakes.
     fn frozen_between_two_attempts(&mut self) -> Late {
         self.fleet.stop(SUCCESSOR);
         self.flow();
         let rows = u64::try_from(ALL).unwrap() * 100;
         let refused = self.fleet.result(18);
         self.fleet.say(&["rows 18 100%"]);
-        // The pauses between attempts have grown long, and attempts are short. How many come in a second is the gate's
-        // choice, which lets few rows through by then: as long as some do.
+        // The pauses between attempts have become long, and attempts are short. The gate decides how many attempts are
+        // made per second, and lets only few rows through by then. This waits until some are.
         while self.fleet.result(18) < refused + 5 * rows {
             let sent = self.fleet.rows_sent();
             self.fleet.wait("rows to be refused", |seen| seen.rows > sent);
@@ -178,7 +179,7 @@ fn run(name: &str, routes: &str) -> [Late; 2] {
     let between = interrupted.frozen_between_two_attempts();
     between.tell("woken between two attempts:");
 
-    // Both go on as if nothing had been.
+    // Both continue as if nothing had happened.
     let Interrupted {
         mut fleet,
         mut source,

@@ -1,4 +1,4 @@
-//! Scenario 1: the service is killed at random moments under load, and started again each time.
+//! Scenario 1: the service is killed at random moments under load, and is restarted each time.
 
 use std::time::Instant;
 
@@ -10,10 +10,10 @@ use crate::support::interrupted::{Interrupted, Scale, Source, Watched as _, numb
 
 const PARTITIONS: i32 = 8;
 const KEYS: usize = 500;
-/// Small batches: many calls are under way when the service is killed.
+/// Small batches: many calls are in flight when the service is killed.
 const RUN: &str = "batch_rows_max = 40\nwrite_timeout = \"300ms\"";
-/// What a killed service has sent is applied. So at any moment some rows must be in hand that are not: refused for now,
-/// or in a message that never arrived.
+/// What a killed service has sent is applied. So at any moment some rows in hand must not be applied yet: refused for
+/// now, or in a message that never arrived.
 const FAULTS: [&str; 3] = ["delay 5ms", "rows 14 10%", "lose 0.5%"];
 
 #[test]
@@ -27,7 +27,8 @@ fn nothing_is_lost_and_every_key_is_its_last_message_after_kills_at_random_momen
     let mut source = Source::new(&kafka, "kills", PARTITIONS);
     let mut messages = Messages::new(scale.seed, KEYS, PARTITIONS, 100);
     messages.send(&mut source, scale.messages);
-    // Often, and not so often that the broker lags behind: a commit that came too early is then found.
+    // Commits are frequent, so that a commit that comes too early is found; but not so frequent that the broker cannot
+    // keep up.
     let mut interrupted = Interrupted::committing("100ms", &kafka, source, scale.seed, RUN, ROUTES);
     interrupted.say(&FAULTS);
 
@@ -35,11 +36,11 @@ fn nothing_is_lost_and_every_key_is_its_last_message_after_kills_at_random_momen
     for kill in 0..scale.kills {
         interrupted.start();
         if rng.u8(..8) == 0 {
-            // Before anything is written, or just then.
+            // It was killed before anything was written, or just at that moment.
             early += 1;
             interrupted.wait_for_line(&["kafka: assigned"]);
         } else {
-            // At a random place in each stretch, and none at the very end; away from the moment of a commit.
+            // At a random place in each stretch, but not at the very end; not at the moment of a commit.
             let part = 0.9 * (kill as f64 + rng.f64()) / scale.kills as f64;
             let target = (interrupted.total() as f64 * part) as i64;
             interrupted.wait("the moment of the kill", |seen| seen.messages() >= target);

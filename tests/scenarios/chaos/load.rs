@@ -1,15 +1,15 @@
-//! Messages of which each has an id and a number among those of its key, the records they ask for, and the ledger that
-//! holds what is in the database against what was sent.
+//! Messages with an id and a number within their key, the records that they ask for, and the ledger that compares the
+//! database with what was sent.
 //!
-//! A message's id is its partition and its offset there, so that of any offset can be told which records must exist
+//! A message's id consists of its partition and its offset. So for any offset it is known which records must exist
 //! below it.
 
 use fastrand::Rng;
 
 use crate::support::interrupted::{Scene, Source, partition_of};
 
-/// Three records a message: its own (put, so a repetition does no harm, and shows in the record's generation), its
-/// key's last, and its key's count (guarded, since a repetition would be counted).
+/// Three records per message: its own (a put, so a repetition does no harm but shows in the record's generation), its
+/// key's last message, and its key's count (guarded, since a repetition would be counted).
 pub const ROUTES: &str = r#"
 [[route]]
   [[route.write]]
@@ -28,25 +28,25 @@ pub const ROUTES: &str = r#"
   add = { events = 1 }
 "#;
 
-/// What there is to send, and what was sent so far.
+/// The messages that can be sent, and those sent so far.
 pub struct Messages {
     rng: Rng,
     keys: Vec<KeyOf>,
-    /// Makes a message as long as it is to be.
+    /// Pads a message to its length.
     pad: String,
-    /// Messages in each partition.
+    /// Number of messages in each partition.
     pub ends: Vec<i64>,
 }
 
 struct KeyOf {
     name: String,
     partition: i32,
-    /// Its messages so far: they are numbered from 0.
+    /// Its messages so far; they are numbered from 0.
     sent: i64,
 }
 
 impl Messages {
-    /// Of about so many bytes each, with a partition for each key.
+    /// Messages of about `bytes` bytes each. Each key belongs to one partition.
     pub fn new(seed: u64, keys: usize, partitions: i32, bytes: usize) -> Messages {
         let key = |number| {
             let name = format!("k{number:05}");
@@ -65,7 +65,7 @@ impl Messages {
         }
     }
 
-    /// Sends so many more, on random keys. They are on their way when this returns.
+    /// Sends this number of messages, on random keys. They are on their way when this returns.
     pub fn send(&mut self, source: &mut Source, messages: u64) {
         for _ in 0..messages {
             let key = self.rng.usize(..self.keys.len());
@@ -85,7 +85,7 @@ impl Messages {
         self.ends.iter().sum()
     }
 
-    /// The ids of the messages from an offset in each partition to another.
+    /// The ids of the messages between two offsets in each partition.
     pub fn ids_between(from: &[i64], to: &[i64]) -> Vec<String> {
         (0..)
             .zip(from.iter().zip(to))
@@ -103,7 +103,7 @@ impl Messages {
         self.keys.iter().map(|key| (key.name.clone(), key.partition)).collect()
     }
 
-    /// Holds the records against what was sent.
+    /// Compares the records with what was sent.
     pub fn ledger(&self, scene: &Scene) -> Ledger {
         let mut ledger = Ledger {
             messages: self.total(),
@@ -146,18 +146,18 @@ fn int(record: &aerospike::Record, bin: &str) -> i64 {
     }
 }
 
-/// What the database has, and what it should.
+/// What the database contains, compared with what it should contain.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Ledger {
     pub messages: i64,
     pub keys: usize,
     /// Messages without a record.
     pub lost: i64,
-    /// Keys whose record is not of their last message.
+    /// Keys whose record does not come from their last message.
     pub last_wrong: i64,
-    /// Puts beyond the first of a message: allowed, since they change nothing.
+    /// Repeated puts of the same message: allowed, since they change nothing.
     pub repeated_puts: i64,
-    /// Messages that were counted beyond the first time: not allowed, since they are guarded.
+    /// Messages that were counted more than once: not allowed, since they are guarded.
     pub repeated_adds: i64,
     pub adds_missing: i64,
     /// Records that no message asked for.

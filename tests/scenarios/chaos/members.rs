@@ -1,5 +1,5 @@
-//! Scenario 2: three members join, leave, are killed and are rolled while messages flow, with each way to share out
-//! partitions.
+//! Scenario 2: three members join, leave, are killed and are restarted one after another while messages flow. With each
+//! strategy for assigning partitions.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
@@ -17,12 +17,13 @@ const PARTITIONS: i32 = 12;
 const KEYS: usize = 300;
 const MEMBERS: usize = 3;
 const RUN: &str = "batch_rows_max = 50\nwrite_timeout = \"1s\"";
-/// A killed member is a member until its session ends; the broker's own sessions (`group.protocol=consumer`) are as long.
+/// A killed member is a member until its session ends. The broker's own sessions (`group.protocol=consumer`) are as
+/// long.
 const SESSION: &str = "session.timeout.ms = 6000\nheartbeat.interval.ms = 500\n";
-/// The producer keeps so far ahead, at most: a backlog at every moment, and none that takes long at the end.
+/// How far the producer may be ahead: there is always a backlog, but none that takes long at the end.
 const LEAD_MAX: i64 = 10_000;
 
-/// What is done to the members, and how often it was.
+/// The actions on the members, and how often each was done.
 #[derive(Debug, Default)]
 struct Actions {
     joins: u64,
@@ -31,7 +32,7 @@ struct Actions {
     rolls: u64,
 }
 
-/// Raised when dropped, so that the producer ends with a test that fails.
+/// Set when dropped, so that the producer also ends if a test fails.
 struct Enough<'a>(&'a AtomicBool);
 
 impl Drop for Enough<'_> {
@@ -40,7 +41,7 @@ impl Drop for Enough<'_> {
     }
 }
 
-/// Produces until there is enough, never far ahead of what is committed.
+/// Produces until `enough` is set, and is never far ahead of what is committed.
 fn produce(messages: &mut Messages, source: &mut Source, committed: &AtomicI64, enough: &AtomicBool) {
     while !enough.load(Ordering::Relaxed) {
         if messages.total() - committed.load(Ordering::Relaxed) < LEAD_MAX {
@@ -51,7 +52,7 @@ fn produce(messages: &mut Messages, source: &mut Source, committed: &AtomicI64, 
     }
 }
 
-/// One thing more, in mid-stream.
+/// Does one more action in mid-stream.
 fn act(fleet: &mut Fleet, actions: &mut Actions, rng: &mut Rng) {
     let (running, idle): (Vec<usize>, Vec<usize>) = (0..MEMBERS).partition(|member| fleet.runs(*member));
     let some = |of: &[usize], rng: &mut Rng| of[rng.usize(..of.len())];
@@ -70,7 +71,7 @@ fn act(fleet: &mut Fleet, actions: &mut Actions, rng: &mut Rng) {
             actions.kills += 1;
         }
         _ => {
-            // With care, or without.
+            // Sometimes waits for the next state, sometimes not.
             let waits = rng.bool();
             for member in running {
                 fleet.stop(member);
@@ -100,7 +101,7 @@ fn members_come_and_go(name: &str, consumer: &str) {
     let mut fleet = Fleet::new(sim, source.topic.clone(), &setup, MEMBERS);
     let mut messages = Messages::new(scale.seed, KEYS, PARTITIONS, 100);
     let mut actions = Actions::default();
-    // Calls are under way at any moment.
+    // Calls are in flight at any moment.
     fleet.say(&["delay 10ms"]);
     let (committed, enough) = (AtomicI64::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
@@ -108,7 +109,7 @@ fn members_come_and_go(name: &str, consumer: &str) {
         scope.spawn(|| produce(&mut messages, &mut source, &committed, enough.0));
         fleet.start(0);
         while began.elapsed() < how_long {
-            // Mostly some messages, and at times none, come in between.
+            // Mostly some messages come in between, sometimes none.
             let more = [0, 0, 500, 3000, 10_000][rng.usize(..5)];
             let target = fleet.look().messages() + more;
             fleet.wait("messages to flow", |seen| {

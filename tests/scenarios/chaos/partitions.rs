@@ -1,6 +1,6 @@
 //! Scenario 6: one process reads 256 partitions, and 8, with the same number of messages.
 //!
-//! By turns, and the better round of each counts: what else the machine does slows one round, and not the other.
+//! They take turns, and the better round of each counts: other load on the machine slows down one round, not both.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,13 +13,13 @@ use crate::support::{DEADLINE, Kafka, Setup, wait_until};
 
 const FEW: i32 = 8;
 const MANY: i32 = 256;
-/// Several for each partition, the same over few and many.
+/// Several keys for each partition; the same number for few and for many partitions.
 const KEYS: usize = 5000;
 const BYTES: usize = 560;
-/// Of the rate with few partitions.
+/// Minimum share of the rate with few partitions.
 const RATE_MIN: f64 = 0.8;
 const MEMORY_MAX: f64 = 1.1;
-/// Nothing comes for so long: it may be done.
+/// If no row comes for this long, the round may be finished.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// A topic with all its messages, and the service that reads it.
@@ -38,7 +38,7 @@ impl Course {
         let sim = SimProgram::start(&["--seed", &scale.seed.to_string()]);
         let mut setup = Setup::new(kafka, &source.topic, sim.addr).run("").routes(ROUTES);
         setup.consumer = String::new();
-        // As it is by default: a commit of each partition, however many there are.
+        // The default: commits each partition at this interval, however many there are.
         setup.commit_interval = "1s";
         Course {
             fleet: Fleet::new(sim, source.topic.clone(), &setup, 1),
@@ -50,8 +50,8 @@ impl Course {
         }
     }
 
-    /// Writes more messages while nobody reads, then lets them be read: messages a second, from the first row to the
-    /// last.
+    /// Writes more messages while nobody reads, then lets them be read. Returns messages per second, from the first row
+    /// to the last.
     fn round(&mut self, messages: u64) -> f64 {
         self.messages.send(&mut self.source, messages);
         self.source.flush();
@@ -62,7 +62,7 @@ impl Course {
         wait_until("the first row", || fleet.rows_sent(), |now| *now > rows);
         let began = Instant::now();
         let mut moved = began;
-        // Looked at by rows alone, which costs next to nothing: the offsets of 256 partitions do not.
+        // Watches the rows only, which costs almost nothing; asking for the offsets of 256 partitions does not.
         while moved.elapsed() < QUIET || fleet.committed() != *ends {
             assert!(moved.elapsed() < DEADLINE, "nothing moves: {}", fleet.tell());
             thread::sleep(Duration::from_millis(20));

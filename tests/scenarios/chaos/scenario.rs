@@ -1,5 +1,5 @@
-//! One service in mid-stream with a backlog, for the states of scenario 5; how long they last, and what counts as well
-//! again.
+//! One service in mid-stream with a backlog, for the states of scenario 5; how long they last, and when the service
+//! counts as recovered.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ const KEYS: usize = 2000;
 const RUN: &str = "batch_rows_max = 100\nwrite_timeout = \"1s\"\nmemory = \"160MiB\"";
 /// How long a rate is measured.
 pub const WINDOW: Duration = Duration::from_secs(4);
-/// Of the rate before.
+/// Share of the earlier rate.
 pub const RECOVERED: f64 = 0.9;
-/// Of a core, where nothing can be done.
+/// Share of a core, while nothing can be done.
 pub const CPU_MAX: f64 = 0.05;
-/// Of the bound, in resident memory.
+/// Ratio of resident memory to the limit.
 pub const MEMORY_MAX: f64 = 1.1;
 
 pub struct Scenario {
@@ -28,7 +28,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// A backlog of messages of so many bytes, a database of so many nodes, and the service.
+    /// A backlog of messages of `bytes` bytes, a database with `nodes` nodes, and the service.
     pub fn new(kafka: &Kafka, scale: &Scale, bytes: usize, nodes: &str, consumer: &str) -> Scenario {
         let mut source = Source::new(kafka, "state", PARTITIONS);
         let mut messages = Messages::new(scale.seed, KEYS, PARTITIONS, bytes);
@@ -40,7 +40,7 @@ impl Scenario {
             .consumer(consumer)
             .routes(ROUTES);
         let mut fleet = Fleet::new(sim, source.topic.clone(), &setup, 1);
-        // The database sets the pace, not what else this machine does.
+        // The database determines the rate, not the other load on this machine.
         fleet.say(&["delay 20ms"]);
         fleet.start(0);
         let bound_mib = fleet.bound_mib(0);
@@ -65,7 +65,7 @@ pub fn outage() -> Duration {
     Duration::from_secs(number("OUTAGE_S", 12))
 }
 
-/// What stands for ten minutes: longer than every back-off, and than the clients' own time-outs.
+/// Used in place of ten minutes: longer than every backoff, and than the clients' own time-outs.
 pub fn away() -> Duration {
     Duration::from_secs(number("AWAY_S", 60))
 }

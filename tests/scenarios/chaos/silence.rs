@@ -1,7 +1,8 @@
-//! Scenario 4: the database is silent for four times `max.poll.interval.ms`, with a backlog that fills every queue.
+//! Scenario 4: the database does not answer for four times `max.poll.interval.ms`, with a backlog that fills every
+//! queue.
 //!
-//! The members' main threads go on polling, so nobody is thrown out of the group; the workers wait without working; what
-//! is in memory stays inside the bound; and no offset is committed for what the database has not got.
+//! The members' main threads keep polling, so nobody is removed from the group. The workers wait without using CPU.
+//! Memory stays within its limit. No offset is committed for messages that the database does not have.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,32 +15,32 @@ use crate::support::{Kafka, Setup};
 
 const PARTITIONS: i32 = 8;
 const KEYS: usize = 2000;
-/// A message of the usual size.
+/// The usual size of a message.
 const BYTES: usize = 560;
 const RUN: &str = "batch_rows_max = 100\nwrite_timeout = \"1s\"\nmemory = \"160MiB\"";
 const INTERVALS: u32 = 4;
 /// How long a rate is measured.
 const WINDOW: Duration = Duration::from_secs(5);
-/// Until when the earlier rate must be there again, and how much of it. `RECOVERY_S` says another time, for a machine that
-/// runs other scenarios beside this one.
+/// Time limit for reaching the earlier rate again, and the share of it that is required. `RECOVERY_S` sets another
+/// limit, for a machine that runs other scenarios at the same time.
 const RECOVERY_S: u64 = 5;
 const RECOVERED: f64 = 0.9;
 const CPU_MAX: f64 = 0.05;
-/// Of the bound, in resident memory.
+/// Ratio of resident memory to the limit.
 const MEMORY_MAX: f64 = 1.1;
-/// Lines in the log: some at the beginning, some every 10 seconds.
+/// Maximum number of log lines: some at the beginning, some every 10 seconds.
 const LINES_AT_ONCE: usize = 10;
 const LINES_EACH_10_S: usize = 4;
 
-/// What a member did in a time in which nothing could be done.
+/// What a member did while nothing could be done.
 struct Waited {
     took: Duration,
     cpu: Duration,
-    /// The most it had at any look.
+    /// The highest value at any look.
     resident_mib: u64,
 }
 
-/// Looks on for so long, at what must not move. Not a wait for anything: how long the database is away.
+/// Observes for `how_long` what must not move. This does not wait for a condition: it is how long the database is away.
 fn look_on(fleet: &mut Fleet, how_long: Duration) -> Waited {
     let began = Instant::now();
     let before = fleet.usage(0);
@@ -67,8 +68,8 @@ fn look_on(fleet: &mut Fleet, how_long: Duration) -> Waited {
     }
 }
 
-/// Fails unless everything below the committed offsets is in the database, which answers for the purpose while its only
-/// client cannot use it.
+/// Fails unless everything below the committed offsets is in the database. For that, the database answers for a moment,
+/// while its only client cannot use it.
 fn assert_nothing_is_committed_that_is_not_written(fleet: &mut Fleet, silence: &str) -> usize {
     fleet.freeze(0);
     fleet.say(&["unstall"]);
@@ -108,7 +109,7 @@ fn a_silent_database(name: &str, silence: &str) {
         ))
         .routes(ROUTES);
     let mut fleet = Fleet::new(sim, source.topic.clone(), &setup, 1);
-    // The database sets the pace, not what else this machine does.
+    // The database determines the rate, not the other load on this machine.
     fleet.say(&["delay 60ms"]);
     fleet.start(0);
     let bound_mib = fleet.bound_mib(0);
@@ -116,7 +117,7 @@ fn a_silent_database(name: &str, silence: &str) {
 
     fleet.say(&[silence]);
     let lines = fleet.log(0).lines().count();
-    // What was acknowledged before is committed, and the queues fill.
+    // Give it time to commit what was acknowledged before, and to fill its queues.
     thread::sleep(interval);
     let waited = look_on(&mut fleet, interval * (INTERVALS - 1));
     let checked = assert_nothing_is_committed_that_is_not_written(&mut fleet, silence);

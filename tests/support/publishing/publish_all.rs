@@ -1,5 +1,5 @@
-//! One call around an outbox, for tests that look at nothing between. Compiled with the unit tests of the outbox and with the
-//! tests of the producer; whoever includes it has the names.
+//! One call that publishes everything through an outbox, for tests that check nothing in between. Compiled with the
+//! unit tests of the outbox and with the tests of the producer; the including file must have the names.
 
 use super::{Outbox, Publication, PublishCalls, PublishEnd};
 
@@ -7,13 +7,13 @@ use super::{Outbox, Publication, PublishCalls, PublishEnd};
 #[derive(Debug, PartialEq, Eq)]
 pub struct Published {
     pub end: PublishEnd,
-    /// So many from the front are stored for certain.
+    /// Number of messages from the front that are certainly stored.
     pub done: usize,
-    /// Messages that were sent once more.
+    /// Number of messages that were sent again.
     pub resent: u64,
 }
 
-/// Pushes all, waits for all, and leaves where that is not to be. A message's number is its offset.
+/// Pushes all, waits for all, and closes the outbox if not all could be stored. A message's number is its offset.
 pub fn publish(publications: &[Publication<'_>], calls: &PublishCalls<'_>) -> Published {
     let mut outbox = Outbox::new(calls.stop);
     for publication in publications {
