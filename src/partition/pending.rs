@@ -31,7 +31,7 @@ const GATHER_LETTERS: Duration = Duration::from_millis(500);
 /// Maximum number of pending messages. A crash repeats them, like everything since the last commit.
 const PENDING_MAX: u64 = 50_000;
 
-/// What becomes of a message.
+/// What happens to a message.
 pub(super) enum Fate {
     Kept,
     Filtered,

@@ -1,5 +1,5 @@
-//! The database that tests are given (`tests/support/database.rs`), with the simulator's program as a cluster with three
-//! nodes: what `make test-kafka` does where `AEROSPIKE_HOSTS` names real servers.
+//! The database that tests get (`tests/support/database.rs`), with the simulator's program as a cluster of three nodes:
+//! what `make test-kafka` does if `AEROSPIKE_HOSTS` names real servers.
 
 use std::net::TcpListener;
 use std::time::Instant;
@@ -14,7 +14,7 @@ fn tests_that_share_a_cluster_have_sets_of_their_own() {
     let sim = SimProgram::start(&["--nodes", "3"]);
     let hosts: Vec<String> = sim.addrs.iter().map(ToString::to_string).collect();
     let database = || Database::at(&hosts.join(","), "test").unwrap();
-    // The same keys in the same sets, as two runs of a test have them.
+    // The same keys in the same sets, as in two runs of a test.
     let runs = [1, 2].map(|times| {
         let topic = kafka.topic("shared", 2);
         let mut stream = Stream::new(&topic, 5);

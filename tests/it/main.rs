@@ -50,7 +50,7 @@ mod cluster;
 mod connect;
 mod try_rejections;
 
-// What tests of this and of the other programs are given.
+// Helpers of the tests in this program and in the others.
 mod database;
 
 // The layout of the sources, and the rules of the repository.

@@ -1,12 +1,12 @@
-//! The database of a test: a simulator in this process, or the cluster that `AEROSPIKE_HOSTS` names.
+//! The database of a test: a simulator in this process, or the cluster in `AEROSPIKE_HOSTS`.
 //!
-//! A test that asks for no fault of the database takes [`Database::from_env`], and so runs on real servers, too. It
-//! writes sets as it likes (`set = "all"`): each [`Database`] adds a suffix of its own to their names, in the
-//! configuration ([`Target`]) and where it reads. So tests, and runs, can share a cluster. Records are read with the
-//! client that users have.
+//! A test that needs no fault of the database uses [`Database::from_env`], so it can run with real servers, too. It may
+//! use any set names (`set = "all"`): each [`Database`] adds its own suffix to them, in the configuration ([`Target`])
+//! and when it reads. So tests, and several runs, can share a cluster. Records are read with the client that users
+//! have.
 //!
-//! A test that asks for a fault, or for what only the simulator counts, starts one itself ([`simulator`],
-//! `process::SimProgram`), and runs on that always.
+//! A test that needs a fault, or numbers that only the simulator counts, starts a simulator itself ([`simulator`],
+//! `process::SimProgram`), and always uses that.
 
 use std::collections::{BTreeMap, HashMap};
 use std::env;
@@ -25,13 +25,13 @@ use penstock_sim::{NamespaceConfig, SimConfig, Simulator};
 use super::ledger::Records;
 use super::unique;
 
-/// The namespace of the simulators, and of a real cluster that names no other.
+/// The namespace of the simulators, and of a real cluster if no other is named.
 const NAMESPACE: &str = "test";
-/// How long a node of a real cluster may take to be reached.
+/// Time limit for reaching a node of a real cluster.
 const CONNECT_TIMEOUT_MS: u32 = 5000;
-/// How often the client is asked for a node, which it chooses, before one that is still left out is given up.
+/// How often the client is asked for a node, which it chooses itself, before a node that it never chose is given up.
 const ATTEMPTS_EACH: usize = 40;
-/// Records in one batch read.
+/// Number of records in one batch read.
 const BATCH: usize = 1000;
 
 /// A simulator with the namespace `test`, which executes rows of one batch for the same key concurrently.
@@ -54,14 +54,14 @@ pub fn simulator_with_records_of(bytes_max: usize) -> Simulator {
 
 // ---- where a configuration writes to
 
-/// What a configuration says of its database.
+/// What a configuration says about its database.
 #[derive(Clone)]
 pub struct Target {
     pub hosts: String,
     namespace: String,
     /// Lines of `[aerospike]`.
     login: &'static str,
-    /// Ends the name of each set.
+    /// Suffix of the name of each set.
     set_suffix: String,
 }
 
@@ -77,7 +77,7 @@ impl Target {
         format!("hosts = \"{hosts}\"\nnamespace = \"{namespace}\"\n{login}")
     }
 
-    /// Routes whose sets have this database's suffix. Each write must have a line `set = "…"` then.
+    /// Routes whose sets have this database's suffix. Each write must have a line `set = "…"` for that.
     pub fn routes(&self, routes: &str) -> String {
         if self.set_suffix.is_empty() {
             return routes.to_owned();
@@ -139,7 +139,7 @@ impl From<&Database> for Target {
 
 // ---- the database
 
-/// A simulator, or a real cluster: sets with names of their own, of which records can be read.
+/// A simulator, or a real cluster, with its own set names. Records can be read.
 pub struct Database {
     servers: Servers,
     set_suffix: String,
@@ -148,17 +148,18 @@ pub struct Database {
 enum Servers {
     Simulated {
         simulator: Simulator,
-        /// Made when something is read.
+        /// Created when something is read.
         client: OnceLock<Client>,
     },
     Real(Arc<Real>),
 }
 
 impl Database {
-    /// The cluster that `AEROSPIKE_HOSTS` names; a simulator where it names none.
+    /// The cluster in `AEROSPIKE_HOSTS`; a simulator if that is not set.
     ///
     /// # Panics
-    /// Where that cluster cannot be used. It is asked once: every other test then fails at once with the same words.
+    /// If that cluster cannot be used. It is tried only once: afterwards every other test fails at once with the same
+    /// text.
     pub fn from_env() -> Database {
         static REAL: OnceLock<Option<Result<Arc<Real>, String>>> = OnceLock::new();
         match REAL.get_or_init(Real::from_env) {
@@ -171,7 +172,7 @@ impl Database {
     /// The cluster at these hosts.
     ///
     /// # Errors
-    /// Why it cannot be used.
+    /// Why the cluster cannot be used.
     pub fn at(hosts: &str, namespace: &str) -> Result<Database, String> {
         let real = Real::connect(hosts, namespace, None)?;
         Ok(Database::of(Servers::Real(Arc::new(real))))
@@ -214,7 +215,7 @@ impl Database {
         format!("{name}{}", self.set_suffix)
     }
 
-    /// The bins of each of these records; `None` where there is no record.
+    /// The bins of each of these records; `None` if there is no record.
     pub fn bins(&self, set: &str, keys: &[impl AsRef<str>]) -> Vec<Option<HashMap<String, Value>>> {
         read_records(self.client(), self.namespace(), &self.set(set), keys, bins)
     }
@@ -260,7 +261,7 @@ struct Real {
 }
 
 impl Real {
-    /// The cluster that the environment names, if it names one. Whoever runs the tests is told which database they use.
+    /// The cluster in the environment, if it names one. Prints which database the tests use.
     fn from_env() -> Option<Result<Arc<Real>, String>> {
         let connect = |hosts: String| {
             let namespace = variable("AEROSPIKE_NAMESPACE").unwrap_or_else(|| NAMESPACE.to_owned());
@@ -277,7 +278,7 @@ impl Real {
             Some(Ok(real)) => format!("{real}, for each test that asks for no fault of it"),
             Some(Err(why)) => why.clone(),
         };
-        // Past the capture of a test's output.
+        // Bypasses the capture of a test's output.
         io::stderr()
             .write_all(format!("database: {told}\n").as_bytes())
             .unwrap();
@@ -285,7 +286,7 @@ impl Real {
     }
 
     fn connect(hosts: &str, namespace: &str, login: Option<(String, String)>) -> Result<Real, String> {
-        // The client's words are several lines.
+        // The client's error text has several lines.
         let failed = |why: &dyn Display| {
             let why = why.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
             format!(
@@ -293,7 +294,7 @@ impl Real {
                  AEROSPIKE_USER and AEROSPIKE_PASSWORD"
             )
         };
-        // The client takes its usual port for one that is no number.
+        // If the port is not a number, the client silently uses its usual port.
         let text = format!(
             "[aerospike]\nhosts = \"{hosts}\"\nnamespace = \"{namespace}\"\n\
              [kafka]\nbrokers = \"k\"\ntopics = [\"t\"]\n\
@@ -323,7 +324,7 @@ impl Real {
         })
     }
 
-    /// The services read the login from the environment, too: it is in no file.
+    /// The services also read the login from the environment: it is in no file.
     fn login_lines(&self) -> &'static str {
         if self.has_login {
             "user = \"${env:AEROSPIKE_USER}\"\npassword = \"${env:AEROSPIKE_PASSWORD}\""
@@ -345,7 +346,7 @@ impl Display for Real {
     }
 }
 
-/// A variable of the environment; one that is empty is not set.
+/// A variable of the environment. An empty one counts as not set.
 fn variable(name: &str) -> Option<String> {
     match env::var(name) {
         Ok(value) => Some(value).filter(|value| !value.is_empty()),
@@ -356,7 +357,7 @@ fn variable(name: &str) -> Option<String> {
 
 // ---- records, as the client that users have reads them
 
-/// What `what` makes of each of these records; `None` where there is no record.
+/// The result of `what` for each of these records; `None` if there is no record.
 pub fn read_records<T>(
     client: &Client,
     namespace: &str,
@@ -403,7 +404,7 @@ pub fn int_n(record: &Record) -> Option<i64> {
     }
 }
 
-/// How many records a set has, as the nodes count them: each counts its copies.
+/// Number of records of a set, as the nodes count them: each node counts its copies.
 fn count(client: &Client, namespace: &str, set: &str) -> u64 {
     let (of_set, of_namespace) = (format!("sets/{namespace}/{set}"), format!("namespace/{namespace}"));
     let commands = ["node", &of_set, &of_namespace];

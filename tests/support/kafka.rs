@@ -1,4 +1,4 @@
-//! Brokers, in this process or real ones; topics, what is sent to them and what is in them.
+//! Brokers, in this process or real ones; topics, and the messages that are sent to them and read from them.
 
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};

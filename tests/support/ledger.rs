@@ -1,4 +1,4 @@
-//! The ledger: what is in the database against what messages ask for.
+//! The ledger: compares the records in the database with what the messages ask for.
 
 use std::collections::BTreeMap;
 

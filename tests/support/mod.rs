@@ -1,22 +1,22 @@
-//! What the tests of the whole service share: brokers, databases, messages whose records can be told in advance, the
-//! service on a thread, programs as processes, and the ledger that holds records against messages.
+//! What the tests of the whole service share: brokers, databases, messages whose records are known in advance, the
+//! service on a thread, programs as processes, and the ledger that compares records with messages.
 //!
 //! Waits are for a condition, with a deadline ([`wait_until`]); a wait that fails prints the state.
 
 // Each of the three test programs (it, live, scenarios) compiles this module and uses a part of it.
 #![allow(dead_code, unused_imports)]
-// A test may fail by panicking, and tells which database it has.
+// A test may fail by panicking, and prints which database it uses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 // The two sides of the service.
 mod kafka;
 mod database;
-// What goes in, what must come out, and what runs between them.
+// Messages, the expected records, and what runs between them.
 mod stream;
 mod ledger;
 mod service;
 pub mod process;
-// Of some groups of tests.
+// Only for some groups of tests.
 pub mod advertising;
 pub mod connect;
 pub mod interrupted;

@@ -1,4 +1,4 @@
-//! Messages whose records can be told in advance.
+//! Messages whose records are known in advance.
 
 use std::collections::BTreeMap;
 
