@@ -75,7 +75,7 @@ impl<'w, S: Source> Fetching<'w, S> {
         match self.source.log_end() {
             Ok(end) => self.progress.set_end(end),
             Err(error) => debug!(
-                "kafka: the end of the log is not told {} error=\"{error}\"",
+                "kafka: cannot read the end of the log {} error=\"{error}\"",
                 self.source.partition()
             ),
         }
@@ -133,7 +133,7 @@ impl<'w, S: Source> Fetching<'w, S> {
         debug!("worker: fetching paused, others go on {}", self.source.partition());
         if let Err(error) = self.source.pause() {
             warn!(
-                "kafka: fetching for a partition that waits goes on {} error=\"{error}\"",
+                "kafka: cannot pause fetching for a partition that waits {} error=\"{error}\"",
                 self.source.partition()
             );
         }

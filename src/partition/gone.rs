@@ -93,7 +93,10 @@ fn find_out<S: Source>(env: &Env<'_, S>, offsets: &Offsets) -> Result<WorkerEnd,
     source.confirm(env.topic_id, env.stop)?;
     let (oldest, end) = source.log_ends(env.stop)?;
     let Some(next) = offsets.next() else {
-        warn!("kafka: the oldest message went before it was read, it is begun again {partition} oldest={oldest}");
+        warn!(
+            "kafka: the oldest message was deleted before it was read; starting again at the oldest {partition} \
+             oldest={oldest}"
+        );
         return Ok(again(env.progress, oldest));
     };
     let cut = match offsets.epoch_up_to(next) {
@@ -117,7 +120,7 @@ fn find_out<S: Source>(env: &Env<'_, S>, offsets: &Offsets) -> Result<WorkerEnd,
         }
         Case::Beyond => tell_beyond(partition, found, decision.to),
         Case::There => warn!(
-            "kafka: a broker said that the next offset is not in the log, and it is: begun again there {partition} \
+            "kafka: a broker said that the next offset is not in the log, but it is; starting again there {partition} \
              next={next} oldest={oldest} end={end}"
         ),
     }

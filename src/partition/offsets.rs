@@ -152,7 +152,7 @@ impl Offsets {
             }
             Err(error) => {
                 warn!(
-                    "kafka: whether the log was cut below the group's offset is not verified {partition} \
+                    "kafka: cannot verify whether the log was cut below the group's offset {partition} \
                      offset={begun_at} error=\"{error}\""
                 );
                 false

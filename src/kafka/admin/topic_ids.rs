@@ -193,7 +193,7 @@ impl TopicIds {
                 && state.lines.pass().is_some()
             {
                 warn!(
-                    "kafka: waiting for the topic's id, nothing of it is read before topic={topic} waited={:.0?} \
+                    "kafka: waiting for the topic's id; the topic is not read until then topic={topic} waited={:.0?} \
                      reason=\"{why}\"",
                     started.elapsed()
                 );
@@ -298,7 +298,9 @@ impl TopicIds {
             failed |= !matches!(found, Found::Id(_));
             if matches!(found, Found::Id(TopicId::NONE)) && !state.told_none {
                 state.told_none = true;
-                warn!("kafka: the brokers give no topic ids: a topic deleted and created again is not told apart");
+                warn!(
+                    "kafka: the brokers give no topic ids: a topic that was deleted and created again is not recognised"
+                );
             }
             state.topics.entry(topic.clone()).or_default().take(topic, found, began);
         }

@@ -160,7 +160,7 @@ impl FailedCommits {
         }
         warn!(
             "kafka: the last commit failed; messages since the commit before are delivered again {partition} next={next} \
-             error=\"{error}\" (of other partitions it is told at DEBUG)"
+             error=\"{error}\" (failures of other partitions are logged at DEBUG)"
         );
     }
 }

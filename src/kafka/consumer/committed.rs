@@ -83,7 +83,7 @@ pub fn look_up(
             || ask(consumer, partitions, limit).map_err(passing_or_refusal),
             |error, waited| {
                 warn!(
-                    "kafka: waiting for the group's offsets, nothing is read before waited={waited:.0?} reason=\"{}\"",
+                    "kafka: waiting for the group's offsets; nothing is read until then waited={waited:.0?} reason=\"{}\"",
                     why(error)
                 );
             },

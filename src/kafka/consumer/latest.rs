@@ -131,7 +131,7 @@ fn attempt(
     match commit_by(client, &begins, Instant::now() + limit.bound(TIMEOUT)) {
         Ok(()) => {
             info!(
-                "kafka: the group begins, at the end of what is there partitions={}",
+                "kafka: the group starts at the current ends of its topics partitions={}",
                 begins.count()
             );
             Ok(())

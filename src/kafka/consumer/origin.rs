@@ -201,7 +201,7 @@ pub fn log_ends(consumer: &Consumer, partition: &Partition, stop: &Stop) -> Resu
         },
         |error, waited| {
             warn!(
-                "kafka: waiting for the ends of the partition's log, nothing is read before {partition} \
+                "kafka: waiting for the ends of the partition's log; nothing is read until then {partition} \
                  waited={waited:.0?} error=\"{error}\""
             );
         },

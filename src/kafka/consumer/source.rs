@@ -324,7 +324,7 @@ impl Source for PartitionSource {
             },
             |error, _| {
                 warn!(
-                    "kafka: where the log was cut cannot be read, nothing is read before {} error=\"{error}\"",
+                    "kafka: cannot find out where the log was cut; nothing is read until then {} error=\"{error}\"",
                     self.partition
                 );
             },
