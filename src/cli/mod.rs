@@ -32,6 +32,8 @@ mod totals;
 mod json;
 // Colours.
 mod terminal;
+// The line of `run` that renews itself.
+mod status_line;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -42,6 +44,7 @@ use clap_complete::Shell;
 use crate::config;
 use crate::config::model::Config;
 use crate::util::exit::Exit;
+use crate::util::logging;
 
 /// Kafka topics into Aerospike records: one thread per partition, nothing lost.
 // Every line of help fits 80 columns: clap does not wrap it.
@@ -69,8 +72,9 @@ Exit codes:
 Do not restart after 64, 65, 77 and 78: a person must act first.
 
 A FILE that is - is read from standard input. The log goes to standard error.
-RUST_LOG sets what is logged, e.g. RUST_LOG=penstock=debug; the default is
-info for run, and error for the others."
+PENSTOCK_LOG, or RUST_LOG where that is not set, says what is logged, e.g.
+PENSTOCK_LOG=penstock=debug; without both it is info for run, and error for
+the others."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -80,11 +84,15 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service until it is told to stop (SIGINT, SIGTERM).
-    #[command(after_help = "Example:\n  penstock run examples/events.toml")]
-    Run {
-        /// The configuration, a TOML file; - is standard input.
-        file: PathBuf,
-    },
+    #[command(after_help = "\
+Examples:
+  penstock run examples/events.toml
+  penstock run --log-format json examples/events.toml
+
+On a terminal the last line shows the state, and renews itself. PENSTOCK_LOG,
+or RUST_LOG where that is not set, says what is logged: a level, or levels by
+module (info,penstock=debug). Without both it is info.")]
+    Run(run::Run),
     /// Say everything that is wrong with a configuration.
     #[command(after_help = "\
 Examples:
@@ -161,28 +169,20 @@ pub fn main() -> Exit {
             return exit;
         }
     };
-    let is_service = matches!(arguments.command, Command::Run { .. });
-    start_log(is_service);
+    // The client logs every failed attempt as an error, even if it repeats the attempt; our module `aerospike` logs
+    // what matters. The other commands report their findings themselves.
+    logging::start(match arguments.command {
+        Command::Run(_) => "info,aerospike_core=off",
+        _ => "error,aerospike_core=off,librdkafka=off,rdkafka=off",
+    });
     match arguments.command {
-        Command::Run { file } => run::run(&file),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Check { file, connect } => check::check(&file, connect),
         Command::Try(arguments) => try_::try_messages(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Schema => schema::schema(),
         Command::Completions { shell } => completions::completions(shell),
     }
-}
-
-fn start_log(is_service: bool) {
-    // The client logs every failed attempt as an error, even if it repeats the attempt; our module `aerospike` logs
-    // what matters. The other commands report their findings themselves.
-    let shown = if is_service {
-        "info,aerospike_core=off"
-    } else {
-        "error,aerospike_core=off,librdkafka=off,rdkafka=off"
-    };
-    let filter = env_logger::Env::default().default_filter_or(shown);
-    env_logger::Builder::from_env(filter).format_timestamp_millis().init();
 }
 
 /// Whether this argument means standard input.
@@ -207,32 +207,36 @@ fn refuse(problem: &str) -> Exit {
 
 /// Like [`load`], for commands that connect: the TLS files must exist.
 fn load_to_connect(file: &Path) -> Option<Config> {
-    let config = load(file)?;
+    read_to_connect(file).map_err(|faults| report(&faults)).ok()
+}
+
+/// The configuration in `file`, for commands that connect.
+fn read_to_connect(file: &Path) -> Result<Config, config::Faults> {
+    let config = read(file)?;
     let faults = config::kafka::tls_files::look(&config.kafka);
     if faults.is_empty() {
-        return Some(config);
+        return Ok(config);
     }
-    let faults = config::Faults {
+    Err(config::Faults {
         file: shown(file),
         faults,
-    };
-    let _ = writeln!(io::stderr().lock(), "{faults}");
-    None
+    })
 }
 
 /// The configuration in `file`. If it has faults, prints them.
 fn load(file: &Path) -> Option<Config> {
-    let loaded = if is_stdin(file) {
+    read(file).map_err(|faults| report(&faults)).ok()
+}
+
+fn read(file: &Path) -> Result<Config, config::Faults> {
+    if is_stdin(file) {
         config::load_from(io::stdin().lock(), &shown(file))
     } else {
         config::load(file)
-    };
-    match loaded {
-        Ok(config) => Some(config),
-        Err(faults) => {
-            // A report for a person, not a log line.
-            let _ = writeln!(io::stderr().lock(), "{faults}");
-            None
-        }
     }
+}
+
+/// Prints what is wrong with a configuration: a report for a person, not a log line.
+fn report(faults: &config::Faults) {
+    let _ = writeln!(io::stderr().lock(), "{faults}");
 }

@@ -1,48 +1,120 @@
 //! `penstock run`: the service, from its signals to its exit code.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use log::{error, info};
 
 use super::guards::guards;
-use super::load_to_connect;
+use super::status_line::StatusLine;
+use super::{read_to_connect, report};
 use crate::config::model::{self, Config, DeadLetterHeaders, Format, Name, Reject, RejectAction, Start};
 use crate::observe::counters::Counters;
+use crate::observe::snapshot::{About, Board};
 use crate::service::supervisor;
 use crate::util::exit::Exit;
+use crate::util::logging::pairs::Text;
+use crate::util::logging::{self, Format as LogFormat};
 use crate::util::stop::{Stop, leave_now, stop_on_signals};
 
+/// The arguments of `run`.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The configuration, a TOML file; - is standard input.
+    file: PathBuf,
+    /// The form of the log's lines, from the first one on [default: log.format].
+    #[arg(long, env = "PENSTOCK_LOG_FORMAT", value_name = "FORMAT", hide_env_values = true,
+        value_parser = PossibleValuesParser::new(LogFormat::WORDS).map(|word| LogFormat::of(&word)))]
+    log_format: Option<LogFormat>,
+    /// No line that renews itself, on a terminal either.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
 /// Runs the service until it is told to stop.
-pub(super) fn run(file: &Path) -> Exit {
+pub(super) fn run(arguments: &Run) -> Exit {
+    let Run {
+        file,
+        log_format,
+        quiet,
+    } = arguments;
+    logging::tell_panics();
+    if let Some(format) = log_format {
+        logging::set_format(*format);
+    }
     // This comes first, so that an early stop is not missed.
     let stop = Stop::new();
     if let Err(error) = stop_on_signals(stop.clone()) {
         error!("cannot install the signal handlers error=\"{error}\"");
         return Exit::Panic;
     }
-    let Some(config) = load_to_connect(file) else {
-        return Exit::Configuration;
+    let config = match read_to_connect(file) {
+        Ok(config) => config,
+        Err(faults) => {
+            match log_format {
+                Some(LogFormat::Json) => error!("the configuration is refused: {faults}"),
+                _ => report(&faults),
+            }
+            return Exit::Configuration;
+        }
     };
+    logging::set_format(log_format.unwrap_or(config.log.format));
     info!(
         "penstock version={} file={} pid={}",
         env!("CARGO_PKG_VERSION"),
-        file.display(),
+        Text(&file.display().to_string()),
         std::process::id()
     );
-    for line in effective_settings(&config) {
+    let settings = effective_settings(&config);
+    for line in &settings {
         info!("settings: {line}");
     }
     for line in guards(&config) {
         info!("{line}");
     }
     let counters = Arc::new(Counters::new());
+    let board = Arc::new(Board::new(about(&config, &settings)));
+    let status = (!quiet).then(|| StatusLine::start(board.clone()));
     // The panic hook has already printed the panic.
     let exit = catch_unwind(AssertUnwindSafe(|| supervisor::run(&config, &stop, &counters))).unwrap_or(Exit::Panic);
+    drop(status);
     info!("exit code={} meaning={exit:?}", exit.code());
     // Threads of the clients may still run. Exit handlers would remove data that these threads use.
     leave_now(exit)
+}
+
+/// What does not change while the service runs.
+fn about(config: &Config, settings: &[String]) -> About {
+    let set = |namespace: &Name, set: &Name| {
+        let word = |name: &Name| match name {
+            Name::Fixed(name) => name.clone(),
+            Name::FromMessage { .. } => "*".to_owned(),
+        };
+        format!("{}.{}", word(namespace), word(set))
+    };
+    let mut sets: Vec<String> = Vec::new();
+    for write in config.routes.iter().flat_map(|route| &route.writes) {
+        let set = set(&write.namespace, &write.set);
+        if !sets.contains(&set) {
+            sets.push(set);
+        }
+    }
+    let settings = settings.iter().map(|line| {
+        let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
+        (name.to_owned(), rest.to_owned())
+    });
+    About {
+        version: env!("CARGO_PKG_VERSION"),
+        started: SystemTime::now(),
+        group: config.kafka.group.clone(),
+        topics: config.kafka.topics.clone(),
+        sets,
+        settings: settings.collect(),
+    }
 }
 
 fn name(name: &Name) -> &str {
@@ -90,9 +162,9 @@ fn effective_settings(config: &Config) -> Vec<String> {
         format!("run {}", config.run),
         format!(
             "kafka brokers={} topics={} group={} start={} offset_gone={} format={} properties=[{}]",
-            kafka.brokers,
+            Text(&kafka.brokers),
             kafka.topics.join(","),
-            kafka.group,
+            Text(&kafka.group),
             match kafka.start {
                 Start::Earliest => "earliest",
                 Start::Latest => "latest",
@@ -106,9 +178,9 @@ fn effective_settings(config: &Config) -> Vec<String> {
         ),
         format!(
             "aerospike hosts={} namespace={} user={}",
-            config.aerospike.hosts,
+            Text(&config.aerospike.hosts),
             config.aerospike.namespace,
-            config.aerospike.credentials.as_ref().map_or("none", |(user, _)| user),
+            Text(config.aerospike.credentials.as_ref().map_or("none", |(user, _)| user)),
         ),
     ];
     lines.push(format!("reject {}", reject(&config.reject)));
@@ -125,9 +197,9 @@ fn effective_settings(config: &Config) -> Vec<String> {
                 "write line={} topics={} namespace={} set={} key={} each={}",
                 write.line,
                 route.topics.join(","),
-                name(&write.namespace),
-                name(&write.set),
-                write.key.written,
+                Text(name(&write.namespace)),
+                Text(name(&write.set)),
+                Text(&write.key.written),
                 write.each.is_some(),
             ));
         }

@@ -20,6 +20,7 @@ pub const TOP: Section = Section {
         key("aerospike", Kind::Table),
         key("route", Kind::Tables),
         key("reject", Kind::Table),
+        key("log", Kind::Table),
     ],
     later: &[],
 };
@@ -166,6 +167,13 @@ pub const REJECT: Section = Section {
     later: &[],
 };
 
+/// `[log]`.
+pub const LOG: Section = Section {
+    title: "[log]",
+    keys: &[with("format", choice(&["text", "json"], &[]), "text")],
+    later: &[],
+};
+
 /// `{ path = …, as = … }` and similar tables, in any place for a value.
 pub const VALUE: Section = Section {
     title: "a value",
@@ -246,6 +254,7 @@ const BEFORE_ENTRIES: &[&Section] = &[
     &WRITE,
     &PUBLISH,
     &REJECT,
+    &LOG,
     &VALUE,
     &ALL_BINS,
 ];

@@ -91,6 +91,7 @@ fn shape(section: &Section, key: &Key) -> Value {
         ("the file", "kafka") => self::section(&keys::KAFKA),
         ("the file", "aerospike") => self::section(&keys::AEROSPIKE),
         ("the file", "reject") => self::section(&keys::REJECT),
+        ("the file", "log") => self::section(&keys::LOG),
         ("the file", "route") => tables(&keys::ROUTE),
         ("[[route]]", "write") => tables(&keys::WRITE),
         ("[[route]]", "publish") => tables(&keys::PUBLISH),

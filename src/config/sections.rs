@@ -8,7 +8,7 @@ use super::addresses::{address_may_hold_login, misread_hosts};
 use super::key::Values;
 use super::keys;
 use super::model::{
-    Aerospike, BelowLog, BeyondLog, ByteOrderMark, Config, Format, Kafka, OffsetGone, Route, Run, Secret, Start,
+    self, Aerospike, BelowLog, BeyondLog, ByteOrderMark, Config, Format, Kafka, OffsetGone, Route, Run, Secret, Start,
 };
 use super::names;
 use super::reject;
@@ -18,6 +18,7 @@ use crate::config::file::wording::nearest;
 use crate::config::kafka::foreign::misread_brokers;
 use crate::config::kafka::properties;
 use crate::config::routes::route;
+use crate::util::logging;
 
 const KAFKA_PORT: u16 = 9092;
 const AEROSPIKE_PORT: u16 = 3000;
@@ -60,12 +61,20 @@ fn whole(top: &Table<'_>, routes: impl Fn(&Table<'_>, &[(Node<'_>, Text)], &str)
         .unwrap_or_default();
     let routes = routes(top, &topics, namespace);
     let reject = reject::reject(&top.table("reject", &keys::REJECT), &topics);
+    let log = log(&top.table("log", &keys::LOG));
     Some(Config {
         run: run?,
         kafka: kafka?,
         aerospike: aerospike?,
         routes,
         reject: reject?,
+        log: log?,
+    })
+}
+
+fn log(table: &Table<'_>) -> Option<model::Log> {
+    Some(model::Log {
+        format: logging::Format::of(table.choice("format")?),
     })
 }
 

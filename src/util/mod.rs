@@ -8,6 +8,9 @@ pub mod start_limit;
 pub mod backoff;
 pub mod throttle;
 pub mod retry;
+// The log, and the line at the end of the screen.
+pub mod logging;
+pub mod screen;
 // Exit codes.
 pub mod exit;
 // The memory bound.

@@ -17,6 +17,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::util::exit::Exit;
+use crate::util::screen;
 
 /// The longest time that a worker waits before it checks the stop flag and its periodic duties.
 pub const GLANCE: Duration = Duration::from_millis(250);
@@ -124,11 +125,12 @@ pub fn stop_on_signals(stop: Stop) -> io::Result<()> {
     thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
             if stop.requested() {
-                warn!("stop: second signal={}, leaving at once", signal_name(signal));
+                warn!("stop: a second signal, leaving at once signal={}", signal_name(signal));
+                screen::end();
                 signal_hook::low_level::exit(128 + signal);
             }
             info!(
-                "stop: signal={}, finishing the batch in hand; a second signal leaves at once",
+                "stop: finishing the batch in hand; a second signal leaves at once signal={}",
                 signal_name(signal)
             );
             stop.request(StopKind::Drain);
@@ -139,6 +141,7 @@ pub fn stop_on_signals(stop: Stop) -> io::Result<()> {
 
 /// Ends the process at once without running destructors. For cases in which continuing would be worse than a restart.
 pub fn leave_now(exit: Exit) -> ! {
+    screen::end();
     signal_hook::low_level::exit(i32::from(exit.code()))
 }
 

@@ -34,6 +34,7 @@ fn call(arguments: &[&str], stdin: &str) -> Called {
     let mut child = Command::new(env!("CARGO_BIN_EXE_penstock"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args(arguments)
+        .env_remove("PENSTOCK_LOG")
         .env_remove("RUST_LOG")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -609,6 +609,7 @@ fn run_says_of_a_faulty_file_what_check_says() {
             let output = Command::new(env!("CARGO_BIN_EXE_penstock"))
                 .arg(command)
                 .arg(&file)
+                .env_remove("PENSTOCK_LOG")
                 .env_remove("RUST_LOG")
                 .output()
                 .unwrap();

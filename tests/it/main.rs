@@ -44,6 +44,10 @@ mod publish;
 mod rejects;
 mod stopping;
 
+// The log, as text, as JSON and on a terminal.
+mod log_lines;
+mod log_output;
+
 // The commands.
 mod commands;
 mod cluster;

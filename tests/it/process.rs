@@ -69,7 +69,10 @@ fn a_service_stopped_in_mid_stream_goes_on_where_it_was() {
         ("memory: bound=", "partitions=3"),
         ("kafka: joining ", setup.group.as_str()),
         ("kafka: assigned ", "partitions=3"),
-        ("stop: signal=SIGTERM", "a second signal leaves at once"),
+        (
+            "stop: finishing the batch in hand; a second signal leaves at once",
+            "signal=SIGTERM",
+        ),
         ("stopped consumed=", "held_partitions=0"),
         ("exit code=0", "Stopped"),
     ] {
@@ -167,14 +170,14 @@ fn a_second_signal_leaves_at_once_with_its_own_code() {
         stream.produce(10);
         wait_records(&sim, 20);
         service.signal("TERM");
-        service.wait_for_line(&["stop: signal=SIGTERM"]);
+        service.wait_for_line(&["stop: ", "signal=SIGTERM"]);
         let asked = Instant::now();
         service.signal(signal);
         let exited = service.end();
         let took = asked.elapsed();
         exited.assert_code(code);
         assert!(took < Duration::from_secs(10), "it took {took:?}:\n{}", exited.output);
-        let line = format!("second signal=SIG{signal}");
+        let line = format!("a second signal, leaving at once signal=SIG{signal}");
         assert!(exited.output.contains(&line), "no {line:?} in:\n{}", exited.output);
         // The ten messages in hand are delivered again.
         assert_eq!(topic.committed(&setup.group), [Some(10)]);

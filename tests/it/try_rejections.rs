@@ -20,6 +20,7 @@ fn try_file(file: &str, lines: &[u8], arguments: &[&str]) -> (Option<i32>, Strin
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args(["try", file])
         .args(arguments)
+        .env_remove("PENSTOCK_LOG")
         .env_remove("RUST_LOG")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

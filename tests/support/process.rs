@@ -163,7 +163,9 @@ pub fn run(command: &mut Command) -> Exited {
 /// The service's program; the caller adds arguments.
 pub fn penstock() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_penstock"));
-    command.env_remove("RUST_LOG");
+    for variable in ["PENSTOCK_LOG", "PENSTOCK_LOG_FORMAT", "RUST_LOG"] {
+        command.env_remove(variable);
+    }
     command
 }
 

@@ -33,6 +33,7 @@ const NAMES: &[(&Section, Names)] = &[
                 &["limits", "settings", "general", "service", "global", "penstock"],
             ),
             ("kafka", &["source", "input"]),
+            ("log", &["logging", "logger", "logs"]),
             (
                 "aerospike",
                 &[
@@ -365,14 +366,22 @@ const NAMES: &[(&Section, Names)] = &[
 /// Names that have no counterpart in the file.
 const NOTHING: &[(&Section, &[&str], &str)] = &[
     (
-        &keys::TOP,
-        &["log", "logging", "logger", "logs"],
-        "remove it; RUST_LOG sets what is logged, e.g. RUST_LOG=penstock=debug",
+        &keys::LOG,
+        &[
+            "level",
+            "filter",
+            "loglevel",
+            "log_level",
+            "verbosity",
+            "target",
+            "targets",
+        ],
+        "remove it; PENSTOCK_LOG (or RUST_LOG) sets what is logged, e.g. PENSTOCK_LOG=penstock=debug",
     ),
     (
         &keys::RUN,
         &["log", "log_level", "loglevel", "logging", "verbosity"],
-        "remove it; RUST_LOG sets what is logged, e.g. RUST_LOG=penstock=debug",
+        "remove it; PENSTOCK_LOG (or RUST_LOG) sets what is logged, e.g. PENSTOCK_LOG=penstock=debug",
     ),
     (
         &keys::RUN,

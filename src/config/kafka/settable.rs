@@ -157,7 +157,7 @@ pub const REFUSED: &[Refused] = &[
     refused(
         &["log_level", "log.queue"],
         "librdkafka's log is part of Penstock's, which sets both",
-        "set the log's level, e.g. RUST_LOG=librdkafka=debug; `debug` chooses librdkafka's contexts",
+        "set the log's level, e.g. PENSTOCK_LOG=info,librdkafka=debug; `debug` chooses librdkafka's contexts",
     ),
     refused(
         &[

@@ -11,6 +11,8 @@ mod secret;
 mod aerospike;
 // `[reject]`.
 mod reject;
+// `[log]`.
+mod log;
 // `[[route]]`.
 mod route;
 // `[[route.write]]`.
@@ -39,6 +41,7 @@ pub use cel::{CONSTANT, Cel, Program, READ, Read, What, When};
 pub use instant::Instant;
 pub use kafka::{BelowLog, BeyondLog, ByteOrderMark, Format, Kafka, OffsetGone, Start, TlsProperty};
 pub use kinds::Kinds;
+pub use log::Log;
 pub use publish::Publish;
 pub use reject::{DeadLetterHeaders, Reject, RejectAction};
 pub use route::Route;
@@ -65,6 +68,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// What happens to a message that cannot be written.
     pub reject: Reject,
+    /// How the log is written.
+    pub log: Log,
 }
 
 impl Config {
