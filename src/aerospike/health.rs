@@ -9,7 +9,7 @@ use log::{error, info, warn};
 use parking_lot::Mutex;
 
 use crate::delivery::result_codes::meaning;
-use crate::util::throttle::{LINES, Throttle};
+use crate::util::throttle::{LINES, Repeated, Throttle};
 
 /// A namespace counts as open again when it has refused nothing for this time. It is longer than the longest pause of a
 /// refused row.
@@ -56,7 +56,6 @@ struct Outage {
     /// When the last call failed.
     last: Instant,
     announced: bool,
-    calls_failed: u64,
     rows_failed: u64,
 }
 
@@ -65,27 +64,23 @@ impl Health {
     pub fn failed(&self, began: Instant, rows: usize, rows_failed: usize, reason: &str) {
         let mut state = self.state.lock();
         let now = Instant::now();
-        let is_due = state.lines.pass_at(now).is_some();
+        let due = state.lines.pass_at(now);
         let outage = state.outage.get_or_insert(Outage {
             since: began,
             last: now,
             announced: false,
-            calls_failed: 0,
             rows_failed: 0,
         });
         outage.last = now;
-        outage.calls_failed += 1;
         outage.rows_failed += rows_failed as u64;
-        if is_due {
+        if let Some(repeated) = due {
             outage.announced = true;
             warn!(
                 "aerospike: writes fail, retrying; nothing is lost, consumption is paused \
-                 reason=\"{reason}\" rows={rows_failed}/{rows} calls_failed={} rows_failed={} since={:.1?}",
-                outage.calls_failed,
+                 reason=\"{reason}\" rows={rows_failed}/{rows} rows_failed={} since={:.1?}{repeated}",
                 outage.rows_failed,
                 now.duration_since(outage.since)
             );
-            outage.calls_failed = 0;
             outage.rows_failed = 0;
         }
     }
@@ -151,14 +146,14 @@ impl Health {
             .troubles
             .iter_mut()
             .find(|(known, of, _)| known == trouble && of == namespace);
-        let since = match known {
+        let (since, repeated) = match known {
             Some((_, _, told)) => {
                 told.seen = now;
                 told.taken = false;
-                if told.lines.pass_at(now).is_none() {
+                let Some(repeated) = told.lines.pass_at(now) else {
                     return;
-                }
-                told.since
+                };
+                (told.since, repeated)
             }
             None => {
                 let told = Told {
@@ -168,7 +163,7 @@ impl Health {
                     taken: false,
                 };
                 state.troubles.push((*trouble, namespace.to_owned(), told));
-                now
+                (now, Repeated(1))
             }
         };
         let since = now.duration_since(since).as_secs_f64();
@@ -177,7 +172,7 @@ impl Health {
                 self.any_closed.store(true, Relaxed);
                 error!(
                     "aerospike: the namespace refuses these writes now; they wait, and one is retried from time to time \
-                     namespace={namespace} code={code} meaning=\"{}\" since={since:.0}s cure=\"{}\"",
+                     namespace={namespace} code={code} meaning=\"{}\" since={since:.0}s cure=\"{}\"{repeated}",
                     meaning(*code).unwrap_or("unknown"),
                     match code {
                         8 => "make room, or raise the limit",
@@ -190,7 +185,7 @@ impl Health {
                 "aerospike: unexpected result code for a row; the row is retried, and its record and partition wait \
                  partition={} namespace={namespace} code={code} meaning=\"{}\" \
                  since={since:.0}s cure=\"look at the server's log; to pass over the message, stop the service and set the group's offset \
-                 of this partition behind the committed one\"",
+                 of this partition behind the committed one\"{repeated}",
                 // A worker's thread has the name of its partition.
                 std::thread::current().name().unwrap_or("?"),
                 meaning(*code).unwrap_or("unknown"),

@@ -30,6 +30,7 @@ use log::{info, warn};
 use crate::config::model::Aerospike;
 use crate::delivery::result_codes::Told;
 use crate::observe::counters::Counters;
+use crate::util::logging::pairs::Text;
 use crate::util::retry::{AttemptError, Retry, RetryError};
 use crate::util::stop::Stop;
 use ask::{Login, Stranger};
@@ -218,10 +219,10 @@ impl Store {
                 }
                 Ok(client)
             },
-            |failed, waited| {
+            |failed, waited, repeated| {
                 warn!(
-                    "aerospike: waiting for the cluster hosts={} waited={waited:.0?} reason=\"{failed}\"",
-                    config.hosts
+                    "aerospike: waiting for the cluster hosts={} waited={waited:.0?} reason=\"{failed}\"{repeated}",
+                    Text(&config.hosts)
                 );
             },
         );

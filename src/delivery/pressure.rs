@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 use crate::observe::counters::Counters;
 use crate::util::backoff::Backoff;
 use crate::util::stop::Stop;
-use crate::util::throttle::Throttle;
+use crate::util::throttle::{Repeated, Throttle};
 
 /// Rows in a probe of a closed database, and the limit when it opens again. Enough to reach every node of a small
 /// cluster.
@@ -155,8 +155,12 @@ struct State {
     /// The current state, and since when.
     gate: Gate,
     since: Instant,
+    /// Since the gate was last open.
+    is_limited: bool,
     told_limited: bool,
     limited_lines: Throttle,
+    /// How often it was limited since that was told last.
+    limited_times: u64,
 }
 
 struct Closed {
@@ -243,8 +247,10 @@ impl Pressure {
                 allowance_at: now,
                 gate: Gate::Open,
                 since: now,
+                is_limited: false,
                 told_limited: false,
                 limited_lines: Throttle::default(),
+                limited_times: 0,
             }),
         };
         pressure.publish(&pressure.state.lock());
@@ -530,18 +536,27 @@ impl Pressure {
         }
         // Reopening after "closed" passes through "limited". It is logged already.
         let is_cut = state.limit < self.rows_max as f64 * TOLD_BELOW && state.cause != Cause::NoAnswer;
-        if gate == Gate::Limited && is_cut && !state.told_limited && state.limited_lines.pass_at(now).is_some() {
-            state.told_limited = true;
-            warn!(
-                "pressure: limited, {} rows at once instead of {}: {}; the limit grows again as the database takes rows",
-                limit_rows(state.limit),
-                self.rows_max,
-                state.cause.as_str()
-            );
+        if gate == Gate::Limited && is_cut && !state.told_limited {
+            state.limited_times += u64::from(!state.is_limited);
+            state.is_limited = true;
+            if state.limited_lines.pass_at(now).is_some() {
+                state.told_limited = true;
+                warn!(
+                    "pressure: limited, {} rows at once instead of {}: {}; the limit grows again as the database takes \
+                     rows{}",
+                    limit_rows(state.limit),
+                    self.rows_max,
+                    state.cause.as_str(),
+                    Repeated(std::mem::take(&mut state.limited_times))
+                );
+            }
         }
-        if gate == Gate::Open && state.told_limited {
-            state.told_limited = false;
-            info!("pressure: open, {} rows at once", self.rows_max);
+        if gate == Gate::Open {
+            state.is_limited = false;
+            if state.told_limited {
+                state.told_limited = false;
+                info!("pressure: open, {} rows at once", self.rows_max);
+            }
         }
         self.publish(state);
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use parking_lot::Mutex;
 
 use crate::config::model::Reject;
-use crate::util::throttle::Throttle;
+use crate::util::throttle::{Repeated, Throttle};
 
 /// What the workers share about rejected messages.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl Rejects {
     }
 
     /// Whether to log a rejection. `Some`: how many of the same reason were not logged since the last line.
-    pub fn tell(&self, reason: &'static str) -> Option<u64> {
+    pub fn tell(&self, reason: &'static str) -> Option<Repeated> {
         let mut reasons = self.reasons.lock();
         let told = reasons.entry(reason).or_default();
         told.lines.pass()
@@ -192,9 +192,9 @@ mod tests {
         for reason in ["tombstone", "tombstone", "not_json"] {
             rejects.count(reason);
         }
-        assert_eq!(rejects.tell("tombstone"), Some(0));
+        assert_eq!(rejects.tell("tombstone"), Some(Repeated(1)));
         assert_eq!(rejects.tell("tombstone"), None);
-        assert_eq!(rejects.tell("not_json"), Some(0));
+        assert_eq!(rejects.tell("not_json"), Some(Repeated(1)));
         assert_eq!(rejects.by_reason(), [("not_json", 1), ("tombstone", 2)]);
     }
 }

@@ -17,7 +17,7 @@ use rdkafka::error::KafkaError;
 
 use crate::kafka::admin::advertised::{is_about_given, named};
 use crate::kafka::diagnosis::symptoms;
-use crate::util::throttle::Throttle;
+use crate::util::throttle::{Repeated, Throttle};
 
 /// Maximum number of kinds in memory. Beyond it, the kind that was logged longest ago is forgotten; it is logged again
 /// when it next occurs.
@@ -43,16 +43,16 @@ pub fn tell_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     if level == Level::Debug {
         log::debug!(target: "librdkafka", "{facility} {message}");
     } else if let Some(repeated) = due(message) {
-        let told = readable(message);
-        log::log!(target: "librdkafka", level, "{facility} {told}{}{repeated}", Cure(message));
+        let (told, cure) = (readable(message), Cure(message));
+        log::log!(target: "librdkafka", level, "{facility} {told}{cure}{repeated}");
     }
 }
 
 /// Logs an error, unless librdkafka's log has just reported the same.
 pub fn tell_error(error: &KafkaError, reason: &str) {
     if let Some(repeated) = due(reason) {
-        let told = readable(reason);
-        log::warn!("kafka: {error} reason=\"{told}\"{}{repeated}", Cure(reason));
+        let (told, cure) = (readable(reason), Cure(reason));
+        log::warn!("kafka: {error} reason=\"{told}\"{cure}{repeated}");
     }
 }
 
@@ -65,19 +65,7 @@ fn readable(text: &str) -> String {
 }
 
 fn due(text: &str) -> Option<Repeated> {
-    TOLD.lock().due(kind(text), Instant::now()).map(Repeated)
-}
-
-/// ` repeated=N`; nothing if it occurred once.
-struct Repeated(u64);
-
-impl std::fmt::Display for Repeated {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            1 => Ok(()),
-            count => write!(f, " repeated={count}"),
-        }
-    }
+    TOLD.lock().due(kind(text), Instant::now())
 }
 
 /// ` cure="…"`, if the cause is known.
@@ -149,9 +137,9 @@ impl Told {
     }
 
     /// How often it occurred since the last line, including now; `None` while the last line is too recent.
-    fn due(&mut self, name: String, now: Instant) -> Option<u64> {
+    fn due(&mut self, name: String, now: Instant) -> Option<Repeated> {
         if let Some(known) = self.kinds.iter_mut().find(|known| known.name == name) {
-            return known.lines.pass_at(now).map(|held_back| held_back + 1);
+            return known.lines.pass_at(now);
         }
         if self.kinds.len() == KINDS_MAX
             && let Some((oldest, _)) = self
@@ -163,9 +151,9 @@ impl Told {
             self.kinds.swap_remove(oldest);
         }
         let mut lines = Throttle::default();
-        let held_back = lines.pass_at(now);
+        let repeated = lines.pass_at(now);
         self.kinds.push(Kind { name, lines });
-        held_back.map(|held_back| held_back + 1)
+        repeated
     }
 }
 
@@ -179,7 +167,7 @@ mod tests {
     fn what_lasts_is_told_at_once_and_every_10_seconds_with_its_count() {
         let mut told = Told::new();
         let began = Instant::now();
-        let lines: Vec<Option<u64>> = (0..=100)
+        let lines: Vec<Option<Repeated>> = (0..=100)
             .map(|tenths| {
                 told.due(
                     kind("2/2 brokers are down"),
@@ -187,10 +175,10 @@ mod tests {
                 )
             })
             .collect();
-        assert_eq!(lines[0], Some(1));
+        assert_eq!(lines[0], Some(Repeated(1)));
         assert!(lines[1..100].iter().all(Option::is_none), "{lines:?}");
-        assert_eq!(lines[100], Some(100));
-        assert_eq!(told.due(kind("another"), began), Some(1));
+        assert_eq!(lines[100], Some(Repeated(100)));
+        assert_eq!(told.due(kind("another"), began), Some(Repeated(1)));
     }
 
     #[test]
@@ -235,10 +223,10 @@ mod tests {
         let began = Instant::now();
         let at = |number: usize| began + Duration::from_millis(number as u64);
         for number in 0..=KINDS_MAX {
-            assert_eq!(told.due(format!("kind {number}"), at(number)), Some(1));
+            assert_eq!(told.due(format!("kind {number}"), at(number)), Some(Repeated(1)));
         }
         assert_eq!(told.kinds.len(), KINDS_MAX);
         assert_eq!(told.due("kind 1".to_owned(), at(300)), None, "still known");
-        assert_eq!(told.due("kind 0".to_owned(), at(300)), Some(1), "forgotten");
+        assert_eq!(told.due("kind 0".to_owned(), at(300)), Some(Repeated(1)), "forgotten");
     }
 }

@@ -40,7 +40,7 @@ use crate::output::publication::OutgoingMessage;
 use crate::util::memory::{MemoryPlan, PRODUCED_MESSAGE_BYTES};
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
-use crate::util::throttle::Throttle;
+use crate::util::throttle::{Repeated, Throttle};
 
 /// How long the thread waits for reports before it checks whether it must end.
 const POLL_WAIT: Duration = Duration::from_millis(100);
@@ -651,7 +651,7 @@ impl TopicFlow {
         match meaning {
             Meaning::Retry | Meaning::Unknown => {}
             Meaning::TooLarge if !alone => {
-                return self.size_lines.pass_at(now).map(|_| Edge::Size);
+                return self.size_lines.pass_at(now).map(Edge::Size);
             }
             // The worker that sent the message logs it.
             _ => return None,
@@ -696,7 +696,7 @@ enum Edge {
     },
     Again(Trouble),
     /// Batches are larger than the topic accepts.
-    Size,
+    Size(Repeated),
 }
 
 impl Edge {
@@ -714,9 +714,9 @@ impl Edge {
                 "publish: the topic takes messages again topic={topic} after={:.0?}",
                 now.saturating_duration_since(trouble.since)
             ),
-            Edge::Size => warn!(
+            Edge::Size(repeated) => warn!(
                 "publish: the topic refuses a request as too large, its messages are sent in smaller ones topic={topic} \
-                 cure=\"set batch.size in [kafka.producer] below the topic's max.message.bytes\""
+                 cure=\"set batch.size in [kafka.producer] below the topic's max.message.bytes\"{repeated}"
             ),
         }
     }

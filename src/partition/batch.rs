@@ -551,7 +551,7 @@ fn broken(end: WriteEnd) -> Broken {
         WriteEnd::Finished | WriteEnd::Stopped => Broken::Stopped,
         WriteEnd::Fatal(Fatal::Credentials(code)) => {
             let refusal = WhoAsks { code, has_user: true };
-            error!("aerospike: {refusal} code={code}; {}", refusal.cure());
+            error!("aerospike: {refusal} code={code} cure=\"{}\"", refusal.cure());
             Broken::Fatal(Exit::Credentials)
         }
         WriteEnd::Fatal(Fatal::NoNamespace(namespace)) => {

@@ -140,7 +140,9 @@ pub(super) fn again(progress: &Progress, offset: i64) -> WorkerEnd {
 pub(super) fn no_origin(partition: &Partition, why: &NoOrigin) -> WorkerEnd {
     match why {
         NoOrigin::Refused(why) => {
-            error!("kafka refuses to describe the topic: {why}; grant the user READ on the topic {partition}");
+            error!(
+                "kafka refuses to describe the topic {partition} reason=\"{why}\" cure=\"grant the user READ on the topic\""
+            );
             WorkerEnd::Fatal(Exit::Credentials)
         }
         NoOrigin::Stopped | NoOrigin::Former => WorkerEnd::Stopped,

@@ -14,8 +14,9 @@ use crate::partition::shared::Group;
 /// Logs that a partition is held since a part of Kafka's log cannot be read, and returns the text. `next`: the first
 /// offset that is not finished.
 pub(super) fn unreadable(partition: &Partition, next: Option<i64>, error: &KafkaError) -> String {
+    let next = next.map_or_else(|| "unknown".to_owned(), |next| next.to_string());
     let why = format!(
-        "{partition} next={next:?} reason=unreadable error=\"{error}\" cure=\"look at the broker's disk and at \
+        "{partition} next={next} reason=unreadable error=\"{error}\" cure=\"look at the broker's disk and at \
          check.crcs; or, to skip it, stop the service, set the group's offset of this partition behind it \
          (kafka-consumer-groups.sh --reset-offsets) and start it\"",
     );

@@ -273,17 +273,19 @@ impl Offsets {
 /// Logs that the log went back. A truncated log assigns offsets again, to other messages; guards know messages only by
 /// their offsets. `from`: the first offset that was not finished.
 pub(super) fn tell_went_back(partition: &Partition, is_guarded: bool, from: Option<i64>, to: i64) {
-    if is_guarded && from.is_some_and(|from| to < from - 1) {
+    let is_far = from.is_some_and(|from| to < from - 1);
+    let from = from.map_or_else(|| "unknown".to_owned(), |from| from.to_string());
+    if is_guarded && is_far {
         error!(
             "kafka: offsets went back, reading on from there; what this partition now holds at offsets that were read \
-             before is taken for applied by the guards {partition} from={from:?} to={to} cure=\"if the log was truncated \
+             before is taken for applied by the guards {partition} from={from} to={to} cure=\"if the log was truncated \
              (an unclean leader election), stop the service, set run.guard_epoch to another number, and set the \
              group's offsets to where the log is new\""
         );
     } else {
         warn!(
             "kafka: offsets went back, reading on from there: the partition was truncated, its topic created again, \
-             or (by one) a rebalance came in between {partition} from={from:?} to={to}"
+             or (by one) a rebalance came in between {partition} from={from} to={to}"
         );
     }
 }

@@ -320,7 +320,7 @@ impl Pending {
 /// Logs a rejected message that is skipped. For each reason, at most one line per interval.
 fn tell<S: Source>(env: &Env<'_, S>, offset: i64, rejected: &Rejected) {
     let Rejection { reason, detail } = &rejected.rejection;
-    let Some(untold) = env.shared.rejecting.counts.tell(reason.as_str()) else {
+    let Some(repeated) = env.shared.rejecting.counts.tell(reason.as_str()) else {
         return;
     };
     let what = match &env.shared.rejecting.action {
@@ -328,7 +328,7 @@ fn tell<S: Source>(env: &Env<'_, S>, offset: i64, rejected: &Rejected) {
         _ => Cow::Borrowed("dropped"),
     };
     warn!(
-        "message rejected, {what} {} offset={offset} reason={} detail={detail:?} not_told_since={untold}",
+        "message rejected, {what} {} offset={offset} reason={} detail={detail:?}{repeated}",
         env.partition(),
         reason.as_str(),
     );

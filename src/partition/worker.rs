@@ -281,14 +281,16 @@ impl<'w, S: Source> Worker<'w, S> {
         let partition = self.env.partition();
         match error {
             FetchError::Refused(error) => {
-                error!("kafka: reading is refused {partition} error=\"{error}\"; grant the user READ on the topic");
+                error!(
+                    "kafka: reading is refused {partition} error=\"{error}\" cure=\"grant the user READ on the topic\""
+                );
                 return Err(WorkerEnd::Fatal(Exit::Credentials));
             }
             FetchError::Unreadable(error) => self.ahead = Ahead::Unreadable(error),
             FetchError::Gone => self.ahead = Ahead::Gone,
             FetchError::Passing(error) => {
-                if self.fetch_lines.pass().is_some() {
-                    warn!("kafka: fetching fails, it is tried again {partition} error=\"{error}\"");
+                if let Some(repeated) = self.fetch_lines.pass() {
+                    warn!("kafka: fetching fails, it is tried again {partition} error=\"{error}\"{repeated}");
                 }
                 self.env.stop.wait(IDLE_WAIT);
             }

@@ -31,6 +31,7 @@ use crate::service::assignment::{Event, Workers};
 use crate::service::beginning::Beginning;
 use crate::service::readers::GroupReaders;
 use crate::util::exit::Exit;
+use crate::util::logging::pairs::Text;
 use crate::util::memory::{self, MemoryPlan};
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
@@ -108,7 +109,7 @@ pub(super) fn start(
     for unreached in &view.unreached {
         warn!(
             "kafka: {unreached}; the partitions that it leads wait, the others are read; nothing is lost partitions={}",
-            unreached.leads
+            Text(&unreached.leads)
         );
     }
 
@@ -221,7 +222,7 @@ pub(super) fn start(
         .map_err(|e| StartFailure::new(Exit::Configuration, format!("kafka: cannot subscribe: {e}")))?;
     info!(
         "kafka: joining group={} topics={}",
-        config.kafka.group,
+        Text(&config.kafka.group),
         config.kafka.topics.join(",")
     );
     Ok(Some(Service {
@@ -261,7 +262,9 @@ fn reach_coordinator(
         Ok(committed) => Ok(committed.is_some()),
         Err(LookUpError::Refused(error)) => Err(StartFailure::new(
             Exit::Credentials,
-            format!("kafka: access is refused error=\"{error}\"; grant the user READ on the topics and the group"),
+            format!(
+                "kafka: access is refused error=\"{error}\" cure=\"grant the user READ on the topics and the group\""
+            ),
         )),
         Err(LookUpError::TooLate(why)) => Err(if limit.is_over() {
             too_late(&format!("the group's coordinator gives no offsets: {why}"))
@@ -377,7 +380,7 @@ fn topic_ids(
             Err(error @ ReadError::Refused(_)) => {
                 return Err(StartFailure::new(
                     Exit::Credentials,
-                    format!("{error}; grant the user READ on the topic {topic}"),
+                    format!("{error} topic={topic} cure=\"grant the user READ on the topic\""),
                 ));
             }
         }

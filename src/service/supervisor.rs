@@ -45,7 +45,7 @@ pub fn run(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Exit {
     match Mapping::compile(config) {
         Ok(mapping) => run_with(config, &Processors::from(mapping), stop, counters),
         Err(error) => {
-            error!("{error}");
+            error!("the rules cannot be compiled error=\"{error}\"");
             Exit::Panic
         }
     }
@@ -170,7 +170,7 @@ impl Service {
             }
             self.store.look_out(&self.pressure);
             if let Some(refusal) = self.store.refusal() {
-                error!("aerospike: {refusal}: {}", refusal.cure());
+                error!("aerospike: {refusal} cure=\"{}\"", refusal.cure());
                 exit = exit.or_worse(Exit::Credentials);
             }
             if exit != Exit::Stopped {

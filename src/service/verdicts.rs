@@ -40,7 +40,7 @@ pub(super) fn fatal(code: RDKafkaErrorCode, why: &str) -> Exit {
         RDKafkaErrorCode::FencedInstanceId => {
             error!(
                 "kafka: another process has joined the group with this one's group.instance.id, and has its partitions; \
-                 nothing more is committed here error=\"{why}\"; give each process its own group.instance.id"
+                 nothing more is committed here error=\"{why}\" cure=\"give each process its own group.instance.id\""
             );
             Exit::Configuration
         }
@@ -48,8 +48,8 @@ pub(super) fn fatal(code: RDKafkaErrorCode, why: &str) -> Exit {
         RDKafkaErrorCode::UnreleasedInstanceId => {
             error!(
                 "kafka: a member with this group.instance.id is still in the group: a former process, until its session \
-                 ends, or one that runs error=\"{why}\"; give each process its own group.instance.id, or start this \
-                 one again later"
+                 ends, or one that runs error=\"{why}\" cure=\"give each process its own group.instance.id, or start \
+                 this one again later\""
             );
             Exit::Restart
         }

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::util::stop::Stop;
-use crate::util::throttle::{LINES, Throttle};
+use crate::util::throttle::{LINES, Repeated, Throttle};
 
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,15 +72,15 @@ impl<'s> Retry<'s> {
         }
     }
 
-    /// Tries at least once, whatever the stop flag and the deadline are. `tell` logs a failure; its second argument is
-    /// how long the attempts have taken so far.
+    /// Tries at least once, whatever the stop flag and the deadline are. `tell` logs a failure. Its second argument is how
+    /// long the attempts have taken so far, its third how many have failed since the line before.
     ///
     /// # Errors
     /// See [`RetryError`].
     pub fn run<T, E, F>(
         &self,
         attempt: impl FnMut() -> Result<T, AttemptError<E, F>>,
-        tell: impl FnMut(&E, Duration),
+        tell: impl FnMut(&E, Duration, Repeated),
     ) -> Result<T, RetryError<E, F>> {
         self.run_by(self.stop, attempt, tell)
     }
@@ -89,7 +89,7 @@ impl<'s> Retry<'s> {
         &self,
         clock: &impl Clock,
         mut attempt: impl FnMut() -> Result<T, AttemptError<E, F>>,
-        mut tell: impl FnMut(&E, Duration),
+        mut tell: impl FnMut(&E, Duration, Repeated),
     ) -> Result<T, RetryError<E, F>> {
         let began = clock.now();
         let mut lines = Throttle::new(LINES).first_at(began + self.quiet_for);
@@ -104,11 +104,13 @@ impl<'s> Retry<'s> {
             if self.deadline.is_some_and(|deadline| now >= deadline) {
                 return Err(RetryError::TooLate(error));
             }
-            if is_news {
-                lines.pass_anyway_at(now);
-                tell(&error, now - began);
-            } else if lines.pass_at(now).is_some() {
-                tell(&error, now - began);
+            let due = if is_news {
+                Some(lines.pass_anyway_at(now))
+            } else {
+                lines.pass_at(now)
+            };
+            if let Some(repeated) = due {
+                tell(&error, now - began, repeated);
             }
             if clock.wait(self.pause) {
                 return Err(RetryError::Stopped);
@@ -180,9 +182,9 @@ mod tests {
         }
     }
 
-    /// How it ends, and the lines: the number of the failure in each, and after how many seconds. The attempts get
-    /// their number, the first one 0.
-    fn run(clock: &Fake, retry: &Retry<'_>, mut attempt: impl FnMut(u64) -> Attempt) -> (Ended, Vec<(u64, u64)>) {
+    /// How it ends, and the lines: the number of the failure in each, after how many seconds, and for how many failures.
+    /// The attempts get their number, the first one 0.
+    fn run(clock: &Fake, retry: &Retry<'_>, mut attempt: impl FnMut(u64) -> Attempt) -> (Ended, Vec<(u64, u64, u64)>) {
         let mut lines = Vec::new();
         let mut count = 0;
         let ended = retry.run_by(
@@ -191,7 +193,7 @@ mod tests {
                 count += 1;
                 attempt(count - 1)
             },
-            |error, waited| lines.push((*error, waited.as_secs())),
+            |error, waited, repeated| lines.push((*error, waited.as_secs(), repeated.0)),
         );
         (ended, lines)
     }
@@ -202,7 +204,7 @@ mod tests {
         let works_after = |number| if number == 25 { Ok("done") } else { Err(Passing(number)) };
         let (ended, lines) = run(&clock, &Retry::new(&stop, SECOND), works_after);
         assert_eq!(ended, Ok("done"));
-        assert_eq!(lines, [(0, 0), (10, 10), (20, 20)]);
+        assert_eq!(lines, [(0, 0, 1), (10, 10, 10), (20, 20, 10)]);
         assert_eq!(clock.passed(), 25 * SECOND);
     }
 
@@ -211,7 +213,7 @@ mod tests {
         let (stop, clock) = (Stop::new(), Fake::new(None));
         let works_after = |number| if number == 25 { Ok("done") } else { Err(Passing(number)) };
         let (_, lines) = run(&clock, &Retry::new(&stop, SECOND).quiet_for(LINES), works_after);
-        assert_eq!(lines, [(10, 10), (20, 20)]);
+        assert_eq!(lines, [(10, 10, 11), (20, 20, 10)]);
     }
 
     #[test]
@@ -222,7 +224,7 @@ mod tests {
             25 => Ok("done"),
             _ => Err(Passing(number)),
         });
-        assert_eq!(lines, [(0, 0), (3, 3), (13, 13), (23, 23)]);
+        assert_eq!(lines, [(0, 0, 1), (3, 3, 3), (13, 13, 10), (23, 23, 10)]);
     }
 
     #[test]
@@ -232,7 +234,7 @@ mod tests {
         let retry = Retry::new(&stop, SECOND).until(at(10)).until(None).until(at(60));
         let (ended, lines) = run(&clock, &retry, |number| Err(Passing(number)));
         assert_eq!(ended, Err(RetryError::TooLate(10)));
-        assert_eq!(lines, [(0, 0)]);
+        assert_eq!(lines, [(0, 0, 1)]);
     }
 
     #[test]
@@ -250,11 +252,11 @@ mod tests {
     fn the_stop_flag_ends_a_pause() {
         let (stop, clock) = (Stop::new(), Fake::new(Some(3 * SECOND)));
         let (ended, lines) = run(&clock, &Retry::new(&stop, SECOND), |number| Err(Passing(number)));
-        assert_eq!((ended, lines), (Err(RetryError::Stopped), vec![(0, 0)]));
+        assert_eq!((ended, lines), (Err(RetryError::Stopped), vec![(0, 0, 1)]));
         assert_eq!(clock.passed(), 3 * SECOND);
         // The real clock, with a pause that nobody would wait for.
         stop.request(crate::util::stop::StopKind::Drain);
-        let ended: Ended = Retry::new(&stop, 3600 * SECOND).run(|| Err(Passing(0)), |_, _| {});
+        let ended: Ended = Retry::new(&stop, 3600 * SECOND).run(|| Err(Passing(0)), |_, _, _| {});
         assert_eq!(ended, Err(RetryError::Stopped));
     }
 

@@ -1,10 +1,26 @@
 //! Keeps repeated lines from flooding a log: the first passes at once, later ones at an interval, with a count of those
 //! that were held back.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// The interval of most lines.
 pub const LINES: Duration = Duration::from_secs(10);
+
+/// How often something came since the line before, the one that is told now included.
+///
+/// Stands at the end of a line: ` repeated=N`, or nothing for what came once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeated(pub u64);
+
+impl fmt::Display for Repeated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => Ok(()),
+            count => write!(f, " repeated={count}"),
+        }
+    }
+}
 
 /// Lets one line pass, and then none for `every`.
 #[derive(Debug, Clone)]
@@ -47,25 +63,29 @@ impl Throttle {
         }
     }
 
-    /// Lets a line pass if one is due. `Some`: how many were held back since the last one that passed.
-    pub fn pass(&mut self) -> Option<u64> {
+    /// Lets a line pass if one is due.
+    pub fn pass(&mut self) -> Option<Repeated> {
         self.pass_at(Instant::now())
     }
 
     /// The same at `now`.
-    pub fn pass_at(&mut self, now: Instant) -> Option<u64> {
+    pub fn pass_at(&mut self, now: Instant) -> Option<Repeated> {
         if !self.is_due(now) {
             self.held_back += 1;
             return None;
         }
         self.last = Some(now);
-        Some(std::mem::take(&mut self.held_back))
+        Some(self.repeated())
     }
 
     /// Lets a line pass at `now` although none is due, because it says something new. The interval begins again.
-    pub fn pass_anyway_at(&mut self, now: Instant) {
+    pub fn pass_anyway_at(&mut self, now: Instant) -> Repeated {
         self.last = Some(now);
-        self.held_back = 0;
+        self.repeated()
+    }
+
+    fn repeated(&mut self) -> Repeated {
+        Repeated(std::mem::take(&mut self.held_back) + 1)
     }
 }
 
@@ -85,11 +105,11 @@ mod tests {
         let begin = Instant::now();
         let at = |seconds| begin + Duration::from_secs(seconds);
         let mut throttle = Throttle::default();
-        assert_eq!(throttle.pass_at(begin), Some(0));
+        assert_eq!(throttle.pass_at(begin), Some(Repeated(1)));
         assert_eq!(throttle.pass_at(at(1)), None);
         assert_eq!(throttle.pass_at(at(9)), None);
-        assert_eq!(throttle.pass_at(at(10)), Some(2));
-        assert_eq!(throttle.pass_at(at(20)), Some(0));
+        assert_eq!(throttle.pass_at(at(10)), Some(Repeated(3)));
+        assert_eq!(throttle.pass_at(at(20)), Some(Repeated(1)));
     }
 
     #[test]
@@ -99,17 +119,24 @@ mod tests {
         let mut throttle = Throttle::new(Duration::from_secs(60)).first_at(at(8));
         assert_eq!(throttle.pass_at(at(7)), None);
         assert_eq!(throttle.last(), None);
-        assert_eq!(throttle.pass_at(at(8)), Some(1));
+        assert_eq!(throttle.pass_at(at(8)), Some(Repeated(2)));
         assert_eq!(throttle.last(), Some(at(8)));
         assert_eq!(throttle.pass_at(at(67)), None);
-        assert_eq!(throttle.pass_at(at(68)), Some(1));
+        assert_eq!(throttle.pass_at(at(68)), Some(Repeated(2)));
     }
 
     #[test]
     fn news_pass_and_put_the_next_one_off() {
         let begin = Instant::now();
         let mut throttle = Throttle::default();
-        throttle.pass_anyway_at(begin);
+        assert_eq!(throttle.pass_anyway_at(begin), Repeated(1));
         assert_eq!(throttle.pass_at(begin + LINES / 2), None);
+        assert_eq!(throttle.pass_anyway_at(begin + LINES / 2), Repeated(2));
+    }
+
+    #[test]
+    fn what_came_once_is_told_without_a_count() {
+        assert_eq!(format!("x{}", Repeated(1)), "x");
+        assert_eq!(format!("x{}", Repeated(7)), "x repeated=7");
     }
 }

@@ -237,7 +237,7 @@ fn a_process_that_follows_a_killed_one_names_the_members_that_its_group_counts()
         "WARN",
         "kafka: the group has not given out its partitions",
         "up to 20s (session.timeout.ms)",
-        "members=2 (this process among them: penstock at /",
+        "members=2 who=\"this process among them: penstock at /",
         ", penstock at /",
         "group.instance.id",
     ]);

@@ -15,6 +15,7 @@ use crate::kafka::admin::asking::{Asking, Errors, is_refused_login};
 use crate::kafka::client::{leave_behind, serve};
 use crate::kafka::connection_config;
 use crate::kafka::diagnosis::{Complaint, Diagnosis};
+use crate::util::logging::pairs::Text;
 use crate::util::retry::{AttemptError, Retry, RetryError};
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
@@ -120,10 +121,10 @@ fn until_ready(
                 Some(_) => AttemptError::Passing(not_ready),
             })
         },
-        |not_ready, waited| {
+        |not_ready, waited, repeated| {
             warn!(
-                "kafka: waiting brokers={} waited={waited:.0?} reason=\"{}\"",
-                kafka.brokers,
+                "kafka: waiting brokers={} waited={waited:.0?} reason=\"{}\"{repeated}",
+                Text(&kafka.brokers),
                 not_ready.why()
             );
         },

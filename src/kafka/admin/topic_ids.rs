@@ -190,11 +190,11 @@ impl TopicIds {
             }
             if let Some(why) = why
                 && started.elapsed() >= WARN_AFTER
-                && state.lines.pass().is_some()
+                && let Some(repeated) = state.lines.pass()
             {
                 warn!(
                     "kafka: waiting for the topic's id; the topic is not read until then topic={topic} waited={:.0?} \
-                     reason=\"{why}\"",
+                     reason=\"{why}\"{repeated}",
                     started.elapsed()
                 );
             }

@@ -99,7 +99,7 @@ impl AwaitingGroup {
     fn tell(&self, members: Option<&[String]>) {
         let waited = self.pace.waits_since.elapsed();
         let Some(line) = line(members, waited, self.session, self.is_static) else {
-            debug!("kafka: the group has not answered for={waited:.0?}, and counts nobody else");
+            debug!("kafka: the group has not answered, and counts nobody else for={waited:.0?}");
             return;
         };
         warn!("{line}");
@@ -148,7 +148,7 @@ fn line(members: Option<&[String]>, waited: Duration, session: Duration, is_stat
     let counted = match members {
         Some([] | [_]) => return None,
         Some(members) => format!(
-            " members={} (this process among them: {})",
+            " members={} who=\"this process among them: {}\"",
             members.len(),
             members.join(", ")
         ),

@@ -143,24 +143,21 @@ pub struct FailedCommits {
 
 impl FailedCommits {
     pub fn failed(&self, partition: &Partition, error: &KafkaError) {
-        let Some(others) = self.lines.lock().pass() else {
+        let Some(repeated) = self.lines.lock().pass() else {
             return;
         };
-        warn!(
-            "kafka: a commit failed, it is sent again; nothing is lost {partition} failed={} error=\"{error}\"",
-            others + 1
-        );
+        warn!("kafka: a commit failed, it is sent again; nothing is lost {partition} error=\"{error}\"{repeated}");
     }
 
     /// Logs that a worker leaves without the answer to its last commit. Many workers do so at the same time.
     pub fn last_failed(&self, partition: &Partition, next: i64, error: &KafkaError) {
-        if self.last_lines.lock().pass().is_none() {
+        let Some(repeated) = self.last_lines.lock().pass() else {
             debug!("kafka: the last commit failed {partition} next={next} error=\"{error}\"");
             return;
-        }
+        };
         warn!(
-            "kafka: the last commit failed; messages since the commit before are delivered again {partition} next={next} \
-             error=\"{error}\" (failures of other partitions are logged at DEBUG)"
+            "kafka: the last commit failed; messages since the commit before are delivered again (failures of other \
+             partitions are logged at DEBUG) {partition} next={next} error=\"{error}\"{repeated}"
         );
     }
 }

@@ -81,9 +81,9 @@ pub fn look_up(
         .until(Some(Instant::now() + GIVE_UP))
         .run(
             || ask(consumer, partitions, limit).map_err(passing_or_refusal),
-            |error, waited| {
+            |error, waited, repeated| {
                 warn!(
-                    "kafka: waiting for the group's offsets; nothing is read until then waited={waited:.0?} reason=\"{}\"",
+                    "kafka: waiting for the group's offsets; nothing is read until then waited={waited:.0?} reason=\"{}\"{repeated}",
                     why(error)
                 );
             },

@@ -28,6 +28,7 @@ use crate::kafka::log::tell_line;
 use crate::kafka::{Consumer, Partition, summary};
 use crate::observe::counters::Counters;
 use crate::util::exit::Exit;
+use crate::util::logging::pairs::Text;
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::{Stop, StopKind};
 
@@ -359,7 +360,7 @@ impl ConsumerContext for Context {
                 info!(
                     "kafka: assigned partitions={} list={}",
                     partitions.len(),
-                    summary(&partitions)
+                    Text(&summary(&partitions))
                 );
                 self.assign(&partitions, list);
             }
@@ -369,7 +370,7 @@ impl ConsumerContext for Context {
                 info!(
                     "kafka: revoked partitions={} lost={lost} list={}",
                     partitions.len(),
-                    summary(&partitions)
+                    Text(&summary(&partitions))
                 );
                 self.readers
                     .revoke(&partitions, if lost { StopKind::Abandon } else { StopKind::Drain });

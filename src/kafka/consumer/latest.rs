@@ -75,10 +75,10 @@ pub fn begin_at_end(
     let why = |error: &KafkaError| advertised::why(&client, &names, limit, stop).unwrap_or_else(|| error.to_string());
     let begun = Retry::new(stop, PAUSE).quiet_for(LINES).until(limit.deadline()).run(
         || attempt(&client, topics, ids, limit).map_err(passing_or_refusal),
-        |error, waited| {
+        |error, waited, repeated| {
             warn!(
                 "kafka: waiting for the group's offsets, to begin at the end (kafka.start = \"latest\") \
-                     waited={waited:.0?} reason=\"{}\"",
+                     waited={waited:.0?} reason=\"{}\"{repeated}",
                 why(error)
             );
         },

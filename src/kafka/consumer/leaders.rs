@@ -11,6 +11,7 @@ use log::{info, warn};
 use serde_json::Value;
 
 use crate::kafka::Partition;
+use crate::util::logging::pairs::Text;
 use crate::util::throttle::Throttle;
 
 /// A connection that comes back within this time is not logged.
@@ -124,7 +125,9 @@ impl LeaderLines {
                 due.broker,
                 due.address,
                 now.duration_since(self.brokers.get(&due.broker).map_or(now, |told| told.since)),
-                crate::kafka::summary(&due.partitions.iter().cloned().collect::<Vec<_>>())
+                Text(&crate::kafka::summary(
+                    &due.partitions.iter().cloned().collect::<Vec<_>>()
+                ))
             );
         }
         for (broker, address) in self.over(&waiting) {

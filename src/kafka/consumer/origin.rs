@@ -199,10 +199,10 @@ pub fn log_ends(consumer: &Consumer, partition: &Partition, stop: &Stop) -> Resu
                 .fetch_watermarks(&partition.topic, partition.number, TIMEOUT)
                 .map_err(AttemptError::Passing)
         },
-        |error, waited| {
+        |error, waited, repeated| {
             warn!(
                 "kafka: waiting for the ends of the partition's log; nothing is read until then {partition} \
-                 waited={waited:.0?} error=\"{error}\""
+                 waited={waited:.0?} error=\"{error}\"{repeated}"
             );
         },
     );

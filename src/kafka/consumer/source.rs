@@ -322,9 +322,9 @@ impl Source for PartitionSource {
                     }
                 }
             },
-            |error, _| {
+            |error, _, repeated| {
                 warn!(
-                    "kafka: cannot find out where the log was cut; nothing is read until then {} error=\"{error}\"",
+                    "kafka: cannot find out where the log was cut; nothing is read until then {} error=\"{error}\"{repeated}",
                     self.partition
                 );
             },
