@@ -82,6 +82,7 @@ pub fn check(
     messages: u64,
     partitions: i32,
     collected: &Collected,
+    mut compared: impl FnMut(u64),
 ) -> Result<Ledger, Box<dyn Error>> {
     let client = Client::new(&ClientPolicy::default(), &settings.aerospike)?;
     let mut ledger = Ledger::default();
@@ -94,6 +95,7 @@ pub fn check(
     // By partition and offset: the sequence number and the reason.
     let mut letters: HashMap<(i32, i64), (u64, &'static str)> = HashMap::new();
     for sequence in 0..messages {
+        compared(sequence);
         let sent = made.message(sequence);
         let partition = partition_of(&sent.facts.key, partitions);
         // The topic belongs to this run, and its only producer sends in this order.

@@ -29,6 +29,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use penstock::observe::counters::Counters;
 use penstock::util::memory::resident_bytes;
+use penstock::util::throttle::Throttle;
+use penstock::util::{logging, screen};
 
 use broker::Broker;
 use collector::Collector;
@@ -79,13 +81,10 @@ const LEAD_MAX_IN_PROCESS: u64 = 30_000;
 const PROGRESS_DEADLINE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    // Warnings about broken messages and about the silence would break the table, which counts them anyway.
+    // Warnings about broken messages and about the silence would break up the table, which counts them anyway.
     // RUST_LOG=warn shows them.
-    env_logger::Builder::from_env(
-        env_logger::Env::default().default_filter_or("error,librdkafka=off,aerospike_core=off,aerospike=off"),
-    )
-    .format_timestamp_millis()
-    .init();
+    logging::start("error,librdkafka=off,aerospike_core=off,aerospike=off");
+    logging::tell_panics();
     let arguments = Arguments::parse();
     if arguments.simulator {
         return match database::run_simulator() {
@@ -106,6 +105,42 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints a line above the one that renews itself.
+macro_rules! say {
+    ($($text:tt)*) => { screen::without_status(|| println!($($text)*)) };
+}
+
+/// The line that renews itself on a terminal: how much of something is done.
+struct Bar {
+    what: &'static str,
+    all: u64,
+    began: Instant,
+    pace: Throttle,
+}
+
+impl Bar {
+    fn new(what: &'static str, all: u64) -> Bar {
+        Bar {
+            what,
+            all,
+            began: Instant::now(),
+            pace: Throttle::new(Duration::from_millis(200)),
+        }
+    }
+
+    fn show(&mut self, done: u64) {
+        if screen::has_status() && self.pace.pass().is_some() {
+            screen::show(&report::bar(self.what, done, self.all, self.began.elapsed()));
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        screen::erase();
+    }
+}
+
 fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let messages = arguments
         .messages
@@ -117,11 +152,11 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     } else {
         0
     };
-    println!(
+    say!(
         "{}",
         report::intro(messages, arguments.partitions, silence_s).join("\n")
     );
-    println!(
+    say!(
         "  kafka      {}",
         if broker.is_real() {
             broker.address()
@@ -129,7 +164,7 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
             "in this process (mock)"
         }
     );
-    println!(
+    say!(
         "  aerospike  {}",
         if database.is_simulated() {
             "simulator, in a process of its own"
@@ -172,17 +207,18 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     if broker.is_real() {
         let started = Instant::now();
         join_producer(&mut producer)?;
-        println!(
+        say!(
             "  produced {messages} events in {:.1} s",
             started.elapsed().as_secs_f64()
         );
         compare_batches(&settings, messages)?;
     }
 
-    println!("\nJoining the consumer group, which takes some seconds …\n");
+    say!("\nJoining the consumer group, which takes some seconds …\n");
     let collector = Collector::start(broker.produced_topics(), arguments.seed, messages)?;
     let service = Service::start(&settings, counters.clone())?;
     let mut watch = Watch::new(&counters, &database, messages, arguments.stall_seconds);
+    let mut bar = Bar::new("events", messages);
     let mut last_line = Instant::now();
     let mut last_done = 0;
     let mut has_begun = false;
@@ -207,8 +243,12 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         }
         // There is nothing to see before the group has assigned its partitions.
         if !has_begun && counters.messages_consumed.get() > 0 {
-            println!("{}", report::head());
+            say!("{}", report::head());
             (has_begun, last_line) = (true, Instant::now());
+            bar.began = last_line;
+        }
+        if has_begun {
+            bar.show(done);
         }
         if has_begun && last_line.elapsed() >= Duration::from_secs(1) {
             let row = Row {
@@ -222,18 +262,29 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
                 resident_bytes: resident_bytes().unwrap_or(0),
                 silent_for: watch.silent_for(),
             };
-            println!("{}", row.text());
+            say!("{}", row.text());
             last_line = Instant::now();
             last_done = done;
         }
     }
+    drop(bar);
     watch.finish()?;
     let exit = service.stop()?;
     join_producer(&mut producer)?;
 
-    println!("\nReading every record back …");
+    say!("\nReading every record back …");
     let collected = collector.finish()?;
-    let ledger = ledger::check(&settings, arguments.seed, messages, arguments.partitions, &collected)?;
+    let mut bar = Bar::new("events compared", messages);
+    let compared = |events| bar.show(events);
+    let ledger = ledger::check(
+        &settings,
+        arguments.seed,
+        messages,
+        arguments.partitions,
+        &collected,
+        compared,
+    )?;
+    drop(bar);
     let committed = broker.committed(&settings.group)?;
     let (lines, is_balanced) = report::account(&Outcome {
         messages,
@@ -246,10 +297,10 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         exit,
         is_real_broker: broker.is_real(),
     });
-    println!("{}", lines.join("\n"));
+    say!("{}", lines.join("\n"));
     if is_balanced {
         let (demo, from) = (std::env::current_exe().ok(), std::env::current_dir().ok());
-        println!("{}", report::try_next(demo.as_deref(), from.as_deref()).join("\n"));
+        say!("{}", report::try_next(demo.as_deref(), from.as_deref()).join("\n"));
     }
     Ok(is_balanced)
 }
@@ -268,7 +319,7 @@ fn join_producer(
 fn compare_batches(settings: &Settings, messages: u64) -> Result<(), Box<dyn Error>> {
     const RATIO_MIN: f64 = 3.0;
     let limit = messages.min(100_000);
-    println!(
+    say!(
         "\nThe same {limit} messages with batches of one row, and of {}:",
         settings.batch_rows_max
     );
@@ -288,11 +339,11 @@ fn compare_batches(settings: &Settings, messages: u64) -> Result<(), Box<dyn Err
             ..settings.clone()
         };
         let rate = service::rate(&settings, limit)?;
-        println!("  batch_rows_max = {batch_rows_max:<5} {rate:>8.0} messages/s");
+        say!("  batch_rows_max = {batch_rows_max:<5} {rate:>8.0} messages/s");
         rates.push(rate);
     }
     let ratio = (rates[1] + rates[3]) / (rates[0] + rates[2]);
-    println!("  ratio {ratio:.1} (at least {RATIO_MIN:.0})");
+    say!("  ratio {ratio:.1} (at least {RATIO_MIN:.0})");
     if ratio < RATIO_MIN {
         return Err(format!("batches make it only {ratio:.1} times as fast").into());
     }

@@ -84,6 +84,20 @@ impl Row {
     }
 }
 
+/// The line that renews itself: how much is done, and how long the rest takes at this rate.
+pub fn bar(what: &str, done: u64, all: u64, elapsed: Duration) -> String {
+    const WIDTH: usize = 20;
+    let share = done as f64 / all.max(1) as f64;
+    let full = ((share * WIDTH as f64) as usize).min(WIDTH);
+    let bar = "#".repeat(full) + &"-".repeat(WIDTH - full);
+    let left = if done > 0 {
+        format!("{:.0} s left", elapsed.as_secs_f64() * (1.0 - share) / share)
+    } else {
+        "…".to_owned()
+    };
+    format!("  [{bar}] {:.0} %  {done} of {all} {what}  {left}", share * 100.0)
+}
+
 fn row_of([time, written, filtered, dead, published, rate, waiting, memory]: [String; 8], database: &str) -> String {
     format!(
         "{time:>6} {written:>8} {filtered:>8} {dead:>5} {published:>9} {rate:>8} {waiting:>8} {memory:>8}  {database}"
@@ -328,6 +342,21 @@ mod tests {
         // A value of a column ends where its header ends.
         let end = |text: &str, word: &str| text.find(word).unwrap() + word.len();
         assert_eq!(end(&head(), "published"), end(&row.text(), "999999999"));
+    }
+
+    #[test]
+    fn the_line_that_renews_itself_says_how_far_it_is_and_how_long_the_rest_takes() {
+        let bar = |done| bar("events", done, 400_000, Duration::from_secs(5));
+        assert_eq!(
+            bar(100_000),
+            "  [#####---------------] 25 %  100000 of 400000 events  15 s left"
+        );
+        assert_eq!(bar(0), "  [--------------------] 0 %  0 of 400000 events  …");
+        assert_eq!(
+            bar(400_000),
+            "  [####################] 100 %  400000 of 400000 events  0 s left"
+        );
+        assert_fits(&[super::bar("events compared", 99_999_999, 99_999_999, Duration::ZERO)]);
     }
 
     #[test]
