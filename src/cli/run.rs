@@ -26,8 +26,8 @@ use crate::util::stop::{Stop, leave_now, stop_on_signals};
 pub(super) struct Run {
     /// The configuration, a TOML file; - is standard input.
     file: PathBuf,
-    /// The form of the log's lines, from the first one on [default: log.format].
-    #[arg(long, env = "PENSTOCK_LOG_FORMAT", value_name = "FORMAT", hide_env_values = true,
+    /// Lines as text or json.
+    #[arg(long, env = "PENSTOCK_LOG_FORMAT", value_name = "FORMAT", hide_env_values = true, hide_possible_values = true,
         value_parser = PossibleValuesParser::new(LogFormat::WORDS).map(|word| LogFormat::of(&word)))]
     log_format: Option<LogFormat>,
     /// No line that renews itself, on a terminal either.

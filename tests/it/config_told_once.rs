@@ -99,11 +99,12 @@ fn a_section_under_another_name_is_told_by_the_right_one_alone() {
         ),
         ("[dlq]\naction = \"drop\"", "", "`reject`"),
         ("[RUN]\nmemory = \"1GiB\"", "", "`run`"),
-        ("[log]\nlevel = \"info\"", "", "RUST_LOG"),
+        ("[logging]\nformat = \"json\"", "", "`log`"),
         ("[properties]\n\"client.id\" = \"x\"", "", "[kafka.properties]"),
     ] {
         one(&whole(piece, without), 1, part);
     }
+    check("[log]\nlevel = \"info\"", 2, "RUST_LOG");
     for (piece, part) in [
         ("[[route]]\n[[write]]\nkey = \"id\"\nbins = [\"a\"]", "[[route.write]]"),
         ("[[route]]\n[[routes.write]]\nkey = \"id\"\nbins = [\"a\"]", "`route`"),
