@@ -541,13 +541,13 @@ impl Pressure {
             state.is_limited = true;
             if state.limited_lines.pass_at(now).is_some() {
                 state.told_limited = true;
+                let repeated = Repeated(std::mem::take(&mut state.limited_times));
                 warn!(
                     "pressure: limited, {} rows at once instead of {}: {}; the limit grows again as the database takes \
-                     rows{}",
+                     rows{repeated}",
                     limit_rows(state.limit),
                     self.rows_max,
-                    state.cause.as_str(),
-                    Repeated(std::mem::take(&mut state.limited_times))
+                    state.cause.as_str()
                 );
             }
         }

@@ -352,3 +352,25 @@ fn who_only_looks_gets_a_turn_where_nobody_else_has_or_wants_one() {
     let again = pressure.try_enter(100).unwrap();
     assert_eq!(again.rows(), PROBE_ROWS, "from few rows on");
 }
+
+#[test]
+fn how_often_it_was_limited_is_counted_for_the_next_line() {
+    let pressure = pressure(1000);
+    let begin = Instant::now();
+    let mut state = pressure.state.lock();
+    state.cause = Cause::TimeOut;
+    // Whether it is logged, and how often it was limited since the last line.
+    let mut at = |seconds, limit| {
+        state.limit = limit;
+        pressure.settle(&mut state, begin + Duration::from_secs(seconds));
+        (state.told_limited, state.limited_times)
+    };
+    assert_eq!(at(0, 10.0), (true, 0));
+    for (times, seconds) in [(1, 2), (2, 4)] {
+        assert_eq!(at(seconds - 1, 1000.0), (false, times - 1));
+        assert_eq!(at(seconds, 10.0), (false, times), "too soon for a line");
+        assert_eq!(at(seconds, 20.0), (false, times), "it is the same time");
+    }
+    assert_eq!(at(5, 1000.0), (false, 2));
+    assert_eq!(at(12, 10.0), (true, 0), "this line has all three");
+}
