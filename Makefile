@@ -91,8 +91,8 @@ test-chaos: setup ## members killed, rolled, frozen; a database and brokers in e
 		--ignored --nocapture --test-threads=$(CHAOS_THREADS) $(ONLY)
 
 .PHONY: bench
-bench: setup ## what decoding and judging a message cost
-	$(CARGO) bench --profile $(FAST) $(SHARED) --bench decode --bench judge
+bench: setup ## what decoding, judging and counting a message cost
+	$(CARGO) bench --profile $(FAST) $(SHARED) --bench decode --bench judge --bench count
 
 .PHONY: rates
 rates: setup ## what guards cost, merging gains and poison costs, on a real Kafka broker (one: ARGS="--only poison")

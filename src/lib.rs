@@ -72,6 +72,8 @@
 
 // The command line.
 pub mod cli;
+// What the service shows over HTTP.
+pub mod web;
 // The main thread.
 pub mod service;
 // One partition's thread. `partition::worker`: READ FIRST.

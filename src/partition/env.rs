@@ -1,6 +1,8 @@
 //! What a worker works with: its partition's source, the state that all workers share, the stop flag, and where it
 //! reports its progress. The stages of a batch borrow it; it does not change from batch to batch.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::delivery::guard::Guard;
 use crate::kafka::Partition;
 use crate::kafka::admin::topic_id::TopicId;
@@ -59,6 +61,12 @@ impl<'w, S: Source> Env<'w, S> {
         self.shared.counters.messages_in_hand.add(-signed(messages));
         self.shared.counters.messages_returned.add(messages as u64);
     }
+}
+
+/// Milliseconds since 1970. A clock that is set before 1970 gives 0.
+pub(super) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A count as a signed number. Our counts are far below the limit.

@@ -12,3 +12,4 @@ pub mod retry;
 pub mod exit;
 // The memory bound.
 pub mod memory;
+pub mod process;

@@ -35,6 +35,7 @@ mod write_property;
 mod advertised;
 mod kafka_faults;
 mod membership;
+mod metrics;
 mod gone;
 mod pipeline;
 mod processors;
