@@ -5,3 +5,4 @@
 pub mod counters;
 pub mod progress;
 pub mod snapshot;
+pub mod seen;
