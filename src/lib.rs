@@ -66,7 +66,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`service::supervisor::run`] runs a configuration as the binary does. Write rules that the file cannot express in
+//! [`service::supervisor::run`] runs a configuration as the binary does; [`web::start`] serves what its `[http]` asks for.
+//! Write rules that the file cannot express in
 //! Rust: a [`processor::Processor`] replaces the routes, and everything else stays the same
 //! (`examples/processor/main.rs` is one, with the same rules in a file beside it).
 

@@ -31,6 +31,7 @@ pub const PAGES: &[Page] = &[
     ("conditions.md", include_str!("../../docs/reference/conditions.md")),
     ("guards.md", include_str!("../../docs/reference/guards.md")),
     ("dead-letters.md", include_str!("../../docs/reference/dead-letters.md")),
+    ("http.md", include_str!("../../docs/reference/http.md")),
 ];
 
 /// The texts of a page about a key.

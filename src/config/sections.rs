@@ -1,10 +1,11 @@
-//! The sections of the file: `[run]`, `[kafka]`, `[aerospike]`, `[reject]`, and the rules between them.
+//! The sections of the file: `[run]`, `[kafka]`, `[aerospike]`, `[reject]`, `[http]`, and the rules between them.
 
 use std::time::Duration;
 
 use toml::de::DeValue;
 
 use super::addresses::{address_may_hold_login, misread_hosts};
+use super::http;
 use super::key::Values;
 use super::keys;
 use super::model::{
@@ -60,12 +61,19 @@ fn whole(top: &Table<'_>, routes: impl Fn(&Table<'_>, &[(Node<'_>, Text)], &str)
         .unwrap_or_default();
     let routes = routes(top, &topics, namespace);
     let reject = reject::reject(&top.table("reject", &keys::REJECT), &topics);
+    let http = top
+        .get("http")
+        .map(|node| node.table(&keys::HTTP).and_then(|table| http::http(&table)));
     Some(Config {
         run: run?,
         kafka: kafka?,
         aerospike: aerospike?,
         routes,
         reject: reject?,
+        http: match http {
+            Some(http) => Some(http?),
+            None => None,
+        },
     })
 }
 

@@ -6,3 +6,4 @@ pub mod counters;
 pub mod metrics;
 pub mod progress;
 pub mod snapshot;
+pub mod seen;

@@ -24,6 +24,7 @@ use crate::kafka::consumer::source::SourceOptions;
 use crate::kafka::producer::{Producer, ProducerError};
 use crate::kafka::{Consumer, Context, Partition, consumer_config};
 use crate::observe::counters::Counters;
+use crate::observe::seen::Seen;
 use crate::partition::hooks::Hooks;
 use crate::partition::shared::{Group, Rejecting, Shared, Sizes, Times};
 use crate::rules::code::Checked;
@@ -78,10 +79,11 @@ pub(super) fn start(
     config: &Config,
     processors: &Checked,
     stop: &Stop,
-    counters: &Arc<Counters>,
+    seen: &Seen,
     hooks: &Arc<dyn Hooks>,
     first: bool,
 ) -> Result<Option<Service>, StartFailure> {
+    let counters = &seen.counters;
     let run = &config.run;
     let produced = produced_topics(config, processors)?;
 

@@ -16,7 +16,7 @@ use crate::kafka::consumer::awaiting_group::AwaitingGroup;
 use crate::kafka::consumer::group::GroupAssignment;
 use crate::kafka::consumer::leaders::LeaderLines;
 use crate::kafka::producer::Failing;
-use crate::observe::counters::Counters;
+use crate::observe::seen::Seen;
 use crate::partition::hooks::{Hooks, NoHooks};
 use crate::rules::code::Processors;
 use crate::rules::mapping::Mapping;
@@ -40,10 +40,10 @@ const POLL_WAIT: Duration = Duration::from_millis(100);
 /// Runs the service over the rules of its file until `stop` is raised or it cannot go on. Logs all that an operator must
 /// know.
 ///
-/// Blocks. `counters` can be read meanwhile by anybody.
-pub fn run(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Exit {
+/// Blocks. What `seen` has (or the counters alone) can be read meanwhile by anybody.
+pub fn run(config: &Config, stop: &Stop, seen: impl Into<Seen>) -> Exit {
     match Mapping::compile(config) {
-        Ok(mapping) => run_with(config, &Processors::from(mapping), stop, counters),
+        Ok(mapping) => run_with(config, &Processors::from(mapping), stop, seen),
         Err(error) => {
             error!("{error}");
             Exit::Panic
@@ -52,14 +52,8 @@ pub fn run(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Exit {
 }
 
 /// The same with processors of your own: the file's rules, if it has any, are not looked at.
-pub fn run_with(config: &Config, processors: &Processors, stop: &Stop, counters: &Arc<Counters>) -> Exit {
-    run_hooked(
-        config,
-        processors,
-        stop,
-        counters,
-        &(Arc::new(NoHooks) as Arc<dyn Hooks>),
-    )
+pub fn run_with(config: &Config, processors: &Processors, stop: &Stop, seen: impl Into<Seen>) -> Exit {
+    run_hooked(config, processors, stop, seen, &(Arc::new(NoHooks) as Arc<dyn Hooks>))
 }
 
 /// The same for tests, which step in.
@@ -67,9 +61,10 @@ pub fn run_hooked(
     config: &Config,
     processors: &Processors,
     stop: &Stop,
-    counters: &Arc<Counters>,
+    seen: impl Into<Seen>,
     hooks: &Arc<dyn Hooks>,
 ) -> Exit {
+    let seen = seen.into();
     let processors = match processors.check(&config.kafka.topics) {
         Ok(processors) => processors,
         Err(refused) => {
@@ -79,7 +74,7 @@ pub fn run_hooked(
     };
     let mut first = true;
     loop {
-        match start(config, &processors, stop, counters, hooks, first) {
+        match start(config, &processors, stop, &seen, hooks, first) {
             Ok(Some(service)) => {
                 if let End::Exit(exit) = service.run(config, stop) {
                     return exit;

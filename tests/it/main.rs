@@ -41,6 +41,7 @@ mod pipeline;
 mod processors;
 mod process;
 mod progress;
+mod http;
 mod publish;
 mod rejects;
 mod stopping;

@@ -11,6 +11,8 @@ mod secret;
 mod aerospike;
 // `[reject]`.
 mod reject;
+// `[http]`.
+mod http;
 // `[[route]]`.
 mod route;
 // `[[route.write]]`.
@@ -36,6 +38,7 @@ pub use crate::config::run::{Run, StallAction};
 pub use aerospike::Aerospike;
 pub use bins::{Bin, LongNames};
 pub use cel::{CONSTANT, Cel, Program, READ, Read, What, When};
+pub use http::Http;
 pub use instant::Instant;
 pub use kafka::{BelowLog, BeyondLog, ByteOrderMark, Format, Kafka, OffsetGone, Start, TlsProperty};
 pub use kinds::Kinds;
@@ -65,6 +68,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// What happens to a message that cannot be written.
     pub reject: Reject,
+    /// Where the endpoints listen; `None`: nowhere.
+    pub http: Option<Http>,
 }
 
 impl Config {
