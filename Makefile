@@ -90,6 +90,10 @@ test-chaos: setup ## members killed, rolled, frozen; a database and brokers in e
 	@scripts/with-kafka.sh $(CARGO) test --profile $(FAST) $(SHARED) --test scenarios -- \
 		--ignored --nocapture --test-threads=$(CHAOS_THREADS) $(ONLY)
 
+.PHONY: test-page
+test-page: ## the status page in headless Chromium (installs it), with made-up answers (pictures: ARGS="--pictures DIR")
+	@scripts/test-page.sh $(ARGS)
+
 .PHONY: bench
 bench: setup ## what decoding and judging a message cost
 	$(CARGO) bench --profile $(FAST) $(SHARED) --bench decode --bench judge
