@@ -91,8 +91,10 @@ test-chaos: setup ## members killed, rolled, frozen; a database and brokers in e
 		--ignored --nocapture --test-threads=$(CHAOS_THREADS) $(ONLY)
 
 .PHONY: test-page
-test-page: ## the status page in headless Chromium (installs it), with made-up answers (pictures: ARGS="--pictures DIR")
+test-page: setup ## the status page in headless Chromium (installs it): made-up answers, then a running service (pictures: ARGS="--pictures DIR")
 	@scripts/test-page.sh $(ARGS)
+	$(CARGO) build --profile $(PROFILE) $(SHARED) $(PROGRAMS) --test it
+	PAGE_ARGUMENTS="$(ARGS)" $(CARGO) test --profile $(PROFILE) $(SHARED) --test it -- --ignored --nocapture page::
 
 .PHONY: bench
 bench: setup ## what decoding and judging a message cost

@@ -110,7 +110,7 @@ class Browser:
     def until(self, expression, what, seconds=20):
         """Waits until an expression is true."""
         end = time.monotonic() + seconds
-        while not self.js(f"Boolean({expression})"):
+        while not self.js(f"Promise.resolve({expression}).then(Boolean)"):
             if time.monotonic() > end:
                 seen = self.js("document.title + ' | ' + (document.querySelector('#state') || document.body).innerText")
                 raise Failed(f"not within {seconds} s: {what}; the page says: {seen}")

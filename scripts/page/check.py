@@ -467,16 +467,20 @@ SERVICE = {
 }
 
 
-def service_tests(suite, url, states):
-    """`states`: in this order; each is waited for. Somebody else brings them about."""
+def service_tests(suite, url, states, samples):
+    """`states`: in this order; each is waited for. Somebody else brings them about. `samples`: how long a history the
+    first one has at least, for the pictures."""
     b = suite.browser
-    url = url.rstrip("/") + "/"
     b.look()
     b.open(url)
     for state in states:
         def body():
             level, words = SERVICE[state]
             suite.state(level, words, seconds=120)
+            if state in ("flowing", "recovered"):
+                b.until("/[1-9]/.test(document.getElementById('rate').textContent)", "messages flow", 60)
+            if state == states[0] and samples:
+                b.until(f"fetch('status').then((a) => a.json()).then((s) => s.history.length >= {samples})", "samples", 6 * samples)
             if state != "lost":
                 with urllib.request.urlopen(url + "status", timeout=10) as answer:
                     status = json.load(answer)
@@ -496,6 +500,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", help="a running service, for instance http://127.0.0.1:9187")
     parser.add_argument("--states", default="flowing", help=f"with --url: what to wait for, in order: {','.join(SERVICE)}")
+    parser.add_argument("--samples", type=int, default=0, help="with --url: the first state has at least so many samples")
     parser.add_argument("--pictures", type=pathlib.Path, help="a folder for pictures of every state")
     parser.add_argument("--only", default="", help="without --url: tests whose names contain this")
     options = parser.parse_args()
@@ -511,7 +516,7 @@ def main():
         suite.test = lambda name, body: every(name, body) if options.only in name else None
     try:
         if options.url:
-            service_tests(suite, options.url, states)
+            service_tests(suite, options.url.rstrip("/") + "/", states, options.samples)
         else:
             server = Pretender()
             try:

@@ -36,6 +36,7 @@ mod advertised;
 mod kafka_faults;
 mod membership;
 mod gone;
+mod page;
 mod pipeline;
 mod processors;
 mod process;
