@@ -198,6 +198,11 @@ class Suite:
             equal(b.js("document.documentElement.scrollWidth"), width, f"the width of the page ({kind})")
             equal(b.js(CONTRAST), [], f"text that is hard to read ({kind})")
             self.picture(f"{name}-{kind}", whole=kind in ("light", "phone"))
+        if self.pictures:
+            # For documents: what is seen first.
+            for width, height, kind in [(1280, 1060, "top"), (360, 740, "phone-top")]:
+                b.look(width, height)
+                self.picture(f"{name}-{kind}")
         b.look()
 
     def clean(self, url):
@@ -468,30 +473,32 @@ SERVICE = {
 
 
 def service_tests(suite, url, states, samples):
-    """`states`: in this order; each is waited for. Somebody else brings them about. `samples`: how long a history the
-    first one has at least, for the pictures."""
+    """`states`: in this order; each is waited for. Somebody else brings them about. `samples`: how many samples the history
+    has at least in the first state, and a sixth of it more in each that follows, for the pictures."""
     b = suite.browser
     b.look()
     b.open(url)
+    wanted = {state: samples + number * samples // 6 for number, state in enumerate(states)}
+    # What may have grown since the page asked.
+    rows = lambda name: range(b.js(f"document.getElementById('{name}').children.length"))
     for state in states:
         def body():
             level, words = SERVICE[state]
             suite.state(level, words, seconds=120)
             if state in ("flowing", "recovered"):
                 b.until("/[1-9]/.test(document.getElementById('rate').textContent)", "messages flow", 60)
-            if state == states[0] and samples:
-                b.until(f"fetch('status').then((a) => a.json()).then((s) => s.history.length >= {samples})", "samples", 6 * samples)
+            if state != "lost" and samples:
+                b.until(f"fetch('status').then((a) => a.json()).then((s) => s.history.length >= {wanted[state]})", "samples",
+                        10 * samples)
             if state != "lost":
                 with urllib.request.urlopen(url + "status", timeout=10) as answer:
                     status = json.load(answer)
-                suite.numbers({**status, "rejects": b_rows("reasons"), "recent_rejects": b_rows("latest")})
+                suite.numbers({**status, "rejects": rows("reasons"), "recent_rejects": rows("latest")})
                 rates = [sample["messages_per_s"] for sample in status["history"]]
                 if rates and max(rates) > 0:
                     check(b.js("document.querySelector('#chart-rate .curve').getAttribute('d')"), "the chart has no curve")
                 suite.clean(url)
             suite.looks(f"service-{state}")
-        # They may have grown since the page asked.
-        b_rows = lambda name: range(b.js(f"document.getElementById('{name}').children.length"))
         suite.test(f"service {state}", body)
         print(f"state   {state} seen", flush=True)
 
@@ -500,7 +507,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", help="a running service, for instance http://127.0.0.1:9187")
     parser.add_argument("--states", default="flowing", help=f"with --url: what to wait for, in order: {','.join(SERVICE)}")
-    parser.add_argument("--samples", type=int, default=0, help="with --url: the first state has at least so many samples")
+    parser.add_argument("--samples", type=int, default=0, help="with --url: states last until the history has so many")
     parser.add_argument("--pictures", type=pathlib.Path, help="a folder for pictures of every state")
     parser.add_argument("--only", default="", help="without --url: tests whose names contain this")
     options = parser.parse_args()
