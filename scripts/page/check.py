@@ -313,7 +313,8 @@ def page_tests(suite, server):
         begin()
         server.change = lambda status: status.update(snapshot_age_s=75.0)
         suite.state("unknown", "The service hangs")
-        check("1 minute 15 seconds old" in b.js("document.getElementById('why').textContent"), "how old is not told")
+        check("1 minute 1" in b.js("document.getElementById('why').textContent"), "how old is not told")
+        check(" old. Everything below is from then." in b.js("document.getElementById('why').textContent"), "how old is not told")
 
     @test
     def an_update_moves_nothing():
@@ -351,6 +352,19 @@ def page_tests(suite, server):
         equal(b.js("said"), 1, "announcements of a change")
         live = b.js("[...document.querySelectorAll('[aria-live], [role=status], [role=alert], [role=log]')].map((e) => e.id)")
         equal(live, ["announce"], "live regions")
+
+    @test
+    def the_time_since_when_stands_still():
+        begin()
+        began = time.monotonic() - 500
+        jitter = iter([0.9, 0.0, 0.5, 0.2] * 20)
+        server.change = lambda status: status.update(state_for_s=round(time.monotonic() - began + next(jitter), 1))
+        b.until("document.getElementById('since').textContent.includes('8 minutes 2')", "the first such answer")
+        asked, seen = server.asked, set()
+        while server.asked < asked + 3:
+            seen.add(b.js("document.getElementById('since').textContent.split('(')[0]"))
+            b.js("new Promise((go) => setTimeout(go, 100))")
+        equal(len(seen), 1, f"times since when: {seen}")
 
     @test
     def everything_is_reached_by_keyboard():

@@ -29,8 +29,7 @@ fn the_page_shows_a_service_that_flows_waits_recovers_is_held_and_is_gone() {
     let topic = kafka.topic("events", 8);
     let sim = SimProgram::start(&[]);
     let mut stream = Stream::new(&topic, 5);
-    let setup =
-        Setup::new(&kafka, &topic, sim.addr).routes(&format!("{ROUTES}\n[http]\nlisten = \"127.0.0.1:0\"\n"));
+    let setup = Setup::new(&kafka, &topic, sim.addr).routes(&format!("{ROUTES}\n[http]\nlisten = \"127.0.0.1:0\"\n"));
     let file = setup.file();
     let mut service = run_service(file.path());
     let line = service.wait_for_line(&["http: listening address="]);
@@ -48,7 +47,10 @@ fn the_page_shows_a_service_that_flows_waits_recovers_is_held_and_is_gone() {
         while !page.output().contains(&told) {
             let is_running = page.is_running();
             let output = page.output();
-            assert!(is_running || output.contains(&told), "the script ended before {state}:\n{output}");
+            assert!(
+                is_running || output.contains(&told),
+                "the script ended before {state}:\n{output}"
+            );
             assert!(Instant::now() < deadline, "the script does not see {state}:\n{output}");
             stream.produce(MESSAGES);
             thread::sleep(PACE);
