@@ -90,6 +90,12 @@ test-chaos: setup ## members killed, rolled, frozen; a database and brokers in e
 	@scripts/with-kafka.sh $(CARGO) test --profile $(FAST) $(SHARED) --test scenarios -- \
 		--ignored --nocapture --test-threads=$(CHAOS_THREADS) $(ONLY)
 
+.PHONY: test-page
+test-page: setup ## the status page in headless Chromium (installs it): made-up answers, then a running service (pictures: ARGS="--pictures DIR")
+	@scripts/test-page.sh $(ARGS)
+	$(CARGO) build --profile $(PROFILE) $(SHARED) $(PROGRAMS) --test it
+	PAGE_ARGUMENTS="$(ARGS)" $(CARGO) test --profile $(PROFILE) $(SHARED) --test it -- --ignored --nocapture page::
+
 .PHONY: bench
 bench: setup ## what decoding, judging and counting a message cost
 	$(CARGO) bench --profile $(FAST) $(SHARED) --bench decode --bench judge --bench count

@@ -37,6 +37,7 @@ mod kafka_faults;
 mod membership;
 mod metrics;
 mod gone;
+mod page;
 mod pipeline;
 mod processors;
 mod process;
