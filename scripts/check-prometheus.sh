@@ -120,7 +120,8 @@ for ((tries = 0; ; tries++)); do
   port=$((20000 + RANDOM % 12000))
   prometheus=http://127.0.0.1:$port
   ! is_ready || continue
-  prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" \
+  # It ends with this script, also where a kill leaves no time to clean up.
+  setpriv --pdeathsig TERM prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" \
     --web.listen-address="127.0.0.1:$port" >"$work/log" 2>&1 &
   server=$!
   end=$((SECONDS + DEADLINE_S))
