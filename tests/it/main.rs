@@ -56,6 +56,9 @@ mod try_rejections;
 // Helpers of the tests in this program and in the others.
 mod database;
 
+// Alerts and dashboard.
+mod alerts;
+
 // The layout of the sources, and the rules of the repository.
 mod layout;
 mod repository;
