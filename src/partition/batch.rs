@@ -473,6 +473,7 @@ fn end_at<S: Source>(
     env.give_back(rest - 1);
     env.shared.rejecting.counts.count(reason);
     let offset = message.offset();
+    env.remember_reject(offset, rejection.reason);
     let too_many = match why {
         CutBy::Hold => {
             return BatchEnd::Held {

@@ -7,6 +7,8 @@ use crate::delivery::guard::Guard;
 use crate::kafka::Partition;
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::consumer::source::Source;
+use crate::message::Reason;
+use crate::observe::snapshot::RecentReject;
 use crate::partition::fetching::Fetching;
 use crate::partition::progress::Progress;
 use crate::partition::shared::Shared;
@@ -54,6 +56,18 @@ impl<'w, S: Source> Env<'w, S> {
     pub fn identified(&mut self, topic_id: TopicId) {
         self.topic_id = topic_id;
         self.guard = self.shared.group.guard(self.partition(), topic_id);
+    }
+
+    /// Remembers where a rejected message is: the status page shows the last ones.
+    pub fn remember_reject(&self, offset: i64, reason: Reason) {
+        let Partition { topic, number } = self.partition();
+        self.shared.rejecting.counts.remember(RecentReject {
+            at: SystemTime::now(),
+            topic: topic.clone(),
+            partition: *number,
+            offset,
+            reason: reason.as_str().to_owned(),
+        });
     }
 
     /// Counts messages that are given back. Kafka delivers them again, to this member or another one.

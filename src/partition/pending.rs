@@ -350,6 +350,7 @@ fn add_latencies<S: Source>(env: &Env<'_, S>, latencies: &DeliveryLatencies) {
 /// Logs a rejected message that is skipped. For each reason, at most one line per interval.
 fn tell<S: Source>(env: &Env<'_, S>, offset: i64, rejected: &Rejected) {
     let Rejection { reason, detail } = &rejected.rejection;
+    env.remember_reject(offset, *reason);
     let Some(untold) = env.shared.rejecting.counts.tell(reason.as_str()) else {
         return;
     };

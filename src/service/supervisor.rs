@@ -17,6 +17,7 @@ use crate::kafka::consumer::group::GroupAssignment;
 use crate::kafka::consumer::leaders::LeaderLines;
 use crate::kafka::producer::Failing;
 use crate::observe::seen::Seen;
+use crate::observe::snapshot::Stage;
 use crate::partition::hooks::{Hooks, NoHooks};
 use crate::rules::code::Processors;
 use crate::rules::mapping::Mapping;
@@ -27,6 +28,7 @@ use crate::service::holds::Holds;
 use crate::service::leaving::{forget, leave_group};
 use crate::service::lines::{ProgressLines, by_reason};
 use crate::service::restarts::Restarts;
+use crate::service::snapshots::Snapshots;
 use crate::service::start::{Service, start, too_late};
 use crate::service::unread::Unread;
 use crate::service::verdicts;
@@ -101,6 +103,7 @@ enum End {
 impl Service {
     fn run(mut self, config: &Config, stop: &Stop) -> End {
         let mut lines = ProgressLines::new(&self.counters);
+        let mut snapshots = Snapshots::new(&self.counters);
         let mut watchdog = Watchdog::new(config.run.stall_after);
         let mut end = End::Exit(Exit::Stopped);
         let mut exit = Exit::Stopped;
@@ -173,8 +176,11 @@ impl Service {
             }
             holds.tick(Instant::now(), &self.workers);
             awaiting.tick(&self.consumer, self.workers.count(), &self.topic_ids);
-            lines.tick(&self, watchdog.stalled(), self.not_taking());
+            let stalled = watchdog.stalled();
+            lines.tick(&self, stalled.len());
+            snapshots.tick(&self, &stalled, Stage::Running);
         }
+        snapshots.tick(&self, &watchdog.stalled(), Stage::Draining);
         match (end, self.end(config, stop, exit)) {
             // A held partition will be held again.
             (End::Anew, Exit::Stopped | Exit::Rejected) if !stop.requested() => End::Anew,
@@ -242,7 +248,7 @@ impl Service {
     }
 
     /// The topic that takes no messages, while somebody has some for it.
-    fn not_taking(&self) -> Option<Failing> {
+    pub(super) fn not_taking(&self) -> Option<Failing> {
         self.producer.as_ref()?.failing()
     }
 
