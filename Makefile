@@ -90,9 +90,22 @@ test-chaos: setup ## members killed, rolled, frozen; a database and brokers in e
 	@scripts/with-kafka.sh $(CARGO) test --profile $(FAST) $(SHARED) --test scenarios -- \
 		--ignored --nocapture --test-threads=$(CHAOS_THREADS) $(ONLY)
 
+.PHONY: test-page
+test-page: setup ## the status page in headless Chromium (installs it): made-up answers, then a running service (pictures: ARGS="--pictures DIR")
+	@scripts/test-page.sh $(ARGS)
+	$(CARGO) build --profile $(PROFILE) $(SHARED) $(PROGRAMS) --test it
+	PAGE_ARGUMENTS="$(ARGS)" $(CARGO) test --profile $(PROFILE) $(SHARED) --test it -- --ignored --nocapture page::
+
+.PHONY: test-prometheus
+test-prometheus: setup ## alerts and dashboard with Prometheus' tools; a real Prometheus (unpacks Debian's) watches a service
+	@scripts/check-prometheus.sh
+	$(CARGO) build --profile $(PROFILE) $(SHARED) $(PROGRAMS) --test it
+	@scripts/with-prometheus.sh $(CARGO) test --profile $(PROFILE) $(SHARED) --test it -- \
+		--ignored --nocapture alerts::
+
 .PHONY: bench
-bench: setup ## what decoding and judging a message cost
-	$(CARGO) bench --profile $(FAST) $(SHARED) --bench decode --bench judge
+bench: setup ## what decoding, judging and counting a message cost
+	$(CARGO) bench --profile $(FAST) $(SHARED) --bench decode --bench judge --bench count
 
 .PHONY: rates
 rates: setup ## what guards cost, merging gains and poison costs, on a real Kafka broker (one: ARGS="--only poison")
@@ -121,12 +134,13 @@ check: export FAST := ci
 CLIPPY := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 # What is measured is optimised, and compiled by the compiler itself: clippy turns some optimisations off.
 MEASURED := CARGO_PROFILE_CI_OPT_LEVEL=1
-check: setup ## everything CI runs: lint, test, doc, bench, test-kafka, and short runs of rates, test-exactly-once, test-order and test-chaos
+check: setup ## everything CI runs: lint, test, doc, bench, test-kafka, test-prometheus, and short runs of rates, test-exactly-once, test-order and test-chaos
 	$(CARGO) fmt --check
 	$(CLIPPY) $(CARGO) build --locked --workspace --profile $(PROFILE) --all-targets
 	@$(CLIPPY) $(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory doc
 	@$(CLIPPY) $(MAKE) --no-print-directory test-kafka
+	@$(CLIPPY) $(MAKE) --no-print-directory test-prometheus
 	@$(CLIPPY) $(MAKE) --no-print-directory test-exactly-once MESSAGES=60000 KILLS=4
 	@$(CLIPPY) $(MAKE) --no-print-directory test-order MESSAGES=20000
 	@$(CLIPPY) $(MAKE) --no-print-directory test-chaos SHORT=1

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs missing system packages for the build: `setup.sh`, and with `kafka` also those for the broker.
+# Installs missing system packages for the build: `setup.sh`, with `kafka` also those for the broker, with `page` also
+# those for the tests of the status page.
 #
 # A Rust toolchain and a C compiler must be there already. The other packages are for librdkafka. It is compiled from the
 # sources in its crate, and its build needs make and a C++ compiler (for a C++ wrapper that we do not use but its `make`
@@ -13,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib.sh
 
 usage() {
-  echo "usage: scripts/setup.sh [kafka]" >&2
+  echo "usage: scripts/setup.sh [kafka|page]" >&2
   exit 64
 }
 
@@ -27,9 +28,11 @@ has() {
 }
 
 with_kafka=no
+with_page=no
 case "${1-}" in
   '') ;;
   kafka) with_kafka=yes ;;
+  page) with_page=yes ;;
   *) usage ;;
 esac
 (($# <= 1)) || usage
@@ -54,6 +57,12 @@ missing_packages() {
     has mvn || wanted+=(maven)
     # setsid and flock, with which kafka.sh starts one broker and detaches it.
     { has setsid && has flock; } || wanted+=(util-linux)
+  fi
+  if [[ $with_page == yes ]]; then
+    has chromium || has chromium-browser || has google-chrome || wanted+=(chromium)
+    # The page shows arrows and signs; a machine without any font has none.
+    has fc-list && [[ -n $(fc-list) ]] || wanted+=(fontconfig fonts-dejavu-core)
+    has python3 || wanted+=(python3)
   fi
   echo "${wanted[*]-}"
 }

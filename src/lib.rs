@@ -66,12 +66,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`service::supervisor::run`] runs a configuration as the binary does. Write rules that the file cannot express in
+//! [`service::supervisor::run`] runs a configuration as the binary does; [`web::start`] serves what its `[http]` asks for.
+//! Write rules that the file cannot express in
 //! Rust: a [`processor::Processor`] replaces the routes, and everything else stays the same
 //! (`examples/processor/main.rs` is one, with the same rules in a file beside it).
 
 // The command line.
 pub mod cli;
+// What the service shows over HTTP.
+pub mod web;
 // The main thread.
 pub mod service;
 // One partition's thread. `partition::worker`: READ FIRST.

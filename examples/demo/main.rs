@@ -12,6 +12,7 @@
 mod broker;
 mod collector;
 mod database;
+mod endpoints;
 mod events;
 mod ledger;
 mod messages;
@@ -27,10 +28,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use penstock::observe::counters::Counters;
+use penstock::observe::seen::Seen;
 use penstock::util::memory::resident_bytes;
 use penstock::util::throttle::Throttle;
 use penstock::util::{logging, screen};
+use penstock::web::about::about;
 
 use broker::Broker;
 use collector::Collector;
@@ -187,10 +189,17 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         batch_rows_max: arguments.batch_rows_max,
         topics: Some(broker.produced_topics()),
     };
+    let config = settings.config()?;
+    let seen = Seen::new(about(&config));
+    let counters = seen.counters.clone();
+    let endpoints = endpoints::start(&seen)?;
+    println!(
+        "  look       http://{0}/ and curl http://{0}/status",
+        endpoints.address()
+    );
 
     // On a real broker everything is produced first, so that the rate is that of the service alone.
     let produced = Arc::new(AtomicU64::new(0));
-    let counters = Arc::new(Counters::new());
     let lead_max = if broker.is_real() {
         u64::MAX
     } else {
@@ -216,7 +225,7 @@ fn demo(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
 
     say!("\nJoining the consumer group, which takes some seconds …\n");
     let collector = Collector::start(broker.produced_topics(), arguments.seed, messages)?;
-    let service = Service::start(&settings, counters.clone())?;
+    let service = Service::start(config, seen)?;
     let mut watch = Watch::new(&counters, &database, messages, arguments.stall_seconds);
     let mut bar = Bar::new("events", messages);
     let mut last_line = Instant::now();

@@ -6,7 +6,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use penstock::config;
+use penstock::config::model::Config;
 use penstock::observe::counters::Counters;
+use penstock::observe::seen::Seen;
 use penstock::service::supervisor;
 use penstock::util::exit::Exit;
 use penstock::util::stop::{Stop, StopKind};
@@ -41,6 +43,10 @@ impl Settings {
 
     pub fn events(&self) -> String {
         format!("{}events", self.set_prefix)
+    }
+
+    pub fn config(&self) -> Result<Config, String> {
+        config::parse(&self.configuration(), "demo.toml").map_err(|faults| faults.to_string())
     }
 
     fn configuration(&self) -> String {
@@ -111,14 +117,13 @@ pub struct Service {
 }
 
 impl Service {
-    pub fn start(settings: &Settings, counters: Arc<Counters>) -> Result<Self, Box<dyn Error>> {
-        let config = config::parse(&settings.configuration(), "demo.toml").map_err(|faults| faults.to_string())?;
+    pub fn start(config: Config, seen: Seen) -> Result<Self, Box<dyn Error>> {
         let stop = Stop::new();
         let thread = {
             let stop = stop.clone();
             thread::Builder::new()
                 .name("service".into())
-                .spawn(move || supervisor::run(&config, &stop, &counters))?
+                .spawn(move || supervisor::run(&config, &stop, &seen))?
         };
         Ok(Service { stop, thread })
     }
@@ -137,7 +142,7 @@ impl Service {
 /// Messages per second over the first `limit` messages of the topic.
 pub fn rate(settings: &Settings, limit: u64) -> Result<f64, Box<dyn Error>> {
     let counters = Arc::new(Counters::new());
-    let service = Service::start(settings, counters.clone())?;
+    let service = Service::start(settings.config()?, Seen::from(&counters))?;
     let deadline = Instant::now() + Duration::from_secs(300);
     let wait_for = |count: u64| {
         while done(&counters) < count {

@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 use penstock::config;
 use penstock::message::{Message, Reason, Rejection};
-use penstock::observe::counters::Counters;
+use penstock::observe::seen::Seen;
 use penstock::output::publication::Publication;
 use penstock::output::row::{Number, Op, RecordKey, RowAction, RowRules, RowTtl, Target};
 use penstock::output::value::Value;
@@ -47,6 +47,8 @@ use penstock::rules::code::Processors;
 use penstock::service::supervisor;
 use penstock::util::exit::Exit;
 use penstock::util::stop::{Stop, leave_now, stop_on_signals};
+use penstock::web;
+use penstock::web::about::about;
 
 /// The same rules in a file.
 #[cfg(test)]
@@ -178,7 +180,14 @@ fn main() -> ExitCode {
     }
     let purchases: Arc<dyn Processor> = Arc::new(Purchases::new(&config.aerospike.namespace));
     let processors = Processors::same_for(&config.kafka.topics, &purchases);
-    let exit = supervisor::run_with(&config, &processors, &stop, &Arc::new(Counters::new()));
+    // What `[http]` asks for, if the file has it.
+    let seen = Seen::new(about(&config));
+    let endpoints = match web::start(&config, &seen) {
+        Ok(endpoints) => endpoints,
+        Err(exit) => return exit.into(),
+    };
+    let exit = supervisor::run_with(&config, &processors, &stop, &seen);
+    drop(endpoints);
     // Threads of the clients may still run. Exit handlers would remove data that these threads use.
     leave_now(exit)
 }

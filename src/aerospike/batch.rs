@@ -10,6 +10,7 @@ use crate::delivery::plan::OutgoingRow;
 use crate::delivery::result_codes::Told;
 use crate::delivery::row_outcomes::{CallFailure, Disposition, NOT_AUTHENTICATED, NOT_FOUND, refuses_all};
 use crate::delivery::write::{Answer, Held, RowWriter};
+use crate::observe::counters::Counters;
 
 impl RowWriter for Store {
     fn write(&self, rows: &[OutgoingRow<'_>]) -> Vec<Answer> {
@@ -130,7 +131,7 @@ impl Store {
 
     /// Counts the rows that a call left open, and logs what an operator must know.
     fn report(&self, started: Instant, rows: &[OutgoingRow<'_>], answers: &[Answer], reason: impl Fn() -> String) {
-        let mut open = 0;
+        let mut retried = Retried::default();
         let mut troubled = false;
         let mut too_big = false;
         for (row, answer) in rows.iter().zip(answers) {
@@ -139,40 +140,79 @@ impl Store {
                 Disposition::Done => self.health.taken(namespace),
                 Disposition::Reject | Disposition::Credentials => {}
                 Disposition::Retry | Disposition::NoNamespace => {
-                    open += 1;
+                    retried.add(*answer, &self.counters);
                     troubled = true;
                 }
                 Disposition::Halve => {
-                    open += 1;
+                    retried.add(*answer, &self.counters);
                     too_big = true;
                 }
-                Disposition::RetryRecord => open += 1,
+                Disposition::RetryRecord => retried.add(*answer, &self.counters),
                 Disposition::HoldRecord => {
                     // A code that depends on the request is not a problem of the database.
                     if let Answer::Code(code) = *answer
                         && !row.answers_with(code)
                     {
-                        open += 1;
+                        retried.add(*answer, &self.counters);
                         self.health.trouble(&Trouble::UnknownCode(code), namespace);
                     }
                 }
                 Disposition::HoldNamespace => {
-                    open += 1;
+                    retried.add(*answer, &self.counters);
                     if let Answer::Code(code) = *answer {
                         self.health.trouble(&Trouble::NamespaceClosed(code), namespace);
                     }
                 }
             }
         }
-        self.counters.rows_retried.add(open as u64);
+        retried.count(&self.counters);
         if too_big {
             // The other rows have no answer, but nothing is wrong with the database.
             self.limit.refused(rows.len());
         } else if troubled {
-            self.health.failed(started, rows.len(), open, &reason());
+            self.health.failed(started, rows.len(), retried.open, &reason());
         } else {
             self.limit.accepted();
             self.health.succeeded();
+        }
+    }
+}
+
+/// Counts the rows that a call left open. Rows with the same answer are usually neighbours: they are counted together.
+#[derive(Default)]
+struct Retried {
+    /// All of them.
+    open: usize,
+    /// Those that may have been applied all the same.
+    in_doubt: u64,
+    /// The last answer, and how many rows in a row had it.
+    last: Option<(Answer, u64)>,
+}
+
+impl Retried {
+    fn add(&mut self, answer: Answer, counters: &Counters) {
+        self.open += 1;
+        self.in_doubt += u64::from(answer.in_doubt());
+        match &mut self.last {
+            Some((last, rows)) if *last == answer => *rows += 1,
+            _ => {
+                self.count_last(counters);
+                self.last = Some((answer, 1));
+            }
+        }
+    }
+
+    /// Counts what is not counted yet.
+    fn count(&mut self, counters: &Counters) {
+        self.count_last(counters);
+        counters.rows_in_doubt.add(std::mem::take(&mut self.in_doubt));
+    }
+
+    fn count_last(&mut self, counters: &Counters) {
+        match self.last.take() {
+            Some((Answer::Code(code), rows)) => counters.rows_retried.add(code, rows),
+            Some((Answer::Failed { failure, .. }, rows)) => counters.rows_retried.add_failure(failure.label(), rows),
+            None => {}
         }
     }
 }

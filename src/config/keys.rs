@@ -21,6 +21,7 @@ pub const TOP: Section = Section {
         key("route", Kind::Tables),
         key("reject", Kind::Table),
         key("log", Kind::Table),
+        key("http", Kind::Table),
     ],
     later: &[],
 };
@@ -237,11 +238,18 @@ pub const AS: &[&str] = &[
     "string", "integer", "float", "bool", "json", "base64", "hex", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns",
 ];
 
+/// `[http]`.
+pub const HTTP: Section = Section {
+    title: "[http]",
+    keys: &[key("listen", Kind::Text)],
+    later: &[],
+};
+
 /// All sections, in the order of the documentation.
-pub const ALL: &[&Section] = &joined::<_, { BEFORE_ENTRIES.len() + operations::SECTIONS.len() + 1 }>(&[
+pub const ALL: &[&Section] = &joined::<_, { BEFORE_ENTRIES.len() + operations::SECTIONS.len() + 2 }>(&[
     BEFORE_ENTRIES,
     &operations::SECTIONS,
-    &[&NEWER],
+    &[&NEWER, &HTTP],
 ]);
 
 const BEFORE_ENTRIES: &[&Section] = &[

@@ -35,6 +35,8 @@ pub mod kafka;
 pub(crate) mod routes;
 // `[reject]`: what happens to rejected messages.
 mod reject;
+// `[http]`: where the endpoints listen.
+pub mod http;
 // The other sections, and rules between them.
 mod sections;
 // What the pages of docs/reference say about each key.

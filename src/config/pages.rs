@@ -32,6 +32,7 @@ pub const PAGES: &[Page] = &[
     ("guards.md", include_str!("../../docs/reference/guards.md")),
     ("dead-letters.md", include_str!("../../docs/reference/dead-letters.md")),
     ("logs.md", include_str!("../../docs/reference/logs.md")),
+    ("http.md", include_str!("../../docs/reference/http.md")),
 ];
 
 /// The texts of a page about a key.

@@ -92,6 +92,8 @@ fn shape(section: &Section, key: &Key) -> Value {
         ("the file", "aerospike") => self::section(&keys::AEROSPIKE),
         ("the file", "reject") => self::section(&keys::REJECT),
         ("the file", "log") => self::section(&keys::LOG),
+        ("the file", "http") => self::section(&keys::HTTP),
+        ("[http]", "listen") => either(r"[0-9A-Fa-f.:%\[\]]+:[0-9]{1,5}"),
         ("the file", "route") => tables(&keys::ROUTE),
         ("[[route]]", "write") => tables(&keys::WRITE),
         ("[[route]]", "publish") => tables(&keys::PUBLISH),

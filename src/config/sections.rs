@@ -1,10 +1,11 @@
-//! The sections of the file: `[run]`, `[kafka]`, `[aerospike]`, `[reject]`, and the rules between them.
+//! The sections of the file: `[run]`, `[kafka]`, `[aerospike]`, `[reject]`, `[http]`, and the rules between them.
 
 use std::time::Duration;
 
 use toml::de::DeValue;
 
 use super::addresses::{address_may_hold_login, misread_hosts};
+use super::http;
 use super::key::Values;
 use super::keys;
 use super::model::{
@@ -62,6 +63,9 @@ fn whole(top: &Table<'_>, routes: impl Fn(&Table<'_>, &[(Node<'_>, Text)], &str)
     let routes = routes(top, &topics, namespace);
     let reject = reject::reject(&top.table("reject", &keys::REJECT), &topics);
     let log = log(&top.table("log", &keys::LOG));
+    let http = top
+        .get("http")
+        .map(|node| node.table(&keys::HTTP).and_then(|table| http::http(&table)));
     Some(Config {
         run: run?,
         kafka: kafka?,
@@ -69,6 +73,10 @@ fn whole(top: &Table<'_>, routes: impl Fn(&Table<'_>, &[(Node<'_>, Text)], &str)
         routes,
         reject: reject?,
         log: log?,
+        http: match http {
+            Some(http) => Some(http?),
+            None => None,
+        },
     })
 }
 

@@ -104,6 +104,8 @@ pub struct View {
     pub in_flight_rows: usize,
     /// Calls that wait for a turn.
     pub waiting: usize,
+    /// Why the limit was cut last; `None` while the gate is open.
+    pub cause: Option<&'static str>,
 }
 
 /// The outcome of the rows of one call.
@@ -590,6 +592,7 @@ impl Pressure {
             },
             in_flight_rows: state.in_flight,
             waiting: state.waiting.len(),
+            cause: (state.gate != Gate::Open).then_some(state.cause.as_str()),
         }
     }
 

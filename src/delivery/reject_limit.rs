@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use parking_lot::Mutex;
 
 use crate::config::model::Reject;
+use crate::observe::snapshot::{RECENT_REJECTS_MAX, RecentReject};
 use crate::util::throttle::{Repeated, Throttle};
 
 /// What the workers share about rejected messages.
@@ -18,6 +19,7 @@ pub struct Rejects {
     consecutive_max: Option<u32>,
     window: Mutex<Window>,
     reasons: Mutex<BTreeMap<&'static str, Told>>,
+    recent: Mutex<VecDeque<RecentReject>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +75,7 @@ impl Rejects {
             consecutive_max: reject.consecutive_max,
             window: Mutex::default(),
             reasons: Mutex::default(),
+            recent: Mutex::default(),
         }
     }
 
@@ -119,6 +122,18 @@ impl Rejects {
     /// Counts a rejection.
     pub fn count(&self, reason: &'static str) {
         self.reasons.lock().entry(reason).or_default().count += 1;
+    }
+
+    /// Remembers where the message is, as one of the last [`RECENT_REJECTS_MAX`].
+    pub fn remember(&self, reject: RecentReject) {
+        let mut recent = self.recent.lock();
+        recent.truncate(RECENT_REJECTS_MAX - 1);
+        recent.push_front(reject);
+    }
+
+    /// The last rejected messages, the newest first.
+    pub fn recent(&self) -> Vec<RecentReject> {
+        self.recent.lock().iter().cloned().collect()
     }
 
     /// Whether to log a rejection. `Some`: how many of the same reason were not logged since the last line.

@@ -169,6 +169,20 @@ impl CallFailure {
         }
     }
 
+    /// Its word in the metrics, in place of a result code.
+    pub fn label(self) -> &'static str {
+        match self {
+            CallFailure::TimedOut => "timed_out",
+            CallFailure::Connection => "connection",
+            CallFailure::NoConnection => "no_connection",
+            CallFailure::NoNode => "no_node",
+            CallFailure::NoNamespace => "no_namespace",
+            CallFailure::Unsendable => "unsendable",
+            CallFailure::BadAnswer => "bad_answer",
+            CallFailure::Unanswered => "unanswered",
+        }
+    }
+
     pub fn disposition(self) -> Disposition {
         match self {
             CallFailure::NoNamespace => Disposition::NoNamespace,
@@ -239,6 +253,15 @@ mod tests {
             let (what, applied) = documented[usize::from(code)].or(others).unwrap();
             assert_eq!(disposition(code).as_str(), what, "code {code}");
             assert_eq!(may_be_applied(code), applied, "code {code}");
+        }
+    }
+
+    #[test]
+    fn every_word_in_place_of_a_code_is_documented() {
+        const METRICS: &str = include_str!("../../docs/reference/metrics.md");
+        let is_retried = |failure: &CallFailure| failure.disposition() != Disposition::Reject;
+        for failure in CallFailure::ALL.into_iter().filter(is_retried) {
+            assert!(METRICS.contains(&format!("`{}`", failure.label())), "{failure:?}");
         }
     }
 

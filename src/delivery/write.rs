@@ -43,7 +43,8 @@ impl Answer {
         }
     }
 
-    fn in_doubt(self) -> bool {
+    /// Whether the row may be applied now.
+    pub fn in_doubt(self) -> bool {
         match self {
             Answer::Code(code) => may_be_applied(code),
             Answer::Failed { in_doubt, .. } => in_doubt,

@@ -3,5 +3,7 @@
 //! Knows nothing of Kafka or Aerospike. The other modules count here.
 
 pub mod counters;
+pub mod metrics;
 pub mod progress;
 pub mod snapshot;
+pub mod seen;

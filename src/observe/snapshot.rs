@@ -1,7 +1,7 @@
 //! What the service shows of itself: a snapshot that the main thread takes every second.
 //!
 //! Plain data. The main thread fills it, and whoever shows it (`/status`, the page, the health answers, the metrics by
-//! partition) reads it from the [`Board`]. It has no payload, no key and no secret. `docs/reference/status.md` explains
+//! partition) reads it from the [`Board`]. It has no payload, no key and no secret. `docs/reference/http.md` explains
 //! every field of the JSON that is made of it: a field is added, and never changes its meaning.
 
 use std::collections::VecDeque;

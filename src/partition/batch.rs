@@ -6,7 +6,7 @@
 //! refused a row, the dead letter is also acknowledged before anything later is written to that record.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use log::{debug, error};
 
@@ -23,7 +23,7 @@ use crate::observe::counters::Counters;
 use crate::output::publication::Publication;
 use crate::output::{Output, Verdict};
 use crate::partition::ends::{BatchEnd, Broken};
-use crate::partition::env::Env;
+use crate::partition::env::{Env, now_ms};
 use crate::partition::held::{rejection_of, stops_at};
 use crate::partition::offsets::Offsets;
 use crate::partition::pending::{Fate, Pending};
@@ -390,9 +390,11 @@ pub(super) fn bring<'m, 'w: 'm, S: Source>(
     offsets: &mut Offsets,
     messages: &'m [S::Message<'w>],
 ) -> (usize, BatchEnd) {
+    let began = Instant::now();
     let mut batch = Batch::new(messages, pending.consecutive_rejects());
     batch.judge(env);
     let written = batch.write_rows(env, pending, offsets);
+    let took = began.elapsed();
     // Fetching may have been paused during a wait. Without this the queue would stay empty.
     env.fetching.resume();
     let counters = &env.shared.counters;
@@ -418,6 +420,8 @@ pub(super) fn bring<'m, 'w: 'm, S: Source>(
         Err((_, Broken::Fatal(_))) => 0,
     };
     let mut behind = fates.split_off(finished).into_iter();
+    let kept = fates.iter().filter(|fate| matches!(fate, Fate::Kept)).count();
+    counters.decoded_to_written(kept as u64, took);
     publications.extend(letters);
     publications.retain(|publication| publication.message < finished);
     publications.sort_by_key(|publication| publication.message);
@@ -462,12 +466,14 @@ fn end_at<S: Source>(
     rest: usize,
 ) -> BatchEnd {
     let counters = &env.shared.counters;
-    counters.messages_rejected.add(1);
+    let reason = rejection.reason.as_str();
+    counters.messages_rejected.add(reason, 1);
     counters.messages_held.add(1);
     counters.messages_in_hand.add(-1);
     env.give_back(rest - 1);
-    env.shared.rejecting.counts.count(rejection.reason.as_str());
+    env.shared.rejecting.counts.count(reason);
     let offset = message.offset();
+    env.remember_reject(offset, rejection.reason);
     let too_many = match why {
         CutBy::Hold => {
             return BatchEnd::Held {
@@ -570,10 +576,4 @@ fn count(counters: &Counters, tally: &Tally) {
     counters.rows_stale.add(tally.stale);
     counters.rows_guard_refused.add(tally.guard_refused);
     counters.rows_ignored.add(tally.ignored);
-}
-
-/// Milliseconds since 1970. A clock that is set before 1970 gives 0.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,10 +1,14 @@
 //! What a worker works with: its partition's source, the state that all workers share, the stop flag, and where it
 //! reports its progress. The stages of a batch borrow it; it does not change from batch to batch.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::delivery::guard::Guard;
 use crate::kafka::Partition;
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::consumer::source::Source;
+use crate::message::Reason;
+use crate::observe::snapshot::RecentReject;
 use crate::partition::fetching::Fetching;
 use crate::partition::progress::Progress;
 use crate::partition::shared::Shared;
@@ -54,11 +58,29 @@ impl<'w, S: Source> Env<'w, S> {
         self.guard = self.shared.group.guard(self.partition(), topic_id);
     }
 
+    /// Remembers where a rejected message is: the status page shows the last ones.
+    pub fn remember_reject(&self, offset: i64, reason: Reason) {
+        let Partition { topic, number } = self.partition();
+        self.shared.rejecting.counts.remember(RecentReject {
+            at: SystemTime::now(),
+            topic: topic.clone(),
+            partition: *number,
+            offset,
+            reason: reason.as_str().to_owned(),
+        });
+    }
+
     /// Counts messages that are given back. Kafka delivers them again, to this member or another one.
     pub fn give_back(&self, messages: usize) {
         self.shared.counters.messages_in_hand.add(-signed(messages));
         self.shared.counters.messages_returned.add(messages as u64);
     }
+}
+
+/// Milliseconds since 1970. A clock that is set before 1970 gives 0.
+pub(super) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A count as a signed number. Our counts are far below the limit.

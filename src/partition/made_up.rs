@@ -226,6 +226,10 @@ impl SourceMessage for MadeUpMessage {
         self.payload.len()
     }
 
+    fn timestamp_ms(&self) -> Option<i64> {
+        None
+    }
+
     fn leader_epoch(&self) -> Option<i32> {
         self.epoch
     }

@@ -247,6 +247,7 @@ impl Offsets {
         match sent {
             Ok(()) => {
                 trace!("kafka: commit {partition} next={next}");
+                env.shared.counters.commits.add(1);
                 self.tracker.committed(next);
                 CommitEnd::Sent
             }

@@ -17,9 +17,10 @@ use crate::delivery::publish::{Outbox, PublishCalls, PublishEnd, PublishFatal};
 use crate::delivery::reject::Rejected;
 use crate::kafka::consumer::source::{Source, SourceMessage};
 use crate::message::Rejection;
+use crate::observe::metrics::delivery_latency::DeliveryLatencies;
 use crate::output::publication::Publication;
 use crate::partition::ends::{Broken, WorkerEnd};
-use crate::partition::env::Env;
+use crate::partition::env::{Env, now_ms};
 use crate::partition::offsets::Offsets;
 use crate::util::exit::Exit;
 use crate::util::stop::{Stop, StopKind};
@@ -66,6 +67,8 @@ struct Part {
     published: u64,
     /// The reason, if the message is rejected.
     rejected: Option<&'static str>,
+    /// Of a message that is written and publishes: its timestamp. Its latency is known when it is acknowledged.
+    awaits_since: Option<Option<i64>>,
 }
 
 impl Pending {
@@ -129,6 +132,7 @@ impl Pending {
         let mut publications = publications.into_iter().peekable();
         let (all, mut rejected) = (fates.len() as u64, 0);
         let mut part = Part::default();
+        let (now_ms, mut latencies) = (now_ms(), gather_latencies(env));
         for (index, (message, fate)) in messages.iter().zip(fates).enumerate() {
             let is_rejected = matches!(fate, Fate::Rejected(_));
             let waits = is_rejected || publications.peek().is_some_and(|next| next.message == index);
@@ -144,7 +148,15 @@ impl Pending {
             part.messages += 1;
             self.consecutive_rejects = if is_rejected { self.consecutive_rejects + 1 } else { 0 };
             match fate {
-                Fate::Kept => part.written += 1,
+                Fate::Kept => {
+                    part.written += 1;
+                    let timestamp_ms = message.timestamp_ms();
+                    if waits {
+                        part.awaits_since = Some(timestamp_ms);
+                    } else {
+                        latencies.acknowledged(timestamp_ms, now_ms);
+                    }
+                }
                 Fate::Filtered => part.filtered += 1,
                 Fate::Rejected(of) => {
                     tell(env, message.offset(), &of);
@@ -158,6 +170,7 @@ impl Pending {
                 self.end_part(&mut part, next);
             }
         }
+        add_latencies(env, &latencies);
         env.shared.rejecting.counts.finished(all, rejected);
         self.collect(env, offsets);
     }
@@ -166,13 +179,18 @@ impl Pending {
     fn collect<S: Source>(&mut self, env: &Env<'_, S>, offsets: &mut Offsets) {
         let counters = &env.shared.counters;
         let mut next = None;
+        let mut published: Option<(i64, DeliveryLatencies)> = None;
         while let Some(part) = self.take() {
+            if let Some(timestamp_ms) = part.awaits_since {
+                let (now_ms, latencies) = published.get_or_insert_with(|| (now_ms(), gather_latencies(env)));
+                latencies.acknowledged(timestamp_ms, *now_ms);
+            }
             counters.messages_written.add(part.written);
             counters.messages_filtered.add(part.filtered);
             counters.messages_published.add(part.published);
             if let Some(reason) = part.rejected {
                 env.shared.rejecting.counts.count(reason);
-                counters.messages_rejected.add(1);
+                counters.messages_rejected.add(reason, 1);
                 match &env.shared.rejecting.action {
                     RejectAction::DeadLetter { .. } => counters.messages_dead_lettered.add(1),
                     _ => counters.messages_dropped.add(1),
@@ -182,6 +200,9 @@ impl Pending {
                 .messages_in_hand
                 .add(-i64::try_from(part.messages).unwrap_or(i64::MAX));
             next = Some(part.next);
+        }
+        if let Some((_, latencies)) = &published {
+            add_latencies(env, latencies);
         }
         if let Some(next) = next {
             offsets.finished_below(next);
@@ -317,9 +338,19 @@ impl Pending {
     }
 }
 
+fn gather_latencies<S: Source>(env: &Env<'_, S>) -> DeliveryLatencies {
+    DeliveryLatencies::for_histogram(&env.shared.counters.delivery_latency)
+}
+
+fn add_latencies<S: Source>(env: &Env<'_, S>, latencies: &DeliveryLatencies) {
+    let counters = &env.shared.counters;
+    latencies.add_to(&counters.delivery_latency, &counters.delivery_latency_unmeasured);
+}
+
 /// Logs a rejected message that is skipped. For each reason, at most one line per interval.
 fn tell<S: Source>(env: &Env<'_, S>, offset: i64, rejected: &Rejected) {
     let Rejection { reason, detail } = &rejected.rejection;
+    env.remember_reject(offset, *reason);
     let Some(repeated) = env.shared.rejecting.counts.tell(reason.as_str()) else {
         return;
     };

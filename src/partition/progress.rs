@@ -26,6 +26,8 @@ pub struct Progress {
     end: AtomicI64,
     /// Messages taken so far.
     taken: AtomicU64,
+    /// The offset after the last taken message; -1: none was taken.
+    taken_to: AtomicI64,
     /// Some of the taken messages are neither finished nor given back.
     in_hand: AtomicBool,
     /// Where another worker must start; -1: nowhere.
@@ -43,6 +45,7 @@ impl Default for Progress {
             epoch_refused: AtomicBool::new(false),
             end: AtomicI64::new(-1),
             taken: AtomicU64::new(0),
+            taken_to: AtomicI64::new(-1),
             in_hand: AtomicBool::new(false),
             again: AtomicI64::new(-1),
             begun: AtomicBool::new(false),
@@ -88,6 +91,16 @@ impl Progress {
     /// Some messages are neither finished nor given back.
     pub fn is_in_hand(&self) -> bool {
         self.in_hand.load(Relaxed)
+    }
+
+    /// The last taken message has the offset before `next`.
+    pub fn took_to(&self, next: i64) {
+        self.taken_to.store(next, Relaxed);
+    }
+
+    /// Some taken message is not finished. A message that waits for Kafka's acknowledgement is not finished.
+    pub fn is_behind(&self) -> bool {
+        self.next.load(Relaxed) < self.taken_to.load(Relaxed)
     }
 
     /// The end of the log, if the worker asked for it during a wait; else -1.

@@ -103,8 +103,20 @@ fn messages_are_written_in_their_order_and_the_offset_behind_the_last_is_committ
         is_last,
     };
     assert_eq!(ran.log.commits(), [commit(false), commit(true)]);
+    assert_eq!(ran.shared.counters.commits.get(), 2);
     assert_eq!(ran.progress.next(), Some(15));
     assert_eq!(ran.progress.taken(), 3);
+}
+
+#[test]
+fn written_messages_without_a_timestamp_are_counted_and_have_no_latency() {
+    let mut found = writes([10, 11]);
+    found.push(Found::Message(12, "filter"));
+    let counters = at_10().over(&Log::of(found)).shared.counters;
+    let unmeasured = counters.delivery_latency_unmeasured.by_word();
+    assert_eq!(unmeasured, [("future", 0), ("missing", 2), ("replayed", 0)]);
+    assert_eq!(counters.delivery_latency.counts().count(), 0);
+    assert_eq!(counters.decode_to_written.counts().count(), 2);
 }
 
 #[test]

@@ -273,6 +273,9 @@ impl<'w, S: Source> Worker<'w, S> {
         self.env.fetching.took(bytes as u64);
         shared.counters.messages_consumed.add(messages.len() as u64);
         shared.counters.messages_in_hand.add(signed(messages.len()));
+        if let Some(last) = messages.last() {
+            self.env.progress.took_to(last.offset() + 1);
+        }
         self.env.progress.took(messages.len() as u64);
         Ok(())
     }

@@ -21,6 +21,7 @@ use crate::kafka::consumer::commits::refuses_epoch;
 use crate::kafka::consumer::committed::Committed;
 use crate::kafka::consumer::group::Assignment;
 use crate::kafka::consumer::origin::{PartitionStart, StartOffset};
+use crate::observe::snapshot::{PartitionState, PartitionView};
 use crate::partition::ends::WorkerEnd;
 use crate::partition::progress::{Held, Progress};
 use crate::partition::shared::Shared;
@@ -239,6 +240,31 @@ impl Workers {
             }
         };
         self.running.lock().iter().map(standing).collect()
+    }
+
+    /// Each partition as its worker shows it, without its lag.
+    pub fn views(&self) -> Vec<PartitionView> {
+        let running = self.running.lock();
+        let view = |(partition, handle): (&Partition, &Handle)| {
+            let progress = &handle.progress;
+            let (state, why) = match progress.held() {
+                Some(held) => (PartitionState::Held, held.why.clone()),
+                None if handle.thread.is_finished() => (PartitionState::Restarting, String::new()),
+                None if !progress.is_begun() => (PartitionState::Starting, String::new()),
+                None => (PartitionState::Ok, String::new()),
+            };
+            PartitionView {
+                topic: partition.topic.clone(),
+                number: partition.number,
+                state,
+                why,
+                next_offset: progress.next(),
+                lag: None,
+                // Of unknown age; whoever looks each second knows it.
+                oldest_in_hand: progress.is_behind().then_some(Duration::ZERO),
+            }
+        };
+        running.iter().map(view).collect()
     }
 
     /// A partition that is still ours and whose worker has ended without being told to.

@@ -8,6 +8,10 @@ mod start;
 mod verdicts;
 // The line each 10 seconds.
 mod lines;
+// What is shown of the service, each second.
+mod snapshots;
+// What it waits for.
+mod waits;
 // Topics that are not there.
 mod absent;
 // A partition that nobody reads.

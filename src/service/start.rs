@@ -24,6 +24,8 @@ use crate::kafka::consumer::source::SourceOptions;
 use crate::kafka::producer::{Producer, ProducerError};
 use crate::kafka::{Consumer, Context, Partition, consumer_config};
 use crate::observe::counters::Counters;
+use crate::observe::seen::Seen;
+use crate::observe::snapshot::{Board, Snapshot};
 use crate::partition::hooks::Hooks;
 use crate::partition::shared::{Group, Rejecting, Shared, Sizes, Times};
 use crate::rules::code::Checked;
@@ -61,6 +63,8 @@ pub(super) struct Service {
     pub(super) workers: Arc<Workers>,
     /// For the sources of partitions.
     pub(super) options: SourceOptions,
+    /// Where its snapshots go.
+    pub(super) board: Arc<Board>,
     pub(super) store: Arc<Store>,
     /// Where anything is produced.
     pub(super) producer: Option<Arc<Producer>>,
@@ -79,10 +83,12 @@ pub(super) fn start(
     config: &Config,
     processors: &Checked,
     stop: &Stop,
-    counters: &Arc<Counters>,
+    seen: &Seen,
     hooks: &Arc<dyn Hooks>,
     first: bool,
 ) -> Result<Option<Service>, StartFailure> {
+    let counters = &seen.counters;
+    seen.board.put(Snapshot::starting());
     let run = &config.run;
     let produced = produced_topics(config, processors)?;
 
@@ -229,6 +235,7 @@ pub(super) fn start(
         consumer,
         workers,
         options,
+        board: seen.board.clone(),
         store,
         producer,
         rejects,

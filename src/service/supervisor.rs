@@ -16,7 +16,8 @@ use crate::kafka::consumer::awaiting_group::AwaitingGroup;
 use crate::kafka::consumer::group::GroupAssignment;
 use crate::kafka::consumer::leaders::LeaderLines;
 use crate::kafka::producer::Failing;
-use crate::observe::counters::Counters;
+use crate::observe::seen::Seen;
+use crate::observe::snapshot::Stage;
 use crate::partition::hooks::{Hooks, NoHooks};
 use crate::rules::code::Processors;
 use crate::rules::mapping::Mapping;
@@ -27,6 +28,7 @@ use crate::service::holds::Holds;
 use crate::service::leaving::{forget, leave_group};
 use crate::service::lines::{ProgressLines, by_reason};
 use crate::service::restarts::Restarts;
+use crate::service::snapshots::Snapshots;
 use crate::service::start::{Service, start, too_late};
 use crate::service::unread::Unread;
 use crate::service::verdicts;
@@ -40,10 +42,10 @@ const POLL_WAIT: Duration = Duration::from_millis(100);
 /// Runs the service over the rules of its file until `stop` is raised or it cannot go on. Logs all that an operator must
 /// know.
 ///
-/// Blocks. `counters` can be read meanwhile by anybody.
-pub fn run(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Exit {
+/// Blocks. What `seen` has (or the counters alone) can be read meanwhile by anybody.
+pub fn run(config: &Config, stop: &Stop, seen: impl Into<Seen>) -> Exit {
     match Mapping::compile(config) {
-        Ok(mapping) => run_with(config, &Processors::from(mapping), stop, counters),
+        Ok(mapping) => run_with(config, &Processors::from(mapping), stop, seen),
         Err(error) => {
             error!("the rules cannot be compiled error=\"{error}\"");
             Exit::Panic
@@ -52,14 +54,8 @@ pub fn run(config: &Config, stop: &Stop, counters: &Arc<Counters>) -> Exit {
 }
 
 /// The same with processors of your own: the file's rules, if it has any, are not looked at.
-pub fn run_with(config: &Config, processors: &Processors, stop: &Stop, counters: &Arc<Counters>) -> Exit {
-    run_hooked(
-        config,
-        processors,
-        stop,
-        counters,
-        &(Arc::new(NoHooks) as Arc<dyn Hooks>),
-    )
+pub fn run_with(config: &Config, processors: &Processors, stop: &Stop, seen: impl Into<Seen>) -> Exit {
+    run_hooked(config, processors, stop, seen, &(Arc::new(NoHooks) as Arc<dyn Hooks>))
 }
 
 /// The same for tests, which step in.
@@ -67,9 +63,10 @@ pub fn run_hooked(
     config: &Config,
     processors: &Processors,
     stop: &Stop,
-    counters: &Arc<Counters>,
+    seen: impl Into<Seen>,
     hooks: &Arc<dyn Hooks>,
 ) -> Exit {
+    let seen = seen.into();
     let processors = match processors.check(&config.kafka.topics) {
         Ok(processors) => processors,
         Err(refused) => {
@@ -79,7 +76,7 @@ pub fn run_hooked(
     };
     let mut first = true;
     loop {
-        match start(config, &processors, stop, counters, hooks, first) {
+        match start(config, &processors, stop, &seen, hooks, first) {
             Ok(Some(service)) => {
                 if let End::Exit(exit) = service.run(config, stop) {
                     return exit;
@@ -106,6 +103,7 @@ enum End {
 impl Service {
     fn run(mut self, config: &Config, stop: &Stop) -> End {
         let mut lines = ProgressLines::new(&self.counters);
+        let mut snapshots = Snapshots::new(&self.counters);
         let mut watchdog = Watchdog::new(config.run.stall_after);
         let mut end = End::Exit(Exit::Stopped);
         let mut exit = Exit::Stopped;
@@ -178,8 +176,11 @@ impl Service {
             }
             holds.tick(Instant::now(), &self.workers);
             awaiting.tick(&self.consumer, self.workers.count(), &self.topic_ids);
-            lines.tick(&self, watchdog.stalled(), self.not_taking());
+            let stalled = watchdog.stalled();
+            lines.tick(&self, stalled.len());
+            snapshots.tick(&self, &stalled, Stage::Running);
         }
+        snapshots.tick(&self, &watchdog.stalled(), Stage::Draining);
         match (end, self.end(config, stop, exit)) {
             // A held partition will be held again.
             (End::Anew, Exit::Stopped | Exit::Rejected) if !stop.requested() => End::Anew,
@@ -247,7 +248,7 @@ impl Service {
     }
 
     /// The topic that takes no messages, while somebody has some for it.
-    fn not_taking(&self) -> Option<Failing> {
+    pub(super) fn not_taking(&self) -> Option<Failing> {
         self.producer.as_ref()?.failing()
     }
 

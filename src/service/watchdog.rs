@@ -117,9 +117,10 @@ impl Watchdog {
         sights
     }
 
-    /// How many partitions are stalled now.
-    pub fn stalled(&self) -> usize {
-        self.seen.values().filter(|seen| seen.told > 0).count()
+    /// The partitions that are stalled now.
+    pub fn stalled(&self) -> Vec<Partition> {
+        let stalled = self.seen.iter().filter(|(_, seen)| seen.told > 0);
+        stalled.map(|(partition, _)| partition.clone()).collect()
     }
 }
 
@@ -231,6 +232,6 @@ mod tests {
         };
         assert_eq!(look(&mut watchdog, 0), []);
         assert_eq!(look(&mut watchdog, 3600), []);
-        assert_eq!(watchdog.stalled(), 0);
+        assert!(watchdog.stalled().is_empty());
     }
 }

@@ -15,3 +15,4 @@ pub mod screen;
 pub mod exit;
 // The memory bound.
 pub mod memory;
+pub mod process;

@@ -11,6 +11,7 @@ mod run;
 mod kafka;
 mod kafka_properties;
 mod aerospike;
+mod http;
 mod logins;
 mod routes;
 // A write.

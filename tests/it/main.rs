@@ -35,11 +35,14 @@ mod write_property;
 mod advertised;
 mod kafka_faults;
 mod membership;
+mod metrics;
 mod gone;
+mod page;
 mod pipeline;
 mod processors;
 mod process;
 mod progress;
+mod http;
 mod publish;
 mod rejects;
 mod stopping;
@@ -56,6 +59,9 @@ mod try_rejections;
 
 // Helpers of the tests in this program and in the others.
 mod database;
+
+// Alerts and dashboard.
+mod alerts;
 
 // The layout of the sources, and the rules of the repository.
 mod layout;

@@ -171,6 +171,7 @@ fn an_absent_key_is_refused_where_the_program_refuses_it() {
         (&properties["run"], &[]),
         (&properties["kafka"], &["brokers", "topics"]),
         (&properties["aerospike"], &["hosts", "namespace"]),
+        (&properties["http"], &["listen"]),
         (&properties["route"]["items"]["properties"]["write"]["items"], &["key"]),
     ] {
         assert_eq!(required(section), wanted);

@@ -19,6 +19,7 @@ pub mod process;
 // Only for some groups of tests.
 pub mod advertising;
 pub mod connect;
+pub mod http;
 pub mod interrupted;
 pub mod lines;
 pub mod provoke;

@@ -1,16 +1,21 @@
 //! A configuration for a test, and the service on a thread, as the binary runs it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use penstock::config;
 use penstock::observe::counters::Counters;
+use penstock::observe::seen::Seen;
 use penstock::partition::hooks::Hooks;
 use penstock::rules::code::Processors;
 use penstock::rules::mapping::Mapping;
 use penstock::service::supervisor;
 use penstock::util::exit::Exit;
 use penstock::util::stop::{Stop, StopKind};
+use penstock::web;
+use penstock::web::about::about;
+use penstock::web::server::{Limits, Running, Server};
 use tempfile::NamedTempFile;
 
 use super::database::Target;
@@ -129,6 +134,8 @@ impl Setup {
 /// The service on a thread, running as in the binary.
 pub struct Service {
     pub counters: Arc<Counters>,
+    /// What it shows of itself, the counters among it.
+    pub seen: Seen,
     /// Faults that a test can trigger in it.
     pub provoke: Provoked,
     stop: Stop,
@@ -144,19 +151,20 @@ impl Service {
     pub fn start_with(setup: &Setup, processors: Option<Processors>) -> Service {
         Lines::gather();
         let config = config::parse(&setup.text(), "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
-        let counters = Arc::new(Counters::new());
+        let seen = Seen::new(about(&config));
         let stop = Stop::new();
         let provoke = Provoked::default();
         let processors = processors.unwrap_or_else(|| Mapping::compile(&config).unwrap().into());
         let thread = {
-            let (counters, stop) = (counters.clone(), stop.clone());
+            let (seen, stop) = (seen.clone(), stop.clone());
             let hooks: Arc<dyn Hooks> = Arc::new(provoke.clone());
             thread::Builder::new()
                 .name("service".into())
-                .spawn(move || supervisor::run_hooked(&config, &processors, &stop, &counters, &hooks))
+                .spawn(move || supervisor::run_hooked(&config, &processors, &stop, &seen, &hooks))
         };
         Service {
-            counters,
+            counters: seen.counters.clone(),
+            seen,
             provoke,
             stop,
             thread: Some(thread.unwrap()),
@@ -171,6 +179,19 @@ impl Service {
         let ended = service.stop();
         ended.assert(Exit::Stopped);
         ended
+    }
+
+    /// Its HTTP endpoints, at a free port.
+    pub fn endpoints(&self) -> Running {
+        let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Limits::default()).unwrap();
+        web::serve(server, &self.seen).unwrap()
+    }
+
+    /// Waits until this many messages are written or dropped.
+    pub fn wait_finished(&self, messages: u64) {
+        self.wait_for("messages to be finished", |counters| {
+            counters.messages_written.get() + counters.messages_dropped.get() >= messages
+        });
     }
 
     /// Waits until this many messages are written.

@@ -60,6 +60,20 @@ const NAMES: &[(&Section, Names)] = &[
                 ],
             ),
             (
+                "http",
+                &[
+                    "metrics",
+                    "prometheus",
+                    "health",
+                    "status",
+                    "admin",
+                    "monitoring",
+                    "web",
+                    "telemetry",
+                    "exporter",
+                ],
+            ),
+            (
                 "reject",
                 &[
                     "dlq",
@@ -113,6 +127,21 @@ const NAMES: &[(&Section, Names)] = &[
                 &["rate", "rate_limit", "throttle", "rps", "tps", "max_rate"],
             ),
         ],
+    ),
+    (
+        &keys::HTTP,
+        &[(
+            "listen",
+            &[
+                "address",
+                "bind",
+                "addr",
+                "bind_address",
+                "listen_address",
+                "host",
+                "port",
+            ],
+        )],
     ),
     (
         &keys::KAFKA,

@@ -197,6 +197,7 @@ fn section_of(key: &str) -> Option<&'static Section> {
         "aerospike" => &keys::AEROSPIKE,
         "route" => &keys::ROUTE,
         "reject" => &keys::REJECT,
+        "http" => &keys::HTTP,
         _ => return None,
     })
 }

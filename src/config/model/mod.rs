@@ -13,6 +13,8 @@ mod aerospike;
 mod reject;
 // `[log]`.
 mod log;
+// `[http]`.
+mod http;
 // `[[route]]`.
 mod route;
 // `[[route.write]]`.
@@ -38,6 +40,7 @@ pub use crate::config::run::{Run, StallAction};
 pub use aerospike::Aerospike;
 pub use bins::{Bin, LongNames};
 pub use cel::{CONSTANT, Cel, Program, READ, Read, What, When};
+pub use http::Http;
 pub use instant::Instant;
 pub use kafka::{BelowLog, BeyondLog, ByteOrderMark, Format, Kafka, OffsetGone, Start, TlsProperty};
 pub use kinds::Kinds;
@@ -70,6 +73,8 @@ pub struct Config {
     pub reject: Reject,
     /// How the log is written.
     pub log: Log,
+    /// Where the endpoints listen; `None`: nowhere.
+    pub http: Option<Http>,
 }
 
 impl Config {

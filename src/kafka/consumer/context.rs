@@ -99,13 +99,15 @@ struct Statistics {
 }
 
 /// Distance of the assigned partitions from their ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ends {
     /// Number of messages up to the last stable offsets that are not finished; `None`: not known.
     pub lag: Option<u64>,
     /// Number of offsets behind the last stable ones: what an open transaction prevents from being read. Also counts
     /// the end markers of other transactions, so it can be a little more than the number of messages.
     pub behind_open_transaction: u64,
+    /// The lag of each assigned partition; `None`: unknown.
+    pub partitions: HashMap<Partition, Option<u64>>,
 }
 
 /// What the statistics say about a partition. Offsets are negative while unknown.
@@ -214,6 +216,7 @@ impl Context {
         let mut ends = Ends {
             lag: Some(0).filter(|_| !positions.is_empty()),
             behind_open_transaction: 0,
+            partitions: HashMap::with_capacity(positions.len()),
         };
         for (partition, next, asked) in positions {
             let end = statistics.as_ref().and_then(|statistics| {
@@ -223,6 +226,7 @@ impl Context {
             let lag = end.and_then(|end| end.lag(next, asked));
             ends.lag = ends.lag.zip(lag).map(|(all, one)| all + one);
             ends.behind_open_transaction += end.map_or(0, |end| end.unstable);
+            ends.partitions.insert(partition, lag);
         }
         ends
     }

@@ -40,6 +40,9 @@ pub trait SourceMessage {
     /// Size of its key and payload, in bytes.
     fn bytes(&self) -> usize;
 
+    /// When it was produced, or appended to the log: milliseconds since the epoch. `None` if it has no timestamp.
+    fn timestamp_ms(&self) -> Option<i64>;
+
     /// The epoch of the leader that wrote it; `None` if its format has none (before Kafka 0.11).
     fn leader_epoch(&self) -> Option<i32>;
 
@@ -340,6 +343,10 @@ impl SourceMessage for BorrowedMessage<'_> {
 
     fn bytes(&self) -> usize {
         self.payload_len() + self.key_len()
+    }
+
+    fn timestamp_ms(&self) -> Option<i64> {
+        rdkafka::message::Message::timestamp(self).to_millis()
     }
 
     fn leader_epoch(&self) -> Option<i32> {

@@ -1,0 +1,239 @@
+//! The snapshot of each second, for the status page, the health answers and the metrics.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant, SystemTime};
+
+use rdkafka::consumer::Consumer as _;
+
+use crate::kafka::Partition;
+use crate::observe::counters::Counters;
+use crate::observe::metrics::histogram::Readings;
+use crate::observe::snapshot::{
+    HISTORY, PartitionState, PartitionView, PressureView, SAMPLE_INTERVAL, Sample, Snapshot, Stage,
+};
+use crate::service::start::Service;
+use crate::service::waits::{Waits, sentence};
+
+/// Between two snapshots.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is remembered from one snapshot to the next.
+#[derive(Debug)]
+pub(super) struct Snapshots {
+    last: Instant,
+    consumed: u64,
+    rows: u64,
+    ages: Ages,
+    history: History,
+}
+
+impl Snapshots {
+    pub fn new(counters: &Counters) -> Self {
+        Snapshots {
+            last: Instant::now(),
+            consumed: counters.messages_consumed.get(),
+            rows: counters.rows_written.get(),
+            ages: Ages::default(),
+            history: History::new(counters),
+        }
+    }
+
+    /// Takes a snapshot, if it is time. `stalled`: the partitions that the watchdog complains of.
+    pub fn tick(&mut self, service: &Service, stalled: &[Partition], stage: Stage) {
+        let now = Instant::now();
+        let elapsed = now.saturating_duration_since(self.last);
+        if elapsed < INTERVAL && stage == Stage::Running {
+            return;
+        }
+        let counters = &service.counters;
+        let context = service.consumer.context();
+        let ends = context.ends();
+        let mut partitions = service.workers.views();
+        for view in &mut partitions {
+            let partition = Partition {
+                topic: view.topic.clone(),
+                number: view.number,
+            };
+            view.lag = ends.partitions.get(&partition).copied().flatten();
+            if view.state == PartitionState::Ok {
+                if stalled.contains(&partition) {
+                    view.state = PartitionState::Stalled;
+                    "no progress though there are messages, and nothing excuses it: see the log"
+                        .clone_into(&mut view.why);
+                } else if !context.is_leader_reached(&partition) {
+                    view.state = PartitionState::NoLeader;
+                    "the broker that leads it is not reached".clone_into(&mut view.why);
+                }
+            }
+        }
+        partitions.sort_by(|one, other| (&one.topic, one.number).cmp(&(&other.topic, other.number)));
+        self.ages.tell(now, &mut partitions);
+        let held = partitions
+            .iter()
+            .filter(|view| view.state == PartitionState::Held)
+            .count();
+        let waits = Waits::of(service, stalled.len(), held);
+        let (aerospike_failing_for, closed_namespaces) = (waits.failing_for, waits.closed.clone());
+        let state = waits.state();
+        let pressure = service.pressure.view();
+        let (consumed, rows) = (counters.messages_consumed.get(), counters.rows_written.get());
+        let rate = |now: u64, before: u64| (now - before) as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
+        let wall_clock = SystemTime::now();
+        let lag = ends.lag;
+        self.history.add(now, wall_clock, consumed, lag, counters);
+        service.board.put(Snapshot {
+            at: now,
+            wall_clock,
+            stage,
+            state: state.word(),
+            why: match stage {
+                Stage::Draining => "Stopping: what is in hand is finished and committed.".to_owned(),
+                Stage::Starting | Stage::Running => sentence(&state, partitions.len(), held),
+            },
+            is_kafka_connected: context.is_connected(),
+            has_joined: context.first_assignment().is_made,
+            aerospike_failing_for,
+            closed_namespaces,
+            pressure: PressureView {
+                state: pressure.gate.as_str(),
+                closed_for: service.pressure.is_closed().then_some(pressure.since),
+                limit_rows: pressure.limit_rows as u64,
+                in_flight_rows: pressure.in_flight_rows as u64,
+                cause: pressure.cause.unwrap_or_default().to_owned(),
+            },
+            messages_per_s: rate(consumed, self.consumed),
+            rows_per_s: rate(rows, self.rows),
+            lag,
+            partitions,
+            rejects: service
+                .rejects
+                .by_reason()
+                .into_iter()
+                .map(|(reason, count)| (reason.to_owned(), count))
+                .collect(),
+            recent_rejects: service.rejects.recent(),
+            history: self.history.samples.clone(),
+        });
+        (self.last, self.consumed, self.rows) = (now, consumed, rows);
+    }
+}
+
+/// Since when the first unfinished message of each partition is in hand, as far as a look each second shows.
+#[derive(Debug, Default)]
+struct Ages(HashMap<(std::sync::Arc<str>, i32), (Option<i64>, Instant)>);
+
+impl Ages {
+    fn tell(&mut self, now: Instant, partitions: &mut [PartitionView]) {
+        let mut before = std::mem::take(&mut self.0);
+        for view in partitions.iter_mut().filter(|view| view.oldest_in_hand.is_some()) {
+            let of = (view.topic.clone(), view.number);
+            let since = match before.remove(&of) {
+                Some((next, since)) if next == view.next_offset => since,
+                _ => now,
+            };
+            view.oldest_in_hand = Some(now.saturating_duration_since(since));
+            self.0.insert(of, (view.next_offset, since));
+        }
+    }
+}
+
+/// The samples of the last quarter of an hour.
+#[derive(Debug)]
+struct History {
+    samples: VecDeque<Sample>,
+    last: Option<(Instant, u64)>,
+    /// The times of batch calls.
+    write: Readings,
+}
+
+impl History {
+    fn new(counters: &Counters) -> History {
+        History {
+            samples: VecDeque::new(),
+            last: None,
+            write: Readings::of(&counters.batch_write),
+        }
+    }
+
+    /// Adds a sample, if it is time.
+    fn add(&mut self, now: Instant, at: SystemTime, consumed: u64, lag: Option<u64>, counters: &Counters) {
+        let Some((last, before)) = self.last else {
+            self.last = Some((now, consumed));
+            return;
+        };
+        let elapsed = now.saturating_duration_since(last);
+        if elapsed < SAMPLE_INTERVAL {
+            return;
+        }
+        self.last = Some((now, consumed));
+        let write = self.write.next(&counters.batch_write);
+        self.samples.push_back(Sample {
+            at,
+            messages_per_s: (consumed - before) as f64 / elapsed.as_secs_f64(),
+            lag,
+            write_p50_ms: write.map(|write| write.p50 * 1000.0),
+            write_p99_ms: write.map(|write| write.p99 * 1000.0),
+        });
+        let max = (HISTORY.as_secs() / SAMPLE_INTERVAL.as_secs()) as usize;
+        while self.samples.len() > max {
+            self.samples.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn view(number: i32, next_offset: i64, in_hand: bool) -> PartitionView {
+        PartitionView {
+            topic: "t".into(),
+            number,
+            state: PartitionState::Ok,
+            why: String::new(),
+            next_offset: Some(next_offset),
+            lag: None,
+            oldest_in_hand: in_hand.then_some(Duration::ZERO),
+        }
+    }
+
+    #[test]
+    fn a_message_that_stays_unfinished_grows_older_until_it_is_finished() {
+        let (mut ages, now) = (Ages::default(), Instant::now());
+        let mut age = |after: u32, next, in_hand| {
+            let mut views = [view(0, next, in_hand), view(1, 5, false)];
+            ages.tell(now + after * SECOND, &mut views);
+            assert_eq!(views[1].oldest_in_hand, None);
+            views[0].oldest_in_hand
+        };
+        assert_eq!(age(0, 10, true), Some(Duration::ZERO));
+        assert_eq!(age(3, 10, true), Some(3 * SECOND));
+        // Another one is the first now.
+        assert_eq!(age(4, 11, true), Some(Duration::ZERO));
+        assert_eq!(age(6, 11, true), Some(2 * SECOND));
+        assert_eq!(age(7, 12, false), None);
+        assert_eq!(age(9, 12, true), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn the_history_has_a_sample_each_five_seconds_of_the_last_quarter_of_an_hour() {
+        let counters = Counters::new();
+        let mut history = History::new(&counters);
+        let (now, at) = (Instant::now(), SystemTime::now());
+        for second in 0..2000_u32 {
+            let passed = second * SECOND;
+            let consumed = u64::from(second) * 100;
+            history.add(now + passed, at + passed, consumed, Some(7), &counters);
+        }
+        assert_eq!(history.samples.len(), 180);
+        let last = history.samples.back().unwrap();
+        assert_eq!(
+            (last.messages_per_s, last.lag, last.write_p50_ms),
+            (100.0, Some(7), None)
+        );
+        let (first, last) = (history.samples.front().unwrap().at, last.at);
+        assert_eq!(last.duration_since(first).unwrap(), 895 * SECOND);
+    }
+}

@@ -1,0 +1,186 @@
+//! What the service waits for, as one word and as a sentence.
+
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer as _;
+
+use crate::kafka::producer::Failing;
+use crate::observe::progress::State;
+use crate::service::start::Service;
+
+/// What the service may wait for.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    /// Namespaces that refuse rows.
+    pub closed: Vec<String>,
+    /// How long all writes have failed.
+    pub failing_for: Option<Duration>,
+    /// Records that wait because of an answer that is not expected.
+    pub unexpected: usize,
+    /// The topic that takes no messages, while somebody has some for it.
+    pub not_taking: Option<Failing>,
+    /// Partitions that make no progress though nothing excuses them.
+    pub stalled: usize,
+    /// Partitions that wait until a person acts.
+    pub held: usize,
+    /// Whether a broker is reached; `None`: not known yet.
+    pub is_connected: Option<bool>,
+    /// Assigned partitions.
+    pub partitions: i64,
+}
+
+impl Waits {
+    /// What it waits for now. `stalled`: partitions that the watchdog complains of; `held`: those that are held.
+    pub fn of(service: &Service, stalled: usize, held: usize) -> Waits {
+        let health = service.store.health();
+        Waits {
+            closed: health.closed(),
+            failing_for: health.failing_for(),
+            unexpected: health.unexpected(),
+            not_taking: service.not_taking(),
+            stalled,
+            held,
+            is_connected: service.consumer.context().is_connected(),
+            partitions: service.counters.partitions_assigned.get(),
+        }
+    }
+
+    /// Of several things the one that a person would look at first.
+    pub fn state(self) -> State {
+        if !self.closed.is_empty() {
+            State::NamespaceClosed(self.closed)
+        } else if let Some(since) = self.failing_for {
+            State::WaitingForAerospike(since)
+        } else if self.unexpected > 0 {
+            State::RecordHeld
+        } else if let Some(Failing { topic, since, .. }) = self.not_taking {
+            State::WaitingForTopic(topic, since)
+        } else if self.stalled > 0 {
+            State::Stalled(self.stalled)
+        } else if self.held > 0 {
+            State::Held
+        } else if self.is_connected == Some(false) {
+            State::WaitingForKafka
+        } else if self.partitions == 0 {
+            State::NoPartitions
+        } else {
+            State::Ok
+        }
+    }
+}
+
+/// The state in a sentence: what happens, whether anything is lost, and what to do where a person must act.
+pub(super) fn sentence(state: &State, partitions: usize, held: usize) -> String {
+    match state {
+        State::NamespaceClosed(namespaces) => format!(
+            "Aerospike refuses writes to {} now. The rows wait and are tried again; nothing is lost. The log says why.",
+            namespaces.join(", ")
+        ),
+        State::WaitingForAerospike(since) => format!(
+            "Aerospike has not answered for {since:.0?}. Reading waits and nothing is lost; it goes on by itself when the \
+             database answers."
+        ),
+        State::RecordHeld => {
+            "Aerospike gave a row an answer that this version does not know. Its record and partition wait; see the log."
+                .to_owned()
+        }
+        State::WaitingForTopic(topic, since) => format!(
+            "Kafka has taken no message for the topic {topic} for {since:.0?}. Whoever has one waits; nothing is lost. The \
+             log says why."
+        ),
+        State::Stalled(stalled) => format!(
+            "{} no progress though nothing excuses it. A restart reads on from the last commit; see the log.",
+            of_partitions(*stalled, partitions, "makes", "make")
+        ),
+        State::Held => format!(
+            "{} at a message until a person acts. The others go on; each says below what to do.",
+            of_partitions(held, partitions, "waits", "wait")
+        ),
+        State::WaitingForKafka => "No Kafka broker is reached. It is tried again; nothing is lost.".to_owned(),
+        State::NoPartitions => {
+            "The group has given this process no partition: other members read them, or the topics are not there."
+                .to_owned()
+        }
+        State::Ok => match partitions {
+            1 => "The partition is read, and what is read is written.".to_owned(),
+            _ => format!("{partitions} partitions are read, and what is read is written."),
+        },
+    }
+}
+
+fn of_partitions(some: usize, all: usize, one: &str, many: &str) -> String {
+    let verb = if some == 1 { one } else { many };
+    format!("{some} of {all} partitions {verb}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that the service may wait for, at once.
+    fn all() -> Waits {
+        Waits {
+            closed: vec!["test".to_owned()],
+            failing_for: Some(Duration::from_secs(3)),
+            unexpected: 1,
+            not_taking: Some(Failing {
+                topic: "out".to_owned(),
+                since: Duration::from_secs(1),
+                why: String::new(),
+            }),
+            stalled: 2,
+            held: 1,
+            is_connected: Some(false),
+            partitions: 0,
+        }
+    }
+
+    #[test]
+    fn of_several_waits_the_line_tells_the_one_to_look_at_first() {
+        let mut told = Vec::new();
+        let lift: [fn(&mut Waits); 8] = [
+            |waits| waits.closed.clear(),
+            |waits| waits.failing_for = None,
+            |waits| waits.unexpected = 0,
+            |waits| waits.not_taking = None,
+            |waits| waits.stalled = 0,
+            |waits| waits.held = 0,
+            |waits| waits.is_connected = None,
+            |waits| waits.partitions = 1,
+        ];
+        for lifted in 0..=lift.len() {
+            let mut waits = all();
+            lift[..lifted].iter().for_each(|lift| lift(&mut waits));
+            told.push(waits.state().word());
+        }
+        assert_eq!(
+            told,
+            [
+                "namespace-closed",
+                "waiting-for-aerospike",
+                "record-held",
+                "waiting-for-topic",
+                "stalled",
+                "held",
+                "waiting-for-kafka",
+                "no-partitions",
+                "ok"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_sentence_says_how_many_and_whether_anything_is_lost() {
+        let held = sentence(&State::Held, 8, 1);
+        assert!(
+            held.starts_with("1 of 8 partitions waits at a message until a person acts."),
+            "{held}"
+        );
+        let away = sentence(&State::WaitingForAerospike(Duration::from_secs(12)), 8, 0);
+        assert!(
+            away.starts_with("Aerospike has not answered for 12s.") && away.contains("nothing is lost"),
+            "{away}"
+        );
+        assert!(sentence(&State::Ok, 1, 0).starts_with("The partition is read"));
+    }
+}
