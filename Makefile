@@ -134,13 +134,13 @@ check: export FAST := ci
 CLIPPY := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 # What is measured is optimised, and compiled by the compiler itself: clippy turns some optimisations off.
 MEASURED := CARGO_PROFILE_CI_OPT_LEVEL=1
-check: setup ## everything CI runs: lint, test, doc, bench, test-kafka, test-prometheus, and short runs of rates, test-exactly-once, test-order and test-chaos
+check: setup ## everything CI runs: lint, test, doc, bench, test-kafka, the alerts, and short runs of rates, test-exactly-once, test-order and test-chaos
 	$(CARGO) fmt --check
 	$(CLIPPY) $(CARGO) build --locked --workspace --profile $(PROFILE) --all-targets
 	@$(CLIPPY) $(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory doc
 	@$(CLIPPY) $(MAKE) --no-print-directory test-kafka
-	@$(CLIPPY) $(MAKE) --no-print-directory test-prometheus
+	@scripts/check-prometheus.sh
 	@$(CLIPPY) $(MAKE) --no-print-directory test-exactly-once MESSAGES=60000 KILLS=4
 	@$(CLIPPY) $(MAKE) --no-print-directory test-order MESSAGES=20000
 	@$(CLIPPY) $(MAKE) --no-print-directory test-chaos SHORT=1

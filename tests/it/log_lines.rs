@@ -28,6 +28,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
         &["kafka: the group has not given out its partitions"],
     ),
     ("service/holds.rs", &["still held,"]),
+    ("web/mod.rs", &["http: cannot listen at"]),
     (
         "service/assignment.rs",
         &[
