@@ -21,7 +21,7 @@ use proptest::test_runner::{Config as RunnerConfig, TestError, TestRunner};
 
 use penstock::aerospike::{Store, StoreOptions};
 use penstock::config;
-use penstock::delivery::guard::{Guard, GuardIdentity, mark};
+use penstock::delivery::guard::{Guard, GuardIdentity, sequence};
 use penstock::delivery::plan::Plan;
 use penstock::delivery::pressure::Pressure;
 use penstock::delivery::write::{Calls, Limits, Refused, Tally, WriteEnd, Written, write};
@@ -232,8 +232,8 @@ impl Running<'_> {
             mapped.unwrap_or_else(|rejection| panic!("{rejection}\n{}", self.text));
             for row in output.rows.drain(..) {
                 if !held.contains(&record(&row)) {
-                    let mark = mark(message.offset, row.number).unwrap();
-                    plan.push(row, mark);
+                    let sequence = sequence(message.offset, row.number).unwrap();
+                    plan.push(row, sequence);
                 }
             }
         }
