@@ -104,8 +104,8 @@ test-prometheus: setup ## alerts and dashboard with Prometheus' tools; a real Pr
 		--ignored --nocapture alerts::
 
 .PHONY: bench
-bench: setup ## what decoding, judging and counting a message cost
-	$(CARGO) bench --profile $(FAST) $(SHARED) --bench decode --bench judge --bench count
+bench: setup ## what decoding, conditions and counting a message cost
+	$(CARGO) bench --profile $(FAST) $(SHARED) --bench decode --bench conditions --bench count
 
 .PHONY: rates
 rates: setup ## what guards cost, merging gains and poison costs, on a real Kafka broker (one: ARGS="--only poison")

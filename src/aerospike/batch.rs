@@ -9,7 +9,7 @@ use super::{Store, chain, request};
 use crate::delivery::plan::OutgoingRow;
 use crate::delivery::result_codes::Told;
 use crate::delivery::row_outcomes::{CallFailure, Disposition, NOT_AUTHENTICATED, NOT_FOUND, refuses_all};
-use crate::delivery::write::{Answer, Held, RowWriter};
+use crate::delivery::write::{Answer, RowWriter, Stored};
 use crate::observe::counters::Counters;
 
 impl RowWriter for Store {
@@ -45,17 +45,17 @@ impl RowWriter for Store {
         answers
     }
 
-    fn held(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Held>> {
+    fn stored(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Stored>> {
         let mut operations: Vec<BatchOperation> = rows.iter().map(request::read_conditions).collect();
         let started = Instant::now();
         let client = self.client();
         let call = client.batch(self.policy(client.nodes().len()), &mut operations);
-        let held: Vec<Option<Held>> = rows
+        let stored: Vec<Option<Stored>> = rows
             .iter()
             .zip(&operations)
-            .map(|(row, operation)| held(row, operation.batch_record()))
+            .map(|(row, operation)| stored_numbers(row, operation.batch_record()))
             .collect();
-        let unread = held.iter().filter(|held| held.is_none()).count();
+        let unread = stored.iter().filter(|stored| stored.is_none()).count();
         if unread > 0 {
             let call = call.as_ref().err();
             let records = operations.iter().map(BatchOperation::batch_record);
@@ -63,7 +63,7 @@ impl RowWriter for Store {
             let reason = format!("reading guards: {}", self.why(answers, call));
             self.health.failed(started, rows.len(), unread, &reason);
         }
-        held
+        stored
     }
 
     fn rows_max(&self) -> usize {
@@ -292,7 +292,7 @@ pub(super) fn answer(record: &BatchRecord, call: Option<&Error>, nothing_applied
     }
 }
 
-fn held(row: &OutgoingRow<'_>, record: &BatchRecord) -> Option<Held> {
+fn stored_numbers(row: &OutgoingRow<'_>, record: &BatchRecord) -> Option<Stored> {
     let bins = match (&record.record, record.result_code().map(u8::from)) {
         (Some(record), Some(0)) => &record.bins,
         // The record no longer exists, and its guard neither.

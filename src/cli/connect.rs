@@ -735,7 +735,11 @@ fn applied(config: &Config, mapping: &Mapping, found: &KafkaSurvey, store: &Stor
             let guarded = output.rows.iter().filter(|row| row.rules.guarded);
             let held = guarded.filter_map(|row| store.integer(row.target, &row.key, guard.bin()).ok()?);
             // A guard's value is the offset and the row's number among its message's rows.
-            if let Some(last) = held.map(|mark| mark >> 16).max().filter(|last| *last >= message.offset) {
+            if let Some(last) = held
+                .map(|sequence| sequence >> 16)
+                .max()
+                .filter(|last| *last >= message.offset)
+            {
                 report.warning(
                     &thing(message.partition),
                     &format!(

@@ -3,8 +3,8 @@
 //! Kafka redelivers messages, and a repeated `add` counts twice. A former owner of the partition can wake up and write
 //! old values. So a guarded row writes a bin that belongs to its partition, and carries a condition that the server
 //! checks in the same atomic step. The condition holds if the bin is missing, is not an integer, or is less than the
-//! *first* mark in the row. The row stores the *last* mark. So result code 27 means that at least the first mark is
-//! already applied.
+//! *first* sequence number in the row. The row stores the *last* one. So result code 27 means that at least the first
+//! is already applied.
 //!
 //! This is a stored format, and later versions read it. The bin's name is `~` and the first 14 characters of the
 //! base64url form of RIPEMD-160 over `penstock-guard-1` and the fields below, each preceded by its length. The value is
@@ -18,10 +18,10 @@ use ripemd::{Digest as _, Ripemd160};
 const FORMAT: &str = "penstock-guard-1";
 /// Characters after the `~`. Together they are the longest name that a bin can have.
 const NAME_CHARACTERS: usize = 14;
-/// Number of rows of one message that a mark can tell apart.
+/// Number of rows of one message that a sequence number can tell apart.
 const ROWS: i64 = 1 << 16;
 
-/// The first offset that does not fit a mark: about 140 million million messages in one partition.
+/// The first offset that does not fit a sequence number: about 140 million million messages in one partition.
 pub const OFFSET_END: i64 = i64::MAX / ROWS;
 
 /// Whose messages a guard counts. Another service, another topic, a topic that was deleted and created again, or a
@@ -78,7 +78,7 @@ impl Guard {
 
 /// What a guard stores for one row. It is greater for every later row of the partition. `None` for an offset from
 /// [`OFFSET_END`] on.
-pub fn mark(offset: i64, number: u16) -> Option<i64> {
+pub fn sequence(offset: i64, number: u16) -> Option<i64> {
     (0..OFFSET_END)
         .contains(&offset)
         .then(|| offset * ROWS + i64::from(number))
@@ -145,18 +145,18 @@ mod tests {
 
     #[test]
     fn marks_grow_with_the_offset_and_within_a_message() {
-        let marks = [
-            mark(0, 0),
-            mark(0, 1),
-            mark(0, u16::MAX),
-            mark(1, 0),
-            mark(OFFSET_END - 1, u16::MAX),
+        let numbers = [
+            sequence(0, 0),
+            sequence(0, 1),
+            sequence(0, u16::MAX),
+            sequence(1, 0),
+            sequence(OFFSET_END - 1, u16::MAX),
         ];
-        assert!(marks.iter().all(Option::is_some));
-        assert!(marks.is_sorted_by(|a, b| a < b));
-        assert_eq!(mark(2, 5), Some(131_077));
-        assert_eq!(mark(OFFSET_END, 0), None);
-        assert_eq!(mark(-1, 0), None);
+        assert!(numbers.iter().all(Option::is_some));
+        assert!(numbers.is_sorted_by(|a, b| a < b));
+        assert_eq!(sequence(2, 5), Some(131_077));
+        assert_eq!(sequence(OFFSET_END, 0), None);
+        assert_eq!(sequence(-1, 0), None);
     }
 
     #[test]

@@ -35,8 +35,8 @@ const NONE: u32 = u32::MAX;
 pub struct PlannedRow<'m> {
     pub row: Row<'m>,
     pub digest: Digest,
-    /// What a guard stores for this row ([`crate::delivery::guard::mark`]). Read only if the row is guarded.
-    pub mark: i64,
+    /// What a guard stores for this row ([`crate::delivery::guard::sequence`]). Read only if the row is guarded.
+    pub sequence: i64,
     /// The previous row of the same message on this record, if it has the same version; otherwise `NONE`.
     continues: u32,
     /// Whether a later row continues this one.
@@ -145,8 +145,8 @@ impl<'m> Plan<'m> {
         }
     }
 
-    /// Adds a row after all earlier ones. `mark`: what a guard stores for it.
-    pub fn push(&mut self, row: Row<'m>, mark: i64) {
+    /// Adds a row after all earlier ones. `sequence`: what a guard stores for it.
+    pub fn push(&mut self, row: Row<'m>, sequence: i64) {
         let target: &'m Target = row.target;
         let bytes = row.bytes();
         self.bytes += bytes;
@@ -214,7 +214,7 @@ impl<'m> Plan<'m> {
         self.rows.push(PlannedRow {
             row,
             digest,
-            mark,
+            sequence,
             continues,
             continued: false,
             bytes,
@@ -252,8 +252,8 @@ impl<'m> Plan<'m> {
     pub fn only(&self, rows: &[usize]) -> Plan<'m> {
         let mut plan = Plan::with_capacity(rows.len());
         for row in rows {
-            let PlannedRow { row, mark, .. } = &self.rows[*row];
-            plan.push(row.clone(), *mark);
+            let PlannedRow { row, sequence, .. } = &self.rows[*row];
+            plan.push(row.clone(), *sequence);
         }
         plan
     }
@@ -324,7 +324,7 @@ impl<'m> Plan<'m> {
         let rules = first.row.rules;
         let mut newest = first.row.newer;
         let mut newest_message = first.row.message;
-        let mut last_mark = first.mark;
+        let mut last_sequence = first.sequence;
         let mut stale = 0;
         let mut passed_over = Vec::new();
         let mut ttl = first.row.ttl;
@@ -342,7 +342,7 @@ impl<'m> Plan<'m> {
                 }
                 continue;
             }
-            last_mark = planned.mark;
+            last_sequence = planned.sequence;
             (newest, newest_message) = (row.newer, row.message);
             if !rules.ttl_on_create && row.ttl != RowTtl::Keep {
                 ttl = row.ttl;
@@ -363,7 +363,7 @@ impl<'m> Plan<'m> {
         }
         let guard_condition = rules.guarded.then(|| Condition {
             bin: guard.bin(),
-            below: first.mark,
+            below: first.sequence,
             or_equal: false,
         });
         let newer_condition = match (rules.newer_bin.as_deref(), first.row.newer) {
@@ -391,7 +391,7 @@ impl<'m> Plan<'m> {
                     ops.push(OutgoingOp::Store(condition.bin, value));
                 }
                 if let Some(condition) = &guard_condition {
-                    ops.push(OutgoingOp::Store(condition.bin, last_mark));
+                    ops.push(OutgoingOp::Store(condition.bin, last_sequence));
                 }
                 OutgoingAction::Write(ops)
             }
@@ -438,7 +438,7 @@ impl<'m> Plan<'m> {
         is_passed_over: impl Fn(usize) -> bool,
     ) -> Option<Taken> {
         let planned = &self.rows[row];
-        if planned.row.rules.guarded && guard.is_some_and(|guard| planned.mark <= guard) {
+        if planned.row.rules.guarded && guard.is_some_and(|guard| planned.sequence <= guard) {
             return Some(Taken::Guarded);
         }
         match (planned.row.newer, newer) {
@@ -503,7 +503,7 @@ pub enum OutgoingOp<'p> {
     Op(&'p Op<'p>),
     /// Several integer `add`s, summed.
     Sum(&'p str, i64),
-    /// Stores the guard's mark or the version.
+    /// Stores the guard's sequence number or the version.
     Store(&'p str, i64),
 }
 

@@ -54,7 +54,7 @@ impl Answer {
 
 /// What a record holds in the bins of its conditions: first the guard, then the version. `None`: no such bin, or not an
 /// integer.
-pub type Held = [Option<i64>; 2];
+pub type Stored = [Option<i64>; 2];
 
 /// Makes the calls: the store, or a test.
 pub trait RowWriter {
@@ -64,7 +64,7 @@ pub trait RowWriter {
 
     /// Reads what the records of these rows hold in the bins of the rows' conditions. `None` for a record that cannot
     /// be read now.
-    fn held(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Held>>;
+    fn stored(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Stored>>;
 
     /// The most rows in one call that the database allows.
     fn rows_max(&self) -> usize;
@@ -203,7 +203,7 @@ struct RecordLane {
     create: bool,
     wait: Wait,
     /// A row of this record was refused: no later row is sent.
-    held: bool,
+    is_stopped: bool,
     /// Number of calls that contained the next row.
     attempts: u32,
     /// One of these calls may have applied it.
@@ -218,7 +218,7 @@ impl RecordLane {
             alone: false,
             create: false,
             wait: Wait::default(),
-            held: false,
+            is_stopped: false,
             attempts: 0,
             in_doubt: false,
         }
@@ -300,7 +300,7 @@ impl<'p, 'm> Writing<'p, 'm> {
         loop {
             let lanes = &self.lanes;
             self.unfinished
-                .retain(|lane| lanes[*lane].position.is_some() && !lanes[*lane].held);
+                .retain(|lane| lanes[*lane].position.is_some() && !lanes[*lane].is_stopped);
             if self.unfinished.is_empty() {
                 return WriteEnd::Finished;
             }
@@ -469,7 +469,7 @@ impl<'p, 'm> Writing<'p, 'm> {
             Answer::Code(FILTERED_OUT) if row.is_conditional() => {
                 let single = self.stretch(lane).nth(1).is_none();
                 match row.conditions {
-                    // At least the first mark is applied, and the row has only one.
+                    // At least the first sequence number is applied, and the row has only one.
                     [Some(_), None] if single => self.tally.guard_refused += 1,
                     [None, Some(_)] if single => self.tally.stale += 1,
                     _ => return Ok(Wish::Read),
@@ -633,7 +633,7 @@ impl<'p, 'm> Writing<'p, 'm> {
         });
         let refused: Vec<Refused> = refused.collect();
         self.refused.extend(refused);
-        self.lanes[lane].held = true;
+        self.lanes[lane].is_stopped = true;
     }
 
     fn advance(&mut self, lane: usize) {
@@ -675,10 +675,10 @@ impl<'p, 'm> Writing<'p, 'm> {
                 wanted.push(row);
             }
         }
-        let held = self.writer.held(&wanted);
-        assert_eq!(held.len(), wanted.len(), "a writer answers for each row");
-        for ((lane, row), held) in lanes.into_iter().zip(wanted).zip(held) {
-            let Some([guard, newer]) = held else {
+        let stored = self.writer.stored(&wanted);
+        assert_eq!(stored.len(), wanted.len(), "a writer answers for each row");
+        for ((lane, row), stored) in lanes.into_iter().zip(wanted).zip(stored) {
+            let Some([guard, newer]) = stored else {
                 unread = true;
                 continue;
             };

@@ -178,7 +178,7 @@ impl Counters {
         self.batch_write.record(micros(took), 1);
     }
 
-    /// Messages were decoded, judged and written together, in this time.
+    /// Messages were decoded, mapped and written together, in this time.
     pub fn decoded_to_written(&self, messages: u64, took: Duration) {
         if messages > 0 {
             self.decode_to_written.record(micros(took), messages);

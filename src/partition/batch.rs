@@ -1,7 +1,7 @@
-//! One batch: it is judged and mapped, written, and handed on to be published. Runs on the partition's thread.
+//! One batch: its messages are mapped by the rules, written, and handed on to be published. Runs on the partition's thread.
 //!
 //! All branching between the stages is here; each stage returns what it decided about the batch. Delivery depends on
-//! this order: all of a message is judged and mapped before any of it is written. Its publications are produced after
+//! this order: all rules of a message are applied before any of it is written. Its publications are produced after
 //! its rows are written. A dead letter is acknowledged before its message's offset is committed. If the database
 //! refused a row, the dead letter is also acknowledged before anything later is written to that record.
 
@@ -12,7 +12,7 @@ use log::{debug, error};
 
 use crate::aerospike::refusal::Refusal as WhoAsks;
 use crate::config::model::{InDoubt, RejectAction};
-use crate::delivery::guard::{OFFSET_END, mark};
+use crate::delivery::guard::{OFFSET_END, sequence};
 use crate::delivery::plan::Plan;
 use crate::delivery::reject::{MessageOrigin, NotDone, Rejected, RowsNotDone, dead_letter};
 use crate::delivery::reject_limit::TooMany;
@@ -57,7 +57,7 @@ enum CutBy {
 /// The messages that were taken from the queue, and what is to be written and published for them.
 struct Batch<'m, M> {
     messages: &'m [M],
-    /// One entry for each message that was judged.
+    /// One entry for each message that the rules were applied to.
     fates: Vec<Fate>,
     plan: Plan<'m>,
     /// What the messages publish, in message order.
@@ -78,7 +78,7 @@ struct Batch<'m, M> {
 }
 
 impl<'m, M: SourceMessage> Batch<'m, M> {
-    /// Nothing is judged yet. `consecutive`: number of consecutive rejections before this batch.
+    /// No rule is applied yet. `consecutive`: number of consecutive rejections before this batch.
     fn new(messages: &'m [M], consecutive: u32) -> Self {
         Batch {
             messages,
@@ -115,8 +115,8 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
         self.cut.as_ref().map_or(self.fates.len(), |cut| cut.message)
     }
 
-    /// Judges and maps the next messages, without the database. Stops when the rows fill a batch.
-    fn judge<'w: 'm, S: Source<Message<'w> = M> + 'w>(&mut self, env: &Env<'w, S>) {
+    /// Applies the rules to the next messages, without the database. Stops when the rows fill a batch.
+    fn apply_rules<'w: 'm, S: Source<Message<'w> = M> + 'w>(&mut self, env: &Env<'w, S>) {
         let rows_max = env.shared.sizes.batch_rows_max;
         let bytes_max = (WEIGHT * env.shared.sizes.batch_bytes_max()) as u64;
         let messages = self.messages;
@@ -135,11 +135,11 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
             }
             output.begin(index);
             let publications = output.publications.len();
-            let judged = env
+            let outcome = env
                 .processor
                 .process(&message.view(wants_headers), now_ms, &mut output, &mut scratch)
                 .and_then(|verdict| add_rows(message.offset(), &mut output, &mut plan).map(|()| verdict));
-            match judged {
+            match outcome {
                 Ok(verdict) => {
                     self.consecutive = 0;
                     let made = &output.publications[publications..];
@@ -392,7 +392,7 @@ pub(super) fn bring<'m, 'w: 'm, S: Source>(
 ) -> (usize, BatchEnd) {
     let began = Instant::now();
     let mut batch = Batch::new(messages, pending.consecutive_rejects());
-    batch.judge(env);
+    batch.apply_rules(env);
     let written = batch.write_rows(env, pending, offsets);
     let took = began.elapsed();
     // Fetching may have been paused during a wait. Without this the queue would stay empty.
@@ -493,7 +493,7 @@ fn add_rows<'m>(offset: i64, output: &mut Output<'m>, plan: &mut Plan<'m>) -> Re
     if output
         .rows
         .iter()
-        .any(|row| row.rules.guarded && mark(offset, row.number).is_none())
+        .any(|row| row.rules.guarded && sequence(offset, row.number).is_none())
     {
         return Err(Rejection::new(
             Reason::TooManyRows,
@@ -501,9 +501,9 @@ fn add_rows<'m>(offset: i64, output: &mut Output<'m>, plan: &mut Plan<'m>) -> Re
         ));
     }
     for row in output.rows.drain(..) {
-        // The mark is used only if the row is guarded.
-        let mark = mark(offset, row.number).unwrap_or_default();
-        plan.push(row, mark);
+        // The sequence number is used only if the row is guarded.
+        let sequence = sequence(offset, row.number).unwrap_or_default();
+        plan.push(row, sequence);
     }
     Ok(())
 }

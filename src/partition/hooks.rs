@@ -8,7 +8,7 @@ pub trait Hooks: Send + Sync {
     /// Called on the main thread, after each poll. `reads`: whether a partition has a worker in this process.
     fn polled(&self, _consumer: &Consumer, _reads: &dyn Fn(&Partition) -> bool) {}
 
-    /// Called on a worker's thread, when it has taken at least one message and judged none of them.
+    /// Called on a worker's thread, when it has taken at least one message and applied the rules to none of them.
     fn batch_in_hand(&self, _partition: &Partition) {}
 }
 

@@ -12,7 +12,7 @@ use crate::config::model::{OffsetGone, Reject, RejectAction};
 use crate::delivery::plan::OutgoingRow;
 use crate::delivery::pressure::Pressure;
 use crate::delivery::reject_limit::Rejects;
-use crate::delivery::write::{Answer, Held, RowWriter};
+use crate::delivery::write::{Answer, RowWriter, Stored};
 use crate::kafka::Partition;
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::consumer::origin::{NoOrigin, Origin, PartitionStart};
@@ -399,7 +399,7 @@ impl RowWriter for Database {
         answers
     }
 
-    fn held(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Held>> {
+    fn stored(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Stored>> {
         rows.iter().map(|_| None).collect()
     }
 

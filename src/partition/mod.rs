@@ -4,7 +4,7 @@
 
 // The loop.
 pub mod worker;
-// One batch, from judging to publishing.
+// One batch, from its rules to publishing.
 mod batch;
 // Messages that wait only for Kafka's acknowledgements.
 mod pending;

@@ -11,7 +11,7 @@
 //! | where | what |
 //! |---|---|
 //! | here | the loop: take messages, process a batch, commit; and what ends the loop |
-//! | `batch.rs` | one batch: judged, mapped, written, handed to `pending.rs` |
+//! | `batch.rs` | one batch: mapped by the rules, written, handed to `pending.rs` |
 //! | `pending.rs` | messages that wait for Kafka's acknowledgement |
 //! | `offsets.rs` | what is finished, and commits |
 //! | `gone.rs` | when the next offset is not in the log |

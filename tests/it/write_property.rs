@@ -232,8 +232,8 @@ impl Running<'_> {
             mapped.unwrap_or_else(|rejection| panic!("{rejection}\n{}", self.text));
             for row in output.rows.drain(..) {
                 if !held.contains(&record(&row)) {
-                    let mark = mark(message.offset, row.number).unwrap();
-                    plan.push(row, mark);
+                    let sequence = sequence(message.offset, row.number).unwrap();
+                    plan.push(row, sequence);
                 }
             }
         }

@@ -7,7 +7,7 @@ use aerospike::{Key, Value as ClientValue};
 use crate::delivery::plan::*;
 
 use crate::delivery::fixtures::{RULES, guard, guarded, target, versioned};
-use crate::delivery::guard::mark;
+use crate::delivery::guard::sequence;
 use crate::output::row::RowRules;
 use crate::output::value::Value;
 
@@ -142,7 +142,7 @@ fn check(asks: &[Ask], expected: &[&str]) {
                 ttl: ask.ttl,
                 newer: ask.newer,
             },
-            mark(i64::try_from(number).unwrap(), 0).unwrap(),
+            sequence(i64::try_from(number).unwrap(), 0).unwrap(),
         );
     }
     assert_eq!(plan.records(), 1);
@@ -250,7 +250,7 @@ fn a_guarded_row_is_compared_with_its_first_mark_and_stores_its_last() {
         ],
         &["n+=3 ~=131072 if ~<0"],
     );
-    // A deletion carries the condition. It stores no mark, because the record is gone.
+    // A deletion carries the condition. It stores no sequence number, because the record is gone.
     check(
         &[
             ask(guarded(), &[add("n", 1)]),
@@ -395,7 +395,7 @@ fn ends(rules: &RowRules, rows: &[&[Op<'static>]]) -> (Mode, bool) {
                 ttl: RowTtl::NamespaceDefault,
                 newer: rules.newer_bin.as_ref().map(|_| i64::try_from(message).unwrap()),
             },
-            mark(i64::try_from(message).unwrap(), 0).unwrap(),
+            sequence(i64::try_from(message).unwrap(), 0).unwrap(),
         );
     }
     let begin = plan.begin(0);

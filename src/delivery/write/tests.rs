@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::delivery::fixtures::{RULES, guard, guarded, list_append, pressure, row, target};
-use crate::delivery::guard::mark;
+use crate::delivery::guard::sequence;
 use crate::delivery::plan::OutgoingAction;
 use crate::delivery::write::*;
 use crate::output::row::{Op, RecordKey, Row, RowRules, Target};
@@ -41,7 +41,7 @@ type Call = Vec<(i64, usize)>;
 #[derive(Default)]
 struct Script {
     answers: RefCell<HashMap<i64, Vec<Answer>>>,
-    held: HashMap<i64, Option<Held>>,
+    stored: HashMap<i64, Option<Stored>>,
     calls: RefCell<Vec<Call>>,
     reads: RefCell<Vec<Vec<i64>>>,
     exists: RefCell<Vec<Mode>>,
@@ -100,10 +100,10 @@ impl RowWriter for Script {
             .collect()
     }
 
-    fn held(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Held>> {
+    fn stored(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Stored>> {
         self.reads.borrow_mut().push(rows.iter().map(key).collect());
         rows.iter()
-            .map(|row| self.held.get(&key(row)).copied().unwrap_or(Some([None, None])))
+            .map(|row| self.stored.get(&key(row)).copied().unwrap_or(Some([None, None])))
             .collect()
     }
 
@@ -137,7 +137,7 @@ fn run_in(rules: &RowRules, keys: &[(i64, &str)], script: Script) -> (Written, S
             newer: rules.newer_bin.as_ref().map(|_| i64::try_from(message).unwrap()),
             ..row(rules, &targets[namespace], message, *key, vec![list_append(1)])
         };
-        plan.push(row, mark(i64::try_from(message).unwrap(), 0).unwrap());
+        plan.push(row, sequence(i64::try_from(message).unwrap(), 0).unwrap());
     }
     let stop = script
         .stop_after
@@ -289,7 +289,7 @@ fn a_guard_that_has_a_single_row_needs_no_look() {
 #[test]
 fn of_a_merged_row_that_its_guard_refuses_what_it_has_is_done_and_the_rest_is_one_row() {
     let mut script = script(&[(1, &[Answer::Code(27)])]);
-    script.held = HashMap::from([(1, Some([mark(1, 0), None]))]);
+    script.stored = HashMap::from([(1, Some([sequence(1, 0), None]))]);
     let (written, script) = run(&guarded(), &[1, 1, 1, 1], script);
     assert_eq!(*script.calls.borrow(), [vec![(1, 4)], vec![(1, 2)]]);
     assert_eq!(
@@ -306,7 +306,7 @@ fn of_a_merged_row_that_its_guard_refuses_what_it_has_is_done_and_the_rest_is_on
 #[test]
 fn a_guard_that_cannot_be_read_is_asked_again() {
     let mut script = script(&[(1, &[Answer::Code(27)])]);
-    script.held = HashMap::from([(1, None)]);
+    script.stored = HashMap::from([(1, None)]);
     let (written, script) = run(&guarded(), &[1, 1], script);
     assert_eq!(*script.calls.borrow(), [vec![(1, 2)], vec![(1, 2)]]);
     assert_eq!(written.tally.written, 2);
@@ -319,7 +319,7 @@ fn a_guarded_create_that_finds_its_record_asks_the_guard_whose_it_is() {
         ..guarded()
     };
     let mut ours = script(&[(1, &[Answer::Code(5)])]);
-    ours.held = HashMap::from([(1, Some([mark(0, 0), None]))]);
+    ours.stored = HashMap::from([(1, Some([sequence(0, 0), None]))]);
     let (written, _) = run(&create, &[1], ours);
     assert_eq!(written.tally.guard_refused, 1);
     check(&written, &[], &[]);
@@ -342,7 +342,7 @@ fn an_older_version_is_stale_and_done() {
         }
     );
     let mut merged = script(&[(1, &[Answer::Code(27)])]);
-    merged.held = HashMap::from([(1, Some([None, Some(1)]))]);
+    merged.stored = HashMap::from([(1, Some([None, Some(1)]))]);
     let (written, _) = run(&versioned, &[1, 1, 1], merged);
     assert_eq!(
         written.tally,
@@ -441,7 +441,7 @@ fn run_continued(rules: &[RowRules; 2], script: Script) -> (Written, Script) {
             newer: Some(5),
             ..row(rules, &target, 0, 1, vec![list_append(1)])
         };
-        plan.push(row, mark(9, number).unwrap());
+        plan.push(row, sequence(9, number).unwrap());
     }
     let written = write(&plan, &LIMITS, &guard, &calls(&script, &pressure(), &Stop::new()));
     (written, script)
@@ -464,7 +464,7 @@ fn a_row_behind_a_stale_one_of_its_message_is_stale_too() {
     let apart = [versioned(Mode::UpdateOnly, true), versioned(Mode::Update, true)];
     for rules in [together, apart] {
         let mut taken = script(&[(1, &[Answer::Code(27), Answer::Code(27)])]);
-        taken.held = HashMap::from([(1, Some([mark(3, 0).filter(|_| rules[0].guarded), Some(5)]))]);
+        taken.stored = HashMap::from([(1, Some([sequence(3, 0).filter(|_| rules[0].guarded), Some(5)]))]);
         let (written, _) = run_continued(&rules, taken);
         assert_eq!(written.tally, stale);
     }

@@ -125,12 +125,12 @@ impl Diagnosis {
         if let Some((at, found)) = &self.looked
             && at.elapsed() < LOOK_INTERVAL
         {
-            return self.judge(found);
+            return self.complaint_about(found);
         }
         let limit = deadline.map_or(LOOK_MAX, |at| at.saturating_duration_since(Instant::now()) + LATE_MAX);
         let found = listeners(&self.addresses, LOOK_MAX.min(limit), stop);
         debug!("kafka: asked the ports directly found={found:?}");
-        let complaint = self.judge(&found);
+        let complaint = self.complaint_about(&found);
         self.looked = Some((Instant::now(), found));
         complaint
     }
@@ -146,7 +146,7 @@ impl Diagnosis {
         })
     }
 
-    fn judge(&self, listeners: &BTreeMap<String, Listener>) -> Option<Complaint> {
+    fn complaint_about(&self, listeners: &BTreeMap<String, Listener>) -> Option<Complaint> {
         let symptoms: Vec<Option<(&str, Symptom)>> = self
             .addresses
             .iter()
@@ -379,7 +379,7 @@ mod tests {
             ("ssl", Listener::Tls, None),
             ("sasl_plaintext", Listener::Kafka(Login::Unknown), None),
         ] {
-            let told = diagnosis(&["k:1"], protocol).judge(&found(&[("k:1", listener.clone())]));
+            let told = diagnosis(&["k:1"], protocol).complaint_about(&found(&[("k:1", listener.clone())]));
             match (told, expected) {
                 (None, None) => {}
                 (Some(told), Some((cause, cure))) => {
@@ -404,16 +404,16 @@ mod tests {
     fn with_one_address_that_may_yet_answer_it_is_waited() {
         let both = diagnosis(&["k:1", "k:2"], "plaintext");
         let told = both
-            .judge(&found(&[("k:1", Listener::Tls), ("k:2", Listener::Silent)]))
+            .complaint_about(&found(&[("k:1", Listener::Tls), ("k:2", Listener::Silent)]))
             .unwrap();
         assert_eq!(told.exit, None);
         assert!(told.found.contains("k:1") && told.found.contains("of 2"), "{told}");
         let told = both
-            .judge(&found(&[("k:1", Listener::Tls), ("k:2", Listener::Http)]))
+            .complaint_about(&found(&[("k:1", Listener::Tls), ("k:2", Listener::Http)]))
             .unwrap();
         assert_eq!(told.exit, Some(Exit::Configuration));
         assert_eq!(
-            both.judge(&found(&[("k:1", Listener::Tls)])).unwrap().exit,
+            both.complaint_about(&found(&[("k:1", Listener::Tls)])).unwrap().exit,
             None,
             "k:2 is not looked up yet"
         );
@@ -424,14 +424,17 @@ mod tests {
         let one = diagnosis(&["k:1"], "sasl_ssl");
         let complaints = one.complaints();
         complaints.hear("sasl_ssl://k:1/bootstrap: SASL authentication error: Authentication failed: Invalid username");
-        let told = one.judge(&found(&[("k:1", Listener::Tls)])).unwrap();
+        let told = one.complaint_about(&found(&[("k:1", Listener::Tls)])).unwrap();
         assert_eq!(told.exit, Some(Exit::Credentials));
         // About a broker that is not in the configuration.
         let other = diagnosis(&["k:1"], "plaintext");
         other
             .complaints()
             .hear("k:9/4: Receive failed: Invalid response size 352518912 (0..1)");
-        assert_eq!(other.judge(&found(&[("k:1", Listener::Kafka(Login::None))])), None);
+        assert_eq!(
+            other.complaint_about(&found(&[("k:1", Listener::Kafka(Login::None))])),
+            None
+        );
     }
 
     #[test]
@@ -439,21 +442,21 @@ mod tests {
         let complaint = "k:1/bootstrap: SASL authentication error: Authentication failed: Invalid username";
         for listener in [Listener::Silent, Listener::Unknown] {
             let one = diagnosis(&["k:1"], "sasl_plaintext");
-            let told = one.judge(&found(&[("k:1", listener.clone())])).unwrap();
+            let told = one.complaint_about(&found(&[("k:1", listener.clone())])).unwrap();
             assert_eq!(told.exit, None, "{listener:?}: {told}");
             assert!(told.found.starts_with("k:1: this port "), "{told}");
             one.complaints().hear(complaint);
-            let told = one.judge(&found(&[("k:1", listener)])).unwrap();
+            let told = one.complaint_about(&found(&[("k:1", listener)])).unwrap();
             assert_eq!(told.exit, Some(Exit::Credentials), "{told}");
         }
         // What the port says is more certain than a complaint that can have many causes.
         let one = diagnosis(&["k:1"], "sasl_plaintext");
         one.complaints().hear(complaint);
-        let told = one.judge(&found(&[("k:1", Listener::Tls)])).unwrap();
+        let told = one.complaint_about(&found(&[("k:1", Listener::Tls)])).unwrap();
         assert!(told.found.contains("speaks TLS"), "{told}");
 
         let two = diagnosis(&["k:1", "k:2"], "plaintext");
-        let told = two.judge(&found(&[("k:1", Listener::Silent), ("k:2", Listener::Http)]));
+        let told = two.complaint_about(&found(&[("k:1", Listener::Silent), ("k:2", Listener::Http)]));
         let told = told.unwrap();
         assert!(told.found.starts_with("k:2 (of 2 brokers"), "{told}");
     }

@@ -88,7 +88,7 @@ impl TopicProcessor {
         }
         // The processor writes to a buffer of its own, so it cannot reach the output of earlier messages of the batch.
         scratch.begin(0);
-        let verdict = self.judge(message, now_ms, scratch);
+        let verdict = self.call(message, now_ms, scratch);
         match verdict {
             Ok(_) => output.take_over(scratch),
             Err(_) => vetting::discard(scratch),
@@ -96,7 +96,7 @@ impl TopicProcessor {
         verdict
     }
 
-    fn judge<'m>(&'m self, message: &Message<'m>, now_ms: i64, output: &mut Output<'m>) -> Result<Verdict, Rejection> {
+    fn call<'m>(&'m self, message: &Message<'m>, now_ms: i64, output: &mut Output<'m>) -> Result<Verdict, Rejection> {
         // A panic rejects only this message; the next one is processed as usual. (A lock that was held is poisoned.
         // Then every message is rejected, up to the limits of `[reject]`.)
         let process = AssertUnwindSafe(|| self.processor.process(message, now_ms, output));

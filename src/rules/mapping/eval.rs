@@ -64,7 +64,7 @@ impl<'m> Context<'_, 'm> {
         }
         let holds = when.condition.holds(&self.facts(element));
         if let Some(tally) = self.tally {
-            tally.judged(RuleKind::When, &when.condition, holds.as_ref().ok().copied());
+            tally.evaluated(RuleKind::When, &when.condition, holds.as_ref().ok().copied());
         }
         match holds {
             Err(_) if when.error_is_false => {
@@ -81,7 +81,7 @@ impl<'m> Context<'_, 'm> {
         for condition in conditions.iter().filter(|each| self.can_judge(each)) {
             let holds = condition.holds(&self.facts(None));
             if let Some(tally) = self.tally {
-                tally.judged(RuleKind::Require, condition, holds.as_ref().ok().copied());
+                tally.evaluated(RuleKind::Require, condition, holds.as_ref().ok().copied());
             }
             match holds {
                 Ok(true) => {}

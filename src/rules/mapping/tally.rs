@@ -124,7 +124,7 @@ impl Tally {
     }
 
     /// `holds`: `None` if the condition could not be computed.
-    pub(super) fn judged(&self, kind: RuleKind, condition: &conditions::Rule, holds: Option<bool>) {
+    pub(super) fn evaluated(&self, kind: RuleKind, condition: &conditions::Rule, holds: Option<bool>) {
         let place = self.place(kind, condition.line(), condition.written());
         let rule = &mut self.rules.borrow_mut()[place];
         rule.is_of_element = condition.reads_element();

@@ -10,7 +10,7 @@ use penstock::config;
 use penstock::delivery::guard::{Guard, GuardIdentity, mark};
 use penstock::delivery::plan::{OutgoingRow, Plan};
 use penstock::delivery::pressure::Pressure;
-use penstock::delivery::write::{Answer, Calls, Held, Limits, Refusal, RowWriter, Tally, WriteEnd, write};
+use penstock::delivery::write::{Answer, Calls, Limits, Refusal, RowWriter, Stored, Tally, WriteEnd, write};
 use penstock::message::{Message, Rejection};
 use penstock::observe::counters::Counters;
 use penstock::output::Output;
@@ -208,8 +208,8 @@ impl Bench {
             output.begin(index);
             topic.process(&message(owner, sent), self.now_ms, &mut output).unwrap();
             for row in output.rows.drain(..) {
-                let mark = mark(sent.offset, row.number).unwrap();
-                plan.push(row, mark);
+                let sequence = sequence(sent.offset, row.number).unwrap();
+                plan.push(row, sequence);
             }
         }
         let before = self.sim.stats();
@@ -359,7 +359,7 @@ impl RowWriter for Spy<'_> {
         answers
     }
 
-    fn held(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Held>> {
+    fn stored(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Stored>> {
         self.reads.lock().push(rows.len());
         self.store.held(rows)
     }

@@ -42,7 +42,7 @@ fn a_guard_is_of_its_group_topic_partition_and_epoch_alone() {
     for owner in &owners {
         let done = bench.write_as(owner, &all(3..6, A));
         assert_eq!(done.assert_all_done().tally.guard_refused, 3, "{owner:?}: {done:?}");
-        assert_eq!(bench.int("a", Guard::new(owner).bin()), mark(5, 0));
+        assert_eq!(bench.int("a", Guard::new(owner).bin()), sequence(5, 0));
     }
     assert_eq!(bench.int("a", "n"), Some(3 * owners.len() as i64));
     assert_eq!(bench.bins("a").len(), 1 + owners.len());
@@ -55,7 +55,7 @@ fn a_replay_and_an_older_message_are_refused_and_a_newer_one_is_taken() {
         bench.write(&all([offset], A)).assert_all_done();
         assert_eq!(bench.int("a", "n"), Some(count), "after {offset}");
     }
-    assert_eq!(bench.int("a", &guard_bin()), mark(8, 0));
+    assert_eq!(bench.int("a", &guard_bin()), sequence(8, 0));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn two_rows_of_one_message_on_one_record_are_both_taken_and_both_refused_when_it
         assert_eq!(done.assert_all_done().tally.written, 2, "{done:?}");
         assert_eq!(done.calls.len(), calls, "{done:?}");
         assert_eq!(bench.int("a", "n"), Some(11), "{rules}");
-        assert_eq!(bench.int("a", &guard_bin()), mark(0, 1));
+        assert_eq!(bench.int("a", &guard_bin()), sequence(0, 1));
         let done = bench.write(&[at(0, payload)]);
         assert_eq!(done.assert_all_done().tally.guard_refused, 2, "{done:?}");
         assert_eq!(bench.int("a", "n"), Some(11), "{rules}");
@@ -87,7 +87,7 @@ fn the_second_of_two_rows_is_taken_when_only_the_first_was() {
         "[[route.write]]\nset = \"s\"\nkey = \"id\"\nadd = { n = 1 }\n\
          [[route.write]]\nset = \"s\"\nkey = \"id\"\nadd = { n = 10 }",
     );
-    let seen = mark(4, 0).unwrap();
+    let seen = sequence(4, 0).unwrap();
     let guard = guard_bin();
     bench
         .sim
@@ -117,7 +117,7 @@ fn the_filter_holds_where_the_bin_is_absent_or_no_integer() {
         let done = bench.write(&[at(0, format!(r#"{{"id":"{name}"}}"#))]);
         assert_eq!(done.assert_all_done().tally.written, 1, "{name}: {done:?}");
         assert_eq!(bench.int(name, "n"), Some(8), "{name}");
-        assert_eq!(bench.int(name, &guard), mark(0, 0), "{name}");
+        assert_eq!(bench.int(name, &guard), sequence(0, 0), "{name}");
     }
     bench.sim.put("test", "s", "absent", &[("n", Value::Int(7))]).unwrap();
     bench.write(&[at(0, r#"{"id":"absent"}"#)]).assert_all_done();
@@ -132,11 +132,11 @@ fn a_merged_row_compares_with_its_first_and_stores_its_last() {
     let done = bench.write(&all(0..4, A));
     done.assert_all_done();
     assert_eq!((done.calls.len(), done.tally.written, done.tally.merged), (1, 4, 3));
-    assert_eq!(bench.int("a", &guard_bin()), mark(3, 0));
+    assert_eq!(bench.int("a", &guard_bin()), sequence(3, 0));
     // If the row were compared with the mark of its last message, 2 and 3 would be counted again.
     bench.write(&all(2..6, A)).assert_all_done();
     assert_eq!(bench.int("a", "n"), Some(6));
-    // If the first mark were stored, the last of these would be counted again.
+    // If the first sequence number were stored, the last of these would be counted again.
     bench.write(&all([5], A)).assert_all_done();
     assert_eq!(bench.int("a", "n"), Some(6));
 }
@@ -299,14 +299,14 @@ fn a_rejected_row_holds_its_record() {
     done.assert_refused(&[(6, Refusal::Code(12))], &[7, 8]);
     // If 7 had been written, 6 would count as applied when it comes again.
     assert_eq!(bench.int("a", "m"), Some(1));
-    assert_eq!(bench.int("a", &guard_bin()), mark(5, 0));
+    assert_eq!(bench.int("a", &guard_bin()), sequence(5, 0));
     assert_eq!(bench.int("b", "m"), Some(1000));
     // A person has repaired the record; all messages come again.
     let guard = guard_bin();
     let mended = [
         ("n", Value::Float(1.0)),
         ("m", Value::Int(1)),
-        (&guard, Value::Int(mark(5, 0).unwrap())),
+        (&guard, Value::Int(sequence(5, 0).unwrap())),
     ];
     bench.sim.put("test", "s", "a", &mended).unwrap();
     bench.write(&messages).assert_all_done();
@@ -463,7 +463,7 @@ fn a_former_owner_that_wakes_up_is_refused() {
     former.write(&all(12..17, A)).assert_all_done();
     bench.write(&all(15..20, A)).assert_all_done();
     assert_eq!(bench.int("a", "n"), Some(20));
-    assert_eq!(bench.int("a", &guard_bin()), mark(19, 0));
+    assert_eq!(bench.int("a", &guard_bin()), sequence(19, 0));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use aerospike::ResultCode;
 use penstock::aerospike::Store;
 use penstock::delivery::plan::OutgoingRow;
 use penstock::delivery::row_outcomes::{CallFailure, Disposition};
-use penstock::delivery::write::{Answer, Held, RowWriter};
+use penstock::delivery::write::{Answer, RowWriter, Stored};
 use penstock::util::stop::{Stop, StopKind};
 use penstock_sim::{EarlyEnd, Share, Simulator};
 
@@ -173,7 +173,7 @@ impl RowWriter for Chaos<'_> {
         answers
     }
 
-    fn held(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Held>> {
+    fn stored(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Stored>> {
         if self.crashed() {
             return vec![None; rows.len()];
         }

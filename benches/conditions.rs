@@ -1,6 +1,6 @@
-//! Measures the cost of conditions, in one run: `cargo bench --bench judge`.
+//! Measures the cost of conditions, in one run: `cargo bench --bench conditions`.
 //!
-//! The events are those of `benches/decode.rs`. They are decoded, judged and mapped by rules that differ only in their
+//! The events are those of `benches/decode.rs`. They are decoded and mapped by rules that differ only in their
 //! conditions. Each round runs every contestant over the same few messages, one after the other. The results are
 //! medians of many rounds. The exit code is 1 if a condition with three comparisons adds more than `LIMIT_PERCENT` to
 //! the cost of decoding and mapping a message without it.
@@ -102,9 +102,7 @@ fn main() -> ExitCode {
         }
     }
 
-    println!(
-        "{MESSAGES} events decoded, judged and mapped to 7 bins, medians of {rounds} interleaved rounds of {TURN}"
-    );
+    println!("{MESSAGES} events decoded and mapped to 7 bins, medians of {rounds} interleaved rounds of {TURN}");
     let medians: Vec<f64> = nanos.iter_mut().map(|nanos| median(nanos)).collect();
     let base = medians[0];
     for ((name, _, _), median) in RULES.iter().zip(&medians) {
