@@ -334,7 +334,7 @@ fn producer(
     Ok(Some(Arc::new(producer)))
 }
 
-/// Finds the starting offsets for `start = "latest"`. `false`: told to stop.
+/// Lets the group begin at the end of the logs, for `start = "latest"`. `false`: told to stop.
 fn begin_latest(
     config: &Config,
     view: &ClusterView,

@@ -222,7 +222,7 @@ impl Service {
         standings
     }
 
-    /// Logs which partitions make no progress. `true` if a partition has newly stalled.
+    /// Logs which partitions make no progress. `true` if it has logged a stalled partition.
     fn watch(&self, watchdog: &mut Watchdog) -> bool {
         let health = self.store.health();
         let is_excused = self.pressure.is_closed()
