@@ -1,7 +1,7 @@
-//! The line of `run` that renews itself on a terminal: the state, the rates, the lag.
+//! The status line of `run` on a terminal: the state, the rates, the lag. It is redrawn in place.
 //!
-//! A thread of its own reads the board once a second, so that the line goes on while the main thread waits for something.
-//! What it shows is what the progress line and the status page show.
+//! A separate thread reads the board once per second, so the line is updated even while the main thread waits. It shows
+//! the same numbers as the progress line and the status page.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::util::screen;
 use crate::util::stop::{Stop, StopKind};
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// A snapshot is taken each second. An older one is shown with its age.
+/// A snapshot is taken every second. If the last one is older than this, the line shows its age.
 const FRESH_FOR: Duration = Duration::from_secs(5);
 
-/// The line, for as long as this lives. Without a terminal there is none.
+/// Shows the line until this is dropped. Without a terminal there is no line.
 #[derive(Debug)]
 pub(super) struct StatusLine {
     end: Stop,
@@ -55,14 +55,14 @@ impl Drop for StatusLine {
     fn drop(&mut self) {
         self.end.request(StopKind::Drain);
         if let Some(thread) = self.thread.take() {
-            // If it panicked, that was told then.
+            // If the thread panicked, the panic hook has logged that.
             let _ = thread.join();
             screen::erase();
         }
     }
 }
 
-/// What is most wanted first: a narrow terminal cuts the end off.
+/// The text of the line. The most important part comes first, because a narrow terminal cuts off the end.
 fn text(snapshot: &Snapshot, began: Instant, now: Instant) -> String {
     let up = short(now.saturating_duration_since(began));
     let mut text = match snapshot.stage {
@@ -71,7 +71,7 @@ fn text(snapshot: &Snapshot, began: Instant, now: Instant) -> String {
         Stage::Draining => format!("draining, {}", snapshot.state),
     };
     let lag = snapshot.lag.map_or_else(|| "-".to_owned(), grouped);
-    // Writing to a string does not fail.
+    // A write to a string cannot fail.
     let _ = write!(
         text,
         " | {} messages/s | {} rows/s | lag {lag} | {} partitions",

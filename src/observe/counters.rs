@@ -1,7 +1,7 @@
-//! The counters: one table, of which the struct, the metrics and `docs/reference/metrics.md` are made.
+//! The counters: one table, from which the struct, the metrics and `docs/reference/metrics.md` are generated.
 //!
-//! A new one is a row here and the place that counts. Its name never changes, and follows Prometheus' conventions
-//! (base units, `_total`).
+//! For a new counter, add a row here, and count at one place. The name of a counter never changes. It follows
+//! Prometheus' conventions (base units, `_total`).
 //!
 //! Workers add to them once per batch, without a lock. At any moment when no worker is in the middle of an update:
 //! `consumed = written + filtered + dead-lettered + dropped + held + returned + in hand`.
@@ -13,8 +13,8 @@ use crate::observe::metrics::histogram::{Distribution, Histogram, ROWS, TIMES};
 use crate::observe::metrics::numbers::{Counter, CounterByCode, CounterByWord, Gauge, MaybeGauge, StateGauge};
 use crate::observe::metrics::{Instrument, Metric, Sample};
 
-/// A row: the field and its type, the metric's name, its label where it has one, and its help. After `=` stands how it
-/// is made, where that is not its default.
+/// A row has the field and its type, the metric's name, its label if there is one, and its help. An expression after
+/// `=` creates the field, if the type's default is not right.
 macro_rules! counters {
     ($($field:ident: $kind:ty $(= $init:expr)?, $name:literal $([$label:literal])?, $help:literal;)+) => {
         /// All counters of one service.
@@ -32,7 +32,7 @@ macro_rules! counters {
             }
         }
 
-        /// The metrics that are counted, in the order of the table.
+        /// The metrics of this table, in its order.
         pub const COUNTED: &[Metric] = &[$(
             Metric {
                 name: $name,
@@ -146,7 +146,7 @@ impl Counters {
         Self::default()
     }
 
-    /// One line with everything done so far, and with what is left to the next owner of the partitions.
+    /// One line with everything done so far, and with what the next owner of the partitions will process.
     pub fn account(&self) -> String {
         format!(
             "consumed={} written={} filtered={} dead_lettered={} dropped={} rejected={} returned={} published={} rows={} merged={} guard_refused={} stale={} ignored={} sent={} ttl_past_skipped={} ttl_past_deleted={} condition_errors_ignored={}",
@@ -178,7 +178,7 @@ impl Counters {
         self.batch_write.record(micros(took), 1);
     }
 
-    /// Messages were decoded, mapped and written together, in this time.
+    /// Records that this many messages were decoded, mapped and written together, in this time.
     pub fn decoded_to_written(&self, messages: u64, took: Duration) {
         if messages > 0 {
             self.decode_to_written.record(micros(took), messages);
@@ -189,7 +189,7 @@ impl Counters {
         self.batch_rows.distribution()
     }
 
-    /// In microseconds.
+    /// How long batch calls took, in microseconds.
     pub fn batch_write_us(&self) -> Distribution {
         self.batch_write.distribution()
     }

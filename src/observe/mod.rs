@@ -1,4 +1,4 @@
-//! What operators see of the service: its counters, and the progress line made from them.
+//! What operators see of the service: its counters, and the progress line that is made from them.
 //!
 //! Knows nothing of Kafka or Aerospike. The other modules count here.
 

@@ -1,4 +1,4 @@
-//! What the service shows of itself, as whoever runs it hands it in.
+//! Where the service shows its state. The program that runs the service passes this in.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::counters::Counters;
 use super::snapshot::{About, Board};
 
-/// Where the service counts, and where it puts its snapshots.
+/// The counters to which the service adds, and the board for its snapshots.
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub counters: Arc<Counters>,
@@ -22,7 +22,7 @@ impl Seen {
     }
 }
 
-/// For a service that nobody looks at: its board says nothing of itself.
+/// For a service without a status page: nobody reads the board.
 impl From<&Arc<Counters>> for Seen {
     fn from(counters: &Arc<Counters>) -> Seen {
         let about = About {

@@ -1,8 +1,8 @@
-//! What the service shows of itself: a snapshot that the main thread takes every second.
+//! The state of the service: a snapshot that the main thread takes every second.
 //!
-//! Plain data. The main thread fills it, and whoever shows it (`/status`, the page, the health answers, the metrics by
-//! partition) reads it from the [`Board`]. It has no payload, no key and no secret. `docs/reference/http.md` explains
-//! every field of the JSON that is made of it: a field is added, and never changes its meaning.
+//! Plain data. The main thread fills it and puts it on the [`Board`]. `/status`, the page, the health answers and the
+//! metrics by partition read it from there. It contains no payload, no key and no secret. `docs/reference/http.md`
+//! explains every field of the JSON that is made from it. New fields may be added. A field never changes its meaning.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 /// How long a history goes back.
 pub const HISTORY: Duration = Duration::from_secs(15 * 60);
-/// Between two samples of it.
+/// The time between two samples of the history.
 pub const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The service at one moment.
@@ -24,13 +24,13 @@ pub struct Snapshot {
     pub stage: Stage,
     /// One of [`STATES`](crate::observe::progress::STATES).
     pub state: &'static str,
-    /// The same in a sentence, with the cause, and with what to do where a person must act.
+    /// The state in a sentence, with the cause, and with what to do if a person must act.
     pub why: String,
     /// `None`: not known yet.
     pub is_kafka_connected: Option<bool>,
-    /// The group has given this process its share, which may be no partition.
+    /// Whether the group has sent this process its assignment, which may contain no partition.
     pub has_joined: bool,
-    /// All writes have failed for this long.
+    /// How long all writes have failed.
     pub aerospike_failing_for: Option<Duration>,
     /// Namespaces that refuse rows.
     pub closed_namespaces: Vec<String>,
@@ -39,7 +39,7 @@ pub struct Snapshot {
     pub messages_per_s: f64,
     /// Since the last snapshot.
     pub rows_per_s: f64,
-    /// Messages up to the ends of the logs that are not finished; `None`: unknown.
+    /// Number of unfinished messages up to the ends of the logs. `None`: unknown.
     pub lag: Option<u64>,
     /// Sorted by topic and number.
     pub partitions: Vec<PartitionView>,
@@ -51,21 +51,21 @@ pub struct Snapshot {
     pub history: VecDeque<Sample>,
 }
 
-/// How many rejected messages a snapshot has.
+/// A snapshot has at most this many rejected messages.
 pub const RECENT_REJECTS_MAX: usize = 20;
 
-/// How far the service is.
+/// The stage of the service's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Kafka and Aerospike are being reached.
+    /// It connects to Kafka and Aerospike.
     Starting,
-    /// Partitions are read as the group gives them.
+    /// It reads the partitions that the group assigns.
     Running,
-    /// It was told to stop, or cannot go on.
+    /// It was told to stop, or cannot go on. It ends in order.
     Draining,
 }
 
-/// What the database takes.
+/// How much the database accepts now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PressureView {
     /// `open`, `limited` or `closed`.
@@ -85,29 +85,29 @@ pub struct PartitionView {
     pub topic: Arc<str>,
     pub number: i32,
     pub state: PartitionState,
-    /// Why, where the state is not `Ok`. A held partition: place, reason and cure.
+    /// The reason if the state is not `Ok`. For a held partition: place, reason and cure.
     pub why: String,
     /// The first offset that is not finished.
     pub next_offset: Option<i64>,
     pub lag: Option<u64>,
-    /// How long the first unfinished message has been in hand; `None`: there is none.
+    /// How long the first unfinished message has been in hand. `None`: no message is in hand.
     pub oldest_in_hand: Option<Duration>,
 }
 
-/// What a partition does.
+/// The state of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartitionState {
-    /// Its worker finds out where to begin.
+    /// Its worker finds out where to start.
     Starting,
-    /// It has nothing to do, or goes on.
+    /// It makes progress, or has nothing to do.
     Ok,
     /// It waits until a person acts.
     Held,
-    /// The watchdog sees no progress though nothing excuses it.
+    /// The watchdog sees no progress, without a known reason.
     Stalled,
-    /// The broker that leads it is not reached.
+    /// The broker that leads it cannot be reached.
     NoLeader,
-    /// Its worker has ended; another one follows.
+    /// Its worker has ended. Another one will start.
     Restarting,
 }
 
@@ -134,7 +134,7 @@ impl PartitionState {
     ];
 }
 
-/// A message that was rejected: where it is and why, and nothing of what is in it.
+/// A rejected message: its place and the reason, but nothing of its contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecentReject {
     pub at: SystemTime,
@@ -150,7 +150,7 @@ pub struct Sample {
     pub at: SystemTime,
     pub messages_per_s: f64,
     pub lag: Option<u64>,
-    /// Milliseconds a batch call took, of the calls since the sample before; `None`: there was none.
+    /// How many milliseconds a batch call took, for the calls since the previous sample. `None`: there were none.
     pub write_p50_ms: Option<f64>,
     pub write_p99_ms: Option<f64>,
 }
@@ -162,13 +162,13 @@ pub struct About {
     pub started: SystemTime,
     pub group: String,
     pub topics: Vec<String>,
-    /// `namespace.set`, as the file has them; a set that comes from the message is `namespace.*`.
+    /// `namespace.set`, as in the file. A set that comes from the message is shown as `namespace.*`.
     pub sets: Vec<String>,
-    /// The lines that are logged at the start, without secrets: a name, and the rest of the line.
+    /// The settings that are logged at the start, without secrets: a name, and the rest of the line.
     pub settings: Vec<(String, String)>,
 }
 
-/// Where the last snapshot hangs. The main thread puts it there; readers take a reference, and nobody waits for long.
+/// Holds the last snapshot. The main thread puts it here, and readers take a reference. No thread waits for long.
 #[derive(Debug)]
 pub struct Board {
     pub about: About,
@@ -193,7 +193,7 @@ impl Board {
 }
 
 impl Snapshot {
-    /// Before anything is reached.
+    /// The snapshot before the service is connected to anything.
     pub fn starting() -> Snapshot {
         Snapshot {
             at: Instant::now(),

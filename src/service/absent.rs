@@ -6,12 +6,12 @@ use log::{info, warn};
 
 use crate::kafka::admin::topic_ids::TopicIds;
 
-/// Topics that are not there, told when that changes.
+/// The topics that do not exist now. A line is logged when that changes.
 #[derive(Debug, Default)]
 pub struct Absent(Vec<Arc<str>>);
 
 impl Absent {
-    /// Logs what is gone, or there, since the last call.
+    /// Logs which topics have disappeared, or appeared, since the last call.
     pub fn tell(&mut self, topic_ids: &TopicIds) {
         let now = topic_ids.absent();
         if now == self.0 {

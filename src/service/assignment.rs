@@ -1,5 +1,5 @@
-//! Who owns which partition: one worker thread for each, started at assign, joined before the partition is given
-//! back.
+//! The workers of this process: one thread per assigned partition. It starts when the partition is assigned, and is
+//! joined before the partition is given back.
 //!
 //! This is the only place that spawns workers. [`Workers::begin`] and [`Workers::revoke`] run on the main thread,
 //! inside librdkafka's rebalance callback. Nothing in them may wait for something that only the main thread's `poll`
@@ -30,10 +30,10 @@ use crate::service::watchdog::{Mark, Standing};
 use crate::util::exit::Exit;
 use crate::util::stop::{Stop, StopKind, leave_now};
 
-/// What a worker tells the main thread. The channel has room for every worker's one event.
+/// What a worker tells the main thread. Each worker sends at most one event, and the channel has room for all of them.
 #[derive(Debug)]
 pub enum Event {
-    /// The service cannot go on; why is logged.
+    /// The service cannot go on. The worker has logged the reason.
     Fatal(Exit),
 }
 
@@ -64,15 +64,17 @@ impl Workers {
         }
     }
 
-    /// Begins a partition that stays ours once more: at `at`, or, where that is not told, at the first offset that its
-    /// worker has not finished, and never above `at_most`. Its worker is stopped without a commit and joined first.
+    /// Restarts a partition that stays ours. First its worker is stopped without a commit, and joined. The new worker
+    /// starts at `at`. Without `at` it starts at the first offset that the old worker has not finished. It never starts
+    /// above `at_most`.
     ///
-    /// Its assignment is taken back and made again: nothing else moves a partition whose fetching has ended, and what
-    /// was fetched before is void. Where a rebalance takes all partitions (`range`), librdkafka knows no assignment of a
-    /// single one: the others' workers are stopped as at a revocation, and begun where they were.
+    /// The partition is unassigned and assigned again. Only this makes librdkafka fetch again where fetching has ended,
+    /// and it throws away what was fetched before. Where a rebalance revokes all partitions (`range`), librdkafka
+    /// cannot assign a single one. Then the other workers are stopped as at a revocation, and restarted where they
+    /// were.
     ///
     /// # Errors
-    /// When the consumer refuses: nobody reads the partition then.
+    /// When the consumer refuses. Then nobody reads the partition.
     pub fn restart(
         &self,
         assignment: &impl Assignment,
@@ -115,7 +117,7 @@ impl Workers {
         Ok(Some(from))
     }
 
-    /// Starts the worker of each partition, at the group's offset where it has one.
+    /// Starts the worker of each partition, at the group's committed offset if there is one.
     pub fn begin(
         &self,
         assignment: &impl Assignment,
@@ -130,7 +132,7 @@ impl Workers {
         self.counted();
     }
 
-    /// Partitions whose workers have ended so that others begin elsewhere, with where.
+    /// Partitions whose workers have ended because they must restart at another offset; and that offset.
     pub fn to_begin_again(&self) -> Vec<(Partition, i64)> {
         let running = self.running.lock();
         let ended = running.iter().filter(|(_, handle)| handle.thread.is_finished());
@@ -159,8 +161,8 @@ impl Workers {
                     error!("worker: panicked; the others drain and the service stops {partition}");
                     WorkerEnd::Fatal(Exit::Panic)
                 });
-                // The queue's handle, and with it the last reference to the consumer, goes before the end is
-                // told: an old and a new handle would share one fetch queue.
+                // This drops the queue's handle, and with it the last reference to the consumer. It must happen
+                // before the worker reports its end: an old and a new handle would share one fetch queue.
                 drop(source);
                 if let WorkerEnd::Fatal(exit) = result {
                     let _ = events.try_send(Event::Fatal(exit));
@@ -186,8 +188,8 @@ impl Workers {
         }
     }
 
-    /// Stops and joins the workers of a topic that was deleted and created again. What they wrote is not committed:
-    /// their offsets are of a log that is gone.
+    /// Stops and joins the workers of a topic that was deleted and created again. They do not commit: their offsets
+    /// belong to a log that no longer exists.
     pub fn abandon_topic(&self, topic: &str) {
         let partitions: Vec<Partition> = {
             let running = self.running.lock();
@@ -198,8 +200,8 @@ impl Workers {
 
     fn join_or_leave(&self, handles: Vec<(Partition, Handle)>, kind: StopKind) {
         if !join(handles, kind, Instant::now() + self.shutdown_grace) {
-            // The partition's next owner must not start while a worker of ours may still write. Only an end of the
-            // process makes sure of that.
+            // The partition's next owner must not start while a worker of ours may still write. Only the end of this
+            // process ensures that.
             error!(
                 "worker: did not leave within run.shutdown_grace; leaving at once, to be restarted: stopped {} in_hand={}",
                 self.shared.counters.account(),
@@ -209,13 +211,14 @@ impl Workers {
         }
     }
 
-    /// Stops and joins all workers: whether all left in time, and how many partitions waited at a rejected message.
+    /// Stops and joins all workers. Returns whether all ended in time, and how many partitions waited at a rejected
+    /// message.
     pub fn stop_all(&self, kind: StopKind, deadline: Instant) -> (bool, usize) {
         let handles: Vec<(Partition, Handle)> = self.running.lock().drain().collect();
         let progress: Vec<Arc<Progress>> = handles.iter().map(|(_, handle)| handle.progress.clone()).collect();
         let in_time = join(handles, kind, deadline);
         self.shared.counters.partitions_assigned.set(0);
-        // Read after the join: a message may be rejected in the last batch.
+        // This is read after the join, because a message may be rejected in the last batch.
         (in_time, progress.iter().filter(|p| p.is_held()).count())
     }
 
@@ -224,7 +227,7 @@ impl Workers {
         self.running.lock().len()
     }
 
-    /// Where each worker stands. `has_messages` says whether there are some behind what it has taken, by its next offset.
+    /// How far each worker is. `has_messages` gets a worker's next offset and says whether Kafka has messages there.
     pub fn standings(&self, has_messages: impl Fn(&Partition, Option<i64>) -> bool) -> Vec<Standing> {
         let standing = |(partition, handle): (&Partition, &Handle)| {
             let progress = &handle.progress;
@@ -242,7 +245,7 @@ impl Workers {
         self.running.lock().iter().map(standing).collect()
     }
 
-    /// Each partition as its worker shows it, without its lag.
+    /// The state of each partition, as its worker reports it. The lag is not filled in.
     pub fn views(&self) -> Vec<PartitionView> {
         let running = self.running.lock();
         let view = |(partition, handle): (&Partition, &Handle)| {
@@ -260,14 +263,14 @@ impl Workers {
                 why,
                 next_offset: progress.next(),
                 lag: None,
-                // Of unknown age; whoever looks each second knows it.
+                // The age is unknown here. The caller, which looks every second, finds it out.
                 oldest_in_hand: progress.is_behind().then_some(Duration::ZERO),
             }
         };
         running.iter().map(view).collect()
     }
 
-    /// A partition that is still ours and whose worker has ended without being told to.
+    /// A partition that is still ours, but whose worker has ended although nobody stopped it.
     pub fn ended_unasked(&self) -> Option<Partition> {
         let running = self.running.lock();
         let ended = |handle: &Handle| handle.thread.is_finished() && !handle.stop.requested();
@@ -277,14 +280,14 @@ impl Workers {
             .map(|(partition, _)| partition.clone())
     }
 
-    /// How many workers do not know yet which topic they read.
+    /// How many workers do not know their topic's id yet.
     pub fn unbegun(&self) -> usize {
         let running = self.running.lock();
         let unbegun = |handle: &&Handle| !handle.progress.is_begun() && !handle.thread.is_finished();
         running.values().filter(unbegun).count()
     }
 
-    /// The partitions that wait until a person acts, each with why.
+    /// The partitions that wait until a person acts, each with its reason.
     pub fn held(&self) -> Vec<(Partition, Held)> {
         let running = self.running.lock();
         let held = running.iter().filter_map(|(partition, handle)| {
@@ -301,7 +304,7 @@ impl Workers {
         self.running.lock().contains_key(partition)
     }
 
-    /// The number of partitions has changed.
+    /// Updates the gauge after the number of partitions has changed.
     fn counted(&self) {
         let partitions = self.running.lock().len();
         let counters = &self.shared.counters;
@@ -311,8 +314,8 @@ impl Workers {
         self.shared.sizes.assigned(partitions);
     }
 
-    /// Stops and joins the workers of `partitions`. When this returns they have committed what they wrote (unless
-    /// told to abandon it) and hold nothing of the partition.
+    /// Stops and joins the workers of `partitions`. When this returns, they have committed what they wrote (unless
+    /// `kind` tells them to abandon it), and hold no message of the partition.
     pub fn revoke(&self, partitions: &[Partition], kind: StopKind) {
         let handles: Vec<(Partition, Handle)> = {
             let mut running = self.running.lock();
@@ -325,7 +328,7 @@ impl Workers {
         self.counted();
     }
 
-    /// A commit of this partition failed: what it held is due again.
+    /// Tells the worker that a commit of this partition failed, so that it commits those offsets again.
     pub fn commit_failed(&self, partition: &Partition, error: &KafkaError) {
         if let Some(handle) = self.running.lock().get(partition) {
             if refuses_epoch(error) {
@@ -335,8 +338,8 @@ impl Workers {
         }
     }
 
-    /// Each worker's partition with its next offset, where it is known, and the end of its log, where the worker has
-    /// asked for it (else -1).
+    /// Each worker's partition, its next offset if it is known, and the end of its log if the worker has asked for it
+    /// (otherwise -1).
     pub fn positions(&self) -> Vec<(Partition, Option<i64>, i64)> {
         let position = |(partition, handle): (&Partition, &Handle)| {
             let progress = &handle.progress;
@@ -345,22 +348,22 @@ impl Workers {
         self.running.lock().iter().map(position).collect()
     }
 
-    /// Ends the service.
+    /// Logs the reason and ends the service.
     pub fn fatal(&self, exit: Exit, why: std::fmt::Arguments<'_>) {
         error!("{why}");
         let _ = self.events.try_send(Event::Fatal(exit));
     }
 }
 
-/// Where a partition is begun again: where its worker asked for, or at the first offset that it has not finished. Without
-/// either it was begun at the oldest message, and has finished nothing.
+/// The offset at which a partition is restarted: the one that its worker asked for, or else the first offset that the
+/// worker has not finished. If there is neither, the worker started at the oldest message and has finished nothing.
 fn start_offset(asked: Option<i64>, unfinished: Option<i64>, at_most: i64) -> StartOffset {
     asked
         .or(unfinished)
         .map_or(StartOffset::Oldest, |offset| StartOffset::Offset(offset.min(at_most)))
 }
 
-/// Tells all to stop, then joins each; `false` when the deadline passed first (the rest is left running).
+/// Tells all workers to stop, then joins each one. `false` if the deadline passed first; then the others keep running.
 fn join(handles: Vec<(Partition, Handle)>, kind: StopKind, deadline: Instant) -> bool {
     for (_, handle) in &handles {
         handle.stop.request(kind);
@@ -383,7 +386,7 @@ fn join(handles: Vec<(Partition, Handle)>, kind: StopKind, deadline: Instant) ->
     in_time
 }
 
-/// At most 15 bytes, as Linux has it: as much of the topic as fits before `-` and the number.
+/// The name of a worker's thread. Linux allows 15 bytes: as much of the topic as fits, then `-` and the number.
 fn thread_name(partition: &Partition) -> String {
     let number = format!("-{}", partition.number);
     let room = 15_usize.saturating_sub(number.len());
@@ -397,7 +400,7 @@ mod tests {
 
     #[test]
     fn a_partition_is_never_begun_again_behind_what_is_unfinished() {
-        // A stray below what its worker has finished: that one went past it.
+        // A stray message below what the worker has finished: the worker has gone past it.
         assert_eq!(start_offset(None, Some(120), 100), StartOffset::Offset(100));
         assert_eq!(start_offset(None, Some(80), 100), StartOffset::Offset(80));
         assert_eq!(start_offset(None, None, 100), StartOffset::Oldest);

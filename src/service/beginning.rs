@@ -1,8 +1,9 @@
-//! The last part of the start: from joining the group until the first assignment is read, within `run.start_timeout`.
+//! The last part of the start: from joining the group until the workers read the first assignment. It must be over
+//! within `run.start_timeout`.
 //!
-//! Runs on the main thread. The time counts while Kafka is silent: the coordinator is not connected, or nobody gives
-//! the topic ids. It does not count while the group waits for its other members, however long that takes: Kafka is
-//! there, and a restart would only make the group rebalance once more.
+//! Runs on the main thread. Time counts only while Kafka does not answer: the coordinator is not connected, or no
+//! broker gives the topic ids. Time does not count while the group waits for its other members, however long that
+//! takes. Kafka is there then, and a restart would only make the group rebalance once more.
 
 use std::time::{Duration, Instant};
 
@@ -11,9 +12,9 @@ use crate::util::start_limit::StartLimit;
 /// How far the service is with its first assignment.
 #[derive(Debug)]
 pub struct Beginning {
-    /// What was left of the limit when the group was joined.
+    /// How much of the limit was left when the service joined the group.
     left: Option<Duration>,
-    /// Since when the group's coordinator is not connected.
+    /// Since when the group's coordinator has not been connected.
     away_since: Option<Instant>,
     is_over: bool,
 }
@@ -21,16 +22,16 @@ pub struct Beginning {
 /// What is known now.
 #[derive(Debug, Clone, Copy)]
 pub struct Known {
-    /// Whether the group's coordinator is connected, by the last statistics.
+    /// Whether the group's coordinator is connected, according to the last statistics.
     pub has_coordinator: Option<bool>,
-    /// The limit of the first assignment, once it has come.
+    /// The time limit for the first assignment, once Kafka has sent it.
     pub assignment: Option<StartLimit>,
-    /// Workers that do not know yet which topic they read; `None` before there are any.
+    /// Number of workers that do not know their topic's id yet. `None` before there are workers.
     pub unbegun: Option<usize>,
 }
 
 impl Beginning {
-    /// The group is joined now.
+    /// The service joins the group now.
     pub fn new(limit: &StartLimit, now: Instant) -> Self {
         Beginning {
             left: limit.rest(),
@@ -39,7 +40,7 @@ impl Beginning {
         }
     }
 
-    /// Why it is too late, if it is.
+    /// The reason if the start has taken too long; otherwise `None`.
     pub fn too_late(&mut self, now: Instant, known: &Known) -> Option<&'static str> {
         let left = self.left.filter(|_| !self.is_over)?;
         if known.unbegun == Some(0) {
@@ -81,7 +82,7 @@ mod tests {
         let mut beginning = Beginning::new(&StartLimit::new(Some(12 * SECOND)), began);
         let away = known(Some(false), None, None);
         assert_eq!(beginning.too_late(began + 5 * SECOND, &away), None);
-        // Nobody knows.
+        // It is unknown whether the coordinator is connected.
         assert_eq!(beginning.too_late(began + 20 * SECOND, &known(None, None, None)), None);
         assert!(beginning.too_late(began + 20 * SECOND, &away).is_some());
     }
@@ -93,7 +94,7 @@ mod tests {
         let sharing = known(Some(true), None, None);
         let away = known(Some(false), None, None);
         assert_eq!(beginning.too_late(began + 300 * SECOND, &sharing), None);
-        // A coordinator that moves meanwhile has its time, too.
+        // A coordinator that moves in the meantime gets its time, too.
         assert_eq!(beginning.too_late(began + 301 * SECOND, &away), None);
         assert_eq!(beginning.too_late(began + 302 * SECOND, &sharing), None);
         assert_eq!(beginning.too_late(began + 400 * SECOND, &away), None);
@@ -107,11 +108,11 @@ mod tests {
         let over = StartLimit::new(Some(Duration::ZERO));
         let mut beginning = Beginning::new(&limit, began);
         assert_eq!(beginning.too_late(began, &known(None, Some(limit), Some(3))), None);
-        // Its offsets are still looked up, by whoever has a limit of its own.
+        // Its offsets are still being looked up. That step has its own limit.
         assert_eq!(beginning.too_late(began, &known(None, Some(over), None)), None);
         assert!(beginning.too_late(began, &known(None, Some(over), Some(1))).is_some());
         assert_eq!(beginning.too_late(began, &known(None, Some(over), Some(0))), None);
-        // What comes later is no start any more.
+        // Whatever happens later is not part of the start.
         assert_eq!(beginning.too_late(began, &known(None, Some(over), Some(1))), None);
     }
 

@@ -1,6 +1,7 @@
-//! Logs the partitions that are held, again and again: only a person can release them.
+//! Logs the held partitions again every minute, because only a person can release them.
 //!
-//! The main thread calls it with each poll. A worker logs its own hold once, when it begins (`partition/held.rs`).
+//! The main thread calls this after each poll. A worker logs its own hold once, when the hold begins
+//! (`partition/held.rs`).
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,12 @@ use crate::partition::progress::Held;
 use crate::service::assignment::Workers;
 use crate::util::throttle::Throttle;
 
-/// Between two reminders.
+/// The time between two reminders.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// At most this many partitions have a line of their own: they are usually held for the same reason.
+/// At most this many partitions get a line of their own, because they are usually held for the same reason.
 const LINES_MAX: usize = 10;
 
-/// When held partitions are told of again.
+/// Knows when the next reminder is due.
 #[derive(Debug, Default)]
 pub struct Holds(Option<Throttle>);
 
@@ -28,7 +29,8 @@ impl Holds {
         }
     }
 
-    /// The lines that are due. `look`: the held partitions, and how many there are in all; asked only when it is time.
+    /// The lines that are due. `look` returns the held partitions and the number of all partitions. It is called only
+    /// when a reminder is due.
     fn due(&mut self, now: Instant, look: impl FnOnce() -> (Vec<(Partition, Held)>, usize)) -> Vec<String> {
         let lines = self
             .0

@@ -1,4 +1,4 @@
-//! The line each 10 seconds that tells how it goes.
+//! Logs the progress line every 10 seconds.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,14 @@ use crate::service::start::Service;
 use crate::service::waits::Waits;
 use crate::util::memory;
 
-/// Between two lines.
+/// The time between two lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The line each 10 seconds.
+/// Logs the progress line, and remembers what the previous line said.
 #[derive(Debug)]
 pub struct ProgressLines {
     last: Instant,
-    /// As they were told last.
+    /// The counts of the previous line.
     consumed: u64,
     rows: u64,
     refused: u64,
@@ -36,7 +36,7 @@ impl ProgressLines {
         }
     }
 
-    /// Logs the line, if it is time. `stalled`: how many partitions the watchdog complains of.
+    /// Logs the line if it is due. `stalled`: the number of partitions that the watchdog reports as stalled.
     pub(super) fn tick(&mut self, service: &Service, stalled: usize) {
         let elapsed = self.last.elapsed();
         if elapsed < LINE_INTERVAL {
@@ -85,7 +85,7 @@ impl ProgressLines {
     }
 }
 
-/// Rejects so far, by reason.
+/// The number of rejected messages so far, by reason.
 pub(super) fn by_reason(rejects: &Rejects) -> String {
     let reasons: Vec<String> = rejects
         .by_reason()

@@ -1,34 +1,34 @@
-//! The main thread: it starts, polls, gives partitions to workers, and ends in order.
+//! The main thread: it starts the service, polls Kafka, gives partitions to workers, and ends the service in order.
 
-// Poll, tell, end.
+// The main loop: polls, logs, and ends the service.
 pub mod supervisor;
-// What is reached and made before the group is joined.
+// Connects to everything that the service needs, before it joins the group.
 mod start;
-// What an error of the client means for the service.
+// What an error of the Kafka client means for the service.
 mod verdicts;
-// The line each 10 seconds.
+// The progress line, every 10 seconds.
 mod lines;
-// What is shown of the service, each second.
+// The snapshot for `/status`, the health answers and the metrics, every second.
 mod snapshots;
-// What it waits for.
+// What the service waits for.
 mod waits;
-// Topics that are not there.
+// Topics that do not exist.
 mod absent;
-// A partition that nobody reads.
+// An assigned partition without a worker.
 mod unread;
-// The group is left.
+// Leaves the group.
 mod leaving;
-// Partitions that are begun once more.
+// Partitions that are restarted.
 pub mod restarts;
-// Partitions that wait until a person acts, told each minute.
+// Partitions that wait until a person acts; logged every minute.
 pub mod holds;
-// What the callbacks say of partitions.
+// Passes librdkafka's callbacks on to the workers.
 mod readers;
-// Who owns which partition.
+// The workers: one thread per assigned partition.
 pub mod assignment;
 // Whether the first assignment comes in time.
 pub mod beginning;
-// What makes no progress though nothing excuses it.
+// Finds partitions that make no progress without a known reason.
 pub mod watchdog;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What librdkafka's callbacks say of partitions, handed to the workers.
+//! Passes what librdkafka's callbacks report about partitions on to the workers.
 
 use std::collections::HashMap;
 use std::fmt;

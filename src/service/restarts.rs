@@ -1,5 +1,5 @@
-//! Partitions that this process keeps and begins again: because a message went past its worker, or because a worker
-//! asks to go on elsewhere. Runs on the main thread, outside of librdkafka's callbacks.
+//! Restarts partitions that this process keeps. There are two reasons: a message did not reach the partition's worker,
+//! or a worker asks to continue at another offset. Runs on the main thread, outside of librdkafka's callbacks.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -12,26 +12,26 @@ use crate::kafka::consumer::group::Assignment;
 use crate::service::assignment::Workers;
 use crate::util::exit::Exit;
 
-/// Between two restarts of a partition that its workers ask for.
+/// The shortest time between two restarts of a partition that its workers ask for.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// More strays of one partition within [`STRAYS_WITHIN`], each after a restart, end the process.
+/// If one partition has more strays than this within [`STRAYS_WITHIN`], each after a restart, the process ends.
 const STRAYS_MAX: u32 = 5;
 const STRAYS_WITHIN: Duration = Duration::from_secs(60);
 
-/// When each partition was begun again.
+/// When each partition was restarted.
 #[derive(Debug, Default)]
 pub struct Restarts(HashMap<Partition, Restarted>);
 
 #[derive(Debug)]
 struct Restarted {
     last: Instant,
-    /// Because of strays, since `first`.
+    /// The number of restarts because of strays, since `first`.
     strays: u32,
     first: Instant,
 }
 
 impl Restarts {
-    /// Begins anew, elsewhere, the partitions whose workers have ended to have that done.
+    /// Restarts the partitions whose workers have ended to continue at another offset.
     pub fn serve(&mut self, now: Instant, assignment: &impl Assignment, workers: &Workers) -> Exit {
         let mut exit = Exit::Stopped;
         for (partition, at) in workers.to_begin_again() {
@@ -45,8 +45,8 @@ impl Restarts {
         exit
     }
 
-    /// A message of `partition` came to the main queue: a worker that goes on would act on its messages out of order,
-    /// and commit past this one.
+    /// Restarts `partition` after one of its messages came to the main queue. If the worker went on, it would process
+    /// messages out of order, and commit past this one.
     pub fn stray(
         &mut self,
         now: Instant,
@@ -69,7 +69,7 @@ impl Restarts {
         begin(assignment, workers, partition, None, offset)
     }
 
-    /// How many restarts because of strays there were within the time that counts.
+    /// Notes a restart. Returns the number of restarts because of strays within [`STRAYS_WITHIN`].
     fn note(&mut self, now: Instant, partition: &Partition, stray: bool) -> u32 {
         let restarted = self.0.entry(partition.clone()).or_insert(Restarted {
             last: now,
@@ -97,7 +97,7 @@ fn begin(
             info!("kafka: begun again {partition} from={from}");
             Exit::Stopped
         }
-        // Taken away meanwhile.
+        // The partition was revoked in the meantime.
         Ok(None) => Exit::Stopped,
         Err(error) => cannot(partition, &error),
     }

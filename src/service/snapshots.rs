@@ -1,4 +1,4 @@
-//! The snapshot of each second, for the status page, the health answers and the metrics.
+//! Takes a snapshot every second, for the status page, the health answers and the metrics.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime};
@@ -14,10 +14,10 @@ use crate::observe::snapshot::{
 use crate::service::start::Service;
 use crate::service::waits::{Waits, sentence};
 
-/// Between two snapshots.
+/// The time between two snapshots.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is remembered from one snapshot to the next.
+/// What the main thread remembers from one snapshot to the next.
 #[derive(Debug)]
 pub(super) struct Snapshots {
     last: Instant,
@@ -38,7 +38,7 @@ impl Snapshots {
         }
     }
 
-    /// Takes a snapshot, if it is time. `stalled`: the partitions that the watchdog complains of.
+    /// Takes a snapshot if it is due. `stalled`: the partitions that the watchdog reports as stalled.
     pub fn tick(&mut self, service: &Service, stalled: &[Partition], stage: Stage) {
         let now = Instant::now();
         let elapsed = now.saturating_duration_since(self.last);
@@ -118,7 +118,8 @@ impl Snapshots {
     }
 }
 
-/// Since when the first unfinished message of each partition is in hand, as far as a look each second shows.
+/// Since when the first unfinished message of each partition has been in hand. This is as exact as one look per second
+/// can be.
 #[derive(Debug, Default)]
 struct Ages(HashMap<(std::sync::Arc<str>, i32), (Option<i64>, Instant)>);
 
@@ -142,7 +143,7 @@ impl Ages {
 struct History {
     samples: VecDeque<Sample>,
     last: Option<(Instant, u64)>,
-    /// The times of batch calls.
+    /// The durations of batch calls.
     write: Readings,
 }
 
@@ -155,7 +156,7 @@ impl History {
         }
     }
 
-    /// Adds a sample, if it is time.
+    /// Adds a sample if it is due.
     fn add(&mut self, now: Instant, at: SystemTime, consumed: u64, lag: Option<u64>, counters: &Counters) {
         let Some((last, before)) = self.last else {
             self.last = Some((now, consumed));
@@ -210,7 +211,7 @@ mod tests {
         };
         assert_eq!(age(0, 10, true), Some(Duration::ZERO));
         assert_eq!(age(3, 10, true), Some(3 * SECOND));
-        // Another one is the first now.
+        // Now another message is the first unfinished one.
         assert_eq!(age(4, 11, true), Some(Duration::ZERO));
         assert_eq!(age(6, 11, true), Some(2 * SECOND));
         assert_eq!(age(7, 12, false), None);

@@ -1,7 +1,7 @@
-//! The start: everything that the service needs is reached and made before the group is joined.
+//! The start: connects to everything that the service needs, and joins the group last.
 //!
-//! In this order: Kafka is asked for the topics, the memory is shared out, Aerospike is connected, the producer is made,
-//! and the group is joined. Each step waits for what it needs until `run.start_timeout` is over.
+//! The steps in order: ask Kafka for the topics, divide the memory, connect to Aerospike, create the producer, join the
+//! group. Each step waits for what it needs until `run.start_timeout` is over.
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use crate::util::memory::{self, MemoryPlan};
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 
-/// Room for one event of every worker there could be.
+/// Room for one event of every worker that there could be.
 const EVENTS_MAX: usize = 4096;
 
 /// Why the service did not start, or could not go on.
@@ -57,16 +57,16 @@ impl StartFailure {
     }
 }
 
-/// What a running service is made of.
+/// The parts of a running service.
 pub(super) struct Service {
     pub(super) consumer: Arc<Consumer>,
     pub(super) workers: Arc<Workers>,
-    /// For the sources of partitions.
+    /// The options for the sources of partitions.
     pub(super) options: SourceOptions,
-    /// Where its snapshots go.
+    /// The board for its snapshots.
     pub(super) board: Arc<Board>,
     pub(super) store: Arc<Store>,
-    /// Where anything is produced.
+    /// `None` if the service produces nothing.
     pub(super) producer: Option<Arc<Producer>>,
     pub(super) rejects: Arc<Rejects>,
     pub(super) pressure: Arc<Pressure>,
@@ -78,7 +78,8 @@ pub(super) struct Service {
     pub(super) hooks: Arc<dyn Hooks>,
 }
 
-/// `None`: told to stop before it had started. `first`: in this process.
+/// Starts the service. `None`: it was told to stop before it had started. `first`: it is the first service of this
+/// process.
 pub(super) fn start(
     config: &Config,
     processors: &Checked,
@@ -249,8 +250,8 @@ pub(super) fn start(
     }))
 }
 
-/// Asks for an offset of the group before it is joined: a coordinator that is not reached would hold up the joining, and
-/// the assignment behind it, without a word. `false`: told to stop.
+/// Asks the coordinator for an offset of the group before the service joins it. Without this, a coordinator that cannot
+/// be reached would delay the join and the assignment, and nothing would be logged. `false`: told to stop.
 fn reach_coordinator(
     config: &Config,
     view: &ClusterView,
@@ -291,7 +292,8 @@ pub(super) fn too_late(why: &str) -> StartFailure {
     )
 }
 
-/// What is produced to, by the processors and for dead letters. Nothing that is produced is to be read again.
+/// The topics that the service produces to: those of the processors, and the one for dead letters. It must not consume
+/// any of them.
 fn produced_topics(config: &Config, processors: &Checked) -> Result<Vec<String>, StartFailure> {
     let mut topics = processors.produced_topics();
     if let RejectAction::DeadLetter { topic, .. } = &config.reject.action
@@ -310,7 +312,7 @@ fn produced_topics(config: &Config, processors: &Checked) -> Result<Vec<String>,
     }
 }
 
-/// Where anything is produced: the producer, and a line for each topic that cannot be produced to now.
+/// Creates the producer if the service produces anything. Logs each topic that it cannot produce to now.
 fn producer(
     config: &Config,
     memory: &MemoryPlan,
@@ -332,7 +334,7 @@ fn producer(
     Ok(Some(Arc::new(producer)))
 }
 
-/// `false`: told to stop.
+/// Lets the group begin at the end of the logs, for `start = "latest"`. `false`: told to stop.
 fn begin_latest(
     config: &Config,
     view: &ClusterView,
@@ -365,8 +367,8 @@ fn begin_latest(
     })
 }
 
-/// The ids of all topics that are there, read once: what a worker finds later is compared with them. `None`: told to
-/// stop.
+/// Reads the ids of all topics that exist, once. Each worker later compares the id that it finds with these. `None`:
+/// told to stop.
 fn topic_ids(
     config: &Config,
     view: &ClusterView,
@@ -395,8 +397,8 @@ fn topic_ids(
     Ok(Some(Arc::new(ids)))
 }
 
-/// How long after a stop calls still begin: what `shutdown_grace` leaves beside the last of them, which may take two
-/// write time-outs, and half of that for the commit and for leaving the group.
+/// How long after a stop new calls may still begin. The last call may take two write time-outs. Of what then remains
+/// of `shutdown_grace`, half is kept for the commit and for leaving the group.
 fn finish_max(run: &Run) -> Duration {
     const LONGEST: Duration = Duration::from_secs(2);
     (run.shutdown_grace.saturating_sub(2 * run.write_timeout) / 2).min(LONGEST)

@@ -1,6 +1,7 @@
 //! The main thread: starts the service, polls for callbacks, logs its progress, and ends it in order.
 //!
-//! It takes no message. Only its `poll` keeps the group membership, so a blocked database never costs a partition.
+//! It takes no messages. Its `poll` alone keeps the process in the group, so a blocked database never costs a
+//! partition.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,13 +37,13 @@ use crate::service::watchdog::{Sight, Standing, Watchdog};
 use crate::util::exit::Exit;
 use crate::util::stop::{Stop, StopKind};
 
-/// How long one poll for callbacks waits: the latency of a stop.
+/// How long one poll waits for callbacks. A stop is noticed after this time at the latest.
 const POLL_WAIT: Duration = Duration::from_millis(100);
 
-/// Runs the service over the rules of its file until `stop` is raised or it cannot go on. Logs all that an operator must
-/// know.
+/// Runs the service with the rules of its file, until `stop` is raised or the service cannot go on. Logs everything
+/// that an operator must know.
 ///
-/// Blocks. What `seen` has (or the counters alone) can be read meanwhile by anybody.
+/// Blocks. In the meantime any thread can read `seen` (or the counters alone).
 pub fn run(config: &Config, stop: &Stop, seen: impl Into<Seen>) -> Exit {
     match Mapping::compile(config) {
         Ok(mapping) => run_with(config, &Processors::from(mapping), stop, seen),
@@ -53,12 +54,12 @@ pub fn run(config: &Config, stop: &Stop, seen: impl Into<Seen>) -> Exit {
     }
 }
 
-/// The same with processors of your own: the file's rules, if it has any, are not looked at.
+/// The same with your own processors. The rules of the file, if there are any, are ignored.
 pub fn run_with(config: &Config, processors: &Processors, stop: &Stop, seen: impl Into<Seen>) -> Exit {
     run_hooked(config, processors, stop, seen, &(Arc::new(NoHooks) as Arc<dyn Hooks>))
 }
 
-/// The same for tests, which step in.
+/// The same for tests, which pass hooks.
 pub fn run_hooked(
     config: &Config,
     processors: &Processors,
@@ -92,11 +93,11 @@ pub fn run_hooked(
     }
 }
 
-/// What comes after a service.
+/// What happens after a service has ended.
 enum End {
     Exit(Exit),
-    /// Another one, with a consumer that knows nothing: librdkafka keeps the leader epochs of a topic that was deleted,
-    /// and cannot read one of the same name whose epochs are lower.
+    /// Another service starts, with a new consumer. librdkafka keeps the leader epochs of a deleted topic, and cannot
+    /// read a new topic of the same name whose epochs are lower.
     Anew,
 }
 
@@ -182,7 +183,7 @@ impl Service {
         }
         snapshots.tick(&self, &watchdog.stalled(), Stage::Draining);
         match (end, self.end(config, stop, exit)) {
-            // A held partition will be held again.
+            // A held partition will be held again by the next service.
             (End::Anew, Exit::Stopped | Exit::Rejected) if !stop.requested() => End::Anew,
             (_, exit) => End::Exit(exit),
         }
@@ -205,7 +206,8 @@ impl Service {
         }
     }
 
-    /// Where each partition stands, for the watchdog; nothing while no broker is reached: nobody moves then.
+    /// How far each partition is, for the watchdog. Empty while no broker is reached, because nothing can progress
+    /// then.
     fn standings(&self) -> Vec<Standing> {
         let context = self.consumer.context();
         if context.is_connected() != Some(true) {
@@ -220,7 +222,7 @@ impl Service {
         standings
     }
 
-    /// Says what makes no progress; `true` if something has begun to make none.
+    /// Logs which partitions make no progress. `true` if it has logged a stalled partition.
     fn watch(&self, watchdog: &mut Watchdog) -> bool {
         let health = self.store.health();
         let is_excused = self.pressure.is_closed()
@@ -247,12 +249,12 @@ impl Service {
         is_stalled
     }
 
-    /// The topic that takes no messages, while somebody has some for it.
+    /// The output topic that accepts no messages, while a worker has messages for it.
     pub(super) fn not_taking(&self) -> Option<Failing> {
         self.producer.as_ref()?.failing()
     }
 
-    /// The exit code, where the service cannot go on after this error of a poll.
+    /// The exit code if the service cannot go on after this error of a poll.
     fn kafka_error(&self, error: &KafkaError) -> Option<Exit> {
         match self.consumer.client().fatal_error() {
             Some((code, why)) => Some(verdicts::fatal(code, &why)),
@@ -260,13 +262,14 @@ impl Service {
         }
     }
 
-    /// Workers finish the batch in hand, commit and are joined; then the group is left.
+    /// Ends the service: the workers finish the batch in hand, commit and are joined. Then the process leaves the
+    /// group.
     fn end(self, config: &Config, stop: &Stop, mut exit: Exit) -> Exit {
-        // From the signal on, where there was one: a rebalance may have taken part of the time.
+        // Time counts from the signal, if there was one: a rebalance may have used some of it.
         let started = stop.requested_at().unwrap_or_else(Instant::now);
         let deadline = started + config.run.shutdown_grace;
         self.looking.request_stop();
-        // Whoever has fenced this member has its partitions.
+        // If another process has fenced this member, that process has its partitions.
         let kind = match self.consumer.client().fatal_error() {
             Some((RDKafkaErrorCode::FencedInstanceId, _)) => StopKind::Abandon,
             _ => StopKind::Drain,
@@ -294,7 +297,7 @@ impl Service {
         } else {
             error!("stop: workers did not leave within run.shutdown_grace; nothing was committed that was not written");
             exit = exit.or_worse(Exit::Restart);
-            // Dropping them would wait for those workers.
+            // A drop would wait for those workers.
             forget((consumer, looking));
         }
         info!(

@@ -1,4 +1,4 @@
-//! Workers that are started, given back and begun again, over logs that are made up.
+//! Starts workers, stops them at a revocation and restarts them. The logs are fakes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::service::restarts::Restarts;
 use crate::util::exit::Exit;
 use crate::util::stop::StopKind;
 
-/// The group's consumer: a log for each partition. Remembers what is asked of it.
+/// A fake of the group's consumer, with a log for each partition. It remembers the calls.
 #[derive(Default)]
 struct Group {
     logs: Mutex<HashMap<Partition, Log>>,
@@ -41,7 +41,7 @@ impl Group {
         }
     }
 
-    /// What was asked since the last call.
+    /// The calls since this was last asked.
     fn asked(&self) -> Vec<String> {
         std::mem::take(&mut *self.asked.lock())
     }
@@ -82,7 +82,7 @@ impl Assignment for Group {
     }
 }
 
-/// Workers over a database that tells each key it is given.
+/// Workers with a fake database that reports each key that it gets.
 struct Process {
     workers: Workers,
     events: Receiver<Event>,
@@ -96,7 +96,7 @@ fn process() -> Process {
 fn process_with(change: impl FnOnce(&mut Shared)) -> Process {
     let (sender, written) = unbounded();
     let mut shared = shared(&Database::new(&[], sender), RejectAction::Hold);
-    // A worker commits when it leaves, and not before.
+    // A worker commits when it ends, and not before.
     shared.times.commit_interval = Duration::from_secs(3600);
     change(&mut shared);
     let (sender, events) = unbounded();
@@ -108,7 +108,7 @@ fn process_with(change: impl FnOnce(&mut Shared)) -> Process {
 }
 
 impl Process {
-    /// Begins these partitions, each at offset 10 as the group has it.
+    /// Starts these partitions, each at offset 10, which the group has committed.
     fn begin(&self, group: &Group, numbers: &[i32]) {
         let partitions: Vec<Partition> = numbers.iter().map(|number| partition(*number)).collect();
         let committed = |partition: &Partition| {
@@ -124,7 +124,7 @@ impl Process {
         group.asked();
     }
 
-    /// Waits until as many rows are written; their keys, in the order of the keys.
+    /// Waits until `count` rows are written. Returns their keys, sorted.
     fn written(&self, count: usize) -> Vec<i64> {
         let mut keys: Vec<i64> = (0..count).map(|_| self.written.recv().unwrap()).collect();
         keys.sort_unstable();
@@ -166,7 +166,7 @@ fn what_a_worker_has_written_is_committed_when_its_partition_is_given_back() {
     process.workers.revoke(&[partition(1)], StopKind::Drain);
     assert_eq!((logs[0].committed(), logs[1].committed()), (None, Some(21)));
     assert!(process.workers.has(&partition(0)) && !process.workers.has(&partition(1)));
-    // The other one goes on.
+    // The other worker goes on.
     logs[0].append(writes([12]));
     assert_eq!(process.written(1), [12]);
     process.leave();
@@ -232,7 +232,8 @@ fn a_partition_begins_again_where_its_worker_asks_and_the_others_go_on() {
     log.append(writes([30]));
     let mut restarts = Restarts::default();
     assert_eq!(restarts.serve(Instant::now(), &group, &process.workers), Exit::Stopped);
-    // Split before it is assigned: or its first messages would go to the main queue.
+    // The partition's queue is split off before the assignment. Otherwise its first messages would go to the main
+    // queue.
     assert_eq!(group.asked(), ["unassign 0@30", "source 0", "assign 0@30"]);
     assert_eq!(process.written(1), [30]);
     process.leave();
@@ -246,7 +247,7 @@ fn a_partition_that_asks_again_and_again_begins_once_a_second() {
     process.begin(&group, &[0]);
     let (mut restarts, now) = (Restarts::default(), Instant::now());
     ended(&process);
-    // It asks for something later each time: what it begins at goes, too.
+    // The worker asks for a later offset each time, because the offset at which it starts is gone, too.
     let log = log.reaching((60, 90), None);
     log.append(gone());
     restarts.serve(now, &group, &process.workers);
@@ -275,7 +276,7 @@ fn where_a_rebalance_takes_all_partitions_the_others_are_begun_again_where_they_
     let asked = group.asked();
     assert_eq!(asked.last().unwrap(), "assign 0@50 1@22");
     assert!(!asked.iter().any(|asked| asked.starts_with("unassign")), "{asked:?}");
-    // The one that begins elsewhere commits nothing of what it was; the other one is stopped as at a revocation.
+    // The worker that restarts elsewhere commits nothing. The other one is stopped as at a revocation.
     assert_eq!((log.committed(), other.committed()), (None, Some(22)));
     process.leave();
     assert_eq!(log.committed(), Some(50));
@@ -288,11 +289,11 @@ fn a_message_that_went_past_its_worker_is_read_again() {
     process.begin(&group, &[0]);
     process.written(2);
     let mut restarts = Restarts::default();
-    // 12 has come to the main queue, or 11 has, which its worker has finished as well.
+    // The stray is message 11, which the worker has finished. A stray 12 would do as well.
     let exit = restarts.stray(Instant::now(), &group, &process.workers, &partition(0), 11);
     assert_eq!(exit, Exit::Stopped);
     assert_eq!(group.asked(), ["unassign 0@11", "source 0", "assign 0@11"]);
-    // A partition that is not ours any more is another member's to read.
+    // A partition that is no longer ours is not restarted: another member reads it.
     let exit = restarts.stray(Instant::now(), &group, &process.workers, &partition(7), 11);
     assert_eq!(exit, Exit::Stopped);
     assert!(group.asked().is_empty());
@@ -312,7 +313,7 @@ fn more_than_five_strays_within_a_minute_end_the_process() {
     for after in 0..5 {
         assert_eq!(stray(after), Exit::Stopped, "{after}");
     }
-    // A minute after the first the count begins anew.
+    // One minute after the first stray the count starts again.
     for after in 61..66 {
         assert_eq!(stray(after), Exit::Stopped, "{after}");
     }
@@ -332,7 +333,7 @@ fn a_partition_that_cannot_be_begun_again_ends_the_process() {
     ended(&process);
     let exit = Restarts::default().serve(Instant::now(), &group, &process.workers);
     assert_eq!(exit, Exit::Restart);
-    // Nobody reads it: it is found unread, should the process go on.
+    // Nobody reads the partition. If the process went on, `unread.rs` would find it.
     assert_eq!(process.workers.count(), 0);
     process.leave();
 }

@@ -1,21 +1,22 @@
-//! A partition that is ours and that nobody reads.
+//! Finds a partition that is assigned to us but has no worker.
 //!
-//! A worker ends by itself when Kafka says that the partition is another member's. The revocation must follow; a
-//! partition that stays ours without a worker would stand still for ever.
+//! A worker ends by itself when Kafka says that the partition belongs to another member. The revocation must follow.
+//! If it does not, nobody would ever read the partition.
 
 use std::time::{Duration, Instant};
 
 use crate::kafka::Partition;
 
-/// How long a revocation may take after the worker has ended.
+/// How long the revocation may take after the worker has ended.
 const MAX: Duration = Duration::from_secs(30);
 
-/// Since when some partition has no worker.
+/// Since when a partition has had no worker.
 #[derive(Debug, Default)]
 pub struct Unread(Option<Instant>);
 
 impl Unread {
-    /// The partition that was left unread for too long. `ended`: one whose worker has ended without being told to.
+    /// The partition that nobody has read for too long. `ended`: a partition whose worker ended although nobody stopped
+    /// it.
     pub fn too_long(&mut self, now: Instant, ended: Option<Partition>) -> Option<Partition> {
         let Some(partition) = ended else {
             self.0 = None;
@@ -41,7 +42,7 @@ mod tests {
         let mut unread = Unread::default();
         assert_eq!(unread.too_long(now, ended()), None);
         assert_eq!(unread.too_long(now + MAX, ended()), None);
-        // It came, and another worker ends: the time begins anew.
+        // The revocation came, and then another worker ends: the time starts again.
         assert_eq!(unread.too_long(now + MAX, None), None);
         let again = now + 2 * MAX;
         assert_eq!(unread.too_long(again, ended()), None);

@@ -6,7 +6,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use crate::kafka::consumer::joining;
 use crate::util::exit::Exit;
 
-/// An error that a poll gives.
+/// The exit code for an error of a poll. `None`: the service goes on.
 pub(super) fn of_poll(error: &KafkaError) -> Option<Exit> {
     match (error, error.rdkafka_error_code()) {
         (KafkaError::MessageConsumptionFatal(_), _) => {
@@ -17,7 +17,7 @@ pub(super) fn of_poll(error: &KafkaError) -> Option<Exit> {
             cannot_join(exit, &error.to_string(), cure);
             Some(exit)
         }
-        // Told by the error callback, with its reason; librdkafka goes on by itself.
+        // The error callback logs this with its reason. librdkafka recovers by itself.
         _ => {
             debug!("kafka: {error}");
             None
@@ -33,10 +33,10 @@ fn cannot_join(exit: Exit, error: &str, cure: &str) {
     error!("kafka: {what} error=\"{error}\" cure=\"{cure}\"");
 }
 
-/// What librdkafka cannot go on from.
+/// The exit code for an error from which librdkafka cannot recover.
 pub(super) fn fatal(code: RDKafkaErrorCode, why: &str) -> Exit {
     match code {
-        // Told to the former member: the other one has its partitions.
+        // Kafka tells this to the old member: the new member has its partitions.
         RDKafkaErrorCode::FencedInstanceId => {
             error!(
                 "kafka: another process has joined the group with this one's group.instance.id, and has its partitions; \
@@ -44,7 +44,7 @@ pub(super) fn fatal(code: RDKafkaErrorCode, why: &str) -> Exit {
             );
             Exit::Configuration
         }
-        // Told to the new member, where the brokers share out.
+        // Kafka tells this to the new member, if the brokers assign the partitions.
         RDKafkaErrorCode::UnreleasedInstanceId => {
             error!(
                 "kafka: a member with this group.instance.id is still in the group: a former process, until its session \
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn a_member_that_another_one_has_replaced_is_not_restarted() {
         assert_eq!(fatal(RDKafkaErrorCode::FencedInstanceId, "fenced"), Exit::Configuration);
-        // Its own ghost goes with the session, so a later start succeeds.
+        // A former process of the same instance disappears when its session ends, so a later start succeeds.
         assert_eq!(
             fatal(RDKafkaErrorCode::UnreleasedInstanceId, "unreleased"),
             Exit::Restart

@@ -1,4 +1,4 @@
-//! What the service waits for, as one word and as a sentence.
+//! What the service waits for: as one word, and as a sentence.
 
 use std::time::Duration;
 
@@ -8,29 +8,30 @@ use crate::kafka::producer::Failing;
 use crate::observe::progress::State;
 use crate::service::start::Service;
 
-/// What the service may wait for.
+/// Everything that the service may wait for.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     /// Namespaces that refuse rows.
     pub closed: Vec<String>,
     /// How long all writes have failed.
     pub failing_for: Option<Duration>,
-    /// Records that wait because of an answer that is not expected.
+    /// Number of records that wait because of an unexpected answer.
     pub unexpected: usize,
-    /// The topic that takes no messages, while somebody has some for it.
+    /// The output topic that accepts no messages, while a worker has messages for it.
     pub not_taking: Option<Failing>,
-    /// Partitions that make no progress though nothing excuses them.
+    /// Number of partitions that make no progress without a known reason.
     pub stalled: usize,
-    /// Partitions that wait until a person acts.
+    /// Number of partitions that wait until a person acts.
     pub held: usize,
-    /// Whether a broker is reached; `None`: not known yet.
+    /// Whether a broker is reached. `None`: not known yet.
     pub is_connected: Option<bool>,
-    /// Assigned partitions.
+    /// Number of assigned partitions.
     pub partitions: i64,
 }
 
 impl Waits {
-    /// What it waits for now. `stalled`: partitions that the watchdog complains of; `held`: those that are held.
+    /// What the service waits for now. `stalled`: the number of partitions that the watchdog reports as stalled;
+    /// `held`: the number of held partitions.
     pub fn of(service: &Service, stalled: usize, held: usize) -> Waits {
         let health = service.store.health();
         Waits {
@@ -45,7 +46,7 @@ impl Waits {
         }
     }
 
-    /// Of several things the one that a person would look at first.
+    /// The state. If several apply, it is the one that a person would look at first.
     pub fn state(self) -> State {
         if !self.closed.is_empty() {
             State::NamespaceClosed(self.closed)
@@ -69,7 +70,7 @@ impl Waits {
     }
 }
 
-/// The state in a sentence: what happens, whether anything is lost, and what to do where a person must act.
+/// The state in a sentence: what happens, whether data is lost, and what to do if a person must act.
 pub(super) fn sentence(state: &State, partitions: usize, held: usize) -> String {
     match state {
         State::NamespaceClosed(namespaces) => format!(
@@ -117,7 +118,7 @@ fn of_partitions(some: usize, all: usize, one: &str, many: &str) -> String {
 mod tests {
     use super::*;
 
-    /// All that the service may wait for, at once.
+    /// A service that waits for everything at once.
     fn all() -> Waits {
         Waits {
             closed: vec!["test".to_owned()],

@@ -1,9 +1,9 @@
-//! The watchdog finds a partition that has messages and makes no progress, though nothing excuses it.
+//! The watchdog finds a partition that has messages and makes no progress, without a known reason.
 //!
-//! Kafka never notices a stuck worker, since only the main thread's `poll` keeps the membership. So the main thread
-//! looks itself, once a second. A partition is excused while it is held at a message, while its leader is not
-//! reached, while it waits at a namespace or for a database that is known to be away, and while no broker is reached.
-//! Time counts only while there is no excuse, and begins anew with every step forward.
+//! Kafka never notices a stuck worker, because the main thread's `poll` alone keeps the process in the group. So the
+//! main thread checks by itself, once per second. A partition has an excuse while it is held at a message, while its
+//! leader is not reached, while it waits for a namespace or for a database that is known to be unavailable, and while
+//! no broker is reached. Time counts only without an excuse, and starts again with every step forward.
 //!
 //! Depends only on its arguments, and only decides. The supervisor acts (`run.stall_action`).
 
@@ -12,40 +12,41 @@ use std::time::{Duration, Instant};
 
 use crate::kafka::Partition;
 
-/// Between two looks.
+/// The time between two checks.
 pub const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// More than this between two looks was no time in which anything could have moved: the process was stopped.
+/// If more time than this passes between two checks, the process was stopped: nothing could make progress, and only
+/// this much counts.
 const LOOK_MAX: Duration = Duration::from_secs(3);
 
-/// Where an assigned partition stands.
+/// How far an assigned partition is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     pub partition: Partition,
     /// Changes with every step forward.
     pub mark: Mark,
-    /// Messages are in hand, or there, or it was never begun to be read.
+    /// Whether the worker has messages in hand, or Kafka has messages for it, or it never began to read.
     pub has_work: bool,
-    /// It waits at a message until a person acts, or its leader is not reached.
+    /// Whether it waits at a message until a person acts, or its leader is not reached.
     pub is_held: bool,
 }
 
-/// The next offset, and the messages taken so far.
+/// The next offset, and the number of messages taken so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     pub next: Option<i64>,
     pub taken: u64,
 }
 
-/// What is worth telling.
+/// What the supervisor logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sight {
-    /// No progress for so long. Told again each time as much has passed.
+    /// No progress for this long. Reported again each time that `run.stall_after` has passed.
     Stalled(Partition, Mark, Duration),
-    /// It goes on, after so long.
+    /// It makes progress again, after this long.
     Moves(Partition, Duration),
 }
 
-/// Remembers where each partition stood.
+/// Remembers how far each partition was.
 #[derive(Debug)]
 pub struct Watchdog {
     after: Duration,
@@ -56,7 +57,7 @@ pub struct Watchdog {
 #[derive(Debug)]
 struct Seen {
     mark: Mark,
-    /// Without progress and without an excuse.
+    /// The time without progress and without an excuse.
     idle: Duration,
     told: u32,
 }
@@ -71,7 +72,8 @@ impl Watchdog {
         }
     }
 
-    /// Looks, if it is time. `standings` is asked only then; `is_excused`: nobody can be expected to move now.
+    /// Checks the partitions if a check is due. `standings` is called only then. `is_excused`: no partition can make
+    /// progress now.
     pub fn tick(&mut self, now: Instant, is_excused: bool, standings: impl FnOnce() -> Vec<Standing>) -> Vec<Sight> {
         let passed = self.last.map(|last| now.saturating_duration_since(last));
         if passed.is_some_and(|passed| passed < LOOK_INTERVAL) {
@@ -143,7 +145,7 @@ mod tests {
         }
     }
 
-    /// Looks once a second at what `at` says of each.
+    /// Checks once per second. `at` says how far each partition is at that second.
     fn watch(seconds: u64, at: impl Fn(u64) -> (bool, Vec<Standing>)) -> Vec<(u64, Sight)> {
         let mut watchdog = Watchdog::new(AFTER);
         let mut told = Vec::new();
@@ -215,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_partition_that_came_back_is_looked_at_anew() {
-        // Away for one look.
+        // The partition is missing at one check.
         let told = watch(18, |second| {
             let there = if second == 9 { vec![] } else { vec![standing(0, 0)] };
             (false, there)

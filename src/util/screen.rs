@@ -1,8 +1,8 @@
-//! Standard error, and the one line at its end that renews itself on a terminal.
+//! Standard error, with the status line at its end on a terminal, which is redrawn in place.
 //!
-//! Whoever writes lines to standard error while a status line may be there does so through this file: the log
-//! (`util/logging`), a panic, the demo's table. They scroll above the status line. Where standard error is no terminal
-//! there is no status line, and nothing but the lines is written.
+//! While there may be a status line, all code that writes to standard error must use this file: the log
+//! (`util/logging`), a panic, the demo's table. Their lines scroll above the status line. If standard error is not a
+//! terminal, there is no status line, and only the lines are written.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::LazyLock;
@@ -14,9 +14,10 @@ static SCREEN: Mutex<Screen> = Mutex::new(Screen::new());
 static HAS_STATUS: LazyLock<bool> =
     LazyLock::new(|| io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb"));
 
-/// To the first column, and what stands in the line is erased.
+/// Moves to the first column and erases the line.
 const ERASE: &str = "\r\u{1b}[2K";
-/// What is longer than the terminal is wide is cut off, instead of going on in a next line, which nobody would erase.
+/// Makes the terminal cut off what does not fit in the line. It would otherwise wrap to a next line that is never
+/// erased.
 const CUT: &str = "\u{1b}[?7l";
 const WRAP: &str = "\u{1b}[?7h";
 
@@ -34,7 +35,7 @@ impl Screen {
         }
     }
 
-    /// Writes what `lines` writes, above the status line.
+    /// Writes the output of `lines` above the status line.
     fn above<T>(&self, out: &mut impl Write, lines: impl FnOnce(&mut dyn Write) -> io::Result<T>) -> io::Result<T> {
         let Some(status) = &self.status else {
             return lines(out);
@@ -49,7 +50,7 @@ impl Screen {
         if self.is_over {
             return Ok(());
         }
-        // One line, and nothing in it that moves the cursor.
+        // Keep one line, without anything that moves the cursor.
         let text: String = text.chars().filter(|c| !c.is_control()).collect();
         write!(out, "{ERASE}{CUT}{text}{WRAP}")?;
         self.status = Some(text);
@@ -64,7 +65,7 @@ impl Screen {
     }
 }
 
-/// Runs this on the screen, with one write for all that it writes. If standard error is gone, there is nobody to tell.
+/// Runs `act` on the screen, and writes all its output at once. If standard error is closed, the error is ignored.
 fn on_screen(act: impl FnOnce(&mut Screen, &mut Vec<u8>) -> io::Result<()>) {
     let mut screen = SCREEN.lock();
     let mut bytes = Vec::new();
@@ -85,19 +86,19 @@ pub fn has_status() -> bool {
     *HAS_STATUS
 }
 
-/// Shows this as the status line, in place of the one before. Control characters are left out.
+/// Shows this text as the status line, in place of the previous one. Control characters are left out.
 pub fn show(text: &str) {
     if has_status() {
         on_screen(|screen, out| screen.show(out, text));
     }
 }
 
-/// Takes the status line away. [`show`] may bring it back.
+/// Removes the status line. [`show`] may bring it back.
 pub fn erase() {
     on_screen(Screen::erase);
 }
 
-/// The process ends: takes the status line away for good.
+/// Removes the status line for good, because the process ends.
 pub fn end() {
     on_screen(|screen, out| {
         screen.is_over = true;
@@ -105,12 +106,12 @@ pub fn end() {
     });
 }
 
-/// Runs this while there is no status line: it writes to the terminal by itself. It must not use this file.
+/// Removes the status line while `write` runs, which writes to the terminal directly. `write` must not use this file.
 pub fn without_status<T>(write: impl FnOnce() -> T) -> T {
     let mut screen = SCREEN.lock();
     let status = screen.status.clone();
     let mut out = io::stderr();
-    // If standard error is gone, there is nobody to tell.
+    // If standard error is closed, the error is ignored.
     let _ = screen.erase(&mut out);
     let written = write();
     if let Some(status) = status {
@@ -123,8 +124,8 @@ pub fn without_status<T>(write: impl FnOnce() -> T) -> T {
 mod tests {
     use super::*;
 
-    /// What a terminal shows of it at the end: its lines, and the last one without a line feed. It knows what this file
-    /// writes, and nothing else.
+    /// What a terminal shows at the end: the lines, and the last one without a line feed. This fake terminal
+    /// understands only the control sequences that this file writes.
     fn shown(bytes: &[u8]) -> Vec<String> {
         let text = std::str::from_utf8(bytes).unwrap().replace(CUT, "").replace(WRAP, "");
         text.split('\n')

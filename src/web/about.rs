@@ -1,4 +1,5 @@
-//! What does not change while the process runs, from its configuration: for the log at the start, and for `/status`.
+//! What does not change while the process runs. It comes from the configuration, and is shown in the log at the start
+//! and in `/status`.
 
 use std::time::SystemTime;
 
@@ -6,7 +7,7 @@ use crate::config::model::{self, Config, DeadLetterHeaders, Format, Name, Reject
 use crate::observe::snapshot::About;
 use crate::util::logging::pairs::Text;
 
-/// A process that runs this configuration, and has just begun.
+/// Describes a process that has just started with this configuration.
 pub fn about(config: &Config) -> About {
     About {
         version: env!("CARGO_PKG_VERSION"),
@@ -18,8 +19,8 @@ pub fn about(config: &Config) -> About {
     }
 }
 
-/// Where records go: `namespace.set`, each once. A name that comes from the message is `*`; the set of a write that names
-/// none is left out.
+/// Where records go: `namespace.set`, each one once. A name that comes from the message is shown as `*`. If a write
+/// names no set, only the namespace is shown.
 fn sets(config: &Config) -> Vec<String> {
     let part = |name: &Name| match name {
         Name::Fixed(name) => name.clone(),
@@ -70,8 +71,8 @@ fn reject(reject: &Reject) -> String {
     }
 }
 
-/// The settings of the service, without secrets: a name, and the values. Values of librdkafka properties are not shown,
-/// since any of them may be a secret.
+/// The settings of the service, without secrets: a name, and the values. The values of librdkafka properties are not
+/// shown, because each of them may be a secret.
 fn settings(config: &Config) -> Vec<(String, String)> {
     let kafka = &config.kafka;
     let names = |properties: &[(String, model::Secret)]| {
@@ -143,7 +144,7 @@ fn settings(config: &Config) -> Vec<(String, String)> {
     lines
 }
 
-/// Of a service, for tests.
+/// An example for tests.
 #[cfg(test)]
 pub(super) fn example() -> About {
     About {

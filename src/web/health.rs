@@ -1,7 +1,9 @@
-//! The decisions of `/livez` and `/readyz`: is the process alive, and does it do its work? Pure.
+//! The decisions of `/livez` and `/readyz`: is the process alive, and does it do its work? Depends only on its
+//! arguments.
 //!
-//! *Alive* means that starting it again would not help: a worker that waits for a known reason is alive. *Ready* means that
-//! messages can flow. `docs/reference/http.md` states the rules; a test holds its times against the constants here.
+//! *Alive* means that a restart would not help. A worker that waits for a known reason is alive. *Ready* means that
+//! messages can flow. `docs/reference/http.md` states the rules. A test compares the times on that page with the
+//! constants here.
 
 use std::time::{Duration, Instant};
 
@@ -9,22 +11,22 @@ use serde_json::{Value, json};
 
 use crate::observe::snapshot::{PartitionState, Snapshot, Stage};
 
-/// A running service whose last snapshot is older than this stands still. A rebalance may stop the main thread for as long
-/// as its workers take to finish.
+/// If the last snapshot of a running service is older than this, its main thread hangs. The limit is long because a
+/// rebalance blocks the main thread until the workers have finished.
 pub const SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(120);
-/// It is not ready once all writes have failed for longer than this.
+/// The service is not ready once all writes have failed for longer than this.
 pub const AEROSPIKE_FAILING_MAX: Duration = Duration::from_secs(30);
-/// Nor once the gate to the database has been closed for longer.
+/// The service is not ready once the gate to the database has been closed for longer than this.
 pub const PRESSURE_CLOSED_MAX: Duration = Duration::from_secs(30);
-/// Partitions that a reason names.
+/// A reason names at most this many partitions.
 const NAMED_MAX: usize = 5;
 
-/// One thing that is looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     pub name: &'static str,
     pub is_ok: bool,
-    /// In a sentence, also where all is well.
+    /// The reason in a sentence, also if the check is passed.
     pub why: String,
 }
 
@@ -36,12 +38,12 @@ fn check(name: &'static str, is_ok: bool, why: impl Into<String>) -> Check {
     }
 }
 
-/// Whether starting the process again would not help.
+/// The checks of `/livez`. If one fails, a restart would help.
 pub fn live(snapshot: &Snapshot, now: Instant) -> Vec<Check> {
     vec![main_thread(snapshot, now), partitions(snapshot)]
 }
 
-/// Whether messages can flow.
+/// The checks of `/readyz`. If one fails, messages cannot flow.
 pub fn ready(snapshot: &Snapshot, now: Instant) -> Vec<Check> {
     vec![
         main_thread(snapshot, now),
@@ -62,8 +64,8 @@ pub fn json(checks: &[Check]) -> Value {
     json!({ "status": if is_ok { "ok" } else { "failing" }, "checks": checks.collect::<Value>() })
 }
 
-/// The start and the end have limits of their own (`run.start_timeout`, `run.shutdown_grace`), and take no snapshots while
-/// they wait.
+/// Checks the main thread while the service runs. The start and the end have their own limits (`run.start_timeout`,
+/// `run.shutdown_grace`), and no snapshots are taken while they wait.
 fn main_thread(snapshot: &Snapshot, now: Instant) -> Check {
     let age = now.saturating_duration_since(snapshot.at);
     let is_late = snapshot.stage == Stage::Running && age > SNAPSHOT_AGE_MAX;
@@ -156,7 +158,7 @@ mod tests {
     use super::*;
     use crate::observe::snapshot::PartitionView;
 
-    /// A service where all is well.
+    /// A service without any problem.
     fn well() -> Snapshot {
         Snapshot {
             stage: Stage::Running,
@@ -179,7 +181,7 @@ mod tests {
         }
     }
 
-    /// The names of the checks that fail `after` the snapshot, of `/livez` and of `/readyz`.
+    /// The names of the checks that fail this long `after` the snapshot: those of `/livez`, and those of `/readyz`.
     fn failing(after: Duration, change: impl Fn(&mut Snapshot)) -> [Vec<&'static str>; 2] {
         let mut snapshot = well();
         change(&mut snapshot);

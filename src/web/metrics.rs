@@ -1,8 +1,8 @@
 //! The text of `/metrics`: all metrics of the service, for Prometheus.
 //!
-//! Most are counted (`observe/counters.rs` has their table). The others are read at the scrape: from the snapshot that
-//! the main thread takes, and from `/proc`. Their table is here: a new one is a row with how it is read.
-//! `docs/reference/metrics.md` is made of both tables.
+//! Workers count most of them (`observe/counters.rs` has the table). The others are read at the scrape: from the main
+//! thread's snapshot, and from `/proc`. Their table is here. A new metric is a new row, with the function that reads
+//! it. `docs/reference/metrics.md` is generated from both tables.
 
 pub mod format;
 
@@ -17,7 +17,7 @@ use crate::observe::progress::STATES;
 use crate::observe::snapshot::{About, Board, PartitionState, PartitionView, Snapshot};
 use crate::util::{memory, process};
 
-/// What a scrape reads.
+/// The data that a scrape reads.
 struct Scrape<'s> {
     about: &'s About,
     snapshot: &'s Snapshot,
@@ -172,7 +172,7 @@ fn seconds(value: Option<Duration>) -> Vec<Sample> {
         .collect()
 }
 
-/// With as few digits as it has: the seconds and their fraction added up would have more.
+/// In seconds, without superfluous digits: the sum of the seconds and their fraction would have more.
 fn in_seconds(value: Duration) -> Value {
     Value::Number(value.as_micros() as f64 / 1e6)
 }
@@ -181,7 +181,7 @@ fn labels(partition: &PartitionView) -> Vec<String> {
     vec![partition.topic.to_string(), partition.number.to_string()]
 }
 
-/// A sample for each assigned partition of which the value is known.
+/// One sample for each assigned partition whose value is known.
 fn by_partition(scrape: &Scrape<'_>, value: impl Fn(&PartitionView) -> Option<Value>) -> Vec<Sample> {
     let partitions = scrape.snapshot.partitions.iter();
     let samples = partitions.filter_map(|partition| {
@@ -201,7 +201,7 @@ fn states(partition: &PartitionView) -> Vec<Sample> {
     samples
 }
 
-/// All metrics, in the order of the text.
+/// All metrics, in the order in which they are written.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
     COUNTED.iter().chain(READ.iter().map(|read| &read.metric))
 }
@@ -229,7 +229,7 @@ mod tests {
 
     use super::*;
 
-    /// Prometheus' conventions, as far as a program can see them.
+    /// Checks the conventions of Prometheus, as far as a program can check them.
     #[test]
     fn names_and_helps_follow_the_conventions() {
         let mut names = HashSet::new();

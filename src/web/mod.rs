@@ -1,9 +1,10 @@
-//! What the service shows of itself over HTTP, where `[http]` says so: `/metrics`, `/livez`, `/readyz`, `/status`, and a
-//! page for people. `docs/reference/http.md` describes them.
+//! The HTTP endpoints, if `[http]` turns them on: `/metrics`, `/livez`, `/readyz`, `/status`, and a page for people.
+//! `docs/reference/http.md` describes them.
 //!
-//! One thread, `http`. It reads the board and the counters, and changes nothing. Knows nothing of Kafka or Aerospike.
+//! They run on one thread, `http`. It reads the board and the counters, and changes nothing. Knows nothing of Kafka or
+//! Aerospike.
 
-// A small server: sockets in, answers out.
+// A small HTTP server.
 pub mod server;
 // Which path gets which answer.
 pub mod routes;
@@ -26,11 +27,12 @@ use crate::util::exit::Exit;
 use routes::Routes;
 use server::{Limits, Running, Server};
 
-/// The endpoints of a service with this configuration, where its `[http]` asks for them. Call it before the service: who
-/// waits for Kafka or Aerospike can be asked for what. They end when the answer is dropped.
+/// Starts the endpoints of a service with this configuration, if its `[http]` turns them on. Call it before the service
+/// starts: the endpoints then show what the service waits for, such as Kafka or Aerospike. They end when the returned
+/// value is dropped.
 ///
 /// # Errors
-/// The exit code, once the reason is logged: the address is taken, for example.
+/// The exit code. The reason has been logged: for example, the address is in use.
 pub fn start(config: &Config, seen: &Seen) -> Result<Option<Running>, Exit> {
     let Some(http) = &config.http else {
         return Ok(None);
@@ -47,10 +49,10 @@ pub fn start(config: &Config, seen: &Seen) -> Result<Option<Running>, Exit> {
     Ok(Some(running))
 }
 
-/// Serves the endpoints until the answer is dropped.
+/// Serves the endpoints until the returned value is dropped.
 ///
 /// # Errors
-/// If the operating system refuses the thread.
+/// If the operating system cannot start the thread.
 pub fn serve(server: Server, seen: &Seen) -> io::Result<Running> {
     let routes = Routes::new(seen.clone());
     server.start(move |request| routes.answer(request))

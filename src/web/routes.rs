@@ -15,7 +15,7 @@ use super::server::{Answer, Request, Status};
 use super::{metrics, status};
 use crate::observe::seen::Seen;
 
-/// Every path, and what is there.
+/// Every path, and what it serves.
 pub const PATHS: [(&str, &str); 5] = [
     ("/", "the status page, for people"),
     ("/metrics", "metrics, for Prometheus"),
@@ -27,14 +27,14 @@ pub const PATHS: [(&str, &str); 5] = [
     ("/status", "all that the page shows, as JSON"),
 ];
 
-/// The page for people. It loads nothing from elsewhere.
+/// The page for people. It loads no other files.
 const PAGE: &str = include_str!("page/index.html");
 
-/// What the endpoints answer from.
+/// The data for the answers.
 #[derive(Debug)]
 pub struct Routes {
     seen: Seen,
-    /// When the process began, about.
+    /// About when the process started.
     started: Instant,
     page_policy: String,
 }
@@ -85,7 +85,7 @@ fn checked(checks: &[Check]) -> Answer {
     json(status, &health::json(checks))
 }
 
-/// For who asks for something else.
+/// The answer to an unknown path: the list of paths.
 fn paths() -> String {
     let mut text = "this path is none of:\n".to_owned();
     for (path, what) in PATHS {
@@ -94,7 +94,8 @@ fn paths() -> String {
     text
 }
 
-/// The page's Content-Security-Policy: its own style and script, told by their hashes, and questions to this server.
+/// The page's Content-Security-Policy. It allows the page's own style and script, by their hashes, and requests to this
+/// server.
 fn policy(page: &str) -> String {
     let source = |tag: &str| {
         let hashes: Vec<String> = blocks(page, tag)
@@ -115,7 +116,7 @@ fn policy(page: &str) -> String {
     )
 }
 
-/// What stands between `<tag …>` and `</tag>`.
+/// The texts between `<tag …>` and `</tag>`.
 fn blocks<'a>(page: &'a str, tag: &str) -> Vec<&'a str> {
     let (begin, end) = (format!("<{tag}"), format!("</{tag}>"));
     let parts = page.split(begin.as_str()).skip(1);

@@ -1,8 +1,9 @@
-//! A small HTTP server: one thread, sockets that never block it, and a bound on everything a client can take.
+//! A small HTTP server: one thread, sockets that never block it, and a limit on everything that a client can use.
 //!
-//! `GET` and `HEAD` only, one request per connection. The thread waits for readiness (`mio`, edge-triggered) and lets each
-//! connection go on as far as it can. A connection ends at its deadline, whatever its client does; where there is no room
-//! for a new one, the one that has been idle for the longest goes first. Knows no path: what is answered is the handler's.
+//! It serves `GET` and `HEAD` only, one request per connection. The thread waits until sockets are ready (`mio`,
+//! edge-triggered). Then each connection does as much as it can without blocking. A connection ends at its deadline,
+//! whatever its client does. If there is no room for a new connection, the server ends the one that has been idle for
+//! the longest time. The server knows no paths: the handler makes the answers.
 
 mod connection;
 mod wire;
@@ -27,21 +28,21 @@ use crate::util::throttle::Throttle;
 use connection::{Connection, Next};
 pub use wire::{Answer, Request, Status};
 
-/// What clients can take of the server.
+/// Limits on what clients can use.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once.
+    /// Number of connections at the same time.
     pub connections_max: usize,
-    /// From the first byte of a request to the end of its headers.
+    /// Size of a request, from its first byte to the end of its headers.
     pub head_bytes_max: usize,
-    /// From accepting a connection to its end.
+    /// Lifetime of a connection.
     pub connection_max: Duration,
-    /// A connection that has been idle for less does not go for a new one: the new one waits.
+    /// A connection that has been idle for less time than this is not ended for a new one. The new one waits.
     pub idle_min: Duration,
-    /// Answers that their clients have not read yet, all together; a single answer may be larger.
+    /// Total size of all answers that clients have not read yet. A single answer may be larger.
     pub unread_bytes_max: usize,
-    /// What is read and thrown away after the answer: a connection that is closed over unread bytes is reset, and its
-    /// client may lose the answer.
+    /// How many bytes the server reads and throws away after the answer. If it closed a connection that has unread
+    /// bytes, the connection would be reset, and the client could lose the answer.
     pub surplus_bytes_max: usize,
 }
 
@@ -58,7 +59,7 @@ impl Default for Limits {
     }
 }
 
-/// The address cannot be listened at.
+/// The server cannot listen at the address.
 #[derive(Debug)]
 pub struct BindError {
     address: SocketAddr,
@@ -95,7 +96,7 @@ impl std::error::Error for BindError {
     }
 }
 
-/// A server that listens and does not answer yet.
+/// A server that listens, but does not answer yet.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -109,10 +110,10 @@ const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 
 impl Server {
-    /// Listens at this address; port 0 is a free one.
+    /// Listens at this address. Port 0 means any free port.
     ///
     /// # Errors
-    /// If the address is taken, or not to be had.
+    /// If the address is in use, or not available on this machine.
     pub fn bind(address: SocketAddr, limits: Limits) -> Result<Server, BindError> {
         Self::listen(address, limits).map_err(|source| BindError { address, source })
     }
@@ -131,16 +132,16 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers on a thread of its own, until what this returns is dropped. A handler that panics costs its request an
-    /// answer, and nothing else.
+    /// Answers on its own thread, until the returned value is dropped. If the handler panics, only that one request
+    /// gets no answer.
     ///
     /// # Errors
-    /// If the operating system refuses the thread.
+    /// If the operating system cannot start the thread.
     pub fn start(self, handler: impl Fn(&Request) -> Answer + Send + 'static) -> io::Result<Running> {
         let (address, waker) = (self.address, self.waker.clone());
         let serving = Serving::new(self, handler);
@@ -165,7 +166,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -175,23 +176,23 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.is_stopped.store(true, Ordering::Release);
         let woken = self.waker.wake();
-        // A thread that could not be woken is not waited for. The hook has printed its panic, if there was one.
+        // If the thread could not be woken, nobody waits for it. If it panicked, the panic hook has printed that.
         if let (Ok(()), Some(thread)) = (woken, self.thread.take()) {
             let _ = thread.join();
         }
     }
 }
 
-/// After a failure to accept (no file descriptor is left, for example).
+/// How long the server waits after it failed to accept (no file descriptor is left, for example).
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// The thread's own.
+/// The state of the thread.
 struct Serving {
     server: Server,
     slots: Vec<Option<Connection>>,
-    /// Accepted, and waits for a slot.
+    /// A connection that is accepted, and waits for a slot.
     next: Option<TcpStream>,
-    /// Accepting failed.
+    /// When to accept again, after accepting failed.
     accept_again: Option<Instant>,
     refused: Throttle,
     handler: Box<dyn Fn(&Request) -> Answer + Send>,
@@ -237,7 +238,7 @@ impl Serving {
         }
     }
 
-    /// Until the next deadline, or until a new connection may take another's place.
+    /// The time until the next deadline, or until a waiting connection may take another one's place.
     fn wait_max(&self) -> Option<Duration> {
         let connections = self.slots.iter().flatten();
         let deadlines = connections.clone().map(|each| each.deadline);
@@ -258,7 +259,7 @@ impl Serving {
         };
         let handler = &self.handler;
         let answer = |request: &Request| {
-            // A handler reads; nothing is left half changed.
+            // The handler only reads, so a panic leaves nothing half changed.
             catch_unwind(AssertUnwindSafe(|| handler(request)))
                 .unwrap_or_else(|_| Answer::text(Status::InternalError, "a bug: the log has it\n"))
         };
@@ -269,13 +270,13 @@ impl Serving {
     }
 
     fn end(&mut self, slot: usize) {
-        // Closing the socket takes it out of the poll.
+        // The poll forgets a socket that is closed.
         if let Some(place) = self.slots.get_mut(slot) {
             *place = None;
         }
     }
 
-    /// Those whose time is over.
+    /// Ends the connections whose deadline has passed.
     fn end_late(&mut self) {
         let now = Instant::now();
         for slot in &mut self.slots {
@@ -285,7 +286,8 @@ impl Serving {
         }
     }
 
-    /// Ends those that have not read their answers, the idlest first, while there is too much of that. Not `kept`.
+    /// While the unread answers are too large in total, ends connections that have not read theirs, the idlest one
+    /// first. Never ends `kept`.
     fn bound_unread(&mut self, kept: usize) {
         let unread = |slots: &[Option<Connection>]| slots.iter().flatten().map(Connection::unread).sum::<usize>();
         while unread(&self.slots) > self.server.limits.unread_bytes_max {
@@ -305,7 +307,7 @@ impl Serving {
             .map(|(slot, _)| slot)
     }
 
-    /// Takes new connections. `true`: there may be more, and the others have their turn first.
+    /// Accepts new connections. `true`: there may be more, but the open connections get their turn first.
     fn accept(&mut self) -> bool {
         self.accept_again = None;
         for _ in 0..self.server.limits.connections_max {
@@ -337,7 +339,7 @@ impl Serving {
         true
     }
 
-    /// Ends the idlest connection, if all slots are taken and it has been idle for long enough.
+    /// Returns a free slot. If all slots are in use, ends the idlest connection, if it has been idle for long enough.
     fn free_slot(&mut self) -> Option<usize> {
         let free = self.slots.iter().position(Option::is_none);
         free.or_else(|| {
@@ -351,7 +353,7 @@ impl Serving {
 
     fn admit(&mut self, slot: usize, mut stream: TcpStream) {
         let interest = Interest::READABLE | Interest::WRITABLE;
-        // One that cannot be waited for is closed here.
+        // If the poll cannot register the socket, the connection is closed here.
         if self
             .server
             .poll

@@ -1,7 +1,7 @@
-//! The JSON of `/status`: plain data in, JSON out. Pure, but for the resident memory.
+//! The JSON of `/status`: plain data in, JSON out. Depends only on its arguments, except for the resident memory.
 //!
-//! `docs/reference/http.md` documents every field, and a test holds the page against what is made here. A field is added,
-//! and never changes its meaning. No payload, no key and no secret is among what this is made from.
+//! `docs/reference/http.md` documents every field, and a test compares the page with this JSON. New fields may be
+//! added. A field never changes its meaning. The data that goes in contains no payload, no key and no secret.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,7 +12,7 @@ use crate::observe::counters::Counters;
 use crate::observe::snapshot::{About, PartitionView, RecentReject, Sample, Snapshot, Stage};
 use crate::util::memory;
 
-/// `started`: of the process.
+/// The answer of `/status`. `started`: when the process started.
 pub fn json(about: &About, snapshot: &Snapshot, counters: &Counters, started: Instant, now: Instant) -> Value {
     let settings = about.settings.iter();
     let rejects: Map<String, Value> = snapshot
@@ -116,7 +116,7 @@ fn sample(sample: &Sample) -> Value {
     })
 }
 
-/// RFC 3339 in UTC, to the millisecond. Nothing for a clock beyond the calendar.
+/// The time as RFC 3339 in UTC, with milliseconds. `None` if the calendar cannot express it.
 fn time(at: SystemTime) -> Option<String> {
     let at = Timestamp::try_from(at).ok()?;
     Some(format!("{at:.3}"))
@@ -126,7 +126,7 @@ fn seconds(duration: Duration) -> f64 {
     tenths(duration.as_secs_f64())
 }
 
-/// More digits say nothing, and cost bytes.
+/// Rounds to one decimal place. More digits would say nothing, and cost bytes.
 fn tenths(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
@@ -139,7 +139,7 @@ mod tests {
     use crate::observe::snapshot::{PartitionState, PressureView, SAMPLE_INTERVAL};
     use crate::web::about;
 
-    /// A snapshot with something in each of its fields.
+    /// A snapshot with a value in each field.
     fn full() -> Snapshot {
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
         let sample = Sample {
@@ -191,7 +191,7 @@ mod tests {
         json(&about::example(), snapshot, &Counters::new(), snapshot.at, now)
     }
 
-    /// Every field with its path: `kafka.connected`, `partitions[].lag`.
+    /// Finds every field with its path: `kafka.connected`, `partitions[].lag`.
     fn fields(path: &str, value: &Value, found: &mut BTreeMap<String, Value>) {
         match value {
             // Its names are reasons, not fields.
@@ -208,7 +208,7 @@ mod tests {
                     fields(&path, value, found);
                 }
             }
-            // An array is told by what is in it.
+            // For an array, the fields of its first item are listed.
             Value::Array(array) => {
                 if let Some(first) = array.first() {
                     fields(&format!("{path}[]"), first, found);
@@ -235,7 +235,7 @@ mod tests {
             .collect();
         let names: BTreeSet<&str> = found.keys().map(String::as_str).collect();
         assert_eq!(told.keys().copied().collect::<BTreeSet<_>>(), names);
-        // And its type: the first word.
+        // The first word of the description must be the field's type.
         for (name, value) in &found {
             let expected = match value {
                 Value::Bool(_) => "boolean",
@@ -248,7 +248,7 @@ mod tests {
             let first = told[name.as_str()].split([',', ' ']).next();
             assert_eq!(first, Some(expected), "{name}: {value}");
         }
-        // What can be absent is told so.
+        // The page must say `or null` for each field that can be absent.
         let mut absent = BTreeMap::new();
         fields("", &of(&Snapshot::starting()), &mut absent);
         for (name, value) in absent.iter().filter(|(_, value)| value.is_null()) {

@@ -1,5 +1,5 @@
-//! The pages of `docs/reference` against the code: they name every key, default, limit and refusal, and every example
-//! works.
+//! Compares the pages of `docs/reference` with the code: they must name every key, default, limit and refusal, and
+//! every example must work.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ const OTHER_PAGES: [&str; 7] = [
     "try-and-test.md",
 ];
 
-/// Every reference of an example holds something.
+/// Gives every reference of an example a value.
 struct Anything;
 
 impl Outside for Anything {
@@ -38,7 +38,7 @@ fn part(title: &str) -> &'static str {
     pages::part(title).unwrap_or_else(|| panic!("no heading names `{title}`"))
 }
 
-/// The blocks of TOML on all pages.
+/// The TOML blocks on all pages.
 fn examples() -> Vec<&'static str> {
     pages::PAGES
         .iter()
@@ -231,7 +231,8 @@ fn check_example(example: &str) {
             whole.push_str(section);
         }
     }
-    // In front, so that the example's keys stay in its own tables; keys without a table go into a write.
+    // The missing sections come first, so that the example's keys stay in its own tables. Keys without a table belong
+    // to a write.
     let is_lines = !example.lines().any(|line| line.trim_start().starts_with('['));
     if is_lines {
         for line in example
@@ -283,7 +284,7 @@ fn every_example_is_read() {
     );
 }
 
-/// Whether an example sets this key, on a line of its own or inside of `{ … }`.
+/// Whether an example sets this key, on its own line or inside `{ … }`.
 fn is_in_an_example(key: &Key) -> bool {
     let name = key.name;
     examples().into_iter().flat_map(str::lines).any(|line| {

@@ -1,7 +1,7 @@
-//! What a configuration file may say, and what is said of one that is wrong.
+//! What a configuration file may contain, and what the service reports about a wrong one.
 //!
-//! Each case is a piece of a file with all that is wrong with it. The sections that a piece does not have come after it
-//! in a form without faults, so that lines count from its own first.
+//! Each case is a piece of a file, with all its faults. The test appends the sections that the piece lacks, without
+//! faults. So line 1 is the first line of the piece.
 
 // The file as a whole.
 mod whole_files;
@@ -27,7 +27,7 @@ mod conditions;
 use crate::support::schema;
 use penstock::config::{self, Config, Fault, Outside};
 
-/// An environment and files of the test's own.
+/// A fixed environment and fixed files, for the tests.
 struct Fixed;
 
 impl Outside for Fixed {
@@ -55,7 +55,7 @@ const KAFKA: &str = "[kafka]\nbrokers = \"k:9092\"\ntopics = [\"events\"]\n";
 const AEROSPIKE: &str = "[aerospike]\nhosts = \"a:3000\"\nnamespace = \"test\"\n";
 const ROUTE: &str = "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = { a = \"a\" }\n";
 
-/// The piece, and what it lacks for a whole file.
+/// The piece, and the sections that it lacks to be a whole file.
 fn whole(piece: &str) -> String {
     let mut text = format!("{piece}\n");
     for (header, section) in [("[kafka]", KAFKA), ("[aerospike]", AEROSPIKE), ("[[route]]", ROUTE)] {
@@ -80,7 +80,7 @@ fn good(piece: &str) -> Config {
     }
 }
 
-/// Line, key, and a part of the problem, of what was found and of the cure.
+/// Line, key, a part of the problem, a part of what was found, and a part of the cure.
 type Expected<'a> = (usize, &'a str, &'a str, &'a str, &'a str);
 
 fn matches(fault: &Fault, (line, key, problem, found, cure): &Expected<'_>) -> bool {
@@ -96,7 +96,7 @@ fn matches(fault: &Fault, (line, key, problem, found, cure): &Expected<'_>) -> b
         && !fault.cure.is_empty()
 }
 
-/// The file has these faults and no others.
+/// Checks that the file has these faults and no others.
 fn check_file(text: &str, expected: &[Expected<'_>]) {
     let Err(faults) = parse(text) else {
         panic!("{text}\nhas faults, but was taken");
@@ -116,14 +116,14 @@ fn check(piece: &str, expected: &[Expected<'_>]) {
     check_file(&whole(piece), expected);
 }
 
-/// One fault, in a piece with one.
+/// Checks pieces that have one fault each.
 fn check_each(cases: &[(&str, Expected<'_>)]) {
     for (piece, expected) in cases {
         check(piece, &[*expected]);
     }
 }
 
-/// One fault in `line`, the fifth of a file: a line of a write with `each`.
+/// Checks that `line` has one fault. It is line 5 of the file, and belongs to a write with `each`.
 fn check_write(cases: &[(&str, &str, &str, &str, &str)]) {
     for (line, key, problem, found, cure) in cases {
         let name = line.split([' ', '=']).next().unwrap_or_default();
@@ -139,7 +139,7 @@ fn check_write(cases: &[(&str, &str, &str, &str, &str)]) {
     }
 }
 
-/// One fault, of `key` in a write that has nothing but a key and these lines, of which the first is the fourth.
+/// Checks that `key` has one fault, in a write that has only a key and these lines. The first of them is line 4.
 fn check_lines(cases: &[(&str, Expected<'_>)]) {
     for (lines, (line, key, problem, found, cure)) in cases {
         let key = format!("route[0].write[0].{key}");

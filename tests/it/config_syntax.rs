@@ -1,5 +1,5 @@
-//! What is said of a file that is no TOML, and of values that stand as another type than the one that is wanted: the line of
-//! the mistake, its name, and what to write.
+//! What the service reports about a file that is not TOML, and about values of the wrong type: the line of the mistake,
+//! its name, and what to write instead.
 
 use crate::support::examples;
 use penstock::config::{self, Faults};
@@ -15,7 +15,7 @@ const KAFKA: &str = "[kafka]\nbrokers = \"k:9092\"\ntopics = [\"events\"]\n";
 const AEROSPIKE: &str = "[aerospike]\nhosts = \"a:3000\"\nnamespace = \"test\"\n";
 const ROUTE: &str = "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = { a = \"a\" }\n";
 
-/// The piece, and the sections that it does not have, behind it.
+/// The piece, followed by the sections that it lacks.
 fn whole(piece: &str) -> String {
     let mut text = format!("{piece}\n");
     for (header, section) in [("[kafka", KAFKA), ("[aerospike", AEROSPIKE), ("[[route]]", ROUTE)] {
@@ -26,7 +26,7 @@ fn whole(piece: &str) -> String {
     text
 }
 
-/// The piece has this one fault: its line, its key, and parts of the text.
+/// Checks that the piece has exactly this fault: its line, its key, and parts of its text.
 #[track_caller]
 fn check(piece: &str, line: usize, key: &str, parts: &[&str]) {
     let faults = faults(&whole(piece));
@@ -42,7 +42,7 @@ fn check(piece: &str, line: usize, key: &str, parts: &[&str]) {
 
 #[test]
 fn what_is_not_closed_is_told_once_at_the_line_where_it_opens() {
-    // The file of the issue: some 26 lines were told, and not the one of the mistake.
+    // The file of the issue. It got about 26 lines of faults, and none of them was the line of the mistake.
     let after = "group = \"g\"\nstart = \"latest\"\n".to_owned() + AEROSPIKE + ROUTE;
     check(
         &format!("[kafka]\nbrokers = \"k:9092\"\ntopics = [\"events\"\n{after}"),
@@ -86,7 +86,7 @@ fn what_is_not_closed_is_told_once_at_the_line_where_it_opens() {
         "route[0].write[0].bins.a",
         &["the `{` that opens here is not closed", "before line 5"],
     );
-    // One closed by another's bracket.
+    // One that is closed with the wrong kind of bracket.
     check(
         "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = { path = \"*\", except = [\"a\", \"b\" }",
         4,
@@ -124,7 +124,7 @@ fn what_is_not_closed_is_told_once_at_the_line_where_it_opens() {
         "route[0].when",
         &["`'''` is not closed"],
     );
-    // A string in brackets that are closed: the parser goes on looking for their end.
+    // An open string in closed brackets: the parser still searches for the end of the brackets.
     check(
         &format!("[kafka]\nbrokers = \"k\"\ntopics = [\"a]\n{AEROSPIKE}{ROUTE}"),
         3,
@@ -236,7 +236,7 @@ fn text_without_quotes_is_shown_with_them() {
             "kafka.brokers",
             ["", "brokers = \"${env:BROKERS}\""],
         ),
-        // Which quote is missing.
+        // The fault says which quote is missing.
         (
             "[aerospike]\nhosts = \"a\"\nnamespace = test\"",
             3,
@@ -749,7 +749,7 @@ fn files_of_other_languages_are_one_fault_whatever_their_length() {
     }
 }
 
-/// Whatever the file is, the way through it ends, and does not panic.
+/// For every file, the parser ends and does not panic.
 #[test]
 fn any_piece_of_a_file_is_gone_through() {
     let text = "[kafka]\nbrokers = \"k\" # c\ntopics = [\"a\", 'b',]\n[[route]]\nwhen = \"\"\"\n x\\\"\"\"\"\n[[route.write]]\nbins = { a = { path = \"ü\",                 default = 1 }, “b” = ~ }\nttl = 1979-05-27 07:32:00\n";

@@ -1,5 +1,5 @@
-//! One fault is one line: a key under another name is not told as missing too, what a file's author slipped at is told in
-//! words of its author's, and a word that is wrong by itself is not told to contradict others.
+//! One mistake gives one line. A key with a wrong name is not also reported as missing. A fault is described in the
+//! words of the file, not of the parser. A word that is wrong by itself is not also reported as contradicting others.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ const KAFKA: &str = "[kafka]\nbrokers = \"k:9092\"\ntopics = [\"events\"]\n";
 const AEROSPIKE: &str = "[aerospike]\nhosts = \"a:3000\"\nnamespace = \"test\"\n";
 const ROUTE: &str = "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = { a = \"a\" }\n";
 
-/// The piece, and the sections that it does not have, behind it. `without` is a header that it leaves out on purpose.
+/// The piece, followed by the sections that it lacks. `without` is a header that the test leaves out on purpose.
 fn whole(piece: &str, without: &str) -> String {
     let mut text = format!("{piece}\n");
     for (header, section) in [("[kafka", KAFKA), ("[aerospike", AEROSPIKE), ("[[route]]", ROUTE)] {
@@ -404,7 +404,7 @@ fn a_word_that_is_wrong_by_itself_is_told_once() {
         4,
         "did you mean `delete`?",
     );
-    // Two faults of one bin are two.
+    // Two faults of one bin are two lines.
     let two = faults(&whole(
         "[[route]]\n[[route.write]]\nkey = \"id\"\nbins = { country_of_residence = \"a b\" }",
         "",
@@ -502,7 +502,7 @@ fn what_stands_behind_a_value_is_told_as_what_it_is() {
     }
 }
 
-/// What the parser says in its own terms, from the texts of `toml_parser` and `toml`, told in ours.
+/// The messages of the parsers `toml_parser` and `toml` are reported in our own words.
 #[test]
 fn no_text_of_the_parser_is_shown() {
     let single = "single quotes";
@@ -536,8 +536,8 @@ fn no_text_of_the_parser_is_shown() {
     check(&twice, 6, "at line 5 makes a table of this already");
 }
 
-/// Something that does not belong there, at each place of the examples: no text of the parser is shown, and the first
-/// fault is at the line of the slip or, of what is not closed, where it opens.
+/// Puts a wrong character at each position of the examples. No text of the parser is shown. The first fault is on the
+/// line of the mistake, or, if something is not closed, on the line where it opens.
 #[test]
 fn one_character_too_many_in_an_example_is_told_in_our_words() {
     let mut tried = 0;
@@ -547,7 +547,7 @@ fn one_character_too_many_in_an_example_is_told_in_our_words() {
             let start = line.as_ptr() as usize - text.as_ptr() as usize;
             let statement = line.split_once('#').map_or(line, |(before, _)| before);
             for (at, _) in statement.char_indices() {
-                // Each in turn: all of them everywhere would take minutes.
+                // The slips take turns. All of them at every position would take minutes.
                 const SLIPS: &[&str] = &["\"", "[", "]", "{", "}", "=", ",", ";", "\\u", "//", "\u{1}"];
                 for slip in SLIPS.iter().skip((at + number) % 11).take(1) {
                     let with = format!("{}{slip}{}", &text[..start + at], &text[start + at..]);

@@ -1,6 +1,6 @@
-//! What a configuration file without faults becomes, and that no text at all brings the reader down.
+//! What a correct configuration file is read as; and tests that no text makes the reader panic.
 
-// Each in a file of its own.
+// These have their own files.
 mod writes;
 mod any_text;
 
@@ -92,7 +92,7 @@ fn told_source(source: &Source) -> String {
     }
 }
 
-/// The bins of a write that neither touches nor deletes.
+/// The bins of a write that is neither a touch nor a delete.
 fn bins(write: &Write) -> &[Bin] {
     match &write.action {
         Action::Write { bins, .. } => bins,
@@ -234,7 +234,7 @@ fn the_design_is_read() {
     );
     assert!(matches!(lines.ttl, Ttl::Default));
 }
-/// Everything that may be left out is: the defaults stand, the same as written out.
+/// Leaves out everything that is optional. The defaults apply, as if they were written in the file.
 #[test]
 fn what_is_left_out_has_its_default() {
     let short = good(
@@ -242,7 +242,7 @@ fn what_is_left_out_has_its_default() {
          namespace = \"test\"\n[[route]]\n[[route.write]]\nkey = \"a\"\nbins = \"*\"\n",
     );
     let mut long = good(DESIGN);
-    // What is left out may be less, where the process may have less.
+    // A default may be smaller than the written value, if the process is allowed less memory.
     assert!(long.run.memory_is_written && !short.run.memory_is_written);
     long.run.memory_is_written = false;
     assert_eq!(format!("{:?}", short.run), format!("{:?}", long.run));
@@ -507,10 +507,10 @@ fn values_become_what_they_say() {
         let config = good(&text);
         assert_eq!(one_bins(bins(&config.routes[0].writes[0]))[2].1, expected, "{value}");
     }
-    // A bin may be called `path`: only `*` and what ends in `.*` takes all fields.
+    // A bin may be called `path`: only `*` and names that end in `.*` take all fields.
     let config = good(&DESIGN.replace("source = {", "path = {"));
     assert_eq!(bins(&config.routes[0].writes[0]).len(), 3);
-    // A reference is told as such, never by what it stands for.
+    // A reference is shown as a reference, never as its value.
     let config = good(&DESIGN.replace("\"user.country\"", "\"${env:FIELD}\""));
     assert!(matches!(&bins(&config.routes[0].writes[0])[0], Bin::One { value, .. } if value.written == "${env:FIELD}"));
 }
@@ -543,7 +543,7 @@ fn a_file_is_loaded_from_its_folder() {
         "{said}"
     );
 
-    // An editor's mark at the beginning and lines that end as in Windows are no fault.
+    // A byte order mark at the beginning and Windows line ends are not faults.
     std::fs::write(
         &file,
         format!("\u{feff}{}", DESIGN.replace("kafka.pw", "x").replace('\n', "\r\n")),

@@ -1,4 +1,4 @@
-//! A real broker that gives an address of itself at which nobody reaches it.
+//! A real broker that advertises an address at which clients cannot reach it.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::support::process::{penstock, run, run_service};
 use crate::support::{Database, Kafka, Setup, Stream, Topic, unique};
 use rdkafka::ClientConfig;
 
-/// One of its own, since its address has to change; stopped when dropped.
+/// A broker for this test alone, because its address must change. It is stopped when this is dropped.
 struct Broker {
     folder: tempfile::TempDir,
 }
@@ -27,7 +27,7 @@ impl Broker {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The address where it listens. With what it had, if it ran before.
+    /// Starts the broker and returns the address at which it listens. It keeps its data if it ran before.
     fn start(&self, advertised: Option<&str>) -> String {
         let said = self.script(&["start", "--keep"], advertised);
         said.trim().rsplit_once("KAFKA_BROKERS=").unwrap().1.to_owned()
@@ -82,7 +82,7 @@ fn a_real_broker_whose_advertised_listeners_are_wrong_is_named() {
     assert_line(&exited, &["ERROR", "run.start_timeout", NAMED]);
     broker.script(&["stop"], None);
 
-    // Corrected, it is read.
+    // After the address is corrected, the service reads the topic.
     broker.start(None);
     check(&setup).assert_code(0);
     let mut service = run_service(file.path());

@@ -14,12 +14,12 @@ fn rights_and_offsets_are_told_of_a_real_broker() {
     write(&setup, &topic, &mut stream, 10);
     let exited = check(&setup);
     exited.assert_code(0);
-    // Without an authoriser a broker grants all, and says so.
+    // A broker without an authoriser grants everything, and says so.
     assert_line(&exited, &["ok ", &topic.name, "READ is granted"]);
     assert_line(&exited, &["ok ", "kafka group", "READ is granted"]);
     assert!(!exited.output.contains("kafka offset of"), "{}", exited.output);
 
-    // Put back by hand, it carries no tag of ours.
+    // An offset that a person sets back has no tag of ours.
     topic.commit(&setup.group, 1, 4);
     let exited = check(&setup);
     exited.assert_code(0);

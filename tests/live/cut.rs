@@ -1,7 +1,8 @@
-//! A log that is cut, on a broker of its own: what it had is gone, and other messages come at offsets that were read.
+//! A log that is cut, on a broker for these tests alone: messages are lost, and other messages get offsets that the
+//! service has already read.
 //!
-//! A broker that lost its disk, or an unclean leader election, leaves such a log. Here the broker is stopped, the log's file is
-//! cut at the end of a batch, and it is started again; with its start the partition has a new leader epoch.
+//! A broker that lost its disk, or an unclean leader election, leaves such a log. Here the test stops the broker, cuts
+//! the log's file at the end of a batch, and starts the broker again. Then the partition has a new leader epoch.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -29,18 +30,18 @@ impl Broker {
         }
     }
 
-    /// Stops it and starts it again: its partitions have a later leader epoch then.
+    /// Stops the broker and starts it again. Then its partitions have a later leader epoch.
     fn restart(&self) {
         script(self.dir.path(), &["stop"]);
         script(self.dir.path(), &["start", "--keep"]);
     }
 
-    /// Stops it, cuts the log of the topic's partition 0 at this offset, and starts it again.
+    /// Stops the broker, cuts the log of the topic's partition 0 at this offset, and starts the broker again.
     fn cut(&self, topic: &Topic, offset: i64) {
         script(self.dir.path(), &["stop"]);
         let folder = self.dir.path().join("data").join(format!("{}-0", topic.name));
         cut(&folder.join("00000000000000000000.log"), offset);
-        // Made anew from the log, as after a crash.
+        // The broker creates these files again from the log, as after a crash.
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             let extension = path
@@ -70,7 +71,7 @@ fn command(dir: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// The last line that it prints.
+/// Runs the script. Returns the last line that it prints.
 fn script(dir: &Path, arguments: &[&str]) -> String {
     let output = command(dir, arguments).output().unwrap();
     let (out, err) = (
@@ -81,7 +82,7 @@ fn script(dir: &Path, arguments: &[&str]) -> String {
     out.lines().last().unwrap_or_default().to_owned()
 }
 
-/// Cuts a log's file in front of the batch that begins at `offset`. (A batch begins with its first offset and the number of
+/// Cuts a log's file before the batch that starts at `offset`. (A batch starts with its first offset and the number of
 /// bytes that follow.)
 fn cut(file: &Path, offset: i64) {
     let bytes = fs::read(file).unwrap();
@@ -98,7 +99,7 @@ fn cut(file: &Path, offset: i64) {
     file.set_len(at as u64).unwrap();
 }
 
-/// So many messages, each a batch of its own, with ids that begin so.
+/// Produces this many messages, each in its own batch. Their ids start with `prefix`.
 fn produce(topic: &Topic, prefix: &str, messages: usize) {
     let mut client = topic.client.clone();
     let producer: BaseProducer = client.set("batch.num.messages", "1").create().unwrap();
@@ -133,7 +134,7 @@ fn where_a_log_was_cut_reading_goes_on_exactly_there() {
         "the epoch is not committed with the offset"
     );
 
-    // Another leader of the same log: nothing is lost, and nothing is told.
+    // A new leader of the same log: nothing is lost, and nothing is logged.
     broker.cut(&topic, 50);
     produce(&topic, "b", 10);
     let ended = Service::run_to_the_ends_of(&topic, &setup);
@@ -142,7 +143,7 @@ fn where_a_log_was_cut_reading_goes_on_exactly_there() {
         (10, 10)
     );
 
-    // Cut while nobody reads it, and grown past the group's offset, 60: what is new begins below it.
+    // The log is cut while nobody reads it, and grows past the group's offset, 60. The new messages start below 60.
     broker.cut(&topic, 30);
     produce(&topic, "c", 40);
     assert_eq!(topic.ends(), [Some(70)]);
@@ -158,7 +159,7 @@ fn where_a_log_was_cut_reading_goes_on_exactly_there() {
         "what was read before was written again"
     );
 
-    // While it is read.
+    // The log is cut while the service reads it.
     let service = Service::start(&setup);
     service.wait_for("the partition", |counters| counters.partitions_assigned.get() == 1);
     produce(&topic, "e", 5);
@@ -174,7 +175,7 @@ fn where_a_log_was_cut_reading_goes_on_exactly_there() {
         (25, 20)
     );
 
-    // What a tool sets has no epoch: nobody knows where the log was cut, if it was.
+    // An offset that a tool sets has no epoch. So nobody can know whether, or where, the log was cut.
     topic.commit(&setup.group, 0, 1000);
     let ended = Service::start(&setup).end();
     ended.assert(Exit::Rejected);
@@ -185,14 +186,15 @@ fn where_a_log_was_cut_reading_goes_on_exactly_there() {
 
 const COUNTED: &str = "[[route]]\n[[route.write]]\nset = \"counted\"\nkey = \"id\"\nadd = { n = 1 }\n";
 
-/// What a transaction leaves behind the last message that is read has offsets, and is of a later leader here.
+/// A transaction leaves entries after the last message that is read. They have offsets, and here a later leader wrote
+/// them.
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_log_that_ends_with_the_marker_of_a_later_leader_is_not_taken_for_cut() {
     let broker = Broker::start();
     let topic = broker.kafka.topic("marker", 1);
     let database = Database::from_env();
-    // Guarded: where a log was cut the service stops.
+    // With a guard the service stops if a log was cut.
     let setup = Setup::new(&broker.kafka, &topic, &database)
         .consumer("")
         .routes(COUNTED);
@@ -207,7 +209,7 @@ fn a_log_that_ends_with_the_marker_of_a_later_leader_is_not_taken_for_cut() {
     producer.flush(DEADLINE).unwrap();
     broker.restart();
     producer.abort_transaction(DEADLINE).unwrap();
-    // Ten messages, five that are aborted, and the marker, which comes when the broker has answered.
+    // Ten messages, five aborted ones, and the marker, which the broker writes after its answer.
     wait_until("the marker", || topic.ends(), |ends| *ends == [Some(16)]);
     Service::run_to_the_ends_of(&topic, &setup);
 

@@ -1,5 +1,5 @@
-//! A real broker's listeners, asked by clients that are configured for another one, and a group that refuses a member.
-//! `tests/it/kafka_faults.rs` has the ports that are no broker's.
+//! Clients that connect to the wrong listener of a real broker, and a group that refuses a member.
+//! `tests/it/kafka_faults.rs` tests ports that do not belong to a broker.
 
 use std::path::{Path, PathBuf};
 
@@ -98,7 +98,7 @@ fn a_session_that_the_brokers_refuse_ends_the_service_with_its_cure() {
     let kafka = Kafka::real();
     let topic = kafka.topic("session", 1);
     let database = Database::from_env();
-    // The broker takes a second and more.
+    // The broker takes more than a second.
     let setup = Setup::new(&kafka, &topic, &database)
         .consumer("session.timeout.ms = 500\nheartbeat.interval.ms = 100\nmax.poll.interval.ms = 10000");
     let file = setup.file();

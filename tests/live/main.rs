@@ -1,5 +1,5 @@
-//! The tests against a real Kafka broker: `make test-kafka`, which starts one and names it in `KAFKA_BROKERS`. Those that
-//! ask for no fault of the database run on the cluster that `AEROSPIKE_HOSTS` names, if it names one.
+//! The tests against a real Kafka broker. `make test-kafka` starts a broker, sets `KAFKA_BROKERS` to its address, and
+//! runs them. Tests that need no fault of the database run on the cluster in `AEROSPIKE_HOSTS`, if it is set.
 
 // A test may fail by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -1,5 +1,5 @@
-//! Membership against a real Kafka broker: protocols, static members, partitions and topics that come, records that are
-//! deleted. `make test-kafka` runs them; they are ignored otherwise, as all tests here.
+//! Group membership with a real Kafka broker: protocols, static members, new partitions and topics, deleted records.
+//! `make test-kafka` runs these tests. Otherwise they are ignored, like all tests here.
 
 use crate::support::process::run_service;
 use crate::support::{
@@ -25,7 +25,7 @@ fn setup(topic: &Topic, target: impl Into<Target>) -> Setup {
     Setup::new(&Kafka::real(), topic, target).consumer("")
 }
 
-/// Deletes what is below `offset` in each partition.
+/// Deletes the records below `offset` in each partition.
 fn delete_records(topic: &Topic, offset: i64) {
     let mut list = TopicPartitionList::new();
     for partition in 0..topic.partitions {
@@ -38,7 +38,8 @@ fn delete_records(topic: &Topic, offset: i64) {
 
 // ---- given back
 
-/// Where a rebalance takes all partitions, all are given back; elsewhere half of them, and the others stay.
+/// If a rebalance revokes all partitions, the member gives all of them back. Otherwise it gives back half of them and
+/// keeps the others.
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn partitions_are_given_back_while_the_database_is_silent_with_what_is_written_committed() {
@@ -53,7 +54,7 @@ fn given_back_while_the_database_is_silent(protocol: &str) {
     let mut stream = Stream::new(&topic, 5);
     stream.produce(100);
     let mut setup = setup(&topic, sim.addr()).consumer(protocol);
-    // Only what is given back is committed.
+    // The member commits only the partitions that it gives back.
     setup.commit_interval = "5m";
     let first = Service::start(&setup);
     first.wait_written(stream.total());
@@ -62,18 +63,19 @@ fn given_back_while_the_database_is_silent(protocol: &str) {
     first.wait_for("every partition to wait for the database", |counters| {
         counters.messages_in_hand.get() >= 4
     });
-    // The second member has a database that answers.
+    // The second member has a database that does answer.
     let other = simulator();
     setup.target = other.addr().into();
     let second = Service::start(&setup);
-    // Past shutdown_grace the process would have ended instead.
+    // After shutdown_grace the process would have ended instead.
     second.wait_for("half of the partitions", |counters| {
         counters.partitions_assigned.get() == 2
     });
     assert!(first.counters.messages_returned.get() > 0);
     second.wait_written(2 * 100);
     let committed = topic.committed(&setup.group);
-    // What the second has is committed to where it began; what the first has is, where it was given back for a moment.
+    // The partitions of the second member are committed up to where it started. Those of the first member are committed
+    // only if it gave them back for a moment.
     let given = committed.iter().flatten().filter(|offset| **offset == 100).count();
     let all = if protocol.contains("range") { 4 } else { 2 };
     assert_eq!(given, all, "{protocol}: {committed:?}");
@@ -92,20 +94,20 @@ fn given_back_while_the_database_is_silent(protocol: &str) {
     }
 }
 
-/// How many members the group has; a coordinator that is not there yet says nothing.
+/// The number of the group's members. `None` if the coordinator does not answer yet.
 fn members(topic: &Topic, group: &str) -> Option<usize> {
     let consumer: BaseConsumer = topic.client.create().unwrap();
     let groups = consumer.fetch_group_list(Some(group), DEADLINE).ok()?;
     Some(groups.groups().iter().map(|group| group.members().len()).sum())
 }
 
-/// One that did not would be waited for until its session ends, and the others' commits with it.
+/// If a member did not leave, the group would wait until its session ends, and so would the commits of the others.
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_member_without_partitions_leaves_the_group_when_it_stops() {
     let topic = Kafka::real().topic("spare", 1);
     let database = Database::from_env();
-    // Longer than any wait here.
+    // Longer than every wait in this test.
     let setup = setup(&topic, &database).consumer("session.timeout.ms = 120000");
     let services = [Service::start(&setup), Service::start(&setup)];
     wait_until(
@@ -164,7 +166,7 @@ fn records_deleted_before_they_were_read_are_counted_and_the_rest_is_read() {
         ended.assert(Exit::Stopped);
         assert_eq!(ended.counters.offsets_lost.get(), 2 * 70, "{protocol}");
         assert_eq!(ended.counters.messages_written.get(), 2 * 30, "{protocol}");
-        // Everything is gone, and no message tells it.
+        // All records are deleted, and no message shows it.
         stream.produce(10);
         delete_records(&topic, 160);
         let service = Service::start(&setup);
@@ -185,7 +187,7 @@ fn records_deleted_during_an_outage_are_never_passed_in_silence() {
     const MESSAGES: i64 = 1000;
     let topic = Kafka::real().topic("outage", 1);
     let sim = simulator();
-    // Room for a hundred messages or so.
+    // The memory has room for about a hundred messages.
     let mut setup = setup(&topic, sim.addr()).run("memory = \"82MiB\"\nwrite_timeout = \"300ms\"");
     setup.routes = "[[route]]\n[[route.write]]\nset = \"all\"\nkey = \"id\"\nbins = [\"n\"]\n".into();
     let service = Service::start(&setup);
@@ -260,7 +262,7 @@ fn a_group_that_starts_at_the_end_reads_new_partitions_from_their_beginning() {
         assert_eq!(results, [Ok(topic.name.clone())]);
         topic.partitions = 4;
         wait_until("the new partitions", || topic.beginnings(), |oldest| oldest.len() == 4);
-        // Most of them before the service knows the partitions.
+        // Most messages are produced before the service knows the partitions.
         let mut new = Stream::new(&topic, 5).prefixed("new-");
         new.produce(50);
         topic.wait_committed(&setup.group, &[Some(100), Some(100), Some(50), Some(50)]);
@@ -316,7 +318,7 @@ fn a_topic_that_comes_and_goes_is_told_and_holds_up_no_other() {
 
 // ---- static members
 
-/// With a session that outlasts the test.
+/// A static member, with a session that is longer than the test.
 fn instance(id: &str) -> String {
     format!("group.instance.id = \"{id}\"\nsession.timeout.ms = 45000\nheartbeat.interval.ms = 500")
 }

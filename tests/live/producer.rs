@@ -1,5 +1,5 @@
-//! The producer against a real broker, `KAFKA_BROKERS`, and ignored otherwise: what the mock broker does not look at.
-//! Numbers of the idempotent producer and its epochs, the size of a request, a compacted topic.
+//! The producer with a real broker, `KAFKA_BROKERS`; ignored without one. It tests what the mock broker does not check:
+//! the sequence numbers and epochs of the idempotent producer, the size of a request, a compacted topic.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ use crate::support::publishing::{
 };
 use crate::support::{DEADLINE, Kafka, Topic, unique, wait_for, wait_until};
 
-/// A topic with settings.
+/// A topic with these settings.
 fn topic_with(kafka: &Kafka, partitions: i32, settings: &[(&str, &str)]) -> Topic {
     let name = unique("set");
     let admin: AdminClient<DefaultClientContext> = kafka.client().create().unwrap();
@@ -37,8 +37,8 @@ fn topic_with(kafka: &Kafka, partitions: i32, settings: &[(&str, &str)]) -> Topi
     }
 }
 
-/// Each purge leaves gaps in the numbers of partitions that others write to at the same time: the broker refuses what
-/// comes behind a gap, and librdkafka begins a new epoch.
+/// Each purge leaves gaps in the sequence numbers of partitions to which others write at the same time. The broker
+/// refuses what comes after a gap, and librdkafka starts a new epoch.
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn workers_that_leave_all_the_time_take_nothing_from_the_others() {
@@ -143,14 +143,14 @@ fn a_compacted_topic_refuses_the_one_message_without_a_key() {
     };
     assert_eq!((fatal.exit(), fatal.offset()), (Exit::Rejected, Some(30)));
     assert!(fatal.to_string().contains(&topic.name), "{fatal}");
-    // What is before it, perhaps twice: publishing is at least once. Nothing behind it.
+    // The messages before it are stored, perhaps twice: publishing is at least once. No message after it is stored.
     let stored: BTreeSet<_> = stored(&topic).into_iter().map(|stored| stored.payload).collect();
     let before = publications[..30].iter();
     let expected: BTreeSet<_> = before.map(|each| each.payload.as_deref().map(<[u8]>::to_vec)).collect();
     assert_eq!(stored, expected);
 }
 
-/// Brokers create topics for whoever asks, unless they are told otherwise.
+/// Brokers create a topic for any client that asks for it, unless they are configured not to.
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_topic_that_is_not_there_is_not_created_by_asking_for_it() {

@@ -1,5 +1,5 @@
-//! Publishing and dead letters against a real Kafka broker: `make test-kafka` starts one and runs them. They want its
-//! address in `KAFKA_BROKERS`, and are ignored otherwise.
+//! Publishing and dead letters with a real Kafka broker. `make test-kafka` starts a broker and runs these tests. They
+//! need its address in `KAFKA_BROKERS`, and are ignored without it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ fn topic_with(kafka: &Kafka, name: &str, settings: &[(&str, &str)]) -> Topic {
     topic
 }
 
-/// One that is still to be created.
+/// A topic that does not exist yet.
 fn absent(kafka: &Kafka, name: &str) -> Topic {
     Topic {
         client: kafka.client(),
@@ -84,7 +84,7 @@ enum Kind {
     View,
     Purchase,
     Heartbeat,
-    /// With the reason that it is rejected for.
+    /// It is rejected for this reason.
     Bad(&'static str),
 }
 
@@ -147,7 +147,7 @@ fn the_whole_list_balances_to_the_message() {
                     ),
                 ),
             };
-            // A bin takes an array, too: that one is no reject.
+            // A bin accepts an array, too, so this message is not rejected.
             let kind = if kind == Kind::Bad("field_type") {
                 Kind::View
             } else {
@@ -187,7 +187,7 @@ fn the_whole_list_balances_to_the_message() {
     assert_eq!(counters.messages_written.get(), (kinds.len() - filtered - bad) as u64);
     assert_eq!(counters.messages_published.get(), bought as u64);
 
-    // The records: each event's own, and each user's counts.
+    // The records: one for each event, and the counts of each user.
     let ids: Vec<&str> = kinds.iter().map(|(id, ..)| id.as_str()).collect();
     for ((id, kind, user, _), record) in kinds.iter().zip(database.bins("events", &ids)) {
         let written = matches!(kind, Kind::View | Kind::Purchase);
@@ -203,7 +203,7 @@ fn the_whole_list_balances_to_the_message() {
         assert_eq!(record.get("spend"), Some(&Value::from(*spend)), "{user}");
     }
 
-    // The purchases: each once, as it came, a user's in order.
+    // The purchases: each one once and unchanged, those of a user in order.
     let published = purchases.read(bought);
     assert_eq!(purchases.ends().into_iter().flatten().sum::<i64>(), bought as i64);
     let mut by_user: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -253,7 +253,7 @@ fn dead_letters(dead: &str) -> String {
     format!("{WRITE}[reject]\naction = \"dead_letter\"\ntopic = \"{dead}\"\n")
 }
 
-/// `good` messages, and a bad one in their middle.
+/// Produces `good` good messages, with a bad one in the middle.
 fn produce_one_bad(topic: &Topic, good: usize, bad: &str) {
     let mut payloads: Vec<String> = (0..good).map(|n| format!(r#"{{"id": "a{n}", "n": {n}}}"#)).collect();
     payloads.insert(good / 2, bad.to_owned());
@@ -268,12 +268,12 @@ fn a_topic_that_refuses_the_size_of_a_dead_letter_stops_the_service_with_its_nam
     let topic = topic_with(&kafka, "events", &[]);
     let dead = topic_with(&kafka, "dead", &[("max.message.bytes", "2000")]);
     let database = Database::from_env();
-    // Nothing that becomes less when it is compressed.
+    // Text that does not get smaller when it is compressed.
     let bad: String = std::iter::repeat_with(fastrand::alphanumeric).take(5000).collect();
     produce_one_bad(&topic, 100, &bad);
     let setup = setup(&kafka, &topic, &database, &dead_letters(&dead.name));
     let file = setup.file();
-    // Started again as it is, it stops at the same message.
+    // If nothing is changed, the restarted service stops at the same message again.
     for _ in 0..2 {
         let mut service = run_service(file.path());
         service.wait_for_line(&["ERROR", &dead.name, "too large", "max.message.bytes", "offset=50"]);
@@ -288,7 +288,7 @@ fn a_topic_that_refuses_the_size_of_a_dead_letter_stops_the_service_with_its_nam
     assert_eq!(dead.read(1)[0].header("penstock.offset"), Some("50"));
 }
 
-/// Messages often come compressed, and were let in for what they were then.
+/// Messages often arrive compressed. The input broker accepted them for their compressed size.
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_dead_letter_fits_its_topic_by_its_compressed_size() {
@@ -322,7 +322,7 @@ fn a_dead_letter_waits_for_its_topic_to_be_created() {
     let mut service = run_service(file.path());
     service.wait_for_line(&["WARN", "no topic to produce to", &dead.name]);
     service.wait_for_line(&["WARN", "publish: the topic takes no messages", &dead.name]);
-    // The other partition goes on, and is committed: this one could be, too.
+    // The other partition goes on and is committed, so this one could be committed, too.
     for round in 1..=5 {
         topic.produce(1, &[sent("k", r#"{"id": "b", "n": 1}"#)]);
         let committed = wait_until(
@@ -366,7 +366,7 @@ fn a_stop_while_a_topic_takes_nothing_ends_in_time_and_the_next_start_goes_on() 
     assert_published(&out, &payloads);
 }
 
-/// Every message is in the topic, and what comes for the last time comes in order.
+/// Checks that every message is in the topic, and that the last copies of the messages are in order.
 fn assert_published(out: &Topic, payloads: &[String]) {
     let end = out.ends()[0].and_then(|end| usize::try_from(end).ok()).unwrap();
     assert!(end >= payloads.len(), "{end} of {}", payloads.len());
@@ -387,7 +387,7 @@ fn assert_published(out: &Topic, payloads: &[String]) {
     assert_eq!(last.len(), payloads.len());
 }
 
-/// Killed again and again while it publishes: nothing is missing, and a key ends with its last message.
+/// The service is killed repeatedly while it publishes. No message is missing, and each key ends with its last message.
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn what_is_published_outlives_kills() {

@@ -1,5 +1,5 @@
-//! Tests against a real Kafka broker: `make test-kafka` starts one and runs them. They want its address in
-//! `KAFKA_BROKERS`, and are ignored otherwise, since `make test` needs no service.
+//! Tests with a real Kafka broker. `make test-kafka` starts a broker and runs them. They need its address in
+//! `KAFKA_BROKERS`, and are ignored without it, because `make test` must not need other services.
 
 use crate::support::process::{Program, SimProgram, run_service};
 use crate::support::{
@@ -26,12 +26,12 @@ fn client() -> ClientConfig {
     Kafka::real().client()
 }
 
-/// A topic of the real broker, of this test alone.
+/// A topic on the real broker, for this test alone.
 fn topic(name: &str, partitions: i32) -> Topic {
     Kafka::real().topic(name, partitions)
 }
 
-/// Writes messages, one with each key to the topic, and reads as many as a group with this protocol.
+/// Writes one message per key to the topic. A group with this protocol then reads the same number of messages.
 fn a_group_reads_what_was_written(protocol: &str) {
     let topic = topic("round-trip", 3).name;
 
@@ -100,7 +100,7 @@ fn a_topic_nobody_created_is_not_created_by_asking() {
 
 // ---- the pipeline on a real broker
 
-/// A real broker wants sessions of 6 seconds and more; a group that was left can be joined again at once.
+/// A real broker requires sessions of at least 6 seconds. After a member has left the group, it can join again at once.
 fn setup(topic: &Topic, target: impl Into<Target>) -> Setup {
     Setup::new(&Kafka::real(), topic, target).consumer("")
 }
@@ -116,12 +116,12 @@ fn only_committed_transactions_become_records_and_the_offsets_pass_the_aborted_o
         .unwrap();
     producer.init_transactions(DEADLINE).unwrap();
     let mut expected = BTreeMap::new();
-    // The last one is aborted: behind the last message there is nothing to be read, and still something to be passed.
+    // The last transaction is aborted. After the last message there is nothing to read, but there are offsets to pass.
     for transaction in 0..7 {
         let is_committed = transaction % 2 == 1;
         producer.begin_transaction().unwrap();
         for n in 0..MESSAGES {
-            // Partition 2 has nothing but aborted transactions.
+            // Partition 2 has only aborted transactions.
             for partition in (0..topic.partitions).filter(|partition| *partition < 2 || !is_committed) {
                 let (id, key) = (
                     format!("{transaction}-{partition}-{n}"),
@@ -152,7 +152,7 @@ fn only_committed_transactions_become_records_and_the_offsets_pass_the_aborted_o
     let setup = setup(&topic, &database);
     let service = Service::start(&setup);
     service.wait_written(messages);
-    // Markers have offsets, too: the ends lie behind messages that nobody was handed.
+    // Markers have offsets, too. So the ends of the logs are after offsets that no consumer receives.
     let ends = topic.ends();
     wait_until(
         "the committed offsets to pass what was aborted",
@@ -171,14 +171,14 @@ fn only_committed_transactions_become_records_and_the_offsets_pass_the_aborted_o
     assert_eq!(topic.committed(&setup.group)[..2], ends[..2]);
     assert_ledger(&expected, &database);
 
-    // A group that was at the end is at the end again, and reads nothing twice.
+    // A group that was at the end starts at the end again, and reads nothing twice.
     let service = Service::start(&setup);
     service.wait_for("the partitions", |counters| counters.partitions_assigned.get() == 3);
     service.wait_for("the lag to be 0", |counters| counters.consumer_lag.get() == 0);
     assert_eq!(service.stop().assert(Exit::Stopped).counters.messages_consumed.get(), 0);
 }
 
-/// What an open transaction keeps from being read is no lag, and no nothing either.
+/// Messages that an open transaction blocks are not part of the lag, but the service does report them.
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn messages_behind_an_open_transaction_are_told_and_are_no_lag() {
@@ -211,14 +211,14 @@ fn messages_behind_an_open_transaction_are_told_and_are_no_lag() {
         "state=ok",
     ]);
     producer.commit_transaction(DEADLINE).unwrap();
-    // The markers of both transactions are no messages.
+    // The markers of both transactions do not count as messages.
     let line = service.wait_for_line(&["progress", " written=7 ", " lag=0 partitions=2 "]);
     assert!(!line.contains("behind_open_transaction"), "{line}");
     service.signal("TERM");
     service.end().assert_code(0);
 }
 
-/// A real broker says whom it counts.
+/// A real broker says which members it counts.
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_process_that_follows_a_killed_one_names_the_members_that_its_group_counts() {
@@ -245,7 +245,7 @@ fn a_process_that_follows_a_killed_one_names_the_members_that_its_group_counts()
     topic.wait_committed(&setup.group, &stream.ends());
     second.signal("TERM");
     second.end().assert_code(0);
-    // Alone and from the beginning a member waits for nobody.
+    // A member that is alone from the start waits for no other member.
     let mut third = run_service(file.path());
     third.wait_for_line(&["progress", "partitions=1", "state=ok"]);
     third.signal("TERM");
@@ -254,7 +254,7 @@ fn a_process_that_follows_a_killed_one_names_the_members_that_its_group_counts()
     assert!(!ended.output.contains("has not given out"), "{}", ended.output);
 }
 
-/// The next generation's protocol answers at once, and does not say why it gives nothing.
+/// With the next-generation protocol the broker answers at once, and does not say why it assigns no partition.
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_member_of_the_consumer_protocol_without_partitions_says_what_it_may_be_waiting_for() {
@@ -279,7 +279,7 @@ fn a_member_of_the_consumer_protocol_without_partitions_says_what_it_may_be_wait
         member.signal("TERM");
         let ended = member.end();
         ended.assert_code(0);
-        // One that has its partition has nothing to say.
+        // The member that has its partition logs no such line.
         let said = ended.output.contains("has given this process no partition");
         assert_eq!(
             said,
@@ -290,7 +290,7 @@ fn a_member_of_the_consumer_protocol_without_partitions_says_what_it_may_be_wait
     }
 }
 
-/// Raised when dropped, so that whoever waits for it ends with a test that fails.
+/// Sets the flag when dropped, so that a thread that waits for it also ends when the test fails.
 struct Enough<'a>(&'a AtomicBool);
 
 impl Drop for Enough<'_> {
@@ -299,12 +299,12 @@ impl Drop for Enough<'_> {
     }
 }
 
-/// Produces until there is enough, never far ahead of what is written.
+/// Produces until `enough` is set. Never gets far ahead of what the service has written.
 fn produce_until(enough: &AtomicBool, stream: &mut Stream, sim: &Simulator) {
     const LEAD_MAX: u64 = 2000;
     while !enough.load(Ordering::Relaxed) {
         stream.produce(20);
-        // Not by rows: those of the other set travel together.
+        // This counts records and not rows, because the rows of the other set are merged.
         let records = stream.total().saturating_sub(LEAD_MAX);
         wait_until(
             "the services to follow",
@@ -314,15 +314,15 @@ fn produce_until(enough: &AtomicBool, stream: &mut Stream, sim: &Simulator) {
     }
 }
 
-/// While messages flow a second member joins, then the first one leaves; and the ledger balances.
+/// While messages flow, a second member joins and then the first one leaves. In the end the ledger is correct.
 fn two_members_share_a_topic(consumer: &str) {
     let topic = topic("members", 6);
     let sim = simulator();
     let mut stream = Stream::new(&topic, 5);
     let mut setup = setup(&topic, sim.addr()).consumer(consumer);
-    // No commit but those with which a partition is given over.
+    // The only commits are those made when a partition is given back.
     setup.commit_interval = "5m";
-    // Batches are under way at any moment.
+    // There are batches in flight at every moment.
     sim.faults().delay(Duration::from_millis(10));
     let enough = AtomicBool::new(false);
     let (first, second) = thread::scope(|scope| {
@@ -350,7 +350,7 @@ fn two_members_share_a_topic(consumer: &str) {
     second.assert(Exit::Stopped);
     assert_eq!(topic.committed(&setup.group), stream.ends());
     stream.assert_ledger(&sim);
-    // Every partition was given over in order: no message was written twice.
+    // Every partition was handed over in order, so no message was written twice.
     let written = first.counters.messages_written.get() + second.counters.messages_written.get();
     assert_eq!(
         written,
@@ -386,7 +386,7 @@ fn a_program_stopped_and_killed_in_mid_stream_goes_on_where_it_was() {
     let topic = topic("program", 3);
     let sim = SimProgram::start(&[]);
     let mut stream = Stream::new(&topic, 5);
-    // A killed member is a member until its session ends.
+    // A killed member stays in the group until its session ends.
     let setup = setup(&topic, sim.addr).consumer("session.timeout.ms = 6000\nheartbeat.interval.ms = 500");
     let file = setup.file();
     sim.say("delay 5ms");
@@ -412,10 +412,10 @@ fn a_program_stopped_and_killed_in_mid_stream_goes_on_where_it_was() {
     assert_eq!(sim.stat("duplicate_rows"), 0);
 }
 
-/// Kafka's own tool, of the broker's jars (`scripts/kafka.sh` has fetched them).
+/// Runs Kafka's own tool from the broker's jars (`scripts/kafka.sh` has fetched them).
 fn kafka_consumer_groups(arguments: &str) {
     let jars = concat!(env!("CARGO_MANIFEST_DIR"), "/.cache/kafka/jars/*");
-    // As `scripts/with-kafka.sh` says.
+    // The same Java as in `scripts/with-kafka.sh`.
     let java = std::env::var("KAFKA_JAVA").unwrap_or_else(|_| "java".to_owned());
     let output = Command::new(java)
         .args([
@@ -445,7 +445,7 @@ fn the_way_that_the_cure_names_skips_a_rejected_message() {
     let setup = setup(&topic, &database);
     let file = setup.file();
     let mut told = String::new();
-    // Started again as it is, it is held at the same message.
+    // If nothing is changed, the restarted service is held at the same message again.
     for _ in 0..2 {
         let mut service = run_service(file.path());
         told = service.wait_for_line(&["ERROR", "message rejected", "partition=1 ", "offset=20 "]);
@@ -468,7 +468,7 @@ fn the_way_that_the_cure_names_skips_a_rejected_message() {
 fn a_broker_that_refuses_the_login_ends_the_start() {
     let topic = topic("login", 1);
     let database = Database::from_env();
-    // The broker's listener knows no SASL, and says so in its handshake: a refusal like that of a wrong password.
+    // The broker's listener does not support SASL, and says so in its handshake. This is refused like a wrong password.
     let setup = setup(&topic, &database).consumer(
         "\"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanism\" = \"PLAIN\"\n\
          \"sasl.username\" = \"u\"\n\"sasl.password\" = \"p\"\n",
@@ -486,10 +486,10 @@ fn delete_topic(name: &str) {
     assert_eq!(results, [Ok(name.to_owned())]);
 }
 
-/// Deletes the topic and creates it again, `gap` later, with `messages` in each partition.
+/// Deletes the topic and creates it again after `gap`, with `messages` messages in each partition.
 fn recreate(topic: &Topic, gap: Duration, messages: i64) -> Stream {
     delete_topic(&topic.name);
-    // Not a wait for anything: how long the topic is not there.
+    // This does not wait for a condition. It sets how long the topic does not exist.
     thread::sleep(gap);
     let admin: AdminClient<_> = client().create().unwrap();
     let new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(1));
@@ -516,8 +516,8 @@ fn both(old: &Stream, new: &Stream) -> BTreeMap<(&'static str, String), i64> {
     records
 }
 
-/// The program's topic is created again at one blow: what it does next is to go on where it was, and the new topic has
-/// more messages than the old one. So nothing is out of range, and no offset goes back.
+/// Creates the program's topic again while the program is frozen. Then the program goes on where it was. The new topic
+/// has more messages than the old one, so no offset is out of range, and no offset goes back.
 fn recreate_at_one_blow(program: &Program, topic: &Topic) -> Stream {
     program.signal("STOP");
     let new = recreate(topic, Duration::ZERO, 200);
@@ -542,7 +542,7 @@ fn a_topic_is_created_again_under_the_program(consumer: &str) {
         |count| *count >= (50 + 200) * 3,
     );
     topic.wait_committed(&setup.group, &new.ends());
-    // It goes on as before.
+    // The service goes on as before.
     new.produce(50);
     topic.wait_committed(&setup.group, &new.ends());
     program.signal("TERM");
@@ -599,7 +599,7 @@ fn a_topic_created_again_while_nobody_reads_it_is_read_from_its_beginning() {
     service.stop().assert(Exit::Stopped);
     let late = topic.commits(&setup.group);
     let new = recreate(&topic, Duration::ZERO, 200);
-    // Kafka deletes the group's offsets with the topic. One that was on its way comes afterwards.
+    // Kafka deletes the group's offsets together with the topic. A commit that was in flight can arrive after that.
     topic.wait_committed(&setup.group, &[None, None, None]);
     let consumer: BaseConsumer = client().set("group.id", &setup.group).create().unwrap();
     consumer.commit(&late, CommitMode::Sync).unwrap();
@@ -615,7 +615,7 @@ fn a_topic_created_again_while_nobody_reads_it_is_read_from_its_beginning() {
     service.stop().assert(Exit::Stopped);
     assert_ledger(&both(&old, &new), &database);
 
-    // An offset that a person sets is begun at, whatever the topic was before.
+    // If a person sets an offset, the service starts there, whatever the topic was before.
     topic.commit(&setup.group, 0, 190);
     let service = Service::start(&setup);
     service.wait_written(10);
@@ -638,7 +638,7 @@ fn a_program_killed_soon_after_its_topic_was_created_again_loses_nothing_of_it()
     let mut service = run_service(file.path());
     topic.wait_committed(&setup.group, &old.ends());
     let new = recreate_at_one_blow(&service, &topic);
-    // It goes on where it was in the old topic, and commits that before it finds out.
+    // The service goes on at its offset in the old topic. It commits that before it notices the new topic.
     wait_until(
         "an offset of the new topic",
         || topic.commits(&setup.group),

@@ -1,22 +1,23 @@
-//! Delivery latency: how old a message is, by its own timestamp, when all that it asks for is acknowledged.
+//! Delivery latency: the age of a message, by its own timestamp, when everything that it asks for is acknowledged.
 //!
-//! Not every timestamp says when a message was produced for us. Those that do not are counted apart, by [`CAUSES`], and
-//! are not in the histogram.
+//! Some timestamps do not say when the message was produced for us. Their messages are counted separately, by
+//! [`CAUSES`], and are not in the histogram.
 
 use super::histogram::{AGES, Gathered, Histogram};
 use super::numbers::CounterByWord;
 
-/// Why a message's latency is not measured: it has no timestamp; one in the future; one so old that the message is
-/// taken to be read again, or for the first time long after it was produced.
+/// Why a message's latency is not measured. It has no timestamp. Its timestamp is in the future. Or its timestamp is so
+/// old that the message is probably read again, or read for the first time long after it was produced.
 pub const CAUSES: [&str; 3] = ["missing", "future", "replayed"];
 
-/// A timestamp this far ahead, in milliseconds, is still taken for now: two machines' clocks are rarely the same.
+/// A timestamp at most this many milliseconds in the future counts as now, because the clocks of two machines rarely
+/// agree.
 const AHEAD_MAX_MS: i64 = 1_000;
-/// A message that is older than a day, in milliseconds, is taken for replayed: of a group that begins at the oldest
-/// message, or whose offsets were set back.
+/// A message that is older than this (one day, in milliseconds) counts as replayed. Its group starts at the oldest
+/// message, or somebody has set its offsets back.
 const AGE_MAX_MS: i64 = 24 * 60 * 60 * 1_000;
 
-/// What a timestamp says.
+/// What a timestamp says about the latency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Age {
     Ms(u64),
@@ -39,7 +40,7 @@ fn age(timestamp_ms: Option<i64>, now_ms: i64) -> Age {
     }
 }
 
-/// The latencies of one worker's messages, gathered until they are added to the metrics.
+/// The latencies of one worker's messages, collected until they are added to the metrics.
 #[derive(Debug)]
 pub struct DeliveryLatencies {
     gathered: Gathered,
@@ -58,7 +59,7 @@ impl DeliveryLatencies {
         }
     }
 
-    /// A message with this timestamp is acknowledged now. Both in milliseconds since the epoch.
+    /// Records that a message with this timestamp is acknowledged now. Both times are in milliseconds since the epoch.
     pub fn acknowledged(&mut self, timestamp_ms: Option<i64>, now_ms: i64) {
         match age(timestamp_ms, now_ms) {
             Age::Ms(ms) => self.gathered.record(ms),
@@ -68,7 +69,7 @@ impl DeliveryLatencies {
         }
     }
 
-    /// Adds them to the metrics.
+    /// Adds the collected latencies to the metrics.
     pub fn add_to(&self, histogram: &Histogram, unmeasured: &CounterByWord) {
         histogram.add(&self.gathered);
         for (cause, count) in CAUSES.into_iter().zip([self.missing, self.future, self.replayed]) {
@@ -79,7 +80,7 @@ impl DeliveryLatencies {
     }
 }
 
-/// The histogram of delivery latencies: ages in milliseconds, up to what counts as replayed.
+/// The histogram of delivery latencies: ages in milliseconds, up to the age that counts as replayed.
 pub fn histogram() -> Histogram {
     Histogram::of(&AGES)
 }

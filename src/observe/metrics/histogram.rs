@@ -1,28 +1,28 @@
-//! Distributions: fixed buckets of atomics, in whole numbers (rows, microseconds, milliseconds).
+//! Distributions: fixed buckets of atomics, for whole numbers (rows, microseconds, milliseconds).
 //!
-//! Whoever has one value per batch records it directly ([`Histogram::record`]). Whoever has one per message gathers
-//! them in an array of its own ([`Gathered`]), and adds that once per batch. Nothing allocates after the start.
+//! Code with one value per batch records it directly ([`Histogram::record`]). Code with one value per message collects
+//! the values in its own array ([`Gathered`]), and adds that array once per batch. Nothing allocates after the start.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{Instrument, Kind, Sample, Value};
 
-/// At most this many bounds, so that a gathered distribution fits on the stack.
+/// The most bounds of a histogram. With so few, a [`Gathered`] fits on the stack.
 const BOUNDS_MAX: usize = 39;
 
 /// The buckets of a histogram.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Buckets {
-    /// The greatest value of each bucket, in the recorded unit. One bucket more has what is above the last.
+    /// The greatest value of each bucket, in the recorded unit. One more bucket takes the values above the last bound.
     bounds: &'static [u64],
-    /// How many of the recorded unit make one of the base unit: a million microseconds are a second.
+    /// How many recorded units make one base unit: a million microseconds are a second.
     per_unit: u64,
 }
 
 impl Buckets {
     /// # Panics
-    /// If the bounds do not grow, or are too many.
+    /// If the bounds do not increase, or are too many.
     pub const fn new(bounds: &'static [u64], per_unit: u64) -> Buckets {
         assert!(!bounds.is_empty() && bounds.len() <= BOUNDS_MAX);
         let mut next = 1;
@@ -39,7 +39,7 @@ impl Buckets {
     }
 }
 
-/// Rows of a call.
+/// The number of rows of a call.
 pub static ROWS: Buckets = Buckets::new(
     &[
         1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000,
@@ -47,7 +47,7 @@ pub static ROWS: Buckets = Buckets::new(
     1,
 );
 
-/// Times within the process, recorded in microseconds: 0.1 ms to 60 s.
+/// Durations within the process, recorded in microseconds: 0.1 ms to 60 s.
 pub static TIMES: Buckets = Buckets::new(
     &[
         100, 150, 200, 300, 500, 700, 1_000, 1_500, 2_000, 3_000, 5_000, 7_000, 10_000, 15_000, 20_000, 30_000, 50_000,
@@ -78,23 +78,23 @@ pub struct Histogram {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
     buckets: &'static Buckets,
-    /// Of each bucket, not of those below it.
+    /// The count of each bucket alone, without the buckets below it.
     counts: [u64; BOUNDS_MAX + 1],
     sum: u64,
 }
 
-/// Values of one thread that are not added to their histogram yet.
+/// Values that one thread has collected and not added to the histogram yet.
 #[derive(Debug)]
 pub struct Gathered {
     buckets: &'static Buckets,
     counts: [u64; BOUNDS_MAX + 1],
     sum: u64,
     max: u64,
-    /// The bucket of the value before: the next one is usually of the same.
+    /// The bucket of the previous value. The next value is usually in the same bucket.
     last: usize,
 }
 
-/// What a distribution looks like, in the recorded unit. The quantiles are as exact as the buckets.
+/// A summary of a distribution, in the recorded unit. The quantiles are as exact as the buckets.
 #[derive(Debug, Clone, Copy)]
 pub struct Distribution {
     pub p50: u64,
@@ -127,7 +127,7 @@ impl Histogram {
         self.max.fetch_max(value, Relaxed);
     }
 
-    /// To gather values for it.
+    /// An empty collection of values for this histogram.
     pub fn gather(&self) -> Gathered {
         Gathered {
             buckets: self.buckets,
@@ -138,7 +138,7 @@ impl Histogram {
         }
     }
 
-    /// Adds what was gathered.
+    /// Adds the collected values.
     pub fn add(&self, gathered: &Gathered) {
         for (count, n) in self.counts.iter().zip(gathered.counts) {
             if n > 0 {
@@ -159,11 +159,11 @@ impl Histogram {
         }
     }
 
-    /// Of all that was recorded so far.
+    /// A summary of everything recorded so far.
     pub fn distribution(&self) -> Distribution {
         let counts = self.counts();
         let max = self.max.load(Relaxed);
-        // A bucket's bound may be above the greatest value.
+        // The bound of a bucket may be above the greatest value that was recorded.
         let quantile = |q| counts.quantile(q).map_or(0, |value| value.round() as u64).min(max);
         Distribution {
             p50: quantile(0.5),
@@ -203,22 +203,22 @@ impl Gathered {
 }
 
 impl Counts {
-    /// Nothing is recorded yet.
+    /// The counts before anything is recorded.
     pub fn none(buckets: &'static Buckets) -> Counts {
         Histogram::of(buckets).counts()
     }
 
-    /// How many values.
+    /// The number of values.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// Their sum in the base unit.
+    /// The sum of the values, in the base unit.
     pub fn sum(&self) -> f64 {
         self.sum as f64 / self.buckets.per_unit as f64
     }
 
-    /// Each bound in the base unit, with the number of values up to there.
+    /// Each bound in the base unit, with the number of values up to this bound.
     pub fn up_to(&self) -> impl Iterator<Item = (f64, u64)> {
         let bounds = self.buckets.bounds.iter();
         let per_unit = self.buckets.per_unit as f64;
@@ -229,8 +229,8 @@ impl Counts {
         bounds.map(move |bound| *bound as f64 / per_unit).zip(counts)
     }
 
-    /// In the recorded unit; `None` where nothing was recorded. Within its bucket a value is taken to be where its rank
-    /// is; above the last bound, at that bound.
+    /// The quantile in the recorded unit. `None` if nothing was recorded. The values of a bucket are assumed to be
+    /// spread evenly over it. A value above the last bound counts as that bound.
     fn quantile(&self, q: f64) -> Option<f64> {
         let all = self.count();
         if all == 0 {
@@ -258,21 +258,21 @@ impl Counts {
     }
 }
 
-/// Reads a histogram again and again, and tells of what was recorded between two readings.
+/// Reads a histogram repeatedly, and gives the quantiles of what was recorded between two readings.
 #[derive(Debug)]
 pub struct Readings {
     before: Counts,
 }
 
 impl Readings {
-    /// The first reading is now.
+    /// Makes the first reading now.
     pub fn of(histogram: &Histogram) -> Readings {
         Readings {
             before: histogram.counts(),
         }
     }
 
-    /// Of what was recorded since the reading before; `None` where nothing was.
+    /// The quantiles of what was recorded since the previous reading. `None` if nothing was.
     pub fn next(&mut self, histogram: &Histogram) -> Option<Quantiles> {
         let now = histogram.counts();
         let since = now.since(&self.before);

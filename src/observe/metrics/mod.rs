@@ -1,7 +1,7 @@
-//! What metrics are made of: numbers that many threads add to without a lock, and how each describes itself.
+//! The building blocks of metrics: numbers that many threads add to without a lock, and the description of each metric.
 //!
-//! The table of the metrics that are counted is in `observe/counters.rs`. `web/metrics.rs` adds those that are read at
-//! the scrape, and writes the text. Nothing here knows a format.
+//! The table of the counters is in `observe/counters.rs`. `web/metrics.rs` adds the metrics that are read at the
+//! scrape, and writes the text. Nothing here knows a format.
 
 pub mod delivery_latency;
 pub mod histogram;
@@ -12,24 +12,24 @@ use histogram::Counts;
 /// A metric: one row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metric {
-    /// With its unit and, where it is a counter, `_total`, as Prometheus has it.
+    /// The name with its unit, and with `_total` if it is a counter: the convention of Prometheus.
     pub name: &'static str,
     pub kind: Kind,
     /// The names of its labels, in order.
     pub labels: &'static [&'static str],
-    /// One or two sentences.
+    /// The help: one or two sentences.
     pub help: &'static str,
 }
 
-/// What a metric's number may do.
+/// How a metric's number may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It only grows, and begins at 0 with the process.
+    /// It starts at 0 with the process, and only grows.
     Counter,
     /// It goes up and down.
     Gauge,
     Histogram,
-    /// Always 1; its labels tell something.
+    /// Always 1. The information is in its labels.
     Info,
 }
 
@@ -69,15 +69,15 @@ impl Sample {
     }
 }
 
-/// What a row of the table of counters may be.
+/// A type that a row of the table of counters may have.
 pub trait Instrument {
     const KIND: Kind;
 
-    /// Its samples now. Reads without a lock; a number may be one update older than the next.
+    /// Its samples now. Reads without a lock, so one number may be an update older than the next one.
     fn samples(&self) -> Vec<Sample>;
 }
 
-/// 1 for the word that is true, and 0 for the others.
+/// One sample per word: 1 for the word that is true now, and 0 for the others.
 pub fn one_hot<'w>(words: impl IntoIterator<Item = &'w str>, now: &str) -> Vec<Sample> {
     let each = words.into_iter().map(|word| Sample {
         labels: vec![word.to_owned()],

@@ -54,7 +54,7 @@ impl Instrument for Gauge {
     }
 }
 
-/// A number that may be unknown: -1 then, and without a sample.
+/// A number that may be unknown. Then it is -1 and has no sample.
 #[derive(Debug)]
 pub struct MaybeGauge(AtomicI64);
 
@@ -86,7 +86,8 @@ impl Instrument for MaybeGauge {
     }
 }
 
-/// One of a few words, by its place among them. A sample for each word: 1 for the one that is true.
+/// One of a few words, stored as its index. There is a sample for each word: 1 for the one that is true, 0 for the
+/// others.
 #[derive(Debug)]
 pub struct StateGauge {
     words: &'static [&'static str],
@@ -94,7 +95,7 @@ pub struct StateGauge {
 }
 
 impl StateGauge {
-    /// The first word is true.
+    /// At the start the first word is true.
     pub fn of(words: &'static [&'static str]) -> StateGauge {
         StateGauge {
             words,
@@ -120,14 +121,14 @@ impl Instrument for StateGauge {
     }
 }
 
-/// How many different words a [`CounterByWord`] keeps apart.
+/// How many different words a [`CounterByWord`] counts separately.
 const WORDS_MAX: usize = 64;
-/// What all words beyond these are counted as.
+/// All further words are counted as this one.
 const OTHER: &str = "other";
 
-/// A counter for each of a few words, which it learns when they first occur. Learning one takes no lock, either.
+/// A counter for each of a few words. It adds a word when the word first occurs. This takes no lock, either.
 pub struct CounterByWord {
-    /// Filled from the front, and never emptied.
+    /// Filled from the front. A word is never removed.
     words: [(OnceLock<&'static str>, Counter); WORDS_MAX],
     others: Counter,
 }
@@ -142,7 +143,7 @@ impl Default for CounterByWord {
 }
 
 impl CounterByWord {
-    /// These words have a sample from the beginning, and not from their first occurrence on.
+    /// These words have a sample from the start, even before they first occur.
     pub fn of(words: &[&'static str]) -> CounterByWord {
         let counter = CounterByWord::default();
         for word in words {
@@ -156,7 +157,7 @@ impl CounterByWord {
         place.map_or(&self.others, |(_, counter)| counter).add(n);
     }
 
-    /// Of all words together.
+    /// The sum over all words.
     pub fn get(&self) -> u64 {
         self.words.iter().map(|(_, counter)| counter.get()).sum::<u64>() + self.others.get()
     }
@@ -191,8 +192,8 @@ impl Instrument for CounterByWord {
     }
 }
 
-/// A counter for each result code of the database, and for each word of a failure without a code. Codes that never
-/// occurred have no sample.
+/// A counter for each result code of the database. Failures without a code are counted by a word. A code that never
+/// occurred has no sample.
 pub struct CounterByCode {
     codes: [Counter; 256],
     failures: CounterByWord,
@@ -212,12 +213,12 @@ impl CounterByCode {
         self.codes[usize::from(code)].add(n);
     }
 
-    /// Without a code: a word for what happened.
+    /// Counts a failure without a code. `word` says what happened.
     pub fn add_failure(&self, word: &'static str, n: u64) {
         self.failures.add(word, n);
     }
 
-    /// Of all codes and words together.
+    /// The sum over all codes and words.
     pub fn get(&self) -> u64 {
         self.codes.iter().map(Counter::get).sum::<u64>() + self.failures.get()
     }
@@ -249,7 +250,7 @@ impl Instrument for CounterByCode {
 mod tests {
     use super::*;
 
-    /// Labels and values, each as text.
+    /// The labels and the value of each sample, as text.
     fn told(samples: &[Sample]) -> Vec<String> {
         let tell = |sample: &Sample| match &sample.value {
             Value::Count(count) => format!("{} {count}", sample.labels.join(",")),

@@ -7,20 +7,20 @@ use log::Level;
 
 use super::pairs::{Value, split};
 
-/// Where lines go.
+/// The kind of place to which lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// A file, a pipe, a terminal without colours.
     Plain,
     /// A terminal.
     Colours,
-    /// The journal of systemd: it has the time itself, and takes the priority from the beginning of a line.
+    /// The journal of systemd. It adds the time itself, and reads the priority from the beginning of a line.
     Journal,
 }
 
-/// Fields that every object has, or may have. A pair of this name is called otherwise.
+/// Fields of the log's own that every JSON object has, or may have. A pair with one of these names gets another name.
 const RESERVED: [&str; 5] = ["time", "level", "thread", "target", "message"];
-/// Names, which are text although they may look like numbers.
+/// Fields whose values are names. They are always text, even if they look like numbers.
 const NAMES: [&str; 11] = [
     "topic",
     "topics",
@@ -46,14 +46,14 @@ pub(super) struct Line<'l> {
 }
 
 impl Line<'_> {
-    /// The line as text, with its line feed. A message of several lines goes on indented, so that nothing in it passes
-    /// for a line of its own.
+    /// The line as text, with its line feed. If a message has several lines, the later ones are indented, so that none
+    /// of them looks like a log line of its own.
     pub fn text(&self, place: Place) -> String {
         let Line {
             time, level, target, ..
         } = self;
         let mut text = String::with_capacity(self.message.len() + 64);
-        // Writing to a string does not fail.
+        // A write to a string cannot fail.
         let _ = match place {
             Place::Plain => write!(text, "[{time:.3} {level:<5} {target}] "),
             Place::Colours => {
@@ -70,7 +70,7 @@ impl Line<'_> {
                 )
             }
             Place::Journal => {
-                // Of sd-daemon(3).
+                // The priorities of sd-daemon(3).
                 let priority = match level {
                     Level::Error => 3,
                     Level::Warn => 4,
@@ -131,7 +131,8 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Whether it is a number or a truth value of JSON, to be taken as it is. Numbers that readers would round are text.
+/// Whether the text is a number or a boolean in JSON, and is written without quotes. A number that readers would round
+/// is written as text.
 fn is_literal(text: &str) -> bool {
     const EXACT: u64 = 1 << 53;
     if matches!(text, "true" | "false") {

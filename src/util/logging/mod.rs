@@ -1,8 +1,8 @@
 //! The log: which lines are written, in which form, and where to.
 //!
-//! Code logs with the macros of the crate `log`: words, and then `key=value`. This folder decides what becomes of a line:
-//! it is left out (the filter), written as text or as one JSON object, and goes to standard error, above the status line
-//! of a terminal. `docs/reference/logs.md` is its page.
+//! Code logs with the macros of the crate `log`: words, and then `key=value`. The filter decides whether a line is
+//! written. A line is written as text, or as one JSON object. It goes to standard error; on a terminal it appears above
+//! the status line. `docs/reference/logs.md` describes all this.
 
 // `key=value` at the end of a line.
 pub mod pairs;
@@ -24,7 +24,7 @@ use log::{Level, Log, Metadata, Record, error};
 use crate::util::logging::lines::{Line, Place};
 use crate::util::screen;
 
-/// The variables with the filter: the first one that is set counts.
+/// The environment variables for the filter. The first one that is set is used.
 const VARIABLES: [&str; 2] = ["PENSTOCK_LOG", "RUST_LOG"];
 
 /// The form of a line.
@@ -32,7 +32,7 @@ const VARIABLES: [&str; 2] = ["PENSTOCK_LOG", "RUST_LOG"];
 pub enum Format {
     /// Words, then `key=value`.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -40,7 +40,7 @@ impl Format {
     /// The words for it, in the file and on the command line.
     pub const WORDS: [&str; 2] = ["text", "json"];
 
-    /// The form with this word; any other word is text.
+    /// The form with this word. Any other word means text.
     pub fn of(word: &str) -> Format {
         match word {
             "json" => Format::Json,
@@ -59,7 +59,7 @@ struct Logger {
     place: Place,
 }
 
-/// Starts the log, as text. `shown`: the filter, where no variable sets one. Starting it again changes nothing.
+/// Starts the log, as text. `shown`: the filter if no variable sets one. A second start changes nothing.
 pub fn start(shown: &str) {
     let (filter, complaint) = filter(|name| std::env::var(name), shown);
     let level = filter.filter();
@@ -68,12 +68,12 @@ pub fn start(shown: &str) {
         is_json: AtomicBool::new(false),
         place: place(),
     });
-    // Refused where a program has a logger of its own: that one is used then.
+    // This fails if the program already has its own logger. Then that logger is used.
     if log::set_logger(logger).is_ok() {
         log::set_max_level(level);
     }
     if let Some(complaint) = complaint {
-        // Whatever the filter says.
+        // This line is written even if the filter would hide it.
         logger.write(
             &Record::builder()
                 .level(Level::Warn)
@@ -84,7 +84,7 @@ pub fn start(shown: &str) {
     }
 }
 
-/// From now on lines have this form.
+/// Sets the form of all later lines.
 pub fn set_format(format: Format) {
     if let Some(logger) = LOGGER.get() {
         logger.is_json.store(format == Format::Json, Relaxed);
@@ -95,8 +95,8 @@ fn format() -> Format {
     LOGGER.get().map_or(Format::Text, Logger::format)
 }
 
-/// A panic of any thread is told: as an ERROR line where lines are JSON, else by the hook of before, which prints the
-/// place, the message and (with `RUST_BACKTRACE=1`) the backtrace.
+/// Makes every panic visible, in any thread. If lines are JSON, it is logged as an ERROR line. Otherwise the previous
+/// panic hook prints the place, the message and (with `RUST_BACKTRACE=1`) the backtrace.
 pub fn tell_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -122,12 +122,12 @@ pub fn tell_panics() {
     }));
 }
 
-/// The filter, and what is wrong with the variable that has it.
+/// The filter, and what is wrong with the variable that sets it, if anything.
 fn filter(variable: impl Fn(&str) -> Result<String, VarError>, shown: &str) -> (Filter, Option<String>) {
     let default = || env_filter::Builder::new().parse(shown).build();
     for name in VARIABLES {
         let problem = match variable(name) {
-            // As if it were not set.
+            // Treated as if it were not set.
             Err(VarError::NotPresent) => continue,
             Ok(text) if text.trim().is_empty() => continue,
             Err(VarError::NotUnicode(_)) => "it is not UTF-8".to_owned(),
@@ -153,7 +153,8 @@ fn filter(variable: impl Fn(&str) -> Result<String, VarError>, shown: &str) -> (
     (default(), None)
 }
 
-/// A word that is no level is the name of a module, and then nothing else is shown: `PENSTOCK_LOG=verbose`.
+/// Whether the filter hides all our lines. A word that is not a level counts as the name of a module, and only that
+/// module is shown: `PENSTOCK_LOG=verbose`.
 fn hides_us(filter: &Filter, text: &str) -> bool {
     let errors = Metadata::builder().level(Level::Error).target("penstock").build();
     let is_meant = text
@@ -162,7 +163,7 @@ fn hides_us(filter: &Filter, text: &str) -> bool {
     !filter.enabled(&errors) && !text.contains("penstock") && !is_meant
 }
 
-/// Where standard error goes.
+/// The kind of place to which standard error goes.
 fn place() -> Place {
     let journal = std::env::var("JOURNAL_STREAM").unwrap_or_default();
     if is_journal(&journal) {
@@ -176,8 +177,8 @@ fn place() -> Place {
     }
 }
 
-/// Whether this is the device and inode of standard error: whoever started us may have the variable of his own journal,
-/// and have sent our lines elsewhere.
+/// Whether this is the device and inode of standard error. The variable alone proves nothing: our parent process may
+/// have passed on the variable of its own journal, but redirected our standard error.
 fn is_journal(device_and_inode: &str) -> bool {
     let Some((device, inode)) = device_and_inode.split_once(':') else {
         return false;

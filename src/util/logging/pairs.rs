@@ -1,9 +1,9 @@
-//! `key=value` at the end of a line: what a line's words are, and what its fields are.
+//! Splits a log line into its words and its fields: the `key=value` pairs at its end.
 //!
-//! A line is words, and then pairs with a space between them: `kafka: joining group=g topics=a,b`. A value with a space in
-//! it stands in quotes: `reason="timed out" rows=3`. Quotes in quotes are escaped, as `{:?}` does. Many values are
-//! texts of others (errors of clients), and not escaped; so a quote ends a value only where the line ends or another pair
-//! follows. Pairs with words behind them belong to the words.
+//! A line has words, and then pairs with a space between them: `kafka: joining group=g topics=a,b`. A value that
+//! contains a space is in quotes: `reason="timed out" rows=3`. Quotes inside quotes are escaped, as `{:?}` does. But
+//! many values are foreign texts (errors of clients), and are not escaped. So a quote ends a value only if the line
+//! ends there, or another pair follows. Pairs with words after them belong to the words.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,19 +15,20 @@ pub struct Pair<'l> {
     pub value: Value<'l>,
 }
 
-/// A value: without its quotes, and whether it had some.
+/// A value without its quotes, and whether it was in quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value<'l> {
     Bare(&'l str),
     Quoted(Cow<'l, str>),
 }
 
-/// The words of a line, and the pairs behind them.
+/// The words of a line, and the pairs after them.
 pub fn split(line: &str) -> (&str, Vec<Pair<'_>>) {
     let mut pairs: Vec<Pair<'_>> = Vec::new();
     let mut words_end = 0;
     let mut at = 0;
-    // From there on no quote ends a value: looked for once, so that a line takes a time that grows with its length only.
+    // From this position on, no quote ends a value. It is searched for only once, so the time is linear in the length
+    // of the line.
     let mut unclosed = line.len();
     while at < line.len() {
         let rest = &line[at..];
@@ -82,7 +83,7 @@ fn is_key(text: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_./".contains(&b))
 }
 
-/// Where the value in quotes at the beginning of `text` ends: at a quote with nothing, or another pair, behind it.
+/// Where the quoted value at the beginning of `text` ends: at a quote that is followed by nothing or by another pair.
 fn closing_quote(text: &str) -> Option<usize> {
     let mut is_escaped = false;
     text.bytes().enumerate().skip(1).find_map(|(at, byte)| {
@@ -105,7 +106,7 @@ fn ends_here(behind: &str) -> bool {
     }
 }
 
-/// Without the escapes of `{:?}`. A backslash before something else stays: the text is somebody else's.
+/// The text without the escapes of `{:?}`. A backslash before anything else is kept, because the text is foreign.
 fn unescaped(text: &str) -> Cow<'_, str> {
     if !text.contains('\\') {
         return Cow::Borrowed(text);
@@ -123,7 +124,7 @@ fn unescaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// What stands behind a backslash means this character, and is this long.
+/// The character that the text after a backslash stands for, and the length of that text.
 fn escape(text: &str) -> Option<(char, usize)> {
     let c = match text.bytes().next()? {
         b'"' => '"',
@@ -143,7 +144,7 @@ fn escape(text: &str) -> Option<(char, usize)> {
     Some((c, 1))
 }
 
-/// A text as a value: in quotes where it needs them.
+/// A text as a value, in quotes if it needs them.
 #[derive(Debug, Clone, Copy)]
 pub struct Text<'t>(pub &'t str);
 
@@ -213,7 +214,7 @@ mod tests {
                 "x",
                 vec![quoted("detail", "a \"b\" \\ \n\t\u{1f} '"), bare("offset", "7")],
             ),
-            // The text of somebody else, not escaped.
+            // A foreign text, not escaped.
             (
                 r#"x error="of "some" kind: a=b \d C:\" cure="wait""#,
                 "x",
@@ -226,7 +227,7 @@ mod tests {
             ),
             (r#"x error="""#, "x", vec![quoted("error", "")]),
             (r#"x user= group="""#, "x", vec![bare("user", ""), quoted("group", "")]),
-            // Words behind pairs.
+            // Words after pairs.
             (
                 "stop: signal=SIGTERM, finishing",
                 "stop: signal=SIGTERM, finishing",
@@ -239,7 +240,7 @@ mod tests {
                 "kafka.start = \"latest\" (x=1) --to-offset=3 A=1 é=2",
                 vec![bare("n", "1")],
             ),
-            // A quote that nobody closes.
+            // A quote that is never closed.
             ("x a=\"b c=1 d", "x a=\"b c=1 d", vec![]),
             ("x a=\"b c=1", "x a=\"b", vec![bare("c", "1")]),
             ("x  a=1  b=2 ", "x  a=1", vec![bare("b", "2")]),

@@ -1,6 +1,6 @@
-//! The two formats of metrics: Prometheus' text 0.0.4, and OpenMetrics 1.0 where it is asked for.
+//! The two formats of metrics: Prometheus' text 0.0.4, and OpenMetrics 1.0 if the client asks for it.
 //!
-//! Depends only on its arguments. `scripts/check-metrics.sh` holds what comes of it against Prometheus' own parsers.
+//! Depends only on its arguments. `scripts/check-metrics.sh` checks the output with Prometheus' own parsers.
 
 use std::fmt::{Display, Write as _};
 
@@ -10,13 +10,14 @@ use crate::observe::metrics::{Kind, Metric, Sample, Value};
 /// How metrics are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Prometheus' text format, version 0.0.4. Whoever asks for nothing else gets it.
+    /// Prometheus' text format, version 0.0.4: the default.
     Text,
     OpenMetrics,
 }
 
 impl Format {
-    /// What the `Accept` header of a request asks for. OpenMetrics must be named, and be no less welcome than text.
+    /// The format that the `Accept` header of a request asks for. OpenMetrics is used only if the header names it and
+    /// gives it at least the quality of text.
     pub fn of(accept: Option<&str>) -> Format {
         let (mut open_metrics, mut text) = (0.0, 0.0);
         for range in accept.unwrap_or_default().split(',') {
@@ -58,10 +59,10 @@ impl Format {
     }
 }
 
-/// Units that are part of a name, and that OpenMetrics wants to be told.
+/// Units that are part of a metric's name. OpenMetrics also has a line for the unit.
 const UNITS: [&str; 2] = ["seconds", "bytes"];
 
-/// Writes one metric after the other.
+/// Writes metrics, one after the other.
 #[derive(Debug)]
 pub struct Writer {
     format: Format,
@@ -76,13 +77,13 @@ impl Writer {
         }
     }
 
-    /// One metric with all its samples. Nothing where it has none.
+    /// Writes one metric with all its samples. Writes nothing if there are no samples.
     pub fn family(&mut self, metric: &Metric, samples: &[Sample]) {
         if samples.is_empty() {
             return;
         }
         let Metric { name, kind, help, .. } = *metric;
-        // OpenMetrics names a family without what its samples' names have behind it.
+        // In OpenMetrics the name of a family lacks the suffix that its samples have.
         let (family, kind_word, help) = match self.format {
             Format::OpenMetrics => {
                 let suffix = match kind {
@@ -126,7 +127,7 @@ impl Writer {
             self.sample(name, "_bucket", &labels, count);
         };
         for (bound, count) in counts.up_to() {
-            // With a point, as OpenMetrics has it: `1.0`.
+            // OpenMetrics wants a decimal point: `1.0`.
             bucket(&format!("{bound:?}"), count);
         }
         bucket("+Inf", counts.count());
@@ -138,7 +139,7 @@ impl Writer {
         let mut told = String::new();
         for (label, value) in labels {
             let comma = if told.is_empty() { "" } else { "," };
-            // Writing to a String cannot fail.
+            // A write to a String cannot fail.
             let _ = write!(told, "{comma}{label}=\"{}\"", escape(value, true));
         }
         if told.is_empty() {
@@ -149,11 +150,11 @@ impl Writer {
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing to a String cannot fail.
+        // A write to a String cannot fail.
         let _ = writeln!(self.out, "{line}");
     }
 
-    /// The whole text.
+    /// Ends the text and returns it.
     pub fn end(mut self) -> String {
         if self.format == Format::OpenMetrics {
             self.out.push_str("# EOF\n");
@@ -166,7 +167,8 @@ fn ends_with_unit(family: &str, unit: &str) -> bool {
     family.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'))
 }
 
-/// A backslash before what would end the text. Quotes only where the text stands in quotes, or OpenMetrics wants it.
+/// Puts a backslash before each character that would end the text. Quotes are escaped only if the text is in quotes, or
+/// if OpenMetrics requires it.
 fn escape(text: &str, quotes: bool) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

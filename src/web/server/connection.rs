@@ -1,6 +1,7 @@
-//! One connection: its request is read, its answer written, and what its client still says thrown away.
+//! One connection: reads the request, writes the answer, then throws away what the client still sends.
 //!
-//! Goes on as far as it can without waiting. A new kind of hostile client is a case of `go_on`, and a test in `tests.rs`.
+//! Does as much as it can without waiting. To handle a new kind of hostile client, change `go_on` and add a test to
+//! `tests.rs`.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
@@ -11,9 +12,9 @@ use mio::net::TcpStream;
 use super::Limits;
 use super::wire::{self, Answer, Head, Request};
 
-/// What comes after a turn.
+/// What the connection needs after its turn.
 pub enum Next {
-    /// More, once the socket is ready.
+    /// Another turn, once the socket is ready.
     Waits,
     Ended,
 }
@@ -22,9 +23,9 @@ pub enum Next {
 pub struct Connection {
     stream: TcpStream,
     state: State,
-    /// When it ends, whatever is open then.
+    /// When the connection ends, even if it is not finished.
     pub deadline: Instant,
-    /// When bytes went in or out last, or when it was accepted.
+    /// When it last read or wrote bytes, or when it was accepted.
     pub active_at: Instant,
 }
 
@@ -34,11 +35,12 @@ enum State {
     Reading(Vec<u8>),
     /// The answer, and how much of it is sent.
     Writing(Vec<u8>, usize),
-    /// The answer is sent. So many bytes are still thrown away, so that the client can read it in peace.
+    /// The answer is sent. This many bytes from the client may still be read and thrown away. This gives the client
+    /// time to read the answer.
     Closing(usize),
 }
 
-/// Bytes of one read. Smaller than a head, so that slow clients do not take a whole one each.
+/// The size of one read. It is smaller than the limit for a head, so that a slow client does not use that much memory.
 const CHUNK_BYTES: usize = 2048;
 
 impl Connection {
@@ -52,7 +54,7 @@ impl Connection {
         }
     }
 
-    /// Bytes of an answer that the client has not taken.
+    /// Number of bytes of the answer that the client has not taken yet.
     pub fn unread(&self) -> usize {
         match &self.state {
             State::Writing(answer, sent) => answer.len() - sent,
@@ -60,7 +62,7 @@ impl Connection {
         }
     }
 
-    /// Goes on until the socket has nothing for it, or takes nothing of it.
+    /// Goes on until the socket has no more bytes to read, or accepts no more bytes to write.
     pub fn go_on(&mut self, limits: &Limits, handler: &impl Fn(&Request) -> Answer) -> Next {
         loop {
             match self.step(limits, handler) {
@@ -69,14 +71,14 @@ impl Connection {
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
                     io::ErrorKind::WouldBlock => return Next::Waits,
-                    // The client is gone: nobody is left to tell.
+                    // The client is gone. There is nobody to answer.
                     _ => return Next::Ended,
                 },
             }
         }
     }
 
-    /// One read or one write. `false`: it has come to its end.
+    /// Does one read or one write. `false`: the connection has ended.
     fn step(&mut self, limits: &Limits, handler: &impl Fn(&Request) -> Answer) -> io::Result<bool> {
         let mut chunk = [0; CHUNK_BYTES];
         match &mut self.state {

@@ -1,5 +1,5 @@
-//! Clients of all kinds against a running server. No test waits for a time: where a limit is to be passed it is short, and
-//! where it is not to matter it is an hour.
+//! Clients of all kinds against a running server. No test sleeps. If a test needs a time limit to pass, that limit is
+//! short. If a limit must not matter, it is one hour.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,12 +9,12 @@ use std::time::Duration;
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// How long anything here may take, on a machine that is busy.
+/// How long a step of a test may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// More than the buffers of two sockets hold.
+/// More bytes than the buffers of two sockets hold.
 const BIG_BYTES: usize = 64 * 1024 * 1024;
 
-/// As they are, but nothing ends by itself.
+/// The usual limits, but no connection ends by itself.
 fn patient() -> Limits {
     Limits {
         connection_max: HOUR,
@@ -41,7 +41,7 @@ fn connect(running: &Running) -> TcpStream {
     stream
 }
 
-/// All that comes until the server ends the connection. A time-out fails.
+/// Reads everything until the server ends the connection. Fails at a time-out.
 fn rest(mut stream: &TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
@@ -63,15 +63,15 @@ fn request(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n")
 }
 
-/// What the server says to these bytes.
+/// The server's answer to these bytes.
 fn said(running: &Running, bytes: &[u8]) -> String {
     let mut stream = connect(running);
-    // It may have said all that it has to say before the last of them.
+    // The server may answer and close before it has read all of them.
     let _ = stream.write_all(bytes);
     text(&stream)
 }
 
-/// Somebody else is served.
+/// Checks that another client is served.
 fn assert_serves(running: &Running) {
     let said = said(running, request("/well").as_bytes());
     assert!(
@@ -156,7 +156,7 @@ fn one_that_never_comes_to_an_end_is_ended_at_its_deadline() {
     let running = serve(limits);
     let (silent, mut slow) = (connect(&running), connect(&running));
     assert_eq!(text(&silent), "");
-    // However lively it is: until the server has reset the connection.
+    // This client is never idle. It writes until the server has reset the connection.
     while slow.write_all(b"G").is_ok() {}
     assert_serves(&running);
 }
@@ -175,7 +175,7 @@ fn silent_clients_hold_nobody_up() {
 #[test]
 fn a_huge_head_is_refused_and_its_rest_is_read_up_to_a_bound() {
     let huge = vec![b'a'; 10_000_000];
-    // The whole of it is thrown away, and the client reads its answer.
+    // The server throws away all of the surplus, and the client reads its answer.
     let running = serve(Limits {
         surplus_bytes_max: huge.len(),
         ..patient()
@@ -210,7 +210,7 @@ fn one_that_never_reads_its_answer_holds_nobody_up_and_ends() {
     let running = serve(limits);
     let mut deaf = connect(&running);
     deaf.write_all(request("/big").as_bytes()).unwrap();
-    // There is room for one: this one waits until the deadline of the other.
+    // There is room for one connection, so this client waits until the deadline of the other one.
     assert_serves(&running);
     assert!(rest(&deaf).len() < BIG_BYTES);
 }
@@ -272,7 +272,7 @@ fn a_new_one_waits_for_those_that_have_not_been_idle_for_long() {
     assert!(text(&second).ends_with("/second"));
 }
 
-/// The same in steps, without the thread.
+/// Calls the steps of the server directly, without its thread.
 #[test]
 fn whether_a_new_one_takes_a_place_depends_on_how_long_the_others_have_been_idle() {
     for (idle_min, waits) in [(HOUR, true), (Duration::ZERO, false)] {
@@ -292,7 +292,7 @@ fn whether_a_new_one_takes_a_place_depends_on_how_long_the_others_have_been_idle
         assert_eq!(serving.next.is_some(), waits, "{idle_min:?}");
         let kept_at = serving.slots[0].as_ref().unwrap().active_at;
         assert_eq!(kept_at == first_at, waits, "{idle_min:?}");
-        // And is looked at again in time.
+        // The server wakes up in time to check again.
         let wait_max = serving.wait_max().unwrap();
         assert!(wait_max <= HOUR, "{wait_max:?}");
     }
@@ -315,7 +315,7 @@ fn a_taken_address_is_told_with_the_cure() {
         "{error}"
     );
     assert!(error.contains("cure=\"another program listens there"), "{error}");
-    // Of no network (RFC 5737).
+    // An address that belongs to no network (RFC 5737).
     let error = Server::bind("192.0.2.1:0".parse().unwrap(), patient())
         .unwrap_err()
         .to_string();

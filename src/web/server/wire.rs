@@ -1,4 +1,4 @@
-//! Requests and answers as bytes, as RFC 9112 has them. Pure.
+//! Parses requests from bytes and encodes answers as bytes, as RFC 9112 defines them. Depends only on its arguments.
 
 use std::borrow::Cow;
 
@@ -6,19 +6,19 @@ use httparse::EMPTY_HEADER;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
-/// Headers of a request, at most.
+/// The most headers that a request may have.
 const HEADERS_MAX: usize = 64;
 
 /// What a client asks for, with `GET` or `HEAD`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// From the first `/` up to a `?`, as it was sent.
+    /// The path as it was sent: from the first `/` up to a `?`.
     pub path: String,
-    /// The header `Accept`; empty where there is none.
+    /// The `Accept` header. Empty if there is none.
     pub accept: String,
 }
 
-/// How a request went.
+/// The status of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     Ok,
@@ -44,12 +44,12 @@ impl Status {
     }
 }
 
-/// What a client gets.
+/// An answer to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub status: Status,
     pub content_type: &'static str,
-    /// Beside those that every answer has.
+    /// Headers in addition to those that every answer has.
     pub headers: Vec<(&'static str, String)>,
     pub body: Cow<'static, str>,
 }
@@ -64,18 +64,18 @@ impl Answer {
         }
     }
 
-    /// For people.
+    /// An answer in plain text, for people.
     pub fn text(status: Status, body: impl Into<Cow<'static, str>>) -> Answer {
         Answer::new(status, "text/plain; charset=utf-8", body)
     }
 
-    /// With one more header.
+    /// Adds a header.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Answer {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// The bytes for the socket. An answer to `HEAD` has no body, and is the same otherwise.
+    /// The bytes for the socket. An answer to `HEAD` has no body. Otherwise it is the same.
     pub fn encoded(&self, has_body: bool) -> Vec<u8> {
         let mut head = format!(
             "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
@@ -84,7 +84,7 @@ impl Answer {
             self.content_type,
             self.body.len()
         );
-        // A clock outside of the years that the header can tell goes without.
+        // If the clock shows a year that the header cannot express, there is no `Date`.
         if let Ok(date) = DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now()) {
             head.push_str(&format!("Date: {date}\r\n"));
         }
@@ -100,12 +100,12 @@ impl Answer {
     }
 }
 
-/// What has come of a request so far.
+/// What the bytes of a request are so far.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Head {
-    /// It goes on.
+    /// The head is not complete yet.
     Partial,
-    /// All of it, and whether the answer has a body.
+    /// The complete request, and whether the answer has a body.
     Whole(Request, bool),
     Refused(Answer),
 }
@@ -114,7 +114,7 @@ fn refused(why: &'static str) -> Head {
     Head::Refused(Answer::text(Status::BadRequest, why))
 }
 
-/// Reads the head of a request. `is_full`: there is no room for more of it.
+/// Reads the head of a request. `is_full`: the buffer has no room for more bytes.
 pub fn read(bytes: &[u8], is_full: bool) -> Head {
     let too_large = || {
         Head::Refused(Answer::text(
@@ -163,7 +163,7 @@ pub fn read(bytes: &[u8], is_full: bool) -> Head {
     Head::Whole(request, has_body)
 }
 
-/// The path of a target: `/status?x`, or `http://host/status` as proxies are asked.
+/// The path of a request's target: `/status?x`, or `http://host/status`, which is the form for proxies.
 fn path(target: &str) -> Option<&str> {
     let whole = if target.starts_with('/') {
         target

@@ -18,7 +18,7 @@ fn an_address_to_listen_at_is_an_ip_address_and_a_port() {
         ("\"localhost:9100\"", "not a name", "\"localhost:9100\"", own),
         ("\"http://0.0.0.0:9100/metrics\"", "no scheme", "http", own),
         ("\"0.0.0.0:91000\"", "0 to 65535", "91000", "\"127.0.0.1:7367\""),
-        // What stands behind a reference is not repeated.
+        // The value of a reference is not shown.
         ("\"${env:DURATION}\"", "", "${env:DURATION}", "\"127.0.0.1:7367\""),
     ] {
         let piece = format!("[http]\nlisten = {value}");

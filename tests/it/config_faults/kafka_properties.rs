@@ -3,7 +3,7 @@
 use super::{Expected, KAFKA, check, good};
 use penstock::config;
 
-/// `line` under `[kafka.<section>]`: the sixth of the file.
+/// A file with `line` under `[kafka.<section>]`. It is line 6 of the file.
 fn with_property(section: &str, line: &str) -> String {
     format!("{KAFKA}\n[kafka.{section}]\n{line}")
 }

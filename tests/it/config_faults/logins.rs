@@ -1,4 +1,4 @@
-//! A login in an address: it is told, and nothing of it is shown.
+//! A login in an address: the fault is reported, but no part of the login is shown.
 
 use super::{AEROSPIKE, KAFKA};
 use penstock::config;
@@ -28,7 +28,7 @@ fn a_login_in_an_address_is_told_and_nothing_of_it_is_shown() {
             assert!(said.contains(cure), "{text}\n{said}");
         }
     }
-    // Nor where it stands at another key.
+    // A login at another key is not shown either.
     for topics in ["\"kafka://u:hunter2@h:9092/events\"", "[\"u:hunter2@h:9092\"]"] {
         let text = format!("[kafka]\nbrokers = \"k\"\ntopics = {topics}\n{AEROSPIKE}");
         let said = config::parse(&text, "penstock.toml").unwrap_err().to_string();

@@ -2,7 +2,7 @@
 
 use super::{check, check_lines, check_write, good, parse, whole};
 
-/// All that changes a record, but for `keep_last`, which does not stand without another.
+/// Everything that changes a record, except `keep_last`, which needs another key.
 const CHANGES: [(&str, &str); 9] = [
     ("bins", "[\"x\"]"),
     ("once", "{ a = \"x\" }"),
@@ -15,7 +15,7 @@ const CHANGES: [(&str, &str); 9] = [
     ("remove", "[\"a\"]"),
 ];
 
-/// `lines`, and below them each of `words`, is one fault at the word.
+/// Checks that each of `words`, below `lines`, causes one fault at that word.
 fn check_beside(lines: &str, words: &[(&str, &str)], contradicts: &str) {
     for (word, value) in words {
         let line = 5 + lines.matches('\n').count();

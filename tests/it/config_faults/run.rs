@@ -185,7 +185,7 @@ fn the_keys_of_run_agree_with_each_other() {
                 "write stall_after = \"2s\" or more",
             ),
         ),
-        // What stands behind a reference is not told, nor what follows from it.
+        // The value of a reference is not shown, nor anything that is computed from it.
         (
             "[run]\nshutdown_grace = \"20s\"\nstall_after = \"9s\"\nwrite_timeout = \"${env:DURATION}\"",
             (

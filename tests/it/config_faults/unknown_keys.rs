@@ -1,4 +1,4 @@
-//! Keys that nobody knows, and words of later versions.
+//! Unknown keys, and words of later versions.
 
 use super::{KAFKA, ROUTE, check, check_each, check_write};
 use penstock::config;

@@ -1,10 +1,10 @@
-//! Files with faults in many places: syntax errors among them, and their order.
+//! Files with many faults, including syntax errors; and the order in which the faults are reported.
 
 use super::{Expected, check, check_file};
 
 #[test]
 fn syntax_errors_come_with_the_faults_that_are_certain() {
-    // A string without quotes leaves the rest as it is.
+    // A string without quotes does not affect the rest of the file.
     check(
         "[run]\nmemory = 512MiB\ncommit_interval = 1\nsped = 2",
         &[
@@ -13,7 +13,8 @@ fn syntax_errors_come_with_the_faults_that_are_certain() {
             (4, "run.sped", "unknown key", "", "known keys"),
         ][..],
     );
-    // Where the parser had to guess how to go on, the section says nothing more, and nothing is called missing.
+    // If the parser had to guess how to go on, no more faults of that section are reported, and no key is reported as
+    // missing.
     check_file(
         "[kafka\nbrokers = 5\n[run]\nmemory = 5\n",
         &[(1, "", "`]` is missing", "", "[kafka]")],
@@ -47,7 +48,7 @@ fn syntax_errors_come_with_the_faults_that_are_certain() {
         &format!("a{} = 5", ".a".repeat(50_000)),
         &[(1, "", "nested too deeply", "", "less nesting")],
     );
-    // Two keys of one name are a fault of their own, and the first is checked.
+    // A duplicate key is a separate fault. The first of the two keys is checked.
     check(
         "[run]\nmemory = 5\nmemory = \"1GiB\"",
         &[

@@ -1,11 +1,11 @@
-//! No text at all brings the reader down: random texts, pieces put together wrongly, torn files.
+//! No text makes the reader panic: random texts, wrongly combined pieces, truncated files.
 
 use penstock::config;
 use proptest::prelude::*;
 
 use super::{DESIGN, Nothing};
 
-/// Pieces that a configuration is made of, to be put together wrongly.
+/// Pieces of a configuration, which the tests combine wrongly.
 fn piece() -> impl Strategy<Value = String> {
     let pieces: Vec<&'static str> = vec![
         "[run]",
@@ -111,7 +111,7 @@ proptest! {
         }
     }
 
-    /// A value that any text stands in: a fault or a configuration, on that line alone.
+    /// With any text as a value, the reader returns a configuration or faults. It does not panic.
     #[test]
     fn no_value_panics(value in "[ -~ö\\n\\t]{0,40}", key in "(key|bins|set|ttl|each|namespace|once|add|append|map_put|map_add|keep_last|remove|newer|mode|tombstone)") {
         let quoted = format!("{value:?}").replace("\\'", "'");
@@ -119,7 +119,7 @@ proptest! {
         let _ = config::parse_with(&text, "x", &Nothing);
     }
 
-    /// Cutting a good file anywhere gives faults, never a panic and never a loop.
+    /// A good file that is cut anywhere gives faults, never a panic or an endless loop.
     #[test]
     fn no_torn_file_panics(at in 0..DESIGN.len()) {
         let _ = config::parse_with(&DESIGN[..at], "x", &Nothing);

@@ -1,4 +1,4 @@
-//! What becomes of the keys of `[[route.write]]`.
+//! How the keys of `[[route.write]]` are read.
 
 use penstock::config::model::{
     Action, InDoubt, Mode, Name, OnConflict, Operation, OperationKind, Tombstone, TtlOn, Write,
@@ -7,7 +7,7 @@ use penstock::config::{self, operations};
 
 use super::{Nothing, fixed, good, told};
 
-/// A write as the text of one line has it: beside `key`, and with `bins` if the line says so by `…`.
+/// The write that has `key` and these lines, and also `bins` if the lines contain `…`.
 fn write(lines: &str) -> Write {
     let config = good(&format!(
         "[kafka]\nbrokers = \"k\"\ntopics = [\"events\"]\n[aerospike]\nhosts = \"a\"\nnamespace = \"test\"\n[[route]]\n\
@@ -17,7 +17,7 @@ fn write(lines: &str) -> Write {
     config.routes[0].writes[0].clone()
 }
 
-/// What the rows say of operations holds, whichever there are.
+/// The statements of the table about operations are true for each operation.
 #[test]
 fn each_operation_is_read_as_its_row_says() {
     for descriptor in operations::ALL {
@@ -241,7 +241,7 @@ fn names_come_from_the_message() {
             assert_eq!(allowed, ["a", "b"]);
         }
     }
-    // A bare string, what a reference holds, and what only looks like a template are fixed.
+    // A bare string, the value of a reference, and text that only looks like a template are constants.
     for (name, expected) in [
         ("users", "users"),
         ("${env:FIELD}", "user.id"),
