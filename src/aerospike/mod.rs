@@ -11,6 +11,8 @@ mod connection;
 mod limit;
 mod lookout;
 mod request;
+// Batch writes without the client.
+pub mod wire;
 pub mod health;
 pub mod info;
 pub mod members;

@@ -1,0 +1,1 @@
+//! Reads the answers to a batch request, in place.

@@ -1,0 +1,1 @@
+//! A blocking socket on which each call has one deadline.
