@@ -112,6 +112,11 @@ rates: setup ## what guards cost, merging gains and poison costs, on a real Kafk
 	$(CARGO) build --profile $(FAST) $(SHARED) --example rates
 	@scripts/with-kafka.sh $(CARGO) run --profile $(FAST) $(SHARED) --example rates -- --kafka @KAFKA_BROKERS@ $(ARGS)
 
+.PHONY: bench-service
+bench-service: setup ## the CPU of the two writers (aerospike.writer) by turns, on a real Kafka broker (a real cluster: AEROSPIKE_HOSTS=HOST:PORT)
+	$(CARGO) build --profile $(FAST) $(SHARED) --example rates
+	@scripts/with-kafka.sh $(CARGO) run --profile $(FAST) $(SHARED) --example rates -- --kafka @KAFKA_BROKERS@ --only writers $(ARGS)
+
 .PHONY: fmt
 fmt: ## format the code
 	$(CARGO) fmt
