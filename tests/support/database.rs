@@ -54,6 +54,14 @@ pub fn simulator_with_records_of(bytes_max: usize) -> Simulator {
 
 // ---- where a configuration writes to
 
+/// The line of `[aerospike]` that chooses the writer: `PENSTOCK_TEST_WRITER`, or nothing (the default).
+pub fn writer_line() -> String {
+    match env::var("PENSTOCK_TEST_WRITER") {
+        Ok(writer) => format!("writer = \"{writer}\"\n"),
+        Err(_) => String::new(),
+    }
+}
+
 /// What a configuration says about its database.
 #[derive(Clone)]
 pub struct Target {
@@ -74,7 +82,8 @@ impl Target {
             login,
             ..
         } = self;
-        format!("hosts = \"{hosts}\"\nnamespace = \"{namespace}\"\n{login}")
+        let writer = writer_line();
+        format!("hosts = \"{hosts}\"\nnamespace = \"{namespace}\"\n{writer}{login}")
     }
 
     /// Routes whose sets have this database's suffix. Each write must have a line `set = "…"` for that.
