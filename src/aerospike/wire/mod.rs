@@ -3,6 +3,12 @@
 //! The protocol is the one that the client speaks (`aerospike-core` 3.0.0, `commands/buffer.rs`); the server's side is
 //! `as/src/base/batch.c` of 8.1. `docs/architecture/native-writer.md` has the reasons.
 
+// The types of values.
+mod particle;
+// Values in MessagePack.
+mod msgpack;
+// Operations on bins.
+mod operations;
 // Rows as bytes.
 pub mod frame;
 // The server's answers.
