@@ -15,6 +15,8 @@ pub mod frame;
 pub mod answers;
 // One socket with a deadline.
 pub mod connection;
+// How many rows a node accepts in one batch.
+pub mod limits;
 // Which node has the master of a partition.
 pub mod partitions;
 // One call to all nodes that have rows.
