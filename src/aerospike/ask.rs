@@ -299,7 +299,7 @@ pub fn error_code(answer: &str) -> Option<u8> {
 
 /// Fake servers for tests.
 #[cfg(test)]
-pub(super) mod fakes {
+pub mod fakes {
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
     use std::thread;

@@ -19,5 +19,7 @@ pub mod connection;
 pub mod limits;
 // Which node has the master of a partition.
 pub mod partitions;
+// The map in use, and the thread that renews it.
+pub mod cluster;
 // One call to all nodes that have rows.
 pub mod call;

@@ -98,6 +98,11 @@ fn aerospike_is_checked() {
                 "without quotes",
             ),
         ),
+        ("writer = \"nativ\"", (4, "aerospike.writer", "\"nativ\"", "", "native")),
+        (
+            "writer = true",
+            (4, "aerospike.writer", "expected", "boolean true", "native"),
+        ),
         (
             "use_services_alternate = 1",
             (
