@@ -8,8 +8,10 @@ use parking_lot::Mutex;
 
 use super::Store;
 use super::connection::Connection;
-use super::wire::call::Caller;
+use super::report::Waiting;
+use super::wire::call::{Caller, NodeFailure};
 use super::wire::cluster::{Cluster, Seen, View};
+use super::wire::limits::NodeLimits;
 use super::wire::partitions::{Map, NodeAddress};
 use crate::delivery::plan::OutgoingRow;
 use crate::delivery::write::Answer;
@@ -31,6 +33,8 @@ struct Callers {
     /// Of the cluster that they are connected to.
     epoch: u64,
     idle: Vec<Caller>,
+    /// How many rows each node takes in one batch.
+    limits: Arc<NodeLimits>,
 }
 
 impl Callers {
@@ -40,7 +44,7 @@ impl Callers {
             (self.epoch, self.idle) = (epoch, Vec::new());
         }
         let idle = if epoch == self.epoch { self.idle.pop() } else { None };
-        idle.unwrap_or_default()
+        idle.unwrap_or_else(|| Caller::new(self.limits.clone()))
     }
 
     fn give_back(&mut self, epoch: u64, caller: Caller) {
@@ -102,13 +106,27 @@ impl Store {
         let answers = called.answers;
         let left = self.count(rows, &answers);
         if left.is_troubled {
-            self.failed(started, &answers, &left, |_| None);
+            self.failed(started, &answers, &left, |row| cause(row, &answers, &called.failures));
         } else if !left.is_too_big {
             self.health.succeeded();
         }
         self.follow_nodes(&answers);
         answers
     }
+}
+
+/// Which node failed, and how. Of several, the first that failed in the way of the row.
+fn cause(waiting: Waiting, answers: &[Answer], failures: &[NodeFailure]) -> Option<String> {
+    let found = match waiting {
+        Waiting::None => failures.first(),
+        Waiting::Row(row) => {
+            let Answer::Failed { failure, .. } = answers.get(row)? else {
+                return None;
+            };
+            failures.iter().find(|node| node.failure == *failure)
+        }
+    };
+    found.map(|NodeFailure { address, error, .. }| format!("{address}: {error}"))
 }
 
 #[cfg(test)]

@@ -26,6 +26,10 @@ impl RowWriter for Store {
         }
     }
 
+    fn codes_are_exact(&self) -> bool {
+        self.native.is_some()
+    }
+
     fn lacks_namespace(&self, namespace: &str) -> bool {
         let policy = AdminPolicy::default();
         match self.client().info(&policy, &["namespaces"]) {

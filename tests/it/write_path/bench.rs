@@ -369,6 +369,10 @@ impl RowWriter for Spy<'_> {
         self.store.rows_max()
     }
 
+    fn codes_are_exact(&self) -> bool {
+        self.store.codes_are_exact()
+    }
+
     fn lacks_namespace(&self, namespace: &str) -> bool {
         self.store.lacks_namespace(namespace)
     }

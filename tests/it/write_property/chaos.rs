@@ -190,6 +190,10 @@ impl RowWriter for Chaos<'_> {
         self.rows_max.get()
     }
 
+    fn codes_are_exact(&self) -> bool {
+        self.store.codes_are_exact()
+    }
+
     fn lacks_namespace(&self, namespace: &str) -> bool {
         self.store.lacks_namespace(namespace)
     }
