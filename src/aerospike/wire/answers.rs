@@ -279,7 +279,7 @@ impl Answers {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::Index;
@@ -311,14 +311,14 @@ mod tests {
         bytes
     }
 
-    fn proto(body: &[u8]) -> Vec<u8> {
+    pub fn proto(body: &[u8]) -> Vec<u8> {
         let mut bytes = vec![2, 3];
         bytes.extend(&(body.len() as u64).to_be_bytes()[2..]);
         bytes.extend(body);
         bytes
     }
 
-    fn plain(index: u32, code: u8) -> Vec<u8> {
+    pub fn plain(index: u32, code: u8) -> Vec<u8> {
         let (fields, operations) = (Vec::new(), Vec::new());
         message(
             0,
@@ -331,7 +331,7 @@ mod tests {
         )
     }
 
-    fn end(code: u8) -> Vec<u8> {
+    pub fn end(code: u8) -> Vec<u8> {
         let (fields, operations) = (Vec::new(), Vec::new());
         proto(&message(
             LAST,

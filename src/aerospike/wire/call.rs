@@ -195,7 +195,11 @@ impl<F: Request> Caller<F> {
     /// Goes on with all nodes until each is done, or until the deadline.
     fn finish(&mut self, call: &mut Call<'_, '_>) {
         loop {
-            let waiting = self.lanes.iter().enumerate().filter_map(|(number, lane)| lane.waits(number));
+            let waiting = self
+                .lanes
+                .iter()
+                .enumerate()
+                .filter_map(|(number, lane)| lane.waits(number));
             let mut waiting = waiting.peekable();
             if waiting.peek().is_none() {
                 return;

@@ -170,7 +170,12 @@ mod tests {
 
     fn until(connection: &Connection, interest: Interest) {
         let mut ready = Vec::new();
-        wait([(7, connection, interest)].into_iter(), Instant::now() + LONG, &mut ready).unwrap();
+        wait(
+            [(7, connection, interest)].into_iter(),
+            Instant::now() + LONG,
+            &mut ready,
+        )
+        .unwrap();
         assert_eq!(ready, [7]);
     }
 
