@@ -419,7 +419,7 @@ write = [{ key = "@key", bins = ["@value", "@header.type", "@key.a", "b.c"], ttl
     assert_eq!(rename, &[("a_rather_long_name".to_owned(), "short".to_owned())]);
     assert_eq!(*long_names, LongNames::Skip);
     assert_eq!(*big_numbers, BigNumbers::String);
-    assert_eq!((*line, written.as_str()), (38, "data.*"));
+    assert_eq!((*line, written.as_str()), (39, "data.*"));
     let Ttl::Field(ttl) = &write.ttl else {
         panic!("a fixed ttl")
     };

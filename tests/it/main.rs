@@ -27,6 +27,7 @@ mod lives;
 mod json_conformance;
 
 // The write path, and its silent failures.
+mod partition_map;
 mod pressure;
 mod write_path;
 mod write_property;
