@@ -349,7 +349,9 @@ impl<F: Request> Lane<F> {
                 }
             }
         }
-        self.frame_bytes = self.frame_bytes.max(self.frame.finish().len());
+        if !self.in_flight.is_empty() {
+            self.frame_bytes = self.frame_bytes.max(self.frame.finish().len());
+        }
     }
 
     fn connect(&mut self, call: &mut Call<'_, '_>) {

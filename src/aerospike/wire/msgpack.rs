@@ -125,7 +125,8 @@ fn string(out: &mut Vec<u8>, text: &str) {
     typed(out, particle::STRING, text.as_bytes());
 }
 
-/// A value. The entries of a map keep their order.
+/// A value. The entries of a map keep their order. Their names differ: decode and the check of processors see to it, and
+/// the server would refuse the row.
 pub(super) fn value(out: &mut Vec<u8>, value: &Value<'_>) {
     match value {
         Value::List(items) => {
