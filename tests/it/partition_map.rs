@@ -10,6 +10,7 @@ use aerospike::{BatchOperation, BatchPolicy, BatchReadPolicy, Bins, Key};
 use penstock::aerospike::wire::partitions::{Map, Owner, PARTITIONS};
 use penstock::aerospike::{Store, StoreOptions};
 use penstock::config;
+use penstock::delivery::write::RowWriter as _;
 use penstock::observe::counters::Counters;
 use penstock::util::stop::Stop;
 use penstock_sim::{Join, Leave, Share, SimConfig, Simulator};
@@ -164,6 +165,28 @@ fn the_map_follows_a_node_that_leaves_and_joins_again_elsewhere() {
     sim.node(0).leave(Leave::default()).unwrap();
     sim.node(0).settle();
     follows(2, "the map without the first node");
+}
+
+#[test]
+fn the_map_follows_a_client_that_is_replaced() {
+    let sim = cluster();
+    let store = native(&sim);
+    assert_eq!(map(&store).epoch(), 0);
+    // As a client that has lost all its nodes.
+    store.client().close().unwrap();
+    // Each call without an answer looks for the cluster.
+    let looked = || {
+        assert!(store.write(&[]).is_empty());
+        let map = map(&store);
+        (
+            map.epoch(),
+            map.nodes().len(),
+            agreed(&by_map(&map, "test"), &by_cluster(&sim)),
+        )
+    };
+    wait_until("the map of no node", || map(&store).nodes().len(), |nodes| *nodes == 0);
+    assert_eq!(map(&store).owner("test", &digest(0)), Owner::NoNode);
+    wait_until("the map of the new client", looked, |seen| *seen == (1, 3, PARTITIONS));
 }
 
 #[test]

@@ -505,7 +505,7 @@ fn nothing_is_asked_of_a_node_by_chance_that_another_would_answer_otherwise() {
     assert_eq!(ask("namespaces").len(), 1);
     for source in [
         include_str!("../../../src/aerospike/mod.rs"),
-        include_str!("../../../src/aerospike/batch.rs"),
+        include_str!("../../../src/aerospike/writer.rs"),
     ] {
         assert!(source.contains(".info(&"), "asked elsewhere now");
         for question in source.split(".info(&").skip(1) {
