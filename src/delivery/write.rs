@@ -422,7 +422,8 @@ impl<'p, 'm> Writing<'p, 'm> {
     }
 
     fn call(&mut self, call: &[usize], permit: Permit<'_>, stop: &Stop) -> Result<(), Fatal> {
-        let rows: Vec<OutgoingRow<'p>> = call.iter().filter_map(|lane| self.compose(*lane)).collect();
+        let mut rows: Vec<OutgoingRow<'p>> = Vec::with_capacity(call.len());
+        rows.extend(call.iter().filter_map(|lane| self.compose(*lane)));
         for lane in call {
             self.lanes[*lane].attempts += 1;
         }

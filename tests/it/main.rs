@@ -25,6 +25,7 @@ mod schema;
 mod conditions;
 mod lives;
 mod json_conformance;
+mod allocations;
 
 // The write path, and its silent failures.
 mod partition_map;

@@ -235,7 +235,8 @@ fn many_workers_that_wait_for_a_silent_database_leave_together() {
     let ended = service.stop();
     ended.assert(Exit::Stopped);
     let calls = ended.counters.batches.get() - sent;
-    assert!(calls <= 3, "{calls} calls after the gate was closed");
+    // A probe may be under way, and the next ones; not a call of each worker.
+    assert!(calls <= 8, "{calls} calls after the gate was closed");
     assert_eq!(
         ended.counters.messages_returned.get(),
         5 * u64::from(PARTITIONS.unsigned_abs())
