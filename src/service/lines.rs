@@ -6,7 +6,6 @@ use log::info;
 use rdkafka::consumer::Consumer as _;
 
 use crate::delivery::pressure::Gate;
-use crate::delivery::reject_limit::Rejects;
 use crate::observe::counters::Counters;
 use crate::observe::progress::{Progress, Totals};
 use crate::service::start::Service;
@@ -85,10 +84,11 @@ impl ProgressLines {
     }
 }
 
-/// The number of rejected messages so far, by reason.
-pub(super) fn by_reason(rejects: &Rejects) -> String {
-    let reasons: Vec<String> = rejects
-        .by_reason()
+/// The number of rejected messages since the start of the process, by reason.
+pub(super) fn by_reason(counters: &Counters) -> String {
+    let reasons: Vec<String> = counters
+        .messages_rejected
+        .by_word()
         .into_iter()
         .map(|(reason, count)| format!("{reason}:{count}"))
         .collect();

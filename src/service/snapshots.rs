@@ -38,11 +38,11 @@ impl Snapshots {
         }
     }
 
-    /// Takes a snapshot if it is due. `stalled`: the partitions that the watchdog reports as stalled.
+    /// Takes a snapshot if it is due and somebody looks at the board. `stalled`: the partitions that the watchdog reports as stalled.
     pub fn tick(&mut self, service: &Service, stalled: &[Partition], stage: Stage) {
         let now = Instant::now();
         let elapsed = now.saturating_duration_since(self.last);
-        if elapsed < INTERVAL && stage == Stage::Running {
+        if elapsed < INTERVAL && stage == Stage::Running || !service.board.is_watched() {
             return;
         }
         let counters = &service.counters;
@@ -50,10 +50,7 @@ impl Snapshots {
         let ends = context.ends();
         let mut partitions = service.workers.views();
         for view in &mut partitions {
-            let partition = Partition {
-                topic: view.topic.clone(),
-                number: view.number,
-            };
+            let partition = partition(view);
             view.lag = ends.partitions.get(&partition).copied().flatten();
             if view.state == PartitionState::Ok {
                 if stalled.contains(&partition) {
@@ -75,6 +72,7 @@ impl Snapshots {
         let waits = Waits::of(service, stalled.len(), held);
         let (aerospike_failing_for, closed_namespaces) = (waits.failing_for, waits.closed.clone());
         let state = waits.state();
+        let has_joined = context.first_assignment().is_made;
         let pressure = service.pressure.view();
         let (consumed, rows) = (counters.messages_consumed.get(), counters.rows_written.get());
         let rate = |now: u64, before: u64| (now - before) as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
@@ -86,12 +84,14 @@ impl Snapshots {
             wall_clock,
             stage,
             state: state.word(),
+            // The board fills this in.
+            state_since: now,
             why: match stage {
                 Stage::Draining => "Stopping: what is in hand is finished and committed.".to_owned(),
-                Stage::Starting | Stage::Running => sentence(&state, partitions.len(), held),
+                Stage::Starting | Stage::Running => sentence(&state, partitions.len(), held, has_joined),
             },
             is_kafka_connected: context.is_connected(),
-            has_joined: context.first_assignment().is_made,
+            has_joined,
             aerospike_failing_for,
             closed_namespaces,
             pressure: PressureView {
@@ -105,9 +105,9 @@ impl Snapshots {
             rows_per_s: rate(rows, self.rows),
             lag,
             partitions,
-            rejects: service
-                .rejects
-                .by_reason()
+            rejects: counters
+                .messages_rejected
+                .by_word()
                 .into_iter()
                 .map(|(reason, count)| (reason.to_owned(), count))
                 .collect(),
@@ -118,16 +118,23 @@ impl Snapshots {
     }
 }
 
+fn partition(view: &PartitionView) -> Partition {
+    Partition {
+        topic: view.topic.clone(),
+        number: view.number,
+    }
+}
+
 /// Since when the first unfinished message of each partition has been in hand. This is as exact as one look per second
 /// can be.
 #[derive(Debug, Default)]
-struct Ages(HashMap<(std::sync::Arc<str>, i32), (Option<i64>, Instant)>);
+struct Ages(HashMap<Partition, (Option<i64>, Instant)>);
 
 impl Ages {
     fn tell(&mut self, now: Instant, partitions: &mut [PartitionView]) {
         let mut before = std::mem::take(&mut self.0);
         for view in partitions.iter_mut().filter(|view| view.oldest_in_hand.is_some()) {
-            let of = (view.topic.clone(), view.number);
+            let of = partition(view);
             let since = match before.remove(&of) {
                 Some((next, since)) if next == view.next_offset => since,
                 _ => now,

@@ -260,7 +260,7 @@ fn screen(output: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-const STATUS: &str = "starting: Kafka and Aerospike are being reached | up ";
+const STATUS: &str = "starting | Waiting for Kafka at ";
 
 #[test]
 fn a_terminal_shows_a_line_that_renews_itself_and_nothing_of_it_is_left() {
