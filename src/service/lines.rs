@@ -98,3 +98,17 @@ pub(super) fn by_reason(counters: &Counters) -> String {
         reasons.join(",")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejects_are_told_by_reason() {
+        let counters = Counters::new();
+        assert_eq!(by_reason(&counters), "none");
+        counters.messages_rejected.add("not_json", 2);
+        counters.messages_rejected.add("key_missing", 1);
+        assert_eq!(by_reason(&counters), "key_missing:1,not_json:2");
+    }
+}

@@ -95,7 +95,7 @@ pub(super) fn sentence(state: &State, partitions: usize, held: usize, has_joined
             of_partitions(*stalled, partitions, "makes", "make")
         ),
         State::Held => format!(
-            "{} at a message until a person acts. The others go on; each says below what to do.",
+            "{} at a message until a person acts. The others go on. See each partition for what to do.",
             of_partitions(held, partitions, "waits", "wait")
         ),
         State::WaitingForKafka => "No Kafka broker is reached. It is tried again; nothing is lost.".to_owned(),
