@@ -153,7 +153,7 @@ pub struct Sample {
     pub at: SystemTime,
     pub messages_per_s: f64,
     pub lag: Option<u64>,
-    /// How many milliseconds a batch call took, for the calls since the previous sample. `None`: there were none.
+    /// How many milliseconds a batch call took, for the calls since the previous sample. `None`: no row was answered.
     pub write_p50_ms: Option<f64>,
     pub write_p99_ms: Option<f64>,
 }

@@ -90,7 +90,8 @@ impl Snapshots {
                 Stage::Draining => "Stopping: what is in hand is finished and committed.".to_owned(),
                 Stage::Starting | Stage::Running => sentence(&state, partitions.len(), held, has_joined),
             },
-            is_kafka_connected: context.is_connected(),
+            // Whoever has joined has reached a broker, even if the first statistics have not come yet.
+            is_kafka_connected: context.is_connected().or(has_joined.then_some(true)),
             has_joined,
             aerospike_failing_for,
             closed_namespaces,
@@ -152,6 +153,21 @@ struct History {
     last: Option<(Instant, u64)>,
     /// The durations of batch calls.
     write: Readings,
+    /// Rows that the database had answered at the last sample.
+    answered: u64,
+}
+
+/// Rows that the database has answered since the start.
+fn answered(counters: &Counters) -> u64 {
+    [
+        &counters.rows_written,
+        &counters.rows_guard_refused,
+        &counters.rows_stale,
+        &counters.rows_ignored,
+    ]
+    .map(|counter| counter.get())
+    .iter()
+    .sum()
 }
 
 impl History {
@@ -160,6 +176,7 @@ impl History {
             samples: VecDeque::new(),
             last: None,
             write: Readings::of(&counters.batch_write),
+            answered: answered(counters),
         }
     }
 
@@ -174,7 +191,10 @@ impl History {
             return;
         }
         self.last = Some((now, consumed));
+        // While the database answers nobody, a call may fail within microseconds. That is no write latency.
+        let before_write = std::mem::replace(&mut self.answered, answered(counters));
         let write = self.write.next(&counters.batch_write);
+        let write = write.filter(|_| self.answered > before_write);
         self.samples.push_back(Sample {
             at,
             messages_per_s: (consumed - before) as f64 / elapsed.as_secs_f64(),
@@ -223,6 +243,24 @@ mod tests {
         assert_eq!(age(6, 11, true), Some(2 * SECOND));
         assert_eq!(age(7, 12, false), None);
         assert_eq!(age(9, 12, true), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn calls_that_only_fail_have_no_write_latency() {
+        let counters = Counters::new();
+        let mut history = History::new(&counters);
+        let (now, at) = (Instant::now(), SystemTime::now());
+        let mut p50 = |samples: u32, rows| {
+            counters.batch(10, Duration::from_millis(8));
+            counters.rows_guard_refused.add(rows);
+            let passed = samples * SAMPLE_INTERVAL;
+            history.add(now + passed, at + passed, 0, None, &counters);
+            history.samples.back().and_then(|sample| sample.write_p50_ms)
+        };
+        assert_eq!(p50(0, 10), None);
+        assert!(p50(1, 10).is_some_and(|p50| p50 >= 7.0));
+        assert_eq!(p50(2, 0), None);
+        assert!(p50(3, 1).is_some());
     }
 
     #[test]
