@@ -317,6 +317,16 @@ def page_tests(suite, server):
         check(" old. Everything below is from then." in b.js("document.getElementById('why').textContent"), "how old is not told")
 
     @test
+    def a_start_and_an_end_that_take_long_do_not_hang():
+        for state, words in [("starting", "Starting"), ("draining", "Stopping")]:
+            begin(state)
+            server.change = lambda status: status.update(snapshot_age_s=75.0)
+            asked = server.asked
+            while server.asked < asked + 2:
+                b.js("new Promise((go) => setTimeout(go, 200))")
+            suite.state("warn", words)
+
+    @test
     def an_update_moves_nothing():
         begin(before=SHIFTS)
         before = b.js("shifts.length")
