@@ -189,7 +189,6 @@ impl Pending {
             counters.messages_filtered.add(part.filtered);
             counters.messages_published.add(part.published);
             if let Some(reason) = part.rejected {
-                env.shared.rejecting.counts.count(reason);
                 counters.messages_rejected.add(reason, 1);
                 match &env.shared.rejecting.action {
                     RejectAction::DeadLetter { .. } => counters.messages_dead_lettered.add(1),
