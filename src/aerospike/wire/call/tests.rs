@@ -519,6 +519,9 @@ fn a_refused_connection_is_told_with_the_node_s_address() {
     let told = called.failures[0].to_string();
     assert!(told.contains(&address) && told.contains("refused"), "{told}");
     assert_eq!(called.failures[0].rows, 2);
+    let cause = called.cause(CallFailure::Connection).unwrap();
+    assert!(cause.starts_with(&format!("{address}: ")), "{cause}");
+    assert_eq!(called.cause(CallFailure::TimedOut), None);
 }
 
 /// Each node answers after the other one has its request. The second one's answer does not fit into the buffers, and
