@@ -515,7 +515,9 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn arbitrary_bytes_are_no_answers_and_no_panic(bytes in vec(any::<u8>(), 0..300), cuts in vec(any::<Index>(), 0..9)) {
+        fn arbitrary_bytes_are_read_as_the_protocol_says(
+            bytes in vec(any::<u8>(), 0..300), cuts in vec(any::<Index>(), 0..9),
+        ) {
             let expected = naive(ROWS_MAX, &bytes);
             prop_assert_eq!(&fed(ROWS_MAX, cut(&bytes, &cuts)), &expected);
             prop_assert_eq!(&fed(ROWS_MAX, bytes.chunks(1)), &expected);

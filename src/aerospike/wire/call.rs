@@ -57,6 +57,15 @@ pub struct Called {
     pub failures: Vec<NodeFailure>,
 }
 
+impl Called {
+    /// Which node failed in this way, and why: of several nodes, the one with the most rows.
+    pub fn cause(&self, failure: CallFailure) -> Option<String> {
+        let failed = self.failures.iter().filter(|failed| failed.failure == failure);
+        let worst = failed.max_by_key(|failed| failed.rows)?;
+        Some(format!("{}: {}", worst.address, worst.error))
+    }
+}
+
 /// Why rows that were meant for a node have no code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeFailure {

@@ -1,9 +1,9 @@
 //! A socket on which no call waits longer than its deadline.
 //!
-//! The sockets never block. A worker waits with `poll(2)` for all of its sockets at once ([`wait`]), and each wait takes
-//! what is left of the one deadline. The time-outs of `std` would be those of one system call: with them, a node that
-//! sends a byte a second would be waited for without end, and a node that takes nothing would hold up the others. One
-//! `poll` per answer costs no more than setting a time-out before each read.
+//! The sockets never block. A worker waits with `poll(2)` for all of its sockets at once ([`wait`]), and each wait
+//! takes what is left of the one deadline. The time-outs of `std` would be those of one system call: with them, a node
+//! that sends a byte a second would be waited for without end, and a node that takes nothing would hold up the others.
+//! One `poll` per answer costs no more than setting a time-out before each read.
 //!
 //! Only the name of a node's address may take longer: the system resolves it without a limit. Nodes usually announce
 //! numbers.

@@ -281,7 +281,8 @@ fn a_batch_that_ended_with_4_is_in_doubt_and_its_first_open_row_is_suspected() {
     assert_eq!(said(1, end(4)).answers, [Answer::Code(4)], "nothing ran before it");
 }
 
-/// Codes such as 0, 5 and 27 mean "done" or "refused" if they are a row's own. In a last header they say nothing of rows.
+/// Codes such as 0, 5 and 27 mean "done" or "refused" if they are a row's own. In a last header they say nothing of a
+/// row.
 #[test]
 fn no_other_code_of_the_last_header_becomes_the_code_of_a_row() {
     for code in (0..=255).filter(|code| *code != 4 && !refuses_all(*code)) {
@@ -518,6 +519,9 @@ fn a_refused_connection_is_told_with_the_node_s_address() {
     let told = called.failures[0].to_string();
     assert!(told.contains(&address) && told.contains("refused"), "{told}");
     assert_eq!(called.failures[0].rows, 2);
+    let cause = called.cause(CallFailure::Connection).unwrap();
+    assert!(cause.starts_with(&format!("{address}: ")), "{cause}");
+    assert_eq!(called.cause(CallFailure::TimedOut), None);
 }
 
 /// Each node answers after the other one has its request. The second one's answer does not fit into the buffers, and
