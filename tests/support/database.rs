@@ -54,6 +54,11 @@ pub fn simulator_with_records_of(bytes_max: usize) -> Simulator {
 
 // ---- where a configuration writes to
 
+/// Whether the writer under test is the native one.
+pub fn is_native() -> bool {
+    env::var("PENSTOCK_TEST_WRITER").map_or(true, |writer| writer == "native")
+}
+
 /// The line of `[aerospike]` that chooses the writer: `PENSTOCK_TEST_WRITER`, or nothing (the default).
 pub fn writer_line() -> String {
     match env::var("PENSTOCK_TEST_WRITER") {
