@@ -93,7 +93,7 @@ pub(super) fn start(
     let produced = produced_topics(config, processors)?;
     let waiting = |what: &str| {
         seen.board
-            .starting(format!("Waiting for {what}. If that takes long, the log says why."))
+            .starting(format!("Waiting for {what}. If that takes long, the log says why."));
     };
     let group = &config.kafka.group;
     waiting(&format!("Kafka at {}", config.kafka.brokers));
