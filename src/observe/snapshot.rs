@@ -278,7 +278,7 @@ mod tests {
         let seen = Seen::from(&Arc::default());
         let board = &seen.board;
         let began = board.last().state_since;
-        let mut since = |after_s: u64, stage, state| {
+        let since = |after_s: u64, stage, state| {
             board.put(Snapshot {
                 at: began + Duration::from_secs(after_s),
                 stage,

@@ -8,6 +8,7 @@ use rdkafka::consumer::Consumer as _;
 use crate::kafka::Partition;
 use crate::observe::counters::Counters;
 use crate::observe::metrics::histogram::Readings;
+use crate::observe::metrics::numbers::Counter;
 use crate::observe::snapshot::{
     HISTORY, PartitionState, PartitionView, PressureView, SAMPLE_INTERVAL, Sample, Snapshot, Stage,
 };
@@ -165,7 +166,7 @@ fn answered(counters: &Counters) -> u64 {
         &counters.rows_stale,
         &counters.rows_ignored,
     ]
-    .map(|counter| counter.get())
+    .map(Counter::get)
     .iter()
     .sum()
 }

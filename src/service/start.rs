@@ -91,9 +91,12 @@ pub(super) fn start(
     let counters = &seen.counters;
     let run = &config.run;
     let produced = produced_topics(config, processors)?;
-    let waiting = |what: &str| seen.board.starting(format!("Waiting for {what}."));
+    let waiting = |what: &str| {
+        seen.board
+            .starting(format!("Waiting for {what}. If that takes long, the log says why."));
+    };
     let group = &config.kafka.group;
-    waiting(&format!("Kafka at {}: a broker names the topics", config.kafka.brokers));
+    waiting(&format!("Kafka at {}", config.kafka.brokers));
 
     let limit = StartLimit::new(run.start_timeout);
     let view = match probe(&config.kafka, &limit, stop) {
@@ -166,7 +169,7 @@ pub(super) fn start(
         }
     };
 
-    waiting("Kafka: it looks at the topics that are produced to, and asks for the ids of the topics");
+    waiting("Kafka to tell of the topics");
     let producer = producer(config, &memory, &produced, &limit, stop)?;
     let Some(topic_ids) = topic_ids(config, &view, &limit, stop)? else {
         return Ok(None);

@@ -100,8 +100,8 @@ pub(super) fn sentence(state: &State, partitions: usize, held: usize, has_joined
         ),
         State::WaitingForKafka => "No Kafka broker is reached. It is tried again; nothing is lost.".to_owned(),
         State::NoPartitions if !has_joined => {
-            "Waiting for the group to give this process its partitions. It does when every member has answered; the log \
-             says if that takes long."
+            "Waiting for the group to give this process its partitions, which it does when every member has answered. If \
+             that takes long, the log says why."
                 .to_owned()
         }
         State::NoPartitions => {
