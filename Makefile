@@ -138,7 +138,7 @@ check: export PROFILE := ci
 check: export FAST := ci
 CLIPPY := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 # What is measured is optimised, and compiled by the compiler itself: clippy turns some optimisations off.
-MEASURED := CARGO_PROFILE_CI_OPT_LEVEL=1
+MEASURED := CARGO_PROFILE_CI_OPT_LEVEL=1 PENSTOCK_BENCH_LIGHT=1
 check: setup ## everything CI runs: lint, test, doc, bench, test-kafka, the alerts, and short runs of rates, test-exactly-once, test-order and test-chaos
 	$(CARGO) fmt --check
 	$(CLIPPY) $(CARGO) build --locked --workspace --profile $(PROFILE) --all-targets

@@ -491,6 +491,10 @@ pub struct Condition<'p> {
 }
 
 /// The operation on the record, as it is sent.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all rows write, and a box would be an allocation"
+)]
 #[derive(Debug, PartialEq)]
 pub enum OutgoingAction<'p> {
     Write(OutgoingOps<'p>),
