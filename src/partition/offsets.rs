@@ -9,7 +9,7 @@ use log::{debug, error, trace, warn};
 use crate::delivery::commit::OffsetTracker;
 use crate::kafka::Partition;
 use crate::kafka::consumer::origin::{Origin, PartitionStart, StartOffset};
-use crate::kafka::consumer::source::{Commit, CommitFailure, Source, SourceMessage};
+use crate::kafka::consumer::source::{Commit, CommitFailure, QueuedMessage, Source, SourceMessage};
 use crate::partition::ends::CommitEnd;
 use crate::partition::env::Env;
 use crate::partition::epochs::Epochs;
@@ -112,7 +112,7 @@ impl Offsets {
     /// Notes the epochs of messages that were taken, in their order.
     pub fn taken<M: SourceMessage>(&mut self, messages: &[M]) {
         self.epochs
-            .handed_over(messages, SourceMessage::offset, SourceMessage::leader_epoch);
+            .handed_over(messages, QueuedMessage::offset, SourceMessage::leader_epoch);
     }
 
     /// Everything taken below `next` is finished, and nothing at or above it.
