@@ -197,6 +197,20 @@ fn after_an_error_a_pause_skips_nothing() {
 }
 
 #[test]
+fn the_position_counts_again_when_a_message_was_taken_alone() {
+    for wrong in [passing(), Found::Message(10, "write")] {
+        let log = Log::that_goes_on([Found::Message(10, "write"), wrong, Found::Stop(StopKind::Drain)]);
+        log.append(writes([11]));
+        let source = log.source(0);
+        next(&source, ROOM);
+        next(&source, ROOM);
+        assert_eq!(source.position(), None);
+        assert_eq!(next(&source, ROOM), Some(11));
+        assert_eq!(source.position(), Some((12, None)));
+    }
+}
+
+#[test]
 fn a_pause_that_fails_loses_nothing_of_what_was_taken_ahead() {
     let log = Log::that_goes_on(writes([10, 11])).refusing_seeks();
     let source = log.source(0);
@@ -254,29 +268,26 @@ fn large_messages_are_taken_alone_until_there_are_none() {
 
 #[test]
 fn a_worker_takes_no_more_at_once_than_its_batch_may_have() {
+    // It takes up to five batches of rows at once: 40 messages.
     let run = Run {
-        shared: Box::new(|shared| shared.sizes.batch_rows_max = 2),
+        shared: Box::new(|shared| shared.sizes.batch_rows_max = 8),
         ..at_10()
     };
-    let log = Log::of(writes(10..30));
-    assert_eq!(run.over(&log).outcome(), (WorkerEnd::Stopped, Some(30)));
-    // It takes up to five batches at once.
-    assert_eq!(log.asked()[..2], [9, 9]);
+    let log = Log::of(writes(10..100));
+    assert_eq!(run.over(&log).outcome(), (WorkerEnd::Stopped, Some(100)));
+    assert_eq!(log.asked()[..4], [31, 7, 31, 7]);
+    // Or as many bytes as a batch has: 36 messages.
     let run = Run {
         shared: Box::new(|shared| {
-            let batch_bytes = 20;
-            shared.sizes = Sizes::new(
-                100,
-                MemoryPlan {
-                    batch_bytes,
-                    ..shared.sizes.memory
-                },
-            );
+            let memory = MemoryPlan {
+                batch_bytes: 180,
+                ..shared.sizes.memory
+            };
+            shared.sizes = Sizes::new(100, memory);
         }),
         ..at_10()
     };
-    let log = Log::of(writes(10..30));
-    let ran = run.over(&log);
-    assert_eq!(ran.outcome(), (WorkerEnd::Stopped, Some(30)));
-    assert_eq!(log.asked()[..2], [3, 3]);
+    let log = Log::of(writes(10..100));
+    assert_eq!(run.over(&log).outcome(), (WorkerEnd::Stopped, Some(100)));
+    assert_eq!(log.asked()[..4], [31, 3, 31, 3]);
 }
