@@ -1,6 +1,6 @@
 //! Takes messages from a partition's queue several at a time, and hands them over one by one.
 //!
-//! One call for many messages costs about half the CPU of a call per message. The first message is waited for and
+//! That takes two thirds of the CPU (`docs/architecture/decisions-memory-and-speed.md`). The first message is waited for and
 //! taken alone; then what is there is taken without waiting, so nothing lingers. What was taken and not handed over is
 //! ahead: librdkafka's position is behind it, but nobody has seen it yet. This file hides that. To its caller,
 //! everything is as if each message were taken alone:
@@ -27,7 +27,7 @@ use rdkafka::error::KafkaResult;
 
 use crate::kafka::consumer::fetched::{FetchError, QueuedMessage};
 
-/// The largest number of messages that are taken from the queue at once. With more, a message costs no less.
+/// The largest number of messages that are taken from the queue at once. With more, a message costs hardly less.
 pub const AHEAD_MAX: usize = 32;
 
 /// How much a worker still takes into its batch.
