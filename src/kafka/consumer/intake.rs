@@ -1,8 +1,8 @@
 //! Takes messages from a partition's queue several at a time, and hands them over one by one.
 //!
-//! That takes two thirds of the CPU (`docs/architecture/decisions-memory-and-speed.md`). The first message is waited for and
-//! taken alone; then what is there is taken without waiting, so nothing lingers. What was taken and not handed over is
-//! ahead: librdkafka's position is behind it, but nobody has seen it yet. This file hides that. To its caller,
+//! That takes two thirds of the CPU (`docs/architecture/decisions-memory-and-speed.md`). The first message is waited
+//! for and taken alone; then what is there is taken without waiting, so nothing lingers. What was taken and not handed
+//! over is ahead: librdkafka's position is behind it, but nobody has seen it yet. This file hides that. To its caller,
 //! everything is as if each message were taken alone:
 //!
 //! - The position is told only while nothing is ahead.
