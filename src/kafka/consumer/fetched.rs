@@ -66,8 +66,8 @@ impl From<KafkaError> for FetchError {
 /// A message of librdkafka that we own. It keeps its fetch's buffer in memory, and must be dropped before its consumer.
 pub(super) struct Fetched(Owned<sys::rd_kafka_message_t>);
 
-// SAFETY: a message of a consumer is read and destroyed by one thread at a time, which may be any thread. What it shares
-// with other messages (its fetch's buffer, the partition) is counted atomically by librdkafka.
+// SAFETY: a message of a consumer is read and destroyed by one thread at a time, which may be any thread. librdkafka
+// counts atomically what it shares with other messages: its fetch's buffer, and the partition.
 unsafe impl Send for Fetched {}
 
 impl Fetched {

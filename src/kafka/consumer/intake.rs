@@ -10,8 +10,8 @@
 //! - An error stands in its place between the messages.
 //!
 //! librdkafka's call for many messages moves the position in its own way (read in `rdkafka_queue.c` of 2.12.1,
-//! `rd_kafka_q_serve_rkmessages`). An error moves it, too, to behind an offset that was not read (librdkafka's issue 4844,
-//! fixed in 2.13.2). And it never moves back, not even when the offsets do. The position decides what is committed and
+//! `rd_kafka_q_serve_rkmessages`). An error moves it, too, to behind an offset that was not read (its issue 4844, fixed
+//! in 2.13.2). And it never moves back, not even when the offsets do. The position decides what is committed and
 //! where a paused partition resumes, so in both cases it counts as wrong until a message is taken alone, which sets it
 //! to behind that message.
 //!
