@@ -15,7 +15,7 @@ use log::{debug, error, warn};
 use crate::config::model::RejectAction;
 use crate::delivery::publish::{Outbox, PublishCalls, PublishEnd, PublishFatal};
 use crate::delivery::reject::Rejected;
-use crate::kafka::consumer::source::{Source, SourceMessage};
+use crate::kafka::consumer::source::{QueuedMessage, Source, SourceMessage};
 use crate::message::Rejection;
 use crate::observe::metrics::delivery_latency::DeliveryLatencies;
 use crate::output::publication::Publication;
@@ -166,7 +166,7 @@ impl Pending {
             }
             if waits || index as u64 + 1 == all {
                 let next = messages.get(index + 1);
-                let next = next.map_or(message.offset() + 1, SourceMessage::offset);
+                let next = next.map_or(message.offset() + 1, QueuedMessage::offset);
                 self.end_part(&mut part, next);
             }
         }
