@@ -28,9 +28,9 @@ use crate::delivery::write::Answer;
 
 /// Bytes taken from a socket at once. The answers of 200 rows have 4,400 bytes, and more if operations answer.
 const CHUNK: usize = 32 * 1024;
-/// A frame that was longer is released after its call. So a worker keeps at most about twice this for each node (a
-/// vector doubles).
-const FRAME_KEPT_MAX: usize = 1024 * 1024;
+/// What the frames of a worker keep between calls, for all nodes together. During a call they have about the bytes of a
+/// batch, which the memory bound counts (`BATCH_COPIES` in `util/memory.rs`); 200 rows of 350 bytes are 70 KiB.
+const FRAMES_KEPT_MAX: usize = 256 * 1024;
 /// The record's partition has no node that accepts writes.
 const UNAVAILABLE: u8 = 11;
 /// The node refuses so many rows in one batch.
@@ -101,6 +101,8 @@ pub trait Request: Default {
     fn row(&mut self, index: u32, row: &OutgoingRow<'_>) -> Result<(), Unsendable>;
     /// See [`Frame::finish`]. May be repeated, and then gives the same.
     fn finish(&mut self) -> &[u8];
+    /// See [`Frame::capacity`].
+    fn capacity(&self) -> usize;
 }
 
 impl Request for Frame {
@@ -114,6 +116,10 @@ impl Request for Frame {
 
     fn finish(&mut self) -> &[u8] {
         Frame::finish(self)
+    }
+
+    fn capacity(&self) -> usize {
+        Frame::capacity(self)
     }
 }
 
@@ -180,10 +186,19 @@ impl<F: Request> Caller<F> {
             lane.start(&mut call);
         }
         self.finish(&mut call);
-        for lane in &mut self.lanes {
-            lane.release();
-        }
+        self.release();
         call.called
+    }
+
+    /// Releases what this call made large.
+    fn release(&mut self) {
+        let kept: usize = self.lanes.iter().map(|lane| lane.frame.capacity()).sum();
+        if kept > FRAMES_KEPT_MAX {
+            let share = FRAMES_KEPT_MAX / self.lanes.len().max(1);
+            for lane in self.lanes.iter_mut().filter(|lane| lane.frame.capacity() > share) {
+                lane.frame = F::default();
+            }
+        }
     }
 
     /// Takes the nodes of a map. What belongs to a node that is gone, or has another address, is dropped.
@@ -286,8 +301,6 @@ struct Lane<F> {
     /// The connection was open before this frame. So the node may have closed it meanwhile.
     is_reused: bool,
     frame: F,
-    /// The longest frame of this call.
-    frame_bytes: usize,
     stage: Stage,
     answers: Answers,
     /// The node's rows, by their place in the call.
@@ -306,7 +319,6 @@ impl<F: Request> Lane<F> {
             connection: None,
             is_reused: false,
             frame: F::default(),
-            frame_bytes: 0,
             stage: Stage::Idle,
             answers: Answers::default(),
             group: Vec::new(),
@@ -357,9 +369,6 @@ impl<F: Request> Lane<F> {
                     call.answer(row, Answer::Failed { failure, in_doubt });
                 }
             }
-        }
-        if !self.in_flight.is_empty() {
-            self.frame_bytes = self.frame_bytes.max(self.frame.finish().len());
         }
     }
 
@@ -558,14 +567,6 @@ impl<F: Request> Lane<F> {
         self.group.clear();
         self.in_flight.clear();
         self.taken = 0;
-        self.frame_bytes = 0;
-    }
-
-    /// Releases what this call made large.
-    fn release(&mut self) {
-        if self.frame_bytes > FRAME_KEPT_MAX {
-            self.frame = F::default();
-        }
     }
 }
 

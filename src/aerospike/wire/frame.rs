@@ -71,10 +71,6 @@ const EXP_BIN_TYPE: u8 = 82;
 /// The type that a bin is read as.
 const EXP_TYPE_INTEGER: u8 = 2;
 
-/// Memory above this is given back when the next request begins, so that one large batch does not hold it for ever.
-/// `run.batch_bytes_max` is 1 MiB by default.
-pub const KEPT_BYTES_MAX: usize = 2 * 1024 * 1024;
-
 /// A batch request for one node, in memory that is used again for the next one.
 #[derive(Debug, Default)]
 pub struct Frame {
@@ -94,12 +90,6 @@ impl Frame {
     /// The server copies it to each row. If it were 0, the server would give up by a clock of its own: after a second
     /// per row and 30 seconds per batch.
     pub fn begin(&mut self, timeout: Duration) {
-        if self.bytes.capacity() > KEPT_BYTES_MAX {
-            self.bytes = Vec::new();
-        }
-        if self.order.capacity() > KEPT_BYTES_MAX / size_of::<usize>() {
-            self.order = Vec::new();
-        }
         self.rows = 0;
         self.bytes.clear();
         self.bytes.resize(HEAD_BYTES, 0);
@@ -173,6 +163,11 @@ impl Frame {
     /// The size of the request, with its head.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Bytes of memory that it keeps for the next request.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.order.capacity() * size_of::<usize>()
     }
 
     /// Completes the request. Further rows may follow, if it is completed again.

@@ -65,6 +65,10 @@ impl Request for TestFrame {
         self.bytes[2..8].copy_from_slice(&size.to_be_bytes()[2..]);
         &self.bytes
     }
+
+    fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
 }
 
 /// A row with this number for a node.
