@@ -54,6 +54,11 @@ demo-kafka: setup ## the same with a real Kafka broker, started and stopped here
 test: setup ## all tests that need no service
 	$(CARGO) test --profile $(PROFILE) $(SHARED) --workspace -- --test-threads=$(TEST_THREADS)
 
+.PHONY: test-client
+test-client: setup ## the tests of writing once more, with the client library as the writer (aerospike.writer = "client")
+	PENSTOCK_TEST_WRITER=client $(CARGO) test --profile $(PROFILE) $(SHARED) --workspace --test it -- --test-threads=$(TEST_THREADS) \
+		write_property:: write_path:: cluster::
+
 .PHONY: test-kafka
 test-kafka: setup ## the tests against a real Kafka broker, started and stopped here (on a real Aerospike too: AEROSPIKE_HOSTS=HOST:PORT)
 	$(CARGO) build --profile $(PROFILE) $(SHARED) $(PROGRAMS) --test live
@@ -139,10 +144,11 @@ check: export FAST := ci
 CLIPPY := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 # What is measured is optimised, and compiled by the compiler itself: clippy turns some optimisations off.
 MEASURED := CARGO_PROFILE_CI_OPT_LEVEL=1 PENSTOCK_BENCH_LIGHT=1
-check: setup ## everything CI runs: lint, test, doc, bench, test-kafka, the alerts, and short runs of rates, test-exactly-once, test-order and test-chaos
+check: setup ## everything CI runs: lint, test, test-client, doc, bench, test-kafka, the alerts, and short runs of rates, test-exactly-once, test-order and test-chaos
 	$(CARGO) fmt --check
 	$(CLIPPY) $(CARGO) build --locked --workspace --profile $(PROFILE) --all-targets
 	@$(CLIPPY) $(MAKE) --no-print-directory test
+	@$(CLIPPY) $(MAKE) --no-print-directory test-client
 	@$(MAKE) --no-print-directory doc
 	@$(CLIPPY) $(MAKE) --no-print-directory test-kafka
 	@scripts/check-prometheus.sh
