@@ -20,6 +20,8 @@ use crate::util::stop::Stop;
 /// How long the start waits for the first partition map. A node that does not answer then is asked again later, and
 /// rows of its partitions wait.
 const FIRST_MAP_MAX: Duration = Duration::from_secs(5);
+/// A caller that was not used for this time is dropped, with its connections: the member has fewer partitions now.
+const UNUSED_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Native {
@@ -32,7 +34,8 @@ pub(super) struct Native {
 struct Callers {
     /// Of the cluster that they are connected to.
     epoch: u64,
-    idle: Vec<Caller>,
+    /// With the time of the last call. The last one is taken first, so those that are not needed are in front.
+    idle: Vec<(Instant, Caller)>,
     /// How many rows each node takes in one batch.
     limits: Arc<NodeLimits>,
 }
@@ -44,12 +47,15 @@ impl Callers {
             (self.epoch, self.idle) = (epoch, Vec::new());
         }
         let idle = if epoch == self.epoch { self.idle.pop() } else { None };
-        idle.unwrap_or_else(|| Caller::new(self.limits.clone()))
+        idle.map_or_else(|| Caller::new(self.limits.clone()), |(_, caller)| caller)
     }
 
-    fn give_back(&mut self, epoch: u64, caller: Caller) {
+    fn give_back(&mut self, epoch: u64, caller: Caller, now: Instant) {
         if epoch == self.epoch {
-            self.idle.push(caller);
+            let is_unused = |(at, _): &(Instant, Caller)| now.saturating_duration_since(*at) > UNUSED_MAX;
+            let unused = self.idle.iter().take_while(|idle| is_unused(idle)).count();
+            self.idle.drain(..unused);
+            self.idle.push((now, caller));
         }
     }
 }
@@ -97,7 +103,7 @@ impl Store {
         let map = native.map();
         let mut caller = native.callers.lock().take(map.epoch());
         let called = caller.call(&map, rows, started + self.write_timeout());
-        native.callers.lock().give_back(map.epoch(), caller);
+        native.callers.lock().give_back(map.epoch(), caller, Instant::now());
         self.counters.batch(rows.len(), started.elapsed());
         if called.is_map_doubtful {
             native.cluster.doubt();
@@ -136,21 +142,37 @@ mod tests {
     #[test]
     fn callers_are_used_again_and_dropped_when_the_client_is_replaced() {
         let mut callers = Callers::default();
+        let now = Instant::now();
         let (one, other) = (callers.take(0), callers.take(0));
-        callers.give_back(0, one);
-        callers.give_back(0, other);
+        callers.give_back(0, one, now);
+        callers.give_back(0, other, now);
         assert_eq!(callers.idle.len(), 2);
         let one = callers.take(0);
         assert_eq!(callers.idle.len(), 1);
         // Another worker has the new map already.
         let new = callers.take(1);
         assert_eq!(callers.idle.len(), 0);
-        callers.give_back(0, one);
+        callers.give_back(0, one, now);
         assert_eq!(callers.idle.len(), 0);
-        callers.give_back(1, new);
+        callers.give_back(1, new, now);
         // A worker that still has the old map.
         let old = callers.take(0);
-        callers.give_back(0, old);
+        callers.give_back(0, old, now);
+        assert_eq!(callers.idle.len(), 1);
+    }
+
+    #[test]
+    fn callers_that_nobody_needs_any_more_are_dropped() {
+        let mut callers = Callers::default();
+        let began = Instant::now();
+        let many: Vec<Caller> = (0..5).map(|_| callers.take(0)).collect();
+        for caller in many {
+            callers.give_back(0, caller, began);
+        }
+        for seconds in [30, 59, 61] {
+            let caller = callers.take(0);
+            callers.give_back(0, caller, began + Duration::from_secs(seconds));
+        }
         assert_eq!(callers.idle.len(), 1);
     }
 }

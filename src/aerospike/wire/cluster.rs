@@ -23,6 +23,8 @@ use crate::util::throttle::{LINES, Throttle};
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Minimum time between two rounds of questions that doubts cause. Within it, a call that fails costs no question.
 const DOUBT_INTERVAL: Duration = Duration::from_millis(100);
+/// The time doubles up to this, as long as one round follows the other: what a new map does not cure may last for hours.
+const DOUBT_INTERVAL_MAX: Duration = Duration::from_secs(1);
 /// After this time, a node that did not answer, or whose answer another node contradicts, is asked again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How many answers may wait for the thread. It takes them at once.
@@ -264,6 +266,8 @@ struct Known {
     /// The last number that was given to a question or an answer.
     number: u64,
     doubted: Option<Instant>,
+    /// How many rounds that doubts caused have followed one another without a change of the map.
+    doubts: u32,
 }
 
 #[derive(Debug)]
@@ -307,20 +311,34 @@ impl Node {
             self.generation = NO_GENERATION;
             return false;
         }
+        let is_told = self.told.as_ref().is_some_and(|told| told.generation == generation);
+        if is_told && self.generation != NO_GENERATION {
+            // The client has caught up. The next generation may be one that it had before.
+            self.generation = generation;
+        }
         generation != self.generation
-            && (self.generation == NO_GENERATION || self.told.as_ref().is_none_or(|told| told.generation != generation))
     }
 }
 
 impl Known {
     fn may_doubt(&self, now: Instant) -> bool {
         self.doubted
-            .is_none_or(|at| now.saturating_duration_since(at) >= DOUBT_INTERVAL)
+            .is_none_or(|at| now.saturating_duration_since(at) >= self.doubt_interval())
+    }
+
+    fn doubt_interval(&self) -> Duration {
+        (DOUBT_INTERVAL * (1 << self.doubts.min(8))).min(DOUBT_INTERVAL_MAX)
     }
 
     /// Follows the client, and returns whom to ask now, each with the number of the question.
     fn look(&mut self, view: View, is_doubted: bool, now: Instant) -> Vec<(u64, NodeAddress)> {
         if is_doubted {
+            let follows = |at: Instant| now.saturating_duration_since(at) < 2 * DOUBT_INTERVAL_MAX;
+            self.doubts = if self.doubted.is_some_and(follows) {
+                self.doubts + 1
+            } else {
+                0
+            };
             self.doubted = Some(now);
         }
         let is_replaced = view.epoch != self.epoch;
@@ -419,7 +437,11 @@ impl Known {
         for place in stale {
             self.nodes[place].is_contradicted = true;
         }
-        (map != *before).then_some(map)
+        let is_new = map != *before;
+        if is_new {
+            self.doubts = 0;
+        }
+        is_new.then_some(map)
     }
 }
 

@@ -214,8 +214,17 @@ impl Map {
         (map, stale)
     }
 
-    /// Gives partitions that nobody claims to those who had them.
+    /// Gives partitions that nobody claims to those who had them. Keeps namespaces that no node has now: those that have
+    /// them may be away. If a node still has this name and not the namespace, it answers 20.
     fn keep(&mut self, before: &Map) {
+        for had in &before.namespaces {
+            if self.masters(&had.namespace).is_none() {
+                self.namespaces.push(Masters {
+                    namespace: had.namespace.clone(),
+                    nodes: Box::new([NOBODY; PARTITIONS]),
+                });
+            }
+        }
         let places: Vec<u16> = before
             .nodes
             .iter()

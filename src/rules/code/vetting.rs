@@ -262,6 +262,8 @@ fn vet_operation(row: &Row<'_>, op: &Op<'_>) -> Result<(), String> {
     }
     match op {
         Op::Once { value: Value::Null, .. } => Err("null removes a bin: it cannot be set once".to_owned()),
+        // Clients leave a null out of this operation, and the server takes the next argument for the value.
+        Op::MapPut { value: Value::Null, .. } => Err("null cannot be the value of an entry".to_owned()),
         _ => {
             let mut arguments = op.arguments().into_iter().flatten();
             arguments.try_for_each(|(_, argument)| vet_argument(argument))

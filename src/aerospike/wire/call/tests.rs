@@ -698,6 +698,25 @@ fn a_frame_that_was_made_large_is_released_after_its_call() {
     node.thread.join().unwrap();
 }
 
+#[test]
+fn what_a_worker_keeps_does_not_grow_with_the_nodes() {
+    const NODES: u8 = 8;
+    const LARGE: RecordKey<'static> = RecordKey::Integer(100 * 1024);
+    let nodes: Vec<Node> = (0..NODES)
+        .map(|number| {
+            node(&number.to_string(), |next| {
+                next().accept();
+            })
+        })
+        .collect();
+    let mut worker = Worker::of(&nodes.iter().collect::<Vec<_>>());
+    for number in 0..NODES {
+        assert_eq!(worker.call(&[row_with(0, number, &LARGE)], LONG).answers, [OK]);
+    }
+    let kept: usize = worker.caller.lanes.iter().map(|lane| lane.frame.capacity()).sum();
+    assert!(kept <= FRAMES_KEPT_MAX, "{kept} bytes");
+}
+
 /// What a node does with a request, at random. Returns what it applied, and whether it goes on with the connection.
 fn misbehave(peer: &mut Peer, applied: &mut HashSet<u32>, random: &mut fastrand::Rng) -> bool {
     if random.u8(..12) == 0 {

@@ -347,3 +347,37 @@ fn a_stop_ends_the_wait_for_the_first_map_and_a_silent_node_holds_up_no_end() {
     assert!(!cluster.wait_complete(Instant::now(), &Stop::new()));
     drop(cluster);
 }
+
+#[test]
+fn a_generation_that_comes_back_is_asked_for() {
+    let mut bench = Bench::new();
+    // The client has 3; the node is at 4 already when we ask.
+    assert_eq!(bench.ask(view(0, &[("A", 3)]), &[told("A", 4, 0..4096)]), ["A"]);
+    assert!(bench.ask(view(0, &[("A", 4)]), &[]).is_empty());
+    // It has restarted, counts anew, and the client has map 3 of it.
+    assert_eq!(bench.ask(view(0, &[("A", 3)]), &[told("A", 3, 0..2048)]), ["A"]);
+}
+
+#[test]
+fn doubts_that_a_new_map_does_not_cure_ask_more_and_more_seldom() {
+    let mut bench = Bench::new();
+    let nodes = [("A", 5)];
+    bench.ask(view(0, &nodes), &[told("A", 5, 0..2048)]);
+    let mut rounds = 0;
+    // A minute of rows that fail, looked at ten times a second.
+    for _ in 0..600 {
+        let is_doubted = bench.known.may_doubt(bench.now);
+        for (ticket, _) in bench.look_with(view(0, &nodes), is_doubted) {
+            rounds += 1;
+            bench.answer(ticket, Ok(told("A", 5, 0..2048)));
+        }
+        bench.now += DOUBT_INTERVAL;
+    }
+    assert!((60..70).contains(&rounds), "{rounds} rounds");
+    // Another map: the next doubt may be about it.
+    let asked = bench.look_with(view(0, &nodes), true);
+    bench.answer(asked[0].0, Ok(told("A", 6, 0..4096)));
+    bench.look(view(0, &nodes));
+    bench.now += DOUBT_INTERVAL;
+    assert!(bench.known.may_doubt(bench.now));
+}

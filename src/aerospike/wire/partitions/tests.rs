@@ -239,3 +239,15 @@ fn a_record_is_in_the_partition_in_which_the_client_looks_for_it() {
         assert_eq!(partition(&digest), key.partition_id(), "{digest:?}");
     }
 }
+
+/// Otherwise the service would end with "no such namespace" while the only nodes of one are away.
+#[test]
+fn a_namespace_whose_only_node_is_away_is_not_missing() {
+    let one = part(&[("test", 0, 0..4096)]);
+    let two = part(&[("other", 0, 0..4096)]);
+    let (before, _) = merge(&[Some(&one), Some(&two)], &Map::default());
+    assert_eq!(owner(&before, "other", 7), Owner::Node(1));
+    let (map, _) = merge(&[Some(&one)], &before);
+    assert_eq!(owner(&map, "other", 7), Owner::NoNode);
+    assert_eq!(owner(&map, "nowhere", 7), Owner::NoNamespace);
+}

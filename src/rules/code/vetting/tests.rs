@@ -254,6 +254,14 @@ fn what_cannot_be_done_is_named() {
         (
             Asked::op(Op::MapPut {
                 bin: "n",
+                key: Value::Int(1),
+                value: Value::Null,
+            }),
+            "null cannot be the value of an entry",
+        ),
+        (
+            Asked::op(Op::MapPut {
+                bin: "n",
                 key: Value::Null,
                 value: Value::Int(1),
             }),
@@ -434,7 +442,7 @@ fn what_can_be_done_is_let_through() {
         Asked::op(Op::MapPut {
             bin: "m",
             key: Value::Int(1),
-            value: Value::Null,
+            value: Value::Bool(false),
         }),
         // A repeat finds its own record and counts as done.
         Asked::default().rules(RowRules {
