@@ -42,6 +42,7 @@ mod pipeline;
 mod processors;
 mod process;
 mod progress;
+mod heartbeat;
 mod http;
 mod publish;
 mod rejects;
