@@ -42,6 +42,7 @@ mod pipeline;
 mod processors;
 mod process;
 mod progress;
+mod cron;
 mod heartbeat;
 mod http;
 mod publish;
