@@ -91,7 +91,8 @@ Examples:
 
 On a terminal the last line shows the state, and renews itself. PENSTOCK_LOG,
 or RUST_LOG where that is not set, says what is logged: a level, or levels by
-module (info,penstock=debug). Without both it is info.")]
+module (info,penstock=debug). Without both it is info. The variable
+PENSTOCK_HEARTBEAT_FILE does what --heartbeat-file does, for supervisors.")]
     Run(run::Run),
     /// Say everything that is wrong with a configuration.
     #[command(after_help = "\

@@ -33,7 +33,7 @@ pub(super) struct Run {
     #[arg(short, long)]
     quiet: bool,
     /// A file whose time moves while the service is well.
-    #[arg(long, env = "PENSTOCK_HEARTBEAT_FILE", value_name = "PATH", hide_env_values = true)]
+    #[arg(long, env = "PENSTOCK_HEARTBEAT_FILE", value_name = "PATH", hide_env = true)]
     heartbeat_file: Option<PathBuf>,
 }
 

@@ -143,6 +143,8 @@ fn leave_with(code: u8) -> ! {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]
