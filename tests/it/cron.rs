@@ -39,6 +39,19 @@ impl Cron {
         fs::write(self.path("events.toml"), setup.text()).unwrap();
     }
 
+    /// Puts a shell script in the place of the service's program. Every configuration passes its check.
+    fn replace_program(&self, run: &str) {
+        let program = self.path("program");
+        fs::write(&program, format!("#!/bin/sh\n[ \"$1\" = run ] || exit 0\n{run}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let conf = fs::read_to_string(self.path("cron.conf")).unwrap();
+        fs::write(
+            self.path("cron.conf"),
+            format!("{conf}PENSTOCK={}\n", program.display()),
+        )
+        .unwrap();
+    }
+
     /// The script with these arguments, in cron's environment.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = match self.user {
@@ -261,24 +274,13 @@ fn a_service_whose_heartbeat_stands_still_is_restarted() {
 #[test]
 fn a_process_that_ignores_its_end_is_killed() {
     let cron = waiting_cron("HEARTBEAT_SECONDS=2\nSTOP_SECONDS=1");
-    // In place of the service: it beats once, and leaves no signal but one to act.
-    let program = "#!/bin/sh\n[ \"$1\" = run ] || exit 0\ntrap '' TERM\n\
-                   echo \"pid=$$\" >\"$PENSTOCK_HEARTBEAT_FILE\"\nwhile :; do read -r line <\"$0.wait\"; done\n";
-    fs::write(cron.path("deaf"), program).unwrap();
-    fs::set_permissions(cron.path("deaf"), fs::Permissions::from_mode(0o755)).unwrap();
-    assert!(
-        Command::new("mkfifo")
-            .arg(cron.path("deaf.wait"))
-            .status()
-            .unwrap()
-            .success()
-    );
-    let conf = fs::read_to_string(cron.path("cron.conf")).unwrap();
-    fs::write(
-        cron.path("cron.conf"),
-        format!("{conf}PENSTOCK={}\n", cron.path("deaf").display()),
-    )
-    .unwrap();
+    // It beats once, and leaves no signal but one to act.
+    let fifo = cron.path("never");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    cron.replace_program(&format!(
+        "trap '' TERM\necho \"pid=$$\" >\"$PENSTOCK_HEARTBEAT_FILE\"\nwhile :; do read -r line <{}; done",
+        fifo.display()
+    ));
     cron.ensure();
     cron.wait_heartbeat_older_than(Duration::from_secs(4));
     let said = cron.ensure();
@@ -316,6 +318,41 @@ fn after_a_code_that_needs_a_person_nothing_is_started_until_the_configuration_c
     fs::write(cron.path("events.toml"), waiting()).unwrap();
     let said = cron.ensure();
     assert!(said.contains("events: started pid="), "{said}");
+}
+
+#[test]
+fn each_exit_code_is_restarted_or_held_as_its_page_says() {
+    for (code, is_held) in [
+        (0, false),
+        (64, true),
+        (65, true),
+        (69, false),
+        (70, false),
+        (75, false),
+        (77, true),
+        (78, true),
+        (130, false),
+    ] {
+        let cron = waiting_cron("");
+        cron.replace_program(&format!("echo 'ERROR the reason'; exit {code}"));
+        cron.ensure();
+        cron.wait_ended();
+        let said = cron.ensure();
+        assert!(said.contains(&format!("ended with code {code} after ")), "{said}");
+        cron.wait_ended();
+        let runs = || cron.log().lines().filter(|line| *line == "ERROR the reason").count();
+        assert_eq!(runs(), if is_held { 1 } else { 2 }, "{code}: {said}");
+        if is_held {
+            assert!(said.contains(": ERROR the reason\n"), "{said}");
+            assert_eq!(cron.ensure(), "");
+            // The file's time is enough: a person has looked at it.
+            let file = fs::File::options().write(true).open(cron.path("events.toml")).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            cron.ensure();
+            cron.wait_ended();
+            assert_eq!(runs(), 2, "{code}");
+        }
+    }
 }
 
 #[test]
@@ -471,17 +508,9 @@ fn two_instances_are_two_members_with_names_of_their_own() {
 
 /// A program in the service's place that logs `lines` lines, and ends.
 fn talker(cron: &Cron, lines: u32) {
-    let program = format!(
-        "#!/bin/sh\n[ \"$1\" = run ] || exit 0\nn=0\nwhile [ $n -lt {lines} ]; do n=$((n + 1)); echo \"line $n\"; done\n"
-    );
-    fs::write(cron.path("talker"), program).unwrap();
-    fs::set_permissions(cron.path("talker"), fs::Permissions::from_mode(0o755)).unwrap();
-    let conf = fs::read_to_string(cron.path("cron.conf")).unwrap();
-    fs::write(
-        cron.path("cron.conf"),
-        format!("{conf}PENSTOCK={}\n", cron.path("talker").display()),
-    )
-    .unwrap();
+    cron.replace_program(&format!(
+        "n=0\nwhile [ $n -lt {lines} ]; do n=$((n + 1)); echo \"line $n\"; done"
+    ));
 }
 
 /// The lines of a file that the talker wrote.
@@ -673,6 +702,21 @@ fn under_a_real_cron_services_come_back_and_nothing_is_lost() {
     let pid = hung.pid().unwrap();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     assert!(status.contains("\nUid:\t65534\t"), "{status}");
+    // Root does not work on another user's instance, but may look.
+    let as_root = |command| {
+        run(Command::new(SCRIPT)
+            .arg("-d")
+            .arg(hung.folder.path())
+            .args([command, "events"]))
+    };
+    let refused = as_root("restart");
+    refused.assert_code(1);
+    assert!(
+        refused.output.contains("belongs to the user nobody"),
+        "{}",
+        refused.output
+    );
+    as_root("status").assert_code(0);
     for (n, stream) in streams.iter_mut().enumerate() {
         stream.produce(300);
         topics[n].wait_committed(&setups[n].group, &stream.ends());
