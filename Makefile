@@ -118,6 +118,11 @@ rates: setup ## what guards cost, merging gains and poison costs, on a real Kafk
 	$(CARGO) build --profile $(FAST) $(SHARED) --example rates
 	@scripts/with-kafka.sh $(CARGO) run --profile $(FAST) $(SHARED) --example rates -- --kafka @KAFKA_BROKERS@ $(ARGS)
 
+.PHONY: bench-service
+bench-service: setup ## the CPU of the two writers (aerospike.writer) by turns, on a real Kafka broker (a real cluster: AEROSPIKE_HOSTS=HOST:PORT)
+	$(CARGO) build --profile $(FAST) $(SHARED) --example rates
+	@scripts/with-kafka.sh $(CARGO) run --profile $(FAST) $(SHARED) --example rates -- --kafka @KAFKA_BROKERS@ --only writers $(ARGS)
+
 .PHONY: fmt
 fmt: ## format the code
 	$(CARGO) fmt
@@ -139,7 +144,7 @@ check: export PROFILE := ci
 check: export FAST := ci
 CLIPPY := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 # What is measured is optimised, and compiled by the compiler itself: clippy turns some optimisations off.
-MEASURED := CARGO_PROFILE_CI_OPT_LEVEL=1
+MEASURED := CARGO_PROFILE_CI_OPT_LEVEL=1 PENSTOCK_BENCH_LIGHT=1
 check: setup ## everything CI runs: lint, test, doc, bench, test-kafka, the alerts, and short runs of rates, test-exactly-once, test-order and test-chaos
 	$(CARGO) fmt --check
 	$(CLIPPY) $(CARGO) build --locked --workspace --profile $(PROFILE) --all-targets

@@ -3,11 +3,13 @@
 //! On a shared machine, a rate shows that something is slow, but not what. Works on Linux only; elsewhere nothing is
 //! found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 /// The unit of `/proc/stat`: 100 ticks per second on every current Linux.
 const TICK_NS: u64 = 10_000_000;
+/// A thread with less CPU time per message is not listed.
+const LISTED_US_MIN: f64 = 0.01;
 
 /// CPU time since each thread's start, in nanoseconds, by name.
 #[derive(Debug, Clone, Default)]
@@ -65,4 +67,27 @@ fn machine_ns() -> u64 {
     // user, nice, system, idle, iowait, irq, softirq: proc_stat(5).
     let busy = [0, 1, 2, 5, 6].map(|at: usize| ticks.get(at).copied().unwrap_or(0));
     busy.iter().sum::<u64>() * TICK_NS
+}
+
+/// Prints the CPU time of two kinds of runs, by thread.
+pub fn tell(kinds: [&str; 2], shares: &[CpuShares; 2]) {
+    println!(
+        "\n{:<32} {:>10} {:>10} {:>10}",
+        "CPU µs a message", kinds[0], kinds[1], "more"
+    );
+    let names: BTreeSet<&String> = shares.iter().flat_map(BTreeMap::keys).collect();
+    for name in names {
+        let [first, second] = [0, 1].map(|which: usize| shares[which].get(name).copied().unwrap_or(0.0));
+        if first.max(second) >= LISTED_US_MIN {
+            println!("{name:<32} {first:>10.3} {second:>10.3} {:>+10.3}", second - first);
+        }
+    }
+}
+
+/// The standard error of the mean of these.
+pub fn standard_error(ratios: &[f64]) -> f64 {
+    let count = ratios.len() as f64;
+    let mean = ratios.iter().sum::<f64>() / count;
+    let squares: f64 = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum();
+    (squares / (count - 1.0).max(1.0) / count).sqrt()
 }

@@ -1,22 +1,26 @@
 //! Compares rates: runs the whole service over messages of a real broker, again and again in one run.
 //!
-//! There are two comparisons. `rules`: the cost of guards and the gain of merging, with the same messages and different
+//! There are three comparisons. `rules`: the cost of guards and the gain of merging, with the same messages and different
 //! rules. `poison`: the cost of messages that become dead letters, with the same rules and one message in a hundred
-//! changed. `make rates` starts the broker. The simulator is a process of its own. Both share the machine with the
-//! service, so only the ratios matter. If a ratio is below its limit, or the account does not balance, the exit code is
-//! 1.
+//! changed. `writers`: the CPU of the two writers of `aerospike.writer`. `make rates` and `make bench-service` start the
+//! broker. The simulator is a process of its own. Both share the machine with the service, so only the ratios matter. If
+//! a ratio is beyond its limit, or the account does not balance, the exit code is 1.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for a terminal
 
 #[path = "../demo/database.rs"]
 #[allow(dead_code)] // the demo's faults
 mod database;
-// What both share: messages, the service that consumes them, and its CPU time by thread.
+#[path = "../demo/events.rs"]
+#[allow(dead_code)] // what the demo's ledger needs
+mod events;
+// What all share: messages, the service that consumes them, and its CPU time by thread.
 mod cpu;
 mod messages;
 mod service;
 mod rules;
 mod poison;
+mod writers;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -35,13 +39,13 @@ struct Arguments {
     /// Brokers of a real Kafka.
     #[arg(long, value_name = "HOST:PORT")]
     kafka: Option<String>,
-    /// Number of messages; twice as many to compare clean and poisoned ones.
+    /// Number of messages; twice as many to compare clean and poisoned ones, and the two writers.
     #[arg(long, default_value_t = 300_000)]
     messages: u64,
     /// How often each set of rules is run.
     #[arg(long, default_value_t = 2)]
     rounds: u32,
-    /// How often clean and poisoned messages are run, in turns.
+    /// How often clean and poisoned messages, and the two writers, are run, in turns.
     #[arg(long, default_value_t = 16)]
     pairs: u32,
     /// One message in this many is poisoned; the limit for the cost of poison applies only at 100.
@@ -66,6 +70,7 @@ struct Arguments {
 enum Comparison {
     Rules,
     Poison,
+    Writers,
 }
 
 fn main() -> ExitCode {
@@ -112,6 +117,9 @@ fn rates(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
             huge: arguments.huge,
         };
         all_right &= poison::compare(brokers, mix, arguments.pairs)?;
+    }
+    if wanted(Comparison::Writers) {
+        all_right &= writers::compare(brokers, 2 * messages, arguments.pairs)?;
     }
     Ok(all_right)
 }

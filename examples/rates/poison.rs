@@ -3,7 +3,7 @@
 //! The others must reach at least 0.95 of the rate. Every message must be accounted for, and each dead letter must have
 //! its reason.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::cpu::CpuShares;
+use crate::cpu::{self, CpuShares, standard_error};
 use crate::messages::{self, PARTITIONS};
-use crate::service::{self, Run, Service};
+use crate::service::{self, Run, Service, Work};
 
 const RATIO_MIN: f64 = 0.95;
 /// With fewer messages or pairs, the noise of the machine is larger than the limit.
@@ -32,8 +32,6 @@ const MESSAGE_BYTES_MAX: usize = 6 << 20;
 /// Dead letters are few. With one partition, they go together in one request: the client makes one request per
 /// partition, and a broker answers the requests of a connection one after another.
 const DEAD_PARTITIONS: i32 = 1;
-/// A thread with less CPU time per message is not listed.
-const CPU_US_MIN: f64 = 0.01;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -248,7 +246,7 @@ pub fn compare(brokers: &str, mix: Mix, pairs: u32) -> Result<bool, Box<dyn Erro
         each.join(", "),
         cpu_us[1] / cpu_us[0]
     );
-    tell_shares(&cpu_shares);
+    cpu::tell(["clean", "poisoned"], &cpu_shares);
     let is_strict = messages >= STRICT_FROM_MESSAGES
         && pairs >= STRICT_FROM_PAIRS
         && (mix.poisoned_of, mix.huge) == (STRICT_POISONED_OF, STRICT_HUGE);
@@ -261,29 +259,6 @@ pub fn compare(brokers: &str, mix: Mix, pairs: u32) -> Result<bool, Box<dyn Erro
         );
     }
     Ok(!is_strict || ratio >= RATIO_MIN)
-}
-
-/// Prints the CPU time of the clean and of the poisoned runs, by thread.
-fn tell_shares(cpu_shares: &[CpuShares; 2]) {
-    println!(
-        "\n{:<32} {:>10} {:>10} {:>10}",
-        "CPU µs a message", "clean", "poisoned", "more"
-    );
-    let names: BTreeSet<&String> = cpu_shares.iter().flat_map(BTreeMap::keys).collect();
-    for name in names {
-        let [clean, poisoned] = [0, 1].map(|which: usize| cpu_shares[which].get(name).copied().unwrap_or(0.0));
-        if clean.max(poisoned) >= CPU_US_MIN {
-            println!("{name:<32} {clean:>10.3} {poisoned:>10.3} {:>+10.3}", poisoned - clean);
-        }
-    }
-}
-
-/// The standard error of the mean of these.
-fn standard_error(ratios: &[f64]) -> f64 {
-    let count = ratios.len() as f64;
-    let mean = ratios.iter().sum::<f64>() / count;
-    let squares: f64 = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum();
-    (squares / (count - 1.0).max(1.0) / count).sqrt()
 }
 
 /// A run that is not counted. It lets the broker compile what it does often, lets each of its threads allocate memory
@@ -312,7 +287,14 @@ fn start(brokers: &str, topic: &str, dead: &str, messages: u64, limits: &str) ->
     let rest = format!(
         "[[route]]\n[[route.write]]\n{RULES}\n[reject]\naction = \"dead_letter\"\ntopic = \"{dead}\"\n{limits}"
     );
-    Service::start(brokers, topic, &format!("{dead}-group"), messages, &rest)
+    Service::start(&Work {
+        brokers,
+        topic,
+        group: &format!("{dead}-group"),
+        messages,
+        rest: &rest,
+        ..Work::default()
+    })
 }
 
 fn reasons(kinds: &BTreeMap<Poison, u64>) -> BTreeMap<String, u64> {

@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use crate::messages;
-use crate::service::{self, Service};
+use crate::service::{self, Service, Work};
 
 const HOT_RATIO_MIN: f64 = 1.5;
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -56,7 +56,14 @@ pub fn compare(brokers: &str, count: u64, rounds: u32) -> Result<bool, Box<dyn E
         for (number, (name, rules)) in RULES.iter().enumerate() {
             let group = format!("{topic}-{round}-{number}");
             let rest = format!("[[route]]\n[[route.write]]\nset = \"s\"\n{rules}");
-            let service = Service::start(brokers, &topic, &group, count, &rest)?;
+            let service = Service::start(&Work {
+                brokers,
+                topic: &topic,
+                group: &group,
+                messages: count,
+                rest: &rest,
+                ..Work::default()
+            })?;
             let run = service::by_turns(vec![service])?.remove(0);
             let (sent, written) = (run.totals.get("sent")?, run.totals.get("rows")?);
             println!(

@@ -112,6 +112,21 @@ fn done(counters: &Counters) -> u64 {
 
 // ---- and the one that watches it
 
+/// What a service does.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Work<'a> {
+    pub brokers: &'a str,
+    pub topic: &'a str,
+    pub group: &'a str,
+    pub messages: u64,
+    /// Addresses of a real cluster. `None`: a simulator of its own.
+    pub hosts: Option<&'a str>,
+    /// More keys of `[aerospike]`.
+    pub aerospike: &'a str,
+    /// The sections after `[aerospike]`.
+    pub rest: &'a str,
+}
+
 /// The service with its database, and its measurements.
 pub struct Service {
     child: Child,
@@ -133,16 +148,24 @@ struct Mark {
 }
 
 impl Service {
-    /// Starts the service with an empty database. `rest`: the configuration after the addresses and the group.
-    pub fn start(brokers: &str, topic: &str, group: &str, messages: u64, rest: &str) -> Result<Self, Box<dyn Error>> {
-        let database = Database::start(None)?;
+    /// Starts the service. Its database is empty, unless it is a real one.
+    pub fn start(work: &Work<'_>) -> Result<Self, Box<dyn Error>> {
+        let database = Database::start(work.hosts)?;
+        let Work {
+            brokers,
+            topic,
+            group,
+            aerospike,
+            rest,
+            ..
+        } = work;
+        let hosts = database.hosts();
         let text = format!(
-            "[kafka]\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\ngroup = \"{group}\"\n[aerospike]\nhosts = \"{}\"\n\
-             namespace = \"test\"\n{rest}\n",
-            database.hosts()
+            "[kafka]\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\ngroup = \"{group}\"\n[aerospike]\nhosts = \"{hosts}\"\n\
+             namespace = \"test\"\n{aerospike}\n{rest}\n"
         );
         let mut child = Command::new(std::env::current_exe()?)
-            .args([SERVICE_ARGUMENT, "--messages", &messages.to_string()])
+            .args([SERVICE_ARGUMENT, "--messages", &work.messages.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -152,7 +152,7 @@ def one_held(now):
 @sample
 def starting(now):
     status = flowing(now)
-    status.update(stage="starting", state="no-partitions", why="Starting: Kafka and Aerospike are being reached.", lag=None,
+    status.update(stage="starting", state="no-partitions", why="Waiting for Aerospike at aerospike-1:3000.", lag=None,
                   uptime_s=4.2, started=rfc3339(now - datetime.timedelta(seconds=4)), messages_per_s=0.0, rows_per_s=0.0,
                   kafka={"connected": None, "joined": False}, partitions=[], rejects={}, recent_rejects=[], history=[],
                   state_for_s=4.2)

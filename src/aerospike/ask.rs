@@ -5,19 +5,21 @@
 //! "Missing node name". If it cannot reach a node that others announce, it says nothing. So code that must say *why*
 //! asks here.
 //!
-//! A connection lives for one question. Each step has a time-out, except the lookup of a host name. A caller that must
-//! not wait therefore asks on a thread that it can leave behind.
+//! A connection lives for one question. Each step has a time-out, except the lookup of a host name, and so has the
+//! whole answer. A caller that must not wait asks on a thread that it can leave behind.
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::model::Aerospike;
 use crate::delivery::result_codes::Told;
 
 /// Time-out of each step: connecting, each read and each write.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time-out of a whole answer after its header: a server may send it byte by byte, each of them in time.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Security is not switched on in the server's configuration. The connection continues without a login, like the
 /// client's.
 const SECURITY_OFF: u8 = 52;
@@ -270,11 +272,24 @@ fn exchange(stream: &mut TcpStream, kind: u8, body: &[u8]) -> Result<Vec<u8>, Si
     if bytes > ANSWER_BYTES_MAX {
         return Err(Silence::Strange(Stranger::Unknown));
     }
+    read_answer(stream, bytes, Instant::now() + ANSWER_TIMEOUT).map_err(Silence::Unanswered)
+}
+
+/// Reads `bytes` bytes until `until`. Takes memory only for what has arrived.
+fn read_answer(stream: &mut TcpStream, bytes: usize, until: Instant) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
-    let read = stream.take(bytes as u64).read_to_end(&mut answer);
-    read.map_err(Silence::Unanswered)?;
-    if answer.len() < bytes {
-        return Err(Silence::Unanswered(io::ErrorKind::UnexpectedEof.into()));
+    let mut piece = [0; 4096];
+    while answer.len() < bytes {
+        if Instant::now() >= until {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let wanted = piece.len().min(bytes - answer.len());
+        match stream.read(&mut piece[..wanted]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => answer.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(answer)
 }
@@ -299,7 +314,7 @@ pub fn error_code(answer: &str) -> Option<u8> {
 
 /// Fake servers for tests.
 #[cfg(test)]
-pub(super) mod fakes {
+pub mod fakes {
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
     use std::thread;
@@ -424,6 +439,23 @@ mod tests {
             matches!(first(&cut), Silence::Unanswered(_)),
             "an answer that is cut off"
         );
+    }
+
+    #[test]
+    fn an_answer_that_comes_byte_by_byte_is_not_waited_for_without_end() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut server = listener.accept().unwrap().0;
+        server.write_all(b"abc").unwrap();
+        let late = Instant::now();
+        let in_time = late + Duration::from_secs(60);
+        assert_eq!(read_answer(&mut stream, 2, in_time).unwrap(), b"ab");
+        // A byte is there, but the time is over.
+        let error = read_answer(&mut stream, 2, late).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(server);
+        let error = read_answer(&mut stream, 2, in_time).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]

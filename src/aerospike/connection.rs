@@ -26,8 +26,16 @@ const REMEMBER_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Connection {
     policy: ClientPolicy,
     hosts: String,
-    client: RwLock<Arc<Client>>,
+    client: RwLock<Current>,
     state: Mutex<State>,
+}
+
+/// The client in use.
+#[derive(Clone)]
+pub(super) struct Current {
+    pub client: Arc<Client>,
+    /// How many clients were there before it. What was learnt from another one may be wrong.
+    pub epoch: u64,
 }
 
 #[derive(Default)]
@@ -47,12 +55,19 @@ impl Connection {
         Arc::new(Connection {
             policy,
             hosts,
-            client: RwLock::new(Arc::new(client)),
+            client: RwLock::new(Current {
+                client: Arc::new(client),
+                epoch: 0,
+            }),
             state: Mutex::default(),
         })
     }
 
     pub fn client(&self) -> Arc<Client> {
+        self.client.read().client.clone()
+    }
+
+    pub fn current(&self) -> Current {
         self.client.read().clone()
     }
 
@@ -134,7 +149,11 @@ impl Connection {
             Ok(client) if state.is_closed || !self.client().nodes().is_empty() => close(&client),
             Ok(client) => {
                 info!("aerospike: the cluster is found again nodes={}", client.nodes().len());
-                let before = std::mem::replace(&mut *self.client.write(), Arc::new(client));
+                let before = {
+                    let mut current = self.client.write();
+                    current.epoch += 1;
+                    std::mem::replace(&mut current.client, Arc::new(client))
+                };
                 // Calls in flight keep the old client until they end.
                 close(&before);
             }

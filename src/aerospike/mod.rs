@@ -1,8 +1,8 @@
 //! The database's side: the only code that knows the `aerospike` crate.
 //!
 //! [`Store::connect`] waits for the cluster in a way that the main thread can leave. [`Store`] turns planned rows into
-//! one batch call (`request`, `batch`) and gives each row its own answer. It retries nothing: `delivery::write` does. A
-//! client that has lost its cluster is replaced (`connection`). [`health`] logs the database's state for operators.
+//! one batch call and gives each row its own answer. The call is the client's (`request`, `batch`) or our own (`native`,
+//! `wire`). It retries nothing: `delivery::write` does. A client that has lost its cluster is replaced (`connection`). [`health`] logs the database's state for operators.
 
 mod ask;
 mod batch;
@@ -10,7 +10,15 @@ mod condition;
 mod connection;
 mod limit;
 mod lookout;
+// The store's part of the native writer.
+mod native;
+// What both writers report.
+mod report;
 mod request;
+// Which writer a call goes to.
+mod writer;
+// Batch writes without the client.
+pub mod wire;
 pub mod health;
 pub mod info;
 pub mod members;
@@ -27,7 +35,7 @@ use aerospike::{
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use log::{info, warn};
 
-use crate::config::model::Aerospike;
+use crate::config::model::{Aerospike, Writer};
 use crate::delivery::result_codes::Told;
 use crate::observe::counters::Counters;
 use crate::util::logging::pairs::Text;
@@ -39,7 +47,9 @@ use health::Health;
 use limit::BatchLimit;
 use lookout::Lookout;
 use members::{Asking, Gaps, Look, look};
+use native::Native;
 use refusal::Refusal;
+use wire::partitions::Map;
 
 /// Time-out of one attempt to connect, in addition to the client's own limits. Afterwards the failure is reported and
 /// the next attempt begins.
@@ -159,7 +169,8 @@ pub struct StoreOptions {
     pub start_timeout: Option<Duration>,
     /// Every namespace that a rule writes to.
     pub namespaces: Vec<String>,
-    /// Wait until every node of the cluster is reached. If false, [`Store::gaps`] tells which are not.
+    /// Wait until every node of the cluster is reached. If false, [`Store::gaps`] tells which are not, and the store is
+    /// for questions: it has no native writer.
     pub whole: bool,
 }
 
@@ -175,6 +186,8 @@ pub struct Store {
     health: Health,
     asking: Asking,
     lookout: Lookout,
+    /// `None`: the client writes.
+    native: Option<Native>,
 }
 
 impl fmt::Debug for Store {
@@ -227,7 +240,16 @@ impl Store {
             },
         );
         match connected {
-            Ok(client) => Ok(Self::new(client, config, options, asking, counters)),
+            Ok(client) => {
+                let mut store = Self::new(client, config, options, asking, counters);
+                if options.whole {
+                    store.choose_writer(config, stop);
+                }
+                match stop.requested() {
+                    true => Err(ConnectError::Stopped),
+                    false => Ok(store),
+                }
+            }
             Err(RetryError::Stopped) => Err(ConnectError::Stopped),
             Err(RetryError::TooLate(failed)) => Err(ConnectError::Unreachable(failed)),
             Err(RetryError::Final(error)) => Err(error),
@@ -258,7 +280,30 @@ impl Store {
             health: Health::default(),
             asking,
             lookout: Lookout::default(),
+            native: None,
         }
+    }
+
+    /// Starts the native writer, if the configuration asks for it and the cluster needs no login.
+    fn choose_writer(&mut self, config: &Aerospike, stop: &Stop) {
+        let reason = match config.writer {
+            Writer::Client => "configured".to_owned(),
+            Writer::Native if config.credentials.is_some() => "a user is configured".to_owned(),
+            Writer::Native => match Native::start(&self.connection, stop) {
+                Ok(native) => {
+                    self.native = Some(native);
+                    info!("aerospike: writer=native");
+                    return;
+                }
+                Err(error) => format!("cannot start a thread: {error}"),
+            },
+        };
+        info!("aerospike: writer=client reason=\"{reason}\"");
+    }
+
+    /// The partition map that the native writer uses now. `None`: the client writes.
+    pub fn partition_map(&self) -> Option<Arc<Map>> {
+        self.native.as_ref().map(Native::map)
     }
 
     /// The client in use now, for each call and for reading back (the demo, the tests). If it loses the cluster,

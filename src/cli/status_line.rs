@@ -33,6 +33,7 @@ impl StatusLine {
             thread: None,
         };
         if screen::has_status() {
+            board.watch();
             let began = Instant::now();
             let renew = move || {
                 loop {
@@ -66,7 +67,7 @@ impl Drop for StatusLine {
 fn text(snapshot: &Snapshot, began: Instant, now: Instant) -> String {
     let up = short(now.saturating_duration_since(began));
     let mut text = match snapshot.stage {
-        Stage::Starting => return format!("{} | up {up}", snapshot.why),
+        Stage::Starting => return format!("starting | {} | up {up}", snapshot.why),
         Stage::Running => snapshot.state.to_owned(),
         Stage::Draining => format!("draining, {}", snapshot.state),
     };
@@ -169,7 +170,10 @@ mod tests {
              rejected | up 1h02m | as it was 1h02m ago | writes fail"
         );
         let starting = told(|snapshot, _| *snapshot = Snapshot::starting(), 100_000);
-        assert_eq!(starting, "starting: Kafka and Aerospike are being reached | up 1d03h");
+        assert_eq!(
+            starting,
+            "starting | Kafka and Aerospike are not reached yet. | up 1d03h"
+        );
         assert!(told(|snapshot, _| snapshot.stage = Stage::Draining, 61).starts_with("draining, ok | "));
     }
 }

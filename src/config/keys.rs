@@ -54,6 +54,7 @@ pub const AEROSPIKE: Section = Section {
         key("password", Kind::Text),
         key("cluster_name", Kind::Text),
         with("use_services_alternate", Kind::Flag, "false"),
+        with("writer", choice(&["native", "client"], &[]), "native"),
     ],
     later: &[],
 };

@@ -3,8 +3,8 @@
 //! An operation is a variant of [`OperationKind`] and a row of [`ALL`]. Everything that lists operations reads the
 //! rows: the keys of a write, the reader of the file and its faults, the schema, the pages of `docs/reference`, guards,
 //! advice, and the output of `try`. Each step of processing an operation is one exhaustive `match`: `output::row` (the
-//! row), `rules::mapping::eval` (evaluation for a message) and `aerospike::request` (the request).
-//! docs/architecture/extending.md lists the steps to add an operation.
+//! row), `rules::mapping::eval` (evaluation for a message), `aerospike::request` (the client's request) and
+//! `aerospike::wire::operations` (the bytes). docs/architecture/extending.md lists the steps to add an operation.
 
 use super::key::{Key, Kind, Section, key, with};
 

@@ -10,6 +10,7 @@ use super::key::Values;
 use super::keys;
 use super::model::{
     self, Aerospike, BelowLog, BeyondLog, ByteOrderMark, Config, Format, Kafka, OffsetGone, Route, Run, Secret, Start,
+    Writer,
 };
 use super::names;
 use super::reject;
@@ -377,6 +378,10 @@ fn aerospike(table: &Table<'_>) -> Option<Aerospike> {
         .get("cluster_name")
         .map(|node| checked(node, not_empty, "write the cluster's name, or remove it"));
     let use_services_alternate = table.flag("use_services_alternate");
+    let writer = table.choice("writer").map(|writer| match writer {
+        "native" => Writer::Native,
+        _ => Writer::Client,
+    });
     let credentials = match (user, password) {
         (Some(user), Some(password)) => Some((user?, Secret(password?))),
         _ => None,
@@ -390,6 +395,7 @@ fn aerospike(table: &Table<'_>) -> Option<Aerospike> {
             Some(name) => Some(name?),
         },
         use_services_alternate: use_services_alternate?,
+        writer: writer?,
     })
 }
 

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use ripemd::{Digest as _, Ripemd160};
+use smallvec::SmallVec;
 
 use crate::config::model::Mode;
 use crate::delivery::guard::Guard;
@@ -328,7 +329,7 @@ impl<'m> Plan<'m> {
         let mut stale = 0;
         let mut passed_over = Vec::new();
         let mut ttl = first.row.ttl;
-        let mut ops: Vec<OutgoingOp<'_>> = Vec::new();
+        let mut ops = OutgoingOps::new();
         let mut only_removes = true;
         for number in self.stretch(position, by_message) {
             let planned = &self.rows[number];
@@ -490,12 +491,19 @@ pub struct Condition<'p> {
 }
 
 /// The operation on the record, as it is sent.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all rows write, and a box would be an allocation"
+)]
 #[derive(Debug, PartialEq)]
 pub enum OutgoingAction<'p> {
-    Write(Vec<OutgoingOp<'p>>),
+    Write(OutgoingOps<'p>),
     Touch,
     Delete,
 }
+
+/// The operations of one row, in order. Most rows have few, so no memory is allocated for them.
+pub type OutgoingOps<'p> = SmallVec<[OutgoingOp<'p>; 8]>;
 
 /// One operation as it is sent.
 #[derive(Debug, PartialEq)]
@@ -576,7 +584,7 @@ fn joins(unit: &Unit, last: &Row<'_>, row: &Row<'_>) -> bool {
 
 /// Adds an operation after the others and folds it into an earlier one if possible. Operations on one bin keep their
 /// order; the order between two bins is not visible.
-fn append<'p>(ops: &mut Vec<OutgoingOp<'p>>, op: &'p Op<'p>) {
+fn append<'p>(ops: &mut OutgoingOps<'p>, op: &'p Op<'p>) {
     let last = ops.iter_mut().rev().find(|last| last.bin() == op.bin());
     match (last, op) {
         // Two writes of one bin have the same result as the second alone.

@@ -1,4 +1,4 @@
-//! Limits on rejected messages over all partitions, a count per reason, and the throttle of their log lines.
+//! Limits on rejected messages over all partitions, the last of them, and the throttle of their log lines.
 //!
 //! The workers share it, and no lock is held during I/O. A bad deployment of a producer or of the rules rejects every
 //! message. The limits stop the service before a whole topic has become dead letters or was dropped.
@@ -18,7 +18,8 @@ pub struct Rejects {
     share: Option<Share>,
     consecutive_max: Option<u32>,
     window: Mutex<Window>,
-    reasons: Mutex<BTreeMap<&'static str, Told>>,
+    /// By reason.
+    lines: Mutex<BTreeMap<&'static str, Throttle>>,
     recent: Mutex<VecDeque<RecentReject>>,
 }
 
@@ -35,12 +36,6 @@ struct Window {
     batches: VecDeque<(u64, u64)>,
     messages: u64,
     rejected: u64,
-}
-
-#[derive(Debug, Default)]
-struct Told {
-    count: u64,
-    lines: Throttle,
 }
 
 /// The limit that was exceeded.
@@ -74,7 +69,7 @@ impl Rejects {
             share: reject.percent_max.map(|percent| Share { of, percent }),
             consecutive_max: reject.consecutive_max,
             window: Mutex::default(),
-            reasons: Mutex::default(),
+            lines: Mutex::default(),
             recent: Mutex::default(),
         }
     }
@@ -119,11 +114,6 @@ impl Rejects {
         }
     }
 
-    /// Counts a rejection.
-    pub fn count(&self, reason: &'static str) {
-        self.reasons.lock().entry(reason).or_default().count += 1;
-    }
-
     /// Remembers where the message is, as one of the last [`RECENT_REJECTS_MAX`].
     pub fn remember(&self, reject: RecentReject) {
         let mut recent = self.recent.lock();
@@ -138,16 +128,7 @@ impl Rejects {
 
     /// Whether to log a rejection. `Some`: how many of the same reason were not logged since the last line.
     pub fn tell(&self, reason: &'static str) -> Option<Repeated> {
-        let mut reasons = self.reasons.lock();
-        let told = reasons.entry(reason).or_default();
-        told.lines.pass()
-    }
-
-    /// The number of rejections so far, by reason.
-    pub fn by_reason(&self) -> Vec<(&'static str, u64)> {
-        let reasons = self.reasons.lock();
-        let counted = reasons.iter().filter(|(_, told)| told.count > 0);
-        counted.map(|(reason, told)| (*reason, told.count)).collect()
+        self.lines.lock().entry(reason).or_default().pass()
     }
 }
 
@@ -202,14 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_told_once_in_a_while_and_always_counted() {
+    fn a_reason_is_told_once_in_a_while() {
         let rejects = rejects(10, 100, 0);
-        for reason in ["tombstone", "tombstone", "not_json"] {
-            rejects.count(reason);
-        }
         assert_eq!(rejects.tell("tombstone"), Some(Repeated(1)));
         assert_eq!(rejects.tell("tombstone"), None);
         assert_eq!(rejects.tell("not_json"), Some(Repeated(1)));
-        assert_eq!(rejects.by_reason(), [("not_json", 1), ("tombstone", 2)]);
     }
 }

@@ -69,6 +69,13 @@ pub trait RowWriter {
     /// The most rows in one call that the database allows.
     fn rows_max(&self) -> usize;
 
+    /// Whether each code but 4 is the answer to its own row. The `aerospike` crate puts the code with which a server
+    /// ends a batch on the first row, even if that row succeeded. A server ends a batch with 4 at a row that it cannot
+    /// read and does not say which, so 4 is only believed of a row that was alone.
+    fn codes_are_exact(&self) -> bool {
+        false
+    }
+
     /// Whether a reachable node says that it does not have this namespace.
     fn lacks_namespace(&self, namespace: &str) -> bool;
 }
@@ -415,7 +422,8 @@ impl<'p, 'm> Writing<'p, 'm> {
     }
 
     fn call(&mut self, call: &[usize], permit: Permit<'_>, stop: &Stop) -> Result<(), Fatal> {
-        let rows: Vec<OutgoingRow<'p>> = call.iter().filter_map(|lane| self.compose(*lane)).collect();
+        let mut rows: Vec<OutgoingRow<'p>> = Vec::with_capacity(call.len());
+        rows.extend(call.iter().filter_map(|lane| self.compose(*lane)));
         for lane in call {
             self.lanes[*lane].attempts += 1;
         }
@@ -428,6 +436,7 @@ impl<'p, 'm> Writing<'p, 'm> {
             ended_early: answers
                 .iter()
                 .any(|answer| matches!(answer, Answer::Failed { in_doubt: true, .. })),
+            codes_are_exact: self.writer.codes_are_exact(),
         };
         let rows_sent = rows.len();
         let answers_halve = answers.iter().any(|answer| answer.disposition() == Disposition::Halve);
@@ -517,7 +526,9 @@ impl<'p, 'm> Writing<'p, 'm> {
         // succeeded.
         let stamped = match answer {
             Answer::Code(PARAMETER) => !company.alone,
-            Answer::Code(code) => company.ended_early && !company.alone && !refuses_all(code),
+            Answer::Code(code) => {
+                !company.codes_are_exact && company.ended_early && !company.alone && !refuses_all(code)
+            }
             Answer::Failed { .. } => false,
         };
         let in_doubt = answer.in_doubt() || stamped;
@@ -753,6 +764,8 @@ struct Company {
     alone: bool,
     /// Some rows have no code and may have been applied. So a code may not belong to the row that has it.
     ended_early: bool,
+    /// See [`RowWriter::codes_are_exact`].
+    codes_are_exact: bool,
 }
 
 /// Whether a row that may have been applied can simply be sent again. A condition that also accepts the row's own

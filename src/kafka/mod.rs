@@ -22,8 +22,9 @@ use std::sync::Arc;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::KafkaResult;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
-use rdkafka::topic_partition_list::{TopicPartitionList, TopicPartitionListElem};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
 use crate::config::model::{Kafka, Secret};
 use crate::message::Message;
@@ -54,6 +55,16 @@ impl Partition {
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition(&self.topic, self.number);
         list
+    }
+
+    /// The same with an offset.
+    ///
+    /// # Errors
+    /// If librdkafka does not accept the offset.
+    pub fn list_at(&self, offset: i64) -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition_offset(&self.topic, self.number, Offset::Offset(offset))?;
+        Ok(list)
     }
 }
 

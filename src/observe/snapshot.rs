@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub stage: Stage,
     /// One of [`STATES`](crate::observe::progress::STATES).
     pub state: &'static str,
+    /// Since when `state` has lasted. An ending service: since when it has been ending. The [`Board`] fills this in.
+    pub state_since: Instant,
     /// The state in a sentence, with the cause, and with what to do if a person must act.
     pub why: String,
     /// `None`: not known yet.
@@ -150,7 +153,7 @@ pub struct Sample {
     pub at: SystemTime,
     pub messages_per_s: f64,
     pub lag: Option<u64>,
-    /// How many milliseconds a batch call took, for the calls since the previous sample. `None`: there were none.
+    /// How many milliseconds a batch call took, for the calls since the previous sample. `None`: no row was answered.
     pub write_p50_ms: Option<f64>,
     pub write_p99_ms: Option<f64>,
 }
@@ -173,6 +176,7 @@ pub struct About {
 pub struct Board {
     pub about: About,
     last: Mutex<Arc<Snapshot>>,
+    is_watched: AtomicBool,
 }
 
 impl Board {
@@ -180,27 +184,68 @@ impl Board {
         Board {
             about,
             last: Mutex::new(Arc::new(Snapshot::starting())),
+            is_watched: AtomicBool::new(false),
         }
     }
 
-    pub fn put(&self, snapshot: Snapshot) {
-        *self.last.lock() = Arc::new(snapshot);
+    pub fn put(&self, mut snapshot: Snapshot) {
+        let mut last = self.last.lock();
+        let kind = |snapshot: &Snapshot| (snapshot.state, snapshot.stage == Stage::Draining);
+        snapshot.state_since = if kind(&last) == kind(&snapshot) {
+            last.state_since
+        } else {
+            snapshot.at
+        };
+        *last = Arc::new(snapshot);
     }
 
     pub fn last(&self) -> Arc<Snapshot> {
         self.last.lock().clone()
+    }
+
+    /// The service starts, and waits for this.
+    pub fn starting(&self, why: String) {
+        self.put(Snapshot {
+            why,
+            ..Snapshot::starting()
+        });
+    }
+
+    /// The main thread is alive but waits for something, and cannot take a snapshot. The last one stays; only its `why`
+    /// and its time change.
+    pub fn waiting(&self, why: &str) {
+        if !self.is_watched() {
+            return;
+        }
+        self.put(Snapshot {
+            at: Instant::now(),
+            wall_clock: SystemTime::now(),
+            why: why.to_owned(),
+            ..Snapshot::clone(&self.last())
+        });
+    }
+
+    /// From now on somebody looks at the board, so a running service takes snapshots.
+    pub fn watch(&self) {
+        self.is_watched.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_watched(&self) -> bool {
+        self.is_watched.load(Ordering::Relaxed)
     }
 }
 
 impl Snapshot {
     /// The snapshot before the service is connected to anything.
     pub fn starting() -> Snapshot {
+        let now = Instant::now();
         Snapshot {
-            at: Instant::now(),
+            at: now,
             wall_clock: SystemTime::now(),
             stage: Stage::Starting,
             state: "no-partitions",
-            why: "starting: Kafka and Aerospike are being reached".to_owned(),
+            state_since: now,
+            why: "Kafka and Aerospike are not reached yet.".to_owned(),
             is_kafka_connected: None,
             has_joined: false,
             aerospike_failing_for: None,
@@ -220,5 +265,59 @@ impl Snapshot {
             recent_rejects: Vec::new(),
             history: VecDeque::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::seen::Seen;
+
+    #[test]
+    fn a_state_lasts_until_another_one_begins_and_an_end_is_another_one() {
+        let seen = Seen::from(&Arc::default());
+        let board = &seen.board;
+        let began = board.last().state_since;
+        let since = |after_s: u64, stage, state| {
+            board.put(Snapshot {
+                at: began + Duration::from_secs(after_s),
+                stage,
+                state,
+                ..Snapshot::starting()
+            });
+            board.last().state_since.duration_since(began).as_secs()
+        };
+        // Whoever joins has no partition: nothing has changed since the start.
+        assert_eq!(since(3, Stage::Running, "no-partitions"), 0);
+        assert_eq!(since(5, Stage::Running, "ok"), 5);
+        assert_eq!(since(9, Stage::Running, "ok"), 5);
+        assert_eq!(since(11, Stage::Running, "held"), 11);
+        assert_eq!(since(12, Stage::Running, "ok"), 12);
+        assert_eq!(since(20, Stage::Draining, "ok"), 20);
+        assert_eq!(since(22, Stage::Draining, "ok"), 20);
+    }
+
+    #[test]
+    fn a_main_thread_that_waits_says_what_for_and_changes_nothing_else() {
+        let seen = Seen::from(&Arc::default());
+        let board = &seen.board;
+        board.put(Snapshot {
+            stage: Stage::Running,
+            state: "ok",
+            lag: Some(7),
+            ..Snapshot::starting()
+        });
+        let before = board.last();
+        board.waiting("nobody looks");
+        assert_eq!(board.last().at, before.at);
+        board.watch();
+        board.waiting("for a worker");
+        let last = board.last();
+        assert!(last.at > before.at);
+        assert_eq!(
+            (last.why.as_str(), last.state, last.lag),
+            ("for a worker", "ok", Some(7))
+        );
+        assert_eq!(last.state_since, before.state_since);
     }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::output::publication::Publication;
 use crate::output::row::{RecordKey, Row, RowAction, RowRules, RowTtl, Target};
+use crate::output::value::Value;
 
 /// The result of the rules for a message that is not rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Output<'m> {
     first_condition_error: u64,
     /// Counts of skipped and deleted records before the current message.
     first_ttl_past: [u64; 2],
+    /// Memory for the values of a message's fields. It belongs to the processor, and is empty between messages.
+    pub(crate) values: Vec<Option<Value<'m>>>,
     /// The current message asked for too many rows. The processor may have ignored the error.
     is_overfull: bool,
 }

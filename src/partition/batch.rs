@@ -471,7 +471,6 @@ fn end_at<S: Source>(
     counters.messages_held.add(1);
     counters.messages_in_hand.add(-1);
     env.give_back(rest - 1);
-    env.shared.rejecting.counts.count(reason);
     let offset = message.offset();
     env.remember_reject(offset, rejection.reason);
     let too_many = match why {

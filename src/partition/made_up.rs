@@ -15,8 +15,9 @@ use crate::delivery::reject_limit::Rejects;
 use crate::delivery::write::{Answer, RowWriter, Stored};
 use crate::kafka::Partition;
 use crate::kafka::admin::topic_id::TopicId;
+use crate::kafka::consumer::intake::{Intake, Queue};
 use crate::kafka::consumer::origin::{NoOrigin, Origin, PartitionStart};
-use crate::kafka::consumer::source::{Commit, CommitFailure, FetchError, Source, SourceMessage};
+use crate::kafka::consumer::source::{Commit, CommitFailure, FetchError, QueuedMessage, Room, Source, SourceMessage};
 use crate::message::{Message, Reason, Rejection};
 use crate::observe::counters::Counters;
 use crate::output::row::{Op, RecordKey, Row, RowAction, RowRules, RowTtl, Target};
@@ -70,6 +71,27 @@ pub enum Found {
     Stop(StopKind),
 }
 
+impl Found {
+    fn message(&self) -> Option<MadeUpMessage> {
+        let (epoch, offset, payload) = match self {
+            Found::Message(offset, payload) => (None, *offset, *payload),
+            Found::Of(epoch, offset, payload) => (Some(*epoch), *offset, *payload),
+            Found::Error(_) | Found::Stop(_) => return None,
+        };
+        Some(MadeUpMessage { offset, epoch, payload })
+    }
+}
+
+impl From<MadeUpMessage> for Found {
+    fn from(message: MadeUpMessage) -> Found {
+        let MadeUpMessage { offset, epoch, payload } = message;
+        match epoch {
+            Some(epoch) => Found::Of(epoch, offset, payload),
+            None => Found::Message(offset, payload),
+        }
+    }
+}
+
 /// A commit as the group receives it: offset, leader epoch, and whether it is the worker's last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
@@ -89,11 +111,19 @@ struct State {
     stop: Stop,
     stops_when_dry: bool,
     stops_when_paused: bool,
+    /// The consumer's position, where it does not follow from what was taken.
+    at: Option<(i64, Option<i32>)>,
+    /// The messages that were taken. A seek brings them again.
+    taken: Vec<MadeUpMessage>,
+    /// Where the taken messages have moved the consumer.
     position: Option<(i64, Option<i32>)>,
+    /// How many messages were asked for at once.
+    asked: Vec<usize>,
     commits: Vec<Committed>,
     /// Results of the next commits.
     refusals: VecDeque<CommitFailure>,
-    seeks: Vec<(i64, i32)>,
+    seeks: Vec<(i64, Option<i32>)>,
+    refuses_seeks: bool,
     pauses: usize,
     resumes: usize,
     ends: (i64, i64),
@@ -118,10 +148,14 @@ impl Log {
             stop: Stop::new(),
             stops_when_dry,
             stops_when_paused: false,
+            at: None,
+            taken: Vec::new(),
             position: None,
+            asked: Vec::new(),
             commits: Vec::new(),
             refusals: VecDeque::new(),
             seeks: Vec::new(),
+            refuses_seeks: false,
             pauses: 0,
             resumes: 0,
             ends: (0, 0),
@@ -147,7 +181,12 @@ impl Log {
 
     /// Sets the consumer's position.
     pub fn at(self, position: i64, epoch: Option<i32>) -> Log {
-        self.with(|state| state.position = Some((position, epoch)))
+        self.with(|state| state.at = Some((position, epoch)))
+    }
+
+    /// Every seek fails.
+    pub fn refusing_seeks(self) -> Log {
+        self.with(|state| state.refuses_seeks = true)
     }
 
     /// The next commit fails like this; later ones succeed.
@@ -179,9 +218,14 @@ impl Log {
         Some(self.0.0.lock().commits.last()?.next)
     }
 
-    /// The offsets at which the log was verified, each with its epoch.
-    pub fn seeks(&self) -> Vec<(i64, i32)> {
+    /// The offsets of all seeks, each with its epoch if it has one.
+    pub fn seeks(&self) -> Vec<(i64, Option<i32>)> {
         self.0.0.lock().seeks.clone()
+    }
+
+    /// How many messages were asked for at once, call by call.
+    pub fn asked(&self) -> Vec<usize> {
+        self.0.0.lock().asked.clone()
     }
 
     pub fn pauses_and_resumes(&self) -> (usize, usize) {
@@ -193,6 +237,7 @@ impl Log {
     pub fn source(&self, number: i32) -> MadeUpSource {
         MadeUpSource {
             partition: partition(number),
+            intake: Intake::new(MadeUpQueue(self.clone())),
             log: self.clone(),
         }
     }
@@ -204,20 +249,20 @@ impl Log {
 }
 
 /// Reads a [`Log`].
-#[derive(Debug)]
 pub struct MadeUpSource {
     partition: Partition,
+    intake: Intake<MadeUpQueue>,
     log: Log,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct MadeUpMessage {
     offset: i64,
     epoch: Option<i32>,
     payload: &'static str,
 }
 
-impl SourceMessage for MadeUpMessage {
+impl QueuedMessage for MadeUpMessage {
     fn offset(&self) -> i64 {
         self.offset
     }
@@ -225,7 +270,9 @@ impl SourceMessage for MadeUpMessage {
     fn bytes(&self) -> usize {
         self.payload.len()
     }
+}
 
+impl SourceMessage for MadeUpMessage {
     fn timestamp_ms(&self) -> Option<i64> {
         None
     }
@@ -260,28 +307,53 @@ impl MadeUpSource {
     }
 }
 
-impl Source for MadeUpSource {
-    type Message<'s> = MadeUpMessage;
-
-    fn partition(&self) -> &Partition {
-        &self.partition
+impl State {
+    /// Takes the first item of the queue.
+    fn pop(&mut self) -> Option<Found> {
+        let found = self.queue.pop_front();
+        self.taken.extend(found.as_ref().and_then(Found::message));
+        found
     }
 
-    fn poll(&self, wait: Duration) -> Option<Result<MadeUpMessage, FetchError>> {
-        let (state, appended) = &*self.log.0;
+    /// The offset at which librdkafka fetches next, if everything in the queue before the next message is gone.
+    fn fetch_offset(&self) -> Option<i64> {
+        let next = self.queue.iter().find_map(Found::message);
+        let last = self.taken.last().map(|last| last.offset + 1);
+        next.map(|next| next.offset).or(last)
+    }
+
+    /// Fetches from `offset`: what was taken from there on comes again, and what is below it does not come.
+    fn fetch_from(&mut self, offset: i64) {
+        let below = self.taken.iter().rposition(|message| message.offset < offset);
+        let again = self.taken.split_off(below.map_or(0, |below| below + 1));
+        let is_below = |found: &Found| found.message().is_some_and(|message| message.offset < offset);
+        while self.queue.front().is_some_and(is_below) {
+            self.queue.pop_front();
+        }
+        for message in again.into_iter().rev() {
+            self.queue.push_front(message.into());
+        }
+    }
+}
+
+/// The queue of a [`Log`]. It moves its position as librdkafka 2.12.1 does.
+struct MadeUpQueue(Log);
+
+impl Queue for MadeUpQueue {
+    type Message = MadeUpMessage;
+
+    fn next(&self, wait: Duration) -> Option<Result<MadeUpMessage, FetchError>> {
+        let (state, appended) = &*self.0.0;
         let mut state = state.lock();
         let deadline = Instant::now() + wait;
         loop {
-            match state.queue.pop_front() {
+            match state.pop() {
                 Some(Found::Stop(kind)) => state.stop.request(kind),
                 Some(Found::Error(error)) => return Some(Err(error)),
-                Some(Found::Message(offset, payload)) => {
-                    let epoch = None;
-                    return Some(Ok(MadeUpMessage { offset, epoch, payload }));
-                }
-                Some(Found::Of(epoch, offset, payload)) => {
-                    let epoch = Some(epoch);
-                    return Some(Ok(MadeUpMessage { offset, epoch, payload }));
+                Some(found) => {
+                    let message = found.message()?;
+                    state.position = Some((message.offset + 1, message.epoch));
+                    return Some(Ok(message));
                 }
                 None if state.stops_when_dry => {
                     state.stop.request(StopKind::Drain);
@@ -296,22 +368,81 @@ impl Source for MadeUpSource {
         }
     }
 
-    fn position(&self) -> Option<(i64, Option<i32>)> {
-        self.log.0.0.lock().position
+    fn ready(&self, max: usize, into: &mut VecDeque<Result<MadeUpMessage, FetchError>>) {
+        let mut state = self.0.0.0.lock();
+        state.asked.push(max);
+        for _ in 0..max {
+            // The stop comes when the queue is polled for what is behind it.
+            if matches!(state.queue.front(), None | Some(Found::Stop(_))) {
+                return;
+            }
+            let (next, to) = match state.pop() {
+                Some(Found::Error(error)) => {
+                    let to = state.fetch_offset().map(|at| (at + 1, Some(0)));
+                    (Err(error), to)
+                }
+                found => {
+                    let message = found.and_then(|found| found.message()).unwrap();
+                    (Ok(message), Some((message.offset + 1, message.epoch)))
+                }
+            };
+            if to.map(|(offset, _)| offset) > state.position.map(|(offset, _)| offset) {
+                state.position = to;
+            }
+            into.push_back(next);
+        }
     }
 
-    fn seek(&self, offset: i64, epoch: i32) -> KafkaResult<()> {
-        self.log.0.0.lock().seeks.push((offset, epoch));
+    fn position(&self) -> Option<(i64, Option<i32>)> {
+        let state = self.0.0.0.lock();
+        state.at.or(state.position)
+    }
+
+    fn seek(&self, offset: i64, epoch: Option<i32>) -> KafkaResult<()> {
+        let mut state = self.0.0.0.lock();
+        if state.refuses_seeks {
+            return Err(kafka_error());
+        }
+        state.seeks.push((offset, epoch));
+        state.position = None;
+        state.fetch_from(offset);
         Ok(())
     }
 
     fn pause(&self) -> KafkaResult<()> {
-        let mut state = self.log.0.0.lock();
+        let mut state = self.0.0.0.lock();
         state.pauses += 1;
+        if let Some((position, _)) = state.position {
+            state.fetch_from(position);
+        }
         if state.stops_when_paused {
             state.stop.request(StopKind::Drain);
         }
         Ok(())
+    }
+}
+
+impl Source for MadeUpSource {
+    type Message<'s> = MadeUpMessage;
+
+    fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    fn poll(&self, wait: Duration, room: Room) -> Option<Result<MadeUpMessage, FetchError>> {
+        self.intake.poll(wait, room)
+    }
+
+    fn position(&self) -> Option<(i64, Option<i32>)> {
+        self.intake.position()
+    }
+
+    fn seek(&self, offset: i64, epoch: i32) -> KafkaResult<()> {
+        self.intake.seek(offset, Some(epoch))
+    }
+
+    fn pause(&self) -> KafkaResult<()> {
+        self.intake.pause()
     }
 
     fn resume(&self) -> KafkaResult<()> {

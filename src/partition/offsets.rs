@@ -8,8 +8,9 @@ use log::{debug, error, trace, warn};
 
 use crate::delivery::commit::OffsetTracker;
 use crate::kafka::Partition;
+use crate::kafka::consumer::intake::AHEAD_MAX;
 use crate::kafka::consumer::origin::{Origin, PartitionStart, StartOffset};
-use crate::kafka::consumer::source::{Commit, CommitFailure, Source, SourceMessage};
+use crate::kafka::consumer::source::{Commit, CommitFailure, QueuedMessage, Source, SourceMessage};
 use crate::partition::ends::CommitEnd;
 use crate::partition::env::Env;
 use crate::partition::epochs::Epochs;
@@ -112,7 +113,7 @@ impl Offsets {
     /// Notes the epochs of messages that were taken, in their order.
     pub fn taken<M: SourceMessage>(&mut self, messages: &[M]) {
         self.epochs
-            .handed_over(messages, SourceMessage::offset, SourceMessage::leader_epoch);
+            .handed_over(messages, QueuedMessage::offset, SourceMessage::leader_epoch);
     }
 
     /// Everything taken below `next` is finished, and nothing at or above it.
@@ -272,9 +273,10 @@ impl Offsets {
 }
 
 /// Logs that the log went back. A truncated log assigns offsets again, to other messages; guards know messages only by
-/// their offsets. `from`: the first offset that was not finished.
+/// their offsets. `from`: the first offset that was not finished. What was taken in one call can come again after a
+/// rebalance (`kafka/consumer/intake.rs`); those are the same messages.
 pub(super) fn tell_went_back(partition: &Partition, is_guarded: bool, from: Option<i64>, to: i64) {
-    let is_far = from.is_some_and(|from| to < from - 1);
+    let is_far = from.is_some_and(|from| to < from - AHEAD_MAX as i64);
     let from = from.map_or_else(|| "unknown".to_owned(), |from| from.to_string());
     if is_guarded && is_far {
         error!(
@@ -286,7 +288,7 @@ pub(super) fn tell_went_back(partition: &Partition, is_guarded: bool, from: Opti
     } else {
         warn!(
             "kafka: offsets went back, reading on from there: the partition was truncated, its topic created again, \
-             or (by one) a rebalance came in between {partition} from={from} to={to}"
+             or (by a few) a rebalance came in between {partition} from={from} to={to}"
         );
     }
 }

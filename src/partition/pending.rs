@@ -15,7 +15,7 @@ use log::{debug, error, warn};
 use crate::config::model::RejectAction;
 use crate::delivery::publish::{Outbox, PublishCalls, PublishEnd, PublishFatal};
 use crate::delivery::reject::Rejected;
-use crate::kafka::consumer::source::{Source, SourceMessage};
+use crate::kafka::consumer::source::{QueuedMessage, Source, SourceMessage};
 use crate::message::Rejection;
 use crate::observe::metrics::delivery_latency::DeliveryLatencies;
 use crate::output::publication::Publication;
@@ -166,7 +166,7 @@ impl Pending {
             }
             if waits || index as u64 + 1 == all {
                 let next = messages.get(index + 1);
-                let next = next.map_or(message.offset() + 1, SourceMessage::offset);
+                let next = next.map_or(message.offset() + 1, QueuedMessage::offset);
                 self.end_part(&mut part, next);
             }
         }
@@ -189,7 +189,6 @@ impl Pending {
             counters.messages_filtered.add(part.filtered);
             counters.messages_published.add(part.published);
             if let Some(reason) = part.rejected {
-                env.shared.rejecting.counts.count(reason);
                 counters.messages_rejected.add(reason, 1);
                 match &env.shared.rejecting.action {
                     RejectAction::DeadLetter { .. } => counters.messages_dead_lettered.add(1),

@@ -23,7 +23,7 @@ use log::{debug, error, warn};
 use rdkafka::error::KafkaError;
 
 use crate::kafka::consumer::origin::{NoOrigin, PartitionStart};
-use crate::kafka::consumer::source::{FetchError, Source, SourceMessage};
+use crate::kafka::consumer::source::{FetchError, QueuedMessage as _, Room, Source};
 use crate::partition::batch::{self, BATCHES_IN_HAND};
 use crate::partition::ends::{BatchEnd, CommitEnd, WorkerEnd};
 use crate::partition::env::{Env, signed};
@@ -59,7 +59,7 @@ pub fn run<S: Source>(
         env: Env::new(shared, source, processor, stop, progress),
         offsets: Offsets::new(start),
         pending: Pending::new(stop),
-        ahead: Ahead::Queue,
+        went_back: None,
         fetch_lines: Throttle::default(),
     };
     if let Some(offset) = worker.offsets.next() {
@@ -76,28 +76,18 @@ struct Worker<'w, S: Source> {
     env: Env<'w, S>,
     offsets: Offsets,
     pending: Pending,
-    ahead: Ahead<S::Message<'w>>,
+    /// The log went back: the offset of this message, which was taken, is not above the earlier ones. It starts a batch
+    /// of its own after the earlier messages are finished.
+    went_back: Option<S::Message<'w>>,
     fetch_lines: Throttle,
 }
 
-/// What follows the messages that were taken.
-enum Ahead<M> {
-    /// Whatever the queue has next.
-    Queue,
-    /// The log went back: this message's offset is not above the earlier ones. It starts a batch of its own after the
-    /// earlier messages are finished.
-    WentBack(M),
-    /// A part of the log that cannot be read. Nothing behind it may be committed: the partition is held.
+/// Why nothing follows the messages that were taken.
+enum End {
+    /// A part of the log cannot be read. Nothing behind it may be committed: the partition is held.
     Unreadable(KafkaError),
-    /// Nothing. The next offset is not in the log, and fetching has ended.
+    /// The next offset is not in the log, and fetching has ended.
     Gone,
-}
-
-impl<M> Ahead<M> {
-    /// Whether the queue delivers nothing more.
-    fn is_the_end(&self) -> bool {
-        matches!(self, Ahead::Unreadable(_) | Ahead::Gone)
-    }
 }
 
 impl<'w, S: Source> Worker<'w, S> {
@@ -137,9 +127,10 @@ impl<'w, S: Source> Worker<'w, S> {
         let messages_max = (rows_in_hand / self.env.processor.rows_per_message()).max(1);
         let mut messages: Vec<S::Message<'w>> = Vec::with_capacity(messages_max);
         while !self.env.stop.requested() {
-            if let Err(end) = self.intake(messages_max, &mut messages) {
-                return end;
-            }
+            let end = match self.intake(messages_max, &mut messages) {
+                Ok(end) => end,
+                Err(end) => return end,
+            };
             if !messages.is_empty() {
                 self.env.shared.hooks.batch_in_hand(self.env.partition());
             }
@@ -159,18 +150,18 @@ impl<'w, S: Source> Worker<'w, S> {
             }
             messages.clear();
             // There is nothing else to do, or nothing follows.
-            if (is_dry || self.ahead.is_the_end())
+            if (is_dry || end.is_some())
                 && let Err(broken) = self.pending.settle(&self.env, &mut self.offsets)
             {
                 return broken.into();
             }
             self.env.progress.nothing_in_hand();
-            match &self.ahead {
-                Ahead::Unreadable(error) => {
-                    return self.hold(held::unreadable(self.env.partition(), self.offsets.finished(), error));
+            match end {
+                Some(End::Unreadable(error)) => {
+                    return self.hold(held::unreadable(self.env.partition(), self.offsets.finished(), &error));
                 }
-                Ahead::Gone => return gone::act(&self.env, &self.offsets),
-                Ahead::Queue | Ahead::WentBack(_) => {}
+                Some(End::Gone) => return gone::act(&self.env, &self.offsets),
+                None => {}
             }
             if self.offsets.commit_if_due(&self.env) == CommitEnd::Lost {
                 return WorkerEnd::Lost;
@@ -199,7 +190,7 @@ impl<'w, S: Source> Worker<'w, S> {
     fn leave(mut self, end: WorkerEnd) -> WorkerEnd {
         let end = self.pending.close(&self.env, &mut self.offsets, end);
         self.env.fetching.resume();
-        if let Ahead::WentBack(message) = &self.ahead {
+        if let Some(message) = &self.went_back {
             self.offsets.leave_at(message.offset());
             self.env.progress.set_next(message.offset());
         }
@@ -213,28 +204,29 @@ impl<'w, S: Source> Worker<'w, S> {
     }
 
     /// Takes what is in the queue, up to the caps. Waits only for the first message; there is no linger.
-    fn intake(&mut self, messages_max: usize, messages: &mut Vec<S::Message<'w>>) -> Result<(), WorkerEnd> {
+    fn intake(&mut self, messages_max: usize, messages: &mut Vec<S::Message<'w>>) -> Result<Option<End>, WorkerEnd> {
         let Env { shared, source, .. } = self.env;
         if self.env.fetching.falls_behind() {
             // Pause and resume drop the queue and fetch again.
             self.env.fetching.pause();
             self.env.fetching.resume();
         }
-        let mut bytes = 0;
-        while messages.len() < messages_max && bytes < shared.sizes.batch_bytes_max() {
+        let (mut bytes, mut end) = (0, None);
+        let bytes_max = shared.sizes.batch_bytes_max();
+        while messages.len() < messages_max && bytes < bytes_max {
             let nothing_to_do = messages.is_empty() && self.pending.is_empty();
             let wait = match messages.is_empty() {
                 true if nothing_to_do => IDLE_WAIT,
                 true => DRY_WAIT,
                 false => Duration::ZERO,
             };
-            let next = match std::mem::replace(&mut self.ahead, Ahead::Queue) {
-                Ahead::WentBack(message) => Some(Ok(message)),
-                Ahead::Queue => source.poll(wait),
-                end @ (Ahead::Unreadable(_) | Ahead::Gone) => {
-                    self.ahead = end;
-                    break;
-                }
+            let room = Room {
+                messages: messages_max - messages.len(),
+                bytes: bytes_max - bytes,
+            };
+            let next = match self.went_back.take() {
+                Some(message) => Some(Ok(message)),
+                None => source.poll(wait, room),
             };
             match next {
                 None => {
@@ -243,14 +235,14 @@ impl<'w, S: Source> Worker<'w, S> {
                 }
                 Some(Ok(message)) if self.offsets.goes_back(message.offset()) => {
                     if !nothing_to_do {
-                        self.ahead = Ahead::WentBack(message);
+                        self.went_back = Some(message);
                         break;
                     }
                     let (from, to) = (self.offsets.finished(), message.offset());
                     tell_went_back(source.partition(), self.env.processor.is_guarded(), from, to);
                     self.offsets.begin_anew_at(to);
                     self.env.progress.set_next(to);
-                    self.ahead = Ahead::WentBack(message);
+                    self.went_back = Some(message);
                 }
                 // The message is not taken. It comes again if the log is the one that was read.
                 Some(Ok(message)) if self.offsets.is_of_another_leader(&message) && self.offsets.verify(source) => {
@@ -264,7 +256,7 @@ impl<'w, S: Source> Worker<'w, S> {
                     messages.push(message);
                 }
                 Some(Err(error)) => {
-                    self.fetch_failed(error)?;
+                    end = self.fetch_failed(error)?;
                     break;
                 }
             }
@@ -277,10 +269,10 @@ impl<'w, S: Source> Worker<'w, S> {
             self.env.progress.took_to(last.offset() + 1);
         }
         self.env.progress.took(messages.len() as u64);
-        Ok(())
+        Ok(end)
     }
 
-    fn fetch_failed(&mut self, error: FetchError) -> Result<(), WorkerEnd> {
+    fn fetch_failed(&mut self, error: FetchError) -> Result<Option<End>, WorkerEnd> {
         let partition = self.env.partition();
         match error {
             FetchError::Refused(error) => {
@@ -289,8 +281,8 @@ impl<'w, S: Source> Worker<'w, S> {
                 );
                 return Err(WorkerEnd::Fatal(Exit::Credentials));
             }
-            FetchError::Unreadable(error) => self.ahead = Ahead::Unreadable(error),
-            FetchError::Gone => self.ahead = Ahead::Gone,
+            FetchError::Unreadable(error) => return Ok(Some(End::Unreadable(error))),
+            FetchError::Gone => return Ok(Some(End::Gone)),
             FetchError::Passing(error) => {
                 if let Some(repeated) = self.fetch_lines.pass() {
                     warn!("kafka: fetching fails, it is tried again {partition} error=\"{error}\"{repeated}");
@@ -298,6 +290,6 @@ impl<'w, S: Source> Worker<'w, S> {
                 self.env.stop.wait(IDLE_WAIT);
             }
         }
-        Ok(())
+        Ok(None)
     }
 }

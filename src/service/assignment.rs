@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use log::{debug, error, warn};
 use parking_lot::Mutex;
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -21,7 +21,7 @@ use crate::kafka::consumer::commits::refuses_epoch;
 use crate::kafka::consumer::committed::Committed;
 use crate::kafka::consumer::group::Assignment;
 use crate::kafka::consumer::origin::{PartitionStart, StartOffset};
-use crate::observe::snapshot::{PartitionState, PartitionView};
+use crate::observe::snapshot::{Board, PartitionState, PartitionView};
 use crate::partition::ends::WorkerEnd;
 use crate::partition::progress::{Held, Progress};
 use crate::partition::shared::Shared;
@@ -29,6 +29,9 @@ use crate::partition::worker;
 use crate::service::watchdog::{Mark, Standing};
 use crate::util::exit::Exit;
 use crate::util::stop::{Stop, StopKind, leave_now};
+
+/// How often the board is told that the main thread waits for workers.
+const TELLS: Duration = Duration::from_secs(1);
 
 /// What a worker tells the main thread. Each worker sends at most one event, and the channel has room for all of them.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub enum Event {
 pub struct Workers {
     shared: Arc<Shared>,
     events: Sender<Event>,
+    /// Told what the main thread waits for.
+    board: Arc<Board>,
     shutdown_grace: Duration,
     running: Mutex<HashMap<Partition, Handle>>,
 }
@@ -55,10 +60,11 @@ struct Handle {
 }
 
 impl Workers {
-    pub fn new(shared: Arc<Shared>, events: Sender<Event>, shutdown_grace: Duration) -> Self {
+    pub fn new(shared: Arc<Shared>, events: Sender<Event>, board: Arc<Board>, shutdown_grace: Duration) -> Self {
         Workers {
             shared,
             events,
+            board,
             shutdown_grace,
             running: Mutex::default(),
         }
@@ -199,7 +205,12 @@ impl Workers {
     }
 
     fn join_or_leave(&self, handles: Vec<(Partition, Handle)>, kind: StopKind) {
-        if !join(handles, kind, Instant::now() + self.shutdown_grace) {
+        if !self.join(
+            "Partitions change hands",
+            handles,
+            kind,
+            Instant::now() + self.shutdown_grace,
+        ) {
             // The partition's next owner must not start while a worker of ours may still write. Only the end of this
             // process ensures that.
             error!(
@@ -216,10 +227,45 @@ impl Workers {
     pub fn stop_all(&self, kind: StopKind, deadline: Instant) -> (bool, usize) {
         let handles: Vec<(Partition, Handle)> = self.running.lock().drain().collect();
         let progress: Vec<Arc<Progress>> = handles.iter().map(|(_, handle)| handle.progress.clone()).collect();
-        let in_time = join(handles, kind, deadline);
+        let in_time = self.join("Stopping", handles, kind, deadline);
         self.shared.counters.partitions_assigned.set(0);
         // This is read after the join, because a message may be rejected in the last batch.
         (in_time, progress.iter().filter(|p| p.is_held()).count())
+    }
+
+    /// Tells all these workers to stop, then joins each one. `false` if the deadline passed first; then the others keep
+    /// running. `why`: for the board, because the main thread takes no snapshots while it is here.
+    fn join(&self, why: &str, handles: Vec<(Partition, Handle)>, kind: StopKind, deadline: Instant) -> bool {
+        for (_, handle) in &handles {
+            handle.stop.request(kind);
+        }
+        let mut in_time = true;
+        let mut left = handles.len();
+        for (partition, handle) in handles {
+            let tell = || {
+                let noun = if left == 1 {
+                    "partition finishes"
+                } else {
+                    "partitions finish"
+                };
+                self.board
+                    .waiting(&format!("{why}: {left} {noun} what is in hand; nothing is lost."));
+            };
+            match await_end(&handle.end, deadline, tell) {
+                Some(end) => {
+                    debug!("worker: ended {partition} end={end:?}");
+                    if handle.thread.join().is_err() {
+                        error!("worker: panicked while ending {partition}");
+                    }
+                }
+                None => {
+                    warn!("worker: still busy at the deadline {partition}");
+                    in_time = false;
+                }
+            }
+            left -= 1;
+        }
+        in_time
     }
 
     /// How many partitions this process has.
@@ -363,27 +409,16 @@ fn start_offset(asked: Option<i64>, unfinished: Option<i64>, at_most: i64) -> St
         .map_or(StartOffset::Oldest, |offset| StartOffset::Offset(offset.min(at_most)))
 }
 
-/// Tells all workers to stop, then joins each one. `false` if the deadline passed first; then the others keep running.
-fn join(handles: Vec<(Partition, Handle)>, kind: StopKind, deadline: Instant) -> bool {
-    for (_, handle) in &handles {
-        handle.stop.request(kind);
-    }
-    let mut in_time = true;
-    for (partition, handle) in handles {
-        match handle.end.recv_deadline(deadline) {
-            Ok(end) => {
-                debug!("worker: ended {partition} end={end:?}");
-                if handle.thread.join().is_err() {
-                    error!("worker: panicked while ending {partition}");
-                }
-            }
-            Err(_) => {
-                warn!("worker: still busy at the deadline {partition}");
-                in_time = false;
-            }
+/// How a worker ended. `None`: it did not end before the deadline. Calls `tell` every [`TELLS`] meanwhile.
+fn await_end(end: &Receiver<WorkerEnd>, deadline: Instant, tell: impl Fn()) -> Option<WorkerEnd> {
+    loop {
+        let until = deadline.min(Instant::now() + TELLS);
+        match end.recv_deadline(until) {
+            Ok(end) => return Some(end),
+            Err(RecvTimeoutError::Timeout) if until < deadline => tell(),
+            Err(_) => return None,
         }
     }
-    in_time
 }
 
 /// The name of a worker's thread. Linux allows 15 bytes: as much of the topic as fits, then `-` and the number.

@@ -6,7 +6,6 @@ use log::info;
 use rdkafka::consumer::Consumer as _;
 
 use crate::delivery::pressure::Gate;
-use crate::delivery::reject_limit::Rejects;
 use crate::observe::counters::Counters;
 use crate::observe::progress::{Progress, Totals};
 use crate::service::start::Service;
@@ -85,10 +84,11 @@ impl ProgressLines {
     }
 }
 
-/// The number of rejected messages so far, by reason.
-pub(super) fn by_reason(rejects: &Rejects) -> String {
-    let reasons: Vec<String> = rejects
-        .by_reason()
+/// The number of rejected messages since the start of the process, by reason.
+pub(super) fn by_reason(counters: &Counters) -> String {
+    let reasons: Vec<String> = counters
+        .messages_rejected
+        .by_word()
         .into_iter()
         .map(|(reason, count)| format!("{reason}:{count}"))
         .collect();
@@ -96,5 +96,19 @@ pub(super) fn by_reason(rejects: &Rejects) -> String {
         "none".to_owned()
     } else {
         reasons.join(",")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejects_are_told_by_reason() {
+        let counters = Counters::new();
+        assert_eq!(by_reason(&counters), "none");
+        counters.messages_rejected.add("not_json", 2);
+        counters.messages_rejected.add("key_missing", 1);
+        assert_eq!(by_reason(&counters), "key_missing:1,not_json:2");
     }
 }

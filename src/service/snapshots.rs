@@ -8,6 +8,7 @@ use rdkafka::consumer::Consumer as _;
 use crate::kafka::Partition;
 use crate::observe::counters::Counters;
 use crate::observe::metrics::histogram::Readings;
+use crate::observe::metrics::numbers::Counter;
 use crate::observe::snapshot::{
     HISTORY, PartitionState, PartitionView, PressureView, SAMPLE_INTERVAL, Sample, Snapshot, Stage,
 };
@@ -38,11 +39,11 @@ impl Snapshots {
         }
     }
 
-    /// Takes a snapshot if it is due. `stalled`: the partitions that the watchdog reports as stalled.
+    /// Takes a snapshot if it is due and somebody looks at the board. `stalled`: the partitions that the watchdog reports as stalled.
     pub fn tick(&mut self, service: &Service, stalled: &[Partition], stage: Stage) {
         let now = Instant::now();
         let elapsed = now.saturating_duration_since(self.last);
-        if elapsed < INTERVAL && stage == Stage::Running {
+        if elapsed < INTERVAL && stage == Stage::Running || !service.board.is_watched() {
             return;
         }
         let counters = &service.counters;
@@ -50,10 +51,7 @@ impl Snapshots {
         let ends = context.ends();
         let mut partitions = service.workers.views();
         for view in &mut partitions {
-            let partition = Partition {
-                topic: view.topic.clone(),
-                number: view.number,
-            };
+            let partition = partition(view);
             view.lag = ends.partitions.get(&partition).copied().flatten();
             if view.state == PartitionState::Ok {
                 if stalled.contains(&partition) {
@@ -75,6 +73,7 @@ impl Snapshots {
         let waits = Waits::of(service, stalled.len(), held);
         let (aerospike_failing_for, closed_namespaces) = (waits.failing_for, waits.closed.clone());
         let state = waits.state();
+        let has_joined = context.first_assignment().is_made;
         let pressure = service.pressure.view();
         let (consumed, rows) = (counters.messages_consumed.get(), counters.rows_written.get());
         let rate = |now: u64, before: u64| (now - before) as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
@@ -86,12 +85,15 @@ impl Snapshots {
             wall_clock,
             stage,
             state: state.word(),
+            // The board fills this in.
+            state_since: now,
             why: match stage {
                 Stage::Draining => "Stopping: what is in hand is finished and committed.".to_owned(),
-                Stage::Starting | Stage::Running => sentence(&state, partitions.len(), held),
+                Stage::Starting | Stage::Running => sentence(&state, partitions.len(), held, has_joined),
             },
-            is_kafka_connected: context.is_connected(),
-            has_joined: context.first_assignment().is_made,
+            // Whoever has joined has reached a broker, even if the first statistics have not come yet.
+            is_kafka_connected: context.is_connected().or(has_joined.then_some(true)),
+            has_joined,
             aerospike_failing_for,
             closed_namespaces,
             pressure: PressureView {
@@ -105,9 +107,9 @@ impl Snapshots {
             rows_per_s: rate(rows, self.rows),
             lag,
             partitions,
-            rejects: service
-                .rejects
-                .by_reason()
+            rejects: counters
+                .messages_rejected
+                .by_word()
                 .into_iter()
                 .map(|(reason, count)| (reason.to_owned(), count))
                 .collect(),
@@ -118,16 +120,23 @@ impl Snapshots {
     }
 }
 
+fn partition(view: &PartitionView) -> Partition {
+    Partition {
+        topic: view.topic.clone(),
+        number: view.number,
+    }
+}
+
 /// Since when the first unfinished message of each partition has been in hand. This is as exact as one look per second
 /// can be.
 #[derive(Debug, Default)]
-struct Ages(HashMap<(std::sync::Arc<str>, i32), (Option<i64>, Instant)>);
+struct Ages(HashMap<Partition, (Option<i64>, Instant)>);
 
 impl Ages {
     fn tell(&mut self, now: Instant, partitions: &mut [PartitionView]) {
         let mut before = std::mem::take(&mut self.0);
         for view in partitions.iter_mut().filter(|view| view.oldest_in_hand.is_some()) {
-            let of = (view.topic.clone(), view.number);
+            let of = partition(view);
             let since = match before.remove(&of) {
                 Some((next, since)) if next == view.next_offset => since,
                 _ => now,
@@ -145,6 +154,21 @@ struct History {
     last: Option<(Instant, u64)>,
     /// The durations of batch calls.
     write: Readings,
+    /// Rows that the database had answered at the last sample.
+    answered: u64,
+}
+
+/// Rows that the database has answered since the start.
+fn answered(counters: &Counters) -> u64 {
+    [
+        &counters.rows_written,
+        &counters.rows_guard_refused,
+        &counters.rows_stale,
+        &counters.rows_ignored,
+    ]
+    .map(Counter::get)
+    .iter()
+    .sum()
 }
 
 impl History {
@@ -153,6 +177,7 @@ impl History {
             samples: VecDeque::new(),
             last: None,
             write: Readings::of(&counters.batch_write),
+            answered: answered(counters),
         }
     }
 
@@ -167,7 +192,10 @@ impl History {
             return;
         }
         self.last = Some((now, consumed));
+        // While the database answers nobody, a call may fail within microseconds. That is no write latency.
+        let before_write = std::mem::replace(&mut self.answered, answered(counters));
         let write = self.write.next(&counters.batch_write);
+        let write = write.filter(|_| self.answered > before_write);
         self.samples.push_back(Sample {
             at,
             messages_per_s: (consumed - before) as f64 / elapsed.as_secs_f64(),
@@ -216,6 +244,24 @@ mod tests {
         assert_eq!(age(6, 11, true), Some(2 * SECOND));
         assert_eq!(age(7, 12, false), None);
         assert_eq!(age(9, 12, true), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn calls_that_only_fail_have_no_write_latency() {
+        let counters = Counters::new();
+        let mut history = History::new(&counters);
+        let (now, at) = (Instant::now(), SystemTime::now());
+        let mut p50 = |samples: u32, rows| {
+            counters.batch(10, Duration::from_millis(8));
+            counters.rows_guard_refused.add(rows);
+            let passed = samples * SAMPLE_INTERVAL;
+            history.add(now + passed, at + passed, 0, None, &counters);
+            history.samples.back().and_then(|sample| sample.write_p50_ms)
+        };
+        assert_eq!(p50(0, 10), None);
+        assert!(p50(1, 10).is_some_and(|p50| p50 >= 7.0));
+        assert_eq!(p50(2, 0), None);
+        assert!(p50(3, 1).is_some());
     }
 
     #[test]

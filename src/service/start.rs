@@ -25,7 +25,7 @@ use crate::kafka::producer::{Producer, ProducerError};
 use crate::kafka::{Consumer, Context, Partition, consumer_config};
 use crate::observe::counters::Counters;
 use crate::observe::seen::Seen;
-use crate::observe::snapshot::{Board, Snapshot};
+use crate::observe::snapshot::Board;
 use crate::partition::hooks::Hooks;
 use crate::partition::shared::{Group, Rejecting, Shared, Sizes, Times};
 use crate::rules::code::Checked;
@@ -89,9 +89,14 @@ pub(super) fn start(
     first: bool,
 ) -> Result<Option<Service>, StartFailure> {
     let counters = &seen.counters;
-    seen.board.put(Snapshot::starting());
     let run = &config.run;
     let produced = produced_topics(config, processors)?;
+    let waiting = |what: &str| {
+        seen.board
+            .starting(format!("Waiting for {what}. If that takes long, the log says why."));
+    };
+    let group = &config.kafka.group;
+    waiting(&format!("Kafka at {}", config.kafka.brokers));
 
     let limit = StartLimit::new(run.start_timeout);
     let view = match probe(&config.kafka, &limit, stop) {
@@ -142,6 +147,7 @@ pub(super) fn start(
         .memory_bound_bytes
         .set(i64::try_from(memory.bound_bytes).unwrap_or(i64::MAX));
 
+    waiting(&format!("Aerospike at {}", config.aerospike.hosts));
     // The group is joined only when Aerospike has answered and accepted the credentials.
     let options = StoreOptions {
         write_timeout: run.write_timeout,
@@ -163,10 +169,12 @@ pub(super) fn start(
         }
     };
 
+    waiting("Kafka to tell of the topics");
     let producer = producer(config, &memory, &produced, &limit, stop)?;
     let Some(topic_ids) = topic_ids(config, &view, &limit, stop)? else {
         return Ok(None);
     };
+    waiting(&format!("the coordinator of the group {group}"));
     if first && config.kafka.start == Start::Latest && !begin_latest(config, &view, &topic_ids, &limit, stop)? {
         return Ok(None);
     }
@@ -207,7 +215,8 @@ pub(super) fn start(
         kafka: config.kafka.clone(),
     };
     let (sender, events) = bounded(EVENTS_MAX);
-    let workers = Arc::new(Workers::new(shared, sender, run.shutdown_grace));
+    let board = &seen.board;
+    let workers = Arc::new(Workers::new(shared, sender, board.clone(), run.shutdown_grace));
     let readers = GroupReaders {
         workers: workers.clone(),
         options: options.clone(),
@@ -236,7 +245,7 @@ pub(super) fn start(
         consumer,
         workers,
         options,
-        board: seen.board.clone(),
+        board: board.clone(),
         store,
         producer,
         rejects,

@@ -285,7 +285,6 @@ impl Service {
             consumer,
             counters,
             looking,
-            rejects,
             ..
         } = self;
         if in_time {
@@ -303,7 +302,7 @@ impl Service {
         info!(
             "stopped {} held_partitions={held} rejects={} took={:.1?}",
             counters.account(),
-            by_reason(&rejects),
+            by_reason(&counters),
             started.elapsed()
         );
         exit

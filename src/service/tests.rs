@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use parking_lot::Mutex;
 use rdkafka::error::KafkaResult;
 
@@ -15,6 +15,8 @@ use crate::kafka::consumer::committed::Committed;
 use crate::kafka::consumer::group::Assignment;
 use crate::kafka::consumer::origin::StartOffset;
 use crate::kafka::consumer::source::FetchError;
+use crate::observe::seen::Seen;
+use crate::observe::snapshot::Board;
 use crate::partition::hooks::Hooks;
 use crate::partition::made_up::{Database, Found, Log, MadeUpSource, kafka_error, partition, shared, until};
 use crate::partition::shared::Shared;
@@ -85,6 +87,7 @@ impl Assignment for Group {
 /// Workers with a fake database that reports each key that it gets.
 struct Process {
     workers: Workers,
+    board: Arc<Board>,
     events: Receiver<Event>,
     written: Receiver<i64>,
 }
@@ -100,8 +103,11 @@ fn process_with(change: impl FnOnce(&mut Shared)) -> Process {
     shared.times.commit_interval = Duration::from_secs(3600);
     change(&mut shared);
     let (sender, events) = unbounded();
+    let board = Seen::from(&Arc::default()).board;
+    board.watch();
     Process {
-        workers: Workers::new(Arc::new(shared), sender, Duration::from_secs(60)),
+        workers: Workers::new(Arc::new(shared), sender, board.clone(), Duration::from_secs(60)),
+        board,
         events,
         written,
     }
@@ -347,5 +353,38 @@ fn a_worker_that_ends_by_itself_is_found_and_one_that_was_told_to_is_not() {
     log.append(gone());
     ended(&process);
     assert_eq!(process.workers.ended_unasked(), Some(partition(0)));
+    process.leave();
+}
+
+/// A worker that keeps its batch in hand until it is let go.
+struct Slow {
+    has_it: Sender<()>,
+    let_go: Receiver<()>,
+}
+
+impl Hooks for Slow {
+    fn batch_in_hand(&self, _partition: &Partition) {
+        let _ = self.has_it.send(());
+        let _ = self.let_go.recv();
+    }
+}
+
+#[test]
+fn the_board_says_that_the_main_thread_waits_for_workers() {
+    let log = Log::that_goes_on(writes([10]));
+    let ((has_it, taken), (go, let_go)) = (unbounded(), unbounded());
+    let process = process_with(|shared| shared.hooks = Arc::new(Slow { has_it, let_go }));
+    process.begin(&Group::of(&[(0, &log)]), &[0]);
+    taken.recv().unwrap();
+    let before = process.board.last();
+    std::thread::scope(|scope| {
+        let process = &process;
+        scope.spawn(move || {
+            let why = "Partitions change hands: 1 partition finishes what is in hand; nothing is lost.";
+            until(|| Some(process.board.last()).filter(|last| last.why == why && last.at > before.at));
+            drop(go);
+        });
+        process.workers.revoke(&[partition(0)], StopKind::Drain);
+    });
     process.leave();
 }

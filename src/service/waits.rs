@@ -71,7 +71,8 @@ impl Waits {
 }
 
 /// The state in a sentence: what happens, whether data is lost, and what to do if a person must act.
-pub(super) fn sentence(state: &State, partitions: usize, held: usize) -> String {
+/// `has_joined`: whether the first assignment has been made.
+pub(super) fn sentence(state: &State, partitions: usize, held: usize, has_joined: bool) -> String {
     match state {
         State::NamespaceClosed(namespaces) => format!(
             "Aerospike refuses writes to {} now. The rows wait and are tried again; nothing is lost. The log says why.",
@@ -94,10 +95,15 @@ pub(super) fn sentence(state: &State, partitions: usize, held: usize) -> String 
             of_partitions(*stalled, partitions, "makes", "make")
         ),
         State::Held => format!(
-            "{} at a message until a person acts. The others go on; each says below what to do.",
+            "{} at a message until a person acts. The others go on. See each partition for what to do.",
             of_partitions(held, partitions, "waits", "wait")
         ),
         State::WaitingForKafka => "No Kafka broker is reached. It is tried again; nothing is lost.".to_owned(),
+        State::NoPartitions if !has_joined => {
+            "Waiting for the group to give this process its partitions, which it does when every member has answered. If \
+             that takes long, the log says why."
+                .to_owned()
+        }
         State::NoPartitions => {
             "The group has given this process no partition: other members read them, or the topics are not there."
                 .to_owned()
@@ -172,16 +178,23 @@ mod tests {
 
     #[test]
     fn a_sentence_says_how_many_and_whether_anything_is_lost() {
-        let held = sentence(&State::Held, 8, 1);
+        let held = sentence(&State::Held, 8, 1, true);
         assert!(
             held.starts_with("1 of 8 partitions waits at a message until a person acts."),
             "{held}"
         );
-        let away = sentence(&State::WaitingForAerospike(Duration::from_secs(12)), 8, 0);
+        let away = sentence(&State::WaitingForAerospike(Duration::from_secs(12)), 8, 0, true);
         assert!(
             away.starts_with("Aerospike has not answered for 12s.") && away.contains("nothing is lost"),
             "{away}"
         );
-        assert!(sentence(&State::Ok, 1, 0).starts_with("The partition is read"));
+        assert!(sentence(&State::Ok, 1, 0, true).starts_with("The partition is read"));
+        let joining = sentence(&State::NoPartitions, 0, 0, false);
+        assert!(joining.starts_with("Waiting for the group "), "{joining}");
+        let spare = sentence(&State::NoPartitions, 0, 0, true);
+        assert!(
+            spare.starts_with("The group has given this process no partition"),
+            "{spare}"
+        );
     }
 }

@@ -7,6 +7,9 @@
 //! its own for each (measured: 4,000,000 queued messages of 33 bytes were 1,390 MiB; its limit in bytes counts payloads
 //! only).
 //!
+//! Messages that are taken from a queue ahead of their batch count as part of it: no more are taken than it has room
+//! for, unless messages suddenly become larger (`kafka/consumer/intake.rs`). That is not in the bound.
+//!
 //! The limits are fixed when the Kafka client is created. So settings that do not fit are refused at the start and
 //! never later. If more partitions are assigned than planned for, batches get smaller
 //! ([`MemoryPlan::batch_bytes_for`]). A member that refused partitions would only pass the problem on to the next

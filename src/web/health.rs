@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use crate::observe::snapshot::{PartitionState, Snapshot, Stage};
 
-/// If the last snapshot of a running service is older than this, its main thread hangs. The limit is long because a
-/// rebalance blocks the main thread until the workers have finished.
+/// If the last snapshot of a running service is older than this, its main thread hangs. A rebalance that waits for its
+/// workers does not count: that wait renews the snapshot. The limit is long because no snapshot is taken while a new
+/// assignment waits for the group's offsets.
 pub const SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(120);
 /// The service is not ready once all writes have failed for longer than this.
 pub const AEROSPIKE_FAILING_MAX: Duration = Duration::from_secs(30);

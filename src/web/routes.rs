@@ -41,6 +41,7 @@ pub struct Routes {
 
 impl Routes {
     pub fn new(seen: Seen) -> Routes {
+        seen.board.watch();
         Routes {
             seen,
             started: Instant::now(),

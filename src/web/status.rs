@@ -34,6 +34,7 @@ pub fn json(about: &About, snapshot: &Snapshot, counters: &Counters, started: In
             Stage::Draining => "draining",
         },
         "state": snapshot.state,
+        "state_for_s": seconds(now.saturating_duration_since(snapshot.state_since)),
         "why": snapshot.why,
         "snapshot_age_s": seconds(now.saturating_duration_since(snapshot.at)),
         "messages_per_s": tenths(snapshot.messages_per_s),
@@ -141,6 +142,7 @@ mod tests {
 
     /// A snapshot with a value in each field.
     fn full() -> Snapshot {
+        let now = Instant::now();
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
         let sample = Sample {
             at,
@@ -152,6 +154,7 @@ mod tests {
         Snapshot {
             stage: Stage::Running,
             state: "ok",
+            state_since: now - Duration::from_secs(60),
             is_kafka_connected: Some(true),
             has_joined: true,
             aerospike_failing_for: Some(Duration::from_millis(1250)),
@@ -182,6 +185,7 @@ mod tests {
                 reason: "not_json".to_owned(),
             }],
             history: [sample].into(),
+            at: now,
             ..Snapshot::starting()
         }
     }
@@ -260,6 +264,7 @@ mod tests {
     fn values_are_rounded_and_times_are_rfc_3339() {
         let status = of(&full());
         assert_eq!(status["snapshot_age_s"], 5.0);
+        assert_eq!(status["state_for_s"], 65.0);
         assert_eq!(status["uptime_s"], 5);
         assert_eq!(status["aerospike"]["failing_for_s"], 1.3);
         assert_eq!(status["partitions"][0]["state"], "held");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use penstock::config::model::{
     Action, BigNumbers, Bin, ByteOrderMark, Cel, Expr, Format, LongNames, Missing, Name, Part, Path, RejectAction,
-    Segment, Source, StallAction, Start, Ttl, Typed, What, Write,
+    Segment, Source, StallAction, Start, Ttl, Typed, What, Write, Writer,
 };
 use penstock::config::{self, Config, Outside};
 
@@ -354,6 +354,7 @@ user = "u"
 password = "$${literal}"
 cluster_name = "prod"
 use_services_alternate = "${env:YES}"
+writer = "native"
 [[route]]
 topics = ["events"]
 root = "payload.after"
@@ -395,6 +396,7 @@ write = [{ key = "@key", bins = ["@value", "@header.type", "@key.a", "b.c"], ttl
     assert_eq!((user.as_str(), password.0.as_str()), ("u", "${literal}"));
     assert_eq!(config.aerospike.cluster_name.as_deref(), Some("prod"));
     assert!(config.aerospike.use_services_alternate);
+    assert_eq!(config.aerospike.writer, Writer::Native);
 
     let first = &config.routes[0];
     assert_eq!(first.root, path(&["payload", "after"]));
@@ -419,7 +421,7 @@ write = [{ key = "@key", bins = ["@value", "@header.type", "@key.a", "b.c"], ttl
     assert_eq!(rename, &[("a_rather_long_name".to_owned(), "short".to_owned())]);
     assert_eq!(*long_names, LongNames::Skip);
     assert_eq!(*big_numbers, BigNumbers::String);
-    assert_eq!((*line, written.as_str()), (39, "data.*"));
+    assert_eq!((*line, written.as_str()), (40, "data.*"));
     let Ttl::Field(ttl) = &write.ttl else {
         panic!("a fixed ttl")
     };

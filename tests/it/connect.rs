@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::support::connect::{COUNTED, assert_line, check, the_newest_messages_of_a_topic_are_tried, write};
-use crate::support::process::{SimProgram, penstock, run, run_service};
+use crate::support::process::{SimProgram, file, penstock, run, run_service};
 use crate::support::{Database, Kafka, Setup, Stream, examples, unique, wait_until};
 use penstock::config;
 use penstock_sim::{NamespaceConfig, SimConfig, Simulator};
@@ -122,8 +122,7 @@ fn nothing_stands_in_the_way_of_the_examples() {
         let text = text
             .replace("127.0.0.1:9092", &kafka.brokers)
             .replace("127.0.0.1:3000", &sim.addr().to_string());
-        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
-        std::fs::write(file.path(), text).unwrap();
+        let file = file(&text);
         let exited = run(penstock().arg("check").arg(file.path()).arg("--connect"));
         exited.assert_code(0);
         assert_line(&exited, &["0 error(s)"]);

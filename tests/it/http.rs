@@ -2,12 +2,13 @@
 
 use std::net::{SocketAddr, TcpListener};
 
+use penstock::config::http::PORT;
 use serde_json::{Value, json};
-use tempfile::NamedTempFile;
 
 use crate::support::http::{get, json};
-use crate::support::process::{Program, SimProgram, penstock, run, run_service};
+use crate::support::process::{Program, SimProgram, UNREACHED, file, penstock, run, run_service};
 use crate::support::{Kafka, Sent, Service, Setup, Stream, simulator, wait_until};
+use penstock::observe::snapshot::Stage;
 use penstock::util::exit::Exit;
 use penstock::web::routes::PATHS;
 
@@ -65,6 +66,14 @@ fn a_running_process_answers_at_every_path() {
         );
         assert!(answered.body.contains(part), "{answered:?}");
     }
+    // The first statistics of the Kafka client say that a broker is connected.
+    wait_until("ready", || get(address, "/readyz"), |answered| answered.status == 200);
+    for (document, line) in curl_lines() {
+        let paths = line.strip_prefix(&format!("curl http://127.0.0.1:{PORT}"));
+        let path = paths.and_then(|rest| rest.split(' ').next());
+        let path = path.unwrap_or_else(|| panic!("{document}: not at the port of the demo: {line}"));
+        assert_eq!(get(address, path).status, 200, "{document}: {line}");
+    }
     assert_eq!(get(address, "/nothing").status, 404);
     let status = json(address, "/status");
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
@@ -80,35 +89,84 @@ fn a_running_process_answers_at_every_path() {
 
 #[test]
 fn endpoints_answer_while_nothing_is_reached_yet() {
-    // Nobody answers there.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let brokers = silent.local_addr().unwrap();
-    let file = NamedTempFile::with_suffix(".toml").unwrap();
-    let text = format!(
-        "[kafka]\nbrokers = \"{brokers}\"\ntopics = [\"events\"]\n[aerospike]\nhosts = \"{brokers}\"\nnamespace = \"test\"\n\
-         [[route]]\n[[route.write]]\nkey = \"id\"\nbins = [\"n\"]\n{LISTEN}"
-    );
-    std::fs::write(file.path(), text).unwrap();
+    let file = file(&format!("{UNREACHED}{LISTEN}"));
     let mut service = run_service(file.path());
     let address = address(&mut service);
     assert!(is_alive(address));
     assert_eq!(get(address, "/readyz").status, 503);
     assert_eq!(json(address, "/readyz")["status"], "failing");
     assert_eq!(json(address, "/status")["stage"], "starting");
+    wait_until(
+        "what it waits for",
+        || json(address, "/status")["why"].clone(),
+        |why| why.as_str().unwrap().starts_with("Waiting for Kafka at 127.0.0.1:1."),
+    );
     service.signal("TERM");
     service.end().assert_code(0);
+}
+
+#[test]
+fn a_start_says_that_it_waits_for_aerospike_and_how_long_it_has_waited() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("http", 1);
+    // Nobody answers there.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hosts = silent.local_addr().unwrap();
+    let mut setup = Setup::new(&kafka, &topic, hosts);
+    setup.routes += LISTEN;
+    let file = setup.file();
+    let mut service = run_service(file.path());
+    let address = address(&mut service);
+    wait_until(
+        "what it waits for",
+        || json(address, "/status"),
+        |status| {
+            status["why"] == format!("Waiting for Aerospike at {hosts}. If that takes long, the log says why.")
+                && status["state_for_s"].as_f64() > Some(0.0)
+        },
+    );
+    service.signal("TERM");
+    service.end().assert_code(0);
+}
+
+/// Each snapshot costs something.
+#[test]
+fn without_endpoints_and_without_a_terminal_no_snapshot_is_taken() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("http", 1);
+    let sim = simulator();
+    Stream::new(&topic, 5).produce(20);
+    let service = Service::start(&Setup::new(&kafka, &topic, sim.addr()));
+    service.wait_written(20);
+    let board = service.seen.board.clone();
+    service.stop().assert(Exit::Stopped);
+    // With somebody who looks, the last one is of a service that ends.
+    assert_eq!(board.last().stage, Stage::Starting);
+}
+
+/// The lines for `curl` of the documents, which must work while `make demo` runs.
+fn curl_lines() -> Vec<(&'static str, &'static str)> {
+    let documents = [
+        ("README.md", include_str!("../../README.md")),
+        ("docs/reference/http.md", include_str!("../../docs/reference/http.md")),
+    ];
+    let lines: Vec<(&str, &str)> = documents
+        .iter()
+        .flat_map(|(name, text)| text.lines().map(move |line| (*name, line)))
+        .filter(|(_, line)| line.starts_with("curl "))
+        .collect();
+    for (name, _) in documents {
+        let lines = lines.iter().filter(|(document, _)| *document == name);
+        assert!(lines.count() >= 3, "{name} has lost its lines for curl");
+    }
+    lines
 }
 
 #[test]
 fn an_address_that_is_taken_ends_the_process_before_anything_is_reached() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let file = NamedTempFile::with_suffix(".toml").unwrap();
-    let text = format!(
-        "[kafka]\nbrokers = \"127.0.0.1:1\"\ntopics = [\"events\"]\n[aerospike]\nhosts = \"127.0.0.1:1\"\n\
-         namespace = \"test\"\n[[route]]\n[[route.write]]\nkey = \"id\"\nbins = [\"n\"]\n[http]\nlisten = \"{address}\"\n"
-    );
-    std::fs::write(file.path(), text).unwrap();
+    let file = file(&format!("{UNREACHED}\n[http]\nlisten = \"{address}\"\n"));
     let exited = run(penstock().arg("run").arg(file.path()));
     exited.assert_code(i32::from(Exit::Configuration.code()));
     let lines: Vec<&str> = exited.output.lines().filter(|line| line.contains("ERROR")).collect();

@@ -25,8 +25,10 @@ mod schema;
 mod conditions;
 mod lives;
 mod json_conformance;
+mod allocations;
 
 // The write path, and its silent failures.
+mod partition_map;
 mod pressure;
 mod write_path;
 mod write_property;

@@ -26,10 +26,16 @@ const ARGUMENTS: &str = "PAGE_ARGUMENTS";
 #[ignore = "needs Chromium: make test-page"]
 fn the_page_shows_a_service_that_flows_waits_recovers_is_held_and_is_gone() {
     let kafka = Kafka::mock();
-    let topic = kafka.topic("events", 8);
+    // For the pictures: names that a person would choose.
+    let topic = kafka.topic_named("events".to_owned(), 8);
     let sim = SimProgram::start(&[]);
     let mut stream = Stream::new(&topic, 5);
-    let setup = Setup::new(&kafka, &topic, sim.addr).routes(&format!("{ROUTES}\n[http]\nlisten = \"127.0.0.1:0\"\n"));
+    // With the times of a service that people run: with shorter ones a busy machine alone limits the rows in flight.
+    let setup = Setup {
+        group: "profiles".to_owned(),
+        run: String::new(),
+        ..Setup::new(&kafka, &topic, sim.addr).routes(&format!("{ROUTES}\n[http]\nlisten = \"127.0.0.1:0\"\n"))
+    };
     let file = setup.file();
     let mut service = run_service(file.path());
     let line = service.wait_for_line(&["http: listening address="]);

@@ -1,21 +1,17 @@
 //! The programs as processes: signals, kills, exit codes, and their log. With a mock broker in the test's process, and
 //! the simulator as a program that outlives the service.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::support::process::{Program, SimProgram, penstock, run, run_service};
+use crate::support::http::{get, json};
+use crate::support::process::{Program, SimProgram, UNREACHED, file, penstock, run, run_service};
 use crate::support::{Kafka, Records as _, Setup, Stream, examples, wait_until};
 use penstock::util::exit::Exit;
+use penstock::web::routes::PATHS;
 use tempfile::NamedTempFile;
 
 const SIGKILL: i32 = 9;
-
-/// The configuration in a file.
-fn file(text: &str) -> NamedTempFile {
-    let file = NamedTempFile::with_suffix(".toml").unwrap();
-    std::fs::write(file.path(), text).unwrap();
-    file
-}
 
 /// Waits until this number of messages have their records.
 fn wait_records(sim: &SimProgram, records: u64) {
@@ -185,7 +181,6 @@ fn a_second_signal_of_any_kind_leaves_at_once_with_130() {
 
 #[test]
 fn a_rejected_message_is_told_with_its_place_reason_and_cure_and_nothing_secret_is_told() {
-    const SECRETS: [&str; 2] = ["payload-secret", "aerospike-secret"];
     let kafka = Kafka::mock();
     let topic = kafka.topic("told", 2);
     let sim = SimProgram::start(&["--user", "penstock", "--password", "aerospike-secret"]);
@@ -196,8 +191,9 @@ fn a_rejected_message_is_told_with_its_place_reason_and_cure_and_nothing_secret_
         r#"{"id":"payload-secret","key":{"payload-secret":"payload-secret"},"n":payload-secret}"#,
     );
     stream.produce(20);
-    let setup =
+    let mut setup =
         Setup::new(&kafka, &topic, sim.addr).aerospike("user = \"penstock\"\npassword = \"${env:AEROSPIKE_PASSWORD}\"");
+    setup.consumer += KAFKA_SECRETS;
     let file = setup.file();
     let mut command = penstock();
     // The service's complete log, at every level.
@@ -235,32 +231,117 @@ fn a_rejected_message_is_told_with_its_place_reason_and_cure_and_nothing_secret_
         "who logs in is told:\n{}",
         exited.output
     );
-    for secret in SECRETS {
-        let lines: Vec<&str> = exited.output.lines().filter(|line| line.contains(secret)).collect();
-        assert!(lines.is_empty(), "{lines:#?}");
+    assert_no_secret("the log", &exited.output);
+}
+
+/// A property with a value that nobody may see.
+const KAFKA_SECRETS: &str = "\nclient.rack = \"rack-secret\"";
+
+fn assert_no_secret(place: &str, text: &str) {
+    for secret in [
+        "payload-secret",
+        "aerospike-secret",
+        "user-secret",
+        "sasl-secret",
+        "key-secret",
+        "rack-secret",
+    ] {
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains(secret)).collect();
+        assert!(lines.is_empty(), "{place}: {lines:#?}");
     }
+}
+
+/// The same of the log as JSON, and of everything that is answered over HTTP: by a service that has read messages
+/// and holds one.
+#[test]
+fn nothing_secret_is_in_the_json_log_and_in_no_answer() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("told", 1);
+    let sim = SimProgram::start(&["--user", "penstock", "--password", "aerospike-secret"]);
+    let mut stream = Stream::new(&topic, 5);
+    stream.produce(20);
+    stream.produce_bad(
+        0,
+        r#"{"id":"payload-secret","key":"payload-secret","n":payload-secret}"#,
+    );
+    let mut setup =
+        Setup::new(&kafka, &topic, sim.addr).aerospike("user = \"penstock\"\npassword = \"aerospike-secret\"");
+    setup.consumer += KAFKA_SECRETS;
+    setup.routes += "\n[http]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n";
+    let file = setup.file();
+    let (mut service, address) = run_traced(&file);
+    service.wait_for_line(&["\"ERROR\"", &topic.name, "\"cure\""]);
+    wait_until(
+        "the status of a held partition",
+        || json(address, "/status")["state"].clone(),
+        |state| *state == "held",
+    );
+    assert_no_answer_is_secret(address);
+    service.signal("TERM");
+    let exited = service.end();
+    exited.assert_code(65);
+    assert!(
+        exited.output.lines().all(|line| line.starts_with('{')),
+        "{}",
+        exited.output
+    );
+    assert!(exited.output.contains("\"TRACE\""), "{}", exited.output);
+    assert_no_secret("the JSON log", &exited.output);
+}
+
+/// A login needs a broker that asks for one. Here none is reached.
+#[test]
+fn no_login_is_in_the_json_log_and_in_no_answer() {
+    let file = file(&format!(
+        "{}\n[http]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n[kafka.properties]\n\
+         security.protocol = \"sasl_ssl\"\nsasl.mechanism = \"PLAIN\"\nsasl.username = \"user-secret\"\n\
+         sasl.password = \"sasl-secret\"\nssl.key.password = \"key-secret\"\n",
+        UNREACHED.replace(
+            "namespace = \"test\"",
+            "namespace = \"test\"\nuser = \"penstock\"\npassword = \"aerospike-secret\""
+        )
+    ));
+    let (mut service, address) = run_traced(&file);
+    service.wait_for_line(&["\"WARN\"", "kafka: waiting"]);
+    assert_no_answer_is_secret(address);
+    service.signal("TERM");
+    let exited = service.end();
+    exited.assert_code(0);
+    assert_no_secret("the JSON log", &exited.output);
+}
+
+fn assert_no_answer_is_secret(address: SocketAddr) {
+    for (path, _) in PATHS {
+        let answered = get(address, path);
+        assert_no_secret(path, &format!("{}\n{}", answered.head, answered.body));
+    }
+}
+
+/// Runs a service with its complete log, in JSON, and tells where it listens.
+fn run_traced(file: &NamedTempFile) -> (Program, SocketAddr) {
+    let mut command = penstock();
+    command.env("RUST_LOG", "info,penstock=trace");
+    let mut service = Program::start(command.arg("run").arg(file.path()));
+    let address = listening(&service.wait_for_line(&["http: listening"]));
+    (service, address)
+}
+
+/// The address in the line `http: listening` of a log as JSON.
+fn listening(line: &str) -> SocketAddr {
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let address = line["address"].as_str().unwrap();
+    address
+        .trim_start_matches("http://")
+        .trim_end_matches('/')
+        .parse()
+        .unwrap()
 }
 
 // ---- the command line
 
-/// A whole configuration, for services that are not started.
-const GOOD: &str = r#"
-[kafka]
-brokers = "127.0.0.1:1"
-topics = ["events"]
-[aerospike]
-hosts = "127.0.0.1:2"
-namespace = "test"
-[[route]]
-  [[route.write]]
-  set = "users"
-  key = "user.id"
-  bins = ["user.name"]
-"#;
-
 #[test]
 fn check_says_of_a_good_file_that_it_is_and_exits_0() {
-    let good = file(GOOD);
+    let good = file(UNREACHED);
     let exited = run(penstock().arg("check").arg(good.path()));
     exited.assert_code(0);
     assert!(
@@ -280,7 +361,7 @@ fn every_example_passes_check() {
 #[test]
 fn check_and_run_say_every_fault_of_a_bad_file_and_exit_78() {
     let bad = file(
-        &GOOD
+        &UNREACHED
             .replace("topics = [\"events\"]", "topics = []\ngrup = \"x\"")
             .replace("\"test\"", "\"te:st\""),
     );

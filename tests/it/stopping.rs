@@ -204,8 +204,7 @@ fn every_end_says_in_one_line_what_it_left() {
     let mut stream = Stream::new(&topic, 5);
     stream.produce(50);
     let setup = Setup::new(&kafka, &topic, sim.addr).run(RUN);
-    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
-    std::fs::write(file.path(), setup.text()).unwrap();
+    let file = setup.file();
     let mut service = run_service(file.path());
     crate::support::wait_until("records", || sim.say("count test all"), |count| count == "100");
     sim.say("stall");

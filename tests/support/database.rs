@@ -54,6 +54,19 @@ pub fn simulator_with_records_of(bytes_max: usize) -> Simulator {
 
 // ---- where a configuration writes to
 
+/// Whether the writer under test is the native one.
+pub fn is_native() -> bool {
+    env::var("PENSTOCK_TEST_WRITER").map_or(true, |writer| writer == "native")
+}
+
+/// The line of `[aerospike]` that chooses the writer: `PENSTOCK_TEST_WRITER`, or nothing (the default).
+pub fn writer_line() -> String {
+    match env::var("PENSTOCK_TEST_WRITER") {
+        Ok(writer) => format!("writer = \"{writer}\"\n"),
+        Err(_) => String::new(),
+    }
+}
+
 /// What a configuration says about its database.
 #[derive(Clone)]
 pub struct Target {
@@ -74,7 +87,8 @@ impl Target {
             login,
             ..
         } = self;
-        format!("hosts = \"{hosts}\"\nnamespace = \"{namespace}\"\n{login}")
+        let writer = writer_line();
+        format!("hosts = \"{hosts}\"\nnamespace = \"{namespace}\"\n{writer}{login}")
     }
 
     /// Routes whose sets have this database's suffix. Each write must have a line `set = "…"` for that.

@@ -79,7 +79,11 @@ impl Kafka {
 
     /// A topic that no other test uses.
     pub fn topic(&self, name: &str, partitions: i32) -> Topic {
-        let name = unique(name);
+        self.topic_named(unique(name), partitions)
+    }
+
+    /// A topic of this name. For tests with a broker of their own whose pages or lines people read.
+    pub fn topic_named(&self, name: String, partitions: i32) -> Topic {
         match &self.mock {
             Some(mock) => mock
                 .client()

@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use aerospike::{Client, ClientPolicy};
 use penstock_sim::control_command;
+use tempfile::NamedTempFile;
 
 use super::database::{int_n, read_records};
 use super::{Records, wait_until};
@@ -167,6 +168,29 @@ pub fn penstock() -> Command {
         command.env_remove(variable);
     }
     command
+}
+
+/// A whole configuration of a service that reaches neither Kafka nor Aerospike.
+pub const UNREACHED: &str = r#"
+[kafka]
+brokers = "127.0.0.1:1"
+topics = ["events"]
+group = "my group"
+[aerospike]
+hosts = "127.0.0.1:2"
+namespace = "test"
+[[route]]
+  [[route.write]]
+  set = "users"
+  key = "user.id"
+  bins = ["user.name"]
+"#;
+
+/// The configuration in a file, which is deleted when this is dropped.
+pub fn file(text: &str) -> NamedTempFile {
+    let file = NamedTempFile::with_suffix(".toml").unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
 }
 
 /// The service's program, running with the configuration in this file.

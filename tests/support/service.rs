@@ -21,6 +21,7 @@ use tempfile::NamedTempFile;
 use super::database::Target;
 use super::kafka::{Kafka, Topic};
 use super::lines::Lines;
+use super::process::file;
 use super::provoke::Provoked;
 use super::stream::ROUTES;
 use super::{unique, wait_until};
@@ -95,9 +96,7 @@ impl Setup {
 
     /// The configuration in a file, which is deleted when this is dropped.
     pub fn file(&self) -> NamedTempFile {
-        let file = NamedTempFile::with_suffix(".toml").unwrap();
-        std::fs::write(file.path(), self.text()).unwrap();
-        file
+        file(&self.text())
     }
 
     pub fn text(&self) -> String {

@@ -19,7 +19,7 @@ delay 50ms             each message and info request waits so long; `delay 0ms` 
 stall [applied]        read, never answer; with `applied` what arrives takes effect nonetheless
 unstall                answer again; what was stalled stays unanswered
 refuse | accept        close connections, now and at once when they come; accept them again
-reset [N]              the next N (1) messages are applied, half answered, and the connection closed
+reset [N]              the next N (1) messages are applied, no row is answered, and the connection closed
 silence [N|20%]        the next N (1) messages, or a share of them, are applied and not answered; `silence 0` ends it
 lose [N|20%]           they are neither applied nor answered
 late [N|20%] [500ms]   they are not answered and take effect so much later, or at `release-late`

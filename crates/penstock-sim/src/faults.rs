@@ -160,7 +160,7 @@ pub enum Verdict {
     Hold,
     /// Neither apply nor answer it.
     Drop,
-    /// Apply it, send half the answer, and close the connection.
+    /// Apply it, send the first bytes of the answer, and close the connection.
     Reset,
 }
 
@@ -209,7 +209,8 @@ impl Faults {
         self.state.connections.iter().for_each(Connections::close_all);
     }
 
-    /// The next `messages` messages are applied, half of each answer is sent, and the connection is closed.
+    /// The next `messages` messages are applied, the first bytes of each answer are sent (no row has its code then), and
+    /// the connection is closed.
     pub fn reset_next(&self, messages: u64) {
         self.change(|settings| settings.reset = messages);
     }

@@ -219,7 +219,7 @@ pub fn converse(engine: &Arc<Engine>, mut stream: TcpStream) {
             }
             Verdict::Apply | Verdict::ApplyAfter(_) | Verdict::Hold | Verdict::Drop => Ok(()),
             Verdict::Reset => {
-                let _ = stream.write_all(&out[..out.len() / 2]);
+                let _ = stream.write_all(&out[..out.len().min(RESET_BYTES)]);
                 break;
             }
         };
@@ -249,6 +249,8 @@ fn hold(engine: &Arc<Engine>, faults: &Faults, header: FrameHeader, body: &[u8],
     }));
 }
 
+/// How much of an answer is sent before a reset: less than the frame's header and one row's.
+const RESET_BYTES: usize = 20;
 const READ_BYTES: usize = 64 * 1024;
 /// A buffer that grew beyond this for one frame is freed afterwards.
 const KEPT_BYTES: usize = 8 << 20;

@@ -514,6 +514,13 @@ const WORDS: &[(&str, Names)] = &[
     ),
     ("byte_order_mark", SKIP_OR_REJECT),
     (
+        "writer",
+        &[
+            ("native", &["own", "direct", "fast", "raw", "wire", "default"]),
+            ("client", &["crate", "library", "driver", "sdk", "aerospike"]),
+        ],
+    ),
+    (
         "mode",
         &[
             ("update", &["upsert", "merge", "put", "write", "set", "default"]),

@@ -15,4 +15,15 @@ pub struct Aerospike {
     pub cluster_name: Option<String>,
     /// Ask the nodes for their alternate (for example public) addresses.
     pub use_services_alternate: bool,
+    /// What sends the rows.
+    pub writer: Writer,
+}
+
+/// `aerospike.writer`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// Our own, which writes rows straight into batch requests. Not for a cluster with a login.
+    Native,
+    /// The client library's.
+    Client,
 }

@@ -12,7 +12,16 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 /// The epoch of a message; `None` if its format has none (before Kafka 0.11).
 pub fn of_message(message: &BorrowedMessage<'_>) -> Option<i32> {
     // SAFETY: the message is alive, and no pointer to it is kept.
-    known(unsafe { sys::rd_kafka_message_leader_epoch(message.ptr()) })
+    unsafe { of_raw(message.ptr()) }
+}
+
+/// The same for a message of librdkafka.
+///
+/// # Safety
+/// The message must be alive, and a consumer's.
+pub(super) unsafe fn of_raw(message: *const sys::rd_kafka_message_t) -> Option<i32> {
+    // SAFETY: the caller's promise; no pointer to it is kept.
+    known(unsafe { sys::rd_kafka_message_leader_epoch(message) })
 }
 
 /// The epochs of a list's elements, in its order; `None` if an element has none.

@@ -3,6 +3,9 @@
 pub mod context;
 pub mod group;
 pub mod source;
+pub mod queue;
+pub mod intake;
+pub mod fetched;
 pub mod awaiting_group;
 pub mod joining;
 pub mod leaders;

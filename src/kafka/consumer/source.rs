@@ -8,62 +8,30 @@ use std::time::{Duration, Instant};
 
 use log::warn;
 use rdkafka::consumer::Consumer as _;
-use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::config::model::Kafka;
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::admin::topic_ids::TopicIds;
 use crate::kafka::consumer::commits::{commit_by, refuses_epoch, send};
+use crate::kafka::consumer::fetched::PartitionMessage;
+pub use crate::kafka::consumer::fetched::{FetchError, QueuedMessage, SourceMessage};
+use crate::kafka::consumer::intake::Intake;
+pub use crate::kafka::consumer::intake::Room;
 use crate::kafka::consumer::origin::{self, NoOrigin, Origin, PartitionStart};
+use crate::kafka::consumer::queue::PartitionQueue;
 use crate::kafka::consumer::{cut, epoch};
-use crate::kafka::{Consumer, Context, Partition, view};
-use crate::message::Message;
+use crate::kafka::{Consumer, Partition};
 use crate::util::retry::{AttemptError, Retry};
 use crate::util::stop::Stop;
 
 /// Short, since a stop waits for the answer.
 const END_TIMEOUT: Duration = Duration::from_millis(500);
-/// librdkafka's own threads answer a seek.
-const SEEK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many failed reads end the search for where a log was cut, and the pause between them. A broker that is not
 /// reachable does not count.
 const CUT_ATTEMPTS: u32 = 3;
 const CUT_PAUSE: Duration = Duration::from_secs(1);
-
-/// A message that a worker has taken from its partition.
-pub trait SourceMessage {
-    fn offset(&self) -> i64;
-
-    /// Size of its key and payload, in bytes.
-    fn bytes(&self) -> usize;
-
-    /// When it was produced, or appended to the log: milliseconds since the epoch. `None` if it has no timestamp.
-    fn timestamp_ms(&self) -> Option<i64>;
-
-    /// The epoch of the leader that wrote it; `None` if its format has none (before Kafka 0.11).
-    fn leader_epoch(&self) -> Option<i32>;
-
-    /// The message as the rules see it. Headers are read only if `with_headers`.
-    fn view(&self, with_headers: bool) -> Message<'_>;
-}
-
-/// Why there is no message.
-#[derive(Debug)]
-pub enum FetchError {
-    /// The user may not read the topic or the group.
-    Refused(KafkaError),
-    /// The entry at the next offset cannot be read: its checksum is wrong (`check.crcs`), or librdkafka does not know
-    /// its format. librdkafka reports it once, and then continues behind it.
-    Unreadable(KafkaError),
-    /// The next offset is not in the log, and librdkafka has stopped fetching. Everything fetched earlier was delivered
-    /// before this error.
-    Gone,
-    /// It passes by itself, or with the next rebalance.
-    Passing(KafkaError),
-}
 
 /// The content of a commit.
 #[derive(Debug, Clone, Copy)]
@@ -91,18 +59,20 @@ pub enum CommitFailure {
 
 /// One partition of the group's consumer, for the worker that reads it.
 pub trait Source {
-    /// A message stays in librdkafka's memory until it is dropped.
+    /// Stays in librdkafka's memory until it is dropped.
     type Message<'s>: SourceMessage
     where
         Self: 's;
 
     fn partition(&self) -> &Partition;
 
-    /// The next message. Waits at most `wait`. `None`: there is none yet.
-    fn poll(&self, wait: Duration) -> Option<Result<Self::Message<'_>, FetchError>>;
+    /// The next message. Waits at most `wait`. `None`: there is none yet. `room`: what the worker still takes, this
+    /// message included. So much may be taken from librdkafka's queue ahead.
+    fn poll(&self, wait: Duration, room: Room) -> Option<Result<Self::Message<'_>, FetchError>>;
 
     /// The consumer's position: behind the last message that it handed over, and behind the gaps that follow it
-    /// (transaction markers also move the position). With the leader epoch of the entry that moved it last.
+    /// (transaction markers also move the position). With the leader epoch of the entry that moved it last. `None`
+    /// while it is not known, for example while messages were taken from the queue and not yet handed over.
     fn position(&self) -> Option<(i64, Option<i32>)>;
 
     /// Fetches again from `offset`, and asks the brokers to check, by the leader epoch `epoch`, that the log still has
@@ -179,10 +149,10 @@ pub struct SourceOptions {
     pub kafka: Kafka,
 }
 
-/// The queue of one partition, split from the group's consumer.
+/// One partition of the group's consumer.
 pub struct PartitionSource {
-    // Dropped in this order: the queue does not outlive its consumer.
-    queue: PartitionQueue<Context>,
+    // Dropped in this order: no message outlives its consumer.
+    intake: Intake<PartitionQueue>,
     consumer: Arc<Consumer>,
     partition: Partition,
     options: SourceOptions,
@@ -198,24 +168,17 @@ impl PartitionSource {
     /// Splits the partition's queue; `None` if librdkafka cannot.
     pub fn split(consumer: &Arc<Consumer>, partition: &Partition, options: &SourceOptions) -> Option<PartitionSource> {
         Some(PartitionSource {
-            queue: consumer.split_partition_queue(&partition.topic, partition.number)?,
+            intake: Intake::new(PartitionQueue::split(consumer, partition)?),
             consumer: consumer.clone(),
             partition: partition.clone(),
             options: options.clone(),
         })
     }
 
-    /// A list with this partition and an offset.
-    fn at(&self, offset: i64) -> KafkaResult<TopicPartitionList> {
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition_offset(&self.partition.topic, self.partition.number, Offset::Offset(offset))?;
-        Ok(list)
-    }
-
     /// Stores the offset, and returns the list to send. Kafka accepts an explicit commit from anybody, but librdkafka
     /// lets only the partition's owner store an offset: this is the fence.
     fn store(&self, commit: Commit<'_>) -> Result<TopicPartitionList, CommitFailure> {
-        let mut offsets = self.at(commit.next).map_err(CommitFailure::Invalid)?;
+        let mut offsets = self.partition.list_at(commit.next).map_err(CommitFailure::Invalid)?;
         if let Some(mut element) = offsets.find_partition(&self.partition.topic, self.partition.number)
             && !commit.tag.is_empty()
         {
@@ -230,39 +193,27 @@ impl PartitionSource {
 }
 
 impl Source for PartitionSource {
-    type Message<'s> = BorrowedMessage<'s>;
+    type Message<'s> = PartitionMessage<'s>;
 
     fn partition(&self) -> &Partition {
         &self.partition
     }
 
-    fn poll(&self, wait: Duration) -> Option<Result<BorrowedMessage<'_>, FetchError>> {
-        Some(self.queue.poll(wait)?.map_err(FetchError::from))
+    fn poll(&self, wait: Duration, room: Room) -> Option<Result<PartitionMessage<'_>, FetchError>> {
+        let next = self.intake.poll(wait, room)?;
+        Some(next.map(|message| PartitionMessage::new(message, &self.partition)))
     }
 
     fn position(&self) -> Option<(i64, Option<i32>)> {
-        let Partition { topic, number } = &self.partition;
-        let positions = self.consumer.position().ok()?;
-        let epochs = epoch::of_list(&positions);
-        let elements = positions.elements();
-        let mut found = elements.iter().zip(epochs);
-        let (element, epoch) =
-            found.find(|(element, _)| element.topic() == &**topic && element.partition() == *number)?;
-        match element.offset() {
-            Offset::Offset(offset) => Some((offset, epoch)),
-            _ => None,
-        }
+        self.intake.position()
     }
 
     fn seek(&self, offset: i64, epoch: i32) -> KafkaResult<()> {
-        let mut list = self.at(offset)?;
-        epoch::set(&mut list, epoch);
-        let list = self.consumer.seek_partitions(list, SEEK_TIMEOUT)?;
-        list.elements().iter().try_for_each(TopicPartitionListElem::error)
+        self.intake.seek(offset, Some(epoch))
     }
 
     fn pause(&self) -> KafkaResult<()> {
-        self.consumer.pause(&self.partition.list())
+        self.intake.pause()
     }
 
     fn resume(&self) -> KafkaResult<()> {
@@ -333,40 +284,5 @@ impl Source for PartitionSource {
             },
         );
         found.map_err(NoOrigin::of_retry)
-    }
-}
-
-impl SourceMessage for BorrowedMessage<'_> {
-    fn offset(&self) -> i64 {
-        rdkafka::message::Message::offset(self)
-    }
-
-    fn bytes(&self) -> usize {
-        self.payload_len() + self.key_len()
-    }
-
-    fn timestamp_ms(&self) -> Option<i64> {
-        rdkafka::message::Message::timestamp(self).to_millis()
-    }
-
-    fn leader_epoch(&self) -> Option<i32> {
-        epoch::of_message(self)
-    }
-
-    fn view(&self, with_headers: bool) -> Message<'_> {
-        view(self, with_headers)
-    }
-}
-
-impl From<KafkaError> for FetchError {
-    fn from(error: KafkaError) -> Self {
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => {
-                FetchError::Refused(error)
-            }
-            Some(RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::NotImplemented) => FetchError::Unreadable(error),
-            Some(RDKafkaErrorCode::AutoOffsetReset) => FetchError::Gone,
-            _ => FetchError::Passing(error),
-        }
     }
 }

@@ -6,6 +6,8 @@
 //! Runs on the partition's thread, between `process` and `plan`. It is pure. Its texts contain names of bins and
 //! topics, never values.
 
+use std::borrow::Cow;
+
 use crate::config::model::{Mode, OnConflict};
 use crate::config::names;
 use crate::message::{Reason, Rejection, Stage};
@@ -307,9 +309,17 @@ fn vet_value(value: &Value<'_>, left: u32) -> Result<(), String> {
             Err(format!("more than {DEPTH_MAX} lists and maps inside one another"))
         }
         Value::List(items) => items.iter().try_for_each(|item| vet_value(item, left - 1)),
+        // The server refuses it with code 1, which says nothing about the cause.
+        Value::Map(members) if has_name_twice(members) => Err("a map with the same name twice".to_owned()),
         Value::Map(members) => members.iter().try_for_each(|(_, value)| vet_value(value, left - 1)),
         _ => Ok(()),
     }
+}
+
+fn has_name_twice(members: &[(Cow<'_, str>, Value<'_>)]) -> bool {
+    let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_ref()).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 /// A name for a text. A long name is shortened to its beginning.

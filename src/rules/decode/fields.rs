@@ -1,7 +1,7 @@
 //! The fields that decode kept of one message.
 //!
-//! Created for every message: one allocation for all slots, none for a tree without slots, and one more for each array
-//! that is read element by element. Filled by `walk`; conditions and mapping read it.
+//! Created for every message: one allocation for all slots, none with the memory of an earlier message, and one more for
+//! each array that is read element by element. Filled by `walk`; conditions and mapping read it.
 
 use super::tree::{EachId, ItemShapeId, ItemSlotId, PathTree, ShapeId, SlotId};
 use crate::output::value::Value;
@@ -75,8 +75,11 @@ pub struct Items<'f, 'm> {
 }
 
 impl<'m> Fields<'m> {
-    pub(super) fn new(tree: &PathTree) -> Fields<'m> {
-        let mut slots = Vec::with_capacity(tree.main.slots);
+    /// Fields of which none is found yet. `memory`: for the slots.
+    pub(super) fn new(tree: &PathTree, memory: Vec<Option<Value<'m>>>) -> Fields<'m> {
+        let mut slots = memory;
+        slots.clear();
+        slots.reserve_exact(tree.main.slots);
         slots.resize_with(tree.main.slots, || None);
         let each = tree.each.iter().map(|item| EachFields {
             found: Found::Missing,
@@ -88,6 +91,13 @@ impl<'m> Fields<'m> {
             each: each.collect(),
             has_unheld: false,
         }
+    }
+
+    /// The memory of the slots, empty, for the next message.
+    pub fn into_memory(self) -> Vec<Option<Value<'m>>> {
+        let mut memory = self.slots;
+        memory.clear();
+        memory
     }
 
     /// Whether there may be a [`Value::Unheld`] among the fields. If not, nobody has to look for one.

@@ -137,7 +137,7 @@ impl TopicMapping {
             }
             (Some(payload), format) => explain::text(payload, format)?,
         };
-        let fields = match decode::decode(&self.tree, text) {
+        let fields = match decode::decode_in(&self.tree, text, std::mem::take(&mut output.values)) {
             Ok(fields) => fields,
             Err(error) => {
                 let payload = message.payload.unwrap_or_default();
@@ -203,6 +203,7 @@ impl TopicMapping {
                 (is_taken, is_left) = (is_taken || passes, is_left || !passes);
             }
         }
+        output.values = fields.into_memory();
         Ok(if is_left && !is_taken {
             Verdict::Filtered
         } else {

@@ -99,6 +99,30 @@ fn aerospike_is_checked() {
             ),
         ),
         (
+            "writer = \"nativ\"",
+            (
+                4,
+                "aerospike.writer",
+                "none of the values",
+                "\"nativ\"",
+                "did you mean \"native\"",
+            ),
+        ),
+        (
+            "writer = \"library\"",
+            (4, "aerospike.writer", "none of the values", "\"library\"", "\"client\""),
+        ),
+        (
+            "writer = true",
+            (
+                4,
+                "aerospike.writer",
+                "expected a string",
+                "boolean true",
+                "\"native\" or \"client\"",
+            ),
+        ),
+        (
             "use_services_alternate = 1",
             (
                 4,

@@ -20,8 +20,8 @@ use penstock::rules::mapping::Mapping;
 use penstock::util::stop::{Stop, StopKind};
 use penstock_sim::{NamespaceConfig, RecordView, SimConfig, Simulator};
 
-use crate::support::DEADLINE;
 use crate::support::lines::Lines;
+use crate::support::{DEADLINE, writer_line};
 
 /// Time-out for tests whose answers always come. No attempt takes this long.
 pub const PATIENT: Duration = Duration::from_secs(30);
@@ -136,7 +136,8 @@ fn compile(addr: &str, writes: &str) -> (config::Config, Mapping) {
     };
     let text = format!(
         "[kafka]\nbrokers = \"127.0.0.1\"\ntopics = [\"t\", \"u\"]\n\
-         [aerospike]\nhosts = \"{addr}\"\nnamespace = \"test\"\n{head}{writes}"
+         [aerospike]\nhosts = \"{addr}\"\nnamespace = \"test\"\n{}{head}{writes}",
+        writer_line()
     );
     let config = config::parse(&text, "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
     let mapping = Mapping::compile(&config).unwrap();
@@ -366,6 +367,10 @@ impl RowWriter for Spy<'_> {
 
     fn rows_max(&self) -> usize {
         self.store.rows_max()
+    }
+
+    fn codes_are_exact(&self) -> bool {
+        self.store.codes_are_exact()
     }
 
     fn lacks_namespace(&self, namespace: &str) -> bool {

@@ -112,20 +112,21 @@ impl<'s> Chaos<'s> {
                 faults.fail_batches(ResultCode::BatchMaxRequestsExceeded.into(), Share::Next(1));
             }
             2 => faults.fail_reads(18, Share::Next(1)),
-            3 => self.end_early(0, 0.0),
-            4 => self.end_early(self.below(rows.len()), 0.7),
+            3 => self.end_early(rows.len(), 0, 0.0),
+            4 => self.end_early(rows.len(), self.below(rows.len()), 0.7),
             _ if self.trouble.silence => faults.silence(Share::Next(1)),
             5 => faults.reset_next(1),
-            _ => self.end_early(self.below(rows.len()), 1.0),
+            _ => self.end_early(rows.len(), self.below(rows.len()), 1.0),
         }
     }
 
-    /// The client puts the code on the first row, although that row may have been applied.
-    fn end_early(&self, rows_answered: usize, applied: f64) {
+    /// The client puts the code on the first row, although that row may have been applied. A batch of one row never
+    /// ends with 4: it would be the row's own.
+    fn end_early(&self, rows: usize, rows_answered: usize, applied: f64) {
         let end = EarlyEnd {
             rows_answered,
             applied,
-            code: [0, 4, 9][self.below(3)],
+            code: [0, 9, 4][self.below(if rows == 1 { 2 } else { 3 })],
         };
         self.simulator.faults().end_batches(Share::Next(1), end);
     }
@@ -188,6 +189,10 @@ impl RowWriter for Chaos<'_> {
 
     fn rows_max(&self) -> usize {
         self.rows_max.get()
+    }
+
+    fn codes_are_exact(&self) -> bool {
+        self.store.codes_are_exact()
     }
 
     fn lacks_namespace(&self, namespace: &str) -> bool {

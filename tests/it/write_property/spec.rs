@@ -8,6 +8,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;
 
+use crate::support::writer_line;
+
 /// Number of values in one message: one for each operation that a configuration can have.
 pub const CELLS: usize = WRITES_MAX * OPS_MAX;
 const WRITES_MAX: usize = 4;
@@ -400,8 +402,9 @@ pub fn may_confuse_equal_versions(writes: &[Write], guarded: &[bool]) -> bool {
 
 /// A configuration's text.
 pub fn config(writes: &[Write], hosts: &str) -> String {
+    let writer = writer_line();
     let mut text = format!(
-        "[kafka]\nbrokers = \"127.0.0.1:1\"\ntopics = [\"t\"]\n[aerospike]\nhosts = \"{hosts}\"\nnamespace = \"test\"\n"
+        "[kafka]\nbrokers = \"127.0.0.1:1\"\ntopics = [\"t\"]\n[aerospike]\nhosts = \"{hosts}\"\nnamespace = \"test\"\n{writer}"
     );
     for (number, write) in writes.iter().enumerate() {
         if number == 0 || write.begins_route {

@@ -127,6 +127,7 @@ fn what_cannot_be_done_is_named() {
         ..RowRules::UPDATE
     };
     let huge = || "x".repeat(ROW_BYTES_MAX);
+    let map = |names: &[&'static str]| Value::Map(names.iter().map(|name| ((*name).into(), Value::Null)).collect());
     for (asked, said) in [
         (
             target("", "users"),
@@ -182,6 +183,10 @@ fn what_cannot_be_done_is_named() {
         (
             Asked::op(put("n", Value::Float(f64::NAN))),
             "a number that is not finite",
+        ),
+        (
+            Asked::op(put("m", Value::List(vec![map(&["b", "a", "b"])]))),
+            "Put of bin \"m\": a map with the same name twice",
         ),
         (
             Asked::op(put("n", Value::Float(f64::INFINITY))),

@@ -1,0 +1,204 @@
+//! How often Rust code allocates for a message on its way through decode, conditions, mapping and plan, until it is
+//! handed to the writer. The numbers are stated in `docs/architecture/decisions-memory-and-speed.md`.
+//!
+//! This program's allocator counts for each thread, so other tests do not disturb the count.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use penstock::config;
+use penstock::delivery::guard::{Guard, GuardIdentity, sequence};
+use penstock::delivery::plan::{OutgoingAction, OutgoingRow, Plan};
+use penstock::delivery::pressure::Pressure;
+use penstock::delivery::write::{Answer, Calls, Limits, RowWriter, Stored, WriteEnd, write};
+use penstock::message::Message;
+use penstock::observe::counters::Counters;
+use penstock::output::{Output, Verdict};
+use penstock::processor::Processor as _;
+use penstock::rules::mapping::{Mapping, TopicMapping};
+use penstock::util::stop::Stop;
+
+#[path = "../../benches/events/mod.rs"]
+#[allow(dead_code, reason = "the benchmarks also need medians")]
+mod events;
+
+/// Allocations for a message that is filtered, and for one that is written: the list of its row's operations.
+const FILTERED: u64 = 0;
+const WRITTEN: u64 = 1;
+/// Allocations for a batch and its one call, whatever the number of messages: the plan (4), the slots of the fields,
+/// the rows of a message, and what `write` keeps (lanes, unfinished lanes, the call, its rows).
+const BATCH: u64 = 10;
+
+/// The system's allocator, which counts.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: every call is passed on unchanged. Counting neither allocates nor unwinds: the counter needs no destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is the same.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is the same.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+/// A writer that writes nothing and allocates nothing but its answers.
+struct Accepts;
+
+impl RowWriter for Accepts {
+    fn write(&self, rows: &[OutgoingRow<'_>]) -> Vec<Answer> {
+        let before = ALLOCATIONS.get();
+        let five = |row: &OutgoingRow<'_>| matches!(&row.action, OutgoingAction::Write(ops) if ops.len() == 5);
+        assert!(rows.iter().all(five), "each row has five bins");
+        let answers = vec![Answer::Code(0); rows.len()];
+        ALLOCATIONS.set(before);
+        answers
+    }
+
+    fn stored(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Stored>> {
+        vec![None; rows.len()]
+    }
+
+    fn rows_max(&self) -> usize {
+        usize::MAX
+    }
+
+    fn lacks_namespace(&self, _: &str) -> bool {
+        false
+    }
+}
+
+/// One event in five is filtered, and the others write five bins.
+fn rules() -> Mapping {
+    let text = r#"
+        [kafka]
+        brokers = "b:9092"
+        topics = ["t"]
+        [aerospike]
+        hosts = "h:3000"
+        namespace = "test"
+        [[route]]
+        when = "user.country != 'BR' && schema >= 3"
+        [[route.write]]
+        set = "events"
+        key = "id"
+        bins = { type = "type", ts = "ts", user = "user.id", os = "device.os", lat = "device.geo.lat" }
+    "#;
+    Mapping::compile(&config::parse(text, "test.toml").unwrap()).unwrap()
+}
+
+struct Counted {
+    allocations: u64,
+    filtered: u64,
+    written: u64,
+}
+
+/// Takes these messages through one batch, as a worker does, and counts its allocations.
+fn batch(topic: &TopicMapping, pressure: &Pressure, messages: &[&String]) -> Counted {
+    let owner = GuardIdentity {
+        group: "g",
+        topic_id: [0; 16],
+        topic: "t",
+        partition: 0,
+        epoch: 0,
+    };
+    let (stop, guard) = (Stop::new(), Guard::new(&owner));
+    let limits = Limits {
+        rows: usize::MAX,
+        bytes: usize::MAX,
+        finish_max: Duration::MAX,
+    };
+    let calls = Calls {
+        writer: &Accepts,
+        pressure,
+        stop: &stop,
+        meanwhile: &|| {},
+    };
+    let before = ALLOCATIONS.get();
+    let mut plan = Plan::with_capacity(messages.len());
+    let mut output = Output::default();
+    let mut filtered = 0;
+    for (index, payload) in messages.iter().enumerate() {
+        let message = Message {
+            topic: "t",
+            partition: 0,
+            offset: index as i64,
+            timestamp_ms: None,
+            key: None,
+            payload: Some(payload.as_bytes()),
+            headers: Vec::new(),
+        };
+        output.begin(index);
+        match topic.process(&message, 0, &mut output).unwrap() {
+            Verdict::Filtered => filtered += 1,
+            Verdict::Kept => {}
+        }
+        for row in output.rows.drain(..) {
+            let sequence = sequence(message.offset, row.number).unwrap();
+            plan.push(row, sequence);
+        }
+    }
+    let written = write(&plan, &limits, &guard, &calls);
+    let allocations = ALLOCATIONS.get() - before;
+    assert_eq!(written.end, WriteEnd::Finished);
+    Counted {
+        allocations,
+        filtered,
+        written: written.tally.written,
+    }
+}
+
+#[test]
+fn a_filtered_message_allocates_nothing_and_a_written_one_the_stated_number() {
+    let (rules, pressure) = (rules(), Pressure::new(10_000, None, Arc::new(Counters::new())));
+    let topic = rules.topic("t").unwrap();
+    let events: Vec<String> = (0..4000).map(events::event).collect();
+    let is_filtered = |event: &&String| event.contains(r#""country":"BR""#);
+    let (filtered, written): (Vec<&String>, Vec<&String>) = events.iter().partition(is_filtered);
+    let count = |messages: &[&String]| batch(topic, &pressure, messages);
+    count(&events.iter().collect::<Vec<_>>()); // what is made once for a thread or process
+
+    let (few, many) = (count(&filtered[..100]), count(&filtered[..600]));
+    assert_eq!((many.filtered, many.written), (600, 0));
+    assert_eq!(many.allocations - few.allocations, 500 * FILTERED);
+
+    let (few, many) = (count(&written[..100]), count(&written[..600]));
+    assert_eq!((many.filtered, many.written), (0, 600));
+    assert_eq!(many.allocations - few.allocations, 500 * WRITTEN);
+
+    let mixed = count(&events[..1000].iter().collect::<Vec<_>>());
+    assert!((150..250).contains(&mixed.filtered), "one in five: {}", mixed.filtered);
+    assert_eq!(
+        mixed.allocations,
+        BATCH + mixed.filtered * FILTERED + mixed.written * WRITTEN
+    );
+}
