@@ -77,6 +77,12 @@ test-order: setup ## records end with their last message, or greatest version: r
 	@scripts/with-kafka.sh $(CARGO) test --profile $(FAST) $(SHARED) --test scenarios -- \
 		--ignored --nocapture --test-threads=1 order::
 
+.PHONY: test-cron
+test-cron: setup ## scripts/penstock-cron under a real cron daemon (unpacks Debian's; needs root), on a real broker: kills, hangs, full disks
+	$(CARGO) build --profile $(PROFILE) $(SHARED) $(PROGRAMS) --test it
+	@scripts/with-kafka.sh scripts/with-cron.sh $(CARGO) test --profile $(PROFILE) $(SHARED) --test it -- \
+		--ignored --nocapture cron::
+
 # SHORT runs shorter scenarios, and only those that CI runs. ONLY: all scenarios, or those of the named modules of
 # tests/scenarios/chaos.
 ifdef SHORT

@@ -49,6 +49,7 @@ use penstock::util::exit::Exit;
 use penstock::util::stop::{Stop, leave_now, stop_on_signals};
 use penstock::web;
 use penstock::web::about::about;
+use penstock::web::heartbeat;
 
 /// The same rules in a file.
 #[cfg(test)]
@@ -186,8 +187,14 @@ fn main() -> ExitCode {
         Ok(endpoints) => endpoints,
         Err(exit) => return exit.into(),
     };
+    // What `run.heartbeat_file` and systemd ask for.
+    let heartbeat = match heartbeat::start(&config, &file, &stop, &seen) {
+        Ok(heartbeat) => heartbeat,
+        Err(exit) => return exit.into(),
+    };
     let exit = supervisor::run_with(&config, &processors, &stop, &seen);
     drop(endpoints);
+    drop(heartbeat);
     // Threads of the clients may still run. Exit handlers would remove data that these threads use.
     leave_now(exit)
 }

@@ -58,17 +58,17 @@ Example:
   penstock check examples/events.toml && penstock run examples/events.toml
 
 Exit codes:
-  0        asked to stop, or nothing was found
-  1        try, test or check --connect found something
-  64       the command line is wrong
-  65       a message is rejected and holds its partition or stops the service,
-           or the next offset is gone (kafka.offset_gone)
-  69       Kafka or Aerospike is not reached within run.start_timeout
-  70       a bug
-  75       start it again: the end took too long, or it could not go on
-  77       credentials or rights are refused
-  78       the configuration is wrong
-  130/143  a second SIGINT or SIGTERM
+  0    asked to stop, or nothing was found
+  1    try, test or check --connect found something
+  64   the command line is wrong
+  65   a message is rejected and holds its partition or stops the service,
+       or the next offset is gone (kafka.offset_gone)
+  69   Kafka or Aerospike is not reached within run.start_timeout
+  70   a bug
+  75   start it again: the end took too long, or it could not go on
+  77   credentials or rights are refused
+  78   the configuration is wrong
+  130  a second signal
 Do not restart after 64, 65, 77 and 78: a person must act first.
 
 A FILE that is - is read from standard input. The log goes to standard error.
@@ -91,7 +91,8 @@ Examples:
 
 On a terminal the last line shows the state, and renews itself. PENSTOCK_LOG,
 or RUST_LOG where that is not set, says what is logged: a level, or levels by
-module (info,penstock=debug). Without both it is info.")]
+module (info,penstock=debug). Without both it is info. The variable
+PENSTOCK_HEARTBEAT_FILE does what --heartbeat-file does, for supervisors.")]
     Run(run::Run),
     /// Say everything that is wrong with a configuration.
     #[command(after_help = "\

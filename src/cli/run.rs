@@ -18,6 +18,7 @@ use crate::util::logging::{self, Format as LogFormat};
 use crate::util::stop::{Stop, leave_now, stop_on_signals};
 use crate::web;
 use crate::web::about::about;
+use crate::web::heartbeat;
 
 /// The arguments of `run`.
 #[derive(Debug, Args)]
@@ -31,6 +32,9 @@ pub(super) struct Run {
     /// No line that renews itself, on a terminal either.
     #[arg(short, long)]
     quiet: bool,
+    /// A file whose time moves while the service is well.
+    #[arg(long, env = "PENSTOCK_HEARTBEAT_FILE", value_name = "PATH", hide_env = true)]
+    heartbeat_file: Option<PathBuf>,
 }
 
 /// Runs the service until it is told to stop.
@@ -39,6 +43,7 @@ pub(super) fn run(arguments: &Run) -> Exit {
         file,
         log_format,
         quiet,
+        heartbeat_file,
     } = arguments;
     logging::tell_panics();
     if let Some(format) = log_format {
@@ -50,7 +55,7 @@ pub(super) fn run(arguments: &Run) -> Exit {
         error!("cannot install the signal handlers error=\"{error}\"");
         return Exit::Panic;
     }
-    let config = match read_to_connect(file) {
+    let mut config = match read_to_connect(file) {
         Ok(config) => config,
         Err(faults) => {
             match log_format {
@@ -60,6 +65,9 @@ pub(super) fn run(arguments: &Run) -> Exit {
             return Exit::Configuration;
         }
     };
+    if heartbeat_file.is_some() {
+        config.run.heartbeat_file.clone_from(heartbeat_file);
+    }
     logging::set_format(log_format.unwrap_or(config.log.format));
     info!(
         "penstock version={} file={} pid={}",
@@ -79,11 +87,16 @@ pub(super) fn run(arguments: &Run) -> Exit {
         Ok(endpoints) => endpoints,
         Err(exit) => return exit,
     };
+    let heartbeat = match heartbeat::start(&config, file, &stop, &seen) {
+        Ok(heartbeat) => heartbeat,
+        Err(exit) => return exit,
+    };
     let status = (!quiet).then(|| StatusLine::start(seen.board.clone()));
     // The panic hook has already printed the panic.
     let exit = catch_unwind(AssertUnwindSafe(|| supervisor::run(&config, &stop, &seen))).unwrap_or(Exit::Panic);
     drop(status);
     drop(endpoints);
+    drop(heartbeat);
     info!("exit code={} meaning={exit:?}", exit.code());
     // Threads of the clients may still run. Exit handlers would remove data that these threads use.
     leave_now(exit)

@@ -9,6 +9,19 @@ pub const SET_BYTES_MAX: usize = 63;
 pub const TOPIC_BYTES_MAX: usize = 249;
 pub const GROUP_BYTES_MAX: usize = 255;
 
+/// The path of a file that Penstock writes.
+pub fn path(path: &str) -> Result<(), String> {
+    if path.is_empty() {
+        Err("a path is empty".to_owned())
+    } else if path.contains('\0') {
+        Err("a path holds a NUL character".to_owned())
+    } else if path.ends_with('/') {
+        Err("a path ends with a slash: that is a folder".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
 /// A Kafka topic: `[a-zA-Z0-9._-]{1,249}`, but not `.` or `..`.
 pub fn topic(name: &str) -> Result<(), String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');

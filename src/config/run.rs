@@ -4,9 +4,11 @@
 //! docs/architecture/extending.md lists the other places. `config::sections` checks combinations of two keys.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::key::{Kind, Section, Values, choice, with};
+use super::key::{Kind, Section, Values, choice, key, with};
+use crate::util::logging::pairs::Text;
 
 /// `[run]`.
 pub const RUN: Section = Section {
@@ -53,6 +55,7 @@ pub const RUN: Section = Section {
             },
             "0",
         ),
+        key("heartbeat_file", Kind::Text),
     ],
     later: &[],
 };
@@ -88,6 +91,8 @@ pub struct Run {
     pub rows_per_second_max: Option<u32>,
     /// Part of the guards' names. With another number all messages count as new (a deliberate re-run).
     pub guard_epoch: u32,
+    /// The file whose time moves while a restart would not help. `None`: no such file.
+    pub heartbeat_file: Option<PathBuf>,
 }
 
 /// `run.stall_action`.
@@ -100,8 +105,8 @@ pub enum StallAction {
 }
 
 impl Run {
-    /// Takes the values of the keys of [`RUN`]. `None` if one of them is faulty.
-    pub fn of(values: &Values) -> Option<Run> {
+    /// Takes the values of the keys of [`RUN`]. `heartbeat_file` has rules of its own. `None` if a value is faulty.
+    pub fn of(values: &Values, heartbeat_file: Option<PathBuf>) -> Option<Run> {
         Some(Run {
             memory_bytes: values.size("memory")?,
             memory_is_written: values.is_written("memory"),
@@ -120,6 +125,7 @@ impl Run {
             rows_in_flight_max: values.number("rows_in_flight_max")?,
             rows_per_second_max: values.number_or_zero("rows_per_second_max")?,
             guard_epoch: values.number("guard_epoch")?,
+            heartbeat_file,
         })
     }
 }
@@ -146,6 +152,10 @@ impl fmt::Display for Run {
         write!(f, " stall_action={stall_action}")?;
         write!(f, " rows_in_flight_max={}", self.rows_in_flight_max)?;
         write!(f, " rows_per_second_max={}", self.rows_per_second_max.unwrap_or(0))?;
-        write!(f, " guard_epoch={}", self.guard_epoch)
+        write!(f, " guard_epoch={}", self.guard_epoch)?;
+        match &self.heartbeat_file {
+            None => f.write_str(" heartbeat_file=none"),
+            Some(file) => write!(f, " heartbeat_file={}", Text(&file.display().to_string())),
+        }
     }
 }

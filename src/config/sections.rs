@@ -100,7 +100,11 @@ fn run(table: &Table<'_>) -> Option<Run> {
     }
     at_least_two_writes(table, &values, "shutdown_grace", "could not finish");
     at_least_two_writes(table, &values, "stall_after", "would look like a stall");
-    Run::of(&values)
+    let heartbeat_file = match table.get("heartbeat_file") {
+        None => None,
+        Some(node) => Some(checked(node, names::path, "write the path of a file, or remove the key")?.into()),
+    };
+    Run::of(&values, heartbeat_file)
 }
 
 /// Notes a fault if `name` leaves no time for a write in progress, which may take two time-outs. Does not show the

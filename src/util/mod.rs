@@ -16,3 +16,5 @@ pub mod exit;
 // The memory bound.
 pub mod memory;
 pub mod process;
+// systemd's notifications.
+pub mod notify;

@@ -1,23 +1,20 @@
 //! How the process ends: the stop flag that every wait watches, and the signals that raise it.
 //!
 //! A [`Stop`] is raised once and never lowered. A thread that waits uses [`Stop::wait`] and is woken at once. The first
-//! SIGINT, SIGTERM or SIGHUP asks for an orderly end. The second ends the process at once with 128 + its number,
-//! whatever the process is doing. That is safe: a commit follows its writes, so whatever is cut off is delivered again.
-//!
-//! We use `signal-hook` and not `ctrlc`, because exit codes 130 and 143 differ by the number of the signal.
+//! SIGINT, SIGTERM or SIGHUP asks for an orderly end. The second ends the process at once with 130, whatever the process
+//! is doing. That is safe: a commit follows its writes, so whatever is cut off is delivered again.
 
-use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
 use parking_lot::{Condvar, Mutex};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use crate::util::exit::Exit;
 use crate::util::screen;
+
+/// The exit code of a second signal: what a shell says of a program that SIGINT ended.
+pub const SECOND_SIGNAL: u8 = 130;
 
 /// The longest time that a worker waits before it checks the stop flag and its periodic duties.
 pub const GLANCE: Duration = Duration::from_millis(250);
@@ -119,43 +116,35 @@ impl Stop {
 /// Installs the signal handlers. Their thread lives as long as the process.
 ///
 /// # Errors
-/// If the operating system refuses a handler or the thread.
-pub fn stop_on_signals(stop: Stop) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        for signal in signals.forever() {
-            if stop.requested() {
-                warn!("stop: a second signal, leaving at once signal={}", signal_name(signal));
-                screen::end();
-                signal_hook::low_level::exit(128 + signal);
-            }
-            info!(
-                "stop: finishing the batch in hand; a second signal leaves at once signal={}",
-                signal_name(signal)
-            );
-            stop.request(StopKind::Drain);
+/// If the operating system refuses a handler or the thread, or the process has handlers of this crate already.
+pub fn stop_on_signals(stop: Stop) -> Result<(), ctrlc::Error> {
+    let mut is_second = false;
+    ctrlc::set_handler(move || {
+        if is_second {
+            warn!("stop: a second signal, leaving at once");
+            leave_with(SECOND_SIGNAL);
         }
-    })?;
-    Ok(())
+        is_second = true;
+        info!("stop: finishing the batch in hand; a second signal leaves at once");
+        stop.request(StopKind::Drain);
+    })
 }
 
 /// Ends the process at once without running destructors. For cases in which continuing would be worse than a restart.
 pub fn leave_now(exit: Exit) -> ! {
-    screen::end();
-    signal_hook::low_level::exit(i32::from(exit.code()))
+    leave_with(exit.code())
 }
 
-fn signal_name(signal: i32) -> &'static str {
-    match signal {
-        SIGINT => "SIGINT",
-        SIGTERM => "SIGTERM",
-        SIGHUP => "SIGHUP",
-        _ => "unknown",
-    }
+fn leave_with(code: u8) -> ! {
+    screen::end();
+    // SAFETY: `_exit` may be called at any time, on any thread.
+    unsafe { libc::_exit(i32::from(code)) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]

@@ -1,8 +1,9 @@
-//! The HTTP endpoints, if `[http]` turns them on: `/metrics`, `/livez`, `/readyz`, `/status`, and a page for people.
-//! `docs/reference/http.md` describes them.
+//! What the service shows of itself. The HTTP endpoints, if `[http]` turns them on: `/metrics`, `/livez`, `/readyz`,
+//! `/status`, and a page for people (`docs/reference/http.md`). And the heartbeat for supervisors, if one asks for it
+//! (`docs/reference/heartbeat.md`).
 //!
-//! They run on one thread, `http`. It reads the board and the counters, and changes nothing. Knows nothing of Kafka or
-//! Aerospike.
+//! They run on a thread each, `http` and `heartbeat`. These read the board and the counters, and change nothing. Know
+//! nothing of Kafka or Aerospike.
 
 // A small HTTP server.
 pub mod server;
@@ -12,6 +13,8 @@ pub mod routes;
 mod status;
 // The decisions of `/livez` and `/readyz`.
 pub mod health;
+// The heartbeat for supervisors, which follows `/livez`.
+pub mod heartbeat;
 // The text of `/metrics`.
 pub mod metrics;
 // What does not change while the process runs: settings, topics, sets.

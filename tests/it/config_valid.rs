@@ -206,7 +206,7 @@ fn the_design_is_read() {
         (route.line, &route.topics, &route.root),
         (32, &vec!["events".to_owned()], &Path::new())
     );
-    assert_eq!(config.run.guard_epoch, 0);
+    assert_eq!((config.run.guard_epoch, config.run.heartbeat_file), (0, None));
     let users = &route.writes[0];
     assert_eq!(
         (users.line, fixed(&users.set), fixed(&users.namespace)),
@@ -337,6 +337,7 @@ stall_action = "exit"
 rows_in_flight_max = 1
 rows_per_second_max = 100000000
 guard_epoch = 4294967295
+heartbeat_file = "run/heartbeat"
 [kafka]
 brokers = "a, b:1,[::1]"
 topics = ["${env:TOPIC}", "other"]
@@ -377,6 +378,7 @@ write = [{ key = "@key", bins = ["@value", "@header.type", "@key.a", "b.c"], ttl
     assert_eq!(config.run.batch_rows_max, 77);
     assert_eq!(config.run.start_timeout, Some(Duration::from_secs(300)));
     assert_eq!(config.run.guard_epoch, u32::MAX);
+    assert_eq!(config.run.heartbeat_file, Some("run/heartbeat".into()));
     assert_eq!(config.run.stall_after, Duration::from_secs(2));
     assert_eq!(config.run.stall_action, StallAction::Exit);
     assert_eq!(config.run.rows_in_flight_max, 1);
@@ -419,7 +421,7 @@ write = [{ key = "@key", bins = ["@value", "@header.type", "@key.a", "b.c"], ttl
     assert_eq!(rename, &[("a_rather_long_name".to_owned(), "short".to_owned())]);
     assert_eq!(*long_names, LongNames::Skip);
     assert_eq!(*big_numbers, BigNumbers::String);
-    assert_eq!((*line, written.as_str()), (39, "data.*"));
+    assert_eq!((*line, written.as_str()), (40, "data.*"));
     let Ttl::Field(ttl) = &write.ttl else {
         panic!("a fixed ttl")
     };

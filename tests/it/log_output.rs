@@ -95,7 +95,7 @@ fn json_is_one_object_a_line_by_the_key_the_option_and_the_variable() {
             waiting["reason"].as_str().unwrap().contains("127.0.0.1:1"),
             "{how}: {waiting}"
         );
-        assert_eq!(with(&lines, "stop: finishing")["signal"], "SIGTERM", "{how}");
+        assert_eq!(with(&lines, "stop: finishing")["level"], "INFO", "{how}");
         assert_eq!(with(&lines, "exit")["code"], 0, "{how}");
     }
 }

@@ -44,6 +44,8 @@ mod pipeline;
 mod processors;
 mod process;
 mod progress;
+mod cron;
+mod heartbeat;
 mod http;
 mod publish;
 mod rejects;

@@ -65,10 +65,7 @@ fn a_service_stopped_in_mid_stream_goes_on_where_it_was() {
         ("memory: bound=", "partitions=3"),
         ("kafka: joining ", setup.group.as_str()),
         ("kafka: assigned ", "partitions=3"),
-        (
-            "stop: finishing the batch in hand; a second signal leaves at once",
-            "signal=SIGTERM",
-        ),
+        ("stop: finishing the batch in hand", "a second signal leaves at once"),
         ("stopped consumed=", "held_partitions=0"),
         ("exit code=0", "Stopped"),
     ] {
@@ -149,8 +146,8 @@ fn a_database_that_goes_silent_in_mid_stream_is_waited_for() {
 }
 
 #[test]
-fn a_second_signal_leaves_at_once_with_its_own_code() {
-    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+fn a_second_signal_of_any_kind_leaves_at_once_with_130() {
+    for signal in ["TERM", "INT", "HUP"] {
         let kafka = Kafka::mock();
         let topic = kafka.topic("second", 1);
         let sim = SimProgram::start(&[]);
@@ -166,15 +163,15 @@ fn a_second_signal_leaves_at_once_with_its_own_code() {
         stream.produce(10);
         wait_records(&sim, 20);
         service.signal("TERM");
-        service.wait_for_line(&["stop: ", "signal=SIGTERM"]);
+        service.wait_for_line(&["stop: finishing"]);
         let asked = Instant::now();
         service.signal(signal);
         let exited = service.end();
         let took = asked.elapsed();
-        exited.assert_code(code);
+        exited.assert_code(130);
         assert!(took < Duration::from_secs(10), "it took {took:?}:\n{}", exited.output);
-        let line = format!("a second signal, leaving at once signal=SIG{signal}");
-        assert!(exited.output.contains(&line), "no {line:?} in:\n{}", exited.output);
+        let line = "a second signal, leaving at once";
+        assert!(exited.output.contains(line), "no {line:?} in:\n{}", exited.output);
         // The ten messages in hand are delivered again.
         assert_eq!(topic.committed(&setup.group), [Some(10)]);
     }

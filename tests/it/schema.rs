@@ -201,7 +201,12 @@ fn an_editor_is_told_what_a_key_means_and_what_it_is_without_it() {
             "{}: {shown}",
             key.name
         );
-        assert!(!shown["default"].is_null(), "{}: {shown}", key.name);
+        assert_eq!(
+            shown["default"].is_null(),
+            key.default.is_none(),
+            "{}: {shown}",
+            key.name
+        );
     }
     assert_eq!(run["memory"]["default"], "512MiB");
     assert_eq!(run["batch_rows_max"]["default"], 200);

@@ -68,8 +68,18 @@ pub fn examples() -> Vec<PathBuf> {
 ///
 /// # Panics
 /// After [`DEADLINE`], with the last observation.
-pub fn wait_until<T: Debug>(what: &str, mut observe: impl FnMut() -> T, reached: impl Fn(&T) -> bool) -> T {
-    let deadline = Instant::now() + DEADLINE;
+pub fn wait_until<T: Debug>(what: &str, observe: impl FnMut() -> T, reached: impl Fn(&T) -> bool) -> T {
+    wait_within(DEADLINE, what, observe, reached)
+}
+
+/// The same with another deadline, for what is slow by itself.
+pub fn wait_within<T: Debug>(
+    limit: Duration,
+    what: &str,
+    mut observe: impl FnMut() -> T,
+    reached: impl Fn(&T) -> bool,
+) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         let seen = observe();
         if reached(&seen) {
@@ -77,7 +87,7 @@ pub fn wait_until<T: Debug>(what: &str, mut observe: impl FnMut() -> T, reached:
         }
         assert!(
             Instant::now() < deadline,
-            "waited {DEADLINE:?} for {what}; last seen: {seen:?}"
+            "waited {limit:?} for {what}; last seen: {seen:?}"
         );
         thread::sleep(PACE);
     }

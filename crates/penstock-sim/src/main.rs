@@ -10,11 +10,10 @@ use std::error::Error;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::mpsc;
 
 use clap::{Args, Parser, Subcommand};
 use penstock_sim::{NamespaceConfig, SimConfig, Simulator};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -121,7 +120,11 @@ fn ctl(addr: SocketAddr, words: &[String]) -> Result<ExitCode, Box<dyn Error>> {
 
 fn serve(serve: Serve) -> Result<(), Box<dyn Error>> {
     // Before anything listens, so that an early signal ends it too.
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let (signal, signalled) = mpsc::channel();
+    ctrlc::set_handler(move || {
+        // Nobody waits for the second one.
+        let _ = signal.send(());
+    })?;
     let config = SimConfig {
         listen: serve.listen,
         nodes: serve.nodes,
@@ -152,7 +155,7 @@ fn serve(serve: Serve) -> Result<(), Box<dyn Error>> {
         simulator.addr()
     )?;
     stdout.flush()?;
-    signals.forever().next();
+    signalled.recv()?;
     drop(simulator);
     Ok(())
 }

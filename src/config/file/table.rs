@@ -258,7 +258,9 @@ impl<'a> Table<'a> {
                 unreachable!("{} needs rules of its own", key.name)
             }
         };
-        let values = self.section.keys.iter().map(|key| Value {
+        // A text has rules of its own, which its section knows.
+        let keys = self.section.keys.iter().filter(|key| key.kind != Kind::Text);
+        let values = keys.map(|key| Value {
             name: key.name,
             is_written: self.get(key.name).is_some(),
             read: read(key),

@@ -108,6 +108,30 @@ fn quantities_need_their_unit_and_their_range() {
             (2, "run.guard_epoch", "out of range", "4294967296", "0 to 4294967295"),
         ),
         (
+            "[run]\nheartbeat_file = \"\"",
+            (
+                2,
+                "run.heartbeat_file",
+                "a path is empty",
+                "\"\"",
+                "write the path of a file",
+            ),
+        ),
+        (
+            "[run]\nheartbeat_file = \"/run/penstock/\"",
+            (
+                2,
+                "run.heartbeat_file",
+                "that is a folder",
+                "penstock/",
+                "write the path of a file",
+            ),
+        ),
+        (
+            "[run]\nheartbeat_file = true",
+            (2, "run.heartbeat_file", "expected a string", "true", ""),
+        ),
+        (
             "[run]\nbatch_rows_max = \"5\"",
             (
                 2,
