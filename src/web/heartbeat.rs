@@ -67,6 +67,8 @@ pub fn start(config: &Config, file: &Path, stop: &Stop, seen: &Seen) -> Result<O
     }
     let beat_file = config.run.heartbeat_file.clone().map(BeatFile::new);
     let mut beats = Beats::new(beat_file, file, notify, config.run.shutdown_grace);
+    // Without this no snapshots are taken, and nothing would ever stand still.
+    seen.board.watch();
     let (board, stop, end) = (seen.board.clone(), stop.clone(), Stop::new());
     let (tell, done) = bounded(1);
     // The first beat is there before the service does anything: whoever started it can look at once.

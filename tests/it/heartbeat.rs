@@ -34,7 +34,11 @@ fn the_file_moves_while_the_process_runs_and_is_gone_at_its_end() {
     let mut service = run_service(file.path());
     service.wait_for_line(&["kafka: assigned"]);
     wait_beats(&path);
-    let text = fs::read_to_string(&path).unwrap();
+    let text = wait_until(
+        "a running service",
+        || fs::read_to_string(&path).unwrap(),
+        |text| !text.contains("state=starting"),
+    );
     assert!(text.starts_with(&format!("pid={}\n", service.id())), "{text}");
     assert!(
         text.contains(&format!("\nconfig={}\n", file.path().display())),
