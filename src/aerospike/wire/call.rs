@@ -6,7 +6,7 @@
 //! of the later ones could fill their buffers meanwhile, and a server gives up such a batch. With one node the same way
 //! costs three system calls beside `poll`: a look at the connection, one send, one receive.
 //!
-//! What a row's answer says about the row's doubt is decided here, in [`Lane::ended`] and [`Lane::failed`];
+//! What a row's answer says about the row's doubt is decided here, in `Lane::ended` and `Lane::failed`;
 //! `docs/architecture/native-writer-answers.md` has the table.
 
 use std::fmt;

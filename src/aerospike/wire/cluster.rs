@@ -139,7 +139,7 @@ impl Cluster {
     }
 
     /// The map may be old: a call failed in a way that a newer one may cure. All nodes are asked, at most every
-    /// [`DOUBT_INTERVAL`]. Does not wait.
+    /// 100 ms, and more and more seldom if that changes nothing. Does not wait.
     pub fn doubt(&self) {
         if !self.shared.is_doubted.swap(true, Relaxed) {
             self.shared.wake();

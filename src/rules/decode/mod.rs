@@ -10,7 +10,7 @@
 //! - A payload is accepted only if all of it is valid: UTF-8, grammar, escapes, and at most [`DEPTH_MAX`] nested
 //!   containers. This includes the parts that nobody asked for. There is no early exit.
 //! - Some values are valid JSON but fit no record: a number out of range, half of a surrogate pair. They are kept as
-//!   they are written, as a [`Value::Unheld`](crate::output::value::Value::Unheld), and the code that keeps the value
+//!   they are written, as a [`Value::Unheld`], and the code that keeps the value
 //!   decides about it. What is asked for never decides whether a payload is accepted.
 //! - If a name occurs several times in one object, the last one counts, with everything below it.
 //! - Nothing is allocated for skipped values or for strings without escapes. With the memory of an earlier message
