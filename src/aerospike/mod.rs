@@ -2,7 +2,8 @@
 //!
 //! [`Store::connect`] waits for the cluster in a way that the main thread can leave. [`Store`] turns planned rows into
 //! one batch call and gives each row its own answer. The call is the client's (`request`, `batch`) or our own (`native`,
-//! `wire`). It retries nothing: `delivery::write` does. A client that has lost its cluster is replaced (`connection`). [`health`] logs the database's state for operators.
+//! `wire`). It retries nothing: `delivery::write` does. A client that has lost its cluster is replaced (`connection`).
+//! [`health`] logs the database's state for operators.
 
 mod ask;
 mod batch;

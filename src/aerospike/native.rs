@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::Store;
 use super::connection::Connection;
 use super::report::Waiting;
-use super::wire::call::{Caller, NodeFailure};
+use super::wire::call::Caller;
 use super::wire::cluster::{Cluster, Seen, View};
 use super::wire::limits::NodeLimits;
 use super::wire::partitions::{Map, NodeAddress};
@@ -110,35 +110,28 @@ impl Store {
             native.cluster.doubt();
         }
 
-        let answers = called.answers;
-        if answers == [Answer::Code(PARAMETER)] && !called.failures.is_empty() {
+        if called.answers == [Answer::Code(PARAMETER)] && !called.failures.is_empty() {
             // The node cannot read the row, or does not have its namespace: the end of a batch does not say which, and
             // nothing was applied. The client sends a lone row as a single command, and then the code is the row's own.
             return self.write_by_client(rows);
         }
-        let left = self.count(rows, &answers);
+        let answers = &called.answers;
+        let left = self.count(rows, answers);
         if left.is_troubled {
-            self.failed(started, &answers, &left, |row| cause(row, &answers, &called.failures));
+            let cause = |waiting| match waiting {
+                Waiting::Row(row) => match answers[row] {
+                    Answer::Failed { failure, .. } => called.cause(failure),
+                    Answer::Code(_) => None,
+                },
+                Waiting::None => None,
+            };
+            self.failed(started, answers, &left, cause);
         } else if !left.is_too_big {
             self.health.succeeded();
         }
-        self.follow_nodes(&answers);
-        answers
+        self.follow_nodes(answers);
+        called.answers
     }
-}
-
-/// Which node failed, and how. Of several, the first that failed in the way of the row.
-fn cause(waiting: Waiting, answers: &[Answer], failures: &[NodeFailure]) -> Option<String> {
-    let found = match waiting {
-        Waiting::None => failures.first(),
-        Waiting::Row(row) => {
-            let Answer::Failed { failure, .. } = answers.get(row)? else {
-                return None;
-            };
-            failures.iter().find(|node| node.failure == *failure)
-        }
-    };
-    found.map(|NodeFailure { address, error, .. }| format!("{address}: {error}"))
 }
 
 #[cfg(test)]

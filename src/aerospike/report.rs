@@ -6,7 +6,7 @@ use super::Store;
 use super::health::Trouble;
 use crate::delivery::plan::OutgoingRow;
 use crate::delivery::result_codes::Told;
-use crate::delivery::row_outcomes::{CallFailure, Disposition, NOT_AUTHENTICATED};
+use crate::delivery::row_outcomes::{CallFailure, Disposition, NOT_AUTHENTICATED, UNAVAILABLE};
 use crate::delivery::write::Answer;
 use crate::observe::counters::Counters;
 
@@ -176,6 +176,3 @@ enum Kind {
     Code(u8),
     Failure(CallFailure),
 }
-
-/// The record's partition has no node that accepts writes.
-const UNAVAILABLE: u8 = 11;

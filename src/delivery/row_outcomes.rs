@@ -20,10 +20,14 @@ pub const NOT_FOUND: u8 = 2;
 pub const PARAMETER: u8 = 4;
 /// The record exists.
 pub const EXISTS: u8 = 5;
+/// The record's partition has no node that accepts writes.
+pub const UNAVAILABLE: u8 = 11;
+/// The batch has more rows than the node accepts.
+pub const TOO_MANY_ROWS: u8 = 151;
 /// A condition does not hold.
 pub const FILTERED_OUT: u8 = 27;
 /// The whole batch is refused, and no row of it was applied: batches are disabled, too many rows, queues full.
-pub const BATCH_REFUSED: [u8; 3] = [150, 151, 152];
+pub const BATCH_REFUSED: [u8; 3] = [150, TOO_MANY_ROWS, 152];
 
 /// Whether a batch with this code was refused as a whole, before any row was applied: because of the batch itself, or
 /// because of the user.
@@ -99,7 +103,7 @@ pub fn disposition(code: u8) -> Disposition {
         // nsup, XDR filter).
         8 | 10 | 22 => Disposition::HoldNamespace,
         20 => Disposition::NoNamespace,
-        151 => Disposition::Halve,
+        TOO_MANY_ROWS => Disposition::Halve,
         code if CREDENTIALS.contains(&code) => Disposition::Credentials,
         _ => Disposition::HoldRecord,
     }

@@ -23,7 +23,7 @@ use super::partitions::{Map, NodeAddress, Owner};
 use crate::aerospike::limit::BatchLimit;
 use crate::delivery::plan::OutgoingRow;
 use crate::delivery::result_codes::Told;
-use crate::delivery::row_outcomes::{CallFailure, PARAMETER, refuses_all};
+use crate::delivery::row_outcomes::{CallFailure, PARAMETER, TOO_MANY_ROWS, UNAVAILABLE, refuses_all};
 use crate::delivery::write::Answer;
 
 /// Bytes taken from a socket at once. The answers of 200 rows have 4,400 bytes, and more if operations answer.
@@ -31,10 +31,6 @@ const CHUNK: usize = 32 * 1024;
 /// What the frames of a worker keep between calls, for all nodes together. During a call they have about the bytes of a
 /// batch, which the memory bound counts (`BATCH_COPIES` in `util/memory.rs`); 200 rows of 350 bytes are 70 KiB.
 const FRAMES_KEPT_MAX: usize = 256 * 1024;
-/// The record's partition has no node that accepts writes.
-const UNAVAILABLE: u8 = 11;
-/// The node refuses so many rows in one batch.
-const TOO_MANY_ROWS: u8 = 151;
 
 /// What one worker needs for its calls: buffers, and a connection to each node. Lives as long as the worker.
 #[derive(Default)]
