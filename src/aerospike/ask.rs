@@ -13,6 +13,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
+use super::tls::{Socket, Tls, Trouble, speaks_tls};
 use crate::config::model::Aerospike;
 use crate::delivery::result_codes::Told;
 
@@ -56,6 +57,40 @@ impl Login {
             credential: hash.format_for_version(bcrypt::Version::TwoA),
         })
     }
+}
+
+/// An address, `name:port`, and the name that the certificate of its node must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub address: String,
+    /// `None`: the name in the address.
+    pub tls_name: Option<String>,
+}
+
+impl Place {
+    /// One whose certificate has the name in the address.
+    pub fn at(address: impl Into<String>) -> Place {
+        Place {
+            address: address.into(),
+            tls_name: None,
+        }
+    }
+
+    fn host(&self) -> &str {
+        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+    }
+
+    fn certificate_name(&self) -> &str {
+        self.tls_name.as_deref().unwrap_or_else(|| self.host())
+    }
+}
+
+/// How to talk to nodes. By default without a login and without TLS.
+#[derive(Clone, Default)]
+pub struct Manner {
+    pub login: Option<Login>,
+    pub tls: Option<Tls>,
 }
 
 /// The answers, by the names that were asked for.
@@ -114,7 +149,7 @@ impl Stranger {
             Stranger::Web => "a web server answers",
             Stranger::Ssh => "an SSH server answers",
             Stranger::Redis => "a Redis server answers",
-            Stranger::Tls => "it speaks TLS, which this version does not",
+            Stranger::Tls => "it speaks TLS",
             Stranger::Unknown => "something else answers",
         }
     }
@@ -130,6 +165,8 @@ pub enum Silence {
     Unanswered(io::Error),
     /// Another kind of server answers, or the server speaks TLS.
     Strange(Stranger),
+    /// The TLS handshake fails.
+    Tls(Trouble),
     /// The server refuses the user, with this code.
     Refused(u8),
 }
@@ -141,7 +178,7 @@ impl Silence {
         match self {
             Silence::Unresolved | Silence::Connect(_) => 0,
             Silence::Unanswered(_) => 1,
-            Silence::Strange(_) => 2,
+            Silence::Strange(_) | Silence::Tls(_) => 2,
             Silence::Refused(_) => 3,
         }
     }
@@ -169,24 +206,25 @@ impl fmt::Display for Silence {
                 f.write_str("where something answers that is no Aerospike server without TLS")
             }
             Silence::Strange(stranger) => write!(f, "which is no Aerospike node's: {}", stranger.what()),
+            Silence::Tls(trouble) => write!(f, "where TLS fails: {}", trouble.what()),
             Silence::Refused(code) => write!(f, "which refuses us ({})", Told(*code)),
         }
     }
 }
 
-/// Asks one address (`name:port`). Tries its IP addresses in turn until one answers.
-pub fn ask(address: &str, login: Option<&Login>, names: &[&str]) -> Result<Answers, Silence> {
-    let found: Vec<SocketAddr> = match address.to_socket_addrs() {
+/// Asks one place. Tries its IP addresses in turn until one answers.
+pub fn ask(place: &Place, manner: &Manner, names: &[&str]) -> Result<Answers, Silence> {
+    let found: Vec<SocketAddr> = match place.address.to_socket_addrs() {
         Ok(found) => found.collect(),
         Err(_) => return Err(Silence::Unresolved),
     };
-    ask_any(&found, login, names)
+    ask_any(&found, place.certificate_name(), manner, names)
 }
 
-fn ask_any(found: &[SocketAddr], login: Option<&Login>, names: &[&str]) -> Result<Answers, Silence> {
+fn ask_any(found: &[SocketAddr], name: &str, manner: &Manner, names: &[&str]) -> Result<Answers, Silence> {
     let mut silence = Silence::Unresolved;
     for addr in found {
-        match ask_one(*addr, login, names) {
+        match ask_one(*addr, name, manner, names) {
             Ok(answers) => return Ok(answers),
             Err(why) if why.tells() >= silence.tells() => silence = why,
             Err(_) => {}
@@ -195,16 +233,58 @@ fn ask_any(found: &[SocketAddr], login: Option<&Login>, names: &[&str]) -> Resul
     Err(silence)
 }
 
-fn ask_one(addr: SocketAddr, login: Option<&Login>, names: &[&str]) -> Result<Answers, Silence> {
-    let mut stream = TcpStream::connect_timeout(&addr, STEP_TIMEOUT).map_err(Silence::Connect)?;
+fn ask_one(addr: SocketAddr, name: &str, manner: &Manner, names: &[&str]) -> Result<Answers, Silence> {
+    let login = manner.login.as_ref();
+    match &manner.tls {
+        None => match converse(&mut Socket::Plain(open(addr)?), login, names) {
+            // A node's port with TLS closes the connection. A second one tells it from a node in trouble.
+            Err(Silence::Unanswered(_) | Silence::Strange(Stranger::Unknown)) if open(addr).is_ok_and(speaks_tls) => {
+                Err(Silence::Strange(Stranger::Tls))
+            }
+            asked => asked,
+        },
+        Some(tls) => match converse(&mut encrypted(addr, tls, name)?, login, names) {
+            // With TLS 1.3 a node refuses the client's certificate after the client's part of the handshake.
+            Err(Silence::Unanswered(error)) => Err(match Trouble::of(&error, name, tls.has_own()) {
+                Some(trouble) => Silence::Tls(trouble),
+                None => Silence::Unanswered(error),
+            }),
+            asked => asked,
+        },
+    }
+}
+
+fn open(addr: SocketAddr) -> Result<TcpStream, Silence> {
+    let stream = TcpStream::connect_timeout(&addr, STEP_TIMEOUT).map_err(Silence::Connect)?;
     stream
         .set_read_timeout(Some(STEP_TIMEOUT))
         .and_then(|()| stream.set_write_timeout(Some(STEP_TIMEOUT)))
         .and_then(|()| stream.set_nodelay(true))
         .map_err(Silence::Connect)?;
+    Ok(stream)
+}
+
+fn encrypted(addr: SocketAddr, tls: &Tls, name: &str) -> Result<Socket, Silence> {
+    match tls.encrypt(open(addr)?, name) {
+        Ok(stream) => Ok(Socket::Encrypted(Box::new(stream))),
+        Err(error) => Err(match Trouble::of(&error, name, tls.has_own()) {
+            Some(trouble) => Silence::Tls(trouble),
+            // A node's port without TLS closes the connection. A question of its own tells it from a node in trouble.
+            None if speaks_plainly(addr) => Silence::Tls(Trouble::NoTls),
+            None => Silence::Unanswered(error),
+        }),
+    }
+}
+
+/// Whether a node answers here without TLS. What it answers does not matter, so no login is sent.
+fn speaks_plainly(addr: SocketAddr) -> bool {
+    open(addr).is_ok_and(|stream| exchange(&mut Socket::Plain(stream), INFO, b"node\n").is_ok())
+}
+
+fn converse(stream: &mut Socket, login: Option<&Login>, names: &[&str]) -> Result<Answers, Silence> {
     let mut is_security_off = false;
     if let Some(login) = login {
-        match log_in(&mut stream, login)? {
+        match log_in(stream, login)? {
             0 => {}
             SECURITY_OFF => is_security_off = true,
             code => return Err(Silence::Refused(code)),
@@ -212,7 +292,7 @@ fn ask_one(addr: SocketAddr, login: Option<&Login>, names: &[&str]) -> Result<An
     }
     let mut question = names.join("\n");
     question.push('\n');
-    let answer = exchange(&mut stream, INFO, question.as_bytes())?;
+    let answer = exchange(stream, INFO, question.as_bytes())?;
     let text = String::from_utf8_lossy(&answer);
     if let Some(code) = refusal(&text) {
         return Err(Silence::Refused(code));
@@ -227,7 +307,7 @@ fn ask_one(addr: SocketAddr, login: Option<&Login>, names: &[&str]) -> Result<An
 }
 
 /// Logs in. Returns the result code.
-fn log_in(stream: &mut TcpStream, login: &Login) -> Result<u8, Silence> {
+fn log_in(stream: &mut Socket, login: &Login) -> Result<u8, Silence> {
     let mut body = vec![0; LOGIN_HEADER_BYTES];
     (body[2], body[3]) = (LOGIN, 2);
     for (kind, data) in [(FIELD_USER, &login.user), (FIELD_CREDENTIAL, &login.credential)] {
@@ -240,7 +320,7 @@ fn log_in(stream: &mut TcpStream, login: &Login) -> Result<u8, Silence> {
     answer.get(1).copied().ok_or(Silence::Strange(Stranger::Unknown))
 }
 
-fn exchange(stream: &mut TcpStream, kind: u8, body: &[u8]) -> Result<Vec<u8>, Silence> {
+fn exchange(stream: &mut Socket, kind: u8, body: &[u8]) -> Result<Vec<u8>, Silence> {
     let mut frame = (body.len() as u64).to_be_bytes();
     (frame[0], frame[1]) = (VERSION, kind);
     let mut request = frame.to_vec();
@@ -276,7 +356,7 @@ fn exchange(stream: &mut TcpStream, kind: u8, body: &[u8]) -> Result<Vec<u8>, Si
 }
 
 /// Reads `bytes` bytes until `until`. Takes memory only for what has arrived.
-fn read_answer(stream: &mut TcpStream, bytes: usize, until: Instant) -> io::Result<Vec<u8>> {
+fn read_answer(stream: &mut impl io::Read, bytes: usize, until: Instant) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
     while answer.len() < bytes {

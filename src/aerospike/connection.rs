@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aerospike::{Client, ClientPolicy};
+use aerospike::{Client, ClientPolicy, Host};
 use log::{debug, info};
 use parking_lot::{Mutex, RwLock};
 
-use super::chain;
+use super::ask::Place;
+use super::{chain, place};
 
 /// After this time without a node, a new client is created; and again after the same time.
 const LOST_MAX: Duration = Duration::from_secs(5);
@@ -25,7 +26,8 @@ const REMEMBER_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Connection {
     policy: ClientPolicy,
-    hosts: String,
+    /// The nodes of `aerospike.hosts`.
+    seeds: Vec<Host>,
     client: RwLock<Current>,
     state: Mutex<State>,
 }
@@ -45,16 +47,16 @@ struct State {
     /// A new client is being created.
     is_making: bool,
     /// Known addresses of nodes, the latest ones first, and when they were updated.
-    known: Vec<String>,
+    known: Vec<Host>,
     known_at: Option<Instant>,
     is_closed: bool,
 }
 
 impl Connection {
-    pub fn new(client: Client, policy: ClientPolicy, hosts: String) -> Arc<Self> {
+    pub fn new(client: Client, policy: ClientPolicy, seeds: Vec<Host>) -> Arc<Self> {
         Arc::new(Connection {
             policy,
-            hosts,
+            seeds,
             client: RwLock::new(Current {
                 client: Arc::new(client),
                 epoch: 0,
@@ -83,7 +85,7 @@ impl Connection {
         }
         state.known_at = Some(now);
         let nodes = self.client().nodes();
-        let mut known: Vec<String> = nodes.iter().map(|node| node.address().to_owned()).collect();
+        let mut known: Vec<Host> = nodes.iter().map(|node| node.host()).collect();
         // Nodes may go one by one, and the first one to come back need not be the last one that was there.
         for before in std::mem::take(&mut state.known) {
             if known.len() < KNOWN_MAX && !known.contains(&before) {
@@ -94,15 +96,14 @@ impl Connection {
     }
 
     /// The addresses of the nodes. Without a node: `aerospike.hosts` and the remembered addresses.
-    pub fn addresses(&self) -> Vec<String> {
+    pub fn places(&self) -> Vec<Place> {
         let nodes = self.client().nodes();
         if !nodes.is_empty() {
-            return nodes.iter().map(|node| node.address().to_owned()).collect();
+            return nodes.iter().map(|node| place(&node.host())).collect();
         }
-        let mut addresses = super::seeds(&self.hosts);
-        addresses.extend(self.state.lock().known.iter().cloned());
-        addresses.dedup();
-        addresses
+        let mut places: Vec<Place> = self.seeds.iter().chain(&self.state.lock().known).map(place).collect();
+        places.dedup();
+        places
     }
 
     pub fn remembers(&self) -> usize {
@@ -124,14 +125,11 @@ impl Connection {
             }
             state.is_making = true;
             state.lost = Some(now);
-            std::iter::once(self.hosts.clone())
-                .chain(state.known.iter().cloned())
-                .collect::<Vec<_>>()
-                .join(",")
+            self.seeds.iter().chain(&state.known).cloned().collect::<Vec<Host>>()
         };
         let connection = self.clone();
         let spawned = thread::Builder::new().name("aerospike-anew".into()).spawn(move || {
-            debug!("aerospike: no node is left, looking for hosts={hosts}");
+            debug!("aerospike: no node is left, looking for hosts={hosts:?}");
             let made = Client::new(&connection.policy, &hosts);
             connection.made(made.map_err(|error| chain(&error)));
         });

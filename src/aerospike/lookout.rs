@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use super::batch::answer;
 use super::members::{Look, look};
 use super::refusal::{Refusal, is_refusal};
-use super::{Store, request};
+use super::{Failed, Store, request};
 use crate::delivery::pressure::{Gate, Pressure};
 use crate::delivery::row_outcomes::Disposition;
 use crate::delivery::write::{Answer, outcome};
@@ -97,6 +97,7 @@ impl Lookout {
             .map(|code| Refusal { code, has_user });
         let told = match refusal {
             Some(refusal) => Some(format!("{refusal}: {}", refusal.cure())),
+            None if found.answered == 0 && !found.troubles.is_empty() => Some(Failed::tls(&found.troubles).to_string()),
             None if found.gaps.is_whole() => None,
             None => Some(format!("{}; {}", found.gaps, found.gaps.cure())),
         };
@@ -135,10 +136,10 @@ impl Store {
         let spawned = thread::Builder::new().name("aerospike-look".into()).spawn(move || {
             let _looking = Looking(&store.lookout);
             if !(nobody_tries && store.is_back(&pressure)) {
-                let found = look(&store.connection.addresses(), &[], &store.asking);
+                let found = look(&store.connection.places(), &[], &store.asking);
                 store
                     .lookout
-                    .found(&found, store.asking.login.is_some(), Instant::now());
+                    .found(&found, store.asking.manner.login.is_some(), Instant::now());
             }
         });
         if let Err(error) = spawned {

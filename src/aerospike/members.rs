@@ -13,7 +13,8 @@ use std::thread;
 
 use base64::Engine as _;
 
-use super::ask::{Answers, Login, Silence, Stranger, ask};
+use super::ask::{Answers, Manner, Place, Silence, Stranger, ask};
+use super::tls::Trouble;
 
 /// Number of partitions in every namespace.
 const PARTITIONS: usize = 4096;
@@ -23,12 +24,20 @@ const ADDRESSES_MAX: usize = 3;
 const NODES_MAX: usize = 5;
 /// At most this many addresses are asked at once.
 const ASKED_AT_ONCE: usize = 16;
-const QUESTIONS: [&str; 5] = ["node", "peers-clear-std", "peers-clear-alt", "statistics", "replicas"];
+
+/// The names of the questions for the other nodes' addresses: the ordinary ones, and the alternate ones.
+fn peers_questions(has_tls: bool) -> [&'static str; 2] {
+    match has_tls {
+        false => ["peers-clear-std", "peers-clear-alt"],
+        true => ["peers-tls-std", "peers-tls-alt"],
+    }
+}
+
 
 /// The login and the options of a look.
 #[derive(Clone)]
 pub struct Asking {
-    pub login: Option<Login>,
+    pub manner: Manner,
     pub use_services_alternate: bool,
     /// Each partition of these namespaces must have a node.
     pub namespaces: Vec<String>,
@@ -43,6 +52,8 @@ pub struct Look {
     pub refusals: Vec<u8>,
     /// Asked addresses at which something other than an Aerospike node answers.
     pub strangers: Vec<(String, Stranger)>,
+    /// Asked addresses where TLS fails, and why.
+    pub troubles: Vec<(String, Trouble)>,
     /// Asked addresses that do not answer, and why.
     pub silent: Vec<(String, String)>,
     /// A login was sent, but a server has security switched off.
@@ -54,11 +65,13 @@ pub struct Look {
 #[derive(Debug, Default)]
 pub struct Gaps {
     pub use_services_alternate: bool,
+    /// The nodes are reached with TLS.
+    pub has_tls: bool,
     /// Number of nodes that are reached, and of nodes in the cluster.
     pub reached: usize,
     pub size: usize,
     pub nodes: Vec<Unreached>,
-    /// How many other nodes of the cluster announce no address to clients without TLS.
+    /// How many other nodes of the cluster announce no address to clients like us: with TLS, or without.
     pub nameless: usize,
     /// Namespaces, with the number of partitions that no reached node has.
     pub holes: Vec<(String, usize)>,
@@ -85,6 +98,7 @@ impl Gaps {
     pub fn each(self) -> Vec<Gaps> {
         let of = |nodes| Gaps {
             use_services_alternate: self.use_services_alternate,
+            has_tls: self.has_tls,
             reached: self.reached,
             size: self.size,
             nodes,
@@ -101,10 +115,17 @@ impl Gaps {
         each
     }
 
+    fn kind(&self) -> &'static str {
+        match self.has_tls {
+            false => "without TLS",
+            true => "with TLS",
+        }
+    }
+
     /// What a person can do about nodes that are not reached.
     pub fn cure(&self) -> String {
         if self.nodes.is_empty() && self.nameless > 0 {
-            return "give each node an address without TLS".to_owned();
+            return format!("give each node an address {}", self.kind());
         }
         if self.nodes.is_empty() {
             return "look at the cluster: its nodes have to be up and agree".to_owned();
@@ -184,7 +205,7 @@ impl fmt::Display for Gaps {
                 write!(f, "; and {} more nodes", self.nodes.len() - NODES_MAX)?;
             }
             if self.nameless > 0 {
-                write!(f, "; {} node(s) announce no address without TLS", self.nameless)?;
+                write!(f, "; {} node(s) announce no address {}", self.nameless, self.kind())?;
             }
             return Ok(());
         }
@@ -202,17 +223,21 @@ impl fmt::Display for Gaps {
 /// Asks the nodes at `addresses` about their cluster, and connects to the addresses of nodes that are not among them.
 /// Nodes with these `names` count as reached, whether they answer now or not. Blocks: mostly for milliseconds, but for
 /// some seconds if an address does not answer.
-pub fn look(addresses: &[String], names: &[String], asking: &Asking) -> Look {
+pub fn look(addresses: &[Place], names: &[String], asking: &Asking) -> Look {
+    let has_tls = asking.manner.tls.is_some();
+    let [ordinary, alternate] = peers_questions(has_tls);
     let mut found = Look {
         gaps: Gaps {
             use_services_alternate: asking.use_services_alternate,
+            has_tls,
             ..Gaps::default()
         },
         ..Look::default()
     };
     let mut told: Vec<Answers> = Vec::new();
-    let answers = ask_each(addresses, asking.login.as_ref(), &QUESTIONS);
-    for (address, answer) in addresses.iter().zip(answers) {
+    let questions = ["node", ordinary, alternate, "statistics", "replicas"];
+    let answers = ask_each(addresses, &asking.manner, &questions);
+    for (address, answer) in addresses.iter().map(|place| &place.address).zip(answers) {
         match answer {
             Ok(answers) => {
                 found.is_security_off |= answers.is_security_off;
@@ -220,6 +245,7 @@ pub fn look(addresses: &[String], names: &[String], asking: &Asking) -> Look {
             }
             Err(Silence::Refused(code)) => found.refusals.push(code),
             Err(Silence::Strange(stranger)) => found.strangers.push((address.clone(), stranger)),
+            Err(Silence::Tls(trouble)) => found.troubles.push((address.clone(), trouble)),
             Err(silence) => found.silent.push((address.clone(), silence.to_string())),
         }
     }
@@ -231,16 +257,17 @@ pub fn look(addresses: &[String], names: &[String], asking: &Asking) -> Look {
     let reached: BTreeSet<&str> = answering.chain(names.iter().map(String::as_str)).collect();
     found.gaps.reached = reached.len();
     let (ours, theirs) = match asking.use_services_alternate {
-        true => ("peers-clear-alt", "peers-clear-std"),
-        false => ("peers-clear-std", "peers-clear-alt"),
+        true => (alternate, ordinary),
+        false => (ordinary, alternate),
     };
-    let mut peers: BTreeMap<String, (Vec<String>, Vec<String>)> = BTreeMap::new();
+    let mut peers: BTreeMap<String, (Vec<Place>, Vec<String>)> = BTreeMap::new();
     for answers in &told {
-        for (name, addresses) in parse_peers(answers.get(ours)) {
-            peers.entry(name).or_default().0 = addresses;
+        for (name, places) in parse_peers(answers.get(ours)) {
+            peers.entry(name).or_default().0 = places;
         }
-        for (name, addresses) in parse_peers(answers.get(theirs)) {
-            peers.entry(name).or_default().1 = addresses;
+        for (name, places) in parse_peers(answers.get(theirs)) {
+            let addresses = places.into_iter().map(|place| place.address);
+            peers.entry(name).or_default().1 = addresses.collect();
         }
     }
     let known = peers.keys().map(String::as_str).chain(reached.iter().copied());
@@ -251,10 +278,10 @@ pub fn look(addresses: &[String], names: &[String], asking: &Asking) -> Look {
         .max();
     found.gaps.nameless = size.unwrap_or(0).saturating_sub(known);
     peers.retain(|name, _| !reached.contains(name.as_str()));
-    let asked: Vec<String> = peers.values().flat_map(|(addresses, _)| addresses.clone()).collect();
-    let mut answers = ask_each(&asked, asking.login.as_ref(), &["node"]).into_iter();
-    for (name, (addresses, others)) in peers {
-        let addresses = addresses.into_iter().zip(&mut answers);
+    let asked: Vec<Place> = peers.values().flat_map(|(places, _)| places.clone()).collect();
+    let mut answers = ask_each(&asked, &asking.manner, &["node"]).into_iter();
+    for (name, (places, others)) in peers {
+        let addresses = places.into_iter().map(|place| place.address).zip(&mut answers);
         let answered: Vec<(String, Result<Answers, Silence>)> = addresses.collect();
         let is_own = |answer: &Result<Answers, Silence>| answer.as_ref().is_ok_and(|told| told.get("node") == name);
         let is_there = answered.iter().any(|(_, answer)| is_own(answer));
@@ -287,15 +314,15 @@ fn why_not(name: &str, answer: Result<Answers, Silence>) -> String {
     }
 }
 
-fn ask_each(addresses: &[String], login: Option<&Login>, names: &[&str]) -> Vec<Result<Answers, Silence>> {
-    let mut answers = Vec::with_capacity(addresses.len());
-    for some in addresses.chunks(ASKED_AT_ONCE) {
+fn ask_each(places: &[Place], manner: &Manner, names: &[&str]) -> Vec<Result<Answers, Silence>> {
+    let mut answers = Vec::with_capacity(places.len());
+    for some in places.chunks(ASKED_AT_ONCE) {
         thread::scope(|scope| {
             // All are started before the first one is awaited.
             let mut asked = Vec::with_capacity(some.len());
-            for address in some {
+            for place in some {
                 let thread = thread::Builder::new().name("aerospike-ask".into());
-                asked.push(thread.spawn_scoped(scope, move || ask(address, login, names)));
+                asked.push(thread.spawn_scoped(scope, move || ask(place, manner, names)));
             }
             answers.extend(asked.into_iter().map(|thread| match thread {
                 Ok(thread) => thread.join().unwrap_or(Err(Silence::Strange(Stranger::Unknown))),
@@ -313,20 +340,25 @@ fn cluster_size(statistics: &str) -> Option<usize> {
 
 /// The names and addresses in `generation,default port,[[name,tls name,[address,…]],…]` (`service_list.c`,
 /// `build_peers`). Parts in another form are left out.
-fn parse_peers(text: &str) -> Vec<(String, Vec<String>)> {
+fn parse_peers(text: &str) -> Vec<(String, Vec<Place>)> {
     let mut parts = text.splitn(3, ',');
     let (Some(_), Some(port), Some(list)) = (parts.next(), parts.next(), parts.next()) else {
         return Vec::new();
     };
     let peer = |entry: &str| {
         let mut parts = inside(entry)?.splitn(3, ',');
-        let (name, _tls_name, addresses) = (parts.next()?, parts.next()?, parts.next()?);
+        let (name, tls_name, addresses) = (parts.next()?, parts.next()?, parts.next()?);
         let addresses = split(inside(addresses)?)
             .into_iter()
             .filter(|address| !address.is_empty());
         Some((
             name.to_owned(),
-            addresses.map(|address| with_port(address, port)).collect(),
+            addresses
+                .map(|address| Place {
+                    address: with_port(address, port),
+                    tls_name: (!tls_name.is_empty()).then(|| tls_name.to_owned()),
+                })
+                .collect(),
         ))
     };
     split(inside(list).unwrap_or_default())
@@ -529,7 +561,7 @@ mod tests {
 
     fn asking(use_services_alternate: bool) -> Asking {
         Asking {
-            login: None,
+            manner: Manner::default(),
             use_services_alternate,
             namespaces: vec!["test".into()],
         }
@@ -547,6 +579,10 @@ mod tests {
         ])
     }
 
+    fn places(addresses: &[String]) -> Vec<Place> {
+        addresses.iter().map(Place::at).collect()
+    }
+
     fn names_of(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
@@ -554,7 +590,7 @@ mod tests {
     #[test]
     fn nodes_that_announce_no_address_are_counted() {
         let seen = [node("A1", ["", ""], 2, 0xf0), node("B2", ["", ""], 3, 0x0f)];
-        let gaps = look(&seen, &[], &asking(false)).gaps;
+        let gaps = look(&places(&seen), &[], &asking(false)).gaps;
         assert_eq!((gaps.reached, gaps.nameless, gaps.size), (2, 1, 3));
         assert!(!gaps.is_whole());
         assert_eq!(
@@ -576,7 +612,7 @@ mod tests {
                 false => [&ours, &theirs],
                 true => [&theirs, &ours],
             };
-            let gaps = look(&[node("A1", peers, 2, 0xff)], &[], &asking(use_services_alternate)).gaps;
+            let gaps = look(&places(&[node("A1", peers, 2, 0xff)]), &[], &asking(use_services_alternate)).gaps;
             let [unreached] = &gaps.nodes[..] else {
                 panic!("{gaps:?}")
             };
@@ -593,7 +629,7 @@ mod tests {
     fn what_answers_at_a_nodes_address_is_told_by_its_name() {
         let other = node("C3", ["", ""], 1, 0xff);
         let gaps = look(
-            &[node("A1", [&format!("[B2,,[{other}]]"), ""], 2, 0xff)],
+            &places(&[node("A1", [&format!("[B2,,[{other}]]"), ""], 2, 0xff)]),
             &[],
             &asking(false),
         )
@@ -601,13 +637,13 @@ mod tests {
         assert_eq!(gaps.nodes[0].addresses[0].1, "where node C3 answers");
         let own = node("B2", ["", ""], 2, 0xff);
         let seen = [node("A1", [&format!("[B2,,[{own}]]"), ""], 2, 0xff)];
-        let gaps = look(&seen, &[], &asking(false)).gaps;
+        let gaps = look(&places(&seen), &[], &asking(false)).gaps;
         assert_eq!(
             gaps.nodes[0].addresses[0].1,
             "where it answers, and the client has not taken it in yet"
         );
         // The client has it.
-        let gaps = look(&seen, &names_of(&["A1", "B2"]), &asking(false)).gaps;
+        let gaps = look(&places(&seen), &names_of(&["A1", "B2"]), &asking(false)).gaps;
         assert!(gaps.is_whole(), "{gaps}");
         assert_eq!((gaps.reached, gaps.size), (2, 2));
     }
@@ -615,18 +651,18 @@ mod tests {
     #[test]
     fn holes_are_told_only_where_all_nodes_say_what_they_have() {
         let seen = [node("A1", ["", ""], 1, 0xf0)];
-        let gaps = look(&seen, &[], &asking(false)).gaps;
+        let gaps = look(&places(&seen), &[], &asking(false)).gaps;
         assert_eq!(gaps.holes, [("test".to_owned(), 2048)]);
-        let gaps = look(&seen, &names_of(&["A1", "B2"]), &asking(false)).gaps;
+        let gaps = look(&places(&seen), &names_of(&["A1", "B2"]), &asking(false)).gaps;
         assert_eq!(gaps.holes, [], "B2 is silent, and may have them");
         let both = [seen[0].clone(), node("B2", ["", ""], 1, 0x0f)];
-        assert!(look(&both, &[], &asking(false)).gaps.is_whole());
+        assert!(look(&places(&both), &[], &asking(false)).gaps.is_whole());
     }
 
     #[test]
     fn many_nodes_that_are_not_reached_are_told_in_few_words() {
         let peers: Vec<String> = (0..7).map(|n| format!("[N{n},,[{}]]", fakes::nobody())).collect();
-        let gaps = look(&[node("A1", [&peers.join(","), ""], 8, 0xff)], &[], &asking(false)).gaps;
+        let gaps = look(&places(&[node("A1", [&peers.join(","), ""], 8, 0xff)]), &[], &asking(false)).gaps;
         assert_eq!(gaps.nodes.len(), 7);
         assert!(gaps.to_string().ends_with("; and 2 more nodes"), "{gaps}");
         assert!(
@@ -641,7 +677,7 @@ mod tests {
     fn whoever_refuses_or_is_no_node_is_told_apart_from_those_who_answer() {
         let refuses = fakes::port(&[fakes::frame(1, b"ERROR:80:not authenticated\n")]);
         let strange = fakes::port(&[b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()]);
-        let found = look(&[refuses, strange.clone(), fakes::nobody()], &[], &asking(false));
+        let found = look(&places(&[refuses, strange.clone(), fakes::nobody()]), &[], &asking(false));
         assert_eq!((found.answered, found.refusals), (0, vec![80]));
         assert_eq!(found.strangers, [(strange, Stranger::Web)]);
     }

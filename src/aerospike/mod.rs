@@ -16,6 +16,8 @@ mod native;
 // What both writers report.
 mod report;
 mod request;
+// TLS to the nodes.
+mod tls;
 // Which writer a call goes to.
 mod writer;
 // Batch writes without the client.
@@ -31,7 +33,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aerospike::{
-    AdminPolicy, AuthMode, BatchPolicy, Client, ClientPolicy, Concurrency, Host, Key, ReadPolicy, ToHosts as _,
+    AdminPolicy, AuthMode, BatchPolicy, Client, ClientPolicy, Concurrency, Host, Key, ReadPolicy, TlsPolicy, ToHosts as _,
 };
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use log::{info, warn};
@@ -42,14 +44,16 @@ use crate::observe::counters::Counters;
 use crate::util::logging::pairs::Text;
 use crate::util::retry::{AttemptError, Retry, RetryError};
 use crate::util::stop::Stop;
-use ask::{Login, Stranger};
+use ask::{Login, Manner, Place, Stranger};
 use connection::Connection;
 use health::Health;
 use limit::BatchLimit;
 use lookout::Lookout;
 use members::{Asking, Gaps, Look, look};
 use native::Native;
+pub use tls::BadFile;
 use refusal::Refusal;
+use tls::{Tls, Trouble};
 use wire::partitions::Map;
 
 /// Time-out of one attempt to connect, in addition to the client's own limits. Afterwards the failure is reported and
@@ -91,7 +95,23 @@ impl Failed {
         };
         Failed {
             why: strangers.iter().map(told).collect::<Vec<_>>().join("; "),
-            cure: "correct aerospike.hosts: the host and port of a node's service without TLS, 3000 by default".into(),
+            cure: match strangers.iter().any(|(_, stranger)| *stranger == Stranger::Tls) {
+                true => "write [aerospike.tls], or correct aerospike.hosts: the port of a node's service without TLS is 3000 by \
+                         default"
+                    .into(),
+                false => "correct aerospike.hosts: the host and port of a node's service, 3000 by default".into(),
+            },
+        }
+    }
+
+    fn tls(troubles: &[(String, Trouble)]) -> Failed {
+        let told: Vec<String> = troubles
+            .iter()
+            .map(|(address, trouble)| format!("{address}: {}", trouble.what()))
+            .collect();
+        Failed {
+            why: told.join("; "),
+            cure: troubles.first().map_or("", |(_, trouble)| trouble.cure()).into(),
         }
     }
 
@@ -134,6 +154,10 @@ pub enum ConnectError {
     NoNamespace { missing: String, present: String },
     /// Something else answers at each address.
     NotAerospike(Failed),
+    /// A file of `[aerospike.tls]` cannot be used.
+    TlsFile(BadFile),
+    /// TLS fails at each address.
+    Tls(Failed),
     /// Not reachable within `run.start_timeout`.
     Unreachable(Failed),
     /// The stop flag was raised first.
@@ -148,7 +172,8 @@ impl fmt::Display for ConnectError {
                 f,
                 "the aerospike cluster has no namespace \"{missing}\" (it has: {present}); correct aerospike.namespace or the write's namespace"
             ),
-            ConnectError::NotAerospike(failed) => write!(f, "aerospike: {failed}"),
+            ConnectError::NotAerospike(failed) | ConnectError::Tls(failed) => write!(f, "aerospike: {failed}"),
+            ConnectError::TlsFile(bad) => write!(f, "{bad}"),
             ConnectError::Unreachable(failed) => {
                 write!(f, "aerospike was not reachable within run.start_timeout: {failed}")
             }
@@ -212,14 +237,21 @@ impl Store {
         stop: &Stop,
     ) -> Result<Store, ConnectError> {
         let deadline = options.start_timeout.map(|limit| Instant::now() + limit);
+        let tls = match &config.tls {
+            Some(tls) => Some(Tls::load(tls).map_err(ConnectError::TlsFile)?),
+            None => None,
+        };
         let asking = Asking {
-            login: Login::of(config),
+            manner: Manner {
+                login: Login::of(config),
+                tls,
+            },
             use_services_alternate: config.use_services_alternate,
             namespaces: options.namespaces.clone(),
         };
         let connected = Retry::new(stop, RETRY_INTERVAL).until(deadline).run(
             || {
-                let client = match attempt(config, options, deadline, stop)? {
+                let client = match attempt(config, options, &asking, deadline, stop)? {
                     Ok(client) => client,
                     Err(why) => {
                         let why = why_not_connected(&why, config, &asking, deadline, stop)?;
@@ -273,7 +305,11 @@ impl Store {
         batch_policy_one_node.concurrency = Concurrency::Sequential;
         info!("aerospike: connected nodes={}", client.nodes().len());
         Store {
-            connection: Connection::new(client, client_policy(config, options), config.hosts.clone()),
+            connection: Connection::new(
+                client,
+                client_policy(config, options, asking.manner.tls.as_ref()),
+                seeds(config, asking.manner.tls.as_ref()),
+            ),
             batch_policy,
             batch_policy_one_node,
             limit: BatchLimit::default(),
@@ -285,10 +321,11 @@ impl Store {
         }
     }
 
-    /// Starts the native writer, if the configuration asks for it and the cluster needs no login.
+    /// Starts the native writer, if the configuration asks for it and the cluster needs neither TLS nor a login.
     fn choose_writer(&mut self, config: &Aerospike, stop: &Stop) {
         let reason = match config.writer {
             Writer::Client => "configured".to_owned(),
+            Writer::Native if config.tls.is_some() => "TLS is configured".to_owned(),
             Writer::Native if config.credentials.is_some() => "a user is configured".to_owned(),
             Writer::Native => match Native::start(&self.connection, stop) {
                 Ok(native) => {
@@ -356,11 +393,12 @@ impl Drop for Store {
 fn attempt(
     config: &Aerospike,
     options: &StoreOptions,
+    asking: &Asking,
     deadline: Option<Instant>,
     stop: &Stop,
 ) -> Result<Result<Client, String>, ConnectError> {
-    let policy = client_policy(config, options);
-    let hosts = config.hosts.clone();
+    let policy = client_policy(config, options, asking.manner.tls.as_ref());
+    let hosts = seeds(config, asking.manner.tls.as_ref());
     let longest = Instant::now() + ATTEMPT_TIMEOUT;
     let until = deadline.map_or(longest, |deadline| {
         deadline.clamp(Instant::now() + ATTEMPT_MIN, longest)
@@ -419,7 +457,7 @@ fn apart<T: Send + 'static>(
 
 /// Asks about the cluster on a thread of its own, so that a stop need not wait for it. `None`: it took too long.
 fn look_apart(
-    addresses: Vec<String>,
+    places: Vec<Place>,
     names: Vec<String>,
     asking: &Asking,
     deadline: Option<Instant>,
@@ -428,7 +466,7 @@ fn look_apart(
     let asking = asking.clone();
     let (shortest, longest) = (Instant::now() + LOOK_MIN, Instant::now() + LOOK_TIMEOUT);
     let until = deadline.map_or(longest, |deadline| deadline.clamp(shortest, longest));
-    match apart(move || look(&addresses, &names, &asking), drop, until, stop) {
+    match apart(move || look(&places, &names, &asking), drop, until, stop) {
         Apart::Done(found) => Ok(Some(found)),
         Apart::Stopped => Err(ConnectError::Stopped),
         Apart::Late | Apart::Failed(_) => Ok(None),
@@ -447,13 +485,20 @@ fn why_not_connected(
     if let Some(code) = refusal::in_text(why) {
         return Err(ConnectError::Credentials(Refusal { code, has_user }));
     }
-    let seeds = seeds(&config.hosts);
+    let seeds: Vec<Place> = seeds(config, asking.manner.tls.as_ref()).iter().map(place).collect();
     let asked = seeds.len();
     let Some(found) = look_apart(seeds, Vec::new(), asking, deadline, stop)? else {
         return Ok(Failed::of(why));
     };
     if let Some(code) = found.refusals.iter().copied().find(|code| refusal::is_refusal(*code)) {
         return Err(ConnectError::Credentials(Refusal { code, has_user }));
+    }
+    if found.answered == 0 && !found.troubles.is_empty() {
+        let failed = Failed::tls(&found.troubles);
+        return match found.troubles.len() == asked {
+            true => Err(ConnectError::Tls(failed)),
+            false => Ok(failed),
+        };
     }
     if found.answered == 0 && !found.strangers.is_empty() {
         let is_certain = found
@@ -475,18 +520,30 @@ fn why_not_connected(
     })
 }
 
-/// The addresses of `aerospike.hosts`.
-fn seeds(hosts: &str) -> Vec<String> {
-    let hosts = hosts.to_hosts().unwrap_or_default();
-    let address = |host: &Host| match host.name.contains(':') {
-        true => format!("[{}]:{}", host.name, host.port),
-        false => host.address(),
-    };
-    hosts.iter().map(address).collect()
+/// The nodes of `aerospike.hosts`.
+fn seeds(config: &Aerospike, tls: Option<&Tls>) -> Vec<Host> {
+    let mut hosts = config.hosts.to_hosts().unwrap_or_default();
+    if let Some(tls) = tls {
+        for host in &mut hosts {
+            host.tls_name = Some(tls.name_of_seed(&host.name).to_owned());
+        }
+    }
+    hosts
 }
 
-fn client_policy(config: &Aerospike, options: &StoreOptions) -> ClientPolicy {
+fn place(host: &Host) -> Place {
+    Place {
+        address: match host.name.contains(':') {
+            true => format!("[{}]:{}", host.name, host.port),
+            false => host.address(),
+        },
+        tls_name: host.tls_name.clone(),
+    }
+}
+
+fn client_policy(config: &Aerospike, options: &StoreOptions, tls: Option<&Tls>) -> ClientPolicy {
     let mut policy = ClientPolicy::default();
+    policy.tls_policy = tls.map(|tls| TlsPolicy::new(tls.config()));
     if let Some((user, password)) = &config.credentials {
         policy.auth_mode = AuthMode::Internal(user.clone(), password.0.clone());
     }
@@ -509,7 +566,7 @@ fn check_cluster(
     deadline: Option<Instant>,
     stop: &Stop,
 ) -> Result<(), NotConnected> {
-    let has_user = asking.login.is_some();
+    let has_user = asking.manner.login.is_some();
     check_namespaces(client, &options.namespaces, has_user)?;
     options
         .namespaces
@@ -544,10 +601,10 @@ fn whole(found: Option<Look>) -> Result<Look, Failed> {
     }
 }
 
-/// The addresses and names of the nodes that the client has.
-fn nodes_of(client: &Client) -> (Vec<String>, Vec<String>) {
+/// The places and names of the nodes that the client has.
+fn nodes_of(client: &Client) -> (Vec<Place>, Vec<String>) {
     let nodes = client.nodes();
-    let of = |node: &Arc<aerospike::Node>| (node.address().to_owned(), node.name().to_owned());
+    let of = |node: &Arc<aerospike::Node>| (place(&node.host()), node.name().to_owned());
     nodes.iter().map(of).unzip()
 }
 

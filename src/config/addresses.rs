@@ -35,7 +35,7 @@ pub fn address_may_hold_login(text: &str) -> bool {
 /// What the user meant with a wrong `aerospike.hosts`: the problem and the cure. `is_shown`: the cure may repeat parts
 /// of the list.
 pub fn misread_hosts(list: &str, is_shown: bool) -> Option<(String, String)> {
-    const NO_TLS: &str = "TLS to Aerospike is not known to this version: name a node's port without TLS";
+    const TLS: &str = "and a section [aerospike.tls]";
     let example = |hosts: &str| {
         if is_shown && hosts.chars().count() < 80 && names::hosts(hosts, 1).is_ok() {
             format!("write hosts = {hosts:?}")
@@ -56,7 +56,7 @@ pub fn misread_hosts(list: &str, is_shown: bool) -> Option<(String, String)> {
                 format!("`{scheme}://` stands in front, and Aerospike's nodes do not speak HTTP"),
                 cure,
             ),
-            "tls" | "ssl" | "aerospikes" => (format!("`{scheme}://` asks for TLS"), format!("{cure}; {NO_TLS}")),
+            "tls" | "ssl" | "aerospikes" => (format!("`{scheme}://` asks for TLS"), format!("{cure}, {TLS}")),
             _ => ("an address has no scheme in front".to_owned(), cure),
         });
     }
@@ -71,7 +71,7 @@ pub fn misread_hosts(list: &str, is_shown: bool) -> Option<(String, String)> {
     if list.split(',').any(has_tls_name) {
         return Some((
             "a TLS name stands beside the port".to_owned(),
-            format!("write host:port, comma-separated; {NO_TLS}"),
+            format!("write host:port, comma-separated, {TLS} with the name as `name`"),
         ));
     }
     let list = list.trim();

@@ -55,6 +55,19 @@ pub const AEROSPIKE: Section = Section {
         key("cluster_name", Kind::Text),
         with("use_services_alternate", Kind::Flag, "false"),
         with("writer", choice(&["native", "client"], &[]), "native"),
+        key("tls", Kind::Table),
+    ],
+    later: &[],
+};
+
+/// `[aerospike.tls]`.
+pub const AEROSPIKE_TLS: Section = Section {
+    title: "[aerospike.tls]",
+    keys: &[
+        key("name", Kind::Text),
+        key("ca", Kind::Text),
+        key("certificate", Kind::Text),
+        key("key", Kind::Text),
     ],
     later: &[],
 };
@@ -259,6 +272,7 @@ const BEFORE_ENTRIES: &[&Section] = &[
     &KAFKA,
     &OFFSET_GONE,
     &AEROSPIKE,
+    &AEROSPIKE_TLS,
     &ROUTE,
     &WRITE,
     &PUBLISH,

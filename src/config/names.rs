@@ -22,6 +22,18 @@ pub fn path(path: &str) -> Result<(), String> {
     }
 }
 
+/// The name in a certificate: of a host, or an IP address. Aerospike's `tls-name` may be any word.
+pub fn tls_name(name: &str) -> Result<(), String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':');
+    if name.is_empty() || name.len() > 253 {
+        Err("a name has 1 to 253 characters".to_owned())
+    } else if !name.chars().all(legal) {
+        Err("a name in a certificate has letters, digits, `.`, `_` and `-` only".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
 /// A Kafka topic: `[a-zA-Z0-9._-]{1,249}`, but not `.` or `..`.
 pub fn topic(name: &str) -> Result<(), String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');

@@ -93,6 +93,7 @@ fn shape(section: &Section, key: &Key) -> Value {
         ("the file", "reject") => self::section(&keys::REJECT),
         ("the file", "log") => self::section(&keys::LOG),
         ("the file", "http") => self::section(&keys::HTTP),
+        ("[aerospike]", "tls") => self::section(&keys::AEROSPIKE_TLS),
         ("[http]", "listen") => either(r"[0-9A-Fa-f.:%\[\]]+:[0-9]{1,5}"),
         ("the file", "route") => tables(&keys::ROUTE),
         ("[[route]]", "write") => tables(&keys::WRITE),

@@ -1,5 +1,6 @@
 //! The sections of the file: `[run]`, `[kafka]`, `[aerospike]`, `[reject]`, `[http]`, and the rules between them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -9,8 +10,8 @@ use super::http;
 use super::key::Values;
 use super::keys;
 use super::model::{
-    self, Aerospike, BelowLog, BeyondLog, ByteOrderMark, Config, Format, Kafka, OffsetGone, Route, Run, Secret, Start,
-    Writer,
+    self, Aerospike, BelowLog, BeyondLog, ByteOrderMark, Config, Format, Kafka, OffsetGone, Route, Run, Secret, Start, Tls,
+    TlsOwn, Writer,
 };
 use super::names;
 use super::reject;
@@ -382,6 +383,9 @@ fn aerospike(table: &Table<'_>) -> Option<Aerospike> {
         "native" => Writer::Native,
         _ => Writer::Client,
     });
+    let tls = table
+        .get("tls")
+        .map(|node| node.table(&keys::AEROSPIKE_TLS).and_then(|table| tls(&table)));
     let credentials = match (user, password) {
         (Some(user), Some(password)) => Some((user?, Secret(password?))),
         _ => None,
@@ -396,6 +400,43 @@ fn aerospike(table: &Table<'_>) -> Option<Aerospike> {
         },
         use_services_alternate: use_services_alternate?,
         writer: writer?,
+        tls: match tls {
+            None => None,
+            Some(tls) => Some(tls?),
+        },
+    })
+}
+
+/// Reads `[aerospike.tls]`. Not the files that it names: they are for the machine that connects.
+fn tls(table: &Table<'_>) -> Option<Tls> {
+    let name = table
+        .get("name")
+        .map(|node| checked(node, names::tls_name, "write the name in the nodes' certificates (tls-name)"));
+    let file = |key: &str| {
+        table
+            .get(key)
+            .map(|node| checked(node, names::path, "write the path of a PEM file, or remove the key").map(PathBuf::from))
+    };
+    let (ca, certificate, key) = (file("ca"), file("certificate"), file("key"));
+    match (&certificate, &key) {
+        (Some(_), None) => {
+            table.fault_missing("key", "name the file with the certificate's private key");
+        }
+        (None, Some(_)) => {
+            table.fault_missing("certificate", "name the file with the client's certificate");
+        }
+        _ => {}
+    }
+    Some(Tls {
+        name: name.map_or(Some(None), |name| name.map(Some))?,
+        ca: ca.map_or(Some(None), |ca| ca.map(Some))?,
+        own: match (certificate, key) {
+            (None, None) => None,
+            (certificate, key) => Some(TlsOwn {
+                certificate: certificate??,
+                key: key??,
+            }),
+        },
     })
 }
 

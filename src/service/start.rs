@@ -162,7 +162,10 @@ pub(super) fn start(
         Err(error) => {
             let exit = match &error {
                 ConnectError::Credentials(_) => Exit::Credentials,
-                ConnectError::NoNamespace { .. } | ConnectError::NotAerospike(_) => Exit::Configuration,
+                ConnectError::NoNamespace { .. }
+                | ConnectError::NotAerospike(_)
+                | ConnectError::TlsFile(_)
+                | ConnectError::Tls(_) => Exit::Configuration,
                 ConnectError::Unreachable(_) | ConnectError::Stopped => Exit::Unreachable,
             };
             return Err(StartFailure::new(exit, error));

@@ -33,6 +33,8 @@ pub struct Engine {
     pub faults: NodeFaults,
     pub counters: Counters,
     pub auth: Arc<Auth>,
+    /// Its connections are encrypted, if there.
+    pub tls: Option<super::tls::Tls>,
     /// `batch-max-requests`; 0: no limit.
     pub batch_rows_max: Arc<AtomicU32>,
 }

@@ -65,11 +65,16 @@ fn value(engine: &Engine, view: &View, name: &str) -> String {
         "partition-generation" if !view.is_member(engine.node.number) => "-1".to_owned(),
         "partition-generation" => generation(engine, view).to_string(),
         "peers-generation" => peers_generation(engine, view).to_string(),
-        "peers-clear-std" => peers(engine, view, Presence::announced),
-        "peers-clear-alt" => peers(engine, view, Presence::announced_alternate),
-        "service-clear-std" => engine.node.presence.announced(),
-        "service-clear-alt" => engine.node.presence.announced_alternate(),
-        "service" => engine.node.presence.announced().replace(',', ";"),
+        "peers-clear-std" => peers(engine, view, false, Presence::announced),
+        "peers-clear-alt" => peers(engine, view, false, Presence::announced_alternate),
+        "peers-tls-std" => peers(engine, view, true, Presence::announced),
+        "peers-tls-alt" => peers(engine, view, true, Presence::announced_alternate),
+        // What is of the other kind is empty: a service without a port has no addresses (`populate_local`).
+        "service-clear-std" => of_kind(engine, false, Presence::announced),
+        "service-clear-alt" => of_kind(engine, false, Presence::announced_alternate),
+        "service-tls-std" => of_kind(engine, true, Presence::announced),
+        "service-tls-alt" => of_kind(engine, true, Presence::announced_alternate),
+        "service" => of_kind(engine, false, Presence::announced).replace(',', ";"),
         "replicas" => replicas(engine, view),
         "namespaces" => {
             let names: Vec<&str> = engine
@@ -104,23 +109,35 @@ fn peers_generation(engine: &Engine, view: &View) -> u64 {
     generation(engine, view) + announcements
 }
 
+/// The addresses of this node for clients with TLS, or without.
+fn of_kind(engine: &Engine, tls: bool, announced: impl Fn(&Presence) -> String) -> String {
+    match engine.tls.is_some() == tls {
+        true => announced(&engine.node.presence),
+        false => String::new(),
+    }
+}
+
 /// Generation, default port, and for each peer its name, its TLS name and its addresses. A peer without an address of
 /// this kind is left out (`service_list.c`, `build_peers`).
-fn peers(engine: &Engine, view: &View, announced: impl Fn(&Presence) -> String) -> String {
+fn peers(engine: &Engine, view: &View, tls: bool, announced: impl Fn(&Presence) -> String) -> String {
     const DEFAULT_PORT: u16 = 3000;
     let this = engine.node.number;
+    let tls_name = engine.config.tls.as_ref().filter(|_| tls).map_or("", |tls| tls.name.as_str());
     // A node that is not in the cluster yet knows no peers.
     let peers = view.members().filter(|node| *node != this && view.is_member(this));
     let peers: Vec<String> = peers
         .filter_map(|node| {
             let name = engine.config.node_name(node);
-            let announced = announced(&engine.presences[node]);
+            let announced = match engine.tls.is_some() == tls {
+                true => announced(&engine.presences[node]),
+                false => String::new(),
+            };
             let suffix = format!(":{DEFAULT_PORT}");
             let addrs: Vec<&str> = announced
                 .split(',')
                 .map(|addr| addr.strip_suffix(&suffix).unwrap_or(addr))
                 .collect();
-            (!announced.is_empty()).then(|| format!("[{name},,[{}]]", addrs.join(",")))
+            (!announced.is_empty()).then(|| format!("[{name},{tls_name},[{}]]", addrs.join(",")))
         })
         .collect();
     format!(

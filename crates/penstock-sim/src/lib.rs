@@ -35,6 +35,7 @@ mod wire;
 mod message;
 mod msgpack;
 mod store;
+mod tls;
 mod ops;
 mod cdt;
 mod expression;
@@ -67,6 +68,7 @@ pub use nodes::{Gone, Join, Leave, SimNode};
 pub use random::Share;
 pub use stats::Stats;
 pub use store::NamespaceConfig;
+pub use tls::SimTls;
 
 use auth::Auth;
 use cluster::Cluster;
@@ -104,6 +106,8 @@ pub struct SimConfig {
     /// The answer to a login if there is no security: 51 by the community edition, 52 by an enterprise edition without
     /// security.
     pub security_off: u8,
+    /// All ports of nodes have TLS. `None`: none has.
+    pub tls: Option<SimTls>,
     /// Names of nodes, with the addresses that they announce (`host:port`, separated by commas) instead of their own.
     pub announce: Vec<(String, String)>,
     /// The same for their alternate addresses. By default they have none.
@@ -131,6 +135,7 @@ impl Default for SimConfig {
             batch_rows_max: 0,
             login: None,
             security_off: wire::code::SECURITY_NOT_SUPPORTED,
+            tls: None,
             announce: Vec::new(),
             announce_alternate: Vec::new(),
             seed: 0,
@@ -174,6 +179,7 @@ impl Simulator {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, fault));
         }
         let config = Arc::new(config);
+        let tls = config.tls.as_ref().map(tls::Tls::load).transpose()?;
         let sockets = bind(&config)?;
         let addrs = sockets
             .iter()
@@ -216,6 +222,7 @@ impl Simulator {
                     faults: NodeFaults::new(faults.clone(), own),
                     counters: Counters::default(),
                     auth: auth.clone(),
+                    tls: tls.clone(),
                     batch_rows_max: batch_rows_max.clone(),
                     config: config.clone(),
                 })

@@ -9,11 +9,12 @@
 use std::error::Error;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
 
 use clap::{Args, Parser, Subcommand};
-use penstock_sim::{NamespaceConfig, SimConfig, Simulator};
+use penstock_sim::{NamespaceConfig, SimConfig, SimTls, Simulator};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -86,6 +87,18 @@ struct Serve {
     /// The same for a node's alternate address; by default it has none.
     #[arg(long, value_parser = announcement)]
     announce_alternate: Vec<(String, String)>,
+    /// PEM file with the nodes' certificate: all their ports have TLS.
+    #[arg(long, requires_all = ["tls_key", "tls_name"])]
+    tls_certificate: Option<PathBuf>,
+    /// PEM file with that certificate's key.
+    #[arg(long, requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// The name in the certificate, which the nodes say of each other.
+    #[arg(long, requires = "tls_certificate")]
+    tls_name: Option<String>,
+    /// PEM file with the authority of the clients' certificates; without it clients need none.
+    #[arg(long, requires = "tls_certificate")]
+    tls_client_ca: Option<PathBuf>,
     /// Seed of shares and races.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -125,6 +138,15 @@ fn serve(serve: Serve) -> Result<(), Box<dyn Error>> {
         // Nobody waits for the second one.
         let _ = signal.send(());
     })?;
+    let tls = match (serve.tls_certificate, serve.tls_key, serve.tls_name) {
+        (Some(certificate), Some(key), Some(name)) => Some(SimTls {
+            name,
+            certificate,
+            key,
+            client_ca: serve.tls_client_ca,
+        }),
+        _ => None,
+    };
     let config = SimConfig {
         listen: serve.listen,
         nodes: serve.nodes,
@@ -134,6 +156,7 @@ fn serve(serve: Serve) -> Result<(), Box<dyn Error>> {
         batch_rows_max: serve.batch_rows_max,
         login: serve.user.zip(serve.password),
         security_off: serve.security_off,
+        tls,
         announce: serve.announce,
         announce_alternate: serve.announce_alternate,
         seed: serve.seed,

@@ -185,13 +185,28 @@ pub fn converse(engine: &Arc<Engine>, mut stream: TcpStream) {
     engine.counters.connections.fetch_add(1, Ordering::Relaxed);
     // Answers are written completely, so there is nothing to gain by waiting for more.
     let _ = stream.set_nodelay(true);
+    match &engine.tls {
+        None => {
+            answer_all(engine, &mut stream);
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        Some(tls) => {
+            if let Some(mut stream) = tls.accept(stream) {
+                answer_all(engine, &mut stream);
+                let _ = stream.sock.shutdown(Shutdown::Both);
+            }
+        }
+    }
+}
+
+fn answer_all(engine: &Arc<Engine>, stream: &mut (impl Read + Write)) {
     let mut frames = Frames::default();
     let mut conversation = Conversation::default();
     let mut out = Vec::new();
     let presence = &engine.node.presence;
     let life = presence.life();
     // An error means that the client left or that we closed the socket. Both only end the conversation.
-    while let Ok(Some((header, body))) = frames.next(&mut stream) {
+    while let Ok(Some((header, body))) = frames.next(stream) {
         let (verdict, faults) = engine.faults.judge(header.kind == PROTO_MESSAGE);
         match verdict {
             Verdict::Drop => continue,
@@ -231,7 +246,6 @@ pub fn converse(engine: &Arc<Engine>, mut stream: TcpStream) {
             out = Vec::new();
         }
     }
-    let _ = stream.shutdown(Shutdown::Both);
 }
 
 /// Keeps a message until it is released. The connection continues without it.

@@ -15,7 +15,7 @@ use log::{debug, warn};
 use parking_lot::RwLock;
 
 use super::partitions::{Claim, Map, NodeAddress, Part};
-use crate::aerospike::ask::{Silence, ask};
+use crate::aerospike::ask::{Manner, Place, Silence, ask};
 use crate::util::stop::Stop;
 use crate::util::throttle::{LINES, Throttle};
 
@@ -447,7 +447,7 @@ impl Known {
 
 /// Asks a node what it owns, on a connection of its own.
 fn ask_node(node: &NodeAddress) -> Result<Told, Unknown> {
-    let answers = ask(&node.address, None, &QUESTIONS).map_err(Unknown::Silent)?;
+    let answers = ask(&Place::at(&node.address), &Manner::default(), &QUESTIONS).map_err(Unknown::Silent)?;
     let wrong = |what: &str| Unknown::Wrong(what.to_owned());
     let generation = answers.get("partition-generation").parse();
     let part = Part::parse(answers.get("replicas"));

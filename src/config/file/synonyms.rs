@@ -384,6 +384,21 @@ const NAMES: &[(&Section, Names)] = &[
         ],
     ),
     (
+        &keys::AEROSPIKE_TLS,
+        &[
+            ("name", &["tls_name", "server_name", "servername", "sni", "host", "hostname"]),
+            (
+                "ca",
+                &["ca_file", "cafile", "cacert", "ca_cert", "ca_location", "authority", "authorities", "truststore"],
+            ),
+            (
+                "certificate",
+                &["cert", "cert_file", "certfile", "certificate_file", "client_cert", "chain"],
+            ),
+            ("key", &["key_file", "keyfile", "private_key", "client_key", "key_location"]),
+        ],
+    ),
+    (
         &keys::OFFSET_GONE,
         &[
             ("below", &["before", "under", "too_old"]),
@@ -459,8 +474,24 @@ const NOTHING: &[(&Section, &[&str], &str)] = &[
     ),
     (
         &keys::AEROSPIKE,
-        &["tls", "ssl", "tls_name", "tls_enable", "use_tls"],
-        "remove it: TLS to Aerospike is not known to this version",
+        &["ssl", "tls_enable", "use_tls"],
+        "write a section [aerospike.tls]",
+    ),
+    (&keys::AEROSPIKE, &["tls_name"], "write it as `name` below [aerospike.tls]"),
+    (
+        &keys::AEROSPIKE_TLS,
+        &["enable", "enabled", "on", "use_tls"],
+        "remove it: with [aerospike.tls] every connection is encrypted",
+    ),
+    (
+        &keys::AEROSPIKE_TLS,
+        &["verify", "insecure", "skip_verify", "insecure_skip_verify", "verify_hostname"],
+        "remove it: the nodes' certificates are always verified",
+    ),
+    (
+        &keys::AEROSPIKE_TLS,
+        &["password", "key_password", "passphrase", "pass_phrase"],
+        "remove it, and the key's pass phrase: openssl pkcs8 -topk8 -nocrypt",
     ),
     (
         &keys::ROUTE,

@@ -171,6 +171,7 @@ impl<'a> Table<'a> {
             "the file" => section_of(key),
             "[[route]]" if key == "write" => Some(&keys::WRITE),
             "[[route]]" if key == "publish" => Some(&keys::PUBLISH),
+            "[aerospike]" if key == "tls" => Some(&keys::AEROSPIKE_TLS),
             _ => None,
         };
         context.found(inside.map(|section| (section.title, ALL)));
@@ -204,14 +205,17 @@ fn section_of(key: &str) -> Option<&'static Section> {
 
 /// Whether a key is written as a header of its own.
 fn is_header(key: &str) -> bool {
-    matches!(key, "write" | "publish" | "properties" | "consumer" | "producer")
+    matches!(
+        key,
+        "write" | "publish" | "properties" | "consumer" | "producer" | "tls"
+    )
 }
 
 /// How to write a section that is inside another one.
 fn header(section: &Section, key: &str) -> String {
     match (section.title, key) {
         ("[[route]]", "write" | "publish") => format!("[[route.{key}]], below its [[route]]"),
-        (title, "properties" | "consumer" | "producer") => format!("{}.{key}]", title.trim_end_matches(']')),
+        (title, "properties" | "consumer" | "producer" | "tls") => format!("{}.{key}]", title.trim_end_matches(']')),
         (title, _) => format!("{key} = … below {title}"),
     }
 }

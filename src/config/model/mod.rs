@@ -37,7 +37,7 @@ mod time;
 mod instant;
 
 pub use crate::config::run::{Run, StallAction};
-pub use aerospike::{Aerospike, Writer};
+pub use aerospike::{Aerospike, Tls, TlsOwn, Writer};
 pub use bins::{Bin, LongNames};
 pub use cel::{CONSTANT, Cel, Program, READ, Read, What, When};
 pub use http::Http;
