@@ -33,7 +33,6 @@ fn peers_questions(has_tls: bool) -> [&'static str; 2] {
     }
 }
 
-
 /// The login and the options of a look.
 #[derive(Clone)]
 pub struct Asking {
@@ -612,7 +611,12 @@ mod tests {
                 false => [&ours, &theirs],
                 true => [&theirs, &ours],
             };
-            let gaps = look(&places(&[node("A1", peers, 2, 0xff)]), &[], &asking(use_services_alternate)).gaps;
+            let gaps = look(
+                &places(&[node("A1", peers, 2, 0xff)]),
+                &[],
+                &asking(use_services_alternate),
+            )
+            .gaps;
             let [unreached] = &gaps.nodes[..] else {
                 panic!("{gaps:?}")
             };
@@ -662,7 +666,12 @@ mod tests {
     #[test]
     fn many_nodes_that_are_not_reached_are_told_in_few_words() {
         let peers: Vec<String> = (0..7).map(|n| format!("[N{n},,[{}]]", fakes::nobody())).collect();
-        let gaps = look(&places(&[node("A1", [&peers.join(","), ""], 8, 0xff)]), &[], &asking(false)).gaps;
+        let gaps = look(
+            &places(&[node("A1", [&peers.join(","), ""], 8, 0xff)]),
+            &[],
+            &asking(false),
+        )
+        .gaps;
         assert_eq!(gaps.nodes.len(), 7);
         assert!(gaps.to_string().ends_with("; and 2 more nodes"), "{gaps}");
         assert!(
@@ -677,7 +686,11 @@ mod tests {
     fn whoever_refuses_or_is_no_node_is_told_apart_from_those_who_answer() {
         let refuses = fakes::port(&[fakes::frame(1, b"ERROR:80:not authenticated\n")]);
         let strange = fakes::port(&[b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()]);
-        let found = look(&places(&[refuses, strange.clone(), fakes::nobody()]), &[], &asking(false));
+        let found = look(
+            &places(&[refuses, strange.clone(), fakes::nobody()]),
+            &[],
+            &asking(false),
+        );
         assert_eq!((found.answered, found.refusals), (0, vec![80]));
         assert_eq!(found.strangers, [(strange, Stranger::Web)]);
     }

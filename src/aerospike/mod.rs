@@ -33,7 +33,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aerospike::{
-    AdminPolicy, AuthMode, BatchPolicy, Client, ClientPolicy, Concurrency, Host, Key, ReadPolicy, TlsPolicy, ToHosts as _,
+    AdminPolicy, AuthMode, BatchPolicy, Client, ClientPolicy, Concurrency, Host, Key, ReadPolicy, TlsPolicy,
+    ToHosts as _,
 };
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use log::{info, warn};
@@ -51,8 +52,8 @@ use limit::BatchLimit;
 use lookout::Lookout;
 use members::{Asking, Gaps, Look, look};
 use native::Native;
-pub use tls::BadFile;
 use refusal::Refusal;
+pub use tls::BadFile;
 use tls::{Tls, Trouble};
 use wire::partitions::Map;
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use log::warn;
 use parking_lot::Mutex;
-use rustls::client::ResolvesClientCert;
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -71,10 +71,13 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(|error| bad("aerospike.tls", None, &error.to_string(), "report it: this is a defect"))?;
         let builder = builder.with_root_certificates(authorities(tls.ca.as_deref())?);
-        let config = match &tls.own {
+        let mut config = match &tls.own {
             None => builder.with_no_client_auth(),
             Some(own) => builder.with_client_cert_resolver(Arc::new(Own::load(own.clone(), provider)?)),
         };
+        // A resumed session would go on with the certificates of its first handshake, also when they are renewed or have
+        // expired. Connections live long, so there is little to gain from it.
+        config.resumption = Resumption::disabled();
         Ok(Tls {
             config: Arc::new(config),
             name: tls.name.clone(),
@@ -146,7 +149,12 @@ fn authorities(file: Option<&Path>) -> Result<RootCertStore, BadFile> {
     for certificate in certificates(KEY, path)? {
         roots.add(certificate).map_err(|error| {
             let why = format!("a certificate in it cannot be used: {error}");
-            bad(KEY, Some(path), &why, "name a PEM file with the certificate of an authority")
+            bad(
+                KEY,
+                Some(path),
+                &why,
+                "name a PEM file with the certificate of an authority",
+            )
         })?;
     }
     Ok(roots)
@@ -195,7 +203,9 @@ type Times = [Option<SystemTime>; 2];
 
 impl fmt::Debug for Own {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Own").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("Own")
+            .field("files", &self.files)
+            .finish_non_exhaustive()
     }
 }
 
@@ -320,7 +330,8 @@ impl Trouble {
     }
 
     fn refused(alert: AlertDescription, has_own: bool) -> Trouble {
-        const OWN: &str = "set aerospike.tls.certificate and aerospike.tls.key to what an authority of the node has signed";
+        const OWN: &str =
+            "set aerospike.tls.certificate and aerospike.tls.key to what an authority of the node has signed";
         match alert {
             AlertDescription::CertificateRequired => Trouble::Refused("it wants a client certificate".into(), OWN),
             // TLS 1.2 has no alert of its own for that.
@@ -340,7 +351,10 @@ impl Trouble {
             | AlertDescription::AccessDenied => {
                 Trouble::Refused(format!("it refuses the client's certificate ({alert:?})"), OWN)
             }
-            other => Trouble::Refused(format!("it ends the TLS handshake ({other:?})"), "look at the node's log"),
+            other => Trouble::Refused(
+                format!("it ends the TLS handshake ({other:?})"),
+                "look at the node's log",
+            ),
         }
     }
 
@@ -408,7 +422,9 @@ pub fn speaks_tls(mut stream: TcpStream) -> bool {
         return false;
     };
     let mut first = [0; 2];
-    let sent = greeting.write_tls(&mut stream).and_then(|_| stream.read_exact(&mut first));
+    let sent = greeting
+        .write_tls(&mut stream)
+        .and_then(|_| stream.read_exact(&mut first));
     // A handshake record, or an alert.
     sent.is_ok() && matches!(first, [0x15 | 0x16, 0x03])
 }

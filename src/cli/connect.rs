@@ -345,7 +345,9 @@ fn aerospike(config: &Config, writes: &[&Write], timeout: Duration, report: &mut
                     (Exit::Credentials, refusal.to_string(), refusal.cure().to_owned())
                 }
                 ConnectError::TlsFile(bad) => (Exit::Configuration, bad.what, bad.cure),
-                ConnectError::NotAerospike(failed) | ConnectError::Tls(failed) => (Exit::Configuration, failed.why, failed.cure),
+                ConnectError::NotAerospike(failed) | ConnectError::Tls(failed) => {
+                    (Exit::Configuration, failed.why, failed.cure)
+                }
                 ConnectError::Unreachable(failed) => (
                     Exit::Unreachable,
                     format!("not reached within {timeout:?}: {}", failed.why),

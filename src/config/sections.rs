@@ -10,8 +10,8 @@ use super::http;
 use super::key::Values;
 use super::keys;
 use super::model::{
-    self, Aerospike, BelowLog, BeyondLog, ByteOrderMark, Config, Format, Kafka, OffsetGone, Route, Run, Secret, Start, Tls,
-    TlsOwn, Writer,
+    self, Aerospike, BelowLog, BeyondLog, ByteOrderMark, Config, Format, Kafka, OffsetGone, Route, Run, Secret, Start,
+    Tls, TlsOwn, Writer,
 };
 use super::names;
 use super::reject;
@@ -409,13 +409,17 @@ fn aerospike(table: &Table<'_>) -> Option<Aerospike> {
 
 /// Reads `[aerospike.tls]`. Not the files that it names: they are for the machine that connects.
 fn tls(table: &Table<'_>) -> Option<Tls> {
-    let name = table
-        .get("name")
-        .map(|node| checked(node, names::tls_name, "write the name in the nodes' certificates (tls-name)"));
+    let name = table.get("name").map(|node| {
+        checked(
+            node,
+            names::tls_name,
+            "write the name in the nodes' certificates (tls-name)",
+        )
+    });
     let file = |key: &str| {
-        table
-            .get(key)
-            .map(|node| checked(node, names::path, "write the path of a PEM file, or remove the key").map(PathBuf::from))
+        table.get(key).map(|node| {
+            checked(node, names::path, "write the path of a PEM file, or remove the key").map(PathBuf::from)
+        })
     };
     let (ca, certificate, key) = (file("ca"), file("certificate"), file("key"));
     match (&certificate, &key) {

@@ -57,6 +57,7 @@ mod log_output;
 
 // The commands.
 mod commands;
+mod aerospike_tls;
 mod cluster;
 mod connect;
 mod try_rejections;

@@ -18,6 +18,7 @@ mod service;
 pub mod process;
 // Only for some groups of tests.
 pub mod advertising;
+pub mod certificates;
 pub mod connect;
 pub mod http;
 pub mod interrupted;

@@ -122,7 +122,12 @@ fn of_kind(engine: &Engine, tls: bool, announced: impl Fn(&Presence) -> String) 
 fn peers(engine: &Engine, view: &View, tls: bool, announced: impl Fn(&Presence) -> String) -> String {
     const DEFAULT_PORT: u16 = 3000;
     let this = engine.node.number;
-    let tls_name = engine.config.tls.as_ref().filter(|_| tls).map_or("", |tls| tls.name.as_str());
+    let tls_name = engine
+        .config
+        .tls
+        .as_ref()
+        .filter(|_| tls)
+        .map_or("", |tls| tls.name.as_str());
     // A node that is not in the cluster yet knows no peers.
     let peers = view.members().filter(|node| *node != this && view.is_member(this));
     let peers: Vec<String> = peers

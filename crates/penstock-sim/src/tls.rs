@@ -68,9 +68,7 @@ impl Tls {
 }
 
 fn certificates(path: &PathBuf) -> io::Result<Vec<CertificateDer<'static>>> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
-        .map_err(io::Error::other)?
-        .collect();
+    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(io::Error::other)?.collect();
     found.map_err(io::Error::other)
 }
 

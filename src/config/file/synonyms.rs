@@ -386,16 +386,38 @@ const NAMES: &[(&Section, Names)] = &[
     (
         &keys::AEROSPIKE_TLS,
         &[
-            ("name", &["tls_name", "server_name", "servername", "sni", "host", "hostname"]),
+            (
+                "name",
+                &["tls_name", "server_name", "servername", "sni", "host", "hostname"],
+            ),
             (
                 "ca",
-                &["ca_file", "cafile", "cacert", "ca_cert", "ca_location", "authority", "authorities", "truststore"],
+                &[
+                    "ca_file",
+                    "cafile",
+                    "cacert",
+                    "ca_cert",
+                    "ca_location",
+                    "authority",
+                    "authorities",
+                    "truststore",
+                ],
             ),
             (
                 "certificate",
-                &["cert", "cert_file", "certfile", "certificate_file", "client_cert", "chain"],
+                &[
+                    "cert",
+                    "cert_file",
+                    "certfile",
+                    "certificate_file",
+                    "client_cert",
+                    "chain",
+                ],
             ),
-            ("key", &["key_file", "keyfile", "private_key", "client_key", "key_location"]),
+            (
+                "key",
+                &["key_file", "keyfile", "private_key", "client_key", "key_location"],
+            ),
         ],
     ),
     (
@@ -477,7 +499,11 @@ const NOTHING: &[(&Section, &[&str], &str)] = &[
         &["ssl", "tls_enable", "use_tls"],
         "write a section [aerospike.tls]",
     ),
-    (&keys::AEROSPIKE, &["tls_name"], "write it as `name` below [aerospike.tls]"),
+    (
+        &keys::AEROSPIKE,
+        &["tls_name"],
+        "write it as `name` below [aerospike.tls]",
+    ),
     (
         &keys::AEROSPIKE_TLS,
         &["enable", "enabled", "on", "use_tls"],
@@ -485,7 +511,13 @@ const NOTHING: &[(&Section, &[&str], &str)] = &[
     ),
     (
         &keys::AEROSPIKE_TLS,
-        &["verify", "insecure", "skip_verify", "insecure_skip_verify", "verify_hostname"],
+        &[
+            "verify",
+            "insecure",
+            "skip_verify",
+            "insecure_skip_verify",
+            "verify_hostname",
+        ],
         "remove it: the nodes' certificates are always verified",
     ),
     (
