@@ -477,9 +477,13 @@ mod tests {
         }
     }
 
+    fn anyone(address: &str) -> Result<Answers, Silence> {
+        ask(&Place::at(address), &Manner::default(), &["node"])
+    }
+
     fn of_two(one: &str, other: &str) -> Silence {
         let found = [one.parse().unwrap(), other.parse().unwrap()];
-        ask_any(&found, None, &["node"]).unwrap_err()
+        ask_any(&found, "node", &Manner::default(), &["node"]).unwrap_err()
     }
 
     #[test]
@@ -501,7 +505,7 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_of_a_server_is_told_by_its_first_bytes() {
-        let first = |bytes: &[u8]| ask(&fakes::port(&[bytes.to_vec()]), None, &["node"]).unwrap_err();
+        let first = |bytes: &[u8]| anyone(&fakes::port(&[bytes.to_vec()])).unwrap_err();
         for (bytes, expected) in [
             (&b"\x15\x03\x01\x00\x02\x02\x46"[..], Stranger::Tls),
             (b"-ERR unknown command\r\n", Stranger::Redis),
@@ -556,7 +560,13 @@ mod tests {
                 fakes::frame(SECURITY, &answer),
                 fakes::frame(INFO, b"node\tA1\nbuild\t8\n"),
             ];
-            ask(&fakes::port(&answers), Some(&login), &["node", "build"])
+            {
+                let manner = Manner {
+                    login: Some(login.clone()),
+                    ..Manner::default()
+                };
+                ask(&Place::at(fakes::port(&answers)), &manner, &["node", "build"])
+            }
         };
         let answers = after(0).unwrap();
         assert_eq!((answers.get("node"), answers.get("build")), ("A1", "8"));
@@ -595,12 +605,12 @@ mod tests {
 
     #[test]
     fn a_name_without_an_address_and_a_port_that_refuses_are_told_apart() {
-        let silence = ask("no-such-host.invalid:3000", None, &["node"]).unwrap_err();
+        let silence = anyone("no-such-host.invalid:3000").unwrap_err();
         assert!(matches!(silence, Silence::Unresolved), "{silence}");
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = nobody.local_addr().unwrap();
         drop(nobody);
-        let silence = ask(&addr.to_string(), None, &["node"]).unwrap_err();
+        let silence = anyone(&addr.to_string()).unwrap_err();
         assert_eq!(silence.to_string(), "which refuses the connection");
     }
 }

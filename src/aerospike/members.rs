@@ -435,17 +435,18 @@ mod tests {
     #[test]
     fn peers_are_read_as_the_server_writes_them() {
         let text = "12,3010,[[BB9,,[127.0.0.1:3109,db.example]],[BBA,tls,[[2018::1]:4000,[2018::2]]],[BBB,,[]]]";
+        let named = |address: &str| Place {
+            address: address.into(),
+            tls_name: Some("tls".into()),
+        };
         assert_eq!(
             parse_peers(text),
             [
                 (
                     "BB9".to_owned(),
-                    vec!["127.0.0.1:3109".to_owned(), "db.example:3010".to_owned()]
+                    vec![Place::at("127.0.0.1:3109"), Place::at("db.example:3010")]
                 ),
-                (
-                    "BBA".to_owned(),
-                    vec!["[2018::1]:4000".to_owned(), "[2018::2]:3010".to_owned()]
-                ),
+                ("BBA".to_owned(), vec![named("[2018::1]:4000"), named("[2018::2]:3010")]),
                 ("BBB".to_owned(), vec![]),
             ]
         );

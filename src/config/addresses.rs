@@ -129,10 +129,14 @@ mod tests {
         for (list, problem, cure) in [
             ("http://h:3000", "`http://`", "hosts = \"h:3000\""),
             ("a:1,https://h:3000/x", "`https://`", "hosts = \"a:1,h:3000\""),
-            ("tls://h:4333", "asks for TLS", "not known to this version"),
+            ("tls://h:4333", "asks for TLS", "a section [aerospike.tls]"),
             ("aerospike://h:3000", "no scheme", "hosts = \"h:3000\""),
-            ("h:3000:tls", "a TLS name", "not known to this version"),
-            ("a:3000,h:tls:4333", "a TLS name", "not known to this version"),
+            ("h:3000:tls", "a TLS name", "a section [aerospike.tls] with the name"),
+            (
+                "a:3000,h:tls:4333",
+                "a TLS name",
+                "a section [aerospike.tls] with the name",
+            ),
             ("h:3000/test", "no path", "hosts = \"h:3000\""),
             ("a:1;b:2", "commas", "hosts = \"a:1,b:2\""),
             ("http://h h:3000", "`http://`", "aerospike-1:3000"),

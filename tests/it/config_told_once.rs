@@ -264,7 +264,36 @@ fn a_key_of_another_section_is_told_where_it_belongs() {
         ),
         (format!("{AEROSPIKE}write_timeout = \"1s\""), 4, "write it below [run]"),
         (format!("{AEROSPIKE}port = 3000"), 4, "hosts = \"aerospike-1:3000\""),
-        (format!("{AEROSPIKE}tls = true"), 4, "not known to this version"),
+        (
+            format!("{AEROSPIKE}tls = true"),
+            4,
+            "write [aerospike.tls] with its keys below",
+        ),
+        (
+            format!("{AEROSPIKE}tls_name = \"db\""),
+            4,
+            "`name` below [aerospike.tls]",
+        ),
+        (
+            format!("{AEROSPIKE}use_tls = true"),
+            4,
+            "write a section [aerospike.tls]",
+        ),
+        (
+            format!("{AEROSPIKE}[aerospike.tls]\nenabled = true"),
+            5,
+            "with [aerospike.tls] every connection is encrypted",
+        ),
+        (
+            format!("{AEROSPIKE}[aerospike.tls]\ninsecure = true"),
+            5,
+            "always verified",
+        ),
+        (
+            format!("{AEROSPIKE}[aerospike.tls]\ncafile = \"ca.pem\""),
+            5,
+            "did you mean `ca`",
+        ),
         (format!("{KAFKA}commit_interval = \"1s\""), 4, "write it below [run]"),
         (format!("{KAFKA}namespace = \"test\""), 4, "write it below [aerospike]"),
         (
