@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Holds deploy/container, deploy/compose and deploy/kubernetes against the parsers and schemas of those who will read them,
-# and their numbers against each other. Needs no Docker and no cluster.
+# Holds deploy/container, deploy/compose and deploy/kubernetes against the parsers and schemas of those who will read
+# them, and their numbers against each other. Needs no Docker and no cluster.
 #
 #   scripts/check-deploy.sh                 the files
 #   scripts/check-deploy.sh --self-test     and then broken copies of them: each has to be refused
@@ -15,8 +15,9 @@
 # What it cannot find out: whether the images are there under their names, whether they start, and what a cluster's own
 # admission says. docs/guide/running-in-containers.md says what was really run.
 #
-# The tools come from PyPI and from the Go proxy, into .cache/deploy: some 40 MB, and a minute or two of compiling, once.
-# Without these registries the script fails. The first `penstock` that is built in target/ is taken, or PENSTOCK=FILE.
+# The tools come from PyPI and the Go proxy into .cache/deploy (200 MB), once: half a minute to some minutes. Then the
+# checks take some 10 s (container 0.1, compose 1, kubernetes 5), and the self-test a minute. Without these registries
+# the script fails. `penstock` is the newest one in target/, or PENSTOCK=FILE.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -60,8 +61,7 @@ trap 'rm -rf "$work"' EXIT
 step() {
   local what=$1
   shift
-  "$@" >"$work/log" 2>&1 || fail "$what: $(grep -v '^$' "$work/log" | tail -n 1) (the tools come from PyPI and the Go proxy; \
-SKIP leaves parts out)"
+  "$@" >"$work/log" 2>&1 || fail "$what: $(grep -v '^$' "$work/log" | tail -n 1); SKIP leaves parts out"
 }
 
 # The folder of a Go module's sources.
@@ -98,9 +98,11 @@ if [[ $(cat "$cache/versions" 2>/dev/null) != "$versions" ]]; then
 fi
 
 penstock=${PENSTOCK-}
-for built in target/{debug,ci,release}/penstock; do
-  [[ -n $penstock || ! -x $built ]] || penstock=$PWD/$built
-done
+if [[ -z $penstock ]]; then
+  for built in target/{debug,ci,release}/penstock; do
+    [[ ! -x $built || $penstock -nt $PWD/$built ]] || penstock=$PWD/$built
+  done
+fi
 [[ -n $penstock ]] || fail "no penstock is built: make check-deploy builds it, or PENSTOCK=FILE names one"
 
 # ---- the checks: each of a copy of the project's files, at $1
@@ -199,7 +201,7 @@ breaks kubernetes base/statefulset.yaml 'readOnlyRootFilesystem' 'readonlyRootFi
 breaks kubernetes base/statefulset.yaml 'readOnlyRootFilesystem: true' 'readOnlyRootFilesystem: false' 'not read-only'
 breaks kubernetes base/statefulset.yaml 'failureThreshold: 30' 'failureTreshold: 30' failureTreshold
 breaks kubernetes base/statefulset.yaml 'minReadySeconds: 10' 'minReadySeconds: ten' minReadySeconds
-breaks kubernetes base/statefulset.yaml 'terminationGracePeriodSeconds: 30' 'terminationGracePeriodSeconds: 20' shutdown_grace
+breaks kubernetes base/statefulset.yaml 'PeriodSeconds: 30' 'PeriodSeconds: 20' shutdown_grace
 breaks kubernetes base/statefulset.yaml 'fieldPath: metadata.name' 'fieldPath: spec.nodeName' PENSTOCK_INSTANCE
 breaks kubernetes base/statefulset.yaml 'path: /readyz' 'path: /healthz' readinessProbe
 breaks kubernetes base/poddisruptionbudget.yaml 'policy/v1' 'policy/v1beta1' PodDisruptionBudget

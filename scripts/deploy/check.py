@@ -154,7 +154,8 @@ def compose(root, model):
                 expect(has, f"{name} waits for {other}, which has no health check")
 
     grace = seconds(config.get("run", {}).get("shutdown_grace", "8s"))
-    expect(seconds(penstock["stop_grace_period"]) > grace, "penstock: stop_grace_period is not above run.shutdown_grace")
+    stop = seconds(penstock["stop_grace_period"])
+    expect(stop > grace, "penstock: stop_grace_period is not above run.shutdown_grace")
     memory = size(config.get("run", {}).get("memory", MEMORY))
     expect(size(penstock["mem_limit"]) * PART >= memory, "penstock: 70 % of mem_limit is less than run.memory")
     expect(penstock.get("read_only"), "penstock: the root is not read-only")
@@ -241,7 +242,8 @@ def kubernetes(root, keys, rendered):
 
     # What stops a pod, and what bounds it.
     grace = seconds(config["run"].get("shutdown_grace", "8s"))
-    expect(pod["terminationGracePeriodSeconds"] > grace, "terminationGracePeriodSeconds is not above run.shutdown_grace")
+    stop = pod["terminationGracePeriodSeconds"]
+    expect(stop > grace, "terminationGracePeriodSeconds is not above run.shutdown_grace")
     limits, requests = container["resources"]["limits"], container["resources"]["requests"]
     memory = size(config["run"].get("memory", MEMORY))
     expect(size(limits["memory"]) * PART >= memory, "70 % of the memory limit is less than run.memory")
