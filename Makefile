@@ -114,6 +114,11 @@ test-prometheus: setup ## alerts and dashboard with Prometheus' tools; a real Pr
 	@scripts/with-prometheus.sh $(CARGO) test --profile $(PROFILE) $(SHARED) --test it -- \
 		--ignored --nocapture alerts::
 
+.PHONY: check-deploy
+check-deploy: setup ## the container file, compose.yaml and Kubernetes manifests, with parsers and schemas (needs Go; and broken copies: ARGS=--self-test)
+	$(CARGO) build --profile $(PROFILE) $(SHARED) $(PROGRAMS)
+	@scripts/check-deploy.sh $(ARGS)
+
 .PHONY: bench
 bench: setup ## what decoding, conditions and counting a message cost
 	$(CARGO) bench --profile $(FAST) $(SHARED) --bench decode --bench conditions --bench count

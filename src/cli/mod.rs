@@ -14,6 +14,8 @@ mod connect;
 mod try_;
 // `penstock test`: compares that with what is expected.
 mod test;
+// `penstock health`: asks a running service whether it is well.
+mod health;
 // `penstock schema`: the configuration's JSON Schema.
 mod schema;
 // `penstock completions`: completions for a shell.
@@ -59,7 +61,7 @@ Example:
 
 Exit codes:
   0    asked to stop, or nothing was found
-  1    try, test or check --connect found something
+  1    try, test, health or check --connect found something
   64   the command line is wrong
   65   a message is rejected and holds its partition or stops the service,
        or the next offset is gone (kafka.offset_gone)
@@ -142,6 +144,21 @@ the form of a line of `penstock try --json`, and can have a name. --update
 replaces what the fixtures expect: read the difference before you keep it.
 Exit code 1: a fixture differs.")]
     Test(test::Test),
+    /// Ask a running service on this machine whether it is well.
+    #[command(after_help = "\
+Examples:
+  penstock health /etc/penstock/penstock.toml
+  penstock health --ready /etc/penstock/penstock.toml
+
+It asks at the address in http.listen, for at most 4 seconds. For the health
+check of a container, which has no curl.
+
+Exit codes:
+  0   it is alive; with --ready: messages can flow
+  1   it is not; each line says why
+  69  nobody answers there
+  78  the configuration is wrong, or has no [http]")]
+    Health(health::Health),
     /// Print the JSON Schema of the configuration, for editors.
     #[command(after_help = "\
 Example:
@@ -181,6 +198,7 @@ pub fn main() -> Exit {
         Command::Check { file, connect } => check::check(&file, connect),
         Command::Try(arguments) => try_::try_messages(&arguments),
         Command::Test(arguments) => test::test(&arguments),
+        Command::Health(arguments) => health::health(&arguments),
         Command::Schema => schema::schema(),
         Command::Completions { shell } => completions::completions(shell),
     }

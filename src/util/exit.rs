@@ -9,7 +9,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// It was asked to stop and ended in order.
     Stopped = 0,
-    /// `try`, `test` or `check --connect` found a problem.
+    /// `try`, `test`, `health` or `check --connect` found a problem.
     Found = 1,
     /// The command line is wrong.
     Usage = 64,
