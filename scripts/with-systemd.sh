@@ -134,5 +134,7 @@ is_up() {
 wait_until is_up || fail "systemd is not up after $DEADLINE_S s"
 ! has_ended || fail "the container has ended"
 
+# For tests, which change the machine that they run on.
+export WITH_SYSTEMD=yes
 # shellcheck disable=SC2016
 enter /bin/sh -c 'cd "$1" && shift && exec "$@"' sh "$PWD" "$@"
