@@ -126,6 +126,8 @@ struct Beats {
     is_ready: bool,
     /// systemd knows that the service ends.
     is_stopping: bool,
+    /// The state in a sentence, for systemd.
+    sentence: String,
     /// What systemd was to be told once, and was not yet: it had not read what came before.
     untold: Vec<String>,
     /// The state in words, and since when.
@@ -149,6 +151,7 @@ impl Beats {
             is_still: false,
             is_ready: false,
             is_stopping: false,
+            sentence: String::new(),
             untold: Vec::new(),
             state: String::new(),
             since: SystemTime::now(),
@@ -194,9 +197,7 @@ impl Beats {
         if !self.is_ready || self.is_stopping {
             lines.push(format!("EXTEND_TIMEOUT_USEC={}", EXTENSION.as_micros()));
         }
-        if is_new {
-            self.say(format!("{}: {}", self.state, snapshot.why));
-        }
+        self.say(format!("{}: {}", self.state, snapshot.why));
         self.tell(&lines);
     }
 
@@ -245,9 +246,12 @@ impl Beats {
     }
 
     /// The state in a sentence. Only the last one matters to a supervisor that has read none for a while.
-    fn say(&mut self, state: String) {
-        self.untold.retain(|line| !line.starts_with("STATUS="));
-        self.untold.push(format!("STATUS={state}"));
+    fn say(&mut self, sentence: String) {
+        if sentence != self.sentence {
+            self.untold.retain(|line| !line.starts_with("STATUS="));
+            self.untold.push(format!("STATUS={sentence}"));
+            self.sentence = sentence;
+        }
     }
 
     fn end(&mut self) {
@@ -521,6 +525,20 @@ mod tests {
         scene.told();
         scene.beats.end();
         assert!(scene.told().contains(&"STOPPING=1".to_owned()));
+    }
+
+    #[test]
+    fn the_sentence_changes_with_its_reason() {
+        let mut scene = scene();
+        let waiting = |why: &str| Snapshot {
+            why: why.to_owned(),
+            ..Snapshot::starting()
+        };
+        for why in ["for Kafka", "for Aerospike"] {
+            let told = scene.beat(&waiting(why), NONE).1;
+            assert_eq!(told[2..], [format!("STATUS=starting: {why}")]);
+            assert_eq!(scene.beat(&waiting(why), NONE).1.len(), 2, "not again");
+        }
     }
 
     #[test]
