@@ -6,6 +6,8 @@
 # machine's, so a broker or a simulator outside is reached. The command sees all of this: it calls `systemctl` as usual.
 #
 # It needs root, and systemd-container, which it installs on Debian and Ubuntu. This machine itself needs no systemd.
+#
+# WITH_SYSTEMD_TREE  the folder of another system's files (made by debootstrap, for instance): that one's systemd
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -102,7 +104,7 @@ done < <(own_groups)
 mkdir "$work/disk" "$work/machine"
 mount -t tmpfs tmpfs "$work/disk"
 mkdir "$work/disk/upper" "$work/disk/work"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$work/disk/upper,workdir=$work/disk/work" "$work/machine"
+mount -t overlay overlay -o "lowerdir=${WITH_SYSTEMD_TREE:-/},upperdir=$work/disk/upper,workdir=$work/disk/work" "$work/machine"
 # What this machine starts is none of its business.
 rm -rf "$work/machine"/etc/systemd/system "$work/machine"/var/log/journal
 mkdir "$work/machine/etc/systemd/system"
@@ -111,8 +113,7 @@ tr -d - </proc/sys/kernel/random/uuid >"$work/machine/etc/machine-id"
 
 # ---- the container
 
-systemd=/usr/lib/systemd/systemd
-[[ -x $systemd ]] || systemd=/lib/systemd/systemd
+systemd=/lib/systemd/systemd
 # One tree of control groups (version 2) is what today's distributions have.
 SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --directory="$work/machine" --register=no --keep-unit \
   --console=pipe --link-journal=no --bind="$PWD" -- "$systemd" --unit=basic.target </dev/null >"$work/log" 2>&1 &

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use penstock::util::exit::Exit;
 use serde_json::Value as Json;
@@ -148,7 +148,8 @@ impl Unit {
     }
 
     fn signal(&self, name: &str) {
-        run(Command::new("/bin/kill").args([&format!("-{name}"), &self.pid().to_string()])).assert_code(0);
+        let kill = format!("kill -{name} {}", self.pid());
+        run(Command::new("sh").args(["-c", &kill])).assert_code(0);
     }
 
     /// Waits until another process than this one runs.
@@ -213,6 +214,7 @@ fn under_a_real_systemd_the_service_comes_back_and_nothing_is_lost() {
     takes_a_password_as_a_credential();
     comes_back_and_loses_nothing();
     is_reloaded_with_a_held_message();
+    ends_within_its_grace_though_the_time_out_is_shorter();
 }
 
 fn waits_for_kafka_for_longer_than_the_time_out() {
@@ -240,7 +242,11 @@ fn waits_for_kafka_for_longer_than_the_time_out() {
     assert_eq!((unit.state().as_str(), unit.pid()), ("activating (start)", pid));
     unit.systemctl(&["restart", "--no-block"]).assert_code(0);
     let pid = wait_until("a restart", || unit.pid(), |now| *now != pid && *now != 0);
-    wait_until("its state", || unit.show("StatusText"), |text| text.starts_with("starting: "));
+    wait_until(
+        "its state",
+        || unit.show("StatusText"),
+        |text| text.starts_with("starting: "),
+    );
     assert_eq!(unit.state(), "activating (start)");
     // It is not stopped because of the time-out either.
     unit.must("stop");
@@ -477,4 +483,36 @@ fn is_reloaded_with_a_held_message() {
     tell(&unit, "stopped with a held message");
     assert_eq!(unit.state(), "failed (failed)");
     assert_eq!(unit.show("ExecMainStatus"), "65");
+}
+
+fn ends_within_its_grace_though_the_time_out_is_shorter() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("slow", 1);
+    let sim = SimProgram::start(&[]);
+    let mut stream = Stream::new(&topic, 5);
+    let setup = Setup::new(&kafka, &topic, sim.addr).run("write_timeout = \"5s\"\nshutdown_grace = \"20s\"");
+    let unit = Unit::new("slow", &setup.text(), "TimeoutStopSec=3s");
+    unit.must("start");
+    stream.produce(10);
+    topic.wait_committed(&setup.group, &stream.ends());
+    // The call under way takes until its time-out.
+    sim.say("stall applied");
+    let before = sim.stat("batches");
+    stream.produce(10);
+    wait_until("a call", || sim.stat("batches"), |now| *now > before);
+    let since = Instant::now();
+    unit.must("stop");
+    let took = since.elapsed();
+    tell(&unit, &format!("stopped after {took:.1?}, with TimeoutStopSec=3s"));
+    assert!(
+        !["timeout", "signal"].contains(&unit.show("Result").as_str()),
+        "{}",
+        unit.text()
+    );
+    assert!(unit.text().contains("exit code="), "{}", unit.text());
+    assert!(
+        took > Duration::from_secs(3),
+        "too short to tell: {took:?}\n{}",
+        unit.text()
+    );
 }
