@@ -83,6 +83,13 @@ test-cron: setup ## scripts/penstock-cron under a real cron daemon (unpacks Debi
 	@scripts/with-kafka.sh scripts/with-cron.sh $(CARGO) test --profile $(PROFILE) $(SHARED) --test it -- \
 		--ignored --nocapture cron::
 
+.PHONY: test-systemd
+test-systemd: setup ## the systemd unit with systemd's tools, and under a real systemd in a container (needs root; installs systemd-container)
+	@scripts/check-systemd.sh
+	$(CARGO) build --profile $(PROFILE) $(SHARED) $(PROGRAMS) --test it
+	@scripts/with-systemd.sh $(CARGO) test --profile $(PROFILE) $(SHARED) --test it -- \
+		--ignored --nocapture systemd::
+
 # SHORT runs shorter scenarios, and only those that CI runs. ONLY: all scenarios, or those of the named modules of
 # tests/scenarios/chaos.
 ifdef SHORT
@@ -155,7 +162,7 @@ check: export FAST := ci
 CLIPPY := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 # What is measured is optimised, and compiled by the compiler itself: clippy turns some optimisations off.
 MEASURED := CARGO_PROFILE_CI_OPT_LEVEL=1 PENSTOCK_BENCH_LIGHT=1
-check: setup ## everything CI runs: lint, test, test-client, doc, bench, test-kafka, the alerts, and short runs of rates, test-exactly-once, test-order and test-chaos
+check: setup ## everything CI runs: lint, test, test-client, doc, bench, test-kafka, the alerts, the systemd unit, and short runs of rates, test-exactly-once, test-order and test-chaos
 	$(CARGO) fmt --check
 	$(CLIPPY) $(CARGO) build --locked --workspace --profile $(PROFILE) --all-targets
 	@$(CLIPPY) $(MAKE) --no-print-directory test
@@ -163,6 +170,7 @@ check: setup ## everything CI runs: lint, test, test-client, doc, bench, test-ka
 	@$(MAKE) --no-print-directory doc
 	@$(CLIPPY) $(MAKE) --no-print-directory test-kafka
 	@scripts/check-prometheus.sh
+	@scripts/check-systemd.sh
 	@$(CLIPPY) $(MAKE) --no-print-directory test-exactly-once MESSAGES=60000 KILLS=4
 	@$(CLIPPY) $(MAKE) --no-print-directory test-order MESSAGES=20000
 	@$(CLIPPY) $(MAKE) --no-print-directory test-chaos SHORT=1

@@ -46,7 +46,7 @@ use clap_complete::Shell;
 use crate::config;
 use crate::config::model::Config;
 use crate::util::exit::Exit;
-use crate::util::logging;
+use crate::util::logging::{self, as_error};
 
 /// Kafka topics into Aerospike records: one thread per partition, nothing lost.
 // Every line of help fits 80 columns: clap does not wrap it.
@@ -220,7 +220,7 @@ fn shown(file: &Path) -> String {
 
 /// Prints what is wrong with the call.
 fn refuse(problem: &str) -> Exit {
-    let _ = writeln!(io::stderr().lock(), "{problem}");
+    let _ = writeln!(io::stderr().lock(), "{}", as_error(problem));
     Exit::Usage
 }
 
@@ -257,5 +257,5 @@ fn read(file: &Path) -> Result<Config, config::Faults> {
 
 /// Prints what is wrong with a configuration: a report for a person, not a log line.
 fn report(faults: &config::Faults) {
-    let _ = writeln!(io::stderr().lock(), "{faults}");
+    let _ = writeln!(io::stderr().lock(), "{}", as_error(&faults.to_string()));
 }

@@ -50,6 +50,7 @@ mod http;
 mod publish;
 mod rejects;
 mod stopping;
+mod systemd;
 
 // The log, as text, as JSON and on a terminal.
 mod log_lines;

@@ -333,7 +333,7 @@ fn every_file_that_a_document_names_exists() {
         // A path from the root of the project, anywhere in the text.
         for word in document
             .text
-            .split(|c: char| !c.is_ascii_alphanumeric() && !"_-./".contains(c))
+            .split(|c: char| !c.is_ascii_alphanumeric() && !"_-./@".contains(c))
         {
             let path = word.trim_end_matches('.');
             if FOLDERS.iter().any(|folder| path.starts_with(folder)) {
