@@ -635,11 +635,11 @@ fn every_command_has_a_manual_page() {
         "\n.SH SYNOPSIS\n",
         "\n.SH COMMANDS\n",
         "\n.SH EXAMPLES\n.nf\npenstock check ",
-        "\n.SH EXIT STATUS\n",
+        "\n.SH \"EXIT STATUS\"\n",
         "\n.SH ENVIRONMENT\n",
-        "\nPENSTOCK_LOG\n",
+        "PENSTOCK_LOG\\fR\n",
         "\n.SH FILES\n",
-        "\n.SH SEE ALSO\n",
+        "\n.SH \"SEE ALSO\"\n",
         "penstock\\-cron(1)",
         "the configuration is wrong, or does not fit what answers",
     ] {
@@ -649,7 +649,10 @@ fn every_command_has_a_manual_page() {
         assert!(main.contains(&format!("penstock\\-{command}(1)")), "{command}");
         let page = read(&format!("penstock-{command}.1"));
         let example = "\n.SH EXAMPLES\n.nf\n";
-        assert!(page.contains(example) && page.contains("\n.SH EXIT STATUS\n"), "{page}");
+        assert!(
+            page.contains(example) && page.contains("\n.SH \"EXIT STATUS\"\n"),
+            "{page}"
+        );
     }
     // A file is in the way.
     let file = folder.path().join("file");
