@@ -167,6 +167,7 @@ fn the_archive_works_where_it_is_unpacked_and_where_it_is_installed() {
         "share/penstock/installed-files",
         "share/doc/penstock/LICENSE",
         "share/doc/penstock/README.md",
+        "share/doc/penstock/docs/guide/installing.md",
         "share/doc/penstock/CHANGELOG.md",
         "share/doc/penstock/THIRD-PARTY-NOTICES",
     ] {
