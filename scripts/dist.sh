@@ -50,6 +50,9 @@ done
 features=
 [[ $openssl == system ]] || features=static-openssl
 if [[ -z $binary ]]; then
+  # OpenSSL's build is written in Perl. Debian's perl-base has too little of it.
+  [[ $openssl == system ]] || perl -MFindBin -MIPC::Cmd -MTime::Piece -e 1 2>/dev/null ||
+    fail "OpenSSL's build needs Perl with all its modules; on Debian: apt-get install perl"
   # Shares all it can with `make build`, which compiles the demo too.
   arguments=(--profile "$profile" --locked --bin penstock --example demo)
   "${CARGO:-cargo}" build "${arguments[@]}" ${features:+--features "$features"}
