@@ -53,7 +53,8 @@ if [[ -z $binary ]]; then
   # OpenSSL's build is written in Perl. Debian's perl-base has too little of it.
   [[ $openssl == system ]] || perl -MFindBin -MIPC::Cmd -MTime::Piece -e 1 2>/dev/null ||
     fail "OpenSSL's build needs Perl with all its modules; on Debian: apt-get install perl"
-  # Shares all it can with `make build`, which compiles the demo too.
+  # With the demo, as `make build`: the tests' dependencies add features to ours, and the archive has the program that the
+  # tests test. It also shares all it can.
   arguments=(--profile "$profile" --locked --bin penstock --example demo)
   "${CARGO:-cargo}" build "${arguments[@]}" ${features:+--features "$features"}
   folder=$profile
