@@ -18,6 +18,10 @@ mod test;
 mod schema;
 // `penstock completions`: completions for a shell.
 mod completions;
+// `penstock init`: writes a configuration.
+mod init;
+// The newest messages of a topic.
+mod newest;
 // Settings that are probably not what the author wants.
 mod advice;
 // The description of a configuration's guards, for several commands.
@@ -142,6 +146,19 @@ the form of a line of `penstock try --json`, and can have a name. --update
 replaces what the fixtures expect: read the difference before you keep it.
 Exit code 1: a fixture differs.")]
     Test(test::Test),
+    /// Write a first configuration, from answers or from sample messages.
+    #[command(after_help = "\
+Examples:
+  penstock init events.toml
+  penstock init events.toml --topic events --from-topic
+  penstock init --topic events --from messages.jsonl > events.toml
+
+On a terminal it asks for what the options leave open; Enter takes the default.
+With --yes, or without a terminal, it asks nothing and takes the defaults.
+From samples it proposes a key, bins and more: types are shown, values are not.
+A secret is given as a reference: --property 'sasl.password=${file:kafka.pw}'.
+Only what `penstock check` accepts is written, and no file is overwritten.")]
+    Init(init::Init),
     /// Print the JSON Schema of the configuration, for editors.
     #[command(after_help = "\
 Example:
@@ -181,6 +198,7 @@ pub fn main() -> Exit {
         Command::Check { file, connect } => check::check(&file, connect),
         Command::Try(arguments) => try_::try_messages(&arguments),
         Command::Test(arguments) => test::test(&arguments),
+        Command::Init(arguments) => init::init(&arguments),
         Command::Schema => schema::schema(),
         Command::Completions { shell } => completions::completions(shell),
     }

@@ -1,0 +1,84 @@
+//! Whether a configuration that was made here passes, and what it makes of the samples.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+
+use super::proposal::Proposal;
+use super::sampling::Samples;
+use crate::cli::outcome::Outcome;
+use crate::config;
+use crate::config::model::Config;
+use crate::rules::mapping::Mapping;
+use crate::rules::mapping::tally::Tally;
+use crate::util::exit::Exit;
+
+/// Checks the text as `penstock check` does. A fault is one of this program: the answers were right by themselves.
+pub(super) fn checked(text: &str) -> Result<Config, Exit> {
+    config::parse(text, "the new configuration").map_err(|faults| {
+        let told = format!(
+            "{faults}\nnothing was written, since `penstock check` would refuse it: this is a bug of penstock init, please \
+             report it\n"
+        );
+        let _ = io::stderr().lock().write_all(told.as_bytes());
+        Exit::Panic
+    })
+}
+
+/// What a configuration makes of the samples.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    pub kept: u64,
+    pub filtered: u64,
+    pub rejected: u64,
+    pub records: usize,
+    /// For each reason: how many, and the detail of the first one.
+    pub reasons: BTreeMap<&'static str, (u64, String)>,
+}
+
+pub(super) fn tried(config: &Config, samples: &Samples, now_ms: i64) -> Result<Tried, Exit> {
+    let bug = |problem: String| {
+        let _ = writeln!(io::stderr().lock(), "{problem}");
+        Exit::Panic
+    };
+    let mapping = Mapping::compile(config).map_err(|error| bug(error.to_string()))?;
+    let tally = Tally::new(&mapping);
+    let mut tried = Tried::default();
+    for message in &samples.messages {
+        let outcome = Outcome::of(&mapping, message, now_ms, &tally).map_err(bug)?;
+        match (outcome.verdict, outcome.rejection) {
+            (_, Some((reason, detail))) => {
+                tried.rejected += 1;
+                tried.reasons.entry(reason).or_insert((0, detail)).0 += 1;
+            }
+            ("filtered", None) => tried.filtered += 1,
+            (_, None) => {
+                tried.kept += 1;
+                tried.records += outcome.records.len();
+            }
+        }
+    }
+    Ok(tried)
+}
+
+impl Tried {
+    /// Lines for a person.
+    pub fn told(&self, samples: &Samples, proposal: &Proposal) -> String {
+        let n = samples.messages.len();
+        if n == 0 {
+            return String::new();
+        }
+        if samples.are_bare && proposal.key.is_of_key() {
+            return format!(
+                "the {n} samples were not tried: the record's key is the Kafka key, and lines without --envelope have none\n"
+            );
+        }
+        let mut told = format!(
+            "tried on the {n} samples: {} would be written as {} record(s), {} filtered, {} rejected\n",
+            self.kept, self.records, self.filtered, self.rejected
+        );
+        for (reason, (count, detail)) in &self.reasons {
+            told.push_str(&format!("  {reason} {count}, for example: {detail}\n"));
+        }
+        told
+    }
+}
