@@ -58,7 +58,7 @@ fn examples() -> Vec<PathBuf> {
     crate::support::examples().into_iter().map(from_root).collect()
 }
 
-const COMMANDS: [&str; 6] = ["run", "check", "try", "test", "schema", "completions"];
+const COMMANDS: [&str; 7] = ["run", "check", "try", "test", "init", "schema", "completions"];
 
 /// # Panics
 /// Unless every line fits a terminal of 80 columns.

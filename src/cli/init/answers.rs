@@ -11,6 +11,7 @@ use super::text::skeleton;
 use super::written::comment;
 use crate::config;
 use crate::config::file::fault::{Fault, Faults};
+use crate::config::names::GROUP_BYTES_MAX;
 
 /// How often an answer may be wrong.
 const TRIES_MAX: usize = 5;
@@ -210,9 +211,14 @@ impl<'t> Asking<'t> {
     }
 
     /// # Errors
-    /// If a property has no value, or a secret as it is: a command line is in the shell's history, and in the list of
+    /// If options contradict each other; if a property has no value, or a secret as it is: a command line is in the shell's history, and in the list of
     /// processes.
-    pub fn assert_properties(&self) -> Result<(), String> {
+    pub fn assert_options(&self) -> Result<(), String> {
+        if self.given.contains_key(&What::DeadLetterTopic)
+            && self.given.get(&What::Reject).is_some_and(|action| action == "hold")
+        {
+            return Err("--dead-letter-topic is for --reject dead_letter: leave one of the two out".to_owned());
+        }
         for property in &self.properties {
             let Some((name, value)) = property.split_once('=') else {
                 return Err("--property: write NAME=VALUE, e.g. security.protocol=SSL".to_owned());
@@ -230,6 +236,17 @@ impl<'t> Asking<'t> {
         Ok(())
     }
 
+    /// Tells something to who answers. Without a terminal nobody is told.
+    ///
+    /// # Errors
+    /// If the terminal is gone.
+    pub fn say(&mut self, text: &str) -> Result<(), String> {
+        match &mut self.terminal {
+            Some((_, output)) => say(*output, &format!("  {}\n", comment(text))),
+            None => Ok(()),
+        }
+    }
+
     /// What is settled so far. The rest has a value that does no harm.
     pub fn answers(&self) -> Answers {
         answers(&self.settled, &self.properties, self.is_key_proposed)
@@ -240,10 +257,11 @@ fn answers(settled: &BTreeMap<What, String>, properties: &[String], is_key_propo
     let of = |what: What, default: &str| settled.get(&what).map_or(default, String::as_str).to_owned();
     let topic = of(What::Topic, "topic");
     let dead = format!("{topic}.dead");
+    let group = group_of(&topic);
     let rejects = of(What::Reject, "dead_letter");
     Answers {
         brokers: of(What::Brokers, "127.0.0.1:9092"),
-        group: of(What::Group, "penstock"),
+        group: of(What::Group, &group),
         hosts: of(What::Hosts, "127.0.0.1:3000"),
         namespace: of(What::Namespace, "test"),
         set: of(What::Set, "set"),
@@ -258,6 +276,13 @@ fn answers(settled: &BTreeMap<What, String>, properties: &[String], is_key_propo
             })
             .collect(),
     }
+}
+
+/// The default of the group.
+pub(super) fn group_of(topic: &str) -> String {
+    let group = format!("penstock-{topic}");
+    // A topic that is longer than this is no topic.
+    group.get(..GROUP_BYTES_MAX).unwrap_or(&group).to_owned()
 }
 
 /// What is wrong with an answer, given those before it.
@@ -322,7 +347,8 @@ fn line(
     question: &str,
     default: Option<&str>,
 ) -> Result<String, String> {
-    let default = default.map_or_else(String::new, |default| format!(" [{default}]"));
+    // A default may come from a message.
+    let default = default.map_or_else(String::new, |default| format!(" [{}]", comment(default)));
     say(output, &format!("{question}{default}: "))?;
     let mut answer = String::new();
     let read = std::io::Read::take(input, LINE_BYTES_MAX).read_line(&mut answer);
@@ -336,4 +362,109 @@ fn line(
 fn say(output: &mut dyn Write, text: &str) -> Result<(), String> {
     let said = output.write_all(text.as_bytes()).and_then(|()| output.flush());
     said.map_err(|error| format!("standard error: cannot be written: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        init: Init,
+    }
+
+    fn options(words: &[&str]) -> Init {
+        Line::parse_from([&["init"], words].concat()).init
+    }
+
+    /// What was answered, and what was on the terminal.
+    fn asked(words: &[&str], typed: &str, asks: &[(What, Option<&str>)]) -> (Result<Vec<String>, String>, String) {
+        let (mut input, mut output) = (typed.as_bytes(), Vec::new());
+        let init = options(words);
+        let mut asking = Asking::new(&init, Some((&mut input, &mut output)));
+        let answers = asks.iter().map(|(what, default)| asking.ask(*what, *default)).collect();
+        (answers, String::from_utf8(output).unwrap())
+    }
+
+    #[test]
+    fn enter_takes_the_default_and_an_option_is_not_asked_for() {
+        let asks = [
+            (What::Brokers, Some("127.0.0.1:9092")),
+            (What::Topic, None),
+            (What::Namespace, Some("test")),
+        ];
+        let (answers, shown) = asked(&["--namespace", "prod"], "\n orders \n", &asks);
+        assert_eq!(answers.unwrap(), ["127.0.0.1:9092", "orders", "prod"]);
+        assert_eq!(
+            shown,
+            "Kafka brokers (host:port, comma-separated) [127.0.0.1:9092]: Topic to read: "
+        );
+    }
+
+    #[test]
+    fn a_wrong_answer_is_told_and_asked_again() {
+        let (answers, shown) = asked(&[], "\na b\norders\n", &[(What::Topic, None)]);
+        assert_eq!(answers.unwrap(), ["orders"]);
+        assert_eq!(shown.matches("Topic to read: ").count(), 3, "{shown}");
+        assert!(shown.contains("a space is not allowed in a topic name"), "{shown}");
+        let asks = [(What::Topic, Some("a")), (What::DeadLetterTopic, Some("a.dead"))];
+        let (answers, shown) = asked(&[], "\na\nb\n", &asks);
+        assert_eq!(answers.unwrap(), ["a", "b"], "{shown}");
+        for (what, wrong, right) in [
+            (What::Brokers, "http://h", "h:9092"),
+            (What::Hosts, "a;b", "a,b"),
+            (What::Namespace, "a:b", "a"),
+            (What::Set, "a;b", "a"),
+            (What::Key, "user..id", "user.id"),
+            (What::Reject, "drop", "hold"),
+            (What::Group, "\u{1}", "g"),
+        ] {
+            let (answers, shown) = asked(&[], &format!("{wrong}\n{right}\n"), &[(what, Some("x"))]);
+            assert_eq!(answers.unwrap(), [right], "{shown}");
+        }
+    }
+
+    #[test]
+    fn answers_that_end_or_stay_wrong_are_an_error() {
+        let (answers, _) = asked(&[], "", &[(What::Topic, None)]);
+        assert_eq!(answers.unwrap_err(), "the answers ended; nothing was written");
+        let (answers, _) = asked(&[], &"a b\n".repeat(9), &[(What::Topic, None)]);
+        assert_eq!(answers.unwrap_err(), "no answer that would do; --topic gives it, too");
+    }
+
+    #[test]
+    fn a_default_of_a_message_does_not_write_on_the_terminal_what_it_wants() {
+        let (_, shown) = asked(&[], "\n", &[(What::Topic, Some("a\u{1b}[2J"))]);
+        assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    }
+
+    #[test]
+    fn a_secret_is_a_reference() {
+        for (property, is_right) in [
+            ("sasl.password=geheim", false),
+            ("sasl.password=${file:kafka.pw}", true),
+            ("sasl.password=${env:PW}", true),
+            ("ssl.key.password=geheim", false),
+            ("ssl.key.pem=geheim", false),
+            ("ssl.key.location=/etc/key.pem", true),
+            ("sasl.oauthbearer.client.secret=geheim", false),
+            ("sasl.username=penstock", true),
+            ("security.protocol=SSL", true),
+            ("security.protocol", false),
+        ] {
+            let init = options(&["--property", property]);
+            let asserted = Asking::new(&init, None).assert_options();
+            assert_eq!(asserted.is_ok(), is_right, "{property}");
+            assert!(!asserted.err().unwrap_or_default().contains("geheim"), "{property}");
+        }
+    }
+
+    #[test]
+    fn a_default_that_is_too_long_is_shortened() {
+        assert_eq!(group_of("events"), "penstock-events");
+        assert_eq!(group_of(&"x".repeat(249)).len(), GROUP_BYTES_MAX);
+    }
 }

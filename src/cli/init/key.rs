@@ -119,7 +119,7 @@ fn of_the_message(shape: &Shape) -> Option<ProposedKey> {
         return None;
     }
     let distinct = shape.keys.distinct();
-    let count = format!("All {n} samples have a Kafka key; {distinct} are different.");
+    let count = format!("Kafka keys: in all {n} of the samples, {distinct} different.");
     let equal = |counts: &dyn Fn(&Field) -> u64| {
         shape
             .fields
@@ -160,7 +160,7 @@ fn of_the_message(shape: &Shape) -> Option<ProposedKey> {
     });
     if (distinct as u64) * 4 < n && n >= 20 {
         key.reasons
-            .push("That are few: a record holds the last of many messages.".to_owned());
+            .push("Those are few: a record holds the last of many messages.".to_owned());
     }
     Some(key)
 }
@@ -199,7 +199,12 @@ fn of_a_json_key(shape: &Shape, count: &str) -> Option<ProposedKey> {
 fn of_a_row(shape: &Shape) -> ProposedKey {
     let keys = &shape.keys;
     if keys.there > 0 {
-        let count = format!("{} of {} samples have a Kafka key.", keys.there, shape.messages);
+        let count = format!(
+            "Kafka keys: in {} of {} samples, {} different.",
+            keys.there,
+            shape.messages,
+            keys.distinct()
+        );
         return of_a_json_key(shape, &count)
             .unwrap_or_else(|| ProposedKey::plain("@key", vec![count, "It is taken as it is.".to_owned()]));
     }

@@ -55,14 +55,6 @@ pub(super) fn init(arguments: &Init) -> Exit {
         Ok(target) => target,
         Err(problem) => return refuse(&problem),
     };
-    match written(arguments, &target) {
-        Ok(()) => Exit::Stopped,
-        Err(exit) => exit,
-    }
-}
-
-/// The exit codes of errors have their reason printed.
-fn written(arguments: &Init, target: &Target) -> Result<(), Exit> {
     let asks = !arguments.yes
         && io::stdin().is_terminal()
         && io::stderr().is_terminal()
@@ -74,10 +66,17 @@ fn written(arguments: &Init, target: &Target) -> Result<(), Exit> {
         Some(input) => Some((input, &mut output)),
         None => None,
     };
-    let mut asking = Asking::new(arguments, terminal);
+    match written(arguments, &target, terminal) {
+        Ok(()) => Exit::Stopped,
+        Err(exit) => exit,
+    }
+}
 
+/// The reason of an exit code is printed. Without a terminal nothing is asked.
+fn written(arguments: &Init, target: &Target, terminal: Option<Terminal<'_>>) -> Result<(), Exit> {
+    let mut asking = Asking::new(arguments, terminal);
     let answered = |problem: String| refuse(&problem);
-    asking.assert_properties().map_err(answered)?;
+    asking.assert_options().map_err(answered)?;
     let mut samples = match &arguments.from {
         Some(file) => Some(sampling::from_file(file, arguments)?),
         None => None,
@@ -101,19 +100,30 @@ fn written(arguments: &Init, target: &Target) -> Result<(), Exit> {
     if let Some(count) = count {
         let skeleton = text::skeleton(&asking.answers());
         let config = config::parse(&skeleton, "the options").map_err(|faults| refuse(&answers::told(&faults)))?;
-        samples = Some(sampling::from_topic(&config, count)?);
+        match sampling::from_topic(&config, count) {
+            Ok(found) => samples = Some(found),
+            // Who has answered questions already shall not have to do so again.
+            Err(_) if arguments.from_topic.is_none() => {
+                asking.say("So it goes on without samples.").map_err(answered)?
+            }
+            Err(exit) => return Err(exit),
+        }
     }
 
     let shape = samples
         .as_ref()
         .map(|samples| Shape::of(samples, arguments.show_values));
-    let group = format!("penstock-{topic}");
-    asking.ask(What::Group, Some(&group)).map_err(answered)?;
+    asking
+        .ask(What::Group, Some(&answers::group_of(&topic)))
+        .map_err(answered)?;
     asking.ask(What::Hosts, Some("127.0.0.1:3000")).map_err(answered)?;
     asking.ask(What::Namespace, Some("test")).map_err(answered)?;
     let set = proposal::set(&topic, shape.as_ref());
     asking.ask(What::Set, Some(&set)).map_err(answered)?;
     let proposed = key::proposed(shape.as_ref());
+    for reason in &proposed.reasons {
+        asking.say(reason).map_err(answered)?;
+    }
     asking.ask(What::Key, Some(&proposed.shown)).map_err(answered)?;
     if asking.ask(What::Reject, Some("dead_letter")).map_err(answered)? == "dead_letter" {
         let dead = format!("{topic}.dead");
@@ -163,3 +173,6 @@ fn told(
     }
     told
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,8 +66,8 @@ pub(super) struct Proposal {
     pub route: Vec<Line>,
     /// Lines of the write, behind its key.
     pub write: Vec<Line>,
-    /// The version of a change of Debezium.
-    pub version: Option<&'static str>,
+    /// In how many changes of Debezium the log's position is an integer, and whether that is in all.
+    pub positions: Option<(u64, bool)>,
     /// Arrays of objects: their path, and a note.
     pub arrays: Vec<(String, String)>,
 }
@@ -99,7 +99,7 @@ impl Proposal {
             bins: Bins::All("\"*\"".to_owned(), "every field of a message becomes a bin".to_owned()),
             route: Vec::new(),
             write: Vec::new(),
-            version: None,
+            positions: None,
             arrays: Vec::new(),
         };
         match shape.filter(|shape| shape.objects > 0) {
@@ -116,7 +116,7 @@ impl Proposal {
         self.write.push(Line::off(
             "newer",
             "{ path = \"@timestamp\", bin = \"_at\" }".to_owned(),
-            "an older message never overwrites a newer one; better is a version in the message",
+            "An older message never overwrites a newer one; better is a version in the message",
         ));
         self.write.push(Line::off("add", "{ messages = 1 }".to_owned(), COUNTS));
         self.write.push(Line::off("ttl", "\"30d\"".to_owned(), EXPIRES));
@@ -209,10 +209,14 @@ impl Proposal {
             return;
         };
         self.write.push(if self.key.is_metadata() {
-            let note = format!("{count} samples have no payload: in a compacted topic their key is gone");
+            let note = format!(
+                "Without payload: {count} of the samples. In a compacted topic that says that the key is gone."
+            );
             Line::on("tombstone", string("delete"), note)
         } else {
-            let note = format!("{count} samples have no payload, and so no key: they are rejected unless this is on");
+            let note = format!(
+                "Without payload, and so without key: {count} of the samples. They are rejected unless this is on."
+            );
             Line::off("tombstone", string("ignore"), note)
         });
     }
@@ -271,7 +275,7 @@ impl Proposal {
             None => Line::off(
                 "newer",
                 format!("{{ path = \"@timestamp\", bin = {} }}", string(&bin)),
-                "an older message never overwrites a newer one; the samples have no version, so by Kafka's time",
+                "An older message never overwrites a newer one; the samples have no version, so by Kafka's time",
             ),
         };
         self.write.push(line);
@@ -323,7 +327,7 @@ impl Proposal {
             Some((path, unit)) => Line::off(
                 "ttl",
                 format!("{{ path = {}, as = \"{unit}\" }}", string(&path)),
-                "the record ends with the message's own time; `ttl_past` says what if that has passed",
+                "The record ends with the message's own time; `ttl_past` says what if that has passed",
             ),
             None => Line::off("ttl", "\"30d\"".to_owned(), EXPIRES),
         });
@@ -361,7 +365,7 @@ impl Proposal {
             let mut whole: Vec<&str> = self.root.into_iter().collect();
             whole.extend(&of_field);
             let whole = format!("msg.{}", whole.join("."));
-            let (sample, values) = match &seen.values {
+            let (sample, values) = match seen.few_values() {
                 Some(values) if values.iter().all(|value| is_plain_value(value)) => {
                     let all: Vec<String> = values.iter().map(|value| format!("'{value}'")).collect();
                     (
@@ -379,7 +383,7 @@ impl Proposal {
             self.route.push(Line::off(
                 "when",
                 string(&format!("{has}{whole} == '{sample}'")),
-                format!("takes some messages only; {distinct} different values in the samples{values}"),
+                format!("Takes some messages only; {distinct} different values in the samples{values}"),
             ));
         }
         // One route has one condition, so the others are for its writes, or for other routes.
@@ -431,18 +435,20 @@ impl Proposal {
         }
         value.push_str(" }");
         self.bins = Bins::All(value, "all columns of the row; null removes a bin".to_owned());
-        let version = |field: &&Field| {
-            field.names().as_deref() == Some(["source", "lsn"].as_slice())
-                && field.seen.integers == shape.objects
-                && field.seen.times == shape.objects
-        };
-        self.version = shape.fields.iter().find(version).map(|_| "source.lsn");
+        let position = shape
+            .fields
+            .iter()
+            .find(|field| field.names().as_deref() == Some(["source", "lsn"].as_slice()));
+        self.positions = position
+            .map(|field| field.seen.integers - field.seen.unheld.min(field.seen.integers))
+            .filter(|count| *count > 0)
+            .map(|count| (count, count == shape.objects));
     }
 }
 
-const NEWER: &str = "an older message never overwrites a newer one; one with an equal version is skipped, too";
-const COUNTS: &str = "counts each message once, also when Kafka delivers it again";
-const EXPIRES: &str = "how long a record lives; needs nsup-period above 0 in the namespace";
+const NEWER: &str = "An older message never overwrites a newer one; one with an equal version is skipped, too";
+const COUNTS: &str = "Counts each message once, also when Kafka delivers it again";
+const EXPIRES: &str = "How long a record lives; needs nsup-period above 0 in the namespace";
 
 /// Whether a bin is on, its value, and what to know about it.
 fn bin(field: &Field, names: &[&str], shape: &Shape) -> (bool, String, Vec<String>) {

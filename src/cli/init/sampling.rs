@@ -222,9 +222,9 @@ mod tests {
             .map(|offset| message(0, offset))
             .chain((0..3).map(|offset| message(1, offset)));
         let kept = spread(all.collect(), 10);
-        let of = |partition| {
+        let of = |partition: i32| {
             kept.iter()
-                .filter(|message| message.partition == partition)
+                .filter(move |message| message.partition == partition)
                 .map(|message| message.offset)
         };
         assert_eq!(of(0).collect::<Vec<_>>(), (93..100).collect::<Vec<_>>());

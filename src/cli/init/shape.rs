@@ -62,13 +62,19 @@ pub(super) struct Seen {
     pub equals_key: u64,
     pub equals_quoted_key: u64,
     /// With `--show-values`. `None`: too many.
-    pub values: Option<BTreeSet<String>>,
+    values: Option<BTreeSet<String>>,
 }
 
 impl Seen {
     /// Different strings and integers, if they were counted.
     pub fn distinct(&self) -> Option<usize> {
         self.distinct.as_ref().map(HashSet::len)
+    }
+
+    /// With `--show-values`: the values, where each stands for several messages.
+    pub fn few_values(&self) -> Option<&BTreeSet<String>> {
+        let values = self.values.as_ref().filter(|values| !values.is_empty())?;
+        ((values.len() as u64) * 2 <= self.strings + self.integers).then_some(values)
     }
 
     /// Whether all values are strings, or all are integers.

@@ -15,6 +15,10 @@ const PATH_COLUMNS_MAX: usize = 40;
 /// A comment begins at this column, if there is room.
 const NOTE_COLUMN: usize = 48;
 
+/// Of `[kafka.properties]`.
+const INSTANCE: &str = "# Each process with a name of its own: when it starts again, the others keep their partitions.\n\
+     #\"group.instance.id\" = \"${env:HOSTNAME}\"\n";
+
 /// A configuration with nothing but the answers: to check them, and to reach Kafka.
 pub(super) fn skeleton(answers: &Answers) -> String {
     let mut text = String::new();
@@ -96,7 +100,7 @@ fn head(text: &mut String, answers: &Answers, samples: Option<&Samples>, target:
         "#   penstock try {file} --from-topic 10   what messages would cause; writes nothing\n"
     ));
     text.push_str(&format!("#   penstock run {file}                   the service\n#\n"));
-    text.push_str("# A line that begins with # and no space is a setting that is off. Remove the # to use it.\n\n");
+    text.push_str("# A line that begins with # and no space is a setting that is off. Remove the # to use it. Where two lines\n# have the same name, only one of them can be on.\n\n");
 }
 
 fn kafka_lines(proposal: &Proposal) -> Vec<Line> {
@@ -139,12 +143,24 @@ fn sections(text: &mut String, answers: &Answers, is_told: bool, more: &[Line]) 
         line(text, "", each);
     }
     if is_told {
-        text.push_str("#start = \"latest\"                           # a new group begins at the end, not with all old messages\n");
+        line(
+            text,
+            "",
+            &Line {
+                is_on: false,
+                name: "start".to_owned(),
+                value: string("latest"),
+                note: "a new group begins at the end, not with all old messages".to_owned(),
+            },
+        );
     }
     if !answers.properties.is_empty() {
         text.push_str("\n[kafka.properties]\n");
         for (name, value) in &answers.properties {
             text.push_str(&format!("{} = {}\n", string(name), string(value)));
+        }
+        if is_told && answers.properties.iter().all(|(name, _)| name != "group.instance.id") {
+            text.push_str(INSTANCE);
         }
     } else if is_told {
         text.push_str(
@@ -154,10 +170,9 @@ fn sections(text: &mut String, answers: &Answers, is_told: bool, more: &[Line]) 
              #\"sasl.mechanism\" = \"SCRAM-SHA-512\"\n\
              #\"sasl.username\" = \"${env:KAFKA_USER}\"\n\
              #\"sasl.password\" = \"${file:/etc/penstock/kafka.pw}\"\n\
-             #\"ssl.ca.location\" = \"/etc/ssl/certs/ca-certificates.crt\"\n\
-             # Each process with a name of its own: when it starts again, the others keep their partitions.\n\
-             #\"group.instance.id\" = \"${env:HOSTNAME}\"\n",
+             #\"ssl.ca.location\" = \"/etc/ssl/certs/ca-certificates.crt\"\n",
         );
+        text.push_str(INSTANCE);
     }
     text.push_str("\n[aerospike]\n");
     set(text, "hosts", string(&answers.hosts), "");
@@ -254,9 +269,10 @@ fn record_key(text: &mut String, proposal: &Proposal) {
 
 /// The two writes of a change of Debezium.
 fn change(text: &mut String, answers: &Answers, proposal: &Proposal) {
-    let newer = match proposal.version {
-        Some(path) => format!("  newer = {{ path = {}, bin = \"_lsn\" }}\n", string(path)),
-        None => String::new(),
+    let newer = match proposal.positions {
+        Some((_, true)) => "  newer = { path = \"source.lsn\", bin = \"_lsn\" }\n",
+        Some((_, false)) => "  #newer = { path = \"source.lsn\", bin = \"_lsn\" }\n",
+        None => "",
     };
     let of_key = proposal.key.is_metadata();
     let Bins::All(bins, note) = &proposal.bins else { return };
@@ -266,13 +282,16 @@ fn change(text: &mut String, answers: &Answers, proposal: &Proposal) {
     record_key(text, proposal);
     text.push_str(&prose("  ", &format!("{}:", comment(note))));
     text.push_str(&format!("  bins = {bins}\n"));
-    match proposal.version {
-        Some(_) => text.push_str("  # The log's position: a change that comes again or late does no harm.\n"),
+    match proposal.positions {
+        Some((_, true)) => text.push_str("  # The log's position: a change that comes again or late does no harm.\n"),
+        Some((count, false)) => text.push_str(&format!(
+            "  # The log's position is in {count} of the samples only. A change without it would be rejected.\n"
+        )),
         None => text.push_str(
             "  # The samples have no source.lsn, which only ever grows. The order is that of Kafka, by the message's key.\n",
         ),
     }
-    text.push_str(&newer);
+    text.push_str(newer);
     text.push_str("  tombstone = \"ignore\"\n");
     text.push_str("\n  # Deleted; then comes a tombstone, a message without payload.\n  [[route.write]]\n");
     text.push_str("  when = \"op == 'd'\"\n");
@@ -330,29 +349,27 @@ fn tail(text: &mut String) {
 /// What was seen.
 fn table(text: &mut String, shape: &Shape, samples: Option<&Samples>) {
     let n = shape.messages;
-    text.push_str("\n# What the samples hold. Types and sizes only: no value of a message is in this file.\n#\n");
-    if shape.fields.iter().any(|field| field.seen.values.is_some()) {
-        *text = text.replace(
-            "Types and sizes only: no value of a message is in this file.",
-            "Types and sizes, and (--show-values) the values of fields with a few.",
-        );
-    }
+    let are_shown = shape.fields.iter().any(|field| field.seen.few_values().is_some());
+    text.push_str(match are_shown {
+        false => "\n# What the samples hold. Types and sizes only: no value of a message is in this file.\n#\n",
+        true => "\n# What the samples hold: types, sizes, and (--show-values) the values of fields that have only a few.\n#\n",
+    });
     let mut say = |what: String| text.push_str(&prose("", &what));
     if shape.objects < n {
-        say(format!("{} of {n} are JSON objects.", shape.objects));
+        say(format!("JSON objects: {} of {n}.", shape.objects));
     }
     for (what, count) in &shape.others {
         say(format!(
-            "{count} are JSON, but of the type {what}: they have no fields."
+            "Other JSON, of the type {what}: {count} of {n}. It has no fields."
         ));
     }
     for (what, count) in &shape.unread {
         say(format!(
-            "{count} are no JSON: they look like {what}. Penstock reads JSON, and rejects them."
+            "WARNING: no JSON: {count} of {n}. It looks like {what}. Penstock reads JSON only, and rejects such messages."
         ));
     }
     if shape.tombstones > 0 {
-        say(format!("{} have no payload (tombstones).", shape.tombstones));
+        say(format!("Without payload (tombstones): {} of {n}.", shape.tombstones));
     }
     if shape.envelope == Envelope::Connect {
         say("All are Kafka Connect's JSON with a schema; the fields below are those of its payload.".to_owned());
@@ -366,9 +383,9 @@ fn table(text: &mut String, shape: &Shape, samples: Option<&Samples>) {
         }
         (keys, _) => {
             let form = match keys {
-                keys if keys.not_utf8 > 0 => format!("; {} are bytes, not text", keys.not_utf8),
-                keys if keys.objects > 0 => format!("; {} are JSON objects", keys.objects),
-                keys if keys.quoted > 0 => format!("; {} are strings in JSON's quotes", keys.quoted),
+                keys if keys.not_utf8 > 0 => format!("; bytes, not text: {}", keys.not_utf8),
+                keys if keys.objects > 0 => format!("; JSON objects: {}", keys.objects),
+                keys if keys.quoted > 0 => format!("; strings in JSON's quotes: {}", keys.quoted),
                 _ => String::new(),
             };
             say(format!(
@@ -458,22 +475,17 @@ fn row(field: &Field) -> [String; 3] {
         _ => {}
     }
     if seen.unheld > 0 {
-        more.push(format!("{} do not fit 64 bits, or are no text", seen.unheld));
+        more.push(format!("no bin holds {} of them as they are", seen.unheld));
     }
-    if let Some(distinct) = seen
-        .distinct()
-        .filter(|distinct| *distinct > 0 && !seen.types().contains(&"float"))
-    {
-        more.push(match distinct as u64 == seen.strings + seen.integers && distinct > 1 {
-            true => "all different".to_owned(),
-            false => format!("{distinct} different"),
-        });
-    }
-    if let Some(values) = seen.values.as_ref().filter(|values| !values.is_empty()) {
-        more.push(format!(
-            "values: {}",
-            values.iter().map(|value| string(value)).collect::<Vec<_>>().join(", ")
-        ));
+    let scalars = seen.strings + seen.integers;
+    let distinct = seen.distinct().filter(|_| scalars > 1 && seen.floats == 0);
+    more.extend(distinct.map(|distinct| match distinct as u64 == scalars {
+        true => "all different".to_owned(),
+        false => format!("{distinct} different"),
+    }));
+    if let Some(values) = seen.few_values() {
+        let values: Vec<String> = values.iter().map(|value| string(value)).collect();
+        more.push(format!("values: {}", values.join(", ")));
     }
     if !more.is_empty() {
         told.push_str(&format!("; {}", comment(&more.join("; "))));

@@ -128,8 +128,11 @@ mod tests {
             prop_assume!(names.iter().all(|name| is_nameable(name)));
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let read = value(&path(&names), Scope { root: &[], each: false });
-            let expected = names.iter().map(|name| Segment::Name((*name).to_owned())).collect();
-            prop_assert_eq!(read.ok(), Some(Expr::Source(Source::Path(expected))));
+            let expected: Vec<Segment> = names.iter().map(|name| Segment::Name((*name).to_owned())).collect();
+            match read {
+                Ok(Expr::Source(Source::Path(found))) => prop_assert_eq!(found, expected),
+                other => prop_assert!(false, "{other:?}"),
+            }
         }
 
         #[test]
