@@ -59,6 +59,7 @@ mod log_output;
 mod commands;
 mod cluster;
 mod connect;
+mod init;
 mod try_rejections;
 
 // Helpers of the tests in this program and in the others.

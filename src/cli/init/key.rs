@@ -327,7 +327,11 @@ fn candidates(shape: &Shape) -> Vec<Candidate<'_>> {
                 .is_some_and(|(min, max)| epoch(min, max).is_some_and(|unit| unit != "epoch_s"));
         let name = names.last().copied().unwrap_or_default();
         let is_uuid = field.seen.strings > 0 && field.seen.looks.common() == Some(Look::Uuid);
-        let likeness = likeness(name) + if is_uuid { 3 } else { 0 };
+        let likeness = match likeness(name) {
+            // The id of something that the message is about.
+            5 if names.len() > 1 => 3,
+            likeness => likeness,
+        } + if is_uuid { 3 } else { 0 };
         if is_time || likeness == 0 {
             continue;
         }

@@ -185,7 +185,7 @@ fn turned_on(text: &str) -> Vec<String> {
 /// Unless each setting that is off is right when it is on.
 fn assert_all_are_right(text: &str) {
     let all = turned_on(text);
-    assert!(all.len() > 5, "{text}");
+    assert!(all.len() > 4, "{text}");
     for changed in all {
         if let Err(faults) = config::parse_with(&changed, "turned on", &Everything) {
             panic!("{faults}\n{changed}");
