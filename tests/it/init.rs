@@ -83,15 +83,20 @@ fn samples_of_every_example_make_a_file_that_check_and_try_take() {
         let check = call(folder, &["check", &file], "");
         check.assert_code(0);
         assert!(!check.out.contains("warning"), "{name}: {}", check.out);
-        let tried = call(folder, &["try", &file, "--input", "messages", "--envelope", "--json"], "");
+        let tried = call(
+            folder,
+            &["try", &file, "--input", "messages", "--envelope", "--json"],
+            "",
+        );
         let totals: Value = serde_json::from_str(tried.out.lines().last().unwrap()).unwrap();
-        let [kept, filtered, rejected] = ["kept", "filtered", "rejected"].map(|word| totals["totals"][word].to_string());
+        let [kept, filtered, rejected] =
+            ["kept", "filtered", "rejected"].map(|word| totals["totals"][word].to_string());
         assert!(kept != "0", "{name}: {}", tried.out);
         assert!(
-            written
-                .err
-                .contains(&format!("samples: {kept} would be written as "))
-                && written.err.contains(&format!("{filtered} filtered, {rejected} rejected")),
+            written.err.contains(&format!("samples: {kept} would be written as "))
+                && written
+                    .err
+                    .contains(&format!("{filtered} filtered, {rejected} rejected")),
             "{name}: {totals}\n{}",
             written.err
         );
@@ -157,13 +162,22 @@ fn wrong_options_are_told_together_by_their_names() {
     assert!(!wrong.err.contains("geheim"), "{}", wrong.err);
     assert!(!folder.path().join("a.toml").exists());
     for (arguments, told) in [
-        (["--property", "sasl.password=geheim"].as_slice(), "--property sasl.password: a secret is not written"),
+        (
+            ["--property", "sasl.password=geheim"].as_slice(),
+            "--property sasl.password: a secret is not written",
+        ),
         (&["--property", "security.protocol"], "write NAME=VALUE"),
-        (&["--reject", "hold", "--dead-letter-topic", "b"], "is for --reject dead_letter"),
+        (
+            &["--reject", "hold", "--dead-letter-topic", "b"],
+            "is for --reject dead_letter",
+        ),
         (&["--reject", "drop"], "possible values: dead_letter, hold"),
         (&["--dead-letter-topic", "events"], "--dead-letter-topic:"),
         (&["--from-topic", "0"], "0 is not in"),
-        (&["--from-topic", "x.toml"], "name the file first: penstock init x.toml --from-topic"),
+        (
+            &["--from-topic", "x.toml"],
+            "name the file first: penstock init x.toml --from-topic",
+        ),
         (&["--from", "x", "--from-topic"], "cannot be used with"),
         (&["--envelope"], "--from"),
         (&["--force"], "--force is for a FILE"),
@@ -172,10 +186,18 @@ fn wrong_options_are_told_together_by_their_names() {
         (&["none/a.toml"], "there is no folder none"),
         (&["--password", "geheim"], "unexpected argument"),
     ] {
-        let called = call(folder.path(), &[["init", "--topic", "events"].as_slice(), arguments].concat(), "");
+        let called = call(
+            folder.path(),
+            &[["init", "--topic", "events"].as_slice(), arguments].concat(),
+            "",
+        );
         called.assert_code(64);
         assert!(called.err.contains(told), "{arguments:?}: {}", called.err);
-        assert!(!called.err.contains("geheim") || arguments[0] == "--password", "{}", called.err);
+        assert!(
+            !called.err.contains("geheim") || arguments[0] == "--password",
+            "{}",
+            called.err
+        );
         assert_eq!(called.out, "");
     }
 }
@@ -187,7 +209,11 @@ fn a_file_is_not_overwritten_unless_it_is_asked_for() {
     std::fs::write(&file, "mine").unwrap();
     let refused = call(folder.path(), &["init", "a.toml", "--topic", "events"], "");
     refused.assert_code(64);
-    assert!(refused.err.contains("a.toml is there already") && refused.err.contains("--force"), "{}", refused.err);
+    assert!(
+        refused.err.contains("a.toml is there already") && refused.err.contains("--force"),
+        "{}",
+        refused.err
+    );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
     call(folder.path(), &["init", "a.toml", "--topic", "events", "--force"], "").assert_code(0);
     assert_line(&std::fs::read_to_string(&file).unwrap(), "topics = [\"events\"]");
@@ -217,36 +243,89 @@ fn output_that_cannot_be_written_is_an_error() {
 fn samples_come_from_standard_input_and_their_topic_from_their_envelope() {
     let folder = tempfile::tempdir().unwrap();
     let line = |topic: &str, at: usize| {
-        format!("{{\"topic\":\"{topic}\",\"key\":\"k{at}\",\"payload\":{{\"id\":\"k{at}\",\"geheim\":\"geheim{at}\"}}}}\n")
+        format!(
+            "{{\"topic\":\"{topic}\",\"key\":\"k{at}\",\"payload\":{{\"id\":\"k{at}\",\"geheim\":\"geheim{at}\"}}}}\n"
+        )
     };
     let one: String = (0..5).map(|at| line("orders", at)).collect();
     let called = call(folder.path(), &["init", "--from", "-", "--envelope"], &one);
     called.assert_code(0);
     assert_line(&called.out, "topics = [\"orders\"]");
     assert_line(&called.out, "# It always equals the field id.");
-    assert!(!called.out.contains("geheim0") && !called.err.contains("geheim"), "{}", called.out);
-    assert!(called.err.contains("tried on the 5 samples: 5 would be written as 5 record(s)"), "{}", called.err);
+    assert!(
+        !called.out.contains("geheim0") && !called.err.contains("geheim"),
+        "{}",
+        called.out
+    );
+    assert!(
+        called
+            .err
+            .contains("tried on the 5 samples: 5 would be written as 5 record(s)"),
+        "{}",
+        called.err
+    );
     let two = format!("{one}{}", line("others", 9));
     let called = call(folder.path(), &["init", "--from", "-", "--envelope"], &two);
-    assert!(called.assert_code(64).err.starts_with("missing: --topic"), "{}", called.err);
-    let called = call(folder.path(), &["init", "--from", "-", "--envelope", "--topic", "others"], &two);
+    assert!(
+        called.assert_code(64).err.starts_with("missing: --topic"),
+        "{}",
+        called.err
+    );
+    let called = call(
+        folder.path(),
+        &["init", "--from", "-", "--envelope", "--topic", "others"],
+        &two,
+    );
     called.assert_code(0);
     assert_line(&called.out, "# Not looked at: 5 of other topics.");
-    let called = call(folder.path(), &["init", "--from", "-", "--envelope"], "{\"offset\": \"x\"}\n");
-    assert!(called.assert_code(64).err.contains("standard input:1: \"offset\" is an integer"), "{}", called.err);
+    let called = call(
+        folder.path(),
+        &["init", "--from", "-", "--envelope"],
+        "{\"offset\": \"x\"}\n",
+    );
+    assert!(
+        called
+            .assert_code(64)
+            .err
+            .contains("standard input:1: \"offset\" is an integer"),
+        "{}",
+        called.err
+    );
     let called = call(folder.path(), &["init", "--topic", "t", "--from", "-"], "\n");
-    assert!(called.assert_code(64).err.contains("there is no message in it"), "{}", called.err);
+    assert!(
+        called.assert_code(64).err.contains("there is no message in it"),
+        "{}",
+        called.err
+    );
 }
 
 #[test]
 fn rejected_samples_are_told_with_their_reason() {
     let folder = tempfile::tempdir().unwrap();
-    let called = call(folder.path(), &["init", "--topic", "t", "--from", "-"], "{\"id\": 1}\n{\"id\": \n");
+    let called = call(
+        folder.path(),
+        &["init", "--topic", "t", "--from", "-"],
+        "{\"id\": 1}\n{\"id\": \n",
+    );
     called.assert_code(0);
-    assert!(called.err.contains("1 would be written as 1 record(s), 0 filtered, 1 rejected\n  not_json 1"), "{}", called.err);
+    assert!(
+        called
+            .err
+            .contains("1 would be written as 1 record(s), 0 filtered, 1 rejected\n  not_json 1"),
+        "{}",
+        called.err
+    );
     // Lines have no keys, and these rules read one.
-    let called = call(folder.path(), &["init", "--topic", "t", "--from", "-"], "{\"a\": 1.5}\n");
-    assert!(called.assert_code(0).err.contains("the 1 samples were not tried"), "{}", called.err);
+    let called = call(
+        folder.path(),
+        &["init", "--topic", "t", "--from", "-"],
+        "{\"a\": 1.5}\n",
+    );
+    assert!(
+        called.assert_code(0).err.contains("the 1 samples were not tried"),
+        "{}",
+        called.err
+    );
 }
 
 /// `--from-topic` with a broker: nothing is committed, and what was written is right for that topic.
@@ -269,8 +348,17 @@ fn the_newest_messages_of_a_topic_make_a_configuration() {
     let exited = with(&["--from-topic", "10"]);
     exited.assert_code(0);
     let text = std::fs::read_to_string(&file).unwrap();
-    assert!(text.contains("from 10 sample message(s) of the newest of the topic, from 3 of its 3"), "{text}");
-    assert!(exited.output.contains("10 would be written as 10 record(s), 0 filtered, 0 rejected"), "{}", exited.output);
+    assert!(
+        text.contains("from 10 sample message(s) of the newest of the topic, from 3 of its 3"),
+        "{text}"
+    );
+    assert!(
+        exited
+            .output
+            .contains("10 would be written as 10 record(s), 0 filtered, 0 rejected"),
+        "{}",
+        exited.output
+    );
     assert_eq!(topic.committed(&group), [None, None, None]);
     let tried = run(penstock().arg("try").arg(&file).args(["--from-topic", "5"]));
     tried.assert_code(0);
@@ -287,10 +375,13 @@ fn a_topic_that_holds_nothing_gives_a_configuration_without_samples() {
     let topic = kafka.topic("init-empty", 1);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.toml");
-    let exited = run(penstock()
-        .arg("init")
-        .arg(&file)
-        .args(["--topic", &topic.name, "--brokers", &kafka.brokers, "--from-topic"]));
+    let exited = run(penstock().arg("init").arg(&file).args([
+        "--topic",
+        &topic.name,
+        "--brokers",
+        &kafka.brokers,
+        "--from-topic",
+    ]));
     exited.assert_code(0);
     assert!(exited.output.contains("holds no message"), "{}", exited.output);
     assert_line(&std::fs::read_to_string(&file).unwrap(), "bins = \"*\"");

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 
 use super::options::Init;
-use super::text::skeleton;
+use super::skeleton::{Answers, skeleton};
 use super::written::comment;
 use crate::config;
 use crate::config::file::fault::{Fault, Faults};
@@ -88,23 +88,6 @@ impl What {
             What::DeadLetterTopic => arguments.dead_letter_topic.as_ref(),
         }
     }
-}
-
-/// Everything that is not taken from samples.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Answers {
-    pub brokers: String,
-    pub topic: String,
-    pub group: String,
-    pub hosts: String,
-    pub namespace: String,
-    pub set: String,
-    /// `None`: the proposed one.
-    pub key: Option<String>,
-    /// `None`: rejected messages hold their partition.
-    pub dead_letter_topic: Option<String>,
-    /// Name and value; a secret is a reference.
-    pub properties: Vec<(String, String)>,
 }
 
 /// Where questions go.

@@ -2,7 +2,7 @@
 //!
 //! The way of a call: `options` is the command line. `sampling` reads messages, from a file or from the end of a topic.
 //! `shape` counts what is in them, and keeps no values. `answers` settles what the options leave open, with questions
-//! on a terminal. `proposal` decides on a key, bins and suggestions, `text` writes the file, and `trial` checks it as
+//! on a terminal; `skeleton` has the result. `proposal` decides on a key, bins and suggestions, `text` writes the file, and `trial` checks it as
 //! `penstock check` does and puts the samples through it as `penstock try` does. Only what passes is written, by
 //! `target`.
 //!
@@ -10,6 +10,12 @@
 
 // The arguments.
 mod options;
+// Strings, keys, paths and comments of the file.
+mod written;
+// One setting of it.
+mod line;
+// The sections that are made of answers.
+mod skeleton;
 // Questions, defaults, and what the options say.
 mod answers;
 // Messages to look at.
@@ -18,8 +24,6 @@ mod sampling;
 mod shape;
 // What a string or a number looks like.
 mod looks;
-// Strings, keys, paths and comments of the file.
-mod written;
 // The record's key.
 mod key;
 // Names of bins.
@@ -41,9 +45,10 @@ pub(super) use options::Init;
 use super::{is_stdin, refuse, shown};
 use crate::config;
 use crate::util::exit::Exit;
-use answers::{Answers, Asking, Terminal, What};
+use answers::{Asking, Terminal, What};
 use sampling::Samples;
 use shape::Shape;
+use skeleton::{Answers, skeleton};
 use target::Target;
 
 /// How many messages of a topic are looked at where the caller does not say.
@@ -98,8 +103,8 @@ fn written(arguments: &Init, target: &Target, terminal: Option<Terminal<'_>>) ->
         None => None,
     };
     if let Some(count) = count {
-        let skeleton = text::skeleton(&asking.answers());
-        let config = config::parse(&skeleton, "the options").map_err(|faults| refuse(&answers::told(&faults)))?;
+        let config = config::parse(&skeleton(&asking.answers()), "the options")
+            .map_err(|faults| refuse(&answers::told(&faults)))?;
         match sampling::from_topic(&config, count) {
             Ok(found) => samples = Some(found),
             // Who has answered questions already shall not have to do so again.
@@ -131,7 +136,7 @@ fn written(arguments: &Init, target: &Target, terminal: Option<Terminal<'_>>) ->
     }
     let answers: Answers = asking.answers();
     // What the options say must be right by itself. A fault after this is one of this program.
-    config::parse(&text::skeleton(&answers), "the options").map_err(|faults| refuse(&answers::told(&faults)))?;
+    config::parse(&skeleton(&answers), "the options").map_err(|faults| refuse(&answers::told(&faults)))?;
 
     let proposal = proposal::Proposal::of(&answers, shape.as_ref(), proposed);
     let text = text::text(&answers, &proposal, samples.as_ref(), shape.as_ref(), target);

@@ -11,7 +11,7 @@ const COUNT_MAX: u32 = 10_000;
 pub(in crate::cli) struct Init {
     /// The file to write (default: -, standard output).
     pub(super) file: Option<PathBuf>,
-    /// Look at the newest N messages of the topic (200).
+    /// Look at the topic's newest messages (200).
     #[arg(
         long,
         value_name = "N",
@@ -21,10 +21,10 @@ pub(in crate::cli) struct Init {
         conflicts_with = "from"
     )]
     pub(super) from_topic: Option<u32>,
-    /// Look at the messages in this file, one per line.
+    /// Look at messages in a file, one per line.
     #[arg(long, value_name = "MESSAGES")]
     pub(super) from: Option<PathBuf>,
-    /// Each line is an envelope {"key": …, "payload": …}.
+    /// Lines are envelopes {"key": …, "payload": …}.
     #[arg(long, requires = "from")]
     pub(super) envelope: bool,
     /// Kafka's brokers, host:port, comma-separated.
@@ -36,7 +36,7 @@ pub(in crate::cli) struct Init {
     /// The consumer group.
     #[arg(long, value_name = "NAME")]
     pub(super) group: Option<String>,
-    /// A property of librdkafka; may be given several times.
+    /// A librdkafka property; can be repeated.
     #[arg(long = "property", value_name = "NAME=VALUE")]
     pub(super) properties: Vec<String>,
     /// Aerospike's nodes, host:port, comma-separated.
@@ -51,8 +51,8 @@ pub(in crate::cli) struct Init {
     /// The record's key: a path, a template or @key.
     #[arg(long, value_name = "VALUE")]
     pub(super) key: Option<String>,
-    /// What becomes of a rejected message.
-    #[arg(long, value_name = "ACTION", value_parser = ["dead_letter", "hold"])]
+    /// For rejected messages: dead_letter or hold.
+    #[arg(long, value_name = "ACTION", value_parser = ["dead_letter", "hold"], hide_possible_values = true)]
     pub(super) reject: Option<String>,
     /// Where dead letters go.
     #[arg(long, value_name = "NAME")]

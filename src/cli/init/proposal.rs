@@ -1,10 +1,11 @@
 //! Everything that is proposed: the key, the bins, and settings that are off and worth a thought.
 
-use super::answers::Answers;
 use super::bin_names::BinNames;
 use super::key::ProposedKey;
+use super::line::Line;
 use super::looks::{Look, epoch};
 use super::shape::{Envelope, Field, Seen, Shape};
+use super::skeleton::Answers;
 use super::written::{comment, path, string};
 use crate::config::names::{BIN_BYTES_MAX, SET_BYTES_MAX};
 
@@ -14,36 +15,6 @@ const BINS_ON_MAX: usize = 40;
 const ARRAYS_MAX: usize = 3;
 /// Fields for which conditions are suggested.
 const WHENS_MAX: usize = 3;
-
-/// A line of a table. If it is off, it stands in the file as a comment.
-#[derive(Debug, Clone)]
-pub(super) struct Line {
-    pub is_on: bool,
-    /// The key of TOML, as it is; it is quoted where that is needed.
-    pub name: String,
-    /// The value, as TOML.
-    pub value: String,
-    /// What to know about it.
-    pub note: String,
-}
-
-impl Line {
-    fn on(name: &str, value: String, note: impl Into<String>) -> Line {
-        Line {
-            is_on: true,
-            name: name.to_owned(),
-            value,
-            note: note.into(),
-        }
-    }
-
-    fn off(name: &str, value: String, note: impl Into<String>) -> Line {
-        Line {
-            is_on: false,
-            ..Line::on(name, value, note)
-        }
-    }
-}
 
 /// Bins of a write.
 #[derive(Debug)]

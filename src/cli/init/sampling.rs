@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 
+use serde_json::value::RawValue;
+
 use super::options::Init;
 use super::{is_stdin, now_ms, refuse, shown};
 use crate::cli::message::{Defaults, OwnedMessage, enveloped};
@@ -120,6 +122,12 @@ fn lines(reader: &mut dyn BufRead, name: &str, are_envelopes: bool) -> Result<Sa
             OwnedMessage::bare(line, &defaults)
         };
         let message = message.map_err(refused)?;
+        if samples.messages.is_empty()
+            && !are_envelopes
+            && let Some(hint) = hint(line, &defaults)
+        {
+            let _ = writeln!(io::stderr().lock(), "{name}:{number}: {hint}");
+        }
         bytes += line.len();
         defaults.offset += 1;
         samples.messages.push(message);
@@ -133,6 +141,26 @@ fn lines(reader: &mut dyn BufRead, name: &str, are_envelopes: bool) -> Result<Sa
         )));
     }
     Ok(samples)
+}
+
+/// What the caller may have meant by a first line that is no message.
+fn hint(line: &[u8], defaults: &Defaults) -> Option<&'static str> {
+    let members: Option<BTreeMap<String, Box<RawValue>>> = serde_json::from_slice(line).ok();
+    let payloads = ["payload", "payload_text", "payload_base64"];
+    match members {
+        Some(members) => {
+            let is_envelope =
+                payloads.iter().any(|name| members.contains_key(*name)) && enveloped(line, defaults).is_ok();
+            is_envelope.then_some("this looks like an envelope, which --envelope reads")
+        }
+        None if matches!(line.trim_ascii(), [.., b'{' | b'[']) => {
+            Some("a message is one line; put its JSON on one line, e.g. with jq -c")
+        }
+        None if matches!(line.trim_ascii(), [b'[', .., b']']) => Some(
+            "this is one message, an array; for a message of each element write a line of each, e.g. with jq -c '.[]'",
+        ),
+        None => None,
+    }
 }
 
 /// Reads the newest messages, about as many of each partition.
@@ -243,6 +271,30 @@ mod tests {
         assert_eq!(samples.messages.len(), LINES_MAX);
         assert_eq!(samples.left_out, ["everything from line 10001 on"]);
         assert!(lines(&mut "\n".as_bytes(), "x", false).is_err());
+    }
+
+    #[test]
+    fn a_first_line_that_is_meant_otherwise_is_told() {
+        let defaults = Defaults {
+            topic: Some(String::new()),
+            offset: 0,
+            timestamp_ms: 0,
+            format: Format::Json,
+        };
+        for (line, part) in [
+            ("{\"key\": \"k\", \"payload\": {}}", "--envelope"),
+            ("{", "jq -c"),
+            ("[{\"a\": 1}]", "jq -c '.[]'"),
+            ("{\"schema\": {}, \"payload\": {}}", ""),
+            ("{\"key\": \"k\"}", ""),
+            ("hello", ""),
+        ] {
+            let told = hint(line.as_bytes(), &defaults).unwrap_or_default();
+            assert!(
+                told.contains(part) && told.is_empty() == part.is_empty(),
+                "{line}: {told}"
+            );
+        }
     }
 
     #[test]

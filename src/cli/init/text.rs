@@ -3,35 +3,16 @@
 //! A line that begins with `#` and no space is a setting that is off: without the `#` it is right. (Lines of prose have
 //! a space.) A table that is off is off with all its lines.
 
-use super::answers::Answers;
-use super::proposal::{Bins, Line, Proposal, is_time_name, time, words};
+use super::line::Line;
+use super::proposal::{Bins, Proposal, is_time_name, time, words};
 use super::sampling::Samples;
 use super::shape::{Envelope, Field, Shape, Step};
+use super::skeleton::{Answers, reject, sections};
 use super::target::Target;
-use super::written::{comment, key, path, prose, string};
+use super::written::{comment, path, prose, string};
 
 /// A wider path is shown in a line of its own.
 const PATH_COLUMNS_MAX: usize = 40;
-/// A comment begins at this column, if there is room.
-const NOTE_COLUMN: usize = 48;
-
-/// Of `[kafka.properties]`.
-const INSTANCE: &str = "# Each process with a name of its own: when it starts again, the others keep their partitions.\n\
-     #\"group.instance.id\" = \"${env:HOSTNAME}\"\n";
-
-/// A configuration with nothing but the answers: to check them, and to reach Kafka.
-pub(super) fn skeleton(answers: &Answers) -> String {
-    let mut text = String::new();
-    sections(&mut text, answers, false, &[]);
-    let record_key = string(answers.key.as_deref().unwrap_or("@key"));
-    text.push_str(&format!(
-        "[[route]]\n[[route.write]]\nset = {}\nkey = {record_key}\nbins = \"*\"\n",
-        string(&answers.set)
-    ));
-    reject(&mut text, answers);
-    text
-}
-
 /// The file.
 pub(super) fn text(
     answers: &Answers,
@@ -48,19 +29,16 @@ pub(super) fn text(
     }
     text.push_str("\n[[route]]\n");
     if let Some(root) = proposal.root {
-        line(
-            &mut text,
-            "",
-            &Line {
-                is_on: true,
-                name: "root".to_owned(),
-                value: string(root),
-                note: "Kafka Connect's JSON with a schema: paths start in its payload".to_owned(),
-            },
-        );
+        Line {
+            is_on: true,
+            name: "root".to_owned(),
+            value: string(root),
+            note: "Kafka Connect's JSON with a schema: paths start in its payload".to_owned(),
+        }
+        .write(&mut text, "");
     }
     for each in &proposal.route {
-        line(&mut text, "", each);
+        each.write(&mut text, "");
     }
     if proposal.is_debezium {
         change(&mut text, answers, proposal);
@@ -116,115 +94,28 @@ fn kafka_lines(proposal: &Proposal) -> Vec<Line> {
     lines
 }
 
-fn sections(text: &mut String, answers: &Answers, is_told: bool, more: &[Line]) {
-    let note = |told: &'static str| if is_told { told } else { "" };
-    let set = |text: &mut String, name: &str, value: String, told: &'static str| {
-        line(
-            text,
-            "",
-            &Line {
-                is_on: true,
-                name: name.to_owned(),
-                value,
-                note: note(told).to_owned(),
-            },
-        );
-    };
-    text.push_str("[kafka]\n");
-    set(text, "brokers", string(&answers.brokers), "");
-    set(text, "topics", format!("[{}]", string(&answers.topic)), "");
-    set(
-        text,
-        "group",
-        string(&answers.group),
-        "offsets belong to it; with another group everything is read again",
-    );
-    for each in more {
-        line(text, "", each);
-    }
-    if is_told {
-        line(
-            text,
-            "",
-            &Line {
-                is_on: false,
-                name: "start".to_owned(),
-                value: string("latest"),
-                note: "a new group begins at the end, not with all old messages".to_owned(),
-            },
-        );
-    }
-    if !answers.properties.is_empty() {
-        text.push_str("\n[kafka.properties]\n");
-        for (name, value) in &answers.properties {
-            text.push_str(&format!("{} = {}\n", string(name), string(value)));
-        }
-        if is_told && answers.properties.iter().all(|(name, _)| name != "group.instance.id") {
-            text.push_str(INSTANCE);
-        }
-    } else if is_told {
-        text.push_str(
-            "\n# A login and TLS. Secrets stay outside of this file: a reference says where they are.\n\
-             #[kafka.properties]\n\
-             #\"security.protocol\" = \"SASL_SSL\"\n\
-             #\"sasl.mechanism\" = \"SCRAM-SHA-512\"\n\
-             #\"sasl.username\" = \"${env:KAFKA_USER}\"\n\
-             #\"sasl.password\" = \"${file:/etc/penstock/kafka.pw}\"\n\
-             #\"ssl.ca.location\" = \"/etc/ssl/certs/ca-certificates.crt\"\n",
-        );
-        text.push_str(INSTANCE);
-    }
-    text.push_str("\n[aerospike]\n");
-    set(text, "hosts", string(&answers.hosts), "");
-    set(text, "namespace", string(&answers.namespace), "");
-    if is_told {
-        text.push_str("# Both or none:\n#user = \"penstock\"\n#password = \"${file:/etc/penstock/aerospike.pw}\"\n");
-    }
-}
-
-/// A setting, with its note behind it or above it.
-fn line(text: &mut String, indent: &str, line: &Line) {
-    const COLUMNS: usize = 118;
-    let off = if line.is_on { "" } else { "#" };
-    let setting = format!("{indent}{off}{} = {}", key(&line.name), line.value);
-    let note = comment(&line.note);
-    let width = setting.chars().count();
-    if note.is_empty() {
-        text.push_str(&format!("{setting}\n"));
-    } else if width.max(NOTE_COLUMN) + note.chars().count() + 3 <= COLUMNS {
-        let space = " ".repeat(NOTE_COLUMN.saturating_sub(width).max(1));
-        text.push_str(&format!("{setting}{space}# {note}\n"));
-    } else {
-        text.push_str(&prose(indent, &format!("{note}:")));
-        text.push_str(&format!("{setting}\n"));
-    }
-}
-
 fn write(text: &mut String, answers: &Answers, proposal: &Proposal) {
     text.push_str("\n  [[route.write]]\n");
     text.push_str(&format!("  set = {}\n", string(&answers.set)));
     record_key(text, proposal);
     for each in &proposal.write {
-        line(text, "  ", each);
+        each.write(text, "  ");
     }
     match &proposal.bins {
-        Bins::All(value, note) => line(
-            text,
-            "  ",
-            &Line {
-                is_on: true,
-                name: "bins".to_owned(),
-                value: value.clone(),
-                note: note.clone(),
-            },
-        ),
+        Bins::All(value, note) => Line {
+            is_on: true,
+            name: "bins".to_owned(),
+            value: value.clone(),
+            note: note.clone(),
+        }
+        .write(text, "  "),
         Bins::Each(lines) => {
             text.push_str(
                 "  # Bin = where it comes from. A missing field leaves its bin as it is; null removes the bin.\n",
             );
             text.push_str("  [route.write.bins]\n");
             for each in lines {
-                line(text, "  ", each);
+                each.write(text, "  ");
             }
         }
     }
@@ -254,16 +145,13 @@ fn record_key(text: &mut String, proposal: &Proposal) {
     }
     text.push_str(&format!("  key = {}\n", proposal.key.written));
     for (other, why) in &proposal.key.others {
-        line(
-            text,
-            "  ",
-            &Line {
-                is_on: false,
-                name: "key".to_owned(),
-                value: other.clone(),
-                note: why.clone(),
-            },
-        );
+        Line {
+            is_on: false,
+            name: "key".to_owned(),
+            value: other.clone(),
+            note: why.clone(),
+        }
+        .write(text, "  ");
     }
 }
 
@@ -305,14 +193,6 @@ fn change(text: &mut String, answers: &Answers, proposal: &Proposal) {
     } else {
         "  tombstone = \"ignore\"                        # \"delete\" needs a key of metadata, such as @key\n"
     });
-}
-
-fn reject(text: &mut String, answers: &Answers) {
-    text.push_str("[reject]\n");
-    match &answers.dead_letter_topic {
-        Some(topic) => text.push_str(&format!("action = \"dead_letter\"\ntopic = {}\n", string(topic))),
-        None => text.push_str("action = \"hold\"\n"),
-    }
 }
 
 fn reject_told(text: &mut String, answers: &Answers) {
