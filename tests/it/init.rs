@@ -319,7 +319,15 @@ fn rejected_samples_are_told_with_their_reason() {
     let called = call(
         folder.path(),
         &["init", "--topic", "t", "--from", "-"],
-        "{\"a\": 1.5}\n",
+        "{\"a\": 1.5}\n{\n",
+    );
+    let told =
+        "tried on the 2 samples, as if each had a Kafka key: 1 would be written as 1 record(s), 0 filtered, 1 rejected";
+    assert!(called.assert_code(0).err.contains(told), "{}", called.err);
+    let called = call(
+        folder.path(),
+        &["init", "--topic", "t", "--key", "@key.id", "--from", "-"],
+        "{}\n",
     );
     assert!(
         called.assert_code(0).err.contains("the 1 samples were not tried"),

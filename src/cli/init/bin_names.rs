@@ -14,20 +14,19 @@ impl BinNames {
     /// Takes a name for the field with this path. The second value is whether it had to be shortened.
     pub fn of(&mut self, path: &[&str]) -> (String, bool) {
         let last = path.last().copied().unwrap_or("value");
-        let joined = path.join("_");
-        let (wanted, whole) = match self.is_free(last) {
-            true => (last, true),
-            false if self.is_free(&joined) => (joined.as_str(), true),
-            false if last.len() > BIN_BYTES_MAX => (last, false),
-            false => (joined.as_str(), false),
-        };
-        let name = if whole {
-            wanted.to_owned()
-        } else {
-            self.shortened(wanted)
-        };
+        // With the names before it, until it is a name that no other field has.
+        let ends = (0..path.len())
+            .rev()
+            .filter_map(|from| path.get(from..))
+            .map(|end| end.join("_"));
+        let free = ends.into_iter().find(|name| self.is_free(name));
+        let is_shortened = free.is_none();
+        let name = free.unwrap_or_else(|| match path {
+            [.., before, last] if last.len() <= BIN_BYTES_MAX => self.shortened(&format!("{before}_{last}")),
+            _ => self.shortened(last),
+        });
         self.taken.insert(name.clone());
-        (name, !whole)
+        (name, is_shortened)
     }
 
     fn is_free(&self, name: &str) -> bool {
@@ -63,7 +62,7 @@ mod tests {
     #[test]
     fn a_bin_is_named_like_the_end_of_its_path() {
         let mut names = BinNames::default();
-        let cases: [(&[&str], &str, bool); 8] = [
+        let cases: [(&[&str], &str, bool); 9] = [
             (&["id"], "id", false),
             (&["user", "id"], "user_id", false),
             (&["user", "country"], "country", false),
@@ -72,6 +71,7 @@ mod tests {
             (&["country_of_residency"], "country_of_re_2", true),
             (&["größe_des_schuhs"], "größe_des_sch", true),
             (&["a", "user", "id"], "a_user_id", false),
+            (&["data", "customer", "id"], "customer_id", false),
         ];
         for (path, expected, is_shortened) in cases {
             assert_eq!(names.of(path), (expected.to_owned(), is_shortened), "{path:?}");

@@ -105,6 +105,8 @@ pub(super) fn proposed(shape: Option<&Shape>) -> ProposedKey {
         .iter()
         .filter(|candidate| key.field.as_ref().is_none_or(|field| candidate.names() != *field));
     key.others = others
+        // One value is no key.
+        .filter(|candidate| candidate.field.seen.distinct() != Some(1) || shape.messages == 1)
         .take(OTHERS_MAX)
         .map(|candidate| (string(&candidate.path), candidate.told(shape)))
         .collect();
@@ -361,7 +363,7 @@ fn likeness(name: &str) -> i64 {
             .is_some_and(|before| before.ends_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()))
     };
     match lower.as_str() {
-        "id" | "_id" | "uuid" | "guid" => 5,
+        "id" | "_id" | "uuid" | "guid" | "$oid" => 5,
         _ if ["_id", "-id", "_uuid", "-uuid", "_guid"]
             .iter()
             .any(|end| lower.ends_with(end)) =>

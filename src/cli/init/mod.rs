@@ -142,7 +142,7 @@ fn written(arguments: &Init, target: &Target, terminal: Option<Terminal<'_>>) ->
     let text = text::text(&answers, &proposal, samples.as_ref(), shape.as_ref(), target);
     let config = trial::checked(&text)?;
     let result = match &samples {
-        Some(samples) => Some(trial::tried(&config, samples, now_ms())?),
+        Some(samples) => Some(trial::tried(&config, samples, &proposal.key, now_ms())?),
         None => None,
     };
     target.write(&text).map_err(answered)?;

@@ -67,7 +67,7 @@ impl Proposal {
             root,
             is_debezium: false,
             key,
-            bins: Bins::All("\"*\"".to_owned(), "every field of a message becomes a bin".to_owned()),
+            bins: Bins::All("\"*\"".to_owned(), "Every field of a message becomes a bin".to_owned()),
             route: Vec::new(),
             write: Vec::new(),
             positions: None,
@@ -405,7 +405,7 @@ impl Proposal {
             value.push_str(", big_numbers = \"string\"");
         }
         value.push_str(" }");
-        self.bins = Bins::All(value, "all columns of the row; null removes a bin".to_owned());
+        self.bins = Bins::All(value, "All columns of the row; null removes a bin".to_owned());
         let position = shape
             .fields
             .iter()
@@ -460,6 +460,7 @@ fn bin(field: &Field, names: &[&str], shape: &Shape) -> (bool, String, Vec<Strin
             }
             (true, source)
         }
+        ["boolean" | "float"] => (true, source),
         ["integer", "float"] => {
             notes.push("integers and floats: one type is easier to read and to query".to_owned());
             (true, cast("float"))

@@ -110,7 +110,7 @@ fn made(words: &[&str], samples: &Samples) -> (String, Tried) {
         &Target::of(None, false).unwrap(),
     );
     let config = config::parse_with(&text, "written", &Everything).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
-    let tried = tried(&config, samples, 1_767_225_600_000).unwrap_or_else(|_| panic!("{text}"));
+    let tried = tried(&config, samples, &proposal.key, 1_767_225_600_000).unwrap_or_else(|_| panic!("{text}"));
     (text, tried)
 }
 
@@ -238,6 +238,8 @@ fn events(count: usize) -> Vec<(Option<Value>, Value)> {
             "items": [{"sku": "s", "qty": at}],
             "weight": if at % 2 == 0 { json!(1) } else { json!(1.5) },
             "version": at,
+            "price": 1.5,
+            "paid": true,
             "nothing": null,
             "expires_at": 1_767_225_600 + at,
         });
@@ -267,6 +269,8 @@ fn fields_types_and_a_key_are_proposed() {
         &["type = \"type\""],
         &["ts = { path = \"ts\", as = \"epoch_ms\" }"],
         &["weight = { path = \"weight\", as = \"float\" }"],
+        &["price = \"price\""],
+        &["paid = \"paid\""],
         &["country_of_resi = \"user.country_of_residence\"", "# shortened"],
         &["#tags = \"tags\"", "array"],
         &["#user = \"user\"", "map"],

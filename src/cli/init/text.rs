@@ -221,8 +221,8 @@ fn tail(text: &mut String) {
          #listen = \"127.0.0.1:7367\"\n\
          \n\
          #[run]\n\
-         #memory = \"512MiB\"                           # the limit on the memory of the process\n\
-         #heartbeat_file = \"/run/penstock/heartbeat\"  # moves while the service is well, for a supervisor\n",
+         #memory = \"512MiB\"                              # the limit on the memory of the process\n\
+         #heartbeat_file = \"/run/penstock/heartbeat\"     # moves while the service is well, for a supervisor\n",
     );
 }
 
@@ -361,6 +361,7 @@ fn row(field: &Field) -> [String; 3] {
     let distinct = seen.distinct().filter(|_| scalars > 1 && seen.floats == 0);
     more.extend(distinct.map(|distinct| match distinct as u64 == scalars {
         true => "all different".to_owned(),
+        false if distinct == 1 => "always the same".to_owned(),
         false => format!("{distinct} different"),
     }));
     if let Some(values) = seen.few_values() {

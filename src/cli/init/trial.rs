@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 
+use super::key::ProposedKey;
 use super::proposal::Proposal;
 use super::sampling::Samples;
 use crate::cli::outcome::Outcome;
@@ -33,18 +34,35 @@ pub(super) struct Tried {
     pub records: usize,
     /// For each reason: how many, and the detail of the first one.
     pub reasons: BTreeMap<&'static str, (u64, String)>,
+    /// The samples had no keys, and got one for this.
+    has_stand_in: bool,
 }
 
-pub(super) fn tried(config: &Config, samples: &Samples, now_ms: i64) -> Result<Tried, Exit> {
+/// In place of a key that is not known.
+const STAND_IN: &[u8] = b"key";
+
+/// `key`: the record's. If it is the Kafka key, payloads alone get one.
+pub(super) fn tried(config: &Config, samples: &Samples, key: &ProposedKey, now_ms: i64) -> Result<Tried, Exit> {
     let bug = |problem: String| {
         let _ = writeln!(io::stderr().lock(), "{problem}");
         Exit::Panic
     };
     let mapping = Mapping::compile(config).map_err(|error| bug(error.to_string()))?;
     let tally = Tally::new(&mapping);
-    let mut tried = Tried::default();
+    let mut tried = Tried {
+        has_stand_in: samples.are_bare && key.shown == "@key",
+        ..Tried::default()
+    };
     for message in &samples.messages {
-        let outcome = Outcome::of(&mapping, message, now_ms, &tally).map_err(bug)?;
+        let outcome = match tried.has_stand_in {
+            true => {
+                let mut message = message.clone();
+                message.key = Some(STAND_IN.to_vec());
+                Outcome::of(&mapping, &message, now_ms, &tally)
+            }
+            false => Outcome::of(&mapping, message, now_ms, &tally),
+        };
+        let outcome = outcome.map_err(bug)?;
         match (outcome.verdict, outcome.rejection) {
             (_, Some((reason, detail))) => {
                 tried.rejected += 1;
@@ -67,13 +85,18 @@ impl Tried {
         if n == 0 {
             return String::new();
         }
-        if samples.are_bare && proposal.key.is_of_key() {
+        if samples.are_bare && proposal.key.is_of_key() && !self.has_stand_in {
             return format!(
                 "the {n} samples were not tried: the record's key is the Kafka key, and lines without --envelope have none\n"
             );
         }
+        let with = if self.has_stand_in {
+            ", as if each had a Kafka key"
+        } else {
+            ""
+        };
         let mut told = format!(
-            "tried on the {n} samples: {} would be written as {} record(s), {} filtered, {} rejected\n",
+            "tried on the {n} samples{with}: {} would be written as {} record(s), {} filtered, {} rejected\n",
             self.kept, self.records, self.filtered, self.rejected
         );
         for (reason, (count, detail)) in &self.reasons {
