@@ -179,6 +179,19 @@ fn wrong_options_are_told_together_by_their_names() {
             "name the file first: penstock init x.toml --from-topic",
         ),
         (&["--from", "x", "--from-topic"], "cannot be used with"),
+        (
+            &[
+                "--property",
+                "security.protocol=SSL",
+                "--property",
+                "ssl.ca.location=none.pem",
+            ],
+            "--property \"ssl.ca.location\"",
+        ),
+        (
+            &["--property", "client.id=a", "--property", "client.id=b"],
+            "--property client.id: is there twice",
+        ),
         (&["--envelope"], "--from"),
         (&["--force"], "--force is for a FILE"),
         (&["--from", "none.jsonl"], "none.jsonl: cannot be read"),
@@ -222,6 +235,36 @@ fn a_file_is_not_overwritten_unless_it_is_asked_for() {
     call(folder.path(), &["init", "a.toml", "--topic", "a b", "--force"], "").assert_code(64);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// A reference starts at the folder of the file, as it does for the other commands.
+#[test]
+fn a_secret_is_written_as_a_reference() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("etc")).unwrap();
+    std::fs::write(folder.path().join("etc/kafka.pw"), "geheim\n").unwrap();
+    let properties = [
+        "security.protocol=SASL_PLAINTEXT",
+        "sasl.mechanism=PLAIN",
+        "sasl.username=penstock",
+        "sasl.password=${file:kafka.pw}",
+    ];
+    let properties = properties.iter().flat_map(|property| ["--property", property]);
+    let arguments: Vec<&str> = ["init", "etc/a.toml", "--topic", "events"]
+        .into_iter()
+        .chain(properties)
+        .collect();
+    call(folder.path(), &arguments, "").assert_code(0);
+    let text = std::fs::read_to_string(folder.path().join("etc/a.toml")).unwrap();
+    assert_line(&text, "\"sasl.password\" = \"${file:kafka.pw}\"");
+    assert!(!text.contains("geheim"), "{text}");
+    call(folder.path(), &["check", "etc/a.toml"], "").assert_code(0);
+    // Elsewhere there is no such file.
+    let elsewhere: Vec<&str> = arguments
+        .iter()
+        .map(|word| if *word == "etc/a.toml" { "a.toml" } else { word })
+        .collect();
+    call(folder.path(), &elsewhere, "").assert_code(64);
 }
 
 #[cfg(target_os = "linux")]

@@ -3,7 +3,7 @@
 //! Questions are asked on a terminal only, one per line; Enter takes the default. A wrong answer is asked again. The
 //! check of an answer is that of the configuration's own reader, so that both say the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, Write};
 
 use super::options::Init;
@@ -202,11 +202,18 @@ impl<'t> Asking<'t> {
         {
             return Err("--dead-letter-topic is for --reject dead_letter: leave one of the two out".to_owned());
         }
+        let mut names = BTreeSet::new();
         for property in &self.properties {
             let Some((name, value)) = property.split_once('=') else {
                 return Err("--property: write NAME=VALUE, e.g. security.protocol=SSL".to_owned());
             };
             let name = name.trim();
+            if !names.insert(name) {
+                return Err(format!(
+                    "--property {}: is there twice; leave one of them out",
+                    comment(name)
+                ));
+            }
             if is_password(name) && !(value.starts_with("${env:") || value.starts_with("${file:")) {
                 return Err(format!(
                     "--property {}: a secret is not written as it is; name where it is, e.g. '{}=${{file:/etc/penstock/kafka.pw}}' \
@@ -230,9 +237,12 @@ impl<'t> Asking<'t> {
         }
     }
 
-    /// What is settled so far. The rest has a value that does no harm.
+    /// What is settled so far, and what the options say. The rest has a value that does no harm.
     pub fn answers(&self) -> Answers {
-        answers(&self.settled, &self.properties, self.is_key_proposed)
+        let mut settled = self.settled.clone();
+        settled.extend(self.given.iter().map(|(what, given)| (*what, given.clone())));
+        let is_key_proposed = self.is_key_proposed && !self.given.contains_key(&What::Key);
+        answers(&settled, &self.properties, is_key_proposed)
     }
 }
 

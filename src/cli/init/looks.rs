@@ -82,7 +82,7 @@ impl Look {
             }
             Look::Hex => {
                 text.len() >= 16
-                    && text.len() % 2 == 0
+                    && text.len().is_multiple_of(2)
                     && text.bytes().all(|byte| byte.is_ascii_hexdigit())
                     && text.bytes().any(|byte| byte.is_ascii_alphabetic())
             }

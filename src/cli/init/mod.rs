@@ -43,12 +43,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(super) use options::Init;
 
 use super::{is_stdin, refuse, shown};
-use crate::config;
 use crate::util::exit::Exit;
 use answers::{Asking, Terminal, What};
 use sampling::Samples;
 use shape::Shape;
-use skeleton::{Answers, skeleton};
+use skeleton::Answers;
 use target::Target;
 
 /// How many messages of a topic are looked at where the caller does not say.
@@ -82,6 +81,11 @@ fn written(arguments: &Init, target: &Target, terminal: Option<Terminal<'_>>) ->
     let mut asking = Asking::new(arguments, terminal);
     let answered = |problem: String| refuse(&problem);
     asking.assert_options().map_err(answered)?;
+    // Before anything is asked or read.
+    trial::accepted(&asking.answers(), target)?;
+    asking
+        .say("Enter takes the default, in brackets. Nothing is written before the last answer.")
+        .map_err(answered)?;
     let mut samples = match &arguments.from {
         Some(file) => Some(sampling::from_file(file, arguments)?),
         None => None,
@@ -103,13 +107,12 @@ fn written(arguments: &Init, target: &Target, terminal: Option<Terminal<'_>>) ->
         None => None,
     };
     if let Some(count) = count {
-        let config = config::parse(&skeleton(&asking.answers()), "the options")
-            .map_err(|faults| refuse(&answers::told(&faults)))?;
+        let config = trial::accepted(&asking.answers(), target)?;
         match sampling::from_topic(&config, count) {
             Ok(found) => samples = Some(found),
             // Who has answered questions already shall not have to do so again.
             Err(_) if arguments.from_topic.is_none() => {
-                asking.say("So it goes on without samples.").map_err(answered)?
+                asking.say("So it goes on without samples.").map_err(answered)?;
             }
             Err(exit) => return Err(exit),
         }
@@ -136,11 +139,11 @@ fn written(arguments: &Init, target: &Target, terminal: Option<Terminal<'_>>) ->
     }
     let answers: Answers = asking.answers();
     // What the options say must be right by itself. A fault after this is one of this program.
-    config::parse(&skeleton(&answers), "the options").map_err(|faults| refuse(&answers::told(&faults)))?;
+    trial::accepted(&answers, target)?;
 
     let proposal = proposal::Proposal::of(&answers, shape.as_ref(), proposed);
     let text = text::text(&answers, &proposal, samples.as_ref(), shape.as_ref(), target);
-    let config = trial::checked(&text)?;
+    let config = trial::checked(&text, target)?;
     let result = match &samples {
         Some(samples) => Some(trial::tried(&config, samples, &proposal.key, now_ms())?),
         None => None,

@@ -137,7 +137,7 @@ impl Proposal {
                     false => "it is the record's key".to_owned(),
                 });
             }
-            let is_on = is_on && !(is_key && !self.key.is_of_key());
+            let is_on = is_on && (!is_key || self.key.is_of_key());
             let fits = on < BINS_ON_MAX;
             if is_on && !fits {
                 skipped += 1;

@@ -14,7 +14,6 @@ use super::{is_stdin, now_ms, refuse, shown};
 use crate::cli::message::{Defaults, OwnedMessage, enveloped};
 use crate::cli::newest;
 use crate::cli::totals;
-use crate::config::kafka::tls_files;
 use crate::config::model::{Config, Format};
 use crate::util::exit::Exit;
 
@@ -165,10 +164,6 @@ fn hint(line: &[u8], defaults: &Defaults) -> Option<&'static str> {
 
 /// Reads the newest messages, about as many of each partition.
 pub(super) fn from_topic(config: &Config, count: u32) -> Result<Samples, Exit> {
-    let faults = tls_files::look(&config.kafka);
-    if let Some(fault) = faults.first() {
-        return Err(refuse(&format!("{}: {}; {}", fault.key, fault.problem, fault.cure)));
-    }
     let topic = config.kafka.topics.first().map(String::as_str).unwrap_or_default();
     let view = newest::reach(config)?;
     let partitions = u32::try_from(view.partitions).unwrap_or(u32::MAX).max(1);

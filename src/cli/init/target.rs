@@ -105,6 +105,14 @@ impl Target {
         }
     }
 
+    /// Where its references start.
+    pub fn folder(&self) -> PathBuf {
+        match self {
+            Target::StandardOutput => PathBuf::new(),
+            Target::New(file) | Target::Replaced(file) => file.parent().unwrap_or(Path::new("")).to_path_buf(),
+        }
+    }
+
     /// In a sentence.
     pub fn shown(&self) -> String {
         match self {

@@ -17,7 +17,7 @@ use super::target::Target;
 use super::trial::{Tried, tried};
 use super::*;
 use crate::cli::message::OwnedMessage;
-use crate::config::Outside;
+use crate::config::{self, Outside};
 
 #[derive(Parser)]
 struct Line {
@@ -231,12 +231,12 @@ fn events(count: usize) -> Vec<(Option<Value>, Value)> {
         let user = format!("u{}", at % 7);
         let payload = json!({
             "id": format!("00000000-0000-0000-0000-{at:012}"),
-            "type": if at % 2 == 0 { "visit" } else { "login" },
+            "type": if at.is_multiple_of(2) { "visit" } else { "login" },
             "ts": "2026-01-01T10:00:00Z",
             "user": {"id": user, "country_of_residence": "de"},
             "tags": ["a"],
             "items": [{"sku": "s", "qty": at}],
-            "weight": if at % 2 == 0 { json!(1) } else { json!(1.5) },
+            "weight": if at.is_multiple_of(2) { json!(1) } else { json!(1.5) },
             "version": at,
             "price": 1.5,
             "paid": true,
@@ -537,7 +537,10 @@ fn every_option_is_in_the_file() {
 
 #[test]
 fn what_does_not_pass_is_not_written() {
-    assert_eq!(trial::checked("[kafka]\n").unwrap_err(), Exit::Panic);
+    assert_eq!(
+        trial::checked("[kafka]\n", &Target::StandardOutput).unwrap_err(),
+        Exit::Panic
+    );
 }
 
 /// A person at a terminal who answers some questions and takes the rest.

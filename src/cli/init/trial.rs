@@ -3,25 +3,55 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 
+use super::answers;
 use super::key::ProposedKey;
 use super::proposal::Proposal;
 use super::sampling::Samples;
+use super::skeleton::{Answers, skeleton};
+use super::target::Target;
 use crate::cli::outcome::Outcome;
-use crate::config;
+use crate::cli::refuse;
+use crate::config::kafka::tls_files;
 use crate::config::model::Config;
+use crate::config::{self, Faults, System};
 use crate::rules::mapping::Mapping;
 use crate::rules::mapping::tally::Tally;
 use crate::util::exit::Exit;
 
+/// Whether what the options say is right by itself.
+pub(super) fn accepted(answers: &Answers, target: &Target) -> Result<Config, Exit> {
+    parsed(&skeleton(answers), target).map_err(|faults| refuse(&answers::told(&faults)))
+}
+
 /// Checks the text as `penstock check` does. A fault is one of this program: the answers were right by themselves.
-pub(super) fn checked(text: &str) -> Result<Config, Exit> {
-    config::parse(text, "the new configuration").map_err(|faults| {
+pub(super) fn checked(text: &str, target: &Target) -> Result<Config, Exit> {
+    parsed(text, target).map_err(|faults| {
         let told = format!(
             "{faults}\nnothing was written, since `penstock check` would refuse it: this is a bug of penstock init, please \
              report it\n"
         );
         let _ = io::stderr().lock().write_all(told.as_bytes());
         Exit::Panic
+    })
+}
+
+/// As `check` reads it from where it will be: a relative `${file:…}` starts there, and TLS files must exist.
+fn parsed(text: &str, target: &Target) -> Result<Config, Faults> {
+    const NAME: &str = "the new configuration";
+    let config = config::parse_with(
+        text,
+        NAME,
+        &System {
+            folder: target.folder(),
+        },
+    )?;
+    let faults = tls_files::look(&config.kafka);
+    if faults.is_empty() {
+        return Ok(config);
+    }
+    Err(Faults {
+        file: NAME.to_owned(),
+        faults,
     })
 }
 
