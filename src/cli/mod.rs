@@ -22,6 +22,10 @@ mod schema;
 mod completions;
 // `penstock man`: the manual pages.
 mod man;
+// `penstock init`: writes a configuration.
+mod init;
+// The newest messages of a topic.
+mod newest;
 // Settings that are probably not what the author wants.
 mod advice;
 // The description of a configuration's guards, for several commands.
@@ -162,6 +166,19 @@ Exit codes:
   69  nobody answers there
   78  the configuration is wrong, or has no [http]")]
     Health(health::Health),
+    /// Write a first configuration, from answers or from sample messages.
+    #[command(after_help = "\
+Examples:
+  penstock init events.toml
+  penstock init events.toml --topic events --from-topic
+  penstock init --topic events --from messages.jsonl > events.toml
+
+On a terminal it asks for what the options leave open; Enter takes the default.
+With --yes, or without a terminal, it asks nothing and takes the defaults.
+From samples it proposes a key, bins and more: types are shown, values are not.
+A secret is given as a reference: --property 'sasl.password=${file:kafka.pw}'.
+Only what `penstock check` accepts is written, and no file is overwritten.")]
+    Init(init::Init),
     /// Print the JSON Schema of the configuration, for editors.
     #[command(after_help = "\
 Example:
@@ -213,6 +230,7 @@ pub fn main() -> Exit {
         Command::Try(arguments) => try_::try_messages(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Health(arguments) => health::health(&arguments),
+        Command::Init(arguments) => init::init(&arguments),
         Command::Schema => schema::schema(),
         Command::Completions { shell } => completions::completions(shell),
         Command::Man { folder } => man::man(folder.as_deref()),

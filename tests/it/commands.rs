@@ -58,7 +58,17 @@ fn examples() -> Vec<PathBuf> {
     crate::support::examples().into_iter().map(from_root).collect()
 }
 
-const COMMANDS: [&str; 8] = ["run", "check", "try", "test", "health", "schema", "completions", "man"];
+const COMMANDS: [&str; 9] = [
+    "run",
+    "check",
+    "try",
+    "test",
+    "init",
+    "health",
+    "schema",
+    "completions",
+    "man",
+];
 
 /// # Panics
 /// Unless every line fits a terminal of 80 columns.

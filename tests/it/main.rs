@@ -60,6 +60,7 @@ mod log_output;
 mod commands;
 mod cluster;
 mod connect;
+mod init;
 mod try_rejections;
 
 // What is installed, and the archive.
