@@ -488,6 +488,12 @@ fn two_instances_are_two_members_with_names_of_their_own() {
         let status = cron.says(&["status", instance]);
         let member = format!("-{} ", instance.replace('@', "-"));
         assert!(status.contains("member=") && status.contains(&member), "{status}");
+        let log = fs::read_to_string(&log).unwrap();
+        let joining = log.lines().find(|line| line.contains("kafka: joining ")).unwrap();
+        assert!(
+            joining.contains(" member=") && joining.ends_with(member.trim_end()),
+            "{joining}"
+        );
     }
     let mut stream = Stream::new(&topic, 5);
     stream.produce(100);

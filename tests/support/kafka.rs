@@ -1,6 +1,7 @@
 //! Brokers, in this process or real ones; topics, and the messages that are sent to them and read from them.
 
 use std::pin::pin;
+use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -222,6 +223,25 @@ pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
         assert!(!left.is_zero(), "no answer from the broker within {DEADLINE:?}");
         thread::park_timeout(left);
     }
+}
+
+/// Runs Kafka's own kafka-consumer-groups.sh, from the broker's jars (`scripts/kafka.sh` has fetched them). What it prints.
+pub fn consumer_groups(arguments: &[&str]) -> String {
+    let jars = concat!(env!("CARGO_MANIFEST_DIR"), "/.cache/kafka/jars/*");
+    // The same Java as in `scripts/with-kafka.sh`.
+    let java = std::env::var("KAFKA_JAVA").unwrap_or_else(|_| "java".to_owned());
+    let tool = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+    let output = Command::new(java)
+        .args(["-cp", jars, tool])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && !said.contains("Error"),
+        "{arguments:?}\n{output:?}"
+    );
+    said
 }
 
 /// A topic with a fixed number of partitions.
