@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::support::process::{Exited, Program, SimProgram, run};
-use crate::support::{Kafka, Records as _, Setup, Stream, assert_ledger, consumer_groups, wait_until, wait_within};
+use crate::support::{
+    Kafka, Records as _, Setup, Stream, assert_ledger, consumer_groups, listener, wait_until, wait_within,
+};
 
 /// Longer than a hang is waited for, and a minute of cron's.
 const MINUTES: Duration = Duration::from_secs(240);
@@ -227,6 +229,13 @@ impl Job {
         }
     }
 
+    /// Reads through TLS, and trusts the authorities that the machine trusts.
+    fn with_tls(mut self) -> Job {
+        self.setup.brokers = listener("TLS");
+        self.setup.consumer += "\nsecurity.protocol = \"ssl\"";
+        self
+    }
+
     fn configure(&self, machine: &Machine, text: &str) {
         machine.write(&format!("etc/penstock/{}.toml", self.name), text);
     }
@@ -324,7 +333,9 @@ fn members(kafka: &Kafka, job: &Job) -> Vec<(String, String)> {
     let members = said.lines().filter_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
         // Its name alone; the id of the member has more behind it.
-        let name = words.iter().find(|word| word.starts_with(NAME) && word.len() == NAME.len() + "-pair-1".len())?;
+        let name = words
+            .iter()
+            .find(|word| word.starts_with(NAME) && word.len() == NAME.len() + "-pair-1".len())?;
         let partitions = words.iter().find(|word| word.starts_with(&topic))?;
         Some(((*name).to_owned(), (*partitions).to_owned()))
     });
@@ -341,7 +352,7 @@ fn on_a_fresh_debian_the_archive_is_installed_and_cron_keeps_it_running() {
     machine.boot();
     let mut events = Job::new(&kafka, "events", 2);
     let mut pair = Job::new(&kafka, "pair", 4);
-    let mut hung = Job::new(&kafka, "hung", 2);
+    let mut hung = Job::new(&kafka, "hung", 2).with_tls();
     let mut broken = Job::new(&kafka, "broken", 2);
 
     // Nothing but the archive comes from outside.

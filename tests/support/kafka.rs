@@ -1,5 +1,6 @@
 //! Brokers, in this process or real ones; topics, and the messages that are sent to them and read from them.
 
+use std::path::Path;
 use std::pin::pin;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
@@ -223,6 +224,20 @@ pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
         assert!(!left.is_zero(), "no answer from the broker within {DEADLINE:?}");
         thread::park_timeout(left);
     }
+}
+
+/// The listener of this name of the broker that `scripts/with-kafka.sh` started (`scripts/kafka/server.properties`).
+pub fn listener(name: &str) -> String {
+    let folder = std::env::var("KAFKA_DIR").expect("KAFKA_DIR is not set: run the test by its make target");
+    let properties = std::fs::read_to_string(Path::new(&folder).join("server.properties")).unwrap();
+    let listeners = properties
+        .lines()
+        .find_map(|line| line.strip_prefix("listeners="))
+        .unwrap();
+    let found = listeners
+        .split(',')
+        .find_map(|each| each.strip_prefix(name)?.strip_prefix("://"));
+    found.unwrap_or_else(|| panic!("no {name} in {listeners}")).to_owned()
 }
 
 /// Runs Kafka's own kafka-consumer-groups.sh, from the broker's jars (`scripts/kafka.sh` has fetched them). What it prints.
