@@ -40,6 +40,26 @@ setup: ## install what the build needs and this machine lacks (Debian, Ubuntu)
 build: setup ## the release binary: target/release/penstock
 	$(CARGO) build --release $(SHARED) --bin penstock --example demo
 
+# Where `make install` puts everything; DESTDIR is for makers of packages.
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: install
+install: ## build, and install below PREFIX (/usr/local; without root: PREFIX=~/.local)
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' MAKE='$(MAKE)' scripts/build-and-install.sh
+
+.PHONY: uninstall
+uninstall: ## remove what `make install` installed below PREFIX, and nothing else
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install.sh --uninstall
+
+.PHONY: dist
+dist: setup ## the archive for other machines, in target/dist: OpenSSL linked in, and compiled first
+	@PROFILE=$(FAST) scripts/dist.sh $(ARGS)
+
+.PHONY: package
+package: setup ## the crate as a registry gets it: is it complete, does it build, do its docs?
+	@scripts/package.sh
+
 .PHONY: demo
 demo: setup ## the whole way with Kafka and Aerospike in the process: no service, no installation
 	@$(CARGO) build --release $(SHARED) --bin penstock --example demo
@@ -147,12 +167,12 @@ fmt: ## format the code
 .PHONY: lint
 lint: setup ## format and clippy, warnings denied
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --workspace --profile $(PROFILE) --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --locked --workspace --profile $(PROFILE) --all-targets -- -D warnings
 
 .PHONY: doc
 # With private items: these pages are for developers, and the text of a module names its private parts.
 doc: setup ## the crate's documentation, warnings denied
-	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --workspace --profile $(PROFILE) --no-deps --all-features --document-private-items
+	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --workspace --profile $(PROFILE) --no-deps --document-private-items
 
 .PHONY: check
 # One profile for all of it: no dependency is compiled twice. Clippy is the compiler here, so it checks our code while it

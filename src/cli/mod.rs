@@ -18,6 +18,8 @@ mod test;
 mod schema;
 // `penstock completions`: completions for a shell.
 mod completions;
+// `penstock man`: the manual pages.
+mod man;
 // Settings that are probably not what the author wants.
 mod advice;
 // The description of a configuration's guards, for several commands.
@@ -45,13 +47,14 @@ use crate::config;
 use crate::config::model::Config;
 use crate::util::exit::Exit;
 use crate::util::logging;
+use crate::util::version;
 
 /// Kafka topics into Aerospike records: one thread per partition, nothing lost.
 // Every line of help fits 80 columns: clap does not wrap it.
 #[derive(Debug, Parser)]
 #[command(
     name = "penstock",
-    version,
+    version = version::LONG,
     arg_required_else_help = true,
     after_help = "\
 Example:
@@ -157,6 +160,17 @@ taplo find it by the first line of the configuration:
         /// The shell.
         shell: Shell,
     },
+    /// Print the manual page, or write all of them into a folder.
+    #[command(after_help = "\
+Examples:
+  penstock man | man -l -
+  penstock man /usr/local/share/man/man1
+
+With FOLDER it writes penstock.1 and a page for each command.")]
+    Man {
+        /// Where the pages are written to; it is made if it is missing.
+        folder: Option<PathBuf>,
+    },
 }
 
 /// Runs the command in this process's arguments.
@@ -183,6 +197,7 @@ pub fn main() -> Exit {
         Command::Test(arguments) => test::test(&arguments),
         Command::Schema => schema::schema(),
         Command::Completions { shell } => completions::completions(shell),
+        Command::Man { folder } => man::man(folder.as_deref()),
     }
 }
 

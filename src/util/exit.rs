@@ -59,6 +59,29 @@ impl Exit {
         if rank(other) > rank(self) { other } else { self }
     }
 
+    /// What it means, in the words of the documents.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Exit::Stopped => "it was asked to stop, and did",
+            Exit::Found => "try, test or check --connect found something",
+            Exit::Usage => "the command line is wrong",
+            Exit::Rejected => "a rejected message, or a next offset that is not in the log",
+            Exit::Unreachable => "Kafka or Aerospike was not reachable in time",
+            Exit::Panic => "a bug: a worker panicked",
+            Exit::Restart => "the orderly stop took too long, or the process could not go on",
+            Exit::Credentials => "Kafka or Aerospike refuses the credentials or the rights",
+            Exit::Configuration => "the configuration is wrong, or does not fit what answers",
+        }
+    }
+
+    /// Whether a person must act before it is started again.
+    pub fn needs_person(self) -> bool {
+        matches!(
+            self,
+            Exit::Usage | Exit::Rejected | Exit::Credentials | Exit::Configuration
+        )
+    }
+
     /// The number.
     pub fn code(self) -> u8 {
         self as u8

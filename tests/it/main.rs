@@ -62,6 +62,9 @@ mod cluster;
 mod connect;
 mod try_rejections;
 
+// What is installed, and the archive.
+mod install;
+
 // Helpers of the tests in this program and in the others.
 mod database;
 

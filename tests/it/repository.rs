@@ -404,6 +404,23 @@ fn the_documented_exit_codes_are_those_of_the_program() {
         .filter_map(|code| code.parse().ok())
         .collect();
     assert_eq!(documented, known, "the table of {PAGE}");
+    // The manual page has the words of the table.
+    for exit in Exit::ALL {
+        let row = format!("| {} | {} |", exit.code(), exit.meaning());
+        let person = if exit.needs_person() { " no: act first |" } else { " " };
+        let line = page
+            .lines()
+            .map(|line| line.replace('`', ""))
+            .find(|line| line.starts_with(&row));
+        let line = line.unwrap_or_else(|| panic!("no line {row:?} in {PAGE}"));
+        let is_said = line[row.len()..].starts_with(person);
+        assert!(is_said || exit == Exit::Usage, "{line:?}");
+        assert_eq!(
+            line.contains("act first"),
+            exit.needs_person() && exit != Exit::Usage,
+            "{line:?}"
+        );
+    }
     for document in documents() {
         for after in document.text.to_lowercase().split("exit code ").skip(1) {
             let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
