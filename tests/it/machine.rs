@@ -364,10 +364,18 @@ fn on_a_fresh_debian_the_archive_is_installed_and_cron_keeps_it_running() {
     );
     let archive = PathBuf::from(std::env::var("ARCHIVE").expect("ARCHIVE is not set: make test-install"));
     let file = archive.file_name().unwrap().to_str().unwrap();
-    fs::copy(&archive, machine.path("root").join(file)).unwrap();
-    machine.says(&format!("cd /root && tar -xzf {file}"));
-    let folder = format!("/root/{}", file.strip_suffix(".tar.gz").unwrap());
-    machine.says(&format!("cd {folder} && ./install.sh"));
+    for name in [file, "SHA256SUMS"] {
+        fs::copy(archive.with_file_name(name), machine.path("root").join(name)).unwrap();
+    }
+    // As the guide says it, of this archive; root needs no sudo.
+    let as_root = |block: &str| block.replace("sudo ", "");
+    let block = as_root(&blocks("installing.md", "## From an archive", "sh")[0]);
+    let name = block
+        .split_whitespace()
+        .find_map(|word| word.strip_suffix(".tar.gz"))
+        .unwrap();
+    let folder = file.strip_suffix(".tar.gz").unwrap();
+    machine.says(&format!("cd /root\n{}", block.replace(name, folder)));
     let version = machine.says("penstock --version");
     assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
     let tried = machine.says(
@@ -377,14 +385,10 @@ fn on_a_fresh_debian_the_archive_is_installed_and_cron_keeps_it_running() {
     assert!(tried.contains("u1"), "{tried}");
     machine.says("test -s /usr/local/share/man/man1/penstock.1 && test -s /usr/local/share/man/man1/penstock-cron.1");
 
-    // The recipe of the guide, in the folder of the archive, with the configuration there.
-    machine.write(
-        &format!("{}/events.toml", folder.trim_start_matches('/')),
-        &events.setup.text(),
-    );
-    let recipe = blocks("running-under-cron.md", "## The recipe", "sh");
-    for block in &recipe {
-        machine.says(&format!("cd {folder}\n{block}"));
+    // Then the recipe for cron, where the configuration is.
+    machine.write("root/events.toml", &events.setup.text());
+    for block in blocks("running-under-cron.md", "## The recipe", "sh") {
+        machine.says(&format!("cd /root\n{block}"));
     }
     for job in [&pair, &hung, &broken] {
         job.configure(&machine, &job.setup.text());
@@ -546,5 +550,12 @@ fn on_a_fresh_debian_the_archive_is_installed_and_cron_keeps_it_running() {
     for instance in instances {
         let said = machine.says(&format!("su -s /bin/sh {USER} -c 'penstock-cron stop {instance}'"));
         assert!(said.contains("stopped; it stays so until"), "{said}");
+    }
+    let block = as_root(&blocks("installing.md", "## Remove it", "sh")[0]);
+    machine.says(&block);
+    let left = machine.says("find /usr/local -type f; ls /etc/penstock /var/lib/penstock /var/log/penstock");
+    assert!(!left.contains("/usr/local"), "{left}");
+    for kept in ["events.toml", "pair@1.log"] {
+        assert!(left.contains(kept), "{left}");
     }
 }
