@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::support::process::{Exited, Program, SimProgram, run};
+use crate::support::process::{Exited, Program, SimProgram, run, signal};
 use crate::support::{
     Kafka, Records as _, Setup, Stream, assert_ledger, consumer_groups, listener, wait_until, wait_within,
 };
@@ -110,17 +110,16 @@ impl Machine {
         );
     }
 
-    /// The id of the machine's first process, as it is seen from here. Empty: there is none.
-    fn pid(&self) -> String {
+    /// The id of the machine's first process, as it is seen from here. 0: there is none yet.
+    fn pid(&self) -> u32 {
         let unshare = self.first.as_ref().expect("a machine that runs").id();
         let children = fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).unwrap_or_default();
-        children.trim().to_owned()
+        children.trim().parse().unwrap_or(0)
     }
 
     /// The power fails: all processes are killed at once.
     fn crash(&mut self) {
-        let status = Command::new("kill").args(["-KILL", &self.pid()]).status().unwrap();
-        assert!(status.success(), "{status}");
+        assert!(signal(self.pid(), "KILL"));
         // With the first process, all others have ended.
         self.first.take().unwrap().end();
     }
@@ -129,7 +128,14 @@ impl Machine {
     fn run(&self, script: &str) -> Exited {
         let mut command = Command::new("nsenter");
         command
-            .args(["--target", &self.pid(), "--pid", "--mount", "--uts", "chroot"])
+            .args([
+                "--target",
+                &self.pid().to_string(),
+                "--pid",
+                "--mount",
+                "--uts",
+                "chroot",
+            ])
             .arg(&self.root)
             .args(["env", "-i", "HOME=/root"])
             .arg("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
