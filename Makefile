@@ -110,6 +110,18 @@ test-systemd: setup ## the systemd unit with systemd's tools, and under a real s
 	@scripts/with-systemd.sh $(CARGO) test --profile $(PROFILE) $(SHARED) --test it -- \
 		--ignored --nocapture systemd::
 
+# The archive: made here, or ARCHIVE=FILE.
+.PHONY: test-install
+test-install: setup ## the archive on a fresh Debian (made with debootstrap; needs root), under its cron, on a real broker: kills, a hang, a crash
+	$(CARGO) build --profile $(PROFILE) $(SHARED) $(PROGRAMS) --test it
+	@archive=$${ARCHIVE:-$$(scripts/dist.sh | tail -n 1)} && ARCHIVE=$$(realpath "$$archive") \
+		scripts/with-kafka.sh scripts/with-debian.sh $(CARGO) test --profile $(PROFILE) $(SHARED) --test it -- \
+		--ignored --nocapture machine::
+
+.PHONY: test-fresh
+test-fresh: ## make test, and a short make demo, in a fresh clone on a Debian with only Rust and a C compiler (needs root; compiles everything)
+	@scripts/test-fresh.sh
+
 # SHORT runs shorter scenarios, and only those that CI runs. ONLY: all scenarios, or those of the named modules of
 # tests/scenarios/chaos.
 ifdef SHORT

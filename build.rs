@@ -9,7 +9,8 @@
 //! The profile `dev` and those that inherit it get `unknown` and `0.1.0 (dev build)`, and git is not asked: a developer's
 //! build must not be made again after each commit.
 //!
-//! The commit comes from git, or from `.cargo_vcs_info.json` in a package that `cargo package` made. A folder without
+//! The commit comes from `PENSTOCK_BUILD_COMMIT` (for builds without a repository, in a container for instance), from git,
+//! or from `.cargo_vcs_info.json` in a package that `cargo package` made. A folder without
 //! both, or inside a repository of somebody else, is no error.
 
 use std::env;
@@ -36,7 +37,11 @@ fn main() {
     // `debug` is the profile `dev` and all that inherit it. All others inherit `release`.
     let is_dev = env::var("PROFILE").is_ok_and(|profile| profile == "debug");
     // Cargo runs build scripts in the package's folder.
-    let found = if is_dev { None } else { packaged().or_else(checked_out) };
+    let found = if is_dev {
+        None
+    } else {
+        named().or_else(packaged).or_else(checked_out)
+    };
     let version = match &found {
         Some((commit, date)) => format!("{number} ({})", format!("{commit} {date}").trim_end()),
         None if is_dev => format!("{number} (dev build)"),
@@ -46,6 +51,15 @@ fn main() {
     println!("cargo::rustc-env=PENSTOCK_COMMIT={commit}");
     println!("cargo::rustc-env=PENSTOCK_DATE={date}");
     println!("cargo::rustc-env=PENSTOCK_VERSION={version}");
+}
+
+/// The commit that the caller names. Its date is not known.
+fn named() -> Option<(String, String)> {
+    const NAME: &str = "PENSTOCK_BUILD_COMMIT";
+    println!("cargo::rerun-if-env-changed={NAME}");
+    let commit: String = env::var(NAME).ok()?.chars().take(10).collect();
+    let is_commit = commit.len() == 10 && commit.chars().all(|c| c.is_ascii_hexdigit());
+    is_commit.then_some((commit, String::new()))
 }
 
 /// The commit of a package from a registry. Its date is not known.

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use crate::support::process::{Exited, Program, UNREACHED, file, penstock, run};
+use crate::support::process::{Exited, Program, UNREACHED, file, penstock, run, signal};
 use crate::support::wait_until;
 
 /// What erases the line that renews itself.
@@ -243,8 +243,7 @@ fn on_terminal(arguments: &str, silent: &Path, variables: &[(&str, &str)]) -> Ex
         .chars()
         .take_while(char::is_ascii_digit)
         .collect();
-    let status = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-    assert!(status.success(), "kill {pid}: {status}");
+    assert!(signal(pid.parse().unwrap(), "TERM"), "kill {pid}");
     terminal.end()
 }
 

@@ -47,6 +47,7 @@ mod progress;
 mod cron;
 mod heartbeat;
 mod http;
+mod machine;
 mod publish;
 mod rejects;
 mod stopping;

@@ -57,6 +57,20 @@ fn is_async_crate(name: &str) -> bool {
 }
 
 #[test]
+fn no_test_needs_the_program_kill_which_a_small_machine_lacks() {
+    let call = format!("Command::new({:?})", "kill");
+    let mut faults = Vec::new();
+    for folder in ["src", "tests", "crates", "examples"] {
+        for file in files(&root().join(folder), "rs") {
+            if read(&file).contains(&call) {
+                faults.push(format!("{}: use the shell's own", file.display()));
+            }
+        }
+    }
+    assert_none("files that call a program of another package", &faults);
+}
+
+#[test]
 fn no_code_of_ours_is_async() {
     let mut faults = Vec::new();
     let mut sources = files(&root().join("src"), "rs");
