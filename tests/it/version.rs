@@ -32,11 +32,18 @@ struct Told {
 }
 
 fn built(folder: &Path, profile: &str) -> Told {
+    built_as(folder, profile, None)
+}
+
+/// `named`: `PENSTOCK_BUILD_COMMIT`.
+fn built_as(folder: &Path, profile: &str, named: Option<&str>) -> Told {
     let mut command = Command::new(script());
     command
         .current_dir(folder)
         .env("CARGO_PKG_VERSION", "1.2.3")
-        .env("PROFILE", profile);
+        .env("PROFILE", profile)
+        .env_remove("PENSTOCK_BUILD_COMMIT")
+        .envs(named.map(|commit| ("PENSTOCK_BUILD_COMMIT", commit)));
     let output = without_git_variables(&mut command).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
@@ -189,6 +196,21 @@ fn a_developers_build_names_no_commit_and_is_not_built_again() {
         .unwrap();
     let said = String::from_utf8(program.stdout).unwrap();
     assert_eq!(said, format!("penstock {}\n", penstock::util::version::LONG));
+}
+
+#[test]
+fn a_build_without_a_repository_says_the_commit_that_it_is_told() {
+    let folder = TempDir::new().unwrap();
+    let named = |commit: &str| built_as(folder.path(), "release", Some(commit)).version;
+    assert_eq!(named("0123456789abcdef0123456789abcdef01234567"), "1.2.3 (0123456789)");
+    // What is no commit, such as the empty argument of a container's build, is not repeated.
+    for other in ["", "main", "012345678$"] {
+        assert_eq!(named(other), "1.2.3");
+    }
+    assert_eq!(
+        built_as(folder.path(), "debug", Some("0123456789")).version,
+        "1.2.3 (dev build)"
+    );
 }
 
 #[test]
