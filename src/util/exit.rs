@@ -63,7 +63,7 @@ impl Exit {
     pub fn meaning(self) -> &'static str {
         match self {
             Exit::Stopped => "it was asked to stop, and did",
-            Exit::Found => "try, test or check --connect found something",
+            Exit::Found => "try, test, health or check --connect found something",
             Exit::Usage => "the command line is wrong",
             Exit::Rejected => "a rejected message, or a next offset that is not in the log",
             Exit::Unreachable => "Kafka or Aerospike was not reachable in time",
