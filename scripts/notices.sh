@@ -18,6 +18,7 @@ C_LIBRARIES=(
   'zstd-sys|zstd|BSD-3-Clause|zstd/LICENSE'
   'libz-sys|zlib|Zlib|src/zlib/LICENSE'
   'tikv-jemalloc-sys|jemalloc|BSD-2-Clause|jemalloc/COPYING'
+  'ring|parts of BoringSSL|ISC and others|LICENSE-BoringSSL'
 )
 # Crates with `links` that contain no library: they name one of the above, or one of the system.
 NO_LIBRARY=(openssl-sys)
