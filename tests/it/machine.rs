@@ -235,10 +235,11 @@ impl Job {
         }
     }
 
-    /// Reads through TLS, and trusts the authorities that the machine trusts.
+    /// Reads through TLS, and trusts the authorities that the machine trusts. (`probe` is what an archive's program does
+    /// without being told.)
     fn with_tls(mut self) -> Job {
         self.setup.brokers = listener("TLS");
-        self.setup.consumer += "\nsecurity.protocol = \"ssl\"";
+        self.setup.consumer += "\nsecurity.protocol = \"ssl\"\nssl.ca.location = \"probe\"";
         self
     }
 
