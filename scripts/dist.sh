@@ -43,14 +43,18 @@ while (($# > 0)); do
   shift
 done
 
-for tool in objcopy objdump tar gzip sha256sum; do
+for tool in objcopy objdump nm addr2line tar gzip sha256sum; do
   command -v "$tool" >/dev/null || fail "$tool is missing; on Debian: apt-get install binutils"
 done
 
 features=
 [[ $openssl == system ]] || features=static-openssl
 if [[ -z $binary ]]; then
-  # Shares all it can with `make build`, which compiles the demo too.
+  # OpenSSL's build is written in Perl. Debian's perl-base has too little of it.
+  [[ $openssl == system ]] || perl -MFindBin -MIPC::Cmd -MTime::Piece -e 1 2>/dev/null ||
+    fail "OpenSSL's build needs Perl with all its modules; on Debian: apt-get install perl"
+  # With the demo, as `make build`: the tests' dependencies add features to ours, and the archive has the program that the
+  # tests test. It also shares all it can.
   arguments=(--profile "$profile" --locked --bin penstock --example demo)
   "${CARGO:-cargo}" build "${arguments[@]}" ${features:+--features "$features"}
   folder=$profile
@@ -92,6 +96,9 @@ mkdir -p bin/.debug
 objcopy --only-keep-debug --compress-debug-sections=zlib bin/penstock "$debug"
 objcopy --strip-all --add-gnu-debuglink="$debug" bin/penstock
 chmod 644 "$debug"
+# Like gdb and Rust's backtraces, addr2line finds the symbols by the name that the program has of them.
+main=$(nm -C "$debug" | awk '$3 == "penstock::cli::main" { print $1 }')
+[[ $(addr2line -e bin/penstock "$main") == *src/cli/mod.rs:* ]] || fail "the stripped program and $debug do not fit"
 cd - >/dev/null
 scripts/notices.sh ${features:+"$features"} >"$stage/share/doc/penstock/THIRD-PARTY-NOTICES"
 {
@@ -100,12 +107,20 @@ scripts/notices.sh ${features:+"$features"} >"$stage/share/doc/penstock/THIRD-PA
   echo "Runs on Linux, $(uname -m), with glibc $glibc or newer (ldd --version says which one a machine has)."
   echo "Needs these libraries: $(paste -sd ' ' <<<"$libraries")."
   if [[ -n $suffix ]]; then
-    echo "Not a release: it needs the OpenSSL of the machine that compiled it ($others )."
+    echo "Not a release: it needs the OpenSSL of the machine that compiled it (${others# })."
   else
     echo "OpenSSL is linked in. Authorities' certificates come from the system, wherever it keeps them."
   fi
 } >"$stage/share/doc/penstock/REQUIREMENTS"
-cp "$stage/share/doc/penstock/REQUIREMENTS" "$stage/share/doc/penstock/README.md" "$stage/share/doc/penstock/LICENSE" "$stage/"
+cp "$stage/share/doc/penstock"/{REQUIREMENTS,LICENSE} "$stage/"
+cat >"$stage/README" <<EOF
+Penstock writes Kafka messages to Aerospike.
+
+  bin/penstock --version     REQUIREMENTS says what it needs
+  ./install.sh               installs into /usr/local; PREFIX=\$HOME/.local ./install.sh does so without root
+
+The documents begin with share/doc/penstock/README.md; docs/guide/installing.md beside it has all about installing.
+EOF
 
 # ---- the archive: the same files make the same bytes
 

@@ -34,6 +34,9 @@ mkdir -p share/penstock/examples
 install -m 644 "$here"/examples/*.toml "$here"/examples/*.fixtures.json share/penstock/examples/
 install -m 644 "$here/deploy/cron/cron.conf" share/penstock/
 install -D -m 644 -t share/doc/penstock "$here/LICENSE" "$here/README.md" "$here/CHANGELOG.md"
+# The README links to them.
+cp -R "$here/docs" share/doc/penstock/docs
+chmod -R u=rwX,go=rX share/doc/penstock/docs
 unit=$here/deploy/systemd/penstock@.service
 [[ ! -e $unit ]] || install -D -m 644 "$unit" lib/systemd/system/penstock@.service
 install -m 755 "$here/scripts/install.sh" install.sh

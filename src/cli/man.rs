@@ -227,7 +227,7 @@ const FILES: [(&str, &str); 4] = [
         "PREFIX/share/penstock/penstock.schema.json",
         "What penstock schema prints, for editors.",
     ),
-    ("PREFIX/share/doc/penstock", "Licences, and what is new."),
+    ("PREFIX/share/doc/penstock", "The documents, what is new, and licences."),
 ];
 
 fn files(roff: &mut Roff) {

@@ -112,7 +112,7 @@ fn the_archive_works_where_it_is_unpacked_and_where_it_is_installed() {
     let empty = TempDir::new().unwrap();
     succeed(Command::new("tar").arg("-xzf").arg(&archive).current_dir(empty.path()));
     let unpacked = empty.path().join(name);
-    let version = format!("penstock {} (dev build)\n", env!("CARGO_PKG_VERSION"));
+    let version = format!("penstock {}\n", penstock::util::version::LONG);
     assert_eq!(
         succeed(Command::new(unpacked.join("bin/penstock")).arg("--version")),
         version
@@ -167,6 +167,7 @@ fn the_archive_works_where_it_is_unpacked_and_where_it_is_installed() {
         "share/penstock/installed-files",
         "share/doc/penstock/LICENSE",
         "share/doc/penstock/README.md",
+        "share/doc/penstock/docs/guide/installing.md",
         "share/doc/penstock/CHANGELOG.md",
         "share/doc/penstock/THIRD-PARTY-NOTICES",
     ] {

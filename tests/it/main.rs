@@ -64,6 +64,7 @@ mod try_rejections;
 
 // What is installed, and the archive.
 mod install;
+mod version;
 
 // Helpers of the tests in this program and in the others.
 mod database;
