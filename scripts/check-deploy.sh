@@ -182,6 +182,7 @@ check_kubernetes() {
   rm -rf "$work/recipe" "$work/penstock-kubernetes"
   mkdir "$work/recipe"
   cp -r "$1/deploy" "$work/recipe/"
+  # shellcheck disable=SC2016 # no command, but the end of a block
   sed -n '/^cp -r deploy\/kubernetes /,/^```$/{/^```$/!p}' docs/guide/running-on-kubernetes.md >"$work/recipe.sh"
   [[ -s $work/recipe.sh ]] || { echo "  FAULT: docs/guide/running-on-kubernetes.md has no recipe"; return 1; }
   (cd "$work/recipe" && bash -e "$work/recipe.sh") || return 1

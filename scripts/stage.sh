@@ -39,6 +39,7 @@ install -D -m 644 -t share/doc/penstock "$here/LICENSE" "$here/README.md" "$here
 cp -R "$here/docs" share/doc/penstock/docs
 chmod -R u=rwX,go=rX share/doc/penstock/docs
 # Links of the documents: the examples are elsewhere when installed, and the sources are not installed.
+# shellcheck disable=SC2016 # no commands, but Markdown
 find share/doc/penstock -name '*.md' -exec sed -zEi \
   -e 's#\]\(((\.\./)*)examples/#](\1../../penstock/examples/#g' \
   -e 's#\[((src|tests)/[^][]*)\]\((\.\./)*\1\)#`\1` in the sources#g' \
