@@ -160,6 +160,6 @@ To remove it: sh $PREFIX/share/penstock/install.sh --uninstall
 EOF
 case $has_unit$PREFIX in
   yes/usr | yes/usr/local) ;;
-  no*) echo "No unit for systemd, which hides home directories from services. penstock-cron needs no root: man penstock-cron" ;;
+  no*) echo "No unit for systemd: it hides home directories from services. penstock-cron needs no root." ;;
   yes*) echo "systemd does not look there for units. Once, as root: systemctl link '$unit'" ;;
 esac
