@@ -460,11 +460,13 @@ fn comments_on_versions_and_numbers_are_true_and_do_no_harm() {
             .unwrap();
         assert!(!line.contains("as ="), "{line}");
     }
-    assert_line(&text, &["pieces = \"pieces\"", "as = \"integer\""]);
-    assert_line(
-        &text,
-        &["total = \"total\"", "kept as it is, since a float would round it"],
-    );
+    for told in [
+        "integer in a string: as = \"integer\" makes a number of it: pieces = \"pieces\"",
+        "decimal in a string: kept as it is, since a float would round it: total = \"total\"",
+    ] {
+        let one_line = unwrapped.replace("\n  ", " ");
+        assert!(one_line.contains(told), "{told}\n{text}");
+    }
     // Not the order's id.
     assert_line(&text, &["customer_id = \"customer.id\""]);
     let plain = [(None, json!({"id": 1, "name": "n"}))];
