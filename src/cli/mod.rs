@@ -68,7 +68,7 @@ Example:
 
 Exit codes:
   0    asked to stop, or nothing was found
-  1    try, test, health or check --connect found something
+  1    try, test, init, health or check --connect found something
   64   the command line is wrong
   65   a message is rejected and holds its partition or stops the service,
        or the next offset is gone (kafka.offset_gone)

@@ -364,9 +364,21 @@ fn rejected_samples_are_told_with_their_reason() {
         &["init", "--topic", "t", "--from", "-"],
         "{\"a\": 1.5}\n{\n",
     );
-    let told =
-        "tried on the 2 samples, as if each had a Kafka key: 1 would be written as 1 record(s), 0 filtered, 1 rejected";
+    let told = "tried on the 2 samples, each with a stand-in Kafka key: 1 would be written as 1 record(s), 0 filtered, 1 rejected";
     assert!(called.assert_code(0).err.contains(told), "{}", called.err);
+    assert!(called.err.contains("`penstock try` rejects all of"), "{}", called.err);
+    // The same messages with an envelope, and no key in it.
+    let called = call(
+        folder.path(),
+        &["init", "--topic", "t", "--from", "-", "--envelope"],
+        "{\"payload\":{\"a\":1.5}}\n",
+    );
+    called.assert_code(0);
+    assert!(
+        called.err.contains("WARNING: each message makes a record of its own"),
+        "{}",
+        called.err
+    );
     let called = call(
         folder.path(),
         &["init", "--topic", "t", "--key", "@key.id", "--from", "-"],
@@ -377,6 +389,68 @@ fn rejected_samples_are_told_with_their_reason() {
         "{}",
         called.err
     );
+}
+
+/// The same file of lines for `init` and for `try`: the same numbers.
+#[test]
+fn what_is_told_of_lines_is_what_try_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut lines: String = (0..60)
+        .map(|at| format!("{{\"order_id\":\"o{at}\",\"price\":1.5}}\n"))
+        .collect();
+    lines.push_str("{\"ping\":1}\nhello\n");
+    std::fs::write(folder.join("lines"), lines).unwrap();
+    let written = call(folder, &["init", "a.toml", "--topic", "orders", "--from", "lines"], "");
+    written.assert_code(0);
+    let told = "tried on the 62 samples: 60 would be written as 60 record(s), 0 filtered, 2 rejected";
+    assert!(written.err.contains(told), "{}", written.err);
+    let tried = call(folder, &["try", "a.toml", "--input", "lines", "--json"], "");
+    let totals: Value = serde_json::from_str(tried.out.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        [&totals["totals"]["kept"], &totals["totals"]["rejected"]],
+        [60, 2],
+        "{}",
+        tried.out
+    );
+}
+
+/// A configuration that can only reject is no first configuration.
+#[test]
+fn messages_that_cannot_be_used_are_told_loudly_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("lines"), "10:00 started\n10:01 größer\n").unwrap();
+    let arguments = ["init", "a.toml", "--topic", "logs", "--from", "lines"];
+    let called = call(folder, &arguments, "");
+    called.assert_code(1);
+    for line in [
+        "Penstock cannot use these messages: it reads JSON only, and none of the 2 samples is JSON",
+        "2 look like: text, not JSON",
+        "nothing was written",
+    ] {
+        assert_line(&called.err, line);
+    }
+    assert!(
+        !called.err.contains("penstock run") && !called.err.contains("accepts it"),
+        "{}",
+        called.err
+    );
+    assert!(!folder.join("a.toml").exists());
+    let output = call(folder, &["init", "--topic", "logs", "--from", "lines"], "");
+    assert_eq!(output.assert_code(1).out, "");
+
+    let forced = call(folder, &[arguments.as_slice(), &["--force"]].concat(), "");
+    forced.assert_code(1);
+    assert_line(&forced.err, "Penstock cannot use these messages");
+    assert!(forced.err.contains("rejects all of the samples"), "{}", forced.err);
+    assert!(!forced.err.contains("penstock run"), "{}", forced.err);
+    let text = std::fs::read_to_string(folder.join("a.toml")).unwrap();
+    assert!(
+        text.starts_with("# WARNING: Penstock cannot use these messages."),
+        "{text}"
+    );
+    call(folder, &["check", "a.toml"], "").assert_code(0);
 }
 
 /// `--from-topic` with a broker: nothing is committed, and what was written is right for that topic.

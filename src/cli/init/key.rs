@@ -3,13 +3,15 @@
 //! Kafka keeps the order of one key's messages. So the message's key is the best key of a record, where there is one.
 
 use super::looks::{Look, epoch};
-use super::shape::{Envelope, Field, Keys, Shape};
+use super::shape::{Envelope, Field, Keys, Shape, is_nearly};
 use super::written::{comment, path, string};
 use crate::config::model::{Expr, Part, Source};
 use crate::config::values::grammar::{self, Scope};
 
 /// Other keys that are shown.
 const OTHERS_MAX: usize = 4;
+/// A field that is always there comes before an equally good one that is not.
+const NOT_ALWAYS: i64 = 5;
 /// A template of more fields is no help.
 const PARTS_MAX: usize = 4;
 
@@ -26,6 +28,9 @@ pub(super) struct ProposedKey {
     /// The field of the payload that is the key, or always equals it.
     pub field: Option<Vec<String>>,
 }
+
+/// The key where nothing else is one.
+const PLACE: &str = "{@topic}:{@partition}:{@offset}";
 
 impl ProposedKey {
     fn plain(shown: &str, reasons: Vec<String>) -> ProposedKey {
@@ -73,6 +78,11 @@ impl ProposedKey {
             }),
             _ => false,
         }
+    }
+
+    /// Whether it is the message's place, so that no message changes a record of another one.
+    pub fn is_place(&self) -> bool {
+        self.shown == PLACE
     }
 
     /// Whether it is taken of the message's key, and nothing else.
@@ -154,6 +164,12 @@ fn of_the_message(shape: &Shape) -> Option<ProposedKey> {
             key.field = Some(names.iter().map(ToString::to_string).collect());
             told
         }
+        None if let Some((names, count)) = nearly_equal(shape) => {
+            format!(
+                "It equals the field {} in {count} of {n} samples; in the others the field is missing, or differs.",
+                comment(&path(&names))
+            )
+        }
         None if shape.keys.quoted == n => {
             "They are strings in JSON's quotes, and no field equals them: the record keys have the quotes, too."
                 .to_owned()
@@ -165,6 +181,17 @@ fn of_the_message(shape: &Shape) -> Option<ProposedKey> {
             .push("Those are few: a record holds the last of many messages.".to_owned());
     }
     Some(key)
+}
+
+/// The field that equals the message's key in nearly all samples, and in how many.
+fn nearly_equal(shape: &Shape) -> Option<(Vec<&str>, u64)> {
+    let best = shape
+        .fields
+        .iter()
+        .filter_map(|field| Some((field.names()?, field.seen.equals_key)))
+        .rev()
+        .max_by_key(|(_, count)| *count);
+    best.filter(|(_, count)| is_nearly(*count, shape.messages))
 }
 
 /// The fields of keys that are JSON objects.
@@ -255,9 +282,13 @@ fn of_a_field(shape: &Shape, candidates: &[Candidate<'_>]) -> ProposedKey {
             n - keys.there + keys.empty
         ),
     };
-    let mut key = match candidates.first() {
+    let keyed = shape.keys.there - shape.keys.empty;
+    let mut key = match candidates.first().filter(|best| best.is_clear()) {
         Some(best) => {
             reasons.push(best.told(shape));
+            if let Some((_, count)) = nearly_equal(shape).filter(|(names, _)| best.names() == *names) {
+                reasons.push(format!("It equals the Kafka key in {count} of {n} samples."));
+            }
             let mut key = ProposedKey::plain(&best.path, Vec::new());
             key.field = Some(best.names());
             key
@@ -269,13 +300,20 @@ fn of_a_field(shape: &Shape, candidates: &[Candidate<'_>]) -> ProposedKey {
             key.reasons.push("A message without key is rejected.".to_owned());
             return key;
         }
+        // One message without key is no reason to make a record of each message.
+        None if is_nearly(keyed, n) && shape.keys.not_utf8 == 0 => {
+            reasons.push(format!(
+                "Kafka keys: in {keyed} of {n} samples. A message without key is rejected."
+            ));
+            return ProposedKey::plain("@key", reasons);
+        }
         None => {
             reasons.push(
-                "The message's place: no field of the samples looks like an id that is always there. So each message \
-                 makes a record of its own."
+                "WARNING: the message's place: no field of the samples looks like an id that is always there. So each message \
+                 makes a record of its own, also one that changes what an earlier message said."
                     .to_owned(),
             );
-            return ProposedKey::plain("{@topic}:{@partition}:{@offset}", reasons);
+            return ProposedKey::plain(PLACE, reasons);
         }
     };
     reasons.push(order);
@@ -287,13 +325,22 @@ fn of_a_field(shape: &Shape, candidates: &[Candidate<'_>]) -> ProposedKey {
 struct Candidate<'s> {
     field: &'s Field,
     path: String,
+    /// How much its name is that of an id.
+    likeness: i64,
     score: i64,
+    /// All objects have it. Otherwise nearly all do.
+    is_always: bool,
 }
 
 impl Candidate<'_> {
     fn names(&self) -> Vec<String> {
         let names = self.field.names().unwrap_or_default();
         names.iter().map(ToString::to_string).collect()
+    }
+
+    /// Whether it is proposed: a field that is missing in some messages has to have the name of an id.
+    fn is_clear(&self) -> bool {
+        self.is_always || self.likeness >= 4
     }
 
     /// How sure it is.
@@ -308,18 +355,30 @@ impl Candidate<'_> {
         } else {
             ""
         };
-        format!("Always there, {distinct} {} samples{few}.", shape.objects)
+        if self.is_always {
+            return format!("Always there, {distinct} {} samples{few}.", shape.objects);
+        }
+        let values = match seen.distinct() {
+            Some(distinct) => format!(" ({} different)", distinct - usize::from(seen.empties > 0)),
+            None => String::new(),
+        };
+        let count = seen.keyable();
+        format!(
+            "In {count} of {}{values}; the others would be rejected{few}.",
+            shape.objects
+        )
     }
 }
 
-/// Fields that are always there, scalar, and named like ids; the best first.
+/// Fields that are always or nearly always there, scalar, and named like ids; the best first.
 fn candidates(shape: &Shape) -> Vec<Candidate<'_>> {
     let mut found: Vec<Candidate<'_>> = Vec::new();
     for field in &shape.fields {
         let Some(names) = field.names() else { continue };
         let in_row = shape.is_debezium && names.first() == Some(&"after") && names.len() == 2;
-        let always = field.seen.times == shape.objects || in_row;
-        if !always || !field.seen.is_keyable() || names.len() > 3 || (shape.is_debezium && !in_row) {
+        let is_always = (field.seen.times == shape.objects || in_row) && field.seen.is_keyable();
+        let is_there = is_always || (!shape.is_debezium && field.seen.is_nearly_keyable(shape.objects));
+        if !is_there || names.len() > 3 || (shape.is_debezium && !in_row) {
             continue;
         }
         let is_time = field.seen.strings > 0 && matches!(field.seen.looks.common(), Some(Look::Rfc3339 | Look::Date))
@@ -347,7 +406,9 @@ fn candidates(shape: &Shape) -> Vec<Candidate<'_>> {
         found.push(Candidate {
             field,
             path: path(&names),
-            score: likeness * 10 + 20 * distinct / of - 4 * depth,
+            likeness,
+            score: likeness * 10 + 20 * distinct / of - 4 * depth - if is_always { 0 } else { NOT_ALWAYS },
+            is_always,
         });
     }
     // The first of equals is the first in the messages.
@@ -356,7 +417,7 @@ fn candidates(shape: &Shape) -> Vec<Candidate<'_>> {
 }
 
 /// How much a name is that of an id.
-fn likeness(name: &str) -> i64 {
+pub(super) fn likeness(name: &str) -> i64 {
     let lower = name.to_ascii_lowercase();
     let is_id_of = |end: &str| {
         name.strip_suffix(end)

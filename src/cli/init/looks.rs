@@ -76,9 +76,10 @@ impl Look {
             Look::Decimal => {
                 let digits = text.strip_prefix('-').unwrap_or(text);
                 let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-                [whole, fraction]
-                    .iter()
-                    .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+                // As above.
+                let is_code = whole.len() > 1 && whole.starts_with('0');
+                let mut parts = [whole, fraction].into_iter();
+                !is_code && parts.all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
             }
             Look::Hex => {
                 text.len() >= 16
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_look_is_that_of_all_strings() {
-        let cases: [(&[&str], Option<Look>); 15] = [
+        let cases: [(&[&str], Option<Look>); 18] = [
             (
                 &["2026-01-01T10:00:00Z", "2026-01-01T10:00:00.5+02:00"],
                 Some(Look::Rfc3339),
@@ -157,7 +158,10 @@ mod tests {
             (&["123e4567-e89b-12d3-a456-426614174000"], Some(Look::Uuid)),
             (&["12", "-7"], Some(Look::Integer)),
             (&["12", "7.50"], Some(Look::Decimal)),
-            (&["007"], Some(Look::Decimal)),
+            (&["007"], None),
+            (&["07061", "94107"], None),
+            (&["00.5"], None),
+            (&["0.5", "0", "-0.25"], Some(Look::Decimal)),
             (&["99999999999999999999"], Some(Look::Decimal)),
             (&["deadbeefdeadbeef"], Some(Look::Hex)),
             (&["SGVsbG8sIHdvcmxkIQ=="], Some(Look::Base64)),

@@ -71,13 +71,12 @@ pub(super) fn init(arguments: &Init) -> Exit {
         None => None,
     };
     match written(arguments, &target, terminal) {
-        Ok(()) => Exit::Stopped,
-        Err(exit) => exit,
+        Ok(exit) | Err(exit) => exit,
     }
 }
 
 /// The reason of an exit code is printed. Without a terminal nothing is asked.
-fn written(arguments: &Init, target: &Target, terminal: Option<Terminal<'_>>) -> Result<(), Exit> {
+fn written(arguments: &Init, target: &Target, terminal: Option<Terminal<'_>>) -> Result<Exit, Exit> {
     let mut asking = Asking::new(arguments, terminal);
     let answered = |problem: String| refuse(&problem);
     asking.assert_options().map_err(answered)?;
@@ -121,6 +120,20 @@ fn written(arguments: &Init, target: &Target, terminal: Option<Terminal<'_>>) ->
     let shape = samples
         .as_ref()
         .map(|samples| Shape::of(samples, arguments.show_values));
+    let useless = shape.as_ref().filter(|shape| shape.is_useless());
+    if let Some(shape) = useless {
+        let mut told = useless_told(shape);
+        if !arguments.force {
+            told.push_str(
+                "nothing was written, since it could only reject these messages; to write it all the same, name a FILE and \
+                 add --force\n",
+            );
+        }
+        let _ = io::stderr().lock().write_all(told.as_bytes());
+        if !arguments.force {
+            return Err(Exit::Found);
+        }
+    }
     asking
         .ask(What::Group, Some(&answers::group_of(&topic)))
         .map_err(answered)?;
@@ -149,9 +162,34 @@ fn written(arguments: &Init, target: &Target, terminal: Option<Terminal<'_>>) ->
         None => None,
     };
     target.write(&text).map_err(answered)?;
-    let told = told(target, samples.as_ref(), &proposal, result.as_ref());
+    let told = match useless {
+        Some(_) => format!(
+            "wrote {}; `penstock check` accepts it, and it rejects all of the samples\n",
+            target.shown()
+        ),
+        None => told(target, samples.as_ref(), &proposal, result.as_ref()),
+    };
     let _ = io::stderr().lock().write_all(told.as_bytes());
-    Ok(())
+    Ok(match useless {
+        Some(_) => Exit::Found,
+        None => Exit::Stopped,
+    })
+}
+
+/// Lines for a person: none of the payloads is JSON.
+fn useless_told(shape: &Shape) -> String {
+    let mut told = format!(
+        "Penstock cannot use these messages: it reads JSON only, and none of the {} samples is JSON\n",
+        shape.messages
+    );
+    for (what, count) in &shape.unread {
+        told.push_str(&format!("  {count} look like: {what}\n"));
+    }
+    if shape.tombstones > 0 {
+        told.push_str(&format!("  {} have no payload\n", shape.tombstones));
+    }
+    told.push_str("  have the producer write JSON, or put something between that makes JSON of them\n");
+    told
 }
 
 fn now_ms() -> i64 {

@@ -63,7 +63,7 @@ pub(in crate::cli) struct Init {
     /// Ask nothing, take the defaults.
     #[arg(long, short)]
     pub(super) yes: bool,
-    /// Replace FILE if it is there.
+    /// Replace FILE; write also if nothing is JSON.
     #[arg(long)]
     pub(super) force: bool,
 }

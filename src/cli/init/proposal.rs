@@ -1,10 +1,10 @@
 //! Everything that is proposed: the key, the bins, and settings that are off and worth a thought.
 
 use super::bin_names::BinNames;
-use super::key::ProposedKey;
+use super::key::{ProposedKey, likeness};
 use super::line::Line;
 use super::looks::{Look, epoch};
-use super::shape::{Envelope, Field, Seen, Shape};
+use super::shape::{Envelope, Field, Seen, Shape, is_nearly};
 use super::skeleton::Answers;
 use super::written::{comment, path, string};
 use crate::config::names::{BIN_BYTES_MAX, SET_BYTES_MAX};
@@ -32,6 +32,8 @@ pub(super) struct Proposal {
     pub root: Option<&'static str>,
     pub is_debezium: bool,
     pub key: ProposedKey,
+    /// Nobody named it.
+    pub is_key_proposed: bool,
     pub bins: Bins,
     /// Lines of the route.
     pub route: Vec<Line>,
@@ -67,6 +69,7 @@ impl Proposal {
             root,
             is_debezium: false,
             key,
+            is_key_proposed: answers.key.is_none(),
             bins: Bins::All("\"*\"".to_owned(), "Every field of a message becomes a bin".to_owned()),
             route: Vec::new(),
             write: Vec::new(),
@@ -193,14 +196,16 @@ impl Proposal {
     }
 
     fn newer(&mut self, shape: &Shape, names: &mut BinNames) {
-        let mut best: Option<(i64, &Field, Option<&'static str>)> = None;
+        // Of those that are always there, and of those that are in nearly all messages.
+        let mut best: [Option<(i64, &Field, Option<&'static str>)>; 2] = [None, None];
         for field in shape
             .fields
             .iter()
             .filter(|field| field.names().is_some_and(|names| names.len() <= 3))
         {
             let seen = &field.seen;
-            if seen.times != shape.objects || seen.nulls > 0 || seen.unheld > 0 {
+            let is_always = seen.times == shape.objects && seen.nulls == 0;
+            if !is_nearly(seen.times - seen.nulls, shape.objects) || seen.unheld > 0 {
                 continue;
             }
             let Some(name) = field
@@ -209,7 +214,10 @@ impl Proposal {
             else {
                 continue;
             };
-            let found = match (time(seen), seen.integers == seen.times) {
+            let found = match (
+                time(seen),
+                seen.integers > 0 && seen.integers + seen.nulls == seen.times,
+            ) {
                 (Some(unit), _) if is_time_name(&name) && !is_end(&name) => {
                     let is_change = ["updated", "modified", "changed"]
                         .iter()
@@ -225,31 +233,45 @@ impl Proposal {
                 }
                 _ => None,
             };
+            let [always, nearly] = &mut best;
+            let best = if is_always { always } else { nearly };
             if let Some((score, unit)) = found
                 && score > 0
                 && best.is_none_or(|(other, ..)| score > other)
             {
-                best = Some((score, field, unit));
+                *best = Some((score, field, unit));
             }
         }
         let bin = names.of(&["_version"]).0;
-        let line = match best {
-            Some((_, field, unit)) => {
-                let unit = unit.map_or_else(String::new, |unit| format!(", as = \"{unit}\""));
-                let path = string(&path(&field.names().unwrap_or_default()));
-                Line::off(
-                    "newer",
-                    format!("{{ path = {path}, bin = {}{unit} }}", string(&bin)),
-                    NEWER,
-                )
-            }
-            None => Line::off(
-                "newer",
-                format!("{{ path = \"@timestamp\", bin = {} }}", string(&bin)),
-                "An older message never overwrites a newer one; the samples have no version, so by Kafka's time",
-            ),
+        let line = |field: &Field, unit: Option<&str>, note: String| {
+            let unit = unit.map_or_else(String::new, |unit| format!(", as = \"{unit}\""));
+            let path = string(&path(&field.names().unwrap_or_default()));
+            let value = format!("{{ path = {path}, bin = {}{unit} }}", string(&bin));
+            Line::off("newer", value, note)
         };
-        self.write.push(line);
+        let by_kafka = |note: &str| {
+            let value = format!("{{ path = \"@timestamp\", bin = {} }}", string(&bin));
+            Line::off("newer", value, note)
+        };
+        let [always, nearly] = best;
+        // One that is not always there is worth a thought only where it is the better one.
+        let nearly = nearly.filter(|(score, ..)| always.is_none_or(|(other, ..)| *score > other));
+        if let Some((_, field, unit)) = nearly {
+            let note = format!(
+                "{NEWER}. `{}` is in {} of {}; a message without it is rejected (missing = \"skip\" leaves it out)",
+                path(&field.names().unwrap_or_default()),
+                field.seen.times - field.seen.nulls,
+                shape.objects
+            );
+            self.write.push(line(field, unit, note));
+        }
+        self.write.push(match always {
+            Some((_, field, unit)) => line(field, unit, NEWER.to_owned()),
+            None if nearly.is_some() => by_kafka("The same by Kafka's time, which every message has"),
+            None => by_kafka(
+                "An older message never overwrites a newer one; no version was found in the samples, so by Kafka's time",
+            ),
+        });
     }
 
     fn counters(&mut self, shape: &Shape, names: &mut BinNames) {
@@ -470,14 +492,16 @@ fn bin(field: &Field, names: &[&str], shape: &Shape) -> (bool, String, Vec<Strin
                 notes.push("RFC 3339, kept as milliseconds since 1970".to_owned());
                 (true, cast("epoch_ms"))
             }
-            Some(look @ (Look::Integer | Look::Decimal)) => {
+            // Digits that name something are not counted with, and the next one may have a zero in front.
+            Some(Look::Integer) if is_code_name(names.last().copied().unwrap_or_default()) => (true, source),
+            Some(look @ Look::Integer) => {
+                notes.push(format!("{}: as = \"integer\" makes a number of it", look.as_str()));
+                (true, source)
+            }
+            Some(look @ Look::Decimal) => {
                 notes.push(format!(
-                    "{}: as = \"{}\" makes a number of it",
-                    look.as_str(),
-                    match look {
-                        Look::Integer => "integer",
-                        _ => "float",
-                    }
+                    "{}: kept as it is, since a float would round it",
+                    look.as_str()
                 ));
                 (true, source)
             }
@@ -543,6 +567,15 @@ pub(super) fn is_time_name(name: &str) -> bool {
         || ["_ts", "_at", "_on", "-at", "tsms", "_ms", "seen"]
             .iter()
             .any(|end| name.ends_with(end))
+}
+
+/// The name of what is written in digits, and is no number.
+fn is_code_name(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let words = [
+        "zip", "postal", "postcode", "plz", "phone", "mobile", "fax", "ssn", "account", "card", "code",
+    ];
+    likeness(name) > 0 || words.iter().any(|word| lower.contains(word))
 }
 
 /// The name of an end of life.

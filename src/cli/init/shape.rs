@@ -51,6 +51,8 @@ pub(super) struct Seen {
     pub unheld: u64,
     /// Least and greatest integer.
     pub integer_range: Option<(i64, i64)>,
+    /// Strings of no character.
+    pub empties: u64,
     /// Shortest and longest string, in characters.
     pub lengths: Option<(usize, usize)>,
     /// Fewest and most elements.
@@ -84,6 +86,16 @@ impl Seen {
             && self.lengths.is_none_or(|(shortest, _)| shortest > 0)
     }
 
+    /// How often it was a string or an integer that a key can be.
+    pub fn keyable(&self) -> u64 {
+        (self.strings - self.empties) + (self.integers - self.unheld.min(self.integers))
+    }
+
+    /// Whether it could be a key but for a few odd messages: nine of ten are strings, or nine of ten are integers.
+    pub fn is_nearly_keyable(&self, of: u64) -> bool {
+        self.unheld == 0 && is_nearly(self.integers.max(self.strings - self.empties), of)
+    }
+
     /// The types that are not null.
     pub fn types(&self) -> Vec<&'static str> {
         let types = [
@@ -110,6 +122,11 @@ struct Node {
     by_name: HashMap<String, usize>,
     /// Most names in one object.
     names_max: usize,
+}
+
+/// Whether nearly all are `count`: one odd message is no reason to propose something else.
+pub(super) fn is_nearly(count: u64, of: u64) -> bool {
+    of > 0 && count.saturating_mul(10) >= of.saturating_mul(9)
 }
 
 /// A field.
@@ -203,6 +220,11 @@ struct Budget {
 }
 
 impl Shape {
+    /// Whether there are payloads, and none is JSON: Penstock can use no such message.
+    pub fn is_useless(&self) -> bool {
+        self.objects == 0 && self.others.is_empty() && !self.unread.is_empty()
+    }
+
     pub fn of(samples: &Samples, shows_values: bool) -> Shape {
         let mut shape = Shape {
             messages: samples.messages.len() as u64,
@@ -465,6 +487,7 @@ impl Seen {
             Value::Float(_) => self.floats += 1,
             Value::Str(text) => {
                 self.strings += 1;
+                self.empties += u64::from(text.is_empty());
                 let length = text.chars().count();
                 let (shortest, longest) = self.lengths.unwrap_or((length, length));
                 self.lengths = Some((shortest.min(length), longest.max(length)));

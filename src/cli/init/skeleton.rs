@@ -24,7 +24,8 @@ pub(super) struct Answers {
 
 /// Of `[kafka.properties]`.
 const INSTANCE: &str = "# Each process with a name of its own: when it starts again, the others keep their partitions.\n\
-     #\"group.instance.id\" = \"${env:HOSTNAME}\"\n";
+     # The unit of systemd, penstock-cron and the manifests for Kubernetes set PENSTOCK_INSTANCE. Elsewhere set it yourself.\n\
+     #\"group.instance.id\" = \"${env:PENSTOCK_INSTANCE}\"\n";
 
 /// A configuration with nothing but the answers: to check them, and to reach Kafka.
 pub(super) fn skeleton(answers: &Answers) -> String {

@@ -343,6 +343,157 @@ fn a_key_says_how_sure_it_is_and_what_is_wrong_with_the_order() {
     assert_eq!((tried.rejected, tried.records), (0, 2));
 }
 
+/// 60 orders, one message that is something else, and, if it is asked for, one that is no JSON.
+fn orders_and_an_odd_one(key: impl Fn(usize) -> Option<Value>, has_text: bool) -> Samples {
+    let order = |at: usize| {
+        json!({
+            "order_id": format!("o-{at:03}"),
+            "customer": {"id": at % 5},
+            "status": "paid",
+            "zip": format!("{:05}", 7061 + at),
+            "plz": format!("{}", 80331 + at),
+            "pieces": format!("{at}"),
+            "total": format!("{at}.50"),
+            "updated_at": "2026-01-01T10:00:00Z",
+        })
+    };
+    let mut messages: Vec<(Option<Value>, Value)> = (0..60).map(|at| (key(at), order(at))).collect();
+    messages.insert(30, (key(60), json!({"status": "ping"})));
+    let mut samples = samples(&messages);
+    if has_text {
+        let key = key(61).and_then(|key| key.as_str().map(|key| key.as_bytes().to_vec()));
+        samples.messages.push(message(61, key, Some(b"hello".to_vec())));
+    }
+    samples
+}
+
+#[test]
+fn one_odd_message_does_not_take_the_key_away() {
+    for are_bare in [false, true] {
+        let samples = Samples {
+            are_bare,
+            ..orders_and_an_odd_one(|_| None, true)
+        };
+        let (text, tried) = made(&[], &samples);
+        assert_line(&text, &["key = \"order_id\""]);
+        assert_line(&text, &["# In 60 of 61 (60 different); the others would be rejected."]);
+        assert_line(&text, &["#order_id = \"order_id\"", "it is the record's key"]);
+        assert_eq!((tried.kept, tried.rejected), (60, 2), "{text}");
+        assert_all_are_right(&text);
+    }
+    // Null, empty, or something else: these are no keys, either.
+    for odd in [
+        json!({"order_id": null}),
+        json!({"order_id": ""}),
+        json!({"order_id": []}),
+    ] {
+        let messages = (0..20).map(|at| (None, json!({"order_id": format!("o{at}")})));
+        let (text, tried) = made(&[], &samples(&messages.chain([(None, odd)]).collect::<Vec<_>>()));
+        assert_line(&text, &["key = \"order_id\""]);
+        assert_line(&text, &["# In 20 of 21 (20 different); the others would be rejected."]);
+        assert_eq!((tried.kept, tried.rejected), (20, 1), "{text}");
+    }
+    // The name is less clear: it is offered.
+    let code = |at: usize| {
+        (
+            None,
+            if at == 7 {
+                json!({"a": 1.5})
+            } else {
+                json!({"code": format!("c{at}"), "a": 1.5})
+            },
+        )
+    };
+    let (text, tried) = made(&[], &samples(&(0..40).map(code).collect::<Vec<_>>()));
+    assert_line(&text, &["key = \"{@topic}:{@partition}:{@offset}\""]);
+    assert_line(
+        &text,
+        &[
+            "#key = \"code\"",
+            "# In 39 of 40 (39 different); the others would be rejected.",
+        ],
+    );
+    assert_line(&text, &["# WARNING: the message's place"]);
+    assert_eq!(tried.rejected, 0);
+    assert_all_are_right(&text);
+}
+
+#[test]
+fn kafka_keys_that_nearly_always_equal_a_field_are_told() {
+    let key = |at: usize| Some(json!(format!("o-{at:03}")));
+    let (text, tried) = made(&[], &orders_and_an_odd_one(key, true));
+    assert_line(&text, &["key = \"@key\""]);
+    assert_line(&text, &["# It equals the field order_id in 60 of 62 samples;"]);
+    assert_eq!((tried.kept, tried.rejected), (61, 1));
+    // The odd ones have no key.
+    let (text, tried) = made(&[], &orders_and_an_odd_one(|at| key(at).filter(|_| at < 60), true));
+    assert_line(&text, &["key = \"order_id\""]);
+    assert_line(&text, &["# It equals the Kafka key in 60 of 62 samples."]);
+    assert_eq!(tried.rejected, 2);
+    // And there is no field.
+    let messages = |at: usize| ((at > 0).then(|| json!(format!("k{at}"))), json!({"a": 1.5}));
+    let (text, tried) = made(&[], &samples(&(0..20).map(messages).collect::<Vec<_>>()));
+    assert_line(&text, &["key = \"@key\""]);
+    assert_line(
+        &text,
+        &["# Kafka keys: in 19 of 20 samples. A message without key is rejected."],
+    );
+    assert_eq!(tried.rejected, 1);
+}
+
+#[test]
+fn comments_on_versions_and_numbers_are_true_and_do_no_harm() {
+    let (text, _) = made(&[], &orders_and_an_odd_one(|_| None, false));
+    assert_line(
+        &text,
+        &["#newer = { path = \"updated_at\", bin = \"_version\", as = \"epoch_ms\" }"],
+    );
+    assert_line(&text, &["#newer = { path = \"@timestamp\", bin = \"_version\" }"]);
+    let unwrapped = text.replace("\n  # ", " ");
+    assert!(unwrapped.contains("`updated_at` is in 60 of 61;"), "{text}");
+    assert!(!unwrapped.contains("no version"), "{text}");
+    // A zero in front would be lost, also where these samples have none.
+    for name in ["zip", "plz"] {
+        let line = text
+            .lines()
+            .find(|line| line.trim_start().starts_with(&format!("{name} = ")))
+            .unwrap();
+        assert!(!line.contains("as ="), "{line}");
+    }
+    for told in [
+        "integer in a string: as = \"integer\" makes a number of it: pieces = \"pieces\"",
+        "decimal in a string: kept as it is, since a float would round it: total = \"total\"",
+    ] {
+        let one_line = unwrapped.replace("\n  ", " ");
+        assert!(one_line.contains(told), "{told}\n{text}");
+    }
+    // Not the order's id.
+    assert_line(&text, &["customer_id = \"customer.id\""]);
+    let plain = [(None, json!({"id": 1, "name": "n"}))];
+    assert!(
+        made(&[], &samples(&plain))
+            .0
+            .replace("\n  # ", " ")
+            .contains("no version was found in the samples")
+    );
+}
+
+/// A name that cron, systemd and a shell's child all have, if somebody sets it.
+#[test]
+fn the_name_of_an_instance_is_a_variable_that_is_set() {
+    let (text, _) = made(&[], &samples(&events(3)));
+    assert_line(&text, &["#\"group.instance.id\" = \"${env:PENSTOCK_INSTANCE}\""]);
+    assert_line(
+        &text,
+        &[
+            "# ",
+            "penstock-cron",
+            "set PENSTOCK_INSTANCE. Elsewhere set it yourself.",
+        ],
+    );
+    assert!(!text.contains("HOSTNAME"), "{text}");
+}
+
 #[test]
 fn the_given_key_is_taken() {
     let (text, tried) = made(&["--key", "{user.id}:{type}"], &samples(&events(5)));
@@ -413,7 +564,10 @@ fn what_is_no_json_is_told() {
             "Avro or Protobuf behind the 5 bytes of a schema registry",
         ),
         (b"Obj\x01", "an Avro container file"),
-        (b"hello", "bytes of an unknown form"),
+        (b"hello", "text, not JSON"),
+        (b"10:00 gr\xc3\xbc\xc3\x9fe\tstarted\n", "text, not JSON"),
+        (b"", "an empty payload"),
+        (b"\x01\x02\x03", "bytes of an unknown form"),
     ] {
         let messages = (0..3).map(|at| message(at, Some(b"k".to_vec()), Some(payload.to_vec())));
         let (text, tried) = made(&[], &of(messages.collect()));
@@ -423,6 +577,10 @@ fn what_is_no_json_is_told() {
             "{text}"
         );
         assert_eq!((tried.kept, tried.rejected), (0, 3));
+        assert!(
+            text.starts_with("# WARNING: Penstock cannot use these messages."),
+            "{text}"
+        );
     }
     let messages = (0..3).map(|at| message(at, Some(b"k".to_vec()), Some(b"\0\0\0\0\x01{\"a\": 1}".to_vec())));
     let (text, tried) = made(&[], &of(messages.collect()));
@@ -631,7 +789,9 @@ proptest! {
         let words: &[&str] = if shows_values { &["--show-values"] } else { &[] };
         let (text, tried) = made(words, &samples);
         assert_all_are_right(&text);
-        prop_assert_eq!(tried.rejected, 0, "{:?}\n{}", tried, text);
+        // One odd message of ten, and that is told.
+        let odd = if text.contains("rejected") { messages.len() / 10 } else { 0 };
+        prop_assert!(tried.rejected <= odd as u64, "{:?}\n{}", tried, text);
         prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{:?}", text);
     }
 

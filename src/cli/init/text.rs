@@ -22,6 +22,14 @@ pub(super) fn text(
     target: &Target,
 ) -> String {
     let mut text = String::new();
+    if shape.is_some_and(Shape::is_useless) {
+        text.push_str(&prose(
+            "",
+            "WARNING: Penstock cannot use these messages. It reads JSON only, and none of the samples is JSON. This \
+             configuration can only reject them. Have the producer write JSON first.",
+        ));
+        text.push_str("#\n");
+    }
     head(&mut text, answers, samples, target);
     sections(&mut text, answers, true, &kafka_lines(proposal));
     if let Some(shape) = shape.filter(|shape| shape.messages > 0) {

@@ -121,7 +121,7 @@ impl Tried {
             );
         }
         let with = if self.has_stand_in {
-            ", as if each had a Kafka key"
+            ", each with a stand-in Kafka key"
         } else {
             ""
         };
@@ -131,6 +131,18 @@ impl Tried {
         );
         for (reason, (count, detail)) in &self.reasons {
             told.push_str(&format!("  {reason} {count}, for example: {detail}\n"));
+        }
+        if self.has_stand_in {
+            told.push_str(
+                "  the record's key is the Kafka key, and lines without --envelope have none: `penstock try` rejects all of \
+                 these lines\n  for that. Look at messages with their keys: --from-topic, or --envelope\n",
+            );
+        }
+        if proposal.key.is_place() && proposal.is_key_proposed {
+            told.push_str(
+                "  WARNING: each message makes a record of its own, also a change of an earlier one: no field was found \
+                 that\n  could be the key. Name one with --key, or change `key` in the file\n",
+            );
         }
         told
     }

@@ -121,7 +121,17 @@ pub(crate) fn looks_like_what(payload: &[u8]) -> &'static str {
     };
     guess(payload)
         .or_else(slipped)
-        .map_or("bytes of an unknown form", |(what, _)| what)
+        .map_or_else(|| unknown(payload), |(what, _)| what)
+}
+
+/// Bytes that begin like nothing that is known.
+fn unknown(payload: &[u8]) -> &'static str {
+    let is_text = |text: &str| !text.contains(|c: char| c.is_control() && !c.is_ascii_whitespace());
+    match str::from_utf8(payload) {
+        Ok("") => "an empty payload",
+        Ok(text) if is_text(text) => "text, not JSON",
+        _ => "bytes of an unknown form",
+    }
 }
 
 /// Guesses the format from the first bytes.
