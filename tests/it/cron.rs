@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use crate::support::process::{Exited, Program, SimProgram, run, signal};
-use crate::support::{Kafka, Setup, Stream, wait_until, wait_within};
+use crate::support::{Kafka, Setup, Stream, sent, wait_until, wait_within};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/penstock-cron");
 
@@ -600,6 +600,365 @@ fn whoever_asks_for_what_is_not_there_is_told() {
     assert!(!cron.path("state").exists());
     cron.run(&["status", "events"]).assert_code(3);
     assert!(cron.says(&["status"]).contains("no instance was ever started"));
+}
+
+#[test]
+fn a_service_that_holds_a_message_and_is_told_to_stop_is_started_again_and_one_that_stops_itself_is_not() {
+    let kafka = Kafka::mock();
+    let sim = SimProgram::start(&[]);
+    // Also where the log has no INFO lines.
+    for (action, conf) in [
+        ("hold", ""),
+        ("hold", "export PENSTOCK_LOG=error"),
+        ("hold", "export RUST_LOG=penstock=warn"),
+        ("stop", ""),
+    ] {
+        let topic = kafka.topic("cron", 2);
+        topic.produce(1, &[sent("k", "no JSON")]);
+        let cron = Cron::new(conf);
+        let mut setup = Setup::new(&kafka, &topic, sim.addr);
+        setup.routes += &format!("\n[reject]\naction = \"{action}\"\n");
+        cron.configure(&setup);
+        cron.ensure();
+        if action == "hold" {
+            wait_until(
+                "a held message",
+                || cron.log(),
+                |log| log.contains("its partition is held"),
+            );
+            cron.signal("TERM");
+        }
+        cron.wait_ended();
+        let status = cron.run(&["status", "events"]);
+        let said = cron.ensure();
+        status.assert_code(3);
+        let status = status.output;
+        assert!(said.contains("ended with code 65 after "), "{conf}: {said}");
+        if action == "hold" {
+            assert!(
+                said.contains(", since a signal told it to stop; started pid="),
+                "{conf}: {said}"
+            );
+            assert!(status.ends_with("; the next ensure starts it"), "{conf}: {status}");
+            // The user's own stop holds.
+            wait_until(
+                "a held message",
+                || cron.logged("its partition is held"),
+                |held| *held == 2,
+            );
+            cron.says(&["stop", "events"]);
+            assert_eq!(cron.ensure(), "");
+            assert!(cron.pid().is_none());
+        } else {
+            assert!(said.contains("not started again until "), "{said}");
+            assert!(status.contains("; not started until "), "before the ensure: {status}");
+            assert_eq!(cron.ensure(), "");
+        }
+    }
+}
+
+#[test]
+fn what_is_held_is_tried_once_after_each_boot() {
+    for (code, is_told) in [(64, true), (65, true), (65, false), (77, true), (78, false)] {
+        let cron = waiting_cron("");
+        cron.replace_program(&format!("echo 'ERROR the reason'; exit {code}"));
+        let runs = || cron.log().lines().filter(|line| *line == "ERROR the reason").count();
+        cron.ensure();
+        cron.wait_ended();
+        if is_told {
+            assert!(cron.ensure().contains("not started again until "), "{code}");
+        }
+        // As if the machine was restarted: its boot is the eighth word.
+        let state = fs::read_to_string(cron.path("state/events/state")).unwrap();
+        let mut words: Vec<&str> = state.split_whitespace().collect();
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        assert_eq!(words[7], boot.trim());
+        words[7] = "0f2c";
+        fs::write(cron.path("state/events/state"), words.join(" ")).unwrap();
+        let status = cron.run(&["status", "events"]);
+        status.assert_code(3);
+        assert!(
+            status.output.ends_with("; the next ensure starts it"),
+            "{code}: {}",
+            status.output
+        );
+        let said = cron.ensure();
+        assert_eq!(
+            said.contains(", before the machine was restarted; "),
+            !is_told,
+            "{said}"
+        );
+        cron.wait_ended();
+        assert_eq!(runs(), 2, "{code}");
+        assert!(cron.ensure().contains("not started again until "), "{code}");
+        assert_eq!(cron.ensure(), "");
+        assert_eq!(runs(), 2, "{code}");
+    }
+}
+
+#[test]
+fn the_status_says_what_the_next_ensure_does() {
+    let cron = waiting_cron("");
+    let status = |code| {
+        let exited = cron.run(&["status", "events"]);
+        exited.assert_code(code);
+        assert_eq!(exited.output.lines().count(), 1, "{}", exited.output);
+        exited.output
+    };
+    cron.ensure();
+    assert!(!status(0).contains("refused"));
+    let broken = format!("nonsense = 1\n{}", waiting());
+    fs::write(cron.path("events.toml"), &broken).unwrap();
+    let said = status(0);
+    assert!(
+        said.contains("events: runs pid=")
+            && said.contains("; the service goes on as it was started, and the configuration is refused: ")
+            && said.contains("nonsense: unknown key"),
+        "{said}"
+    );
+    fs::write(cron.path("events.toml"), format!("{}\n", waiting())).unwrap();
+    let said = status(0);
+    assert!(said.ends_with("is newer: penstock-cron restart events"), "{said}");
+
+    fs::write(cron.path("events.toml"), &broken).unwrap();
+    cron.kill();
+    for _ in 0..2 {
+        let said = status(3);
+        assert!(
+            said.contains("does not run, ended with code 137 at ")
+                && said.contains("; not started, the configuration is refused: ")
+                && said.contains("nonsense: unknown key"),
+            "{said}"
+        );
+        cron.ensure();
+    }
+    fs::write(cron.path("events.toml"), waiting()).unwrap();
+    assert!(status(3).ends_with("; the next ensure starts it"));
+    cron.ensure();
+    // The second failure: there will be a pause, which nobody has told yet.
+    cron.kill();
+    assert!(status(3).contains("; failures=2, not started before "));
+    fs::remove_file(cron.path("events.toml")).unwrap();
+    let said = status(3);
+    assert!(
+        said.contains("; not started, there is no ") && said.contains("events.toml. ") && said.contains("rm -r "),
+        "{said}"
+    );
+    assert!(
+        cron.run(&["status", "nosuch"])
+            .output
+            .contains("never started, and there is no ")
+    );
+}
+
+#[test]
+fn a_long_line_is_told_with_its_cure() {
+    let cron = waiting_cron("");
+    let long = "x".repeat(900);
+    cron.replace_program(&format!("echo 'ERROR {long} cure=here'; exit 65"));
+    cron.ensure();
+    cron.wait_ended();
+    assert!(cron.ensure().contains(&format!("{long} cure=here\n")));
+    let longer = "x".repeat(2000);
+    cron.replace_program(&format!("echo 'ERROR {longer}'; exit 65"));
+    cron.ensure();
+    cron.wait_ended();
+    let said = cron.ensure();
+    let log = cron.path("log/events.log");
+    assert!(
+        said.contains(&format!("xx... (the whole line: {})\n", log.display())),
+        "{said}"
+    );
+    // A fault of the file.
+    let program = cron.path("program");
+    fs::write(
+        &program,
+        format!("#!/bin/sh\necho 'kafka: {long} cure=here' >&2; exit 78\n"),
+    )
+    .unwrap();
+    let said = cron.ensure();
+    assert!(
+        said.contains("is refused: kafka: ") && said.ends_with(" cure=here"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_number_in_cron_conf_that_is_none_has_its_default_and_is_told_once() {
+    let cron = waiting_cron("");
+    cron.ensure();
+    let first = cron.pid();
+    let conf = fs::read_to_string(cron.path("cron.conf")).unwrap();
+    fs::write(
+        cron.path("cron.conf"),
+        format!("{conf}HEARTBEAT_SECONDS=5s\nLOG_FILES=05\n"),
+    )
+    .unwrap();
+    let complaint = format!(
+        "{}: HEARTBEAT_SECONDS=5s is no whole number above 0; write HEARTBEAT_SECONDS=60, which holds until then; \
+         LOG_FILES=05 is ",
+        cron.path("cron.conf").display()
+    );
+    let said = cron.ensure();
+    assert!(said.contains(&complaint) && said.lines().count() == 1, "{said}");
+    assert_eq!(cron.ensure(), "");
+    let said = cron.says(&["status", "events"]);
+    assert!(said.contains(&complaint) && !said.contains("Illegal"), "{said}");
+    assert_eq!(cron.pid(), first);
+    // It is still looked after.
+    cron.signal("STOP");
+    let beat = fs::File::options()
+        .write(true)
+        .open(cron.path("state/events/heartbeat"))
+        .unwrap();
+    beat.set_modified(SystemTime::now() - Duration::from_secs(90)).unwrap();
+    let said = cron.ensure();
+    assert!(said.contains(": stopped and started again pid="), "{said}");
+    assert!(cron.pid().is_some() && cron.pid() != first);
+}
+
+#[test]
+fn a_cron_conf_that_no_shell_can_read_is_told_in_one_line_and_the_service_goes_on() {
+    let cron = waiting_cron("");
+    cron.ensure();
+    let first = cron.pid();
+    let conf = fs::read_to_string(cron.path("cron.conf")).unwrap();
+    for (line, part) in [
+        ("KAFKA_PASSWORD=\"abc\n", "nterminated quoted string"),
+        ("exit 0\n", "it ends the shell that reads it"),
+        ("STATE_DIR=state\n", "STATE_DIR=state is no absolute path"),
+    ] {
+        fs::write(cron.path("cron.conf"), format!("{conf}{line}")).unwrap();
+        for command in ["ensure", "status", "restart"] {
+            let exited = cron.run(&[command, "events"]);
+            exited.assert_code(78);
+            let said = exited.output;
+            assert!(
+                said.starts_with(&format!("penstock-cron: {}: ", cron.path("cron.conf").display()))
+                    && said.contains(part)
+                    && said.contains("running services go on")
+                    && said.lines().count() == 1,
+                "{said}"
+            );
+        }
+    }
+    // An unset variable is no fault.
+    fs::write(cron.path("cron.conf"), format!("{conf}export A=$NOT_SET\n")).unwrap();
+    assert_eq!(cron.ensure(), "");
+    assert_eq!(cron.pid(), first);
+}
+
+#[test]
+fn a_wrong_path_of_the_program_is_told_as_that() {
+    let cron = waiting_cron("");
+    cron.ensure();
+    let first = cron.pid();
+    let conf = fs::read_to_string(cron.path("cron.conf")).unwrap();
+    fs::write(cron.path("cron.conf"), format!("{conf}PENSTOCK=/no/penstock\n")).unwrap();
+    let told = format!(
+        "events: {}: PENSTOCK=/no/penstock is no program; write the whole path of penstock",
+        cron.path("cron.conf").display()
+    );
+    let said = cron.ensure();
+    assert!(
+        said.contains(&told) && said.ends_with("; the running service goes on") && !said.contains("refused"),
+        "{said}"
+    );
+    assert_eq!(cron.ensure(), "");
+    assert_eq!(cron.pid(), first);
+    for command in ["restart", "check"] {
+        let exited = cron.run(&[command, "events"]);
+        exited.assert_code(78);
+        assert!(
+            exited.output.contains(&told) && exited.output.lines().count() == 1,
+            "{}",
+            exited.output
+        );
+    }
+    cron.kill();
+    let said = cron.ensure();
+    assert!(
+        said.contains("; not started, ") && said.contains("PENSTOCK=/no/penstock is no program"),
+        "{said}"
+    );
+    assert!(!said.contains("refused"), "{said}");
+    cron.run(&["start", "events"]).assert_code(78);
+}
+
+#[test]
+fn a_mistyped_instance_is_told_once_and_leaves_nothing_and_the_others_run() {
+    let cron = waiting_cron("");
+    let said = cron.says(&["ensure", "nosuch", "events"]);
+    assert!(
+        said.contains("nosuch: there is no ") && said.contains("nosuch.toml") && said.contains("events: started pid="),
+        "{said}"
+    );
+    assert_eq!(cron.says(&["ensure", "nosuch", "events"]), "");
+    assert!(!cron.path("state/nosuch").exists() && !cron.path("log/nosuch.log").exists());
+    let status = cron.says(&["status"]);
+    assert!(!status.contains("nosuch"), "{status}");
+    for command in ["stop", "start", "restart"] {
+        cron.run(&[command, "nosuch"]).assert_code(1);
+    }
+    assert!(!cron.path("state/nosuch").exists());
+    // A name that is none: the others are looked after all the same.
+    cron.kill();
+    let exited = cron.run(&["ensure", "a b", "events"]);
+    exited.assert_code(64);
+    assert!(
+        exited.output.contains("\"a b\" is no instance") && exited.output.contains("events: was killed after "),
+        "{}",
+        exited.output
+    );
+    // It gets its file, and is removed again as the guide says.
+    fs::write(cron.path("nosuch.toml"), waiting()).unwrap();
+    let said = cron.says(&["ensure", "nosuch", "events"]);
+    assert!(
+        said.contains("nosuch: started pid=") && said.lines().count() == 1,
+        "{said}"
+    );
+    cron.says(&["stop", "nosuch"]);
+    fs::remove_file(cron.path("nosuch.toml")).unwrap();
+    fs::remove_dir_all(cron.path("state/nosuch")).unwrap();
+    fs::remove_file(cron.path("log/nosuch.log")).unwrap();
+    cron.says(&["status"]);
+    assert!(cron.says(&["ensure", "nosuch"]).contains("nosuch: there is no "));
+    assert!(!cron.path("state/nosuch").exists());
+}
+
+#[test]
+fn lines_that_need_a_person_are_errors_in_the_log_and_restarts_are_warnings() {
+    let cron = waiting_cron("");
+    cron.ensure();
+    cron.kill();
+    cron.ensure();
+    fs::write(cron.path("events.toml"), format!("nonsense = 1\n{}", waiting())).unwrap();
+    cron.ensure();
+    cron.says(&["stop", "events"]);
+    fs::write(cron.path("events.toml"), waiting()).unwrap();
+    cron.replace_program("echo 'ERROR the reason'; exit 77");
+    cron.run(&["start", "events"]).assert_code(1);
+    fs::write(cron.path("events.toml"), format!("{}\n", waiting())).unwrap();
+    cron.ensure();
+    cron.wait_ended();
+    cron.ensure();
+    for (level, part) in [
+        ("INFO ", "] started pid="),
+        ("WARN ", "; started pid="),
+        ("ERROR", "has changed and is refused: "),
+        ("INFO ", "] stopped; "),
+        ("ERROR", "ended with code 77 after "),
+    ] {
+        let log = cron.log();
+        let line = log
+            .lines()
+            .find(|line| line.contains(" penstock-cron] ") && line.contains(part))
+            .unwrap_or_else(|| panic!("{part}: {log}"));
+        assert!(line.contains(&format!("Z {level} penstock-cron] ")), "{line}");
+    }
+    // The reason is the service's, not the script's.
+    let status = cron.run(&["status", "events"]).output;
+    assert!(status.contains(": ERROR the reason; not started until "), "{status}");
 }
 
 /// The user of the jobs under a real cron. It may do nothing but what is given to it.
