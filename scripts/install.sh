@@ -131,10 +131,12 @@ without() {
 
 # Prints the folders of the names on its input, each once, the upper ones first.
 folders() {
-  awk '{
-    count = split($0, part, "/"); path = ""
-    for (i = 1; i < count; i++) { path = path part[i] "/"; if (!seen[path]++) print path }
-  }'
+  while IFS= read -r name; do
+    while [ "$name" != "${name%/*}" ]; do
+      name=${name%/*}
+      printf '%s/\n' "$name"
+    done
+  done | sort -u
 }
 
 make_folder() {
