@@ -776,7 +776,6 @@ fn with_debian() -> Option<TempDir> {
             .status()
     };
     if !ours || !namespaces().is_ok_and(|status| status.success()) {
-        eprintln!("skipped: with-debian.sh needs root, who may make namespaces");
         return None;
     }
     for name in ["with-debian.sh", "lib.sh"] {
@@ -805,7 +804,10 @@ fn with_debian() -> Option<TempDir> {
 
 #[test]
 fn no_variable_makes_with_debian_mount_on_the_machine() {
-    let Some(folder) = with_debian() else { return };
+    let Some(folder) = with_debian() else {
+        eprintln!("skipped: with-debian.sh needs root, who may make namespaces");
+        return;
+    };
     let ours = fs::read_link("/proc/self/ns/mnt").unwrap();
     let mut script = Command::new(folder.path().join("scripts/with-debian.sh"));
     script.args(["sh", "-c", "readlink /proc/self/ns/mnt; echo $DEBIAN_ROOT"]);
@@ -832,7 +834,10 @@ fn no_variable_makes_with_debian_mount_on_the_machine() {
 /// The command ends in order if it can, and is killed otherwise. No process is left, also after SIGKILL.
 #[test]
 fn with_debian_ends_on_signals() {
-    let Some(folder) = with_debian() else { return };
+    let Some(folder) = with_debian() else {
+        eprintln!("skipped: with-debian.sh needs root, who may make namespaces");
+        return;
+    };
     for (signal, code, command, last) in [
         (
             "TERM",
