@@ -43,10 +43,12 @@ build: setup ## the release binary: target/release/penstock
 # Where `make install` puts everything; DESTDIR is for makers of packages.
 PREFIX ?= /usr/local
 DESTDIR ?=
+# Not by its own name in a recipe: `make -n` runs such lines.
+THIS_MAKE := $(MAKE)
 
 .PHONY: install
-install: ## build, and install below PREFIX (/usr/local; without root: PREFIX=~/.local)
-	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' MAKE='$(MAKE)' scripts/build-and-install.sh
+install: ## build, and install below PREFIX (/usr/local; without root: PREFIX=$HOME/.local)
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' MAKE='$(THIS_MAKE)' scripts/build-and-install.sh
 
 .PHONY: uninstall
 uninstall: ## remove what `make install` installed below PREFIX, and nothing else

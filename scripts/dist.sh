@@ -13,6 +13,7 @@
 # The program must need no library but those of the C library and libgcc_s, which every Linux with glibc has. The glibc
 # that it needs is read from the program itself.
 set -euo pipefail
+unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 fail() {

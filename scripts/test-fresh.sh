@@ -5,19 +5,36 @@
 # What is committed is tested. Everything is compiled anew, which takes long. The toolchain and Cargo's downloads are those
 # of this machine.
 set -euo pipefail
+unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-if [[ -z ${DEBIAN_ROOT:-} ]]; then
+# The second time, beside the tree, this has other mounts than the first time: what is mounted here is not the machine's.
+mounts=$(readlink /proc/self/ns/mnt)
+if [[ ${1-} != --from-mounts ]]; then
   # gcc only recommends the C library's headers, without which it compiles nothing.
-  exec scripts/with-debian.sh --packages gcc,libc6-dev,make "$0" "$@"
+  exec scripts/with-debian.sh --packages gcc,libc6-dev,make "$0" --from-mounts "$mounts" "$@"
 fi
+[[ ${2:?} == mnt:* && $2 != "$mounts" ]] || {
+  echo "test-fresh: this would mount on the machine itself: call it without --from-mounts" >&2
+  exit 1
+}
+shift 2
 
 command=("$@")
 (($# > 0)) || command=(sh -c 'make test && make demo ARGS="--messages 100000"')
 
 # On a disk: what is compiled is larger than most memories.
+# A run that was killed leaves its clone. Those of running ones are locked; one run at a time looks.
+exec {cache}<"$PWD/.cache/debian"
+flock "$cache"
+for old in "$PWD"/.cache/debian/clone.*/; do
+  [[ ! -d $old ]] || flock --nonblock "$old" rm -rf "$old" || true
+done
 clone=$(mktemp -d "$PWD/.cache/debian/clone.XXXXXX")
 trap 'rm -rf "$clone"' EXIT
+exec {lock}<"$clone"
+flock "$lock"
+exec {cache}<&-
 git clone --quiet --no-local . "$clone"
 git -C "$clone" remote remove origin
 git -C "$clone" log -1 --format='test-fresh: %h %s' >&2

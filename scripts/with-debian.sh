@@ -5,15 +5,24 @@
 #
 # The tree is debootstrap's smallest variant with cron (or with the packages that are named), from memory. Command and tree
 # have mounts and processes of their own (namespaces). So nothing is left when this ends, whatever ends it: no mount, and no
-# process. The network is the machine's.
+# process. After TERM, INT or HUP, the command has END_S seconds (10) to end in order. The network is the machine's.
 #
 # The first run takes a minute: it makes the tree, and keeps it in .cache/debian. DEBIAN_SUITE names another release than
 # bookworm, DEBIAN_MIRROR another mirror than debootstrap's own.
 set -euo pipefail
+unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
 
+# `unshare` calls this again, and says from which namespace of mounts it comes. No variable says so: one that happens to be
+# set would let us mount on the machine itself.
+mounts=$(readlink /proc/self/ns/mnt)
+outside=
+if [[ ${1-} == --from-mounts ]]; then
+  outside=${2:?}
+  shift 2
+fi
 packages=cron
 if [[ ${1-} == --packages ]]; then
   packages=${2:?}
@@ -35,16 +44,49 @@ archive=$cache/$suite-${packages//,/+}.tar
 # Each run has its own file system there, which no other run sees.
 DEBIAN_ROOT=$cache/root
 
-if [[ -z ${WITH_DEBIAN:-} ]]; then
+# Prints the processes that a process has started.
+children() {
+  cat "/proc/$1/task/$1/children" 2>/dev/null || true
+}
+
+# Ends the command, and then all that is left. $1 is the exit code.
+stop() {
+  trap '' HUP INT TERM
+  local first command end=$((SECONDS + ${END_S:-10}))
+  for first in $(children "$inside"); do
+    for command in $(children "$first"); do
+      kill -TERM "$command" 2>/dev/null || true
+    done
+  done
+  while kill -0 "$inside" 2>/dev/null && ((SECONDS < end)); do
+    sleep 0.1
+  done
+  kill -KILL "$inside" 2>/dev/null || true
+  wait "$inside" 2>/dev/null || true
+  exit "$1"
+}
+
+if [[ -z $outside ]]; then
   [[ $(id -u) -eq 0 ]] || fail "a tree of another system is root's work: run this as root"
   mkdir -p "$DEBIAN_ROOT"
   if ! command -v debootstrap >/dev/null && [[ ! -x $cache/debootstrap/usr/sbin/debootstrap ]]; then
     unpack_package debootstrap "$cache/debootstrap"
   fi
-  # The first process of a namespace of processes: with it, all of them end. It ends with this one.
-  WITH_DEBIAN=yes exec unshare --mount --pid --fork --kill-child --mount-proc -- "$0" --packages "$packages" "$@"
+  # The first process of a namespace of processes: with it, all of them end. It ends with `unshare`, which ends with this
+  # script, also by SIGKILL. `unshare` itself does not end by TERM and INT. (What a script starts with & ignores INT.)
+  setpriv --pdeathsig KILL env --default-signal=INT,QUIT \
+    unshare --mount --pid --fork --kill-child --mount-proc -- \
+    "$0" --from-mounts "$mounts" --packages "$packages" "$@" <&0 &
+  inside=$!
+  trap 'stop 129' HUP
+  trap 'stop 130' INT
+  trap 'stop 143' TERM
+  status=0
+  wait "$inside" || status=$?
+  exit "$status"
 fi
-unset WITH_DEBIAN
+[[ $outside == mnt:* && $mounts == mnt:* && $outside != "$mounts" ]] ||
+  fail "this would mount on the machine itself: call it without --from-mounts"
 
 # Fills the empty tree, and keeps it.
 make_tree() {
