@@ -16,6 +16,7 @@ use crate::cli::message::{Defaults, OwnedMessage, enveloped};
 use crate::cli::newest;
 use crate::cli::totals;
 use crate::config::model::{Config, Format};
+use crate::message::Message;
 use crate::util::exit::Exit;
 
 /// More lines of a file are not read.
@@ -28,7 +29,9 @@ const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const READ_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// A message with more values is left out: each takes some hundred bytes of memory, however short it is.
 const VALUES_MAX: usize = 100_000;
-/// Keys and payloads of all samples.
+/// How often a topic is read, with fewer messages each time, until they fit.
+const READINGS_MAX: u32 = 4;
+/// Keys, payloads and headers of all samples.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Messages, and where they come from.
@@ -225,20 +228,13 @@ pub(super) fn from_topic(config: &Config, count: u32) -> Result<Samples, Exit> {
     let partitions = u32::try_from(view.partitions).unwrap_or(u32::MAX).max(1);
     // Some partitions may be empty, so the others give more than their part.
     let of_each = count.min(count.div_ceil(partitions).saturating_mul(4));
-    let (mut messages, mut bytes, mut too_rich, mut is_cut) = (Vec::new(), 0, 0_u64, false);
-    newest::read(&config.kafka, topic, of_each, &mut |message| {
-        let size = message.key.map_or(0, <[u8]>::len) + message.payload.map_or(0, <[u8]>::len);
-        bytes += size;
-        if bytes > BYTES_MAX {
-            is_cut = true;
-            return ControlFlow::Break(());
-        }
-        if [message.key, message.payload].into_iter().flatten().any(is_too_rich) {
-            too_rich += 1;
-        } else {
-            messages.push(OwnedMessage::of(message));
-        }
-        ControlFlow::Continue(())
+    let Taken {
+        messages,
+        too_rich,
+        is_cut,
+        ..
+    } = of_bytes(BYTES_MAX, of_each, partitions, &mut |of_each, take| {
+        newest::read(&config.kafka, topic, of_each, take)
     })?;
     let messages = spread(messages, usize::try_from(count).unwrap_or(usize::MAX));
     let partitions: BTreeSet<i32> = messages.iter().map(|message| message.partition).collect();
@@ -252,7 +248,7 @@ pub(super) fn from_topic(config: &Config, count: u32) -> Result<Samples, Exit> {
     }
     let mut left_out = Vec::new();
     if is_cut {
-        left_out.push("the newest messages, since those before them are 64 MiB; fewer can be asked for".to_owned());
+        left_out.push("the newest messages, since those before them are 64 MiB: ask for fewer".to_owned());
     }
     left_out.extend(rich(too_rich));
     Ok(Samples {
@@ -265,6 +261,58 @@ pub(super) fn from_topic(config: &Config, count: u32) -> Result<Samples, Exit> {
         left_out,
         are_bare: false,
     })
+}
+
+/// What one reading of the topic gave.
+#[derive(Default)]
+struct Taken {
+    messages: Vec<OwnedMessage>,
+    too_rich: u64,
+    bytes: usize,
+    is_cut: bool,
+}
+
+impl Taken {
+    fn take(&mut self, message: &Message<'_>, bytes_max: usize) -> ControlFlow<()> {
+        let texts = [message.key, message.payload].into_iter().flatten();
+        let headers = message.headers.iter();
+        self.bytes += texts.clone().map(<[u8]>::len).sum::<usize>();
+        self.bytes += headers
+            .map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len))
+            .sum::<usize>();
+        if self.bytes > bytes_max {
+            self.is_cut = true;
+            return ControlFlow::Break(());
+        }
+        if texts.into_iter().any(is_too_rich) {
+            self.too_rich += 1;
+        } else {
+            self.messages.push(OwnedMessage::of(message));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Passes the newest messages of each partition, as many as it is told.
+type Reading<'r> = dyn FnMut(u32, &mut dyn FnMut(&Message<'_>) -> ControlFlow<()>) -> Result<(), Exit> + 'r;
+
+/// Reads not more than `bytes_max`. A partition is read from old to new, so where that is too little for all, fewer of
+/// each partition are read again: the newest ones are wanted.
+fn of_bytes(bytes_max: usize, of_each: u32, partitions: u32, read: &mut Reading<'_>) -> Result<Taken, Exit> {
+    let mut of_each = of_each;
+    for _ in 1..READINGS_MAX {
+        let mut taken = Taken::default();
+        read(of_each, &mut |message| taken.take(message, bytes_max))?;
+        if !taken.is_cut {
+            return Ok(taken);
+        }
+        let fit = u32::try_from(taken.messages.len()).unwrap_or(u32::MAX) / partitions.max(1);
+        // They differ in size, so somewhat fewer than fit.
+        of_each = (fit - fit / 4).min(of_each / 2).max(1);
+    }
+    let mut taken = Taken::default();
+    read(of_each, &mut |message| taken.take(message, bytes_max))?;
+    Ok(taken)
 }
 
 /// The newest of each partition in turn, until there are enough; in the order of their times.
@@ -318,6 +366,41 @@ mod tests {
         };
         assert_eq!(of(0).collect::<Vec<_>>(), (93..100).collect::<Vec<_>>());
         assert_eq!(of(1).collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    /// A topic of one partition and endless messages of one size.
+    fn read_of(size: usize, bytes_max: usize, of_each: u32) -> (Taken, usize) {
+        let mut fetched = 0;
+        let payload = vec![b'1'; size];
+        let taken = of_bytes(bytes_max, of_each, 1, &mut |of_each, take| {
+            for offset in 1_000_000 - i64::from(of_each)..1_000_000 {
+                fetched += size;
+                let message = OwnedMessage {
+                    payload: Some(payload.clone()),
+                    ..message(0, offset)
+                };
+                if take(&message.view()).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        (taken.unwrap_or_else(|_| panic!("refused")), fetched)
+    }
+
+    #[test]
+    fn large_messages_of_a_topic_are_read_to_a_bound_and_are_the_newest() {
+        let (taken, fetched) = read_of(1000, 64_000, 40_000);
+        assert!(!taken.is_cut);
+        assert_eq!(taken.messages.len(), 48);
+        assert_eq!(taken.messages.last().map(|message| message.offset), Some(999_999));
+        assert!(fetched <= 2 * 65_000, "{fetched}");
+        let (taken, fetched) = read_of(1000, 64_000, 60);
+        assert_eq!((taken.messages.len(), fetched), (60, 60_000));
+        // None fits.
+        let (taken, fetched) = read_of(1000, 10, 40_000);
+        assert!(taken.is_cut && taken.messages.is_empty());
+        assert!(fetched <= 4000, "{fetched}");
     }
 
     #[test]
