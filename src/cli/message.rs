@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::json::object;
+use super::visible::visible;
 use crate::config::model::{Config, Format};
 use crate::message::Message;
 
@@ -123,8 +124,9 @@ impl OwnedMessage {
                 "headers" => message.headers = headers(value)?,
                 _ => {
                     return Err(format!(
-                        "a message has no \"{name}\"; it has topic, partition, offset, timestamp, key, key_base64, headers, \
-                         payload, payload_text and payload_base64"
+                        "a message has no \"{}\"; it has topic, partition, offset, timestamp, key, key_base64, headers, \
+                         payload, payload_text and payload_base64",
+                        visible(name)
                     ));
                 }
             }
@@ -402,6 +404,7 @@ mod tests {
             ("[]", "a JSON object"),
             ("{", "a JSON object"),
             (r#"{"paylaod":1}"#, "has no \"paylaod\""),
+            (r#"{"\u001b[31mX\u0007":1}"#, "has no \"\\u{1b}[31mX\\u{7}\""),
             (r#"{"offset":"1"}"#, "\"offset\" is an integer"),
             (r#"{"partition":9999999999}"#, "\"partition\""),
             (r#"{"timestamp":"yesterday"}"#, "RFC 3339"),

@@ -38,6 +38,8 @@ mod outcome;
 mod totals;
 // JSON for people, and the difference of two JSON texts.
 mod json;
+// Text of others, without what a terminal obeys.
+mod visible;
 // Colours.
 mod terminal;
 // The line of `run` that renews itself.
@@ -242,12 +244,12 @@ fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-/// The name of this file in texts for people.
+/// The name of this file in texts for people, on one line.
 fn shown(file: &Path) -> String {
     if is_stdin(file) {
         "standard input".to_owned()
     } else {
-        file.display().to_string()
+        visible::visible(&file.display().to_string())
     }
 }
 

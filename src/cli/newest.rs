@@ -3,6 +3,7 @@
 //! No group is joined, and nothing is committed.
 
 use std::io::{self, Write as _};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::aerospike::chain;
@@ -31,8 +32,13 @@ pub(super) fn reach(config: &Config) -> Result<ClusterView, Exit> {
     })
 }
 
-/// Passes the last `count` messages of each partition to `take`.
-pub(super) fn read(kafka: &Kafka, topic: &str, count: u32, take: &mut dyn FnMut(&Message<'_>)) -> Result<(), Exit> {
+/// Passes the last `count` messages of each partition to `take`, until it says that it has enough.
+pub(super) fn read(
+    kafka: &Kafka,
+    topic: &str,
+    count: u32,
+    take: &mut dyn FnMut(&Message<'_>) -> ControlFlow<()>,
+) -> Result<(), Exit> {
     newest(kafka, topic, count, take).map_err(|error| {
         let _ = writeln!(io::stderr().lock(), "{}", chain(&error));
         if error.is_refusal() {

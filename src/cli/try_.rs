@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, IsTerminal as _, Write as _};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -205,6 +206,7 @@ impl Trial<'_> {
                 if messages.len() >= keep.saturating_mul(2) + 1000 {
                     keep_newest(&mut messages, keep);
                 }
+                ControlFlow::Continue(())
             });
             if let Err(exit) = read {
                 return Some(exit);

@@ -1,11 +1,13 @@
 //! `penstock init` as a person or a script calls it: what it writes, what it refuses, and what it leaves alone.
 
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::process::{Exited, penstock, run};
 use crate::support::{Kafka, Stream, examples};
+use penstock::kafka::admin::newest::newest;
 use serde_json::Value;
 
 /// A call that has ended.
@@ -510,4 +512,82 @@ fn a_topic_that_holds_nothing_gives_a_configuration_without_samples() {
     exited.assert_code(0);
     assert!(exited.output.contains("holds no message"), "{}", exited.output);
     assert_line(&std::fs::read_to_string(&file).unwrap(), "bins = \"*\"");
+}
+
+/// Messages can be large, so `init` does not fetch more than it keeps.
+#[test]
+fn reading_the_newest_messages_ends_when_there_are_enough() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("init-enough", 2);
+    Stream::new(&topic, 2).produce(20);
+    let text = format!(
+        "kafka.brokers = \"{}\"\nkafka.topics = [\"{}\"]\nkafka.group = \"g\"\naerospike.hosts = \"127.0.0.1:1\"\n\
+         aerospike.namespace = \"test\"\n[[route]]\n[[route.write]]\nset = \"s\"\nkey = \"id\"\nbins = [\"n\"]\n",
+        kafka.brokers, topic.name
+    );
+    let config = penstock::config::parse(&text, "a.toml").unwrap_or_else(|faults| panic!("{faults}"));
+    let mut taken = 0;
+    let read = newest(&config.kafka, &topic.name, 20, &mut |_| {
+        taken += 1;
+        if taken == 3 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    read.unwrap();
+    assert_eq!(taken, 3);
+}
+
+#[test]
+fn a_listener_that_needs_other_settings_is_told_and_ends_with_its_code() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("init-tls", 1);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.toml");
+    let exited = run(penstock().arg("init").arg(&file).args([
+        "--topic",
+        &topic.name,
+        "--brokers",
+        &kafka.brokers,
+        "--property",
+        "security.protocol=SSL",
+        "--from-topic",
+    ]));
+    exited.assert_code(78);
+    assert!(!file.exists());
+}
+
+/// Neither what a message is called nor what a file is called moves the cursor of a terminal.
+#[test]
+fn what_is_printed_holds_no_control_characters_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["init", "--topic", "t", "--envelope", "--from", "-", "a\u{1b}[2J.toml"];
+    let refused = call(
+        folder.path(),
+        &arguments,
+        "{\"\\u001b[31mX\\u0007\":1,\"payload\":{}}\n",
+    );
+    refused.assert_code(64);
+    assert!(
+        refused.err.contains("has no \"\\u{1b}[31mX\\u{7}\""),
+        "{:?}",
+        refused.err
+    );
+    let written = call(folder.path(), &arguments, "{\"payload\":{}}\n");
+    written.assert_code(0);
+    assert_line(&written.err, "wrote a\\u{1b}[2J.toml;");
+    for called in [refused, written] {
+        let is_control = |c: char| c.is_control() && c != '\n';
+        assert!(!called.err.contains(is_control), "{:?}", called.err);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn samples_without_end_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = call(folder.path(), &["init", "--topic", "t", "--from", "/dev/zero"], "");
+    refused.assert_code(64);
+    assert!(refused.err.contains("after 128 MiB"), "{}", refused.err);
 }

@@ -6,7 +6,8 @@
 //! `penstock check` does and puts the samples through it as `penstock try` does. Only what passes is written, by
 //! `target`.
 //!
-//! Nothing of a message's values is in the file, except with `--show-values`.
+//! Nothing of a message's values is in the file, except with `--show-values`. Names are, but not those that look like
+//! data, and not those of a map.
 
 // The arguments.
 mod options;
@@ -20,6 +21,8 @@ mod skeleton;
 mod answers;
 // Messages to look at.
 mod sampling;
+// Names in them that look like data.
+mod data_names;
 // What is in them.
 mod shape;
 // What a string or a number looks like.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde_json::value::RawValue;
@@ -15,13 +16,22 @@ use crate::cli::message::{Defaults, OwnedMessage, enveloped};
 use crate::cli::newest;
 use crate::cli::totals;
 use crate::config::model::{Config, Format};
+use crate::message::Message;
 use crate::util::exit::Exit;
 
 /// More lines of a file are not read.
 const LINES_MAX: usize = 10_000;
+/// Also those without a message.
+const ALL_LINES_MAX: u64 = 1_000_000;
 /// A longer line is left out. Kafka's own default for a message is 1 MiB.
 const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Keys and payloads of all samples.
+/// More of a file is not read: lines that are left out count here, too.
+const READ_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// A message with more values is left out: each takes some hundred bytes of memory, however short it is.
+const VALUES_MAX: usize = 100_000;
+/// How often a topic is read, with fewer messages each time, until they fit.
+const READINGS_MAX: u32 = 4;
+/// Keys, payloads and headers of all samples.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Messages, and where they come from.
@@ -90,16 +100,24 @@ fn lines(reader: &mut dyn BufRead, name: &str, are_envelopes: bool) -> Result<Sa
         timestamp_ms: now_ms(),
         format: Format::Json,
     };
-    let (mut bytes, mut too_long) = (0, 0_u64);
-    for number in 1.. {
+    let (mut bytes, mut too_long, mut too_rich) = (0, 0_u64, 0_u64);
+    let mut reader = reader.take(READ_BYTES_MAX);
+    for number in 1_u64.. {
         let refused = |why: String| refuse(&format!("{name}:{number}: {why}"));
         let mut line = Vec::new();
-        let read = (&mut *reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
+        let read = (&mut reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
         let read = read.map_err(|error| refused(format!("cannot be read: {error}")))?;
+        if reader.limit() == 0 {
+            // This line may be cut off.
+            samples
+                .left_out
+                .push(format!("everything from line {number} on, after 128 MiB"));
+            break;
+        }
         if read == 0 {
             break;
         }
-        if samples.messages.len() == LINES_MAX || bytes > BYTES_MAX {
+        if samples.messages.len() == LINES_MAX || bytes > BYTES_MAX || number > ALL_LINES_MAX {
             samples.left_out.push(format!("everything from line {number} on"));
             break;
         }
@@ -115,12 +133,24 @@ fn lines(reader: &mut dyn BufRead, name: &str, are_envelopes: bool) -> Result<Sa
         if line.is_empty() || (are_envelopes && str::from_utf8(line).is_ok_and(totals::is_totals)) {
             continue;
         }
+        if are_envelopes && is_too_rich(line) {
+            too_rich += 1;
+            continue;
+        }
         let message = if are_envelopes {
             enveloped(line, &defaults)
         } else {
             OwnedMessage::bare(line, &defaults)
         };
         let message = message.map_err(refused)?;
+        if [&message.key, &message.payload]
+            .into_iter()
+            .flatten()
+            .any(|text| is_too_rich(text))
+        {
+            too_rich += 1;
+            continue;
+        }
         if samples.messages.is_empty()
             && !are_envelopes
             && let Some(hint) = hint(line, &defaults)
@@ -134,12 +164,41 @@ fn lines(reader: &mut dyn BufRead, name: &str, are_envelopes: bool) -> Result<Sa
     if too_long > 0 {
         samples.left_out.push(format!("{too_long} lines of over 16 MiB"));
     }
+    samples.left_out.extend(rich(too_rich));
     if samples.messages.is_empty() {
+        let left_out = match samples.left_out.as_slice() {
+            [] => String::new(),
+            left_out => format!(" (not looked at: {})", left_out.join("; ")),
+        };
         return Err(refuse(&format!(
-            "{name}: there is no message in it; without --from nothing is read"
+            "{name}: there is no message in it{left_out}; without --from nothing is read"
         )));
     }
     Ok(samples)
+}
+
+/// Whether a text of JSON has too many values to be looked at: each but the first of an object or an array has a comma
+/// in front, and a nested one begins with a bracket. Those in strings are none.
+fn is_too_rich(text: &[u8]) -> bool {
+    let (mut values, mut is_string, mut is_escaped) = (0, false, false);
+    if text.len() <= VALUES_MAX {
+        return false;
+    }
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            b',' | b'{' | b'[' if !is_string => values += 1,
+            _ => {}
+        }
+    }
+    values > VALUES_MAX
+}
+
+/// Messages that were left out for their values, in a sentence.
+fn rich(count: u64) -> Option<String> {
+    (count > 0).then(|| format!("{count} messages of over {VALUES_MAX} values"))
 }
 
 /// What the caller may have meant by a first line that is no message.
@@ -169,26 +228,29 @@ pub(super) fn from_topic(config: &Config, count: u32) -> Result<Samples, Exit> {
     let partitions = u32::try_from(view.partitions).unwrap_or(u32::MAX).max(1);
     // Some partitions may be empty, so the others give more than their part.
     let of_each = count.min(count.div_ceil(partitions).saturating_mul(4));
-    let (mut messages, mut bytes, mut large) = (Vec::new(), 0, 0_u64);
-    newest::read(&config.kafka, topic, of_each, &mut |message| {
-        let size = message.key.map_or(0, <[u8]>::len) + message.payload.map_or(0, <[u8]>::len);
-        if bytes + size > BYTES_MAX {
-            large += 1;
-            return;
-        }
-        bytes += size;
-        messages.push(OwnedMessage::of(message));
+    let Taken {
+        messages,
+        too_rich,
+        is_cut,
+        ..
+    } = of_bytes(BYTES_MAX, of_each, partitions, &mut |of_each, take| {
+        newest::read(&config.kafka, topic, of_each, take)
     })?;
     let messages = spread(messages, usize::try_from(count).unwrap_or(usize::MAX));
     let partitions: BTreeSet<i32> = messages.iter().map(|message| message.partition).collect();
     if messages.is_empty() {
-        let told = format!("kafka: the topic {topic} holds no message, so nothing is proposed from it\n");
+        let no = match too_rich {
+            0 => "no message",
+            _ => "no message that can be looked at",
+        };
+        let told = format!("kafka: the topic {topic} holds {no}, so nothing is proposed from it\n");
         let _ = io::stderr().lock().write_all(told.as_bytes());
     }
     let mut left_out = Vec::new();
-    if large > 0 {
-        left_out.push(format!("{large} messages beyond 64 MiB"));
+    if is_cut {
+        left_out.push("the newest messages, since those before them are 64 MiB: ask for fewer".to_owned());
     }
+    left_out.extend(rich(too_rich));
     Ok(Samples {
         messages,
         origin: format!(
@@ -199,6 +261,58 @@ pub(super) fn from_topic(config: &Config, count: u32) -> Result<Samples, Exit> {
         left_out,
         are_bare: false,
     })
+}
+
+/// What one reading of the topic gave.
+#[derive(Default)]
+struct Taken {
+    messages: Vec<OwnedMessage>,
+    too_rich: u64,
+    bytes: usize,
+    is_cut: bool,
+}
+
+impl Taken {
+    fn take(&mut self, message: &Message<'_>, bytes_max: usize) -> ControlFlow<()> {
+        let texts = [message.key, message.payload].into_iter().flatten();
+        let headers = message.headers.iter();
+        self.bytes += texts.clone().map(<[u8]>::len).sum::<usize>();
+        self.bytes += headers
+            .map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len))
+            .sum::<usize>();
+        if self.bytes > bytes_max {
+            self.is_cut = true;
+            return ControlFlow::Break(());
+        }
+        if texts.into_iter().any(is_too_rich) {
+            self.too_rich += 1;
+        } else {
+            self.messages.push(OwnedMessage::of(message));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Passes the newest messages of each partition, as many as it is told.
+type Reading<'r> = dyn FnMut(u32, &mut dyn FnMut(&Message<'_>) -> ControlFlow<()>) -> Result<(), Exit> + 'r;
+
+/// Reads not more than `bytes_max`. A partition is read from old to new, so where that is too little for all, fewer of
+/// each partition are read again: the newest ones are wanted.
+fn of_bytes(bytes_max: usize, of_each: u32, partitions: u32, read: &mut Reading<'_>) -> Result<Taken, Exit> {
+    let mut of_each = of_each;
+    for _ in 1..READINGS_MAX {
+        let mut taken = Taken::default();
+        read(of_each, &mut |message| taken.take(message, bytes_max))?;
+        if !taken.is_cut {
+            return Ok(taken);
+        }
+        let fit = u32::try_from(taken.messages.len()).unwrap_or(u32::MAX) / partitions.max(1);
+        // They differ in size, so somewhat fewer than fit.
+        of_each = (fit - fit / 4).min(of_each / 2).max(1);
+    }
+    let mut taken = Taken::default();
+    read(of_each, &mut |message| taken.take(message, bytes_max))?;
+    Ok(taken)
 }
 
 /// The newest of each partition in turn, until there are enough; in the order of their times.
@@ -254,6 +368,41 @@ mod tests {
         assert_eq!(of(1).collect::<Vec<_>>(), [0, 1, 2]);
     }
 
+    /// A topic of one partition and endless messages of one size.
+    fn read_of(size: usize, bytes_max: usize, of_each: u32) -> (Taken, usize) {
+        let mut fetched = 0;
+        let payload = vec![b'1'; size];
+        let taken = of_bytes(bytes_max, of_each, 1, &mut |of_each, take| {
+            for offset in 1_000_000 - i64::from(of_each)..1_000_000 {
+                fetched += size;
+                let message = OwnedMessage {
+                    payload: Some(payload.clone()),
+                    ..message(0, offset)
+                };
+                if take(&message.view()).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        (taken.unwrap_or_else(|_| panic!("refused")), fetched)
+    }
+
+    #[test]
+    fn large_messages_of_a_topic_are_read_to_a_bound_and_are_the_newest() {
+        let (taken, fetched) = read_of(1000, 64_000, 40_000);
+        assert!(!taken.is_cut);
+        assert_eq!(taken.messages.len(), 48);
+        assert_eq!(taken.messages.last().map(|message| message.offset), Some(999_999));
+        assert!(fetched <= 2 * 65_000, "{fetched}");
+        let (taken, fetched) = read_of(1000, 64_000, 60);
+        assert_eq!((taken.messages.len(), fetched), (60, 60_000));
+        // None fits.
+        let (taken, fetched) = read_of(1000, 10, 40_000);
+        assert!(taken.is_cut && taken.messages.is_empty());
+        assert!(fetched <= 4000, "{fetched}");
+    }
+
     #[test]
     fn lines_are_messages_and_the_rest_is_told() {
         let text = format!("{{}}\r\n\n{}\nnot json", " ".repeat(17 * 1024 * 1024));
@@ -266,6 +415,36 @@ mod tests {
         assert_eq!(samples.messages.len(), LINES_MAX);
         assert_eq!(samples.left_out, ["everything from line 10001 on"]);
         assert!(lines(&mut "\n".as_bytes(), "x", false).is_err());
+    }
+
+    #[test]
+    fn a_file_without_end_is_read_to_a_bound() {
+        for endless in [0, b'\n', b'x'] {
+            let mut reader = BufReader::new(io::repeat(endless));
+            assert!(lines(&mut reader, "x", false).is_err(), "{endless}");
+        }
+        let mut reader = BufReader::new(b"{}\n".chain(io::repeat(0)));
+        let samples = lines(&mut reader, "x", false).unwrap_or_else(|_| panic!("refused"));
+        assert_eq!(samples.messages.len(), 1);
+        let left_out = ["everything from line 3 on, after 128 MiB", "1 lines of over 16 MiB"];
+        assert_eq!(samples.left_out, left_out);
+    }
+
+    #[test]
+    fn a_message_of_very_many_values_is_left_out() {
+        let many = format!("[{}0]", "{\"\":0},".repeat(VALUES_MAX / 2));
+        let text = format!("\"{}\\\",\"", ",".repeat(2 * VALUES_MAX));
+        let samples = lines(&mut format!("{many}\n{text}\n").as_bytes(), "x", false);
+        let samples = samples.unwrap_or_else(|_| panic!("refused"));
+        assert_eq!(samples.messages.len(), 1);
+        assert_eq!(samples.messages[0].payload.as_deref(), Some(text.as_bytes()));
+        assert_eq!(samples.left_out, ["1 messages of over 100000 values"]);
+        let inside = format!(
+            "{{\"payload_text\":{}}}\n{{\"payload\":{many}}}\n{{}}",
+            serde_json::json!(many)
+        );
+        let samples = lines(&mut inside.as_bytes(), "x", true).unwrap_or_else(|_| panic!("refused"));
+        assert_eq!(samples.left_out, ["2 messages of over 100000 values"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use super::data_names::is_data;
 use super::looks::Looks;
 use super::sampling::Samples;
 use super::written::is_nameable;
@@ -21,6 +22,10 @@ const NODES_MAX: usize = 20_000;
 pub(super) const FIELDS_MAX: usize = 200;
 /// Elements of one array that are looked at.
 const ELEMENTS_MAX: usize = 100;
+/// An object with this many times the names of its average object may be a map.
+const NAMES_OF_MAP: u64 = 3;
+/// A record of several types has many names, too. Above this number its rare ones are left out as those of a map.
+const NAMES_OF_RECORD: u64 = 20;
 /// Values of all fields together that are told apart.
 const DISTINCT_MAX: usize = 2_000_000;
 /// With `--show-values`: fields with more values, or longer ones, show none.
@@ -120,8 +125,10 @@ struct Node {
     /// In the order of their first appearance.
     children: Vec<(Step, Node)>,
     by_name: HashMap<String, usize>,
-    /// Most names in one object.
-    names_max: usize,
+    /// Names in all objects together.
+    names: u64,
+    /// Of those, how many are not among the children, since there were too many.
+    dropped: u64,
 }
 
 /// Whether nearly all are `count`: one odd message is no reason to propose something else.
@@ -214,6 +221,7 @@ struct Budget {
     nodes: usize,
     distinct: usize,
     unnameable: BTreeSet<u64>,
+    data: BTreeSet<u64>,
     too_many: u64,
     too_deep: u64,
     shows_values: bool,
@@ -309,6 +317,10 @@ impl Shape {
             (
                 budget.unnameable.len() as u64,
                 "whose names are empty, longer than 100 bytes, or have braces or invisible characters",
+            ),
+            (
+                budget.data.len() as u64,
+                "whose names look like data, such as addresses and long numbers",
             ),
             (budget.too_many, "beyond the first 20,000"),
             (budget.too_deep, "more than 6 levels deep"),
@@ -407,14 +419,23 @@ impl Node {
         self.seen.take(value, key, budget);
         match value {
             Value::Map(members) => {
-                self.names_max = self.names_max.max(members.len());
                 for (name, value) in members {
-                    if !is_nameable(name) {
-                        if budget.unnameable.len() < NODES_MAX {
-                            budget.unnameable.insert(hash(name.as_bytes()));
+                    let hidden = match (is_nameable(name), is_data(name)) {
+                        (true, false) => None,
+                        (true, true) => Some(&mut budget.data),
+                        (false, _) => Some(&mut budget.unnameable),
+                    };
+                    if let Some(hidden) = hidden {
+                        if hidden.len() < NODES_MAX {
+                            hidden.insert(hash(name.as_bytes()));
                         }
-                    } else if let Some(child) = self.child(name, depth, budget) {
+                        continue;
+                    }
+                    self.names += 1;
+                    if let Some(child) = self.child(name, depth, budget) {
                         child.take(value, depth + 1, key, budget);
+                    } else {
+                        self.dropped += 1;
                     }
                 }
             }
@@ -572,12 +593,9 @@ fn fields(root: Node, left_out: &mut Vec<String>) -> Vec<Field> {
 }
 
 fn flatten(node: Node, path: &mut Vec<Step>, all: &mut Vec<Field>, varying: &mut usize) {
-    let names = node.by_name.len();
-    let rare = node.children.iter().filter(|(_, child)| child.seen.times <= 2).count();
-    // The keys of a map, such as ids, and no fields. They are what messages say, too, so they are not shown.
-    let is_map = names >= 20 && names > 3 * node.names_max && rare * 2 > names;
+    let least = node.least(path.is_empty());
     for (step, child) in node.children {
-        if is_map && child.seen.times * 20 < node.seen.times {
+        if matches!(step, Step::Name(_)) && child.seen.times < least {
             *varying += 1;
             continue;
         }
@@ -588,5 +606,32 @@ fn flatten(node: Node, path: &mut Vec<Step>, all: &mut Vec<Field>, varying: &mut
         });
         flatten(child, path, all, varying);
         path.pop();
+    }
+}
+
+impl Node {
+    /// How often a name must be there to be that of a field, and not one of a map. The names of a map are ids or
+    /// persons: what messages say, so they are not shown.
+    ///
+    /// A map has many names, but few in each object, and hardly a name is in half of its objects. The fields of several
+    /// types of a record look the same; they are left out, too, where the types have little in common. A whole payload
+    /// with a common name is taken for such a record, and only its rarest names are left out.
+    fn least(&self, is_root: bool) -> u64 {
+        let objects = self.seen.objects;
+        let all = self.by_name.len() as u64 + self.dropped;
+        if all.saturating_mul(objects) <= self.names.saturating_mul(NAMES_OF_MAP) {
+            return 0;
+        }
+        let half = objects.div_ceil(2);
+        let names = self.children.iter().filter(|(step, _)| matches!(step, Step::Name(_)));
+        let times = names.map(|(_, child)| child.seen.times).filter(|times| *times >= half);
+        let (common_names, common) = times.fold((0, 0_u64), |(names, all), times| (names + 1, all + times));
+        if common == 0 || (!is_root && (common_names <= 1 || common * 4 < self.names)) {
+            half
+        } else if all > NAMES_OF_RECORD {
+            objects.div_ceil(20)
+        } else {
+            0
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::{is_stdin, shown};
+use crate::cli::visible::is_visible;
 
 /// The name in commands that are shown, where the text goes to standard output.
 const NAME: &str = "penstock.toml";
@@ -13,7 +14,7 @@ pub(super) enum Target {
     StandardOutput,
     /// It must not exist.
     New(PathBuf),
-    /// It is replaced in one step.
+    /// It is replaced in one step, and keeps its owner, its group and its mode.
     Replaced(PathBuf),
 }
 
@@ -36,10 +37,7 @@ impl Target {
                 if folder.is_dir() {
                     Ok(Target::New(file.to_path_buf()))
                 } else {
-                    Err(format!(
-                        "{name}: there is no folder {}; create it first",
-                        folder.display()
-                    ))
+                    Err(format!("{name}: there is no folder {}; create it first", shown(folder)))
                 }
             }
             Err(error) => Err(format!("{name}: cannot be written: {error}")),
@@ -69,10 +67,10 @@ impl Target {
                     io::ErrorKind::AlreadyExists => {
                         format!(
                             "{} is there now, and nothing is overwritten; name another file",
-                            file.display()
+                            shown(file)
                         )
                     }
-                    _ => format!("{}: cannot be written: {error}", file.display()),
+                    _ => format!("{}: cannot be written: {error}", shown(file)),
                 };
                 let mut opened = OpenOptions::new()
                     .write(true)
@@ -91,7 +89,9 @@ impl Target {
                 let beside = PathBuf::from(beside);
                 let replaced = || -> io::Result<()> {
                     let mut opened = OpenOptions::new().write(true).create_new(true).open(&beside)?;
-                    opened.set_permissions(fs::metadata(file)?.permissions())?;
+                    let was = fs::metadata(file)?;
+                    keep_owner(&opened, &was)?;
+                    opened.set_permissions(was.permissions())?;
                     filled(&mut opened, text)?;
                     fs::rename(&beside, file)
                 };
@@ -99,7 +99,7 @@ impl Target {
                     if error.kind() != io::ErrorKind::AlreadyExists {
                         let _ = fs::remove_file(&beside);
                     }
-                    format!("{}: cannot be replaced: {error}", file.display())
+                    format!("{}: cannot be replaced: {error}", shown(file))
                 })
             }
         }
@@ -117,7 +117,7 @@ impl Target {
     pub fn shown(&self) -> String {
         match self {
             Target::StandardOutput => "the configuration to standard output".to_owned(),
-            Target::New(file) | Target::Replaced(file) => file.display().to_string(),
+            Target::New(file) | Target::Replaced(file) => shown(file),
         }
     }
 
@@ -130,12 +130,35 @@ impl Target {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/+@%".contains(c);
         if name.chars().all(is_plain) {
             name
-        } else if name.chars().all(|c| !c.is_control() && c != '\'') {
+        } else if name.chars().all(|c| is_visible(c) && c != '\'') {
             format!("'{name}'")
         } else {
             "FILE".to_owned()
         }
     }
+}
+
+/// Gives the file the owner and the group that the other one had. The service may run as that user.
+#[cfg(unix)]
+fn keep_owner(file: &File, was: &fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let is = file.metadata()?;
+    if (is.uid(), is.gid()) == (was.uid(), was.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(was.uid()), Some(was.gid())).map_err(|error| {
+        io::Error::other(format!(
+            "it belongs to user {} and group {}, which cannot be kept ({error}); run init as that user, or write another \
+             file",
+            was.uid(),
+            was.gid()
+        ))
+    })
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &File, _: &fs::Metadata) -> io::Result<()> {
+    Ok(())
 }
 
 fn filled(file: &mut File, text: &str) -> io::Result<()> {
@@ -180,6 +203,46 @@ mod tests {
         assert_eq!(fs::read_to_string(&file).unwrap(), "two");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn replacing_as_root_keeps_the_owner_and_else_refuses_what_it_cannot_keep() {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("a.toml"), folder.path().join("link.toml"));
+        fs::write(&file, "one").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        symlink(&file, &link).unwrap();
+        if chown(&file, Some(65534), Some(65533)).is_err() {
+            // Not root, so the file of somebody else is one of the system's.
+            let theirs = fs::metadata("/etc/passwd").unwrap();
+            let refused = keep_owner(&File::open(&file).unwrap(), &theirs)
+                .unwrap_err()
+                .to_string();
+            assert!(refused.contains("which cannot be kept"), "{refused}");
+            return;
+        }
+        Target::of(Some(&link), true).unwrap().write("two").unwrap();
+        let is = fs::metadata(&file).unwrap();
+        assert_eq!((is.uid(), is.gid(), is.mode() & 0o777), (65534, 65533, 0o600));
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "two");
+    }
+
+    #[test]
+    fn a_name_of_a_file_moves_no_cursor() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a\n\u{1b}[2J.toml");
+        let target = Target::of(Some(&file), false).unwrap();
+        assert!(target.shown().ends_with("a\\n\\u{1b}[2J.toml"), "{}", target.shown());
+        target.write("one").unwrap();
+        for refused in [
+            target.write("two").unwrap_err(),
+            Target::of(Some(&file), false).err().unwrap(),
+        ] {
+            assert!(!refused.contains(char::is_control), "{refused:?}");
+        }
     }
 
     #[test]

@@ -618,6 +618,58 @@ fn no_value_of_a_message_is_in_the_file() {
     assert_all_are_right(&text);
 }
 
+/// Also where each of them is there often.
+#[test]
+fn the_names_of_a_map_are_not_in_the_file() {
+    let keyed = |payload: Value| (Some(json!("k")), payload);
+    let map = |names: &[String]| -> Value {
+        let names: serde_json::Map<_, _> = names.iter().map(|name| (name.clone(), json!({"seen": 1}))).collect();
+        names.into()
+    };
+    let addresses = |at: usize| map(&[format!("user{}@example.com", at % 50)]);
+    let persons = |at: usize| map(&[format!("person-{}", at % 50)]);
+    let few = |at: usize| map(&[format!("person-{}", at % 8), "total".to_owned()]);
+    let whole: Vec<_> = (0..200).map(persons).map(keyed).collect();
+    let many = |of: &dyn Fn(usize) -> Value| -> Vec<_> {
+        (0..200)
+            .map(|at| keyed(json!({"id": at, "by_user": of(at), "list": [of(at)]})))
+            .collect()
+    };
+    // The names alone say what they are.
+    let three: Vec<_> = (0..3)
+        .map(|at| keyed(json!({"id": at, "by_user": addresses(at)})))
+        .collect();
+    let four: Vec<_> = (0..4)
+        .map(|at| keyed(json!({"id": at, "by_user": persons(at)})))
+        .collect();
+    for messages in [many(&addresses), many(&persons), many(&few), whole, three, four] {
+        let (text, tried) = made(&[], &samples(&messages));
+        assert!(!text.contains("@example") && !text.contains("person-"), "{text}");
+        assert!(text.contains("# Fields left out: "), "{text}");
+        assert_eq!(tried.rejected, 0);
+    }
+    // The key of the messages is such an object.
+    let keys: Vec<_> = (0..200).map(|at| (Some(addresses(at)), json!({"id": at}))).collect();
+    let (text, _) = made(&[], &samples(&keys));
+    assert!(!text.contains("@example"), "{text}");
+}
+
+/// Which looks a little like a map.
+#[test]
+fn the_fields_of_a_record_of_several_types_are_in_the_file() {
+    let message = |at: usize| {
+        let kind = at % 10;
+        let mut payload = json!({"id": at, "type": format!("type_{kind}"), "at": 1});
+        for n in 0..5 {
+            payload[format!("field_{kind}_{n}")] = json!(1);
+        }
+        (Some(json!("k")), payload)
+    };
+    let (text, _) = made(&[], &samples(&(0..200).map(message).collect::<Vec<_>>()));
+    assert_line(&text, &["#   field_9_4 "]);
+    assert!(!text.contains("as in a map"), "{text}");
+}
+
 #[test]
 fn a_message_with_ten_thousand_names_makes_a_file_that_can_be_read() {
     let wide: serde_json::Map<String, Value> = (0..10_000).map(|at| (format!("field_{at}"), json!(at))).collect();

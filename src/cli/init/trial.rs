@@ -11,6 +11,7 @@ use super::skeleton::{Answers, skeleton};
 use super::target::Target;
 use crate::cli::outcome::Outcome;
 use crate::cli::refuse;
+use crate::cli::visible::visible;
 use crate::config::kafka::tls_files;
 use crate::config::model::Config;
 use crate::config::{self, Faults, System};
@@ -130,7 +131,7 @@ impl Tried {
             self.kept, self.records, self.filtered, self.rejected
         );
         for (reason, (count, detail)) in &self.reasons {
-            told.push_str(&format!("  {reason} {count}, for example: {detail}\n"));
+            told.push_str(&format!("  {reason} {count}, for example: {}\n", visible(detail)));
         }
         if self.has_stand_in {
             told.push_str(

@@ -3,6 +3,10 @@
 //! Names come from messages, so they can be anything. What would break a line, or show as something else than it is,
 //! never gets into the file.
 
+use crate::cli::visible::is_visible;
+/// A text in a comment, on one line.
+pub(super) use crate::cli::visible::visible as comment;
+
 /// A longer name of a field is left out.
 const NAME_BYTES_MAX: usize = 100;
 
@@ -10,32 +14,6 @@ const NAME_BYTES_MAX: usize = 100;
 /// invisible character.
 pub(super) fn is_nameable(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.chars().all(|c| is_visible(c) && !matches!(c, '{' | '}'))
-}
-
-/// Whether a character is seen as itself. Not so: control characters, marks that turn the direction of the text, and
-/// everything that has no width.
-fn is_visible(c: char) -> bool {
-    let is_hidden = c.is_control()
-        || (c.is_whitespace() && c != ' ')
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}'
-            | '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}');
-    !is_hidden
-}
-
-/// A text in a comment, on one line.
-pub(super) fn comment(text: &str) -> String {
-    let mut safe = String::new();
-    for c in text.chars() {
-        if is_visible(c) {
-            safe.push(c);
-        } else {
-            safe.extend(c.escape_default());
-        }
-    }
-    safe
 }
 
 /// A string of TOML.

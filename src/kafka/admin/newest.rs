@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
@@ -54,11 +55,16 @@ impl std::error::Error for NewestError {
 }
 
 /// Passes the last `count` messages of each partition of the topic to `take`, in order within a partition. Messages
-/// that arrive meanwhile are left out.
+/// that arrive meanwhile are left out. Reading ends where `take` breaks.
 ///
 /// # Errors
 /// If a broker does not answer, or refuses.
-pub fn newest(kafka: &Kafka, topic: &str, count: u32, take: &mut dyn FnMut(&Message<'_>)) -> Result<(), NewestError> {
+pub fn newest(
+    kafka: &Kafka,
+    topic: &str,
+    count: u32,
+    take: &mut dyn FnMut(&Message<'_>) -> ControlFlow<()>,
+) -> Result<(), NewestError> {
     let mut read = || {
         let consumer = consumer(kafka)?;
         let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
@@ -99,7 +105,11 @@ pub fn spans(
     spans: &[Span],
     take: &mut dyn FnMut(&Message<'_>),
 ) -> Result<(), NewestError> {
-    let read = consumer(kafka).and_then(|consumer| read(&consumer, topic, spans, take));
+    let mut take = |message: &Message<'_>| {
+        take(message);
+        ControlFlow::Continue(())
+    };
+    let read = consumer(kafka).and_then(|consumer| read(&consumer, topic, spans, &mut take));
     read.map_err(|cause| NewestError {
         topic: topic.to_owned(),
         cause,
@@ -126,7 +136,7 @@ fn read(
     consumer: &BaseConsumer<LogContext>,
     topic: &str,
     spans: &[Span],
-    take: &mut dyn FnMut(&Message<'_>),
+    take: &mut dyn FnMut(&Message<'_>) -> ControlFlow<()>,
 ) -> KafkaResult<()> {
     let mut begins = TopicPartitionList::new();
     // For each partition that is not read to its end yet: the end.
@@ -150,8 +160,8 @@ fn read(
             Some(Ok(message)) => {
                 let (partition, offset) = (message.partition(), message.offset());
                 if let Some(end) = ends.get(&partition).copied() {
-                    if offset < end {
-                        take(&view(&message, true));
+                    if offset < end && take(&view(&message, true)).is_break() {
+                        return Ok(());
                     }
                     if offset + 1 >= end {
                         ends.remove(&partition);
