@@ -44,6 +44,19 @@ impl ClientContext for LogContext {
 
 impl ConsumerContext for LogContext {}
 
+/// Settings of a client that only asks, while it is not known whether any broker answers.
+///
+/// Each question makes librdkafka connect to a broker again at once, whatever its backoff; a connection that fails in
+/// the TLS handshake was tried 14 times a second. It tries no more often than every half `reconnect.backoff.ms`
+/// (`rdkafka_broker.c`, `rd_kafka_connect_any`).
+pub(in crate::kafka) fn slow_to_reconnect(mut config: ClientConfig) -> ClientConfig {
+    const NAMES: [&str; 2] = ["reconnect.backoff.ms", "reconnect.backoff.max.ms"];
+    if NAMES.iter().all(|name| config.get(name).is_none()) {
+        config.set("reconnect.backoff.ms", "2000");
+    }
+    config
+}
+
 /// Settings of a client that asks or reads with the group's name but does not join the group.
 pub(in crate::kafka) fn outside_config(kafka: &Kafka) -> ClientConfig {
     let mut config = connection_config(kafka);
