@@ -4,12 +4,13 @@
 mod world;
 
 use std::path::Path;
+use std::time::Instant;
 
 use crate::support::certificates::{Signed, Valid};
 use crate::support::connect::{assert_line, check};
 use crate::support::process::{penstock, run, run_service};
-use crate::support::{Database, ROUTES, Setup, Stream};
-use world::{PASSWORD, Proxy, USER, World};
+use crate::support::{Database, ROUTES, Setup, Stream, wait_until};
+use world::{PASSWORD, Proxy, SCRAM_512, USER, World};
 
 /// More connections than this before a wrong configuration is told are a storm.
 const ATTEMPTS_MAX: usize = 6;
@@ -315,4 +316,67 @@ fn wrong(world: &World) {
         expect("a storm", of_check <= ATTEMPTS_MAX && of_run <= ATTEMPTS_MAX);
     }
     assert!(faults.is_empty(), "{}", faults.join("\n--------\n"));
+}
+
+/// More refused logins per minute than this are a storm. The service has two clients, each with connections to the
+/// broker and to the group's coordinator.
+const REFUSALS_PER_MINUTE_MAX: f64 = 120.0;
+
+#[test]
+#[ignore = "make test-kafka"]
+fn a_password_that_changes_is_read_again_and_nothing_is_lost() {
+    let world = World::start();
+    let (topic, dead) = (world.kafka.topic("rotated", 2), world.kafka.topic("rotated-dead", 1));
+    let database = Database::from_env();
+    let file = world.certificates.write("password", PASSWORD);
+    let password = format!("${{file:{}}}", file.display());
+    let mut setup = Setup::new(&world.kafka, &topic, &database)
+        .kafka(&for_both(&login("SCRAM-SHA-512", USER, &password)))
+        .routes(&format!(
+            "{ROUTES}[reject]\naction = \"dead_letter\"\ntopic = \"{}\"\n",
+            dead.name
+        ));
+    setup.brokers = world.listener("SCRAM");
+    let mut stream = Stream::new(&topic, 3);
+    stream.produce(10);
+    stream.produce_bad(0, "before");
+    let config = setup.file();
+    let mut service = run_service(config.path());
+    topic.wait_committed(&setup.group, &stream.ends());
+    assert_eq!(world.refusals(), 0);
+
+    // The broker has another password first, and the file later.
+    world.set_password(SCRAM_512, USER, Some("next-secret"));
+    service.wait_for_line(&["WARN", "SASL authentication error", "sasl.password"]);
+    let (began, before) = (Instant::now(), world.refusals());
+    stream.produce(10);
+    stream.produce_bad(0, "meanwhile");
+    wait_until("more refusals", || world.refusals(), |count| *count >= before + 8);
+    let (refused, took) = (world.refusals() - before, began.elapsed());
+    eprintln!("refused: {refused} logins in {took:.1?}");
+    let per_minute = (refused as f64 - 8.0) * 60.0 / took.as_secs_f64();
+    assert!(per_minute <= REFUSALS_PER_MINUTE_MAX, "{refused} refusals in {took:?}");
+    world.certificates.write("password", "next-secret\n");
+    for side in ["kafka.consumer", "kafka.producer"] {
+        service.wait_for_line(&["INFO", "has changed and is used from now on", side]);
+    }
+    topic.wait_committed(&setup.group, &stream.ends());
+
+    // A user that is removed, and made again.
+    let before = world.refusals();
+    world.set_password(SCRAM_512, USER, None);
+    wait_until("refusals", || world.refusals(), |count| *count > before);
+    stream.produce(10);
+    world.set_password(SCRAM_512, USER, Some("next-secret"));
+    topic.wait_committed(&setup.group, &stream.ends());
+
+    assert!(service.is_running());
+    service.signal("TERM");
+    let exited = service.end();
+    exited.assert_code(0);
+    stream.assert_ledger(&database);
+    let letters: Vec<String> = dead.read(2).iter().map(|letter| letter.text().to_owned()).collect();
+    assert_eq!(letters, ["before", "meanwhile"]);
+    assert!(!exited.output.contains("-secret"), "{}", exited.output);
+    eprintln!("{}", exited.output);
 }

@@ -176,6 +176,8 @@ fn properties(certificates: &Certificates, ca: &Authority, signed: [&Signed; 3])
     mechanism("sasl", "oauthbearer", "oauthbearer.OAuthBearerLoginModule", scope);
     mechanism("sasltls", "scram-sha-512", scram, "");
     mechanism("scram", "scram-sha-512", scram, "");
+    // A client of this listener must log in again and again (KIP-368), so that a changed password shows.
+    lines += "listener.name.scram.connections.max.reauth.ms=4000\n";
     lines += "listener.name.sasl.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER\n\
               listener.name.sasltls.sasl.enabled.mechanisms=SCRAM-SHA-512\n\
               listener.name.scram.sasl.enabled.mechanisms=SCRAM-SHA-512\n";
