@@ -27,8 +27,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The login of one client.
 #[derive(Debug)]
 pub(in crate::kafka) struct Login {
-    /// `kafka.consumer` or `kafka.producer`, for the log.
-    side: &'static str,
+    /// Which client it is, for the log.
+    client: &'static str,
     files: LoginFiles,
     state: Mutex<State>,
 }
@@ -43,11 +43,11 @@ struct State {
 
 impl Login {
     /// `config`: the client's settings. `None`: no part of its login is in a file.
-    pub fn of(side: &'static str, config: &ClientConfig, files: &LoginFiles) -> Option<Login> {
+    pub fn of(client: &'static str, config: &ClientConfig, files: &LoginFiles) -> Option<Login> {
         let value = |name: &str| Some(Secret(config.get(name)?.to_owned()));
         let current = (value("sasl.username")?, value("sasl.password")?);
         files.any().then(|| Login {
-            side,
+            client,
             files: files.clone(),
             state: Mutex::new(State {
                 current,
@@ -75,8 +75,8 @@ impl Login {
         };
         let (Ok(name), Ok(secret)) = (CString::new(user.0.as_str()), CString::new(password.0.as_str())) else {
             warn!(
-                "kafka: the new login is not used: its file holds a zero byte side={}",
-                self.side
+                "kafka: the new login is not used: its file holds a zero byte client=\"{}\"",
+                self.client
             );
             return;
         };
@@ -84,7 +84,10 @@ impl Login {
         let error = unsafe { sys::rd_kafka_sasl_set_credentials(client, name.as_ptr(), secret.as_ptr()) };
         // SAFETY: whoever receives a returned error owns it.
         if unsafe { Owned::new(error, sys::rd_kafka_error_destroy) }.is_some() {
-            warn!("kafka: librdkafka does not take the new login side={}", self.side);
+            warn!(
+                "kafka: librdkafka does not take the new login client=\"{}\"",
+                self.client
+            );
             return;
         }
         let mut state = self.state.lock();
@@ -92,8 +95,8 @@ impl Login {
         state.refused = None;
         drop(state);
         info!(
-            "kafka: the login in {} has changed and is used from now on side={}",
-            self.files, self.side
+            "kafka: the login in {} has changed and is used from now on client=\"{}\"",
+            self.files, self.client
         );
     }
 
@@ -143,7 +146,7 @@ mod tests {
         };
         let mut config = ClientConfig::new();
         config.set("sasl.username", "me").set("sasl.password", "old");
-        let login = Login::of("kafka.consumer", &config, &files).unwrap();
+        let login = Login::of("consumer", &config, &files).unwrap();
         let read = |at: Instant| login.changed(at).map(|(user, password)| (user.0, password.0));
         let began = Instant::now();
 
@@ -172,6 +175,6 @@ mod tests {
     fn a_login_that_is_in_no_file_is_not_read_again() {
         let mut config = ClientConfig::new();
         config.set("sasl.username", "me").set("sasl.password", "old");
-        assert!(Login::of("kafka.consumer", &config, &LoginFiles::default()).is_none());
+        assert!(Login::of("consumer", &config, &LoginFiles::default()).is_none());
     }
 }

@@ -179,7 +179,7 @@ impl Producer {
         let client: BaseProducer<Callbacks> = config
             .create_with_context(Callbacks {
                 flow: flow.clone(),
-                login: Login::of("kafka.producer", &config, &kafka.producer_login),
+                login: Login::of("producer", &config, &kafka.producer_login),
             })
             .map_err(ProducerError::Configuration)?;
         let client = Arc::new(client);

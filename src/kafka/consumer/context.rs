@@ -182,7 +182,7 @@ impl Context {
 
     /// Sets the login, if it can change.
     pub fn set_login(&self, config: &ClientConfig, kafka: &config::Kafka) {
-        if let Some(login) = Login::of("kafka.consumer", config, &kafka.consumer_login) {
+        if let Some(login) = Login::of("consumer", config, &kafka.consumer_login) {
             let _ = self.login.set(login);
         }
     }
