@@ -10,8 +10,8 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 
 use crate::config::model::Kafka;
-use crate::kafka::connection_config;
 use crate::kafka::log::{tell_error, tell_line};
+use crate::kafka::{RECONNECT_BACKOFF_MS, connection_config};
 
 /// Callbacks of a client outside of the group. They only decide how its log lines and errors are logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,12 +46,9 @@ impl ConsumerContext for LogContext {}
 
 /// Settings of a client that only asks, while it is not known whether any broker answers.
 ///
-/// Each question makes librdkafka connect to a broker again at once, whatever its backoff; a connection that fails in
-/// the TLS handshake was tried 14 times a second. It tries no more often than every half `reconnect.backoff.ms`
-/// (`rdkafka_broker.c`, `rd_kafka_connect_any`).
+/// Each question makes librdkafka connect to a broker again (see [`connection_config`]).
 pub(in crate::kafka) fn slow_to_reconnect(mut config: ClientConfig) -> ClientConfig {
-    const NAMES: [&str; 2] = ["reconnect.backoff.ms", "reconnect.backoff.max.ms"];
-    if NAMES.iter().all(|name| config.get(name).is_none()) {
+    if config.get("reconnect.backoff.ms") == Some(RECONNECT_BACKOFF_MS) {
         config.set("reconnect.backoff.ms", "2000");
     }
     config

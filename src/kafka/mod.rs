@@ -143,6 +143,9 @@ pub fn consumer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
     config
 }
 
+/// Our default of `reconnect.backoff.ms`.
+const RECONNECT_BACKOFF_MS: &str = "1000";
+
 /// The settings that all our clients share: where the brokers are and how to connect to them.
 pub fn connection_config(kafka: &Kafka) -> ClientConfig {
     connection_config_of(kafka, &kafka.consumer_properties, &kafka.consumer_login)
@@ -153,6 +156,16 @@ fn connection_config_of(kafka: &Kafka, properties: &[(String, Secret)], files: &
     let mut config = ClientConfig::new();
     config.set("client.id", "penstock");
     config.set("socket.keepalive.enable", "true");
+    // Requests that wait for a broker make librdkafka connect again at once, whatever its backoff. It only keeps half of
+    // this time between two attempts (`rdkafka_broker.c`, `rd_kafka_connect_any`). With its default, 100, connections
+    // that failed in the TLS handshake were tried 20 times a second. A connection that has lasted is still tried again at
+    // once.
+    if !properties
+        .iter()
+        .any(|(name, _)| name.starts_with("reconnect.backoff."))
+    {
+        config.set("reconnect.backoff.ms", RECONNECT_BACKOFF_MS);
+    }
     for (name, value) in properties {
         config.set(name, &value.0);
     }

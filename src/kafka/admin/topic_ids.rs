@@ -25,7 +25,7 @@ use crate::config::model::Kafka;
 use crate::kafka::admin::advertised;
 use crate::kafka::admin::describe_topics::{Answer, Found, request, verdict, wait};
 use crate::kafka::admin::topic_id::TopicId;
-use crate::kafka::client::{LogContext, leave_behind, serve};
+use crate::kafka::client::{LogContext, leave_behind, serve, slow_to_reconnect};
 use crate::kafka::connection_config;
 use crate::kafka::login::Login;
 use crate::util::start_limit::StartLimit;
@@ -127,7 +127,7 @@ impl TopicIds {
     /// # Errors
     /// If librdkafka refuses the settings.
     pub fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
-        let config = connection_config(kafka);
+        let config = slow_to_reconnect(connection_config(kafka));
         let client = config.create_with_context(LogContext::AtDebug)?;
         let topics: Vec<Arc<str>> = kafka.topics.iter().map(|topic| topic.as_str().into()).collect();
         Ok(TopicIds {
@@ -352,7 +352,10 @@ impl TopicIds {
 
     fn describe(&self, client: &BaseConsumer<LogContext>, limit: &StartLimit, stop: &Stop) -> Answer {
         let known = *self.broker.lock();
-        let broker = match known.map_or_else(|| self.any_broker(client), Ok) {
+        // While no broker is connected, this question fails. The next one would make librdkafka connect again and again
+        // without a pause, until it times out (`rdkafka_broker.c`, `rd_kafka_broker_find_by_nodeid0_fl`).
+        let asked = self.any_broker(client);
+        let broker = match asked.map(|any| known.unwrap_or(any)) {
             Ok(broker) => broker,
             Err(error) => return Answer::Failure(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)),
         };
