@@ -4,7 +4,7 @@
 mod world;
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::support::certificates::{Signed, Valid};
 use crate::support::connect::{assert_line, check};
@@ -285,7 +285,7 @@ fn wrong(world: &World) {
         };
         let told_checked: Vec<&str> = findings.lines().filter(is_told).collect();
         let told_ran: Vec<&str> = ran.output.lines().filter(is_told).collect();
-        eprintln!(
+        println!(
             "{case}\n    check {:?} {of_check} connections: {told_checked:?}\n    run {:?} {of_run} connections in {took:.1} s: \
              {told_ran:?}",
             checked.status.code(),
@@ -318,9 +318,10 @@ fn wrong(world: &World) {
     assert!(faults.is_empty(), "{}", faults.join("\n--------\n"));
 }
 
-/// More refused logins per minute than this are a storm. The service has two clients, each with connections to the
-/// broker and to the group's coordinator.
-const REFUSALS_PER_MINUTE_MAX: f64 = 120.0;
+/// How long refused logins are counted while the service runs, and how many of them are a storm. The service has three
+/// clients, each with connections to the broker, to the group's coordinator and to `kafka.brokers`.
+const WATCHED: Duration = Duration::from_secs(20);
+const REFUSALS_MAX: usize = 40;
 
 #[test]
 #[ignore = "make test-kafka"]
@@ -350,11 +351,10 @@ fn a_password_that_changes_is_read_again_and_nothing_is_lost() {
     let (began, before) = (Instant::now(), world.refusals());
     stream.produce(10);
     stream.produce_bad(0, "meanwhile");
-    wait_until("more refusals", || world.refusals(), |count| *count >= before + 8);
-    let (refused, took) = (world.refusals() - before, began.elapsed());
-    eprintln!("refused: {refused} logins in {took:.1?}");
-    let per_minute = (refused as f64 - 8.0) * 60.0 / took.as_secs_f64();
-    assert!(per_minute <= REFUSALS_PER_MINUTE_MAX, "{refused} refusals in {took:?}");
+    wait_until("the time to be over", || began.elapsed(), |elapsed| *elapsed >= WATCHED);
+    let refused = world.refusals() - before;
+    println!("refused logins in {WATCHED:?}: {refused}");
+    assert!(refused <= REFUSALS_MAX, "{refused} refused logins in {WATCHED:?}");
     world.certificates.write("password", "next-secret\n");
     for client in ["consumer", "producer", "topic ids"] {
         let of_client = format!("client=\"{client}\"");
