@@ -40,6 +40,26 @@ setup: ## install what the build needs and this machine lacks (Debian, Ubuntu)
 build: setup ## the release binary: target/release/penstock
 	$(CARGO) build --release $(SHARED) --bin penstock --example demo
 
+# Where `make install` puts everything; DESTDIR is for makers of packages.
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: install
+install: ## build, and install below PREFIX (/usr/local; without root: PREFIX=~/.local)
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' MAKE='$(MAKE)' scripts/build-and-install.sh
+
+.PHONY: uninstall
+uninstall: ## remove what `make install` installed below PREFIX, and nothing else
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install.sh --uninstall
+
+.PHONY: dist
+dist: setup ## the archive for other machines, in target/dist: OpenSSL linked in, and compiled first
+	@PROFILE=$(FAST) scripts/dist.sh $(ARGS)
+
+.PHONY: package
+package: setup ## the crate as a registry gets it: is it complete, does it build, do its docs?
+	@scripts/package.sh
+
 .PHONY: demo
 demo: setup ## the whole way with Kafka and Aerospike in the process: no service, no installation
 	@$(CARGO) build --release $(SHARED) --bin penstock --example demo
@@ -83,6 +103,25 @@ test-cron: setup ## scripts/penstock-cron under a real cron daemon (unpacks Debi
 	@scripts/with-kafka.sh scripts/with-cron.sh $(CARGO) test --profile $(PROFILE) $(SHARED) --test it -- \
 		--ignored --nocapture cron::
 
+.PHONY: test-systemd
+test-systemd: setup ## the systemd unit with systemd's tools, and under a real systemd in a container (needs root; installs systemd-container)
+	@scripts/check-systemd.sh
+	$(CARGO) build --profile $(PROFILE) $(SHARED) $(PROGRAMS) --test it
+	@scripts/with-systemd.sh $(CARGO) test --profile $(PROFILE) $(SHARED) --test it -- \
+		--ignored --nocapture systemd::
+
+# The archive: made here, or ARCHIVE=FILE.
+.PHONY: test-install
+test-install: setup ## the archive on a fresh Debian (made with debootstrap; needs root), under its cron, on a real broker: kills, a hang, a crash
+	$(CARGO) build --profile $(PROFILE) $(SHARED) $(PROGRAMS) --test it
+	@archive=$${ARCHIVE:-$$(scripts/dist.sh | tail -n 1)} && ARCHIVE=$$(realpath "$$archive") \
+		scripts/with-kafka.sh scripts/with-debian.sh $(CARGO) test --profile $(PROFILE) $(SHARED) --test it -- \
+		--ignored --nocapture machine::
+
+.PHONY: test-fresh
+test-fresh: ## make test, and a short make demo, in a fresh clone on a Debian with only Rust and a C compiler (needs root; compiles everything)
+	@scripts/test-fresh.sh
+
 # SHORT runs shorter scenarios, and only those that CI runs. ONLY: all scenarios, or those of the named modules of
 # tests/scenarios/chaos.
 ifdef SHORT
@@ -114,6 +153,11 @@ test-prometheus: setup ## alerts and dashboard with Prometheus' tools; a real Pr
 	@scripts/with-prometheus.sh $(CARGO) test --profile $(PROFILE) $(SHARED) --test it -- \
 		--ignored --nocapture alerts::
 
+.PHONY: check-deploy
+check-deploy: setup ## the container file, compose.yaml and Kubernetes manifests, with parsers and schemas (needs Go; and broken copies: ARGS=--self-test)
+	$(CARGO) build --profile $(PROFILE) $(SHARED) $(PROGRAMS)
+	@scripts/check-deploy.sh $(ARGS)
+
 .PHONY: bench
 bench: setup ## what decoding, conditions and counting a message cost
 	$(CARGO) bench --profile $(FAST) $(SHARED) --bench decode --bench conditions --bench count
@@ -135,12 +179,12 @@ fmt: ## format the code
 .PHONY: lint
 lint: setup ## format and clippy, warnings denied
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --workspace --profile $(PROFILE) --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --locked --workspace --profile $(PROFILE) --all-targets -- -D warnings
 
 .PHONY: doc
 # With private items: these pages are for developers, and the text of a module names its private parts.
 doc: setup ## the crate's documentation, warnings denied
-	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --workspace --profile $(PROFILE) --no-deps --all-features --document-private-items
+	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" $(CARGO) doc --locked --workspace --profile $(PROFILE) --no-deps --document-private-items
 
 .PHONY: check
 # One profile for all of it: no dependency is compiled twice. Clippy is the compiler here, so it checks our code while it
@@ -150,7 +194,7 @@ check: export FAST := ci
 CLIPPY := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 # What is measured is optimised, and compiled by the compiler itself: clippy turns some optimisations off.
 MEASURED := CARGO_PROFILE_CI_OPT_LEVEL=1 PENSTOCK_BENCH_LIGHT=1
-check: setup ## everything CI runs: lint, test, test-client, doc, bench, test-kafka, the alerts, and short runs of rates, test-exactly-once, test-order and test-chaos
+check: setup ## everything CI runs: lint, test, test-client, doc, bench, test-kafka, the alerts, the systemd unit, and short runs of rates, test-exactly-once, test-order and test-chaos
 	$(CARGO) fmt --check
 	$(CLIPPY) $(CARGO) build --locked --workspace --profile $(PROFILE) --all-targets
 	@$(CLIPPY) $(MAKE) --no-print-directory test
@@ -158,6 +202,7 @@ check: setup ## everything CI runs: lint, test, test-client, doc, bench, test-ka
 	@$(MAKE) --no-print-directory doc
 	@$(CLIPPY) $(MAKE) --no-print-directory test-kafka
 	@scripts/check-prometheus.sh
+	@scripts/check-systemd.sh
 	@$(CLIPPY) $(MAKE) --no-print-directory test-exactly-once MESSAGES=60000 KILLS=4
 	@$(CLIPPY) $(MAKE) --no-print-directory test-order MESSAGES=20000
 	@$(CLIPPY) $(MAKE) --no-print-directory test-chaos SHORT=1

@@ -32,3 +32,33 @@ find_java() {
   done
   return 1
 }
+
+# Unpacks a Debian package into a folder: `unpack_package NAME FOLDER`. It is not installed: packages of daemons start them
+# at once and at every boot. Needs no rights where the system's package lists are fresh. The folder is complete or not there,
+# whenever this is interrupted.
+unpack_package() {
+  local name=$1 folder=$2
+  if ! { command -v apt-get && command -v dpkg-deb; } >/dev/null; then
+    echo "$name is missing: install it, or run this on Debian or Ubuntu" >&2
+    return 1
+  fi
+  mkdir -p "$(dirname "$folder")"
+  (
+    fresh=$(mktemp -d "$folder.XXXXXX")
+    trap 'rm -rf "$fresh"' EXIT
+    cd "$fresh" || exit
+    fail() {
+      echo "apt-get download $name: $(tail -n 3 log)$*" >&2
+      exit 1
+    }
+    # A fresh system has no package lists, and old ones name files that are gone.
+    if ! apt-get download "$name" >>log 2>&1; then
+      [[ $(id -u) -eq 0 ]] || fail "; perhaps: sudo apt-get update"
+      apt-get -qq -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 update >>log 2>&1 || true # the download says what is wrong
+      apt-get download "$name" >>log 2>&1 || fail
+    fi
+    dpkg-deb -x ./*.deb tree && chmod 755 tree || exit
+    rm -rf "$folder"
+    mv tree "$folder"
+  )
+}

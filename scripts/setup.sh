@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs missing system packages for the build: `setup.sh`, with `kafka` also those for the broker, with `page` also
-# those for the tests of the status page.
+# those for the tests of the status page, with `systemd` also those for the tests of the systemd unit.
 #
 # A Rust toolchain and a C compiler must be there already. The other packages are for librdkafka. It is compiled from the
 # sources in its crate, and its build needs make and a C++ compiler (for a C++ wrapper that we do not use but its `make`
@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib.sh
 
 usage() {
-  echo "usage: scripts/setup.sh [kafka|page]" >&2
+  echo "usage: scripts/setup.sh [kafka|page|systemd]" >&2
   exit 64
 }
 
@@ -29,10 +29,12 @@ has() {
 
 with_kafka=no
 with_page=no
+with_systemd=no
 case "${1-}" in
   '') ;;
   kafka) with_kafka=yes ;;
   page) with_page=yes ;;
+  systemd) with_systemd=yes ;;
   *) usage ;;
 esac
 (($# <= 1)) || usage
@@ -63,6 +65,11 @@ missing_packages() {
     # The page shows arrows and signs; a machine without any font has none.
     has fc-list && [[ -n $(fc-list) ]] || wanted+=(fontconfig fonts-dejavu-core)
     has python3 || wanted+=(python3)
+  fi
+  if [[ $with_systemd == yes ]]; then
+    # It brings systemd itself, which runs only where it is the machine's init.
+    { has systemd-nspawn && has systemd-analyze; } || wanted+=(systemd-container)
+    { has unshare && has nsenter && has findmnt; } || wanted+=(util-linux mount)
   fi
   echo "${wanted[*]-}"
 }

@@ -7,6 +7,8 @@
 # installed, which would start a daemon at every boot.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
 
 if (($# == 0)); then
   echo "usage: scripts/with-cron.sh COMMAND [ARGUMENT…]" >&2
@@ -20,24 +22,11 @@ fail() {
 
 cache=$PWD/.cache/cron
 
-unpack() {
-  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
-    fail "cron is missing: install it, or run this on Debian or Ubuntu"
-  mkdir -p "$cache"
-  local log=$cache/log
-  # A fresh system has no package lists, and old ones name files that are gone.
-  if ! (cd "$cache" && apt-get download cron) >"$log" 2>&1; then
-    apt-get -qq -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 update >>"$log" 2>&1 || true # the download says what is wrong
-    (cd "$cache" && apt-get download cron) >>"$log" 2>&1 || fail "apt-get download cron: $(tail -n 3 "$log")"
-  fi
-  dpkg-deb -x "$cache"/cron_*.deb "$cache"
-}
-
 if [[ -z ${WITH_CRON_DAEMON:-} ]]; then
   [[ $(id -u) -eq 0 ]] || fail "the daemon starts jobs as another user: run this as root"
   daemon=$(command -v cron || true)
   if [[ -z $daemon ]]; then
-    [[ -x $cache/usr/sbin/cron ]] || unpack
+    [[ -x $cache/usr/sbin/cron ]] || unpack_package cron "$cache"
     daemon=$cache/usr/sbin/cron
   fi
   WITH_CRON_DAEMON=$daemon exec unshare --mount "$0" "$@"

@@ -201,13 +201,12 @@ impl Service {
     }
 
     fn signal(&self, name: &str) -> Result<(), Box<dyn Error>> {
-        let status = Command::new("kill")
-            .args([&format!("-{name}"), &self.child.id().to_string()])
-            .status()?;
+        let kill = format!("kill -{name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status()?;
         if status.success() {
             Ok(())
         } else {
-            Err(format!("kill -{name}: {status}").into())
+            Err(format!("{kill}: {status}").into())
         }
     }
 

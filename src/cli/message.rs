@@ -200,6 +200,18 @@ impl OwnedMessage {
     }
 }
 
+/// Reads a message from an envelope or from a line of `--json`.
+pub(super) fn enveloped(line: &[u8], defaults: &Defaults) -> Result<OwnedMessage, String> {
+    let text = std::str::from_utf8(line).map_err(|_| "an envelope is UTF-8".to_owned())?;
+    // A file may begin with a byte order mark, like a payload.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let members: Option<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(text).ok();
+    match members.as_ref().and_then(|members| members.get("message")) {
+        Some(message) => OwnedMessage::from_envelope(message.get(), defaults),
+        None => OwnedMessage::from_envelope(text, defaults),
+    }
+}
+
 /// The name of the member that holds a payload, and its value.
 fn payload(payload: Option<&[u8]>, format: Format) -> (&'static str, String) {
     let Some(payload) = payload else {

@@ -14,10 +14,18 @@ mod connect;
 mod try_;
 // `penstock test`: compares that with what is expected.
 mod test;
+// `penstock health`: asks a running service whether it is well.
+mod health;
 // `penstock schema`: the configuration's JSON Schema.
 mod schema;
 // `penstock completions`: completions for a shell.
 mod completions;
+// `penstock man`: the manual pages.
+mod man;
+// `penstock init`: writes a configuration.
+mod init;
+// The newest messages of a topic.
+mod newest;
 // Settings that are probably not what the author wants.
 mod advice;
 // The description of a configuration's guards, for several commands.
@@ -44,14 +52,15 @@ use clap_complete::Shell;
 use crate::config;
 use crate::config::model::Config;
 use crate::util::exit::Exit;
-use crate::util::logging;
+use crate::util::logging::{self, as_error};
+use crate::util::version;
 
 /// Kafka topics into Aerospike records: one thread per partition, nothing lost.
 // Every line of help fits 80 columns: clap does not wrap it.
 #[derive(Debug, Parser)]
 #[command(
     name = "penstock",
-    version,
+    version = version::LONG,
     arg_required_else_help = true,
     after_help = "\
 Example:
@@ -59,7 +68,7 @@ Example:
 
 Exit codes:
   0    asked to stop, or nothing was found
-  1    try, test or check --connect found something
+  1    try, test, health or check --connect found something
   64   the command line is wrong
   65   a message is rejected and holds its partition or stops the service,
        or the next offset is gone (kafka.offset_gone)
@@ -142,6 +151,34 @@ the form of a line of `penstock try --json`, and can have a name. --update
 replaces what the fixtures expect: read the difference before you keep it.
 Exit code 1: a fixture differs.")]
     Test(test::Test),
+    /// Ask a running service on this machine whether it is well.
+    #[command(after_help = "\
+Examples:
+  penstock health /etc/penstock/penstock.toml
+  penstock health --ready /etc/penstock/penstock.toml
+
+It asks at the address in http.listen, for at most 4 seconds. For the health
+check of a container, which has no curl.
+
+Exit codes:
+  0   it is alive; with --ready: messages can flow
+  1   it is not; each line says why
+  69  nobody answers there
+  78  the configuration is wrong, or has no [http]")]
+    Health(health::Health),
+    /// Write a first configuration, from answers or from sample messages.
+    #[command(after_help = "\
+Examples:
+  penstock init events.toml
+  penstock init events.toml --topic events --from-topic
+  penstock init --topic events --from messages.jsonl > events.toml
+
+On a terminal it asks for what the options leave open; Enter takes the default.
+With --yes, or without a terminal, it asks nothing and takes the defaults.
+From samples it proposes a key, bins and more: types are shown, values are not.
+A secret is given as a reference: --property 'sasl.password=${file:kafka.pw}'.
+Only what `penstock check` accepts is written, and no file is overwritten.")]
+    Init(init::Init),
     /// Print the JSON Schema of the configuration, for editors.
     #[command(after_help = "\
 Example:
@@ -156,6 +193,17 @@ taplo find it by the first line of the configuration:
     Completions {
         /// The shell.
         shell: Shell,
+    },
+    /// Print the manual page, or write all of them into a folder.
+    #[command(after_help = "\
+Examples:
+  penstock man | man -l -
+  penstock man /usr/local/share/man/man1
+
+With FOLDER it writes penstock.1 and a page for each command.")]
+    Man {
+        /// Where the pages are written to; it is made if it is missing.
+        folder: Option<PathBuf>,
     },
 }
 
@@ -181,8 +229,11 @@ pub fn main() -> Exit {
         Command::Check { file, connect } => check::check(&file, connect),
         Command::Try(arguments) => try_::try_messages(&arguments),
         Command::Test(arguments) => test::test(&arguments),
+        Command::Health(arguments) => health::health(&arguments),
+        Command::Init(arguments) => init::init(&arguments),
         Command::Schema => schema::schema(),
         Command::Completions { shell } => completions::completions(shell),
+        Command::Man { folder } => man::man(folder.as_deref()),
     }
 }
 
@@ -202,7 +253,7 @@ fn shown(file: &Path) -> String {
 
 /// Prints what is wrong with the call.
 fn refuse(problem: &str) -> Exit {
-    let _ = writeln!(io::stderr().lock(), "{problem}");
+    let _ = writeln!(io::stderr().lock(), "{}", as_error(problem));
     Exit::Usage
 }
 
@@ -239,5 +290,5 @@ fn read(file: &Path) -> Result<Config, config::Faults> {
 
 /// Prints what is wrong with a configuration: a report for a person, not a log line.
 fn report(faults: &config::Faults) {
-    let _ = writeln!(io::stderr().lock(), "{faults}");
+    let _ = writeln!(io::stderr().lock(), "{}", as_error(&faults.to_string()));
 }

@@ -16,6 +16,7 @@ use crate::util::exit::Exit;
 use crate::util::logging::pairs::Text;
 use crate::util::logging::{self, Format as LogFormat};
 use crate::util::stop::{Stop, leave_now, stop_on_signals};
+use crate::util::version;
 use crate::web;
 use crate::web::about::about;
 use crate::web::heartbeat;
@@ -70,8 +71,9 @@ pub(super) fn run(arguments: &Run) -> Exit {
     }
     logging::set_format(log_format.unwrap_or(config.log.format));
     info!(
-        "penstock version={} file={} pid={}",
-        env!("CARGO_PKG_VERSION"),
+        "penstock version={} commit={} file={} pid={}",
+        version::NUMBER,
+        version::COMMIT,
         Text(&file.display().to_string()),
         std::process::id()
     );

@@ -6,30 +6,23 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::message::{Defaults, OwnedMessage, instant};
+use super::message::{Defaults, OwnedMessage, enveloped, instant};
+use super::newest;
 use super::outcome::Outcome;
 use super::terminal::Colours;
 use super::totals::{self, Totals};
 use super::{is_stdin, load, refuse, shown};
-use crate::aerospike::chain;
 use crate::config::model::Config;
-use crate::kafka::admin::newest::newest;
-use crate::kafka::admin::probe::{ProbeError, probe};
 use crate::rules::mapping::Mapping;
 use crate::rules::mapping::tally::Tally;
 use crate::util::exit::Exit;
-use crate::util::start_limit::StartLimit;
-use crate::util::stop::Stop;
-
-/// How long Kafka may be unreachable if `run.start_timeout` is not set.
-const REACH_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(super) struct Try {
@@ -195,18 +188,9 @@ impl Trial<'_> {
     /// `Some`: it ended early, with this exit code.
     fn topics(&mut self, arguments: &Try, count: u32) -> Option<Exit> {
         let kafka = &self.config.kafka;
-        let timeout = self.config.run.start_timeout.unwrap_or(REACH_TIMEOUT);
-        let view = match probe(kafka, &StartLimit::new(Some(timeout)), &Stop::new()) {
+        let view = match newest::reach(self.config) {
             Ok(view) => view,
-            Err(error) => {
-                let _ = writeln!(io::stderr().lock(), "{error}");
-                return Some(match error {
-                    ProbeError::Credentials(_) => Exit::Credentials,
-                    ProbeError::Configuration(_) => Exit::Configuration,
-                    ProbeError::Listener(complaint) => complaint.exit.unwrap_or(Exit::Unreachable),
-                    ProbeError::Unreachable(_) | ProbeError::Advertised(_) | ProbeError::Stopped => Exit::Unreachable,
-                });
-            }
+            Err(exit) => return Some(exit),
         };
         let wanted = |topic: &&String| arguments.topic.as_ref().is_none_or(|only| only == *topic);
         for topic in kafka.topics.iter().filter(wanted) {
@@ -216,19 +200,14 @@ impl Trial<'_> {
             }
             let mut messages: Vec<OwnedMessage> = Vec::new();
             let keep = usize::try_from(count).unwrap_or(usize::MAX);
-            let read = newest(kafka, topic, count, &mut |message| {
+            let read = newest::read(kafka, topic, count, &mut |message| {
                 messages.push(OwnedMessage::of(message));
                 if messages.len() >= keep.saturating_mul(2) + 1000 {
                     keep_newest(&mut messages, keep);
                 }
             });
-            if let Err(error) = read {
-                let _ = writeln!(io::stderr().lock(), "{}", chain(&error));
-                return Some(if error.is_refusal() {
-                    Exit::Credentials
-                } else {
-                    Exit::Unreachable
-                });
+            if let Err(exit) = read {
+                return Some(exit);
             }
             keep_newest(&mut messages, keep);
             for message in &messages {
@@ -276,18 +255,6 @@ impl Trial<'_> {
             totals.text(self.colours)
         };
         let _ = io::stdout().lock().write_all(text.as_bytes());
-    }
-}
-
-/// Reads a message from an envelope or from a line of `--json`.
-fn enveloped(line: &[u8], defaults: &Defaults) -> Result<OwnedMessage, String> {
-    let text = std::str::from_utf8(line).map_err(|_| "an envelope is UTF-8".to_owned())?;
-    // A file may begin with a byte order mark, like a payload.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let members: Option<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(text).ok();
-    match members.as_ref().and_then(|members| members.get("message")) {
-        Some(message) => OwnedMessage::from_envelope(message.get(), defaults),
-        None => OwnedMessage::from_envelope(text, defaults),
     }
 }
 

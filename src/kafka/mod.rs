@@ -20,6 +20,7 @@ mod ffi;
 // How librdkafka's log is logged.
 pub mod log;
 
+use std::env;
 use std::sync::Arc;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -166,6 +167,9 @@ fn connection_config_of(kafka: &Kafka, properties: &[(String, Secret)], files: &
     {
         config.set("reconnect.backoff.ms", RECONNECT_BACKOFF_MS);
     }
+    if let Some(location) = default_ca_location(cfg!(feature = "static-openssl"), |name| env::var_os(name).is_some()) {
+        config.set("ssl.ca.location", location);
+    }
     for (name, value) in properties {
         config.set(name, &value.0);
     }
@@ -188,6 +192,15 @@ fn connection_config_of(kafka: &Kafka, properties: &[(String, Secret)], files: &
     config
 }
 
+/// Where the authorities' certificates are, unless the configuration says it. The system's OpenSSL knows. An OpenSSL that
+/// is linked in does not: it looks in `/usr/local/ssl`. librdkafka looks for the system's certificates for it, in the
+/// places of all common distributions, if it is told so. (By itself it does so only where its own build linked OpenSSL.)
+/// OpenSSL's own variables go before that, as they do in the system's.
+fn default_ca_location(is_linked_in: bool, is_set: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let is_told = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().any(is_set);
+    (is_linked_in && !is_told).then_some("probe")
+}
+
 /// A message as the stages see it. Headers are read only if `with_headers`.
 pub fn view<'m>(message: &'m BorrowedMessage<'_>, with_headers: bool) -> Message<'m> {
     let headers = message.headers().filter(|_| with_headers);
@@ -201,5 +214,18 @@ pub fn view<'m>(message: &'m BorrowedMessage<'_>, with_headers: bool) -> Message
         headers: headers
             .map(|headers| headers.iter().map(|header| (header.key, header.value)).collect())
             .unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_openssl_that_is_linked_in_is_told_to_look_for_the_systems_certificates() {
+        assert_eq!(default_ca_location(false, |_| false), None);
+        assert_eq!(default_ca_location(true, |_| false), Some("probe"));
+        assert_eq!(default_ca_location(true, |name| name == "SSL_CERT_FILE"), None);
+        assert_eq!(default_ca_location(true, |name| name == "SSL_CERT_DIR"), None);
     }
 }

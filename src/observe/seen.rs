@@ -27,6 +27,7 @@ impl From<&Arc<Counters>> for Seen {
     fn from(counters: &Arc<Counters>) -> Seen {
         let about = About {
             version: env!("CARGO_PKG_VERSION"),
+            commit: env!("PENSTOCK_COMMIT"),
             started: SystemTime::now(),
             group: String::new(),
             topics: Vec::new(),

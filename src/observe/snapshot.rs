@@ -162,6 +162,8 @@ pub struct Sample {
 #[derive(Debug, Clone)]
 pub struct About {
     pub version: &'static str,
+    /// The commit that the program was built from, or `unknown`.
+    pub commit: &'static str,
     pub started: SystemTime,
     pub group: String,
     pub topics: Vec<String>,

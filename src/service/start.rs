@@ -241,10 +241,13 @@ pub(super) fn start(
     consumer
         .subscribe(&topics)
         .map_err(|e| StartFailure::new(Exit::Configuration, format!("kafka: cannot subscribe: {e}")))?;
+    // Which of several processes this is.
+    let member = config.kafka.consumer_property("group.instance.id");
     info!(
-        "kafka: joining group={} topics={}",
+        "kafka: joining group={} topics={}{}",
         Text(&config.kafka.group),
-        config.kafka.topics.join(",")
+        config.kafka.topics.join(","),
+        member.map_or_else(String::new, |id| format!(" member={}", Text(id)))
     );
     Ok(Some(Service {
         consumer,

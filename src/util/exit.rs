@@ -9,7 +9,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// It was asked to stop and ended in order.
     Stopped = 0,
-    /// `try`, `test` or `check --connect` found a problem.
+    /// `try`, `test`, `health` or `check --connect` found a problem.
     Found = 1,
     /// The command line is wrong.
     Usage = 64,
@@ -57,6 +57,29 @@ impl Exit {
             Exit::Panic => 8,
         };
         if rank(other) > rank(self) { other } else { self }
+    }
+
+    /// What it means, in the words of the documents.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Exit::Stopped => "it was asked to stop, and did",
+            Exit::Found => "try, test, health or check --connect found something",
+            Exit::Usage => "the command line is wrong",
+            Exit::Rejected => "a rejected message, or a next offset that is not in the log",
+            Exit::Unreachable => "Kafka or Aerospike was not reachable in time",
+            Exit::Panic => "a bug: a worker panicked",
+            Exit::Restart => "the orderly stop took too long, or the process could not go on",
+            Exit::Credentials => "Kafka or Aerospike refuses the credentials or the rights",
+            Exit::Configuration => "the configuration is wrong, or does not fit what answers",
+        }
+    }
+
+    /// Whether a person must act before it is started again.
+    pub fn needs_person(self) -> bool {
+        matches!(
+            self,
+            Exit::Usage | Exit::Rejected | Exit::Credentials | Exit::Configuration
+        )
     }
 
     /// The number.

@@ -13,6 +13,8 @@ pub mod logging;
 pub mod screen;
 // Exit codes.
 pub mod exit;
+// Version and commit of this program.
+pub mod version;
 // The memory bound.
 pub mod memory;
 pub mod process;

@@ -6,11 +6,13 @@ use std::time::SystemTime;
 use crate::config::model::{self, Config, DeadLetterHeaders, Format, Name, Reject, RejectAction, Start, Write};
 use crate::observe::snapshot::About;
 use crate::util::logging::pairs::Text;
+use crate::util::version;
 
 /// Describes a process that has just started with this configuration.
 pub fn about(config: &Config) -> About {
     About {
-        version: env!("CARGO_PKG_VERSION"),
+        version: version::NUMBER,
+        commit: version::COMMIT,
         started: SystemTime::now(),
         group: config.kafka.group.clone(),
         topics: config.kafka.topics.clone(),
@@ -149,6 +151,7 @@ fn settings(config: &Config) -> Vec<(String, String)> {
 pub(super) fn example() -> About {
     About {
         version: "1.2.3",
+        commit: "0123456789",
         started: SystemTime::UNIX_EPOCH,
         group: "penstock".to_owned(),
         topics: vec!["events".to_owned()],

@@ -33,8 +33,8 @@ use crate::util::throttle::Throttle;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The heartbeat stops if the end takes this much longer than `run.shutdown_grace`.
 const END_MARGIN: Duration = Duration::from_secs(30);
-/// While the service starts, each beat asks systemd to wait for this long.
-const START_EXTENSION: Duration = Duration::from_secs(30);
+/// While the service starts, or was told to stop, each beat asks systemd to wait for this long.
+const EXTENSION: Duration = Duration::from_secs(30);
 /// The interval of the line about a file that cannot be written.
 const UNWRITABLE: Duration = Duration::from_secs(10 * 60);
 /// How long the end of the process waits for the last beat. A disk that hangs does not keep the process.
@@ -126,6 +126,10 @@ struct Beats {
     is_ready: bool,
     /// systemd knows that the service ends.
     is_stopping: bool,
+    /// The state in a sentence, for systemd.
+    sentence: String,
+    /// What systemd was to be told once, and was not yet: it had not read what came before.
+    untold: Vec<String>,
     /// The state in words, and since when.
     state: String,
     since: SystemTime,
@@ -147,6 +151,8 @@ impl Beats {
             is_still: false,
             is_ready: false,
             is_stopping: false,
+            sentence: String::new(),
+            untold: Vec::new(),
             state: String::new(),
             since: SystemTime::now(),
             unwritable: Throttle::new(UNWRITABLE),
@@ -162,8 +168,9 @@ impl Beats {
                     "heartbeat: stands still: a restart would help check={} why=\"{}\"",
                     check.name, check.why
                 );
-                self.tell(&[format!("STATUS=stands still: {}", check.why)]);
+                self.say(format!("stands still: {}", check.why));
             }
+            self.tell(&[]);
             return;
         }
         if self.is_still {
@@ -178,24 +185,19 @@ impl Beats {
         }
         self.touch(is_new);
         let mut lines = vec!["WATCHDOG=1".to_owned()];
-        match snapshot.stage {
-            Stage::Starting if !self.is_ready => {
-                lines.push(format!("EXTEND_TIMEOUT_USEC={}", START_EXTENSION.as_micros()));
-            }
-            Stage::Running if !self.is_ready => {
-                self.is_ready = true;
-                lines.push("READY=1".to_owned());
-            }
-            _ => {}
+        if snapshot.stage == Stage::Running && !self.is_ready {
+            self.is_ready = true;
+            self.untold.push("READY=1".to_owned());
         }
         // A service that joins its group anew drains without an end.
         if stop.requested() && !self.is_stopping {
             self.is_stopping = true;
-            lines.push("STOPPING=1".to_owned());
+            self.untold.push("STOPPING=1".to_owned());
         }
-        if is_new {
-            lines.push(format!("STATUS={}: {}", self.state, snapshot.why));
+        if !self.is_ready || self.is_stopping {
+            lines.push(format!("EXTEND_TIMEOUT_USEC={}", EXTENSION.as_micros()));
         }
+        self.say(format!("{}: {}", self.state, snapshot.why));
         self.tell(&lines);
     }
 
@@ -230,17 +232,34 @@ impl Beats {
         }
     }
 
+    /// Sends these lines, and before them what was not told yet. What fails of these lines, the next beat says anew.
     fn tell(&mut self, lines: &[String]) {
-        if let Some(notify) = &self.notify {
-            // A supervisor that takes nothing notices that itself: it misses the watchdog.
-            let _ = notify.send(&lines.join("\n"));
+        let Some(notify) = &self.notify else {
+            self.untold.clear();
+            return;
+        };
+        let all: Vec<&str> = lines.iter().chain(&self.untold).map(String::as_str).collect();
+        // A supervisor that takes nothing for long notices that itself: it misses the watchdog.
+        if !all.is_empty() && notify.send(&all.join("\n")).is_ok() {
+            self.untold.clear();
+        }
+    }
+
+    /// The state in a sentence. Only the last one matters to a supervisor that has read none for a while.
+    fn say(&mut self, sentence: String) {
+        if sentence != self.sentence {
+            self.untold.retain(|line| !line.starts_with("STATUS="));
+            self.untold.push(format!("STATUS={sentence}"));
+            self.sentence = sentence;
         }
     }
 
     fn end(&mut self) {
         if !self.is_stopping {
-            self.tell(&["STOPPING=1".to_owned()]);
+            self.is_stopping = true;
+            self.untold.push("STOPPING=1".to_owned());
         }
+        self.tell(&[]);
         if let Some(file) = &self.file {
             // It may be gone already.
             let _ = fs::remove_file(&file.path);
@@ -469,6 +488,57 @@ mod tests {
         scene.stop.request(StopKind::Drain);
         assert!(scene.beat(&draining, NONE).1.contains(&"STOPPING=1".to_owned()));
         assert!(!scene.beat(&draining, NONE).1.contains(&"STOPPING=1".to_owned()));
+    }
+
+    #[test]
+    fn an_end_that_was_asked_for_may_take_as_long_as_the_grace() {
+        let draining = Snapshot {
+            stage: Stage::Draining,
+            ..running()
+        };
+        let mut scene = scene();
+        scene.beat(&running(), NONE);
+        let extension = "EXTEND_TIMEOUT_USEC=30000000".to_owned();
+        assert!(
+            !scene.beat(&draining, NONE).1.contains(&extension),
+            "it joins its group anew"
+        );
+        scene.stop.request(StopKind::Drain);
+        assert!(scene.beat(&draining, NONE).1.contains(&extension));
+        assert!(scene.beat(&draining, GRACE + END_MARGIN).1.contains(&extension));
+        assert!(!scene.beat(&draining, GRACE + END_MARGIN + MORE).1.contains(&extension));
+    }
+
+    #[test]
+    fn what_a_busy_manager_did_not_take_is_told_again() {
+        let mut scene = scene();
+        let notify = Notify::to(scene.folder.path().join("notify").as_os_str()).unwrap();
+        let fill = || while notify.send("WATCHDOG=1").is_ok() {};
+        fill();
+        scene.beats.beat(&running(), Instant::now(), &scene.stop);
+        assert!(!scene.told().contains(&"READY=1".to_owned()), "its queue was full");
+        assert!(scene.beat(&running(), NONE).1.contains(&"READY=1".to_owned()));
+        assert!(!scene.beat(&running(), NONE).1.contains(&"READY=1".to_owned()));
+        fill();
+        scene.stop.request(StopKind::Drain);
+        scene.beats.beat(&running(), Instant::now(), &scene.stop);
+        scene.told();
+        scene.beats.end();
+        assert!(scene.told().contains(&"STOPPING=1".to_owned()));
+    }
+
+    #[test]
+    fn the_sentence_changes_with_its_reason() {
+        let mut scene = scene();
+        let waiting = |why: &str| Snapshot {
+            why: why.to_owned(),
+            ..Snapshot::starting()
+        };
+        for why in ["for Kafka", "for Aerospike"] {
+            let told = scene.beat(&waiting(why), NONE).1;
+            assert_eq!(told[2..], [format!("STATUS=starting: {why}")]);
+            assert_eq!(scene.beat(&waiting(why), NONE).1.len(), 2, "not again");
+        }
     }
 
     #[test]

@@ -52,11 +52,11 @@ const READ: &[Read] = &[
     read(
         "penstock_build_info",
         Kind::Info,
-        &["version"],
-        "The version of the program; always 1.",
+        &["version", "commit"],
+        "The version of the program, and the commit that it was built from; always 1.",
         |scrape| {
             vec![Sample {
-                labels: vec![scrape.about.version.to_owned()],
+                labels: vec![scrape.about.version.to_owned(), scrape.about.commit.to_owned()],
                 value: Value::Count(1),
             }]
         },

@@ -22,6 +22,7 @@ pub fn json(about: &About, snapshot: &Snapshot, counters: &Counters, started: In
         .collect();
     json!({
         "version": about.version,
+        "commit": about.commit,
         "uptime_s": now.saturating_duration_since(started).as_secs(),
         "started": time(about.started),
         "group": about.group,

@@ -58,7 +58,17 @@ fn examples() -> Vec<PathBuf> {
     crate::support::examples().into_iter().map(from_root).collect()
 }
 
-const COMMANDS: [&str; 6] = ["run", "check", "try", "test", "schema", "completions"];
+const COMMANDS: [&str; 9] = [
+    "run",
+    "check",
+    "try",
+    "test",
+    "init",
+    "health",
+    "schema",
+    "completions",
+    "man",
+];
 
 /// # Panics
 /// Unless every line fits a terminal of 80 columns.
@@ -620,6 +630,46 @@ fn fixtures_that_cannot_be_read_exit_78_and_say_where() {
 }
 
 // ---- schema and completions
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let pages = folder.path().join("man1");
+    call(&["man", pages.to_str().unwrap()], "").assert_code(0);
+    let read = |name: &str| std::fs::read_to_string(pages.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let main = read("penstock.1");
+    assert_eq!(call(&["man"], "").assert_code(0).out, main);
+    for part in [
+        "\n.TH PENSTOCK 1 \"\" \"penstock ",
+        "\n.SH NAME\n",
+        "\n.SH SYNOPSIS\n",
+        "\n.SH COMMANDS\n",
+        "\n.SH EXAMPLES\n.nf\npenstock check ",
+        "\n.SH \"EXIT STATUS\"\n",
+        "\n.SH ENVIRONMENT\n",
+        "PENSTOCK_LOG\\fR\n",
+        "\n.SH FILES\n",
+        "\n.SH \"SEE ALSO\"\n",
+        "penstock\\-cron(1)",
+        "the configuration is wrong, or does not fit what answers",
+    ] {
+        assert!(format!("\n{main}").contains(part), "{part:?} is not in:\n{main}");
+    }
+    for command in COMMANDS {
+        assert!(main.contains(&format!("penstock\\-{command}(1)")), "{command}");
+        let page = read(&format!("penstock-{command}.1"));
+        let example = "\n.SH EXAMPLES\n.nf\n";
+        assert!(
+            page.contains(example) && page.contains("\n.SH \"EXIT STATUS\"\n"),
+            "{page}"
+        );
+    }
+    // A file is in the way.
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let called = call(&["man", file.to_str().unwrap()], "");
+    assert!(called.assert_code(64).err.contains("name a folder"), "{}", called.err);
+}
 
 #[test]
 fn the_schema_is_json() {

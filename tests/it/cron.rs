@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use crate::support::process::{Exited, Program, SimProgram, run};
+use crate::support::process::{Exited, Program, SimProgram, run, signal};
 use crate::support::{Kafka, Setup, Stream, wait_until, wait_within};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/penstock-cron");
@@ -101,7 +101,7 @@ impl Cron {
     }
 
     fn signal(&self, name: &str) {
-        signal(self.pid().expect("a service"), name);
+        assert!(signal(self.pid().expect("a service"), name));
     }
 
     /// Kills the service, and waits until its shell has written that down.
@@ -156,14 +156,6 @@ impl Drop for Cron {
             let _ = self.command(&["stop", &name]).output();
         }
     }
-}
-
-fn signal(pid: u32, name: &str) {
-    let kill = format!("kill -{name} {pid}");
-    assert!(
-        Command::new("sh").args(["-c", &kill]).status().unwrap().success(),
-        "{kill}"
-    );
 }
 
 /// A configuration that reaches nobody: the service starts and waits.
@@ -488,6 +480,12 @@ fn two_instances_are_two_members_with_names_of_their_own() {
         let status = cron.says(&["status", instance]);
         let member = format!("-{} ", instance.replace('@', "-"));
         assert!(status.contains("member=") && status.contains(&member), "{status}");
+        let log = fs::read_to_string(&log).unwrap();
+        let joining = log.lines().find(|line| line.contains("kafka: joining ")).unwrap();
+        assert!(
+            joining.contains(" member=") && joining.ends_with(member.trim_end()),
+            "{joining}"
+        );
     }
     let mut stream = Stream::new(&topic, 5);
     stream.produce(100);
@@ -496,7 +494,7 @@ fn two_instances_are_two_members_with_names_of_their_own() {
     let (one, two) = (cron.pid_of("events@1").unwrap(), cron.pid_of("events@2").unwrap());
     assert_ne!(one, two);
     // One is killed, and only that one is started again.
-    signal(one, "KILL");
+    assert!(signal(one, "KILL"));
     cron.wait_ended_of("events@1");
     let said = cron.says(&["ensure", "events@1", "events@2"]);
     assert!(
@@ -726,7 +724,7 @@ fn under_a_real_cron_services_come_back_and_nothing_is_lost() {
     let killed_pid = killed.pid();
     killed.signal("KILL");
     let killed_at = SystemTime::now();
-    signal(two.pid_of("events@1").unwrap(), "KILL");
+    assert!(signal(two.pid_of("events@1").unwrap(), "KILL"));
     let of_two = two.pid_of("events@2");
     let hung_pid = hung.pid();
     hung.signal("STOP");

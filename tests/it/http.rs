@@ -230,3 +230,32 @@ fn no_answer_has_anything_of_a_message_or_a_password() {
     }
     service.stop();
 }
+
+/// What the health check of a container does.
+#[test]
+fn health_asks_the_service_of_a_file() {
+    let health = |arguments: &[&str], listen: &str, code: i32, says: &str| {
+        let file = file(&format!("{UNREACHED}\n[http]\nlisten = \"{listen}\"\n"));
+        let asked = run(penstock().arg("health").args(arguments).arg(file.path()));
+        asked.assert_code(code);
+        assert!(asked.output.contains(says), "{says} is not in: {}", asked.output);
+    };
+    let service_file = file(&format!("{UNREACHED}{LISTEN}"));
+    let mut service = run_service(service_file.path());
+    let address = address(&mut service).to_string();
+    // A start that waits for Kafka is alive, and not ready.
+    health(&[], &address, 0, "ok");
+    health(&["--ready"], &address, 1, "stage: ");
+    service.signal("STOP");
+    health(&[], &address, 69, "no answer within 4 s");
+    service.signal("CONT");
+    health(&[], &address, 0, "ok");
+    service.signal("TERM");
+    service.end().assert_code(0);
+    health(&[], &address, 69, "refused");
+    health(&[], "127.0.0.1:0", 78, "port 0");
+    let silent = file(UNREACHED);
+    let asked = run(penstock().arg("health").arg(silent.path()));
+    asked.assert_code(78);
+    assert!(asked.output.contains("has no [http]"), "{}", asked.output);
+}

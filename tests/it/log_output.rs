@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use crate::support::process::{Exited, Program, UNREACHED, file, penstock, run};
+use crate::support::process::{Exited, Program, UNREACHED, file, penstock, run, signal};
 use crate::support::wait_until;
 
 /// What erases the line that renews itself.
@@ -199,6 +199,24 @@ fn the_journal_gets_priorities_and_no_times_and_only_if_it_is_the_journal() {
     assert!(other.starts_with("[20"), "{other}");
 }
 
+#[test]
+fn each_line_of_a_refused_configuration_is_an_error_in_the_journal() {
+    let refused = file("nonsense = 1\n[kafka]\n");
+    let lines = NamedTempFile::new().unwrap();
+    let out = File::options().append(true).open(lines.path()).unwrap();
+    let found = out.metadata().unwrap();
+    let mut command = penstock();
+    command
+        .env("JOURNAL_STREAM", format!("{}:{}", found.dev(), found.ino()))
+        .arg("run")
+        .arg(refused.path());
+    let status = command.stdin(Stdio::null()).stderr(out).status().unwrap();
+    assert_eq!(status.code(), Some(78));
+    let text = std::fs::read_to_string(lines.path()).unwrap();
+    assert!(text.lines().count() > 2 && text.contains("nonsense"), "{text}");
+    assert!(text.lines().all(|line| line.starts_with("<3>")), "{text}");
+}
+
 // ---- a terminal
 
 /// The command on a terminal of its own. What it writes comes out of a pipe.
@@ -225,8 +243,7 @@ fn on_terminal(arguments: &str, silent: &Path, variables: &[(&str, &str)]) -> Ex
         .chars()
         .take_while(char::is_ascii_digit)
         .collect();
-    let status = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-    assert!(status.success(), "kill {pid}: {status}");
+    assert!(signal(pid.parse().unwrap(), "TERM"), "kill {pid}");
     terminal.end()
 }
 

@@ -47,9 +47,11 @@ mod progress;
 mod cron;
 mod heartbeat;
 mod http;
+mod machine;
 mod publish;
 mod rejects;
 mod stopping;
+mod systemd;
 
 // The log, as text, as JSON and on a terminal.
 mod log_lines;
@@ -60,7 +62,12 @@ mod commands;
 mod aerospike_tls;
 mod cluster;
 mod connect;
+mod init;
 mod try_rejections;
+
+// What is installed, and the archive.
+mod install;
+mod version;
 
 // Helpers of the tests in this program and in the others.
 mod database;

@@ -26,6 +26,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 fn board() -> Board {
     Board::new(About {
         version: "1.2.3",
+        commit: "0123456789",
         started: SystemTime::UNIX_EPOCH,
         group: "g".to_owned(),
         topics: vec!["events".to_owned()],
@@ -484,7 +485,10 @@ fn what_the_main_thread_tells_is_read_at_the_scrape() {
     let told = samples(&Counters::new(), &board);
     let quoted = r#"topic="a \"quoted\" topic",partition="7""#;
     for (sample, value) in [
-        (r#"penstock_build_info{version="1.2.3"}"#.to_owned(), "1"),
+        (
+            r#"penstock_build_info{version="1.2.3",commit="0123456789"}"#.to_owned(),
+            "1",
+        ),
         (r#"penstock_state{state="waiting-for-aerospike"}"#.to_owned(), "1"),
         (r#"penstock_state{state="ok"}"#.to_owned(), "0"),
         ("penstock_kafka_connected".to_owned(), "1"),

@@ -57,6 +57,20 @@ fn is_async_crate(name: &str) -> bool {
 }
 
 #[test]
+fn no_test_needs_the_program_kill_which_a_small_machine_lacks() {
+    let call = format!("Command::new({:?})", "kill");
+    let mut faults = Vec::new();
+    for folder in ["src", "tests", "crates", "examples"] {
+        for file in files(&root().join(folder), "rs") {
+            if read(&file).contains(&call) {
+                faults.push(format!("{}: use the shell's own", file.display()));
+            }
+        }
+    }
+    assert_none("files that call a program of another package", &faults);
+}
+
+#[test]
 fn no_code_of_ours_is_async() {
     let mut faults = Vec::new();
     let mut sources = files(&root().join("src"), "rs");
@@ -333,7 +347,7 @@ fn every_file_that_a_document_names_exists() {
         // A path from the root of the project, anywhere in the text.
         for word in document
             .text
-            .split(|c: char| !c.is_ascii_alphanumeric() && !"_-./".contains(c))
+            .split(|c: char| !c.is_ascii_alphanumeric() && !"_-./@".contains(c))
         {
             let path = word.trim_end_matches('.');
             if FOLDERS.iter().any(|folder| path.starts_with(folder)) {
@@ -404,6 +418,23 @@ fn the_documented_exit_codes_are_those_of_the_program() {
         .filter_map(|code| code.parse().ok())
         .collect();
     assert_eq!(documented, known, "the table of {PAGE}");
+    // The manual page has the words of the table.
+    for exit in Exit::ALL {
+        let row = format!("| {} | {} |", exit.code(), exit.meaning());
+        let person = if exit.needs_person() { " no: act first |" } else { " " };
+        let line = page
+            .lines()
+            .map(|line| line.replace('`', ""))
+            .find(|line| line.starts_with(&row));
+        let line = line.unwrap_or_else(|| panic!("no line {row:?} in {PAGE}"));
+        let is_said = line[row.len()..].starts_with(person);
+        assert!(is_said || exit == Exit::Usage, "{line:?}");
+        assert_eq!(
+            line.contains("act first"),
+            exit.needs_person() && exit != Exit::Usage,
+            "{line:?}"
+        );
+    }
     for document in documents() {
         for after in document.text.to_lowercase().split("exit code ").skip(1) {
             let digits: String = after.chars().take_while(char::is_ascii_digit).collect();

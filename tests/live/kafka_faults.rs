@@ -1,28 +1,14 @@
 //! Clients that connect to the wrong listener of a real broker, and a group that refuses a member.
 //! `tests/it/kafka_faults.rs` tests ports that do not belong to a broker.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::support::connect::assert_line;
 use crate::support::process::{penstock, run, run_service};
-use crate::support::{Database, Kafka, Setup};
+use crate::support::{Database, Kafka, Setup, listener};
 
 const LOGIN: &str = "security.protocol = \"sasl_plaintext\"\nsasl.mechanism = \"PLAIN\"\nsasl.username = \"me\"\n\
                      sasl.password = \"right\"\n";
-
-/// The broker's listener of this name (`scripts/kafka/server.properties`).
-fn listener(name: &str) -> String {
-    let folder = std::env::var("KAFKA_DIR").expect("KAFKA_DIR is not set: run the test by its make target");
-    let properties = std::fs::read_to_string(Path::new(&folder).join("server.properties")).unwrap();
-    let listeners = properties
-        .lines()
-        .find_map(|line| line.strip_prefix("listeners="))
-        .unwrap();
-    let found = listeners
-        .split(',')
-        .find_map(|each| each.strip_prefix(name)?.strip_prefix("://"));
-    found.unwrap_or_else(|| panic!("no {name} in {listeners}")).to_owned()
-}
 
 fn tls() -> String {
     let ca: PathBuf = [env!("CARGO_MANIFEST_DIR"), ".cache", "kafka", "tls", "ca.pem"]

@@ -5,7 +5,7 @@ use crate::support::process::{Program, SimProgram, run_service};
 use crate::support::{
     DEADLINE, Database, Kafka, Records as _, Service, Setup, Stream, Target, Topic, assert_ledger, send,
 };
-use crate::support::{simulator, summary, unique, wait_for, wait_until};
+use crate::support::{consumer_groups, simulator, summary, unique, wait_for, wait_until};
 use penstock::util::exit::Exit;
 use penstock_sim::Simulator;
 use rdkafka::ClientConfig;
@@ -16,7 +16,6 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::topic_partition_list::Offset;
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -412,27 +411,6 @@ fn a_program_stopped_and_killed_in_mid_stream_goes_on_where_it_was() {
     assert_eq!(sim.stat("duplicate_rows"), 0);
 }
 
-/// Runs Kafka's own tool from the broker's jars (`scripts/kafka.sh` has fetched them).
-fn kafka_consumer_groups(arguments: &str) {
-    let jars = concat!(env!("CARGO_MANIFEST_DIR"), "/.cache/kafka/jars/*");
-    // The same Java as in `scripts/with-kafka.sh`.
-    let java = std::env::var("KAFKA_JAVA").unwrap_or_else(|_| "java".to_owned());
-    let output = Command::new(java)
-        .args([
-            "-cp",
-            jars,
-            "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
-        ])
-        .args(arguments.split(' '))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && !said.contains("Error"),
-        "{arguments}\n{output:?}"
-    );
-}
-
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn the_way_that_the_cure_names_skips_a_rejected_message() {
@@ -455,7 +433,7 @@ fn the_way_that_the_cure_names_skips_a_rejected_message() {
     }
     let (_, command) = told.split_once("run kafka-consumer-groups.sh ").unwrap();
     let (arguments, _) = command.split_once(" and start it").unwrap();
-    kafka_consumer_groups(arguments);
+    consumer_groups(&arguments.split(' ').collect::<Vec<_>>());
     let mut service = run_service(file.path());
     topic.wait_committed(&setup.group, &stream.ends());
     service.signal("TERM");

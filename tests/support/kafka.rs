@@ -1,6 +1,8 @@
 //! Brokers, in this process or real ones; topics, and the messages that are sent to them and read from them.
 
+use std::path::Path;
 use std::pin::pin;
+use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -222,6 +224,39 @@ pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
         assert!(!left.is_zero(), "no answer from the broker within {DEADLINE:?}");
         thread::park_timeout(left);
     }
+}
+
+/// The listener of this name of the broker that `scripts/with-kafka.sh` started (`scripts/kafka/server.properties`).
+pub fn listener(name: &str) -> String {
+    let folder = std::env::var("KAFKA_DIR").expect("KAFKA_DIR is not set: run the test by its make target");
+    let properties = std::fs::read_to_string(Path::new(&folder).join("server.properties")).unwrap();
+    let listeners = properties
+        .lines()
+        .find_map(|line| line.strip_prefix("listeners="))
+        .unwrap();
+    let found = listeners
+        .split(',')
+        .find_map(|each| each.strip_prefix(name)?.strip_prefix("://"));
+    found.unwrap_or_else(|| panic!("no {name} in {listeners}")).to_owned()
+}
+
+/// Runs Kafka's own kafka-consumer-groups.sh, from the broker's jars (`scripts/kafka.sh` has fetched them). What it prints.
+pub fn consumer_groups(arguments: &[&str]) -> String {
+    let jars = concat!(env!("CARGO_MANIFEST_DIR"), "/.cache/kafka/jars/*");
+    // The same Java as in `scripts/with-kafka.sh`.
+    let java = std::env::var("KAFKA_JAVA").unwrap_or_else(|_| "java".to_owned());
+    let tool = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+    let output = Command::new(java)
+        .args(["-cp", jars, tool])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && !said.contains("Error"),
+        "{arguments:?}\n{output:?}"
+    );
+    said
 }
 
 /// A topic with a fixed number of partitions.

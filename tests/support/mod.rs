@@ -34,7 +34,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use database::{Database, Target, is_native, read_records, simulator, simulator_with_records_of, writer_line};
-pub use kafka::{Kafka, Read, Sent, Topic, send, sent, timestamp_ms, wait_for};
+pub use kafka::{Kafka, Read, Sent, Topic, consumer_groups, listener, send, sent, timestamp_ms, wait_for};
 pub use ledger::{Records, assert_ledger};
 pub use service::{Ended, Service, Setup, summary};
 pub use stream::{ROUTES, Stream};

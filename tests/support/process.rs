@@ -72,11 +72,7 @@ impl Program {
 
     /// Sends a signal, given by its name without `SIG`.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("sh")
-            .args(["-c", &format!("kill -{name} {}", self.child.id())])
-            .status()
-            .unwrap();
-        assert!(status.success(), "kill -{name}: {status}; it said:\n{}", self.output());
+        assert!(signal(self.id(), name), "kill -{name}; it said:\n{}", self.output());
     }
 
     pub fn id(&self) -> u32 {
@@ -114,6 +110,13 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal, given by its name without `SIG`, and whether that was possible. By the shell's own `kill`: not every
+/// machine has a program of that name.
+pub fn signal(pid: u32, name: &str) -> bool {
+    let kill = format!("kill -{name} {pid}");
+    Command::new("sh").args(["-c", &kill]).status().unwrap().success()
 }
 
 fn collect(stream: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {

@@ -113,6 +113,17 @@ fn looks_like(guess: Option<Guess>) -> String {
     }
 }
 
+/// What bytes that are no JSON look like, without the cure: for those who look at samples.
+pub(crate) fn looks_like_what(payload: &[u8]) -> &'static str {
+    let slipped = || {
+        let error = decode::decode(&PathTreeBuilder::new().build(), payload).err()?;
+        slip(payload, error)
+    };
+    guess(payload)
+        .or_else(slipped)
+        .map_or("bytes of an unknown form", |(what, _)| what)
+}
+
 /// Guesses the format from the first bytes.
 fn guess(payload: &[u8]) -> Option<Guess> {
     const MAGIC: &[(&[u8], Guess)] = &[

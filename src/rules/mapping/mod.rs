@@ -31,6 +31,7 @@ use crate::rules::decode::{self, DecodeError, Fields, PathTree};
 pub use compile::CompileError;
 pub(crate) use compile::display_path;
 use compile::{CompiledRoute, CompiledWrite, EachRule};
+pub(crate) use explain::looks_like_what;
 pub use guarding::GuardReason;
 use tally::{RuleKind, Tally};
 

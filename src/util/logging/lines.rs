@@ -18,6 +18,9 @@ pub(super) enum Place {
     Journal,
 }
 
+/// What the journal takes for an error.
+pub(super) const ERROR_PRIORITY: &str = "<3>";
+
 /// Fields of the log's own that every JSON object has, or may have. A pair with one of these names gets another name.
 const RESERVED: [&str; 5] = ["time", "level", "thread", "target", "message"];
 /// Fields whose values are names. They are always text, even if they look like numbers.
@@ -53,6 +56,8 @@ impl Line<'_> {
             time, level, target, ..
         } = self;
         let mut text = String::with_capacity(self.message.len() + 64);
+        let priority = self.priority(place);
+        text.push_str(priority);
         // A write to a string cannot fail.
         let _ = match place {
             Place::Plain => write!(text, "[{time:.3} {level:<5} {target}] "),
@@ -69,20 +74,15 @@ impl Line<'_> {
                     "\u{1b}[2m[{time:.3}\u{1b}[0m \u{1b}[{colour}m{level:<5}\u{1b}[0m \u{1b}[2m{target}]\u{1b}[0m "
                 )
             }
-            Place::Journal => {
-                // The priorities of sd-daemon(3).
-                let priority = match level {
-                    Level::Error => 3,
-                    Level::Warn => 4,
-                    Level::Info => 6,
-                    Level::Debug | Level::Trace => 7,
-                };
-                write!(text, "<{priority}>[{level:<5} {target}] ")
-            }
+            Place::Journal => write!(text, "[{level:<5} {target}] "),
         };
         for c in self.message.chars() {
             match c {
-                '\n' => text.push_str("\n    "),
+                '\n' => {
+                    text.push('\n');
+                    text.push_str(priority);
+                    text.push_str("    ");
+                }
                 '\t' => text.push('\t'),
                 c if c.is_control() => text.extend(c.escape_default()),
                 c => text.push(c),
@@ -92,12 +92,24 @@ impl Line<'_> {
         text
     }
 
-    /// The line as one JSON object, with its line feed.
-    pub fn json(&self) -> String {
+    /// What the journal takes off the beginning of each line: the priorities of sd-daemon(3).
+    fn priority(&self, place: Place) -> &'static str {
+        match (place, self.level) {
+            (Place::Plain | Place::Colours, _) => "",
+            (Place::Journal, Level::Error) => ERROR_PRIORITY,
+            (Place::Journal, Level::Warn) => "<4>",
+            (Place::Journal, Level::Info) => "<6>",
+            (Place::Journal, Level::Debug | Level::Trace) => "<7>",
+        }
+    }
+
+    /// The line as one JSON object, with its line feed. (The journal keeps the object alone.)
+    pub fn json(&self, place: Place) -> String {
         let (words, pairs) = split(self.message);
         let mut names: Vec<String> = RESERVED.map(str::to_owned).into();
         let mut json = format!(
-            "{{\"time\":\"{:.3}\",\"level\":\"{}\",\"target\":{}",
+            "{}{{\"time\":\"{:.3}\",\"level\":\"{}\",\"target\":{}",
+            self.priority(place),
             self.time,
             self.level,
             quoted(self.target)
@@ -167,7 +179,7 @@ mod tests {
     }
 
     fn read(message: &str) -> Json {
-        let json = line(message).json();
+        let json = line(message).json(Place::Plain);
         let object = json.strip_suffix('\n').unwrap();
         assert!(!object.contains('\n'), "{object}");
         serde_json::from_str(object).unwrap()
@@ -189,6 +201,16 @@ mod tests {
             ..line("x")
         };
         assert_eq!(error.text(Place::Journal), "<3>[ERROR penstock::kafka] x\n");
+    }
+
+    #[test]
+    fn the_journal_gets_the_priority_of_each_line_of_a_message_and_of_json() {
+        assert_eq!(
+            line("a\nb").text(Place::Journal),
+            "<4>[WARN  penstock::kafka] a\n<4>    b\n"
+        );
+        let json = line("x").json(Place::Journal);
+        assert_eq!(json, format!("<4>{}", line("x").json(Place::Plain)));
     }
 
     #[test]
@@ -244,7 +266,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_line_is_one_object_whatever_is_in_it(message in any::<String>(), thread in any::<String>()) {
-            let json = Line { thread: Some(&thread), ..line(&message) }.json();
+            let json = Line { thread: Some(&thread), ..line(&message) }.json(Place::Plain);
             prop_assert_eq!(json.matches('\n').count(), 1);
             let object: serde_json::Map<String, Json> = serde_json::from_str(&json).unwrap();
             prop_assert_eq!(&object["level"], "WARN");
@@ -255,7 +277,7 @@ mod tests {
         fn every_line_with_pairs_is_one_object_with_each_field_once(
             message in "([a-z]{1,6}(=|=\"|\" |: |, )[ -~é\n]{0,8}){0,8}"
         ) {
-            let json = line(&message).json();
+            let json = line(&message).json(Place::Plain);
             prop_assert_eq!(json.matches('\n').count(), 1);
             let object: serde_json::Map<String, Json> = serde_json::from_str(&json).unwrap();
             let (_, pairs) = split(&message);

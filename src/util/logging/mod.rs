@@ -10,6 +10,7 @@ pub mod pairs;
 mod lines;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::borrow::Cow;
 use std::env::VarError;
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
@@ -91,16 +92,25 @@ pub fn set_format(format: Format) {
     }
 }
 
-fn format() -> Format {
-    LOGGER.get().map_or(Format::Text, Logger::format)
+/// Text that is no line of the log, and tells of an error: as it is, or as the journal takes it for an error.
+pub fn as_error(text: &str) -> Cow<'_, str> {
+    match LOGGER.get() {
+        Some(logger) if logger.place == Place::Journal => text
+            .split_inclusive('\n')
+            .map(|line| format!("{}{line}", lines::ERROR_PRIORITY))
+            .collect::<String>()
+            .into(),
+        _ => text.into(),
+    }
 }
 
-/// Makes every panic visible, in any thread. If lines are JSON, it is logged as an ERROR line. Otherwise the previous
-/// panic hook prints the place, the message and (with `RUST_BACKTRACE=1`) the backtrace.
+/// Makes every panic visible, in any thread. If lines are JSON, or go to the journal, it is logged as an ERROR line.
+/// Otherwise the previous panic hook prints the place, the message and (with `RUST_BACKTRACE=1`) the backtrace.
 pub fn tell_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if format() == Format::Text {
+        let is_for_people = |logger: &Logger| logger.format() == Format::Text && logger.place != Place::Journal;
+        if LOGGER.get().is_none_or(is_for_people) {
             screen::without_status(|| usual(panic));
             return;
         }
@@ -211,7 +221,7 @@ impl Logger {
         screen::write(
             match self.format() {
                 Format::Text => line.text(self.place),
-                Format::Json => line.json(),
+                Format::Json => line.json(self.place),
             }
             .as_bytes(),
         );

@@ -15,6 +15,7 @@ use super::fleet::Fleet;
 use super::scenario::{CPU_MAX, PARTITIONS, RECOVERED, Scenario, WINDOW, away, outage};
 use crate::support::Kafka;
 use crate::support::interrupted::{Scale, Watched as _};
+use crate::support::process::signal;
 
 /// A real broker requires sessions of at least 6 seconds.
 const REAL: &str = "session.timeout.ms = 6000\nheartbeat.interval.ms = 500\nmax.poll.interval.ms = 6000";
@@ -54,11 +55,7 @@ impl Broker {
     fn signal(&self, name: &str) {
         let directory = std::env::var("KAFKA_DIR").expect("KAFKA_DIR is not set: run the test by its make target");
         let id = std::fs::read_to_string(format!("{directory}/pid")).unwrap();
-        let status = Command::new("sh")
-            .args(["-c", &format!("kill -{name} {}", id.trim())])
-            .status()
-            .unwrap();
-        assert!(status.success(), "kill -{name}: {status}");
+        assert!(signal(id.trim().parse().unwrap(), name), "kill -{name} {id}");
     }
 }
 
