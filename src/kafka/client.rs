@@ -10,8 +10,8 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 
 use crate::config::model::Kafka;
+use crate::kafka::connection_config;
 use crate::kafka::log::{tell_error, tell_line};
-use crate::kafka::{RECONNECT_BACKOFF_MS, connection_config};
 
 /// Callbacks of a client outside of the group. They only decide how its log lines and errors are logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,16 +43,6 @@ impl ClientContext for LogContext {
 }
 
 impl ConsumerContext for LogContext {}
-
-/// Settings of a client that only asks, while it is not known whether any broker answers.
-///
-/// Each question makes librdkafka connect to a broker again (see [`connection_config`]).
-pub(in crate::kafka) fn slow_to_reconnect(mut config: ClientConfig) -> ClientConfig {
-    if config.get("reconnect.backoff.ms") == Some(RECONNECT_BACKOFF_MS) {
-        config.set("reconnect.backoff.ms", "2000");
-    }
-    config
-}
 
 /// Settings of a client that asks or reads with the group's name but does not join the group.
 pub(in crate::kafka) fn outside_config(kafka: &Kafka) -> ClientConfig {

@@ -12,7 +12,7 @@ use crate::config::kafka::together::Security;
 use crate::config::model::Kafka;
 use crate::kafka::admin::advertised::{self, Answers, Brokers, Learned, Unreached};
 use crate::kafka::admin::asking::{Asking, Errors, is_refused_login};
-use crate::kafka::client::{leave_behind, serve, slow_to_reconnect};
+use crate::kafka::client::{leave_behind, serve};
 use crate::kafka::connection_config;
 use crate::kafka::diagnosis::{Complaint, Diagnosis};
 use crate::util::logging::pairs::Text;
@@ -185,7 +185,7 @@ fn attempt(
 }
 
 fn client(kafka: &Kafka, diagnosis: &Diagnosis) -> Result<BaseConsumer<Asking>, ProbeError> {
-    let mut config = slow_to_reconnect(connection_config(kafka));
+    let mut config = connection_config(kafka);
     config.set("statistics.interval.ms", Learned::INTERVAL_MS);
     let client = config.create_with_context(Asking::new(diagnosis, Errors::Told));
     client.map_err(|e| ProbeError::Configuration(e.to_string()))

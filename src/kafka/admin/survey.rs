@@ -23,7 +23,7 @@ use crate::kafka::admin::probe::{ProbeError, security};
 use crate::kafka::admin::request::{Event, Queue, check_error, check_event, prepare};
 use crate::kafka::admin::rights::{Right, rights};
 use crate::kafka::admin::topic_id::TopicId;
-use crate::kafka::client::{outside_config, serve, slow_to_reconnect};
+use crate::kafka::client::{outside_config, serve};
 use crate::kafka::consumer::committed::Committed;
 use crate::kafka::consumer::epoch;
 use crate::kafka::consumer::origin::tagged_topic;
@@ -141,7 +141,7 @@ type Client = BaseConsumer<Asking>;
 /// # Errors
 /// If no broker answers within `timeout`, or none accepts us.
 pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<KafkaSurvey, ProbeError> {
-    let mut config = slow_to_reconnect(outside_config(kafka));
+    let mut config = outside_config(kafka);
     config.set("statistics.interval.ms", Learned::INTERVAL_MS);
     let mut diagnosis = Diagnosis::new(kafka);
     let client: Client = config

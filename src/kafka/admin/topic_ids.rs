@@ -25,7 +25,7 @@ use crate::config::model::Kafka;
 use crate::kafka::admin::advertised;
 use crate::kafka::admin::describe_topics::{Answer, Found, request, verdict, wait};
 use crate::kafka::admin::topic_id::TopicId;
-use crate::kafka::client::{LogContext, leave_behind, serve, slow_to_reconnect};
+use crate::kafka::client::{LogContext, leave_behind, serve};
 use crate::kafka::connection_config;
 use crate::kafka::login::Login;
 use crate::util::start_limit::StartLimit;
@@ -127,7 +127,7 @@ impl TopicIds {
     /// # Errors
     /// If librdkafka refuses the settings.
     pub fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
-        let config = slow_to_reconnect(connection_config(kafka));
+        let config = connection_config(kafka);
         let client = config.create_with_context(LogContext::AtDebug)?;
         let topics: Vec<Arc<str>> = kafka.topics.iter().map(|topic| topic.as_str().into()).collect();
         Ok(TopicIds {
