@@ -58,8 +58,10 @@ fn named() -> Option<(String, String)> {
     const NAME: &str = "PENSTOCK_BUILD_COMMIT";
     println!("cargo::rerun-if-env-changed={NAME}");
     let commit: String = env::var(NAME).ok()?.chars().take(10).collect();
-    let is_commit = commit.len() == 10 && commit.chars().all(|c| c.is_ascii_hexdigit());
-    is_commit.then_some((commit, String::new()))
+    if !commit.is_empty() && !is_commit(&commit) {
+        println!("cargo::warning={NAME} is no commit (10 hexadecimal digits or more): it is not used");
+    }
+    is_commit(&commit).then_some((commit, String::new()))
 }
 
 /// The commit of a package from a registry. Its date is not known.
@@ -73,10 +75,12 @@ fn packaged() -> Option<(String, String)> {
     } else {
         ""
     };
-    commit
-        .chars()
-        .all(|c| c.is_ascii_hexdigit())
-        .then(|| (format!("{commit}{modified}"), String::new()))
+    is_commit(&commit).then(|| (format!("{commit}{modified}"), String::new()))
+}
+
+/// Whether this is the beginning of a commit's name, as it is shown.
+fn is_commit(text: &str) -> bool {
+    text.len() == 10 && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 /// The commit of a work tree, and its date.
@@ -114,7 +118,12 @@ fn watch() {
 
 /// What git prints, without the line's end. `None`: there is no git, or no repository, or git refuses it.
 fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").args(arguments).output().ok()?;
+    let mut command = Command::new("git");
+    // A hook of git, for instance, names another repository with these.
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR"] {
+        command.env_remove(name);
+    }
+    let output = command.args(arguments).output().ok()?;
     output.status.success().then_some(())?;
     Some(String::from_utf8(output.stdout).ok()?.trim_end().to_owned())
 }

@@ -142,11 +142,11 @@ fi
 check_container() {
   echo "Checking $1/deploy/container"
   "$cache/hadolint/bin/hadolint" "$1/deploy/container/Containerfile" || return 1
-  # A file and its health check belong to one configuration; the signal is the one that the service waits for.
-  local file
-  file=$(sed -n 's/^CMD \["run", "\(.*\)"\]$/\1/p' "$1/deploy/container/Containerfile")
-  grep -qF "CMD [\"/usr/local/bin/penstock\", \"health\", \"$file\"]" "$1/deploy/container/Containerfile" ||
-    { echo "  FAULT: the health check does not ask for the configuration that runs"; return 1; }
+  # The health check asks at the port that the image names; the signal is the one that the service waits for.
+  local port
+  port=$(sed -n 's/^EXPOSE \([0-9]*\)$/\1/p' "$1/deploy/container/Containerfile")
+  grep -qF "CMD [\"/usr/local/bin/penstock\", \"health\", \"127.0.0.1:$port\"]" "$1/deploy/container/Containerfile" ||
+    { echo "  FAULT: the health check does not ask at the port of EXPOSE"; return 1; }
   grep -qE '^USER [1-9][0-9]*:[1-9][0-9]*$' "$1/deploy/container/Containerfile" ||
     { echo "  FAULT: USER is root, or has no number"; return 1; }
   echo "  SUCCESS"
@@ -215,7 +215,7 @@ breaks() {
 breaks container Containerfile '^COPY --from=build' 'COPPY --from=build' unexpected
 breaks container Containerfile '^FROM gcr.io/distroless/cc-debian12:nonroot' 'FROM gcr.io/distroless/cc-debian12' DL3006
 breaks container Containerfile '^USER .*' 'USER root' USER
-breaks container Containerfile '^CMD \["run", ".*' 'CMD ["run", "/etc/penstock/other.toml"]' 'health check'
+breaks container Containerfile '^EXPOSE .*' 'EXPOSE 7368' 'health check'
 
 breaks compose compose.yaml 'stop_grace_period: 30s' 'stop_grace_periode: 30s' stop_grace_periode
 breaks compose compose.yaml 'condition: service_healthy' 'condition: healthy' depends_on

@@ -1,13 +1,14 @@
 //! `penstock health`: asks a running service on this machine whether it is well. For health checks in containers, which
 //! have no `curl`.
 //!
-//! The address comes from `http.listen` in the service's own configuration, so it is written once. The decision is that
-//! of `/livez` or `/readyz`; here it becomes an exit code.
+//! The address is given, or comes from `http.listen` in the service's own configuration. A health check gives it: the file
+//! may have got a fault since the service read it. The decision is that of `/livez` or `/readyz`; here it becomes an exit
+//! code.
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -25,8 +26,9 @@ const HEADERS_MAX: usize = 32;
 
 #[derive(Debug, Args)]
 pub(super) struct Health {
-    /// The configuration of the service: its [http] names the address.
-    file: PathBuf,
+    /// The address of the service, or its configuration, whose [http] names it.
+    #[arg(value_name = "ADDRESS|FILE")]
+    service: PathBuf,
     /// Ask whether messages can flow (/readyz), not whether it is alive.
     #[arg(long)]
     ready: bool,
@@ -34,23 +36,12 @@ pub(super) struct Health {
 
 /// Asks the service, prints the answer, and returns the exit code.
 pub(super) fn health(arguments: &Health) -> Exit {
-    let Some(config) = load(&arguments.file) else {
-        return Exit::Configuration;
+    let given = arguments.service.to_str().and_then(|text| text.parse().ok());
+    let listen = match given.map_or_else(|| listen_of(&arguments.service), Ok) {
+        Ok(listen) => listen,
+        Err(exit) => return exit,
     };
-    let file = shown(&arguments.file);
-    let Some(http) = &config.http else {
-        return tell(
-            &format!("{file} has no [http]: without it the service answers nobody; add [http] with listen"),
-            Exit::Configuration,
-        );
-    };
-    if http.listen.port() == 0 {
-        return tell(
-            &format!("{file}: http.listen has port 0: only the service's log knows its port; set a fixed one"),
-            Exit::Configuration,
-        );
-    }
-    let address = here(http.listen);
+    let address = here(listen);
     let path = if arguments.ready { "/readyz" } else { "/livez" };
     match ask(address, path, Instant::now() + TIMEOUT) {
         Ok(failing) if failing.is_empty() => {
@@ -62,6 +53,25 @@ pub(super) fn health(arguments: &Health) -> Exit {
             Exit::Found
         }
         Err(error) => tell(&format!("http://{address}{path}: {error}"), Exit::Unreachable),
+    }
+}
+
+/// `http.listen` of the file.
+fn listen_of(file: &Path) -> Result<SocketAddr, Exit> {
+    let config = load(file).ok_or(Exit::Configuration)?;
+    let file = shown(file);
+    let Some(http) = &config.http else {
+        return Err(tell(
+            &format!("{file} has no [http]: without it the service answers nobody; add [http] with listen"),
+            Exit::Configuration,
+        ));
+    };
+    match http.listen.port() {
+        0 => Err(tell(
+            &format!("{file}: http.listen has port 0: only the service's log knows its port; set a fixed one"),
+            Exit::Configuration,
+        )),
+        _ => Ok(http.listen),
     }
 }
 

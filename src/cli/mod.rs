@@ -154,11 +154,11 @@ Exit code 1: a fixture differs.")]
     /// Ask a running service on this machine whether it is well.
     #[command(after_help = "\
 Examples:
-  penstock health /etc/penstock/penstock.toml
-  penstock health --ready /etc/penstock/penstock.toml
+  penstock health 127.0.0.1:7367
+  penstock health --ready /etc/penstock/events.toml
 
-It asks at the address in http.listen, for at most 4 seconds. For the health
-check of a container, which has no curl.
+It asks there, or at the http.listen of the file, for at most 4 seconds. For
+the health check of a container, which has no curl.
 
 Exit codes:
   0   it is alive; with --ready: messages can flow

@@ -29,6 +29,8 @@ use crate::util::notify::Notify;
 use crate::util::stop::{Stop, StopKind};
 use crate::util::throttle::Throttle;
 
+/// A sentence for the service manager has at most this many characters.
+const SENTENCE_CHARS_MAX: usize = 500;
 /// The time between two beats.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The heartbeat stops if the end takes this much longer than `run.shutdown_grace`.
@@ -232,7 +234,7 @@ impl Beats {
         }
     }
 
-    /// Sends these lines, and before them what was not told yet. What fails of these lines, the next beat says anew.
+    /// Sends these lines, and behind them what was not told yet. What fails of these lines, the next beat says anew.
     fn tell(&mut self, lines: &[String]) {
         let Some(notify) = &self.notify else {
             self.untold.clear();
@@ -246,7 +248,11 @@ impl Beats {
     }
 
     /// The state in a sentence. Only the last one matters to a supervisor that has read none for a while.
-    fn say(&mut self, sentence: String) {
+    fn say(&mut self, mut sentence: String) {
+        // The datagram is sent whole or not at all, with the watchdog's line in it.
+        if let Some((end, _)) = sentence.char_indices().nth(SENTENCE_CHARS_MAX) {
+            sentence.truncate(end);
+        }
         if sentence != self.sentence {
             self.untold.retain(|line| !line.starts_with("STATUS="));
             self.untold.push(format!("STATUS={sentence}"));

@@ -11,12 +11,13 @@ use penstock::config::values::grammar;
 use penstock::config::{self, Outside, pages};
 
 /// Pages of docs/reference that do not describe the configuration.
-const OTHER_PAGES: [&str; 8] = [
+const OTHER_PAGES: [&str; 9] = [
     "commands.md",
     "decode.md",
     "delivery-reports.md",
     "exit-codes.md",
     "heartbeat.md",
+    "init.md",
     "metrics.md",
     "result-codes.md",
     "try-and-test.md",

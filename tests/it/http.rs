@@ -245,6 +245,10 @@ fn health_asks_the_service_of_a_file() {
     let address = address(&mut service).to_string();
     // A start that waits for Kafka is alive, and not ready.
     health(&[], &address, 0, "ok");
+    // As a container's health check asks: the file may have got a fault meanwhile.
+    let by_address = run(penstock().args(["health", &address]));
+    by_address.assert_code(0);
+    assert_eq!(by_address.output.trim(), "ok");
     health(&["--ready"], &address, 1, "stage: ");
     service.signal("STOP");
     health(&[], &address, 69, "no answer within 4 s");

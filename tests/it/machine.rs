@@ -422,7 +422,12 @@ fn on_a_fresh_debian_the_archive_is_installed_and_cron_keeps_it_running() {
         job.stream.produce(300);
         job.wait_done();
     }
-    let shared = members(&kafka, &pair);
+    // The second one may still wait for the partitions that the first one gives back.
+    let shared = wait_until(
+        "both have partitions",
+        || members(&kafka, &pair),
+        |shared| shared.len() == 2,
+    );
     let names: Vec<&str> = shared.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["machine-pair-1", "machine-pair-2"]);
     let instances = ["events", "pair@1", "pair@2", "hung", "broken"];

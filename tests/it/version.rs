@@ -199,6 +199,27 @@ fn a_developers_build_names_no_commit_and_is_not_built_again() {
 }
 
 #[test]
+fn a_build_in_a_hook_of_another_repository_says_its_own_commit() {
+    let (own, other) = (repository(), repository());
+    fs::write(other.path().join("src/more.rs"), "").unwrap();
+    let others = commit(other.path());
+    let mut command = Command::new(script());
+    command
+        .current_dir(own.path())
+        .env("CARGO_PKG_VERSION", "1.2.3")
+        .env("PROFILE", "release")
+        .env_remove("PENSTOCK_BUILD_COMMIT");
+    let output = without_git_variables(&mut command)
+        .env("GIT_DIR", other.path().join(".git"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (is, is_not) = (shown(own.path()), others);
+    assert_ne!(is, is_not);
+    assert!(said.contains(&is) && !said.contains(&is_not), "{said}");
+}
+
+#[test]
 fn a_build_without_a_repository_says_the_commit_that_it_is_told() {
     let folder = TempDir::new().unwrap();
     let named = |commit: &str| built_as(folder.path(), "release", Some(commit)).version;
