@@ -318,3 +318,33 @@ fn why(error: KafkaError) -> String {
         error => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_of_which_no_token_can_be_made_are_found() {
+        for (config, problem) in [
+            ("principal=me", None),
+            (
+                "principal=me scope=a,b lifeSeconds=60 extension_x=1 principalClaimName=sub",
+                None,
+            ),
+            ("", Some("principal")),
+            ("scope=a", Some("principal")),
+            ("nonsense", Some("NAME=VALUE")),
+            ("principal=", Some("NAME=VALUE")),
+            ("principal=me lifeSeconds=0", Some("lifeSeconds")),
+            ("principal=me lifeSeconds=-1", Some("lifeSeconds")),
+            ("principal=me life=1", Some("none of principal")),
+        ] {
+            let found = token_fault(config);
+            assert_eq!(found.is_some(), problem.is_some(), "{config}: {found:?}");
+            assert!(
+                problem.is_none_or(|words| found.unwrap().contains(words)),
+                "{config}: {found:?}"
+            );
+        }
+    }
+}

@@ -475,6 +475,7 @@ mod tests {
         let wanted =
             |names: &[&str]| Listener::Kafka(Login::Wanted(names.iter().map(|name| (*name).to_owned()).collect()));
         let open = Listener::Kafka(Login::None);
+        let behind_tls = |login| Listener::KafkaTls { login, distrust: None };
         for (protocol, listener, expected) in [
             ("plaintext", Listener::Tls, Some(("speaks TLS", "\"ssl\""))),
             ("sasl_plaintext", Listener::Tls, Some(("speaks TLS", "\"sasl_ssl\""))),
@@ -503,6 +504,18 @@ mod tests {
             ("plaintext", open, None),
             ("sasl_plaintext", wanted(&["PLAIN"]), None),
             ("ssl", Listener::Tls, None),
+            (
+                "ssl",
+                behind_tls(Login::Wanted(vec!["PLAIN".to_owned()])),
+                Some(("wants a login", "\"sasl_ssl\", sasl.mechanism (PLAIN)")),
+            ),
+            (
+                "sasl_ssl",
+                behind_tls(Login::Wanted(vec!["SCRAM-SHA-512".to_owned()])),
+                Some(("does not have", "has: SCRAM-SHA-512")),
+            ),
+            ("sasl_ssl", behind_tls(Login::None), Some(("no login", "\"ssl\""))),
+            ("sasl_ssl", behind_tls(Login::Unknown), None),
             ("sasl_plaintext", Listener::Kafka(Login::Unknown), None),
         ] {
             let told = diagnosis(&["k:1"], protocol).complaint_about(&found(&[("k:1", listener.clone())]));
@@ -523,6 +536,51 @@ mod tests {
                 }
                 (told, _) => panic!("{protocol} {listener:?}: {told:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn why_a_certificate_is_refused_is_told_only_after_librdkafka_has_refused_it() {
+        for (distrust, words) in [
+            (Distrust::Expired, "has expired"),
+            (Distrust::NotYetValid, "not valid yet"),
+            (Distrust::OtherHost, "another host than k"),
+            (Distrust::UnknownAuthority, "not known here (known: the system's)"),
+        ] {
+            let one = diagnosis(&["k:1"], "ssl");
+            let listeners = found(&[(
+                "k:1",
+                Listener::KafkaTls {
+                    login: Login::None,
+                    distrust: Some(distrust),
+                },
+            )]);
+            assert_eq!(
+                one.complaint_about(&listeners),
+                None,
+                "verification may be switched off"
+            );
+            one.complaints().hear(
+                "ssl://k:1/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate verify failed",
+            );
+            let told = one.complaint_about(&listeners).unwrap();
+            assert!(told.found.contains(words), "{told}");
+            assert_eq!(told.exit, Some(Exit::Configuration));
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_refused_is_told_from_one_that_is_missing() {
+        for (location, words) in [
+            (None, "wants a client certificate"),
+            (Some("/a.pem"), "refuses the client's certificate"),
+        ] {
+            let mut one = diagnosis(&["k:1"], "ssl");
+            one.own.location = location.map(str::to_owned);
+            one.complaints()
+                .hear("ssl://k:1/bootstrap: Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate");
+            let told = one.complaint_about(&found(&[("k:1", Listener::Tls)])).unwrap();
+            assert!(told.found.contains(words), "{told}");
         }
     }
 
