@@ -13,7 +13,7 @@ use crate::support::{Database, ROUTES, Setup, Stream, wait_until};
 use world::{PASSWORD, Proxy, SCRAM_512, USER, World};
 
 /// More connections than this before a wrong configuration is told are a storm.
-const ATTEMPTS_MAX: usize = 6;
+const ATTEMPTS_MAX: usize = 10;
 
 fn login(mechanism: &str, user: &str, password: &str) -> String {
     format!(

@@ -64,7 +64,7 @@ pub fn content(path: &Path) -> Result<String, String> {
 }
 
 /// The file that a value refers to.
-pub fn file_of<'w>(written: &'w str) -> Option<&'w str> {
+pub fn file_of(written: &str) -> Option<&str> {
     written
         .strip_prefix("${file:")
         .and_then(|rest| rest.strip_suffix('}'))
