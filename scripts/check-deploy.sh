@@ -178,7 +178,16 @@ check_kubernetes() {
   } >"$work/rules.yaml"
   python3 scripts/deploy/check.py manifests "$cache/crds" "$work/base.yaml" "$work/example.yaml" "$work/rules.yaml" \
     "$folder/base/secret.example.yaml" || return 1
-  for name in base example; do
+  # Its copy of the folder, as its commands make it.
+  rm -rf "$work/recipe" "$work/penstock-kubernetes"
+  mkdir "$work/recipe"
+  cp -r "$1/deploy" "$work/recipe/"
+  # shellcheck disable=SC2016 # no command, but the end of a block
+  sed -n '/^cp -r deploy\/kubernetes /,/^```$/{/^```$/!p}' docs/guide/running-on-kubernetes.md >"$work/recipe.sh"
+  [[ -s $work/recipe.sh ]] || { echo "  FAULT: docs/guide/running-on-kubernetes.md has no recipe"; return 1; }
+  (cd "$work/recipe" && bash -e "$work/recipe.sh") || return 1
+  "$cache/bin/kustomize" build "$work/penstock-kubernetes/example" >"$work/recipe.yaml" || return 1
+  for name in base example recipe; do
     python3 scripts/deploy/check.py kubernetes "$1" "$cache/keda-kafka-keys" "$work/$name.yaml" || return 1
   done
   PENSTOCK_INSTANCE=penstock-0 "$penstock" check "$folder/base/penstock.toml" >"$work/checked" 2>&1 ||

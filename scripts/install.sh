@@ -117,6 +117,12 @@ fi
 # A package may be made on another machine than it is for.
 version=$("$here/bin/penstock" --version 2>&1) || [ -n "$DESTDIR" ] ||
   fail "this machine cannot run the program; share/doc/penstock/REQUIREMENTS says what it needs: $version"
+# systemd hides home directories from the service: a unit that runs a program there would fail.
+unit=$PREFIX/lib/systemd/system/penstock@.service
+case $PREFIX/ in
+  /home/* | /root/* | "${HOME:-/root}"/*) has_unit=no ;;
+  *) has_unit=yes ;;
+esac
 made=
 # Folders that an earlier installation made.
 if [ -r "$list" ]; then
@@ -125,6 +131,7 @@ if [ -r "$list" ]; then
 "
 fi
 files=$(cd "$here" && for top in bin lib share; do [ ! -d "$top" ] || find "$top" -type f; done | sort)
+[ "$has_unit" = yes ] || files=$(printf '%s\n' "$files" | grep -v '\.service$')
 own="share/penstock/install.sh
 share/penstock/installed-files
 "
@@ -147,7 +154,12 @@ write_list "$names$made"
 
 cat <<EOF
 installed $version in $root. Next:
-  cp $PREFIX/share/penstock/examples/events.toml my.toml    # then change its brokers, hosts, topics and writes
-  $bindir/penstock check my.toml --connect    # then: penstock run my.toml, and man penstock
+  echo '{"id": "e1", "user": {"id": "u1"}}' | $bindir/penstock try $PREFIX/share/penstock/examples/events.toml
+  $bindir/penstock init my.toml    # your own configuration; then: penstock check my.toml --connect, and man penstock
 To remove it: sh $PREFIX/share/penstock/install.sh --uninstall
 EOF
+case $has_unit$PREFIX in
+  yes/usr | yes/usr/local) ;;
+  no*) echo "No unit for systemd: it hides home directories from services. penstock-cron needs no root." ;;
+  yes*) echo "systemd does not look there for units. Once, as root: systemctl link '$unit'" ;;
+esac

@@ -32,11 +32,18 @@ mkdir -p share/penstock/examples
 "$penstock" schema >share/penstock/penstock.schema.json
 
 install -m 644 "$here"/examples/*.toml "$here"/examples/*.fixtures.json share/penstock/examples/
+install -D -m 644 -t share/penstock/examples/processor "$here"/examples/processor/*
 install -m 644 "$here/deploy/cron/cron.conf" share/penstock/
 install -D -m 644 -t share/doc/penstock "$here/LICENSE" "$here/README.md" "$here/CHANGELOG.md"
 # The README links to them.
 cp -R "$here/docs" share/doc/penstock/docs
 chmod -R u=rwX,go=rX share/doc/penstock/docs
+# Links of the documents: the examples are elsewhere when installed, and the sources are not installed.
+# shellcheck disable=SC2016 # no commands, but Markdown
+find share/doc/penstock -name '*.md' -exec sed -zEi \
+  -e 's#\]\(((\.\./)*)examples/#](\1../../penstock/examples/#g' \
+  -e 's#\[((src|tests)/[^][]*)\]\((\.\./)*\1\)#`\1` in the sources#g' \
+  -e 's#\[([^][]*)\]\((\.\./)*((src|tests)/[^)\#]*)(\#[^)]*)?\)#\1 (`\3` in the sources)#g' {} +
 unit=$here/deploy/systemd/penstock@.service
 [[ ! -e $unit ]] || install -D -m 644 "$unit" lib/systemd/system/penstock@.service
 install -m 755 "$here/scripts/install.sh" install.sh

@@ -209,6 +209,35 @@ fn the_archive_works_where_it_is_unpacked_and_where_it_is_installed() {
     assert_eq!(tree(&prefix), BTreeSet::new());
 }
 
+/// In the sources tests/it/repository.rs checks them. Installed, the examples are elsewhere, and there are no sources.
+#[test]
+fn each_link_of_the_installed_documents_leads_somewhere() {
+    let stage = TempDir::new().unwrap();
+    let script = root().join("scripts/stage.sh");
+    succeed(
+        Command::new(script)
+            .arg(env!("CARGO_BIN_EXE_penstock"))
+            .arg(stage.path()),
+    );
+    let documents = stage.path().join("share/doc/penstock");
+    let (mut checked, mut dead) = (0, Vec::new());
+    for name in files(&documents).into_iter().filter(|name| name.ends_with(".md")) {
+        let document = documents.join(&name);
+        let content = fs::read_to_string(&document).unwrap();
+        let prose = content.split("\n```").step_by(2);
+        let links = prose.flat_map(|part| part.split("](").skip(1).filter_map(|rest| rest.split(')').next()));
+        for link in links.filter(|link| !link.contains("://")) {
+            let file = link.split('#').next().unwrap();
+            checked += 1;
+            if !file.is_empty() && !document.parent().unwrap().join(file).exists() {
+                dead.push(format!("{name}: {link}"));
+            }
+        }
+    }
+    assert!(checked > 100, "{checked} links");
+    assert!(dead.is_empty(), "{dead:#?}");
+}
+
 fn succeed_with(command: &mut Command, variables: &[(&str, &str)]) -> String {
     let output = command.env_clear().envs(variables.iter().copied()).output().unwrap();
     assert!(
@@ -296,13 +325,12 @@ impl Scene {
     }
 
     fn install(&self) -> String {
-        succeed_with(
-            &mut self.script(),
-            &[
-                ("DESTDIR", self.target.path().to_str().unwrap()),
-                ("PREFIX", Scene::PREFIX),
-            ],
-        )
+        self.install_into(Scene::PREFIX)
+    }
+
+    fn install_into(&self, prefix: &str) -> String {
+        let target = self.target.path().to_str().unwrap();
+        succeed_with(&mut self.script(), &[("DESTDIR", target), ("PREFIX", prefix)])
     }
 
     fn uninstall(&self) {
@@ -337,6 +365,34 @@ fn an_uninstallation_removes_what_was_installed_and_nothing_else() {
     assert_eq!(files(&scene.prefix()), foreign.map(str::to_owned).into());
     assert!(!scene.prefix().join("share/penstock/examples").exists());
     assert!(!scene.prefix().join("lib").exists());
+}
+
+/// systemd reads /usr and /usr/local. Its sandbox hides home directories, also from the program itself.
+#[test]
+fn the_unit_is_installed_where_systemd_can_use_it() {
+    let unit = |scene: &Scene, prefix: &str| {
+        let said = scene.install_into(prefix);
+        let file = format!("{prefix}/lib/systemd/system/penstock@.service");
+        (
+            scene.target.path().join(&file[1..]).exists(),
+            said.contains(&format!("systemctl link '{file}'")),
+        )
+    };
+    let scene = Scene::new();
+    assert_eq!(unit(&scene, "/usr"), (true, false));
+    assert_eq!(unit(&scene, "/usr/local"), (true, false));
+    assert_eq!(unit(&scene, "/opt/penstock"), (true, true));
+    assert_eq!(unit(&scene, "/home/ann/.local"), (false, false));
+    assert_eq!(unit(&scene, "/root/.local"), (false, false));
+}
+
+/// The placeholder is replaced everywhere, so a comment must not explain it.
+#[test]
+fn the_unit_names_its_placeholder_in_commands_only() {
+    let unit = fs::read_to_string(root().join("deploy/systemd/penstock@.service")).unwrap();
+    let named: Vec<&str> = unit.lines().filter(|line| line.contains("@BINDIR@")).collect();
+    assert!(!named.is_empty());
+    assert!(named.iter().all(|line| line.starts_with("Exec")), "{named:?}");
 }
 
 #[test]

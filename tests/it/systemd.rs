@@ -80,14 +80,17 @@ fn install() {
     let user = [
         "--system",
         "--user-group",
-        "--no-create-home",
+        "--home-dir",
+        "/var/lib/penstock",
         "--shell",
         "/usr/sbin/nologin",
     ];
     done("useradd", &[&user[..], &["penstock"]].concat());
     done("install", &["-d", "-m", "750", "-g", "penstock", "/etc/penstock"]);
     let unit = UNIT.replace("@BINDIR@", "/usr/local/bin");
-    fs::write("/etc/systemd/system/penstock@.service", unit).unwrap();
+    // Where scripts/install.sh puts it. systemd reads that folder, too.
+    fs::create_dir_all("/usr/local/lib/systemd/system").unwrap();
+    fs::write("/usr/local/lib/systemd/system/penstock@.service", unit).unwrap();
 }
 
 impl Unit {
