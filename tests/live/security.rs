@@ -1,6 +1,9 @@
 //! Every security mode of Kafka, tried against a real broker with certificates and users that the test makes: what is
 //! right works, and of what is wrong one line says what was refused, by whom, and what helps.
 
+// With --nocapture, the table of what is told and how often it was tried.
+#![allow(clippy::print_stdout)]
+
 mod world;
 
 use std::path::Path;

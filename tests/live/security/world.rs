@@ -88,6 +88,8 @@ impl World {
     }
 
     /// Gives the SCRAM user this password, or removes it from the mechanism.
+    // One request, which `rdkafka` does not have: its objects are made, used and freed here.
+    #[allow(clippy::multiple_unsafe_ops_per_block)]
     pub fn set_password(&self, mechanism: Mechanism, user: &str, password: Option<&str>) {
         let admin: AdminClient<DefaultClientContext> = self.kafka.client().create().unwrap();
         let native = admin.inner().native_ptr();
