@@ -18,6 +18,8 @@
 # KAFKA_PORT  the broker's port (a free one); if it is taken the start fails
 # KAFKA_ADVERTISED  the address HOST:PORT that the broker announces, if it differs from its own (also with --keep): for
 #             tests in which nobody reaches the broker there
+# KAFKA_LISTENERS  names of more listeners, separated by spaces; each gets a free port of its own
+# KAFKA_PROPERTIES  a file of more lines for server.properties, which override its own: what those listeners need
 # KAFKA_HEAP  the JVM's heap, "-Xms256m -Xmx768m"
 # KAFKA_START_TIMEOUT  a start has failed after this many seconds (60)
 set -euo pipefail
@@ -190,7 +192,7 @@ run_java() {
 
 # Creates the data and the configuration of a new broker.
 prepare() {
-  local controller_port login_port tls_port cluster_id listeners
+  local controller_port login_port tls_port cluster_id listeners name taken
   rm -rf "$dir/data" "$dir/logs" "$config"
   mkdir -p "$dir/data" "$dir/logs"
   port=${KAFKA_PORT:-$(free_port)}
@@ -199,8 +201,14 @@ prepare() {
   tls_port=$(free_port "$port" "$controller_port" "$login_port")
   listeners="BROKER://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port"
   listeners+=",LOGIN://127.0.0.1:$login_port,TLS://127.0.0.1:$tls_port"
+  taken=("$port" "$controller_port" "$login_port" "$tls_port")
+  for name in ${KAFKA_LISTENERS:-}; do
+    taken+=("$(free_port "${taken[@]}")")
+    listeners+=",$name://127.0.0.1:${taken[-1]}"
+  done
   {
     cat "$root/scripts/kafka/server.properties"
+    [[ -z ${KAFKA_PROPERTIES:-} ]] || cat "$KAFKA_PROPERTIES"
     echo "listeners=$listeners"
     echo "advertised.listeners=$listeners"
     echo "listener.name.tls.ssl.keystore.location=$tls/broker.p12"

@@ -192,6 +192,8 @@ fn kafka<'a>(table: &Table<'a>, run: Option<&Run>) -> (Option<Kafka>, Vec<(Node<
             byte_order_mark: byte_order_mark?,
             consumer_properties: properties.consumer.into_iter().map(secret).collect(),
             producer_properties: properties.producer.into_iter().map(secret).collect(),
+            consumer_login: properties.consumer_login,
+            producer_login: properties.producer_login,
             tls: properties.tls,
         })
     })();

@@ -13,6 +13,8 @@ pub mod admin;
 pub mod diagnosis;
 // What the clients outside of the group have in common.
 mod client;
+// A login that changes while the service runs.
+mod login;
 // Calls that `rdkafka` does not offer.
 mod ffi;
 // How librdkafka's log is logged.
@@ -27,7 +29,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
-use crate::config::model::{Kafka, Secret};
+use crate::config::model::{Kafka, LoginFiles, Secret};
 use crate::message::Message;
 use crate::util::memory::MemoryPlan;
 pub use consumer::context::Context;
@@ -142,21 +144,42 @@ pub fn consumer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
     config
 }
 
+/// Our default of `reconnect.backoff.ms`.
+const RECONNECT_BACKOFF_MS: &str = "1000";
+
 /// The settings that all our clients share: where the brokers are and how to connect to them.
 pub fn connection_config(kafka: &Kafka) -> ClientConfig {
-    connection_config_of(kafka, &kafka.consumer_properties)
+    connection_config_of(kafka, &kafka.consumer_properties, &kafka.consumer_login)
 }
 
 /// The same, with the properties of the consumer or of the producer.
-fn connection_config_of(kafka: &Kafka, properties: &[(String, Secret)]) -> ClientConfig {
+fn connection_config_of(kafka: &Kafka, properties: &[(String, Secret)], files: &LoginFiles) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("client.id", "penstock");
     config.set("socket.keepalive.enable", "true");
+    // Requests that wait for a broker make librdkafka connect again at once, whatever its backoff. It only keeps half of
+    // this time between two attempts (`rdkafka_broker.c`, `rd_kafka_connect_any`). With its default, 100, connections
+    // that failed in the TLS handshake were tried 20 times a second. A connection that has lasted is still tried again at
+    // once.
+    if !properties
+        .iter()
+        .any(|(name, _)| name.starts_with("reconnect.backoff."))
+    {
+        config.set("reconnect.backoff.ms", RECONNECT_BACKOFF_MS);
+    }
     if let Some(location) = default_ca_location(cfg!(feature = "static-openssl"), |name| env::var_os(name).is_some()) {
         config.set("ssl.ca.location", location);
     }
     for (name, value) in properties {
         config.set(name, &value.0);
+    }
+    // A client that is made later has the login of that time.
+    let value = |name: &str| config.get(name).map(|value| Secret(value.to_owned()));
+    if files.any()
+        && let Some(written) = value("sasl.username").zip(value("sasl.password"))
+        && let Ok((user, password)) = files.read(&written)
+    {
+        config.set("sasl.username", user.0).set("sasl.password", password.0);
     }
     config.set("bootstrap.servers", &kafka.brokers);
     // Its lines go to our log. The log's own filter (`RUST_LOG`) decides which are shown.

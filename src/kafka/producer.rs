@@ -32,6 +32,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext
 
 use super::connection_config_of;
 use super::log::tell_error;
+use super::login::Login;
 use crate::config::model::Kafka;
 use crate::delivery::publish::{Place, Publisher, Reports, SendFailure, Unsent};
 use crate::delivery::report_outcomes::{Meaning, meaning};
@@ -61,7 +62,7 @@ const METADATA_ATTEMPTS: usize = 3;
 /// librdkafka's settings for the producer. The user's settings replace our defaults; the settings that delivery depends
 /// on replace both.
 pub fn producer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
-    let mut config = connection_config_of(kafka, &kafka.producer_properties);
+    let mut config = connection_config_of(kafka, &kafka.producer_properties, &kafka.producer_login);
     let mut default = |name: &str, value: &str| {
         if kafka.producer_property(name).is_none() {
             config.set(name, value);
@@ -176,7 +177,10 @@ impl Producer {
             .unwrap_or(MESSAGE_BYTES_MAX);
         let flow = Arc::new(Flow::new(memory.producer_queue_bytes, memory.partitions));
         let client: BaseProducer<Callbacks> = config
-            .create_with_context(Callbacks(flow.clone()))
+            .create_with_context(Callbacks {
+                flow: flow.clone(),
+                login: Login::of("producer", &config, &kafka.producer_login),
+            })
             .map_err(ProducerError::Configuration)?;
         let client = Arc::new(client);
         {
@@ -186,6 +190,10 @@ impl Producer {
                 .spawn(move || {
                     while Arc::strong_count(&client) > 1 {
                         client.poll(POLL_WAIT);
+                        if let Some(login) = &client.context().login {
+                            // SAFETY: the client is alive.
+                            unsafe { login.renew(client.client().native_ptr()) };
+                        }
                         flow.look_for_silence(Instant::now());
                     }
                 })
@@ -370,7 +378,11 @@ struct Ticket {
     alone: bool,
 }
 
-struct Callbacks(Arc<Flow>);
+struct Callbacks {
+    flow: Arc<Flow>,
+    /// `None`: it does not change.
+    login: Option<Login>,
+}
 
 impl ClientContext for Callbacks {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -378,6 +390,9 @@ impl ClientContext for Callbacks {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if let Some(login) = &self.login {
+            login.hear(&error);
+        }
         tell_error(&error, reason);
     }
 }
@@ -407,7 +422,7 @@ impl ProducerContext for Callbacks {
             Ok(()) => Left::Stored,
             Err(failure) => Left::Failed(failure),
         };
-        self.0.leave(message.topic(), bytes, alone, &reports, left);
+        self.flow.leave(message.topic(), bytes, alone, &reports, left);
         reports.report(place, result);
     }
 }

@@ -225,7 +225,9 @@ pub(super) fn start(
         options: options.clone(),
     };
     let context = Context::new(Arc::new(readers), counters.clone(), stop.clone());
-    let consumer: Consumer = consumer_config(&config.kafka, &memory)
+    let settings = consumer_config(&config.kafka, &memory);
+    context.set_login(&settings, &config.kafka);
+    let consumer: Consumer = settings
         .create_with_context(context)
         .map_err(|e| StartFailure::new(Exit::Configuration, format!("kafka client settings are refused: {e}")))?;
     let consumer = Arc::new(consumer);

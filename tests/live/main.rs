@@ -14,4 +14,5 @@ mod kafka_faults;
 mod members;
 mod producer;
 mod publish;
+mod security;
 mod service;

@@ -4,6 +4,7 @@
 //! not what any key means: `table` reads the keys of a table.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -102,6 +103,14 @@ impl<'a> Node<'a> {
     /// Whether the value is a `${…}`, which faults must not repeat.
     pub fn is_reference(&self) -> bool {
         matches!(self.value.get_ref(), DeValue::String(text) if text.starts_with("${"))
+    }
+
+    /// The file that the value refers to (`${file:…}`).
+    pub fn referenced_file(&self) -> Option<PathBuf> {
+        match self.value.get_ref() {
+            DeValue::String(text) => references::file_of(text).map(|path| self.context.outside.place(path)),
+            _ => None,
+        }
     }
 
     /// Notes a fault that shows this value.

@@ -4,7 +4,7 @@
 //! part of an error. The environment and the file system are behind [`Outside`], so that tests change neither.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where references are looked up. An error says why in a few words, and never contains the content.
 pub trait Outside {
@@ -12,6 +12,10 @@ pub trait Outside {
     fn env(&self, name: &str) -> Result<String, String>;
     /// The whole text of the file at `path`.
     fn file(&self, path: &str) -> Result<String, String>;
+    /// Where the file at `path` is, to read it again later.
+    fn place(&self, path: &str) -> PathBuf {
+        path.into()
+    }
 }
 
 /// The environment of the process, and files relative to `folder`.
@@ -44,6 +48,37 @@ impl Outside for System {
         }
         String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())
     }
+
+    fn place(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
+    }
+}
+
+/// The value in a file, as a reference to it reads it.
+///
+/// # Errors
+/// Why it cannot be read, in a few words.
+pub fn content(path: &Path) -> Result<String, String> {
+    let path = path.to_str().ok_or("has a name that is not UTF-8")?;
+    System::default().file(path).map(without_line_end)
+}
+
+/// The file that a value refers to.
+pub fn file_of(written: &str) -> Option<&str> {
+    written
+        .strip_prefix("${file:")
+        .and_then(|rest| rest.strip_suffix('}'))
+        .filter(|path| !path.is_empty())
+}
+
+fn without_line_end(mut text: String) -> String {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    text
 }
 
 /// A string of the file after its reference was resolved.
@@ -105,10 +140,7 @@ fn look_up(inner: &str, outside: &dyn Outside) -> Result<String, Unresolved> {
                     "name a readable file that holds the value alone".to_owned(),
                 )
             })?;
-            let text = text
-                .strip_suffix('\n')
-                .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
-            Ok(text.to_owned())
+            Ok(without_line_end(text))
         }
         _ => Err((
             "a reference is `${env:NAME}` or `${file:path}`".to_owned(),

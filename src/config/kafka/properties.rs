@@ -18,7 +18,7 @@ use crate::config::kafka::settable::{COMMON, CONSUMER_ONLY, PRODUCER_ONLY, Side,
 use crate::config::kafka::together::{self, Set};
 use crate::config::kafka::types;
 use crate::config::keys;
-use crate::config::model::{Run, Secret, TlsProperty};
+use crate::config::model::{LoginFiles, Run, Secret, TlsProperty};
 
 /// Properties that `group.protocol = consumer` leaves to the brokers. librdkafka refuses to start if one is set.
 const BROKER_SIDE: &[(&str, &str)] = &[
@@ -52,6 +52,8 @@ pub struct Properties {
     pub consumer: BTreeMap<String, String>,
     /// `[kafka.properties]`, overridden by `[kafka.producer]`.
     pub producer: BTreeMap<String, String>,
+    pub consumer_login: LoginFiles,
+    pub producer_login: LoginFiles,
     /// Those that concern TLS.
     pub tls: Vec<TlsProperty>,
 }
@@ -105,7 +107,19 @@ pub fn read(kafka: &Table<'_>, run: Option<&Run>) -> Properties {
             shown: !each.node.is_reference(),
         })
         .collect();
+    let login = |own: &[Property<'_>]| {
+        let file = |name: &str| {
+            let mut found = own.iter().chain(&both);
+            found.find(|each| each.name == name)?.node.referenced_file()
+        };
+        LoginFiles {
+            username: file("sasl.username"),
+            password: file("sasl.password"),
+        }
+    };
     let mut properties = Properties {
+        consumer_login: login(&consumer),
+        producer_login: login(&producer),
         tls,
         ..Properties::default()
     };

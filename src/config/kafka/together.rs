@@ -200,6 +200,12 @@ fn security(set: &Set, tell: &mut dyn FnMut(&str, String, String)) {
                      enable.sasl.oauthbearer.unsecure.jwt = true"
                         .to_owned(),
                 );
+            } else if let Some(problem) = token_fault(value("sasl.oauthbearer.config").unwrap_or_default()) {
+                tell(
+                    "sasl.mechanism",
+                    format!("no token could be made by sasl.oauthbearer.config: {problem}"),
+                    "write sasl.oauthbearer.config = \"principal=NAME scope=SCOPE lifeSeconds=3600\"".to_owned(),
+                );
             }
         }
         Some(mechanism) => {
@@ -216,6 +222,30 @@ fn security(set: &Set, tell: &mut dyn FnMut(&str, String, String)) {
             }
         }
     }
+}
+
+/// What is wrong with the claims of an unsecured token (`rdkafka_sasl_oauthbearer.c`, `parse_ujws_config`). librdkafka
+/// finds it only when it connects, and then repeats the value.
+fn token_fault(config: &str) -> Option<&'static str> {
+    let mut has_principal = false;
+    for part in config.split(' ').filter(|part| !part.is_empty()) {
+        let Some((name, value)) = part.split_once('=').filter(|(_, value)| !value.is_empty()) else {
+            return Some("a part of it is not NAME=VALUE");
+        };
+        match name {
+            "principal" => has_principal = true,
+            "principalClaimName" | "scope" | "scopeClaimName" => {}
+            "lifeSeconds" if value.parse::<i32>().is_ok_and(|seconds| seconds > 0) => {}
+            "lifeSeconds" => return Some("lifeSeconds is not a number above 0"),
+            _ if name.starts_with("extension_") => {}
+            _ => {
+                return Some(
+                    "a name in it is none of principal, principalClaimName, scope, scopeClaimName, lifeSeconds, extension_*",
+                );
+            }
+        }
+    }
+    (!has_principal).then_some("there is no principal=NAME")
 }
 
 /// Logs nothing, since librdkafka is only tried.
@@ -286,5 +316,35 @@ fn why(error: KafkaError) -> String {
     match error {
         KafkaError::ClientCreation(why) | KafkaError::ClientConfig(_, why, ..) => why,
         error => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_of_which_no_token_can_be_made_are_found() {
+        for (config, problem) in [
+            ("principal=me", None),
+            (
+                "principal=me scope=a,b lifeSeconds=60 extension_x=1 principalClaimName=sub",
+                None,
+            ),
+            ("", Some("principal")),
+            ("scope=a", Some("principal")),
+            ("nonsense", Some("NAME=VALUE")),
+            ("principal=", Some("NAME=VALUE")),
+            ("principal=me lifeSeconds=0", Some("lifeSeconds")),
+            ("principal=me lifeSeconds=-1", Some("lifeSeconds")),
+            ("principal=me life=1", Some("none of principal")),
+        ] {
+            let found = token_fault(config);
+            assert_eq!(found.is_some(), problem.is_some(), "{config}: {found:?}");
+            assert!(
+                problem.is_none_or(|words| found.unwrap().contains(words)),
+                "{config}: {found:?}"
+            );
+        }
     }
 }

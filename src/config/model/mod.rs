@@ -42,7 +42,7 @@ pub use bins::{Bin, LongNames};
 pub use cel::{CONSTANT, Cel, Program, READ, Read, What, When};
 pub use http::Http;
 pub use instant::Instant;
-pub use kafka::{BelowLog, BeyondLog, ByteOrderMark, Format, Kafka, OffsetGone, Start, TlsProperty};
+pub use kafka::{BelowLog, BeyondLog, ByteOrderMark, Format, Kafka, LoginFiles, OffsetGone, Start, TlsProperty};
 pub use kinds::Kinds;
 pub use log::Log;
 pub use publish::Publish;

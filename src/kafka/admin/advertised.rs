@@ -408,7 +408,7 @@ fn look(id: i32, address: Address, security: Option<Security>, deadline: Instant
         tell(Some(trouble), !is_silent);
         if is_silent {
             // The finding just sent is used if this takes too long.
-            tell(misfit(&listener::look(&address.to_string()), security), true);
+            tell(misfit(&listener::look(&address.to_string(), None), security), true);
         }
     });
     thread.is_ok()
@@ -428,13 +428,15 @@ fn misfit(listener: &Listener, security: Option<Security>) -> Option<Trouble> {
         Listener::ZooKeeper => strange("ZooKeeper"),
         Listener::Ssh => strange("an SSH server"),
         Listener::Controller => strange("a KRaft controller"),
-        Listener::Tls if security.is_some() && !client.tls => strange("a listener with TLS"),
+        Listener::Tls | Listener::KafkaTls { .. } if security.is_some() && !client.tls => {
+            strange("a listener with TLS")
+        }
         Listener::Kafka(_) if client.tls => strange("a listener without TLS"),
         Listener::Kafka(Login::Wanted(_)) if security.is_some() && !client.sasl => {
             strange("a listener that wants a login")
         }
         Listener::Kafka(Login::None) if client.sasl => strange("a listener without a login"),
-        Listener::Tls | Listener::Kafka(_) => None,
+        Listener::Tls | Listener::Kafka(_) | Listener::KafkaTls { .. } => None,
         Listener::Silent | Listener::Unknown | Listener::Unreached(_) | Listener::Unresolved(_) => {
             Some(Trouble::Silent)
         }

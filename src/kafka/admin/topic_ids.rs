@@ -27,6 +27,7 @@ use crate::kafka::admin::describe_topics::{Answer, Found, request, verdict, wait
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::client::{LogContext, leave_behind, serve};
 use crate::kafka::connection_config;
+use crate::kafka::login::Login;
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::{Stop, StopKind};
 use crate::util::throttle::Throttle;
@@ -76,6 +77,8 @@ pub struct TopicIds {
     names: Vec<CString>,
     /// `None` only while this is being dropped.
     client: Option<BaseConsumer<LogContext>>,
+    /// The client's login, if it can change.
+    login: Option<Login>,
     /// The broker that is asked. The same one as long as it answers, so that answers do not contradict each other.
     broker: Mutex<Option<i32>>,
     /// A broker that is known to answer.
@@ -124,12 +127,14 @@ impl TopicIds {
     /// # Errors
     /// If librdkafka refuses the settings.
     pub fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
-        let client = connection_config(kafka).create_with_context(LogContext::AtDebug)?;
+        let config = connection_config(kafka);
+        let client = config.create_with_context(LogContext::AtDebug)?;
         let topics: Vec<Arc<str>> = kafka.topics.iter().map(|topic| topic.as_str().into()).collect();
         Ok(TopicIds {
             names: topics.iter().filter_map(|topic| CString::new(&**topic).ok()).collect(),
             topics,
             client: Some(client),
+            login: Login::of("topic ids", &config, &kafka.consumer_login),
             broker: Mutex::default(),
             preferred: OnceLock::new(),
             turns: AtomicUsize::new(0),
@@ -312,7 +317,15 @@ impl TopicIds {
         let client = self.client.as_ref()?;
         let answer = self.describe(client, limit, stop);
         // The client's log lines and errors wait in a queue. Only this call empties it.
-        serve(client);
+        let events = serve(client);
+        if let Some(login) = &self.login {
+            events
+                .iter()
+                .filter_map(|event| event.as_ref().err())
+                .for_each(|error| login.hear(error));
+            // SAFETY: the client is alive.
+            unsafe { login.renew(client.client().native_ptr()) };
+        }
         let found = match answer {
             Answer::Topics(found) => found,
             Answer::Failure(code) => {
@@ -339,7 +352,10 @@ impl TopicIds {
 
     fn describe(&self, client: &BaseConsumer<LogContext>, limit: &StartLimit, stop: &Stop) -> Answer {
         let known = *self.broker.lock();
-        let broker = match known.map_or_else(|| self.any_broker(client), Ok) {
+        // While no broker is connected, this question fails. The next one would make librdkafka connect again and again
+        // without a pause, until it times out (`rdkafka_broker.c`, `rd_kafka_broker_find_by_nodeid0_fl`).
+        let asked = self.any_broker(client);
+        let broker = match asked.map(|any| known.unwrap_or(any)) {
             Ok(broker) => broker,
             Err(error) => return Answer::Failure(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)),
         };

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use log::{debug, error, info};
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use crate::config::model as config;
 use crate::kafka::admin::advertised;
 use crate::kafka::consumer::commits::FailedCommits;
 use crate::kafka::consumer::committed::{Committed, LookUpError, look_up};
@@ -25,6 +26,7 @@ use crate::kafka::consumer::origin::PartitionStart;
 use crate::kafka::diagnosis::Complaint;
 use crate::kafka::log::tell_error;
 use crate::kafka::log::tell_line;
+use crate::kafka::login::Login;
 use crate::kafka::{Consumer, Partition, summary};
 use crate::observe::counters::Counters;
 use crate::util::exit::Exit;
@@ -73,6 +75,8 @@ pub struct Context {
     statistics: Mutex<Option<Statistics>>,
     failed_commits: FailedCommits,
     stop: Stop,
+    /// The login, if it can change.
+    login: OnceLock<Login>,
     /// No more workers are started.
     is_leaving: AtomicBool,
     /// Time limit of the first assignment, counted from when it comes.
@@ -162,6 +166,7 @@ impl Context {
             statistics: Mutex::default(),
             failed_commits: FailedCommits::default(),
             stop,
+            login: OnceLock::new(),
             is_leaving: AtomicBool::new(false),
             start_limit: OnceLock::new(),
             first_assignment: OnceLock::new(),
@@ -173,6 +178,21 @@ impl Context {
     pub fn set_consumer(&self, consumer: &Arc<Consumer>) {
         let first = self.consumer.set(Arc::downgrade(consumer)).is_ok();
         assert!(first, "the context has one consumer");
+    }
+
+    /// Sets the login, if it can change.
+    pub fn set_login(&self, config: &ClientConfig, kafka: &config::Kafka) {
+        if let Some(login) = Login::of("consumer", config, &kafka.consumer_login) {
+            let _ = self.login.set(login);
+        }
+    }
+
+    /// Gives the consumer a changed login, if brokers refuse the one that it has.
+    fn renew_login(&self) {
+        if let Some((login, consumer)) = self.login.get().zip(self.consumer.get().and_then(Weak::upgrade)) {
+            // SAFETY: the consumer is alive.
+            unsafe { login.renew(consumer.client().native_ptr()) };
+        }
     }
 
     /// Sets the time limit of the first assignment, counted from when it comes.
@@ -312,6 +332,7 @@ impl Context {
 
 impl ClientContext for Context {
     fn stats_raw(&self, statistics: &[u8]) {
+        self.renew_login();
         match read_statistics(statistics) {
             Ok(mut statistics) => {
                 let mut last = self.statistics.lock();
@@ -351,6 +372,10 @@ impl ClientContext for Context {
             // The worker logs this, with what is gone.
             Some(RDKafkaErrorCode::AutoOffsetReset) => debug!("kafka: {error} reason=\"{reason}\""),
             _ => tell_error(&error, reason),
+        }
+        if let Some(login) = self.login.get() {
+            login.hear(&error);
+            self.renew_login();
         }
     }
 }

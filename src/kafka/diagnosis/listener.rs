@@ -10,6 +10,8 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::kafka::diagnosis::handshake::{Distrust, Handshake};
+
 /// Time-out for connecting, and for each answer.
 const TIMEOUT: Duration = Duration::from_millis(1500);
 /// Maximum length of an answer that is read.
@@ -24,6 +26,12 @@ pub enum Listener {
     Controller,
     /// Any server behind TLS.
     Tls,
+    /// A broker's listener with TLS, or any server behind it that does not tell.
+    KafkaTls {
+        login: Login,
+        /// What is wrong with its certificate.
+        distrust: Option<Distrust>,
+    },
     Http,
     Aerospike,
     ZooKeeper,
@@ -50,8 +58,15 @@ pub enum Login {
 }
 
 /// Finds out what answers at `address` (`host:port`). Blocks for a few seconds at most, plus the time of the host
-/// name's lookup.
-pub fn look(address: &str) -> Listener {
+/// name's lookup. `handshake`: also looks behind TLS.
+pub fn look(address: &str, handshake: Option<&Handshake>) -> Listener {
+    match (look_outside(address), handshake) {
+        (Listener::Tls, Some(handshake)) => behind_tls(address, handshake).unwrap_or(Listener::Tls),
+        (found, _) => found,
+    }
+}
+
+fn look_outside(address: &str) -> Listener {
     if let Err(error) = address.to_socket_addrs() {
         return Listener::Unresolved(error.to_string());
     }
@@ -219,11 +234,29 @@ fn api_keys(bytes: &[u8]) -> Option<Vec<u16>> {
 
 /// Asks for a mechanism that does not exist. A listener with SASL answers with the mechanisms that it has; another
 /// listener answers that it has none.
-fn login(address: &str) -> Login {
+fn which_mechanisms() -> Vec<u8> {
     let name = b"PENSTOCK-LOOKS";
     let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
-    let body = [&length.to_be_bytes(), name.as_slice()].concat();
-    let answer = connect(address).and_then(|stream| ask(stream, &request(SASL_HANDSHAKE, 1, &body)));
+    request(SASL_HANDSHAKE, 1, &[&length.to_be_bytes(), name.as_slice()].concat())
+}
+
+/// What a listener says that has TLS.
+fn behind_tls(address: &str, handshake: &Handshake) -> io::Result<Listener> {
+    let deadline = Instant::now() + TIMEOUT;
+    let stream = connect(address)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let mut encrypted = handshake.with(stream, host, deadline)?;
+    let answer = encrypted.ask(&which_mechanisms(), deadline, |bytes| frame(bytes).is_some());
+    let login = answer.ok().and_then(|bytes| mechanisms(&bytes));
+    Ok(Listener::KafkaTls {
+        login: login.unwrap_or(Login::Unknown),
+        distrust: encrypted.distrust,
+    })
+}
+
+fn login(address: &str) -> Login {
+    let answer = connect(address).and_then(|stream| ask(stream, &which_mechanisms()));
     answer
         .ok()
         .and_then(|answer| mechanisms(&answer.bytes))

@@ -5,6 +5,8 @@
 
 // What a port shows when it is asked directly.
 pub mod listener;
+// The same behind TLS, and what is wrong with the port's certificate.
+pub mod handshake;
 // What librdkafka's log lines mean.
 pub mod symptoms;
 
@@ -21,6 +23,7 @@ use parking_lot::Mutex;
 use crate::config::kafka::together::Security;
 use crate::config::model::Kafka;
 use crate::kafka::admin::advertised::OTHER_CLUSTER_CURE;
+use crate::kafka::diagnosis::handshake::{Distrust, Handshake, authorities, validity};
 use crate::kafka::diagnosis::listener::{Listener, Login, look};
 use crate::kafka::diagnosis::symptoms::Symptom;
 use crate::util::exit::Exit;
@@ -94,12 +97,34 @@ impl Complaints {
     }
 }
 
+/// `ssl.ca.*` or `ssl.certificate.*`.
+#[derive(Debug, Clone, Default)]
+struct Pem {
+    location: Option<String>,
+    pem: Option<String>,
+}
+
+impl Pem {
+    fn of(kafka: &Kafka, name: &str) -> Pem {
+        let property = |end: &str| kafka.consumer_property(&format!("{name}.{end}")).map(str::to_owned);
+        Pem {
+            location: property("location"),
+            pem: property("pem"),
+        }
+    }
+}
+
 /// Diagnosis for the brokers of one configuration.
 #[derive(Debug)]
 pub struct Diagnosis {
     addresses: Vec<String>,
     security: Security,
     mechanism: Option<String>,
+    ca: Pem,
+    /// The client's certificate.
+    own: Pem,
+    /// It is in a PKCS#12 store.
+    has_store: bool,
     complaints: Complaints,
     looked: Option<(Instant, BTreeMap<String, Listener>)>,
 }
@@ -110,6 +135,9 @@ impl Diagnosis {
             addresses: kafka.brokers.split(',').map(str::to_owned).collect(),
             security: Security::of(kafka.consumer_property("security.protocol")),
             mechanism: kafka.consumer_property("sasl.mechanism").map(str::to_owned),
+            ca: Pem::of(kafka, "ssl.ca"),
+            own: Pem::of(kafka, "ssl.certificate"),
+            has_store: kafka.consumer_property("ssl.keystore.location").is_some(),
             complaints: Complaints::default(),
             looked: None,
         }
@@ -128,7 +156,11 @@ impl Diagnosis {
             return self.complaint_about(found);
         }
         let limit = deadline.map_or(LOOK_MAX, |at| at.saturating_duration_since(Instant::now()) + LATE_MAX);
-        let found = listeners(&self.addresses, LOOK_MAX.min(limit), stop);
+        let handshake = self
+            .security
+            .tls
+            .then(|| Handshake::new(authorities(self.ca.location.as_deref(), self.ca.pem.as_deref())));
+        let found = listeners(&self.addresses, handshake.as_ref(), LOOK_MAX.min(limit), stop);
         debug!("kafka: asked the ports directly found={found:?}");
         let complaint = self.complaint_about(&found);
         self.looked = Some((Instant::now(), found));
@@ -139,11 +171,47 @@ impl Diagnosis {
     pub fn refusal(&self) -> Option<Complaint> {
         let complaints = self.complaints.0.lock();
         let (address, symptom) = complaints.iter().find(|(_, symptom)| symptom.certain.is_some())?;
+        let symptom = self.explained(symptom.clone());
         Some(Complaint {
             found: format!("{address}: {}", symptom.cause),
-            cure: symptom.cure.clone(),
+            cure: symptom.cure,
             exit: symptom.certain,
         })
+    }
+
+    /// A symptom with what the configuration says about it: librdkafka's text names neither the mechanism of a refused
+    /// login nor whether the client has a certificate.
+    fn explained(&self, symptom: Symptom) -> Symptom {
+        let is_about_own =
+            [symptoms::WANTS_CERTIFICATE, symptoms::REFUSES_CERTIFICATE].contains(&symptom.cause.as_str());
+        if is_about_own && (self.has_store || self.own.location.is_some() || self.own.pem.is_some()) {
+            let validity = validity(self.own.location.as_deref(), self.own.pem.as_deref());
+            let (why, cure) = match validity {
+                Some(Distrust::Expired) => (", which has expired", "renew ssl.certificate.location"),
+                Some(_) => (
+                    ", which is not valid yet",
+                    "correct this machine's clock, or ssl.certificate.location",
+                ),
+                None => ("", symptoms::CERTIFICATE_CURE),
+            };
+            return Symptom {
+                cause: format!("{}{why}", symptoms::REFUSES_CERTIFICATE),
+                cure: cure.to_owned(),
+                ..symptom
+            };
+        }
+        match self.mechanism.as_deref() {
+            Some(mechanism) if symptom.cause == symptoms::REFUSED_LOGIN => Symptom {
+                cause: format!("{} ({mechanism})", symptom.cause),
+                cure: match mechanism {
+                    "OAUTHBEARER" => symptoms::TOKEN_CURE.to_owned(),
+                    "PLAIN" => "correct sasl.username and sasl.password below [kafka.properties]".to_owned(),
+                    _ => symptom.cure,
+                },
+                ..symptom
+            },
+            _ => symptom,
+        }
     }
 
     fn complaint_about(&self, listeners: &BTreeMap<String, Listener>) -> Option<Complaint> {
@@ -151,11 +219,20 @@ impl Diagnosis {
             .addresses
             .iter()
             .map(|address| {
-                let seen = listeners
-                    .get(address)
-                    .and_then(|listener| misfit(listener, self.security, self.mechanism.as_deref()));
+                let complained = self.complaints.of(address).map(|symptom| self.explained(symptom));
+                let is_refused_here = complained
+                    .as_ref()
+                    .is_some_and(|complained| complained.cause == symptoms::UNVERIFIED);
                 // What the port itself says is more certain than what follows from a closed connection.
-                let complained = self.complaints.of(address);
+                let seen = listeners.get(address).and_then(|listener| match listener {
+                    // librdkafka does not say why it refuses a certificate.
+                    Listener::KafkaTls {
+                        distrust: Some(why), ..
+                    } if is_refused_here => Some(distrusted(*why, address, &self.ca)),
+                    // Nothing else matters before the certificate is accepted.
+                    Listener::KafkaTls { .. } if is_refused_here => None,
+                    _ => misfit(listener, self.security, self.mechanism.as_deref()),
+                });
                 let symptom = match (seen, complained) {
                     (Some(seen), Some(complained)) if seen.certain.is_none() && complained.certain.is_some() => {
                         complained
@@ -191,14 +268,56 @@ impl Diagnosis {
     }
 }
 
+/// Why the certificate of the broker at `address` is refused here.
+fn distrusted(why: Distrust, address: &str, ca: &Pem) -> Symptom {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let (cause, cure) = match why {
+        Distrust::Expired => (
+            "the broker's certificate has expired".to_owned(),
+            "renew the certificate of the broker's listener, or correct this machine's clock".to_owned(),
+        ),
+        Distrust::NotYetValid => (
+            "the broker's certificate is not valid yet".to_owned(),
+            "correct this machine's clock, or the certificate of the broker's listener".to_owned(),
+        ),
+        Distrust::OtherHost => (
+            format!("the broker's certificate names another host than {host}"),
+            "name the broker in kafka.brokers (and in its advertised.listeners) as its certificate does, or correct the \
+             certificate"
+                .to_owned(),
+        ),
+        Distrust::UnknownAuthority => {
+            let known = match ca {
+                Pem { pem: Some(_), .. } => "those of ssl.ca.pem",
+                Pem { location: Some(_), .. } => "those of ssl.ca.location",
+                _ => "the system's",
+            };
+            (
+                format!("the broker's certificate is signed by an authority that is not known here (known: {known})"),
+                "set ssl.ca.location to the certificate (PEM) of the authority that has signed it".to_owned(),
+            )
+        }
+    };
+    Symptom {
+        cause,
+        cure,
+        certain: Some(Exit::Configuration),
+    }
+}
+
 /// What answers at each address, as far as it is known within the time limit.
-fn listeners(addresses: &[String], limit: Duration, stop: &Stop) -> BTreeMap<String, Listener> {
+fn listeners(
+    addresses: &[String],
+    handshake: Option<&Handshake>,
+    limit: Duration,
+    stop: &Stop,
+) -> BTreeMap<String, Listener> {
     let (sender, receiver) = bounded(addresses.len());
     for address in addresses.iter().cloned() {
-        let sender = sender.clone();
+        let (sender, handshake) = (sender.clone(), handshake.cloned());
         // Nobody joins these threads: a name server may block one for longer than anybody waits.
         let started = thread::Builder::new().name("look-at-port".into()).spawn(move || {
-            let found = look(&address);
+            let found = look(&address, handshake.as_ref());
             let _ = sender.send((address, found));
         });
         if let Err(error) = started {
@@ -240,7 +359,7 @@ fn misfit(listener: &Listener, client: Security, mechanism: Option<&str>) -> Opt
             "name a broker's listener in kafka.brokers: its advertised.listeners, not controller.listener.names".to_owned(),
             configuration,
         ),
-        Listener::Tls if !client.tls => symptom(
+        Listener::Tls | Listener::KafkaTls { .. } if !client.tls => symptom(
             format!("the listener speaks TLS, and security.protocol is {protocol}"),
             if client.sasl {
                 "set \"security.protocol\" = \"sasl_ssl\"".to_owned()
@@ -265,22 +384,26 @@ fn misfit(listener: &Listener, client: Security, mechanism: Option<&str>) -> Opt
             },
             configuration,
         ),
-        Listener::Kafka(Login::None) if client.sasl => symptom(
+        Listener::Kafka(Login::None) | Listener::KafkaTls { login: Login::None, .. } if client.sasl => symptom(
             format!("the listener asks for no login, and security.protocol is {protocol}"),
-            "set \"security.protocol\" = \"plaintext\" and remove sasl.*, or name the port of the listener with SASL".to_owned(),
+            format!(
+                "set \"security.protocol\" = \"{}\" and remove sasl.*, or name the port of the listener with SASL",
+                Security { sasl: false, ..client }.protocol()
+            ),
             // The broker refuses the mechanism of the login: treated like any refused login.
             Some(Exit::Credentials),
         ),
-        Listener::Kafka(Login::Wanted(offered)) if !client.sasl => symptom(
+        Listener::Kafka(Login::Wanted(offered)) | Listener::KafkaTls { login: Login::Wanted(offered), .. }
+            if !client.sasl => symptom(
             format!("the listener wants a login, and security.protocol is {protocol}"),
             format!(
-                "set \"security.protocol\" = \"sasl_plaintext\", sasl.mechanism ({}), sasl.username and sasl.password",
+                "set \"security.protocol\" = \"{}\", sasl.mechanism ({}), sasl.username and sasl.password",
+                Security { sasl: true, ..client }.protocol(),
                 offered.join(", ")
             ),
             configuration,
         ),
-        Listener::Kafka(Login::Wanted(offered))
-            if mechanism.is_some_and(|mechanism| !offered.iter().any(|each| each == mechanism)) =>
+        Listener::Kafka(Login::Wanted(offered)) | Listener::KafkaTls { login: Login::Wanted(offered), .. }            if mechanism.is_some_and(|mechanism| !offered.iter().any(|each| each == mechanism)) =>
         {
             symptom(
                 format!("the listener does not have the sasl.mechanism {}", mechanism.unwrap_or_default()),
@@ -311,7 +434,7 @@ fn misfit(listener: &Listener, client: Security, mechanism: Option<&str>) -> Opt
             "correct it in kafka.brokers, or the name server".to_owned(),
             None,
         ),
-        Listener::Tls | Listener::Kafka(_) => None,
+        Listener::Tls | Listener::Kafka(_) | Listener::KafkaTls { .. } => None,
     }
 }
 
@@ -334,6 +457,9 @@ mod tests {
             addresses: addresses.iter().map(|address| (*address).to_owned()).collect(),
             security: Security::of(Some(protocol)),
             mechanism: Some("PLAIN".to_owned()),
+            ca: Pem::default(),
+            own: Pem::default(),
+            has_store: false,
             complaints: Complaints::default(),
             looked: None,
         }
@@ -349,6 +475,7 @@ mod tests {
         let wanted =
             |names: &[&str]| Listener::Kafka(Login::Wanted(names.iter().map(|name| (*name).to_owned()).collect()));
         let open = Listener::Kafka(Login::None);
+        let behind_tls = |login| Listener::KafkaTls { login, distrust: None };
         for (protocol, listener, expected) in [
             ("plaintext", Listener::Tls, Some(("speaks TLS", "\"ssl\""))),
             ("sasl_plaintext", Listener::Tls, Some(("speaks TLS", "\"sasl_ssl\""))),
@@ -377,6 +504,18 @@ mod tests {
             ("plaintext", open, None),
             ("sasl_plaintext", wanted(&["PLAIN"]), None),
             ("ssl", Listener::Tls, None),
+            (
+                "ssl",
+                behind_tls(Login::Wanted(vec!["PLAIN".to_owned()])),
+                Some(("wants a login", "\"sasl_ssl\", sasl.mechanism (PLAIN)")),
+            ),
+            (
+                "sasl_ssl",
+                behind_tls(Login::Wanted(vec!["SCRAM-SHA-512".to_owned()])),
+                Some(("does not have", "has: SCRAM-SHA-512")),
+            ),
+            ("sasl_ssl", behind_tls(Login::None), Some(("no login", "\"ssl\""))),
+            ("sasl_ssl", behind_tls(Login::Unknown), None),
             ("sasl_plaintext", Listener::Kafka(Login::Unknown), None),
         ] {
             let told = diagnosis(&["k:1"], protocol).complaint_about(&found(&[("k:1", listener.clone())]));
@@ -397,6 +536,51 @@ mod tests {
                 }
                 (told, _) => panic!("{protocol} {listener:?}: {told:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn why_a_certificate_is_refused_is_told_only_after_librdkafka_has_refused_it() {
+        for (distrust, words) in [
+            (Distrust::Expired, "has expired"),
+            (Distrust::NotYetValid, "not valid yet"),
+            (Distrust::OtherHost, "another host than k"),
+            (Distrust::UnknownAuthority, "not known here (known: the system's)"),
+        ] {
+            let one = diagnosis(&["k:1"], "ssl");
+            let listeners = found(&[(
+                "k:1",
+                Listener::KafkaTls {
+                    login: Login::None,
+                    distrust: Some(distrust),
+                },
+            )]);
+            assert_eq!(
+                one.complaint_about(&listeners),
+                None,
+                "verification may be switched off"
+            );
+            one.complaints().hear(
+                "ssl://k:1/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate verify failed",
+            );
+            let told = one.complaint_about(&listeners).unwrap();
+            assert!(told.found.contains(words), "{told}");
+            assert_eq!(told.exit, Some(Exit::Configuration));
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_refused_is_told_from_one_that_is_missing() {
+        for (location, words) in [
+            (None, "wants a client certificate"),
+            (Some("/a.pem"), "refuses the client's certificate"),
+        ] {
+            let mut one = diagnosis(&["k:1"], "ssl");
+            one.own.location = location.map(str::to_owned);
+            one.complaints()
+                .hear("ssl://k:1/bootstrap: Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate");
+            let told = one.complaint_about(&found(&[("k:1", Listener::Tls)])).unwrap();
+            assert!(told.found.contains(words), "{told}");
         }
     }
 

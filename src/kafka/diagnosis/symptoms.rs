@@ -5,6 +5,22 @@
 
 use crate::util::exit::Exit;
 
+/// The cause of a broker's certificate that OpenSSL refuses, when its text does not say why.
+pub const UNVERIFIED: &str = "the broker's certificate cannot be verified";
+
+/// The cause of a refused login.
+pub const REFUSED_LOGIN: &str = "the broker refuses the login";
+
+/// The cure of a refused token.
+pub const TOKEN_CURE: &str =
+    "correct sasl.oauthbearer.config below [kafka.properties]: the principal and the scope that the broker wants";
+/// The causes of a TLS handshake that the broker ends because of the client's certificate. Which of them it is depends
+/// on whether the client has one: some brokers send the same alert for both.
+pub const WANTS_CERTIFICATE: &str = "the listener wants a client certificate";
+pub const REFUSES_CERTIFICATE: &str = "the broker refuses the client's certificate";
+pub const CERTIFICATE_CURE: &str =
+    "set ssl.certificate.location and ssl.key.location to a certificate that an authority of the broker has signed";
+
 /// What a complaint means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Symptom {
@@ -87,9 +103,13 @@ fn login(text: &str) -> Option<Symptom> {
                 "look at the broker's log; correct sasl.username, sasl.password and sasl.mechanism if it refuses them",
             );
         }
+        // What a broker answers to a token is JSON (RFC 7628).
+        if text.contains("{\"status\":") {
+            return certain(Exit::Credentials, REFUSED_LOGIN, TOKEN_CURE);
+        }
         return certain(
             Exit::Credentials,
-            "the broker refuses the login",
+            REFUSED_LOGIN,
             "correct sasl.username and sasl.password below [kafka.properties]; a SCRAM user exists for each mechanism by \
              itself",
         );
@@ -121,12 +141,25 @@ fn login(text: &str) -> Option<Symptom> {
 /// `rdkafka_ssl.c`, `rd_kafka_transport_ssl_handshake`; the second part of the text is OpenSSL's.
 fn tls(text: &str) -> Option<Symptom> {
     let is_handshake = text.contains("SSL handshake failed") || text.contains("Failed to verify broker certificate");
-    if text.contains("certificate required") || text.contains("alert bad certificate") {
+    if text.contains("alert certificate expired") {
         return certain(
             Exit::Configuration,
-            "the listener wants a client certificate",
-            "set ssl.certificate.location and ssl.key.location, of an authority that the broker trusts",
+            "the broker says that the client's certificate has expired",
+            "renew ssl.certificate.location",
         );
+    }
+    if text.contains("certificate required") || text.contains("alert bad certificate") {
+        return certain(Exit::Configuration, WANTS_CERTIFICATE, CERTIFICATE_CURE);
+    }
+    let is_refused = [
+        "unknown ca",
+        "certificate unknown",
+        "certificate revoked",
+        "decrypt error",
+        "access denied",
+    ];
+    if is_refused.iter().any(|alert| text.contains(&format!("alert {alert}"))) {
+        return certain(Exit::Configuration, REFUSES_CERTIFICATE, CERTIFICATE_CURE);
     }
     if !is_handshake {
         return None;
@@ -141,7 +174,7 @@ fn tls(text: &str) -> Option<Symptom> {
     if text.contains("certificate verify failed") || text.contains("Failed to verify broker certificate") {
         return certain(
             Exit::Configuration,
-            "the broker's certificate cannot be verified",
+            UNVERIFIED,
             "set ssl.ca.location to the certificate (PEM) of the authority that has signed it; it must name the host that \
              kafka.brokers names, and be valid now",
         );
@@ -276,6 +309,13 @@ mod tests {
                 Some(Exit::Credentials),
             ),
             (
+                "sasl_plaintext://k:9092/bootstrap: SASL authentication error: {\"status\":\"insufficient_scope\", \
+                 \"scope\":\"[penstock]\"} (after 304ms in state AUTH_REQ)",
+                "refuses the login",
+                "sasl.oauthbearer.config",
+                Some(Exit::Credentials),
+            ),
+            (
                 "sasl_plaintext://k:9092/bootstrap: SASL authentication error: Local: Broker transport failure (after 9ms)",
                 "ended during the login",
                 "broker's log",
@@ -307,6 +347,20 @@ mod tests {
                  certificate could not be verified, verify that ssl.ca.location is correctly configured",
                 "cannot be verified",
                 "ssl.ca.location",
+                configuration,
+            ),
+            (
+                "ssl://k:9093/bootstrap: Receive failed: error:0A000416:SSL routines::sslv3 alert certificate unknown: SSL \
+                 alert number 46 (after 2ms in state APIVERSION_QUERY, 1 identical error(s) suppressed)",
+                "refuses the client's certificate",
+                "ssl.certificate.location",
+                configuration,
+            ),
+            (
+                "ssl://k:9093/bootstrap: Receive failed: error:0A000415:SSL routines::sslv3 alert certificate expired: SSL \
+                 alert number 45 (after 2ms in state APIVERSION_QUERY)",
+                "has expired",
+                "renew ssl.certificate.location",
                 configuration,
             ),
             (
