@@ -411,7 +411,7 @@ fn the_unit_is_installed_where_systemd_can_use_it() {
         let file = format!("{prefix}/lib/systemd/system/penstock@.service");
         (
             scene.target.path().join(&file[1..]).exists(),
-            said.contains(&format!("systemctl link '{file}'")),
+            said.contains(&format!("systemctl link \"{file}\"")),
         )
     };
     let scene = Scene::new();
