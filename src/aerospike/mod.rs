@@ -544,10 +544,10 @@ fn place(host: &Host) -> Place {
 
 fn client_policy(config: &Aerospike, options: &StoreOptions, tls: Option<&Tls>) -> ClientPolicy {
     let mut policy = ClientPolicy::default();
-    policy.tls_policy = tls.map(|tls| TlsPolicy::new(tls.config()));
     if let Some((user, password)) = &config.credentials {
         policy.auth_mode = AuthMode::Internal(user.clone(), password.0.clone());
     }
+    policy.tls_policy = tls.map(|tls| TlsPolicy::new(tls.config()));
     policy.cluster_name.clone_from(&config.cluster_name);
     policy.use_services_alternate = config.use_services_alternate;
     // The client's circuit breaker rejects calls within microseconds without sending them, and it counts KEY_BUSY. The

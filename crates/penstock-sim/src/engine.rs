@@ -196,6 +196,7 @@ mod tests {
             faults: NodeFaults::new(Faults::new(Vec::new(), 0), None),
             counters: Counters::default(),
             auth: Arc::new(Auth::new(None, code::SECURITY_NOT_SUPPORTED, 0).unwrap()),
+            tls: None,
             batch_rows_max: Arc::default(),
             config: Arc::new(config),
         }
