@@ -278,7 +278,7 @@ installed $version in ${root:-/}. Next:
   "$bindir/penstock" init my.toml    # your own configuration; then: penstock check my.toml --connect, and man penstock
 To remove it: sh "$PREFIX/share/penstock/install.sh" --uninstall
 EOF
-create_user='useradd --system --user-group --no-create-home --shell /usr/sbin/nologin penstock'
+create_user='useradd --system --user-group --home-dir /var/lib/penstock --shell /usr/sbin/nologin penstock'
 case $unit_is in
   'read') cat <<EOF ;;
 For systemd, as root (the unit penstock@NAME runs /etc/penstock/NAME.toml as the user penstock):

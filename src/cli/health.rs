@@ -26,7 +26,7 @@ const HEADERS_MAX: usize = 32;
 
 #[derive(Debug, Args)]
 pub(super) struct Health {
-    /// The address of the service, or its configuration, whose [http] names it.
+    /// Address of the service, or its configuration (http.listen).
     #[arg(value_name = "ADDRESS|FILE")]
     service: PathBuf,
     /// Ask whether messages can flow (/readyz), not whether it is alive.

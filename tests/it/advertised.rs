@@ -330,7 +330,7 @@ fn the_partitions_of_the_other_brokers_are_read_and_nothing_is_lost() {
 fn a_coordinator_that_is_not_reached_ends_the_start_in_time() {
     let (kafka, topic, advertising) = one_of_three();
     let sim = simulator();
-    let setup = setup(&advertising, &kafka, &topic, sim.addr(), "4s");
+    let setup = setup(&advertising, &kafka, &topic, sim.addr(), "8s");
     coordinate(&kafka, &setup.group, 2);
     let exited = run(penstock().arg("run").arg(setup.file().path()));
     exited.assert_code(69);
@@ -349,7 +349,7 @@ fn a_coordinator_that_is_not_reached_ends_the_start_in_time() {
 fn the_end_of_a_partition_that_cannot_be_asked_for_ends_the_start_in_time() {
     let (kafka, topic, advertising) = one_of_three();
     let sim = simulator();
-    let mut setup = setup(&advertising, &kafka, &topic, sim.addr(), "4s");
+    let mut setup = setup(&advertising, &kafka, &topic, sim.addr(), "8s");
     setup.start = "latest";
     coordinate(&kafka, &setup.group, 1);
     let exited = run(penstock().arg("run").arg(setup.file().path()));

@@ -480,7 +480,7 @@ fn systemd_takes_the_unit_of_a_prefix_with_special_characters() {
 fn its_last_words_say_what_systemd_still_needs() {
     let scene = Scene::new();
     // As the guide does it.
-    let user = "useradd --system --user-group --no-create-home --shell /usr/sbin/nologin penstock";
+    let user = "useradd --system --user-group --home-dir /var/lib/penstock --shell /usr/sbin/nologin penstock";
     let guide = fs::read_to_string(root().join("docs/guide/running-under-systemd.md")).unwrap();
     assert!(guide.contains(&format!("\n{user}\n")));
     for prefix in ["/usr/local", "/usr", "/"] {
