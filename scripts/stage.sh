@@ -34,7 +34,7 @@ mkdir -p share/penstock/examples
 install -m 644 "$here"/examples/*.toml "$here"/examples/*.fixtures.json share/penstock/examples/
 install -D -m 644 -t share/penstock/examples/processor "$here"/examples/processor/*
 install -m 644 "$here/deploy/cron/cron.conf" share/penstock/
-install -D -m 644 -t share/doc/penstock "$here/LICENSE" "$here/README.md" "$here/CHANGELOG.md"
+install -D -m 644 -t share/doc/penstock "$here/LICENSE" "$here/README.md" "$here/CHANGELOG.md" "$here/SECURITY.md"
 # The README links to them.
 cp -R "$here/docs" share/doc/penstock/docs
 chmod -R u=rwX,go=rX share/doc/penstock/docs

@@ -465,6 +465,7 @@ fn a_service_waits_for_the_first_of_its_topics() {
     setup.topic = missing;
     assert_eq!(Service::start(&setup).end().exit, Exit::Unreachable);
     setup.more_topics = vec![topic.name.clone()];
+    setup.run = "start_timeout = \"30s\"".into();
     let service = Service::start(&setup);
     service.wait_for("the topic that is there", |counters| {
         counters.partitions_assigned.get() == 1
