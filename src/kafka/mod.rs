@@ -144,7 +144,7 @@ pub fn consumer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
     config
 }
 
-/// Our default of `reconnect.backoff.ms`.
+/// Our default of `reconnect.backoff.ms` with TLS or a login.
 const RECONNECT_BACKOFF_MS: &str = "1000";
 
 /// The settings that all our clients share: where the brokers are and how to connect to them.
@@ -160,11 +160,13 @@ fn connection_config_of(kafka: &Kafka, properties: &[(String, Secret)], files: &
     // Requests that wait for a broker make librdkafka connect again at once, whatever its backoff. It only keeps half of
     // this time between two attempts (`rdkafka_broker.c`, `rd_kafka_connect_any`). With its default, 100, connections
     // that failed in the TLS handshake were tried 20 times a second. A connection that has lasted is still tried again at
-    // once.
-    if !properties
+    // once. A start takes a second longer by it (it makes several connections, one after the other), so brokers without
+    // TLS and login are spared it.
+    let is_set = |wanted: &str| properties.iter().any(|(name, _)| name.starts_with(wanted));
+    let is_plain = properties
         .iter()
-        .any(|(name, _)| name.starts_with("reconnect.backoff."))
-    {
+        .all(|(name, value)| name != "security.protocol" || value.0.eq_ignore_ascii_case("plaintext"));
+    if !is_plain && !is_set("reconnect.backoff.") {
         config.set("reconnect.backoff.ms", RECONNECT_BACKOFF_MS);
     }
     if let Some(location) = default_ca_location(cfg!(feature = "static-openssl"), |name| env::var_os(name).is_some()) {
