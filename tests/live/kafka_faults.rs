@@ -50,7 +50,7 @@ fn each_listener_that_a_client_is_not_configured_for_names_its_cure() {
             &with_tls,
             "security.protocol = \"ssl\"",
             78,
-            &["certificate cannot be verified", "ssl.ca.location"],
+            &["an authority that is not known here", "ssl.ca.location"],
         ),
     ];
     let assert_told = |brokers: &str, properties: &str, code: i32, parts: &[&str]| {
