@@ -143,11 +143,14 @@ fn a_compacted_topic_refuses_the_one_message_without_a_key() {
     };
     assert_eq!((fatal.exit(), fatal.offset()), (Exit::Rejected, Some(30)));
     assert!(fatal.to_string().contains(&topic.name), "{fatal}");
-    // The messages before it are stored, perhaps twice: publishing is at least once. No message after it is stored.
+    // The messages before it are stored, perhaps twice: publishing is at least once. Later ones are stored where they
+    // went in a request of their own. They are not counted as done, so the next start publishes them again.
     let stored: BTreeSet<_> = stored(&topic).into_iter().map(|stored| stored.payload).collect();
-    let before = publications[..30].iter();
-    let expected: BTreeSet<_> = before.map(|each| each.payload.as_deref().map(<[u8]>::to_vec)).collect();
-    assert_eq!(stored, expected);
+    let payload = |publication: &Publication<'static>| publication.payload.as_deref().map(<[u8]>::to_vec);
+    for before in &publications[..30] {
+        assert!(stored.contains(&payload(before)), "{:?}: {stored:?}", before.payload);
+    }
+    assert!(!stored.contains(&payload(&publications[30])), "{stored:?}");
 }
 
 /// Brokers create a topic for any client that asks for it, unless they are configured not to.
