@@ -18,6 +18,7 @@ pub mod report_outcomes;
 pub mod publish;
 // Dead letters, and the limits on rejected messages.
 pub mod reject;
+pub mod letter;
 pub mod reject_limit;
 pub mod commit;
 

@@ -1,0 +1,322 @@
+//! A dead letter, read again: the message that was rejected, and what its headers say about it.
+//!
+//! The counterpart of [`crate::delivery::reject`], which makes dead letters. It is pure. Headers can be forged by
+//! whoever may produce to the topic, so nothing here trusts them beyond their form.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::delivery::guard::OFFSET_END;
+use crate::message::Message;
+
+/// What the headers of a dead letter say. It borrows from the letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter<'m> {
+    /// Where the rejected message is from.
+    pub topic: &'m str,
+    /// The id of that topic, as Kafka writes it. `None` if the brokers have no ids.
+    pub topic_id: Option<&'m str>,
+    pub partition: i32,
+    pub offset: i64,
+    /// Milliseconds since the epoch. `None` if the message had no timestamp.
+    pub timestamp_ms: Option<i64>,
+    /// The consumer group that rejected it.
+    pub group: &'m str,
+    /// The word of the reason.
+    pub reason: &'m str,
+    pub detail: &'m str,
+    /// The database's result code.
+    pub code: Option<u8>,
+    pub rows: LetterRows,
+    /// When the letter was made.
+    pub time: Timestamp,
+    /// How often a replay of this message has failed. 0: none, or never replayed.
+    pub tries: u32,
+    /// `run.guard_epoch` when it was rejected. `None` in letters of versions that did not write it.
+    pub guard_epoch: Option<u32>,
+    /// The first of the letter's headers that the message did not have.
+    own: usize,
+}
+
+/// The rows of the message that are not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LetterRows {
+    All,
+    These(Vec<LetterRow>),
+    /// More than the letter lists, in a form that does not name them.
+    Unlisted,
+}
+
+/// A row that is not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetterRow {
+    /// Its number among the rows of its message, from 0.
+    pub row: u16,
+    pub namespace: String,
+    pub set: String,
+}
+
+/// Why a message is not a dead letter that can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotALetter {
+    /// It has none of the headers of a dead letter.
+    Foreign,
+    /// This header is missing.
+    Missing(&'static str),
+    /// This header does not have the form that it must have.
+    Malformed(&'static str),
+}
+
+impl fmt::Display for NotALetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotALetter::Foreign => f.write_str("it has no header of a dead letter"),
+            NotALetter::Missing(name) => write!(f, "it has no header {name}"),
+            NotALetter::Malformed(name) => write!(f, "its header {name} does not have its form"),
+        }
+    }
+}
+
+/// Names of headers: with `reject.headers = "penstock"`, and with `"connect"`.
+const TOPIC: [&str; 2] = ["penstock.topic", "__connect.errors.topic"];
+const PARTITION: [&str; 2] = ["penstock.partition", "__connect.errors.partition"];
+const OFFSET: [&str; 2] = ["penstock.offset", "__connect.errors.offset"];
+const GROUP: [&str; 2] = ["penstock.group", "__connect.errors.connector.name"];
+const REASON: [&str; 2] = ["penstock.reason", "__connect.errors.exception.class.name"];
+const DETAIL: [&str; 2] = ["penstock.detail", "__connect.errors.exception.message"];
+
+impl<'m> Letter<'m> {
+    /// Reads the headers of a message from a topic of dead letters.
+    ///
+    /// # Errors
+    /// See [`NotALetter`].
+    pub fn read(message: &Message<'m>) -> Result<Letter<'m>, NotALetter> {
+        let headers = &message.headers;
+        // The message may itself have been a dead letter of somebody: the last headers are the letter's own.
+        let own = headers.iter().rposition(|(name, _)| TOPIC.contains(name));
+        let own = own.ok_or(NotALetter::Foreign)?;
+        let find = |names: &[&'static str]| {
+            let mut values = headers[own..].iter().filter(|(name, _)| names.contains(name));
+            values.next_back().and_then(|(_, value)| *value)
+        };
+        let text = |names: &[&'static str]| match find(names) {
+            None => Err(NotALetter::Missing(names[0])),
+            Some(value) => str::from_utf8(value).map_err(|_| NotALetter::Malformed(names[0])),
+        };
+        let optional = |name: &'static str| match text(&[name]) {
+            Err(NotALetter::Missing(_)) => Ok(None),
+            other => other.map(Some),
+        };
+        let partition = number::<i32>(text(&PARTITION)?, PARTITION[0])?;
+        let offset = number::<i64>(text(&OFFSET)?, OFFSET[0])?;
+        if partition < 0 {
+            return Err(NotALetter::Malformed(PARTITION[0]));
+        }
+        if !(0..OFFSET_END).contains(&offset) {
+            return Err(NotALetter::Malformed(OFFSET[0]));
+        }
+        let time = text(&["penstock.time"])?.parse();
+        Ok(Letter {
+            topic: text(&TOPIC)?,
+            topic_id: optional("penstock.topic_id")?,
+            partition,
+            offset,
+            timestamp_ms: optional_number(optional("penstock.timestamp")?, "penstock.timestamp")?,
+            group: text(&GROUP)?,
+            reason: text(&REASON)?,
+            detail: text(&DETAIL)?,
+            code: optional_number(optional("penstock.code")?, "penstock.code")?,
+            rows: rows(text(&["penstock.rows_not_done"])?)?,
+            time: time.map_err(|_| NotALetter::Malformed("penstock.time"))?,
+            tries: optional_number(optional("penstock.tries")?, "penstock.tries")?.unwrap_or_default(),
+            guard_epoch: optional_number(optional("penstock.guard_epoch")?, "penstock.guard_epoch")?,
+            own,
+        })
+    }
+
+    /// The message as it was when it was rejected. `letter`: the message that this was read from.
+    pub fn message(&self, letter: &Message<'m>) -> Message<'m> {
+        Message {
+            topic: self.topic,
+            partition: self.partition,
+            offset: self.offset,
+            timestamp_ms: self.timestamp_ms,
+            key: letter.key,
+            payload: letter.payload,
+            headers: letter.headers[..self.own].to_vec(),
+        }
+    }
+}
+
+fn number<T: std::str::FromStr>(text: &str, name: &'static str) -> Result<T, NotALetter> {
+    text.parse().map_err(|_| NotALetter::Malformed(name))
+}
+
+fn optional_number<T: std::str::FromStr>(text: Option<&str>, name: &'static str) -> Result<Option<T>, NotALetter> {
+    text.map(|text| number(text, name)).transpose()
+}
+
+/// Reads `penstock.rows_not_done`.
+fn rows(text: &str) -> Result<LetterRows, NotALetter> {
+    const MALFORMED: NotALetter = NotALetter::Malformed("penstock.rows_not_done");
+    if text == "all" {
+        return Ok(LetterRows::All);
+    }
+    let listed: Vec<Value> = serde_json::from_str(text).map_err(|_| MALFORMED)?;
+    let mut rows = Vec::with_capacity(listed.len());
+    for each in &listed {
+        if each.get("more").is_some() {
+            return Ok(LetterRows::Unlisted);
+        }
+        let name = |key: &str| each.get(key).and_then(Value::as_str).map(str::to_owned);
+        let row = each.get("row").and_then(Value::as_u64);
+        rows.push(LetterRow {
+            row: row.and_then(|row| row.try_into().ok()).ok_or(MALFORMED)?,
+            namespace: name("namespace").ok_or(MALFORMED)?,
+            set: name("set").ok_or(MALFORMED)?,
+        });
+    }
+    Ok(LetterRows::These(rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::DeadLetterHeaders;
+    use crate::delivery::reject::{MessageOrigin, NotDone, Rejected, RowsNotDone, dead_letter};
+    use crate::message::{Reason, Rejection};
+
+    fn rejected(rows_not_done: RowsNotDone) -> Rejected {
+        Rejected {
+            rejection: Rejection::new(Reason::Database(13), "the record is too large"),
+            rows_not_done,
+            attempts: 1,
+            in_doubt: false,
+        }
+    }
+
+    fn source() -> Message<'static> {
+        Message {
+            topic: "events",
+            partition: 3,
+            offset: 77,
+            timestamp_ms: Some(1_700_000_000_123),
+            key: Some(b"k"),
+            payload: Some(b"{}"),
+            // A message that was a dead letter before.
+            headers: vec![
+                ("penstock.topic", Some(b"older".as_slice())),
+                ("penstock.offset", Some(b"5".as_slice())),
+                ("trace", None),
+            ],
+        }
+    }
+
+    fn lettered(names: DeadLetterHeaders, rows_not_done: RowsNotDone, check: impl FnOnce(&Message<'_>)) {
+        let origin = MessageOrigin {
+            group: "counts",
+            topic_id: Some("AAAAAAAAAAAAAAAAAAAAAQ"),
+            now_ms: 1_800_000_000_456,
+        };
+        let source = source();
+        let made = dead_letter("dead", names, 0, &source, &rejected(rows_not_done), origin);
+        let headers = made.headers.iter();
+        check(&Message {
+            topic: "dead",
+            partition: 0,
+            offset: 9,
+            timestamp_ms: Some(1),
+            key: made.key.as_deref(),
+            payload: made.payload.as_deref(),
+            headers: headers.map(|(name, value)| (name.as_ref(), value.as_deref())).collect(),
+        });
+    }
+
+    #[test]
+    fn a_letter_says_what_it_was_made_of() {
+        for names in [DeadLetterHeaders::Penstock, DeadLetterHeaders::Connect] {
+            let row = NotDone {
+                row: 2,
+                line: 40,
+                namespace: "test".into(),
+                set: "a \"set\"".into(),
+            };
+            lettered(names, RowsNotDone::These(vec![row]), |message| {
+                let letter = Letter::read(message).unwrap();
+                let of = (letter.topic, letter.partition, letter.offset, letter.timestamp_ms);
+                assert_eq!(of, ("events", 3, 77, Some(1_700_000_000_123)));
+                assert_eq!(letter.topic_id, Some("AAAAAAAAAAAAAAAAAAAAAQ"));
+                assert_eq!(
+                    (letter.group, letter.reason, letter.code),
+                    ("counts", "database", Some(13))
+                );
+                assert_eq!(letter.detail, "the record is too large");
+                assert_eq!(letter.time, Timestamp::from_millisecond(1_800_000_000_456).unwrap());
+                assert_eq!(letter.tries, 0);
+                let row = LetterRow {
+                    row: 2,
+                    namespace: "test".into(),
+                    set: "a \"set\"".into(),
+                };
+                assert_eq!(letter.rows, LetterRows::These(vec![row]));
+                let before = letter.message(message);
+                let source = source();
+                assert_eq!(before.headers, source.headers, "{names:?}");
+                assert_eq!((before.key, before.payload), (source.key, source.payload));
+            });
+        }
+        lettered(DeadLetterHeaders::Penstock, RowsNotDone::All, |message| {
+            assert_eq!(Letter::read(message).unwrap().rows, LetterRows::All);
+        });
+    }
+
+    #[test]
+    fn what_is_no_letter_is_named_by_its_header() {
+        let bad = |change: &dyn Fn(&mut Message<'_>)| {
+            let mut why = None;
+            lettered(DeadLetterHeaders::Penstock, RowsNotDone::All, |message| {
+                let mut message = message.clone();
+                change(&mut message);
+                why = Letter::read(&message).err();
+            });
+            why
+        };
+        let set = |name: &'static str, value: &'static [u8]| {
+            bad(&move |message: &mut Message<'_>| message.headers.push((name, Some(value))))
+        };
+        assert_eq!(bad(&|message| message.headers.clear()), Some(NotALetter::Foreign));
+        for name in [
+            "penstock.partition",
+            "penstock.offset",
+            "penstock.group",
+            "penstock.time",
+        ] {
+            let without = bad(&|message| {
+                let own = message.headers.len() - 14;
+                let kept = message.headers.split_off(own);
+                message
+                    .headers
+                    .extend(kept.into_iter().filter(|(each, _)| *each != name));
+            });
+            assert_eq!(without, Some(NotALetter::Missing(name)));
+        }
+        for (name, value) in [
+            ("penstock.partition", b"-1".as_slice()),
+            ("penstock.offset", b"-1"),
+            ("penstock.offset", b"9223372036854775807"),
+            ("penstock.time", b"yesterday"),
+            (
+                "penstock.rows_not_done",
+                b"[{\"row\":70000,\"namespace\":\"a\",\"set\":\"\"}]",
+            ),
+            ("penstock.rows_not_done", b"some"),
+            ("penstock.tries", b"many"),
+            ("penstock.reason", b"\xff"),
+        ] {
+            assert_eq!(set(name, value), Some(NotALetter::Malformed(name)), "{value:?}");
+        }
+        assert_eq!(set("penstock.rows_not_done", b"[{\"more\":3}]"), None);
+    }
+}
