@@ -27,6 +27,8 @@ pub mod file;
 pub mod names;
 // Mistakes in addresses: a login, a scheme or a TLS name.
 mod addresses;
+// Names of values that nobody may see.
+mod secrecy;
 // The small languages in values.
 pub mod values;
 // librdkafka's properties.
