@@ -28,7 +28,7 @@ pub mod names;
 // Mistakes in addresses: a login, a scheme or a TLS name.
 mod addresses;
 // Names of values that nobody may see.
-mod secrecy;
+pub(crate) mod secrecy;
 // The small languages in values.
 pub mod values;
 // librdkafka's properties.
