@@ -7,6 +7,8 @@
 mod mistakes;
 // What the program prints, answers and writes.
 mod outputs;
+// Core files.
+mod core_dumps;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
