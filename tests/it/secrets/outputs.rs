@@ -383,7 +383,8 @@ fn no_other_command_tells_a_secret() {
             "[{\"message\": {\"payload\": {\"id\": \"a\"}}, \"verdict\": \"kept\"}]",
         );
         let no_input = world.write("empty", "");
-        let calls: [&[&str]; 21] = [
+        let with_login = format!("http://u:{KEY_PASSWORD}@127.0.0.1:1");
+        let calls: [&[&str]; 22] = [
             &["check", &good],
             &["check", &wrong],
             &["check", &broken],
@@ -399,6 +400,7 @@ fn no_other_command_tells_a_secret() {
             &["test", &good],
             &["test", &broken],
             &["health", &good],
+            &["health", &with_login],
             &["schema"],
             &["man"],
             &["completions", "bash"],
