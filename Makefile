@@ -183,6 +183,10 @@ lint: setup ## format and clippy, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --profile $(PROFILE) --all-targets -- -D warnings
 
+.PHONY: deny
+deny: ## licences and sources of all dependencies, by deny.toml (broken copies: ARGS=--self-test; vulnerabilities, from the network: ARGS=advisories)
+	@scripts/check-deny.sh $(ARGS)
+
 .PHONY: doc
 # With private items: these pages are for developers, and the text of a module names its private parts.
 doc: setup ## the crate's documentation, warnings denied
@@ -196,8 +200,9 @@ check: export FAST := ci
 CLIPPY := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 # What is measured is optimised, and compiled by the compiler itself: clippy turns some optimisations off.
 MEASURED := CARGO_PROFILE_CI_OPT_LEVEL=1 PENSTOCK_BENCH_LIGHT=1
-check: setup ## everything CI runs: lint, test, test-client, doc, bench, test-kafka, the alerts, the systemd unit, and short runs of rates, test-exactly-once, test-order and test-chaos
+check: setup ## everything CI runs: lint, deny, test, test-client, doc, bench, test-kafka, the alerts, the systemd unit, and short runs of rates, test-exactly-once, test-order and test-chaos
 	$(CARGO) fmt --check
+	@scripts/check-deny.sh
 	$(CLIPPY) $(CARGO) build --locked --workspace --profile $(PROFILE) --all-targets
 	@$(CLIPPY) $(MAKE) --no-print-directory test
 	@$(CLIPPY) $(MAKE) --no-print-directory test-client

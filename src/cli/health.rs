@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::Value;
 
-use super::{load, shown};
+use super::{load, refuse, shown};
+use crate::config::addresses::address_may_hold_login;
 use crate::util::exit::Exit;
 
 /// From the first step to the last. Less than the time that those who ask usually leave (5 s in the container file).
@@ -58,6 +59,12 @@ pub(super) fn health(arguments: &Health) -> Exit {
 
 /// `http.listen` of the file.
 fn listen_of(file: &Path) -> Result<SocketAddr, Exit> {
+    // It is not repeated, as the name of a file would be.
+    if file.to_str().is_some_and(address_may_hold_login) && !file.exists() {
+        return Err(refuse(
+            "a login or a query stands in the address; write HOST:PORT, e.g. 127.0.0.1:7367: it asks for no login",
+        ));
+    }
     let config = load(file).ok_or(Exit::Configuration)?;
     let file = shown(file);
     let Some(http) = &config.http else {

@@ -50,9 +50,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use log::warn;
 
 use crate::config;
 use crate::config::model::Config;
+use crate::util::core_dumps::{self, CoreDumps};
 use crate::util::exit::Exit;
 use crate::util::logging::{self, as_error};
 use crate::util::version;
@@ -103,7 +105,8 @@ Examples:
 On a terminal the last line shows the state, and renews itself. PENSTOCK_LOG,
 or RUST_LOG where that is not set, says what is logged: a level, or levels by
 module (info,penstock=debug). Without both it is info. The variable
-PENSTOCK_HEARTBEAT_FILE does what --heartbeat-file does, for supervisors.")]
+PENSTOCK_HEARTBEAT_FILE does what --heartbeat-file does, for supervisors.
+PENSTOCK_CORE_DUMPS=1 allows core dumps, which have passwords in them.")]
     Run(run::Run),
     /// Say everything that is wrong with a configuration.
     #[command(after_help = "\
@@ -226,6 +229,18 @@ pub fn main() -> Exit {
         Command::Run(_) => "info,aerospike_core=off",
         _ => "error,aerospike_core=off,librdkafka=off,rdkafka=off",
     });
+    match core_dumps::forbid() {
+        Ok(CoreDumps::Forbidden) => {}
+        Ok(CoreDumps::AsTheyWere) => warn!(
+            "core dumps: allowed by {}; a core file has the passwords and messages in memory",
+            core_dumps::VARIABLE
+        ),
+        Err(error) => {
+            warn!(
+                "core dumps: cannot be forbidden; a core file has the passwords and messages in memory error=\"{error}\""
+            );
+        }
+    }
     match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check { file, connect } => check::check(&file, connect),

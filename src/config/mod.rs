@@ -26,7 +26,9 @@ pub mod file;
 // Rules for the names of topics, bins, sets, namespaces and hosts.
 pub mod names;
 // Mistakes in addresses: a login, a scheme or a TLS name.
-mod addresses;
+pub(crate) mod addresses;
+// Names of values that nobody may see.
+pub(crate) mod secrecy;
 // The small languages in values.
 pub mod values;
 // librdkafka's properties.

@@ -3,16 +3,20 @@
 //! Pure: takes a name; returns nothing, or the problem. A problem never repeats the name, since the name may come from
 //! the environment.
 
+use crate::config::secrecy::is_text_of_file;
+
 pub const BIN_BYTES_MAX: usize = 15;
 pub const NAMESPACE_BYTES_MAX: usize = 31;
 pub const SET_BYTES_MAX: usize = 63;
 pub const TOPIC_BYTES_MAX: usize = 249;
 pub const GROUP_BYTES_MAX: usize = 255;
 
-/// The path of a file that Penstock writes.
+/// The path of a file.
 pub fn path(path: &str) -> Result<(), String> {
     if path.is_empty() {
         Err("a path is empty".to_owned())
+    } else if is_text_of_file(path) {
+        Err("this is the text of a file, and not its path".to_owned())
     } else if path.contains('\0') {
         Err("a path holds a NUL character".to_owned())
     } else if path.ends_with('/') {

@@ -420,7 +420,9 @@ fn tls(table: &Table<'_>) -> Option<Tls> {
     });
     let file = |key: &str| {
         table.get(key).map(|node| {
-            checked(node, names::path, "write the path of a PEM file, or remove the key").map(PathBuf::from)
+            // Somebody may have written the key itself in the place of its file's path.
+            let node = if key == "key" { node.hidden() } else { node.clone() };
+            checked(&node, names::path, "write the path of a PEM file, or remove the key").map(PathBuf::from)
         })
     };
     let (ca, certificate, key) = (file("ca"), file("certificate"), file("key"));

@@ -18,5 +18,7 @@ pub mod version;
 // The memory bound.
 pub mod memory;
 pub mod process;
+// No core files, which have secrets in them.
+pub mod core_dumps;
 // systemd's notifications.
 pub mod notify;

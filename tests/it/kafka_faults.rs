@@ -19,8 +19,8 @@ use crate::support::{Kafka, ROUTES, Setup, simulator, unique, wait_until};
 // ---- ports
 
 /// A server on its own port. It passes each connection to a function; when that returns, the connection ends.
-struct Port {
-    addr: SocketAddr,
+pub(super) struct Port {
+    pub(super) addr: SocketAddr,
     connections: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -108,7 +108,7 @@ impl Port {
 
     /// A listener that says which requests it knows, and ends the connection at any other: a broker's that wants a login
     /// by one of `mechanisms`, which nobody has.
-    fn sasl(mechanisms: &'static [&'static str]) -> Port {
+    pub(super) fn sasl(mechanisms: &'static [&'static str]) -> Port {
         Port::serve(move |stream| kafka(stream, &[3, 17, 18, 36], Some(mechanisms)))
     }
 

@@ -44,6 +44,7 @@ mod pipeline;
 mod processors;
 mod process;
 mod progress;
+mod secrets;
 mod cron;
 mod heartbeat;
 mod http;

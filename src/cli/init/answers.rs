@@ -12,6 +12,7 @@ use super::written::comment;
 use crate::config;
 use crate::config::file::fault::{Fault, Faults};
 use crate::config::names::GROUP_BYTES_MAX;
+use crate::config::secrecy::names_secret;
 
 /// How often an answer may be wrong.
 const TRIES_MAX: usize = 5;
@@ -318,19 +319,8 @@ pub(super) fn told(faults: &Faults) -> String {
 /// Whether the value of this property is a secret. (The name of a user and the path of a key file are none.)
 fn is_password(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    [
-        "password",
-        "passphrase",
-        "secret",
-        "token",
-        ".pem",
-        "jaas",
-        "credential",
-    ]
-    .iter()
-    .any(|word| name.contains(word))
-        && !name.ends_with(".location")
-        && !name.ends_with(".url")
+    (names_secret(&name) || name == "sasl.oauthbearer.config")
+        && ![".location", ".url", ".file"].iter().any(|end| name.ends_with(end))
 }
 
 /// Asks on one line.
@@ -444,6 +434,9 @@ mod tests {
             ("ssl.key.pem=geheim", false),
             ("ssl.key.location=/etc/key.pem", true),
             ("sasl.oauthbearer.client.secret=geheim", false),
+            ("sasl.oauthbearer.config=principal=geheim", false),
+            ("sasl.pasword=geheim", false),
+            ("sasl.oauthbearer.assertion.private.key.file=/etc/key.pem", true),
             ("sasl.username=penstock", true),
             ("security.protocol=SSL", true),
             ("security.protocol", false),

@@ -19,6 +19,7 @@ use crate::config::kafka::together::{self, Set};
 use crate::config::kafka::types;
 use crate::config::keys;
 use crate::config::model::{LoginFiles, Run, Secret, TlsProperty};
+use crate::config::secrecy::names_secret;
 
 /// Properties that `group.protocol = consumer` leaves to the brokers. librdkafka refuses to start if one is set.
 const BROKER_SIDE: &[(&str, &str)] = &[
@@ -168,6 +169,10 @@ fn flatten<'a>(table: &Table<'a>, prefix: &str, nodes: &mut Vec<(String, Node<'a
             format!("{prefix}.{name}")
         };
         match node.value() {
+            // A secret in braces, and no table of names, which a message would repeat.
+            DeValue::Table(_) if node.is_in_braces() && COMMON.contains(&name.as_str()) => {
+                nodes.push((name, node.clone()));
+            }
             DeValue::Table(_) => {
                 if let Some(inner) = node.open_table(&keys::KAFKA) {
                     flatten(&inner, &name, nodes);
@@ -279,10 +284,7 @@ fn property<'a>(name: &str, node: &Node<'a>, side: Side) -> Option<Property<'a>>
 
 /// Whether the value must never be shown.
 fn is_secret(name: &str) -> bool {
-    (name.starts_with("sasl.") && !name.starts_with("sasl.mechanism"))
-        || ["password", "passphrase", "secret", "key", ".pem", "token"]
-            .iter()
-            .any(|word| name.contains(word))
+    (name.starts_with("sasl.") && !name.starts_with("sasl.mechanism")) || name.contains("key") || names_secret(name)
 }
 
 /// Checks combinations of the consumer's properties. If a property is set twice, the later one counts.

@@ -11,6 +11,7 @@ use crate::config::file::fault::Fault;
 use crate::config::file::wording::quoted;
 use crate::config::kafka::together;
 use crate::config::model::{Kafka, TlsProperty};
+use crate::config::secrecy::is_text_of_file;
 
 /// Only this many bytes of a file are read.
 const LOOKED_AT_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -106,7 +107,7 @@ fn one_line(text: &str) -> String {
 }
 
 fn fault(property: &TlsProperty, problem: String, cure: String) -> Fault {
-    let shows = property.shown && property.name.ends_with(".location");
+    let shows = property.shown && property.name.ends_with(".location") && !is_text_of_file(&property.value.0);
     Fault {
         line: property.line,
         key: property.key.clone(),
@@ -169,6 +170,9 @@ fn read(path: &str, is_folder_legal: bool) -> Result<Option<Vec<u8>>, String> {
     };
     if path.is_empty() {
         return Err("names no file".to_owned());
+    }
+    if is_text_of_file(path) {
+        return Err("this is the text of a file, and not its path".to_owned());
     }
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if metadata.is_dir() {

@@ -73,6 +73,10 @@ impl Scan<'_> {
                     "`=` inside `[ … ]`, which holds values".to_owned(),
                     "write [ … ] around values, and { key = value } around keys".to_owned(),
                 ),
+                Within::Line | Within::Inline if is_secret(key) => (
+                    "`=` stands in a value without quotes".to_owned(),
+                    "put it in quotes".to_owned(),
+                ),
                 Within::Line | Within::Inline => (
                     format!("a `{{` is missing before `{name}`"),
                     format!("write {written} = {{ {name} = … }}"),

@@ -5,7 +5,7 @@ use crate::config::file::scan::cursor::{
     INVISIBLE, Reach, Scan, Stop, Within, is_bare, is_typographic_quote, typographic,
 };
 use crate::config::file::scan::header::{bracketed, header_meant};
-use crate::config::file::scan::known::{is_secret, kind, names_secret};
+use crate::config::file::scan::known::{is_name, is_secret, kind, names_secret, names_secret_alone};
 use crate::config::file::wording::{joined, quoted};
 use crate::config::keys::Kind;
 
@@ -45,7 +45,11 @@ impl Scan<'_> {
     /// Reads `key = value`; returns the full name of the key.
     pub(super) fn pair(&mut self, within: Within) -> Result<String, Stop> {
         let start = self.at;
-        let path = self.path()?;
+        let mut path = self.path()?;
+        let is_hidden = self.may_be_secret(within, &path.join("."));
+        if is_hidden {
+            path = vec!["NAME".to_owned()];
+        }
         let Some(first) = path.first() else {
             return Err(self.no_key(start));
         };
@@ -111,7 +115,7 @@ impl Scan<'_> {
                 ));
             }
             _ => {
-                let (problem, cure) = match self.begins_key() {
+                let (problem, cure) = match self.begins_key().filter(|_| !is_hidden) {
                     Some(name) if ["export", "set", "let", "var", "const", "local"].contains(&written.as_str()) => (
                         format!("`{written}` stands before the name of a key"),
                         format!("write {name} = …"),
@@ -137,6 +141,25 @@ impl Scan<'_> {
         self.spaces();
         self.value(&key, &written, within)?;
         Ok(key)
+    }
+
+    /// Whether what stands in the place of a name may be a secret: a line of one that goes on over several lines
+    /// without the right quotes, or one in braces (`password = {hunter2}`). No message repeats it.
+    fn may_be_secret(&self, within: Within, written: &str) -> bool {
+        let holds_secret = match within {
+            Within::Inline => names_secret_alone(&self.table),
+            Within::Line | Within::Array => {
+                let before = self.scanned.statements.last();
+                before.is_some_and(|(key, _)| names_secret_alone(key))
+            }
+        };
+        // Base64 ends with `=`, and nothing follows it.
+        let rest = self.text.get(self.at..self.line_end()).unwrap_or_default();
+        let has_value = rest
+            .trim_start()
+            .strip_prefix('=')
+            .is_some_and(|value| !value.trim_matches(['=', ' ', '\t']).is_empty());
+        holds_secret && !has_value && !written.is_empty() && !is_name(written)
     }
 
     /// Reads names and dots; empty if there are none.
