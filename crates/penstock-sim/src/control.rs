@@ -120,7 +120,9 @@ fn obey(nodes: &Nodes, line: &str) -> Result<String, String> {
             let set = nodes.auths().try_for_each(|auth| auth.set_password(name, password));
             set.map_err(|error| error.to_string())?;
         }
-        ["login", "none"] => nodes.auths().for_each(|auth| auth.remove_user(code::SECURITY_NOT_SUPPORTED)),
+        ["login", "none"] => nodes
+            .auths()
+            .for_each(|auth| auth.remove_user(code::SECURITY_NOT_SUPPORTED)),
         ["login", "none", without] => {
             let without = number(without)?;
             nodes.auths().for_each(|auth| auth.remove_user(without));

@@ -289,7 +289,9 @@ impl Simulator {
     /// Gives the user another password, or puts another user in its place. Connections that have logged in go on. The
     /// error: the password is not possible.
     pub fn set_password(&self, name: &str, password: &str) -> io::Result<()> {
-        self.nodes.auths().try_for_each(|auth| auth.set_password(name, password))
+        self.nodes
+            .auths()
+            .try_for_each(|auth| auth.set_password(name, password))
     }
 
     /// Refuses every login with this code. `None`: accepts logins again.
