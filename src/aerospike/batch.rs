@@ -13,7 +13,7 @@ use crate::delivery::write::{Answer, Stored};
 impl Store {
     /// Writes with the client.
     pub(super) fn write_by_client(&self, rows: &[OutgoingRow<'_>]) -> Vec<Answer> {
-        if self.connection.is_held() {
+        if self.is_login_refused() {
             return self.held_back(rows);
         }
         let mut operations = request::write(rows);
@@ -69,7 +69,7 @@ impl Store {
 
     /// Reads the bins of the rows' conditions, with the client.
     pub(super) fn read_conditions(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Stored>> {
-        if self.connection.is_held() {
+        if self.is_login_refused() {
             self.held_back_since(Instant::now(), rows.len());
             return vec![None; rows.len()];
         }

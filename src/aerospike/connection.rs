@@ -54,6 +54,8 @@ struct State {
     known: Vec<Host>,
     known_at: Option<Instant>,
     is_closed: bool,
+    /// Since when it is held.
+    held: Option<Instant>,
 }
 
 impl Connection {
@@ -132,9 +134,27 @@ impl Connection {
             if self.is_held.swap(true, SeqCst) {
                 return;
             }
+            state.held = Some(Instant::now());
             self.remember_in(&mut state);
         }
         close(&self.client());
+    }
+
+    /// How long calls have not gone to the client. `None`: they go.
+    pub fn held_for(&self) -> Option<Duration> {
+        let since = self.is_held().then(|| self.state.lock().held)?;
+        since.map(|since| since.elapsed())
+    }
+
+    /// Whether the client has lost a node, or all of them: it connects to it again, and again where that fails.
+    pub fn is_losing_nodes(&self) -> bool {
+        let nodes = self.client().nodes();
+        nodes.is_empty() || nodes.iter().any(|node| node.failures() > 0)
+    }
+
+    /// Whether the client reaches no node.
+    pub fn has_lost_all_nodes(&self) -> bool {
+        self.client().nodes().iter().all(|node| node.failures() > 0)
     }
 
     /// Whether calls must not go to the client.

@@ -36,6 +36,10 @@ use crate::util::backoff::Backoff;
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Interval at which the files of the login are read while nothing fails.
 const FILES_INTERVAL: Duration = Duration::from_secs(5);
+/// While calls fail, workers ask no more often whether the login is accepted.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a worker waits for another one that asks. A refusal comes at once.
+const CHECK_WAIT: Duration = Duration::from_millis(300);
 /// Pauses between two looks of which the first found the login refused, after the first [`REFUSED_LOOKS`]. Each look logs
 /// in at each node, and a cluster may lock a user who fails too often.
 const REFUSED: Backoff = Backoff::new(Duration::from_secs(4), Duration::from_secs(20)).half_certain();
@@ -51,6 +55,8 @@ const REFUSED_LOOKS: u32 = 3;
 #[derive(Default)]
 pub(super) struct Lookout {
     state: Mutex<State>,
+    /// When a worker asked last. Locked while it asks.
+    checked: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -116,11 +122,10 @@ impl Lookout {
         self.state.lock().refusing
     }
 
-    /// Takes in what a look has found. `files`: those of the login. Returns whether every node that answers refuses us.
-    fn found(&self, found: &Look, has_user: bool, files: Option<&LoginFiles>, now: Instant) -> bool {
+    /// Takes in what a look has found. `files`: those of the login.
+    fn found(&self, found: &Look, has_user: bool, files: Option<&LoginFiles>, now: Instant) {
         let mut state = self.state.lock();
-        let of_login = |(_, code): &&(String, u8)| is_of_login(*code);
-        state.refusing = found.refusals.iter().filter(of_login).count();
+        state.refusing = refusing_login(found);
         let refused = found.refusals.iter().find(|(_, code)| is_refusal(*code));
         let refused = refused.filter(|_| found.answered == 0);
         let refusal = refused.map(|(_, code)| Refusal { code: *code, has_user });
@@ -147,7 +152,7 @@ impl Lookout {
         state.told = told;
         let Some(refusal) = refusal else {
             (state.refused, state.ask_at) = (None, None);
-            return false;
+            return;
         };
         let (since, looks) = state.refused.unwrap_or((now, 0));
         state.refused = Some((since, looks + 1));
@@ -155,7 +160,6 @@ impl Lookout {
         if files.is_none() && now.duration_since(since) >= REFUSED_MIN && looks + 1 >= REFUSED_LOOKS {
             state.refusal = Some(refusal);
         }
-        true
     }
 }
 
@@ -165,12 +169,13 @@ impl Store {
         let failing = self.health.last_failed();
         let is_closed = pressure.view().gate == Gate::Closed;
         let is_held = self.connection.is_held();
+        let has_login = self.asking.read().manner.login.is_some();
         let is_well = failing.is_none() && !is_closed && !is_held;
         if is_well {
             // A refused row needs at most two calls, each of two write time-outs, besides its pause.
             self.health.forget_closed(4 * self.write_timeout());
             self.lookout.is_over();
-            if self.rotation.is_none() {
+            if !has_login || self.rotation.is_none() && !self.connection.has_lost_all_nodes() {
                 return;
             }
         }
@@ -182,9 +187,9 @@ impl Store {
         let (store, pressure) = (self.clone(), pressure.clone());
         let spawned = thread::Builder::new().name("aerospike-look".into()).spawn(move || {
             let _looking = Looking(&store.lookout);
-            if is_well {
-                store.take_new_login();
-            } else if is_held || !(nobody_tries && store.is_back(&pressure)) {
+            if is_well && !store.connection.has_lost_all_nodes() {
+                store.take_new_login(0);
+            } else if is_well || is_held || !(nobody_tries && store.is_back(&pressure)) {
                 store.look();
             }
         });
@@ -194,32 +199,69 @@ impl Store {
         }
     }
 
-    /// Asks the nodes why writes fail, and does what follows from that for the login.
+    /// Asks the nodes why writes fail, or why none is reached, and does what follows from that for the login.
     fn look(&self) {
         let now = Instant::now();
+        let mut refusing = self.lookout.refusing();
         if self.lookout.asks(now) {
-            let asking = self.asking();
-            let found = look(&self.connection.places(), &[], &asking);
-            let has_user = asking.manner.login.is_some();
-            let files = self.rotation.as_ref().map(|rotation| &rotation.files);
-            let is_refused = self.lookout.found(&found, has_user, files, now);
-            if is_refused && has_user {
-                self.connection.hold();
-            } else if found.answered > 0 && self.connection.is_held() {
+            let found = self.ask_nodes(now);
+            refusing = refusing_login(&found);
+            if found.answered > 0 && self.connection.is_held() {
                 match self.connection.renew(None) {
                     Ok(()) => info!("aerospike: the login is accepted again"),
                     Err(why) => debug!("aerospike: the login is accepted again, but: {why}"),
                 }
             }
         }
-        if self.lookout.refusing() > 0 {
-            self.take_new_login();
+        if refusing > 0 {
+            self.take_new_login(refusing);
         }
     }
 
+    /// Asks the nodes. If all that answer refuse the login, no call goes to the client from then on.
+    fn ask_nodes(&self, now: Instant) -> Look {
+        let asking = self.asking();
+        let found = look(&self.connection.places(), &[], &asking);
+        let has_user = asking.manner.login.is_some();
+        let files = self.rotation.as_ref().map(|rotation| &rotation.files);
+        let is_refused = found.answered == 0 && found.refusals.iter().any(|(_, code)| is_refusal(*code));
+        // While writes succeed, nothing else is worth a line.
+        if is_refused || self.health.last_failed().is_some() || self.connection.is_held() {
+            self.lookout.found(&found, has_user, files, now);
+        }
+        if is_refused && has_user {
+            self.connection.hold();
+        }
+        found
+    }
+
+    /// Whether calls must not go to the client, because no node accepts the login. A worker asks before each call. If
+    /// calls fail, it finds out: a call of the client that waits for a connection logs in every millisecond, until
+    /// `run.write_timeout`.
+    pub(super) fn is_login_refused(&self) -> bool {
+        if self.connection.is_held() {
+            return true;
+        }
+        if self.asking.read().manner.login.is_none() {
+            return false;
+        }
+        if self.health.last_failed().is_none() && !self.connection.is_losing_nodes() {
+            return false;
+        }
+        let Some(mut checked) = self.lookout.checked.try_lock_for(CHECK_WAIT) else {
+            return self.connection.is_held();
+        };
+        let now = Instant::now();
+        if checked.is_none_or(|at| now.saturating_duration_since(at) >= CHECK_INTERVAL) && !self.connection.is_held() {
+            self.ask_nodes(now);
+            *checked = Some(Instant::now());
+        }
+        self.connection.is_held()
+    }
+
     /// Uses the login that is in the files now, if it is another one and the nodes accept it, or more of them than the
-    /// present one: a cluster spreads a changed user node by node.
-    fn take_new_login(&self) {
+    /// present one: a cluster spreads a changed user node by node. `refusing`: how many refuse the present one.
+    fn take_new_login(&self, refusing: usize) {
         let Some(rotation) = &self.rotation else { return };
         let now = Instant::now();
         let Some(candidate) = rotation.due(now) else { return };
@@ -231,7 +273,7 @@ impl Store {
         };
         let found = look(&self.connection.places(), &[], &asking);
         let refused = found.refusals.len();
-        if found.answered == 0 || refused > 0 && refused >= self.lookout.refusing() {
+        if found.answered == 0 || refused > 0 && refused >= refusing {
             rotation.put_off(now, found.refusals.first());
             return;
         }
@@ -280,6 +322,11 @@ impl Store {
         }
         is_back
     }
+}
+
+/// How many nodes refuse the login.
+fn refusing_login(found: &Look) -> usize {
+    found.refusals.iter().filter(|(_, code)| is_of_login(*code)).count()
 }
 
 #[cfg(test)]
@@ -334,7 +381,7 @@ mod tests {
         for seconds in (0..600).step_by(2) {
             let now = began + Duration::from_secs(seconds);
             if lookout.asks(now) {
-                assert!(lookout.found(&refused_by(&[65], 0), true, Some(&files), now));
+                lookout.found(&refused_by(&[65], 0), true, Some(&files), now);
                 looks.push(seconds);
             }
         }

@@ -390,6 +390,11 @@ impl Store {
         self.asking.read().clone()
     }
 
+    /// How long no call has gone to the database, because it refuses the login.
+    pub fn refused_for(&self) -> Option<Duration> {
+        self.connection.held_for()
+    }
+
     /// Why the database is away, if that was found out.
     pub fn why_away(&self) -> Option<String> {
         self.lookout.told()

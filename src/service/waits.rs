@@ -38,7 +38,7 @@ impl Waits {
         let health = service.store.health();
         Waits {
             closed: health.closed(),
-            failing_for: health.failing_for(),
+            failing_for: health.failing_for().or_else(|| service.store.refused_for()),
             why_failing: service.store.why_away(),
             unexpected: health.unexpected(),
             not_taking: service.not_taking(),
