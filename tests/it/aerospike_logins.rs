@@ -181,6 +181,57 @@ fn a_password_that_changes_at_the_cluster_first_is_waited_for_and_nothing_is_los
     assert_eq!(count(&output, &REFUSED), 1, "{output}");
 }
 
+/// The worst case: workers call before anything has shown that connections are lost. The client library logs in about
+/// once per millisecond while such a call waits for a connection. Each worker has one such call.
+#[test]
+fn a_refused_login_is_tried_by_no_more_than_one_call_of_each_worker() {
+    const WORKERS: u64 = 2;
+    const WRITE_TIMEOUT_MS: u64 = 300;
+    // An attempt is refused twice: as the token of the earlier session, and as a password.
+    const PER_MS: u64 = 2;
+    let kafka = Kafka::mock();
+    let mut world = World::start(&kafka, simulator(1), "");
+    world.sim.set_password(USER, NEW).unwrap();
+    let before = world.sim.stats();
+    world.sim.faults().close_connections();
+    world.stream.produce(40);
+    world.service.wait_for_line(&REFUSED);
+    world.service.wait_for_line(&["progress", "refuses the login"]);
+    let refused = world.sim.stats().logins_refused - before.logins_refused;
+    println!("refused logins of calls that had begun: {refused}");
+    assert!(
+        refused <= WORKERS * WRITE_TIMEOUT_MS * PER_MS + REFUSED_MAX,
+        "{refused}"
+    );
+    world.write("password", NEW);
+    world.service.wait_for_line(&TAKEN);
+    world.topic.wait_committed(&world.group, &world.stream.ends());
+    world.end();
+}
+
+#[test]
+fn a_login_that_is_refused_at_the_start_ends_it_with_one_line() {
+    let kafka = Kafka::mock();
+    let (topic, sim, folder) = (kafka.topic("refused", 1), simulator(1), TempDir::new().unwrap());
+    let file = folder.path().join("password");
+    fs::write(&file, "wrong").unwrap();
+    let login = format!("user = \"{USER}\"\npassword = \"${{file:{}}}\"", file.display());
+    let setup = Setup::new(&kafka, &topic, sim.addr()).aerospike(&login);
+    let config = setup.file();
+    let exited = run_service(config.path()).end();
+    exited.assert_code(77);
+    let parts = [
+        "ERROR",
+        "aerospike: the cluster refuses the login (65",
+        "correct aerospike.password",
+    ];
+    assert_eq!(count(&exited.output, &parts), 1, "{}", exited.output);
+    assert_eq!(count(&exited.output, &["ERROR"]), 1, "{}", exited.output);
+    let refused = sim.stats().logins_refused;
+    println!("refused logins of a start: {refused}");
+    assert!(refused <= 4, "{refused}");
+}
+
 #[test]
 fn a_password_that_is_in_its_file_first_is_taken_when_the_cluster_has_it() {
     let kafka = Kafka::mock();
