@@ -14,7 +14,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
 use super::tls::{Socket, Tls, Trouble, speaks_tls};
-use crate::config::model::Aerospike;
+use crate::config::model::{Aerospike, Secret};
 use crate::delivery::result_codes::Told;
 
 /// Time-out of each step: connecting, each read and each write.
@@ -51,9 +51,14 @@ impl Login {
     /// `None`: no user is configured. Takes some 50 ms, for the hash of the password.
     pub fn of(config: &Aerospike) -> Option<Login> {
         let (user, password) = config.credentials.as_ref()?;
+        Login::new(user, password)
+    }
+
+    /// `None`: the password cannot be hashed. Takes as long.
+    pub fn new(user: &str, password: &Secret) -> Option<Login> {
         let hash = bcrypt::hash_with_salt(&password.0, COST, SALT).ok()?;
         Some(Login {
-            user: user.clone(),
+            user: user.to_owned(),
             credential: hash.format_for_version(bcrypt::Version::TwoA),
         })
     }

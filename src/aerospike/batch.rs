@@ -13,6 +13,9 @@ use crate::delivery::write::{Answer, Stored};
 impl Store {
     /// Writes with the client.
     pub(super) fn write_by_client(&self, rows: &[OutgoingRow<'_>]) -> Vec<Answer> {
+        if self.is_login_refused() {
+            return self.held_back(rows);
+        }
         let mut operations = request::write(rows);
         let started = Instant::now();
         // `Ok` says nothing about the rows, and `Err` may have destroyed them. So only a row's own code counts.
@@ -46,8 +49,30 @@ impl Store {
         answers
     }
 
+    /// The answers for rows that are not sent, because no node accepts the login.
+    fn held_back(&self, rows: &[OutgoingRow<'_>]) -> Vec<Answer> {
+        const NOT_SENT: Answer = Answer::Failed {
+            failure: CallFailure::NoConnection,
+            in_doubt: false,
+        };
+        let answers = vec![NOT_SENT; rows.len()];
+        self.count(rows, &answers);
+        self.held_back_since(Instant::now(), rows.len());
+        answers
+    }
+
+    fn held_back_since(&self, began: Instant, rows: usize) {
+        let why = self.why_away();
+        let why = why.as_deref().unwrap_or("the cluster refuses the login");
+        self.health.failed(began, rows, rows, why);
+    }
+
     /// Reads the bins of the rows' conditions, with the client.
     pub(super) fn read_conditions(&self, rows: &[OutgoingRow<'_>]) -> Vec<Option<Stored>> {
+        if self.is_login_refused() {
+            self.held_back_since(Instant::now(), rows.len());
+            return vec![None; rows.len()];
+        }
         let mut operations: Vec<BatchOperation> = rows.iter().map(request::read_conditions).collect();
         let started = Instant::now();
         let client = self.client();

@@ -7,15 +7,17 @@
 //! that looks at these addresses too, again and again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aerospike::{Client, ClientPolicy, Host};
+use aerospike::{AuthMode, Client, ClientPolicy, Host};
 use log::{debug, info};
 use parking_lot::{Mutex, RwLock};
 
 use super::ask::Place;
 use super::{chain, place};
+use crate::config::model::Secret;
 
 /// After this time without a node, a new client is created; and again after the same time.
 const LOST_MAX: Duration = Duration::from_secs(5);
@@ -25,10 +27,12 @@ const KNOWN_MAX: usize = 64;
 const REMEMBER_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Connection {
-    policy: ClientPolicy,
+    policy: RwLock<ClientPolicy>,
     /// The nodes of `aerospike.hosts`.
     seeds: Vec<Host>,
     client: RwLock<Current>,
+    /// See [`Connection::hold`].
+    is_held: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -50,17 +54,20 @@ struct State {
     known: Vec<Host>,
     known_at: Option<Instant>,
     is_closed: bool,
+    /// Since when it is held.
+    held: Option<Instant>,
 }
 
 impl Connection {
     pub fn new(client: Client, policy: ClientPolicy, seeds: Vec<Host>) -> Arc<Self> {
         Arc::new(Connection {
-            policy,
+            policy: RwLock::new(policy),
             seeds,
             client: RwLock::new(Current {
                 client: Arc::new(client),
                 epoch: 0,
             }),
+            is_held: AtomicBool::new(false),
             state: Mutex::default(),
         })
     }
@@ -84,6 +91,10 @@ impl Connection {
             return;
         }
         state.known_at = Some(now);
+        self.remember_in(&mut state);
+    }
+
+    fn remember_in(&self, state: &mut State) {
         let nodes = self.client().nodes();
         let mut known: Vec<Host> = nodes.iter().map(|node| node.host()).collect();
         // Nodes may go one by one, and the first one to come back need not be the last one that was there.
@@ -101,8 +112,12 @@ impl Connection {
         if !nodes.is_empty() {
             return nodes.iter().map(|node| place(&node.host())).collect();
         }
-        let mut places: Vec<Place> = self.seeds.iter().chain(&self.state.lock().known).map(place).collect();
-        places.dedup();
+        let mut places: Vec<Place> = Vec::new();
+        for place in self.seeds.iter().chain(&self.state.lock().known).map(place) {
+            if !places.iter().any(|known| known.address == place.address) {
+                places.push(place);
+            }
+        }
         places
     }
 
@@ -110,8 +125,91 @@ impl Connection {
         self.state.lock().known.len()
     }
 
+    /// Closes the client: no node accepts its login. Left open, it would log in at every node every second, and every
+    /// millisecond while a call waits for a connection (`aerospike-core` 3.0.0, `batch_operate_command.rs`). Calls must
+    /// not go to the client until [`Self::renew`] has made another one.
+    pub fn hold(&self) {
+        {
+            let mut state = self.state.lock();
+            if self.is_held.swap(true, SeqCst) {
+                return;
+            }
+            state.held = Some(Instant::now());
+            self.remember_in(&mut state);
+        }
+        close(&self.client());
+    }
+
+    /// How long calls have not gone to the client. `None`: they go.
+    pub fn held_for(&self) -> Option<Duration> {
+        let since = self.is_held().then(|| self.state.lock().held)?;
+        since.map(|since| since.elapsed())
+    }
+
+    /// Whether the client has lost a node, or all of them: it connects to it again, and again where that fails.
+    pub fn is_losing_nodes(&self) -> bool {
+        let nodes = self.client().nodes();
+        nodes.is_empty() || nodes.iter().any(|node| node.failures() > 0)
+    }
+
+    /// Whether the client reaches no node.
+    pub fn has_lost_all_nodes(&self) -> bool {
+        self.client().nodes().iter().all(|node| node.failures() > 0)
+    }
+
+    /// Whether calls must not go to the client.
+    pub fn is_held(&self) -> bool {
+        self.is_held.load(SeqCst)
+    }
+
+    /// Makes a client with this login, or with the one so far, and uses it from now on. Blocks, mostly for some
+    /// milliseconds.
+    ///
+    /// # Errors
+    /// There is no new client: why. The old one stays in use.
+    pub fn renew(&self, login: Option<(&Secret, &Secret)>) -> Result<(), String> {
+        let mut policy = self.policy.read().clone();
+        if let Some((user, password)) = login {
+            policy.auth_mode = AuthMode::Internal(user.0.clone(), password.0.clone());
+        }
+        let hosts = {
+            let mut state = self.state.lock();
+            if state.is_making || state.is_closed {
+                return Err("another client is being made, or none is needed any more".to_owned());
+            }
+            state.is_making = true;
+            self.remember_in(&mut state);
+            self.seeds.iter().chain(&state.known).cloned().collect::<Vec<Host>>()
+        };
+        let made = Client::new(&policy, &hosts);
+        let mut state = self.state.lock();
+        state.is_making = false;
+        let client = made.map_err(|error| chain(&error))?;
+        if state.is_closed {
+            close(&client);
+            return Err("the service ends".to_owned());
+        }
+        *self.policy.write() = policy;
+        state.lost = None;
+        let before = self.replace(client);
+        self.is_held.store(false, SeqCst);
+        drop(state);
+        close(&before);
+        Ok(())
+    }
+
+    /// Puts another client in the place of the present one, and returns that. Calls in flight keep it until they end.
+    fn replace(&self, client: Client) -> Arc<Client> {
+        let mut current = self.client.write();
+        current.epoch += 1;
+        std::mem::replace(&mut current.client, Arc::new(client))
+    }
+
     /// Called after a call in which no row was answered. Does not wait for the new client.
     pub fn look_for_cluster(self: &Arc<Self>) {
+        if self.is_held() {
+            return;
+        }
         if !self.client().nodes().is_empty() {
             self.state.lock().lost = None;
             return;
@@ -130,7 +228,8 @@ impl Connection {
         let connection = self.clone();
         let spawned = thread::Builder::new().name("aerospike-anew".into()).spawn(move || {
             debug!("aerospike: no node is left, looking for hosts={hosts:?}");
-            let made = Client::new(&connection.policy, &hosts);
+            let policy = connection.policy.read().clone();
+            let made = Client::new(&policy, &hosts);
             connection.made(made.map_err(|error| chain(&error)));
         });
         if let Err(error) = spawned {
@@ -144,16 +243,10 @@ impl Connection {
         state.is_making = false;
         match made {
             // The old client has found its nodes meanwhile, or the connection is closed.
-            Ok(client) if state.is_closed || !self.client().nodes().is_empty() => close(&client),
+            Ok(client) if state.is_closed || self.is_held() || !self.client().nodes().is_empty() => close(&client),
             Ok(client) => {
                 info!("aerospike: the cluster is found again nodes={}", client.nodes().len());
-                let before = {
-                    let mut current = self.client.write();
-                    current.epoch += 1;
-                    std::mem::replace(&mut current.client, Arc::new(client))
-                };
-                // Calls in flight keep the old client until they end.
-                close(&before);
+                close(&self.replace(client));
             }
             Err(why) => debug!("aerospike: not found error=\"{why}\""),
         }

@@ -6,6 +6,10 @@
 //! nodes about each other and about our login. The log then names nodes that are not reached. A login that is refused
 //! permanently ends the service.
 //!
+//! A login that comes from files may be changed. Then it does not end the service: a new one in the files is used
+//! (`rotation`). Until there is one, no call goes to the client, and the nodes are asked more and more seldom whether
+//! they accept the present one again.
+//!
 //! The main thread calls [`Store::look_out`] again and again and never waits in it. A look runs on a thread of its own,
 //! one at a time, and has time-outs.
 
@@ -14,19 +18,31 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aerospike::BatchOperation;
-use log::{debug, warn};
+use log::{debug, info, warn};
 use parking_lot::Mutex;
 
+use super::ask::Manner;
 use super::batch::answer;
-use super::members::{Look, look};
-use super::refusal::{Refusal, is_refusal};
+use super::members::{Asking, Look, look};
+use super::refusal::{Refusal, is_of_login, is_refusal};
 use super::{Failed, Store, request};
+use crate::config::model::LoginFiles;
 use crate::delivery::pressure::{Gate, Pressure};
 use crate::delivery::row_outcomes::Disposition;
 use crate::delivery::write::{Answer, outcome};
+use crate::util::backoff::Backoff;
 
 /// Interval between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// Interval at which the files of the login are read while nothing fails.
+const FILES_INTERVAL: Duration = Duration::from_secs(5);
+/// While calls fail, workers ask no more often whether the login is accepted.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a worker waits for another one that asks. A refusal comes at once.
+const CHECK_WAIT: Duration = Duration::from_millis(300);
+/// Pauses between two looks of which the first found the login refused, after the first [`REFUSED_LOOKS`]. Each look logs
+/// in at each node, and a cluster may lock a user who fails too often.
+const REFUSED: Backoff = Backoff::new(Duration::from_secs(4), Duration::from_secs(20)).half_certain();
 /// No worker retries any more if the last call failed this long ago and none is in flight. Longer than a worker pauses.
 const QUIET_MIN: Duration = Duration::from_secs(3);
 /// At most this many rows are read.
@@ -39,6 +55,8 @@ const REFUSED_LOOKS: u32 = 3;
 #[derive(Default)]
 pub(super) struct Lookout {
     state: Mutex<State>,
+    /// When a worker asked last. Locked while it asks.
+    checked: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -49,6 +67,10 @@ struct State {
     told: Option<String>,
     /// Since when all nodes that answer refuse us, and in how many looks.
     refused: Option<(Instant, u32)>,
+    /// No node is asked before this.
+    ask_at: Option<Instant>,
+    /// How many nodes refused the login in the last look.
+    refusing: usize,
     /// The login is refused permanently.
     refusal: Option<Refusal>,
 }
@@ -68,13 +90,13 @@ impl Lookout {
         self.state.lock().told.clone()
     }
 
-    /// Whether to look now: it is time, and no look is running. If so, a look counts as running until its [`Looking`]
-    /// is dropped.
-    fn begins(&self, now: Instant) -> bool {
+    /// Whether to look now: the last look was `interval` ago, and none is running. If so, a look counts as running
+    /// until its [`Looking`] is dropped.
+    fn begins(&self, now: Instant, interval: Duration) -> bool {
         let mut state = self.state.lock();
         let is_early = state
             .looked
-            .is_some_and(|at| now.saturating_duration_since(at) < LOOK_INTERVAL);
+            .is_some_and(|at| now.saturating_duration_since(at) < interval);
         if state.is_looking || is_early {
             return false;
         }
@@ -87,16 +109,39 @@ impl Lookout {
     fn is_over(&self) {
         let mut state = self.state.lock();
         (state.told, state.refused) = (None, None);
+        (state.ask_at, state.refusing) = (None, 0);
     }
 
-    fn found(&self, found: &Look, has_user: bool, now: Instant) {
+    /// Whether the nodes may be asked now.
+    fn asks(&self, now: Instant) -> bool {
+        self.state.lock().ask_at.is_none_or(|at| now >= at)
+    }
+
+    /// How many nodes refused the login when they were asked last.
+    fn refusing(&self) -> usize {
+        self.state.lock().refusing
+    }
+
+    /// Takes in what a look has found. `files`: those of the login.
+    fn found(&self, found: &Look, has_user: bool, files: Option<&LoginFiles>, now: Instant) {
         let mut state = self.state.lock();
-        let code = found.refusals.iter().copied().find(|code| is_refusal(*code));
-        let refusal = code
-            .filter(|_| found.answered == 0)
-            .map(|code| Refusal { code, has_user });
+        state.refusing = refusing_login(found);
+        let refused = found.refusals.iter().find(|(_, code)| is_refusal(*code));
+        let refused = refused.filter(|_| found.answered == 0);
+        let refusal = refused.map(|(_, code)| Refusal { code: *code, has_user });
+        // A login that may change in its files is waited for.
+        let files = files.filter(|_| refusal.is_some_and(|refusal| is_of_login(refusal.code)));
         let told = match refusal {
-            Some(refusal) => Some(format!("{refusal}: {}", refusal.cure())),
+            Some(refusal) => {
+                let node = refused.map_or("", |(node, _)| node);
+                Some(match files {
+                    None => format!("{refusal} node={node}: {}", refusal.cure()),
+                    Some(files) => format!(
+                        "{refusal} node={node}: {}, in {files}, which is read again without a restart",
+                        refusal.cure()
+                    ),
+                })
+            }
             None if found.answered == 0 && !found.troubles.is_empty() => Some(Failed::tls(&found.troubles).to_string()),
             None if found.gaps.is_whole() => None,
             None => Some(format!("{}; {}", found.gaps, found.gaps.cure())),
@@ -106,12 +151,13 @@ impl Lookout {
         }
         state.told = told;
         let Some(refusal) = refusal else {
-            state.refused = None;
+            (state.refused, state.ask_at) = (None, None);
             return;
         };
         let (since, looks) = state.refused.unwrap_or((now, 0));
         state.refused = Some((since, looks + 1));
-        if now.duration_since(since) >= REFUSED_MIN && looks + 1 >= REFUSED_LOOKS {
+        state.ask_at = looks.checked_sub(REFUSED_LOOKS).map(|more| now + REFUSED.pause(more));
+        if files.is_none() && now.duration_since(since) >= REFUSED_MIN && looks + 1 >= REFUSED_LOOKS {
             state.refusal = Some(refusal);
         }
     }
@@ -122,29 +168,129 @@ impl Store {
     pub fn look_out(self: &Arc<Self>, pressure: &Arc<Pressure>) {
         let failing = self.health.last_failed();
         let is_closed = pressure.view().gate == Gate::Closed;
-        if failing.is_none() && !is_closed {
+        let is_held = self.connection.is_held();
+        let has_login = self.asking.read().manner.login.is_some();
+        let is_well = failing.is_none() && !is_closed && !is_held;
+        if is_well {
             // A refused row needs at most two calls, each of two write time-outs, besides its pause.
             self.health.forget_closed(4 * self.write_timeout());
             self.lookout.is_over();
-            return;
+            if !has_login || self.rotation.is_none() && !self.connection.has_lost_all_nodes() {
+                return;
+            }
         }
-        if !self.lookout.begins(Instant::now()) {
+        let interval = if is_well { FILES_INTERVAL } else { LOOK_INTERVAL };
+        if !self.lookout.begins(Instant::now(), interval) {
             return;
         }
         let nobody_tries = failing.is_none_or(|last| last >= QUIET_MIN);
         let (store, pressure) = (self.clone(), pressure.clone());
         let spawned = thread::Builder::new().name("aerospike-look".into()).spawn(move || {
             let _looking = Looking(&store.lookout);
-            if !(nobody_tries && store.is_back(&pressure)) {
-                let found = look(&store.connection.places(), &[], &store.asking);
-                store
-                    .lookout
-                    .found(&found, store.asking.manner.login.is_some(), Instant::now());
+            if is_well && !store.connection.has_lost_all_nodes() {
+                store.take_new_login(0);
+            } else if is_well || is_held || !(nobody_tries && store.is_back(&pressure)) {
+                store.look();
             }
         });
         if let Err(error) = spawned {
             debug!("aerospike: cannot start a thread error=\"{error}\"");
             self.lookout.state.lock().is_looking = false;
+        }
+    }
+
+    /// Asks the nodes why writes fail, or why none is reached, and does what follows from that for the login.
+    fn look(&self) {
+        let now = Instant::now();
+        let mut refusing = self.lookout.refusing();
+        if self.lookout.asks(now) {
+            let found = self.ask_nodes(now);
+            refusing = refusing_login(&found);
+            if found.answered > 0 && self.connection.is_held() {
+                match self.connection.renew(None) {
+                    Ok(()) => info!("aerospike: the login is accepted again"),
+                    Err(why) => debug!("aerospike: the login is accepted again, but: {why}"),
+                }
+            }
+        }
+        if refusing > 0 {
+            self.take_new_login(refusing);
+        }
+    }
+
+    /// Asks the nodes. If all that answer refuse the login, no call goes to the client from then on.
+    fn ask_nodes(&self, now: Instant) -> Look {
+        let asking = self.asking();
+        let found = look(&self.connection.places(), &[], &asking);
+        let has_user = asking.manner.login.is_some();
+        let files = self.rotation.as_ref().map(|rotation| &rotation.files);
+        let is_refused = found.answered == 0 && found.refusals.iter().any(|(_, code)| is_refusal(*code));
+        // While writes succeed, nothing else is worth a line.
+        if is_refused || self.health.last_failed().is_some() || self.connection.is_held() {
+            self.lookout.found(&found, has_user, files, now);
+        }
+        if is_refused && has_user {
+            self.connection.hold();
+        }
+        found
+    }
+
+    /// Whether calls must not go to the client, because no node accepts the login. A worker asks before each call. If
+    /// calls fail, it finds out: a call of the client that waits for a connection logs in every millisecond, until
+    /// `run.write_timeout`.
+    pub(super) fn is_login_refused(&self) -> bool {
+        if self.connection.is_held() {
+            return true;
+        }
+        if self.asking.read().manner.login.is_none() {
+            return false;
+        }
+        if self.health.last_failed().is_none() && !self.connection.is_losing_nodes() {
+            return false;
+        }
+        let Some(mut checked) = self.lookout.checked.try_lock_for(CHECK_WAIT) else {
+            return self.connection.is_held();
+        };
+        let now = Instant::now();
+        if checked.is_none_or(|at| now.saturating_duration_since(at) >= CHECK_INTERVAL) && !self.connection.is_held() {
+            self.ask_nodes(now);
+            *checked = Some(Instant::now());
+        }
+        self.connection.is_held()
+    }
+
+    /// Uses the login that is in the files now, if it is another one and the nodes accept it, or more of them than the
+    /// present one: a cluster spreads a changed user node by node. `refusing`: how many refuse the present one.
+    fn take_new_login(&self, refusing: usize) {
+        let Some(rotation) = &self.rotation else { return };
+        let now = Instant::now();
+        let Some(candidate) = rotation.due(now) else { return };
+        let asking = self.asking();
+        let login = Some(candidate.login.clone());
+        let asking = Asking {
+            manner: Manner { login, ..asking.manner },
+            ..asking
+        };
+        let found = look(&self.connection.places(), &[], &asking);
+        let refused = found.refusals.len();
+        if found.answered == 0 || refused > 0 && refused >= refusing {
+            rotation.put_off(now, found.refusals.first());
+            return;
+        }
+        match self.connection.renew(Some((&candidate.user, &candidate.password))) {
+            Ok(()) => {
+                self.asking.write().manner.login = Some(candidate.login.clone());
+                rotation.taken(candidate);
+                self.lookout.is_over();
+                info!(
+                    "aerospike: the login in {} has changed and is used from now on",
+                    rotation.files
+                );
+            }
+            Err(why) => {
+                debug!("aerospike: no connection with the new login: {why}");
+                rotation.put_off(now, None);
+            }
         }
     }
 
@@ -159,7 +305,7 @@ impl Store {
         let Some(permit) = pressure.try_enter(PROBES) else {
             return false;
         };
-        let mut operations = request::probes(&self.asking.namespaces, permit.rows());
+        let mut operations = request::probes(&self.asking.read().namespaces, permit.rows());
         let client = self.client();
         let call = client.batch(self.policy(client.nodes().len()), &mut operations);
         let answers = operations.iter().map(BatchOperation::batch_record);
@@ -178,6 +324,11 @@ impl Store {
     }
 }
 
+/// How many nodes refuse the login.
+fn refusing_login(found: &Look) -> usize {
+    found.refusals.iter().filter(|(_, code)| is_of_login(*code)).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,7 +336,7 @@ mod tests {
     fn refused_by(codes: &[u8], answered: usize) -> Look {
         Look {
             answered,
-            refusals: codes.to_vec(),
+            refusals: codes.iter().map(|code| ("a:3000".to_owned(), *code)).collect(),
             ..Look::default()
         }
     }
@@ -195,7 +346,7 @@ mod tests {
         let lookout = Lookout::default();
         let began = Instant::now();
         let refusal = |seconds: u64, look: &Look| {
-            lookout.found(look, true, began + Duration::from_secs(seconds));
+            lookout.found(look, true, None, began + Duration::from_secs(seconds));
             lookout.state.lock().refusal
         };
         assert_eq!(refusal(0, &refused_by(&[65], 0)), None);
@@ -219,11 +370,49 @@ mod tests {
     }
 
     #[test]
+    fn a_login_in_files_is_waited_for_and_asked_about_more_and_more_seldom() {
+        let lookout = Lookout::default();
+        let files = LoginFiles {
+            username: None,
+            password: Some("/etc/pw".into()),
+        };
+        let began = Instant::now();
+        let mut looks = Vec::new();
+        for seconds in (0..600).step_by(2) {
+            let now = began + Duration::from_secs(seconds);
+            if lookout.asks(now) {
+                lookout.found(&refused_by(&[65], 0), true, Some(&files), now);
+                looks.push(seconds);
+            }
+        }
+        assert_eq!(lookout.state.lock().refusal, None, "the service goes on");
+        assert_eq!(looks[..REFUSED_LOOKS as usize + 1], [0, 2, 4, 6]);
+        let in_first_minute = looks.iter().filter(|at| **at < 60).count();
+        assert!(in_first_minute <= 12, "{looks:?}");
+        // A pause is 10 to 20 seconds, and what is due is seen two seconds later at the most.
+        let later = looks.iter().filter(|at| **at >= 120).count();
+        assert!((20..=48).contains(&later), "{looks:?}");
+        let told = lookout.told().unwrap();
+        assert!(told.contains("node=a:3000") && told.contains("/etc/pw"), "{told}");
+        // What no other login can mend ends the service.
+        let missing_right = refused_by(&[81], 0);
+        for seconds in [600, 603, 606] {
+            lookout.found(&missing_right, true, Some(&files), began + Duration::from_secs(seconds));
+        }
+        assert_eq!(lookout.state.lock().refusal.map(|refusal| refusal.code), Some(81));
+    }
+
+    #[test]
     fn what_passes_is_no_refusal() {
         let lookout = Lookout::default();
         let began = Instant::now();
         for seconds in 0..60 {
-            lookout.found(&refused_by(&[66, 83], 0), true, began + Duration::from_secs(seconds));
+            lookout.found(
+                &refused_by(&[66, 83], 0),
+                true,
+                None,
+                began + Duration::from_secs(seconds),
+            );
         }
         assert_eq!(lookout.state.lock().refusal, None);
         assert_eq!(lookout.told(), None);
@@ -234,11 +423,12 @@ mod tests {
         let lookout = Lookout::default();
         let began = Instant::now();
         let at = |seconds| began + Duration::from_secs(seconds);
-        assert!(lookout.begins(at(0)));
-        assert!(!lookout.begins(at(3600)), "somebody looks");
+        let begins = |seconds| lookout.begins(at(seconds), Duration::from_secs(2));
+        assert!(begins(0));
+        assert!(!begins(3600), "somebody looks");
         drop(Looking(&lookout));
-        assert!(!lookout.begins(at(1)));
-        assert!(lookout.begins(at(2)));
+        assert!(!begins(1));
+        assert!(begins(2));
     }
 
     #[test]
@@ -247,21 +437,21 @@ mod tests {
         let began = Instant::now();
         let mut gaps = Look::default();
         gaps.gaps.nameless = 1;
-        lookout.found(&gaps, true, began);
+        lookout.found(&gaps, true, None, began);
         assert!(lookout.told().is_some_and(|told| told.contains("address without TLS")));
         for seconds in [0, 2] {
-            lookout.found(&refused_by(&[65], 0), true, began + Duration::from_secs(seconds));
+            lookout.found(&refused_by(&[65], 0), true, None, began + Duration::from_secs(seconds));
         }
         lookout.is_over();
         assert_eq!(lookout.told(), None);
-        lookout.found(&refused_by(&[65], 0), true, began + Duration::from_secs(60));
+        lookout.found(&refused_by(&[65], 0), true, None, began + Duration::from_secs(60));
         assert_eq!(lookout.state.lock().refusal, None, "from there it counts anew");
     }
 
     #[test]
     fn a_look_that_panics_is_over() {
         let lookout = Lookout::default();
-        assert!(lookout.begins(Instant::now()));
+        assert!(lookout.begins(Instant::now(), LOOK_INTERVAL));
         let look = || {
             let _looking = Looking(&lookout);
             panic!("as in the client");

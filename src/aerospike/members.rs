@@ -47,8 +47,8 @@ pub struct Asking {
 pub struct Look {
     /// Number of nodes that answered.
     pub answered: usize,
-    /// The codes with which asked nodes refused us.
-    pub refusals: Vec<u8>,
+    /// The asked addresses at which nodes refused us, and their codes.
+    pub refusals: Vec<(String, u8)>,
     /// Asked addresses at which something other than an Aerospike node answers.
     pub strangers: Vec<(String, Stranger)>,
     /// Asked addresses where TLS fails, and why.
@@ -242,7 +242,7 @@ pub fn look(addresses: &[Place], names: &[String], asking: &Asking) -> Look {
                 found.is_security_off |= answers.is_security_off;
                 told.push(answers);
             }
-            Err(Silence::Refused(code)) => found.refusals.push(code),
+            Err(Silence::Refused(code)) => found.refusals.push((address.clone(), code)),
             Err(Silence::Strange(stranger)) => found.strangers.push((address.clone(), stranger)),
             Err(Silence::Tls(trouble)) => found.troubles.push((address.clone(), trouble)),
             Err(silence) => found.silent.push((address.clone(), silence.to_string())),
@@ -688,11 +688,11 @@ mod tests {
         let refuses = fakes::port(&[fakes::frame(1, b"ERROR:80:not authenticated\n")]);
         let strange = fakes::port(&[b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()]);
         let found = look(
-            &places(&[refuses, strange.clone(), fakes::nobody()]),
+            &places(&[refuses.clone(), strange.clone(), fakes::nobody()]),
             &[],
             &asking(false),
         );
-        assert_eq!((found.answered, found.refusals), (0, vec![80]));
+        assert_eq!((found.answered, found.refusals), (0, vec![(refuses, 80)]));
         assert_eq!(found.strangers, [(strange, Stranger::Web)]);
     }
 }

@@ -10,6 +10,8 @@ mod batch;
 mod condition;
 mod connection;
 mod limit;
+// A login that changes in its files.
+mod rotation;
 mod lookout;
 // The store's part of the native writer.
 mod native;
@@ -38,6 +40,7 @@ use aerospike::{
 };
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use log::{info, warn};
+use parking_lot::RwLock;
 
 use crate::config::model::{Aerospike, Writer};
 use crate::delivery::result_codes::Told;
@@ -53,6 +56,7 @@ use lookout::Lookout;
 use members::{Asking, Gaps, Look, look};
 use native::Native;
 use refusal::Refusal;
+use rotation::Rotation;
 pub use tls::BadFile;
 use tls::{Tls, Trouble};
 use wire::partitions::Map;
@@ -211,7 +215,9 @@ pub struct Store {
     limit: BatchLimit,
     counters: Arc<Counters>,
     health: Health,
-    asking: Asking,
+    asking: RwLock<Asking>,
+    /// `None`: no part of the login is in a file.
+    rotation: Option<Rotation>,
     lookout: Lookout,
     /// `None`: the client writes.
     native: Option<Native>,
@@ -316,7 +322,8 @@ impl Store {
             limit: BatchLimit::default(),
             counters,
             health: Health::default(),
-            asking,
+            asking: RwLock::new(asking),
+            rotation: Rotation::of(config),
             lookout: Lookout::default(),
             native: None,
         }
@@ -373,9 +380,24 @@ impl Store {
         let (addresses, names) = nodes_of(&self.client());
         let asking = Asking {
             namespaces: namespaces.to_vec(),
-            ..self.asking.clone()
+            ..self.asking()
         };
         look(&addresses, &names, &asking)
+    }
+
+    /// The login and the options of questions, as they are now.
+    fn asking(&self) -> Asking {
+        self.asking.read().clone()
+    }
+
+    /// How long no call has gone to the database, because it refuses the login.
+    pub fn refused_for(&self) -> Option<Duration> {
+        self.connection.held_for()
+    }
+
+    /// Why the database is away, if that was found out.
+    pub fn why_away(&self) -> Option<String> {
+        self.lookout.told()
     }
 
     /// The state of the database, for the progress line.
@@ -491,7 +513,8 @@ fn why_not_connected(
     let Some(found) = look_apart(seeds, Vec::new(), asking, deadline, stop)? else {
         return Ok(Failed::of(why));
     };
-    if let Some(code) = found.refusals.iter().copied().find(|code| refusal::is_refusal(*code)) {
+    let codes = found.refusals.iter().map(|(_, code)| *code);
+    if let Some(code) = codes.into_iter().find(|code| refusal::is_refusal(*code)) {
         return Err(ConnectError::Credentials(Refusal { code, has_user }));
     }
     if found.answered == 0 && !found.troubles.is_empty() {

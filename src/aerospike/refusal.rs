@@ -23,6 +23,11 @@ pub fn is_refusal(code: u8) -> bool {
     matches!(code, 51 | 53..=56 | NOT_AUTHENTICATED | 90..=94) || CREDENTIALS.contains(&code)
 }
 
+/// Whether a code refuses the login itself: another password or user may be accepted.
+pub fn is_of_login(code: u8) -> bool {
+    matches!(code, 60..=65 | NOT_AUTHENTICATED | 90..=94)
+}
+
 impl Refusal {
     /// What a person can do.
     pub fn cure(self) -> &'static str {

@@ -10,8 +10,8 @@ use super::http;
 use super::key::Values;
 use super::keys;
 use super::model::{
-    self, Aerospike, BelowLog, BeyondLog, ByteOrderMark, Config, Format, Kafka, OffsetGone, Route, Run, Secret, Start,
-    Tls, TlsOwn, Writer,
+    self, Aerospike, BelowLog, BeyondLog, ByteOrderMark, Config, Format, Kafka, LoginFiles, OffsetGone, Route, Run,
+    Secret, Start, Tls, TlsOwn, Writer,
 };
 use super::names;
 use super::reject;
@@ -388,6 +388,11 @@ fn aerospike(table: &Table<'_>) -> Option<Aerospike> {
     let tls = table
         .get("tls")
         .map(|node| node.table(&keys::AEROSPIKE_TLS).and_then(|table| tls(&table)));
+    let file = |key: &str| table.get(key).and_then(Node::referenced_file);
+    let login_files = LoginFiles {
+        username: file("user"),
+        password: file("password"),
+    };
     let credentials = match (user, password) {
         (Some(user), Some(password)) => Some((user?, Secret(password?))),
         _ => None,
@@ -396,6 +401,7 @@ fn aerospike(table: &Table<'_>) -> Option<Aerospike> {
         hosts: hosts?,
         namespace: namespace?,
         credentials,
+        login_files,
         cluster_name: match cluster_name {
             None => None,
             Some(name) => Some(name?),

@@ -61,8 +61,8 @@ pub const STATES: [&str; 9] = [
 pub enum State {
     /// These namespaces refuse rows.
     NamespaceClosed(Vec<String>),
-    /// Writes fail, since this long.
-    WaitingForAerospike(Duration),
+    /// Writes fail, since this long, and why, if that is known.
+    WaitingForAerospike(Duration, Option<String>),
     /// A record waits because of an unexpected answer.
     RecordHeld,
     /// An output topic accepts no messages, since this long.
@@ -83,7 +83,7 @@ impl State {
     pub fn word(&self) -> &'static str {
         match self {
             State::NamespaceClosed(_) => "namespace-closed",
-            State::WaitingForAerospike(_) => "waiting-for-aerospike",
+            State::WaitingForAerospike(..) => "waiting-for-aerospike",
             State::RecordHeld => "record-held",
             State::WaitingForTopic(..) => "waiting-for-topic",
             State::Stalled(_) => "stalled",
@@ -100,7 +100,8 @@ impl fmt::Display for State {
         f.write_str(self.word())?;
         match self {
             State::NamespaceClosed(list) => write!(f, " list={}", list.join(",")),
-            State::WaitingForAerospike(since) => write!(f, " since={since:.0?}"),
+            State::WaitingForAerospike(since, None) => write!(f, " since={since:.0?}"),
+            State::WaitingForAerospike(since, Some(why)) => write!(f, " since={since:.0?} reason=\"{why}\""),
             State::WaitingForTopic(topic, since) => write!(f, " topic={topic} since={since:.0?}"),
             State::Stalled(partitions) => write!(f, " partitions={partitions}"),
             State::RecordHeld | State::Held | State::WaitingForKafka | State::NoPartitions | State::Ok => Ok(()),
@@ -298,7 +299,10 @@ mod tests {
             (State::Held, "held"),
             (State::Stalled(2), "stalled partitions=2"),
             (State::WaitingForKafka, "waiting-for-kafka"),
-            (State::WaitingForAerospike(second), "waiting-for-aerospike since=1s"),
+            (
+                State::WaitingForAerospike(second, None),
+                "waiting-for-aerospike since=1s",
+            ),
             (
                 State::WaitingForTopic("t".into(), second),
                 "waiting-for-topic topic=t since=1s",
@@ -310,6 +314,8 @@ mod tests {
             ),
         ];
         assert_eq!(words.clone().map(|(state, _)| state.word()), STATES);
+        let refused = State::WaitingForAerospike(second, Some("refused".into()));
+        assert_eq!(refused.to_string(), "waiting-for-aerospike since=1s reason=\"refused\"");
         for (state, text) in words {
             assert_eq!(state.to_string(), text);
         }

@@ -15,6 +15,8 @@ pub(super) struct Waits {
     pub closed: Vec<String>,
     /// How long all writes have failed.
     pub failing_for: Option<Duration>,
+    /// Why, if that was found out.
+    pub why_failing: Option<String>,
     /// Number of records that wait because of an unexpected answer.
     pub unexpected: usize,
     /// The output topic that accepts no messages, while a worker has messages for it.
@@ -36,7 +38,8 @@ impl Waits {
         let health = service.store.health();
         Waits {
             closed: health.closed(),
-            failing_for: health.failing_for(),
+            failing_for: health.failing_for().or_else(|| service.store.refused_for()),
+            why_failing: service.store.why_away(),
             unexpected: health.unexpected(),
             not_taking: service.not_taking(),
             stalled,
@@ -51,7 +54,7 @@ impl Waits {
         if !self.closed.is_empty() {
             State::NamespaceClosed(self.closed)
         } else if let Some(since) = self.failing_for {
-            State::WaitingForAerospike(since)
+            State::WaitingForAerospike(since, self.why_failing)
         } else if self.unexpected > 0 {
             State::RecordHeld
         } else if let Some(Failing { topic, since, .. }) = self.not_taking {
@@ -78,7 +81,11 @@ pub(super) fn sentence(state: &State, partitions: usize, held: usize, has_joined
             "Aerospike refuses writes to {} now. The rows wait and are tried again; nothing is lost. The log says why.",
             namespaces.join(", ")
         ),
-        State::WaitingForAerospike(since) => format!(
+        State::WaitingForAerospike(since, Some(why)) => format!(
+            "No write has succeeded for {since:.0?}: {why}. Reading waits and nothing is lost; it goes on by itself when \
+             that is mended."
+        ),
+        State::WaitingForAerospike(since, None) => format!(
             "Aerospike has not answered for {since:.0?}. Reading waits and nothing is lost; it goes on by itself when the \
              database answers."
         ),
@@ -129,6 +136,7 @@ mod tests {
         Waits {
             closed: vec!["test".to_owned()],
             failing_for: Some(Duration::from_secs(3)),
+            why_failing: None,
             unexpected: 1,
             not_taking: Some(Failing {
                 topic: "out".to_owned(),
@@ -183,10 +191,16 @@ mod tests {
             held.starts_with("1 of 8 partitions waits at a message until a person acts."),
             "{held}"
         );
-        let away = sentence(&State::WaitingForAerospike(Duration::from_secs(12)), 8, 0, true);
+        let away = sentence(&State::WaitingForAerospike(Duration::from_secs(12), None), 8, 0, true);
         assert!(
             away.starts_with("Aerospike has not answered for 12s.") && away.contains("nothing is lost"),
             "{away}"
+        );
+        let refused = State::WaitingForAerospike(Duration::from_secs(12), Some("refused".to_owned()));
+        let refused = sentence(&refused, 8, 0, true);
+        assert!(
+            refused.starts_with("No write has succeeded for 12s: refused."),
+            "{refused}"
         );
         assert!(sentence(&State::Ok, 1, 0, true).starts_with("The partition is read"));
         let joining = sentence(&State::NoPartitions, 0, 0, false);

@@ -60,6 +60,7 @@ mod log_output;
 
 // The commands.
 mod commands;
+mod aerospike_logins;
 mod aerospike_tls;
 mod cluster;
 mod connect;

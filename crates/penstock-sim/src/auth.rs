@@ -4,6 +4,8 @@
 //!
 //! There is one user with all rights: no roles, no administration (54). The user can be changed at run time, logins can
 //! be refused with any code, and all sessions can be ended. So tests can simulate a changed password or a dropped user.
+//!
+//! Each node has its own: a cluster spreads a changed user within a second, so for a moment the nodes differ.
 
 use parking_lot::RwLock;
 
@@ -28,6 +30,7 @@ pub struct Auth {
     state: RwLock<State>,
 }
 
+#[derive(Clone)]
 struct State {
     user: Option<User>,
     /// The answer to a login if there is no user.
@@ -39,6 +42,7 @@ struct State {
     seed: u64,
 }
 
+#[derive(Clone)]
 struct User {
     name: String,
     credential: String,
@@ -84,13 +88,28 @@ impl Auth {
         })
     }
 
-    /// Sets the user and ends all sessions.
-    pub fn set_user(&self, name: &str, password: &str) -> std::io::Result<()> {
+    /// The same users for another node.
+    pub fn copy(&self) -> Self {
+        Auth {
+            state: RwLock::new(self.state.read().clone()),
+        }
+    }
+
+    /// Gives the user another password, or puts another user in its place. Connections that have logged in go on. New
+    /// ones need the new login: the tokens of earlier sessions are refused. (Whether an enterprise server refuses them
+    /// is not published. If it does not, a client notices the change later, and no sooner.)
+    pub fn set_password(&self, name: &str, password: &str) -> std::io::Result<()> {
         let seed = self.state.read().seed.wrapping_add(1);
         let user = User::new(name, password, seed)?;
         let state = &mut *self.state.write();
         (state.user, state.seed) = (Some(user), seed);
-        state.time += 1;
+        Ok(())
+    }
+
+    /// Sets the user and ends all sessions.
+    pub fn set_user(&self, name: &str, password: &str) -> std::io::Result<()> {
+        self.set_password(name, password)?;
+        self.end_sessions();
         Ok(())
     }
 
@@ -120,10 +139,12 @@ impl Auth {
         }
     }
 
-    pub fn answer(&self, session: &mut Session, body: &[u8], out: &mut Vec<u8>) {
+    /// Answers a login or a session token. `false`: it is refused.
+    pub fn answer(&self, session: &mut Session, body: &[u8], out: &mut Vec<u8>) -> bool {
         let start = wire::begin_frame(out, wire::PROTO_SECURITY);
         let state = self.state.read();
-        match state.login(body) {
+        let login = state.login(body);
+        match login {
             Ok((command, user)) => {
                 session.since = Some(state.time);
                 let fields = if command == COMMAND_LOGIN { 2 } else { 0 };
@@ -136,6 +157,7 @@ impl Auth {
             Err(code) => put_header(out, code, 0),
         }
         wire::end_frame(out, start);
+        login.is_ok()
     }
 }
 

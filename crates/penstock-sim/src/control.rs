@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use super::auth::Auth;
 use super::engine::Engine;
 use super::faults::{EarlyEnd, Faults, Stalled};
 use super::nodes::{Gone, Join, Leave, Nodes};
@@ -46,6 +47,7 @@ settle NODE            what `leave` and `join` said is to happen later, happens 
 announce NODE ADDRESSES|own  it says that it is there (host:port, at commas); or where it listens
 announce-alternate NODE ADDRESSES|none  the same of its alternate addresses
 login user NAME PASSWORD  clients must log in as this user; all sessions are over
+login password NAME PASSWORD  the same, and connections that have logged in go on
 login none [52]        no security: a login is answered with 51, or with 52
 login refuse CODE      every login is refused with this code (60 to 65, 82); all sessions are over
 login accept           logins are looked at again
@@ -111,19 +113,29 @@ fn obey(nodes: &Nodes, line: &str) -> Result<String, String> {
         ["announce-alternate", node, "none"] => find(nodes, node)?.node.presence.announce_alternate(""),
         ["announce-alternate", node, addresses] => find(nodes, node)?.node.presence.announce_alternate(addresses),
         ["login", "user", name, password] => {
-            engine
-                .auth
-                .set_user(name, password)
-                .map_err(|error| error.to_string())?;
+            let set = nodes.auths().try_for_each(|auth| auth.set_user(name, password));
+            set.map_err(|error| error.to_string())?;
         }
-        ["login", "none"] => engine.auth.remove_user(code::SECURITY_NOT_SUPPORTED),
-        ["login", "none", without] => engine.auth.remove_user(number(without)?),
+        ["login", "password", name, password] => {
+            let set = nodes.auths().try_for_each(|auth| auth.set_password(name, password));
+            set.map_err(|error| error.to_string())?;
+        }
+        ["login", "none"] => nodes
+            .auths()
+            .for_each(|auth| auth.remove_user(code::SECURITY_NOT_SUPPORTED)),
+        ["login", "none", without] => {
+            let without = number(without)?;
+            nodes.auths().for_each(|auth| auth.remove_user(without));
+        }
         ["login", "refuse", code] => {
-            engine.auth.refuse(Some(number(code)?));
-            engine.auth.end_sessions();
+            let code = number(code)?;
+            nodes.auths().for_each(|auth| {
+                auth.refuse(Some(code));
+                auth.end_sessions();
+            });
         }
-        ["login", "accept"] => engine.auth.refuse(None),
-        ["login", "anew"] => engine.auth.end_sessions(),
+        ["login", "accept"] => nodes.auths().for_each(|auth| auth.refuse(None)),
+        ["login", "anew"] => nodes.auths().for_each(Auth::end_sessions),
         ["namespace", namespace, name, value] => {
             let found = engine.store.namespace(namespace.as_bytes());
             let found = found.ok_or(format!("no namespace {namespace:?}"))?;
@@ -266,7 +278,7 @@ fn stats(stats: &Stats) -> String {
         .collect();
     format!(
         "messages={} batches={} batches_refused={} rows={} biggest_batch={} singles={} reads={} writes={} deletes={} \
-         filtered={} duplicate_rows={} unowned={} proxied={} connections={} results={}",
+         filtered={} duplicate_rows={} unowned={} proxied={} connections={} logins={} logins_refused={} results={}",
         stats.messages,
         stats.batches,
         stats.batches_refused,
@@ -281,6 +293,8 @@ fn stats(stats: &Stats) -> String {
         stats.unowned,
         stats.proxied,
         stats.connections,
+        stats.logins,
+        stats.logins_refused,
         results.join(",")
     )
 }

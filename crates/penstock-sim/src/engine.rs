@@ -32,7 +32,7 @@ pub struct Engine {
     pub store: Arc<Store>,
     pub faults: NodeFaults,
     pub counters: Counters,
-    pub auth: Arc<Auth>,
+    pub auth: Auth,
     /// Its connections are encrypted, if there.
     pub tls: Option<super::tls::Tls>,
     /// `batch-max-requests`; 0: no limit.
@@ -62,7 +62,12 @@ impl Engine {
     pub fn answer(&self, header: FrameHeader, body: &[u8], conversation: &mut Conversation, out: &mut Vec<u8>) -> bool {
         match header.kind {
             wire::PROTO_INFO => info::answer(self, self.auth.check(&conversation.session), body, out),
-            wire::PROTO_SECURITY => self.auth.answer(&mut conversation.session, body, out),
+            wire::PROTO_SECURITY => {
+                self.counters.logins.fetch_add(1, Ordering::Relaxed);
+                if !self.auth.answer(&mut conversation.session, body, out) {
+                    self.counters.logins_refused.fetch_add(1, Ordering::Relaxed);
+                }
+            }
             wire::PROTO_MESSAGE => self.message(body, conversation, out),
             _ => return false,
         }
@@ -195,7 +200,7 @@ mod tests {
             store: Arc::new(Store::new(config.namespaces.clone())),
             faults: NodeFaults::new(Faults::new(Vec::new(), 0), None),
             counters: Counters::default(),
-            auth: Arc::new(Auth::new(None, code::SECURITY_NOT_SUPPORTED, 0).unwrap()),
+            auth: Auth::new(None, code::SECURITY_NOT_SUPPORTED, 0).unwrap(),
             tls: None,
             batch_rows_max: Arc::default(),
             config: Arc::new(config),

@@ -202,7 +202,7 @@ impl Simulator {
             .login
             .as_ref()
             .map(|(user, password)| (user.as_str(), password.as_str()));
-        let auth = Arc::new(Auth::new(login, config.security_off, config.seed)?);
+        let auth = Auth::new(login, config.security_off, config.seed)?;
         let cluster = Arc::new(Cluster::new(config.nodes));
         let store = Arc::new(Store::new(config.namespaces.clone()));
         let faults = Faults::new(connections.clone(), config.seed);
@@ -221,7 +221,7 @@ impl Simulator {
                     store: store.clone(),
                     faults: NodeFaults::new(faults.clone(), own),
                     counters: Counters::default(),
-                    auth: auth.clone(),
+                    auth: auth.copy(),
                     tls: tls.clone(),
                     batch_rows_max: batch_rows_max.clone(),
                     config: config.clone(),
@@ -283,17 +283,25 @@ impl Simulator {
 
     /// Sets the user that clients must log in as, and ends all sessions. The error: the password is not possible.
     pub fn set_user(&self, name: &str, password: &str) -> io::Result<()> {
-        self.nodes.engines[0].auth.set_user(name, password)
+        self.nodes.auths().try_for_each(|auth| auth.set_user(name, password))
+    }
+
+    /// Gives the user another password, or puts another user in its place. Connections that have logged in go on. The
+    /// error: the password is not possible.
+    pub fn set_password(&self, name: &str, password: &str) -> io::Result<()> {
+        self.nodes
+            .auths()
+            .try_for_each(|auth| auth.set_password(name, password))
     }
 
     /// Refuses every login with this code. `None`: accepts logins again.
     pub fn refuse_logins(&self, code: Option<u8>) {
-        self.nodes.engines[0].auth.refuse(code);
+        self.nodes.auths().for_each(|auth| auth.refuse(code));
     }
 
     /// Ends all sessions: all connections must log in again.
     pub fn end_sessions(&self) {
-        self.nodes.engines[0].auth.end_sessions();
+        self.nodes.auths().for_each(Auth::end_sessions);
     }
 
     /// The counts so far, of all nodes together.

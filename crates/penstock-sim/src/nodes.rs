@@ -14,6 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::auth::Auth;
 use super::engine::Engine;
 use super::faults::Faults;
 use super::server::{self, Connections, Listener, Threads};
@@ -196,6 +197,11 @@ impl Nodes {
         })
     }
 
+    /// Who may log in, of each node.
+    pub fn auths(&self) -> impl Iterator<Item = &Auth> {
+        self.engines.iter().map(|engine| &engine.auth)
+    }
+
     pub fn leave(&self, number: usize, how: Leave) -> io::Result<()> {
         let (engine, mut door) = (&self.engines[number], self.doors[number].lock());
         if !engine.node.presence.is_here() {
@@ -345,6 +351,11 @@ impl SimNode {
     /// The faults of this node alone. They are used only if no fault of the whole cluster applies.
     pub fn faults(&self) -> Faults {
         self.engine().faults.own().clone()
+    }
+
+    /// The same as [`Simulator::set_password`](super::Simulator::set_password), at this node alone.
+    pub fn set_password(&self, name: &str, password: &str) -> io::Result<()> {
+        self.engine().auth.set_password(name, password)
     }
 
     /// The counts of this node so far.

@@ -42,6 +42,10 @@ pub struct Stats {
     pub results: BTreeMap<u8, u64>,
     /// Connections accepted so far.
     pub connections: u64,
+    /// Logins so far: with a password, or with the token of a session.
+    pub logins: u64,
+    /// Those of them that were refused.
+    pub logins_refused: u64,
 }
 
 impl Stats {
@@ -71,6 +75,8 @@ impl Stats {
             proxied: self.proxied + other.proxied,
             results: self.results,
             connections: self.connections + other.connections,
+            logins: self.logins + other.logins,
+            logins_refused: self.logins_refused + other.logins_refused,
         }
     }
 }
@@ -118,6 +124,8 @@ pub struct Counters {
     pub unowned: AtomicU64,
     pub proxied: AtomicU64,
     pub connections: AtomicU64,
+    pub logins: AtomicU64,
+    pub logins_refused: AtomicU64,
     results: [AtomicU64; 256],
 }
 
@@ -138,6 +146,8 @@ impl Default for Counters {
             unowned: AtomicU64::default(),
             proxied: AtomicU64::default(),
             connections: AtomicU64::default(),
+            logins: AtomicU64::default(),
+            logins_refused: AtomicU64::default(),
             results: [const { AtomicU64::new(0) }; 256],
         }
     }
@@ -176,6 +186,8 @@ impl Counters {
                 .filter(|(_, times)| *times > 0)
                 .collect(),
             connections: read(&self.connections),
+            logins: read(&self.logins),
+            logins_refused: read(&self.logins_refused),
         }
     }
 }

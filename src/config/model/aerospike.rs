@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::config::model::login::LoginFiles;
 use crate::config::model::secret::Secret;
 
 /// `[aerospike]`.
@@ -13,6 +14,8 @@ pub struct Aerospike {
     pub namespace: String,
     /// `user` and `password` together, or neither.
     pub credentials: Option<(String, Secret)>,
+    /// The files of the credentials.
+    pub login_files: LoginFiles,
     /// The cluster name that every node must report, if given.
     pub cluster_name: Option<String>,
     /// Ask the nodes for their alternate (for example public) addresses.

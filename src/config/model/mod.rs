@@ -7,6 +7,8 @@
 mod kafka;
 // Texts that logs do not show.
 mod secret;
+// Logins whose parts are in files.
+mod login;
 // `[aerospike]`.
 mod aerospike;
 // `[reject]`.
@@ -42,9 +44,10 @@ pub use bins::{Bin, LongNames};
 pub use cel::{CONSTANT, Cel, Program, READ, Read, What, When};
 pub use http::Http;
 pub use instant::Instant;
-pub use kafka::{BelowLog, BeyondLog, ByteOrderMark, Format, Kafka, LoginFiles, OffsetGone, Start, TlsProperty};
+pub use kafka::{BelowLog, BeyondLog, ByteOrderMark, Format, Kafka, OffsetGone, Start, TlsProperty};
 pub use kinds::Kinds;
 pub use log::Log;
+pub use login::LoginFiles;
 pub use publish::Publish;
 pub use reject::{DeadLetterHeaders, Reject, RejectAction};
 pub use route::Route;

@@ -546,6 +546,39 @@ fn a_login_is_asked_for_and_a_wrong_password_refused() {
 }
 
 #[test]
+fn a_changed_password_is_asked_of_new_connections_alone_and_of_each_node_by_itself() {
+    let simulator = Simulator::start(SimConfig {
+        nodes: 2,
+        login: Some(("writer".to_owned(), "old".to_owned())),
+        ..SimConfig::default()
+    })
+    .unwrap();
+    let login = |password: &str| AuthMode::Internal("writer".to_owned(), password.to_owned());
+    let client = connect(simulator.addr(), login("old")).unwrap();
+    let write = |record: i64| client.put(&write_policy(LONG_MS), &key(record), &[as_bin!("x", 1)]);
+    (0..20).for_each(|record| write(record).unwrap());
+    let before = simulator.stats();
+    assert_eq!(before.logins_refused, 0);
+
+    simulator.node(0).set_password("writer", "new").unwrap();
+    (0..20).for_each(|record| write(record).unwrap());
+    // The first node alone has it: the other one is reached with the earlier password.
+    assert!(connect(simulator.addrs()[0], login("old")).is_err());
+    assert!(connect(simulator.addrs()[1], login("old")).is_ok());
+    simulator.node(1).set_password("writer", "new").unwrap();
+    for addr in simulator.addrs() {
+        assert!(connect(addr, login("old")).is_err());
+        connect(addr, login("new")).unwrap();
+    }
+    (0..20).for_each(|record| write(record).unwrap());
+    let after = simulator.stats();
+    assert!(
+        after.logins_refused >= 3 && after.logins > after.logins_refused,
+        "{after:?}"
+    );
+}
+
+#[test]
 fn a_delay_holds_each_message_back() {
     let (simulator, client) = start(SimConfig::default());
     let faults = simulator.faults();
