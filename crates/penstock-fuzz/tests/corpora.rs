@@ -1,5 +1,7 @@
 //! All that the fuzzer found and kept, given to the targets again, in every run of the tests.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
