@@ -87,7 +87,7 @@ fuzz: setup ## random inputs for all that strangers write, a minute for each tar
 	@PROFILE=$(FAST) scripts/fuzz.sh
 
 .PHONY: fuzz-merge
-fuzz-merge: setup ## the corpora of the fuzz targets anew, with what was found since: the smallest set that reaches the same code
+fuzz-merge: setup ## the corpora of the fuzz targets anew, with what was found since: few inputs that reach most of the code (needs Python)
 	@PROFILE=$(FAST) scripts/fuzz.sh merge
 
 .PHONY: test-kafka

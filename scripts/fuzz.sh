@@ -8,8 +8,8 @@
 #
 #   scripts/fuzz.sh                    fuzzes; exit code 1: there are findings
 #   scripts/fuzz.sh again TARGET FILE  gives a file to a target again, with a backtrace
-#   scripts/fuzz.sh merge              makes the corpora of the repository anew: the smallest set of inputs, old and new,
-#                                      that reaches all the code that they reach together
+#   scripts/fuzz.sh merge              makes the corpora of the repository anew: few small inputs, old and new, that reach
+#                                      most of the code (needs Python)
 #
 # What was new is kept in .cache/fuzz/TARGET, for the next run. Findings are in .cache/fuzz/findings.
 set -euo pipefail
@@ -24,6 +24,9 @@ findings=$work/findings
 crate=crates/penstock-fuzz
 # A slower input, or one that takes more memory, is a finding, too. (What an input may take: TARGETS in src/lib.rs.)
 limits=(-timeout=10 -rss_limit_mb=2048)
+# Of a corpus in the repository: the number of its inputs, and the size of each.
+files_max=80
+bytes_max=600
 
 fail() {
   echo "fuzz: $*" >&2
@@ -86,15 +89,21 @@ fuzz() {
 
 # Replaces the corpus of a target.
 merge() {
-  local target=$1 fresh
+  local target=$1 fresh name
   fresh=$(mktemp -d "$work/merge.XXXXXX")
-  mkdir -p "$work/$target"
+  mkdir -p "$work/$target" "$fresh/merged" "$fresh/small" "$fresh/chosen"
+  # One after the other: cp refuses two files of one name. The name is the content's hash.
+  for name in "$crate/corpus/$target" "$work/$target"; do
+    find "$name" -type f -size "-$((bytes_max + 1))c" -exec cp -t "$fresh/small" {} +
+  done
   # Without hit counts: ten inputs that go around a loop 1 to 10 times are one.
-  call "$target" -merge=1 -use_counters=0 "$fresh" "$crate/corpus/$target" "$work/$target" >"$work/$target.log" 2>&1
+  call "$target" -set_cover_merge=1 -use_counters=0 "-merge_control_file=$fresh/control" "$fresh/merged" "$fresh/small" \
+    >"$work/$target.log" 2>&1
+  scripts/fuzz-corpus.py "$fresh/control" "$files_max" | while read -r name; do cp "$name" "$fresh/chosen/"; done
   # What a person put there, for a reason that its name says, stays.
   find "$crate/corpus/$target" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
-  cp "$fresh"/* "$crate/corpus/$target/"
-  rm -rf "$fresh" "${work:?}/$target"
+  cp "$fresh"/chosen/* "$crate/corpus/$target/"
+  rm -rf "$fresh"
   echo "fuzz: $target: $(find "$crate/corpus/$target" -type f | wc -l) inputs, $(du -sb "$crate/corpus/$target" | cut -f 1) bytes"
 }
 

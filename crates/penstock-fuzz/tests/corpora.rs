@@ -11,8 +11,8 @@ use penstock_fuzz::{TARGETS, memory};
 #[global_allocator]
 static ALLOCATOR: memory::Counting = memory::Counting;
 
-/// The corpora are read by people, and cloned by all: they stay small (`make fuzz-corpora`).
-const CORPUS_BYTES_MAX: u64 = 256 * 1024;
+/// The corpora are read by people, and cloned by all: they stay small (`make fuzz-merge`).
+const CORPUS_BYTES_MAX: u64 = 64 * 1024;
 
 fn corpus(name: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
