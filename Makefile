@@ -81,6 +81,15 @@ test-client: setup ## the tests of writing once more, with the client library as
 	PENSTOCK_TEST_WRITER=client $(CARGO) test --profile $(PROFILE) $(SHARED) --workspace --test it -- --test-threads=$(TEST_THREADS) \
 		write_property:: write_path:: cluster::
 
+# FUZZ_S, FUZZ_JOBS and ONLY: scripts/fuzz.sh.
+.PHONY: fuzz
+fuzz: setup ## random inputs for all that strangers write, a minute for each target (FUZZ_S=600, FUZZ_JOBS=2; one: ONLY=decode)
+	@PROFILE=$(FAST) scripts/fuzz.sh
+
+.PHONY: fuzz-merge
+fuzz-merge: setup ## the corpora of the fuzz targets anew, with what was found since: few inputs that reach most of the code (needs Python)
+	@PROFILE=$(FAST) scripts/fuzz.sh merge
+
 .PHONY: test-kafka
 test-kafka: setup ## the tests against a real Kafka broker, started and stopped here (on a real Aerospike too: AEROSPIKE_HOSTS=HOST:PORT)
 	$(CARGO) build --profile $(PROFILE) $(SHARED) $(PROGRAMS) --test live
@@ -200,12 +209,13 @@ check: export FAST := ci
 CLIPPY := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 # What is measured is optimised, and compiled by the compiler itself: clippy turns some optimisations off.
 MEASURED := CARGO_PROFILE_CI_OPT_LEVEL=1 PENSTOCK_BENCH_LIGHT=1
-check: setup ## everything CI runs: lint, deny, test, test-client, doc, bench, test-kafka, the alerts, the systemd unit, and short runs of rates, test-exactly-once, test-order and test-chaos
+check: setup ## everything CI runs: lint, deny, test, test-client, doc, bench, test-kafka, the alerts, the systemd unit, and short runs of fuzz, rates, test-exactly-once, test-order and test-chaos
 	$(CARGO) fmt --check
 	@scripts/check-deny.sh
 	$(CLIPPY) $(CARGO) build --locked --workspace --profile $(PROFILE) --all-targets
 	@$(CLIPPY) $(MAKE) --no-print-directory test
 	@$(CLIPPY) $(MAKE) --no-print-directory test-client
+	@$(MAKE) --no-print-directory fuzz FUZZ_S=4 FUZZ_JOBS=2
 	@$(MAKE) --no-print-directory doc
 	@$(CLIPPY) $(MAKE) --no-print-directory test-kafka
 	@scripts/check-prometheus.sh

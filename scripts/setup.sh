@@ -4,7 +4,7 @@
 #
 # A Rust toolchain and a C compiler must be there already. The other packages are for librdkafka. It is compiled from the
 # sources in its crate, and its build needs make and a C++ compiler (for a C++ wrapper that we do not use but its `make`
-# builds anyway). TLS comes from the system's OpenSSL, found by pkg-config.
+# builds anyway; `make fuzz` compiles libFuzzer with it). TLS comes from the system's OpenSSL, found by pkg-config.
 #
 # Each need is tested by itself, not by package, so a machine that meets it in another way is not changed. Silent when
 # nothing is missing, and fast enough (some 20 ms) to run before every other target.

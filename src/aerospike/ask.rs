@@ -9,7 +9,7 @@
 //! whole answer. A caller that must not wait asks on a thread that it can leave behind.
 
 use std::fmt;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,14 @@ impl Login {
             credential: hash.format_for_version(bcrypt::Version::TwoA),
         })
     }
+
+    /// One whose password is hashed already.
+    pub(super) fn hashed(user: &str, credential: &str) -> Login {
+        Login {
+            user: user.to_owned(),
+            credential: credential.to_owned(),
+        }
+    }
 }
 
 /// An address, `name:port`, and the name that the certificate of its node must have.
@@ -112,7 +120,7 @@ pub struct Answers {
 }
 
 impl Answers {
-    #[cfg(test)]
+    /// Answers that no node gave: for tests and fuzz targets.
     pub fn of(lines: &[(&str, &str)]) -> Answers {
         let lines = lines
             .iter()
@@ -291,7 +299,11 @@ fn speaks_plainly(addr: SocketAddr) -> bool {
     open(addr).is_ok_and(|stream| exchange(&mut Socket::Plain(stream), INFO, b"node\n").is_ok())
 }
 
-fn converse(stream: &mut Socket, login: Option<&Login>, names: &[&str]) -> Result<Answers, Silence> {
+pub(super) fn converse(
+    stream: &mut (impl Read + Write),
+    login: Option<&Login>,
+    names: &[&str],
+) -> Result<Answers, Silence> {
     let mut is_security_off = false;
     if let Some(login) = login {
         match log_in(stream, login)? {
@@ -317,7 +329,7 @@ fn converse(stream: &mut Socket, login: Option<&Login>, names: &[&str]) -> Resul
 }
 
 /// Logs in. Returns the result code.
-fn log_in(stream: &mut Socket, login: &Login) -> Result<u8, Silence> {
+fn log_in(stream: &mut (impl Read + Write), login: &Login) -> Result<u8, Silence> {
     let mut body = vec![0; LOGIN_HEADER_BYTES];
     (body[2], body[3]) = (LOGIN, 2);
     for (kind, data) in [(FIELD_USER, &login.user), (FIELD_CREDENTIAL, &login.credential)] {
@@ -330,7 +342,7 @@ fn log_in(stream: &mut Socket, login: &Login) -> Result<u8, Silence> {
     answer.get(1).copied().ok_or(Silence::Strange(Stranger::Unknown))
 }
 
-fn exchange(stream: &mut Socket, kind: u8, body: &[u8]) -> Result<Vec<u8>, Silence> {
+fn exchange(stream: &mut (impl Read + Write), kind: u8, body: &[u8]) -> Result<Vec<u8>, Silence> {
     let mut frame = (body.len() as u64).to_be_bytes();
     (frame[0], frame[1]) = (VERSION, kind);
     let mut request = frame.to_vec();
@@ -366,7 +378,7 @@ fn exchange(stream: &mut Socket, kind: u8, body: &[u8]) -> Result<Vec<u8>, Silen
 }
 
 /// Reads `bytes` bytes until `until`. Takes memory only for what has arrived.
-fn read_answer(stream: &mut impl io::Read, bytes: usize, until: Instant) -> io::Result<Vec<u8>> {
+fn read_answer(stream: &mut impl Read, bytes: usize, until: Instant) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
     while answer.len() < bytes {

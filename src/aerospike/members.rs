@@ -332,14 +332,14 @@ fn ask_each(places: &[Place], manner: &Manner, names: &[&str]) -> Vec<Result<Ans
     answers
 }
 
-fn cluster_size(statistics: &str) -> Option<usize> {
+pub(super) fn cluster_size(statistics: &str) -> Option<usize> {
     let value = |pair: &str| pair.strip_prefix("cluster_size=")?.parse().ok();
     statistics.split(';').find_map(value)
 }
 
 /// The names and addresses in `generation,default port,[[name,tls name,[address,…]],…]` (`service_list.c`,
 /// `build_peers`). Parts in another form are left out.
-fn parse_peers(text: &str) -> Vec<(String, Vec<Place>)> {
+pub(super) fn parse_peers(text: &str) -> Vec<(String, Vec<Place>)> {
     let mut parts = text.splitn(3, ',');
     let (Some(_), Some(port), Some(list)) = (parts.next(), parts.next(), parts.next()) else {
         return Vec::new();
@@ -401,7 +401,7 @@ fn split(text: &str) -> Vec<&str> {
 
 /// For each namespace, how many partitions have none of these nodes as master (`replicas`:
 /// `name:regime,copies,bitmap,…;…`; the first bitmap is for masters). A namespace that no node has is skipped.
-fn holes(told: &[Answers], namespaces: &[String]) -> Vec<(String, usize)> {
+pub(super) fn holes(told: &[Answers], namespaces: &[String]) -> Vec<(String, usize)> {
     let mut found = Vec::new();
     for namespace in namespaces {
         let mut has = [0u8; PARTITIONS / 8];

@@ -24,6 +24,9 @@ mod tls;
 mod writer;
 // Batch writes without the client.
 pub mod wire;
+// What the fuzz targets call.
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod health;
 pub mod info;
 pub mod members;

@@ -44,6 +44,9 @@ mod visible;
 mod terminal;
 // The line of `run` that renews itself.
 mod status_line;
+// What the fuzz targets call.
+#[doc(hidden)]
+pub mod fuzzing;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};

@@ -27,6 +27,9 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use crate::util::throttle::Throttle;
 use connection::{Connection, Next};
 pub use wire::{Answer, Request, Status};
+// For the fuzz targets.
+#[doc(hidden)]
+pub use wire::{Head, read};
 
 /// Limits on what clients can use.
 #[derive(Debug, Clone, Copy)]

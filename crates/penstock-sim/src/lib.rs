@@ -51,6 +51,7 @@ mod engine;
 mod server;
 mod nodes;
 mod control;
+mod offline;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -65,6 +66,7 @@ pub use faults::{EarlyEnd, Faults, Stalled};
 pub use message::Digest;
 pub use msgpack::Value;
 pub use nodes::{Gone, Join, Leave, SimNode};
+pub use offline::{Offline, OfflineNode};
 pub use random::Share;
 pub use stats::Stats;
 pub use store::NamespaceConfig;

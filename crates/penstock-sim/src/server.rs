@@ -199,7 +199,8 @@ pub fn converse(engine: &Arc<Engine>, mut stream: TcpStream) {
     }
 }
 
-fn answer_all(engine: &Arc<Engine>, stream: &mut (impl Read + Write)) {
+/// Answers on one connection until either side ends it.
+pub fn answer_all(engine: &Arc<Engine>, stream: &mut (impl Read + Write)) {
     let mut frames = Frames::default();
     let mut conversation = Conversation::default();
     let mut out = Vec::new();

@@ -39,6 +39,8 @@ mod text;
 mod trial;
 // Where the file goes.
 mod target;
+// What the fuzz target calls.
+pub(super) mod fuzzing;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
