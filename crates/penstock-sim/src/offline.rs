@@ -18,7 +18,7 @@ use super::{Node, SimConfig};
 pub struct Offline {
     config: Arc<SimConfig>,
     cluster: Arc<Cluster>,
-    auth: Arc<Auth>,
+    auth: Auth,
 }
 
 /// A cluster of one node, without a socket.
@@ -31,7 +31,7 @@ impl Offline {
             .login
             .as_ref()
             .map(|(user, password)| (user.as_str(), password.as_str()));
-        let auth = Arc::new(Auth::new(login, config.security_off, config.seed)?);
+        let auth = Auth::new(login, config.security_off, config.seed)?;
         Ok(Offline {
             config: Arc::new(config),
             cluster: Arc::new(Cluster::new(1)),
@@ -53,7 +53,7 @@ impl Offline {
             store: Arc::new(Store::new(self.config.namespaces.clone())),
             faults: NodeFaults::new(Faults::new(Vec::new(), self.config.seed), None),
             counters: Counters::default(),
-            auth: self.auth.clone(),
+            auth: self.auth.copy(),
             tls: None,
             batch_rows_max: Arc::new(self.config.batch_rows_max.into()),
             config: self.config.clone(),
