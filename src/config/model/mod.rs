@@ -17,6 +17,8 @@ mod log;
 mod http;
 // `[[route]]`.
 mod route;
+// `payload_schema`.
+mod payload_schema;
 // `[[route.write]]`.
 mod write;
 // `bins`.
@@ -45,6 +47,7 @@ pub use instant::Instant;
 pub use kafka::{BelowLog, BeyondLog, ByteOrderMark, Format, Kafka, LoginFiles, OffsetGone, Start, TlsProperty};
 pub use kinds::Kinds;
 pub use log::Log;
+pub use payload_schema::{Documents, PayloadSchema};
 pub use publish::Publish;
 pub use reject::{DeadLetterHeaders, Reject, RejectAction};
 pub use route::Route;
