@@ -170,8 +170,8 @@ check-deploy: setup ## the container file, compose.yaml and Kubernetes manifests
 	@scripts/check-deploy.sh $(ARGS)
 
 .PHONY: bench
-bench: setup ## what decoding, conditions and counting a message cost
-	$(CARGO) bench --profile $(FAST) $(SHARED) --bench decode --bench conditions --bench count
+bench: setup ## what decoding, conditions, schemas and counting a message cost
+	$(CARGO) bench --profile $(FAST) $(SHARED) --bench decode --bench conditions --bench payload_schema --bench count
 
 .PHONY: rates
 rates: setup ## what guards cost, merging gains and poison costs, on a real Kafka broker (one: ARGS="--only poison")

@@ -60,6 +60,8 @@ pub enum Reason {
     NameNotAllowed,
     /// A version that is not an integer.
     VersionType,
+    /// A payload that does not satisfy the JSON Schema of its route.
+    Schema,
     /// A condition of `require` that does not hold.
     Require,
     /// A condition that cannot be computed.
@@ -106,6 +108,7 @@ impl Reason {
             Reason::TooManyRows => "too_many_rows",
             Reason::NameNotAllowed => "name_not_allowed",
             Reason::VersionType => "version_type",
+            Reason::Schema => "schema",
             Reason::Require => "require",
             Reason::ConditionError => "condition_error",
             Reason::ExpressionError => "expression_error",
@@ -260,7 +263,7 @@ impl Reason {
     pub fn stage(self) -> Stage {
         match self {
             Reason::Payload(_) | Reason::KeyNotJson | Reason::NoRegistryPrefix => Stage::Decode,
-            Reason::Require | Reason::ConditionError => Stage::Judge,
+            Reason::Schema | Reason::Require | Reason::ConditionError => Stage::Judge,
             Reason::Tombstone
             | Reason::ExpressionError
             | Reason::KeyMissing

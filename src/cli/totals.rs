@@ -52,7 +52,7 @@ impl Totals<'_> {
             let _ = write!(text, "  {} at line {line}: {counted}", rule.kind.as_str());
             let _ = match rule.kind {
                 _ if what.is_empty() => writeln!(text),
-                RuleKind::When | RuleKind::Require => writeln!(text, ": {what}"),
+                RuleKind::When | RuleKind::Schema | RuleKind::Require => writeln!(text, ": {what}"),
                 RuleKind::Write => writeln!(text, " in {what}"),
                 RuleKind::Publish => writeln!(text, " to {what}"),
             };
@@ -88,7 +88,7 @@ pub(super) fn is_totals(line: &str) -> bool {
 /// Whether a rule let nothing through or made nothing. Look at such a rule first.
 fn has_done_nothing(rule: &RuleCount) -> bool {
     match rule.kind {
-        RuleKind::When | RuleKind::Require => rule.holds == 0,
+        RuleKind::When | RuleKind::Schema | RuleKind::Require => rule.holds == 0,
         RuleKind::Write | RuleKind::Publish => rule.made == 0,
     }
 }
@@ -98,10 +98,10 @@ fn counted(rule: &RuleCount) -> String {
     match rule.kind {
         RuleKind::Write => of(rule.made, "record"),
         RuleKind::Publish => of(rule.made, "message"),
-        RuleKind::When | RuleKind::Require if rule.holds + rule.fails + rule.uncomputed == 0 => {
+        RuleKind::When | RuleKind::Schema | RuleKind::Require if rule.holds + rule.fails + rule.uncomputed == 0 => {
             "asked of no message".to_owned()
         }
-        RuleKind::When | RuleKind::Require => {
+        RuleKind::When | RuleKind::Schema | RuleKind::Require => {
             let count = |count: u64| match rule.is_of_element {
                 true => of(count, "element"),
                 false => count.to_string(),
@@ -122,7 +122,7 @@ fn members(rule: &RuleCount) -> Vec<(&'static str, String)> {
     ];
     let what = Value::from(rule.what.as_str()).to_string();
     let counts = match rule.kind {
-        RuleKind::When | RuleKind::Require => vec![
+        RuleKind::When | RuleKind::Schema | RuleKind::Require => vec![
             ("condition", what),
             ("false", rule.fails.to_string()),
             ("true", rule.holds.to_string()),

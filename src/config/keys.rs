@@ -79,6 +79,8 @@ pub const ROUTE: Section = Section {
         key("topics", Kind::List),
         key("when", Kind::Text),
         with("when_error", WHEN_ERROR, "reject"),
+        key("payload_schema", Kind::Text),
+        with("payload_schema_formats", choice(&["ignore", "check"], &[]), "ignore"),
         key("require", Kind::List),
         with("root", Kind::Text, ""),
         with("tombstone", choice(TOMBSTONE, &[]), "reject"),

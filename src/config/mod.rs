@@ -1,9 +1,9 @@
 //! The configuration: what the file may say, and the checked values that result.
 //!
 //! Reads one TOML file. Returns a [`model::Config`], or every fault of the file at once, in file order. Runs on the
-//! main thread, once, before anything else starts. Reads only the file and what its `${env:…}` and `${file:…}` refer
-//! to; it talks to no service. The start finds out whether the brokers answer, the topics exist or the namespace
-//! accepts a ttl.
+//! main thread, once, before anything else starts. Reads only the file, what its `${env:…}` and `${file:…}` refer to,
+//! and the schemas that `payload_schema` names; it talks to no service. The start finds out whether the brokers answer,
+//! the topics exist or the namespace accepts a ttl.
 //!
 //! The way of a file: `document` parses the TOML. `reader` keeps places and faults, and resolves references with
 //! `references`. `unknown` and `table` check names and values against [`keys`]. `sections`, `route` and `write` say

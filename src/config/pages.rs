@@ -28,6 +28,10 @@ pub const PAGES: &[Page] = &[
     ("operations.md", include_str!("../../docs/reference/operations.md")),
     ("lifetimes.md", include_str!("../../docs/reference/lifetimes.md")),
     ("values.md", include_str!("../../docs/reference/values.md")),
+    (
+        "payload-schemas.md",
+        include_str!("../../docs/reference/payload-schemas.md"),
+    ),
     ("conditions.md", include_str!("../../docs/reference/conditions.md")),
     ("guards.md", include_str!("../../docs/reference/guards.md")),
     ("dead-letters.md", include_str!("../../docs/reference/dead-letters.md")),

@@ -34,6 +34,10 @@ impl Outside for Anything {
     fn file(&self, _: &str) -> Result<String, String> {
         Ok("secret\n".to_owned())
     }
+
+    fn document(&self, _: &str) -> Result<String, String> {
+        Ok("{}".to_owned())
+    }
 }
 
 fn part(title: &str) -> &'static str {

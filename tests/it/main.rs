@@ -18,6 +18,7 @@ mod config_syntax;
 mod config_told_once;
 mod config_valid;
 mod kafka_properties;
+mod payload_schema;
 mod recipes;
 mod schema;
 

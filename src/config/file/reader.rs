@@ -46,6 +46,11 @@ impl<'a> Context<'a> {
         self.line_starts.partition_point(|start| *start <= at)
     }
 
+    /// Where references are looked up.
+    pub fn outside(&self) -> &'a dyn Outside {
+        self.outside
+    }
+
     /// Number of faults so far.
     pub fn faults(&self) -> usize {
         self.noted.borrow().len()

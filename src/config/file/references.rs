@@ -12,6 +12,10 @@ pub trait Outside {
     fn env(&self, name: &str) -> Result<String, String>;
     /// The whole text of the file at `path`.
     fn file(&self, path: &str) -> Result<String, String>;
+    /// The whole text of a document at `path`, such as a schema.
+    fn document(&self, path: &str) -> Result<String, String> {
+        self.file(path)
+    }
     /// Where the file at `path` is, to read it again later.
     fn place(&self, path: &str) -> PathBuf {
         path.into()
@@ -28,6 +32,23 @@ pub struct System {
 /// A reference is for a secret or a name, not for a document.
 const REFERENCED_BYTES_MAX: u64 = 64 * 1024;
 
+/// No schema that people wrote is larger.
+const DOCUMENT_BYTES_MAX: u64 = 1024 * 1024;
+
+impl System {
+    /// `limit`: `bytes_max` in words.
+    fn read(&self, path: &str, bytes_max: u64, limit: &str) -> Result<String, String> {
+        let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+        let file = std::fs::File::open(self.folder.join(path)).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > bytes_max {
+            return Err(format!("is larger than {limit}"));
+        }
+        String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())
+    }
+}
+
 impl Outside for System {
     fn env(&self, name: &str) -> Result<String, String> {
         std::env::var(name).map_err(|error| match error {
@@ -37,16 +58,11 @@ impl Outside for System {
     }
 
     fn file(&self, path: &str) -> Result<String, String> {
-        let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-        let file = std::fs::File::open(self.folder.join(path)).map_err(unreadable)?;
-        let mut bytes = Vec::new();
-        file.take(REFERENCED_BYTES_MAX + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
-        if bytes.len() as u64 > REFERENCED_BYTES_MAX {
-            return Err("is larger than 64 KiB".to_owned());
-        }
-        String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())
+        self.read(path, REFERENCED_BYTES_MAX, "64 KiB")
+    }
+
+    fn document(&self, path: &str) -> Result<String, String> {
+        self.read(path, DOCUMENT_BYTES_MAX, "1 MiB")
     }
 
     fn place(&self, path: &str) -> PathBuf {

@@ -248,6 +248,14 @@ const NAMES: &[(&Section, Names)] = &[
                 "when",
                 &["if", "where", "filter", "condition", "match", "matches", "predicate"],
             ),
+            (
+                "payload_schema",
+                &["schema", "json_schema", "jsonschema", "schema_file", "schema_path"],
+            ),
+            (
+                "payload_schema_formats",
+                &["formats", "format", "check_formats", "validate_formats"],
+            ),
             ("require", &["validate", "assert", "must"]),
             ("root", &["base", "prefix", "path", "base_path", "unwrap", "payload"]),
             (
@@ -598,6 +606,13 @@ const WORDS: &[(&str, Names)] = &[
     (
         "when_error",
         &[("false", &["skip", "ignore", "drop"]), ("reject", &["fail", "error"])],
+    ),
+    (
+        "payload_schema_formats",
+        &[
+            ("check", &["assert", "validate", "true", "on", "reject"]),
+            ("ignore", &["annotate", "annotation", "false", "off", "skip"]),
+        ],
     ),
     (
         "ttl_past",

@@ -19,6 +19,8 @@ mod log;
 mod http;
 // `[[route]]`.
 mod route;
+// `payload_schema`.
+mod payload_schema;
 // `[[route.write]]`.
 mod write;
 // `bins`.
@@ -48,6 +50,7 @@ pub use kafka::{BelowLog, BeyondLog, ByteOrderMark, Format, Kafka, OffsetGone, S
 pub use kinds::Kinds;
 pub use log::Log;
 pub use login::LoginFiles;
+pub use payload_schema::{Documents, PayloadSchema};
 pub use publish::Publish;
 pub use reject::{DeadLetterHeaders, Reject, RejectAction};
 pub use route::Route;

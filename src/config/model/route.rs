@@ -1,6 +1,7 @@
 //! `[[route]]`: which messages it is for, and what it does with them.
 
 use crate::config::model::cel::{Cel, When};
+use crate::config::model::payload_schema::PayloadSchema;
 use crate::config::model::publish::Publish;
 use crate::config::model::source::Path;
 use crate::config::model::write::Write;
@@ -17,6 +18,8 @@ pub struct Route {
     pub root: Path,
     /// If it does not hold, the route does nothing with the message.
     pub when: Option<When>,
+    /// What the payloads that `when` lets through must satisfy. Otherwise the message is rejected.
+    pub payload_schema: Option<PayloadSchema>,
     /// Each must hold for the messages that `when` lets through. Otherwise the message is rejected.
     pub require: Vec<Cel>,
     /// In file order.

@@ -2,6 +2,8 @@
 
 // `[[route]]`.
 pub mod route;
+// `payload_schema`: the JSON Schema of its payloads.
+pub mod payload_schema;
 // `[[route.write]]`: which record, how long it lives, and what is written.
 pub mod write;
 // `ttl`: how long a record lives.

@@ -6,6 +6,7 @@ use crate::config::file::reader::{Node, Table, Text};
 use crate::config::file::wording::did_you_mean;
 use crate::config::keys;
 use crate::config::model::{Path, Route, Tombstone};
+use crate::config::routes::payload_schema;
 use crate::config::routes::publish;
 use crate::config::routes::write;
 use crate::config::values::cel;
@@ -87,6 +88,7 @@ fn route(table: &Table<'_>, configured: &[(Node<'_>, Text)], namespace: &str) ->
     };
     // If one is faulty, a fault was noted, and there will be no configuration.
     let when = cel::when(table, scope).flatten();
+    let payload_schema = payload_schema::payload_schema(table).flatten();
     let require = cel::require(table, scope).unwrap_or_default();
     let tombstone = table.choice("tombstone").map_or(Tombstone::Reject, write::tombstone);
     let example = "write [[route.write]] with `key` and `bins` below the route, or [[route.publish]] with `topic`";
@@ -114,6 +116,7 @@ fn route(table: &Table<'_>, configured: &[(Node<'_>, Text)], namespace: &str) ->
         topics: topics(table, configured),
         root,
         when,
+        payload_schema,
         require,
         writes,
         publishes,

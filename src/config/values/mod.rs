@@ -12,3 +12,5 @@ pub mod grammar;
 pub mod expressions;
 // CEL: conditions and computed values.
 pub mod cel;
+// JSON Schemas of payloads.
+pub mod json_schema;

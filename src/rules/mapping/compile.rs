@@ -18,6 +18,7 @@ use crate::output::row::{RowRules, RowTtl, Target};
 use crate::output::value::Value;
 use crate::rules::conditions::{self, Asked, NoPlace};
 use crate::rules::decode::{EachId, ItemSlotId, PathTreeBuilder, SlotId};
+use crate::rules::schema::SchemaRule;
 
 /// A rule that passed the checks of the configuration but cannot be compiled: our bug, not the user's.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +35,7 @@ impl std::error::Error for CompileError {}
 #[derive(Debug)]
 pub(super) struct CompiledRoute {
     pub when: Option<WhenRule>,
+    pub schema: Option<Arc<SchemaRule>>,
     pub require: Vec<conditions::Rule>,
     pub writes: Vec<CompiledWrite>,
     pub publishes: Vec<CompiledPublish>,
@@ -289,6 +291,9 @@ impl Mapping {
     /// Only for faults that the configuration's own checks should have refused.
     pub fn compile(config: &Config) -> Result<Mapping, CompileError> {
         let mut topics = HashMap::new();
+        // A route's schema is the same for all of its topics.
+        let schemas = config.routes.iter().map(|route| schema(route, config));
+        let schemas = schemas.collect::<Result<Vec<_>, _>>()?;
         for topic in &config.kafka.topics {
             let mut compiler = Compiler::default();
             let refuses_mark = config.kafka.byte_order_mark == ByteOrderMark::Reject;
@@ -298,11 +303,14 @@ impl Mapping {
                 }
                 builder.build()
             };
-            let taking = || config.routes.iter().filter(|r| r.topics.contains(topic));
-            let of_topic: Vec<&Write> = taking().flat_map(|route| &route.writes).collect();
+            let taking = || {
+                let routes = config.routes.iter().zip(&schemas);
+                routes.filter(|(route, _)| route.topics.contains(topic))
+            };
+            let of_topic: Vec<&Write> = taking().flat_map(|(route, _)| &route.writes).collect();
             let guard = Guarding::new(&of_topic);
             let routes = taking()
-                .map(|route| compiler.route(route, &guard))
+                .map(|(route, schema)| compiler.route(route, schema.clone(), &guard))
                 .collect::<Result<Vec<_>, _>>()?;
             let mapping = TopicMapping {
                 format: config.kafka.format,
@@ -323,6 +331,15 @@ impl Mapping {
     }
 }
 
+/// The compiled schema of a route's payloads.
+fn schema(route: &Route, config: &Config) -> Result<Option<Arc<SchemaRule>>, CompileError> {
+    let Some(schema) = &route.payload_schema else {
+        return Ok(None);
+    };
+    let rule = SchemaRule::compile(schema, &route.root, config.kafka.byte_order_mark).map_err(CompileError)?;
+    Ok(Some(Arc::new(rule)))
+}
+
 #[derive(Default)]
 struct Compiler {
     payload: PathTreeBuilder,
@@ -334,7 +351,12 @@ struct Compiler {
 }
 
 impl Compiler {
-    fn route(&mut self, route: &Route, guard: &Guarding<'_>) -> Result<CompiledRoute, CompileError> {
+    fn route(
+        &mut self,
+        route: &Route,
+        schema: Option<Arc<SchemaRule>>,
+        guard: &Guarding<'_>,
+    ) -> Result<CompiledRoute, CompileError> {
         let when = self.when(route.when.as_ref(), None)?;
         let require = route.require.iter().map(|each| self.cel(each, None));
         let require = require.collect::<Result<_, _>>()?;
@@ -343,6 +365,7 @@ impl Compiler {
         let publishes = route.publishes.iter().map(|publish| self.publish(publish));
         Ok(CompiledRoute {
             when,
+            schema,
             require,
             writes,
             publishes: publishes.collect::<Result<_, _>>()?,

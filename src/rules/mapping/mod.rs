@@ -163,6 +163,15 @@ impl TopicMapping {
                 is_left = true;
                 continue;
             }
+            if let Some(schema) = &route.schema
+                && !is_tombstone
+            {
+                let checked = schema.check(text);
+                if let Some(tally) = tally {
+                    tally.compared(schema, checked.is_ok());
+                }
+                checked?;
+            }
             context.require(&route.require)?;
             if key_fields.get().is_none() {
                 let _ = key_fields.set(self.key_fields(message)?);

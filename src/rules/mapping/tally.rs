@@ -9,11 +9,13 @@ use super::compile::TargetRule;
 use super::{Mapping, Message, Rejection, TopicMapping};
 use crate::output::{Output, Verdict};
 use crate::rules::conditions;
+use crate::rules::schema::SchemaRule;
 
 /// The kind of a counted rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuleKind {
     When,
+    Schema,
     Require,
     Write,
     Publish,
@@ -24,6 +26,7 @@ impl RuleKind {
     pub fn as_str(self) -> &'static str {
         match self {
             RuleKind::When => "when",
+            RuleKind::Schema => "payload_schema",
             RuleKind::Require => "require",
             RuleKind::Write => "write",
             RuleKind::Publish => "publish",
@@ -32,7 +35,7 @@ impl RuleKind {
 
     /// Whether it only lets messages through and makes nothing.
     pub fn is_condition(self) -> bool {
-        matches!(self, RuleKind::When | RuleKind::Require)
+        matches!(self, RuleKind::When | RuleKind::Schema | RuleKind::Require)
     }
 }
 
@@ -42,7 +45,7 @@ pub struct RuleCount {
     pub kind: RuleKind,
     /// Its line in the file.
     pub line: usize,
-    /// A condition as it is written; the namespace and set of a write that names one; the topic of a publish.
+    /// A condition or the name of a schema as it is written; the namespace and set of a write that names one; the topic of a publish.
     pub what: String,
     /// A condition that reads the element of `each`, and so is evaluated for each element.
     pub is_of_element: bool,
@@ -76,6 +79,9 @@ impl Tally {
                     }
                 };
                 whens(&route.when);
+                if let Some(schema) = &route.schema {
+                    tally.place(RuleKind::Schema, schema.line(), schema.written());
+                }
                 for condition in &route.require {
                     tally.place(RuleKind::Require, condition.line(), condition.written());
                 }
@@ -133,6 +139,12 @@ impl Tally {
             Some(false) => &mut rule.fails,
             None => &mut rule.uncomputed,
         } += 1;
+    }
+
+    pub(super) fn compared(&self, schema: &SchemaRule, satisfies: bool) {
+        let place = self.place(RuleKind::Schema, schema.line(), schema.written());
+        let rule = &mut self.rules.borrow_mut()[place];
+        *if satisfies { &mut rule.holds } else { &mut rule.fails } += 1;
     }
 
     pub(super) fn made(&self, kind: RuleKind, line: usize, count: usize) {
