@@ -1,6 +1,9 @@
 //! The service is killed when dead letters are stored and their messages' offsets are not committed. Then its rules are
 //! mended, or the database is. What has a letter is not applied when it comes again: a replay of the letters applies it.
 
+// The seed of the random test.
+#![allow(clippy::print_stdout)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -271,6 +274,37 @@ fn letters_that_went_with_their_topic_do_not_count_and_those_of_the_new_one_do()
     for (key, count) in not_done.keys().zip(killed.sim.ints("counts", &keys(&not_done))) {
         assert_eq!(count, None, "{key}\n{}", exited.output);
     }
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn whenever_it_is_killed_and_whatever_is_mended_meanwhile_each_row_is_applied_or_in_one_letter() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut killed = Killed::new(Kafka::real());
+    // The rules and the database only get better. What a later rule refuses may have been applied before a kill.
+    let (rules_mended, database_mended) = (rng.usize(1..6), rng.usize(1..6));
+    killed.sim.say(&format!("records 12 30% {}", rng.u8(..)));
+    for round in 0..6 {
+        if round == database_mended {
+            killed.sim.say("clear");
+        }
+        let (refuses, interval) = (round < rules_mended, ["20ms", "300ms", "5m"][rng.usize(..3)]);
+        let service = killed.start(refuses, interval);
+        let all = u64::try_from(i64::from(PARTITIONS) * killed.produced).unwrap();
+        killed.produce(30);
+        // When so many of all messages are done.
+        let until = all + rng.u64(..60);
+        let done = || killed.sim.count("counts") + u64::try_from(killed.letters()).unwrap();
+        wait_until("messages to be done", done, |done| *done >= until);
+        service.signal("KILL");
+        drop(service);
+    }
+    killed.sim.say("clear");
+    let last = killed.start(false, "50ms");
+    let exited = killed.finish(last);
+    killed.assert_ledger(&format!("seed {seed}\n{}", exited.output));
 }
 
 fn keys(not_done: &BTreeMap<String, Vec<u64>>) -> Vec<&str> {
