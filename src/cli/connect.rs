@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::terminal::{Colours, Kind, finding};
 use crate::aerospike::info::{Access, NodeInfo, Settings};
 use crate::aerospike::{ConnectError, Store, StoreOptions};
-use crate::config::model::{Action, BelowLog, BeyondLog, Config, Tombstone, Ttl, TtlPast, Write};
+use crate::config::model::{Action, BelowLog, BeyondLog, Config, RejectAction, Tombstone, Ttl, TtlPast, Write};
 use crate::delivery::guard::{Guard, GuardIdentity};
 use crate::kafka::admin::newest::{Span, spans};
 use crate::kafka::admin::probe::ProbeError;
@@ -156,9 +156,14 @@ fn kafka(config: &Config, mapping: &Mapping, timeout: Duration, report: &mut Rep
         };
         report.fatal(Exit::Unreachable, "kafka", &unreached.to_string(), &follows);
     }
+    let dead_letters = match &config.reject.action {
+        RejectAction::DeadLetter { topic, .. } => Some(topic.as_str()),
+        RejectAction::Hold | RejectAction::Stop | RejectAction::Drop => None,
+    };
     for (number, topic) in found.topics.iter().enumerate() {
         let thing = format!("kafka topic {}", topic.name);
         let is_consumed = number < kafka.topics.len();
+        let is_dead = dead_letters == Some(topic.name.as_str());
         match &topic.state {
             TopicState::Present(partitions) => {
                 let needed = if is_consumed { Right::Read } else { Right::Write };
@@ -168,6 +173,16 @@ fn kafka(config: &Config, mapping: &Mapping, timeout: Duration, report: &mut Rep
                         &thing,
                         &format!("the user has no {needed} on it"),
                         "grant it",
+                    ),
+                    Some(rights) if is_dead && !rights.contains(&Right::Read) => report.warning(
+                        &thing,
+                        "the user has no READ on it: after a crash, messages that have dead letters already are processed \
+                         again",
+                        "grant it",
+                    ),
+                    Some(_) if is_dead => report.ok(
+                        &thing,
+                        &format!("partitions: {}, WRITE and READ are granted", partitions.len()),
                     ),
                     Some(_) => report.ok(
                         &thing,

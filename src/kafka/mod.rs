@@ -7,6 +7,8 @@
 pub mod consumer;
 // The producer.
 pub mod producer;
+// The topic of dead letters.
+pub mod letters;
 // Questions to the brokers outside of the group.
 pub mod admin;
 // Why a broker is not reached.

@@ -17,8 +17,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,7 @@ use super::login::Login;
 use crate::config::model::Kafka;
 use crate::delivery::publish::{Place, Publisher, Reports, SendFailure, Unsent};
 use crate::delivery::report_outcomes::{Meaning, meaning};
+use crate::kafka::letters::log::LetterLog;
 use crate::kafka::log::tell_line;
 use crate::output::publication::OutgoingMessage;
 use crate::util::memory::{MemoryPlan, PRODUCED_MESSAGE_BYTES};
@@ -179,6 +180,7 @@ impl Producer {
         let client: BaseProducer<Callbacks> = config
             .create_with_context(Callbacks {
                 flow: flow.clone(),
+                letters: OnceLock::new(),
                 login: Login::of("producer", &config, &kafka.producer_login),
             })
             .map_err(ProducerError::Configuration)?;
@@ -204,6 +206,11 @@ impl Producer {
             flow,
             message_bytes_max,
         })
+    }
+
+    /// Tells `letters` of each message that is stored, from now on. Must be called at most once.
+    pub fn tell_stored(&self, letters: Arc<LetterLog>) {
+        let _ = self.client.context().letters.set(letters);
     }
 
     /// The topic that has been failing for longest, while somebody has messages for it; `None` if all is well.
@@ -380,6 +387,8 @@ struct Ticket {
 
 struct Callbacks {
     flow: Arc<Flow>,
+    /// Who is told of stored messages.
+    letters: OnceLock<Arc<LetterLog>>,
     /// `None`: it does not change.
     login: Option<Login>,
 }
@@ -418,6 +427,10 @@ impl ProducerContext for Callbacks {
             bytes,
             alone,
         } = *ticket;
+        // Before the worker knows that it is stored.
+        if let (Ok(()), Some(letters)) = (&result, self.letters.get()) {
+            letters.stored(message.topic(), message.partition(), message.offset());
+        }
         let left = match &result {
             Ok(()) => Left::Stored,
             Err(failure) => Left::Failed(failure),

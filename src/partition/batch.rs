@@ -25,6 +25,7 @@ use crate::output::{Output, Verdict};
 use crate::partition::ends::{BatchEnd, Broken};
 use crate::partition::env::{Env, now_ms};
 use crate::partition::held::{rejection_of, stops_at};
+use crate::partition::lettered::Lettered;
 use crate::partition::offsets::Offsets;
 use crate::partition::pending::{Fate, Pending};
 use crate::util::exit::Exit;
@@ -116,7 +117,7 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
     }
 
     /// Applies the rules to the next messages, without the database. Stops when the rows fill a batch.
-    fn apply_rules<'w: 'm, S: Source<Message<'w> = M> + 'w>(&mut self, env: &Env<'w, S>) {
+    fn apply_rules<'w: 'm, S: Source<Message<'w> = M> + 'w>(&mut self, env: &Env<'w, S>, letters: &Lettered) {
         let rows_max = env.shared.sizes.batch_rows_max;
         let bytes_max = (WEIGHT * env.shared.sizes.batch_bytes_max()) as u64;
         let messages = self.messages;
@@ -132,6 +133,11 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
             // At least one message: a large message is taken alone.
             if full && index > 0 {
                 break;
+            }
+            // Whoever replays its dead letter applies it.
+            if letters.has(message) {
+                self.fates.push(Fate::Lettered);
+                continue;
             }
             output.begin(index);
             let publications = output.publications.len();
@@ -360,9 +366,13 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
     fn cut_where_too_many<'w, S: Source>(&mut self, env: &Env<'w, S>, pending: &Pending) {
         let (mut rejected, mut consecutive) = (0, pending.consecutive_rejects());
         for index in 0..self.end() {
-            let Fate::Rejected(of) = &self.fates[index] else {
-                consecutive = 0;
-                continue;
+            let of = match &self.fates[index] {
+                Fate::Rejected(of) => of,
+                Fate::Lettered => continue,
+                Fate::Kept | Fate::Filtered => {
+                    consecutive = 0;
+                    continue;
+                }
             };
             let is_held = matches!(of.rows_not_done, RowsNotDone::These(_));
             let one_more = || {
@@ -392,7 +402,7 @@ pub(super) fn bring<'m, 'w: 'm, S: Source>(
 ) -> (usize, BatchEnd) {
     let began = Instant::now();
     let mut batch = Batch::new(messages, pending.consecutive_rejects());
-    batch.apply_rules(env);
+    batch.apply_rules(env, &offsets.letters);
     let written = batch.write_rows(env, pending, offsets);
     let took = began.elapsed();
     // Fetching may have been paused during a wait. Without this the queue would stay empty.

@@ -1,5 +1,7 @@
 //! Test doubles for a partition's log, a database and rules, so that tests run workers without Kafka.
 
+pub mod letters;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,14 +18,16 @@ use crate::delivery::write::{Answer, RowWriter, Stored};
 use crate::kafka::Partition;
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::consumer::intake::{Intake, Queue};
-use crate::kafka::consumer::origin::{NoOrigin, Origin, PartitionStart};
+use crate::kafka::consumer::origin::{CommitTag, NoOrigin, Origin, PartitionStart};
 use crate::kafka::consumer::source::{Commit, CommitFailure, FetchError, QueuedMessage, Room, Source, SourceMessage};
+use crate::kafka::letters::bound::LettersFrom;
 use crate::message::{Message, Reason, Rejection};
 use crate::observe::counters::Counters;
 use crate::output::row::{Op, RecordKey, Row, RowAction, RowRules, RowTtl, Target};
 use crate::output::value::Value;
 use crate::output::{Output, Verdict};
 use crate::partition::hooks::NoHooks;
+use crate::partition::made_up::letters::NoDeadTopic;
 use crate::partition::shared::{Group, Rejecting, Shared, Sizes, Times};
 use crate::processor::Processor;
 use crate::rules::code::Processors;
@@ -32,7 +36,7 @@ use crate::util::stop::{Stop, StopKind};
 
 pub const TOPIC: &str = "events";
 pub const TOPIC_ID: TopicId = TopicId::NONE;
-/// The metadata of each commit.
+/// The metadata of each commit, without letters.
 pub const TAG: &str = "tag";
 
 pub fn partition(number: i32) -> Partition {
@@ -120,6 +124,8 @@ struct State {
     /// How many messages were asked for at once.
     asked: Vec<usize>,
     commits: Vec<Committed>,
+    /// The metadata of the last one.
+    tag: String,
     /// Results of the next commits.
     refusals: VecDeque<CommitFailure>,
     seeks: Vec<(i64, Option<i32>)>,
@@ -153,6 +159,7 @@ impl Log {
             position: None,
             asked: Vec::new(),
             commits: Vec::new(),
+            tag: String::new(),
             refusals: VecDeque::new(),
             seeks: Vec::new(),
             refuses_seeks: false,
@@ -162,8 +169,9 @@ impl Log {
             cut: None,
             origin: Ok(Origin {
                 topic_id: TOPIC_ID,
-                tag: TAG.to_owned(),
+                tag: tag(),
                 epoch: None,
+                letters: Vec::new(),
             }),
         };
         Log(Arc::new((Mutex::new(state), Condvar::new())))
@@ -197,6 +205,18 @@ impl Log {
     /// Sets the oldest offset and the end of the log, and where it was cut.
     pub fn reaching(self, ends: (i64, i64), cut: Option<i64>) -> Log {
         self.with(|state| (state.ends, state.cut) = (ends, cut))
+    }
+
+    /// The group's offset says from where on letters are.
+    pub fn lettered_from(self, letters: Vec<LettersFrom>) -> Log {
+        self.with(|state| state.origin.as_mut().unwrap().letters = letters)
+    }
+
+    /// What the last commit says about letters.
+    pub fn letters(&self) -> Vec<LettersFrom> {
+        let state = self.0.0.lock();
+        let words = state.tag.split(' ').filter_map(|word| word.strip_prefix("dead="));
+        words.map(|word| LettersFrom::parse(word).unwrap()).collect()
     }
 
     pub fn from_origin(self, origin: Result<Origin, NoOrigin>) -> Log {
@@ -296,13 +316,14 @@ impl SourceMessage for MadeUpMessage {
 
 impl MadeUpSource {
     fn commit(&self, commit: Commit<'_>, is_last: bool) -> Result<(), CommitFailure> {
-        assert_eq!(commit.tag, TAG);
+        assert!(commit.tag.starts_with(TAG));
         let mut state = self.log.0.0.lock();
         if let Some(refusal) = state.refusals.pop_front() {
             return Err(refusal);
         }
-        let Commit { next, epoch, .. } = commit;
+        let Commit { next, epoch, tag } = commit;
         state.commits.push(Committed { next, epoch, is_last });
+        tag.clone_into(&mut state.tag);
         Ok(())
     }
 }
@@ -543,18 +564,31 @@ impl RowWriter for Database {
     }
 }
 
+/// The metadata of each commit.
+pub fn tag() -> CommitTag {
+    CommitTag {
+        plain: TAG.to_owned(),
+        before_letters: Some(TAG.to_owned()),
+    }
+}
+
 /// Does what a message's payload says: `write` (a record whose key is the offset), `filter`, `reject` or `panic`.
-struct Obeys(Arc<Target>);
+struct Obeys {
+    target: Arc<Target>,
+    /// It writes what is to be rejected, too.
+    is_mended: bool,
+}
 
 impl Processor for Obeys {
     fn process<'m>(&'m self, message: &Message<'m>, _: i64, output: &mut Output<'m>) -> Result<Verdict, Rejection> {
         match message.payload {
-            Some(b"write") => {
+            Some(b"reject") if !self.is_mended => Err(Rejection::new(Reason::Processor("asked_for"), "asked for")),
+            Some(b"write" | b"reject") => {
                 output.rows.push(Row {
                     message: 0,
                     number: 0,
                     rules: &RowRules::UPDATE,
-                    target: &self.0,
+                    target: &self.target,
                     key: RecordKey::Integer(message.offset),
                     action: RowAction::Write(vec![Op::Put {
                         bin: "offset".into(),
@@ -581,7 +615,15 @@ impl Processor for Obeys {
 
 /// The shared state for workers of the made-up topic. Commits are due at once.
 pub fn shared(database: &Arc<Database>, action: RejectAction) -> Shared {
-    let processor: Arc<dyn Processor> = Arc::new(Obeys(Arc::new(Target::new("test", "users"))));
+    shared_where(database, action, false)
+}
+
+/// The same. `is_mended`: what is to be rejected is written, as after a change of the rules.
+pub fn shared_where(database: &Arc<Database>, action: RejectAction, is_mended: bool) -> Shared {
+    let processor: Arc<dyn Processor> = Arc::new(Obeys {
+        target: Arc::new(Target::new("test", "users")),
+        is_mended,
+    });
     let topics = [TOPIC.to_owned()];
     let counters = Arc::new(Counters::new());
     let reject = Reject {
@@ -604,6 +646,7 @@ pub fn shared(database: &Arc<Database>, action: RejectAction) -> Shared {
             action,
             counts: Arc::new(Rejects::new(&reject)),
         },
+        letters: Arc::new(NoDeadTopic),
         sizes: Sizes::new(100, memory::plan(1 << 30, 1 << 20, 1, 1, false).unwrap()),
         times: Times {
             commit_interval: Duration::ZERO,

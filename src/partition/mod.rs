@@ -8,6 +8,8 @@ pub mod worker;
 mod batch;
 // Messages that wait only for Kafka's acknowledgements.
 mod pending;
+// Messages that come again and have dead letters.
+mod lettered;
 // The next offset is not in the log.
 mod gone;
 // Offsets: what is finished, and what is committed.

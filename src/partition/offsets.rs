@@ -9,11 +9,12 @@ use log::{debug, error, trace, warn};
 use crate::delivery::commit::OffsetTracker;
 use crate::kafka::Partition;
 use crate::kafka::consumer::intake::AHEAD_MAX;
-use crate::kafka::consumer::origin::{Origin, PartitionStart, StartOffset};
+use crate::kafka::consumer::origin::{CommitTag, Origin, PartitionStart, StartOffset};
 use crate::kafka::consumer::source::{Commit, CommitFailure, QueuedMessage, Source, SourceMessage};
 use crate::partition::ends::CommitEnd;
 use crate::partition::env::Env;
 use crate::partition::epochs::Epochs;
+use crate::partition::lettered::Lettered;
 use crate::util::stop::StopKind;
 
 pub(super) struct Offsets {
@@ -24,8 +25,11 @@ pub(super) struct Offsets {
     /// The epoch of the messages before `begun_at`. `None` as soon as the first message shows that it has the same
     /// leader.
     unverified: Option<i32>,
-    /// The metadata of each commit.
-    tag: String,
+    /// The metadata of each commit, without what changes.
+    tag: CommitTag,
+    is_tag_too_long_told: bool,
+    /// Which messages have dead letters.
+    pub letters: Lettered,
     last_commit: Instant,
     /// The partition is held. The consumer's position may be above the message at which it is held.
     is_held: bool,
@@ -41,7 +45,9 @@ impl Offsets {
                 StartOffset::Oldest => None,
             },
             unverified: None,
-            tag: String::new(),
+            tag: CommitTag::default(),
+            is_tag_too_long_told: false,
+            letters: Lettered::default(),
             last_commit: Instant::now(),
             is_held: false,
         }
@@ -171,7 +177,9 @@ impl Offsets {
         let Some(next) = self.tracker.due() else {
             return CommitEnd::NotDue;
         };
-        let sent = env.source.send_commit(self.commit(next, env));
+        env.shared.letters.look_if_old(env.stop);
+        let tag = self.tag(next, env);
+        let sent = env.source.send_commit(self.commit(next, &tag, env));
         self.sent(env, next, sent, |error| {
             warn!(
                 "kafka: commit not sent, tried again {} error=\"{error}\"",
@@ -190,13 +198,16 @@ impl Offsets {
         // Nothing more is written, so the partition can be given back without the answer. The deadline is before the
         // main thread stops waiting for this worker.
         let deadline = || env.stop.requested_at().unwrap_or_else(Instant::now) + env.shared.times.commit_max;
-        let commit = |offsets: &Offsets| env.source.commit_by(offsets.commit(next, env), deadline());
-        let sent = match commit(self) {
-            Err(CommitFailure::Epoch(_)) if !env.progress.is_epoch_refused() => {
-                env.progress.set_epoch_refused();
-                commit(self)
+        let mut tag = self.tag(next, env);
+        let sent = loop {
+            match env.source.commit_by(self.commit(next, &tag, env), deadline()) {
+                Err(CommitFailure::Epoch(_)) if !env.progress.is_epoch_refused() => env.progress.set_epoch_refused(),
+                Err(CommitFailure::Metadata(_)) if !env.progress.is_metadata_refused() => {
+                    env.progress.set_metadata_refused();
+                    tag = self.tag(next, env);
+                }
+                sent => break sent,
             }
-            sent => sent,
         };
         let end = self.sent(env, next, sent, |error| env.source.last_commit_failed(next, error));
         if end == CommitEnd::Sent {
@@ -227,12 +238,45 @@ impl Offsets {
         }
     }
 
-    /// A commit of the next offset with the topic's id, and with the leader epoch unless the coordinator refuses
-    /// epochs.
-    fn commit<S: Source>(&self, next: i64, env: &Env<'_, S>) -> Commit<'_> {
+    /// The metadata of a commit: the topic's id, and from where on the letters of messages are that are not committed.
+    fn tag<S: Source>(&mut self, next: i64, env: &Env<'_, S>) -> String {
+        self.letters.finished_below(next);
+        let letters = self.letters.bounds(next, env.shared.letters.known_now().as_deref());
+        if letters.is_empty() {
+            return self.tag.plain.clone();
+        }
+        let is_refused = env.progress.is_metadata_refused();
+        if let Some(tag) = self.tag.with_letters(&letters).filter(|_| !is_refused) {
+            return tag;
+        }
+        let can_be_written = self.tag.before_letters.is_some();
+        if can_be_written && !std::mem::replace(&mut self.is_tag_too_long_told, true) {
+            warn!(
+                "kafka: what commits say about dead letters is too long for the brokers, and is left out; messages that \
+                 have dead letters and come again after a crash are processed again {} cure=\"raise \
+                 offset.metadata.max.bytes of the brokers, or give the topic of dead letters fewer partitions\"",
+                env.partition()
+            );
+        }
+        self.tag.plain.clone()
+    }
+
+    /// The worker ends: tells the next worker of this process from where on the letters of messages are.
+    pub fn leave_letters<S: Source>(&self, env: &Env<'_, S>) {
+        if !self.letters.is_begun() {
+            return;
+        }
+        let next = self.next();
+        let now = env.shared.letters.known_now();
+        let from = self.letters.bounds(next.unwrap_or(0), now.as_deref());
+        env.progress.set_letters(next, from, self.letters.at_start());
+    }
+
+    /// A commit of the next offset with this metadata, and with the leader epoch unless the coordinator refuses epochs.
+    fn commit<'t, S: Source>(&self, next: i64, tag: &'t str, env: &Env<'_, S>) -> Commit<'t> {
         Commit {
             next,
-            tag: &self.tag,
+            tag,
             epoch: self.epochs.up_to(next).filter(|_| !env.progress.is_epoch_refused()),
         }
     }
@@ -263,7 +307,7 @@ impl Offsets {
                 );
                 CommitEnd::Lost
             }
-            Err(CommitFailure::Epoch(error) | CommitFailure::Failed(error)) => {
+            Err(CommitFailure::Epoch(error) | CommitFailure::Metadata(error) | CommitFailure::Failed(error)) => {
                 env.shared.counters.commit_errors.add(1);
                 tell(&error);
                 CommitEnd::Sent

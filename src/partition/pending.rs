@@ -21,6 +21,7 @@ use crate::observe::metrics::delivery_latency::DeliveryLatencies;
 use crate::output::publication::Publication;
 use crate::partition::ends::{Broken, WorkerEnd};
 use crate::partition::env::{Env, now_ms};
+use crate::partition::lettered::LETTERED_BEFORE;
 use crate::partition::offsets::Offsets;
 use crate::util::exit::Exit;
 use crate::util::stop::{Stop, StopKind};
@@ -38,6 +39,8 @@ pub(super) enum Fate {
     Filtered,
     /// Rejected because of its own content.
     Rejected(Box<Rejected>),
+    /// Rejected by an earlier worker, and its dead letter is acknowledged. The rules were not applied.
+    Lettered,
 }
 
 /// A worker's pending messages.
@@ -63,6 +66,7 @@ struct Part {
     messages: u64,
     written: u64,
     filtered: u64,
+    lettered: u64,
     /// Number of messages that publish. Dead letters do not count.
     published: u64,
     /// The reason, if the message is rejected.
@@ -130,7 +134,7 @@ impl Pending {
         publications: Vec<Publication<'_>>,
     ) {
         let mut publications = publications.into_iter().peekable();
-        let (all, mut rejected) = (fates.len() as u64, 0);
+        let (all, mut rejected, mut lettered) = (fates.len() as u64, 0, 0);
         let mut part = Part::default();
         let (now_ms, mut latencies) = (now_ms(), gather_latencies(env));
         for (index, (message, fate)) in messages.iter().zip(fates).enumerate() {
@@ -142,11 +146,19 @@ impl Pending {
             }
             let gather = if is_rejected { GATHER_LETTERS } else { GATHER_MESSAGES };
             while let Some(publication) = publications.next_if(|next| next.message == index) {
+                if is_rejected {
+                    let now = env.shared.letters.known_now();
+                    offsets.letters.sent(now, message.offset(), &publication);
+                }
                 self.push(message.offset(), &publication, gather);
                 part.published += u64::from(!is_rejected);
             }
             part.messages += 1;
-            self.consecutive_rejects = if is_rejected { self.consecutive_rejects + 1 } else { 0 };
+            self.consecutive_rejects = match fate {
+                Fate::Rejected(_) => self.consecutive_rejects + 1,
+                Fate::Lettered => self.consecutive_rejects,
+                Fate::Kept | Fate::Filtered => 0,
+            };
             match fate {
                 Fate::Kept => {
                     part.written += 1;
@@ -158,6 +170,10 @@ impl Pending {
                     }
                 }
                 Fate::Filtered => part.filtered += 1,
+                Fate::Lettered => {
+                    part.lettered += 1;
+                    lettered += 1;
+                }
                 Fate::Rejected(of) => {
                     tell(env, message.offset(), &of);
                     part.rejected = Some(of.rejection.reason.as_str());
@@ -171,7 +187,8 @@ impl Pending {
             }
         }
         add_latencies(env, &latencies);
-        env.shared.rejecting.counts.finished(all, rejected);
+        // The limits counted those with letters when they were rejected.
+        env.shared.rejecting.counts.finished(all - lettered, rejected);
         self.collect(env, offsets);
     }
 
@@ -188,6 +205,10 @@ impl Pending {
             counters.messages_written.add(part.written);
             counters.messages_filtered.add(part.filtered);
             counters.messages_published.add(part.published);
+            if part.lettered > 0 {
+                counters.messages_rejected.add(LETTERED_BEFORE, part.lettered);
+                counters.messages_dead_lettered.add(part.lettered);
+            }
             if let Some(reason) = part.rejected {
                 counters.messages_rejected.add(reason, 1);
                 match &env.shared.rejecting.action {
@@ -269,7 +290,9 @@ impl Pending {
         letters: Vec<Publication<'_>>,
     ) -> Result<(), Broken> {
         for letter in letters {
-            self.outbox.push(messages[letter.message].offset(), &letter);
+            let offset = messages[letter.message].offset();
+            offsets.letters.sent(env.shared.letters.known_now(), offset, &letter);
+            self.outbox.push(offset, &letter);
         }
         self.settle(env, offsets)
     }

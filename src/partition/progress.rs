@@ -4,6 +4,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
+use parking_lot::Mutex;
+
+use crate::kafka::letters::bound::LettersFrom;
+
 /// A partition that waits until a person acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
@@ -34,6 +38,20 @@ pub struct Progress {
     again: AtomicI64,
     /// The worker knows which topic it reads.
     begun: AtomicBool,
+    /// A commit was refused because of its metadata.
+    metadata_refused: AtomicBool,
+    /// Set when the worker ends, if it has got that far.
+    letters: Mutex<Option<LeftLetters>>,
+}
+
+/// From where on the letters of messages are, as a worker leaves it.
+#[derive(Debug)]
+struct LeftLetters {
+    /// Of the messages from `next` on.
+    next: Option<i64>,
+    from: Vec<LettersFrom>,
+    /// Of all messages that the worker was given.
+    at_start: Vec<LettersFrom>,
 }
 
 impl Default for Progress {
@@ -49,6 +67,8 @@ impl Default for Progress {
             in_hand: AtomicBool::new(false),
             again: AtomicI64::new(-1),
             begun: AtomicBool::new(false),
+            metadata_refused: AtomicBool::new(false),
+            letters: Mutex::default(),
         }
     }
 }
@@ -141,6 +161,32 @@ impl Progress {
 
     pub fn is_epoch_refused(&self) -> bool {
         self.epoch_refused.load(Relaxed)
+    }
+
+    /// A commit was refused because of its metadata.
+    pub fn set_metadata_refused(&self) {
+        self.metadata_refused.store(true, Relaxed);
+    }
+
+    pub fn is_metadata_refused(&self) -> bool {
+        self.metadata_refused.load(Relaxed)
+    }
+
+    /// The worker ends. `from`: from where on the letters of the messages from `next` on are. `at_start`: the same for
+    /// all messages that it was given.
+    pub fn set_letters(&self, next: Option<i64>, from: Vec<LettersFrom>, at_start: Vec<LettersFrom>) {
+        *self.letters.lock() = Some(LeftLetters { next, from, at_start });
+    }
+
+    /// From where on the letters of the messages from `offset` on are, after the worker has ended. (Without `offset`:
+    /// from the oldest message on.) `None`: the worker did not find out.
+    pub fn letters_from(&self, offset: Option<i64>) -> Option<Vec<LettersFrom>> {
+        let left = self.letters.lock();
+        let left = left.as_ref()?;
+        Some(match (offset, left.next) {
+            (Some(offset), Some(next)) if offset >= next => left.from.clone(),
+            _ => left.at_start.clone(),
+        })
     }
 
     /// The worker ends, and another one must start at `offset`.

@@ -14,6 +14,7 @@ use crate::delivery::reject_limit::Rejects;
 use crate::delivery::write::RowWriter;
 use crate::kafka::Partition;
 use crate::kafka::admin::topic_id::TopicId;
+use crate::kafka::letters::Letters;
 use crate::observe::counters::Counters;
 use crate::partition::hooks::Hooks;
 use crate::rules::code::Checked;
@@ -28,6 +29,8 @@ pub struct Shared {
     /// The producer; `None` if the configuration publishes nothing and has no dead letters.
     pub publisher: Option<Arc<dyn Publisher>>,
     pub rejecting: Rejecting,
+    /// The topic of dead letters.
+    pub letters: Arc<dyn Letters>,
     pub sizes: Sizes,
     pub times: Times,
     pub offset_gone: OffsetGone,

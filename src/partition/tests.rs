@@ -1,14 +1,15 @@
 //! The worker's loop over a made-up log: what is written, what is committed, and how it ends.
 
 mod ahead;
+mod lettered;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::config::model::{BelowLog, BeyondLog, OffsetGone, RejectAction};
-use crate::kafka::consumer::origin::{NoOrigin, Origin, PartitionStart, StartOffset};
+use crate::kafka::consumer::origin::{LettersHint, NoOrigin, Origin, PartitionStart, StartOffset};
 use crate::kafka::consumer::source::{CommitFailure, FetchError};
 use crate::partition::ends::WorkerEnd;
-use crate::partition::made_up::{Committed, Database, Found, Log, TAG, TOPIC_ID, kafka_error, shared, until};
+use crate::partition::made_up::{Committed, Database, Found, Log, TAG, TOPIC_ID, kafka_error, shared, tag, until};
 use crate::partition::progress::Progress;
 use crate::partition::shared::Shared;
 use crate::partition::worker;
@@ -41,6 +42,7 @@ fn at_10() -> Run {
             tag: TAG.to_owned(),
             epoch: None,
             topic_id: None,
+            letters: LettersHint::Known(Vec::new()),
         },
         refused: Vec::new(),
         shared: Box::new(|_| {}),
@@ -284,7 +286,8 @@ fn where_the_stop_comes_before_the_log_that_went_back_the_next_owner_begins_ther
 fn a_first_message_of_a_later_leader_is_taken_only_when_the_log_is_verified() {
     let origin = Origin {
         topic_id: TOPIC_ID,
-        tag: TAG.to_owned(),
+        tag: tag(),
+        letters: Vec::new(),
         epoch: Some(4),
     };
     let log = Log::of([Found::Of(6, 10, "write")]).from_origin(Ok(origin.clone()));

@@ -96,7 +96,7 @@ impl<'w, S: Source> Worker<'w, S> {
         let Env { source, stop, .. } = self.env;
         let partition = source.partition();
         match source.origin(start, stop) {
-            Ok(origin) => {
+            Ok(mut origin) => {
                 self.env.identified(origin.topic_id);
                 self.env.progress.set_begun();
                 debug!(
@@ -105,8 +105,12 @@ impl<'w, S: Source> Worker<'w, S> {
                     origin.topic_id,
                     self.env.guard.bin()
                 );
+                let letters = std::mem::take(&mut origin.letters);
                 self.offsets.identified(origin);
-                Ok(())
+                match self.offsets.letters.search(&self.env, letters, start.from) {
+                    true => Ok(()),
+                    false => Err(WorkerEnd::Stopped),
+                }
             }
             Err(NoOrigin::Former) => {
                 self.offsets.forget();
@@ -194,6 +198,7 @@ impl<'w, S: Source> Worker<'w, S> {
             self.offsets.leave_at(message.offset());
             self.env.progress.set_next(message.offset());
         }
+        self.offsets.leave_letters(&self.env);
         if end == WorkerEnd::Lost || self.env.stop.kind() == Some(StopKind::Abandon) {
             return WorkerEnd::Lost;
         }

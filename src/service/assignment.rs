@@ -17,10 +17,10 @@ use parking_lot::Mutex;
 use rdkafka::error::{KafkaError, KafkaResult};
 
 use crate::kafka::Partition;
-use crate::kafka::consumer::commits::refuses_epoch;
+use crate::kafka::consumer::commits::{refuses_epoch, refuses_metadata};
 use crate::kafka::consumer::committed::Committed;
 use crate::kafka::consumer::group::Assignment;
-use crate::kafka::consumer::origin::{PartitionStart, StartOffset};
+use crate::kafka::consumer::origin::{LettersHint, PartitionStart, StartOffset};
 use crate::observe::snapshot::{Board, PartitionState, PartitionView};
 use crate::partition::ends::WorkerEnd;
 use crate::partition::progress::{Held, Progress};
@@ -57,6 +57,31 @@ struct Handle {
     progress: Arc<Progress>,
     end: Receiver<WorkerEnd>,
     thread: JoinHandle<()>,
+    /// What told the worker from where on letters are.
+    letters: LettersHint,
+}
+
+/// What a worker that has ended leaves to the next one.
+struct Left {
+    partition: Partition,
+    progress: Arc<Progress>,
+    letters: LettersHint,
+}
+
+impl Left {
+    fn of(partition: &Partition, handle: &Handle) -> Left {
+        Left {
+            partition: partition.clone(),
+            progress: handle.progress.clone(),
+            letters: handle.letters.clone(),
+        }
+    }
+
+    /// The start of the next worker's letters, if it starts at `from`.
+    fn letters(&self, from: StartOffset) -> LettersHint {
+        let known = self.progress.letters_from(from.known());
+        known.map_or_else(|| self.letters.clone(), LettersHint::Known)
+    }
 }
 
 impl Workers {
@@ -97,27 +122,26 @@ impl Workers {
             let others: Vec<(Partition, Handle)> = if whole { running.drain().collect() } else { Vec::new() };
             (handle, others)
         };
-        let progress = handle.progress.clone();
-        let mut kept: Vec<(Partition, Arc<Progress>)> = Vec::with_capacity(others.len());
+        let mut left = vec![Left::of(partition, &handle)];
         for (other, handle) in &others {
             handle.stop.request(StopKind::Drain);
-            kept.push((other.clone(), handle.progress.clone()));
+            left.push(Left::of(other, handle));
         }
         self.join_or_leave(vec![(partition.clone(), handle)], StopKind::Abandon);
         self.join_or_leave(others, StopKind::Drain);
-        let from = start_offset(at, progress.next(), at_most);
-        let mut froms = vec![(partition.clone(), from)];
+        let from = start_offset(at, left[0].progress.next(), at_most);
         let from_of = |progress: &Progress| start_offset(progress.again(), progress.next(), i64::MAX);
-        froms.extend(
-            kept.into_iter()
-                .map(|(partition, progress)| (partition, from_of(&progress))),
-        );
+        let kept = left[1..].iter().map(|left| from_of(&left.progress));
+        let offsets: Vec<StartOffset> = std::iter::once(from).chain(kept).collect();
+        let partitions = left.iter().map(|left| left.partition.clone());
+        let froms: Vec<(Partition, StartOffset)> = partitions.zip(offsets).collect();
         if !whole {
             assignment.unassign(&froms)?;
         }
-        for (partition, from) in &froms {
+        for (left, (partition, from)) in left.iter().zip(&froms) {
             let topic_id = assignment.topic_id(&partition.topic);
-            self.start(assignment, partition, PartitionStart::again(*from, topic_id));
+            let start = PartitionStart::again(*from, topic_id, left.letters(*from));
+            self.start(assignment, partition, start);
         }
         assignment.assign(&froms)?;
         Ok(Some(from))
@@ -156,6 +180,7 @@ impl Workers {
             return;
         };
         let stop = Stop::new();
+        let letters = start.letters.clone();
         let progress = Arc::new(Progress::default());
         let (end_sender, end) = bounded(1);
         let thread = {
@@ -183,6 +208,7 @@ impl Workers {
                     progress,
                     end,
                     thread,
+                    letters,
                 };
                 let before = self.running.lock().insert(partition.clone(), handle);
                 assert!(before.is_none(), "one worker a partition: {partition}");
@@ -379,6 +405,9 @@ impl Workers {
         if let Some(handle) = self.running.lock().get(partition) {
             if refuses_epoch(error) {
                 handle.progress.set_epoch_refused();
+            }
+            if refuses_metadata(error) {
+                handle.progress.set_metadata_refused();
             }
             handle.progress.set_commit_failed();
         }

@@ -21,6 +21,7 @@ use crate::kafka::admin::topic_ids::{Looking, ReadError, TopicIds};
 use crate::kafka::consumer::committed::{LookUpError, is_refusal, look_up};
 use crate::kafka::consumer::latest::{LatestError, Present, begin_at_end};
 use crate::kafka::consumer::source::SourceOptions;
+use crate::kafka::letters::log::LetterLog;
 use crate::kafka::producer::{Producer, ProducerError};
 use crate::kafka::{Consumer, Context, Partition, consumer_config};
 use crate::observe::counters::Counters;
@@ -189,6 +190,14 @@ pub(super) fn start(
         counters.clone(),
     ));
     let rejects = Arc::new(Rejects::new(&config.reject));
+    let dead_letters = match &config.reject.action {
+        RejectAction::DeadLetter { topic, .. } => Some(topic.as_str()),
+        RejectAction::Hold | RejectAction::Stop | RejectAction::Drop => None,
+    };
+    let letters = Arc::new(LetterLog::new(&config.kafka, &topic_ids, dead_letters));
+    if let Some(producer) = &producer {
+        producer.tell_stored(letters.clone());
+    }
     let shared = Arc::new(Shared {
         group: Group {
             name: config.kafka.group.clone(),
@@ -203,6 +212,7 @@ pub(super) fn start(
             action: config.reject.action.clone(),
             counts: rejects.clone(),
         },
+        letters,
         sizes: Sizes::new(run.batch_rows_max, memory),
         times: Times {
             commit_interval: run.commit_interval,

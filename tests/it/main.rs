@@ -52,6 +52,7 @@ mod http;
 mod machine;
 mod publish;
 mod rejects;
+mod lettered;
 mod stopping;
 mod systemd;
 

@@ -11,6 +11,7 @@ mod advertised;
 mod connect;
 mod cut;
 mod kafka_faults;
+mod lettered;
 mod members;
 mod producer;
 mod publish;

@@ -7,6 +7,7 @@ pub mod survey;
 pub mod newest;
 pub mod topic_id;
 pub mod topic_ids;
+pub mod topic_ends;
 mod describe_topics;
 pub mod rights;
 mod request;

@@ -13,7 +13,7 @@ impl TopicId {
     /// Stands for the id where a broker gives no ids.
     pub const NONE: TopicId = TopicId([0; 16]);
 
-    pub fn new(bytes: [u8; 16]) -> Self {
+    pub const fn new(bytes: [u8; 16]) -> Self {
         TopicId(bytes)
     }
 

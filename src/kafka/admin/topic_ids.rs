@@ -127,7 +127,9 @@ impl TopicIds {
     /// # Errors
     /// If librdkafka refuses the settings.
     pub fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
-        let config = connection_config(kafka);
+        let mut config = connection_config(kafka);
+        // For `topic_ends`: the end of a log, whatever transactions are open in it.
+        config.set("isolation.level", "read_uncommitted");
         let client = config.create_with_context(LogContext::AtDebug)?;
         let topics: Vec<Arc<str>> = kafka.topics.iter().map(|topic| topic.as_str().into()).collect();
         Ok(TopicIds {
@@ -259,6 +261,27 @@ impl TopicIds {
         self.cluster_id.get().map(String::as_str)
     }
 
+    /// The client, for other questions. `None` only while this is being dropped.
+    pub(super) fn client(&self) -> Option<&BaseConsumer<LogContext>> {
+        self.client.as_ref()
+    }
+
+    /// What a broker says now about a topic that need not be one of the service's. Nothing is remembered of it.
+    pub(super) fn describe_other(&self, topic: &str, timeout: Duration, stop: &Stop) -> Found {
+        let not_yet = |why: &str| Found::NotYet(why.to_owned());
+        let (Some(client), Ok(name)) = (&self.client, CString::new(topic)) else {
+            return not_yet("the client is closed");
+        };
+        match self.describe(client, &[name], &StartLimit::new(Some(timeout)), stop) {
+            Answer::Topics(found) => match found.get(topic) {
+                Some(described) => described.found.clone(),
+                None => not_yet("the topic is not in the broker's answer"),
+            },
+            Answer::Failure(code) => verdict(code),
+            Answer::Stopped => not_yet("stopped"),
+        }
+    }
+
     /// Starts the thread that reads the ids again every [`LOOK_INTERVAL`], for [`TopicIds::known`].
     ///
     /// # Errors
@@ -315,7 +338,7 @@ impl TopicIds {
     /// A broker's answer for each topic, in the order of `topics`; `None` if the stop flag was raised.
     fn request(&self, limit: &StartLimit, stop: &Stop) -> Option<Vec<Found>> {
         let client = self.client.as_ref()?;
-        let answer = self.describe(client, limit, stop);
+        let answer = self.describe(client, &self.names, limit, stop);
         // The client's log lines and errors wait in a queue. Only this call empties it.
         let events = serve(client);
         if let Some(login) = &self.login {
@@ -350,7 +373,13 @@ impl TopicIds {
         advertised::why(client, &[topic], limit, stop)
     }
 
-    fn describe(&self, client: &BaseConsumer<LogContext>, limit: &StartLimit, stop: &Stop) -> Answer {
+    fn describe(
+        &self,
+        client: &BaseConsumer<LogContext>,
+        names: &[CString],
+        limit: &StartLimit,
+        stop: &Stop,
+    ) -> Answer {
         let known = *self.broker.lock();
         // While no broker is connected, this question fails. The next one would make librdkafka connect again and again
         // without a pause, until it times out (`rdkafka_broker.c`, `rd_kafka_broker_find_by_nodeid0_fl`).
@@ -360,7 +389,7 @@ impl TopicIds {
             Err(error) => return Answer::Failure(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)),
         };
         let timeout = limit.bound(REQUEST_TIMEOUT);
-        let answer = match request(client, &self.names, broker, timeout, false) {
+        let answer = match request(client, names, broker, timeout, false) {
             Ok(queue) => wait(&queue, timeout, stop),
             Err(code) => Answer::Failure(code),
         };

@@ -126,6 +126,11 @@ pub fn refuses_epoch(error: &KafkaError) -> bool {
     )
 }
 
+/// Whether a commit was refused because its metadata is longer than the brokers' `offset.metadata.max.bytes`.
+pub fn refuses_metadata(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::OffsetMetadataTooLarge)
+}
+
 fn result(code: sys::rd_kafka_resp_err_t) -> KafkaResult<()> {
     if code.is_error() {
         return Err(KafkaError::ConsumerCommit(code.into()));

@@ -13,6 +13,7 @@ use rdkafka::topic_partition_list::Offset;
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::admin::topic_ids::{ReadError, TopicIds};
 use crate::kafka::consumer::committed::Committed;
+use crate::kafka::letters::bound::LettersFrom;
 use crate::kafka::{Consumer, Partition};
 use crate::util::retry::{AttemptError, Retry, RetryError};
 use crate::util::stop::Stop;
@@ -41,6 +42,16 @@ impl StartOffset {
     }
 }
 
+impl StartOffset {
+    /// The offset, if it is a number.
+    pub fn known(self) -> Option<i64> {
+        match self {
+            StartOffset::Offset(offset) => Some(offset),
+            StartOffset::Oldest => None,
+        }
+    }
+}
+
 impl std::fmt::Display for StartOffset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -62,6 +73,17 @@ pub struct PartitionStart {
     pub epoch: Option<i32>,
     /// The topic's id as last read before anything was fetched for this worker.
     pub topic_id: Option<TopicId>,
+    /// What tells from where on the letters of the messages from here on are.
+    pub letters: LettersHint,
+}
+
+/// What tells from where on letters are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LettersHint {
+    /// The metadata of a commit.
+    Tag(String),
+    /// The worker that had the partition before, in this process.
+    Known(Vec<LettersFrom>),
 }
 
 impl PartitionStart {
@@ -73,11 +95,12 @@ impl PartitionStart {
             tag: committed.map_or_else(String::new, |committed| committed.tag.clone()),
             epoch: committed.and_then(|committed| committed.epoch),
             topic_id,
+            letters: LettersHint::Tag(committed.map_or_else(String::new, |committed| committed.tag.clone())),
         }
     }
 
     /// Starts a second time, at another place than the group's offset.
-    pub fn again(from: StartOffset, topic_id: Option<TopicId>) -> Self {
+    pub fn again(from: StartOffset, topic_id: Option<TopicId>, letters: LettersHint) -> Self {
         PartitionStart {
             from,
             begin: match from {
@@ -87,6 +110,7 @@ impl PartitionStart {
             tag: String::new(),
             epoch: None,
             topic_id,
+            letters,
         }
     }
 }
@@ -95,10 +119,43 @@ impl PartitionStart {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     pub topic_id: TopicId,
-    /// The metadata for each commit; empty if there is nothing to say.
-    pub tag: String,
+    /// The metadata for each commit.
+    pub tag: CommitTag,
     /// The leader epoch that was committed with the group's offset, if it belongs to this topic.
     pub epoch: Option<i32>,
+    /// From where on the letters of messages are that have no committed offset. Empty: not known.
+    pub letters: Vec<LettersFrom>,
+}
+
+/// The metadata of commits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommitTag {
+    /// Without letters; empty if there is nothing to say.
+    pub plain: String,
+    /// What the words about letters are appended to. `None`: they cannot be written.
+    pub before_letters: Option<String>,
+}
+
+impl CommitTag {
+    fn new(topic_id: TopicId, cluster_id: Option<&str>) -> CommitTag {
+        let plain = offset_tag(topic_id, cluster_id);
+        let without_id = || cluster_id.map(|cluster_id| format!("{NAME} {CLUSTER}{cluster_id}"));
+        CommitTag {
+            before_letters: Some(plain.clone())
+                .filter(|plain| !plain.is_empty())
+                .or_else(without_id),
+            plain,
+        }
+    }
+
+    /// The metadata of a commit that says from where on letters are. `None`: it would be too long, or cannot be written.
+    pub fn with_letters(&self, letters: &[LettersFrom]) -> Option<String> {
+        let mut tag = self.before_letters.clone()?;
+        for from in letters {
+            tag.push_str(&format!(" {LETTERS}{from}"));
+        }
+        (tag.len() <= TAG_BYTES_MAX).then_some(tag)
+    }
 }
 
 /// Why the worker does not start.
@@ -158,12 +215,17 @@ pub fn find(ids: &TopicIds, partition: &Partition, start: &PartitionStart, stop:
         );
         return Err(NoOrigin::Former);
     }
+    let letters = match &start.letters {
+        LettersHint::Tag(tag) => tagged_letters(tag, ids.cluster_id()),
+        LettersHint::Known(letters) => letters.clone(),
+    };
     Ok(Origin {
         topic_id,
-        tag: offset_tag(topic_id, ids.cluster_id()),
+        tag: CommitTag::new(topic_id, ids.cluster_id()),
         epoch: start
             .epoch
             .filter(|_| is_own_epoch(&start.tag, topic_id, ids.cluster_id())),
+        letters,
     })
 }
 
@@ -209,10 +271,22 @@ pub fn log_ends(consumer: &Consumer, partition: &Partition, stop: &Stop) -> Resu
     ends.map_err(NoOrigin::of_retry)
 }
 
-// A stored format: later releases must understand offsets that were committed with it.
+// A stored format: later releases must understand offsets that were committed with it. Releases that know nothing of
+// letters read the first three words and ignore the rest.
 
-/// The metadata that is committed with an offset: `penstock topic=<id> cluster=<id>`. It names the cluster because
-/// tools that copy a group's offsets to another cluster copy the metadata too, and every topic has another id there.
+/// The first word of our metadata.
+const NAME: &str = "penstock";
+/// What the words about the cluster and about letters begin with. There can be several of the latter.
+const CLUSTER: &str = "cluster=";
+const LETTERS: &str = "dead=";
+
+/// Brokers refuse longer metadata (`offset.metadata.max.bytes`, by default).
+const TAG_BYTES_MAX: usize = 4096;
+
+/// The metadata that is committed with an offset: `penstock topic=<id> cluster=<id>`, and perhaps `dead=…`
+/// ([`LettersFrom`]). It names the cluster because tools that copy a group's offsets to another cluster copy the
+/// metadata too, and every topic has another id there. Where the topic has no id, it begins with `penstock cluster=<id>`
+/// and is written only if there is something about letters.
 pub(in crate::kafka) fn offset_tag(topic_id: TopicId, cluster_id: Option<&str>) -> String {
     match cluster_id {
         Some(cluster_id) if !topic_id.is_none() => format!("penstock topic={topic_id} cluster={cluster_id}"),
@@ -230,10 +304,29 @@ pub(in crate::kafka) fn tagged_topic(tag: &str, cluster_id: Option<&str>) -> Opt
     TopicId::parse(topic.strip_prefix("topic=")?)
 }
 
+/// From where on letters are, according to the metadata of an offset of this cluster. Empty if it does not say.
+fn tagged_letters(tag: &str, cluster_id: Option<&str>) -> Vec<LettersFrom> {
+    if cluster_id.is_none() || tagged_cluster(tag) != cluster_id {
+        return Vec::new();
+    }
+    let words = tag.split(' ').filter_map(|word| word.strip_prefix(LETTERS));
+    words.filter_map(LettersFrom::parse).collect()
+}
+
+/// The cluster that our metadata names.
+fn tagged_cluster(tag: &str) -> Option<&str> {
+    let mut words = tag.split(' ');
+    if words.next() != Some(NAME) {
+        return None;
+    }
+    words.find_map(|word| word.strip_prefix(CLUSTER))
+}
+
 /// Whether a leader epoch that was committed with this tag is valid for this topic's log. Tools that copy offsets to
 /// another cluster may copy the epoch too, but that cluster counts its leaders from the start.
 fn is_own_epoch(tag: &str, topic_id: TopicId, cluster_id: Option<&str>) -> bool {
-    tag.is_empty() || tagged_topic(tag, cluster_id) == Some(topic_id)
+    let names_cluster_only = topic_id.is_none() && cluster_id.is_some() && tagged_cluster(tag) == cluster_id;
+    tag.is_empty() || names_cluster_only || tagged_topic(tag, cluster_id) == Some(topic_id)
 }
 
 #[cfg(test)]
@@ -266,6 +359,61 @@ mod tests {
             tagged_topic(&(tag + " more=1"), Some("4L6g3nShT-eMCtK--X86sw")),
             Some(id)
         );
+    }
+
+    #[test]
+    fn a_tag_says_from_where_on_letters_are_and_hides_nothing_from_older_versions() {
+        let id = TopicId::new([7; 16]);
+        let dead = LettersFrom {
+            topic: "events.dead".to_owned(),
+            id: TopicId::new([8; 16]),
+            offsets: vec![5, 0, 77],
+        };
+        let tag = CommitTag::new(id, Some("c"));
+        assert_eq!(tag.plain, "penstock topic=BwcHBwcHBwcHBwcHBwcHBw cluster=c");
+        let text = tag.with_letters(std::slice::from_ref(&dead)).unwrap();
+        assert_eq!(
+            text,
+            format!("{} dead=events.dead:CAgICAgICAgICAgICAgICA:5,0,77", tag.plain)
+        );
+        assert_eq!(tagged_topic(&text, Some("c")), Some(id));
+        assert_eq!(tagged_letters(&text, Some("c")), std::slice::from_ref(&dead));
+        assert_eq!(tagged_letters(&text, Some("d")), []);
+        assert_eq!(tagged_letters(&text, None), []);
+        // Words of later versions in between, and a second topic.
+        let later = format!(
+            "{} more=1 dead=x:-:3 dead=malformed{}",
+            tag.plain,
+            &text[tag.plain.len()..]
+        );
+        let topics: Vec<String> = tagged_letters(&later, Some("c"))
+            .into_iter()
+            .map(|from| from.topic)
+            .collect();
+        assert_eq!(topics, ["x", "events.dead"]);
+        // Too many partitions for brokers.
+        let many = LettersFrom {
+            offsets: vec![123_456_789; 500],
+            ..dead
+        };
+        assert_eq!(tag.with_letters(&[many]), None);
+    }
+
+    #[test]
+    fn without_topic_ids_a_tag_about_letters_names_no_topic() {
+        let tag = CommitTag::new(TopicId::NONE, Some("c"));
+        assert_eq!(tag.plain, "");
+        let dead = LettersFrom::beginning("topic=x", TopicId::NONE);
+        let text = tag.with_letters(std::slice::from_ref(&dead)).unwrap();
+        assert_eq!(text, "penstock cluster=c dead=topic=x:-:");
+        assert_eq!(tagged_topic(&text, Some("c")), None);
+        assert_eq!(tagged_topic(&text, None), None);
+        assert_eq!(tagged_letters(&text, Some("c")), [dead]);
+        assert!(is_own_epoch(&text, TopicId::NONE, Some("c")));
+        assert!(!is_own_epoch(&text, TopicId::NONE, Some("d")));
+        assert!(!is_own_epoch(&text, TopicId::new([7; 16]), Some("c")));
+        assert_eq!(CommitTag::new(TopicId::NONE, None), CommitTag::default());
+        assert_eq!(CommitTag::default().with_letters(&[]), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use crate::config::model::Kafka;
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::admin::topic_ids::TopicIds;
-use crate::kafka::consumer::commits::{commit_by, refuses_epoch, send};
+use crate::kafka::consumer::commits::{commit_by, refuses_epoch, refuses_metadata, send};
 use crate::kafka::consumer::fetched::PartitionMessage;
 pub use crate::kafka::consumer::fetched::{FetchError, QueuedMessage, SourceMessage};
 use crate::kafka::consumer::intake::Intake;
@@ -53,6 +53,8 @@ pub enum CommitFailure {
     Invalid(KafkaError),
     /// The coordinator refuses the leader epoch in the commit.
     Epoch(KafkaError),
+    /// The coordinator refuses the metadata as too long.
+    Metadata(KafkaError),
     /// Refused for another reason, not sent, or not answered in time.
     Failed(KafkaError),
 }
@@ -103,7 +105,7 @@ pub trait Source {
     /// Sends a commit without waiting for the answer. The answer goes to the consumer's context.
     ///
     /// # Errors
-    /// Never [`CommitFailure::Epoch`], since it does not wait for the answer.
+    /// Never [`CommitFailure::Epoch`] nor [`CommitFailure::Metadata`], since it does not wait for the answer.
     fn send_commit(&self, commit: Commit<'_>) -> Result<(), CommitFailure>;
 
     /// Commits, and waits for the answer until `deadline`.
@@ -236,6 +238,8 @@ impl Source for PartitionSource {
         commit_by(&self.consumer, &offsets, deadline).map_err(|error| {
             if refuses_epoch(&error) {
                 CommitFailure::Epoch(error)
+            } else if refuses_metadata(&error) {
+                CommitFailure::Metadata(error)
             } else {
                 CommitFailure::Failed(error)
             }

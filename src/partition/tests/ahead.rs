@@ -122,7 +122,8 @@ fn what_was_taken_ahead_is_left_to_the_next_owner() {
 fn of_a_later_leader() -> Log {
     let origin = Origin {
         topic_id: TOPIC_ID,
-        tag: TAG.to_owned(),
+        tag: tag(),
+        letters: Vec::new(),
         epoch: Some(4),
     };
     let found = (10..13).map(|offset| Found::Of(6, offset, "write"));
