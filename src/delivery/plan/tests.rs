@@ -120,6 +120,9 @@ fn show(op: &OutgoingOp<'_>) -> String {
             value: Value::Int(n),
         }) => format!("{bin}[]={n}"),
         OutgoingOp::Op(other) => format!("{other:?}"),
+        OutgoingOp::Enter(_, key) => format!("enter {key}"),
+        OutgoingOp::Forget(ledger) => format!("forget below {}", ledger.forget_below),
+        OutgoingOp::Confirm(_, key) => format!("confirm {key}"),
     }
 }
 
