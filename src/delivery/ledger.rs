@@ -63,7 +63,7 @@ mod tests {
             epoch: 0,
         };
         let ledger = Ledger::new(&identity, 5, 1);
-        assert_eq!(ledger.bin(), "NAME");
+        assert_eq!(ledger.bin(), "~zUw3aIJRTrnZqN");
         assert!(is_of_guard(ledger.bin()));
         assert_ne!(ledger.bin(), Guard::new(&identity).bin());
     }

@@ -161,6 +161,31 @@ impl<'m> Letter<'m> {
     }
 }
 
+#[cfg(test)]
+impl Letter<'static> {
+    /// A letter of partition 0, for tests of what is done with letters.
+    pub fn for_tests(topic: &'static str, offset: i64, rows: LetterRows) -> Letter<'static> {
+        Letter {
+            topic,
+            topic_id: None,
+            partition: 0,
+            offset,
+            timestamp_ms: None,
+            group: "g",
+            reason: "require",
+            detail: "",
+            code: None,
+            rows,
+            rows_text: "all",
+            in_doubt: false,
+            time: Timestamp::UNIX_EPOCH,
+            tries: 0,
+            guard_epoch: None,
+            own: 0,
+        }
+    }
+}
+
 fn number<T: std::str::FromStr>(text: &str, name: &'static str) -> Result<T, NotALetter> {
     text.parse().map_err(|_| NotALetter::Malformed(name))
 }

@@ -345,3 +345,6 @@ fn outcome(plan: &Plan<'_>, task: usize, open: usize, found: &Found, kept: &[usi
         in_doubt: refused.iter().any(|refused| refused.in_doubt),
     }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,6 +50,7 @@ mod http;
 mod machine;
 mod publish;
 mod rejects;
+mod replay;
 mod stopping;
 mod systemd;
 
