@@ -14,5 +14,6 @@ mod kafka_faults;
 mod members;
 mod producer;
 mod publish;
+mod replay;
 mod security;
 mod service;

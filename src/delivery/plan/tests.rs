@@ -584,8 +584,8 @@ fn rows_that_leave_no_record_or_would_make_one_do_not_enter_themselves() {
             5
         ),
         [
-            "delete | Update | 0",
-            "touch | Update | 0",
+            "delete | UpdateOnly | 0",
+            "touch | UpdateOnly | 0",
             "a=1 | Replace | 0",
             "a=null | UpdateOnly | 0"
         ]
