@@ -181,7 +181,12 @@ fn operation(op: &OutgoingOp<'_>, lent: &mut Lent) -> Operation {
 /// Puts a sequence number into the ledger of a replay. `flags`: whether it must be new there.
 fn entry(ledger: &Ledger, key: i64, flags: MapWriteFlags) -> Operation {
     let policy = MapPolicy::new(MapOrder::KeyOrdered, flags);
-    maps::put(&policy, ledger.bin(), ClientValue::Int(key), ClientValue::Int(ledger.time))
+    maps::put(
+        &policy,
+        ledger.bin(),
+        ClientValue::Int(key),
+        ClientValue::Int(ledger.time),
+    )
 }
 
 fn number(number: Number) -> ClientValue {

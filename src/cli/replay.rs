@@ -49,7 +49,7 @@ pub(super) struct Replay {
     /// Set and delete, though newer values may be there.
     #[arg(long, conflicts_with = "keep_newer")]
     overwrite: bool,
-    /// Leave values that later messages have set; count and append.
+    /// Leave values that are newer; count and append.
     #[arg(long)]
     keep_newer: bool,
     /// Replay also rows that may be applied already.
@@ -106,7 +106,9 @@ pub(super) fn replay_letters(arguments: &Replay) -> Exit {
         screen::write(format!("{}\n", as_error(why)).as_bytes());
     }
     if ended.totals.read > 0 || ended.why.is_none() {
-        let _ = io::stdout().lock().write_all(ended.totals.text(&options.from).as_bytes());
+        let _ = io::stdout()
+            .lock()
+            .write_all(ended.totals.text(&options.from).as_bytes());
     }
     // Threads of the clients may still run. Exit handlers would remove data that these threads use.
     leave_now(ended.exit)
@@ -204,6 +206,9 @@ mod tests {
             line(Stage::Replaying, 0, 10, s(2), Some("waits for Aerospike")),
             "replay: replaying letters 0 of 10 (0%), waits for Aerospike"
         );
-        assert_eq!(line(Stage::Reading, 0, 0, s(0), None), "replay: reading headers 0 of 0 (100%)");
+        assert_eq!(
+            line(Stage::Reading, 0, 0, s(0), None),
+            "replay: reading headers 0 of 0 (100%)"
+        );
     }
 }

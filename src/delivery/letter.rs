@@ -223,7 +223,11 @@ fn rows(text: &str) -> Result<LetterRows, NotALetter> {
     }
     // Each row once, in order.
     let ascends = rows.is_sorted_by(|one, next| one.row < next.row);
-    if ascends { Ok(LetterRows::These(rows)) } else { Err(MALFORMED) }
+    if ascends {
+        Ok(LetterRows::These(rows))
+    } else {
+        Err(MALFORMED)
+    }
 }
 
 /// Reads numbers that are told as ranges: `100-249,251`.

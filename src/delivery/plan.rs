@@ -279,8 +279,8 @@ impl<'m> Plan<'m> {
             plan.push(planned.row.clone(), planned.sequence);
             if let Some(last) = plan.rows.last_mut() {
                 // In a replay, the rows that are left out are done. They may have brought the version.
-                last.is_behind = planned.is_behind
-                    || (self.ledger.is_some() && planned.continues != NONE && last.continues == NONE);
+                last.is_behind =
+                    planned.is_behind || (self.ledger.is_some() && planned.continues != NONE && last.continues == NONE);
             }
         }
         plan

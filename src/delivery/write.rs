@@ -15,8 +15,8 @@ use crate::delivery::guard::Guard;
 use crate::delivery::plan::{Entry, OutgoingRow, Plan, Position, Taken};
 use crate::delivery::pressure::{Outcome, Permit, Pressure};
 use crate::delivery::row_outcomes::{
-    CallFailure, Disposition, ELEMENT_EXISTS, ELEMENT_NOT_FOUND, EXISTS, FILTERED_OUT, NOT_FOUND, PARAMETER, disposition, is_overload, may_be_applied,
-    refuses_all,
+    CallFailure, Disposition, ELEMENT_EXISTS, ELEMENT_NOT_FOUND, EXISTS, FILTERED_OUT, NOT_FOUND, PARAMETER,
+    disposition, is_overload, may_be_applied, refuses_all,
 };
 use crate::output::row::RowRules;
 use crate::util::backoff::Backoff;

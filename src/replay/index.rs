@@ -124,3 +124,66 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::letter::LetterRows;
+
+    fn letter(offset: i64, tries: u32, time_s: i64) -> Letter<'static> {
+        Letter {
+            tries,
+            time: jiff::Timestamp::from_second(time_s).unwrap(),
+            ..Letter::for_tests("events", offset, LetterRows::All)
+        }
+    }
+
+    fn at(offset: i64) -> Place {
+        Place { partition: 0, offset }
+    }
+
+    #[test]
+    fn the_newest_letter_of_a_message_has_the_most_tries_then_the_latest_time_then_the_last_place() {
+        let mut index = Index::default();
+        let letters = [
+            (letter(7, 1, 50), at(3), true),
+            (letter(7, 0, 90), at(0), true),
+            (letter(7, 1, 50), at(1), true),
+            (letter(7, 1, 40), at(9), true),
+            (letter(8, 0, 1), at(2), false),
+        ];
+        for (letter, place, is_selected) in &letters {
+            assert_eq!(index.add(letter, *place, *is_selected), Ok(()));
+        }
+        let newest: Vec<bool> = letters
+            .iter()
+            .map(|(letter, place, _)| index.is_newest(letter, *place))
+            .collect();
+        assert_eq!(newest, [true, false, false, false, true]);
+        assert_eq!((index.messages(), index.selected()), (2, 1));
+    }
+
+    #[test]
+    fn a_topic_is_known_by_its_id_and_by_its_name_where_it_has_none() {
+        let of = |topic, topic_id| Letter {
+            topic,
+            topic_id,
+            ..letter(7, 0, 0)
+        };
+        let mut index = Index::default();
+        for (number, (letter, messages)) in [
+            (of("events", None), 1),
+            (of("orders", None), 2),
+            (of("events", Some("AAAAAAAAAAAAAAAAAAAAAQ")), 3),
+            (of("renamed", Some("AAAAAAAAAAAAAAAAAAAAAQ")), 3),
+            (of("events", Some("AAAAAAAAAAAAAAAAAAAAAg")), 4),
+            (of("events", None), 4),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            index.add(&letter, at(number as i64), true).unwrap();
+            assert_eq!(index.messages(), messages, "{letter:?}");
+        }
+    }
+}

@@ -180,3 +180,171 @@ pub(super) fn may_overwrite(row: &Row<'_>) -> bool {
 pub(super) fn overwrites(op: &Op<'_>) -> bool {
     matches!(op, Op::Put { .. } | Op::MapPut { .. })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    const HEAD: &str = "
+[kafka]
+brokers = \"127.0.0.1:9092\"
+topics = [\"events\"]
+group = \"g\"
+[aerospike]
+hosts = \"127.0.0.1:3000\"
+namespace = \"test\"
+[[route]]
+";
+    const COUNTS: &str = "[[route.write]]\nset = \"s\"\nkey = \"id\"\nadd = { n = 1 }\n";
+    const SETS: &str = "[[route.write]]\nset = \"s\"\nkey = \"id\"\nbins = { a = \"a\" }\n";
+    const ID: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
+
+    fn row(row: u16, set: &str) -> LetterRow {
+        LetterRow {
+            row,
+            target: Some(("test".to_owned(), set.to_owned())),
+        }
+    }
+
+    fn letter(rows: LetterRows) -> Letter<'static> {
+        Letter {
+            topic_id: Some(ID),
+            ..Letter::for_tests("events", 7, rows)
+        }
+    }
+
+    /// What is made of a letter of a message with all fields: the places of its open rows, with whether the guard
+    /// tells, or the word of the refusal.
+    fn judged(routes: &str, letter: &Letter<'_>, manner: Manner) -> Result<Vec<(usize, bool)>, &'static str> {
+        let config = config::parse(&format!("{HEAD}{routes}"), "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
+        let mapping = Mapping::compile(&config).unwrap();
+        let judge = Judge {
+            config: &config,
+            mapping: &mapping,
+            manner,
+            topic_ids: BTreeMap::from([("events".to_owned(), TopicId::parse(ID).unwrap())]),
+        };
+        let message = Message {
+            topic: "events",
+            partition: 0,
+            offset: 7,
+            timestamp_ms: None,
+            key: None,
+            payload: Some(b"{\"id\": \"x\", \"a\": 1, \"v\": 5}"),
+            headers: Vec::new(),
+        };
+        match judge.judge(letter, &message, 0, 0) {
+            Judged::Open(open) => Ok(open.open.iter().map(|row| (row.place, row.is_guarded)).collect()),
+            Judged::Refused(refuse, _) => Err(refuse.word()),
+            Judged::Filtered => Err("filtered"),
+            Judged::Rejected(rejection) => Err(rejection.reason.as_str()),
+        }
+    }
+
+    #[test]
+    fn only_what_the_letter_lists_is_open_and_only_where_the_rules_make_it() {
+        let two = format!("{COUNTS}{}", COUNTS.replace("\"s\"", "\"t\""));
+        let manner = Manner::default();
+        let of = |rows| judged(&two, &letter(rows), manner);
+        assert_eq!(of(LetterRows::All), Ok(vec![(0, false), (1, false)]));
+        assert_eq!(of(LetterRows::These(vec![row(1, "t")])), Ok(vec![(1, false)]));
+        let by_number = LetterRow { row: 1, target: None };
+        assert_eq!(of(LetterRows::These(vec![by_number])), Ok(vec![(1, false)]));
+        assert_eq!(of(LetterRows::These(vec![row(1, "s")])), Err("rows_differ"));
+        assert_eq!(of(LetterRows::These(vec![row(2, "t")])), Err("rows_differ"));
+        assert_eq!(of(LetterRows::Unlisted), Err("rows_unlisted"));
+    }
+
+    #[test]
+    fn a_letter_of_another_configuration_is_refused() {
+        let all = || letter(LetterRows::All);
+        let of = |letter: Letter<'_>| judged(COUNTS, &letter, Manner::default());
+        assert_eq!(of(Letter { group: "h", ..all() }), Err("other_group"));
+        assert_eq!(
+            of(Letter {
+                topic: "orders",
+                ..all()
+            }),
+            Err("other_topic")
+        );
+        assert_eq!(
+            of(Letter {
+                guard_epoch: Some(1),
+                ..all()
+            }),
+            Err("other_guard_epoch")
+        );
+        assert_eq!(
+            of(Letter {
+                guard_epoch: Some(0),
+                ..all()
+            }),
+            Ok(vec![(0, false)])
+        );
+        assert_eq!(
+            of(Letter {
+                topic_id: Some("?"),
+                ..all()
+            }),
+            Err("not_a_letter")
+        );
+    }
+
+    #[test]
+    fn a_row_in_doubt_is_replayed_only_if_it_can_be_repeated_or_the_user_says_so() {
+        let in_doubt = Letter {
+            in_doubt: true,
+            ..letter(LetterRows::These(vec![row(0, "s")]))
+        };
+        assert_eq!(judged(COUNTS, &in_doubt, Manner::default()), Err("in_doubt"));
+        let manner = Manner {
+            in_doubt: true,
+            ..Manner::default()
+        };
+        assert_eq!(judged(COUNTS, &in_doubt, manner), Ok(vec![(0, false)]));
+        let newer = format!("{SETS}newer = {{ path = \"v\", bin = \"v\" }}\n");
+        assert_eq!(judged(&newer, &in_doubt, Manner::default()), Ok(vec![(0, false)]));
+    }
+
+    #[test]
+    fn what_may_overwrite_needs_a_guard_that_tells_or_the_users_word() {
+        let all = || letter(LetterRows::All);
+        let careful = |routes: &str| judged(routes, &all(), Manner::default());
+        let overwrite = Manner {
+            overwrite: true,
+            ..Manner::default()
+        };
+        assert_eq!(careful(SETS), Err("may_overwrite"));
+        assert_eq!(judged(SETS, &all(), overwrite), Ok(vec![(0, false)]));
+        // The company of a guarded write guards it.
+        let both = format!("{COUNTS}{SETS}");
+        assert_eq!(careful(&both), Ok(vec![(0, false), (1, true)]));
+        assert_eq!(judged(&both, &all(), overwrite), Ok(vec![(0, false), (1, false)]));
+        // A write that goes past the guard: nobody knows what it has set.
+        let past = format!("{both}{}guard = false\n", SETS.replace("a =", "b ="));
+        assert_eq!(careful(&past), Err("may_overwrite"));
+        // The topic was made again.
+        let other = Letter {
+            topic_id: Some("AAAAAAAAAAAAAAAAAAAAAg"),
+            ..all()
+        };
+        assert_eq!(judged(&both, &other, Manner::default()), Err("may_overwrite"));
+        // Nothing can be overwritten.
+        for write in [
+            format!("{SETS}newer = {{ path = \"v\", bin = \"v\" }}\n"),
+            format!("{SETS}mode = \"create\"\n"),
+            COUNTS.replace("add = { n = 1 }", "touch = true\nttl = \"1d\""),
+            COUNTS.to_owned(),
+        ] {
+            assert_eq!(careful(&write), Ok(vec![(0, false)]), "{write}");
+        }
+        for write in [
+            COUNTS.replace("add = { n = 1 }", "delete = true"),
+            format!("{SETS}mode = \"replace\"\n"),
+            COUNTS.replace("add = { n = 1 }", "remove = [\"a\"]"),
+        ] {
+            assert_eq!(careful(&write), Err("may_overwrite"), "{write}");
+        }
+    }
+}

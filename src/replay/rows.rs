@@ -197,7 +197,9 @@ impl RowsOf<'_> {
             fatal = self.rounds(&reduced, (0..reduced.rows()).collect(), &guard, calls, &mut more);
             found.unapplied.retain(|(_, why)| *why != Unapplied::Later);
             found.left.extend(more.left.iter().map(|row| of[*row]));
-            found.unapplied.extend(more.unapplied.iter().map(|(row, why)| (of[*row], *why)));
+            found
+                .unapplied
+                .extend(more.unapplied.iter().map(|(row, why)| (of[*row], *why)));
             found.refused.extend(more.refused.iter().map(|refused| Refused {
                 row: of[refused.row],
                 ..*refused
@@ -273,11 +275,17 @@ impl RowsOf<'_> {
             let part = plan.only(&rows);
             let done = write(&part, &self.limits, guard, calls);
             found.written += done.tally.written;
-            found.unapplied.extend(done.unapplied.iter().map(|(row, why)| (rows[*row], *why)));
-            let refused: Vec<Refused> = done.refused.iter().map(|refused| Refused {
-                row: rows[refused.row],
-                ..*refused
-            }).collect();
+            found
+                .unapplied
+                .extend(done.unapplied.iter().map(|(row, why)| (rows[*row], *why)));
+            let refused: Vec<Refused> = done
+                .refused
+                .iter()
+                .map(|refused| Refused {
+                    row: rows[refused.row],
+                    ..*refused
+                })
+                .collect();
             let open = done.open.iter().map(|row| rows[*row]);
             let of = |row: usize| (plan.message(row), plan.record(row));
             let (behind, mut open): (Vec<usize>, Vec<usize>) =
@@ -309,7 +317,10 @@ fn outcome(plan: &Plan<'_>, task: usize, open: usize, found: &Found, kept: &[usi
         return Outcome::Left;
     }
     let whys: Vec<(usize, Unapplied)> = found.unapplied.iter().copied().filter(|(row, _)| is_its(row)).collect();
-    let later = whys.iter().filter(|(_, why)| *why == Unapplied::Later).map(|(row, _)| *row);
+    let later = whys
+        .iter()
+        .filter(|(_, why)| *why == Unapplied::Later)
+        .map(|(row, _)| *row);
     let refused: Vec<&Refused> = found.refused.iter().filter(|refused| is_its(&refused.row)).collect();
     let Some(first) = refused.first() else {
         if let Some(row) = later.min() {
@@ -327,7 +338,12 @@ fn outcome(plan: &Plan<'_>, task: usize, open: usize, found: &Found, kept: &[usi
         };
     };
     let behind = found.behind.iter().copied().filter(|row| is_its(row));
-    let mut rows: Vec<usize> = refused.iter().map(|refused| refused.row).chain(behind).chain(later).collect();
+    let mut rows: Vec<usize> = refused
+        .iter()
+        .map(|refused| refused.row)
+        .chain(behind)
+        .chain(later)
+        .collect();
     rows.sort_unstable_by_key(|row| plan.row(*row).row.number);
     let not_done = rows.into_iter().map(|row| {
         let row = &plan.row(row).row;

@@ -107,7 +107,11 @@ impl Failure {
 
 impl From<NewestError> for Failure {
     fn from(error: NewestError) -> Failure {
-        let exit = if error.is_refusal() { Exit::Credentials } else { Exit::Unreachable };
+        let exit = if error.is_refusal() {
+            Exit::Credentials
+        } else {
+            Exit::Unreachable
+        };
         Failure::new(exit, chain(&error))
     }
 }
@@ -159,7 +163,9 @@ impl From<Fatal> for Failure {
             }
             Fatal::NoNamespace(namespace) => Failure::new(
                 Exit::Configuration,
-                format!("aerospike: the cluster has no namespace \"{namespace}\"; correct aerospike.namespace or the write's namespace"),
+                format!(
+                    "aerospike: the cluster has no namespace \"{namespace}\"; correct aerospike.namespace or the write's namespace"
+                ),
             ),
         }
     }
@@ -190,7 +196,10 @@ fn pass_both(
     if config.kafka.topics.contains(&options.from) {
         return Err(Failure::new(
             Exit::Usage,
-            format!("{} is one of kafka.topics; --from names a topic of dead letters", options.from),
+            format!(
+                "{} is one of kafka.topics; --from names a topic of dead letters",
+                options.from
+            ),
         ));
     }
     let limit = StartLimit::new(Some(config.run.start_timeout.unwrap_or(REACH_TIMEOUT)));
@@ -209,7 +218,7 @@ fn pass_both(
     if selected == 0 {
         return Ok(());
     }
-    judge.topic_ids = topic_ids(config, &first, &view, &limit, stop)?;
+    judge.topic_ids = topic_ids(config, &first, &view, &limit, stop, watch)?;
     let database = if options.dry_run {
         None
     } else {
@@ -311,7 +320,10 @@ fn first_pass(
     if full {
         return Err(Failure::new(
             Exit::Usage,
-            format!("{} has letters of more than {MESSAGES_MAX} messages: take a part of them with --since", options.from),
+            format!(
+                "{} has letters of more than {MESSAGES_MAX} messages: take a part of them with --since",
+                options.from
+            ),
         ));
     }
     let messages = first.index.messages() as u64;
@@ -339,6 +351,7 @@ fn topic_ids(
     view: &ClusterView,
     limit: &StartLimit,
     stop: &Stop,
+    watch: &dyn Watch,
 ) -> Result<BTreeMap<String, TopicId>, Failure> {
     let ids = TopicIds::new(&config.kafka).map_err(|error| Failure::new(Exit::Configuration, error))?;
     if let Some(broker) = view.answering {
@@ -352,7 +365,9 @@ fn topic_ids(
             }
             Err(ReadError::Stopped) => return Err(Failure::stopped()),
             Err(error @ (ReadError::Refused(_) | ReadError::TooLate(_))) => {
-                log::warn!("{error} topic={topic}; what may overwrite newer values of its messages is refused");
+                watch.tell(&format!(
+                    "{error}; so messages of {topic} that may overwrite newer values are refused"
+                ));
             }
         }
     }
@@ -382,8 +397,11 @@ impl Database {
     ) -> Result<Database, Failure> {
         let run = &config.run;
         let counters = Arc::new(Counters::new());
-        let namespaces: BTreeSet<String> =
-            mapping.topics().iter().flat_map(|(_, rules)| rules.namespaces()).collect();
+        let namespaces: BTreeSet<String> = mapping
+            .topics()
+            .iter()
+            .flat_map(|(_, rules)| rules.namespaces())
+            .collect();
         let store_options = StoreOptions {
             write_timeout: run.write_timeout,
             workers: 1,
@@ -423,10 +441,16 @@ impl Database {
         let view = self.pressure.view();
         if view.gate == Gate::Open {
             return self.producer.failing().map(|failing| {
-                format!("waits for Kafka: the topic {} takes no messages: {}", failing.topic, failing.why)
+                format!(
+                    "waits for Kafka: the topic {} takes no messages: {}",
+                    failing.topic, failing.why
+                )
             });
         }
-        Some(format!("waits for Aerospike ({}), the log says why", view.gate.as_str()))
+        Some(format!(
+            "waits for Aerospike ({}), the log says why",
+            view.gate.as_str()
+        ))
     }
 }
 
@@ -457,7 +481,9 @@ impl Owned {
 
     fn bytes(&self) -> usize {
         let headers = self.headers.iter();
-        let headers: usize = headers.map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len)).sum();
+        let headers: usize = headers
+            .map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len))
+            .sum();
         headers + self.key.as_ref().map_or(0, Vec::len) + self.payload.as_ref().map_or(0, Vec::len)
     }
 
@@ -637,7 +663,11 @@ impl Second<'_> {
                     *totals.would.entry((day, part.letter.reason.to_owned())).or_default() += 1;
                     let open = &tasks[*task].open;
                     for (line, is_guarded) in &open.overwriting {
-                        let how = if *is_guarded { Overwriting::Guarded } else { Overwriting::Blind };
+                        let how = if *is_guarded {
+                            Overwriting::Guarded
+                        } else {
+                            Overwriting::Blind
+                        };
                         count(&mut totals.overwriting, (*line, how), part.place, "");
                     }
                     totals.would_publish += u64::from(!open.publications.is_empty());
@@ -710,7 +740,14 @@ impl Second<'_> {
                     guard_epoch: config.run.guard_epoch,
                     tries: part.letter.tries.saturating_add(1),
                 };
-                let letter = dead_letter(&database.letters_to, database.headers, number, &part.message, rejected, origin);
+                let letter = dead_letter(
+                    &database.letters_to,
+                    database.headers,
+                    number,
+                    &part.message,
+                    rejected,
+                    origin,
+                );
                 outbox.push(part.letter.offset, &letter);
                 1
             } else {

@@ -44,10 +44,16 @@ impl Refuse {
             Refuse::OtherTopic => "its topic is not among kafka.topics",
             Refuse::OtherEpoch => "it was rejected under another run.guard_epoch: replay it with that one",
             Refuse::RowsUnlisted => "its list of rows that are not done is cut off",
-            Refuse::RowsDiffer => "today's rules number or place its rows differently: replay it with the rules of its day",
+            Refuse::RowsDiffer => {
+                "today's rules number or place its rows differently: replay it with the rules of its day"
+            }
             Refuse::InDoubt => "its row may be applied already: look at the record, then --in-doubt",
-            Refuse::MayOverwrite => "it sets or deletes, and newer values may be there: --overwrite, or newer in the write",
-            Refuse::Later => "a later message has written its record: --keep-newer leaves its values, --overwrite takes the letter's",
+            Refuse::MayOverwrite => {
+                "it sets or deletes, and newer values may be there: --overwrite, or newer in the write"
+            }
+            Refuse::Later => {
+                "a later message has written its record: --keep-newer leaves its values, --overwrite takes the letter's"
+            }
         }
     }
 }
@@ -189,7 +195,11 @@ impl Totals {
         for ((day, reason), count) in &self.would {
             line(*count, "would be replayed", &format!(": {reason}, {day}"));
         }
-        let again = if self.is_dry { "would be rejected again" } else { "failed again" };
+        let again = if self.is_dry {
+            "would be rejected again"
+        } else {
+            "failed again"
+        };
         let at = |place: Place| format!("e.g. {topic}[{}] offset {}", place.partition, place.offset);
         for (reason, example) in &self.failed {
             let Example { count, place, detail } = example;
@@ -201,13 +211,12 @@ impl Totals {
                 line => format!(" (the write at line {line})"),
             };
             let Example { count, place, detail } = example;
-            let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-            let more = format!(
-                ": {}{of_line}, {}{detail}; {}",
-                why.word(),
-                at(*place),
-                why.meaning()
-            );
+            let detail = if detail.is_empty() {
+                String::new()
+            } else {
+                format!(": {detail}")
+            };
+            let more = format!(": {}{of_line}, {}{detail}; {}", why.word(), at(*place), why.meaning());
             line(*count, "refused", &more);
         }
         line(self.superseded, "superseded by a newer letter of the same message", "");
@@ -250,5 +259,85 @@ impl Totals {
             );
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_account_names_each_outcome_with_an_example() {
+        let mut totals = Totals {
+            read: 14,
+            superseded: 1,
+            unselected: 2,
+            over_limit: 1,
+            left: 1,
+            done: Done {
+                written: 2,
+                already: 1,
+                stale: 1,
+                ..Done::default()
+            },
+            rows_written: 3,
+            published: 2,
+            letters_made: 2,
+            ..Totals::default()
+        };
+        let at = |offset| Place { partition: 3, offset };
+        for offset in [5, 6] {
+            count(&mut totals.failed, "database".to_owned(), at(offset), "too large");
+        }
+        count(&mut totals.refused, (Refuse::Later, 12), at(7), "");
+        count(
+            &mut totals.refused,
+            (Refuse::NotALetter, 0),
+            at(8),
+            "it has no header of a dead letter",
+        );
+        assert!(!totals.balances(), "one is missing");
+        totals.done.filtered = 1;
+        assert!(totals.balances());
+        assert_eq!(totals.exit(), Exit::Found);
+        assert_eq!(
+            totals.text("dead"),
+            "14 letter(s) read from dead
+          2 written
+          1 already written by an earlier replay
+          1 stale: the records have newer versions
+          1 filtered by today's rules
+          2 failed again: database, e.g. dead[3] offset 5: too large
+          1 refused: not_a_letter, e.g. dead[3] offset 8: it has no header of a dead letter; it cannot be read as a \
+             dead letter of Penstock
+          1 refused: later_message (the write at line 12), e.g. dead[3] offset 7; a later message has written its \
+             record: --keep-newer leaves its values, --overwrite takes the letter's
+          1 superseded by a newer letter of the same message
+          2 not selected
+          1 beyond --limit
+          1 left: not dealt with
+3 row(s) written, 2 new letter(s)
+2 message(s) published, each at least once; a letter that is replayed twice publishes twice
+"
+        );
+    }
+
+    #[test]
+    fn every_refusal_is_in_the_guide() {
+        const GUIDE: &str = include_str!("../../docs/guide/replay.md");
+        for refuse in [
+            Refuse::NotALetter,
+            Refuse::OtherGroup,
+            Refuse::OtherTopic,
+            Refuse::OtherEpoch,
+            Refuse::RowsUnlisted,
+            Refuse::RowsDiffer,
+            Refuse::InDoubt,
+            Refuse::MayOverwrite,
+            Refuse::Later,
+        ] {
+            assert!(GUIDE.contains(&format!("`{}`", refuse.word())), "{refuse:?}");
+            assert!(!refuse.meaning().is_empty());
+        }
     }
 }

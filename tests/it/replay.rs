@@ -68,7 +68,12 @@ impl Scene {
         for partition in 0..partitions {
             let of = numbers.clone().filter(|n| (n % keys) % partitions == partition);
             let messages: Vec<(String, String)> = of
-                .map(|n| (format!("k{}", n % keys), format!(r#"{{"id": "k{}", "n": {n}}}"#, n % keys)))
+                .map(|n| {
+                    (
+                        format!("k{}", n % keys),
+                        format!(r#"{{"id": "k{}", "n": {n}}}"#, n % keys),
+                    )
+                })
                 .collect();
             let messages: Vec<Sent<'_>> = messages.iter().map(|(key, payload)| sent(key, payload)).collect();
             self.topic.produce(i32::try_from(partition).unwrap(), &messages);
@@ -88,7 +93,11 @@ impl Scene {
 /// The command with these arguments. The file must outlive the process.
 fn command(file: &tempfile::NamedTempFile, from: &Topic, arguments: &[&str]) -> Command {
     let mut command = penstock();
-    command.arg("replay").arg(file.path()).args(["--from", &from.name]).args(arguments);
+    command
+        .arg("replay")
+        .arg(file.path())
+        .args(["--from", &from.name])
+        .args(arguments);
     command
 }
 
@@ -187,12 +196,20 @@ fn selections_can_come_in_any_order() {
     other.assert_code(1);
     assert_says(&other, "1 failed again: key_type");
     assert_says(&other, "10 not selected");
-    let few = replay(&scene, &mended(), &["--reason", "require", "--limit", "4", "--keep-newer"]);
+    let few = replay(
+        &scene,
+        &mended(),
+        &["--reason", "require", "--limit", "4", "--keep-newer"],
+    );
     few.assert_code(0);
     assert_says(&few, "4 written");
     assert_says(&few, "6 beyond --limit");
     assert_says(&few, "1 superseded");
-    let rest = replay(&scene, &mended(), &["--since", "1h", "--keep-newer", "--reason", "require"]);
+    let rest = replay(
+        &scene,
+        &mended(),
+        &["--since", "1h", "--keep-newer", "--reason", "require"],
+    );
     rest.assert_code(0);
     assert_says(&rest, "6 written");
     assert_says(&rest, "4 already written");
@@ -204,7 +221,8 @@ fn what_fails_again_becomes_one_new_letter_with_a_count() {
     let sim = simulator();
     let scene = Scene::new(sim.addr(), 1);
     // A string where the counter would be: the database refuses the second row of each message.
-    sim.put("test", "counts", "k0", &[("events", Value::from("x"))]).unwrap();
+    sim.put("test", "counts", "k0", &[("events", Value::from("x"))])
+        .unwrap();
     scene.produce(1..3, 1);
     Service::run_to_the_ends_of(&scene.topic, &scene.with(&mended()));
     assert_eq!(scene.letters(), 2);
@@ -220,9 +238,15 @@ fn what_fails_again_becomes_one_new_letter_with_a_count() {
         let of_this = letters
             .iter()
             .filter(|letter| letter.header("penstock.tries") == Some(&tries.to_string()));
-        let rows: Vec<&str> = of_this.map(|letter| letter.header("penstock.rows_not_done").unwrap()).collect();
+        let rows: Vec<&str> = of_this
+            .map(|letter| letter.header("penstock.rows_not_done").unwrap())
+            .collect();
         assert_eq!(rows.len(), 2);
-        assert!(rows.iter().all(|rows| rows.starts_with(r#"[{"row":1,"#) && !rows.contains(r#""row":0"#)), "{rows:?}");
+        assert!(
+            rows.iter()
+                .all(|rows| rows.starts_with(r#"[{"row":1,"#) && !rows.contains(r#""row":0"#)),
+            "{rows:?}"
+        );
     }
     // Rules that reject the message: the letter still lists the same row.
     let rejected = replay(&scene, &format!("[[route]]\nrequire = [\"n < 0\"]\n{WRITES}"), &[]);
@@ -249,7 +273,10 @@ fn lost_answers_and_busy_records_apply_nothing_twice() {
     faults.silence(Share::Fraction(0.3));
     faults.fail_rows(14, Share::Fraction(0.2));
     let scene = Scene {
-        setup: scene.setup.clone().run("batch_rows_max = 4\nwrite_timeout = \"100ms\"\n"),
+        setup: scene
+            .setup
+            .clone()
+            .run("batch_rows_max = 4\nwrite_timeout = \"100ms\"\n"),
         ..scene
     };
     replay(&scene, &mended(), &["--keep-newer"]).assert_code(0);
@@ -332,8 +359,16 @@ fn what_cannot_be_replayed_is_counted_and_named() {
     assert_eq!(sim.get("test", "plain", "k1").unwrap().int("last"), Some(3));
     // No topic of letters.
     let file = scene.with(sets).file();
-    run(penstock().arg("replay").arg(file.path()).args(["--from", &scene.topic.name])).assert_code(64);
-    run(penstock().arg("replay").arg(file.path()).args(["--from", "no-such-topic-here", "--dry-run"])).assert_code(69);
+    run(penstock()
+        .arg("replay")
+        .arg(file.path())
+        .args(["--from", &scene.topic.name]))
+    .assert_code(64);
+    run(penstock()
+        .arg("replay")
+        .arg(file.path())
+        .args(["--from", "no-such-topic-here", "--dry-run"]))
+    .assert_code(69);
 }
 
 #[test]
@@ -343,7 +378,11 @@ fn what_is_published_follows_the_rows_and_a_run_without_letters_topic_says_where
     let out = scene.kafka.topic("out", 1);
     scene.produce(0..6, 2);
     scene.run_broken();
-    let publishes = format!("{}\n[[route.publish]]\ntopic = \"{}\"\nkey = \"id\"\n", mended(), out.name);
+    let publishes = format!(
+        "{}\n[[route.publish]]\ntopic = \"{}\"\nkey = \"id\"\n",
+        mended(),
+        out.name
+    );
     for runs in 1..3 {
         let published = replay(&scene, &publishes, &["--keep-newer"]);
         published.assert_code(0);
@@ -353,10 +392,17 @@ fn what_is_published_follows_the_rows_and_a_run_without_letters_topic_says_where
     let dry = replay(&scene, &publishes, &["--dry-run"]);
     assert_says(&dry, "2 letter(s) would publish");
     // Without dead letters in the configuration.
-    let file = scene.setup.clone().routes("[[route]]\nrequire = [\"n < 0\"]\n[[route.write]]\nset = \"s\"\nkey = \"id\"\nadd = { n = 1 }\n").file();
+    let file = scene
+        .setup
+        .clone()
+        .routes("[[route]]\nrequire = [\"n < 0\"]\n[[route.write]]\nset = \"s\"\nkey = \"id\"\nadd = { n = 1 }\n")
+        .file();
     let failed = run(&mut command(&file, &scene.dead, &[]));
     failed.assert_code(1);
-    assert_says(&failed, "reject.action is not dead_letter: letters that fail again go to");
+    assert_says(
+        &failed,
+        "reject.action is not dead_letter: letters that fail again go to",
+    );
     assert_says(&failed, "2 failed again: require");
     assert_eq!(scene.letters(), 4);
 }
@@ -368,7 +414,10 @@ fn a_stopped_run_ends_in_order_and_goes_on_later() {
     scene.produce(0..300, 10);
     scene.run_broken();
     let scene = Scene {
-        setup: scene.setup.clone().run("batch_rows_max = 2\nwrite_timeout = \"300ms\"\n"),
+        setup: scene
+            .setup
+            .clone()
+            .run("batch_rows_max = 2\nwrite_timeout = \"300ms\"\n"),
         ..scene
     };
     let file = scene.with(&mended()).file();

@@ -161,7 +161,11 @@ fn letters_of_nine_reasons_are_replayed_exactly_under_kills_beside_the_service()
     let file = scene.with(MENDED).file();
     let command = |arguments: &[&str]| {
         let mut command = penstock();
-        command.arg("replay").arg(file.path()).args(["--from", &scene.dead.name]).args(arguments);
+        command
+            .arg("replay")
+            .arg(file.path())
+            .args(["--from", &scene.dead.name])
+            .args(arguments);
         command
     };
     let dry = run(&mut command(&["--dry-run"]));
@@ -193,7 +197,11 @@ fn letters_of_nine_reasons_are_replayed_exactly_under_kills_beside_the_service()
             let (key, partition) = key(n);
             (0, key, partition)
         }));
-        wait_until("rows", || sim.stats().rows, |rows| *rows > before + 2000 * (number as u64 + 1));
+        wait_until(
+            "rows",
+            || sim.stats().rows,
+            |rows| *rows > before + 2000 * (number as u64 + 1),
+        );
         killed.signal("KILL");
         killed.end().assert_signal(SIGKILL);
     }
@@ -216,7 +224,10 @@ fn letters_of_nine_reasons_are_replayed_exactly_under_kills_beside_the_service()
     let before = [bins("mixed"), bins("counts")];
     let again = || {
         let mut command = penstock();
-        command.arg("replay").arg(file.path()).args(["--from", &scene.dead.name]);
+        command
+            .arg("replay")
+            .arg(file.path())
+            .args(["--from", &scene.dead.name]);
         command
     };
     let (mut one, mut other) = (Program::start(&mut again()), Program::start(&mut again()));

@@ -472,7 +472,12 @@ mod tests {
                 vec![int(86), int(0x1_0005), int(5), int(6)],
                 Ok((Some(map(5)), Some(int(0)))),
             ),
-            ("remove by value, on nothing", None, vec![int(86), int(0), int(0), int(6)], Ok((None, None))),
+            (
+                "remove by value, on nothing",
+                None,
+                vec![int(86), int(0), int(0), int(6)],
+                Ok((None, None)),
+            ),
             (
                 "a list is no map",
                 Some(ints(&[])),

@@ -161,7 +161,11 @@ struct Asked {
 fn rules(kind: Kind) -> RowRules {
     RowRules {
         line: 7,
-        mode: if kind == Kind::Creates { Mode::Create } else { Mode::Update },
+        mode: if kind == Kind::Creates {
+            Mode::Create
+        } else {
+            Mode::Update
+        },
         ..RowRules::guarded()
     }
 }
@@ -276,7 +280,11 @@ fn asked(key: i64, kind: Kind) -> Asked {
 
 #[test]
 fn a_letter_is_applied_once_whatever_the_service_has_written_since() {
-    let world = World::new(&[asked(1, Kind::CountsAndSets), asked(1, Kind::Counts), asked(1, Kind::CountsAndSets)]);
+    let world = World::new(&[
+        asked(1, Kind::CountsAndSets),
+        asked(1, Kind::Counts),
+        asked(1, Kind::CountsAndSets),
+    ]);
     world.serve(2);
     let later = || vec![Outcome::Later(7), Outcome::Written];
     assert_eq!(world.replay(&[0, 1], &[], false), later());
@@ -295,7 +303,12 @@ fn a_letter_is_applied_once_whatever_the_service_has_written_since() {
 
 #[test]
 fn what_only_sets_is_left_alone_and_what_creates_finds_itself() {
-    let world = World::new(&[asked(1, Kind::Sets), asked(1, Kind::Sets), asked(2, Kind::Creates), asked(2, Kind::Creates)]);
+    let world = World::new(&[
+        asked(1, Kind::Sets),
+        asked(1, Kind::Sets),
+        asked(2, Kind::Creates),
+        asked(2, Kind::Creates),
+    ]);
     world.serve(1);
     assert_eq!(world.replay(&[0], &[], true), [Outcome::KeptNewer]);
     // The answer to its creation is lost.
@@ -322,7 +335,14 @@ fn a_refused_row_holds_up_no_other_message_and_old_entries_go() {
     let record = world.model.records.borrow()[&1].clone();
     assert_eq!(record.count, 2);
     let entries: Vec<i64> = record.entries.into_keys().collect();
-    assert_eq!(entries, [78, sequence(1, 0).unwrap(), sequence(2, 0).unwrap()].into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>());
+    assert_eq!(
+        entries,
+        [78, sequence(1, 0).unwrap(), sequence(2, 0).unwrap()]
+            .into_iter()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect::<Vec<_>>()
+    );
 }
 
 proptest! {
@@ -371,7 +391,7 @@ proptest! {
                 !is_letter(*offset as usize) || !later.into_iter().any(|of| all[of].key == *key && !is_letter(of))
             };
             let sets = of(&[Kind::CountsAndSets, Kind::Sets]);
-            prop_assert_eq!(record.last, sets.into_iter().filter(is_newest).next_back());
+            prop_assert_eq!(record.last, sets.into_iter().rfind(is_newest));
         }
     }
 }
