@@ -41,7 +41,7 @@ pub struct Letter<'m> {
     /// `run.guard_epoch` when it was rejected. `None` in letters of versions that did not write it.
     pub guard_epoch: Option<u32>,
     /// The first of the letter's headers that the message did not have.
-    own: usize,
+    pub(crate) own: usize,
 }
 
 /// The rows of the message that are not done.
