@@ -171,6 +171,7 @@ ago (2h, 3d); it is compared with the time when the letter was made.
 Exit codes:
   0   all selected letters are done
   1   some failed again, or are refused
+  64  the command line is wrong, or there is no such topic
   69  Kafka or Aerospike is not reached within run.start_timeout (10 s if it
       sets none)
   75  stopped before the end: start it again

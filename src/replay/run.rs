@@ -109,6 +109,8 @@ impl From<NewestError> for Failure {
     fn from(error: NewestError) -> Failure {
         let exit = if error.is_refusal() {
             Exit::Credentials
+        } else if error.is_absent() {
+            Exit::Usage
         } else {
             Exit::Unreachable
         };
@@ -660,7 +662,7 @@ impl Second<'_> {
                 Fate::Task(task) => {
                     let day = part.letter.time.to_string();
                     let day = day.get(..10).unwrap_or_default().to_owned();
-                    *totals.would.entry((day, part.letter.reason.to_owned())).or_default() += 1;
+                    *totals.would.entry((day, word(part.letter.reason))).or_default() += 1;
                     let open = &tasks[*task].open;
                     for (line, is_guarded) in &open.overwriting {
                         let how = if *is_guarded {
@@ -823,8 +825,26 @@ fn settle(fate: &Fate, place: Place, totals: &mut Totals) {
     }
 }
 
+/// The reason of a letter, for a terminal: headers can be forged.
+fn word(reason: &str) -> String {
+    let visible = |c: char| if c.is_control() { '?' } else { c };
+    reason.chars().take(64).map(visible).collect()
+}
+
 /// Milliseconds since 1970. A clock that is set before 1970 gives 0.
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forged_reason_moves_no_cursor() {
+        assert_eq!(word("field_missing"), "field_missing");
+        assert_eq!(word("a\u{1b}[2J\n"), "a?[2J?");
+        assert_eq!(word(&"x".repeat(100)).len(), 64);
+    }
 }

@@ -3,6 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
+use penstock::delivery::guard::GuardIdentity;
+use penstock::delivery::ledger::Ledger;
 use penstock_sim::{Share, Simulator, Value};
 
 use crate::support::process::{Exited, Program, SimProgram, penstock, run};
@@ -368,7 +370,7 @@ fn what_cannot_be_replayed_is_counted_and_named() {
         .arg("replay")
         .arg(file.path())
         .args(["--from", "no-such-topic-here", "--dry-run"]))
-    .assert_code(69);
+    .assert_code(64);
 }
 
 #[test]
@@ -444,4 +446,58 @@ fn a_stopped_run_ends_in_order_and_goes_on_later() {
     let last = run(&mut command(&file, &scene.dead, &[]));
     last.assert_code(0);
     assert_says(&last, "100 already written");
+}
+
+#[test]
+fn entries_without_a_letter_are_forgotten() {
+    const DAY: i64 = 86_400;
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    let identity = GuardIdentity {
+        group: &scene.setup.group,
+        topic_id: [0; 16],
+        topic: &scene.topic.name,
+        partition: 0,
+        epoch: 0,
+    };
+    let ledger = Ledger::new(&identity, 0, 0);
+    let now = jiff::Timestamp::now();
+    let oldest = now.as_second() - 5 * DAY;
+    let entry = |key: i64, age: i64| (Value::Int(key), Value::Int(oldest + age));
+    let entries = Value::OrderedMap(1, vec![entry(1, -DAY - 1), entry(2, -DAY), entry(3, DAY)]);
+    sim.put("test", "counts", "k0", &[(ledger.bin(), entries)]).unwrap();
+    // Two letters as the service makes them: the oldest one, and one of now.
+    for (offset, time) in [(7, jiff::Timestamp::from_second(oldest).unwrap()), (8, now)] {
+        let (offset, time) = (i64::to_string(&offset), time.to_string());
+        let headers: Vec<(&str, Option<&[u8]>)> = [
+            ("penstock.topic", scene.topic.name.as_str()),
+            ("penstock.partition", "0"),
+            ("penstock.offset", &offset),
+            ("penstock.group", &scene.setup.group),
+            ("penstock.reason", "require"),
+            ("penstock.detail", ""),
+            ("penstock.rows_not_done", "all"),
+            ("penstock.time", &time),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name, Some(value.as_bytes())))
+        .collect();
+        let letter = Sent {
+            headers: &headers,
+            ..sent("k0", r#"{"id": "k0", "n": 1}"#)
+        };
+        scene.dead.produce(0, &[letter]);
+    }
+    // Only the letter of now, and the other one counts all the same.
+    let counts = "[[route]]\n[[route.write]]\nset = \"counts\"\nkey = \"id\"\nadd = { events = 1 }\n";
+    let done = replay(&scene, counts, &["--since", "1d"]);
+    done.assert_code(0);
+    assert_says(&done, "1 written");
+    let record = sim.get("test", "counts", "k0").unwrap();
+    let entries = record.bin(ledger.bin()).and_then(Value::as_map).unwrap();
+    let kept: Vec<i64> = entries.iter().filter_map(|(key, _)| key.as_int()).collect();
+    assert_eq!(kept, [2, 3, 8 * 65_536]);
+    let (_, time) = entries.last().unwrap();
+    let age = jiff::Timestamp::now().as_second() - time.as_int().unwrap();
+    assert!((0..600).contains(&age), "{age}");
 }

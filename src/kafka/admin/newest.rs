@@ -46,6 +46,14 @@ impl NewestError {
     pub fn is_refusal(&self) -> bool {
         is_refusal(&self.cause)
     }
+
+    /// Whether there is no such topic.
+    pub fn is_absent(&self) -> bool {
+        matches!(
+            self.cause,
+            KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)
+        )
+    }
 }
 
 impl fmt::Display for NewestError {
