@@ -3,7 +3,7 @@
 //! A topic of dead letters is read twice. The first pass reads the headers alone ([`index`]): which letter of each
 //! message is the newest, how many there are, and how old the oldest one is. The second pass takes the letters that are
 //! selected, in batches ([`run`]): today's rules are applied to the message ([`judge`]), and those rows are written that
-//! the letter lists as not done ([`rows`]). What the message publishes follows, or a new letter if it fails again.
+//! the letter lists as not done (`rows.rs`). What the message publishes follows, or a new letter if it fails again.
 //!
 //! Nothing is committed: a run that is stopped or killed is simply started again. Each row that could be applied twice
 //! enters itself into a ledger of its record ([`crate::delivery::ledger`]). `docs/architecture/replay.md` says why that

@@ -489,6 +489,12 @@ fn the_digest_is_the_one_the_client_computes() {
     }
 }
 
+/// What a replay needs makes nothing of the service's own path larger.
+#[test]
+fn operations_are_as_small_as_without_a_ledger() {
+    assert_eq!(size_of::<OutgoingOp<'_>>(), 32);
+}
+
 fn ledger(forget_below: i64) -> Ledger {
     let identity = GuardIdentity {
         group: "g",
