@@ -79,7 +79,7 @@ test: setup ## all tests that need no service
 .PHONY: test-client
 test-client: setup ## the tests of writing once more, with the client library as the writer (aerospike.writer = "client")
 	PENSTOCK_TEST_WRITER=client $(CARGO) test --profile $(PROFILE) $(SHARED) --workspace --test it -- --test-threads=$(TEST_THREADS) \
-		write_property:: write_path:: cluster::
+		write_property:: write_path:: cluster:: replay::
 
 # FUZZ_S, FUZZ_JOBS and ONLY: scripts/fuzz.sh.
 .PHONY: fuzz

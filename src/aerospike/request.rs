@@ -14,6 +14,7 @@ use aerospike::{
 
 use super::condition::filter;
 use crate::config::model::Mode;
+use crate::delivery::ledger::Ledger;
 use crate::delivery::plan::{OutgoingAction, OutgoingOp, OutgoingRow};
 use crate::output::row::{Number, Op, RecordKey, RowTtl};
 use crate::output::value::Value;
@@ -146,6 +147,12 @@ fn operation(op: &OutgoingOp<'_>, lent: &mut Lent) -> Operation {
         OutgoingOp::Op(op) => *op,
         OutgoingOp::Sum(bin, by) => return operations::add(lent.client_bin(bin, ClientValue::Int(*by))),
         OutgoingOp::Store(bin, value) => return operations::put(lent.client_bin(bin, ClientValue::Int(*value))),
+        OutgoingOp::Enter(ledger, key) => return entry(ledger, *key, MapWriteFlags::CREATE_ONLY),
+        OutgoingOp::Confirm(ledger, key) => return entry(ledger, *key, MapWriteFlags::UPDATE_ONLY),
+        OutgoingOp::Forget(ledger) => {
+            let (begin, end) = (ClientValue::Int(0), ClientValue::Int(ledger.forget_below));
+            return maps::remove_by_value_range(ledger.bin(), begin, end, MapReturnType::NONE);
+        }
     };
     match op {
         Op::Put { bin, value } => operations::put(lent.bin(bin, value)),
@@ -169,6 +176,17 @@ fn operation(op: &OutgoingOp<'_>, lent: &mut Lent) -> Operation {
             maps::remove_by_index_range(*bin, -count, count, MapReturnType::NONE.inverted())
         }
     }
+}
+
+/// Puts a sequence number into the ledger of a replay. `flags`: whether it must be new there.
+fn entry(ledger: &Ledger, key: i64, flags: MapWriteFlags) -> Operation {
+    let policy = MapPolicy::new(MapOrder::KeyOrdered, flags);
+    maps::put(
+        &policy,
+        ledger.bin(),
+        ClientValue::Int(key),
+        ClientValue::Int(ledger.time),
+    )
 }
 
 fn number(number: Number) -> ClientValue {

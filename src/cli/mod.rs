@@ -12,6 +12,8 @@ mod check;
 mod connect;
 // `penstock try`: what messages would cause.
 mod try_;
+// `penstock replay`: dead letters once more.
+mod replay;
 // `penstock test`: compares that with what is expected.
 mod test;
 // `penstock health`: asks a running service whether it is well.
@@ -75,7 +77,7 @@ Example:
 
 Exit codes:
   0    asked to stop, or nothing was found
-  1    try, test, init, health or check --connect found something
+  1    try, test, init, health, replay or check --connect found something
   64   the command line is wrong
   65   a message is rejected and holds its partition or stops the service,
        or the next offset is gone (kafka.offset_gone)
@@ -159,6 +161,29 @@ the form of a line of `penstock try --json`, and can have a name. --update
 replaces what the fixtures expect: read the difference before you keep it.
 Exit code 1: a fixture differs.")]
     Test(test::Test),
+    /// Replay dead letters through today's configuration.
+    #[command(after_help = "\
+Examples:
+  penstock replay events.toml --from events.dead --dry-run
+  penstock replay events.toml --from events.dead --reason field_missing
+  penstock replay events.toml --from events.dead --since 2h --keep-newer
+
+It writes what the letters list as not done, and each row once, however often
+it is started. The service may run meanwhile. A write that sets or deletes is
+done only where no later message of its partition has written the record.
+What fails again becomes a new letter. TIME is RFC 3339, a date, or how long
+ago (2h, 3d); it is compared with the time when the letter was made.
+
+Exit codes:
+  0   all selected letters are done
+  1   some failed again, or are refused
+  64  the command line is wrong, or there is no such topic
+  69  Kafka or Aerospike is not reached within run.start_timeout (10 s if it
+      sets none)
+  75  stopped before the end: start it again
+  77  access is refused
+  78  the configuration is wrong")]
+    Replay(replay::Replay),
     /// Ask a running service on this machine whether it is well.
     #[command(after_help = "\
 Examples:
@@ -230,6 +255,7 @@ pub fn main() -> Exit {
     // what matters. The other commands report their findings themselves.
     logging::start(match arguments.command {
         Command::Run(_) => "info,aerospike_core=off",
+        Command::Replay(_) => "warn,penstock::util::stop=info,aerospike_core=off",
         _ => "error,aerospike_core=off,librdkafka=off,rdkafka=off",
     });
     match core_dumps::forbid() {
@@ -249,6 +275,7 @@ pub fn main() -> Exit {
         Command::Check { file, connect } => check::check(&file, connect),
         Command::Try(arguments) => try_::try_messages(&arguments),
         Command::Test(arguments) => test::test(&arguments),
+        Command::Replay(arguments) => replay::replay_letters(&arguments),
         Command::Health(arguments) => health::health(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Schema => schema::schema(),

@@ -47,33 +47,40 @@ pub struct Guard {
 
 impl Guard {
     pub fn new(identity: &GuardIdentity<'_>) -> Guard {
-        let mut hash = Ripemd160::new();
-        let mut field = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_be_bytes());
-            hash.update(bytes);
-        };
-        field(FORMAT.as_bytes());
-        field(identity.group.as_bytes());
-        field(&identity.topic_id);
-        // The name adds nothing when there is an id, and an id survives a rename.
-        let name = if identity.topic_id == [0; 16] {
-            identity.topic
-        } else {
-            ""
-        };
-        field(name.as_bytes());
-        field(&identity.partition.to_be_bytes());
-        field(&identity.epoch.to_be_bytes());
-        let mut bin = String::from("~");
-        bin.push_str(&URL_SAFE_NO_PAD.encode(hash.finalize()));
-        bin.truncate(1 + NAME_CHARACTERS);
-        Guard { bin }
+        Guard {
+            bin: bin_name(FORMAT, identity),
+        }
     }
 
     /// The bin's name: 15 bytes.
     pub fn bin(&self) -> &str {
         &self.bin
     }
+}
+
+/// The name of a bin that belongs to one partition. `format` tells its kind and version apart from others.
+pub(super) fn bin_name(format: &str, identity: &GuardIdentity<'_>) -> String {
+    let mut hash = Ripemd160::new();
+    let mut field = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    };
+    field(format.as_bytes());
+    field(identity.group.as_bytes());
+    field(&identity.topic_id);
+    // The name adds nothing when there is an id, and an id survives a rename.
+    let name = if identity.topic_id == [0; 16] {
+        identity.topic
+    } else {
+        ""
+    };
+    field(name.as_bytes());
+    field(&identity.partition.to_be_bytes());
+    field(&identity.epoch.to_be_bytes());
+    let mut bin = String::from("~");
+    bin.push_str(&URL_SAFE_NO_PAD.encode(hash.finalize()));
+    bin.truncate(1 + NAME_CHARACTERS);
+    bin
 }
 
 /// What a guard stores for one row. It is greater for every later row of the partition. `None` for an offset from

@@ -30,6 +30,10 @@ pub struct Letter<'m> {
     /// The database's result code.
     pub code: Option<u8>,
     pub rows: LetterRows,
+    /// The header that `rows` was read from.
+    pub rows_text: &'m str,
+    /// One of the rows may be applied all the same.
+    pub in_doubt: bool,
     /// When the letter was made.
     pub time: Timestamp,
     /// How often a replay of this message has failed. 0: none, or never replayed.
@@ -37,7 +41,7 @@ pub struct Letter<'m> {
     /// `run.guard_epoch` when it was rejected. `None` in letters of versions that did not write it.
     pub guard_epoch: Option<u32>,
     /// The first of the letter's headers that the message did not have.
-    own: usize,
+    pub(crate) own: usize,
 }
 
 /// The rows of the message that are not done.
@@ -54,8 +58,8 @@ pub enum LetterRows {
 pub struct LetterRow {
     /// Its number among the rows of its message, from 0.
     pub row: u16,
-    pub namespace: String,
-    pub set: String,
+    /// Its namespace and set. `None`: the letter has many rows, and gives this one by its number alone.
+    pub target: Option<(String, String)>,
 }
 
 /// Why a message is not a dead letter that can be read.
@@ -118,6 +122,7 @@ impl<'m> Letter<'m> {
             return Err(NotALetter::Malformed(OFFSET[0]));
         }
         let time = text(&["penstock.time"])?.parse();
+        let rows_text = text(&["penstock.rows_not_done"])?;
         Ok(Letter {
             topic: text(&TOPIC)?,
             topic_id: optional("penstock.topic_id")?,
@@ -128,7 +133,13 @@ impl<'m> Letter<'m> {
             reason: text(&REASON)?,
             detail: text(&DETAIL)?,
             code: optional_number(optional("penstock.code")?, "penstock.code")?,
-            rows: rows(text(&["penstock.rows_not_done"])?)?,
+            rows: rows(rows_text)?,
+            rows_text,
+            in_doubt: match optional("penstock.in_doubt")? {
+                Some("true") => true,
+                Some("false") | None => false,
+                Some(_) => return Err(NotALetter::Malformed("penstock.in_doubt")),
+            },
             time: time.map_err(|_| NotALetter::Malformed("penstock.time"))?,
             tries: optional_number(optional("penstock.tries")?, "penstock.tries")?.unwrap_or_default(),
             guard_epoch: optional_number(optional("penstock.guard_epoch")?, "penstock.guard_epoch")?,
@@ -150,6 +161,31 @@ impl<'m> Letter<'m> {
     }
 }
 
+#[cfg(test)]
+impl Letter<'static> {
+    /// A letter of partition 0, for tests of what is done with letters.
+    pub fn for_tests(topic: &'static str, offset: i64, rows: LetterRows) -> Letter<'static> {
+        Letter {
+            topic,
+            topic_id: None,
+            partition: 0,
+            offset,
+            timestamp_ms: None,
+            group: "g",
+            reason: "require",
+            detail: "",
+            code: None,
+            rows,
+            rows_text: "all",
+            in_doubt: false,
+            time: Timestamp::UNIX_EPOCH,
+            tries: 0,
+            guard_epoch: None,
+            own: 0,
+        }
+    }
+}
+
 fn number<T: std::str::FromStr>(text: &str, name: &'static str) -> Result<T, NotALetter> {
     text.parse().map_err(|_| NotALetter::Malformed(name))
 }
@@ -167,18 +203,46 @@ fn rows(text: &str) -> Result<LetterRows, NotALetter> {
     let listed: Vec<Value> = serde_json::from_str(text).map_err(|_| MALFORMED)?;
     let mut rows = Vec::with_capacity(listed.len());
     for each in &listed {
-        if each.get("more").is_some() {
-            return Ok(LetterRows::Unlisted);
+        if let Some(more) = each.get("more") {
+            let Some(text) = each.get("rows").and_then(Value::as_str) else {
+                return Ok(LetterRows::Unlisted);
+            };
+            let further = ranges(text).ok_or(MALFORMED)?;
+            if more.as_u64() != Some(further.len() as u64) {
+                return Err(MALFORMED);
+            }
+            rows.extend(further.into_iter().map(|row| LetterRow { row, target: None }));
+            continue;
         }
         let name = |key: &str| each.get(key).and_then(Value::as_str).map(str::to_owned);
         let row = each.get("row").and_then(Value::as_u64);
         rows.push(LetterRow {
             row: row.and_then(|row| row.try_into().ok()).ok_or(MALFORMED)?,
-            namespace: name("namespace").ok_or(MALFORMED)?,
-            set: name("set").ok_or(MALFORMED)?,
+            target: Some((name("namespace").ok_or(MALFORMED)?, name("set").ok_or(MALFORMED)?)),
         });
     }
-    Ok(LetterRows::These(rows))
+    // Each row once, in order.
+    let ascends = rows.is_sorted_by(|one, next| one.row < next.row);
+    if ascends {
+        Ok(LetterRows::These(rows))
+    } else {
+        Err(MALFORMED)
+    }
+}
+
+/// Reads numbers that are told as ranges: `100-249,251`.
+fn ranges(text: &str) -> Option<Vec<u16>> {
+    let mut rows: Vec<u16> = Vec::new();
+    for range in text.split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
+        // In order, so there are never more numbers than there can be rows.
+        if last < first || rows.last().is_some_and(|before| *before >= first) {
+            return None;
+        }
+        rows.extend(first..=last);
+    }
+    Some(rows)
 }
 
 #[cfg(test)]
@@ -219,6 +283,8 @@ mod tests {
             group: "counts",
             topic_id: Some("AAAAAAAAAAAAAAAAAAAAAQ"),
             now_ms: 1_800_000_000_456,
+            guard_epoch: 4,
+            tries: 2,
         };
         let source = source();
         let made = dead_letter("dead", names, 0, &source, &rejected(rows_not_done), origin);
@@ -254,11 +320,10 @@ mod tests {
                 );
                 assert_eq!(letter.detail, "the record is too large");
                 assert_eq!(letter.time, Timestamp::from_millisecond(1_800_000_000_456).unwrap());
-                assert_eq!(letter.tries, 0);
+                assert_eq!((letter.tries, letter.guard_epoch, letter.in_doubt), (2, Some(4), false));
                 let row = LetterRow {
                     row: 2,
-                    namespace: "test".into(),
-                    set: "a \"set\"".into(),
+                    target: Some(("test".into(), "a \"set\"".into())),
                 };
                 assert_eq!(letter.rows, LetterRows::These(vec![row]));
                 let before = letter.message(message);
@@ -269,6 +334,26 @@ mod tests {
         }
         lettered(DeadLetterHeaders::Penstock, RowsNotDone::All, |message| {
             assert_eq!(Letter::read(message).unwrap().rows, LetterRows::All);
+        });
+    }
+
+    #[test]
+    fn a_letter_with_many_rows_names_all_of_them() {
+        let row = |row| NotDone {
+            row,
+            line: 40,
+            namespace: "test".into(),
+            set: "s".into(),
+        };
+        let numbers: Vec<u16> = (3..250).chain([300]).collect();
+        let not_done = numbers.iter().copied().map(row).collect();
+        lettered(DeadLetterHeaders::Penstock, RowsNotDone::These(not_done), |message| {
+            let letter = Letter::read(message).unwrap();
+            let LetterRows::These(rows) = letter.rows else {
+                panic!("{:?}", letter.rows)
+            };
+            assert_eq!(rows.iter().map(|row| row.row).collect::<Vec<_>>(), numbers);
+            assert_eq!(rows.iter().filter(|row| row.target.is_some()).count(), 100);
         });
     }
 
@@ -294,7 +379,7 @@ mod tests {
             "penstock.time",
         ] {
             let without = bad(&|message| {
-                let own = message.headers.len() - 14;
+                let own = message.headers.len() - 16;
                 let kept = message.headers.split_off(own);
                 message
                     .headers
@@ -312,6 +397,15 @@ mod tests {
                 b"[{\"row\":70000,\"namespace\":\"a\",\"set\":\"\"}]",
             ),
             ("penstock.rows_not_done", b"some"),
+            (
+                "penstock.rows_not_done",
+                b"[{\"row\":1,\"namespace\":\"a\",\"set\":\"\"},{\"row\":1,\"namespace\":\"a\",\"set\":\"\"}]",
+            ),
+            ("penstock.rows_not_done", b"[{\"more\":3,\"rows\":\"100-101\"}]"),
+            ("penstock.rows_not_done", b"[{\"more\":3,\"rows\":\"102-100\"}]"),
+            ("penstock.rows_not_done", b"[{\"more\":2,\"rows\":\"7,7\"}]"),
+            ("penstock.rows_not_done", b"[{\"more\":2,\"rows\":\"7,70000\"}]"),
+            ("penstock.in_doubt", b"perhaps"),
             ("penstock.tries", b"many"),
             ("penstock.reason", b"\xff"),
         ] {

@@ -5,9 +5,10 @@
 //!   answer means, and [`pressure`] limits how many rows are in flight.
 //! - [`publish`] sends messages to their topics.
 //! - [`commit`] computes the next offset.
-//! - [`guard`] defines the bin in which a record stores which messages it has.
+//! - [`guard`] defines the bin in which a record stores which messages it has, and [`ledger`] that of replayed rows.
 
 pub mod guard;
+pub mod ledger;
 pub mod plan;
 pub mod pressure;
 pub mod write;

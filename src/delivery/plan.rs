@@ -19,7 +19,8 @@ use smallvec::SmallVec;
 
 use crate::config::model::Mode;
 use crate::delivery::guard::Guard;
-use crate::delivery::row_outcomes::{EXISTS, FILTERED_OUT, NOT_FOUND};
+use crate::delivery::ledger::Ledger;
+use crate::delivery::row_outcomes::{ELEMENT_EXISTS, ELEMENT_NOT_FOUND, EXISTS, FILTERED_OUT, NOT_FOUND};
 use crate::output::row::{Number, Op, RecordKey, Row, RowAction, RowTtl, Target};
 
 /// Identifies a record inside its namespace.
@@ -42,6 +43,8 @@ pub struct PlannedRow<'m> {
     continues: u32,
     /// Whether a later row continues this one.
     continued: bool,
+    /// An earlier row of its message wrote this record and is not in the plan: it may have brought the version.
+    is_behind: bool,
     /// Estimated size in bytes, in memory and in a request.
     pub bytes: usize,
     /// The next row of its unit.
@@ -78,6 +81,8 @@ pub struct Plan<'m> {
     units: Vec<Unit>,
     lanes: Vec<RecordRows>,
     bytes: usize,
+    /// Of a replay: rows enter themselves, and none is merged.
+    ledger: Option<Ledger>,
     lane_of: HashMap<RecordId<'m>, u32, BuildHasherDefault<DigestHasher>>,
 }
 
@@ -142,8 +147,22 @@ impl<'m> Plan<'m> {
             units: Vec::with_capacity(rows),
             lanes: Vec::with_capacity(rows),
             bytes: 0,
+            ledger: None,
             lane_of: HashMap::with_capacity_and_hasher(rows, BuildHasherDefault::default()),
         }
+    }
+
+    /// A plan for rows of dead letters of one partition. Each row is sent alone, and enters itself into the ledger.
+    pub fn with_ledger(ledger: Ledger) -> Self {
+        Plan {
+            ledger: Some(ledger),
+            ..Plan::default()
+        }
+    }
+
+    /// The ledger of a replay.
+    pub(super) fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
     }
 
     /// Adds a row after all earlier ones. `sequence`: what a guard stores for it.
@@ -186,6 +205,7 @@ impl<'m> Plan<'m> {
             }
         }
         let joined = match self.units.get_mut(lane.last as usize) {
+            Some(_) if self.ledger.is_some() => false,
             Some(unit) if unit.ops + ops <= UNIT_OPS_MAX && joins(unit, &self.rows[unit.last as usize].row, &row) => {
                 self.rows[unit.last as usize].next = number;
                 unit.last = number;
@@ -218,6 +238,7 @@ impl<'m> Plan<'m> {
             sequence,
             continues,
             continued: false,
+            is_behind: false,
             bytes,
             next: NONE,
             record,
@@ -252,9 +273,15 @@ impl<'m> Plan<'m> {
     /// A plan with only these rows, in their order.
     pub fn only(&self, rows: &[usize]) -> Plan<'m> {
         let mut plan = Plan::with_capacity(rows.len());
+        plan.ledger.clone_from(&self.ledger);
         for row in rows {
-            let PlannedRow { row, sequence, .. } = &self.rows[*row];
-            plan.push(row.clone(), *sequence);
+            let planned = &self.rows[*row];
+            plan.push(planned.row.clone(), planned.sequence);
+            if let Some(last) = plan.rows.last_mut() {
+                // In a replay, the rows that are left out are done. They may have brought the version.
+                last.is_behind =
+                    planned.is_behind || (self.ledger.is_some() && planned.continues != NONE && last.continues == NONE);
+            }
         }
         plan
     }
@@ -331,6 +358,13 @@ impl<'m> Plan<'m> {
         let mut ttl = first.row.ttl;
         let mut ops = OutgoingOps::new();
         let mut only_removes = true;
+        let entered = self.entered(first);
+        if let Some(ledger) = entered {
+            ops.push(OutgoingOp::Enter(ledger, first.sequence));
+            if ledger.forgets() {
+                ops.push(OutgoingOp::Forget(ledger));
+            }
+        }
         for number in self.stretch(position, by_message) {
             let planned = &self.rows[number];
             let row = &planned.row;
@@ -354,7 +388,7 @@ impl<'m> Plan<'m> {
                     ops.clear();
                 }
                 // One row's own operations are already in order, and none of them is redundant.
-                if ops.is_empty() {
+                if ops.is_empty() || entered.is_some() {
                     ops.reserve(own.len() + 2);
                     ops.extend(own.iter().map(OutgoingOp::Op));
                 } else {
@@ -375,7 +409,7 @@ impl<'m> Plan<'m> {
             }),
             _ => None,
         };
-        let stores = guard_condition.is_some() || newer_condition.is_some();
+        let stores = guard_condition.is_some() || newer_condition.is_some() || entered.is_some();
         if !stores {
             // A bin that is set and then removed creates no record, unless another operation of the row leaves a bin.
             only_removes = ops.iter().all(OutgoingOp::removes);
@@ -419,9 +453,43 @@ impl<'m> Plan<'m> {
         }
     }
 
+    /// The ledger into which a row enters itself. Some rows of a replay do not: what they do can be repeated, and they
+    /// leave no record, or must not make one.
+    fn entered(&self, planned: &PlannedRow<'_>) -> Option<&Ledger> {
+        let ledger = self.ledger.as_ref()?;
+        let Row {
+            action, rules, newer, ..
+        } = &planned.row;
+        // A guard and a version keep the record, even if its last bin is removed.
+        let makes_a_record = !action.only_removes() || rules.guarded || newer.is_some();
+        (matches!(action, RowAction::Write(_)) && rules.mode != Mode::Replace && makes_a_record).then_some(ledger)
+    }
+
+    /// The row that asks whether the ledger has the row at `position`. It answers 0 if it has, 23 if it has not, and 2
+    /// if there is no record. The entry is kept for as long as a new one.
+    pub(super) fn confirm(&self, position: Position) -> Option<OutgoingRow<'_>> {
+        let first = &self.rows[position.row as usize];
+        let ledger = self.entered(first)?;
+        let mut ops = OutgoingOps::new();
+        ops.push(OutgoingOp::Confirm(ledger, first.sequence));
+        Some(OutgoingRow {
+            target: first.row.target,
+            key: &first.row.key,
+            digest: first.digest,
+            action: OutgoingAction::Write(ops),
+            exists: Mode::UpdateOnly,
+            ttl: RowTtl::Keep,
+            conditions: [None, None],
+            only_removes: false,
+            may_end: false,
+            stale: 0,
+            passed_over: Vec::new(),
+        })
+    }
+
     /// Whether this row may meet, in the record, the version that an earlier row of its own message stored.
     fn continues(&self, row: &PlannedRow<'_>, is_passed_over: impl Fn(usize) -> bool) -> bool {
-        row.continues != NONE && !is_passed_over(row.continues as usize)
+        row.is_behind || (row.continues != NONE && !is_passed_over(row.continues as usize))
     }
 
     /// Whether a later row of the same message depends on whether this one was applied.
@@ -513,6 +581,12 @@ pub enum OutgoingOp<'p> {
     Sum(&'p str, i64),
     /// Stores the guard's sequence number or the version.
     Store(&'p str, i64),
+    /// Enters the sequence number of a replayed row. If it is entered already, the server answers 24.
+    Enter(&'p Ledger, i64),
+    /// Removes entries that are no longer needed.
+    Forget(&'p Ledger),
+    /// Enters a sequence number again. If it is not entered, the server answers 23.
+    Confirm(&'p Ledger, i64),
 }
 
 impl OutgoingOp<'_> {
@@ -524,13 +598,35 @@ impl OutgoingOp<'_> {
         match self {
             OutgoingOp::Op(op) => op.bin(),
             OutgoingOp::Sum(bin, _) | OutgoingOp::Store(bin, _) => bin,
+            OutgoingOp::Enter(ledger, _) | OutgoingOp::Forget(ledger) | OutgoingOp::Confirm(ledger, _) => ledger.bin(),
         }
     }
+}
+
+/// What a row does with the ledger of a replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// It enters itself.
+    Made,
+    /// It asks whether it is entered.
+    Asked,
 }
 
 impl OutgoingRow<'_> {
     pub fn is_conditional(&self) -> bool {
         self.conditions.iter().any(Option::is_some)
+    }
+
+    /// What the row does with the ledger of a replay.
+    pub(super) fn entry(&self) -> Option<Entry> {
+        match &self.action {
+            OutgoingAction::Write(ops) => match ops.first() {
+                Some(OutgoingOp::Enter(..)) => Some(Entry::Made),
+                Some(OutgoingOp::Confirm(..)) => Some(Entry::Asked),
+                _ => None,
+            },
+            OutgoingAction::Touch | OutgoingAction::Delete => None,
+        }
     }
 
     /// Whether the row expects this code. Only for codes whose meaning depends on the request.
@@ -539,6 +635,8 @@ impl OutgoingRow<'_> {
             FILTERED_OUT => self.is_conditional(),
             NOT_FOUND => self.only_removes || self.may_end || self.exists == Mode::UpdateOnly,
             EXISTS => self.exists == Mode::Create,
+            ELEMENT_EXISTS => self.entry() == Some(Entry::Made),
+            ELEMENT_NOT_FOUND => self.entry() == Some(Entry::Asked),
             _ => false,
         }
     }

@@ -9,7 +9,10 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use crate::config::model::DeadLetterHeaders;
-use crate::message::{Message, Rejection};
+use crate::delivery::result_codes::Told;
+use crate::delivery::row_outcomes::NOT_FOUND;
+use crate::delivery::write::Refusal;
+use crate::message::{Message, Reason, Rejection};
 use crate::output::publication::{Header, Publication};
 
 /// A rejected message.
@@ -30,6 +33,8 @@ pub enum RowsNotDone {
     All,
     /// These rows; the others were written.
     These(Vec<NotDone>),
+    /// Those that an earlier dead letter of the message lists, in its words: none of them was tried again.
+    AsBefore(String),
 }
 
 /// A row that was not written.
@@ -58,10 +63,32 @@ impl From<Rejection> for Rejected {
 /// At most this many rows are listed in a dead letter. A list of 10,000 would not fit into it.
 const ROWS_TOLD_MAX: usize = 100;
 
+/// At most this many ranges of further rows are told.
+const RANGES_TOLD_MAX: usize = 1000;
+
+/// Ascending numbers as ranges: `100-249,251`. `None`: there are too many ranges.
+fn ranges(rows: impl Iterator<Item = u16>) -> Option<String> {
+    let mut found: Vec<(u16, u16)> = Vec::new();
+    for row in rows {
+        let is_full = found.len() == RANGES_TOLD_MAX;
+        match found.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(row) => *last = row,
+            _ if is_full => return None,
+            _ => found.push((row, row)),
+        }
+    }
+    let text = found.iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    });
+    Some(text.collect::<Vec<_>>().join(","))
+}
+
 impl RowsNotDone {
     fn written(&self) -> Cow<'static, str> {
         let rows = match self {
             RowsNotDone::All => return Cow::Borrowed("all"),
+            RowsNotDone::AsBefore(told) => return Cow::Owned(told.clone()),
             RowsNotDone::These(rows) => rows,
         };
         let mut json = String::from("[");
@@ -81,7 +108,11 @@ impl RowsNotDone {
             );
         }
         if rows.len() > ROWS_TOLD_MAX {
-            let _ = write!(json, ",{{\"more\":{}}}", rows.len() - ROWS_TOLD_MAX);
+            let more = rows.len() - ROWS_TOLD_MAX;
+            let _ = match ranges(rows[ROWS_TOLD_MAX..].iter().map(|each| each.row)) {
+                Some(ranges) => write!(json, ",{{\"more\":{more},\"rows\":\"{ranges}\"}}"),
+                None => write!(json, ",{{\"more\":{more}}}"),
+            };
         }
         json.push(']');
         Cow::Owned(json)
@@ -89,7 +120,7 @@ impl RowsNotDone {
 }
 
 /// At most this many headers of our own, beside those of the rejected message.
-const OWN_HEADERS_MAX: usize = 16;
+const OWN_HEADERS_MAX: usize = 18;
 
 /// What the dead letters of one worker have in common.
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +130,10 @@ pub struct MessageOrigin<'m, 'o> {
     pub topic_id: Option<&'o str>,
     /// Milliseconds since the epoch.
     pub now_ms: i64,
+    /// `run.guard_epoch`.
+    pub guard_epoch: u32,
+    /// How often a replay of the message has failed.
+    pub tries: u32,
 }
 
 /// Makes the dead letter of a message. It has all headers of the message. `index`: the message's place in the batch.
@@ -168,6 +203,10 @@ pub fn dead_letter<'m>(
     say("penstock.attempts", None, rejected.attempts.to_string().into());
     let in_doubt = if rejected.in_doubt { "true" } else { "false" };
     say("penstock.in_doubt", None, in_doubt.into());
+    say("penstock.guard_epoch", None, origin.guard_epoch.to_string().into());
+    if origin.tries > 0 {
+        say("penstock.tries", None, origin.tries.to_string().into());
+    }
     let time = Timestamp::from_millisecond(origin.now_ms).unwrap_or_default();
     say("penstock.time", None, time.to_string().into());
     say("penstock.version", None, env!("CARGO_PKG_VERSION").into());
@@ -178,5 +217,75 @@ pub fn dead_letter<'m>(
         payload: message.payload.map(Cow::Borrowed),
         headers,
         timestamp_ms: message.timestamp_ms,
+    }
+}
+
+/// The rejection of a message whose row cannot be written.
+pub(crate) fn rejection_of(refusal: Refusal) -> Rejection {
+    let (reason, detail) = match refusal {
+        Refusal::Code(code) => (
+            Reason::Database(code),
+            format!("the database refuses its row with {}", Told(code)),
+        ),
+        Refusal::Unsendable => (
+            Reason::Unsendable,
+            "the database client cannot make a request of its row".to_owned(),
+        ),
+        Refusal::Conflict(NOT_FOUND) => (
+            Reason::Conflict,
+            "there is no such record, and mode = \"update_only\"".to_owned(),
+        ),
+        Refusal::Conflict(_) => (
+            Reason::Conflict,
+            "the record is there already, and mode = \"create\" (unguarded, where an answer was lost, it may be by this \
+             message's own doing)"
+                .to_owned(),
+        ),
+        Refusal::InDoubt => (
+            Reason::InDoubt,
+            "its row may have been applied or not, and cannot be repeated (in_doubt): look at the record".to_owned(),
+        ),
+    };
+    Rejection::new(reason, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(numbers: impl IntoIterator<Item = u16>) -> RowsNotDone {
+        let row = |row| NotDone {
+            row,
+            line: 3,
+            namespace: "test".into(),
+            set: "s".into(),
+        };
+        RowsNotDone::These(numbers.into_iter().map(row).collect())
+    }
+
+    #[test]
+    fn rows_beyond_the_hundredth_are_told_as_ranges() {
+        let told = rows((0..250).chain([252])).written().into_owned();
+        assert!(
+            told.ends_with("\"set\":\"s\"},{\"more\":151,\"rows\":\"100-249,252\"}]"),
+            "{told}"
+        );
+        assert_eq!(told.matches("\"row\":").count(), 100);
+        let scattered = rows((0..5000).step_by(2)).written().into_owned();
+        assert!(scattered.ends_with(",{\"more\":2400}]"), "{scattered}");
+    }
+
+    #[test]
+    fn a_dead_letter_tells_a_code_by_its_number_and_its_words() {
+        let detail = |code| rejection_of(Refusal::Code(code)).detail;
+        assert_eq!(
+            detail(13),
+            "the database refuses its row with 13: the record is too big (max-record-size of the namespace)"
+        );
+        assert_eq!(
+            detail(12),
+            "the database refuses its row with 12: the bin holds another type"
+        );
+        assert_eq!(detail(99), "the database refuses its row with 99: unknown");
     }
 }

@@ -24,6 +24,10 @@ pub const EXISTS: u8 = 5;
 pub const UNAVAILABLE: u8 = 11;
 /// The batch has more rows than the node accepts.
 pub const TOO_MANY_ROWS: u8 = 151;
+/// The map does not have the key.
+pub const ELEMENT_NOT_FOUND: u8 = 23;
+/// The map has the key already.
+pub const ELEMENT_EXISTS: u8 = 24;
 /// A condition does not hold.
 pub const FILTERED_OUT: u8 = 27;
 /// The whole batch is refused, and no row of it was applied: batches are disabled, too many rows, queues full.

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use crate::config::model::{InDoubt, Mode, OnConflict};
 use crate::delivery::guard::Guard;
-use crate::delivery::plan::{OutgoingRow, Plan, Position, Taken};
+use crate::delivery::plan::{Entry, OutgoingRow, Plan, Position, Taken};
 use crate::delivery::pressure::{Outcome, Permit, Pressure};
 use crate::delivery::row_outcomes::{
-    CallFailure, Disposition, EXISTS, FILTERED_OUT, NOT_FOUND, PARAMETER, disposition, is_overload, may_be_applied,
-    refuses_all,
+    CallFailure, Disposition, ELEMENT_EXISTS, ELEMENT_NOT_FOUND, EXISTS, FILTERED_OUT, NOT_FOUND, PARAMETER,
+    disposition, is_overload, may_be_applied, refuses_all,
 };
 use crate::output::row::RowRules;
 use crate::util::backoff::Backoff;
@@ -138,6 +138,21 @@ pub struct Written {
     /// Rows that are neither done nor refused.
     pub open: Vec<usize>,
     pub tally: Tally,
+    /// Only for a replay: rows that are finished without being applied, and why.
+    pub unapplied: Vec<(usize, Unapplied)>,
+}
+
+/// Why a row of a replay was not applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unapplied {
+    /// The ledger has it: an earlier replay has applied it.
+    Already,
+    /// The record has a newer version.
+    Stale,
+    /// `mode` contradicts the record's state, and `on_conflict` says to ignore that.
+    Ignored,
+    /// A later message of its partition has written the record. The row is not done.
+    Later,
 }
 
 /// Why the writing ended.
@@ -193,6 +208,7 @@ pub fn write(plan: &Plan<'_>, limits: &Limits, guard: &Guard, calls: &Calls<'_>)
         refused: writing.refused,
         open,
         tally: writing.tally,
+        unapplied: writing.unapplied,
     }
 }
 
@@ -208,6 +224,8 @@ struct RecordLane {
     alone: bool,
     /// This is the second attempt of a row whose ttl applies only if it creates the record.
     create: bool,
+    /// The ledger is asked whether it has the next row.
+    asks: bool,
     wait: Wait,
     /// A row of this record was refused: no later row is sent.
     is_stopped: bool,
@@ -224,6 +242,7 @@ impl RecordLane {
             by_message: false,
             alone: false,
             create: false,
+            asks: false,
             wait: Wait::default(),
             is_stopped: false,
             attempts: 0,
@@ -281,6 +300,7 @@ struct Writing<'p, 'm> {
     /// The namespace that was looked up in this call and is not missing.
     present: Option<&'p str>,
     tally: Tally,
+    unapplied: Vec<(usize, Unapplied)>,
 }
 
 impl<'p, 'm> Writing<'p, 'm> {
@@ -299,6 +319,7 @@ impl<'p, 'm> Writing<'p, 'm> {
             refused: Vec::new(),
             passed_over: Vec::new(),
             tally: Tally::default(),
+            unapplied: Vec::new(),
         }
     }
 
@@ -407,8 +428,12 @@ impl<'p, 'm> Writing<'p, 'm> {
             position,
             by_message,
             create,
+            asks,
             ..
         } = self.lanes[lane];
+        if asks {
+            return self.plan.confirm(position?);
+        }
         let is_passed_over = |row| self.passed_over.contains(&row);
         let row = self
             .plan
@@ -474,6 +499,12 @@ impl<'p, 'm> Writing<'p, 'm> {
             return Ok(Wish::Nothing);
         };
         let rules = self.plan.row(position.row()).row.rules;
+        if self.plan.ledger().is_some()
+            && let Answer::Code(code) = answer
+            && self.is_of_ledger(lane, row, code)
+        {
+            return Ok(Wish::Nothing);
+        }
         match answer {
             Answer::Code(FILTERED_OUT) if row.is_conditional() => {
                 let single = self.stretch(lane).nth(1).is_none();
@@ -584,6 +615,52 @@ impl<'p, 'm> Writing<'p, 'm> {
         Ok(Wish::Nothing)
     }
 
+    /// Handles the answers that depend on the ledger of a replay. Each row is sent alone, so a lane's next row is one.
+    ///
+    /// A row that is applied by now may be refused before its entry is looked at: by its own guard, by its own version,
+    /// or because it has created the record. So the ledger is asked before such an answer is believed.
+    fn is_of_ledger(&mut self, lane: usize, row: &OutgoingRow<'_>, code: u8) -> bool {
+        let Some(position) = self.lanes[lane].position else {
+            return false;
+        };
+        let rules = self.plan.row(position.row()).row.rules;
+        let creates = row.exists == Mode::Create && !rules.ttl_on_create;
+        match (row.entry(), code) {
+            (Some(Entry::Made), ELEMENT_EXISTS) | (Some(Entry::Asked), 0) => self.pass(lane, Unapplied::Already),
+            (Some(Entry::Made), FILTERED_OUT) => self.lanes[lane].asks = true,
+            (Some(Entry::Made), EXISTS) if creates => self.lanes[lane].asks = true,
+            (Some(Entry::Asked), ELEMENT_NOT_FOUND) if rules.guarded => self.pass(lane, Unapplied::Later),
+            (Some(Entry::Asked), ELEMENT_NOT_FOUND) if rules.mode == Mode::Create => {
+                self.lanes[lane].asks = false;
+                self.conflict(lane, EXISTS);
+            }
+            (Some(Entry::Asked), ELEMENT_NOT_FOUND) => self.pass(lane, Unapplied::Stale),
+            // The record is gone since: the row is sent again.
+            (Some(Entry::Asked), NOT_FOUND) => {
+                self.lanes[lane].asks = false;
+                self.lanes[lane].wait.failed(BUSY);
+            }
+            (None, FILTERED_OUT) if rules.guarded => self.pass(lane, Unapplied::Later),
+            (None, FILTERED_OUT) if row.is_conditional() => self.pass(lane, Unapplied::Stale),
+            _ => return false,
+        }
+        true
+    }
+
+    /// The next row of a replay is finished, and not applied.
+    fn pass(&mut self, lane: usize, why: Unapplied) {
+        if let Some(position) = self.lanes[lane].position {
+            self.unapplied.push((position.row(), why));
+        }
+        match why {
+            Unapplied::Already => self.tally.guard_refused += 1,
+            Unapplied::Stale => self.tally.stale += 1,
+            Unapplied::Ignored => self.tally.ignored += 1,
+            Unapplied::Later => {}
+        }
+        self.advance(lane);
+    }
+
     fn stretch(&self, lane: usize) -> impl Iterator<Item = usize> + Clone + use<'p, '_> {
         let plan = self.plan;
         let by_message = self.lanes[lane].by_message;
@@ -624,7 +701,9 @@ impl<'p, 'm> Writing<'p, 'm> {
             let rules = self.plan.row(row).row.rules;
             rules.on_conflict == OnConflict::Ignore
         });
-        if ignore {
+        if ignore && self.plan.ledger().is_some() {
+            self.pass(lane, Unapplied::Ignored);
+        } else if ignore {
             self.tally.ignored += self.stretch(lane).count() as u64;
             self.advance(lane);
         } else {

@@ -14,7 +14,7 @@ use crate::aerospike::refusal::Refusal as WhoAsks;
 use crate::config::model::{InDoubt, RejectAction};
 use crate::delivery::guard::{OFFSET_END, sequence};
 use crate::delivery::plan::Plan;
-use crate::delivery::reject::{MessageOrigin, NotDone, Rejected, RowsNotDone, dead_letter};
+use crate::delivery::reject::{MessageOrigin, NotDone, Rejected, RowsNotDone, dead_letter, rejection_of};
 use crate::delivery::reject_limit::TooMany;
 use crate::delivery::write::{Calls, Fatal, Limits, Refusal, Refused, Tally, WriteEnd, Written, write};
 use crate::kafka::consumer::source::{Source, SourceMessage};
@@ -24,7 +24,7 @@ use crate::output::publication::Publication;
 use crate::output::{Output, Verdict};
 use crate::partition::ends::{BatchEnd, Broken};
 use crate::partition::env::{Env, now_ms};
-use crate::partition::held::{rejection_of, stops_at};
+use crate::partition::held::stops_at;
 use crate::partition::lettered::Lettered;
 use crate::partition::offsets::Offsets;
 use crate::partition::pending::{Fate, Pending};
@@ -533,6 +533,8 @@ fn letter<'m, 'w: 'm, S: Source>(
         group: &env.shared.group.name,
         topic_id: (!env.topic_id.is_none()).then_some(topic_id.as_str()),
         now_ms,
+        guard_epoch: env.shared.group.guard_epoch,
+        tries: 0,
     };
     Some(dead_letter(
         topic,

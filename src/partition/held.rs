@@ -4,11 +4,8 @@ use log::error;
 use rdkafka::error::KafkaError;
 
 use crate::delivery::reject_limit::TooMany;
-use crate::delivery::result_codes::Told;
-use crate::delivery::row_outcomes::NOT_FOUND;
-use crate::delivery::write::Refusal;
 use crate::kafka::Partition;
-use crate::message::{Reason, Rejection};
+use crate::message::Rejection;
 use crate::partition::shared::Group;
 
 /// Logs that a partition is held since a part of Kafka's log cannot be read, and returns the text. `next`: the first
@@ -70,52 +67,4 @@ fn skipping(group: &Group, partition: &Partition, offset: i64) -> String {
         partition.number,
         offset + 1
     )
-}
-
-/// The rejection of a message whose row cannot be written.
-pub(super) fn rejection_of(refusal: Refusal) -> Rejection {
-    let (reason, detail) = match refusal {
-        Refusal::Code(code) => (
-            Reason::Database(code),
-            format!("the database refuses its row with {}", Told(code)),
-        ),
-        Refusal::Unsendable => (
-            Reason::Unsendable,
-            "the database client cannot make a request of its row".to_owned(),
-        ),
-        Refusal::Conflict(NOT_FOUND) => (
-            Reason::Conflict,
-            "there is no such record, and mode = \"update_only\"".to_owned(),
-        ),
-        Refusal::Conflict(_) => (
-            Reason::Conflict,
-            "the record is there already, and mode = \"create\" (unguarded, where an answer was lost, it may be by this \
-             message's own doing)"
-                .to_owned(),
-        ),
-        Refusal::InDoubt => (
-            Reason::InDoubt,
-            "its row may have been applied or not, and cannot be repeated (in_doubt): look at the record".to_owned(),
-        ),
-    };
-    Rejection::new(reason, detail)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dead_letter_tells_a_code_by_its_number_and_its_words() {
-        let detail = |code| rejection_of(Refusal::Code(code)).detail;
-        assert_eq!(
-            detail(13),
-            "the database refuses its row with 13: the record is too big (max-record-size of the namespace)"
-        );
-        assert_eq!(
-            detail(12),
-            "the database refuses its row with 12: the bin holds another type"
-        );
-        assert_eq!(detail(99), "the database refuses its row with 99: unknown");
-    }
 }

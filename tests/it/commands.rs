@@ -59,11 +59,12 @@ fn examples() -> Vec<PathBuf> {
     crate::support::examples().into_iter().map(from_root).collect()
 }
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "run",
     "check",
     "try",
     "test",
+    "replay",
     "init",
     "health",
     "schema",

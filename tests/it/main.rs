@@ -53,6 +53,7 @@ mod machine;
 mod publish;
 mod rejects;
 mod lettered;
+mod replay;
 mod stopping;
 mod systemd;
 

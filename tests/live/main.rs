@@ -15,5 +15,6 @@ mod lettered;
 mod members;
 mod producer;
 mod publish;
+mod replay;
 mod security;
 mod service;

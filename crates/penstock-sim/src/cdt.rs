@@ -2,7 +2,7 @@
 //!
 //! A bin's list or map is unpacked, changed and packed again. This file has the common parts: calls and their arguments
 //! (the table in `cdt.c`), ranges of indexes, and the kinds of answers. Not implemented: contexts (operations on nested
-//! containers), ranks, intervals and relative ranges. They answer 16, which the server never does, so a missing feature
+//! containers), ranks, intervals of keys and relative ranges. They answer 16, which the server never does, so a missing feature
 //! is recognised.
 
 mod list;
@@ -447,6 +447,36 @@ mod tests {
                 Some(map(1)),
                 vec![int(76), int(7), k()],
                 Ok((Some(Value::Map(vec![])), Some(int(1)))),
+            ),
+            (
+                "update only, of an entry",
+                Some(map(1)),
+                vec![int(67), k(), int(2), int(1), int(2)],
+                Ok((Some(map(2)), Some(int(1)))),
+            ),
+            (
+                "remove by value, without the end",
+                Some(map(5)),
+                vec![int(86), int(5), int(0), int(5)],
+                Ok((Some(map(5)), Some(int(0)))),
+            ),
+            (
+                "remove by value",
+                Some(map(5)),
+                vec![int(86), int(0), int(0), int(6)],
+                Ok((Some(Value::Map(vec![])), None)),
+            ),
+            (
+                "remove by value, all but",
+                Some(map(5)),
+                vec![int(86), int(0x1_0005), int(5), int(6)],
+                Ok((Some(map(5)), Some(int(0)))),
+            ),
+            (
+                "remove by value, on nothing",
+                None,
+                vec![int(86), int(0), int(0), int(6)],
+                Ok((None, None)),
             ),
             (
                 "a list is no map",

@@ -6,6 +6,7 @@
 
 use super::msgpack::{self, short_array};
 use super::particle;
+use crate::delivery::ledger::Ledger;
 use crate::delivery::plan::OutgoingOp;
 use crate::output::row::{Number, Op};
 use crate::output::value::Value;
@@ -31,6 +32,7 @@ const LIST_REMOVE_BY_INDEX_RANGE: u8 = 37;
 const MAP_PUT: u8 = 67;
 const MAP_INCREMENT: u8 = 73;
 const MAP_REMOVE_BY_INDEX_RANGE: u8 = 85;
+const MAP_REMOVE_BY_VALUE_INTERVAL: u8 = 86;
 
 /// An unordered list, and no flags.
 const LIST_UNORDERED: u8 = 0;
@@ -38,6 +40,11 @@ const LIST_NO_FLAGS: u8 = 0;
 /// Maps that the service creates are ordered by key. So an entry is found without a search, and "the greatest keys"
 /// needs no sorting.
 const MAP_KEY_ORDERED: u8 = 1;
+/// The key must be new, or must be there. Otherwise the row fails.
+const MAP_CREATE_ONLY: u8 = 1;
+const MAP_UPDATE_ONLY: u8 = 2;
+/// Returns nothing.
+const RETURN_NONE: u8 = 0;
 /// Returns nothing, and applies to all elements but those of the range.
 const RETURN_NONE_INVERTED: i64 = 0x10000;
 
@@ -61,6 +68,15 @@ pub(super) fn write(out: &mut Vec<u8>, order: &mut Vec<usize>, op: &OutgoingOp<'
         OutgoingOp::Op(op) => *op,
         OutgoingOp::Sum(bin, by) => return plain(out, ADD, bin, particle::INTEGER, &by.to_be_bytes()),
         OutgoingOp::Store(bin, value) => return plain(out, WRITE, bin, particle::INTEGER, &value.to_be_bytes()),
+        OutgoingOp::Enter(ledger, key) => return entry(out, ledger, *key, MAP_CREATE_ONLY),
+        OutgoingOp::Confirm(ledger, key) => return entry(out, ledger, *key, MAP_UPDATE_ONLY),
+        OutgoingOp::Forget(ledger) => {
+            return packed(out, CDT_MODIFY, ledger.bin(), particle::BLOB, |out| {
+                // From 0, without the end.
+                out.extend_from_slice(&[short_array(4), MAP_REMOVE_BY_VALUE_INTERVAL, RETURN_NONE, 0]);
+                msgpack::integer(out, ledger.forget_below);
+            });
+        }
     };
     match op {
         Op::Put { bin, value } => with_value(out, WRITE, bin, value),
@@ -117,6 +133,16 @@ pub(super) fn write(out: &mut Vec<u8>, order: &mut Vec<usize>, op: &OutgoingOp<'
             msgpack::integer(out, count);
         }),
     }
+}
+
+/// Puts a sequence number into the ledger of a replay. `flags`: whether it must be new there.
+fn entry(out: &mut Vec<u8>, ledger: &Ledger, key: i64, flags: u8) -> Result<(), NameTooLong> {
+    packed(out, CDT_MODIFY, ledger.bin(), particle::BLOB, |out| {
+        out.extend_from_slice(&[short_array(5), MAP_PUT]);
+        msgpack::integer(out, key);
+        msgpack::integer(out, ledger.time);
+        out.extend_from_slice(&[MAP_KEY_ORDERED, flags]);
+    })
 }
 
 /// A value as a bin holds it.

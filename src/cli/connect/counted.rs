@@ -12,6 +12,7 @@ use crate::aerospike::Store;
 use crate::config::model::{Config, Start};
 use crate::config::names::is_of_guard;
 use crate::delivery::guard::{Guard, GuardIdentity};
+use crate::delivery::ledger::Ledger;
 use crate::kafka::admin::newest::{Span, spans};
 use crate::output::Output;
 use crate::processor::Processor as _;
@@ -88,17 +89,22 @@ pub(super) fn counted(config: &Config, mapping: &Mapping, found: &KafkaSurvey, s
 
 /// The names of this group's guards for all topics: several topics may write the same sets.
 fn own_guards(config: &Config, found: &KafkaSurvey) -> BTreeSet<String> {
-    let guard = |topic: &str, partition| {
-        Guard::new(&GuardIdentity {
+    let bins = |topic: &str, partition| {
+        let identity = GuardIdentity {
             group: &config.kafka.group,
             topic_id: id_of(found, topic).map_or([0; 16], |id| *id.as_bytes()),
             topic,
             partition,
             epoch: config.run.guard_epoch,
-        })
+        };
+        // A ledger of replayed letters has a name of the same form.
+        [
+            Guard::new(&identity).bin().to_owned(),
+            Ledger::new(&identity, 0, 0).bin().to_owned(),
+        ]
     };
     let partitions = found.partitions.iter();
     partitions
-        .map(|partition| guard(&partition.topic, partition.number).bin().to_owned())
+        .flat_map(|partition| bins(&partition.topic, partition.number))
         .collect()
 }

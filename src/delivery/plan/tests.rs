@@ -7,7 +7,8 @@ use aerospike::{Key, Value as ClientValue};
 use crate::delivery::plan::*;
 
 use crate::delivery::fixtures::{RULES, guard, guarded, target, versioned};
-use crate::delivery::guard::sequence;
+use crate::delivery::guard::{GuardIdentity, sequence};
+use crate::delivery::ledger::Ledger;
 use crate::output::row::RowRules;
 use crate::output::value::Value;
 
@@ -120,6 +121,9 @@ fn show(op: &OutgoingOp<'_>) -> String {
             value: Value::Int(n),
         }) => format!("{bin}[]={n}"),
         OutgoingOp::Op(other) => format!("{other:?}"),
+        OutgoingOp::Enter(_, key) => format!("enter {key}"),
+        OutgoingOp::Forget(ledger) => format!("forget below {}", ledger.forget_below),
+        OutgoingOp::Confirm(_, key) => format!("confirm {key}"),
     }
 }
 
@@ -483,4 +487,146 @@ fn the_digest_is_the_one_the_client_computes() {
             assert_eq!(digest(set, ours), expected, "{set} {ours:?}");
         }
     }
+}
+
+/// What a replay needs makes nothing of the service's own path larger.
+#[test]
+fn operations_are_as_small_as_without_a_ledger() {
+    assert_eq!(size_of::<OutgoingOp<'_>>(), 32);
+}
+
+fn ledger(forget_below: i64) -> Ledger {
+    let identity = GuardIdentity {
+        group: "g",
+        topic_id: [1; 16],
+        topic: "t",
+        partition: 0,
+        epoch: 0,
+    };
+    Ledger::new(&identity, 1000, forget_below)
+}
+
+/// What is sent for the rows of a replay on one record, and how it is sent.
+fn replayed(asks: &[Ask], forget_below: i64) -> Vec<String> {
+    let target = target("test");
+    let guard = guard();
+    let mut plan = Plan::with_ledger(ledger(forget_below));
+    for (number, ask) in asks.iter().enumerate() {
+        plan.push(
+            Row {
+                message: ask.message.unwrap_or(number),
+                number: 0,
+                rules: &ask.rules,
+                target: &target,
+                key: RecordKey::Integer(7),
+                action: ask.action.clone(),
+                ttl: ask.ttl,
+                newer: ask.newer,
+            },
+            i64::try_from(number).unwrap(),
+        );
+    }
+    let mut sent = Vec::new();
+    let mut position = Some(plan.begin(0));
+    while let Some(at) = position {
+        let row = plan.compose(at, false, false, |_| false, &guard);
+        let action = match &row.action {
+            OutgoingAction::Touch => "touch".to_owned(),
+            OutgoingAction::Delete => "delete".to_owned(),
+            OutgoingAction::Write(ops) => ops.iter().map(show).collect::<Vec<_>>().join(" "),
+        };
+        let conditions = row.conditions.iter().flatten().count();
+        let entry = plan.confirm(at).is_some();
+        assert_eq!(entry, row.entry() == Some(Entry::Made));
+        assert_eq!(row.answers_with(24), entry);
+        sent.push(format!("{action} | {:?} | {conditions}", row.exists));
+        position = plan.behind(at, false);
+    }
+    sent
+}
+
+#[test]
+fn rows_of_a_replay_travel_alone_and_enter_themselves_first() {
+    let sent = replayed(
+        &[
+            ask(RULES, &[add("n", 1)]),
+            ask(RULES, &[add("n", 1), add("n", 2), put("a", 1)]),
+            ask(guarded(), &[put("a", 2)]),
+            ask(guarded(), &[null("a")]),
+            ask(versioned(), &[put("a", 3)]).newer(9),
+            ask(of(Mode::Create), &[put("a", 1)]),
+        ],
+        0,
+    );
+    assert_eq!(
+        sent,
+        [
+            "enter 0 n+=1 | Update | 0",
+            "enter 1 n+=1 n+=2 a=1 | Update | 0",
+            "enter 2 a=2 ~=2 | Update | 1",
+            // The record is there, and its guard keeps it.
+            "enter 3 a=null ~=3 | UpdateOnly | 1",
+            "enter 4 a=3 v:=9 | Update | 1",
+            "enter 5 a=1 | Create | 0",
+        ]
+    );
+    assert_eq!(
+        replayed(&[ask(RULES, &[add("n", 1)])], 5),
+        ["enter 0 forget below 5 n+=1 | Update | 0"]
+    );
+}
+
+#[test]
+fn rows_that_leave_no_record_or_would_make_one_do_not_enter_themselves() {
+    let plain = || ask(RULES, &[]);
+    assert_eq!(
+        replayed(
+            &[
+                plain().action(RowAction::Delete),
+                plain().action(RowAction::Touch),
+                ask(of(Mode::Replace), &[put("a", 1)]),
+                ask(RULES, &[null("a")]),
+            ],
+            5
+        ),
+        [
+            "delete | UpdateOnly | 0",
+            "touch | UpdateOnly | 0",
+            "a=1 | Replace | 0",
+            "a=null | UpdateOnly | 0"
+        ]
+    );
+}
+
+#[test]
+fn a_row_of_a_replay_takes_the_version_that_an_earlier_row_of_its_message_has_brought() {
+    let target = target("test");
+    let rules = versioned();
+    let mut plan = Plan::with_ledger(ledger(0));
+    for number in 0..3 {
+        plan.push(
+            Row {
+                message: 0,
+                number,
+                rules: &rules,
+                target: &target,
+                key: RecordKey::Integer(7),
+                action: RowAction::Write(vec![put("a", 1)]),
+                ttl: RowTtl::NamespaceDefault,
+                newer: Some(5),
+            },
+            i64::from(number),
+        );
+    }
+    let guard = guard();
+    let or_equal = |plan: &Plan<'_>| {
+        let row = plan.compose(plan.begin(0), false, false, |_| false, &guard);
+        row.conditions[1].unwrap().or_equal
+    };
+    assert!(!or_equal(&plan.only(&[0, 1, 2])));
+    // Row 0 is done, and has brought the version.
+    let rest = plan.only(&[1, 2]);
+    assert!(or_equal(&rest));
+    assert!(or_equal(&rest.only(&[1])));
+    assert!(or_equal(&rest.only(&[0])));
 }

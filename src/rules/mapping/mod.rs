@@ -24,13 +24,14 @@ use std::collections::HashMap;
 
 use crate::config::model::{Format, Tombstone};
 use crate::message::{Message, Reason, Rejection};
+use crate::output::row::Target;
 use crate::output::{Output, Verdict};
 use crate::processor::Processor;
 use crate::rules::decode::{self, DecodeError, Fields, PathTree};
 
 pub use compile::CompileError;
 pub(crate) use compile::display_path;
-use compile::{CompiledRoute, CompiledWrite, EachRule};
+use compile::{ActionRule, CompiledRoute, CompiledWrite, EachRule};
 pub(crate) use explain::looks_like_what;
 pub use guarding::GuardReason;
 use tally::{RuleKind, Tally};
@@ -111,6 +112,18 @@ impl TopicMapping {
             line: write.rules.line,
             reason: write.guard_reason,
             takes_guards_along: write.takes_guards_along,
+        })
+    }
+
+    /// Whether every write of the topic that can change values in this set stores a guard. Then the guard of a record
+    /// says which message of its partition wrote it last.
+    pub fn guards_all_of(&self, target: &Target) -> bool {
+        self.writes().all(|write| {
+            let meets = write.target.all().into_iter().any(|other| {
+                let (ours, theirs) = (&**other, target);
+                ours.namespace == theirs.namespace && ours.set == theirs.set
+            });
+            !meets || matches!(write.action, ActionRule::Touch) || write.rules.guarded
         })
     }
 

@@ -13,6 +13,7 @@ const DECREMENT: i64 = 74;
 const CLEAR: i64 = 75;
 const REMOVE_BY_KEY: i64 = 76;
 const REMOVE_BY_INDEX_RANGE: i64 = 85;
+const REMOVE_BY_VALUE_INTERVAL: i64 = 86;
 const SIZE: i64 = 96;
 const GET_BY_KEY: i64 = 97;
 
@@ -65,6 +66,7 @@ fn expect(call: &Call) -> Result<(), u8> {
         CLEAR | SIZE => call.expect(0, &[]),
         REMOVE_BY_KEY | GET_BY_KEY => call.expect(0, &[Index, Value]),
         REMOVE_BY_INDEX_RANGE | GET_BY_INDEX_RANGE => call.expect(1, &[Index, Index, Unsigned]),
+        REMOVE_BY_VALUE_INTERVAL => call.expect(1, &[Index, Value, Value]),
         _ => Err(code::UNSUPPORTED_FEATURE),
     }
 }
@@ -115,6 +117,27 @@ fn take(map: &mut Map, call: &Call) -> Result<Option<Value>, u8> {
         Returns::ORDERED_MAP => Value::OrderedMap(1, taken.collect()),
         _ => return Err(code::UNSUPPORTED_FEATURE),
     }))
+}
+
+/// Removes the entries whose values are at or above the first bound and below the second one, and returns what the call
+/// asks for. Without a second bound there is no upper one. (`packed_map_get_remove_by_value_interval`)
+fn take_values(map: &mut Map, call: &Call) -> Result<Option<Value>, u8> {
+    let returns = Returns::new(call.int(0)?);
+    let (begin, end) = (call.arg(1)?, call.args.get(2));
+    let items = std::mem::take(&mut map.items).into_iter();
+    let is_meant = |value: &Value| value >= begin && end.is_none_or(|end| value < end);
+    let (taken, left): (Vec<_>, Vec<_>) = items.partition(|(_, value)| is_meant(value) != returns.inverted);
+    map.items = left;
+    let taken_count = taken.len() as i64;
+    let taken = taken.into_iter();
+    Ok(match returns.kind {
+        Returns::NONE => None,
+        Returns::COUNT => Some(Value::Int(taken_count)),
+        Returns::EXISTS => Some(Value::Bool(taken_count > 0)),
+        Returns::KEY => Some(Value::List(taken.map(|(key, _)| key).collect())),
+        Returns::VALUE => Some(Value::List(taken.map(|(_, value)| value).collect())),
+        _ => return Err(code::UNSUPPORTED_FEATURE),
+    })
 }
 
 fn key(value: &Value) -> Result<&Value, u8> {
@@ -192,6 +215,7 @@ pub fn modify(existing: Option<&Particle>, call: &Call) -> Result<Changed, u8> {
             one(call.int(0)?, removed.as_ref())?
         }
         REMOVE_BY_INDEX_RANGE => take(&mut map, call)?,
+        REMOVE_BY_VALUE_INTERVAL => take_values(&mut map, call)?,
         _ => return Err(code::UNSUPPORTED_FEATURE),
     };
     Ok(changed(&map.value(), result))

@@ -78,6 +78,11 @@ fn every_mode_life_key_and_condition_is_what_the_client_sends() {
 }
 
 #[test]
+fn what_a_replay_does_with_its_ledger_is_what_the_client_sends() {
+    check(&Recorder::start(), &rows::ledgers());
+}
+
+#[test]
 fn random_rows_are_what_the_client_sends() {
     let recorder = Recorder::start();
     for seed in 0..100 {

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use fastrand::Rng;
 
 use crate::config::model::Mode;
+use crate::delivery::guard::GuardIdentity;
+use crate::delivery::ledger::Ledger;
 use crate::delivery::plan::{Condition, OutgoingAction, OutgoingOp, OutgoingRow};
 use crate::output::row::{Number, Op, RecordKey, RowTtl, Target};
 use crate::output::value::{Unheld, Value};
@@ -33,6 +35,9 @@ pub enum Step {
     Op(Op<'static>),
     Sum(&'static str, i64),
     Store(&'static str, i64),
+    Enter(Ledger, i64),
+    Forget(Ledger),
+    Confirm(Ledger, i64),
 }
 
 impl Spec {
@@ -79,6 +84,9 @@ impl Step {
             Step::Op(op) => OutgoingOp::Op(op),
             Step::Sum(bin, by) => OutgoingOp::Sum(bin, *by),
             Step::Store(bin, value) => OutgoingOp::Store(bin, *value),
+            Step::Enter(ledger, key) => OutgoingOp::Enter(ledger, *key),
+            Step::Forget(ledger) => OutgoingOp::Forget(ledger),
+            Step::Confirm(ledger, key) => OutgoingOp::Confirm(ledger, *key),
         }
     }
 }
@@ -227,6 +235,31 @@ pub fn ops_with_numbers() -> Vec<Op<'static>> {
         }
     }
     ops
+}
+
+/// What a replay does with its ledgers.
+pub fn ledgers() -> Vec<Spec> {
+    let identity = GuardIdentity {
+        group: "g",
+        topic_id: [1; 16],
+        topic: "t",
+        partition: 0,
+        epoch: 0,
+    };
+    let mut rows = Vec::new();
+    for number in INTEGERS.into_iter().filter(|number| *number >= 0) {
+        let ledger = || Ledger::new(&identity, number, number);
+        rows.push(Spec::new(Action::Write(vec![
+            Step::Enter(ledger(), number),
+            Step::Forget(ledger()),
+            Step::Sum("n", 1),
+        ])));
+        rows.push(Spec {
+            exists: Mode::UpdateOnly,
+            ..Spec::new(Action::Write(vec![Step::Confirm(ledger(), number)]))
+        });
+    }
+    rows
 }
 
 /// Names of bins. The server refuses those of over 15 bytes; in an expression, the head of the name changes at 32.

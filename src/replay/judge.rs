@@ -1,0 +1,350 @@
+//! What today's configuration makes of a letter, and why it may be refused. It is pure.
+
+use std::collections::BTreeMap;
+
+use crate::config::model::{Config, Mode};
+use crate::delivery::letter::{Letter, LetterRow, LetterRows};
+use crate::kafka::admin::topic_id::TopicId;
+use crate::message::{Message, Rejection};
+use crate::output::publication::Publication;
+use crate::output::row::{Op, Row, RowAction};
+use crate::output::{Output, Verdict};
+use crate::processor::Processor as _;
+use crate::replay::totals::Refuse;
+use crate::rules::mapping::{Mapping, TopicMapping};
+
+/// How the user wants it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// Set and delete, whatever is there.
+    pub overwrite: bool,
+    /// Where a later message has written the record, only do what overwrites nothing.
+    pub keep_newer: bool,
+    /// Replay also rows that may be applied already.
+    pub in_doubt: bool,
+}
+
+pub(super) struct Judge<'j> {
+    pub config: &'j Config,
+    pub mapping: &'j Mapping,
+    pub manner: Manner,
+    /// The ids of the topics now, as far as they are known.
+    pub topic_ids: BTreeMap<String, TopicId>,
+}
+
+/// A row that is not done.
+#[derive(Debug)]
+pub(super) struct OpenRow {
+    /// Its place in [`Open::rows`].
+    pub place: usize,
+    /// It may overwrite newer values, and its guard tells.
+    pub is_guarded: bool,
+}
+
+/// A message that is replayed.
+#[derive(Debug)]
+pub(super) struct Open<'m> {
+    /// All rows that today's rules make of it.
+    pub rows: Vec<Row<'m>>,
+    /// Those that are not done, in order.
+    pub open: Vec<OpenRow>,
+    /// Lines of writes that may overwrite newer values, and whether their guards tell.
+    pub overwriting: Vec<(usize, bool)>,
+    pub publications: Vec<Publication<'m>>,
+}
+
+pub(super) enum Judged<'m> {
+    Filtered,
+    /// With the line of the write that is the cause, or 0.
+    Refused(Refuse, usize),
+    Rejected(Rejection),
+    Open(Open<'m>),
+}
+
+impl<'j> Judge<'j> {
+    /// Why the letter cannot be replayed, by its headers alone.
+    pub fn refusal(&self, letter: &Letter<'_>) -> Option<Refuse> {
+        let epoch = self.config.run.guard_epoch;
+        if letter.topic_id.is_some_and(|id| TopicId::parse(id).is_none()) {
+            Some(Refuse::NotALetter)
+        } else if letter.group != self.config.kafka.group {
+            Some(Refuse::OtherGroup)
+        } else if self.mapping.topic(letter.topic).is_none() {
+            Some(Refuse::OtherTopic)
+        } else if letter.guard_epoch.is_some_and(|of| of != epoch) {
+            Some(Refuse::OtherEpoch)
+        } else if letter.rows == LetterRows::Unlisted {
+            Some(Refuse::RowsUnlisted)
+        } else {
+            None
+        }
+    }
+
+    /// What the rules make of the message. `index`: its place in the batch.
+    pub fn judge<'m>(&self, letter: &Letter<'_>, message: &Message<'m>, index: usize, now_ms: i64) -> Judged<'m>
+    where
+        'j: 'm,
+    {
+        if let Some(refuse) = self.refusal(letter) {
+            return Judged::Refused(refuse, 0);
+        }
+        let Some(rules) = self.mapping.topic(letter.topic) else {
+            return Judged::Refused(Refuse::OtherTopic, 0);
+        };
+        let mut output = Output::default();
+        output.begin(index);
+        match rules.process(message, now_ms, &mut output) {
+            Err(rejection) => return Judged::Rejected(rejection),
+            Ok(Verdict::Filtered) => return Judged::Filtered,
+            Ok(Verdict::Kept) => {}
+        }
+        let Output { rows, publications, .. } = output;
+        let Some(places) = not_done(letter, &rows) else {
+            return Judged::Refused(Refuse::RowsDiffer, 0);
+        };
+        let mut open = Vec::with_capacity(places.len());
+        let mut overwriting = Vec::new();
+        for place in places {
+            let row = &rows[place];
+            let line = row.rules.line;
+            if letter.in_doubt && !row.rules.repeatable && !self.manner.in_doubt {
+                return Judged::Refused(Refuse::InDoubt, line);
+            }
+            let mut is_guarded = false;
+            if may_overwrite(row) {
+                is_guarded = row.rules.guarded && self.guard_tells(letter, rules, row);
+                if !self.manner.overwrite && !is_guarded {
+                    return Judged::Refused(Refuse::MayOverwrite, line);
+                }
+                is_guarded &= !self.manner.overwrite;
+                if !overwriting.contains(&(line, is_guarded)) {
+                    overwriting.push((line, is_guarded));
+                }
+            }
+            open.push(OpenRow { place, is_guarded });
+        }
+        Judged::Open(Open {
+            rows,
+            open,
+            overwriting,
+            publications,
+        })
+    }
+
+    /// Whether the guard in the record says which message of the partition wrote it last. It does if all writes to the
+    /// set store it, and if it is the guard of the topic that has this name now.
+    fn guard_tells(&self, letter: &Letter<'_>, rules: &TopicMapping, row: &Row<'_>) -> bool {
+        let today = self.topic_ids.get(letter.topic);
+        let is_same = match (today, letter.topic_id) {
+            (Some(today), None) => today.is_none(),
+            (Some(today), Some(id)) => TopicId::parse(id) == Some(*today),
+            (None, _) => false,
+        };
+        is_same && rules.guards_all_of(row.target)
+    }
+}
+
+/// The places of the rows that are not done. `None`: the rules make other rows than those that the letter lists.
+fn not_done(letter: &Letter<'_>, rows: &[Row<'_>]) -> Option<Vec<usize>> {
+    let listed = match &letter.rows {
+        LetterRows::All => return Some((0..rows.len()).collect()),
+        LetterRows::Unlisted => return None,
+        LetterRows::These(listed) => listed,
+    };
+    let place = |listed: &LetterRow| {
+        let place = usize::from(listed.row);
+        let target = &rows.get(place)?.target;
+        let fits = listed
+            .target
+            .as_ref()
+            .is_none_or(|(namespace, set)| target.namespace == *namespace && target.set == *set);
+        fits.then_some(place)
+    };
+    listed.iter().map(place).collect()
+}
+
+/// Whether the row may overwrite values that a newer message has written. A version prevents that, and so does a row
+/// that only creates.
+pub(super) fn may_overwrite(row: &Row<'_>) -> bool {
+    if row.newer.is_some() || row.rules.mode == Mode::Create {
+        return false;
+    }
+    match &row.action {
+        RowAction::Delete => true,
+        RowAction::Touch => false,
+        RowAction::Write(ops) => row.rules.mode == Mode::Replace || ops.iter().any(overwrites),
+    }
+}
+
+/// Whether an operation overwrites what is there. The others add to it.
+pub(super) fn overwrites(op: &Op<'_>) -> bool {
+    matches!(op, Op::Put { .. } | Op::MapPut { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    const HEAD: &str = "
+[kafka]
+brokers = \"127.0.0.1:9092\"
+topics = [\"events\"]
+group = \"g\"
+[aerospike]
+hosts = \"127.0.0.1:3000\"
+namespace = \"test\"
+[[route]]
+";
+    const COUNTS: &str = "[[route.write]]\nset = \"s\"\nkey = \"id\"\nadd = { n = 1 }\n";
+    const SETS: &str = "[[route.write]]\nset = \"s\"\nkey = \"id\"\nbins = { a = \"a\" }\n";
+    const ID: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
+
+    fn row(row: u16, set: &str) -> LetterRow {
+        LetterRow {
+            row,
+            target: Some(("test".to_owned(), set.to_owned())),
+        }
+    }
+
+    fn letter(rows: LetterRows) -> Letter<'static> {
+        Letter {
+            topic_id: Some(ID),
+            ..Letter::for_tests("events", 7, rows)
+        }
+    }
+
+    /// What is made of a letter of a message with all fields: the places of its open rows, with whether the guard
+    /// tells, or the word of the refusal.
+    fn judged(routes: &str, letter: &Letter<'_>, manner: Manner) -> Result<Vec<(usize, bool)>, &'static str> {
+        let config = config::parse(&format!("{HEAD}{routes}"), "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
+        let mapping = Mapping::compile(&config).unwrap();
+        let judge = Judge {
+            config: &config,
+            mapping: &mapping,
+            manner,
+            topic_ids: BTreeMap::from([("events".to_owned(), TopicId::parse(ID).unwrap())]),
+        };
+        let message = Message {
+            topic: "events",
+            partition: 0,
+            offset: 7,
+            timestamp_ms: None,
+            key: None,
+            payload: Some(b"{\"id\": \"x\", \"a\": 1, \"v\": 5}"),
+            headers: Vec::new(),
+        };
+        match judge.judge(letter, &message, 0, 0) {
+            Judged::Open(open) => Ok(open.open.iter().map(|row| (row.place, row.is_guarded)).collect()),
+            Judged::Refused(refuse, _) => Err(refuse.word()),
+            Judged::Filtered => Err("filtered"),
+            Judged::Rejected(rejection) => Err(rejection.reason.as_str()),
+        }
+    }
+
+    #[test]
+    fn only_what_the_letter_lists_is_open_and_only_where_the_rules_make_it() {
+        let two = format!("{COUNTS}{}", COUNTS.replace("\"s\"", "\"t\""));
+        let manner = Manner::default();
+        let of = |rows| judged(&two, &letter(rows), manner);
+        assert_eq!(of(LetterRows::All), Ok(vec![(0, false), (1, false)]));
+        assert_eq!(of(LetterRows::These(vec![row(1, "t")])), Ok(vec![(1, false)]));
+        let by_number = LetterRow { row: 1, target: None };
+        assert_eq!(of(LetterRows::These(vec![by_number])), Ok(vec![(1, false)]));
+        assert_eq!(of(LetterRows::These(vec![row(1, "s")])), Err("rows_differ"));
+        assert_eq!(of(LetterRows::These(vec![row(2, "t")])), Err("rows_differ"));
+        assert_eq!(of(LetterRows::Unlisted), Err("rows_unlisted"));
+    }
+
+    #[test]
+    fn a_letter_of_another_configuration_is_refused() {
+        let all = || letter(LetterRows::All);
+        let of = |letter: Letter<'_>| judged(COUNTS, &letter, Manner::default());
+        assert_eq!(of(Letter { group: "h", ..all() }), Err("other_group"));
+        assert_eq!(
+            of(Letter {
+                topic: "orders",
+                ..all()
+            }),
+            Err("other_topic")
+        );
+        assert_eq!(
+            of(Letter {
+                guard_epoch: Some(1),
+                ..all()
+            }),
+            Err("other_guard_epoch")
+        );
+        assert_eq!(
+            of(Letter {
+                guard_epoch: Some(0),
+                ..all()
+            }),
+            Ok(vec![(0, false)])
+        );
+        assert_eq!(
+            of(Letter {
+                topic_id: Some("?"),
+                ..all()
+            }),
+            Err("not_a_letter")
+        );
+    }
+
+    #[test]
+    fn a_row_in_doubt_is_replayed_only_if_it_can_be_repeated_or_the_user_says_so() {
+        let in_doubt = Letter {
+            in_doubt: true,
+            ..letter(LetterRows::These(vec![row(0, "s")]))
+        };
+        assert_eq!(judged(COUNTS, &in_doubt, Manner::default()), Err("in_doubt"));
+        let manner = Manner {
+            in_doubt: true,
+            ..Manner::default()
+        };
+        assert_eq!(judged(COUNTS, &in_doubt, manner), Ok(vec![(0, false)]));
+        let newer = format!("{SETS}newer = {{ path = \"v\", bin = \"v\" }}\n");
+        assert_eq!(judged(&newer, &in_doubt, Manner::default()), Ok(vec![(0, false)]));
+    }
+
+    #[test]
+    fn what_may_overwrite_needs_a_guard_that_tells_or_the_users_word() {
+        let all = || letter(LetterRows::All);
+        let careful = |routes: &str| judged(routes, &all(), Manner::default());
+        let overwrite = Manner {
+            overwrite: true,
+            ..Manner::default()
+        };
+        assert_eq!(careful(SETS), Err("may_overwrite"));
+        assert_eq!(judged(SETS, &all(), overwrite), Ok(vec![(0, false)]));
+        // The company of a guarded write guards it.
+        let both = format!("{COUNTS}{SETS}");
+        assert_eq!(careful(&both), Ok(vec![(0, false), (1, true)]));
+        assert_eq!(judged(&both, &all(), overwrite), Ok(vec![(0, false), (1, false)]));
+        // A write that goes past the guard: nobody knows what it has set.
+        let past = format!("{both}{}guard = false\n", SETS.replace("a =", "b ="));
+        assert_eq!(careful(&past), Err("may_overwrite"));
+        // The topic was made again.
+        let other = Letter {
+            topic_id: Some("AAAAAAAAAAAAAAAAAAAAAg"),
+            ..all()
+        };
+        assert_eq!(judged(&both, &other, Manner::default()), Err("may_overwrite"));
+        // Nothing can be overwritten.
+        for write in [
+            format!("{SETS}newer = {{ path = \"v\", bin = \"v\" }}\n"),
+            format!("{SETS}mode = \"create\"\n"),
+            COUNTS.replace("add = { n = 1 }", "touch = true\nttl = \"1d\""),
+            COUNTS.to_owned(),
+        ] {
+            assert_eq!(careful(&write), Ok(vec![(0, false)]), "{write}");
+        }
+        for write in [
+            COUNTS.replace("add = { n = 1 }", "delete = true"),
+            format!("{SETS}mode = \"replace\"\n"),
+            COUNTS.replace("add = { n = 1 }", "remove = [\"a\"]"),
+        ] {
+            assert_eq!(careful(&write), Err("may_overwrite"), "{write}");
+        }
+    }
+}

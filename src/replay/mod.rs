@@ -1,0 +1,23 @@
+//! Replay: dead letters once more, through today's configuration.
+//!
+//! A topic of dead letters is read twice. The first pass reads the headers alone ([`index`]): which letter of each
+//! message is the newest, how many there are, and how old the oldest one is. The second pass takes the letters that are
+//! selected, in batches ([`run`]): today's rules are applied to the message ([`judge`]), and those rows are written that
+//! the letter lists as not done (`rows.rs`). What the message publishes follows, or a new letter if it fails again.
+//!
+//! Nothing is committed: a run that is stopped or killed is simply started again. Each row that could be applied twice
+//! enters itself into a ledger of its record ([`crate::delivery::ledger`]). `docs/architecture/replay.md` says why that
+//! is exact.
+
+// Which letters are replayed.
+pub mod selection;
+// The letters of a topic, by message.
+pub mod index;
+// What today's rules make of a letter, and why it may be refused.
+pub mod judge;
+// The rows of a batch of letters.
+mod rows;
+// What became of the letters.
+pub mod totals;
+// The run itself.
+pub mod run;

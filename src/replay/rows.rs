@@ -1,0 +1,366 @@
+//! The rows of a batch of letters: written with the service's own loop, each with its entry in a ledger.
+//!
+//! Rows of one source partition share a plan, in offset order. A row that may overwrite newer values carries the
+//! partition's guard, and stores it, as the service does. All others go without a guard: the ledger alone tells whether
+//! they are applied, and the service's guard stays where its own messages have brought it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::config::model::{InDoubt, Mode};
+use crate::delivery::guard::{Guard, GuardIdentity, sequence};
+use crate::delivery::ledger::Ledger;
+use crate::delivery::letter::Letter;
+use crate::delivery::plan::Plan;
+use crate::delivery::reject::{NotDone, Rejected, RowsNotDone, rejection_of};
+use crate::delivery::write::{Calls, Fatal, Limits, Refused, Unapplied, WriteEnd, write};
+use crate::kafka::admin::topic_id::TopicId;
+use crate::output::row::{Op, Row, RowAction, RowRules, RowTtl};
+use crate::replay::judge::{Open, overwrites};
+
+/// A letter whose rows are written.
+pub(super) struct Task<'m> {
+    pub letter: Letter<'m>,
+    pub open: Open<'m>,
+}
+
+/// What became of the rows of a letter.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Written,
+    Already,
+    Stale,
+    Ignored,
+    KeptNewer,
+    /// A later message has written a record. The line of the write.
+    Later(usize),
+    Failed(Box<Rejected>),
+    /// Not finished: the run ends.
+    Left,
+}
+
+/// What a run's rows have in common.
+pub(super) struct RowsOf<'r> {
+    pub group: &'r str,
+    pub epoch: u32,
+    pub keep_newer: bool,
+    pub limits: Limits,
+    /// The value of new ledger entries, and what may be forgotten.
+    pub time: i64,
+    pub forget_below: i64,
+}
+
+/// What a plan has come to, by row.
+#[derive(Default)]
+struct Found {
+    unapplied: Vec<(usize, Unapplied)>,
+    refused: Vec<Refused>,
+    /// Behind a refused row of its message, on the same record.
+    behind: Vec<usize>,
+    /// Not finished.
+    left: Vec<usize>,
+    written: u64,
+}
+
+/// Which rules a replayed row has in place of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Plain,
+    Guarded,
+    /// Without what overwrites.
+    Reduced,
+}
+
+/// The rules of replayed rows, made once for each write.
+#[derive(Default)]
+struct Rules {
+    made: Vec<RowRules>,
+    known: HashMap<(*const RowRules, Kind), usize>,
+}
+
+impl Rules {
+    fn make(&mut self, of: &RowRules, kind: Kind) {
+        let made = &mut self.made;
+        self.known.entry((std::ptr::from_ref(of), kind)).or_insert_with(|| {
+            made.push(RowRules {
+                guarded: kind == Kind::Guarded,
+                // The ledger stops a second attempt; rows without an entry have the same effect twice.
+                repeatable: true,
+                in_doubt: InDoubt::Retry,
+                ttl_on_create: of.ttl_on_create && kind != Kind::Reduced,
+                ..of.clone()
+            });
+            made.len() - 1
+        });
+    }
+
+    fn get<'r>(&'r self, of: &'r RowRules, kind: Kind) -> &'r RowRules {
+        let place = self.known.get(&(std::ptr::from_ref(of), kind));
+        place.map_or(of, |place| &self.made[*place])
+    }
+}
+
+impl RowsOf<'_> {
+    /// Writes the rows. Returns an outcome for each task, the number of rows that were applied, and why the run cannot
+    /// go on, if it cannot.
+    pub fn write(&self, tasks: &[Task<'_>], calls: &Calls<'_>) -> (Vec<Outcome>, u64, Option<Fatal>) {
+        let mut rules = Rules::default();
+        for task in tasks {
+            for open in &task.open.open {
+                let own = task.open.rows[open.place].rules;
+                rules.make(own, Kind::Plain);
+                if open.is_guarded {
+                    rules.make(own, Kind::Guarded);
+                    rules.make(own, Kind::Reduced);
+                }
+            }
+        }
+        let mut groups: BTreeMap<(&str, Option<&str>, i32), Vec<usize>> = BTreeMap::new();
+        for (number, task) in tasks.iter().enumerate() {
+            let Letter {
+                topic,
+                topic_id,
+                partition,
+                ..
+            } = task.letter;
+            groups.entry((topic, topic_id, partition)).or_default().push(number);
+        }
+        let mut outcomes: Vec<Outcome> = tasks.iter().map(|_| Outcome::Left).collect();
+        let mut written = 0;
+        for members in groups.values_mut() {
+            members.sort_by_key(|number| tasks[*number].letter.offset);
+            let (applied, fatal) = self.write_group(tasks, members, &rules, calls, &mut outcomes);
+            written += applied;
+            if fatal.is_some() {
+                return (outcomes, written, fatal);
+            }
+        }
+        (outcomes, written, None)
+    }
+
+    fn write_group(
+        &self,
+        tasks: &[Task<'_>],
+        members: &[usize],
+        rules: &Rules,
+        calls: &Calls<'_>,
+        outcomes: &mut [Outcome],
+    ) -> (u64, Option<Fatal>) {
+        let Some(first) = members.first() else {
+            return (0, None);
+        };
+        let letter = &tasks[*first].letter;
+        let identity = GuardIdentity {
+            group: self.group,
+            topic_id: letter
+                .topic_id
+                .and_then(TopicId::parse)
+                .map_or([0; 16], |id| *id.as_bytes()),
+            topic: letter.topic,
+            partition: letter.partition,
+            epoch: self.epoch,
+        };
+        let guard = Guard::new(&identity);
+        let ledger = Ledger::new(&identity, self.time, self.forget_below);
+        let mut plan = Plan::with_ledger(ledger.clone());
+        let mut open_rows = Vec::new();
+        for number in members {
+            let Task { letter, open } = &tasks[*number];
+            let mut wanted = open.open.iter().peekable();
+            for (place, row) in open.rows.iter().enumerate() {
+                let wanted = wanted.next_if(|wanted| wanted.place == place);
+                // Rows that are done matter only for the version that they may have brought.
+                if wanted.is_none() && row.newer.is_none() {
+                    continue;
+                }
+                let kind = match wanted {
+                    Some(wanted) if wanted.is_guarded => Kind::Guarded,
+                    _ => Kind::Plain,
+                };
+                if wanted.is_some() {
+                    open_rows.push(plan.rows());
+                }
+                let row = Row {
+                    message: *number,
+                    rules: rules.get(row.rules, kind),
+                    ..row.clone()
+                };
+                let of = sequence(letter.offset, row.number).unwrap_or_default();
+                plan.push(row, of);
+            }
+        }
+        let mut found = Found::default();
+        let mut fatal = self.rounds(&plan, open_rows, &guard, calls, &mut found);
+        let mut kept: Vec<usize> = Vec::new();
+        if self.keep_newer && fatal.is_none() {
+            let (reduced, of) = self.reduced(&plan, &found, &ledger, rules, tasks, &mut kept);
+            let mut more = Found::default();
+            fatal = self.rounds(&reduced, (0..reduced.rows()).collect(), &guard, calls, &mut more);
+            found.unapplied.retain(|(_, why)| *why != Unapplied::Later);
+            found.left.extend(more.left.iter().map(|row| of[*row]));
+            found
+                .unapplied
+                .extend(more.unapplied.iter().map(|(row, why)| (of[*row], *why)));
+            found.refused.extend(more.refused.iter().map(|refused| Refused {
+                row: of[refused.row],
+                ..*refused
+            }));
+            found.behind.extend(more.behind.iter().map(|row| of[*row]));
+            found.written += more.written;
+        }
+        for number in members {
+            let open = tasks[*number].open.open.len();
+            outcomes[*number] = outcome(&plan, *number, open, &found, &kept);
+        }
+        (found.written, fatal)
+    }
+
+    /// The rows that later messages kept from being applied, without what overwrites. `kept`: those of which nothing
+    /// is left. The second list has their numbers in `plan`.
+    fn reduced<'p>(
+        &self,
+        plan: &'p Plan<'p>,
+        found: &Found,
+        ledger: &Ledger,
+        rules: &'p Rules,
+        tasks: &'p [Task<'p>],
+        kept: &mut Vec<usize>,
+    ) -> (Plan<'p>, Vec<usize>) {
+        let mut reduced = Plan::with_ledger(ledger.clone());
+        let mut of = Vec::new();
+        for (number, why) in &found.unapplied {
+            if *why != Unapplied::Later {
+                continue;
+            }
+            let planned = plan.row(*number);
+            let row = &planned.row;
+            let left: Vec<Op<'_>> = match &row.action {
+                RowAction::Write(ops) if row.rules.mode != Mode::Replace => {
+                    ops.iter().filter(|op| !overwrites(op)).cloned().collect()
+                }
+                _ => Vec::new(),
+            };
+            if left.iter().all(|op| matches!(op, Op::KeepLast { .. })) {
+                kept.push(*number);
+                continue;
+            }
+            let own = tasks[row.message]
+                .open
+                .rows
+                .iter()
+                .find(|own| own.number == row.number)
+                .map_or(row.rules, |own| own.rules);
+            let row = Row {
+                rules: rules.get(own, Kind::Reduced),
+                action: RowAction::Write(left),
+                // The record lives as long as the later message says.
+                ttl: RowTtl::Keep,
+                ..row.clone()
+            };
+            of.push(*number);
+            reduced.push(row, planned.sequence);
+        }
+        (reduced, of)
+    }
+
+    /// Writes these rows of the plan. A row that the database refuses does not hold up the rows of other messages.
+    fn rounds(
+        &self,
+        plan: &Plan<'_>,
+        mut rows: Vec<usize>,
+        guard: &Guard,
+        calls: &Calls<'_>,
+        found: &mut Found,
+    ) -> Option<Fatal> {
+        while !rows.is_empty() {
+            let part = plan.only(&rows);
+            let done = write(&part, &self.limits, guard, calls);
+            found.written += done.tally.written;
+            found
+                .unapplied
+                .extend(done.unapplied.iter().map(|(row, why)| (rows[*row], *why)));
+            let refused: Vec<Refused> = done
+                .refused
+                .iter()
+                .map(|refused| Refused {
+                    row: rows[refused.row],
+                    ..*refused
+                })
+                .collect();
+            let open = done.open.iter().map(|row| rows[*row]);
+            let of = |row: usize| (plan.message(row), plan.record(row));
+            let (behind, mut open): (Vec<usize>, Vec<usize>) =
+                open.partition(|row| refused.iter().any(|refused| of(refused.row) == of(*row)));
+            found.behind.extend(behind);
+            found.refused.extend(refused);
+            match done.end {
+                WriteEnd::Finished => {}
+                WriteEnd::Stopped => {
+                    found.left.extend(open);
+                    return None;
+                }
+                WriteEnd::Fatal(fatal) => {
+                    found.left.extend(open);
+                    return Some(fatal);
+                }
+            }
+            open.sort_unstable();
+            rows = open;
+        }
+        None
+    }
+}
+
+/// What became of one letter. `open`: how many of its rows were not done. `kept`: rows of which `--keep-newer` leaves nothing.
+fn outcome(plan: &Plan<'_>, task: usize, open: usize, found: &Found, kept: &[usize]) -> Outcome {
+    let is_its = |row: &usize| plan.message(*row) == task;
+    if found.left.iter().any(is_its) {
+        return Outcome::Left;
+    }
+    let whys: Vec<(usize, Unapplied)> = found.unapplied.iter().copied().filter(|(row, _)| is_its(row)).collect();
+    let later = whys
+        .iter()
+        .filter(|(_, why)| *why == Unapplied::Later)
+        .map(|(row, _)| *row);
+    let refused: Vec<&Refused> = found.refused.iter().filter(|refused| is_its(&refused.row)).collect();
+    let Some(first) = refused.first() else {
+        if let Some(row) = later.min() {
+            return Outcome::Later(plan.row(row).row.rules.line);
+        }
+        let has = |what| whys.iter().any(|(_, why)| *why == what);
+        let kept = kept.iter().filter(|row| is_its(row)).count();
+        return match () {
+            () if open > whys.len() + kept => Outcome::Written,
+            () if has(Unapplied::Already) => Outcome::Already,
+            () if has(Unapplied::Stale) => Outcome::Stale,
+            () if has(Unapplied::Ignored) => Outcome::Ignored,
+            () if kept > 0 => Outcome::KeptNewer,
+            () => Outcome::Written,
+        };
+    };
+    let behind = found.behind.iter().copied().filter(|row| is_its(row));
+    let mut rows: Vec<usize> = refused
+        .iter()
+        .map(|refused| refused.row)
+        .chain(behind)
+        .chain(later)
+        .collect();
+    rows.sort_unstable_by_key(|row| plan.row(*row).row.number);
+    let not_done = rows.into_iter().map(|row| {
+        let row = &plan.row(row).row;
+        NotDone {
+            row: row.number,
+            line: row.rules.line,
+            namespace: row.target.namespace.clone(),
+            set: row.target.set.clone(),
+        }
+    });
+    Outcome::Failed(Box::new(Rejected {
+        rejection: rejection_of(first.refusal),
+        rows_not_done: RowsNotDone::These(not_done.collect()),
+        attempts: first.attempts,
+        in_doubt: refused.iter().any(|refused| refused.in_doubt),
+    }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,503 @@
+//! Dead letters once more: `penstock replay` as a process, between a mock broker and a simulated database.
+
+use std::process::Command;
+use std::time::Duration;
+
+use penstock::delivery::guard::GuardIdentity;
+use penstock::delivery::ledger::Ledger;
+use penstock_sim::{Share, Simulator, Value};
+
+use crate::support::process::{Exited, Program, SimProgram, penstock, run};
+use crate::support::{Kafka, Sent, Service, Setup, Topic, sent, simulator, wait_until};
+
+const SIGKILL: i32 = 9;
+
+/// Two rows for each message: one counts and sets, the other only counts.
+const WRITES: &str = r#"
+  [[route.write]]
+  set = "mixed"
+  key = "id"
+  bins = { last = "n" }
+  add = { count = 1 }
+
+  [[route.write]]
+  set = "counts"
+  key = "id"
+  add = { total = { path = "n", as = "integer" }, events = 1 }
+"#;
+
+/// The rules with the mistake that makes dead letters: every third message is rejected.
+fn broken() -> String {
+    format!("[[route]]\nrequire = [\"n % 3 != 0\"]\n{WRITES}")
+}
+
+fn mended() -> String {
+    format!("[[route]]\n{WRITES}")
+}
+
+struct Scene {
+    kafka: Kafka,
+    topic: Topic,
+    dead: Topic,
+    setup: Setup,
+}
+
+impl Scene {
+    fn new(database: impl Into<crate::support::Target>, partitions: i32) -> Scene {
+        let kafka = Kafka::mock();
+        let topic = kafka.topic("events", partitions);
+        let dead = kafka.topic("dead", 2);
+        let setup = Setup::new(&kafka, &topic, database);
+        Scene {
+            kafka,
+            topic,
+            dead,
+            setup,
+        }
+    }
+
+    /// The configuration with these rules.
+    fn with(&self, routes: &str) -> Setup {
+        let dead = &self.dead.name;
+        self.setup.clone().routes(&format!(
+            "{routes}\n[reject]\naction = \"dead_letter\"\ntopic = \"{dead}\"\npercent_max = 0\nconsecutive_max = 0\n"
+        ))
+    }
+
+    /// Message number `n` of key `k{n % keys}`, in the partition of the key.
+    fn produce(&self, numbers: std::ops::Range<i64>, keys: i64) {
+        let partitions = self.topic.ends().len() as i64;
+        for partition in 0..partitions {
+            let of = numbers.clone().filter(|n| (n % keys) % partitions == partition);
+            let messages: Vec<(String, String)> = of
+                .map(|n| {
+                    (
+                        format!("k{}", n % keys),
+                        format!(r#"{{"id": "k{}", "n": {n}}}"#, n % keys),
+                    )
+                })
+                .collect();
+            let messages: Vec<Sent<'_>> = messages.iter().map(|(key, payload)| sent(key, payload)).collect();
+            self.topic.produce(i32::try_from(partition).unwrap(), &messages);
+        }
+    }
+
+    /// The service with the mistake, to the ends of the topic.
+    fn run_broken(&self) {
+        Service::run_to_the_ends_of(&self.topic, &self.with(&broken()));
+    }
+
+    fn letters(&self) -> i64 {
+        self.dead.ends().into_iter().flatten().sum()
+    }
+}
+
+/// The command with these arguments. The file must outlive the process.
+fn command(file: &tempfile::NamedTempFile, from: &Topic, arguments: &[&str]) -> Command {
+    let mut command = penstock();
+    command
+        .arg("replay")
+        .arg(file.path())
+        .args(["--from", &from.name])
+        .args(arguments);
+    command
+}
+
+fn replay(scene: &Scene, routes: &str, arguments: &[&str]) -> Exited {
+    let file = scene.with(routes).file();
+    run(&mut command(&file, &scene.dead, arguments))
+}
+
+/// Fails unless the account has this line, apart from spaces before it.
+fn assert_says(exited: &Exited, line: &str) {
+    let has = exited.output.lines().any(|said| said.trim_start().starts_with(line));
+    assert!(has, "no line {line:?} in:\n{}", exited.output);
+}
+
+/// What a key's records must be when all messages `0..n` are applied.
+fn assert_counts(sim: &Simulator, n: i64, keys: i64, mixed: bool) {
+    for key in 0..keys {
+        let of: Vec<i64> = (0..n).filter(|n| n % keys == key).collect();
+        let name = format!("k{key}");
+        let counts = sim.get("test", "counts", name.as_str()).unwrap();
+        let (total, events) = (counts.int("total").unwrap(), counts.int("events").unwrap());
+        assert_eq!((total, events), (of.iter().sum(), of.len() as i64), "counts {name}");
+        if mixed {
+            let record = sim.get("test", "mixed", name.as_str()).unwrap();
+            let (last, count) = (record.int("last").unwrap(), record.int("count").unwrap());
+            assert_eq!((last, count), (*of.last().unwrap(), of.len() as i64), "mixed {name}");
+        }
+    }
+}
+
+#[test]
+fn letters_are_applied_once_and_newer_values_are_left() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 2);
+    scene.produce(0..30, 4);
+    scene.run_broken();
+    assert_eq!(scene.letters(), 10);
+
+    let dry = replay(&scene, &mended(), &["--dry-run"]);
+    dry.assert_code(0);
+    assert_says(&dry, "10 letter(s) read");
+    assert_says(&dry, "10 would be replayed: require, ");
+    assert_says(&dry, "the write at line ");
+    assert_says(&dry, "dry run: nothing was written");
+    assert!(!dry.output.contains("\"n\""), "a payload is shown:\n{}", dry.output);
+
+    // Each record was written by a later message, but for the last ones: 27 is the last of its key.
+    let first = replay(&scene, &mended(), &[]);
+    first.assert_code(1);
+    assert_says(&first, "1 written");
+    assert_says(&first, "9 refused: later_message (the write at line ");
+    assert_counts(&sim, 30, 4, false);
+
+    let second = replay(&scene, &mended(), &["--keep-newer"]);
+    second.assert_code(0);
+    assert_says(&second, "9 written");
+    assert_says(&second, "1 already written");
+    assert_counts(&sim, 30, 4, true);
+
+    // The same letters once more, in every manner.
+    for manner in [&[][..], &["--keep-newer"], &["--overwrite"]] {
+        let again = replay(&scene, &mended(), manner);
+        again.assert_code(0);
+        assert_says(&again, "10 already written");
+        assert_says(&again, "0 row(s) written");
+        assert_counts(&sim, 30, 4, true);
+    }
+    assert_eq!(scene.letters(), 10, "nothing failed again");
+
+    // The service goes on with its own guards.
+    scene.produce(30..60, 4);
+    Service::run_to_the_ends_of(&scene.topic, &scene.with(&mended()));
+    assert_counts(&sim, 60, 4, true);
+}
+
+#[test]
+fn selections_can_come_in_any_order() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    scene.produce(0..30, 3);
+    // 0 has a key that is no key, too.
+    scene.topic.produce(0, &[sent("x", r#"{"id": [], "n": 1}"#)]);
+    scene.run_broken();
+    assert_eq!(scene.letters(), 11);
+    let none = replay(&scene, &mended(), &["--reason", "not_json"]);
+    none.assert_code(0);
+    assert_says(&none, "11 not selected");
+    let soon = replay(&scene, &mended(), &["--since", "2100-01-01"]);
+    soon.assert_code(0);
+    assert_says(&soon, "11 not selected");
+    let long_ago = replay(&scene, &mended(), &["--until", "1d"]);
+    long_ago.assert_code(0);
+    assert_says(&long_ago, "11 not selected");
+
+    let other = replay(&scene, &mended(), &["--reason", "key_type", "--keep-newer"]);
+    other.assert_code(1);
+    assert_says(&other, "1 failed again: key_type");
+    assert_says(&other, "10 not selected");
+    let few = replay(
+        &scene,
+        &mended(),
+        &["--reason", "require", "--limit", "4", "--keep-newer"],
+    );
+    few.assert_code(0);
+    assert_says(&few, "4 written");
+    assert_says(&few, "6 beyond --limit");
+    assert_says(&few, "1 superseded");
+    let rest = replay(
+        &scene,
+        &mended(),
+        &["--since", "1h", "--keep-newer", "--reason", "require"],
+    );
+    rest.assert_code(0);
+    assert_says(&rest, "6 written");
+    assert_says(&rest, "4 already written");
+    assert_counts(&sim, 30, 3, true);
+}
+
+#[test]
+fn what_fails_again_becomes_one_new_letter_with_a_count() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    // A string where the counter would be: the database refuses the second row of each message.
+    sim.put("test", "counts", "k0", &[("events", Value::from("x"))])
+        .unwrap();
+    scene.produce(1..3, 1);
+    Service::run_to_the_ends_of(&scene.topic, &scene.with(&mended()));
+    assert_eq!(scene.letters(), 2);
+    for tries in 1..4 {
+        let failed = replay(&scene, &mended(), &[]);
+        failed.assert_code(1);
+        assert_says(&failed, "2 failed again: database");
+        assert_says(&failed, "0 row(s) written, 2 new letter(s)");
+        if tries > 1 {
+            assert_says(&failed, &format!("{} superseded", 2 * (tries - 1)));
+        }
+        let letters = scene.dead.read(2 + 2 * tries);
+        let of_this = letters
+            .iter()
+            .filter(|letter| letter.header("penstock.tries") == Some(&tries.to_string()));
+        let rows: Vec<&str> = of_this
+            .map(|letter| letter.header("penstock.rows_not_done").unwrap())
+            .collect();
+        assert_eq!(rows.len(), 2);
+        assert!(
+            rows.iter()
+                .all(|rows| rows.starts_with(r#"[{"row":1,"#) && !rows.contains(r#""row":0"#)),
+            "{rows:?}"
+        );
+    }
+    // Rules that reject the message: the letter still lists the same row.
+    let rejected = replay(&scene, &format!("[[route]]\nrequire = [\"n < 0\"]\n{WRITES}"), &[]);
+    rejected.assert_code(1);
+    assert_says(&rejected, "2 failed again: require");
+
+    assert!(sim.remove("test", "counts", "k0"));
+    let done = replay(&scene, &mended(), &[]);
+    done.assert_code(0);
+    assert_says(&done, "2 written");
+    assert_says(&done, "2 row(s) written, 0 new letter(s)");
+    let record = sim.get("test", "counts", "k0").unwrap();
+    assert_eq!((record.int("events"), record.int("total")), (Some(2), Some(3)));
+    assert_eq!(sim.get("test", "mixed", "k0").unwrap().int("count"), Some(2));
+}
+
+#[test]
+fn lost_answers_and_busy_records_apply_nothing_twice() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 2);
+    scene.produce(0..120, 6);
+    scene.run_broken();
+    let faults = sim.faults();
+    faults.silence(Share::Fraction(0.3));
+    faults.fail_rows(14, Share::Fraction(0.2));
+    let scene = Scene {
+        setup: scene
+            .setup
+            .clone()
+            .run("batch_rows_max = 4\nwrite_timeout = \"100ms\"\n"),
+        ..scene
+    };
+    replay(&scene, &mended(), &["--keep-newer"]).assert_code(0);
+    faults.clear();
+    assert_counts(&sim, 120, 6, true);
+    replay(&scene, &mended(), &["--keep-newer"]).assert_code(0);
+    assert_counts(&sim, 120, 6, true);
+}
+
+#[test]
+fn kills_and_two_replays_at_once_apply_nothing_twice() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 2);
+    scene.produce(0..600, 20);
+    scene.run_broken();
+    let scene = Scene {
+        setup: scene.setup.clone().run("batch_rows_max = 2\nwrite_timeout = \"2s\"\n"),
+        ..scene
+    };
+    let file = scene.with(&mended()).file();
+    let start = || Program::start(&mut command(&file, &scene.dead, &["--keep-newer"]));
+    sim.faults().delay(Duration::from_millis(5));
+    for _ in 0..2 {
+        let rows = sim.stats().rows;
+        let mut killed = start();
+        wait_until("rows", || sim.stats().rows, |now| *now > rows + 60);
+        killed.signal("KILL");
+        killed.end().assert_signal(SIGKILL);
+    }
+    // The service takes later messages meanwhile.
+    let service = Service::start(&scene.with(&mended()));
+    scene.produce(600..900, 20);
+    let (mut one, mut other) = (start(), start());
+    one.end().assert_code(0);
+    other.end().assert_code(0);
+    scene.topic.wait_committed(&scene.setup.group, &scene.topic.ends());
+    service.stop();
+    sim.faults().clear();
+    let last = run(&mut command(&file, &scene.dead, &[]));
+    last.assert_code(0);
+    assert_says(&last, "200 already written");
+    assert_eq!(sim.stats().duplicate_rows, 0);
+    assert_counts(&sim, 900, 20, true);
+}
+
+#[test]
+fn what_cannot_be_replayed_is_counted_and_named() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    scene.produce(0..6, 2);
+    scene.run_broken();
+    scene.dead.produce(0, &[sent("k", "{}")]);
+    let refused = replay(&scene, &mended(), &["--keep-newer"]);
+    refused.assert_code(1);
+    assert_says(&refused, "2 written");
+    assert_says(&refused, "1 refused: not_a_letter");
+    // Another group, and rules that make other rows.
+    let other = Scene {
+        setup: Setup {
+            group: "somebody else".into(),
+            ..scene.setup.clone()
+        },
+        ..scene
+    };
+    let refused = replay(&other, &mended(), &[]);
+    refused.assert_code(1);
+    assert_says(&refused, "2 refused: other_group");
+    // An unguarded write that sets.
+    let scene = Scene::new(sim.addr(), 1);
+    scene.produce(0..6, 2);
+    scene.run_broken();
+    let sets = "[[route]]\n[[route.write]]\nset = \"plain\"\nkey = \"id\"\nbins = { last = \"n\" }\n";
+    let refused = replay(&scene, sets, &[]);
+    refused.assert_code(1);
+    assert_says(&refused, "2 refused: may_overwrite (the write at line ");
+    assert!(sim.records("test", "plain").is_empty());
+    let overwritten = replay(&scene, sets, &["--overwrite"]);
+    overwritten.assert_code(0);
+    assert_says(&overwritten, "2 written");
+    assert_eq!(sim.get("test", "plain", "k1").unwrap().int("last"), Some(3));
+    // No topic of letters.
+    let file = scene.with(sets).file();
+    run(penstock()
+        .arg("replay")
+        .arg(file.path())
+        .args(["--from", &scene.topic.name]))
+    .assert_code(64);
+    run(penstock()
+        .arg("replay")
+        .arg(file.path())
+        .args(["--from", "no-such-topic-here", "--dry-run"]))
+    .assert_code(64);
+}
+
+#[test]
+fn what_is_published_follows_the_rows_and_a_run_without_letters_topic_says_where_they_go() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    let out = scene.kafka.topic("out", 1);
+    scene.produce(0..6, 2);
+    scene.run_broken();
+    let publishes = format!(
+        "{}\n[[route.publish]]\ntopic = \"{}\"\nkey = \"id\"\n",
+        mended(),
+        out.name
+    );
+    for runs in 1..3 {
+        let published = replay(&scene, &publishes, &["--keep-newer"]);
+        published.assert_code(0);
+        assert_says(&published, "2 message(s) published, each at least once");
+        assert_eq!(out.ends(), [Some(2 * runs)]);
+    }
+    let dry = replay(&scene, &publishes, &["--dry-run"]);
+    assert_says(&dry, "2 letter(s) would publish");
+    // Without dead letters in the configuration.
+    let file = scene
+        .setup
+        .clone()
+        .routes("[[route]]\nrequire = [\"n < 0\"]\n[[route.write]]\nset = \"s\"\nkey = \"id\"\nadd = { n = 1 }\n")
+        .file();
+    let failed = run(&mut command(&file, &scene.dead, &[]));
+    failed.assert_code(1);
+    assert_says(
+        &failed,
+        "reject.action is not dead_letter: letters that fail again go to",
+    );
+    assert_says(&failed, "2 failed again: require");
+    assert_eq!(scene.letters(), 4);
+}
+
+#[test]
+fn a_stopped_run_ends_in_order_and_goes_on_later() {
+    let sim = SimProgram::start(&[]);
+    let scene = Scene::new(sim.addr, 1);
+    scene.produce(0..300, 10);
+    scene.run_broken();
+    let scene = Scene {
+        setup: scene
+            .setup
+            .clone()
+            .run("batch_rows_max = 2\nwrite_timeout = \"300ms\"\n"),
+        ..scene
+    };
+    let file = scene.with(&mended()).file();
+    let start = || Program::start(&mut command(&file, &scene.dead, &["--keep-newer"]));
+    sim.say("delay 5ms");
+    let rows = sim.stat("rows");
+    let mut stopped = start();
+    wait_until("rows", || sim.stat("rows"), |now| *now > rows + 20);
+    stopped.signal("TERM");
+    let ended = stopped.end();
+    ended.assert_code(75);
+    assert_says(&ended, "stopped before the end; start it again to go on");
+    assert!(ended.output.contains("left: not dealt with"), "{}", ended.output);
+
+    // A database that is away: it waits, and says so; a signal ends it.
+    sim.say("stall");
+    let mut waiting = start();
+    waiting.wait_for_line(&["aerospike", "reason"]);
+    waiting.signal("INT");
+    waiting.end().assert_code(75);
+    sim.say("unstall");
+    sim.say("delay 0ms");
+    start().end().assert_code(0);
+    let last = run(&mut command(&file, &scene.dead, &[]));
+    last.assert_code(0);
+    assert_says(&last, "100 already written");
+}
+
+#[test]
+fn entries_without_a_letter_are_forgotten() {
+    const DAY: i64 = 86_400;
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    let identity = GuardIdentity {
+        group: &scene.setup.group,
+        topic_id: [0; 16],
+        topic: &scene.topic.name,
+        partition: 0,
+        epoch: 0,
+    };
+    let ledger = Ledger::new(&identity, 0, 0);
+    let now = jiff::Timestamp::now();
+    let oldest = now.as_second() - 5 * DAY;
+    let entry = |key: i64, age: i64| (Value::Int(key), Value::Int(oldest + age));
+    let entries = Value::OrderedMap(1, vec![entry(1, -DAY - 1), entry(2, -DAY), entry(3, DAY)]);
+    sim.put("test", "counts", "k0", &[(ledger.bin(), entries)]).unwrap();
+    // Two letters as the service makes them: the oldest one, and one of now.
+    for (offset, time) in [(7, jiff::Timestamp::from_second(oldest).unwrap()), (8, now)] {
+        let (offset, time) = (i64::to_string(&offset), time.to_string());
+        let headers: Vec<(&str, Option<&[u8]>)> = [
+            ("penstock.topic", scene.topic.name.as_str()),
+            ("penstock.partition", "0"),
+            ("penstock.offset", &offset),
+            ("penstock.group", &scene.setup.group),
+            ("penstock.reason", "require"),
+            ("penstock.detail", ""),
+            ("penstock.rows_not_done", "all"),
+            ("penstock.time", &time),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name, Some(value.as_bytes())))
+        .collect();
+        let letter = Sent {
+            headers: &headers,
+            ..sent("k0", r#"{"id": "k0", "n": 1}"#)
+        };
+        scene.dead.produce(0, &[letter]);
+    }
+    // Only the letter of now, and the other one counts all the same.
+    let counts = "[[route]]\n[[route.write]]\nset = \"counts\"\nkey = \"id\"\nadd = { events = 1 }\n";
+    let done = replay(&scene, counts, &["--since", "1d"]);
+    done.assert_code(0);
+    assert_says(&done, "1 written");
+    let record = sim.get("test", "counts", "k0").unwrap();
+    let entries = record.bin(ledger.bin()).and_then(Value::as_map).unwrap();
+    let kept: Vec<i64> = entries.iter().filter_map(|(key, _)| key.as_int()).collect();
+    assert_eq!(kept, [2, 3, 8 * 65_536]);
+    let (_, time) = entries.last().unwrap();
+    let age = jiff::Timestamp::now().as_second() - time.as_int().unwrap();
+    assert!((0..600).contains(&age), "{age}");
+}
