@@ -77,6 +77,8 @@ pub mod cli;
 pub mod web;
 // The main thread.
 pub mod service;
+// Dead letters once more, for `penstock replay`.
+pub mod replay;
 // One partition's thread. `partition::worker`: READ FIRST.
 pub mod partition;
 // What becomes of rows and messages: planned, written, published, committed.

@@ -7,6 +7,8 @@
 pub mod consumer;
 // The producer.
 pub mod producer;
+// One message, produced and waited for.
+pub mod one;
 // Questions to the brokers outside of the group.
 pub mod admin;
 // Why a broker is not reached.

@@ -8,5 +8,7 @@ pub mod newest;
 pub mod topic_id;
 pub mod topic_ids;
 mod describe_topics;
+mod describe_group;
+pub mod skipping;
 pub mod rights;
 mod request;

@@ -1,5 +1,5 @@
-//! Reads the newest messages of a topic, for `try`, or given ranges of messages, for `check`. Reads by assignment,
-//! outside of the group.
+//! Reads the newest messages of a topic, for `try`, given ranges of messages, for `check`, or a whole topic, for
+//! `replay`. Reads by assignment, outside of the group.
 //!
 //! Does not join a group, commits nothing, changes no offset. (librdkafka requires a group's name for reading. Without
 //! a subscription it only uses the name to find the group's coordinator.)
@@ -40,6 +40,11 @@ impl NewestError {
     pub fn is_refusal(&self) -> bool {
         is_refusal(&self.cause)
     }
+
+    /// Whether there is no such topic.
+    pub fn is_absent(&self) -> bool {
+        self.cause.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
+    }
 }
 
 impl fmt::Display for NewestError {
@@ -77,7 +82,7 @@ pub fn newest(
                 end,
             });
         }
-        read(&consumer, topic, &spans, take)
+        read(&consumer, topic, &spans, &mut of_messages(take))
     };
     read().map_err(|cause| NewestError {
         topic: topic.to_owned(),
@@ -109,11 +114,66 @@ pub fn spans(
         take(message);
         ControlFlow::Continue(())
     };
-    let read = consumer(kafka).and_then(|consumer| read(&consumer, topic, spans, &mut take));
+    let read = consumer(kafka).and_then(|consumer| read(&consumer, topic, spans, &mut of_messages(&mut take)));
     read.map_err(|cause| NewestError {
         topic: topic.to_owned(),
         cause,
     })
+}
+
+/// What each partition of the topic has now.
+///
+/// # Errors
+/// If there is no such topic, or a broker does not answer, or refuses.
+pub fn whole(kafka: &Kafka, topic: &str) -> Result<Vec<Span>, NewestError> {
+    let ask = || {
+        let consumer = consumer(kafka)?;
+        let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
+        let mut spans = Vec::new();
+        for found in metadata.topics() {
+            if let Some(error) = found.error() {
+                return Err(KafkaError::MetadataFetch(error.into()));
+            }
+            for partition in found.partitions() {
+                let (begin, end) = consumer.fetch_watermarks(topic, partition.id(), REQUEST_TIMEOUT)?;
+                spans.push(Span {
+                    partition: partition.id(),
+                    begin,
+                    end,
+                });
+            }
+        }
+        Ok(spans)
+    };
+    ask().map_err(|cause| NewestError {
+        topic: topic.to_owned(),
+        cause,
+    })
+}
+
+/// Passes the messages of these ranges to `take`, until it breaks. `None`: there is nothing to read for a moment.
+/// `take` may block for as long as it likes.
+///
+/// # Errors
+/// If a broker does not answer, or refuses.
+pub fn read_through(
+    kafka: &Kafka,
+    topic: &str,
+    spans: &[Span],
+    take: &mut dyn FnMut(Option<&Message<'_>>) -> ControlFlow<()>,
+) -> Result<(), NewestError> {
+    let read = consumer(kafka).and_then(|consumer| read(&consumer, topic, spans, take));
+    read.map_err(|cause| NewestError {
+        topic: topic.to_owned(),
+        cause,
+    })
+}
+
+/// For callers that only care for messages.
+fn of_messages(
+    take: &mut dyn FnMut(&Message<'_>) -> ControlFlow<()>,
+) -> impl FnMut(Option<&Message<'_>>) -> ControlFlow<()> {
+    |message| message.map_or(ControlFlow::Continue(()), &mut *take)
 }
 
 fn consumer(kafka: &Kafka) -> KafkaResult<BaseConsumer<LogContext>> {
@@ -136,7 +196,7 @@ fn read(
     consumer: &BaseConsumer<LogContext>,
     topic: &str,
     spans: &[Span],
-    take: &mut dyn FnMut(&Message<'_>) -> ControlFlow<()>,
+    take: &mut dyn FnMut(Option<&Message<'_>>) -> ControlFlow<()>,
 ) -> KafkaResult<()> {
     let mut begins = TopicPartitionList::new();
     // For each partition that is not read to its end yet: the end.
@@ -149,6 +209,7 @@ fn read(
     let mut heard = Instant::now();
     while !ends.is_empty() {
         match consumer.poll(POLL_WAIT) {
+            None if take(None).is_break() => return Ok(()),
             None if heard.elapsed() < SILENCE_MAX => continue,
             None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
             Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -160,7 +221,7 @@ fn read(
             Some(Ok(message)) => {
                 let (partition, offset) = (message.partition(), message.offset());
                 if let Some(end) = ends.get(&partition).copied() {
-                    if offset < end && take(&view(&message, true)).is_break() {
+                    if offset < end && take(Some(&view(&message, true))).is_break() {
                         return Ok(());
                     }
                     if offset + 1 >= end {
