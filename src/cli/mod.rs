@@ -74,7 +74,7 @@ Example:
 
 Exit codes:
   0    asked to stop, or nothing was found
-  1    try, test, init, health, dead, skip or check --connect found something
+  1    a command other than run found something, or refused
   64   the command line is wrong
   65   a message is rejected and holds its partition or stops the service,
        or the next offset is gone (kafka.offset_gone)
@@ -162,7 +162,7 @@ Exit code 1: a fixture differs.")]
 Examples:
   penstock dead events.toml
   penstock dead events.toml --since 2h --reason field_missing
-  penstock dead events.toml --show 5 | penstock try events.toml --envelope -
+  penstock dead events.toml --show 5 | penstock try events.toml --envelope
 
 Each group has one example: the place of the message, the letter's own place,
 and the detail. A message with several letters counts once, in the group of

@@ -144,9 +144,10 @@ fn keep<'c>(arguments: &'c Skip, config: &'c Config) -> Result<Keep<'c>, String>
         (None, Some(topic), _) if config.kafka.topics.iter().any(|each| each == topic) => Err(format!(
             "--to-topic is one of kafka.topics: the message would be read again; name another topic than {topic}"
         )),
-        (None, Some(topic), configured) if !topic.is_empty() => {
-            Ok(Keep::Topic(topic, configured.map_or(DeadLetterHeaders::Penstock, |(_, headers)| headers)))
-        }
+        (None, Some(topic), configured) if !topic.is_empty() => Ok(Keep::Topic(
+            topic,
+            configured.map_or(DeadLetterHeaders::Penstock, |(_, headers)| headers),
+        )),
         (None, _, Some((topic, headers))) => Ok(Keep::Topic(topic, headers)),
         (None, _, None) => Err(format!(
             "the configuration has no [reject].topic, so say where the message is kept: --to-file {}, or --to-topic=TOPIC",
@@ -174,7 +175,9 @@ fn skip(arguments: &Skip, config: &Config, mapping: &Mapping, keep: &Keep<'_>) -
     let skipping = Skipping::new(&config.kafka, partition, view.answering, &limit).map_err(|error| failed(&error))?;
     if !skipping.has_partition().map_err(|error| failed(&error))? {
         let Place { topic, partition, .. } = place;
-        return Err(refused(&format!("kafka: the topic {topic} has no partition {partition}")));
+        return Err(refused(&format!(
+            "kafka: the topic {topic} has no partition {partition}"
+        )));
     }
     refuse_members(&skipping, config, "")?;
     let standing = skipping.standing().map_err(|error| failed(&error))?;
@@ -300,7 +303,8 @@ fn next(standing: &Standing, start: Start, place: &Place) -> Result<i64, String>
         None if start == Start::Earliest => oldest,
         None => {
             return Err(
-                "the group has no offset of this partition, and kafka.start is latest: start the service once".to_owned(),
+                "the group has no offset of this partition, and kafka.start is latest: start the service once"
+                    .to_owned(),
             );
         }
     };
@@ -323,7 +327,9 @@ fn next(standing: &Standing, start: Start, place: &Place) -> Result<i64, String>
         ));
     }
     if next == end {
-        return Err(format!("the group has read the partition to its end, {end}: there is nothing to skip"));
+        return Err(format!(
+            "the group has read the partition to its end, {end}: there is nothing to skip"
+        ));
     }
     Ok(next)
 }
@@ -331,7 +337,9 @@ fn next(standing: &Standing, start: Start, place: &Place) -> Result<i64, String>
 /// The message at `place`, which must be the first one at `next` or later.
 fn held(skipping: &Skipping<'_>, mapping: &Mapping, place: &Place, next: i64) -> Result<Held, Exit> {
     let mut found: Option<(OwnedMessage, Option<i32>)> = None;
-    let read = skipping.first_message(next, &mut |message, epoch| found = Some((OwnedMessage::of(message), epoch)));
+    let read = skipping.first_message(next, &mut |message, epoch| {
+        found = Some((OwnedMessage::of(message), epoch))
+    });
     if let Err(error) = read {
         let exit = failed(&error);
         tell(
@@ -392,7 +400,11 @@ fn now_ms() -> i64 {
 /// What the user sees before the question.
 fn described(held: &Held, place: &Place, config: &Config, with_payload: bool) -> String {
     let message = &held.message;
-    let bytes = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or_else(|| "none".to_owned(), |b| format!("{} bytes", b.len()));
+    let bytes = |bytes: &Option<Vec<u8>>| {
+        bytes
+            .as_ref()
+            .map_or_else(|| "none".to_owned(), |b| format!("{} bytes", b.len()))
+    };
     let time = message.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let mut text = format!(
         "message    {place}\ngroup      {}\ntime       {}\nkey        {}\npayload    {}\nheaders    {}\n",
@@ -460,7 +472,11 @@ fn keep_in_topic(
                  there and takes it, or keep the message in a file (--to-file)",
                 visible(topic)
             )));
-            Err(if error.is_refusal() { Exit::Credentials } else { Exit::Unreachable })
+            Err(if error.is_refusal() {
+                Exit::Credentials
+            } else {
+                Exit::Unreachable
+            })
         }
     }
 }
@@ -480,7 +496,11 @@ fn keep_in_file(file: &Path, held: &Held, config: &Config) -> Result<String, Exi
             }
             Err(error) => return Err(refuse(&format!("{name}: cannot be read: {error}"))),
         },
-        Err(error) => return Err(refuse(&format!("{name}: cannot be written: {error}; nothing is skipped"))),
+        Err(error) => {
+            return Err(refuse(&format!(
+                "{name}: cannot be written: {error}; nothing is skipped"
+            )));
+        }
     }
     Ok(format!("in {name}"))
 }
@@ -502,7 +522,9 @@ fn has_message(file: &Path, held: &Held, config: &Config) -> io::Result<bool> {
     let expected = held.message.exact_envelope(config.kafka.format);
     // More than this message, and what is told of it.
     let mut text = String::new();
-    let most = u64::try_from(expected.len()).unwrap_or(u64::MAX).saturating_add(1 << 20);
+    let most = u64::try_from(expected.len())
+        .unwrap_or(u64::MAX)
+        .saturating_add(1 << 20);
     let opened = File::open(file)?;
     if !opened.metadata()?.is_file() || opened.take(most).read_to_string(&mut text).is_err() {
         return Ok(false);
@@ -560,8 +582,16 @@ mod tests {
         assert_eq!(place("a.b-c_d:0:0").unwrap().topic, "a.b-c_d");
         assert_eq!(at(77).to_string(), "events:3:77");
         for text in [
-            "", "events", "events:3", ":3:77", "events:-1:77", "events:3:-77", "events:x:77", "events:3:",
-            "events:3:9223372036854775807", "events:3:9223372036854775808",
+            "",
+            "events",
+            "events:3",
+            ":3:77",
+            "events:-1:77",
+            "events:3:-77",
+            "events:x:77",
+            "events:3:",
+            "events:3:9223372036854775807",
+            "events:3:9223372036854775808",
         ] {
             assert!(place(text).is_err(), "{text}");
         }
@@ -586,7 +616,13 @@ mod tests {
         assert_eq!(next(None, false, Start::Earliest, 10), Ok(10));
         for (offset, is_of_former, start, of, told) in [
             (None, false, Start::Latest, 12, "kafka.start is latest"),
-            (Some(9), false, Start::Earliest, 9, "not in the log any more, whose oldest is 10"),
+            (
+                Some(9),
+                false,
+                Start::Earliest,
+                9,
+                "not in the log any more, whose oldest is 10",
+            ),
             (Some(21), false, Start::Earliest, 21, "beyond the end of the log, 20"),
             (Some(12), false, Start::Earliest, 11, "its next offset is 12"),
             (Some(20), false, Start::Earliest, 20, "nothing to skip"),

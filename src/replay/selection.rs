@@ -47,9 +47,12 @@ pub fn time(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     {
         return Ok(begin.timestamp());
     }
-    let ago = units::duration(text).ok().and_then(|ago| SignedDuration::try_from(ago).ok());
-    ago.and_then(|ago| now.checked_sub(ago).ok())
-        .ok_or_else(|| "a time is RFC 3339 (2026-11-28T10:00:00Z), a date (2026-11-28), or how long ago (2h, 3d)".to_owned())
+    let ago = units::duration(text)
+        .ok()
+        .and_then(|ago| SignedDuration::try_from(ago).ok());
+    ago.and_then(|ago| now.checked_sub(ago).ok()).ok_or_else(|| {
+        "a time is RFC 3339 (2026-11-28T10:00:00Z), a date (2026-11-28), or how long ago (2h, 3d)".to_owned()
+    })
 }
 
 #[cfg(test)]

@@ -59,11 +59,13 @@ fn examples() -> Vec<PathBuf> {
     crate::support::examples().into_iter().map(from_root).collect()
 }
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 11] = [
     "run",
     "check",
     "try",
     "test",
+    "dead",
+    "skip",
     "init",
     "health",
     "schema",

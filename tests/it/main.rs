@@ -62,7 +62,9 @@ mod commands;
 mod aerospike_tls;
 mod cluster;
 mod connect;
+mod dead;
 mod init;
+mod skip;
 mod try_rejections;
 
 // What is installed, and the archive.

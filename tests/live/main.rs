@@ -16,3 +16,4 @@ mod producer;
 mod publish;
 mod security;
 mod service;
+mod skip;

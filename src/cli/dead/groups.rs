@@ -206,7 +206,10 @@ fn short(text: &str) -> String {
 
 /// The writes of the rows that are not done, by the header of the letter. The header can be read: the letter was.
 fn writes(letter: &Message<'_>) -> String {
-    let told = letter.headers.iter().rfind(|(name, _)| *name == "penstock.rows_not_done");
+    let told = letter
+        .headers
+        .iter()
+        .rfind(|(name, _)| *name == "penstock.rows_not_done");
     let told = told.and_then(|(_, value)| *value).unwrap_or_default();
     let Ok(Value::Array(rows)) = serde_json::from_slice(told) else {
         return "all".to_owned();
@@ -312,9 +315,8 @@ mod tests {
         Made::new(3, 5, "require", first).add_to(&mut groups, true);
         assert_eq!((groups.letters, groups.messages), (4, 2));
         let expected = [("require", "2026-11-27", 3, 1), ("database", "2026-11-28", 1, 1)];
-        let expected = expected.map(|(reason, day, letters, messages)| {
-            (reason.to_owned(), day.to_owned(), letters, messages)
-        });
+        let expected =
+            expected.map(|(reason, day, letters, messages)| (reason.to_owned(), day.to_owned(), letters, messages));
         assert_eq!(counts(&groups), expected);
         // A replay that failed comes after all others, whatever the clocks say; and it is not selected.
         Made::new(4, 6, "require", "2020-01-01T00:00:00Z")
@@ -340,7 +342,10 @@ mod tests {
             sorted[0].1.example,
             Example {
                 message: "events:0:5".to_owned(),
-                letter: Place { partition: 0, offset: 7 },
+                letter: Place {
+                    partition: 0,
+                    offset: 7
+                },
                 detail: "no field \\u{1b}[31m".to_owned(),
             }
         );

@@ -112,7 +112,11 @@ fn listed(arguments: &Dead, config: &Config, topic: &str, selection: &Selection)
         ControlFlow::Continue(())
     });
     read.map_err(|error| failed(&error, topic))?;
-    let exit = if groups.letters == 0 { Exit::Found } else { Exit::Stopped };
+    let exit = if groups.letters == 0 {
+        Exit::Found
+    } else {
+        Exit::Stopped
+    };
     if arguments.show.is_some() {
         let _ = writeln!(io::stderr().lock(), "{}", summary(&groups, topic, Colours::none()));
         let places = shown.into_iter().map(|Reverse((_, place))| place).collect();
@@ -188,13 +192,19 @@ fn line(letter: &Letter<'_>, from: &Message<'_>, format: Format) -> String {
         "tries": letter.tries,
         "group": letter.group,
     });
-    json::object(&[("message", message.exact_envelope(format)), ("letter", told.to_string())])
+    json::object(&[
+        ("message", message.exact_envelope(format)),
+        ("letter", told.to_string()),
+    ])
 }
 
 /// One line: how many there are.
 fn summary(groups: &Groups, topic: &str, colours: Colours) -> String {
     let Groups {
-        letters, messages, unselected, ..
+        letters,
+        messages,
+        unselected,
+        ..
     } = groups;
     let at_most = if groups.is_full { "at most " } else { "" };
     let mut text = format!("{topic}: {letters} letters of {at_most}{messages} messages");
@@ -259,9 +269,10 @@ fn as_json(groups: &Groups, topic: &str) -> String {
             },
         })
     });
-    let unreadable = groups.unreadable.iter().map(|(why, (count, example))| {
-        json!({ "why": why, "messages": count, "example": place(example) })
-    });
+    let unreadable = groups
+        .unreadable
+        .iter()
+        .map(|(why, (count, example))| json!({ "why": why, "messages": count, "example": place(example) }));
     let all = json!({
         "topic": topic,
         "letters": groups.letters,

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::Offset;
 
 use crate::config::model::Kafka;
@@ -94,7 +93,9 @@ pub struct Skipping<'k> {
 
 impl fmt::Debug for Skipping<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Skipping { partition, topic_id, .. } = self;
+        let Skipping {
+            partition, topic_id, ..
+        } = self;
         f.debug_struct("Skipping")
             .field("partition", partition)
             .field("topic_id", topic_id)
@@ -117,7 +118,9 @@ impl<'k> Skipping<'k> {
         let mut config = outside_config(kafka);
         // This client is never a member, and the commit of an instance would be compared with that instance's member.
         config.remove("group.instance.id");
-        let client = config.create_with_context(LogContext::ErrorsAtDebug).map_err(settings)?;
+        let client = config
+            .create_with_context(LogContext::ErrorsAtDebug)
+            .map_err(settings)?;
         let ids = TopicIds::new(kafka).map_err(settings)?;
         if let Some(broker) = broker {
             ids.prefer(broker);
