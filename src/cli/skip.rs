@@ -35,7 +35,7 @@ use crate::util::start_limit::StartLimit;
 pub(super) struct Skip {
     /// The configuration, a TOML file; - is standard input.
     file: PathBuf,
-    /// The message: the next one of the group in its partition.
+    /// The message: the group's next in its partition.
     #[arg(value_name = "TOPIC:PARTITION:OFFSET", value_parser = place)]
     place: Place,
     /// Do not ask.
@@ -47,7 +47,7 @@ pub(super) struct Skip {
     /// Keep it in this new file, as one envelope line.
     #[arg(long, value_name = "PATH", conflicts_with = "to_topic")]
     to_file: Option<PathBuf>,
-    /// Keep it as a dead letter in [reject].topic, or in TOPIC.
+    /// Keep it as a dead letter in TOPIC ([reject].topic).
     #[arg(long, value_name = "TOPIC", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     to_topic: Option<String>,
 }
@@ -251,7 +251,7 @@ fn committing(
     }
     let exit = failed(&error);
     if !told.is_empty() {
-        tell(told.trim_start());
+        tell("the message is kept; call again, which says so if the offset was set all the same");
     }
     Err(exit)
 }
@@ -338,7 +338,7 @@ fn next(standing: &Standing, start: Start, place: &Place) -> Result<i64, String>
 fn held(skipping: &Skipping<'_>, mapping: &Mapping, place: &Place, next: i64) -> Result<Held, Exit> {
     let mut found: Option<(OwnedMessage, Option<i32>)> = None;
     let read = skipping.first_message(next, &mut |message, epoch| {
-        found = Some((OwnedMessage::of(message), epoch))
+        found = Some((OwnedMessage::of(message), epoch));
     });
     if let Err(error) = read {
         let exit = failed(&error);
@@ -629,6 +629,29 @@ mod tests {
         ] {
             let refused = next(offset, is_of_former, start, of).unwrap_err();
             assert!(refused.contains(told), "{refused}");
+        }
+    }
+
+    #[test]
+    fn who_is_in_the_way_is_told_and_for_how_long() {
+        let told = |consumer: &str, members: &[String]| {
+            let text = format!(
+                "[kafka]\nbrokers = \"localhost:1\"\ntopics = [\"events\"]\ngroup = \"counts\"\n[kafka.consumer]\n{consumer}\n\
+                 [aerospike]\nhosts = \"localhost:2\"\nnamespace = \"test\"\n\
+                 [[route]]\n[[route.write]]\nset = \"s\"\nkey = \"id\"\nbins = [\"n\"]\n"
+            );
+            let config = crate::config::parse(&text, "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
+            members_told(members, &config, "")
+        };
+        let one = ["penstock at /10.0.0.1 (group.instance.id a)".to_owned()];
+        let classic = told("", &one);
+        for word in ["the group counts has members", &one[0], "(session.timeout.ms, 45 s)"] {
+            assert!(classic.contains(word), "{word:?} is not in {classic}");
+        }
+        assert!(told("\"session.timeout.ms\" = 20000", &one).contains("(session.timeout.ms, 20000 ms)"));
+        let next = told("\"group.protocol\" = \"consumer\"", &[]);
+        for word in ["do not say which", "(group.consumer.session.timeout.ms of the brokers"] {
+            assert!(next.contains(word), "{word:?} is not in {next}");
         }
     }
 

@@ -5,9 +5,7 @@ use std::path::Path;
 use rdkafka::producer::{BaseProducer, Producer as _};
 
 use crate::support::process::{Exited, penstock, run, run_service};
-use crate::support::{
-    DEADLINE, Database, Kafka, Records as _, Setup, Stream, Topic, consumer_groups, send, unique, wait_until,
-};
+use crate::support::{DEADLINE, Database, Kafka, Setup, Stream, Topic, consumer_groups, send, unique, wait_until};
 
 /// Runs `penstock skip` without a terminal.
 fn skip(file: &Path, place: &str, more: &[&str]) -> Exited {

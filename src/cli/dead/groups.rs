@@ -3,8 +3,8 @@
 //! A message may have several letters: a crash can repeat one, and a replay that fails makes another. All are counted as
 //! letters; as a message it counts once, in the group of its newest letter.
 //!
-//! Memory: [`GROUPS_MAX`] groups of at most some 2 KiB each, and [`MESSAGES_MAX`] messages of 40 bytes in a table that
-//! is at most twice as large: about 80 MiB, and for a moment half of that more while the table grows.
+//! Memory: [`GROUPS_MAX`] groups, each of about 1 KiB (20 KiB if all of its texts are forged), and [`MESSAGES_MAX`]
+//! messages in a table of 2^20 places of 41 bytes (and one half as large while it grows): 85 MiB at most.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};

@@ -47,7 +47,7 @@ pub(super) struct Dead {
     /// Only letters with this reason; may be repeated.
     #[arg(long = "reason", value_name = "REASON")]
     reasons: Vec<String>,
-    /// Print the newest N of the letters, with keys and payloads.
+    /// Print the newest N letters, with key and payload.
     #[arg(long, value_name = "N", conflicts_with = "json",
         value_parser = RangedU64ValueParser::<u32>::new().range(1..=10_000))]
     show: Option<u32>,

@@ -96,15 +96,13 @@ pub(super) fn describe<C: ConsumerContext>(client: &BaseConsumer<C>, name: &str)
             return Member::default();
         }
         // SAFETY: a member of the description, which is alive.
-        let (client, host, instance) = unsafe {
-            (
-                sys::rd_kafka_MemberDescription_client_id(member),
-                sys::rd_kafka_MemberDescription_host(member),
-                sys::rd_kafka_MemberDescription_group_instance_id(member),
-            )
-        };
+        let client = unsafe { sys::rd_kafka_MemberDescription_client_id(member) };
+        // SAFETY: as above.
+        let host = unsafe { sys::rd_kafka_MemberDescription_host(member) };
+        // SAFETY: as above.
+        let instance = unsafe { sys::rd_kafka_MemberDescription_group_instance_id(member) };
         Member {
-            // SAFETY: null, or strings of the member.
+            // SAFETY: null, or a string of the member.
             client: unsafe { text(client) }.unwrap_or_default(),
             // SAFETY: as above.
             host: unsafe { text(host) }.unwrap_or_default(),

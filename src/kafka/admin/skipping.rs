@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::Offset;
 
 use crate::config::model::Kafka;
@@ -152,7 +153,7 @@ impl<'k> Skipping<'k> {
         let topic = &self.partition.topic;
         let metadata = self.client.fetch_metadata(Some(topic), REQUEST_TIMEOUT);
         let metadata = metadata.map_err(|error| SkippingError::of("ask about the topic", &error))?;
-        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
         Ok(partitions.into_iter().any(|each| each.id() == self.partition.number))
     }
 
