@@ -4,6 +4,7 @@
 //! the service: it has the topic's id (`consumer/origin.rs`) and the leader epoch of the message before it.
 
 use std::fmt;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -15,6 +16,7 @@ use crate::config::model::Kafka;
 pub use crate::kafka::admin::describe_group::Member;
 use crate::kafka::admin::describe_group::{DescribedGroup, describe};
 use crate::kafka::admin::newest::{is_passing, reading_config};
+use crate::kafka::admin::survey::{NOT_READY_PAUSE, is_not_ready};
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::admin::topic_ids::{ReadError, TopicIds};
 use crate::kafka::client::{LogContext, outside_config};
@@ -191,7 +193,13 @@ impl<'k> Skipping<'k> {
                 log,
             })
         };
-        ask().map_err(|error| SkippingError::of("read the group's offset", &error))
+        let until = Instant::now() + REQUEST_TIMEOUT;
+        loop {
+            match ask() {
+                Err(error) if is_not_ready(&error) && Instant::now() < until => thread::sleep(NOT_READY_PAUSE),
+                asked => return asked.map_err(|error| SkippingError::of("read the group's offset", &error)),
+            }
+        }
     }
 
     /// Passes the first message at `from` or later to `take`, with its leader epoch. Returns `false` if there is none

@@ -34,7 +34,7 @@ use crate::util::stop::Stop;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two questions to a coordinator that is not ready.
-const NOT_READY_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const NOT_READY_PAUSE: Duration = Duration::from_millis(200);
 /// Time-out of a question whose answer is optional.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Pause between a failed request and the next one. Events are processed meanwhile.
@@ -244,7 +244,7 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
 
 /// Whether the group's coordinator is still being set up, as after the first question to a new cluster. It passes by
 /// itself.
-fn is_not_ready(error: &KafkaError) -> bool {
+pub(super) fn is_not_ready(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(
