@@ -173,8 +173,8 @@ time when the letter was made. No group is joined, nothing is committed.
 
 Exit codes:
   0   letters were found
-  1   none were found, or there is no such topic
-  64  the configuration has no [reject].topic, and --from is missing
+  1   none were found
+  64  no topic is configured or named, or there is no such topic
   69  Kafka is not reached within run.start_timeout (10 s if it sets none)
   77  access is refused
   78  the configuration is wrong")]

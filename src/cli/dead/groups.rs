@@ -1,10 +1,11 @@
 //! The dead letters of a topic, counted by reason, write and day. Pure, and of bounded memory.
 //!
-//! A message may have several letters: a crash can repeat one, and a replay that fails makes another. All are counted as
-//! letters; as a message it counts once, in the group of its newest letter.
+//! A message may have several letters: a crash can repeat one, and a replay that fails makes another. All are counted
+//! as letters; as a message it counts once, in the group of its newest letter.
 //!
 //! Memory: [`GROUPS_MAX`] groups, each of about 1 KiB (20 KiB if all of its texts are forged), and [`MESSAGES_MAX`]
-//! messages in a table of 2^20 places of 41 bytes (and one half as large while it grows): 85 MiB at most.
+//! messages in a table of 2^20 places of 41 bytes (and one half as large while it grows): 85 MiB at most. What the
+//! client fetches ahead comes to that.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use self::groups::{Groups, MESSAGES_MAX, Place};
 use super::message::OwnedMessage;
 use super::terminal::{Colours, Tone};
+use super::visible::visible;
 use super::{json, load_to_connect, newest, refuse};
 use crate::aerospike::chain;
 use crate::config::model::{Config, Format, RejectAction};
@@ -135,8 +136,7 @@ fn listed(arguments: &Dead, config: &Config, topic: &str, selection: &Selection)
 
 fn failed(error: &NewestError, topic: &str) -> Exit {
     if error.is_absent() {
-        let _ = writeln!(io::stderr().lock(), "kafka: there is no topic {topic}");
-        return Exit::Found;
+        return refuse(&format!("kafka: there is no topic {}", visible(topic)));
     }
     let _ = writeln!(io::stderr().lock(), "{}", chain(error));
     if error.is_refusal() {

@@ -28,6 +28,12 @@ const POLL_WAIT: Duration = Duration::from_millis(100);
 /// If neither a message nor an end of a partition comes for this long, reading fails.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 
+/// Room for messages that are fetched and not taken yet: for a partition, for all partitions of a topic that is read
+/// whole, and the least for each of them.
+const QUEUE_KIB: usize = 16 * 1024;
+const QUEUES_KIB: usize = 64 * 1024;
+const QUEUE_KIB_MIN: usize = 256;
+
 /// Why the messages could not be read.
 #[derive(Debug)]
 pub struct NewestError {
@@ -43,7 +49,10 @@ impl NewestError {
 
     /// Whether there is no such topic.
     pub fn is_absent(&self) -> bool {
-        self.cause.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
+        matches!(
+            self.cause,
+            KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)
+        )
     }
 }
 
@@ -162,7 +171,12 @@ pub fn read_through(
     spans: &[Span],
     take: &mut dyn FnMut(Option<&Message<'_>>) -> ControlFlow<()>,
 ) -> Result<(), NewestError> {
-    let read = consumer(kafka).and_then(|consumer| read(&consumer, topic, spans, take));
+    let mut config = reading_config(kafka);
+    // It applies to each partition, and `take` may block while the queues fill.
+    let queue_kib = (QUEUES_KIB / spans.len().max(1)).clamp(QUEUE_KIB_MIN, QUEUE_KIB);
+    config.set("queued.max.messages.kbytes", queue_kib.to_string());
+    let consumer: KafkaResult<BaseConsumer<LogContext>> = config.create_with_context(LogContext::ErrorsAtDebug);
+    let read = consumer.and_then(|consumer| read(&consumer, topic, spans, take));
     read.map_err(|cause| NewestError {
         topic: topic.to_owned(),
         cause,
@@ -188,7 +202,7 @@ pub(in crate::kafka) fn reading_config(kafka: &Kafka) -> ClientConfig {
     config.set("enable.partition.eof", "true");
     // The message that was the oldest one a moment ago may be deleted by now.
     config.set("auto.offset.reset", "earliest");
-    config.set("queued.max.messages.kbytes", "16384");
+    config.set("queued.max.messages.kbytes", QUEUE_KIB.to_string());
     config
 }
 
