@@ -459,7 +459,7 @@ def page_tests(suite, server):
         begin("one-held")
         card = b.js("document.querySelector('#cards article').innerText")
         for words in ["events, partition 17: held", "81338740", "key_missing", "the path user.id is not in the message",
-                      "What to do", "--topic events:17 --reset-offsets --to-offset 81338741 --execute"]:
+                      "What to do", "penstock skip FILE events:17:81338740 --to-file events-17-81338740.json"]:
             check(words in card, f"{words!r} is not in {card!r}")
 
     @test

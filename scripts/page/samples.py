@@ -47,9 +47,9 @@ def held(partition, offset, reason, detail):
     partition.update(
         state="held", lag=41_877, oldest_in_hand_s=754.2, next_offset=offset,
         why=f'topic={topic} partition={number} offset={offset} reason={reason} detail="{detail}" cure="correct the rule and '
-        "restart; or, to skip this message, stop the service, run kafka-consumer-groups.sh --bootstrap-server kafka-1:9092 "
-        f"--group profiles --topic {topic}:{number} --reset-offsets --to-offset {offset + 1} --execute and start it; or let "
-        'such messages be dead letters (reject.action)"')
+        f"restart; or, to skip this message, stop the service, run penstock skip FILE {topic}:{number}:{offset} --to-file "
+        f"{topic}-{number}-{offset}.json and start it (FILE: the configuration; the message is kept in the other file); or "
+        'let such messages be dead letters (reject.action)"')
 
 
 @sample

@@ -202,6 +202,43 @@ impl OwnedMessage {
         members.push(payload(self.payload.as_deref(), format));
         object(&members)
     }
+
+    /// An envelope that leaves nothing out: what is read from it is this message, byte for byte, whatever the defaults
+    /// are. (The other one leaves out the white space around a payload, the prefix of a schema registry and the order of
+    /// headers.)
+    pub(super) fn exact_envelope(&self, format: Format) -> String {
+        let text = |bytes: &[u8], name: &'static str, encoded: &'static str| match std::str::from_utf8(bytes) {
+            Ok(text) => (name, Value::from(text).to_string()),
+            Err(_) => (encoded, Value::from(STANDARD.encode(bytes)).to_string()),
+        };
+        let mut members = vec![
+            ("topic", Value::from(self.topic.as_str()).to_string()),
+            ("partition", self.partition.to_string()),
+            ("offset", self.offset.to_string()),
+            ("timestamp", Value::from(self.timestamp_ms).to_string()),
+        ];
+        members.extend(self.key.as_deref().map(|key| text(key, "key", "key_base64")));
+        if !self.headers.is_empty() {
+            let pairs = self.headers.iter().map(|(name, value)| {
+                let value = match value.as_deref().map(|bytes| (std::str::from_utf8(bytes), bytes)) {
+                    None => Value::Null,
+                    Some((Ok(text), _)) => Value::from(text),
+                    Some((Err(_), bytes)) => bytes_json(bytes),
+                };
+                Value::from(vec![Value::from(name.as_str()), value])
+            });
+            members.push(("headers", Value::Array(pairs.collect()).to_string()));
+        }
+        members.push(match (&self.payload, payload(self.payload.as_deref(), Format::Json)) {
+            (None, null) => null,
+            // Where payloads have the prefix of a schema registry, what is read as JSON would get another one.
+            (Some(bytes), (name, json)) if format == Format::Json && name == "payload" && json.len() == bytes.len() => {
+                (name, json)
+            }
+            (Some(bytes), _) => text(bytes, "payload_text", "payload_base64"),
+        });
+        object(&members)
+    }
 }
 
 /// Reads a message from an envelope or from a line of `--json`.
@@ -464,6 +501,29 @@ mod tests {
             };
             trimmed(&mut message.payload);
             trimmed(&mut read.payload);
+            prop_assert_eq!(read, message);
+        }
+
+        #[test]
+        fn an_exact_envelope_is_the_message_byte_for_byte(
+            (partition, offset, timestamp_ms) in (0..100i32, any::<i64>(), any::<Option<i64>>()),
+            (key, payload) in (option::of(bytes()), option::of(prop_oneof![bytes(), Just(b" {\"a\": 1}\n".to_vec()),
+                Just(b"null".to_vec()), Just(b"\0\0\0\0\x01{\"a\":1}".to_vec())])),
+            headers in vec(("[a-c]", option::of(bytes())), 0..4),
+            format in prop_oneof![Just(Format::Json), Just(Format::JsonSchemaRegistry)],
+        ) {
+            let message = OwnedMessage {
+                topic: "events".to_owned(),
+                partition,
+                offset,
+                timestamp_ms,
+                key,
+                payload,
+                headers,
+            };
+            let envelope = message.exact_envelope(format);
+            prop_assert!(!envelope.contains('\n'));
+            let read = OwnedMessage::from_envelope(&envelope, &defaults(format)).unwrap();
             prop_assert_eq!(read, message);
         }
 

@@ -14,6 +14,10 @@ mod connect;
 mod try_;
 // `penstock replay`: dead letters once more.
 mod replay;
+// `penstock dead`: what is in a topic of dead letters.
+mod dead;
+// `penstock skip`: the group goes on past one message.
+mod skip;
 // `penstock test`: compares that with what is expected.
 mod test;
 // `penstock health`: asks a running service whether it is well.
@@ -77,7 +81,7 @@ Example:
 
 Exit codes:
   0    asked to stop, or nothing was found
-  1    try, test, init, health, replay or check --connect found something
+  1    a command other than run found something, or refused
   64   the command line is wrong
   65   a message is rejected and holds its partition or stops the service,
        or the next offset is gone (kafka.offset_gone)
@@ -184,6 +188,49 @@ Exit codes:
   77  access is refused
   78  the configuration is wrong")]
     Replay(replay::Replay),
+    /// Count the dead letters of a topic by reason, write and day.
+    #[command(after_help = "\
+Examples:
+  penstock dead events.toml
+  penstock dead events.toml --since 2h --reason field_missing
+  penstock dead events.toml --show 5 | penstock try events.toml --envelope
+
+Each group has one example: the place of the message, the letter's own place,
+and the detail. A message with several letters counts once, in the group of
+its newest letter. Keys and payloads are shown only with --show: a line is an
+envelope for `penstock try --envelope`, and the counts go to standard error.
+TIME is RFC 3339, a date, or how long ago (2h, 3d); it is compared with the
+time when the letter was made. No group is joined, nothing is committed.
+
+Exit codes:
+  0   letters were found
+  1   none were found
+  64  no topic is configured or named, or there is no such topic
+  69  Kafka is not reached within run.start_timeout (10 s if it sets none)
+  77  access is refused
+  78  the configuration is wrong")]
+    Dead(dead::Dead),
+    /// Let a held partition go on past one message, and keep the message.
+    #[command(after_help = "\
+Examples:
+  penstock skip events.toml events:3:77
+  penstock skip events.toml events:3:77 --yes --to-file events-3-77.json
+  penstock skip events.toml events:3:77 --to-topic=events.skipped
+
+Stop the service first: Kafka refuses it while the group has members. The
+message is shown (key and payload only with --show), and kept: as a dead
+letter in [reject].topic, or in a file that `penstock try --envelope` reads.
+Then the group's offset is set behind it. A call that is killed in between
+has skipped nothing: call again. The message may then be kept twice.
+
+Exit codes:
+  0   it is skipped
+  1   it is not: the group has members, or its next message is another one
+  64  the command line is wrong, or the file cannot be written
+  69  Kafka is not reached in time, or has not taken the message
+  77  access is refused
+  78  the configuration is wrong")]
+    Skip(skip::Skip),
     /// Ask a running service on this machine whether it is well.
     #[command(after_help = "\
 Examples:
@@ -276,6 +323,8 @@ pub fn main() -> Exit {
         Command::Try(arguments) => try_::try_messages(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Replay(arguments) => replay::replay_letters(&arguments),
+        Command::Dead(arguments) => dead::dead_letters(&arguments),
+        Command::Skip(arguments) => skip::skip_message(&arguments),
         Command::Health(arguments) => health::health(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Schema => schema::schema(),

@@ -18,10 +18,15 @@ use crate::util::stop::Stop;
 /// How long Kafka may be unreachable if `run.start_timeout` is not set.
 const REACH_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long Kafka may be unreachable.
+pub(super) fn timeout(config: &Config) -> Duration {
+    config.run.start_timeout.unwrap_or(REACH_TIMEOUT)
+}
+
 /// Waits until Kafka answers and has one of the topics.
 pub(super) fn reach(config: &Config) -> Result<ClusterView, Exit> {
-    let timeout = config.run.start_timeout.unwrap_or(REACH_TIMEOUT);
-    probe(&config.kafka, &StartLimit::new(Some(timeout)), &Stop::new()).map_err(|error| {
+    let limit = StartLimit::new(Some(timeout(config)));
+    probe(&config.kafka, &limit, &Stop::new()).map_err(|error| {
         let _ = writeln!(io::stderr().lock(), "{error}");
         match error {
             ProbeError::Credentials(_) => Exit::Credentials,

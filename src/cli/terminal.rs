@@ -23,6 +23,11 @@ impl Colours {
         Colours(std::io::stdout().is_terminal() && !unwanted)
     }
 
+    /// For what is not printed on standard output.
+    pub fn none() -> Colours {
+        Colours(false)
+    }
+
     /// The text in the colour of its tone.
     pub fn paint(self, tone: Tone, text: impl fmt::Display) -> String {
         let code = match tone {

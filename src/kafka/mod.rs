@@ -1,7 +1,7 @@
 //! The Kafka side: settings of the clients, their callbacks, and questions to the brokers at start.
 //!
 //! Besides `partition` and `service`, this is the only code that uses the `rdkafka` crate. It commits no offset and
-//! reads no message by itself: the workers do.
+//! reads no message by itself: the workers do, and some commands.
 
 // The group's consumer.
 pub mod consumer;
@@ -9,6 +9,8 @@ pub mod consumer;
 pub mod producer;
 // The topic of dead letters.
 pub mod letters;
+// One message, produced and waited for.
+pub mod one;
 // Questions to the brokers outside of the group.
 pub mod admin;
 // Why a broker is not reached.

@@ -63,6 +63,19 @@ const METADATA_ATTEMPTS: usize = 3;
 /// librdkafka's settings for the producer. The user's settings replace our defaults; the settings that delivery depends
 /// on replace both.
 pub fn producer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
+    let mut config = delivery_config(kafka);
+    // Never reached before our own limit, which counts more.
+    let queue_bytes = memory.producer_queue_bytes;
+    config.set(
+        "queue.buffering.max.messages",
+        (queue_bytes / PRODUCED_MESSAGE_BYTES + 1).to_string(),
+    );
+    config.set("queue.buffering.max.kbytes", (queue_bytes / 1024 + 1).to_string());
+    config
+}
+
+/// The same without the size of the queue.
+pub(super) fn delivery_config(kafka: &Kafka) -> ClientConfig {
     let mut config = connection_config_of(kafka, &kafka.producer_properties, &kafka.producer_login);
     let mut default = |name: &str, value: &str| {
         if kafka.producer_property(name).is_none() {
@@ -85,13 +98,6 @@ pub fn producer_config(kafka: &Kafka, memory: &MemoryPlan) -> ClientConfig {
     config.set("acks", "all");
     config.set("message.timeout.ms", "0");
     config.set("allow.auto.create.topics", "false");
-    // Never reached before our own limit, which counts more.
-    let queue_bytes = memory.producer_queue_bytes;
-    config.set(
-        "queue.buffering.max.messages",
-        (queue_bytes / PRODUCED_MESSAGE_BYTES + 1).to_string(),
-    );
-    config.set("queue.buffering.max.kbytes", (queue_bytes / 1024 + 1).to_string());
     config
 }
 

@@ -493,7 +493,7 @@ fn end_at<S: Source>(
         CutBy::Stop => None,
         CutBy::TooMany(too_many) => Some(*too_many),
     };
-    stops_at(&env.shared.group, env.partition(), offset, rejection, too_many);
+    stops_at(env.partition(), offset, rejection, too_many);
     BatchEnd::Broken(Broken::Fatal(Exit::Rejected))
 }
 

@@ -6,7 +6,6 @@ use rdkafka::error::KafkaError;
 use crate::delivery::reject_limit::TooMany;
 use crate::kafka::Partition;
 use crate::message::Rejection;
-use crate::partition::shared::Group;
 
 /// Logs that a partition is held since a part of Kafka's log cannot be read, and returns the text. `next`: the first
 /// offset that is not finished.
@@ -23,26 +22,21 @@ pub(super) fn unreadable(partition: &Partition, next: Option<i64>, error: &Kafka
 
 /// Logs that a partition is held at a rejected message, and returns the text. Logged once here; `service/holds.rs`
 /// repeats it while the hold lasts.
-pub(super) fn rejected(group: &Group, partition: &Partition, offset: i64, rejection: &Rejection) -> String {
+pub(super) fn rejected(partition: &Partition, offset: i64, rejection: &Rejection) -> String {
     let why = format!(
         "{partition} offset={offset} reason={} detail={:?} cure=\"correct the rule and restart; or, to skip this message, \
-         stop the service, run {} and start it; or let such messages be dead letters (reject.action)\"",
+         stop the service, run {} and start it (FILE: the configuration; the message is kept in the other file); or let \
+         such messages be dead letters (reject.action)\"",
         rejection.reason.as_str(),
         rejection.detail,
-        skipping(group, partition, offset),
+        skipping(partition, offset),
     );
     error!("message rejected, its partition is held; the other partitions go on {why}");
     why
 }
 
 /// Logs that the service stops at this message. Neither its offset nor any later one is committed.
-pub(super) fn stops_at(
-    group: &Group,
-    partition: &Partition,
-    offset: i64,
-    rejection: &Rejection,
-    too_many: Option<TooMany>,
-) {
+pub(super) fn stops_at(partition: &Partition, offset: i64, rejection: &Rejection, too_many: Option<TooMany>) {
     let why = match too_many {
         None => "reject.action is stop".to_owned(),
         Some(too_many) => too_many.to_string(),
@@ -50,21 +44,16 @@ pub(super) fn stops_at(
     error!(
         "message rejected, and the service stops: {why} {partition} offset={offset} reason={} detail={:?} cure=\"correct \
          the rule, or what produces the messages, and start the service: it goes on at this message; to skip it, run {} \
-         before\"",
+         before (FILE: the configuration; the message is kept in the other file)\"",
         rejection.reason.as_str(),
         rejection.detail,
-        skipping(group, partition, offset),
+        skipping(partition, offset),
     );
 }
 
-/// The command that sets the group's offset behind a message. Kafka accepts it only while the group has no members.
-fn skipping(group: &Group, partition: &Partition, offset: i64) -> String {
-    format!(
-        "kafka-consumer-groups.sh --bootstrap-server {} --group {} --topic {}:{} --reset-offsets --to-offset {} --execute",
-        group.brokers,
-        group.name,
-        partition.topic,
-        partition.number,
-        offset + 1
-    )
+/// The command that keeps the message and sets the group's offset behind it. Kafka accepts it only while the group has
+/// no members. `cli::skip` proposes the same file.
+fn skipping(partition: &Partition, offset: i64) -> String {
+    let Partition { topic, number } = partition;
+    format!("penstock skip FILE {topic}:{number}:{offset} --to-file {topic}-{number}-{offset}.json")
 }

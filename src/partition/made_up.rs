@@ -636,7 +636,6 @@ pub fn shared_where(database: &Arc<Database>, action: RejectAction, is_mended: b
         group: Group {
             name: "g".to_owned(),
             guard_epoch: 0,
-            brokers: "localhost:9092".to_owned(),
         },
         processors: Processors::same_for(&topics, &processor).check(&topics).unwrap(),
         writer: database.clone(),

@@ -46,8 +46,6 @@ pub struct Group {
     pub name: String,
     /// Also part of the guards' names (`run.guard_epoch`).
     pub guard_epoch: u32,
-    /// As configured. Log lines use it in the commands that they propose.
-    pub brokers: String,
 }
 
 impl Group {

@@ -146,8 +146,7 @@ impl<'w, S: Source> Worker<'w, S> {
                 match end {
                     BatchEnd::Finished => {}
                     BatchEnd::Held { offset, rejection } => {
-                        let group = &self.env.shared.group;
-                        return self.hold(held::rejected(group, self.env.partition(), offset, &rejection));
+                        return self.hold(held::rejected(self.env.partition(), offset, &rejection));
                     }
                     BatchEnd::Broken(broken) => return broken.into(),
                 }

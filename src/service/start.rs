@@ -202,7 +202,6 @@ pub(super) fn start(
         group: Group {
             name: config.kafka.group.clone(),
             guard_epoch: run.guard_epoch,
-            brokers: config.kafka.brokers.clone(),
         },
         processors: processors.clone(),
         writer: store.clone(),

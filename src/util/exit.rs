@@ -9,7 +9,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// It was asked to stop and ended in order.
     Stopped = 0,
-    /// `try`, `test`, `init`, `health`, `replay` or `check --connect` found a problem.
+    /// Another command than `run` found a problem, or did not do what it was asked for.
     Found = 1,
     /// The command line is wrong.
     Usage = 64,
@@ -63,7 +63,7 @@ impl Exit {
     pub fn meaning(self) -> &'static str {
         match self {
             Exit::Stopped => "it was asked to stop, and did",
-            Exit::Found => "try, test, init, health, replay or check --connect found something",
+            Exit::Found => "a command other than run found something, or refused",
             Exit::Usage => "the command line is wrong",
             Exit::Rejected => "a rejected message, or a next offset that is not in the log",
             Exit::Unreachable => "Kafka or Aerospike was not reachable in time",

@@ -59,12 +59,14 @@ fn examples() -> Vec<PathBuf> {
     crate::support::examples().into_iter().map(from_root).collect()
 }
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "check",
     "try",
     "test",
     "replay",
+    "dead",
+    "skip",
     "init",
     "health",
     "schema",

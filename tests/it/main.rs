@@ -67,7 +67,9 @@ mod aerospike_logins;
 mod aerospike_tls;
 mod cluster;
 mod connect;
+mod dead;
 mod init;
+mod skip;
 mod try_rejections;
 
 // What is installed, and the archive.

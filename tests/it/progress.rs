@@ -125,8 +125,8 @@ fn a_partition_that_is_held_is_an_error_with_its_way_out_and_stays_on_the_progre
         "ERROR",
         "its partition is held",
         "partition=1 offset=0 reason=not_json",
-        "kafka-consumer-groups.sh",
-        "--to-offset 1 --execute",
+        "penstock skip FILE ",
+        ":1:0 --to-file ",
         "reject.action",
     ]);
     service.wait_for_line(&[
@@ -142,7 +142,7 @@ fn a_partition_that_is_held_is_an_error_with_its_way_out_and_stays_on_the_progre
         "ERROR",
         "still held, 1 of 2 partitions",
         "partition=1 offset=0 reason=not_json",
-        "--to-offset 1 --execute",
+        ":1:0 --to-file ",
     ]);
     service.signal("TERM");
     service.end().assert_code(65);

@@ -18,3 +18,4 @@ mod publish;
 mod replay;
 mod security;
 mod service;
+mod skip;

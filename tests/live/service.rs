@@ -5,7 +5,7 @@ use crate::support::process::{Program, SimProgram, run_service};
 use crate::support::{
     DEADLINE, Database, Kafka, Records as _, Service, Setup, Stream, Target, Topic, assert_ledger, send,
 };
-use crate::support::{consumer_groups, simulator, summary, unique, wait_for, wait_until};
+use crate::support::{simulator, summary, unique, wait_for, wait_until};
 use penstock::util::exit::Exit;
 use penstock_sim::Simulator;
 use rdkafka::ClientConfig;
@@ -409,36 +409,6 @@ fn a_program_stopped_and_killed_in_mid_stream_goes_on_where_it_was() {
     service.end().assert_code(0);
     stream.assert_ledger(&sim);
     assert_eq!(sim.stat("duplicate_rows"), 0);
-}
-
-#[test]
-#[ignore = "needs a Kafka broker: make test-kafka"]
-fn the_way_that_the_cure_names_skips_a_rejected_message() {
-    let topic = topic("skip", 2);
-    let database = Database::from_env();
-    let mut stream = Stream::new(&topic, 5);
-    stream.produce(20);
-    stream.produce_bad(1, "not JSON");
-    stream.produce(20);
-    let setup = setup(&topic, &database);
-    let file = setup.file();
-    let mut told = String::new();
-    // If nothing is changed, the restarted service is held at the same message again.
-    for _ in 0..2 {
-        let mut service = run_service(file.path());
-        told = service.wait_for_line(&["ERROR", "message rejected", "partition=1 ", "offset=20 "]);
-        topic.wait_committed(&setup.group, &[Some(41), Some(20)]);
-        service.signal("TERM");
-        service.end().assert_code(65);
-    }
-    let (_, command) = told.split_once("run kafka-consumer-groups.sh ").unwrap();
-    let (arguments, _) = command.split_once(" and start it").unwrap();
-    consumer_groups(&arguments.split(' ').collect::<Vec<_>>());
-    let mut service = run_service(file.path());
-    topic.wait_committed(&setup.group, &stream.ends());
-    service.signal("TERM");
-    service.end().assert_code(0);
-    stream.assert_ledger(&database);
 }
 
 #[test]

@@ -155,6 +155,15 @@ impl Kafka {
             .request_errors(RDKafkaApiKey::OffsetFetch, &errors);
     }
 
+    /// The mock broker answers the next question for a group's offsets as one that is not the coordinator yet.
+    pub fn delay_coordinator(&self) {
+        let mock = self.mock.as_ref().expect("a mock broker");
+        mock.client().mock_cluster().unwrap().request_errors(
+            RDKafkaApiKey::OffsetFetch,
+            &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_COORDINATOR],
+        );
+    }
+
     /// The mock broker answers like one that stores no leader epochs with committed offsets. (Otherwise it always
     /// returns the current epoch of the partition.)
     pub fn forget_committed_epochs(&self) {

@@ -9,5 +9,7 @@ pub mod topic_id;
 pub mod topic_ids;
 pub mod topic_ends;
 mod describe_topics;
+mod describe_group;
+pub mod skipping;
 pub mod rights;
 mod request;

@@ -18,10 +18,11 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use crate::config::model::Kafka;
 use crate::kafka::admin::advertised::{Brokers, Learned, Unreached};
 use crate::kafka::admin::asking::{Asking, Errors, is_refused_login};
+use crate::kafka::admin::describe_group::{self, DescribedGroup};
 use crate::kafka::admin::describe_topics::{self, Answer, Described, Found};
 use crate::kafka::admin::probe::{ProbeError, security};
-use crate::kafka::admin::request::{Event, Queue, check_error, check_event, prepare};
-use crate::kafka::admin::rights::{Right, rights};
+use crate::kafka::admin::request::{Event, Queue, check_event, prepare};
+use crate::kafka::admin::rights::Right;
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::client::{outside_config, serve};
 use crate::kafka::consumer::committed::Committed;
@@ -33,7 +34,7 @@ use crate::util::stop::Stop;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two questions to a coordinator that is not ready.
-const NOT_READY_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const NOT_READY_PAUSE: Duration = Duration::from_millis(200);
 /// Time-out of a question whose answer is optional.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Pause between a failed request and the next one. Events are processed meanwhile.
@@ -243,7 +244,7 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
 
 /// Whether the group's coordinator is still being set up, as after the first question to a new cluster. It passes by
 /// itself.
-fn is_not_ready(error: &KafkaError) -> bool {
+pub(super) fn is_not_ready(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(
@@ -418,53 +419,16 @@ fn cluster_of(client: &Client, broker: i32) -> Option<String> {
 
 /// Rights and members of the group, if a broker describes it.
 fn describe_group(client: &Client, name: &str) -> Option<GroupSurvey> {
-    let name = CString::new(name).ok()?;
-    let mut names = [name.as_ptr()];
-    let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
-    let (options, queue) = prepare(client, operation, DESCRIBE_TIMEOUT, None, true).ok()?;
-    let native = client.client().native_ptr();
-    // SAFETY: all are alive. The call copies the name and the options, and counts a reference to the queue.
-    unsafe { sys::rd_kafka_DescribeConsumerGroups(native, names.as_mut_ptr(), 1, options.as_ptr(), queue.as_ptr()) };
-    let event = answer(&queue)?;
-    // SAFETY: the event is alive. The result is null if the event is of another kind.
-    let result = unsafe { sys::rd_kafka_event_DescribeConsumerGroups_result(event.as_ptr()) };
-    if result.is_null() {
-        return None;
-    }
-    let mut count = 0;
-    // SAFETY: the result lives as long as its event.
-    let groups = unsafe { sys::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count) };
-    if groups.is_null() || count == 0 {
-        return None;
-    }
-    // SAFETY: there is at least one pointer, alive as long as the event.
-    let group = unsafe { *groups };
-    if group.is_null() {
-        return None;
-    }
-    // SAFETY: a description in the event, which is alive.
-    let error = unsafe { sys::rd_kafka_ConsumerGroupDescription_error(group) };
-    // SAFETY: the error belongs to the same description.
-    match unsafe { check_error(error) } {
-        Ok(()) => {}
-        Err(RDKafkaErrorCode::GroupAuthorizationFailed) => {
-            return Some(GroupSurvey {
-                failure: Some("the user may not see it".to_owned()),
-                is_refused: true,
-                ..GroupSurvey::default()
-            });
-        }
-        Err(_) => return None,
-    }
-    let mut count = 0;
-    // SAFETY: a description in the event, which is alive.
-    let operations = unsafe { sys::rd_kafka_ConsumerGroupDescription_authorized_operations(group, &raw mut count) };
-    // SAFETY: a description in the event, which is alive.
-    let members = unsafe { sys::rd_kafka_ConsumerGroupDescription_member_count(group) };
-    Some(GroupSurvey {
-        // SAFETY: there are `count` operations, alive as long as the event.
-        rights: unsafe { rights(operations, count) },
-        members: Some(members),
-        ..GroupSurvey::default()
+    Some(match describe_group::describe(client, name)? {
+        DescribedGroup::Refused => GroupSurvey {
+            failure: Some("the user may not see it".to_owned()),
+            is_refused: true,
+            ..GroupSurvey::default()
+        },
+        DescribedGroup::Seen { rights, members } => GroupSurvey {
+            rights,
+            members: Some(members.len()),
+            ..GroupSurvey::default()
+        },
     })
 }

@@ -1,0 +1,668 @@
+//! `penstock skip`: the group goes on past one message, which is kept first.
+//!
+//! The order is what makes it safe: the message is shown, kept (acknowledged by Kafka, or on disk), and only then the
+//! group's offset is set behind it. A call that is killed in between changes nothing for the service; the next call
+//! keeps the message again.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::message::OwnedMessage;
+use super::visible::visible;
+use super::{is_stdin, json, load_to_connect, newest, refuse, shown};
+use crate::config::model::{Config, DeadLetterHeaders, RejectAction, Start};
+use crate::delivery::reject::{MessageOrigin, Rejected, dead_letter};
+use crate::kafka::Partition;
+use crate::kafka::admin::skipping::{Skipping, SkippingError, Standing};
+use crate::kafka::one;
+use crate::message::{Reason, Rejection};
+use crate::output::{Output, Verdict};
+use crate::rules::mapping::Mapping;
+use crate::rules::mapping::tally::Tally;
+use crate::util::exit::Exit;
+use crate::util::logging::as_error;
+use crate::util::start_limit::StartLimit;
+
+/// The arguments of `skip`.
+#[derive(Debug, Args)]
+pub(super) struct Skip {
+    /// The configuration, a TOML file; - is standard input.
+    file: PathBuf,
+    /// The message: the group's next in its partition.
+    #[arg(value_name = "TOPIC:PARTITION:OFFSET", value_parser = place)]
+    place: Place,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+    /// Show the key and the payload, too.
+    #[arg(long)]
+    show: bool,
+    /// Keep it in this new file, as one envelope line.
+    #[arg(long, value_name = "PATH", conflicts_with = "to_topic")]
+    to_file: Option<PathBuf>,
+    /// Keep it as a dead letter in TOPIC ([reject].topic).
+    #[arg(long, value_name = "TOPIC", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    to_topic: Option<String>,
+}
+
+/// Where the message is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    topic: String,
+    partition: i32,
+    offset: i64,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}", self.topic, self.partition, self.offset)
+    }
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    let parts = || {
+        let (rest, offset) = text.rsplit_once(':')?;
+        let (topic, partition) = rest.rsplit_once(':')?;
+        let (partition, offset): (i32, i64) = (partition.parse().ok()?, offset.parse().ok()?);
+        (!topic.is_empty() && partition >= 0 && (0..i64::MAX).contains(&offset)).then(|| Place {
+            topic: topic.to_owned(),
+            partition,
+            offset,
+        })
+    };
+    parts().ok_or_else(|| "a message's place is TOPIC:PARTITION:OFFSET, e.g. events:3:77".to_owned())
+}
+
+/// The word of the reason where today's rules do not reject the message.
+const SKIPPED: &str = "skipped";
+
+/// Where the message is kept.
+#[derive(Debug)]
+enum Keep<'c> {
+    File(&'c Path),
+    Topic(&'c str, DeadLetterHeaders),
+}
+
+/// The message that is skipped, and what today's rules say about it.
+struct Held {
+    message: OwnedMessage,
+    /// Its leader epoch.
+    epoch: Option<i32>,
+    rejection: Rejection,
+    /// What today's rules say, if they do not reject it.
+    verdict: Option<&'static str>,
+}
+
+/// Skips the message.
+pub(super) fn skip_message(arguments: &Skip) -> Exit {
+    let Some(config) = load_to_connect(&arguments.file) else {
+        return Exit::Configuration;
+    };
+    let place = &arguments.place;
+    if !config.kafka.topics.contains(&place.topic) {
+        let topics = config.kafka.topics.join(", ");
+        let topic = visible(&place.topic);
+        return refuse(&format!(
+            "the configuration reads no topic \"{topic}\"; it reads: {topics}"
+        ));
+    }
+    let keep = match keep(arguments, &config) {
+        Ok(keep) => keep,
+        Err(why) => return refuse(&why),
+    };
+    let may_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !arguments.yes && !may_ask {
+        return refuse("without a terminal it asks nobody: add --yes to skip the message");
+    }
+    let mapping = match Mapping::compile(&config) {
+        Ok(mapping) => mapping,
+        Err(error) => {
+            tell(&error.to_string());
+            return Exit::Panic;
+        }
+    };
+    skip(arguments, &config, &mapping, &keep).unwrap_or_else(|exit| exit)
+}
+
+fn keep<'c>(arguments: &'c Skip, config: &'c Config) -> Result<Keep<'c>, String> {
+    let configured = match &config.reject.action {
+        RejectAction::DeadLetter { topic, headers } => Some((topic.as_str(), *headers)),
+        _ => None,
+    };
+    match (&arguments.to_file, arguments.to_topic.as_deref(), configured) {
+        (Some(file), _, _) if is_stdin(file) || file.as_os_str().is_empty() => {
+            Err("--to-file needs the name of a file".to_owned())
+        }
+        (Some(file), _, _) => Ok(Keep::File(file)),
+        (None, Some(topic), _) if config.kafka.topics.iter().any(|each| each == topic) => Err(format!(
+            "--to-topic is one of kafka.topics: the message would be read again; name another topic than {topic}"
+        )),
+        (None, Some(topic), configured) if !topic.is_empty() => Ok(Keep::Topic(
+            topic,
+            configured.map_or(DeadLetterHeaders::Penstock, |(_, headers)| headers),
+        )),
+        (None, _, Some((topic, headers))) => Ok(Keep::Topic(topic, headers)),
+        (None, _, None) => Err(format!(
+            "the configuration has no [reject].topic, so say where the message is kept: --to-file {}, or --to-topic=TOPIC",
+            file_name(&arguments.place)
+        )),
+    }
+}
+
+/// A name for the file that keeps the message.
+fn file_name(place: &Place) -> String {
+    format!("{}-{}-{}.json", place.topic, place.partition, place.offset)
+}
+
+fn skip(arguments: &Skip, config: &Config, mapping: &Mapping, keep: &Keep<'_>) -> Result<Exit, Exit> {
+    let place = &arguments.place;
+    let view = newest::reach(config)?;
+    if view.absent.contains(&place.topic) {
+        return Err(refused(&format!("kafka: there is no topic {}", place.topic)));
+    }
+    let partition = Partition {
+        topic: place.topic.as_str().into(),
+        number: place.partition,
+    };
+    let limit = StartLimit::new(Some(newest::timeout(config)));
+    let skipping = Skipping::new(&config.kafka, partition, view.answering, &limit).map_err(|error| failed(&error))?;
+    if !skipping.has_partition().map_err(|error| failed(&error))? {
+        let Place { topic, partition, .. } = place;
+        return Err(refused(&format!(
+            "kafka: the topic {topic} has no partition {partition}"
+        )));
+    }
+    refuse_members(&skipping, config, "")?;
+    let standing = skipping.standing().map_err(|error| failed(&error))?;
+    let next = next(&standing, config.kafka.start, place).map_err(|why| refused(&why))?;
+    let held = held(&skipping, mapping, place, next)?;
+    tell(&described(&held, place, config, arguments.show));
+    if !arguments.yes && !is_wanted(keep)? {
+        tell("nothing was done");
+        return Ok(Exit::Found);
+    }
+    // The answer may have taken its time; and not every broker tells who its members are.
+    let moved = |now: &Standing| now.committed != standing.committed;
+    if moved(&skipping.standing().map_err(|error| failed(&error))?) {
+        return Err(refused(MOVED));
+    }
+    if let Some(committed) = &standing.committed {
+        committing(skipping.commit_again(committed), &skipping, config, "")?;
+    }
+    let kept = match keep {
+        Keep::File(file) => keep_in_file(file, &held, config)?,
+        Keep::Topic(topic, headers) => keep_in_topic(topic, *headers, &held, &skipping, config)?,
+    };
+    let told = format!(" (it is kept {kept}, and not skipped)");
+    if moved(&skipping.standing().map_err(|error| failed(&error))?) {
+        return Err(refused(&format!("{MOVED}{told}")));
+    }
+    let next = place.offset + 1;
+    committing(skipping.commit(next, held.epoch), &skipping, config, &told)?;
+    let _ = writeln!(
+        io::stdout().lock(),
+        "skipped {place}: kept {kept}; the group {} goes on at offset {next}",
+        config.kafka.group
+    );
+    Ok(Exit::Stopped)
+}
+
+const MOVED: &str = "the group's offset has changed meanwhile: look at the service, and call again if it is still held";
+
+/// Prints why it is not done, as the state of the group or the log does not allow it.
+fn refused(why: &str) -> Exit {
+    tell(&as_error(why));
+    Exit::Found
+}
+
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+fn failed(error: &SkippingError) -> Exit {
+    tell(&as_error(&error.to_string()));
+    match error {
+        SkippingError::Refused(_) => Exit::Credentials,
+        SkippingError::Members(_) => Exit::Found,
+        SkippingError::Failed(_) => Exit::Unreachable,
+    }
+}
+
+/// The end of a commit. `told`: what has been done before it.
+fn committing(
+    committed: Result<(), SkippingError>,
+    skipping: &Skipping<'_>,
+    config: &Config,
+    told: &str,
+) -> Result<(), Exit> {
+    let Err(error) = committed else {
+        return Ok(());
+    };
+    if matches!(error, SkippingError::Members(_)) {
+        refuse_members(skipping, config, told)?;
+        return Err(refused(&members_told(&[], config, told)));
+    }
+    let exit = failed(&error);
+    if !told.is_empty() {
+        tell("the message is kept; call again, which says so if the offset was set all the same");
+    }
+    Err(exit)
+}
+
+/// Fails if the group has members, as far as the brokers tell.
+fn refuse_members(skipping: &Skipping<'_>, config: &Config, told: &str) -> Result<(), Exit> {
+    match skipping.members().as_deref() {
+        None | Some([]) => Ok(()),
+        Some(members) => {
+            let members: Vec<String> = members.iter().map(|member| visible(&member.to_string())).collect();
+            Err(refused(&members_told(&members, config, told)))
+        }
+    }
+}
+
+/// Who the members are, and what to do. Empty: the brokers do not tell.
+fn members_told(members: &[String], config: &Config, told: &str) -> String {
+    let mut text = format!(
+        "the group {} has members, and Kafka takes a commit from outside only from a group without: ",
+        config.kafka.group
+    );
+    if members.is_empty() {
+        text.push_str("the brokers do not say which");
+    } else {
+        text.push_str(&members.join(", "));
+    }
+    let property = |name: &str| config.kafka.consumer_property(name);
+    let is_next = property("group.protocol").is_some_and(|name| name.eq_ignore_ascii_case("consumer"));
+    let session = match (is_next, property("session.timeout.ms")) {
+        (true, _) => "group.consumer.session.timeout.ms of the brokers, 45 s unless set there".to_owned(),
+        (false, Some(ms)) => format!("session.timeout.ms, {ms} ms"),
+        (false, None) => "session.timeout.ms, 45 s".to_owned(),
+    };
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "{told}\nstop every process of the group, and call again. A process that was killed, or that has a \
+         group.instance.id, stays a member for its session ({session}): then wait for so long"
+    );
+    text
+}
+
+/// The group's next offset.
+fn next(standing: &Standing, start: Start, place: &Place) -> Result<i64, String> {
+    let (oldest, end) = standing.log;
+    let next = match &standing.committed {
+        Some(committed) if !standing.is_of_former => committed.offset,
+        Some(_) => oldest,
+        None if start == Start::Earliest => oldest,
+        None => {
+            return Err(
+                "the group has no offset of this partition, and kafka.start is latest: start the service once"
+                    .to_owned(),
+            );
+        }
+    };
+    if next < oldest {
+        return Err(format!(
+            "the group's next offset {next} is not in the log any more, whose oldest is {oldest}: there is nothing to \
+             skip; start the service, and kafka.offset_gone says what it does"
+        ));
+    }
+    if next > end {
+        return Err(format!(
+            "the group's next offset {next} is beyond the end of the log, {end}: the log was cut, or the offset was set \
+             by hand; see kafka.offset_gone"
+        ));
+    }
+    if place.offset < next {
+        return Err(format!(
+            "the group is past offset {}: its next offset is {next}",
+            place.offset
+        ));
+    }
+    if next == end {
+        return Err(format!(
+            "the group has read the partition to its end, {end}: there is nothing to skip"
+        ));
+    }
+    Ok(next)
+}
+
+/// The message at `place`, which must be the first one at `next` or later.
+fn held(skipping: &Skipping<'_>, mapping: &Mapping, place: &Place, next: i64) -> Result<Held, Exit> {
+    let mut found: Option<(OwnedMessage, Option<i32>)> = None;
+    let read = skipping.first_message(next, &mut |message, epoch| {
+        found = Some((OwnedMessage::of(message), epoch));
+    });
+    if let Err(error) = read {
+        let exit = failed(&error);
+        tell(
+            "a message that cannot be read cannot be kept: see the runbook, A rejected message, for how to set the offset \
+             by hand",
+        );
+        return Err(exit);
+    }
+    let Some((message, epoch)) = found else {
+        return Err(refused(&format!(
+            "there is no message at offset {next} or behind it: what is there was deleted by compaction or by an aborted \
+             transaction, or its transaction is still open. Start the service: it passes them by itself"
+        )));
+    };
+    if message.offset != place.offset {
+        let gap = if place.offset < message.offset {
+            " (what was at the offsets before it is deleted, compacted or of an aborted transaction; the service passes \
+             it by itself)"
+        } else {
+            ""
+        };
+        return Err(refused(&format!(
+            "the group's next message is {}:{}:{}, not {place}{gap}: only that one can be skipped",
+            message.topic, message.partition, message.offset
+        )));
+    }
+    let mut output = Output::default();
+    output.begin(0);
+    let verdict = match mapping.topic(&message.topic) {
+        Some(rules) => rules.process_counted(&message.view(), now_ms(), &mut output, &Tally::new(mapping)),
+        None => Ok(Verdict::Filtered),
+    };
+    let verdict = verdict.map(|verdict| match verdict {
+        Verdict::Kept => "kept",
+        Verdict::Filtered => "filtered",
+    });
+    drop(output);
+    let (rejection, verdict) = match verdict {
+        Err(rejection) => (rejection, None),
+        Ok(verdict) => {
+            let detail = "a person has skipped it (penstock skip); the rules do not reject it".to_owned();
+            (Rejection::new(Reason::Processor(SKIPPED), detail), Some(verdict))
+        }
+    };
+    Ok(Held {
+        message,
+        epoch,
+        rejection,
+        verdict,
+    })
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What the user sees before the question.
+fn described(held: &Held, place: &Place, config: &Config, with_payload: bool) -> String {
+    let message = &held.message;
+    let bytes = |bytes: &Option<Vec<u8>>| {
+        bytes
+            .as_ref()
+            .map_or_else(|| "none".to_owned(), |b| format!("{} bytes", b.len()))
+    };
+    let time = message.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let mut text = format!(
+        "message    {place}\ngroup      {}\ntime       {}\nkey        {}\npayload    {}\nheaders    {}\n",
+        config.kafka.group,
+        time.map_or_else(|| "none".to_owned(), |time| time.to_string()),
+        bytes(&message.key),
+        bytes(&message.payload),
+        message.headers.len(),
+    );
+    // Writing to a String cannot fail.
+    let _ = match held.verdict {
+        None => {
+            let Rejection { reason, detail } = &held.rejection;
+            write!(text, "rejected   {}: {}", reason.as_str(), visible(detail))
+        }
+        Some(verdict) => write!(
+            text,
+            "today's rules do not reject it ({verdict}). If it is held, it is for the database's refusal, or for a rule \
+             that was corrected meanwhile: then start the service instead"
+        ),
+    };
+    if with_payload {
+        let _ = write!(text, "\n{}", message.exact_envelope(config.kafka.format));
+    }
+    text
+}
+
+/// Asks on the terminal.
+fn is_wanted(keep: &Keep<'_>) -> Result<bool, Exit> {
+    let place = match keep {
+        Keep::File(file) => format!("in {}", shown(file)),
+        Keep::Topic(topic, _) => format!("in the topic {}", visible(topic)),
+    };
+    let _ = write!(io::stderr().lock(), "Keep it {place}, and skip it? [y/N] ");
+    let mut answer = String::new();
+    if let Err(error) = io::stdin().lock().take(100).read_line(&mut answer) {
+        return Err(refuse(&format!("standard input: cannot be read: {error}")));
+    }
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Produces the dead letter, and returns where it is.
+fn keep_in_topic(
+    topic: &str,
+    headers: DeadLetterHeaders,
+    held: &Held,
+    skipping: &Skipping<'_>,
+    config: &Config,
+) -> Result<String, Exit> {
+    let id = skipping.topic_id();
+    let id = (!id.is_none()).then(|| id.to_string());
+    let origin = MessageOrigin {
+        group: &config.kafka.group,
+        topic_id: id.as_deref(),
+        now_ms: now_ms(),
+    };
+    let rejected = Rejected::from(held.rejection.clone());
+    let view = held.message.view();
+    let letter = dead_letter(topic, headers, 0, &view, &rejected, origin);
+    match one::produce(&config.kafka, &letter) {
+        Ok((partition, offset)) => Ok(format!("as the dead letter {}:{partition}:{offset}", visible(topic))),
+        Err(error) => {
+            tell(&as_error(&format!(
+                "kafka: the topic {} has not taken the message, so it is not skipped: {error}; see that the topic is \
+                 there and takes it, or keep the message in a file (--to-file)",
+                visible(topic)
+            )));
+            Err(if error.is_refusal() {
+                Exit::Credentials
+            } else {
+                Exit::Unreachable
+            })
+        }
+    }
+}
+
+/// Writes the file, and returns where the message is.
+fn keep_in_file(file: &Path, held: &Held, config: &Config) -> Result<String, Exit> {
+    let line = file_line(held, config);
+    let name = shown(file);
+    match write_new(file, line.as_bytes()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match has_message(file, held, config) {
+            Ok(true) => return Ok(format!("in {name} (which had it already)")),
+            Ok(false) => {
+                return Err(refuse(&format!(
+                    "{name} is there already and is not this message, and nothing is overwritten; name another file"
+                )));
+            }
+            Err(error) => return Err(refuse(&format!("{name}: cannot be read: {error}"))),
+        },
+        Err(error) => {
+            return Err(refuse(&format!(
+                "{name}: cannot be written: {error}; nothing is skipped"
+            )));
+        }
+    }
+    Ok(format!("in {name}"))
+}
+
+fn file_line(held: &Held, config: &Config) -> String {
+    let told = json!({
+        "group": config.kafka.group,
+        "reason": held.rejection.reason.as_str(),
+        "detail": held.rejection.detail,
+        "rows_not_done": "all",
+        "time": Timestamp::now().to_string(),
+    });
+    let message = held.message.exact_envelope(config.kafka.format);
+    json::object(&[("message", message), ("skipped", told.to_string())]) + "\n"
+}
+
+/// Whether a call before this one has kept the message in this file, whole.
+fn has_message(file: &Path, held: &Held, config: &Config) -> io::Result<bool> {
+    let expected = held.message.exact_envelope(config.kafka.format);
+    // More than this message, and what is told of it.
+    let mut text = String::new();
+    let most = u64::try_from(expected.len())
+        .unwrap_or(u64::MAX)
+        .saturating_add(1 << 20);
+    let opened = File::open(file)?;
+    if !opened.metadata()?.is_file() || opened.take(most).read_to_string(&mut text).is_err() {
+        return Ok(false);
+    }
+    let is_whole = text.ends_with('\n') && serde_json::from_str::<Value>(&text).is_ok();
+    if is_whole && text.starts_with(&format!("{{\"message\":{expected},")) {
+        // The call before may have been killed before it was on disk.
+        sync(&OpenOptions::new().write(true).open(file)?, file)?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// Writes a file that is not there, to disk. If it fails, the file is removed.
+fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    // It has a payload in it.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut opened = options.open(file)?;
+    let written = opened.write_all(bytes).and_then(|()| sync(&opened, file));
+    written.inspect_err(|_| {
+        // Half a file would stand in the way of the next call. The error that is told is the first one.
+        let _ = fs::remove_file(file);
+    })
+}
+
+/// The file and its name in the folder.
+fn sync(opened: &File, file: &Path) -> io::Result<()> {
+    opened.sync_all()?;
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::consumer::committed::Committed;
+
+    fn at(offset: i64) -> Place {
+        Place {
+            topic: "events".to_owned(),
+            partition: 3,
+            offset,
+        }
+    }
+
+    #[test]
+    fn a_place_is_a_topic_a_partition_and_an_offset() {
+        assert_eq!(place("events:3:77"), Ok(at(77)));
+        assert_eq!(place("a.b-c_d:0:0").unwrap().topic, "a.b-c_d");
+        assert_eq!(at(77).to_string(), "events:3:77");
+        for text in [
+            "",
+            "events",
+            "events:3",
+            ":3:77",
+            "events:-1:77",
+            "events:3:-77",
+            "events:x:77",
+            "events:3:",
+            "events:3:9223372036854775807",
+            "events:3:9223372036854775808",
+        ] {
+            assert!(place(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_next_offset_is_the_groups_or_where_the_service_would_start() {
+        let standing = |offset: Option<i64>, is_of_former: bool| Standing {
+            committed: offset.map(|offset| Committed {
+                offset,
+                tag: String::new(),
+                epoch: None,
+            }),
+            is_of_former,
+            log: (10, 20),
+        };
+        let next = |offset, is_of_former, start, of| super::next(&standing(offset, is_of_former), start, &at(of));
+        assert_eq!(next(Some(12), false, Start::Latest, 12), Ok(12));
+        // Which message is next, the log says.
+        assert_eq!(next(Some(12), false, Start::Latest, 14), Ok(12));
+        assert_eq!(next(Some(15), true, Start::Latest, 10), Ok(10));
+        assert_eq!(next(None, false, Start::Earliest, 10), Ok(10));
+        for (offset, is_of_former, start, of, told) in [
+            (None, false, Start::Latest, 12, "kafka.start is latest"),
+            (
+                Some(9),
+                false,
+                Start::Earliest,
+                9,
+                "not in the log any more, whose oldest is 10",
+            ),
+            (Some(21), false, Start::Earliest, 21, "beyond the end of the log, 20"),
+            (Some(12), false, Start::Earliest, 11, "its next offset is 12"),
+            (Some(20), false, Start::Earliest, 20, "nothing to skip"),
+        ] {
+            let refused = next(offset, is_of_former, start, of).unwrap_err();
+            assert!(refused.contains(told), "{refused}");
+        }
+    }
+
+    #[test]
+    fn who_is_in_the_way_is_told_and_for_how_long() {
+        let told = |consumer: &str, members: &[String]| {
+            let text = format!(
+                "[kafka]\nbrokers = \"localhost:1\"\ntopics = [\"events\"]\ngroup = \"counts\"\n[kafka.consumer]\n{consumer}\n\
+                 [aerospike]\nhosts = \"localhost:2\"\nnamespace = \"test\"\n\
+                 [[route]]\n[[route.write]]\nset = \"s\"\nkey = \"id\"\nbins = [\"n\"]\n"
+            );
+            let config = crate::config::parse(&text, "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
+            members_told(members, &config, "")
+        };
+        let one = ["penstock at /10.0.0.1 (group.instance.id a)".to_owned()];
+        let classic = told("", &one);
+        for word in ["the group counts has members", &one[0], "(session.timeout.ms, 45 s)"] {
+            assert!(classic.contains(word), "{word:?} is not in {classic}");
+        }
+        assert!(told("\"session.timeout.ms\" = 20000", &one).contains("(session.timeout.ms, 20000 ms)"));
+        let next = told("\"group.protocol\" = \"consumer\"", &[]);
+        for word in ["do not say which", "(group.consumer.session.timeout.ms of the brokers"] {
+            assert!(next.contains(word), "{word:?} is not in {next}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_written_once_and_removed_if_it_cannot_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kept.json");
+        write_new(&file, b"a\n").unwrap();
+        let again = write_new(&file, b"b\n").unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&file).unwrap(), b"a\n");
+        assert!(write_new(&folder.path().join("none/kept.json"), b"a\n").is_err());
+    }
+}

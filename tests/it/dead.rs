@@ -1,0 +1,148 @@
+//! `penstock dead`: dead letters that the service has made, on a mock broker.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+
+use crate::support::process::penstock;
+use crate::support::{Kafka, Sent, Service, Setup, Topic, sent, simulator};
+
+const ROUTES: &str = "
+[[route]]
+  [[route.write]]
+  set = \"users\"
+  key = \"id\"
+  bins = [\"n\"]
+";
+
+/// Runs a command with this standard input.
+fn call(arguments: &[&str], stdin: &str) -> Output {
+    let mut command = penstock();
+    command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A program that does not read its input is fine.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Runs `penstock dead` on the file. Fails unless it ends with this code.
+fn dead(file: &Path, more: &[&str], code: i32) -> Output {
+    let arguments = [&["dead", file.to_str().unwrap()], more].concat();
+    let output = call(&arguments, "");
+    assert_eq!(output.status.code(), Some(code), "{more:?}: {output:?}");
+    output
+}
+
+/// Two broken messages and one without a key, which the service has made dead letters.
+fn lettered(kafka: &Kafka, topic: &Topic, dead: &Topic) -> Setup {
+    let sim = simulator();
+    let headers: &[(&str, Option<&[u8]>)] = &[("trace", Some(b"abc"))];
+    topic.produce(
+        0,
+        &[
+            sent("a", r#"{"id": "a", "n": 1}"#),
+            Sent {
+                headers,
+                ..sent("secret-key", r#"{"id": "secret-payload", "n": "#)
+            },
+            sent("b", r#"{"n": 2}"#),
+            sent("c", r#" {"n": 3}"#),
+        ],
+    );
+    let reject = format!(
+        "{ROUTES}\n[reject]\naction = \"dead_letter\"\ntopic = \"{}\"\n",
+        dead.name
+    );
+    let setup = Setup::new(kafka, topic, sim.addr()).routes(&reject);
+    Service::run_to_the_ends_of(topic, &setup);
+    setup
+}
+
+#[test]
+fn dead_letters_are_counted_by_reason_and_shown_only_when_asked_for() {
+    let kafka = Kafka::mock();
+    let (topic, letters) = (kafka.topic("events", 1), kafka.topic("dead", 1));
+    let setup = lettered(&kafka, &topic, &letters);
+    // What is no letter.
+    letters.produce(0, &[sent("k", "no letter")]);
+    let file = setup.file();
+    let path = file.path();
+    let (name, dead_name) = (&topic.name, &letters.name);
+
+    let output = dead(path, &[], 0);
+    let out = text(&output.stdout);
+    let first = out.lines().next().unwrap();
+    assert_eq!(first, format!("{dead_name}: 3 letters of 3 messages; 1 unreadable"));
+    for told in [
+        "  key_missing  not done: all\n  letters: 2  messages: 2\n",
+        &format!("  e.g. {name}:0:2, letter {dead_name}:0:1\n"),
+        "not_json",
+        &format!("  e.g. {name}:0:1, letter {dead_name}:0:0\n"),
+        "unreadable: 1: it has no header of a dead letter\n",
+        &format!("  e.g. {dead_name}:0:3\n"),
+    ] {
+        assert!(out.contains(told), "{told:?} is not in\n{out}");
+    }
+    assert!(!out.contains("secret") && output.stderr.is_empty(), "{output:?}");
+
+    let json: Value = serde_json::from_slice(&dead(path, &["--json", "--reason", "not_json"], 0).stdout).unwrap();
+    assert_eq!((&json["letters"], &json["unselected"]), (&1.into(), &2.into()));
+    assert_eq!(json["groups"][0]["reason"], "not_json");
+    assert_eq!(json["groups"][0]["example"]["message"], format!("{name}:0:1"));
+
+    // What is shown is what came, and can be tried.
+    let shown = dead(path, &["--show", "2", "--reason", "key_missing"], 0);
+    assert!(text(&shown.stderr).starts_with(&format!("{dead_name}: 2 letters of 2 messages; 1 letters are not")));
+    let lines = text(&shown.stdout);
+    let payloads: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(payloads[0]["message"]["payload"]["n"], 2);
+    assert_eq!(payloads[1]["message"]["payload_text"], r#" {"n": 3}"#);
+    assert_eq!(payloads[1]["letter"]["place"], format!("{dead_name}:0:2"));
+    let tried = call(&["try", path.to_str().unwrap(), "--envelope", "--json"], &lines);
+    assert_eq!(tried.status.code(), Some(1), "{tried:?}");
+    assert_eq!(
+        text(&tried.stdout).matches("\"reason\":\"key_missing\"").count(),
+        2,
+        "{tried:?}"
+    );
+    let newest = dead(path, &["--show", "1", "--reason", "not_json"], 0);
+    let newest: Value = serde_json::from_slice(&newest.stdout).unwrap();
+    assert_eq!(newest["message"]["headers"][0][0], "trace");
+    assert_eq!(newest["message"]["key"], "secret-key");
+
+    // Letters that are not selected, and topics without letters.
+    dead(path, &["--until", "2h"], 1);
+    dead(path, &["--since", "2h"], 0);
+    let absent = dead(path, &["--from", "no-such-topic"], 64);
+    assert!(
+        text(&absent.stderr).contains("there is no topic no-such-topic"),
+        "{absent:?}"
+    );
+    let foreign = dead(path, &["--from", name], 1);
+    assert!(
+        text(&foreign.stdout).contains("0 letters of 0 messages; 4 unreadable"),
+        "{foreign:?}"
+    );
+    // Nothing was committed beyond what the service has committed.
+    assert_eq!(topic.committed(&setup.group), [Some(4)]);
+    assert_eq!(letters.committed(&setup.group), [None]);
+}
+
+#[test]
+fn without_a_topic_of_dead_letters_one_must_be_named() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("events", 1);
+    let file = Setup::new(&kafka, &topic, simulator().addr()).file();
+    let output = dead(file.path(), &[], 64);
+    assert!(text(&output.stderr).contains("--from"), "{output:?}");
+}

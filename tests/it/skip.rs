@@ -1,0 +1,152 @@
+//! `penstock skip` on a mock broker, whose group has never had members. `tests/live/skip.rs` has the rest.
+
+use std::path::Path;
+
+use crate::support::process::{Exited, penstock, run};
+use crate::support::{Kafka, Setup, Topic, sent, simulator};
+
+const ROUTES: &str = "
+[[route]]
+  [[route.write]]
+  set = \"users\"
+  key = \"id\"
+  bins = [\"n\"]
+";
+
+/// Runs `penstock skip` without a terminal. Fails unless it ends with this code.
+fn skip(file: &Path, place: &str, more: &[&str], code: i32) -> Exited {
+    let exited = run(penstock().arg("skip").arg(file).arg(place).args(more));
+    exited.assert_code(code);
+    exited
+}
+
+/// A good message, a broken one, and a good one; the group is at the broken one.
+fn held(kafka: &Kafka, routes: &str) -> (Topic, Setup) {
+    let topic = kafka.topic("events", 1);
+    let setup = Setup::new(kafka, &topic, simulator().addr()).routes(routes);
+    let messages = [r#"{"id": "a"}"#, "secret-payload", r#"{"id": "b"}"#];
+    topic.produce(0, &messages.map(|payload| sent("secret-key", payload)));
+    topic.commit(&setup.group, 0, 1);
+    (topic, setup)
+}
+
+#[test]
+fn a_message_is_kept_in_a_file_before_it_is_skipped() {
+    let kafka = Kafka::mock();
+    let (topic, setup) = held(&kafka, ROUTES);
+    let (file, name) = (setup.file(), &topic.name);
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept.json");
+    let to_file = ["--yes", "--to-file", kept.to_str().unwrap()];
+    let place = format!("{name}:0:1");
+    let at_first = || assert_eq!(topic.committed(&setup.group), [Some(1)]);
+
+    // It says what is missing, and does nothing.
+    let exited = skip(file.path(), &place, &["--yes"], 64);
+    assert!(
+        exited.output.contains(&format!("--to-file {name}-0-1.json")),
+        "{}",
+        exited.output
+    );
+    let exited = skip(file.path(), &place, &["--to-file", "kept.json"], 64);
+    assert!(exited.output.contains("add --yes"), "{}", exited.output);
+    for (other, code, told) in [
+        (
+            format!("{name}:0:0"),
+            1,
+            "the group is past offset 0: its next offset is 1".to_owned(),
+        ),
+        (
+            format!("{name}:0:2"),
+            1,
+            format!("the group's next message is {place}, not {name}:0:2"),
+        ),
+        (format!("{name}:7:1"), 1, format!("the topic {name} has no partition 7")),
+        ("other:0:1".to_owned(), 64, format!("it reads: {name}")),
+        (format!("{name}:1"), 64, "TOPIC:PARTITION:OFFSET".to_owned()),
+    ] {
+        let exited = skip(file.path(), &other, &to_file, code);
+        assert!(exited.output.contains(&told), "{told:?} is not in\n{}", exited.output);
+    }
+    assert!(!kept.exists());
+    std::fs::write(&kept, "something else\n").unwrap();
+    let exited = skip(file.path(), &place, &to_file, 64);
+    assert!(exited.output.contains("nothing is overwritten"), "{}", exited.output);
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "something else\n");
+    std::fs::remove_file(&kept).unwrap();
+    at_first();
+
+    // As after the first question to a new cluster.
+    kafka.delay_coordinator();
+    let exited = skip(file.path(), &place, &to_file, 0);
+    for told in [
+        "payload    14 bytes",
+        "rejected   not_json: ",
+        &format!("skipped {place}: kept in "),
+        "goes on at offset 2",
+    ] {
+        assert!(exited.output.contains(told), "{told:?} is not in\n{}", exited.output);
+    }
+    assert!(!exited.output.contains("secret"), "{}", exited.output);
+    assert_eq!(topic.committed(&setup.group), [Some(2)]);
+    let tried = |code| {
+        let tried = run(penstock()
+            .arg("try")
+            .arg(file.path())
+            .arg("--envelope")
+            .arg("--input")
+            .arg(&kept));
+        tried.assert_code(code).output.clone()
+    };
+    assert!(tried(1).contains("secret-key"));
+
+    // A call that was killed before it committed has left this.
+    topic.commit(&setup.group, 0, 1);
+    let before = std::fs::read(&kept).unwrap();
+    let exited = skip(file.path(), &place, &[to_file.as_slice(), &["--show"]].concat(), 0);
+    assert!(exited.output.contains("had it already"), "{}", exited.output);
+    assert!(exited.output.contains("secret-payload"), "{}", exited.output);
+    assert_eq!(std::fs::read(&kept).unwrap(), before);
+    assert_eq!(topic.committed(&setup.group), [Some(2)]);
+
+    // The next message is not rejected; and then there is none.
+    let other = folder.path().join("other.json");
+    let to_other = ["--yes", "--to-file", other.to_str().unwrap()];
+    let exited = skip(file.path(), &format!("{name}:0:2"), &to_other, 0);
+    assert!(exited.output.contains("do not reject it (kept)"), "{}", exited.output);
+    let exited = skip(file.path(), &format!("{name}:0:3"), &to_other, 1);
+    assert!(exited.output.contains("to its end, 3"), "{}", exited.output);
+}
+
+#[test]
+fn a_message_is_kept_as_a_dead_letter_before_it_is_skipped() {
+    let kafka = Kafka::mock();
+    let letters = kafka.topic("dead", 1);
+    let reject = format!(
+        "{ROUTES}\n[reject]\naction = \"dead_letter\"\ntopic = \"{}\"\n",
+        letters.name
+    );
+    let (topic, setup) = held(&kafka, &reject);
+    let file = setup.file();
+    let place = format!("{}:0:1", topic.name);
+    // A call that was killed before it committed leaves a letter; the next one makes another.
+    for number in 0..2 {
+        topic.commit(&setup.group, 0, 1);
+        let exited = skip(file.path(), &place, &["--yes"], 0);
+        let told = format!("kept as the dead letter {}:0:{number}", letters.name);
+        assert!(exited.output.contains(&told), "{}", exited.output);
+        assert_eq!(topic.committed(&setup.group), [Some(2)]);
+    }
+    let read = letters.read(2);
+    assert_eq!(read[0].payload.as_deref(), Some(b"secret-payload".as_slice()));
+    let counted = run(penstock().arg("dead").arg(file.path()));
+    counted.assert_code(0);
+    assert!(counted.output.contains("2 letters of 1 messages"), "{}", counted.output);
+    // A topic that is not there keeps nothing, so nothing is skipped.
+    topic.commit(&setup.group, 0, 1);
+    let exited = skip(file.path(), &place, &["--yes", "--to-topic=none-such"], 69);
+    assert!(exited.output.contains("has not taken the message"), "{}", exited.output);
+    assert_eq!(topic.committed(&setup.group), [Some(1)]);
+    let source = format!("--to-topic={}", topic.name);
+    skip(file.path(), &place, &["--yes", &source], 64);
+}
