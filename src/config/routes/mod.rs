@@ -2,6 +2,8 @@
 
 // `[[route]]`.
 pub mod route;
+// `root` and `json_strings`: where paths start, and which strings hold JSON.
+pub mod json_strings;
 // `[[route.write]]`: which record, how long it lives, and what is written.
 pub mod write;
 // `ttl`: how long a record lives.

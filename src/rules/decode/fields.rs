@@ -3,7 +3,8 @@
 //! Created for every message: one allocation for all slots, none with the memory of an earlier message, and one more for
 //! each array that is read element by element. Filled by `walk`; conditions and mapping read it.
 
-use super::tree::{EachId, ItemShapeId, ItemSlotId, PathTree, ShapeId, SlotId};
+use super::DecodeError;
+use super::tree::{EachId, ItemShapeId, ItemSlotId, PathTree, ShapeId, SlotId, TextId};
 use crate::output::value::Value;
 
 /// The fields of one message, by slot. `'m` is the lifetime of its payload.
@@ -12,6 +13,18 @@ pub struct Fields<'m> {
     pub(super) slots: Vec<Option<Value<'m>>>,
     pub(super) each: Vec<EachFields<'m>>,
     pub(super) has_unheld: bool,
+    pub(super) broken: Vec<BrokenText>,
+}
+
+/// A string that should hold JSON and does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokenText {
+    /// Which string.
+    pub text: TextId,
+    /// The number of the element, if the string is inside an array's elements; otherwise 0.
+    pub element: usize,
+    /// What is wrong, and where in the text: after its escapes were undone.
+    pub error: DecodeError,
 }
 
 /// The type of the value at a path, if only its type is asked for.
@@ -90,6 +103,7 @@ impl<'m> Fields<'m> {
             slots,
             each: each.collect(),
             has_unheld: false,
+            broken: Vec::new(),
         }
     }
 
@@ -104,6 +118,12 @@ impl<'m> Fields<'m> {
     #[inline]
     pub fn has_unheld(&self) -> bool {
         self.has_unheld
+    }
+
+    /// The strings that should hold JSON and do not. Nothing inside of them is found.
+    #[inline]
+    pub fn broken_texts(&self) -> &[BrokenText] {
+        &self.broken
     }
 
     /// `None`: missing. `Some(Value::Null)`: JSON null.

@@ -7,9 +7,9 @@
 use super::compile::display_path;
 use super::{Reason, Rejection};
 use crate::config::model::{Format, Path, Segment};
-use crate::message::{DecodeErrorKind, Syntax};
+use crate::message::{DEPTH_MAX, DecodeErrorKind, Syntax};
 use crate::output::value::Value;
-use crate::rules::decode::{self, BYTE_ORDER_MARK, DecodeError, Elements, PathTreeBuilder};
+use crate::rules::decode::{self, BYTE_ORDER_MARK, BrokenText, DecodeError, Elements, PathTree, PathTreeBuilder};
 
 /// A zero byte and a schema id.
 const REGISTRY_PREFIX_BYTES: usize = 5;
@@ -334,6 +334,39 @@ fn slip(text: &[u8], error: DecodeError) -> Option<Guess> {
     }
 }
 
+/// A string that should hold JSON and does not. `whole`: how paths of the key begin in the file; empty for the payload.
+#[cold]
+pub(super) fn broken_text(tree: &PathTree, broken: &BrokenText, whole: &str) -> Rejection {
+    let BrokenText { text, element, error } = *broken;
+    let mut path = whole.to_owned();
+    if let Some(each) = text.each() {
+        path = format!("{}[{element}]", display_path(tree.each_path(each)));
+    }
+    let own = display_path(tree.text_path(text));
+    if !path.is_empty() && !own.is_empty() && !own.starts_with('[') {
+        path.push('.');
+    }
+    path.push_str(&own);
+    if path.is_empty() {
+        path.push_str("the payload");
+    }
+    let why = match error.kind {
+        DecodeErrorKind::Empty => "is empty".to_owned(),
+        DecodeErrorKind::NotUtf8 => "is not UTF-8".to_owned(),
+        DecodeErrorKind::NotJson(syntax) => format!("is not JSON: {syntax}"),
+        DecodeErrorKind::TrailingBytes => "is not JSON: something follows the value".to_owned(),
+        DecodeErrorKind::TooDeep => {
+            format!("has more than {DEPTH_MAX} arrays and objects inside one another, together with those around it")
+        }
+    };
+    let detail = format!(
+        "the text in the string {path} {why}, at byte {} of this text; cure: have the producer write JSON there (or null), \
+         or a `when` that leaves such messages out",
+        error.at
+    );
+    Rejection::new(Reason::Payload(error.kind), detail)
+}
+
 const COMMENT: Guess = (
     "JSON with a comment, which JSON has not",
     "have the producer leave comments out",
@@ -439,6 +472,8 @@ fn missing_in(text: &[u8], path: &Path, whole: &str, prefix: &str) -> String {
         let wanted = match step {
             Segment::Name(_) => "object",
             Segment::Index(_) => "array",
+            // The string itself, which the steps behind it ask for.
+            Segment::Json => continue,
         };
         // Reads only the type of the value and keeps nothing of it.
         let mut builder = PathTreeBuilder::new();

@@ -76,8 +76,8 @@ impl Tally {
                     }
                 };
                 whens(&route.when);
-                for condition in &route.require {
-                    tally.place(RuleKind::Require, condition.line(), condition.written());
+                for rule in &route.require {
+                    tally.place(RuleKind::Require, rule.condition.line(), rule.condition.written());
                 }
                 for write in &route.writes {
                     let target = match &write.target {
