@@ -32,6 +32,8 @@ mod walk;
 mod table_tests;
 #[cfg(test)]
 mod oracle_tests;
+#[cfg(test)]
+mod text_tests;
 
 pub use crate::message::DEPTH_MAX;
 use crate::message::DecodeErrorKind;

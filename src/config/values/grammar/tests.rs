@@ -127,6 +127,7 @@ fn parts(text: &str) -> Option<String> {
             let names = path.iter().map(|segment| match segment {
                 Segment::Name(name) => name.clone(),
                 Segment::Index(index) => index.to_string(),
+                Segment::Json => "(json)".to_owned(),
             });
             names.collect::<Vec<_>>().join("/")
         }
