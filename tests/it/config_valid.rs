@@ -407,6 +407,7 @@ write = [{ key = "@key", bins = ["@value", "@header.type", "@key.a", "b.c"], ttl
     assert!(write.send_key);
     let Bin::All {
         source,
+        json_members: _,
         except,
         rename,
         long_names,

@@ -1,4 +1,4 @@
-//! Checks `docs/guide/recipes.md` with the program: each recipe is a whole configuration that `penstock check` accepts.
+//! Checks the pages of recipes with the program: each recipe is a whole configuration that `penstock check` accepts.
 
 use crate::support::schema;
 use penstock::config;
@@ -6,10 +6,13 @@ use penstock::rules::mapping::Mapping;
 
 #[test]
 fn every_recipe_is_a_configuration_that_is_accepted() {
-    let page = include_str!("../../docs/guide/recipes.md");
-    let recipes: Vec<&str> = page
-        .split("\n## ")
-        .skip(1)
+    let pages = [
+        include_str!("../../docs/guide/recipes.md"),
+        include_str!("../../docs/guide/recipes-connect.md"),
+    ];
+    let recipes: Vec<&str> = pages
+        .iter()
+        .flat_map(|page| page.split("\n## ").skip(1))
         .map(|recipe| {
             let (_, rest) = recipe
                 .split_once("```toml\n")

@@ -36,7 +36,9 @@ fn read(payload: &str, paths: &[&str]) -> (Vec<Option<Value<'static>>>, Vec<(Str
     let slots: Vec<SlotId> = paths.iter().map(|written| builder.slot(&path(written))).collect();
     let tree = builder.build();
     let fields = decode(&tree, payload.as_bytes()).unwrap_or_else(|error| panic!("{error} in {payload}"));
-    let values = slots.iter().map(|slot| fields.get(*slot).cloned().map(Value::into_owned));
+    let values = slots
+        .iter()
+        .map(|slot| fields.get(*slot).cloned().map(Value::into_owned));
     let broken = fields.broken_texts().iter().map(|broken| {
         let path = tree.text_path(broken.text).iter().map(|step| match step {
             Segment::Name(name) => format!("{name}."),
@@ -135,17 +137,32 @@ fn what_is_wrong_in_a_text_is_told_with_its_place_in_the_text() {
     check_broken(r#"{"p": ""}"#, "p!.a", Empty, 0);
     check_broken(r#"{"p": "  "}"#, "p!.a", NotJson(Syntax::UnexpectedEnd), 2);
     check_broken(r#"{"p": "hello"}"#, "p!.a", NotJson(Syntax::UnexpectedByte(b'h')), 0);
-    check_broken(r#"{"p": "{\"a\": 1,}"}"#, "p!.a", NotJson(Syntax::UnexpectedByte(b'}')), 8);
+    check_broken(
+        r#"{"p": "{\"a\": 1,}"}"#,
+        "p!.a",
+        NotJson(Syntax::UnexpectedByte(b'}')),
+        8,
+    );
     check_broken(r#"{"p": "{\"a\": 1"}"#, "p!.a", NotJson(Syntax::UnexpectedEnd), 7);
     check_broken(r#"{"p": "{\"a\": 1} x"}"#, "p!.a", TrailingBytes, 9);
     check_broken(r#"{"p": "{\"a\": 1}\u0000"}"#, "p!.a", TrailingBytes, 8);
-    check_broken(r#"{"p": "{\"a\": \"\n\"}"}"#, "p!.a", NotJson(Syntax::ControlCharacter(b'\n')), 7);
+    check_broken(
+        r#"{"p": "{\"a\": \"\n\"}"}"#,
+        "p!.a",
+        NotJson(Syntax::ControlCharacter(b'\n')),
+        7,
+    );
     check_broken(r#"{"p": "{\"a\": \"\\x\"}"}"#, "p!.a", NotJson(Syntax::BadEscape), 8);
     check_broken(r#"{"p": "\"\\u12"}"#, "p!", NotJson(Syntax::UnexpectedEnd), 5);
     check_broken(r#"{"p": "01"}"#, "p!", NotJson(Syntax::BadNumber), 1);
     check_broken(r#"{"p": "tru"}"#, "p!", NotJson(Syntax::UnexpectedEnd), 3);
     // Half of a pair between the outer quotes: no text at all. In the inner string it is a value that nobody can hold.
-    check_broken(r#"{"p": "{\"a\": \"\ud83d\"}"}"#, "p!.a", NotJson(Syntax::LoneSurrogate), 0);
+    check_broken(
+        r#"{"p": "{\"a\": \"\ud83d\"}"}"#,
+        "p!.a",
+        NotJson(Syntax::LoneSurrogate),
+        0,
+    );
     let (values, broken) = read(r#"{"p": "{\"a\": \"\\ud83d\"}"}"#, &["p!.a"]);
     assert!(matches!(&values[0], Some(Value::Unheld { .. })) && broken.is_empty());
 }
@@ -160,7 +177,14 @@ fn nothing_that_was_found_before_the_mistake_stays() {
     let payload = r#"{"p": "{\"a\": \"{{\", \"b\": 2}"}"#;
     let (values, broken) = read(payload, &["p!.a!.x", "p!.b"]);
     assert_eq!(values, [None, Some(Value::Int(2))]);
-    assert_eq!(broken, [("p.!.a.".to_owned(), DecodeErrorKind::NotJson(Syntax::UnexpectedByte(b'{')), 1)]);
+    assert_eq!(
+        broken,
+        [(
+            "p.!.a.".to_owned(),
+            DecodeErrorKind::NotJson(Syntax::UnexpectedByte(b'{')),
+            1
+        )]
+    );
 }
 
 #[test]
@@ -223,7 +247,10 @@ fn found(fields: &Fields<'_>, tree: &Tree) -> String {
         Elements::Items(elements) => {
             let of = |number: usize| {
                 let item = items.iter().map(move |item| {
-                    (elements.get(number, item.value).cloned(), elements.shape(number, item.shape))
+                    (
+                        elements.get(number, item.value).cloned(),
+                        elements.shape(number, item.shape),
+                    )
                 });
                 format!("{:?}", item.collect::<Vec<_>>())
             };
@@ -241,7 +268,11 @@ fn behind(steps: &[Segment], asked: &Asked) -> Asked {
     Asked {
         paths: asked.paths.iter().map(behind).collect(),
         shapes: asked.shapes.iter().map(behind).collect(),
-        arrays: asked.arrays.iter().map(|(path, items)| (behind(path), items.clone())).collect(),
+        arrays: asked
+            .arrays
+            .iter()
+            .map(|(path, items)| (behind(path), items.clone()))
+            .collect(),
     }
 }
 
@@ -253,7 +284,11 @@ fn check_through(json: &str, asked: &Asked, seed: u64) -> Result<(), TestCaseErr
     let object = |text: String| Document::Object(vec![("p".to_owned(), Document::Str(text))]);
     let once = write(object(json.to_owned()));
     let twice = write(object(write(Document::Array(vec![Document::Str(json.to_owned())]))));
-    let whole = Asked { paths: vec![vec![]], shapes: vec![], arrays: vec![] };
+    let whole = Asked {
+        paths: vec![vec![]],
+        shapes: vec![],
+        arrays: vec![],
+    };
     for (payload, steps) in [(&once, "p!"), (&twice, "p![0]!")] {
         for with_whole in [false, true] {
             let mut asked = behind(&path(steps), asked);
@@ -272,7 +307,13 @@ fn check_through(json: &str, asked: &Asked, seed: u64) -> Result<(), TestCaseErr
             match &expected {
                 Ok(direct_fields) => {
                     prop_assert_eq!(fields.broken_texts(), &[], "{} of {}", steps, payload);
-                    prop_assert_eq!(found(&fields, &tree), found(direct_fields, &direct), "{} of {}", steps, payload);
+                    prop_assert_eq!(
+                        found(&fields, &tree),
+                        found(direct_fields, &direct),
+                        "{} of {}",
+                        steps,
+                        payload
+                    );
                     prop_assert!(fields.has_unheld() || !direct_fields.has_unheld());
                 }
                 Err(error) => {
@@ -289,6 +330,9 @@ fn check_through(json: &str, asked: &Asked, seed: u64) -> Result<(), TestCaseErr
 }
 
 proptest! {
+    // Each case decodes a dozen times.
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn what_is_read_through_a_string_is_what_is_read_directly(
         document in document(), seed in any::<u64>(), asked in asked(), picks in vec(any::<u64>(), 0..8)

@@ -19,7 +19,7 @@ use crate::config::model::DecimalTo;
 use crate::message::Reason;
 use crate::output::value::{Unheld, Value};
 
-/// The most bytes of an unscaled integer: 616 digits. The time for a conversion grows with their square. (The longest of
+/// The most bytes of an unscaled integer: 617 digits. The time for a conversion grows with their square. (The longest of
 /// MySQL has 28 bytes, of Oracle 16; only PostgreSQL's `numeric` without a precision can be longer.)
 const BYTES_MAX: usize = 256;
 
@@ -88,7 +88,7 @@ fn bytes(text: &str) -> Result<Vec<u8>, CastFailure> {
     }
 }
 
-const TOO_LONG: CastFailure = (Reason::FieldType, "a decimal of more than 256 bytes (616 digits)");
+const TOO_LONG: CastFailure = (Reason::FieldType, "a decimal of more than 256 bytes (617 digits)");
 
 #[cold]
 fn not_base64(text: &str) -> CastFailure {

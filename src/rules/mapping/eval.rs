@@ -874,6 +874,7 @@ fn uncast(rule: &TypedRule, to: As, (reason, why): CastFailure) -> Rejection {
     // A key, a ttl or a number to add cannot have any other type.
     let is_kept = matches!(rule.keeps, Keeps::Record(_) | Keeps::Json);
     let cure = match (reason, to) {
+        (Reason::IntegerRange | Reason::FloatRange, As::Decimal { .. }) if is_kept => "; cure: as = \"decimal\"",
         (Reason::IntegerRange, As::Integer) if is_kept => "; cure: as = \"string\" or \"float\"",
         (Reason::IntegerRange | Reason::FloatRange, _) if is_kept && to != As::String => "; cure: as = \"string\"",
         (Reason::Payload(DecodeErrorKind::NotJson(Syntax::LoneSurrogate)), _) => {

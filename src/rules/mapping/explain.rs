@@ -430,16 +430,20 @@ fn holds_json(text: &[u8], path: &[Segment]) -> bool {
 #[cold]
 pub(super) fn why_missing(text: &[u8], path: &Path) -> String {
     let why = missing_in(text, path, "the payload", "");
-    match wrapper_of(text, path) {
-        Some((wrapper, whole)) => {
-            format!("{why}; there is {whole}: write that path, or root = \"{wrapper}\" in the route")
-        }
+    if let Some((wrapper, whole)) = wrapper_of(text, path, &[]) {
+        return format!("{why}; there is {whole}: write that path, or root = \"{wrapper}\" in the route");
+    }
+    match wrapper_of(text, path, &[Segment::Json]) {
+        Some((wrapper, whole)) => format!(
+            "{why}; there is {whole} in a string that holds JSON: write root = {{ path = \"{wrapper}\", as = \"json\" }} in the \
+             route"
+        ),
         None => why,
     }
 }
 
-/// The usual envelope that contains the path.
-fn wrapper_of(text: &[u8], path: &Path) -> Option<(&'static str, String)> {
+/// The usual envelope that contains the path. `steps`: between the envelope and the path.
+fn wrapper_of(text: &[u8], path: &Path, steps: &[Segment]) -> Option<(&'static str, String)> {
     // Kafka Connect with schemas, Debezium, CloudEvents, EventBridge and the envelopes of many others.
     const WRAPPERS: [&str; 8] = [
         "payload", "after", "data", "detail", "value", "event", "message", "body",
@@ -447,6 +451,7 @@ fn wrapper_of(text: &[u8], path: &Path) -> Option<(&'static str, String)> {
     let mut builder = PathTreeBuilder::new();
     let within = WRAPPERS.map(|wrapper| {
         let mut whole = vec![Segment::Name(wrapper.to_owned())];
+        whole.extend(steps.iter().cloned());
         whole.extend(path.iter().cloned());
         let shape = builder.shape(&whole);
         (wrapper, whole, shape)
@@ -493,11 +498,17 @@ fn missing_in(text: &[u8], path: &Path, whole: &str, prefix: &str) -> String {
             Elements::NotAnArray(_) => "a number",
         };
         if !found.ends_with(wanted) {
+            let cure = match (parent, prefix) {
+                _ if found != TWICE => "",
+                ([], "") => "; cure: json_strings = [\"@value\"] in the route",
+                ([], _) => "; cure: json_strings = [\"@key\"] in the route",
+                _ => "; cure: name it in json_strings of the route",
+            };
             let parent = match parent {
                 [] => whole.to_owned(),
                 parent => format!("{prefix}{}", display_path(parent)),
             };
-            return format!(": {parent} is {found}, not an {wanted}");
+            return format!(": {parent} is {found}, not an {wanted}{cure}");
         }
     }
     String::new()

@@ -359,3 +359,7 @@ mod time_tests;
 mod kept_tests;
 #[cfg(test)]
 mod explain_tests;
+#[cfg(test)]
+mod json_string_tests;
+#[cfg(test)]
+mod decimal_tests;
