@@ -205,7 +205,7 @@ fn an_outbox_table_is_read_through_its_escaped_payload() {
     assert_rejected(
         &told[4],
         "not_json",
-        "the text in the string after.payload is not JSON: unexpected byte 0x6e, at byte 0",
+        "the text in the string after.payload is not JSON: a word other than true, false and null, at byte 1",
     );
     let at = ORDER.len() - "\"customerId\": 123}".len();
     assert_rejected(

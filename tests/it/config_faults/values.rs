@@ -402,14 +402,14 @@ fn decimals_say_their_scale_beside_as() {
             ".as",
             "is none of the values",
             "\"numeric\"",
-            "did you mean `decimal`?",
+            "did you mean \"decimal\"?",
         ),
         (
             "{ path = \"a\", as = \"decimal_double\" }",
             ".as",
             "is none of the values",
             "\"decimal_double\"",
-            "did you mean `decimal_float`?",
+            "did you mean \"decimal_float\"?",
         ),
         (
             "{ path = \"a\", as = \"decimal\", default = 0 }",
