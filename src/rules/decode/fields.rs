@@ -13,7 +13,9 @@ pub struct Fields<'m> {
     pub(super) slots: Vec<Option<Value<'m>>>,
     pub(super) each: Vec<EachFields<'m>>,
     pub(super) has_unheld: bool,
+    /// Those outside of elements.
     pub(super) broken: Vec<BrokenText>,
+    pub(super) has_broken: bool,
 }
 
 /// A string that should hold JSON and does not.
@@ -55,6 +57,8 @@ pub(super) struct EachFields<'m> {
     /// Ordered by element, then by slot.
     pub items: Vec<Option<Value<'m>>>,
     pub slots: usize,
+    /// Ordered by element.
+    pub broken: Vec<BrokenText>,
 }
 
 /// What was found where an array was asked for.
@@ -98,12 +102,14 @@ impl<'m> Fields<'m> {
             found: Found::Missing,
             items: Vec::new(),
             slots: item.nodes.slots,
+            broken: Vec::new(),
         });
         Fields {
             slots,
             each: each.collect(),
             has_unheld: false,
             broken: Vec::new(),
+            has_broken: false,
         }
     }
 
@@ -120,8 +126,13 @@ impl<'m> Fields<'m> {
         self.has_unheld
     }
 
-    /// The strings that should hold JSON and do not. Nothing inside of them is found.
+    /// Whether some string that should hold JSON does not, in an element or outside.
     #[inline]
+    pub fn has_broken_texts(&self) -> bool {
+        self.has_broken
+    }
+
+    /// The strings outside of elements that should hold JSON and do not. Nothing inside of them is found.
     pub fn broken_texts(&self) -> &[BrokenText] {
         &self.broken
     }
@@ -163,6 +174,7 @@ impl EachFields<'_> {
     pub(super) fn clear(&mut self) {
         self.found = Found::Missing;
         self.items.clear();
+        self.broken.clear();
     }
 }
 
@@ -183,6 +195,16 @@ impl<'f, 'm> Items<'f, 'm> {
         let place = index.checked_mul(self.fields.slots)?.checked_add(slot.slot as usize)?;
         self.fields.items.get(place)?.as_ref()
     }
+
+    /// The strings in element `index` that should hold JSON and do not.
+    pub fn broken_texts(&self, index: usize) -> &'f [BrokenText] {
+        let all = self.fields.broken.as_slice();
+        let from = all.partition_point(|broken| broken.element < index);
+        let (_, rest) = all.split_at(from);
+        let (own, _) = rest.split_at(rest.partition_point(|broken| broken.element == index));
+        own
+    }
+
     /// The shape of the value in element `index`. `None`: missing there, or an element beyond the array or its limit.
     pub fn shape(&self, index: usize, shape: ItemShapeId) -> Option<Shape> {
         self.get(index, shape.0).map(Shape::of)

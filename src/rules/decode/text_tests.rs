@@ -214,12 +214,45 @@ fn a_text_in_an_element_is_broken_for_its_element() {
     };
     let found: Vec<_> = (0..3).map(|number| items.get(number, slot).cloned()).collect();
     assert_eq!(found, [Some(Value::Int(1)), None, Some(Value::Int(3))]);
-    let broken = fields.broken_texts();
-    assert_eq!(broken.len(), 1);
-    assert_eq!((broken[0].element, broken[0].text.each()), (1, Some(each)));
+    assert!(fields.has_broken_texts() && fields.broken_texts().is_empty());
+    let broken: Vec<usize> = (0..4).map(|number| items.broken_texts(number).len()).collect();
+    assert_eq!(broken, [0, 1, 0, 0]);
+    let broken = items.broken_texts(1)[0];
+    assert_eq!((broken.element, broken.text.each()), (1, Some(each)));
     // A second array of the same name takes the place of the first, with what was broken in it.
     let payload = br#"{"items": [{"doc": "x"}], "items": []}"#;
-    assert!(decode(&tree, payload).unwrap().broken_texts().is_empty());
+    assert!(!decode(&tree, payload).unwrap().has_broken_texts());
+    // And so it is for equal names in one element.
+    let payload = br#"{"items": [{"doc": "x"}, {"doc": "x", "doc": "{}"}, {"doc": "{}", "doc": "x"}]}"#;
+    let fields = decode(&tree, payload).unwrap();
+    let Elements::Items(items) = fields.each(each) else {
+        panic!("{fields:?}")
+    };
+    let broken: Vec<usize> = (0..3).map(|number| items.broken_texts(number).len()).collect();
+    assert_eq!(broken, [1, 0, 1]);
+}
+
+/// What a hostile producer can make expensive: the time must grow with the length alone. (A quadratic way would take
+/// minutes in a debug build.)
+#[test]
+fn many_broken_texts_and_equal_names_cost_no_more_than_their_length() {
+    let mut builder = PathTreeBuilder::new();
+    let each = builder.each(&path("items"));
+    builder.each_limit(each, 10_001);
+    builder.item_slot(each, &path("doc!.a"));
+    let slot = builder.slot(&path("p!.a"));
+    let tree = builder.build();
+    let elements = r#"{"doc":"x"},"#.repeat(10_000);
+    let equal = r#""doc":"x","#.repeat(50_000);
+    let main = r#""p":"{"a"","#.repeat(50_000);
+    let payload = format!(r#"{{"items":[{elements}{{{equal}"z":1}}],{main}"p":"{{"a":1}}"}}"#);
+    let fields = decode(&tree, payload.as_bytes()).unwrap();
+    assert_eq!(fields.get(slot), Some(&Value::Int(1)));
+    assert!(fields.has_broken_texts() && fields.broken_texts().is_empty());
+    // A text of a megabyte, all of it escapes.
+    let long = format!(r#"{{"p":"{{"a":"{}"}}"}}"#, r"A".repeat(1 << 20));
+    let fields = decode(&tree, long.as_bytes()).unwrap();
+    assert!(matches!(fields.get(slot), Some(Value::Str(text)) if text.len() == 1 << 20));
 }
 
 #[test]

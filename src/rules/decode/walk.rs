@@ -37,6 +37,7 @@ pub(super) fn message<'m>(
     };
     out.walk::<Borrowed>(&mut scanner, tree.main.node(0), 0)?;
     fields.has_unheld = scanner.has_unheld;
+    fields.has_broken = !fields.broken.is_empty() || fields.each.iter().any(|each| !each.broken.is_empty());
     end(&mut scanner)
 }
 
@@ -83,6 +84,7 @@ struct Out<'a, 'm> {
     items: &'a [ItemTree],
     slots: &'a mut [Option<Value<'m>>],
     each: &'a mut [EachFields<'m>],
+    /// Ordered by element.
     broken: &'a mut Vec<BrokenText>,
     /// The array and the number of the element, inside one.
     element: Option<(u32, usize)>,
@@ -242,7 +244,7 @@ impl<'m> Out<'_, 'm> {
         let mut len = 0;
         loop {
             if len < tree.limit {
-                let mut item = out.element(tree, self.broken, (each, len));
+                let mut item = out.element(tree, (each, len));
                 item.walk::<K>(scanner, tree.nodes.node(0), depth)?;
             } else {
                 scanner.skip(depth)?;
@@ -268,13 +270,13 @@ impl<'m> Out<'_, 'm> {
         for each in node.each.iter().chain(&node.each_below) {
             self.each[*each as usize].clear();
         }
-        if !self.broken.is_empty() {
-            let element = self.element;
-            self.broken.retain(|broken| match broken.text.each {
-                // An element that was cleared, of an array below.
-                Some(each) if element.is_none() => node.each != Some(each) && !node.each_below.contains(&each),
-                each => (each, broken.element) != parts(element) || !node.texts_below.contains(&broken.text.text),
-            });
+        // They are ordered by element, so those of this element are the last: no more than there are texts in it.
+        let (_, element) = parts(self.element);
+        let own = self.broken.partition_point(|broken| broken.element < element);
+        if own < self.broken.len() {
+            let own = self.broken.split_off(own).into_iter();
+            self.broken
+                .extend(own.filter(|broken| !node.texts_below.contains(&broken.text.text)));
         }
     }
 
@@ -411,7 +413,7 @@ impl<'m> Out<'_, 'm> {
             Value::Null => Found::Null,
             Value::List(elements) => {
                 for (number, element) in elements.iter().take(tree.limit).enumerate() {
-                    let mut item = out.element(tree, self.broken, (each, number));
+                    let mut item = out.element(tree, (each, number));
                     item.copy(0, element, depth + 1);
                 }
                 Found::Array { len: elements.len() }
@@ -436,13 +438,8 @@ const HALF_PAIR: DecodeError = DecodeError {
 };
 
 impl<'m> EachFields<'m> {
-    /// Makes room for one more element.
-    fn element<'a>(
-        &'a mut self,
-        tree: &'a ItemTree,
-        broken: &'a mut Vec<BrokenText>,
-        element: (u32, usize),
-    ) -> Out<'a, 'm> {
+    /// Makes room for one more element: its array and its number.
+    fn element<'a>(&'a mut self, tree: &'a ItemTree, element: (u32, usize)) -> Out<'a, 'm> {
         let start = self.items.len();
         self.items.resize_with(start + self.slots, || None);
         Out {
@@ -450,7 +447,7 @@ impl<'m> EachFields<'m> {
             items: &[],
             slots: &mut self.items[start..],
             each: &mut [],
-            broken,
+            broken: &mut self.broken,
             element: Some(element),
         }
     }

@@ -109,8 +109,7 @@ impl<'m> Context<'_, 'm> {
     /// `element` only.
     #[inline]
     pub(super) fn readable(&self, texts: &Texts, element: Option<Element<'_, 'm>>) -> Result<(), Rejection> {
-        let is_whole = |fields: &Fields<'_>| fields.broken_texts().is_empty();
-        if is_whole(self.fields) && self.key_fields.is_none_or(is_whole) {
+        if !self.fields.has_broken_texts() && !self.key_fields.is_some_and(Fields::has_broken_texts) {
             return Ok(());
         }
         self.readable_among_broken(texts, element)
@@ -118,12 +117,9 @@ impl<'m> Context<'_, 'm> {
 
     #[cold]
     fn readable_among_broken(&self, texts: &Texts, element: Option<Element<'_, 'm>>) -> Result<(), Rejection> {
-        let number = element.map(|element| element.number);
-        let mut broken = self.fields.broken_texts().iter();
-        if let Some(broken) = broken.find(|broken| {
-            let is_here = broken.text.each().is_none() || Some(broken.element) == number;
-            is_here && texts.payload.contains(&broken.text)
-        }) {
+        let of_element = element.map_or(&[][..], |element| element.items.broken_texts(element.number));
+        let mut of_payload = self.fields.broken_texts().iter().chain(of_element);
+        if let Some(broken) = of_payload.find(|broken| texts.payload.contains(&broken.text)) {
             return Err(explain::broken_text(self.tree, broken, ""));
         }
         let mut of_key = self.key_fields.iter().flat_map(|fields| fields.broken_texts());
