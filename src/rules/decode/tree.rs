@@ -52,6 +52,8 @@ pub struct PathTree {
     /// By `EachId`.
     pub(super) each: Vec<ItemTree>,
     pub(super) refuses_mark: bool,
+    /// Some path leads through a string that holds JSON.
+    pub(super) has_texts: bool,
 }
 
 impl PathTree {
@@ -129,10 +131,17 @@ pub(super) struct Node {
     pub text: Option<Text>,
     /// Whether nothing is asked for inside it. Set at the end.
     pub is_leaf: bool,
-    /// All slots, arrays and texts below it, without its own slots and arrays. They are cleared when a second value under the same name comes.
-    pub slots_below: Vec<u32>,
-    pub each_below: Vec<u32>,
-    pub texts_below: Vec<u32>,
+    /// Boxed, because only equal names need it: a node stays small.
+    pub below: Box<Below>,
+}
+
+/// All slots, arrays and texts below a node, without its own slots and array. They are cleared when a second value under
+/// the same name comes.
+#[derive(Debug, Default)]
+pub(super) struct Below {
+    pub slots: Vec<u32>,
+    pub each: Vec<u32>,
+    pub texts: Vec<u32>,
 }
 
 /// The names asked for inside one object.
@@ -339,23 +348,21 @@ impl Nodes {
     /// parent.
     fn finish(&mut self) {
         for number in (0..self.nodes.len()).rev() {
-            let mut slots = Vec::new();
-            let mut each = Vec::new();
-            let mut texts = Vec::new();
+            let mut below = Below::default();
             let node = &self.nodes[number];
-            texts.extend(node.text.map(|text| text.number));
+            below.texts.extend(node.text.map(|text| text.number));
             let children = node.names.entries.iter().map(|entry| entry.node);
             let children = children.chain(node.indexes.iter().map(|entry| entry.1));
             for child in children.chain(node.text.map(|text| text.node)) {
                 let child = &self.nodes[child as usize];
-                slots.extend(child.slot.iter().chain(&child.shape).chain(&child.slots_below));
-                each.extend(child.each.iter().chain(&child.each_below));
-                texts.extend(&child.texts_below);
+                below
+                    .slots
+                    .extend(child.slot.iter().chain(&child.shape).chain(&child.below.slots));
+                below.each.extend(child.each.iter().chain(&child.below.each));
+                below.texts.extend(&child.below.texts);
             }
             let node = &mut self.nodes[number];
-            node.slots_below = slots;
-            node.each_below = each;
-            node.texts_below = texts;
+            *node.below = below;
             node.is_leaf = node.names.entries.is_empty() && node.indexes.is_empty() && node.text.is_none();
             node.names.build_table();
         }
@@ -463,17 +470,21 @@ impl PathTreeBuilder {
             }
         }
         let trees = self.each.into_iter().zip(self.limits).zip(paths);
-        let each = trees.map(|((mut nodes, limit), path)| {
-            nodes.finish();
-            ItemTree {
-                path,
-                nodes,
-                limit: limit.unwrap_or(usize::MAX),
-            }
-        });
+        let each: Vec<ItemTree> = trees
+            .map(|((mut nodes, limit), path)| {
+                nodes.finish();
+                ItemTree {
+                    path,
+                    nodes,
+                    limit: limit.unwrap_or(usize::MAX),
+                }
+            })
+            .collect();
+        let of_elements = each.iter().any(|items| !items.nodes.texts.is_empty());
         PathTree {
+            has_texts: of_elements || !self.main.texts.is_empty(),
             main: self.main,
-            each: each.collect(),
+            each,
             refuses_mark: self.refuses_mark,
         }
     }

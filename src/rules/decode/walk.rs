@@ -35,9 +35,13 @@ pub(super) fn message<'m>(
         broken: &mut fields.broken,
         element: None,
     };
-    out.walk::<Borrowed>(&mut scanner, tree.main.node(0), 0)?;
+    if tree.has_texts {
+        out.walk::<Borrowed>(&mut scanner, tree.main.node(0), 0)?;
+        fields.has_broken = !fields.broken.is_empty() || fields.each.iter().any(|each| !each.broken.is_empty());
+    } else {
+        out.walk::<Plain>(&mut scanner, tree.main.node(0), 0)?;
+    }
     fields.has_unheld = scanner.has_unheld;
-    fields.has_broken = !fields.broken.is_empty() || fields.each.iter().any(|each| !each.broken.is_empty());
     end(&mut scanner)
 }
 
@@ -52,16 +56,34 @@ fn end(scanner: &mut Scanner<'_>) -> Result<(), DecodeError> {
 
 /// How a kept value of a text (`'t`) gets into the fields of the message (`'m`).
 trait Keep<'t, 'm> {
+    /// Whether strings that hold JSON are looked for.
+    const TEXTS: bool;
+
     fn build(scanner: &mut Scanner<'t>, depth: u32, out: &mut Value<'m>) -> Result<(), DecodeError>;
 }
 
-/// The text is the payload: values borrow from it.
+/// The text is the payload: values borrow from it. No path leads through a string that holds JSON, so that those who do
+/// not use this do not pay for it: one test more for each object cost a tenth.
+struct Plain;
+
+/// The same, and some path leads through such a string.
 struct Borrowed;
 
 /// The text was made of a string of the payload, and is gone after it was read.
 struct Owned;
 
+impl<'m> Keep<'m, 'm> for Plain {
+    const TEXTS: bool = false;
+
+    #[inline(always)]
+    fn build(scanner: &mut Scanner<'m>, depth: u32, out: &mut Value<'m>) -> Result<(), DecodeError> {
+        build(scanner, depth, out)
+    }
+}
+
 impl<'m> Keep<'m, 'm> for Borrowed {
+    const TEXTS: bool = true;
+
     #[inline(always)]
     fn build(scanner: &mut Scanner<'m>, depth: u32, out: &mut Value<'m>) -> Result<(), DecodeError> {
         build(scanner, depth, out)
@@ -69,6 +91,8 @@ impl<'m> Keep<'m, 'm> for Borrowed {
 }
 
 impl<'t, 'm> Keep<'t, 'm> for Owned {
+    const TEXTS: bool = true;
+
     fn build(scanner: &mut Scanner<'t>, depth: u32, out: &mut Value<'m>) -> Result<(), DecodeError> {
         let mut value = Value::Null;
         build(scanner, depth, &mut value)?;
@@ -124,7 +148,9 @@ impl<'m> Out<'_, 'm> {
             }
             scanner.pos = start;
         }
-        if let Some(text) = node.text {
+        if K::TEXTS
+            && let Some(text) = node.text
+        {
             let start = scanner.pos;
             self.text::<K>(scanner, text, depth)?;
             if node.names.entries.is_empty() && node.indexes.is_empty() {
@@ -264,10 +290,10 @@ impl<'m> Out<'_, 'm> {
     /// Clears what an earlier value under the same name left: the last value counts.
     #[cold]
     fn undo(&mut self, node: &Node) {
-        for slot in node.slot.iter().chain(&node.shape).chain(&node.slots_below) {
+        for slot in node.slot.iter().chain(&node.shape).chain(&node.below.slots) {
             self.slots[*slot as usize] = None;
         }
-        for each in node.each.iter().chain(&node.each_below) {
+        for each in node.each.iter().chain(&node.below.each) {
             self.each[*each as usize].clear();
         }
         // They are ordered by element, so those of this element are the last: no more than there are texts in it.
@@ -276,7 +302,7 @@ impl<'m> Out<'_, 'm> {
         if own < self.broken.len() {
             let own = self.broken.split_off(own).into_iter();
             self.broken
-                .extend(own.filter(|broken| !node.texts_below.contains(&broken.text.text)));
+                .extend(own.filter(|broken| !node.below.texts.contains(&broken.text.text)));
         }
     }
 
@@ -349,9 +375,9 @@ impl<'m> Out<'_, 'm> {
 
     /// Whether the text in a string is read at `node` or below it.
     fn has_texts(&self, node: &Node) -> bool {
-        let mut arrays = node.each.iter().chain(&node.each_below);
+        let mut arrays = node.each.iter().chain(&node.below.each);
         let in_elements = |each: &u32| !self.items[*each as usize].nodes.texts.is_empty();
-        !node.texts_below.is_empty() || arrays.any(in_elements)
+        !node.below.texts.is_empty() || arrays.any(in_elements)
     }
 
     fn copy_parts(&mut self, node: &Node, value: &Value<'m>, depth: u32) {
