@@ -207,7 +207,7 @@ fn a_text_in_an_element_is_broken_for_its_element() {
     let each = builder.each(&path("items"));
     let slot = builder.item_slot(each, &path("doc!.a"));
     let tree = builder.build();
-    let payload = br#"{"items": [{"doc": "{\"a\": 1}"}, {"doc": "x"}, {"doc": {"a": 3}}]}"#;
+    let payload = r#"{"items": [{"doc": "{\"a\": 1}"}, {"doc": "x"}, {"doc": {"a": 3}}]}"#.as_bytes();
     let fields = decode(&tree, payload).unwrap();
     let Elements::Items(items) = fields.each(each) else {
         panic!("{fields:?}")
@@ -220,10 +220,10 @@ fn a_text_in_an_element_is_broken_for_its_element() {
     let broken = items.broken_texts(1)[0];
     assert_eq!((broken.element, broken.text.each()), (1, Some(each)));
     // A second array of the same name takes the place of the first, with what was broken in it.
-    let payload = br#"{"items": [{"doc": "x"}], "items": []}"#;
+    let payload = r#"{"items": [{"doc": "x"}], "items": []}"#.as_bytes();
     assert!(!decode(&tree, payload).unwrap().has_broken_texts());
     // And so it is for equal names in one element.
-    let payload = br#"{"items": [{"doc": "x"}, {"doc": "x", "doc": "{}"}, {"doc": "{}", "doc": "x"}]}"#;
+    let payload = r#"{"items": [{"doc": "x"}, {"doc": "x", "doc": "{}"}, {"doc": "{}", "doc": "x"}]}"#.as_bytes();
     let fields = decode(&tree, payload).unwrap();
     let Elements::Items(items) = fields.each(each) else {
         panic!("{fields:?}")

@@ -147,7 +147,7 @@ fn both_forms_become_what_as_says() {
     let missing = "{ path = \"none\", as = \"decimal\", scale = 2, default = \"0.00\" }";
     assert_eq!(outcome(missing, "1"), "s/\"77\" v='0.00'");
     let key = "[[route.write]]\nset = \"s\"\nkey = { path = \"id\", as = \"decimal_integer\" }\nadd = { c = { path = \"p\", as = \"decimal_integer\", scale = 0 } }\nnewer = { path = \"n\", bin = \"n\", as = \"decimal_integer\", scale = 0 }";
-    let payload = br#"{"id":{"scale":0,"value":"BM4="},"p":"BM4=","n":"Bw=="}"#;
+    let payload = r#"{"id":{"scale":0,"value":"BM4="},"p":"BM4=","n":"Bw=="}"#.as_bytes();
     assert_eq!(outcome_of("", key, None, payload), "s/1230 newer 7 c+=1230");
 }
 

@@ -110,10 +110,10 @@ fn all_fields_are_those_of_the_text_and_a_field_that_is_named_is_what_its_text_s
 
 #[test]
 fn keys_elements_and_whole_messages_may_be_strings_too() {
-    let key = Some(br#""{\"id\":9}""#.as_slice());
+    let key = Some(r#""{\"id\":9}""#.as_bytes());
     let route = write("json_strings = [\"@key\"]", "key = \"@key.id\"\nbins = [\"a\"]");
-    assert_eq!(outcome_of("", &route, key, br#"{"a":1}"#), r#"s/"9" a=1"#);
-    let broken = outcome_of("", &route, Some(br#""{""#), br#"{"a":1}"#);
+    assert_eq!(outcome_of("", &route, key, r#"{"a":1}"#.as_bytes()), r#"s/"9" a=1"#);
+    let broken = outcome_of("", &route, Some(r#""{""#.as_bytes()), r#"{"a":1}"#.as_bytes());
     assert!(
         broken.starts_with("not_json: the text in the string @key is not JSON: unexpected end, at byte 1 of this text"),
         "{broken}"
@@ -272,10 +272,15 @@ fn a_field_that_is_looked_for_in_a_string_is_told_how_to_read_it() {
         "",
         &write("", "key = \"user.id\"\nbins = [\"a\"]"),
         None,
-        br#"{"user":"{\"id\":1}"}"#,
+        r#"{"user":"{\"id\":1}"}"#.as_bytes(),
     );
     assert!(told.ends_with(cure), "{told}");
-    let told = outcome_of("", &write("", "key = \"id\"\nbins = [\"a\"]"), None, br#""{\"id\":1}""#);
+    let told = outcome_of(
+        "",
+        &write("", "key = \"id\"\nbins = [\"a\"]"),
+        None,
+        r#""{\"id\":1}""#.as_bytes(),
+    );
     assert!(
         told.ends_with("; cure: json_strings = [\"@value\"] in the route"),
         "{told}"
@@ -284,7 +289,7 @@ fn a_field_that_is_looked_for_in_a_string_is_told_how_to_read_it() {
         "",
         &write("", "key = \"id\"\nbins = [\"a\"]"),
         None,
-        br#"{"payload":"{\"id\":1}"}"#,
+        r#"{"payload":"{\"id\":1}"}"#.as_bytes(),
     );
     assert!(told.ends_with("; there is payload.id in a string that holds JSON: write root = { path = \"payload\", as = \"json\" } in the route"), "{told}");
 }
