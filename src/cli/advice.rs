@@ -310,7 +310,7 @@ fn misread(path: &Path, prefix: &str, written: &str) -> Option<(String, String)>
     let right: Path = steps
         .map(|step| match &step {
             Segment::Name(name) => index(name).map_or(step, Segment::Index),
-            Segment::Index(_) => step,
+            Segment::Index(_) | Segment::Json => step,
         })
         .collect();
     let right = display_path(&right);

@@ -459,7 +459,9 @@ fn keep_in_topic(
     let origin = MessageOrigin {
         group: &config.kafka.group,
         topic_id: id.as_deref(),
+        guard_epoch: config.run.guard_epoch,
         now_ms: now_ms(),
+        tries: 0,
     };
     let rejected = Rejected::from(held.rejection.clone());
     let view = held.message.view();

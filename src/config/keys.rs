@@ -83,6 +83,7 @@ pub const ROUTE: Section = Section {
         with("payload_schema_formats", choice(&["ignore", "check"], &[]), "ignore"),
         key("require", Kind::List),
         with("root", Kind::Text, ""),
+        key("json_strings", Kind::List),
         with("tombstone", choice(TOMBSTONE, &[]), "reject"),
         key("write", Kind::Tables),
         key("publish", Kind::Tables),
@@ -197,6 +198,7 @@ pub const VALUE: Section = Section {
     keys: &[
         key("path", Kind::Text),
         key("as", choice(AS, &[])),
+        key("scale", SCALE),
         key("missing", choice(&["skip", "reject"], &[])),
         key("default", Kind::Value),
         with("big_numbers", BIG_NUMBERS, "reject"),
@@ -228,9 +230,20 @@ pub const NEWER: Section = Section {
         key("bin", Kind::Text),
         with(
             "as",
-            choice(&["integer", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns"], &[]),
+            choice(
+                &[
+                    "integer",
+                    "epoch_s",
+                    "epoch_ms",
+                    "epoch_us",
+                    "epoch_ns",
+                    "decimal_integer",
+                ],
+                &[],
+            ),
             "integer",
         ),
+        key("scale", SCALE),
         key("missing", choice(&["skip", "reject"], &[])),
     ],
     later: &[],
@@ -251,8 +264,24 @@ pub const OFFSET_GONE_BOTH: &[&str] = &["earliest", "end", "stop"];
 
 /// The names of [`super::model::As`].
 pub const AS: &[&str] = &[
-    "string", "integer", "float", "bool", "json", "base64", "hex", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns",
+    "string",
+    "integer",
+    "float",
+    "bool",
+    "json",
+    "base64",
+    "hex",
+    "epoch_s",
+    "epoch_ms",
+    "epoch_us",
+    "epoch_ns",
+    "decimal",
+    "decimal_integer",
+    "decimal_float",
 ];
+
+/// The number of digits after a decimal's point. PostgreSQL's limits, which are the widest of the databases.
+pub const SCALE: Kind = Kind::Number { min: -1000, max: 1000 };
 
 /// `[http]`.
 pub const HTTP: Section = Section {

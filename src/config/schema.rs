@@ -105,6 +105,17 @@ fn shape(section: &Section, key: &Key) -> Value {
             let topic = either(r"[A-Za-z0-9._-]{1,249}");
             json!({ "type": "array", "items": topic, "minItems": 1, "uniqueItems": true })
         }
+        ("[[route]]", "root") => {
+            let path = json!({ "type": "string" });
+            let text = json!({
+                "type": "object",
+                "properties": { "path": path, "as": or_reference(&json!({ "enum": ["json"] })) },
+                "required": ["path"],
+                "additionalProperties": false,
+            });
+            json!({ "anyOf": [path, text] })
+        }
+        ("[[route]]", "json_strings") => texts(&json!({ "type": "string" })),
         ("[kafka]", "offset_gone") => {
             let both = or_reference(&json!({ "enum": keys::OFFSET_GONE_BOTH }));
             json!({ "anyOf": [both, self::section(&keys::OFFSET_GONE)] })
@@ -257,6 +268,7 @@ fn from_path(place: Place) -> Value {
             "as" => types(place),
             "default" => json!({ "type": ["string", "number", "boolean", "array", "object"] }),
             "missing" => by_kind(key.kind),
+            "scale" if takes_decimals(place) => by_kind(key.kind),
             "big_numbers" if place == Place::Bin => by_kind(key.kind),
             // Forms with a schema of their own.
             _ => continue,
@@ -285,7 +297,11 @@ fn computed(place: Place) -> Value {
     for (name, shape) in [
         ("expr", json!({ "type": "string", "minLength": 1 })),
         ("as", types(place)),
+        ("scale", by_kind(keys::SCALE)),
     ] {
+        if name == "scale" && !takes_decimals(place) {
+            continue;
+        }
         let key = keys::VALUE.keys.iter().find(|key| key.name == name);
         let row = row(&keys::VALUE, name);
         let shape = key.map_or(shape.clone(), |key| annotated(shape, key, row.as_ref()));
@@ -297,6 +313,11 @@ fn computed(place: Place) -> Value {
         json!(["expr"])
     };
     json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
+fn takes_decimals(place: Place) -> bool {
+    let is_decimal = |each: &As| matches!(each, As::Decimal { .. });
+    place.allowed().is_none_or(|allowed| allowed.iter().any(is_decimal))
 }
 
 /// The values that `as` may have.

@@ -59,6 +59,31 @@ impl fmt::Display for Unheld {
 }
 
 impl Value<'_> {
+    /// The same value, which borrows nothing.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::Null => Value::Null,
+            Value::Bool(b) => Value::Bool(b),
+            Value::Int(n) => Value::Int(n),
+            Value::Unheld { what, text } => Value::Unheld {
+                what,
+                text: Cow::Owned(text.into_owned()),
+            },
+            Value::Float(n) => Value::Float(n),
+            Value::Str(text) => Value::Str(Cow::Owned(text.into_owned())),
+            Value::Bytes(bytes) => Value::Bytes(Cow::Owned(bytes.into_owned())),
+            Value::List(items) => Value::List(items.into_iter().map(Value::into_owned).collect()),
+            Value::Map(members) => {
+                let members = members.into_iter();
+                Value::Map(
+                    members
+                        .map(|(name, value)| (Cow::Owned(name.into_owned()), value.into_owned()))
+                        .collect(),
+                )
+            }
+        }
+    }
+
     /// Its estimated size in memory, together with the client's value made from it.
     pub fn bytes(&self) -> usize {
         /// Our value and the client's, without the data to which they point.

@@ -27,6 +27,10 @@ mod events;
 /// Allocations for a message that is filtered, and for one that is written: the list of its row's operations.
 const FILTERED: u64 = 0;
 const WRITTEN: u64 = 1;
+/// More of them if the event stands in a string: its text, the five strings that are kept of it, and for a message that
+/// is written the four that go into its row.
+const FILTERED_IN_A_STRING: u64 = FILTERED + 1 + 5;
+const WRITTEN_IN_A_STRING: u64 = WRITTEN + 1 + 5 + 4;
 /// Allocations for a batch and its one call, whatever the number of messages: the plan (4), the slots of the fields,
 /// the rows of a message, and what `write` keeps (lanes, unfinished lanes, the call, its rows).
 const BATCH: u64 = 10;
@@ -97,8 +101,8 @@ impl RowWriter for Accepts {
     }
 }
 
-/// One event in five is filtered, and the others write five bins.
-fn rules() -> Mapping {
+/// One event in five is filtered, and the others write five bins. `root`: a line of the route.
+fn rules(root: &str) -> Mapping {
     let text = r#"
         [kafka]
         brokers = "b:9092"
@@ -107,13 +111,14 @@ fn rules() -> Mapping {
         hosts = "h:3000"
         namespace = "test"
         [[route]]
+        ROOT
         when = "user.country != 'BR' && schema >= 3"
         [[route.write]]
         set = "events"
         key = "id"
         bins = { type = "type", ts = "ts", user = "user.id", os = "device.os", lat = "device.geo.lat" }
     "#;
-    Mapping::compile(&config::parse(text, "test.toml").unwrap()).unwrap()
+    Mapping::compile(&config::parse(&text.replace("ROOT", root), "test.toml").unwrap()).unwrap()
 }
 
 struct Counted {
@@ -179,7 +184,7 @@ fn batch(topic: &TopicMapping, pressure: &Pressure, messages: &[&String]) -> Cou
 
 #[test]
 fn a_filtered_message_allocates_nothing_and_a_written_one_the_stated_number() {
-    let (rules, pressure) = (rules(), Pressure::new(10_000, None, Arc::new(Counters::new())));
+    let (rules, pressure) = (rules(""), Pressure::new(10_000, None, Arc::new(Counters::new())));
     let topic = rules.topic("t").unwrap();
     let events: Vec<String> = (0..4000).map(events::event).collect();
     let is_filtered = |event: &&String| event.contains(r#""country":"BR""#);
@@ -201,4 +206,25 @@ fn a_filtered_message_allocates_nothing_and_a_written_one_the_stated_number() {
         mixed.allocations,
         BATCH + mixed.filtered * FILTERED + mixed.written * WRITTEN
     );
+}
+
+#[test]
+fn an_event_in_a_string_costs_its_text_and_what_is_kept_of_it() {
+    let rules = rules("root = { path = \"doc\", as = \"json\" }");
+    let pressure = Pressure::new(10_000, None, Arc::new(Counters::new()));
+    let topic = rules.topic("t").unwrap();
+    let wrapped = |event: String| serde_json::json!({ "doc": event, "beside": "\u{1}" }).to_string();
+    let events: Vec<String> = (0..4000).map(|number| wrapped(events::event(number))).collect();
+    let is_filtered = |event: &&String| event.contains(r#"\"country\":\"BR\""#);
+    let (filtered, written): (Vec<&String>, Vec<&String>) = events.iter().partition(is_filtered);
+    let count = |messages: &[&String]| batch(topic, &pressure, messages);
+    count(&events.iter().collect::<Vec<_>>()); // what is made once for a thread or process
+
+    let (few, many) = (count(&filtered[..100]), count(&filtered[..600]));
+    assert_eq!((many.filtered, many.written), (600, 0));
+    assert_eq!(many.allocations - few.allocations, 500 * FILTERED_IN_A_STRING);
+
+    let (few, many) = (count(&written[..100]), count(&written[..600]));
+    assert_eq!((many.filtered, many.written), (0, 600));
+    assert_eq!(many.allocations - few.allocations, 500 * WRITTEN_IN_A_STRING);
 }

@@ -81,6 +81,7 @@ fn told_source(source: &Source) -> String {
         let names = path.iter().map(|segment| match segment {
             Segment::Name(name) => name.clone(),
             Segment::Index(index) => index.to_string(),
+            Segment::Json => "(json)".to_owned(),
         });
         format!("{prefix}{}", names.collect::<Vec<_>>().join("/"))
     };
@@ -406,6 +407,7 @@ write = [{ key = "@key", bins = ["@value", "@header.type", "@key.a", "b.c"], ttl
     assert!(write.send_key);
     let Bin::All {
         source,
+        json_members: _,
         except,
         rename,
         long_names,

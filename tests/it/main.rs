@@ -17,6 +17,7 @@ mod config_faults;
 mod config_syntax;
 mod config_told_once;
 mod config_valid;
+mod connect_formats;
 mod kafka_properties;
 mod payload_schema;
 mod recipes;

@@ -7,9 +7,10 @@ use penstock::output::Output;
 use penstock::processor::Processor as _;
 use penstock::rules::mapping::Mapping;
 
-const PAGES: [&str; 2] = [
+const PAGES: [&str; 3] = [
     include_str!("../../docs/guide/recipes.md"),
     include_str!("../../docs/guide/recipes-checks.md"),
+    include_str!("../../docs/guide/recipes-connect.md"),
 ];
 
 /// The first block of this language in a recipe.

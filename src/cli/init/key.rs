@@ -70,7 +70,14 @@ impl ProposedKey {
             None => &self.shown,
         };
         let is_metadata = |source: &Source| !matches!(source, Source::Path(_) | Source::Item(_) | Source::Value);
-        match grammar::value(text, Scope { root: &[], each: false }) {
+        match grammar::value(
+            text,
+            Scope {
+                root: &[],
+                each: false,
+                strings: &[],
+            },
+        ) {
             Ok(Expr::Source(source)) => is_metadata(&source),
             Ok(Expr::Template(parts)) => parts.iter().all(|part| match part {
                 Part::Source(source) | Part::Time { source, .. } => is_metadata(source),

@@ -506,7 +506,7 @@ fn bin(field: &Field, names: &[&str], shape: &Shape) -> (bool, String, Vec<Strin
                 (true, source)
             }
             Some(Look::Json) => {
-                notes.push("JSON in a string: as = \"json\" takes what it says".to_owned());
+                notes.push("JSON in a string: as = \"json\" takes it whole, json_strings its fields".to_owned());
                 (true, source)
             }
             _ => (true, source),

@@ -105,7 +105,7 @@ mod tests {
         fn any_name_that_is_named_is_a_path(names in proptest::collection::vec("\\PC{1,20}|[ -~]{1,20}", 1..4)) {
             prop_assume!(names.iter().all(|name| is_nameable(name)));
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let read = value(&path(&names), Scope { root: &[], each: false });
+            let read = value(&path(&names), Scope { root: &[], each: false, strings: &[] });
             let expected: Vec<Segment> = names.iter().map(|name| Segment::Name((*name).to_owned())).collect();
             match read {
                 Ok(Expr::Source(Source::Path(found))) => prop_assert_eq!(found, expected),

@@ -257,7 +257,26 @@ const NAMES: &[(&Section, Names)] = &[
                 &["formats", "format", "check_formats", "validate_formats"],
             ),
             ("require", &["validate", "assert", "must"]),
-            ("root", &["base", "prefix", "path", "base_path", "unwrap", "payload"]),
+            (
+                "root",
+                &["base", "prefix", "path", "base_path", "unwrap", "payload", "envelope"],
+            ),
+            (
+                "json_strings",
+                &[
+                    "json",
+                    "json_string",
+                    "json_fields",
+                    "json_columns",
+                    "json_paths",
+                    "embedded_json",
+                    "escaped_json",
+                    "parse_json",
+                    "decode_json",
+                    "expand_json",
+                    "unescape",
+                ],
+            ),
             (
                 "write",
                 &[
@@ -366,6 +385,7 @@ const NAMES: &[(&Section, Names)] = &[
                 ],
             ),
             ("as", &["type", "cast", "to", "format", "kind", "datatype"]),
+            ("scale", &["decimals", "decimal_places", "places", "decimal_scale"]),
             ("missing", &["on_missing", "if_missing", "absent", "null", "optional"]),
             ("default", &["fallback", "otherwise", "else", "or"]),
             ("value", &["constant", "const", "literal"]),
@@ -389,6 +409,7 @@ const NAMES: &[(&Section, Names)] = &[
             ("path", &["field", "from", "source", "version", "value", "column"]),
             ("bin", &["name", "store", "into", "to"]),
             ("as", &["type", "cast", "unit"]),
+            ("scale", &["decimals", "decimal_places", "places", "decimal_scale"]),
         ],
     ),
     (

@@ -17,6 +17,8 @@ pub enum Bin {
     All {
         /// `Source::Path` or `Source::Item`.
         source: Source,
+        /// Fields that are strings that hold JSON: the bin is what the text says.
+        json_members: Vec<String>,
         /// Fields that are left out.
         except: Vec<String>,
         /// Pairs of field and bin. Each bin has 1 to 15 bytes and is named once. No field is also in `except`.

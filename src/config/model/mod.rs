@@ -57,7 +57,7 @@ pub use route::Route;
 pub use secret::Secret;
 pub use source::{Path, Segment, Source};
 pub use time::TimeUnit;
-pub use value::{As, BigNumbers, Constant, Expr, Missing, Part, Typed};
+pub use value::{As, BigNumbers, Constant, DecimalTo, Expr, Missing, Part, Typed};
 pub use write::{
     Action, Each, InDoubt, Mode, Name, Newer, OnConflict, Operation, OperationKind, Tombstone, Ttl, TtlOn, TtlPast,
     Write,

@@ -14,7 +14,7 @@ pub struct Route {
     /// The topics that it is for; never empty.
     pub topics: Vec<String>,
     /// Where bare paths start. Empty: at the top of the message. It is already in front of every path of the route's
-    /// writes.
+    /// writes, with the steps into strings that hold JSON.
     pub root: Path,
     /// If it does not hold, the route does nothing with the message.
     pub when: Option<When>,

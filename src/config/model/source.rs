@@ -37,4 +37,7 @@ pub enum Segment {
     Name(String),
     /// An element of an array, from 0.
     Index(usize),
+    /// The value of the JSON text in a string (`json_strings`). What is no string stays as it is. Never the first of two
+    /// in a row.
+    Json,
 }

@@ -125,9 +125,47 @@ pub enum As {
     EpochUs,
     /// The same in nanoseconds.
     EpochNs,
+    /// `"decimal"`, `"decimal_integer"`, `"decimal_float"`: a decimal of Kafka Connect, which is the bytes of its
+    /// unscaled integer in base64.
+    Decimal {
+        /// What it becomes.
+        to: DecimalTo,
+        /// The number of digits after the point. `None`: the message has it, in Debezium's `{"scale": …, "value": …}`.
+        scale: Option<i16>,
+    },
+}
+
+/// What a decimal becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DecimalTo {
+    /// A string with all its digits: `"-12.30"`.
+    Text,
+    /// An integer of 64 bits, if it is one.
+    Integer,
+    /// The nearest float.
+    Float,
 }
 
 impl As {
+    /// `"decimal"` without a scale.
+    pub const DECIMAL: As = As::decimal(DecimalTo::Text);
+    /// `"decimal_integer"` without a scale.
+    pub const DECIMAL_INTEGER: As = As::decimal(DecimalTo::Integer);
+    /// `"decimal_float"` without a scale.
+    pub const DECIMAL_FLOAT: As = As::decimal(DecimalTo::Float);
+
+    const fn decimal(to: DecimalTo) -> As {
+        As::Decimal { to, scale: None }
+    }
+
+    /// Whether both have the same word in the file, whatever their `scale`.
+    pub fn is_same_word(self, other: As) -> bool {
+        match (self, other) {
+            (As::Decimal { to, .. }, As::Decimal { to: other, .. }) => to == other,
+            _ => self == other,
+        }
+    }
+
     /// The unit, if the type is an instant.
     pub fn unit(self) -> Option<TimeUnit> {
         match self {
@@ -135,7 +173,9 @@ impl As {
             As::EpochMs => Some(TimeUnit::Milliseconds),
             As::EpochUs => Some(TimeUnit::Microseconds),
             As::EpochNs => Some(TimeUnit::Nanoseconds),
-            As::String | As::Integer | As::Float | As::Bool | As::Json | As::Base64 | As::Hex => None,
+            As::String | As::Integer | As::Float | As::Bool | As::Json | As::Base64 | As::Hex | As::Decimal { .. } => {
+                None
+            }
         }
     }
 }

@@ -33,9 +33,10 @@ pub fn bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
             };
             let source = expressions::parsed(node, &text, source)?;
             Some(vec![Bin::All {
-                source,
                 except: Vec::new(),
                 rename: Vec::new(),
+                json_members: scope.json_members(&source),
+                source,
                 long_names: LongNames::Reject,
                 big_numbers: BigNumbers::Reject,
                 line: node.line(),
@@ -193,7 +194,7 @@ fn bins_by_last_segment(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
 
 /// The name of a bin that has no explicit name.
 fn own_name(source: &Source) -> Option<String> {
-    let last = |path: &Path| match path.last() {
+    let last = |path: &Path| match path.iter().rfind(|step| **step != Segment::Json) {
         Some(Segment::Name(name)) => Some(name.clone()),
         _ => None,
     };
@@ -251,8 +252,10 @@ fn all_bins(node: &Node<'_>, scope: Scope<'_>) -> Option<Vec<Bin>> {
         _ => LongNames::Reject,
     };
     let big_numbers = expressions::big_numbers(&table)?;
+    let source = source?;
     Some(vec![Bin::All {
-        source: source?,
+        json_members: scope.json_members(&source),
+        source,
         except,
         rename,
         long_names,

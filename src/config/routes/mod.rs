@@ -4,6 +4,8 @@
 pub mod route;
 // `payload_schema`: the JSON Schema of its payloads.
 pub mod payload_schema;
+// `root` and `json_strings`: where paths start, and which strings hold JSON.
+pub mod json_strings;
 // `[[route.write]]`: which record, how long it lives, and what is written.
 pub mod write;
 // `ttl`: how long a record lives.

@@ -2,7 +2,7 @@
 
 use crate::config::file::reader::{Node, Table, Text, all};
 use crate::config::keys;
-use crate::config::model::{Expr, Publish, Segment, Source, Tombstone, Typed};
+use crate::config::model::{Expr, Publish, Source, Tombstone, Typed};
 use crate::config::names;
 use crate::config::routes::contradictions;
 use crate::config::routes::write;
@@ -10,14 +10,13 @@ use crate::config::values::cel;
 use crate::config::values::expressions::{self, Place};
 use crate::config::values::grammar::Scope;
 
-/// Reads the publish at `table`. `tombstone` is the default; `consumed` are `kafka.topics`.
+/// Reads the publish at `table`. `scope`: that of the route. `tombstone` is the default; `consumed` are `kafka.topics`.
 pub fn publish(
     table: &Table<'_>,
-    root: &[Segment],
+    scope: Scope<'_>,
     tombstone: Tombstone,
     consumed: &[(Node<'_>, Text)],
 ) -> Option<Publish> {
-    let scope = Scope { root, each: false };
     let example = "name the topic to produce to, e.g. topic = \"purchases\"";
     let topic = table
         .required("topic", example)

@@ -5,13 +5,13 @@ use toml::de::DeValue;
 use crate::config::file::reader::{Node, Table, Text};
 use crate::config::file::wording::did_you_mean;
 use crate::config::keys;
-use crate::config::model::{Path, Route, Tombstone};
+use crate::config::model::{Route, Source, Tombstone};
+use crate::config::routes::json_strings;
 use crate::config::routes::payload_schema;
 use crate::config::routes::publish;
 use crate::config::routes::write;
 use crate::config::values::cel;
-use crate::config::values::expressions;
-use crate::config::values::grammar::{self, Scope};
+use crate::config::values::grammar::Scope;
 
 /// All routes. `topics`: the configured topics; `namespace`: the default.
 pub fn routes(top: &Table<'_>, topics: &[(Node<'_>, Text)], namespace: &str) -> Vec<Route> {
@@ -70,21 +70,12 @@ fn tables<'a>(node: &Node<'a>, title: &str, example: &str) -> Vec<Node<'a>> {
 }
 
 fn route(table: &Table<'_>, configured: &[(Node<'_>, Text)], namespace: &str) -> Route {
-    let root = match table.get("root") {
-        None => Path::new(),
-        Some(node) => node
-            .text()
-            .and_then(|text| {
-                if text.value.is_empty() {
-                    return Some(Path::new());
-                }
-                expressions::parsed(node, &text, grammar::path(&text.value))
-            })
-            .unwrap_or_default(),
-    };
+    let faults_before = table.context.faults();
+    let (root, strings) = json_strings::root_and_strings(table);
     let scope = Scope {
         root: &root,
         each: false,
+        strings: &strings,
     };
     // If one is faulty, a fault was noted, and there will be no configuration.
     let when = cel::when(table, scope).flatten();
@@ -100,7 +91,7 @@ fn route(table: &Table<'_>, configured: &[(Node<'_>, Text)], namespace: &str) ->
         Some(node) => tables(node, "[[route.write]]", example)
             .iter()
             .filter_map(|node| node.table(&keys::WRITE))
-            .filter_map(|table| write::write(&table, &root, namespace, tombstone))
+            .filter_map(|table| write::write(&table, scope, namespace, tombstone))
             .collect(),
     };
     let publishes = match table.get("publish") {
@@ -108,13 +99,23 @@ fn route(table: &Table<'_>, configured: &[(Node<'_>, Text)], namespace: &str) ->
         Some(node) => tables(node, "[[route.publish]]", example)
             .iter()
             .filter_map(|node| node.table(&keys::PUBLISH))
-            .filter_map(|table| publish::publish(&table, &root, tombstone, configured))
+            .filter_map(|table| publish::publish(&table, scope, tombstone, configured))
             .collect(),
     };
+    let whole = || match scope.through(Source::Path(root.clone())) {
+        Source::Path(path) => path,
+        _ => root.clone(),
+    };
+    // A schema reads the string at the root.
+    let read = payload_schema.is_some().then(whole);
+    // A faulty path may be one that leads through a string.
+    if table.context.faults() == faults_before {
+        json_strings::refuse_unread(table, scope);
+    }
     Route {
         line: table.line(),
         topics: topics(table, configured),
-        root,
+        root: read.unwrap_or_else(whole),
         when,
         payload_schema,
         require,

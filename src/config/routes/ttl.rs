@@ -192,7 +192,11 @@ fn meant(text: &str, scope: Scope<'_>) -> Option<String> {
 mod tests {
     use super::*;
 
-    const AT_TOP: Scope<'static> = Scope { root: &[], each: false };
+    const AT_TOP: Scope<'static> = Scope {
+        root: &[],
+        each: false,
+        strings: &[],
+    };
 
     #[test]
     fn a_length_in_other_words_is_told_in_ours() {

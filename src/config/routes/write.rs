@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use crate::config::file::reader::{Node, Table};
 use crate::config::keys;
 use crate::config::model::{
-    Action, BigNumbers, Constant, Each, Expr, InDoubt, Missing, Mode, Name, Newer, OnConflict, Segment, Tombstone, Ttl,
+    Action, BigNumbers, Constant, Each, Expr, InDoubt, Missing, Mode, Name, Newer, OnConflict, Source, Tombstone, Ttl,
     TtlOn, TtlPast, Typed, Write,
 };
 use crate::config::names;
@@ -22,13 +22,14 @@ use crate::config::values::grammar::{self, Scope};
 use crate::config::values::type_names;
 
 /// Reads the write at `table`. `namespace` and `tombstone` are the defaults.
-pub fn write(table: &Table<'_>, root: &[Segment], namespace: &str, tombstone: Tombstone) -> Option<Write> {
+/// `scope`: that of the route.
+pub fn write(table: &Table<'_>, scope: Scope<'_>, namespace: &str, tombstone: Tombstone) -> Option<Write> {
     let scope = Scope {
-        root,
         each: table.has("each"),
+        ..scope
     };
     let when = cel::when(table, scope);
-    let each = each(table, root);
+    let each = each(table, scope);
     let namespace = name(table, &NAMESPACE, scope, namespace);
     let set = name(table, &SET, scope, "");
     let key = table
@@ -157,7 +158,7 @@ fn ttl_past(word: &str) -> TtlPast {
     }
 }
 
-fn each(table: &Table<'_>, root: &[Segment]) -> Option<Each> {
+fn each(table: &Table<'_>, scope: Scope<'_>) -> Option<Each> {
     let max = table.number("each_max");
     let Some(node) = table.get("each") else {
         if let (Some(node), false) = (table.get("each_max"), table.is_misspelt("each")) {
@@ -166,9 +167,12 @@ fn each(table: &Table<'_>, root: &[Segment]) -> Option<Each> {
         return None;
     };
     let text = node.text()?;
-    let mut path = root.to_vec();
+    let mut path = scope.root.to_vec();
     path.extend(expressions::parsed(node, &text, grammar::path(&text.value))?);
-    Some(Each { path, max: max? })
+    match scope.through(Source::Path(path)) {
+        Source::Path(path) => Some(Each { path, max: max? }),
+        _ => None,
+    }
 }
 
 /// Namespaces and sets are read in the same way. This has what differs.
@@ -319,7 +323,8 @@ fn newer(node: &Node<'_>, scope: Scope<'_>) -> Option<Newer> {
     }
     let cast = table
         .choice_of("as", None, type_names::meant_by)
-        .map(type_names::as_named);
+        .map(type_names::as_named)
+        .and_then(|cast| expressions::scaled(&table, Some(cast)).flatten());
     let missing = match table.get("missing") {
         None => Some(Missing::AsPlace),
         Some(_) => table.choice("missing").map(|word| match word {

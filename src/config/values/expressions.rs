@@ -8,8 +8,8 @@ use toml::de::DeValue;
 
 use crate::config::file::reader::{Node, Table, Text, all};
 use crate::config::file::wording::quoted;
-use crate::config::keys;
-use crate::config::model::{As, BigNumbers, Constant, Expr, Instant, Kinds, Missing, Typed};
+use crate::config::keys::{self, Kind};
+use crate::config::model::{As, BigNumbers, Constant, DecimalTo, Expr, Instant, Kinds, Missing, Typed};
 use crate::config::values::cel;
 use crate::config::values::grammar::{self, Bad, Scope};
 use crate::config::values::ttl_hints;
@@ -59,12 +59,18 @@ impl Place {
     pub fn allowed(self) -> Option<&'static [As]> {
         match self {
             Place::Bin | Place::Payload => None,
-            Place::PublishedKey | Place::Header => Some(&[As::String, As::Integer, As::Base64, As::Hex]),
-            Place::Key => Some(&[As::String, As::Integer, As::Base64, As::Hex]),
+            Place::PublishedKey | Place::Header | Place::Key => Some(&[
+                As::String,
+                As::Integer,
+                As::Base64,
+                As::Hex,
+                As::DECIMAL,
+                As::DECIMAL_INTEGER,
+            ]),
             Place::Ttl => Some(&[As::Integer, As::EpochS, As::EpochMs, As::EpochUs, As::EpochNs]),
-            Place::Number => Some(&[As::Integer, As::Float]),
-            Place::Text => Some(&[As::String, As::Base64, As::Hex]),
-            Place::MapKey => Some(&[As::String, As::Integer]),
+            Place::Number => Some(&[As::Integer, As::Float, As::DECIMAL_INTEGER, As::DECIMAL_FLOAT]),
+            Place::Text => Some(&[As::String, As::Base64, As::Hex, As::DECIMAL]),
+            Place::MapKey => Some(&[As::String, As::Integer, As::DECIMAL, As::DECIMAL_INTEGER]),
             Place::Name => Some(&[As::String]),
         }
     }
@@ -279,7 +285,7 @@ fn from_table(
             None
         }
         [only] => {
-            for other in ["as", "missing", "default", "big_numbers"] {
+            for other in ["as", "scale", "missing", "default", "big_numbers"] {
                 if let Some(other_node) = table.get(other) {
                     let problem = format!("`{other}` contradicts `{only}`, which is always there as it stands");
                     other_node.fault(problem, format!("remove `{other}`, or write `path` for a field"));
@@ -409,7 +415,7 @@ fn cast(table: &Table<'_>, place: Place) -> Option<Option<As>> {
     }
     let cast = table.choice_of("as", offered.as_deref(), meant_by).map(as_named);
     if let (Some(cast), Some(node), Some(allowed)) = (cast, table.get("as"), place.allowed())
-        && !allowed.contains(&cast)
+        && !allowed.iter().any(|each| each.is_same_word(cast))
     {
         let names: Vec<&str> = allowed.iter().map(|each| name_of(*each)).collect();
         node.fault(
@@ -419,9 +425,31 @@ fn cast(table: &Table<'_>, place: Place) -> Option<Option<As>> {
         return None;
     }
     match table.get("as") {
-        None => Some(None),
-        Some(_) => cast.map(Some),
+        None => scaled(table, None),
+        Some(_) => scaled(table, Some(cast?)),
     }
+}
+
+/// `cast` with the `scale` beside it. Returns nothing, and notes a fault, if it is wrong or not for this type.
+pub fn scaled(table: &Table<'_>, cast: Option<As>) -> Option<Option<As>> {
+    let Some(node) = table.get("scale") else {
+        return Some(cast);
+    };
+    let Some(As::Decimal { to, .. }) = cast else {
+        let cure = "write as = \"decimal\", or remove `scale`";
+        node.fault("`scale` is the number of digits after the point of a decimal", cure);
+        return None;
+    };
+    let Kind::Number { min, max } = keys::SCALE else {
+        return None;
+    };
+    let scale = node.integer().filter(|scale| (min..=max).contains(scale));
+    let Some(scale) = scale.and_then(|scale| i16::try_from(scale).ok()) else {
+        let cure = "write the scale of the column, e.g. scale = 2 for DECIMAL(10,2)";
+        node.fault(format!("a scale is a whole number from {min} to {max}"), cure);
+        return None;
+    };
+    Some(Some(As::Decimal { to, scale: Some(scale) }))
 }
 
 fn missing(table: &Table<'_>, cast: Option<As>, place: Place) -> Option<Missing> {
@@ -497,6 +525,15 @@ fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant,
     let Some(cast) = cast else {
         return Ok(value);
     };
+    // What takes the place of a decimal has the type of what the decimal becomes.
+    let cast = match cast {
+        As::Decimal { to, .. } => match to {
+            DecimalTo::Text => As::String,
+            DecimalTo::Integer => As::Integer,
+            DecimalTo::Float => As::Float,
+        },
+        other => other,
+    };
     let of_a_life = match &value {
         Constant::String(text) if place == Place::Ttl => ttl_hints::default_meant(text, cast),
         _ => None,
@@ -534,6 +571,7 @@ fn fitting(value: &Constant, cast: Option<As>, place: Place) -> Result<Constant,
         (As::EpochMs, _) => "write milliseconds since 1970",
         (As::EpochUs, _) => "write microseconds since 1970",
         (As::EpochNs, _) => "write nanoseconds since 1970",
+        (As::Decimal { .. }, _) => "write a value of the type that the decimal becomes",
     };
     Err((
         format!("the default is not of the value's type, {}", name_of(cast)),

@@ -14,6 +14,9 @@ const NAMES: &[(&str, As)] = &[
     ("epoch_ms", As::EpochMs),
     ("epoch_us", As::EpochUs),
     ("epoch_ns", As::EpochNs),
+    ("decimal", As::DECIMAL),
+    ("decimal_integer", As::DECIMAL_INTEGER),
+    ("decimal_float", As::DECIMAL_FLOAT),
 ];
 
 /// The type that this word means in other programs. The word is in lower case.
@@ -27,7 +30,10 @@ pub fn meant_by(word: &str) -> Option<&'static str> {
         "us" | "µs" | "micro" | "micros" | "microsecond" | "microseconds" => Some("epoch_us"),
         "ns" | "nano" | "nanos" | "nanosecond" | "nanoseconds" => Some("epoch_ns"),
         "int" | "int32" | "int64" | "i32" | "i64" | "uint" | "long" | "bigint" | "short" => Some("integer"),
-        "float32" | "float64" | "f32" | "f64" | "double" | "decimal" | "real" => Some("float"),
+        "float32" | "float64" | "f32" | "f64" | "double" | "real" => Some("float"),
+        "numeric" | "bigdecimal" | "connectdecimal" | "decimalstring" | "variablescaledecimal" => Some("decimal"),
+        "decimalint" | "decimallong" | "decimalint64" => Some("decimal_integer"),
+        "decimaldouble" | "decimalnumber" => Some("decimal_float"),
         "boolean" => Some("bool"),
         "str" | "text" | "varchar" | "char" => Some("string"),
         "b64" => Some("base64"),
@@ -46,7 +52,7 @@ pub fn as_named(name: &str) -> As {
 pub fn name_of(cast: As) -> &'static str {
     NAMES
         .iter()
-        .find(|(_, each)| *each == cast)
+        .find(|(_, each)| each.is_same_word(cast))
         .map_or("string", |(name, _)| name)
 }
 
@@ -65,8 +71,11 @@ mod tests {
             ("unix_ms", "epoch_ms"),
             ("epoch_millis", "epoch_ms"),
             ("double", "float"),
+            ("numeric", "decimal"),
+            ("BigDecimal", "decimal"),
+            ("decimal_double", "decimal_float"),
         ] {
-            assert_eq!(meant_by(word), Some(name), "{word}");
+            assert_eq!(meant_by(&word.to_lowercase()), Some(name), "{word}");
             assert!(keys::AS.contains(&name));
         }
         assert_eq!(meant_by(""), None);

@@ -63,7 +63,11 @@ fn with<T>(program: Program, message: &Message<'_>, with: impl Fn(&Rule, &Facts<
 }
 
 fn program(text: &str) -> Program {
-    let scope = Scope { root: &[], each: true };
+    let scope = Scope {
+        root: &[],
+        each: true,
+        strings: &[],
+    };
     cel::parse(text, scope).unwrap_or_else(|faults| panic!("{text}: {faults:?}"))
 }
 
@@ -635,7 +639,11 @@ mod oracle {
     }
 
     fn ours(text: &str, payload: &str) -> Option<Result<String, String>> {
-        let scope = Scope { root: &[], each: false };
+        let scope = Scope {
+            root: &[],
+            each: false,
+            strings: &[],
+        };
         // An expression that is refused at the start is skipped.
         let program = cel::parse(text, scope).ok()?;
         let value = with(program, &message(payload), Rule::value);
@@ -720,7 +728,7 @@ mod oracle {
             text in prop_oneof![3 => condition(), 1 => expression(true)], document in document()
         ) {
             let payload = document.to_string();
-            let scope = Scope { root: &[], each: false };
+            let scope = Scope { root: &[], each: false, strings: &[] };
             let Ok(program) = cel::parse(&text, scope) else {
                 return Ok(());
             };

@@ -3,7 +3,8 @@
 //! Created for every message: one allocation for all slots, none with the memory of an earlier message, and one more for
 //! each array that is read element by element. Filled by `walk`; conditions and mapping read it.
 
-use super::tree::{EachId, ItemShapeId, ItemSlotId, PathTree, ShapeId, SlotId};
+use super::DecodeError;
+use super::tree::{EachId, ItemShapeId, ItemSlotId, PathTree, ShapeId, SlotId, TextId};
 use crate::output::value::Value;
 
 /// The fields of one message, by slot. `'m` is the lifetime of its payload.
@@ -12,6 +13,20 @@ pub struct Fields<'m> {
     pub(super) slots: Vec<Option<Value<'m>>>,
     pub(super) each: Vec<EachFields<'m>>,
     pub(super) has_unheld: bool,
+    /// Those outside of elements.
+    pub(super) broken: Vec<BrokenText>,
+    pub(super) has_broken: bool,
+}
+
+/// A string that should hold JSON and does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokenText {
+    /// Which string.
+    pub text: TextId,
+    /// The number of the element, if the string is inside an array's elements; otherwise 0.
+    pub element: usize,
+    /// What is wrong, and where in the text: after its escapes were undone.
+    pub error: DecodeError,
 }
 
 /// The type of the value at a path, if only its type is asked for.
@@ -42,6 +57,8 @@ pub(super) struct EachFields<'m> {
     /// Ordered by element, then by slot.
     pub items: Vec<Option<Value<'m>>>,
     pub slots: usize,
+    /// Ordered by element.
+    pub broken: Vec<BrokenText>,
 }
 
 /// What was found where an array was asked for.
@@ -85,11 +102,14 @@ impl<'m> Fields<'m> {
             found: Found::Missing,
             items: Vec::new(),
             slots: item.nodes.slots,
+            broken: Vec::new(),
         });
         Fields {
             slots,
             each: each.collect(),
             has_unheld: false,
+            broken: Vec::new(),
+            has_broken: false,
         }
     }
 
@@ -104,6 +124,17 @@ impl<'m> Fields<'m> {
     #[inline]
     pub fn has_unheld(&self) -> bool {
         self.has_unheld
+    }
+
+    /// Whether some string that should hold JSON does not, in an element or outside.
+    #[inline]
+    pub fn has_broken_texts(&self) -> bool {
+        self.has_broken
+    }
+
+    /// The strings outside of elements that should hold JSON and do not. Nothing inside of them is found.
+    pub fn broken_texts(&self) -> &[BrokenText] {
+        &self.broken
     }
 
     /// `None`: missing. `Some(Value::Null)`: JSON null.
@@ -143,6 +174,7 @@ impl EachFields<'_> {
     pub(super) fn clear(&mut self) {
         self.found = Found::Missing;
         self.items.clear();
+        self.broken.clear();
     }
 }
 
@@ -163,6 +195,16 @@ impl<'f, 'm> Items<'f, 'm> {
         let place = index.checked_mul(self.fields.slots)?.checked_add(slot.slot as usize)?;
         self.fields.items.get(place)?.as_ref()
     }
+
+    /// The strings in element `index` that should hold JSON and do not.
+    pub fn broken_texts(&self, index: usize) -> &'f [BrokenText] {
+        let all = self.fields.broken.as_slice();
+        let from = all.partition_point(|broken| broken.element < index);
+        let (_, rest) = all.split_at(from);
+        let (own, _) = rest.split_at(rest.partition_point(|broken| broken.element == index));
+        own
+    }
+
     /// The shape of the value in element `index`. `None`: missing there, or an element beyond the array or its limit.
     pub fn shape(&self, index: usize, shape: ItemShapeId) -> Option<Shape> {
         self.get(index, shape.0).map(Shape::of)

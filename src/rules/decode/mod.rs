@@ -13,6 +13,9 @@
 //!   they are written, as a [`Value::Unheld`], and the code that keeps the value
 //!   decides about it. What is asked for never decides whether a payload is accepted.
 //! - If a name occurs several times in one object, the last one counts, with everything below it.
+//! - A string that the configuration declares to hold JSON is read in the same pass: its text is undone from its escapes
+//!   (one allocation) and followed like the payload. If it is no JSON, that is kept ([`Fields::broken_texts`]) and decides
+//!   nothing here. Its containers count towards [`DEPTH_MAX`] together with those around the string.
 //! - Nothing is allocated for skipped values or for strings without escapes. With the memory of an earlier message
 //!   ([`decode_in`]), nothing is allocated for numbers and strings without escapes at all.
 //! - No input causes a panic or a recursion deeper than [`DEPTH_MAX`].
@@ -29,13 +32,15 @@ mod walk;
 mod table_tests;
 #[cfg(test)]
 mod oracle_tests;
+#[cfg(test)]
+mod text_tests;
 
 pub use crate::message::DEPTH_MAX;
 use crate::message::DecodeErrorKind;
 use crate::output::value::Value;
 pub use error::DecodeError;
-pub use fields::{Elements, Fields, Items, Shape};
-pub use tree::{EachId, ItemShapeId, ItemSlotId, PathTree, PathTreeBuilder, ShapeId, SlotId};
+pub use fields::{BrokenText, Elements, Fields, Items, Shape};
+pub use tree::{EachId, ItemShapeId, ItemSlotId, PathTree, PathTreeBuilder, ShapeId, SlotId, TextId};
 
 /// U+FEFF in UTF-8. RFC 8259 forbids writing it before a JSON text and allows a reader to skip it.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -14,7 +14,7 @@ use crate::rules::decode::*;
 
 /// A JSON document as it is written: numbers as text, and duplicate names kept.
 #[derive(Debug, Clone)]
-enum Document {
+pub(super) enum Document {
     Null,
     Bool(bool),
     Number(String),
@@ -84,7 +84,7 @@ fn number() -> impl Strategy<Value = String> {
     ]
 }
 
-fn document() -> impl Strategy<Value = Document> {
+pub(super) fn document() -> impl Strategy<Value = Document> {
     let leaf = prop_oneof![
         1 => Just(Document::Null),
         1 => any::<bool>().prop_map(Document::Bool),
@@ -110,15 +110,15 @@ fn path(segments_min: usize) -> impl Strategy<Value = Path> {
 
 /// What is asked for: paths, and arrays with paths into their elements.
 #[derive(Debug, Clone)]
-struct Asked {
-    paths: Vec<Path>,
+pub(super) struct Asked {
+    pub(super) paths: Vec<Path>,
     /// Paths for which only the shape is asked for.
-    shapes: Vec<Path>,
+    pub(super) shapes: Vec<Path>,
     /// Arrays, with paths into their elements. The shape of each of these paths is asked for too.
-    arrays: Vec<(Path, Vec<Path>)>,
+    pub(super) arrays: Vec<(Path, Vec<Path>)>,
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+pub(super) fn asked() -> impl Strategy<Value = Asked> {
     // The empty path asks for everything, which hides errors of the walk. So only some cases have it.
     let paths = prop_oneof![4 => vec(path(1), 0..16), 1 => vec(path(0), 0..6)];
     (paths, vec(path(0), 0..4), vec((path(0), vec(path(0), 0..4)), 0..3)).prop_map(|(paths, shapes, arrays)| Asked {
@@ -131,7 +131,7 @@ fn asked() -> impl Strategy<Value = Asked> {
 impl Asked {
     /// Adds paths that exist in the document: random paths rarely match one. Each of `picks` chooses a way into it and
     /// where it ends.
-    fn also(mut self, document: &Document, picks: &[u64]) -> Asked {
+    pub(super) fn also(mut self, document: &Document, picks: &[u64]) -> Asked {
         for pick in picks {
             let mut path = Path::new();
             let (mut here, mut way) = (document, *pick);
@@ -164,21 +164,21 @@ impl Asked {
 }
 
 /// The tree for `Asked`, with the numbers of its paths.
-struct Tree {
-    tree: PathTree,
-    slots: Vec<SlotId>,
-    shapes: Vec<ShapeId>,
-    arrays: Vec<(EachId, Vec<ItemSlots>)>,
+pub(super) struct Tree {
+    pub(super) tree: PathTree,
+    pub(super) slots: Vec<SlotId>,
+    pub(super) shapes: Vec<ShapeId>,
+    pub(super) arrays: Vec<(EachId, Vec<ItemSlots>)>,
 }
 
 /// One path inside elements.
-struct ItemSlots {
-    value: ItemSlotId,
-    shape: ItemShapeId,
+pub(super) struct ItemSlots {
+    pub(super) value: ItemSlotId,
+    pub(super) shape: ItemShapeId,
 }
 
 impl Asked {
-    fn tree(&self) -> Tree {
+    pub(super) fn tree(&self) -> Tree {
         let mut builder = PathTreeBuilder::new();
         let slots = self.paths.iter().map(|path| builder.slot(path)).collect();
         let shapes = self.shapes.iter().map(|path| builder.shape(path)).collect();
@@ -201,7 +201,7 @@ impl Asked {
 }
 
 /// Writes a document. `seed` chooses white space and escapes.
-struct Writer {
+pub(super) struct Writer {
     out: String,
     seed: u64,
     /// For serde_json: it refuses numbers beyond `f64` and half pairs everywhere, and reads integers beyond 64 bits as
@@ -210,7 +210,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(document: &Document, seed: u64, tame: bool) -> String {
+    pub(super) fn write(document: &Document, seed: u64, tame: bool) -> String {
         let mut writer = Writer {
             out: String::new(),
             seed,
@@ -379,6 +379,7 @@ fn follow<'t>(theirs: &'t Theirs, path: &[Segment]) -> Option<&'t Theirs> {
     path.iter().try_fold(theirs, |value, segment| match segment {
         Segment::Name(name) => value.as_object()?.get(name),
         Segment::Index(index) => value.as_array()?.get(*index),
+        Segment::Json => None,
     })
 }
 
@@ -521,7 +522,7 @@ fn check_acceptance(payload: &[u8], asked: &Asked) {
 
 /// One change to a payload.
 #[derive(Debug, Clone)]
-enum Edit {
+pub(super) enum Edit {
     Flip(usize, u8),
     Replace(usize, u8),
     Insert(usize, &'static str),
@@ -529,7 +530,7 @@ enum Edit {
     Cut(usize),
 }
 
-fn edit() -> impl Strategy<Value = Edit> {
+pub(super) fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
         (any::<usize>(), 0u8..8).prop_map(|(at, bit)| Edit::Flip(at, 1 << bit)),
         (any::<usize>(), any::<u8>()).prop_map(|(at, byte)| Edit::Replace(at, byte)),
@@ -539,7 +540,7 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
-fn apply(edit: &Edit, payload: &mut Vec<u8>) {
+pub(super) fn apply(edit: &Edit, payload: &mut Vec<u8>) {
     let len = payload.len();
     if len == 0 {
         return;

@@ -23,6 +23,21 @@ pub struct ItemShapeId(pub(super) ItemSlotId);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EachId(pub(super) u32);
 
+/// The number of a string whose JSON text is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TextId {
+    /// The array, if the string is inside its elements.
+    pub(super) each: Option<u32>,
+    pub(super) text: u32,
+}
+
+impl TextId {
+    /// The array, if the string is inside its elements.
+    pub fn each(self) -> Option<EachId> {
+        self.each.map(EachId)
+    }
+}
+
 /// The number of a path inside each element of such an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ItemSlotId {
@@ -37,6 +52,8 @@ pub struct PathTree {
     /// By `EachId`.
     pub(super) each: Vec<ItemTree>,
     pub(super) refuses_mark: bool,
+    /// Some path leads through a string that holds JSON.
+    pub(super) has_texts: bool,
 }
 
 impl PathTree {
@@ -47,9 +64,30 @@ impl PathTree {
     }
 }
 
+impl PathTree {
+    /// The path of a string whose JSON text is read: in the message, or in each element of its array.
+    pub fn text_path(&self, text: TextId) -> &[Segment] {
+        let nodes = match text.each {
+            None => Some(&self.main),
+            Some(each) => self.each.get(each as usize).map(|items| &items.nodes),
+        };
+        nodes
+            .and_then(|nodes| nodes.texts.get(text.text as usize))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// The path of an array whose elements are read one by one.
+    pub fn each_path(&self, each: EachId) -> &[Segment] {
+        self.each
+            .get(each.0 as usize)
+            .map_or(&[], |items| items.path.as_slice())
+    }
+}
+
 /// What is asked of each element of one array.
 #[derive(Debug)]
 pub(super) struct ItemTree {
+    pub path: Path,
     pub nodes: Nodes,
     /// Elements beyond this number are validated and counted, but not kept.
     pub limit: usize,
@@ -60,6 +98,19 @@ pub(super) struct ItemTree {
 pub(super) struct Nodes {
     pub nodes: Vec<Node>,
     pub slots: usize,
+    /// The path of each string whose JSON text is read.
+    pub texts: Vec<Path>,
+    /// The texts through which paths lead that were asked for since [`PathTreeBuilder::take_texts`].
+    passed: Vec<u32>,
+}
+
+/// What is asked of the JSON text in a string.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text {
+    /// The place of the text's value.
+    pub node: u32,
+    /// Its number in `Nodes::texts`.
+    pub number: u32,
 }
 
 /// One place in the message.
@@ -76,16 +127,21 @@ pub(super) struct Node {
     pub names: Names,
     /// What is asked for inside it, if it is an array: (index, node), ascending.
     pub indexes: Vec<(usize, u32)>,
-    /// All slots and arrays below it, without its own. They are cleared when a second value under the same name comes.
-    pub slots_below: Vec<u32>,
-    pub each_below: Vec<u32>,
+    /// If the value is a string, the JSON text in it is read for this. Any other value is read for it as it is.
+    pub text: Option<Text>,
+    /// Whether nothing is asked for inside it. Set at the end.
+    pub is_leaf: bool,
+    /// Boxed, because only equal names need it: a node stays small.
+    pub below: Box<Below>,
 }
 
-impl Node {
-    /// Whether nothing is asked for inside it.
-    pub fn is_leaf(&self) -> bool {
-        self.names.entries.is_empty() && self.indexes.is_empty()
-    }
+/// All slots, arrays and texts below a node, without its own slots and array. They are cleared when a second value under
+/// the same name comes.
+#[derive(Debug, Default)]
+pub(super) struct Below {
+    pub slots: Vec<u32>,
+    pub each: Vec<u32>,
+    pub texts: Vec<u32>,
 }
 
 /// The names asked for inside one object.
@@ -217,6 +273,8 @@ impl Nodes {
         Nodes {
             nodes: vec![Node::default()],
             slots: 0,
+            texts: Vec::new(),
+            passed: Vec::new(),
         }
     }
 
@@ -228,7 +286,7 @@ impl Nodes {
     /// The node at `path`. Creates it if it is new.
     fn at(&mut self, path: &[Segment]) -> &mut Node {
         let mut here = 0;
-        for segment in path {
+        for (at, segment) in path.iter().enumerate() {
             let new = number_u32(self.nodes.len());
             let node = &mut self.nodes[here];
             let next = match segment {
@@ -246,6 +304,19 @@ impl Nodes {
                         new
                     }
                 },
+                Segment::Json => {
+                    let text = *node.text.get_or_insert(Text {
+                        node: new,
+                        number: number_u32(self.texts.len()),
+                    });
+                    if text.node == new {
+                        self.texts.push(path.iter().take(at).cloned().collect());
+                    }
+                    if !self.passed.contains(&text.number) {
+                        self.passed.push(text.number);
+                    }
+                    text.node
+                }
             };
             if next == new {
                 self.nodes.push(Node::default());
@@ -277,18 +348,22 @@ impl Nodes {
     /// parent.
     fn finish(&mut self) {
         for number in (0..self.nodes.len()).rev() {
-            let mut slots = Vec::new();
-            let mut each = Vec::new();
+            let mut below = Below::default();
             let node = &self.nodes[number];
+            below.texts.extend(node.text.map(|text| text.number));
             let children = node.names.entries.iter().map(|entry| entry.node);
-            for child in children.chain(node.indexes.iter().map(|entry| entry.1)) {
+            let children = children.chain(node.indexes.iter().map(|entry| entry.1));
+            for child in children.chain(node.text.map(|text| text.node)) {
                 let child = &self.nodes[child as usize];
-                slots.extend(child.slot.iter().chain(&child.shape).chain(&child.slots_below));
-                each.extend(child.each.iter().chain(&child.each_below));
+                below
+                    .slots
+                    .extend(child.slot.iter().chain(&child.shape).chain(&child.below.slots));
+                below.each.extend(child.each.iter().chain(&child.below.each));
+                below.texts.extend(&child.below.texts);
             }
             let node = &mut self.nodes[number];
-            node.slots_below = slots;
-            node.each_below = each;
+            *node.below = below;
+            node.is_leaf = node.names.entries.is_empty() && node.indexes.is_empty() && node.text.is_none();
             node.names.build_table();
         }
     }
@@ -374,20 +449,42 @@ impl PathTreeBuilder {
         })
     }
 
+    /// The strings whose JSON texts are on the paths that were asked for since the last call.
+    pub fn take_texts(&mut self) -> Vec<TextId> {
+        let main = std::mem::take(&mut self.main.passed).into_iter();
+        let mut texts: Vec<TextId> = main.map(|text| TextId { each: None, text }).collect();
+        for (number, nodes) in self.each.iter_mut().enumerate() {
+            let each = Some(number_u32(number));
+            texts.extend(nodes.passed.drain(..).map(|text| TextId { each, text }));
+        }
+        texts
+    }
+
     /// Builds the tree of everything that was asked for. The numbers handed out stay valid.
     pub fn build(mut self) -> PathTree {
         self.main.finish();
-        let trees = self.each.into_iter().zip(self.limits);
-        let each = trees.map(|(mut nodes, limit)| {
-            nodes.finish();
-            ItemTree {
-                nodes,
-                limit: limit.unwrap_or(usize::MAX),
+        let mut paths = vec![Path::new(); self.each.len()];
+        for (path, number) in self.each_numbers {
+            if let Some(place) = paths.get_mut(number as usize) {
+                *place = path;
             }
-        });
+        }
+        let trees = self.each.into_iter().zip(self.limits).zip(paths);
+        let each: Vec<ItemTree> = trees
+            .map(|((mut nodes, limit), path)| {
+                nodes.finish();
+                ItemTree {
+                    path,
+                    nodes,
+                    limit: limit.unwrap_or(usize::MAX),
+                }
+            })
+            .collect();
+        let of_elements = each.iter().any(|items| !items.nodes.texts.is_empty());
         PathTree {
+            has_texts: of_elements || !self.main.texts.is_empty(),
             main: self.main,
-            each: each.collect(),
+            each,
             refuses_mark: self.refuses_mark,
         }
     }

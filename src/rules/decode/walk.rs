@@ -1,18 +1,22 @@
 //! The one pass: follows the tree of paths through a payload, keeps what is asked for and skips the rest.
 //!
 //! It recurses into containers; each of them passes `Scanner::enter` and so counts against `DEPTH_MAX`. A value is
-//! looked at twice only if a configuration asks for a value and for something inside it. There are two such cases: a
-//! whole value is built first and its parts are copied out of it, and an array that is asked for both by element and by
-//! index is read twice.
+//! looked at twice only if a configuration asks for a value and for something inside it. There are three such cases: a
+//! whole value is built first and its parts are copied out of it, an array that is asked for both by element and by
+//! index is read twice, and so is a value that one route reads as it is and another as a string that holds JSON.
+//!
+//! The JSON text in a string is walked by the same code with a scanner of its own. What is kept of it is copied, because
+//! the text does not live longer.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::fields::{EachFields, Fields, Found};
+use super::fields::{BrokenText, EachFields, Fields, Found};
 use super::scan::{HalfPair, RawString, Scanner};
-use super::tree::{ItemTree, Node, Nodes, PathTree};
-use super::{DecodeError, DecodeErrorKind};
+use super::tree::{ItemTree, Node, Nodes, PathTree, Text, TextId};
+use super::{BYTE_ORDER_MARK, DecodeError, DecodeErrorKind};
+use crate::message::Syntax;
 use crate::output::value::{Unheld, Value};
 
 /// Reads a whole payload into `fields`.
@@ -28,14 +32,73 @@ pub(super) fn message<'m>(
         items: &tree.each,
         slots: &mut fields.slots,
         each: &mut fields.each,
+        broken: &mut fields.broken,
+        element: None,
     };
-    out.walk(&mut scanner, tree.main.node(0), 0)?;
+    if tree.has_texts {
+        out.walk::<Borrowed>(&mut scanner, tree.main.node(0), 0)?;
+        fields.has_broken = !fields.broken.is_empty() || fields.each.iter().any(|each| !each.broken.is_empty());
+    } else {
+        out.walk::<Plain>(&mut scanner, tree.main.node(0), 0)?;
+    }
     fields.has_unheld = scanner.has_unheld;
+    end(&mut scanner)
+}
+
+/// Nothing but white space may follow the value.
+fn end(scanner: &mut Scanner<'_>) -> Result<(), DecodeError> {
     scanner.peek_token();
-    if scanner.pos < text.len() {
+    if scanner.pos < scanner.bytes.len() {
         return Err(scanner.error_at(DecodeErrorKind::TrailingBytes, scanner.pos));
     }
     Ok(())
+}
+
+/// How a kept value of a text (`'t`) gets into the fields of the message (`'m`).
+trait Keep<'t, 'm> {
+    /// Whether strings that hold JSON are looked for.
+    const TEXTS: bool;
+
+    fn build(scanner: &mut Scanner<'t>, depth: u32, out: &mut Value<'m>) -> Result<(), DecodeError>;
+}
+
+/// The text is the payload: values borrow from it. No path leads through a string that holds JSON. Compiled by itself, so
+/// that those who do not use such strings do not pay for them: one test more for each object cost a twentieth.
+struct Plain;
+
+/// The same, and some path leads through such a string.
+struct Borrowed;
+
+/// The text was made of a string of the payload, and is gone after it was read.
+struct Owned;
+
+impl<'m> Keep<'m, 'm> for Plain {
+    const TEXTS: bool = false;
+
+    #[inline(always)]
+    fn build(scanner: &mut Scanner<'m>, depth: u32, out: &mut Value<'m>) -> Result<(), DecodeError> {
+        build(scanner, depth, out)
+    }
+}
+
+impl<'m> Keep<'m, 'm> for Borrowed {
+    const TEXTS: bool = true;
+
+    #[inline(always)]
+    fn build(scanner: &mut Scanner<'m>, depth: u32, out: &mut Value<'m>) -> Result<(), DecodeError> {
+        build(scanner, depth, out)
+    }
+}
+
+impl<'t, 'm> Keep<'t, 'm> for Owned {
+    const TEXTS: bool = true;
+
+    fn build(scanner: &mut Scanner<'t>, depth: u32, out: &mut Value<'m>) -> Result<(), DecodeError> {
+        let mut value = Value::Null;
+        build(scanner, depth, &mut value)?;
+        *out = value.into_owned();
+        Ok(())
+    }
 }
 
 /// Where found values go: the slots of the message, or those of one element of an array.
@@ -45,11 +108,20 @@ struct Out<'a, 'm> {
     items: &'a [ItemTree],
     slots: &'a mut [Option<Value<'m>>],
     each: &'a mut [EachFields<'m>],
+    /// Ordered by element.
+    broken: &'a mut Vec<BrokenText>,
+    /// The array and the number of the element, inside one.
+    element: Option<(u32, usize)>,
 }
 
 impl<'m> Out<'_, 'm> {
     /// Reads the value for `node`, inside `depth` containers.
-    fn walk(&mut self, scanner: &mut Scanner<'m>, node: &Node, depth: u32) -> Result<(), DecodeError> {
+    fn walk<'t, K: Keep<'t, 'm>>(
+        &mut self,
+        scanner: &mut Scanner<'t>,
+        node: &Node,
+        depth: u32,
+    ) -> Result<(), DecodeError> {
         let first = scanner.peek_token();
         if let Some(shape) = node.shape {
             // If the first byte does not begin a value, that is reported below.
@@ -61,28 +133,44 @@ impl<'m> Out<'_, 'm> {
         }
         if let Some(slot) = node.slot {
             let place = self.slots[slot as usize].insert(Value::Null);
-            build(scanner, depth, place)?;
-            if node.each.is_some() || !node.is_leaf() {
-                self.copy_from(node, slot);
+            K::build(scanner, depth, place)?;
+            if node.each.is_some() || !node.is_leaf {
+                self.copy_from(node, slot, depth);
+                scanner.has_unheld |= self.has_texts(node);
             }
             return Ok(());
         }
         if let Some(each) = node.each {
             let start = scanner.pos;
-            self.elements(scanner, each, depth)?;
-            if node.is_leaf() {
+            self.elements::<K>(scanner, each, depth)?;
+            if node.is_leaf {
+                return Ok(());
+            }
+            scanner.pos = start;
+        }
+        if K::TEXTS
+            && let Some(text) = node.text
+        {
+            let start = scanner.pos;
+            self.text::<K>(scanner, text, depth)?;
+            if node.names.entries.is_empty() && node.indexes.is_empty() {
                 return Ok(());
             }
             scanner.pos = start;
         }
         match first {
-            b'{' if !node.names.entries.is_empty() => self.object(scanner, node, depth),
-            b'[' if !node.indexes.is_empty() => self.array(scanner, node, depth),
+            b'{' if !node.names.entries.is_empty() => self.object::<K>(scanner, node, depth),
+            b'[' if !node.indexes.is_empty() => self.array::<K>(scanner, node, depth),
             _ => scanner.skip(depth),
         }
     }
 
-    fn object(&mut self, scanner: &mut Scanner<'m>, node: &Node, depth: u32) -> Result<(), DecodeError> {
+    fn object<'t, K: Keep<'t, 'm>>(
+        &mut self,
+        scanner: &mut Scanner<'t>,
+        node: &Node,
+        depth: u32,
+    ) -> Result<(), DecodeError> {
         let depth = scanner.enter(depth)?;
         if scanner.peek_token() == b'}' {
             scanner.pos += 1;
@@ -109,7 +197,7 @@ impl<'m> Out<'_, 'm> {
                         self.undo(child);
                     }
                     seen |= bit;
-                    self.walk(scanner, child, depth)?;
+                    self.walk::<K>(scanner, child, depth)?;
                 }
             }
             match scanner.peek_token() {
@@ -122,7 +210,12 @@ impl<'m> Out<'_, 'm> {
         Ok(())
     }
 
-    fn array(&mut self, scanner: &mut Scanner<'m>, node: &Node, depth: u32) -> Result<(), DecodeError> {
+    fn array<'t, K: Keep<'t, 'm>>(
+        &mut self,
+        scanner: &mut Scanner<'t>,
+        node: &Node,
+        depth: u32,
+    ) -> Result<(), DecodeError> {
         let depth = scanner.enter(depth)?;
         if scanner.peek_token() == b']' {
             scanner.pos += 1;
@@ -132,7 +225,7 @@ impl<'m> Out<'_, 'm> {
         for index in 0.. {
             match wanted.next_if(|entry| entry.0 == index) {
                 None => scanner.skip(depth)?,
-                Some(entry) => self.walk(scanner, self.nodes.node(entry.1), depth)?,
+                Some(entry) => self.walk::<K>(scanner, self.nodes.node(entry.1), depth)?,
             }
             match scanner.peek_token() {
                 b',' => scanner.pos += 1,
@@ -145,7 +238,12 @@ impl<'m> Out<'_, 'm> {
     }
 
     /// Reads a value whose elements are asked for, if it is an array.
-    fn elements(&mut self, scanner: &mut Scanner<'m>, each: u32, depth: u32) -> Result<(), DecodeError> {
+    fn elements<'t, K: Keep<'t, 'm>>(
+        &mut self,
+        scanner: &mut Scanner<'t>,
+        each: u32,
+        depth: u32,
+    ) -> Result<(), DecodeError> {
         let tree = &self.items[each as usize];
         let out = &mut self.each[each as usize];
         out.clear();
@@ -172,7 +270,8 @@ impl<'m> Out<'_, 'm> {
         let mut len = 0;
         loop {
             if len < tree.limit {
-                out.element(tree).walk(scanner, tree.nodes.node(0), depth)?;
+                let mut item = out.element(tree, (each, len));
+                item.walk::<K>(scanner, tree.nodes.node(0), depth)?;
             } else {
                 scanner.skip(depth)?;
             }
@@ -191,41 +290,120 @@ impl<'m> Out<'_, 'm> {
     /// Clears what an earlier value under the same name left: the last value counts.
     #[cold]
     fn undo(&mut self, node: &Node) {
-        for slot in node.slot.iter().chain(&node.shape).chain(&node.slots_below) {
+        for slot in node.slot.iter().chain(&node.shape).chain(&node.below.slots) {
             self.slots[*slot as usize] = None;
         }
-        for each in node.each.iter().chain(&node.each_below) {
+        for each in node.each.iter().chain(&node.below.each) {
             self.each[*each as usize].clear();
         }
+        // They are ordered by element, so those of this element are the last: no more than there are texts in it.
+        let (_, element) = parts(self.element);
+        let own = self.broken.partition_point(|broken| broken.element < element);
+        if own < self.broken.len() {
+            let own = self.broken.split_off(own).into_iter();
+            self.broken
+                .extend(own.filter(|broken| !node.below.texts.contains(&broken.text.text)));
+        }
+    }
+
+    /// Reads the value at a string that should hold JSON. If it is a string, it reads the JSON text in it; anything else
+    /// as it is.
+    #[cold]
+    fn text<'t, K: Keep<'t, 'm>>(
+        &mut self,
+        scanner: &mut Scanner<'t>,
+        text: Text,
+        depth: u32,
+    ) -> Result<(), DecodeError> {
+        if scanner.peek_token() != b'"' {
+            return self.walk::<K>(scanner, self.nodes.node(text.node), depth);
+        }
+        let raw = scanner.string()?;
+        match scanner.unescaped(raw) {
+            Ok(inner) => scanner.has_unheld |= self.inner(&inner, text, depth),
+            Err(HalfPair) => self.breaks(text, HALF_PAIR),
+        }
+        Ok(())
+    }
+
+    /// Reads the JSON text in a string inside `depth` containers. Returns whether it has a value that no record can hold.
+    fn inner(&mut self, inner: &str, text: Text, depth: u32) -> bool {
+        let mut scanner = Scanner::new(inner, 0);
+        if inner.as_bytes().starts_with(BYTE_ORDER_MARK) {
+            scanner.pos = BYTE_ORDER_MARK.len();
+        }
+        let read = if inner.is_empty() {
+            Err(scanner.error_at(DecodeErrorKind::Empty, 0))
+        } else {
+            let walked = self.walk::<Owned>(&mut scanner, self.nodes.node(text.node), depth);
+            walked.and_then(|()| end(&mut scanner))
+        };
+        if let Err(error) = read {
+            self.breaks(text, error);
+        }
+        scanner.has_unheld
+    }
+
+    /// Notes that a text is no JSON, and clears what was found in it.
+    fn breaks(&mut self, text: Text, error: DecodeError) {
+        let node = self.nodes.node(text.node);
+        self.undo(node);
+        if let Some(shape) = node.shape {
+            self.slots[shape as usize] = Some(Value::Null);
+        }
+        let (each, element) = parts(self.element);
+        let text = TextId {
+            each,
+            text: text.number,
+        };
+        self.broken.push(BrokenText { text, element, error });
     }
 
     /// Fills what is asked for inside the value in `slot`, if the whole value was asked for too.
     #[cold]
-    fn copy_from(&mut self, node: &Node, slot: u32) {
+    fn copy_from(&mut self, node: &Node, slot: u32, depth: u32) {
         // The value leaves its slot meanwhile, so that the other slots can be filled from it.
         let Some(value) = self.slots[slot as usize].take() else {
             return;
         };
         if let Some(each) = node.each {
-            self.copy_elements(each, &value);
+            self.copy_elements(each, &value, depth);
         }
-        self.copy_parts(node, &value);
+        self.copy_parts(node, &value, depth);
         self.slots[slot as usize] = Some(value);
     }
 
-    fn copy_parts(&mut self, node: &Node, value: &Value<'m>) {
+    /// Whether the text in a string is read at `node` or below it.
+    fn has_texts(&self, node: &Node) -> bool {
+        let mut arrays = node.each.iter().chain(&node.below.each);
+        let in_elements = |each: &u32| !self.items[*each as usize].nodes.texts.is_empty();
+        !node.below.texts.is_empty() || arrays.any(in_elements)
+    }
+
+    fn copy_parts(&mut self, node: &Node, value: &Value<'m>, depth: u32) {
+        if let Some(text) = node.text {
+            match value {
+                Value::Str(inner) => {
+                    self.inner(inner, text, depth);
+                }
+                Value::Unheld {
+                    what: Unheld::HalfPair, ..
+                } => self.breaks(text, HALF_PAIR),
+                _ => self.copy(text.node, value, depth),
+            }
+        }
         match value {
             Value::Map(members) => {
                 for (name, value) in members {
                     if let Some(number) = node.names.find(name.as_bytes(), 0, name.len()) {
-                        self.copy(node.names.entries[number].node, value);
+                        self.copy(node.names.entries[number].node, value, depth + 1);
                     }
                 }
             }
             Value::List(elements) => {
                 for (index, child) in &node.indexes {
                     if let Some(value) = elements.get(*index) {
-                        self.copy(*child, value);
+                        self.copy(*child, value, depth + 1);
                     }
                 }
             }
@@ -233,7 +411,7 @@ impl<'m> Out<'_, 'm> {
         }
     }
 
-    fn copy(&mut self, child: u32, value: &Value<'m>) {
+    fn copy(&mut self, child: u32, value: &Value<'m>, depth: u32) {
         let child = self.nodes.node(child);
         if let Some(shape) = child.shape {
             self.slots[shape as usize] = Some(match value {
@@ -246,22 +424,23 @@ impl<'m> Out<'_, 'm> {
             self.slots[slot as usize] = Some(value.clone());
         }
         if let Some(each) = child.each {
-            self.copy_elements(each, value);
+            self.copy_elements(each, value, depth);
         }
-        if !child.is_leaf() {
-            self.copy_parts(child, value);
+        if !child.is_leaf {
+            self.copy_parts(child, value, depth);
         }
     }
 
-    fn copy_elements(&mut self, each: u32, value: &Value<'m>) {
+    fn copy_elements(&mut self, each: u32, value: &Value<'m>, depth: u32) {
         let tree = &self.items[each as usize];
         let out = &mut self.each[each as usize];
         out.clear();
         out.found = match value {
             Value::Null => Found::Null,
             Value::List(elements) => {
-                for element in elements.iter().take(tree.limit) {
-                    out.element(tree).copy(0, element);
+                for (number, element) in elements.iter().take(tree.limit).enumerate() {
+                    let mut item = out.element(tree, (each, number));
+                    item.copy(0, element, depth + 1);
                 }
                 Found::Array { len: elements.len() }
             }
@@ -270,9 +449,23 @@ impl<'m> Out<'_, 'm> {
     }
 }
 
+/// The array and the number of an element, as [`BrokenText`] has them.
+fn parts(element: Option<(u32, usize)>) -> (Option<u32>, usize) {
+    match element {
+        None => (None, 0),
+        Some((each, number)) => (Some(each), number),
+    }
+}
+
+/// A string with half of a surrogate pair is no text, and so no JSON.
+const HALF_PAIR: DecodeError = DecodeError {
+    kind: DecodeErrorKind::NotJson(Syntax::LoneSurrogate),
+    at: 0,
+};
+
 impl<'m> EachFields<'m> {
-    /// Makes room for one more element.
-    fn element<'a>(&'a mut self, tree: &'a ItemTree) -> Out<'a, 'm> {
+    /// Makes room for one more element: its array and its number.
+    fn element<'a>(&'a mut self, tree: &'a ItemTree, element: (u32, usize)) -> Out<'a, 'm> {
         let start = self.items.len();
         self.items.resize_with(start + self.slots, || None);
         Out {
@@ -280,6 +473,8 @@ impl<'m> EachFields<'m> {
             items: &[],
             slots: &mut self.items[start..],
             each: &mut [],
+            broken: &mut self.broken,
+            element: Some(element),
         }
     }
 }

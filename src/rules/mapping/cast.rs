@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::numbers::{CastFailure, HALF_PAIR, integer_of, unheld};
-use super::time;
+use super::{decimal, time};
 use crate::config::model::{As, TimeUnit};
 use crate::message::DecodeErrorKind;
 use crate::message::Reason;
@@ -58,6 +58,7 @@ pub(super) fn cast<'m>(value: Value<'m>, cast: As) -> Result<Value<'m>, CastFail
         As::EpochMs => time::epoch(&value, TimeUnit::Milliseconds).map(Value::Int),
         As::EpochUs => time::epoch(&value, TimeUnit::Microseconds).map(Value::Int),
         As::EpochNs => time::epoch(&value, TimeUnit::Nanoseconds).map(Value::Int),
+        As::Decimal { to, scale } => decimal::decimal(&value, scale, to),
     }
 }
 
@@ -126,27 +127,5 @@ fn json(text: &[u8]) -> Result<Value<'static>, CastFailure> {
         kind => (Reason::Payload(kind), "an embedded text that is not JSON"),
     })?;
     let value = fields.get(whole).cloned().ok_or((Reason::FieldType, "not JSON"))?;
-    Ok(into_owned(value))
-}
-
-fn into_owned(value: Value<'_>) -> Value<'static> {
-    match value {
-        Value::Null => Value::Null,
-        Value::Bool(b) => Value::Bool(b),
-        Value::Int(n) => Value::Int(n),
-        Value::Unheld { what, text } => Value::Unheld {
-            what,
-            text: Cow::Owned(text.into_owned()),
-        },
-        Value::Float(n) => Value::Float(n),
-        Value::Str(text) => Value::Str(Cow::Owned(text.into_owned())),
-        Value::Bytes(bytes) => Value::Bytes(Cow::Owned(bytes.into_owned())),
-        Value::List(items) => Value::List(items.into_iter().map(into_owned).collect()),
-        Value::Map(members) => Value::Map(
-            members
-                .into_iter()
-                .map(|(name, value)| (Cow::Owned(name.into_owned()), into_owned(value)))
-                .collect(),
-        ),
-    }
+    Ok(value.into_owned())
 }

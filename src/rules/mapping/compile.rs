@@ -17,7 +17,7 @@ use crate::config::operations::{self, Operand};
 use crate::output::row::{RowRules, RowTtl, Target};
 use crate::output::value::Value;
 use crate::rules::conditions::{self, Asked, NoPlace};
-use crate::rules::decode::{EachId, ItemSlotId, PathTreeBuilder, SlotId};
+use crate::rules::decode::{EachId, ItemSlotId, PathTreeBuilder, SlotId, TextId};
 use crate::rules::schema::SchemaRule;
 
 /// A rule that passed the checks of the configuration but cannot be compiled: our bug, not the user's.
@@ -36,7 +36,7 @@ impl std::error::Error for CompileError {}
 pub(super) struct CompiledRoute {
     pub when: Option<WhenRule>,
     pub schema: Option<Arc<SchemaRule>>,
-    pub require: Vec<conditions::Rule>,
+    pub require: Vec<RequireRule>,
     pub writes: Vec<CompiledWrite>,
     pub publishes: Vec<CompiledPublish>,
 }
@@ -56,6 +56,22 @@ impl CompiledRoute {
 pub(super) struct WhenRule {
     pub condition: conditions::Rule,
     pub error_is_false: bool,
+    pub texts: Texts,
+}
+
+/// A condition of `require`.
+#[derive(Debug)]
+pub(super) struct RequireRule {
+    pub condition: conditions::Rule,
+    pub texts: Texts,
+}
+
+/// The strings whose JSON texts a rule reads.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    pub payload: Vec<TextId>,
+    /// In the message's key.
+    pub key: Vec<TextId>,
 }
 
 #[derive(Debug)]
@@ -70,6 +86,8 @@ pub(super) struct CompiledPublish {
     /// `None`: the message's own payload, unchanged.
     pub payload: Option<TypedRule>,
     pub tombstone: Tombstone,
+    /// Without those of `when`.
+    pub texts: Texts,
 }
 
 #[derive(Debug)]
@@ -88,6 +106,8 @@ pub(super) struct CompiledWrite {
     pub newer: Option<TypedRule>,
     pub ttl: TtlRule,
     pub ttl_past: PastRule,
+    /// Without those of `when`.
+    pub texts: Texts,
 }
 
 #[derive(Debug)]
@@ -148,6 +168,8 @@ pub(super) enum BinRule {
     },
     All {
         place: Place,
+        /// Fields that are strings that hold JSON, with the places of what their texts say.
+        json_members: Vec<(String, Place)>,
         except: Vec<String>,
         rename: Vec<(String, String)>,
         /// Bins that belong to operations of the same write, or to its version. A field with such a name is not
@@ -358,7 +380,12 @@ impl Compiler {
         guard: &Guarding<'_>,
     ) -> Result<CompiledRoute, CompileError> {
         let when = self.when(route.when.as_ref(), None)?;
-        let require = route.require.iter().map(|each| self.cel(each, None));
+        let require = route.require.iter().map(|each| {
+            Ok(RequireRule {
+                condition: self.cel(each, None)?,
+                texts: self.take_texts(),
+            })
+        });
         let require = require.collect::<Result<_, _>>()?;
         let writes = route.writes.iter().map(|write| self.write(write, guard));
         let writes = writes.collect::<Result<_, _>>()?;
@@ -379,7 +406,16 @@ impl Compiler {
         Ok(Some(WhenRule {
             condition: self.cel(&when.condition, element)?,
             error_is_false: when.error_is_false,
+            texts: self.take_texts(),
         }))
+    }
+
+    /// The texts that are read by what was compiled since the last call.
+    fn take_texts(&mut self) -> Texts {
+        Texts {
+            payload: self.payload.take_texts(),
+            key: self.key.as_mut().map(PathTreeBuilder::take_texts).unwrap_or_default(),
+        }
     }
 
     fn cel(&mut self, cel: &Cel, element: Option<EachId>) -> Result<conditions::Rule, CompileError> {
@@ -398,9 +434,11 @@ impl Compiler {
             Some(typed) => compiler.typed(typed, None).map(Some),
         };
         let headers = publish.headers.iter();
+        // First, because it takes only its own texts.
+        let when = self.when(publish.when.as_ref(), None)?;
         Ok(CompiledPublish {
             line: publish.line,
-            when: self.when(publish.when.as_ref(), None)?,
+            when,
             topic: publish.topic.clone(),
             key: optional(self, &publish.key)?,
             forward_headers: publish.forward_headers,
@@ -412,10 +450,15 @@ impl Compiler {
                 Some(typed) => Some(self.value(typed, None, Keeps::Json)?),
             },
             tombstone: publish.tombstone,
+            texts: self.take_texts(),
         })
     }
 
     fn write(&mut self, write: &Write, guard: &Guarding<'_>) -> Result<CompiledWrite, CompileError> {
+        let element = write.each.as_ref().map(|each| self.payload.each(&each.path));
+        let of_each = self.take_texts();
+        // First, because it takes only its own texts.
+        let when = self.when(write.when.as_ref(), element)?;
         let each = write.each.as_ref().map(|each| {
             let id = self.payload.each(&each.path);
             // A message with more elements is rejected. Decode need not keep them all to find that out.
@@ -428,7 +471,6 @@ impl Compiler {
                 written: display_path(&each.path),
             }
         });
-        let element = each.as_ref().map(|e| e.id);
         let action = match &write.action {
             Action::Touch => ActionRule::Touch,
             Action::Delete => ActionRule::Delete,
@@ -470,7 +512,7 @@ impl Compiler {
         };
         Ok(CompiledWrite {
             rules,
-            when: self.when(write.when.as_ref(), element)?,
+            when,
             guard_reason,
             takes_guards_along: guard.takes_guards_along(write),
             deletion,
@@ -502,6 +544,11 @@ impl Compiler {
                 TtlPast::Delete => PastRule::Delete(Box::new(past)),
             },
             each,
+            texts: {
+                let mut texts = self.take_texts();
+                texts.payload.extend(of_each.payload);
+                texts
+            },
         })
     }
 
@@ -560,6 +607,7 @@ impl Compiler {
             },
             Bin::All {
                 source,
+                json_members,
                 except,
                 rename,
                 long_names,
@@ -568,6 +616,10 @@ impl Compiler {
                 written,
             } => BinRule::All {
                 place: self.place(source, element)?,
+                json_members: json_members
+                    .iter()
+                    .map(|name| Ok((name.clone(), self.place(&text_of(source, name), element)?)))
+                    .collect::<Result<_, CompileError>>()?,
                 except: except.clone(),
                 rename: rename.clone(),
                 owned: operations
@@ -735,11 +787,22 @@ fn constant_value(constant: &Constant) -> Value<'static> {
     }
 }
 
+/// The text in the field `name` of the object at `source`.
+fn text_of(source: &Source, name: &str) -> Source {
+    let mut source = source.clone();
+    if let Source::Path(path) | Source::Item(path) = &mut source {
+        path.extend([Segment::Name(name.to_owned()), Segment::Json]);
+    }
+    source
+}
+
 /// A path as the configuration writes it.
 pub(crate) fn display_path(path: &[Segment]) -> String {
     let mut text = String::new();
     for segment in path {
         match segment {
+            // The same path in the file, whatever the string holds.
+            Segment::Json => {}
             Segment::Index(index) => text.push_str(&format!("[{index}]")),
             Segment::Name(name) => {
                 if !text.is_empty() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::cast::cast;
 use super::compile::{
     ActionRule, BinRule, CompiledWrite, MissingRule, NameRule, NamedTargets, OperationRule, PartRule, PastRule, Place,
-    Rule, TargetRule, TtlRule, TypedRule, WhenRule,
+    RequireRule, Rule, TargetRule, Texts, TtlRule, TypedRule, WhenRule,
 };
 use super::keep::{self, Keeps, NotHeld};
 use super::numbers::CastFailure;
@@ -22,7 +22,7 @@ use crate::output::row::{Number, Op, RecordKey, RowAction, RowRules, RowTtl, Tar
 use crate::output::value::{Unheld, Value};
 use crate::output::{Output, ROWS_MAX, RowParts, TooManyRows};
 use crate::rules::conditions::{self, Facts};
-use crate::rules::decode::{Fields, Items};
+use crate::rules::decode::{Fields, Items, PathTree};
 
 /// Aerospike's limit for the name of a bin, in bytes.
 const BIN_NAME_BYTES_MAX: usize = 15;
@@ -34,6 +34,8 @@ pub(super) struct Context<'c, 'm> {
     pub text: &'m [u8],
     pub fields: &'c Fields<'m>,
     pub key_fields: Option<&'c Fields<'m>>,
+    pub tree: &'m PathTree,
+    pub key_tree: Option<&'m PathTree>,
     pub header_names: &'m [String],
     pub now_ms: i64,
     /// Counts the results of the conditions. `None` in a running service.
@@ -66,6 +68,10 @@ impl<'m> Context<'_, 'm> {
         if let Some(tally) = self.tally {
             tally.evaluated(RuleKind::When, &when.condition, holds.as_ref().ok().copied());
         }
+        if holds.is_err() {
+            // What is no JSON is no condition that is false.
+            self.readable(&when.texts, element)?;
+        }
         match holds {
             Err(_) if when.error_is_false => {
                 output.condition_errors_ignored += 1;
@@ -77,9 +83,12 @@ impl<'m> Context<'_, 'm> {
     }
 
     /// Rejects a message that does not meet the `require` conditions of its route.
-    pub fn require(&self, conditions: &[conditions::Rule]) -> Result<(), Rejection> {
-        for condition in conditions.iter().filter(|each| self.can_judge(each)) {
+    pub fn require(&self, rules: &[RequireRule]) -> Result<(), Rejection> {
+        for RequireRule { condition, texts } in rules.iter().filter(|rule| self.can_judge(&rule.condition)) {
             let holds = condition.holds(&self.facts(None));
+            if holds.is_err() {
+                self.readable(texts, None)?;
+            }
             if let Some(tally) = self.tally {
                 tally.evaluated(RuleKind::Require, condition, holds.as_ref().ok().copied());
             }
@@ -94,6 +103,30 @@ impl<'m> Context<'_, 'm> {
             }
         }
         Ok(())
+    }
+
+    /// Rejects the message if one of these strings should hold JSON and does not. Those in elements count for their
+    /// `element` only.
+    #[inline]
+    pub(super) fn readable(&self, texts: &Texts, element: Option<Element<'_, 'm>>) -> Result<(), Rejection> {
+        if !self.fields.has_broken_texts() && !self.key_fields.is_some_and(Fields::has_broken_texts) {
+            return Ok(());
+        }
+        self.readable_among_broken(texts, element)
+    }
+
+    #[cold]
+    fn readable_among_broken(&self, texts: &Texts, element: Option<Element<'_, 'm>>) -> Result<(), Rejection> {
+        let of_element = element.map_or(&[][..], |element| element.items.broken_texts(element.number));
+        let mut of_payload = self.fields.broken_texts().iter().chain(of_element);
+        if let Some(broken) = of_payload.find(|broken| texts.payload.contains(&broken.text)) {
+            return Err(explain::broken_text(self.tree, broken, ""));
+        }
+        let mut of_key = self.key_fields.iter().flat_map(|fields| fields.broken_texts());
+        match (of_key.find(|broken| texts.key.contains(&broken.text)), self.key_tree) {
+            (Some(broken), Some(tree)) => Err(explain::broken_text(tree, broken, "@key")),
+            _ => Ok(()),
+        }
     }
 
     fn can_judge(&self, condition: &conditions::Rule) -> bool {
@@ -116,6 +149,7 @@ impl<'m> Context<'_, 'm> {
         element: Option<Element<'_, 'm>>,
         output: &mut Output<'m>,
     ) -> Result<(), Rejection> {
+        self.readable(&write.texts, element)?;
         let Some(key) = self.key(&write.key, element)? else {
             return Ok(());
         };
@@ -183,6 +217,7 @@ impl<'m> Context<'_, 'm> {
 
     /// The deletion that a tombstone causes.
     pub fn deletion(&self, write: &'m CompiledWrite, output: &mut Output<'m>) -> Result<(), Rejection> {
+        self.readable(&write.texts, None)?;
         let Some(key) = self.key(&write.key, None)? else {
             return Ok(());
         };
@@ -397,6 +432,7 @@ impl<'m> Context<'_, 'm> {
             }
             BinRule::All {
                 place,
+                json_members,
                 except,
                 rename,
                 owned,
@@ -447,6 +483,10 @@ impl<'m> Context<'_, 'm> {
                             return Err(Rejection::new(Reason::BinName, detail));
                         }
                         continue;
+                    }
+                    let text = json_members.iter().find(|(name, _)| *name == field);
+                    if let Some(said) = text.and_then(|(_, place)| self.place(*place, element)) {
+                        value = said;
                     }
                     if has_unheld {
                         match keep::hold(&mut value, *keeps) {
@@ -509,7 +549,7 @@ impl<'m> Context<'_, 'm> {
         let key = match value {
             Value::Str(text) => RecordKey::String(text),
             // A key is a string unless `as` says otherwise.
-            Value::Int(n) if rule.cast == Some(As::Integer) => RecordKey::Integer(n),
+            Value::Int(n) if matches!(rule.cast, Some(As::Integer | As::Decimal { .. })) => RecordKey::Integer(n),
             Value::Int(n) => RecordKey::String(Cow::Owned(n.to_string())),
             Value::Unheld {
                 what: Unheld::Integer,
@@ -830,6 +870,7 @@ fn uncast(rule: &TypedRule, to: As, (reason, why): CastFailure) -> Rejection {
     // A key, a ttl or a number to add cannot have any other type.
     let is_kept = matches!(rule.keeps, Keeps::Record(_) | Keeps::Json);
     let cure = match (reason, to) {
+        (Reason::IntegerRange | Reason::FloatRange, As::Decimal { .. }) if is_kept => "; cure: as = \"decimal\"",
         (Reason::IntegerRange, As::Integer) if is_kept => "; cure: as = \"string\" or \"float\"",
         (Reason::IntegerRange | Reason::FloatRange, _) if is_kept && to != As::String => "; cure: as = \"string\"",
         (Reason::Payload(DecodeErrorKind::NotJson(Syntax::LoneSurrogate)), _) => {

@@ -7,9 +7,9 @@
 use super::compile::display_path;
 use super::{Reason, Rejection};
 use crate::config::model::{Format, Path, Segment};
-use crate::message::{DecodeErrorKind, Syntax};
+use crate::message::{DEPTH_MAX, DecodeErrorKind, Syntax};
 use crate::output::value::Value;
-use crate::rules::decode::{self, BYTE_ORDER_MARK, DecodeError, Elements, PathTreeBuilder};
+use crate::rules::decode::{self, BYTE_ORDER_MARK, BrokenText, DecodeError, Elements, PathTree, PathTreeBuilder};
 
 /// A zero byte and a schema id.
 const REGISTRY_PREFIX_BYTES: usize = 5;
@@ -334,6 +334,39 @@ fn slip(text: &[u8], error: DecodeError) -> Option<Guess> {
     }
 }
 
+/// A string that should hold JSON and does not. `whole`: how paths of the key begin in the file; empty for the payload.
+#[cold]
+pub(super) fn broken_text(tree: &PathTree, broken: &BrokenText, whole: &str) -> Rejection {
+    let BrokenText { text, element, error } = *broken;
+    let mut path = whole.to_owned();
+    if let Some(each) = text.each() {
+        path = format!("{}[{element}]", display_path(tree.each_path(each)));
+    }
+    let own = display_path(tree.text_path(text));
+    if !path.is_empty() && !own.is_empty() && !own.starts_with('[') {
+        path.push('.');
+    }
+    path.push_str(&own);
+    if path.is_empty() {
+        path.push_str("the payload");
+    }
+    let why = match error.kind {
+        DecodeErrorKind::Empty => "is empty".to_owned(),
+        DecodeErrorKind::NotUtf8 => "is not UTF-8".to_owned(),
+        DecodeErrorKind::NotJson(syntax) => format!("is not JSON: {syntax}"),
+        DecodeErrorKind::TrailingBytes => "is not JSON: something follows the value".to_owned(),
+        DecodeErrorKind::TooDeep => {
+            format!("has more than {DEPTH_MAX} arrays and objects inside one another, together with those around it")
+        }
+    };
+    let detail = format!(
+        "the text in the string {path} {why}, at byte {} of this text; cure: have the producer write JSON there (or null), \
+         or a `when` that leaves such messages out",
+        error.at
+    );
+    Rejection::new(Reason::Payload(error.kind), detail)
+}
+
 const COMMENT: Guess = (
     "JSON with a comment, which JSON has not",
     "have the producer leave comments out",
@@ -397,16 +430,20 @@ fn holds_json(text: &[u8], path: &[Segment]) -> bool {
 #[cold]
 pub(super) fn why_missing(text: &[u8], path: &Path) -> String {
     let why = missing_in(text, path, "the payload", "");
-    match wrapper_of(text, path) {
-        Some((wrapper, whole)) => {
-            format!("{why}; there is {whole}: write that path, or root = \"{wrapper}\" in the route")
-        }
+    if let Some((wrapper, whole)) = wrapper_of(text, path, &[]) {
+        return format!("{why}; there is {whole}: write that path, or root = \"{wrapper}\" in the route");
+    }
+    match wrapper_of(text, path, &[Segment::Json]) {
+        Some((wrapper, whole)) => format!(
+            "{why}; there is {whole} in a string that holds JSON: write root = {{ path = \"{wrapper}\", as = \"json\" }} in the \
+             route"
+        ),
         None => why,
     }
 }
 
-/// The usual envelope that contains the path.
-fn wrapper_of(text: &[u8], path: &Path) -> Option<(&'static str, String)> {
+/// The usual envelope that contains the path. `steps`: between the envelope and the path.
+fn wrapper_of(text: &[u8], path: &Path, steps: &[Segment]) -> Option<(&'static str, String)> {
     // Kafka Connect with schemas, Debezium, CloudEvents, EventBridge and the envelopes of many others.
     const WRAPPERS: [&str; 8] = [
         "payload", "after", "data", "detail", "value", "event", "message", "body",
@@ -414,6 +451,7 @@ fn wrapper_of(text: &[u8], path: &Path) -> Option<(&'static str, String)> {
     let mut builder = PathTreeBuilder::new();
     let within = WRAPPERS.map(|wrapper| {
         let mut whole = vec![Segment::Name(wrapper.to_owned())];
+        whole.extend(steps.iter().cloned());
         whole.extend(path.iter().cloned());
         let shape = builder.shape(&whole);
         (wrapper, whole, shape)
@@ -439,6 +477,8 @@ fn missing_in(text: &[u8], path: &Path, whole: &str, prefix: &str) -> String {
         let wanted = match step {
             Segment::Name(_) => "object",
             Segment::Index(_) => "array",
+            // The string itself, which the steps behind it ask for.
+            Segment::Json => continue,
         };
         // Reads only the type of the value and keeps nothing of it.
         let mut builder = PathTreeBuilder::new();
@@ -458,11 +498,17 @@ fn missing_in(text: &[u8], path: &Path, whole: &str, prefix: &str) -> String {
             Elements::NotAnArray(_) => "a number",
         };
         if !found.ends_with(wanted) {
+            let cure = match (parent, prefix) {
+                _ if found != TWICE => "",
+                ([], "") => "; cure: json_strings = [\"@value\"] in the route",
+                ([], _) => "; cure: json_strings = [\"@key\"] in the route",
+                _ => "; cure: name it in json_strings of the route",
+            };
             let parent = match parent {
                 [] => whole.to_owned(),
                 parent => format!("{prefix}{}", display_path(parent)),
             };
-            return format!(": {parent} is {found}, not an {wanted}");
+            return format!(": {parent} is {found}, not an {wanted}{cure}");
         }
     }
     String::new()

@@ -340,8 +340,13 @@ fn a_payload_that_is_no_object_says_what_it_is() {
         ("true", "a boolean"),
         ("null", "null"),
     ] {
-        let expected =
-            format!("key_missing: user.id (line 11) is missing, and so no key: the payload is {what}, not an object");
+        let cure = match what.contains("holds JSON") {
+            true => "; cure: json_strings = [\"@value\"] in the route",
+            false => "",
+        };
+        let expected = format!(
+            "key_missing: user.id (line 11) is missing, and so no key: the payload is {what}, not an object{cure}"
+        );
         assert_eq!(outcome("", WRITE, payload.as_bytes()), expected, "{payload}");
         // A condition that reads a field, and bins from all fields.
         let when = "[[route.write]]\nset = \"s\"\nkey = \"@key\"\nwhen = \"n == 1\"\nbins = { b = 1 }\n";
@@ -381,7 +386,11 @@ fn a_field_that_is_missing_says_where_it_is_in_an_envelope() {
             "; there is after.user.id: write that path, or root = \"after\" in the route",
         ),
         (r#"{"payload":{"user":{}}}"#, ": there is no user"),
-        (r#"{"payload":"{\"user\":{\"id\":\"a\"}}"}"#, ": there is no user"),
+        (
+            r#"{"payload":"{\"user\":{\"id\":\"a\"}}"}"#,
+            ": there is no user; there is payload.user.id in a string that holds JSON: write root = { path = \"payload\", \
+             as = \"json\" } in the route",
+        ),
         (r#"{"other":{"user":{"id":"a"}}}"#, ": there is no user"),
     ] {
         assert_eq!(
@@ -403,7 +412,7 @@ fn a_field_that_is_missing_says_what_stands_in_front_of_it() {
         ),
         (
             r#"{"user":"{\"id\":1}"}"#,
-            "is missing, and so no key: user is a string that holds JSON (the producer encoded it twice), not an object",
+            "is missing, and so no key: user is a string that holds JSON (the producer encoded it twice), not an object; cure: name it in json_strings of the route",
         ),
         (
             r#"{"user":["secret"]}"#,

@@ -11,6 +11,7 @@ mod keep;
 mod explain;
 mod cast;
 mod numbers;
+mod decimal;
 mod time;
 mod guarding;
 mod compile;
@@ -165,6 +166,8 @@ impl TopicMapping {
             text,
             fields: &fields,
             key_fields: None,
+            tree: &self.tree,
+            key_tree: self.key_tree.as_ref(),
             header_names: &self.header_names,
             now_ms,
             tally,
@@ -274,6 +277,7 @@ impl TopicMapping {
         if !of_element && !context.passes(write.when.as_ref(), None, output)? {
             return Ok(false);
         }
+        context.readable(&write.texts, None)?;
         let elements = match context.fields.each(each.id) {
             // null means "none", like an empty array. A missing field may have been renamed.
             decode::Elements::Null => return Ok(true),
@@ -377,3 +381,7 @@ mod time_tests;
 mod kept_tests;
 #[cfg(test)]
 mod explain_tests;
+#[cfg(test)]
+mod json_string_tests;
+#[cfg(test)]
+mod decimal_tests;

@@ -14,6 +14,7 @@ type Bytes<'m> = Cow<'m, [u8]>;
 impl<'m> Context<'_, 'm> {
     /// Adds the message that one publish makes, if any.
     pub fn publication(&self, publish: &'m CompiledPublish, output: &mut Output<'m>) -> Result<(), Rejection> {
+        self.readable(&publish.texts, None)?;
         let message = self.message;
         let key = match &publish.key {
             None => message.key.map(Cow::Borrowed),

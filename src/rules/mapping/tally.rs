@@ -82,8 +82,8 @@ impl Tally {
                 if let Some(schema) = &route.schema {
                     tally.place(RuleKind::Schema, schema.line(), schema.written());
                 }
-                for condition in &route.require {
-                    tally.place(RuleKind::Require, condition.line(), condition.written());
+                for rule in &route.require {
+                    tally.place(RuleKind::Require, rule.condition.line(), rule.condition.written());
                 }
                 for write in &route.writes {
                     let target = match &write.target {

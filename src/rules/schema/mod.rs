@@ -89,7 +89,10 @@ impl SchemaRule {
         let Some(mut value) = fields.take(self.slot) else {
             let nothing = Value::Null;
             let place = Place::of(&self.root, &nothing, "", &self.names);
-            return Err(self.rejection(&format!("{} is missing", place.shown())));
+            return Err(match fields.broken_texts().first() {
+                None => self.rejection(&format!("{} is missing", place.shown())),
+                Some(broken) => self.rejection(&format!("{} does not hold JSON: {}", place.shown(), broken.error)),
+            });
         };
         if has_unheld && let Some(path) = half_pair(&value) {
             let place = Place::of(&self.root, &value, &path, &self.names);

@@ -349,6 +349,20 @@ fn the_schema_is_for_what_is_at_the_root() {
 }
 
 #[test]
+fn the_schema_is_for_the_json_in_the_string_at_the_root() {
+    let root = vec![Segment::Name("payload".into()), Segment::Json];
+    let rule = rule_of(json!({"required": ["id"]}), &[], &root, false);
+    let told = |text: &str| wrong(&rule, text);
+    assert_eq!(told(r#"{"payload": "{\"id\": 1}"}"#), None);
+    assert_eq!(
+        told(r#"{"payload": "{\"x\": 1}"}"#).as_deref(),
+        Some("/payload has no field \"id\"; rule: required at s.json#/required")
+    );
+    let broken = told(r#"{"payload": "{\"id\": "}"#).unwrap();
+    assert!(broken.starts_with("/payload does not hold JSON: "), "{broken}");
+}
+
+#[test]
 fn formats_are_rules_only_if_they_are_to_be_checked() {
     let schema = json!({"properties": {"at": {"format": "date-time"}}});
     let rule = rule_of(schema, &[], &Path::new(), true);

@@ -70,6 +70,8 @@ impl<'v, 'm> Place<'v, 'm> {
             match segment {
                 Segment::Name(name) => push(&mut pointer, name),
                 Segment::Index(index) => push(&mut pointer, &index.to_string()),
+                // The pointer goes on in the text of the string.
+                Segment::Json => {}
             }
         }
         let mut here = Some(value);

@@ -215,7 +215,7 @@ fn versions_are_checked() {
             "newer.default",
             "unknown key in newer",
             "",
-            "known keys: path, bin, as, missing",
+            "known keys: path, bin, as, scale, missing",
         ),
         (
             "newer = { path = \"v\", bin = \"v\", as = \"float\" }",

@@ -251,3 +251,146 @@ fn rejects_are_checked() {
         ),
     ]);
 }
+
+#[test]
+fn the_strings_that_hold_json_are_checked() {
+    // The line in the route, and its fault.
+    let cases: &[(&str, &str, &str, &str, &str)] = &[
+        (
+            "root = { as = \"json\" }",
+            "root.path",
+            "is missing",
+            "",
+            "write root = \"payload\"",
+        ),
+        (
+            "root = { path = \"p\", as = \"string\" }",
+            "root.as",
+            "paths start in an object",
+            "\"string\"",
+            "as = \"json\"",
+        ),
+        (
+            "root = { path = \"p\", missing = \"skip\" }",
+            "root.missing",
+            "`missing` says nothing of a root",
+            "\"skip\"",
+            "as = \"json\"",
+        ),
+        (
+            "root = { field = \"p\", as = \"json\" }",
+            "root.field",
+            "unknown key in a value",
+            "",
+            "did you mean `path`?",
+        ),
+        (
+            "root = { path = \"{p}\", as = \"json\" }",
+            "root.path",
+            "is not how a name in a path begins",
+            "\"{p}\"",
+            "write \"p\"",
+        ),
+        (
+            "json_strings = []",
+            "json_strings",
+            "needs at least one path",
+            "an array of 0",
+            "remove it",
+        ),
+        (
+            "json_strings = \"id\"",
+            "json_strings",
+            "expected an array of strings",
+            "\"id\"",
+            "[\"id\"]",
+        ),
+        (
+            "json_strings = [\"@topic\"]",
+            "json_strings[0]",
+            "this metadata holds no JSON",
+            "\"@topic\"",
+            "@item.doc",
+        ),
+        (
+            "json_strings = [\"{id}\"]",
+            "json_strings[0]",
+            "a template names no string",
+            "\"{id}\"",
+            "write a path",
+        ),
+        (
+            "json_strings = [\"id\", \"id\"]",
+            "json_strings[1]",
+            "is named twice",
+            "\"id\"",
+            "name each string once",
+        ),
+        (
+            "json_strings = [\"x\"]",
+            "json_strings[0]",
+            "no path of the route leads through this string",
+            "\"x\"",
+            "or remove it",
+        ),
+        (
+            "json_strings = [\"@item\"]",
+            "json_strings[0]",
+            "no path of the route leads through this string",
+            "\"@item\"",
+            "or remove it",
+        ),
+        (
+            "parse_json = [\"id\"]",
+            "parse_json",
+            "unknown key in [[route]]",
+            "",
+            "did you mean `json_strings`?",
+        ),
+        (
+            "json_columns = [\"id\"]",
+            "json_columns",
+            "unknown key in [[route]]",
+            "",
+            "did you mean `json_strings`?",
+        ),
+    ];
+    for (line, key, problem, found, cure) in cases {
+        let piece = format!("[[route]]\n{line}\n[[route.write]]\nkey = \"id\"\nbins = {{ a = \"a\" }}");
+        check(&piece, &[(2, &format!("route[0].{key}"), problem, found, cure)]);
+    }
+    let piece = "[[route]]\nroot = \"after\"\njson_strings = [\"after.id\"]\n[[route.write]]\nkey = \"id\"\nbins = { a = \"a\" }";
+    check(
+        piece,
+        &[(
+            3,
+            "route[0].json_strings[0]",
+            "no path of the route leads",
+            "\"after.id\"",
+            "leave the root out of it",
+        )],
+    );
+    let piece = "[[route]]\nroot = { path = \"p\", as = \"json\" }\njson_strings = [\"@value\", \"@value\"]\n[[route.write]]\nkey = \"id\"\nbins = { a = \"a\" }";
+    check(
+        piece,
+        &[(
+            3,
+            "route[0].json_strings[1]",
+            "is named twice",
+            "\"@value\"",
+            "name each string once",
+        )],
+    );
+    // A faulty path may be the one that leads through the string: only the fault itself is told.
+    let piece = "[[route]]\njson_strings = [\"x\"]\n[[route.write]]\nkey = \"id\"\nbins = { a = \"x.\" }";
+    check(
+        piece,
+        &[(
+            5,
+            "route[0].write[0].bins.a",
+            "a path lacks a name",
+            "\"x.\"",
+            "user.id",
+        )],
+    );
+}

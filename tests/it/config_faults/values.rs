@@ -358,3 +358,120 @@ fn values_are_checked() {
         check_write(&[(&line, &format!("bins.a{key}"), problem, found, cure)]);
     }
 }
+
+#[test]
+fn decimals_say_their_scale_beside_as() {
+    let cases: &[(&str, &str, &str, &str, &str)] = &[
+        (
+            "{ path = \"a\", scale = 2 }",
+            ".scale",
+            "`scale` is the number of digits after the point",
+            "integer 2",
+            "as = \"decimal\"",
+        ),
+        (
+            "{ path = \"a\", as = \"float\", scale = 2 }",
+            ".scale",
+            "`scale` is the number of digits",
+            "integer 2",
+            "remove `scale`",
+        ),
+        (
+            "{ path = \"a\", as = \"decimal\", scale = 1001 }",
+            ".scale",
+            "a scale is a whole number from -1000 to 1000",
+            "integer 1001",
+            "scale = 2",
+        ),
+        (
+            "{ path = \"a\", as = \"decimal\", scale = \"2\" }",
+            ".scale",
+            "a scale is a whole number",
+            "\"2\"",
+            "scale = 2",
+        ),
+        (
+            "{ path = \"a\", as = \"decimal\", decimals = 2 }",
+            ".decimals",
+            "unknown key in a value",
+            "",
+            "did you mean `scale`?",
+        ),
+        (
+            "{ path = \"a\", as = \"numeric\" }",
+            ".as",
+            "is none of the values",
+            "\"numeric\"",
+            "did you mean \"decimal\"?",
+        ),
+        (
+            "{ path = \"a\", as = \"decimal_double\" }",
+            ".as",
+            "is none of the values",
+            "\"decimal_double\"",
+            "did you mean \"decimal_float\"?",
+        ),
+        (
+            "{ path = \"a\", as = \"decimal\", default = 0 }",
+            ".default",
+            "type, string",
+            "integer 0",
+            "quotes",
+        ),
+        (
+            "{ path = \"a\", as = \"decimal_integer\", default = \"0\" }",
+            ".default",
+            "type, integer",
+            "\"0\"",
+            "without quotes",
+        ),
+        (
+            "{ path = \"a\", as = \"decimal\", big_numbers = \"string\" }",
+            ".big_numbers",
+            "contradicts `as = \"decimal\"`",
+            "\"string\"",
+            "keep one",
+        ),
+        (
+            "{ value = \"x\", scale = 2 }",
+            ".scale",
+            "`scale` contradicts `value`",
+            "integer 2",
+            "remove `scale`",
+        ),
+    ];
+    for (value, key, problem, found, cure) in cases {
+        let line = format!("bins = {{ a = {value} }}");
+        check_write(&[(&line, &format!("bins.a{key}"), problem, found, cure)]);
+    }
+    check_write(&[
+        (
+            "key = { path = \"a\", as = \"decimal_float\" }",
+            "key.as",
+            "a key cannot be read as this",
+            "\"decimal_float\"",
+            "decimal_integer",
+        ),
+        (
+            "ttl = { path = \"a\", as = \"decimal_integer\" }",
+            "ttl.as",
+            "a ttl cannot be read as this",
+            "\"decimal_integer\"",
+            "integer",
+        ),
+        (
+            "add = { n = { path = \"a\", as = \"decimal\" } }",
+            "add.n.as",
+            "a number to add cannot be read as this",
+            "\"decimal\"",
+            "decimal_float",
+        ),
+        (
+            "newer = { path = \"v\", bin = \"b\", scale = 0 }",
+            "newer.scale",
+            "`scale` is the number of digits",
+            "integer 0",
+            "as = \"decimal\"",
+        ),
+    ]);
+}

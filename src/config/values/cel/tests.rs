@@ -4,7 +4,11 @@ use crate::config::model::{Segment, Source, What};
 use crate::config::values::cel::*;
 
 fn scope(root: &[Segment]) -> Scope<'_> {
-    Scope { root, each: true }
+    Scope {
+        root,
+        each: true,
+        strings: &[],
+    }
 }
 
 /// The reads of `text`, as written, and its kinds.
@@ -76,7 +80,11 @@ fn a_bare_name_starts_at_the_root_and_msg_at_the_top() {
 
 #[test]
 fn outside_of_each_item_and_index_are_fields() {
-    let scope = Scope { root: &[], each: false };
+    let scope = Scope {
+        root: &[],
+        each: false,
+        strings: &[],
+    };
     let program = parse("item == index", scope).unwrap();
     assert!(program.reads_payload() && !program.reads_element());
 }

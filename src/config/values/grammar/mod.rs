@@ -20,7 +20,7 @@ use scope::bad;
 use template::template;
 
 pub use paths::METADATA;
-pub use scope::{Bad, Scope};
+pub use scope::{Bad, JsonString, Scope};
 
 /// Parses any string that is a value.
 pub fn value(text: &str, scope: Scope<'_>) -> Result<Expr, Bad> {
@@ -41,7 +41,11 @@ pub fn path(text: &str) -> Result<Path, Bad> {
     }
     let mut cursor = Cursor { rest: text };
     let path = cursor.path().and_then(|path| cursor.end().map(|()| path));
-    let at_top = Scope { root: &[], each: false };
+    let at_top = Scope {
+        root: &[],
+        each: false,
+        strings: &[],
+    };
     let meant = || meant_path(text, at_top).filter(|meant| !meant.starts_with('@'));
     path.map_err(|bad| with_meant(bad, meant()))
 }
@@ -96,7 +100,7 @@ pub fn field_in_braces(expr: &Expr, text: &str) -> Option<String> {
 /// form.
 pub fn all_fields(text: &str, scope: Scope<'_>) -> Option<Result<Source, Bad>> {
     if text == "*" {
-        return Some(Ok(Source::Path(scope.root.to_vec())));
+        return Some(Ok(scope.through(Source::Path(scope.root.to_vec()))));
     }
     let before = text.strip_suffix(".*")?;
     Some(match value(before, scope) {

@@ -70,7 +70,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Parses a path or metadata, with its steps into strings that hold JSON.
     pub(super) fn source(&mut self, scope: Scope<'_>) -> Result<Source, Bad> {
+        self.plain_source(scope).map(|source| scope.through(source))
+    }
+
+    fn plain_source(&mut self, scope: Scope<'_>) -> Result<Source, Bad> {
         if !self.take('@') {
             let mut path = scope.root.to_vec();
             path.extend(self.path()?);

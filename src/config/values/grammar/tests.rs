@@ -7,7 +7,11 @@ fn names(path: &[&str]) -> Path {
     path.iter().map(|name| Segment::Name((*name).to_owned())).collect()
 }
 
-const AT_TOP: Scope<'static> = Scope { root: &[], each: true };
+const AT_TOP: Scope<'static> = Scope {
+    root: &[],
+    each: true,
+    strings: &[],
+};
 
 #[test]
 fn paths_are_names_and_indexes() {
@@ -93,6 +97,7 @@ fn the_root_goes_before_bare_paths_only() {
     let scope = Scope {
         root: &root,
         each: true,
+        strings: &[],
     };
     let cases = [
         ("id", Source::Path(names(&["payload", "id"]))),
@@ -122,6 +127,7 @@ fn parts(text: &str) -> Option<String> {
             let names = path.iter().map(|segment| match segment {
                 Segment::Name(name) => name.clone(),
                 Segment::Index(index) => index.to_string(),
+                Segment::Json => "(json)".to_owned(),
             });
             names.collect::<Vec<_>>().join("/")
         }
@@ -435,7 +441,11 @@ fn a_path_of_another_language_is_told_in_ours() {
 
 #[test]
 fn items_need_an_each() {
-    let scope = Scope { root: &[], each: false };
+    let scope = Scope {
+        root: &[],
+        each: false,
+        strings: &[],
+    };
     for text in ["@item", "@item.a", "@index", "{@index}", "{a}{@item.b}"] {
         assert!(value(text, scope).is_err(), "{text}");
     }

@@ -90,9 +90,10 @@ impl Walk<'_> {
 
     pub(super) fn read(&mut self, id: u64, chain: Chain) -> (Expression, Kinds) {
         let Chain { base, path, written } = chain;
+        let through = |source| What::Value(self.scope.through(source));
         let (what, kinds) = match base {
-            Base::Message => (What::Value(Source::Path(path)), Kinds::JSON),
-            Base::Item => (What::Value(Source::Item(path)), Kinds::JSON),
+            Base::Message => (through(Source::Path(path)), Kinds::JSON),
+            Base::Item => (through(Source::Item(path)), Kinds::JSON),
             Base::Index if path.is_empty() => (What::Value(Source::Index), Kinds::INT),
             Base::Index => {
                 let cure = "index is the number of the element, from 0; a field of it is item.…";
@@ -113,7 +114,7 @@ impl Walk<'_> {
             .iter()
             .map(|segment| match segment {
                 Segment::Name(name) => name.as_str(),
-                Segment::Index(_) => "",
+                Segment::Index(_) | Segment::Json => "",
             })
             .collect();
         let found = match names.as_slice() {
@@ -172,9 +173,15 @@ impl Walk<'_> {
         };
         let written = format!("has({}.{})", chain.written, select.field);
         chain.path.push(Segment::Name(select.field));
+        // What is asked is whether the field is there, not what its text says.
+        let through = |source| match self.scope.through(source) {
+            Source::Path(path) => What::Has(Source::Path(without_text(path))),
+            Source::Item(path) => What::Has(Source::Item(without_text(path))),
+            other => What::Has(other),
+        };
         let what = match chain.base {
-            Base::Message => What::Has(Source::Path(chain.path)),
-            Base::Item => What::Has(Source::Item(chain.path)),
+            Base::Message => through(Source::Path(chain.path)),
+            Base::Item => through(Source::Item(chain.path)),
             Base::Index | Base::Meta => match chain.path.as_slice() {
                 [Segment::Name(headers), Segment::Name(name)] if chain.base == Base::Meta && headers == "headers" => {
                     let what = What::HasHeader(name.clone());
@@ -193,4 +200,12 @@ impl Walk<'_> {
         };
         (self.numbered(id, what, written), Kinds::BOOL)
     }
+}
+
+/// The path up to the string, if it leads into the string's text and ends there.
+fn without_text(mut path: Path) -> Path {
+    if path.last() == Some(&Segment::Json) {
+        path.pop();
+    }
+    path
 }

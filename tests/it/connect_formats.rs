@@ -1,0 +1,330 @@
+//! Messages of Kafka Connect and Debezium through the recipes for them, and through the whole service.
+//!
+//! The forms follow these pages, with values of our own:
+//! - Debezium, "Outbox Event Router": the raw row of the table, and the routed message, whose payload is a JSON string;
+//!   "Expanding escaped JSON String as JSON".
+//! - Debezium, "Connector for MySQL" and "for PostgreSQL": change events, decimal types (`precise`), JSON columns.
+//! - Kafka, `org.apache.kafka.connect.json.JsonConverter`: `schemas.enable`; `connect.data.Decimal`.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::{Kafka, Service, Setup, sent, simulator};
+
+const PAGE: &str = include_str!("../../docs/guide/recipes-connect.md");
+
+/// The configuration below this heading of the page.
+fn recipe(heading: &str) -> &'static str {
+    let (_, rest) = PAGE
+        .split_once(&format!("\n## {heading}\n"))
+        .unwrap_or_else(|| panic!("no recipe {heading}"));
+    let (_, rest) = rest.split_once("```toml\n").unwrap();
+    rest.split("```").next().unwrap()
+}
+
+/// What `penstock try` says about these messages, each in its envelope.
+fn tried(file: &str, messages: &[Value]) -> Vec<Value> {
+    let mut written = tempfile::NamedTempFile::new().unwrap();
+    written.write_all(file.as_bytes()).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_penstock"))
+        .args(["try", written.path().to_str().unwrap(), "--envelope", "--json"])
+        .env_remove("PENSTOCK_LOG")
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines: Vec<String> = messages.iter().map(Value::to_string).collect();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(lines.join("\n").as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    let told: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(
+        told.len() >= messages.len(),
+        "{out}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    told
+}
+
+/// The keys and the bins of the records.
+fn records(told: &Value) -> Vec<(Value, Value)> {
+    assert_eq!(told["verdict"], "kept", "{told}");
+    let records = told["records"].as_array().unwrap().iter();
+    records
+        .map(|record| (record["key"].clone(), record["bins"].clone()))
+        .collect()
+}
+
+#[track_caller]
+fn assert_rejected(told: &Value, reason: &str, detail: &str) {
+    assert_eq!(
+        (&told["verdict"], &told["reason"]),
+        (&json!("rejected"), &json!(reason)),
+        "{told}"
+    );
+    assert!(told["detail"].as_str().unwrap().contains(detail), "{told}");
+}
+
+/// A change event without its schema. `source` is cut short.
+fn change(op: &str, after: Value) -> Value {
+    json!({
+        "before": null, "after": after, "op": op, "ts_ms": 1_767_225_600_000_i64,
+        "source": { "version": "3.0.0.Final", "connector": "mysql", "name": "shop", "ts_ms": 1_767_225_599_000_i64,
+                    "snapshot": "false", "db": "inventory", "table": "products", "server_id": 223_344,
+                    "file": "mysql-bin.000003", "pos": 484, "row": 0 },
+        "transaction": null
+    })
+}
+
+#[test]
+fn a_table_of_mysql_has_exact_decimals_and_reads_its_json_column() {
+    let file = recipe("A table with decimals and JSON columns");
+    let row = |price: Value, attributes: Value| {
+        let after = json!({
+            "id": 101, "name": "scooter", "price": price, "tax": { "scale": 3, "value": "BM4=" }, "attributes": attributes
+        });
+        json!({ "key": { "id": 101 }, "payload": change("c", after) })
+    };
+    // DECIMAL(10,2) 1999.00 is the integer 199900, in three bytes.
+    let told = tried(
+        file,
+        &[
+            row(json!("Awzc"), json!(r#"{"color": "red", "sizes": [1, 2]}"#)),
+            row(json!("+zI="), json!(null)),
+            row(json!("1999.00"), json!("{}")),
+            row(json!(1999.5), json!("{}")),
+            row(json!("Awzc"), json!("{\"color\": ")),
+        ],
+    );
+    let attributes = json!({ "color": "red", "sizes": [1, 2] });
+    assert_eq!(
+        records(&told[0]),
+        [(
+            json!(101),
+            json!({ "name": "scooter", "price": "1999.00", "cents": 199_900, "tax": "1.230", "color": "red", "attributes": attributes })
+        )]
+    );
+    let (_, bins) = &records(&told[1])[0];
+    assert_eq!((&bins["price"], &bins["cents"]), (&json!("-12.30"), &json!(-1230)));
+    assert_rejected(
+        &told[2],
+        "field_type",
+        "a string with a number in digits, no decimal in base64; cure: as = \"string\"",
+    );
+    assert_rejected(&told[3], "field_type", "a number already");
+    assert_rejected(
+        &told[4],
+        "not_json",
+        "the text in the string after.attributes is not JSON: unexpected end, at byte 10 of this text",
+    );
+}
+
+#[test]
+fn a_message_with_its_schema_has_its_root_in_the_payload() {
+    let decimal = json!({
+        "type": "bytes", "optional": false, "name": "org.apache.kafka.connect.data.Decimal", "version": 1,
+        "parameters": { "scale": "2", "connect.decimal.precision": "10" }, "field": "total"
+    });
+    let schema = json!({ "type": "struct", "name": "shop.public.orders.Envelope", "optional": false, "fields": [
+        { "type": "struct", "optional": true, "field": "after", "name": "shop.public.orders.Value", "fields": [
+            { "type": "int32", "optional": false, "field": "id" }, decimal,
+            { "type": "string", "optional": false, "field": "state" } ] } ] });
+    let mut payload = change("u", json!({ "id": 7, "total": "BM4=", "state": "paid" }));
+    payload["source"] =
+        json!({ "connector": "postgresql", "db": "shop", "schema": "public", "table": "orders", "lsn": 24_064_704 });
+    let key = json!({
+        "schema": { "type": "struct", "fields": [{ "type": "int32", "optional": false, "field": "id" }] },
+        "payload": { "id": 7 }
+    });
+    let message = json!({ "key": key, "payload": { "schema": schema, "payload": payload } });
+    let told = tried(recipe("The same with schemas"), &[message]);
+    assert_eq!(
+        records(&told[0]),
+        [(json!(7), json!({ "total": "12.30", "state": "paid" }))]
+    );
+    assert_eq!(
+        told[0]["records"][0]["newer"],
+        json!({ "bin": "_lsn", "version": 24_064_704 })
+    );
+}
+
+/// The order in an outbox, as the application wrote it into its column.
+const ORDER: &str = r#"{"id": 1, "lineItems": [{"id": 1, "item": "A \"good\" book", "status": "ENTERED", "quantity": 2, "totalPrice": 39.98}, {"id": 2, "item": "Bücher 😀", "status": "ENTERED", "quantity": 1, "totalPrice": 29.99}], "orderDate": "2026-01-31T12:13:01", "customerId": 123}"#;
+
+fn outbox_row(op: &str, aggregate: &str, payload: Value) -> Value {
+    let after = json!({
+        "id": "406c07f3-26f0-4eea-a50c-109940064b8f", "aggregateid": "1", "aggregatetype": aggregate,
+        "payload": payload, "timestamp": 1_767_225_600_000_i64, "type": "OrderCreated"
+    });
+    json!({ "key": { "id": "406c07f3-26f0-4eea-a50c-109940064b8f" }, "payload": change(op, after) })
+}
+
+#[test]
+fn an_outbox_table_is_read_through_its_escaped_payload() {
+    let file = recipe("An outbox table");
+    let object: Value = serde_json::from_str(ORDER).unwrap();
+    let told = tried(
+        file,
+        &[
+            outbox_row("c", "Order", json!(ORDER)),
+            outbox_row("c", "Order", object),
+            outbox_row("c", "Note", json!("no JSON")),
+            outbox_row("d", "Order", json!("no JSON")),
+            outbox_row("c", "Order", json!("no JSON")),
+            outbox_row("c", "Order", json!(ORDER.replace("\"customerId\": 123}", ""))),
+        ],
+    );
+    let expected = [
+        (
+            json!(1),
+            json!({ "customer": 123, "date": "2026-01-31T12:13:01", "lines": 2 }),
+        ),
+        (json!("1:1"), json!({ "item": "A \"good\" book", "sum": 39.98 })),
+        (json!("1:2"), json!({ "item": "Bücher 😀", "sum": 29.99 })),
+    ];
+    for told in &told[..2] {
+        assert_eq!(records(told), expected);
+        let payload = json!({ "customer": 123, "first": "A \"good\" book" });
+        assert_eq!(
+            (&told["publishes"][0]["key"], &told["publishes"][0]["payload"]),
+            (&json!("1"), &payload)
+        );
+    }
+    for told in &told[2..4] {
+        assert_eq!(told["verdict"], "filtered", "{told}");
+    }
+    assert_rejected(
+        &told[4],
+        "not_json",
+        "the text in the string after.payload is not JSON: a word other than true, false and null, at byte 1",
+    );
+    let at = ORDER.len() - "\"customerId\": 123}".len();
+    assert_rejected(
+        &told[5],
+        "not_json",
+        &format!("unexpected end, at byte {at} of this text"),
+    );
+}
+
+#[test]
+fn a_message_of_the_event_router_is_one_string_or_an_object() {
+    let file = recipe("The outbox event router");
+    let object: Value = serde_json::from_str(ORDER).unwrap();
+    let message = |payload: Value| json!({ "key": "\"1\"", "headers": { "id": "4d47e190" }, "payload": payload });
+    let told = tried(
+        file,
+        &[
+            message(json!(ORDER)),
+            message(object),
+            message(json!("")),
+            message(json!("x")),
+        ],
+    );
+    for told in &told[..2] {
+        assert_eq!(
+            records(told),
+            [(json!(1), json!({ "customer": 123, "event": "4d47e190" }))]
+        );
+    }
+    assert_rejected(&told[2], "empty_payload", "the text in the string the payload is empty");
+    assert_rejected(&told[3], "not_json", "at byte 0 of this text");
+    // With the schema of a string around it.
+    let file = file.replace("{ path = \"\", as", "{ path = \"payload\", as");
+    let told = tried(
+        &file,
+        &[message(
+            json!({ "schema": { "type": "string", "optional": false }, "payload": ORDER }),
+        )],
+    );
+    assert_eq!(
+        records(&told[0]),
+        [(json!(1), json!({ "customer": 123, "event": "4d47e190" }))]
+    );
+}
+
+#[test]
+fn each_element_has_its_own_string() {
+    let file = recipe("A JSON string in each element");
+    let positions = json!([
+        { "kind": "good", "details": "{\"sku\": \"A\", \"tags\": [\"x\"]}" },
+        { "kind": "note", "details": "call first" },
+        { "kind": "good", "details": { "sku": "B" } }
+    ]);
+    let wrong = json!([{ "kind": "good", "details": "call first" }]);
+    let told = tried(
+        file,
+        &[
+            json!({ "payload": { "order": 5, "positions": positions } }),
+            json!({ "payload": { "order": 6, "positions": wrong } }),
+        ],
+    );
+    let expected = [
+        (json!("5:0"), json!({ "sku": "A", "tags": ["x"] })),
+        (json!("5:2"), json!({ "sku": "B" })),
+    ];
+    assert_eq!(records(&told[0]), expected);
+    assert_rejected(
+        &told[1],
+        "not_json",
+        "the text in the string positions[0].details is not JSON",
+    );
+}
+
+#[test]
+fn the_service_writes_what_stands_in_strings_and_sends_what_is_broken_to_the_dead_letters() {
+    let kafka = Kafka::mock();
+    let topic = kafka.topic("outbox", 1);
+    let dead = kafka.topic("dead", 1);
+    let sim = simulator();
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    let big = format!(
+        r#"{{"id": 2, "customerId": "{}"}}"#,
+        "\u{1}ä\""
+            .repeat(20_000)
+            .replace('\u{1}', "\\u0001")
+            .replace('"', "\\\"")
+    );
+    let payloads: Vec<String> = [
+        json!(ORDER),
+        json!(big),
+        json!(deep),
+        json!("{\"id\": 3, \"customerId\": \"\\ud83d\"}"),
+        json!({ "id": 4, "customerId": 9 }),
+    ]
+    .into_iter()
+    .map(|payload| json!({ "doc": payload, "fee": "+zI=" }).to_string())
+    .collect();
+    // Half of a pair between the outer quotes, which serde_json does not write.
+    let half = r#"{"doc": "{\"id\": 5, \"customerId\": \"\ud83d\"}", "fee": "AA=="}"#;
+    let messages: Vec<_> = payloads
+        .iter()
+        .map(|payload| sent("k", payload))
+        .chain([sent("k", half)])
+        .collect();
+    topic.produce(0, &messages);
+    let routes = format!(
+        "[[route]]\njson_strings = [\"doc\"]\n[[route.write]]\nset = \"s\"\nkey = {{ path = \"doc.id\", as = \"integer\" }}\n\
+         bins = {{ customer = \"doc.customerId\", fee = {{ path = \"fee\", as = \"decimal\", scale = 2 }} }}\n\
+         [reject]\naction = \"dead_letter\"\ntopic = \"{}\"\n",
+        dead.name
+    );
+    let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&routes);
+    let ended = Service::run_to_the_ends_of(&topic, &setup);
+    assert_eq!(ended.counters.messages_written.get(), 3);
+    assert_eq!(dead.ends(), [Some(3)]);
+    let record = |id: i64| sim.get("test", "s", id);
+    let first = record(1).unwrap();
+    assert_eq!((first.int("customer"), first.str("fee")), (Some(123), Some("-12.30")));
+    assert_eq!(record(2).unwrap().str("customer").unwrap().chars().count(), 60_000);
+    assert_eq!(record(4).unwrap().int("customer"), Some(9));
+    assert!(record(3).is_none() && record(5).is_none());
+}
