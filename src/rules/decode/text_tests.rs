@@ -244,8 +244,8 @@ fn many_broken_texts_and_equal_names_cost_no_more_than_their_length() {
     let tree = builder.build();
     let elements = r#"{"doc":"x"},"#.repeat(10_000);
     let equal = r#""doc":"x","#.repeat(50_000);
-    let main = r#""p":"{"a"","#.repeat(50_000);
-    let payload = format!(r#"{{"items":[{elements}{{{equal}"z":1}}],{main}"p":"{{"a":1}}"}}"#);
+    let main = r#""p":"{\"a\"","#.repeat(50_000);
+    let payload = format!(r#"{{"items":[{elements}{{{equal}"z":1}}],{main}"p":"{{\"a\":1}}"}}"#);
     let fields = decode(&tree, payload.as_bytes()).unwrap();
     assert_eq!(fields.get(slot), Some(&Value::Int(1)));
     assert!(fields.has_broken_texts() && fields.broken_texts().is_empty());
