@@ -30,8 +30,11 @@ fn path(written: &str) -> Path {
     path
 }
 
-/// What is found at the paths, and the broken texts: path, kind, byte.
-fn read(payload: &str, paths: &[&str]) -> (Vec<Option<Value<'static>>>, Vec<(String, DecodeErrorKind, usize)>) {
+/// A broken text: its path, what is wrong, and at which byte.
+type Broken = (String, DecodeErrorKind, usize);
+
+/// What is found at the paths, and the broken texts.
+fn read(payload: &str, paths: &[&str]) -> (Vec<Option<Value<'static>>>, Vec<Broken>) {
     let mut builder = PathTreeBuilder::new();
     let slots: Vec<SlotId> = paths.iter().map(|written| builder.slot(&path(written))).collect();
     let tree = builder.build();
