@@ -96,9 +96,9 @@ impl Scope<'_> {
             steps.cloned().collect()
         };
         let members = self.strings.iter().filter_map(|string| {
-            let (of, at) = match (source, &string.at) {
-                (Source::Path(of), Source::Path(at)) | (Source::Item(of), Source::Item(at)) => (of, at),
-                _ => return None,
+            let ((Source::Path(of), Source::Path(at)) | (Source::Item(of), Source::Item(at))) = (source, &string.at)
+            else {
+                return None;
             };
             match at.split_last() {
                 Some((Segment::Name(name), parent)) if *parent == plain(of) => {
