@@ -208,8 +208,7 @@ impl RowsOf<'_> {
             found.written += more.written;
         }
         for number in members {
-            let open = tasks[*number].open.open.len();
-            outcomes[*number] = outcome(&plan, *number, open, &found, &kept);
+            outcomes[*number] = outcome(&plan, *number, &tasks[*number], &found, &kept);
         }
         (found.written, fatal)
     }
@@ -310,9 +309,10 @@ impl RowsOf<'_> {
     }
 }
 
-/// What became of one letter. `open`: how many of its rows were not done. `kept`: rows of which `--keep-newer` leaves nothing.
-fn outcome(plan: &Plan<'_>, task: usize, open: usize, found: &Found, kept: &[usize]) -> Outcome {
-    let is_its = |row: &usize| plan.message(*row) == task;
+/// What became of the letter with this number. `kept`: rows of which `--keep-newer` leaves nothing.
+fn outcome(plan: &Plan<'_>, number: usize, task: &Task<'_>, found: &Found, kept: &[usize]) -> Outcome {
+    let open = task.open.open.len();
+    let is_its = |row: &usize| plan.message(*row) == number;
     if found.left.iter().any(is_its) {
         return Outcome::Left;
     }
@@ -358,7 +358,8 @@ fn outcome(plan: &Plan<'_>, task: usize, open: usize, found: &Found, kept: &[usi
         rejection: rejection_of(first.refusal),
         rows_not_done: RowsNotDone::These(not_done.collect()),
         attempts: first.attempts,
-        in_doubt: refused.iter().any(|refused| refused.in_doubt),
+        // An attempt of a replay is never in doubt: if it takes effect late, the next one finds its entry.
+        in_doubt: task.letter.in_doubt,
     }))
 }
 

@@ -138,8 +138,10 @@ fn letters_are_applied_once_and_newer_values_are_left() {
     scene.run_broken();
     assert_eq!(scene.letters(), 10);
 
+    let stats = sim.stats();
     let dry = replay(&scene, &mended(), &["--dry-run"]);
     dry.assert_code(0);
+    assert_eq!(sim.stats(), stats, "the database is asked nothing");
     assert_says(&dry, "10 letter(s) read");
     assert_says(&dry, "10 would be replayed: require, ");
     assert_says(&dry, "the write at line ");
@@ -438,6 +440,7 @@ fn a_stopped_run_ends_in_order_and_goes_on_later() {
     sim.say("stall");
     let mut waiting = start();
     waiting.wait_for_line(&["aerospike", "reason"]);
+    waiting.wait_for_line(&["replay: replaying letters ", " of 100 (", "waits for Aerospike"]);
     waiting.signal("INT");
     waiting.end().assert_code(75);
     sim.say("unstall");

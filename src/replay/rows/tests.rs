@@ -322,6 +322,18 @@ fn what_only_sets_is_left_alone_and_what_creates_finds_itself() {
 }
 
 #[test]
+fn a_lost_answer_leaves_no_doubt_in_the_new_letter() {
+    let world = World::new(&[asked(1, Kind::Counts)]);
+    // The last fault is the first.
+    let outcomes = world.replay(&[0], &[Fault::Refused, Fault::Refused, Fault::Lost], false);
+    let [Outcome::Failed(rejected)] = &outcomes[..] else {
+        panic!("{outcomes:?}")
+    };
+    assert!(!rejected.in_doubt, "the next replay would be refused");
+    assert_eq!(world.replay(&[0], &[Fault::Silent], false), [Outcome::Already]);
+}
+
+#[test]
 fn a_refused_row_holds_up_no_other_message_and_old_entries_go() {
     let world = World::new(&[asked(1, Kind::Counts); 3]);
     let old = Record {
