@@ -313,20 +313,22 @@ fn keys(not_done: &BTreeMap<String, Vec<u64>>) -> Vec<&str> {
 
 // ---- without the right to read the topic of dead letters
 
-/// A broker that asks its authorizer. The plain listener may do anything.
-struct Guarded {
+/// A broker with settings of its own.
+struct OwnBroker {
     dir: TempDir,
     kafka: Kafka,
 }
 
+/// It asks its authorizer. The plain listener may do anything.
 const AUTHORIZER: &str = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
                           super.users=User:ANONYMOUS\n";
 
-impl Guarded {
-    fn start() -> Guarded {
+impl OwnBroker {
+    /// `properties`: lines of the broker's configuration.
+    fn start(properties_text: &str) -> OwnBroker {
         let dir = TempDir::new().unwrap();
         let properties = dir.path().join("more.properties");
-        std::fs::write(&properties, AUTHORIZER).unwrap();
+        std::fs::write(&properties, properties_text).unwrap();
         let broker = dir.path().join("broker");
         let mut start = script(&broker, "start");
         let output = start
@@ -335,7 +337,7 @@ impl Guarded {
             .output();
         let output = output.unwrap();
         // From here on, dropping it stops the broker.
-        let mut guarded = Guarded {
+        let mut own = OwnBroker {
             dir,
             kafka: Kafka::at(""),
         };
@@ -345,8 +347,8 @@ impl Guarded {
             "{said}{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        guarded.kafka = Kafka::at(said.trim().rsplit('=').next().unwrap());
-        guarded
+        own.kafka = Kafka::at(said.trim().rsplit('=').next().unwrap());
+        own
     }
 
     /// The listener with a login.
@@ -384,7 +386,7 @@ impl Guarded {
 
 const ACLS: &str = "org.apache.kafka.tools.AclCommand";
 
-impl Drop for Guarded {
+impl Drop for OwnBroker {
     fn drop(&mut self) {
         let _ = script(&self.dir.path().join("broker"), "stop").status();
     }
@@ -399,16 +401,16 @@ fn script(dir: &Path, command: &str) -> Command {
 #[test]
 #[ignore = "needs Kafka's jars: make test-kafka"]
 fn without_read_on_the_topic_one_line_says_so_and_the_service_goes_on() {
-    let guarded = Guarded::start();
-    let mut killed = killed_behind_letters(Kafka::at(&guarded.kafka.brokers));
+    let broker = OwnBroker::start(AUTHORIZER);
+    let mut killed = killed_behind_letters(Kafka::at(&broker.kafka.brokers));
     // From here on it has a login, with just the rights that it had to have so far.
-    killed.setup.brokers = guarded.login();
+    killed.setup.brokers = broker.login();
     killed.setup.kafka = "[kafka.properties]\nsecurity.protocol = \"sasl_plaintext\"\nsasl.mechanism = \"PLAIN\"\n\
                           sasl.username = \"me\"\nsasl.password = \"right\"\n"
         .to_owned();
-    guarded.grant("Read", "--topic", &killed.topic.name);
-    guarded.grant("Read", "--group", &killed.setup.group);
-    guarded.grant("Write", "--topic", &killed.dead.name);
+    broker.grant("Read", "--topic", &killed.topic.name);
+    broker.grant("Read", "--group", &killed.setup.group);
+    broker.grant("Write", "--topic", &killed.dead.name);
     let letters = killed.letters();
     let mended = killed.start(false, "50ms");
     let checked = check(&killed.setup);
@@ -436,7 +438,7 @@ fn without_read_on_the_topic_one_line_says_so_and_the_service_goes_on() {
         .count();
     assert_eq!(applied, 20, "{}", exited.output);
     // With the right, it holds.
-    guarded.grant("Read", "--topic", &killed.dead.name);
+    broker.grant("Read", "--topic", &killed.dead.name);
     assert_line(
         &check(&killed.setup),
         &[&killed.dead.name, "WRITE and READ are granted"],
@@ -448,6 +450,26 @@ fn without_read_on_the_topic_one_line_says_so_and_the_service_goes_on() {
     let mended = killed.start(false, "50ms");
     let exited = killed.finish(mended);
     assert!(exited.output.contains("lettered_before:4"), "{}", exited.output);
+}
+
+#[test]
+#[ignore = "needs Kafka's jars: make test-kafka"]
+fn where_brokers_take_only_short_metadata_offsets_are_committed_without_what_it_says_about_letters() {
+    // As much as names the topic and the cluster.
+    let broker = OwnBroker::start("offset.metadata.max.bytes=80\n");
+    let mut killed = Killed::new(Kafka::at(&broker.kafka.brokers));
+    killed.produce(8);
+    let service = killed.start(true, "50ms");
+    let exited = killed.finish(service);
+    let told = exited
+        .output
+        .lines()
+        .filter(|line| line.contains("what commits say about dead letters is too long"));
+    assert_eq!(told.count(), usize::try_from(PARTITIONS).unwrap(), "{}", exited.output);
+    for element in killed.topic.commits(&killed.setup.group).elements() {
+        let tag = element.metadata();
+        assert!(tag.starts_with("penstock topic=") && !tag.contains("dead="), "{tag}");
+    }
 }
 
 /// The number behind these words in a line.

@@ -57,8 +57,8 @@ pub trait Letters: fmt::Debug + Send + Sync {
     /// there. Blocks for some seconds at most. Without an answer, `known_now` stays as it is.
     fn look(&self, since: Instant, stop: &Stop);
 
-    /// The same, if the last answer is old. Blocks for a second and a half at most (three requests), and not at all while
-    /// another worker asks.
+    /// The same, if the last answer is old. Blocks for two and a half seconds at most, where no broker answers, and not
+    /// at all while another worker asks.
     fn look_if_old(&self, stop: &Stop);
 
     /// Reads the topic from `from` to where it ends now, and passes each message to `take`, some of them perhaps twice.
