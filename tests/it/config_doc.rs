@@ -11,7 +11,7 @@ use penstock::config::values::grammar;
 use penstock::config::{self, Outside, pages};
 
 /// Pages of docs/reference that do not describe the configuration.
-const OTHER_PAGES: [&str; 9] = [
+const OTHER_PAGES: [&str; 10] = [
     "commands.md",
     "decode.md",
     "delivery-reports.md",
@@ -20,6 +20,7 @@ const OTHER_PAGES: [&str; 9] = [
     "init.md",
     "metrics.md",
     "result-codes.md",
+    "skip.md",
     "try-and-test.md",
 ];
 
