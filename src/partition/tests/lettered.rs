@@ -348,7 +348,9 @@ fn letters_of_others_are_none_of_this_partition() {
         let origin = MessageOrigin {
             group,
             topic_id: None,
+            guard_epoch: 0,
             now_ms: 1,
+            tries: 0,
         };
         let mut letter = dead_letter(DEAD, DeadLetterHeaders::Penstock, 0, &message, &rejected, origin);
         let more = more
