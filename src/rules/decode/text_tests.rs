@@ -253,7 +253,10 @@ fn many_broken_texts_and_equal_names_cost_no_more_than_their_length() {
     assert_eq!(fields.get(slot), Some(&Value::Int(1)));
     assert!(fields.has_broken_texts() && fields.broken_texts().is_empty());
     // A text of a megabyte, all of it escapes.
-    let long = format!(r#"{{"p":"{{"a":"{}"}}"}}"#, r"A".repeat(1 << 20));
+    let long = format!(
+        r#"{{"p":"{{\u0022a\u0022:\u0022{}\u0022}}"}}"#,
+        r"\u0041".repeat(1 << 20)
+    );
     let fields = decode(&tree, long.as_bytes()).unwrap();
     assert!(matches!(fields.get(slot), Some(Value::Str(text)) if text.len() == 1 << 20));
 }
