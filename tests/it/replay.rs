@@ -436,12 +436,20 @@ fn a_stopped_run_ends_in_order_and_goes_on_later() {
     assert_says(&ended, "stopped before the end; start it again to go on");
     assert!(ended.output.contains("left: not dealt with"), "{}", ended.output);
 
-    // A database that is away: it waits, and says so; a signal ends it.
-    sim.say("stall");
+    // A database that goes away: it waits, and says so; a signal ends it.
+    sim.say("delay 20ms");
+    let rows = sim.stat("rows");
     let mut waiting = start();
-    waiting.wait_for_line(&["aerospike", "reason"]);
+    wait_until("rows", || sim.stat("rows"), |now| *now > rows + 10);
+    sim.say("stall");
+    waiting.wait_for_line(&["WARN", "aerospike", "reason"]);
     waiting.wait_for_line(&["replay: replaying letters ", " of 100 (", "waits for Aerospike"]);
     waiting.signal("INT");
+    waiting.end().assert_code(75);
+    // The same at the start.
+    let mut waiting = start();
+    waiting.wait_for_line(&["aerospike: waiting for the cluster"]);
+    waiting.signal("TERM");
     waiting.end().assert_code(75);
     sim.say("unstall");
     sim.say("delay 0ms");
