@@ -437,10 +437,10 @@ fn a_stopped_run_ends_in_order_and_goes_on_later() {
     assert!(ended.output.contains("left: not dealt with"), "{}", ended.output);
 
     // A database that goes away: it waits, and says so; a signal ends it.
-    sim.say("delay 20ms");
-    let rows = sim.stat("rows");
+    sim.say("delay 200ms");
     let mut waiting = start();
-    wait_until("rows", || sim.stat("rows"), |now| *now > rows + 10);
+    // Its own line says that it has begun.
+    waiting.wait_for_line(&["replay: replaying letters "]);
     sim.say("stall");
     waiting.wait_for_line(&["WARN", "aerospike", "reason"]);
     waiting.wait_for_line(&["replay: replaying letters ", " of 100 (", "waits for Aerospike"]);
