@@ -47,7 +47,7 @@ pub(super) struct Skip {
     /// Keep it in this new file, as one envelope line.
     #[arg(long, value_name = "PATH", conflicts_with = "to_topic")]
     to_file: Option<PathBuf>,
-    /// Keep it as a dead letter in TOPIC ([reject].topic).
+    /// Keep it as a dead letter in TOPIC (reject.topic).
     #[arg(long, value_name = "TOPIC", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     to_topic: Option<String>,
 }

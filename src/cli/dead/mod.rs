@@ -36,7 +36,7 @@ use crate::util::exit::Exit;
 pub(super) struct Dead {
     /// The configuration, a TOML file; - is standard input.
     file: PathBuf,
-    /// The topic of the dead letters (default: [reject].topic).
+    /// The topic of the dead letters (default: reject.topic).
     #[arg(long, value_name = "TOPIC")]
     from: Option<String>,
     /// Only letters made at this time or later.
