@@ -48,6 +48,13 @@ pub trait Processor: Send + Sync {
         true
     }
 
+    /// The namespaces and sets in which every row that changes values is guarded. Dead letters name them, so a replay
+    /// knows that the guards of their records tell of all later messages. Only asked of the rules of a file.
+    #[doc(hidden)]
+    fn guarded_sets(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// The namespaces to which rows may go. The start checks that they exist. A row for another namespace rejects its
     /// message.
     fn namespaces(&self) -> Vec<String>;

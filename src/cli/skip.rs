@@ -460,8 +460,11 @@ fn keep_in_topic(
         group: &config.kafka.group,
         topic_id: id.as_deref(),
         guard_epoch: config.run.guard_epoch,
+        // It is not known which rules have written since.
+        guarded: "",
         now_ms: now_ms(),
         tries: 0,
+        first_time: None,
     };
     let rejected = Rejected::from(held.rejection.clone());
     let view = held.message.view();

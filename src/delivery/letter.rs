@@ -36,10 +36,14 @@ pub struct Letter<'m> {
     pub in_doubt: bool,
     /// When the letter was made.
     pub time: Timestamp,
+    /// When the first letter of the message was made: earlier than `time`, if a replay made this one.
+    pub first_time: Timestamp,
     /// How often a replay of this message has failed. 0: none, or never replayed.
     pub tries: u32,
     /// `run.guard_epoch` when it was rejected. `None` in letters of versions that did not write it.
     pub guard_epoch: Option<u32>,
+    /// The sets whose records stored guards when it was rejected, as written. Empty if the letter names none.
+    pub guarded: &'m str,
     /// The first of the letter's headers that the message did not have.
     pub(crate) own: usize,
 }
@@ -121,7 +125,9 @@ impl<'m> Letter<'m> {
         if !(0..OFFSET_END).contains(&offset) {
             return Err(NotALetter::Malformed(OFFSET[0]));
         }
-        let time = text(&["penstock.time"])?.parse();
+        let time: Timestamp = instant(text(&["penstock.time"])?, "penstock.time")?;
+        let first = optional("penstock.first_time")?;
+        let first = first.map(|text| instant(text, "penstock.first_time")).transpose()?;
         let rows_text = text(&["penstock.rows_not_done"])?;
         Ok(Letter {
             topic: text(&TOPIC)?,
@@ -140,11 +146,19 @@ impl<'m> Letter<'m> {
                 Some("false") | None => false,
                 Some(_) => return Err(NotALetter::Malformed("penstock.in_doubt")),
             },
-            time: time.map_err(|_| NotALetter::Malformed("penstock.time"))?,
+            time,
+            first_time: first.unwrap_or(time),
             tries: optional_number(optional("penstock.tries")?, "penstock.tries")?.unwrap_or_default(),
             guard_epoch: optional_number(optional("penstock.guard_epoch")?, "penstock.guard_epoch")?,
+            guarded: optional("penstock.guarded")?.unwrap_or_default(),
             own,
         })
+    }
+
+    /// Whether all writes that changed values in this set stored guards when the message was rejected.
+    pub fn was_guarded(&self, namespace: &str, set: &str) -> bool {
+        let sets: Vec<(String, String)> = serde_json::from_str(self.guarded).unwrap_or_default();
+        sets.iter().any(|(of, name)| of == namespace && name == set)
     }
 
     /// The message as it was when it was rejected. `letter`: the message that this was read from.
@@ -179,14 +193,20 @@ impl Letter<'static> {
             rows_text: "all",
             in_doubt: false,
             time: Timestamp::UNIX_EPOCH,
+            first_time: Timestamp::UNIX_EPOCH,
             tries: 0,
             guard_epoch: None,
+            guarded: "",
             own: 0,
         }
     }
 }
 
 fn number<T: std::str::FromStr>(text: &str, name: &'static str) -> Result<T, NotALetter> {
+    text.parse().map_err(|_| NotALetter::Malformed(name))
+}
+
+fn instant(text: &str, name: &'static str) -> Result<Timestamp, NotALetter> {
     text.parse().map_err(|_| NotALetter::Malformed(name))
 }
 
@@ -284,7 +304,9 @@ mod tests {
             topic_id: Some("AAAAAAAAAAAAAAAAAAAAAQ"),
             now_ms: 1_800_000_000_456,
             guard_epoch: 4,
+            guarded: r#"[["test","users"]]"#,
             tries: 2,
+            first_time: Some(Timestamp::UNIX_EPOCH),
         };
         let source = source();
         let made = dead_letter("dead", names, 0, &source, &rejected(rows_not_done), origin);
@@ -321,6 +343,8 @@ mod tests {
                 assert_eq!(letter.detail, "the record is too large");
                 assert_eq!(letter.time, Timestamp::from_millisecond(1_800_000_000_456).unwrap());
                 assert_eq!((letter.tries, letter.guard_epoch, letter.in_doubt), (2, Some(4), false));
+                assert_eq!(letter.first_time, Timestamp::UNIX_EPOCH);
+                assert!(letter.was_guarded("test", "users") && !letter.was_guarded("test", "orders"));
                 let row = LetterRow {
                     row: 2,
                     target: Some(("test".into(), "a \"set\"".into())),
@@ -379,7 +403,7 @@ mod tests {
             "penstock.time",
         ] {
             let without = bad(&|message| {
-                let own = message.headers.len() - 16;
+                let own = message.headers.len() - 18;
                 let kept = message.headers.split_off(own);
                 message
                     .headers

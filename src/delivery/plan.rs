@@ -83,6 +83,8 @@ pub struct Plan<'m> {
     bytes: usize,
     /// Of a replay: rows enter themselves, and none is merged.
     ledger: Option<Ledger>,
+    /// With a ledger: what each row enters.
+    entries: Vec<i64>,
     lane_of: HashMap<RecordId<'m>, u32, BuildHasherDefault<DigestHasher>>,
 }
 
@@ -148,6 +150,7 @@ impl<'m> Plan<'m> {
             lanes: Vec::with_capacity(rows),
             bytes: 0,
             ledger: None,
+            entries: Vec::new(),
             lane_of: HashMap::with_capacity_and_hasher(rows, BuildHasherDefault::default()),
         }
     }
@@ -158,6 +161,17 @@ impl<'m> Plan<'m> {
             ledger: Some(ledger),
             ..Plan::default()
         }
+    }
+
+    /// Adds a row of a plan with a ledger. `entry`: what it enters there.
+    pub fn push_entered(&mut self, row: Row<'m>, sequence: i64, entry: i64) {
+        self.push(row, sequence);
+        self.entries.push(entry);
+    }
+
+    /// What a row enters into the ledger.
+    pub fn entry(&self, row: usize) -> i64 {
+        self.entries.get(row).copied().unwrap_or(self.rows[row].sequence)
     }
 
     /// The ledger of a replay.
@@ -277,6 +291,7 @@ impl<'m> Plan<'m> {
         for row in rows {
             let planned = &self.rows[*row];
             plan.push(planned.row.clone(), planned.sequence);
+            plan.entries.extend(self.entries.get(*row));
             if let Some(last) = plan.rows.last_mut() {
                 // In a replay, the rows that are left out are done. They may have brought the version.
                 last.is_behind =
@@ -360,7 +375,7 @@ impl<'m> Plan<'m> {
         let mut only_removes = true;
         let entered = self.entered(first);
         if let Some(ledger) = entered {
-            ops.push(OutgoingOp::Enter(ledger, first.sequence));
+            ops.push(OutgoingOp::Enter(ledger, self.entry(position.row as usize)));
             if ledger.forgets() {
                 ops.push(OutgoingOp::Forget(ledger));
             }
@@ -471,7 +486,7 @@ impl<'m> Plan<'m> {
         let first = &self.rows[position.row as usize];
         let ledger = self.entered(first)?;
         let mut ops = OutgoingOps::new();
-        ops.push(OutgoingOp::Confirm(ledger, first.sequence));
+        ops.push(OutgoingOp::Confirm(ledger, self.entry(position.row as usize)));
         Some(OutgoingRow {
             target: first.row.target,
             key: &first.row.key,

@@ -120,7 +120,7 @@ impl RowsNotDone {
 }
 
 /// At most this many headers of our own, beside those of the rejected message.
-const OWN_HEADERS_MAX: usize = 18;
+const OWN_HEADERS_MAX: usize = 20;
 
 /// What the dead letters of one worker have in common.
 #[derive(Debug, Clone, Copy)]
@@ -132,8 +132,27 @@ pub struct MessageOrigin<'m, 'o> {
     pub now_ms: i64,
     /// `run.guard_epoch`.
     pub guard_epoch: u32,
+    /// The sets in which every write that changes values stores a guard, as [`guarded_sets`] writes them.
+    pub guarded: &'o str,
     /// How often a replay of the message has failed.
     pub tries: u32,
+    /// When the first letter of the message was made, if this is not the first one.
+    pub first_time: Option<Timestamp>,
+}
+
+/// At most this many sets are named in a dead letter. If there are more, none is: a replay then trusts no guard.
+const GUARDED_SETS_MAX: usize = 100;
+
+/// Writes the namespaces and sets of `penstock.guarded`: `[["test","users"]]`. Empty if there is none.
+pub fn guarded_sets(sets: &[(String, String)]) -> String {
+    if sets.is_empty() || sets.len() > GUARDED_SETS_MAX {
+        return String::new();
+    }
+    serde_json::Value::from_iter(
+        sets.iter()
+            .map(|(namespace, set)| vec![namespace.as_str(), set.as_str()]),
+    )
+    .to_string()
 }
 
 /// Makes the dead letter of a message. It has all headers of the message. `index`: the message's place in the batch.
@@ -204,8 +223,14 @@ pub fn dead_letter<'m>(
     let in_doubt = if rejected.in_doubt { "true" } else { "false" };
     say("penstock.in_doubt", None, in_doubt.into());
     say("penstock.guard_epoch", None, origin.guard_epoch.to_string().into());
+    if !origin.guarded.is_empty() {
+        say("penstock.guarded", None, origin.guarded.to_owned().into());
+    }
     if origin.tries > 0 {
         say("penstock.tries", None, origin.tries.to_string().into());
+    }
+    if let Some(time) = origin.first_time {
+        say("penstock.first_time", None, time.to_string().into());
     }
     let time = Timestamp::from_millisecond(origin.now_ms).unwrap_or_default();
     say("penstock.time", None, time.to_string().into());

@@ -534,7 +534,9 @@ fn letter<'m, 'w: 'm, S: Source>(
         topic_id: (!env.topic_id.is_none()).then_some(topic_id.as_str()),
         now_ms,
         guard_epoch: env.shared.group.guard_epoch,
+        guarded: &env.guarded,
         tries: 0,
+        first_time: None,
     };
     Some(dead_letter(
         topic,

@@ -4,6 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::delivery::guard::Guard;
+use crate::delivery::reject::guarded_sets;
 use crate::kafka::Partition;
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::consumer::source::Source;
@@ -26,6 +27,8 @@ pub(super) struct Env<'w, S: Source> {
     pub topic_id: TopicId,
     /// Derived from the topic's id, among others.
     pub guard: Guard,
+    /// What dead letters say of the sets that are guarded.
+    pub guarded: String,
 }
 
 impl<'w, S: Source> Env<'w, S> {
@@ -45,6 +48,7 @@ impl<'w, S: Source> Env<'w, S> {
             fetching: Fetching::new(shared, source, progress),
             topic_id: TopicId::NONE,
             guard: shared.group.guard(source.partition(), TopicId::NONE),
+            guarded: guarded_sets(&processor.guarded_sets()),
         }
     }
 

@@ -132,7 +132,7 @@ impl<'j> Judge<'j> {
     }
 
     /// Whether the guard in the record says which message of the partition wrote it last. It does if all writes to the
-    /// set store it, and if it is the guard of the topic that has this name now.
+    /// set store it, now and when the message was rejected, and if it is the guard of the topic that has this name now.
     fn guard_tells(&self, letter: &Letter<'_>, rules: &TopicMapping, row: &Row<'_>) -> bool {
         let today = self.topic_ids.get(letter.topic);
         let is_same = match (today, letter.topic_id) {
@@ -140,7 +140,7 @@ impl<'j> Judge<'j> {
             (Some(today), Some(id)) => TopicId::parse(id) == Some(*today),
             (None, _) => false,
         };
-        is_same && rules.guards_all_of(row.target)
+        is_same && letter.was_guarded(&row.target.namespace, &row.target.set) && rules.guards_all_of(row.target)
     }
 }
 
@@ -170,8 +170,8 @@ pub(super) fn may_overwrite(row: &Row<'_>) -> bool {
         return false;
     }
     match &row.action {
-        RowAction::Delete => true,
-        RowAction::Touch => false,
+        // A later message may have given the record a longer life.
+        RowAction::Delete | RowAction::Touch => true,
         RowAction::Write(ops) => row.rules.mode == Mode::Replace || ops.iter().any(overwrites),
     }
 }
@@ -210,6 +210,7 @@ namespace = \"test\"
     fn letter(rows: LetterRows) -> Letter<'static> {
         Letter {
             topic_id: Some(ID),
+            guarded: r#"[["test","s"]]"#,
             ..Letter::for_tests("events", 7, rows)
         }
     }
@@ -330,16 +331,19 @@ namespace = \"test\"
             ..all()
         };
         assert_eq!(judged(&both, &other, Manner::default()), Err("may_overwrite"));
+        // When the message was rejected, its set was not guarded.
+        let before = Letter { guarded: "", ..all() };
+        assert_eq!(judged(&both, &before, Manner::default()), Err("may_overwrite"));
         // Nothing can be overwritten.
         for write in [
             format!("{SETS}newer = {{ path = \"v\", bin = \"v\" }}\n"),
             format!("{SETS}mode = \"create\"\n"),
-            COUNTS.replace("add = { n = 1 }", "touch = true\nttl = \"1d\""),
             COUNTS.to_owned(),
         ] {
             assert_eq!(careful(&write), Ok(vec![(0, false)]), "{write}");
         }
         for write in [
+            COUNTS.replace("add = { n = 1 }", "touch = true\nttl = \"1d\""),
             COUNTS.replace("add = { n = 1 }", "delete = true"),
             format!("{SETS}mode = \"replace\"\n"),
             COUNTS.replace("add = { n = 1 }", "remove = [\"a\"]"),

@@ -14,7 +14,7 @@ use crate::delivery::plan::Plan;
 use crate::delivery::reject::{NotDone, Rejected, RowsNotDone, rejection_of};
 use crate::delivery::write::{Calls, Fatal, Limits, Refused, Unapplied, WriteEnd, write};
 use crate::kafka::admin::topic_id::TopicId;
-use crate::output::row::{Op, Row, RowAction, RowRules, RowTtl};
+use crate::output::row::{Op, RecordKey, Row, RowAction, RowRules, RowTtl};
 use crate::replay::judge::{Open, overwrites};
 
 /// A letter whose rows are written.
@@ -43,6 +43,7 @@ pub(super) struct RowsOf<'r> {
     pub group: &'r str,
     pub epoch: u32,
     pub keep_newer: bool,
+    pub overwrite: bool,
     pub limits: Limits,
     /// The value of new ledger entries, and what may be forgotten.
     pub time: i64,
@@ -78,15 +79,21 @@ struct Rules {
 }
 
 impl Rules {
-    fn make(&mut self, of: &RowRules, kind: Kind) {
+    /// `keeps_life`: a record that is there keeps its ttl.
+    fn make(&mut self, of: &RowRules, kind: Kind, keeps_life: bool) {
         let made = &mut self.made;
+        let on_create = of.ttl_on_create || (keeps_life && of.mode == Mode::Update);
         self.known.entry((std::ptr::from_ref(of), kind)).or_insert_with(|| {
             made.push(RowRules {
                 guarded: kind == Kind::Guarded,
                 // The ledger stops a second attempt; rows without an entry have the same effect twice.
                 repeatable: true,
                 in_doubt: InDoubt::Retry,
-                ttl_on_create: of.ttl_on_create && kind != Kind::Reduced,
+                ttl_on_create: match kind {
+                    Kind::Plain => on_create,
+                    Kind::Guarded => of.ttl_on_create,
+                    Kind::Reduced => false,
+                },
                 ..of.clone()
             });
             made.len() - 1
@@ -106,11 +113,11 @@ impl RowsOf<'_> {
         let mut rules = Rules::default();
         for task in tasks {
             for open in &task.open.open {
-                let own = task.open.rows[open.place].rules;
-                rules.make(own, Kind::Plain);
+                let row = &task.open.rows[open.place];
+                rules.make(row.rules, Kind::Plain, self.keeps_life(row));
                 if open.is_guarded {
-                    rules.make(own, Kind::Guarded);
-                    rules.make(own, Kind::Reduced);
+                    rules.make(row.rules, Kind::Guarded, false);
+                    rules.make(row.rules, Kind::Reduced, false);
                 }
             }
         }
@@ -135,6 +142,11 @@ impl RowsOf<'_> {
             }
         }
         (outcomes, written, None)
+    }
+
+    /// Whether the row leaves the ttl of a record that is there: nothing says that no later message has set it.
+    fn keeps_life(&self, row: &Row<'_>) -> bool {
+        !self.overwrite && row.newer.is_none() && matches!(row.action, RowAction::Write(_))
     }
 
     fn write_group(
@@ -166,6 +178,7 @@ impl RowsOf<'_> {
         for number in members {
             let Task { letter, open } = &tasks[*number];
             let mut wanted = open.open.iter().peekable();
+            let ordinals = ordinals(&open.rows);
             for (place, row) in open.rows.iter().enumerate() {
                 let wanted = wanted.next_if(|wanted| wanted.place == place);
                 // Rows that are done matter only for the version that they may have brought.
@@ -179,13 +192,17 @@ impl RowsOf<'_> {
                 if wanted.is_some() {
                     open_rows.push(plan.rows());
                 }
+                let keeps_life = kind == Kind::Plain && self.keeps_life(row);
+                let is_there = row.rules.mode == Mode::UpdateOnly;
+                let of = sequence(letter.offset, row.number).unwrap_or_default();
+                let entry = sequence(letter.offset, ordinals[place]).unwrap_or_default();
                 let row = Row {
                     message: *number,
                     rules: rules.get(row.rules, kind),
+                    ttl: if keeps_life && is_there { RowTtl::Keep } else { row.ttl },
                     ..row.clone()
                 };
-                let of = sequence(letter.offset, row.number).unwrap_or_default();
-                plan.push(row, of);
+                plan.push_entered(row, of, entry);
             }
         }
         let mut found = Found::default();
@@ -256,7 +273,7 @@ impl RowsOf<'_> {
                 ..row.clone()
             };
             of.push(*number);
-            reduced.push(row, planned.sequence);
+            reduced.push_entered(row, planned.sequence, plan.entry(*number));
         }
         (reduced, of)
     }
@@ -307,6 +324,22 @@ impl RowsOf<'_> {
         }
         None
     }
+}
+
+/// For each row of a message: its number among those on the same record. It is the row's identity in the record's
+/// ledger: writes to other records can be added, removed and moved without changing it.
+fn ordinals(rows: &[Row<'_>]) -> Vec<u16> {
+    let mut counts: HashMap<(&str, &str, &RecordKey<'_>), u16> = HashMap::new();
+    let mut ordinals = Vec::with_capacity(rows.len());
+    for row in rows {
+        let count = counts
+            .entry((&row.target.namespace, &row.target.set, &row.key))
+            .or_default();
+        ordinals.push(*count);
+        // A message has at most 65,536 rows.
+        *count = count.saturating_add(1);
+    }
+    ordinals
 }
 
 /// What became of the letter with this number. `kept`: rows of which `--keep-newer` leaves nothing.

@@ -292,9 +292,9 @@ fn first_pass(
             }
         };
         if letter.group == judge.config.kafka.group {
-            let at = letter.time.as_second();
-            let (oldest, newest) = first.times.unwrap_or((at, at));
-            first.times = Some((oldest.min(at), newest.max(at)));
+            let (begin, at) = (letter.first_time.as_second(), letter.time.as_second());
+            let (oldest, newest) = first.times.unwrap_or((begin, at));
+            first.times = Some((oldest.min(begin).min(at), newest.max(at)));
         }
         if let Some(refuse) = judge.refusal(&letter) {
             if selection.takes(&letter) {
@@ -693,6 +693,7 @@ impl Second<'_> {
             group: &config.kafka.group,
             epoch: config.run.guard_epoch,
             keep_newer: self.options.manner.keep_newer,
+            overwrite: self.options.manner.overwrite,
             limits: database.limits,
             // Not before any letter, whatever the clock of this machine says.
             time: Timestamp::now().as_second().max(newest),
@@ -740,7 +741,9 @@ impl Second<'_> {
                     topic_id: part.letter.topic_id,
                     now_ms: now_ms(),
                     guard_epoch: config.run.guard_epoch,
+                    guarded: part.letter.guarded,
                     tries: part.letter.tries.saturating_add(1),
+                    first_time: Some(part.letter.first_time),
                 };
                 let letter = dead_letter(
                     &database.letters_to,

@@ -349,8 +349,10 @@ fn letters_of_others_are_none_of_this_partition() {
             group,
             topic_id: None,
             guard_epoch: 0,
+            guarded: "",
             now_ms: 1,
             tries: 0,
+            first_time: None,
         };
         let mut letter = dead_letter(DEAD, DeadLetterHeaders::Penstock, 0, &message, &rejected, origin);
         let more = more

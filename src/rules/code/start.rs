@@ -176,6 +176,14 @@ impl TopicProcessor {
         self.rows_per_message
     }
 
+    /// The sets in which every row that changes values is guarded. None for a processor in code.
+    pub fn guarded_sets(&self) -> Vec<(String, String)> {
+        match self.is_of_file {
+            true => self.processor.guarded_sets(),
+            false => Vec::new(),
+        }
+    }
+
     /// Whether any row may be guarded.
     pub fn is_guarded(&self) -> bool {
         self.is_guarded

@@ -21,7 +21,7 @@ mod publishing;
 pub mod tally;
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::config::model::{Format, Tombstone};
 use crate::message::{Message, Reason, Rejection};
@@ -356,6 +356,15 @@ impl Processor for TopicMapping {
 
     fn is_guarded(&self) -> bool {
         self.writes().any(|write| write.rules.guarded)
+    }
+
+    fn guarded_sets(&self) -> Vec<(String, String)> {
+        let targets = self.writes().flat_map(|write| write.target.all());
+        let guarded = targets.filter(|target| self.guards_all_of(target));
+        let sets: BTreeSet<_> = guarded
+            .map(|target| (target.namespace.clone(), target.set.clone()))
+            .collect();
+        sets.into_iter().collect()
     }
 
     fn namespaces(&self) -> Vec<String> {
