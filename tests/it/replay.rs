@@ -177,6 +177,61 @@ fn letters_are_applied_once_and_newer_values_are_left() {
     assert_counts(&sim, 60, 4, true);
 }
 
+/// A guard tells of later messages only if they have stored it.
+#[test]
+fn a_guard_that_came_after_the_letters_is_not_trusted() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    scene.produce(0..2, 1);
+    let sets = "[[route.write]]\nset = \"sets\"\nkey = \"id\"\nbins = { last = \"n\" }\n";
+    let broken = format!("[[route]]\nrequire = [\"n != 0\"]\n{sets}");
+    Service::run_to_the_ends_of(&scene.topic, &scene.with(&broken));
+    assert_eq!(scene.letters(), 1);
+    let refused = replay(&scene, &format!("[[route]]\n{sets}guard = true\n"), &[]);
+    refused.assert_code(1);
+    assert_says(&refused, "1 refused: may_overwrite");
+    assert_eq!(sim.get("test", "sets", "k0").unwrap().int("last"), Some(1));
+}
+
+/// The life of a record is what the latest message says, and the letter is an earlier one.
+#[test]
+fn an_older_letter_does_not_shorten_a_records_life() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    let sent_with = |n: i64, ttl: i64| format!(r#"{{"id": "k0", "n": {n}, "ttl": {ttl}}}"#);
+    let (first, second) = (sent_with(0, 60), sent_with(1, 1_000_000));
+    scene.topic.produce(0, &[sent("k0", &first), sent("k0", &second)]);
+    let count =
+        "[[route.write]]\nset = \"lives\"\nkey = \"id\"\nadd = { n = 1 }\nttl = { path = \"ttl\" }\n";
+    let broken = format!("[[route]]\nrequire = [\"n != 0\"]\n{count}");
+    Service::run_to_the_ends_of(&scene.topic, &scene.with(&broken));
+    let done = replay(&scene, &format!("[[route]]\n{count}"), &[]);
+    done.assert_code(0);
+    assert_says(&done, "1 written");
+    let record = sim.get("test", "lives", "k0").unwrap();
+    assert_eq!(record.int("n"), Some(2));
+    assert!(record.ttl.is_some_and(|left| left > 900_000), "{:?}", record.ttl);
+}
+
+/// A row is known by its record, not by its place among the writes.
+#[test]
+fn writes_that_change_places_are_still_done() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    scene.produce(0..10, 2);
+    let count = |set: &str| format!("[[route.write]]\nset = \"{set}\"\nkey = \"id\"\nadd = {{ n = 1 }}\n");
+    let rules = |require: &str, sets: [&str; 2]| format!("[[route]]\n{require}{}{}", count(sets[0]), count(sets[1]));
+    Service::run_to_the_ends_of(&scene.topic, &scene.with(&rules("require = [\"n < 5\"]\n", ["a", "b"])));
+    assert_eq!(scene.letters(), 5);
+    let done = replay(&scene, &rules("", ["a", "b"]), &[]);
+    done.assert_code(0);
+    assert_says(&done, "5 written");
+    let again = replay(&scene, &rules("", ["b", "a"]), &[]);
+    again.assert_code(0);
+    assert_says(&again, "5 already written");
+    assert_says(&again, "0 row(s) written");
+}
+
 #[test]
 fn selections_can_come_in_any_order() {
     let sim = simulator();
