@@ -205,7 +205,8 @@ fn skip(arguments: &Skip, config: &Config, mapping: &Mapping, keep: &Keep<'_>) -
         return Err(refused(&format!("{MOVED}{told}")));
     }
     let next = place.offset + 1;
-    committing(skipping.commit(next, held.epoch), &skipping, config, &told)?;
+    let before = standing.committed.as_ref();
+    committing(skipping.commit(next, held.epoch, before), &skipping, config, &told)?;
     let _ = writeln!(
         io::stdout().lock(),
         "skipped {place}: kept {kept}; the group {} goes on at offset {next}",
@@ -466,7 +467,7 @@ fn keep_in_topic(
         tries: 0,
         first_time: None,
     };
-    let rejected = Rejected::from(held.rejection.clone());
+    let rejected = rejected(held);
     let view = held.message.view();
     let letter = dead_letter(topic, headers, 0, &view, &rejected, origin);
     match one::produce(&config.kafka, &letter) {
@@ -483,6 +484,16 @@ fn keep_in_topic(
                 Exit::Unreachable
             })
         }
+    }
+}
+
+/// What the dead letter says of the message.
+fn rejected(held: &Held) -> Rejected {
+    Rejected {
+        // If the rules do not reject it, the database has refused a row, perhaps after others were written. With all rows
+        // as not done, a replay must not repeat what cannot be repeated.
+        in_doubt: held.verdict.is_some(),
+        ..Rejected::from(held.rejection.clone())
     }
 }
 

@@ -181,7 +181,7 @@ pub fn replay(config: &Config, mapping: &Mapping, options: &Options, stop: &Stop
     };
     let ended = pass_both(config, mapping, options, stop, watch, &mut totals);
     let (exit, why) = match ended {
-        Ok(()) => (totals.exit(), None),
+        Ok(()) => (totals.exit(), totals.why_left()),
         Err(Failure { exit, why }) => (exit, Some(why)),
     };
     Ended { totals, exit, why }

@@ -162,11 +162,22 @@ impl Totals {
 
     /// The exit code of a run that came to its end.
     pub fn exit(&self) -> Exit {
-        if self.failed.is_empty() && self.refused.is_empty() {
+        if self.failed.is_empty() && self.refused.is_empty() && self.left == 0 {
             Exit::Stopped
         } else {
             Exit::Found
         }
+    }
+
+    /// What a run that came to its end says of letters that it did not deal with.
+    pub fn why_left(&self) -> Option<String> {
+        (self.left > 0).then(|| {
+            format!(
+                "{} letter(s) are not dealt with, though the topic was read to its end: they were there when the run \
+                 began, and not later. Start it again; what it does not find then has expired, or was compacted or deleted",
+                self.left
+            )
+        })
     }
 
     /// For a person. `topic`: of the letters.
@@ -320,6 +331,22 @@ mod tests {
 2 message(s) published, each at least once; a letter that is replayed twice publishes twice
 "
         );
+    }
+
+    #[test]
+    fn letters_that_are_left_are_a_finding() {
+        let mut totals = Totals {
+            read: 3,
+            done: Done {
+                written: 3,
+                ..Done::default()
+            },
+            ..Totals::default()
+        };
+        assert_eq!((totals.exit(), totals.why_left()), (Exit::Stopped, None));
+        (totals.done.written, totals.left) = (1, 2);
+        assert_eq!(totals.exit(), Exit::Found);
+        assert!(totals.why_left().unwrap().starts_with("2 letter(s) are not dealt with"));
     }
 
     #[test]

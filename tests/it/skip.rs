@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::support::process::{Exited, penstock, run};
-use crate::support::{Kafka, Setup, Topic, sent, simulator};
+use crate::support::{Kafka, Service, Setup, Topic, sent, simulator};
 
 const ROUTES: &str = "
 [[route]]
@@ -149,4 +149,71 @@ fn a_message_is_kept_as_a_dead_letter_before_it_is_skipped() {
     assert_eq!(topic.committed(&setup.group), [Some(1)]);
     let source = format!("--to-topic={}", topic.name);
     skip(file.path(), &place, &["--yes", &source], 64);
+}
+
+#[test]
+fn a_replay_repeats_nothing_of_a_skipped_message_that_the_database_refused() {
+    let kafka = Kafka::mock();
+    let dead = kafka.topic("dead", 1);
+    let counts = "[[route]]\n[[route.write]]\nset = \"users\"\nkey = \"id\"\nadd = { n = 1 }\n";
+    let reject = format!(
+        "{counts}\n[reject]\naction = \"dead_letter\"\ntopic = \"{}\"\n",
+        dead.name
+    );
+    let (topic, setup) = held(&kafka, &reject);
+    let file = setup.file();
+    // The rules reject this one, so nothing of it was written.
+    skip(file.path(), &format!("{}:0:1", topic.name), &["--yes"], 0);
+    // They do not reject this one: other rows of it may be written.
+    skip(file.path(), &format!("{}:0:2", topic.name), &["--yes"], 0);
+    let in_doubt = |number: usize| {
+        let headers = dead.read(2)[number].headers.clone();
+        let found = headers.into_iter().find(|(name, _)| name == "penstock.in_doubt");
+        found.and_then(|(_, value)| String::from_utf8(value?).ok())
+    };
+    assert_eq!([0, 1].map(in_doubt).map(Option::unwrap), ["false", "true"]);
+
+    let replay = |more: &[&str]| {
+        let exited = run(penstock()
+            .arg("replay")
+            .arg(file.path())
+            .args(["--from", &dead.name])
+            .args(more));
+        exited.assert_code(1).output.clone()
+    };
+    let refused = replay(&["--dry-run"]);
+    assert!(refused.contains("1 refused: in_doubt"), "{refused}");
+    let allowed = replay(&["--dry-run", "--in-doubt"]);
+    assert!(allowed.contains("1 would be replayed: skipped"), "{allowed}");
+}
+
+#[test]
+fn the_groups_offset_still_says_where_the_letters_of_later_messages_are() {
+    let kafka = Kafka::mock();
+    let dead = kafka.topic("dead", 1);
+    let reject = format!(
+        "{ROUTES}\n[reject]\naction = \"dead_letter\"\ntopic = \"{}\"\n",
+        dead.name
+    );
+    let topic = kafka.topic("events", 1);
+    let sim = simulator();
+    let service = Setup::new(&kafka, &topic, sim.addr()).routes(&reject);
+    topic.produce(0, &[sent("k", r#"{"id": "a"}"#), sent("k", "broken")]);
+    Service::run_to_the_ends_of(&topic, &service);
+    let tag = |group: &str| {
+        let commits = topic.commits(group);
+        commits.find_partition(&topic.name, 0).unwrap().metadata().to_owned()
+    };
+    let before = tag(&service.group);
+    assert!(before.contains(&format!(" dead={}:", dead.name)), "{before}");
+    // The mock broker takes no commit from outside for a group that has had members, so it is another one.
+    let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&reject);
+    assert_ne!(setup.group, service.group);
+    topic.commit_with(&setup.group, 0, 1, &before);
+    let place = format!("{}:0:1", topic.name);
+    skip(setup.file().path(), &place, &["--yes"], 0);
+    assert_eq!(
+        (topic.committed(&setup.group), tag(&setup.group)),
+        (vec![Some(2)], before)
+    );
 }

@@ -312,10 +312,20 @@ impl Topic {
 
     /// Sets the group's offset, as `kafka-consumer-groups.sh --reset-offsets` does while the group has no members.
     pub fn commit(&self, group: &str, partition: i32, offset: i64) {
+        self.commit_with(group, partition, offset, "");
+    }
+
+    /// The same, with this metadata.
+    pub fn commit_with(&self, group: &str, partition: i32, offset: i64, metadata: &str) {
         let consumer: BaseConsumer = self.client.clone().set("group.id", group).create().unwrap();
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.name, partition, Offset::Offset(offset))
             .unwrap();
+        if !metadata.is_empty() {
+            list.find_partition(&self.name, partition)
+                .unwrap()
+                .set_metadata(metadata);
+        }
         consumer.commit(&list, CommitMode::Sync).unwrap();
     }
 

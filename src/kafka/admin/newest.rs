@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
@@ -213,33 +214,51 @@ fn read(
     take: &mut dyn FnMut(Option<&Message<'_>>) -> ControlFlow<()>,
 ) -> KafkaResult<()> {
     let mut begins = TopicPartitionList::new();
-    // For each partition that is not read to its end yet: the end.
-    let mut ends: BTreeMap<i32, i64> = BTreeMap::new();
+    // The partitions that are not read to their end yet.
+    let mut unread: BTreeMap<i32, Unread> = BTreeMap::new();
     for span in spans.iter().filter(|span| span.begin < span.end) {
         begins.add_partition_offset(topic, span.partition, Offset::Offset(span.begin))?;
-        ends.insert(span.partition, span.end);
+        unread.insert(span.partition, Unread::new(span));
     }
     consumer.assign(&begins)?;
     let mut heard = Instant::now();
-    while !ends.is_empty() {
+    while !unread.is_empty() {
         match consumer.poll(POLL_WAIT) {
             None if take(None).is_break() => return Ok(()),
             None if heard.elapsed() < SILENCE_MAX => continue,
             None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
             Some(Err(KafkaError::PartitionEOF(partition))) => {
-                ends.remove(&partition);
+                let Some(left) = unread.get_mut(&partition) else {
+                    continue;
+                };
+                let high = || Ok(consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT)?.1);
+                if left.is_end(high, Instant::now())? {
+                    unread.remove(&partition);
+                } else {
+                    if take(None).is_break() {
+                        return Ok(());
+                    }
+                    if !left.is_confirmed {
+                        thread::sleep(POLL_WAIT);
+                    }
+                    consumer.seek(topic, partition, Offset::Offset(left.next), REQUEST_TIMEOUT)?;
+                }
             }
             // For example, a broker is not reachable. librdkafka retries.
             Some(Err(KafkaError::MessageConsumption(code))) if is_passing(code) => continue,
             Some(Err(error)) => return Err(error),
             Some(Ok(message)) => {
                 let (partition, offset) = (message.partition(), message.offset());
-                if let Some(end) = ends.get(&partition).copied() {
-                    if offset < end && take(Some(&view(&message, true))).is_break() {
+                if let Some(left) = unread.get_mut(&partition) {
+                    let is_new = (left.next..left.end).contains(&offset);
+                    if is_new && take(Some(&view(&message, true))).is_break() {
                         return Ok(());
                     }
-                    if offset + 1 >= end {
-                        ends.remove(&partition);
+                    if offset >= left.next {
+                        left.passed(offset);
+                    }
+                    if left.next >= left.end {
+                        unread.remove(&partition);
                     }
                 }
             }
@@ -249,10 +268,148 @@ fn read(
     Ok(())
 }
 
+/// What is left of a range.
+struct Unread {
+    /// The offset behind the last message.
+    next: i64,
+    end: i64,
+    /// The leader knows of all that is to be read.
+    is_confirmed: bool,
+    /// Since when the log has ended too early.
+    short_since: Option<Instant>,
+}
+
+impl Unread {
+    fn new(span: &Span) -> Unread {
+        Unread {
+            next: span.begin,
+            end: span.end,
+            is_confirmed: false,
+            short_since: None,
+        }
+    }
+
+    /// The message at `offset` has come.
+    fn passed(&mut self, offset: i64) {
+        self.next = offset + 1;
+        (self.is_confirmed, self.short_since) = (false, None);
+    }
+
+    /// The broker has said that nothing more is in the log. Returns whether that is so; otherwise it is read once more
+    /// from `next` on. `high` asks for the end of the log.
+    fn is_end(&mut self, high: impl FnOnce() -> KafkaResult<i64>, now: Instant) -> KafkaResult<bool> {
+        if self.next >= self.end || self.is_confirmed {
+            // Behind the last message are only marks of transactions, or what compaction has left.
+            return Ok(true);
+        }
+        // A leader that has just been elected may not know the end yet.
+        let is_over = now - *self.short_since.get_or_insert(now) >= SILENCE_MAX;
+        match high() {
+            Ok(high) if high >= self.end => {
+                self.is_confirmed = true;
+                Ok(false)
+            }
+            // The log was cut.
+            Ok(_) => Ok(is_over),
+            Err(error) if is_over => Err(error),
+            Err(_) => Ok(false),
+        }
+    }
+}
+
 pub(in crate::kafka) fn is_passing(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         code,
         Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve | Code::OperationTimedOut
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
+
+    use super::*;
+
+    fn unread() -> Unread {
+        Unread::new(&Span {
+            partition: 0,
+            begin: 5,
+            end: 9,
+        })
+    }
+
+    fn silent() -> KafkaResult<i64> {
+        Err(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut))
+    }
+
+    #[test]
+    fn an_end_below_the_range_is_believed_once_the_leader_knows_the_range() {
+        let now = Instant::now();
+        let mut left = unread();
+        // The leader lags, or does not answer.
+        assert_eq!(left.is_end(|| Ok(6), now), Ok(false));
+        assert_eq!(left.is_end(silent, now), Ok(false));
+        assert!(!left.is_confirmed);
+        // It knows: once more, and then there are only marks of transactions.
+        assert_eq!(left.is_end(|| Ok(9), now), Ok(false));
+        assert_eq!(left.is_end(silent, now), Ok(true));
+        // A message came after all.
+        left.passed(6);
+        assert_eq!(left.next, 7);
+        assert_eq!(left.is_end(|| Ok(7), now), Ok(false));
+        left.passed(8);
+        assert_eq!(left.is_end(silent, now), Ok(true));
+    }
+
+    #[test]
+    fn a_log_that_stays_too_short_ends_there_and_silence_is_an_error() {
+        let now = Instant::now();
+        let mut left = unread();
+        assert_eq!(left.is_end(|| Ok(6), now), Ok(false));
+        let later = now + SILENCE_MAX;
+        assert_eq!(left.is_end(silent, later), silent().map(|_| true));
+        assert_eq!(left.is_end(|| Ok(6), later), Ok(true));
+    }
+
+    /// As after an election: the leader gets the rest of the range only when the client has heard of an end.
+    #[test]
+    fn a_leader_that_is_behind_does_not_end_the_range() {
+        let cluster: MockCluster<'static, DefaultProducerContext> = MockCluster::new(1).unwrap();
+        cluster.create_topic("events", 1, 1).unwrap();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers());
+        let producer: BaseProducer = config.create().unwrap();
+        let produce_two = || {
+            for payload in ["a", "b"] {
+                let record = BaseRecord::<(), str>::to("events").partition(0).payload(payload);
+                producer.send(record).unwrap();
+            }
+            producer.flush(Duration::from_secs(60)).unwrap();
+        };
+        produce_two();
+        config
+            .set("group.id", "g")
+            .set("enable.partition.eof", "true")
+            // The end is told at once, before a poll comes back empty.
+            .set("fetch.wait.max.ms", "1");
+        let consumer: BaseConsumer<LogContext> = config.create_with_context(LogContext::ErrorsAtDebug).unwrap();
+        let span = Span {
+            partition: 0,
+            begin: 0,
+            end: 4,
+        };
+        let mut offsets = Vec::new();
+        read(&consumer, "events", &[span], &mut |message| {
+            match message {
+                Some(message) => offsets.push(message.offset),
+                None if offsets.len() == 2 => produce_two(),
+                None => {}
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        assert_eq!(offsets, [0, 1, 2, 3]);
+    }
 }

@@ -23,7 +23,7 @@ use crate::kafka::client::{LogContext, outside_config};
 use crate::kafka::consumer::commits::{commit_by, refuses_epoch};
 use crate::kafka::consumer::committed::{Committed, is_refusal};
 use crate::kafka::consumer::epoch;
-use crate::kafka::consumer::origin::{offset_tag, tagged_topic};
+use crate::kafka::consumer::origin::{next_tag, tagged_topic};
 use crate::kafka::{Partition, view};
 use crate::message::Message;
 use crate::util::start_limit::StartLimit;
@@ -248,12 +248,15 @@ impl<'k> Skipping<'k> {
         self.commit_with(committed.offset, &committed.tag, committed.epoch)
     }
 
-    /// Commits `next`. `epoch`: the leader epoch of the message before it.
+    /// Commits `next`. `epoch`: the leader epoch of the message before it. `before`: the group's offset until now, whose
+    /// words about letters stay true.
     ///
     /// # Errors
     /// [`SkippingError::Members`]: the group has members.
-    pub fn commit(&self, next: i64, epoch: Option<i32>) -> Result<(), SkippingError> {
-        self.commit_with(next, &offset_tag(self.topic_id, self.cluster_id.as_deref()), epoch)
+    pub fn commit(&self, next: i64, epoch: Option<i32>, before: Option<&Committed>) -> Result<(), SkippingError> {
+        let before = before.map_or("", |committed| &committed.tag);
+        let tag = next_tag(before, self.topic_id, self.cluster_id.as_deref());
+        self.commit_with(next, &tag, epoch)
     }
 
     fn commit_with(&self, next: i64, tag: &str, epoch: Option<i32>) -> Result<(), SkippingError> {

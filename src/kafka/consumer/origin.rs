@@ -294,6 +294,15 @@ pub(in crate::kafka) fn offset_tag(topic_id: TopicId, cluster_id: Option<&str>) 
     }
 }
 
+/// The metadata of a commit that follows one with `before`. It keeps the words about letters: all letters of later
+/// messages are at those offsets or above.
+pub(in crate::kafka) fn next_tag(before: &str, topic_id: TopicId, cluster_id: Option<&str>) -> String {
+    let tag = CommitTag::new(topic_id, cluster_id);
+    let letters = tagged_letters(before, cluster_id);
+    let with_letters = tag.with_letters(&letters).filter(|_| !letters.is_empty());
+    with_letters.unwrap_or(tag.plain)
+}
+
 /// The topic that an offset of this cluster belongs to; `None` if the metadata does not say.
 pub(in crate::kafka) fn tagged_topic(tag: &str, cluster_id: Option<&str>) -> Option<TopicId> {
     let mut words = tag.split(' ');
@@ -397,6 +406,22 @@ mod tests {
             ..dead
         };
         assert_eq!(tag.with_letters(&[many]), None);
+    }
+
+    #[test]
+    fn the_tag_of_the_next_commit_keeps_the_words_about_letters() {
+        let id = TopicId::new([7; 16]);
+        let plain = CommitTag::new(id, Some("c")).plain;
+        let before = format!("{plain} dead=x:-:3 dead=events.dead:CAgICAgICAgICAgICAgICA:5,0,77");
+        assert_eq!(next_tag(&before, id, Some("c")), before);
+        assert_eq!(next_tag(&plain, id, Some("c")), plain);
+        assert_eq!(next_tag("", id, Some("c")), plain);
+        // Offsets of another cluster's topic.
+        let there = CommitTag::new(id, Some("d")).plain;
+        assert_eq!(next_tag(&before, id, Some("d")), there);
+        let without_id = "penstock cluster=c dead=x:-:3";
+        assert_eq!(next_tag(without_id, TopicId::NONE, Some("c")), without_id);
+        assert_eq!(next_tag("", TopicId::NONE, Some("c")), "");
     }
 
     #[test]
