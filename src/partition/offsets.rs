@@ -20,7 +20,6 @@ use crate::partition::epochs::Epochs;
 use crate::partition::lettered::Lettered;
 use crate::util::retry::{AttemptError, Retry, RetryError};
 use crate::util::stop::StopKind;
-use crate::util::throttle::LINES;
 
 /// How long a commit that the first letter waits for may take, and the pause before it is tried again.
 const TELL_TIMEOUT: Duration = Duration::from_secs(2);
