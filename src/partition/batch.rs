@@ -242,6 +242,8 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
             // messages.
             let due = self.letters.partition_point(|letter| letter.message < first_open);
             if due > 0 {
+                let first = self.letters[0].message;
+                offsets.tell_letters(env).map_err(|broken| (Some(first), broken))?;
                 let due = self.letters.drain(..due).collect();
                 pending
                     .publish_first(env, offsets, self.messages, due)
@@ -403,7 +405,7 @@ pub(super) fn bring<'m, 'w: 'm, S: Source>(
     let began = Instant::now();
     let mut batch = Batch::new(messages, pending.consecutive_rejects());
     batch.apply_rules(env, &offsets.letters);
-    let written = batch.write_rows(env, pending, offsets);
+    let mut written = batch.write_rows(env, pending, offsets);
     let took = began.elapsed();
     // Fetching may have been paused during a wait. Without this the queue would stay empty.
     env.fetching.resume();
@@ -424,11 +426,18 @@ pub(super) fn bring<'m, 'w: 'm, S: Source>(
     let taken = fates.len();
     // Messages before the first unwritten one can be finished.
     let end = cut.as_ref().map_or(taken, |cut| cut.message);
-    let finished = match &written {
+    let mut finished = match &written {
         Ok(()) => end,
-        Err((open, Broken::Stopped)) => open.map_or(end, |open| open.min(end)),
+        Err((open, Broken::Stopped | Broken::Lost)) => open.map_or(end, |open| open.min(end)),
         Err((_, Broken::Fatal(_))) => 0,
     };
+    // Whoever starts after a kill must know where to look for these letters, or they are not sent.
+    if let Some(first) = letters.first().map(|letter| letter.message)
+        && first < finished
+        && let Err(broken) = offsets.tell_letters(env)
+    {
+        (finished, written) = (first, Err((Some(first), broken)));
+    }
     let mut behind = fates.split_off(finished).into_iter();
     let kept = fates.iter().filter(|fate| matches!(fate, Fate::Kept)).count();
     counters.decoded_to_written(kept as u64, took);

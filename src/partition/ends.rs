@@ -32,6 +32,8 @@ pub(super) enum BatchEnd {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Broken {
     Stopped,
+    /// The partition was taken away.
+    Lost,
     Fatal(Exit),
 }
 
@@ -39,6 +41,7 @@ impl From<Broken> for WorkerEnd {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::Stopped => WorkerEnd::Stopped,
+            Broken::Lost => WorkerEnd::Lost,
             Broken::Fatal(exit) => WorkerEnd::Fatal(exit),
         }
     }

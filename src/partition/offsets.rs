@@ -2,20 +2,28 @@
 //!
 //! `delivery/commit.rs` computes the next offset. This file sends and logs the commit, with its leader epoch.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log::{debug, error, trace, warn};
+use rdkafka::error::KafkaError;
 
+use crate::config::model::RejectAction;
 use crate::delivery::commit::OffsetTracker;
 use crate::kafka::Partition;
 use crate::kafka::consumer::intake::AHEAD_MAX;
 use crate::kafka::consumer::origin::{CommitTag, Origin, PartitionStart, StartOffset};
 use crate::kafka::consumer::source::{Commit, CommitFailure, QueuedMessage, Source, SourceMessage};
-use crate::partition::ends::CommitEnd;
+use crate::kafka::letters::bound::LettersFrom;
+use crate::partition::ends::{Broken, CommitEnd};
 use crate::partition::env::Env;
 use crate::partition::epochs::Epochs;
 use crate::partition::lettered::Lettered;
+use crate::util::retry::{AttemptError, Retry, RetryError};
 use crate::util::stop::StopKind;
+
+/// How long a commit that the first letter waits for may take, and the pause before it is tried again.
+const TELL_TIMEOUT: Duration = Duration::from_secs(2);
+const TELL_PAUSE: Duration = Duration::from_millis(250);
 
 pub(super) struct Offsets {
     tracker: OffsetTracker,
@@ -30,6 +38,8 @@ pub(super) struct Offsets {
     is_tag_too_long_told: bool,
     /// Which messages have dead letters.
     pub letters: Lettered,
+    /// The group's offset says from where on the letters of this worker are.
+    are_letters_told: bool,
     last_commit: Instant,
     /// The partition is held. The consumer's position may be above the message at which it is held.
     is_held: bool,
@@ -48,6 +58,7 @@ impl Offsets {
             tag: CommitTag::default(),
             is_tag_too_long_told: false,
             letters: Lettered::default(),
+            are_letters_told: false,
             last_commit: Instant::now(),
             is_held: false,
         }
@@ -59,6 +70,13 @@ impl Offsets {
         if let Some(offset) = self.begun_at {
             self.epochs = Epochs::starting_at(offset, origin.epoch);
             self.unverified = origin.epoch;
+        }
+    }
+
+    /// The worker starts at the group's offset, and this is what its metadata says about letters.
+    pub fn letters_committed(&mut self, letters: &[LettersFrom], action: &RejectAction) {
+        if let RejectAction::DeadLetter { topic, .. } = action {
+            self.are_letters_told = letters.iter().any(|from| from.topic == *topic);
         }
     }
 
@@ -216,6 +234,71 @@ impl Offsets {
         end
     }
 
+    /// Called before the worker hands over a letter. If the group's offset does not say from where on letters are (a new
+    /// group, a new partition), commits the first offset that is not finished together with it, and waits for the
+    /// answer. Otherwise, after a kill before the first commit, nobody would look for the letter. Tries until it is
+    /// committed or the stop flag is raised.
+    ///
+    /// # Errors
+    /// The letter must not be sent: the stop flag was raised, or the partition was taken away.
+    pub fn tell_letters<S: Source>(&mut self, env: &Env<'_, S>) -> Result<(), Broken> {
+        let Some(next) = self.next().filter(|_| !self.are_letters_told) else {
+            return Ok(());
+        };
+        let told = Retry::new(env.stop, TELL_PAUSE).quiet_for(TELL_TIMEOUT).run(
+            || {
+                env.fetching.pass_time();
+                self.commit_letters(next, env)
+            },
+            |error, waited, repeated| {
+                warn!(
+                    "kafka: a dead letter waits for the partition's first commit; it is tried again {} next={next} \
+                     waited={waited:.0?} error=\"{error}\"{repeated}",
+                    env.partition()
+                );
+            },
+        );
+        env.fetching.resume();
+        told.map_err(|ended| match ended {
+            RetryError::Final(broken) => broken,
+            RetryError::Stopped | RetryError::TooLate(_) => Broken::Stopped,
+        })
+    }
+
+    fn commit_letters<S: Source>(
+        &mut self,
+        next: i64,
+        env: &Env<'_, S>,
+    ) -> Result<(), AttemptError<KafkaError, Broken>> {
+        loop {
+            if env.stop.kind() == Some(StopKind::Abandon) {
+                return Err(AttemptError::Final(Broken::Stopped));
+            }
+            let tag = self.tag(next, env);
+            if env.shared.letters.known_now().is_none() || tag == self.tag.plain {
+                // The topic may not be read, or the brokers take no such metadata.
+                return Ok(());
+            }
+            let soon = Instant::now() + TELL_TIMEOUT;
+            let last = env.stop.requested_at().map(|at| at + env.shared.times.commit_max);
+            let deadline = last.map_or(soon, |last| last.min(soon));
+            match env.source.commit_by(self.commit(next, &tag, env), deadline) {
+                Err(CommitFailure::Epoch(_)) if !env.progress.is_epoch_refused() => env.progress.set_epoch_refused(),
+                Err(CommitFailure::Metadata(_)) if !env.progress.is_metadata_refused() => {
+                    env.progress.set_metadata_refused();
+                }
+                sent => {
+                    let mut failed = None;
+                    self.are_letters_told = sent.is_ok();
+                    return match self.sent(env, next, sent, |error| failed = Some(error.clone())) {
+                        CommitEnd::Lost => Err(AttemptError::Final(Broken::Lost)),
+                        CommitEnd::Sent | CommitEnd::NotDue => failed.map_or(Ok(()), |e| Err(AttemptError::Passing(e))),
+                    };
+                }
+            }
+        }
+    }
+
     /// Advances to the offset that can be committed now.
     fn advance<S: Source>(&mut self, env: &Env<'_, S>) {
         if env.progress.take_commit_failed() {
@@ -286,7 +369,7 @@ impl Offsets {
         env: &Env<'_, S>,
         next: i64,
         sent: Result<(), CommitFailure>,
-        tell: impl FnOnce(&rdkafka::error::KafkaError),
+        tell: impl FnOnce(&KafkaError),
     ) -> CommitEnd {
         let partition = env.partition();
         match sent {

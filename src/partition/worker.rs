@@ -107,6 +107,10 @@ impl<'w, S: Source> Worker<'w, S> {
                 );
                 let letters = std::mem::take(&mut origin.letters);
                 self.offsets.identified(origin);
+                if start.is_committed() {
+                    let action = &self.env.shared.rejecting.action;
+                    self.offsets.letters_committed(&letters, action);
+                }
                 match self.offsets.letters.search(&self.env, letters, start.from) {
                     true => Ok(()),
                     false => Err(WorkerEnd::Stopped),

@@ -47,17 +47,7 @@ struct Killed {
 
 impl Killed {
     fn new(kafka: Kafka) -> Killed {
-        let (topic, dead) = (kafka.topic("lettered", PARTITIONS), kafka.topic("lettered-dead", 3));
-        let sim = SimProgram::start(&[]);
-        let setup = Setup::new(&kafka, &topic, sim.addr).consumer("session.timeout.ms = 6000\n");
-        let mut killed = Killed {
-            kafka,
-            topic,
-            dead,
-            sim,
-            setup,
-            produced: 0,
-        };
+        let mut killed = Killed::without_offsets(kafka);
         // The group has an offset, and each commit says where the letters are that come behind it.
         killed.produce(8);
         let mut first = killed.start(true, "50ms");
@@ -65,6 +55,21 @@ impl Killed {
         first.signal("TERM");
         first.end().assert_code(0);
         killed
+    }
+
+    /// The group has committed nothing yet.
+    fn without_offsets(kafka: Kafka) -> Killed {
+        let (topic, dead) = (kafka.topic("lettered", PARTITIONS), kafka.topic("lettered-dead", 3));
+        let sim = SimProgram::start(&[]);
+        let setup = Setup::new(&kafka, &topic, sim.addr).consumer("session.timeout.ms = 6000\n");
+        Killed {
+            kafka,
+            topic,
+            dead,
+            sim,
+            setup,
+            produced: 0,
+        }
     }
 
     /// Produces this many messages to each partition, of which one in [`BAD`] is bad.
@@ -205,6 +210,20 @@ fn a_message_with_a_letter_is_not_applied_after_a_kill_though_the_rules_are_mend
         "{}",
         exited.output
     );
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn a_new_group_that_is_killed_before_its_first_commit_finds_its_letters() {
+    let mut killed = Killed::without_offsets(Kafka::real());
+    let service = killed.start(true, "5m");
+    killed.produce(40);
+    killed.kill(service, i64::from(PARTITIONS) * 40 / BAD);
+    let mended = killed.start(false, "50ms");
+    let exited = killed.finish(mended);
+    assert_eq!(killed.letters(), 20, "{}", exited.output);
+    killed.assert_ledger(&exited.output);
+    assert!(exited.output.contains("lettered_before:20"), "{}", exited.output);
 }
 
 #[test]

@@ -99,6 +99,11 @@ impl PartitionStart {
         }
     }
 
+    /// Whether it starts at the group's offset.
+    pub fn is_committed(&self) -> bool {
+        matches!(self.from, StartOffset::Offset(_)) && self.begin.is_none()
+    }
+
     /// Starts a second time, at another place than the group's offset.
     pub fn again(from: StartOffset, topic_id: Option<TopicId>, letters: LettersHint) -> Self {
         PartitionStart {

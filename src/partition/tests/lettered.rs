@@ -35,6 +35,8 @@ struct Runs {
     dead: DeadTopic,
     /// What the group's offset says: the offset, and from where on letters are.
     committed: (i64, Vec<LettersFrom>),
+    /// There is no such offset yet.
+    is_new: bool,
     is_mended: bool,
     refused: Vec<(i64, u8)>,
     consecutive_max: Option<u32>,
@@ -48,6 +50,7 @@ impl Runs {
         Runs {
             dead: DeadTopic::empty(),
             committed: (10, Vec::new()),
+            is_new: false,
             is_mended: false,
             refused: Vec::new(),
             consecutive_max: None,
@@ -80,7 +83,10 @@ impl Runs {
             shared.times.commit_interval = Duration::MAX;
         }
         let mut start = at_10().start;
-        start.from = StartOffset::Offset(offset);
+        start.from = match self.is_new {
+            true => StartOffset::Oldest,
+            false => StartOffset::Offset(offset),
+        };
         let progress = Progress::default();
         std::thread::scope(|scope| {
             let worker = scope.spawn(|| worker::run(&shared, &log.source(0), &start, &log.stop(), &progress));
@@ -93,7 +99,7 @@ impl Runs {
             assert_eq!(end == WorkerEnd::Stopped, ends == Ends::InOrder);
         });
         if let Some(offset) = log.committed() {
-            self.committed = (offset, log.letters());
+            (self.committed, self.is_new) = ((offset, log.letters()), false);
         }
         self.keys = database.calls().concat();
         let counters = &shared.counters;
@@ -188,6 +194,88 @@ fn a_commit_in_the_middle_of_what_comes_again_still_says_where_its_letters_are()
     runs.run(&FOUND[2..], Ends::InOrder, 0);
     assert_eq!(runs.keys, [15]);
     assert_eq!(runs.lettered_before(), 1);
+}
+
+#[test]
+fn a_new_group_that_is_killed_before_its_first_commit_finds_its_letters() {
+    for is_new in [true, false] {
+        let mut runs = Runs::new();
+        // Without an offset, or with one that says nothing of letters.
+        (runs.is_new, runs.committed.0) = (is_new, 11);
+        runs.run(&FOUND, Ends::Killed, 2);
+        assert_eq!(runs.dead.offsets(), [11, 13]);
+        assert!(!runs.is_new && runs.committed.0 == 11, "{:?}", runs.committed);
+        runs.is_mended = true;
+        runs.run(&FOUND, Ends::InOrder, 0);
+        assert_eq!(runs.keys, [12, 15]);
+        assert_eq!((runs.lettered_before(), runs.committed.0), (2, 16));
+    }
+}
+
+#[test]
+fn a_new_group_finds_the_letter_of_a_row_that_the_database_refused() {
+    let mut runs = Runs::new();
+    (runs.is_new, runs.refused) = (true, vec![(11, 13)]);
+    runs.run(&[(10, "write"), (11, "write"), (12, "write")], Ends::Killed, 1);
+    assert_eq!(runs.dead.offsets(), [11]);
+    runs.refused = Vec::new();
+    runs.run(&[(10, "write"), (11, "write"), (12, "write")], Ends::InOrder, 0);
+    assert_eq!(runs.keys, [10, 12]);
+    assert_eq!((runs.lettered_before(), runs.committed.0), (1, 13));
+}
+
+/// Runs a worker whose first commit is refused, and that is told to stop when it has taken all, unless it `goes_on`.
+fn refused_once(found: Vec<Found>, refusal: CommitFailure, goes_on: bool) -> (Ran, DeadTopic) {
+    let dead = DeadTopic::empty();
+    let log = if goes_on {
+        Log::that_goes_on(found)
+    } else {
+        Log::of(found)
+    };
+    let letters = dead.clone();
+    let run = Run {
+        shared: Box::new(move |shared| {
+            shared.times.commit_interval = Duration::MAX;
+            shared.rejecting.action = DeadTopic::action();
+            shared.publisher = Some(Arc::new(letters.clone()));
+            shared.letters = Arc::new(letters);
+        }),
+        ..at_10()
+    };
+    let log = log.refusing(refusal);
+    let ran = std::thread::scope(|scope| {
+        if goes_on {
+            let (stops, dead) = (Stops(log.stop()), dead.clone());
+            scope.spawn(move || {
+                until(|| (!dead.offsets().is_empty()).then_some(()));
+                drop(stops);
+            });
+        }
+        run.over(&log)
+    });
+    (ran, dead)
+}
+
+#[test]
+fn no_letter_is_sent_before_the_group_has_an_offset_that_says_so() {
+    let found = || vec![Found::Message(10, "write"), Found::Message(11, "reject")];
+    // The stop comes before the commit is accepted: the message has no letter, and comes again.
+    let (ran, dead) = refused_once(found(), CommitFailure::Failed(kafka_error()), false);
+    assert_eq!(ran.outcome(), (WorkerEnd::Stopped, Some(11)));
+    assert!(dead.offsets().is_empty());
+    assert_eq!(ran.shared.counters.messages_returned.get(), 1);
+    // The same when the partition is no longer ours.
+    let (ran, dead) = refused_once(found(), CommitFailure::NotOurs(kafka_error()), false);
+    assert_eq!(ran.outcome(), (WorkerEnd::Lost, None));
+    assert!(dead.offsets().is_empty());
+    // Otherwise it is tried again.
+    let (ran, dead) = refused_once(found(), CommitFailure::Failed(kafka_error()), true);
+    assert_eq!(dead.offsets(), [11]);
+    assert_eq!(ran.end, WorkerEnd::Lost);
+    let told = ran.log.commits();
+    assert_eq!((told.len(), told[0].next), (1, 10));
+    assert_eq!(ran.log.letters()[0].of(0), 0);
+    assert_eq!(ran.shared.counters.commit_errors.get(), 1);
 }
 
 #[test]
