@@ -58,6 +58,25 @@ struct State {
     held: Option<Instant>,
 }
 
+/// A client is being created. The drop says that it is not any more, also after a panic; otherwise none would ever be
+/// created again.
+struct Making<'s>(&'s Mutex<State>);
+
+impl Making<'_> {
+    /// Ends it under the lock that the caller has.
+    fn end(self, state: &mut State) {
+        state.is_making = false;
+        // The drop would wait for that lock.
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        self.0.lock().is_making = false;
+    }
+}
+
 impl Connection {
     pub fn new(client: Client, policy: ClientPolicy, seeds: Vec<Host>) -> Arc<Self> {
         Arc::new(Connection {
@@ -177,13 +196,14 @@ impl Connection {
             if state.is_making || state.is_closed {
                 return Err("another client is being made, or none is needed any more".to_owned());
             }
-            state.is_making = true;
             self.remember_in(&mut state);
+            state.is_making = true;
             self.seeds.iter().chain(&state.known).cloned().collect::<Vec<Host>>()
         };
+        let making = Making(&self.state);
         let made = Client::new(&policy, &hosts);
         let mut state = self.state.lock();
-        state.is_making = false;
+        making.end(&mut state);
         let client = made.map_err(|error| chain(&error))?;
         if state.is_closed {
             close(&client);
@@ -227,10 +247,11 @@ impl Connection {
         };
         let connection = self.clone();
         let spawned = thread::Builder::new().name("aerospike-anew".into()).spawn(move || {
+            let making = Making(&connection.state);
             debug!("aerospike: no node is left, looking for hosts={hosts:?}");
             let policy = connection.policy.read().clone();
             let made = Client::new(&policy, &hosts);
-            connection.made(made.map_err(|error| chain(&error)));
+            connection.made(making, made.map_err(|error| chain(&error)));
         });
         if let Err(error) = spawned {
             debug!("aerospike: cannot start a thread error=\"{error}\"");
@@ -238,9 +259,9 @@ impl Connection {
         }
     }
 
-    fn made(&self, made: Result<Client, String>) {
+    fn made(&self, making: Making<'_>, made: Result<Client, String>) {
         let mut state = self.state.lock();
-        state.is_making = false;
+        making.end(&mut state);
         match made {
             // The old client has found its nodes meanwhile, or the connection is closed.
             Ok(client) if state.is_closed || self.is_held() || !self.client().nodes().is_empty() => close(&client),
@@ -263,5 +284,37 @@ impl Connection {
 fn close(client: &Client) {
     if let Err(error) = client.close() {
         debug!("aerospike: closing the client failed error=\"{}\"", chain(&error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn making() -> Mutex<State> {
+        Mutex::new(State {
+            is_making: true,
+            ..State::default()
+        })
+    }
+
+    #[test]
+    fn a_client_whose_creation_panics_is_not_being_created_any_more() {
+        let state = making();
+        let create = || {
+            let _making = Making(&state);
+            panic!("as in the client");
+        };
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(create)).is_err());
+        assert!(!state.lock().is_making);
+    }
+
+    #[test]
+    fn a_creation_ends_under_the_lock_of_its_caller() {
+        let state = making();
+        let making = Making(&state);
+        let mut locked = state.lock();
+        making.end(&mut locked);
+        assert!(!locked.is_making);
     }
 }

@@ -8,7 +8,8 @@
 //!
 //! A login that comes from files may be changed. Then it does not end the service: a new one in the files is used
 //! (`rotation`). Until there is one, no call goes to the client, and the nodes are asked more and more seldom whether
-//! they accept the present one again.
+//! they accept the present one again. A refusal that is not of the login, such as a missing right, does end the service,
+//! but not before a new login in the files was tried: it may be another user's.
 //!
 //! The main thread calls [`Store::look_out`] again and again and never waits in it. A look runs on a thread of its own,
 //! one at a time, and has time-outs.
@@ -69,9 +70,11 @@ struct State {
     refused: Option<(Instant, u32)>,
     /// No node is asked before this.
     ask_at: Option<Instant>,
-    /// How many nodes refused the login in the last look.
+    /// How many nodes refused the user in the last look.
     refusing: usize,
-    /// The login is refused permanently.
+    /// The user is refused permanently, if no other one is in the files.
+    ending: Option<Refusal>,
+    /// The user is refused permanently.
     refusal: Option<Refusal>,
 }
 
@@ -109,7 +112,7 @@ impl Lookout {
     fn is_over(&self) {
         let mut state = self.state.lock();
         (state.told, state.refused) = (None, None);
-        (state.ask_at, state.refusing) = (None, 0);
+        (state.ask_at, state.refusing, state.ending) = (None, 0, None);
     }
 
     /// Whether the nodes may be asked now.
@@ -117,7 +120,13 @@ impl Lookout {
         self.state.lock().ask_at.is_none_or(|at| now >= at)
     }
 
-    /// How many nodes refused the login when they were asked last.
+    /// No other login was taken after the last look: what it has found counts.
+    fn concludes(&self) {
+        let mut state = self.state.lock();
+        state.refusal = state.refusal.or(state.ending);
+    }
+
+    /// How many nodes refused the user when they were asked last.
     fn refusing(&self) -> usize {
         self.state.lock().refusing
     }
@@ -125,7 +134,7 @@ impl Lookout {
     /// Takes in what a look has found. `files`: those of the login.
     fn found(&self, found: &Look, has_user: bool, files: Option<&LoginFiles>, now: Instant) {
         let mut state = self.state.lock();
-        state.refusing = refusing_login(found);
+        state.refusing = refusing_user(found);
         let refused = found.refusals.iter().find(|(_, code)| is_refusal(*code));
         let refused = refused.filter(|_| found.answered == 0);
         let refusal = refused.map(|(_, code)| Refusal { code: *code, has_user });
@@ -151,15 +160,14 @@ impl Lookout {
         }
         state.told = told;
         let Some(refusal) = refusal else {
-            (state.refused, state.ask_at) = (None, None);
+            (state.refused, state.ask_at, state.ending) = (None, None, None);
             return;
         };
         let (since, looks) = state.refused.unwrap_or((now, 0));
         state.refused = Some((since, looks + 1));
         state.ask_at = looks.checked_sub(REFUSED_LOOKS).map(|more| now + REFUSED.pause(more));
-        if files.is_none() && now.duration_since(since) >= REFUSED_MIN && looks + 1 >= REFUSED_LOOKS {
-            state.refusal = Some(refusal);
-        }
+        let is_permanent = now.duration_since(since) >= REFUSED_MIN && looks + 1 >= REFUSED_LOOKS;
+        state.ending = (files.is_none() && is_permanent).then_some(refusal);
     }
 }
 
@@ -205,7 +213,7 @@ impl Store {
         let mut refusing = self.lookout.refusing();
         if self.lookout.asks(now) {
             let found = self.ask_nodes(now);
-            refusing = refusing_login(&found);
+            refusing = refusing_user(&found);
             if found.answered > 0 && self.connection.is_held() {
                 match self.connection.renew(None) {
                     Ok(()) => info!("aerospike: the login is accepted again"),
@@ -216,6 +224,7 @@ impl Store {
         if refusing > 0 {
             self.take_new_login(refusing);
         }
+        self.lookout.concludes();
     }
 
     /// Asks the nodes. If all that answer refuse the login, no call goes to the client from then on.
@@ -324,9 +333,9 @@ impl Store {
     }
 }
 
-/// How many nodes refuse the login.
-fn refusing_login(found: &Look) -> usize {
-    found.refusals.iter().filter(|(_, code)| is_of_login(*code)).count()
+/// How many nodes refuse the user. Another login may be another user's, who has the right that this one lacks.
+fn refusing_user(found: &Look) -> usize {
+    found.refusals.iter().filter(|(_, code)| is_refusal(*code)).count()
 }
 
 #[cfg(test)]
@@ -347,6 +356,7 @@ mod tests {
         let began = Instant::now();
         let refusal = |seconds: u64, look: &Look| {
             lookout.found(look, true, None, began + Duration::from_secs(seconds));
+            lookout.concludes();
             lookout.state.lock().refusal
         };
         assert_eq!(refusal(0, &refused_by(&[65], 0)), None);
@@ -382,6 +392,7 @@ mod tests {
             let now = began + Duration::from_secs(seconds);
             if lookout.asks(now) {
                 lookout.found(&refused_by(&[65], 0), true, Some(&files), now);
+                lookout.concludes();
                 looks.push(seconds);
             }
         }
@@ -394,12 +405,34 @@ mod tests {
         assert!((20..=48).contains(&later), "{looks:?}");
         let told = lookout.told().unwrap();
         assert!(told.contains("node=a:3000") && told.contains("/etc/pw"), "{told}");
-        // What no other login can mend ends the service.
-        let missing_right = refused_by(&[81], 0);
-        for seconds in [600, 603, 606] {
-            lookout.found(&missing_right, true, Some(&files), began + Duration::from_secs(seconds));
+    }
+
+    #[test]
+    fn a_user_who_lacks_a_right_ends_the_service_after_a_new_login_was_tried() {
+        let files = LoginFiles {
+            username: Some("/etc/user".into()),
+            password: None,
+        };
+        for code in [81, 82] {
+            let lookout = Lookout::default();
+            let began = Instant::now();
+            let found = |seconds| {
+                let now = began + Duration::from_secs(seconds);
+                lookout.found(&refused_by(&[code], 0), true, Some(&files), now);
+            };
+            let refusal = || lookout.state.lock().refusal.map(|refusal| refusal.code);
+            [0, 3, 6].map(found);
+            assert_eq!(lookout.refusing(), 1, "a new login in the files is tried");
+            assert_eq!(refusal(), None, "and before the service ends");
+            // It is taken.
+            lookout.is_over();
+            lookout.concludes();
+            assert_eq!(refusal(), None);
+            // There is none, or it is refused as well.
+            [10, 13, 16].map(found);
+            lookout.concludes();
+            assert_eq!(refusal(), Some(code));
         }
-        assert_eq!(lookout.state.lock().refusal.map(|refusal| refusal.code), Some(81));
     }
 
     #[test]
@@ -413,6 +446,7 @@ mod tests {
                 None,
                 began + Duration::from_secs(seconds),
             );
+            lookout.concludes();
         }
         assert_eq!(lookout.state.lock().refusal, None);
         assert_eq!(lookout.told(), None);
@@ -445,6 +479,7 @@ mod tests {
         lookout.is_over();
         assert_eq!(lookout.told(), None);
         lookout.found(&refused_by(&[65], 0), true, None, began + Duration::from_secs(60));
+        lookout.concludes();
         assert_eq!(lookout.state.lock().refusal, None, "from there it counts anew");
     }
 

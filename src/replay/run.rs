@@ -34,7 +34,7 @@ use crate::rules::mapping::Mapping;
 use crate::util::exit::Exit;
 use crate::util::memory;
 use crate::util::start_limit::StartLimit;
-use crate::util::stop::Stop;
+use crate::util::stop::{Stop, StopKind};
 
 /// How long Kafka and Aerospike may be unreachable at the start, if `run.start_timeout` is not set.
 const REACH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -156,13 +156,16 @@ impl From<ProducerError> for Failure {
     }
 }
 
+impl From<WhoAsks> for Failure {
+    fn from(refusal: WhoAsks) -> Failure {
+        Failure::new(Exit::Credentials, format!("aerospike: {refusal}; {}", refusal.cure()))
+    }
+}
+
 impl From<Fatal> for Failure {
     fn from(fatal: Fatal) -> Failure {
         match fatal {
-            Fatal::Credentials(code) => {
-                let refusal = WhoAsks { code, has_user: true };
-                Failure::new(Exit::Credentials, format!("aerospike: {refusal}; {}", refusal.cure()))
-            }
+            Fatal::Credentials(code) => WhoAsks { code, has_user: true }.into(),
             Fatal::NoNamespace(namespace) => Failure::new(
                 Exit::Configuration,
                 format!(
@@ -378,8 +381,8 @@ fn topic_ids(
 
 /// What a run writes to.
 struct Database {
-    store: Store,
-    pressure: Pressure,
+    store: Arc<Store>,
+    pressure: Arc<Pressure>,
     producer: Arc<Producer>,
     limits: Limits,
     /// Where letters go that fail again.
@@ -425,8 +428,8 @@ impl Database {
             }
         };
         Ok(Database {
-            store,
-            pressure: Pressure::new(run.rows_in_flight_max, run.rows_per_second_max, counters),
+            store: Arc::new(store),
+            pressure: Arc::new(Pressure::new(run.rows_in_flight_max, run.rows_per_second_max, counters)),
             producer: Arc::new(Producer::new(&config.kafka, &memory)?),
             limits: Limits {
                 rows: run.batch_rows_max,
@@ -536,6 +539,7 @@ impl Second<'_> {
                 return ControlFlow::Break(());
             }
             let Some(message) = message else {
+                self.look_out();
                 self.show(None);
                 return ControlFlow::Continue(());
             };
@@ -578,9 +582,25 @@ impl Second<'_> {
         }
         ended?;
         if self.stop.requested() && totals.left > 0 {
-            return Err(Failure::stopped());
+            let refusal = self.database.and_then(|database| database.store.refusal());
+            return Err(refusal.map_or_else(Failure::stopped, Failure::from));
         }
         Ok(())
+    }
+
+    /// Done again and again while the run works or waits: a lost database is found again, and so is a login that is
+    /// changed or accepted again. One that is refused permanently stops the run.
+    fn look_out(&self) {
+        let Some(database) = self.database else { return };
+        database.store.look_out(&database.pressure);
+        if database.store.refusal().is_some() {
+            self.stop.request(StopKind::Drain);
+        }
+    }
+
+    fn meanwhile(&self, database: &Database) {
+        self.look_out();
+        self.show(database.waits().as_deref());
     }
 
     fn show(&self, waits: Option<&str>) {
@@ -701,10 +721,10 @@ impl Second<'_> {
         };
         let (outcomes, written, fatal) = {
             let calls = Calls {
-                writer: &database.store,
+                writer: &*database.store,
                 pressure: &database.pressure,
                 stop: self.stop,
-                meanwhile: &|| self.show(database.waits().as_deref()),
+                meanwhile: &|| self.meanwhile(database),
             };
             rows_of.write(&tasks, &calls)
         };
@@ -787,7 +807,7 @@ impl Second<'_> {
             stop: self.stop,
             finish_max: FINISH_MAX,
             ends_since: None,
-            meanwhile: &|| self.show(database.waits().as_deref()),
+            meanwhile: &|| self.meanwhile(database),
         })
     }
 }

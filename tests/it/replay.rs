@@ -1,11 +1,12 @@
 //! Dead letters once more: `penstock replay` as a process, between a mock broker and a simulated database.
 
+use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
 use penstock::delivery::guard::GuardIdentity;
 use penstock::delivery::ledger::Ledger;
-use penstock_sim::{Share, Simulator, Value};
+use penstock_sim::{Share, SimConfig, Simulator, Value};
 
 use crate::support::process::{Exited, Program, SimProgram, penstock, run};
 use crate::support::{Kafka, Sent, Service, Setup, Topic, sent, simulator, wait_until};
@@ -512,6 +513,77 @@ fn a_stopped_run_ends_in_order_and_goes_on_later() {
     let last = run(&mut command(&file, &scene.dead, &[]));
     last.assert_code(0);
     assert_says(&last, "100 already written");
+}
+
+/// A simulator with a login, letters for it, and a configuration with which a run takes some seconds.
+fn with_login(login: &str) -> (Simulator, Scene) {
+    let sim = Simulator::start(SimConfig {
+        login: Some(("penstock".into(), "old-secret".into())),
+        ..SimConfig::default()
+    })
+    .unwrap();
+    let mut scene = Scene::new(sim.addr(), 1);
+    scene.setup = scene.setup.aerospike(&format!("user = \"penstock\"\n{login}"));
+    scene.produce(0..300, 10);
+    scene.run_broken();
+    scene.setup = scene.setup.run("batch_rows_max = 2\nwrite_timeout = \"300ms\"\n");
+    sim.faults().delay(Duration::from_millis(50));
+    (sim, scene)
+}
+
+const REFUSED: [&str; 2] = ["WARN", "aerospike: the cluster refuses the login (65"];
+
+#[test]
+fn a_login_that_is_refused_for_a_while_or_changed_in_its_file_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    fs::write(&password, "old-secret").unwrap();
+    let (sim, scene) = with_login(&format!("password = \"${{file:{}}}\"", password.display()));
+    let file = scene.with(&mended()).file();
+    let mut going = Program::start(&mut command(&file, &scene.dead, &["--keep-newer"]));
+    let written = |more: u64| {
+        let rows = sim.stats().rows;
+        wait_until("rows", || sim.stats().rows, |now| *now > rows + more);
+    };
+    written(20);
+    sim.set_user("penstock", "other").unwrap();
+    sim.faults().close_connections();
+    going.wait_for_line(&REFUSED);
+    going.wait_for_line(&["replay: replaying letters ", "waits for Aerospike"]);
+    sim.set_user("penstock", "old-secret").unwrap();
+    written(20);
+    sim.set_user("penstock", "new-secret").unwrap();
+    sim.faults().close_connections();
+    let next = folder.path().join("next");
+    fs::write(&next, "new-secret").unwrap();
+    fs::rename(next, &password).unwrap();
+    let ended = going.end();
+    ended.assert_code(0);
+    assert_says(&ended, "100 written");
+    assert!(!ended.output.contains("-secret"), "{}", ended.output);
+    sim.faults().clear();
+    assert_counts(&sim, 300, 10, true);
+}
+
+#[test]
+fn a_login_that_is_refused_for_good_ends_the_run_and_the_next_one_goes_on() {
+    let (sim, scene) = with_login("password = \"old-secret\"");
+    let file = scene.with(&mended()).file();
+    let start = || Program::start(&mut command(&file, &scene.dead, &["--keep-newer"]));
+    let mut refused = start();
+    let rows = sim.stats().rows;
+    wait_until("rows", || sim.stats().rows, |now| *now > rows + 20);
+    sim.set_user("penstock", "other").unwrap();
+    sim.faults().close_connections();
+    let ended = refused.end();
+    ended.assert_code(77);
+    let why = "aerospike: the cluster refuses the login (65: the password does not match); correct aerospike.password";
+    assert!(ended.output.contains(why), "{}", ended.output);
+    assert!(ended.output.contains("left: not dealt with"), "{}", ended.output);
+    sim.set_user("penstock", "old-secret").unwrap();
+    sim.faults().clear();
+    start().end().assert_code(0);
+    assert_counts(&sim, 300, 10, true);
 }
 
 #[test]
