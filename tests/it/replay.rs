@@ -202,8 +202,7 @@ fn an_older_letter_does_not_shorten_a_records_life() {
     let sent_with = |n: i64, ttl: i64| format!(r#"{{"id": "k0", "n": {n}, "ttl": {ttl}}}"#);
     let (first, second) = (sent_with(0, 60), sent_with(1, 1_000_000));
     scene.topic.produce(0, &[sent("k0", &first), sent("k0", &second)]);
-    let count =
-        "[[route.write]]\nset = \"lives\"\nkey = \"id\"\nadd = { n = 1 }\nttl = { path = \"ttl\" }\n";
+    let count = "[[route.write]]\nset = \"lives\"\nkey = \"id\"\nadd = { n = 1 }\nttl = { path = \"ttl\" }\n";
     let broken = format!("[[route]]\nrequire = [\"n != 0\"]\n{count}");
     Service::run_to_the_ends_of(&scene.topic, &scene.with(&broken));
     let done = replay(&scene, &format!("[[route]]\n{count}"), &[]);
