@@ -421,7 +421,7 @@ mod tests {
                 lookout.found(&refused_by(&[code], 0), true, Some(&files), now);
             };
             let refusal = || lookout.state.lock().refusal.map(|refusal| refusal.code);
-            [0, 3, 6].map(found);
+            [0, 3, 6].into_iter().for_each(found);
             assert_eq!(lookout.refusing(), 1, "a new login in the files is tried");
             assert_eq!(refusal(), None, "and before the service ends");
             // It is taken.
@@ -429,7 +429,7 @@ mod tests {
             lookout.concludes();
             assert_eq!(refusal(), None);
             // There is none, or it is refused as well.
-            [10, 13, 16].map(found);
+            [10, 13, 16].into_iter().for_each(found);
             lookout.concludes();
             assert_eq!(refusal(), Some(code));
         }
