@@ -60,20 +60,25 @@ struct State {
 
 /// A client is being created. The drop says that it is not any more, also after a panic; otherwise none would ever be
 /// created again.
-struct Making<'s>(&'s Mutex<State>);
+struct Making<'s>(Option<&'s Mutex<State>>);
 
-impl Making<'_> {
-    /// Ends it under the lock that the caller has.
-    fn end(self, state: &mut State) {
+impl<'s> Making<'s> {
+    fn new(state: &'s Mutex<State>) -> Self {
+        Making(Some(state))
+    }
+
+    /// Ends it under the lock that the caller has. A drop would wait for that lock.
+    fn end(mut self, state: &mut State) {
         state.is_making = false;
-        // The drop would wait for that lock.
-        std::mem::forget(self);
+        self.0 = None;
     }
 }
 
 impl Drop for Making<'_> {
     fn drop(&mut self) {
-        self.0.lock().is_making = false;
+        if let Some(state) = self.0 {
+            state.lock().is_making = false;
+        }
     }
 }
 
@@ -200,7 +205,7 @@ impl Connection {
             state.is_making = true;
             self.seeds.iter().chain(&state.known).cloned().collect::<Vec<Host>>()
         };
-        let making = Making(&self.state);
+        let making = Making::new(&self.state);
         let made = Client::new(&policy, &hosts);
         let mut state = self.state.lock();
         making.end(&mut state);
@@ -247,7 +252,7 @@ impl Connection {
         };
         let connection = self.clone();
         let spawned = thread::Builder::new().name("aerospike-anew".into()).spawn(move || {
-            let making = Making(&connection.state);
+            let making = Making::new(&connection.state);
             debug!("aerospike: no node is left, looking for hosts={hosts:?}");
             let policy = connection.policy.read().clone();
             let made = Client::new(&policy, &hosts);
@@ -302,7 +307,7 @@ mod tests {
     fn a_client_whose_creation_panics_is_not_being_created_any_more() {
         let state = making();
         let create = || {
-            let _making = Making(&state);
+            let _making = Making::new(&state);
             panic!("as in the client");
         };
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(create)).is_err());
@@ -312,7 +317,7 @@ mod tests {
     #[test]
     fn a_creation_ends_under_the_lock_of_its_caller() {
         let state = making();
-        let making = Making(&state);
+        let making = Making::new(&state);
         let mut locked = state.lock();
         making.end(&mut locked);
         assert!(!locked.is_making);
