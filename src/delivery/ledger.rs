@@ -1,15 +1,16 @@
 //! The ledger of a replay: a map in a record, with an entry for each row of a dead letter that was replayed.
 //!
 //! A guard is a high-water mark. Once a later message has written the record, it takes an older letter for applied. So
-//! a replayed row has an identity of its own: it enters its sequence number into the ledger, in the same atomic step as
+//! a replayed row has an identity of its own: it enters its message's place into the ledger, in the same atomic step as
 //! its operations. The entry must be new. If it is there already, the server answers 24 (the element exists) and
 //! applies nothing of the row: the row is done. This holds in any order of letters, for two replays at once, and after
 //! an answer that was lost.
 //!
 //! This is a stored format, and later versions read it. The bin's name is that of a guard
-//! ([`mod@crate::delivery::guard`]) with another format word. It holds a map that is ordered by its keys. A key is a
-//! sequence number ([`crate::delivery::guard::sequence`]), and its value the time of the replay in seconds since the
-//! epoch. `docs/architecture/replay.md` says when an entry may be forgotten, and why all this is exact.
+//! ([`mod@crate::delivery::guard`]) with another format word. It holds a map that is ordered by its keys. A key is
+//! offset × 65,536 + the row's number among the rows of its message on this record. Its value is the time of the replay
+//! in seconds since the epoch. `docs/architecture/replay.md` says when an entry may be forgotten, and why all this is
+//! exact.
 
 use crate::delivery::guard::{GuardIdentity, bin_name};
 

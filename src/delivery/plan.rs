@@ -596,11 +596,11 @@ pub enum OutgoingOp<'p> {
     Sum(&'p str, i64),
     /// Stores the guard's sequence number or the version.
     Store(&'p str, i64),
-    /// Enters the sequence number of a replayed row. If it is entered already, the server answers 24.
+    /// Enters a replayed row into the ledger ([`Plan::entry`]). If it is entered already, the server answers 24.
     Enter(&'p Ledger, i64),
     /// Removes entries that are no longer needed.
     Forget(&'p Ledger),
-    /// Enters a sequence number again. If it is not entered, the server answers 23.
+    /// Enters a replayed row again. If it is not entered, the server answers 23.
     Confirm(&'p Ledger, i64),
 }
 
