@@ -38,7 +38,7 @@ pub(super) struct Place {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct GroupKey {
     pub reason: String,
-    /// The writes of the rows that are not done: `LINE NAMESPACE.SET`, or `all`.
+    /// The writes of the rows that are not done: `line LINE (set NAMESPACE.SET)`, or `all`.
     pub writes: String,
     /// In UTC.
     pub day: Date,
@@ -222,9 +222,14 @@ fn writes(letter: &Message<'_>) -> String {
         let Some((namespace, set)) = name("namespace").zip(name("set")) else {
             continue;
         };
-        let line = row.get("line").and_then(Value::as_u64);
-        let line = line.map_or_else(String::new, |line| format!("{line} "));
-        let write = short(&format!("{line}{namespace}.{set}"));
+        let target = match set {
+            "" => format!("namespace {namespace}"),
+            set => format!("set {namespace}.{set}"),
+        };
+        let write = short(&match row.get("line").and_then(Value::as_u64) {
+            Some(line) => format!("line {line} ({target})"),
+            None => target,
+        });
         if named.contains(&write) {
             continue;
         }
@@ -338,7 +343,7 @@ mod tests {
             .set("penstock.rows_not_done", &rows)
             .add_to(&mut groups, true);
         let sorted = groups.sorted();
-        assert_eq!(sorted[0].0.writes, "12 test.users, 20 test.");
+        assert_eq!(sorted[0].0.writes, "line 12 (set test.users), line 20 (namespace test)");
         assert_eq!(
             sorted[0].1.example,
             Example {
