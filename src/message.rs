@@ -20,6 +20,12 @@ pub struct Message<'m> {
     pub headers: Vec<(&'m str, Option<&'m [u8]>)>,
 }
 
+/// The place of a message in Kafka, as every command writes it: `TOPIC:PARTITION:OFFSET`. `penstock skip` takes it as an
+/// argument. (Log lines have it as `topic=… partition=… offset=…`.)
+pub fn place(topic: &str, partition: i32, offset: i64) -> String {
+    format!("{topic}:{partition}:{offset}")
+}
+
 /// Why a message cannot become records. The words are stable: they are metric labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {

@@ -160,7 +160,7 @@ fn collect(topics: &Topics, seed: u64, messages: u64, ended: &AtomicBool) -> Res
         let (_, end) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
         while reading.next[&(topic, partition)] < end {
             if Instant::now() > deadline {
-                return Err(format!("{topic} [{partition}] is not read up to {end} within {DEADLINE:?}").into());
+                return Err(format!("{topic}:{partition} is not read up to {end} within {DEADLINE:?}").into());
             }
             if let Some(Ok(message)) = consumer.poll(PACE) {
                 reading.read(&message);

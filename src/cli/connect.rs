@@ -274,7 +274,7 @@ fn offset(config: &Config, mapping: &Mapping, found: &KafkaSurvey, partition: &P
     let Some(committed) = committed else { return };
     let offset = committed.offset;
     let is_guarded = mapping.topic(topic).is_some_and(Processor::is_guarded);
-    let thing = format!("kafka offset of {topic}[{number}]");
+    let thing = format!("kafka offset of {topic}:{number}");
     let now = id_of(found, topic);
     match (now, partition.committed_for(found.cluster_id.as_deref())) {
         (Some(now), Some(then)) if now != then => {
@@ -736,7 +736,7 @@ fn applied(config: &Config, mapping: &Mapping, found: &KafkaSurvey, store: &Stor
             .take(LOOKED_AT_MAX - looked_at)
             .collect();
         looked_at += begins.len();
-        let thing = |partition: i32| format!("kafka offset of {topic}[{partition}]");
+        let thing = |partition: i32| format!("kafka offset of {topic}:{partition}");
         let read = spans(&config.kafka, topic, &begins, &mut |message| {
             let guard = Guard::new(&GuardIdentity {
                 group: &config.kafka.group,

@@ -14,7 +14,7 @@ use super::message::{OwnedMessage, bytes_json, headers_json};
 use super::terminal::{Colours, Tone};
 use crate::config::model::{Format, Mode, OnConflict};
 use crate::config::operations::REMOVE;
-use crate::message::Rejection;
+use crate::message::{Rejection, place};
 use crate::output::publication::Publication;
 use crate::output::row::{Argument, Number, Op, RecordKey, Row, RowAction, RowTtl};
 use crate::output::value::Value as PipelineValue;
@@ -107,13 +107,7 @@ impl Outcome {
 
     /// Some lines for a person.
     pub fn text(&self, message: &OwnedMessage, colours: Colours) -> String {
-        let OwnedMessage {
-            topic,
-            partition,
-            offset,
-            ..
-        } = message;
-        let mut text = format!("{topic}[{partition}]@{offset}");
+        let mut text = place(&message.topic, message.partition, message.offset);
         if let Some(key) = &message.key {
             let _ = write!(text, " key={}", Value::from(String::from_utf8_lossy(key)));
         }

@@ -22,7 +22,7 @@ use crate::delivery::reject::{MessageOrigin, Rejected, dead_letter};
 use crate::kafka::Partition;
 use crate::kafka::admin::skipping::{Skipping, SkippingError, Standing};
 use crate::kafka::one;
-use crate::message::{Reason, Rejection};
+use crate::message::{self, Reason, Rejection};
 use crate::output::{Output, Verdict};
 use crate::rules::mapping::Mapping;
 use crate::rules::mapping::tally::Tally;
@@ -62,7 +62,7 @@ struct Place {
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}:{}", self.topic, self.partition, self.offset)
+        f.write_str(&message::place(&self.topic, self.partition, self.offset))
     }
 }
 

@@ -5,7 +5,7 @@ use rdkafka::error::KafkaError;
 
 use crate::delivery::reject_limit::TooMany;
 use crate::kafka::Partition;
-use crate::message::Rejection;
+use crate::message::{self, Rejection};
 
 /// Logs that a partition is held since a part of Kafka's log cannot be read, and returns the text. `next`: the first
 /// offset that is not finished.
@@ -55,5 +55,6 @@ pub(super) fn stops_at(partition: &Partition, offset: i64, rejection: &Rejection
 /// no members. `cli::skip` proposes the same file.
 fn skipping(partition: &Partition, offset: i64) -> String {
     let Partition { topic, number } = partition;
-    format!("penstock skip FILE {topic}:{number}:{offset} --to-file {topic}-{number}-{offset}.json")
+    let place = message::place(topic, *number, offset);
+    format!("penstock skip FILE {place} --to-file {topic}-{number}-{offset}.json")
 }

@@ -307,7 +307,7 @@ fn try_tells_a_person_what_would_be_written() {
     let called = call(&["try", PROFILE], VISIT);
     called.assert_code(0);
     for part in [
-        "events[0]@0 kept",
+        "events:0:0 kept",
         "record test.users \"u1\"",
         "bins {\"country\":\"de\"",
         "1 message(s): 1 kept, 0 filtered, 0 rejected; nothing was written",
@@ -507,7 +507,7 @@ fn try_of_several_topics_wants_to_know_which() {
     assert!(called.err.contains("several topics"), "{}", called.err);
     let called = call(&["try", file, "--topic", "more"], VISIT);
     called.assert_code(0);
-    assert!(called.out.contains("more[0]@0 kept"), "{}", called.out);
+    assert!(called.out.contains("more:0:0 kept"), "{}", called.out);
 }
 
 // ---- test

@@ -73,6 +73,6 @@ pub fn the_newest_messages_of_a_topic_are_tried(kafka: &Kafka, database: &Databa
     stream.produce_bad(1, "no json");
     let exited = run(penstock().arg("try").arg(file.path()).args(["--from-topic", "10"]));
     exited.assert_code(1);
-    assert_line(&exited, &["[1]@20", "rejected", "not_json"]);
+    assert_line(&exited, &[":1:20 ", "rejected", "not_json"]);
     assert_line(&exited, &["10 message(s): 9 kept, 0 filtered, 1 rejected"]);
 }

@@ -14,6 +14,7 @@ use crate::config::names::is_of_guard;
 use crate::delivery::guard::{Guard, GuardIdentity};
 use crate::delivery::ledger::Ledger;
 use crate::kafka::admin::newest::{Span, spans};
+use crate::message;
 use crate::output::Output;
 use crate::processor::Processor as _;
 use crate::rules::mapping::Mapping;
@@ -78,8 +79,9 @@ pub(super) fn counted(config: &Config, mapping: &Mapping, found: &KafkaSurvey, s
             report.warning(
                 &format!("kafka group {}", config.kafka.group),
                 &format!(
-                    "it is new for the topic {topic}, and a record of the message at {topic}[{partition}] offset {offset} has the \
-                     guard of another group, topic or guard_epoch: {what}"
+                    "it is new for the topic {topic}, and a record of the message {} has the guard of another group, topic \
+                     or guard_epoch: {what}",
+                    message::place(topic, partition, offset)
                 ),
                 "if that is not meant, set kafka.group and run.guard_epoch to those that have counted, or write to other sets",
             );

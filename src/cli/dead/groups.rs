@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::cli::visible::visible;
 use crate::delivery::letter::{Letter, NotALetter};
-use crate::message::Message;
+use crate::message::{self, Message};
 
 /// At most this many groups are kept. Letters of further groups are counted together.
 pub(super) const GROUPS_MAX: usize = 1000;
@@ -174,7 +174,7 @@ impl Groups {
             letters: 1,
             messages: 0,
             example: Example {
-                message: format!("{}:{}:{}", short(letter.topic), letter.partition, letter.offset),
+                message: message::place(&short(letter.topic), letter.partition, letter.offset),
                 letter: Place {
                     partition: from.partition,
                     offset: from.offset,

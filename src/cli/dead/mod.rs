@@ -27,7 +27,7 @@ use crate::aerospike::chain;
 use crate::config::model::{Config, Format, RejectAction};
 use crate::delivery::letter::Letter;
 use crate::kafka::admin::newest::{NewestError, Span, read_through, whole};
-use crate::message::Message;
+use crate::message::{self, Message};
 use crate::replay::selection::{self, Selection};
 use crate::util::exit::Exit;
 
@@ -185,7 +185,7 @@ fn print_letters(config: &Config, topic: &str, places: &BTreeSet<Place>) -> Resu
 fn line(letter: &Letter<'_>, from: &Message<'_>, format: Format) -> String {
     let message = OwnedMessage::of(&letter.message(from));
     let told = json!({
-        "place": format!("{}:{}:{}", from.topic, from.partition, from.offset),
+        "place": message::place(from.topic, from.partition, from.offset),
         "reason": letter.reason,
         "detail": letter.detail,
         "time": letter.time.to_string(),
@@ -227,7 +227,7 @@ fn as_text(groups: &Groups, topic: &str, colours: Colours) -> String {
             "{MESSAGES_MAX} messages are told apart; each further letter counts as a message of its own"
         );
     }
-    let place = |place: &Place| format!("{topic}:{}:{}", place.partition, place.offset);
+    let place = |place: &Place| message::place(topic, place.partition, place.offset);
     for (key, group) in groups.sorted() {
         let reason = colours.paint(Tone::Bad, &key.reason);
         let example = &group.example;
@@ -254,7 +254,7 @@ fn as_text(groups: &Groups, topic: &str, colours: Colours) -> String {
 }
 
 fn as_json(groups: &Groups, topic: &str) -> String {
-    let place = |place: &Place| format!("{topic}:{}:{}", place.partition, place.offset);
+    let place = |place: &Place| message::place(topic, place.partition, place.offset);
     let listed = groups.sorted().into_iter().map(|(key, group)| {
         json!({
             "reason": key.reason,
