@@ -216,6 +216,7 @@ Examples:
   penstock skip events.toml events:3:77
   penstock skip events.toml events:3:77 --yes --to-file events-3-77.json
   penstock skip events.toml events:3:77 --to-topic=events.skipped
+  penstock skip events.toml --from-file events-3-77.json
 
 Stop the service first: Kafka refuses it while the group has members. The
 message is shown (key and payload only with --show), and kept: as a dead
@@ -223,8 +224,12 @@ letter in [reject].topic, or in a file that `penstock try --envelope` reads.
 Then the group's offset is set behind it. A call that is killed in between
 has skipped nothing: call again. The message may then be kept twice.
 
+To apply a kept message later, when the cause is mended: `penstock replay`
+takes the dead letter. A file becomes one with --from-file, which skips
+nothing and may run beside the service.
+
 Exit codes:
-  0   it is skipped
+  0   it is skipped; with --from-file: the letter is made
   1   it is not: the group has members, or its next message is another one
   64  the command line is wrong, or the file cannot be written
   69  Kafka is not reached in time, or has not taken the message

@@ -3,25 +3,29 @@
 //! The order is what makes it safe: the message is shown, kept (acknowledged by Kafka, or on disk), and only then the
 //! group's offset is set behind it. A call that is killed in between changes nothing for the service; the next call
 //! keeps the message again.
+//!
+//! With `--from-file` it skips nothing: a message that a call has kept in a file becomes a dead letter, for `replay`.
+
+// The file that keeps a message.
+mod kept;
 
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
+use self::kept::{Kept, keep_in_file};
 use super::message::OwnedMessage;
 use super::visible::visible;
-use super::{is_stdin, json, load_to_connect, newest, refuse, shown};
+use super::{is_stdin, load_to_connect, newest, refuse, shown};
 use crate::config::model::{Config, DeadLetterHeaders, RejectAction, Start};
 use crate::delivery::reject::{MessageOrigin, Rejected, dead_letter};
 use crate::kafka::Partition;
 use crate::kafka::admin::skipping::{Skipping, SkippingError, Standing};
-use crate::kafka::one;
+use crate::kafka::one::{self, NotProduced};
 use crate::message::{self, Reason, Rejection};
 use crate::output::{Output, Verdict};
 use crate::rules::mapping::Mapping;
@@ -36,8 +40,8 @@ pub(super) struct Skip {
     /// The configuration, a TOML file; - is standard input.
     file: PathBuf,
     /// The message: the group's next in its partition.
-    #[arg(value_name = "TOPIC:PARTITION:OFFSET", value_parser = place)]
-    place: Place,
+    #[arg(value_name = "TOPIC:PARTITION:OFFSET", value_parser = place, required_unless_present = "from_file")]
+    place: Option<Place>,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
@@ -50,6 +54,9 @@ pub(super) struct Skip {
     /// Keep it as a dead letter in TOPIC (reject.topic).
     #[arg(long, value_name = "TOPIC", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     to_topic: Option<String>,
+    /// Skip nothing: make a dead letter of what --to-file has kept.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["place", "to_file", "show"])]
+    from_file: Option<PathBuf>,
 }
 
 /// Where the message is.
@@ -100,21 +107,24 @@ struct Held {
     verdict: Option<&'static str>,
 }
 
-/// Skips the message.
+impl Held {
+    /// If the rules do not reject it, the database has refused a row, perhaps after others were written. With all rows
+    /// as not done, a replay must not repeat what cannot be repeated.
+    fn is_in_doubt(&self) -> bool {
+        self.verdict.is_some()
+    }
+}
+
+/// Skips the message, or makes a dead letter of one that was skipped.
 pub(super) fn skip_message(arguments: &Skip) -> Exit {
     let Some(config) = load_to_connect(&arguments.file) else {
         return Exit::Configuration;
     };
-    let place = &arguments.place;
-    if !config.kafka.topics.contains(&place.topic) {
-        let topics = config.kafka.topics.join(", ");
-        let topic = visible(&place.topic);
-        return refuse(&format!(
-            "the configuration reads no topic \"{topic}\"; it reads: {topics}"
-        ));
-    }
-    let keep = match keep(arguments, &config) {
-        Ok(keep) => keep,
+    let (place, keep) = match asked(arguments, &config) {
+        Ok(Asked::Skip(place, keep)) => (place, keep),
+        Ok(Asked::Letter(file, kept, topic, headers)) => {
+            return letter_of(file, &kept, topic, headers, arguments, &config).unwrap_or_else(|exit| exit);
+        }
         Err(why) => return refuse(&why),
     };
     let may_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
@@ -128,31 +138,88 @@ pub(super) fn skip_message(arguments: &Skip) -> Exit {
             return Exit::Panic;
         }
     };
-    skip(arguments, &config, &mapping, &keep).unwrap_or_else(|exit| exit)
+    skip(arguments, &config, &mapping, place, &keep).unwrap_or_else(|exit| exit)
 }
 
-fn keep<'c>(arguments: &'c Skip, config: &'c Config) -> Result<Keep<'c>, String> {
+/// What the call asks for.
+enum Asked<'c> {
+    Skip(&'c Place, Keep<'c>),
+    /// A dead letter of what this file keeps, in this topic.
+    Letter(&'c Path, Box<Kept>, &'c str, DeadLetterHeaders),
+}
+
+fn asked<'c>(arguments: &'c Skip, config: &'c Config) -> Result<Asked<'c>, String> {
+    let is_read = |topic: &str| {
+        let topics = config.kafka.topics.join(", ");
+        match config.kafka.topics.iter().any(|each| each == topic) {
+            true => Ok(()),
+            false => Err(format!(
+                "the configuration reads no topic \"{}\"; it reads: {topics}",
+                visible(topic)
+            )),
+        }
+    };
+    let named = |file: &Path, option: &str| match is_stdin(file) || file.as_os_str().is_empty() {
+        true => Err(format!("{option} needs the name of a file")),
+        false => Ok(()),
+    };
+    let topic = letters(arguments, config)?;
+    match (&arguments.from_file, &arguments.place) {
+        (Some(file), _) => {
+            named(file, "--from-file")?;
+            let Some((topic, headers)) = topic else {
+                return Err(format!(
+                    "{NO_TOPIC}, so say where the dead letter goes: --to-topic=TOPIC"
+                ));
+            };
+            let kept = kept::read(file, config)?;
+            is_read(&kept.message.topic)?;
+            Ok(Asked::Letter(file, Box::new(kept), topic, headers))
+        }
+        (None, None) => Err("the place of the message is missing: TOPIC:PARTITION:OFFSET".to_owned()),
+        (None, Some(place)) => {
+            is_read(&place.topic)?;
+            let keep = match (&arguments.to_file, topic) {
+                (Some(file), _) => {
+                    named(file, "--to-file")?;
+                    Keep::File(file)
+                }
+                (None, Some((topic, headers))) => Keep::Topic(topic, headers),
+                (None, None) => {
+                    let file = file_name(place);
+                    return Err(match arguments.to_topic {
+                        None => format!(
+                            "{NO_TOPIC}, so say where the message is kept: --to-file {file}, or --to-topic=TOPIC"
+                        ),
+                        Some(_) => format!(
+                            "--to-topic alone means [reject].topic, but {NO_TOPIC}: name a topic that exists, \
+                             --to-topic=TOPIC, or keep the message in a file, --to-file {file}"
+                        ),
+                    });
+                }
+            };
+            Ok(Asked::Skip(place, keep))
+        }
+    }
+}
+
+const NO_TOPIC: &str = "the configuration has no [reject].topic";
+
+/// The topic of dead letters that the call names, or that of the file.
+fn letters<'c>(arguments: &'c Skip, config: &'c Config) -> Result<Option<(&'c str, DeadLetterHeaders)>, String> {
     let configured = match &config.reject.action {
         RejectAction::DeadLetter { topic, headers } => Some((topic.as_str(), *headers)),
         _ => None,
     };
-    match (&arguments.to_file, arguments.to_topic.as_deref(), configured) {
-        (Some(file), _, _) if is_stdin(file) || file.as_os_str().is_empty() => {
-            Err("--to-file needs the name of a file".to_owned())
-        }
-        (Some(file), _, _) => Ok(Keep::File(file)),
-        (None, Some(topic), _) if config.kafka.topics.iter().any(|each| each == topic) => Err(format!(
+    match arguments.to_topic.as_deref() {
+        None | Some("") => Ok(configured),
+        Some(topic) if config.kafka.topics.iter().any(|each| each == topic) => Err(format!(
             "--to-topic is one of kafka.topics: the message would be read again; name another topic than {topic}"
         )),
-        (None, Some(topic), configured) if !topic.is_empty() => Ok(Keep::Topic(
-            topic,
-            configured.map_or(DeadLetterHeaders::Penstock, |(_, headers)| headers),
-        )),
-        (None, _, Some((topic, headers))) => Ok(Keep::Topic(topic, headers)),
-        (None, _, None) => Err(format!(
-            "the configuration has no [reject].topic, so say where the message is kept: --to-file {}, or --to-topic=TOPIC",
-            file_name(&arguments.place)
-        )),
+        Some(topic) => {
+            let headers = configured.map_or(DeadLetterHeaders::Penstock, |(_, headers)| headers);
+            Ok(Some((topic, headers)))
+        }
     }
 }
 
@@ -161,8 +228,13 @@ fn file_name(place: &Place) -> String {
     format!("{}-{}-{}.json", place.topic, place.partition, place.offset)
 }
 
-fn skip(arguments: &Skip, config: &Config, mapping: &Mapping, keep: &Keep<'_>) -> Result<Exit, Exit> {
-    let place = &arguments.place;
+fn skip(
+    arguments: &Skip,
+    config: &Config,
+    mapping: &Mapping,
+    place: &Place,
+    keep: &Keep<'_>,
+) -> Result<Exit, Exit> {
     let view = newest::reach(config)?;
     if view.absent.contains(&place.topic) {
         return Err(refused(&format!("kafka: there is no topic {}", place.topic)));
@@ -196,12 +268,15 @@ fn skip(arguments: &Skip, config: &Config, mapping: &Mapping, keep: &Keep<'_>) -
     if let Some(committed) = &standing.committed {
         committing(skipping.commit_again(committed), &skipping, config, "")?;
     }
+    let id = skipping.topic_id();
+    let id = (!id.is_none()).then(|| id.to_string());
     let kept = match keep {
-        Keep::File(file) => keep_in_file(file, &held, config)?,
-        Keep::Topic(topic, headers) => keep_in_topic(topic, *headers, &held, &skipping, config)?,
+        Keep::File(file) => keep_in_file(file, &held, id.as_deref(), config)?,
+        Keep::Topic(topic, headers) => keep_in_topic(topic, *headers, &held, id.as_deref(), config)?,
     };
     let told = format!(" (it is kept {kept}, and not skipped)");
-    if moved(&skipping.standing().map_err(|error| failed(&error))?) {
+    let now = skipping.standing().map_err(|error| failed(&error))?;
+    if moved(&now) {
         return Err(refused(&format!("{MOVED}{told}")));
     }
     let next = place.offset + 1;
@@ -212,7 +287,124 @@ fn skip(arguments: &Skip, config: &Config, mapping: &Mapping, keep: &Keep<'_>) -
         "skipped {place}: kept {kept}; the group {} goes on at offset {next}",
         config.kafka.group
     );
+    tell(&what_follows(
+        &skipping,
+        mapping,
+        next < now.log.1,
+        next,
+        arguments,
+        keep,
+    ));
     Ok(Exit::Stopped)
+}
+
+/// What comes next in the partition: several messages in a row may be bad. `is_more`: the log goes on.
+fn what_follows(
+    skipping: &Skipping<'_>,
+    mapping: &Mapping,
+    is_more: bool,
+    next: i64,
+    arguments: &Skip,
+    keep: &Keep<'_>,
+) -> String {
+    const NONE: &str = "no other message is there now: start the service";
+    if !is_more {
+        return NONE.to_owned();
+    }
+    let message = match first(skipping, next) {
+        Ok(Some((message, _))) => message,
+        Ok(None) => return NONE.to_owned(),
+        Err(error) => return format!("the next message cannot be read now; start the service, which says why: {error}"),
+    };
+    let place = Place {
+        topic: message.topic.clone(),
+        partition: message.partition,
+        offset: message.offset,
+    };
+    match judged(mapping, &message) {
+        Ok(verdict) => {
+            format!("the next message, {place}, is not rejected by today's rules ({verdict}): start the service")
+        }
+        Err(rejection) => format!(
+            "the next message, {place}, is rejected, too: {}\nto skip it as well: {}",
+            visible(&rejection.to_string()),
+            command(&place, arguments, keep)
+        ),
+    }
+}
+
+/// The same call for another message.
+fn command(place: &Place, arguments: &Skip, keep: &Keep<'_>) -> String {
+    let mut text = format!("penstock skip {} {place}", shown(&arguments.file));
+    match keep {
+        Keep::File(file) => {
+            let _ = write!(text, " --to-file {}", shown(&file.with_file_name(file_name(place))));
+        }
+        Keep::Topic(topic, _) if arguments.to_topic.as_ref().is_some_and(|named| !named.is_empty()) => {
+            let _ = write!(text, " --to-topic={}", visible(topic));
+        }
+        Keep::Topic(..) => {}
+    }
+    if arguments.yes {
+        text.push_str(" --yes");
+    }
+    text
+}
+
+/// Makes a dead letter of what a call before has kept in a file.
+fn letter_of(
+    file: &Path,
+    kept: &Kept,
+    topic: &str,
+    headers: DeadLetterHeaders,
+    arguments: &Skip,
+    config: &Config,
+) -> Result<Exit, Exit> {
+    newest::reach(config)?;
+    let origin = MessageOrigin {
+        topic_id: kept.topic_id.as_deref(),
+        guard_epoch: kept.guard_epoch,
+        ..origin(&kept.group, config)
+    };
+    let Kept { reason, detail, .. } = kept;
+    let rejected = Rejected {
+        in_doubt: kept.in_doubt,
+        ..Rejected::from(Rejection::new(
+            Reason::Processor(SKIPPED),
+            format!("a person has skipped it (penstock skip): {reason}: {detail}"),
+        ))
+    };
+    let view = kept.message.view();
+    let letter = dead_letter(topic, headers, 0, &view, &rejected, origin);
+    let (topic, config_file, file) = (visible(topic), shown(&arguments.file), shown(file));
+    match one::produce(&config.kafka, &letter) {
+        Ok((partition, offset)) => {
+            let of = message::place(&kept.message.topic, kept.message.partition, kept.message.offset);
+            let _ = writeln!(
+                io::stdout().lock(),
+                "{of}, kept in {file}, is now the dead letter {}",
+                message::place(&topic, partition, offset)
+            );
+            tell(&format!("to apply it: penstock replay {config_file} --from {topic}"));
+            Ok(Exit::Stopped)
+        }
+        Err(error) => Err(not_produced(
+            &error,
+            &format!(
+                "kafka: the topic {topic} has not taken the letter, and {file} stays as it is: {error}; see that the topic \
+                 is there and takes it"
+            ),
+        )),
+    }
+}
+
+fn not_produced(error: &NotProduced, told: &str) -> Exit {
+    tell(&as_error(told));
+    if error.is_refusal() {
+        Exit::Credentials
+    } else {
+        Exit::Unreachable
+    }
 }
 
 const MOVED: &str = "the group's offset has changed meanwhile: look at the service, and call again if it is still held";
@@ -337,18 +529,14 @@ fn next(standing: &Standing, start: Start, place: &Place) -> Result<i64, String>
 
 /// The message at `place`, which must be the first one at `next` or later.
 fn held(skipping: &Skipping<'_>, mapping: &Mapping, place: &Place, next: i64) -> Result<Held, Exit> {
-    let mut found: Option<(OwnedMessage, Option<i32>)> = None;
-    let read = skipping.first_message(next, &mut |message, epoch| {
-        found = Some((OwnedMessage::of(message), epoch));
-    });
-    if let Err(error) = read {
+    let found = first(skipping, next).map_err(|error| {
         let exit = failed(&error);
         tell(
             "a message that cannot be read cannot be kept: see the runbook, A rejected message, for how to set the offset \
              by hand",
         );
-        return Err(exit);
-    }
+        exit
+    })?;
     let Some((message, epoch)) = found else {
         return Err(refused(&format!(
             "there is no message at offset {next} or behind it: what is there was deleted by compaction or by an aborted \
@@ -363,22 +551,11 @@ fn held(skipping: &Skipping<'_>, mapping: &Mapping, place: &Place, next: i64) ->
             ""
         };
         return Err(refused(&format!(
-            "the group's next message is {}:{}:{}, not {place}{gap}: only that one can be skipped",
-            message.topic, message.partition, message.offset
+            "the group's next message is {}, not {place}{gap}: only that one can be skipped",
+            message::place(&message.topic, message.partition, message.offset)
         )));
     }
-    let mut output = Output::default();
-    output.begin(0);
-    let verdict = match mapping.topic(&message.topic) {
-        Some(rules) => rules.process_counted(&message.view(), now_ms(), &mut output, &Tally::new(mapping)),
-        None => Ok(Verdict::Filtered),
-    };
-    let verdict = verdict.map(|verdict| match verdict {
-        Verdict::Kept => "kept",
-        Verdict::Filtered => "filtered",
-    });
-    drop(output);
-    let (rejection, verdict) = match verdict {
+    let (rejection, verdict) = match judged(mapping, &message) {
         Err(rejection) => (rejection, None),
         Ok(verdict) => {
             let detail = "a person has skipped it (penstock skip); the rules do not reject it".to_owned();
@@ -390,6 +567,30 @@ fn held(skipping: &Skipping<'_>, mapping: &Mapping, place: &Place, next: i64) ->
         epoch,
         rejection,
         verdict,
+    })
+}
+
+/// The first message at `next` or later, with its leader epoch.
+fn first(skipping: &Skipping<'_>, next: i64) -> Result<Option<(OwnedMessage, Option<i32>)>, SkippingError> {
+    let mut found = None;
+    skipping.first_message(next, &mut |message, epoch| {
+        found = Some((OwnedMessage::of(message), epoch));
+    })?;
+    Ok(found)
+}
+
+/// What today's rules say of the message.
+fn judged(mapping: &Mapping, message: &OwnedMessage) -> Result<&'static str, Rejection> {
+    let mut output = Output::default();
+    output.begin(0);
+    let view = message.view();
+    let verdict = match mapping.topic(&message.topic) {
+        Some(rules) => rules.process_counted(&view, now_ms(), &mut output, &Tally::new(mapping))?,
+        None => Verdict::Filtered,
+    };
+    Ok(match verdict {
+        Verdict::Kept => "kept",
+        Verdict::Filtered => "filtered",
     })
 }
 
@@ -452,131 +653,47 @@ fn keep_in_topic(
     topic: &str,
     headers: DeadLetterHeaders,
     held: &Held,
-    skipping: &Skipping<'_>,
+    topic_id: Option<&str>,
     config: &Config,
 ) -> Result<String, Exit> {
-    let id = skipping.topic_id();
-    let id = (!id.is_none()).then(|| id.to_string());
     let origin = MessageOrigin {
-        group: &config.kafka.group,
-        topic_id: id.as_deref(),
+        topic_id,
+        ..origin(&config.kafka.group, config)
+    };
+    let rejected = Rejected {
+        in_doubt: held.is_in_doubt(),
+        ..Rejected::from(held.rejection.clone())
+    };
+    let view = held.message.view();
+    let letter = dead_letter(topic, headers, 0, &view, &rejected, origin);
+    let topic = visible(topic);
+    match one::produce(&config.kafka, &letter) {
+        Ok((partition, offset)) => Ok(format!(
+            "as the dead letter {}",
+            message::place(&topic, partition, offset)
+        )),
+        Err(error) => Err(not_produced(
+            &error,
+            &format!(
+                "kafka: the topic {topic} has not taken the message, so it is not skipped: {error}; see that the topic is \
+                 there and takes it, or keep the message in a file (--to-file)"
+            ),
+        )),
+    }
+}
+
+/// What a dead letter of this command says of itself.
+fn origin<'m>(group: &'m str, config: &Config) -> MessageOrigin<'m, 'static> {
+    MessageOrigin {
+        group,
+        topic_id: None,
         guard_epoch: config.run.guard_epoch,
         // It is not known which rules have written since.
         guarded: "",
         now_ms: now_ms(),
         tries: 0,
         first_time: None,
-    };
-    let rejected = rejected(held);
-    let view = held.message.view();
-    let letter = dead_letter(topic, headers, 0, &view, &rejected, origin);
-    match one::produce(&config.kafka, &letter) {
-        Ok((partition, offset)) => Ok(format!("as the dead letter {}:{partition}:{offset}", visible(topic))),
-        Err(error) => {
-            tell(&as_error(&format!(
-                "kafka: the topic {} has not taken the message, so it is not skipped: {error}; see that the topic is \
-                 there and takes it, or keep the message in a file (--to-file)",
-                visible(topic)
-            )));
-            Err(if error.is_refusal() {
-                Exit::Credentials
-            } else {
-                Exit::Unreachable
-            })
-        }
     }
-}
-
-/// What the dead letter says of the message.
-fn rejected(held: &Held) -> Rejected {
-    Rejected {
-        // If the rules do not reject it, the database has refused a row, perhaps after others were written. With all rows
-        // as not done, a replay must not repeat what cannot be repeated.
-        in_doubt: held.verdict.is_some(),
-        ..Rejected::from(held.rejection.clone())
-    }
-}
-
-/// Writes the file, and returns where the message is.
-fn keep_in_file(file: &Path, held: &Held, config: &Config) -> Result<String, Exit> {
-    let line = file_line(held, config);
-    let name = shown(file);
-    match write_new(file, line.as_bytes()) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match has_message(file, held, config) {
-            Ok(true) => return Ok(format!("in {name} (which had it already)")),
-            Ok(false) => {
-                return Err(refuse(&format!(
-                    "{name} is there already and is not this message, and nothing is overwritten; name another file"
-                )));
-            }
-            Err(error) => return Err(refuse(&format!("{name}: cannot be read: {error}"))),
-        },
-        Err(error) => {
-            return Err(refuse(&format!(
-                "{name}: cannot be written: {error}; nothing is skipped"
-            )));
-        }
-    }
-    Ok(format!("in {name}"))
-}
-
-fn file_line(held: &Held, config: &Config) -> String {
-    let told = json!({
-        "group": config.kafka.group,
-        "reason": held.rejection.reason.as_str(),
-        "detail": held.rejection.detail,
-        "rows_not_done": "all",
-        "time": Timestamp::now().to_string(),
-    });
-    let message = held.message.exact_envelope(config.kafka.format);
-    json::object(&[("message", message), ("skipped", told.to_string())]) + "\n"
-}
-
-/// Whether a call before this one has kept the message in this file, whole.
-fn has_message(file: &Path, held: &Held, config: &Config) -> io::Result<bool> {
-    let expected = held.message.exact_envelope(config.kafka.format);
-    // More than this message, and what is told of it.
-    let mut text = String::new();
-    let most = u64::try_from(expected.len())
-        .unwrap_or(u64::MAX)
-        .saturating_add(1 << 20);
-    let opened = File::open(file)?;
-    if !opened.metadata()?.is_file() || opened.take(most).read_to_string(&mut text).is_err() {
-        return Ok(false);
-    }
-    let is_whole = text.ends_with('\n') && serde_json::from_str::<Value>(&text).is_ok();
-    if is_whole && text.starts_with(&format!("{{\"message\":{expected},")) {
-        // The call before may have been killed before it was on disk.
-        sync(&OpenOptions::new().write(true).open(file)?, file)?;
-        return Ok(true);
-    }
-    Ok(false)
-}
-
-/// Writes a file that is not there, to disk. If it fails, the file is removed.
-fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    // It has a payload in it.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut opened = options.open(file)?;
-    let written = opened.write_all(bytes).and_then(|()| sync(&opened, file));
-    written.inspect_err(|_| {
-        // Half a file would stand in the way of the next call. The error that is told is the first one.
-        let _ = fs::remove_file(file);
-    })
-}
-
-/// The file and its name in the folder.
-fn sync(opened: &File, file: &Path) -> io::Result<()> {
-    opened.sync_all()?;
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -669,16 +786,5 @@ mod tests {
         for word in ["do not say which", "(group.consumer.session.timeout.ms of the brokers"] {
             assert!(next.contains(word), "{word:?} is not in {next}");
         }
-    }
-
-    #[test]
-    fn a_file_is_written_once_and_removed_if_it_cannot_be_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("kept.json");
-        write_new(&file, b"a\n").unwrap();
-        let again = write_new(&file, b"b\n").unwrap_err();
-        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read(&file).unwrap(), b"a\n");
-        assert!(write_new(&folder.path().join("none/kept.json"), b"a\n").is_err());
     }
 }

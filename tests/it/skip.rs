@@ -48,6 +48,10 @@ fn a_message_is_kept_in_a_file_before_it_is_skipped() {
         "{}",
         exited.output
     );
+    let exited = skip(file.path(), &place, &["--yes", "--to-topic"], 64);
+    for told in ["--to-topic alone means [reject].topic", "--to-topic=TOPIC", &format!("--to-file {name}-0-1.json")] {
+        assert!(exited.output.contains(told), "{told:?} is not in\n{}", exited.output);
+    }
     let exited = skip(file.path(), &place, &["--to-file", "kept.json"], 64);
     assert!(exited.output.contains("add --yes"), "{}", exited.output);
     for (other, code, told) in [
@@ -84,6 +88,7 @@ fn a_message_is_kept_in_a_file_before_it_is_skipped() {
         "rejected   not_json: ",
         &format!("skipped {place}: kept in "),
         "goes on at offset 2",
+        &format!("the next message, {name}:0:2, is not rejected by today's rules (kept): start the service"),
     ] {
         assert!(exited.output.contains(told), "{told:?} is not in\n{}", exited.output);
     }
@@ -113,9 +118,77 @@ fn a_message_is_kept_in_a_file_before_it_is_skipped() {
     let other = folder.path().join("other.json");
     let to_other = ["--yes", "--to-file", other.to_str().unwrap()];
     let exited = skip(file.path(), &format!("{name}:0:2"), &to_other, 0);
-    assert!(exited.output.contains("do not reject it (kept)"), "{}", exited.output);
+    for told in ["do not reject it (kept)", "no other message is there now: start the service"] {
+        assert!(exited.output.contains(told), "{told:?} is not in\n{}", exited.output);
+    }
     let exited = skip(file.path(), &format!("{name}:0:3"), &to_other, 1);
     assert!(exited.output.contains("to its end, 3"), "{}", exited.output);
+}
+
+#[test]
+fn a_call_names_the_call_for_the_next_message_that_is_rejected() {
+    let kafka = Kafka::mock();
+    let (topic, setup) = held(&kafka, ROUTES);
+    let name = &topic.name;
+    topic.produce(0, &[sent("k", "secret-payload")]);
+    topic.commit(&setup.group, 0, 1);
+    let (file, folder) = (setup.file(), tempfile::tempdir().unwrap());
+    let kept = |offset: i64| folder.path().join(format!("{name}-0-{offset}.json")).display().to_string();
+    skip(file.path(), &format!("{name}:0:1"), &["--yes", "--to-file", &kept(1)], 0);
+    let exited = skip(file.path(), &format!("{name}:0:2"), &["--yes", "--to-file", &kept(2)], 0);
+    let next = format!(
+        "to skip it as well: penstock skip {} {name}:0:3 --to-file {} --yes",
+        file.path().display(),
+        kept(3)
+    );
+    for told in [&format!("the next message, {name}:0:3, is rejected, too: not_json: "), &next] {
+        assert!(exited.output.contains(told), "{told:?} is not in\n{}", exited.output);
+    }
+    assert!(!exited.output.contains("secret"), "{}", exited.output);
+}
+
+#[test]
+fn a_message_that_is_kept_in_a_file_is_applied_by_a_replay() {
+    let kafka = Kafka::mock();
+    let (topic, dead) = (kafka.topic("events", 1), kafka.topic("dead", 1));
+    let sim = simulator();
+    let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&ROUTES.replace("\"id\"", "\"none\""));
+    topic.produce(0, &[sent("k", r#"{"id": "a", "n": 7}"#)]);
+    topic.commit(&setup.group, 0, 0);
+    let (before, folder) = (setup.file(), tempfile::tempdir().unwrap());
+    let kept = folder.path().join("kept.json").display().to_string();
+    let place = format!("{}:0:0", topic.name);
+    let exited = skip(before.path(), &place, &["--yes", "--to-file", &kept], 0);
+    assert!(exited.output.contains("rejected   key_missing"), "{}", exited.output);
+
+    // The rule is mended, and the message is behind the group's offset.
+    let mended = setup.clone().routes(ROUTES).file();
+    let to_topic = format!("--to-topic={}", dead.name);
+    let from_file = |more: &[&str]| {
+        let mut command = penstock();
+        command.arg("skip").arg(mended.path()).args(["--from-file", &kept]).args(more);
+        run(&mut command)
+    };
+    let exited = from_file(&[]);
+    exited.assert_code(64);
+    assert!(exited.output.contains("say where the dead letter goes"), "{}", exited.output);
+    let exited = from_file(&[&to_topic]);
+    exited.assert_code(0);
+    let replay = format!("penstock replay {} --from {}", mended.path().display(), dead.name);
+    for told in [&format!("is now the dead letter {}:0:0", dead.name), &replay] {
+        assert!(exited.output.contains(told), "{told:?} is not in\n{}", exited.output);
+    }
+    assert_eq!(topic.committed(&setup.group), [Some(1)]);
+    let letter = &dead.read(1)[0];
+    for (name, value) in [("penstock.reason", "skipped"), ("penstock.in_doubt", "false")] {
+        assert_eq!(letter.header(name), Some(value), "{name}");
+    }
+    let detail = letter.header("penstock.detail").unwrap();
+    assert!(detail.contains("key_missing: none (line"), "{detail}");
+    let mut replay = penstock();
+    replay.arg("replay").arg(mended.path()).args(["--from", &dead.name, "--overwrite"]);
+    run(&mut replay).assert_code(0);
+    assert_eq!(sim.get("test", "users", "a").unwrap().int("n"), Some(7));
 }
 
 #[test]
