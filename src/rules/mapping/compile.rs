@@ -156,7 +156,7 @@ pub(super) type OperationRule = operations::Operation<TypedRule>;
 pub(super) struct EachRule {
     pub id: EachId,
     pub max: usize,
-    pub path: Path,
+    pub path: Rooted,
     pub written: String,
 }
 
@@ -184,6 +184,14 @@ pub(super) enum BinRule {
     },
 }
 
+/// A path in the payload, from the top.
+#[derive(Debug, Clone)]
+pub(super) struct Rooted {
+    pub path: Path,
+    /// How many of its first steps are the route's root.
+    pub root: usize,
+}
+
 /// Where in a message a value comes from, for error texts.
 #[derive(Debug)]
 pub(super) struct At {
@@ -191,7 +199,7 @@ pub(super) struct At {
     each: Option<String>,
     path: String,
     /// Its segments, if it is a path in the payload.
-    pub segments: Option<Path>,
+    pub segments: Option<Rooted>,
     /// Its segments, if it is a path in the message's key.
     pub key_segments: Option<Path>,
 }
@@ -370,6 +378,8 @@ struct Compiler {
     all_headers: bool,
     /// The path of `each` of the write that is being compiled.
     each: String,
+    /// How many steps the root of the route has that is being compiled.
+    root: usize,
 }
 
 impl Compiler {
@@ -379,6 +389,7 @@ impl Compiler {
         schema: Option<Arc<SchemaRule>>,
         guard: &Guarding<'_>,
     ) -> Result<CompiledRoute, CompileError> {
+        self.root = route.root.len();
         let when = self.when(route.when.as_ref(), None)?;
         let require = route.require.iter().map(|each| {
             Ok(RequireRule {
@@ -467,7 +478,7 @@ impl Compiler {
             EachRule {
                 id,
                 max: each.max,
-                path: each.path.clone(),
+                path: self.rooted(&each.path),
                 written: display_path(&each.path),
             }
         });
@@ -716,7 +727,7 @@ impl Compiler {
             Source::Header(name) => (None, format!("@header.{}", shown(name))),
         };
         let (segments, key_segments) = match source {
-            Source::Path(path) => (Some(path.clone()), None),
+            Source::Path(path) => (Some(self.rooted(path)), None),
             Source::Key => (None, Some(Path::new())),
             Source::KeyPath(path) => (None, Some(path.clone())),
             _ => (None, None),
@@ -727,6 +738,13 @@ impl Compiler {
             segments,
             key_segments,
         })
+    }
+
+    fn rooted(&self, path: &Path) -> Rooted {
+        Rooted {
+            path: path.clone(),
+            root: self.root,
+        }
     }
 
     fn part(&mut self, part: &Part, element: Option<EachId>) -> Result<PartRule, CompileError> {

@@ -4,7 +4,7 @@
 //! Runs for rejected messages only. Its texts contain only types, paths of the configuration and names of known
 //! formats, nothing else of a message.
 
-use super::compile::display_path;
+use super::compile::{Rooted, display_path};
 use super::{Reason, Rejection};
 use crate::config::model::{Format, Path, Segment};
 use crate::message::{DEPTH_MAX, DecodeErrorKind, Syntax};
@@ -401,8 +401,7 @@ pub(super) fn no_object(text: &[u8]) -> Option<&'static str> {
     Some(match without_mark_and_space(text).first()? {
         b'{' => return None,
         b'[' => "an array",
-        b'"' if holds_json(text, &[]) => TWICE,
-        b'"' => "a string",
+        b'"' => string(times_encoded(text, &[])),
         b't' | b'f' => "a boolean",
         b'n' => "null",
         _ => "a number",
@@ -410,36 +409,110 @@ pub(super) fn no_object(text: &[u8]) -> Option<&'static str> {
 }
 
 const TWICE: &str = "a string that holds JSON (the producer encoded it twice)";
+const MORE: &str = "a string that holds a string that holds JSON";
 
-fn holds_json(text: &[u8], path: &[Segment]) -> bool {
-    let mut builder = PathTreeBuilder::new();
-    let slot = builder.slot(path);
-    let Ok(fields) = decode::decode(&builder.build(), text) else {
-        return false;
-    };
-    match fields.get(slot) {
-        Some(Value::Str(inner)) => {
-            let opens = matches!(inner.trim_start().as_bytes(), [b'{' | b'[', ..]);
-            opens && decode::decode(&PathTreeBuilder::new().build(), inner.as_bytes()).is_ok()
-        }
-        _ => false,
+/// What a string is, by how often the value in it was encoded.
+fn string(times: usize) -> &'static str {
+    match times {
+        0 => "a string",
+        1 => TWICE,
+        _ => MORE,
     }
 }
 
-/// Why nothing is found at `path`, if the cause is a step before the last one: `: after is null, not an object`.
+/// How many strings are around an object or array: 1 for a string that holds JSON, 2 for a string that holds such a
+/// string. 0 if there is no string at `path`, or if it holds no object or array in the end. A step into a text at the
+/// end of `path` counts, too.
+fn times_encoded(text: &[u8], path: &[Segment]) -> usize {
+    const TIMES_MAX: usize = 8;
+    let before = usize::from(path.last() == Some(&Segment::Json));
+    let mut held = string_at(text, path);
+    for times in 1..=TIMES_MAX {
+        let Some(inner) = held else { return 0 };
+        match inner.trim_start().as_bytes() {
+            [b'{' | b'[', ..] => {
+                let is_json = decode::decode(&PathTreeBuilder::new().build(), inner.as_bytes()).is_ok();
+                return if is_json { before + times } else { 0 };
+            }
+            _ => held = string_at(inner.as_bytes(), &[]),
+        }
+    }
+    0
+}
+
+fn string_at(text: &[u8], path: &[Segment]) -> Option<String> {
+    let mut builder = PathTreeBuilder::new();
+    let slot = builder.slot(path);
+    let fields = decode::decode(&builder.build(), text).ok()?;
+    match fields.get(slot) {
+        Some(Value::Str(inner)) => Some(inner.to_string()),
+        _ => None,
+    }
+}
+
+/// Why nothing is found at `at`, if the cause is a step before the last one: `: after is null, not an object`.
 #[cold]
-pub(super) fn why_missing(text: &[u8], path: &Path) -> String {
-    let why = missing_in(text, path, "the payload", "");
-    if let Some((wrapper, whole)) = wrapper_of(text, path, &[]) {
-        return format!("{why}; there is {whole}: write that path, or root = \"{wrapper}\" in the route");
+pub(super) fn why_missing(text: &[u8], at: &Rooted) -> String {
+    let mut why = missing_in(text, &at.path, "the payload", "", &|parent| cure_of_string(parent, at));
+    why.push_str(&in_an_envelope(text, at).unwrap_or_default());
+    why
+}
+
+const ENCODE_ONCE: &str = "have the producer encode it once; a route reads one string in one place";
+
+/// What to do about a string that holds JSON where an object is expected. `parent`: the string, from the top.
+fn cure_of_string(parent: &[Segment], at: &Rooted) -> String {
+    match parent.get(at.root..) {
+        None => from_the_top(&display_path(&at.path), &[parent]),
+        Some([]) if at.root == 0 => "json_strings = [\"@value\"] in the route".to_owned(),
+        Some([]) => format!("root = {{ path = \"{}\", as = \"json\" }} in the route", display_path(parent)),
+        Some(below) => format!("json_strings = [\"{}\"] in the route", display_path(below)),
     }
-    match wrapper_of(text, path, &[Segment::Json]) {
-        Some((wrapper, whole)) => format!(
-            "{why}; there is {whole} in a string that holds JSON: write root = {{ path = \"{wrapper}\", as = \"json\" }} in the \
-             route"
-        ),
-        None => why,
+}
+
+/// A string above the root cannot be named: `json_strings` starts at the root.
+fn from_the_top(whole: &str, strings: &[&[Segment]]) -> String {
+    let strings: Vec<String> = strings
+        .iter()
+        .map(|path| format!("\"{}\"", display_path(path)))
+        .collect();
+    format!(
+        "in the route json_strings = [{}], and no root: its paths then start at the top ({whole})",
+        strings.join(", ")
+    )
+}
+
+/// Where the path is found in an envelope, and what to write then.
+fn in_an_envelope(text: &[u8], at: &Rooted) -> Option<String> {
+    let (root, rest) = at.path.split_at_checked(at.root)?;
+    let is_text = rest.first() == Some(&Segment::Json);
+    let outer = |wrapper: &str| {
+        let mut path = vec![Segment::Name(wrapper.to_owned())];
+        path.extend_from_slice(root);
+        path
+    };
+    if let Some((wrapper, whole)) = wrapper_of(text, &at.path, &[]) {
+        let new_root = display_path(&outer(wrapper));
+        let cure = match root {
+            _ if is_text => format!("root = {{ path = \"{new_root}\", as = \"json\" }} in the route"),
+            [] if !at.path.contains(&Segment::Json) => format!("that path, or root = \"{wrapper}\" in the route"),
+            _ => format!("root = \"{new_root}\" in the route"),
+        };
+        return Some(format!("; there is {whole}: write {cure}"));
     }
+    if root.is_empty() && is_text {
+        // There is no string in a string in one place.
+        return None;
+    }
+    let (wrapper, whole) = wrapper_of(text, &at.path, &[Segment::Json])?;
+    let outer = outer(wrapper);
+    let (around, inner) = (outer.get(..1).unwrap_or_default(), outer.as_slice());
+    let cure = match (root, is_text) {
+        ([], _) => format!("root = {{ path = \"{wrapper}\", as = \"json\" }} in the route"),
+        (_, true) => from_the_top(&whole, &[around, inner]),
+        (_, false) => from_the_top(&whole, &[around]),
+    };
+    Some(format!("; there is {whole} in a string that holds JSON: write {cure}"))
 }
 
 /// The usual envelope that contains the path. `steps`: between the envelope and the path.
@@ -466,12 +539,15 @@ fn wrapper_of(text: &[u8], path: &Path, steps: &[Segment]) -> Option<(&'static s
 pub(super) fn why_missing_in_key(key: Option<&[u8]>, path: &Path) -> String {
     match key {
         None => ": the message has no key".to_owned(),
-        Some(key) => missing_in(key, path, "the message's key", "@key."),
+        Some(key) => missing_in(key, path, "the message's key", "@key.", &|parent| match parent {
+            [] => "json_strings = [\"@key\"] in the route".to_owned(),
+            parent => format!("json_strings = [\"@key.{}\"] in the route", display_path(parent)),
+        }),
     }
 }
 
-/// `whole`: what `text` is. `prefix`: how its paths begin in the file.
-fn missing_in(text: &[u8], path: &Path, whole: &str, prefix: &str) -> String {
+/// `whole`: what `text` is. `prefix`: how its paths begin in the file. `cure`: of a string that holds JSON.
+fn missing_in(text: &[u8], path: &Path, whole: &str, prefix: &str, cure: &dyn Fn(&[Segment]) -> String) -> String {
     for (before, step) in path.iter().enumerate() {
         let parent = path.get(..before).unwrap_or_default();
         let wanted = match step {
@@ -492,21 +568,19 @@ fn missing_in(text: &[u8], path: &Path, whole: &str, prefix: &str) -> String {
             Elements::Null => "null",
             Elements::Missing => return format!(": there is no {prefix}{}", display_path(parent)),
             Elements::NotAnArray("object") => "an object",
-            Elements::NotAnArray("string") if holds_json(text, parent) => TWICE,
-            Elements::NotAnArray("string") => "a string",
+            Elements::NotAnArray("string") => string(times_encoded(text, parent)),
             Elements::NotAnArray("boolean") => "a boolean",
             Elements::NotAnArray(_) => "a number",
         };
         if !found.ends_with(wanted) {
-            let cure = match (parent, prefix) {
-                _ if found != TWICE => "",
-                ([], "") => "; cure: json_strings = [\"@value\"] in the route",
-                ([], _) => "; cure: json_strings = [\"@key\"] in the route",
-                _ => "; cure: name it in json_strings of the route",
+            let cure = match found {
+                TWICE => format!("; cure: {}", cure(parent)),
+                MORE => format!("; cure: {ENCODE_ONCE}"),
+                _ => String::new(),
             };
-            let parent = match parent {
-                [] => whole.to_owned(),
-                parent => format!("{prefix}{}", display_path(parent)),
+            let parent = match display_path(parent) {
+                path if path.is_empty() => whole.to_owned(),
+                path => format!("{prefix}{path}"),
             };
             return format!(": {parent} is {found}, not an {wanted}{cure}");
         }

@@ -412,7 +412,7 @@ fn a_field_that_is_missing_says_what_stands_in_front_of_it() {
         ),
         (
             r#"{"user":"{\"id\":1}"}"#,
-            "is missing, and so no key: user is a string that holds JSON (the producer encoded it twice), not an object; cure: name it in json_strings of the route",
+            "is missing, and so no key: user is a string that holds JSON (the producer encoded it twice), not an object; cure: json_strings = [\"user\"] in the route",
         ),
         (
             r#"{"user":["secret"]}"#,

@@ -267,7 +267,7 @@ fn null_and_missing_stay_what_they_are() {
 
 #[test]
 fn a_field_that_is_looked_for_in_a_string_is_told_how_to_read_it() {
-    let cure = "; cure: name it in json_strings of the route";
+    let cure = "; cure: json_strings = [\"user\"] in the route";
     let told = outcome_of(
         "",
         &write("", "key = \"user.id\"\nbins = [\"a\"]"),
@@ -292,4 +292,140 @@ fn a_field_that_is_looked_for_in_a_string_is_told_how_to_read_it() {
         r#"{"payload":"{\"id\":1}"}"#.as_bytes(),
     );
     assert!(told.ends_with("; there is payload.id in a string that holds JSON: write root = { path = \"payload\", as = \"json\" } in the route"), "{told}");
+}
+
+/// Each cure is tried, too: with it the message makes a row.
+#[test]
+fn a_cure_for_a_string_that_holds_json_leads_to_a_row() {
+    let id = "key = \"id\"\nbins = [\"a\"]";
+    let top = "key = \"payload.after.id\"\nbins = { a = \"payload.after.a\" }";
+    let doc = "key = \"doc.id\"\nbins = { a = \"doc.a\" }";
+    let two = "key = \"a.b.id\"\nbins = { a = \"a.b.a\" }";
+    let from_the_top =
+        |strings: &str| format!("json_strings = [{strings}], and no root: its paths then start at the top (payload.after.id)");
+    let as_json = |path: &str| format!("root = {{ path = \"{path}\", as = \"json\" }}");
+    for (before, rules, payload, told, cured, cured_rules) in [
+        // The string is below the root, is the root, and is above it.
+        (
+            "root = \"after\"".to_owned(),
+            doc,
+            r#"{"after":{"doc":"{\"id\":1,\"a\":2}"}}"#,
+            "after.doc is a string that holds JSON (the producer encoded it twice), not an object; cure: json_strings = \
+             [\"doc\"] in the route"
+                .to_owned(),
+            "root = \"after\"\njson_strings = [\"doc\"]".to_owned(),
+            doc,
+        ),
+        (
+            "root = \"payload\"".to_owned(),
+            id,
+            r#"{"payload":"{\"id\":1,\"a\":2}"}"#,
+            format!("; cure: {} in the route", as_json("payload")),
+            as_json("payload"),
+            id,
+        ),
+        (
+            "root = \"payload.after\"".to_owned(),
+            id,
+            r#"{"payload":"{\"after\":{\"id\":1,\"a\":2}}"}"#,
+            format!("; cure: in the route {}", from_the_top("\"payload\"")),
+            "json_strings = [\"payload\"]".to_owned(),
+            top,
+        ),
+        // A string in the text of another one.
+        (
+            "json_strings = [\"a\"]".to_owned(),
+            two,
+            r#"{"a":"{\"b\":\"{\\\"id\\\":1,\\\"a\\\":2}\"}"}"#,
+            "; cure: json_strings = [\"a.b\"] in the route".to_owned(),
+            "json_strings = [\"a\", \"a.b\"]".to_owned(),
+            two,
+        ),
+        // An envelope around the root.
+        (
+            "root = \"after\"".to_owned(),
+            id,
+            r#"{"payload":{"after":{"id":1,"a":2}}}"#,
+            "there is payload.after.id: write root = \"payload.after\" in the route".to_owned(),
+            "root = \"payload.after\"".to_owned(),
+            id,
+        ),
+        (
+            as_json("after"),
+            id,
+            r#"{"payload":{"after":"{\"id\":1,\"a\":2}"}}"#,
+            format!("there is payload.after.id: write {} in the route", as_json("payload.after")),
+            as_json("payload.after"),
+            id,
+        ),
+        (
+            as_json(""),
+            id,
+            r#"{"payload":"{\"id\":1,\"a\":2}"}"#,
+            format!("there is payload.id: write {} in the route", as_json("payload")),
+            as_json("payload"),
+            id,
+        ),
+        (
+            "root = \"after\"".to_owned(),
+            id,
+            r#"{"payload":"{\"after\":{\"id\":1,\"a\":2}}"}"#,
+            format!(
+                "there is payload.after.id in a string that holds JSON: write in the route {}",
+                from_the_top("\"payload\"")
+            ),
+            "json_strings = [\"payload\"]".to_owned(),
+            top,
+        ),
+        (
+            as_json("after"),
+            id,
+            r#"{"payload":"{\"after\":\"{\\\"id\\\":1,\\\"a\\\":2}\"}"}"#,
+            from_the_top("\"payload\", \"payload.after\""),
+            "json_strings = [\"payload\", \"payload.after\"]".to_owned(),
+            top,
+        ),
+    ] {
+        let rejection = outcome_of("", &write(&before, rules), None, payload.as_bytes());
+        assert!(rejection.ends_with(&told), "{payload}\n{rejection}\n{told}");
+        check(&write(&cured, cured_rules), payload, r#"s/"1" a=2"#);
+    }
+    let key = Some(r#"{"doc":"{\"id\":9}"}"#.as_bytes());
+    let of_key = |before: &str| {
+        let route = write(before, "key = \"@key.doc.id\"\nbins = [\"a\"]");
+        outcome_of("", &route, key, br#"{"a":2}"#)
+    };
+    let told = of_key("");
+    assert!(told.ends_with("; cure: json_strings = [\"@key.doc\"] in the route"), "{told}");
+    assert_eq!(of_key("json_strings = [\"@key.doc\"]"), r#"s/"9" a=2"#);
+}
+
+#[test]
+fn a_string_in_a_string_in_one_place_is_for_the_producer() {
+    let id = "key = \"id\"\nbins = [\"a\"]";
+    let more = "is a string that holds a string that holds JSON, not an object; cure: have the producer encode it once; a \
+                route reads one string in one place";
+    for (before, rules, payload, what) in [
+        (
+            "root = { path = \"payload\", as = \"json\" }",
+            id,
+            r#"{"payload":"\"{\\\"id\\\":1}\""}"#,
+            "payload",
+        ),
+        (
+            "root = { path = \"\", as = \"json\" }",
+            id,
+            r#""\"{\\\"id\\\":1}\"""#,
+            "the payload",
+        ),
+        // Not named yet.
+        ("", "key = \"user.id\"\nbins = [\"a\"]", r#"{"user":"\"{\\\"id\\\":1}\""}"#, "user"),
+        ("", id, r#""\"{\\\"id\\\":1}\"""#, "the payload"),
+    ] {
+        let told = outcome_of("", &write(before, rules), None, payload.as_bytes());
+        assert!(told.ends_with(&format!(": {what} {more}")), "{payload}\n{told}");
+    }
+    // A string in a string that holds no object is a string.
+    let told = outcome_of("", &write("", id), None, br#""\"x\"""#);
+    assert!(told.ends_with(": the payload is a string, not an object"), "{told}");
 }
