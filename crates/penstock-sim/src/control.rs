@@ -1,6 +1,6 @@
 //! The control port: accepts faults and questions as lines of text, for a simulator in another process.
 //!
-//! One line in, one line out: `ok`, an answer, or `error: …`. The caller must bind it to loopback; it has no login.
+//! One line in; out comes `ok`, an answer, or `error: …`. Only `get` and `help` answer with several lines. The caller must bind it to loopback; it has no login.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,10 +9,12 @@ use std::time::Duration;
 use super::auth::Auth;
 use super::engine::Engine;
 use super::faults::{EarlyEnd, Faults, Stalled};
+use super::msgpack::Value;
 use super::nodes::{Gone, Join, Leave, Nodes};
 use super::random::Share;
 use super::stats::Stats;
 use super::wire::code;
+use super::{RecordKey, find_record, shown};
 
 /// The commands of the control port, one per line.
 pub const COMMANDS: &str = "\
@@ -56,6 +58,8 @@ restart-empty          forget every record and close the connections
 advance-clock SECONDS  let records expire
 stats                  counters, on one line
 count NAMESPACE SET    live records
+get NAMESPACE SET KEY  one record: generation, seconds to live, bins. SET - is no set. KEY is a string; one of digits
+                       finds the record with that number as its key, too
 help                   this";
 
 const COMMAND_BYTES_MAX: u64 = 4096;
@@ -145,6 +149,7 @@ fn obey(nodes: &Nodes, line: &str) -> Result<String, String> {
         ["advance-clock", seconds] => engine.store.advance_clock(number(seconds)?),
         ["stats"] => return Ok(stats(&nodes.stats())),
         ["count", namespace, set] => return count(engine, namespace, set),
+        ["get", namespace, set, _, ..] => return get(engine, namespace, set, behind(line, 3)),
         ["help"] => return Ok(COMMANDS.to_owned()),
         fault => return obey_fault(engine.faults.cluster(), fault, line),
     }
@@ -309,4 +314,33 @@ fn count(engine: &Engine, namespace: &str, set: &str) -> Result<String, String> 
     let mut live = 0u64;
     found.for_each(|_, record| live += u64::from(Some(record.set) == set && !record.is_expired(now)));
     Ok(live.to_string())
+}
+
+/// What stands behind the first `words` words of a line: a key may have spaces in it.
+fn behind(line: &str, words: usize) -> &str {
+    (0..words).fold(line, |rest, _| {
+        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        rest[end..].trim_start()
+    })
+}
+
+fn get(engine: &Engine, namespace: &str, set: &str, key: &str) -> Result<String, String> {
+    if engine.store.namespace(namespace.as_bytes()).is_none() {
+        return Err(format!("no namespace {namespace:?}"));
+    }
+    let set = if set == "-" { "" } else { set };
+    let number = key.parse().ok().map(|number| (RecordKey::Int(number), Value::Int(number)));
+    let keys = [Some((RecordKey::Str(key), Value::Str(key.to_owned()))), number];
+    let found: Vec<String> = keys
+        .iter()
+        .flatten()
+        .filter_map(|(key, told)| {
+            let record = find_record(&engine.store, namespace, set, *key)?;
+            Some(shown::record(namespace, set, told, &record))
+        })
+        .collect();
+    match found.as_slice() {
+        [] => Err(format!("no such record: {} {key:?}", shown::target(namespace, set))),
+        found => Ok(found.join("\n")),
+    }
 }

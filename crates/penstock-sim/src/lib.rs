@@ -50,6 +50,7 @@ mod cluster;
 mod engine;
 mod server;
 mod nodes;
+mod shown;
 mod control;
 mod offline;
 
@@ -331,14 +332,7 @@ impl Simulator {
 
     /// A live record by its user key or digest.
     pub fn get<'k>(&self, namespace: &str, set: &str, key: impl Into<RecordKey<'k>>) -> Option<RecordView> {
-        let digest = key.into().digest(set);
-        let namespace = self.store.namespace(namespace.as_bytes())?;
-        let now = self.store.now();
-        let shard = namespace.shard(&digest);
-        shard
-            .get(&digest)
-            .filter(|record| !record.is_expired(now))
-            .map(|record| RecordView::new(record, now))
+        find_record(&self.store, namespace, set, key.into())
     }
 
     /// Stores a record with exactly these bins, without a ttl or a user key. Ignores all limits and faults. For states
@@ -418,6 +412,17 @@ fn bind(config: &SimConfig) -> io::Result<Vec<TcpListener>> {
         TcpListener::bind(addr)
     };
     (0..config.nodes).map(listener).collect()
+}
+
+fn find_record(store: &Store, namespace: &str, set: &str, key: RecordKey<'_>) -> Option<RecordView> {
+    let digest = key.digest(set);
+    let namespace = store.namespace(namespace.as_bytes())?;
+    let now = store.now();
+    let shard = namespace.shard(&digest);
+    shard
+        .get(&digest)
+        .filter(|record| !record.is_expired(now))
+        .map(|record| RecordView::new(record, now))
 }
 
 /// A record for tests.

@@ -22,6 +22,7 @@ Examples:
   penstock-sim --nodes 3
   penstock-sim --nodes 3 --announce B2=10.255.255.1:3000 --announce-alternate B2=127.0.0.1:3001
   penstock-sim --user penstock --password secret
+  penstock-sim ctl 127.0.0.1:3999 get test users u1
   penstock-sim ctl 127.0.0.1:3999 rows 18 20%
   penstock-sim ctl 127.0.0.1:3999 at B2 stall
   penstock-sim ctl 127.0.0.1:3999 leave C3 lossy
