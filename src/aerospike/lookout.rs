@@ -9,7 +9,8 @@
 //! A login that comes from files may be changed. Then it does not end the service: a new one in the files is used
 //! (`rotation`). Until there is one, no call goes to the client, and the nodes are asked more and more seldom whether
 //! they accept the present one again. A refusal that is not of the login, such as a missing right, does end the service,
-//! but not before a new login in the files was tried: it may be another user's.
+//! but not before a new login in the files was tried: it may be another user's. Nodes that accept a login can still
+//! refuse its rows. That counts in the same way.
 //!
 //! The main thread calls [`Store::look_out`] again and again and never waits in it. A look runs on a thread of its own,
 //! one at a time, and has time-outs.
@@ -48,6 +49,9 @@ const REFUSED: Backoff = Backoff::new(Duration::from_secs(4), Duration::from_sec
 const QUIET_MIN: Duration = Duration::from_secs(3);
 /// At most this many rows are read.
 const PROBES: usize = 64;
+/// Rows that were refused longer ago than this have nothing to do with those that are refused now. Longer than a worker
+/// takes to send a row again.
+const ROWS_FORGOTTEN: Duration = Duration::from_secs(30);
 /// A login counts as refused permanently after this time and this many looks in which every node that answers refuses
 /// it. A node that restarts may refuse it for a moment.
 const REFUSED_MIN: Duration = Duration::from_secs(6);
@@ -70,12 +74,28 @@ struct State {
     refused: Option<(Instant, u32)>,
     /// No node is asked before this.
     ask_at: Option<Instant>,
+    /// Rows of this user are refused, by nodes that accept its login.
+    rows: Option<RefusedRows>,
     /// How many nodes refused the user in the last look.
     refusing: usize,
     /// The user is refused permanently, if no other one is in the files.
     ending: Option<Refusal>,
     /// The user is refused permanently.
     refusal: Option<Refusal>,
+}
+
+struct RefusedRows {
+    refusal: Refusal,
+    since: Instant,
+    last: Instant,
+    looks: u32,
+}
+
+impl RefusedRows {
+    /// Whether a worker still sends such a row.
+    fn last(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last) < QUIET_MIN
+    }
 }
 
 /// Marks that a look is running. Its drop ends the look, also after a panic; otherwise there would be no further look.
@@ -113,6 +133,33 @@ impl Lookout {
         let mut state = self.state.lock();
         (state.told, state.refused) = (None, None);
         (state.ask_at, state.refusing, state.ending) = (None, 0, None);
+        state.rows = None;
+    }
+
+    /// A row is refused, and will be sent again. `files`: those of the login.
+    fn row_refused(&self, refusal: Refusal, files: &LoginFiles, now: Instant) {
+        let mut state = self.state.lock();
+        if let Some(rows) = &mut state.rows
+            && now.saturating_duration_since(rows.last) < ROWS_FORGOTTEN
+        {
+            (rows.refusal, rows.last) = (refusal, now);
+            return;
+        }
+        warn!(
+            "aerospike: {refusal}: {}; its rows wait for another login in {files}, and without one the service ends",
+            refusal.cure()
+        );
+        state.rows = Some(RefusedRows {
+            refusal,
+            since: now,
+            last: now,
+            looks: 0,
+        });
+    }
+
+    /// Whether rows are refused now.
+    fn refuses_rows(&self, now: Instant) -> bool {
+        self.state.lock().rows.as_ref().is_some_and(|rows| rows.last(now))
     }
 
     /// Whether the nodes may be asked now.
@@ -121,9 +168,15 @@ impl Lookout {
     }
 
     /// No other login was taken after the last look: what it has found counts.
-    fn concludes(&self) {
-        let mut state = self.state.lock();
+    fn concludes(&self, now: Instant) {
+        let state = &mut *self.state.lock();
         state.refusal = state.refusal.or(state.ending);
+        if let Some(rows) = state.rows.as_mut().filter(|rows| rows.last(now)) {
+            rows.looks += 1;
+            if now.saturating_duration_since(rows.since) >= REFUSED_MIN && rows.looks >= REFUSED_LOOKS {
+                state.refusal = state.refusal.or(Some(rows.refusal));
+            }
+        }
     }
 
     /// How many nodes refused the user when they were asked last.
@@ -178,7 +231,8 @@ impl Store {
         let is_closed = pressure.view().gate == Gate::Closed;
         let is_held = self.connection.is_held();
         let has_login = self.asking.read().manner.login.is_some();
-        let is_well = failing.is_none() && !is_closed && !is_held;
+        let refuses_rows = self.lookout.refuses_rows(Instant::now());
+        let is_well = failing.is_none() && !is_closed && !is_held && !refuses_rows;
         if is_well {
             // A refused row needs at most two calls, each of two write time-outs, besides its pause.
             self.health.forget_closed(4 * self.write_timeout());
@@ -221,10 +275,21 @@ impl Store {
                 }
             }
         }
-        if refusing > 0 {
+        if refusing > 0 || self.lookout.refuses_rows(now) {
             self.take_new_login(refusing);
         }
-        self.lookout.concludes();
+        self.lookout.concludes(now);
+    }
+
+    /// Whether rows that are refused with this code are sent again: the login may change in its files. If it does not,
+    /// the lookout ends the service.
+    pub(super) fn refuses_rows(&self, code: u8) -> bool {
+        let Some(rotation) = &self.rotation else {
+            return false;
+        };
+        let refusal = Refusal { code, has_user: true };
+        self.lookout.row_refused(refusal, &rotation.files, Instant::now());
+        true
     }
 
     /// Asks the nodes. If all that answer refuse the login, no call goes to the client from then on.
@@ -355,8 +420,9 @@ mod tests {
         let lookout = Lookout::default();
         let began = Instant::now();
         let refusal = |seconds: u64, look: &Look| {
-            lookout.found(look, true, None, began + Duration::from_secs(seconds));
-            lookout.concludes();
+            let now = began + Duration::from_secs(seconds);
+            lookout.found(look, true, None, now);
+            lookout.concludes(now);
             lookout.state.lock().refusal
         };
         assert_eq!(refusal(0, &refused_by(&[65], 0)), None);
@@ -392,7 +458,7 @@ mod tests {
             let now = began + Duration::from_secs(seconds);
             if lookout.asks(now) {
                 lookout.found(&refused_by(&[65], 0), true, Some(&files), now);
-                lookout.concludes();
+                lookout.concludes(now);
                 looks.push(seconds);
             }
         }
@@ -426,13 +492,50 @@ mod tests {
             assert_eq!(refusal(), None, "and before the service ends");
             // It is taken.
             lookout.is_over();
-            lookout.concludes();
+            lookout.concludes(began);
             assert_eq!(refusal(), None);
             // There is none, or it is refused as well.
             [10, 13, 16].into_iter().for_each(found);
-            lookout.concludes();
+            lookout.concludes(began);
             assert_eq!(refusal(), Some(code));
         }
+    }
+
+    #[test]
+    fn rows_that_are_refused_end_the_service_if_no_other_login_comes_for_a_while() {
+        let files = LoginFiles {
+            username: None,
+            password: Some("/secrets/pw".into()),
+        };
+        let lookout = Lookout::default();
+        let began = Instant::now();
+        let at = |seconds: u64| began + Duration::from_secs(seconds);
+        let rights = Refusal {
+            code: 81,
+            has_user: true,
+        };
+        let refused = |seconds: u64| lookout.row_refused(rights, &files, at(seconds));
+        let concluded = |seconds: u64| {
+            lookout.concludes(at(seconds));
+            lookout.state.lock().refusal
+        };
+        refused(0);
+        assert_eq!([0, 2].map(concluded), [None, None]);
+        // Another login is taken: it counts anew.
+        lookout.is_over();
+        refused(4);
+        refused(7);
+        assert_eq!([8, 9].map(concluded), [None, None], "not for long enough");
+        assert!(lookout.refuses_rows(at(9)));
+        // No worker has such a row any more, for instance since its partition was taken away.
+        assert!(!lookout.refuses_rows(at(13)));
+        assert_eq!(concluded(13), None);
+        refused(60);
+        assert_eq!([60, 62].map(concluded), [None, None], "from there it counts anew");
+        for seconds in [61, 63, 65, 67] {
+            refused(seconds);
+        }
+        assert_eq!(concluded(67), Some(rights));
     }
 
     #[test]
@@ -440,13 +543,9 @@ mod tests {
         let lookout = Lookout::default();
         let began = Instant::now();
         for seconds in 0..60 {
-            lookout.found(
-                &refused_by(&[66, 83], 0),
-                true,
-                None,
-                began + Duration::from_secs(seconds),
-            );
-            lookout.concludes();
+            let now = began + Duration::from_secs(seconds);
+            lookout.found(&refused_by(&[66, 83], 0), true, None, now);
+            lookout.concludes(now);
         }
         assert_eq!(lookout.state.lock().refusal, None);
         assert_eq!(lookout.told(), None);
@@ -478,8 +577,9 @@ mod tests {
         }
         lookout.is_over();
         assert_eq!(lookout.told(), None);
-        lookout.found(&refused_by(&[65], 0), true, None, began + Duration::from_secs(60));
-        lookout.concludes();
+        let later = began + Duration::from_secs(60);
+        lookout.found(&refused_by(&[65], 0), true, None, later);
+        lookout.concludes(later);
         assert_eq!(lookout.state.lock().refusal, None, "from there it counts anew");
     }
 

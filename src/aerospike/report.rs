@@ -30,8 +30,10 @@ impl Store {
             let namespace = row.target.namespace.as_str();
             match answer.disposition() {
                 Disposition::Done => self.health.taken(namespace),
-                Disposition::Reject | Disposition::Credentials => {}
-                Disposition::Retry | Disposition::NoNamespace => {
+                Disposition::Reject => {}
+                // Without another login to wait for, it is the end.
+                Disposition::Credentials if self.rotation.is_none() => {}
+                Disposition::Retry | Disposition::NoNamespace | Disposition::Credentials => {
                     retried.add(*answer, &self.counters);
                     left.is_troubled = true;
                 }
@@ -79,7 +81,12 @@ impl Store {
     ///
     /// `cause`: what the writer knows beyond the answer.
     pub(super) fn why(&self, answers: &[Answer], cause: impl Fn(Waiting) -> Option<String>) -> String {
-        let waits = |answer: Answer| matches!(answer.disposition(), Disposition::Retry | Disposition::NoNamespace);
+        let waits = |answer: Answer| {
+            matches!(
+                answer.disposition(),
+                Disposition::Retry | Disposition::NoNamespace | Disposition::Credentials
+            )
+        };
         let mut kinds: Vec<(Kind, usize, usize)> = Vec::new();
         for (row, answer) in answers.iter().enumerate().filter(|(_, answer)| waits(**answer)) {
             let kind = match *answer {

@@ -40,4 +40,8 @@ impl RowWriter for Store {
                 .is_some_and(|present| !present.split(';').any(|name| name == namespace)),
         }
     }
+
+    fn awaits_login(&self, code: u8) -> bool {
+        self.refuses_rows(code)
+    }
 }

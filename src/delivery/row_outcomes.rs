@@ -68,7 +68,7 @@ pub enum Disposition {
     /// Either the cluster is not ready or the namespace does not exist. The worker asks the nodes, and the service ends
     /// if it does not exist.
     NoNamespace,
-    /// Nobody can write rows with these credentials: the service ends.
+    /// Nobody can write rows with these credentials: the service ends, unless another login may be in its files.
     Credentials,
 }
 

@@ -78,6 +78,12 @@ pub trait RowWriter {
 
     /// Whether a reachable node says that it does not have this namespace.
     fn lacks_namespace(&self, namespace: &str) -> bool;
+
+    /// The user is refused, with this code: whether the row is sent again, since another login may take the place of
+    /// this one. The writer then sees to it that the service ends if there is none.
+    fn awaits_login(&self, _code: u8) -> bool {
+        false
+    }
 }
 
 /// Why the service cannot go on.
@@ -594,6 +600,9 @@ impl<'p, 'm> Writing<'p, 'm> {
                     Answer::Code(code) => code,
                     Answer::Failed { .. } => 0,
                 };
+                if self.writer.awaits_login(code) {
+                    return Ok(Wish::Retry);
+                }
                 return Err(Fatal::Credentials(code));
             }
             Disposition::Reject if !company.alone => self.lanes[lane].alone = true,

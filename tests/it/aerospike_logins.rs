@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use penstock_sim::{SimConfig, SimTls, Simulator};
+use penstock_sim::{Share, SimConfig, SimTls, Simulator};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::support::certificates::{Certificates, Valid};
@@ -312,6 +312,44 @@ fn a_login_that_the_cluster_accepts_again_goes_on_without_a_change_of_its_file()
     world.topic.wait_committed(&world.group, &world.stream.ends());
     world.goes_on();
     world.end();
+}
+
+/// The answer of a row, while the nodes accept the login.
+const RIGHTS: [&str; 2] = ["WARN", "aerospike: the cluster refuses this user (81"];
+
+#[test]
+fn rows_that_are_refused_wait_for_the_new_login_in_the_files() {
+    let kafka = Kafka::mock();
+    let mut world = World::start(&kafka, simulator(1), "");
+    world.sim.faults().fail_rows(81, Share::Fraction(1.0));
+    world.sim.set_password(USER, NEW).unwrap();
+    world.stream.produce(20);
+    let told = world.service.wait_for_line(&RIGHTS);
+    let file = world.path("password").display().to_string();
+    for part in [&file, "grant the user read-write"] {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    world.write("password", NEW);
+    world.service.wait_for_line(&TAKEN);
+    world.sim.faults().clear();
+    world.topic.wait_committed(&world.group, &world.stream.ends());
+    world.goes_on();
+    world.end();
+}
+
+#[test]
+fn rows_that_are_refused_end_the_service_if_the_files_have_no_other_login() {
+    let kafka = Kafka::mock();
+    let mut world = World::start(&kafka, simulator(1), "");
+    let before = world.topic.committed(&world.group);
+    world.sim.faults().fail_rows(81, Share::Fraction(1.0));
+    world.stream.produce(20);
+    let exited = world.service.end();
+    exited.assert_code(77);
+    assert_eq!(count(&exited.output, &RIGHTS), 1, "{}", exited.output);
+    let ends = ["ERROR", "aerospike: the cluster refuses this user (81", "cure=\"grant the user read-write\""];
+    assert_eq!(count(&exited.output, &ends), 1, "{}", exited.output);
+    assert_eq!(world.topic.committed(&world.group), before);
 }
 
 /// A cluster spreads a changed password within a second or so. Here it takes as long as it may.
