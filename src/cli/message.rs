@@ -468,22 +468,31 @@ mod tests {
         ]
     }
 
+    /// A message of the topic `events`, at this partition and offset, with this timestamp.
+    fn made(
+        (partition, offset, timestamp_ms): (i32, i64, Option<i64>),
+        (key, payload): (Option<Vec<u8>>, Option<Vec<u8>>),
+        headers: Vec<Header>,
+    ) -> OwnedMessage {
+        OwnedMessage {
+            topic: "events".to_owned(),
+            partition,
+            offset,
+            timestamp_ms,
+            key,
+            payload,
+            headers,
+        }
+    }
+
     proptest! {
         #[test]
         fn any_message_is_written_so_that_it_is_read_again(
-            (partition, offset, timestamp_ms) in (0..100i32, any::<i64>(), any::<Option<i64>>()),
+            place in (0..100i32, any::<i64>(), any::<Option<i64>>()),
             (key, payload) in (option::of(bytes()), option::of(bytes())),
             headers in vec(("[a-c]", option::of(bytes())), 0..4),
         ) {
-            let mut message = OwnedMessage {
-                topic: "events".to_owned(),
-                partition,
-                offset,
-                timestamp_ms,
-                key,
-                payload,
-                headers,
-            };
+            let mut message = made(place, (key, payload), headers);
             let envelope = message.envelope(Format::Json);
             prop_assert!(!envelope.contains('\n'));
             let mut read = OwnedMessage::from_envelope(&envelope, &defaults(Format::Json)).unwrap();
@@ -506,21 +515,13 @@ mod tests {
 
         #[test]
         fn an_exact_envelope_is_the_message_byte_for_byte(
-            (partition, offset, timestamp_ms) in (0..100i32, any::<i64>(), any::<Option<i64>>()),
+            place in (0..100i32, any::<i64>(), any::<Option<i64>>()),
             (key, payload) in (option::of(bytes()), option::of(prop_oneof![bytes(), Just(b" {\"a\": 1}\n".to_vec()),
                 Just(b"null".to_vec()), Just(b"\0\0\0\0\x01{\"a\":1}".to_vec())])),
             headers in vec(("[a-c]", option::of(bytes())), 0..4),
             format in prop_oneof![Just(Format::Json), Just(Format::JsonSchemaRegistry)],
         ) {
-            let message = OwnedMessage {
-                topic: "events".to_owned(),
-                partition,
-                offset,
-                timestamp_ms,
-                key,
-                payload,
-                headers,
-            };
+            let message = made(place, (key, payload), headers);
             let envelope = message.exact_envelope(format);
             prop_assert!(!envelope.contains('\n'));
             let read = OwnedMessage::from_envelope(&envelope, &defaults(format)).unwrap();

@@ -228,13 +228,7 @@ fn file_name(place: &Place) -> String {
     format!("{}-{}-{}.json", place.topic, place.partition, place.offset)
 }
 
-fn skip(
-    arguments: &Skip,
-    config: &Config,
-    mapping: &Mapping,
-    place: &Place,
-    keep: &Keep<'_>,
-) -> Result<Exit, Exit> {
+fn skip(arguments: &Skip, config: &Config, mapping: &Mapping, place: &Place, keep: &Keep<'_>) -> Result<Exit, Exit> {
     let view = newest::reach(config)?;
     if view.absent.contains(&place.topic) {
         return Err(refused(&format!("kafka: there is no topic {}", place.topic)));
@@ -314,7 +308,9 @@ fn what_follows(
     let message = match first(skipping, next) {
         Ok(Some((message, _))) => message,
         Ok(None) => return NONE.to_owned(),
-        Err(error) => return format!("the next message cannot be read now; start the service, which says why: {error}"),
+        Err(error) => {
+            return format!("the next message cannot be read now; start the service, which says why: {error}");
+        }
     };
     let place = Place {
         topic: message.topic.clone(),

@@ -347,7 +347,11 @@ fn rows_that_are_refused_end_the_service_if_the_files_have_no_other_login() {
     let exited = world.service.end();
     exited.assert_code(77);
     assert_eq!(count(&exited.output, &RIGHTS), 1, "{}", exited.output);
-    let ends = ["ERROR", "aerospike: the cluster refuses this user (81", "cure=\"grant the user read-write\""];
+    let ends = [
+        "ERROR",
+        "aerospike: the cluster refuses this user (81",
+        "cure=\"grant the user read-write\"",
+    ];
     assert_eq!(count(&exited.output, &ends), 1, "{}", exited.output);
     assert_eq!(world.topic.committed(&world.group), before);
 }

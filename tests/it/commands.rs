@@ -1,55 +1,18 @@
 //! All commands except the service, as a person or a script calls them: help, standard input, output, exit codes.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use penstock::config::model::RejectAction;
 use penstock::util::version;
 use serde_json::{Value, json};
 
-/// A call that has ended.
-struct Called {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
+use crate::support::process::{self, Called, penstock};
 
-impl Called {
-    /// # Panics
-    /// Unless it ended with this code.
-    fn assert_code(&self, code: i32) -> &Self {
-        let Called { out, err, .. } = self;
-        assert_eq!(self.code, Some(code), "standard output:\n{out}\nstandard error:\n{err}");
-        // None of these is a terminal.
-        assert!(
-            !out.contains('\u{1b}') && !err.contains('\u{1b}'),
-            "coloured:\n{out}\n{err}"
-        );
-        self
-    }
-}
-
-/// Runs `penstock` with these arguments and this standard input.
+/// Runs `penstock` with these arguments and this standard input, in the root of the project.
 fn call(arguments: &[&str], stdin: &str) -> Called {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_penstock"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(arguments)
-        .env_remove("PENSTOCK_LOG")
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that does not read its input is fine.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    Called {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+    let root = env!("CARGO_MANIFEST_DIR");
+    process::call(penstock().current_dir(root).args(arguments), stdin)
 }
 
 /// The configurations in examples/, from the root of the project.

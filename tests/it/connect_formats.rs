@@ -7,10 +7,10 @@
 //! - Kafka, `org.apache.kafka.connect.json.JsonConverter`: `schemas.enable`; `connect.data.Decimal`.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::process::{call, penstock};
 use crate::support::{Kafka, Service, Setup, sent, simulator};
 
 const PAGE: &str = include_str!("../../docs/guide/recipes-connect.md");
@@ -28,30 +28,17 @@ fn recipe(heading: &str) -> &'static str {
 fn tried(file: &str, messages: &[Value]) -> Vec<Value> {
     let mut written = tempfile::NamedTempFile::new().unwrap();
     written.write_all(file.as_bytes()).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_penstock"))
-        .args(["try", written.path().to_str().unwrap(), "--envelope", "--json"])
-        .env_remove("PENSTOCK_LOG")
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
     let lines: Vec<String> = messages.iter().map(Value::to_string).collect();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(lines.join("\n").as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    let out = String::from_utf8(output.stdout).unwrap();
-    let told: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(
-        told.len() >= messages.len(),
-        "{out}\n{}",
-        String::from_utf8_lossy(&output.stderr)
+    let called = call(
+        penstock().arg("try").arg(written.path()).args(["--envelope", "--json"]),
+        lines.join("\n"),
     );
+    let told: Vec<Value> = called
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(told.len() >= messages.len(), "{}", called.told());
     told
 }
 

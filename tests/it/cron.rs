@@ -171,10 +171,8 @@ fn waiting_cron(settings: &str) -> Cron {
     cron
 }
 
-#[test]
-fn a_service_is_started_once_however_many_ask_at_once_and_whatever_a_reboot_left_behind() {
-    let cron = waiting_cron("");
-    // Files of a process that is long gone.
+/// Files of a process that is long gone, as after a power failure.
+fn leave_behind(cron: &Cron) {
     fs::create_dir_all(cron.path("state/events")).unwrap();
     for (name, text) in [
         ("lock", ""),
@@ -184,6 +182,12 @@ fn a_service_is_started_once_however_many_ask_at_once_and_whatever_a_reboot_left
     ] {
         fs::write(cron.path("state/events").join(name), text).unwrap();
     }
+}
+
+#[test]
+fn a_service_is_started_once_however_many_ask_at_once_and_whatever_a_reboot_left_behind() {
+    let cron = waiting_cron("");
+    leave_behind(&cron);
     let mut asking: Vec<Program> = (0..8)
         .map(|_| Program::start(&mut cron.command(&["ensure", "events"])))
         .collect();
@@ -1021,17 +1025,8 @@ fn under_a_real_cron_services_come_back_and_nothing_is_lost() {
     let two = two.give_away();
     let hung = waiting_cron("HEARTBEAT_SECONDS=20").give_away();
     let broken = waiting_cron("").give_away();
-    // As after a power failure: the files of a service that ran.
     let rebooted = waiting_cron("");
-    fs::create_dir_all(rebooted.path("state/events")).unwrap();
-    for (name, text) in [
-        ("lock", ""),
-        ("control", ""),
-        ("heartbeat", "pid=1\n"),
-        ("state", "1700000000.77 1-2 - 0 0 - 1-2\n"),
-    ] {
-        fs::write(rebooted.path("state/events").join(name), text).unwrap();
-    }
+    leave_behind(&rebooted);
     let rebooted = rebooted.give_away();
     // A disk of its own, which can be full.
     let full = waiting_cron("HEARTBEAT_SECONDS=20");

@@ -1,12 +1,10 @@
 //! `penstock dead`: dead letters that the service has made, on a mock broker.
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::process::penstock;
+use crate::support::process::{Called, call, penstock};
 use crate::support::{Kafka, Sent, Service, Setup, Topic, sent, simulator};
 
 const ROUTES: &str = "
@@ -17,30 +15,11 @@ const ROUTES: &str = "
   bins = [\"n\"]
 ";
 
-/// Runs a command with this standard input.
-fn call(arguments: &[&str], stdin: &str) -> Output {
-    let mut command = penstock();
-    command
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // A program that does not read its input is fine.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
 /// Runs `penstock dead` on the file. Fails unless it ends with this code.
-fn dead(file: &Path, more: &[&str], code: i32) -> Output {
-    let arguments = [&["dead", file.to_str().unwrap()], more].concat();
-    let output = call(&arguments, "");
-    assert_eq!(output.status.code(), Some(code), "{more:?}: {output:?}");
-    output
+fn dead(file: &Path, more: &[&str], code: i32) -> Called {
+    let called = call(penstock().arg("dead").arg(file).args(more), "");
+    called.assert_code(code);
+    called
 }
 
 /// Two broken messages and one without a key, which the service has made dead letters.
@@ -80,7 +59,7 @@ fn dead_letters_are_counted_by_reason_and_shown_only_when_asked_for() {
     let (name, dead_name) = (&topic.name, &letters.name);
 
     let output = dead(path, &[], 0);
-    let out = text(&output.stdout);
+    let out = &output.out;
     let first = out.lines().next().unwrap();
     assert_eq!(first, format!("{dead_name}: 3 letters of 3 messages; 1 unreadable"));
     for told in [
@@ -93,30 +72,31 @@ fn dead_letters_are_counted_by_reason_and_shown_only_when_asked_for() {
     ] {
         assert!(out.contains(told), "{told:?} is not in\n{out}");
     }
-    assert!(!out.contains("secret") && output.stderr.is_empty(), "{output:?}");
+    assert!(!out.contains("secret") && output.err.is_empty(), "{}", output.told());
 
-    let json: Value = serde_json::from_slice(&dead(path, &["--json", "--reason", "not_json"], 0).stdout).unwrap();
+    let json: Value = serde_json::from_str(&dead(path, &["--json", "--reason", "not_json"], 0).out).unwrap();
     assert_eq!((&json["letters"], &json["unselected"]), (&1.into(), &2.into()));
     assert_eq!(json["groups"][0]["reason"], "not_json");
     assert_eq!(json["groups"][0]["example"]["message"], format!("{name}:0:1"));
 
     // What is shown is what came, and can be tried.
     let shown = dead(path, &["--show", "2", "--reason", "key_missing"], 0);
-    assert!(text(&shown.stderr).starts_with(&format!("{dead_name}: 2 letters of 2 messages; 1 letters are not")));
-    let lines = text(&shown.stdout);
+    assert!(
+        shown
+            .err
+            .starts_with(&format!("{dead_name}: 2 letters of 2 messages; 1 letters are not"))
+    );
+    let lines = &shown.out;
     let payloads: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(payloads[0]["message"]["payload"]["n"], 2);
     assert_eq!(payloads[1]["message"]["payload_text"], r#" {"n": 3}"#);
     assert_eq!(payloads[1]["letter"]["place"], format!("{dead_name}:0:2"));
-    let tried = call(&["try", path.to_str().unwrap(), "--envelope", "--json"], &lines);
-    assert_eq!(tried.status.code(), Some(1), "{tried:?}");
-    assert_eq!(
-        text(&tried.stdout).matches("\"reason\":\"key_missing\"").count(),
-        2,
-        "{tried:?}"
-    );
+    let tried = call(penstock().arg("try").arg(path).args(["--envelope", "--json"]), lines);
+    tried.assert_code(1);
+    let rejected = tried.out.matches("\"reason\":\"key_missing\"").count();
+    assert_eq!(rejected, 2, "{}", tried.told());
     let newest = dead(path, &["--show", "1", "--reason", "not_json"], 0);
-    let newest: Value = serde_json::from_slice(&newest.stdout).unwrap();
+    let newest: Value = serde_json::from_str(&newest.out).unwrap();
     assert_eq!(newest["message"]["headers"][0][0], "trace");
     assert_eq!(newest["message"]["key"], "secret-key");
 
@@ -124,14 +104,12 @@ fn dead_letters_are_counted_by_reason_and_shown_only_when_asked_for() {
     dead(path, &["--until", "2h"], 1);
     dead(path, &["--since", "2h"], 0);
     let absent = dead(path, &["--from", "no-such-topic"], 64);
-    assert!(
-        text(&absent.stderr).contains("there is no topic no-such-topic"),
-        "{absent:?}"
-    );
+    assert!(absent.err.contains("there is no topic no-such-topic"), "{}", absent.err);
     let foreign = dead(path, &["--from", name], 1);
     assert!(
-        text(&foreign.stdout).contains("0 letters of 0 messages; 4 unreadable"),
-        "{foreign:?}"
+        foreign.out.contains("0 letters of 0 messages; 4 unreadable"),
+        "{}",
+        foreign.out
     );
     // Nothing was committed beyond what the service has committed.
     assert_eq!(topic.committed(&setup.group), [Some(4)]);
@@ -144,5 +122,5 @@ fn without_a_topic_of_dead_letters_one_must_be_named() {
     let topic = kafka.topic("events", 1);
     let file = Setup::new(&kafka, &topic, simulator().addr()).file();
     let output = dead(file.path(), &[], 64);
-    assert!(text(&output.stderr).contains("--from"), "{output:?}");
+    assert!(output.err.contains("--from"), "{}", output.err);
 }

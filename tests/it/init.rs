@@ -1,52 +1,28 @@
 //! `penstock init` as a person or a script calls it: what it writes, what it refuses, and what it leaves alone.
 
-use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use crate::support::process::{Exited, penstock, run};
-use crate::support::{Kafka, Stream, examples};
+use crate::support::process::{self, Called, Exited, penstock, run};
+use crate::support::{Kafka, Stream, Topic, examples};
 use penstock::kafka::admin::newest::newest;
 use serde_json::Value;
 
-/// A call that has ended.
-struct Called {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Called {
-    /// # Panics
-    /// Unless it ended with this code.
-    fn assert_code(&self, code: i32) -> &Self {
-        let Called { out, err, .. } = self;
-        assert_eq!(self.code, Some(code), "standard output:\n{out}\nstandard error:\n{err}");
-        self
-    }
-}
-
-/// Runs `penstock` in this folder. Its input and output are no terminals.
+/// Runs `penstock` in this folder.
 fn call(folder: &Path, arguments: &[&str], stdin: &str) -> Called {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_penstock"))
-        .current_dir(folder)
-        .args(arguments)
-        .env_remove("PENSTOCK_LOG")
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that does not read its input is fine.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    Called {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+    process::call(penstock().current_dir(folder).args(arguments), stdin)
+}
+
+/// `penstock init` with the newest messages of the topic.
+fn from_topic(kafka: &Kafka, topic: &Topic, file: &Path, more: &[&str]) -> Exited {
+    let place = ["--topic", &topic.name, "--brokers", &kafka.brokers];
+    run(penstock()
+        .arg("init")
+        .arg(file)
+        .args(place)
+        .args(more)
+        .arg("--from-topic"))
 }
 
 /// # Panics
@@ -273,7 +249,7 @@ fn a_secret_is_written_as_a_reference() {
 #[test]
 fn output_that_cannot_be_written_is_an_error() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_penstock"))
+    let output = penstock()
         .args(["init", "--topic", "events"])
         .stdin(Stdio::null())
         .stdout(full)
@@ -502,13 +478,7 @@ fn a_topic_that_holds_nothing_gives_a_configuration_without_samples() {
     let topic = kafka.topic("init-empty", 1);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.toml");
-    let exited = run(penstock().arg("init").arg(&file).args([
-        "--topic",
-        &topic.name,
-        "--brokers",
-        &kafka.brokers,
-        "--from-topic",
-    ]));
+    let exited = from_topic(&kafka, &topic, &file, &[]);
     exited.assert_code(0);
     assert!(exited.output.contains("holds no message"), "{}", exited.output);
     assert_line(&std::fs::read_to_string(&file).unwrap(), "bins = \"*\"");
@@ -545,15 +515,7 @@ fn a_listener_that_needs_other_settings_is_told_and_ends_with_its_code() {
     let topic = kafka.topic("init-tls", 1);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.toml");
-    let exited = run(penstock().arg("init").arg(&file).args([
-        "--topic",
-        &topic.name,
-        "--brokers",
-        &kafka.brokers,
-        "--property",
-        "security.protocol=SSL",
-        "--from-topic",
-    ]));
+    let exited = from_topic(&kafka, &topic, &file, &["--property", "security.protocol=SSL"]);
     exited.assert_code(78);
     assert!(!file.exists());
 }

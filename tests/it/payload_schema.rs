@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
+use crate::support::process::{self, penstock};
 use crate::support::{Kafka, Service, Setup, sent, simulator};
 use penstock::config;
 use penstock::message::Message;
@@ -268,20 +268,8 @@ fn what_a_reference_holds_is_not_shown() {
 }
 
 fn call(file: &Path, command: &str, stdin: &str) -> (Option<i32>, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_penstock"))
-        .args([command, file.to_str().unwrap()])
-        .env_remove("PENSTOCK_LOG")
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that does not read its input is fine.
-    let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), stdin.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    let told = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(told).unwrap())
+    let called = process::call(penstock().arg(command).arg(file), stdin);
+    (called.code, called.told())
 }
 
 const PLACE: &str = "/items/1/qty is less than 1; rule: minimum at parts/item.json#/$defs/item/properties/qty/minimum";

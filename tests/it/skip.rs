@@ -49,7 +49,11 @@ fn a_message_is_kept_in_a_file_before_it_is_skipped() {
         exited.output
     );
     let exited = skip(file.path(), &place, &["--yes", "--to-topic"], 64);
-    for told in ["--to-topic alone means [reject].topic", "--to-topic=TOPIC", &format!("--to-file {name}-0-1.json")] {
+    for told in [
+        "--to-topic alone means [reject].topic",
+        "--to-topic=TOPIC",
+        &format!("--to-file {name}-0-1.json"),
+    ] {
         assert!(exited.output.contains(told), "{told:?} is not in\n{}", exited.output);
     }
     let exited = skip(file.path(), &place, &["--to-file", "kept.json"], 64);
@@ -118,7 +122,10 @@ fn a_message_is_kept_in_a_file_before_it_is_skipped() {
     let other = folder.path().join("other.json");
     let to_other = ["--yes", "--to-file", other.to_str().unwrap()];
     let exited = skip(file.path(), &format!("{name}:0:2"), &to_other, 0);
-    for told in ["do not reject it (kept)", "no other message is there now: start the service"] {
+    for told in [
+        "do not reject it (kept)",
+        "no other message is there now: start the service",
+    ] {
         assert!(exited.output.contains(told), "{told:?} is not in\n{}", exited.output);
     }
     let exited = skip(file.path(), &format!("{name}:0:3"), &to_other, 1);
@@ -133,15 +140,34 @@ fn a_call_names_the_call_for_the_next_message_that_is_rejected() {
     topic.produce(0, &[sent("k", "secret-payload")]);
     topic.commit(&setup.group, 0, 1);
     let (file, folder) = (setup.file(), tempfile::tempdir().unwrap());
-    let kept = |offset: i64| folder.path().join(format!("{name}-0-{offset}.json")).display().to_string();
-    skip(file.path(), &format!("{name}:0:1"), &["--yes", "--to-file", &kept(1)], 0);
-    let exited = skip(file.path(), &format!("{name}:0:2"), &["--yes", "--to-file", &kept(2)], 0);
+    let kept = |offset: i64| {
+        folder
+            .path()
+            .join(format!("{name}-0-{offset}.json"))
+            .display()
+            .to_string()
+    };
+    skip(
+        file.path(),
+        &format!("{name}:0:1"),
+        &["--yes", "--to-file", &kept(1)],
+        0,
+    );
+    let exited = skip(
+        file.path(),
+        &format!("{name}:0:2"),
+        &["--yes", "--to-file", &kept(2)],
+        0,
+    );
     let next = format!(
         "to skip it as well: penstock skip {} {name}:0:3 --to-file {} --yes",
         file.path().display(),
         kept(3)
     );
-    for told in [&format!("the next message, {name}:0:3, is rejected, too: not_json: "), &next] {
+    for told in [
+        &format!("the next message, {name}:0:3, is rejected, too: not_json: "),
+        &next,
+    ] {
         assert!(exited.output.contains(told), "{told:?} is not in\n{}", exited.output);
     }
     assert!(!exited.output.contains("secret"), "{}", exited.output);
@@ -166,12 +192,20 @@ fn a_message_that_is_kept_in_a_file_is_applied_by_a_replay() {
     let to_topic = format!("--to-topic={}", dead.name);
     let from_file = |more: &[&str]| {
         let mut command = penstock();
-        command.arg("skip").arg(mended.path()).args(["--from-file", &kept]).args(more);
+        command
+            .arg("skip")
+            .arg(mended.path())
+            .args(["--from-file", &kept])
+            .args(more);
         run(&mut command)
     };
     let exited = from_file(&[]);
     exited.assert_code(64);
-    assert!(exited.output.contains("say where the dead letter goes"), "{}", exited.output);
+    assert!(
+        exited.output.contains("say where the dead letter goes"),
+        "{}",
+        exited.output
+    );
     let exited = from_file(&[&to_topic]);
     exited.assert_code(0);
     let replay = format!("penstock replay {} --from {}", mended.path().display(), dead.name);
@@ -186,7 +220,10 @@ fn a_message_that_is_kept_in_a_file_is_applied_by_a_replay() {
     let detail = letter.header("penstock.detail").unwrap();
     assert!(detail.contains("key_missing: none (line"), "{detail}");
     let mut replay = penstock();
-    replay.arg("replay").arg(mended.path()).args(["--from", &dead.name, "--overwrite"]);
+    replay
+        .arg("replay")
+        .arg(mended.path())
+        .args(["--from", &dead.name, "--overwrite"]);
     run(&mut replay).assert_code(0);
     assert_eq!(sim.get("test", "users", "a").unwrap().int("n"), Some(7));
 }

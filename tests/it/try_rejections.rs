@@ -1,7 +1,8 @@
 //! What `penstock try` shows for a rejected message, and for one that is no longer rejected.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+
+use crate::support::process::{call, penstock};
 
 /// The output of `penstock try` for these messages, one per line. `kafka` and `write`: lines in `[kafka]` and in the
 /// write.
@@ -16,21 +17,9 @@ fn tried(kafka: &str, write: &str, lines: &[u8], arguments: &[&str]) -> (Option<
 }
 
 fn try_file(file: &str, lines: &[u8], arguments: &[&str]) -> (Option<i32>, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_penstock"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["try", file])
-        .args(arguments)
-        .env_remove("PENSTOCK_LOG")
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(lines).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let told = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(told).unwrap())
+    let root = env!("CARGO_MANIFEST_DIR");
+    let called = call(penstock().current_dir(root).args(["try", file]).args(arguments), lines);
+    (called.code, called.told())
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Programs as processes: their output lines, signals, their exit; and the simulator's program with its control port.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -162,6 +162,49 @@ impl Exited {
 /// Runs a program to its end.
 pub fn run(command: &mut Command) -> Exited {
     Program::start(command).end()
+}
+
+/// A call that has ended: what it wrote to its two streams, which were no terminals.
+pub struct Called {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Called {
+    /// Fails unless it ended with this code, and wrote no colours.
+    #[track_caller]
+    pub fn assert_code(&self, code: i32) -> &Called {
+        let Called { out, err, .. } = self;
+        assert_eq!(self.code, Some(code), "standard output:\n{out}\nstandard error:\n{err}");
+        assert!(
+            !out.contains('\u{1b}') && !err.contains('\u{1b}'),
+            "coloured:\n{out}\n{err}"
+        );
+        self
+    }
+
+    /// What it wrote to both streams, one behind the other.
+    pub fn told(&self) -> String {
+        format!("{}{}", self.out, self.err)
+    }
+}
+
+/// Runs a program to its end, with this standard input. It need not read it.
+pub fn call(command: &mut Command, stdin: impl AsRef<[u8]>) -> Called {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_ref());
+    let output = child.wait_with_output().unwrap();
+    Called {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
 }
 
 /// The service's program; the caller adds arguments.

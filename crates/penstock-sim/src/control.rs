@@ -329,7 +329,10 @@ fn get(engine: &Engine, namespace: &str, set: &str, key: &str) -> Result<String,
         return Err(format!("no namespace {namespace:?}"));
     }
     let set = if set == "-" { "" } else { set };
-    let number = key.parse().ok().map(|number| (RecordKey::Int(number), Value::Int(number)));
+    let number = key
+        .parse()
+        .ok()
+        .map(|number| (RecordKey::Int(number), Value::Int(number)));
     let keys = [Some((RecordKey::Str(key), Value::Str(key.to_owned()))), number];
     let found: Vec<String> = keys
         .iter()

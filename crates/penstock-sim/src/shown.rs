@@ -7,7 +7,9 @@ use super::msgpack::Value;
 
 /// `key`: as it was asked for. `set`: empty for none.
 pub fn record(namespace: &str, set: &str, key: &Value, record: &RecordView) -> String {
-    let ttl = record.ttl.map_or_else(|| "never".to_owned(), |seconds| seconds.to_string());
+    let ttl = record
+        .ttl
+        .map_or_else(|| "never".to_owned(), |seconds| seconds.to_string());
     let mut text = format!(
         "record {} {} generation={} ttl={ttl}",
         target(namespace, set),

@@ -35,12 +35,7 @@ pub(super) struct Kept {
 }
 
 /// Writes the file, and returns where the message is.
-pub(super) fn keep_in_file(
-    file: &Path,
-    held: &Held,
-    topic_id: Option<&str>,
-    config: &Config,
-) -> Result<String, Exit> {
+pub(super) fn keep_in_file(file: &Path, held: &Held, topic_id: Option<&str>, config: &Config) -> Result<String, Exit> {
     let line = file_line(held, topic_id, config);
     let name = shown(file);
     match write_new(file, line.as_bytes()) {
@@ -103,7 +98,10 @@ fn of_line(line: &str, config: &Config) -> Result<Kept, String> {
         guard_epoch: epoch.map_or(Ok(config.run.guard_epoch), |epoch| {
             u32::try_from(epoch).map_err(|_| "\"guard_epoch\" is too great".to_owned())
         })?,
-        in_doubt: told.get("in_doubt").and_then(Value::as_bool).unwrap_or(reason == SKIPPED),
+        in_doubt: told
+            .get("in_doubt")
+            .and_then(Value::as_bool)
+            .unwrap_or(reason == SKIPPED),
         detail: text("detail").unwrap_or_default(),
         reason,
     })
@@ -210,7 +208,10 @@ mod tests {
             ("", "not one JSON object"),
             ("{}", "has no \"message\""),
             (r#"{"message":{"payload":1}}"#, "has no \"skipped\""),
-            (r#"{"message":{"payload":1},"skipped":{"reason":"schema"}}"#, "no \"group\""),
+            (
+                r#"{"message":{"payload":1},"skipped":{"reason":"schema"}}"#,
+                "no \"group\"",
+            ),
             ("{}\n{}", "not one JSON object"),
         ] {
             let refused = of_line(text, &config()).unwrap_err();
@@ -219,7 +220,10 @@ mod tests {
         // Files that earlier versions have written.
         let before = r#"{"message":{"payload":1},"skipped":{"group":"g","reason":"skipped","detail":"d"}}"#;
         let kept = of_line(before, &config()).unwrap();
-        assert!(kept.in_doubt && kept.guard_epoch == 3 && kept.topic_id.is_none(), "{kept:?}");
+        assert!(
+            kept.in_doubt && kept.guard_epoch == 3 && kept.topic_id.is_none(),
+            "{kept:?}"
+        );
     }
 
     #[test]

@@ -465,7 +465,10 @@ fn cure_of_string(parent: &[Segment], at: &Rooted) -> String {
     match parent.get(at.root..) {
         None => from_the_top(&display_path(&at.path), &[parent]),
         Some([]) if at.root == 0 => "json_strings = [\"@value\"] in the route".to_owned(),
-        Some([]) => format!("root = {{ path = \"{}\", as = \"json\" }} in the route", display_path(parent)),
+        Some([]) => format!(
+            "root = {{ path = \"{}\", as = \"json\" }} in the route",
+            display_path(parent)
+        ),
         Some(below) => format!("json_strings = [\"{}\"] in the route", display_path(below)),
     }
 }

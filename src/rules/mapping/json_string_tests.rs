@@ -301,8 +301,9 @@ fn a_cure_for_a_string_that_holds_json_leads_to_a_row() {
     let top = "key = \"payload.after.id\"\nbins = { a = \"payload.after.a\" }";
     let doc = "key = \"doc.id\"\nbins = { a = \"doc.a\" }";
     let two = "key = \"a.b.id\"\nbins = { a = \"a.b.a\" }";
-    let from_the_top =
-        |strings: &str| format!("json_strings = [{strings}], and no root: its paths then start at the top (payload.after.id)");
+    let from_the_top = |strings: &str| {
+        format!("json_strings = [{strings}], and no root: its paths then start at the top (payload.after.id)")
+    };
     let as_json = |path: &str| format!("root = {{ path = \"{path}\", as = \"json\" }}");
     for (before, rules, payload, told, cured, cured_rules) in [
         // The string is below the root, is the root, and is above it.
@@ -396,7 +397,10 @@ fn a_cure_for_a_string_that_holds_json_leads_to_a_row() {
         outcome_of("", &route, key, br#"{"a":2}"#)
     };
     let told = of_key("");
-    assert!(told.ends_with("; cure: json_strings = [\"@key.doc\"] in the route"), "{told}");
+    assert!(
+        told.ends_with("; cure: json_strings = [\"@key.doc\"] in the route"),
+        "{told}"
+    );
     assert_eq!(of_key("json_strings = [\"@key.doc\"]"), r#"s/"9" a=2"#);
 }
 
@@ -419,7 +423,12 @@ fn a_string_in_a_string_in_one_place_is_for_the_producer() {
             "the payload",
         ),
         // Not named yet.
-        ("", "key = \"user.id\"\nbins = [\"a\"]", r#"{"user":"\"{\\\"id\\\":1}\""}"#, "user"),
+        (
+            "",
+            "key = \"user.id\"\nbins = [\"a\"]",
+            r#"{"user":"\"{\\\"id\\\":1}\""}"#,
+            "user",
+        ),
         ("", id, r#""\"{\\\"id\\\":1}\"""#, "the payload"),
     ] {
         let told = outcome_of("", &write(before, rules), None, payload.as_bytes());

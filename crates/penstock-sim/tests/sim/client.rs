@@ -792,7 +792,9 @@ fn the_program_serves_obeys_its_control_port_and_ends_with_0_on_sigterm() {
     let one = "record test.s 1 generation=1 ttl=never\n  x 1\n";
     assert_eq!(told(&["get", "test", "s", "1"], 0), one);
     // Another record: its key is a string.
-    client.put(&write_policy(LONG_MS), &key("1"), &[as_bin!("x", "a b")]).unwrap();
+    client
+        .put(&write_policy(LONG_MS), &key("1"), &[as_bin!("x", "a b")])
+        .unwrap();
     let both = format!("record test.s \"1\" generation=1 ttl=never\n  x \"a b\"\n{one}");
     assert_eq!(told(&["get", "test", "s", "1"], 0), both);
     let spaces = Key::new("test", "", "a  b".into()).unwrap();
@@ -801,7 +803,10 @@ fn the_program_serves_obeys_its_control_port_and_ends_with_0_on_sigterm() {
         told(&["get", "test", "-", "a  b"], 0),
         "record test \"a  b\" generation=1 ttl=never\n  x 1\n"
     );
-    assert_eq!(told(&["get", "test", "s", "none"], 1), "error: no such record: test.s \"none\"\n");
+    assert_eq!(
+        told(&["get", "test", "s", "none"], 1),
+        "error: no such record: test.s \"none\"\n"
+    );
     assert!(told(&["get", "nowhere", "s", "1"], 1).contains("no namespace"));
     assert!(told(&["get", "test", "s"], 1).starts_with("error:"));
 
