@@ -389,7 +389,9 @@ impl Compiler {
         schema: Option<Arc<SchemaRule>>,
         guard: &Guarding<'_>,
     ) -> Result<CompiledRoute, CompileError> {
-        self.root = route.root.len();
+        // Not the step into the string that may be at the root.
+        let is_written = |step: &&Segment| **step != Segment::Json;
+        self.root = route.root.iter().filter(is_written).count();
         let when = self.when(route.when.as_ref(), None)?;
         let require = route.require.iter().map(|each| {
             Ok(RequireRule {
