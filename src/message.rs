@@ -20,8 +20,8 @@ pub struct Message<'m> {
     pub headers: Vec<(&'m str, Option<&'m [u8]>)>,
 }
 
-/// The place of a message in Kafka, as every command writes it: `TOPIC:PARTITION:OFFSET`. `penstock skip` takes it as an
-/// argument. (Log lines have it as `topic=… partition=… offset=…`.)
+/// The place of a message in Kafka, as every command writes it: `TOPIC:PARTITION:OFFSET`. `penstock skip` takes it as
+/// an argument. (Log lines have it as `topic=… partition=… offset=…`.)
 pub fn place(topic: &str, partition: i32, offset: i64) -> String {
     format!("{topic}:{partition}:{offset}")
 }

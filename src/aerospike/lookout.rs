@@ -93,7 +93,7 @@ struct RefusedRows {
 
 impl RefusedRows {
     /// Whether a worker still sends such a row.
-    fn last(&self, now: Instant) -> bool {
+    fn is_recent(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.last) < QUIET_MIN
     }
 }
@@ -159,7 +159,7 @@ impl Lookout {
 
     /// Whether rows are refused now.
     fn refuses_rows(&self, now: Instant) -> bool {
-        self.state.lock().rows.as_ref().is_some_and(|rows| rows.last(now))
+        self.state.lock().rows.as_ref().is_some_and(|rows| rows.is_recent(now))
     }
 
     /// Whether the nodes may be asked now.
@@ -171,7 +171,7 @@ impl Lookout {
     fn concludes(&self, now: Instant) {
         let state = &mut *self.state.lock();
         state.refusal = state.refusal.or(state.ending);
-        if let Some(rows) = state.rows.as_mut().filter(|rows| rows.last(now)) {
+        if let Some(rows) = state.rows.as_mut().filter(|rows| rows.is_recent(now)) {
             rows.looks += 1;
             if now.saturating_duration_since(rows.since) >= REFUSED_MIN && rows.looks >= REFUSED_LOOKS {
                 state.refusal = state.refusal.or(Some(rows.refusal));
@@ -245,7 +245,7 @@ impl Store {
         if !self.lookout.begins(Instant::now(), interval) {
             return;
         }
-        let nobody_tries = failing.is_none_or(|last| last >= QUIET_MIN);
+        let nobody_tries = failing.is_none_or(|last| last >= QUIET_MIN) && !refuses_rows;
         let (store, pressure) = (self.clone(), pressure.clone());
         let spawned = thread::Builder::new().name("aerospike-look".into()).spawn(move || {
             let _looking = Looking(&store.lookout);

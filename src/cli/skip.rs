@@ -387,8 +387,8 @@ fn letter_of(
         Err(error) => Err(not_produced(
             &error,
             &format!(
-                "kafka: the topic {topic} has not taken the letter, and {file} stays as it is: {error}; see that the topic \
-                 is there and takes it"
+                "kafka: the topic {topic} has not taken the letter, and {file} stays as it is: {error}; see that the \
+                 topic is there and takes it"
             ),
         )),
     }
@@ -671,8 +671,8 @@ fn keep_in_topic(
         Err(error) => Err(not_produced(
             &error,
             &format!(
-                "kafka: the topic {topic} has not taken the message, so it is not skipped: {error}; see that the topic is \
-                 there and takes it, or keep the message in a file (--to-file)"
+                "kafka: the topic {topic} has not taken the message, so it is not skipped: {error}; see that the \
+                 topic is there and takes it, or keep the message in a file (--to-file)"
             ),
         )),
     }

@@ -1,6 +1,7 @@
 //! The control port: accepts faults and questions as lines of text, for a simulator in another process.
 //!
-//! One line in; out comes `ok`, an answer, or `error: …`. Only `get` and `help` answer with several lines. The caller must bind it to loopback; it has no login.
+//! One line in; out comes `ok`, an answer, or `error: …`. Only `get` and `help` answer with several lines. The caller
+//! must bind it to loopback; it has no login.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -79,8 +79,8 @@ pub(super) fn counted(config: &Config, mapping: &Mapping, found: &KafkaSurvey, s
             report.warning(
                 &format!("kafka group {}", config.kafka.group),
                 &format!(
-                    "it is new for the topic {topic}, and a record of the message {} has the guard of another group, topic \
-                     or guard_epoch: {what}",
+                    "it is new for the topic {topic}, and a record of the message {} has the guard of another group, \
+                     topic or guard_epoch: {what}",
                     message::place(topic, partition, offset)
                 ),
                 "if that is not meant, set kafka.group and run.guard_epoch to those that have counted, or write to other sets",

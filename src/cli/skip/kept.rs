@@ -1,5 +1,5 @@
-//! The file in which `penstock skip --to-file` keeps a message: one line with the message, byte for byte, and why it was
-//! skipped.
+//! The file in which `penstock skip --to-file` keeps a message: one line with the message, byte for byte, and why it
+//! was skipped.
 //!
 //! It is written once, and to disk before anything is committed. `--from-file` reads it again and makes a dead letter
 //! of it, which `replay` applies.

@@ -311,8 +311,8 @@ fn a_cure_for_a_string_that_holds_json_leads_to_a_row() {
             "root = \"after\"".to_owned(),
             doc,
             r#"{"after":{"doc":"{\"id\":1,\"a\":2}"}}"#,
-            "after.doc is a string that holds JSON (the producer encoded it twice), not an object; cure: json_strings = \
-             [\"doc\"] in the route"
+            "after.doc is a string that holds JSON (the producer encoded it twice), not an object; cure: \
+             json_strings = [\"doc\"] in the route"
                 .to_owned(),
             "root = \"after\"\njson_strings = [\"doc\"]".to_owned(),
             doc,
@@ -355,7 +355,10 @@ fn a_cure_for_a_string_that_holds_json_leads_to_a_row() {
             as_json("after"),
             id,
             r#"{"payload":{"after":"{\"id\":1,\"a\":2}"}}"#,
-            format!("there is payload.after.id: write {} in the route", as_json("payload.after")),
+            format!(
+                "there is payload.after.id: write {} in the route",
+                as_json("payload.after")
+            ),
             as_json("payload.after"),
             id,
         ),
@@ -407,8 +410,8 @@ fn a_cure_for_a_string_that_holds_json_leads_to_a_row() {
 #[test]
 fn a_string_in_a_string_in_one_place_is_for_the_producer() {
     let id = "key = \"id\"\nbins = [\"a\"]";
-    let more = "is a string that holds a string that holds JSON, not an object; cure: have the producer encode it once; a \
-                route reads one string in one place";
+    let more = "is a string that holds a string that holds JSON, not an object; cure: have the producer encode it \
+                once; a route reads one string in one place";
     for (before, rules, payload, what) in [
         (
             "root = { path = \"payload\", as = \"json\" }",
