@@ -204,7 +204,7 @@ fn messages_that_are_applied_and_not_committed_are_told() {
 
     let exited = check(&setup);
     exited.assert_code(0);
-    let partition = format!("{}[0]", topic.name);
+    let partition = format!("{}:0", topic.name);
     assert_line(
         &exited,
         &[
@@ -237,7 +237,10 @@ fn a_new_group_over_records_that_another_has_counted_is_warned() {
     let mut other = setup.clone();
     other.group = format!("{}-2", setup.group);
     let group = format!("kafka group {}", other.group);
-    let told = format!("it is new for the topic {}, and a record of the message at", topic.name);
+    let told = format!(
+        "it is new for the topic {}, and a record of the message {}:",
+        topic.name, topic.name
+    );
     let exited = check(&other);
     exited.assert_code(0);
     assert_line(

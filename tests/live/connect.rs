@@ -23,11 +23,11 @@ fn rights_and_offsets_are_told_of_a_real_broker() {
     topic.commit(&setup.group, 1, 4);
     let exited = check(&setup);
     exited.assert_code(0);
-    let partition = format!("{}[1]", topic.name);
+    let partition = format!("{}:1", topic.name);
     assert_line(&exited, &["warning ", &partition, "was not committed by Penstock"]);
     assert_line(&exited, &["warning ", &partition, "up to 9: 6 message(s)"]);
     assert!(
-        !exited.output.contains(&format!("{}[0]", topic.name)),
+        !exited.output.contains(&format!("{}:0", topic.name)),
         "{}",
         exited.output
     );
@@ -36,7 +36,7 @@ fn rights_and_offsets_are_told_of_a_real_broker() {
     topic.commit(&setup.group, 0, 17);
     let exited = check(&setup);
     exited.assert_code(1);
-    assert_line(&exited, &["error ", "[0]", "17 is beyond the end, 10"]);
+    assert_line(&exited, &["error ", ":0:", "17 is beyond the end, 10"]);
 }
 
 #[test]

@@ -438,6 +438,6 @@ fn a_string_in_a_string_in_one_place_is_for_the_producer() {
         assert!(told.ends_with(&format!(": {what} {more}")), "{payload}\n{told}");
     }
     // A string in a string that holds no object is a string.
-    let told = outcome_of("", &write("", id), None, br#""\"x\"""#);
+    let told = outcome_of("", &write("", id), None, r#""\"x\"""#.as_bytes());
     assert!(told.ends_with(": the payload is a string, not an object"), "{told}");
 }
