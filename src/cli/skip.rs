@@ -54,7 +54,7 @@ pub(super) struct Skip {
     /// Keep it as a dead letter in TOPIC (reject.topic).
     #[arg(long, value_name = "TOPIC", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     to_topic: Option<String>,
-    /// Skip nothing: make a letter of what --to-file has kept.
+    /// Skip nothing: make a dead letter of a kept file.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["place", "to_file", "show"])]
     from_file: Option<PathBuf>,
 }
