@@ -504,9 +504,10 @@ fn missing_in(text: &[u8], path: &Path, whole: &str, prefix: &str) -> String {
                 ([], _) => "; cure: json_strings = [\"@key\"] in the route",
                 _ => "; cure: name it in json_strings of the route",
             };
-            let parent = match parent {
-                [] => whole.to_owned(),
-                parent => format!("{prefix}{}", display_path(parent)),
+            let parent = match display_path(parent) {
+                // The whole, or what the string holds that it is.
+                parent if parent.is_empty() => whole.to_owned(),
+                parent => format!("{prefix}{parent}"),
             };
             return format!(": {parent} is {found}, not an {wanted}{cure}");
         }
