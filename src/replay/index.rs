@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use crate::delivery::letter::Letter;
 use crate::kafka::admin::topic_id::TopicId;
+use crate::message::Message;
 
 /// At most so many messages: about 800 MiB.
 pub const MESSAGES_MAX: usize = 10_000_000;
@@ -19,6 +20,16 @@ pub const MESSAGES_MAX: usize = 10_000_000;
 pub struct Place {
     pub partition: i32,
     pub offset: i64,
+}
+
+impl Place {
+    /// Where this message is.
+    pub fn of(message: &Message<'_>) -> Place {
+        Place {
+            partition: message.partition,
+            offset: message.offset,
+        }
+    }
 }
 
 /// A topic of rejected messages: one incarnation of it.
