@@ -718,8 +718,13 @@ fn ledger(scene: &Scene) -> Ledger {
 
 /// A letter of a message that counts for k0, as the service makes it, in this topic.
 fn produce_letter(scene: &Scene, to: &Topic, offset: i64, time: jiff::Timestamp) {
+    produce_letter_with(scene, to, offset, time, 0);
+}
+
+/// The same, with so many headers of the message.
+fn produce_letter_with(scene: &Scene, to: &Topic, offset: i64, time: jiff::Timestamp, more: usize) {
     let (offset, time) = (offset.to_string(), time.to_string());
-    let headers: Vec<(&str, Option<&[u8]>)> = [
+    let own = [
         ("penstock.topic", scene.topic.name.as_str()),
         ("penstock.partition", "0"),
         ("penstock.offset", &offset),
@@ -728,10 +733,9 @@ fn produce_letter(scene: &Scene, to: &Topic, offset: i64, time: jiff::Timestamp)
         ("penstock.detail", ""),
         ("penstock.rows_not_done", "all"),
         ("penstock.time", &time),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name, Some(value.as_bytes())))
-    .collect();
+    ];
+    let mut headers: Vec<(&str, Option<&[u8]>)> = vec![("h", None); more];
+    headers.extend(own.iter().map(|(name, value)| (*name, Some(value.as_bytes()))));
     let letter = Sent {
         headers: &headers,
         ..sent("k0", r#"{"id": "k0", "n": 1}"#)
@@ -796,6 +800,38 @@ fn entries_are_kept_for_a_letter_that_was_made_again() {
         let events = sim.get("test", "counts", "k0").unwrap().int("events");
         assert_eq!(events, Some(2), "each message counts once");
     }
+}
+
+/// Small headers are mostly what is around them in memory.
+#[test]
+fn letters_of_very_many_headers_are_taken_few_at_a_time() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    // The mock broker keeps about 5 MiB.
+    for offset in 0..15 {
+        produce_letter_with(&scene, &scene.dead, offset, jiff::Timestamp::now(), 90_000);
+    }
+    let file = scene.with(&format!("[[route]]\n{COUNTS}")).file();
+    let mut running = Program::start(&mut command(&file, &scene.dead, &[]));
+    let status = format!("/proc/{}/status", running.id());
+    let mut peak_kib = 0;
+    // A process that has ended has no memory.
+    wait_until(
+        "the end",
+        || {
+            let status = fs::read_to_string(&status).unwrap_or_default();
+            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let peak = peak.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
+            peak_kib = peak_kib.max(peak.unwrap_or_default());
+            running.is_running()
+        },
+        |is_running| !is_running,
+    );
+    let ended = running.end();
+    ended.assert_code(0);
+    assert_says(&ended, "15 written");
+    println!("{peak_kib} KiB");
+    assert!(peak_kib < 140 * 1024, "{peak_kib} KiB");
 }
 
 #[test]
