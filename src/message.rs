@@ -129,6 +129,48 @@ impl Reason {
     }
 }
 
+/// The word of the reason of a message that `penstock skip` has kept, where today's rules do not reject it.
+pub const SKIPPED: &str = "skipped";
+
+/// All words of reasons, but for those of processors in code.
+pub const REASON_WORDS: [&str; 35] = [
+    "empty_payload",
+    "not_utf8",
+    "not_json",
+    "trailing_bytes",
+    "too_deep",
+    "key_not_json",
+    "tombstone",
+    "no_registry_prefix",
+    "key_missing",
+    "key_null",
+    "key_empty",
+    "key_type",
+    "field_missing",
+    "field_type",
+    "integer_range",
+    "float_range",
+    "each_type",
+    "each_too_many",
+    "bin_name",
+    "ttl_range",
+    "ttl_past",
+    "too_many_rows",
+    "name_not_allowed",
+    "version_type",
+    "schema",
+    "require",
+    "condition_error",
+    "expression_error",
+    "conflict",
+    "in_doubt",
+    "unsendable",
+    "database",
+    "processor_output",
+    "processor_panic",
+    SKIPPED,
+];
+
 /// Why and where a message was rejected, without any of its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
@@ -301,5 +343,28 @@ impl Reason {
             Reason::Database(code) => Some(code),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words stand in this file behind the arrows of two functions.
+    #[test]
+    fn the_list_of_reasons_has_all_of_them() {
+        let source = include_str!("message.rs");
+        let of = |function: &str| {
+            let begin = source.find(function).unwrap();
+            let body = &source[begin..begin + source[begin..].find("\n    }\n").unwrap()];
+            let arrows = body.split("=> \"").skip(1);
+            arrows.map(|rest| rest.split('"').next().unwrap()).collect::<Vec<_>>()
+        };
+        let mut words = of("pub fn reason(&self)");
+        words.extend(of(
+            "pub fn as_str(self) -> &'static str {\n        match self {\n            Reason::",
+        ));
+        words.push(SKIPPED);
+        assert_eq!(words, REASON_WORDS);
     }
 }

@@ -77,9 +77,9 @@ impl Health {
             outage.announced = true;
             warn!(
                 "aerospike: writes fail, retrying; nothing is lost, consumption is paused \
-                 reason=\"{reason}\" rows={rows_failed}/{rows} rows_failed={} since={:.1?}{repeated}",
+                 reason=\"{reason}\" rows={rows_failed}/{rows} rows_failed={} since={:.1}s{repeated}",
                 outage.rows_failed,
-                now.duration_since(outage.since)
+                now.duration_since(outage.since).as_secs_f64()
             );
             outage.rows_failed = 0;
         }

@@ -95,8 +95,8 @@ Do not restart after 64, 65, 77 and 78: a person must act first.
 
 A FILE that is - is read from standard input. The log goes to standard error.
 PENSTOCK_LOG, or RUST_LOG where that is not set, says what is logged, e.g.
-PENSTOCK_LOG=penstock=debug; without both it is info for run, and error for
-the others."
+PENSTOCK_LOG=penstock=debug; without both it is info for run, warn for replay,
+and error for the others."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -168,20 +168,21 @@ Exit code 1: a fixture differs.")]
     /// Replay dead letters through today's configuration.
     #[command(after_help = "\
 Examples:
-  penstock replay events.toml --from events.dead --dry-run
-  penstock replay events.toml --from events.dead --reason field_missing
-  penstock replay events.toml --from events.dead --since 2h --keep-newer
+  penstock replay events.toml --dry-run
+  penstock replay events.toml --reason field_missing
+  penstock replay events.toml --since 2h --keep-newer
 
 It writes what the letters list as not done, and each row once, however often
 it is started. The service may run meanwhile. A write that sets or deletes is
-done only where no later message of its partition has written the record.
+done only where no later message of its partition has written the record;
+where nobody can tell, it is left, and the rest of its message is written.
 What fails again becomes a new letter. TIME is RFC 3339, a date, or how long
 ago (2h, 3d); it is compared with the time when the letter was made.
 
 Exit codes:
   0   all selected letters are done
   1   some failed again, or are refused
-  64  the command line is wrong, or there is no such topic
+  64  the command line is wrong, or there is no such topic or reason
   69  Kafka or Aerospike is not reached within run.start_timeout (10 s if it
       sets none)
   75  stopped before the end: start it again
@@ -205,7 +206,7 @@ time when the letter was made. No group is joined, nothing is committed.
 Exit codes:
   0   letters were found
   1   none were found
-  64  no topic is configured or named, or there is no such topic
+  64  no topic is configured or named, or there is no such topic or reason
   69  Kafka is not reached within run.start_timeout (10 s if it sets none)
   77  access is refused
   78  the configuration is wrong")]

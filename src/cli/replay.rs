@@ -17,6 +17,7 @@ use super::{load_to_connect, refuse};
 use crate::replay::judge::Manner;
 use crate::replay::run::{Options, Stage, Watch, replay};
 use crate::replay::selection::{self, Selection};
+use crate::replay::source;
 use crate::rules::mapping::Mapping;
 use crate::util::exit::Exit;
 use crate::util::logging::as_error;
@@ -28,9 +29,9 @@ use crate::util::stop::{Stop, leave_now, stop_on_signals};
 pub(super) struct Replay {
     /// The configuration, a TOML file; - is standard input.
     file: PathBuf,
-    /// The topic of the dead letters.
+    /// The topic of the dead letters (default: reject.topic).
     #[arg(long, value_name = "TOPIC")]
-    from: String,
+    from: Option<String>,
     /// Only letters made at this time or later.
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
@@ -74,9 +75,10 @@ pub(super) fn replay_letters(arguments: &Replay) -> Exit {
     let Some(config) = load_to_connect(&arguments.file) else {
         return Exit::Configuration;
     };
-    if arguments.from.is_empty() {
-        return refuse("--from needs the name of a topic");
-    }
+    let from = match source::choose(arguments.from.as_deref(), &config) {
+        Ok(topic) => topic.to_owned(),
+        Err(problem) => return refuse(&problem),
+    };
     let mapping = match Mapping::compile(&config) {
         Ok(mapping) => mapping,
         Err(error) => {
@@ -85,7 +87,7 @@ pub(super) fn replay_letters(arguments: &Replay) -> Exit {
         }
     };
     let options = Options {
-        from: arguments.from.clone(),
+        from,
         selection: Selection {
             since: arguments.since,
             until: arguments.until,

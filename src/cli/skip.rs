@@ -26,7 +26,7 @@ use crate::delivery::reject::{MessageOrigin, Rejected, dead_letter};
 use crate::kafka::Partition;
 use crate::kafka::admin::skipping::{Skipping, SkippingError, Standing};
 use crate::kafka::one::{self, NotProduced};
-use crate::message::{self, Reason, Rejection};
+use crate::message::{self, Reason, Rejection, SKIPPED};
 use crate::output::{Output, Verdict};
 use crate::rules::mapping::Mapping;
 use crate::rules::mapping::tally::Tally;
@@ -86,9 +86,6 @@ fn place(text: &str) -> Result<Place, String> {
     };
     parts().ok_or_else(|| "a message's place is TOPIC:PARTITION:OFFSET, e.g. events:3:77".to_owned())
 }
-
-/// The word of the reason where today's rules do not reject the message.
-const SKIPPED: &str = "skipped";
 
 /// Where the message is kept.
 #[derive(Debug)]

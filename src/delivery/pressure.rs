@@ -532,8 +532,8 @@ impl Pressure {
             closed.told = true;
             warn!(
                 "pressure: closed, the database does not answer; one worker probes it from time to time, the others \
-                 wait; nothing is lost, consumption is paused since={:.1?}",
-                closed.since.elapsed()
+                 wait; nothing is lost, consumption is paused since={:.1}s",
+                closed.since.elapsed().as_secs_f64()
             );
         }
         // Reopening after "closed" passes through "limited". It is logged already.

@@ -322,6 +322,8 @@ pub struct Outbox {
     heard: Instant,
     /// Nothing is sent any more.
     has_failed: bool,
+    /// The message that was the cause of the last end, if one was.
+    culprit: Option<Place>,
 }
 
 /// The messages of one topic.
@@ -360,6 +362,8 @@ struct Entry {
     offset: i64,
     number: u64,
     is_stored: bool,
+    /// It is not sent. It counts as stored.
+    is_left_out: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -408,7 +412,7 @@ impl TopicLane {
     fn begin_again(&mut self, failed: usize) {
         // Messages stored after the failed one are sent again after it.
         for entry in self.messages.range_mut(failed - self.first..self.next - self.first) {
-            entry.is_stored = false;
+            entry.is_stored = entry.is_left_out;
         }
         let Trouble { brokers, company } = std::mem::take(&mut self.trouble);
         if company {
@@ -438,6 +442,7 @@ impl Outbox {
             resent: 0,
             heard: Instant::now(),
             has_failed: false,
+            culprit: None,
         }
     }
 
@@ -459,6 +464,7 @@ impl Outbox {
             offset,
             number,
             is_stored: false,
+            is_left_out: false,
         });
     }
 
@@ -568,6 +574,23 @@ impl Outbox {
         }
     }
 
+    /// Leaves out the message that was the cause of the last end, so that the others can go on, and returns its number.
+    /// `None`: it was not one message, and nothing can go on.
+    pub fn leave_out(&mut self) -> Option<u64> {
+        let Place { lane, position } = self.culprit.take()?;
+        let lane = self.lanes.get_mut(lane)?;
+        let entry = lane.messages.get_mut(position.checked_sub(lane.first)?)?;
+        (entry.is_stored, entry.is_left_out) = (true, true);
+        let number = entry.number;
+        if lane.failed == Some(position) {
+            // It was refused alone: nothing was sent behind it.
+            lane.failed = None;
+        }
+        self.has_failed = false;
+        self.let_go();
+        Some(number)
+    }
+
     fn under_way(&self) -> usize {
         self.lanes.iter().map(|lane| lane.under_way).sum()
     }
@@ -610,7 +633,16 @@ impl Outbox {
             lane.pause_until = None;
         }
         while lane.next < lane.end() && lane.under_way < lane.window {
-            let Entry { message, offset, .. } = &lane.messages[lane.next - lane.first];
+            let Entry {
+                message,
+                offset,
+                is_left_out,
+                ..
+            } = &lane.messages[lane.next - lane.first];
+            if *is_left_out {
+                lane.next += 1;
+                continue;
+            }
             let place = Place {
                 lane: number,
                 position: lane.next,
@@ -627,7 +659,7 @@ impl Outbox {
                 Err(Unsent::NoRoom) => return Ok(Sending::NoRoom),
                 Err(Unsent::Busy) => return Ok(Sending::Pause(Instant::now() + BUSY)),
                 Err(Unsent::TooLarge { limit_bytes, limit }) => {
-                    return Err(PublishFatal::TooLarge {
+                    let fatal = PublishFatal::TooLarge {
                         offset: *offset,
                         topic: lane.topic.clone(),
                         bytes: message.weight(),
@@ -635,17 +667,20 @@ impl Outbox {
                             bytes: limit_bytes,
                             set_by: limit,
                         },
-                    });
+                    };
+                    return Err(self.blame(place, fatal));
                 }
                 Err(Unsent::Failed(failure)) => {
                     // The publisher did not take it. It is handled like any other failure: those in flight are reported
                     // first.
                     lane.next += 1;
                     lane.under_way += 1;
-                    self.reported(place, Err(failure), calls)?;
-                    return self.send(number, stopping, calls);
+                    return match self.reported(place, Err(failure), calls) {
+                        Ok(()) => self.send(number, stopping, calls),
+                        Err(fatal) => Err(self.blame(place, fatal)),
+                    };
                 }
-                Err(Unsent::Fatal(why)) => return Err(PublishFatal::Producer { why }),
+                Err(Unsent::Fatal(why)) => return Err(self.blame(place, PublishFatal::Producer { why })),
             }
         }
         Ok(Sending::UnderWay)
@@ -656,10 +691,18 @@ impl Outbox {
         let mut heard = Ok(());
         for (place, result) in self.reports.take() {
             let reported = self.reported(place, result, calls);
-            heard = heard.and(reported);
+            if let (Ok(()), Err(fatal)) = (&heard, reported) {
+                heard = Err(self.blame(place, fatal));
+            }
         }
         self.let_go();
         heard
+    }
+
+    /// Notes whether the message at `place` is itself the cause.
+    fn blame(&mut self, place: Place, fatal: PublishFatal) -> PublishFatal {
+        self.culprit = fatal.offset().map(|_| place);
+        fatal
     }
 
     fn reported(
@@ -731,6 +774,8 @@ impl Outbox {
                     self.stored[place] = true;
                 }
             }
+            // A message that was left out may never have been sent.
+            lane.next = lane.next.max(lane.first);
             if lane.messages.is_empty() {
                 // The trouble is over.
                 (lane.window, lane.alone, lane.peak) = (usize::MAX, false, 0);

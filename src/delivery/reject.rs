@@ -245,8 +245,9 @@ pub fn dead_letter<'m>(
     }
 }
 
-/// The rejection of a message whose row cannot be written.
-pub(crate) fn rejection_of(refusal: Refusal) -> Rejection {
+/// The rejection of a message whose row cannot be written. `knows_itself`: the record tells if an earlier attempt of the
+/// row was applied, by its guard or its ledger.
+pub(crate) fn rejection_of(refusal: Refusal, knows_itself: bool) -> Rejection {
     let (reason, detail) = match refusal {
         Refusal::Code(code) => (
             Reason::Database(code),
@@ -260,10 +261,14 @@ pub(crate) fn rejection_of(refusal: Refusal) -> Rejection {
             Reason::Conflict,
             "there is no such record, and mode = \"update_only\"".to_owned(),
         ),
+        Refusal::Conflict(_) if knows_itself => (
+            Reason::Conflict,
+            "the record is there already, and mode = \"create\"".to_owned(),
+        ),
         Refusal::Conflict(_) => (
             Reason::Conflict,
-            "the record is there already, and mode = \"create\" (unguarded, where an answer was lost, it may be by this \
-             message's own doing)"
+            "the record is there already, and mode = \"create\" (the write is not guarded: if this message was tried \
+             before, that attempt may have created the record)"
                 .to_owned(),
         ),
         Refusal::InDoubt => (
@@ -302,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_dead_letter_tells_a_code_by_its_number_and_its_words() {
-        let detail = |code| rejection_of(Refusal::Code(code)).detail;
+        let detail = |code| rejection_of(Refusal::Code(code), false).detail;
         assert_eq!(
             detail(13),
             "the database refuses its row with 13: the record is too big (max-record-size of the namespace)"
@@ -312,5 +317,15 @@ mod tests {
             "the database refuses its row with 12: the bin holds another type"
         );
         assert_eq!(detail(99), "the database refuses its row with 99: unknown");
+    }
+
+    #[test]
+    fn only_a_row_that_nothing_recognises_may_have_met_itself() {
+        let detail = |knows_itself| rejection_of(Refusal::Conflict(5), knows_itself).detail;
+        assert_eq!(detail(true), "the record is there already, and mode = \"create\"");
+        assert!(detail(false).ends_with(
+            "(the write is not guarded: if this message was tried before, that attempt may \
+             have created the record)"
+        ));
     }
 }

@@ -100,9 +100,11 @@ impl fmt::Display for State {
         f.write_str(self.word())?;
         match self {
             State::NamespaceClosed(list) => write!(f, " list={}", list.join(",")),
-            State::WaitingForAerospike(since, None) => write!(f, " since={since:.0?}"),
-            State::WaitingForAerospike(since, Some(why)) => write!(f, " since={since:.0?} reason=\"{why}\""),
-            State::WaitingForTopic(topic, since) => write!(f, " topic={topic} since={since:.0?}"),
+            State::WaitingForAerospike(since, None) => write!(f, " since={:.0}s", since.as_secs_f64()),
+            State::WaitingForAerospike(since, Some(why)) => {
+                write!(f, " since={:.0}s reason=\"{why}\"", since.as_secs_f64())
+            }
+            State::WaitingForTopic(topic, since) => write!(f, " topic={topic} since={:.0}s", since.as_secs_f64()),
             State::Stalled(partitions) => write!(f, " partitions={partitions}"),
             State::RecordHeld | State::Held | State::WaitingForKafka | State::NoPartitions | State::Ok => Ok(()),
         }
@@ -314,6 +316,8 @@ mod tests {
             ),
         ];
         assert_eq!(words.clone().map(|(state, _)| state.word()), STATES);
+        let short = State::WaitingForAerospike(Duration::from_nanos(1900), None);
+        assert_eq!(short.to_string(), "waiting-for-aerospike since=0s");
         let refused = State::WaitingForAerospike(second, Some("refused".into()));
         assert_eq!(refused.to_string(), "waiting-for-aerospike since=1s reason=\"refused\"");
         for (state, text) in words {

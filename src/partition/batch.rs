@@ -336,7 +336,7 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
             } else {
                 self.publications.retain(|publication| publication.message != message);
                 self.fates[message] = Fate::Rejected(Box::new(Rejected {
-                    rejection: rejection_of(first.refusal),
+                    rejection: rejection_of(first.refusal, self.plan.row(first.row).row.rules.guarded),
                     rows_not_done: RowsNotDone::These(not_done),
                     attempts: first.attempts,
                     in_doubt,

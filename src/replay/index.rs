@@ -3,11 +3,14 @@
 //! A message whose replay fails again has several letters. Only the newest one is replayed: the one with the most
 //! tries, then the latest. So letters do not multiply with every run.
 //!
-//! Memory: 49 bytes for a message, and the spare room of the table: 56 to 112 bytes ([`MESSAGES_MAX`]).
+//! Memory: 49 bytes for a message, and the spare room of the table: 56 to 112 bytes ([`MESSAGES_MAX`]). Ids of topics can
+//! be forged: an entry for one counts like a message.
 
 use std::collections::HashMap;
 
 use crate::delivery::letter::Letter;
+use crate::kafka::admin::topic_id::TopicId;
+use crate::message::Message;
 
 /// At most so many messages: about 800 MiB.
 pub const MESSAGES_MAX: usize = 10_000_000;
@@ -19,12 +22,31 @@ pub struct Place {
     pub offset: i64,
 }
 
+impl Place {
+    /// Where this message is.
+    pub fn of(message: &Message<'_>) -> Place {
+        Place {
+            partition: message.partition,
+            offset: message.offset,
+        }
+    }
+}
+
 /// A topic of rejected messages: one incarnation of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Source {
-    topic: String,
-    /// As the letter writes it; empty if it has none. Then the name says which topic it is.
-    id: String,
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Source {
+    Id(TopicId),
+    /// The letter has no id. Then the name says which topic it is.
+    Name(Box<str>),
+}
+
+impl Source {
+    fn of(letter: &Letter<'_>) -> Source {
+        match letter.topic_id.and_then(TopicId::parse) {
+            Some(id) => Source::Id(id),
+            None => Source::Name(letter.topic.into()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,7 +72,8 @@ pub struct Full;
 /// All messages that have letters.
 #[derive(Debug, Default)]
 pub struct Index {
-    sources: Vec<Source>,
+    /// The topics, each with its number.
+    sources: HashMap<Source, u32>,
     newest: HashMap<Key, Newest>,
 }
 
@@ -60,7 +83,22 @@ impl Index {
     /// # Errors
     /// If there are [`MESSAGES_MAX`] messages already.
     pub fn add(&mut self, letter: &Letter<'_>, place: Place, is_selected: bool) -> Result<(), Full> {
-        let key = self.key_or_new(letter);
+        self.add_below(MESSAGES_MAX, letter, place, is_selected)
+    }
+
+    fn add_below(&mut self, max: usize, letter: &Letter<'_>, place: Place, is_selected: bool) -> Result<(), Full> {
+        let room = max.saturating_sub(self.newest.len() + self.sources.len());
+        let source = Source::of(letter);
+        let number = match self.sources.get(&source) {
+            Some(number) => *number,
+            None if room < 2 => return Err(Full),
+            None => {
+                let number = u32::try_from(self.sources.len()).map_err(|_| Full)?;
+                self.sources.insert(source, number);
+                number
+            }
+        };
+        let key = key(number, letter);
         let this = Newest {
             tries: letter.tries,
             time_ms: letter.time.as_millisecond(),
@@ -71,7 +109,7 @@ impl Index {
             *known = this.max(*known);
             return Ok(());
         }
-        if self.newest.len() >= MESSAGES_MAX {
+        if room < 1 {
             return Err(Full);
         }
         self.newest.insert(key, this);
@@ -90,38 +128,17 @@ impl Index {
 
     /// Whether this is the newest letter of its message.
     pub fn is_newest(&self, letter: &Letter<'_>, place: Place) -> bool {
-        let known = self.key(letter).and_then(|key| self.newest.get(&key));
+        let source = self.sources.get(&Source::of(letter));
+        let known = source.and_then(|source| self.newest.get(&key(*source, letter)));
         known.is_some_and(|newest| newest.place == place)
     }
+}
 
-    fn source(&self, letter: &Letter<'_>) -> Option<u32> {
-        let id = letter.topic_id.unwrap_or_default();
-        let is_it = |source: &Source| source.id == id && (!id.is_empty() || source.topic == letter.topic);
-        let place = self.sources.iter().position(is_it)?;
-        u32::try_from(place).ok()
-    }
-
-    fn key(&self, letter: &Letter<'_>) -> Option<Key> {
-        Some(Key {
-            source: self.source(letter)?,
-            partition: letter.partition,
-            offset: letter.offset,
-        })
-    }
-
-    fn key_or_new(&mut self, letter: &Letter<'_>) -> Key {
-        let source = self.source(letter).unwrap_or_else(|| {
-            self.sources.push(Source {
-                topic: letter.topic.to_owned(),
-                id: letter.topic_id.unwrap_or_default().to_owned(),
-            });
-            u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX)
-        });
-        Key {
-            source,
-            partition: letter.partition,
-            offset: letter.offset,
-        }
+fn key(source: u32, letter: &Letter<'_>) -> Key {
+    Key {
+        source,
+        partition: letter.partition,
+        offset: letter.offset,
     }
 }
 
@@ -161,6 +178,30 @@ mod tests {
             .collect();
         assert_eq!(newest, [true, false, false, false, true]);
         assert_eq!((index.messages(), index.selected()), (2, 1));
+    }
+
+    #[test]
+    fn topics_count_like_messages_so_forged_ids_find_an_end() {
+        let forged: Vec<String> = (1..=6).map(|byte| TopicId::new([byte; 16]).to_string()).collect();
+        let mut index = Index::default();
+        let mut added = Vec::new();
+        for id in &forged {
+            let letter = Letter {
+                topic_id: Some(id.as_str()),
+                ..letter(7, 0, 0)
+            };
+            added.push(index.add_below(9, &letter, at(0), true).is_ok());
+        }
+        assert_eq!(added, [true, true, true, true, false, false]);
+        // One more message of a topic that is known, and another letter of a known message.
+        let of = |offset, tries| Letter {
+            topic_id: Some(forged[0].as_str()),
+            ..letter(offset, tries, 0)
+        };
+        assert_eq!(index.add_below(9, &of(8, 0), at(1), true), Ok(()));
+        assert_eq!(index.add_below(9, &of(9, 0), at(2), true), Err(Full));
+        assert_eq!(index.add_below(9, &of(7, 1), at(3), true), Ok(()));
+        assert!(index.is_newest(&of(7, 1), at(3)));
     }
 
     #[test]

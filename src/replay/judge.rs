@@ -1,6 +1,6 @@
 //! What today's configuration makes of a letter, and why it may be refused. It is pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::config::model::{Config, Mode};
 use crate::delivery::letter::{Letter, LetterRow, LetterRows};
@@ -41,13 +41,27 @@ pub(super) struct OpenRow {
     pub is_guarded: bool,
 }
 
+/// A row that is not done and is left: it may overwrite newer values and nothing tells, or it is on the record of such
+/// a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LeftRow {
+    /// Its place in [`Open::rows`].
+    pub place: usize,
+    /// The line of its write.
+    pub line: usize,
+    /// It may itself overwrite newer values.
+    pub is_cause: bool,
+}
+
 /// A message that is replayed.
 #[derive(Debug)]
 pub(super) struct Open<'m> {
     /// All rows that today's rules make of it.
     pub rows: Vec<Row<'m>>,
-    /// Those that are not done, in order.
+    /// Those that are not done and are replayed, in order.
     pub open: Vec<OpenRow>,
+    /// Those that are not done and are left, in order. The letter is refused then, and publishes nothing.
+    pub left: Vec<LeftRow>,
     /// Lines of writes that may overwrite newer values, and whether their guards tell.
     pub overwriting: Vec<(usize, bool)>,
     pub publications: Vec<Publication<'m>>,
@@ -73,6 +87,9 @@ impl<'j> Judge<'j> {
             Some(Refuse::OtherTopic)
         } else if letter.guard_epoch.is_some_and(|of| of != epoch) {
             Some(Refuse::OtherEpoch)
+        } else if letter.guard_epoch.is_none() && epoch != 0 {
+            // Another epoch is for a re-run, which counts its message again: nobody knows whether it is of before.
+            Some(Refuse::NoEpoch)
         } else if letter.rows == LetterRows::Unlisted {
             Some(Refuse::RowsUnlisted)
         } else {
@@ -102,30 +119,29 @@ impl<'j> Judge<'j> {
         let Some(places) = not_done(letter, &rows) else {
             return Judged::Refused(Refuse::RowsDiffer, 0);
         };
-        let mut open = Vec::with_capacity(places.len());
-        let mut overwriting = Vec::new();
+        let mut wanted = Vec::with_capacity(places.len());
         for place in places {
             let row = &rows[place];
-            let line = row.rules.line;
             if letter.in_doubt && !row.rules.repeatable && !self.manner.in_doubt {
-                return Judged::Refused(Refuse::InDoubt, line);
+                return Judged::Refused(Refuse::InDoubt, row.rules.line);
             }
-            let mut is_guarded = false;
-            if may_overwrite(row) {
-                is_guarded = row.rules.guarded && self.guard_tells(letter, rules, row);
-                if !self.manner.overwrite && !is_guarded {
-                    return Judged::Refused(Refuse::MayOverwrite, line);
-                }
-                is_guarded &= !self.manner.overwrite;
-                if !overwriting.contains(&(line, is_guarded)) {
-                    overwriting.push((line, is_guarded));
-                }
+            let is_careful = may_overwrite(row) && !self.manner.overwrite;
+            let is_guarded = is_careful && row.rules.guarded && self.guard_tells(letter, rules, row);
+            wanted.push((OpenRow { place, is_guarded }, is_careful && !is_guarded));
+        }
+        let (open, left) = leave(&rows, wanted);
+        let mut overwriting = Vec::new();
+        for OpenRow { place, is_guarded } in &open {
+            let row = &rows[*place];
+            let how = (row.rules.line, *is_guarded);
+            if may_overwrite(row) && !overwriting.contains(&how) {
+                overwriting.push(how);
             }
-            open.push(OpenRow { place, is_guarded });
         }
         Judged::Open(Open {
             rows,
             open,
+            left,
             overwriting,
             publications,
         })
@@ -142,6 +158,33 @@ impl<'j> Judge<'j> {
         };
         is_same && letter.was_guarded(&row.target.namespace, &row.target.set) && rules.guards_all_of(row.target)
     }
+}
+
+/// Parts the rows that are replayed from those that are left. `wanted`: rows, and whether one must be left.
+///
+/// The rows of a message on one record were made to be applied one after another. So all of them that are not done are
+/// replayed, or none is. Rows on other records do not depend on them, and the ledger knows each of them in later runs.
+pub(super) fn leave(rows: &[Row<'_>], wanted: Vec<(OpenRow, bool)>) -> (Vec<OpenRow>, Vec<LeftRow>) {
+    let record = |place: usize| {
+        let row = &rows[place];
+        (&row.target.namespace, &row.target.set, &row.key)
+    };
+    let causes = wanted.iter().filter(|(_, is_cause)| *is_cause);
+    let records: HashSet<_> = causes.map(|(row, _)| record(row.place)).collect();
+    let mut open = Vec::with_capacity(wanted.len());
+    let mut left = Vec::new();
+    for (row, is_cause) in wanted {
+        if records.contains(&record(row.place)) {
+            left.push(LeftRow {
+                place: row.place,
+                line: rows[row.place].rules.line,
+                is_cause,
+            });
+        } else {
+            open.push(row);
+        }
+    }
+    (open, left)
 }
 
 /// The places of the rows that are not done. `None`: the rules make other rows than those that the letter lists.
@@ -216,9 +259,22 @@ namespace = \"test\"
     }
 
     /// What is made of a letter of a message with all fields: the places of its open rows, with whether the guard
-    /// tells, or the word of the refusal.
+    /// tells, or the word of the refusal. `may_overwrite`: all its rows are left.
     fn judged(routes: &str, letter: &Letter<'_>, manner: Manner) -> Result<Vec<(usize, bool)>, &'static str> {
-        let config = config::parse(&format!("{HEAD}{routes}"), "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
+        let (open, left) = parted("", routes, letter, manner)?;
+        if open.is_empty() && !left.is_empty() {
+            return Err(Refuse::MayOverwrite.word());
+        }
+        assert!(left.is_empty(), "{left:?}");
+        Ok(open)
+    }
+
+    type Parted = (Vec<(usize, bool)>, Vec<(usize, bool)>);
+
+    /// The same, with the places of the rows that are left, and whether they are the cause. `run`: lines of `[run]`.
+    fn parted(run: &str, routes: &str, letter: &Letter<'_>, manner: Manner) -> Result<Parted, &'static str> {
+        let text = format!("{HEAD}{routes}\n[run]\n{run}");
+        let config = config::parse(&text, "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
         let mapping = Mapping::compile(&config).unwrap();
         let judge = Judge {
             config: &config,
@@ -236,7 +292,10 @@ namespace = \"test\"
             headers: Vec::new(),
         };
         match judge.judge(letter, &message, 0, 0) {
-            Judged::Open(open) => Ok(open.open.iter().map(|row| (row.place, row.is_guarded)).collect()),
+            Judged::Open(open) => Ok((
+                open.open.iter().map(|row| (row.place, row.is_guarded)).collect(),
+                open.left.iter().map(|row| (row.place, row.is_cause)).collect(),
+            )),
             Judged::Refused(refuse, _) => Err(refuse.word()),
             Judged::Filtered => Err("filtered"),
             Judged::Rejected(rejection) => Err(rejection.reason.as_str()),
@@ -350,5 +409,51 @@ namespace = \"test\"
         ] {
             assert_eq!(careful(&write), Err("may_overwrite"), "{write}");
         }
+    }
+
+    #[test]
+    fn only_the_rows_on_the_record_of_one_that_may_overwrite_are_left() {
+        let of = |routes: &str, rows| parted("", routes, &letter(rows), Manner::default());
+        let plain = SETS.replace("\"s\"", "\"plain\"");
+        let beside = COUNTS.replace("\"s\"", "\"plain\"") + "guard = false\n";
+        // The README's shape: a guarded counter, and a plain write to another set.
+        let shape = format!("{COUNTS}{plain}");
+        assert_eq!(of(&shape, LetterRows::All), Ok((vec![(0, false)], vec![(1, true)])));
+        // Rows before it and behind it on its record are left, too.
+        let around = format!("{beside}{COUNTS}{plain}{beside}");
+        let left = vec![(0, false), (2, true), (3, false)];
+        assert_eq!(of(&around, LetterRows::All), Ok((vec![(1, false)], left)));
+        // Rows that are done do not matter.
+        let listed = LetterRows::These(vec![row(0, "plain"), row(1, "s")]);
+        assert_eq!(of(&around, listed), Ok((vec![(0, false), (1, false)], vec![])));
+        // Another record of the same set.
+        let other = format!("{}{plain}", beside.replace("\"id\"", "\"a\""));
+        assert_eq!(of(&other, LetterRows::All), Ok((vec![(0, false)], vec![(1, true)])));
+        // The user's word leaves nothing.
+        let overwrite = Manner {
+            overwrite: true,
+            ..Manner::default()
+        };
+        let all = vec![(0, false), (1, false), (2, false), (3, false)];
+        assert_eq!(
+            parted("", &around, &letter(LetterRows::All), overwrite),
+            Ok((all, vec![]))
+        );
+    }
+
+    #[test]
+    fn a_letter_that_does_not_tell_its_epoch_is_of_the_default_one_or_of_nobody_knows_which() {
+        let of = |guard_epoch, run| {
+            let letter = Letter {
+                guard_epoch,
+                ..letter(LetterRows::All)
+            };
+            parted(run, COUNTS, &letter, Manner::default())
+        };
+        let open = || Ok((vec![(0, false)], vec![]));
+        assert_eq!(of(None, ""), open());
+        assert_eq!(of(None, "guard_epoch = 3"), Err("no_guard_epoch"));
+        assert_eq!(of(Some(3), "guard_epoch = 3"), open());
+        assert_eq!(of(Some(0), "guard_epoch = 3"), Err("other_guard_epoch"));
     }
 }

@@ -15,7 +15,8 @@ use crate::delivery::reject::{NotDone, Rejected, RowsNotDone, rejection_of};
 use crate::delivery::write::{Calls, Fatal, Limits, Refused, Unapplied, WriteEnd, write};
 use crate::kafka::admin::topic_id::TopicId;
 use crate::output::row::{Op, RecordKey, Row, RowAction, RowRules, RowTtl};
-use crate::replay::judge::{Open, overwrites};
+use crate::replay::judge::{LeftRow, Open, overwrites};
+use crate::replay::totals::Refuse;
 
 /// A letter whose rows are written.
 pub(super) struct Task<'m> {
@@ -31,11 +32,22 @@ pub(super) enum Outcome {
     Stale,
     Ignored,
     KeptNewer,
-    /// A later message has written a record. The line of the write.
-    Later(usize),
+    /// Rows of it are left.
+    Refused(InPart),
     Failed(Box<Rejected>),
     /// Not finished: the run ends.
     Left,
+}
+
+/// A letter of which rows are left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InPart {
+    pub why: Refuse,
+    /// The line of the write that is the cause.
+    pub line: usize,
+    /// How many rows are done, of those that the letter lists.
+    pub done: usize,
+    pub of: usize,
 }
 
 /// What a run's rows have in common.
@@ -62,10 +74,19 @@ struct Found {
     written: u64,
 }
 
+/// The ttl of a record that is there before a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Life {
+    /// It stays: nothing says that no later message has set it.
+    Kept,
+    /// The row sets it, as its write says.
+    Set,
+}
+
 /// Which rules a replayed row has in place of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
-    Plain,
+    Plain(Life),
     Guarded,
     /// Without what overwrites.
     Reduced,
@@ -79,10 +100,8 @@ struct Rules {
 }
 
 impl Rules {
-    /// `keeps_life`: a record that is there keeps its ttl.
-    fn make(&mut self, of: &RowRules, kind: Kind, keeps_life: bool) {
+    fn make(&mut self, of: &RowRules, kind: Kind) {
         let made = &mut self.made;
-        let on_create = of.ttl_on_create || (keeps_life && of.mode == Mode::Update);
         self.known.entry((std::ptr::from_ref(of), kind)).or_insert_with(|| {
             made.push(RowRules {
                 guarded: kind == Kind::Guarded,
@@ -90,8 +109,8 @@ impl Rules {
                 repeatable: true,
                 in_doubt: InDoubt::Retry,
                 ttl_on_create: match kind {
-                    Kind::Plain => on_create,
-                    Kind::Guarded => of.ttl_on_create,
+                    Kind::Plain(Life::Kept) => of.ttl_on_create || of.mode == Mode::Update,
+                    Kind::Plain(Life::Set) | Kind::Guarded => of.ttl_on_create,
                     Kind::Reduced => false,
                 },
                 ..of.clone()
@@ -114,10 +133,10 @@ impl RowsOf<'_> {
         for task in tasks {
             for open in &task.open.open {
                 let row = &task.open.rows[open.place];
-                rules.make(row.rules, Kind::Plain, self.keeps_life(row));
+                rules.make(row.rules, Kind::Plain(self.life(row)));
                 if open.is_guarded {
-                    rules.make(row.rules, Kind::Guarded, false);
-                    rules.make(row.rules, Kind::Reduced, false);
+                    rules.make(row.rules, Kind::Guarded);
+                    rules.make(row.rules, Kind::Reduced);
                 }
             }
         }
@@ -144,9 +163,13 @@ impl RowsOf<'_> {
         (outcomes, written, None)
     }
 
-    /// Whether the row leaves the ttl of a record that is there: nothing says that no later message has set it.
-    fn keeps_life(&self, row: &Row<'_>) -> bool {
-        !self.overwrite && row.newer.is_none() && matches!(row.action, RowAction::Write(_))
+    /// What an unguarded row does with the ttl of a record that is there.
+    fn life(&self, row: &Row<'_>) -> Life {
+        if !self.overwrite && row.newer.is_none() && matches!(row.action, RowAction::Write(_)) {
+            Life::Kept
+        } else {
+            Life::Set
+        }
     }
 
     fn write_group(
@@ -187,12 +210,12 @@ impl RowsOf<'_> {
                 }
                 let kind = match wanted {
                     Some(wanted) if wanted.is_guarded => Kind::Guarded,
-                    _ => Kind::Plain,
+                    _ => Kind::Plain(self.life(row)),
                 };
                 if wanted.is_some() {
                     open_rows.push(plan.rows());
                 }
-                let keeps_life = kind == Kind::Plain && self.keeps_life(row);
+                let keeps_life = kind == Kind::Plain(Life::Kept);
                 let is_there = row.rules.mode == Mode::UpdateOnly;
                 let of = sequence(letter.offset, row.number).unwrap_or_default();
                 let entry = sequence(letter.offset, ordinals[place]).unwrap_or_default();
@@ -354,10 +377,22 @@ fn outcome(plan: &Plan<'_>, number: usize, task: &Task<'_>, found: &Found, kept:
         .iter()
         .filter(|(_, why)| *why == Unapplied::Later)
         .map(|(row, _)| *row);
+    let left = &task.open.left;
     let refused: Vec<&Refused> = found.refused.iter().filter(|refused| is_its(&refused.row)).collect();
     let Some(first) = refused.first() else {
-        if let Some(row) = later.min() {
-            return Outcome::Later(plan.row(row).row.rules.line);
+        // What nothing tells needs the user's word in any case, so it is named first.
+        let cause = left
+            .iter()
+            .find(|row| row.is_cause)
+            .map(|LeftRow { line, .. }| (Refuse::MayOverwrite, *line));
+        let cause = cause.or_else(|| Some((Refuse::Later, plan.row(later.clone().min()?).row.rules.line)));
+        if let Some((why, line)) = cause {
+            return Outcome::Refused(InPart {
+                why,
+                line,
+                done: open - later.count(),
+                of: open + left.len(),
+            });
         }
         let has = |what| whys.iter().any(|(_, why)| *why == what);
         let kept = kept.iter().filter(|row| is_its(row)).count();
@@ -371,25 +406,21 @@ fn outcome(plan: &Plan<'_>, number: usize, task: &Task<'_>, found: &Found, kept:
         };
     };
     let behind = found.behind.iter().copied().filter(|row| is_its(row));
-    let mut rows: Vec<usize> = refused
-        .iter()
-        .map(|refused| refused.row)
-        .chain(behind)
-        .chain(later)
-        .collect();
-    rows.sort_unstable_by_key(|row| plan.row(*row).row.number);
-    let not_done = rows.into_iter().map(|row| {
-        let row = &plan.row(row).row;
-        NotDone {
+    let rows = refused.iter().map(|refused| refused.row).chain(behind).chain(later);
+    let rows = rows.map(|row| &plan.row(row).row);
+    let rows = rows.chain(left.iter().map(|row| &task.open.rows[row.place]));
+    let mut not_done: Vec<NotDone> = rows
+        .map(|row| NotDone {
             row: row.number,
             line: row.rules.line,
             namespace: row.target.namespace.clone(),
             set: row.target.set.clone(),
-        }
-    });
+        })
+        .collect();
+    not_done.sort_unstable_by_key(|row| row.row);
     Outcome::Failed(Box::new(Rejected {
-        rejection: rejection_of(first.refusal),
-        rows_not_done: RowsNotDone::These(not_done.collect()),
+        rejection: rejection_of(first.refusal, true),
+        rows_not_done: RowsNotDone::These(not_done),
         attempts: first.attempts,
         // An attempt of a replay is never in doubt: if it takes effect late, the next one finds its entry.
         in_doubt: task.letter.in_doubt,

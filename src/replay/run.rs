@@ -23,13 +23,15 @@ use crate::kafka::admin::topic_ids::{ReadError, TopicIds};
 use crate::kafka::producer::{Producer, ProducerError};
 use crate::message::{Message, Rejection};
 use crate::observe::counters::Counters;
-use crate::output::publication::Publication;
 use crate::processor::Processor as _;
 use crate::replay::index::{Full, Index, MESSAGES_MAX, Place};
-use crate::replay::judge::{Judge, Judged, Manner};
-use crate::replay::rows::{Outcome, RowsOf, Task};
+use crate::replay::judge::{Judge, Judged, LeftRow, Manner, Open};
+use crate::replay::owned::Owned;
+use crate::replay::reasons::{Reasons, shown};
+use crate::replay::rows::{InPart, Outcome, RowsOf, Task};
 use crate::replay::selection::Selection;
-use crate::replay::totals::{Overwriting, Refuse, Totals, count};
+use crate::replay::source;
+use crate::replay::totals::{Leave, Overwriting, Refuse, Totals, count};
 use crate::rules::mapping::Mapping;
 use crate::util::exit::Exit;
 use crate::util::memory;
@@ -209,7 +211,13 @@ fn pass_both(
     }
     let limit = StartLimit::new(Some(config.run.start_timeout.unwrap_or(REACH_TIMEOUT)));
     let view = probe(&config.kafka, &limit, stop)?;
-    let spans = whole(&config.kafka, &options.from)?;
+    let spans = whole(&config.kafka, &options.from).map_err(|error| {
+        if error.is_absent() {
+            Failure::new(Exit::Usage, source::absent(&options.from, config))
+        } else {
+            error.into()
+        }
+    })?;
     let mut judge = Judge {
         config,
         mapping,
@@ -220,6 +228,10 @@ fn pass_both(
     let selected = first.selected.min(options.selection.limit.unwrap_or(u64::MAX));
     totals.over_limit = first.selected - selected;
     totals.left = selected;
+    // Before anything is written: what was misspelt may be the larger part of what is meant.
+    if let Some(mistake) = first.mistake {
+        return Err(Failure::new(Exit::Usage, mistake));
+    }
     if selected == 0 {
         return Ok(());
     }
@@ -252,6 +264,8 @@ struct First {
     times: Option<(i64, i64)>,
     /// The topics of the rejected messages.
     topics: BTreeSet<String>,
+    /// What is wrong with the reasons that are asked for.
+    mistake: Option<String>,
 }
 
 /// Reads the headers of all letters.
@@ -269,7 +283,9 @@ fn first_pass(
         selected: 0,
         times: None,
         topics: BTreeSet::new(),
+        mistake: None,
     };
+    let mut reasons = Reasons::new(&selection.reasons);
     // Letters in the index, and those of them that are not selected where they are the newest.
     let mut indexed = 0_u64;
     let of: u64 = spans.iter().map(length).sum();
@@ -286,7 +302,7 @@ fn first_pass(
         passed += 1;
         watch.progress(Stage::Reading, passed, of, None);
         totals.read += 1;
-        let place = place_of(message);
+        let place = Place::of(message);
         let letter = match Letter::read(message) {
             Ok(letter) => letter,
             Err(why) => {
@@ -294,6 +310,7 @@ fn first_pass(
                 return ControlFlow::Continue(());
             }
         };
+        reasons.see(letter.reason);
         if letter.group == judge.config.kafka.group {
             let (begin, at) = (letter.first_time.as_second(), letter.time.as_second());
             let (oldest, newest) = first.times.unwrap_or((begin, at));
@@ -331,6 +348,7 @@ fn first_pass(
             ),
         ));
     }
+    first.mistake = reasons.mistake(&options.from);
     let messages = first.index.messages() as u64;
     first.selected = first.index.selected();
     totals.superseded = indexed - messages;
@@ -340,13 +358,6 @@ fn first_pass(
 
 fn length(span: &Span) -> u64 {
     u64::try_from(span.end - span.begin).unwrap_or_default()
-}
-
-fn place_of(message: &Message<'_>) -> Place {
-    Place {
-        partition: message.partition,
-        offset: message.offset,
-    }
 }
 
 /// The ids of the letters' topics, as far as they can be known now.
@@ -459,53 +470,6 @@ impl Database {
     }
 }
 
-/// A letter, copied from the consumer.
-struct Owned {
-    place: Place,
-    topic: String,
-    timestamp_ms: Option<i64>,
-    key: Option<Vec<u8>>,
-    payload: Option<Vec<u8>>,
-    headers: Vec<(String, Option<Vec<u8>>)>,
-}
-
-impl Owned {
-    fn of(message: &Message<'_>) -> Owned {
-        let headers = message.headers.iter();
-        Owned {
-            place: place_of(message),
-            topic: message.topic.to_owned(),
-            timestamp_ms: message.timestamp_ms,
-            key: message.key.map(<[u8]>::to_vec),
-            payload: message.payload.map(<[u8]>::to_vec),
-            headers: headers
-                .map(|(name, value)| ((*name).to_owned(), value.map(<[u8]>::to_vec)))
-                .collect(),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        let headers = self.headers.iter();
-        let headers: usize = headers
-            .map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len))
-            .sum();
-        headers + self.key.as_ref().map_or(0, Vec::len) + self.payload.as_ref().map_or(0, Vec::len)
-    }
-
-    fn view(&self) -> Message<'_> {
-        let headers = self.headers.iter();
-        Message {
-            topic: &self.topic,
-            partition: self.place.partition,
-            offset: self.place.offset,
-            timestamp_ms: self.timestamp_ms,
-            key: self.key.as_deref(),
-            payload: self.payload.as_deref(),
-            headers: headers.map(|(name, value)| (name.as_str(), value.as_deref())).collect(),
-        }
-    }
-}
-
 /// The second pass.
 struct Second<'s> {
     judge: &'s Judge<'s>,
@@ -550,7 +514,7 @@ impl Second<'_> {
             let selection = &self.options.selection;
             if self.judge.refusal(&letter).is_some()
                 || !selection.takes(&letter)
-                || !self.first.index.is_newest(&letter, place_of(message))
+                || !self.first.index.is_newest(&letter, Place::of(message))
             {
                 return ControlFlow::Continue(());
             }
@@ -642,7 +606,7 @@ impl Second<'_> {
             let message = letter.message(view);
             let fate = match self.judge.judge(&letter, &message, tasks.len(), now_ms) {
                 Judged::Filtered => Fate::Filtered,
-                Judged::Refused(refuse, line) => Fate::Refused(refuse, line),
+                Judged::Refused(why, line) => Fate::refused(why, line),
                 Judged::Rejected(rejection) => Fate::Failed(Box::new(Rejected {
                     rejection,
                     rows_not_done: RowsNotDone::AsBefore(letter.rows_text.to_owned()),
@@ -668,7 +632,7 @@ impl Second<'_> {
         }
         match self.database {
             None => self.foretell(&parts, &tasks, totals),
-            Some(database) => self.carry_out(database, &parts, tasks, totals)?,
+            Some(database) => self.carry_out(database, &parts, &tasks, totals)?,
         }
         Ok(dealt_with)
     }
@@ -680,10 +644,22 @@ impl Second<'_> {
             totals.left -= 1;
             match &part.fate {
                 Fate::Task(task) => {
-                    let day = part.letter.time.to_string();
-                    let day = day.get(..10).unwrap_or_default().to_owned();
-                    *totals.would.entry((day, word(part.letter.reason))).or_default() += 1;
                     let open = &tasks[*task].open;
+                    if let Some(cause) = open.left.iter().find(|row| row.is_cause) {
+                        let in_part = InPart {
+                            why: Refuse::MayOverwrite,
+                            line: cause.line,
+                            done: open.open.len(),
+                            of: open.open.len() + open.left.len(),
+                        };
+                        settle(&Fate::in_part(in_part), part.place, totals);
+                        count_left(open, part.place, totals);
+                    } else {
+                        let day = part.letter.time.to_string();
+                        let day = day.get(..10).unwrap_or_default().to_owned();
+                        totals.would.add(day, shown(part.letter.reason));
+                        totals.would_publish += u64::from(!open.publications.is_empty());
+                    }
                     for (line, is_guarded) in &open.overwriting {
                         let how = if *is_guarded {
                             Overwriting::Guarded
@@ -692,7 +668,6 @@ impl Second<'_> {
                         };
                         count(&mut totals.overwriting, (*line, how), part.place, "");
                     }
-                    totals.would_publish += u64::from(!open.publications.is_empty());
                 }
                 fate => settle(fate, part.place, totals),
             }
@@ -704,7 +679,7 @@ impl Second<'_> {
         &self,
         database: &Database,
         parts: &[Part<'_>],
-        tasks: Vec<Task<'_>>,
+        tasks: &[Task<'_>],
         totals: &mut Totals,
     ) -> Result<(), Failure> {
         let config = self.judge.config;
@@ -726,32 +701,35 @@ impl Second<'_> {
                 stop: self.stop,
                 meanwhile: &|| self.meanwhile(database),
             };
-            rows_of.write(&tasks, &calls)
+            rows_of.write(tasks, &calls)
         };
         totals.rows_written += written;
-        let mut publications: Vec<Vec<Publication<'_>>> =
-            tasks.into_iter().map(|task| task.open.publications).collect();
         let mut outcomes: Vec<Option<Outcome>> = outcomes.into_iter().map(Some).collect();
         // Letters that are done when what they produce is acknowledged.
         let mut waiting: Vec<(usize, Fate, u64, u64)> = Vec::new();
         let mut outbox = self.outbox.borrow_mut();
+        // For each message that is produced, from this number on: the letter that it belongs to.
+        let first_number = outbox.pushed();
+        let mut owners: Vec<usize> = Vec::new();
         for (number, part) in parts.iter().enumerate() {
             let fate = match &part.fate {
                 Fate::Task(task) => match outcomes.get_mut(*task).and_then(Option::take) {
                     None | Some(Outcome::Left) => continue,
                     Some(Outcome::Failed(rejected)) => Fate::Failed(rejected),
-                    Some(Outcome::Later(line)) => Fate::Refused(Refuse::Later, line),
+                    // It publishes when its last row is done.
+                    Some(Outcome::Refused(in_part)) => Fate::in_part(in_part),
                     Some(done) => {
-                        let published = std::mem::take(&mut publications[*task]);
-                        for publication in &published {
+                        let published = &tasks[*task].open.publications;
+                        for publication in published {
                             outbox.push(part.letter.offset, publication);
+                            owners.push(number);
                         }
                         waiting.push((number, Fate::Done(done), published.len() as u64, 0));
                         continue;
                     }
                 },
                 Fate::Filtered => Fate::Filtered,
-                Fate::Refused(refuse, line) => Fate::Refused(*refuse, *line),
+                Fate::Refused { why, line, .. } => Fate::refused(*why, *line),
                 Fate::Failed(rejected) => Fate::Failed(rejected.clone()),
                 Fate::Done(_) => continue,
             };
@@ -774,6 +752,7 @@ impl Second<'_> {
                     origin,
                 );
                 outbox.push(part.letter.offset, &letter);
+                owners.push(number);
                 1
             } else {
                 0
@@ -781,18 +760,38 @@ impl Second<'_> {
             waiting.push((number, fate, 0, letters));
         }
         let all = outbox.pushed();
-        let end = self.with_calls(database, |calls| outbox.settle(all, calls));
+        // Letters of which a message can never be produced, and why.
+        let mut unsent: BTreeMap<usize, String> = BTreeMap::new();
+        let end = loop {
+            let end = self.with_calls(database, |calls| outbox.settle(all, calls));
+            let PublishEnd::Fatal(fatal) = &end else { break end };
+            let Some(left_out) = outbox.leave_out() else { break end };
+            let owner = usize::try_from(left_out - first_number)
+                .ok()
+                .and_then(|place| owners.get(place));
+            if let Some(owner) = owner {
+                unsent.insert(*owner, fatal.to_string());
+            }
+        };
         let is_settled = end == PublishEnd::Finished;
         for (number, fate, published, letters) in waiting {
             // What is not acknowledged is done again by the next run.
             if !is_settled && published + letters > 0 {
                 continue;
             }
-            totals.published += published;
-            totals.letters_made += letters;
+            let place = parts[number].place;
             totals.left -= 1;
             self.reached.set(self.reached.get() + 1);
-            settle(&fate, parts[number].place, totals);
+            if let Some(why) = unsent.remove(&number) {
+                settle(&Fate::not_produced(why), place, totals);
+                continue;
+            }
+            totals.published += published;
+            totals.letters_made += letters;
+            settle(&fate, place, totals);
+            if let (Fate::Refused { .. }, Fate::Task(task)) = (&fate, &parts[number].fate) {
+                count_left(&tasks[*task].open, place, totals);
+            }
         }
         match (fatal, end) {
             (Some(fatal), _) => Err(fatal.into()),
@@ -822,11 +821,48 @@ struct Part<'m> {
 
 enum Fate {
     Filtered,
-    Refused(Refuse, usize),
+    Refused {
+        why: Refuse,
+        /// The line of the write that is the cause, or 0.
+        line: usize,
+        /// How many of its rows are done, and how many it lists. Both are 0 if none was looked at.
+        rows: (usize, usize),
+        /// The cause in words, or empty.
+        detail: String,
+    },
     Failed(Box<Rejected>),
     /// Its number among the tasks.
     Task(usize),
     Done(Outcome),
+}
+
+impl Fate {
+    fn refused(why: Refuse, line: usize) -> Fate {
+        Fate::Refused {
+            why,
+            line,
+            rows: (0, 0),
+            detail: String::new(),
+        }
+    }
+
+    fn in_part(InPart { why, line, done, of }: InPart) -> Fate {
+        Fate::Refused {
+            why,
+            line,
+            rows: (done, of),
+            detail: String::new(),
+        }
+    }
+
+    fn not_produced(detail: String) -> Fate {
+        Fate::Refused {
+            why: Refuse::NotProduced,
+            line: 0,
+            rows: (0, 0),
+            detail,
+        }
+    }
 }
 
 /// Counts a letter that is dealt with.
@@ -834,7 +870,16 @@ fn settle(fate: &Fate, place: Place, totals: &mut Totals) {
     let done = &mut totals.done;
     match fate {
         Fate::Filtered => done.filtered += 1,
-        Fate::Refused(refuse, line) => count(&mut totals.refused, (*refuse, *line), place, ""),
+        Fate::Refused {
+            why,
+            line,
+            rows: (rows_done, rows),
+            detail,
+        } => {
+            let example = count(&mut totals.refused, (*why, *line), place, detail);
+            example.rows_done += *rows_done as u64;
+            example.rows += *rows as u64;
+        }
         Fate::Failed(rejected) => {
             let Rejection { reason, detail } = &rejected.rejection;
             count(&mut totals.failed, reason.as_str().to_owned(), place, detail);
@@ -848,26 +893,20 @@ fn settle(fate: &Fate, place: Place, totals: &mut Totals) {
     }
 }
 
-/// The reason of a letter, for a terminal: headers can be forged.
-fn word(reason: &str) -> String {
-    let visible = |c: char| if c.is_control() { '?' } else { c };
-    reason.chars().take(64).map(visible).collect()
+/// Counts the rows that are left of a letter.
+fn count_left(open: &Open<'_>, place: Place, totals: &mut Totals) {
+    for LeftRow { line, is_cause, .. } in &open.left {
+        let why = if *is_cause {
+            Leave::MayOverwrite
+        } else {
+            Leave::SameRecord
+        };
+        count(&mut totals.rows_left, (*line, why), place, "");
+    }
 }
 
 /// Milliseconds since 1970. A clock that is set before 1970 gives 0.
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_forged_reason_moves_no_cursor() {
-        assert_eq!(word("field_missing"), "field_missing");
-        assert_eq!(word("a\u{1b}[2J\n"), "a?[2J?");
-        assert_eq!(word(&"x".repeat(100)).len(), 64);
-    }
 }

@@ -13,14 +13,32 @@ pub enum Refuse {
     OtherGroup,
     OtherTopic,
     OtherEpoch,
+    NoEpoch,
     RowsUnlisted,
     RowsDiffer,
     InDoubt,
     MayOverwrite,
     Later,
+    NotProduced,
 }
 
 impl Refuse {
+    /// All of them.
+    #[cfg(test)]
+    const ALL: [Refuse; 11] = [
+        Refuse::NotALetter,
+        Refuse::OtherGroup,
+        Refuse::OtherTopic,
+        Refuse::OtherEpoch,
+        Refuse::NoEpoch,
+        Refuse::RowsUnlisted,
+        Refuse::RowsDiffer,
+        Refuse::InDoubt,
+        Refuse::MayOverwrite,
+        Refuse::Later,
+        Refuse::NotProduced,
+    ];
+
     /// A stable word for it.
     pub fn word(self) -> &'static str {
         match self {
@@ -28,11 +46,13 @@ impl Refuse {
             Refuse::OtherGroup => "other_group",
             Refuse::OtherTopic => "other_topic",
             Refuse::OtherEpoch => "other_guard_epoch",
+            Refuse::NoEpoch => "no_guard_epoch",
             Refuse::RowsUnlisted => "rows_unlisted",
             Refuse::RowsDiffer => "rows_differ",
             Refuse::InDoubt => "in_doubt",
             Refuse::MayOverwrite => "may_overwrite",
             Refuse::Later => "later_message",
+            Refuse::NotProduced => "not_produced",
         }
     }
 
@@ -43,6 +63,10 @@ impl Refuse {
             Refuse::OtherGroup => "another consumer group rejected it: replay it with that group's configuration",
             Refuse::OtherTopic => "its topic is not among kafka.topics",
             Refuse::OtherEpoch => "it was rejected under another run.guard_epoch: replay it with that one",
+            Refuse::NoEpoch => {
+                "an older version made it and did not write run.guard_epoch, so the messages of this epoch may include \
+                 its own: replay it with run.guard_epoch = 0"
+            }
             Refuse::RowsUnlisted => "its list of rows that are not done is cut off",
             Refuse::RowsDiffer => {
                 "today's rules number or place its rows differently: replay it with the rules of its day"
@@ -54,6 +78,7 @@ impl Refuse {
             Refuse::Later => {
                 "a later message has written its record: --keep-newer leaves its values, --overwrite takes the letter's"
             }
+            Refuse::NotProduced => "Kafka does not take its new letter, or what it publishes",
         }
     }
 }
@@ -65,6 +90,18 @@ pub struct Example {
     pub place: Place,
     /// The cause in words, or empty.
     pub detail: String,
+    /// Of letters of which some rows are left: how many rows they list as not done, and how many of those are done.
+    pub rows: u64,
+    pub rows_done: u64,
+}
+
+/// Why rows of a letter are left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leave {
+    /// They may overwrite newer values.
+    MayOverwrite,
+    /// They are on the record of a row that may.
+    SameRecord,
 }
 
 /// What a write that may overwrite newer values would do.
@@ -122,8 +159,10 @@ pub struct Totals {
     /// Messages that were published, and new letters.
     pub published: u64,
     pub letters_made: u64,
-    /// Dry run: letters that would be replayed, by day and reason.
-    pub would: BTreeMap<(String, String), u64>,
+    /// Rows that are left, by the line of their write, of letters that are refused for that.
+    pub rows_left: BTreeMap<(usize, Leave), Example>,
+    /// Dry run: letters that would be replayed.
+    pub would: Would,
     /// Dry run: writes that may overwrite newer values.
     pub overwriting: BTreeMap<(usize, Overwriting), Example>,
     /// Dry run: letters that publish.
@@ -131,14 +170,65 @@ pub struct Totals {
     pub is_dry: bool,
 }
 
+/// Letters that would be replayed, by day and reason. Reasons can be forged, so it is bounded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Would {
+    groups: BTreeMap<(String, String), u64>,
+    /// Letters of further days and reasons.
+    others: u64,
+}
+
+/// At most this many days and reasons are counted, and at most this many are shown: the most frequent ones.
+const WOULD_MAX: usize = 1000;
+const WOULD_SHOWN_MAX: usize = 100;
+
+impl Would {
+    /// Counts a letter. `reason` is short.
+    pub(super) fn add(&mut self, day: String, reason: String) {
+        let is_full = self.groups.len() >= WOULD_MAX;
+        match self.groups.get_mut(&(day.clone(), reason.clone())) {
+            Some(count) => *count += 1,
+            None if is_full => self.others += 1,
+            None => {
+                self.groups.insert((day, reason), 1);
+            }
+        }
+    }
+
+    fn sum(&self) -> u64 {
+        self.groups.values().sum::<u64>() + self.others
+    }
+
+    /// The most frequent ones, by day and reason, and the number of letters that are not among them.
+    fn shown(&self) -> (Vec<(&str, &str, u64)>, u64) {
+        let groups = self.groups.iter();
+        let mut shown: Vec<(&str, &str, u64)> = groups
+            .map(|((day, reason), count)| (day.as_str(), reason.as_str(), *count))
+            .collect();
+        shown.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
+        shown.truncate(WOULD_SHOWN_MAX);
+        shown.sort_unstable();
+        let counted: u64 = shown.iter().map(|(.., count)| count).sum();
+        (shown, self.sum() - counted)
+    }
+}
+
 /// Adds one to an entry. The first place stays the example.
-pub(super) fn count<K: Ord>(counts: &mut BTreeMap<K, Example>, key: K, place: Place, detail: &str) {
+pub(super) fn count<'c, K: Ord>(
+    counts: &'c mut BTreeMap<K, Example>,
+    key: K,
+    place: Place,
+    detail: &str,
+) -> &'c mut Example {
     let example = counts.entry(key).or_insert_with(|| Example {
         count: 0,
         place,
         detail: detail.to_owned(),
+        rows: 0,
+        rows_done: 0,
     });
     example.count += 1;
+    example
 }
 
 fn sum<K>(counts: &BTreeMap<K, Example>) -> u64 {
@@ -146,13 +236,9 @@ fn sum<K>(counts: &BTreeMap<K, Example>) -> u64 {
 }
 
 impl Totals {
-    fn would(&self) -> u64 {
-        self.would.values().sum()
-    }
-
     /// Letters with an outcome of their own.
     pub fn outcomes(&self) -> u64 {
-        self.done.all() + sum(&self.failed) + sum(&self.refused) + self.would()
+        self.done.all() + sum(&self.failed) + sum(&self.refused) + self.would.sum()
     }
 
     /// Whether each message that was read is in exactly one count.
@@ -203,9 +289,11 @@ impl Totals {
         line(ignored, "ignored: the records are as on_conflict ignores them", "");
         line(kept_newer, "left alone: later messages have set the values", "");
         line(filtered, "filtered by today's rules", "");
-        for ((day, reason), count) in &self.would {
-            line(*count, "would be replayed", &format!(": {reason}, {day}"));
+        let (would, others) = self.would.shown();
+        for (day, reason, count) in would {
+            line(count, "would be replayed", &format!(": {reason}, {day}"));
         }
+        line(others, "would be replayed", ": others");
         let again = if self.is_dry {
             "would be rejected again"
         } else {
@@ -213,7 +301,9 @@ impl Totals {
         };
         let at = |place: Place| format!("e.g. {topic}[{}] offset {}", place.partition, place.offset);
         for (reason, example) in &self.failed {
-            let Example { count, place, detail } = example;
+            let Example {
+                count, place, detail, ..
+            } = example;
             line(*count, again, &format!(": {reason}, {}: {detail}", at(*place)));
         }
         for ((why, of_line), example) in &self.refused {
@@ -221,13 +311,21 @@ impl Totals {
                 0 => String::new(),
                 line => format!(" (the write at line {line})"),
             };
-            let Example { count, place, detail } = example;
+            let Example {
+                count, place, detail, ..
+            } = example;
             let detail = if detail.is_empty() {
                 String::new()
             } else {
                 format!(": {detail}")
             };
-            let more = format!(": {}{of_line}, {}{detail}; {}", why.word(), at(*place), why.meaning());
+            let mut more = format!(": {}{of_line}, {}{detail}; {}", why.word(), at(*place), why.meaning());
+            if example.rows > 0 {
+                let are = if self.is_dry { "would be" } else { "are" };
+                let Example { rows, rows_done, .. } = example;
+                // Writing to a string cannot fail.
+                let _ = write!(more, "; {rows_done} of {rows} row(s) {are} done");
+            }
             line(*count, "refused", &more);
         }
         line(self.superseded, "superseded by a newer letter of the same message", "");
@@ -242,6 +340,20 @@ impl Totals {
             let _ = writeln!(
                 text,
                 "the write at line {of_line} may overwrite, for {} letter(s), {}: {how}",
+                example.count,
+                at(example.place)
+            );
+        }
+        for ((of_line, why), example) in &self.rows_left {
+            let (is, why) = match (self.is_dry, why) {
+                (true, Leave::MayOverwrite) => ("would be", "it may overwrite newer values"),
+                (false, Leave::MayOverwrite) => ("is", "it may overwrite newer values"),
+                (true, Leave::SameRecord) => ("would be", "it is on the record of a row that may overwrite"),
+                (false, Leave::SameRecord) => ("is", "it is on the record of a row that may overwrite"),
+            };
+            let _ = writeln!(
+                text,
+                "the write at line {of_line} {is} left, for {} row(s), {}: {why}",
                 example.count,
                 at(example.place)
             );
@@ -350,19 +462,70 @@ mod tests {
     }
 
     #[test]
+    fn letters_of_which_rows_are_left_say_how_many_and_which() {
+        let place = Place {
+            partition: 0,
+            offset: 5,
+        };
+        let mut totals = Totals {
+            read: 2,
+            rows_written: 2,
+            ..Totals::default()
+        };
+        for _ in 0..2 {
+            let example = count(&mut totals.refused, (Refuse::MayOverwrite, 20), place, "");
+            (example.rows, example.rows_done) = (example.rows + 3, example.rows_done + 1);
+            count(&mut totals.rows_left, (20, Leave::MayOverwrite), place, "");
+            count(&mut totals.rows_left, (24, Leave::SameRecord), place, "");
+        }
+        let expected = "2 letter(s) read from dead
+          2 refused: may_overwrite (the write at line 20), e.g. dead[0] offset 5; it sets or deletes, and newer values \
+             may be there: --overwrite, or newer in the write; 2 of 6 row(s) are done
+the write at line 20 is left, for 2 row(s), e.g. dead[0] offset 5: it may overwrite newer values
+the write at line 24 is left, for 2 row(s), e.g. dead[0] offset 5: it is on the record of a row that may overwrite
+2 row(s) written, 0 new letter(s)
+";
+        assert_eq!(totals.text("dead"), expected);
+        totals.is_dry = true;
+        let text = totals.text("dead");
+        for told in [
+            "; 2 of 6 row(s) would be done\n",
+            "\nthe write at line 24 would be left, for 2 row(s), ",
+        ] {
+            assert!(text.contains(told), "{text}");
+        }
+        assert!(totals.balances());
+        assert_eq!(totals.exit(), Exit::Found);
+    }
+
+    #[test]
+    fn forged_reasons_make_no_endless_account() {
+        let mut totals = Totals {
+            is_dry: true,
+            read: 5003,
+            ..Totals::default()
+        };
+        let day = || "2026-11-29".to_owned();
+        // The true reason comes last, when half of the room is taken.
+        (0..500).for_each(|forged| totals.would.add(day(), format!("forged-{forged:04}")));
+        (0..3).for_each(|_| totals.would.add(day(), "require".to_owned()));
+        (500..5000).for_each(|forged| totals.would.add(day(), format!("forged-{forged:04}")));
+        assert!(totals.balances());
+        assert_eq!(totals.would.groups.len(), WOULD_MAX);
+        let text = totals.text("dead");
+        let shown = text.lines().filter(|line| line.contains("would be replayed: ")).count();
+        assert_eq!(shown, WOULD_SHOWN_MAX + 1, "{text}");
+        assert!(
+            text.contains("          3 would be replayed: require, 2026-11-29\n"),
+            "{text}"
+        );
+        assert!(text.contains("       4901 would be replayed: others\n"), "{text}");
+    }
+
+    #[test]
     fn every_refusal_is_in_the_guide() {
         const GUIDE: &str = include_str!("../../docs/guide/replay.md");
-        for refuse in [
-            Refuse::NotALetter,
-            Refuse::OtherGroup,
-            Refuse::OtherTopic,
-            Refuse::OtherEpoch,
-            Refuse::RowsUnlisted,
-            Refuse::RowsDiffer,
-            Refuse::InDoubt,
-            Refuse::MayOverwrite,
-            Refuse::Later,
-        ] {
+        for refuse in Refuse::ALL {
             assert!(GUIDE.contains(&format!("`{}`", refuse.word())), "{refuse:?}");
             assert!(!refuse.meaning().is_empty());
         }

@@ -104,7 +104,16 @@ fn dead_letters_are_counted_by_reason_and_shown_only_when_asked_for() {
     dead(path, &["--until", "2h"], 1);
     dead(path, &["--since", "2h"], 0);
     let absent = dead(path, &["--from", "no-such-topic"], 64);
-    assert!(absent.err.contains("there is no topic no-such-topic"), "{}", absent.err);
+    let told = format!("there is no topic no-such-topic: the configuration's topic of dead letters is {dead_name} ");
+    assert!(absent.err.contains(&told), "{}", absent.err);
+    // A known reason that no letter has, and one that nobody knows.
+    dead(path, &["--reason", "tombstone"], 1);
+    let misspelt = dead(path, &["--reason", "key_mising", "--reason", "not_json"], 64);
+    let told = format!(
+        "no letter of {dead_name} has the reason key_mising; did you mean key_missing?\n\
+         its letters have: key_missing (2), not_json (1)\n"
+    );
+    assert_eq!((misspelt.err, misspelt.out), (told, String::new()));
     let foreign = dead(path, &["--from", name], 1);
     assert!(
         foreign.out.contains("0 letters of 0 messages; 4 unreadable"),

@@ -9,31 +9,14 @@ use penstock::delivery::ledger::Ledger;
 use penstock_sim::{Share, SimConfig, Simulator, Value};
 
 use crate::support::process::{Exited, Program, SimProgram, penstock, run};
+use crate::support::replays::{WRITES, assert_says, mended, with_letters};
 use crate::support::{Kafka, Sent, Service, Setup, Topic, sent, simulator, wait_until};
 
 const SIGKILL: i32 = 9;
 
-/// Two rows for each message: one counts and sets, the other only counts.
-const WRITES: &str = r#"
-  [[route.write]]
-  set = "mixed"
-  key = "id"
-  bins = { last = "n" }
-  add = { count = 1 }
-
-  [[route.write]]
-  set = "counts"
-  key = "id"
-  add = { total = { path = "n", as = "integer" }, events = 1 }
-"#;
-
 /// The rules with the mistake that makes dead letters: every third message is rejected.
 fn broken() -> String {
     format!("[[route]]\nrequire = [\"n % 3 != 0\"]\n{WRITES}")
-}
-
-fn mended() -> String {
-    format!("[[route]]\n{WRITES}")
 }
 
 struct Scene {
@@ -59,10 +42,7 @@ impl Scene {
 
     /// The configuration with these rules.
     fn with(&self, routes: &str) -> Setup {
-        let dead = &self.dead.name;
-        self.setup.clone().routes(&format!(
-            "{routes}\n[reject]\naction = \"dead_letter\"\ntopic = \"{dead}\"\npercent_max = 0\nconsecutive_max = 0\n"
-        ))
+        with_letters(&self.setup, &self.dead, routes)
     }
 
     /// Message number `n` of key `k{n % keys}`, in the partition of the key.
@@ -107,12 +87,6 @@ fn command(file: &tempfile::NamedTempFile, from: &Topic, arguments: &[&str]) -> 
 fn replay(scene: &Scene, routes: &str, arguments: &[&str]) -> Exited {
     let file = scene.with(routes).file();
     run(&mut command(&file, &scene.dead, arguments))
-}
-
-/// Fails unless the account has this line, apart from spaces before it.
-fn assert_says(exited: &Exited, line: &str) {
-    let has = exited.output.lines().any(|said| said.trim_start().starts_with(line));
-    assert!(has, "no line {line:?} in:\n{}", exited.output);
 }
 
 /// What a key's records must be when all messages `0..n` are applied.
@@ -194,6 +168,77 @@ fn a_guard_that_came_after_the_letters_is_not_trusted() {
     assert_eq!(sim.get("test", "sets", "k0").unwrap().int("last"), Some(1));
 }
 
+/// The README's shape: a guarded counter, and a plain write to another set. The counter does not wait for a person's
+/// word about the other one.
+#[test]
+fn a_letter_of_which_a_row_may_overwrite_is_replayed_in_part() {
+    const SHAPE: &str = r#"
+  [[route.write]]
+  set = "users"
+  key = "id"
+  bins = { last = "n" }
+  add = { events = 1 }
+
+  [[route.write]]
+  set = "events"
+  key = "n"
+  bins = { user = "id" }
+"#;
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    let out = scene.kafka.topic("out", 1);
+    scene.produce(0..6, 2);
+    let publish = format!("\n[[route.publish]]\ntopic = \"{}\"\nkey = \"id\"\n", out.name);
+    let broken = format!("[[route]]\nrequire = [\"n % 3 != 0\"]\n{SHAPE}");
+    Service::run_to_the_ends_of(&scene.topic, &scene.with(&broken));
+    assert_eq!(scene.letters(), 2);
+    let mended = format!("[[route]]\n{SHAPE}{publish}");
+    let line = |exited: &Exited| {
+        let line = exited
+            .output
+            .lines()
+            .find(|line| line.contains("refused: may_overwrite"));
+        line.unwrap_or_else(|| panic!("{}", exited.output)).to_owned()
+    };
+    let users = || ["k0", "k1"].map(|key| sim.get("test", "users", key).unwrap().int("events"));
+
+    let stats = sim.stats();
+    let dry = replay(&scene, &mended, &["--dry-run", "--keep-newer"]);
+    dry.assert_code(1);
+    assert!(
+        line(&dry)
+            .trim_start()
+            .starts_with("2 refused: may_overwrite (the write at line ")
+    );
+    assert!(line(&dry).ends_with("; 2 of 4 row(s) would be done"), "{}", dry.output);
+    assert!(
+        dry.output.contains(" would be left, for 2 row(s), e.g. "),
+        "{}",
+        dry.output
+    );
+    assert!(!dry.output.contains("would publish"), "{}", dry.output);
+    assert_eq!(sim.stats(), stats, "the database is asked nothing");
+
+    for rows in [2, 0] {
+        let part = replay(&scene, &mended, &["--keep-newer"]);
+        part.assert_code(1);
+        assert!(line(&part).ends_with("; 2 of 4 row(s) are done"), "{}", part.output);
+        assert!(part.output.contains(" is left, for 2 row(s), e.g. "), "{}", part.output);
+        assert_says(&part, &format!("{rows} row(s) written, 0 new letter(s)"));
+        assert_eq!(users(), [Some(3), Some(3)]);
+        assert_eq!(sim.records("test", "events").len(), 4);
+        assert_eq!(out.ends(), [Some(0)], "it publishes when its last row is done");
+    }
+    let whole = replay(&scene, &mended, &["--overwrite"]);
+    whole.assert_code(0);
+    assert_says(&whole, "2 written");
+    assert_says(&whole, "2 row(s) written, 0 new letter(s)");
+    assert_says(&whole, "2 message(s) published");
+    assert_eq!(users(), [Some(3), Some(3)]);
+    assert_eq!(sim.records("test", "events").len(), 6);
+    assert_eq!(out.ends(), [Some(2)]);
+}
+
 /// The life of a record is what the latest message says, and the letter is an earlier one.
 #[test]
 fn an_older_letter_does_not_shorten_a_records_life() {
@@ -244,6 +289,20 @@ fn selections_can_come_in_any_order() {
     let none = replay(&scene, &mended(), &["--reason", "not_json"]);
     none.assert_code(0);
     assert_says(&none, "11 not selected");
+    // A misspelt reason is no reason to do a part of what is meant.
+    let rows = sim.stats().rows;
+    let misspelt = replay(&scene, &mended(), &["--reason", "require", "--reason", "keytype"]);
+    misspelt.assert_code(64);
+    assert_says(
+        &misspelt,
+        &format!(
+            "no letter of {} has the reason keytype; did you mean key_type?",
+            scene.dead.name
+        ),
+    );
+    assert_says(&misspelt, "its letters have: require (10), key_type (1)");
+    assert_says(&misspelt, "10 left: not dealt with");
+    assert_eq!(sim.stats().rows, rows);
     let soon = replay(&scene, &mended(), &["--since", "2100-01-01"]);
     soon.assert_code(0);
     assert_says(&soon, "11 not selected");
@@ -320,6 +379,40 @@ fn what_fails_again_becomes_one_new_letter_with_a_count() {
     let record = sim.get("test", "counts", "k0").unwrap();
     assert_eq!((record.int("events"), record.int("total")), (Some(2), Some(3)));
     assert_eq!(sim.get("test", "mixed", "k0").unwrap().int("count"), Some(2));
+}
+
+/// A new letter has more headers than the one that it is made of.
+#[test]
+fn a_letter_that_no_longer_fits_is_left_and_the_others_go_on() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    scene.produce(0..1, 1);
+    let large = format!(r#"{{"id": "k0", "n": 3, "pad": "{}"}}"#, "x".repeat(4000));
+    scene.topic.produce(0, &[sent("k0", &large)]);
+    scene.produce(6..7, 1);
+    scene.run_broken();
+    assert_eq!(scene.letters(), 3);
+    let consumer = format!("{}\n[kafka.producer]\nmessage.max.bytes = 3000\n", scene.setup.consumer);
+    let small = Scene {
+        setup: scene.setup.clone().consumer(&consumer),
+        ..scene
+    };
+    for tries in 1..3 {
+        let failed = replay(&small, &broken(), &[]);
+        failed.assert_code(1);
+        assert_says(&failed, "2 failed again: require");
+        assert_says(&failed, "1 refused: not_produced, e.g. ");
+        let why =
+            " is larger than the 3000 that may be sent; raise message.max.bytes in [kafka.producer]; Kafka does not";
+        assert!(failed.output.contains(why), "{}", failed.output);
+        assert_says(&failed, "0 row(s) written, 2 new letter(s)");
+        assert_eq!(small.letters(), 3 + 2 * tries);
+    }
+    let done = replay(&small, &mended(), &[]);
+    done.assert_code(0);
+    assert_says(&done, "3 written");
+    let record = sim.get("test", "counts", "k0").unwrap();
+    assert_eq!((record.int("events"), record.int("total")), (Some(3), Some(9)));
 }
 
 #[test]
@@ -423,11 +516,28 @@ fn what_cannot_be_replayed_is_counted_and_named() {
         .arg(file.path())
         .args(["--from", &scene.topic.name]))
     .assert_code(64);
-    run(penstock()
+    let absent = run(penstock()
         .arg("replay")
         .arg(file.path())
-        .args(["--from", "no-such-topic-here", "--dry-run"]))
-    .assert_code(64);
+        .args(["--from", "no-such-topic-here", "--dry-run"]));
+    absent.assert_code(64);
+    let told = format!(
+        "kafka: there is no topic no-such-topic-here: the configuration's topic of dead letters is {} ",
+        scene.dead.name
+    );
+    assert_says(&absent, &told);
+    // Without --from it is that of the configuration.
+    let own = run(penstock().arg("replay").arg(file.path()).arg("--dry-run"));
+    own.assert_code(1);
+    assert_says(&own, &format!("2 letter(s) read from {}", scene.dead.name));
+    let none = run(penstock()
+        .arg("replay")
+        .arg(scene.setup.clone().routes(sets).file().path()));
+    none.assert_code(64);
+    assert_says(
+        &none,
+        "the configuration has no [reject].topic: name the topic of the dead letters with --from",
+    );
 }
 
 #[test]
@@ -497,7 +607,14 @@ fn a_stopped_run_ends_in_order_and_goes_on_later() {
     // Its own line says that it has begun.
     waiting.wait_for_line(&["replay: replaying letters "]);
     sim.say("stall");
-    waiting.wait_for_line(&["WARN", "aerospike", "reason"]);
+    let line = waiting.wait_for_line(&["WARN", "aerospike", "reason", " since="]);
+    let since = line
+        .split(" since=")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next())
+        .unwrap();
+    let seconds = since.strip_suffix('s').map(str::parse::<f64>);
+    assert!(matches!(seconds, Some(Ok(_))), "{line}");
     waiting.wait_for_line(&["replay: replaying letters ", " of 100 (", "waits for Aerospike"]);
     waiting.signal("INT");
     waiting.end().assert_code(75);
@@ -585,11 +702,10 @@ fn a_login_that_is_refused_for_good_ends_the_run_and_the_next_one_goes_on() {
     assert_counts(&sim, 300, 10, true);
 }
 
-#[test]
-fn entries_without_a_letter_are_forgotten() {
-    const DAY: i64 = 86_400;
-    let sim = simulator();
-    let scene = Scene::new(sim.addr(), 1);
+const DAY: i64 = 86_400;
+
+/// The ledger of the first partition. The mock broker has no ids of topics.
+fn ledger(scene: &Scene) -> Ledger {
     let identity = GuardIdentity {
         group: &scene.setup.group,
         topic_id: [0; 16],
@@ -597,7 +713,132 @@ fn entries_without_a_letter_are_forgotten() {
         partition: 0,
         epoch: 0,
     };
-    let ledger = Ledger::new(&identity, 0, 0);
+    Ledger::new(&identity, 0, 0)
+}
+
+/// A letter of a message that counts for k0, as the service makes it, in this topic.
+fn produce_letter(scene: &Scene, to: &Topic, offset: i64, time: jiff::Timestamp) {
+    produce_letter_with(scene, to, offset, time, 0);
+}
+
+/// The same, with so many headers of the message.
+fn produce_letter_with(scene: &Scene, to: &Topic, offset: i64, time: jiff::Timestamp, more: usize) {
+    let (offset, time) = (offset.to_string(), time.to_string());
+    let own = [
+        ("penstock.topic", scene.topic.name.as_str()),
+        ("penstock.partition", "0"),
+        ("penstock.offset", &offset),
+        ("penstock.group", &scene.setup.group),
+        ("penstock.reason", "require"),
+        ("penstock.detail", ""),
+        ("penstock.rows_not_done", "all"),
+        ("penstock.time", &time),
+    ];
+    let mut headers: Vec<(&str, Option<&[u8]>)> = vec![("h", None); more];
+    headers.extend(own.iter().map(|(name, value)| (*name, Some(value.as_bytes()))));
+    let letter = Sent {
+        headers: &headers,
+        ..sent("k0", r#"{"id": "k0", "n": 1}"#)
+    };
+    to.produce(0, &[letter]);
+}
+
+/// The only write of the tests of the ledger.
+const COUNTS: &str = "[[route.write]]\nset = \"counts\"\nkey = \"id\"\nadd = { events = 1 }\n";
+
+/// A message is applied by one run, and rejected again by another, with rules that make nothing of it. Then its first
+/// letter expires. The new letter lists the row as not done, and is younger than the entry of the row: it is the time of
+/// the first letter that keeps the entry.
+#[test]
+fn entries_are_kept_for_a_letter_that_was_made_again() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    let ledger = ledger(&scene);
+    let now = jiff::Timestamp::now();
+    let days_ago = |days: i64| now.as_second() - days * DAY;
+    let first_time = jiff::Timestamp::from_second(days_ago(5)).unwrap();
+    produce_letter(&scene, &scene.dead, 7, first_time);
+    // What a run did four days ago.
+    let entries = Value::OrderedMap(1, vec![(Value::Int(7 * 65_536), Value::Int(days_ago(4)))]);
+    let bins = [("events", Value::Int(1)), (ledger.bin(), entries)];
+    sim.put("test", "counts", "k0", &bins).unwrap();
+    let failed = replay(&scene, &format!("[[route]]\nrequire = [\"n < 0\"]\n{COUNTS}"), &[]);
+    failed.assert_code(1);
+    assert_says(&failed, "1 failed again: require");
+    let again = scene
+        .dead
+        .read(2)
+        .into_iter()
+        .find(|letter| letter.header("penstock.tries") == Some("1"));
+    let again = again.unwrap();
+    assert_eq!(
+        again.header("penstock.first_time"),
+        Some(first_time.to_string().as_str())
+    );
+
+    // The topic without the first letter, and with one of another message.
+    let later = scene.kafka.topic("dead", 1);
+    produce_letter(&scene, &later, 5, now);
+    let headers: Vec<(&str, Option<&[u8]>)> = again
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_deref()))
+        .collect();
+    later.produce(
+        0,
+        &[Sent {
+            headers: &headers,
+            ..sent("k0", again.text())
+        }],
+    );
+    let file = scene.with(&format!("[[route]]\n{COUNTS}")).file();
+    for written in [1, 0] {
+        let done = run(&mut command(&file, &later, &[]));
+        done.assert_code(0);
+        assert_says(&done, &format!("{} already written", 2 - written));
+        assert_says(&done, &format!("{written} row(s) written"));
+        let events = sim.get("test", "counts", "k0").unwrap().int("events");
+        assert_eq!(events, Some(2), "each message counts once");
+    }
+}
+
+/// Small headers are mostly what is around them in memory.
+#[test]
+fn letters_of_very_many_headers_are_taken_few_at_a_time() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    // The mock broker keeps about 5 MiB.
+    for offset in 0..15 {
+        produce_letter_with(&scene, &scene.dead, offset, jiff::Timestamp::now(), 90_000);
+    }
+    let file = scene.with(&format!("[[route]]\n{COUNTS}")).file();
+    let mut running = Program::start(&mut command(&file, &scene.dead, &[]));
+    let status = format!("/proc/{}/status", running.id());
+    let mut peak_kib = 0;
+    // A process that has ended has no memory.
+    wait_until(
+        "the end",
+        || {
+            let status = fs::read_to_string(&status).unwrap_or_default();
+            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let peak = peak.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
+            peak_kib = peak_kib.max(peak.unwrap_or_default());
+            running.is_running()
+        },
+        |is_running| !is_running,
+    );
+    let ended = running.end();
+    ended.assert_code(0);
+    assert_says(&ended, "15 written");
+    println!("{peak_kib} KiB");
+    assert!(peak_kib < 140 * 1024, "{peak_kib} KiB");
+}
+
+#[test]
+fn entries_without_a_letter_are_forgotten() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    let ledger = ledger(&scene);
     let now = jiff::Timestamp::now();
     let oldest = now.as_second() - 5 * DAY;
     let entry = |key: i64, age: i64| (Value::Int(key), Value::Int(oldest + age));
@@ -605,29 +846,10 @@ fn entries_without_a_letter_are_forgotten() {
     sim.put("test", "counts", "k0", &[(ledger.bin(), entries)]).unwrap();
     // Two letters as the service makes them: the oldest one, and one of now.
     for (offset, time) in [(7, jiff::Timestamp::from_second(oldest).unwrap()), (8, now)] {
-        let (offset, time) = (i64::to_string(&offset), time.to_string());
-        let headers: Vec<(&str, Option<&[u8]>)> = [
-            ("penstock.topic", scene.topic.name.as_str()),
-            ("penstock.partition", "0"),
-            ("penstock.offset", &offset),
-            ("penstock.group", &scene.setup.group),
-            ("penstock.reason", "require"),
-            ("penstock.detail", ""),
-            ("penstock.rows_not_done", "all"),
-            ("penstock.time", &time),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name, Some(value.as_bytes())))
-        .collect();
-        let letter = Sent {
-            headers: &headers,
-            ..sent("k0", r#"{"id": "k0", "n": 1}"#)
-        };
-        scene.dead.produce(0, &[letter]);
+        produce_letter(&scene, &scene.dead, offset, time);
     }
     // Only the letter of now, and the other one counts all the same.
-    let counts = "[[route]]\n[[route.write]]\nset = \"counts\"\nkey = \"id\"\nadd = { events = 1 }\n";
-    let done = replay(&scene, counts, &["--since", "1d"]);
+    let done = replay(&scene, &format!("[[route]]\n{COUNTS}"), &["--since", "1d"]);
     done.assert_code(0);
     assert_says(&done, "1 written");
     let record = sim.get("test", "counts", "k0").unwrap();

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 
 use penstock_sim::{Simulator, Value};
 
-use crate::support::process::{Exited, Program, penstock, run, run_service};
+use crate::support::process::{Program, penstock, run, run_service};
+use crate::support::replays::{assert_says, mended, with_letters};
 use crate::support::{Kafka, Sent, Service, Setup, Topic, sent, simulator, wait_until};
 
 const SIGKILL: i32 = 9;
@@ -17,24 +18,10 @@ const BAD_KEYS: i64 = 40;
 /// Messages with each of eight kinds of mistake, and with none.
 const EACH: i64 = 1111;
 
-const MENDED: &str = r#"
-[[route]]
-  [[route.write]]
-  set = "mixed"
-  key = "id"
-  bins = { last = "n" }
-  add = { count = 1 }
-
-  [[route.write]]
-  set = "counts"
-  key = "id"
-  add = { total = { path = "n", as = "integer" }, events = 1 }
-"#;
-
-/// The same with eight mistakes, each for one kind of message. The last write is the mistakes' own.
+/// The rules with eight mistakes, each for one kind of message. The last write is the mistakes' own.
 fn broken() -> String {
     let require = "require = [\"kind != 1\", \"kind != 2 || msg.nowhere == 1\"]";
-    let routes = MENDED.replace("[[route]]", &format!("[[route]]\n{require}"));
+    let routes = mended().replace("[[route]]", &format!("[[route]]\n{require}"));
     routes
         + r#"
   [[route.write]]
@@ -90,10 +77,7 @@ impl Scene {
     }
 
     fn with(&self, routes: &str) -> Setup {
-        let dead = &self.dead.name;
-        self.setup.clone().routes(&format!(
-            "{routes}\n[reject]\naction = \"dead_letter\"\ntopic = \"{dead}\"\npercent_max = 0\nconsecutive_max = 0\n"
-        ))
+        with_letters(&self.setup, &self.dead, routes)
     }
 
     #[track_caller]
@@ -116,12 +100,6 @@ fn key(n: i64) -> (String, i64) {
 
 fn bad_key(n: i64) -> (String, i64) {
     (format!("bad{}", n % BAD_KEYS), n % BAD_KEYS % PARTITIONS)
-}
-
-#[track_caller]
-fn assert_says(exited: &Exited, line: &str) {
-    let has = exited.output.lines().any(|said| said.trim_start().starts_with(line));
-    assert!(has, "no line {line:?} in:\n{}", exited.output);
 }
 
 #[test]
@@ -158,7 +136,7 @@ fn letters_of_nine_reasons_are_replayed_exactly_under_kills_beside_the_service()
     for bad in 0..BAD_KEYS {
         assert!(sim.remove("test", "counts", bad_key(bad).0.as_str()));
     }
-    let file = scene.with(MENDED).file();
+    let file = scene.with(&mended()).file();
     let command = |arguments: &[&str]| {
         let mut command = penstock();
         command

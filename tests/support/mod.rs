@@ -25,6 +25,7 @@ pub mod interrupted;
 pub mod lines;
 pub mod provoke;
 pub mod publishing;
+pub mod replays;
 pub mod schema;
 
 use std::fmt::Debug;

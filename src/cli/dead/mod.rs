@@ -24,11 +24,13 @@ use super::terminal::{Colours, Tone};
 use super::visible::visible;
 use super::{json, load_to_connect, newest, refuse};
 use crate::aerospike::chain;
-use crate::config::model::{Config, Format, RejectAction};
+use crate::config::model::{Config, Format};
 use crate::delivery::letter::Letter;
 use crate::kafka::admin::newest::{NewestError, Span, read_through, whole};
 use crate::message::{self, Message};
+use crate::replay::reasons::Reasons;
 use crate::replay::selection::{self, Selection};
+use crate::replay::source;
 use crate::util::exit::Exit;
 
 /// The arguments of `dead`.
@@ -66,12 +68,9 @@ pub(super) fn dead_letters(arguments: &Dead) -> Exit {
     let Some(config) = load_to_connect(&arguments.file) else {
         return Exit::Configuration;
     };
-    let topic = match (&arguments.from, &config.reject.action) {
-        (Some(topic), _) if topic.is_empty() => return refuse("--from needs the name of a topic"),
-        (Some(topic), _) | (None, RejectAction::DeadLetter { topic, .. }) => topic.clone(),
-        (None, _) => {
-            return refuse("the configuration has no [reject].topic: name the topic of the dead letters with --from");
-        }
+    let topic = match source::choose(arguments.from.as_deref(), &config) {
+        Ok(topic) => topic,
+        Err(problem) => return refuse(&problem),
     };
     let selection = Selection {
         since: arguments.since,
@@ -79,12 +78,13 @@ pub(super) fn dead_letters(arguments: &Dead) -> Exit {
         reasons: arguments.reasons.clone(),
         limit: None,
     };
-    listed(arguments, &config, &topic, &selection).unwrap_or_else(|exit| exit)
+    listed(arguments, &config, topic, &selection).unwrap_or_else(|exit| exit)
 }
 
 fn listed(arguments: &Dead, config: &Config, topic: &str, selection: &Selection) -> Result<Exit, Exit> {
     newest::reach(config)?;
-    let spans = whole(&config.kafka, topic).map_err(|error| failed(&error, topic))?;
+    let spans = whole(&config.kafka, topic).map_err(|error| failed(&error, topic, config))?;
+    let mut reasons = Reasons::new(&selection.reasons);
     let mut groups = Groups::default();
     // The newest letters that are selected: the oldest of them on top.
     let mut shown: BinaryHeap<Reverse<(Timestamp, Place)>> = BinaryHeap::new();
@@ -100,6 +100,7 @@ fn listed(arguments: &Dead, config: &Config, topic: &str, selection: &Selection)
         match Letter::read(message) {
             Err(why) => groups.unreadable(&why, place),
             Ok(letter) => {
+                reasons.see(letter.reason);
                 let is_selected = selection.takes(&letter);
                 groups.add(&letter, message, is_selected);
                 if is_selected && show > 0 {
@@ -112,7 +113,10 @@ fn listed(arguments: &Dead, config: &Config, topic: &str, selection: &Selection)
         }
         ControlFlow::Continue(())
     });
-    read.map_err(|error| failed(&error, topic))?;
+    read.map_err(|error| failed(&error, topic, config))?;
+    if let Some(mistake) = reasons.mistake(&visible(topic)) {
+        return Err(refuse(&mistake));
+    }
     let exit = if groups.letters == 0 {
         Exit::Found
     } else {
@@ -134,9 +138,9 @@ fn listed(arguments: &Dead, config: &Config, topic: &str, selection: &Selection)
     Ok(exit)
 }
 
-fn failed(error: &NewestError, topic: &str) -> Exit {
+fn failed(error: &NewestError, topic: &str, config: &Config) -> Exit {
     if error.is_absent() {
-        return refuse(&format!("kafka: there is no topic {}", visible(topic)));
+        return refuse(&source::absent(topic, config));
     }
     let _ = writeln!(io::stderr().lock(), "{}", chain(error));
     if error.is_refusal() {
@@ -178,7 +182,7 @@ fn print_letters(config: &Config, topic: &str, places: &BTreeSet<Place>) -> Resu
         }
         ControlFlow::Continue(())
     });
-    read.map_err(|error| failed(&error, topic))
+    read.map_err(|error| failed(&error, topic, config))
 }
 
 /// A letter on one line: an envelope of the rejected message, and what the letter says.

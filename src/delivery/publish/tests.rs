@@ -21,6 +21,8 @@ enum Fate {
     NoRoom,
     Busy,
     Refuse,
+    /// It is larger than the publisher may send.
+    TooLarge,
 }
 
 /// Decides by the number of the attempt, the payload, and whether the message was sent alone.
@@ -115,6 +117,12 @@ impl<F: Fn(usize, &str, bool) -> Fate + Send + Sync> Publisher for MadeUp<F> {
             }
             Fate::Busy => return Err(Unsent::Busy),
             Fate::Refuse => return Err(Unsent::Failed(failure(-188))),
+            Fate::TooLarge => {
+                return Err(Unsent::TooLarge {
+                    limit_bytes: 1,
+                    limit: "the test",
+                });
+            }
         }
         Ok(())
     }
@@ -220,6 +228,71 @@ fn a_message_that_is_refused_alone_is_named() {
         assert_eq!(fatal.exit(), Exit::Rejected);
         assert!(fatal.to_string().contains("the topic t "), "{fatal}");
         assert_eq!(publisher.stored(), ["a", "b"]);
+    }
+}
+
+/// Settles until it ends for another reason than one message, and leaves those out.
+fn settle_without(outbox: &mut Outbox, calls: &PublishCalls<'_>) -> (PublishEnd, Vec<(u64, Option<i64>)>) {
+    let mut left_out = Vec::new();
+    loop {
+        let end = outbox.settle(outbox.pushed(), calls);
+        let (PublishEnd::Fatal(fatal), Some(number)) = (&end, outbox.leave_out()) else {
+            return (end, left_out);
+        };
+        left_out.push((number, fatal.offset()));
+    }
+}
+
+#[test]
+fn messages_that_are_too_large_or_refused_can_be_left_out() {
+    for bad in [Fate::TooLarge, Fate::Fail(10), Fate::Fail(87)] {
+        for payloads in [
+            &["bad"][..],
+            &["bad", "a", "bad", "bad", "b"],
+            &["a", "b", "bad"],
+            &["bad", "bad", "a"],
+        ] {
+            let publisher = MadeUp::new(move |_, payload, _| if payload == "bad" { bad } else { Fate::Store });
+            with_outbox(&publisher, |outbox, calls| {
+                for (number, payload) in payloads.iter().enumerate() {
+                    // Numbers are of the outbox, and offsets of the source.
+                    let topic = if *payload == "b" { "other" } else { TOPIC };
+                    outbox.push(10 + number as i64, &publication(number, topic, payload));
+                }
+                let (end, left_out) = settle_without(outbox, calls);
+                assert_eq!(end, PublishEnd::Finished, "{bad:?} {payloads:?}");
+                let bad_ones = (0..payloads.len()).filter(|number| payloads[*number] == "bad");
+                let expected: Vec<_> = bad_ones
+                    .map(|number| (number as u64, Some(10 + number as i64)))
+                    .collect();
+                assert_eq!(left_out, expected, "{bad:?} {payloads:?}");
+                assert_eq!((outbox.is_empty(), outbox.bytes()), (true, 0));
+                // The next batch goes as always.
+                outbox.push(7, &publication(0, TOPIC, "later"));
+                assert_eq!(settle_without(outbox, calls), (PublishEnd::Finished, vec![]));
+            });
+            let mut stored = publisher.stored();
+            stored.sort_unstable();
+            stored.dedup();
+            let mut expected: Vec<&str> = payloads.iter().copied().filter(|payload| *payload != "bad").collect();
+            expected.extend(["later"]);
+            expected.sort_unstable();
+            assert_eq!(stored, expected, "{bad:?} {payloads:?}");
+        }
+    }
+}
+
+#[test]
+fn what_no_single_message_causes_cannot_be_left_out() {
+    for code in [29, -150] {
+        let publisher = MadeUp::new(move |_, _, _| Fate::Fail(code));
+        with_outbox(&publisher, |outbox, calls| {
+            outbox.push(0, &publication(0, TOPIC, "a"));
+            let (end, left_out) = settle_without(outbox, calls);
+            assert!(matches!(end, PublishEnd::Fatal(_)), "{end:?}");
+            assert!(left_out.is_empty());
+            assert_eq!(outbox.settle(outbox.pushed(), calls), PublishEnd::Stopped);
+        });
     }
 }
 

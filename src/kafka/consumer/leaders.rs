@@ -121,10 +121,11 @@ impl LeaderLines {
         for due in self.due(now, &waiting) {
             warn!(
                 "kafka: broker {} at {} is not reached: the partitions that it leads wait, the others are read; nothing is \
-                 lost since={:.0?} partitions={}",
+                 lost since={:.0}s partitions={}",
                 due.broker,
                 due.address,
-                now.duration_since(self.brokers.get(&due.broker).map_or(now, |told| told.since)),
+                now.duration_since(self.brokers.get(&due.broker).map_or(now, |told| told.since))
+                    .as_secs_f64(),
                 Text(&crate::kafka::summary(
                     &due.partitions.iter().cloned().collect::<Vec<_>>()
                 ))

@@ -17,7 +17,7 @@ use crate::delivery::write::{Answer, RowWriter, Stored};
 use crate::observe::counters::Counters;
 use crate::output::row::{Number, RecordKey, Target};
 use crate::output::value::Value;
-use crate::replay::judge::{OpenRow, may_overwrite};
+use crate::replay::judge::{OpenRow, leave, may_overwrite};
 use crate::util::stop::Stop;
 
 const LIMITS: Limits = Limits {
@@ -142,6 +142,17 @@ impl RowWriter for Model {
     }
 }
 
+/// Random faults, but for refusals.
+fn made(faults: &[usize]) -> Vec<Fault> {
+    let of = |fault: &usize| match fault {
+        0..=2 => Fault::Silent,
+        3 | 4 => Fault::Lost,
+        5 => Fault::Busy,
+        _ => Fault::None,
+    };
+    faults.iter().map(of).collect()
+}
+
 /// What a message asks of its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -170,14 +181,14 @@ fn rules(kind: Kind) -> RowRules {
     }
 }
 
-fn ops(kind: Kind, offset: i64) -> Vec<Op<'static>> {
+fn ops(kind: Kind, value: i64) -> Vec<Op<'static>> {
     let add = Op::Add {
         bin: "count",
         by: Number::Int(1),
     };
     let put = Op::Put {
         bin: "last".into(),
-        value: Value::Int(offset),
+        value: Value::Int(value),
     };
     match kind {
         Kind::Counts => vec![add],
@@ -188,43 +199,61 @@ fn ops(kind: Kind, offset: i64) -> Vec<Op<'static>> {
 
 struct World {
     model: Model,
-    asked: Vec<Asked>,
+    /// What each message asks, row by row.
+    asked: Vec<Vec<Asked>>,
+    /// No guard tells whether a row that sets overwrites what is newer.
+    is_blind: bool,
     rules: [RowRules; 4],
     target: Arc<Target>,
 }
 
+/// What a row sets.
+fn value(offset: usize, row: usize) -> i64 {
+    i64::try_from(offset + 1000 * row).unwrap()
+}
+
 impl World {
+    /// Messages of one row each.
     fn new(asked: &[Asked]) -> World {
+        World::of(asked.iter().map(|asked| vec![*asked]).collect(), false)
+    }
+
+    fn of(asked: Vec<Vec<Asked>>, is_blind: bool) -> World {
         World {
             model: Model::default(),
-            asked: asked.to_vec(),
+            asked,
+            is_blind,
             rules: [Kind::Counts, Kind::CountsAndSets, Kind::Sets, Kind::Creates].map(rules),
             target: Arc::new(Target::new("test", "s")),
         }
     }
 
-    fn task(&self, offset: usize) -> Task<'_> {
-        let Asked { key, kind } = self.asked[offset];
-        let offset = i64::try_from(offset).unwrap();
-        let row = Row {
-            message: 0,
-            number: 0,
-            rules: &self.rules[kind as usize],
-            target: &self.target,
-            key: RecordKey::Integer(key),
-            action: RowAction::Write(ops(kind, offset)),
-            ttl: RowTtl::NamespaceDefault,
-            newer: None,
-        };
-        let letter = Letter::for_tests("t", offset, LetterRows::All);
+    fn task(&self, offset: usize, overwrite: bool) -> Task<'_> {
+        let made = self.asked[offset].iter().enumerate();
+        let rows: Vec<Row<'_>> = made
+            .map(|(number, Asked { key, kind })| Row {
+                message: 0,
+                number: u16::try_from(number).unwrap(),
+                rules: &self.rules[*kind as usize],
+                target: &self.target,
+                key: RecordKey::Integer(*key),
+                action: RowAction::Write(ops(*kind, value(offset, number))),
+                ttl: RowTtl::NamespaceDefault,
+                newer: None,
+            })
+            .collect();
+        let wanted = rows.iter().enumerate().map(|(place, row)| {
+            let is_careful = may_overwrite(row) && !overwrite;
+            let is_guarded = is_careful && !self.is_blind;
+            (OpenRow { place, is_guarded }, is_careful && self.is_blind)
+        });
+        let (open, left) = leave(&rows, wanted.collect());
         Task {
-            letter,
+            letter: Letter::for_tests("t", i64::try_from(offset).unwrap(), LetterRows::All),
             open: Open {
-                open: vec![OpenRow {
-                    place: 0,
-                    is_guarded: may_overwrite(&row),
-                }],
-                rows: vec![row],
+                open,
+                left,
+                rows,
                 overwriting: Vec::new(),
                 publications: Vec::new(),
             },
@@ -233,34 +262,38 @@ impl World {
 
     /// What the service does with a message that it does not reject.
     fn serve(&self, offset: usize) {
-        let Asked { key, kind } = self.asked[offset];
         let mut records = self.model.records.borrow_mut();
-        let offset = i64::try_from(offset).unwrap();
-        if kind == Kind::Creates && records.contains_key(&key) {
-            return;
-        }
-        let record = records.entry(key).or_default();
-        record.guard = Some(sequence(offset, 0).unwrap());
-        if kind != Kind::Sets {
-            record.count += 1;
-        }
-        if kind != Kind::Counts {
-            record.last = Some(offset);
+        for (number, Asked { key, kind }) in self.asked[offset].iter().enumerate() {
+            if *kind == Kind::Creates && records.contains_key(key) {
+                continue;
+            }
+            let record = records.entry(*key).or_default();
+            record.guard = Some(sequence(i64::try_from(offset).unwrap(), u16::try_from(number).unwrap()).unwrap());
+            if *kind != Kind::Sets {
+                record.count += 1;
+            }
+            if *kind != Kind::Counts {
+                record.last = Some(value(offset, number));
+            }
         }
     }
 
     fn replay(&self, offsets: &[usize], faults: &[Fault], keep_newer: bool) -> Vec<Outcome> {
+        self.replay_as(offsets, faults, keep_newer, false)
+    }
+
+    fn replay_as(&self, offsets: &[usize], faults: &[Fault], keep_newer: bool, overwrite: bool) -> Vec<Outcome> {
         *self.model.faults.borrow_mut() = faults.to_vec();
         let rows_of = RowsOf {
             group: "g",
             epoch: 0,
             keep_newer,
-            overwrite: false,
+            overwrite,
             limits: LIMITS,
             time: 1000,
             forget_below: 900,
         };
-        let tasks: Vec<Task<'_>> = offsets.iter().map(|offset| self.task(*offset)).collect();
+        let tasks: Vec<Task<'_>> = offsets.iter().map(|offset| self.task(*offset, overwrite)).collect();
         let pressure = Pressure::new(4000, None, Arc::new(Counters::new()));
         let calls = Calls {
             writer: &self.model,
@@ -273,10 +306,18 @@ impl World {
         self.model.faults.borrow_mut().clear();
         outcomes
     }
+
+    fn record(&self, key: i64) -> Record {
+        self.model.records.borrow().get(&key).cloned().unwrap_or_default()
+    }
 }
 
 fn asked(key: i64, kind: Kind) -> Asked {
     Asked { key, kind }
+}
+
+fn refused(why: Refuse, done: usize, of: usize) -> Outcome {
+    Outcome::Refused(InPart { why, line: 7, done, of })
 }
 
 #[test]
@@ -287,11 +328,11 @@ fn a_letter_is_applied_once_whatever_the_service_has_written_since() {
         asked(1, Kind::CountsAndSets),
     ]);
     world.serve(2);
-    let later = || vec![Outcome::Later(7), Outcome::Written];
-    assert_eq!(world.replay(&[0, 1], &[], false), later());
+    let later = || refused(Refuse::Later, 0, 1);
+    assert_eq!(world.replay(&[0, 1], &[], false), [later(), Outcome::Written]);
     assert_eq!(
         world.replay(&[0, 1], &[], false),
-        [Outcome::Later(7), Outcome::Already],
+        [later(), Outcome::Already],
         "a refused letter stays refused"
     );
     assert_eq!(world.replay(&[1, 0], &[], true), [Outcome::Already, Outcome::Written]);
@@ -360,7 +401,133 @@ fn a_refused_row_holds_up_no_other_message_and_old_entries_go() {
     );
 }
 
+/// The rows of a letter that cannot overwrite are applied, once, and all rows on the record of another one wait.
+#[test]
+fn a_row_that_may_overwrite_is_left_with_its_record_and_the_others_are_applied() {
+    let rows = [
+        asked(1, Kind::Counts),
+        asked(2, Kind::Counts),
+        asked(2, Kind::Sets),
+        asked(2, Kind::CountsAndSets),
+        asked(3, Kind::Counts),
+    ];
+    let world = World::of(vec![rows.to_vec(), vec![asked(2, Kind::Sets)]], true);
+    // A lost answer makes no difference; neither do further runs, nor `--keep-newer`.
+    for (faults, keep_newer) in [(&[Fault::Silent][..], false), (&[], false), (&[], true)] {
+        let outcomes = world.replay(&[0, 1], faults, keep_newer);
+        let [first, second] = [(2, 5), (0, 1)].map(|(done, of)| refused(Refuse::MayOverwrite, done, of));
+        assert_eq!(outcomes, [first, second]);
+        assert_eq!([1, 2, 3].map(|key| world.record(key).count), [1, 0, 1]);
+        assert!(
+            !world.model.records.borrow().contains_key(&2),
+            "nothing of the record is applied"
+        );
+    }
+    assert_eq!(
+        world.replay_as(&[0, 1], &[], false, true),
+        [Outcome::Written, Outcome::Written]
+    );
+    assert_eq!([1, 2, 3].map(|key| world.record(key).count), [1, 2, 1]);
+    assert_eq!(
+        world.record(2).last,
+        Some(value(1, 0)),
+        "rows of a record keep their order"
+    );
+    assert_eq!(
+        world.replay_as(&[0, 1], &[], false, true),
+        [Outcome::Already, Outcome::Already]
+    );
+    // The entries are the same in all runs: of each row's place on its record.
+    let entries: Vec<i64> = world.record(2).entries.into_keys().collect();
+    assert_eq!(entries, [0, 1, 2, 65_536]);
+}
+
+#[test]
+fn a_letter_that_fails_again_lists_the_rows_that_were_left() {
+    let rows = [
+        asked(1, Kind::Sets),
+        asked(2, Kind::Counts),
+        asked(3, Kind::Counts),
+        asked(1, Kind::Counts),
+    ];
+    let world = World::of(vec![rows.to_vec()], true);
+    // The last fault is the first: a refused row is sent once more, alone.
+    let outcomes = world.replay(&[0], &[Fault::Refused, Fault::None, Fault::Refused], false);
+    let [Outcome::Failed(rejected)] = &outcomes[..] else {
+        panic!("{outcomes:?}")
+    };
+    let RowsNotDone::These(not_done) = &rejected.rows_not_done else {
+        panic!("{rejected:?}")
+    };
+    let numbers: Vec<u16> = not_done.iter().map(|row| row.row).collect();
+    assert_eq!(numbers, [0, 1, 3]);
+    assert_eq!([1, 2, 3].map(|key| world.record(key).count), [0, 0, 1]);
+}
+
+/// A write can make rows of both kinds: of one that deletes, nobody asks how long the record lives.
+#[test]
+fn rows_of_one_write_have_their_own_rules_for_the_life_of_a_record() {
+    let of = rules(Kind::Counts);
+    let mut rules = Rules::default();
+    let [set, kept] = [Life::Set, Life::Kept].map(super::Kind::Plain);
+    rules.make(&of, set);
+    rules.make(&of, kept);
+    assert!(!rules.get(&of, set).ttl_on_create);
+    assert!(rules.get(&of, kept).ttl_on_create);
+}
+
 proptest! {
+    /// Letters of several rows, of which some may overwrite. Careful runs apply what does not depend on those, in any
+    /// order, in any parts, under faults; a run with `--overwrite` applies the rest. In the end every counter is exact.
+    #[test]
+    fn letters_that_are_replayed_in_part_are_exact_in_the_end(
+        messages in proptest::collection::vec((proptest::collection::vec((0_i64..3, 0_usize..3), 1..5), any::<bool>()), 1..10),
+        runs in proptest::collection::vec((proptest::collection::vec(0_usize..10, 1..8), proptest::collection::vec(0_usize..8, 0..6)), 0..4),
+    ) {
+        let kinds = [Kind::Counts, Kind::CountsAndSets, Kind::Sets];
+        let row = |(key, kind): &(i64, usize)| Asked { key: *key, kind: kinds[*kind] };
+        let all: Vec<Vec<Asked>> = messages.iter().map(|(rows, _)| rows.iter().map(row).collect()).collect();
+        let world = World::of(all.clone(), true);
+        let is_letter = |offset: &usize| messages[*offset].1;
+        let letters: Vec<usize> = (0..all.len()).filter(is_letter).collect();
+        for offset in (0..all.len()).filter(|offset| !is_letter(offset)) {
+            world.serve(offset);
+        }
+        let counts = |key: i64, takes: &dyn Fn(usize) -> bool| -> i64 {
+            let its = (0..all.len()).filter(|offset| takes(*offset)).flat_map(|offset| &all[offset]);
+            its.filter(|row| row.key == key && row.kind != Kind::Sets).count() as i64
+        };
+        let sets = |key: i64, offset: usize| all[offset].iter().any(|row| row.key == key && row.kind != Kind::Counts);
+        for (wanted, faults) in &runs {
+            let mut seen = BTreeSet::new();
+            let wanted: Vec<usize> =
+                wanted.iter().copied().filter(|offset| letters.contains(offset) && seen.insert(*offset)).collect();
+            world.replay(&wanted, &made(faults), false);
+        }
+        world.replay(&letters, &[], false);
+        for key in 0..3 {
+            let careful = |offset: usize| !is_letter(&offset) || !sets(key, offset);
+            prop_assert_eq!(world.record(key).count, counts(key, &careful));
+            let last = (0..all.len()).rfind(|offset| !is_letter(offset) && sets(key, *offset));
+            prop_assert_eq!(world.record(key).last.map(|value| value % 1000), last.map(|offset| offset as i64));
+        }
+        world.replay_as(&letters, &[], false, true);
+        let before = world.model.records.borrow().clone();
+        let again = world.replay_as(&letters, &[], false, true);
+        prop_assert!(again.iter().all(|outcome| *outcome == Outcome::Already), "{again:?}");
+        prop_assert_eq!(&before, &*world.model.records.borrow());
+        for key in 0..3 {
+            prop_assert_eq!(world.record(key).count, counts(key, &|_| true));
+            let last = letters.iter().rfind(|offset| sets(key, **offset)).map(|offset| {
+                let row = all[*offset].iter().rposition(|row| row.key == key && row.kind != Kind::Counts);
+                value(*offset, row.unwrap())
+            });
+            if last.is_some() {
+                prop_assert_eq!(world.record(key).last, last);
+            }
+        }
+    }
+
     /// Some messages are served, the others are letters. They are replayed in any order, in any parts, several times,
     /// under faults. In the end every counter is exact, and every value is the newest.
     #[test]
@@ -379,13 +546,7 @@ proptest! {
             let mut wanted: Vec<usize> = wanted.iter().copied().filter(|offset| letters.contains(offset)).collect();
             let mut seen = BTreeSet::new();
             wanted.retain(|offset| seen.insert(*offset));
-            let faults: Vec<Fault> = faults.iter().map(|fault| match fault {
-                0..=2 => Fault::Silent,
-                3 | 4 => Fault::Lost,
-                5 => Fault::Busy,
-                _ => Fault::None,
-            }).collect();
-            world.replay(&wanted, &faults, *keep_newer);
+            world.replay(&wanted, &made(faults), *keep_newer);
         }
         world.replay(&letters, &[], true);
         let before = world.model.records.borrow().clone();

@@ -582,8 +582,9 @@ fn missing_in(text: &[u8], path: &Path, whole: &str, prefix: &str, cure: &dyn Fn
                 _ => String::new(),
             };
             let parent = match display_path(parent) {
-                path if path.is_empty() => whole.to_owned(),
-                path => format!("{prefix}{path}"),
+                // The whole, or what the string holds that it is.
+                parent if parent.is_empty() => whole.to_owned(),
+                parent => format!("{prefix}{parent}"),
             };
             return format!(": {parent} is {found}, not an {wanted}{cure}");
         }

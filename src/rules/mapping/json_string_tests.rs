@@ -263,6 +263,12 @@ fn null_and_missing_stay_what_they_are() {
         r#"{"after":{"doc":"[1]"}}"#,
         "key_missing: id (line 12) is missing, and so no key: after.doc is an array, not an object",
     );
+    // The payload is a string that holds a number.
+    check(
+        &write("json_strings = [\"@value\"]", "key = \"id\"\nbins = { a = \"a\" }"),
+        r#""5""#,
+        "key_missing: id (line 12) is missing, and so no key: the payload is a number, not an object",
+    );
 }
 
 #[test]
