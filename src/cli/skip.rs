@@ -252,12 +252,25 @@ fn skip(arguments: &Skip, config: &Config, mapping: &Mapping, place: &Place, kee
         return Ok(Exit::Found);
     }
     // The answer may have taken its time; and not every broker tells who its members are.
-    let moved = |now: &Standing| now.committed != standing.committed;
-    if moved(&skipping.standing().map_err(|error| failed(&error))?) {
+    let standing_now = || skipping.standing().map_err(|error| failed(&error));
+    let mut standing = standing;
+    if standing_now()?.committed != standing.committed {
         return Err(refused(MOVED));
     }
-    if let Some(committed) = &standing.committed {
-        committing(skipping.commit_again(committed), &skipping, config, "")?;
+    match (keep, &standing.committed) {
+        (Keep::Topic(topic, _), _) => {
+            committing(skipping.tell_letters(next, &standing, topic), &skipping, config, "")?;
+            standing = standing_now()?;
+            if standing
+                .committed
+                .as_ref()
+                .is_none_or(|committed| committed.offset != next)
+            {
+                return Err(refused(MOVED));
+            }
+        }
+        (Keep::File(_), Some(committed)) => committing(skipping.commit_again(committed), &skipping, config, "")?,
+        (Keep::File(_), None) => {}
     }
     let id = skipping.topic_id();
     let id = (!id.is_none()).then(|| id.to_string());
@@ -266,8 +279,8 @@ fn skip(arguments: &Skip, config: &Config, mapping: &Mapping, place: &Place, kee
         Keep::Topic(topic, headers) => keep_in_topic(topic, *headers, &held, id.as_deref(), config)?,
     };
     let told = format!(" (it is kept {kept}, and not skipped)");
-    let now = skipping.standing().map_err(|error| failed(&error))?;
-    if moved(&now) {
+    let now = standing_now()?;
+    if now.committed != standing.committed {
         return Err(refused(&format!("{MOVED}{told}")));
     }
     let next = place.offset + 1;

@@ -41,6 +41,8 @@ pub struct Output<'m> {
     /// The current message's place in the batch.
     message: usize,
     first_row: usize,
+    /// Rows of the current message that were left out, and have numbers all the same.
+    left_out: usize,
     first_publication: usize,
     first_condition_error: u64,
     /// Counts of skipped and deleted records before the current message.
@@ -74,6 +76,7 @@ impl<'m> Output<'m> {
     pub fn begin(&mut self, message: usize) {
         self.message = message;
         self.first_row = self.rows.len();
+        self.left_out = 0;
         self.first_publication = self.publications.len();
         self.first_condition_error = self.condition_errors_ignored;
         self.first_ttl_past = [self.ttl_past_skipped, self.ttl_past_deleted];
@@ -90,7 +93,7 @@ impl<'m> Output<'m> {
     /// # Errors
     /// If the message already has [`ROWS_MAX`] rows.
     pub fn write(&mut self, rules: &'m RowRules, parts: RowParts<'m>) -> Result<(), TooManyRows> {
-        let number = u16::try_from(self.rows.len() - self.first_row).map_err(|_| {
+        let number = u16::try_from(self.rows.len() - self.first_row + self.left_out).map_err(|_| {
             self.is_overfull = true;
             TooManyRows
         })?;
@@ -114,6 +117,12 @@ impl<'m> Output<'m> {
         Ok(())
     }
 
+    /// Leaves a row out that the message would have if it were processed at another time. It takes a number all the
+    /// same. So guards and dead letters know the other rows by the same numbers at any time.
+    pub(crate) fn leave_out(&mut self) {
+        self.left_out += 1;
+    }
+
     /// Adds a message to produce.
     pub fn publish(&mut self, publication: Publication<'m>) {
         self.publications.push(Publication {
@@ -125,6 +134,7 @@ impl<'m> Output<'m> {
     /// Removes everything that the current message has asked for so far.
     pub fn take_back(&mut self) {
         self.rows.truncate(self.first_row);
+        self.left_out = 0;
         self.publications.truncate(self.first_publication);
         self.condition_errors_ignored = self.first_condition_error;
         [self.ttl_past_skipped, self.ttl_past_deleted] = self.first_ttl_past;

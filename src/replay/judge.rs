@@ -195,8 +195,9 @@ fn not_done(letter: &Letter<'_>, rows: &[Row<'_>]) -> Option<Vec<usize>> {
         LetterRows::These(listed) => listed,
     };
     let place = |listed: &LetterRow| {
-        let place = usize::from(listed.row);
-        let target = &rows.get(place)?.target;
+        // A row that is left out for its time has a number, and no place.
+        let place = rows.binary_search_by_key(&listed.row, |row| row.number).ok()?;
+        let target = rows[place].target;
         let fits = listed
             .target
             .as_ref()
@@ -219,9 +220,10 @@ pub(super) fn may_overwrite(row: &Row<'_>) -> bool {
     }
 }
 
-/// Whether an operation overwrites what is there. The others add to it.
+/// Whether an operation overwrites what is there. The others add to it. An older element behind the newer ones of a list
+/// pushes one of those out where only the last are kept. (Of a map the greatest keys stay, whatever the order.)
 pub(super) fn overwrites(op: &Op<'_>) -> bool {
-    matches!(op, Op::Put { .. } | Op::MapPut { .. })
+    matches!(op, Op::Put { .. } | Op::MapPut { .. } | Op::KeepLast { map: false, .. })
 }
 
 #[cfg(test)]
@@ -393,6 +395,13 @@ namespace = \"test\"
         // When the message was rejected, its set was not guarded.
         let before = Letter { guarded: "", ..all() };
         assert_eq!(judged(&both, &before, Manner::default()), Err("may_overwrite"));
+        // An older element pushes a newer one out of a list, and never a greater key out of a map.
+        let last = "keep_last = { l = 2 }\n";
+        let lists = COUNTS.replace("add = { n = 1 }", "list_append = { l = \"a\" }");
+        assert_eq!(careful(&lists), Ok(vec![(0, false)]));
+        assert_eq!(careful(&format!("{lists}{last}")), Ok(vec![(0, true)]));
+        let maps = COUNTS.replace("add = { n = 1 }", "map_add = { l = { key = \"id\" } }");
+        assert_eq!(careful(&format!("{maps}{last}")), Ok(vec![(0, false)]));
         // Nothing can be overwritten.
         for write in [
             format!("{SETS}newer = {{ path = \"v\", bin = \"v\" }}\n"),

@@ -860,3 +860,239 @@ fn entries_without_a_letter_are_forgotten() {
     let age = jiff::Timestamp::now().as_second() - time.as_int().unwrap();
     assert!((0..600).contains(&age), "{age}");
 }
+
+/// Makes the database refuse additions to this record: its counter is a text.
+fn refuse_counts(sim: &Simulator, set: &str, key: &str) {
+    sim.put("test", set, key, &[("n", Value::from("x"))]).unwrap();
+}
+
+fn count_of(sim: &Simulator, set: &str, key: &str) -> Option<i64> {
+    sim.get("test", set, key).and_then(|record| record.int("n"))
+}
+
+const MANY_KEYS: &str = r#"{"a": "a", "b": "b", "c": "c", "d": "d"}"#;
+
+fn counts_under(keys: &[&str]) -> String {
+    let write = |key: &&str| format!("[[route.write]]\nset = \"s\"\nkey = \"{key}\"\nadd = {{ n = 1 }}\n");
+    format!("[[route]]\n{}", keys.iter().map(write).collect::<String>())
+}
+
+/// A letter that lists rows means those records, also if other writes to their set come before them now.
+#[test]
+#[ignore = "fails: a listed row is known by its number and its set, and not by its record"]
+fn a_listed_row_is_not_taken_for_the_row_that_has_its_number_now() {
+    for (then, now) in [(&["a", "b"][..], &["c", "a", "b"][..]), (&["a", "b", "c"], &["b", "c"])] {
+        let sim = simulator();
+        let scene = Scene::new(sim.addr(), 1);
+        scene.topic.produce(0, &[sent("k", MANY_KEYS)]);
+        refuse_counts(&sim, "s", "b");
+        Service::run_to_the_ends_of(&scene.topic, &scene.with(&counts_under(then)));
+        assert_eq!(scene.letters(), 1);
+        let before: Vec<Option<i64>> = ["a", "c"].iter().map(|key| count_of(&sim, "s", key)).collect();
+        assert!(sim.remove("test", "s", "b"));
+        let exited = replay(&scene, &counts_under(now), &[]);
+        let after: Vec<Option<i64>> = ["a", "c"].iter().map(|key| count_of(&sim, "s", key)).collect();
+        assert_eq!(
+            after, before,
+            "rows that are done, or were never asked for\n{}",
+            exited.output
+        );
+        let is_done = count_of(&sim, "s", "b") == Some(1);
+        assert!(
+            is_done || exited.output.contains("refused: rows_differ"),
+            "{}",
+            exited.output
+        );
+        // With the rules of its day.
+        replay(&scene, &counts_under(then), &[]).assert_code(0);
+        assert_eq!(count_of(&sim, "s", "b"), Some(1));
+    }
+}
+
+/// A write that is left out because its record's life is over leaves the numbers of the others as they are.
+#[test]
+fn a_life_that_ends_between_letter_and_replay_moves_no_row() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    let ends = jiff::Timestamp::now().as_second() + 4;
+    let payload = format!(r#"{{"a": "a", "b": "b", "c": "c", "exp": {ends}}}"#);
+    scene.topic.produce(0, &[sent("k", &payload)]);
+    let rules = "[[route]]\n[[route.write]]\nset = \"s\"\nkey = \"a\"\nbins = { exp = \"exp\" }\n\
+                 ttl = { path = \"exp\", as = \"epoch_s\" }\nttl_past = \"skip\"\n";
+    let rules = counts_under(&["b", "c"]).replace("[[route]]\n", rules);
+    refuse_counts(&sim, "s", "b");
+    Service::run_to_the_ends_of(&scene.topic, &scene.with(&rules));
+    assert_eq!(scene.letters(), 1);
+    assert!(sim.remove("test", "s", "b"));
+    wait_until("the end", || jiff::Timestamp::now().as_second(), |now| *now > ends);
+    let done = replay(&scene, &rules, &[]);
+    done.assert_code(0);
+    let counts = ["b", "c"].map(|key| count_of(&sim, "s", key));
+    assert_eq!(counts, [Some(1), Some(1)], "{}", done.output);
+}
+
+/// An older element behind newer ones would push one of them out.
+#[test]
+fn an_older_letter_pushes_nothing_newer_out_of_a_list_that_keeps_its_last() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    scene.produce(0..3, 1);
+    let rules = |require: &str| {
+        format!(
+            "[[route]]\n{require}[[route.write]]\nset = \"lists\"\nkey = \"id\"\nlist_append = {{ last = \"n\" }}\n\
+             keep_last = {{ last = 2 }}\n"
+        )
+    };
+    Service::run_to_the_ends_of(&scene.topic, &scene.with(&rules("require = [\"n != 0\"]\n")));
+    let list = || sim.get("test", "lists", "k0").unwrap().bin("last").cloned();
+    let newest = Some(Value::from(vec![Value::Int(1), Value::Int(2)]));
+    assert_eq!(list(), newest);
+    let refused = replay(&scene, &rules(""), &[]);
+    assert_eq!(list(), newest, "{}", refused.output);
+    refused.assert_code(1);
+    assert_says(&refused, "1 refused: later_message");
+}
+
+#[test]
+#[ignore = "fails until --keep-newer leaves out list_append, too, where keep_last follows (RowsOf::reduced)"]
+fn nor_with_keep_newer() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    scene.produce(0..3, 1);
+    let rules = |require: &str| {
+        format!(
+            "[[route]]\n{require}[[route.write]]\nset = \"lists\"\nkey = \"id\"\nlist_append = {{ last = \"n\" }}\n\
+             keep_last = {{ last = 2 }}\n"
+        )
+    };
+    Service::run_to_the_ends_of(&scene.topic, &scene.with(&rules("require = [\"n != 0\"]\n")));
+    let list = || sim.get("test", "lists", "k0").unwrap().bin("last").cloned();
+    let newest = list();
+    let kept = replay(&scene, &rules(""), &["--keep-newer"]);
+    assert_eq!(list(), newest, "{}", kept.output);
+    assert_says(&kept, "1 left alone: later messages have set the values");
+}
+
+/// A touch leaves no guard, and sets the life of a record.
+#[test]
+#[ignore = "fails: a guarded row sets its own life, though a later touch has set another (RowsOf::write_group)"]
+fn an_older_letter_does_not_take_back_what_a_later_touch_has_given() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    let sent_with = |kind: &str, ttl: i64| format!(r#"{{"id": "k0", "kind": "{kind}", "ttl": {ttl}}}"#);
+    let (first, second) = (sent_with("set", 60), sent_with("touch", 1_000_000));
+    scene.topic.produce(0, &[sent("k0", &first), sent("k0", &second)]);
+    sim.put("test", "lives", "k0", &[("kind", Value::from("older"))])
+        .unwrap();
+    let write = |kind: &str, what: &str| {
+        format!(
+            "[[route.write]]\nset = \"lives\"\nkey = \"id\"\nwhen = \"kind == '{kind}'\"\n{what}\nttl = {{ path = \"ttl\" }}\n"
+        )
+    };
+    let rules = write("set", "bins = { kind = \"kind\" }\nguard = true") + &write("touch", "touch = true");
+    let broken = format!("[[route]]\nrequire = [\"kind != 'set'\"]\n{rules}");
+    Service::run_to_the_ends_of(&scene.topic, &scene.with(&broken));
+    let life = || sim.get("test", "lives", "k0").unwrap().ttl;
+    assert!(life().is_some_and(|left| left > 900_000), "{:?}", life());
+    let done = replay(&scene, &format!("[[route]]\n{rules}"), &[]);
+    done.assert_code(0);
+    assert!(
+        life().is_some_and(|left| left > 900_000),
+        "{:?}\n{}",
+        life(),
+        done.output
+    );
+}
+
+/// An entry is younger than the first letter of its message. A later letter of a failed replay must not make it look
+/// forgettable.
+#[test]
+fn a_letter_of_a_failed_replay_keeps_the_entries_since_the_first_letter() {
+    const DAY: i64 = 86_400;
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    let identity = GuardIdentity {
+        group: &scene.setup.group,
+        topic_id: [0; 16],
+        topic: &scene.topic.name,
+        partition: 0,
+        epoch: 0,
+    };
+    let ledger = Ledger::new(&identity, 0, 0);
+    let now = jiff::Timestamp::now();
+    let first = jiff::Timestamp::from_second(now.as_second() - 9 * DAY).unwrap();
+    // Applied two days after the first letter, and seven before the letter that is left.
+    let entries = vec![
+        (Value::Int(7 * 65_536), Value::Int(first.as_second() + 2 * DAY)),
+        (Value::Int(1), Value::Int(first.as_second() - 2 * DAY)),
+    ];
+    let bins = [(ledger.bin(), Value::OrderedMap(1, entries)), ("events", Value::Int(1))];
+    sim.put("test", "counts", "k0", &bins).unwrap();
+    let letter = |offset: i64, more: &[(&str, &str)]| {
+        let offset = offset.to_string();
+        let now = now.to_string();
+        let own = [
+            ("penstock.topic", scene.topic.name.as_str()),
+            ("penstock.partition", "0"),
+            ("penstock.offset", &offset),
+            ("penstock.group", &scene.setup.group),
+            ("penstock.reason", "require"),
+            ("penstock.detail", ""),
+            ("penstock.rows_not_done", "all"),
+            ("penstock.time", &now),
+        ];
+        let headers: Vec<(&str, Option<&[u8]>)> = own
+            .iter()
+            .chain(more)
+            .map(|(name, value)| (*name, Some(value.as_bytes())))
+            .collect();
+        let letter = Sent {
+            headers: &headers,
+            ..sent("k0", r#"{"id": "k0", "n": 1}"#)
+        };
+        scene.dead.produce(0, &[letter]);
+    };
+    // The other message's row forgets what is too old, and comes first.
+    letter(6, &[]);
+    letter(
+        7,
+        &[("penstock.tries", "1"), ("penstock.first_time", &first.to_string())],
+    );
+    let counts = "[[route]]\n[[route.write]]\nset = \"counts\"\nkey = \"id\"\nadd = { events = 1 }\n";
+    let done = replay(&scene, counts, &[]);
+    done.assert_code(0);
+    assert_says(&done, "1 written");
+    assert_says(&done, "1 already written");
+    let record = sim.get("test", "counts", "k0").unwrap();
+    assert_eq!(record.int("events"), Some(2));
+    let entries = record.bin(ledger.bin()).and_then(Value::as_map).unwrap();
+    let kept: Vec<i64> = entries.iter().filter_map(|(key, _)| key.as_int()).collect();
+    assert_eq!(kept, [6 * 65_536, 7 * 65_536], "the older one is gone");
+}
+
+/// The time of the first letter goes from letter to letter.
+#[test]
+fn each_new_letter_has_the_time_of_the_first_one() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    scene.produce(0..1, 1);
+    scene.run_broken();
+    for _ in 0..2 {
+        replay(&scene, &broken(), &[]).assert_code(1);
+    }
+    let letters = scene.dead.read(3);
+    let of = |tries: Option<&str>| {
+        letters
+            .iter()
+            .find(|letter| letter.header("penstock.tries") == tries)
+            .unwrap()
+    };
+    let first = of(None);
+    assert_eq!(first.header("penstock.first_time"), None);
+    for tries in ["1", "2"] {
+        assert_eq!(
+            of(Some(tries)).header("penstock.first_time"),
+            first.header("penstock.time")
+        );
+    }
+}

@@ -327,3 +327,47 @@ fn the_groups_offset_still_says_where_the_letters_of_later_messages_are() {
         (vec![Some(2)], before)
     );
 }
+
+/// A call that keeps the message and is killed, or refused, before it skips it. The service then finds the letter: who
+/// replays it applies the message, and nobody else.
+#[test]
+fn a_letter_of_a_call_that_did_not_skip_is_found_by_the_service() {
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr as Code};
+    let kafka = Kafka::mock();
+    let dead = kafka.topic("kept", 1);
+    let sim = simulator();
+    let topic = kafka.topic("events", 1);
+    let rules = |require: &str| {
+        format!("[[route]]\n{require}[[route.write]]\nset = \"users\"\nkey = \"id\"\nadd = {{ n = 1 }}\n")
+    };
+    let setup = Setup::new(&kafka, &topic, sim.addr());
+    let messages = [r#"{"id": "a"}"#, r#"{"id": "bad"}"#, r#"{"id": "b"}"#];
+    topic.produce(0, &messages.map(|payload| sent("k", payload)));
+    topic.commit(&setup.group, 0, 1);
+    let held = setup.clone().routes(&rules("require = [\"id != 'bad'\"]\n")).file();
+    // The first commit shows that the group has no members. The second one would skip the message.
+    let mut codes = vec![Code::RD_KAFKA_RESP_ERR_NO_ERROR];
+    codes.extend([Code::RD_KAFKA_RESP_ERR_INVALID_COMMIT_OFFSET_SIZE; 20]);
+    let commits = RDKafkaApiKey::OffsetCommit;
+    kafka.cluster().request_errors(commits, &codes);
+    let to_topic = format!("--to-topic={}", dead.name);
+    let exited = skip(held.path(), &format!("{}:0:1", topic.name), &["--yes", &to_topic], 69);
+    assert!(exited.output.contains("the message is kept"), "{}", exited.output);
+    kafka.cluster().clear_request_errors(commits);
+    assert_eq!(
+        (topic.committed(&setup.group), dead.ends()),
+        (vec![Some(1)], vec![Some(1)])
+    );
+
+    // The rule is mended, the service goes on, and then somebody replays the letters.
+    let mended = setup.clone().routes(&rules(""));
+    Service::run_to_the_ends_of(&topic, &mended);
+    let count = |key: &str| sim.get("test", "users", key).and_then(|record| record.int("n"));
+    assert_eq!(count("b"), Some(1));
+    let replayed = run(penstock()
+        .arg("replay")
+        .arg(mended.file().path())
+        .args(["--from", &dead.name]));
+    replayed.assert_code(0);
+    assert_eq!(count("bad"), Some(1), "{}", replayed.output);
+}

@@ -17,6 +17,7 @@ pub use crate::kafka::admin::describe_group::Member;
 use crate::kafka::admin::describe_group::{DescribedGroup, describe};
 use crate::kafka::admin::newest::{is_passing, reading_config};
 use crate::kafka::admin::survey::{NOT_READY_PAUSE, is_not_ready};
+use crate::kafka::admin::topic_ends::{Told, ends};
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::admin::topic_ids::{ReadError, TopicIds};
 use crate::kafka::client::{LogContext, outside_config};
@@ -24,6 +25,7 @@ use crate::kafka::consumer::commits::{commit_by, refuses_epoch};
 use crate::kafka::consumer::committed::{Committed, is_refusal};
 use crate::kafka::consumer::epoch;
 use crate::kafka::consumer::origin::{next_tag, tagged_topic};
+use crate::kafka::letters::bound::LettersFrom;
 use crate::kafka::{Partition, view};
 use crate::message::Message;
 use crate::util::start_limit::StartLimit;
@@ -91,7 +93,7 @@ pub struct Skipping<'k> {
     partition: Partition,
     client: BaseConsumer<LogContext>,
     topic_id: TopicId,
-    cluster_id: Option<String>,
+    ids: TopicIds,
 }
 
 impl fmt::Debug for Skipping<'_> {
@@ -138,7 +140,7 @@ impl<'k> Skipping<'k> {
             partition,
             client,
             topic_id,
-            cluster_id: ids.cluster_id().map(str::to_owned),
+            ids,
         })
     }
 
@@ -186,7 +188,7 @@ impl<'k> Skipping<'k> {
             let log = self.client.fetch_watermarks(topic, number, REQUEST_TIMEOUT)?;
             let tagged = committed
                 .as_ref()
-                .and_then(|committed| tagged_topic(&committed.tag, self.cluster_id.as_deref()));
+                .and_then(|committed| tagged_topic(&committed.tag, self.ids.cluster_id()));
             Ok(Standing {
                 committed,
                 is_of_former: !self.topic_id.is_none() && tagged.is_some_and(|id| id != self.topic_id),
@@ -248,6 +250,26 @@ impl<'k> Skipping<'k> {
         self.commit_with(committed.offset, &committed.tag, committed.epoch)
     }
 
+    /// Commits the group's next offset as it is, and with it from where on letters in `topic` are. So if this call keeps
+    /// the message there and ends before it is skipped, the service finds the letter, and does not apply the message. It
+    /// also shows whether the group takes commits from outside.
+    ///
+    /// # Errors
+    /// [`SkippingError::Members`]: the group has members.
+    pub fn tell_letters(&self, next: i64, standing: &Standing, topic: &str) -> Result<(), SkippingError> {
+        let committed = standing.committed.as_ref();
+        let mut from = LettersFrom::beginning(topic, TopicId::NONE);
+        // Without an answer: from its beginning, which is always right.
+        if let Told::Ends(ends) = ends(&self.ids, topic, REQUEST_TIMEOUT, &Stop::new()) {
+            from.id = ends.id;
+            from.offsets = ends.ends.iter().map(|end| end.unwrap_or(0)).collect();
+        }
+        let before = committed.map_or("", |committed| &committed.tag);
+        let tag = next_tag(before, Some(from), self.topic_id, self.ids.cluster_id());
+        let own = committed.filter(|_| !standing.is_of_former);
+        self.commit_with(next, &tag, own.and_then(|committed| committed.epoch))
+    }
+
     /// Commits `next`. `epoch`: the leader epoch of the message before it. `before`: the group's offset until now, whose
     /// words about letters stay true.
     ///
@@ -255,7 +277,7 @@ impl<'k> Skipping<'k> {
     /// [`SkippingError::Members`]: the group has members.
     pub fn commit(&self, next: i64, epoch: Option<i32>, before: Option<&Committed>) -> Result<(), SkippingError> {
         let before = before.map_or("", |committed| &committed.tag);
-        let tag = next_tag(before, self.topic_id, self.cluster_id.as_deref());
+        let tag = next_tag(before, None, self.topic_id, self.ids.cluster_id());
         self.commit_with(next, &tag, epoch)
     }
 

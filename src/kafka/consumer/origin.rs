@@ -300,10 +300,16 @@ pub(in crate::kafka) fn offset_tag(topic_id: TopicId, cluster_id: Option<&str>) 
 }
 
 /// The metadata of a commit that follows one with `before`. It keeps the words about letters: all letters of later
-/// messages are at those offsets or above.
-pub(in crate::kafka) fn next_tag(before: &str, topic_id: TopicId, cluster_id: Option<&str>) -> String {
+/// messages are at those offsets or above. `more`: the same for a topic that it may not have a word about.
+pub(in crate::kafka) fn next_tag(
+    before: &str,
+    more: Option<LettersFrom>,
+    topic_id: TopicId,
+    cluster_id: Option<&str>,
+) -> String {
     let tag = CommitTag::new(topic_id, cluster_id);
-    let letters = tagged_letters(before, cluster_id);
+    let mut letters = tagged_letters(before, cluster_id);
+    letters.extend(more.filter(|more| letters.iter().all(|from| from.topic != more.topic)));
     let with_letters = tag.with_letters(&letters).filter(|_| !letters.is_empty());
     with_letters.unwrap_or(tag.plain)
 }
@@ -418,15 +424,23 @@ mod tests {
         let id = TopicId::new([7; 16]);
         let plain = CommitTag::new(id, Some("c")).plain;
         let before = format!("{plain} dead=x:-:3 dead=events.dead:CAgICAgICAgICAgICAgICA:5,0,77");
-        assert_eq!(next_tag(&before, id, Some("c")), before);
-        assert_eq!(next_tag(&plain, id, Some("c")), plain);
-        assert_eq!(next_tag("", id, Some("c")), plain);
+        assert_eq!(next_tag(&before, None, id, Some("c")), before);
+        assert_eq!(next_tag(&plain, None, id, Some("c")), plain);
+        assert_eq!(next_tag("", None, id, Some("c")), plain);
+        // A topic that it has a word about already, and another one.
+        let more = |topic| Some(LettersFrom::beginning(topic, TopicId::NONE));
+        assert_eq!(next_tag(&before, more("x"), id, Some("c")), before);
+        assert_eq!(
+            next_tag(&before, more("y"), id, Some("c")),
+            format!("{before} dead=y:-:")
+        );
+        assert_eq!(next_tag("", more("y"), id, Some("c")), format!("{plain} dead=y:-:"));
         // Offsets of another cluster's topic.
         let there = CommitTag::new(id, Some("d")).plain;
-        assert_eq!(next_tag(&before, id, Some("d")), there);
+        assert_eq!(next_tag(&before, None, id, Some("d")), there);
         let without_id = "penstock cluster=c dead=x:-:3";
-        assert_eq!(next_tag(without_id, TopicId::NONE, Some("c")), without_id);
-        assert_eq!(next_tag("", TopicId::NONE, Some("c")), "");
+        assert_eq!(next_tag(without_id, None, TopicId::NONE, Some("c")), without_id);
+        assert_eq!(next_tag("", None, TopicId::NONE, Some("c")), "");
     }
 
     #[test]

@@ -163,6 +163,7 @@ impl<'m> Context<'_, 'm> {
             (Life::Lasts(ttl), _) => Some(ttl),
             (Life::Over, PastRule::Skip) => {
                 output.ttl_past_skipped += 1;
+                output.leave_out();
                 return Ok(());
             }
             (Life::Over, PastRule::Delete(_)) => None,
