@@ -464,6 +464,28 @@ fn a_document_of_mongodb_is_read_through_its_strings() {
 }
 
 #[test]
+fn a_hint_says_that_decimals_may_be_numbers_in_digits() {
+    let file = recipe("A table with decimals and JSON columns");
+    let row = |price: &str| json!({ "key": { "id": 101 }, "payload": change("c", json!({ "price": price })) });
+    // `decimal.handling.mode=string`. Some of them are base64, too.
+    let (told, errors) = tried_and_told(file, &[row("1999"), row("1999.50"), row("20000000")]);
+    assert_eq!(
+        (&told[0]["verdict"], &told[2]["verdict"]),
+        (&json!("kept"), &json!("kept"))
+    );
+    assert_rejected(&told[1], "field_type", "cure: as = \"string\"");
+    let price = "{ path = \"after.price\", as = \"decimal\", scale = 2 } (line 20) has read 2 string(s)";
+    assert!(
+        errors.contains(price) && errors.contains("decimal.handling.mode = string"),
+        "{errors}"
+    );
+    assert_eq!(errors.matches("hint:").count(), 2, "price and cents: {errors}");
+    // One of them is none.
+    let (_, errors) = tried_and_told(file, &[row("1999"), row("Awzc")]);
+    assert_eq!(errors, "");
+}
+
+#[test]
 fn a_number_of_oracle_has_a_scale_of_its_own_also_as_a_key() {
     let file = recipe("A table with decimals and JSON columns")
         .replace(
