@@ -257,6 +257,14 @@ impl Trial<'_> {
             totals.text(self.colours)
         };
         let _ = io::stdout().lock().write_all(text.as_bytes());
+        for decimal in self.tally.decimals_in_digits() {
+            let (written, line, digits) = (&decimal.written, decimal.line, decimal.digits);
+            let _ = writeln!(
+                io::stderr().lock(),
+                "hint: {written} (line {line}) has read {digits} string(s), all of digits only, as base64; if they are \
+                 numbers in digits (decimal.handling.mode = string), write as = \"string\" or \"float\" without `scale`"
+            );
+        }
     }
 }
 

@@ -7,10 +7,11 @@ use penstock::output::Output;
 use penstock::processor::Processor as _;
 use penstock::rules::mapping::Mapping;
 
-const PAGES: [&str; 3] = [
+const PAGES: [&str; 4] = [
     include_str!("../../docs/guide/recipes.md"),
     include_str!("../../docs/guide/recipes-checks.md"),
     include_str!("../../docs/guide/recipes-connect.md"),
+    include_str!("../../docs/guide/recipes-debezium.md"),
 ];
 
 /// The first block of this language in a recipe.

@@ -14,13 +14,14 @@ use penstock::util::exit::Exit;
 use rdkafka::producer::{BaseProducer, Producer as _};
 use tempfile::TempDir;
 
-struct Broker {
+/// A broker of one test's own.
+pub struct Broker {
     dir: TempDir,
-    kafka: Kafka,
+    pub kafka: Kafka,
 }
 
 impl Broker {
-    fn start() -> Broker {
+    pub fn start() -> Broker {
         let dir = TempDir::new().unwrap();
         let line = script(dir.path(), &["start"]);
         let brokers = line.trim().rsplit('=').next().unwrap().to_owned();
@@ -31,13 +32,13 @@ impl Broker {
     }
 
     /// Stops the broker and starts it again. Then its partitions have a later leader epoch.
-    fn restart(&self) {
+    pub fn restart(&self) {
         script(self.dir.path(), &["stop"]);
         script(self.dir.path(), &["start", "--keep"]);
     }
 
     /// Stops the broker, cuts the log of the topic's partition 0 at this offset, and starts the broker again.
-    fn cut(&self, topic: &Topic, offset: i64) {
+    pub fn cut(&self, topic: &Topic, offset: i64) {
         script(self.dir.path(), &["stop"]);
         let folder = self.dir.path().join("data").join(format!("{}-0", topic.name));
         cut(&folder.join("00000000000000000000.log"), offset);
@@ -100,7 +101,7 @@ fn cut(file: &Path, offset: i64) {
 }
 
 /// Produces this many messages, each in its own batch. Their ids start with `prefix`.
-fn produce(topic: &Topic, prefix: &str, messages: usize) {
+pub fn produce(topic: &Topic, prefix: &str, messages: usize) {
     let mut client = topic.client.clone();
     let producer: BaseProducer = client.set("batch.num.messages", "1").create().unwrap();
     for n in 0..messages {

@@ -10,8 +10,10 @@ use std::process::Command;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tempfile::TempDir;
 
+use crate::cut::{self, Broker};
 use crate::support::connect::{assert_line, check};
 use crate::support::process::{Exited, Program, SimProgram, file, run_service};
 use crate::support::{Kafka, Records as _, Setup, Topic, send, wait_for, wait_until};
@@ -47,19 +49,21 @@ struct Killed {
 
 impl Killed {
     fn new(kafka: Kafka) -> Killed {
-        let mut killed = Killed::without_offsets(kafka);
-        // The group has an offset, and each commit says where the letters are that come behind it.
-        killed.produce(8);
-        let mut first = killed.start(true, "50ms");
-        killed.topic.wait_committed(&killed.setup.group, &killed.topic.ends());
-        first.signal("TERM");
-        first.end().assert_code(0);
+        let mut killed = Killed::without_offsets(kafka, 3);
+        killed.begin();
         killed
     }
 
-    /// The group has committed nothing yet.
-    fn without_offsets(kafka: Kafka) -> Killed {
-        let (topic, dead) = (kafka.topic("lettered", PARTITIONS), kafka.topic("lettered-dead", 3));
+    /// A first run. Then the group has an offset, and each commit says where the letters are that come behind it.
+    fn begin(&mut self) {
+        self.produce(8);
+        let first = self.start(true, "50ms");
+        self.finish(first);
+    }
+
+    /// The group has committed nothing yet. `dead`: the partitions of the topic of dead letters.
+    fn without_offsets(kafka: Kafka, dead: i32) -> Killed {
+        let (topic, dead) = (kafka.topic("lettered", PARTITIONS), kafka.topic("lettered-dead", dead));
         let sim = SimProgram::start(&[]);
         let setup = Setup::new(&kafka, &topic, sim.addr).consumer("session.timeout.ms = 6000\n");
         Killed {
@@ -127,12 +131,16 @@ impl Killed {
         exited
     }
 
-    /// For each message with a letter, by its key, the rows that are not done. Fails if a message has two letters.
+    /// For each message with a letter, by its key, the rows that are not done. Fails if a message has two letters. What
+    /// somebody else has produced is left out.
     fn not_done(&self) -> BTreeMap<String, Vec<u64>> {
         let mut not_done = BTreeMap::new();
         for letter in self.dead.read(usize::try_from(self.letters()).unwrap()) {
+            let Some(partition) = letter.header("penstock.partition") else {
+                continue;
+            };
             let value: serde_json::Value = serde_json::from_str(letter.text()).unwrap();
-            let key = format!("{}:{}", letter.header("penstock.partition").unwrap(), value["n"]);
+            let key = format!("{partition}:{}", value["n"]);
             let rows = match letter.header("penstock.rows_not_done").unwrap() {
                 "all" => vec![0, 1],
                 rows => {
@@ -215,7 +223,7 @@ fn a_message_with_a_letter_is_not_applied_after_a_kill_though_the_rules_are_mend
 #[test]
 #[ignore = "needs a Kafka broker: make test-kafka"]
 fn a_new_group_that_is_killed_before_its_first_commit_finds_its_letters() {
-    let mut killed = Killed::without_offsets(Kafka::real());
+    let mut killed = Killed::without_offsets(Kafka::real(), 3);
     let service = killed.start(true, "5m");
     killed.produce(40);
     killed.kill(service, i64::from(PARTITIONS) * 40 / BAD);
@@ -292,6 +300,76 @@ fn letters_that_went_with_their_topic_do_not_count_and_those_of_the_new_one_do()
     let not_done = killed.not_done();
     for (key, count) in not_done.keys().zip(killed.sim.ints("counts", &keys(&not_done))) {
         assert_eq!(count, None, "{key}\n{}", exited.output);
+    }
+}
+
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn letters_that_are_left_when_records_were_deleted_are_found() {
+    for left in [10, 0] {
+        let mut killed = Killed::without_offsets(Kafka::real(), 1);
+        killed.begin();
+        let service = killed.start(true, "5m");
+        killed.produce(40);
+        killed.kill(service, 24);
+        let admin: AdminClient<DefaultClientContext> = killed.kafka.client().create().unwrap();
+        let mut below = TopicPartitionList::new();
+        below
+            .add_partition_offset(&killed.dead.name, 0, Offset::Offset(24 - left))
+            .unwrap();
+        let deleted = wait_for(admin.delete_records(&below, &AdminOptions::new())).unwrap();
+        assert!(deleted.elements().iter().all(|element| element.error().is_ok()));
+        let mended = killed.start(false, "50ms");
+        let exited = killed.finish(mended);
+        let told = exited.output.contains(&format!("lettered_before:{left}"));
+        assert_eq!(told, left > 0, "{}", exited.output);
+        let applied = killed.sim.count("counts");
+        // All but those that were rejected in the first run, and those whose letters are left.
+        assert_eq!(applied, u64::try_from(96 - 4 - left).unwrap(), "{}", exited.output);
+    }
+}
+
+/// The group's offset says that letters are at 34 or above, and then the topic of dead letters is cut.
+#[test]
+#[ignore = "needs Kafka's jars: make test-kafka"]
+fn letters_that_are_stored_where_their_topic_was_cut_are_found_though_it_has_grown_since() {
+    let broker = Broker::start();
+    // Where it is cut, how many messages of somebody else come behind the letters, and how many are read then.
+    for (cut, others, read) in [(Some(10), 30, 50), (Some(10), 4, 24), (None, 0, 20)] {
+        let mut killed = Killed::without_offsets(Kafka::at(&broker.kafka.brokers), 1);
+        cut::produce(&killed.dead, "other", 30);
+        killed.begin();
+        assert_eq!(killed.letters(), 34);
+        match cut {
+            Some(cut) => broker.cut(&killed.dead, cut),
+            // Another leader, and the same log.
+            None => broker.restart(),
+        }
+        let service = killed.start(true, "5m");
+        killed.produce(40);
+        killed.kill(service, cut.unwrap_or(34) + 20);
+        cut::produce(&killed.dead, "other", others);
+        assert!(killed.letters() >= 34);
+        let mended = killed.start(false, "50ms");
+        let exited = killed.finish(mended);
+        assert!(exited.output.contains("lettered_before:20"), "{}", exited.output);
+        let mut not_done = killed.not_done();
+        if cut.is_none() {
+            // Those of the first run.
+            not_done.retain(|key, _| key.split(':').nth(1).unwrap().parse::<i64>().unwrap() >= 8);
+        }
+        assert_eq!(not_done.len(), 20);
+        for (key, count) in not_done.keys().zip(killed.sim.ints("counts", &keys(&not_done))) {
+            assert_eq!(count, None, "{key}\n{}", exited.output);
+        }
+        // Nothing below the cut is read, and without one nothing below the offset.
+        let told: Vec<&str> = exited
+            .output
+            .lines()
+            .filter(|line| line.contains("have dead letters already"))
+            .collect();
+        assert_eq!(told.len(), 2, "{}", exited.output);
+        assert!(told.iter().all(|line| number(line, "read=") == read), "{told:?}");
     }
 }
 

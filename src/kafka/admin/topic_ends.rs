@@ -10,6 +10,7 @@ use crate::kafka::admin::describe_topics::Found;
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::admin::topic_ids::TopicIds;
 use crate::kafka::consumer::committed::is_refusal;
+use crate::kafka::consumer::epoch;
 use crate::util::stop::Stop;
 
 /// A topic's id, and where it ends.
@@ -17,8 +18,17 @@ use crate::util::stop::Stop;
 pub struct TopicEnds {
     /// [`TopicId::NONE`]: the brokers give no ids.
     pub id: TopicId,
-    /// By partition, the offset behind its last message. `None`: its leader has not told.
-    pub ends: Vec<Option<i64>>,
+    /// By partition. `None`: its leader has not told.
+    pub ends: Vec<Option<End>>,
+}
+
+/// Where a partition's log ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// The offset behind its last message.
+    pub offset: i64,
+    /// The epoch of the leader that says so. `None`: brokers before Kafka 2.1.
+    pub epoch: Option<i32>,
 }
 
 /// The answer.
@@ -77,14 +87,14 @@ pub fn ends(ids: &TopicIds, topic: &str, timeout: Duration, stop: &Stop) -> Told
         Err(error) => return Told::NotYet(error.to_string()),
     };
     let mut ends = vec![None; partitions];
-    for element in list.elements() {
-        if let Offset::Offset(end) = element.offset()
+    for (element, epoch) in list.elements().into_iter().zip(epoch::of_list(&list)) {
+        if let Offset::Offset(offset) = element.offset()
             && element.error().is_ok()
             && let Some(place) = usize::try_from(element.partition())
                 .ok()
                 .and_then(|of| ends.get_mut(of))
         {
-            *place = Some(end);
+            *place = Some(End { offset, epoch });
         }
     }
     Told::Ends(TopicEnds { id, ends })

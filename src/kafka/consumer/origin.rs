@@ -159,6 +159,13 @@ impl CommitTag {
         for from in letters {
             tag.push_str(&format!(" {LETTERS}{from}"));
         }
+        let without_epochs = tag.len();
+        for epochs in letters.iter().filter_map(LettersFrom::epochs_text) {
+            tag.push_str(&format!(" {EPOCHS}{epochs}"));
+        }
+        if tag.len() > TAG_BYTES_MAX {
+            tag.truncate(without_epochs);
+        }
         (tag.len() <= TAG_BYTES_MAX).then_some(tag)
     }
 }
@@ -284,12 +291,15 @@ const NAME: &str = "penstock";
 /// What the words about the cluster and about letters begin with. There can be several of the latter.
 const CLUSTER: &str = "cluster=";
 const LETTERS: &str = "dead=";
+/// What the words about the leader epochs of those offsets begin with. They are words of their own, since releases that
+/// know only the offsets must understand those.
+const EPOCHS: &str = "dead_epochs=";
 
 /// Brokers refuse longer metadata (`offset.metadata.max.bytes`, by default).
 const TAG_BYTES_MAX: usize = 4096;
 
-/// The metadata that is committed with an offset: `penstock topic=<id> cluster=<id>`, and perhaps `dead=…`
-/// ([`LettersFrom`]). It names the cluster because tools that copy a group's offsets to another cluster copy the
+/// The metadata that is committed with an offset: `penstock topic=<id> cluster=<id>`, and perhaps `dead=…` and
+/// `dead_epochs=…` ([`LettersFrom`]). It names the cluster because tools that copy a group's offsets to another cluster copy the
 /// metadata too, and every topic has another id there. Where the topic has no id, it begins with `penstock cluster=<id>`
 /// and is written only if there is something about letters.
 pub(in crate::kafka) fn offset_tag(topic_id: TopicId, cluster_id: Option<&str>) -> String {
@@ -330,7 +340,11 @@ fn tagged_letters(tag: &str, cluster_id: Option<&str>) -> Vec<LettersFrom> {
         return Vec::new();
     }
     let words = tag.split(' ').filter_map(|word| word.strip_prefix(LETTERS));
-    words.filter_map(LettersFrom::parse).collect()
+    let mut letters: Vec<LettersFrom> = words.filter_map(LettersFrom::parse).collect();
+    for epochs in tag.split(' ').filter_map(|word| word.strip_prefix(EPOCHS)) {
+        letters.iter_mut().for_each(|from| from.take_epochs(epochs));
+    }
+    letters
 }
 
 /// The cluster that our metadata names.
@@ -388,6 +402,7 @@ mod tests {
             topic: "events.dead".to_owned(),
             id: TopicId::new([8; 16]),
             offsets: vec![5, 0, 77],
+            epochs: Vec::new(),
         };
         let tag = CommitTag::new(id, Some("c"));
         assert_eq!(tag.plain, "penstock topic=BwcHBwcHBwcHBwcHBwcHBw cluster=c");
@@ -411,6 +426,29 @@ mod tests {
             .map(|from| from.topic)
             .collect();
         assert_eq!(topics, ["x", "events.dead"]);
+        // The epochs are behind the offsets, as words of their own: a release that does not know them ignores them.
+        let with_epochs = LettersFrom {
+            epochs: vec![Some(3), None, Some(12)],
+            ..dead.clone()
+        };
+        let both = [LettersFrom::beginning("x", TopicId::NONE), with_epochs];
+        let longer = tag.with_letters(&both).unwrap();
+        assert_eq!(
+            longer,
+            format!(
+                "{} dead=x:-: dead=events.dead:CAgICAgICAgICAgICAgICA:5,0,77 dead_epochs=events.dead:3,,12",
+                tag.plain
+            )
+        );
+        assert_eq!(tagged_letters(&longer, Some("c")), both);
+        // Where they make the metadata too long, they are left out. The offsets are true without them.
+        let long = LettersFrom {
+            offsets: vec![123_456_789; 400],
+            epochs: vec![Some(123); 400],
+            ..dead.clone()
+        };
+        let text = tag.with_letters(std::slice::from_ref(&long)).unwrap();
+        assert_eq!(text, format!("{} dead={long}", tag.plain));
         // Too many partitions for brokers.
         let many = LettersFrom {
             offsets: vec![123_456_789; 500],
@@ -423,7 +461,11 @@ mod tests {
     fn the_tag_of_the_next_commit_keeps_the_words_about_letters() {
         let id = TopicId::new([7; 16]);
         let plain = CommitTag::new(id, Some("c")).plain;
-        let before = format!("{plain} dead=x:-:3 dead=events.dead:CAgICAgICAgICAgICAgICA:5,0,77");
+        let (letters, epochs) = (
+            format!("{plain} dead=x:-:3 dead=events.dead:CAgICAgICAgICAgICAgICA:5,0,77"),
+            " dead_epochs=x:9",
+        );
+        let before = format!("{letters}{epochs}");
         assert_eq!(next_tag(&before, None, id, Some("c")), before);
         assert_eq!(next_tag(&plain, None, id, Some("c")), plain);
         assert_eq!(next_tag("", None, id, Some("c")), plain);
@@ -432,7 +474,7 @@ mod tests {
         assert_eq!(next_tag(&before, more("x"), id, Some("c")), before);
         assert_eq!(
             next_tag(&before, more("y"), id, Some("c")),
-            format!("{before} dead=y:-:")
+            format!("{letters} dead=y:-:{epochs}")
         );
         assert_eq!(next_tag("", more("y"), id, Some("c")), format!("{plain} dead=y:-:"));
         // Offsets of another cluster's topic.

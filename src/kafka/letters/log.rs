@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use log::{info, warn};
+use log::{debug, info, warn};
 use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -23,6 +23,7 @@ use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::admin::topic_ids::TopicIds;
 use crate::kafka::client::LogContext;
 use crate::kafka::consumer::committed::is_refusal;
+use crate::kafka::consumer::{cut, epoch};
 use crate::kafka::letters::bound::LettersFrom;
 use crate::kafka::letters::{Letters, NoLetters, Search, Searched};
 use crate::kafka::view;
@@ -74,6 +75,9 @@ struct Own {
     is_known: bool,
     /// When the last request began.
     asked: Option<Instant>,
+    /// Partitions whose leader, or topic, has changed since the answer before the last one. A message that was stored
+    /// before the change can still be reported.
+    changed: BTreeSet<usize>,
     is_refusal_told: bool,
 }
 
@@ -97,6 +101,7 @@ impl LetterLog {
                 from,
                 is_known: false,
                 asked: None,
+                changed: BTreeSet::new(),
                 is_refusal_told: false,
             }),
             answers: Mutex::default(),
@@ -116,6 +121,7 @@ impl LetterLog {
         };
         let mut own = self.own.lock();
         if own.is_known
+            && !own.changed.contains(&partition)
             && let Some(from) = &mut own.from
         {
             Arc::make_mut(from).raise(partition, offset + 1);
@@ -150,16 +156,18 @@ impl LetterLog {
 
     /// Keeps an answer about `reject.topic`.
     fn take(&self, topic: &str, told: &Told, began: Instant) {
-        let mut own = self.own.lock();
-        own.asked = Some(began);
+        let own = &mut *self.own.lock();
+        let is_first = own.asked.replace(began).is_none();
         match told {
             Told::Ends(ends) => {
-                own.from = Some(Arc::new(merged(
-                    topic,
-                    own.from.as_deref().filter(|_| own.is_known),
-                    ends,
-                )));
-                own.is_known = true;
+                let before = own.from.as_deref().filter(|_| own.is_known);
+                let from = merged(topic, before, ends);
+                // Before the first answer, no letter was sent that could be reported.
+                own.changed = (0..ends.ends.len())
+                    .filter(|_| !is_first)
+                    .filter(|partition| !before.is_some_and(|before| is_same_log(before, &from, *partition)))
+                    .collect();
+                (own.from, own.is_known) = (Some(Arc::new(from)), true);
             }
             Told::Absent => {
                 own.from = Some(Arc::new(LettersFrom::beginning(topic, TopicId::NONE)));
@@ -194,14 +202,14 @@ impl LetterLog {
             Some(Told::Refused(why)) => return Err(AttemptError::Final(NoLetters::Refused(why))),
             Some(Told::NotYet(why)) => return Err(AttemptError::Passing(why)),
         };
-        let (from, spans) = spans(from, &ends)?;
+        let (mut from, spans) = spans(from, &ends)?;
         if spans.is_empty() || !(search.is_needed)() {
             return Ok(Searched { from, read: 0 });
         }
         let Some(_turn) = Turn::take(&self.reading, stop) else {
             return Err(AttemptError::Final(NoLetters::Stopped));
         };
-        match read(&self.kafka, &from.topic, spans, search, take) {
+        match read(&self.kafka, &mut from, spans, search, take) {
             Ok(Some(read)) => Ok(Searched { from, read }),
             Ok(None) => Err(AttemptError::Final(NoLetters::Stopped)),
             Err(error) if is_refusal(&error) => Err(AttemptError::Final(NoLetters::Refused(error.to_string()))),
@@ -309,14 +317,37 @@ fn merged(topic: &str, before: Option<&LettersFrom>, ends: &TopicEnds) -> Letter
         _ => LettersFrom::beginning(topic, ends.id),
     };
     for (partition, end) in ends.ends.iter().enumerate() {
-        // Letters that were stored since the request began have raised it already.
-        from.raise(partition, end.unwrap_or(0));
+        match *end {
+            None => {}
+            // One leader does not cut its log. Letters that were stored since the request began have raised it already.
+            Some(end) if end.epoch.is_some() && end.epoch == from.epoch(partition) => from.raise(partition, end.offset),
+            // Another leader's log may be shorter.
+            Some(end) => from.set(partition, end.offset, end.epoch),
+        }
     }
     from
 }
 
-/// A range of offsets to read, by partition.
-type Spans = BTreeMap<i32, (i64, i64)>;
+/// Whether both offsets of a partition are about the log of the same leader. Without epochs it is not known.
+fn is_same_log(before: &LettersFrom, now: &LettersFrom, partition: usize) -> bool {
+    before.id == now.id && before.epoch(partition) == now.epoch(partition)
+}
+
+/// What is to be read of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    /// From this offset on there can be letters.
+    begin: i64,
+    /// The offset behind the last message.
+    end: i64,
+    /// The offset to read next. It can be below `begin`.
+    next: i64,
+    /// Below `begin`, the log must be what leaders up to this epoch have written. `None`: it is, or nobody can know.
+    epoch: Option<i32>,
+}
+
+/// By partition.
+type Spans = BTreeMap<i32, Span>;
 
 /// From where on the topic is read, and the ranges that have messages.
 fn spans(from: &LettersFrom, ends: &TopicEnds) -> Result<(LettersFrom, Spans), AttemptError<String, NoLetters>> {
@@ -330,26 +361,41 @@ fn spans(from: &LettersFrom, ends: &TopicEnds) -> Result<(LettersFrom, Spans), A
                 "no leader tells the end of its partition {number}"
             )));
         };
+        let epoch = from.epoch(partition);
+        // Leaders are counted upwards: the topic was created again where the brokers have no ids.
+        let is_earlier = end.epoch.zip(epoch).is_some_and(|(now, before)| now < before);
         // The topic was created again since the commit, or its log was cut: all that it has may be newer.
         let begin = Some(from.of(partition))
-            .filter(|begin| !is_other && *begin <= end)
+            .filter(|begin| !is_other && !is_earlier && *begin <= end.offset)
             .unwrap_or(0);
-        begins.raise(partition, begin);
-        if begin < end {
-            spans.insert(number, (begin, end));
+        begins.set(partition, begin, end.epoch);
+        let epoch = epoch.filter(|_| begin > 0);
+        // The same leader has cut nothing.
+        let may_be_cut = epoch.is_some() && end.epoch != epoch;
+        if begin < end.offset || may_be_cut {
+            let span = Span {
+                begin,
+                end: end.offset,
+                // The message before it shows who has written the log.
+                next: begin - i64::from(epoch.is_some()),
+                epoch,
+            };
+            spans.insert(number, span);
         }
     }
     Ok((begins, spans))
 }
 
-/// Reads the ranges. Returns the number of messages; `None`: the stop flag was raised.
+/// Reads the ranges. Returns the number of messages; `None`: the stop flag was raised. Where the log was cut, it is
+/// read from there on, and `from` is lowered.
 fn read(
     kafka: &Kafka,
-    topic: &str,
+    from: &mut LettersFrom,
     mut spans: Spans,
     search: Search<'_>,
     take: &mut dyn FnMut(&Message<'_>),
 ) -> KafkaResult<Option<u64>> {
+    let topic = from.topic.clone();
     let mut config = reading_config(kafka);
     // Letters are in no transaction. One of another producer must not hide those behind it.
     config.set("isolation.level", "read_uncommitted");
@@ -358,8 +404,8 @@ fn read(
     config.set("fetch.message.max.bytes", "262144");
     let consumer: BaseConsumer<LogContext> = config.create_with_context(LogContext::ErrorsAtDebug)?;
     let mut begins = TopicPartitionList::with_capacity(spans.len());
-    for (partition, (begin, _)) in &spans {
-        begins.add_partition_offset(topic, *partition, Offset::Offset(*begin))?;
+    for (partition, span) in &spans {
+        begins.add_partition_offset(&topic, *partition, Offset::Offset(span.next))?;
     }
     consumer.assign(&begins)?;
     let (mut read, mut heard) = (0, Instant::now());
@@ -371,48 +417,78 @@ fn read(
             return Ok(None);
         }
         if lines.pass().is_some() {
-            let left: i64 = spans.values().map(|(begin, end)| end - begin).sum();
+            let left: i64 = spans.values().map(|span| span.end - span.next).sum();
             info!(
                 "kafka: reading dead letters, to know which of the messages that come again have letters; the \
                  partition is not read until then {} dead_letters={topic} read={read} left={left}",
                 search.partition
             );
         }
-        match consumer.poll(POLL_WAIT) {
+        let (partition, message) = match consumer.poll(POLL_WAIT) {
             None if heard.elapsed() < SILENCE_MAX => continue,
             None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                let Some((begin, end)) = spans.get(&partition).copied() else {
-                    continue;
-                };
-                if begin >= end || confirmed.contains(&partition) {
-                    // Behind the last message are only marks of transactions.
-                    spans.remove(&partition);
-                } else {
-                    // A leader that has just been elected may not know the end yet. The partition is read once more.
-                    let known = consumer.fetch_watermarks(topic, partition, TIMEOUT);
-                    if known.is_ok_and(|(_, known)| known >= end) {
-                        confirmed.insert(partition);
-                    } else {
-                        search.stop.wait(POLL_WAIT);
-                    }
-                    consumer.seek(topic, partition, Offset::Offset(begin), TIMEOUT)?;
-                }
-            }
             // For example, a broker is not reachable. librdkafka retries.
             Some(Err(KafkaError::MessageConsumption(code))) if is_passing(code) => continue,
+            Some(Err(KafkaError::PartitionEOF(partition))) => (partition, None),
             Some(Err(error)) => return Err(error),
-            Some(Ok(message)) => {
-                let (partition, offset) = (message.partition(), message.offset());
-                if let Some((begin, end)) = spans.get_mut(&partition) {
-                    if offset < *end {
-                        take(&view(&message, true));
-                        read += 1;
-                    }
-                    *begin = offset + 1;
-                    if *begin >= *end {
-                        spans.remove(&partition);
-                    }
+            Some(Ok(message)) => (message.partition(), Some(message)),
+        };
+        let Some(span) = spans.get_mut(&partition) else {
+            continue;
+        };
+        if let Some(epoch) = span.epoch.take() {
+            let first = message.as_ref().map(epoch::of_message);
+            // It is read on where nobody else has written. A message without an epoch is older than all that have one.
+            let is_same = first.is_some_and(|of| of.is_none_or(|of| of <= epoch));
+            let cut = if is_same {
+                Some(span.begin)
+            } else {
+                cut::find(kafka, &topic, partition, span.begin, epoch, search.stop)?
+            };
+            let Some(cut) = cut else { return Ok(None) };
+            heard = Instant::now();
+            if cut < span.begin {
+                debug!(
+                    "kafka: later leaders have written the topic of dead letters from there on; letters are looked for \
+                     there {} dead_letters={topic} dead_letters_partition={partition} from={cut} was={}",
+                    search.partition, span.begin
+                );
+                from.lower(usize::try_from(partition).unwrap_or_default(), cut);
+                (span.begin, span.next) = (cut, cut);
+                consumer.seek(&topic, partition, Offset::Offset(cut), TIMEOUT)?;
+                continue;
+            }
+            span.next = span.begin;
+        }
+        match message {
+            None if span.next >= span.end || confirmed.contains(&partition) => {
+                // Behind the last message are only marks of transactions.
+                spans.remove(&partition);
+            }
+            None => {
+                // A leader that has just been elected may not know the end yet. The partition is read once more.
+                let known = consumer.fetch_watermarks(&topic, partition, TIMEOUT);
+                if known.is_ok_and(|(_, known)| known >= span.end) {
+                    confirmed.insert(partition);
+                    heard = Instant::now();
+                } else if heard.elapsed() >= SILENCE_MAX {
+                    // It does not come back: the log was cut since its end was told.
+                    return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
+                } else {
+                    search.stop.wait(POLL_WAIT);
+                }
+                consumer.seek(&topic, partition, Offset::Offset(span.next), TIMEOUT)?;
+                continue;
+            }
+            Some(message) => {
+                let offset = message.offset();
+                if (span.begin..span.end).contains(&offset) {
+                    take(&view(&message, true));
+                    read += 1;
+                }
+                span.next = offset + 1;
+                if span.next >= span.end {
+                    spans.remove(&partition);
                 }
             }
         }
@@ -424,60 +500,131 @@ fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::admin::topic_ends::End;
 
     const ID: TopicId = TopicId::new([7; 16]);
 
-    fn told(id: TopicId, ends: &[Option<i64>]) -> TopicEnds {
+    /// All leaders have this epoch, if it is known.
+    fn told(id: TopicId, ends: &[Option<i64>], epoch: Option<i32>) -> TopicEnds {
+        let end = |end: &Option<i64>| end.map(|offset| End { offset, epoch });
         TopicEnds {
             id,
-            ends: ends.to_vec(),
+            ends: ends.iter().map(end).collect(),
         }
     }
 
-    fn from(id: TopicId, offsets: &[i64]) -> LettersFrom {
-        LettersFrom {
-            topic: "dead".to_owned(),
-            id,
-            offsets: offsets.to_vec(),
+    fn from(id: TopicId, offsets: &[i64], epoch: Option<i32>) -> LettersFrom {
+        let mut from = LettersFrom::beginning("dead", id);
+        for (partition, offset) in offsets.iter().enumerate() {
+            from.set(partition, *offset, epoch);
         }
+        from
+    }
+
+    /// The ranges that are read: partition, begin, end, and the epoch that is compared.
+    fn read(from: &LettersFrom, ends: &TopicEnds) -> Vec<(i32, i64, i64, Option<i32>)> {
+        let (begins, spans) = spans(from, ends).unwrap();
+        let range = |(number, span): (i32, Span)| {
+            assert_eq!(begins.of(usize::try_from(number).unwrap()), span.begin);
+            assert_eq!(span.next, span.begin - i64::from(span.epoch.is_some()));
+            (number, span.begin, span.end, span.epoch)
+        };
+        spans.into_iter().map(range).collect()
     }
 
     #[test]
     fn what_is_new_since_the_commit_is_read_and_nothing_else() {
-        let read = |from: &LettersFrom, ends: &TopicEnds| spans(from, ends).unwrap().1.into_iter().collect::<Vec<_>>();
-        let commit = from(ID, &[5, 7]);
-        assert_eq!(read(&commit, &told(ID, &[Some(5), Some(7)])), []);
-        assert_eq!(read(&commit, &told(ID, &[Some(5), Some(9)])), [(1, (7, 9))]);
-        // A partition that was added since.
-        assert_eq!(read(&commit, &told(ID, &[Some(5), Some(7), Some(2)])), [(2, (0, 2))]);
-        // Created again: whatever it has is newer.
-        let other = TopicId::new([8; 16]);
-        assert_eq!(read(&commit, &told(other, &[Some(9), Some(0)])), [(0, (0, 9))]);
-        // Cut, or created again where the brokers have no ids.
-        assert_eq!(read(&commit, &told(ID, &[Some(4), Some(7)])), [(0, (0, 4))]);
-        assert_eq!(read(&from(TopicId::NONE, &[5]), &told(ID, &[Some(6)])), [(0, (5, 6))]);
-        assert!(matches!(
-            spans(&commit, &told(ID, &[Some(5), None])),
-            Err(AttemptError::Passing(_))
-        ));
+        for epoch in [None, Some(3)] {
+            let told = |id, ends: &[Option<i64>]| told(id, ends, epoch);
+            let commit = from(ID, &[5, 7], epoch);
+            assert_eq!(read(&commit, &told(ID, &[Some(5), Some(7)])), []);
+            assert_eq!(read(&commit, &told(ID, &[Some(5), Some(9)])), [(1, 7, 9, epoch)]);
+            // A partition that was added since.
+            let added = told(ID, &[Some(5), Some(7), Some(2)]);
+            assert_eq!(read(&commit, &added), [(2, 0, 2, None)]);
+            // Created again: whatever it has is newer.
+            let other = TopicId::new([8; 16]);
+            assert_eq!(read(&commit, &told(other, &[Some(9), Some(0)])), [(0, 0, 9, None)]);
+            // Cut, or created again where the brokers have no ids.
+            assert_eq!(read(&commit, &told(ID, &[Some(4), Some(7)])), [(0, 0, 4, None)]);
+            let without_id = from(TopicId::NONE, &[5], epoch);
+            assert_eq!(read(&without_id, &told(ID, &[Some(6)])), [(0, 5, 6, epoch)]);
+            assert!(matches!(
+                spans(&commit, &told(ID, &[Some(5), None])),
+                Err(AttemptError::Passing(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn another_leaders_log_is_compared_also_where_it_ends_at_the_offset() {
+        let commit = from(ID, &[5, 0], Some(3));
+        for epoch in [Some(4), None] {
+            let ends = told(ID, &[Some(5), Some(0)], epoch);
+            assert_eq!(read(&commit, &ends), [(0, 5, 5, Some(3))]);
+            let ends = told(ID, &[Some(8), Some(1)], epoch);
+            assert_eq!(read(&commit, &ends), [(0, 5, 8, Some(3)), (1, 0, 1, None)]);
+        }
+        // Of a former topic, where the brokers have no ids. Its leaders were counted further.
+        let commit = from(TopicId::NONE, &[5], Some(3));
+        assert_eq!(
+            read(&commit, &told(TopicId::NONE, &[Some(8)], Some(2))),
+            [(0, 0, 8, None)]
+        );
+        // A version before this one has committed, without epochs.
+        let commit = from(ID, &[5], None);
+        assert_eq!(read(&commit, &told(ID, &[Some(5)], Some(4))), []);
+        assert_eq!(read(&commit, &told(ID, &[Some(8)], Some(4))), [(0, 5, 8, None)]);
     }
 
     #[test]
     fn an_older_answer_does_not_take_back_what_was_stored_since() {
-        let before = from(ID, &[5, 9]);
-        assert_eq!(
-            merged("dead", Some(&before), &told(ID, &[Some(6), Some(8)])),
-            from(ID, &[6, 9])
-        );
-        assert_eq!(
-            merged("dead", Some(&before), &told(ID, &[None, Some(10)])),
-            from(ID, &[5, 10])
-        );
+        let before = from(ID, &[5, 9], Some(3));
+        let now = |id, ends: &[Option<i64>]| merged("dead", Some(&before), &told(id, ends, Some(3)));
+        assert_eq!(now(ID, &[Some(6), Some(8)]), from(ID, &[6, 9], Some(3)));
+        assert_eq!(now(ID, &[None, Some(10)]), from(ID, &[5, 10], Some(3)));
         let other = TopicId::new([8; 16]);
-        assert_eq!(
-            merged("dead", Some(&before), &told(other, &[Some(1)])),
-            from(other, &[1])
-        );
-        assert_eq!(merged("dead", None, &told(ID, &[None, Some(3)])), from(ID, &[0, 3]));
+        assert_eq!(now(other, &[Some(1)]), from(other, &[1], Some(3)));
+        let first = merged("dead", None, &told(ID, &[None, Some(3)], None));
+        assert_eq!((first.of(0), first.of(1)), (0, 3));
+    }
+
+    #[test]
+    fn another_leaders_end_counts_though_it_is_lower() {
+        for (before, now) in [(Some(3), Some(4)), (None, None), (Some(3), None), (None, Some(3))] {
+            let merged = merged("dead", Some(&from(ID, &[9], before)), &told(ID, &[Some(4)], now));
+            assert_eq!(merged, from(ID, &[4], now));
+        }
+    }
+
+    #[test]
+    fn a_report_about_a_former_log_does_not_raise_the_offset_of_the_log_that_follows() {
+        let text = include_str!("../../../examples/events.toml");
+        let kafka = crate::config::parse(text, "events.toml").unwrap().kafka;
+        let log = LetterLog::new(&kafka, &Arc::new(TopicIds::new(&kafka).unwrap()), Some("dead"));
+        let take = |ends: &[i64], epochs: &[i32]| {
+            let end = |(offset, epoch): (&i64, &i32)| {
+                Some(End {
+                    offset: *offset,
+                    epoch: Some(*epoch),
+                })
+            };
+            let ends = ends.iter().zip(epochs).map(end).collect();
+            log.take("dead", &Told::Ends(TopicEnds { id: ID, ends }), Instant::now());
+        };
+        let offsets = || log.known_now().unwrap().offsets.clone();
+        take(&[5, 5], &[1, 1]);
+        log.stored("dead", 0, 8);
+        log.stored("other", 0, 80);
+        assert_eq!(offsets(), [9, 5]);
+        // Cut. Then come the reports of two messages that the former leaders have stored.
+        take(&[7, 5], &[2, 1]);
+        log.stored("dead", 0, 9);
+        log.stored("dead", 1, 9);
+        assert_eq!(offsets(), [7, 10]);
+        assert_eq!(log.known_now().unwrap().epochs, [Some(2), Some(1)]);
+        take(&[7, 11], &[2, 1]);
+        log.stored("dead", 0, 9);
+        assert_eq!(offsets(), [10, 11]);
     }
 }

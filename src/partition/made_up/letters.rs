@@ -143,6 +143,7 @@ impl Letters for DeadTopic {
             topic: DEAD.to_owned(),
             id: state.id,
             offsets: vec![state.known],
+            epochs: Vec::new(),
         }))
     }
 
@@ -187,6 +188,7 @@ impl Letters for DeadTopic {
                 topic: DEAD.to_owned(),
                 id: state.id,
                 offsets: vec![begin],
+                epochs: Vec::new(),
             },
             read,
         })

@@ -39,6 +39,12 @@ pub(super) fn decimal<'m>(value: &Value<'_>, scale: Option<i16>, to: DecimalTo) 
     })
 }
 
+/// Whether this may be a number in digits, rather than base64. The base64 of a decimal rarely has only digits: that of
+/// some negative integers of three bytes, of six, and so on.
+pub(super) fn is_digits(value: &Value<'_>) -> bool {
+    matches!(value, Value::Str(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// The text and the scale of `{"scale": 2, "value": "BM4="}`.
 fn parts<'v>(members: &'v [(Cow<'_, str>, Value<'_>)]) -> Result<(&'v str, i16), CastFailure> {
     let of = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);

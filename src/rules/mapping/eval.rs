@@ -9,6 +9,7 @@ use super::compile::{
     ActionRule, BinRule, CompiledWrite, MissingRule, NameRule, NamedTargets, OperationRule, PartRule, PastRule, Place,
     RequireRule, Rule, TargetRule, Texts, TtlRule, TypedRule, WhenRule,
 };
+use super::decimal;
 use super::keep::{self, Keeps, NotHeld};
 use super::numbers::CastFailure;
 use super::tally::{RuleKind, Tally};
@@ -657,7 +658,15 @@ impl<'m> Context<'_, 'm> {
                 let number = time::from_ms(ms, to.unit()).map_err(|(reason, why)| rejection(reason, rule, why))?;
                 Some(Value::Int(number))
             }
-            (Some(value), Some(to)) => Some(cast(value, to).map_err(|failure| uncast(rule, to, failure))?),
+            (Some(value), Some(to)) => {
+                let counted = self.tally.filter(|_| matches!(to, As::Decimal { scale: Some(_), .. }));
+                let is_digits = counted.is_some() && decimal::is_digits(&value);
+                let value = cast(value, to).map_err(|failure| uncast(rule, to, failure))?;
+                if let Some(tally) = counted {
+                    tally.decimal(rule.line, &rule.written, is_digits);
+                }
+                Some(value)
+            }
             (value, _) => value,
         };
         let value = match value {

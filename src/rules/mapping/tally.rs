@@ -59,10 +59,24 @@ pub struct RuleCount {
     pub made: u64,
 }
 
+/// A value that is read as a decimal in base64 (`as = "decimal"` and `scale`), and how many strings were read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecimalCount {
+    /// The value as it is written.
+    pub written: String,
+    /// Its line in the file.
+    pub line: usize,
+    /// Strings that have only digits. They are base64, and may be meant as numbers.
+    pub digits: u64,
+    /// All others.
+    pub others: u64,
+}
+
 /// The counts of all rules.
 #[derive(Debug, Default)]
 pub struct Tally {
     rules: RefCell<Vec<RuleCount>>,
+    decimals: RefCell<Vec<DecimalCount>>,
     /// For the current message: the index of the rule, and how many it made.
     made: RefCell<Vec<(usize, u64)>>,
 }
@@ -107,6 +121,37 @@ impl Tally {
     /// The rules in the order of the file.
     pub fn rules(&self) -> Vec<RuleCount> {
         self.rules.borrow().clone()
+    }
+
+    /// The decimals of which every string was a number in digits.
+    pub fn decimals_in_digits(&self) -> Vec<DecimalCount> {
+        let decimals = self.decimals.borrow();
+        let doubtful = decimals
+            .iter()
+            .filter(|decimal| decimal.digits > 0 && decimal.others == 0);
+        doubtful.cloned().collect()
+    }
+
+    /// A string was read as a decimal.
+    pub(super) fn decimal(&self, line: usize, written: &str, is_digits: bool) {
+        let mut decimals = self.decimals.borrow_mut();
+        let is_it = |decimal: &DecimalCount| decimal.line == line && decimal.written == written;
+        let place = decimals.iter().position(is_it).unwrap_or_else(|| {
+            decimals.push(DecimalCount {
+                written: written.to_owned(),
+                line,
+                digits: 0,
+                others: 0,
+            });
+            decimals.len() - 1
+        });
+        if let Some(decimal) = decimals.get_mut(place) {
+            *if is_digits {
+                &mut decimal.digits
+            } else {
+                &mut decimal.others
+            } += 1;
+        }
     }
 
     /// The index of a rule. Several conditions can be on one line, but only one write or publish.
