@@ -173,6 +173,11 @@ check-deploy: setup ## the container file, compose.yaml and Kubernetes manifests
 bench: setup ## what decoding, conditions, schemas and counting a message cost
 	$(CARGO) bench --profile $(FAST) $(SHARED) --bench decode --bench conditions --bench payload_schema --bench count
 
+.PHONY: count
+count: ## the instructions of a message in decode, plan and encode, each against its limit (installs valgrind)
+	@scripts/setup.sh count
+	$(CARGO) bench --profile $(FAST) $(SHARED) --bench instructions
+
 .PHONY: rates
 rates: setup ## what guards cost, merging gains and poison costs, on a real Kafka broker (one: ARGS="--only poison")
 	$(CARGO) build --profile $(FAST) $(SHARED) --example rates

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs missing system packages for the build: `setup.sh`, with `kafka` also those for the broker, with `page` also
-# those for the tests of the status page, with `systemd` also those for the tests of the systemd unit.
+# those for the tests of the status page, with `systemd` also those for the tests of the systemd unit, with `count` also
+# valgrind.
 #
 # A Rust toolchain and a C compiler must be there already. The other packages are for librdkafka. It is compiled from the
 # sources in its crate, and its build needs make and a C++ compiler (for a C++ wrapper that we do not use but its `make`
@@ -14,7 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib.sh
 
 usage() {
-  echo "usage: scripts/setup.sh [kafka|page|systemd]" >&2
+  echo "usage: scripts/setup.sh [kafka|page|systemd|count]" >&2
   exit 64
 }
 
@@ -30,11 +31,13 @@ has() {
 with_kafka=no
 with_page=no
 with_systemd=no
+with_count=no
 case "${1-}" in
   '') ;;
   kafka) with_kafka=yes ;;
   page) with_page=yes ;;
   systemd) with_systemd=yes ;;
+  count) with_count=yes ;;
   *) usage ;;
 esac
 (($# <= 1)) || usage
@@ -71,6 +74,7 @@ missing_packages() {
     { has systemd-nspawn && has systemd-analyze; } || wanted+=(systemd-container)
     { has unshare && has nsenter && has findmnt; } || wanted+=(util-linux mount)
   fi
+  [[ $with_count == no ]] || has valgrind || wanted+=(valgrind)
   echo "${wanted[*]-}"
 }
 

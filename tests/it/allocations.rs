@@ -6,23 +6,15 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
 
-use penstock::config;
-use penstock::delivery::guard::{Guard, GuardIdentity, sequence};
-use penstock::delivery::plan::{OutgoingAction, OutgoingRow, Plan};
+use penstock::delivery::plan::{OutgoingAction, OutgoingRow};
 use penstock::delivery::pressure::Pressure;
-use penstock::delivery::write::{Answer, Calls, Limits, RowWriter, Stored, WriteEnd, write};
-use penstock::message::Message;
+use penstock::delivery::write::{Answer, RowWriter, Stored};
 use penstock::observe::counters::Counters;
-use penstock::output::{Output, Verdict};
-use penstock::processor::Processor as _;
-use penstock::rules::mapping::{Mapping, TopicMapping};
-use penstock::util::stop::Stop;
+use penstock::rules::mapping::TopicMapping;
 
-#[path = "../../benches/events/mod.rs"]
-#[allow(dead_code, reason = "the benchmarks also need medians")]
-mod events;
+use crate::counted::batch::{self, Worker, rules};
+use crate::counted::events;
 
 /// Allocations for a message that is filtered, and for one that is written: the list of its row's operations.
 const FILTERED: u64 = 0;
@@ -101,26 +93,6 @@ impl RowWriter for Accepts {
     }
 }
 
-/// One event in five is filtered, and the others write five bins. `root`: a line of the route.
-fn rules(root: &str) -> Mapping {
-    let text = r#"
-        [kafka]
-        brokers = "b:9092"
-        topics = ["t"]
-        [aerospike]
-        hosts = "h:3000"
-        namespace = "test"
-        [[route]]
-        ROOT
-        when = "user.country != 'BR' && schema >= 3"
-        [[route.write]]
-        set = "events"
-        key = "id"
-        bins = { type = "type", ts = "ts", user = "user.id", os = "device.os", lat = "device.geo.lat" }
-    "#;
-    Mapping::compile(&config::parse(&text.replace("ROOT", root), "test.toml").unwrap()).unwrap()
-}
-
 struct Counted {
     allocations: u64,
     filtered: u64,
@@ -128,57 +100,14 @@ struct Counted {
 }
 
 /// Takes these messages through one batch, as a worker does, and counts its allocations.
-fn batch(topic: &TopicMapping, pressure: &Pressure, messages: &[&String]) -> Counted {
-    let owner = GuardIdentity {
-        group: "g",
-        topic_id: [0; 16],
-        topic: "t",
-        partition: 0,
-        epoch: 0,
-    };
-    let (stop, guard) = (Stop::new(), Guard::new(&owner));
-    let limits = Limits {
-        rows: usize::MAX,
-        bytes: usize::MAX,
-        finish_max: Duration::MAX,
-    };
-    let calls = Calls {
-        writer: &Accepts,
-        pressure,
-        stop: &stop,
-        meanwhile: &|| {},
-    };
+fn batch(topic: &TopicMapping, pressure: &Pressure, messages: &[&str]) -> Counted {
+    let worker = Worker::new();
     let before = ALLOCATIONS.get();
-    let mut plan = Plan::with_capacity(messages.len());
-    let mut output = Output::default();
-    let mut filtered = 0;
-    for (index, payload) in messages.iter().enumerate() {
-        let message = Message {
-            topic: "t",
-            partition: 0,
-            offset: index as i64,
-            timestamp_ms: None,
-            key: None,
-            payload: Some(payload.as_bytes()),
-            headers: Vec::new(),
-        };
-        output.begin(index);
-        match topic.process(&message, 0, &mut output).unwrap() {
-            Verdict::Filtered => filtered += 1,
-            Verdict::Kept => {}
-        }
-        for row in output.rows.drain(..) {
-            let sequence = sequence(message.offset, row.number).unwrap();
-            plan.push(row, sequence);
-        }
-    }
-    let written = write(&plan, &limits, &guard, &calls);
-    let allocations = ALLOCATIONS.get() - before;
-    assert_eq!(written.end, WriteEnd::Finished);
+    let done = worker.batch(topic, pressure, messages, &Accepts);
     Counted {
-        allocations,
-        filtered,
-        written: written.tally.written,
+        allocations: ALLOCATIONS.get() - before,
+        filtered: done.filtered,
+        written: done.written,
     }
 }
 
@@ -187,10 +116,12 @@ fn a_filtered_message_allocates_nothing_and_a_written_one_the_stated_number() {
     let (rules, pressure) = (rules(""), Pressure::new(10_000, None, Arc::new(Counters::new())));
     let topic = rules.topic("t").unwrap();
     let events: Vec<String> = (0..4000).map(events::event).collect();
-    let is_filtered = |event: &&String| event.contains(r#""country":"BR""#);
-    let (filtered, written): (Vec<&String>, Vec<&String>) = events.iter().partition(is_filtered);
-    let count = |messages: &[&String]| batch(topic, &pressure, messages);
-    count(&events.iter().collect::<Vec<_>>()); // what is made once for a thread or process
+    let (filtered, written): (Vec<&str>, Vec<&str>) = events
+        .iter()
+        .map(String::as_str)
+        .partition(|event| batch::is_filtered(event));
+    let count = |messages: &[&str]| batch(topic, &pressure, messages);
+    count(&events.iter().map(String::as_str).collect::<Vec<_>>()); // what is made once for a thread or process
 
     let (few, many) = (count(&filtered[..100]), count(&filtered[..600]));
     assert_eq!((many.filtered, many.written), (600, 0));
@@ -200,7 +131,7 @@ fn a_filtered_message_allocates_nothing_and_a_written_one_the_stated_number() {
     assert_eq!((many.filtered, many.written), (0, 600));
     assert_eq!(many.allocations - few.allocations, 500 * WRITTEN);
 
-    let mixed = count(&events[..1000].iter().collect::<Vec<_>>());
+    let mixed = count(&events[..1000].iter().map(String::as_str).collect::<Vec<_>>());
     assert!((150..250).contains(&mixed.filtered), "one in five: {}", mixed.filtered);
     assert_eq!(
         mixed.allocations,
@@ -215,10 +146,10 @@ fn an_event_in_a_string_costs_its_text_and_what_is_kept_of_it() {
     let topic = rules.topic("t").unwrap();
     let wrapped = |event: String| serde_json::json!({ "doc": event, "beside": "\u{1}" }).to_string();
     let events: Vec<String> = (0..4000).map(|number| wrapped(events::event(number))).collect();
-    let is_filtered = |event: &&String| event.contains(r#"\"country\":\"BR\""#);
-    let (filtered, written): (Vec<&String>, Vec<&String>) = events.iter().partition(is_filtered);
-    let count = |messages: &[&String]| batch(topic, &pressure, messages);
-    count(&events.iter().collect::<Vec<_>>()); // what is made once for a thread or process
+    let is_filtered = |event: &&str| event.contains(r#"\"country\":\"BR\""#);
+    let (filtered, written): (Vec<&str>, Vec<&str>) = events.iter().map(String::as_str).partition(is_filtered);
+    let count = |messages: &[&str]| batch(topic, &pressure, messages);
+    count(&events.iter().map(String::as_str).collect::<Vec<_>>()); // what is made once for a thread or process
 
     let (few, many) = (count(&filtered[..100]), count(&filtered[..600]));
     assert_eq!((many.filtered, many.written), (600, 0));

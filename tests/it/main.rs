@@ -27,7 +27,10 @@ mod schema;
 mod conditions;
 mod lives;
 mod json_conformance;
+// What a message costs, counted.
 mod allocations;
+mod counts;
+mod counted;
 
 // The write path, and its silent failures.
 mod partition_map;

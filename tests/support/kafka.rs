@@ -11,8 +11,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::bindings::{
-    rd_kafka_handle_mock_cluster, rd_kafka_mock_broker_push_request_error_rtts,
-    rd_kafka_mock_group_initial_rebalance_delay_ms, rd_kafka_mock_set_apiversion,
+    rd_kafka_handle_mock_cluster, rd_kafka_mock_broker_push_request_error_rtts, rd_kafka_mock_cluster_t,
+    rd_kafka_mock_get_requests, rd_kafka_mock_group_initial_rebalance_delay_ms, rd_kafka_mock_request_api_key,
+    rd_kafka_mock_request_destroy_array, rd_kafka_mock_request_t, rd_kafka_mock_set_apiversion,
+    rd_kafka_mock_start_request_tracking,
 };
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -169,9 +171,7 @@ impl Kafka {
     pub fn forget_committed_epochs(&self) {
         /// The last version of OffsetFetch whose answers contain no epoch.
         const VERSION_MAX: i16 = 4;
-        let mock = self.mock.as_ref().expect("a mock broker");
-        // SAFETY: the client lives in this scope, and was created with a mock cluster.
-        let cluster = unsafe { rd_kafka_handle_mock_cluster(mock.client().native_ptr()) };
+        let cluster = self.native_cluster();
         let key = RDKafkaApiKey::OffsetFetch as i16;
         // SAFETY: the cluster belongs to the client, which is alive.
         let code = unsafe { rd_kafka_mock_set_apiversion(cluster, key, 0, VERSION_MAX) };
@@ -188,13 +188,41 @@ impl Kafka {
             .request_errors(RDKafkaApiKey::Heartbeat, &[error]);
     }
 
+    /// The mock broker counts its requests from now on ([`Self::requests`]).
+    pub fn count_requests(&self) {
+        // SAFETY: the cluster belongs to the client, which is alive; the call sets a flag under its own lock.
+        unsafe { rd_kafka_mock_start_request_tracking(self.native_cluster()) };
+    }
+
+    /// How many requests of this kind the mock broker has got since [`Self::count_requests`], of all clients.
+    pub fn requests(&self, kind: RDKafkaApiKey) -> usize {
+        let mut count = 0;
+        // SAFETY: the cluster belongs to the client, which is alive; the count is written before the call returns.
+        let requests = unsafe { rd_kafka_mock_get_requests(self.native_cluster(), &raw mut count) };
+        // SAFETY: the call has returned a list with so many entries, and nobody else has it. (If it is empty, the list
+        // may be null.)
+        let list = (count > 0).then(|| unsafe { std::slice::from_raw_parts(requests, count) });
+        let is_wanted = |request: &&*mut rd_kafka_mock_request_t| {
+            // SAFETY: an entry of the list, which is freed below.
+            unsafe { rd_kafka_mock_request_api_key(**request) == kind as i16 }
+        };
+        let wanted = list.unwrap_or_default().iter().filter(is_wanted).count();
+        // SAFETY: the list and its entries are ours to free, and nothing uses them any more.
+        unsafe { rd_kafka_mock_request_destroy_array(requests, count) };
+        wanted
+    }
+
+    fn native_cluster(&self) -> *mut rd_kafka_mock_cluster_t {
+        let mock = self.mock.as_ref().expect("a mock broker");
+        // SAFETY: the client lives as long as `self`, and was created with a mock cluster.
+        unsafe { rd_kafka_handle_mock_cluster(mock.client().native_ptr()) }
+    }
+
     /// The mock broker delays its answers to the next commits by this time.
     pub fn delay_commits(&self, commits: usize, delay: Duration) {
-        let mock = self.mock.as_ref().expect("a mock broker");
+        let cluster = self.native_cluster();
         let delay_ms = i32::try_from(delay.as_millis()).unwrap();
         for _ in 0..commits {
-            // SAFETY: the client lives in this scope, and was created with a mock cluster.
-            let cluster = unsafe { rd_kafka_handle_mock_cluster(mock.client().native_ptr()) };
             // SAFETY: the cluster belongs to the client, which is alive; one pair follows the count of one.
             let code = unsafe {
                 rd_kafka_mock_broker_push_request_error_rtts(
