@@ -11,8 +11,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::bindings::{
-    rd_kafka_handle_mock_cluster, rd_kafka_mock_broker_push_request_error_rtts,
-    rd_kafka_mock_group_initial_rebalance_delay_ms, rd_kafka_mock_set_apiversion,
+    rd_kafka_handle_mock_cluster, rd_kafka_mock_broker_push_request_error_rtts, rd_kafka_mock_get_requests,
+    rd_kafka_mock_group_initial_rebalance_delay_ms, rd_kafka_mock_request_api_key, rd_kafka_mock_request_destroy_array,
+    rd_kafka_mock_set_apiversion, rd_kafka_mock_start_request_tracking,
 };
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -143,6 +144,31 @@ impl Kafka {
     fn topic_error(&self, name: &str, error: RDKafkaRespErr) {
         let mock = self.mock.as_ref().expect("a mock broker");
         mock.client().mock_cluster().unwrap().topic_error(name, error).unwrap();
+    }
+
+    /// Makes the mock broker remember which requests it gets from now on.
+    pub fn track_requests(&self) {
+        let mock = self.mock.as_ref().expect("a mock broker");
+        // SAFETY: the client lives in this scope, and was created with a mock cluster.
+        let cluster = unsafe { rd_kafka_handle_mock_cluster(mock.client().native_ptr()) };
+        // SAFETY: the cluster belongs to the client, which is alive.
+        unsafe { rd_kafka_mock_start_request_tracking(cluster) };
+    }
+
+    /// The kinds of requests since then (`RDKafkaApiKey`).
+    pub fn requests(&self) -> Vec<i16> {
+        let mock = self.mock.as_ref().expect("a mock broker");
+        // SAFETY: the client lives in this scope, and was created with a mock cluster.
+        let cluster = unsafe { rd_kafka_handle_mock_cluster(mock.client().native_ptr()) };
+        let mut count = 0;
+        // SAFETY: the cluster belongs to the client, which is alive, and `count` is there for the answer.
+        let requests = unsafe { rd_kafka_mock_get_requests(cluster, &raw mut count) };
+        // SAFETY: the answer is an array of so many requests, which is ours until it is destroyed below.
+        let keys = (0..count).map(|place| unsafe { rd_kafka_mock_request_api_key(*requests.add(place)) });
+        let keys = keys.collect();
+        // SAFETY: nothing borrows from the array any more.
+        unsafe { rd_kafka_mock_request_destroy_array(requests, count) };
+        keys
     }
 
     /// The mock broker answers the next questions for a group's offsets with an error that clients do not retry.
