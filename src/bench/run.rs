@@ -463,8 +463,8 @@ impl Ready<'_> {
     }
 
     fn steps(&self) -> usize {
-        // Rules, warm-up, now, then; reading.
-        let others = 4 + usize::from(!self.source.topics.is_empty());
+        // Rules, warm-up, as configured twice, as recommended; reading.
+        let others = 5 + usize::from(!self.source.topics.is_empty());
         others + BATCHES.len() + self.thread_counts().len() + 4
     }
 
@@ -527,6 +527,7 @@ impl Ready<'_> {
                 threads: Vec::new(),
                 in_flight: Vec::new(),
                 then: None,
+                again: None,
                 reading: None,
                 rules_cpu_us: 0.0,
                 rows_per_s_max: self.rows_per_s_max(),
@@ -620,6 +621,8 @@ impl Steps<'_> {
         if recommended != configured {
             self.facts.then = self.run("as recommended", recommended, step)?;
         }
+        // The same as at the beginning: does it give the same?
+        self.facts.again = self.run("as configured, again", configured, step)?;
         Ok(())
     }
 

@@ -10,6 +10,8 @@ const GAIN: f64 = 1.0 + 2.0 * (1.0 - ENOUGH);
 const BUSY: f64 = 0.88;
 /// A limit of rows per second is the limit if this share of it is reached.
 const AT_CAP: f64 = 0.9;
+/// The figures are not steady if the same settings give rates that differ by more than this share.
+const STEADY: f64 = 0.15;
 
 /// What was measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +30,8 @@ pub struct Facts {
     pub in_flight: Vec<Point>,
     /// With the recommended settings.
     pub then: Option<Point>,
+    /// With the configured settings once more, at the end.
+    pub again: Option<Point>,
     /// Reading alone. `None`: not measured.
     pub reading: Option<ReadingRate>,
     /// CPU time of the rules and the plan for each message, without the database. 0: not known.
@@ -67,10 +71,25 @@ impl Limit {
     }
 }
 
+/// By which share the rates of the same settings differ, measured at the beginning and at the end. 0: not known.
+pub fn unsteadiness(facts: &Facts) -> f64 {
+    let rate = |point: &Option<Point>| point.as_ref().map(|point| point.messages_per_s);
+    match (rate(&facts.now), rate(&facts.again)) {
+        (Some(one), Some(other)) if one.max(other) > 0.0 => (one - other).abs() / one.max(other),
+        _ => 0.0,
+    }
+}
+
+/// The rate with the configured settings: the better one of the beginning and the end.
+fn configured_rate(facts: &Facts) -> f64 {
+    let points = facts.now.iter().chain(&facts.again);
+    points.map(|point| point.messages_per_s).fold(0.0, f64::max)
+}
+
 /// The settings that the steps before have found to be enough.
 pub fn recommended(facts: &Facts) -> Settings {
     let configured = facts.configured;
-    let now = facts.now.as_ref().map_or(0.0, |now| now.messages_per_s);
+    let now = configured_rate(facts);
     let best = rates(&facts.batches).into_iter().fold(now, f64::max);
     // What is configured stays, if it is as good.
     let batch_rows = if now >= ENOUGH * best {
@@ -97,7 +116,12 @@ fn at_knee(points: &[Point]) -> Option<&Point> {
 /// The best rate that was measured with as many threads as there are partitions.
 fn best_of_partitions(facts: &Facts) -> Option<&Point> {
     let threads = facts.configured.threads;
-    let all = facts.then.iter().chain(&facts.now).chain(&facts.threads);
+    let all = facts
+        .then
+        .iter()
+        .chain(&facts.now)
+        .chain(&facts.again)
+        .chain(&facts.threads);
     all.filter(|point| point.settings.threads == threads)
         .max_by(|one, other| one.messages_per_s.total_cmp(&other.messages_per_s))
 }
@@ -128,9 +152,7 @@ pub fn limit(facts: &Facts) -> Option<Limit> {
     if busy >= BUSY * facts.cores as f64 || cpu_limit(facts).is_some_and(|limit| limit < rate) {
         return Some(Limit::Cpu);
     }
-    if let Some(now) = &facts.now
-        && rate >= GAIN * now.messages_per_s
-    {
+    if recommended(facts) != facts.configured && rate >= GAIN * configured_rate(facts) {
         return Some(Limit::Settings);
     }
     let more = facts
@@ -156,16 +178,30 @@ pub fn words(facts: &Facts) -> Vec<String> {
     else {
         return vec!["Too little was measured to say what limits the rate.".to_owned()];
     };
-    let mut words = vec![
+    let mut words = Vec::new();
+    if cfg!(debug_assertions) {
+        words.push(
+            "This program is not optimised (a developer's build): its CPU time is many times too high.".to_owned(),
+        );
+    }
+    if unsteadiness(facts) > STEADY {
+        words.push(format!(
+            "These figures are not steady: the same settings gave {} messages/s at the beginning and {} at the end, so \
+             something else was busy. Measure again when it is quiet, or with longer steps (--step 10s).",
+            count(facts.now.as_ref().map_or(0.0, |point| point.messages_per_s)),
+            count(facts.again.as_ref().map_or(0.0, |point| point.messages_per_s))
+        ));
+    }
+    words.extend([
         format!(
             "One process on this machine takes about {} messages/s, with {}.",
             count(expected),
             threads(best.settings.threads)
         ),
         format!("What limits now: {}", why(limit, best, facts)),
-    ];
+    ]);
     words.extend(setting_words(facts));
-    words.push(workers(facts, best));
+    words.push(workers(facts));
     words.extend(more_processes(limit, best, facts));
     let refused: u64 = facts.now.iter().flat_map(|point| point.refused.values()).sum();
     if refused > 0 {
@@ -213,10 +249,9 @@ fn why(limit: Limit, best: &Point, facts: &Facts) -> String {
             )
         }
         Limit::Settings => {
-            let now = facts.now.as_ref().map_or(0.0, |now| now.messages_per_s);
             format!(
                 "the settings below. With what is configured it is {} messages/s, with the others {}.",
-                count(now),
+                count(configured_rate(facts)),
                 count(best.messages_per_s)
             )
         }
@@ -259,7 +294,7 @@ fn setting_words(facts: &Facts) -> Vec<String> {
 }
 
 /// How many threads are needed.
-fn workers(facts: &Facts, best: &Point) -> String {
+fn workers(facts: &Facts) -> String {
     let partitions = facts.partitions;
     let of_topic = match partitions {
         1 => "The topics have 1 partition".to_owned(),
@@ -275,11 +310,15 @@ fn workers(facts: &Facts, best: &Point) -> String {
              more partitions; its keys then go to other partitions.",
             count(enough.messages_per_s)
         ),
+        std::cmp::Ordering::Equal if partitions > needed => {
+            format!("{of_topic}. The rate rises up to {needed} threads, the most that were measured (--max-threads).")
+        }
         std::cmp::Ordering::Equal => format!("{of_topic}, and this process uses them all."),
         std::cmp::Ordering::Less => format!(
-            "{of_topic}. {} already come to {:.0} % of the rate on this machine.",
+            "{of_topic}. {} already {} to {:.0} % of the best rate on this machine.",
             capital(&threads(needed)),
-            (100.0 * enough.messages_per_s / best.messages_per_s).min(100.0)
+            if needed == 1 { "comes" } else { "come" },
+            100.0 * ENOUGH
         ),
     }
 }
@@ -390,6 +429,7 @@ mod tests {
                 .to_vec(),
             in_flight: Vec::new(),
             then: None,
+            again: None,
             reading: Some(ReadingRate {
                 messages_per_s: 500_000.0,
                 bytes_per_s: 1e8,
@@ -438,6 +478,14 @@ mod tests {
         settings.now = Some(point(4, 10, 9_000.0));
         settings.configured.batch_rows = 10;
         assert_eq!(limit(&settings), Some(Limit::Settings));
+        // A second look: it was only slow at the beginning.
+        settings.again = Some(point(4, 10, 19_800.0));
+        assert_eq!(limit(&settings), Some(Limit::Database));
+        assert!(
+            words(&settings).concat().contains("not steady"),
+            "{:?}",
+            words(&settings)
+        );
 
         let capped = Facts {
             rows_per_s_max: Some(20_000),
@@ -485,7 +533,7 @@ mod tests {
             "about 20,000 messages/s, with 4 threads",
             "What limits now: the database",
             "Leave run.batch_rows_max = 200",
-            "2 threads already come to 98 % of the rate",
+            "2 threads already come to 95 % of the best rate",
             "Another process adds nothing",
         ] {
             assert!(told.contains(part), "no {part:?} in:\n{told}");

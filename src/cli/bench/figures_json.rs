@@ -41,6 +41,7 @@ pub(super) fn report(report: &Report, made: &Made) -> Value {
         },
         "recommended": settings(recommended(facts)),
         "then": facts.then.as_ref().map(point),
+        "again": facts.again.as_ref().map(point),
         "expected_messages_per_s": expected_per_s(facts).map(rounded),
         "cpu_limit_messages_per_s": cpu_limit(facts).map(rounded),
         "limit": limit(facts).map(|limit| limit.as_str()),

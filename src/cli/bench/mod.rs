@@ -373,7 +373,8 @@ fn text(report: &Report, ready: &Ready<'_>, source: &Source) -> String {
             ),
             &facts.in_flight,
             |point| point.settings.rows_in_flight,
-            own.rows_in_flight,
+            // More than all threads can have make no difference.
+            own.rows_in_flight.min(own.threads * to.batch_rows),
             None,
         ));
     }
