@@ -38,6 +38,9 @@ const READ_BYTES_MAX: u64 = 512 << 20;
 const CLEAN_TIMEOUT: Duration = Duration::from_secs(120);
 /// Rows in flight while it is emptied.
 const CLEAN_ROWS: usize = 1000;
+/// These steps need not be longer.
+const READ_MAX: Duration = Duration::from_secs(2);
+const RULES_MAX: Duration = Duration::from_secs(1);
 /// The values of `run.batch_rows_max` that are tried.
 const BATCHES: [usize; 7] = [1, 10, 32, 100, 200, 500, 1000];
 /// With more threads than there are partitions: the multiples that are tried.
@@ -645,7 +648,7 @@ impl Steps<'_> {
         let read: Result<Option<ReadingRate>, _> = reading_rate(
             &self.ready.config.kafka,
             &topics,
-            self.ready.options.step,
+            self.ready.options.step.min(READ_MAX),
             READ_BYTES_MAX,
             self.stop,
         );
@@ -670,7 +673,7 @@ impl Steps<'_> {
         let ended = self.work.run(
             &Step {
                 settings,
-                lasts: step / 2,
+                lasts: (step / 2).min(RULES_MAX),
                 offset: self.offset,
                 writer: &Nowhere,
                 pressure: &pressure,

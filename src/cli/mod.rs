@@ -233,7 +233,7 @@ Exit codes:
   77  access is refused
   78  the configuration is wrong")]
     Skip(skip::Skip),
-    /// Measure how fast it is on your Kafka and Aerospike, and what limits.
+    /// Measure how fast it is on your own services, and what limits it.
     #[command(after_help = "\
 Examples:
   penstock bench events.toml

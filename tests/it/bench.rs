@@ -35,7 +35,7 @@ when = "n % 10 != 9"
   namespace = "disk"
   set = "versions"
   key = "id"
-  newer = "n"
+  newer = {{ path = "n", bin = "v" }}
   bins = {{ n = "n" }}
   ttl = "30d"
 

@@ -92,7 +92,7 @@ pub fn reading_rate(
     read.map(|_| totals.rate())
 }
 
-/// Reads the ranges once. Returns whether there was something to read.
+/// Reads the ranges once. Returns whether there is enough to read them again.
 fn once(
     consumer: &BaseConsumer<LogContext>,
     topics: &[(String, Vec<Span>)],
@@ -118,7 +118,7 @@ fn once(
     };
     let mut began: Option<(Instant, Duration)> = None;
     let mut heard = Instant::now();
-    let (mut messages, mut ended, mut failed) = (0_u64, 0, None);
+    let (mut all, mut messages, mut ended, mut failed) = (0_u64, 0_u64, 0, None);
     while ended < partitions && Instant::now() < until && totals.bytes < bytes_max && !stop.requested() {
         let mut pointers = [ptr::null_mut(); AT_ONCE];
         // SAFETY: the queue is alive, and there is space for so many pointers.
@@ -135,6 +135,7 @@ fn once(
             match next {
                 // The time counts from the first messages on: what comes before is the connection.
                 Ok(message) => {
+                    all += 1;
                     if began.is_some() {
                         messages += 1;
                         totals.bytes += message.bytes() as u64;
@@ -169,5 +170,5 @@ fn once(
         totals.cpu += cpu_time().unwrap_or_default().saturating_sub(cpu);
     }
     totals.messages += messages;
-    Ok(messages > 0)
+    Ok(all >= MESSAGES_MIN)
 }
