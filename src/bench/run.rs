@@ -465,6 +465,11 @@ impl Ready<'_> {
         self.options.step * u32::try_from(self.steps()).unwrap_or(u32::MAX)
     }
 
+    /// The most threads of a step.
+    pub fn threads_max(&self) -> usize {
+        self.thread_counts().into_iter().fold(self.threads, usize::max)
+    }
+
     fn steps(&self) -> usize {
         // Rules, warm-up, as configured twice, as recommended; reading.
         let others = 5 + usize::from(!self.source.topics.is_empty());
@@ -720,7 +725,7 @@ impl Steps<'_> {
                 batch_rows,
                 ..configured
             });
-            let Some(point) = self.run(&format!("{threads} threads"), settings, step)? else {
+            let Some(point) = self.run(&format!("threads: {threads}"), settings, step)? else {
                 continue;
             };
             let gains = point.messages_per_s * ENOUGH > best;

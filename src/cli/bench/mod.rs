@@ -44,7 +44,7 @@ pub(super) struct Bench {
     /// Only this topic of the configuration.
     #[arg(long, value_name = "NAME")]
     topic: Option<String>,
-    /// Messages from a file, one per line; Kafka is not asked.
+    /// Messages from a file, one per line, not from Kafka.
     #[arg(long, value_name = "PATH")]
     messages_from: Option<PathBuf>,
     /// Each line is an envelope {"key": …, "payload": …}.
@@ -53,22 +53,23 @@ pub(super) struct Bench {
     /// Threads, as if the topics had N partitions.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=1024))]
     partitions: Option<u32>,
-    /// Write at most N records, again and again.
-    #[arg(long, value_name = "N", default_value_t = 100_000,
+    /// Write at most N records, again and again (100000).
+    #[arg(long, value_name = "N", default_value_t = 100_000, hide_default_value = true,
         value_parser = RangedU64ValueParser::<u32>::new().range(100..=u64::from(KEYS_MAX)))]
     keys: u32,
-    /// How long a step lasts.
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
+    /// How long a step lasts (2s); there are some 20.
+    #[arg(long, value_name = "TIME", default_value = "2s", hide_default_value = true, value_parser = duration)]
     step: Duration,
     /// At most N rows per second.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
     max_rate: Option<u32>,
-    /// At most N threads.
-    #[arg(long, value_name = "N", default_value_t = 64,
+    /// At most N threads (64).
+    #[arg(long, value_name = "N", default_value_t = 64, hide_default_value = true,
         value_parser = RangedU64ValueParser::<u32>::new().range(1..=1024))]
     max_threads: u32,
-    /// Raise a setting no further if 1 % of calls take longer.
-    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration)]
+    /// Raise nothing if 1 % of calls take longer (100ms).
+    #[arg(long, value_name = "TIME", default_value = "100ms", hide_default_value = true,
+        value_parser = duration)]
     max_latency: Duration,
     /// Write all figures to this new file.
     #[arg(long, value_name = "PATH")]
@@ -240,41 +241,44 @@ fn announcement(ready: &Ready<'_>, source: &Source, options: &Options) -> String
     let made = &ready.made;
     let mut lines = Vec::new();
     let topics: Vec<&str> = source.topics.iter().map(|(topic, _)| topic.as_str()).collect();
-    lines.push(match topics.as_slice() {
-        [] => format!("messages  {} from the file; Kafka is not asked", made.messages),
-        topics => format!(
-            "reads     the newest messages of {} ({} taken), outside of the group; commits nothing",
-            topics.join(", "),
-            made.messages
-        ),
-    });
+    match topics.as_slice() {
+        [] => lines.push(format!("messages  {} from the file; Kafka is not asked", made.messages)),
+        topics => {
+            lines.push(format!(
+                "reads     the newest messages of {} ({} taken),",
+                topics.join(", "),
+                made.messages
+            ));
+            lines.push("          outside of the group; commits nothing".to_owned());
+        }
+    }
     for namespace in &ready.namespaces {
         let bytes = u64::from(options.keys) * made.record_bytes() * u64::from(namespace.copies);
         lines.push(format!(
-            "writes    the set {SET} of the namespace {}, and nothing else: at most {} records,",
-            namespace.name,
-            grouped(f64::from(options.keys))
+            "writes    to the set {SET} of the namespace {}, and nothing else:",
+            namespace.name
         ));
         lines.push(format!(
-            "          about {} MB{}, {}; deleted at the end",
+            "          at most {} records, about {} MB{},",
+            grouped(f64::from(options.keys)),
             grouped((bytes as f64 / 1e6).ceil()),
             match namespace.copies {
                 0 | 1 => String::new(),
                 copies => format!(" with {copies} copies of each"),
-            },
-            match namespace.has_ttl {
-                true => format!("with a ttl of {} minutes", TTL_S / 60),
-                false => "without a ttl (nsup-period is 0)".to_owned(),
             }
         ));
+        lines.push(match namespace.has_ttl {
+            true => format!("          with a ttl of {} minutes; deleted at the end", TTL_S / 60),
+            false => "          without a ttl (nsup-period is 0); deleted at the end".to_owned(),
+        });
     }
+    lines.push(match ready.rows_per_s_max() {
+        Some(max) => format!("load      up to {} rows per second,", grouped(f64::from(max))),
+        None => "load      as fast as the database takes it (--max-rate limits it),".to_owned(),
+    });
     lines.push(format!(
-        "load      {}, by up to {} threads, for about {} s",
-        match ready.rows_per_s_max() {
-            Some(max) => format!("up to {} rows per second", grouped(f64::from(max))),
-            None => "as fast as the database takes it (--max-rate limits it)".to_owned(),
-        },
-        options.threads_max,
+        "          by up to {} threads, for about {} s",
+        ready.threads_max(),
         ready.lasts().as_secs().max(1)
     ));
     lines.push("stops     at the first sign that the database has enough, and at Ctrl-C".to_owned());
@@ -299,7 +303,7 @@ fn text(report: &Report, ready: &Ready<'_>, source: &Source) -> String {
     let facts = &report.facts;
     let made = &ready.made;
     let mut text = format!(
-        "{} messages of {} bytes each: {:.2} rows per message, {} bytes per record, {} % filtered, {} % rejected\n",
+        "{} messages of {} bytes: {:.2} rows per message, records of {} bytes,\n{} % filtered, {} % rejected\n",
         grouped(made.messages as f64),
         source.sample.message_bytes(),
         made.rows_per_message(),
