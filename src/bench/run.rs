@@ -669,7 +669,7 @@ impl Steps<'_> {
 
     /// The CPU time of rules and plan: one thread, and a database that answers at once.
     fn rules(&mut self, step: Duration) -> Result<(), Ending> {
-        self.next("the rules alone");
+        self.next("rules and plan alone");
         let settings = Settings {
             threads: 1,
             ..self.facts.configured

@@ -268,7 +268,7 @@ fn parts(facts: &Facts) -> String {
     if facts.rules_cpu_us <= 0.0 {
         return String::new();
     }
-    format!(" ({:.1} of them in the rules)", facts.rules_cpu_us)
+    format!(" ({:.1} of them in rules and plan)", facts.rules_cpu_us)
 }
 
 fn fastest(points: &[Point]) -> Option<&Point> {

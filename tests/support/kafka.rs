@@ -163,9 +163,16 @@ impl Kafka {
         let mut count = 0;
         // SAFETY: the cluster belongs to the client, which is alive, and `count` is there for the answer.
         let requests = unsafe { rd_kafka_mock_get_requests(cluster, &raw mut count) };
+        if requests.is_null() {
+            return Vec::new();
+        }
         // SAFETY: the answer is an array of so many requests, which is ours until it is destroyed below.
-        let keys = (0..count).map(|place| unsafe { rd_kafka_mock_request_api_key(*requests.add(place)) });
-        let keys = keys.collect();
+        let each = unsafe { std::slice::from_raw_parts(requests, count) };
+        let keys = each
+            .iter()
+            // SAFETY: the request is alive.
+            .map(|request| unsafe { rd_kafka_mock_request_api_key(*request) })
+            .collect();
         // SAFETY: nothing borrows from the array any more.
         unsafe { rd_kafka_mock_request_destroy_array(requests, count) };
         keys

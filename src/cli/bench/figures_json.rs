@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::bench::figures::{Point, Settings, knee, rates};
 use crate::bench::run::Report;
 use crate::bench::sample::Made;
-use crate::bench::verdict::{cpu_limit, expected_per_s, limit, recommended, words};
+use crate::bench::verdict::{Limit, cpu_limit, expected_per_s, limit, recommended, words};
 use crate::util::version;
 
 /// The whole report.
@@ -44,7 +44,7 @@ pub(super) fn report(report: &Report, made: &Made) -> Value {
         "again": facts.again.as_ref().map(point),
         "expected_messages_per_s": expected_per_s(facts).map(rounded),
         "cpu_limit_messages_per_s": cpu_limit(facts).map(rounded),
-        "limit": limit(facts).map(|limit| limit.as_str()),
+        "limit": limit(facts).map(Limit::as_str),
         "words": words(facts),
     })
 }

@@ -323,7 +323,7 @@ fn text(report: &Report, ready: &Ready<'_>, source: &Source) -> String {
     }
     if facts.rules_cpu_us > 0.0 {
         text.push_str(&format!(
-            "the rules alone: {:.2} µs of CPU per message\n",
+            "rules and plan alone: {:.2} µs of CPU per message\n",
             facts.rules_cpu_us
         ));
     }
