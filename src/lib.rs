@@ -79,6 +79,8 @@ pub mod web;
 pub mod service;
 // Dead letters once more, for `penstock replay`.
 pub mod replay;
+// Measures a configuration on the user's services, for `penstock bench`.
+pub mod bench;
 // One partition's thread. `partition::worker`: READ FIRST.
 pub mod partition;
 // What becomes of rows and messages: planned, written, published, committed.

@@ -20,6 +20,8 @@ mod dead;
 mod skip;
 // `penstock test`: compares that with what is expected.
 mod test;
+// `penstock bench`: how fast it is on these services.
+mod bench;
 // `penstock health`: asks a running service whether it is well.
 mod health;
 // `penstock schema`: the configuration's JSON Schema.
@@ -237,6 +239,31 @@ Exit codes:
   77  access is refused
   78  the configuration is wrong")]
     Skip(skip::Skip),
+    /// Measure how fast it is on your own services, and what limits it.
+    #[command(after_help = "\
+Examples:
+  penstock bench events.toml
+  penstock bench events.toml --max-rate 20000 --yes --json figures.json
+  penstock bench events.toml --messages-from messages.jsonl --partitions 12
+  penstock bench events.toml --clean
+
+It reads the newest messages of the topics outside of the group, and takes
+them again and again through the rules and into the set penstock_bench of the
+same namespaces. It writes nothing else, commits nothing and produces nothing.
+Before it writes, it says how much, and asks. The records are deleted at the
+end; if it is killed, the next call deletes them. It stops at the first sign
+that the database has enough.
+
+Exit codes:
+  0   measured
+  1   stopped before the end, or refused: nothing to measure, the database has
+      enough, or the answer was no
+  64  the command line is wrong, or a file cannot be read or written
+  69  Kafka or Aerospike is not reached within run.start_timeout (10 s if it
+      sets none)
+  77  access is refused
+  78  the configuration is wrong")]
+    Bench(bench::Bench),
     /// Ask a running service on this machine whether it is well.
     #[command(after_help = "\
 Examples:
@@ -331,6 +358,7 @@ pub fn main() -> Exit {
         Command::Replay(arguments) => replay::replay_letters(&arguments),
         Command::Dead(arguments) => dead::dead_letters(&arguments),
         Command::Skip(arguments) => skip::skip_message(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments),
         Command::Health(arguments) => health::health(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Schema => schema::schema(),

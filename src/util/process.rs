@@ -21,6 +21,23 @@ fn cpu_time_of(stat: &str) -> Option<Duration> {
     Some(Duration::from_millis((user + kernel) * 1000 / TICKS_PER_SECOND))
 }
 
+/// The time that all processors of the machine have been busy, for whatever program. `None` if `/proc` does not have
+/// it. In a container it is the whole machine's.
+pub fn machine_busy_time() -> Option<Duration> {
+    busy_time_of(&fs::read_to_string("/proc/stat").ok()?)
+}
+
+fn busy_time_of(stat: &str) -> Option<Duration> {
+    let mut fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    let mut next = || fields.next()?.parse::<u64>().ok();
+    let (user, nice, system) = (next()?, next()?, next()?);
+    // Idle, and waiting for a disk.
+    let _ = (next()?, next()?);
+    let (interrupts, soft_interrupts) = (next()?, next()?);
+    let ticks = user + nice + system + interrupts + soft_interrupts;
+    Some(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+}
+
 /// How many file descriptors are open. `None` if `/proc` does not have it.
 pub fn open_fds() -> Option<u64> {
     // One of them reads the folder.
@@ -38,6 +55,14 @@ mod tests {
         assert_eq!(cpu_time_of(stat), Some(Duration::from_secs(3)));
         assert_eq!(cpu_time_of("7 (a"), None);
         assert_eq!(cpu_time_of("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn a_machine_that_waits_is_not_busy() {
+        let stat = "cpu  100 20 30 99999 8888 40 10 777 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n";
+        assert_eq!(busy_time_of(stat), Some(Duration::from_secs(2)));
+        assert_eq!(busy_time_of("cpu0 1 2 3"), None);
+        assert!(machine_busy_time().is_some());
     }
 
     #[test]

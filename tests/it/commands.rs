@@ -22,7 +22,7 @@ fn examples() -> Vec<PathBuf> {
     crate::support::examples().into_iter().map(from_root).collect()
 }
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "run",
     "check",
     "try",
@@ -30,6 +30,7 @@ const COMMANDS: [&str; 12] = [
     "replay",
     "dead",
     "skip",
+    "bench",
     "init",
     "health",
     "schema",

@@ -14,8 +14,8 @@ const LAYERS: [&[&str]; 13] = [
     &["cli"],
     &["web"],
     &["service"],
-    // Dead letters once more, beside the service.
-    &["replay"],
+    // Beside the service: dead letters once more, and measuring.
+    &["replay", "bench"],
     &["partition"],
     // The outside world. Neither knows who reads partitions, and they do not know each other.
     &["kafka", "aerospike"],

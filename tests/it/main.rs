@@ -67,6 +67,7 @@ mod log_output;
 
 // The commands.
 mod commands;
+mod bench;
 mod aerospike_logins;
 mod aerospike_tls;
 mod cluster;

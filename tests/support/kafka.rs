@@ -147,6 +147,32 @@ impl Kafka {
         mock.client().mock_cluster().unwrap().topic_error(name, error).unwrap();
     }
 
+    /// Makes the mock broker remember which requests it gets from now on.
+    pub fn track_requests(&self) {
+        // SAFETY: the cluster belongs to the client, which is alive.
+        unsafe { rd_kafka_mock_start_request_tracking(self.native_cluster()) };
+    }
+
+    /// The kinds of requests since then (`RDKafkaApiKey`).
+    pub fn requests(&self) -> Vec<i16> {
+        let mut count = 0;
+        // SAFETY: the cluster belongs to the client, which is alive, and `count` is there for the answer.
+        let requests = unsafe { rd_kafka_mock_get_requests(self.native_cluster(), &raw mut count) };
+        if requests.is_null() {
+            return Vec::new();
+        }
+        // SAFETY: the answer is an array of so many requests, which is ours until it is destroyed below.
+        let each = unsafe { std::slice::from_raw_parts(requests, count) };
+        let keys = each
+            .iter()
+            // SAFETY: the request is alive.
+            .map(|request| unsafe { rd_kafka_mock_request_api_key(*request) })
+            .collect();
+        // SAFETY: nothing borrows from the array any more.
+        unsafe { rd_kafka_mock_request_destroy_array(requests, count) };
+        keys
+    }
+
     /// The mock broker answers the next questions for a group's offsets with an error that clients do not retry.
     pub fn fail_offset_fetches(&self, requests: usize) {
         let mock = self.mock.as_ref().expect("a mock broker");
@@ -186,30 +212,6 @@ impl Kafka {
             .mock_cluster()
             .unwrap()
             .request_errors(RDKafkaApiKey::Heartbeat, &[error]);
-    }
-
-    /// The mock broker counts its requests from now on ([`Self::requests`]).
-    pub fn count_requests(&self) {
-        // SAFETY: the cluster belongs to the client, which is alive; the call sets a flag under its own lock.
-        unsafe { rd_kafka_mock_start_request_tracking(self.native_cluster()) };
-    }
-
-    /// How many requests of this kind the mock broker has got since [`Self::count_requests`], of all clients.
-    pub fn requests(&self, kind: RDKafkaApiKey) -> usize {
-        let mut count = 0;
-        // SAFETY: the cluster belongs to the client, which is alive; the count is written before the call returns.
-        let requests = unsafe { rd_kafka_mock_get_requests(self.native_cluster(), &raw mut count) };
-        // SAFETY: the call has returned a list with so many entries, and nobody else has it. (If it is empty, the list
-        // may be null.)
-        let list = (count > 0).then(|| unsafe { std::slice::from_raw_parts(requests, count) });
-        let is_wanted = |request: &&*mut rd_kafka_mock_request_t| {
-            // SAFETY: an entry of the list, which is freed below.
-            unsafe { rd_kafka_mock_request_api_key(**request) == kind as i16 }
-        };
-        let wanted = list.unwrap_or_default().iter().filter(is_wanted).count();
-        // SAFETY: the list and its entries are ours to free, and nothing uses them any more.
-        unsafe { rd_kafka_mock_request_destroy_array(requests, count) };
-        wanted
     }
 
     fn native_cluster(&self) -> *mut rd_kafka_mock_cluster_t {

@@ -5,6 +5,7 @@ mod asking;
 pub mod probe;
 pub mod survey;
 pub mod newest;
+pub mod reading_rate;
 pub mod topic_id;
 pub mod topic_ids;
 pub mod topic_ends;

@@ -64,7 +64,7 @@ impl From<KafkaError> for FetchError {
 }
 
 /// A message of librdkafka that we own. It keeps its fetch's buffer in memory, and must be dropped before its consumer.
-pub(super) struct Fetched(Owned<sys::rd_kafka_message_t>);
+pub(in crate::kafka) struct Fetched(Owned<sys::rd_kafka_message_t>);
 
 // SAFETY: a message of a consumer is read and destroyed by one thread at a time, which may be any thread. librdkafka
 // counts atomically what it shares with other messages: its fetch's buffer, and the partition.
