@@ -262,7 +262,11 @@ impl<'k> Skipping<'k> {
         // Without an answer: from its beginning, which is always right.
         if let Told::Ends(ends) = ends(&self.ids, topic, REQUEST_TIMEOUT, &Stop::new()) {
             from.id = ends.id;
-            from.offsets = ends.ends.iter().map(|end| end.unwrap_or(0)).collect();
+            for (partition, end) in ends.ends.iter().enumerate() {
+                if let Some(end) = end {
+                    from.set(partition, end.offset, end.epoch);
+                }
+            }
         }
         let before = committed.map_or("", |committed| &committed.tag);
         let tag = next_tag(before, Some(from), self.topic_id, self.ids.cluster_id());
