@@ -64,6 +64,9 @@ pub struct LetterRow {
     pub row: u16,
     /// Its namespace and set. `None`: the letter has many rows, and gives this one by its number alone.
     pub target: Option<(String, String)>,
+    /// Which record it is ([`record_mark`](crate::delivery::reject::record_mark)). `None`: the letter does not say. Rows
+    /// that it gives by their number alone, and letters that were made before this was written, do not.
+    pub record: Option<u64>,
 }
 
 /// Why a message is not a dead letter that can be read.
@@ -231,7 +234,11 @@ fn rows(text: &str) -> Result<LetterRows, NotALetter> {
             if more.as_u64() != Some(further.len() as u64) {
                 return Err(MALFORMED);
             }
-            rows.extend(further.into_iter().map(|row| LetterRow { row, target: None }));
+            rows.extend(further.into_iter().map(|row| LetterRow {
+                row,
+                target: None,
+                record: None,
+            }));
             continue;
         }
         let name = |key: &str| each.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -239,6 +246,10 @@ fn rows(text: &str) -> Result<LetterRows, NotALetter> {
         rows.push(LetterRow {
             row: row.and_then(|row| row.try_into().ok()).ok_or(MALFORMED)?,
             target: Some((name("namespace").ok_or(MALFORMED)?, name("set").ok_or(MALFORMED)?)),
+            record: match each.get("record") {
+                None => None,
+                Some(mark) => Some(mark.as_str().and_then(record).ok_or(MALFORMED)?),
+            },
         });
     }
     // Each row once, in order.
@@ -248,6 +259,12 @@ fn rows(text: &str) -> Result<LetterRows, NotALetter> {
     } else {
         Err(MALFORMED)
     }
+}
+
+/// Reads the mark of a record: 16 digits, base 16.
+fn record(text: &str) -> Option<u64> {
+    let is_mark = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_mark.then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
 /// Reads numbers that are told as ranges: `100-249,251`.
@@ -330,6 +347,7 @@ mod tests {
                 line: 40,
                 namespace: "test".into(),
                 set: "a \"set\"".into(),
+                record: 0xfe_0000_0000_0000_1b,
             };
             lettered(names, RowsNotDone::These(vec![row]), |message| {
                 let letter = Letter::read(message).unwrap();
@@ -348,6 +366,7 @@ mod tests {
                 let row = LetterRow {
                     row: 2,
                     target: Some(("test".into(), "a \"set\"".into())),
+                    record: Some(0xfe_0000_0000_0000_1b),
                 };
                 assert_eq!(letter.rows, LetterRows::These(vec![row]));
                 let before = letter.message(message);
@@ -368,6 +387,7 @@ mod tests {
             line: 40,
             namespace: "test".into(),
             set: "s".into(),
+            record: 0,
         };
         let numbers: Vec<u16> = (3..250).chain([300]).collect();
         let not_done = numbers.iter().copied().map(row).collect();

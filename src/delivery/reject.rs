@@ -9,11 +9,13 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use crate::config::model::DeadLetterHeaders;
+use crate::delivery::plan::digest;
 use crate::delivery::result_codes::Told;
 use crate::delivery::row_outcomes::NOT_FOUND;
 use crate::delivery::write::Refusal;
 use crate::message::{Message, Reason, Rejection};
 use crate::output::publication::{Header, Publication};
+use crate::output::row::Row;
 
 /// A rejected message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,28 @@ pub struct NotDone {
     pub line: usize,
     pub namespace: String,
     pub set: String,
+    /// Which record of the set ([`record_mark`]).
+    pub record: u64,
+}
+
+impl NotDone {
+    pub fn of(row: &Row<'_>) -> Self {
+        NotDone {
+            row: row.number,
+            line: row.rules.line,
+            namespace: row.target.namespace.clone(),
+            set: row.target.set.clone(),
+            record: record_mark(row),
+        }
+    }
+}
+
+/// Tells the records of a message from each other: the beginning of the digest of the row's key. A letter names its rows
+/// by number, and rules that change give other rows these numbers.
+pub fn record_mark(row: &Row<'_>) -> u64 {
+    let mut mark = [0; 8];
+    mark.copy_from_slice(&digest(&row.target.set, &row.key)[..8]);
+    u64::from_be_bytes(mark)
 }
 
 impl From<Rejection> for Rejected {
@@ -99,12 +123,13 @@ impl RowsNotDone {
                 line,
                 namespace,
                 set,
+                record,
             } = each;
             let [namespace, set] = [namespace, set].map(|name| serde_json::Value::from(name.as_str()));
             // Writing to a String cannot fail.
             let _ = write!(
                 json,
-                "{comma}{{\"row\":{row},\"line\":{line},\"namespace\":{namespace},\"set\":{set}}}"
+                "{comma}{{\"row\":{row},\"line\":{line},\"namespace\":{namespace},\"set\":{set},\"record\":\"{record:016x}\"}}"
             );
         }
         if rows.len() > ROWS_TOLD_MAX {
@@ -289,6 +314,7 @@ mod tests {
             line: 3,
             namespace: "test".into(),
             set: "s".into(),
+            record: 0x1b,
         };
         RowsNotDone::These(numbers.into_iter().map(row).collect())
     }
@@ -297,7 +323,7 @@ mod tests {
     fn rows_beyond_the_hundredth_are_told_as_ranges() {
         let told = rows((0..250).chain([252])).written().into_owned();
         assert!(
-            told.ends_with("\"set\":\"s\"},{\"more\":151,\"rows\":\"100-249,252\"}]"),
+            told.ends_with("\"set\":\"s\",\"record\":\"000000000000001b\"},{\"more\":151,\"rows\":\"100-249,252\"}]"),
             "{told}"
         );
         assert_eq!(told.matches("\"row\":").count(), 100);

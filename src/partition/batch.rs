@@ -310,15 +310,7 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
         });
         for (message, (refused, mut rows)) in by_message {
             rows.sort_unstable();
-            let not_done = rows.iter().map(|row| {
-                let row = &self.plan.row(*row).row;
-                NotDone {
-                    row: row.number,
-                    line: row.rules.line,
-                    namespace: row.target.namespace.clone(),
-                    set: row.target.set.clone(),
-                }
-            });
+            let not_done = rows.iter().map(|row| NotDone::of(&self.plan.row(*row).row));
             let mut not_done: Vec<NotDone> = not_done.collect();
             let first = refused[0];
             let in_doubt = refused.iter().any(|each| each.in_doubt);

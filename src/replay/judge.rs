@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::config::model::{Config, Mode};
 use crate::delivery::letter::{Letter, LetterRow, LetterRows};
+use crate::delivery::reject::record_mark;
 use crate::kafka::admin::topic_id::TopicId;
 use crate::message::{Message, Rejection};
 use crate::output::publication::Publication;
@@ -39,6 +40,8 @@ pub(super) struct OpenRow {
     pub place: usize,
     /// It may overwrite newer values, and its guard tells.
     pub is_guarded: bool,
+    /// It is guarded, and does not set the life of a record that is there: a later touch, which stores no guard, may have.
+    pub keeps_life: bool,
 }
 
 /// A row that is not done and is left: it may overwrite newer values and nothing tells, or it is on the record of such
@@ -127,11 +130,16 @@ impl<'j> Judge<'j> {
             }
             let is_careful = may_overwrite(row) && !self.manner.overwrite;
             let is_guarded = is_careful && row.rules.guarded && self.guard_tells(letter, rules, row);
-            wanted.push((OpenRow { place, is_guarded }, is_careful && !is_guarded));
+            let row = OpenRow {
+                place,
+                is_guarded,
+                keeps_life: is_guarded && rules.touches(row.target),
+            };
+            wanted.push((row, is_careful && !is_guarded));
         }
         let (open, left) = leave(&rows, wanted);
         let mut overwriting = Vec::new();
-        for OpenRow { place, is_guarded } in &open {
+        for OpenRow { place, is_guarded, .. } in &open {
             let row = &rows[*place];
             let how = (row.rules.line, *is_guarded);
             if may_overwrite(row) && !overwriting.contains(&how) {
@@ -202,7 +210,8 @@ fn not_done(letter: &Letter<'_>, rows: &[Row<'_>]) -> Option<Vec<usize>> {
             .target
             .as_ref()
             .is_none_or(|(namespace, set)| target.namespace == *namespace && target.set == *set);
-        fits.then_some(place)
+        let is_record = listed.record.is_none_or(|mark| mark == record_mark(&rows[place]));
+        (fits && is_record).then_some(place)
     };
     listed.iter().map(place).collect()
 }
@@ -249,6 +258,7 @@ namespace = \"test\"
         LetterRow {
             row,
             target: Some(("test".to_owned(), set.to_owned())),
+            record: None,
         }
     }
 
@@ -311,7 +321,11 @@ namespace = \"test\"
         let of = |rows| judged(&two, &letter(rows), manner);
         assert_eq!(of(LetterRows::All), Ok(vec![(0, false), (1, false)]));
         assert_eq!(of(LetterRows::These(vec![row(1, "t")])), Ok(vec![(1, false)]));
-        let by_number = LetterRow { row: 1, target: None };
+        let by_number = LetterRow {
+            row: 1,
+            target: None,
+            record: None,
+        };
         assert_eq!(of(LetterRows::These(vec![by_number])), Ok(vec![(1, false)]));
         assert_eq!(of(LetterRows::These(vec![row(1, "s")])), Err("rows_differ"));
         assert_eq!(of(LetterRows::These(vec![row(2, "t")])), Err("rows_differ"));

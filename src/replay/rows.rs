@@ -15,7 +15,7 @@ use crate::delivery::reject::{NotDone, Rejected, RowsNotDone, rejection_of};
 use crate::delivery::write::{Calls, Fatal, Limits, Refused, Unapplied, WriteEnd, write};
 use crate::kafka::admin::topic_id::TopicId;
 use crate::output::row::{Op, RecordKey, Row, RowAction, RowRules, RowTtl};
-use crate::replay::judge::{LeftRow, Open, overwrites};
+use crate::replay::judge::{LeftRow, Open, OpenRow, overwrites};
 use crate::replay::totals::Refuse;
 
 /// A letter whose rows are written.
@@ -87,7 +87,7 @@ enum Life {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Plain(Life),
-    Guarded,
+    Guarded(Life),
     /// Without what overwrites.
     Reduced,
 }
@@ -104,13 +104,13 @@ impl Rules {
         let made = &mut self.made;
         self.known.entry((std::ptr::from_ref(of), kind)).or_insert_with(|| {
             made.push(RowRules {
-                guarded: kind == Kind::Guarded,
+                guarded: matches!(kind, Kind::Guarded(_)),
                 // The ledger stops a second attempt; rows without an entry have the same effect twice.
                 repeatable: true,
                 in_doubt: InDoubt::Retry,
                 ttl_on_create: match kind {
-                    Kind::Plain(Life::Kept) => of.ttl_on_create || of.mode == Mode::Update,
-                    Kind::Plain(Life::Set) | Kind::Guarded => of.ttl_on_create,
+                    Kind::Plain(Life::Kept) | Kind::Guarded(Life::Kept) => of.ttl_on_create || of.mode == Mode::Update,
+                    Kind::Plain(Life::Set) | Kind::Guarded(Life::Set) => of.ttl_on_create,
                     Kind::Reduced => false,
                 },
                 ..of.clone()
@@ -135,7 +135,7 @@ impl RowsOf<'_> {
                 let row = &task.open.rows[open.place];
                 rules.make(row.rules, Kind::Plain(self.life(row)));
                 if open.is_guarded {
-                    rules.make(row.rules, Kind::Guarded);
+                    rules.make(row.rules, Kind::Guarded(guarded_life(open)));
                     rules.make(row.rules, Kind::Reduced);
                 }
             }
@@ -209,13 +209,13 @@ impl RowsOf<'_> {
                     continue;
                 }
                 let kind = match wanted {
-                    Some(wanted) if wanted.is_guarded => Kind::Guarded,
+                    Some(wanted) if wanted.is_guarded => Kind::Guarded(guarded_life(wanted)),
                     _ => Kind::Plain(self.life(row)),
                 };
                 if wanted.is_some() {
                     open_rows.push(plan.rows());
                 }
-                let keeps_life = kind == Kind::Plain(Life::Kept);
+                let keeps_life = matches!(kind, Kind::Plain(Life::Kept) | Kind::Guarded(Life::Kept));
                 let is_there = row.rules.mode == Mode::UpdateOnly;
                 let of = sequence(letter.offset, row.number).unwrap_or_default();
                 let entry = sequence(letter.offset, ordinals[place]).unwrap_or_default();
@@ -274,7 +274,8 @@ impl RowsOf<'_> {
             let row = &planned.row;
             let left: Vec<Op<'_>> = match &row.action {
                 RowAction::Write(ops) if row.rules.mode != Mode::Replace => {
-                    ops.iter().filter(|op| !overwrites(op)).cloned().collect()
+                    let is_left = |op: &&Op<'_>| !overwrites(op) && !is_cut_short(ops, op);
+                    ops.iter().filter(is_left).cloned().collect()
                 }
                 _ => Vec::new(),
             };
@@ -349,6 +350,18 @@ impl RowsOf<'_> {
     }
 }
 
+/// What a guarded row does with the ttl of a record that is there.
+fn guarded_life(open: &OpenRow) -> Life {
+    if open.keeps_life { Life::Kept } else { Life::Set }
+}
+
+/// Whether it appends to a list of which the last elements are kept. The next message of the service would then push out an
+/// element that is newer.
+fn is_cut_short(ops: &[Op<'_>], op: &Op<'_>) -> bool {
+    let is_cut = |other: &Op<'_>| matches!(other, Op::KeepLast { map: false, .. }) && other.bin() == op.bin();
+    matches!(op, Op::ListAppend { .. }) && ops.iter().any(is_cut)
+}
+
 /// For each row of a message: its number among those on the same record. It is the row's identity in the record's
 /// ledger: writes to other records can be added, removed and moved without changing it.
 fn ordinals(rows: &[Row<'_>]) -> Vec<u16> {
@@ -409,14 +422,7 @@ fn outcome(plan: &Plan<'_>, number: usize, task: &Task<'_>, found: &Found, kept:
     let rows = refused.iter().map(|refused| refused.row).chain(behind).chain(later);
     let rows = rows.map(|row| &plan.row(row).row);
     let rows = rows.chain(left.iter().map(|row| &task.open.rows[row.place]));
-    let mut not_done: Vec<NotDone> = rows
-        .map(|row| NotDone {
-            row: row.number,
-            line: row.rules.line,
-            namespace: row.target.namespace.clone(),
-            set: row.target.set.clone(),
-        })
-        .collect();
+    let mut not_done: Vec<NotDone> = rows.map(NotDone::of).collect();
     not_done.sort_unstable_by_key(|row| row.row);
     Outcome::Failed(Box::new(Rejected {
         rejection: rejection_of(first.refusal, true),

@@ -239,10 +239,9 @@ fn a_row_that_the_database_refuses_makes_a_dead_letter_that_says_which_and_its_r
         assert_eq!(letter.header("penstock.stage"), Some("write"));
         assert_eq!(letter.header("penstock.reason"), Some("database"));
         assert_eq!(letter.header("penstock.code"), Some("13"));
-        assert_eq!(
-            letter.header("penstock.rows_not_done"),
-            Some(format!(r#"[{{"row":0,"line":{line},"namespace":"test","set":"last"}}]"#).as_str())
-        );
+        let rows = letter.header("penstock.rows_not_done").unwrap();
+        let told = format!(r#"[{{"row":0,"line":{line},"namespace":"test","set":"last","record":""#);
+        assert!(rows.starts_with(&told), "{rows}");
         let attempts: u32 = letter.header("penstock.attempts").unwrap().parse().unwrap();
         assert!(attempts >= 1);
         assert_eq!(letter.header("penstock.in_doubt"), Some("false"));

@@ -879,7 +879,6 @@ fn counts_under(keys: &[&str]) -> String {
 
 /// A letter that lists rows means those records, also if other writes to their set come before them now.
 #[test]
-#[ignore = "fails: a listed row is known by its number and its set, and not by its record"]
 fn a_listed_row_is_not_taken_for_the_row_that_has_its_number_now() {
     for (then, now) in [(&["a", "b"][..], &["c", "a", "b"][..]), (&["a", "b", "c"], &["b", "c"])] {
         let sim = simulator();
@@ -954,8 +953,7 @@ fn an_older_letter_pushes_nothing_newer_out_of_a_list_that_keeps_its_last() {
 }
 
 #[test]
-#[ignore = "fails until --keep-newer leaves out list_append, too, where keep_last follows (RowsOf::reduced)"]
-fn nor_with_keep_newer() {
+fn keep_newer_appends_nothing_older_to_a_list_that_keeps_its_last() {
     let sim = simulator();
     let scene = Scene::new(sim.addr(), 1);
     scene.produce(0..3, 1);
@@ -975,7 +973,6 @@ fn nor_with_keep_newer() {
 
 /// A touch leaves no guard, and sets the life of a record.
 #[test]
-#[ignore = "fails: a guarded row sets its own life, though a later touch has set another (RowsOf::write_group)"]
 fn an_older_letter_does_not_take_back_what_a_later_touch_has_given() {
     let sim = simulator();
     let scene = Scene::new(sim.addr(), 1);

@@ -245,7 +245,14 @@ impl World {
         let wanted = rows.iter().enumerate().map(|(place, row)| {
             let is_careful = may_overwrite(row) && !overwrite;
             let is_guarded = is_careful && !self.is_blind;
-            (OpenRow { place, is_guarded }, is_careful && self.is_blind)
+            (
+                OpenRow {
+                    place,
+                    is_guarded,
+                    keeps_life: false,
+                },
+                is_careful && self.is_blind,
+            )
         });
         let (open, left) = leave(&rows, wanted.collect());
         Task {

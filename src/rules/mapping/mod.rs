@@ -119,12 +119,22 @@ impl TopicMapping {
     /// Whether every write of the topic that can change values in this set stores a guard. Then the guard of a record
     /// says which message of its partition wrote it last.
     pub fn guards_all_of(&self, target: &Target) -> bool {
-        self.writes().all(|write| {
-            let meets = write.target.all().into_iter().any(|other| {
+        self.writes_to(target)
+            .all(|write| matches!(write.action, ActionRule::Touch) || write.rules.guarded)
+    }
+
+    /// Whether a write of the topic touches records of this set. A touch stores no guard.
+    pub fn touches(&self, target: &Target) -> bool {
+        self.writes_to(target)
+            .any(|write| matches!(write.action, ActionRule::Touch))
+    }
+
+    fn writes_to<'s>(&'s self, target: &'s Target) -> impl Iterator<Item = &'s CompiledWrite> {
+        self.writes().filter(move |write| {
+            write.target.all().into_iter().any(|other| {
                 let (ours, theirs) = (&**other, target);
                 ours.namespace == theirs.namespace && ours.set == theirs.set
-            });
-            !meets || matches!(write.action, ActionRule::Touch) || write.rules.guarded
+            })
         })
     }
 
