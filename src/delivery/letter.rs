@@ -347,7 +347,7 @@ mod tests {
                 line: 40,
                 namespace: "test".into(),
                 set: "a \"set\"".into(),
-                record: 0xfe_0000_0000_0000_1b,
+                record: 0xfe00_0000_0000_001b,
             };
             lettered(names, RowsNotDone::These(vec![row]), |message| {
                 let letter = Letter::read(message).unwrap();
@@ -366,7 +366,7 @@ mod tests {
                 let row = LetterRow {
                     row: 2,
                     target: Some(("test".into(), "a \"set\"".into())),
-                    record: Some(0xfe_0000_0000_0000_1b),
+                    record: Some(0xfe00_0000_0000_001b),
                 };
                 assert_eq!(letter.rows, LetterRows::These(vec![row]));
                 let before = letter.message(message);
