@@ -188,6 +188,11 @@ bench-service: setup ## the CPU of the two writers (aerospike.writer) by turns, 
 	$(CARGO) build --profile $(FAST) $(SHARED) --example rates
 	@scripts/with-kafka.sh $(CARGO) run --profile $(FAST) $(SHARED) --example rates -- --kafka @KAFKA_BROKERS@ --only writers $(ARGS)
 
+.PHONY: bench-scale
+bench-scale: setup ## what a second process of the group and more partitions cost, on a real Kafka broker (the figures of docs/benchmarks/scale.md)
+	$(CARGO) build --profile $(FAST) $(SHARED) --example rates
+	@scripts/with-kafka.sh $(CARGO) run --profile $(FAST) $(SHARED) --example rates -- --kafka @KAFKA_BROKERS@ --only scale $(ARGS)
+
 .PHONY: bench-sweep
 bench-sweep: setup ## `penstock bench` on embedded services, with a database latency of 0, 1, 5 and 20 ms (five minutes; ARGS="--latencies 0,10")
 	$(CARGO) build --profile $(FAST) $(SHARED) $(PROGRAMS) --example sweep

@@ -1,9 +1,10 @@
 //! Compares rates: runs the whole service over messages of a real broker, again and again in one run.
 //!
-//! There are three comparisons. `rules`: the cost of guards and the gain of merging, with the same messages and different
+//! There are four comparisons. `rules`: the cost of guards and the gain of merging, with the same messages and different
 //! rules. `poison`: the cost of messages that become dead letters, with the same rules and one message in a hundred
-//! changed. `writers`: the CPU of the two writers of `aerospike.writer`. `make rates` and `make bench-service` start the
-//! broker. The simulator is a process of its own. Both share the machine with the service, so only the ratios matter. If
+//! changed. `writers`: the CPU of the two writers of `aerospike.writer`. `scale`: what a second process of the group costs, and
+//! what more partitions cost; only when it is asked for. `make rates`, `make bench-service` and `make bench-scale` start
+//! the broker. The simulator is a process of its own. Both share the machine with the service, so only the ratios matter. If
 //! a ratio is beyond its limit, or the account does not balance, the exit code is 1.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for a terminal
@@ -21,6 +22,7 @@ mod service;
 mod rules;
 mod poison;
 mod writers;
+mod scale;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -55,6 +57,9 @@ struct Arguments {
     /// at 3.
     #[arg(long, default_value_t = 3)]
     huge: u64,
+    /// How often each number of partitions and processes is run.
+    #[arg(long, default_value_t = 5)]
+    scale_rounds: u32,
     /// Only this comparison.
     #[arg(long)]
     only: Option<Comparison>,
@@ -64,6 +69,9 @@ struct Arguments {
     /// Run as the service (this program starts it as a process of its own).
     #[arg(long, hide = true)]
     service: bool,
+    /// Run as one of several members of a group (this program starts it as a process of its own).
+    #[arg(long, hide = true)]
+    member: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -71,6 +79,7 @@ enum Comparison {
     Rules,
     Poison,
     Writers,
+    Scale,
 }
 
 fn main() -> ExitCode {
@@ -86,6 +95,8 @@ fn main() -> ExitCode {
         database::run_simulator().map(|()| true).map_err(Into::into)
     } else if arguments.service {
         service::run_service(arguments.messages).map(|()| true)
+    } else if arguments.member {
+        scale::run_member().map(|()| true)
     } else {
         rates(&arguments)
     };
@@ -120,6 +131,9 @@ fn rates(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     }
     if wanted(Comparison::Writers) {
         all_right &= writers::compare(brokers, 2 * messages, arguments.pairs)?;
+    }
+    if arguments.only == Some(Comparison::Scale) {
+        scale::compare(brokers, 2 * messages, arguments.scale_rounds)?;
     }
     Ok(all_right)
 }

@@ -63,6 +63,18 @@ pub fn produce(
     message_bytes_max: usize,
     make: impl Fn(u64) -> Option<Vec<u8>>,
 ) -> Result<(), Box<dyn Error>> {
+    produce_to(brokers, topic, messages, message_bytes_max, partition, make)
+}
+
+/// The same, with the partition of each message from its number.
+pub fn produce_to(
+    brokers: &str,
+    topic: &str,
+    messages: u64,
+    message_bytes_max: usize,
+    partition: impl Fn(u64) -> i32,
+    make: impl Fn(u64) -> Option<Vec<u8>>,
+) -> Result<(), Box<dyn Error>> {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("enable.idempotence", "true")

@@ -20,7 +20,7 @@ const MESSAGE_BYTES_MAX: usize = 1 << 20;
 const SEED: u64 = 1;
 const WRITERS: [&str; 2] = ["client", "native"];
 
-const RULES: &str = "[[route]]\nwhen = \"type != 'heartbeat'\"\n[[route.write]]\nset = \"events\"\nkey = \"id\"\n\
+pub const RULES: &str = "[[route]]\nwhen = \"type != 'heartbeat'\"\n[[route.write]]\nset = \"events\"\nkey = \"id\"\n\
                      bins = { type = \"type\", user = \"user.id\", country = \"user.country\", ts = \"ts\", \
                      amount = { path = \"amount\", as = \"float\" } }";
 

@@ -19,7 +19,7 @@ use crate::delivery::pressure::Pressure;
 use crate::delivery::write::{Calls, Fatal, Limits, Refusal, RowWriter, WriteEnd, write};
 use crate::output::Output;
 use crate::processor::Processor as _;
-use crate::util::process::{cpu_time, machine_busy_time};
+use crate::util::process::{cpu_time, machine_busy_time, thread_cpu_time};
 use crate::util::stop::{Stop, StopKind};
 
 /// How many batches of rows a worker takes from its queue at once, as `partition::batch` does.
@@ -56,6 +56,9 @@ pub struct Ended {
     pub point: Option<Point>,
     /// The first offset that was not used.
     pub offset: i64,
+    /// The CPU time of the step's own threads for each message, in microseconds. What other threads of the process do
+    /// (clients, one that is being dropped) is not in it. 0: not known.
+    pub own_cpu_us: f64,
     pub distress: Option<Distress>,
 }
 
@@ -75,6 +78,7 @@ pub enum StepError {
 struct Did {
     messages: u64,
     took: Duration,
+    cpu: Option<Duration>,
     offset: i64,
     refused: BTreeMap<u8, u64>,
     seen: Seen,
@@ -132,6 +136,7 @@ impl Work<'_> {
         }
         Ok(Ended {
             offset: dids.iter().map(|did| did.offset).max().unwrap_or(step.offset),
+            own_cpu_us: own_cpu_us(&dids),
             point: point(step.settings, dids, took, cpu, busy),
             distress: alarm.first(),
         })
@@ -156,12 +161,13 @@ impl Work<'_> {
         let mut did = Did {
             messages: 0,
             took: Duration::ZERO,
+            cpu: None,
             offset: step.offset,
             refused: BTreeMap::new(),
             seen: Seen::default(),
             fatal: None,
         };
-        let began = Instant::now();
+        let (began, cpu) = (Instant::now(), thread_cpu_time());
         while Instant::now() < until && !alarm.halt.requested() {
             let (plan, count) = messages.batch(rows_max, limits.bytes);
             let written = write(&plan, &limits, guard, &calls);
@@ -185,9 +191,21 @@ impl Work<'_> {
                 }
             }
         }
+        did.cpu = thread_cpu_time()
+            .zip(cpu)
+            .map(|(now, before)| now.saturating_sub(before));
         did.offset = messages.offset;
         did.seen = watched.into_seen();
         did
+    }
+}
+
+fn own_cpu_us(dids: &[Did]) -> f64 {
+    let messages: u64 = dids.iter().map(|did| did.messages).sum();
+    let cpu: Option<Duration> = dids.iter().map(|did| did.cpu).sum();
+    match (cpu, messages) {
+        (None, _) | (_, 0) => 0.0,
+        (Some(cpu), messages) => 1e6 * cpu.as_secs_f64() / messages as f64,
     }
 }
 

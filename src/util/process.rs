@@ -21,6 +21,17 @@ fn cpu_time_of(stat: &str) -> Option<Duration> {
     Some(Duration::from_millis((user + kernel) * 1000 / TICKS_PER_SECOND))
 }
 
+/// The time that the calling thread has spent on a processor, in user and kernel mode, to the nanosecond. `None` if
+/// `/proc` does not have it.
+pub fn thread_cpu_time() -> Option<Duration> {
+    thread_cpu_time_of(&fs::read_to_string("/proc/thread-self/schedstat").ok()?)
+}
+
+fn thread_cpu_time_of(schedstat: &str) -> Option<Duration> {
+    let ns = schedstat.split_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(ns))
+}
+
 /// The time that all processors of the machine have been busy, for whatever program. `None` if `/proc` does not have
 /// it. In a container it is the whole machine's.
 pub fn machine_busy_time() -> Option<Duration> {
@@ -55,6 +66,30 @@ mod tests {
         assert_eq!(cpu_time_of(stat), Some(Duration::from_secs(3)));
         assert_eq!(cpu_time_of("7 (a"), None);
         assert_eq!(cpu_time_of("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn a_thread_has_a_time_of_its_own() {
+        assert_eq!(thread_cpu_time_of("1500 20 3\n"), Some(Duration::from_nanos(1500)));
+        assert_eq!(thread_cpu_time_of(""), None);
+        // Some kernels are built without it.
+        let Some(before) = thread_cpu_time() else { return };
+        let other = std::thread::spawn(|| {
+            let began = thread_cpu_time();
+            let mut sum = 0_u64;
+            while thread_cpu_time()
+                .zip(began)
+                .is_some_and(|(now, began)| now - began < Duration::from_millis(30))
+            {
+                sum = std::hint::black_box(sum + 1);
+            }
+        });
+        other.join().unwrap();
+        let spent = thread_cpu_time().unwrap() - before;
+        assert!(
+            spent < Duration::from_millis(30),
+            "{spent:?}: that of the other thread does not count"
+        );
     }
 
     #[test]

@@ -38,6 +38,7 @@ records CODE 20% [SEED]  refuse every row that writes to a share of all records,
 batches CODE 20%|N     refuse whole batches with one header
 stop-writes on|off     writes answer 8, in every namespace
 namespace NAME SETTING VALUE  default-ttl, nsup-period, allow-ttl-without-nsup, max-record-size, stop-writes (true, false)
+                       hwm-breached, strong-consistency (true, false): only said
 seed N                 start the generator of shares and races anew
 clear                  end every fault; what is held back late never takes effect
 at NODE COMMAND        one of the commands above at one node (A1, B2, C3): a fault, `clear`, `release-late`; or `stats`

@@ -200,16 +200,18 @@ fn namespace(engine: &Engine, view: &View, namespace: &Namespace) -> String {
          xdr_bin_cemeteries=0;mrt_provisionals=0;master_objects={master};master_tombstones=0;prole_objects={replica};\
          prole_tombstones=0;non_replica_objects=0;non_replica_tombstones=0;unreplicated_records=0;dead_partitions=0;\
          unavailable_partitions=0;auto_revived_partitions=0;clock_skew_stop_writes=false;stop_writes={stop_writes};\
-         hwm_breached=false;current_time={now};allow-ttl-without-nsup={};default-ttl={};max-record-size={};\
-         nsup-period={};replication-factor={};strong-consistency=false;storage-engine={}",
+         hwm_breached={};current_time={now};allow-ttl-without-nsup={};default-ttl={};max-record-size={};\
+         nsup-period={};replication-factor={};strong-consistency={};storage-engine={}",
         view.members().count(),
         view.replication_factor(),
         master + replica,
+        config.hwm_breached,
         config.allow_ttl_without_nsup,
         config.default_ttl,
         config.max_record_bytes,
         config.nsup_period,
         REPLICATION_FACTOR.min(engine.presences.len()),
+        config.strong_consistency,
         config.storage_engine,
     )
 }

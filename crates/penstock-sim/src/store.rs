@@ -243,6 +243,10 @@ pub struct NamespaceConfig {
     pub max_record_bytes: usize,
     /// Writes answer 8, as if the namespace had exceeded one of its thresholds. Deletes still work.
     pub stop_writes: bool,
+    /// `namespace/<name>` says that the namespace evicts records. It does not.
+    pub hwm_breached: bool,
+    /// `namespace/<name>` says that it is strongly consistent. It is not.
+    pub strong_consistency: bool,
 }
 
 impl NamespaceConfig {
@@ -256,6 +260,8 @@ impl NamespaceConfig {
             allow_ttl_without_nsup: false,
             max_record_bytes: 1 << 20,
             stop_writes: false,
+            hwm_breached: false,
+            strong_consistency: false,
         }
     }
 
@@ -273,12 +279,14 @@ impl NamespaceConfig {
                 bytes @ 64..=0x80_0000 => self.max_record_bytes = bytes,
                 _ => return Err(format!("max-record-size must be between 64 and 8388608: {value:?}")),
             },
-            // Not a setting of the server, where thresholds cause it.
+            // Not settings of the server that can be changed: thresholds cause them, or the start.
             "stop-writes" => self.stop_writes = parse(name, value)?,
+            "hwm-breached" => self.hwm_breached = parse(name, value)?,
+            "strong-consistency" => self.strong_consistency = parse(name, value)?,
             _ => {
                 return Err(format!(
                     "no such setting: {name:?} (default-ttl, nsup-period, allow-ttl-without-nsup, max-record-size, \
-                     stop-writes)"
+                     stop-writes, hwm-breached, strong-consistency)"
                 ));
             }
         }
