@@ -6,6 +6,8 @@
 //! - `PENSTOCK_VERSION`: `0.1.0 (dc9d237f1a 2026-11-28)`, or without the date, or `0.1.0` alone where nothing is known;
 //! - `PENSTOCK_DATE`: the date of the commit, or nothing.
 //!
+//! - `PENSTOCK_OPT_LEVEL`: how much the compiler optimises, `0` to `3`, `s` or `z`, for `penstock bench`.
+//!
 //! The profile `dev` and those that inherit it get `unknown` and `0.1.0 (dev build)`, and git is not asked: a developer's
 //! build must not be made again after each commit.
 //!
@@ -51,6 +53,8 @@ fn main() {
     println!("cargo::rustc-env=PENSTOCK_COMMIT={commit}");
     println!("cargo::rustc-env=PENSTOCK_DATE={date}");
     println!("cargo::rustc-env=PENSTOCK_VERSION={version}");
+    let level = env::var("OPT_LEVEL").unwrap_or_default();
+    println!("cargo::rustc-env=PENSTOCK_OPT_LEVEL={level}");
 }
 
 /// The commit that the caller names. Its date is not known.

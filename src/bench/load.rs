@@ -47,6 +47,9 @@ pub struct Step<'s> {
     pub offset: i64,
     pub writer: &'s (dyn RowWriter + Sync),
     pub pressure: &'s Pressure,
+    /// The limit that `pressure` keeps. A step pays what its last calls were ahead of it before it ends, because the next
+    /// step knows nothing of them.
+    pub rows_per_s_max: Option<u32>,
 }
 
 /// How a step ended.
@@ -127,6 +130,13 @@ impl Work<'_> {
                 .map(|thread| thread.join().map_err(|_| StepError::Panic));
             joined.collect()
         })?;
+        let rows: u64 = dids.iter().map(|did| did.seen.rows).sum();
+        let due = step
+            .rows_per_s_max
+            .map(|max| Duration::from_secs_f64(rows as f64 / f64::from(max.max(1))));
+        if let Some(due) = due {
+            stop.wait(due.saturating_sub(began.elapsed()));
+        }
         let took = began.elapsed();
         let spent = |before: Option<Duration>, after: Option<Duration>| Some(after?.saturating_sub(before?));
         let cpu = spent(cpu_before, cpu_time());
@@ -137,7 +147,7 @@ impl Work<'_> {
         Ok(Ended {
             offset: dids.iter().map(|did| did.offset).max().unwrap_or(step.offset),
             own_cpu_us: own_cpu_us(&dids),
-            point: point(step.settings, dids, took, cpu, busy),
+            point: point(step, dids, took, cpu, busy),
             distress: alarm.first(),
         })
     }
@@ -210,7 +220,7 @@ fn own_cpu_us(dids: &[Did]) -> f64 {
 }
 
 fn point(
-    settings: Settings,
+    step: &Step<'_>,
     dids: Vec<Did>,
     took: Duration,
     cpu: Option<Duration>,
@@ -237,12 +247,17 @@ fn point(
             *refused.entry(code).or_default() += count;
         }
     }
+    if step.rows_per_s_max.is_some() {
+        // The threads wait for each other. The step's time is that of all.
+        messages_per_s = messages as f64 / took.as_secs_f64();
+        rows_per_s = rows as f64 / took.as_secs_f64();
+    }
     calls_us.sort_unstable();
     let called_s: f64 = calls_us.iter().map(|us| f64::from(*us) / 1e6).sum();
     let ms = |share| f64::from(quantile(&calls_us, share)) / 1000.0;
     let cpu_s = cpu.map_or(0.0, |cpu| cpu.as_secs_f64());
     Some(Point {
-        settings,
+        settings: step.settings,
         messages,
         messages_per_s,
         rows,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::aerospike::refusal::Refusal as WhoAsks;
 use crate::aerospike::{ConnectError, Store, StoreOptions, chain};
@@ -34,8 +34,6 @@ const REACH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reading alone: the newest messages, and so many bytes at most.
 const READ_MESSAGES_MAX: i64 = 1_000_000;
 const READ_BYTES_MAX: u64 = 512 << 20;
-/// How long emptying the scratch set may take.
-const CLEAN_TIMEOUT: Duration = Duration::from_secs(120);
 /// Rows in flight while it is emptied.
 const CLEAN_ROWS: usize = 1000;
 /// These steps need not be longer.
@@ -151,7 +149,9 @@ impl From<ScratchError> for Failure {
             ScratchError::Unread(why) => Failure::new(Exit::Unreachable, format!("{set} cannot be read: {why}")),
             ScratchError::Refused(Some(code)) => Failure::new(Exit::Found, format!("{set}: {}", Told(code))),
             ScratchError::Refused(None) => Failure::new(Exit::Found, format!("{set}: a row cannot be sent")),
-            ScratchError::Unfinished => Failure::new(Exit::Found, format!("{set}: not done in time")),
+            ScratchError::Unfinished => {
+                Failure::new(Exit::Found, format!("{set}: the database does not answer in time"))
+            }
         }
     }
 }
@@ -164,6 +164,8 @@ pub struct Source {
     pub topics: Vec<(String, Vec<Span>)>,
     /// Of all topics.
     pub partitions: usize,
+    /// Topics of the configuration that are not there.
+    pub absent: Vec<String>,
 }
 
 /// Reads the newest messages of the topics. Joins no group, commits nothing.
@@ -174,12 +176,23 @@ pub fn read_topics(config: &Config, only: Option<&str>, stop: &Stop) -> Result<S
     let limit = StartLimit::new(Some(config.run.start_timeout.unwrap_or(REACH_TIMEOUT)));
     let view = probe(&config.kafka, &limit, stop)?;
     let mut source = Source::default();
-    let is_wanted = |topic: &&String| only.is_none_or(|only| only == *topic) && !view.absent.contains(topic);
-    for topic in config.kafka.topics.iter().filter(is_wanted) {
+    let wanted = config.kafka.topics.iter();
+    for topic in wanted.filter(|topic| only.is_none_or(|only| only == *topic)) {
+        if view.absent.contains(topic) {
+            source.absent.push(topic.clone());
+            continue;
+        }
         let spans = whole(&config.kafka, topic)?;
         source.sample.add_newest(&config.kafka, topic, spans.len())?;
         source.partitions += spans.len();
         source.topics.push((topic.clone(), spans));
+    }
+    if source.topics.is_empty() {
+        let absent = source.absent.join(", ");
+        return Err(Failure::new(
+            Exit::Unreachable,
+            format!("kafka: no such topic: {absent}; create it, or correct kafka.topics"),
+        ));
     }
     Ok(source)
 }
@@ -363,9 +376,8 @@ fn clean_earlier(
             "an earlier call has left up to {} records in {name}.{SET}: deleting them",
             mark.keys
         ));
-        let until = Instant::now() + CLEAN_TIMEOUT;
         let keys = Keys::new(mark.keys);
-        janitor.clean(name, &keys, None, until, stop, &|done| {
+        janitor.clean(name, &keys, None, stop, &|done| {
             watch.progress(0, 0, &format!("deleting {done} of {}", mark.keys));
         })?;
         most = most.max(Some(mark.keys));
@@ -506,8 +518,12 @@ impl Ready<'_> {
         let mut marked = Vec::new();
         let mut ended = Ok(());
         for Namespace { name, has_ttl, .. } in &self.namespaces {
-            marked.push(name);
-            if let Err(error) = janitor.set_mark(name, *has_ttl, mark, stop) {
+            let is_set = janitor.set_mark(name, *has_ttl, mark, stop);
+            // Without an answer it may be there. If it was refused, nothing was written here.
+            if !matches!(is_set, Err(ScratchError::Refused(_) | ScratchError::Fatal(_))) {
+                marked.push(name);
+            }
+            if let Err(error) = is_set {
                 ended = Err(Ending::Failed(error.into()));
                 break;
             }
@@ -527,6 +543,7 @@ impl Ready<'_> {
             stop,
             watch,
             facts: Facts {
+                messages: self.made.messages,
                 partitions: self.source.partitions,
                 cores: std::thread::available_parallelism().map_or(1, usize::from),
                 configured: self.configured(),
@@ -536,6 +553,7 @@ impl Ready<'_> {
                 in_flight: Vec::new(),
                 then: None,
                 again: None,
+                is_read: false,
                 reading: None,
                 rules_cpu_us: 0.0,
                 rows_per_s_max: self.rows_per_s_max(),
@@ -545,6 +563,11 @@ impl Ready<'_> {
             ended = steps.all();
         }
         let facts = steps.facts;
+        if let Err(Ending::Distress(distress)) = &ended {
+            watch.tell(&format!(
+                "{distress}: stopped. Deleting what was written; a second Ctrl-C leaves that to the next call"
+            ));
+        }
         let left = self.clean_own(&janitor, mark, &marked, watch);
         let (exit, stopped) = match ended {
             Ok(()) => (Exit::Stopped, None),
@@ -578,11 +601,10 @@ impl Ready<'_> {
     /// Empties the scratch set, whether the stop flag is raised or not. Returns what may be left.
     fn clean_own(&self, janitor: &Janitor<'_>, mark: Mark, marked: &[&String], watch: &dyn Watch) -> Option<String> {
         let keys = Keys::new(mark.keys);
-        let until = Instant::now() + CLEAN_TIMEOUT;
         let mut left = Vec::new();
         for name in marked {
             // A second signal ends the process.
-            let cleaned = janitor.clean(name, &keys, Some(mark.run), until, &Stop::new(), &|done| {
+            let cleaned = janitor.clean(name, &keys, Some(mark.run), &Stop::new(), &|done| {
                 watch.progress(self.steps(), self.steps(), &format!("deleting {done} of {}", mark.keys));
             });
             if let Err(error) = cleaned {
@@ -641,6 +663,7 @@ impl Steps<'_> {
             return Ok(());
         }
         self.next("reading from Kafka alone");
+        self.facts.is_read = true;
         let of_each = READ_MESSAGES_MAX / i64::try_from(self.facts.partitions.max(1)).unwrap_or(i64::MAX);
         let newest = |span: &Span| Span {
             begin: span.begin.max(span.end - of_each),
@@ -685,6 +708,7 @@ impl Steps<'_> {
                     offset: self.offset,
                     writer: &Nowhere,
                     pressure: &pressure,
+                    rows_per_s_max: None,
                 },
                 self.stop,
             )?;
@@ -806,6 +830,7 @@ impl Steps<'_> {
             offset: self.offset,
             writer,
             pressure: &pressure,
+            rows_per_s_max: self.facts.rows_per_s_max,
         };
         let StepEnded {
             point,

@@ -11,7 +11,8 @@ use smallvec::SmallVec;
 use crate::config::model::Kafka;
 use crate::kafka::admin::newest::{NewestError, newest};
 use crate::message::Message;
-use crate::output::row::{RecordKey, Row, RowAction, RowRules};
+use crate::output::row::{Op, RecordKey, Row, RowAction, RowRules};
+use crate::output::value::Value;
 use crate::output::{Output, Verdict};
 use crate::processor::Processor as _;
 use crate::rules::mapping::TopicMapping;
@@ -225,9 +226,71 @@ fn look(rules: &TopicMapping, views: &[Message<'_>], now_ms: i64, made: &mut Mad
 fn stored_bytes(row: &Row<'_>) -> u64 {
     const RECORD: usize = 128;
     const BIN: usize = 24;
-    let of_ops = match &row.action {
-        RowAction::Write(ops) => ops.len() * BIN + row.bytes(),
+    let of_ops: usize = match &row.action {
+        RowAction::Write(ops) => ops.iter().map(|op| BIN + stored_by(op)).sum(),
         RowAction::Touch | RowAction::Delete => 0,
     };
     (RECORD + of_ops) as u64
+}
+
+/// About how many bytes of data an operation leaves in its bin.
+fn stored_by(op: &Op<'_>) -> usize {
+    const NUMBER: usize = 8;
+    match op {
+        Op::Put { value, .. }
+        | Op::Once { value, .. }
+        | Op::Append { value, .. }
+        | Op::Prepend { value, .. }
+        | Op::ListAppend { value, .. } => stored_as(value),
+        Op::MapPut { key, value, .. } => stored_as(key) + stored_as(value),
+        Op::MapAdd { key, .. } => stored_as(key) + NUMBER,
+        Op::Add { .. } => NUMBER,
+        Op::KeepLast { .. } => 0,
+    }
+}
+
+/// About the size of a value. Inside of a list or map each has a byte or two of its own; a number has up to nine.
+fn stored_as(value: &Value<'_>) -> usize {
+    const HEAD: usize = 2;
+    match value {
+        Value::Null | Value::Bool(_) => 1,
+        Value::Int(_) | Value::Float(_) => 8,
+        Value::Str(text) | Value::Unheld { text, .. } => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::List(items) => items.iter().map(|item| HEAD + stored_as(item)).sum(),
+        Value::Map(members) => members
+            .iter()
+            .map(|(name, value)| 2 * HEAD + name.len() + stored_as(value))
+            .sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::output::row::{RowTtl, Target};
+
+    /// What a row takes in memory here is several times as much.
+    #[test]
+    fn a_record_is_about_as_large_as_its_values() {
+        let target = Arc::new(Target::new("test", "users"));
+        let put = |bin: &'static str, value| Op::Put { bin: bin.into(), value };
+        let row = Row {
+            message: 0,
+            number: 0,
+            rules: &RowRules::UPDATE,
+            target: &target,
+            key: RecordKey::String("u1".into()),
+            action: RowAction::Write(vec![
+                put("n", Value::Int(1)),
+                put("s", Value::Str("x".repeat(100).into())),
+                put("l", Value::List(vec![Value::Float(0.5); 10])),
+            ]),
+            ttl: RowTtl::NamespaceDefault,
+            newer: None,
+        };
+        assert_eq!(stored_bytes(&row), 128 + (24 + 8) + (24 + 100) + (24 + 100));
+    }
 }

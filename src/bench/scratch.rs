@@ -39,6 +39,8 @@ const RUN_BIN: &str = "run";
 const DELETED_AT_ONCE: u32 = 500;
 /// How long after a stop a call may still begin.
 const FINISH_MAX: Duration = Duration::from_secs(2);
+/// How long the database may take for a part of the deletions.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
 /// Bytes of a row in a call are not what limits deletions.
 const BYTES_MAX: usize = 16 << 20;
 
@@ -238,7 +240,7 @@ impl Janitor<'_> {
     }
 
     /// Deletes the records with the numbers `0..count`, and then the mark, unless another call has written it meanwhile
-    /// (`run`: ours). Gives up at `until`. Tells `progress` how many are done.
+    /// (`run`: ours). Gives up if the database does not answer for a while. Tells `progress` how many are done.
     ///
     /// # Errors
     /// If some may be left. The mark stays then.
@@ -247,7 +249,6 @@ impl Janitor<'_> {
         namespace: &str,
         keys: &Keys,
         run: Option<i64>,
-        until: Instant,
         stop: &Stop,
         progress: &dyn Fn(u32),
     ) -> Result<(), ScratchError> {
@@ -262,7 +263,7 @@ impl Janitor<'_> {
                     0,
                 );
             }
-            self.write(&plan, stop, until)?;
+            self.write(&plan, stop, Instant::now() + SILENCE_MAX)?;
             done = end;
             progress(done);
         }

@@ -3,6 +3,7 @@
 
 use crate::bench::figures::{ENOUGH, Point, Settings, knee, rates};
 use crate::kafka::admin::reading_rate::ReadingRate;
+use crate::util::version;
 
 /// A gain below this share is none.
 const GAIN: f64 = 1.0 + 2.0 * (1.0 - ENOUGH);
@@ -12,10 +13,14 @@ const BUSY: f64 = 0.88;
 const AT_CAP: f64 = 0.9;
 /// The figures are not steady if the same settings give rates that differ by more than this share.
 const STEADY: f64 = 0.15;
+/// Fewer messages say little about others.
+const MESSAGES_FEW: u64 = 1000;
 
 /// What was measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
+    /// Messages of the sample.
+    pub messages: u64,
     /// Partitions of the topics.
     pub partitions: usize,
     /// Processors that this process may use.
@@ -32,6 +37,8 @@ pub struct Facts {
     pub then: Option<Point>,
     /// With the configured settings once more, at the end.
     pub again: Option<Point>,
+    /// Reading alone was tried.
+    pub is_read: bool,
     /// Reading alone. `None`: not measured.
     pub reading: Option<ReadingRate>,
     /// CPU time of the rules and the plan for each message, without the database. 0: not known.
@@ -89,6 +96,10 @@ fn configured_rate(facts: &Facts) -> f64 {
 /// The settings that the steps before have found to be enough.
 pub fn recommended(facts: &Facts) -> Settings {
     let configured = facts.configured;
+    // Below the limit all settings are as fast as each other.
+    if is_at_cap(facts) {
+        return configured;
+    }
     let now = configured_rate(facts);
     let best = rates(&facts.batches).into_iter().fold(now, f64::max);
     // What is configured stays, if it is as good.
@@ -126,6 +137,13 @@ fn best_of_partitions(facts: &Facts) -> Option<&Point> {
         .max_by(|one, other| one.messages_per_s.total_cmp(&other.messages_per_s))
 }
 
+/// Whether a limit of rows per second is what limits.
+fn is_at_cap(facts: &Facts) -> bool {
+    let max = facts.rows_per_s_max.map(f64::from);
+    let best = best_of_partitions(facts);
+    max.zip(best).is_some_and(|(max, best)| best.rows_per_s >= AT_CAP * max)
+}
+
 /// Messages per second that the processors have room for, reading included.
 pub fn cpu_limit(facts: &Facts) -> Option<f64> {
     let point = best_of_partitions(facts).filter(|point| point.cpu_us_per_message > 0.0)?;
@@ -137,9 +155,7 @@ pub fn cpu_limit(facts: &Facts) -> Option<f64> {
 pub fn limit(facts: &Facts) -> Option<Limit> {
     let best = best_of_partitions(facts)?;
     let rate = best.messages_per_s;
-    if let Some(max) = facts.rows_per_s_max
-        && best.rows_per_s >= AT_CAP * f64::from(max)
-    {
+    if is_at_cap(facts) {
         return Some(Limit::RowsPerSecond);
     }
     if facts
@@ -179,10 +195,18 @@ pub fn words(facts: &Facts) -> Vec<String> {
         return vec!["Too little was measured to say what limits the rate.".to_owned()];
     };
     let mut words = Vec::new();
-    if cfg!(debug_assertions) {
+    if cfg!(debug_assertions) || !version::IS_OPTIMISED {
         words.push(
-            "This program is not optimised (a developer's build): its CPU time is many times too high.".to_owned(),
+            "This program is not optimised (a developer's build): its CPU time is many times too high, most of all that of \
+             the rules."
+                .to_owned(),
         );
+    }
+    if facts.messages < MESSAGES_FEW {
+        words.push(format!(
+            "There are few messages to measure with ({}). They were taken again and again; others may cost more or less.",
+            facts.messages
+        ));
     }
     if unsteadiness(facts) > STEADY {
         words.push(format!(
@@ -200,8 +224,16 @@ pub fn words(facts: &Facts) -> Vec<String> {
         ),
         format!("What limits now: {}", why(limit, best, facts)),
     ]);
-    words.extend(setting_words(facts));
-    words.push(workers(facts));
+    if limit == Limit::RowsPerSecond {
+        words.push(
+            "Which settings and how many threads are enough does not show below this limit. Leave them, or measure without \
+             it."
+            .to_owned(),
+        );
+    } else {
+        words.extend(setting_words(facts));
+        words.push(workers(facts, limit));
+    }
     words.extend(more_processes(limit, best, facts));
     let refused: u64 = facts.now.iter().flat_map(|point| point.refused.values()).sum();
     if refused > 0 {
@@ -265,7 +297,9 @@ fn why(limit: Limit, best: &Point, facts: &Facts) -> String {
 
 /// What a message's CPU time is spent on.
 fn parts(facts: &Facts) -> String {
-    if facts.rules_cpu_us <= 0.0 {
+    // Measured one after the other: on a busy machine the part can come out greater than the whole.
+    let whole = best_of_partitions(facts).map_or(0.0, |best| best.cpu_us_per_message);
+    if facts.rules_cpu_us <= 0.0 || facts.rules_cpu_us > whole {
         return String::new();
     }
     format!(" ({:.1} of them in rules and plan)", facts.rules_cpu_us)
@@ -294,7 +328,7 @@ fn setting_words(facts: &Facts) -> Vec<String> {
 }
 
 /// How many threads are needed.
-fn workers(facts: &Facts) -> String {
+fn workers(facts: &Facts, limit: Limit) -> String {
     let partitions = facts.partitions;
     let of_topic = match partitions {
         1 => "The topics have 1 partition".to_owned(),
@@ -305,6 +339,11 @@ fn workers(facts: &Facts) -> String {
     };
     let needed = enough.settings.threads;
     match needed.cmp(&facts.configured.threads) {
+        std::cmp::Ordering::Greater if limit == Limit::Cpu => format!(
+            "{of_topic}, and this process uses them all. {needed} threads came to {} messages/s, but they shared the same \
+             CPU: more partitions are for more machines.",
+            count(enough.messages_per_s)
+        ),
         std::cmp::Ordering::Greater => format!(
             "{of_topic}. One process would use {needed}: the rate rises up to there, to {} messages/s. A topic can be given \
              more partitions; its keys then go to other partitions.",
@@ -415,6 +454,7 @@ mod tests {
     /// Four partitions and 16 cores; the database takes 20,000 messages/s, however many threads there are.
     fn facts() -> Facts {
         Facts {
+            messages: 20_000,
             partitions: 4,
             cores: 16,
             configured: point(4, 200, 0.0).settings,
@@ -430,6 +470,7 @@ mod tests {
             in_flight: Vec::new(),
             then: None,
             again: None,
+            is_read: true,
             reading: Some(ReadingRate {
                 messages_per_s: 500_000.0,
                 bytes_per_s: 1e8,
@@ -492,6 +533,17 @@ mod tests {
             ..facts()
         };
         assert_eq!(limit(&capped), Some(Limit::RowsPerSecond));
+        // Nothing is recommended: what looks faster only looks so.
+        let mut seems = capped.clone();
+        seems.batches[4].messages_per_s = 40_000.0;
+        seems.threads[3].messages_per_s = 40_000.0;
+        assert_eq!(recommended(&seems), seems.configured);
+        let told = words(&seems).join("\n");
+        assert!(told.contains("does not show below this limit"), "{told}");
+        assert!(
+            !told.contains("run.batch_rows_max") && !told.contains("would use"),
+            "{told}"
+        );
 
         let nothing = Facts {
             now: None,
@@ -538,6 +590,31 @@ mod tests {
         ] {
             assert!(told.contains(part), "no {part:?} in:\n{told}");
         }
+    }
+
+    /// More threads on the same processors are no reason for more partitions.
+    #[test]
+    fn a_busy_cpu_asks_for_no_partitions() {
+        let mut cpu = facts();
+        cpu.now.as_mut().unwrap().cores_busy = Some(15.9);
+        cpu.threads[3].messages_per_s = 30_000.0;
+        let told = words(&cpu).join("\n");
+        assert!(
+            told.contains("8 threads came to 30,000 messages/s, but they shared"),
+            "{told}"
+        );
+        assert!(!told.contains("would use"), "{told}");
+    }
+
+    #[test]
+    fn few_messages_are_told_and_no_part_is_greater_than_the_whole() {
+        let mut few = facts();
+        few.messages = 30;
+        assert!(words(&few).concat().contains("few messages to measure with (30)"));
+        assert!(!words(&facts()).concat().contains("few messages"));
+        assert_eq!(parts(&facts()), " (2.0 of them in rules and plan)");
+        few.rules_cpu_us = 5.1;
+        assert_eq!(parts(&few), "");
     }
 
     #[test]

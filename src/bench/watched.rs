@@ -28,7 +28,10 @@ impl fmt::Display for Distress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Distress::Code(code) => write!(f, "the database answers {}", Told(*code)),
-            Distress::Failed(failure) => write!(f, "the database does not answer a row: {}", failure.as_str()),
+            Distress::Failed(CallFailure::TimedOut) => {
+                f.write_str("the database does not answer within run.write_timeout")
+            }
+            Distress::Failed(failure) => write!(f, "a call to the database fails: {}", failure.as_str()),
             Distress::Misdirected => f.write_str("a row was not for the scratch set, so nothing was sent (a bug)"),
         }
     }

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use penstock::bench::scratch::SET;
-use penstock_sim::{Share, Simulator, Value};
+use penstock_sim::{Share, Simulator, Stalled, Value};
 use rdkafka::types::RDKafkaApiKey;
 use tempfile::NamedTempFile;
 
@@ -171,6 +171,7 @@ fn only_the_scratch_set_is_written_and_it_is_empty_afterwards() {
         "at most 400 records, about 1 MB,",
         "with a ttl of 60 minutes; deleted at the end",
         "300 messages of ",
+        "There are few messages to measure with (300).",
         "10 % filtered, 0 % rejected",
         "Rows in a batch call (run.batch_rows_max), 2 threads",
         "Threads, one per partition",
@@ -192,6 +193,9 @@ fn only_the_scratch_set_is_written_and_it_is_empty_afterwards() {
     assert_eq!(figures["sample"]["messages"], 300);
     assert_eq!(figures["sample"]["filtered"], 30);
     assert_eq!(figures["sample"]["publications"], 270);
+    // Three small bins at most, with what the database adds to a record.
+    let bytes = figures["sample"]["record_bytes"].as_u64().unwrap();
+    assert!((128..300).contains(&bytes), "{bytes}");
     assert_eq!(figures["configured"]["batch_rows_max"], 40);
     assert_eq!(figures["stopped"], serde_json::Value::Null);
     for sweep in ["batch_rows_max", "threads", "rows_in_flight_max"] {
@@ -281,14 +285,126 @@ fn a_namespace_in_need_gets_no_load() {
         "the namespace disk takes no writes (stop_writes) on node A1: it is not measured",
     );
     assert_eq!(scene.scratch_records(), 0);
-
     scene.sim.configure("disk", |disk| disk.stop_writes = false).unwrap();
+
+    scene.sim.configure("disk", |disk| disk.hwm_breached = true).unwrap();
+    let refused = run(&mut command(&file, &QUICK));
+    refused.assert_code(1);
+    assert_says(
+        &refused,
+        "the namespace disk evicts records because memory or disk is short",
+    );
+    scene.sim.configure("disk", |disk| disk.hwm_breached = false).unwrap();
+
+    scene
+        .sim
+        .configure("test", |test| test.strong_consistency = true)
+        .unwrap();
+    let refused = run(&mut command(&file, &QUICK));
+    refused.assert_code(1);
+    assert_says(
+        &refused,
+        "the namespace test is strongly consistent and allows no deletes",
+    );
+    scene
+        .sim
+        .configure("test", |test| test.strong_consistency = false)
+        .unwrap();
+    assert_eq!(scene.scratch_records(), 0);
+
     scene.sim.configure("disk", |disk| disk.nsup_period = 0).unwrap();
     let done = run(&mut command(&file, &QUICK));
     done.assert_code(0);
     assert_says(&done, "without a ttl (nsup-period is 0)");
     scene.assert_clean();
     scene.assert_untouched();
+}
+
+/// Whoever may not write has written nothing, and is not told that something is left.
+#[test]
+fn a_user_that_may_not_write_leaves_nothing() {
+    let scene = Scene::new();
+    let file = scene.setup.file();
+    scene.sim.faults().fail_rows(81, Share::Fraction(1.0));
+    let refused = run(&mut command(&file, &QUICK));
+    refused.assert_code(77);
+    assert_says(&refused, "grant the user read-write");
+    assert!(!refused.output.contains("are left"), "{}", refused.output);
+    assert!(!refused.output.contains("knee"), "no tables:\n{}", refused.output);
+    assert!(
+        !refused.output.contains("too few messages"),
+        "not tried:\n{}",
+        refused.output
+    );
+}
+
+/// The reason is told before the cleaning, which waits for a database that does not answer, and gives up.
+#[test]
+fn a_silent_database_ends_it_and_the_next_call_cleans_up() {
+    let scene = Scene::new();
+    let file = scene.setup.file();
+    let mut program = Program::start(&mut command(&file, &LONG));
+    scene.wait_for_records();
+    scene.sim.faults().stall(Stalled::Dropped);
+    program.wait_for_line(&["the database does not answer within run.write_timeout: stopped"]);
+    let ended = program.end();
+    ended.assert_code(1);
+    assert_says(&ended, "up to 400 records are left in test.penstock_bench");
+    scene.sim.faults().unstall();
+    run(&mut command(&file, &["--clean"])).assert_code(0);
+    scene.assert_clean();
+    scene.assert_untouched();
+}
+
+/// Each step keeps the limit, also a short one with large batches. What is below it says nothing of the settings.
+#[test]
+fn a_limit_of_rows_is_kept_and_nothing_is_recommended_below_it() {
+    const LIMIT: f64 = 400.0;
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("figures.json");
+    let file = scene.setup.file();
+    let limited = ["--max-rate", "400", "--json", json.to_str().unwrap()];
+    let done = run(&mut command(&file, &[&QUICK[..], &limited].concat()));
+    done.assert_code(0);
+    assert_says(&done, "What limits now: the limit of 400 rows per second");
+    assert_says(&done, "does not show below");
+    assert!(!done.output.contains("Set run."), "{}", done.output);
+    let figures: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    for sweep in ["batch_rows_max", "threads", "rows_in_flight_max"] {
+        for point in figures["sweeps"][sweep]["points"].as_array().unwrap() {
+            let rate = point["rows_per_s"].as_f64().unwrap();
+            assert!(rate <= LIMIT + 1.0, "{point}");
+        }
+    }
+    scene.assert_clean();
+}
+
+#[test]
+fn topics_that_are_not_there_or_empty_are_told() {
+    let scene = Scene::new();
+    let missing = "nobody-created-this";
+    let mut setup = scene.setup.clone();
+    setup.more_topics = vec![missing.to_owned()];
+    let file = setup.file();
+    let done = run(&mut command(&file, &QUICK));
+    done.assert_code(0);
+    assert_says(&done, "          without nobody-created-this: no such topic");
+    let only = run(&mut command(&file, &[&QUICK[..], &["--topic", missing]].concat()));
+    only.assert_code(69);
+    assert_says(
+        &only,
+        "no such topic: nobody-created-this; create it, or correct kafka.topics",
+    );
+
+    let empty = scene.kafka.topic("empty", 2);
+    setup.more_topics.clear();
+    setup.topic = empty.name.clone();
+    let file = setup.file();
+    let nothing = run(&mut command(&file, &QUICK));
+    nothing.assert_code(1);
+    assert_says(&nothing, "the topics have no messages to measure with: produce some");
+    assert_eq!(scene.scratch_records(), 0);
 }
 
 /// Two calls at once would measure each other. The earlier one ends.

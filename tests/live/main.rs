@@ -8,6 +8,7 @@
 mod support;
 
 mod advertised;
+mod bench;
 mod connect;
 mod cut;
 mod kafka_faults;

@@ -177,8 +177,8 @@ fn measure(arguments: &Bench, config: &Config, mapping: &Mapping, stop: &Stop, s
     let report = ready.measure(stop, shown)?;
     screen::erase();
     print(&text(&report, &ready, &source));
-    for line in report.stopped.iter().chain(&report.left) {
-        tell(&as_error(line));
+    for line in report.stopped.iter().chain(&report.left).flat_map(|text| text.lines()) {
+        tell(&as_error(chart::wrapped(line).trim_end()));
     }
     let mut exit = report.exit;
     if let Some(path) = &arguments.json {
@@ -250,6 +250,9 @@ fn announcement(ready: &Ready<'_>, source: &Source, options: &Options) -> String
                 made.messages
             ));
             lines.push("          outside of the group; commits nothing".to_owned());
+            if !source.absent.is_empty() {
+                lines.push(format!("          without {}: no such topic", source.absent.join(", ")));
+            }
         }
     }
     for namespace in &ready.namespaces {
@@ -318,7 +321,7 @@ fn text(report: &Report, ready: &Ready<'_>, source: &Source) -> String {
             reading.bytes_per_s / 1e6,
             reading.cpu_us_per_message
         ));
-    } else if !source.topics.is_empty() {
+    } else if facts.is_read {
         text.push_str("reading from Kafka alone: not measured, the topics have too few messages\n");
     }
     if facts.rules_cpu_us > 0.0 {
@@ -382,14 +385,22 @@ fn text(report: &Report, ready: &Ready<'_>, source: &Source) -> String {
             None,
         ));
     }
+    if !facts.batches.is_empty() {
+        text.push('\n');
+        text.push_str(LEGEND);
+    }
     text.push('\n');
-    text.push_str("now: as configured. knee: the smallest value with 95 % of the best rate. p50,\n");
-    text.push_str("p99: half of the batch calls, and 99 % of them, take no longer.\n\n");
     for paragraph in words(facts) {
         text.push_str(&chart::wrapped(&paragraph));
     }
     text
 }
+
+/// What the marks in the tables mean.
+const LEGEND: &str = "\
+now: as configured. knee: the smallest value with 95 % of the best rate. p50,
+p99: half of the batch calls, and 99 % of them, take no longer.
+";
 
 fn percent(part: u64, of: u64) -> u64 {
     (part * 100).div_ceil(of.max(1))
